@@ -1,0 +1,1 @@
+"""Numbers to terminal rows; the only package that imports plotext."""

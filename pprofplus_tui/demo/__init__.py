@@ -1,0 +1,1 @@
+"""Small real services that leak, saw-tooth, fragment and die, recorded live."""

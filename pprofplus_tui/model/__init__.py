@@ -1,0 +1,1 @@
+"""Pure values: windows, units, ticks, tables. No I/O, no Textual, no plotext."""

@@ -1,0 +1,1 @@
+"""Screens: they own the state and hand values to widgets."""
