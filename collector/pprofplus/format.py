@@ -1,0 +1,563 @@
+r"""The log format, version 1: the specification, and its pure reading and packing. No I/O.
+
+A **segment** (`000001.pplog`) is a sequence of **pages** of one size, 8 KiB unless a page says
+otherwise. Page i starts at i x size. All integers are little-endian. The last page may end early:
+only its used bytes are there.
+
+**Prefix** of every page, 28 bytes. Magic, type, the three lengths and the two CRCs keep their
+place in all versions to come::
+
+     0  4s  magic b"PPLG"
+     4  B   major version: 1
+     5  B   page type: 1 header, 2 data; a reader skips a type that it does not know
+     6  B   log2 of the page size, 9 to 20
+     7  B   0
+     8  I   length: bytes used in this page, prefix included
+    12  I   head length: the head is bytes [0, head length), the body is [head length, length)
+    16  I   number: data pages count up through the run; header pages count from 0 in the segment
+    20  I   CRC-32 of the body
+    24  I   CRC-32 of the head without these 4 bytes
+
+**Header pages** come first in each segment and together carry one JSON object: who is recorded, and
+the metric table (see `RunHeader`). Head: prefix, H part, H parts. Body: that part of the JSON.
+
+**Data pages** carry samples and events of a stretch of time. Head::
+
+    28  I   schema: CRC-32 of the metric table's JSON, so a page is never read with another's table
+    32  I   samples, at most 4096
+    36  H   columns: metrics in the table
+    38  H   bytes of events at the end of the body
+    40  q   monotonic ms of the first sample (of the first event if there is no sample)
+    48  q   unix ms at that same instant
+    56  q   monotonic ms of the last sample
+    64  I   interval in ms: the sampling interval when the page was begun
+    68  I   0
+    72  q x columns   first value
+        q x columns   smallest
+        q x columns   largest
+        H x (columns + 1)   bytes in the stream of the times, then of each column
+
+Of a *gauge* the head has the smallest and largest **value**; of a *counter*, whose values only grow,
+the smallest and largest **rate** from one sample to the next, in thousandths per second:
+`(value - previous) * 1_000_000 // max(1, milliseconds between)`. The first sample of a page follows
+on the last of the page before; the first sample of a run has the rate 0. So the heads alone draw
+any zoomed-out chart, and no spike is averaged away.
+
+Body: the streams in that order, then the events. A **stream** holds the differences from sample to
+sample (of the times: less the interval, so that a punctual sample is a 0) modulo 2**64, zig-zag
+coded, as LEB128 varints. A varint 0 is not a difference but begins a run of zeros: the varint after
+it is how many. What is missing at a stream's end is zeros. So a column that does not change takes
+no bytes at all.
+
+**Events** are packed one after the other: B kind, q monotonic ms, q unix ms, q value, H length, UTF-8
+text. See `EVENT_KINDS`.
+
+**Versions of a page.** While a page is filled it is written anew at every sample, by turns to two
+neighbouring places. So there is always one whole version on disk: a write that a full disk or a
+SIGKILL cuts short (the kernel looks for one between any two blocks; the OOM killer may strike in
+this very call) costs no sample that had been taken. Two data pages with one number are versions of
+the same page: the one with more samples and events is the page, the other is to be ignored.
+
+**Clocks.** Inside a page, unix time is the first unix ms plus the monotonic time passed. A wall clock
+step of more than a second begins a new page. Monotonic time never runs back within a run.
+"""
+
+from __future__ import annotations
+
+import json
+from struct import Struct
+from struct import error as StructError
+from zlib import crc32
+
+from pprofplus.errors import LogFormatError, LogVersionError
+from pprofplus.metrics import COUNTER, GAUGE, KINDS
+
+MAJOR = 1
+MINOR = 0
+MAGIC = b"PPLG"
+PAGE_SIZE = 8192
+PAGE_SIZE_LOG2 = 13
+HEADER = 1
+DATA = 2
+
+MAX_SAMPLES = 4096
+MAX_COLUMNS = 256
+MAX_HEADER_BYTES = 1 << 18
+MAX_TEXT_BYTES = 1024
+INT64_MIN = -(1 << 63)
+INT64_MAX = (1 << 63) - 1
+_MASK = (1 << 64) - 1
+
+PREFIX = Struct("<4sBBBBIIIII")
+HEADER_HEAD = Struct("<HH")
+DATA_HEAD = Struct("<IIHHqqqII")
+EVENT = Struct("<BqqqH")
+CRC = Struct("<I")
+CRC_OFFSET = 24
+DATA_HEAD_OFFSET = PREFIX.size
+COLUMNS_OFFSET = PREFIX.size + DATA_HEAD.size
+assert PREFIX.size == 28  # noqa: S101 - pinned by the format
+assert COLUMNS_OFFSET == 72  # noqa: S101
+assert EVENT.size == 27  # noqa: S101
+
+EVENT_KINDS: dict[int, str] = {
+    1: "start",  # sampling began
+    2: "stop",  # the process ended in order, or the program stopped recording
+    3: "mark",  # text: what the user wrote
+    4: "interval",  # value: the new interval in microseconds
+    5: "pause",
+    6: "resume",
+    7: "lost",  # value: samples that could not be written; text: why
+    8: "fork",  # value: pid of the parent
+}
+START, STOP, MARK, INTERVAL, PAUSE, RESUME, LOST, FORK = EVENT_KINDS
+
+
+def head_size(columns: int) -> int:
+    """Return the bytes of a data page's head."""
+    return COLUMNS_OFFSET + 24 * columns + 2 * (columns + 1)
+
+
+class Prefix:
+    """What every page says of itself; sizes in bytes."""
+
+    __slots__ = ("body_crc", "head_length", "length", "number", "page_size", "type")
+
+    def __init__(  # noqa: PLR0913 - the prefix has these fields
+        self, kind: int, page_size: int, length: int, head_length: int, number: int, body_crc: int
+    ) -> None:
+        self.type = kind
+        self.page_size = page_size
+        self.length = length
+        self.head_length = head_length
+        self.number = number
+        self.body_crc = body_crc
+
+
+def read_prefix(head: bytes | memoryview) -> Prefix:
+    """Return the prefix of a page whose whole head is in `head`; the head's CRC is checked.
+
+    Raises LogFormatError if it is no healthy page, LogVersionError if it is one of a later major
+    version.
+    """
+    if len(head) < PREFIX.size:
+        raise LogFormatError(f"a page is cut short: {len(head)} bytes")
+    magic, major, kind, log2, _, length, head_length, number, body_crc, head_crc = (
+        PREFIX.unpack_from(head)
+    )
+    if magic != MAGIC:
+        raise LogFormatError("not a pprofplus log page")
+    if not (9 <= log2 <= 20 and PREFIX.size <= head_length <= length <= 1 << log2):  # noqa: PLR2004 - from the spec
+        raise LogFormatError("a page whose lengths cannot be")
+    if head_length > len(head):
+        raise LogFormatError("a page is cut short in its head")
+    if crc32(head[PREFIX.size : head_length], crc32(head[:CRC_OFFSET])) != head_crc:
+        raise LogFormatError("a page whose head is damaged (CRC)")
+    if major > MAJOR:
+        raise LogVersionError(
+            f"log format {major} is newer than this pprofplus reads ({MAJOR}.{MINOR}): upgrade it"
+        )
+    return Prefix(kind, 1 << log2, length, head_length, number, body_crc)
+
+
+def check_body(prefix: Prefix, page: bytes | memoryview) -> None:
+    """Raise LogFormatError unless the body of `page` is whole and its CRC is right."""
+    if len(page) < prefix.length:
+        raise LogFormatError("a page is cut short in its body")
+    if crc32(page[prefix.head_length : prefix.length]) != prefix.body_crc:
+        raise LogFormatError("a page whose body is damaged (CRC)")
+
+
+def pack_page(kind: int, number: int, head_rest: bytes, body: bytes) -> bytes:
+    """Return a page of PAGE_SIZE at the most: the prefix, `head_rest`, `body`, both CRCs."""
+    head_length = PREFIX.size + len(head_rest)
+    start = PREFIX.pack(
+        MAGIC,
+        MAJOR,
+        kind,
+        PAGE_SIZE_LOG2,
+        0,
+        head_length + len(body),
+        head_length,
+        number,
+        crc32(body),
+        0,
+    )[:CRC_OFFSET]
+    return b"".join((start, CRC.pack(crc32(head_rest, crc32(start))), head_rest, body))
+
+
+class RunHeader:
+    """Who is recorded and what: the header pages of every segment.
+
+    Attributes:
+        service: the service's name, as in the path.
+        pid: process id in its own namespace.
+        start_ms: unix milliseconds of the run's start, as in the path.
+        host: host name.
+        boot_id: the kernel's boot id, or "".
+        argv: the command line, cut to a few KiB; untrusted text.
+        python: implementation and version, as "CPython 3.11.7".
+        collector: version of the pprofplus that wrote this.
+        interval_ms: sampling interval at the start.
+        metrics: (name, unit, kind) a column.
+    """
+
+    __slots__ = (
+        "argv",
+        "boot_id",
+        "collector",
+        "host",
+        "interval_ms",
+        "metrics",
+        "pid",
+        "python",
+        "service",
+        "start_ms",
+    )
+
+    def __init__(  # noqa: PLR0913 - the header has these fields
+        self,
+        *,
+        service: str,
+        pid: int,
+        start_ms: int,
+        metrics: tuple[tuple[str, str, str], ...],
+        host: str = "",
+        boot_id: str = "",
+        argv: tuple[str, ...] = (),
+        python: str = "",
+        collector: str = "",
+        interval_ms: int = 1000,
+    ) -> None:
+        self.service = service
+        self.pid = pid
+        self.start_ms = start_ms
+        self.metrics = metrics
+        self.host = host
+        self.boot_id = boot_id
+        self.argv = argv
+        self.python = python
+        self.collector = collector
+        self.interval_ms = interval_ms
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether two headers say the same."""
+        return isinstance(other, RunHeader) and all(
+            getattr(self, name) == getattr(other, name) for name in self.__slots__
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def schema(self) -> int:
+        """The CRC-32 by which a data page names this metric table."""
+        return crc32(_compact(self.metrics))
+
+    @property
+    def counters(self) -> tuple[bool, ...]:
+        """Per column, whether it is a counter."""
+        return tuple(kind == COUNTER for _, _, kind in self.metrics)
+
+
+def _compact(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=True, separators=(",", ":")).encode("ascii")
+
+
+def pack_header(header: RunHeader) -> list[bytes]:
+    """Return the header pages. Raises LogFormatError if it is too large to be read back."""
+    text = _compact(
+        {
+            "format": f"{MAJOR}.{MINOR}",
+            **{name: getattr(header, name) for name in RunHeader.__slots__},
+        }
+    )
+    if len(text) > MAX_HEADER_BYTES or len(header.metrics) > MAX_COLUMNS:
+        raise LogFormatError("too many metrics or too long a command line for a log header")
+    room = PAGE_SIZE - PREFIX.size - HEADER_HEAD.size
+    parts = [text[at : at + room] for at in range(0, len(text), room)]
+    return [
+        pack_page(HEADER, i, HEADER_HEAD.pack(i, len(parts)), part) for i, part in enumerate(parts)
+    ]
+
+
+def header_part(prefix: Prefix, page: bytes | memoryview) -> tuple[int, int, bytes]:
+    """Return (part, parts, its bytes of JSON) of a header page. Raises LogFormatError."""
+    check_body(prefix, page)
+    if prefix.head_length < PREFIX.size + HEADER_HEAD.size:
+        raise LogFormatError("a header page that says too little")
+    part, parts = HEADER_HEAD.unpack_from(page, PREFIX.size)
+    if not 0 <= part < parts <= MAX_HEADER_BYTES >> 9:
+        raise LogFormatError("a header page whose part numbers cannot be")
+    return part, parts, bytes(page[prefix.head_length : prefix.length])
+
+
+def parse_header(text: bytes) -> RunHeader:
+    """Return the header that the joined parts spell. Raises LogFormatError."""
+    if len(text) > MAX_HEADER_BYTES:
+        raise LogFormatError("a log header that is too large")
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise LogFormatError("a log header that is no JSON") from error
+    if not isinstance(found, dict):
+        raise LogFormatError("a log header that is no JSON object")
+
+    def text_of(name: str) -> str:
+        value = found.get(name, "")
+        if not isinstance(value, str):
+            raise LogFormatError(f"a log header whose {name} is no text")
+        return value
+
+    def number_of(name: str) -> int:
+        value = found.get(name, 0)
+        if type(value) is not int or not 0 <= value <= INT64_MAX:
+            raise LogFormatError(f"a log header whose {name} is no count")
+        return value
+
+    argv = found.get("argv", [])
+    if not (isinstance(argv, list) and all(isinstance(word, str) for word in argv)):
+        raise LogFormatError("a log header whose argv is no list of texts")
+    return RunHeader(
+        service=text_of("service"),
+        pid=number_of("pid"),
+        start_ms=number_of("start_ms"),
+        metrics=_metrics(found.get("metrics")),
+        host=text_of("host"),
+        boot_id=text_of("boot_id"),
+        argv=tuple(argv),
+        python=text_of("python"),
+        collector=text_of("collector"),
+        interval_ms=number_of("interval_ms"),
+    )
+
+
+def _metrics(rows: object) -> tuple[tuple[str, str, str], ...]:
+    """Return the metric table of a header's JSON. Raises LogFormatError."""
+    if not (isinstance(rows, list) and len(rows) <= MAX_COLUMNS):
+        raise LogFormatError("a log header without a metric table")
+    table = []
+    for row in rows:
+        if not (
+            isinstance(row, list)
+            and len(row) == 3  # noqa: PLR2004 - name, unit, kind
+            and all(isinstance(cell, str) for cell in row)
+        ):
+            raise LogFormatError("a log header whose metric table is malformed")
+        name, unit, kind = row
+        if kind not in KINDS:
+            kind = GAUGE  # noqa: PLW2901 - a kind of a later minor version is still a level
+        table.append((name, unit, kind))
+    if len({name for name, _, _ in table}) != len(table):
+        raise LogFormatError("a log header that names a metric twice")
+    return tuple(table)
+
+
+class DataHead:
+    """The head of a data page; see the module's text for each field."""
+
+    __slots__ = (
+        "columns",
+        "events_bytes",
+        "first",
+        "first_mono_ms",
+        "first_unix_ms",
+        "interval_ms",
+        "last_mono_ms",
+        "lengths",
+        "lo",
+        "hi",
+        "prefix",
+        "samples",
+        "schema",
+    )  # fmt: skip
+
+    def __init__(self, prefix: Prefix, head: bytes | memoryview) -> None:
+        try:
+            (
+                self.schema,
+                self.samples,
+                self.columns,
+                self.events_bytes,
+                self.first_mono_ms,
+                self.first_unix_ms,
+                self.last_mono_ms,
+                self.interval_ms,
+                _,
+            ) = DATA_HEAD.unpack_from(head, DATA_HEAD_OFFSET)
+            n = self.columns
+            cells = Struct(f"<{3 * n}q{n + 1}H").unpack_from(head, COLUMNS_OFFSET)
+        except StructError as error:
+            raise LogFormatError("a data page that is too short for its columns") from error
+        self.prefix = prefix
+        self.first: tuple[int, ...] = cells[:n]
+        self.lo: tuple[int, ...] = cells[n : 2 * n]
+        self.hi: tuple[int, ...] = cells[2 * n : 3 * n]
+        self.lengths: tuple[int, ...] = cells[3 * n :]
+        check_data_head(
+            prefix.head_length,
+            prefix.length - prefix.head_length,
+            n,
+            self.samples,
+            self.last_mono_ms - self.first_mono_ms,
+            sum(self.lengths) + self.events_bytes,
+        )
+
+
+def check_data_head(  # noqa: PLR0913 - what must fit together
+    head_length: int, body_length: int, columns: int, samples: int, span_ms: int, used: int
+) -> None:
+    """Raise LogFormatError if a data page's counts and lengths cannot be true together."""
+    if columns > MAX_COLUMNS or samples > MAX_SAMPLES or head_length < head_size(columns):
+        raise LogFormatError("a data page whose counts cannot be")
+    if used > body_length or span_ms < 0:
+        raise LogFormatError("a data page whose lengths cannot be")
+
+
+class Event:
+    """Something that happened; `value` and `text` mean what EVENT_KINDS says of the kind."""
+
+    __slots__ = ("kind", "mono_ms", "text", "unix_ms", "value")
+
+    def __init__(
+        self, kind: int, mono_ms: int, unix_ms: int, value: int = 0, text: str = ""
+    ) -> None:
+        self.kind = kind
+        self.mono_ms = mono_ms
+        self.unix_ms = unix_ms
+        self.value = value
+        self.text = text
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether two events say the same."""
+        return isinstance(other, Event) and all(
+            getattr(self, name) == getattr(other, name) for name in self.__slots__
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        """Return kind, time and text."""
+        return f"Event({EVENT_KINDS.get(self.kind, self.kind)}, {self.unix_ms}, {self.text!r})"
+
+
+def pack_event(event: Event) -> bytes:
+    """Return the event's bytes; a text longer than MAX_TEXT_BYTES is cut at a character."""
+    text = event.text.encode("utf-8", "replace")[:MAX_TEXT_BYTES]
+    text = text.decode("utf-8", "ignore").encode("utf-8")
+    value = min(max(event.value, INT64_MIN), INT64_MAX)
+    return EVENT.pack(event.kind, event.mono_ms, event.unix_ms, value, len(text)) + text
+
+
+def read_events(data: bytes | memoryview) -> list[Event]:
+    """Return the events packed in `data`. Raises LogFormatError."""
+    events, at = [], 0
+    while at < len(data):
+        try:
+            kind, mono_ms, unix_ms, value, length = EVENT.unpack_from(data, at)
+        except StructError as error:
+            raise LogFormatError("an event that is cut short") from error
+        at += EVENT.size
+        text = bytes(data[at : at + length])
+        if len(text) < length:
+            raise LogFormatError("an event whose text is cut short")
+        at += length
+        events.append(Event(kind, mono_ms, unix_ms, value, text.decode("utf-8", "replace")))
+    return events
+
+
+def unzigzag(token: int) -> int:
+    """Return the signed 64-bit difference that a zig-zag token stands for."""
+    return (token >> 1) ^ -(token & 1)
+
+
+def wrap(value: int) -> int:
+    """Return `value` modulo 2**64 as a signed 64-bit integer."""
+    value &= _MASK
+    return value - (1 << 64) if value >> 63 else value
+
+
+def read_stream(stream: bytes | memoryview, count: int) -> list[int]:
+    """Return the `count` differences of a stream: the reference for every faster decoder.
+
+    Raises LogFormatError if the stream is cut short, overlong or holds more than `count`.
+    """
+    deltas: list[int] = []
+    token, shift, in_run = 0, 0, False
+    for byte in stream:
+        token |= (byte & 0x7F) << shift
+        shift += 7
+        if byte & 0x80:
+            if shift >= 70:  # noqa: PLR2004 - ten bytes hold 64 bits
+                raise LogFormatError("a number in a page is overlong")
+            continue
+        if in_run:
+            if token > count - len(deltas):
+                raise LogFormatError("a page holds more samples than it says")
+            deltas.extend([0] * token)
+            in_run = False
+        elif token == 0:
+            in_run = True
+        else:
+            deltas.append(unzigzag(token & _MASK))
+        token = shift = 0
+    if shift or in_run or len(deltas) > count:
+        raise LogFormatError("a stream in a page is cut short or too long")
+    return deltas + [0] * (count - len(deltas))
+
+
+class DataPage:
+    """A data page read whole.
+
+    Attributes:
+        head: its head.
+        mono_ms: monotonic milliseconds of each sample, never decreasing.
+        unix_ms: unix milliseconds of each sample by the page's own anchor.
+        columns: per column, the value at each sample.
+        events: what happened.
+    """
+
+    __slots__ = ("columns", "events", "head", "mono_ms", "unix_ms")
+
+    def __init__(
+        self, head: DataHead, mono_ms: list[int], columns: list[list[int]], events: list[Event]
+    ) -> None:
+        self.head = head
+        self.mono_ms = mono_ms
+        self.unix_ms = [time - head.first_mono_ms + head.first_unix_ms for time in mono_ms]
+        self.columns = columns
+        self.events = events
+
+
+def read_data_page(page: bytes | memoryview) -> DataPage:
+    """Return a data page decoded whole, in plain Python. Raises LogFormatError."""
+    prefix = read_prefix(page)
+    if prefix.type != DATA:
+        raise LogFormatError("not a data page")
+    head = DataHead(prefix, page)
+    check_body(prefix, page)
+    at = prefix.head_length
+    firsts = (head.first_mono_ms, *head.first)
+    decoded: list[list[int]] = []
+    for column, length in enumerate(head.lengths):
+        values = []
+        if head.samples:
+            value = firsts[column]
+            step = head.interval_ms if column == 0 else 0
+            values.append(value)
+            for delta in read_stream(page[at : at + length], head.samples - 1):
+                value = wrap(value + delta + step)
+                values.append(value)
+        decoded.append(values)
+        at += length
+    times = decoded[0]
+    if any(b < a for a, b in zip(times, times[1:], strict=False)):
+        raise LogFormatError("a page in which time runs back")
+    if head.samples and times[-1] != head.last_mono_ms:
+        raise LogFormatError("a page whose times do not end where it says")
+    return DataPage(head, times, decoded[1:], read_events(page[at : at + head.events_bytes]))
+
+
+def rate_milli(delta: int, elapsed_ms: int) -> int:
+    """Return a counter's rate in thousandths per second, clipped to 64 bits."""
+    rate = delta * 1_000_000 // max(1, elapsed_ms)
+    return min(max(rate, INT64_MIN), INT64_MAX)
