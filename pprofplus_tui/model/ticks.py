@@ -1,0 +1,215 @@
+"""The y axis: round ticks that share one unit, and limits that stay put while they can."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from pprofplus_tui.model.series import Floats
+from pprofplus_tui.model.text import clean
+from pprofplus_tui.model.units import format_quantity
+
+LABEL_CELLS = 9  # no tick label is wider, so that all charts can share one label column
+_ROWS_PER_TICK = 4
+_KEEP_SHARE = 0.4  # an axis stays while the data use this much of its height
+_LOWEST_SHARE = 0.3  # data that reach this far down get an axis from 0: it costs little height
+_LEVEL_SHARE = 0.005  # a level axis is at least this part of the level high: 2 MiB for 400 MiB
+_HUGE = 1e300  # beyond, sums and ratios of floats overflow
+
+# Units and what they are divided by, smallest first.
+_SCALES: dict[str, tuple[tuple[float, str], ...]] = {
+    "B": ((1, " B"), (2**10, " KiB"), (2**20, " MiB"), (2**30, " GiB"), (2**40, " TiB")),
+    "B/s": ((1, " B/s"), (2**10, " KiB/s"), (2**20, " MiB/s"), (2**30, " GiB/s")),
+    "us": ((1, " µs"), (1e3, " ms"), (1e6, " s")),
+    "us/s": ((1e4, " %"),),
+    "count/s": ((1, "/s"), (1e3, "k/s"), (1e6, "M/s"), (1e9, "G/s")),
+}
+_PLAIN: tuple[tuple[float, str], ...] = ((1, ""), (1e3, "k"), (1e6, "M"), (1e9, "G"), (1e12, "T"))
+# The least height of an axis, in the metric's unit: below it everything is noise.
+_LEAST_HEIGHT: dict[str, float] = {"B": 2**16, "B/s": 2**10, "us": 100, "us/s": 1e4, "count/s": 1}
+
+
+@dataclass(frozen=True)
+class YAxis:
+    """The y axis of a chart.
+
+    Attributes:
+        lo: value at the bottom, in the metric's unit.
+        hi: value at the top, hi > lo.
+        ticks: (value, label), values rising within [lo, hi]; labels at most LABEL_CELLS wide.
+        unit: the metric's unit.
+        rows: the height of the plot in cells that the ticks were chosen for.
+        log: the scale is logarithmic; lo is then above 0.
+        ascii_only: the labels hold ASCII only.
+    """
+
+    lo: float
+    hi: float
+    ticks: tuple[tuple[float, str], ...]
+    unit: str = ""
+    rows: int = 0
+    log: bool = False
+    ascii_only: bool = False
+
+    def fractions(self, values: Floats) -> Floats:
+        """Return where values lie on the axis, 0 at lo and 1 at hi, clipped; same shape.
+
+        A value that is no number lies at 0.
+        """
+        if not self.hi > self.lo:
+            return np.zeros_like(values)
+        clipped = np.clip(np.nan_to_num(values, nan=self.lo), self.lo, self.hi)
+        if self.log and self.lo > 0:
+            share: Floats = np.log(clipped / self.lo) / math.log(self.hi / self.lo)
+            return share
+        return (clipped - self.lo) / (self.hi - self.lo)
+
+
+def _step_above(size: float) -> float:
+    """Return the smallest of 1, 2, 5 times a power of ten that is >= size > 0."""
+    power = 10.0 ** math.floor(math.log10(size))
+    for digit in (1, 2, 5):
+        if digit * power >= size * (1 - 1e-9):
+            return digit * power
+    return 10 * power
+
+
+def _ticks(
+    lo: float, hi: float, step: float, scale: tuple[float, str]
+) -> tuple[tuple[float, str], ...]:
+    """Return every multiple of step (in the scaled unit) in [lo, hi], labelled alike."""
+    size, suffix = scale
+    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+    first = math.ceil(lo / size / step - 1e-9)
+    last = math.floor(hi / size / step + 1e-9)
+    if last - first > 1000:  # noqa: PLR2004 - far more than any terminal has rows
+        return ()
+    return tuple(
+        (index * step * size, f"{index * step:.{decimals}f}{suffix}")
+        for index in range(first, last + 1)
+    )
+
+
+def _scale_for(unit: str, largest: float, *, ascii_only: bool) -> list[tuple[float, str]]:
+    """Return the scales to try, the most natural for `largest` first, then smaller ones."""
+    table = _SCALES.get(unit, _PLAIN)
+    fitting = [scale for scale in table if scale[0] <= largest * (1 + 1e-9)] or [table[0]]
+    if ascii_only:
+        fitting = [(size, clean(suffix.replace("µ", "u"))) for size, suffix in fitting]
+    return fitting[::-1]
+
+
+def _fresh(  # noqa: PLR0913 - private, and all of them are the question
+    lo: float, hi: float, unit: str, rows: int, *, zero_based: bool, ascii_only: bool
+) -> YAxis:
+    wanted = max(2, rows // _ROWS_PER_TICK)
+    if zero_based:
+        lo = min(lo, 0.0)
+        hi = max(hi, lo + _LEAST_HEIGHT.get(unit, 1.0))
+    else:
+        least = _least_height(lo, hi, unit)
+        if hi - lo < least:
+            middle = lo / 2 + hi / 2
+            floor = 0.0 if lo >= 0 else -math.inf
+            lo, hi = max(middle - least / 2, floor), middle + least / 2
+        if 0 <= lo <= _LOWEST_SHARE * hi:
+            lo = 0.0
+    scales = _scale_for(unit, max(abs(lo), abs(hi)), ascii_only=ascii_only)
+    raw = (hi - lo) / wanted
+    for _ in range(12):  # each turn's step is coarser; two or three are enough
+        for scale in scales[:2]:
+            size = scale[0]
+            step = _step_above(raw / size)
+            bottom = math.floor(lo / size / step + 1e-9) * step * size
+            top = math.ceil(hi / size / step - 1e-9) * step * size
+            ticks = _ticks(bottom, top, step, scale)
+            if ticks and top > bottom and max(len(label) for _, label in ticks) <= LABEL_CELLS:
+                # The unit above may need three decimals where this one needs none.
+                if scale is scales[0] and step < 0.01 and len(scales) > 1:  # noqa: PLR2004
+                    continue
+                return YAxis(bottom, top, ticks, unit, rows, ascii_only=ascii_only)
+        raw *= 2
+    return YAxis(lo, hi, (), unit, rows, ascii_only=ascii_only)
+
+
+def _least_height(lo: float, hi: float, unit: str) -> float:
+    return max(_LEVEL_SHARE * max(abs(lo), abs(hi)), _LEAST_HEIGHT.get(unit, 1.0))
+
+
+def _fresh_log(lo: float, hi: float, unit: str, rows: int, *, ascii_only: bool) -> YAxis:
+    base = 2.0 if unit in {"B", "B/s"} else 10.0
+    hi = max(hi, 1.0)
+    lo = min(max(lo, hi * 1e-9, 1.0 if hi > 1 else hi / base), hi)
+    low = math.floor(math.log(lo, base) + 1e-9)
+    high = max(math.ceil(math.log(hi, base) - 1e-9), low + 1)
+    stride = max(1, math.ceil((high - low) / max(2, rows // 2)))
+    # Anchored at multiples of the stride, so that scrolling does not change which powers show.
+    ticks = tuple(
+        (base**power, format_quantity(base**power, unit, ascii_only=ascii_only)[:LABEL_CELLS])
+        for power in range(low, high + 1)
+        if power % stride == 0
+    )
+    return YAxis(base**low, base**high, ticks, unit, rows, log=True, ascii_only=ascii_only)
+
+
+def fit_axis(  # noqa: PLR0913 - the flags are named at every call
+    previous: YAxis | None,
+    data_lo: float,
+    data_hi: float,
+    unit: str,
+    rows: int,
+    *,
+    zero_based: bool | None = None,
+    log: bool = False,
+    ascii_only: bool = False,
+) -> YAxis:
+    """Return an axis for data in [data_lo, data_hi], the previous one while it still serves.
+
+    The previous axis is kept while the data fit in it and use at least 40 % of its height, so
+    that the picture does not jump with every sample. Limits that are no numbers or stand the
+    wrong way round are repaired, never refused.
+
+    Args:
+        previous: the axis of the last picture, or None. One of another unit, height or scale is
+            not kept.
+        data_lo: smallest value to be shown.
+        data_hi: largest value to be shown.
+        unit: the metric's unit, which chooses the labels.
+        rows: height of the plot in cells; there is about one tick for four rows.
+        zero_based: start at 0; by default everything but bytes does.
+        log: logarithmic scale.
+        ascii_only: labels in ASCII.
+    """
+    lo = min(max(data_lo, -_HUGE), _HUGE) if math.isfinite(data_lo) else 0.0
+    hi = min(max(data_hi, -_HUGE), _HUGE) if math.isfinite(data_hi) else lo
+    lo, hi = min(lo, hi), max(lo, hi)
+    from_zero = unit != "B" if zero_based is None else zero_based
+    if log:
+        fresh = _fresh_log(lo, hi, unit, rows, ascii_only=ascii_only)
+    else:
+        fresh = _fresh(lo, hi, unit, rows, zero_based=from_zero, ascii_only=ascii_only)
+    if previous is None or (previous.unit, previous.rows, previous.log, previous.ascii_only) != (
+        unit,
+        rows,
+        log,
+        ascii_only,
+    ):
+        return fresh
+    # A logarithmic axis cannot hold 0, and data below it are drawn at the bottom.
+    if hi > previous.hi or lo < (min(previous.lo, fresh.lo) if log else previous.lo):
+        return fresh
+    if from_zero and not log and previous.lo > 0:
+        return fresh
+    return previous if _used(previous, lo, hi, from_zero=from_zero) >= _KEEP_SHARE else fresh
+
+
+def _used(axis: YAxis, lo: float, hi: float, *, from_zero: bool) -> float:
+    """Return which share of the axis's height the data, or the least height, take."""
+    if axis.log:
+        low, high = axis.fractions(np.array([lo, hi])).tolist()
+        return float(high - low) or 1.0
+    if from_zero or axis.lo == 0:
+        needed = max(hi, _LEAST_HEIGHT.get(axis.unit, 1.0)) - min(lo, 0.0)
+    else:
+        needed = max(hi - lo, _least_height(lo, hi, axis.unit))
+    return needed / (axis.hi - axis.lo)

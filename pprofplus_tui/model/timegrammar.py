@@ -1,0 +1,137 @@
+"""What people type for a time or a span: `14:05`, `-2h`, `yesterday 9:00`, ISO 8601."""
+
+import re
+from datetime import date, datetime, time, timedelta, timezone, tzinfo
+
+from pprofplus_tui.model.text import clean
+
+ACCEPTED_TIMES = (
+    "now, 14:05, 14:05:30, -2h, -1d12h, today 9:00, yesterday 9:00, 2026-11-20, "
+    "2026-11-20 14:05, 2026-11-20T14:05:30+01:00 or @1700000000"
+)
+ACCEPTED_SPANS = "45s, 15m, 2h, 1h30m, 1d12h, 1w or 1y"
+
+_UNIT_MS = {
+    "s": 1000,
+    "m": 60_000,
+    "h": 3_600_000,
+    "d": 86_400_000,
+    "w": 7 * 86_400_000,
+    "y": 365 * 86_400_000,
+}
+_LONGEST_SPAN_MS = 100 * _UNIT_MS["y"]
+_QUOTED_CELLS = 30
+
+_SPAN = re.compile(r"(?:[0-9]{1,9}(?:\.[0-9]{1,6})?[smhdwy])+")
+_SPAN_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhdwy])")
+_CLOCK = (
+    r"(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})"
+    r"(?::(?P<second>[0-9]{2})(?:[.,](?P<part>[0-9]{1,9}))?)?"
+)
+_BARE_CLOCK = re.compile(_CLOCK)
+_NAMED_DAY = re.compile(rf"(?P<day>today|yesterday)(?:\s+{_CLOCK})?")
+_ISO = re.compile(
+    r"(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<date>[0-9]{2})"
+    rf"(?:(?:t|\s+){_CLOCK}\s*(?P<offset>z|[+-][0-9]{{2}}(?::?[0-9]{{2}})?)?)?"
+)
+_UNIX = re.compile(r"@(?P<seconds>[0-9]{1,12})(?:\.(?P<part>[0-9]{1,9}))?")
+
+
+class TimeSyntaxError(ValueError):
+    """The text is no time or span that is understood; the message is one line saying what is."""
+
+
+def parse_span(text: str) -> int:
+    """Return a span such as "15m", "1h30m" or "1.5d" in milliseconds, above 0.
+
+    A month is not accepted, for it has no fixed length; a year is 365 days.
+    Raises TimeSyntaxError if the text is no span, is zero or is longer than a century.
+    """
+    compact = text.strip().lower()
+    if not _SPAN.fullmatch(compact):
+        raise TimeSyntaxError(f"{_quoted(text)} is no span of time: write {ACCEPTED_SPANS}")
+    total_ms = round(
+        sum(float(number) * _UNIT_MS[unit] for number, unit in _SPAN_PART.findall(compact))
+    )
+    if not 0 < total_ms <= _LONGEST_SPAN_MS:
+        raise TimeSyntaxError(f"{_quoted(text)} is zero or above a century: write {ACCEPTED_SPANS}")
+    return total_ms
+
+
+def parse_time(text: str, now: datetime, tz: tzinfo | None) -> int:
+    """Return the instant that `text` names, in unix milliseconds, not before 1970.
+
+    A bare clock time is the latest such time that is not in the future: at 14:04, "14:05" is
+    yesterday's. A local time that the clocks skip or repeat is read as `datetime` reads it, the
+    first of two.
+
+    Args:
+        text: see ACCEPTED_TIMES; upper and lower case, and spaces around it, do not matter.
+        now: the present, with its time zone.
+        tz: the zone of times given without an offset; None for the machine's own.
+
+    Raises:
+        TimeSyntaxError: the text is none of these; nothing else is raised.
+    """
+    # Unicode has letters whose lower case is longer than they are; none of them is in a time.
+    compact = text.strip().lower()
+    try:
+        instant_ms = _parse(compact, now, tz)
+    except TimeSyntaxError:
+        raise
+    except (ValueError, OverflowError, OSError):  # no such day, or beyond what datetime holds
+        instant_ms = None
+    if instant_ms is None or instant_ms < 0:
+        raise TimeSyntaxError(f"{_quoted(text)} is no time: write {ACCEPTED_TIMES}")
+    return instant_ms
+
+
+def _quoted(text: str) -> str:
+    return f"'{clean(text, _QUOTED_CELLS)}'"
+
+
+def _ms(moment: datetime) -> int:
+    return (moment - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(milliseconds=1)
+
+
+def _clock(match: re.Match[str]) -> time:
+    part = (match["part"] or "").ljust(6, "0")[:6]
+    return time(int(match["hour"]), int(match["minute"]), int(match["second"] or 0), int(part))
+
+
+def _at(day: date, clock: time, tz: tzinfo | None) -> int:
+    naive = datetime.combine(day, clock)
+    return _ms(naive.astimezone() if tz is None else naive.replace(tzinfo=tz))
+
+
+def _parse(  # noqa: PLR0911 - one return a form reads as the grammar does
+    text: str, now: datetime, tz: tzinfo | None
+) -> int | None:
+    """Return unix milliseconds, or None if no form matches; may raise what datetime raises."""
+    now_ms = _ms(now)
+    today = now.astimezone(tz).date()
+    if text == "now":
+        return now_ms
+    if text.startswith("-") and _SPAN.fullmatch(text[1:]):
+        return now_ms - parse_span(text[1:])
+    if match := _UNIX.fullmatch(text):
+        return int(match["seconds"]) * 1000 + int((match["part"] or "").ljust(3, "0")[:3])
+    if match := _BARE_CLOCK.fullmatch(text):
+        at_ms = _at(today, _clock(match), tz)
+        return at_ms if at_ms <= now_ms else _at(today - timedelta(days=1), _clock(match), tz)
+    if match := _NAMED_DAY.fullmatch(text):
+        day = today if match["day"] == "today" else today - timedelta(days=1)
+        return _at(day, _clock(match) if match["hour"] else time(), tz)
+    if match := _ISO.fullmatch(text):
+        day = date(int(match["year"]), int(match["month"]), int(match["date"]))
+        clock = _clock(match) if match["hour"] else time()
+        return _at(day, clock, _zone(match["offset"]) if match["offset"] else tz)
+    return None
+
+
+def _zone(offset: str) -> tzinfo:
+    if offset == "z":
+        return timezone.utc
+    digits = offset[1:].replace(":", "").ljust(4, "0")
+    size = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
+    return timezone(-size if offset[0] == "-" else size)
