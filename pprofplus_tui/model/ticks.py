@@ -64,6 +64,10 @@ class YAxis:
             return share
         return (clipped - self.lo) / (self.hi - self.lo)
 
+    def places(self) -> tuple[float, ...]:
+        """Return where the ticks lie on the axis, 0 at lo and 1 at hi, in their order."""
+        return tuple(self.fractions(np.array([value for value, _ in self.ticks])).tolist())
+
 
 def _step_above(size: float) -> float:
     """Return the smallest of 1, 2, 5 times a power of ten that is >= size > 0."""

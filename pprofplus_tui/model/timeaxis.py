@@ -1,12 +1,13 @@
 """The time axis: round local clock times with labels that never touch each other."""
 
+import math
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta, timezone, tzinfo
 
 _S, _MIN, _H = 1000, 60_000, 3_600_000
 _DAY_MS = 86_400_000
-# Offsets of all time zones in use are multiples of this, so a step that divides it is round in
-# local time where it is round in UTC.
+# Offsets of all time zones in use are multiples of this, so what is round in local time is found
+# among the multiples of what divides both this and the step.
 _QUARTER_MS = 15 * _MIN
 _FINE_MS: tuple[int, ...] = (
     *(1 * _S, 2 * _S, 5 * _S, 10 * _S, 15 * _S, 30 * _S),
@@ -44,8 +45,14 @@ def column(ms: int, begin_ms: int, end_ms: int, width: int) -> int:
     """Return the cell, 0 to width - 1, of an instant; instants outside go to the nearest."""
     if width <= 1 or end_ms <= begin_ms:
         return 0
-    cell = round((ms - begin_ms) / (end_ms - begin_ms) * (width - 1))
+    # By half cells, as the dots of braille lie: a label then stands under the dot it names.
+    cell = math.floor((ms - begin_ms) / (end_ms - begin_ms) * (2 * width - 1) + 0.5) // 2
     return min(max(cell, 0), width - 1)
+
+
+def instant(cell: int, begin_ms: int, end_ms: int, width: int) -> int:
+    """Return the unix milliseconds in the middle of a cell, the inverse of `column`."""
+    return begin_ms + round((2 * cell + 0.5) / max(2 * width - 1, 1) * (end_ms - begin_ms))
 
 
 def label_start(tick: Tick, begin_ms: int, end_ms: int, width: int) -> int:
@@ -54,9 +61,7 @@ def label_start(tick: Tick, begin_ms: int, end_ms: int, width: int) -> int:
 
 
 def _clock_ticks(begin_ms: int, end_ms: int, step_ms: int, tz: tzinfo | None) -> Iterator[Tick]:
-    scan_ms = min(step_ms, _QUARTER_MS)
-    if _QUARTER_MS % scan_ms:
-        scan_ms = _QUARTER_MS
+    scan_ms = math.gcd(step_ms, _QUARTER_MS)
     for ms in range(-(-begin_ms // scan_ms) * scan_ms, end_ms, scan_ms):
         clock = local(ms, tz)
         since_midnight_ms = (clock.hour * 3600 + clock.minute * 60 + clock.second) * 1000

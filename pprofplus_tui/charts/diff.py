@@ -1,0 +1,41 @@
+"""Which cells of a chart changed, so that only they are sent to the terminal."""
+
+from pprofplus_tui.charts.picture import Row, Rows
+
+Span = tuple[int, int, int]
+
+
+def _cells(row: Row) -> list[tuple[str, str]]:
+    return [(char, run.style) for run in row for char in run.text]
+
+
+def _width(row: Row) -> int:
+    return sum(len(run.text) for run in row)
+
+
+def changed_spans(old: Rows | None, new: Rows) -> list[Span]:
+    """Return (row, x, width) of the cells that differ, at most one span for each row.
+
+    Without old rows, or if their number or a row's width is another, whole rows are returned.
+    Rows hold characters of one cell each, so a span is in cells.
+    """
+    former: tuple[Row | None, ...] = (None,) * len(new)
+    if old is not None and len(old) == len(new):
+        former = old
+    spans: list[Span] = []
+    for index, (before, after) in enumerate(zip(former, new, strict=True)):
+        if before == after:
+            continue
+        width = _width(after)
+        if before is None or _width(before) != width:
+            if width:
+                spans.append((index, 0, width))
+            continue
+        differing = [
+            x
+            for x, (one, other) in enumerate(zip(_cells(before), _cells(after), strict=True))
+            if one != other
+        ]
+        if differing:
+            spans.append((index, differing[0], differing[-1] + 1 - differing[0]))
+    return spans

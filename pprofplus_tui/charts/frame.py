@@ -1,0 +1,269 @@
+"""Puts a chart together: frame, labels, legend, marks and cursor around the drawn lines."""
+
+import re
+from collections.abc import Iterable
+
+from pprofplus_tui.charts.canvas import FREE, Canvas, Grid, cell_at, last_place, markers
+from pprofplus_tui.charts.palette import COLOURS
+from pprofplus_tui.charts.picture import Area, Cellrun, Picture, Row, Rows, narrow, plot_area
+from pprofplus_tui.model.timeaxis import column, label_start
+
+# Styles by the byte that stands for them in a row; lines come from the grid as index + 1.
+_STYLES = (
+    "",
+    *(f"line{index}" for index in range(COLOURS)),
+    *(f"legend{index}" for index in range(COLOURS)),
+    *("frame", "tick", "title", "note", "mark", "cursor", "empty", "error"),
+)
+_CODE = {name: code for code, name in enumerate(_STYLES)}
+_RUN = re.compile(rb"(.)\1*", re.DOTALL)
+
+_MARK_CELLS = 16
+_TITLE_CELLS = 40
+_LABEL_CELLS = 12
+_LABELLED_PLOT = 30  # a narrower plot has no room for names beside its lines
+_NEAR_ROWS = 3  # how far from its line a name may stand
+
+
+class _Marks:
+    """The characters that a chart is framed with."""
+
+    def __init__(self, *, ascii_only: bool) -> None:
+        self.corners = "++++" if ascii_only else "┌┐└┘"
+        self.across = "-" if ascii_only else "─"
+        self.side = "|" if ascii_only else "│"
+        self.tick = "+" if ascii_only else "┤"
+        self.mark = ":" if ascii_only else "┊"
+        self.stroke = "-" if ascii_only else "⠒"
+        self.between = "-" if ascii_only else "·"
+
+
+_ASCII, _UNICODE = _Marks(ascii_only=True), _Marks(ascii_only=False)
+
+
+class _Strip:
+    """One row while it is written: characters and, for each, the byte of its style."""
+
+    def __init__(self, chars: list[str], styles: bytearray) -> None:
+        self.chars = chars
+        self.styles = styles
+
+    @classmethod
+    def of(cls, width: int, char: str, style: str) -> "_Strip":
+        return cls([char] * width, bytearray([_CODE[style]]) * width)
+
+    def put(self, at: int, text: str, style: str) -> None:
+        """Write text at a column; what lies outside is cut off."""
+        begin, end = max(at, 0), min(at + len(text), len(self.chars))
+        if begin < end:
+            self.chars[begin:end] = text[begin - at : end - at]
+            self.styles[begin:end] = bytes([_CODE[style]]) * (end - begin)
+
+    def is_free(self, begin: int, end: int) -> bool:
+        return (
+            begin >= 0
+            and end <= len(self.styles)
+            and self.styles.count(FREE, begin, end) == end - begin
+        )
+
+    def runs(self) -> Row:
+        text = "".join(self.chars)
+        return tuple(
+            Cellrun(text[match.start() : match.end()], _STYLES[match[1][0]])
+            for match in _RUN.finditer(self.styles)
+        )
+
+
+def compose(picture: Picture, canvas: Canvas) -> Rows:
+    """Return the picture as rows: `height` of them, each exactly `width` cells."""
+    area = plot_area(picture.width, picture.height)
+    grid = canvas.draw(picture)
+    has_data = any(any(owners) for owners in grid.owners)
+    # Values beside an empty plot would say something about nothing.
+    labels = _labels_by_row(picture, area) if has_data else {}
+    return _framed(picture, area, _plot(picture, area, grid, has_data=has_data), labels)
+
+
+def message_rows(picture: Picture, message: str) -> Rows:
+    """Return the picture's frame with a one-line error message instead of its plot."""
+    area = plot_area(picture.width, picture.height)
+    plot = [_Strip.of(area.width, " ", "") for _ in range(area.height)]
+    _centre(plot, narrow(message, ascii_only=picture.ascii_only, limit=area.width), "error")
+    return _framed(picture, area, plot, {})
+
+
+def _framed(picture: Picture, area: Area, plot: list[_Strip], labels: dict[int, str]) -> Rows:
+    """Return the whole chart; `plot` has one strip a row, the top one first."""
+    width, height = max(picture.width, 0), max(picture.height, 0)
+    marks = _ASCII if picture.ascii_only else _UNICODE
+    strips = [_top(picture, marks)]
+    for index, inner in enumerate(plot):
+        strip = _Strip.of(width, " ", "")
+        strip.put(0, marks.side, "frame")
+        if area.label_cells:
+            label = labels.get(area.height - 1 - index)
+            if label is not None:
+                shown = narrow(label, ascii_only=picture.ascii_only, limit=area.label_cells)
+                strip.put(1 + area.padded, shown.rjust(area.label_cells), "tick")
+            strip.put(area.left - 1, marks.side if label is None else marks.tick, "frame")
+        strip.chars[area.left : area.left + area.width] = inner.chars
+        strip.styles[area.left : area.left + area.width] = inner.styles
+        strip.put(width - 1, marks.side, "frame")
+        strips.append(strip)
+    strips.append(_bottom(picture, area, marks))
+    return tuple(strip.runs() for strip in strips[:height])
+
+
+def _labels_by_row(picture: Picture, area: Area) -> dict[int, str]:
+    """Return the label of each row that has a tick, rows counted from below."""
+    if not picture.y.ticks or not area.height:
+        return {}
+    places = [cell_at(at, 4, area.height) for at in picture.y.places()]
+    rows: dict[int, str] = {}
+    for row, (_, label) in zip(places, picture.y.ticks, strict=True):
+        rows.setdefault(row, label)
+    return rows
+
+
+def _legend(picture: Picture, room: int) -> list[tuple[str, str]]:
+    """Return (text, style) of the legend's entries, the most telling form that has room."""
+    entries = []
+    # The last line is drawn on top and matters most: it is named first.
+    for line, marker in reversed(list(zip(picture.lines, markers(picture), strict=True))):
+        label = narrow(line.label, ascii_only=picture.ascii_only, limit=_LABEL_CELLS)
+        value = narrow(line.value, ascii_only=picture.ascii_only, limit=_LABEL_CELLS)
+        sign = ""
+        if picture.ascii_only or picture.distinct:
+            sign = ("⠒" if marker == "braille" else marker) + " "
+        entries.append((sign, label, value, f"legend{line.colour % COLOURS}"))
+    full = [(f"{sign}{label} {value}".rstrip(), style) for sign, label, value, style in entries]
+    short = [(f"{sign}{label}", style) for sign, label, _, style in entries]
+    # With little room the line that matters most keeps its value.
+    for form in (full, full[:1] + short[1:], short):
+        if sum(len(text) + 2 for text, _ in form) <= room:
+            return form
+    return []
+
+
+def _top(picture: Picture, marks: _Marks) -> _Strip:
+    width = max(picture.width, 0)
+    strip = _Strip.of(width, marks.across, "frame")
+    strip.put(0, marks.corners[0], "frame")
+    inside = max(width - 4, 0)
+    limit = min(inside, _TITLE_CELLS)
+    title = narrow(picture.title, ascii_only=picture.ascii_only, limit=limit)
+    at = 1
+    if title:
+        strip.put(at, f" {title} ", "title")
+        at += len(title) + 2
+    note = narrow(picture.note, ascii_only=picture.ascii_only, limit=_TITLE_CELLS)
+    if note and at + len(note) + 3 < width:
+        strip.put(at, f"{marks.between} ", "frame")
+        strip.put(at + 2, f"{note} ", "note")
+        at += len(note) + 3
+    legend = _legend(picture, width - at - 3)
+    begin = width - 1 - sum(len(text) + 2 for text, _ in legend)
+    for index, (text, style) in enumerate(legend):
+        strip.put(begin, " ", "frame")
+        strip.put(begin + 1, text, style)
+        strip.put(begin + 1 + len(text), " ", "frame")
+        begin += len(text) + (2 if index + 1 < len(legend) else 0)
+    strip.put(width - 1, marks.corners[1], "frame")
+    return strip
+
+
+def _bottom(picture: Picture, area: Area, marks: _Marks) -> _Strip:
+    width = max(picture.width, 0)
+    strip = _Strip.of(width, marks.across, "frame")
+    taken = bytearray(width)
+
+    def label(at: int, text: str, style: str) -> bool:
+        # One cell of the border stays visible on either side.
+        begin, end = at - 1, at + len(text) + 1
+        if at < 1 or end > width or any(taken[max(begin, 0) : end]):
+            return False
+        taken[at : at + len(text)] = b"\1" * len(text)
+        strip.put(at, text, style)
+        return True
+
+    for ms, text in picture.marks:
+        if area.width and picture.begin_ms <= ms <= picture.end_ms:
+            at = area.left + column(ms, picture.begin_ms, picture.end_ms, area.width)
+            shown = narrow(text, ascii_only=picture.ascii_only, limit=_MARK_CELLS)
+            if not label(at, marks.mark + shown, "mark"):
+                label(at, marks.mark, "mark")
+    for ms, text in picture.x_ticks:
+        tick = ms, f" {narrow(text, ascii_only=picture.ascii_only, limit=_MARK_CELLS)} "
+        if area.width and picture.begin_ms <= ms <= picture.end_ms:
+            start = label_start(tick, picture.begin_ms, picture.end_ms, area.width)
+            label(area.left + start, tick[1], "tick")
+    strip.put(0, marks.corners[2], "frame")
+    strip.put(width - 1, marks.corners[3], "frame")
+    return strip
+
+
+def _plot(picture: Picture, area: Area, grid: Grid, *, has_data: bool) -> list[_Strip]:
+    """Return the rows of the plot, the top one first, with everything that is drawn in it."""
+    marks = _ASCII if picture.ascii_only else _UNICODE
+    plot = [
+        _Strip(chars.copy(), bytearray(owners))
+        for chars, owners in zip(reversed(grid.chars), reversed(grid.owners), strict=True)
+    ]
+    if not has_data:
+        limit = area.width
+        _centre(plot, narrow(picture.empty, ascii_only=picture.ascii_only, limit=limit), "empty")
+    elif len(picture.lines) > 1 and (area.width >= _LABELLED_PLOT or picture.distinct):
+        _name_lines(picture, area, plot)
+    _verticals(picture, area, plot, ((ms, marks.mark, "mark") for ms, _ in picture.marks))
+    if picture.cursor_ms is not None:
+        _verticals(picture, area, plot, ((picture.cursor_ms, marks.side, "cursor"),))
+    return plot
+
+
+def _verticals(
+    picture: Picture, area: Area, plot: list[_Strip], lines: Iterable[tuple[int, str, str]]
+) -> None:
+    """Draw vertical lines behind the data: only cells that are free are taken."""
+    for ms, char, style in lines:
+        if area.width and picture.begin_ms <= ms <= picture.end_ms:
+            at = column(ms, picture.begin_ms, picture.end_ms, area.width)
+            for strip in plot:
+                if strip.styles[at] in (FREE, _CODE["mark"]):
+                    strip.put(at, char, style)
+
+
+def _centre(plot: list[_Strip], text: str, style: str) -> None:
+    if plot and text:
+        strip = plot[(len(plot) - 1) // 2]
+        strip.put((len(strip.chars) - len(text)) // 2, text, style)
+
+
+def _name_lines(picture: Picture, area: Area, plot: list[_Strip]) -> None:
+    """Write each line's name beside its last point, where cells are free.
+
+    First to the right of the point, then above or below the line's end. A name that has no
+    room is left out; the legend has it.
+    """
+    for line in reversed(picture.lines):
+        place = last_place(line, picture, area)
+        if place is None:
+            continue
+        at, from_below = place
+        row = area.height - 1 - from_below
+        name = narrow(line.label, ascii_only=picture.ascii_only, limit=_LABEL_CELLS)
+        size = len(name)
+        style = f"legend{line.colour % COLOURS}"
+        nearest = sorted(
+            range(max(row - _NEAR_ROWS, 0), min(row + _NEAR_ROWS + 1, area.height)),
+            key=lambda candidate: (abs(candidate - row), candidate),
+        )
+        spots = [(candidate, at + 2) for candidate in nearest[:3]]
+        spots += [
+            (candidate, min(at, area.width - 1) - size) for candidate in nearest if candidate != row
+        ]
+        for candidate, begin in spots:
+            if plot[candidate].is_free(begin - 1, min(begin + size + 1, area.width)) and (
+                begin + size <= area.width
+            ):
+                plot[candidate].put(begin, name, style)
+                break

@@ -1,0 +1,130 @@
+"""The one thread that draws: the latest picture wins, late ones are dropped, never queued."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable
+
+from pprofplus_tui.charts.canvas import Canvas
+from pprofplus_tui.charts.frame import compose, message_rows
+from pprofplus_tui.charts.picture import Picture, Rows, same_picture
+
+_KEPT_ERRORS = 32
+
+OnRows = Callable[[Hashable, Picture, Rows], None]
+
+
+class Renderer:
+    """Draws pictures in a thread of its own, which owns every plotext figure.
+
+    Whoever makes it closes it.
+    """
+
+    def __init__(self, on_rows: OnRows) -> None:
+        """Start the thread.
+
+        Args:
+            on_rows: called from the thread with (key, picture, rows) for every picture drawn;
+                it must hand them over and return (`call_from_thread`, `post_message`). What it
+                raises is recorded in `errors`: an app that is going away must not end in a
+                traceback from here.
+        """
+        self._on_rows = on_rows
+        self._changed = threading.Condition()
+        self._waiting: dict[Hashable, Picture] = {}
+        self._latest: dict[Hashable, Picture] = {}
+        self._forgotten: set[Hashable] = set()
+        self._busy = False
+        self._closing = False
+        self._errors: deque[str] = deque(maxlen=_KEPT_ERRORS)
+        self._thread = threading.Thread(target=self._run, name="pprofplus-charts", daemon=True)
+        self._thread.start()
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """The last errors, oldest first, one line each: what could not be drawn or delivered."""
+        with self._changed:
+            return tuple(self._errors)
+
+    def submit(self, key: Hashable, picture: Picture) -> bool:
+        """Ask for a picture; return whether it will be drawn.
+
+        It will not if the latest one for this key was the same, in which case the rows
+        delivered or about to be delivered are right, or if the renderer is closed. A picture
+        still waiting under this key is dropped.
+        """
+        with self._changed:
+            if self._closing or same_picture(self._latest.get(key), picture):
+                return False
+            self._latest[key] = picture
+            self._waiting[key] = picture
+            self._changed.notify_all()
+            return True
+
+    def forget(self, key: Hashable) -> None:
+        """Drop what is kept for a key: its figure, and a picture that waits."""
+        with self._changed:
+            self._latest.pop(key, None)
+            self._waiting.pop(key, None)
+            self._forgotten.add(key)
+            self._changed.notify_all()
+
+    def wait_idle(self, timeout_s: float | None = None) -> bool:
+        """Wait until everything asked for is delivered; return whether that came in time."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._waiting and not self._busy, timeout_s)
+
+    def close(self) -> None:
+        """Drop what waits and join the thread; does nothing the second time.
+
+        Called from `on_rows`, it cannot join its own thread, which then ends after it.
+        """
+        with self._changed:
+            self._closing = True
+            self._waiting.clear()
+            self._changed.notify_all()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def _run(self) -> None:
+        canvases: dict[Hashable, Canvas] = {}
+        while True:
+            with self._changed:
+                self._busy = False
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: self._closing or self._waiting or self._forgotten)
+                if self._closing:
+                    return
+                for key in self._forgotten:
+                    canvases.pop(key, None)
+                self._forgotten.clear()
+                if not self._waiting:
+                    continue
+                # The oldest key first, so that one busy chart cannot starve the others.
+                key = next(iter(self._waiting))
+                picture = self._waiting.pop(key)
+                self._busy = True
+            self._deliver(key, picture, self._rows(canvases, key, picture))
+
+    def _rows(self, canvases: dict[Hashable, Canvas], key: Hashable, picture: Picture) -> Rows:
+        try:
+            if key not in canvases:
+                canvases[key] = Canvas()
+            return compose(picture, canvases[key])
+        except Exception as error:  # noqa: BLE001 - one bad picture must not end all charts
+            canvases.pop(key, None)  # its figure may be half built
+            reason = f"cannot draw this chart: {type(error).__name__}: {error}"
+            self._record(f"{picture.title}: {reason}")
+            return message_rows(picture, reason)
+
+    def _deliver(self, key: Hashable, picture: Picture, rows: Rows) -> None:
+        with self._changed:
+            if self._closing:
+                return
+        try:
+            self._on_rows(key, picture, rows)
+        except Exception as error:  # noqa: BLE001 - see on_rows: the app may be going away
+            self._record(f"{picture.title}: not delivered: {type(error).__name__}: {error}")
+
+    def _record(self, message: str) -> None:
+        with self._changed:
+            self._errors.append(message)
