@@ -14,6 +14,7 @@ _ROWS_PER_TICK = 4
 _KEEP_SHARE = 0.4  # an axis stays while the data use this much of its height
 _LOWEST_SHARE = 0.3  # data that reach this far down get an axis from 0: it costs little height
 _LEVEL_SHARE = 0.005  # a level axis is at least this part of the level high: 2 MiB for 400 MiB
+_LOG_REACH = 1e-4  # a logarithmic axis goes no deeper: a single 0 must not flatten the rest
 _HUGE = 1e300  # beyond, sums and ratios of floats overflow
 
 # Units and what they are divided by, smallest first.
@@ -109,7 +110,7 @@ def _fresh(  # noqa: PLR0913 - private, and all of them are the question
     wanted = max(2, rows // _ROWS_PER_TICK)
     if zero_based:
         lo = min(lo, 0.0)
-        hi = max(hi, lo + _LEAST_HEIGHT.get(unit, 1.0))
+        hi = max(hi, 0.0, lo + _LEAST_HEIGHT.get(unit, 1.0))
     else:
         least = _least_height(lo, hi, unit)
         if hi - lo < least:
@@ -143,7 +144,7 @@ def _least_height(lo: float, hi: float, unit: str) -> float:
 def _fresh_log(lo: float, hi: float, unit: str, rows: int, *, ascii_only: bool) -> YAxis:
     base = 2.0 if unit in {"B", "B/s"} else 10.0
     hi = max(hi, 1.0)
-    lo = min(max(lo, hi * 1e-9, 1.0 if hi > 1 else hi / base), hi)
+    lo = min(max(lo, hi * _LOG_REACH), hi)
     low = math.floor(math.log(lo, base) + 1e-9)
     high = max(math.ceil(math.log(hi, base) - 1e-9), low + 1)
     stride = max(1, math.ceil((high - low) / max(2, rows // 2)))
@@ -199,8 +200,8 @@ def fit_axis(  # noqa: PLR0913 - the flags are named at every call
         ascii_only,
     ):
         return fresh
-    # A logarithmic axis cannot hold 0, and data below it are drawn at the bottom.
-    if hi > previous.hi or lo < (min(previous.lo, fresh.lo) if log else previous.lo):
+    # A logarithmic axis cannot hold 0: what lies below it is drawn at the bottom.
+    if hi > previous.hi or (fresh.lo if log else lo) < previous.lo:
         return fresh
     if from_zero and not log and previous.lo > 0:
         return fresh
