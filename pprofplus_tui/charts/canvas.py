@@ -135,7 +135,12 @@ class Canvas:
         figure.clear_data()
         signals = 0
         for line, marker in zip(picture.lines, markers(picture), strict=True):
-            for x, y in paths(line.points, picture.begin_ms, picture.end_ms, picture.y, area.width):
+            whole_cells = marker != "braille"
+            for xs, ys in paths(
+                line.points, picture.begin_ms, picture.end_ms, picture.y, area.width
+            ):
+                x = _by_cells(xs, 2, area.width) if whole_cells else xs
+                y = _by_cells(ys, 4, area.height) if whole_cells else ys
                 figure.plot(x, y, marker=marker, color=line.colour % COLOURS)
                 signals += 1
         if signals:
@@ -219,6 +224,15 @@ def last_place(line: Line, picture: Picture, area: Area) -> tuple[int, int] | No
     low, high = picture.y.fractions(np.array([shown.lo[-1], shown.hi[-1]])).tolist()
     at = min(max(at, 0.0), 1.0)
     return cell_at(at, 2, area.width), cell_at((low + high) / 2, 4, area.height)
+
+
+def _by_cells(places: list[float], dots: int, cells: int) -> list[float]:
+    """Return fractions that put a whole character into the cell where its dot would be.
+
+    plotext rounds characters to cells and dots to dots, so a line of characters could lie one
+    row beside the tick of its value.
+    """
+    return [cell_at(place, dots, cells) / max(cells - 1, 1) for place in places]
 
 
 def cell_at(fraction: float, dots: int, cells: int) -> int:

@@ -2,6 +2,7 @@ import dataclasses
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -97,13 +98,20 @@ def test_every_tick_of_the_y_axis_has_its_label_and_mark():
     assert [row[1:12].strip() for row in shown] == [label for _, label in wanted.y.ticks][::-1]
 
 
-def test_a_line_at_a_tick_is_drawn_in_the_tick_s_row():
-    level = Points(
-        np.arange(90, dtype=np.int64), *[np.full(90, 50.0 * MIB)] * 2, np.zeros(90, np.bool_)
-    )
-    shown = draw(picture(Line("rss", 0, level)))
-    row = next(row for row in shown if " 50 MiB ┤" in row)
-    assert row[14] not in " │"
+@pytest.mark.parametrize("marks", [{}, {"ascii_only": True}, {"distinct": True}])
+@pytest.mark.parametrize("height", range(7, 40, 3))
+def test_a_line_at_a_tick_is_drawn_in_the_tick_s_row(height, marks):
+    times, broken = np.arange(90, dtype=np.int64), np.zeros(90, np.bool_)
+    levels = [
+        Line("", index, Points(times, *[np.full(90, mib * float(MIB))] * 2, broken))
+        for index, mib in enumerate((0, 50, 100))
+    ]
+    wanted = picture(*levels, height=height, **marks)
+    sides = "+|" if marks.get("ascii_only") else "┤│"
+    for row in draw(wanted)[1:-1]:
+        assert (row[12] == sides[0]) == bool(row[1:12].strip())
+        if row[1:12].strip() in {"0 MiB", "50 MiB", "100 MiB"}:
+            assert row[14] != " "
 
 
 def test_the_times_stand_on_the_bottom_border_at_their_columns():

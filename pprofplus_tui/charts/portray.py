@@ -1,0 +1,135 @@
+"""From a row of the chart table and its points to a picture: axes, legend, numbers beside it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import tzinfo
+
+from pprofplus_tui.charts.picture import Line, Picture, plot_area
+from pprofplus_tui.model.charts import ChartKind, Note, Series
+from pprofplus_tui.model.series import Points
+from pprofplus_tui.model.ticks import YAxis, fit_axis
+from pprofplus_tui.model.timeaxis import time_ticks
+from pprofplus_tui.model.units import format_quantity
+from pprofplus_tui.model.window import JUMPS, Window
+
+MAX_BUCKETS = 200
+_NEAR = 1.25  # a limit is near when the data reach four fifths of it
+
+Wanted = tuple[str, bool]  # metric, as a rate
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A chart to draw and its size in cells."""
+
+    chart: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How charts are drawn: ASCII only, lines told apart without colour, the time zone."""
+
+    plain: bool = False
+    colourless: bool = False
+    zone: tzinfo | None = None
+
+
+def buckets_for(shape: Shape) -> int:
+    """Return how many buckets of time a chart of that size can show.
+
+    Two a cell, as braille has; a multiple of the jumps of a following window, so that a jump
+    moves whole buckets and the picture does not shimmer.
+    """
+    cells = plot_area(shape.width, shape.height).width
+    return max(JUMPS, min(MAX_BUCKETS, 2 * cells) // JUMPS * JUMPS)
+
+
+def wanted_by(kind: ChartKind) -> tuple[Wanted, ...]:
+    """Return the metrics that a chart draws or notes."""
+    lines = tuple((series.metric, series.rate) for series in kind.series)
+    return lines + tuple((metric, note.rate) for note in kind.notes for metric in note.metrics)
+
+
+def _is_near(limit: Points, others: list[Points]) -> bool:
+    tops = [float(points.hi.max()) for points in others if len(points)]
+    return bool(len(limit) and tops and float(limit.lo.min()) <= _NEAR * max(tops))
+
+
+class Portrayer:
+    """Makes pictures; remembers each chart's y axis so that it does not jump."""
+
+    def __init__(self, manner: Manner) -> None:
+        self._manner = manner
+        self._axes: dict[str, YAxis] = {}
+
+    def forget(self) -> None:
+        """Choose axes afresh, for another run."""
+        self._axes.clear()
+
+    def picture(
+        self, kind: ChartKind, shape: Shape, window: Window, points: Mapping[Wanted, Points]
+    ) -> Picture:
+        """Return the picture of one chart; `points` may lack metrics that the log lacks."""
+        manner = self._manner
+        found = [
+            (series, points[series.metric, series.rate])
+            for series in kind.series
+            if (series.metric, series.rate) in points
+        ]
+        always = [data for series, data in found if not series.when_near]
+        drawn = [
+            (series, data)
+            for series, data in found
+            if not series.when_near or _is_near(data, always)
+        ]
+        area = plot_area(shape.width, shape.height)
+        return Picture(
+            title=kind.title,
+            width=shape.width,
+            height=shape.height,
+            begin_ms=window.begin_ms,
+            end_ms=window.end_ms,
+            y=self._axis(kind, area.height, [data for _, data in drawn]),
+            x_ticks=time_ticks(window.begin_ms, window.end_ms, area.width, manner.zone),
+            lines=tuple(self._line(kind, series, data) for series, data in drawn),
+            note=", ".join(filter(None, (self._note(note, points) for note in kind.notes))),
+            ascii_only=manner.plain,
+            distinct=manner.colourless,
+            empty="no samples in this window" if found else "not in this log",
+        )
+
+    def _axis(self, kind: ChartKind, rows: int, drawn: list[Points]) -> YAxis:
+        some = [points for points in drawn if len(points)]
+        lo = min((float(points.lo.min()) for points in some), default=0.0)
+        hi = max((float(points.hi.max()) for points in some), default=0.0)
+        axis = fit_axis(
+            self._axes.get(kind.id),
+            lo,
+            hi,
+            kind.unit,
+            rows,
+            zero_based=kind.zero_based,
+            ascii_only=self._manner.plain,
+        )
+        if some:
+            self._axes[kind.id] = axis
+        return axis
+
+    def _line(self, kind: ChartKind, series: Series, points: Points) -> Line:
+        value = ""
+        if len(points):
+            value = format_quantity(float(points.hi[-1]), kind.unit, ascii_only=self._manner.plain)
+        return Line(series.label, series.colour, points, value)
+
+    def _note(self, note: Note, points: Mapping[Wanted, Points]) -> str:
+        last = [
+            float(found.hi[-1])
+            for metric in note.metrics
+            if (found := points.get((metric, note.rate))) is not None and len(found)
+        ]
+        if not last:
+            return ""
+        number = format_quantity(sum(last), note.unit, ascii_only=self._manner.plain)
+        return f"{number} {note.label}"
