@@ -1,0 +1,95 @@
+"""The application: it owns the feed, the theme and the main screen."""
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import BindingType
+from textual.message import Message
+from textual.screen import Screen
+
+from pprofplus_tui.feed import Drawn, Feed, Frame
+from pprofplus_tui.logs.catalog import Catalog
+from pprofplus_tui.model.keys import KEYS
+from pprofplus_tui.model.options import Options
+from pprofplus_tui.screens.monitor import MonitorScreen
+from pprofplus_tui.widgets.paint import THEMES
+
+
+class MonitorApp(App[int]):
+    """Finds runs, draws them, switches between them. Returns the exit code."""
+
+    TITLE = "pprofplus"
+    CSS_PATH = "app.tcss"
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS: ClassVar[list[BindingType]] = []
+
+    class FrameCame(Message):
+        """The feed has something to tell."""
+
+        def __init__(self, frame: Frame) -> None:
+            super().__init__()
+            self.frame = frame
+
+    class ChartCame(Message):
+        """A chart was drawn."""
+
+        def __init__(self, drawn: Drawn) -> None:
+            super().__init__()
+            self.drawn = drawn
+
+    def __init__(self, options: Options) -> None:
+        super().__init__()
+        # a page that slides costs half a megabyte on the wire
+        self.animation_level = "none"
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.theme = THEMES[options.light].name
+        self.feed = Feed(
+            Catalog(list(options.directories)),
+            options,
+            lambda frame: self._hand_over(self.FrameCame(frame)),
+            lambda drawn: self._hand_over(self.ChartCame(drawn)),
+        )
+        self.monitor = MonitorScreen(self.feed, options)
+
+    def _hand_over(self, message: Message) -> None:
+        self.post_message(message)
+
+    def on_mount(self) -> None:
+        """Paint the frame first; the logs are read by the feed's thread."""
+        self.push_screen(self.monitor)
+        self.feed.start()
+
+    def on_unmount(self) -> None:
+        """Join the threads."""
+        self.feed.close()
+
+    def on_monitor_app_frame_came(self, message: FrameCame) -> None:
+        """Give the main screen its values."""
+        if self.monitor.is_mounted:
+            self.monitor.show_frame(message.frame)
+
+    def on_monitor_app_chart_came(self, message: ChartCame) -> None:
+        """Give the main screen a drawn chart."""
+        if self.monitor.is_mounted:
+            self.monitor.show_drawn(message.drawn)
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Offer every action of the key table, and the other background."""
+        for key in KEYS:
+            if key.action != "command_palette":
+                yield SystemCommand(key.text, f"{key.group}: {key.shown}", self._runner(key.action))
+        for theme in THEMES:
+            background = "dark" if theme.dark else "light"
+            yield SystemCommand(
+                f"Use the {background} background",
+                "Program: colours",
+                lambda name=theme.name: setattr(self, "theme", name),
+            )
+
+    def _runner(self, action: str):
+        async def run() -> None:
+            await self.monitor.run_action(action)
+
+        return run

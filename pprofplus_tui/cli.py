@@ -1,0 +1,200 @@
+"""The command `pprofplus-tui`: the monitor, and what it does without a screen."""
+
+import argparse
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pprofplus_tui.model.options import Options
+
+FINE, FAILED, USAGE = 0, 1, 2
+_EXTRA = ("textual", "plotext", "numpy")
+
+
+class UsageError(Exception):
+    """The command line asks for what cannot be; its text is one line for the user."""
+
+
+class NothingFoundError(Exception):
+    """No run is there for what was asked; its text is one line for the user."""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pprofplus-tui",
+        description="Watch the memory of Python services that record with pprofplus: live, and back in time.",
+        epilog="Times: 14:05, -2h, 'yesterday 9:00', 2026-11-20 14:05, ISO 8601, @unix-seconds. "
+        "Spans: 90s, 15m, 1h30m, 7d. Exit codes: 0 fine, 1 nothing found or failed, 2 usage.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="store_true", help="show the version and exit")
+    _add_choice(parser)
+    _add_look(parser)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    demo = commands.add_parser(
+        "demo",
+        help="start real small services that leak, saw-tooth, fragment and die, and watch them",
+        allow_abbrev=False,
+    )
+    demo.add_argument("--history", action="store_true", help="with a week behind them")
+    _add_look(demo)
+    listing = commands.add_parser("list", help="print the runs found", allow_abbrev=False)
+    _add_choice(listing)
+    listing.add_argument("--json", action="store_true", help="as a JSON array")
+    export = commands.add_parser(
+        "export", help="write samples of one run as CSV or JSON lines", allow_abbrev=False
+    )
+    _add_choice(export)
+    export.add_argument("--format", choices=("csv", "json"), default="csv", help="default: csv")
+    export.add_argument(
+        "-o", "--output", metavar="FILE", help="a new file; default: standard output"
+    )
+    return parser
+
+
+def _add_choice(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose runs and a window; a subcommand's win over the command's."""
+    quiet = argparse.SUPPRESS
+    parser.add_argument(
+        "--dir",
+        dest="dirs",
+        action="append",
+        metavar="DIR",
+        default=quiet,
+        help="look for logs here; may be given several times",
+    )
+    parser.add_argument("--service", metavar="NAME", default=quiet, help="this service, exactly")
+    parser.add_argument("--pid", type=int, metavar="PID", default=quiet, help="this process id")
+    parser.add_argument("--begin", metavar="TIME", default=quiet, help="from this time on")
+    parser.add_argument("--end", metavar="TIME", default=quiet, help="up to this time")
+    parser.add_argument("--last", metavar="SPAN", default=quiet, help="this long up to the end")
+
+
+def _add_look(parser: argparse.ArgumentParser) -> None:
+    quiet = argparse.SUPPRESS
+    parser.add_argument("--ascii", action="store_true", default=quiet, help="draw with ASCII only")
+    parser.add_argument(
+        "--light", action="store_true", default=quiet, help="colours for a light background"
+    )
+    parser.add_argument(
+        "--no-mouse", action="store_true", default=quiet, help="leave the mouse to the terminal"
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    words = _parser().parse_args(argv)
+    if words.version:
+        from pprofplus import __version__  # noqa: PLC0415 - a quick answer loads nothing else
+
+        print(f"pprofplus-tui {__version__}")  # noqa: T201 - it is what was asked for
+        return FINE
+    missing = [name for name in _EXTRA if importlib.util.find_spec(name) is None]
+    if missing:
+        return _complain(
+            f"{', '.join(missing)} missing: install the monitor with  pip install 'pprofplus[tui]'",
+            USAGE,
+        )
+    try:
+        return _run(words)
+    except UsageError as error:
+        return _complain(str(error), USAGE)
+    except NothingFoundError as error:
+        return _complain(str(error), FAILED)
+    except BrokenPipeError:
+        # the reader of our output left: no error of ours, but nothing more may be written
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except KeyboardInterrupt:
+        return 130
+
+
+def _complain(line: str, code: int) -> int:
+    print(f"pprofplus-tui: {line}", file=sys.stderr)  # noqa: T201 - errors are one line there
+    return code
+
+
+def _run(words: argparse.Namespace) -> int:
+    # each command imports what it needs: a list must not wait for Textual
+    if words.command == "list":
+        from pprofplus_tui.headless import list_runs  # noqa: PLC0415
+
+        return list_runs(_options(words), as_json=words.json, out=sys.stdout)
+    if words.command == "export":
+        from pprofplus_tui.headless import export_run  # noqa: PLC0415
+
+        return export_run(_options(words), words.format, words.output, sys.stdout, sys.stderr)
+    _need_terminal()
+    if words.command == "demo":
+        from pprofplus_tui.demo.command import run_demo  # noqa: PLC0415
+
+        return run_demo(_options(words), history=words.history)
+    from pprofplus_tui.run import run_monitor  # noqa: PLC0415
+
+    return run_monitor(_options(words))
+
+
+def _need_terminal() -> None:
+    """Raise UsageError unless there is a terminal to draw on; Textual draws on stderr."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(
+            "the monitor needs a terminal; without one use  pprofplus-tui list  or  export"
+        )
+    if os.environ.get("TERM", "dumb") in {"", "dumb", "unknown"}:
+        raise UsageError(
+            "TERM is dumb or not set, so nothing can be drawn: set it, e.g.  TERM=xterm-256color"
+        )
+
+
+def _options(words: argparse.Namespace) -> "Options":
+    """Return what was asked for. Raises UsageError with one line that says what is wrong."""
+    from pprofplus.home import valid_service  # noqa: PLC0415 - as in _run
+
+    from pprofplus_tui.logs.catalog import default_homes  # noqa: PLC0415
+    from pprofplus_tui.model.options import Options  # noqa: PLC0415
+    from pprofplus_tui.model.timegrammar import (  # noqa: PLC0415
+        TimeSyntaxError,
+        parse_span,
+        parse_time,
+    )
+
+    service = getattr(words, "service", None)
+    if service is not None and not valid_service(service):
+        raise UsageError(
+            f"--service {service!r} cannot be a service: 1 to 64 of letters, digits, . _ -"
+        )
+    dirs = [os.path.abspath(path) for path in getattr(words, "dirs", None) or ()]  # noqa: PTH100
+    for path in dirs:
+        if not os.path.isdir(path):  # noqa: PTH112
+            raise UsageError(f"--dir {path}: no such directory")
+    now = datetime.now(timezone.utc)
+    begin, end, last = (getattr(words, name, None) for name in ("begin", "end", "last"))
+    try:
+        begin_ms = None if begin is None else parse_time(begin, now, None)
+        end_ms = None if end is None else parse_time(end, now, None)
+        last_ms = None if last is None else parse_span(last)
+    except TimeSyntaxError as error:
+        raise UsageError(str(error)) from error
+    if begin_ms is not None and end_ms is not None:
+        if last_ms is not None:
+            raise UsageError("--begin, --end and --last: two of them are enough")
+        if end_ms <= begin_ms:
+            raise UsageError("--end is not after --begin")
+    encoding = (getattr(sys.stderr, "encoding", None) or "ascii").lower().replace("-", "")
+    return Options(
+        directories=tuple(dirs) or tuple(default_homes()),
+        service=service,
+        pid=getattr(words, "pid", None),
+        begin_ms=begin_ms,
+        end_ms=end_ms,
+        last_ms=last_ms,
+        # braille on a terminal that is not UTF-8 would come out as \\u28xx
+        plain=getattr(words, "ascii", False) or encoding not in {"utf8", "utf16", "utf32"},
+        colourless=bool(os.environ.get("NO_COLOR")),
+        light=getattr(words, "light", False),
+        mouse=not getattr(words, "no_mouse", False),
+    )

@@ -1,0 +1,61 @@
+"""Starts the demo's services and makes sure that none of them, and no file, is left."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from pprofplus_tui.demo.services import SERVICES
+
+_PATIENCE_S = 1.0
+
+
+@contextmanager
+def demo_directory() -> Iterator[Path]:
+    """Provide a temporary log directory that is gone afterwards."""
+    directory = Path(tempfile.mkdtemp(prefix="pprofplus-demo-"))
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextmanager
+def running_services(directory: Path) -> Iterator[list["subprocess.Popen[bytes]"]]:
+    """Run all services of the demo, logging to `directory`, until the block is left.
+
+    Each holds the read end of a pipe to this process and ends when the pipe does, so they end
+    even if this process is killed; here they are also waited for, and killed if they linger.
+    """
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("PPROFPLUS_")
+    }
+    processes: list[subprocess.Popen[bytes]] = []
+    try:
+        for name in SERVICES:
+            processes.append(
+                subprocess.Popen(
+                    [sys.executable, "-m", "pprofplus_tui.demo.services", name, str(directory)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,  # Ctrl-C in the terminal is not for them
+                    env=environment,
+                )
+            )
+        yield processes
+    finally:
+        for process in processes:
+            if process.stdin is not None:
+                with suppress(OSError):
+                    process.stdin.close()
+        for process in processes:
+            try:
+                process.wait(_PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()

@@ -1,0 +1,104 @@
+"""What the keys do, declared once: bindings, footer, help, palette and README come from it."""
+
+from dataclasses import dataclass
+
+from pprofplus_tui.model.charts import CHARTS
+
+
+@dataclass(frozen=True)
+class Key:
+    """One action and its keys.
+
+    Attributes:
+        keys: as Textual names them, separated by commas; the first is the one shown.
+        action: the screen's action, with its argument if it has one.
+        shown: how the keys are written for a reader.
+        plain: the same in ASCII.
+        text: what it does, a sentence without its full stop.
+        group: the heading it stands under in help.
+        footer: what the bottom line says, or "" to leave it out.
+    """
+
+    keys: str
+    action: str
+    shown: str
+    plain: str
+    text: str
+    group: str
+    footer: str = ""
+
+
+KEYS: tuple[Key, ...] = (
+    Key("up,k", "run(-1)", "↑ k", "Up k", "Show the run above in the list", "Runs", "↑↓ run"),
+    Key("down,j", "run(1)", "↓ j", "Down j", "Show the run below in the list", "Runs"),
+    Key(
+        "left_square_bracket",
+        "sibling(-1)",
+        "[",
+        "[",
+        "Show the previous pid of the same service",
+        "Runs",
+        "[] pid",
+    ),
+    Key(
+        "right_square_bracket",
+        "sibling(1)",
+        "]",
+        "]",
+        "Show the next pid of the same service",
+        "Runs",
+    ),
+    Key("left,h", "pan(-0.25)", "← h", "Left h", "Go back by a quarter window", "Time", "←→ pan"),
+    Key("right,l", "pan(0.25)", "→ l", "Right l", "Go forward by a quarter window", "Time"),
+    Key("pageup", "pan(-1)", "PgUp", "PgUp", "Go back by one window", "Time"),
+    Key("pagedown", "pan(1)", "PgDn", "PgDn", "Go forward by one window", "Time"),
+    Key("home", "start", "Home", "Home", "Go to the start of the run", "Time"),
+    Key("end,G", "live", "End G", "End G", "Go to now and follow", "Time", "End live"),
+    Key("plus,equals_sign", "zoom(-1)", "+ =", "+ =", "Zoom in", "Time", "+- zoom"),
+    Key("minus", "zoom(1)", "−", "-", "Zoom out", "Time"),  # noqa: RUF001 - the sign as printed on the key
+    Key("0", "fit", "0", "0", "Fit the whole run", "Time", "0 all"),
+    Key(
+        "space",
+        "freeze",
+        "Space",
+        "Space",
+        "Freeze the picture, or let it run again; recording goes on",
+        "Time",
+        "Space freeze",
+    ),
+    *(
+        Key(
+            chart.key,
+            f"chart('{chart.id}')",
+            chart.key,
+            chart.key,
+            f"Show or hide the chart: {chart.title}",
+            "Charts",
+            "1-6 charts" if chart.key == "1" else "",
+        )
+        for chart in CHARTS
+    ),
+    Key("tab", "select_chart(1)", "Tab", "Tab", "Choose the next chart", "Charts"),
+    Key("shift+tab", "select_chart(-1)", "⇧Tab", "S-Tab", "Choose the previous chart", "Charts"),
+    Key(
+        "enter",
+        "maximise",
+        "Enter",
+        "Enter",
+        "Show the chosen chart alone, or all again",
+        "Charts",
+        "Enter enlarge",
+    ),
+    Key("escape", "back", "Esc", "Esc", "Leave the enlarged chart or a dialog", "Charts"),
+    Key("e", "export", "e", "e", "Export the visible window to CSV", "Files", "e export"),
+    Key(
+        "ctrl+p",
+        "command_palette",
+        "Ctrl-P",
+        "Ctrl-P",
+        "Find any of these by name",
+        "Program",
+    ),
+    Key("question_mark,f1", "help", "? F1", "? F1", "Show the help", "Program", "? help"),
+    Key("q,ctrl+c", "quit", "q Ctrl-C", "q Ctrl-C", "Quit", "Program", "q quit"),
+)

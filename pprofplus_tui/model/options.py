@@ -1,0 +1,43 @@
+"""What the command line asked the monitor for."""
+
+from dataclasses import dataclass
+from datetime import tzinfo
+
+from pprofplus_tui.model.charts import CHARTS
+
+ALL_CHARTS = frozenset(chart.id for chart in CHARTS)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to open the monitor.
+
+    Attributes:
+        directories: where logs are looked for.
+        service: show this service only; matched exactly.
+        pid: show this pid only.
+        run: path of the run to open on, or None for what suits.
+        begin_ms: left edge of the first window, unix milliseconds, or None.
+        end_ms: right edge of the first window, or None for the run's end.
+        last_ms: span of the first window, or None.
+        zone: time zone of all times shown; None is the machine's.
+        plain: draw with ASCII only.
+        colourless: the terminal shows no colours, so lines are told apart by their marks.
+        light: colours for a light background.
+        mouse: take mouse events from the terminal.
+        charts: ids of the charts to begin with.
+    """
+
+    directories: tuple[str, ...] = ()
+    service: str | None = None
+    pid: int | None = None
+    run: str | None = None
+    begin_ms: int | None = None
+    end_ms: int | None = None
+    last_ms: int | None = None
+    zone: tzinfo | None = None
+    plain: bool = False
+    colourless: bool = False
+    light: bool = False
+    mouse: bool = True
+    charts: frozenset[str] = ALL_CHARTS

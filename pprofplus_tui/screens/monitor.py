@@ -1,0 +1,308 @@
+"""The main screen: it owns the view, hands requests to the feed and values to the widgets."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.screen import Screen
+
+from pprofplus_tui.charts.picture import Cellrun, plot_area
+from pprofplus_tui.charts.portray import Shape
+from pprofplus_tui.feed import Drawn, Frame, Request
+from pprofplus_tui.model.keys import KEYS
+from pprofplus_tui.model.layout import Place, arrange
+from pprofplus_tui.model.options import Options
+from pprofplus_tui.model.runs import Run, find, neighbour, opening, sibling
+from pprofplus_tui.model.timeaxis import instant
+from pprofplus_tui.model.view import View
+from pprofplus_tui.screens.export import ExportJob, ExportScreen
+from pprofplus_tui.screens.help import HelpScreen
+from pprofplus_tui.widgets.bars import Bar, StatusView, facts_row, keys_row, status_row
+from pprofplus_tui.widgets.empty import Notice, empty_rows
+from pprofplus_tui.widgets.grid import ChartGrid
+from pprofplus_tui.widgets.paint import Paint
+from pprofplus_tui.widgets.runlist import RunList, RunListView
+from pprofplus_tui.widgets.text import fit
+
+MIN_COLUMNS, MIN_ROWS = 60, 15
+_LIST_FROM_COLUMNS = 76  # narrower, and the list would leave no room for a chart
+
+
+class FeedPort(Protocol):
+    """What the screen asks of the feed."""
+
+    def show(self, request: Request) -> None:
+        """Answer this request now and whenever there is something new."""
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class MonitorScreen(Screen[None]):
+    """Runs at the left, charts on one time axis, three lines that tell the rest."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(key.keys, key.action, key.text, show=False, priority=key.action == "quit")
+        for key in KEYS
+        if key.action != "command_palette"  # the application's own
+    ]
+
+    def __init__(self, feed: FeedPort, options: Options) -> None:
+        super().__init__()
+        self._feed = feed
+        self._options = options
+        self.view = View(charts=options.charts)
+        self.frame = Frame()
+
+    # -- what is on the screen
+
+    def compose(self) -> ComposeResult:
+        """Lay out the widgets; which of them show depends on size and on what there is."""
+        with Vertical(id="whole"):
+            yield Bar(id="status")
+            with Horizontal(id="middle"):
+                yield RunList(id="runs")
+                with Vertical(id="main"):
+                    yield Bar(id="facts")
+                    yield ChartGrid(id="charts")
+            yield Notice(id="notice")
+            yield Bar(id="keys")
+        yield Notice(id="small")
+
+    def on_mount(self) -> None:
+        """Paint in the theme's colours, now and when it changes."""
+        self.app.theme_changed_signal.subscribe(self, lambda _: self._repaint())
+        self._repaint()
+
+    def _repaint(self) -> None:
+        paint = Paint.standard(dark=self.app.current_theme.dark)
+        for widget in (*self.query(Bar), *self.query(Notice)):
+            widget.set_paint(paint)
+        self.query_one("#runs", RunList).set_paint(paint)
+        self.query_one("#charts", ChartGrid).set_paint(paint)
+
+    def on_resize(self) -> None:
+        """Show what has room."""
+        width, height = self.size
+        small = width < MIN_COLUMNS or height < MIN_ROWS
+        self.set_class(small, "small")
+        self.set_class(width < _LIST_FROM_COLUMNS, "narrow")
+        self.set_class(width >= 140, "wide")  # noqa: PLR2004 - room for longer sparklines
+        if small:
+            told = f"{MIN_COLUMNS}x{MIN_ROWS} needed, this is {width}x{height}"
+            self.query_one("#small", Notice).show(
+                ((Cellrun("terminal too small", "title"),), (Cellrun(told, "text"),))
+            )
+
+    def on_bar_resized(self) -> None:
+        """Write the lines for their new width."""
+        self._show_bars()
+
+    def on_chart_grid_resized(self) -> None:
+        """Ask for charts of the new size."""
+        self._request()
+
+    @property
+    def run(self) -> Run | None:
+        """The run shown, as the feed last saw it."""
+        return find(self.frame.runs, self.view.run)
+
+    def _places(self) -> dict[str, Place]:
+        size = self.query_one("#charts", ChartGrid).size
+        shown = self.view.shown
+        return dict(zip(shown, arrange(size.width, size.height, len(shown)), strict=False))
+
+    def _request(self) -> None:
+        """Tell the feed what to show from now on."""
+        places = self._places()
+        self.query_one("#charts", ChartGrid).place(places, self._marked())
+        shapes = tuple(Shape(chart, at.width, at.height) for chart, at in places.items())
+        self._feed.show(Request(self.view.run, self.view.window, shapes))
+
+    def _marked(self) -> str | None:
+        return self.view.chosen if len(self.view.shown) > 1 else None
+
+    def _show_bars(self) -> None:
+        frame, plain = self.frame, self._options.plain
+        status = self.query_one("#status", Bar)
+        told = StatusView(
+            frame.runs,
+            self.run,
+            self.view.window,
+            self._options.zone,
+            plain=plain,
+            problem=frame.problem,
+        )
+        status.set_rows((status_row(told, status.size.width),))
+        facts = self.query_one("#facts", Bar)
+        width = facts.size.width
+        missing = len(self.view.shown) - len(self._places())
+        note = f" {missing} charts need a larger screen " if missing else ""
+        row = facts_row(frame.facts, max(0, width - len(note)), plain=plain)
+        facts.set_rows((fit((*row, Cellrun(note, "dim")), width),))
+        keys = self.query_one("#keys", Bar)
+        keys.set_rows((keys_row(keys.size.width, plain=plain),))
+
+    def _show_list(self) -> None:
+        self.query_one("#runs", RunList).show(
+            RunListView(self.frame.runs, self.view.run, plain=self._options.plain)
+        )
+
+    # -- what the feed brings
+
+    def show_frame(self, frame: Frame) -> None:
+        """Take over what the feed found; choose a run if none is chosen yet."""
+        before = self.frame
+        self.frame = frame
+        view = self.view
+        if view.run is None or find(frame.runs, view.run) is None:
+            first = find(frame.runs, self._options.run) or opening(frame.runs)
+            if first is not None:
+                view = self._opened(first)
+        run = find(frame.runs, view.run)
+        if run is not None:
+            view = view.tick(run, _now_ms())
+        if frame.runs != before.runs or view.run != self.view.run:
+            self._set_view(view)
+            self._show_list()
+        elif view != self.view:
+            self._set_view(view)
+        if not frame.runs:
+            lines = empty_rows(
+                self._options.directories,
+                self._options.service,
+                self._options.pid,
+                others=frame.other_services,
+            )
+            self.query_one("#notice", Notice).show(lines)
+        self.set_class(not frame.runs, "empty")
+        self._show_bars()
+
+    def _opened(self, run: Run) -> View:
+        """Return the view to begin with: what the command line asked for, or what suits."""
+        asked = self._options
+        return self.view.opened(run, _now_ms(), asked.begin_ms, asked.end_ms, asked.last_ms)
+
+    def show_drawn(self, drawn: Drawn) -> None:
+        """Put a drawn chart on the screen, unless it was drawn for a size that has passed."""
+        place = self._places().get(drawn.chart)
+        if place is None or (place.width, place.height) == (drawn.width, drawn.height):
+            self.query_one("#charts", ChartGrid).draw({drawn.chart: drawn.rows})
+
+    def _set_view(self, view: View) -> None:
+        if view == self.view:
+            return
+        self.view = view
+        self._request()
+        self._show_bars()
+
+    # -- what the keys do
+
+    def action_run(self, step: int) -> None:
+        """Show the run `step` places down the list."""
+        self._select(neighbour(self.frame.runs, self.view.run, step))
+
+    def action_sibling(self, step: int) -> None:
+        """Show the next or previous pid of this service."""
+        self._select(sibling(self.frame.runs, self.view.run, step))
+
+    def _select(self, run: Run | None) -> None:
+        if run is not None and run.path != self.view.run:
+            self._set_view(self.view.select(run, _now_ms()))
+            self._show_list()
+
+    def action_pan(self, fraction: float) -> None:
+        """Move the window by a fraction of its span."""
+        if self.run is not None:
+            self._set_view(self.view.pan(fraction, self.run, _now_ms()))
+
+    def action_zoom(self, step: int) -> None:
+        """Zoom in (-1) or out (1)."""
+        if self.run is not None:
+            self._set_view(self.view.zoom(step, self.run, _now_ms()))
+
+    def action_start(self) -> None:
+        """Go to the start of the run."""
+        if self.run is not None:
+            self._set_view(self.view.start(self.run))
+
+    def action_live(self) -> None:
+        """Go to the end of the run, and follow if it is live."""
+        if self.run is not None:
+            self._set_view(self.view.live(self.run, _now_ms()))
+
+    def action_fit(self) -> None:
+        """Show the whole run."""
+        if self.run is not None:
+            self._set_view(self.view.fit(self.run, _now_ms()))
+
+    def action_freeze(self) -> None:
+        """Freeze the picture, or let it run again."""
+        self._set_view(self.view.freeze(_now_ms()))
+
+    def action_chart(self, chart: str) -> None:
+        """Show or hide a chart."""
+        self._set_view(self.view.toggle(chart))
+
+    def action_select_chart(self, step: int) -> None:
+        """Choose another chart."""
+        self._set_view(self.view.choose(step))
+
+    def action_maximise(self) -> None:
+        """Show the chosen chart alone, or all again."""
+        self._set_view(self.view.maximise())
+
+    def action_back(self) -> None:
+        """Show all charts again."""
+        if self.view.alone:
+            self._set_view(self.view.maximise())
+
+    def action_help(self) -> None:
+        """Show the help."""
+        self.app.push_screen(HelpScreen(plain=self._options.plain))
+
+    def action_quit(self) -> None:
+        """Leave at once."""
+        self.app.exit()
+
+    def action_export(self) -> None:
+        """Ask where to, then write the visible window."""
+        run, window = self.run, self.view.window
+        if run is None or window is None:
+            self.notify("There is no run to export yet.", severity="warning", markup=False)
+            return
+        job = ExportJob(run, window.begin_ms, window.end_ms, self._options.zone, Path.cwd())
+        self.app.push_screen(ExportScreen(job, plain=self._options.plain))
+
+    # -- what the mouse does
+
+    def on_run_list_chosen(self, message: RunList.Chosen) -> None:
+        """Show the run that was clicked."""
+        self._select(find(self.frame.runs, message.path))
+
+    def on_run_list_stepped(self, message: RunList.Stepped) -> None:
+        """Show the next run."""
+        self.action_run(message.step)
+
+    def on_chart_grid_clicked(self, message: ChartGrid.Clicked) -> None:
+        """Choose the chart; enlarge it if it was chosen already."""
+        view = self.view
+        if view.chosen == message.chart:
+            self._set_view(view.maximise())
+        else:
+            self._set_view(replace(view, chosen=message.chart))
+
+    def on_chart_grid_zoomed(self, message: ChartGrid.Zoomed) -> None:
+        """Zoom around the instant under the mouse."""
+        place, window = self._places().get(message.chart), self.view.window
+        if place is None or window is None or self.run is None:
+            return
+        area = plot_area(place.width, place.height)
+        cell = min(max(message.x - area.left, 0), max(0, area.width - 1))
+        anchor_ms = instant(cell, window.begin_ms, window.end_ms, area.width)
+        self._set_view(self.view.zoom(message.step, self.run, _now_ms(), anchor_ms))

@@ -1,0 +1,203 @@
+"""The single lines: who is shown and when (top), where memory is (below it), keys (bottom)."""
+
+from dataclasses import dataclass
+from datetime import tzinfo
+
+from textual.events import Click
+from textual.message import Message
+
+from pprofplus_tui.charts.picture import Cellrun, Row
+from pprofplus_tui.model.facts import Facts, Layer
+from pprofplus_tui.model.keys import KEYS
+from pprofplus_tui.model.runs import DIED, EXITED, LIVE, STALLED, Run, counted
+from pprofplus_tui.model.timeaxis import local
+from pprofplus_tui.model.units import format_bytes, format_delta_bytes, format_span_ms
+from pprofplus_tui.model.window import Window
+from pprofplus_tui.widgets.rows import RowsWidget
+from pprofplus_tui.widgets.text import fit, joined, spread, width_of
+
+_DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True)
+class StatusView:
+    """What the top line tells.
+
+    Attributes:
+        runs: all runs found.
+        run: the one shown, or None.
+        window: the stretch of time shown, or None while nothing is.
+        zone: the time zone of all times shown; None is the machine's.
+        plain: ASCII only.
+        problem: one line about what could not be read, or "".
+    """
+
+    runs: tuple[Run, ...] = ()
+    run: Run | None = None
+    window: Window | None = None
+    zone: tzinfo | None = None
+    plain: bool = False
+    problem: str = ""
+
+
+def clock(unix_ms: int, zone: tzinfo | None = None) -> str:
+    """Return hours, minutes and seconds."""
+    return local(unix_ms, zone).strftime("%H:%M:%S")
+
+
+def zone_name(unix_ms: int, zone: tzinfo | None = None) -> str:
+    """Return the time zone's name or offset at that time."""
+    return local(unix_ms, zone).strftime("%Z")
+
+
+def stretch(window: Window, zone: tzinfo | None, *, plain: bool = False) -> str:
+    """Return when a window begins and ends, as short as its length allows."""
+    begin, end = local(window.begin_ms, zone), local(window.end_ms, zone)
+    dash = " - " if plain else " – "  # noqa: RUF001 - a dash between times
+    if window.span_ms > 2 * _DAY_MS:
+        return f"{begin:%d %b %H:%M}{dash}{end:%d %b %H:%M}"
+    seconds = ":%S" if window.span_ms < 10 * 60_000 else ""
+    first = begin.strftime(f"%d %b %H:%M{seconds}")
+    return first + dash + end.strftime(f"%H:%M{seconds}")
+
+
+def _mode(view: StatusView) -> Row:
+    window, run = view.window, view.run
+    if window is None or run is None:
+        return ()
+    zone = zone_name(window.end_ms, view.zone)
+    if window.frozen:
+        return (
+            Cellrun("FROZEN ", "stalled_bar"),
+            Cellrun(f"{stretch(window, view.zone, plain=view.plain)} {zone} ", "bar"),
+        )
+    if window.following and run.running:
+        # the clock is the last sample's: it stands still when nothing arrives
+        word, style = ("LIVE", "live_bar") if run.state == LIVE else ("STALLED", "stalled_bar")
+        return (
+            Cellrun(f"{word} ", style),
+            Cellrun(f"{clock(run.end_ms, view.zone)} {zone} ", "bar"),
+        )
+    return (
+        Cellrun("PAST ", "accent_bar"),
+        Cellrun(f"{stretch(window, view.zone, plain=view.plain)} {zone} ", "bar"),
+    )
+
+
+def _who(view: StatusView) -> Row:
+    run = view.run
+    if run is None:
+        return ()
+    lasted = format_span_ms(run.end_ms - run.begin_ms)
+    dot = " - " if view.plain else " · "
+    if run.state in {DIED, EXITED}:
+        told = f"{run.state} {clock(run.end_ms, view.zone)} after {lasted}"
+    elif run.state == STALLED:
+        told = f"stalled since {clock(run.end_ms, view.zone)}"
+    else:
+        told = f"up {lasted}"
+    state_style = f"{run.state}_bar" if run.state in {DIED, STALLED} else "bar"
+    return (Cellrun(f"{run.service} {run.pid}", "title_bar"), Cellrun(f"{dot}{told}", state_style))
+
+
+def status_row(view: StatusView, width: int) -> Row:
+    """Return the top line: counts, the run shown, live or past."""
+    services, running, ended = counted(view.runs)
+    dot = " - " if view.plain else " · "
+    counts = dot.join(
+        (
+            f"{services} service" + "s" * (services != 1),
+            f"{running} live",
+            f"{ended} ended",
+        )
+    )
+    name = Cellrun(" pprofplus ", "brand")
+    right = _mode(view)
+    who = _who(view)
+    gap = Cellrun("  ", "bar")
+    candidates: tuple[Row, ...] = (
+        (name, gap, Cellrun(counts, "bar"), gap, *who, gap),
+        (name, gap, *who, gap),
+        (gap, *who, gap),
+        (gap, *who[:1], gap),
+    )
+    left = next(
+        (row for row in candidates if width_of(row) + width_of(right) <= width), candidates[-1]
+    )
+    if view.problem and width_of(left) + width_of(right) + len(view.problem) + 4 < width:
+        left = (*left, Cellrun(view.problem, "stalled_bar"))
+    return spread(left, right, width, "bar")
+
+
+def _layer(layer: Layer, *, first: bool, plain: bool) -> Row:
+    growth = layer.growth_bytes
+    arrow = ("^" if growth > 0 else "v") if plain else ("↗" if growth > 0 else "↘")
+    told = f" {format_delta_bytes(growth)} {arrow}" if growth else ""
+    # more than a tenth of what it was is worth a look, less is a quiet figure
+    loud = growth > 0 and growth * 10 > layer.now_bytes - growth
+    return (
+        Cellrun(f"{layer.label} ", "dim"),
+        Cellrun(format_bytes(layer.now_bytes), "title" if first else "text"),
+        Cellrun(told, "grow" if loud else "dim"),
+    )
+
+
+def facts_row(facts: Facts, width: int, *, plain: bool = False) -> Row:
+    """Return the second line: RSS, its layers and how each grew in the window, the limit."""
+    if not facts.layers:
+        return fit((), width)
+    parts = [
+        (Cellrun(" ", "text"), *_layer(layer, first=i == 0, plain=plain))
+        for i, layer in enumerate(facts.layers)
+    ]
+    if facts.limit_bytes:
+        share = f" ({100 * (facts.used_bytes or 0) / facts.limit_bytes:.0f} % used)"
+        near = (facts.used_bytes or 0) > 0.9 * facts.limit_bytes  # noqa: PLR2004 - the last tenth
+        limit = (
+            Cellrun(" limit ", "dim"),
+            Cellrun(format_bytes(facts.limit_bytes), "text"),
+            Cellrun(share, DIED if near else "dim"),
+        )
+        parts.insert(1, limit)
+    if facts.span_ms:
+        parts.append((Cellrun(f" in {format_span_ms(facts.span_ms)}", "dim"),))
+    return fit(joined(parts, Cellrun("  ", "text"), width), width)
+
+
+def keys_row(width: int, *, plain: bool = False) -> Row:
+    """Return the bottom line: the keys worth knowing, as many as fit, help and quit always."""
+    shown = [key for key in KEYS if key.footer]
+    plain_arrows = str.maketrans({"↑": "^", "↓": "v", "←": "<", "→": ">"})
+    items = []
+    for key in shown:
+        keys, _, label = key.footer.partition(" ")
+        keys = keys.translate(plain_arrows) if plain else keys
+        items.append((Cellrun(f" {keys}", "key"), Cellrun(f" {label} ", "bar")))
+    last = tuple(run for item in items[-2:] for run in item)
+    row: Row = ()
+    for item in items[:-2]:
+        if width_of((*row, *item, *last)) > width:
+            break
+        row = (*row, *item)
+    return fit((*row, *last), width, "bar")
+
+
+class Bar(RowsWidget):
+    """One line; its owner computes the row for `size.width`."""
+
+    DEFAULT_CSS = "Bar { height: 1; width: 1fr; }"
+
+    class Clicked(Message):
+        """The line was clicked."""
+
+    class Resized(Message):
+        """The line has another width."""
+
+    def on_click(self, event: Click) -> None:
+        """Tell the screen."""
+        event.stop()
+        self.post_message(self.Clicked())
+
+    def on_resize(self) -> None:
+        """Ask for a row of the new width."""
+        self.post_message(self.Resized())

@@ -1,0 +1,83 @@
+"""What stands where charts would be when there is nothing to draw."""
+
+from collections.abc import Sequence
+
+from pprofplus_tui.charts.picture import Cellrun, Row, Rows
+from pprofplus_tui.model.text import clean
+from pprofplus_tui.widgets.rows import RowsWidget
+from pprofplus_tui.widgets.text import fit
+
+PASTE: tuple[str, ...] = (
+    "pip install pprofplus",
+    "import pprofplus",
+    'pprofplus.start("my-service")',
+)
+
+
+def empty_rows(
+    directories: Sequence[str], service: str | None, pid: int | None, *, others: Sequence[str] = ()
+) -> tuple[Row, ...]:
+    """Return the lines that say what to do next.
+
+    Args:
+        directories: where logs are looked for.
+        service: the one asked for, or None.
+        pid: the one asked for, or None.
+        others: services that are there but were not asked for.
+    """
+    asked = " ".join(
+        ([f"service {clean(service, 64)}"] if service else []) + ([f"pid {pid}"] if pid else [])
+    )
+    title = f"No run of {asked} here yet." if asked else "No service has written a log here yet."
+    lines: list[Row] = [(Cellrun(title, "title"),), ()]
+    lines += [
+        (
+            Cellrun("looked in  " if not i else "           ", "dim"),
+            Cellrun(clean(path, 200), "text"),
+        )
+        for i, path in enumerate(directories)
+    ]
+    if others:
+        lines.append(
+            (Cellrun("there are  ", "dim"), Cellrun(clean(", ".join(others), 200), "text"))
+        )
+    lines += [
+        (),
+        (Cellrun("Add it to your service, and start that:", "text"),),
+        (),
+        *((Cellrun(f"    {line}", "accent"),) for line in PASTE),
+        (),
+        (Cellrun("Its charts appear here with its first sample.", "text"),),
+        (
+            Cellrun("To see how that looks: ", "dim"),
+            Cellrun("pprofplus-tui demo", "accent"),
+        ),
+    ]
+    return tuple(lines)
+
+
+def placed(lines: Sequence[Row], width: int, height: int) -> Rows:
+    """Return the lines in the middle of an area, cut to it."""
+    longest = max((sum(len(run.text) for run in line) for line in lines), default=0)
+    left = " " * max(0, min((width - longest) // 2, 8))
+    above = max(0, (height - len(lines)) // 3)
+    rows = [fit((Cellrun(left, "text"), *line), width) for line in lines]
+    blank = fit((), width)
+    return tuple([*([blank] * above), *rows, *([blank] * height)][:height])
+
+
+class Notice(RowsWidget):
+    """Shows a few lines in the middle of its area."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id)
+        self._lines: tuple[Row, ...] = ()
+
+    def show(self, lines: tuple[Row, ...]) -> None:
+        """Show these lines."""
+        self._lines = lines
+        self.on_resize()
+
+    def on_resize(self) -> None:
+        """Place the lines anew."""
+        self.set_rows(placed(self._lines, self.size.width, self.size.height))

@@ -1,0 +1,132 @@
+"""Style tokens to colours: one table for a dark background, one for a light one."""
+
+from dataclasses import dataclass
+from functools import cache
+
+from rich.style import Style
+from textual.theme import Theme
+
+from pprofplus_tui.charts.palette import COLOURS, DARK, LIGHT, Palette
+
+
+@dataclass(frozen=True)
+class Tones:
+    """The colours of everything but the lines, as "#rrggbb"."""
+
+    background: str
+    bar: str
+    chosen: str
+    text: str
+    dim: str
+    frame: str
+    accent: str
+    good: str
+    warn: str
+    bad: str
+
+
+NIGHT = Tones(
+    background="#11151a",
+    bar="#1b222b",
+    chosen="#2a3644",
+    text="#d7dce2",
+    dim="#7d8896",
+    frame="#3a4452",
+    accent="#56b4e9",
+    good="#3fc28e",
+    warn="#e69f00",
+    bad="#ff7a5c",
+)
+DAY = Tones(
+    background="#fbfaf7",
+    bar="#ecebe6",
+    chosen="#d8e3ec",
+    text="#1f252b",
+    dim="#66707b",
+    frame="#b9bec4",
+    accent="#0072b2",
+    good="#00724f",
+    warn="#8a5a00",
+    bad="#b02e0c",
+)
+
+THEMES: tuple[Theme, ...] = tuple(
+    Theme(
+        name=name,
+        primary=tones.accent,
+        secondary=tones.dim,
+        accent=tones.accent,
+        foreground=tones.text,
+        background=tones.background,
+        surface=tones.background,
+        panel=tones.bar,
+        success=tones.good,
+        warning=tones.warn,
+        error=tones.bad,
+        dark=dark,
+    )
+    for name, tones, dark in (("night", NIGHT, True), ("day", DAY, False))
+)
+
+
+class Paint:
+    """Looks up the style of a token; a token it does not know is drawn as plain text.
+
+    Every style carries its background: Textual crashes under NO_COLOR on a segment without one.
+    """
+
+    def __init__(self, tones: Tones, palette: Palette) -> None:
+        ground = tones.background
+
+        def style(colour: str, back: str = ground, *, bold: bool = False) -> Style:
+            return Style(color=colour, bgcolor=back, bold=bold or None)
+
+        table = {
+            "": style(tones.text),
+            "text": style(tones.text),
+            "dim": style(tones.dim),
+            "title": style(tones.text, bold=True),
+            "note": style(tones.dim),
+            "frame": style(tones.frame),
+            "tick": style(tones.dim),
+            "mark": style(tones.warn),
+            "cursor": style(tones.text),
+            "empty": style(tones.dim),
+            "error": style(tones.bad),
+            "accent": style(tones.accent),
+            "service": style(tones.text, bold=True),
+            "spark": style(tones.accent),
+            "grow": style(tones.warn),
+            "live": style(tones.good),
+            "stalled": style(tones.warn),
+            "exited": style(tones.dim),
+            "died": style(tones.bad),
+            "bar": style(tones.dim, tones.bar),
+            "brand": style(tones.accent, tones.bar, bold=True),
+            "key": style(tones.text, tones.bar, bold=True),
+            "frame_selected": style(tones.accent),
+            "title_selected": style(tones.accent, bold=True),
+        }
+        for name in ("text", "dim", "live", "stalled", "exited", "died", "spark"):
+            plain = table[name]
+            table.setdefault(
+                f"{name}_selected", plain + Style(bgcolor=tones.chosen, bold=name == "text" or None)
+            )
+        for name in ("live", "stalled", "died", "accent", "title"):
+            table[f"{name}_bar"] = table[name] + Style(bgcolor=tones.bar, bold=True)
+        for index in range(COLOURS):
+            for kind in ("line", "legend"):
+                token = f"{kind}{index}"
+                table[token] = style(palette.colour(token) or tones.text)
+        self._table = table
+        self._other = table["text"]
+
+    def __getitem__(self, token: str) -> Style:
+        """Return the style of a token."""
+        return self._table.get(token, self._other)
+
+    @staticmethod
+    @cache
+    def standard(*, dark: bool = True) -> "Paint":
+        """Return the colours for a dark or a light background."""
+        return Paint(NIGHT, DARK) if dark else Paint(DAY, LIGHT)

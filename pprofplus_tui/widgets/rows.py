@@ -1,0 +1,52 @@
+"""The base of every widget here: rows of styled text in, changed cells out."""
+
+from rich.segment import Segment
+from textual.geometry import Region
+from textual.strip import Strip
+from textual.widget import Widget
+
+from pprofplus_tui.charts.diff import changed_spans
+from pprofplus_tui.charts.picture import Row, Rows
+from pprofplus_tui.widgets.paint import Paint
+
+
+class RowsWidget(Widget):
+    """Draws rows of (text, style token) runs and repaints only the cells that differ.
+
+    Textual rewrites a refreshed region whole; over a slow line that is what costs. So the widget
+    compares its rows itself and refreshes just the changed span of each.
+    """
+
+    DEFAULT_CSS = "RowsWidget { width: 1fr; height: 1fr; }"
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id)
+        self.rows: Rows = ()
+        self._paint = Paint.standard()
+        self._strips: dict[int, tuple[Row, Strip]] = {}
+
+    def set_rows(self, rows: Rows) -> None:
+        """Show `rows`; nothing is written where they equal the ones shown."""
+        spans = changed_spans(self.rows, rows)
+        self.rows = rows
+        if spans:
+            self.refresh(*(Region(x, y, width, 1) for y, x, width in spans))
+
+    def set_paint(self, paint: Paint) -> None:
+        """Draw with other colours."""
+        self._paint = paint
+        self._strips.clear()
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """Return row `y` as a strip of the widget's width; strips are kept while a row stays."""
+        width = self.size.width
+        row = self.rows[y] if y < len(self.rows) else ()
+        kept = self._strips.get(y)
+        if kept is not None and kept[0] == row and kept[1].cell_length == width:
+            return kept[1]
+        styles = self._paint
+        strip = Strip([Segment(run.text, styles[run.style]) for run in row])
+        strip = strip.adjust_cell_length(width, styles["text"])
+        self._strips[y] = (row, strip)
+        return strip

@@ -1,0 +1,76 @@
+from pprofplus_tui.model.runs import (
+    Run,
+    by_service,
+    counted,
+    find,
+    neighbour,
+    opening,
+    ordered,
+    sibling,
+)
+
+
+def run(service, pid, state="live", begin_ms=0, end_ms=10):
+    return Run(f"/{service}/{pid}", service, pid, state, begin_ms, end_ms)
+
+
+RUNS = ordered(
+    [
+        run("api", 1, "died", begin_ms=5),
+        run("api", 2, begin_ms=1),
+        run("api", 3, "stalled", begin_ms=3),
+        run("api2", 4),
+        run("worker", 5, "exited"),
+    ]
+)
+
+
+def test_running_comes_before_ended_and_newest_first():
+    assert [r.pid for r in RUNS] == [3, 2, 1, 4, 5]
+
+
+def test_a_service_is_never_grouped_with_one_whose_name_begins_alike():
+    assert [(name, len(runs)) for name, runs in by_service(RUNS)] == [
+        ("api", 3),
+        ("api2", 1),
+        ("worker", 1),
+    ]
+
+
+def test_stepping_down_the_list_stops_at_its_ends():
+    assert neighbour(RUNS, RUNS[0].path, -1) == RUNS[0]
+    assert neighbour(RUNS, RUNS[0].path, 1) == RUNS[1]
+    assert neighbour(RUNS, RUNS[-1].path, 1) == RUNS[-1]
+    assert neighbour((), None, 1) is None
+
+
+def test_a_vanished_selection_goes_to_the_first_run():
+    assert neighbour(RUNS, "/gone", 1) == RUNS[0]
+
+
+def test_siblings_go_round_within_their_service():
+    pids, path = [], RUNS[0].path
+    for _ in range(4):
+        there = sibling(RUNS, path, 1)
+        pids.append(there.pid)
+        path = there.path
+    assert pids == [2, 1, 3, 2]
+
+
+def test_it_opens_on_the_newest_that_runs():
+    assert opening(RUNS).pid == 3
+
+
+def test_with_nothing_running_it_opens_on_what_ended_last():
+    ended = (run("a", 1, "died", 0, 50), run("b", 2, "exited", 20, 40))
+    assert opening(ended).pid == 1
+    assert opening(()) is None
+
+
+def test_counts_tell_services_running_and_ended():
+    assert counted(RUNS) == (3, 3, 2)
+
+
+def test_a_run_is_found_by_its_path():
+    assert find(RUNS, "/api2/4").pid == 4
+    assert find(RUNS, None) is None
