@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pprofplus_tui.charts.canvas import Canvas, markers, paths
+from pprofplus_tui.charts.canvas import Canvas, markers
 from pprofplus_tui.charts.picture import Line, Picture, plot_area
+from pprofplus_tui.charts.strokes import cell_at
 from pprofplus_tui.model.series import Points
 from pprofplus_tui.model.ticks import YAxis
 
@@ -149,12 +150,23 @@ def test_ascii_charts_hold_ascii_only():
     assert all(char.isascii() for row in grid.chars for char in row)
 
 
-@given(st.integers(1, 3_000), st.randoms(use_true_random=False))
-def test_a_line_never_has_more_than_four_hundred_points(count, random):
-    values = [random.uniform(0, 100) for _ in range(count)]
-    strokes = paths(points(values, lows=[v / 2 for v in values]), 0, count, AXIS, 50)
-    assert sum(len(x) for x, _ in strokes) <= 400
-    assert all(0 <= place <= 1 for stroke in strokes for axis in stroke for place in axis)
+@given(st.lists(st.integers(0, 100), min_size=2, max_size=60))
+def test_a_line_is_unbroken_from_sample_to_sample(values):
+    cells = set(drawn(picture(points(values), end=len(values) - 1)))
+    for column, row in cells:
+        near = {(column + dx, row + dy) for dx in (-1, 0, 1) for dy in (-1, 0, 1)}
+        assert len(near & cells) > 1
+    assert {column for column, _ in cells} == set(range(plot_area(60, 12).width))
+
+
+@given(st.lists(st.integers(0, 100), min_size=1, max_size=90))
+def test_every_sample_has_its_dot(values):
+    shown = picture(points(values), end=max(len(values) - 1, 1))
+    area = plot_area(60, 12)
+    cells = set(drawn(shown))
+    for at, value in enumerate(values):
+        place = cell_at(at / (shown.end_ms), 2, area.width), cell_at(value / 100, 4, area.height)
+        assert place in cells
 
 
 @settings(max_examples=60)

@@ -1,0 +1,72 @@
+from itertools import pairwise
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pprofplus_tui.charts.picture import Line, Picture, plot_area
+from pprofplus_tui.charts.strokes import cell_at, last_place, paths, visible
+from pprofplus_tui.model.series import Points
+from pprofplus_tui.model.ticks import YAxis
+
+AXIS = YAxis(0.0, 100.0, (), "count", 8)
+AREA = plot_area(60, 12)
+
+
+def points(values, times=None, breaks=(), lows=None):
+    times = np.arange(len(values)) if times is None else times
+    broken = np.zeros(len(values), np.bool_)
+    broken[list(breaks)] = True
+    highs = np.array(values, float)
+    lows = highs if lows is None else np.array(lows, float)
+    return Points(np.array(times, np.int64), lows, highs, broken)
+
+
+@given(st.integers(1, 3_000), st.randoms(use_true_random=False))
+def test_a_line_never_has_more_than_four_hundred_points(count, random):
+    values = [random.uniform(0, 100) for _ in range(count)]
+    series = points(values, lows=[v / 2 for v in values])
+    strokes, bars = paths(series, 0, count, AXIS, plot_area(60, 12))
+    assert sum(len(x) for x, _ in strokes) + len(bars) <= 400
+    places = [place for stroke in strokes for axis in stroke for place in axis]
+    assert all(0 <= place <= 1 for place in [*places, *(place for bar in bars for place in bar)])
+
+
+def test_noise_as_high_as_the_plot_gives_plotext_flat_strokes():
+    values = [0.0, 100.0] * 90
+    strokes, bars = paths(points(values), 0, 179, AXIS, plot_area(200, 50))
+    assert len(bars) == 180
+    ((_, heights),) = strokes
+    assert sum(abs(b - a) for a, b in pairwise(heights)) < 2
+
+
+def test_a_break_begins_a_new_stroke():
+    strokes, _ = paths(points([1, 2, 3, 4], breaks=[2]), 0, 3, AXIS, AREA)
+    assert [len(x) for x, _ in strokes] == [2, 2]
+
+
+def test_the_strokes_touch_every_bar():
+    series = points([30, 90, 60], lows=[10, 50, 20])
+    ((xs, ys),), bars = paths(series, 0, 2, AXIS, AREA)
+    for x, y, (at, low, high) in zip(xs, ys, bars, strict=True):
+        assert x == at
+        assert low <= y <= high
+
+
+def test_an_empty_window_has_no_strokes():
+    assert paths(points([1, 2]), 5, 5, AXIS, AREA) == ([], [])
+
+
+def test_points_far_outside_the_window_are_left_out():
+    assert visible(points([1, 2, 3], [-500, 50, 600]), 0, 100, 50).t_ms.tolist() == [50]
+
+
+def test_a_line_ends_at_its_last_visible_point():
+    line = Line("a", 0, points([0, 100, 50], [0, 100, 900]))
+    shown = Picture("t", 60, 12, 0, 100, AXIS, lines=(line,))
+    assert last_place(line, shown, AREA) == (AREA.width - 1, AREA.height - 1)
+
+
+@given(st.integers(1, 300), st.sampled_from([1, 2, 4]))
+def test_the_ends_of_an_axis_are_its_first_and_last_cell(cells, dots):
+    assert (cell_at(0, dots, cells), cell_at(1, dots, cells)) == (0, cells - 1)
