@@ -7,9 +7,9 @@ Nothing else in this repository knows plotext. What it must be guarded from (5.3
 - Two points at one place, unlabelled signals and single points are safe; a labelled signal
   without points is not, so no labels are given.
 - A figure reads the terminal's size when it is made and cuts itself to it, unless told not to.
-- Its string of colour codes costs as much as the drawing. So a matrix of our own (`grid.Grid`) stands in for
-  plotext's: it takes the same calls, keeps only what we need, and merges the dots of lines that
-  meet in one cell, where plotext's would lose the earlier one's.
+- Its string of colour codes costs as much as the drawing. So a matrix of our own (`grid.Grid`)
+  stands in for plotext's: it takes the same calls, keeps only what we need, and merges the dots
+  of lines that meet in one cell, where plotext's would lose the earlier one's.
 - A figure belongs to one thread.
 - It costs 5 us for every dot, so noise as high as the plot takes 190 ms for one line. So it is
   given the strokes, which are kept as flat as they can be; the upright bars from a bucket's
