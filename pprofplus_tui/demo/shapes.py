@@ -11,7 +11,7 @@ from pprofplus_tui.model.series import Floats, Ints
 MIB = 1 << 20
 DAY_S = 86_400.0
 ARENA = 1 << 20  # CPython's arenas, 1 MiB since 3.10
-INTERVAL_MS = 30_000
+INTERVAL_MS = 60_000
 
 _SHARED = 14 * MIB  # text and libraries
 _OTHER = 9 * MIB  # stacks and maps that no heap knows of
@@ -80,7 +80,7 @@ def saw_toothed(t_s: Floats, rng: np.random.Generator) -> Layers:
 def c_leaking(t_s: Floats, rng: np.random.Generator) -> Layers:
     """Keep image buffers: the C heap alone grows, in steps, as batches come in."""
     load = np.clip(_day_wave(t_s) + _noise(rng, len(t_s), 0.2), 0, None)
-    batches = np.cumsum(rng.random(len(t_s)) < 0.004 * load).astype(np.float64)
+    batches = np.cumsum(rng.random(len(t_s)) < 0.008 * load).astype(np.float64)
     used = 61 * MIB + 5 * MIB * load + _noise(rng, len(t_s), MIB)
     c_used = 70 * MIB + 6.5 * MIB * batches + 10 * MIB * load
     return Layers(used, used * 1.06, c_used, _high_water(c_used) * 1.08, load)
@@ -141,7 +141,7 @@ def columns(
         "threads": 9 + np.round(4 * load),
         "fds": 22 + np.round(60 * load),
         "faults_minor": np.cumsum(load * step_s * 40),
-        "faults_major": np.floor(np.arange(n) / 9000),
+        "faults_major": np.floor(np.arange(n) / 4500),
         "heap_sys": heap_sys,
         "heap_used": np.minimum(used, heap_sys),
         "heap_idle": idle,

@@ -211,6 +211,10 @@ class MonitorScreen(Screen[None]):
         """Show the next or previous pid of this service."""
         self._select(sibling(self.frame.runs, self.view.run, step))
 
+    def select_path(self, path: str) -> None:
+        """Show the run of that path, if it is there."""
+        self._select(find(self.frame.runs, path))
+
     def _select(self, run: Run | None) -> None:
         if run is not None and run.path != self.view.run:
             self._set_view(self.view.select(run, _now_ms()))
@@ -283,7 +287,7 @@ class MonitorScreen(Screen[None]):
 
     def on_run_list_chosen(self, message: RunList.Chosen) -> None:
         """Show the run that was clicked."""
-        self._select(find(self.frame.runs, message.path))
+        self.select_path(message.path)
 
     def on_run_list_stepped(self, message: RunList.Stepped) -> None:
         """Show the next run."""

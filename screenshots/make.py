@@ -1,0 +1,120 @@
+"""Makes the pictures of the README from the demo:  python screenshots/make.py
+
+Needs the extra [test] and a Chromium for the PNGs (only it keeps the glyphs aligned); without
+one, the SVGs are made all the same.
+"""
+
+import asyncio
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from textual.pilot import Pilot
+
+from pprofplus_tui.app import MonitorApp
+from pprofplus_tui.demo.history import write_history
+from pprofplus_tui.demo.processes import demo_directory, running_services
+from pprofplus_tui.model.options import Options
+from pprofplus_tui.model.runs import DIED
+
+HERE = Path(__file__).parent
+SIZE = (132, 40)
+FONT = "'DejaVu Sans Mono', monospace"
+_WEEK_MS = 7 * 86_400_000
+_SETTLE_S = 1.5
+_LIVE_S = 50.0  # until the doomed service is dead and the leak can be seen
+Scene = Callable[[Pilot[int]], Awaitable[None]]
+
+
+async def overview(pilot: Pilot[int]) -> None:
+    """Show the week of the service that leaked."""
+    await pilot.pause(_SETTLE_S)
+
+
+async def leak(pilot: Pilot[int]) -> None:
+    """Show the live service that leaks, enlarged to its Python heap."""
+    app = pilot.app
+    assert isinstance(app, MonitorApp)
+    run = next(r for r in app.monitor.frame.runs if r.service == "api" and r.running)
+    app.monitor.select_path(run.path)
+    await pilot.pause(_SETTLE_S)
+
+
+async def dead(pilot: Pilot[int]) -> None:
+    """Show the service that was killed a moment ago, to its last sample."""
+    app = pilot.app
+    assert isinstance(app, MonitorApp)
+    runs = [r for r in app.monitor.frame.runs if r.service == "batch" and r.state == DIED]
+    app.monitor.select_path(max(runs, key=lambda r: r.end_ms).path)
+    await pilot.pause(_SETTLE_S)
+
+
+async def help_page(pilot: Pilot[int]) -> None:
+    """Show the help."""
+    await pilot.press("question_mark")
+    await pilot.pause(_SETTLE_S)
+
+
+SCENES: tuple[tuple[str, Scene], ...] = (
+    ("overview", overview),
+    ("leak", leak),
+    ("dead", dead),
+    ("help", help_page),
+)
+
+
+def tidy(svg: str) -> str:
+    """Return Textual's SVG with a font that every machine has instead of one from the network."""
+    svg = re.sub(r"@font-face\s*{[^}]*}", "", svg)
+    return re.sub(r"font-family:\s*[^;]+;", f"font-family: {FONT};", svg)
+
+
+def to_png(svg: Path, png: Path, chromium: str) -> None:
+    """Turn an SVG into a PNG of its own size."""
+    found = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg.read_text())
+    assert found is not None
+    width, height = (round(float(part)) for part in found.groups())
+    with tempfile.TemporaryDirectory() as profile:
+        page = Path(profile) / "page.html"
+        page.write_text(f"<style>body{{margin:0}}</style>{svg.read_text()}")
+        command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
+        command += ["--no-first-run", "--disable-background-networking", "--disable-sync"]
+        command += [f"--user-data-dir={profile}/profile", f"--window-size={width},{height}"]
+        command += [f"--screenshot={png}", page.as_uri()]
+        subprocess.run(command, check=True, capture_output=True, timeout=120)
+
+
+async def shoot(options: Options, scenes: tuple[tuple[str, Scene], ...]) -> None:
+    """Open the monitor at one size, play the scenes, save a picture of each."""
+    app = MonitorApp(options)
+    async with app.run_test(size=SIZE) as pilot:
+        for name, play in scenes:
+            await play(pilot)
+            svg = tidy(app.export_screenshot(title="pprofplus-tui"))
+            (HERE / f"{name}.svg").write_text(svg)
+    sys.stdout.write(f"made {', '.join(name for name, _ in scenes)}\n")
+
+
+def main() -> None:
+    """Make all pictures."""
+    with demo_directory() as home:
+        now_ms = time.time_ns() // 1_000_000
+        run = write_history(home, begin_ms=now_ms - _WEEK_MS, end_ms=now_ms)
+        with running_services(home):
+            time.sleep(_LIVE_S)
+            options = Options(directories=(str(home),), run=str(run))
+            asyncio.run(shoot(options, SCENES))
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        sys.exit("no chromium here: only the SVGs were made")
+    for name, _ in SCENES:
+        to_png(HERE / f"{name}.svg", HERE / f"{name}.png", chromium)
+
+
+if __name__ == "__main__":
+    main()
