@@ -15,3 +15,7 @@ class LogVersionError(LogFormatError):
 
 class UnsafePlaceError(PprofplusError):
     """A directory that others could read or plant files in; nothing is written there."""
+
+
+class ProbeAbsentError(PprofplusError):
+    """A source of figures that this platform or process does not have."""

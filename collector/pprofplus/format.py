@@ -37,8 +37,8 @@ the metric table (see `RunHeader`). Head: prefix, H part, H parts. Body: that pa
         q x columns   largest
         H x (columns + 1)   bytes in the stream of the times, then of each column
 
-Of a *gauge* the head has the smallest and largest **value**; of a *counter*, whose values only grow,
-the smallest and largest **rate** from one sample to the next, in thousandths per second:
+Of a *gauge* the head has the smallest and largest **value**; of a *counter*, whose values only
+grow, the smallest and largest **rate** from one sample to the next, in thousandths per second:
 `(value - previous) * 1_000_000 // max(1, milliseconds between)`. The first sample of a page follows
 on the last of the page before; the first sample of a run has the rate 0. So the heads alone draw
 any zoomed-out chart, and no spike is averaged away.
@@ -49,8 +49,8 @@ coded, as LEB128 varints. A varint 0 is not a difference but begins a run of zer
 it is how many. What is missing at a stream's end is zeros. So a column that does not change takes
 no bytes at all.
 
-**Events** are packed one after the other: B kind, q monotonic ms, q unix ms, q value, H length, UTF-8
-text. See `EVENT_KINDS`.
+**Events** are packed one after the other: B kind, q monotonic ms, q unix ms, q value, H length,
+UTF-8 text. See `EVENT_KINDS`.
 
 **Versions of a page.** While a page is filled it is written anew at every sample, by turns to two
 neighbouring places. So there is always one whole version on disk: a write that a full disk or a
@@ -58,15 +58,16 @@ SIGKILL cuts short (the kernel looks for one between any two blocks; the OOM kil
 this very call) costs no sample that had been taken. Two data pages with one number are versions of
 the same page: the one with more samples and events is the page, the other is to be ignored.
 
-**Clocks.** Inside a page, unix time is the first unix ms plus the monotonic time passed. A wall clock
-step of more than a second begins a new page. Monotonic time never runs back within a run.
+**Clocks.** Inside a page, unix time is the first unix ms plus the monotonic time passed. A wall
+clock step of more than a second begins a new page. Monotonic time never runs back within a run.
 """
 
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from struct import Struct
-from struct import error as StructError
+from struct import error as StructError  # noqa: N812 - as a class should be called
 from zlib import crc32
 
 from pprofplus.errors import LogFormatError, LogVersionError
@@ -96,9 +97,9 @@ CRC = Struct("<I")
 CRC_OFFSET = 24
 DATA_HEAD_OFFSET = PREFIX.size
 COLUMNS_OFFSET = PREFIX.size + DATA_HEAD.size
-assert PREFIX.size == 28  # noqa: S101 - pinned by the format
-assert COLUMNS_OFFSET == 72  # noqa: S101
-assert EVENT.size == 27  # noqa: S101
+assert PREFIX.size == 28  # noqa: PLR2004, S101 - pinned by the format
+assert COLUMNS_OFFSET == 72  # noqa: PLR2004, S101 - pinned by the format
+assert EVENT.size == 27  # noqa: PLR2004, S101 - pinned by the format
 
 EVENT_KINDS: dict[int, str] = {
     1: "start",  # sampling began
@@ -123,7 +124,7 @@ class Prefix:
 
     __slots__ = ("body_crc", "head_length", "length", "number", "page_size", "type")
 
-    def __init__(  # noqa: PLR0913 - the prefix has these fields
+    def __init__(  # noqa: PLR0913, PLR0917 - the prefix has these fields
         self, kind: int, page_size: int, length: int, head_length: int, number: int, body_crc: int
     ) -> None:
         self.type = kind
@@ -345,7 +346,7 @@ def _metrics(rows: object) -> tuple[tuple[str, str, str], ...]:
             raise LogFormatError("a log header whose metric table is malformed")
         name, unit, kind = row
         if kind not in KINDS:
-            kind = GAUGE  # noqa: PLW2901 - a kind of a later minor version is still a level
+            kind = GAUGE
         table.append((name, unit, kind))
     if len({name for name, _, _ in table}) != len(table):
         raise LogFormatError("a log header that names a metric twice")
@@ -361,11 +362,11 @@ class DataHead:
         "first",
         "first_mono_ms",
         "first_unix_ms",
+        "hi",
         "interval_ms",
         "last_mono_ms",
         "lengths",
         "lo",
-        "hi",
         "prefix",
         "samples",
         "schema",
@@ -403,7 +404,7 @@ class DataHead:
         )
 
 
-def check_data_head(  # noqa: PLR0913 - what must fit together
+def check_data_head(  # noqa: PLR0913, PLR0917 - what must fit together
     head_length: int, body_length: int, columns: int, samples: int, span_ms: int, used: int
 ) -> None:
     """Raise LogFormatError if a data page's counts and lengths cannot be true together."""
@@ -550,7 +551,7 @@ def read_data_page(page: bytes | memoryview) -> DataPage:
         decoded.append(values)
         at += length
     times = decoded[0]
-    if any(b < a for a, b in zip(times, times[1:], strict=False)):
+    if any(b < a for a, b in pairwise(times)):
         raise LogFormatError("a page in which time runs back")
     if head.samples and times[-1] != head.last_mono_ms:
         raise LogFormatError("a page whose times do not end where it says")

@@ -20,14 +20,14 @@ class Metric:
         name: as in the log and in exports.
         unit: "B", "count" or "us" (microseconds); user gauges may bring their own.
         kind: "gauge" or "counter".
-        source: the group of figures that one probe takes together.
+        source: the module of `probes` that takes it.
         meaning: one sentence for help and documentation.
         go: what Go's runtime calls it, or "".
     """
 
     __slots__ = ("go", "kind", "meaning", "name", "source", "unit")
 
-    def __init__(  # noqa: PLR0913 - a row has six cells
+    def __init__(  # noqa: PLR0913, PLR0917 - a row has six cells
         self, name: str, unit: str, kind: str, source: str, meaning: str, go: str = ""
     ) -> None:
         self.name = name
@@ -51,8 +51,8 @@ CATALOGUE: tuple[Metric, ...] = (
     ),
     Metric("pss", BYTES, GAUGE, "full", "proportional set: shared pages divided by their users"),
     Metric("swap", BYTES, GAUGE, "full", "memory of this process swapped out"),
-    Metric("cpu_user", MICROSECONDS, COUNTER, "process", "CPU time spent in user code"),
-    Metric("cpu_system", MICROSECONDS, COUNTER, "process", "CPU time spent in the kernel"),
+    Metric("cpu_user", MICROSECONDS, COUNTER, "usage", "CPU time spent in user code"),
+    Metric("cpu_system", MICROSECONDS, COUNTER, "usage", "CPU time spent in the kernel"),
     Metric("threads", COUNT, GAUGE, "process", "threads of this process"),
     Metric("fds", COUNT, GAUGE, "process", "open file descriptors"),
     Metric("faults_minor", COUNT, COUNTER, "usage", "page faults served without disk"),
@@ -92,8 +92,8 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric(
         "heap_blocks", COUNT, GAUGE, "blocks", "memory blocks that Python has in use", "HeapObjects"
     ),
-    Metric("traced", BYTES, GAUGE, "tracemalloc", "memory traced by tracemalloc"),
-    Metric("traced_peak", BYTES, GAUGE, "tracemalloc", "peak of the memory traced"),
+    Metric("traced", BYTES, GAUGE, "tracing", "memory traced by tracemalloc"),
+    Metric("traced_peak", BYTES, GAUGE, "tracing", "peak of the memory traced"),
     Metric(
         "malloc_sys", BYTES, GAUGE, "malloc", "C heap: what glibc's malloc holds from the system"
     ),
@@ -102,19 +102,21 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric(
         "malloc_trimmable", BYTES, GAUGE, "malloc", "top of the C heap that malloc could give back"
     ),
-    Metric("gc_pending_0", COUNT, GAUGE, "gc", "objects waiting for a collection of generation 0"),
-    Metric("gc_pending_1", COUNT, GAUGE, "gc", "count towards a collection of generation 1"),
-    Metric("gc_pending_2", COUNT, GAUGE, "gc", "count towards a collection of generation 2"),
-    Metric("gc_runs_0", COUNT, COUNTER, "gc", "collections of generation 0", "NumGC"),
-    Metric("gc_runs_1", COUNT, COUNTER, "gc", "collections of generation 1", "NumGC"),
-    Metric("gc_runs_2", COUNT, COUNTER, "gc", "collections of generation 2", "NumGC"),
-    Metric("gc_collected", COUNT, COUNTER, "gc", "objects that the collector has freed"),
-    Metric("gc_uncollectable", COUNT, COUNTER, "gc", "objects found that cannot be freed"),
+    Metric(
+        "gc_pending_0", COUNT, GAUGE, "garbage", "objects waiting for a collection of generation 0"
+    ),
+    Metric("gc_pending_1", COUNT, GAUGE, "garbage", "count towards a collection of generation 1"),
+    Metric("gc_pending_2", COUNT, GAUGE, "garbage", "count towards a collection of generation 2"),
+    Metric("gc_runs_0", COUNT, COUNTER, "garbage", "collections of generation 0", "NumGC"),
+    Metric("gc_runs_1", COUNT, COUNTER, "garbage", "collections of generation 1", "NumGC"),
+    Metric("gc_runs_2", COUNT, COUNTER, "garbage", "collections of generation 2", "NumGC"),
+    Metric("gc_collected", COUNT, COUNTER, "garbage", "objects that the collector has freed"),
+    Metric("gc_uncollectable", COUNT, COUNTER, "garbage", "objects found that cannot be freed"),
     Metric(
         "gc_pause",
         MICROSECONDS,
         COUNTER,
-        "gc",
+        "garbage",
         "time that the program stood still for the GC",
         "PauseTotalNs",
     ),
@@ -122,7 +124,7 @@ CATALOGUE: tuple[Metric, ...] = (
         "gc_pause_max",
         MICROSECONDS,
         GAUGE,
-        "gc",
+        "garbage",
         "longest GC pause since the last sample",
         "PauseNs",
     ),

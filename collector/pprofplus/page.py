@@ -36,7 +36,39 @@ class PageBuilder:
 
     `add` and `add_event` return False, and change nothing, when the page has no room left: then
     the caller closes it and begins the next one with `follow()`.
+
+    Attributes:
+        number: the page's number in the run.
+        samples: samples in it.
+        events: events in it.
+        size: bytes of the page as it stands.
+        interval_ms: the sampling interval when the page was begun.
+        last_mono_ms: monotonic milliseconds of the last sample.
+        anchor_ms: unix minus monotonic milliseconds.
     """
+
+    __slots__ = (
+        "_cells",
+        "_changed",
+        "_counters",
+        "_events",
+        "_first",
+        "_first_mono_ms",
+        "_hi",
+        "_last",
+        "_lo",
+        "_previous",
+        "_schema",
+        "_streams",
+        "_worst",
+        "anchor_ms",
+        "events",
+        "interval_ms",
+        "last_mono_ms",
+        "number",
+        "samples",
+        "size",
+    )
 
     def __init__(
         self,
@@ -51,11 +83,12 @@ class PageBuilder:
         self.number = number
         self.samples = 0
         self.events = 0
+        self.size = head_size(columns)
+        self.interval_ms = interval_ms
         self.last_mono_ms = 0
-        self.anchor_ms = 0  # unix minus monotonic
+        self.anchor_ms = 0
         self._schema = schema
         self._counters = counters
-        self._interval_ms = interval_ms
         self._previous = previous
         self._first_mono_ms = 0
         self._first: list[int] = [0] * columns
@@ -64,69 +97,85 @@ class PageBuilder:
         self._hi: list[int] = [0] * columns
         self._changed = [0] * (columns + 1)  # the sample of a stream's last difference
         self._streams = [bytearray() for _ in range(columns + 1)]
+        self._worst = _WORST_TOKEN * (columns + 1)
         self._events = b""
         self._cells = Struct(f"<{3 * columns}q{columns + 1}H")
-        self._head_size = head_size(columns)
 
     def follow(self, number: int, interval_ms: int) -> PageBuilder:
         """Return the page that comes after this one."""
-        previous = (self.last_mono_ms, self._last) if self.samples else self._previous
-        return PageBuilder(self._schema, self._counters, number, interval_ms, previous)
+        return PageBuilder(self._schema, self._counters, number, interval_ms, self.last_sample)
 
     @property
-    def size(self) -> int:
-        """Bytes of the page as it stands."""
-        return self._head_size + sum(map(len, self._streams)) + len(self._events)
+    def last_sample(self) -> tuple[int, list[int]] | None:
+        """The run's last (monotonic ms, values) so far, or None if there is none."""
+        return (self.last_mono_ms, self._last) if self.samples else self._previous
 
     def add(self, mono_ms: int, unix_ms: int, values: list[int]) -> bool:
         """Append a sample, one value a column; False if there is no room.
 
         `mono_ms` may not be less than that of the sample before. Values are clipped to 64 bits.
+        The list is kept: the caller may not change it afterwards.
         """
-        if self.samples == 0:
-            return self._add_first(mono_ms, unix_ms, values)
-        if self.samples >= MAX_SAMPLES or (
-            PAGE_SIZE - self.size < _WORST_TOKEN * len(self._streams)
-            and PAGE_SIZE - self.size < self._cost(mono_ms, values)
-        ):
-            return False
         n = self.samples
-        last, lo, hi, changed, streams = (
-            self._last,
-            self._lo,
-            self._hi,
-            self._changed,
-            self._streams,
-        )
+        if n == 0:
+            self._add_first(mono_ms, unix_ms, values)
+            return True
+        room = PAGE_SIZE - self.size
+        if n >= MAX_SAMPLES or (room < self._worst and room < self._cost(mono_ms, values)):
+            return False
         elapsed = mono_ms - self.last_mono_ms
-        delta = elapsed - self._interval_ms
+        delta = elapsed - self.interval_ms
         if delta:
-            _append(streams[0], n - changed[0] - 1, delta)
-            changed[0] = n
-        column = 0
-        for value, before, is_counter in zip(values, last, self._counters, strict=True):
-            if value == before:
-                if is_counter and lo[column] > 0:
-                    lo[column] = 0
+            self._extend(0, delta)
+        last, lo, hi = self._last, self._lo, self._hi
+        for column, is_counter in enumerate(self._counters):
+            value = values[column]
+            before = last[column]
+            if value != before:
+                measure = value = self._change(column, value, before, values)
+                if is_counter:
+                    measure = rate_milli(value - before, elapsed)
+            elif is_counter:
+                measure = 0
             else:
-                if not INT64_MIN <= value <= INT64_MAX:
-                    value = values[column] = min(max(value, INT64_MIN), INT64_MAX)  # noqa: PLW2901
-                delta = value - before
-                if delta:
-                    _append(streams[column + 1], n - changed[column + 1] - 1, delta)
-                    changed[column + 1] = n
-                measure = rate_milli(delta, elapsed) if is_counter else value
-                if measure < lo[column]:
-                    lo[column] = measure
-                elif measure > hi[column]:
-                    hi[column] = measure
-            column += 1
+                continue
+            if measure < lo[column]:
+                lo[column] = measure
+            elif measure > hi[column]:
+                hi[column] = measure
         self._last = values
         self.last_mono_ms = mono_ms
         self.samples = n + 1
         return True
 
-    def _add_first(self, mono_ms: int, unix_ms: int, values: list[int]) -> bool:
+    def _change(self, column: int, value: int, before: int, values: list[int]) -> int:
+        """Append the difference of a value that changed; return the value, clipped."""
+        if not INT64_MIN <= value <= INT64_MAX:
+            value = values[column] = min(max(value, INT64_MIN), INT64_MAX)
+        if value != before:
+            self._extend(column + 1, value - before)
+        return value
+
+    def _extend(self, index: int, delta: int) -> None:
+        """Append a difference other than 0 to a stream, after the run of zeros before it."""
+        changed, n = self._changed, self.samples
+        stream = self._streams[index]
+        self.size -= len(stream)
+        zeros = n - changed[index] - 1
+        changed[index] = n
+        if zeros:
+            stream.append(0)
+            append_varint(stream, zeros)
+        if not -(1 << 62) <= delta < 1 << 62:
+            delta = wrap(delta)
+        token = delta << 1 if delta >= 0 else ~(delta << 1)
+        while token > 0x7F:  # noqa: PLR2004 - as append_varint, without the call
+            stream.append(token & 0x7F | 0x80)
+            token >>= 7
+        stream.append(token)
+        self.size += len(stream)
+
+    def _add_first(self, mono_ms: int, unix_ms: int, values: list[int]) -> None:
         values = [min(max(value, INT64_MIN), INT64_MAX) for value in values]
         self._first_mono_ms = self.last_mono_ms = mono_ms
         self.anchor_ms = unix_ms - mono_ms
@@ -145,12 +194,11 @@ class PageBuilder:
         ]
         self._lo, self._hi = measures, list(measures)
         self.samples = 1
-        return True
 
     def _cost(self, mono_ms: int, values: list[int]) -> int:
         """Return the exact number of bytes that a sample would add."""
         n, cost, scratch = self.samples, 0, bytearray()
-        deltas = [mono_ms - self.last_mono_ms - self._interval_ms]
+        deltas = [mono_ms - self.last_mono_ms - self.interval_ms]
         for value, before in zip(values, self._last, strict=True):
             deltas.append(min(max(value, INT64_MIN), INT64_MAX) - before)
         for delta, changed in zip(deltas, self._changed, strict=True):
@@ -170,6 +218,7 @@ class PageBuilder:
             self.anchor_ms = event.unix_ms - event.mono_ms
         self._events += packed
         self.events += 1
+        self.size += len(packed)
         return True
 
     def __bytes__(self) -> bytes:
@@ -183,7 +232,7 @@ class PageBuilder:
             self._first_mono_ms,
             self._first_mono_ms + self.anchor_ms,
             self.last_mono_ms,
-            self._interval_ms,
+            self.interval_ms,
             0,
         ) + self._cells.pack(*self._first, *self._lo, *self._hi, *map(len, streams))
         return pack_page(DATA, self.number, head, b"".join((*streams, self._events)))

@@ -1,1 +1,24 @@
 """Where figures come from: one module a source."""
+
+from __future__ import annotations
+
+
+class Probe:
+    """One source of figures. Its constructor raises ProbeAbsentError where there is no source.
+
+    Attributes:
+        names: the catalogue's names of what `read` returns, in that order.
+        budgeted: its cost grows with the process, so it runs as seldom as its budget says.
+        least_period_s: it is not read more often than this.
+    """
+
+    names: tuple[str, ...] = ()
+    budgeted = False
+    least_period_s = 0.0
+
+    def read(self) -> tuple[int, ...] | None:
+        """Return the figures of now, or None while the source has nothing to say."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Give back what the source holds; it is not read again."""

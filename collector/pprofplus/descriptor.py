@@ -1,0 +1,76 @@
+"""A file descriptor that knows what it was opened on."""
+
+from __future__ import annotations
+
+import os
+
+
+class Descriptor:
+    """A descriptor of ours, and proof that it still is.
+
+    The host shares the table of descriptors with us. A daemon that closes all of them, and then
+    opens a file of its own, gets one of our numbers for it: reading there gives nonsense, and
+    writing there destroys the host's file. So whoever uses the number asks `stat` first, and a
+    number that has passed to someone else is forgotten, never closed.
+    """
+
+    __slots__ = ("_identity", "number")
+
+    def __init__(self, number: int) -> None:
+        """Take over the open descriptor `number`. Raises OSError if it is none."""
+        found = os.fstat(number)
+        self.number = number
+        self._identity = (found.st_dev, found.st_ino)
+
+    def stat(self) -> os.stat_result | None:
+        """Return the file's status, or None if the number is no longer ours."""
+        try:
+            found = os.fstat(self.number)
+        except OSError:
+            return None
+        return found if (found.st_dev, found.st_ino) == self._identity else None
+
+    def close(self) -> None:
+        """Close it, if it is still ours; never raises."""
+        number, ours = self.number, self.stat() is not None
+        self.number = -1
+        if ours:
+            try:
+                os.close(number)
+            except OSError:
+                # NFS reports a failed write-back here; the number is free all the same
+                return
+
+
+def read_small_file(path: str) -> bytes:
+    """Return up to 64 KiB of a kernel file. Raises OSError."""
+    number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(number, 1 << 16)
+    finally:
+        os.close(number)
+
+
+class KeptFile:
+    """A small kernel file that is read again and again through one descriptor.
+
+    That is four times as fast as opening it each time, and goes on when the host has no
+    descriptor left to open.
+    """
+
+    __slots__ = ("_descriptor", "_path")
+
+    def __init__(self, path: str) -> None:
+        """Open `path`. Raises OSError."""
+        self._path = path
+        self._descriptor = Descriptor(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+
+    def read(self) -> bytes:
+        """Return what it says now, up to 4 KiB. Raises OSError."""
+        if self._descriptor.stat() is None:
+            self._descriptor = Descriptor(os.open(self._path, os.O_RDONLY | os.O_CLOEXEC))
+        return os.pread(self._descriptor.number, 4096, 0)
+
+    def close(self) -> None:
+        """Close it; never raises."""
+        self._descriptor.close()

@@ -1,0 +1,26 @@
+"""How often a probe may run whose cost grows with the process."""
+
+from __future__ import annotations
+
+LONGEST_PERIOD_S = 60.0
+
+
+def periods_s(costs_s: list[float], interval_s: float, budget: float) -> list[float]:
+    """Return, per probe, the seconds from one run to the next; 0 means at every sample.
+
+    All probes together use `budget` of one core (0.001 is 0.1 %), except that none waits longer
+    than LONGEST_PERIOD_S. What the cheap ones leave of their share goes to the dear ones.
+    """
+    periods = [0.0] * len(costs_s)
+    left = budget
+    waiting = len(costs_s)
+    for cost_s, index in sorted((cost_s, index) for index, cost_s in enumerate(costs_s)):
+        share = left / waiting
+        waiting -= 1
+        wanted = cost_s / interval_s
+        if wanted <= share:
+            left -= wanted
+        else:
+            left -= share
+            periods[index] = min(cost_s / share, LONGEST_PERIOD_S)
+    return periods

@@ -1,0 +1,181 @@
+"""All figures of one sample: reads the probes that are due, and keeps their troubles apart."""
+
+from __future__ import annotations
+
+from time import thread_time_ns
+
+from pprofplus.errors import ProbeAbsentError
+from pprofplus.metrics import BY_NAME
+from pprofplus.probes import Probe
+from pprofplus.probes.blocks import BlocksProbe
+from pprofplus.probes.budget import periods_s
+from pprofplus.probes.cgroup import CgroupLimitProbe, CgroupUsedProbe
+from pprofplus.probes.full import PortableFullProbe, RollupProbe
+from pprofplus.probes.garbage import CollectionsProbe
+from pprofplus.probes.malloc import MallocProbe
+from pprofplus.probes.process import (
+    DescriptorsProbe,
+    ListedDescriptorsProbe,
+    PortableProbe,
+    PortableThreadsProbe,
+    StatmProbe,
+    ThreadsProbe,
+)
+from pprofplus.probes.pymalloc import PymallocProbe
+from pprofplus.probes.tracing import TracingProbe
+from pprofplus.probes.usage import UsageProbe
+
+# of each row the first that exists here is taken
+SOURCES: tuple[tuple[type[Probe], ...], ...] = (
+    (StatmProbe, PortableProbe),
+    (RollupProbe, PortableFullProbe),
+    (UsageProbe,),
+    (ThreadsProbe, PortableThreadsProbe),
+    (DescriptorsProbe, ListedDescriptorsProbe),
+    (PymallocProbe,),
+    (BlocksProbe,),
+    (TracingProbe,),
+    (MallocProbe,),
+    (CollectionsProbe,),
+    (CgroupUsedProbe,),
+    (CgroupLimitProbe,),
+)
+
+DEFAULT_BUDGET = 0.001
+# a source that comes and goes may not begin a new segment more often than this
+_LEAST_TABLE_AGE_NS = 60_000_000_000
+
+Figures = tuple[int, ...]
+Troubles = dict[str, BaseException]
+
+
+class _Slot:
+    """One probe and what it said last."""
+
+    __slots__ = ("cost_s", "due_ns", "last", "listed", "present", "probe")
+
+    def __init__(self, probe: Probe) -> None:
+        self.probe = probe
+        self.last: Figures = ()
+        self.present = False  # it has figures now
+        self.listed = False  # they are in the table
+        self.due_ns = 0
+        self.cost_s = 0.0
+
+
+class Panel:
+    """The probes that exist here.
+
+    A figure of a probe that is not due, or that failed, is the last one known. Used by one thread
+    at a time.
+
+    Attributes:
+        metrics: the table, (name, unit, kind) a column of what `read` returns.
+        outdated: the sources that have figures are no longer those of the table: call `relist`.
+        troubles: by probe, the first error of each; whoever reports them takes them out.
+    """
+
+    def __init__(
+        self,
+        interval_s: float,
+        budget: float = DEFAULT_BUDGET,
+        sources: tuple[tuple[type[Probe], ...], ...] = SOURCES,
+    ) -> None:
+        """Open the probes; `budget` is the share of a core for the dear ones together."""
+        self.interval_s = interval_s
+        self.budget = budget
+        self.metrics: tuple[tuple[str, str, str], ...] = ()
+        self.outdated = False
+        self.troubles: Troubles = {}
+        self._failed: set[str] = set()
+        self._listed_ns: int | None = None  # when the first table was replaced last
+        self._slots = [_Slot(probe) for probe in map(self._open, sources) if probe is not None]
+        self._budgeted = [slot for slot in self._slots if slot.probe.budgeted]
+
+    def _open(self, choices: tuple[type[Probe], ...]) -> Probe | None:
+        for choice in choices:
+            try:
+                return choice()
+            except ProbeAbsentError:  # noqa: PERF203 - each choice fails for itself
+                continue
+            except Exception as error:  # noqa: BLE001 - the outer edge: no probe may stop the host
+                self._report(choice, error)
+        return None
+
+    def _report(self, source: object, error: BaseException) -> None:
+        name = getattr(source, "__name__", "") or type(source).__name__
+        if name not in self._failed:
+            self._failed.add(name)
+            self.troubles[name] = error
+
+    def read(self, now_ns: int) -> list[int]:
+        """Return the figures of now, one a column of `metrics`; `now_ns` is monotonic."""
+        values: list[int] = []
+        outdated = False
+        for slot in self._slots:
+            if slot.due_ns <= now_ns:
+                self._take(slot, now_ns)
+            if slot.listed:
+                values += slot.last
+            if slot.present is not slot.listed:
+                outdated = True
+        self.outdated = outdated and (
+            self._listed_ns is None or now_ns - self._listed_ns >= _LEAST_TABLE_AGE_NS
+        )
+        return values
+
+    def _take(self, slot: _Slot, now_ns: int) -> None:
+        probe = slot.probe
+        try:
+            if probe.budgeted:
+                # CPU time: a budget is not used up by waiting for a busy machine
+                began_ns = thread_time_ns()
+                figures = probe.read()
+                self._put_off(slot, now_ns, (thread_time_ns() - began_ns) / 1e9)
+            else:
+                figures = probe.read()
+                if probe.least_period_s:
+                    slot.due_ns = now_ns + int(probe.least_period_s * 1e9)
+        except Exception as error:  # noqa: BLE001 - the outer edge: one probe's trouble is its own
+            self._report(probe, error)
+            return
+        if figures is None:
+            slot.present = False
+        elif len(figures) == len(probe.names):
+            slot.present = True
+            slot.last = figures
+        else:
+            self._report(probe, ValueError(f"{len(figures)} figures for {probe.names}"))
+
+    def _put_off(self, slot: _Slot, now_ns: int, cost_s: float) -> None:
+        """Note what a budgeted probe cost, and when it may run again."""
+        slot.cost_s = cost_s
+        costs_s = [other.cost_s for other in self._budgeted]
+        period_s = periods_s(costs_s, self.interval_s, self.budget)[self._budgeted.index(slot)]
+        slot.due_ns = now_ns + int(period_s * 1e9)
+
+    def relist(self, now_ns: int) -> list[int]:
+        """Make the table anew from the sources that have figures; return the figures for it."""
+        if self.metrics:
+            self._listed_ns = now_ns
+        self.outdated = False
+        names: list[str] = []
+        values: list[int] = []
+        for slot in self._slots:
+            slot.listed = slot.present
+            if slot.listed:
+                names += slot.probe.names
+                values += slot.last
+        rows = [BY_NAME[name] for name in names]
+        self.metrics = tuple((row.name, row.unit, row.kind) for row in rows)
+        return values
+
+    def close(self) -> None:
+        """Close all probes; never raises."""
+        for slot in self._slots:
+            try:
+                slot.probe.close()
+            except Exception as error:  # noqa: BLE001, PERF203 - the outer edge, as above
+                self._report(slot.probe, error)
+        self._slots = []
+        self._budgeted = []

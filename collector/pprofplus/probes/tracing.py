@@ -1,0 +1,25 @@
+"""What tracemalloc knows, while it is tracing."""
+
+from __future__ import annotations
+
+from pprofplus.errors import ProbeAbsentError
+from pprofplus.probes import Probe
+
+
+class TracingProbe(Probe):
+    """Memory that tracemalloc has traced, and its peak."""
+
+    names = ("traced", "traced_peak")
+
+    def __init__(self) -> None:
+        try:
+            # the built-in part: `tracemalloc` itself loads pickle and linecache to analyse
+            import _tracemalloc  # noqa: PLC0415
+        except ImportError as error:
+            raise ProbeAbsentError("no tracemalloc") from error
+        self._is_tracing = _tracemalloc.is_tracing
+        self._traced = _tracemalloc.get_traced_memory
+
+    def read(self) -> tuple[int, ...] | None:
+        """Return bytes traced and their peak; None while nothing is traced."""
+        return self._traced() if self._is_tracing() else None

@@ -1,0 +1,30 @@
+"""CPU time and page faults, from getrusage: to the microsecond, where /proc counts 10 ms ticks."""
+
+from __future__ import annotations
+
+from pprofplus.errors import ProbeAbsentError
+from pprofplus.probes import Probe
+
+
+class UsageProbe(Probe):
+    """CPU time and page faults of all threads of this process."""
+
+    names = ("cpu_user", "cpu_system", "faults_minor", "faults_major")
+
+    def __init__(self) -> None:
+        try:
+            from resource import RUSAGE_SELF, getrusage  # noqa: PLC0415 - Windows has none
+        except ImportError as error:
+            raise ProbeAbsentError("no getrusage") from error
+        self._who = RUSAGE_SELF
+        self._getrusage = getrusage
+
+    def read(self) -> tuple[int, ...]:
+        """Return microseconds in user code and in the kernel, faults without and with disk."""
+        used = self._getrusage(self._who)
+        return (
+            int(used.ru_utime * 1e6 + 0.5),
+            int(used.ru_stime * 1e6 + 0.5),
+            used.ru_minflt,
+            used.ru_majflt,
+        )

@@ -1,0 +1,180 @@
+"""What `start()` is told: by arguments, else by `PPROFPLUS_*` in the environment, else defaults."""
+
+# pathlib costs each service 5 ms
+# ruff: noqa: PTH100, PTH111, PTH119, PTH122
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import sys
+
+from pprofplus.home import default_home, valid_service
+from pprofplus.notices import say_once
+from pprofplus.probes.panel import DEFAULT_BUDGET
+from pprofplus.writer import DEFAULT_MAX_BYTES, LEAST_MAX_BYTES
+
+DEFAULT_INTERVAL_S = 1.0
+LEAST_INTERVAL_S = 0.05
+LONGEST_INTERVAL_S = 3600.0
+
+_TRUE = {"1", "true", "yes", "on"}
+_FALSE = {"", "0", "false", "no", "off"}
+
+
+class Settings:
+    """The settings of a collector; each is also an environment variable.
+
+    Attributes:
+        service: `PPROFPLUS_SERVICE`.
+        interval_s: `PPROFPLUS_INTERVAL`, seconds.
+        max_bytes: `PPROFPLUS_MAX_BYTES`, of one run.
+        group_readable: `PPROFPLUS_GROUP_READABLE`, "1" or "0".
+        budget: `PPROFPLUS_BUDGET`, share of one core for the dear probes together.
+        disabled: `PPROFPLUS_DISABLED`, "1" or "0"; environment only.
+    """
+
+    __slots__ = (
+        "_directory",
+        "budget",
+        "disabled",
+        "group_readable",
+        "interval_s",
+        "max_bytes",
+        "service",
+    )
+
+    def __init__(  # noqa: PLR0913 - the settings
+        self,
+        service: str | None = None,
+        *,
+        interval_s: float | None = None,
+        directory: str | os.PathLike[str] | None = None,
+        max_bytes: int | None = None,
+        group_readable: bool | None = None,
+        budget: float | None = None,
+    ) -> None:
+        """Check and complete the settings.
+
+        Raises ValueError if an argument is out of its range; a malformed environment variable is
+        warned of, and passed over.
+        """
+        self.service = (
+            _from_environment("PPROFPLUS_SERVICE", check_service, default_service())
+            if service is None
+            else check_service(service)
+        )
+        self.interval_s = (
+            _from_environment("PPROFPLUS_INTERVAL", check_interval_s, DEFAULT_INTERVAL_S)
+            if interval_s is None
+            else check_interval_s(interval_s)
+        )
+        self.max_bytes = (
+            _from_environment("PPROFPLUS_MAX_BYTES", check_max_bytes, DEFAULT_MAX_BYTES)
+            if max_bytes is None
+            else check_max_bytes(max_bytes)
+        )
+        self.budget = (
+            _from_environment("PPROFPLUS_BUDGET", check_budget, DEFAULT_BUDGET)
+            if budget is None
+            else check_budget(budget)
+        )
+        self.group_readable = (
+            _from_environment("PPROFPLUS_GROUP_READABLE", check_switch, default=False)
+            if group_readable is None
+            else bool(group_readable)
+        )
+        self.disabled = _from_environment("PPROFPLUS_DISABLED", check_switch, default=False)
+        self._directory = None if directory is None else check_directory(directory)
+
+    @property
+    def home(self) -> str:
+        """The directory for logs.
+
+        If none was named, that of the user who runs us now: a server that starts as root gives its
+        workers to another.
+        """
+        return default_home() if self._directory is None else self._directory
+
+
+def _from_environment(name: str, check, default):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - a TypeVar would import typing
+    text = os.environ.get(name)
+    if not text:
+        return default
+    try:
+        return check(text)
+    except ValueError as error:
+        say_once(name, f"{name} is passed over: {error}")
+        return default
+
+
+def check_service(name: object) -> str:
+    """Return the service's name. Raises ValueError unless it may be one."""
+    if not (isinstance(name, str) and valid_service(name)):
+        raise ValueError(f"service {name!r}: 1 to 64 of A-Z a-z 0-9 . _ - make a service's name")
+    return name
+
+
+def check_interval_s(interval_s: float | str) -> float:
+    """Return the interval in seconds. Raises ValueError unless it is 0.05 to 3600."""
+    try:
+        value = float(interval_s)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not LEAST_INTERVAL_S <= value <= LONGEST_INTERVAL_S:
+        raise ValueError(f"interval_s {interval_s!r}: take 0.05 to 3600 seconds")
+    return value
+
+
+def check_max_bytes(max_bytes: int | str) -> int:
+    """Return the cap of a run. Raises ValueError unless it is at least 256 KiB."""
+    try:
+        value = int(max_bytes)
+    except (TypeError, ValueError, OverflowError):
+        value = 0
+    if value < LEAST_MAX_BYTES:
+        raise ValueError(f"max_bytes {max_bytes!r}: take {LEAST_MAX_BYTES} or more")
+    return value
+
+
+def check_budget(budget: float | str) -> float:
+    """Return the share of a core. Raises ValueError unless it is 0.0001 to 1."""
+    try:
+        value = float(budget)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not 0.0001 <= value <= 1:  # noqa: PLR2004 - as the text says
+        raise ValueError(f"budget {budget!r}: take 0.0001 to 1 of a core")
+    return value
+
+
+def check_switch(text: str) -> bool:
+    """Return what an environment variable says. Raises ValueError if that is neither."""
+    word = text.strip().lower()
+    if word not in _TRUE | _FALSE:
+        raise ValueError(f"{text!r}: take 1 or 0")
+    return word in _TRUE
+
+
+def check_directory(directory: str | os.PathLike[str]) -> str:
+    """Return the absolute path. Raises ValueError if it cannot be one."""
+    try:
+        path = os.fsdecode(directory)
+    except TypeError:
+        path = ""
+    if not path or "\0" in path:
+        raise ValueError(f"directory {directory!r}: take the path of a directory")
+    return os.path.abspath(os.path.expanduser(path))
+
+
+def default_service() -> str:
+    """Return the script's name, or the package's under `-m`, made fit to be a service's name."""
+    script = sys.argv[0] if getattr(sys, "argv", None) else ""
+    directory, name = os.path.split(script)
+    stem = os.path.splitext(name)[0]
+    if stem == "__main__":
+        stem = os.path.basename(directory)
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.")[:64]
+    # "", "-c" and "-m" are what Python itself puts there
+    return "python" if script in {"-c", "-m", "-"} or not name else name

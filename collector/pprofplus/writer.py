@@ -1,0 +1,266 @@
+"""Pages into segments: what was sampled is on disk before the next sample, and under a hard cap."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from pprofplus.errors import PprofplusError
+from pprofplus.format import LOST, PAGE_SIZE, Event, RunHeader, pack_header
+from pprofplus.home import make_run, open_run, run_name
+from pprofplus.page import PageBuilder
+from pprofplus.segment import SEGMENT_BYTES, Segment, make_room
+
+DEFAULT_MAX_BYTES = 64 << 20
+LEAST_MAX_BYTES = 256 << 10
+_CLOCK_STEP_MS = 1000
+_SEGMENTS = 4  # at the least, so that dropping one keeps most of the run
+
+
+class Writer:
+    """The log of one run. Trouble with the disk never leaves it: see `trouble`.
+
+    A page that cannot be written stays in memory and is written whole when writing works again;
+    only if it fills up before that are its samples lost, and then counted in a `lost` event.
+
+    Two versions of the page being filled take turns in slots `base` and `base + 1`, so that a
+    write cut short leaves the one before. A full page ends up in `base`; the next one's base is
+    the slot after it.
+
+    Attributes:
+        header: what the segments' header pages say.
+        trouble: the error of the last write, or None if it went well.
+    """
+
+    def __init__(
+        self,
+        home: str,
+        header: RunHeader,
+        *,
+        max_bytes: int = DEFAULT_MAX_BYTES,
+        group_readable: bool = False,
+    ) -> None:
+        """Prepare a run; its directory is made when the first page is written.
+
+        `header.start_ms` is moved on if that directory is taken.
+        """
+        self.header = header
+        self.trouble: BaseException | None = None
+        self._home = home
+        self._max_bytes = max_bytes
+        self._group_readable = group_readable
+        self._interval_ms = header.interval_ms
+        self._made = False
+        self._segment: Segment | None = None
+        self._segments = 0
+        self._rotate = False
+        self._page = PageBuilder(header.schema, header.counters, 0, header.interval_ms)
+        self._base = 0
+        self._latest: int | None = None  # the slot of the page's newest whole version
+        self._end_bytes = 0  # of the segment, up to the newest whole version of its last page
+        self._settled = 0  # samples on disk in the pages before
+        self._saved = 0  # samples of this page on disk
+        self._saved_events = 0
+        self._lost = 0  # samples not yet told of
+        self._lost_told = 0  # told of in an event that is not on disk yet
+        self._why = ""
+
+    @property
+    def directory(self) -> str:
+        """The run's directory."""
+        header = self.header
+        return "/".join((self._home, header.service, run_name(header.pid, header.start_ms)))
+
+    @property
+    def samples(self) -> int:
+        """Samples written so far: a SIGKILL does not undo them."""
+        return self._settled + self._saved
+
+    @property
+    def lost(self) -> int:
+        """Samples that could not be written and are not yet told of in the log."""
+        return self._lost + self._lost_told
+
+    def add(self, mono_ms: int, unix_ms: int, values: list[int]) -> None:
+        """Append a sample, one value a column of the header's table; the list is kept."""
+        self._check_segment()
+        page = self._page
+        if page.samples:
+            mono_ms = max(mono_ms, page.last_mono_ms)
+            if abs(unix_ms - mono_ms - page.anchor_ms) > _CLOCK_STEP_MS:
+                self._finish_page()
+        if self._page.interval_ms != self._interval_ms:
+            self._finish_page()
+        try:
+            if not self._page.add(mono_ms, unix_ms, values):
+                self._finish_page()
+                self._page.add(mono_ms, unix_ms, values)
+        except MemoryError as error:
+            # the page may have part of the sample: keep what is on disk and begin another
+            self.trouble = error
+            self._lost += 1
+            self._finish_page(sound=False)
+            return
+        if self._save() and self._lost:
+            self._tell_of_lost(mono_ms, unix_ms)
+
+    def add_event(self, event: Event) -> None:
+        """Append an event, and write it at once."""
+        self._check_segment()
+        if not self._page.add_event(event):
+            self._finish_page()
+            self._page.add_event(event)
+        self._save()
+
+    def set_interval(self, interval_ms: int) -> None:
+        """Note a new sampling interval for the pages to come; the next sample begins one."""
+        self._interval_ms = interval_ms
+
+    def change_metrics(self, metrics: tuple[tuple[str, str, str], ...], values: list[int]) -> None:
+        """Begin a segment with another table; `values` are those of the sample to come."""
+        self._finish_page()
+        then = self._page.last_sample
+        before = [name for name, _, _ in self.header.metrics]
+        self.header.metrics = metrics
+        previous = None
+        if then is not None:
+            known = dict(zip(before, then[1], strict=True))
+            names = [name for name, _, _ in metrics]
+            # a counter that is new here has the rate 0
+            values = [known.get(name, value) for name, value in zip(names, values, strict=True)]
+            previous = (then[0], values)
+        header = self.header
+        self._page = PageBuilder(
+            header.schema, header.counters, self._page.number, self._interval_ms, previous
+        )
+        self._rotate = True
+
+    def close(self) -> None:
+        """Write what is not yet written, and end the last segment behind its last page."""
+        self._finish_page()
+        if self._segment is not None:
+            self._segment.close(self._end_bytes)
+            self._segment = None
+
+    def abandon(self) -> None:
+        """Let go of the files without touching them: they are the parent's."""
+        if self._segment is not None:
+            self._segment.close()
+            self._segment = None
+
+    @property
+    def _unsaved(self) -> bool:
+        return (self._page.samples, self._page.events) != (self._saved, self._saved_events)
+
+    def _tell_of_lost(self, mono_ms: int, unix_ms: int) -> None:
+        event = Event(LOST, mono_ms, unix_ms, self._lost, self._why)
+        self._lost_told, self._lost = self._lost, 0
+        self.add_event(event)
+
+    def _check_segment(self) -> None:
+        """Let go of a segment that someone took from us, and go on in another."""
+        segment = self._segment
+        if segment is None or segment.whole(self._end_bytes):
+            return
+        if segment.ours() or self._unsaved:
+            # this page is in memory whole, so it is written again
+            self._saved = self._saved_events = 0
+        else:
+            # the host closed the descriptor: what was written is there
+            self._finish_page()
+        segment.close()
+        self._segment = None
+        self._latest = None
+
+    def _save(self) -> bool:
+        """Write a new version of the page; False, with `trouble` set, if that failed."""
+        page = self._page
+        try:
+            segment = self._ready()
+            image = bytes(page)
+            slot = self._base + 1 if self._latest == self._base else self._base
+            segment.write(slot, image)
+        except (OSError, PprofplusError, MemoryError) as error:
+            self.trouble = error
+            number = getattr(error, "errno", None)
+            self._why = errno.errorcode.get(number or 0, type(error).__name__)
+            return False
+        self._latest = slot
+        self._end_bytes = slot * PAGE_SIZE + len(image)
+        self._saved, self._saved_events, self._lost_told = page.samples, page.events, 0
+        self.trouble = None
+        return True
+
+    def _finish_page(self, *, sound: bool = True) -> None:
+        """Settle the page and begin the next; what cannot be written now is lost."""
+        page = self._page
+        if sound and self._unsaved:
+            sound = self._save()
+        # a page of which nothing is on disk gives its number to the next
+        number = page.number if self._latest is None else page.number + 1
+        self._page = page.follow(number, self._interval_ms)
+        self._lost += page.samples - self._saved + self._lost_told
+        self._lost_told = 0
+        self._settled += self._saved
+        self._saved = self._saved_events = 0
+        if self._latest is not None:
+            if sound and self._latest > self._base:
+                self._move_to_base(page)
+            self._base = self._latest + 1
+            self._latest = None
+
+    def _move_to_base(self, page: PageBuilder) -> None:
+        """Write the page's last version to its final slot."""
+        if self._segment is None:
+            return
+        try:
+            image = bytes(page)
+            self._segment.write(self._base, image)
+        except (OSError, MemoryError) as error:
+            # it stays where it is, and a slot is wasted
+            self.trouble = error
+            return
+        self._latest = self._base
+        self._end_bytes = self._base * PAGE_SIZE + len(image)
+
+    def _ready(self) -> Segment:
+        """Return a segment with room for the page. Raises OSError, PprofplusError."""
+        segment = self._segment
+        if segment is not None and not self._rotate and self._base <= segment.slots - 2:
+            return segment
+        # while there is none to follow it, the old one stays open: its lock says that we live
+        end_bytes = self._end_bytes
+        new = self._open_segment()
+        if segment is not None:
+            segment.close(end_bytes)
+        self._segment = new
+        self._rotate = False
+        return new
+
+    def _open_segment(self) -> Segment:
+        header = self.header
+        place = (self._home, header.service, header.pid)
+        if not self._made:
+            header.start_ms = make_run(*place, header.start_ms, group_readable=self._group_readable)
+            self._made = True
+        pages = pack_header(header)
+        size_bytes = (
+            max(min(SEGMENT_BYTES, self._max_bytes // _SEGMENTS) // PAGE_SIZE, len(pages) + 3)
+            * PAGE_SIZE
+        )
+        directory = open_run(*place, header.start_ms, group_readable=self._group_readable)
+        try:
+            make_room(
+                directory,
+                self._segments if self._segment is not None else None,
+                size_bytes,
+                self._max_bytes,
+            )
+            mode = 0o640 if self._group_readable else 0o600
+            new = Segment(directory, self._segments + 1, pages, size_bytes, mode)
+        finally:
+            os.close(directory)
+        self._segments += 1
+        self._base, self._latest = len(pages), None
+        self._end_bytes = (len(pages) - 1) * PAGE_SIZE + len(pages[-1])
+        return new
