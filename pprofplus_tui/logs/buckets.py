@@ -1,0 +1,336 @@
+"""Smallest and largest of many samples per bucket of time, from page heads wherever they do."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pprofplus_tui.logs.samples import Decoded, PageCache, predecessors
+from pprofplus_tui.logs.table import COUNTER_COLUMN, GAUGE_COLUMN, PageTable
+from pprofplus_tui.model.series import Bools, Ints, Points
+
+Request = tuple[str, bool]
+INT64 = np.iinfo(np.int64)
+LEAST_GAP_MS = 1000  # a stall shorter than this is no gap at any interval
+GAP_INTERVALS = 3
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A window cut into buckets of equal width; only the last may be shorter.
+
+    Attributes:
+        begin_ms: unix ms, inclusive.
+        end_ms: unix ms, exclusive.
+        width_ms: of a bucket.
+        count: of buckets.
+    """
+
+    begin_ms: int
+    end_ms: int
+    width_ms: int
+    count: int
+
+    @classmethod
+    def over(cls, begin_ms: int, end_ms: int, buckets: int) -> "Grid":
+        """Return the grid with at most `buckets` buckets over [begin_ms, end_ms)."""
+        width = -(-(end_ms - begin_ms) // buckets)
+        return cls(begin_ms, end_ms, width, -(-(end_ms - begin_ms) // width))
+
+    def bucket(self, t_ms: Ints) -> Ints:
+        """Return the bucket of each instant; below 0 or from `count` on outside of the window."""
+        return (t_ms - self.begin_ms) // self.width_ms
+
+    def middle_ms(self, buckets: Ints) -> Ints:
+        """Return the middle of each bucket in unix ms."""
+        begin = self.begin_ms + buckets * self.width_ms
+        return (begin + np.minimum(begin + self.width_ms, self.end_ms)) // 2
+
+
+@dataclass(frozen=True, eq=False)
+class Span:
+    """Pages that reach into a grid, in order of time; all arrays have shape (pages,).
+
+    Attributes:
+        rows: of the table.
+        first, last: bucket of the first and of the last sample, cut at the window's edges.
+        entered: whether the first sample is in the window.
+        within: whether all samples are.
+    """
+
+    rows: Ints
+    first: Ints
+    last: Ints
+    entered: Bools
+    within: Bools
+
+    @classmethod
+    def of(cls, table: PageTable, grid: Grid, rows: Ints) -> "Span":
+        """Return the span of `rows`, which must reach into the grid."""
+        begin, end = table.begin_ms[rows], table.end_ms[rows]
+        first, last = grid.bucket(begin), grid.bucket(end)
+        top = grid.count - 1
+        entered = begin >= grid.begin_ms
+        within = entered & (end < grid.end_ms)
+        return cls(rows, np.maximum(first, 0), np.minimum(last, top), entered, within)
+
+    def take(self, which: Ints | Bools) -> "Span":
+        """Return the pages that `which` picks."""
+        return Span(
+            self.rows[which],
+            self.first[which],
+            self.last[which],
+            self.entered[which],
+            self.within[which],
+        )
+
+    @property
+    def unclear(self) -> Bools:
+        """Pages of which heads do not tell what buckets have samples: only their times do."""
+        return (self.last - self.first > 1) | ~self.within
+
+
+class Extremes:
+    """Per bucket the smallest and the largest so far; `lo` > `hi` where there was nothing."""
+
+    def __init__(self, count: int) -> None:
+        self.lo: Ints = np.full(count, INT64.max)
+        self.hi: Ints = np.full(count, INT64.min)
+
+    def copy(self) -> "Extremes":
+        """Return an independent copy."""
+        twin = Extremes(0)
+        twin.lo, twin.hi = self.lo.copy(), self.hi.copy()
+        return twin
+
+    def add(self, buckets: Ints, lo: Ints, hi: Ints) -> None:
+        """Take in values; `buckets` must not decrease."""
+        if not len(buckets):
+            return
+        starts = np.flatnonzero(np.diff(buckets, prepend=-1))
+        at = buckets[starts]
+        self.lo[at] = np.minimum(self.lo[at], np.minimum.reduceat(lo, starts))
+        self.hi[at] = np.maximum(self.hi[at], np.maximum.reduceat(hi, starts))
+
+    def merge(self, other: "Extremes") -> None:
+        """Take in all of another's values; both must have the same buckets."""
+        np.minimum(self.lo, other.lo, out=self.lo)
+        np.maximum(self.hi, other.hi, out=self.hi)
+
+    def contain(self, buckets: Ints, lo: Ints, hi: Ints) -> Bools:
+        """Tell whether [lo, hi] would change nothing in these buckets."""
+        return (self.lo[buckets] <= lo) & (self.hi[buckets] >= hi)
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A request on pages of one kind: a level or a rate that heads know, or a counter's level."""
+
+    request: Request
+    column: int
+    rate: bool
+    from_heads: bool
+    span: Span
+
+
+class Series:
+    """The buckets of one request, filled page after page."""
+
+    def __init__(self, count: int) -> None:
+        self.values = Extremes(count)
+        self.times = Extremes(count)
+
+    def copy(self) -> "Series":
+        """Return an independent copy."""
+        twin = Series(0)
+        twin.values, twin.times = self.values.copy(), self.times.copy()
+        return twin
+
+
+def parts_of(table: PageTable, request: Request, span: Span) -> list[Part]:
+    """Return the pages that have the metric, by kind; a rate is asked of counters only."""
+    name, rate = request
+    column = table.column(name)
+    if column is None or not len(span.rows):
+        return []
+    by_schema = table.kinds(column)
+    kinds = by_schema[table.rows["schema"][span.rows]]
+    found = []
+    for kind in (COUNTER_COLUMN,) if rate else (GAUGE_COLUMN, COUNTER_COLUMN):
+        mask = kinds == kind
+        if mask.any():
+            part = span if mask.all() else span.take(mask)
+            from_heads = rate or kind == GAUGE_COLUMN
+            found.append(Part(request, column, rate, from_heads, part))
+    return found
+
+
+def fill(
+    table: PageTable, cache: PageCache, grid: Grid, all_series: dict[Request, Series], rows: Ints
+) -> None:
+    """Take the samples of these rows into the series. Raises PagesLostError.
+
+    Heads answer for pages within one bucket. A page that a bucket's edge cuts is decoded only
+    where its extremes are not yet within those of the buckets that it touches.
+    """
+    span = Span.of(table, grid, rows)
+    parts = [part for request in all_series for part in parts_of(table, request, span)]
+    wanted: list[tuple[int, int | None]] = [(row, None) for row in span.rows[span.unclear].tolist()]
+    needed: list[Ints] = []
+    for part in parts:
+        values = all_series[part.request].values
+        need = _from_heads(table, part, values) if part.from_heads else _levels(table, part, values)
+        needed.append(need)
+        chosen = part.span.rows[need].tolist()
+        wanted += [(row, part.column) for row in chosen]
+        if part.rate:
+            before = predecessors(table, chosen)
+            wanted += [(row, part.column) for row in before if row >= 0]
+    decoded = cache.want(wanted)
+    buckets = _Buckets(decoded, grid)
+    times: dict[int, Extremes] = {}
+    for part, need in zip(parts, needed, strict=True):
+        chosen = part.span.rows[need].tolist()
+        series = all_series[part.request]
+        if chosen:
+            at, inside = buckets.of(chosen)
+            got = (decoded.rates if part.rate else decoded.values)(chosen, part.column)[inside]
+            series.values.add(at, got, got)
+        key = id(part.span)  # most metrics are on the very same pages
+        if key not in times:
+            times[key] = _times(table, buckets, part.span, grid.count)
+        series.times.merge(times[key])
+
+
+class _Buckets:
+    """The buckets of rows' samples; most metrics of a run ask for the same rows."""
+
+    def __init__(self, decoded: Decoded, grid: Grid) -> None:
+        self.decoded = decoded
+        self._grid = grid
+        self._known: dict[tuple[int, ...], tuple[Ints, Bools]] = {}
+
+    def of(self, rows: Sequence[int]) -> tuple[Ints, Bools]:
+        """Return (buckets of the samples in the window, which samples these are)."""
+        key = tuple(rows)
+        if key not in self._known:
+            t_ms = self.decoded.t_ms(rows)
+            inside = (t_ms >= self._grid.begin_ms) & (t_ms < self._grid.end_ms)
+            self._known[key] = (self._grid.bucket(t_ms[inside]), inside)
+        return self._known[key]
+
+
+def _from_heads(table: PageTable, part: Part, values: Extremes) -> Ints:
+    """Take in what heads say; return which pages of the part must be decoded."""
+    span = part.span
+    lo, hi = table.lo(part.column)[span.rows], table.hi(part.column)[span.rows]
+    inner = (span.first == span.last) & span.within
+    values.add(span.first[inner], lo[inner], hi[inner])
+    cut = np.flatnonzero(~inner)
+    if not len(cut):
+        return cut
+    first, last, lo, hi = span.first[cut], span.last[cut], lo[cut], hi[cut]
+    steady = (lo == hi) & span.within[cut] & (last - first == 1)
+    values.add(first[steady], lo[steady], hi[steady])
+    values.add(last[steady], lo[steady], hi[steady])
+    clear = steady | (
+        (last - first <= 1) & values.contain(first, lo, hi) & values.contain(last, lo, hi)
+    )
+    unknown: Ints = cut[~clear]
+    return unknown
+
+
+def _levels(table: PageTable, part: Part, values: Extremes) -> Ints:
+    """Take in first values of a counter; return which pages must be decoded for its level.
+
+    A head has a counter's rates and its first value. While it grows, a page's largest value is
+    its last, and the first value of the next page is no smaller.
+    """
+    span = part.span
+    first_value = table.first(part.column)[span.rows]
+    lo, hi = table.lo(part.column)[span.rows], table.hi(part.column)[span.rows]
+    entered = span.entered
+    values.add(span.first[entered], first_value[entered], first_value[entered])
+    inner = (span.first == span.last) & span.within
+    grows = lo >= 0
+    followed = np.zeros(len(inner), np.bool_)
+    followed[:-1] = (
+        (span.first[1:] == span.last[:-1])
+        & entered[1:]
+        & grows[1:]
+        & (table.before[span.rows[1:]] == span.rows[:-1])
+    )
+    still = (lo == 0) & (hi == 0) & inner
+    return np.flatnonzero(~((inner & grows & followed) | still))
+
+
+def _times(table: PageTable, buckets: _Buckets, span: Span, count: int) -> Extremes:
+    """Return each bucket's first and last sample; exact beside empty buckets, for `breaks`."""
+    times = Extremes(count)
+    unclear = span.unclear
+    clear = ~unclear
+    rows = span.rows[clear]
+    begin, end = table.begin_ms[rows], table.end_ms[rows]
+    same = span.first[clear] == span.last[clear]
+    times.add(span.first[clear], begin, np.where(same, end, begin))
+    times.add(span.last[clear], np.where(same, begin, end), end)
+    chosen = span.rows[unclear].tolist()
+    if chosen:
+        at, inside = buckets.of(chosen)
+        t_ms = buckets.decoded.t_ms(chosen)[inside]
+        times.add(at, t_ms, t_ms)
+    return times
+
+
+def points_of(
+    table: PageTable, grid: Grid, part_rows: Ints, series: Series, scale: float
+) -> Points:
+    """Return the filled buckets as points, values divided by `scale`."""
+    times, values = series.times, series.values
+    filled = np.flatnonzero((times.lo <= times.hi) & (values.lo <= values.hi))
+    gap_ms = times.lo[filled][1:] - times.hi[filled][:-1]
+    breaks = np.zeros(len(filled), np.bool_)
+    empty = np.diff(filled) > 1
+    if empty.any():
+        places = np.flatnonzero(empty)
+        limit = gap_limits(table, part_rows, times.hi[filled[places]], times.lo[filled[places + 1]])
+        breaks[places + 1] = gap_ms[places] > limit
+    return Points(
+        grid.middle_ms(filled),
+        values.lo[filled] / scale,
+        np.maximum(values.hi, values.lo)[filled] / scale,
+        breaks,
+    )
+
+
+def gap_limits(table: PageTable, rows: Ints, before_ms: Ints, after_ms: Ints) -> Ints:
+    """Return how long each gap between two samples may be without being one.
+
+    `rows` are the pages of the samples at `before_ms` and `after_ms`, in order of time.
+    """
+    interval = table.rows["interval_ms"][rows]
+    ends, begins = table.end_ms[rows], table.begin_ms[rows]
+    left = np.minimum(np.searchsorted(begins, before_ms, side="right") - 1, len(rows) - 1)
+    right = np.minimum(np.searchsorted(ends, after_ms, side="left"), len(rows) - 1)
+    longest = np.maximum(interval[np.maximum(left, 0)], interval[right])
+    limits: Ints = np.maximum(GAP_INTERVALS * longest, LEAST_GAP_MS)
+    return limits
+
+
+@dataclass(eq=False)
+class WindowMemo:
+    """What a window's buckets hold of the pages that will not change any more.
+
+    A chart that follows asks for the same window each second: only the newest pages are new.
+
+    Attributes:
+        epoch: of the run when it was filled; another one makes it worthless.
+        grid: the window.
+        upto: rows below this are in.
+        series: by request.
+    """
+
+    epoch: int
+    grid: Grid
+    upto: int
+    series: dict[Request, Series]

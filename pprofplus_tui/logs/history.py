@@ -1,0 +1,186 @@
+"""Window queries: at most so many points a series, with the extremes of all samples in it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pprofplus_tui.logs.buckets import (
+    GAP_INTERVALS,
+    LEAST_GAP_MS,
+    Grid,
+    Request,
+    Series,
+    WindowMemo,
+    fill,
+    points_of,
+)
+from pprofplus_tui.logs.run import RunLog
+from pprofplus_tui.logs.samples import Decoded, PagesLostError, predecessors
+from pprofplus_tui.logs.segment import TAIL_SLOTS
+from pprofplus_tui.logs.table import ABSENT, COUNTER_COLUMN, PageTable
+from pprofplus_tui.model.series import Bools, Floats, Ints, Points
+
+_MILLI = 1000.0
+_MEMO_REQUESTS = 64
+
+
+def query(
+    run: RunLog, begin_ms: int, end_ms: int, buckets: int, requests: Sequence[Request]
+) -> dict[Request, Points]:
+    """Return the points of each request in [begin_ms, end_ms), unix ms; at most `buckets` each.
+
+    A request is (metric, rate). With rate, a counter's increase per second since the sample
+    before, 0 at the run's first; a metric that is no counter has no points then. Without, the
+    values as recorded. A metric that the run has not gives no points.
+
+    If the window has no more than `buckets` samples, they are the points. Else it is cut into
+    buckets of equal width from `begin_ms` on, and a point is one that has samples.
+    `Points.breaks` is True after a gap: more than 3 sampling intervals and a second, and in
+    buckets at least one of them empty. The first point never breaks.
+
+    Reads the disk for pages that a bucket's edge cuts, damaged ones are left out. Raises
+    ValueError if `buckets` is less than 1.
+    """
+    if buckets < 1:
+        raise ValueError(f"{buckets} buckets")
+    while True:
+        rows = rows_within(run.table, begin_ms, end_ms)
+        if not len(rows):
+            return {request: Points.empty() for request in requests}
+        try:
+            if _few_samples(run, rows, begin_ms, end_ms, buckets):
+                return _samples(run, rows, begin_ms, end_ms, requests)
+            return _buckets(run, rows, Grid.over(begin_ms, end_ms, buckets), requests)
+        except PagesLostError:
+            # They are out of the table now, so this ends.
+            run.memo = None
+
+
+def rows_within(table: PageTable, begin_ms: int, end_ms: int) -> Ints:
+    """Return the rows of pages with samples that reach into [begin_ms, end_ms)."""
+    begin = int(np.searchsorted(table.end_ms, begin_ms, side="left"))
+    end = int(np.searchsorted(table.begin_ms, end_ms, side="left"))
+    if end <= begin or end_ms <= begin_ms:
+        return np.zeros(0, np.int64)
+    rows = np.arange(begin, end)
+    return rows[table.rows["samples"][begin:end] > 0]
+
+
+def _few_samples(run: RunLog, rows: Ints, begin_ms: int, end_ms: int, most: int) -> bool:
+    table = run.table
+    within = (table.begin_ms[rows] >= begin_ms) & (table.end_ms[rows] < end_ms)
+    count = int(table.rows["samples"][rows[within]].sum())
+    cut = rows[~within].tolist()
+    if count > most or not cut:
+        return count <= most
+    t_ms = run.cache.want([(row, None) for row in cut]).t_ms(cut)
+    return count + int(((t_ms >= begin_ms) & (t_ms < end_ms)).sum()) <= most
+
+
+def _buckets(
+    run: RunLog, rows: Ints, grid: Grid, requests: Sequence[Request]
+) -> dict[Request, Points]:
+    table = run.table
+    steady = max(0, table.count - TAIL_SLOTS)
+    memo = run.memo
+    if (
+        memo is None
+        or memo.epoch != run.epoch
+        or memo.grid != grid
+        or len(memo.series) > _MEMO_REQUESTS
+    ):
+        memo = run.memo = WindowMemo(run.epoch, grid, 0, {})
+    new = {r: Series(grid.count) for r in requests if r not in memo.series}
+    if new:
+        fill(table, run.cache, grid, new, rows[rows < memo.upto])
+        memo.series.update(new)
+    if memo.upto < steady:
+        fresh = rows[(rows >= memo.upto) & (rows < steady)]
+        fill(table, run.cache, grid, memo.series, fresh)
+        memo.upto = steady
+    series = {request: memo.series[request].copy() for request in requests}
+    fill(table, run.cache, grid, series, rows[rows >= steady])
+    found: dict[Request, Points] = {}
+    schema = table.rows["schema"][rows]
+    for request, filled in series.items():
+        name, rate = request
+        column = table.column(name)
+        if column is None:
+            found[request] = Points.empty()
+            continue
+        having = rows[_having(table, column, rate=rate)[schema]]
+        found[request] = points_of(table, grid, having, filled, _MILLI if rate else 1.0)
+    return found
+
+
+def _having(table: PageTable, column: int, *, rate: bool) -> Bools:
+    """Return per schema whether it has the metric, for a rate: as a counter."""
+    kinds = table.kinds(column)
+    having: Bools = kinds == COUNTER_COLUMN if rate else kinds != ABSENT
+    return having
+
+
+def _samples(
+    run: RunLog, rows: Ints, begin_ms: int, end_ms: int, requests: Sequence[Request]
+) -> dict[Request, Points]:
+    table = run.table
+    schema = table.rows["schema"][rows]
+    wanted: list[tuple[int, int | None]] = []
+    having: dict[Request, list[int]] = {}
+    for name, rate in requests:
+        column = table.column(name)
+        if column is None:
+            continue
+        mine = rows[_having(table, column, rate=rate)[schema]].tolist()
+        having[name, rate] = mine
+        wanted += [(row, column) for row in mine]
+        if rate:
+            wanted += [(row, column) for row in predecessors(table, mine) if row >= 0]
+    decoded = run.cache.want(wanted)
+    times: dict[tuple[int, ...], tuple[Ints, Bools, Bools]] = {}
+    found: dict[Request, Points] = {}
+    for request in requests:
+        mine = having.get(request, [])
+        column = table.column(request[0])
+        if column is None or not mine:
+            found[request] = Points.empty()
+            continue
+        key = tuple(mine)
+        if key not in times:
+            times[key] = _times(table, decoded, mine, begin_ms, end_ms)
+        t_ms, inside, breaks = times[key]
+        if request[1]:
+            values = decoded.rates(mine, column)[inside] / _MILLI
+        else:
+            values = decoded.values(mine, column)[inside].astype(np.float64)
+        found[request] = _distinct(t_ms, values, breaks)
+    return found
+
+
+def _times(
+    table: PageTable, decoded: Decoded, rows: list[int], begin_ms: int, end_ms: int
+) -> tuple[Ints, Bools, Bools]:
+    """Return (times of the samples in the window, which samples these are, their breaks)."""
+    t_ms = decoded.t_ms(rows)
+    inside = (t_ms >= begin_ms) & (t_ms < end_ms)
+    counts = table.rows["samples"][rows]
+    interval = np.repeat(table.rows["interval_ms"][rows], counts)[inside]
+    t_ms = t_ms[inside]
+    breaks = np.zeros(len(t_ms), np.bool_)
+    longest = np.maximum(interval[1:], interval[:-1])
+    breaks[1:] = np.diff(t_ms) > np.maximum(GAP_INTERVALS * longest, LEAST_GAP_MS)
+    return t_ms, inside, breaks
+
+
+def _distinct(t_ms: Ints, values: Floats, breaks: Bools) -> Points:
+    """Return samples as points; those of the same millisecond become one."""
+    repeated = t_ms[1:] == t_ms[:-1]
+    if not repeated.any():
+        return Points(t_ms, values, values, breaks)
+    starts = np.flatnonzero(np.append(True, ~repeated))
+    return Points(
+        t_ms[starts],
+        np.minimum.reduceat(values, starts),
+        np.maximum.reduceat(values, starts),
+        breaks[starts],
+    )

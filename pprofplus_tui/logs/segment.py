@@ -1,0 +1,296 @@
+"""One segment file: its header, the heads of its pages, and its live tail."""
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from pprofplus.errors import LogFormatError, LogVersionError
+from pprofplus.format import (
+    HEADER,
+    MAGIC,
+    MAX_HEADER_BYTES,
+    PAGE_SIZE,
+    PAGE_SIZE_LOG2,
+    PREFIX,
+    RunHeader,
+    check_body,
+    head_size,
+    header_part,
+    parse_header,
+    read_prefix,
+)
+from pprofplus_tui.logs.files import opened
+from pprofplus_tui.logs.heads import Heads, check_heads, data_heads, fixed_parts
+from pprofplus_tui.model.series import Ints
+
+TAIL_SLOTS = 2  # the writer writes a page's versions to two neighbouring places
+_MAX_SLOTS = 1 << 15  # 256 MiB: far above any segment, and a sparse file's size costs nothing
+_TRIES = 3  # reads of a tail page before it is taken for damaged, not for caught in a write
+_FIRST_GUESS = 1024  # bytes of a head, until the header tells
+_LEAST_PAGE_LOG2, _LARGEST_PAGE_LOG2 = 9, 20
+_MAX_PARTS = MAX_HEADER_BYTES >> 9
+
+
+class Segment:
+    """What is known of one segment; `poll` brings it up to date, reading only what is new.
+
+    No file stays open in between. Attributes:
+        path: of the file.
+        header: None if it is damaged or not yet written.
+        heads: each healthy data page once, ordered by number. All are of one metric table.
+        schema: CRC of that table, None if there is no header and no page.
+        columns: metrics in it.
+        damaged_pages: pages that were skipped.
+        size_bytes: of the file.
+        problem: one line if a later version wrote the file, or "".
+    """
+
+    def __init__(self, path: str, last_slots: int | None = None) -> None:
+        """Make a segment; with `last_slots`, only that many of the last pages are indexed."""
+        self.path = path
+        self._last_slots = last_slots
+        self.size_bytes = 0
+        self._identity: tuple[int, int] | None = None
+        self._reset()
+
+    def _reset(self) -> None:
+        self.header: RunHeader | None = None
+        self.schema: int | None = None
+        self.columns = 0
+        self.heads = Heads.empty()
+        self.problem = ""
+        self._settled = Heads.empty()
+        self._settled_slots = 0
+        self._settled_damaged = 0
+        self._tail_damaged = 0
+        self._tail: dict[int, bytes] = {}
+        self._page_size_log2 = PAGE_SIZE_LOG2
+        self._header_slots = 0
+        self._header_damaged = 0
+        self._guess = _FIRST_GUESS
+
+    @property
+    def damaged_pages(self) -> int:
+        """Pages that were skipped because they are damaged or belong to something else."""
+        return self._settled_damaged + self._tail_damaged + self._header_damaged
+
+    @property
+    def page_size(self) -> int:
+        """Bytes from one page's place to the next."""
+        return 1 << self._page_size_log2
+
+    def poll(self, *, growing: bool) -> int | None:
+        """Read what is new; return from which row `heads` changed, None if nothing did.
+
+        `growing`: a writer may still be at work, so the last pages are read again each time.
+        Raises OSError if the file is gone, LogFormatError if it is no regular file.
+        """
+        with opened(self.path) as (file, status):
+            identity = (status.st_dev, status.st_ino)
+            restarted = identity != self._identity or status.st_size < self.size_bytes
+            if restarted:
+                self._reset()
+            self._identity = identity
+            self.size_bytes = status.st_size
+            if self.header is None:
+                self._read_header(file)
+            changed = self._read_pages(file, growing=growing)
+        return 0 if restarted else changed
+
+    def _read_header(self, file: int) -> None:
+        self._header_slots = self._header_damaged = 0
+        if not self.size_bytes:
+            return
+        text, part, parts = b"", 0, 1
+        try:
+            self._page_size_log2 = _page_size_log2(os.pread(file, PAGE_SIZE, 0))
+            while part < parts:
+                page = os.pread(file, self.page_size, part * self.page_size)
+                prefix = read_prefix(page)
+                if prefix.type != HEADER:
+                    return  # a segment without a header: its pages may name a sibling's table
+                found, parts, piece = header_part(prefix, page)
+                if found != part or parts > _MAX_PARTS:
+                    raise LogFormatError("header pages out of order")  # noqa: TRY301 - see below
+                text += piece
+                part += 1
+            header = parse_header(text)
+        except LogVersionError as error:
+            self.problem = str(error)
+            self._header_slots = part + 1
+        except LogFormatError:
+            self._header_damaged = 1
+            self._header_slots = part + 1
+        else:
+            self._header_slots = parts
+            self.header = header
+            self.schema = header.schema
+            self.columns = len(header.metrics)
+            self._guess = head_size(self.columns)
+
+    def _read_pages(self, file: int, *, growing: bool) -> int | None:
+        slots = min(-(-self.size_bytes // self.page_size), _MAX_SLOTS)
+        slots = max(slots, self._header_slots)
+        begin = max(self._settled_slots, self._header_slots)
+        if self._last_slots is not None and not self._settled_slots:
+            begin = max(begin, slots - self._last_slots)
+        tail = max(begin, slots - TAIL_SLOTS) if growing else slots
+        pages = self._read_tail(file, range(tail, slots))
+        if tail == begin and pages == self._tail and self._settled_slots == begin:
+            return None
+        settled, damaged = self._index(file, range(begin, tail), None)
+        old_tail, before = set(self._tail), self.heads
+        live, self._tail_damaged = self._index(file, range(tail, slots), pages)
+        self._settled_damaged += damaged
+        if len(settled):
+            self._settled = self._settled.joined(settled) if len(self._settled) else settled
+            self._settled = self._settled.versions_resolved()
+        self._settled_slots, self._tail = tail, pages
+        if not len(live):
+            self.heads = self._settled
+        elif len(self._settled):
+            self.heads = self._settled.joined(live).versions_resolved()
+        else:
+            self.heads = live.versions_resolved()
+        return _first_change(before, self.heads, old_tail)
+
+    def _read_tail(self, file: int, slots: range) -> dict[int, bytes]:
+        """Read pages whole; one caught in the middle of being written is read again."""
+        pages: dict[int, bytes] = {}
+        for slot in slots:
+            page = b""
+            for _ in range(_TRIES):
+                page = os.pread(file, self.page_size, slot * self.page_size)
+                try:
+                    prefix = read_prefix(page)
+                    check_body(prefix, page)
+                except LogFormatError:
+                    continue
+                page = page[: prefix.length]
+                break
+            pages[slot] = page
+        return pages
+
+    def _index(self, file: int, slots: range, pages: dict[int, bytes] | None) -> tuple[Heads, int]:
+        """Return (the data pages in these slots, how many others are damaged).
+
+        Only heads are read unless `pages` has the pages already: then bodies are checked too.
+        """
+        size, guess = self.page_size, self._guess
+        if pages is None:
+            pread = os.pread
+            heads = [pread(file, guess, slot * size) for slot in slots]
+        else:
+            heads = [page[:guess] for page in pages.values()]
+        if not heads:
+            return Heads.empty(self.columns), 0
+        lengths = fixed_parts(heads)["head_length"]
+        places = np.arange(slots.start, slots.stop)
+        found: list[Heads] = []
+        damaged = 0
+        for length in np.unique(lengths).tolist():
+            same = np.flatnonzero(lengths == length)
+            if not PREFIX.size <= length <= size:
+                damaged += len(same)
+                continue
+            if pages is not None:
+                some = [pages[int(places[i])][:length] for i in same]
+            elif length > guess:
+                some = [os.pread(file, length, int(places[i]) * size) for i in same]
+            elif length < guess:
+                some = [heads[i][:length] for i in same]
+            else:
+                some = heads if len(same) == len(heads) else [heads[i] for i in same]
+            bodies = None if pages is None else [pages[int(places[i])] for i in same]
+            healthy, bad = self._sift(some, length, places[same], bodies)
+            damaged += bad
+            if len(healthy):
+                found.append(healthy)
+        joined = found[0] if found else Heads.empty(self.columns)
+        for more in found[1:]:
+            joined = joined.joined(more)
+        return joined.versions_resolved(), damaged
+
+    def _sift(
+        self, heads: Sequence[bytes], length: int, places: Ints, bodies: Sequence[bytes] | None
+    ) -> tuple[Heads, int]:
+        """Return (data pages of this segment's table, damaged) of heads of one length."""
+        checked = check_heads(heads, length, self._page_size_log2)
+        fixed = checked.fixed
+        ends = places * self.page_size + fixed["length"]
+        whole = checked.whole & (ends <= self.size_bytes)
+        if bodies is not None:
+            whole &= np.array([_body_is_whole(body) for body in bodies])
+        if (whole & checked.newer).any() and not self.problem:
+            self.problem = "some pages are of a newer log format: upgrade pprofplus"
+        data = whole & checked.data
+        if self.schema is None and data.any():
+            first = fixed[int(np.argmax(data))]
+            self.schema, self.columns = int(first["schema"]), int(first["columns"])
+        damaged = int(len(heads) - whole.sum())
+        ours = data & (fixed["schema"] == self.schema) & (fixed["columns"] == self.columns)
+        damaged += int(data.sum() - ours.sum())
+        if ours.all():
+            found, good = data_heads(heads, fixed, places, self.columns)
+        else:
+            rows = np.flatnonzero(ours).tolist()
+            found, good = data_heads(
+                [heads[i] for i in rows], fixed[rows], places[rows], self.columns
+            )
+        if len(found):
+            self._guess = length
+        return found, damaged + int(len(good) - good.sum())
+
+    def read_pages(self, slots: Sequence[int], crcs: Sequence[int]) -> list[bytes | None]:
+        """Return pages whole, None for each that is damaged or no longer the one indexed.
+
+        `crcs` are the CRCs in the indexed heads. Raises OSError, LogFormatError as `poll`.
+        """
+        size = self.page_size
+        tail = self._tail
+        if all(slot in tail for slot in slots):
+            return [_the_page(tail[s], crc) for s, crc in zip(slots, crcs, strict=True)]
+        with opened(self.path) as (file, _):
+            return [
+                _the_page(tail[s] if s in tail else os.pread(file, size, s * size), crc)
+                for s, crc in zip(slots, crcs, strict=True)
+            ]
+
+
+def _page_size_log2(page: bytes) -> int:
+    """Return what the prefix of the first page says of the size of all. Raises LogFormatError."""
+    size_log2 = page[6] if len(page) >= PREFIX.size else 0
+    if page[:4] != MAGIC or not _LEAST_PAGE_LOG2 <= size_log2 <= _LARGEST_PAGE_LOG2:
+        raise LogFormatError("not a pprofplus log page")
+    return size_log2
+
+
+def _body_is_whole(page: bytes) -> bool:
+    try:
+        check_body(read_prefix(page), page)
+    except LogVersionError:
+        return True
+    except LogFormatError:
+        return False
+    return True
+
+
+def _the_page(page: bytes, head_crc: int) -> bytes | None:
+    """Return `page` if it is healthy and has this head, else None."""
+    try:
+        prefix = read_prefix(page)
+        check_body(prefix, page)
+    except LogFormatError:
+        return None
+    return page if int.from_bytes(page[24:28], "little") == head_crc else None
+
+
+def _first_change(before: Heads, after: Heads, old_tail: set[int]) -> int:
+    """Return the first row that may differ: all of the old tail's pages may."""
+    steady = len(before)
+    while steady and (int(before.slot[steady - 1]) in old_tail):
+        steady -= 1
+    steady = min(steady, len(after))
+    same = before.fixed["head_crc"][:steady] == after.fixed["head_crc"][:steady]
+    return steady if same.all() else int(np.argmin(same))

@@ -1,0 +1,198 @@
+"""All pages of a run as columns of numbers, on one time axis."""
+
+import numpy as np
+import numpy.typing as npt
+
+from pprofplus.format import RunHeader
+from pprofplus.metrics import COUNTER
+from pprofplus_tui.logs.heads import Heads
+from pprofplus_tui.model.series import Bools, Ints
+
+ABSENT, GAUGE_COLUMN, COUNTER_COLUMN = 0, 1, 2
+_ROW_DTYPE = np.dtype(
+    [
+        ("number", "i8"),
+        ("segment", "i8"),
+        ("slot", "i8"),
+        ("schema", "i8"),
+        ("head_crc", "i8"),
+        ("samples", "i8"),
+        ("events_bytes", "i8"),
+        ("first_mono_ms", "i8"),
+        ("last_mono_ms", "i8"),
+        ("offset_ms", "i8"),
+        ("interval_ms", "i8"),
+    ]
+)
+_FIRST_ROOM = 256
+
+
+class PageTable:
+    """Rows are data pages in order of time, columns the metrics of all the run's tables.
+
+    Attributes:
+        names: metrics in the order in which they were first seen.
+        schemas: the metric tables; a row's `schema` is an index into it.
+    """
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.schemas: list[RunHeader] = []
+        self._index: dict[str, int] = {}
+        self._schema_index: dict[int, int] = {}
+        self._counts: list[Ints] = []  # per schema, the table's column of each of its columns
+        self._kinds = np.zeros((0, 0), np.int64)
+        self._own = np.zeros((0, 0), np.int64)
+        self._rows = np.zeros(_FIRST_ROOM, _ROW_DTYPE)
+        self._cells = np.zeros((3, 0, _FIRST_ROOM), np.int64)
+        self.count = 0
+        self._retime()
+
+    def schema_index(self, schema: int) -> int | None:
+        """Return the index of the metric table with this CRC, None if no header told it."""
+        return self._schema_index.get(schema)
+
+    def learn(self, header: RunHeader) -> None:
+        """Add the header's metric table if it is new."""
+        schema = header.schema
+        if schema in self._schema_index:
+            return
+        self._schema_index[schema] = len(self.schemas)
+        self.schemas.append(header)
+        for name, _, _ in header.metrics:
+            if name not in self._index:
+                self._index[name] = len(self.names)
+                self.names.append(name)
+        self._counts.append(np.array([self._index[n] for n, _, _ in header.metrics], np.int64))
+        shape = (len(self.schemas), len(self.names))
+        kinds, own = np.full(shape, ABSENT), np.full(shape, -1)
+        for i, known in enumerate(self.schemas):
+            for column, (name, _, kind) in enumerate(known.metrics):
+                at = self._index[name]
+                kinds[i, at] = COUNTER_COLUMN if kind == COUNTER else GAUGE_COLUMN
+                own[i, at] = column
+        self._kinds, self._own = kinds, own
+        cells = np.zeros((3, len(self.names), len(self._rows)), np.int64)
+        cells[:, : self._cells.shape[1]] = self._cells
+        self._cells = cells
+
+    def append(self, segment: int, schema_index: int, heads: Heads) -> None:
+        """Add pages of one segment after all others; call `finish` when all are added."""
+        begin, end = self.count, self.count + len(heads)
+        while end > len(self._rows):
+            self._rows = np.concatenate((self._rows, np.zeros_like(self._rows)))
+            self._cells = np.concatenate((self._cells, np.zeros_like(self._cells)), axis=2)
+        rows, fixed = self._rows[begin:end], heads.fixed
+        for field in ("number", "head_crc", "samples", "events_bytes", "first_mono_ms"):
+            rows[field] = fixed[field]
+        rows["last_mono_ms"] = fixed["last_mono_ms"]
+        rows["interval_ms"] = fixed["interval_ms"]
+        rows["offset_ms"] = fixed["first_unix_ms"] - fixed["first_mono_ms"]
+        rows["segment"], rows["schema"], rows["slot"] = segment, schema_index, heads.slot
+        columns = self._counts[schema_index]
+        # Where the run has one table, its columns are in order and a plain copy will do.
+        plain = len(columns) == len(self.names) and bool((np.diff(columns) == 1).all())
+        places: slice | Ints = slice(None) if plain else columns
+        for i in range(3):
+            part = heads.cells[:, i * len(columns) : (i + 1) * len(columns)].T
+            self._cells[i, places, begin:end] = part
+            if not plain:
+                missing = np.setdiff1d(np.arange(len(self.names)), columns)
+                self._cells[i, missing, begin:end] = 0
+        self.count = end
+
+    def truncate(self, count: int) -> None:
+        """Forget all rows from `count` on."""
+        self.count = min(self.count, count)
+
+    def remove(self, rows: Bools) -> None:
+        """Take out the rows that the mask of shape (count,) marks, then `finish`."""
+        keep = np.flatnonzero(~rows)
+        self._rows[: len(keep)] = self._rows[keep]
+        self._cells[:, :, : len(keep)] = self._cells[:, :, keep]
+        self.count = len(keep)
+        self._retime()
+
+    def finish(self) -> int:
+        """Order the rows, drop what cannot be in one run, set the times; return pages dropped."""
+        number = self.rows["number"]
+        before = self.count
+        if not (number[1:] > number[:-1]).all():
+            self._order(number)
+        resolved = before - self.count
+        rows = self.rows
+        first, last = rows["first_mono_ms"], rows["last_mono_ms"]
+        if (first[1:] < last[:-1]).any():
+            self.remove(_out_of_order(first, last))
+        self._retime()
+        return before - self.count - resolved
+
+    def _order(self, number: Ints) -> None:
+        """Put rows in order of page number, each number once, in its fullest version."""
+        rows = self.rows
+        order = np.lexsort((rows["events_bytes"], rows["samples"], number))
+        ordered = number[order]
+        last = np.ones(len(order), np.bool_)
+        last[:-1] = ordered[1:] != ordered[:-1]
+        keep = order[last]
+        self._rows[: len(keep)] = rows[keep]
+        self._cells[:, :, : len(keep)] = self._cells[:, :, keep]
+        self.count = len(keep)
+
+    def _retime(self) -> None:
+        rows = self.rows
+        # A wall clock that is set back shifts the pages before it back, so time never overlaps;
+        # one that is set forward, or a machine that slept, leaves a gap.
+        self.offset_ms: Ints = np.minimum.accumulate(rows["offset_ms"][::-1])[::-1]
+        self.begin_ms: Ints = rows["first_mono_ms"] + self.offset_ms
+        self.end_ms: Ints = rows["last_mono_ms"] + self.offset_ms
+        sampled = np.flatnonzero(rows["samples"] > 0)
+        before = np.full(self.count, -1)
+        number = rows["number"][sampled]
+        whole = np.diff(number) == np.diff(sampled)
+        before[sampled[1:]] = np.where(whole, sampled[:-1], -1)
+        self.before: Ints = before
+
+    @property
+    def rows(self) -> npt.NDArray[np.void]:
+        """Number, segment, slot and so on of each page, shape (count,)."""
+        return self._rows[: self.count]
+
+    # offset_ms: what to add to a page's monotonic times, shape (count,), never decreasing
+    # begin_ms, end_ms: unix ms of a page's first and last sample, shape (count,)
+    # before: the row that a page's first sample follows on, -1 if it is missing, shape (count,)
+
+    def first(self, column: int) -> Ints:
+        """Return each page's first value, shape (count,); 0 where the metric is absent."""
+        return self._cells[0, column, : self.count]
+
+    def lo(self, column: int) -> Ints:
+        """Return each page's smallest value, of a counter its smallest rate in 1/1000 per s."""
+        return self._cells[1, column, : self.count]
+
+    def hi(self, column: int) -> Ints:
+        """Return each page's largest value, of a counter its largest rate in 1/1000 per s."""
+        return self._cells[2, column, : self.count]
+
+    def column(self, name: str) -> int | None:
+        """Return the column of a metric, None if the run has none of that name."""
+        return self._index.get(name)
+
+    def kinds(self, column: int) -> Ints:
+        """Return per schema whether it is ABSENT, GAUGE_COLUMN or COUNTER_COLUMN there."""
+        kinds: Ints = self._kinds[:, column]
+        return kinds
+
+    def own_columns(self, schema_index: int) -> Ints:
+        """Return the schema's own place of each of the table's columns, -1 if absent."""
+        own: Ints = self._own[schema_index]
+        return own
+
+
+def _out_of_order(first: Ints, last: Ints) -> Bools:
+    """Return the fewest pages to take out, so that monotonic time never runs back."""
+    later = np.append(np.minimum.accumulate(first[::-1])[::-1][1:], np.iinfo(np.int64).max)
+    ahead = last > later
+    earlier = np.append(np.iinfo(np.int64).min, np.maximum.accumulate(last)[:-1])
+    behind = first < earlier
+    return ahead if ahead.sum() <= behind.sum() else behind
