@@ -147,17 +147,18 @@ def _tokens(raw: _Bytes, ends: Ints) -> tuple[_Tokens, Ints, Ints]:
     starts = np.empty_like(ends)
     starts[0] = 0
     starts[1:] = ends[:-1] + 1
-    tokens = (raw[starts] & 0x7F).astype(np.uint64)
+    low = raw & 0x7F
+    tokens = low.take(starts).astype(np.uint64)
     more = ends - starts
     left = np.flatnonzero(more)
     for k in range(1, _MAX_MORE_BYTES + 1):
         if not len(left):
             break
-        part = (raw[starts[left] + k] & 0x7F).astype(np.uint64)
-        tokens[left] |= part << np.uint64(7 * k)
+        part = low.take(starts.take(left) + k).astype(np.uint64)
+        tokens[left] += part << np.uint64(7 * k)
         if k == _MAX_MORE_BYTES:
             return tokens, left[part > 1], left[more[left] > k]
-        left = left[more[left] > k]
+        left = left[more.take(left) > k]
     return tokens, left[:0], left[:0]
 
 
@@ -222,7 +223,12 @@ def _differences(
         is_delta &= ~np.repeat(bad, per_stream)
     at = (place[1:] + np.repeat(out_starts - before, per_stream))[is_delta]
     kept = tokens[is_delta]
-    deltas = ((kept >> _ONE) ^ (~(kept & _ONE) + _ONE)).view(np.int64)
-    many = np.zeros(len(tokens) + 1, np.int64)
-    np.cumsum(is_delta, out=many[1:])
-    return at, deltas, many[token_ends] - many[token_starts]
+    sign = np.negative((kept & _ONE).view(np.int64))
+    kept >>= _ONE
+    deltas = kept.view(np.int64)
+    deltas ^= sign
+    streams = len(lengths)
+    per_stream -= np.bincount(stream_of(markers), minlength=streams)
+    per_stream -= np.bincount(of_marker, minlength=streams)
+    per_stream[bad] = 0
+    return at, deltas, per_stream

@@ -151,7 +151,7 @@ def check_heads(heads: Sequence[bytes], size: int, page_size_log2: int) -> Check
 def data_heads(
     heads: Sequence[bytes], fixed: npt.NDArray[np.void], slots: Ints, columns: int
 ) -> tuple[Heads, Bools]:
-    """Return (the data pages among checked heads whose contents can be, which they are).
+    """Return (the data pages among checked heads that say something, which heads can be true).
 
     All heads must have the same length and say `columns` columns.
     """
@@ -176,4 +176,6 @@ def data_heads(
         & (unix <= LATEST_UNIX_MS)
     )
     found = Heads(slots, fixed, cells)
-    return (found if good.all() else found.take(good)), good
+    # One without samples and events says nothing, not even a time.
+    told = good & ((fixed["samples"] > 0) | (fixed["events_bytes"] > 0))
+    return (found if told.all() else found.take(told)), good

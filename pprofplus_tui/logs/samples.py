@@ -11,7 +11,7 @@ from pprofplus_tui.logs.decode import PageBatch
 from pprofplus_tui.logs.table import PageTable
 from pprofplus_tui.model.series import Ints
 
-_BATCH_PAGES = 64  # keeps the decoder's scratch arrays within the processor's cache
+_BATCH_STREAMS = 256  # keeps the decoder's scratch arrays within the processor's cache
 _CACHE_BYTES = 48 << 20
 _PAGE_OVERHEAD_BYTES = 600
 _EXACT_DELTA = 9_000_000_000_000  # times a million it still fits into 64 bits
@@ -81,7 +81,7 @@ class PageCache:
             if lacking:
                 missing[row] = sorted(lacking)
         lost: list[int] = []
-        for some in _batches(list(missing), table):
+        for some in _batches(missing, table):
             lost += self._decode(some, missing, pages)
         if lost:
             self._source.exclude(lost)
@@ -251,14 +251,17 @@ def _joined(parts: Sequence[Ints]) -> Ints:
     return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
 
-def _batches(rows: list[int], table: PageTable) -> Iterator[list[int]]:
-    """Split rows into batches of pages of one schema."""
+def _batches(missing: dict[int, list[int]], table: PageTable) -> Iterator[list[int]]:
+    """Split rows into batches of pages of one schema, with few enough columns to decode."""
+    rows = list(missing)
     schemas = table.rows["schema"][rows].tolist() if rows else []
     batch: list[int] = []
+    streams = 0
     for i, row in enumerate(rows):
-        if batch and (len(batch) >= _BATCH_PAGES or schemas[i] != schemas[i - 1]):
+        streams += 1 + len(missing[row])
+        if batch and (streams > _BATCH_STREAMS or schemas[i] != schemas[i - 1]):
             yield batch
-            batch = []
+            batch, streams = [], 1 + len(missing[row])
         batch.append(row)
     if batch:
         yield batch

@@ -78,6 +78,8 @@ class PageTable:
 
     def append(self, segment: int, schema_index: int, heads: Heads) -> None:
         """Add pages of one segment after all others; call `finish` when all are added."""
+        if not len(heads):
+            return
         begin, end = self.count, self.count + len(heads)
         while end > len(self._rows):
             self._rows = np.concatenate((self._rows, np.zeros_like(self._rows)))

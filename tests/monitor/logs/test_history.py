@@ -1,0 +1,245 @@
+"""Window queries against every sample of the reference reader."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pprofplus_tui.logs.history import query
+from pprofplus_tui.logs.run import RunLog
+
+TABLES = (
+    (("rss", "B", "gauge"), ("cpu_user", "us", "counter"), ("threads", "count", "gauge")),
+    (("threads", "count", "gauge"), ("cpu_user", "us", "counter"), ("queue", "jobs", "gauge")),
+    (("cpu_user", "us", "counter"), ("rss", "B", "counter")),
+)
+REQUESTS = [
+    ("rss", False),
+    ("rss", True),
+    ("cpu_user", True),
+    ("cpu_user", False),
+    ("threads", False),
+    ("threads", True),
+    ("queue", False),
+    ("nothing", False),
+]
+
+
+def brute_buckets(reference, request, begin, end, buckets):
+    """{bucket: (lo, hi, first time, last time, interval before, interval after)}."""
+    width = -(-(end - begin) // buckets)
+    found = {}
+    for t_ms, interval, value in reference.series(request, begin, end):
+        at = (t_ms - begin) // width
+        if at in found:
+            lo, hi, first, _, left, _ = found[at]
+            found[at] = (min(lo, value), max(hi, value), first, t_ms, left, interval)
+        else:
+            found[at] = (value, value, t_ms, t_ms, interval, interval)
+    return width, found
+
+
+def check(run, reference, begin, end, buckets):
+    inside = sum(begin <= sample[0] < end for sample in reference.samples)
+    answers = query(run, begin, end, buckets, REQUESTS)
+    assert list(answers) == REQUESTS
+    for request, points in answers.items():
+        assert len(points) <= buckets
+        assert (np.diff(points.t_ms) > 0).all()
+        if inside <= buckets:
+            wanted = {}
+            for t_ms, _, value in reference.series(request, begin, end):
+                lo, hi = wanted.get(t_ms, (value, value))
+                wanted[t_ms] = (min(lo, value), max(hi, value))
+            assert points.t_ms.tolist() == list(wanted)
+            assert list(zip(points.lo.tolist(), points.hi.tolist(), strict=True)) == list(
+                wanted.values()
+            )
+            continue
+        width, wanted = brute_buckets(reference, request, begin, end, buckets)
+        assert ((points.t_ms - begin) // width).tolist() == sorted(wanted)
+        ordered = [wanted[at] for at in sorted(wanted)]
+        assert points.lo.tolist() == [row[0] for row in ordered]
+        assert points.hi.tolist() == [row[1] for row in ordered]
+        check_breaks(points, sorted(wanted), ordered)
+
+
+def check_breaks(points, places, ordered):
+    for i in range(1, len(places)):
+        gap = ordered[i][2] - ordered[i - 1][3]
+        limit = max(3 * max(ordered[i][4], ordered[i - 1][5]), 1000)
+        assert points.breaks[i] == (places[i] - places[i - 1] > 1 and gap > limit)
+
+
+@st.composite
+def logs(draw):
+    """A plan of a log: segments of pages of samples, with gaps and clock steps."""
+    plan = []
+    for _ in range(draw(st.integers(1, 4))):
+        table = draw(st.integers(0, len(TABLES) - 1))
+        pages = draw(
+            st.lists(
+                st.tuples(
+                    st.integers(1, 25),  # samples
+                    st.sampled_from([0, 0, 0, 5_000, 90_000]),  # a gap before
+                    st.sampled_from([0, 0, 0, -3_000, 4_000]),  # a step of the wall clock
+                    st.sampled_from([1000, 1000, 100]),  # interval
+                ),
+                min_size=1,
+                max_size=5,
+            )
+        )
+        plan.append((table, pages))
+    return plan, draw(st.integers(0, 2**32 - 1))
+
+
+def written(kit, root, plan, seed):
+    rng = np.random.default_rng(seed)
+    writer = kit.Writer(root, metrics=TABLES[plan[0][0]])
+    mono, step, levels = 1000, 0, {}
+    table = plan[0][0]
+    for number, (wanted, pages) in enumerate(plan):
+        if number:
+            if wanted == table:
+                writer.interval_ms = pages[0][3]
+                writer.close_page()
+                writer._open()
+                writer._begin_page()
+            else:
+                writer.change_metrics(TABLES[wanted])
+            table = wanted
+        for i, (samples, gap, jump, interval) in enumerate(pages):
+            writer.interval_ms = interval
+            mono, step = mono + gap, step + jump
+            if i:
+                writer.new_page()
+            for _ in range(samples):
+                mono += interval + int(rng.choice([0, 0, 0, 1, -1, -interval, 3 * interval]))
+                values = []
+                for name, _, kind in TABLES[table]:
+                    if kind == "counter":
+                        levels[name] = max(levels.get(name, 0), 0) + int(rng.choice([0, 1, 7, 900]))
+                    else:
+                        levels[name] = int(rng.choice([levels.get(name, 0), rng.integers(-99, 99)]))
+                    values.append(levels[name])
+                writer.add(mono, values, writer.start_ms + mono + step)
+    writer.close()
+    return writer.path
+
+
+WINDOW = st.tuples(st.floats(-0.1, 1.1), st.floats(-0.1, 1.1), st.integers(1, 60))
+
+
+@settings(max_examples=150, deadline=None)
+@given(logs(), st.lists(WINDOW, min_size=1, max_size=5))
+def test_any_window_has_the_extremes_of_every_bucket(kit, log, windows):
+    root = Path(tempfile.mkdtemp())
+    try:
+        path = written(kit, root, *log)
+        reference = kit.Reference(path)
+        run = RunLog(str(path))
+        run.refresh()
+        assert run.damaged_pages == 0
+        assert run.samples == len(reference.samples)
+        begin, end = reference.samples[0][0], reference.samples[-1][0] + 1
+        check(run, reference, begin, end, 10)
+        for left, right, buckets in windows:
+            span = end - begin
+            a, b = sorted((begin + int(left * span), begin + int(right * span) + 1))
+            check(run, reference, a, b, buckets)
+            check(run, reference, a, b, buckets)  # from what is remembered of it
+    finally:
+        shutil.rmtree(root)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(3, 80))
+def test_a_followed_window_stays_right_while_the_log_grows(kit, seed, buckets):
+    root = Path(tempfile.mkdtemp())
+    rng = np.random.default_rng(seed)
+    try:
+        writer = kit.Writer(root, slots_per_segment=6)
+        run = RunLog(str(writer.path))
+        mono, cpu = 0, 0
+        for _ in range(25):
+            for _ in range(int(rng.integers(1, 12))):
+                mono += 1000
+                cpu += int(rng.integers(0, 50))
+                writer.add(mono, [int(rng.integers(0, 1000)), cpu, 4])
+            if rng.random() < 0.4:
+                writer.new_page()
+            run.refresh()
+            reference = kit.Reference(writer.path)
+            check(run, reference, writer.start_ms, writer.start_ms + 200_000, buckets)
+        writer.close()
+    finally:
+        shutil.rmtree(root)
+
+
+def test_a_window_without_samples_gives_no_points(write_run):
+    writer = write_run()
+    writer.add(0, [1, 1, 1])
+    run = RunLog(str(writer.path))
+    run.refresh()
+    begin = writer.start_ms + 1
+    assert len(query(run, begin, begin + 1000, 10, [("rss", False)])["rss", False]) == 0
+    assert len(query(run, begin, begin - 5, 10, [("rss", False)])["rss", False]) == 0
+
+
+def test_no_buckets_is_a_clear_error(write_run):
+    run = RunLog(str(write_run().path))
+    with pytest.raises(ValueError, match="0 buckets"):
+        query(run, 0, 1, 0, [])
+
+
+def test_a_one_sample_spike_shows_at_every_zoom(write_run):
+    writer = write_run()
+    for i in range(5000):
+        writer.add(i * 1000, [10**6 if i == 3210 else i % 7, 0, 1], write=False)
+    writer.close_page()
+    run = RunLog(str(writer.path))
+    run.refresh()
+    for buckets in (1, 7, 100, 399):
+        points = query(run, run.begin_ms, run.end_ms + 1, buckets, [("rss", False)])["rss", False]
+        assert points.hi.max() == 10**6
+
+
+def test_a_pause_breaks_the_line_and_a_late_sample_does_not(write_run):
+    writer = write_run()
+    for i in [0, 1, 2, 5, 6, 30, 31]:
+        writer.add(i * 1000, [i, i, i])
+    run = RunLog(str(writer.path))
+    run.refresh()
+    raw = query(run, run.begin_ms, run.end_ms + 1, 100, [("rss", False)])["rss", False]
+    assert raw.breaks.tolist() == [False, False, False, False, False, True, False]
+    wide = query(run, run.begin_ms, run.end_ms + 1, 6, [("rss", False)])["rss", False]
+    assert wide.breaks.tolist() == [False, False, True]
+
+
+def test_the_first_rate_of_a_run_is_0_and_of_a_page_goes_on_from_the_page_before(write_run):
+    writer = write_run()
+    writer.add(0, [1, 500, 1])
+    writer.add(1000, [1, 600, 1])
+    writer.new_page()
+    writer.add(2000, [1, 900, 1])
+    run = RunLog(str(writer.path))
+    run.refresh()
+    points = query(run, run.begin_ms, run.end_ms + 1, 10, [("cpu_user", True)])["cpu_user", True]
+    assert points.lo.tolist() == [0.0, 100.0, 300.0]
+
+
+def test_a_spike_at_the_seam_survives_the_loss_of_the_page_before(write_run):
+    writer = write_run(slots_per_segment=2)
+    writer.add(0, [1, 0, 1])
+    writer.new_page()
+    writer.add(1000, [1, 90_000, 1])
+    writer.add(2000, [1, 90_001, 1])
+    writer.segment_path(1).unlink()
+    run = RunLog(str(writer.path))
+    run.refresh()
+    points = query(run, run.begin_ms, run.end_ms + 1, 10, [("cpu_user", True)])["cpu_user", True]
+    assert points.hi.tolist() == [90_000.0, 1.0]
