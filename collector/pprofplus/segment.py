@@ -69,8 +69,10 @@ class Segment:
         """Write one page whole. Raises OSError, with whatever is in that slot then spoiled."""
         if self._descriptor.stat() is None:
             raise OSError(errno.EBADF, "the host closed the log's descriptor")
-        if os.pwrite(self._descriptor.number, page, slot * PAGE_SIZE) != len(page):
-            raise OSError(errno.ENOSPC, "a page was written in part")
+        written = 0
+        while written < len(page):  # the rest of a short write brings the reason, as an error
+            at = slot * PAGE_SIZE + written
+            written += os.pwrite(self._descriptor.number, page[written:] if written else page, at)
 
     def ours(self) -> bool:
         """Tell whether the descriptor is still the segment's."""

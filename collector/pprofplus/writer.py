@@ -97,7 +97,7 @@ class Writer:
                 self._page.add(mono_ms, unix_ms, values)
         except MemoryError as error:
             # the page may have part of the sample: keep what is on disk and begin another
-            self.trouble = error
+            self._fail(error)
             self._lost += 1
             self._finish_page(sound=False)
             return
@@ -181,15 +181,18 @@ class Writer:
             slot = self._base + 1 if self._latest == self._base else self._base
             segment.write(slot, image)
         except (OSError, PprofplusError, MemoryError) as error:
-            self.trouble = error
-            number = getattr(error, "errno", None)
-            self._why = errno.errorcode.get(number or 0, type(error).__name__)
+            self._fail(error)
             return False
         self._latest = slot
         self._end_bytes = slot * PAGE_SIZE + len(image)
         self._saved, self._saved_events, self._lost_told = page.samples, page.events, 0
         self.trouble = None
         return True
+
+    def _fail(self, error: BaseException) -> None:
+        self.trouble = error
+        number = getattr(error, "errno", None)
+        self._why = errno.errorcode.get(number or 0, type(error).__name__)
 
     def _finish_page(self, *, sound: bool = True) -> None:
         """Settle the page and begin the next; what cannot be written now is lost."""

@@ -6,7 +6,7 @@ LONGEST_PERIOD_S = 60.0
 
 
 def periods_s(costs_s: list[float], interval_s: float, budget: float) -> list[float]:
-    """Return, per probe, the seconds from one run to the next; 0 means at every sample.
+    """Return, per probe, the least seconds from one run to the next.
 
     All probes together use `budget` of one core (0.001 is 0.1 %), except that none waits longer
     than LONGEST_PERIOD_S. What the cheap ones leave of their share goes to the dear ones.
@@ -17,10 +17,6 @@ def periods_s(costs_s: list[float], interval_s: float, budget: float) -> list[fl
     for cost_s, index in sorted((cost_s, index) for index, cost_s in enumerate(costs_s)):
         share = left / waiting
         waiting -= 1
-        wanted = cost_s / interval_s
-        if wanted <= share:
-            left -= wanted
-        else:
-            left -= share
-            periods[index] = min(cost_s / share, LONGEST_PERIOD_S)
+        left -= min(share, cost_s / interval_s)  # it runs once a sample at the most
+        periods[index] = min(cost_s / share, LONGEST_PERIOD_S)
     return periods

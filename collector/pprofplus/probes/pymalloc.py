@@ -6,19 +6,31 @@ FILE, and libc makes one that is memory; so the text can be had without touching
 
 from __future__ import annotations
 
-import re
-
 from pprofplus.errors import ProbeAbsentError
 from pprofplus.probes import Probe
 
-_ARENAS = re.compile(rb"^([\d,]+) arenas \* (\d+) bytes/arena", re.MULTILINE)
-_RECLAIMED = re.compile(rb"^# arenas reclaimed\s+=\s+([\d,]+)", re.MULTILINE)
-_USED = re.compile(rb"^# bytes in allocated blocks\s+=\s+([\d,]+)", re.MULTILINE)
-_IDLE = re.compile(rb"^([\d,]+) unused pools \* (\d+) bytes", re.MULTILINE)
+_RECLAIMED = b"# arenas reclaimed "
+_USED = b"# bytes in allocated blocks "
+_ARENAS = b" arenas * "
+_IDLE = b" unused pools * "
 
 
-def _count(digits: bytes) -> int:
+def _number(digits: bytes) -> int:
+    """Return a number as CPython prints it: thousands may be parted by commas."""
     return int(digits.replace(b",", b""))
+
+
+def _total(text: bytes, label: bytes) -> int:
+    """Return N of a line "label = N". Raises ValueError if there is none."""
+    begin = text.index(b"=", text.index(label)) + 1
+    return _number(text[begin : text.index(b"\n", begin)])
+
+
+def _product(text: bytes, label: bytes) -> tuple[int, int]:
+    """Return (N, SIZE) of a line "N label SIZE bytes". Raises ValueError if there is none."""
+    at = text.index(label)
+    size = text[at + len(label) :].split(None, 1)[0]
+    return _number(text[text.rfind(b"\n", 0, at) + 1 : at]), int(size)
 
 
 class PymallocProbe(Probe):
@@ -71,14 +83,11 @@ class PymallocProbe(Probe):
     def read(self) -> tuple[int, ...]:
         """Return bytes held, used, idle, and given back so far. Raises OSError, ValueError."""
         text = self._stats()
-        arenas, reclaimed = _ARENAS.search(text), _RECLAIMED.search(text)
-        used, idle = _USED.search(text), _IDLE.search(text)
-        if arenas is None or reclaimed is None or used is None or idle is None:
-            raise ValueError("pymalloc's statistics do not read as expected")
-        arena_bytes = int(arenas[2])
+        arenas, arena_bytes = _product(text, _ARENAS)
+        pools, pool_bytes = _product(text, _IDLE)
         return (
-            _count(arenas[1]) * arena_bytes,
-            _count(used[1]),
-            _count(idle[1]) * int(idle[2]),
-            _count(reclaimed[1]) * arena_bytes,
+            arenas * arena_bytes,
+            _total(text, _USED),
+            pools * pool_bytes,
+            _total(text, _RECLAIMED) * arena_bytes,
         )

@@ -1,0 +1,109 @@
+"""Reads a whole run with the reference decoder: slow, simple, and right."""
+
+import fcntl
+from pathlib import Path
+
+from pprofplus.errors import LogFormatError
+from pprofplus.format import (
+    DATA,
+    EVENT_KINDS,
+    HEADER,
+    PAGE_SIZE,
+    header_part,
+    parse_header,
+    read_data_page,
+    read_prefix,
+)
+from pprofplus.home import parse_segment_name
+
+
+class Run:
+    """A run as read.
+
+    headers: a segment; pages: of all segments, in order, without superseded versions;
+    samples: (mono_ms, unix_ms, {metric: value}); bad: pages that could not be read.
+    """
+
+    def __init__(self, directory):
+        self.directory = Path(directory)
+        self.headers = []
+        self.bad = 0
+        pages = {}
+        for path in segments(directory):
+            header, found, bad = read_segment(path.read_bytes())
+            self.headers.append(header)
+            self.bad += bad
+            for page in found:
+                key = page.head.prefix.number
+                if key not in pages or weight(page) > weight(pages[key][1]):
+                    pages[key] = (header, page)
+        ordered = [pages[key] for key in sorted(pages)]
+        self.pages = [page for _, page in ordered]
+        self.samples = []
+        self.events = []
+        for header, page in ordered:
+            assert page.head.schema == header.schema
+            names = [name for name, _, _ in header.metrics]
+            rows = zip(*page.columns, strict=True) if page.columns else ()
+            self.samples += [
+                (mono, unix, dict(zip(names, row, strict=True)))
+                for mono, unix, row in zip(page.mono_ms, page.unix_ms, rows, strict=True)
+            ]
+            self.events += page.events
+
+    @property
+    def header(self):
+        return self.headers[0]
+
+    @property
+    def kinds(self):
+        return [EVENT_KINDS[event.kind] for event in self.events]
+
+
+def weight(page):
+    return (page.head.samples, len(page.events))
+
+
+def read_segment(data):
+    """Return (header or None, all healthy data pages, count of bad pages)."""
+    parts, pages, bad = {}, [], 0
+    for at in range(0, len(data), PAGE_SIZE):
+        page = data[at : at + PAGE_SIZE]
+        try:
+            prefix = read_prefix(page)
+            if prefix.type == HEADER:
+                part, count, text = header_part(prefix, page)
+                parts[part] = text
+                assert part < count
+            elif prefix.type == DATA:
+                pages.append(read_data_page(page))
+        except LogFormatError:
+            bad += 1
+    header = parse_header(b"".join(parts[i] for i in sorted(parts))) if parts else None
+    return header, pages, bad
+
+
+def segments(directory):
+    """Return the segments of a run, oldest first."""
+    return sorted(path for path in Path(directory).iterdir() if parse_segment_name(path.name))
+
+
+def runs(home, service=None):
+    """Return the directories of all runs, oldest first."""
+    found = Path(home).glob(f"{service or '*'}/*-*")
+    return sorted(found, key=lambda path: int(path.name.split("-")[1]))
+
+
+def is_locked(path):
+    """Tell whether a writer holds the segment, as a reader finds out."""
+    with Path(path).open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+
+def is_live(directory):
+    """Tell whether the run's newest segment is held."""
+    return is_locked(segments(directory)[-1])

@@ -1,0 +1,35 @@
+"""The command `pprofplus`."""
+
+import subprocess
+import sys
+
+import pprofplus
+
+
+def command(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "pprofplus", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_it_tells_its_version():
+    done = command("--version")
+    assert (done.returncode, done.stdout) == (0, f"pprofplus {pprofplus.__version__}\n")
+
+
+def test_it_tells_where_logs_go(home, tmp_path):
+    assert command("where").stdout == f"{home}\n"
+    assert command("where", "--dir", f"{tmp_path}/x/../y").stdout == f"{tmp_path}/y\n"
+    assert not home.exists()
+
+
+def test_a_wrong_word_is_answered_in_one_line_and_code_2():
+    for arguments in ((), ("wher",), ("where", "--nonsense")):
+        done = command(*arguments)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.count("\n") == 1
+        assert done.stderr.startswith("pprofplus: ")

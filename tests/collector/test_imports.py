@@ -1,0 +1,48 @@
+"""A service pays for what it imports: next to nothing."""
+
+import json
+
+HEAVY = {
+    "argparse",
+    "asyncio",
+    "ctypes",
+    "dataclasses",
+    "inspect",
+    "logging",
+    "multiprocessing",
+    "pathlib",
+    "pickle",
+    "platform",
+    "psutil",
+    "subprocess",
+    "tempfile",
+    "tracemalloc",
+    "typing",
+}
+FOREIGN = {"numpy", "plotext", "pprofplus_tui", "rich", "textual"}
+
+PROGRAM = """
+import json, socket, sys, threading
+before = set(sys.modules)
+import pprofplus
+imported = set(sys.modules) - before
+collector = pprofplus.start("api", interval_s=0.05)
+assert collector.running
+pprofplus.stop()
+print(json.dumps([sorted(imported), sorted(set(sys.modules) - before)]))
+"""
+
+
+def test_the_import_brings_nothing_heavy_and_recording_nothing_foreign(run):
+    imported, at_the_end = map(set, json.loads(" ".join(run(PROGRAM))))
+    assert not imported & (HEAVY | FOREIGN)
+    assert not at_the_end & (HEAVY - {"ctypes"} | FOREIGN)
+
+
+def test_the_import_alone_starts_nothing(run, home):
+    program = """
+import threading, gc, pprofplus
+print(threading.active_count(), len(gc.callbacks))
+"""
+    assert run(program) == ["1", "0"]
+    assert not home.exists()

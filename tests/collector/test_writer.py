@@ -1,0 +1,381 @@
+"""The writer: under its cap to the byte, whole at any moment, patient with the disk."""
+
+import errno
+import os
+import random
+import resource
+import signal
+import stat
+from pathlib import Path
+
+import pytest
+import reference
+
+from pprofplus.format import MARK, PAGE_SIZE, START, STOP, Event, RunHeader
+from pprofplus.home import make_run
+from pprofplus.writer import LEAST_MAX_BYTES, Writer
+
+METRICS = tuple((f"m{i}", "B", "counter" if i % 3 == 0 else "gauge") for i in range(33))
+UNIX_MS = 1_795_000_000_000
+
+
+class Recorder:
+    """A writer, and what it was told."""
+
+    def __init__(self, home, metrics=METRICS, **options):
+        header = RunHeader(
+            service="svc", pid=4711, start_ms=UNIX_MS, metrics=metrics, interval_ms=1000
+        )
+        self.writer = Writer(str(home), header, **options)
+        self.told = []
+        self.random = random.Random(5)  # noqa: S311 - not for secrets
+        self.values = [1 << 28] * len(metrics)
+        self.mono_ms = 1000
+        self.offset_ms = UNIX_MS
+
+    def sample(self, count=1, changing=1.0):
+        for _ in range(count):
+            self.mono_ms += 1000
+            self.values = [
+                value + self.random.randrange(1 << 18) if self.random.random() < changing else value
+                for value in self.values
+            ]
+            self.told.append((self.mono_ms, self.mono_ms + self.offset_ms, self.values))
+            self.writer.add(self.mono_ms, self.mono_ms + self.offset_ms, list(self.values))
+
+    def read(self):
+        return reference.Run(self.writer.directory)
+
+    def rows(self):
+        return [(mono, unix, list(row.values())) for mono, unix, row in self.read().samples]
+
+
+@pytest.fixture
+def recorder(tmp_path):
+    made = Recorder(tmp_path / "logs")
+    yield made
+    made.writer.close()
+
+
+@pytest.fixture
+def small_files():
+    """Make every write past a size fail as on a full disk; the fixture sets that size."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    yield lambda size: resource.setrlimit(
+        resource.RLIMIT_FSIZE, (before[0] if size is None else size, before[1])
+    )
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    signal.signal(signal.SIGXFSZ, ignored)
+
+
+def test_a_run_of_many_segments_keeps_its_newest_samples_under_its_cap_to_the_byte(tmp_path):
+    recorder = Recorder(tmp_path / "logs", max_bytes=LEAST_MAX_BYTES)
+    most = 0
+    for _ in range(6000):
+        recorder.sample()
+        used = sum(path.stat().st_size for path in Path(recorder.writer.directory).iterdir())
+        most = max(most, used)
+        assert used <= LEAST_MAX_BYTES
+    recorder.writer.close()
+    assert most > LEAST_MAX_BYTES // 2
+    kept = recorder.rows()
+    assert kept == recorder.told[-len(kept) :]
+    assert len(kept) > 1000
+    assert recorder.writer.samples == 6000
+    assert recorder.read().bad == 0
+
+
+def test_segments_count_up_and_are_of_one_mebibyte_by_default(recorder):
+    recorder.sample(11_000)
+    names = [path.name for path in reference.segments(recorder.writer.directory)]
+    assert names == [f"{i + 1:06d}.pplog" for i in range(len(names))]
+    assert len(names) >= 2
+    first = (Path(recorder.writer.directory) / names[0]).stat().st_size
+    assert (1 << 20) - 2 * PAGE_SIZE < first <= 1 << 20
+
+
+def test_a_copy_taken_at_any_moment_has_every_sample_counted(recorder):
+    for _ in range(300):
+        recorder.sample()
+        run = recorder.read()
+        assert run.bad == 0
+        assert len(run.samples) == recorder.writer.samples == len(recorder.told)
+    assert recorder.rows() == recorder.told
+
+
+def test_a_write_torn_at_any_place_costs_at_most_the_newest_sample(recorder):
+    tears = random.Random(9)  # noqa: S311 - not for secrets
+    for _ in range(150):
+        recorder.sample()
+        path = reference.segments(recorder.writer.directory)[-1]
+        before = path.read_bytes()
+        recorder.sample()
+        after = path.read_bytes()
+        differ = [i for i in range(len(after)) if before[i : i + 1] != after[i : i + 1]]
+        # the kernel writes from the front: a kill leaves the first part new, the rest old
+        cut = tears.randrange(differ[0], differ[-1] + 1)
+        torn = after[:cut] + before[cut:]
+        _, pages, _ = reference.read_segment(torn)
+        best = {}
+        for page in pages:
+            number = page.head.prefix.number
+            best[number] = max(best.get(number, 0), page.head.samples)
+        assert sum(best.values()) >= len(recorder.told) - 1
+
+
+@pytest.mark.parametrize("spoiled", [0, 1])
+def test_either_version_of_the_live_page_may_be_spoiled(recorder, spoiled):
+    recorder.sample(101)
+    path = reference.segments(recorder.writer.directory)[-1]
+    data = bytearray(path.read_bytes())
+    base = len(data) // PAGE_SIZE - 1 + spoiled - (len(data) % PAGE_SIZE == 0)
+    at = base * PAGE_SIZE
+    data[at : at + 64] = b"\xff" * 64
+    _, pages, bad = reference.read_segment(bytes(data))
+    assert bad == 1
+    best = {}
+    for page in pages:
+        number = page.head.prefix.number
+        best[number] = max(best.get(number, 0), page.head.samples)
+    assert sum(best.values()) >= 100
+
+
+def test_an_ended_segment_has_each_page_once_and_nothing_behind_the_last(recorder):
+    recorder.writer.add_event(Event(START, 1000, UNIX_MS))
+    recorder.sample(1000)
+    recorder.writer.add_event(Event(STOP, recorder.mono_ms, UNIX_MS + recorder.mono_ms))
+    recorder.writer.close()
+    (path,) = reference.segments(recorder.writer.directory)
+    _, pages, bad = reference.read_segment(path.read_bytes())
+    assert bad == 0
+    assert [page.head.prefix.number for page in pages] == list(range(len(pages)))
+    last = pages[-1].head.prefix
+    assert path.stat().st_size == len(pages) * PAGE_SIZE + last.length
+    assert recorder.read().kinds == ["start", "stop"]
+
+
+def test_a_clock_step_and_an_interval_change_begin_a_page(recorder):
+    recorder.sample(10)
+    recorder.offset_ms -= 3_600_000
+    recorder.sample(10)
+    recorder.offset_ms += 900  # slewing does not
+    recorder.sample(10)
+    recorder.writer.set_interval(5000)
+    recorder.sample(10)
+    heads = [page.head for page in recorder.read().pages]
+    assert [(head.samples, head.interval_ms) for head in heads] == [
+        (10, 1000),
+        (20, 1000),
+        (10, 5000),
+    ]
+    monotonic = [mono for mono, _, _ in recorder.read().samples]
+    assert monotonic == [told[0] for told in recorder.told]
+    assert recorder.read().header.interval_ms == 1000
+
+
+def test_monotonic_time_that_runs_back_is_held(recorder):
+    recorder.sample(2)
+    recorder.writer.add(5, 5 + recorder.offset_ms, list(recorder.values))
+    times = [mono for mono, _, _ in recorder.read().samples]
+    assert times == [*(told[0] for told in recorder.told), recorder.mono_ms]
+
+
+def test_another_table_begins_a_segment_and_counters_keep_their_rate(recorder):
+    recorder.sample(5)
+    metrics = (*METRICS[:3], ("traced", "B", "gauge"), ("new", "count", "counter"))
+    values = [*recorder.values[:3], 77, 1000]
+    values[0] += 500
+    recorder.writer.change_metrics(metrics, values)
+    recorder.writer.add(recorder.mono_ms + 1000, UNIX_MS + recorder.mono_ms + 1000, values)
+    run = recorder.read()
+    assert [len(header.metrics) for header in run.headers] == [33, 5]
+    assert run.samples[-1][2] == {
+        "m0": values[0],
+        "m1": values[1],
+        "m2": values[2],
+        "traced": 77,
+        "new": 1000,
+    }
+    assert run.pages[-1].head.hi[0] == 500_000
+    assert run.pages[-1].head.hi[4] == 0
+
+
+def test_a_live_segment_is_locked_and_a_closed_one_is_not(recorder):
+    recorder.sample()
+    assert reference.is_live(recorder.writer.directory)
+    recorder.writer.close()
+    assert not reference.is_live(recorder.writer.directory)
+
+
+def test_the_newest_segment_is_locked_and_has_its_header_across_every_rotation(tmp_path):
+    recorder = Recorder(tmp_path / "logs", max_bytes=LEAST_MAX_BYTES)
+    seen = set()
+    for _ in range(200):
+        recorder.sample(10)
+        paths = reference.segments(recorder.writer.directory)
+        seen.add(paths[-1].name)
+        assert [reference.is_locked(path) for path in paths] == [False] * (len(paths) - 1) + [True]
+        assert reference.read_segment(paths[-1].read_bytes())[0] is not None
+    recorder.writer.close()
+    assert len(seen) > 4
+
+
+def test_directories_are_private_whatever_the_umask(tmp_path):
+    before = os.umask(0)
+    try:
+        recorder = Recorder(tmp_path / "logs")
+        recorder.sample()
+    finally:
+        os.umask(before)
+    place = Path(recorder.writer.directory)
+    for directory in (place, place.parent, place.parent.parent):
+        assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+    assert stat.S_IMODE(reference.segments(place)[0].stat().st_mode) == 0o600
+    recorder.writer.close()
+
+
+def test_the_group_may_read_if_asked_for(tmp_path):
+    recorder = Recorder(tmp_path / "logs", group_readable=True)
+    recorder.sample()
+    place = Path(recorder.writer.directory)
+    for directory in (place, place.parent, place.parent.parent):
+        assert stat.S_IMODE(directory.stat().st_mode) == 0o750
+    assert stat.S_IMODE(reference.segments(place)[0].stat().st_mode) == 0o640
+    recorder.writer.close()
+
+
+def test_a_run_whose_directory_is_taken_gets_the_next_millisecond(tmp_path):
+    home = tmp_path / "logs"
+    assert make_run(str(home), "svc", 4711, UNIX_MS) == UNIX_MS
+    recorder = Recorder(home)
+    recorder.sample()
+    assert recorder.writer.directory.endswith(f"/svc/4711-{UNIX_MS + 1}")
+    assert recorder.read().header.start_ms == UNIX_MS + 1
+    recorder.writer.close()
+
+
+def test_a_full_disk_costs_nothing_that_still_fits_in_a_page(recorder, small_files):
+    recorder.sample(20)
+    small_files(PAGE_SIZE + 100)
+    recorder.sample(10)
+    assert recorder.writer.trouble.errno == errno.EFBIG
+    assert recorder.writer.samples == 20
+    small_files(None)
+    recorder.sample(1)
+    assert recorder.writer.trouble is None
+    assert recorder.writer.samples == 31
+    assert recorder.rows() == recorder.told
+    assert recorder.read().kinds == []
+
+
+def test_samples_lost_on_a_full_disk_are_counted_in_the_log(recorder, small_files):
+    recorder.sample(400)
+    full = sum(path.stat().st_size for path in reference.segments(recorder.writer.directory))
+    small_files(full)
+    recorder.sample(1000)
+    assert recorder.writer.lost > 0
+    small_files(None)
+    recorder.sample(5)
+    run = recorder.read()
+    (event,) = run.events
+    assert (run.kinds, event.text) == (["lost"], "EFBIG")
+    assert len(run.samples) + event.value == len(recorder.told) == 1405
+    assert recorder.writer.samples == len(run.samples)
+    assert recorder.writer.lost == 0
+    kept = {mono for mono, _, _ in run.samples}
+    assert [row for row in recorder.told if row[0] in kept] == recorder.rows()
+
+
+def test_trouble_from_the_start_is_overcome_when_it_ends(tmp_path):
+    blocked = tmp_path / "logs"
+    blocked.write_text("in the way")
+    recorder = Recorder(blocked)
+    recorder.sample(5)
+    assert "link or no directory" in str(recorder.writer.trouble)
+    blocked.unlink()
+    recorder.sample(1)
+    assert recorder.rows() == recorder.told
+    recorder.writer.close()
+
+
+@pytest.mark.parametrize("how", ["removed", "directory removed", "cut short"])
+def test_a_segment_that_someone_takes_away_is_replaced(recorder, how):
+    recorder.sample(500)
+    directory = Path(recorder.writer.directory)
+    (path,) = reference.segments(directory)
+    if how == "cut short":
+        os.truncate(path, 100)
+    else:
+        path.unlink()
+        if how == "directory removed":
+            directory.rmdir()
+    recorder.sample(3)
+    assert recorder.writer.trouble is None
+    kept = recorder.rows()
+    assert kept == recorder.told[-len(kept) :]
+    assert len(kept) >= 3
+    assert reference.is_live(directory)
+
+
+def test_a_descriptor_that_the_host_closed_is_never_written_to_nor_closed(recorder, tmp_path):
+    recorder.sample(500)
+    number = recorder.writer._segment._descriptor.number
+    os.close(number)
+    precious = os.open(tmp_path / "database", os.O_RDWR | os.O_CREAT, 0o600)
+    if precious != number:
+        os.dup2(precious, number)
+    os.write(precious, b"precious")
+    recorder.sample(500)
+    recorder.writer.close()
+    assert os.pread(precious, 100, 0) == b"precious"
+    os.close(precious)
+    if precious != number:
+        os.close(number)
+    assert recorder.rows() == recorder.told
+
+
+def test_a_leftover_of_a_failed_segment_is_replaced(recorder):
+    place = Path(recorder.writer.directory)
+    place.mkdir(parents=True, mode=0o700)
+    for directory in (place, place.parent, place.parent.parent):
+        directory.chmod(0o700)
+    recorder.writer._made = True
+    (place / ".000001.pplog.new").write_text("leftover")
+    recorder.sample(1)
+    assert [path.name for path in place.iterdir()] == ["000001.pplog"]
+
+
+def test_files_of_others_in_the_directory_are_left_alone(tmp_path):
+    recorder = Recorder(tmp_path / "logs", max_bytes=LEAST_MAX_BYTES)
+    recorder.sample()
+    notes = Path(recorder.writer.directory) / "notes.txt"
+    notes.write_text("x" * LEAST_MAX_BYTES)
+    recorder.sample(4000)
+    recorder.writer.close()
+    assert notes.stat().st_size == LEAST_MAX_BYTES
+    assert recorder.writer.trouble is None
+
+
+def test_a_sample_that_memory_does_not_suffice_for_is_counted_lost(recorder, monkeypatch):
+    recorder.sample(10)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(recorder.writer._page), "_extend", _no_memory)
+        recorder.sample(1)
+    recorder.told.pop()
+    recorder.sample(10)
+    run = recorder.read()
+    assert recorder.rows() == recorder.told
+    assert [
+        (kind, event.value, event.text) for kind, event in zip(run.kinds, run.events, strict=True)
+    ] == [("lost", 1, "MemoryError")]
+
+
+def _no_memory(*_):
+    raise MemoryError
+
+
+def test_events_are_on_disk_at_once_and_fill_pages_like_samples(recorder):
+    for i in range(100):
+        recorder.writer.add_event(Event(MARK, i, UNIX_MS + i, i, "x" * 500))
+        assert [event.value for event in recorder.read().events] == list(range(i + 1))
