@@ -184,7 +184,7 @@ def fill(
         chosen = part.span.rows[need].tolist()
         wanted += [(row, part.column) for row in chosen]
         if part.rate:
-            before = predecessors(table, chosen)
+            before = predecessors(table, chosen, part.column)
             wanted += [(row, part.column) for row in before if row >= 0]
     decoded = cache.want(wanted)
     buckets = _Buckets(decoded, grid)

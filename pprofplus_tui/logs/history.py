@@ -135,7 +135,7 @@ def _samples(
         having[name, rate] = mine
         wanted += [(row, column) for row in mine]
         if rate:
-            wanted += [(row, column) for row in predecessors(table, mine) if row >= 0]
+            wanted += [(row, column) for row in predecessors(table, mine, column) if row >= 0]
     decoded = run.cache.want(wanted)
     times: dict[tuple[int, ...], tuple[Ints, Bools, Bools]] = {}
     found: dict[Request, Points] = {}

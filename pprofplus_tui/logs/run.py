@@ -154,10 +154,10 @@ class RunLog:
             self._note(f"{self.path}: {error.strerror}")
             return False
         if found is not None:
-            newest = max(found, default=0)
-            for number, segment in list(self._segments.items()):
-                # One that was the newest may have grown until its successor began.
-                if number != newest and found.get(number, segment.size_bytes) != segment.size_bytes:
+            newest, before = max(found, default=0), max(self._segments, default=0)
+            for number in sorted(self._segments.keys() & found.keys() - {newest}):
+                # What was the newest may have been written to until its successor began.
+                if number == before or found[number] != self._segments[number].size_bytes:
                     changed |= self._poll(number, growing=False)
             changed |= self._take(found)
         newest = max(self._segments, default=0)

@@ -8,7 +8,7 @@ import numpy as np
 
 from pprofplus.format import rate_milli
 from pprofplus_tui.logs.decode import PageBatch
-from pprofplus_tui.logs.table import PageTable
+from pprofplus_tui.logs.table import ABSENT, PageTable
 from pprofplus_tui.model.series import Ints
 
 _BATCH_STREAMS = 256  # keeps the decoder's scratch arrays within the processor's cache
@@ -195,7 +195,7 @@ class Decoded:
         values, mono = self.values(rows, column), self.mono_ms(rows)
         before, then = np.empty_like(values), np.empty_like(mono)
         before[1:], then[1:] = values[:-1], mono[:-1]
-        follows = predecessors(table, rows)
+        follows = predecessors(table, rows, column)
         for at, row in zip(starts.tolist(), follows, strict=True):
             if row < 0:
                 before[at], then[at] = values[at], mono[at]
@@ -214,12 +214,15 @@ class Decoded:
         return rates
 
 
-def predecessors(table: PageTable, rows: Sequence[int]) -> list[int]:
-    """Return for each row the one whose last sample its first rate follows on, -1 if none."""
+def predecessors(table: PageTable, rows: Sequence[int], column: int) -> list[int]:
+    """Return for each row the one whose last sample its first rate follows on, -1 if none.
+
+    A counter that the table before did not have begins with the rate 0, like a run.
+    """
     before = table.before[rows]
-    schema = table.rows["schema"]
-    same = (before >= 0) & (schema[before] == schema[rows])
-    return np.where(same, before, -1).tolist()  # type: ignore[no-any-return]
+    known = table.kinds(column)[table.rows["schema"][before]] != ABSENT
+    found: list[int] = np.where((before >= 0) & known, before, -1).tolist()
+    return found
 
 
 def _first_rate(rest: Ints, lo: int, hi: int) -> int:

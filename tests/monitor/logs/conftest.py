@@ -47,6 +47,8 @@ class Writer:
         self.file = -1
         self.page = None
         self.number = 0
+        self._before = None
+        self._then_ms = 0
         self._use(service, pid, metrics)
         self._open()
 
@@ -60,7 +62,11 @@ class Writer:
         )
 
     def change_metrics(self, metrics):
+        """Begin a segment with another table; rates go on where a metric was there before."""
         self.close_page()
+        then = self.page.follow(0, 1)._previous
+        self._before = dict(zip([n for n, _, _ in self.header.metrics], then[1], strict=True))
+        self._then_ms = then[0]
         self._use(self.header.service, self.header.pid, metrics)
         self.page = None
         self._open()
@@ -84,10 +90,21 @@ class Writer:
         os.pwrite(self.file, bytes(self.page), at)
         self.turn ^= 1
 
-    def _begin_page(self):
+    def _begin_page(self, values=()):
         if self.page is None:
+            previous = None
+            if self._before is not None:
+                names = [name for name, _, _ in self.header.metrics]
+                previous = (
+                    self._then_ms,
+                    [self._before.get(n, v) for n, v in zip(names, values, strict=True)],
+                )
             self.page = PageBuilder(
-                self.header.schema, self.header.counters, self.number, self.interval_ms
+                self.header.schema,
+                self.header.counters,
+                self.number,
+                self.interval_ms,
+                previous,
             )
         else:
             self.page = self.page.follow(self.number, self.interval_ms)
@@ -111,7 +128,7 @@ class Writer:
     def add(self, mono_ms, values, unix_ms=None, *, write=True):
         unix = self.start_ms + mono_ms if unix_ms is None else unix_ms
         if self.page is None:
-            self._begin_page()
+            self._begin_page(values)
         if not self.page.add(mono_ms, unix, list(values)):
             self.new_page()
             assert self.page.add(mono_ms, unix, list(values))
@@ -170,12 +187,12 @@ class Reference:
                     if kind != "counter":
                         continue
                     rates[name] = 0.0
-                    if before is not None and before[2] == header.metrics:
+                    if before is not None and name in before[1]:
                         rates[name] = (
                             fmt.rate_milli(values[name] - before[1][name], mono_ms - before[0])
                             / 1000
                         )
-                before = (mono_ms, values, header.metrics)
+                before = (mono_ms, values)
                 yield mono_ms + offset, page.head.interval_ms, values, rates
 
     def series(self, request, begin_ms, end_ms):

@@ -156,7 +156,7 @@ def test_any_window_has_the_extremes_of_every_bucket(kit, log, windows):
         shutil.rmtree(root)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(3, 80))
 def test_a_followed_window_stays_right_while_the_log_grows(kit, seed, buckets):
     root = Path(tempfile.mkdtemp())
