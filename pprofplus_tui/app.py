@@ -1,8 +1,9 @@
 """The application: it owns the feed, the theme and the main screen."""
 
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import ClassVar, cast
 
+from rich.console import RenderableType
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.message import Message
@@ -14,6 +15,7 @@ from pprofplus_tui.model.keys import KEYS
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.screens.monitor import MonitorScreen
 from pprofplus_tui.widgets.paint import THEMES
+from pprofplus_tui.wire import lean
 
 
 class MonitorApp(App[int]):
@@ -55,6 +57,10 @@ class MonitorApp(App[int]):
 
     def _hand_over(self, message: Message) -> None:
         self.post_message(message)
+
+    def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
+        # Textual's own hook for all that is drawn; see wire.py for what this saves
+        super()._display(screen, cast("RenderableType | None", lean(renderable)))
 
     def on_mount(self) -> None:
         """Paint the frame first; the logs are read by the feed's thread."""

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pprofplus_tui.charts.picture import Picture, Rows
 from pprofplus_tui.charts.portray import (
@@ -139,11 +139,16 @@ class Feed:
                 if self._closing:
                     return
                 request, fresh, self._fresh = self._request, self._fresh, False
-            if time.monotonic() >= look_at:
-                look_at = time.monotonic() + TICK_S
-                self._catalog.refresh()
-                runs = self._runs()
-            told = self._answer(request, runs, fresh=fresh, before=frame)
+            try:
+                if time.monotonic() >= look_at:
+                    look_at = time.monotonic() + TICK_S
+                    self._catalog.refresh()
+                    runs = self._runs()
+                told = self._answer(request, runs, fresh=fresh, before=frame)
+            except Exception as error:  # noqa: BLE001 - a log that cannot be read must not end the monitor
+                told = replace(
+                    frame or Frame(), problem=f"reading failed: {type(error).__name__}: {error}"
+                )
             if told != frame:
                 frame = told
                 self._on_frame(told)

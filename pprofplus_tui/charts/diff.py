@@ -3,6 +3,7 @@
 from pprofplus_tui.charts.picture import Row, Rows
 
 Span = tuple[int, int, int]
+JOINED = 8  # the bytes of a cursor movement, about
 
 
 def _cells(row: Row) -> list[tuple[str, str]]:
@@ -14,10 +15,11 @@ def _width(row: Row) -> int:
 
 
 def changed_spans(old: Rows | None, new: Rows) -> list[Span]:
-    """Return (row, x, width) of the cells that differ, at most one span for each row.
+    """Return (row, x, width) of the cells that differ, left to right, top to bottom.
 
-    Without old rows, or if their number or a row's width is another, whole rows are returned.
-    Rows hold characters of one cell each, so a span is in cells.
+    Changes with less than `JOINED` cells between them come as one span, for moving the cursor
+    costs bytes too. Without old rows, or if their number or a row's width is another, whole rows
+    are returned. Rows hold characters of one cell each, so a span is in cells.
     """
     former: tuple[Row | None, ...] = (None,) * len(new)
     if old is not None and len(old) == len(new):
@@ -31,11 +33,16 @@ def changed_spans(old: Rows | None, new: Rows) -> list[Span]:
             if width:
                 spans.append((index, 0, width))
             continue
-        differing = [
-            x
-            for x, (one, other) in enumerate(zip(_cells(before), _cells(after), strict=True))
-            if one != other
-        ]
-        if differing:
-            spans.append((index, differing[0], differing[-1] + 1 - differing[0]))
+        begin = end = -1
+        for x, (one, other) in enumerate(zip(_cells(before), _cells(after), strict=True)):
+            if one == other:
+                continue
+            if begin < 0:
+                begin = x
+            elif x - end >= JOINED:
+                spans.append((index, begin, end - begin))
+                begin = x
+            end = x + 1
+        if begin >= 0:
+            spans.append((index, begin, end - begin))
     return spans

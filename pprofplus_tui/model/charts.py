@@ -72,7 +72,6 @@ CHARTS: tuple[ChartKind, ...] = (
         zero_based=False,
         series=(
             Series("cgroup_limit", "limit", 5, when_near=True),
-            Series("pss", "pss", 2),
             Series("uss", "uss", 1),
             Series("rss", "rss", 0),
         ),

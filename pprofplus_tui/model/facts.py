@@ -8,8 +8,8 @@ from pprofplus_tui.model.series import Points
 # rss is about heap_sys + malloc_sys + what neither knows of: maps, stacks, shared libraries
 LAYERS: tuple[tuple[str, str], ...] = (
     ("rss", "RSS"),
-    ("heap_sys", "Python heap"),
-    ("malloc_sys", "C heap"),
+    ("heap_sys", "Python"),
+    ("malloc_sys", "C"),
 )
 FACT_METRICS: tuple[str, ...] = (
     *(metric for metric, _ in LAYERS),

@@ -10,6 +10,7 @@ from pprofplus_tui.charts.picture import Cellrun, Row
 from pprofplus_tui.model.facts import Facts, Layer
 from pprofplus_tui.model.keys import KEYS
 from pprofplus_tui.model.runs import DIED, EXITED, LIVE, STALLED, Run, counted
+from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.timeaxis import local
 from pprofplus_tui.model.units import format_bytes, format_delta_bytes, format_span_ms
 from pprofplus_tui.model.window import Window
@@ -17,6 +18,7 @@ from pprofplus_tui.widgets.rows import RowsWidget
 from pprofplus_tui.widgets.text import fit, joined, spread, width_of
 
 _DAY_MS = 86_400_000
+_PROBLEM_CELLS = 16
 
 
 @dataclass(frozen=True)
@@ -124,8 +126,10 @@ def status_row(view: StatusView, width: int) -> Row:
     left = next(
         (row for row in candidates if width_of(row) + width_of(right) <= width), candidates[-1]
     )
-    if view.problem and width_of(left) + width_of(right) + len(view.problem) + 4 < width:
-        left = (*left, Cellrun(view.problem, "stalled_bar"))
+    room = width - width_of(left) - width_of(right) - 2
+    if view.problem and room > _PROBLEM_CELLS:
+        # the text names paths, which are somebody else's
+        left = (*left, Cellrun(clean(view.problem, room, ascii_only=view.plain), "stalled_bar"))
     return spread(left, right, width, "bar")
 
 
@@ -146,22 +150,21 @@ def facts_row(facts: Facts, width: int, *, plain: bool = False) -> Row:
     """Return the second line: RSS, its layers and how each grew in the window, the limit."""
     if not facts.layers:
         return fit((), width)
-    parts = [
-        (Cellrun(" ", "text"), *_layer(layer, first=i == 0, plain=plain))
-        for i, layer in enumerate(facts.layers)
+    parts: list[Row] = [
+        _layer(layer, first=i == 0, plain=plain) for i, layer in enumerate(facts.layers)
     ]
-    if facts.limit_bytes:
-        share = f" ({100 * (facts.used_bytes or 0) / facts.limit_bytes:.0f} % used)"
-        near = (facts.used_bytes or 0) > 0.9 * facts.limit_bytes  # noqa: PLR2004 - the last tenth
-        limit = (
-            Cellrun(" limit ", "dim"),
-            Cellrun(format_bytes(facts.limit_bytes), "text"),
-            Cellrun(share, DIED if near else "dim"),
-        )
-        parts.insert(1, limit)
     if facts.span_ms:
-        parts.append((Cellrun(f" in {format_span_ms(facts.span_ms)}", "dim"),))
-    return fit(joined(parts, Cellrun("  ", "text"), width), width)
+        parts.append((Cellrun(f"in {format_span_ms(facts.span_ms)}", "dim"),))
+    if facts.limit_bytes:
+        used = (facts.used_bytes or 0) / facts.limit_bytes
+        near = used > 0.9  # noqa: PLR2004 - the last tenth before the OOM killer
+        parts.append(
+            (
+                Cellrun(f"{100 * used:.0f} % ", "died" if near else "text"),
+                Cellrun(f"of the limit, {format_bytes(facts.limit_bytes)}", "dim"),
+            )
+        )
+    return fit((Cellrun(" ", "text"), *joined(parts, Cellrun("   ", "text"), width - 1)), width)
 
 
 def keys_row(width: int, *, plain: bool = False) -> Row:

@@ -38,4 +38,4 @@ def test_all_six_are_shown_in_the_table_s_order_when_there_is_room():
 def test_metrics_of_names_each_metric_once():
     names = metrics_of(CHARTS)
     assert len(set(names)) == len(names)
-    assert {"rss", "uss", "pss", "gc_runs_2", "threads", "cpu_user"} <= set(names)
+    assert {"rss", "uss", "gc_runs_2", "threads", "cpu_user"} <= set(names)

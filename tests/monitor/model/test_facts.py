@@ -17,8 +17,8 @@ def test_growth_of_rss_is_the_sum_of_its_layers():
     )
     assert [(x.label, x.now_bytes, x.growth_bytes) for x in facts.layers] == [
         ("RSS", 150, 50),
-        ("Python heap", 80, 40),
-        ("C heap", 32, 2),
+        ("Python", 80, 40),
+        ("C", 32, 2),
         ("other", 38, 8),
     ]
     assert facts.span_ms == 1000

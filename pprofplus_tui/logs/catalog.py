@@ -1,0 +1,288 @@
+"""Which runs there are, and how they are: looked at each second, read hardly ever."""
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from pprofplus import home
+from pprofplus.errors import LogFormatError
+
+from pprofplus_tui.logs.files import DirectoryWatch
+from pprofplus_tui.logs.history import query
+from pprofplus_tui.logs.liveness import DIED, EXITED, LIVE, STALLED, Lock, lock_of, state_of
+from pprofplus_tui.logs.run import RunLog
+from pprofplus_tui.logs.segment import Segment
+from pprofplus_tui.model.series import Points
+
+__all__ = ["DIED", "EXITED", "LIVE", "STALLED", "Catalog", "RunInfo", "default_homes"]
+
+# Pages at the end of a run that tell of its present: a quarter of an hour at one sample a second.
+_LAST_SLOTS = 8
+_RECENT_MS = 900_000
+_RECENT_BUCKETS = 24
+_RECENT_METRIC = "rss"
+# An ended run that was written to within this time may yet turn out to be one just begun.
+_DOUBT_NS = 60_000_000_000
+_SHARED_HOMES = "/var/tmp"  # noqa: S108 - where collectors write by default; only read here
+
+
+@dataclass(frozen=True, eq=False)
+class RunInfo:
+    """How a run is.
+
+    Attributes:
+        path: the run's directory.
+        service, pid: as the path says.
+        state: LIVE, STALLED, EXITED or DIED.
+        begin_ms: unix ms of the first sample that rotation has left.
+        end_ms: unix ms of the last sample or event.
+        interval_ms: between samples.
+        size_bytes: on disk.
+        samples: None unless `Catalog.scan` counted them.
+        damaged_pages: seen so far; all of them after `Catalog.scan`.
+        last: the last value of each metric.
+        recent: rss of the last quarter of an hour, for a sparkline.
+        pinned: kept by retention.
+    """
+
+    path: str
+    service: str
+    pid: int
+    state: str
+    begin_ms: int
+    end_ms: int
+    interval_ms: int
+    size_bytes: int
+    samples: int | None = None
+    damaged_pages: int = 0
+    last: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    recent: Points = field(default_factory=Points.empty)
+    pinned: bool = False
+
+
+def default_homes() -> list[str]:
+    """Return the directories to look in when none is named; root sees those of all users."""
+    homes = [home.default_home()]
+    if os.getuid() == 0:
+        try:
+            with os.scandir(_SHARED_HOMES) as entries:
+                homes += sorted(
+                    entry.path
+                    for entry in entries
+                    if entry.name.startswith("pprofplus-") and entry.is_dir(follow_symlinks=False)
+                )
+        except OSError:
+            pass
+    return list(dict.fromkeys(homes))
+
+
+class Catalog:
+    """All runs in some home directories. Use it from one thread at a time.
+
+    It starts empty: `refresh` looks. Of each run only the end of its newest segment is read, of
+    one that has ended only once.
+    """
+
+    def __init__(self, directories: Sequence[str]) -> None:
+        """Make a catalogue of the homes `directories`; missing ones may appear later."""
+        self._homes: dict[str, _Directory] = {}
+        for path in directories:
+            self._homes.setdefault(os.path.realpath(path), _Directory(path))
+        self._runs: tuple[RunInfo, ...] = ()
+        self._problems: tuple[str, ...] = ()
+
+    @property
+    def runs(self) -> tuple[RunInfo, ...]:
+        """The runs found, by service, the newest first."""
+        return self._runs
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """One line about each thing that could not be read; untrusted text may be in it."""
+        return self._problems
+
+    def refresh(self) -> bool:
+        """Look at what is new; return whether `runs` or `problems` changed. Raises nothing."""
+        now_ns = time.time_ns()
+        problems: list[str] = []
+        found: list[RunInfo] = []
+        for place in self._homes.values():
+            for service in place.children(now_ns, problems, home.valid_service):
+                for run in service.children(now_ns, problems, _is_run):
+                    info = run.run.look(now_ns)
+                    problems += run.run.problems
+                    if info is not None:
+                        found.append(info)
+        found.sort(key=lambda info: (info.service, -_start_of(info.path), info.path))
+        runs = tuple(found)
+        told = tuple(dict.fromkeys(problems))
+        same = len(runs) == len(self._runs) and all(map(_same, runs, self._runs))
+        changed = not same or told != self._problems
+        self._runs, self._problems = runs, told
+        return changed
+
+    def open(self, path: str) -> RunLog:
+        """Return the log of the run at `path`, read. Raises PprofplusError if it cannot be one."""
+        run = RunLog(path)
+        run.refresh()
+        return run
+
+    def scan(self, info: RunInfo) -> RunInfo:
+        """Return `info` with its samples and damaged pages counted; reads all page heads."""
+        run = self.open(info.path)
+        return replace(
+            info,
+            samples=run.samples,
+            damaged_pages=run.damaged_pages,
+            begin_ms=run.begin_ms,
+            end_ms=run.end_ms,
+            size_bytes=run.size_bytes,
+        )
+
+
+def _same(info: RunInfo, other: RunInfo) -> bool:
+    return info is other
+
+
+def _is_run(name: str) -> bool:
+    return home.parse_run_name(name) is not None
+
+
+def _start_of(path: str) -> int:
+    parsed = home.parse_run_name(os.path.basename(path))  # noqa: PTH119
+    return parsed[1] if parsed else 0
+
+
+class _Directory:
+    """A home or a service: its subdirectories with proper names, listed when they change."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._watch = DirectoryWatch(path)
+        self._children: dict[str, _Directory] = {}
+        self._problem = ""
+        self._run: _Run | None = None
+
+    @property
+    def run(self) -> "_Run":
+        """This directory taken as a run's."""
+        if self._run is None:
+            self._run = _Run(self.path)
+        return self._run
+
+    def children(
+        self, now_ns: int, problems: list[str], proper: "_Proper"
+    ) -> list["_Directory"]:
+        """Return the subdirectories that `proper` approves of, never links."""
+        try:
+            if self._watch.changed(now_ns):
+                self._list(proper)
+        except FileNotFoundError:
+            self._children, self._problem = {}, ""
+        except OSError as error:
+            self._children, self._problem = {}, f"{self.path}: {error.strerror}"
+        if self._problem:
+            problems.append(self._problem)
+        return list(self._children.values())
+
+    def _list(self, proper: "_Proper") -> None:
+        with os.scandir(self.path) as entries:
+            names = {
+                entry.name
+                for entry in entries
+                if proper(entry.name) and entry.is_dir(follow_symlinks=False)
+            }
+        self._problem = ""
+        for name in self._children.keys() - names:
+            del self._children[name]
+        for name in names - self._children.keys():
+            self._children[name] = _Directory(os.path.join(self.path, name))  # noqa: PTH118
+
+
+class _Run:
+    """One run as the catalogue keeps it."""
+
+    def __init__(self, path: str) -> None:
+        self.problems: tuple[str, ...] = ()
+        self._log = RunLog(path, last_slots=_LAST_SLOTS)
+        self._info: RunInfo | None = None
+        self._oldest: tuple[str, int] | None = None
+        self._done = False
+
+    def look(self, now_ns: int) -> RunInfo | None:
+        """Return how the run is, None if it has no log; the same object while nothing changes."""
+        if self._done:
+            return self._info
+        log = self._log
+        changed = log.refresh()
+        self.problems = log.problems
+        segment = log.newest_segment
+        if segment is None:
+            self._info = None
+            return None
+        lock = lock_of(segment)
+        if lock is not Lock.HELD:
+            # The writer may have gone on in a next segment since, or written its last words.
+            changed |= log.refresh()
+            if log.newest_segment != segment:
+                lock = lock_of(log.newest_segment or segment)
+        info = self._info
+        now_ms = now_ns // 1_000_000
+        if info is None or changed:
+            info = self._describe(now_ms, lock)
+        else:
+            state = state_of(log, lock, now_ms)
+            if state != info.state:
+                info = replace(info, state=state)
+        self._info = info
+        self._done = lock is Lock.FREE and now_ns - log.written_ns() > _DOUBT_NS
+        return info
+
+    def _describe(self, now_ms: int, lock: Lock) -> RunInfo:
+        log = self._log
+        end_ms = log.end_ms
+        requests = [(_RECENT_METRIC, False)]
+        recent = query(log, end_ms + 1 - _RECENT_MS, end_ms + 1, _RECENT_BUCKETS, requests)
+        return RunInfo(
+            path=log.path,
+            service=log.service,
+            pid=log.pid,
+            state=state_of(log, lock, now_ms),
+            begin_ms=min(self._begin_ms(), end_ms),
+            end_ms=end_ms,
+            interval_ms=log.interval_ms,
+            size_bytes=log.size_bytes,
+            damaged_pages=log.damaged_pages,
+            last=MappingProxyType(log.last()),
+            recent=recent[requests[0]],
+        )
+
+    def _begin_ms(self) -> int:
+        """Return when the first page begins that rotation has left."""
+        log = self._log
+        path = log.oldest_segment
+        if path is None or path == log.newest_segment:
+            path = path or ""
+        if self._oldest is None or self._oldest[0] != path:
+            self._oldest = (path, _first_ms(path, log.start_ms))
+        return self._oldest[1]
+
+
+def _first_ms(path: str, otherwise_ms: int) -> int:
+    """Return the first instant in a segment's first pages."""
+    segment = Segment(path, first_slots=2)
+    try:
+        segment.poll(growing=False)
+    except (OSError, LogFormatError):
+        return otherwise_ms
+    if not len(segment.heads):
+        return otherwise_ms
+    return int(segment.heads.fixed["first_unix_ms"][0])
+
+
+class _Proper:
+    """Tells whether a directory's name may be a service or a run."""
+
+    def __call__(self, name: str, /) -> bool: ...
