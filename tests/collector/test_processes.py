@@ -1,0 +1,488 @@
+"""Processes that fork, end and are killed: each has a run of its own, and loses nothing."""
+
+import os
+import random
+import signal
+import threading
+import time
+from itertools import pairwise
+
+import pytest
+import reference
+
+SERVICE = """
+import os, sys, threading
+import pprofplus
+collector = pprofplus.start("api", interval_s=0.05)
+"""
+
+# tells how many samples it has on disk, after each
+COUNTING = (
+    SERVICE
+    + """
+told = 0
+while True:
+    if collector.samples > told:
+        told = collector.samples
+        os.write(1, b"%d\\n" % told)
+    threading.Event().wait(0.001)
+"""
+)
+
+
+def wait_until(condition, patience_s=30):
+    end = time.monotonic() + patience_s
+    pause = threading.Event()
+    while not condition():
+        assert time.monotonic() < end
+        pause.wait(0.005)
+
+
+def one_run(home, service="api"):
+    (directory,) = reference.runs(home, service)
+    return reference.Run(directory)
+
+
+def by_pid(home):
+    return {int(path.name.split("-")[0]): reference.Run(path) for path in reference.runs(home)}
+
+
+def kill_rounds(spawn, home, rounds, seed):
+    moments = random.Random(seed)  # noqa: S311 - not for secrets
+    batch = 8  # side by side, for most of the time is spent waiting
+    for _ in range(rounds // batch):
+        services = [spawn(COUNTING) for _ in range(batch)]
+        for service in services:
+            service.stdout.readline()  # it runs
+        for service in services:
+            threading.Event().wait(moments.uniform(0, 0.06))
+            service.send_signal(signal.SIGKILL)
+        for service in services:
+            rest = service.communicate(timeout=30)[0].split()
+            told = int(rest[-1]) if rest else 1
+            (directory,) = (
+                path for path in reference.runs(home) if path.name.startswith(f"{service.pid}-")
+            )
+            run = reference.Run(directory)
+            assert len(run.samples) >= told
+            assert run.kinds == ["start"]
+            assert not reference.is_live(directory)
+
+
+def test_a_kill_at_any_moment_loses_no_sample_that_was_counted(spawn, home):
+    kill_rounds(spawn, home, 24, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_hundred_and_more_kills_lose_no_sample_that_was_counted(spawn, home):
+    kill_rounds(spawn, home, 160, 2)
+
+
+def test_a_kill_in_the_midst_of_incessant_writing_loses_nothing(spawn, home):
+    # the writer alone, without an interval: the kill falls into a write most of the time
+    program = """
+import os, sys
+from pprofplus.format import RunHeader
+from pprofplus.writer import Writer
+metrics = tuple((f"m{i}", "B", "gauge") for i in range(33))
+header = RunHeader(service="api", pid=os.getpid(), start_ms=int(sys.argv[1]), metrics=metrics)
+writer = Writer(os.environ["PPROFPLUS_DIR"], header, max_bytes=1 << 20)
+mono_ms = 0
+while True:
+    mono_ms += 1000
+    writer.add(mono_ms, mono_ms, [mono_ms * 7919 + i * mono_ms for i in range(33)])
+    os.write(1, b"%08d" % writer.samples)
+"""
+    moments = random.Random(3)  # noqa: S311 - not for secrets
+    for i in range(12):
+        service = spawn(program, str(1000 + i))
+        service.stdout.buffer.read(8)
+        draining = threading.Thread(target=_drain, args=(service,))
+        draining.start()
+        threading.Event().wait(moments.uniform(0, 0.1))
+        service.send_signal(signal.SIGKILL)
+        draining.join()
+        service.wait()
+        run = reference.Run(reference.runs(home)[-1])
+        last = run.samples[-1][0] // 1000
+        assert last >= service.told
+        times = [mono for mono, _, _ in run.samples]
+        assert times == list(range(times[0], times[-1] + 1, 1000))
+        assert all(row["m0"] == mono * 7919 for mono, _, row in run.samples)
+
+
+def _drain(service):
+    service.told = 0
+    while words := service.stdout.buffer.read(8):
+        if len(words) == 8:
+            service.told = int(words)
+
+
+def test_the_lock_is_held_while_the_process_lives_and_free_when_it_is_killed(spawn, home):
+    service = spawn(COUNTING)
+    service.stdout.readline()
+    (directory,) = reference.runs(home)
+    assert reference.is_live(directory)
+    service.kill()
+    service.wait()
+    assert not reference.is_live(directory)
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        "",
+        "sys.exit(0)",
+        "threading.Thread(target=lambda: None).start()",
+        "import atexit; atexit.register(lambda: None)",
+        "collector.stop()",
+    ],
+)
+def test_an_orderly_end_is_told_in_a_stop_event_after_a_last_sample(run, home, ending):
+    run(SERVICE + ending)
+    found = one_run(home)
+    assert found.kinds == ["start", "stop"]
+    assert len(found.samples) >= 2
+    assert not reference.is_live(found.directory)
+
+
+def test_an_end_without_ceremony_leaves_no_stop_event(spawn, home):
+    service = spawn(SERVICE + "os._exit(0)")
+    service.communicate(timeout=60)
+    assert one_run(home).kinds == ["start"]
+
+
+def test_an_end_by_an_exception_is_orderly(spawn, home):
+    service = spawn(SERVICE + "raise RuntimeError('of the host')")
+    assert "of the host" in service.communicate(timeout=60)[1]
+    assert one_run(home).kinds == ["start", "stop"]
+
+
+def test_the_end_is_not_held_up_by_a_long_interval(run, home):
+    program = """
+import atexit, time
+def tell():
+    print(time.monotonic() - began)
+atexit.register(tell)
+import pprofplus
+pprofplus.start("api", interval_s=3600)
+began = time.monotonic()
+"""
+    (took_s,) = run(program)
+    assert float(took_s) < 2  # 50 ms on a machine with nothing else to do
+    assert one_run(home).kinds == ["start", "stop"]
+
+
+FORKING = (
+    SERVICE
+    + """
+import time
+def wait_for(samples):
+    while collector.samples < samples:
+        threading.Event().wait(0.005)
+wait_for(2)
+"""
+)
+
+
+def test_a_forked_child_gets_a_run_of_its_own_and_leaves_the_parents_alone(run, home):
+    parent, child = map(
+        int,
+        run(
+            FORKING
+            + """
+parent = os.getpid()
+first = collector.directory
+child = os.fork()
+if child == 0:
+    assert collector.pid == os.getpid() and collector.running
+    wait_for(4)
+    assert collector.directory != first
+    sys.exit(0)
+assert os.waitpid(child, 0)[1] == 0
+assert collector.directory == first and collector.running
+wait_for(collector.samples + 3)
+print(parent, child)
+"""
+        ),
+    )
+    runs = by_pid(home)
+    assert set(runs) == {parent, child}
+    assert runs[parent].kinds == ["start", "stop"]
+    assert runs[child].kinds == ["start", "fork", "stop"]
+    assert runs[child].events[1].value == parent
+    assert runs[child].header.pid == child
+    assert runs[child].header.service == "api"
+    assert len(runs[child].samples) >= 4
+    assert all(found.bad == 0 for found in runs.values())
+
+
+def test_a_living_child_does_not_hold_the_lock_of_a_killed_parent(spawn, home):
+    service = spawn(
+        FORKING
+        + """
+child = os.fork()
+if child == 0:
+    wait_for(3)
+    print(os.getpid(), flush=True)
+    threading.Event().wait(60)
+    os._exit(0)
+threading.Event().wait(60)
+"""
+    )
+    child = int(service.stdout.readline())
+    try:
+        service.kill()
+        service.wait()
+        live = {
+            int(path.name.split("-")[0]): reference.is_live(path) for path in reference.runs(home)
+        }
+        assert live == {service.pid: False, child: True}
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+def test_a_grandchild_and_a_fork_from_a_thread_get_runs_of_their_own(run, home):
+    pids = set(
+        map(
+            int,
+            run(
+                FORKING
+                + """
+def generation(depth):
+    child = os.fork()
+    if child == 0:
+        wait_for(2)
+        os.write(1, b"%d\\n" % os.getpid())
+        if depth:
+            generation(depth - 1)
+        pprofplus.stop()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+thread = threading.Thread(target=generation, args=(2,))
+thread.start()
+thread.join()
+os.write(1, b"%d\\n" % os.getpid())
+"""
+            ),
+        )
+    )
+    runs = by_pid(home)
+    assert set(runs) == pids
+    assert len(pids) == 4
+    assert all(found.kinds[-1] == "stop" for found in runs.values())
+
+
+def test_a_child_that_ends_at_once_leaves_no_half_run(run, home):
+    run(
+        FORKING
+        + """
+for _ in range(50):
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+"""
+    )
+    assert one_run(home).kinds == ["start", "stop"]
+
+
+def test_a_forked_child_that_ends_in_order_at_once_has_a_whole_run(run, home):
+    run(
+        FORKING
+        + """
+child = os.fork()
+if child == 0:
+    sys.exit(0)
+assert os.waitpid(child, 0)[1] == 0
+"""
+    )
+    assert sorted(len(found.samples) > 0 for found in by_pid(home).values()) == [True, True]
+    assert sorted(found.kinds for found in by_pid(home).values()) == [
+        ["start", "fork", "stop"],
+        ["start", "stop"],
+    ]
+
+
+def test_forking_while_every_lock_is_busy_hangs_no_child(run, home):
+    run(
+        FORKING
+        + """
+busy = threading.Event()
+def hold():
+    while not busy.is_set():
+        with collector.lock:
+            pass
+holders = [threading.Thread(target=hold, daemon=True) for _ in range(2)]
+for holder in holders:
+    holder.start()
+for _ in range(40):
+    child = os.fork()
+    if child == 0:
+        pprofplus.stop()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+busy.set()
+"""
+    )
+    runs = by_pid(home)
+    assert len(runs) == 41
+    assert all(found.kinds[-1] == "stop" for found in runs.values())
+
+
+def test_a_child_of_a_stopped_collector_records_nothing_until_it_starts(run, home):
+    run(
+        FORKING
+        + """
+pprofplus.stop()
+child = os.fork()
+if child == 0:
+    assert not collector.running
+    mine = pprofplus.start("child", interval_s=0.05)
+    assert mine is not collector and mine.running
+    sys.exit(0)
+assert os.waitpid(child, 0)[1] == 0
+"""
+    )
+    assert one_run(home).kinds == ["start", "stop"]
+    assert one_run(home, "child").kinds == ["start", "stop"]
+
+
+def test_a_program_started_from_here_inherits_nothing(run, home):
+    run(
+        FORKING
+        + """
+import subprocess
+listing = '''
+import os
+for n in os.listdir("/proc/self/fd"):
+    try:
+        print(os.readlink(f"/proc/self/fd/{n}"))
+    except FileNotFoundError:
+        pass
+'''
+out = subprocess.run([sys.executable, "-c", listing], capture_output=True, text=True, check=True)
+assert "pplog" not in out.stdout and "statm" not in out.stdout, out.stdout
+"""
+    )
+    assert one_run(home).kinds == ["start", "stop"]
+
+
+MULTIPROCESSING = """
+import multiprocessing, os, sys, threading
+import pprofplus
+
+def work(starts):
+    collector = pprofplus.start("api", interval_s=0.05) if starts else None
+    threading.Event().wait(0.2)
+    os.write(1, b"%d\n" % os.getpid())
+
+if __name__ == "__main__":
+    collector = pprofplus.start("api", interval_s=0.05)
+    context = multiprocessing.get_context(sys.argv[1])
+    children = [context.Process(target=work, args=(sys.argv[2] == "yes",)) for _ in range(3)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+        assert child.exitcode == 0
+    os.write(1, b"%d\n" % os.getpid())
+"""
+
+
+@pytest.mark.parametrize(
+    ("method", "starts", "recorded"),
+    [
+        ("fork", "no", 4),
+        ("fork", "yes", 4),
+        ("spawn", "no", 1),
+        ("spawn", "yes", 4),
+        ("forkserver", "no", 1),
+        ("forkserver", "yes", 4),
+    ],
+)
+def test_children_of_multiprocessing_get_runs_that_end_in_order(
+    run, home, method, starts, recorded
+):
+    pids = set(map(int, run(MULTIPROCESSING, method, starts)))
+    assert len(pids) == 4
+    runs = by_pid(home)
+    assert len(runs) == recorded
+    assert set(runs) <= pids
+    for found in runs.values():
+        assert found.kinds[-1] == "stop"
+        assert len(found.samples) >= 2
+        assert found.bad == 0
+
+
+def test_a_pool_of_multiprocessing_records_each_worker(run, home):
+    run(
+        """
+import multiprocessing, os, time
+import pprofplus
+def work(i):
+    time.sleep(0.3)
+    return os.getpid()
+if __name__ == "__main__":
+    pprofplus.start("api", interval_s=0.05)
+    with multiprocessing.get_context("fork").Pool(3) as pool:
+        pids = set(pool.map(work, range(6), chunksize=1))
+        pool.close()
+        pool.join()
+    assert len(pids) == 3
+"""
+    )
+    runs = by_pid(home)
+    assert len(runs) == 4
+    assert all(found.kinds[-1] == "stop" for found in runs.values())
+
+
+def test_a_child_killed_by_a_signal_is_seen_to_have_died(spawn, home):
+    service = spawn(COUNTING)
+    service.stdout.readline()
+    service.send_signal(signal.SIGTERM)
+    service.wait()
+    assert one_run(home).kinds == ["start"]
+
+
+def test_a_stall_leaves_a_gap_and_sampling_goes_on_from_now(spawn, home):
+    service = spawn(COUNTING)
+    service.stdout.readline()
+    (directory,) = reference.runs(home)
+    service.send_signal(signal.SIGSTOP)
+    stalled_s = 1.0
+    threading.Event().wait(stalled_s)
+    assert reference.is_live(directory)
+    before = len(reference.Run(directory).samples)
+    service.send_signal(signal.SIGCONT)
+    wait_until(lambda: len(reference.Run(directory).samples) >= before + 5)
+    service.kill()
+    service.wait()
+    times = [mono for mono, _, _ in reference.Run(directory).samples]
+    steps = [later - earlier for earlier, later in pairwise(times)]
+    assert max(steps) >= stalled_s * 900
+    after = steps[steps.index(max(steps)) + 1 :]
+    assert sum(after[:4]) > 100  # missed points are not made up for
+
+
+def test_a_host_that_closes_every_descriptor_keeps_its_files_and_its_record(run, home):
+    run(
+        FORKING
+        + """
+os.closerange(3, 100)
+names = [f"{sys.argv[1]}/file{i}" for i in range(30)]
+files = [open(name, "w+b") for name in names]
+for file in files:
+    file.write(b"precious")
+    file.flush()
+wait_for(collector.samples + 10)
+pprofplus.stop()
+for name in names:
+    assert open(name, "rb").read() == b"precious"
+""",
+        str(home.parent),
+    )
+    found = one_run(home)
+    assert found.kinds == ["start", "stop"]
+    assert len(found.samples) >= 12
