@@ -1,19 +1,18 @@
 """Which runs there are, and how they are: looked at each second, read hardly ever."""
 
+import operator
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from pprofplus import home
-from pprofplus.errors import LogFormatError
-
 from pprofplus_tui.logs.files import DirectoryWatch
+from pprofplus_tui.logs.header import first_instant_ms
 from pprofplus_tui.logs.history import query
 from pprofplus_tui.logs.liveness import DIED, EXITED, LIVE, STALLED, Lock, lock_of, state_of
 from pprofplus_tui.logs.run import RunLog
-from pprofplus_tui.logs.segment import Segment
 from pprofplus_tui.model.series import Points
 
 __all__ = ["DIED", "EXITED", "LIVE", "STALLED", "Catalog", "RunInfo", "default_homes"]
@@ -118,12 +117,13 @@ class Catalog:
         found.sort(key=lambda info: (info.service, -_start_of(info.path), info.path))
         runs = tuple(found)
         told = tuple(dict.fromkeys(problems))
-        same = len(runs) == len(self._runs) and all(map(_same, runs, self._runs))
+        same = len(runs) == len(self._runs) and all(map(operator.is_, runs, self._runs))
         changed = not same or told != self._problems
         self._runs, self._problems = runs, told
         return changed
 
-    def open(self, path: str) -> RunLog:
+    @staticmethod
+    def open(path: str) -> RunLog:
         """Return the log of the run at `path`, read. Raises PprofplusError if it cannot be one."""
         run = RunLog(path)
         run.refresh()
@@ -140,10 +140,6 @@ class Catalog:
             end_ms=run.end_ms,
             size_bytes=run.size_bytes,
         )
-
-
-def _same(info: RunInfo, other: RunInfo) -> bool:
-    return info is other
 
 
 def _is_run(name: str) -> bool:
@@ -173,7 +169,7 @@ class _Directory:
         return self._run
 
     def children(
-        self, now_ns: int, problems: list[str], proper: "_Proper"
+        self, now_ns: int, problems: list[str], proper: Callable[[str], bool]
     ) -> list["_Directory"]:
         """Return the subdirectories that `proper` approves of, never links."""
         try:
@@ -187,7 +183,7 @@ class _Directory:
             problems.append(self._problem)
         return list(self._children.values())
 
-    def _list(self, proper: "_Proper") -> None:
+    def _list(self, proper: Callable[[str], bool]) -> None:
         with os.scandir(self.path) as entries:
             names = {
                 entry.name
@@ -208,12 +204,13 @@ class _Run:
         self.problems: tuple[str, ...] = ()
         self._log = RunLog(path, last_slots=_LAST_SLOTS)
         self._info: RunInfo | None = None
-        self._oldest: tuple[str, int] | None = None
-        self._done = False
+        self._oldest: tuple[str, int | None] | None = None
+        self._watch = DirectoryWatch(path)
+        self._ended = False
 
     def look(self, now_ns: int) -> RunInfo | None:
         """Return how the run is, None if it has no log; the same object while nothing changes."""
-        if self._done:
+        if self._ended and not self._changed(now_ns):
             return self._info
         log = self._log
         changed = log.refresh()
@@ -237,8 +234,14 @@ class _Run:
             if state != info.state:
                 info = replace(info, state=state)
         self._info = info
-        self._done = lock is Lock.FREE and now_ns - log.written_ns() > _DOUBT_NS
+        self._ended = lock is Lock.FREE and now_ns - log.written_ns > _DOUBT_NS
         return info
+
+    def _changed(self, now_ns: int) -> bool:
+        try:
+            return self._watch.changed(now_ns)
+        except OSError:
+            return True
 
     def _describe(self, now_ms: int, lock: Lock) -> RunInfo:
         log = self._log
@@ -261,28 +264,11 @@ class _Run:
 
     def _begin_ms(self) -> int:
         """Return when the first page begins that rotation has left."""
-        log = self._log
-        path = log.oldest_segment
-        if path is None or path == log.newest_segment:
-            path = path or ""
+        path = self._log.oldest_segment or ""
         if self._oldest is None or self._oldest[0] != path:
-            self._oldest = (path, _first_ms(path, log.start_ms))
-        return self._oldest[1]
-
-
-def _first_ms(path: str, otherwise_ms: int) -> int:
-    """Return the first instant in a segment's first pages."""
-    segment = Segment(path, first_slots=2)
-    try:
-        segment.poll(growing=False)
-    except (OSError, LogFormatError):
-        return otherwise_ms
-    if not len(segment.heads):
-        return otherwise_ms
-    return int(segment.heads.fixed["first_unix_ms"][0])
-
-
-class _Proper:
-    """Tells whether a directory's name may be a service or a run."""
-
-    def __call__(self, name: str, /) -> bool: ...
+            self._oldest = (path, first_instant_ms(path))
+        begin_ms = self._oldest[1]
+        if begin_ms is None:
+            self._oldest = None  # not yet written: to be asked again
+            return self._log.begin_ms
+        return begin_ms

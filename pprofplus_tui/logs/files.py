@@ -5,6 +5,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pprofplus import home
 from pprofplus.errors import LogFormatError
 
 # A name planted in a log directory must neither lead elsewhere nor hang the monitor.
@@ -26,6 +27,17 @@ def opened(path: str) -> Iterator[tuple[int, os.stat_result]]:
         yield file, status
     finally:
         os.close(file)
+
+
+def segment_sizes(path: str) -> dict[int, int]:
+    """Return the size in bytes of each segment in a run's directory, by number. Raises OSError."""
+    sizes: dict[int, int] = {}
+    with os.scandir(path) as entries:
+        for entry in entries:
+            number = home.parse_segment_name(entry.name)
+            if number is not None and entry.is_file(follow_symlinks=False):
+                sizes[number] = entry.stat(follow_symlinks=False).st_size
+    return sizes
 
 
 class DirectoryWatch:

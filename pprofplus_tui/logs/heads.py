@@ -173,7 +173,7 @@ def data_heads(
         & (last >= first)
         & (last < _LATEST_MONO_MS)
         & (unix >= 0)
-        & (unix <= LATEST_UNIX_MS)
+        & (unix <= LATEST_UNIX_MS - (last - first))
     )
     found = Heads(slots, fixed, cells)
     # One without samples and events says nothing, not even a time.

@@ -7,13 +7,13 @@ import numpy as np
 from pprofplus_tui.logs.buckets import (
     GAP_INTERVALS,
     LEAST_GAP_MS,
-    Grid,
     Request,
     Series,
     WindowMemo,
     fill,
     points_of,
 )
+from pprofplus_tui.logs.grid import Grid
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.logs.samples import Decoded, PagesLostError, predecessors
 from pprofplus_tui.logs.segment import TAIL_SLOTS

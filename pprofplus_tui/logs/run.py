@@ -3,37 +3,22 @@
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
 from pprofplus import home
 from pprofplus.errors import LogFormatError, PprofplusError
-from pprofplus.format import EVENT_KINDS, DataHead, Event, RunHeader, read_events, read_prefix
+from pprofplus.format import RunHeader
 from pprofplus_tui.logs.buckets import WindowMemo
-from pprofplus_tui.logs.files import DirectoryWatch
+from pprofplus_tui.logs.events import RunEvent
+from pprofplus_tui.logs.files import DirectoryWatch, segment_sizes
+from pprofplus_tui.logs.pages import PageStore
 from pprofplus_tui.logs.samples import PageCache
 from pprofplus_tui.logs.segment import TAIL_SLOTS, Segment
 from pprofplus_tui.logs.table import PageTable
 from pprofplus_tui.model.series import Ints
 
-
-@dataclass(frozen=True)
-class RunEvent:
-    """Something that happened in a run.
-
-    Attributes:
-        t_ms: unix milliseconds on the run's time axis.
-        kind: as in `pprofplus.format.EVENT_KINDS`, or the number of a kind of a later version.
-        value: what the kind says.
-        text: untrusted; escape it before it is shown.
-    """
-
-    t_ms: int
-    kind: str
-    value: int
-    text: str
+_NO_OFFSET: Ints = np.zeros(0, np.int64)
 
 
 class RunLog:
@@ -48,7 +33,6 @@ class RunLog:
         table: all pages, for `history`.
         cache: decoded pages, for `history`.
         memo: what `history` remembers of the last window.
-        epoch: changes when pages other than the last ones change.
         problems: one line each, about what could not be read.
     """
 
@@ -68,20 +52,23 @@ class RunLog:
         self.pid, self.start_ms = found
         self.header: RunHeader | None = None
         self.table = PageTable()
-        self.cache = PageCache(self)
+        self._segments: dict[int, Segment] = {}
+        self._store = PageStore(self.table, self._segments)
+        self.cache = PageCache(self._store)
         self.memo: WindowMemo | None = None
-        self.epoch = 0
         self.problems: tuple[str, ...] = ()
         self._last_slots = last_slots
         self._watch = DirectoryWatch(self.path)
-        self._segments: dict[int, Segment] = {}
         self._sizes: dict[int, int] = {}
-        self._bad: set[tuple[int, int]] = set()
         self._unresolved = 0
         self._misplaced = 0
-        self._events: tuple[RunEvent, ...] | None = None
 
     # What is known
+
+    @property
+    def epoch(self) -> int:
+        """A number that changes when pages other than the last ones change."""
+        return self.table.epoch
 
     @property
     def samples(self) -> int:
@@ -99,6 +86,17 @@ class RunLog:
         return int(self.table.end_ms.max()) if self.table.count else self.start_ms
 
     @property
+    def last_sample_ms(self) -> int:
+        """Unix ms of the last sample; of the last event, else the start, if there is none."""
+        rows = np.flatnonzero(self.table.rows["samples"] > 0)
+        return int(self.table.end_ms[rows[-1]]) if len(rows) else self.end_ms
+
+    @property
+    def written_ns(self) -> int:
+        """Unix ns of the last write to the newest segment, 0 if there is none."""
+        return self._segments[max(self._segments)].written_ns if self._segments else 0
+
+    @property
     def size_bytes(self) -> int:
         """Bytes of all segments on disk."""
         return sum(self._sizes.values())
@@ -107,7 +105,7 @@ class RunLog:
     def damaged_pages(self) -> int:
         """Pages that were skipped."""
         pages = sum(segment.damaged_pages for segment in self._segments.values())
-        return pages + len(self._bad) + self._unresolved + self._misplaced
+        return pages + len(self._store.bad) + self._unresolved + self._misplaced
 
     @property
     def interval_ms(self) -> int:
@@ -147,7 +145,7 @@ class RunLog:
         changed = False
         try:
             listing = self._watch.changed(time.time_ns())
-            found = self._list() if listing else None
+            found = segment_sizes(self.path) if listing else None
         except FileNotFoundError:
             found = {}
         except OSError as error:
@@ -164,15 +162,6 @@ class RunLog:
         if newest:
             changed |= self._poll(newest, growing=True)
         return changed
-
-    def _list(self) -> dict[int, int]:
-        found: dict[int, int] = {}
-        with os.scandir(self.path) as entries:
-            for entry in entries:
-                number = home.parse_segment_name(entry.name)
-                if number is not None and entry.is_file(follow_symlinks=False):
-                    found[number] = entry.stat(follow_symlinks=False).st_size
-        return found
 
     def _take(self, sizes: dict[int, int]) -> bool:
         """Drop the segments that are gone and read those that are new."""
@@ -240,11 +229,11 @@ class RunLog:
             self._rebuild(appended=False)
             return True
         if begin < table.count - TAIL_SLOTS:
-            self.epoch += 1
-        offset = int(table.offset_ms[0]) if table.count else None
+            self.table.epoch += 1
+        offset_ms = table.offset_ms[begin - 1 : begin].copy() if begin else _NO_OFFSET
         table.truncate(begin)
         table.append(number, schema, segment.heads.take(slice(row, None)))
-        self._finish(offset, begin)
+        self._finish(begin, offset_ms)
         return True
 
     def _row_after(self, segment: Segment, number: int, row: int) -> int:
@@ -265,101 +254,52 @@ class RunLog:
         return index
 
     def _rebuild(self, *, appended: bool) -> None:
-        """Fill the table from the segments, from the first that is not yet in it."""
-        offset = int(self.table.offset_ms[0]) if self.table.count else None
-        known = set(self.table.rows["segment"].tolist()) if appended else set()
+        """Fill the table from the segments: from all, or from those after the ones in it."""
+        table = self.table
+        known = set(table.rows["segment"].tolist()) if appended else set()
         if not appended:
-            self.table.truncate(0)
-            self.epoch += 1
+            table.truncate(0)
+            table.epoch += 1
             self._unresolved = self._misplaced = 0
+        begin = table.count
+        offset_ms = table.offset_ms[begin - 1 : begin].copy() if begin else _NO_OFFSET
         for number in sorted(self._segments.keys() - known):
             segment = self._segments[number]
             schema = self._schema(segment)
             if schema is None:
                 self._unresolved += len(segment.heads)
             else:
-                self.table.append(number, schema, segment.heads)
-        self._finish(offset, 0)
+                table.append(number, schema, segment.heads)
+        self._finish(begin, offset_ms)
 
-    def _finish(self, offset_ms: int | None, begin: int) -> None:
-        """Complete the table, of which the rows from `begin` on are new."""
-        self._misplaced += self.table.finish()
-        if self._bad:
-            self._drop(self._bad, begin)
-        # A clock that was set back has moved all pages before.
-        if offset_ms is not None and self.table.count and self.table.offset_ms[0] != offset_ms:
-            self.epoch += 1
-        self._events = None
+    def _finish(self, begin: int, offset_ms: Ints) -> None:
+        """Complete the table, of which the rows from `begin` on are new.
 
-    def _drop(self, keys: set[tuple[int, int]], begin: int = 0) -> None:
-        rows = self.table.rows[begin:]
-        found = zip(rows["number"].tolist(), rows["head_crc"].tolist(), strict=True)
-        mask = np.zeros(self.table.count, np.bool_)
-        mask[begin:] = [key in keys for key in found]
-        if mask.any():
-            self.table.remove(mask)
-            self.epoch += 1
-
-    # Reading pages
-
-    def exclude(self, rows: Sequence[int]) -> None:
-        """Take pages out of the table that turned out to be damaged, and count them.
-
-        Pages of a segment that is no longer there are taken out without being counted.
+        `offset_ms` was that of the row before, shape (1,) or, if there is none, (0,).
         """
-        table = self.table.rows
-        keys = {(int(table["number"][r]), int(table["head_crc"][r])): r for r in rows}
-        for key, row in keys.items():
-            segment = self._segments.get(int(table["segment"][row]))
-            if segment is not None and os.path.lexists(segment.path):
-                self._bad.add(key)
-        self._drop(set(keys))
+        table = self.table
+        self._misplaced += table.finish()
+        self._store.drop_bad(begin)
+        # A clock that was set back has moved the pages before: first of all the last of them.
+        if len(offset_ms) and not np.array_equal(table.offset_ms[begin - 1 : begin], offset_ms):
+            table.epoch += 1
 
-    def read_pages(self, rows: Ints) -> list[bytes | None]:
-        """Return these rows' pages whole, bodies checked; None where damaged or gone."""
-        picked = self.table.rows[rows]
-        pages: list[bytes | None] = []
-        segments = picked["segment"]
-        starts = [0, *(np.flatnonzero(np.diff(segments)) + 1).tolist(), len(segments)]
-        for begin, end in pairwise(starts):
-            if begin == end:
-                continue
-            segment = self._segments[int(segments[begin])]
-            slots, crcs = picked["slot"][begin:end], picked["head_crc"][begin:end]
-            try:
-                pages += segment.read_pages(slots.tolist(), crcs.tolist())
-            except (OSError, LogFormatError):
-                pages += [None] * (end - begin)
-        return pages
+    # What is in the pages
 
     def events(self) -> tuple[RunEvent, ...]:
         """Return all events in the pages read, in order of time."""
-        if self._events is None:
-            rows = np.flatnonzero(self.table.rows["events_bytes"] > 0)
-            found: list[RunEvent] = []
-            for row, page in zip(rows.tolist(), self.read_pages(rows), strict=True):
-                offset = int(self.table.offset_ms[row])
-                found += [_placed(event, offset) for event in _events_of(page)]
-            self._events = tuple(sorted(found, key=lambda event: event.t_ms))
-        return self._events
+        return self._store.events(np.flatnonzero(self.table.rows["events_bytes"] > 0))
+
+    def last_events(self) -> tuple[RunEvent, ...]:
+        """Return the events of the last page."""
+        count = self.table.count
+        return self._store.events(np.arange(count)[-1:])
+
+    def read_pages(self, rows: Ints) -> list[bytes | None]:
+        """Return these rows' pages whole, bodies checked; None where damaged or gone."""
+        return self._store.read_pages(rows)
 
     def last(self) -> dict[str, int]:
         """Return the last sample's value of each metric, empty if there is no sample."""
         rows = np.flatnonzero(self.table.rows["samples"] > 0)
         return self.cache.last_values(int(rows[-1])) if len(rows) else {}
-
-
-def _events_of(page: bytes | None) -> list[Event]:
-    if page is None:
-        return []
-    try:
-        head = DataHead(read_prefix(page), page)
-        begin = head.prefix.head_length + sum(head.lengths)
-        return read_events(page[begin : begin + head.events_bytes])
-    except LogFormatError:
-        return []
-
-
-def _placed(event: Event, offset_ms: int) -> RunEvent:
-    kind = EVENT_KINDS.get(event.kind, str(event.kind))
-    return RunEvent(event.mono_ms + offset_ms, kind, event.value, event.text)

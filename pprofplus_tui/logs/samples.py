@@ -2,12 +2,12 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol
 
 import numpy as np
 
 from pprofplus.format import rate_milli
 from pprofplus_tui.logs.decode import PageBatch
+from pprofplus_tui.logs.pages import PageStore
 from pprofplus_tui.logs.table import ABSENT, PageTable
 from pprofplus_tui.model.series import Ints
 
@@ -19,18 +19,6 @@ _EXACT_DELTA = 9_000_000_000_000  # times a million it still fits into 64 bits
 
 class PagesLostError(Exception):
     """Pages turned out to be damaged or gone, and were taken out of the table: ask again."""
-
-
-class PageSource(Protocol):
-    """What the cache needs of a run."""
-
-    table: PageTable
-
-    def read_pages(self, rows: Ints) -> list[bytes | None]:
-        """Return pages whole, None where damaged."""
-
-    def exclude(self, rows: Sequence[int]) -> None:
-        """Take pages out of the table."""
 
 
 class _Page:
@@ -48,7 +36,7 @@ class _Page:
 class PageCache:
     """Decoded columns of a run's pages, the most recently used ones, bounded in bytes."""
 
-    def __init__(self, source: PageSource) -> None:
+    def __init__(self, source: PageStore) -> None:
         self._source = source
         self._pages: OrderedDict[int, _Page] = OrderedDict()
         self._size_bytes = 0

@@ -7,20 +7,15 @@ import numpy as np
 
 from pprofplus.errors import LogFormatError, LogVersionError
 from pprofplus.format import (
-    HEADER,
-    MAGIC,
-    MAX_HEADER_BYTES,
-    PAGE_SIZE,
     PAGE_SIZE_LOG2,
     PREFIX,
     RunHeader,
     check_body,
     head_size,
-    header_part,
-    parse_header,
     read_prefix,
 )
 from pprofplus_tui.logs.files import opened
+from pprofplus_tui.logs.header import read_header
 from pprofplus_tui.logs.heads import Heads, check_heads, data_heads, fixed_parts
 from pprofplus_tui.model.series import Ints
 
@@ -28,8 +23,6 @@ TAIL_SLOTS = 2  # the writer writes a page's versions to two neighbouring places
 _MAX_SLOTS = 1 << 15  # 256 MiB: far above any segment, and a sparse file's size costs nothing
 _TRIES = 3  # reads of a tail page before it is taken for damaged, not for caught in a write
 _FIRST_GUESS = 1024  # bytes of a head, until the header tells
-_LEAST_PAGE_LOG2, _LARGEST_PAGE_LOG2 = 9, 20
-_MAX_PARTS = MAX_HEADER_BYTES >> 9
 
 
 class Segment:
@@ -43,6 +36,7 @@ class Segment:
         columns: metrics in it.
         damaged_pages: pages that were skipped.
         size_bytes: of the file.
+        written_ns: unix ns of the last write to it.
         problem: one line if a later version wrote the file, or "".
     """
 
@@ -51,6 +45,7 @@ class Segment:
         self.path = path
         self._last_slots = last_slots
         self.size_bytes = 0
+        self.written_ns = 0
         self._identity: tuple[int, int] | None = None
         self._reset()
 
@@ -92,41 +87,23 @@ class Segment:
             if restarted:
                 self._reset()
             self._identity = identity
-            self.size_bytes = status.st_size
+            self.size_bytes, self.written_ns = status.st_size, status.st_mtime_ns
             if self.header is None:
                 self._read_header(file)
             changed = self._read_pages(file, growing=growing)
         return 0 if restarted else changed
 
     def _read_header(self, file: int) -> None:
-        self._header_slots = self._header_damaged = 0
         if not self.size_bytes:
             return
-        text, part, parts = b"", 0, 1
-        try:
-            self._page_size_log2 = _page_size_log2(os.pread(file, PAGE_SIZE, 0))
-            while part < parts:
-                page = os.pread(file, self.page_size, part * self.page_size)
-                prefix = read_prefix(page)
-                if prefix.type != HEADER:
-                    return  # a segment without a header: its pages may name a sibling's table
-                found, parts, piece = header_part(prefix, page)
-                if found != part or parts > _MAX_PARTS:
-                    raise LogFormatError("header pages out of order")  # noqa: TRY301 - see below
-                text += piece
-                part += 1
-            header = parse_header(text)
-        except LogVersionError as error:
-            self.problem = str(error)
-            self._header_slots = part + 1
-        except LogFormatError:
-            self._header_damaged = 1
-            self._header_slots = part + 1
-        else:
-            self._header_slots = parts
-            self.header = header
-            self.schema = header.schema
-            self.columns = len(header.metrics)
+        found = read_header(file)
+        self._page_size_log2, self._header_slots = found.page_size_log2, found.slots
+        self._header_damaged = found.damaged_pages
+        self.problem = found.problem or self.problem
+        self.header = found.header
+        if self.header is not None:
+            self.schema = self.header.schema
+            self.columns = len(self.header.metrics)
             self._guess = head_size(self.columns)
 
     def _read_pages(self, file: int, *, growing: bool) -> int | None:
@@ -256,14 +233,6 @@ class Segment:
                 _the_page(tail[s] if s in tail else os.pread(file, size, s * size), crc)
                 for s, crc in zip(slots, crcs, strict=True)
             ]
-
-
-def _page_size_log2(page: bytes) -> int:
-    """Return what the prefix of the first page says of the size of all. Raises LogFormatError."""
-    size_log2 = page[6] if len(page) >= PREFIX.size else 0
-    if page[:4] != MAGIC or not _LEAST_PAGE_LOG2 <= size_log2 <= _LARGEST_PAGE_LOG2:
-        raise LogFormatError("not a pprofplus log page")
-    return size_log2
 
 
 def _body_is_whole(page: bytes) -> bool:

@@ -33,6 +33,7 @@ class PageTable:
     Attributes:
         names: metrics in the order in which they were first seen.
         schemas: the metric tables; a row's `schema` is an index into it.
+        epoch: changes when rows that stay change their place, time or contents.
     """
 
     def __init__(self) -> None:
@@ -46,6 +47,7 @@ class PageTable:
         self._rows = np.zeros(_FIRST_ROOM, _ROW_DTYPE)
         self._cells = np.zeros((3, 0, _FIRST_ROOM), np.int64)
         self.count = 0
+        self.epoch = 0
         self._retime()
 
     def schema_index(self, schema: int) -> int | None:
@@ -113,6 +115,7 @@ class PageTable:
         self._rows[: len(keep)] = self._rows[keep]
         self._cells[:, :, : len(keep)] = self._cells[:, :, keep]
         self.count = len(keep)
+        self.epoch += 1
         self._retime()
 
     def finish(self) -> int:
@@ -140,6 +143,7 @@ class PageTable:
         self._rows[: len(keep)] = rows[keep]
         self._cells[:, :, : len(keep)] = self._cells[:, :, keep]
         self.count = len(keep)
+        self.epoch += 1
 
     def _retime(self) -> None:
         rows = self.rows

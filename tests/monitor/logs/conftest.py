@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+
 from pprofplus import format as fmt
 from pprofplus import home
 from pprofplus.errors import LogFormatError
@@ -27,7 +28,7 @@ def header_of(metrics=METRICS, **kwargs) -> fmt.RunHeader:
 class Writer:
     """Writes a run as the spec says: the page being filled goes by turns to two places."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what the facts differ in
         self,
         root,
         *,
@@ -179,9 +180,7 @@ class Reference:
         for i, (page, header) in enumerate(self.pages):
             offset = min(offsets[i:])
             for n, mono_ms in enumerate(page.mono_ms):
-                values = {
-                    name: page.columns[c][n] for c, (name, _, _) in enumerate(header.metrics)
-                }
+                values = {name: page.columns[c][n] for c, (name, _, _) in enumerate(header.metrics)}
                 rates = {}
                 for name, _, kind in header.metrics:
                     if kind != "counter":

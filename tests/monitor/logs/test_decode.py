@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+
 from pprofplus import format as fmt
 from pprofplus.errors import LogFormatError
 from pprofplus.page import PageBuilder
-
 from pprofplus_tui.logs.decode import PageBatch, decode_streams
 
 EXTREMES = st.sampled_from([fmt.INT64_MIN, fmt.INT64_MAX, 0, 1, -1, 63, 64, -64, -65])

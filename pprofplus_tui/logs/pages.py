@@ -1,0 +1,94 @@
+"""The pages of a run that its table names: read whole when asked for, and left out if damaged."""
+
+import os
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from pprofplus.errors import LogFormatError
+from pprofplus.format import Event
+from pprofplus_tui.logs.events import RunEvent, events_of, placed
+from pprofplus_tui.logs.segment import TAIL_SLOTS, Segment
+from pprofplus_tui.logs.table import PageTable
+from pprofplus_tui.model.series import Ints
+
+_Key = tuple[int, int]  # page number, CRC of its head
+
+
+class PageStore:
+    """Reads the pages in a table's rows.
+
+    Attributes:
+        table: the rows.
+        bad: pages whose body turned out to be damaged.
+    """
+
+    def __init__(self, table: PageTable, segments: Mapping[int, Segment]) -> None:
+        self.table = table
+        self.bad: set[_Key] = set()
+        self._segments = segments
+        self._events: dict[_Key, list[Event]] = {}
+
+    def read_pages(self, rows: Ints) -> list[bytes | None]:
+        """Return these rows' pages whole, bodies checked; None where damaged or gone."""
+        picked = self.table.rows[rows]
+        pages: list[bytes | None] = []
+        segments = picked["segment"]
+        starts = [0, *(np.flatnonzero(np.diff(segments)) + 1).tolist(), len(segments)]
+        for begin, end in pairwise(starts):
+            if begin == end:
+                continue
+            segment = self._segments[int(segments[begin])]
+            slots, crcs = picked["slot"][begin:end], picked["head_crc"][begin:end]
+            try:
+                pages += segment.read_pages(slots.tolist(), crcs.tolist())
+            except (OSError, LogFormatError):
+                pages += [None] * (end - begin)
+        return pages
+
+    def exclude(self, rows: Sequence[int]) -> None:
+        """Take pages out of the table that turned out to be damaged, and count them.
+
+        Pages of a segment that is no longer there are taken out without being counted.
+        """
+        keys = dict(zip(self._keys(np.array(rows)), rows, strict=True))
+        for key, row in keys.items():
+            segment = self._segments.get(int(self.table.rows["segment"][row]))
+            if segment is not None and os.path.lexists(segment.path):
+                self.bad.add(key)
+        self._drop(set(keys), 0)
+
+    def drop_bad(self, begin: int) -> None:
+        """Take pages known to be damaged out of the rows from `begin` on."""
+        if self.bad:
+            self._drop(self.bad, begin)
+
+    def _keys(self, rows: Ints | slice) -> list[_Key]:
+        picked = self.table.rows[rows]
+        return list(zip(picked["number"].tolist(), picked["head_crc"].tolist(), strict=True))
+
+    def _drop(self, keys: set[_Key], begin: int) -> None:
+        mask = np.zeros(self.table.count, np.bool_)
+        mask[begin:] = [key in keys for key in self._keys(slice(begin, None))]
+        if mask.any():
+            self.table.remove(mask)
+
+    def events(self, rows: Ints) -> tuple[RunEvent, ...]:
+        """Return the events in these rows, in order of time; each page is read once."""
+        keys = self._keys(rows)
+        new = np.array([key not in self._events for key in keys], np.bool_)
+        if new.any():
+            for at, page in zip(np.flatnonzero(new), self.read_pages(rows[new]), strict=True):
+                self._events[keys[at]] = events_of(page)
+            # former versions of the live page would pile up
+            present = set(self._keys(slice(-TAIL_SLOTS, None)))
+            tail = {number for number, _ in present}
+            for key in [k for k in self._events if k[0] in tail and k not in present]:
+                del self._events[key]
+        found = [
+            placed(event, int(self.table.offset_ms[row]))
+            for row, key in zip(rows.tolist(), keys, strict=True)
+            for event in self._events[key]
+        ]
+        return tuple(sorted(found, key=lambda event: event.t_ms))
