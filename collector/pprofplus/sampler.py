@@ -91,6 +91,8 @@ class Collector:
         """Take the first sample, and start the thread for the others. Never raises."""
         if self._guard(self._open):
             self._start_thread(0.0)
+        else:
+            self._guard(self._close)
 
     def stop(self) -> None:
         """Take a last sample, write a stop event, and close the log. Idempotent; never raises."""
@@ -107,7 +109,7 @@ class Collector:
         # a probe may be held up: then the log ends without its last sample
         if not self._closed and self.lock.acquire(timeout=patience_s):
             try:
-                self._guard(self._close)
+                self._guard(self._close_log)
             finally:
                 self.lock.release()
 
@@ -154,9 +156,7 @@ class Collector:
             thread.start()
         except RuntimeError as error:  # no threads left, or the interpreter is ending
             say_once("thread", f"nothing is recorded: {error}")
-            if self._writer is not None:
-                self._guard(self._close)
-            self._closed = True
+            self._guard(self._close)
             return
         self._thread = thread
 
@@ -165,6 +165,7 @@ class Collector:
         if grace_s:
             stopping.wait(grace_s)
             if not self._guard(self._open):
+                self._guard(self._close)
                 return
         interval_ns = round(self.interval_s * 1e9)
         due_ns = self._grid_ns
@@ -223,7 +224,13 @@ class Collector:
             writer.add(now_ns // _NS_PER_MS, unix_ms, values)
 
     def _close(self) -> None:
-        """Write the stop event, and close log and probes."""
+        """Close log and probes; the thread that reads the probes does it, if there is one."""
+        self._close_log()
+        if self._panel is not None:
+            self._panel.close()
+
+    def _close_log(self) -> None:
+        """Write the stop event, and close the log."""
         with self.lock:
             if self._closed:
                 return
@@ -232,5 +239,3 @@ class Collector:
                 mono_ms, unix_ms = monotonic_ns() // _NS_PER_MS, time_ns() // _NS_PER_MS
                 self._writer.add_event(Event(STOP, mono_ms, unix_ms))
                 self._writer.close()
-            if self._panel is not None:
-                self._panel.close()

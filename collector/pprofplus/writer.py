@@ -29,6 +29,7 @@ class Writer:
 
     Attributes:
         header: what the segments' header pages say.
+        samples: samples written so far; a SIGKILL does not undo them.
         trouble: the error of the last write, or None if it went well.
     """
 
@@ -45,6 +46,7 @@ class Writer:
         `header.start_ms` is moved on if that directory is taken.
         """
         self.header = header
+        self.samples = 0
         self.trouble: BaseException | None = None
         self._home = home
         self._max_bytes = max_bytes
@@ -58,7 +60,6 @@ class Writer:
         self._base = 0
         self._latest: int | None = None  # the slot of the page's newest whole version
         self._end_bytes = 0  # of the segment, up to the newest whole version of its last page
-        self._settled = 0  # samples on disk in the pages before
         self._saved = 0  # samples of this page on disk
         self._saved_events = 0
         self._lost = 0  # samples not yet told of
@@ -70,11 +71,6 @@ class Writer:
         """The run's directory."""
         header = self.header
         return "/".join((self._home, header.service, run_name(header.pid, header.start_ms)))
-
-    @property
-    def samples(self) -> int:
-        """Samples written so far: a SIGKILL does not undo them."""
-        return self._settled + self._saved
 
     @property
     def lost(self) -> int:
@@ -164,6 +160,7 @@ class Writer:
             return
         if segment.ours() or self._unsaved:
             # this page is in memory whole, so it is written again
+            self.samples -= self._saved
             self._saved = self._saved_events = 0
         else:
             # the host closed the descriptor: what was written is there
@@ -185,6 +182,7 @@ class Writer:
             return False
         self._latest = slot
         self._end_bytes = slot * PAGE_SIZE + len(image)
+        self.samples += page.samples - self._saved  # at once: other threads read it
         self._saved, self._saved_events, self._lost_told = page.samples, page.events, 0
         self.trouble = None
         return True
@@ -204,7 +202,6 @@ class Writer:
         self._page = page.follow(number, self._interval_ms)
         self._lost += page.samples - self._saved + self._lost_told
         self._lost_told = 0
-        self._settled += self._saved
         self._saved = self._saved_events = 0
         if self._latest is not None:
             if sound and self._latest > self._base:

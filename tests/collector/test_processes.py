@@ -376,7 +376,7 @@ import pprofplus
 def work(starts):
     collector = pprofplus.start("api", interval_s=0.05) if starts else None
     threading.Event().wait(0.2)
-    os.write(1, b"%d\n" % os.getpid())
+    os.write(1, b"%d\\n" % os.getpid())
 
 if __name__ == "__main__":
     collector = pprofplus.start("api", interval_s=0.05)
@@ -387,7 +387,7 @@ if __name__ == "__main__":
     for child in children:
         child.join()
         assert child.exitcode == 0
-    os.write(1, b"%d\n" % os.getpid())
+    os.write(1, b"%d\\n" % os.getpid())
 """
 
 
