@@ -1,0 +1,105 @@
+"""What the collector costs its service, beside what else would watch a process from within."""
+
+import json
+import os
+import statistics
+import subprocess
+from pathlib import Path
+
+from tables import Column, Row, Table
+from timing import REPOSITORY, Effort, quantile
+
+_HERE = Path(__file__).parent
+_PACKAGES = {
+    "pprofplus": "pprofplus",
+    "pprofplus_spared": "pprofplus",
+    "prometheus_client": "prometheus_client",
+    "opentelemetry": "opentelemetry-instrumentation-system-metrics opentelemetry-sdk",
+    "ddtrace": "ddtrace",
+    "memory_profiler": "memory_profiler",
+}
+_NAMES = {
+    "pprofplus": "pprofplus, every probe due",
+    "pprofplus_spared": "pprofplus, budgeted probes not due",
+    "prometheus_client": "prometheus_client (process, platform, gc)",
+    "opentelemetry": "OpenTelemetry process and gc metrics",
+    "ddtrace": "ddtrace runtime metrics",
+    "memory_profiler": "memory_profiler (RSS alone)",
+}
+_COLUMNS = (
+    Column("metrics", compared=False),
+    Column("one collection", "us", at_most=90),
+    Column("p99", "us"),
+    Column("after 20 ms idle", "us"),
+    Column("import", "ms", at_most=20),
+    Column("memory (RSS)", "MB", at_most=4),
+    Column("unique (USS)", "MB"),
+)
+_NOTES = (
+    "One collection of pprofplus includes writing it to disk; the others keep theirs in memory.",
+    "Budgeted probes (USS, heaps): due at each second in a small process, seldom in a large one.",
+    "Import and memory: over threading, socket and json loaded; started, and collected once.",
+)
+
+
+def _run(python: str, name: str, steps: int, spaced: int) -> dict[str, object]:
+    """Return what a fresh interpreter says of a candidate."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PPROFPLUS_")}
+    # Another interpreter has psutil but not pprofplus: that one is taken from this tree.
+    paths = [str(REPOSITORY / "collector"), *filter(None, [kept.get("PYTHONPATH")])]
+    environment = {**kept, "PYTHONPATH": os.pathsep.join(paths)}
+    words = [python, str(_HERE / "candidates.py"), name, str(steps), str(spaced)]
+    done = subprocess.run(words, check=False, capture_output=True, text=True, env=environment)
+    if done.returncode:
+        raise RuntimeError(f"{name} failed: {done.stderr.strip().splitlines()[-1:]}")
+    found: dict[str, object] = json.loads(done.stdout)
+    return found
+
+
+def _row(name: str, starts: list[dict], loops: list[dict]) -> Row:
+    def median(key: str, scale: float = 1.0) -> float | None:
+        found = [start[key] / scale for start in starts if key in start]
+        return statistics.median(found) if found else None
+
+    shown = _NAMES.get(name, name)
+    if "missing" in starts[0]:
+        return Row(shown, note=f"not installed: pip install {_PACKAGES[name]}")
+    tight = [statistics.median(loop["tight_us"]) for loop in loops]
+    return Row(
+        shown,
+        (
+            loops[0]["metrics"],
+            statistics.median(tight),
+            statistics.median(quantile(loop["tight_us"], 0.99) for loop in loops),
+            statistics.median(statistics.median(loop["spaced_us"]) for loop in loops),
+            median("import_ms"),
+            median("rss", 1e6),
+            median("uss", 1e6),
+        ),
+    )
+
+
+def measure(effort: Effort) -> list[Table]:
+    """Run all candidates by turns, so that a busy minute of the machine hits each of them."""
+    starts: dict[str, list[dict]] = {name: [] for name in _PACKAGES}
+    loops: dict[str, list[dict]] = {name: [] for name in _PACKAGES}
+    for name in _PACKAGES:
+        _run(effort.python, name, 0, 0)  # compiles what is not compiled yet
+    for _ in range(effort.count(15, 5, 1)):
+        for name, found in starts.items():
+            found.append(_run(effort.python, name, 0, 0))
+    steps = effort.count(3000, 1000, 100), effort.count(100, 50, 5)
+    for _ in range(effort.count(5, 3, 1)):
+        for name, found in loops.items():
+            if "missing" not in starts[name][0]:
+                found.append(_run(effort.python, name, *steps))
+    version = starts["pprofplus"][0]["python"]
+    return [
+        Table(
+            f"Collector: cost to the service, CPython {version}",
+            _COLUMNS,
+            tuple(_row(name, starts[name], loops[name]) for name in _PACKAGES),
+            _NOTES,
+            ours=2,
+        )
+    ]

@@ -1,0 +1,139 @@
+"""How many bytes a sample takes: the demo's services, recorded as they run."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tables import Column, Row, Table
+from timing import Effort
+
+from pprofplus.errors import LogFormatError
+from pprofplus.format import PAGE_SIZE, DataPage, head_size, read_data_page
+from pprofplus.segment import SEGMENT_BYTES
+from pprofplus_tui.demo.services import SERVICES
+from pprofplus_tui.logs.run import RunLog
+
+_COLUMNS = (
+    Column("samples", compared=False),
+    Column("metrics", compared=False),
+    Column("a sample", "B"),
+    Column("a value", "B", at_most=1.6),
+    Column("a day at 1 Hz", "MB"),
+)
+_HEADER_SHARE = 1 + PAGE_SIZE / SEGMENT_BYTES  # a segment's first page is its header
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a service's log takes; bytes a sample, in our format and in two others."""
+
+    samples: int
+    metrics: int
+    ours: float
+    json_lines: float
+    structs: float
+
+    def row(self, name: str, sample_bytes: float) -> Row:
+        """Return the row of one format."""
+        a_day = sample_bytes * 86_400 / 1e6
+        figures = (self.samples, self.metrics, sample_bytes, sample_bytes / self.metrics, a_day)
+        return Row(name, figures)
+
+
+def record(home: Path, seconds: float, interval_s: float) -> None:
+    """Run the demo's services for so long, logging to `home`."""
+    environment = {**os.environ, "PPROFPLUS_INTERVAL": str(interval_s)}
+    with ExitStack() as started:
+        for name in SERVICES:
+            process = started.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-m", "pprofplus_tui.demo.services", name, str(home)],
+                    stdin=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    env=environment,
+                )
+            )
+            started.callback(process.stdin.close)
+        threading.Event().wait(seconds)
+
+
+def _pages(directory: Path) -> list[DataPage]:
+    """Return the data pages of a run, each in its fullest version."""
+    found: dict[int, DataPage] = {}
+    for path in directory.glob("*.pplog"):
+        data = path.read_bytes()
+        for at in range(0, len(data), PAGE_SIZE):
+            with suppress(LogFormatError):  # a header, or the place of an older version
+                page = read_data_page(data[at : at + PAGE_SIZE])
+                number = page.head.prefix.number
+                if number not in found or found[number].head.samples < page.head.samples:
+                    found[number] = page
+    return list(found.values())
+
+
+def size_of(directory: Path) -> Size:
+    """Return what a run's samples take.
+
+    The last page is not full, and would make its head look dear: so the streams' bytes are taken
+    a sample, and with them and a head full pages are reckoned, in segments with their headers.
+    """
+    log = RunLog(str(directory), last_slots=1)
+    log.refresh()
+    names = [name for name, _, _ in log.metrics]
+    pages = [page for page in _pages(directory) if page.head.columns == len(names)]
+    samples = sum(page.head.samples for page in pages)
+    body = sum(sum(page.head.lengths) for page in pages)
+    per_page = (PAGE_SIZE - head_size(len(names))) / (body / samples)
+    rows = [
+        dict(zip(["t", *names], row, strict=True))
+        for page in pages
+        for row in zip(page.unix_ms, *page.columns, strict=True)
+    ]
+    lines = sum(len(json.dumps(row, separators=(",", ":"))) + 1 for row in rows)
+    return Size(
+        samples,
+        len(names),
+        PAGE_SIZE / per_page * _HEADER_SHARE,
+        lines / samples,
+        8.0 * (1 + len(names)),
+    )
+
+
+def measure(effort: Effort) -> list[Table]:
+    """Record the demo, and compare bytes."""
+    seconds, interval_s = effort.pick(150, 30, 1), effort.pick(1.0, 1.0, 0.05)
+    with tempfile.TemporaryDirectory() as made:
+        home = Path(made) / "logs"
+        record(home, seconds, interval_s)
+        found = {f"{p.parent.name} {p.name.split('-')[0]}": size_of(p) for p in home.glob("*/*-*")}
+    sizes = list(found.values())
+    total = sum(size.samples for size in sizes)
+
+    def mean(attribute: str) -> float:
+        return sum(getattr(size, attribute) * size.samples for size in sizes) / total
+
+    whole = Size(total, sizes[0].metrics, mean("ours"), mean("json_lines"), mean("structs"))
+    services = sorted(found, key=lambda name: found[name].ours)
+    return [
+        Table(
+            f"Log size: the demo's services for {seconds:.0f} s at {1 / interval_s:.0f} Hz",
+            _COLUMNS,
+            (
+                whole.row("pprofplus", whole.ours),
+                *(
+                    found[name].row(f"  of which {name.split()[0]}", found[name].ours)
+                    for name in services
+                ),
+                whole.row("raw 8-byte structs", whole.structs),
+                whole.row("JSON lines", whole.json_lines),
+            ),
+            ("Full pages with their heads and the segments' headers.",),
+            ours=1 + len(services),
+        )
+    ]

@@ -1,0 +1,158 @@
+"""A month at 1 Hz: how soon its first chart is drawn, and how fast one moves about in it."""
+
+import statistics
+import time
+from contextlib import closing
+from itertools import pairwise
+from pathlib import Path
+
+from month_keys import through_the_terminal
+from synthetic import DAY_S, cached_run
+from tables import Column, Row, Table
+from timing import Effort, quantile
+
+from pprofplus_tui.charts.portray import Manner, Portrayer, Shape, Wanted, buckets_for, wanted_by
+from pprofplus_tui.charts.renderer import Renderer
+from pprofplus_tui.logs.catalog import Catalog
+from pprofplus_tui.logs.history import query
+from pprofplus_tui.logs.run import RunLog
+from pprofplus_tui.model.charts import CHART_BY_ID, PRIORITY
+from pprofplus_tui.model.layout import arrange
+from pprofplus_tui.model.series import Points
+from pprofplus_tui.model.window import Window
+
+_AREA = (165, 47)  # what a 200x50 terminal leaves for charts
+_DRAWN_WITHIN_S = 10.0
+
+
+class Desk:
+    """The way from disk to drawn rows, as the monitor's feed goes it, without the terminal."""
+
+    def __init__(self) -> None:
+        places = arrange(*_AREA, len(PRIORITY))
+        self._shapes = [
+            Shape(chart, at.width, at.height) for chart, at in zip(PRIORITY, places, strict=True)
+        ]
+        self._portrayer = Portrayer(Manner())
+        self._renderer = Renderer(lambda *_: None)
+        self.query_ms: list[float] = []
+
+    def close(self) -> None:
+        """Join the renderer."""
+        self._renderer.close()
+
+    def draw(self, log: RunLog, window: Window) -> None:
+        """Query and draw all default charts; return when they are drawn."""
+        began = time.perf_counter()
+        by_buckets: dict[int, dict[Wanted, None]] = {}
+        for shape in self._shapes:
+            wanted = by_buckets.setdefault(buckets_for(shape), {})
+            wanted.update(dict.fromkeys(wanted_by(CHART_BY_ID[shape.chart])))
+        found: dict[int, dict[Wanted, Points]] = {
+            buckets: query(log, window.begin_ms, window.end_ms, buckets, tuple(wanted))
+            for buckets, wanted in by_buckets.items()
+        }
+        self.query_ms.append((time.perf_counter() - began) * 1000)
+        for shape in self._shapes:
+            points = found[buckets_for(shape)]
+            kind = CHART_BY_ID[shape.chart]
+            picture = self._portrayer.picture(kind, shape, window, points)
+            self._renderer.submit(shape.chart, picture)
+        if not self._renderer.wait_idle(_DRAWN_WITHIN_S) or self._renderer.errors:
+            raise RuntimeError(f"charts were not drawn: {self._renderer.errors}")
+
+
+def steps_through(whole: Window) -> list[tuple[str, Window]]:
+    """Return (kind, window) of a walk: in to a minute, to and fro at each level, and out."""
+    steps = []
+    window = whole
+    anchor_ms = whole.begin_ms + whole.span_ms * 5 // 8
+    while window.span_ms > 60_000:
+        window = window.zoom_in(anchor_ms)
+        steps.append(("zoom", window))
+        for fraction in (-0.25, -0.25, -1.0, 0.25, 1.0, 0.25):
+            window = window.pan(fraction)
+            steps.append(("pan", window))
+    while window.span_ms < whole.span_ms:
+        window = window.zoom_out(anchor_ms)
+        steps.append(("zoom", window))
+    return steps
+
+
+def _first_chart(home: Path) -> dict[str, float]:
+    """Return the milliseconds of each stage on the way to the first charts."""
+    with closing(Desk()) as desk:
+        marks = [time.perf_counter()]
+        catalog = Catalog([str(home)])
+        catalog.refresh()
+        marks.append(time.perf_counter())
+        log = catalog.open(catalog.runs[0].path)
+        marks.append(time.perf_counter())
+        desk.draw(log, Window.fit(log.begin_ms, log.end_ms))
+        marks.append(time.perf_counter())
+        found, index, drawn = (b - a for a, b in pairwise(marks))
+        query_ms = desk.query_ms[0]
+    return {
+        "catalogue": found * 1000,
+        "page heads": index * 1000,
+        "query": query_ms,
+        "six charts drawn": drawn * 1000 - query_ms,
+        "all": (marks[-1] - marks[0]) * 1000,
+    }
+
+
+def _walk(home: Path, rounds: int) -> dict[str, list[tuple[float, float]]]:
+    """Return (milliseconds in all, of these the query) of each kind of step."""
+    taken: dict[str, list[tuple[float, float]]] = {"pan": [], "zoom": []}
+    catalog = Catalog([str(home)])
+    catalog.refresh()
+    with closing(Desk()) as desk:
+        for _ in range(rounds):
+            log = catalog.open(catalog.runs[0].path)
+            whole = Window.fit(log.begin_ms, log.end_ms)
+            desk.draw(log, whole)
+            for kind, window in steps_through(whole):
+                began = time.perf_counter()
+                desk.draw(log, window)
+                took_ms = (time.perf_counter() - began) * 1000
+                taken[kind].append((took_ms, desk.query_ms[-1]))
+    return taken
+
+
+def _step_row(name: str, taken: list[tuple[float, float]]) -> Row:
+    total, queries = zip(*taken, strict=True)
+    figures = (len(taken), statistics.median(total), quantile(total, 0.99), max(total))
+    return Row(name, (*figures, statistics.median(queries)))
+
+
+def measure(effort: Effort) -> list[Table]:
+    """Draw a month (in a hurry: an hour a day) from disk, and walk in it."""
+    days, seconds = effort.count(30, 30, 1), effort.count(DAY_S, DAY_S // 24)
+    home = cached_run(days, seconds)
+    firsts = [_first_chart(home) for _ in range(effort.count(15, 5, 1))]
+    stages = {name: statistics.median(first[name] for first in firsts) for name in firsts[0]}
+    taken = _walk(home, effort.count(3, 1))
+    samples = days * seconds
+    tables = [
+        Table(
+            f"Month: {samples:,} samples, to the first charts (files in the page cache)",
+            (Column("time", "ms", at_most=150, compared=False),),
+            (
+                Row("six charts at 200x50", (stages.pop("all"),)),
+                *(Row(f"  of which {name}", (took,)) for name, took in stages.items()),
+            ),
+        ),
+        Table(
+            f"Month: {samples:,} samples, one step (query and six charts)",
+            (
+                Column("steps", compared=False),
+                Column("median", "ms", at_most=50),
+                Column("p99", "ms"),
+                Column("worst", "ms"),
+                Column("query alone", "ms"),
+            ),
+            tuple(_step_row(name, found) for name, found in taken.items()),
+            ours=2,
+        ),
+    ]
+    return tables + through_the_terminal(home, effort)

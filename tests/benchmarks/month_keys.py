@@ -1,0 +1,95 @@
+"""The month in the real monitor: from the bare frame to the charts, from a key to the last byte."""
+
+import statistics
+import sys
+import time
+from pathlib import Path
+
+from pty_driver import Terminal
+from tables import Column, Row, Table
+from timing import Effort, quantile
+
+_BRAILLE = tuple(bytes((0xE2, second)) for second in range(0xA0, 0xA4))
+_QUIET_S = 0.25
+_PANS = (b"\x1b[D", b"\x1b[D", b"\x1b[5~", b"\x1b[C", b"\x1b[6~")
+
+
+def _opening(home: Path) -> tuple[float, float, float]:
+    """Return milliseconds from the start to the frame, the first curve and the last byte."""
+    command = [sys.executable, "-m", "pprofplus_tui", "--dir", str(home)]
+    with Terminal(command) as terminal:
+        frame_ms = terminal.first_paint_ms()
+        if frame_ms is None:
+            raise RuntimeError("the monitor painted nothing")
+        tail, curve = b"", 0.0
+        while not curve and not terminal.ended:
+            data = terminal.read(_QUIET_S)
+            if any(mark in tail + data for mark in _BRAILLE):
+                curve = time.monotonic()
+            tail = data[-2:]
+            if time.monotonic() - terminal.started > 15:
+                raise RuntimeError("the monitor drew no curve")
+        last = max(curve, terminal.settle(_QUIET_S)[0])
+        return frame_ms, *((at - terminal.started) * 1000 for at in (curve, last))
+
+
+def _walk(home: Path, rounds: int, levels: int) -> dict[str, list[tuple[float, int]]]:
+    """Return (milliseconds to the last byte, bytes) of each key pressed."""
+    taken: dict[str, list[tuple[float, int]]] = {"pan": [], "zoom": []}
+    command = [sys.executable, "-m", "pprofplus_tui", "--dir", str(home)]
+    with Terminal(command) as terminal:
+        terminal.first_paint_ms()
+        terminal.settle(1.0)
+        for _ in range(rounds):
+            terminal.press(b"0", _QUIET_S)
+            for level in range(2 * levels):
+                taken["zoom"].append(terminal.press(b"+" if level < levels else b"-", _QUIET_S))
+                if level < levels:
+                    taken["pan"] += [terminal.press(key, _QUIET_S) for key in _PANS]
+    # a key that changed nothing, at the run's edge, wrote nothing
+    return {kind: [step for step in found if step[1]] for kind, found in taken.items()}
+
+
+def through_the_terminal(home: Path, effort: Effort) -> list[Table]:
+    """Measure the same in the monitor itself, at 200x50."""
+    try:
+        opened = [_opening(home) for _ in range(effort.count(9, 3, 1))]
+        taken = _walk(home, effort.count(2, 1), effort.count(8, 4, 1))
+    except RuntimeError as error:
+        rows = (Row("pprofplus-tui", note=str(error)),)
+        return [Table("Month: in the monitor, at 200x50", (Column("time", "ms"),), rows)]
+    frame, curve, last = (statistics.median(values) for values in zip(*opened, strict=True))
+    return [
+        Table(
+            "Month: opening the monitor on it, at 200x50",
+            (
+                Column("bare frame", "ms"),
+                Column("first chart, after the frame", "ms", at_most=150),
+                Column("all six, after the frame", "ms"),
+            ),
+            (Row("pprofplus-tui", (frame, curve - frame, last - frame)),),
+        ),
+        Table(
+            "Month: from a key to the last byte of the new picture, at 200x50",
+            (
+                Column("keys", compared=False),
+                Column("median", "ms", at_most=50),
+                Column("p99", "ms"),
+                Column("median", "kB"),
+            ),
+            tuple(
+                Row(
+                    kind,
+                    (
+                        len(found),
+                        statistics.median(ms for ms, _ in found),
+                        quantile([ms for ms, _ in found], 0.99),
+                        statistics.median(size for _, size in found) / 1000,
+                    ),
+                )
+                for kind, found in taken.items()
+                if found
+            ),
+            ours=2,
+        ),
+    ]

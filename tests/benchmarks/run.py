@@ -1,0 +1,74 @@
+"""Measure pprofplus beside what else one would take, and print tables.
+
+python tests/benchmarks/run.py [--quick] [--only NAME ...] [--markdown] [--python PATH]
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import collector_cost
+import decode_rates
+import log_size
+import month
+import terminal
+from tables import Table, render
+from timing import Effort, compiled_modules
+
+BENCHMARKS: dict[str, Callable[[Effort], list[Table]]] = {
+    "collector": collector_cost.measure,
+    "size": log_size.measure,
+    "decode": decode_rates.measure,
+    "month": month.measure,
+    "terminal": terminal.measure,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the benchmarks that were asked for; return 0, whatever the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="seconds instead of minutes, rough")
+    parser.add_argument(
+        "--only", nargs="+", choices=tuple(BENCHMARKS), metavar="NAME", help=", ".join(BENCHMARKS)
+    )
+    parser.add_argument("--markdown", action="store_true", help="print Markdown tables")
+    parser.add_argument(
+        "--python",
+        default=sys.executable,
+        help="interpreter for the collector's figures; needs psutil",
+    )
+    parser.add_argument(
+        "--install-peers",
+        action="store_true",
+        help="first pip install what the collector is compared with",
+    )
+    words = parser.parse_args(argv)
+    if words.install_peers:
+        wanted = str(Path(__file__).with_name("requirements.txt"))
+        subprocess.run([words.python, "-m", "pip", "install", "-q", "-r", wanted], check=True)
+    effort = Effort(quick=words.quick, python=words.python)
+    with compiled_modules():
+        missed = _run(words.only or tuple(BENCHMARKS), effort, markdown=words.markdown)
+    sys.stdout.write("\n".join(["Missed:", *missed] if missed else ["All targets reached."]) + "\n")
+    return 0
+
+
+def _run(names: Sequence[str], effort: Effort, *, markdown: bool) -> list[str]:
+    """Run the benchmarks and print their tables; return what was missed."""
+    missed: list[str] = []
+    for name in names:
+        began = time.monotonic()
+        sys.stderr.write(f"{name} ...\n")
+        for table in BENCHMARKS[name](effort):
+            sys.stdout.write(render(table, markdown=markdown) + "\n\n")
+            sys.stdout.flush()
+            missed += table.missed()
+        sys.stderr.write(f"{name} took {time.monotonic() - began:.0f} s\n")
+    return missed
+
+
+if __name__ == "__main__":
+    sys.exit(main())

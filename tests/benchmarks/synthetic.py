@@ -1,0 +1,170 @@
+"""A long log without waiting for it: one day through the collector's page builder, repeated."""
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pprofplus.format import (
+    COLUMNS_OFFSET,
+    DATA,
+    DATA_HEAD,
+    DATA_HEAD_OFFSET,
+    PAGE_SIZE,
+    PREFIX,
+    RunHeader,
+    pack_header,
+    pack_page,
+)
+from pprofplus.home import run_name, segment_name
+from pprofplus.metrics import BYTES, CATALOGUE, COUNTER
+from pprofplus.page import PageBuilder
+from pprofplus.segment import SEGMENT_BYTES
+
+DAY_S = 86_400
+BEGIN_MS = 1_767_225_600_000
+_MIB = 1 << 20
+_TABLE = tuple(
+    (metric.name, metric.unit, metric.kind) for metric in CATALOGUE if metric.source != "tracing"
+)
+# What a service of the demo changes from second to second: share of seconds, size of the step.
+_RESTLESS = {
+    "rss": (0.35, 4096 * 8),
+    "uss": (0.35, 4096 * 8),
+    "pss": (0.35, 4096 * 8),
+    "cgroup_used": (0.5, 4096 * 16),
+    "heap_used": (0.95, 60_000),
+    "heap_idle": (0.5, 16_384),
+    "heap_blocks": (0.95, 700),
+    "malloc_used": (0.6, 9_000),
+    "malloc_free": (0.6, 9_000),
+    "malloc_trimmable": (0.2, 9_000),
+    "gc_pending_0": (0.95, 300),
+    "gc_pending_1": (0.8, 4),
+    "gc_pending_2": (0.1, 2),
+    "gc_runs_0": (0.7, 4),
+    "gc_runs_1": (0.15, 1),
+    "gc_runs_2": (0.02, 1),
+    "gc_collected": (0.4, 200),
+    "gc_pause": (0.7, 900),
+    "gc_pause_max": (0.7, 400),
+    "cpu_user": (0.95, 30_000),
+    "cpu_system": (0.95, 6_000),
+    "faults_minor": (0.5, 60),
+    "threads": (0.02, 2),
+    "fds": (0.05, 3),
+}
+
+
+@dataclass(frozen=True)
+class Day:
+    """A day of a service at 1 Hz.
+
+    Attributes:
+        header: of its log.
+        pages: data pages, at most PAGE_SIZE bytes each.
+        rows: values as recorded, shape (DAY_S, metrics).
+    """
+
+    header: RunHeader
+    pages: tuple[bytes, ...]
+    rows: np.ndarray
+
+
+def _values(seconds: int) -> np.ndarray:
+    rng = np.random.default_rng(4711)
+    columns = []
+    for name, unit, kind in _TABLE:
+        share, size = _RESTLESS.get(name, (0.0, 1))
+        steps = rng.integers(-size, size + 1, seconds) * (rng.random(seconds) < share)
+        level = 80 * _MIB if unit == BYTES else 1000
+        if kind == COUNTER:
+            column = level + np.cumsum(np.abs(steps))
+        else:
+            # around a wave, so that the whole is no random walk into the negative
+            wave = np.sin(np.arange(seconds) / 5000) * level / 8 * (share > 0)
+            column = level + wave.astype(np.int64) // 4096 * 4096 + steps
+        columns.append(column)
+    return np.stack(columns, axis=1)
+
+
+def make_day(seconds: int = DAY_S) -> Day:
+    """Return a day, or less of it, as the collector would have written it."""
+    header = RunHeader(
+        service="api", pid=4711, start_ms=BEGIN_MS, metrics=_TABLE, host="bench", interval_ms=1000
+    )
+    rows = _values(seconds)
+    late_ms = (np.random.default_rng(1).random(seconds) < 0.1).astype(int)
+    at_ms = (np.arange(seconds) * 1000 + late_ms).tolist()
+    page = PageBuilder(header.schema, header.counters, 0, 1000)
+    pages = []
+    for mono_ms, row in zip(at_ms, rows.tolist(), strict=True):
+        if not page.add(mono_ms, BEGIN_MS + mono_ms, row):
+            pages.append(bytes(page))
+            page = page.follow(page.number + 1, 1000)
+            page.add(mono_ms, BEGIN_MS + mono_ms, row)
+    return Day(header, (*pages, bytes(page)), rows)
+
+
+def _moved(page: bytes, number: int, shift_ms: int, lifted: np.ndarray) -> bytes:
+    """Return a page at a later time with first, smallest and largest values moved by `lifted`."""
+    head_length = int.from_bytes(page[12:16], "little")
+    fields = list(DATA_HEAD.unpack_from(page, DATA_HEAD_OFFSET))
+    for i in (4, 5, 6):
+        fields[i] += shift_ms
+    end = COLUMNS_OFFSET + 8 * len(lifted)
+    cells = np.frombuffer(page, "<i8", len(lifted), COLUMNS_OFFSET) + lifted
+    head = DATA_HEAD.pack(*fields) + cells.astype("<i8").tobytes() + page[end:head_length]
+    assert PREFIX.size + len(head) == head_length
+    return pack_page(DATA, number, head, page[head_length:])
+
+
+def write_run(home: Path, day: Day, days: int) -> Path:
+    """Write `days` times the day, one after the other; return the run's directory.
+
+    Counters go on where they stood; the rates of their first sample a day are a day's, not exact.
+    """
+    header = day.header
+    columns = len(header.metrics)
+    gain = np.where(header.counters, day.rows[-1] - day.rows[0], 0)
+    lifted = np.zeros(3 * columns, np.int64)
+    directory = home / header.service / run_name(header.pid, header.start_ms)
+    directory.mkdir(parents=True, mode=0o700)
+    home.chmod(0o700)
+    start = [page.ljust(PAGE_SIZE, b"\0") for page in pack_header(header)]
+    room = SEGMENT_BYTES // PAGE_SIZE - len(start)
+    pages: list[bytes] = []
+    segment = number = 0
+
+    def flush() -> None:
+        nonlocal segment
+        segment += 1
+        path = directory / segment_name(segment)
+        path.write_bytes(b"".join([*start, *pages]))
+        path.chmod(0o600)
+        pages.clear()
+
+    for i in range(days):
+        lifted[:columns] = gain * i
+        for page in day.pages:
+            pages.append(
+                _moved(page, number, i * DAY_S * 1000, lifted[:columns]).ljust(PAGE_SIZE, b"\0")
+            )
+            number += 1
+            if len(pages) == room:
+                flush()
+    if pages:
+        flush()
+    return directory
+
+
+def cached_run(days: int, seconds: int = DAY_S) -> Path:
+    """Return the home of a run of so many days; it is made once and kept with temporary files."""
+    home = Path(tempfile.gettempdir()) / f"pprofplus-benchmark-{days}x{seconds}-1"
+    if not (home / "whole").exists():
+        shutil.rmtree(home, ignore_errors=True)
+        write_run(home, make_day(seconds), days)
+        (home / "whole").touch()
+    return home

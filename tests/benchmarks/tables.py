@@ -1,0 +1,114 @@
+"""Results as tables: one row a candidate, the first of them ours, ratios to it in every other."""
+
+import math
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class Column:
+    """One figure that all rows have.
+
+    Attributes:
+        title: what is measured.
+        unit: of the figure, or "".
+        at_most: what ours has to reach, or None.
+        compared: ratios to our figure mean something.
+    """
+
+    title: str
+    unit: str = ""
+    at_most: float | None = None
+    compared: bool = True
+
+
+@dataclass(frozen=True)
+class Row:
+    """One candidate: a figure a column, None where it has none; or a note in their place."""
+
+    name: str
+    figures: tuple[float | None, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """One benchmark's result. `ours` rows come first; the first one is what ratios refer to."""
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+    ours: int = 1
+
+    def missed(self) -> list[str]:
+        """Return one line for each of our figures that is above what it has to reach."""
+        return [
+            f"{self.title}, {row.name}: {column.title} {shown(figure)} {column.unit}"
+            f" > {shown(column.at_most)}"
+            for row in self.rows[: self.ours]
+            for column, figure in zip(self.columns, row.figures, strict=False)
+            if figure is not None and column.at_most is not None and figure > column.at_most
+        ]
+
+
+def shown(figure: float) -> str:
+    """Return a number with three digits that matter."""
+    if figure == 0:
+        return "0"
+    digits = max(0, 2 - math.floor(math.log10(abs(figure))))
+    return f"{figure:,.{digits}f}"
+
+
+def _cell(column: Column, figure: float | None, reference: float | None, *, ours: bool) -> str:
+    if figure is None:
+        return "-"
+    text = f"{shown(figure)} {column.unit}".rstrip()
+    if ours and column.at_most is not None:
+        verdict = "ok" if figure <= column.at_most else "MISSED"
+        return f"{text} (<= {shown(column.at_most)}: {verdict})"
+    if not ours and column.compared and reference and figure:
+        return f"{text} ({shown(figure / reference)}x)"
+    return text
+
+
+def _cells(table: Table) -> list[list[str]]:
+    first = table.rows[0].figures if table.rows else ()
+    grid = [["", *(column.title for column in table.columns)]]
+    for i, row in enumerate(table.rows):
+        if not row.figures:
+            grid.append([row.name, row.note, *[""] * (len(table.columns) - 1)])
+            continue
+        reference = first if first and i else (None,) * len(table.columns)
+        grid.append(
+            [
+                f"{row.name} ({row.note})" if row.note else row.name,
+                *(
+                    _cell(column, figure, known, ours=i < table.ours)
+                    for column, figure, known in zip(
+                        table.columns, row.figures, reference, strict=True
+                    )
+                ),
+            ]
+        )
+    return grid
+
+
+def render(table: Table, *, markdown: bool = False) -> str:
+    """Return the table as text for a terminal, or as Markdown."""
+    grid = _cells(table)
+    widths = [max(len(line[i]) for line in grid) for i in range(len(grid[0]))]
+    lines = [[text.ljust(width) for text, width in zip(line, widths, strict=True)] for line in grid]
+    if markdown:
+        body = [f"| {' | '.join(line)} |" for line in lines]
+        body.insert(1, f"|{'|'.join('-' * (width + 2) for width in widths)}|")
+        head, notes = f"### {table.title}\n", [f"\n{note}" for note in table.notes]
+    else:
+        body = ["  ".join(line).rstrip() for line in lines]
+        body.insert(1, "  ".join("-" * width for width in widths))
+        head, notes = f"== {table.title}", [f"   {note}" for note in table.notes]
+    return "\n".join([head, *body, *notes])
+
+
+def with_note(table: Table, note: str) -> Table:
+    """Return the table with one more note."""
+    return replace(table, notes=(*table.notes, note))

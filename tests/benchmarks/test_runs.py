@@ -1,0 +1,54 @@
+import importlib.util
+import math
+import sys
+from pathlib import Path
+
+import pytest
+
+_HERE = Path(__file__).parent
+sys.path.insert(0, str(_HERE))  # the benchmarks import each other by name, as scripts do
+
+_QUICK = {"collector": False, "decode": True, "size": True, "month": False, "terminal": False}
+
+
+def _runner():
+    found = importlib.util.spec_from_file_location("benchmarks_run", _HERE / "run.py")
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name if fast else pytest.param(name, marks=pytest.mark.slow) for name, fast in _QUICK.items()],
+)
+def test_a_benchmark_yields_finite_figures(name):
+    runner = _runner()
+    tables = runner.BENCHMARKS[name](runner.Effort(touch=True))
+    assert tables
+    for table in tables:
+        first = table.rows[0]
+        assert first.figures, f"{table.title}: {first.note}"
+        for row in table.rows:
+            assert row.note or len(row.figures) == len(table.columns)
+            assert all(math.isfinite(figure) for figure in row.figures if figure is not None)
+
+
+def test_every_benchmark_is_run_here():
+    assert set(_runner().BENCHMARKS) == set(_QUICK)
+
+
+def test_a_table_tells_ratios_to_ours_and_what_was_missed():
+    runner = _runner()
+    tables = sys.modules["tables"]
+    table = runner.Table(
+        "Speed",
+        (tables.Column("time", "ms", at_most=10),),
+        (tables.Row("ours", (20.0,)), tables.Row("theirs", (50.0,)), tables.Row("gone", note="no")),
+    )
+    assert [line.split() for line in runner.render(table, markdown=True).splitlines()[4:]] == [
+        ["|", "ours", "|", "20.0", "ms", "(<=", "10.0:", "MISSED)", "|"],
+        ["|", "theirs", "|", "50.0", "ms", "(2.50x)", "|"],
+        ["|", "gone", "|", "no", "|"],
+    ]
+    assert table.missed() == ["Speed, ours: time 20.0 ms > 10.0"]
