@@ -1,6 +1,8 @@
 """The application: it owns the feed, the theme and the main screen."""
 
-from collections.abc import Iterable
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Iterable
 from typing import ClassVar, cast
 
 from rich.console import RenderableType
@@ -66,6 +68,14 @@ class MonitorApp(App[int]):
         """Paint the frame first; the logs are read by the feed's thread."""
         self.push_screen(self.monitor)
         self.feed.start()
+        if not self.is_headless:
+            # killed, or the SSH line dropped: leave in order, with the terminal as it was found
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                loop.add_signal_handler(number, self._end_by, number)
+
+    def _end_by(self, number: int) -> None:
+        self.exit(return_code=128 + number)
 
     def on_unmount(self) -> None:
         """Join the threads."""
@@ -94,7 +104,7 @@ class MonitorApp(App[int]):
                 lambda name=theme.name: setattr(self, "theme", name),
             )
 
-    def _runner(self, action: str):
+    def _runner(self, action: str) -> Callable[[], Awaitable[None]]:
         async def run() -> None:
             await self.monitor.run_action(action)
 

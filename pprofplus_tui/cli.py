@@ -8,19 +8,13 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
+from pprofplus_tui.errors import NothingFoundError, UsageError
+
 if TYPE_CHECKING:
     from pprofplus_tui.model.options import Options
 
 FINE, FAILED, USAGE = 0, 1, 2
 _EXTRA = ("textual", "plotext", "numpy")
-
-
-class UsageError(Exception):
-    """The command line asks for what cannot be; its text is one line for the user."""
-
-
-class NothingFoundError(Exception):
-    """No run is there for what was asked; its text is one line for the user."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -119,23 +113,24 @@ def _complain(line: str, code: int) -> int:
 
 
 def _run(words: argparse.Namespace) -> int:
+    options = _options(words)
     # each command imports what it needs: a list must not wait for Textual
     if words.command == "list":
         from pprofplus_tui.headless import list_runs  # noqa: PLC0415
 
-        return list_runs(_options(words), as_json=words.json, out=sys.stdout)
+        return list_runs(options, as_json=words.json, out=sys.stdout)
     if words.command == "export":
         from pprofplus_tui.headless import export_run  # noqa: PLC0415
 
-        return export_run(_options(words), words.format, words.output, sys.stdout, sys.stderr)
+        return export_run(options, words.format, words.output, sys.stdout.buffer, sys.stderr)
     _need_terminal()
     if words.command == "demo":
         from pprofplus_tui.demo.command import run_demo  # noqa: PLC0415
 
-        return run_demo(_options(words), history=words.history)
+        return run_demo(options, history=words.history)
     from pprofplus_tui.run import run_monitor  # noqa: PLC0415
 
-    return run_monitor(_options(words))
+    return run_monitor(options)
 
 
 def _need_terminal() -> None:

@@ -21,7 +21,7 @@ from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.charts import CHART_BY_ID
 from pprofplus_tui.model.facts import FACT_METRICS, Facts, read_facts
 from pprofplus_tui.model.options import Options
-from pprofplus_tui.model.runs import Run, ordered
+from pprofplus_tui.model.runs import LIVE, Run, find, ordered
 from pprofplus_tui.model.series import Points
 from pprofplus_tui.model.sparkline import sparkline
 from pprofplus_tui.model.window import Window
@@ -184,13 +184,16 @@ class Feed:
     def _answer(
         self, request: Request, runs: tuple[Run, ...], *, fresh: bool, before: Frame | None
     ) -> Frame:
-        known = {run.path for run in runs}
+        run = find(runs, request.run)
         facts = before.facts if before is not None and before.run == request.run else Facts()
-        if request.run in known and request.run is not None and request.window is not None:
-            changed = self._open(request.run)
+        if run is not None and request.window is not None:
+            changed = self._open(run.path)
+            was = find(before.runs, run.path) if before is not None else None
+            # the last samples before an end are the ones that matter: draw them all
+            ended = was is not None and was.state != run.state
             frozen = request.window.frozen and not fresh
-            if (changed or fresh) and not frozen:
-                facts = self._draw(request, request.window)
+            if (changed or fresh or ended) and not frozen:
+                facts = self._draw(request, request.window, growing=run.state == LIVE)
         return Frame(
             runs,
             tuple(sorted({info.service for info in self._catalog.runs})) if not runs else (),
@@ -207,7 +210,7 @@ class Feed:
             return True
         return self._log.refresh()
 
-    def _draw(self, request: Request, window: Window) -> Facts:
+    def _draw(self, request: Request, window: Window, *, growing: bool) -> Facts:
         """Order the charts of a request and return the figures for its window."""
         log, renderer = self._log, self._renderer
         if log is None or renderer is None:
@@ -225,7 +228,8 @@ class Feed:
         for shape in request.shapes:
             points = answers[buckets_for(shape)]
             kind = CHART_BY_ID[shape.chart]
-            renderer.submit(shape.chart, self._portrayer.picture(kind, shape, window, points))
+            picture = self._portrayer.picture(kind, shape, window, points, growing=growing)
+            renderer.submit(shape.chart, picture)
         levels = answers[most]
         return read_facts(
             {metric: levels[metric, False] for metric, _ in _FACTS if (metric, False) in levels}

@@ -98,6 +98,3 @@ class LeanUpdate(CompositorUpdate):
 def lean(update: object) -> object:
     """Return the update to display: a lean one for a partial one of Textual's, else itself."""
     return LeanUpdate(update) if type(update) is ChopsUpdate else update
-
-
-

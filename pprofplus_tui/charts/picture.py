@@ -9,7 +9,7 @@ from pprofplus_tui.model.series import Points
 from pprofplus_tui.model.text import cell_width, clean
 from pprofplus_tui.model.ticks import LABEL_CELLS, YAxis
 
-_ROOMY = 46  # from this width on the labels get air around them
+_ROOMY = 40  # from this width on the labels get air around them
 _LABELLED = 24  # below it there is no room for labels at all
 
 

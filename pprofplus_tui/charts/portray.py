@@ -1,7 +1,7 @@
 """From a row of the chart table and its points to a picture: axes, legend, numbers beside it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import tzinfo
 
 from pprofplus_tui.charts.picture import Line, Picture, plot_area
@@ -57,21 +57,45 @@ def _is_near(limit: Points, others: list[Points]) -> bool:
     return bool(len(limit) and tops and float(limit.lo.min()) <= _NEAR * max(tops))
 
 
+@dataclass(frozen=True, eq=False)
+class _Last:
+    """The picture last made of a chart, and the time that its points reach to."""
+
+    window: Window
+    picture: Picture
+    reach_ms: int
+
+
 class Portrayer:
-    """Makes pictures; remembers each chart's y axis so that it does not jump."""
+    """Makes pictures; remembers each chart's y axis so that it does not jump.
+
+    Drawing lines is what a frame costs. So the lines of a following window go on only when there
+    is a bucket's worth of new time to draw; in between the numbers beside them change alone.
+    """
 
     def __init__(self, manner: Manner) -> None:
         self._manner = manner
         self._axes: dict[str, YAxis] = {}
+        self._last: dict[str, _Last] = {}
 
     def forget(self) -> None:
         """Choose axes afresh, for another run."""
         self._axes.clear()
+        self._last.clear()
 
     def picture(
-        self, kind: ChartKind, shape: Shape, window: Window, points: Mapping[Wanted, Points]
+        self,
+        kind: ChartKind,
+        shape: Shape,
+        window: Window,
+        points: Mapping[Wanted, Points],
+        *,
+        growing: bool,
     ) -> Picture:
-        """Return the picture of one chart; `points` may lack metrics that the log lacks."""
+        """Return the picture of one chart; `points` may lack metrics that the log lacks.
+
+        Only while the log is `growing` may the lines lag behind by a bucket.
+        """
         manner = self._manner
         found = [
             (series, points[series.metric, series.rate])
@@ -85,7 +109,7 @@ class Portrayer:
             if not series.when_near or _is_near(data, always)
         ]
         area = plot_area(shape.width, shape.height)
-        return Picture(
+        fresh = Picture(
             title=kind.title,
             width=shape.width,
             height=shape.height,
@@ -98,6 +122,32 @@ class Portrayer:
             ascii_only=manner.plain,
             distinct=manner.colourless,
             empty="no samples in this window" if found else "not in this log",
+        )
+        return self._steadied(kind, shape, window, fresh) if growing else fresh
+
+    def _steadied(self, kind: ChartKind, shape: Shape, window: Window, fresh: Picture) -> Picture:
+        """Return the picture with the lines of the last one while little time has passed."""
+        reach_ms = max(
+            (int(line.points.t_ms[-1]) for line in fresh.lines if len(line.points)), default=0
+        )
+        last = self._last.get(kind.id)
+        same = last is not None and (
+            last.window == window
+            and window.following
+            and (last.picture.width, last.picture.height) == (shape.width, shape.height)
+            and last.picture.y == fresh.y
+            and [line.label for line in last.picture.lines] == [line.label for line in fresh.lines]
+        )
+        if (
+            last is None
+            or not same
+            or reach_ms - last.reach_ms >= window.span_ms / buckets_for(shape)
+        ):
+            self._last[kind.id] = _Last(window, fresh, reach_ms)
+            return fresh
+        lines = zip(fresh.lines, last.picture.lines, strict=True)
+        return replace(
+            fresh, lines=tuple(replace(now, points=before.points) for now, before in lines)
         )
 
     def _axis(self, kind: ChartKind, rows: int, drawn: list[Points]) -> YAxis:

@@ -53,7 +53,15 @@ class Past:
 def past_runs() -> tuple[Past, ...]:
     """Return the runs of the week, the one to open on first."""
     night = tuple(
-        Past("batch", 30_211 + 977 * day, racing, (day + 0.45) / 7, (day + 0.45) / 7 + 0.0035, killed=day % 3 == 2, limit_bytes=768 * MIB)
+        Past(
+            "batch",
+            30_211 + 977 * day,
+            racing,
+            (day + 0.45) / 7,
+            (day + 0.45) / 7 + 0.0035,
+            killed=day % 3 == 2,
+            limit_bytes=768 * MIB,
+        )
         for day in range(7)
     )
     return (

@@ -25,6 +25,7 @@ from pprofplus_tui.widgets.bars import Bar, StatusView, facts_row, keys_row, sta
 from pprofplus_tui.widgets.empty import Notice, empty_rows
 from pprofplus_tui.widgets.grid import ChartGrid
 from pprofplus_tui.widgets.paint import Paint
+from pprofplus_tui.widgets.rows import RowsWidget
 from pprofplus_tui.widgets.runlist import RunList, RunListView
 from pprofplus_tui.widgets.text import fit
 
@@ -58,21 +59,26 @@ class MonitorScreen(Screen[None]):
         self._options = options
         self.view = View(charts=options.charts)
         self.frame = Frame()
+        # kept, not queried: late values of the feed may find the screen taken down
+        self._status, self._facts, self._keys = Bar(), Bar(), Bar()
+        self._list = RunList(id="runs")
+        self._charts = ChartGrid(id="charts")
+        self._notice, self._small = Notice(id="notice"), Notice(id="small")
 
     # -- what is on the screen
 
     def compose(self) -> ComposeResult:
         """Lay out the widgets; which of them show depends on size and on what there is."""
         with Vertical(id="whole"):
-            yield Bar(id="status")
+            yield self._status
             with Horizontal(id="middle"):
-                yield RunList(id="runs")
+                yield self._list
                 with Vertical(id="main"):
-                    yield Bar(id="facts")
-                    yield ChartGrid(id="charts")
-            yield Notice(id="notice")
-            yield Bar(id="keys")
-        yield Notice(id="small")
+                    yield self._facts
+                    yield self._charts
+            yield self._notice
+            yield self._keys
+        yield self._small
 
     def on_mount(self) -> None:
         """Paint in the theme's colours, now and when it changes."""
@@ -81,10 +87,8 @@ class MonitorScreen(Screen[None]):
 
     def _repaint(self) -> None:
         paint = Paint.standard(dark=self.app.current_theme.dark)
-        for widget in (*self.query(Bar), *self.query(Notice)):
+        for widget in self.query(RowsWidget):
             widget.set_paint(paint)
-        self.query_one("#runs", RunList).set_paint(paint)
-        self.query_one("#charts", ChartGrid).set_paint(paint)
 
     def on_resize(self) -> None:
         """Show what has room."""
@@ -95,9 +99,7 @@ class MonitorScreen(Screen[None]):
         self.set_class(width >= 140, "wide")  # noqa: PLR2004 - room for longer sparklines
         if small:
             told = f"{MIN_COLUMNS}x{MIN_ROWS} needed, this is {width}x{height}"
-            self.query_one("#small", Notice).show(
-                ((Cellrun("terminal too small", "title"),), (Cellrun(told, "text"),))
-            )
+            self._small.show(((Cellrun("terminal too small", "title"),), (Cellrun(told, "text"),)))
 
     def on_bar_resized(self) -> None:
         """Write the lines for their new width."""
@@ -113,14 +115,14 @@ class MonitorScreen(Screen[None]):
         return find(self.frame.runs, self.view.run)
 
     def _places(self) -> dict[str, Place]:
-        size = self.query_one("#charts", ChartGrid).size
+        size = self._charts.size
         shown = self.view.shown
         return dict(zip(shown, arrange(size.width, size.height, len(shown)), strict=False))
 
     def _request(self) -> None:
         """Tell the feed what to show from now on."""
         places = self._places()
-        self.query_one("#charts", ChartGrid).place(places, self._marked())
+        self._charts.place(places, self._marked())
         shapes = tuple(Shape(chart, at.width, at.height) for chart, at in places.items())
         self._feed.show(Request(self.view.run, self.view.window, shapes))
 
@@ -129,7 +131,6 @@ class MonitorScreen(Screen[None]):
 
     def _show_bars(self) -> None:
         frame, plain = self.frame, self._options.plain
-        status = self.query_one("#status", Bar)
         told = StatusView(
             frame.runs,
             self.run,
@@ -138,20 +139,16 @@ class MonitorScreen(Screen[None]):
             plain=plain,
             problem=frame.problem,
         )
-        status.set_rows((status_row(told, status.size.width),))
-        facts = self.query_one("#facts", Bar)
-        width = facts.size.width
+        self._status.set_rows((status_row(told, self._status.size.width),))
+        width = self._facts.size.width
         missing = len(self.view.shown) - len(self._places())
         note = f" {missing} charts need a larger screen " if missing else ""
         row = facts_row(frame.facts, max(0, width - len(note)), plain=plain)
-        facts.set_rows((fit((*row, Cellrun(note, "dim")), width),))
-        keys = self.query_one("#keys", Bar)
-        keys.set_rows((keys_row(keys.size.width, plain=plain),))
+        self._facts.set_rows((fit((*row, Cellrun(note, "dim")), width),))
+        self._keys.set_rows((keys_row(self._keys.size.width, plain=plain),))
 
     def _show_list(self) -> None:
-        self.query_one("#runs", RunList).show(
-            RunListView(self.frame.runs, self.view.run, plain=self._options.plain)
-        )
+        self._list.show(RunListView(self.frame.runs, self.view.run, plain=self._options.plain))
 
     # -- what the feed brings
 
@@ -179,7 +176,7 @@ class MonitorScreen(Screen[None]):
                 self._options.pid,
                 others=frame.other_services,
             )
-            self.query_one("#notice", Notice).show(lines)
+            self._notice.show(lines)
         self.set_class(not frame.runs, "empty")
         self._show_bars()
 
@@ -192,7 +189,7 @@ class MonitorScreen(Screen[None]):
         """Put a drawn chart on the screen, unless it was drawn for a size that has passed."""
         place = self._places().get(drawn.chart)
         if place is None or (place.width, place.height) == (drawn.width, drawn.height):
-            self.query_one("#charts", ChartGrid).draw({drawn.chart: drawn.rows})
+            self._charts.draw(drawn.chart, drawn.rows)
 
     def _set_view(self, view: View) -> None:
         if view == self.view:

@@ -1,12 +1,14 @@
 """The charts: rectangles of drawn rows, put together into one widget's rows."""
 
+from collections.abc import Iterable, Iterator, Mapping
+
 from textual.events import Click, MouseScrollDown, MouseScrollUp
 from textual.message import Message
 
 from pprofplus_tui.charts.picture import Cellrun, Row, Rows
 from pprofplus_tui.model.layout import Place
 from pprofplus_tui.widgets.rows import RowsWidget
-from pprofplus_tui.widgets.text import fit
+from pprofplus_tui.widgets.text import fit, width_of
 
 
 _CHOSEN = {"frame": "frame_selected", "title": "title_selected"}
@@ -17,30 +19,26 @@ def highlighted(row: Row) -> Row:
     return tuple(Cellrun(run.text, _CHOSEN.get(run.style, run.style)) for run in row)
 
 
+def sized(rows: Rows, place: Place) -> Rows:
+    """Return a chart's rows for its place; one drawn for another size is cut or padded."""
+    if len(rows) == place.height and rows and width_of(rows[0]) == place.width:
+        return rows
+    blank: Row = ()
+    return tuple(fit(rows[y] if y < len(rows) else blank, place.width) for y in range(place.height))
+
+
 def composed(
-    places: dict[str, Place],
-    pictures: dict[str, Rows],
-    width: int,
-    height: int,
-    chosen: str | None = None,
-) -> Rows:
-    """Return the rows of the whole area; a chart that is not drawn yet is blank."""
-    rows = []
-    for y in range(height):
-        across = sorted(
-            (place.x, name)
-            for name, place in places.items()
-            if place.y <= y < place.y + place.height
-        )
+    places: Mapping[str, Place], pictures: Mapping[str, Rows], width: int, lines: Iterable[int]
+) -> Iterator[Row]:
+    """Return some lines of the whole area; `pictures` are sized, those missing are blank."""
+    order = sorted(places.items(), key=lambda item: item[1].x)
+    for y in lines:
         row: Row = ()
-        for _, name in across:
-            place = places[name]
-            drawn = pictures.get(name, ())
-            line = y - place.y
-            part = fit(drawn[line] if line < len(drawn) else (), place.width)
-            row += highlighted(part) if name == chosen else part
-        rows.append(fit(row, width))
-    return tuple(rows)
+        for name, place in order:
+            if place.y <= y < place.y + place.height:
+                drawn = pictures.get(name)
+                row += drawn[y - place.y] if drawn else fit((), place.width)
+        yield row if width_of(row) == width else fit(row, width)
 
 
 class ChartGrid(RowsWidget):
@@ -68,7 +66,8 @@ class ChartGrid(RowsWidget):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
         self._places: dict[str, Place] = {}
-        self._pictures: dict[str, Rows] = {}
+        self._drawn: dict[str, Rows] = {}  # as they came
+        self._sized: dict[str, Rows] = {}  # as they are shown
         self._chosen: str | None = None
 
     def place(self, places: dict[str, Place], chosen: str | None) -> None:
@@ -76,18 +75,33 @@ class ChartGrid(RowsWidget):
 
         Pictures of another size are shown, cut or padded, until new ones come.
         """
+        if (places, chosen) == (self._places, self._chosen) and self.rows:
+            return
         self._places = places
         self._chosen = chosen
-        self._update()
-
-    def draw(self, pictures: dict[str, Rows]) -> None:
-        """Show newly drawn charts; those not named stay, also while they are hidden."""
-        self._pictures.update(pictures)
-        self._update()
-
-    def _update(self) -> None:
+        self._sized = {name: self._as_shown(name) for name in places if name in self._drawn}
         width, height = self.size
-        self.set_rows(composed(self._places, self._pictures, width, height, self._chosen))
+        self.set_rows(tuple(composed(places, self._sized, width, range(height))))
+
+    def draw(self, chart: str, rows: Rows) -> None:
+        """Show a newly drawn chart; while it is hidden, it is kept."""
+        self._drawn[chart] = rows
+        place = self._places.get(chart)
+        if place is None:
+            return
+        self._sized[chart] = self._as_shown(chart)
+        width, height = self.size
+        lines = range(place.y, min(place.y + place.height, height))
+        all_rows = list(self.rows)
+        if len(all_rows) < height:
+            all_rows += [fit((), width)] * (height - len(all_rows))
+        for y, row in zip(lines, composed(self._places, self._sized, width, lines), strict=True):
+            all_rows[y] = row
+        self.set_rows(tuple(all_rows))
+
+    def _as_shown(self, chart: str) -> Rows:
+        rows = sized(self._drawn[chart], self._places[chart])
+        return tuple(map(highlighted, rows)) if chart == self._chosen else rows
 
     def on_resize(self) -> None:
         """Ask the screen to arrange the charts anew."""

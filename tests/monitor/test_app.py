@@ -1,0 +1,279 @@
+"""The monitor as its user meets it: keys in, screen out, on real logs, without a terminal."""
+
+import csv
+import time
+
+import pytest
+
+from pprofplus_tui.app import MonitorApp
+from pprofplus_tui.model.options import Options
+from pprofplus_tui.screens.help import HelpScreen
+
+LARGE, SMALL = (120, 40), (80, 24)
+
+
+def text_of(app):
+    """Return the screen as text."""
+    strips = app.screen._compositor.render_strips()
+    return "\n".join(strip.text for strip in strips)
+
+
+async def settled(pilot, found, seconds=15):
+    """Wait until the screen's text has `found` (a text, or a function of it)."""
+    look = found if callable(found) else lambda text: found in text
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        await pilot.pause(0.05)
+        if look(text_of(pilot.app)):
+            return text_of(pilot.app)
+    raise AssertionError(f"never on the screen: {found}\n{text_of(pilot.app)}")
+
+
+@pytest.fixture
+def monitor(home):
+    """Return a function that makes the application on the home's logs."""
+
+    def make(**options):
+        return MonitorApp(Options(directories=(str(home.path),), **options))
+
+    return make
+
+
+async def test_it_lists_the_runs_and_draws_the_one_it_opens_on(home, monitor):
+    home.run("api", 4711)
+    home.run("worker", 5120, state="exited")
+    async with monitor().run_test(size=LARGE) as pilot:
+        text = await settled(pilot, "python heap")
+        assert "✝ 4711" in text
+        assert "○ 5120" in text
+        for title in ("memory", "C heap", "gc pause", "cpu", "virtual memory"):
+            assert title in text
+        assert "2 services" in text
+
+
+async def test_the_layers_and_their_growth_stand_above_the_charts(home, monitor):
+    home.run(count=600)
+    async with monitor().run_test(size=LARGE) as pilot:
+        text = await settled(pilot, "Python 79.4 MiB")
+        assert "RSS 107 MiB" in text
+        assert "C 12 MiB" in text
+
+
+async def test_a_live_run_is_followed_and_a_dead_one_is_past(home, monitor):
+    now_ms = time.time_ns() // 1_000_000
+    home.run("api", 1, begin_ms=now_ms - 60_000, count=61, state="live")
+    home.run("api", 2, begin_ms=now_ms - 600_000, count=60)
+    async with monitor().run_test(size=LARGE) as pilot:
+        assert "api 1" in await settled(pilot, "LIVE")
+        await pilot.press("down")
+        assert "died" in await settled(pilot, "PAST")
+
+
+async def test_brackets_go_round_the_pids_of_one_service(home, monitor):
+    for pid in (11, 12, 13):
+        home.run("api", pid, begin_ms=1_800_000_000_000 + pid * 1000)
+    home.run("api2", 99)
+    app = monitor(service=None)
+    async with app.run_test(size=LARGE) as pilot:
+        await settled(pilot, "python heap")
+        app.monitor.select_path(next(r.path for r in app.monitor.frame.runs if r.pid == 13))
+        seen = []
+        for _ in range(4):
+            seen.append(app.monitor.run.pid)
+            await pilot.press("right_square_bracket")
+        assert seen == [13, 12, 11, 13]
+
+
+async def test_a_service_is_matched_exactly_never_by_prefix(home, monitor):
+    home.run("api", 1)
+    home.run("api2", 2)
+    async with monitor(service="api").run_test(size=LARGE) as pilot:
+        text = await settled(pilot, "python heap")
+        assert "api2" not in text
+        assert "1 service " in text.replace("·", " ")
+
+
+async def test_pan_zoom_fit_and_end_move_the_window(home, monitor):
+    home.run(count=3600)
+    app = monitor()
+    async with app.run_test(size=LARGE) as pilot:
+        await settled(pilot, "python heap")
+        whole = app.monitor.view.window
+        await pilot.press("plus")
+        closer = app.monitor.view.window
+        assert closer.span_ms < whole.span_ms
+        assert closer.end_ms == whole.end_ms
+        await pilot.press("left")
+        assert app.monitor.view.window.end_ms < closer.end_ms
+        await pilot.press("home")
+        assert app.monitor.view.window.begin_ms == app.monitor.run.begin_ms
+        await pilot.press("end")
+        assert app.monitor.view.window.end_ms >= app.monitor.run.end_ms
+        await pilot.press("0")
+        assert app.monitor.view.window.begin_ms <= app.monitor.run.begin_ms
+        await pilot.press("pageup", "minus", "space")
+        await settled(pilot, "FROZEN")
+
+
+async def test_a_digit_hides_a_chart_and_enter_enlarges_the_chosen_one(home, monitor):
+    home.run()
+    async with monitor().run_test(size=LARGE) as pilot:
+        await settled(pilot, "virtual memory")
+        await pilot.press("2")
+        await settled(pilot, lambda text: "virtual memory" not in text)
+        await pilot.press("2")
+        await settled(pilot, "virtual memory")
+        await pilot.press("tab", "enter")
+        await settled(pilot, lambda text: "python heap" in text and "C heap" not in text)
+        await pilot.press("escape")
+        await settled(pilot, lambda text: "python heap" in text and "C heap" in text)
+
+
+async def test_help_shows_every_key_and_metric_of_the_tables(home, monitor):
+    home.run()
+    async with monitor().run_test(size=LARGE) as pilot:
+        await settled(pilot, "python heap")
+        await pilot.press("question_mark")
+        assert isinstance(pilot.app.screen, HelpScreen)
+        text = await settled(pilot, "Show the run above in the list")
+        seen = text
+        for _ in range(8):
+            await pilot.press("pagedown")
+            await pilot.pause(0.05)
+            seen += text_of(pilot.app)
+        assert "HeapAlloc" in seen
+        assert "Export the visible window to CSV" in seen
+        await pilot.press("escape")
+        await settled(pilot, "python heap")
+
+
+async def test_the_palette_offers_the_keys_of_the_table(home, monitor):
+    home.run()
+    app = monitor()
+    async with app.run_test(size=LARGE) as pilot:
+        await settled(pilot, "python heap")
+        await pilot.press("ctrl+p")
+        await pilot.press(*"fit the whole")
+        await settled(pilot, "Fit the whole run")
+        span_ms = app.monitor.view.window.span_ms
+        await pilot.press("enter")
+        await pilot.pause(0.3)
+        assert app.monitor.view.window.span_ms <= span_ms
+        assert app.monitor.view.own_span
+
+
+async def test_an_empty_home_says_what_to_do_and_picks_up_the_first_service(home, monitor):
+    async with monitor().run_test(size=LARGE) as pilot:
+        text = await settled(pilot, "pprofplus.start(")
+        assert str(home.path) in text
+        assert "pprofplus-tui demo" in text
+        home.run("first", 7)
+        assert "first" in await settled(pilot, "python heap")
+
+
+async def test_a_service_that_is_not_there_names_those_that_are(home, monitor):
+    home.run("api", 1)
+    async with monitor(service="apo").run_test(size=LARGE) as pilot:
+        text = await settled(pilot, "No run of service apo")
+        assert "there are  api" in text
+
+
+async def test_new_runs_appear_and_the_selection_stays(home, monitor):
+    home.run("api", 1)
+    app = monitor()
+    async with app.run_test(size=LARGE) as pilot:
+        await settled(pilot, "python heap")
+        home.run("api", 2, begin_ms=1_800_000_900_000)
+        await settled(pilot, "✝ 2")
+        assert app.monitor.run.pid == 1
+
+
+async def test_export_writes_exactly_the_visible_window(home, monitor, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    home.run(count=600)
+    app = monitor(begin_ms=1_800_000_100_000, end_ms=1_800_000_200_000)
+    async with app.run_test(size=LARGE, notifications=True) as pilot:
+        await settled(pilot, "python heap")
+        await pilot.press("e")
+        await settled(pilot, "export to CSV")
+        await pilot.press("enter")
+        await settled(pilot, "exported")
+    (written,) = tmp_path.glob("*.csv")
+    with written.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 100
+    assert int(rows[0]["unix_ms"]) == 1_800_000_100_000
+    assert rows[0]["rss_bytes"] == str(70 * (1 << 20) + 100 * 65_536)
+    assert {row["pid"] for row in rows} == {"4711"}
+
+
+async def test_export_never_overwrites_and_says_so(home, monitor, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    home.run()
+    mine = tmp_path / "mine.csv"
+    mine.write_text("precious")
+    async with monitor().run_test(size=LARGE) as pilot:
+        await settled(pilot, "python heap")
+        await pilot.press("e")
+        await settled(pilot, "export to CSV")
+        pilot.app.screen.query_one("#path").value = str(mine)
+        await pilot.press("enter")
+        await settled(pilot, "is there already")
+        await pilot.press("escape")
+    assert mine.read_text() == "precious"
+
+
+async def test_no_escape_sequence_or_markup_of_a_log_reaches_the_screen(home, monitor):
+    home.run(argv=("\x1b[31mred", "[bold]x[/bold]"))
+    async with monitor().run_test(size=LARGE) as pilot:
+        text = await settled(pilot, "python heap")
+        assert "\x1b" not in text
+
+
+async def test_a_terminal_that_is_too_small_says_what_is_needed(home, monitor):
+    home.run()
+    async with monitor().run_test(size=(40, 10)) as pilot:
+        await settled(pilot, "60x15 needed")
+
+
+@pytest.mark.parametrize("size", [(60, 15), (80, 24), (20, 5), (200, 50), (400, 120)])
+async def test_every_size_draws(home, monitor, size):
+    home.run()
+    async with monitor().run_test(size=size) as pilot:
+        await settled(pilot, lambda text: "memory" in text or "too small" in text)
+        assert all(len(line) == size[0] for line in text_of(pilot.app).split("\n"))
+
+
+async def test_a_resize_draws_for_the_new_size(home, monitor):
+    home.run()
+    async with monitor().run_test(size=LARGE) as pilot:
+        await settled(pilot, "python heap")
+        for size in ((60, 15), (200, 50), (30, 8), (90, 30)):
+            await pilot.resize_terminal(*size)
+            await pilot.pause(0.1)
+        await settled(pilot, "python heap")
+
+
+async def test_ascii_only_draws_nothing_else(home, monitor):
+    home.run()
+    async with monitor(plain=True).run_test(size=LARGE) as pilot:
+        text = await settled(pilot, "python heap")
+        assert text.isascii()
+
+
+async def test_the_light_background_is_light(home, monitor):
+    home.run()
+    app = monitor(light=True)
+    async with app.run_test(size=LARGE) as pilot:
+        await settled(pilot, "python heap")
+        assert not app.current_theme.dark
+
+
+async def test_leaving_joins_its_threads(home, monitor):
+    import threading
+
+    home.run()
+    async with monitor().run_test(size=LARGE) as pilot:
+        await settled(pilot, "python heap")
+        await pilot.press("q")
+    assert not [t.name for t in threading.enumerate() if t.name.startswith("pprofplus-")]

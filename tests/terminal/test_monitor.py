@@ -1,0 +1,185 @@
+"""The whole path in a real terminal: a service starts, its pid appears, keys work, all is restored."""
+
+import csv
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+SERVICE = """
+import sys, time, pprofplus
+collector = pprofplus.start(sys.argv[1], directory=sys.argv[2], interval_s=0.1)
+print(collector.directory, flush=True)
+kept = []
+while True:
+    kept.append(bytearray(20_000))
+    time.sleep(0.02)
+"""
+
+
+@pytest.fixture
+def service(tmp_path):
+    """Start real services that record to the test's directory."""
+    home = tmp_path / "logs"
+    home.mkdir(mode=0o700)
+    started = []
+
+    def start(name="api"):
+        started.append(
+            subprocess.Popen(
+                [sys.executable, "-c", SERVICE, name, str(home)], stdout=subprocess.PIPE, text=True
+            )
+        )
+        started[-1].stdout.readline()
+        return started[-1]
+
+    start.home = home
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def restored(output):
+    """Tell whether alternate screen, mouse and cursor are left as they were found."""
+    last_on, last_off = output.rfind(b"\x1b[?1049h"), output.rfind(b"\x1b[?1049l")
+    mouse_on, mouse_off = output.rfind(b"\x1b[?1000h"), output.rfind(b"\x1b[?1000l")
+    cursor_off, cursor_on = output.rfind(b"\x1b[?25l"), output.rfind(b"\x1b[?25h")
+    return last_on < last_off and mouse_on <= mouse_off and cursor_off < cursor_on
+
+
+def test_a_service_is_watched_from_its_start_to_its_death_and_exported(service, terminal, tmp_path):
+    screen = terminal("--dir", str(service.home), env={"PWD": str(tmp_path)})
+    screen.until("No service has written a log here yet")
+    first = service("api")
+    screen.until(lambda text: f"api {first.pid}" in text and "LIVE" in text)
+    screen.until(lambda text: "python heap" in text and re.search(r"RSS \d", text))
+    second = service("api")
+    screen.until(f"● {second.pid}")
+    screen.send("]")
+    screen.until(f"api {second.pid}")
+    screen.send("-")
+    screen.send("+", "+")
+    first.kill()
+    first.wait()
+    screen.until(f"✝ {first.pid}")
+    screen.send("e")
+    screen.until("export to CSV")
+    target = tmp_path / "window.csv"
+    screen.send("\x15", str(target), "enter")
+    screen.until("exported")
+    with target.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) > 5
+    assert {row["pid"] for row in rows} == {str(second.pid)}
+    rss = psutil.Process(second.pid).memory_info().rss
+    assert abs(int(rows[-1]["rss_bytes"]) - rss) < 64 << 20
+    screen.send("q")
+    assert screen.end() == 0
+    assert restored(screen.output)
+
+
+def test_a_paused_service_is_shown_as_stalled_and_then_live_again(service, terminal):
+    process = service("api")
+    screen = terminal("--dir", str(service.home))
+    screen.until("LIVE")
+    process.send_signal(signal.SIGSTOP)
+    screen.until("STALLED", 30)
+    process.send_signal(signal.SIGCONT)
+    screen.until("LIVE")
+
+
+@pytest.mark.parametrize("key", ["q", "ctrl-c"])
+def test_leaving_restores_the_terminal(service, terminal, key):
+    service()
+    screen = terminal("--dir", str(service.home))
+    screen.until("python heap")
+    screen.send(key)
+    assert screen.end() == 0
+    assert restored(screen.output)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_restores_the_terminal_without_a_traceback(service, terminal, number):
+    service()
+    screen = terminal("--dir", str(service.home))
+    screen.until("python heap")
+    os.kill(screen.pid, number)
+    assert screen.end() == 128 + number
+    assert restored(screen.output)
+    assert "Traceback" not in screen.text
+
+
+def test_nothing_is_written_when_nothing_changes(service, terminal):
+    process = service()
+    time.sleep(1)
+    process.kill()
+    process.wait()
+    screen = terminal("--dir", str(service.home))
+    screen.until("died")
+    screen.until("python heap")
+    screen.read(3)  # what is still being drawn
+    assert screen.read(4) == 0
+
+
+def test_a_terminal_that_is_no_utf8_gets_ascii(service, terminal):
+    service()
+    screen = terminal(
+        "--dir",
+        str(service.home),
+        env={"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"},
+    )
+    text = screen.until("python heap")
+    assert text.isascii()
+    assert b"\\u28" not in screen.output
+
+
+@pytest.mark.parametrize("term", ["xterm", "screen-256color", "linux", "vt100"])
+def test_every_terminal_is_drawn_on_and_left_in_order(service, terminal, term):
+    service()
+    screen = terminal("--dir", str(service.home), env={"TERM": term})
+    screen.until("python heap")
+    screen.send("q")
+    assert screen.end() == 0
+
+
+def test_no_color_draws_without_colour(service, terminal):
+    service()
+    screen = terminal("--dir", str(service.home), env={"NO_COLOR": "1"})
+    screen.until("python heap")
+    screen.send("q")
+    assert screen.end() == 0
+    assert b"38;2;86;180;233" not in screen.output
+
+
+def test_twenty_columns_are_too_few_and_said_to_be(service, terminal):
+    service()
+    screen = terminal("--dir", str(service.home), columns=20, rows=6)
+    screen.until("too small")
+    screen.resize(100, 30)
+    screen.until("python heap")
+
+
+def test_a_dumb_terminal_gets_one_line(terminal, tmp_path):
+    screen = terminal("--dir", str(tmp_path), env={"TERM": "dumb"})
+    assert screen.end() == 2
+    assert "TERM is dumb" in screen.text
+
+
+def test_no_terminal_gets_one_line(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "pprofplus_tui", "--dir", str(tmp_path)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "needs a terminal" in done.stderr
