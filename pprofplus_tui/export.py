@@ -106,8 +106,8 @@ def export(  # noqa: PLR0913 - the window, the file, and how
     target = Path(path)
     if not overwrite and os.path.lexists(target):
         raise FileExistsError(f"{target}: is there already, choose another name")
-    if target.is_dir():
-        raise ExportError(f"{target}: is a directory, name a file in it")
+    if os.path.isdir(target) or "\0" in str(target):  # noqa: PTH112 - Path.is_dir raises on long names
+        raise ExportError(f"{target!s}: no name for a file".replace("\0", "?"))
     draft = target.with_name(f".pprofplus-{secrets.token_hex(6)}.part")
     try:
         file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from pprofplus import home
 from pprofplus_tui.logs.files import DirectoryWatch
 from pprofplus_tui.logs.header import first_instant_ms
-from pprofplus_tui.logs.history import query
+from pprofplus_tui.logs.history import page_extremes, query
 from pprofplus_tui.logs.liveness import DIED, EXITED, LIVE, STALLED, Lock, lock_of, state_of
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.series import Points
@@ -178,6 +178,7 @@ class _Directory:
         except FileNotFoundError:
             self._children, self._problem = {}, ""
         except OSError as error:
+            self._watch.forget()
             self._children, self._problem = {}, f"{self.path}: {error.strerror}"
         if self._problem:
             problems.append(self._problem)
@@ -206,6 +207,8 @@ class _Run:
         self._info: RunInfo | None = None
         self._oldest: tuple[str, int | None] | None = None
         self._watch = DirectoryWatch(path)
+        self._recent = Points.empty()
+        self._recent_ms = 0
         self._ended = False
 
     def look(self, now_ns: int) -> RunInfo | None:
@@ -220,7 +223,8 @@ class _Run:
             self._info = None
             return None
         lock = lock_of(segment)
-        if lock is not Lock.HELD:
+        old = now_ns - log.written_ns > _DOUBT_NS
+        if lock is not Lock.HELD and not old:
             # The writer may have gone on in a next segment since, or written its last words.
             changed |= log.refresh()
             if log.newest_segment != segment:
@@ -234,7 +238,7 @@ class _Run:
             if state != info.state:
                 info = replace(info, state=state)
         self._info = info
-        self._ended = lock is Lock.FREE and now_ns - log.written_ns > _DOUBT_NS
+        self._ended = lock is Lock.FREE and old
         return info
 
     def _changed(self, now_ns: int) -> bool:
@@ -246,8 +250,6 @@ class _Run:
     def _describe(self, now_ms: int, lock: Lock) -> RunInfo:
         log = self._log
         end_ms = log.end_ms
-        requests = [(_RECENT_METRIC, False)]
-        recent = query(log, end_ms + 1 - _RECENT_MS, end_ms + 1, _RECENT_BUCKETS, requests)
         return RunInfo(
             path=log.path,
             service=log.service,
@@ -259,8 +261,22 @@ class _Run:
             size_bytes=log.size_bytes,
             damaged_pages=log.damaged_pages,
             last=MappingProxyType(log.last()),
-            recent=recent[requests[0]],
+            recent=self._recent_points(end_ms),
         )
+
+    def _recent_points(self, end_ms: int) -> Points:
+        """Return the curve of the last quarter of an hour, drawn anew when it would differ."""
+        log = self._log
+        if log.table.count >= _LAST_SLOTS - 1:
+            # with several pages their heads draw the curve well enough, without decoding
+            return page_extremes(log, _RECENT_METRIC)
+        span_ms = min(end_ms - log.begin_ms, _RECENT_MS)
+        if not 0 <= end_ms - self._recent_ms < span_ms // _RECENT_BUCKETS:
+            request = (_RECENT_METRIC, False)
+            begin_ms = end_ms + 1 - _RECENT_MS
+            found = query(log, begin_ms, end_ms + 1, _RECENT_BUCKETS, [request])
+            self._recent, self._recent_ms = found[request], end_ms
+        return self._recent
 
     def _begin_ms(self) -> int:
         """Return when the first page begins that rotation has left."""

@@ -66,3 +66,7 @@ class DirectoryWatch:
         # A listing this close to the last change may have missed the next one: not remembered.
         self._seen = None if fresh else seen
         return True
+
+    def forget(self) -> None:
+        """Take the directory for changed, because listing it failed."""
+        self._seen = None

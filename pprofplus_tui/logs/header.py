@@ -62,9 +62,9 @@ def read_header(file: int) -> HeaderPages:
             part += 1
         return HeaderPages(parse_header(text), parts, size_log2)
     except LogVersionError as error:
-        return HeaderPages(None, part + 1, size_log2, problem=str(error))
+        return HeaderPages(None, min(part + 1, parts), size_log2, problem=str(error))
     except LogFormatError:
-        return HeaderPages(None, part + 1, size_log2, damaged_pages=1)
+        return HeaderPages(None, min(part + 1, parts), size_log2, damaged_pages=1)
 
 
 def _page_size_log2(page: bytes) -> int:

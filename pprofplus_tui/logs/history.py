@@ -11,13 +11,14 @@ from pprofplus_tui.logs.buckets import (
     Series,
     WindowMemo,
     fill,
+    gap_limits,
     points_of,
 )
 from pprofplus_tui.logs.grid import Grid
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.logs.samples import Decoded, PagesLostError, predecessors
 from pprofplus_tui.logs.segment import TAIL_SLOTS
-from pprofplus_tui.logs.table import ABSENT, COUNTER_COLUMN, PageTable
+from pprofplus_tui.logs.table import ABSENT, COUNTER_COLUMN, GAUGE_COLUMN, PageTable
 from pprofplus_tui.model.series import Bools, Floats, Ints, Points
 
 _MILLI = 1000.0
@@ -54,6 +55,27 @@ def query(
         except PagesLostError:
             # They are out of the table now, so this ends.
             run.memo = None
+
+
+def page_extremes(run: RunLog, name: str) -> Points:
+    """Return one point a page for a gauge, from heads alone, at the page's end."""
+    table = run.table
+    column = table.column(name)
+    if column is None:
+        return Points.empty()
+    rows = np.flatnonzero(table.rows["samples"] > 0)
+    rows = rows[table.kinds(column)[table.rows["schema"][rows]] == GAUGE_COLUMN]
+    t_ms = table.end_ms[rows]
+    breaks = np.zeros(len(rows), np.bool_)
+    breaks[1:] = table.begin_ms[rows[1:]] - t_ms[:-1] > gap_limits(table, rows, t_ms[:-1], t_ms[1:])
+    lo, hi = table.lo(column)[rows], table.hi(column)[rows]
+    distinct = np.diff(t_ms, prepend=-1) > 0
+    return Points(
+        t_ms[distinct],
+        lo[distinct].astype(np.float64),
+        np.maximum(lo, hi)[distinct].astype(np.float64),
+        breaks[distinct],
+    )
 
 
 def rows_within(table: PageTable, begin_ms: int, end_ms: int) -> Ints:

@@ -72,13 +72,13 @@ def iso_times(times_ms: Sequence[int], zone: tzinfo | None = None) -> list[str]:
 def _minute_texts(minute: int, zone: tzinfo | None) -> tuple[str, str]:
     """Return what stands before and behind the seconds; "" if the offset has seconds itself."""
     try:
-        moment = moment(minute * _MINUTE_MS, zone)
-        offset = moment.utcoffset() or timedelta(0)
+        instant = moment(minute * _MINUTE_MS, zone)
+        offset = instant.utcoffset() or timedelta(0)
     except (ValueError, OverflowError, OSError):
         return "", ""
     if offset % timedelta(minutes=1):
         return "", ""
-    text = moment.isoformat(timespec="minutes")
+    text = instant.isoformat(timespec="minutes")
     length = len("2026-11-20T14:05")
     return text[:length], text[length:]
 

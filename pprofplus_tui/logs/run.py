@@ -33,7 +33,6 @@ class RunLog:
         table: all pages, for `history`.
         cache: decoded pages, for `history`.
         memo: what `history` remembers of the last window.
-        problems: one line each, about what could not be read.
     """
 
     def __init__(self, path: str, *, last_slots: int | None = None) -> None:
@@ -56,7 +55,7 @@ class RunLog:
         self._store = PageStore(self.table, self._segments)
         self.cache = PageCache(self._store)
         self.memo: WindowMemo | None = None
-        self.problems: tuple[str, ...] = ()
+        self._problems: dict[int, str] = {}  # by segment, of the directory by 0
         self._last_slots = last_slots
         self._watch = DirectoryWatch(self.path)
         self._sizes: dict[int, int] = {}
@@ -64,6 +63,11 @@ class RunLog:
         self._misplaced = 0
 
     # What is known
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """One line about each thing that could not be read."""
+        return tuple(self._problems.values())
 
     @property
     def epoch(self) -> int:
@@ -149,9 +153,11 @@ class RunLog:
         except FileNotFoundError:
             found = {}
         except OSError as error:
-            self._note(f"{self.path}: {error.strerror}")
+            self._watch.forget()
+            self._problems[0] = f"{self.path}: {error.strerror}"
             return False
         if found is not None:
+            self._problems.pop(0, None)
             newest, before = max(found, default=0), max(self._segments, default=0)
             for number in sorted(self._segments.keys() & found.keys() - {newest}):
                 # What was the newest may have been written to until its successor began.
@@ -165,6 +171,7 @@ class RunLog:
 
     def _take(self, sizes: dict[int, int]) -> bool:
         """Drop the segments that are gone and read those that are new."""
+        changed = sizes != self._sizes
         self._sizes = sizes
         numbers = sorted(sizes)
         if self._last_slots is not None:
@@ -172,6 +179,7 @@ class RunLog:
         gone = [number for number in self._segments if number not in numbers]
         for number in gone:
             del self._segments[number]
+            self._problems.pop(number, None)
         new = [number for number in numbers if number not in self._segments]
         for number in new:
             self._add(number, growing=number == numbers[-1])
@@ -179,7 +187,7 @@ class RunLog:
             self._add_one_with_pages(sorted(sizes))
         if gone or new:
             self._rebuild(appended=not gone and self._is_after(new))
-        return bool(gone or new)
+        return bool(gone or new) or changed
 
     def _add(self, number: int, *, growing: bool) -> None:
         path = os.path.join(self.path, home.segment_name(number))  # noqa: PTH118
@@ -199,22 +207,21 @@ class RunLog:
         segment = self._segments[number]
         try:
             row = segment.poll(growing=growing)
+        except FileNotFoundError:
+            return None  # rotation took it since the directory was listed
         except (OSError, LogFormatError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
-            self._note(f"{segment.path}: {reason}")
+            self._problems[number] = f"{segment.path}: {reason}"
             return None
         self._sizes[number] = segment.size_bytes
+        self._problems.pop(number, None)
         if segment.problem:
-            self._note(f"{segment.path}: {segment.problem}")
+            self._problems[number] = f"{segment.path}: {segment.problem}"
         if segment.header is not None:
             self.table.learn(segment.header)
             if number == max(self._segments) or self.header is None:
                 self.header = segment.header
         return row
-
-    def _note(self, problem: str) -> None:
-        if problem not in self.problems:
-            self.problems = (*self.problems, problem)
 
     def _poll(self, number: int, *, growing: bool) -> bool:
         tables = len(self.table.schemas)
