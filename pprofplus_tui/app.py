@@ -91,7 +91,10 @@ class MonitorApp(App[int]):
         if self.monitor.is_mounted:
             self.monitor.show_drawn(message.drawn)
 
-    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+    def get_system_commands(
+        self,
+        screen: Screen[object],  # noqa: ARG002 - Textual's signature
+    ) -> Iterable[SystemCommand]:
         """Offer every action of the key table, and the other background."""
         for key in KEYS:
             if key.action != "command_palette":

@@ -20,7 +20,8 @@ _EXTRA = ("textual", "plotext", "numpy")
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pprofplus-tui",
-        description="Watch the memory of Python services that record with pprofplus: live, and back in time.",
+        description="Watch the memory of Python services that record with pprofplus: live, "
+        "and back in time.",
         epilog="Times: 14:05, -2h, 'yesterday 9:00', 2026-11-20 14:05, ISO 8601, @unix-seconds. "
         "Spans: 90s, 15m, 1h30m, 7d. Exit codes: 0 fine, 1 nothing found or failed, 2 usage.",
         allow_abbrev=False,
@@ -79,7 +80,7 @@ def _add_look(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one a way to end
     """Run the command; return its exit code."""
     words = _parser().parse_args(argv)
     if words.version:
@@ -148,7 +149,6 @@ def _need_terminal() -> None:
 def _options(words: argparse.Namespace) -> "Options":
     """Return what was asked for. Raises UsageError with one line that says what is wrong."""
     from pprofplus.home import valid_service  # noqa: PLC0415 - as in _run
-
     from pprofplus_tui.logs.catalog import default_homes  # noqa: PLC0415
     from pprofplus_tui.model.options import Options  # noqa: PLC0415
     from pprofplus_tui.model.timegrammar import (  # noqa: PLC0415

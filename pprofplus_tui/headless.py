@@ -52,8 +52,7 @@ def list_runs(options: Options, *, as_json: bool, out: TextIO) -> int:
         json.dump([_as_json(info) for info in runs], out, indent=2)
         out.write("\n")
         return 0
-    for line in table([_HEADINGS, *map(_as_row, runs)]):
-        out.write(line + "\n")
+    out.writelines(line + "\n" for line in table([_HEADINGS, *map(_as_row, runs)]))
     return 0
 
 

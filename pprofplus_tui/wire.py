@@ -1,8 +1,9 @@
 """What goes over the line: only the cells that changed, and no style said twice.
 
-Textual 8 writes a changed span from the left edge of its widget on, and gives every run of cells its
-full style and a reset. Over a slow SSH line these bytes are what a frame costs, so here a partial
-update is written span by span, cut at both ends, with the style of the run before carried on.
+Textual 8 writes a changed span from the left edge of its widget on, and gives every run of cells
+its full style and a reset. Over a slow SSH line these bytes are what a frame costs, so here a
+partial update is written span by span, cut at both ends, with the style of the run before carried
+on.
 """
 
 from collections.abc import Iterable

@@ -1,4 +1,6 @@
-"""Makes the pictures of the README from the demo:  python screenshots/make.py
+"""Make the pictures of the README from the demo.
+
+    python screenshots/make.py
 
 Needs the extra [test] and a Chromium for the PNGs (only it keeps the glyphs aligned); without
 one, the SVGs are made all the same.
@@ -13,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import cast
 
 from textual.pilot import Pilot
 
@@ -31,6 +34,11 @@ _LIVE_S = 50.0  # until the doomed service is dead and the leak can be seen
 Scene = Callable[[Pilot[int]], Awaitable[None]]
 
 
+def monitor_of(pilot: Pilot[int]) -> MonitorApp:
+    """Return the application that a pilot flies."""
+    return cast("MonitorApp", pilot.app)
+
+
 async def overview(pilot: Pilot[int]) -> None:
     """Show the week of the service that leaked."""
     await pilot.pause(_SETTLE_S)
@@ -38,8 +46,7 @@ async def overview(pilot: Pilot[int]) -> None:
 
 async def leak(pilot: Pilot[int]) -> None:
     """Show the live service that leaks, enlarged to its Python heap."""
-    app = pilot.app
-    assert isinstance(app, MonitorApp)
+    app = monitor_of(pilot)
     run = next(r for r in app.monitor.frame.runs if r.service == "api" and r.running)
     app.monitor.select_path(run.path)
     await pilot.pause(_SETTLE_S)
@@ -47,8 +54,7 @@ async def leak(pilot: Pilot[int]) -> None:
 
 async def dead(pilot: Pilot[int]) -> None:
     """Show the service that was killed a moment ago, to its last sample."""
-    app = pilot.app
-    assert isinstance(app, MonitorApp)
+    app = monitor_of(pilot)
     runs = [r for r in app.monitor.frame.runs if r.service == "batch" and r.state == DIED]
     app.monitor.select_path(max(runs, key=lambda r: r.end_ms).path)
     await pilot.pause(_SETTLE_S)
@@ -76,9 +82,8 @@ def tidy(svg: str) -> str:
 
 def to_png(svg: Path, png: Path, chromium: str) -> None:
     """Turn an SVG into a PNG of its own size."""
-    found = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg.read_text())
-    assert found is not None
-    width, height = (round(float(part)) for part in found.groups())
+    (found,) = re.findall(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg.read_text())
+    width, height = (round(float(part)) for part in found)
     with tempfile.TemporaryDirectory() as profile:
         page = Path(profile) / "page.html"
         page.write_text(f"<style>body{{margin:0}}</style>{svg.read_text()}")
@@ -86,7 +91,9 @@ def to_png(svg: Path, png: Path, chromium: str) -> None:
         command += ["--no-first-run", "--disable-background-networking", "--disable-sync"]
         command += [f"--user-data-dir={profile}/profile", f"--window-size={width},{height}"]
         command += [f"--screenshot={png}", page.as_uri()]
-        subprocess.run(command, check=True, capture_output=True, timeout=120)
+        subprocess.run(  # noqa: S603 - a program found on this machine
+            command, check=True, capture_output=True, timeout=120
+        )
 
 
 async def shoot(options: Options, scenes: tuple[tuple[str, Scene], ...]) -> None:

@@ -1,5 +1,7 @@
 """Which cells of a chart changed, so that only they are sent to the terminal."""
 
+from collections.abc import Iterator
+
 from pprofplus_tui.charts.picture import Row, Rows
 
 Span = tuple[int, int, int]
@@ -33,16 +35,21 @@ def changed_spans(old: Rows | None, new: Rows) -> list[Span]:
             if width:
                 spans.append((index, 0, width))
             continue
-        begin = end = -1
-        for x, (one, other) in enumerate(zip(_cells(before), _cells(after), strict=True)):
-            if one == other:
-                continue
-            if begin < 0:
-                begin = x
-            elif x - end >= JOINED:
-                spans.append((index, begin, end - begin))
-                begin = x
-            end = x + 1
-        if begin >= 0:
-            spans.append((index, begin, end - begin))
+        spans.extend((index, x, size) for x, size in _differing(_cells(before), _cells(after)))
     return spans
+
+
+def _differing(old: list[tuple[str, str]], new: list[tuple[str, str]]) -> Iterator[tuple[int, int]]:
+    """Yield (x, width) of each stretch of cells that differ, near ones joined."""
+    begin = end = -1
+    for x, (one, other) in enumerate(zip(old, new, strict=True)):
+        if one == other:
+            continue
+        if begin < 0:
+            begin = x
+        elif x - end >= JOINED:
+            yield begin, end - begin
+            begin = x
+        end = x + 1
+    if begin >= 0:
+        yield begin, end - begin

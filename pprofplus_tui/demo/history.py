@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
 from pprofplus import __version__
 from pprofplus.format import MARK, START, STOP, Event, RunHeader
 from pprofplus.metrics import BY_NAME
 from pprofplus.writer import Writer
-
 from pprofplus_tui.demo.shapes import (
     INTERVAL_MS,
     MIB,
@@ -59,7 +59,7 @@ def past_runs() -> tuple[Past, ...]:
             racing,
             (day + 0.45) / 7,
             (day + 0.45) / 7 + 0.0035,
-            killed=day % 3 == 2,
+            killed=day in {2, 5},
             limit_bytes=768 * MIB,
         )
         for day in range(7)

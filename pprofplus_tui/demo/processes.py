@@ -37,8 +37,8 @@ def running_services(directory: Path) -> Iterator[list["subprocess.Popen[bytes]"
     processes: list[subprocess.Popen[bytes]] = []
     try:
         for name in SERVICES:
-            processes.append(
-                subprocess.Popen(
+            processes.append(  # noqa: PERF401 - what started must be known if the next one fails
+                subprocess.Popen(  # noqa: S603 - our own module
                     [sys.executable, "-m", "pprofplus_tui.demo.services", name, str(directory)],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.DEVNULL,
@@ -54,8 +54,12 @@ def running_services(directory: Path) -> Iterator[list["subprocess.Popen[bytes]"
                 with suppress(OSError):
                     process.stdin.close()
         for process in processes:
-            try:
-                process.wait(_PATIENCE_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            _end(process)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    try:
+        process.wait(_PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -67,7 +67,7 @@ def fragment() -> None:
     """Build big reports of small objects and drop all but a few: the heap stays, full of holes."""
     kept = []
     while _work(1.0):
-        rows = []
+        rows: list[str] = []
         for _ in range(25):
             rows.extend(f"{i:>300}" for i in range(6_000))
             if not _work(0.4):
@@ -97,7 +97,7 @@ SERVICES: dict[str, tuple[str, Callable[[], None]]] = {
 
 
 def _end_with_parent() -> None:
-    """Set the end when standard input ends: the kernel closes it, whatever becomes of the parent."""
+    """Set the end when standard input does: the kernel closes it, whatever ends the parent."""
     while os.read(0, 1):
         pass
     _ENDING.set()

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from pprofplus.metrics import CATALOGUE
 
+from pprofplus.metrics import CATALOGUE
 from pprofplus_tui.model.series import Floats, Ints
 
 MIB = 1 << 20
@@ -14,6 +14,7 @@ ARENA = 1 << 20  # CPython's arenas, 1 MiB since 3.10
 INTERVAL_MS = 60_000
 
 _SHARED = 14 * MIB  # text and libraries
+_FULL_COLLECTIONS = 0.01  # of the minutes see one, which visits all objects
 _OTHER = 9 * MIB  # stacks and maps that no heap knows of
 
 
@@ -127,7 +128,7 @@ def columns(
     load = np.clip(layers.load, 0, None)
     runs = np.cumsum(load * step_s * 3.1)
     pause = np.where(rng.random(n) < 0.4 * load, rng.gamma(2.0, 900.0, n), 180.0)
-    pause += np.where(rng.random(n) < 0.01, used / MIB * 110, 0)
+    pause += np.where(rng.random(n) < _FULL_COLLECTIONS, used / MIB * 110, 0)
     released = np.cumsum(np.maximum(-np.diff(heap_sys, prepend=heap_sys[:1]), 0))
     found = {
         "rss": rss,

@@ -57,7 +57,7 @@ def _last(points: Points | None) -> int | None:
 
 
 def read_facts(points: Mapping[str, Points]) -> Facts:
-    """Return what `points` (metric -> level in the window) say; layers without points are left out."""
+    """Return what `points` (metric -> level in the window) say; unknown layers are left out."""
     layers = []
     for metric, label in LAYERS:
         found = points.get(metric)

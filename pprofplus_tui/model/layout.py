@@ -5,7 +5,7 @@ from dataclasses import dataclass
 MIN_WIDTH = 40  # a chart narrower than this says little beside its labels
 MIN_HEIGHT = 8
 SMALL_HEIGHT = 6  # better one low chart than none
-THREE_COLUMNS = 3 * 56
+THREE_COLUMNS = 3 * 50
 LEAD_SHARE = 0.4  # of the height, for the first chart above the grid
 
 

@@ -160,10 +160,8 @@ class View:
         if self.alone:
             return replace(self, chosen=chart, charts=self.charts | {chart})
         charts = self.charts ^ {chart}
-        return replace(self, charts=charts or self.charts)._with_chosen_shown()
-
-    def _with_chosen_shown(self) -> "View":
-        return self if self.chosen in self.charts else replace(self, chosen=self.shown[0])
+        shown = replace(self, charts=charts or self.charts)
+        return shown if shown.chosen in shown.charts else replace(shown, chosen=shown.shown[0])
 
     def choose(self, step: int) -> "View":
         """Return the view with the next or previous chart chosen, round and round."""

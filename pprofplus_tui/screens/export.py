@@ -59,11 +59,8 @@ class ExportScreen(ModalScreen[None]):
             job.run.service, job.run.pid, job.begin_ms, job.end_ms, job.directory, job.zone
         )
         with box:
-            yield Static(
-                Text(
-                    f"{job.run.service} {job.run.pid}: the visible {span}, every sample, all metrics"
-                )
-            )
+            told = f"{job.run.service} {job.run.pid}: the visible {span}, every sample, all metrics"
+            yield Static(Text(told))
             yield Input(str(path), id="path", select_on_focus=False)
             yield ProgressBar(total=1000, show_eta=False, id="progress")
             yield Static("", id="told")
@@ -120,8 +117,9 @@ class ExportScreen(ModalScreen[None]):
         if event.state is WorkerState.SUCCESS and isinstance(event.worker.result, Exported):
             done = event.worker.result
             self.dismiss()
+            size, where = format_bytes(done.size_bytes), clean(str(done.path), 200)
             self.app.notify(
-                f"{done.rows} samples, {format_bytes(done.size_bytes)}: {clean(str(done.path), 200)}",
+                f"{done.rows} samples, {size}: {where}",
                 title="exported",
                 markup=False,
             )

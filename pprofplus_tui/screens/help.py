@@ -3,7 +3,6 @@
 from itertools import groupby
 from typing import ClassVar
 
-from pprofplus.metrics import CATALOGUE
 from rich.style import Style
 from rich.table import Table
 from rich.text import Text
@@ -13,6 +12,7 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from pprofplus.metrics import CATALOGUE
 from pprofplus_tui.model.keys import KEYS
 from pprofplus_tui.model.runs import MEANINGS, PLAIN_SIGNS, SIGNS
 

@@ -141,8 +141,9 @@ class MonitorScreen(Screen[None]):
         )
         self._status.set_rows((status_row(told, self._status.size.width),))
         width = self._facts.size.width
-        missing = len(self.view.shown) - len(self._places())
-        note = f" {missing} charts need a larger screen " if missing else ""
+        shown, wanted = len(self._places()), len(self.view.shown)
+        # the others need a larger screen
+        note = f" {shown} of {wanted} charts " if shown < wanted else ""
         row = facts_row(frame.facts, max(0, width - len(note)), plain=plain)
         self._facts.set_rows((fit((*row, Cellrun(note, "dim")), width),))
         self._keys.set_rows((keys_row(self._keys.size.width, plain=plain),))

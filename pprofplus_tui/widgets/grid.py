@@ -10,7 +10,6 @@ from pprofplus_tui.model.layout import Place
 from pprofplus_tui.widgets.rows import RowsWidget
 from pprofplus_tui.widgets.text import fit, width_of
 
-
 _CHOSEN = {"frame": "frame_selected", "title": "title_selected"}
 
 
@@ -52,7 +51,7 @@ class ChartGrid(RowsWidget):
             self.chart = chart
 
     class Zoomed(Message):
-        """The wheel was turned over a chart: -1 is in; `x` is the chart's column under the mouse."""
+        """The wheel was turned over a chart: -1 is in; `x` is the chart's column there."""
 
         def __init__(self, step: int, chart: str, x: int) -> None:
             super().__init__()

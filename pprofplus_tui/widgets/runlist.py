@@ -36,8 +36,9 @@ def list_rows(view: RunListView, width: int) -> tuple[tuple[Row, str | None], ..
             (Cellrun(f" {service}", "service"),), (Cellrun(count, "dim"),), width, "service"
         )
         lines.append((heading, None))
-        for run in runs:
-            lines.append((_run_row(run, signs, width, run.path == view.selected), run.path))
+        lines.extend(
+            (_run_row(run, signs, width, run.path == view.selected), run.path) for run in runs
+        )
     return tuple(lines)
 
 

@@ -2,8 +2,10 @@
 
 import fcntl
 import os
+from pathlib import Path
 
 import pytest
+
 from pprofplus.format import START, STOP, Event, RunHeader
 from pprofplus.metrics import BY_NAME
 from pprofplus.writer import Writer
@@ -55,7 +57,7 @@ class Home:
         self.path = path
         self._locks = []
 
-    def run(
+    def run(  # noqa: PLR0913 - what a run is made of
         self,
         service="api",
         pid=4711,
@@ -89,8 +91,8 @@ class Home:
         else:
             writer.abandon()
         if state == "live":
-            newest = sorted(os.listdir(writer.directory))[-1]
-            lock = os.open(os.path.join(writer.directory, newest), os.O_RDWR)
+            newest = max(Path(writer.directory).iterdir())
+            lock = os.open(newest, os.O_RDWR)
             fcntl.flock(lock, fcntl.LOCK_EX)
             self._locks.append(lock)
         return writer.directory

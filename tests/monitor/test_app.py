@@ -1,6 +1,7 @@
 """The monitor as its user meets it: keys in, screen out, on real logs, without a terminal."""
 
 import csv
+import threading
 import time
 
 import pytest
@@ -270,8 +271,6 @@ async def test_the_light_background_is_light(home, monitor):
 
 
 async def test_leaving_joins_its_threads(home, monitor):
-    import threading
-
     home.run()
     async with monitor().run_test(size=LARGE) as pilot:
         await settled(pilot, "python heap")

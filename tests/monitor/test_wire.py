@@ -89,7 +89,7 @@ def test_a_lean_update_touches_no_cell_outside_its_spans(update):
 def test_a_lean_update_is_never_longer(update):
     ours = LeanUpdate(update).render_segments(console())
     theirs = update.render_segments(console())
-    # Textual need not move the cursor within a line; its resets outweigh that in all but the tiniest
+    # Textual need not move the cursor within a line
     assert len(ours) <= len(theirs) + 8 * len(update.spans)
 
 

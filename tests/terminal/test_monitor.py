@@ -1,4 +1,4 @@
-"""The whole path in a real terminal: a service starts, its pid appears, keys work, all is restored."""
+"""The whole path in a real terminal: a service, its pid, keys, export, all left in order."""
 
 import csv
 import os
