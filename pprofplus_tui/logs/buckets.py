@@ -47,12 +47,15 @@ def parts_of(table: PageTable, request: Request, span: Span) -> list[Part]:
     if column is None or not len(span.rows):
         return []
     by_schema = table.kinds(column)
-    kinds = by_schema[table.rows["schema"][span.rows]]
     found = []
     for kind in (COUNTER_COLUMN,) if rate else (GAUGE_COLUMN, COUNTER_COLUMN):
-        mask = kinds == kind
-        if mask.any():
-            part = span if mask.all() else span.take(mask)
+        having = by_schema == kind
+        if having.any():
+            part = span
+            if not having.all():
+                part = span.take(having[table.rows["schema"][span.rows]])
+                if not len(part.rows):
+                    continue
             from_heads = rate or kind == GAUGE_COLUMN
             found.append(Part(request, column, rate, from_heads, part))
     return found
@@ -116,7 +119,8 @@ class _Buckets:
 def _from_heads(table: PageTable, part: Part, values: Extremes) -> Ints:
     """Take in what heads say; return which pages of the part must be decoded."""
     span = part.span
-    lo, hi = table.lo(part.column)[span.rows], table.hi(part.column)[span.rows]
+    index = span.index
+    lo, hi = table.lo(part.column)[index], table.hi(part.column)[index]
     inner = (span.first == span.last) & span.within
     values.add(span.first[inner], lo[inner], hi[inner])
     cut = np.flatnonzero(~inner)

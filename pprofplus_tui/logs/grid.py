@@ -80,6 +80,14 @@ class Span:
         )
 
     @property
+    def index(self) -> Ints | slice:
+        """The rows, as a slice if there is none missing between them: no copy is made then."""
+        rows = self.rows
+        if len(rows) and int(rows[-1]) - int(rows[0]) == len(rows) - 1:
+            return slice(int(rows[0]), int(rows[-1]) + 1)
+        return rows
+
+    @property
     def unclear(self) -> Bools:
         """Pages of which heads do not tell what buckets have samples: only their times do."""
         return (self.last - self.first > 1) | ~self.within
@@ -102,7 +110,10 @@ class Extremes:
         """Take in values; `buckets` must not decrease."""
         if not len(buckets):
             return
-        starts = np.flatnonzero(np.diff(buckets, prepend=-1))
+        fresh = np.empty(len(buckets), np.bool_)
+        fresh[0] = True
+        np.not_equal(buckets[1:], buckets[:-1], out=fresh[1:])
+        starts = np.flatnonzero(fresh)
         at = buckets[starts]
         self.lo[at] = np.minimum(self.lo[at], np.minimum.reduceat(lo, starts))
         self.hi[at] = np.maximum(self.hi[at], np.maximum.reduceat(hi, starts))

@@ -56,7 +56,7 @@ class Desk:
         for shape in self._shapes:
             points = found[buckets_for(shape)]
             kind = CHART_BY_ID[shape.chart]
-            picture = self._portrayer.picture(kind, shape, window, points)
+            picture = self._portrayer.picture(kind, shape, window, points, growing=False)
             self._renderer.submit(shape.chart, picture)
         if not self._renderer.wait_idle(_DRAWN_WITHIN_S) or self._renderer.errors:
             raise RuntimeError(f"charts were not drawn: {self._renderer.errors}")
@@ -126,8 +126,8 @@ def _step_row(name: str, taken: list[tuple[float, float]]) -> Row:
 
 
 def measure(effort: Effort) -> list[Table]:
-    """Draw a month (in a hurry: an hour a day) from disk, and walk in it."""
-    days, seconds = effort.count(30, 30, 1), effort.count(DAY_S, DAY_S // 24)
+    """Draw a month from disk, and walk in it."""
+    days, seconds = effort.count(30, 30, 1), effort.count(DAY_S, DAY_S, DAY_S // 24)
     home = cached_run(days, seconds)
     firsts = [_first_chart(home) for _ in range(effort.count(15, 5, 1))]
     stages = {name: statistics.median(first[name] for first in firsts) for name in firsts[0]}

@@ -1,7 +1,7 @@
 """Results as tables: one row a candidate, the first of them ours, ratios to it in every other."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,10 @@ def _cells(table: Table) -> list[list[str]]:
 def render(table: Table, *, markdown: bool = False) -> str:
     """Return the table as text for a terminal, or as Markdown."""
     grid = _cells(table)
-    widths = [max(len(line[i]) for line in grid) for i in range(len(grid[0]))]
+    # a note in place of figures may be as long as it likes
+    full = [grid[0], *(line for line, row in zip(grid[1:], table.rows, strict=True) if row.figures)]
+    widths = [max(len(line[i]) for line in full) for i in range(len(grid[0]))]
+    widths[0] = max(len(line[0]) for line in grid)
     lines = [[text.ljust(width) for text, width in zip(line, widths, strict=True)] for line in grid]
     if markdown:
         body = [f"| {' | '.join(line)} |" for line in lines]
@@ -107,8 +110,3 @@ def render(table: Table, *, markdown: bool = False) -> str:
         body.insert(1, "  ".join("-" * width for width in widths))
         head, notes = f"== {table.title}", [f"   {note}" for note in table.notes]
     return "\n".join([head, *body, *notes])
-
-
-def with_note(table: Table, note: str) -> Table:
-    """Return the table with one more note."""
-    return replace(table, notes=(*table.notes, note))
