@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from pprofplus_tui.model.series import Bools, Ints, Points
 Request = tuple[str, bool]
 LEAST_GAP_MS = 1000  # a stall shorter than this is no gap at any interval
 GAP_INTERVALS = 3
+_STRETCH_SAMPLES = 200_000  # an idle service has pages of 4096 samples: bounds memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,38 +73,76 @@ def fill(
     """
     span = Span.of(table, grid, rows)
     parts = [part for request in all_series for part in parts_of(table, request, span)]
-    wanted: list[tuple[int, int | None]] = [(row, None) for row in span.rows[span.unclear].tolist()]
-    needed: list[Ints] = []
+    times: dict[int, tuple[Ints, Extremes]] = {}
+    needed: list[tuple[Part, Ints]] = []
     for part in parts:
         values = all_series[part.request].values
         need = _from_heads(table, part, values) if part.from_heads else _levels(table, part, values)
-        needed.append(need)
-        chosen = part.span.rows[need].tolist()
-        wanted += [(row, part.column) for row in chosen]
+        needed.append((part, part.span.rows[need]))
+        if id(part.span) not in times:  # most metrics are on the very same pages
+            unclear = part.span.rows[part.span.unclear]
+            times[id(part.span)] = unclear, _times_from_heads(table, part.span, grid.count)
+    involved = [rows for _, rows in needed] + [rows for rows, _ in times.values()]
+    for begin, end in _stretches(table, involved):
+        _decode(table, cache, grid, all_series, (begin, end), needed, list(times.values()))
+    for part in parts:
+        all_series[part.request].times.merge(times[id(part.span)][1])
+
+
+def _stretches(table: PageTable, involved: list[Ints]) -> list[tuple[int, int]]:
+    """Return ranges of rows that have all `involved` ones, each few enough to decode at once."""
+    rows = np.unique(np.concatenate(involved)) if involved else np.zeros(0, np.int64)
+    if not len(rows):
+        return []
+    stretch = np.cumsum(table.rows["samples"][rows]) // _STRETCH_SAMPLES
+    begins = rows[np.flatnonzero(np.diff(stretch, prepend=-1))].tolist()
+    return list(pairwise([*begins, int(rows[-1]) + 1]))
+
+
+def _decode(  # noqa: PLR0913, PLR0917 - what is to be decoded, from where, to where
+    table: PageTable,
+    cache: PageCache,
+    grid: Grid,
+    all_series: dict[Request, Series],
+    stretch: tuple[int, int],
+    needed: list[tuple[Part, Ints]],
+    unclear: list[tuple[Ints, Extremes]],
+) -> None:
+    """Take in the samples of the rows in a stretch that heads could not answer for."""
+
+    def within(rows: Ints) -> list[int]:
+        begin, end = np.searchsorted(rows, stretch)
+        return rows[begin:end].tolist()  # type: ignore[no-any-return]
+
+    wanted: list[tuple[int, int | None]] = []
+    for rows, _ in unclear:
+        wanted += [(row, None) for row in within(rows)]
+    chosen = [(part, within(rows)) for part, rows in needed]
+    for part, mine in chosen:
+        wanted += [(row, part.column) for row in mine]
         if part.rate:
-            before = predecessors(table, chosen, part.column)
+            before = predecessors(table, mine, part.column)
             wanted += [(row, part.column) for row in before if row >= 0]
     decoded = cache.want(wanted)
     buckets = _Buckets(decoded, grid)
-    times: dict[int, Extremes] = {}
-    for part, need in zip(parts, needed, strict=True):
-        chosen = part.span.rows[need].tolist()
-        series = all_series[part.request]
-        if chosen:
-            at, inside = buckets.of(chosen)
-            got = (decoded.rates if part.rate else decoded.values)(chosen, part.column)[inside]
-            series.values.add(at, got, got)
-        key = id(part.span)  # most metrics are on the very same pages
-        if key not in times:
-            times[key] = _times(table, buckets, part.span, grid.count)
-        series.times.merge(times[key])
+    for part, mine in chosen:
+        if mine:
+            at, inside = buckets.of(mine)
+            got = (decoded.rates if part.rate else decoded.values)(mine, part.column)[inside]
+            all_series[part.request].values.add(at, got, got)
+    for rows, times in unclear:
+        mine = within(rows)
+        if mine:
+            at, inside = buckets.of(mine)
+            t_ms = decoded.t_ms(mine)[inside]
+            times.add(at, t_ms, t_ms)
 
 
 class _Buckets:
     """The buckets of rows' samples; most metrics of a run ask for the same rows."""
 
     def __init__(self, decoded: Decoded, grid: Grid) -> None:
-        self.decoded = decoded
+        self._decoded = decoded
         self._grid = grid
         self._known: dict[tuple[int, ...], tuple[Ints, Bools]] = {}
 
@@ -110,7 +150,7 @@ class _Buckets:
         """Return (buckets of the samples in the window, which samples these are)."""
         key = tuple(rows)
         if key not in self._known:
-            t_ms = self.decoded.t_ms(rows)
+            t_ms = self._decoded.t_ms(rows)
             inside = (t_ms >= self._grid.begin_ms) & (t_ms < self._grid.end_ms)
             self._known[key] = (self._grid.bucket(t_ms[inside]), inside)
         return self._known[key]
@@ -161,21 +201,18 @@ def _levels(table: PageTable, part: Part, values: Extremes) -> Ints:
     return np.flatnonzero(~((inner & grows & followed) | still))
 
 
-def _times(table: PageTable, buckets: _Buckets, span: Span, count: int) -> Extremes:
-    """Return each bucket's first and last sample; exact beside empty buckets, for `breaks`."""
+def _times_from_heads(table: PageTable, span: Span, count: int) -> Extremes:
+    """Return each bucket's first and last sample; exact beside empty buckets, for `breaks`.
+
+    The pages that are `unclear` are left for their times to tell.
+    """
     times = Extremes(count)
-    unclear = span.unclear
-    clear = ~unclear
+    clear = ~span.unclear
     rows = span.rows[clear]
     begin, end = table.begin_ms[rows], table.end_ms[rows]
     same = span.first[clear] == span.last[clear]
     times.add(span.first[clear], begin, np.where(same, end, begin))
     times.add(span.last[clear], np.where(same, begin, end), end)
-    chosen = span.rows[unclear].tolist()
-    if chosen:
-        at, inside = buckets.of(chosen)
-        t_ms = buckets.decoded.t_ms(chosen)[inside]
-        times.add(at, t_ms, t_ms)
     return times
 
 

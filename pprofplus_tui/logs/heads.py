@@ -18,6 +18,7 @@ from pprofplus.format import (
     PREFIX,
 )
 from pprofplus_tui.model.series import Bools, Ints
+from pprofplus_tui.model.window import LATEST_MS
 
 HEAD_DTYPE = np.dtype(
     [
@@ -45,7 +46,6 @@ HEAD_DTYPE = np.dtype(
 assert HEAD_DTYPE.itemsize == COLUMNS_OFFSET  # noqa: S101 - pinned by the format
 
 # Times outside of these are no clock's, and sums with them could leave 64 bits.
-LATEST_UNIX_MS = 253_370_764_800_000  # 9999-01-01
 _LATEST_MONO_MS = 1 << 53
 _MAGIC = int.from_bytes(MAGIC, "little")
 
@@ -173,7 +173,7 @@ def data_heads(
         & (last >= first)
         & (last < _LATEST_MONO_MS)
         & (unix >= 0)
-        & (unix <= LATEST_UNIX_MS - (last - first))
+        & (unix <= LATEST_MS - (last - first))
     )
     found = Heads(slots, fixed, cells)
     # One without samples and events says nothing, not even a time.

@@ -107,11 +107,11 @@ def _buckets(
     memo = run.memo
     if (
         memo is None
-        or memo.epoch != run.epoch
+        or memo.epoch != run.table.epoch
         or memo.grid != grid
         or len(memo.series) > _MEMO_REQUESTS
     ):
-        memo = run.memo = WindowMemo(run.epoch, grid, 0, {})
+        memo = run.memo = WindowMemo(run.table.epoch, grid, 0, {})
     new = {r: Series(grid.count) for r in requests if r not in memo.series}
     if new:
         fill(table, run.cache, grid, new, rows[rows < memo.upto])

@@ -9,7 +9,7 @@ from pprofplus_tui.logs.decode import PageBatch
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.series import Ints
 
-_BATCH_PAGES = 16
+_BATCH_STREAMS = 528  # 16 pages of the usual table
 _MINUTE_MS = 60_000
 
 
@@ -17,8 +17,11 @@ def batches(run: RunLog, rows: Ints) -> Iterator[Ints]:
     """Split rows of the run's table into batches of pages of one schema."""
     schema = run.table.rows["schema"][rows]
     for part in np.split(rows, np.flatnonzero(np.diff(schema)) + 1):
-        for at in range(0, len(part), _BATCH_PAGES):
-            yield part[at : at + _BATCH_PAGES]
+        if len(part):
+            table = run.table.schemas[int(run.table.rows["schema"][part[0]])]
+            pages = max(1, _BATCH_STREAMS // max(1, len(table.metrics)))
+            for at in range(0, len(part), pages):
+                yield part[at : at + pages]
 
 
 def page_values(run: RunLog, rows: Ints, order: Sequence[int]) -> Iterator[tuple[Ints, Ints]]:
@@ -28,7 +31,7 @@ def page_values(run: RunLog, rows: Ints, order: Sequence[int]) -> Iterator[tuple
     """
     table = run.table
     columns = len(table.schemas[int(table.rows["schema"][rows[0]])].metrics)
-    pages = run.read_pages(rows)
+    pages = run.pages.read_pages(rows)
     nothing = np.zeros(0, np.int64), np.zeros((len(order), 0), np.int64)
     whole = [(int(row), page) for row, page in zip(rows, pages, strict=True) if page is not None]
     for _ in range(len(pages) - len(whole)):

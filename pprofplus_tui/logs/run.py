@@ -31,6 +31,7 @@ class RunLog:
         service, pid, start_ms: as the path says; only the rest of the header is untrusted text.
         header: of the newest readable segment, None if there is none.
         table: all pages, for `history`.
+        pages: reads the table's pages whole, for `rows`.
         cache: decoded pages, for `history`.
         memo: what `history` remembers of the last window.
     """
@@ -52,8 +53,8 @@ class RunLog:
         self.header: RunHeader | None = None
         self.table = PageTable()
         self._segments: dict[int, Segment] = {}
-        self._store = PageStore(self.table, self._segments)
-        self.cache = PageCache(self._store)
+        self.pages = PageStore(self.table, self._segments)
+        self.cache = PageCache(self.pages)
         self.memo: WindowMemo | None = None
         self._problems: dict[int, str] = {}  # by segment, of the directory by 0
         self._last_slots = last_slots
@@ -68,11 +69,6 @@ class RunLog:
     def problems(self) -> tuple[str, ...]:
         """One line about each thing that could not be read."""
         return tuple(self._problems.values())
-
-    @property
-    def epoch(self) -> int:
-        """A number that changes when pages other than the last ones change."""
-        return self.table.epoch
 
     @property
     def samples(self) -> int:
@@ -109,7 +105,7 @@ class RunLog:
     def damaged_pages(self) -> int:
         """Pages that were skipped."""
         pages = sum(segment.damaged_pages for segment in self._segments.values())
-        return pages + len(self._store.bad) + self._unresolved + self._misplaced
+        return pages + len(self.pages.bad) + self._unresolved + self._misplaced
 
     @property
     def interval_ms(self) -> int:
@@ -184,7 +180,9 @@ class RunLog:
         for number in new:
             self._add(number, growing=number == numbers[-1])
         if self._last_slots is not None and new and len(sizes) > 1:
-            self._add_one_with_pages(sorted(sizes))
+            before, newest = sorted(sizes)[-2:]
+            if not len(self._segments[newest].heads):
+                self._add(before, growing=False)
         if gone or new:
             self._rebuild(appended=not gone and self._is_after(new))
         return bool(gone or new) or changed
@@ -193,11 +191,6 @@ class RunLog:
         path = os.path.join(self.path, home.segment_name(number))  # noqa: PTH118
         self._segments[number] = Segment(path, self._last_slots)
         self._read(number, growing=growing)
-
-    def _add_one_with_pages(self, numbers: Sequence[int]) -> None:
-        """Read the last segment but one too while the newest has no page yet."""
-        if not len(self._segments[numbers[-1]].heads):
-            self._add(numbers[-2], growing=False)
 
     def _is_after(self, new: Sequence[int]) -> bool:
         old = self._segments.keys() - set(new)
@@ -286,7 +279,7 @@ class RunLog:
         """
         table = self.table
         self._misplaced += table.finish()
-        self._store.drop_bad(begin)
+        self.pages.drop_bad(begin)
         # A clock that was set back has moved the pages before: first of all the last of them.
         if len(offset_ms) and not np.array_equal(table.offset_ms[begin - 1 : begin], offset_ms):
             table.epoch += 1
@@ -295,16 +288,12 @@ class RunLog:
 
     def events(self) -> tuple[RunEvent, ...]:
         """Return all events in the pages read, in order of time."""
-        return self._store.events(np.flatnonzero(self.table.rows["events_bytes"] > 0))
+        return self.pages.events(np.flatnonzero(self.table.rows["events_bytes"] > 0))
 
     def last_events(self) -> tuple[RunEvent, ...]:
         """Return the events of the last page."""
         count = self.table.count
-        return self._store.events(np.arange(count)[-1:])
-
-    def read_pages(self, rows: Ints) -> list[bytes | None]:
-        """Return these rows' pages whole, bodies checked; None where damaged or gone."""
-        return self._store.read_pages(rows)
+        return self.pages.events(np.arange(count)[-1:])
 
     def last(self) -> dict[str, int]:
         """Return the last sample's value of each metric, empty if there is no sample."""

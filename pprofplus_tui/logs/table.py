@@ -34,6 +34,10 @@ class PageTable:
         names: metrics in the order in which they were first seen.
         schemas: the metric tables; a row's `schema` is an index into it.
         epoch: changes when rows that stay change their place, time or contents.
+        count: rows.
+        offset_ms: what to add to a page's monotonic times, shape (count,), never decreasing.
+        begin_ms, end_ms: unix ms of a page's first and last sample, shape (count,).
+        before: the row that a page's first sample follows on, -1 if missing, shape (count,).
     """
 
     def __init__(self) -> None:
@@ -163,10 +167,6 @@ class PageTable:
     def rows(self) -> npt.NDArray[np.void]:
         """Number, segment, slot and so on of each page, shape (count,)."""
         return self._rows[: self.count]
-
-    # offset_ms: what to add to a page's monotonic times, shape (count,), never decreasing
-    # begin_ms, end_ms: unix ms of a page's first and last sample, shape (count,)
-    # before: the row that a page's first sample follows on, -1 if it is missing, shape (count,)
 
     def first(self, column: int) -> Ints:
         """Return each page's first value, shape (count,); 0 where the metric is absent."""

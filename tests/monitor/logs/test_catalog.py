@@ -8,8 +8,7 @@ import pytest
 
 from pprofplus import format as fmt
 from pprofplus import home
-from pprofplus_tui.logs import catalog as catalog_module
-from pprofplus_tui.logs.catalog import Catalog, default_homes
+from pprofplus_tui.logs.catalog import Catalog
 
 
 def found(root):
@@ -253,16 +252,3 @@ def test_an_ended_run_is_not_opened_again(write_now, tmp_path, monkeypatch):
     monkeypatch.setattr(os, "open", lambda *args: opened.append(args) or real_open(*args))
     catalog.refresh()
     assert opened == []
-
-
-def test_a_user_sees_the_default_home_and_root_those_of_all(tmp_path, monkeypatch):
-    (tmp_path / "pprofplus-1000").mkdir()
-    (tmp_path / "pprofplus-1001").symlink_to(tmp_path / "pprofplus-1000")
-    (tmp_path / "pprofplus-1002").touch()
-    (tmp_path / "other").mkdir()
-    monkeypatch.setenv("PPROFPLUS_DIR", str(tmp_path / "mine"))
-    monkeypatch.setattr(catalog_module, "_SHARED_HOMES", str(tmp_path))
-    monkeypatch.setattr(os, "getuid", lambda: 1000)
-    assert default_homes() == [str(tmp_path / "mine")]
-    monkeypatch.setattr(os, "getuid", lambda: 0)
-    assert default_homes() == [str(tmp_path / "mine"), str(tmp_path / "pprofplus-1000")]

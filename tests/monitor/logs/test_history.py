@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pprofplus_tui.logs import buckets as buckets_module
+from pprofplus_tui.logs import samples as samples_module
 from pprofplus_tui.logs.history import query
 from pprofplus_tui.logs.run import RunLog
 
@@ -176,6 +178,24 @@ def test_a_followed_window_stays_right_while_the_log_grows(kit, seed, buckets):
             reference = kit.Reference(writer.path)
             check(run, reference, writer.start_ms, writer.start_ms + 200_000, buckets)
         writer.close()
+    finally:
+        shutil.rmtree(root)
+
+
+@settings(max_examples=30, deadline=None)
+@given(logs(), st.integers(1, 60), st.integers(1, 40))
+def test_a_window_decoded_in_stretches_is_the_same(kit, log, buckets, samples):
+    root = Path(tempfile.mkdtemp())
+    try:
+        path = written(kit, root, *log)
+        reference = kit.Reference(path)
+        run = RunLog(str(path))
+        run.refresh()
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(buckets_module, "_STRETCH_SAMPLES", samples)
+            patched.setattr(samples_module, "_BATCH_STREAMS", 4)
+            patched.setattr(samples_module, "_CACHE_BYTES", 2000)
+            check(run, reference, run.begin_ms + 1, run.end_ms + 1, buckets)
     finally:
         shutil.rmtree(root)
 
