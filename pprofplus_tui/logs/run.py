@@ -63,8 +63,6 @@ class RunLog:
         self._unresolved = 0
         self._misplaced = 0
 
-    # What is known
-
     @property
     def problems(self) -> tuple[str, ...]:
         """One line about each thing that could not be read."""
@@ -283,8 +281,6 @@ class RunLog:
         # A clock that was set back has moved the pages before: first of all the last of them.
         if len(offset_ms) and not np.array_equal(table.offset_ms[begin - 1 : begin], offset_ms):
             table.epoch += 1
-
-    # What is in the pages
 
     def events(self) -> tuple[RunEvent, ...]:
         """Return all events in the pages read, in order of time."""
