@@ -6,9 +6,10 @@ import os
 import sys
 from collections.abc import Sequence
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from pprofplus_tui.errors import NothingFoundError, UsageError
+from pprofplus_tui.model.text import clean
 
 if TYPE_CHECKING:
     from pprofplus_tui.model.options import Options
@@ -17,8 +18,16 @@ FINE, FAILED, USAGE = 0, 1, 2
 _EXTRA = ("textual", "plotext", "numpy")
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, as all errors here are."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and where help is; exit with the code for wrong usage."""
+        self.exit(USAGE, f"{self.prog}: {message}; see  {self.prog} --help\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="pprofplus-tui",
         description="Watch the memory of Python services that record with pprofplus: live, "
         "and back in time.",
@@ -82,7 +91,7 @@ def _add_look(parser: argparse.ArgumentParser) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one a way to end
     """Run the command; return its exit code."""
-    words = _parser().parse_args(argv)
+    words = _parser().parse_args(_with_past_times(sys.argv[1:] if argv is None else argv))
     if words.version:
         from pprofplus import __version__  # noqa: PLC0415 - a quick answer loads nothing else
 
@@ -95,21 +104,43 @@ def main(argv: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one a way
             USAGE,
         )
     try:
-        return _run(words)
+        code = _run(words)
+        # now, not when the interpreter ends: there nobody could be told
+        sys.stdout.flush()
     except UsageError as error:
         return _complain(str(error), USAGE)
     except NothingFoundError as error:
         return _complain(str(error), FAILED)
     except BrokenPipeError:
         # the reader of our output left: no error of ours, but nothing more may be written
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_no_more()
         return FAILED
+    except OSError as error:
+        _write_no_more()
+        return _complain(f"{error.filename or 'output'}: {error.strerror}", FAILED)
     except KeyboardInterrupt:
         return 130
+    return code
+
+
+def _with_past_times(argv: Sequence[str]) -> list[str]:
+    """Return the words with `--begin -2h` as one: argparse would take the time for an option."""
+    words: list[str] = []
+    for word in argv:
+        if words and words[-1] in {"--begin", "--end"} and word[:1] == "-" and word[1:2].isdigit():
+            words[-1] += f"={word}"
+        else:
+            words.append(word)
+    return words
+
+
+def _write_no_more() -> None:
+    """Lead what is left in the buffers of standard output nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(line: str, code: int) -> int:
-    print(f"pprofplus-tui: {line}", file=sys.stderr)  # noqa: T201 - errors are one line there
+    print(f"pprofplus-tui: {clean(line)}", file=sys.stderr)  # noqa: T201 - errors are one line there
     return code
 
 

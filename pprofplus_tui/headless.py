@@ -139,7 +139,10 @@ def export_run(options: Options, form: str, output: str | None, out: BinaryIO, t
             done = export(run, begin_ms, end_ms, Path(output), form=form)
             rows, skipped = done.rows, done.skipped_pages
             size = format_bytes(done.size_bytes)
-            told.write(f"{clean(str(done.path))}: {rows} samples, {size}\n")
+            if rows:
+                told.write(f"{clean(str(done.path))}: {rows} samples, {size}\n")
+            else:
+                done.path.unlink()  # headings alone would only stand in the way of the next try
     except FileExistsError as error:
         raise UsageError(clean(str(error))) from error
     except ExportError as error:
