@@ -1,12 +1,10 @@
 """What a chart is made from and what it is made into: plain values, no colours, no plotext."""
 
-import unicodedata
 from dataclasses import dataclass, fields
 
 import numpy as np
 
 from pprofplus_tui.model.series import Points
-from pprofplus_tui.model.text import cell_width, clean
 from pprofplus_tui.model.ticks import LABEL_CELLS, YAxis
 
 _ROOMY = 40  # from this width on the labels get air around them
@@ -114,14 +112,6 @@ def plot_area(width: int, height: int) -> Area:
     # The frame, and with labels the axis and the air around them.
     left = 1 + (labels + 1 + (2 if padded else 0) if labels else 0)
     return Area(left, 1, max(width - left - 1, 0), max(height - 2, 0), labels, padded)
-
-
-def narrow(text: str, *, ascii_only: bool = False, limit: int | None = None) -> str:
-    """Return cleaned text of which every character is exactly one cell wide."""
-    cleaned = clean(text, limit, ascii_only=ascii_only)
-    if cell_width(cleaned) == len(cleaned):
-        return cleaned
-    return "".join("?" if unicodedata.east_asian_width(c) in "WF" else c for c in cleaned)
 
 
 def same_picture(one: Picture | None, other: Picture) -> bool:

@@ -73,3 +73,11 @@ def clean(text: str, limit: int | None = None, *, ascii_only: bool = False) -> s
         kept.append(piece)
         room -= width
     return "".join(kept) + (_ASCII_ELLIPSIS if ascii_only else _ELLIPSIS)
+
+
+def narrow(text: str, *, ascii_only: bool = False, limit: int | None = None) -> str:
+    """Return cleaned text of which every character is exactly one cell wide."""
+    cleaned = clean(text, limit, ascii_only=ascii_only)
+    if cell_width(cleaned) == len(cleaned):
+        return cleaned
+    return "".join("?" if unicodedata.east_asian_width(c) in "WF" else c for c in cleaned)

@@ -176,6 +176,7 @@ class MonitorScreen(Screen[None]):
                 self._options.service,
                 self._options.pid,
                 others=frame.other_services,
+                plain=self._options.plain,
             )
             self._notice.show(lines)
         self.set_class(not frame.runs, "empty")

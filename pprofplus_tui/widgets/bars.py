@@ -10,7 +10,7 @@ from pprofplus_tui.charts.picture import Cellrun, Row
 from pprofplus_tui.model.facts import Facts, Layer
 from pprofplus_tui.model.keys import KEYS
 from pprofplus_tui.model.runs import DIED, EXITED, LIVE, STALLED, Run, counted
-from pprofplus_tui.model.text import clean
+from pprofplus_tui.model.text import narrow
 from pprofplus_tui.model.timeaxis import local
 from pprofplus_tui.model.units import format_bytes, format_delta_bytes, format_span_ms
 from pprofplus_tui.model.window import Window
@@ -129,7 +129,8 @@ def status_row(view: StatusView, width: int) -> Row:
     room = width - width_of(left) - width_of(right) - 2
     if view.problem and room > _PROBLEM_CELLS:
         # the text names paths, which are somebody else's
-        left = (*left, Cellrun(clean(view.problem, room, ascii_only=view.plain), "stalled_bar"))
+        problem = narrow(view.problem, limit=room, ascii_only=view.plain)
+        left = (*left, Cellrun(problem, "stalled_bar"))
     return spread(left, right, width, "bar")
 
 

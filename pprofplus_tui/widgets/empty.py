@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 from pprofplus_tui.charts.picture import Cellrun, Row, Rows
-from pprofplus_tui.model.text import clean
+from pprofplus_tui.model.text import narrow
 from pprofplus_tui.widgets.rows import RowsWidget
 from pprofplus_tui.widgets.text import fit
 
+_TEXT_CELLS = 200
 PASTE: tuple[str, ...] = (
     "pip install pprofplus",
     "import pprofplus",
@@ -15,7 +16,12 @@ PASTE: tuple[str, ...] = (
 
 
 def empty_rows(
-    directories: Sequence[str], service: str | None, pid: int | None, *, others: Sequence[str] = ()
+    directories: Sequence[str],
+    service: str | None,
+    pid: int | None,
+    *,
+    others: Sequence[str] = (),
+    plain: bool = False,
 ) -> tuple[Row, ...]:
     """Return the lines that say what to do next.
 
@@ -24,23 +30,26 @@ def empty_rows(
         service: the one asked for, or None.
         pid: the one asked for, or None.
         others: services that are there but were not asked for.
+        plain: ASCII only.
     """
+
+    def safe(text: str) -> str:
+        return narrow(text, limit=_TEXT_CELLS, ascii_only=plain)
+
     asked = " ".join(
-        ([f"service {clean(service, 64)}"] if service else []) + ([f"pid {pid}"] if pid else [])
+        ([f"service {safe(service)}"] if service else []) + ([f"pid {pid}"] if pid else [])
     )
     title = f"No run of {asked} here yet." if asked else "No service has written a log here yet."
     lines: list[Row] = [(Cellrun(title, "title"),), ()]
     lines += [
         (
             Cellrun("looked in  " if not i else "           ", "dim"),
-            Cellrun(clean(path, 200), "text"),
+            Cellrun(safe(path), "text"),
         )
         for i, path in enumerate(directories)
     ]
     if others:
-        lines.append(
-            (Cellrun("there are  ", "dim"), Cellrun(clean(", ".join(others), 200), "text"))
-        )
+        lines.append((Cellrun("there are  ", "dim"), Cellrun(safe(", ".join(others)), "text")))
     lines += [
         (),
         (Cellrun("Add it to your service, and start that:", "text"),),

@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pprofplus_tui.charts.picture import Line, Picture, narrow, plot_area, same_picture
+from pprofplus_tui.charts.picture import Line, Picture, plot_area, same_picture
 from pprofplus_tui.model.series import Points
-from pprofplus_tui.model.text import cell_width
+from pprofplus_tui.model.text import cell_width, narrow
 from pprofplus_tui.model.ticks import fit_axis
 
 
