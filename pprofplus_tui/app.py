@@ -1,6 +1,7 @@
 """The application: it owns the feed, the theme and the main screen."""
 
 import asyncio
+import gc
 import signal
 from collections.abc import Awaitable, Callable, Iterable
 from typing import ClassVar, cast
@@ -11,8 +12,8 @@ from textual.binding import BindingType
 from textual.message import Message
 from textual.screen import Screen
 
-from pprofplus_tui.feed import Drawn, Feed, Frame
-from pprofplus_tui.logs.catalog import Catalog
+from pprofplus_tui.feed import Feed
+from pprofplus_tui.model.frames import Drawn, Frame
 from pprofplus_tui.model.keys import KEYS
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.screens.monitor import MonitorScreen
@@ -50,7 +51,6 @@ class MonitorApp(App[int]):
             self.register_theme(theme)
         self.theme = THEMES[options.light].name
         self.feed = Feed(
-            Catalog(list(options.directories)),
             options,
             lambda frame: self._hand_over(self.FrameCame(frame)),
             lambda drawn: self._hand_over(self.ChartCame(drawn)),
@@ -64,15 +64,23 @@ class MonitorApp(App[int]):
         # Textual's own hook for all that is drawn; see wire.py for what this saves
         super()._display(screen, cast("RenderableType | None", lean(renderable)))
 
+    def get_default_screen(self) -> Screen[object]:
+        """Return the main screen, so that no other is laid out before it."""
+        return cast("Screen[object]", self.monitor)
+
     def on_mount(self) -> None:
         """Paint the frame first; the logs are read by the feed's thread."""
-        self.push_screen(self.monitor)
-        self.feed.start()
+        # loading numpy and plotext takes as long as all before it: the frame is painted first
+        self.monitor.call_after_refresh(self._begin)
         if not self.is_headless:
             # killed, or the SSH line dropped: leave in order, with the terminal as it was found
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGHUP):
                 loop.add_signal_handler(number, self._end_by, number)
+
+    def _begin(self) -> None:
+        gc.enable()
+        self.feed.start()
 
     def _end_by(self, number: int) -> None:
         self.exit(return_code=128 + number)

@@ -1,6 +1,7 @@
 """The command `pprofplus-tui`: the monitor, and what it does without a screen."""
 
 import argparse
+import gc
 import importlib.util
 import os
 import sys
@@ -156,6 +157,8 @@ def _run(words: argparse.Namespace) -> int:
 
         return export_run(options, words.format, words.output, sys.stdout.buffer, sys.stderr)
     _need_terminal()
+    # what is loaded now stays: collecting garbage meanwhile only delays the first paint
+    gc.disable()
     if words.command == "demo":
         from pprofplus_tui.demo.command import run_demo  # noqa: PLC0415
 
@@ -180,7 +183,7 @@ def _need_terminal() -> None:
 def _options(words: argparse.Namespace) -> "Options":
     """Return what was asked for. Raises UsageError with one line that says what is wrong."""
     from pprofplus.home import valid_service  # noqa: PLC0415 - as in _run
-    from pprofplus_tui.logs.catalog import default_homes  # noqa: PLC0415
+    from pprofplus_tui.logs.homes import default_homes  # noqa: PLC0415
     from pprofplus_tui.model.options import Options  # noqa: PLC0415
     from pprofplus_tui.model.timegrammar import (  # noqa: PLC0415
         TimeSyntaxError,

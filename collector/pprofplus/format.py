@@ -26,7 +26,7 @@ the metric table (see `RunHeader`). Head: prefix, H part, H parts. Body: that pa
     28  I   schema: CRC-32 of the metric table's JSON, so a page is never read with another's table
     32  I   samples, at most 4096
     36  H   columns: metrics in the table
-    38  H   bytes of events at the end of the body
+    38  H   bytes of events, behind the streams
     40  q   monotonic ms of the first sample (of the first event if there is no sample)
     48  q   unix ms at that same instant
     56  q   monotonic ms of the last sample
@@ -43,9 +43,9 @@ grow, the smallest and largest **rate** from one sample to the next, in thousand
 on the last of the page before; the first sample of a run has the rate 0. So the heads alone draw
 any zoomed-out chart, and no spike is averaged away.
 
-Body: the streams in that order, then the events. A **stream** holds the differences from sample to
-sample (of the times: less the interval, so that a punctual sample is a 0) modulo 2**64, zig-zag
-coded, as LEB128 varints. A varint 0 is not a difference but begins a run of zeros: the varint after
+Body: the streams in that order, and right behind them the events. A **stream** holds the
+differences from sample to sample (of the times: less the interval, so that a punctual sample is a
+0) modulo 2**64, zig-zag coded, as LEB128 varints. A varint 0 is not a difference but begins a run of zeros: the varint after
 it is how many. What is missing at a stream's end is zeros. So a column that does not change takes
 no bytes at all.
 
@@ -57,6 +57,11 @@ neighbouring places. So there is always one whole version on disk: a write that 
 SIGKILL cuts short (the kernel looks for one between any two blocks; the OOM killer may strike in
 this very call) costs no sample that had been taken. Two data pages with one number are versions of
 the same page: the one with more samples and events is the page, the other is to be ignored.
+
+**Liveness.** The writer holds an exclusive `flock` on its newest segment, which the kernel drops
+when the process ends, however it ends. It takes the lock before the file gets its name, so a reader
+that tries a shared lock to find out can never be in its way. A page without samples and events
+says nothing.
 
 **Clocks.** Inside a page, unix time is the first unix ms plus the monotonic time passed. A wall
 clock step of more than a second begins a new page. Monotonic time never runs back within a run.
@@ -71,7 +76,7 @@ from struct import error as StructError  # noqa: N812 - as a class should be cal
 from zlib import crc32
 
 from pprofplus.errors import LogFormatError, LogVersionError
-from pprofplus.metrics import COUNTER, GAUGE, KINDS
+from pprofplus.metrics import COUNTER
 
 MAJOR = 1
 MINOR = 0
@@ -200,7 +205,7 @@ class RunHeader:
         python: implementation and version, as "CPython 3.11.7".
         collector: version of the pprofplus that wrote this.
         interval_ms: sampling interval at the start.
-        metrics: (name, unit, kind) a column.
+        metrics: (name, unit, kind) a column; whatever is no counter is a level.
     """
 
     __slots__ = (
@@ -344,9 +349,8 @@ def _metrics(rows: object) -> tuple[tuple[str, str, str], ...]:
             and all(isinstance(cell, str) for cell in row)
         ):
             raise LogFormatError("a log header whose metric table is malformed")
+        # a kind that only a later minor version knows is kept: the schema's CRC is of it, too
         name, unit, kind = row
-        if kind not in KINDS:
-            kind = GAUGE
         table.append((name, unit, kind))
     if len({name for name, _, _ in table}) != len(table):
         raise LogFormatError("a log header that names a metric twice")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from pprofplus_tui.charts.picture import Row, Rows
+from pprofplus_tui.model.rows import Row, Rows, width_of
 
 Span = tuple[int, int, int]
 JOINED = 8  # the bytes of a cursor movement, about
@@ -10,10 +10,6 @@ JOINED = 8  # the bytes of a cursor movement, about
 
 def _cells(row: Row) -> list[tuple[str, str]]:
     return [(char, run.style) for run in row for char in run.text]
-
-
-def _width(row: Row) -> int:
-    return sum(len(run.text) for run in row)
 
 
 def changed_spans(old: Rows | None, new: Rows) -> list[Span]:
@@ -30,8 +26,8 @@ def changed_spans(old: Rows | None, new: Rows) -> list[Span]:
     for index, (before, after) in enumerate(zip(former, new, strict=True)):
         if before == after:
             continue
-        width = _width(after)
-        if before is None or _width(before) != width:
+        width = width_of(after)
+        if before is None or width_of(before) != width:
             if width:
                 spans.append((index, 0, width))
             continue

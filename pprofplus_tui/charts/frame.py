@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from pprofplus_tui.charts.canvas import Canvas, markers
 from pprofplus_tui.charts.grid import FREE, Grid
 from pprofplus_tui.charts.palette import COLOURS
-from pprofplus_tui.charts.picture import Area, Cellrun, Picture, Row, Rows, plot_area
+from pprofplus_tui.charts.picture import Area, Picture, plot_area
 from pprofplus_tui.charts.strokes import cell_at, last_place
+from pprofplus_tui.model.rows import Cellrun, Row, Rows
 from pprofplus_tui.model.text import narrow
 from pprofplus_tui.model.timeaxis import column, label_start
 

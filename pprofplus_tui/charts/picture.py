@@ -67,24 +67,6 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Cellrun:
-    """Characters of one style, one cell each.
-
-    Attributes:
-        text: one or more characters, every one a cell wide.
-        style: "line0".. and "legend0".. with a palette index, "frame", "tick", "title", "note",
-            "mark", "cursor", "empty", "error", or "" for blank plot.
-    """
-
-    text: str
-    style: str
-
-
-Row = tuple[Cellrun, ...]
-Rows = tuple[Row, ...]
-
-
-@dataclass(frozen=True)
 class Area:
     """The plot inside the frame, in cells of the chart.
 

@@ -6,6 +6,7 @@ from datetime import tzinfo
 
 from pprofplus_tui.charts.picture import Line, Picture, plot_area
 from pprofplus_tui.model.charts import ChartKind, Note, Series
+from pprofplus_tui.model.frames import Shape
 from pprofplus_tui.model.series import Points
 from pprofplus_tui.model.ticks import YAxis, fit_axis
 from pprofplus_tui.model.timeaxis import time_ticks
@@ -16,15 +17,6 @@ MAX_BUCKETS = 200
 _NEAR = 1.25  # a limit is near when the data reach four fifths of it
 
 Wanted = tuple[str, bool]  # metric, as a rate
-
-
-@dataclass(frozen=True)
-class Shape:
-    """A chart to draw and its size in cells."""
-
-    chart: str
-    width: int
-    height: int
 
 
 @dataclass(frozen=True)

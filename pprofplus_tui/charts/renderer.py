@@ -6,7 +6,8 @@ from collections.abc import Callable, Hashable
 
 from pprofplus_tui.charts.canvas import Canvas
 from pprofplus_tui.charts.frame import compose, message_rows
-from pprofplus_tui.charts.picture import Picture, Rows, same_picture
+from pprofplus_tui.charts.picture import Picture, same_picture
+from pprofplus_tui.model.rows import Rows
 
 _KEPT_ERRORS = 32
 

@@ -15,7 +15,7 @@ from pprofplus_tui.logs.liveness import DIED, EXITED, LIVE, STALLED, Lock, lock_
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.series import Points
 
-__all__ = ["DIED", "EXITED", "LIVE", "STALLED", "Catalog", "RunInfo", "default_homes"]
+__all__ = ["DIED", "EXITED", "LIVE", "STALLED", "Catalog", "RunInfo"]
 
 # Pages at the end of a run that tell of its present: a quarter of an hour at one sample a second.
 _LAST_SLOTS = 8
@@ -24,7 +24,6 @@ _RECENT_BUCKETS = 24
 _RECENT_METRIC = "rss"
 # An ended run that was written to within this time may yet turn out to be one just begun.
 _DOUBT_NS = 60_000_000_000
-_SHARED_HOMES = "/var/tmp"  # noqa: S108 - where collectors write by default; only read here
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,22 +58,6 @@ class RunInfo:
     last: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     recent: Points = field(default_factory=Points.empty)
     pinned: bool = False
-
-
-def default_homes() -> list[str]:
-    """Return the directories to look in when none is named; root sees those of all users."""
-    homes = [home.default_home()]
-    if os.getuid() == 0:
-        try:
-            with os.scandir(_SHARED_HOMES) as entries:
-                homes += sorted(
-                    entry.path
-                    for entry in entries
-                    if entry.name.startswith("pprofplus-") and entry.is_dir(follow_symlinks=False)
-                )
-        except OSError:
-            pass
-    return list(dict.fromkeys(homes))
 
 
 class Catalog:

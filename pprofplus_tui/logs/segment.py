@@ -166,7 +166,7 @@ class Segment:
         places = np.arange(slots.start, slots.stop)
         found: list[Heads] = []
         damaged = 0
-        for length in np.unique(lengths).tolist():
+        for length in sorted(set(lengths.tolist())):
             same = np.flatnonzero(lengths == length)
             if not PREFIX.size <= length <= size:
                 damaged += len(same)

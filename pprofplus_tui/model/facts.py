@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from pprofplus_tui.model.series import Points
+if TYPE_CHECKING:  # Points need numpy, which the first paint does not wait for
+    from pprofplus_tui.model.series import Points
 
 # rss is about heap_sys + malloc_sys + what neither knows of: maps, stacks, shared libraries
 LAYERS: tuple[tuple[str, str], ...] = (
@@ -52,11 +54,11 @@ class Facts:
     span_ms: int = 0
 
 
-def _last(points: Points | None) -> int | None:
+def _last(points: "Points | None") -> int | None:
     return int(points.hi[-1]) if points is not None and len(points) else None
 
 
-def read_facts(points: Mapping[str, Points]) -> Facts:
+def read_facts(points: Mapping[str, "Points"]) -> Facts:
     """Return what `points` (metric -> level in the window) say; unknown layers are left out."""
     layers = []
     for metric, label in LAYERS:

@@ -7,20 +7,16 @@ from typing import ClassVar, Protocol
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
 
-from pprofplus_tui.charts.picture import Cellrun, plot_area
-from pprofplus_tui.charts.portray import Shape
-from pprofplus_tui.feed import Drawn, Frame, Request
+from pprofplus_tui.model.frames import Drawn, Frame, Request, Shape
 from pprofplus_tui.model.keys import KEYS
 from pprofplus_tui.model.layout import Place, arrange
 from pprofplus_tui.model.options import Options
+from pprofplus_tui.model.rows import Cellrun
 from pprofplus_tui.model.runs import Run, find, neighbour, opening, sibling
 from pprofplus_tui.model.timeaxis import instant
 from pprofplus_tui.model.view import View
-from pprofplus_tui.screens.export import ExportJob, ExportScreen
-from pprofplus_tui.screens.help import HelpScreen
 from pprofplus_tui.widgets.bars import Bar, StatusView, facts_row, keys_row, status_row
 from pprofplus_tui.widgets.empty import Notice, empty_rows
 from pprofplus_tui.widgets.grid import ChartGrid
@@ -60,7 +56,7 @@ class MonitorScreen(Screen[None]):
         self.view = View(charts=options.charts)
         self.frame = Frame()
         # kept, not queried: late values of the feed may find the screen taken down
-        self._status, self._facts, self._keys = Bar(), Bar(), Bar()
+        self._status, self._facts, self._keys = Bar(id="status"), Bar(id="facts"), Bar(id="keys")
         self._list = RunList(id="runs")
         self._charts = ChartGrid(id="charts")
         self._notice, self._small = Notice(id="notice"), Notice(id="small")
@@ -69,16 +65,9 @@ class MonitorScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """Lay out the widgets; which of them show depends on size and on what there is."""
-        with Vertical(id="whole"):
-            yield self._status
-            with Horizontal(id="middle"):
-                yield self._list
-                with Vertical(id="main"):
-                    yield self._facts
-                    yield self._charts
-            yield self._notice
-            yield self._keys
-        yield self._small
+        # no containers: each would cost the first paint some milliseconds
+        yield from (self._status, self._list, self._facts, self._charts)
+        yield from (self._notice, self._keys, self._small)
 
     def on_mount(self) -> None:
         """Paint in the theme's colours, now and when it changes."""
@@ -267,6 +256,9 @@ class MonitorScreen(Screen[None]):
 
     def action_help(self) -> None:
         """Show the help."""
+        # what only a key needs is loaded by it: the first paint comes sooner
+        from pprofplus_tui.screens.help import HelpScreen  # noqa: PLC0415
+
         self.app.push_screen(HelpScreen(plain=self._options.plain))
 
     def action_quit(self) -> None:
@@ -279,6 +271,8 @@ class MonitorScreen(Screen[None]):
         if run is None or window is None:
             self.notify("There is no run to export yet.", severity="warning", markup=False)
             return
+        from pprofplus_tui.screens.export import ExportJob, ExportScreen  # noqa: PLC0415
+
         job = ExportJob(run, window.begin_ms, window.end_ms, self._options.zone, Path.cwd())
         self.app.push_screen(ExportScreen(job, plain=self._options.plain))
 
@@ -305,6 +299,8 @@ class MonitorScreen(Screen[None]):
         place, window = self._places().get(message.chart), self.view.window
         if place is None or window is None or self.run is None:
             return
+        from pprofplus_tui.charts.picture import plot_area  # noqa: PLC0415 - it needs numpy
+
         area = plot_area(place.width, place.height)
         cell = min(max(message.x - area.left, 0), max(0, area.width - 1))
         anchor_ms = instant(cell, window.begin_ms, window.end_ms, area.width)

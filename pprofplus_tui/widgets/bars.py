@@ -6,16 +6,16 @@ from datetime import tzinfo
 from textual.events import Click
 from textual.message import Message
 
-from pprofplus_tui.charts.picture import Cellrun, Row
 from pprofplus_tui.model.facts import Facts, Layer
 from pprofplus_tui.model.keys import KEYS
+from pprofplus_tui.model.rows import Cellrun, Row, width_of
 from pprofplus_tui.model.runs import DIED, EXITED, LIVE, STALLED, Run, counted
 from pprofplus_tui.model.text import narrow
 from pprofplus_tui.model.timeaxis import local
 from pprofplus_tui.model.units import format_bytes, format_delta_bytes, format_span_ms
 from pprofplus_tui.model.window import Window
 from pprofplus_tui.widgets.rows import RowsWidget
-from pprofplus_tui.widgets.text import fit, joined, spread, width_of
+from pprofplus_tui.widgets.text import fit, joined, spread
 
 _DAY_MS = 86_400_000
 _PROBLEM_CELLS = 16
@@ -102,6 +102,14 @@ def _who(view: StatusView) -> Row:
     return (Cellrun(f"{run.service} {run.pid}", "title_bar"), Cellrun(f"{dot}{told}", state_style))
 
 
+def _state(view: StatusView) -> Row:
+    run = view.run
+    if run is None or run.state == LIVE:
+        return ()
+    style = "bar" if run.state == EXITED else f"{run.state}_bar"
+    return (Cellrun(f" {run.state}", style),)
+
+
 def status_row(view: StatusView, width: int) -> Row:
     """Return the top line: counts, the run shown, live or past."""
     services, running, ended = counted(view.runs)
@@ -121,6 +129,7 @@ def status_row(view: StatusView, width: int) -> Row:
         (name, gap, Cellrun(counts, "bar"), gap, *who, gap),
         (name, gap, *who, gap),
         (gap, *who, gap),
+        (gap, *who[:1], *_state(view), gap),
         (gap, *who[:1], gap),
     )
     left = next(

@@ -2,17 +2,20 @@
 
 from collections.abc import Sequence
 
-from pprofplus_tui.charts.picture import Cellrun, Row, Rows
+from pprofplus.home import default_home
+from pprofplus_tui.model.rows import Cellrun, Row, Rows
 from pprofplus_tui.model.text import narrow
 from pprofplus_tui.widgets.rows import RowsWidget
 from pprofplus_tui.widgets.text import fit
 
 _TEXT_CELLS = 200
-PASTE: tuple[str, ...] = (
-    "pip install pprofplus",
-    "import pprofplus",
-    'pprofplus.start("my-service")',
-)
+
+
+def paste(directories: Sequence[str]) -> tuple[str, ...]:
+    """Return the three lines that make a service record to where the monitor looks."""
+    elsewhere = directories and default_home() not in directories
+    place = f", directory={directories[0]!a}" if elsewhere else ""
+    return ("pip install pprofplus", "import pprofplus", f'pprofplus.start("my-service"{place})')
 
 
 def empty_rows(
@@ -54,7 +57,7 @@ def empty_rows(
         (),
         (Cellrun("Add it to your service, and start that:", "text"),),
         (),
-        *((Cellrun(f"    {line}", "accent"),) for line in PASTE),
+        *((Cellrun(f"    {line}", "accent"),) for line in paste(directories)),
         (),
         (Cellrun("Its charts appear here with its first sample.", "text"),),
         (

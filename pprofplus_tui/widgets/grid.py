@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from textual.events import Click, MouseScrollDown, MouseScrollUp
 from textual.message import Message
 
-from pprofplus_tui.charts.picture import Cellrun, Row, Rows
 from pprofplus_tui.model.layout import Place
+from pprofplus_tui.model.rows import Cellrun, Row, Rows, width_of
 from pprofplus_tui.widgets.rows import RowsWidget
-from pprofplus_tui.widgets.text import fit, width_of
+from pprofplus_tui.widgets.text import fit
 
 _CHOSEN = {"frame": "frame_selected", "title": "title_selected"}
 

@@ -6,7 +6,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from pprofplus_tui.charts.diff import changed_spans
-from pprofplus_tui.charts.picture import Row, Rows
+from pprofplus_tui.model.rows import Row, Rows
 from pprofplus_tui.widgets.paint import Paint
 
 

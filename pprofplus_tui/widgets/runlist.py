@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from textual.events import Click, MouseScrollDown, MouseScrollUp
 from textual.message import Message
 
-from pprofplus_tui.charts.picture import Cellrun, Row
+from pprofplus_tui.model.rows import Cellrun, Row
 from pprofplus_tui.model.runs import PLAIN_SIGNS, SIGNS, Run, by_service
 from pprofplus_tui.model.units import format_bytes
 from pprofplus_tui.widgets.rows import RowsWidget

@@ -1,11 +1,6 @@
 """Small helpers to lay out one row of styled text."""
 
-from pprofplus_tui.charts.picture import Cellrun, Row
-
-
-def width_of(row: Row) -> int:
-    """Return the cells that a row takes; its text is of single width."""
-    return sum(len(run.text) for run in row)
+from pprofplus_tui.model.rows import Cellrun, Row, width_of
 
 
 def fit(row: Row, width: int, style: str = "text") -> Row:

@@ -219,7 +219,7 @@ async def test_export_never_overwrites_and_says_so(home, monitor, tmp_path, monk
         await settled(pilot, "export to CSV")
         pilot.app.screen.query_one("#path").value = str(mine)
         await pilot.press("enter")
-        await settled(pilot, "is there already")
+        await settled(pilot, "choose another name")
         await pilot.press("escape")
     assert mine.read_text() == "precious"
 

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pprofplus_tui.charts.diff import changed_spans
-from pprofplus_tui.charts.picture import Cellrun
+from pprofplus_tui.model.rows import Cellrun
 
 
 def row(*runs):

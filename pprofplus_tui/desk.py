@@ -1,0 +1,136 @@
+"""Answers the screen's requests from the logs: which runs, which figures, which charts."""
+
+from collections.abc import Callable
+
+from pprofplus_tui.charts.picture import Picture
+from pprofplus_tui.charts.portray import Manner, Portrayer, Wanted, buckets_for, wanted_by
+from pprofplus_tui.charts.renderer import Renderer
+from pprofplus_tui.logs.catalog import Catalog, RunInfo
+from pprofplus_tui.logs.history import query
+from pprofplus_tui.logs.run import RunLog
+from pprofplus_tui.model.charts import CHART_BY_ID
+from pprofplus_tui.model.facts import FACT_METRICS, Facts, read_facts
+from pprofplus_tui.model.frames import Drawn, Frame, Request
+from pprofplus_tui.model.options import Options
+from pprofplus_tui.model.rows import Rows
+from pprofplus_tui.model.runs import LIVE, Run, find, ordered
+from pprofplus_tui.model.series import Points
+from pprofplus_tui.model.sparkline import sparkline
+from pprofplus_tui.model.window import JUMPS, Window
+
+SPARK_CELLS = 6
+_FACTS: tuple[Wanted, ...] = tuple((metric, False) for metric in FACT_METRICS)
+
+
+class Desk:
+    """Owns the catalogue of runs and the renderer. Used by one thread, the feed's.
+
+    `on_drawn` is called from the renderer's thread and must only hand the value over.
+    """
+
+    def __init__(self, options: Options, on_drawn: Callable[[Drawn], None]) -> None:
+        self._options = options
+        self._on_drawn = on_drawn
+        self._catalog = Catalog(list(options.directories))
+        self._renderer = Renderer(self._drawn)
+        self._portrayer = Portrayer(Manner(options.plain, options.colourless, options.zone))
+        self._runs: tuple[Run, ...] = ()
+        self._log: RunLog | None = None
+        self._sparks: dict[str, tuple[int, str]] = {}
+
+    def close(self) -> None:
+        """Join the renderer's thread."""
+        self._renderer.close()
+
+    def _drawn(self, key: object, picture: Picture, rows: Rows) -> None:
+        self._on_drawn(Drawn(str(key), picture.width, picture.height, rows))
+
+    def look(self) -> None:
+        """Look which runs there are, and how they are."""
+        self._catalog.refresh()
+        asked = self._options
+        found = [
+            info
+            for info in self._catalog.runs
+            if asked.service in {None, info.service} and asked.pid in {None, info.pid}
+        ]
+        self._runs = ordered(self._as_run(info) for info in found)
+
+    def _as_run(self, info: RunInfo) -> Run:
+        kept = self._sparks.get(info.path)
+        if kept is None or kept[0] != info.end_ms:
+            kept = (
+                info.end_ms,
+                sparkline(info.recent, SPARK_CELLS, ascii_only=self._options.plain),
+            )
+            self._sparks[info.path] = kept
+        return Run(
+            info.path,
+            info.service,
+            info.pid,
+            info.state,
+            info.begin_ms,
+            info.end_ms,
+            info.last.get("rss"),
+            kept[1],
+        )
+
+    def answer(self, request: Request, *, fresh: bool, before: Frame | None) -> Frame:
+        """Return what there is to tell, and order the charts that have changed.
+
+        Args:
+            request: what to show.
+            fresh: the request is a new one.
+            before: the last answer.
+        """
+        runs = self._runs
+        run = find(runs, request.run)
+        facts = before.facts if before is not None and before.run == request.run else Facts()
+        if run is not None and request.window is not None:
+            changed = self._open(run.path)
+            was = find(before.runs, run.path) if before is not None else None
+            # the last samples before an end are the ones that matter: draw them all
+            ended = was is not None and was.state != run.state
+            frozen = request.window.frozen and not fresh
+            if (changed or fresh or ended) and not frozen:
+                facts = self._draw(request, request.window, growing=run.state == LIVE)
+        return Frame(
+            runs,
+            tuple(sorted({info.service for info in self._catalog.runs})) if not runs else (),
+            self._catalog.problems[0] if self._catalog.problems else "",
+            request.run,
+            facts,
+        )
+
+    def _open(self, path: str) -> bool:
+        """Make `path` the log that is read; return whether it has anything new."""
+        if self._log is None or self._log.path != path:
+            self._log = self._catalog.open(path)
+            self._portrayer.forget()
+            return True
+        return self._log.refresh()
+
+    def _draw(self, request: Request, window: Window, *, growing: bool) -> Facts:
+        """Order the charts of a request and return the figures for its window."""
+        log = self._log
+        if log is None:
+            return Facts()
+        by_buckets: dict[int, dict[Wanted, None]] = {}
+        for shape in request.shapes:
+            wanted = by_buckets.setdefault(buckets_for(shape), {})
+            wanted.update(dict.fromkeys(wanted_by(CHART_BY_ID[shape.chart])))
+        most = max(by_buckets, default=JUMPS)
+        by_buckets.setdefault(most, {}).update(dict.fromkeys(_FACTS))
+        answers: dict[int, dict[Wanted, Points]] = {
+            buckets: query(log, window.begin_ms, window.end_ms, buckets, tuple(wanted))
+            for buckets, wanted in by_buckets.items()
+        }
+        for shape in request.shapes:
+            points = answers[buckets_for(shape)]
+            kind = CHART_BY_ID[shape.chart]
+            picture = self._portrayer.picture(kind, shape, window, points, growing=growing)
+            self._renderer.submit(shape.chart, picture)
+        levels = answers[most]
+        return read_facts(
+            {metric: levels[metric, False] for metric, _ in _FACTS if (metric, False) in levels}
+        )

@@ -1,0 +1,61 @@
+"""What passes between the screen and the feed: plain values, so that neither knows the other."""
+
+from dataclasses import dataclass, field
+
+from pprofplus_tui.model.facts import Facts
+from pprofplus_tui.model.rows import Rows
+from pprofplus_tui.model.runs import Run
+from pprofplus_tui.model.window import Window
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A chart to draw and its size in cells."""
+
+    chart: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the screen wants to see.
+
+    Attributes:
+        run: path of a run, or None to be told of the runs only.
+        window: the stretch of time.
+        shapes: the charts to draw and their sizes.
+    """
+
+    run: str | None = None
+    window: Window | None = None
+    shapes: tuple[Shape, ...] = ()
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What there is to tell besides the charts.
+
+    Attributes:
+        runs: those that the options ask for, in the order of the list.
+        other_services: services that are there but not asked for.
+        problem: one line about what could not be read, or "".
+        run: the run that `facts` are of.
+        facts: figures of the requested window.
+    """
+
+    runs: tuple[Run, ...] = ()
+    other_services: tuple[str, ...] = ()
+    problem: str = ""
+    run: str | None = None
+    facts: Facts = field(default_factory=Facts)
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A chart as it is to be shown."""
+
+    chart: str
+    width: int
+    height: int
+    rows: Rows
