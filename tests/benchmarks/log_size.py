@@ -39,11 +39,11 @@ class Size:
     json_lines: float
     structs: float
 
-    def row(self, name: str, sample_bytes: float) -> Row:
-        """Return the row of one format."""
+    def row(self, name: str, sample_bytes: float, *, detail: bool = False) -> Row:
+        """Return the row of one format, or of a service's share in ours."""
         a_day = sample_bytes * 86_400 / 1e6
         figures = (self.samples, self.metrics, sample_bytes, sample_bytes / self.metrics, a_day)
-        return Row(name, figures)
+        return Row(name, figures, detail=detail)
 
 
 def record(home: Path, seconds: float, interval_s: float) -> None:
@@ -127,13 +127,12 @@ def measure(effort: Effort) -> list[Table]:
             (
                 whole.row("pprofplus", whole.ours),
                 *(
-                    found[name].row(f"  of which {name.split()[0]}", found[name].ours)
+                    found[name].row(f"  of which {name.split()[0]}", found[name].ours, detail=True)
                     for name in services
                 ),
                 whole.row("raw 8-byte structs", whole.structs),
                 whole.row("JSON lines", whole.json_lines),
             ),
             ("Full pages with their heads and the segments' headers.",),
-            ours=1 + len(services),
         )
     ]

@@ -23,11 +23,19 @@ class Column:
 
 @dataclass(frozen=True)
 class Row:
-    """One candidate: a figure a column, None where it has none; or a note in their place."""
+    """One candidate: a figure a column, None where it has none; or a note in their place.
+
+    Attributes:
+        name: what is measured.
+        figures: one a column.
+        note: what is said of it.
+        detail: a part of the row above; it is compared with nothing.
+    """
 
     name: str
     figures: tuple[float | None, ...] = ()
     note: str = ""
+    detail: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,7 @@ class Table:
             f"{self.title}, {row.name}: {column.title} {shown(figure)} {column.unit}"
             f" > {shown(column.at_most)}"
             for row in self.rows[: self.ours]
+            if not row.detail
             for column, figure in zip(self.columns, row.figures, strict=False)
             if figure is not None and column.at_most is not None and figure > column.at_most
         ]
@@ -78,12 +87,13 @@ def _cells(table: Table) -> list[list[str]]:
         if not row.figures:
             grid.append([row.name, row.note, *[""] * (len(table.columns) - 1)])
             continue
-        reference = first if first and i else (None,) * len(table.columns)
+        alone = row.detail or not (first and i)
+        reference = (None,) * len(table.columns) if alone else first
         grid.append(
             [
                 f"{row.name} ({row.note})" if row.note else row.name,
                 *(
-                    _cell(column, figure, known, ours=i < table.ours)
+                    _cell(column, figure, known, ours=i < table.ours and not row.detail)
                     for column, figure, known in zip(
                         table.columns, row.figures, reference, strict=True
                     )
