@@ -133,7 +133,8 @@ class Portrayer:
         if (
             last is None
             or not same
-            or reach_ms - last.reach_ms >= window.span_ms / buckets_for(shape)
+            # less than before: the clock was set back, and all that is drawn has moved
+            or not 0 <= reach_ms - last.reach_ms < window.span_ms / buckets_for(shape)
         ):
             self._last[kind.id] = _Last(window, fresh, reach_ms)
             return fresh

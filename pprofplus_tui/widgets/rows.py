@@ -28,8 +28,11 @@ class RowsWidget(Widget):
     def set_rows(self, rows: Rows) -> None:
         """Show `rows`; nothing is written where they equal the ones shown."""
         spans = changed_spans(self.rows, rows)
+        fewer = len(rows) < len(self.rows)
         self.rows = rows
-        if spans:
+        if fewer:
+            self.refresh()  # what stood below must go too
+        elif spans:
             self.refresh(*(Region(x, y, width, 1) for y, x, width in spans))
 
     def set_paint(self, paint: Paint) -> None:

@@ -31,7 +31,7 @@ def list_rows(view: RunListView, width: int) -> tuple[tuple[Row, str | None], ..
     lines: list[tuple[Row, str | None]] = []
     for service, runs in by_service(view.runs):
         running = sum(run.running for run in runs)
-        count = f"{running}/{len(runs)} " if running != len(runs) else f"{running} "
+        count = f" {running}/{len(runs)} " if running != len(runs) else f" {running} "
         heading = spread(
             (Cellrun(f" {service}", "service"),), (Cellrun(count, "dim"),), width, "service"
         )
