@@ -1,0 +1,120 @@
+"""Only the cells that changed are repainted; whatever was shown before, the rows are shown now."""
+
+import asyncio
+from unittest import mock
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pprofplus_tui.model.rows import Cellrun
+from pprofplus_tui.widgets.paint import Paint
+from pprofplus_tui.widgets.rows import RowsWidget
+
+WIDTH, HEIGHT = 30, 4
+
+
+def rows_of(*lines):
+    return tuple((Cellrun(line.ljust(WIDTH), "text"),) for line in lines)
+
+
+async def refreshed(stage, before, after):
+    """Return the regions repainted as rows change, as (x, y, width, height)."""
+    app = stage(RowsWidget())
+    async with app.run_test(size=(WIDTH, HEIGHT)) as pilot:
+        app.widget.set_rows(before)
+        await pilot.pause()
+        with mock.patch.object(app.widget, "refresh", wraps=app.widget.refresh) as refresh:
+            app.widget.set_rows(after)
+        await pilot.pause()
+        regions = [region for call in refresh.call_args_list for region in call.args]
+        return [tuple(region) for region in regions], app.lines
+
+
+async def test_equal_rows_repaint_nothing(stage):
+    rows = rows_of("one", "two", "three", "four")
+    regions, lines = await refreshed(stage, rows, rows_of("one", "two", "three", "four"))
+    assert regions == []
+    assert [line.strip() for line in lines] == ["one", "two", "three", "four"]
+
+
+async def test_one_changed_cell_repaints_that_cell(stage):
+    regions, lines = await refreshed(
+        stage, rows_of("one", "two", "three", "four"), rows_of("one", "two", "thrEe", "four")
+    )
+    assert regions == [(3, 2, 1, 1)]
+    assert lines[2].strip() == "thrEe"
+
+
+async def test_cells_far_apart_are_repainted_apart(stage):
+    regions, _ = await refreshed(
+        stage, rows_of("a" + " " * 20 + "b"), rows_of("A" + " " * 20 + "B")
+    )
+    assert regions == [(0, 0, 1, 1), (21, 0, 1, 1)]
+
+
+async def test_a_changed_style_is_a_changed_cell(stage):
+    before = ((Cellrun("a" * WIDTH, "text"),),)
+    after = ((Cellrun("a" * 10, "text"), Cellrun("a", "died"), Cellrun("a" * 19, "text")),)
+    regions, _ = await refreshed(stage, before, after)
+    assert regions == [(10, 0, 1, 1)]
+
+
+async def test_fewer_rows_leave_nothing_of_the_former_behind(stage):
+    _, lines = await refreshed(stage, rows_of("one", "two", "three", "four"), rows_of("new"))
+    assert [line.strip() for line in lines] == ["new", "", "", ""]
+
+
+async def test_no_rows_at_all_leave_nothing_of_the_former_behind(stage):
+    _, lines = await refreshed(stage, rows_of("one", "two"), ())
+    assert [line.strip() for line in lines] == [""] * HEIGHT
+
+
+async def test_rows_longer_than_the_widget_are_cut(stage):
+    _, lines = await refreshed(stage, (), ((Cellrun("x" * 99, "text"),),) * 9)
+    assert lines == ["x" * WIDTH] * HEIGHT
+
+
+async def test_other_colours_repaint_all(stage):
+    app = stage(RowsWidget())
+    async with app.run_test(size=(WIDTH, HEIGHT)) as pilot:
+        app.widget.set_rows(rows_of("one"))
+        await pilot.pause()
+        app.widget.set_paint(Paint.standard(dark=False))
+        await pilot.pause()
+        day = Paint.standard(dark=False)["text"]
+        assert [segment.style for segment in app.widget.render_line(0)] == [day]
+
+
+async def test_a_row_that_stays_is_not_built_again(stage):
+    app = stage(RowsWidget())
+    async with app.run_test(size=(WIDTH, HEIGHT)) as pilot:
+        app.widget.set_rows(rows_of("one", "two"))
+        await pilot.pause()
+        kept = app.widget.render_line(0)
+        app.widget.set_rows(rows_of("one", "TWO"))
+        await pilot.pause()
+        assert app.widget.render_line(0) is kept
+        assert app.widget.render_line(1).text.strip() == "TWO"
+
+
+screens = st.lists(
+    st.lists(st.text(st.sampled_from("ab "), max_size=WIDTH), max_size=HEIGHT + 2),
+    min_size=2,
+    max_size=5,
+)
+
+
+@given(screens)
+@settings(max_examples=20, deadline=None)
+def test_whatever_was_shown_before_the_screen_shows_the_rows(stage, shown):
+    async def play():
+        app = stage(RowsWidget())
+        async with app.run_test(size=(WIDTH, HEIGHT)) as pilot:
+            for lines in shown:
+                app.widget.set_rows(rows_of(*lines))
+                await pilot.pause()
+                wanted = [line.rstrip() for line in lines][:HEIGHT]
+                wanted += [""] * (HEIGHT - len(wanted))
+                assert [line.rstrip() for line in app.lines] == wanted
+
+    asyncio.run(play())
