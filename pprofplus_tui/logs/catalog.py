@@ -256,7 +256,8 @@ class _Run:
         span_ms = min(end_ms - log.begin_ms, _RECENT_MS)
         if not 0 <= end_ms - self._recent_ms < span_ms // _RECENT_BUCKETS:
             request = (_RECENT_METRIC, False)
-            begin_ms = end_ms + 1 - _RECENT_MS
+            # a young run is drawn over all of its age, not as a dot at the right
+            begin_ms = end_ms - max(span_ms, _RECENT_BUCKETS)
             found = query(log, begin_ms, end_ms + 1, _RECENT_BUCKETS, [request])
             self._recent, self._recent_ms = found[request], end_ms
         return self._recent

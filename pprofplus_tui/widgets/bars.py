@@ -164,7 +164,7 @@ def facts_row(facts: Facts, width: int, *, plain: bool = False) -> Row:
         _layer(layer, first=i == 0, plain=plain) for i, layer in enumerate(facts.layers)
     ]
     if facts.span_ms:
-        parts.append((Cellrun(f"in {format_span_ms(facts.span_ms)}", "dim"),))
+        parts[0] += (Cellrun(f" in {format_span_ms(facts.span_ms)}", "dim"),)
     if facts.limit_bytes:
         used = (facts.used_bytes or 0) / facts.limit_bytes
         near = used > 0.9  # noqa: PLR2004 - the last tenth before the OOM killer
