@@ -1,7 +1,6 @@
 """The application: it owns the feed, the theme and the main screen."""
 
 import asyncio
-import gc
 import signal
 from collections.abc import Awaitable, Callable, Iterable
 from typing import ClassVar, cast
@@ -79,7 +78,6 @@ class MonitorApp(App[int]):
                 loop.add_signal_handler(number, self._end_by, number)
 
     def _begin(self) -> None:
-        gc.enable()
         self.feed.start()
 
     def _end_by(self, number: int) -> None:

@@ -14,7 +14,6 @@ from pprofplus_tui.model.frames import Drawn, Frame, Request
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.rows import Rows
 from pprofplus_tui.model.runs import LIVE, Run, find, ordered
-from pprofplus_tui.model.series import Points
 from pprofplus_tui.model.sparkline import sparkline
 from pprofplus_tui.model.window import JUMPS, Window
 
@@ -115,22 +114,14 @@ class Desk:
         log = self._log
         if log is None:
             return Facts()
-        by_buckets: dict[int, dict[Wanted, None]] = {}
+        begin_ms, end_ms = window.begin_ms, window.end_ms
+        most = JUMPS
         for shape in request.shapes:
-            wanted = by_buckets.setdefault(buckets_for(shape), {})
-            wanted.update(dict.fromkeys(wanted_by(CHART_BY_ID[shape.chart])))
-        most = max(by_buckets, default=JUMPS)
-        by_buckets.setdefault(most, {}).update(dict.fromkeys(_FACTS))
-        answers: dict[int, dict[Wanted, Points]] = {
-            buckets: query(log, window.begin_ms, window.end_ms, buckets, tuple(wanted))
-            for buckets, wanted in by_buckets.items()
-        }
-        for shape in request.shapes:
-            points = answers[buckets_for(shape)]
-            kind = CHART_BY_ID[shape.chart]
+            # one after the other, so that the first is drawn while the next is read
+            kind, buckets = CHART_BY_ID[shape.chart], buckets_for(shape)
+            points = query(log, begin_ms, end_ms, buckets, wanted_by(kind))
             picture = self._portrayer.picture(kind, shape, window, points, growing=growing)
             self._renderer.submit(shape.chart, picture)
-        levels = answers[most]
-        return read_facts(
-            {metric: levels[metric, False] for metric, _ in _FACTS if (metric, False) in levels}
-        )
+            most = max(most, buckets)
+        levels = query(log, begin_ms, end_ms, most, _FACTS)
+        return read_facts({metric: points for (metric, _), points in levels.items()})

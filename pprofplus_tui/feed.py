@@ -1,5 +1,6 @@
 """The thread between disk and screen. What it needs is loaded by it, after the first paint."""
 
+import gc
 import threading
 import time
 from collections.abc import Callable
@@ -59,6 +60,10 @@ class Feed:
         # numpy, plotext and the readers take longer to load than the first paint
         from pprofplus_tui.desk import Desk  # noqa: PLC0415
 
+        if not gc.isenabled():
+            # the command did that, for its start: what is loaded stays, and needs no looking at
+            gc.freeze()
+            gc.enable()
         desk = Desk(self._options, self._on_drawn)
         try:
             self._serve(desk)

@@ -22,6 +22,7 @@ from pprofplus_tui.logs.table import ABSENT, COUNTER_COLUMN, GAUGE_COLUMN, PageT
 from pprofplus_tui.model.series import Bools, Floats, Ints, Points
 
 _MILLI = 1000.0
+_MEMOS = 4
 _MEMO_REQUESTS = 64
 
 
@@ -54,7 +55,7 @@ def query(
             return _buckets(run, rows, Grid.over(begin_ms, end_ms, buckets), requests)
         except PagesLostError:
             # They are out of the table now, so this ends.
-            run.memo = None
+            run.memos.clear()
 
 
 def page_extremes(run: RunLog, name: str) -> Points:
@@ -99,19 +100,23 @@ def _few_samples(run: RunLog, rows: Ints, begin_ms: int, end_ms: int, most: int)
     return count + int(((t_ms >= begin_ms) & (t_ms < end_ms)).sum()) <= most
 
 
+def _memo_of(run: RunLog, grid: Grid) -> WindowMemo:
+    """Return what is remembered of a window; charts of different widths each have their own."""
+    epoch = run.table.epoch
+    for memo in run.memos:
+        if (memo.epoch, memo.grid) == (epoch, grid) and len(memo.series) <= _MEMO_REQUESTS:
+            return memo
+    memo = WindowMemo(epoch, grid, 0, {})
+    run.memos[:] = [memo, *run.memos[: _MEMOS - 1]]
+    return memo
+
+
 def _buckets(
     run: RunLog, rows: Ints, grid: Grid, requests: Sequence[Request]
 ) -> dict[Request, Points]:
     table = run.table
     steady = max(0, table.count - TAIL_SLOTS)
-    memo = run.memo
-    if (
-        memo is None
-        or memo.epoch != run.table.epoch
-        or memo.grid != grid
-        or len(memo.series) > _MEMO_REQUESTS
-    ):
-        memo = run.memo = WindowMemo(run.table.epoch, grid, 0, {})
+    memo = _memo_of(run, grid)
     new = {r: Series(grid.count) for r in requests if r not in memo.series}
     if new:
         fill(table, run.cache, grid, new, rows[rows < memo.upto])

@@ -33,7 +33,7 @@ class RunLog:
         table: all pages, for `history`.
         pages: reads the table's pages whole, for `rows`.
         cache: decoded pages, for `history`.
-        memo: what `history` remembers of the last window.
+        memos: what `history` remembers of the last windows.
     """
 
     def __init__(self, path: str, *, last_slots: int | None = None) -> None:
@@ -55,7 +55,7 @@ class RunLog:
         self._segments: dict[int, Segment] = {}
         self.pages = PageStore(self.table, self._segments)
         self.cache = PageCache(self.pages)
-        self.memo: WindowMemo | None = None
+        self.memos: list[WindowMemo] = []
         self._problems: dict[int, str] = {}  # by segment, of the directory by 0
         self._last_slots = last_slots
         self._watch = DirectoryWatch(self.path)
