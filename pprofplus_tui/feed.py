@@ -73,6 +73,7 @@ class Feed:
     def _serve(self, desk: "Desk") -> None:
         frame: Frame | None = None
         look_at = time.monotonic()
+        owed = False
         while True:
             with self._changed:
                 self._changed.wait_for(
@@ -80,12 +81,14 @@ class Feed:
                 )
                 if self._closing:
                     return
-                request, fresh, self._fresh = self._request, self._fresh, False
+                request, fresh, self._fresh = self._request, self._fresh or owed, False
+            owed = fresh  # until it is answered: what failed is tried again at the next look
             try:
                 if time.monotonic() >= look_at:
                     look_at = time.monotonic() + TICK_S
                     desk.look()
                 told = desk.answer(request, fresh=fresh, before=frame)
+                owed = False
             except Exception as error:  # noqa: BLE001 - what cannot be read must not end the monitor
                 told = replace(
                     frame or Frame(), problem=f"reading failed: {type(error).__name__}: {error}"
