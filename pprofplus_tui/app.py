@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import threading
 from collections.abc import Awaitable, Callable, Iterable
 from typing import ClassVar, cast
 
@@ -67,15 +68,21 @@ class MonitorApp(App[int]):
         """Return the main screen, so that no other is laid out before it."""
         return cast("Screen[object]", self.monitor)
 
+    def on_load(self) -> None:
+        """Leave in order, with the terminal as it was found, if killed or the SSH line drops.
+
+        This comes before anything is written: a signal finds the terminal as it was, or us ready.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            return  # only the main thread hears signals
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._end_by, number)
+
     def on_mount(self) -> None:
         """Paint the frame first; the logs are read by the feed's thread."""
         # loading numpy and plotext takes as long as all before it: the frame is painted first
         self.monitor.call_after_refresh(self._begin)
-        if not self.is_headless:
-            # killed, or the SSH line dropped: leave in order, with the terminal as it was found
-            loop = asyncio.get_running_loop()
-            for number in (signal.SIGTERM, signal.SIGHUP):
-                loop.add_signal_handler(number, self._end_by, number)
 
     def _begin(self) -> None:
         self.feed.start()

@@ -38,8 +38,11 @@ class Feed:
         self._thread = threading.Thread(target=self._run, name="pprofplus-feed", daemon=True)
 
     def start(self) -> None:
-        """Start looking."""
-        self._thread.start()
+        """Start looking, unless it was closed before."""
+        with self._changed:
+            if self._closing:
+                return
+            self._thread.start()
 
     def close(self) -> None:
         """Stop, and join the threads."""

@@ -177,10 +177,12 @@ class MonitorScreen(Screen[None]):
         return self.view.opened(run, _now_ms(), asked.begin_ms, asked.end_ms, asked.last_ms)
 
     def show_drawn(self, drawn: Drawn) -> None:
-        """Put a drawn chart on the screen, unless it was drawn for a size that has passed."""
-        place = self._places().get(drawn.chart)
-        if place is None or (place.width, place.height) == (drawn.width, drawn.height):
-            self._charts.draw(drawn.chart, drawn.rows)
+        """Put a drawn chart on the screen.
+
+        One for a size that has passed is kept too: that size may come back before the feed has
+        looked, and what is on the screen is then not drawn again.
+        """
+        self._charts.draw(drawn.chart, drawn.rows)
 
     def _set_view(self, view: View) -> None:
         if view == self.view:
