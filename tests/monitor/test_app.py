@@ -7,6 +7,7 @@ import time
 import pytest
 
 from pprofplus_tui.app import MonitorApp
+from pprofplus_tui.model.charts import CHARTS
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.screens.help import HelpScreen
 
@@ -44,11 +45,10 @@ async def test_it_lists_the_runs_and_draws_the_one_it_opens_on(home, monitor):
     home.run("api", 4711)
     home.run("worker", 5120, state="exited")
     async with monitor().run_test(size=LARGE) as pilot:
-        text = await settled(pilot, "python heap")
+        titles = [chart.title for chart in CHARTS]
+        text = await settled(pilot, lambda text: all(title in text for title in titles))
         assert "✝ 4711" in text
         assert "○ 5120" in text
-        for title in ("memory", "C heap", "gc pause", "cpu", "virtual memory"):
-            assert title in text
         assert "2 services" in text
 
 
