@@ -1,6 +1,5 @@
 """The export dialog: the path is shown and editable first, then a worker writes."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import tzinfo
 from pathlib import Path
@@ -11,6 +10,8 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.events import Key
+from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import Input, ProgressBar, Static
 from textual.worker import Worker, WorkerState
@@ -33,6 +34,22 @@ class ExportJob:
     directory: Path
 
 
+class PathInput(Input):
+    """An input whose editing keys keep their turn.
+
+    Textual looks keys with a binding up after they have bubbled to the top; what is typed behind
+    Ctrl-U or Enter, as a slow line delivers it, overtakes them.
+    """
+
+    async def on_key(self, event: Key) -> None:
+        """Run an editing key's action at once."""
+        for binding in self._bindings.key_to_bindings.get(event.key, ()):
+            event.stop()
+            event.prevent_default()
+            await self.run_action(binding.action)
+            return
+
+
 class ExportScreen(ModalScreen[None]):
     """Asks for a path, writes in a worker, tells how it went; Esc cancels at any time."""
 
@@ -40,6 +57,13 @@ class ExportScreen(ModalScreen[None]):
         Binding("escape", "leave", "Cancel"),
         Binding("ctrl+c", "leave", show=False, priority=True),
     ]
+
+    class Progressed(Message):
+        """A share of the work, 0 to 1, is done."""
+
+        def __init__(self, share: float) -> None:
+            super().__init__()
+            self.share = share
 
     def __init__(self, job: ExportJob, *, plain: bool = False) -> None:
         super().__init__()
@@ -61,7 +85,7 @@ class ExportScreen(ModalScreen[None]):
         with box:
             told = f"{job.run.service} {job.run.pid}: the visible {span}, every sample, all metrics"
             yield Static(Text(told))
-            yield Input(str(path), id="path", select_on_focus=False)
+            yield PathInput(str(path), id="path", select_on_focus=False)
             yield ProgressBar(total=1000, show_eta=False, id="progress")
             yield Static("", id="told")
 
@@ -102,15 +126,16 @@ class ExportScreen(ModalScreen[None]):
         )
 
     def _report(self, share: float) -> None:
-        self._from_worker(lambda: self._show_progress(share))
+        # posted, not called: the worker must never wait for a screen that is going away
+        self.post_message(self.Progressed(share))
 
-    def _from_worker(self, change: Callable[[], None]) -> None:
-        if self.is_attached:
-            self.app.call_from_thread(change)
+    def on_export_screen_progressed(self, message: Progressed) -> None:
+        """Show how far it is."""
+        self.query_one("#progress", ProgressBar).update(progress=message.share * 1000)
 
-    def _show_progress(self, share: float) -> None:
-        if self.is_attached:
-            self.query_one("#progress", ProgressBar).update(progress=share * 1000)
+    def on_unmount(self) -> None:
+        """End the writing too when the program ends."""
+        self._cancelled.set()
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """Tell how the writing ended."""
