@@ -5,10 +5,12 @@ import threading
 import time
 
 import pytest
+from textual.events import Key
 
 from pprofplus_tui.app import MonitorApp
 from pprofplus_tui.model.charts import CHARTS
 from pprofplus_tui.model.options import Options
+from pprofplus_tui.screens.export import ExportScreen
 from pprofplus_tui.screens.help import HelpScreen
 
 LARGE, SMALL = (120, 40), (80, 24)
@@ -276,3 +278,63 @@ async def test_leaving_joins_its_threads(home, monitor):
         await settled(pilot, "python heap")
         await pilot.press("q")
     assert not [t.name for t in threading.enumerate() if t.name.startswith("pprofplus-")]
+
+
+async def test_what_is_typed_ahead_into_the_path_keeps_its_order(home, monitor, tmp_path):
+    home.run()
+    target = tmp_path / "typed.csv"
+    async with monitor().run_test(size=LARGE, notifications=True) as pilot:
+        await settled(pilot, "python heap")
+        await pilot.press("e")
+        await settled(pilot, "export to CSV")
+        # all at once, as a slow line delivers it
+        for char in ("ctrl+u", *str(target), "enter"):
+            name = {"/": "slash", ".": "full_stop", "-": "minus", "_": "underscore"}.get(char, char)
+            pilot.app.post_message(Key(name, char if len(char) == 1 else None))
+        await settled(pilot, "exported")
+    assert len(target.read_text().splitlines()) == 601
+
+
+async def test_leaving_in_the_middle_of_an_export_neither_waits_nor_leaves_a_file(
+    home, monitor, tmp_path, monkeypatch
+):
+    begun, ended = threading.Event(), threading.Event()
+
+    def report(screen, _share):
+        begun.set()
+        if screen._cancelled.wait(20):
+            ended.set()
+
+    monkeypatch.setattr(ExportScreen, "_report", report)
+    home.run(count=20_000)
+    app = monitor()
+    async with app.run_test(size=LARGE) as pilot:
+        await settled(pilot, "python heap")
+        await pilot.press("e")
+        await settled(pilot, "export to CSV")
+        app.screen.query_one("#path").value = str(tmp_path / "big.csv")
+        app.post_message(Key("enter", None))
+        while not begun.is_set():
+            await pilot.pause(0.01)
+        app.exit()
+    assert ended.wait(10)
+    deadline = time.monotonic() + 10
+    while len(list(tmp_path.iterdir())) > 1 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert [path.name for path in tmp_path.iterdir()] == ["logs"]
+
+
+@pytest.mark.parametrize("key", ["question_mark", "e"])
+async def test_ctrl_c_leaves_at_once_from_the_help_and_cancels_the_dialog(home, monitor, key):
+    home.run()
+    app = monitor()
+    async with app.run_test(size=LARGE, notifications=True) as pilot:
+        await settled(pilot, "python heap")
+        await pilot.press(key)
+        await pilot.pause()
+        assert app.screen is not app.monitor
+        await pilot.press("ctrl+c")
+        await pilot.pause()
+        assert "ctrl+q" not in text_of(app).lower()
+        assert app._exit is (key != "e")
+        assert app._exit or app.screen is app.monitor
