@@ -44,7 +44,9 @@ def _walk(home: Path, rounds: int, levels: int) -> dict[str, list[tuple[float, i
             terminal.press(b"0", _QUIET_S)
             for level in range(2 * levels):
                 taken["zoom"].append(terminal.press(b"+" if level < levels else b"-", _QUIET_S))
-                if level < levels:
+                if (
+                    0 < level < levels
+                ):  # at first the window is all of the run: there is nowhere to go
                     taken["pan"] += [terminal.press(key, _QUIET_S) for key in _PANS]
     # a key that changed nothing, at the run's edge, wrote nothing
     return {kind: [step for step in found if step[1]] for kind, found in taken.items()}
@@ -54,7 +56,7 @@ def through_the_terminal(home: Path, effort: Effort) -> list[Table]:
     """Measure the same in the monitor itself, at 200x50."""
     try:
         opened = [_opening(home) for _ in range(effort.count(9, 3, 1))]
-        taken = _walk(home, effort.count(2, 1), effort.count(8, 4, 1))
+        taken = _walk(home, effort.count(2, 1), effort.count(8, 4, 2))
     except RuntimeError as error:
         rows = (Row("pprofplus-tui", note=str(error)),)
         return [Table("Month: in the monitor, at 200x50", (Column("time", "ms"),), rows)]
