@@ -1,7 +1,9 @@
 """Answers the screen's requests from the logs: which runs, which figures, which charts."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
+from pprofplus.errors import PprofplusError
 from pprofplus_tui.charts.picture import Picture
 from pprofplus_tui.charts.portray import Manner, Portrayer, Wanted, buckets_for, wanted_by
 from pprofplus_tui.charts.renderer import Renderer
@@ -13,7 +15,7 @@ from pprofplus_tui.model.facts import FACT_METRICS, Facts, read_facts
 from pprofplus_tui.model.frames import Drawn, Frame, Request
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.rows import Rows
-from pprofplus_tui.model.runs import LIVE, Run, find, ordered
+from pprofplus_tui.model.runs import LIVE, Run, find, opening, ordered
 from pprofplus_tui.model.sparkline import sparkline
 from pprofplus_tui.model.window import JUMPS, Window
 
@@ -73,6 +75,13 @@ class Desk:
             info.last.get("rss"),
             kept[1],
         )
+
+    def foresee(self, request: Request) -> None:
+        """Open the run that will be asked for first, while the screen makes up its mind."""
+        run = find(self._runs, self._options.run) or opening(self._runs)
+        if request.run is None and run is not None:
+            with suppress(PprofplusError):  # the answer that needs it will tell
+                self._open(run.path)
 
     def answer(self, request: Request, *, fresh: bool, before: Frame | None) -> Frame:
         """Return what there is to tell, and order the charts that have changed.

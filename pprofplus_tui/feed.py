@@ -97,5 +97,8 @@ class Feed:
                     frame or Frame(), problem=f"reading failed: {type(error).__name__}: {error}"
                 )
             if told != frame:
+                first = frame is None
                 frame = told
                 self._on_frame(told)
+                if first:
+                    desk.foresee(request)

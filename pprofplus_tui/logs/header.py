@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pprofplus.errors import LogFormatError, LogVersionError
 from pprofplus.format import (
@@ -43,6 +44,12 @@ class HeaderPages:
     problem: str = ""
 
 
+@lru_cache(64)
+def _parsed(text: bytes) -> RunHeader:
+    """Return what the parts spell, which is alike in a run. Raises LogFormatError."""
+    return parse_header(text)
+
+
 def read_header(file: int) -> HeaderPages:
     """Return the header of the segment with this file descriptor. Raises OSError."""
     text, part, parts = b"", 0, 1
@@ -60,7 +67,7 @@ def read_header(file: int) -> HeaderPages:
                 return HeaderPages(None, part + 1, size_log2, damaged_pages=1)
             text += piece
             part += 1
-        return HeaderPages(parse_header(text), parts, size_log2)
+        return HeaderPages(_parsed(text), parts, size_log2)
     except LogVersionError as error:
         return HeaderPages(None, min(part + 1, parts), size_log2, problem=str(error))
     except LogFormatError:

@@ -119,10 +119,10 @@ class Checked:
 
 def fixed_parts(heads: Sequence[bytes]) -> npt.NDArray[np.void]:
     """Return the first COLUMNS_OFFSET bytes of each head as HEAD_DTYPE; shorter ones as zeros."""
-    return np.frombuffer(
-        b"".join([head[:COLUMNS_OFFSET].ljust(COLUMNS_OFFSET, b"\0") for head in heads]),
-        HEAD_DTYPE,
-    )
+    parts = [head[:COLUMNS_OFFSET] for head in heads]
+    if len(min(parts, key=len, default=b"")) < COLUMNS_OFFSET:
+        parts = [part.ljust(COLUMNS_OFFSET, b"\0") for part in parts]
+    return np.frombuffer(b"".join(parts), HEAD_DTYPE)
 
 
 def check_heads(heads: Sequence[bytes], size: int, page_size_log2: int) -> Checked:

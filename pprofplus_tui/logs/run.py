@@ -261,7 +261,9 @@ class RunLog:
             self._unresolved = self._misplaced = 0
         begin = table.count
         offset_ms = table.offset_ms[begin - 1 : begin].copy() if begin else _NO_OFFSET
-        for number in sorted(self._segments.keys() - known):
+        new = sorted(self._segments.keys() - known)
+        table.reserve(begin + sum(len(self._segments[number].heads) for number in new))
+        for number in new:
             segment = self._segments[number]
             schema = self._schema(segment)
             if schema is None:

@@ -82,14 +82,22 @@ class PageTable:
         cells[:, : self._cells.shape[1]] = self._cells
         self._cells = cells
 
+    def reserve(self, count: int) -> None:
+        """Make room for `count` rows at once, rather than by doubling."""
+        short = count - len(self._rows)
+        if short > 0:
+            self._rows = np.concatenate((self._rows, np.zeros(short, _ROW_DTYPE)))
+            room = np.zeros((3, len(self.names), count), np.int64)
+            room[:, :, : self.count] = self._cells[:, :, : self.count]
+            self._cells = room
+
     def append(self, segment: int, schema_index: int, heads: Heads) -> None:
         """Add pages of one segment after all others; call `finish` when all are added."""
         if not len(heads):
             return
         begin, end = self.count, self.count + len(heads)
-        while end > len(self._rows):
-            self._rows = np.concatenate((self._rows, np.zeros_like(self._rows)))
-            self._cells = np.concatenate((self._cells, np.zeros_like(self._cells)), axis=2)
+        if end > len(self._rows):
+            self.reserve(max(end, 2 * len(self._rows)))
         rows, fixed = self._rows[begin:end], heads.fixed
         for field in ("number", "head_crc", "samples", "events_bytes", "first_mono_ms"):
             rows[field] = fixed[field]
