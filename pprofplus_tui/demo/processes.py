@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pprofplus_tui.demo.services import SERVICES
+from pprofplus_tui.demo.signals import signals_held
 
 _PATIENCE_S = 1.0
 
@@ -17,11 +18,14 @@ _PATIENCE_S = 1.0
 @contextmanager
 def demo_directory() -> Iterator[Path]:
     """Provide a temporary log directory that is gone afterwards."""
-    directory = Path(tempfile.mkdtemp(prefix="pprofplus-demo-"))
+    directory: Path | None = None
     try:
+        with signals_held():
+            directory = Path(tempfile.mkdtemp(prefix="pprofplus-demo-"))
         yield directory
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        if directory is not None:
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 @contextmanager
@@ -37,16 +41,17 @@ def running_services(directory: Path) -> Iterator[list["subprocess.Popen[bytes]"
     processes: list[subprocess.Popen[bytes]] = []
     try:
         for name in SERVICES:
-            processes.append(  # noqa: PERF401 - what started must be known if the next one fails
-                subprocess.Popen(  # noqa: S603 - our own module
-                    [sys.executable, "-m", "pprofplus_tui.demo.services", name, str(directory)],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    start_new_session=True,  # Ctrl-C in the terminal is not for them
-                    env=environment,
+            with signals_held():  # one that is started is one that is waited for
+                processes.append(
+                    subprocess.Popen(  # noqa: S603 - our own module
+                        [sys.executable, "-m", "pprofplus_tui.demo.services", name, str(directory)],
+                        stdin=subprocess.PIPE,
+                        stdout=subprocess.DEVNULL,
+                        stderr=subprocess.DEVNULL,
+                        start_new_session=True,  # Ctrl-C in the terminal is not for them
+                        env=environment,
+                    )
                 )
-            )
         yield processes
     finally:
         for process in processes:
