@@ -2,6 +2,7 @@
 
 import csv
 import os
+import random
 import re
 import signal
 import subprocess
@@ -72,7 +73,7 @@ def test_a_service_is_watched_from_its_start_to_its_death_and_exported(service, 
     screen.send("e")
     screen.until("export to CSV")
     target = tmp_path / "window.csv"
-    screen.send("\x15", str(target), "enter")
+    screen.send("\x15" + str(target) + "\r")  # at once, as a slow line delivers it
     screen.until("exported")
     with target.open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -113,6 +114,22 @@ def test_a_signal_restores_the_terminal_without_a_traceback(service, terminal, n
     os.kill(screen.pid, number)
     assert screen.end() == 128 + number
     assert restored(screen.output)
+    assert "Traceback" not in screen.text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("round_", range(12))
+def test_a_signal_at_any_moment_of_the_start_leaves_the_terminal_as_it_was(
+    service, terminal, round_
+):
+    service()
+    moment = random.Random(round_)  # noqa: S311 - the same moments each time
+    screen = terminal("--dir", str(service.home))
+    screen.read(0.1 + 0.06 * round_ * moment.random())
+    os.kill(screen.pid, signal.SIGTERM)
+    # before Python can hear signals at all, it dies of them
+    assert screen.end() in {143, -signal.SIGTERM}
+    assert b"\x1b[?1049h" not in screen.output or restored(screen.output)
     assert "Traceback" not in screen.text
 
 

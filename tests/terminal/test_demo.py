@@ -1,0 +1,161 @@
+"""The demo in a real terminal: its services appear, die and end; it leaves nothing behind."""
+
+import os
+import random
+import re
+import signal
+import time
+
+import psutil
+import pytest
+
+SERVICES = ("api", "batch", "imaging", "reports", "worker")
+
+
+@pytest.fixture
+def demo(terminal, tmp_path):
+    """Start the demo with its temporary directory inside the test's own."""
+    place = tmp_path / "tmp"
+    place.mkdir()
+
+    def start(*words, columns=120, rows=40):
+        screen = terminal(
+            *words, columns=columns, rows=rows, env={"TMPDIR": str(place), "TZ": "UTC"}
+        )
+        screen.place = place
+        return screen
+
+    start.place = place
+    return start
+
+
+def services_of(place):
+    """Return the processes that were started for a demo in this place."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            words = process.cmdline()
+        except psutil.Error:
+            continue
+        if any(str(place) in word for word in words) and "pprofplus_tui.demo.services" in words:
+            found.append(process)
+    return found
+
+
+def left_behind(place, seconds=5):
+    """Return what still runs or lies there after at most so many seconds."""
+    deadline = time.monotonic() + seconds
+    while True:
+        processes = [process.pid for process in services_of(place)]
+        files = sorted(path.name for path in place.iterdir())
+        if not (processes or files) or time.monotonic() > deadline:
+            return processes, files
+        time.sleep(0.05)
+
+
+NOTHING = ([], [])
+
+
+def all_there(text):
+    return all(re.search(rf"^\s?{name} +\d", text, re.MULTILINE) for name in SERVICES)
+
+
+def test_all_services_appear_each_a_process_with_a_run_of_its_own(demo):
+    screen = demo("demo")
+    text = screen.until(all_there, 30)
+    assert "5 services · 6 live" in text
+    pids = {str(process.pid) for process in services_of(demo.place)}
+    assert len(pids) == 6
+    assert pids == set(re.findall(r"^ ● (\d+)", text, re.MULTILINE))
+    screen.until("python heap")
+    screen.send("q")
+    assert screen.end() == 0
+    assert left_behind(demo.place) == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("way", "code"),
+    [("ctrl-c", 0), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
+    ids=["ctrl-c", "SIGTERM", "SIGHUP"],
+)
+def test_however_it_ends_it_leaves_no_process_and_no_file(demo, way, code):
+    screen = demo("demo")
+    screen.until("live", 30)
+    screen.until(lambda _: len(services_of(demo.place)) == 6)
+    if isinstance(way, str):
+        screen.send(way)
+    else:
+        os.kill(screen.pid, way)
+    assert screen.end() == code
+    assert left_behind(demo.place) == NOTHING
+    assert "Traceback" not in screen.text
+
+
+@pytest.mark.slow
+def test_a_second_signal_does_not_break_the_cleaning_off(demo):
+    screen = demo("demo")
+    screen.until("live", 30)
+    screen.until(lambda _: len(services_of(demo.place)) == 6)
+    for process in services_of(demo.place):
+        process.suspend()  # so that cleaning up takes its time
+    screen.send("q")
+    time.sleep(0.7)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        os.kill(screen.pid, number)
+    assert screen.end(20) == 0
+    assert left_behind(demo.place) == NOTHING
+
+
+def test_killed_it_leaves_files_but_no_process(demo):
+    screen = demo("demo")
+    screen.until("live", 30)
+    screen.until(lambda _: len(services_of(demo.place)) == 6)
+    os.kill(screen.pid, signal.SIGKILL)
+    assert screen.end() == -signal.SIGKILL
+    # nobody is left to remove the directory; the services hear that the pipe to them is closed
+    deadline = time.monotonic() + 5
+    while services_of(demo.place) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert services_of(demo.place) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("round_", range(12))
+def test_a_signal_at_any_moment_of_its_start_leaves_nothing(demo, round_):
+    moment = random.Random(round_)  # noqa: S311 - the same moments each time
+    screen = demo("demo", *(["--history"] if round_ % 3 == 0 else []))
+    screen.read(0.05 + moment.random() * 1.5)
+    number = moment.choice([signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+    os.kill(screen.pid, number)
+    # before Python can hear signals at all, it dies of them
+    assert screen.end(20) in {128 + number, -number}
+    assert left_behind(demo.place) == NOTHING
+
+
+def test_with_history_it_opens_on_a_week_at_once(demo):
+    screen = demo("demo", "--history")
+    text = screen.until(lambda text: "python heap" in text and "api 21408" in text, 30)
+    assert "PAST " in text
+    assert "died" in text.split("\n")[0]
+    assert re.search(r"after (6d23h|1w)", text.split("\n")[0])
+    screen.until(lambda text: "virtual memory" in text or "charts" in text)
+    live = sum(process.status() != "zombie" for process in services_of(demo.place))
+    assert live == 6
+    screen.send("q")
+    assert screen.end() == 0
+    assert left_behind(demo.place) == NOTHING
+
+
+@pytest.mark.slow
+def test_batch_is_killed_and_shown_as_died(demo):
+    screen = demo("demo")
+    text = screen.until(all_there, 30)
+    pid = re.search(r"^ batch.*\n ● (\d+)", text, re.MULTILINE).group(1)
+    screen.until(f"✝ {pid}", 60)
+    while f"batch {pid}" not in screen.text.split("\n")[0]:
+        screen.send("down")
+        screen.read(0.3)
+    screen.until(lambda text: "died" in text.split("\n")[0])
+    screen.send("q")
+    assert screen.end() == 0
+    assert left_behind(demo.place) == NOTHING
