@@ -36,12 +36,8 @@ class MonitorApp(App[int]):
             super().__init__()
             self.frame = frame
 
-    class ChartCame(Message):
-        """A chart was drawn."""
-
-        def __init__(self, drawn: Drawn) -> None:
-            super().__init__()
-            self.drawn = drawn
+    class ChartsCame(Message):
+        """Charts were drawn, and wait to be taken."""
 
     def __init__(self, options: Options) -> None:
         super().__init__()
@@ -53,9 +49,19 @@ class MonitorApp(App[int]):
         self.feed = Feed(
             options,
             lambda frame: self._hand_over(self.FrameCame(frame)),
-            lambda drawn: self._hand_over(self.ChartCame(drawn)),
+            self._take_drawn,
         )
         self.monitor = MonitorScreen(self.feed, options)
+        self._drawn: list[Drawn] = []
+        self._drawn_lock = threading.Lock()
+
+    def _take_drawn(self, drawn: Drawn) -> None:
+        """Keep a chart until the screen has time: those that come meanwhile go in one repaint."""
+        with self._drawn_lock:
+            self._drawn.append(drawn)
+            alone = len(self._drawn) == 1
+        if alone:
+            self._hand_over(self.ChartsCame())
 
     def _hand_over(self, message: Message) -> None:
         self.post_message(message)
@@ -99,10 +105,12 @@ class MonitorApp(App[int]):
         if self.monitor.is_mounted:
             self.monitor.show_frame(message.frame)
 
-    def on_monitor_app_chart_came(self, message: ChartCame) -> None:
-        """Give the main screen a drawn chart."""
-        if self.monitor.is_mounted:
-            self.monitor.show_drawn(message.drawn)
+    def on_monitor_app_charts_came(self) -> None:
+        """Give the main screen the charts drawn since it was last given some."""
+        with self._drawn_lock:
+            charts, self._drawn = self._drawn, []
+        for drawn in charts:
+            self.monitor.show_drawn(drawn)
 
     def get_system_commands(
         self,

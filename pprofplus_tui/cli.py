@@ -159,6 +159,8 @@ def _run(words: argparse.Namespace) -> int:
     _need_terminal()
     # what is loaded now stays: collecting garbage meanwhile only delays the first paint
     gc.disable()
+    # numpy's library for matrices, which nothing here uses, would start a thread a core
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if words.command == "demo":
         from pprofplus_tui.demo.command import run_demo  # noqa: PLC0415
 

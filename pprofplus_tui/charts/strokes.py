@@ -8,7 +8,7 @@ from pprofplus_tui.model.ticks import YAxis
 
 # plotext's cost grows with the points: at most 400 a line, two for each bucket.
 _MOST_BUCKETS = 200
-_STEEP_DOTS = 3  # between points no farther apart, a high slope and two bars look the same
+_CLOSE_DOTS = 3  # between points no farther apart, a slope and two bars that meet look the same
 
 
 def visible(points: Points, begin_ms: int, end_ms: int, cells: int) -> Points:
@@ -40,9 +40,10 @@ def paths(
     """Return a line as strokes (x, y) and upright bars (x, low, high).
 
     All are fractions of the plot, within [0, 1]; values outside the axis lie on its edge. A bar
-    spans a point's low to its high. The strokes join the bars by the shortest way, so they are
-    flat where bars overlap; a break begins a new one. More than 200 points are merged into
-    buckets that keep the lowest and the highest of each. Both are empty if nothing is visible.
+    spans a point's low to its high, and is stretched to meet that of a close neighbour. Points
+    farther apart are joined by strokes, from bar to bar by the shortest way; a break begins a new
+    one. More than 200 points are merged into buckets that keep the lowest and the highest of
+    each. Both are empty if nothing is visible.
     """
     shown = visible(points, begin_ms, end_ms, area.width)
     if not len(shown) or end_ms <= begin_ms:
@@ -55,33 +56,20 @@ def paths(
         # A gap inside a bucket is narrower than a cell; one between buckets lies at a start.
         low, high = np.minimum.reduceat(low, starts), np.maximum.reduceat(high, starts)
         x, breaks = (buckets[starts] + 0.5) / _MOST_BUCKETS, breaks[starts]
-    low, high = _met_halfway(x, low, high, breaks, area)
-    strokes: list[Stroke] = []
-    bars: list[Bar] = []
-    xs: list[float] = []
-    ys: list[float] = []
-    for at, bottom, top, broken in zip(
-        x.tolist(), low.tolist(), high.tolist(), breaks.tolist(), strict=True
-    ):
-        if bottom < top:
-            bars.append((at, bottom, top))
-        if broken or not xs:
-            xs, ys = [at], [bottom]
-            strokes.append((xs, ys))
-        else:
-            xs.append(at)
-            ys.append(min(max(ys[-1], bottom), top))
-    return strokes, bars
+    column: Ints = (0.5 + (2 * area.width - 1) * x).astype(np.int64)
+    close = (np.diff(column) <= _CLOSE_DOTS) & ~breaks[1:]
+    low, high = _met_halfway(low, high, close, area)
+    level = _nearest_way(low.tolist(), high.tolist())
+    bars = list(zip(x.tolist(), low.tolist(), high.tolist(), strict=True))
+    bars += _between(column, level, close, area)
+    return _strokes(x.tolist(), level, (breaks[1:] | close).tolist()), bars
 
 
-def _met_halfway(
-    x: Floats, low: Floats, high: Floats, breaks: Bools, area: Area
-) -> tuple[Floats, Floats]:
-    """Return lows and highs stretched so that steep slopes between neighbours become bars."""
-    close = (np.diff(x) * 2 * area.width <= _STEEP_DOTS) & ~breaks[1:]
-    cell = 1 / max(area.height, 1)
-    rising = close & (low[1:] - high[:-1] > cell)
-    falling = close & (low[:-1] - high[1:] > cell)
+def _met_halfway(low: Floats, high: Floats, close: Bools, area: Area) -> tuple[Floats, Floats]:
+    """Return lows and highs stretched so that the bars of close neighbours meet."""
+    dot = 1 / max(4 * area.height, 1)
+    rising = close & (low[1:] - high[:-1] > dot)
+    falling = close & (low[:-1] - high[1:] > dot)
     up, down = (high[:-1] + low[1:]) / 2, (low[:-1] + high[1:]) / 2
     lows, highs = low.copy(), high.copy()
     highs[:-1][rising] = np.maximum(highs[:-1], up)[rising]
@@ -89,6 +77,44 @@ def _met_halfway(
     lows[:-1][falling] = np.minimum(lows[:-1], down)[falling]
     highs[1:][falling] = np.maximum(highs[1:], down)[falling]
     return lows, highs
+
+
+def _nearest_way(low: list[float], high: list[float]) -> list[float]:
+    """Return a height within each bar, as near as can be to the one in the bar before."""
+    way: list[float] = []
+    for bottom, top in zip(low, high, strict=True):
+        way.append(min(max(way[-1], bottom), top) if way else bottom)
+    return way
+
+
+def _between(column: Ints, level: list[float], close: Bools, area: Area) -> list[Bar]:
+    """Return dots for the columns that lie between the bars of close neighbours.
+
+    Such bars overlap or meet, so the way from one to the next is flat there.
+    """
+    last = max(2 * area.width - 1, 1)
+    steps = np.diff(column)
+    return [
+        (at / last, level[i + 1], level[i + 1])
+        for i in np.flatnonzero(close & (steps > 1)).tolist()
+        for at in range(int(column[i]) + 1, int(column[i + 1]))
+    ]
+
+
+def _strokes(x: list[float], level: list[float], cut: list[bool]) -> list[Stroke]:
+    """Return the ways between neighbours; `cut` is True where none is to be drawn."""
+    strokes: list[Stroke] = []
+    going = False
+    for i, stop in enumerate(cut):
+        if stop:
+            going = False
+            continue
+        if not going:
+            strokes.append(([x[i]], [level[i]]))
+            going = True
+        strokes[-1][0].append(x[i + 1])
+        strokes[-1][1].append(level[i + 1])
+    return strokes
 
 
 def last_place(line: Line, picture: Picture, area: Area) -> tuple[int, int] | None:

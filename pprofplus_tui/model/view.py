@@ -8,8 +8,9 @@ from pprofplus_tui.model.runs import Run
 from pprofplus_tui.model.window import Window
 
 _MINUTE_MS = 60_000
-# a young service is shown in a window that it fills; an old one in its last quarter hour
-YOUNG_SPANS_MS = (_MINUTE_MS, 5 * _MINUTE_MS, 15 * _MINUTE_MS)
+# A young service is shown in a window that it soon fills; an old one in its last quarter hour. A
+# window jumps every eighth of its span, so a shorter one would cost the line too much.
+YOUNG_SPANS_MS = (2 * _MINUTE_MS, 5 * _MINUTE_MS, 15 * _MINUTE_MS)
 _TAIL_SHARE = 0.02  # room after the end of an ended run, so that its end is seen as one
 _FRESH_SHARE = 0.9
 

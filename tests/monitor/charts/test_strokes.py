@@ -27,17 +27,31 @@ def test_a_line_never_has_more_than_four_hundred_points(count, random):
     values = [random.uniform(0, 100) for _ in range(count)]
     series = points(values, lows=[v / 2 for v in values])
     strokes, bars = paths(series, 0, count, AXIS, plot_area(60, 12))
-    assert sum(len(x) for x, _ in strokes) + len(bars) <= 400
+    assert sum(len(x) for x, _ in strokes) <= 400
     places = [place for stroke in strokes for axis in stroke for place in axis]
     assert all(0 <= place <= 1 for place in [*places, *(place for bar in bars for place in bar)])
 
 
-def test_noise_as_high_as_the_plot_gives_plotext_flat_strokes():
+def test_noise_as_high_as_the_plot_gives_plotext_nothing_to_draw():
     values = [0.0, 100.0] * 90
-    strokes, bars = paths(points(values), 0, 179, AXIS, plot_area(200, 50))
-    assert len(bars) == 180
-    ((_, heights),) = strokes
-    assert sum(abs(b - a) for a, b in pairwise(heights)) < 2
+    strokes, _ = paths(points(values), 0, 179, AXIS, plot_area(200, 50))
+    assert strokes == []
+
+
+@given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 100)), min_size=60, max_size=200))
+def test_bars_of_close_neighbours_leave_no_hole(pairs):
+    area = plot_area(60, 20)
+    series = points([max(pair) for pair in pairs], lows=[min(pair) for pair in pairs])
+    strokes, bars = paths(series, 0, len(pairs) - 1, AXIS, area)
+    assert strokes == []
+    columns: dict[int, list[int]] = {}
+    for x, low, high in bars:
+        dots = columns.setdefault(cell_at(x, 1, 2 * area.width), [])
+        dots += [cell_at(low, 1, 4 * area.height), cell_at(high, 1, 4 * area.height)]
+    assert sorted(columns) == list(range(2 * area.width))
+    for left, right in pairwise(columns[at] for at in sorted(columns)):
+        assert min(right) - max(left) <= 2
+        assert min(left) - max(right) <= 2
 
 
 def test_a_break_begins_a_new_stroke():

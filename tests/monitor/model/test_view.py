@@ -14,8 +14,8 @@ def run(state="live", age_ms=3_600_000, end_ms=NOW_MS, path="/a"):
 
 
 def test_a_young_service_fills_its_window():
-    assert young_span_ms(10_000) == MINUTE_MS
-    assert young_span_ms(2 * MINUTE_MS) == 5 * MINUTE_MS
+    assert young_span_ms(10_000) == 2 * MINUTE_MS
+    assert young_span_ms(3 * MINUTE_MS) == 5 * MINUTE_MS
     assert young_span_ms(86_400_000) == 15 * MINUTE_MS
 
 
