@@ -19,8 +19,8 @@ _PACKAGES = {
     "memory_profiler": "memory_profiler",
 }
 _NAMES = {
-    "pprofplus": "pprofplus, every probe due",
-    "pprofplus_spared": "pprofplus, budgeted probes not due",
+    "pprofplus": "pprofplus, at 1 Hz as it comes",
+    "pprofplus_spared": "pprofplus, a sample without budgeted probes",
     "prometheus_client": "prometheus_client (process, platform, gc)",
     "opentelemetry": "OpenTelemetry process and gc metrics",
     "ddtrace": "ddtrace runtime metrics",
@@ -37,7 +37,7 @@ _COLUMNS = (
 )
 _NOTES = (
     "One collection of pprofplus includes writing it to disk; the others keep theirs in memory.",
-    "Budgeted probes (USS, heaps): due at each second in a small process, seldom in a large one.",
+    "Budgeted probes: the heaps at each second in a small process, seldom in a large one; USS and PSS every fifth.",
     "Import and memory: over threading, socket and json loaded; started, and collected once.",
 )
 

@@ -154,3 +154,17 @@ def test_a_dear_probe_waits_a_minute_at_the_most(panel):
     assert slot.probe.reads == 1
     made.read(60 * SECOND_NS)
     assert slot.probe.reads == 2
+
+
+def test_a_dear_probe_with_a_least_period_waits_for_it_whatever_its_budget(panel):
+    class Rare(Dear):
+        least_period_s = 4.5
+
+        def read(self):
+            self.reads += 1
+            return (self.reads,)
+
+    made = panel(Rare, budget=1.0)
+    reads = probe_of(made, Rare).reads
+    seen = [made.read(second * 10**9)[0] - reads for second in range(1, 16)]
+    assert seen == [0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 3]

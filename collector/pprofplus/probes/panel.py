@@ -152,7 +152,7 @@ class Panel:
         slot.cost_s = cost_s
         costs_s = [other.cost_s for other in self._budgeted]
         period_s = periods_s(costs_s, self.interval_s, self.budget)[self._budgeted.index(slot)]
-        slot.due_ns = now_ns + int(period_s * 1e9)
+        slot.due_ns = now_ns + int(max(period_s, slot.probe.least_period_s) * 1e9)
 
     def relist(self, now_ns: int) -> list[int]:
         """Make the table anew from the sources that have figures; return the figures for it."""
