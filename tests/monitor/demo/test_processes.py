@@ -1,0 +1,107 @@
+"""The demo's services are started, found and ended; nothing of them is left."""
+
+import os
+import signal
+import subprocess
+import time
+
+import psutil
+import pytest
+
+from pprofplus_tui.demo import processes as module
+from pprofplus_tui.demo.processes import demo_directory, running_services
+from pprofplus_tui.demo.services import SERVICES
+from pprofplus_tui.demo.signals import signals_held
+from pprofplus_tui.logs.catalog import Catalog
+
+
+def alive(process):
+    return psutil.pid_exists(process.pid) and process.poll() is None
+
+
+def wait_for(found, seconds=15):
+    deadline = time.monotonic() + seconds
+    while not found():
+        assert time.monotonic() < deadline, found
+        time.sleep(0.02)
+
+
+def test_the_directory_is_private_and_gone_afterwards():
+    with demo_directory() as directory:
+        assert directory.stat().st_mode & 0o777 == 0o700
+        (directory / "api").mkdir()
+        (directory / "api" / "log").write_text("x")
+    assert not directory.exists()
+
+
+def test_the_directory_is_gone_after_an_error_too():
+    with pytest.raises(KeyboardInterrupt), demo_directory() as directory:
+        raise KeyboardInterrupt
+    assert not directory.exists()
+
+
+def test_every_service_runs_records_and_is_ended_and_reaped():
+    with demo_directory() as directory:
+        with running_services(directory) as started:
+            assert len(started) == len(SERVICES)
+            wait_for(lambda: len(list(directory.glob("*/*/*.pplog"))) == len(SERVICES))
+            assert all(map(alive, started))
+            assert {path.name for path in directory.iterdir()} == {
+                service for service, _ in SERVICES.values()
+            }
+        assert [process.returncode for process in started] == [0] * len(SERVICES)
+
+
+def test_services_end_in_order_so_that_none_is_shown_as_died():
+    with demo_directory() as directory:
+        with running_services(directory):
+            wait_for(lambda: len(list(directory.glob("*/*/*.pplog"))) == len(SERVICES))
+        catalog = Catalog([str(directory)])
+        catalog.refresh()
+        assert {run.state for run in catalog.runs} == {"exited"}
+
+
+def test_a_service_that_hangs_is_killed(monkeypatch):
+    monkeypatch.setattr(module, "_PATIENCE_S", 0.1)
+    with demo_directory() as directory:
+        with running_services(directory) as started:
+            for process in started:
+                os.kill(process.pid, signal.SIGSTOP)
+        assert {process.returncode for process in started} == {-signal.SIGKILL}
+
+
+def test_an_error_in_the_monitor_ends_the_services_too():
+    with demo_directory() as directory:
+        with pytest.raises(ZeroDivisionError), running_services(directory) as started:
+            raise ZeroDivisionError
+        assert all(process.returncode is not None for process in started)
+
+
+def test_settings_of_the_user_s_environment_are_not_for_the_demo(monkeypatch, tmp_path):
+    monkeypatch.setenv("PPROFPLUS_DIR", str(tmp_path / "mine"))
+    monkeypatch.setenv("PPROFPLUS_INTERVAL", "3600")
+    with demo_directory() as directory, running_services(directory):
+        wait_for(lambda: len(list(directory.glob("*/*/*.pplog"))) == len(SERVICES))
+    assert not (tmp_path / "mine").exists()
+
+
+def test_a_held_signal_is_heard_when_the_block_is_left():
+    heard = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
+    try:
+        with signals_held():
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert heard == []
+        assert heard == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_a_service_hears_signals_though_it_was_started_with_them_held():
+    with demo_directory() as directory, running_services(directory) as started:
+        wait_for(lambda: len(list(directory.glob("*/*/*.pplog"))) == len(SERVICES))
+        os.kill(started[0].pid, signal.SIGTERM)
+        try:
+            started[0].wait(10)
+        except subprocess.TimeoutExpired:
+            pytest.fail("SIGTERM was not heard")
