@@ -45,9 +45,9 @@ any zoomed-out chart, and no spike is averaged away.
 
 Body: the streams in that order, and right behind them the events. A **stream** holds the
 differences from sample to sample (of the times: less the interval, so that a punctual sample is a
-0) modulo 2**64, zig-zag coded, as LEB128 varints. A varint 0 is not a difference but begins a run of zeros: the varint after
-it is how many. What is missing at a stream's end is zeros. So a column that does not change takes
-no bytes at all.
+0) modulo 2**64, zig-zag coded, as LEB128 varints. A varint 0 is not a difference but begins a run
+of zeros: the varint after it is how many. What is missing at a stream's end is zeros. So a column
+that does not change takes no bytes at all.
 
 **Events** are packed one after the other: B kind, q monotonic ms, q unix ms, q value, H length,
 UTF-8 text. See `EVENT_KINDS`.

@@ -37,7 +37,8 @@ _COLUMNS = (
 )
 _NOTES = (
     "One collection of pprofplus includes writing it to disk; the others keep theirs in memory.",
-    "Budgeted probes: the heaps at each second in a small process, seldom in a large one; USS and PSS every fifth.",
+    "Budgeted probes: the heaps at each second in a small process, seldom in a large one;",
+    "USS and PSS every fifth second at the most.",
     "Import and memory: over threading, socket and json loaded; started, and collected once.",
 )
 
