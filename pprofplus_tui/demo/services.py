@@ -110,8 +110,7 @@ def main(name: str, directory: str) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the monitor's to handle
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # a watcher wants to see it within a minute: one dear first reading must not put off the next
-    pprofplus.start(service, directory=directory, budget=0.02)
+    pprofplus.start(service, directory=directory)
     work()
     pprofplus.stop()
 
