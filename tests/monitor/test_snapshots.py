@@ -1,0 +1,106 @@
+"""How the monitor looks: pictures of one dead run, the same on every machine."""
+
+import math
+import time
+
+import pytest
+
+from pprofplus_tui.app import MonitorApp
+from pprofplus_tui.model.options import Options
+
+MIB = 1 << 20
+BEGIN_MS = 1_700_000_000_000  # 14 Nov 2023, 22:13:20 UTC
+SIZES = {"80x24": (80, 24), "120x40": (120, 40)}
+
+
+def sample(i):
+    """One sample of a service that leaks Python objects and breathes with its load."""
+    load = 0.5 + 0.5 * math.sin(i / 40)
+    used = int(60 * MIB + i * 50_000 + 6 * MIB * load)
+    return {
+        "rss": used + 46 * MIB,
+        "uss": used + 34 * MIB,
+        "vms": used + 320 * MIB,
+        "heap_sys": used + 3 * MIB,
+        "heap_used": used,
+        "heap_idle": 2 * MIB,
+        "malloc_sys": int(24 * MIB + 4 * MIB * load),
+        "malloc_used": int(20 * MIB + 4 * MIB * load),
+        "malloc_free": 4 * MIB,
+        "gc_pause_max": 800 + 53 * (i % 17) + (9000 if i == 700 else 0),
+        "gc_runs_0": 3 * i,
+        "cpu_user": 90_000 * i + int(40_000 * 40 * (1 - math.cos(i / 40))),
+        "cpu_system": 20_000 * i,
+        "threads": 9,
+    }
+
+
+@pytest.fixture(autouse=True)
+def fixed_place_and_time(tmp_path, monkeypatch):
+    """Let times be UTC and paths be short and the same everywhere."""
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    monkeypatch.chdir(tmp_path)
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.fixture
+def dead(home):
+    """A run that died, another of its service that exited, and one of another service."""
+    home.run("api", 4711, begin_ms=BEGIN_MS, count=1200, sample=sample)
+    home.run("api", 4402, begin_ms=BEGIN_MS - 7_200_000, count=300, sample=sample, state="exited")
+    home.run("worker", 5120, begin_ms=BEGIN_MS - 3_600_000, count=600)
+    return home
+
+
+async def still(pilot):
+    """Wait until every chart shown is drawn and nothing more comes."""
+    app, grid = pilot.app, pilot.app.monitor._charts
+    deadline = time.monotonic() + 20
+    same, before = 0, None
+    while same < 6:
+        assert time.monotonic() < deadline
+        await pilot.pause(0.05)
+        drawn = {name: (len(rows), rows[0]) for name, rows in grid._sized.items()}
+        there = grid._places and set(grid._places) <= set(drawn) and app.monitor.frame.facts.layers
+        now = (drawn, app.monitor.frame, app.monitor._status.rows)
+        same = same + 1 if there and now == before else 0
+        before = now
+
+
+def opened(home, **options):
+    return MonitorApp(Options(directories=(str(home.path),), service="api", **options))
+
+
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+def test_a_dead_run_on_a_dark_background(dead, snap_compare, size):
+    assert snap_compare(opened(dead), terminal_size=size, run_before=still)
+
+
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+def test_a_dead_run_on_a_light_background(dead, snap_compare, size):
+    assert snap_compare(opened(dead, light=True), terminal_size=size, run_before=still)
+
+
+def test_a_dead_run_in_ascii(dead, snap_compare):
+    assert snap_compare(opened(dead, plain=True), terminal_size=(80, 24), run_before=still)
+
+
+def test_one_chart_enlarged(dead, snap_compare):
+    async def enlarge(pilot):
+        await still(pilot)
+        await pilot.press("tab", "enter")
+        await still(pilot)
+
+    assert snap_compare(opened(dead), terminal_size=(120, 40), run_before=enlarge)
+
+
+def test_the_help(dead, snap_compare):
+    async def ask(pilot):
+        await still(pilot)
+        await pilot.press("question_mark")
+        await pilot.pause(0.2)
+
+    assert snap_compare(opened(dead), terminal_size=(120, 40), run_before=ask)
