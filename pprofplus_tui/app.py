@@ -3,12 +3,13 @@
 import asyncio
 import signal
 import threading
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import ClassVar, cast
 
 from rich.console import RenderableType
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
+from textual.filter import LineFilter
 from textual.message import Message
 from textual.screen import Screen
 
@@ -18,6 +19,7 @@ from pprofplus_tui.model.keys import KEYS
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.screens.monitor import MonitorScreen
 from pprofplus_tui.widgets.paint import THEMES
+from pprofplus_tui.widgets.plain import InAscii
 from pprofplus_tui.wire import lean
 
 
@@ -46,6 +48,7 @@ class MonitorApp(App[int]):
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = THEMES[options.light].name
+        self._plain = [InAscii()] if options.plain else []
         self.feed = Feed(
             options,
             lambda frame: self._hand_over(self.FrameCame(frame)),
@@ -69,6 +72,11 @@ class MonitorApp(App[int]):
     def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
         # Textual's own hook for all that is drawn; see wire.py for what this saves
         super()._display(screen, cast("RenderableType | None", lean(renderable)))
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Return what each line goes through before it is drawn."""
+        found = super().get_line_filters()
+        return [*found, *self._plain]
 
     def get_default_screen(self) -> Screen[object]:
         """Return the main screen, so that no other is laid out before it."""

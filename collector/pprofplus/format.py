@@ -70,6 +70,7 @@ clock step of more than a second begins a new page. Monotonic time never runs ba
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from itertools import pairwise
 from struct import Struct
 from struct import error as StructError  # noqa: N812 - as a class should be called
@@ -257,12 +258,18 @@ class RunHeader:
     @property
     def schema(self) -> int:
         """The CRC-32 by which a data page names this metric table."""
-        return crc32(_compact(self.metrics))
+        return _schema_of(self.metrics)
 
     @property
     def counters(self) -> tuple[bool, ...]:
         """Per column, whether it is a counter."""
         return tuple(kind == COUNTER for _, _, kind in self.metrics)
+
+
+@lru_cache(8)
+def _schema_of(metrics: tuple[tuple[str, str, str], ...]) -> int:
+    """Return the schema of a table; a run has few, and asks for them with every segment."""
+    return crc32(_compact(metrics))
 
 
 def _compact(value: object) -> bytes:

@@ -1,8 +1,12 @@
 """The monitor as its user meets it: keys in, screen out, on real logs, without a terminal."""
 
+import asyncio
 import csv
+import shutil
 import threading
 import time
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 from textual.events import Key
@@ -320,7 +324,7 @@ async def test_leaving_in_the_middle_of_an_export_neither_waits_nor_leaves_a_fil
     assert ended.wait(10)
     deadline = time.monotonic() + 10
     while len(list(tmp_path.iterdir())) > 1 and time.monotonic() < deadline:
-        time.sleep(0.01)
+        await asyncio.sleep(0.01)
     assert [path.name for path in tmp_path.iterdir()] == ["logs"]
 
 
@@ -338,3 +342,109 @@ async def test_ctrl_c_leaves_at_once_from_the_help_and_cancels_the_dialog(home, 
         assert "ctrl+q" not in text_of(app).lower()
         assert app._exit is (key != "e")
         assert app._exit or app.screen is app.monitor
+
+
+@pytest.mark.parametrize("key", ["question_mark", "e", "ctrl+p"])
+async def test_dialogs_too_are_ascii_on_a_terminal_that_is_not_utf8(home, monitor, key):
+    home.run()
+    app = monitor(plain=True)
+    async with app.run_test(size=LARGE, notifications=True) as pilot:
+        await settled(pilot, "python heap")
+        await pilot.press(key)
+        app.notify("an error", title="title", severity="error")
+        await pilot.pause(0.2)
+        assert app.screen is not app.monitor
+        assert text_of(app).isascii()
+
+
+# -- what may happen while it is watched
+
+
+async def test_a_run_that_is_deleted_while_shown_gives_way_to_another(home, monitor):
+    path, _ = home.run("api", 1), home.run("api", 2, begin_ms=1_700_000_000_000)
+    app = monitor()
+    async with app.run_test(size=LARGE) as pilot:
+        await settled(pilot, lambda text: "api 1 " in text and "virtual memory" in text)
+        shutil.rmtree(path)
+        await settled(pilot, lambda text: "api 2 " in text and "✝ 1 " not in text)
+        await settled(pilot, "virtual memory")
+        assert app.monitor.run.pid == 2
+
+
+async def test_the_last_run_deleted_leaves_the_notice_and_the_next_one_is_shown(home, monitor):
+    path = home.run("api", 1)
+    app = monitor()
+    async with app.run_test(size=LARGE) as pilot:
+        await settled(pilot, "python heap")
+        shutil.rmtree(path)
+        await settled(pilot, "No service has written a log here yet")
+        await pilot.press("right", "plus", "e", "enter", "space", "0", "end", "home")
+        home.run("api", 2)
+        await settled(pilot, lambda text: "api 2 " in text and "python heap" in text)
+
+
+async def test_a_storm_of_resizes_ends_with_every_chart_drawn_for_the_last_size(home, monitor):
+    home.run()
+    app = monitor()
+    async with app.run_test(size=LARGE) as pilot:
+        await settled(pilot, "virtual memory")
+        for i in range(60):
+            await pilot.resize_terminal(*((80, 24), (120, 40), (30, 5), (200, 50))[i % 4])
+        await pilot.resize_terminal(*LARGE)
+
+        def whole(_text):
+            grid = app.monitor._charts
+            drawn, places = grid._drawn, grid._places
+            return len(places) == 6 and all(
+                (len(drawn[name][0]) and sum(len(run.text) for run in drawn[name][0]))
+                == place.width
+                and len(drawn[name]) == place.height
+                for name, place in places.items()
+            )
+
+        await settled(pilot, whole)
+
+
+@pytest.mark.parametrize(
+    "window",
+    [
+        {"begin_ms": 4_000_000_000_000},
+        {"begin_ms": 4_000_000_000_000, "last_ms": 60_000},
+        {"end_ms": 1},
+        {"begin_ms": 1, "end_ms": 2},
+        {"last_ms": 3_000_000_000_000},
+    ],
+    ids=["future", "future-span", "1970", "instant", "century"],
+)
+@pytest.mark.parametrize("state", ["live", "died"])
+async def test_no_window_of_the_command_line_is_too_odd_to_open_and_leave(
+    home, monitor, window, state
+):
+    now_ms = time.time_ns() // 1_000_000
+    home.run("api", 1, begin_ms=now_ms - 60_000, count=60, state=state)
+    app = monitor(**window)
+    async with app.run_test(size=LARGE) as pilot:
+        await settled(pilot, "api 1 ")
+        await pilot.press("left", "plus", "minus", "right", "0", "end", "home", "0")
+        await settled(pilot, "python heap")
+        await settled(pilot, lambda text: "no samples" not in text)
+
+
+async def test_a_log_from_the_future_of_a_clock_set_back_is_shown(home, monitor):
+    now_ms = time.time_ns() // 1_000_000
+    home.run("api", 1, begin_ms=now_ms + 3_600_000, count=60, state="live")
+    app = monitor()
+    async with app.run_test(size=LARGE) as pilot:
+        await settled(pilot, "api 1 ")
+        await pilot.press("home")
+        await settled(pilot, lambda text: "rss " in text and "no samples" not in text)
+
+
+async def test_the_hour_that_comes_twice_is_drawn_once_each_time(home, monitor):
+    berlin = ZoneInfo("Europe/Berlin")
+    begin_ms = int(datetime(2025, 10, 26, 1, 30, tzinfo=berlin).timestamp() * 1000)
+    home.run("api", 1, begin_ms=begin_ms, count=180, interval_ms=60_000)
+    async with monitor(zone=berlin).run_test(size=LARGE) as pilot:
+        text = await settled(pilot, "virtual memory")
+        assert "26 Oct 01:30 – 03:3" in text  # noqa: RUF001 - a dash between times
+        assert "3h" in text.split("\n")[0] or "2h59m" in text.split("\n")[0]

@@ -66,18 +66,21 @@ def watched():
             catalog = Catalog([str(directory)])
             catalog.refresh()
             states = {run.service: run.state for run in catalog.runs}
-        logs = {}
-        for run in catalog.runs:
-            log = RunLog(run.path)
-            log.refresh()
-            names = ("rss", "heap_used", "heap_sys", "malloc_used", "gc_runs_0", "gc_runs_1")
-            wanted = tuple((name, False) for name in names)
-            # a bucket a sample: nothing is put together
-            buckets = 8 * max(8, log.samples)
-            found = query(log, log.begin_ms, log.begin_ms + WATCHED_S * 1000, buckets, wanted)
-            logs.setdefault(run.service, []).append(
-                SimpleNamespace(**{name: found[name, False].hi / MIB for name in names}, log=log)
-            )
+            # while they run: the last sample of one that ends shows it having let go
+            logs = {}
+            for run in catalog.runs:
+                log = RunLog(run.path)
+                log.refresh()
+                names = ("rss", "heap_used", "heap_sys", "malloc_used", "gc_runs_0", "gc_runs_1")
+                wanted = tuple((name, False) for name in names)
+                # a bucket a sample: nothing is put together
+                buckets = 8 * max(8, log.samples)
+                found = query(log, log.begin_ms, log.begin_ms + WATCHED_S * 1000, buckets, wanted)
+                logs.setdefault(run.service, []).append(
+                    SimpleNamespace(
+                        **{name: found[name, False].hi / MIB for name in names}, log=log
+                    )
+                )
         yield SimpleNamespace(logs=logs, states=states, cpu_s=cpu_s, rss_bytes=rss_bytes)
 
 
