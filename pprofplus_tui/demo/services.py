@@ -106,8 +106,6 @@ def _end_with_parent() -> None:
 def main(name: str, directory: str) -> None:
     """Record as the named service and do its work until it is time to end."""
     service, work = SERVICES[name]
-    # held while the process was started; the mask comes with it
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the monitor's to handle
     threading.Thread(target=_end_with_parent, daemon=True).start()
     pprofplus.start(service, directory=directory)
