@@ -388,7 +388,7 @@ async def test_a_storm_of_resizes_ends_with_every_chart_drawn_for_the_last_size(
     app = monitor()
     async with app.run_test(size=LARGE) as pilot:
         await settled(pilot, "virtual memory")
-        for i in range(60):
+        for i in range(18):
             await pilot.resize_terminal(*((80, 24), (120, 40), (30, 5), (200, 50))[i % 4])
         await pilot.resize_terminal(*LARGE)
 
