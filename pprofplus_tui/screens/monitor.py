@@ -275,7 +275,11 @@ class MonitorScreen(Screen[None]):
             return
         from pprofplus_tui.screens.export import ExportJob, ExportScreen  # noqa: PLC0415
 
-        job = ExportJob(run, window.begin_ms, window.end_ms, self._options.zone, Path.cwd())
+        try:
+            here = Path.cwd()
+        except OSError:  # somebody removed it
+            here = Path.home()
+        job = ExportJob(run, window.begin_ms, window.end_ms, self._options.zone, here)
         self.app.push_screen(ExportScreen(job, plain=self._options.plain))
 
     # -- what the mouse does

@@ -328,6 +328,22 @@ async def test_leaving_in_the_middle_of_an_export_neither_waits_nor_leaves_a_fil
     assert [path.name for path in tmp_path.iterdir()] == ["logs"]
 
 
+async def test_export_from_a_directory_that_was_removed_suggests_the_home(
+    home, monitor, tmp_path, monkeypatch
+):
+    home.run()
+    place = tmp_path / "gone"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    place.rmdir()
+    async with monitor().run_test(size=LARGE) as pilot:
+        await settled(pilot, "python heap")
+        await pilot.press("e")
+        await settled(pilot, "export to CSV")
+        assert pilot.app.screen.query_one("#path").value.startswith(f"{tmp_path}/pprofplus-api")
+
+
 @pytest.mark.parametrize("key", ["question_mark", "e"])
 async def test_ctrl_c_leaves_at_once_from_the_help_and_cancels_the_dialog(home, monitor, key):
     home.run()
