@@ -73,6 +73,12 @@ class MonitorScreen(Screen[None]):
         """Paint in the theme's colours, now and when it changes."""
         self.app.theme_changed_signal.subscribe(self, lambda _: self._repaint())
         self._repaint()
+        # a stalled run brings no frames, yet its gap grows
+        self.set_interval(1.0, self._tick)
+
+    def _tick(self) -> None:
+        if self.run is not None:
+            self._set_view(self.view.tick(self.run, _now_ms()))
 
     def _repaint(self) -> None:
         paint = Paint.standard(dark=self.app.current_theme.dark)

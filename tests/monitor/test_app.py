@@ -464,3 +464,16 @@ async def test_the_hour_that_comes_twice_is_drawn_once_each_time(home, monitor):
         text = await settled(pilot, "virtual memory")
         assert "26 Oct 01:30 – 03:3" in text  # noqa: RUF001 - a dash between times
         assert "3h" in text.split("\n")[0] or "2h59m" in text.split("\n")[0]
+
+
+async def test_the_gap_of_a_stalled_run_grows_though_nothing_comes(home, monitor):
+    now_ms = time.time_ns() // 1_000_000
+    home.run("api", 1, begin_ms=now_ms - 100_000, count=40, state="live")
+    app = monitor(last_ms=10_000)
+    async with app.run_test(size=LARGE) as pilot:
+        await settled(pilot, "STALLED")
+        first = app.monitor.view.window
+        deadline = time.monotonic() + 15
+        while app.monitor.view.window == first and time.monotonic() < deadline:
+            await pilot.pause(0.2)
+        assert app.monitor.view.window.end_ms > first.end_ms
