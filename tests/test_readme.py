@@ -19,9 +19,7 @@ WEEK_MS = 7 * 86_400_000
 
 def blocks(language):
     """Return (marker before it or "", code) of each fenced block."""
-    return re.findall(
-        rf"(?:<!-- ([^>]*) -->\n)?```{language}\n(.*?)```", README, flags=re.DOTALL
-    )
+    return re.findall(rf"(?:<!-- ([^>]*) -->\n)?```{language}\n(.*?)```", README, flags=re.DOTALL)
 
 
 def key_table():
@@ -58,10 +56,7 @@ def test_its_commands_do_what_it_says(tmp_path, monkeypatch):
     monkeypatch.setenv("PPROFPLUS_DIR", str(home))
     monkeypatch.chdir(tmp_path)
     commands = [
-        line
-        for marker, code in blocks("sh")
-        if not marker
-        for line in code.strip().splitlines()
+        line for marker, code in blocks("sh") if not marker for line in code.strip().splitlines()
     ]
     assert len(commands) >= 4
     for command in commands:
@@ -88,4 +83,3 @@ def test_it_opens_with_one_sentence_a_picture_and_two_commands():
     assert sentence.count(". ") == 0
     assert picture.startswith("![")
     assert [marker for marker, _ in blocks("sh")][:2] == ["demo command", "test command"]
-
