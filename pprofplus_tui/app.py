@@ -59,11 +59,10 @@ class MonitorApp(App[int]):
         self._drawn_lock = threading.Lock()
 
     def _take_drawn(self, drawn: Drawn) -> None:
-        """Keep a chart until the screen has time: those that come meanwhile go in one repaint."""
+        """Keep a chart until those of the same moment are there: they go in one repaint."""
         with self._drawn_lock:
             self._drawn.append(drawn)
-            alone = len(self._drawn) == 1
-        if alone:
+        if not drawn.more:
             self._hand_over(self.ChartsCame())
 
     def _hand_over(self, message: Message) -> None:

@@ -37,6 +37,7 @@ class Desk:
         self._portrayer = Portrayer(Manner(options.plain, options.colourless, options.zone))
         self._runs: tuple[Run, ...] = ()
         self._log: RunLog | None = None
+        self._cold = True  # reading takes longer than drawing: each chart is shown as it comes
         self._sparks: dict[str, tuple[int, str]] = {}
 
     def close(self) -> None:
@@ -44,7 +45,8 @@ class Desk:
         self._renderer.close()
 
     def _drawn(self, key: object, picture: Picture, rows: Rows) -> None:
-        self._on_drawn(Drawn(str(key), picture.width, picture.height, rows))
+        more = not self._cold and self._renderer.waiting
+        self._on_drawn(Drawn(str(key), picture.width, picture.height, rows, more=more))
 
     def look(self) -> None:
         """Look which runs there are, and how they are."""
@@ -113,6 +115,7 @@ class Desk:
     def _open(self, path: str) -> bool:
         """Make `path` the log that is read; return whether it has anything new."""
         if self._log is None or self._log.path != path:
+            self._cold = True
             self._log = self._catalog.open(path)
             self._portrayer.forget()
             return True
@@ -125,12 +128,17 @@ class Desk:
             return Facts()
         begin_ms, end_ms = window.begin_ms, window.end_ms
         most = JUMPS
+        pictures: list[tuple[str, Picture]] = []
         for shape in request.shapes:
-            # one after the other, so that the first is drawn while the next is read
             kind, buckets = CHART_BY_ID[shape.chart], buckets_for(shape)
             points = query(log, begin_ms, end_ms, buckets, wanted_by(kind))
             picture = self._portrayer.picture(kind, shape, window, points, growing=growing)
-            self._renderer.submit(shape.chart, picture)
+            pictures.append((shape.chart, picture))
+            if self._cold:
+                # one after the other, so that the first is drawn while the next is read
+                self._renderer.submit(*pictures.pop())
             most = max(most, buckets)
         levels = query(log, begin_ms, end_ms, most, _FACTS)
+        self._renderer.submit_all(pictures)
+        self._cold = False
         return read_facts({metric: points for (metric, _), points in levels.items()})

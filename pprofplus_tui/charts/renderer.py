@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 
 from pprofplus_tui.charts.canvas import Canvas
 from pprofplus_tui.charts.frame import compose, message_rows
@@ -46,6 +46,12 @@ class Renderer:
         with self._changed:
             return tuple(self._errors)
 
+    @property
+    def waiting(self) -> bool:
+        """Whether a picture waits to be drawn."""
+        with self._changed:
+            return bool(self._waiting)
+
     def submit(self, key: Hashable, picture: Picture) -> bool:
         """Ask for a picture; return whether it will be drawn.
 
@@ -53,13 +59,21 @@ class Renderer:
         delivered or about to be delivered are right, or if the renderer is closed. A picture
         still waiting under this key is dropped.
         """
+        return bool(self.submit_all([(key, picture)]))
+
+    def submit_all(self, pictures: Iterable[tuple[Hashable, Picture]]) -> int:
+        """Ask for several pictures at one time; return how many will be drawn. See `submit`."""
         with self._changed:
-            if self._closing or same_picture(self._latest.get(key), picture):
-                return False
-            self._latest[key] = picture
-            self._waiting[key] = picture
-            self._changed.notify_all()
-            return True
+            count = 0
+            for key, picture in pictures:
+                if self._closing or same_picture(self._latest.get(key), picture):
+                    continue
+                self._latest[key] = picture
+                self._waiting[key] = picture
+                count += 1
+            if count:
+                self._changed.notify_all()
+            return count
 
     def forget(self, key: Hashable) -> None:
         """Drop what is kept for a key: its figure, and a picture that waits."""

@@ -53,9 +53,18 @@ class Frame:
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """A chart as it is to be shown."""
+    """A chart as it is to be shown.
+
+    Attributes:
+        chart: its id.
+        width: cells that it was drawn for.
+        height: rows that it was drawn for.
+        rows: what was drawn.
+        more: another chart of the same moment follows at once, so showing it can wait for that.
+    """
 
     chart: str
     width: int
     height: int
     rows: Rows
+    more: bool = False

@@ -73,6 +73,8 @@ class MonitorScreen(Screen[None]):
         """Paint in the theme's colours, now and when it changes."""
         self.app.theme_changed_signal.subscribe(self, lambda _: self._repaint())
         self._repaint()
+        # the first layout is for this size already: a second one would delay the first chart
+        self._show_fitting(*self.app.size)
         # a stalled run brings no frames, yet its gap grows
         self.set_interval(1.0, self._tick)
 
@@ -87,7 +89,9 @@ class MonitorScreen(Screen[None]):
 
     def on_resize(self) -> None:
         """Show what has room."""
-        width, height = self.size
+        self._show_fitting(*self.size)
+
+    def _show_fitting(self, width: int, height: int) -> None:
         small = width < MIN_COLUMNS or height < MIN_ROWS
         self.set_class(small, "small")
         self.set_class(width < _LIST_FROM_COLUMNS, "narrow")

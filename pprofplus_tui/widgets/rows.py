@@ -10,6 +10,10 @@ from pprofplus_tui.model.rows import Row, Rows
 from pprofplus_tui.widgets.paint import Paint
 
 
+def _is_blank(row: Row) -> bool:
+    return all(run.style in {"", "text"} and not run.text.strip(" ") for run in row)
+
+
 class RowsWidget(Widget):
     """Draws rows of (text, style token) runs and repaints only the cells that differ.
 
@@ -27,6 +31,9 @@ class RowsWidget(Widget):
 
     def set_rows(self, rows: Rows) -> None:
         """Show `rows`; nothing is written where they equal the ones shown."""
+        if not self.rows and all(map(_is_blank, rows)):
+            self.rows = rows  # as the empty widget is
+            return
         spans = changed_spans(self.rows, rows)
         fewer = len(rows) < len(self.rows)
         self.rows = rows
@@ -36,7 +43,9 @@ class RowsWidget(Widget):
             self.refresh(*(Region(x, y, width, 1) for y, x, width in spans))
 
     def set_paint(self, paint: Paint) -> None:
-        """Draw with other colours."""
+        """Draw with other colours; nothing is drawn if they are the same."""
+        if paint is self._paint:
+            return
         self._paint = paint
         self._strips.clear()
         self.refresh()
