@@ -30,7 +30,7 @@ SIZE = (132, 40)
 FONT = "'DejaVu Sans Mono', monospace"
 _WEEK_MS = 7 * 86_400_000
 _SETTLE_S = 1.5
-_LIVE_S = 50.0  # until the doomed service is dead and the leak can be seen
+_LIVE_S = 100.0  # until the doomed service is dead and the leak can be seen
 Scene = Callable[[Pilot[int]], Awaitable[None]]
 
 

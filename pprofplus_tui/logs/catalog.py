@@ -11,11 +11,9 @@ from pprofplus import home
 from pprofplus_tui.logs.files import DirectoryWatch
 from pprofplus_tui.logs.header import first_instant_ms
 from pprofplus_tui.logs.history import page_extremes, query
-from pprofplus_tui.logs.liveness import DIED, EXITED, LIVE, STALLED, Lock, lock_of, state_of
+from pprofplus_tui.logs.liveness import Lock, lock_of, state_of
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.series import Points
-
-__all__ = ["DIED", "EXITED", "LIVE", "STALLED", "Catalog", "RunInfo"]
 
 # Pages at the end of a run that tell of its present: a quarter of an hour at one sample a second.
 _LAST_SLOTS = 8
@@ -33,7 +31,7 @@ class RunInfo:
     Attributes:
         path: the run's directory.
         service, pid: as the path says.
-        state: LIVE, STALLED, EXITED or DIED.
+        state: one of `model.runs.STATES`.
         begin_ms: unix ms of the first sample that rotation has left.
         end_ms: unix ms of the last sample or event.
         interval_ms: between samples.

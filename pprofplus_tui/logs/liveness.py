@@ -6,8 +6,8 @@ from enum import Enum, auto
 from pprofplus.errors import LogFormatError
 from pprofplus_tui.logs.files import opened
 from pprofplus_tui.logs.run import RunLog
+from pprofplus_tui.model.runs import DIED, EXITED, LIVE, STALLED
 
-LIVE, STALLED, EXITED, DIED = "live", "stalled", "exited", "died"
 _LEAST_SILENCE_MS = 5000
 _SILENT_INTERVALS = 3
 
