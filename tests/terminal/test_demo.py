@@ -153,6 +153,7 @@ def test_batch_is_killed_and_shown_as_died(demo):
     pid = re.search(r"^ batch.*\n ● (\d+)", text, re.MULTILINE).group(1)
     screen.until(f"✝ {pid}", 60)
     screen.send(*["up"] * 8)  # it opened on whichever service began last
+    screen.until(lambda text: " api " in text.split("\n")[0])
     while f"batch {pid}" not in screen.text.split("\n")[0]:
         screen.send("down")
         screen.read(0.3)
