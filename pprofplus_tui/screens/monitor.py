@@ -23,7 +23,7 @@ from pprofplus_tui.widgets.grid import ChartGrid
 from pprofplus_tui.widgets.paint import Paint
 from pprofplus_tui.widgets.rows import RowsWidget
 from pprofplus_tui.widgets.runlist import RunList, RunListView
-from pprofplus_tui.widgets.text import fit
+from pprofplus_tui.widgets.text import with_end
 
 MIN_COLUMNS, MIN_ROWS = 60, 15
 _LIST_FROM_COLUMNS = 76  # narrower, and the list would leave no room for a chart
@@ -66,7 +66,7 @@ class MonitorScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         """Lay out the widgets; which of them show depends on size and on what there is."""
         # no containers: each would cost the first paint some milliseconds
-        yield from (self._status, self._list, self._facts, self._charts)
+        yield from (self._status, self._facts, self._list, self._charts)
         yield from (self._notice, self._keys, self._small)
 
     def on_mount(self) -> None:
@@ -143,8 +143,8 @@ class MonitorScreen(Screen[None]):
         shown, wanted = len(self._places()), len(self.view.shown)
         # the others need a larger screen
         note = f" {shown} of {wanted} charts " if shown < wanted else ""
-        row = facts_row(frame.facts, max(0, width - len(note)), plain=plain)
-        self._facts.set_rows((fit((*row, Cellrun(note, "dim")), width),))
+        row = facts_row(frame.facts, width, plain=plain)
+        self._facts.set_rows((with_end(row, Cellrun(note, "dim")),))
         self._keys.set_rows((keys_row(self._keys.size.width, plain=plain),))
 
     def _show_list(self) -> None:

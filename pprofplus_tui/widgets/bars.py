@@ -157,24 +157,35 @@ def _layer(layer: Layer, *, first: bool, plain: bool) -> Row:
 
 
 def facts_row(facts: Facts, width: int, *, plain: bool = False) -> Row:
-    """Return the second line: RSS, its layers and how each grew in the window, the limit."""
+    """Return the second line: RSS, its layers and how each grew in the window, the limit.
+
+    Where room is short the air goes first, then in how long it was, then whole figures.
+    """
     if not facts.layers:
         return fit((), width)
-    parts: list[Row] = [
+    layers: list[Row] = [
         _layer(layer, first=i == 0, plain=plain) for i, layer in enumerate(facts.layers)
     ]
+    parts = list(layers)
     if facts.span_ms:
         parts[0] += (Cellrun(f" in {format_span_ms(facts.span_ms)}", "dim"),)
+    for some, gap in ((parts, 3), (parts, 2), (layers, 2)):
+        if sum(map(width_of, some)) + gap * (len(some) - 1) <= width - 1:
+            break
+    else:
+        some, gap = layers, 2
+    some = list(some)
     if facts.limit_bytes:
         used = (facts.used_bytes or 0) / facts.limit_bytes
         near = used > 0.9  # noqa: PLR2004 - the last tenth before the OOM killer
-        parts.append(
+        some.append(
             (
                 Cellrun(f"{100 * used:.0f} % ", "died" if near else "text"),
                 Cellrun(f"of the limit, {format_bytes(facts.limit_bytes)}", "dim"),
             )
         )
-    return fit((Cellrun(" ", "text"), *joined(parts, Cellrun("   ", "text"), width - 1)), width)
+    between = Cellrun(" " * gap, "text")
+    return fit((Cellrun(" ", "text"), *joined(some, between, width - 1)), width)
 
 
 def keys_row(width: int, *, plain: bool = False) -> Row:

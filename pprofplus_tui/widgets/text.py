@@ -24,6 +24,14 @@ def spread(left: Row, right: Row, width: int, style: str = "text") -> Row:
     return fit(left, width - width_of(right), style) + right
 
 
+def with_end(row: Row, end: Cellrun) -> Row:
+    """Return the row with `end` in its last cells, if they and one before them are blank."""
+    text = "".join(run.text for run in row)
+    if not end.text or text[-len(end.text) - 1 :].strip(" "):
+        return row
+    return (*fit(row, len(text) - len(end.text)), end)
+
+
 def joined(parts: list[Row], between: Cellrun, width: int) -> Row:
     """Return the parts, separated, as many whole ones as fit into `width` cells."""
     out: tuple[Cellrun, ...] = ()

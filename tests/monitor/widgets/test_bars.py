@@ -1,5 +1,6 @@
 """The single lines: exactly as wide as asked, the important words last to go."""
 
+import re
 from datetime import timezone
 
 import pytest
@@ -227,11 +228,22 @@ def test_without_a_limit_none_is_told():
 
 def test_a_figure_that_does_not_fit_is_left_out_whole_and_rss_stays_longest():
     found = four(3 * MIB, 1024 * MIB, 512 * MIB)
-    whole = text_of(facts_row(found, 200)).rstrip().split("   ")
+    whole = parts_of(facts_row(found, 200))
     for width in range(40, 200):
-        parts = text_of(facts_row(found, width)).rstrip().split("   ")
+        parts = parts_of(facts_row(found, width))
         assert parts == whole[: len(parts)]
     assert "RSS 400 MiB" in text_of(facts_row(found, 40))
+
+
+def parts_of(row):
+    return re.split(" {2,}", text_of(row).strip().replace(" in 10m", ""))
+
+
+def test_every_layer_is_told_on_eighty_columns():
+    grown = Facts(
+        tuple(Layer(name, 140 * MIB, 129 * MIB) for name in ("RSS", "Python", "C")), None, None, 1
+    )
+    assert len(parts_of(facts_row(grown, 80))) == 3
 
 
 def test_no_figures_give_a_blank_line():
