@@ -51,22 +51,23 @@ class MonitorApp(App[int]):
         self._plain = [InAscii()] if options.plain else []
         self.feed = Feed(
             options,
-            lambda frame: self._hand_over(self.FrameCame(frame)),
+            self._take_frame,
             self._take_drawn,
         )
         self.monitor = MonitorScreen(self.feed, options)
         self._drawn: list[Drawn] = []
         self._drawn_lock = threading.Lock()
 
+    def _take_frame(self, frame: Frame) -> None:
+        """Hand a frame over to the screen's thread."""
+        self.post_message(self.FrameCame(frame))
+
     def _take_drawn(self, drawn: Drawn) -> None:
         """Keep a chart until those of the same moment are there: they go in one repaint."""
         with self._drawn_lock:
             self._drawn.append(drawn)
         if not drawn.more:
-            self._hand_over(self.ChartsCame())
-
-    def _hand_over(self, message: Message) -> None:
-        self.post_message(message)
+            self.post_message(self.ChartsCame())
 
     def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
         # Textual's own hook for all that is drawn; see wire.py for what this saves
@@ -95,10 +96,7 @@ class MonitorApp(App[int]):
     def on_mount(self) -> None:
         """Paint the frame first; the logs are read by the feed's thread."""
         # loading numpy and plotext takes as long as all before it: the frame is painted first
-        self.monitor.call_after_refresh(self._begin)
-
-    def _begin(self) -> None:
-        self.feed.start()
+        self.monitor.call_after_refresh(self.feed.start)
 
     def _end_by(self, number: int) -> None:
         self.exit(return_code=128 + number)

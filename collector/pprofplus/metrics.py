@@ -6,7 +6,6 @@ its rate. A metric that a platform cannot give is left out of the log, never wri
 
 GAUGE = "gauge"
 COUNTER = "counter"
-KINDS = (GAUGE, COUNTER)
 
 BYTES = "B"
 COUNT = "count"

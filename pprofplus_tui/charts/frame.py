@@ -38,7 +38,6 @@ class _Marks:
         self.side = "|" if ascii_only else "│"
         self.tick = "+" if ascii_only else "┤"
         self.mark = ":" if ascii_only else "┊"
-        self.stroke = "-" if ascii_only else "⠒"
         self.between = "-" if ascii_only else "·"
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import tzinfo
 
 from pprofplus_tui.charts.picture import Line, Picture, plot_area
+from pprofplus_tui.charts.strokes import MAX_BUCKETS
 from pprofplus_tui.model.charts import ChartKind, Note, Series
 from pprofplus_tui.model.frames import Shape
 from pprofplus_tui.model.series import Points
@@ -13,7 +14,6 @@ from pprofplus_tui.model.timeaxis import time_ticks
 from pprofplus_tui.model.units import format_quantity
 from pprofplus_tui.model.window import JUMPS, Window
 
-MAX_BUCKETS = 200
 _NEAR = 1.25  # a limit is near when the data reach four fifths of it
 
 Wanted = tuple[str, bool]  # metric, as a rate

@@ -7,7 +7,7 @@ from pprofplus_tui.model.series import Bools, Floats, Ints, Points
 from pprofplus_tui.model.ticks import YAxis
 
 # plotext's cost grows with the points: at most 400 a line, two for each bucket.
-_MOST_BUCKETS = 200
+MAX_BUCKETS = 200
 _CLOSE_DOTS = 3  # between points no farther apart, a slope and two bars that meet look the same
 
 
@@ -50,12 +50,12 @@ def paths(
         return [], []
     x: Floats = np.clip((shown.t_ms - begin_ms) / (end_ms - begin_ms), 0.0, 1.0)
     low, high, breaks = axis.fractions(shown.lo), axis.fractions(shown.hi), shown.breaks
-    if len(shown) > _MOST_BUCKETS:
-        buckets: Ints = np.minimum((x * _MOST_BUCKETS).astype(np.int64), _MOST_BUCKETS - 1)
+    if len(shown) > MAX_BUCKETS:
+        buckets: Ints = np.minimum((x * MAX_BUCKETS).astype(np.int64), MAX_BUCKETS - 1)
         starts = np.flatnonzero(np.diff(buckets, prepend=-1))
         # A gap inside a bucket is narrower than a cell; one between buckets lies at a start.
         low, high = np.minimum.reduceat(low, starts), np.maximum.reduceat(high, starts)
-        x, breaks = (buckets[starts] + 0.5) / _MOST_BUCKETS, breaks[starts]
+        x, breaks = (buckets[starts] + 0.5) / MAX_BUCKETS, breaks[starts]
     column: Ints = (0.5 + (2 * area.width - 1) * x).astype(np.int64)
     close = (np.diff(column) <= _CLOSE_DOTS) & ~breaks[1:]
     low, high = _met_halfway(low, high, close, area)
