@@ -28,6 +28,7 @@ def _monitor(home: Path, *more: str) -> tuple[str, ...]:
 def _leaking_service(home: Path) -> Iterator[None]:
     """Run the demo's leak at 1 Hz while the block lasts."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PPROFPLUS_")}
+    home.mkdir(mode=0o700)  # on a busy machine the monitor may be there before the service
     words = [sys.executable, "-m", "pprofplus_tui.demo.services", "leak", str(home)]
     with subprocess.Popen(words, stdin=subprocess.PIPE, env=environment) as process:
         try:
