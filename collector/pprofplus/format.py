@@ -19,7 +19,8 @@ place in all versions to come::
     24  I   CRC-32 of the head without these 4 bytes
 
 **Header pages** come first in each segment and together carry one JSON object: who is recorded, and
-the metric table (see `RunHeader`). Head: prefix, H part, H parts. Body: that part of the JSON.
+the metric table (see `RunHeader`). Head: prefix, H part, H parts, I bytes that the segment may grow
+to. Body: that part of the JSON.
 
 **Data pages** carry samples and events of a stretch of time. Head::
 
@@ -91,12 +92,13 @@ MAX_SAMPLES = 4096
 MAX_COLUMNS = 256
 MAX_HEADER_BYTES = 1 << 18
 MAX_TEXT_BYTES = 1024
+MAX_SEGMENT_BYTES = 1 << 26
 INT64_MIN = -(1 << 63)
 INT64_MAX = (1 << 63) - 1
 _MASK = (1 << 64) - 1
 
 PREFIX = Struct("<4sBBBBIIIII")
-HEADER_HEAD = Struct("<HH")
+HEADER_HEAD = Struct("<HHI")
 DATA_HEAD = Struct("<IIHHqqqII")
 EVENT = Struct("<BqqqH")
 CRC = Struct("<I")
@@ -276,8 +278,8 @@ def _compact(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=True, separators=(",", ":")).encode("ascii")
 
 
-def pack_header(header: RunHeader) -> list[bytes]:
-    """Return the header pages. Raises LogFormatError if it is too large to be read back."""
+def header_text(header: RunHeader) -> bytes:
+    """Return a header's JSON. Raises LogFormatError if it is too large to be read back."""
     text = _compact(
         {
             "format": f"{MAJOR}.{MINOR}",
@@ -286,11 +288,34 @@ def pack_header(header: RunHeader) -> list[bytes]:
     )
     if len(text) > MAX_HEADER_BYTES or len(header.metrics) > MAX_COLUMNS:
         raise LogFormatError("too many metrics or too long a command line for a log header")
-    room = PAGE_SIZE - PREFIX.size - HEADER_HEAD.size
-    parts = [text[at : at + room] for at in range(0, len(text), room)]
+    return text
+
+
+_HEADER_ROOM = PAGE_SIZE - PREFIX.size - HEADER_HEAD.size
+
+
+def pack_header(header: RunHeader, segment_bytes: int = 0) -> list[bytes]:
+    """Return the header pages of a segment that may grow to `segment_bytes`.
+
+    Raises LogFormatError if the header is too large to be read back.
+    """
+    text = header_text(header)
+    parts = [text[at : at + _HEADER_ROOM] for at in range(0, len(text), _HEADER_ROOM)]
     return [
-        pack_page(HEADER, i, HEADER_HEAD.pack(i, len(parts)), part) for i, part in enumerate(parts)
+        pack_page(HEADER, i, HEADER_HEAD.pack(i, len(parts), segment_bytes), part)
+        for i, part in enumerate(parts)
     ]
+
+
+def segment_capacity(start: bytes) -> int:
+    """Return the bytes that a segment may grow to, from its first 36 bytes; 0 if they tell none.
+
+    Nothing is checked: retention asks this of its own files, and takes a wrong answer for a size.
+    """
+    if len(start) < PREFIX.size + HEADER_HEAD.size or start[5] != HEADER:
+        return 0
+    capacity: int = HEADER_HEAD.unpack_from(start, PREFIX.size)[2]
+    return min(capacity, MAX_SEGMENT_BYTES)
 
 
 def header_part(prefix: Prefix, page: bytes | memoryview) -> tuple[int, int, bytes]:
@@ -298,7 +323,7 @@ def header_part(prefix: Prefix, page: bytes | memoryview) -> tuple[int, int, byt
     check_body(prefix, page)
     if prefix.head_length < PREFIX.size + HEADER_HEAD.size:
         raise LogFormatError("a header page that says too little")
-    part, parts = HEADER_HEAD.unpack_from(page, PREFIX.size)
+    part, parts, _ = HEADER_HEAD.unpack_from(page, PREFIX.size)
     if not 0 <= part < parts <= MAX_HEADER_BYTES >> 9:
         raise LogFormatError("a header page whose part numbers cannot be")
     return part, parts, bytes(page[prefix.head_length : prefix.length])

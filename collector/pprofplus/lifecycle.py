@@ -7,9 +7,9 @@ import os
 import sys
 import threading
 
+from pprofplus.locks import LOCKS_EXIST
 from pprofplus.notices import say_once
 from pprofplus.sampler import Collector
-from pprofplus.segment import LOCKS_EXIST
 from pprofplus.settings import Settings
 
 # a fork waits so long for files that are being changed, an ending interpreter for the last sample
@@ -45,6 +45,8 @@ def start(  # noqa: PLR0913 - the settings
     interval_s: float | None = None,
     directory: str | os.PathLike[str] | None = None,
     max_bytes: int | None = None,
+    max_total_bytes: int | None = None,
+    max_age_days: float | None = None,
     group_readable: bool | None = None,
     budget: float | None = None,
 ) -> Collector:
@@ -61,6 +63,9 @@ def start(  # noqa: PLR0913 - the settings
             else `/var/tmp/pprofplus-<uid>`.
         max_bytes: hard cap of this run's log, 256 KiB or more: the oldest goes first;
             `PPROFPLUS_MAX_BYTES`; 64 MiB.
+        max_total_bytes: hard cap of the whole directory: ended runs go first, the oldest before
+            the others, never a live or a pinned one; `PPROFPLUS_MAX_TOTAL_BYTES`; 1 GiB.
+        max_age_days: an ended run is kept so long; `PPROFPLUS_MAX_AGE_DAYS`; 14.
         group_readable: let the group read what is written; `PPROFPLUS_GROUP_READABLE`; False.
         budget: share of one core for the probes whose cost grows with the process;
             `PPROFPLUS_BUDGET`; 0.001.
@@ -73,6 +78,8 @@ def start(  # noqa: PLR0913 - the settings
         interval_s=interval_s,
         directory=directory,
         max_bytes=max_bytes,
+        max_total_bytes=max_total_bytes,
+        max_age_days=max_age_days,
         group_readable=group_readable,
         budget=budget,
     )

@@ -8,17 +8,9 @@ import os
 from pprofplus.descriptor import Descriptor
 from pprofplus.format import PAGE_SIZE
 from pprofplus.home import parse_segment_name, segment_name
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    LOCKS_EXIST = False
-else:
-    LOCKS_EXIST = True
+from pprofplus.locks import lock
 
 SEGMENT_BYTES = 1 << 20
-# a file system without locks: record all the same, though readers cannot tell that we live
-_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
 class Segment:
@@ -56,7 +48,9 @@ class Segment:
         try:
             self._descriptor = Descriptor(fd)
             os.fchmod(fd, mode)
-            _lock(fd)
+            # without locks it records all the same, though readers cannot tell that we live
+            if lock(fd) is False:
+                raise OSError(errno.EAGAIN, "another process has locked the new segment")  # noqa: TRY301 - one way out
             for slot, page in enumerate(header_pages):
                 self.write(slot, page)
             os.rename(hidden, name, src_dir_fd=directory, dst_dir_fd=directory)
@@ -94,14 +88,6 @@ class Segment:
         self._descriptor.close()
 
 
-def _lock(fd: int) -> None:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise
-
-
 def _remove(name: str, directory: int) -> bool:
     """Remove a file; False if that failed."""
     try:
@@ -111,22 +97,40 @@ def _remove(name: str, directory: int) -> bool:
     return True
 
 
-def make_room(directory: int, spare: int | None, new_bytes: int, max_bytes: int) -> None:
+def drop_oldest(directory: int, spare: int | None, wanted_bytes: int) -> int:
+    """Drop the oldest segments of a run until `wanted_bytes` are free; return how many are.
+
+    Segment `spare`, the one being written, stays. Raises OSError.
+    """
+    freed = 0
+    sizes = _sizes(directory)
+    for number in sorted(sizes):
+        if freed >= wanted_bytes:
+            break
+        if number != spare and _remove(segment_name(number), directory):
+            freed += sizes[number]
+    return freed
+
+
+def make_room(directory: int, spare: int | None, new_bytes: int, max_bytes: int) -> int:
     """Drop the oldest segments of a run until `new_bytes` more keep it within `max_bytes`.
 
-    Segment `spare`, the one being written, stays. Raises OSError with ENOSPC if that does not do.
+    Segment `spare`, the one being written, stays. Returns the bytes dropped. Raises OSError with
+    EDQUOT if that does not do.
     """
-    sizes: dict[int, int] = {}
+    over = sum(_sizes(directory).values()) + new_bytes - max_bytes
+    freed = drop_oldest(directory, spare, over)
+    if freed < over:
+        raise OSError(errno.EDQUOT, "no segment left to drop: max_bytes is too small")
+    return freed
+
+
+def _sizes(directory: int) -> dict[int, int]:
+    """Return, by number, the bytes of a run's segments. Raises OSError."""
+    sizes = {}
     for name in os.listdir(directory):
         number = parse_segment_name(name)
         if number is not None:
             found = os.stat(name, dir_fd=directory, follow_symlinks=False)
             sizes[number] = found.st_size
-    total = sum(sizes.values()) + new_bytes
-    for number in sorted(sizes):
-        if total <= max_bytes:
-            return
-        if number != spare and _remove(segment_name(number), directory):
-            total -= sizes[number]
-    if total > max_bytes:
-        raise OSError(errno.EDQUOT, "no segment left to drop: max_bytes is too small")
+    return sizes

@@ -13,6 +13,7 @@ import sys
 from pprofplus.home import default_home, valid_service
 from pprofplus.notices import say_once
 from pprofplus.probes.panel import DEFAULT_BUDGET
+from pprofplus.retention import DEFAULT_MAX_AGE_DAYS, DEFAULT_MAX_TOTAL_BYTES
 from pprofplus.writer import DEFAULT_MAX_BYTES, LEAST_MAX_BYTES
 
 DEFAULT_INTERVAL_S = 1.0
@@ -30,6 +31,8 @@ class Settings:
         service: `PPROFPLUS_SERVICE`.
         interval_s: `PPROFPLUS_INTERVAL`, seconds.
         max_bytes: `PPROFPLUS_MAX_BYTES`, of one run.
+        max_total_bytes: `PPROFPLUS_MAX_TOTAL_BYTES`, of all runs in the directory.
+        max_age_days: `PPROFPLUS_MAX_AGE_DAYS`, of runs that have ended.
         group_readable: `PPROFPLUS_GROUP_READABLE`, "1" or "0".
         budget: `PPROFPLUS_BUDGET`, share of one core for the dear probes together.
         disabled: `PPROFPLUS_DISABLED`, "1" or "0"; environment only.
@@ -41,7 +44,9 @@ class Settings:
         "disabled",
         "group_readable",
         "interval_s",
+        "max_age_days",
         "max_bytes",
+        "max_total_bytes",
         "service",
     )
 
@@ -52,6 +57,8 @@ class Settings:
         interval_s: float | None = None,
         directory: str | os.PathLike[str] | None = None,
         max_bytes: int | None = None,
+        max_total_bytes: int | None = None,
+        max_age_days: float | None = None,
         group_readable: bool | None = None,
         budget: float | None = None,
     ) -> None:
@@ -74,6 +81,18 @@ class Settings:
             _from_environment("PPROFPLUS_MAX_BYTES", check_max_bytes, DEFAULT_MAX_BYTES)
             if max_bytes is None
             else check_max_bytes(max_bytes)
+        )
+        self.max_total_bytes = (
+            _from_environment(
+                "PPROFPLUS_MAX_TOTAL_BYTES", check_max_total_bytes, DEFAULT_MAX_TOTAL_BYTES
+            )
+            if max_total_bytes is None
+            else check_max_total_bytes(max_total_bytes)
+        )
+        self.max_age_days = (
+            _from_environment("PPROFPLUS_MAX_AGE_DAYS", check_max_age_days, DEFAULT_MAX_AGE_DAYS)
+            if max_age_days is None
+            else check_max_age_days(max_age_days)
         )
         self.budget = (
             _from_environment("PPROFPLUS_BUDGET", check_budget, DEFAULT_BUDGET)
@@ -129,12 +148,32 @@ def check_interval_s(interval_s: float | str) -> float:
 
 def check_max_bytes(max_bytes: int | str) -> int:
     """Return the cap of a run. Raises ValueError unless it is at least 256 KiB."""
+    return _check_cap("max_bytes", max_bytes)
+
+
+def check_max_total_bytes(max_total_bytes: int | str) -> int:
+    """Return the cap of the directory. Raises ValueError unless it is at least 256 KiB."""
+    return _check_cap("max_total_bytes", max_total_bytes)
+
+
+def _check_cap(name: str, given: int | str) -> int:
     try:
-        value = int(max_bytes)
+        value = int(given)
     except (TypeError, ValueError, OverflowError):
         value = 0
-    if value < LEAST_MAX_BYTES:
-        raise ValueError(f"max_bytes {max_bytes!r}: take {LEAST_MAX_BYTES} or more")
+    if not LEAST_MAX_BYTES <= value < 1 << 62:
+        raise ValueError(f"{name} {given!r}: take {LEAST_MAX_BYTES} or more")
+    return value
+
+
+def check_max_age_days(days: float | str) -> float:
+    """Return days that an ended run is kept. Raises ValueError unless it is 0.01 to 36500."""
+    try:
+        value = float(days)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not 0.01 <= value <= 36_500:  # noqa: PLR2004 - as the text says
+        raise ValueError(f"max_age_days {days!r}: take 0.01 to 36500 days")
     return value
 
 

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import errno
 import os
+from time import monotonic
 
 from pprofplus.errors import PprofplusError
 from pprofplus.format import LOST, PAGE_SIZE, Event, RunHeader, pack_header
-from pprofplus.home import make_run, open_run, run_name
+from pprofplus.home import make_run, open_home, open_run, run_name
 from pprofplus.page import PageBuilder
-from pprofplus.segment import SEGMENT_BYTES, Segment, make_room
+from pprofplus.retention import DEFAULT_MAX_TOTAL_BYTES, Ledger, LedgerBusyError, make_home_room
+from pprofplus.segment import SEGMENT_BYTES, Segment, drop_oldest, make_room
 
 DEFAULT_MAX_BYTES = 64 << 20
 LEAST_MAX_BYTES = 256 << 10
 _CLOCK_STEP_MS = 1000
 _SEGMENTS = 4  # at the least, so that dropping one keeps most of the run
+_BUSY_PATIENCE_S = 10.0
+_FULL_PAUSE_S = 30.0
+_HOME_IS_FULL = (
+    "live and pinned runs take all of max_total_bytes: raise it, or unpin what is not needed"
+)
 
 
 class Writer:
@@ -39,6 +46,7 @@ class Writer:
         header: RunHeader,
         *,
         max_bytes: int = DEFAULT_MAX_BYTES,
+        max_total_bytes: int = DEFAULT_MAX_TOTAL_BYTES,
         group_readable: bool = False,
     ) -> None:
         """Prepare a run; its directory is made when the first page is written.
@@ -50,6 +58,9 @@ class Writer:
         self.trouble: BaseException | None = None
         self._home = home
         self._max_bytes = max_bytes
+        self._max_total_bytes = max_total_bytes
+        self._busy_since_s: float | None = None
+        self._full_until_s = 0.0
         self._group_readable = group_readable
         self._interval_ms = header.interval_ms
         self._made = False
@@ -178,7 +189,8 @@ class Writer:
             slot = self._base + 1 if self._latest == self._base else self._base
             segment.write(slot, image)
         except (OSError, PprofplusError, MemoryError) as error:
-            self._fail(error)
+            if not isinstance(error, LedgerBusyError):  # that is over in a moment
+                self._fail(error)
             return False
         self._latest = slot
         self._end_bytes = slot * PAGE_SIZE + len(image)
@@ -238,24 +250,50 @@ class Writer:
         return new
 
     def _open_segment(self) -> Segment:
+        """Open the next segment where run and home have room for it. Raises OSError, ..."""
+        home_fd = open_home(self._home, group_readable=self._group_readable)
+        try:
+            ledger = self._take_ledger(home_fd)
+            try:
+                return self._open_within(ledger, home_fd)
+            finally:
+                if ledger is not None:
+                    ledger.release()
+        finally:
+            os.close(home_fd)
+
+    def _take_ledger(self, home_fd: int) -> Ledger | None:
+        """Return the home's ledger, or None if its holder seems to hang.
+
+        Raises LedgerBusyError, OSError.
+        """
+        try:
+            ledger = Ledger.take(home_fd)
+        except LedgerBusyError:
+            now_s = monotonic()
+            if self._busy_since_s is None:
+                self._busy_since_s = now_s
+            if now_s - self._busy_since_s < _BUSY_PATIENCE_S:
+                raise
+            return None  # rather a home above its cap for a while than a run without a log
+        self._busy_since_s = None
+        return ledger
+
+    def _open_within(self, ledger: Ledger | None, home_fd: int) -> Segment:
         header = self.header
         place = (self._home, header.service, header.pid)
         if not self._made:
             header.start_ms = make_run(*place, header.start_ms, group_readable=self._group_readable)
             self._made = True
-        pages = pack_header(header)
-        size_bytes = (
-            max(min(SEGMENT_BYTES, self._max_bytes // _SEGMENTS) // PAGE_SIZE, len(pages) + 3)
-            * PAGE_SIZE
-        )
+        spare = self._segments if self._segment is not None else None
         directory = open_run(*place, header.start_ms, group_readable=self._group_readable)
         try:
-            make_room(
-                directory,
-                self._segments if self._segment is not None else None,
-                size_bytes,
-                self._max_bytes,
-            )
+            size_bytes = self._wanted_bytes()
+            freed = make_room(directory, spare, size_bytes, self._max_bytes)
+            if ledger is not None:
+                ledger.gave_back(freed)
+                size_bytes = self._within_home(ledger, home_fd, directory, size_bytes)
+            pages = pack_header(header, size_bytes)
             mode = 0o640 if self._group_readable else 0o600
             new = Segment(directory, self._segments + 1, pages, size_bytes, mode)
         finally:
@@ -264,3 +302,35 @@ class Writer:
         self._base, self._latest = len(pages), None
         self._end_bytes = (len(pages) - 1) * PAGE_SIZE + len(pages[-1])
         return new
+
+    def _wanted_bytes(self) -> int:
+        """Return the size of a segment, given that several make up the least that is kept."""
+        share = min(self._max_bytes, self._max_total_bytes) // _SEGMENTS
+        pages = max(min(SEGMENT_BYTES, share) // PAGE_SIZE, self._least_pages())
+        return pages * PAGE_SIZE
+
+    def _least_pages(self) -> int:
+        """Return the pages of the smallest segment: header, a page, its other version, one more."""
+        return len(pack_header(self.header)) + 3
+
+    def _within_home(self, ledger: Ledger, home_fd: int, directory: int, size_bytes: int) -> int:
+        """Find room in the home, and note it; return the size found, `size_bytes` or less.
+
+        Ended runs go first, then our own past. Raises OSError with EDQUOT if that does not do.
+        """
+        if monotonic() < self._full_until_s:  # looking again takes long where there are many runs
+            raise OSError(errno.EDQUOT, _HOME_IS_FULL)
+        over = make_home_room(ledger, home_fd, size_bytes, self._max_total_bytes)
+        if over:
+            spare = self._segments if self._segment is not None else None
+            freed = drop_oldest(directory, spare, over)
+            ledger.gave_back(freed)
+            over = max(0, over - freed)
+        size_bytes -= -(-over // PAGE_SIZE) * PAGE_SIZE
+        if size_bytes < self._least_pages() * PAGE_SIZE:
+            ledger.note()
+            self._full_until_s = monotonic() + _FULL_PAUSE_S
+            raise OSError(errno.EDQUOT, _HOME_IS_FULL)
+        ledger.take_up(size_bytes)
+        ledger.note()
+        return size_bytes

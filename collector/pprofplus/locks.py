@@ -1,0 +1,31 @@
+"""File locks: how the living are known, as the kernel drops a dead process's."""
+
+from __future__ import annotations
+
+import errno
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    LOCKS_EXIST = False
+else:
+    LOCKS_EXIST = True
+
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
+
+
+def lock(fd: int, *, shared: bool = False) -> bool | None:
+    """Lock an open file at once; False if another holder is in the way.
+
+    None on a file system that has no locks: nobody can tell then who lives. Raises OSError.
+    """
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    try:
+        fcntl.flock(fd, kind | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in {errno.EAGAIN, errno.EACCES}:
+            return False
+        if error.errno in _NO_LOCKS:
+            return None
+        raise
+    return True
