@@ -11,6 +11,7 @@ from pprofplus.locks import LOCKS_EXIST
 from pprofplus.notices import say_once
 from pprofplus.sampler import Collector
 from pprofplus.settings import Settings
+from pprofplus.version import __version__
 
 # a fork waits so long for files that are being changed, an ending interpreter for the last sample
 _FORK_PATIENCE_S = 1.0
@@ -22,6 +23,7 @@ class _Process:
 
     Attributes:
         collector: the one that runs, or the last one.
+        started: `start()` was called, if only to hear that nothing is recorded.
         hooked: fork and exit call us.
         follows_multiprocessing: multiprocessing calls us in the children that it forks.
         lock: held while a collector starts; a fork waits for it.
@@ -30,6 +32,7 @@ class _Process:
 
     def __init__(self) -> None:
         self.collector: Collector | None = None
+        self.started = False
         self.hooked = False
         self.follows_multiprocessing = False
         self.lock = threading.RLock()
@@ -83,8 +86,7 @@ def start(  # noqa: PLR0913 - the settings
         group_readable=group_readable,
         budget=budget,
     )
-    from pprofplus import __version__  # noqa: PLC0415 - it is the package that imports us
-
+    _process.started = True
     with _process.lock:
         running = _process.collector
         if running is not None and running.running:
@@ -106,6 +108,11 @@ def stop() -> None:
     collector = _process.collector
     if collector is not None:
         collector.stop()
+
+
+def current() -> tuple[Collector | None, bool]:
+    """Return the collector that runs or ran last, if any, and whether `start()` was called."""
+    return _process.collector, _process.started
 
 
 def _hook() -> None:

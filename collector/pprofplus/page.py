@@ -216,9 +216,10 @@ class PageBuilder:
         if not self.samples and not self.events:
             self._first_mono_ms = self.last_mono_ms = event.mono_ms
             self.anchor_ms = event.unix_ms - event.mono_ms
+        # the size first: a signal that raises in between may not leave the page too small
+        self.size += len(packed)
         self._events += packed
         self.events += 1
-        self.size += len(packed)
         return True
 
     def __bytes__(self) -> bytes:

@@ -21,7 +21,7 @@ from zlib import crc32
 
 from pprofplus.errors import UnsafePlaceError
 from pprofplus.format import segment_capacity
-from pprofplus.home import SEGMENT_PATTERN, parse_run_name, valid_service
+from pprofplus.home import SEGMENT_PATTERN, open_home, parse_run_name, valid_service
 from pprofplus.locks import lock
 
 DEFAULT_MAX_TOTAL_BYTES = 1 << 30
@@ -166,6 +166,19 @@ def make_home_room(ledger: Ledger, home_fd: int, new_bytes: int, max_total_bytes
         total -= _drop(home_fd, [run for run in runs if run.loose], total - goal)
     ledger.bound_bytes = total
     return max(0, total + new_bytes - max_total_bytes)
+
+
+def sweep_home(home: str, max_age_days: float) -> None:
+    """Drop what is too old in a home, if there is one and nobody is at it; never raises OSError."""
+    try:
+        home_fd = open_home(home)
+        try:
+            sweep(home_fd, max_age_days)
+        finally:
+            os.close(home_fd)
+    except (OSError, UnsafePlaceError):
+        # whatever is in the way is in the writer's way, too, which tells of it
+        return
 
 
 def sweep(home_fd: int, max_age_days: float) -> int:

@@ -6,11 +6,14 @@ import os
 import threading
 from time import monotonic_ns, time_ns
 
-from pprofplus.format import FORK, START, STOP, Event
+from pprofplus.format import FORK, START, Event
+from pprofplus.gauges import REGISTRY
 from pprofplus.identity import header
 from pprofplus.notices import say_once
 from pprofplus.probes.panel import Panel
-from pprofplus.settings import Settings
+from pprofplus.recording import Recording
+from pprofplus.retention import SWEEP_PERIOD_S, sweep_home
+from pprofplus.settings import Settings, check_interval_s
 from pprofplus.writer import Writer
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
@@ -24,6 +27,14 @@ _INTO_MS_NS = 200_000
 # a forked child that execs or exits at once is not worth a run
 _GRACE_S = 0.1
 _PATIENCE_S = 2.0
+# with a longer interval it still looks for requests so often
+_LOOK_NS = 2_000_000_000
+_SWEEP_NS = round(SWEEP_PERIOD_S * 1e9)
+
+
+def on_grid_ns(now_ns: int) -> int:
+    """Return the point that a grid begun now has now."""
+    return now_ns // _NS_PER_MS * _NS_PER_MS + _INTO_MS_NS
 
 
 def next_due_ns(due_ns: int, interval_ns: int, now_ns: int) -> int:
@@ -38,7 +49,7 @@ class Collector:
     """Records this process until `stop()` or its end; made by `pprofplus.start()`.
 
     A forked child records itself with the same object: `pid`, `directory` and `samples` are then
-    the child's.
+    the child's. Nothing here raises but what says so, and all is safe from any thread.
 
     Attributes:
         service: the service's name.
@@ -51,56 +62,99 @@ class Collector:
         self._settings = settings
         self._version = version
         self._parent_pid = 0
-        self._panel: Panel | None = None
-        self._writer: Writer | None = None
+        self._interval_s = settings.interval_s
+        self._paused = False
+        self._recording: Recording | None = None
         self._thread: threading.Thread | None = None
-        self._stopping = threading.Event()
+        self._ending = False
+        self._wake = threading.Event()
         # held while the log's files change; a fork waits for it. Reentrant, for the garbage
         # collector may run a finalizer that forks in the middle of anything
         self.lock = threading.RLock()
         self._closed = False
         self._grid_ns = 0
+        self._next_sweep_ns = 0
 
     def __repr__(self) -> str:
         """Return what is recorded and whether it is."""
-        state = "running" if self.running else "stopped"
+        state = "paused" if self.paused else "running" if self.running else "stopped"
         return f"<pprofplus.Collector {self.service} {self.pid} {state}>"
 
     @property
     def interval_s(self) -> float:
-        """Seconds from one sample to the next."""
-        return self._settings.interval_s
+        """Seconds from one sample to the next; may be set at any time.
+
+        Setting it raises ValueError unless it is 0.05 to 3600.
+        """
+        recording = self._recording
+        return self._interval_s if recording is None else recording.interval_s
+
+    @interval_s.setter
+    def interval_s(self, interval_s: float) -> None:
+        self._interval_s = check_interval_s(interval_s)
+        recording = self._recording
+        if recording is not None:
+            recording.set_interval(self._interval_s)
+            self._wake.set()
 
     @property
     def running(self) -> bool:
-        """Whether it samples."""
+        """Whether its thread is at work, if only waiting for `resume()`."""
         thread = self._thread
-        return thread is not None and thread.is_alive() and not self._stopping.is_set()
+        return thread is not None and thread.is_alive() and not self._ending
+
+    @property
+    def paused(self) -> bool:
+        """Whether it takes no samples for the time being."""
+        recording = self._recording
+        return self.running and recording is not None and recording.paused
 
     @property
     def directory(self) -> str | None:
         """The run's directory; None until a forked child takes its first sample."""
-        return None if self._writer is None else self._writer.directory
+        recording = self._recording
+        return None if recording is None else recording.writer.directory
 
     @property
     def samples(self) -> int:
         """Samples on disk: a SIGKILL does not undo them."""
-        return 0 if self._writer is None else self._writer.samples
+        recording = self._recording
+        return 0 if recording is None else recording.writer.samples
 
     def begin(self) -> None:
-        """Take the first sample, and start the thread for the others. Never raises."""
+        """Take the first sample, and start the thread for the others."""
         if self._guard(self._open):
             self._start_thread(0.0)
         else:
             self._guard(self._close)
 
+    def mark(self, text: str) -> None:
+        """Note `text`, up to 1,024 bytes, in the log: it is a line on every chart."""
+        recording = self._recording
+        if recording is not None and self.running:
+            self._guard(lambda: recording.mark(str(text)))
+
+    def pause(self) -> None:
+        """Take no more samples until `resume()`; the charts show a gap."""
+        recording = self._recording
+        if recording is not None and self.running:
+            self._guard(recording.pause)
+
+    def resume(self) -> None:
+        """Take samples again, the first one at once."""
+        recording = self._recording
+        if recording is not None and self.running:
+            self._guard(recording.resume)
+            self._wake.set()
+
     def stop(self) -> None:
-        """Take a last sample, write a stop event, and close the log. Idempotent; never raises."""
+        """Take a last sample, write a stop event, and close the log. Idempotent."""
         self.finish(_PATIENCE_S)
 
     def finish(self, patience_s: float) -> None:
         """As `stop()`, but wait no longer than twice `patience_s`."""
-        self._stopping.set()
+        self._ending = True
+        self._wake.set()
         thread = self._thread
         if thread is threading.current_thread():
             return  # stopped from within a sample: the thread closes the log when it is done
@@ -116,32 +170,24 @@ class Collector:
     def follow_fork(self) -> None:
         """In a forked child: leave the parent's log alone, and begin one of our own."""
         self.lock = threading.RLock()
-        if self._writer is not None:
-            self._writer.abandon()
-        if self._panel is not None:
-            self._panel.close()
-        self._writer = self._panel = self._thread = None
-        self._closed = self._closed or self._stopping.is_set()
+        recording, self._recording, self._thread = self._recording, None, None
+        if recording is not None:
+            self._interval_s = recording.interval_s
+            self._paused = recording.paused
+            recording.abandon()
+        self._closed = self._closed or self._ending
         self._parent_pid, self.pid = self.pid, os.getpid()
         if not self._closed:
-            self._stopping = threading.Event()
-            self._start_thread(min(_GRACE_S, self.interval_s))
+            self._wake = threading.Event()
+            self._start_thread(min(_GRACE_S, self._interval_s))
 
     def speak(self) -> None:
         """Warn of troubles, one of each kind. Holds no lock: the host's log handlers run here."""
-        panel, writer = self._panel, self._writer
-        if panel is not None:
-            while panel.troubles:
-                name, error = panel.troubles.popitem()
-                say_once(f"probe {name}", f"{name} failed, its figures are not kept up: {error!r}")
-        error_now = None if writer is None else writer.trouble
-        if error_now is not None and writer is not None:
-            kind = getattr(error_now, "errno", None) or type(error_now).__name__
-            say_once(
-                f"write {kind}", f"cannot write to {writer.directory}, will try again: {error_now}"
-            )
+        recording = self._recording
+        if recording is not None:
+            recording.speak()
 
-    def _guard(self, action: Callable[[], None]) -> bool:
+    def _guard(self, action: Callable[[], object]) -> bool:
         """Run one step; False, after a warning, if it failed in a way that nobody foresaw."""
         try:
             action()
@@ -161,81 +207,88 @@ class Collector:
         self._thread = thread
 
     def _run(self, grace_s: float) -> None:
-        stopping = self._stopping
+        wake = self._wake
         if grace_s:
-            stopping.wait(grace_s)
+            wake.wait(grace_s)
             if not self._guard(self._open):
                 self._guard(self._close)
                 return
-        interval_ns = round(self.interval_s * 1e9)
-        due_ns = self._grid_ns
-        while True:
-            self.speak()
-            now_ns = monotonic_ns()
-            due_ns = next_due_ns(due_ns, interval_ns, now_ns)
-            if stopping.wait((due_ns - now_ns) / 1e9):
-                break
-            self._guard(self._sample)
-        self._guard(self._sample)
+        recording = self._recording
+        if recording is not None:
+            self._record(recording, wake)
+            self._guard(recording.sample)
         self._guard(self._close)
         self.speak()
+
+    def _record(self, recording: Recording, wake: threading.Event) -> None:
+        """Sample on the grid, and look for requests, until it is time to end."""
+        interval_s = recording.interval_s
+        interval_ns = round(interval_s * 1e9)
+        due_ns = next_due_ns(self._grid_ns, interval_ns, monotonic_ns())
+        paused = recording.paused
+        while True:
+            recording.speak()
+            now_ns = monotonic_ns()
+            woken = wake.wait(max(0, min(due_ns - now_ns, _LOOK_NS)) / 1e9)
+            if woken:
+                wake.clear()
+            if self._ending:
+                return
+            now_ns = monotonic_ns()
+            if now_ns >= due_ns or (paused and not recording.paused):
+                self._guard(recording.sample)
+                due_ns = next_due_ns(due_ns, interval_ns, now_ns) if now_ns >= due_ns else due_ns
+            self._guard(recording.obey)
+            if recording.interval_s != interval_s:
+                interval_s = recording.interval_s
+                interval_ns = round(interval_s * 1e9)
+                due_ns = on_grid_ns(monotonic_ns()) + interval_ns
+            paused = recording.paused
+            if now_ns >= self._next_sweep_ns:
+                self._guard(self._sweep)
 
     def _open(self) -> None:
         """Open probes and log; write the first events and the first sample."""
         with self.lock:
             settings = self._settings
-            self._panel = panel = Panel(settings.interval_s, settings.budget)
+            panel = Panel(self._interval_s, settings.budget, registry=REGISTRY)
             now_ns, unix_ms = monotonic_ns(), time_ns() // _NS_PER_MS
             mono_ms = now_ns // _NS_PER_MS
-            self._grid_ns = mono_ms * _NS_PER_MS + _INTO_MS_NS
+            self._grid_ns = on_grid_ns(now_ns)
             panel.read(now_ns)
             values = panel.relist(now_ns)
-            self._writer = writer = Writer(
+            identity = header(
+                self._version, self.service, self.pid, unix_ms, self._interval_s, panel.metrics
+            )
+            writer = Writer(
                 settings.home,
-                header(
-                    self._version,
-                    self.service,
-                    self.pid,
-                    unix_ms,
-                    settings.interval_s,
-                    panel.metrics,
-                ),
+                identity,
                 max_bytes=settings.max_bytes,
+                max_total_bytes=settings.max_total_bytes,
                 group_readable=settings.group_readable,
             )
+            self._recording = recording = Recording(panel, writer, self.lock)
             writer.add_event(Event(START, mono_ms, unix_ms))
             if self._parent_pid:
                 writer.add_event(Event(FORK, mono_ms, unix_ms, self._parent_pid))
             writer.add(mono_ms, unix_ms, values)
+            if self._paused:
+                recording.pause()
 
-    def _sample(self) -> None:
-        """Take one sample and write it."""
-        panel, writer = self._panel, self._writer
-        if panel is None or writer is None:
-            return
-        now_ns, unix_ms = monotonic_ns(), time_ns() // _NS_PER_MS
-        values = panel.read(now_ns)  # without the lock: a fork need not wait for a slow probe
-        with self.lock:
-            if self._closed:
-                return
-            if panel.outdated:
-                values = panel.relist(now_ns)
-                writer.change_metrics(panel.metrics, values)
-            writer.add(now_ns // _NS_PER_MS, unix_ms, values)
+    def _sweep(self) -> None:
+        """Have the runs removed that ended too long ago."""
+        self._next_sweep_ns = monotonic_ns() + _SWEEP_NS
+        with self.lock:  # no fork while descriptors are open
+            sweep_home(self._settings.home, self._settings.max_age_days)
 
     def _close(self) -> None:
         """Close log and probes; the thread that reads the probes does it, if there is one."""
-        self._close_log()
-        if self._panel is not None:
-            self._panel.close()
+        self._closed = True
+        if self._recording is not None:
+            self._recording.close()
 
     def _close_log(self) -> None:
         """Write the stop event, and close the log."""
-        with self.lock:
-            if self._closed:
-                return
-            self._closed = True
-            if self._writer is not None:
-                mono_ms, unix_ms = monotonic_ns() // _NS_PER_MS, time_ns() // _NS_PER_MS
-                self._writer.add_event(Event(STOP, mono_ms, unix_ms))
-                self._writer.close()
+        self._closed = True
+        if self._recording is not None:
+            self._recording.close_log()

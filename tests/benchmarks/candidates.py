@@ -51,17 +51,17 @@ def _pprofplus(directory, *, spared=False):
         pprofplus.start("bench", directory=directory)
 
     def prepare():
-        from pprofplus import sampler, settings
+        from pprofplus import recording, sampler, settings
 
         # At the real pace of its probes: the dear ones are not due at every step of a tight loop.
-        sampler.monotonic_ns = _Clock(time.monotonic_ns)
-        sampler.time_ns = _Clock(time.time_ns)
+        recording.monotonic_ns = sampler.monotonic_ns = _Clock(time.monotonic_ns)
+        recording.time_ns = sampler.time_ns = _Clock(time.time_ns)
         collector = sampler.Collector(settings.Settings("loop", directory=directory), "bench")
         collector._open()
         if spared:
-            for slot in collector._panel._budgeted:
+            for slot in collector._recording.panel._budgeted:
                 slot.due_ns = 1 << 62
-        return collector._sample, lambda: len(collector._panel.metrics)
+        return collector._recording.sample, lambda: len(collector._recording.panel.metrics)
 
     return start, prepare
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from time import thread_time_ns
 
 from pprofplus.errors import ProbeAbsentError
-from pprofplus.metrics import BY_NAME
+from pprofplus.gauges import Registry
 from pprofplus.probes import Probe
 from pprofplus.probes.blocks import BlocksProbe
 from pprofplus.probes.budget import periods_s
 from pprofplus.probes.cgroup import CgroupLimitProbe, CgroupUsedProbe
+from pprofplus.probes.custom import CustomProbe
 from pprofplus.probes.full import PortableFullProbe, RollupProbe
 from pprofplus.probes.garbage import CollectionsProbe
 from pprofplus.probes.malloc import MallocProbe
@@ -25,8 +26,12 @@ from pprofplus.probes.pymalloc import PymallocProbe
 from pprofplus.probes.tracing import TracingProbe
 from pprofplus.probes.usage import UsageProbe
 
+TYPE_CHECKING = False  # typing costs each service 3 ms
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 # of each row the first that exists here is taken
-SOURCES: tuple[tuple[type[Probe], ...], ...] = (
+SOURCES: tuple[tuple[Callable[[], Probe], ...], ...] = (
     (StatmProbe, PortableProbe),
     (RollupProbe, PortableFullProbe),
     (UsageProbe,),
@@ -79,9 +84,13 @@ class Panel:
         self,
         interval_s: float,
         budget: float = DEFAULT_BUDGET,
-        sources: tuple[tuple[type[Probe], ...], ...] = SOURCES,
+        sources: tuple[tuple[Callable[[], Probe], ...], ...] = SOURCES,
+        registry: Registry | None = None,
     ) -> None:
-        """Open the probes; `budget` is the share of a core for the dear ones together."""
+        """Open the probes; `budget` is the share of a core for the dear ones together.
+
+        The gauges of `registry` come behind them, as they come and go.
+        """
         self.interval_s = interval_s
         self.budget = budget
         self.metrics: tuple[tuple[str, str, str], ...] = ()
@@ -91,8 +100,27 @@ class Panel:
         self._listed_ns: int | None = None  # when the first table was replaced last
         self._slots = [_Slot(probe) for probe in map(self._open, sources) if probe is not None]
         self._budgeted = [slot for slot in self._slots if slot.probe.budgeted]
+        self._registry = registry
+        self._registered = -1
+        self._follow_registry()
 
-    def _open(self, choices: tuple[type[Probe], ...]) -> Probe | None:
+    def _follow_registry(self) -> None:
+        """Have a slot for each gauge that is registered now; one no longer so ends at `relist`."""
+        registry = self._registry
+        if registry is None or registry.version == self._registered:
+            return
+        self._registered = registry.version
+        gauges = {gauge.name: gauge for gauge in registry.all()}
+        for slot in self._slots:
+            if isinstance(slot.probe, CustomProbe) and not slot.probe.retired:
+                gauge = gauges.get(slot.probe.names[0])
+                if gauge is not None and slot.probe.like(gauge):
+                    slot.probe.gauge = gauges.pop(gauge.name)
+                else:
+                    slot.probe.retired = True
+        self._slots += [_Slot(CustomProbe(gauge)) for gauge in gauges.values()]
+
+    def _open(self, choices: tuple[Callable[[], Probe], ...]) -> Probe | None:
         for choice in choices:
             try:
                 return choice()
@@ -103,7 +131,9 @@ class Panel:
         return None
 
     def _report(self, source: object, error: BaseException) -> None:
-        name = getattr(source, "__name__", "") or type(source).__name__
+        name = (
+            getattr(source, "label", "") or getattr(source, "__name__", "") or type(source).__name__
+        )
         if name not in self._failed:
             self._failed.add(name)
             self.troubles[name] = error
@@ -112,6 +142,7 @@ class Panel:
         """Return the figures of now, one a column of `metrics`; `now_ns` is monotonic."""
         values: list[int] = []
         outdated = False
+        self._follow_registry()
         for slot in self._slots:
             if slot.due_ns <= now_ns:
                 self._take(slot, now_ns)
@@ -133,9 +164,11 @@ class Panel:
                 figures = probe.read()
                 self._put_off(slot, now_ns, (thread_time_ns() - began_ns) / 1e9)
             else:
-                figures = probe.read()
-                if probe.least_period_s:
-                    slot.due_ns = now_ns + int(probe.least_period_s * 1e9)
+                try:
+                    figures = probe.read()
+                finally:
+                    if probe.least_period_s:
+                        slot.due_ns = now_ns + int(probe.least_period_s * 1e9)
         except Exception as error:  # noqa: BLE001 - the outer edge: one probe's trouble is its own
             self._report(probe, error)
             return
@@ -159,15 +192,15 @@ class Panel:
         if self.metrics:
             self._listed_ns = now_ns
         self.outdated = False
-        names: list[str] = []
+        self._slots = [slot for slot in self._slots if not slot.probe.retired]
+        rows: list[tuple[str, str, str]] = []
         values: list[int] = []
         for slot in self._slots:
             slot.listed = slot.present
             if slot.listed:
-                names += slot.probe.names
+                rows += slot.probe.rows
                 values += slot.last
-        rows = [BY_NAME[name] for name in names]
-        self.metrics = tuple((row.name, row.unit, row.kind) for row in rows)
+        self.metrics = tuple(rows)
         return values
 
     def close(self) -> None:

@@ -169,7 +169,7 @@ def test_a_header_that_is_a_bomb_is_no_header(write_run, text):
     writer = small_run(write_run)
     path = writer.segment_path()
     raw = path.read_bytes()
-    page = fmt.pack_page(fmt.HEADER, 0, fmt.HEADER_HEAD.pack(0, 1), text)
+    page = fmt.pack_page(fmt.HEADER, 0, fmt.HEADER_HEAD.pack(0, 1, 0), text)
     path.write_bytes(page.ljust(fmt.PAGE_SIZE, b"\0") + raw[fmt.PAGE_SIZE :])
     run = opened(writer)
     assert run.table.count == 0

@@ -1,0 +1,216 @@
+"""One run being recorded: its probes, its log, and what it is told while it runs.
+
+It owns no thread. Whoever does calls `sample`, `obey` and `speak` at their hours; everything else
+may be called from any thread.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from time import monotonic_ns, time_ns
+
+from pprofplus.control import Control, Request
+from pprofplus.format import INTERVAL, MARK, PAUSE, RESUME, STOP, Event
+from pprofplus.notices import say_once
+from pprofplus.settings import check_interval_s
+
+TYPE_CHECKING = False  # typing costs each service 3 ms
+if TYPE_CHECKING:
+    import threading
+
+    from pprofplus.probes.panel import Panel
+    from pprofplus.writer import Writer
+
+_NS_PER_MS = 1_000_000
+# Marks are for people: more than a burst of these, and then one a second, would only push the
+# run's past out of its log.
+_MARKS_AT_ONCE = 100
+_NS_PER_MARK = 1_000_000_000
+# whoever marks waits no longer for a disk that hangs; the mark is then written after the others
+_PATIENCE_S = 0.05
+_QUEUED = 1000
+
+
+class Recording:
+    """One run, from its first sample to its stop event.
+
+    Attributes:
+        panel: the probes.
+        writer: the log.
+        interval_s: seconds from one sample to the next; see `set_interval`.
+        paused: no samples are taken; see `pause`.
+        closed: the stop event is written.
+    """
+
+    def __init__(self, panel: Panel, writer: Writer, lock: threading.RLock) -> None:
+        """Take over probes and a log whose tables are the same.
+
+        `lock` is held while the log's files change; a fork waits for it. It is reentrant, for the
+        garbage collector may run a finalizer that forks in the middle of anything.
+        """
+        self.panel = panel
+        self.writer = writer
+        self.interval_s = panel.interval_s
+        self.paused = False
+        self.closed = False
+        self._lock = lock
+        self._control = Control()
+        self._queue: deque[Event] = deque(maxlen=_QUEUED)
+        self._writing = False
+        self._last_mono_ms = 0
+        self._marks_free = _MARKS_AT_ONCE
+        self._counted_ns = monotonic_ns()
+        self._marks_left_out = 0
+
+    def sample(self) -> None:
+        """Take one sample and write it, unless paused."""
+        if self.paused:
+            return
+        panel, writer = self.panel, self.writer
+        now_ns, unix_ms = monotonic_ns(), time_ns() // _NS_PER_MS
+        values = panel.read(now_ns)  # without the lock: a fork need not wait for a slow probe
+        with self._lock:
+            if self.closed:
+                return
+            self._writing = True
+            try:
+                if panel.outdated:
+                    values = panel.relist(now_ns)
+                    writer.change_metrics(panel.metrics, values)
+                self._last_mono_ms = now_ns // _NS_PER_MS
+                writer.add(self._last_mono_ms, unix_ms, values)
+            finally:
+                self._writing = False
+            if self._queue or self._marks_left_out:
+                self._write_queue()
+
+    def note(self, kind: int, value: int = 0, text: str = "") -> None:
+        """Write an event at once; if the log is busy, right after what it is busy with."""
+        mono_ms, unix_ms = monotonic_ns() // _NS_PER_MS, time_ns() // _NS_PER_MS
+        self._queue.append(Event(kind, mono_ms, unix_ms, value, text))
+        if self._lock.acquire(timeout=_PATIENCE_S):
+            try:
+                # a signal handler or a finalizer may come in the middle of our own writing
+                if not self._writing and not self.closed:
+                    self._write_queue()
+            finally:
+                self._lock.release()
+
+    def mark(self, text: str) -> None:
+        """Write a mark; more than a burst of them, and then one a second, are only counted."""
+        now_ns = monotonic_ns()
+        gained = (now_ns - self._counted_ns) // _NS_PER_MARK
+        if gained:
+            self._marks_free = min(_MARKS_AT_ONCE, self._marks_free + gained)
+            self._counted_ns += gained * _NS_PER_MARK
+        if self._marks_free > 0:
+            self._marks_free -= 1
+            self.note(MARK, 0, text)
+        else:
+            self._marks_left_out += 1
+
+    def pause(self) -> bool:
+        """Take no more samples; False if it was so already."""
+        if self.paused:
+            return False
+        self.paused = True
+        self.note(PAUSE)
+        return True
+
+    def resume(self) -> bool:
+        """Take samples again; False if it was so already."""
+        if not self.paused:
+            return False
+        self.paused = False
+        self.note(RESUME)
+        return True
+
+    def set_interval(self, interval_s: float) -> bool:
+        """Change the interval; False if it was so already. Raises ValueError."""
+        interval_s = check_interval_s(interval_s)
+        if interval_s == self.interval_s:
+            return False
+        self.interval_s = self.panel.interval_s = interval_s
+        self.writer.set_interval(round(interval_s * 1000))
+        self.note(INTERVAL, round(interval_s * 1_000_000))
+        return True
+
+    def obey(self) -> None:
+        """Look for requests from outside, carry them out, and answer."""
+        control, writer = self._control, self.writer
+        if self.closed or not control.due(writer.directory):
+            return
+        with self._lock:  # no fork while descriptors are open
+            control.serve(writer.directory, self._carry_out)
+
+    def _carry_out(self, request: Request) -> str:
+        """Do what a request says; return what was done. Raises ValueError if it is refused."""
+        if request.action == "pause":
+            return "paused" if self.pause() else "it was paused already"
+        if request.action == "resume":
+            return "resumed" if self.resume() else "it was not paused"
+        if request.action == "interval":
+            changed = self.set_interval(request.interval_s)
+            words = f"every {self.interval_s:g} s"
+            return words if changed else f"{words}, as before"
+        self.note(MARK, 0, request.text)
+        return "marked"
+
+    def speak(self) -> None:
+        """Warn of troubles, one of each kind. Holds no lock: the host's log handlers run here."""
+        troubles = self.panel.troubles
+        while troubles:
+            name, error = troubles.popitem()
+            say_once(f"probe {name}", f"{name} failed, its figures are not kept up: {error!r}")
+        error_now = self.writer.trouble
+        if error_now is not None:
+            kind = getattr(error_now, "errno", None) or type(error_now).__name__
+            say_once(
+                f"write {kind}",
+                f"cannot write to {self.writer.directory}, will try again: {error_now}",
+            )
+        for kind, text in self._control.take_troubles():
+            say_once(f"control {kind}", text)
+
+    def close_log(self) -> None:
+        """Write the stop event, and close the log."""
+        with self._lock:
+            if self.closed or self._writing:
+                return
+            self._write_queue()
+            self.closed = True
+            mono_ms, unix_ms = monotonic_ns() // _NS_PER_MS, time_ns() // _NS_PER_MS
+            self.writer.add_event(Event(STOP, mono_ms, unix_ms))
+            self.writer.close()
+
+    def close(self) -> None:
+        """Close log and probes; the thread that reads the probes does it."""
+        self.close_log()
+        self.panel.close()
+
+    def abandon(self) -> None:
+        """In a forked child: let go of the parent's log and of our copies of its descriptors."""
+        self.writer.abandon()
+        self.panel.close()
+
+    def _write_queue(self) -> None:
+        """Write the events that wait; the lock is held."""
+        self._writing = True
+        try:
+            if self._marks_left_out:
+                count, self._marks_left_out = self._marks_left_out, 0
+                text = f"{count} marks left out: more than one a second"
+                now_ns = monotonic_ns()
+                self._queue.append(
+                    Event(MARK, now_ns // _NS_PER_MS, time_ns() // _NS_PER_MS, 0, text)
+                )
+            while self._queue:
+                event = self._queue.popleft()
+                # one that had to wait is not older than the sample that it waited for
+                late_ms = max(0, self._last_mono_ms - event.mono_ms)
+                event.mono_ms += late_ms
+                event.unix_ms += late_ms
+                self._last_mono_ms = event.mono_ms
+                self.writer.add_event(event)
+        finally:
+            self._writing = False
