@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-import threading
+from _thread import RLock, get_ident
 
 from pprofplus.locks import LOCKS_EXIST
 from pprofplus.notices import say_once
@@ -35,8 +35,8 @@ class _Process:
         self.started = False
         self.hooked = False
         self.follows_multiprocessing = False
-        self.lock = threading.RLock()
-        self.held: dict[int, list[threading.RLock]] = {}
+        self.lock = RLock()
+        self.held: dict[int, list[RLock]] = {}
 
 
 _process = _Process()
@@ -138,7 +138,7 @@ def _at_exit() -> None:
 
 def _before_fork() -> None:
     """Wait until no file is half open: the child could not close it, and would hold its lock."""
-    held = _process.held.setdefault(threading.get_ident(), [])
+    held = _process.held.setdefault(get_ident(), [])
     locks = [_process.lock]
     if _process.collector is not None:
         locks.append(_process.collector.lock)
@@ -146,13 +146,13 @@ def _before_fork() -> None:
 
 
 def _after_fork_in_parent() -> None:
-    for lock in reversed(_process.held.pop(threading.get_ident(), [])):
+    for lock in reversed(_process.held.pop(get_ident(), [])):
         lock.release()
 
 
 def _after_fork_in_child() -> None:
     _process.held.clear()
-    _process.lock = threading.RLock()
+    _process.lock = RLock()
     if _process.collector is not None:
         _process.collector.follow_fork()
     _follow_multiprocessing()

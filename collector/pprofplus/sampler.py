@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import threading
+from _thread import RLock
 from time import monotonic_ns, time_ns
 
+from pprofplus.background import Background, Bell
 from pprofplus.format import FORK, START, Event
 from pprofplus.gauges import REGISTRY
 from pprofplus.identity import header
@@ -65,12 +66,12 @@ class Collector:
         self._interval_s = settings.interval_s
         self._paused = False
         self._recording: Recording | None = None
-        self._thread: threading.Thread | None = None
+        self._thread: Background | None = None
         self._ending = False
-        self._wake = threading.Event()
+        self._bell = Bell()
         # held while the log's files change; a fork waits for it. Reentrant, for the garbage
         # collector may run a finalizer that forks in the middle of anything
-        self.lock = threading.RLock()
+        self.lock = RLock()
         self._closed = False
         self._grid_ns = 0
         self._next_sweep_ns = 0
@@ -95,13 +96,13 @@ class Collector:
         recording = self._recording
         if recording is not None:
             recording.set_interval(self._interval_s)
-            self._wake.set()
+            self._bell.ring()
 
     @property
     def running(self) -> bool:
         """Whether its thread is at work, if only waiting for `resume()`."""
         thread = self._thread
-        return thread is not None and thread.is_alive() and not self._ending
+        return thread is not None and thread.alive and not self._ending
 
     @property
     def paused(self) -> bool:
@@ -145,7 +146,7 @@ class Collector:
         recording = self._recording
         if recording is not None and self.running:
             self._guard(recording.resume)
-            self._wake.set()
+            self._bell.ring()
 
     def stop(self) -> None:
         """Take a last sample, write a stop event, and close the log. Idempotent."""
@@ -154,11 +155,11 @@ class Collector:
     def finish(self, patience_s: float) -> None:
         """As `stop()`, but wait no longer than twice `patience_s`."""
         self._ending = True
-        self._wake.set()
+        self._bell.ring()
         thread = self._thread
-        if thread is threading.current_thread():
-            return  # stopped from within a sample: the thread closes the log when it is done
         if thread is not None:
+            if thread.is_current():
+                return  # stopped from within a sample: the thread closes the log when it is done
             thread.join(patience_s)
         # a probe may be held up: then the log ends without its last sample
         if not self._closed and self.lock.acquire(timeout=patience_s):
@@ -169,7 +170,7 @@ class Collector:
 
     def follow_fork(self) -> None:
         """In a forked child: leave the parent's log alone, and begin one of our own."""
-        self.lock = threading.RLock()
+        self.lock = RLock()
         recording, self._recording, self._thread = self._recording, None, None
         if recording is not None:
             self._interval_s = recording.interval_s
@@ -178,7 +179,7 @@ class Collector:
         self._closed = self._closed or self._ending
         self._parent_pid, self.pid = self.pid, os.getpid()
         if not self._closed:
-            self._wake = threading.Event()
+            self._bell = Bell()
             self._start_thread(min(_GRACE_S, self._interval_s))
 
     def speak(self) -> None:
@@ -197,30 +198,29 @@ class Collector:
         return True
 
     def _start_thread(self, grace_s: float) -> None:
-        thread = threading.Thread(target=self._run, args=(grace_s,), name="pprofplus", daemon=True)
+        self._thread = Background(lambda: self._run(grace_s))
         try:
-            thread.start()
-        except RuntimeError as error:  # no threads left, or the interpreter is ending
+            self._thread.start()
+        except (RuntimeError, MemoryError) as error:  # none left, or the interpreter is ending
+            self._thread = None
             say_once("thread", f"nothing is recorded: {error}")
             self._guard(self._close)
-            return
-        self._thread = thread
 
     def _run(self, grace_s: float) -> None:
-        wake = self._wake
+        bell = self._bell
         if grace_s:
-            wake.wait(grace_s)
+            bell.wait(grace_s)
             if not self._guard(self._open):
                 self._guard(self._close)
                 return
         recording = self._recording
         if recording is not None:
-            self._record(recording, wake)
+            self._record(recording, bell)
             self._guard(recording.sample)
         self._guard(self._close)
         self.speak()
 
-    def _record(self, recording: Recording, wake: threading.Event) -> None:
+    def _record(self, recording: Recording, bell: Bell) -> None:
         """Sample on the grid, and look for requests, until it is time to end."""
         interval_s = recording.interval_s
         interval_ns = round(interval_s * 1e9)
@@ -229,9 +229,7 @@ class Collector:
         while True:
             recording.speak()
             now_ns = monotonic_ns()
-            woken = wake.wait(max(0, min(due_ns - now_ns, _LOOK_NS)) / 1e9)
-            if woken:
-                wake.clear()
+            bell.wait(min(due_ns - now_ns, _LOOK_NS) / 1e9)
             if self._ending:
                 return
             now_ns = monotonic_ns()

@@ -1,0 +1,91 @@
+"""The collector's own thread, and the bell that wakes it."""
+
+import threading
+
+import pytest
+
+from pprofplus.background import Background, Bell
+
+
+def test_a_ring_wakes_the_one_who_waits():
+    bell = Bell()
+    found = []
+    thread = threading.Thread(target=lambda: found.append(bell.wait(60)))
+    thread.start()
+    bell.ring()
+    thread.join(30)
+    assert found == [True]
+
+
+def test_a_bell_that_does_not_ring_is_waited_for_no_longer_than_said():
+    bell = Bell()
+    assert not bell.wait(0.001)
+    assert not bell.wait(0)
+    assert not bell.wait(-1)
+
+
+def test_a_ring_that_nobody_waited_for_is_heard_once_and_two_are_one():
+    bell = Bell()
+    bell.ring()
+    bell.ring()
+    assert bell.wait(60)
+    assert not bell.wait(0)
+
+
+def test_many_who_ring_at_once_do_not_disturb_each_other():
+    for _ in range(50):
+        bell = Bell()
+        begin = threading.Barrier(4)
+
+        def ring(bell=bell, begin=begin):
+            begin.wait()
+            bell.ring()
+
+        threads = [threading.Thread(target=ring) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        assert bell.wait(60)
+        for thread in threads:
+            thread.join()
+
+
+def test_a_thread_is_alive_until_its_function_returns():
+    bell, seen = Bell(), []
+    thread = Background(lambda: seen.append((thread.is_current(), bell.wait(60))))
+    assert not thread.alive
+    thread.start()
+    assert thread.alive
+    assert not thread.is_current()
+    thread.join(0.01)
+    assert thread.alive
+    bell.ring()
+    thread.join(30)
+    assert seen == [(True, True)]
+    assert not thread.alive
+    thread.join(30)  # at once
+
+
+def test_joining_a_thread_that_was_never_started_returns_at_once():
+    Background(lambda: None).join(60)
+
+
+def test_the_hosts_list_of_threads_does_not_know_it():
+    bell = Bell()
+    before = threading.enumerate()
+    thread = Background(lambda: bell.wait(60))
+    thread.start()
+    try:
+        assert threading.enumerate() == before
+    finally:
+        bell.ring()
+        thread.join(30)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_function_that_raises_ends_the_thread(monkeypatch):
+    monkeypatch.setattr("sys.unraisablehook", lambda _: None)
+    thread = Background(lambda: 1 / 0)
+    thread.start()
+    thread.join(30)
+    assert not thread.alive
