@@ -1,18 +1,18 @@
 """What `start()` is told: by arguments, else by `PPROFPLUS_*` in the environment, else defaults."""
 
 # pathlib costs each service 5 ms
-# ruff: noqa: PTH100, PTH111, PTH119, PTH122
+# ruff: noqa: PTH100, PTH111
 
 from __future__ import annotations
 
 import math
 import os
-import re
 import sys
 
 from pprofplus.home import default_home, valid_service
 from pprofplus.notices import say_once
 from pprofplus.probes.panel import DEFAULT_BUDGET
+from pprofplus.program import NAMELESS, module_running, service_of_module, service_of_script
 from pprofplus.retention import DEFAULT_MAX_AGE_DAYS, DEFAULT_MAX_TOTAL_BYTES
 from pprofplus.writer import DEFAULT_MAX_BYTES, LEAST_MAX_BYTES
 
@@ -210,10 +210,7 @@ def check_directory(directory: str | os.PathLike[str]) -> str:
 def default_service() -> str:
     """Return the script's name, or the package's under `-m`, made fit to be a service's name."""
     script = sys.argv[0] if getattr(sys, "argv", None) else ""
-    directory, name = os.path.split(script)
-    stem = os.path.splitext(name)[0]
-    if stem == "__main__":
-        stem = os.path.basename(directory)
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.")[:64]
-    # "", "-c" and "-m" are what Python itself puts there
-    return "python" if script in {"-c", "-m", "-"} or not name else name
+    # "", "-c", "-" and "-m" are what Python itself puts there, the last until it finds the module
+    if script == "-m" and (module := module_running()):
+        return service_of_module(module)
+    return NAMELESS if script in {"-c", "-m", "-"} else service_of_script(script)

@@ -7,6 +7,7 @@ in the function that runs it.
 from __future__ import annotations
 
 import argparse
+import sys
 
 from pprofplus.settings import check_directory
 
@@ -37,4 +38,16 @@ def add_dir(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         type=checked(check_directory),
         help="home of all logs, as start(directory=DIR) takes it",
+    )
+
+
+def complain(text: str) -> None:
+    """Say one line on stderr."""
+    sys.stderr.write(f"pprofplus: {printable(text)}\n")
+
+
+def printable(text: str) -> str:
+    """Return `text`, which may be somebody else's, in plain ASCII that no terminal obeys."""
+    return "".join(
+        char if " " <= char <= "~" else char.encode("unicode_escape").decode() for char in text
     )

@@ -1,0 +1,329 @@
+"""Recording that the environment alone asks for: `PPROFPLUS_AUTOSTART`."""
+
+import ast
+import os
+import subprocess
+import sys
+import zipapp
+from pathlib import Path
+
+import pytest
+import reference
+
+import pprofplus
+
+PACKAGE = Path(pprofplus.__file__).parent
+BOOTSTRAP = PACKAGE / "autostart"
+QUIET = ["-W", "ignore::DeprecationWarning"]  # 3.12 and later warn of a fork beside a thread
+
+
+@pytest.fixture
+def python(home):  # noqa: ARG001 - what is started logs there
+    """Run Python, for which the environment names the service `api`; return what it said."""
+
+    def run(*words, code=0, err="", path=(), variables=None, **options):
+        search = [str(BOOTSTRAP), *map(str, path), str(PACKAGE.parent)]
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(search),
+            "PPROFPLUS_AUTOSTART": "api",
+            **(variables or {}),
+        }
+        done = subprocess.run(
+            [options.pop("executable", sys.executable), *words],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env=environment,
+            **options,
+        )
+        assert done.returncode == code, done.stderr
+        if err is not None:
+            assert done.stderr == err
+        done.lines = done.stdout.splitlines()
+        return done
+
+    return run
+
+
+def recorded(home):
+    """Return (service, pid) of each run."""
+    return sorted((path.parent.name, int(path.name.split("-")[0])) for path in reference.runs(home))
+
+
+def services(home):
+    return [service for service, _ in recorded(home)]
+
+
+def test_the_command_prints_the_directory_of_one_file():
+    done = subprocess.run(
+        [sys.executable, "-m", "pprofplus", "autostart"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout == f"{BOOTSTRAP}\n"
+    assert {path.name for path in BOOTSTRAP.iterdir()} - {"__pycache__"} == {"sitecustomize.py"}
+
+
+def test_a_process_is_recorded_from_start_to_stop(python, home):
+    python("-c", "import pprofplus; assert pprofplus.start('other').service == 'api'")
+    (run,) = map(reference.Run, reference.runs(home))
+    assert run.header.service == "api"
+    assert run.kinds == ["start", "stop"]
+    assert len(run.samples) >= 2
+
+
+def test_a_process_that_forks_is_recorded_with_its_children(python, home):
+    program = "import os; pid = os.fork(); pid and os.waitpid(pid, 0); print(os.getpid())"
+    done = python(*QUIET, "-c", program)
+    assert recorded(home) == sorted(("api", int(pid)) for pid in done.lines)
+
+
+def test_without_the_variable_nothing_of_ours_is_loaded_but_the_file_itself(python, home):
+    done = python(
+        "-X",
+        "importtime",
+        "-c",
+        "import sys; print(*sys.path, sep='\\n')",
+        err=None,
+        variables={"PPROFPLUS_AUTOSTART": ""},
+    )
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "sitecustomize" in loaded
+    assert not {name for name in loaded if "pprofplus" in name}
+    assert not {"threading", "re", "importlib", "struct", "json"} & (loaded - _bare_imports())
+    assert str(BOOTSTRAP) not in done.lines
+    assert not home.exists()
+
+
+def _bare_imports():
+    """Return the modules that Python loads at its start here, whatever we do."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", ""],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+
+
+def test_being_installed_loads_nothing_into_a_python():
+    assert not {name for name in _bare_imports() if name.startswith("pprofplus")}
+    assert not list(PACKAGE.rglob("*.pth"))
+
+
+@pytest.mark.parametrize("word", ["0", "false", "No", "OFF", " "])
+def test_a_variable_that_says_no_starts_nothing(python, home, word):
+    python("-c", "", variables={"PPROFPLUS_AUTOSTART": word})
+    assert not home.exists()
+
+
+def test_a_disabled_collector_is_not_started_either(python, home):
+    python("-c", "", variables={"PPROFPLUS_DISABLED": "1"})
+    assert not home.exists()
+
+
+def test_a_variable_that_only_says_yes_leaves_the_name_to_start(python, home, tmp_path):
+    (tmp_path / "shop").mkdir()
+    for name in ("worker.py", "shop/__init__.py", "shop/__main__.py", "shop/till.py"):
+        (tmp_path / name).write_text("")
+    yes = {"PPROFPLUS_AUTOSTART": "1"}
+    for words in (["worker.py", "-m", "x"], ["-m", "shop"], ["-Bmshop.till", "-m", "x"]):
+        python(*words, variables=yes, cwd=tmp_path)
+    python("-c", "", "-m", "x", variables=yes)
+    python("worker.py", cwd=tmp_path, variables={**yes, "PPROFPLUS_SERVICE": "named"})
+    assert services(home) == ["named", "python", "shop", "till", "worker"]
+
+
+def test_a_malformed_service_is_told_in_one_line_and_the_script_is_the_name(python, home, tmp_path):
+    (tmp_path / "app.py").write_text("")
+    done = python("app.py", cwd=tmp_path, err=None, variables={"PPROFPLUS_AUTOSTART": "a/b"})
+    assert done.stderr.startswith("pprofplus: PPROFPLUS_AUTOSTART is passed over: service 'a/b'")
+    assert done.stderr.count("\n") == 1
+    assert services(home) == ["app"]
+
+
+def test_the_hosts_own_sitecustomize_has_its_turn(python, home, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.of_the_host = __file__\n")
+    program = "import sys, sitecustomize; print(sys.of_the_host, sitecustomize.__file__)"
+    for word in ("api", ""):
+        done = python("-c", program, path=[tmp_path], variables={"PPROFPLUS_AUTOSTART": word})
+        assert done.stdout.split() == [str(tmp_path / "sitecustomize.py")] * 2
+    assert services(home) == ["api"]
+
+
+def test_trouble_of_the_hosts_own_sitecustomize_is_told_as_without_us(python, home, tmp_path):
+    for trouble in ("raise RuntimeError('mine')", "import no_such_module"):
+        (tmp_path / "sitecustomize.py").write_text(trouble)
+        without = subprocess.run(
+            [sys.executable, "-c", "print(5)"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        )
+        python("-c", "print(5)", path=[tmp_path], code=without.returncode, err=without.stderr)
+    assert services(home) == ["api", "api"]
+
+
+def test_two_ways_in_one_behind_the_other_make_one_run(python, home, tmp_path):
+    (tmp_path / "link").symlink_to(BOOTSTRAP)
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy" / "sitecustomize.py").write_text(
+        (BOOTSTRAP / "sitecustomize.py").read_text()
+    )
+    done = python(
+        "-c",
+        "import sys; print(*sys.path, sep='\\n')",
+        path=[tmp_path / "link", tmp_path / "copy"],
+    )
+    assert not {str(tmp_path / "link"), str(tmp_path / "copy"), str(BOOTSTRAP)} & set(done.lines)
+    assert services(home) == ["api"]
+
+
+@pytest.mark.parametrize(
+    "trouble", ["raise RuntimeError('broken')", "import no_such_module", "(", "start = None"]
+)
+def test_a_package_that_cannot_be_used_is_one_line_and_the_program_goes_on(
+    python, home, tmp_path, trouble
+):
+    (tmp_path / "pprofplus.py").write_text(trouble)
+    done = python("-c", "print(5)", path=[tmp_path], err=None)
+    assert done.stdout == "5\n"
+    if "no_such" not in trouble:  # else ours is taken, which imports
+        assert done.stderr.startswith("pprofplus: nothing is recorded: ")
+        assert done.stderr.count("\n") == 1
+        assert not home.exists()
+
+
+def test_a_place_that_may_not_be_used_is_one_line_and_the_program_goes_on(python, home):
+    home.write_text("in the way")
+    done = python("-c", "print(5)", err=None)
+    assert done.stdout == "5\n"
+    assert done.stderr.count("\n") == 1
+    assert "Traceback" not in done.stderr
+
+
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory):
+    """The Python of an environment that has neither pprofplus nor anything else."""
+    place = tmp_path_factory.mktemp("stranger")
+    subprocess.run(
+        [sys.executable, "-m", "venv", "--without-pip", str(place)],
+        check=True,
+        timeout=100,
+        capture_output=True,
+    )
+    return str(place / "bin" / "python")
+
+
+def test_a_python_of_another_environment_is_recorded_and_finds_nothing_else_of_ours(
+    python, home, stranger
+):
+    program = """
+import importlib.util, sys
+assert "pprofplus.sampler" in sys.modules
+assert importlib.util.find_spec("psutil") is None
+print(*sys.path, sep="\\n")
+"""
+    done = python("-c", program, executable=stranger, variables={"PYTHONPATH": str(BOOTSTRAP)})
+    assert not {str(PACKAGE.parent), str(BOOTSTRAP)} & set(done.lines)
+    assert services(home) == ["api"]
+
+
+def test_a_link_to_the_directory_serves_as_well(python, home, stranger, tmp_path):
+    (tmp_path / "link").symlink_to(BOOTSTRAP)
+    python("-c", "", executable=stranger, variables={"PYTHONPATH": str(tmp_path / "link")})
+    assert services(home) == ["api"]
+
+
+@pytest.mark.parametrize("words", [["where"], ["autostart"], ["run", "--", "true"], ["--help"]])
+def test_our_own_commands_record_nothing(python, home, tmp_path, words):
+    python("-m", "pprofplus", *words)
+    script = tmp_path / "pprofplus"
+    script.write_text("from pprofplus.cli import main\nraise SystemExit(main())\n")
+    python(script, *words)
+    (tmp_path / "pprofplus-tui").write_text("")
+    python(tmp_path / "pprofplus-tui")
+    assert not home.exists()
+
+
+def test_a_command_of_ours_hands_the_variable_on(python, home):
+    python("-m", "pprofplus", "run", "--service", "inner", "--", sys.executable, "-c", "")
+    assert services(home) == ["inner"]
+
+
+def test_the_resource_tracker_is_not_recorded_and_spawned_workers_are(python, home, tmp_path):
+    (tmp_path / "boss.py").write_text("""
+import multiprocessing, os
+from multiprocessing import resource_tracker
+def work():
+    print(os.getpid(), flush=True)
+if __name__ == "__main__":
+    worker = multiprocessing.get_context("spawn").Process(target=work)
+    worker.start()
+    worker.join()
+    assert resource_tracker._resource_tracker._pid not in {None, worker.pid}
+    print(os.getpid(), flush=True)
+""")
+    done = python("boss.py", cwd=tmp_path)
+    assert recorded(home) == sorted(("api", int(pid)) for pid in done.lines)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["-W", "error"],
+        ["-X", "dev"],
+        ["-X", "faulthandler"],
+        ["-X", "tracemalloc"],
+        ["-O"],
+        ["-b", "-b"],
+        ["-s", "-B"],
+        ["-u"],
+    ],
+)
+def test_options_of_python_change_nothing(python, home, options):
+    python(*options, "-c", "pass")
+    assert services(home) == ["api"]
+
+
+def test_a_program_on_stdin_an_interactive_one_and_a_zip_are_recorded(python, home, tmp_path):
+    python(input="print(5)\n")
+    python("-", input="print(5)\n")
+    done = python("-i", "-c", "print(5)", input="print(6)\n", err=None)
+    assert done.lines == ["5", "6"]
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "__main__.py").write_text("print(5)")
+    zipapp.create_archive(tmp_path / "app", tmp_path / "app.pyz")
+    python(tmp_path / "app.pyz")
+    assert services(home) == ["api"] * 4
+
+
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+def test_a_program_without_its_standard_streams_is_recorded(python, home, closed):
+    command = f'exec "{sys.executable}" -c "" {closed}'
+    python("-c", command, executable="/bin/sh")
+    (run,) = map(reference.Run, reference.runs(home))
+    assert run.kinds == ["start", "stop"]
+    assert run.bad == 0
+
+
+def test_every_python_that_meets_the_file_can_read_it():
+    text = (BOOTSTRAP / "sitecustomize.py").read_text()
+    ast.parse(text, feature_version=(3, 6))
+    assert text.isascii()
+    names = {name for node in ast.walk(ast.parse(text)) for name in _annotations(node)}
+    assert not names
+
+
+def _annotations(node):
+    """Return what Python 2.7 has no syntax for."""
+    if isinstance(node, ast.FunctionDef):
+        return [node.name] if node.returns or any(a.annotation for a in node.args.args) else []
+    return ["f"] if isinstance(node, ast.JoinedStr | ast.AnnAssign | ast.NamedExpr) else []
