@@ -19,6 +19,8 @@ import re
 import stat
 from time import monotonic_ns, time
 
+from pprofplus.descriptor import DIRECTORY, EXISTING, NEW
+
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,8 +35,6 @@ MAX_REQUEST_BYTES = 4096
 _AT_ONCE = 64
 # A file system's clock ticks coarsely: what came in the same tick as our look has left no trace.
 _TICK_NS = 40_000_000
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Request:
@@ -116,7 +116,7 @@ class Control:
         return troubles
 
     def _serve(self, directory: str, carry_out: Callable[[Request], str]) -> None:
-        run_fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        run_fd = os.open(directory, DIRECTORY)
         try:
             names = sorted(os.listdir(run_fd))
             requests = [name for name in names if REQUEST_PATTERN.fullmatch(name)]
@@ -155,10 +155,65 @@ class Control:
         _answer(stem, run_fd, done=False, text=why)
 
 
+def put_request(directory: str, request: Request) -> str:
+    """Put a request into a run's directory; return its name without suffix. Raises OSError."""
+    stem = f"ctl-{os.urandom(8).hex()}"
+    run_fd = os.open(directory, DIRECTORY)
+    try:
+        hidden = f".{stem}.new"
+        fd = os.open(hidden, NEW, 0o600, dir_fd=run_fd)
+        try:
+            os.fchmod(fd, 0o644)  # root asks, and the service's user has to read it
+            os.write(fd, request.pack())
+        finally:
+            os.close(fd)
+        os.rename(hidden, f"{stem}.request", src_dir_fd=run_fd, dst_dir_fd=run_fd)
+    finally:
+        os.close(run_fd)
+    return stem
+
+
+def take_answer(directory: str, stem: str) -> tuple[bool, str] | None:
+    """Return (done, text) of a request's answer and remove it; None if there is none yet."""
+    try:
+        run_fd = os.open(directory, DIRECTORY)
+    except OSError:
+        return False, "its directory is gone"
+    try:
+        name = f"{stem}.answer"
+        raw = _read_small(name, run_fd)
+        os.unlink(name, dir_fd=run_fd)
+        found = json.loads(raw)
+        return bool(found["done"]), str(found["text"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return False, "an answer that cannot be read"
+    finally:
+        os.close(run_fd)
+
+
+def withdraw(directory: str, stem: str) -> bool:
+    """Take a request back; False if it is not there any more."""
+    try:
+        os.unlink(f"{directory}/{stem}.request")  # noqa: PTH108 - as above
+    except OSError:
+        return False
+    return True
+
+
+def _read_small(name: str, run_fd: int) -> bytes:
+    fd = os.open(name, EXISTING, dir_fd=run_fd)
+    try:
+        return os.read(fd, MAX_REQUEST_BYTES)
+    finally:
+        os.close(fd)
+
+
 def _read_request(name: str, run_fd: int) -> bytes:
     """Return what a request's file holds. Raises PermissionError, ValueError, OSError."""
     try:
-        fd = os.open(name, _READ, dir_fd=run_fd)
+        fd = os.open(name, EXISTING, dir_fd=run_fd)
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.ENXIO}:
             raise ValueError("a request that is no regular file") from error
@@ -182,7 +237,7 @@ def _read_request(name: str, run_fd: int) -> bytes:
 
 def _answer(stem: str, run_fd: int, *, done: bool, text: str) -> None:
     hidden = f".{stem}.new"
-    fd = os.open(hidden, _CREATE, 0o644, dir_fd=run_fd)
+    fd = os.open(hidden, NEW, 0o644, dir_fd=run_fd)
     try:
         os.write(fd, json.dumps({"done": done, "text": text}).encode("ascii"))
     finally:

@@ -5,6 +5,21 @@ from __future__ import annotations
 import os
 
 
+def _flags(*names: str) -> int:
+    """Return the flags of open(2) together; those that a platform lacks are left out."""
+    found = 0
+    for name in (*names, "O_NOFOLLOW", "O_CLOEXEC"):
+        found |= getattr(os, name, 0)
+    return found
+
+
+# nothing is followed through a link, and nothing waits for the other end of a pipe
+DIRECTORY = _flags("O_RDONLY", "O_DIRECTORY")
+EXISTING = _flags("O_RDONLY", "O_NONBLOCK")
+NEW = _flags("O_RDWR", "O_CREAT", "O_EXCL")
+EITHER = _flags("O_RDWR", "O_CREAT", "O_NONBLOCK")
+
+
 class Descriptor:
     """A descriptor of ours, and proof that it still is.
 

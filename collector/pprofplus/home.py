@@ -10,9 +10,12 @@ import os
 import re
 import stat
 
+from pprofplus.descriptor import DIRECTORY
 from pprofplus.errors import UnsafePlaceError
 
 SEGMENT_SUFFIX = ".pplog"
+LEDGER_NAME = ".ledger"  # see retention.py
+PIN_NAME = "pinned"  # retention leaves alone a run that has a file of this name
 SERVICE_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,64}")
 RUN_PATTERN = re.compile(r"([0-9]{1,10})-([0-9]{1,15})")
 SEGMENT_PATTERN = re.compile(r"([0-9]{6,9})\.pplog")
@@ -40,7 +43,7 @@ def default_home() -> str:
 
 def valid_service(name: str) -> bool:
     """Tell whether `name` may be a service: 1 to 64 of A-Z a-z 0-9 . _ -, and not `.` or `..`."""
-    return SERVICE_PATTERN.fullmatch(name) is not None and name not in {".", ".."}
+    return SERVICE_PATTERN.fullmatch(name) is not None and name not in {".", "..", LEDGER_NAME}
 
 
 def run_name(pid: int, start_ms: int) -> str:
@@ -79,8 +82,7 @@ def open_private(path: str, *, within: int | None = None, group_readable: bool =
     except FileExistsError:
         made = False
     try:
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-        number = os.open(path, flags, dir_fd=within)
+        number = os.open(path, DIRECTORY, dir_fd=within)
     except OSError as error:
         if error.errno in {errno.ENOTDIR, errno.ELOOP}:
             raise UnsafePlaceError(f"{path} is a link or no directory: name another") from error

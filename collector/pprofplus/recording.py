@@ -39,6 +39,7 @@ class Recording:
         writer: the log.
         interval_s: seconds from one sample to the next; see `set_interval`.
         paused: no samples are taken; see `pause`.
+        resumed: the sample that a resumption wants at once is still to be taken.
         closed: the stop event is written.
     """
 
@@ -52,6 +53,7 @@ class Recording:
         self.writer = writer
         self.interval_s = panel.interval_s
         self.paused = False
+        self.resumed = False
         self.closed = False
         self._lock = lock
         self._control = Control()
@@ -64,6 +66,7 @@ class Recording:
 
     def sample(self) -> None:
         """Take one sample and write it, unless paused."""
+        self.resumed = False
         if self.paused:
             return
         panel, writer = self.panel, self.writer
@@ -122,6 +125,7 @@ class Recording:
         if not self.paused:
             return False
         self.paused = False
+        self.resumed = True
         self.note(RESUME)
         return True
 

@@ -19,16 +19,22 @@ from struct import Struct
 from time import sleep, time
 from zlib import crc32
 
+from pprofplus.descriptor import DIRECTORY, EITHER, EXISTING
 from pprofplus.errors import UnsafePlaceError
 from pprofplus.format import segment_capacity
-from pprofplus.home import SEGMENT_PATTERN, open_home, parse_run_name, valid_service
+from pprofplus.home import (
+    LEDGER_NAME,
+    PIN_NAME,
+    SEGMENT_PATTERN,
+    open_home,
+    parse_run_name,
+    valid_service,
+)
 from pprofplus.locks import lock
 
 DEFAULT_MAX_TOTAL_BYTES = 1 << 30
 DEFAULT_MAX_AGE_DAYS = 14.0
 
-LEDGER = ".ledger"
-PINNED = "pinned"  # a run with a file of this name is left alone
 SWEEP_PERIOD_S = 3600.0
 
 _DAY_S = 86_400.0
@@ -36,14 +42,12 @@ _RECORD = Struct("<8sqdI")  # magic, bound in bytes, unix seconds of the last sw
 _CRC_BYTES = 4
 _MAGIC = b"PPLEDG1\n"
 _TRIES = 20  # with a millisecond between: whoever holds the lock holds it for microseconds
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _COUNTED = re.compile(r"\.?[0-9]{6,9}\.pplog(\.new)?")
 # besides the segments: one in the making when its writer died, requests and their answers
 _OURS = re.compile(r"\.[0-9]{6,9}\.pplog\.new|\.?ctl-[0-9a-f]{1,32}\.[a-z]{1,16}")
 # what is freed at once when the cap is met, so that not every opening has to look: a 16th
 _SLACK = 16
-_NO_FILE = f"{LEDGER} in the log directory is no file: remove it"
+_NO_FILE = f"{LEDGER_NAME} in the log directory is no file: remove it"
 
 
 class LedgerBusyError(OSError):
@@ -76,9 +80,8 @@ class Ledger:
     @classmethod
     def take(cls, home_fd: int, tries: int = _TRIES) -> Ledger:
         """Return the ledger, locked. Raises LedgerBusyError, UnsafePlaceError, OSError."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         try:
-            fd = os.open(LEDGER, flags, 0o600, dir_fd=home_fd)
+            fd = os.open(LEDGER_NAME, EITHER, 0o600, dir_fd=home_fd)
         except OSError as error:
             if error.errno in {errno.ELOOP, errno.EISDIR, errno.ENXIO}:
                 raise UnsafePlaceError(_NO_FILE) from error
@@ -221,10 +224,10 @@ def _look(home_fd: int) -> list[_Run]:
     """Return every run of the home; what cannot be looked at, or is not ours, is left out."""
     runs = []
     for service in os.listdir(home_fd):
-        if not valid_service(service) or service == LEDGER:
+        if not valid_service(service):
             continue
         try:
-            service_fd = os.open(service, _DIRECTORY, dir_fd=home_fd)
+            service_fd = os.open(service, DIRECTORY, dir_fd=home_fd)
         except OSError:
             continue
         try:
@@ -242,7 +245,7 @@ def _look(home_fd: int) -> list[_Run]:
 
 def _look_at(place: tuple[str, str], service_fd: int) -> _Run | None:
     try:
-        run_fd = os.open(place[1], _DIRECTORY, dir_fd=service_fd)
+        run_fd = os.open(place[1], DIRECTORY, dir_fd=service_fd)
     except OSError:
         return None
     try:
@@ -251,7 +254,7 @@ def _look_at(place: tuple[str, str], service_fd: int) -> _Run | None:
             return None
         size_bytes, ended_s, newest, pinned = 0, found.st_mtime, "", False
         for name in os.listdir(run_fd):
-            if name == PINNED:
+            if name == PIN_NAME:
                 pinned = True
             elif _COUNTED.fullmatch(name):
                 entry = os.stat(name, dir_fd=run_fd, follow_symlinks=False)
@@ -277,7 +280,7 @@ def _growing(newest: str, run_fd: int) -> int | None:
 
     Where there are no locks, no run is known to have ended.
     """
-    fd = os.open(newest, _FILE, dir_fd=run_fd)
+    fd = os.open(newest, EXISTING, dir_fd=run_fd)
     try:
         if lock(fd, shared=True) is True:
             return None
@@ -290,7 +293,7 @@ def _remove_run(home_fd: int, run: _Run) -> int:
     """Remove a run that has ended; return the bytes freed, 0 if it turned out to be alive."""
     service, name = run.place
     try:
-        service_fd = os.open(service, _DIRECTORY, dir_fd=home_fd)
+        service_fd = os.open(service, DIRECTORY, dir_fd=home_fd)
     except OSError:
         return 0
     freed = 0
@@ -312,17 +315,17 @@ def _empty(name: str, service_fd: int) -> int:
     The newest segment goes last and its lock is held, so that no one else takes the run for one
     that lives, or removes it too.
     """
-    run_fd = os.open(name, _DIRECTORY, dir_fd=service_fd)
+    run_fd = os.open(name, DIRECTORY, dir_fd=service_fd)
     held = None
     freed = 0
     try:
         names = os.listdir(run_fd)
         segments = sorted(filter(SEGMENT_PATTERN.fullmatch, names), key=lambda n: (len(n), n))
         if segments:
-            held = os.open(segments[-1], _FILE, dir_fd=run_fd)
+            held = os.open(segments[-1], EXISTING, dir_fd=run_fd)
             if lock(held) is not True:
                 return 0
-        if PINNED in names:
+        if PIN_NAME in names:
             return 0
         for ours in (*filter(_OURS.fullmatch, names), *segments):
             size_bytes = os.stat(ours, dir_fd=run_fd, follow_symlinks=False).st_size

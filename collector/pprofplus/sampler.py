@@ -225,7 +225,6 @@ class Collector:
         interval_s = recording.interval_s
         interval_ns = round(interval_s * 1e9)
         due_ns = next_due_ns(self._grid_ns, interval_ns, monotonic_ns())
-        paused = recording.paused
         while True:
             recording.speak()
             now_ns = monotonic_ns()
@@ -233,15 +232,15 @@ class Collector:
             if self._ending:
                 return
             now_ns = monotonic_ns()
-            if now_ns >= due_ns or (paused and not recording.paused):
-                self._guard(recording.sample)
-                due_ns = next_due_ns(due_ns, interval_ns, now_ns) if now_ns >= due_ns else due_ns
             self._guard(recording.obey)
+            if now_ns >= due_ns or recording.resumed:
+                self._guard(recording.sample)
+            if now_ns >= due_ns:
+                due_ns = next_due_ns(due_ns, interval_ns, now_ns)
             if recording.interval_s != interval_s:
                 interval_s = recording.interval_s
                 interval_ns = round(interval_s * 1e9)
                 due_ns = on_grid_ns(monotonic_ns()) + interval_ns
-            paused = recording.paused
             if now_ns >= self._next_sweep_ns:
                 self._guard(self._sweep)
 

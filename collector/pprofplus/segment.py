@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-from pprofplus.descriptor import Descriptor
+from pprofplus.descriptor import NEW, Descriptor
 from pprofplus.format import PAGE_SIZE
 from pprofplus.home import parse_segment_name, segment_name
 from pprofplus.locks import lock
@@ -38,13 +38,12 @@ class Segment:
         self.number = number
         name = segment_name(number)
         hidden = f".{name}.new"
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            fd = os.open(hidden, flags, 0o600, dir_fd=directory)
+            fd = os.open(hidden, NEW, 0o600, dir_fd=directory)
         except FileExistsError:
             # ours, from an attempt that failed: the directory is of this run alone
             os.unlink(hidden, dir_fd=directory)
-            fd = os.open(hidden, flags, 0o600, dir_fd=directory)
+            fd = os.open(hidden, NEW, 0o600, dir_fd=directory)
         try:
             self._descriptor = Descriptor(fd)
             os.fchmod(fd, mode)

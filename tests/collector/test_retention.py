@@ -12,8 +12,8 @@ import reference
 
 from pprofplus import retention
 from pprofplus.format import RunHeader, segment_capacity
-from pprofplus.home import open_home
-from pprofplus.retention import LEDGER, PINNED, Ledger, LedgerBusyError, sweep
+from pprofplus.home import LEDGER_NAME, PIN_NAME, open_home
+from pprofplus.retention import Ledger, LedgerBusyError, sweep
 from pprofplus.writer import Writer
 
 METRICS = tuple((f"m{i}", "B", "gauge") for i in range(33))
@@ -111,7 +111,7 @@ def test_a_live_run_is_never_dropped(place):
 
 def test_a_pinned_run_is_never_dropped(place):
     pinned = record(place, 1, 600)
-    (Path(pinned.directory) / PINNED).touch()
+    (Path(pinned.directory) / PIN_NAME).touch()
     aged(pinned, 400)
     for number in range(2, 30):
         record(place, number, 600)
@@ -125,7 +125,7 @@ def test_a_home_full_of_pinned_runs_takes_no_more_and_says_so(place):
         number += 1
         writer = record(place, number, 800)
         if Path(writer.directory).exists():
-            (Path(writer.directory) / PINNED).touch()
+            (Path(writer.directory) / PIN_NAME).touch()
     for _ in range(10):
         number += 1
         record(place, number, 200)
@@ -220,23 +220,23 @@ def test_a_damaged_or_missing_ledger_is_made_anew_from_the_directories(place):
     for number in range(8):
         record(place, number, 600)
     for text in (b"", b"\xff" * 64, b"short"):
-        (place / LEDGER).write_bytes(text)
+        (place / LEDGER_NAME).write_bytes(text)
         number += 1
         record(place, number, 600)
         assert used_bytes(place) <= CAP
-    (place / LEDGER).unlink()
+    (place / LEDGER_NAME).unlink()
     record(place, 50, 600)
     assert used_bytes(place) <= CAP
 
 
 def test_a_fifo_or_a_link_in_the_place_of_the_ledger_is_refused_with_one_line(place, tmp_path):
     place.mkdir(mode=0o700)
-    os.mkfifo(place / LEDGER)
+    os.mkfifo(place / LEDGER_NAME)
     writer = record(place, 1, 3)
     assert "remove it" in str(writer.trouble)
-    (place / LEDGER).unlink()
+    (place / LEDGER_NAME).unlink()
     (tmp_path / "target").write_bytes(b"precious")
-    (place / LEDGER).symlink_to(tmp_path / "target")
+    (place / LEDGER_NAME).symlink_to(tmp_path / "target")
     writer = record(place, 2, 3)
     assert "remove it" in str(writer.trouble)
     assert (tmp_path / "target").read_bytes() == b"precious"
@@ -283,7 +283,7 @@ _ENFORCER = """
 import os, random, sys
 sys.path.insert(0, {collector!r})
 from pprofplus.format import RunHeader
-from pprofplus.home import open_home
+from pprofplus.home import LEDGER_NAME, PIN_NAME, open_home
 from pprofplus.retention import Ledger, LedgerBusyError, sweep
 from pprofplus.writer import Writer
 home, number = sys.argv[1], int(sys.argv[2])
@@ -314,7 +314,7 @@ def test_processes_that_enforce_the_cap_at_once_never_fail_and_never_touch_a_liv
 ):
     living = record(place, 1, 100, open_still=True, max_bytes=256 << 10)
     pinned = record(place, 2, 100, max_bytes=256 << 10)
-    (Path(pinned.directory) / PINNED).touch()
+    (Path(pinned.directory) / PIN_NAME).touch()
     aged(pinned, 300)
     collector = str(Path(retention.__file__).parents[1])
     program = _ENFORCER.format(collector=collector, unix=UNIX_MS)

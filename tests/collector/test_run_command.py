@@ -45,7 +45,7 @@ def finish(words, **options):
 
 
 def services(home):
-    return sorted(path.name for path in home.iterdir()) if home.exists() else []
+    return sorted({path.parent.name for path in home.glob("*/*-*")})
 
 
 @pytest.fixture

@@ -1,0 +1,118 @@
+"""`pprofplus ctl`: ask a running service to pause, resume, change its interval, or note a mark."""
+
+from __future__ import annotations
+
+# pathlib costs each command 5 ms
+import argparse
+import sys
+
+from pprofplus.commands import add_dir, checked, complain, printable
+from pprofplus.settings import check_interval_s, check_service
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pprofplus.commands import Subparsers
+    from pprofplus.control import Request
+    from pprofplus.directory import Place
+
+_PATIENCE_S = 10.0
+_STEP_S = 0.02
+
+
+def add(subparsers: Subparsers) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "ctl",
+        help="ask a running service to pause, resume, change its interval, or note a mark",
+        description="Asks the live runs of a service for something, and waits for their answers. "
+        "Exit code: 0 all have done it, 1 not all have, 2 usage.",
+        allow_abbrev=False,
+    )
+    asked = parser.add_subparsers(dest="action", metavar="WHAT", required=True)
+    for name, text in (
+        ("pause", "take no more samples"),
+        ("resume", "take samples again"),
+        ("interval", "take one every SECONDS, 0.05 to 3600"),
+        ("mark", "note TEXT: a line on every chart"),
+    ):
+        one = asked.add_parser(name, help=text, description=text, allow_abbrev=False)
+        if name == "interval":
+            one.add_argument("seconds", metavar="SECONDS", type=checked(check_interval_s))
+        if name == "mark":
+            one.add_argument("text", metavar="TEXT")
+        one.add_argument(
+            "--service", metavar="NAME", required=True, type=checked(check_service), help="exactly"
+        )
+        one.add_argument("--pid", metavar="PID", type=int, help="this process of it alone")
+        add_dir(one)
+        one.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Ask, wait and tell; return the exit code."""
+    from pprofplus.control import Request  # noqa: PLC0415 - as the package says
+    from pprofplus.directory import homes, live_runs  # noqa: PLC0415 - as above
+
+    request = Request(
+        options.action, getattr(options, "seconds", 0.0), getattr(options, "text", "")
+    )
+    places = [
+        place
+        for home in homes(options.dir)
+        for place in live_runs(home, options.service)
+        if options.pid in {None, place.pid}
+    ]
+    if not places:
+        who = options.service if options.pid is None else f"{options.service} {options.pid}"
+        where = options.dir or "the log directory (pprofplus where)"
+        complain(f"no live run of {who} in {where}")
+        return 1
+    asked = [(place, _ask(place, request)) for place in places]
+    done = [_tell(place, answer) for place, answer in _answers(asked)]
+    return 0 if all(done) else 1
+
+
+def _ask(place: Place, request: Request) -> str | OSError:
+    """Put a request into a run's directory; return its name without suffix, or why not."""
+    from pprofplus.control import put_request  # noqa: PLC0415 - as above
+
+    try:
+        return put_request(place.path, request)
+    except OSError as error:
+        return error
+
+
+def _answers(asked: list[tuple[Place, str | OSError]]) -> list[tuple[Place, tuple[bool, str]]]:
+    """Return each run's answer, (done, text), when all have come or it has taken too long."""
+    from time import monotonic, sleep  # noqa: PLC0415 - as above
+
+    from pprofplus.control import take_answer, withdraw  # noqa: PLC0415 - as above
+
+    until_s = monotonic() + _PATIENCE_S
+    found: list[tuple[Place, tuple[bool, str]]] = []
+    waiting = []
+    for place, name in asked:
+        if isinstance(name, OSError):
+            found.append((place, (False, name.strerror or str(name))))
+        else:
+            waiting.append((place, name))
+    while waiting and monotonic() < until_s:
+        for place, name in tuple(waiting):
+            answer = take_answer(place.path, name)
+            if answer is not None:
+                found.append((place, answer))
+                waiting.remove((place, name))
+        if waiting:
+            sleep(_STEP_S)
+    for place, name in waiting:
+        late = take_answer(place.path, name) if not withdraw(place.path, name) else None
+        silent = f"no answer in {_PATIENCE_S:g} s: it is stopped or busy; the request was withdrawn"
+        found.append((place, late or (False, silent)))
+    return sorted(found, key=lambda each: each[0].pid)
+
+
+def _tell(place: Place, answer: tuple[bool, str]) -> bool:
+    done, text = answer
+    line = f"{place.service} {place.pid}: {printable(text)}\n"
+    (sys.stdout if done else sys.stderr).write(line)
+    return done

@@ -1,0 +1,316 @@
+"""Requests from outside: carried out, answered, refused or put aside, and never a trouble."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import reference
+
+import pprofplus
+from pprofplus import control
+from pprofplus.control import Request, parse_request, put_request, take_answer, withdraw
+
+EVER_S = 30
+SERVICE = """
+import sys, time
+import pprofplus
+pprofplus.start("api", interval_s=float(sys.argv[1]))
+print("up", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def start(home):  # noqa: ARG001 - logs go there
+    yield pprofplus.start
+    pprofplus.stop()
+
+
+def wait_for(found):
+    until = time.monotonic() + EVER_S
+    while not (answer := found()):
+        assert time.monotonic() < until, "it did not come to be"
+        time.sleep(0.005)
+    return answer
+
+
+def ask(collector, request):
+    """Put a request; return its answer."""
+    stem = put_request(collector.directory, request)
+    return wait_for(lambda: take_answer(collector.directory, stem))
+
+
+def plant(collector, raw, name="ctl-abc.request"):
+    """Put a file of our own making into the run's directory, whole at once."""
+    place = Path(collector.directory)
+    (place / "planted").write_bytes(raw)
+    (place / "planted").rename(place / name)
+
+
+def ctl(*words, timeout=60):
+    done = subprocess.run(
+        [sys.executable, "-m", "pprofplus", "ctl", *words],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def left(collector):
+    """Return what is in the run's directory beside segments."""
+    names = [path.name for path in Path(collector.directory).iterdir()]
+    return sorted(name for name in names if not name.endswith(".pplog"))
+
+
+# -- in the process
+
+
+def test_pausing_and_resuming_from_outside_is_answered_and_recorded(start):
+    collector = start("api", interval_s=0.05)
+    assert ask(collector, Request("pause")) == (True, "paused")
+    assert collector.paused
+    assert ask(collector, Request("pause")) == (True, "it was paused already")
+    assert ask(collector, Request("resume")) == (True, "resumed")
+    assert ask(collector, Request("resume")) == (True, "it was not paused")
+    assert reference.Run(collector.directory).kinds == ["start", "pause", "resume"]
+    assert left(collector) == []
+
+
+def test_a_mark_from_outside_is_a_mark(start):
+    collector = start("api", interval_s=0.05)
+    assert ask(collector, Request("mark", text="deploy ✓")) == (True, "marked")
+    assert reference.Run(collector.directory).events[-1].text == "deploy ✓"
+
+
+def test_the_interval_may_be_set_from_outside(start):
+    collector = start("api", interval_s=0.05)
+    assert ask(collector, Request("interval", 0.5)) == (True, "every 0.5 s")
+    assert collector.interval_s == 0.5
+    assert ask(collector, Request("interval", 0.5)) == (True, "every 0.5 s, as before")
+
+
+def test_an_interval_out_of_its_range_is_refused_with_the_range(start):
+    collector = start("api", interval_s=0.05)
+    done, text = ask(collector, Request("interval", 0.001))
+    assert not done
+    assert "0.05 to 3600" in text
+    assert collector.interval_s == 0.05
+
+
+def test_a_long_interval_does_not_make_a_request_wait_for_it(start):
+    collector = start("api", interval_s=3600)
+    assert ask(collector, Request("interval", 0.05)) == (True, "every 0.05 s")
+    wait_for(lambda: collector.samples > 3)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'{"do": "explode"}',
+        b'{"do": ["pause"]}',
+        b'{"do": "interval", "interval_s": "1"}',
+        b'{"do": "interval", "interval_s": true}',
+        b'{"do": "mark", "text": 5}',
+        b"\xff\xfe",
+        b"[" * 4000,
+        b" " * 5000,
+    ],
+)
+def test_a_malformed_request_is_put_aside_refused_and_told_of(start, raw, caplog):
+    collector = start("api", interval_s=0.05)
+    plant(collector, raw)
+    done, _ = wait_for(lambda: take_answer(collector.directory, "ctl-abc"))
+    assert not done
+    assert left(collector) == ["ctl-abc.bad"]
+    wait_for(lambda: [r for r in caplog.records if "ctl-abc.bad" in r.message] or "told before")
+    wait_for(lambda: collector.samples > 2)
+
+
+def test_a_fifo_a_link_and_a_directory_under_a_requests_name_hang_nothing(start, tmp_path):
+    collector = start("api", interval_s=0.05)
+    place = Path(collector.directory)
+    (tmp_path / "target").write_text('{"do": "pause"}')
+    os.mkfifo(place / "ctl-a.request")
+    (place / "ctl-b.request").symlink_to(tmp_path / "target")
+    (place / "ctl-c.request").mkdir()
+    for stem in ("ctl-a", "ctl-b", "ctl-c"):
+        done, _ = wait_for(lambda stem=stem: take_answer(collector.directory, stem))
+        assert not done
+    assert not collector.paused
+    assert (tmp_path / "target").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+def test_a_request_of_another_user_is_refused_and_told_of(start):
+    collector = start("api", interval_s=0.05)
+    place = Path(collector.directory)
+    (place / "planted").write_bytes(Request("pause").pack())
+    os.chown(place / "planted", 12345, 12345)
+    (place / "planted").rename(place / "ctl-abc.request")
+    done, text = wait_for(lambda: take_answer(collector.directory, "ctl-abc"))
+    assert not done
+    assert "12345" in text
+    assert not collector.paused
+    assert left(collector) == ["ctl-abc.bad"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root asks a service of another user")
+def test_root_may_ask_the_service_of_another_user(home, spawn, tmp_path):
+    home.mkdir(mode=0o700)
+    os.chown(home, 12345, 12345)
+    for path in (tmp_path, *tmp_path.parents[:2]):
+        path.chmod(0o755)
+    process = spawn(
+        SERVICE.replace("import pprofplus\n", "import os, pprofplus\nos.setuid(12345)\n"), "0.05"
+    )
+    assert process.stdout.readline() == "up\n"
+    found = ctl("pause", "--service", "api", "--dir", str(home))
+    assert found == (0, f"api {process.pid}: paused\n", "")
+
+
+def test_many_requests_at_once_are_all_answered(start):
+    collector = start("api", interval_s=0.05)
+    stems = [put_request(collector.directory, Request("mark", text=str(i))) for i in range(150)]
+    for stem in stems:
+        assert wait_for(lambda stem=stem: take_answer(collector.directory, stem))[0]
+    assert left(collector) == []
+
+
+def test_answers_that_nobody_takes_are_removed_after_a_while(start, monkeypatch):
+    collector = start("api", interval_s=0.05)
+    put_request(collector.directory, Request("pause"))
+    wait_for(lambda: left(collector) and left(collector)[0].endswith(".answer"))
+    monkeypatch.setattr(control, "_LEFT_S", -1)
+    ask(collector, Request("resume"))
+    wait_for(lambda: left(collector) == [])
+
+
+def test_a_request_that_is_withdrawn_is_not_carried_out(start):
+    collector = start("api", interval_s=0.05)
+    place = collector.directory
+    pprofplus.stop()
+    stem = put_request(place, Request("pause"))
+    assert withdraw(place, stem)
+    assert not withdraw(place, stem)
+    assert left(collector) == []
+
+
+def test_what_is_packed_is_parsed_as_it_was():
+    for request in (Request("pause"), Request("interval", 2.5), Request("mark", text="\x1b✓")):
+        found = parse_request(request.pack())
+        assert (found.action, found.interval_s, found.text) == (
+            request.action,
+            request.interval_s,
+            request.text,
+        )
+
+
+# -- the command
+
+
+@pytest.fixture
+def service(spawn):
+    def begin(interval_s=0.05):
+        process = spawn(SERVICE, str(interval_s))
+        assert process.stdout.readline() == "up\n"
+        return process
+
+    return begin
+
+
+def test_the_command_asks_each_live_run_of_the_service_and_tells_their_answers(service, home):
+    pids = sorted(service().pid for _ in range(3))
+    assert ctl("pause", "--service", "api") == (
+        0,
+        "".join(f"api {pid}: paused\n" for pid in pids),
+        "",
+    )
+    assert ctl("mark", "--service", "api", "--pid", str(pids[1]), "deploy")[:2] == (
+        0,
+        f"api {pids[1]}: marked\n",
+    )
+    marked = [d for d in reference.runs(home) if "mark" in reference.Run(d).kinds]
+    assert [reference.Run(d).header.pid for d in marked] == [pids[1]]
+
+
+def test_the_command_takes_the_interval_and_says_what_it_is_now(service):
+    process = service()
+    assert ctl("interval", "2", "--service", "api")[:2] == (0, f"api {process.pid}: every 2 s\n")
+
+
+def test_a_service_that_does_not_run_is_one_line_and_exit_code_1(service, home):
+    process = service()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    for words in (("--service", "api"), ("--service", "other"), ("--service", "api", "--pid", "1")):
+        code, out, err = ctl("pause", *words)
+        assert (code, out) == (1, "")
+        assert err.count("\n") == 1
+        assert "no live run" in err
+    assert ctl("pause", "--service", "api", "--dir", str(home / "nowhere"))[0] == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("explode", "--service", "api"),
+        ("pause",),
+        ("pause", "--service", "../api"),
+        ("interval", "0", "--service", "api"),
+        ("interval", "--service", "api"),
+        ("mark", "--service", "api"),
+        ("pause", "--service", "api", "--pid", "x"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(words, home):  # noqa: ARG001 - logs would go there
+    code, out, err = ctl(*words)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_stopped_process_is_waited_for_and_its_request_withdrawn(service, home):
+    process = service()
+    process.send_signal(signal.SIGSTOP)
+    code, out, err = ctl("pause", "--service", "api")
+    assert (code, out) == (1, "")
+    assert "withdrawn" in err
+    process.send_signal(signal.SIGCONT)
+    (directory,) = reference.runs(home)
+    before = len(reference.Run(directory).samples)
+    wait_for(lambda: len(reference.Run(directory).samples) > before + 3)
+    assert "pause" not in reference.Run(directory).kinds
+
+
+def test_an_answer_that_is_hostile_is_printed_as_plain_text(service):
+    """The run's directory is the service's: what it answers may be anything."""
+    process = service()
+    process.send_signal(signal.SIGSTOP)
+    home = Path(os.environ["PPROFPLUS_DIR"])
+    (directory,) = reference.runs(home)
+    asking = subprocess.Popen(
+        [sys.executable, "-m", "pprofplus", "ctl", "pause", "--service", "api"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    (request,) = wait_for(lambda: list(Path(directory).glob("*.request")))
+    answer = {"done": True, "text": "\x1b[2J\x07 fine\n[bold]"}
+    request.with_suffix(".answer").write_text(json.dumps(answer))
+    out, _ = asking.communicate(timeout=EVER_S)
+    assert "\x1b" not in out
+    assert "\x07" not in out
+    assert out.count("\n") == 1
+    process.send_signal(signal.SIGCONT)
