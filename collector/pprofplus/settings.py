@@ -214,3 +214,17 @@ def default_service() -> str:
     if script == "-m" and (module := module_running()):
         return service_of_module(module)
     return NAMELESS if script in {"-c", "-m", "-"} else service_of_script(script)
+
+
+ENVIRONMENT = {
+    "PPROFPLUS_SERVICE": check_service,
+    "PPROFPLUS_INTERVAL": check_interval_s,
+    "PPROFPLUS_DIR": check_directory,
+    "PPROFPLUS_MAX_BYTES": check_max_bytes,
+    "PPROFPLUS_MAX_TOTAL_BYTES": check_max_total_bytes,
+    "PPROFPLUS_MAX_AGE_DAYS": check_max_age_days,
+    "PPROFPLUS_GROUP_READABLE": check_switch,
+    "PPROFPLUS_BUDGET": check_budget,
+    "PPROFPLUS_DISABLED": check_switch,
+}
+"""All variables that are settings, and what checks the text of each."""

@@ -45,7 +45,7 @@ def finish(words, **options):
 
 
 def services(home):
-    return sorted({path.parent.name for path in home.glob("*/*-*")})
+    return sorted({path.parent.name for path in reference.runs(home)})
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from pprofplus.plain import printable
 from pprofplus.settings import check_directory
 
 TYPE_CHECKING = False
@@ -44,10 +45,3 @@ def add_dir(parser: argparse.ArgumentParser) -> None:
 def complain(text: str) -> None:
     """Say one line on stderr."""
     sys.stderr.write(f"pprofplus: {printable(text)}\n")
-
-
-def printable(text: str) -> str:
-    """Return `text`, which may be somebody else's, in plain ASCII that no terminal obeys."""
-    return "".join(
-        char if " " <= char <= "~" else char.encode("unicode_escape").decode() for char in text
-    )

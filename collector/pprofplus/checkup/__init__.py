@@ -1,0 +1,1 @@
+"""What `pprofplus doctor` looks at: the place for logs, the settings, the sources of figures."""
