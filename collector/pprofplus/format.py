@@ -13,14 +13,14 @@ place in all versions to come::
      6  B   log2 of the page size, 9 to 20
      7  B   0
      8  I   length: bytes used in this page, prefix included
-    12  I   head length: the head is bytes [0, head length), the body is [head length, length)
+    12  I   head length, at most 64 KiB: the head is [0, head length), the body the rest
     16  I   number: data pages count up through the run; header pages count from 0 in the segment
     20  I   CRC-32 of the body
     24  I   CRC-32 of the head without these 4 bytes
 
 **Header pages** come first in each segment and together carry one JSON object: who is recorded, and
 the metric table (see `RunHeader`). Head: prefix, H part, H parts, I bytes that the segment may grow
-to. Body: that part of the JSON.
+to; that last one may be missing. Body: that part of the JSON.
 
 **Data pages** carry samples and events of a stretch of time. Head::
 
@@ -51,7 +51,7 @@ of zeros: the varint after it is how many. What is missing at a stream's end is 
 that does not change takes no bytes at all.
 
 **Events** are packed one after the other: B kind, q monotonic ms, q unix ms, q value, H length,
-UTF-8 text. See `EVENT_KINDS`.
+UTF-8 text. See `EVENT_KINDS`. Events behind a malformed one are lost with it, samples are not.
 
 **Versions of a page.** While a page is filled it is written anew at every sample, by turns to two
 neighbouring places. So there is always one whole version on disk: a write that a full disk or a
@@ -65,7 +65,9 @@ that tries a shared lock to find out can never be in its way. A page without sam
 says nothing.
 
 **Clocks.** Inside a page, unix time is the first unix ms plus the monotonic time passed. A wall
-clock step of more than a second begins a new page. Monotonic time never runs back within a run.
+clock step of more than a second begins a new page. Monotonic time never runs back within a run. A
+page with a monotonic time outside of [0, 2**53) or a unix time outside of [0, 9999-01-01) is
+damaged: no clock shows such times, and sums with them could leave 64 bits.
 """
 
 from __future__ import annotations
@@ -91,14 +93,18 @@ DATA = 2
 MAX_SAMPLES = 4096
 MAX_COLUMNS = 256
 MAX_HEADER_BYTES = 1 << 18
+MAX_HEAD_BYTES = 1 << 16
 MAX_TEXT_BYTES = 1024
 MAX_SEGMENT_BYTES = 1 << 26
+MAX_MONO_MS = 1 << 53  # exclusive
+MAX_UNIX_MS = 253_370_764_800_000  # exclusive: 9999-01-01T00:00Z
 INT64_MIN = -(1 << 63)
 INT64_MAX = (1 << 63) - 1
 _MASK = (1 << 64) - 1
 
 PREFIX = Struct("<4sBBBBIIIII")
 HEADER_HEAD = Struct("<HHI")
+HEADER_PART = Struct("<HH")
 DATA_HEAD = Struct("<IIHHqqqII")
 EVENT = Struct("<BqqqH")
 CRC = Struct("<I")
@@ -156,7 +162,11 @@ def read_prefix(head: bytes | memoryview) -> Prefix:
     )
     if magic != MAGIC:
         raise LogFormatError("not a pprofplus log page")
-    if not (9 <= log2 <= 20 and PREFIX.size <= head_length <= length <= 1 << log2):  # noqa: PLR2004 - from the spec
+    if not (
+        9 <= log2 <= 20  # noqa: PLR2004 - from the spec
+        and PREFIX.size <= head_length <= min(length, MAX_HEAD_BYTES)
+        and length <= 1 << log2
+    ):
         raise LogFormatError("a page whose lengths cannot be")
     if head_length > len(head):
         raise LogFormatError("a page is cut short in its head")
@@ -312,7 +322,8 @@ def segment_capacity(start: bytes) -> int:
 
     Nothing is checked: retention asks this of its own files, and takes a wrong answer for a size.
     """
-    if len(start) < PREFIX.size + HEADER_HEAD.size or start[5] != HEADER:
+    least = PREFIX.size + HEADER_HEAD.size
+    if len(start) < least or start[5] != HEADER or int.from_bytes(start[12:16], "little") < least:
         return 0
     capacity: int = HEADER_HEAD.unpack_from(start, PREFIX.size)[2]
     return min(capacity, MAX_SEGMENT_BYTES)
@@ -321,9 +332,9 @@ def segment_capacity(start: bytes) -> int:
 def header_part(prefix: Prefix, page: bytes | memoryview) -> tuple[int, int, bytes]:
     """Return (part, parts, its bytes of JSON) of a header page. Raises LogFormatError."""
     check_body(prefix, page)
-    if prefix.head_length < PREFIX.size + HEADER_HEAD.size:
+    if prefix.head_length < PREFIX.size + HEADER_PART.size:
         raise LogFormatError("a header page that says too little")
-    part, parts, _ = HEADER_HEAD.unpack_from(page, PREFIX.size)
+    part, parts = HEADER_PART.unpack_from(page, PREFIX.size)
     if not 0 <= part < parts <= MAX_HEADER_BYTES >> 9:
         raise LogFormatError("a header page whose part numbers cannot be")
     return part, parts, bytes(page[prefix.head_length : prefix.length])
@@ -334,7 +345,7 @@ def parse_header(text: bytes) -> RunHeader:
     if len(text) > MAX_HEADER_BYTES:
         raise LogFormatError("a log header that is too large")
     try:
-        found = json.loads(text)
+        found = json.loads(str(text, "utf-8"))
     except (ValueError, RecursionError) as error:
         raise LogFormatError("a log header that is no JSON") from error
     if not isinstance(found, dict):
@@ -435,18 +446,23 @@ class DataHead:
             prefix.length - prefix.head_length,
             n,
             self.samples,
-            self.last_mono_ms - self.first_mono_ms,
             sum(self.lengths) + self.events_bytes,
         )
+        span_ms = self.last_mono_ms - self.first_mono_ms
+        if not (
+            0 <= self.first_mono_ms <= self.last_mono_ms < MAX_MONO_MS
+            and 0 <= self.first_unix_ms < MAX_UNIX_MS - span_ms
+        ):
+            raise LogFormatError("a data page at a time that no clock shows")
 
 
-def check_data_head(  # noqa: PLR0913, PLR0917 - what must fit together
-    head_length: int, body_length: int, columns: int, samples: int, span_ms: int, used: int
+def check_data_head(
+    head_length: int, body_length: int, columns: int, samples: int, used: int
 ) -> None:
     """Raise LogFormatError if a data page's counts and lengths cannot be true together."""
     if columns > MAX_COLUMNS or samples > MAX_SAMPLES or head_length < head_size(columns):
         raise LogFormatError("a data page whose counts cannot be")
-    if used > body_length or span_ms < 0:
+    if used > body_length:
         raise LogFormatError("a data page whose lengths cannot be")
 
 
@@ -486,17 +502,14 @@ def pack_event(event: Event) -> bytes:
 
 
 def read_events(data: bytes | memoryview) -> list[Event]:
-    """Return the events packed in `data`. Raises LogFormatError."""
+    """Return the events packed in `data`, up to the first that is malformed."""
     events, at = [], 0
-    while at < len(data):
-        try:
-            kind, mono_ms, unix_ms, value, length = EVENT.unpack_from(data, at)
-        except StructError as error:
-            raise LogFormatError("an event that is cut short") from error
+    while at + EVENT.size <= len(data):
+        kind, mono_ms, unix_ms, value, length = EVENT.unpack_from(data, at)
         at += EVENT.size
         text = bytes(data[at : at + length])
         if len(text) < length:
-            raise LogFormatError("an event whose text is cut short")
+            break
         at += length
         events.append(Event(kind, mono_ms, unix_ms, value, text.decode("utf-8", "replace")))
     return events

@@ -38,6 +38,9 @@ class PageBatch:
         self._lengths = np.frombuffer(lengths, "<u2").reshape(count, columns + 1).astype(np.int64)
         ends = np.cumsum(self._lengths, axis=1) + self.fixed["head_length"][:, None]
         self._starts = ends - self._lengths
+        # heads that were indexed fit their pages; a file may be another one since
+        self._overlong = ends[:, -1] > self.fixed["length"]
+        self._lengths[self._overlong] = 0
 
     def times(self) -> tuple[Ints, Bools]:
         """Return (monotonic ms of all samples, page after page, and which pages are bad).
@@ -54,6 +57,7 @@ class PageBatch:
         ends = np.cumsum(counts)
         wrong_end = values[ends[some] - 1] != fixed["last_mono_ms"][some]
         bad[np.flatnonzero(some)[wrong_end]] = True
+        bad |= self._overlong
         back = values[1:] < values[:-1]
         back[ends[:-1][(ends[:-1] > 0) & (ends[:-1] < len(values))] - 1] = False
         if back.any():

@@ -3,7 +3,14 @@
 from dataclasses import dataclass
 
 from pprofplus.errors import LogFormatError
-from pprofplus.format import EVENT_KINDS, DataHead, Event, read_events, read_prefix
+from pprofplus.format import (
+    EVENT_KINDS,
+    MAX_UNIX_MS,
+    DataHead,
+    Event,
+    read_events,
+    read_prefix,
+)
 
 
 @dataclass(frozen=True)
@@ -24,7 +31,7 @@ class RunEvent:
 
 
 def events_of(page: bytes | None) -> list[Event]:
-    """Return the events of a data page, none if it is not there or they are malformed."""
+    """Return the events of a data page, none if it is not there or damaged."""
     if page is None:
         return []
     try:
@@ -36,6 +43,10 @@ def events_of(page: bytes | None) -> list[Event]:
 
 
 def placed(event: Event, offset_ms: int) -> RunEvent:
-    """Return the event on the time axis that is `offset_ms` from monotonic time."""
+    """Return the event on the time axis that is `offset_ms` from monotonic time.
+
+    One at a time that no clock shows is put at the nearest that a clock could.
+    """
     kind = EVENT_KINDS.get(event.kind, str(event.kind))
-    return RunEvent(event.mono_ms + offset_ms, kind, event.value, event.text)
+    t_ms = min(max(event.mono_ms + offset_ms, 0), MAX_UNIX_MS - 1)
+    return RunEvent(t_ms, kind, event.value, event.text)

@@ -35,7 +35,12 @@ def segment_sizes(path: str) -> dict[int, int]:
     with os.scandir(path) as entries:
         for entry in entries:
             number = home.parse_segment_name(entry.name)
-            if number is not None and entry.is_file(follow_symlinks=False):
+            # not 0000001.pplog, which is another file than 000001.pplog
+            if (
+                number
+                and entry.name == home.segment_name(number)
+                and entry.is_file(follow_symlinks=False)
+            ):
                 sizes[number] = entry.stat(follow_symlinks=False).st_size
     return sizes
 

@@ -1,6 +1,7 @@
 """The header pages of a segment."""
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -8,11 +9,10 @@ from pprofplus.errors import LogFormatError, LogVersionError
 from pprofplus.format import (
     DATA,
     HEADER,
-    MAGIC,
+    MAX_HEAD_BYTES,
     MAX_HEADER_BYTES,
     PAGE_SIZE,
     PAGE_SIZE_LOG2,
-    PREFIX,
     DataHead,
     RunHeader,
     header_part,
@@ -23,6 +23,7 @@ from pprofplus_tui.logs.files import opened
 
 _LEAST_PAGE_LOG2, _LARGEST_PAGE_LOG2 = 9, 20
 _MAX_PARTS = MAX_HEADER_BYTES >> 9
+_PAGES_ASKED = 4  # for the size of all, before it is taken for the usual one
 
 
 @dataclass(frozen=True)
@@ -53,20 +54,20 @@ def _parsed(text: bytes) -> RunHeader:
 def read_header(file: int) -> HeaderPages:
     """Return the header of the segment with this file descriptor. Raises OSError."""
     text, part, parts = b"", 0, 1
-    size_log2 = PAGE_SIZE_LOG2
+    size_log2 = _page_size_log2(file)
     try:
-        size_log2 = _page_size_log2(os.pread(file, PAGE_SIZE, 0))
         while part < parts:
-            page = os.pread(file, 1 << size_log2, part << size_log2)
+            page = _read_page(file, part << size_log2)
             prefix = read_prefix(page)
             if prefix.type != HEADER:
                 # a segment without one: its pages may name a sibling's table
                 return HeaderPages(slots=part, page_size_log2=size_log2)
             found, parts, piece = header_part(prefix, page)
-            if found != part or parts > _MAX_PARTS:
-                return HeaderPages(None, part + 1, size_log2, damaged_pages=1)
             text += piece
             part += 1
+            # the sum is checked at each part: pages of a sparse file may be large, and many
+            if found != part - 1 or parts > _MAX_PARTS or len(text) > MAX_HEADER_BYTES:
+                return HeaderPages(None, part, size_log2, damaged_pages=1)
         return HeaderPages(_parsed(text), parts, size_log2)
     except LogVersionError as error:
         return HeaderPages(None, min(part + 1, parts), size_log2, problem=str(error))
@@ -74,28 +75,64 @@ def read_header(file: int) -> HeaderPages:
         return HeaderPages(None, min(part + 1, parts), size_log2, damaged_pages=1)
 
 
-def _page_size_log2(page: bytes) -> int:
-    """Return what the prefix of the first page says of the size of all. Raises LogFormatError."""
-    size_log2 = page[6] if len(page) >= PREFIX.size else 0
-    if page[:4] != MAGIC or not _LEAST_PAGE_LOG2 <= size_log2 <= _LARGEST_PAGE_LOG2:
-        raise LogFormatError("not a pprofplus log page")
-    return size_log2
+def _read_page(file: int, at: int) -> bytes:
+    """Return a page as far as it is used, or what there is of it. Raises LogFormatError."""
+    page = os.pread(file, PAGE_SIZE, at)
+    if len(page) == PAGE_SIZE:
+        head_length, length = int.from_bytes(page[12:16], "little"), _length(page)
+        if PAGE_SIZE < length <= MAX_HEADER_BYTES + head_length <= 1 << _LARGEST_PAGE_LOG2:
+            page = os.pread(file, length, at)
+    return page
+
+
+def _length(page: bytes) -> int:
+    return int.from_bytes(page[8:12], "little")
+
+
+def _page_size_log2(file: int) -> int:
+    """Return what the first healthy page says of the size of all; of a later version, too.
+
+    If it is not the first in the file, it is looked for where each size would have put it.
+    """
+    first = _size_log2_said(file, 0)
+    if first is not None:
+        return first
+    others = [n for n in range(_LEAST_PAGE_LOG2, _LARGEST_PAGE_LOG2 + 1) if n != PAGE_SIZE_LOG2]
+    for slot in range(1, _PAGES_ASKED):
+        for size_log2 in (PAGE_SIZE_LOG2, *others):
+            if _size_log2_said(file, slot << size_log2) == size_log2:
+                return size_log2
+    return PAGE_SIZE_LOG2
+
+
+def _size_log2_said(file: int, at: int) -> int | None:
+    """Return what the page there says of its size, None if it is damaged."""
+    page = os.pread(file, MAX_HEAD_BYTES, at)
+    try:
+        read_prefix(page)
+    except LogVersionError:
+        pass
+    except LogFormatError:
+        return None
+    return page[6]
 
 
 def first_instant_ms(path: str) -> int | None:
     """Return the unix ms of the first sample or event in a segment, None if that is not to be had.
 
-    Reads the header's and the first page's heads only.
+    Reads the heads of the header's pages and of the first healthy data page only.
     """
     try:
-        with opened(path) as (file, _):
-            page = os.pread(file, PAGE_SIZE, 0)
-            size = 1 << _page_size_log2(page)
-            for slot in range(_MAX_PARTS):
-                page = os.pread(file, size, slot * size)
-                prefix = read_prefix(page)
-                if prefix.type == DATA:
-                    return int(DataHead(prefix, page).first_unix_ms)
+        with opened(path) as (file, status):
+            size_log2 = _page_size_log2(file)
+            for slot in range(min(_MAX_PARTS, -(-status.st_size >> size_log2))):
+                page = os.pread(file, MAX_HEAD_BYTES, slot << size_log2)
+                with suppress(LogFormatError):
+                    prefix = read_prefix(page)
+                    if prefix.type == DATA:
+                        head = DataHead(prefix, page)
+                        if head.samples or head.events_bytes:
+                            return int(head.first_unix_ms)
     except (OSError, LogFormatError):
         pass
     return None

@@ -14,11 +14,12 @@ from pprofplus.format import (
     MAGIC,
     MAJOR,
     MAX_COLUMNS,
+    MAX_MONO_MS,
     MAX_SAMPLES,
+    MAX_UNIX_MS,
     PREFIX,
 )
 from pprofplus_tui.model.series import Bools, Ints
-from pprofplus_tui.model.window import LATEST_MS
 
 HEAD_DTYPE = np.dtype(
     [
@@ -45,8 +46,6 @@ HEAD_DTYPE = np.dtype(
 )
 assert HEAD_DTYPE.itemsize == COLUMNS_OFFSET  # noqa: S101 - pinned by the format
 
-# Times outside of these are no clock's, and sums with them could leave 64 bits.
-_LATEST_MONO_MS = 1 << 53
 _MAGIC = int.from_bytes(MAGIC, "little")
 
 
@@ -79,13 +78,20 @@ class Heads:
         """Return the pages that `which` picks."""
         return Heads(self.slot[which], self.fixed[which], self.cells[which])
 
+    @classmethod
+    def of(cls, parts: Sequence["Heads"], columns: int) -> "Heads":
+        """Return the pages of all parts; they must have that number of columns."""
+        if not parts:
+            return cls.empty(columns)
+        return cls(
+            np.concatenate([part.slot for part in parts]),
+            np.concatenate([part.fixed for part in parts]),
+            np.concatenate([part.cells for part in parts]),
+        )
+
     def joined(self, other: "Heads") -> "Heads":
         """Return the pages of both; they must have the same number of columns."""
-        return Heads(
-            np.concatenate((self.slot, other.slot)),
-            np.concatenate((self.fixed, other.fixed)),
-            np.concatenate((self.cells, other.cells)),
-        )
+        return Heads.of((self, other), self.cells.shape[1] // 3)
 
     def versions_resolved(self) -> "Heads":
         """Return each page once, in its fullest version, ordered by page number."""
@@ -144,7 +150,8 @@ def check_heads(heads: Sequence[bytes], size: int, page_size_log2: int) -> Check
     newer = whole & (fixed["major"] > MAJOR)
     data = whole & ~newer & (fixed["type"] == DATA)
     if size < COLUMNS_OFFSET:
-        data = np.zeros_like(data)
+        # too short for what a data page must say
+        whole, data = whole & ~data, np.zeros_like(data)
     return Checked(fixed, whole, data, newer)
 
 
@@ -169,11 +176,12 @@ def data_heads(
     good = (
         (fixed["samples"] <= MAX_SAMPLES)
         & (used <= fixed["length"].astype(np.int64) - size)
-        & (first > -_LATEST_MONO_MS)
+        & (first >= 0)
         & (last >= first)
-        & (last < _LATEST_MONO_MS)
+        & (last < MAX_MONO_MS)
         & (unix >= 0)
-        & (unix <= LATEST_MS - (last - first))
+        # a difference that leaves 64 bits is of times that one line above has refused
+        & (unix < MAX_UNIX_MS - (last - first))
     )
     found = Heads(slots, fixed, cells)
     # One without samples and events says nothing, not even a time.

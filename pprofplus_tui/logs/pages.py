@@ -7,12 +7,14 @@ from itertools import pairwise
 import numpy as np
 
 from pprofplus.errors import LogFormatError
-from pprofplus.format import Event
+from pprofplus.format import DATA_HEAD, DATA_HEAD_OFFSET, Event
 from pprofplus_tui.logs.events import RunEvent, events_of, placed
 from pprofplus_tui.logs.segment import TAIL_SLOTS, Segment
 from pprofplus_tui.logs.table import PageTable
 from pprofplus_tui.model.series import Ints
 
+_PAGES_AT_ONCE = 64
+_MAX_EVENTS_BYTES = 4 << 20  # some 100,000 events
 _Key = tuple[int, int]  # page number, CRC of its head
 
 
@@ -42,10 +44,27 @@ class PageStore:
             segment = self._segments[int(segments[begin])]
             slots, crcs = picked["slot"][begin:end], picked["head_crc"][begin:end]
             try:
-                pages += segment.read_pages(slots.tolist(), crcs.tolist())
+                found = segment.read_pages(slots.tolist(), crcs.tolist())
             except (OSError, LogFormatError):
-                pages += [None] * (end - begin)
+                found = [None] * (end - begin)
+            pages += map(self._still, found, picked[begin:end])
         return pages
+
+    def _still(self, page: bytes | None, row: np.void) -> bytes | None:
+        """Return `page` if it is what was indexed: its CRC alone could be that of another."""
+        if page is None:
+            return None
+        schema, samples, columns, events_bytes, first_mono_ms, _, last_mono_ms, interval_ms, _ = (
+            DATA_HEAD.unpack_from(page, DATA_HEAD_OFFSET)
+        )
+        header = self.table.schemas[row["schema"]]
+        same = (
+            (schema, columns) == (header.schema, len(header.metrics))
+            and (samples, events_bytes) == (row["samples"], row["events_bytes"])
+            and (first_mono_ms, last_mono_ms) == (row["first_mono_ms"], row["last_mono_ms"])
+            and interval_ms == row["interval_ms"]
+        )
+        return page if same else None
 
     def exclude(self, rows: Sequence[int]) -> None:
         """Take pages out of the table that turned out to be damaged, and count them.
@@ -75,12 +94,19 @@ class PageStore:
             self.table.remove(mask)
 
     def events(self, rows: Ints) -> tuple[RunEvent, ...]:
-        """Return the events in these rows, in order of time; each page is read once."""
+        """Return the events in these rows, in order of time; each page is read once.
+
+        If there are more than anyone could look at, the newest are returned.
+        """
+        rows = self._newest(rows)
         keys = self._keys(rows)
         new = np.array([key not in self._events for key in keys], np.bool_)
         if new.any():
-            for at, page in zip(np.flatnonzero(new), self.read_pages(rows[new]), strict=True):
-                self._events[keys[at]] = events_of(page)
+            places = np.flatnonzero(new)
+            for begin in range(0, len(places), _PAGES_AT_ONCE):
+                some = places[begin : begin + _PAGES_AT_ONCE]
+                for at, page in zip(some.tolist(), self.read_pages(rows[some]), strict=True):
+                    self._events[keys[at]] = events_of(page)
             # former versions of the live page would pile up
             present = set(self._keys(slice(-TAIL_SLOTS, None)))
             tail = {number for number, _ in present}
@@ -92,3 +118,8 @@ class PageStore:
             for event in self._events[key]
         ]
         return tuple(sorted(found, key=lambda event: event.t_ms))
+
+    def _newest(self, rows: Ints) -> Ints:
+        """Return the last of these rows, as many as there is room for with their events."""
+        behind = np.cumsum(self.table.rows["events_bytes"][rows][::-1])
+        return rows[len(rows) - int(np.searchsorted(behind, _MAX_EVENTS_BYTES, side="right")) :]

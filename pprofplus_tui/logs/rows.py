@@ -10,6 +10,7 @@ from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.series import Ints
 
 _BATCH_STREAMS = 528  # 16 pages of the usual table
+_LEAST_STREAMS = 8  # as which a page with fewer counts: pages may be large
 _MINUTE_MS = 60_000
 
 
@@ -19,7 +20,7 @@ def batches(run: RunLog, rows: Ints) -> Iterator[Ints]:
     for part in np.split(rows, np.flatnonzero(np.diff(schema)) + 1):
         if len(part):
             table = run.table.schemas[int(run.table.rows["schema"][part[0]])]
-            pages = max(1, _BATCH_STREAMS // max(1, len(table.metrics)))
+            pages = _BATCH_STREAMS // max(_LEAST_STREAMS, len(table.metrics)) or 1
             for at in range(0, len(part), pages):
                 yield part[at : at + pages]
 

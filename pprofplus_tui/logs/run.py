@@ -8,7 +8,7 @@ import numpy as np
 
 from pprofplus import home
 from pprofplus.errors import LogFormatError, PprofplusError
-from pprofplus.format import RunHeader
+from pprofplus.format import MAX_UNIX_MS, RunHeader
 from pprofplus_tui.logs.buckets import WindowMemo
 from pprofplus_tui.logs.events import RunEvent
 from pprofplus_tui.logs.files import DirectoryWatch, segment_sizes
@@ -18,6 +18,7 @@ from pprofplus_tui.logs.segment import TAIL_SLOTS, Segment
 from pprofplus_tui.logs.table import PageTable
 from pprofplus_tui.model.series import Ints
 
+_TOO_MANY = "left out, there are more pages than fit into memory"
 _NO_OFFSET: Ints = np.zeros(0, np.int64)
 
 
@@ -61,7 +62,7 @@ class RunLog:
         self._watch = DirectoryWatch(self.path)
         self._sizes: dict[int, int] = {}
         self._unresolved = 0
-        self._misplaced = 0
+        self._misplaced: set[int] = set()  # numbers of pages that cannot be in this run
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -76,12 +77,17 @@ class RunLog:
     @property
     def begin_ms(self) -> int:
         """Unix ms of the first sample or event kept; the run's start if there is none."""
-        return int(self.table.begin_ms[0]) if self.table.count else self.start_ms
+        return int(self.table.begin_ms[0]) if self.table.count else self._start_ms
 
     @property
     def end_ms(self) -> int:
         """Unix ms of the last sample or event; the run's start if there is none."""
-        return int(self.table.end_ms.max()) if self.table.count else self.start_ms
+        return int(self.table.end_ms.max()) if self.table.count else self._start_ms
+
+    @property
+    def _start_ms(self) -> int:
+        """The start that the path tells, which is anybody's, where a clock could show it."""
+        return min(self.start_ms, MAX_UNIX_MS - 1)
 
     @property
     def last_sample_ms(self) -> int:
@@ -103,7 +109,7 @@ class RunLog:
     def damaged_pages(self) -> int:
         """Pages that were skipped."""
         pages = sum(segment.damaged_pages for segment in self._segments.values())
-        return pages + len(self.pages.bad) + self._unresolved + self._misplaced
+        return pages + len(self.pages.bad) + self._unresolved + len(self._misplaced)
 
     @property
     def interval_ms(self) -> int:
@@ -209,7 +215,8 @@ class RunLog:
         if segment.problem:
             self._problems[number] = f"{segment.path}: {segment.problem}"
         if segment.header is not None:
-            self.table.learn(segment.header)
+            if not self.table.learn(segment.header):
+                self._problems[number] = f"{segment.path}: more metrics than a run can have"
             if number == max(self._segments) or self.header is None:
                 self.header = segment.header
         return row
@@ -223,7 +230,9 @@ class RunLog:
         schema = self._schema(segment)
         begin = self._row_after(segment, number, row)
         others = (table.rows["segment"][begin:] != number).any()
-        if schema is None or others or (self._unresolved and len(table.schemas) != tables):
+        many = begin + len(segment.heads) - row > table.most_rows
+        learnt = self._unresolved and len(table.schemas) != tables
+        if schema is None or others or many or learnt:
             self._rebuild(appended=False)
             return True
         if begin < table.count - TAIL_SLOTS:
@@ -258,14 +267,22 @@ class RunLog:
         if not appended:
             table.truncate(0)
             table.epoch += 1
-            self._unresolved = self._misplaced = 0
+            self._unresolved = 0
+            self._misplaced.clear()
         begin = table.count
         offset_ms = table.offset_ms[begin - 1 : begin].copy() if begin else _NO_OFFSET
         new = sorted(self._segments.keys() - known)
-        table.reserve(begin + sum(len(self._segments[number].heads) for number in new))
+        kept, pages = set(), begin
+        for number in reversed(new):  # the newest are worth most
+            pages += len(self._segments[number].heads)
+            if pages <= table.most_rows:
+                kept.add(number)
+            else:
+                self._problems[number] = f"{self._segments[number].path}: {_TOO_MANY}"
+        table.reserve(min(pages, table.most_rows))
         for number in new:
             segment = self._segments[number]
-            schema = self._schema(segment)
+            schema = self._schema(segment) if number in kept else None
             if schema is None:
                 self._unresolved += len(segment.heads)
             else:
@@ -278,7 +295,7 @@ class RunLog:
         `offset_ms` was that of the row before, shape (1,) or, if there is none, (0,).
         """
         table = self.table
-        self._misplaced += table.finish()
+        self._misplaced.update(table.finish())
         self.pages.drop_bad(begin)
         # A clock that was set back has moved the pages before: first of all the last of them.
         if len(offset_ms) and not np.array_equal(table.offset_ms[begin - 1 : begin], offset_ms):

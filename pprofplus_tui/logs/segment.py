@@ -1,5 +1,6 @@
 """One segment file: its header, the heads of its pages, and its live tail."""
 
+import errno
 import os
 from collections.abc import Sequence
 
@@ -7,6 +8,9 @@ import numpy as np
 
 from pprofplus.errors import LogFormatError, LogVersionError
 from pprofplus.format import (
+    COLUMNS_OFFSET,
+    DATA,
+    MAX_HEAD_BYTES,
     PAGE_SIZE_LOG2,
     PREFIX,
     RunHeader,
@@ -20,7 +24,11 @@ from pprofplus_tui.logs.heads import Heads, check_heads, data_heads, fixed_parts
 from pprofplus_tui.model.series import Ints
 
 TAIL_SLOTS = 2  # the writer writes a page's versions to two neighbouring places
-_MAX_SLOTS = 1 << 15  # 256 MiB: far above any segment, and a sparse file's size costs nothing
+# Far above any segment: a sparse file's size costs whoever plants it nothing.
+_MAX_SLOTS = 1 << 15
+_MAX_BYTES = 1 << 28
+_CHUNK_SLOTS = 1024  # indexed at once, which bounds memory
+_CHUNK_BYTES = 4 << 20  # of heads that are longer than usual
 _TRIES = 3  # reads of a tail page before it is taken for damaged, not for caught in a write
 _FIRST_GUESS = 1024  # bytes of a head, until the header tells
 
@@ -78,7 +86,7 @@ class Segment:
     def poll(self, *, growing: bool) -> int | None:
         """Read what is new; return from which row `heads` changed, None if nothing did.
 
-        `growing`: a writer may still be at work, so the last pages are read again each time.
+        `growing`: a writer may still be at work, so the last pages are kept to compare them.
         Raises OSError if the file is gone, LogFormatError if it is no regular file.
         """
         with opened(self.path) as (file, status):
@@ -107,14 +115,16 @@ class Segment:
             self._guess = head_size(self.columns)
 
     def _read_pages(self, file: int, *, growing: bool) -> int | None:
-        slots = min(-(-self.size_bytes // self.page_size), _MAX_SLOTS)
+        size_bytes = min(self.size_bytes, _MAX_BYTES)
+        slots = min(-(-size_bytes // self.page_size), _MAX_SLOTS)
         slots = max(slots, self._header_slots)
         begin = max(self._settled_slots, self._header_slots)
         if self._last_slots is not None and not self._settled_slots:
             begin = max(begin, slots - self._last_slots)
-        tail = max(begin, slots - TAIL_SLOTS) if growing else slots
+        tail = max(begin, slots - TAIL_SLOTS)
         pages = self._read_tail(file, range(tail, slots))
         if tail == begin and pages == self._tail and self._settled_slots == begin:
+            self._tail = pages if growing else {}
             return None
         settled, damaged = self._index(file, range(begin, tail), None)
         old_tail, before = set(self._tail), self.heads
@@ -123,7 +133,7 @@ class Segment:
         if len(settled):
             self._settled = self._settled.joined(settled) if len(self._settled) else settled
             self._settled = self._settled.versions_resolved()
-        self._settled_slots, self._tail = tail, pages
+        self._settled_slots, self._tail = tail, pages if growing else {}
         if not len(live):
             self.heads = self._settled
         elif len(self._settled):
@@ -133,9 +143,12 @@ class Segment:
         return _first_change(before, self.heads, old_tail)
 
     def _read_tail(self, file: int, slots: range) -> dict[int, bytes]:
-        """Read pages whole; one caught in the middle of being written is read again."""
-        pages: dict[int, bytes] = {}
-        for slot in slots:
+        """Read pages whole; one caught in the middle of being written is read again.
+
+        The last comes first: whoever finds the next page there finds this one complete before it.
+        """
+        pages = dict.fromkeys(slots, b"")
+        for slot in reversed(slots):
             page = b""
             for _ in range(_TRIES):
                 page = os.pread(file, self.page_size, slot * self.page_size)
@@ -154,40 +167,52 @@ class Segment:
 
         Only heads are read unless `pages` has the pages already: then bodies are checked too.
         """
+        found: list[Heads] = []
+        damaged = 0
+        for begin in range(slots.start, slots.stop, _CHUNK_SLOTS):
+            chunk = range(begin, min(begin + _CHUNK_SLOTS, slots.stop))
+            if pages is None and _is_hole(
+                file, begin * self.page_size, len(chunk) * self.page_size
+            ):
+                damaged += len(chunk)
+                continue
+            damaged += self._index_chunk(file, chunk, pages, found)
+        joined = found[0] if len(found) == 1 else Heads.of(found, self.columns)
+        return joined.versions_resolved(), damaged
+
+    def _index_chunk(
+        self, file: int, slots: range, pages: dict[int, bytes] | None, found: list[Heads]
+    ) -> int:
+        """Add the data pages in these slots to `found`; return how many others are damaged."""
         size, guess = self.page_size, self._guess
         if pages is None:
             pread = os.pread
             heads = [pread(file, guess, slot * size) for slot in slots]
         else:
             heads = [page[:guess] for page in pages.values()]
-        if not heads:
-            return Heads.empty(self.columns), 0
         lengths = fixed_parts(heads)["head_length"]
         places = np.arange(slots.start, slots.stop)
-        found: list[Heads] = []
-        damaged = 0
-        for length in sorted(set(lengths.tolist())):
-            same = np.flatnonzero(lengths == length)
-            if not PREFIX.size <= length <= size:
-                damaged += len(same)
-                continue
-            if pages is not None:
-                some = [pages[int(places[i])][:length] for i in same]
-            elif length > guess:
-                some = [os.pread(file, length, int(places[i]) * size) for i in same]
-            elif length < guess:
-                some = [heads[i][:length] for i in same]
-            else:
-                some = heads if len(same) == len(heads) else [heads[i] for i in same]
-            bodies = None if pages is None else [pages[int(places[i])] for i in same]
-            healthy, bad = self._sift(some, length, places[same], bodies)
-            damaged += bad
-            if len(healthy):
-                found.append(healthy)
-        joined = found[0] if found else Heads.empty(self.columns)
-        for more in found[1:]:
-            joined = joined.joined(more)
-        return joined.versions_resolved(), damaged
+        possible = (lengths >= PREFIX.size) & (lengths <= min(size, MAX_HEAD_BYTES))
+        damaged = int(len(heads) - possible.sum())
+        for length in sorted(set(lengths[possible].tolist())):
+            alike = np.flatnonzero(lengths == length)
+            most = max(1, _CHUNK_BYTES // length)
+            for at in range(0, len(alike), most):
+                same = alike[at : at + most]
+                if pages is not None:
+                    some = [pages[int(places[i])][:length] for i in same]
+                elif length > guess:
+                    some = [os.pread(file, length, int(places[i]) * size) for i in same]
+                elif length < guess:
+                    some = [heads[i][:length] for i in same]
+                else:
+                    some = heads if len(same) == len(heads) else [heads[i] for i in same]
+                bodies = None if pages is None else [pages[int(places[i])] for i in same]
+                healthy, bad = self._sift(some, length, places[same], bodies)
+                damaged += bad
+                if len(healthy):
+                    found.append(healthy)
+        return damaged
 
     def _sift(
         self, heads: Sequence[bytes], length: int, places: Ints, bodies: Sequence[bytes] | None
@@ -235,6 +260,16 @@ class Segment:
             ]
 
 
+def _is_hole(file: int, at: int, size_bytes: int) -> bool:
+    """Tell whether nothing was ever written to that part of a file; False if that is unknown."""
+    try:
+        return os.lseek(file, at, os.SEEK_DATA) >= at + size_bytes
+    except OSError as error:
+        return error.errno == errno.ENXIO
+    except AttributeError:  # a platform without SEEK_DATA
+        return False
+
+
 def _body_is_whole(page: bytes) -> bool:
     try:
         check_body(read_prefix(page), page)
@@ -252,7 +287,9 @@ def _the_page(page: bytes, head_crc: int) -> bytes | None:
         check_body(prefix, page)
     except LogFormatError:
         return None
-    return page if int.from_bytes(page[24:28], "little") == head_crc else None
+    if prefix.type != DATA or prefix.head_length < COLUMNS_OFFSET:
+        return None
+    return page[: prefix.length] if int.from_bytes(page[24:28], "little") == head_crc else None
 
 
 def _first_change(before: Heads, after: Heads, old_tail: set[int]) -> int:

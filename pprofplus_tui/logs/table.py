@@ -1,5 +1,7 @@
 """All pages of a run as columns of numbers, on one time axis."""
 
+from bisect import bisect_right
+
 import numpy as np
 import numpy.typing as npt
 
@@ -25,6 +27,10 @@ _ROW_DTYPE = np.dtype(
     ]
 )
 _FIRST_ROOM = 256
+# What no run has, but a log that was made to exhaust the monitor's memory.
+_MAX_SCHEMAS = 1024
+_MAX_NAMES = 2048
+_MAX_CELLS = 1 << 24  # 400 MB; a month at 1 Hz has half a million
 
 
 class PageTable:
@@ -58,29 +64,40 @@ class PageTable:
         """Return the index of the metric table with this CRC, None if no header told it."""
         return self._schema_index.get(schema)
 
-    def learn(self, header: RunHeader) -> None:
-        """Add the header's metric table if it is new."""
+    def learn(self, header: RunHeader) -> bool:
+        """Add the header's metric table if it is new; False if that is more than any run has."""
         schema = header.schema
         if schema in self._schema_index:
-            return
-        self._schema_index[schema] = len(self.schemas)
+            return True
+        new = [name for name, _, _ in header.metrics if name not in self._index]
+        if len(self.schemas) >= _MAX_SCHEMAS or len(self.names) + len(new) > _MAX_NAMES:
+            return False
+        self._schema_index[schema] = at = len(self.schemas)
         self.schemas.append(header)
-        for name, _, _ in header.metrics:
-            if name not in self._index:
-                self._index[name] = len(self.names)
-                self.names.append(name)
-        self._counts.append(np.array([self._index[n] for n, _, _ in header.metrics], np.int64))
+        for name in new:
+            self._index[name] = len(self.names)
+            self.names.append(name)
+        places = np.array([self._index[name] for name, _, _ in header.metrics], np.int64)
+        self._counts.append(places)
         shape = (len(self.schemas), len(self.names))
         kinds, own = np.full(shape, ABSENT), np.full(shape, -1)
-        for i, known in enumerate(self.schemas):
-            for column, (name, _, kind) in enumerate(known.metrics):
-                at = self._index[name]
-                kinds[i, at] = COUNTER_COLUMN if kind == COUNTER else GAUGE_COLUMN
-                own[i, at] = column
+        kinds[:at, : self._kinds.shape[1]] = self._kinds
+        own[:at, : self._own.shape[1]] = self._own
+        kinds[at, places] = [
+            COUNTER_COLUMN if kind == COUNTER else GAUGE_COLUMN for _, _, kind in header.metrics
+        ]
+        own[at, places] = np.arange(len(places))
         self._kinds, self._own = kinds, own
-        cells = np.zeros((3, len(self.names), len(self._rows)), np.int64)
-        cells[:, : self._cells.shape[1]] = self._cells
-        self._cells = cells
+        if new:
+            cells = np.zeros((3, len(self.names), len(self._rows)), np.int64)
+            cells[:, : self._cells.shape[1]] = self._cells
+            self._cells = cells
+        return True
+
+    @property
+    def most_rows(self) -> int:
+        """Rows that there is memory for, with that many metrics."""
+        return _MAX_CELLS // max(1, len(self.names))
 
     def reserve(self, count: int) -> None:
         """Make room for `count` rows at once, rather than by doubling."""
@@ -130,19 +147,27 @@ class PageTable:
         self.epoch += 1
         self._retime()
 
-    def finish(self) -> int:
-        """Order the rows, drop what cannot be in one run, set the times; return pages dropped."""
+    def finish(self) -> list[int]:
+        """Order the rows, drop what cannot be in one run; return the numbers of pages dropped."""
         number = self.rows["number"]
-        before = self.count
         if not (number[1:] > number[:-1]).all():
             self._order(number)
-        resolved = before - self.count
-        rows = self.rows
-        first, last = rows["first_mono_ms"], rows["last_mono_ms"]
+        dropped: list[int] = []
+        first, last = self.rows["first_mono_ms"], self.rows["last_mono_ms"]
         if (first[1:] < last[:-1]).any():
-            self.remove(_out_of_order(first, last))
+            dropped += self._drop(_out_of_order(first, last))
+        if self.count:
+            # By such a clock the run would have begun before 1970, and all its pages with it.
+            begin_ms = self.rows["offset_ms"] + self.rows["first_mono_ms"][0]
+            if (begin_ms < 0).any():
+                dropped += self._drop(begin_ms < 0)
         self._retime()
-        return before - self.count - resolved
+        return dropped
+
+    def _drop(self, rows: Bools) -> list[int]:
+        numbers: list[int] = self.rows["number"][rows].tolist()
+        self.remove(rows)
+        return numbers
 
     def _order(self, number: Ints) -> None:
         """Put rows in order of page number, each number once, in its fullest version."""
@@ -205,8 +230,20 @@ class PageTable:
 
 def _out_of_order(first: Ints, last: Ints) -> Bools:
     """Return the fewest pages to take out, so that monotonic time never runs back."""
-    later = np.append(np.minimum.accumulate(first[::-1])[::-1][1:], np.iinfo(np.int64).max)
-    ahead = last > later
-    earlier = np.append(np.iinfo(np.int64).min, np.maximum.accumulate(last)[:-1])
-    behind = first < earlier
-    return ahead if ahead.sum() <= behind.sum() else behind
+    ends: list[int] = []  # of the chains of 1, 2, … pages in order, that which ends first
+    tops: list[int] = []  # the page that it ends with
+    before: list[int] = []
+    for page, (begin, end) in enumerate(zip(first.tolist(), last.tolist(), strict=True)):
+        length = bisect_right(ends, begin)
+        before.append(tops[length - 1] if length else -1)
+        if length == len(ends):
+            ends.append(end)
+            tops.append(page)
+        elif end < ends[length]:
+            ends[length], tops[length] = end, page
+    out = np.ones(len(first), np.bool_)
+    page = tops[-1] if tops else -1
+    while page >= 0:
+        out[page] = False
+        page = before[page]
+    return out
