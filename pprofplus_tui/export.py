@@ -28,6 +28,7 @@ CSV, JSON = FORMATS = ("csv", "json")
 _SUFFIXES = {CSV: ".csv", JSON: ".jsonl"}
 _UNIT_SUFFIXES = {BYTES: "bytes", MICROSECONDS: "us", COUNT: ""}
 _FIXED = ("time", "unix_ms", "service", "pid")
+_MOST_LETTERS = 100  # of a name or a unit: a heading, not a text
 _MODE = 0o600  # what a service does is not for all to read
 
 Key = tuple[str, str]
@@ -242,9 +243,11 @@ def _labels(runs: Sequence[RunLog]) -> dict[Key, str]:
 
 def _label(name: str, unit: str, taken: set[str]) -> str:
     # Names come out of a file: only what needs no quoting, and no spreadsheet takes for a formula.
-    stem = re.sub(r"[^A-Za-z0-9_.]+", "_", name).strip("_") or "metric"
-    suffix = re.sub(r"[^A-Za-z0-9_]+", "_", _UNIT_SUFFIXES.get(unit, unit)).strip("_")
-    label = f"{stem}_{suffix}" if suffix and not stem.endswith(f"_{suffix}") else stem
+    stem = re.sub(r"[^A-Za-z0-9_.]+", "_", name[:_MOST_LETTERS]).strip("_") or "metric"
+    suffix = re.sub(r"[^A-Za-z0-9_]+", "_", _UNIT_SUFFIXES.get(unit, unit)[:_MOST_LETTERS])
+    suffix = suffix.strip("_")
+    told = not suffix or stem == suffix or stem.endswith(f"_{suffix}")
+    label = stem if told else f"{stem}_{suffix}"
     free, count = label, 1
     while free in taken:
         count += 1

@@ -5,6 +5,7 @@ import importlib.util
 import io
 import json
 import os
+import re
 import stat
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -308,3 +309,33 @@ def test_times_are_those_of_datetime(times_ms, offset):
 
 def test_an_instant_without_a_date_is_no_text():
     assert iso_times([-(1 << 60), 1 << 60], UTC) == ["", ""]
+
+
+def test_a_name_that_a_spreadsheet_would_run_or_that_breaks_a_line_is_a_plain_heading(write_run):
+    names = [
+        "=1+1",
+        "+cmd|' /C calc'!A0",
+        "-2",
+        "@SUM(A1)",
+        'a"b',
+        "a\nb,c",
+        "\x1b[31mred",
+        "[bold]",
+    ]
+    names += ["x" * 5000, "requests"]
+    units = ["=B", '"', "\n", "%d", "%s", "", "B", "B", "y" * 5000, "requests"]
+    table = tuple((name, unit, "gauge") for name, unit in zip(names, units, strict=True))
+    writer = write_run(metrics=table)
+    writer.add(0, list(range(len(table))))
+    run = RunLog(str(writer.path))
+    out = io.BytesIO()
+    write_rows(run, START, START + 1, out)
+    heading, row = out.getvalue().decode().splitlines()
+    labels = heading.split(",")[4:]
+    assert all(re.fullmatch(r"[A-Za-z0-9_.]{1,250}", label) for label in labels)
+    assert len(set(labels)) == len(names)
+    assert labels[-1] == "requests"
+    assert row.split(",")[4:] == [str(n) for n in range(len(table))]
+    out = io.BytesIO()
+    write_rows(run, START, START + 1, out, form="json")
+    assert list(json.loads(out.getvalue()).values())[4:] == list(range(len(table)))

@@ -52,13 +52,8 @@ def pages(metrics=METRICS):
             builder = builder.follow(builder.number + 1, 1000)
         builder.add(1000 * n, START_MS + 1000 * n, values(n)[: len(metrics)])
         if n == 5:
-            builder.add_event(fmt.Event(fmt_kind("mark"), 5000, START_MS + 5000, 0, "deploy"))
+            builder.add_event(fmt.Event(fmt.MARK, 5000, START_MS + 5000, 0, "deploy"))
     return [*made, bytes(builder)]
-
-
-def fmt_kind(name):
-    """Return the number of an event's kind."""
-    return next(number for number, kind in fmt.EVENT_KINDS.items() if kind == name)
 
 
 def laid_out(some, size=fmt.PAGE_SIZE):
