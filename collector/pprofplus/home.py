@@ -1,7 +1,7 @@
 """Where logs live: `<home>/<service>/<pid>-<start unix ms>/000001.pplog`, and that it is safe."""
 
 # pathlib costs each service 5 ms, and has no openat
-# ruff: noqa: PTH100, PTH103, PTH111, PTH112, PTH118, PTH120
+# ruff: noqa: PTH100, PTH102, PTH111, PTH112, PTH118, PTH120
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def default_home() -> str:
     state = os.environ.get("STATE_DIRECTORY")
     if state:
         # systemd joins several directories with colons; the first is ours
-        return os.path.join(state.split(":")[0], "pprofplus")
+        return os.path.abspath(os.path.join(state.split(":")[0], "pprofplus"))
     if not hasattr(os, "getuid"):
         return os.path.join(os.path.expanduser("~"), "pprofplus-logs")
     return f"/var/tmp/pprofplus-{os.getuid()}"  # noqa: S108 - checked to be ours before use
@@ -68,13 +68,16 @@ def parse_segment_name(name: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def open_private(path: str, *, within: int | None = None, group_readable: bool = False) -> int:
+def open_private(
+    path: str, *, within: int | None = None, above: str = "", group_readable: bool = False
+) -> int:
     """Return a descriptor of directory `path`, made with mode 0700 (or 0750) if it is missing.
 
-    `within` is the descriptor of the directory that a relative `path` starts from. Raises
-    UnsafePlaceError if it is a link or no directory, belongs to another user, or others may write
-    there; OSError if it cannot be made or opened.
+    `within` is the descriptor of the directory that a relative `path` starts from, `above` its
+    name, for the error's text. Raises UnsafePlaceError if it is a link or no directory, belongs to
+    another user, or others may write there; OSError if it cannot be made or opened.
     """
+    shown = f"{above}/{path}" if above else path
     mode = 0o750 if group_readable else 0o700
     try:
         os.mkdir(path, mode, dir_fd=within)
@@ -85,12 +88,12 @@ def open_private(path: str, *, within: int | None = None, group_readable: bool =
         number = os.open(path, DIRECTORY, dir_fd=within)
     except OSError as error:
         if error.errno in {errno.ENOTDIR, errno.ELOOP}:
-            raise UnsafePlaceError(f"{path} is a link or no directory: name another") from error
+            raise UnsafePlaceError(f"{shown} is a link or no directory: name another") from error
         raise
     try:
         if made:
             os.fchmod(number, mode)  # whatever the umask made of it
-        _check_safe(path, os.fstat(number))
+        _check_safe(shown, os.fstat(number))
     except BaseException:
         os.close(number)
         raise
@@ -107,10 +110,23 @@ def _check_safe(path: str, found: os.stat_result) -> None:
 
 def open_home(path: str, *, group_readable: bool = False) -> int:
     """Return a descriptor of the home directory, made with its parents if missing; see above."""
-    parent = os.path.dirname(path)
-    if not os.path.isdir(parent):
-        os.makedirs(parent, exist_ok=True)
+    _make_parents(os.path.dirname(path))
     return open_private(path, group_readable=group_readable)
+
+
+def _make_parents(path: str) -> None:
+    """Make a directory and those above it that are missing. Raises OSError."""
+    missing = []
+    while path and not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for each in reversed(missing):
+        try:
+            # under the umask 0 of many a daemon, others could put something else in our place
+            os.mkdir(each, 0o755)
+        except FileExistsError:  # noqa: PERF203 - another process may make each of them first
+            if not os.path.isdir(each):
+                raise
 
 
 def make_run(
@@ -122,7 +138,9 @@ def make_run(
     """
     home_fd = open_home(home, group_readable=group_readable)
     try:
-        service_fd = open_private(service, within=home_fd, group_readable=group_readable)
+        service_fd = open_private(
+            service, within=home_fd, above=home, group_readable=group_readable
+        )
     finally:
         os.close(home_fd)
     try:
@@ -147,11 +165,12 @@ def open_run(
 
     Raises UnsafePlaceError, OSError.
     """
-    number = open_home(home, group_readable=group_readable)
+    number, path = open_home(home, group_readable=group_readable), home
     for name in (service, run_name(pid, start_ms)):
         above = number
         try:
-            number = open_private(name, within=above, group_readable=group_readable)
+            number = open_private(name, within=above, above=path, group_readable=group_readable)
         finally:
             os.close(above)
+        path = f"{path}/{name}"
     return number

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 
 from pprofplus.descriptor import NEW, Descriptor
 from pprofplus.format import PAGE_SIZE
@@ -24,26 +25,20 @@ class Segment:
         slots: places for pages.
     """
 
-    __slots__ = ("_descriptor", "number", "slots")
+    __slots__ = ("_descriptor", "_header_bytes", "number", "slots")
 
     def __init__(
         self, directory: int, number: int, header_pages: list[bytes], size_bytes: int, mode: int
     ) -> None:
-        """Make segment `number` in the run's directory. Raises OSError.
+        """Make segment `number` in the run's directory, or the next whose name is free.
 
-        It gets its name when it is locked and has its header, so that no reader finds it without.
+        Raises OSError. It gets its name when it is locked and has its header, so that no reader
+        finds it without. What someone planted under its name is neither opened nor replaced.
         """
         # whatever the header takes, a page and its other version must fit
-        self.slots = max(size_bytes // PAGE_SIZE, len(header_pages) + 3)
-        self.number = number
-        name = segment_name(number)
-        hidden = f".{name}.new"
-        try:
-            fd = os.open(hidden, NEW, 0o600, dir_fd=directory)
-        except FileExistsError:
-            # ours, from an attempt that failed: the directory is of this run alone
-            os.unlink(hidden, dir_fd=directory)
-            fd = os.open(hidden, NEW, 0o600, dir_fd=directory)
+        self.slots = max(min(size_bytes, _largest_file_bytes()) // PAGE_SIZE, len(header_pages) + 3)
+        self._header_bytes = (len(header_pages) - 1) * PAGE_SIZE + len(header_pages[-1])
+        hidden, fd = _open_hidden(directory, number)
         try:
             self._descriptor = Descriptor(fd)
             os.fchmod(fd, mode)
@@ -52,7 +47,10 @@ class Segment:
                 raise OSError(errno.EAGAIN, "another process has locked the new segment")  # noqa: TRY301 - one way out
             for slot, page in enumerate(header_pages):
                 self.write(slot, page)
-            os.rename(hidden, name, src_dir_fd=directory, dst_dir_fd=directory)
+            while _exists(segment_name(number), directory):
+                number += 1
+            self.number = number
+            os.rename(hidden, segment_name(number), src_dir_fd=directory, dst_dir_fd=directory)
         except BaseException:
             os.close(fd)
             _remove(hidden, directory)
@@ -71,10 +69,12 @@ class Segment:
         """Tell whether the descriptor is still the segment's."""
         return self._descriptor.stat() is not None
 
-    def whole(self, least_bytes: int) -> bool:
-        """Tell whether the file still has its name and at least so many bytes."""
+    def left_bytes(self) -> int:
+        """Return how much of the file is of use: 0 without its name or its header."""
         found = self._descriptor.stat()
-        return found is not None and found.st_nlink > 0 and found.st_size >= least_bytes
+        if found is None or not found.st_nlink or found.st_size < self._header_bytes:
+            return 0
+        return found.st_size
 
     def close(self, size_bytes: int | None = None) -> None:
         """Close it, cut to `size_bytes` if given; drops the lock; never raises."""
@@ -85,6 +85,36 @@ class Segment:
                 # what stays behind the end is another version of the last page: readers know it
                 pass
         self._descriptor.close()
+
+
+def _open_hidden(directory: int, number: int) -> tuple[str, int]:
+    """Return the name and the descriptor of a new file, not yet to be found. Raises OSError."""
+    while True:
+        hidden = f".{segment_name(number)}.new"
+        try:
+            return hidden, os.open(hidden, NEW, 0o600, dir_fd=directory)
+        except FileExistsError:
+            # ours, from an attempt that failed: the directory is of this run alone
+            if not _remove(hidden, directory):
+                number += 1
+
+
+def _largest_file_bytes() -> int:
+    """Return what this process may write to one file: more would end it by SIGXFSZ."""
+    try:
+        from resource import RLIM_INFINITY, RLIMIT_FSIZE, getrlimit  # noqa: PLC0415 - not everywhere
+    except ImportError:
+        return SEGMENT_BYTES
+    limit_bytes = getrlimit(RLIMIT_FSIZE)[0]
+    return SEGMENT_BYTES if limit_bytes == RLIM_INFINITY else limit_bytes
+
+
+def _exists(name: str, directory: int) -> bool:
+    try:
+        os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _remove(name: str, directory: int) -> bool:
@@ -130,6 +160,10 @@ def _sizes(directory: int) -> dict[int, int]:
     for name in os.listdir(directory):
         number = parse_segment_name(name)
         if number is not None:
-            found = os.stat(name, dir_fd=directory, follow_symlinks=False)
-            sizes[number] = found.st_size
+            try:
+                found = os.stat(name, dir_fd=directory, follow_symlinks=False)
+            except FileNotFoundError:
+                continue  # an operator makes room, too
+            if stat.S_ISREG(found.st_mode):  # else it is none of ours
+                sizes[number] = found.st_size
     return sizes

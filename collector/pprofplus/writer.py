@@ -8,7 +8,7 @@ from time import monotonic
 
 from pprofplus.errors import PprofplusError
 from pprofplus.format import LOST, PAGE_SIZE, Event, RunHeader, pack_header
-from pprofplus.home import make_run, open_home, open_run, run_name
+from pprofplus.home import make_run, open_home, open_run, run_name, segment_name
 from pprofplus.page import PageBuilder
 from pprofplus.retention import DEFAULT_MAX_TOTAL_BYTES, Ledger, LedgerBusyError, make_home_room
 from pprofplus.segment import SEGMENT_BYTES, Segment, drop_oldest, make_room
@@ -22,6 +22,9 @@ _FULL_PAUSE_S = 30.0
 _HOME_IS_FULL = (
     "live and pinned runs take all of max_total_bytes: raise it, or unpin what is not needed"
 )
+# the file system is gone for good (mounted anew, a dead server), or this one file has its size:
+# another segment may do
+_LEAVE = {errno.EIO, errno.EROFS, errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.ENOTCONN}
 
 
 class Writer:
@@ -38,6 +41,8 @@ class Writer:
         header: what the segments' header pages say.
         samples: samples written so far; a SIGKILL does not undo them.
         trouble: the error of the last write, or None if it went well.
+        incidents: what others did to the log, a line by its kind; whoever reports them takes them
+            out.
     """
 
     def __init__(
@@ -56,6 +61,7 @@ class Writer:
         self.header = header
         self.samples = 0
         self.trouble: BaseException | None = None
+        self.incidents: dict[str, str] = {}
         self._home = home
         self._max_bytes = max_bytes
         self._max_total_bytes = max_total_bytes
@@ -73,9 +79,12 @@ class Writer:
         self._end_bytes = 0  # of the segment, up to the newest whole version of its last page
         self._saved = 0  # samples of this page on disk
         self._saved_events = 0
+        self._finished: list[tuple[int, int, int]] = []  # of this segment: end, samples, told of
         self._lost = 0  # samples not yet told of
-        self._lost_told = 0  # told of in an event that is not on disk yet
+        self._told = 0  # lost samples told of in this page's events
+        self._saved_told = 0  # in those that are on disk
         self._why = ""
+        self._reasons: list[str] = []  # why samples were lost that are not yet told of
 
     @property
     def directory(self) -> str:
@@ -86,7 +95,7 @@ class Writer:
     @property
     def lost(self) -> int:
         """Samples that could not be written and are not yet told of in the log."""
-        return self._lost + self._lost_told
+        return self._lost + self._told - self._saved_told
 
     def add(self, mono_ms: int, unix_ms: int, values: list[int]) -> None:
         """Append a sample, one value a column of the header's table; the list is kept."""
@@ -105,18 +114,19 @@ class Writer:
         except MemoryError as error:
             # the page may have part of the sample: keep what is on disk and begin another
             self._fail(error)
-            self._lost += 1
+            self._lose(1)
             self._finish_page(sound=False)
             return
         if self._save() and self._lost:
             self._tell_of_lost(mono_ms, unix_ms)
 
-    def add_event(self, event: Event) -> None:
-        """Append an event, and write it at once."""
+    def add_event(self, event: Event, told: int = 0) -> None:
+        """Append an event, and write it at once; `told` are the lost samples that it tells of."""
         self._check_segment()
         if not self._page.add_event(event):
             self._finish_page()
             self._page.add_event(event)
+        self._told += told
         self._save()
 
     def set_interval(self, interval_ms: int) -> None:
@@ -160,25 +170,51 @@ class Writer:
         return (self._page.samples, self._page.events) != (self._saved, self._saved_events)
 
     def _tell_of_lost(self, mono_ms: int, unix_ms: int) -> None:
-        event = Event(LOST, mono_ms, unix_ms, self._lost, self._why)
-        self._lost_told, self._lost = self._lost, 0
-        self.add_event(event)
+        event = Event(LOST, mono_ms, unix_ms, self._lost, ", ".join(self._reasons))
+        # an event that does not fit finishes the page: what that loses is not in this one
+        told, self._lost, self._reasons = self._lost, 0, []
+        self.add_event(event, told)
+
+    def _lose(self, samples: int) -> None:
+        """Count samples lost, and why."""
+        if samples:
+            self._lost += samples
+            if self._why not in self._reasons:
+                self._reasons.append(self._why)
 
     def _check_segment(self) -> None:
         """Let go of a segment that someone took from us, and go on in another."""
         segment = self._segment
-        if segment is None or segment.whole(self._end_bytes):
+        if segment is None:
             return
+        left_bytes = segment.left_bytes()
+        if left_bytes >= self._end_bytes:
+            return
+        if segment.ours():
+            self._note_taken(segment, left_bytes)
         if segment.ours() or self._unsaved:
             # this page is in memory whole, so it is written again
             self.samples -= self._saved
-            self._saved = self._saved_events = 0
+            self._saved = self._saved_events = self._saved_told = 0
         else:
             # the host closed the descriptor: what was written is there
             self._finish_page()
         segment.close()
         self._segment = None
         self._latest = None
+
+    def _note_taken(self, segment: Segment, left_bytes: int) -> None:
+        """Count what is gone with the pages that are behind `left_bytes`."""
+        what = "cut short" if left_bytes else "removed"
+        self._why = what
+        gone = [page for page in self._finished if page[0] > left_bytes]
+        samples, told = (sum(page[i] for page in gone) for i in (1, 2))
+        self.samples -= samples
+        self._lose(samples + told)
+        self.incidents[what] = (
+            f"{self.directory}/{segment_name(segment.number)} was {what} by someone, with"
+            f" {samples} samples: going on in another"
+        )
 
     def _save(self) -> bool:
         """Write a new version of the page; False, with `trouble` set, if that failed."""
@@ -195,7 +231,7 @@ class Writer:
         self._latest = slot
         self._end_bytes = slot * PAGE_SIZE + len(image)
         self.samples += page.samples - self._saved  # at once: other threads read it
-        self._saved, self._saved_events, self._lost_told = page.samples, page.events, 0
+        self._saved, self._saved_events, self._saved_told = page.samples, page.events, self._told
         self.trouble = None
         return True
 
@@ -203,23 +239,30 @@ class Writer:
         self.trouble = error
         number = getattr(error, "errno", None)
         self._why = errno.errorcode.get(number or 0, type(error).__name__)
+        # one without a page is as new as can be
+        if (number in _LEAVE and (self._finished or self._latest is not None)) or (
+            number == errno.EFBIG and self._finished
+        ):
+            self._rotate = True
 
     def _finish_page(self, *, sound: bool = True) -> None:
         """Settle the page and begin the next; what cannot be written now is lost."""
         page = self._page
         if sound and self._unsaved:
             sound = self._save()
-        # a page of which nothing is on disk gives its number to the next
-        number = page.number if self._latest is None else page.number + 1
+        # a page of which nothing is on disk, in this segment or the last, gives its number to the
+        # next
+        on_disk = self._latest is not None or self._saved or self._saved_events
+        number = page.number + 1 if on_disk else page.number
         self._page = page.follow(number, self._interval_ms)
-        self._lost += page.samples - self._saved + self._lost_told
-        self._lost_told = 0
-        self._saved = self._saved_events = 0
+        self._lose(page.samples - self._saved + self._told - self._saved_told)
         if self._latest is not None:
             if sound and self._latest > self._base:
                 self._move_to_base(page)
+            self._finished.append((self._end_bytes, self._saved, self._saved_told))
             self._base = self._latest + 1
             self._latest = None
+        self._saved = self._saved_events = self._told = self._saved_told = 0
 
     def _move_to_base(self, page: PageBuilder) -> None:
         """Write the page's last version to its final slot."""
@@ -298,7 +341,13 @@ class Writer:
             new = Segment(directory, self._segments + 1, pages, size_bytes, mode)
         finally:
             os.close(directory)
-        self._segments += 1
+        if new.number != self._segments + 1:
+            self.incidents["in the way"] = (
+                f"{self.directory}/{segment_name(self._segments + 1)} is not ours: it is left"
+                " alone, and its name passed over"
+            )
+        self._segments = new.number
+        self._finished = []
         self._base, self._latest = len(pages), None
         self._end_bytes = (len(pages) - 1) * PAGE_SIZE + len(pages[-1])
         return new
