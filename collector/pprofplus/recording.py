@@ -11,12 +11,15 @@ from time import monotonic_ns, time_ns
 
 from pprofplus.control import Control, Request
 from pprofplus.format import INTERVAL, MARK, PAUSE, RESUME, STOP, Event
-from pprofplus.notices import say_once
+from pprofplus.notices import describe, say_again, say_over
 from pprofplus.settings import check_interval_s
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
     import threading
+    from typing import TypeVar
+
+    _Any = TypeVar("_Any", str, BaseException)
 
     from pprofplus.probes.panel import Panel
     from pprofplus.writer import Writer
@@ -29,6 +32,16 @@ _NS_PER_MARK = 1_000_000_000
 # whoever marks waits no longer for a disk that hangs; the mark is then written after the others
 _PATIENCE_S = 0.05
 _QUEUED = 1000
+
+
+def _taken(found: dict[str, _Any]) -> list[tuple[str, _Any]]:
+    """Take everything out of `found`; two threads may do so at once."""
+    taken = []
+    for key in list(found):
+        value = found.pop(key, None)
+        if value is not None:
+            taken.append((key, value))
+    return taken
 
 
 class Recording:
@@ -57,6 +70,7 @@ class Recording:
         self.closed = False
         self._lock = lock
         self._control = Control()
+        self._told: set[str] = set()  # kinds of trouble with the disk that go on, and were told
         self._queue: deque[Event] = deque(maxlen=_QUEUED)
         self._writing = False
         self._last_mono_ms = 0
@@ -162,19 +176,25 @@ class Recording:
 
     def speak(self) -> None:
         """Warn of troubles, one of each kind. Holds no lock: the host's log handlers run here."""
-        troubles = self.panel.troubles
-        while troubles:
-            name, error = troubles.popitem()
-            say_once(f"probe {name}", f"{name} failed, its figures are not kept up: {error!r}")
-        error_now = self.writer.trouble
-        if error_now is not None:
-            kind = getattr(error_now, "errno", None) or type(error_now).__name__
-            say_once(
-                f"write {kind}",
-                f"cannot write to {self.writer.directory}, will try again: {error_now}",
+        for name, error in _taken(self.panel.troubles):
+            say_again(
+                f"probe {name}", f"{name} in trouble, its figures may be old: {describe(error)}"
             )
-        for kind, text in self._control.take_troubles():
-            say_once(f"control {kind}", text)
+        for kind, line in _taken(self.writer.incidents):
+            say_again(f"log {kind}", line)
+        for kind, line in self._control.take_troubles():
+            say_again(f"control {kind}", line)
+        error_now, told = self.writer.trouble, self._told
+        if error_now is not None:
+            kind = str(getattr(error_now, "errno", None) or type(error_now).__name__)
+            where = self.writer.directory
+            if kind not in told and say_again(
+                f"write {kind}", f"cannot write to {where}, will try again: {error_now}"
+            ):
+                told.add(kind)
+        elif told:
+            told.clear()
+            say_over(f"writing to {self.writer.directory} again")
 
     def close_log(self) -> None:
         """Write the stop event, and close the log."""

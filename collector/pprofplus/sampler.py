@@ -10,7 +10,7 @@ from pprofplus.background import Background, Bell
 from pprofplus.format import FORK, START, Event
 from pprofplus.gauges import REGISTRY
 from pprofplus.identity import header
-from pprofplus.notices import say_once
+from pprofplus.notices import describe, say_once
 from pprofplus.probes.panel import Panel
 from pprofplus.recording import Recording
 from pprofplus.retention import SWEEP_PERIOD_S, sweep_home
@@ -193,7 +193,7 @@ class Collector:
         try:
             action()
         except Exception as error:  # noqa: BLE001 - the outer edge: nothing leaves for the host
-            say_once(f"step {type(error).__name__}", f"pprofplus stumbled: {error!r}")
+            say_once(f"step {type(error).__name__}", f"pprofplus stumbled: {describe(error)}")
             return False
         return True
 

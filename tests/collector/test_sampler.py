@@ -21,6 +21,7 @@ from pprofplus.sampler import next_due_ns
 def start(home, monkeypatch):  # noqa: ARG001 - the log goes there
     """Start recording, and stop at the end."""
     monkeypatch.setattr(notices, "_said", set())
+    monkeypatch.setattr(notices, "_said_ns", {})
     yield pprofplus.start
     pprofplus.stop()
 
