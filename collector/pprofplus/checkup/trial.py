@@ -20,11 +20,10 @@ from pprofplus.format import (
     read_data_page,
     read_prefix,
 )
-from pprofplus.home import open_home, open_private, run_name
+from pprofplus.home import LEDGER_NAME, open_home, open_private, run_name
 from pprofplus.identity import header
 from pprofplus.locks import lock
 from pprofplus.probes.panel import Panel
-from pprofplus.retention import LEDGER
 from pprofplus.settings import Settings
 from pprofplus.writer import LEAST_MAX_BYTES, Writer
 
@@ -56,7 +55,7 @@ def try_place(home: str, settings: Settings) -> Trial:
     """Record this process under a name of its own, at the pace of the processor."""
     trial = Trial()
     made = _missing(home)
-    noted = os.path.lexists(os.path.join(home, LEDGER))
+    noted = os.path.lexists(os.path.join(home, LEDGER_NAME))
     panel = Panel(settings.interval_s, settings.budget)
     try:
         now_ns, unix_ms = time.monotonic_ns(), time.time_ns() // 1_000_000
@@ -161,8 +160,8 @@ def _remove(home: str, writer: Writer, made: list[str], *, noted: bool) -> None:
             finally:
                 os.close(service_fd)
             _remove_empty(SERVICE, home_fd)
-        if not noted and os.listdir(home_fd) == [LEDGER]:
-            os.unlink(LEDGER, dir_fd=home_fd)
+        if not noted and os.listdir(home_fd) == [LEDGER_NAME]:
+            os.unlink(LEDGER_NAME, dir_fd=home_fd)
     finally:
         os.close(home_fd)
     for path in made:

@@ -6,7 +6,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from pprofplus.commands import add_dir, checked, complain, printable
+from pprofplus.commands import add_dir, checked, complain
+from pprofplus.plain import printable
 from pprofplus.settings import check_interval_s, check_service
 
 TYPE_CHECKING = False

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from time import thread_time_ns
+import errno
+import os
+import sys
+from _thread import get_ident, get_native_id
+from struct import Struct
+from time import monotonic_ns, thread_time_ns
 
 from pprofplus.errors import ProbeAbsentError
 from pprofplus.gauges import Registry
@@ -28,10 +33,12 @@ from pprofplus.probes.usage import UsageProbe
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+
+    Choices = tuple[Callable[[], Probe], ...]
 
 # of each row the first that exists here is taken
-SOURCES: tuple[tuple[Callable[[], Probe], ...], ...] = (
+SOURCES: tuple[Choices, ...] = (
     (StatmProbe, PortableProbe),
     (RollupProbe, PortableFullProbe),
     (UsageProbe,),
@@ -49,6 +56,10 @@ SOURCES: tuple[tuple[Callable[[], Probe], ...], ...] = (
 DEFAULT_BUDGET = 0.001
 # a source that comes and goes may not begin a new segment more often than this
 _LEAST_TABLE_AGE_NS = 60_000_000_000
+# so long the last figures of a probe that fails stand for those of now; then they are left out
+_STALE_NS = 60_000_000_000
+# a probe that takes longer is told of: nothing else is sampled meanwhile
+_SLOW_NS = 2_000_000_000
 
 Figures = tuple[int, ...]
 Troubles = dict[str, BaseException]
@@ -57,13 +68,15 @@ Troubles = dict[str, BaseException]
 class _Slot:
     """One probe and what it said last."""
 
-    __slots__ = ("cost_s", "due_ns", "last", "listed", "present", "probe")
+    __slots__ = ("cells", "cost_s", "due_ns", "failing_ns", "last", "listed", "present", "probe")
 
     def __init__(self, probe: Probe) -> None:
         self.probe = probe
+        self.cells = Struct(f"{len(probe.names)}q")
         self.last: Figures = ()
         self.present = False  # it has figures now
         self.listed = False  # they are in the table
+        self.failing_ns: int | None = None  # since when it has done nothing but fail
         self.due_ns = 0
         self.cost_s = 0.0
 
@@ -71,20 +84,21 @@ class _Slot:
 class Panel:
     """The probes that exist here.
 
-    A figure of a probe that is not due, or that failed, is the last one known. Used by one thread
-    at a time.
+    A figure of a probe that is not due, or that failed, is the last one known; those of a probe
+    that has failed for a minute are left out. What is no tuple of whole numbers of 64 bits, one a
+    name, is a failure, too. Used by one thread at a time.
 
     Attributes:
         metrics: the table, (name, unit, kind) a column of what `read` returns.
         outdated: the sources that have figures are no longer those of the table: call `relist`.
-        troubles: by probe, the first error of each; whoever reports them takes them out.
+        troubles: by probe, its error when it began to fail; whoever reports them takes them out.
     """
 
     def __init__(
         self,
         interval_s: float,
         budget: float = DEFAULT_BUDGET,
-        sources: tuple[tuple[Callable[[], Probe], ...], ...] = SOURCES,
+        sources: tuple[Choices, ...] = SOURCES,
         registry: Registry | None = None,
     ) -> None:
         """Open the probes; `budget` is the share of a core for the dear ones together.
@@ -96,13 +110,26 @@ class Panel:
         self.metrics: tuple[tuple[str, str, str], ...] = ()
         self.outdated = False
         self.troubles: Troubles = {}
-        self._failed: set[str] = set()
         self._listed_ns: int | None = None  # when the first table was replaced last
-        self._slots = [_Slot(probe) for probe in map(self._open, sources) if probe is not None]
-        self._budgeted = [slot for slot in self._slots if slot.probe.budgeted]
+        self._slots: list[_Slot] = []
+        self._budgeted: list[_Slot] = []
+        self._later: list[Choices] = []  # sources that no descriptor was left for
         self._registry = registry
         self._registered = -1
+        self._open_all(sources)
         self._follow_registry()
+
+    def _open_all(self, sources: Iterable[Choices]) -> None:
+        absent = []
+        for choices in sources:
+            probe = self._open(choices)
+            if probe is None:
+                absent.append(choices)
+            else:
+                self._slots.append(_Slot(probe))
+        self._budgeted = [slot for slot in self._slots if slot.probe.budgeted]
+        # absent only because this process may open nothing now: they will be there
+        self._later = absent if absent and _no_descriptor_left() else []
 
     def _follow_registry(self) -> None:
         """Have a slot for each gauge that is registered now; one no longer so ends at `relist`."""
@@ -120,32 +147,31 @@ class Panel:
                     slot.probe.retired = True
         self._slots += [_Slot(CustomProbe(gauge)) for gauge in gauges.values()]
 
-    def _open(self, choices: tuple[Callable[[], Probe], ...]) -> Probe | None:
+    def _open(self, choices: Choices) -> Probe | None:
         for choice in choices:
             try:
                 return choice()
             except ProbeAbsentError:  # noqa: PERF203 - each choice fails for itself
                 continue
             except Exception as error:  # noqa: BLE001 - the outer edge: no probe may stop the host
-                self._report(choice, error)
+                self.troubles[_name(choice)] = error
         return None
-
-    def _report(self, source: object, error: BaseException) -> None:
-        name = (
-            getattr(source, "label", "") or getattr(source, "__name__", "") or type(source).__name__
-        )
-        if name not in self._failed:
-            self._failed.add(name)
-            self.troubles[name] = error
 
     def read(self, now_ns: int) -> list[int]:
         """Return the figures of now, one a column of `metrics`; `now_ns` is monotonic."""
+        if self._later and not _no_descriptor_left():
+            self._open_all(self._later)
+        self._follow_registry()
         values: list[int] = []
         outdated = False
-        self._follow_registry()
+        then_ns = monotonic_ns()
         for slot in self._slots:
             if slot.due_ns <= now_ns:
                 self._take(slot, now_ns)
+                took_ns = monotonic_ns() - then_ns
+                then_ns += took_ns
+                if took_ns >= _SLOW_NS:
+                    self._report_slow(slot.probe, took_ns)
             if slot.listed:
                 values += slot.last
             if slot.present is not slot.listed:
@@ -157,28 +183,42 @@ class Panel:
 
     def _take(self, slot: _Slot, now_ns: int) -> None:
         probe = slot.probe
+        began_ns = thread_time_ns() if probe.budgeted else 0
         try:
-            if probe.budgeted:
-                # CPU time: a budget is not used up by waiting for a busy machine
-                began_ns = thread_time_ns()
-                figures = probe.read()
-                self._put_off(slot, now_ns, (thread_time_ns() - began_ns) / 1e9)
+            figures = probe.read()
+            if figures is None:
+                slot.present = False
             else:
-                try:
-                    figures = probe.read()
-                finally:
-                    if probe.least_period_s:
-                        slot.due_ns = now_ns + int(probe.least_period_s * 1e9)
-        except Exception as error:  # noqa: BLE001 - the outer edge: one probe's trouble is its own
-            self._report(probe, error)
-            return
-        if figures is None:
-            slot.present = False
-        elif len(figures) == len(probe.names):
-            slot.present = True
-            slot.last = figures
-        else:
-            self._report(probe, ValueError(f"{len(figures)} figures for {probe.names}"))
+                if not isinstance(figures, tuple):
+                    raise TypeError(f"{type(figures).__name__} instead of figures")  # noqa: TRY301 - handled as all that a probe may do
+                # packing checks their count, that they are whole numbers, and their size
+                slot.last = slot.cells.unpack(slot.cells.pack(*figures))
+                slot.present = True
+            slot.failing_ns = None
+        except BaseException as error:
+            # SystemExit and its like are the probe's own, save where the host's signal handlers
+            # run: in the main thread, in start()
+            if not isinstance(error, Exception) and _in_main_thread():
+                raise
+            self._note_failure(slot, now_ns, error)
+        # whether it failed or not: it may be dear in failing, too
+        if probe.budgeted:
+            # CPU time: a budget is not used up by waiting for a busy machine
+            self._put_off(slot, now_ns, (thread_time_ns() - began_ns) / 1e9)
+        elif probe.least_period_s:
+            slot.due_ns = now_ns + int(probe.least_period_s * 1e9)
+
+    def _note_failure(self, slot: _Slot, now_ns: int, error: BaseException) -> None:
+        if slot.failing_ns is None:
+            slot.failing_ns = now_ns
+            self.troubles[_name(slot.probe)] = error
+        elif slot.present and now_ns - slot.failing_ns >= _STALE_NS:
+            # without a descriptor to spare the log could not begin a segment for another table
+            slot.present = _no_descriptor_left()
+
+    def _report_slow(self, probe: Probe, took_ns: int) -> None:
+        name = f"{_name(probe)} (slow)"
+        self.troubles[name] = TimeoutError(f"took {took_ns / 1e9:.1f} s, the others waited")
 
     def _put_off(self, slot: _Slot, now_ns: int, cost_s: float) -> None:
         """Note what a budgeted probe cost, and when it may run again."""
@@ -209,6 +249,26 @@ class Panel:
             try:
                 slot.probe.close()
             except Exception as error:  # noqa: BLE001, PERF203 - the outer edge, as above
-                self._report(slot.probe, error)
+                self.troubles[_name(slot.probe)] = error
         self._slots = []
         self._budgeted = []
+
+
+def _name(source: object) -> str:
+    named = getattr(source, "label", "") or getattr(source, "__name__", "")
+    return named or type(source).__name__
+
+
+def _in_main_thread() -> bool:
+    if sys.platform == "linux":
+        return get_native_id() == os.getpid()
+    threading = sys.modules.get("threading")
+    return threading is None or threading.main_thread().ident == get_ident()
+
+
+def _no_descriptor_left() -> bool:
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+    except OSError as error:
+        return error.errno in {errno.EMFILE, errno.ENFILE}
+    return False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pprofplus.errors import ProbeAbsentError
 from pprofplus.probes import Probe
+from pprofplus.probes.tracing import is_tracing
 
 _RECLAIMED = b"# arenas reclaimed "
 _USED = b"# bytes in allocated blocks "
@@ -61,10 +62,12 @@ class PymallocProbe(Probe):
         self._places = (ctypes.byref(self._text), ctypes.byref(self._size))
         self._string_at = ctypes.string_at
         try:
-            self.read()
+            found = self.read()
         except (OSError, ValueError) as error:
+            raise ProbeAbsentError("this interpreter tells of pymalloc in other words") from error
+        if found is None and not is_tracing():
             # free-threaded builds and PYTHONMALLOC=malloc do not use pymalloc
-            raise ProbeAbsentError("this interpreter does not use pymalloc") from error
+            raise ProbeAbsentError("this interpreter does not use pymalloc")
 
     def _stats(self) -> bytes:
         """Return CPython's own text. Raises OSError."""
@@ -80,9 +83,14 @@ class PymallocProbe(Probe):
         finally:
             self._library.free(self._text)
 
-    def read(self) -> tuple[int, ...]:
-        """Return bytes held, used, idle, and given back so far. Raises OSError, ValueError."""
+    def read(self) -> tuple[int, ...] | None:
+        """Return bytes held, used, idle, and given back so far. Raises OSError, ValueError.
+
+        None while tracemalloc stands between Python and pymalloc: CPython says nothing then.
+        """
         text = self._stats()
+        if not text:
+            return None
         arenas, arena_bytes = _product(text, _ARENAS)
         pools, pool_bytes = _product(text, _IDLE)
         return (

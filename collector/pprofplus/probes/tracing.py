@@ -6,6 +6,15 @@ from pprofplus.errors import ProbeAbsentError
 from pprofplus.probes import Probe
 
 
+def is_tracing() -> bool:
+    """Tell whether tracemalloc traces now."""
+    try:
+        import _tracemalloc  # noqa: PLC0415 - as below
+    except ImportError:
+        return False
+    return _tracemalloc.is_tracing()
+
+
 class TracingProbe(Probe):
     """Memory that tracemalloc has traced, and its peak."""
 
