@@ -26,11 +26,12 @@ def spawn(home, tmp_path):  # noqa: ARG001 - the programs log there
     """Start Python programs, given as text; whatever still runs at the end is killed."""
     started = []
 
-    def start(program, *arguments, **options):
+    def start(program, *arguments, prefix=(), **options):
         script = tmp_path / f"service{len(started)}.py"
         script.write_text(program)
         # a DeprecationWarning of fork in a threaded process (3.12) would be all over stderr
-        command = [sys.executable, "-W", "ignore::DeprecationWarning", str(script), *arguments]
+        python = [sys.executable, "-W", "ignore::DeprecationWarning"]
+        command = [*prefix, *python, str(script), *arguments]
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
         )

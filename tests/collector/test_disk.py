@@ -1,0 +1,472 @@
+"""Trouble with the disk: the host goes on, is told once, and every sample lost is counted."""
+
+import json
+import os
+import shutil
+import subprocess
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import reference
+
+from pprofplus.format import LOST
+
+SERVICE = Path(__file__).with_name("service.py").read_text()
+
+
+@pytest.fixture(scope="session")
+def private_mounts(tmp_path_factory):
+    """The command that gives a process mounts of its own: as a user's root, or as the real one."""
+    place = tmp_path_factory.mktemp("mount")
+    for prefix in (["unshare", "-rm"], ["unshare", "-m"]):
+        command = [*prefix, "mount", "-t", "tmpfs", "tmpfs", place]
+        if shutil.which("unshare") and not subprocess.run(command, capture_output=True).returncode:  # noqa: PLW1510 - asked
+            return prefix
+    pytest.skip("this machine allows no mount, neither in a user namespace nor as root")
+
+
+@pytest.fixture
+def tells(spawn):
+    """Run a service to its good end; return what it tells, and its log."""
+
+    def run(program, *arguments, logs=None, **options):
+        process = spawn(SERVICE + program, *map(str, arguments), **options)
+        out, err = process.communicate(timeout=110)
+        assert (process.returncode, err) == (0, "")
+        told = json.loads(out)
+        (directory,) = reference.runs(logs or options["env"]["PPROFPLUS_DIR"])
+        return told, reference.Run(directory)
+
+    return run
+
+
+@pytest.fixture
+def on_disk(tells, private_mounts, tmp_path):
+    """Run a service whose logs are on a small disk of its own, `disk`; see `tells`.
+
+    The disk is gone with the process, so its log is copied before that.
+    """
+    disk, copy = tmp_path / "disk", tmp_path / "copy"
+    disk.mkdir()
+
+    def run(options, program):
+        mounted = f"""
+import shutil, subprocess
+disk, home = {str(disk)!r}, {str(disk / "logs")!r}
+os.environ["PPROFPLUS_DIR"] = home
+def mount(*words):
+    subprocess.run(["mount", *words], check=True)
+mount("-t", "tmpfs", "-o", {options!r}, "tmpfs", disk)
+"""
+        ended = f"\nshutil.copytree(home, {str(copy)!r})\n"
+        return tells(mounted + program + ended, logs=copy, prefix=private_mounts)
+
+    return run
+
+
+def lost_of(run):
+    return [event for event in run.events if event.kind == LOST]
+
+
+def numbers(run):
+    """The numbers that the service gave to the samples that are in the log."""
+    return [row["rss"] for _, _, row in run.samples]
+
+
+def assert_all_accounted(told, run):
+    """To the sample: what was taken is in the log once, or told of as lost, and in order."""
+    kept = numbers(run)
+    assert kept == sorted(set(kept))
+    assert set(kept) <= set(range(told["taken"]))
+    assert len(kept) + sum(event.value for event in lost_of(run)) == told["taken"]
+    times = [mono for mono, _, _ in run.samples]
+    assert times == sorted(times)
+
+
+FULL = """
+collector = pprofplus.start("api", interval_s=0.002)
+samples(300)
+fill(disk + "/filler")
+wait_for(in_trouble)
+samples(500)
+assert collector.running
+os.unlink(disk + "/filler")
+since = len(history)
+first = resumed(since)
+samples(100)
+tell(first=first)
+"""
+
+
+def test_a_full_disk_is_told_of_once_and_every_sample_lost_on_it_is_counted(on_disk):
+    told, run = on_disk("size=512k", FULL)
+    assert_all_accounted(told, run)
+    assert run.bad == 0
+    lost = lost_of(run)
+    assert sum(event.value for event in lost) > 100
+    assert {event.text for event in lost} == {"ENOSPC"}
+    (line,) = told["heard"]
+    assert "No space left on device" in line
+    assert "will try again" in line
+
+
+def test_recording_resumes_within_two_intervals_of_a_full_disks_end(on_disk):
+    told, _ = on_disk("size=512k", FULL)
+    assert told["first"] <= 2
+
+
+def test_a_full_disk_leaves_a_gap_of_the_length_that_it_lasted_and_the_newest_samples(on_disk):
+    told, run = on_disk("size=512k", FULL)
+    kept = numbers(run)
+    times = [mono for mono, _, _ in run.samples]
+    assert kept[-100:] == list(range(told["taken"] - 100, told["taken"]))
+    for (i, j), (earlier, later) in zip(pairwise(kept), pairwise(times), strict=True):
+        assert later - earlier >= j - i - 1  # two milliseconds from sample to sample
+
+
+@pytest.mark.parametrize("again_s", [3600, 0])
+def test_a_disk_full_anew_is_told_of_anew_but_not_within_the_hour(on_disk, again_s):
+    told, run = on_disk(
+        "size=512k",
+        f"""
+from pprofplus import notices
+notices.AGAIN_S = {again_s}
+pprofplus.start("api", interval_s=0.002)
+for _ in range(2):
+    samples(100)
+    fill(disk + "/filler")
+    wait_for(in_trouble)
+    samples(20)
+    os.unlink(disk + "/filler")
+    wait_for(lambda: not in_trouble())
+samples(100)
+tell()
+""",
+    )
+    assert_all_accounted(told, run)
+    assert len(told["heard"]) == 1 if again_s else len(told["heard"]) >= 2
+
+
+def test_a_disk_full_from_the_start_costs_no_sample_that_fits_in_a_page(on_disk):
+    told, run = on_disk(
+        "size=256k",
+        """
+fill(disk + "/filler")
+collector = pprofplus.start("api", interval_s=0.05)
+samples(10)
+assert in_trouble() and collector.samples == 0
+os.unlink(disk + "/filler")
+wait_for(lambda: collector.samples > 0)
+tell()
+""",
+    )
+    assert len(run.samples) == told["taken"]
+    assert run.kinds == ["start", "stop"]
+    assert len(told["heard"]) == 1
+
+
+def test_a_disk_full_at_the_end_holds_up_nobody(on_disk):
+    told, run = on_disk(
+        "size=256k",
+        """
+pprofplus.start("api", interval_s=0.002)
+samples(100)
+fill(disk + "/filler")
+wait_for(in_trouble)
+tell()
+""",
+    )
+    assert 0 < len(run.samples) <= told["taken"]
+    assert run.kinds == ["start"]
+
+
+def test_without_an_inode_the_old_segment_says_that_we_live_and_the_next_comes_later(on_disk):
+    told, run = on_disk(
+        "size=4m,nr_inodes=40",
+        """
+import fcntl, tracemalloc
+collector = pprofplus.start("api", interval_s=0.002)
+samples(100)
+names = []
+try:
+    while True:
+        names.append(f"{disk}/{len(names)}")
+        open(names[-1], "x").close()
+except OSError:
+    names.pop()
+tracemalloc.start()  # two columns more: another table, another segment
+wait_for(in_trouble)
+wait_for(lambda: lost() > 50)
+with open(collector.directory + "/000001.pplog") as file:
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        raise SystemExit("not locked")
+    except BlockingIOError:
+        pass
+for name in names:
+    os.unlink(name)
+since = len(history)
+first = resumed(since)
+samples(50)
+tell(first=first)
+""",
+    )
+    assert_all_accounted(told, run)
+    assert told["first"] <= 2
+    assert len(run.headers) == 2
+    assert "traced" in run.samples[-1][2]
+    assert len(told["heard"]) == 1
+
+
+def test_a_disk_that_is_read_only_is_told_of_once_and_used_when_it_is_not(on_disk):
+    # the kernel refuses to remount while a file is open for writing, so it is so from the start
+    told, run = on_disk(
+        "size=4m",
+        """
+mount("-o", "remount,ro", disk)
+pprofplus.start("api", interval_s=0.002)
+wait_for(lambda: lost() > 100)
+mount("-o", "remount,rw", disk)
+since = len(history)
+first = resumed(since)
+samples(50)
+tell(first=first)
+""",
+    )
+    assert_all_accounted(told, run)
+    assert told["first"] <= 2
+    assert lost_of(run)[0].text == "EROFS"
+    (line,) = told["heard"]
+    assert "Read-only file system" in line
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount an image")
+@pytest.mark.skipif(shutil.which("mkfs.ext4") is None, reason="no mkfs.ext4")
+def test_a_file_system_that_failed_for_good_is_left_when_another_is_mounted(tells, tmp_path):
+    image, disk, copy = tmp_path / "image", tmp_path / "disk", tmp_path / "copy"
+    disk.mkdir()
+    image.write_bytes(bytes(4 << 20))
+    subprocess.run([shutil.which("mkfs.ext4"), "-q", "-F", image], check=True)
+    mounted = ["unshare", "-m", "mount", "-o", "loop,errors=remount-ro", image, disk]
+    if subprocess.run(mounted, capture_output=True, check=False).returncode:
+        pytest.skip("this machine has no loop devices")
+    program = f"""
+import shutil, subprocess
+disk, home = {str(disk)!r}, {str(disk / "logs")!r}
+os.environ["PPROFPLUS_DIR"] = home
+def out_of(*words):
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
+out_of("mount", "-o", "loop,errors=remount-ro", {str(image)!r}, disk)
+device = os.path.basename(out_of("findmnt", "-no", "SOURCE", disk))
+pprofplus.start("api", interval_s=0.002)
+samples(400)
+with open(f"/sys/fs/ext4/{{device}}/trigger_fs_error", "w") as trigger:
+    trigger.write("1")
+wait_for(in_trouble)
+wait_for(lambda: lost() > 100)
+shutil.copytree(home, {str(copy)!r})
+out_of("mount", "-t", "tmpfs", "tmpfs", disk)
+since = len(history)
+first = resumed(since)
+samples(50)
+tell(first=first)
+shutil.copytree(home, {str(copy)!r}, dirs_exist_ok=True)
+"""
+    told, run = tells(program, logs=copy, prefix=["unshare", "-m"])
+    assert_all_accounted(told, run)
+    assert told["first"] <= 2
+    assert len(run.headers) == 2
+    assert len(told["heard"]) == len({line.rpartition(": ")[2] for line in told["heard"]}) <= 2
+
+
+def test_a_limit_to_the_size_of_files_makes_segments_smaller(tells, home):
+    # SIGXFSZ at its default would end a host that Python was only embedded in
+    told, run = tells(
+        """
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+pprofplus.start("api", interval_s=0.002)
+samples(1500)
+tell()
+""",
+        logs=home,
+    )
+    assert_all_accounted(told, run)
+    assert told["heard"] == []
+    assert lost_of(run) == []
+    assert len(run.headers) > 1
+    assert all(path.stat().st_size <= 50_000 for path in reference.segments(run.directory))
+
+
+def test_a_limit_to_the_size_of_files_that_comes_later_costs_no_sample(tells, home):
+    told, run = tells(
+        """
+import resource
+collector = pprofplus.start("api", interval_s=0.002)
+wait_for(lambda: os.stat(collector.directory + "/000001.pplog").st_size > 50_000)
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))
+wait_for(in_trouble)
+wait_for(lambda: not in_trouble())
+samples(1000)
+tell()
+""",
+        logs=home,
+    )
+    assert_all_accounted(told, run)
+    assert lost_of(run) == []
+    (line,) = told["heard"]
+    assert "File too large" in line
+
+
+@pytest.mark.parametrize(
+    ("harm", "text", "first_kind"),
+    [
+        ("os.unlink(segment)", "removed", "lost"),
+        ("remove(collector.directory)", "removed", "lost"),
+        ("remove(os.environ['PPROFPLUS_DIR'])", "removed", "lost"),
+        ("os.truncate(segment, 0)", "removed", "lost"),
+        ("os.truncate(segment, 100)", "removed", "lost"),
+        ("os.truncate(segment, 3 * 8192 + 5000)", "cut short", "start"),
+    ],
+)
+def test_what_someone_takes_of_the_open_segment_is_told_of_and_counted(
+    tells, home, harm, text, first_kind
+):
+    told, run = tells(
+        f"""
+import shutil
+def remove(directory):
+    os.rename(directory, directory + ".away")  # at this rate it is made anew before it is empty
+    shutil.rmtree(directory + ".away")
+collector = pprofplus.start("api", interval_s=0.002)
+segment = collector.directory + "/000001.pplog"
+wait_for(lambda: os.stat(segment).st_size > 6 * 8192)
+{harm}
+samples(100)
+assert not in_trouble()
+written = collector.samples
+tell(written=written)
+""",
+        logs=home,
+    )
+    assert_all_accounted(told, run)
+    (event,) = lost_of(run)
+    assert event.value > 50
+    assert event.text == text
+    assert (
+        run.kinds
+        == sorted([first_kind, "lost", "stop"], key=["start", "lost", "stop"].index)[
+            first_kind == "lost" :
+        ]
+    )
+    assert told["written"] <= len(run.samples)
+    (line,) = told["heard"]
+    assert text in line
+
+
+def test_samples_lost_with_a_segment_that_told_of_lost_ones_are_all_counted(on_disk):
+    told, run = on_disk(
+        "size=512k",
+        """
+collector = pprofplus.start("api", interval_s=0.002)
+samples(50)
+fill(disk + "/filler")
+samples(400)
+os.unlink(disk + "/filler")
+wait_for(lambda: not in_trouble() and not lost())
+samples(200)
+os.unlink(collector.directory + "/000001.pplog")
+samples(100)
+tell()
+""",
+    )
+    assert_all_accounted(told, run)
+    # of the first loss the log has no word left but this one
+    assert lost_of(run)[-1].text == "removed"
+
+
+NO_DESCRIPTORS = """
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+def exhaust():
+    taken = []
+    try:
+        while True:
+            taken.append(os.open(os.devnull, os.O_RDONLY))
+    except OSError:
+        return taken
+"""
+
+
+def test_without_descriptors_an_open_segment_is_written_on(tells, home):
+    told, run = tells(
+        NO_DESCRIPTORS
+        + """
+pprofplus.start("api", interval_s=0.002)
+samples(20)
+taken = exhaust()
+samples(600)
+assert not in_trouble()
+for number in taken:
+    os.close(number)
+tell()
+""",
+        logs=home,
+    )
+    assert_all_accounted(told, run)
+    assert lost_of(run) == []
+
+
+def test_without_descriptors_a_new_segment_comes_later_and_all_is_counted(tells, home):
+    told, run = tells(
+        NO_DESCRIPTORS
+        + """
+import tracemalloc
+pprofplus.start("api", interval_s=0.002)
+samples(20)
+taken = exhaust()
+tracemalloc.start()
+wait_for(in_trouble)
+wait_for(lambda: lost() > 50)
+for number in taken:
+    os.close(number)
+since = len(history)
+first = resumed(since)
+samples(50)
+tell(first=first)
+""",
+        logs=home,
+    )
+    assert_all_accounted(told, run)
+    assert told["first"] <= 2
+    (event,) = lost_of(run)
+    assert event.text == "EMFILE"
+    lines = [line for line in told["heard"] if "cannot write" in line]
+    assert len(lines) == 1
+    assert len(told["heard"]) == len(set(told["heard"]))
+
+
+def test_a_start_without_descriptors_records_every_figure_once_there_are_some(tells, home):
+    told, run = tells(
+        NO_DESCRIPTORS
+        + """
+taken = exhaust()
+collector = pprofplus.start("api", interval_s=0.05)
+samples(5)
+assert collector.running and collector.samples == 0
+for number in taken:
+    os.close(number)
+since = len(history)
+first = resumed(since)
+samples(10)
+tell(first=first)
+""",
+        logs=home,
+    )
+    assert len(run.samples) == told["taken"]
+    assert told["first"] <= 2
+    assert {"rss", "heap_used", "uss", "threads", "fds"} <= run.samples[-1][2].keys()
+    (line,) = told["heard"]
+    assert "Too many open files" in line
