@@ -61,6 +61,8 @@ _STALE_NS = 60_000_000_000
 # a probe that takes longer is told of: nothing else is sampled meanwhile
 _SLOW_NS = 2_000_000_000
 
+_LINUX: bool = sys.platform == "linux"
+
 Figures = tuple[int, ...]
 Troubles = dict[str, BaseException]
 
@@ -260,7 +262,7 @@ def _name(source: object) -> str:
 
 
 def _in_main_thread() -> bool:
-    if sys.platform == "linux":
+    if _LINUX:
         return get_native_id() == os.getpid()
     threading = sys.modules.get("threading")
     return threading is None or threading.main_thread().ident == get_ident()
