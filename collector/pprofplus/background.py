@@ -58,7 +58,7 @@ class Background:
         self.alive = True
         try:
             start_new_thread(self._run, ())
-        except BaseException:
+        except (RuntimeError, MemoryError):
             self._end()
             raise
 

@@ -24,15 +24,18 @@ class _Process:
     Attributes:
         collector: the one that runs, or the last one.
         started: `start()` was called, if only to hear that nothing is recorded.
+        starting: it is being started.
         hooked: fork and exit call us.
         follows_multiprocessing: multiprocessing calls us in the children that it forks.
-        lock: held while a collector starts; a fork waits for it.
+        lock: held while a collector starts; a fork waits for it. Reentrant, for a signal handler
+            may fork or start in the middle of that.
         held: by thread, the locks that it took for its fork.
     """
 
     def __init__(self) -> None:
         self.collector: Collector | None = None
         self.started = False
+        self.starting = False
         self.hooked = False
         self.follows_multiprocessing = False
         self.lock = RLock()
@@ -89,14 +92,18 @@ def start(  # noqa: PLR0913 - the settings
     _process.started = True
     with _process.lock:
         running = _process.collector
-        if running is not None and running.running:
+        if running is not None and (running.running or _process.starting):
             return running
         collector = Collector(settings, __version__)
         recordable = not settings.disabled and LOCKS_EXIST
         if recordable:
             _process.collector = collector
-            _hook()
-            collector.begin()
+            _process.starting = True
+            try:
+                _hook()
+                collector.begin()
+            finally:
+                _process.starting = False
     if not settings.disabled and not recordable:
         say_once("platform", "nothing is recorded: this platform has no file locks")
     collector.speak()
@@ -153,6 +160,7 @@ def _after_fork_in_parent() -> None:
 def _after_fork_in_child() -> None:
     _process.held.clear()
     _process.lock = RLock()
+    _process.starting = False
     if _process.collector is not None:
         _process.collector.follow_fork()
     _follow_multiprocessing()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from _thread import RLock
+from _thread import RLock, get_ident
 from time import monotonic_ns, time_ns
 
 from pprofplus.background import Background, Bell
@@ -73,6 +73,7 @@ class Collector:
         # collector may run a finalizer that forks in the middle of anything
         self.lock = RLock()
         self._closed = False
+        self._beginner = 0  # the thread that opens the log
         self._grid_ns = 0
         self._next_sweep_ns = 0
 
@@ -124,7 +125,15 @@ class Collector:
 
     def begin(self) -> None:
         """Take the first sample, and start the thread for the others."""
-        if self._guard(self._open):
+        self._beginner = get_ident()
+        try:
+            opened = not self._closed and self._guard(self._open)
+        except BaseException:  # a signal handler of the host's raised it in here: leave no lock
+            self._guard(self._close)
+            raise
+        finally:
+            self._beginner = 0
+        if opened:
             self._start_thread(0.0)
         else:
             self._guard(self._close)
@@ -157,9 +166,9 @@ class Collector:
         self._ending = True
         self._bell.ring()
         thread = self._thread
+        if self._beginner == get_ident() or (thread is not None and thread.is_current()):
+            return  # in the middle of a sample: the thread closes the log when that is done
         if thread is not None:
-            if thread.is_current():
-                return  # stopped from within a sample: the thread closes the log when it is done
             thread.join(patience_s)
         # a probe may be held up: then the log ends without its last sample
         if not self._closed and self.lock.acquire(timeout=patience_s):
