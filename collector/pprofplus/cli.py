@@ -9,7 +9,7 @@ def main(argv: list[str] | None = None) -> int:
     import argparse  # noqa: PLC0415
 
     from pprofplus import __version__  # noqa: PLC0415
-    from pprofplus.commands import autostart, ctl, doctor, run, where  # noqa: PLC0415
+    from pprofplus.commands import autostart, ctl, doctor, run, watch, where  # noqa: PLC0415
 
     class Parser(argparse.ArgumentParser):
         def error(self, message: str) -> None:  # type: ignore[override]
@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"pprofplus {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for command in (run, ctl, doctor, autostart, where):
+    for command in (run, watch, ctl, doctor, autostart, where):
         command.add(subparsers)
     options = parser.parse_args(argv)
     code: int = options.run(options)

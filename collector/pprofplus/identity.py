@@ -7,19 +7,24 @@ import sys
 
 from pprofplus.descriptor import read_small_file
 from pprofplus.format import RunHeader
+from pprofplus.version import __version__
 
 _ARGV_BYTES = 4096
 
 
-def header(  # noqa: PLR0913, PLR0917 - what a header says
-    version: str,
+def header(  # noqa: PLR0913 - what a header says
     service: str,
     pid: int,
     start_ms: int,
     interval_s: float,
     metrics: tuple[tuple[str, str, str], ...],
+    *,
+    argv: list[str] | None = None,
 ) -> RunHeader:
-    """Return the header for a run of this process that begins at unix `start_ms`."""
+    """Return the header for a run that begins at unix `start_ms`.
+
+    It is of this process, unless `argv` is the command line of another one.
+    """
     return RunHeader(
         service=service,
         pid=pid,
@@ -27,11 +32,16 @@ def header(  # noqa: PLR0913, PLR0917 - what a header says
         metrics=metrics,
         host=os.uname().nodename if hasattr(os, "uname") else "",
         boot_id=_boot_id(),
-        argv=cut_argv(getattr(sys, "orig_argv", None) or getattr(sys, "argv", [])),
-        python=_python(),
-        collector=version,
+        argv=cut_argv(_argv() if argv is None else argv),
+        python=_python() if argv is None else "",
+        collector=__version__,
         interval_ms=round(interval_s * 1000),
     )
+
+
+def _argv() -> list[str]:
+    found: list[str] = getattr(sys, "orig_argv", None) or getattr(sys, "argv", [])
+    return found
 
 
 def cut_argv(argv: list[str], size_bytes: int = _ARGV_BYTES) -> tuple[str, ...]:

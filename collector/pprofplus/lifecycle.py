@@ -11,7 +11,6 @@ from pprofplus.locks import LOCKS_EXIST
 from pprofplus.notices import say_once
 from pprofplus.sampler import Collector
 from pprofplus.settings import Settings
-from pprofplus.version import __version__
 
 # a fork waits so long for files that are being changed, an ending interpreter for the last sample
 _FORK_PATIENCE_S = 1.0
@@ -94,7 +93,7 @@ def start(  # noqa: PLR0913 - the settings
         running = _process.collector
         if running is not None and (running.running or _process.starting):
             return running
-        collector = Collector(settings, __version__)
+        collector = Collector(settings)
         recordable = not settings.disabled and LOCKS_EXIST
         if recordable:
             _process.collector = collector

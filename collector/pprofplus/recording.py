@@ -196,20 +196,20 @@ class Recording:
             told.clear()
             say_over(f"writing to {self.writer.directory} again")
 
-    def close_log(self) -> None:
-        """Write the stop event, and close the log."""
+    def close_log(self, why: str = "") -> None:
+        """Write the stop event, with `why` for its text, and close the log."""
         with self._lock:
             if self.closed or self._writing:
                 return
             self._write_queue()
             self.closed = True
             mono_ms, unix_ms = monotonic_ns() // _NS_PER_MS, time_ns() // _NS_PER_MS
-            self.writer.add_event(Event(STOP, mono_ms, unix_ms))
+            self.writer.add_event(Event(STOP, mono_ms, unix_ms, 0, why))
             self.writer.close()
 
-    def close(self) -> None:
+    def close(self, why: str = "") -> None:
         """Close log and probes; the thread that reads the probes does it."""
-        self.close_log()
+        self.close_log(why)
         self.panel.close()
 
     def abandon(self) -> None:

@@ -57,11 +57,10 @@ class Collector:
         pid: the process recorded.
     """
 
-    def __init__(self, settings: Settings, version: str) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.service = settings.service
         self.pid = os.getpid()
         self._settings = settings
-        self._version = version
         self._parent_pid = 0
         self._interval_s = settings.interval_s
         self._paused = False
@@ -263,9 +262,7 @@ class Collector:
             self._grid_ns = on_grid_ns(now_ns)
             panel.read(now_ns)
             values = panel.relist(now_ns)
-            identity = header(
-                self._version, self.service, self.pid, unix_ms, self._interval_s, panel.metrics
-            )
+            identity = header(self.service, self.pid, unix_ms, self._interval_s, panel.metrics)
             writer = Writer(
                 settings.home,
                 identity,

@@ -56,7 +56,7 @@ def _pprofplus(directory, *, spared=False):
         # At the real pace of its probes: the dear ones are not due at every step of a tight loop.
         recording.monotonic_ns = sampler.monotonic_ns = _Clock(time.monotonic_ns)
         recording.time_ns = sampler.time_ns = _Clock(time.time_ns)
-        collector = sampler.Collector(settings.Settings("loop", directory=directory), "bench")
+        collector = sampler.Collector(settings.Settings("loop", directory=directory))
         collector._open()
         if spared:
             for slot in collector._recording.panel._budgeted:

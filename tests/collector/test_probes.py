@@ -306,13 +306,14 @@ def cgroups(tmp_path):
             if value is not None:
                 (directory / limit).write_text(f"{value}\n")
         controllers = "0:" if version == 2 else "4:memory"
-        (tmp_path / "cgroup").write_text(f"9:cpu:/elsewhere\n{controllers}:{path}\n")
+        (tmp_path / "self").mkdir(exist_ok=True)
+        (tmp_path / "self" / "cgroup").write_text(f"9:cpu:/elsewhere\n{controllers}:{path}\n")
         point = str(mount).replace(" ", "\\040")
-        (tmp_path / "mountinfo").write_text(
+        (tmp_path / "self" / "mountinfo").write_text(
             f"31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n"
             f"35 31 0:32 {root} {point} rw,relatime shared:9 - {kind}\n"
         )
-        return cgroup.Cgroup(str(tmp_path)), mount
+        return cgroup.Cgroup(proc=str(tmp_path)), mount
 
     return make
 
@@ -360,12 +361,12 @@ def test_inside_a_container_the_cgroup_is_found_under_the_mount(
 def test_no_memory_file_or_no_mount_means_no_cgroup(cgroups, tmp_path):
     with pytest.raises(ProbeAbsentError):
         cgroups(2, "/a", {})
-    (tmp_path / "mountinfo").write_text("")
+    (tmp_path / "self" / "mountinfo").write_text("")
     with pytest.raises(ProbeAbsentError):
-        cgroup.Cgroup(str(tmp_path))
-    (tmp_path / "cgroup").unlink()
+        cgroup.Cgroup(proc=str(tmp_path))
+    (tmp_path / "self" / "cgroup").unlink()
     with pytest.raises(ProbeAbsentError):
-        cgroup.Cgroup(str(tmp_path))
+        cgroup.Cgroup(proc=str(tmp_path))
 
 
 METRICS_OF_THIS_PROCESS = """

@@ -7,7 +7,6 @@ from __future__ import annotations
 import os
 import time
 
-from pprofplus import __version__
 from pprofplus.errors import LogFormatError, PprofplusError
 from pprofplus.format import (
     DATA,
@@ -63,7 +62,7 @@ def try_place(home: str, settings: Settings) -> Trial:
         values = panel.relist(now_ns)
         writer = Writer(
             home,
-            header(__version__, SERVICE, os.getpid(), unix_ms, settings.interval_s, panel.metrics),
+            header(SERVICE, os.getpid(), unix_ms, settings.interval_s, panel.metrics),
             max_bytes=LEAST_MAX_BYTES,
             max_total_bytes=_NO_CAP,
             group_readable=settings.group_readable,

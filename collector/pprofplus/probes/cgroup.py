@@ -28,11 +28,14 @@ class Cgroup:
 
     __slots__ = ("directory", "limit", "top", "used")
 
-    def __init__(self, proc: str = "/proc/self") -> None:
-        """Find it by `proc`/cgroup and `proc`/mountinfo. Raises ProbeAbsentError."""
+    def __init__(self, who: str = "self", proc: str = "/proc") -> None:
+        """Find that of process `who` (a pid, or "self") among our mounts.
+
+        Raises ProbeAbsentError.
+        """
         try:
-            groups = read_small_file(f"{proc}/cgroup").decode("utf-8", "surrogateescape")
-            mounts = read_small_file(f"{proc}/mountinfo").decode("utf-8", "surrogateescape")
+            groups = read_small_file(f"{proc}/{who}/cgroup").decode("utf-8", "surrogateescape")
+            mounts = read_small_file(f"{proc}/self/mountinfo").decode("utf-8", "surrogateescape")
         except OSError as error:
             raise ProbeAbsentError("no cgroups") from error
         path = ""
@@ -58,7 +61,8 @@ class Cgroup:
         below = f"{self.top}/{inside}" if inside else self.top
         if ".." not in inside.split("/") and os.path.exists(f"{below}/{self.used}"):
             self.directory = below
-        elif not os.path.exists(f"{self.top}/{self.used}"):
+        elif who != "self" or not os.path.exists(f"{self.top}/{self.used}"):
+            # where ours is found at the mount's top, another's is not
             raise ProbeAbsentError("the cgroup does not tell its memory")
 
     def limit_bytes(self) -> int | None:
@@ -95,12 +99,12 @@ class CgroupUsedProbe(Probe):
 
     names = ("cgroup_used",)
 
-    def __init__(self) -> None:
+    def __init__(self, who: str = "self") -> None:
+        self._who = who
         self._file = self._open()
 
-    @staticmethod
-    def _open() -> KeptFile:
-        cgroup = Cgroup()
+    def _open(self) -> KeptFile:
+        cgroup = Cgroup(self._who)
         try:
             return KeptFile(f"{cgroup.directory}/{cgroup.used}")
         except OSError as error:
@@ -127,10 +131,11 @@ class CgroupLimitProbe(Probe):
     names = ("cgroup_limit",)
     least_period_s = 10.0  # an operator changes it now and then; each level is a file to open
 
-    def __init__(self) -> None:
-        Cgroup()
+    def __init__(self, who: str = "self") -> None:
+        self._who = who
+        Cgroup(who)
 
     def read(self) -> tuple[int, ...] | None:
         """Return bytes, or None while there is no limit. Raises OSError, ProbeAbsentError."""
-        limit_bytes = Cgroup().limit_bytes()
+        limit_bytes = Cgroup(self._who).limit_bytes()
         return None if limit_bytes is None else (limit_bytes,)

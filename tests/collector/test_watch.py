@@ -1,0 +1,313 @@
+"""Processes of others recorded from outside: found, followed, ended, and what may not be read."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+import reference
+
+from pprofplus.settings import Settings
+from pprofplus.watching import Watched
+
+EVER_S = 60
+GROWING = (
+    "import time\nheld = []\nwhile True:\n    held.append(bytes(1 << 20))\n    time.sleep(0.02)\n"
+)
+
+
+@pytest.fixture
+def others():
+    """Start processes that know nothing of us; they are killed in the end."""
+    started = []
+
+    def start(*words, **options):
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, **options)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def watch(home):  # noqa: ARG001 - logs go there
+    """Run `pprofplus watch`; it is killed in the end if it still runs."""
+    started = []
+
+    def start(*words, **options):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pprofplus", "watch", "--interval", "0.05", *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **options,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def wait_until(true):
+    until = time.monotonic() + EVER_S
+    while not true():
+        assert time.monotonic() < until, "it did not come to be"
+        time.sleep(0.02)
+
+
+def runs(home):
+    """Return, by pid, what is read of each run."""
+    found = [reference.Run(path) for path in reference.runs(home) if reference.segments(path)]
+    return {run.header.pid: run for run in found}
+
+
+def samples(home, pid):
+    run = runs(home).get(pid)
+    return 0 if run is None else len(run.samples)
+
+
+def test_a_process_that_knows_nothing_of_us_is_recorded_until_it_ends(watch, others, home):
+    other = others("sleep", "600")
+    watching = watch(str(other.pid))
+    wait_until(lambda: samples(home, other.pid) > 5)
+    other.kill()
+    other.wait()
+    out, err = watching.communicate(timeout=EVER_S)
+    assert (watching.returncode, err) == (0, "")
+    assert re.fullmatch(rf"sleep {other.pid}: recorded to \S+\nsleep {other.pid}: ended\n", out)
+    run = runs(home)[other.pid]
+    assert (run.kinds, run.header.service, run.header.argv) == (
+        ["start", "stop"],
+        "sleep",
+        ("sleep", "600"),
+    )
+    assert not reference.is_live(run.directory)
+    assert run.bad == 0
+
+
+def test_its_figures_are_those_of_the_process(watch, others, home):
+    other = others(sys.executable, "-c", GROWING)
+    watching = watch(str(other.pid), "--service", "grower")
+    wait_until(lambda: samples(home, other.pid) > 20)
+    run = runs(home)[other.pid]
+    assert run.header.service == "grower"
+    first, last = run.samples[0][2], run.samples[-1][2]
+    assert last["rss"] > first["rss"]
+    assert last["vms"] >= last["rss"]
+    assert last["threads"] == 1
+    names = {name for name, _, _ in run.header.metrics}
+    assert {"rss", "vms", "cpu_user", "cpu_system", "threads", "fds"} <= names
+    assert not {"heap_sys", "gc_runs_0"} & names
+    watching.send_signal(signal.SIGTERM)
+    assert watching.wait(EVER_S) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_watch_in_order(watch, others, home, number):
+    other = others("sleep", "600")
+    watching = watch(str(other.pid))
+    wait_until(lambda: samples(home, other.pid) > 1)
+    watching.send_signal(number)
+    assert watching.wait(EVER_S) == 0
+    assert other.poll() is None
+    run = runs(home)[other.pid]
+    assert run.kinds == ["start", "stop"]
+    assert run.events[-1].text == "the watch ended"
+
+
+def test_a_python_program_has_its_scripts_name(watch, others, home, tmp_path):
+    (tmp_path / "shop_api.py").write_text("import time; time.sleep(600)")
+    other = others(sys.executable, str(tmp_path / "shop_api.py"))
+    wait_until(lambda: "shop_api" in " ".join(psutil.Process(other.pid).cmdline()))
+    watch(str(other.pid))
+    wait_until(lambda: samples(home, other.pid) > 0)
+    assert runs(home)[other.pid].header.service == "shop_api"
+
+
+def test_by_name_those_that_match_are_found_and_new_ones_picked_up(watch, others, home):
+    mark = f"watched-{os.getpid()}-{time.monotonic_ns()}"
+    words = (sys.executable, "-c", "import time; time.sleep(600)", mark)
+    first = others(*words)
+    other = others(sys.executable, "-c", "import time; time.sleep(600)", "another")
+    watching = watch("--name", mark, "--service", "marked")
+    wait_until(lambda: samples(home, first.pid) > 0)
+    second = others(*words)
+    wait_until(lambda: samples(home, second.pid) > 0)
+    first.kill()
+    first.wait()
+    wait_until(lambda: runs(home)[first.pid].kinds[-1] == "stop")
+    assert watching.poll() is None
+    assert set(runs(home)) == {first.pid, second.pid}
+    assert other.pid not in runs(home)
+
+
+def test_with_a_name_it_waits_for_the_first_that_matches(watch, others, home):
+    mark = f"waited-{os.getpid()}-{time.monotonic_ns()}"
+    watching = watch("--name", mark)
+    time.sleep(0.5)
+    assert watching.poll() is None
+    other = others(sys.executable, "-c", "import time; time.sleep(600)", mark)
+    wait_until(lambda: samples(home, other.pid) > 0)
+
+
+def test_children_are_followed_as_they_come_and_it_ends_with_them(watch, others, home):
+    parent = others(
+        sys.executable,
+        "-c",
+        "import subprocess, sys, time\n"
+        "first = subprocess.Popen(['sleep', '600'])\n"
+        "time.sleep(2)\n"
+        "second = subprocess.Popen(['sleep', '601'])\n"
+        "sys.stdin.read()\n"
+        "first.kill(); second.kill(); first.wait(); second.wait()\n",
+        stdin=subprocess.PIPE,
+    )
+    watching = watch(str(parent.pid), "--children")
+    wait_until(lambda: len(runs(home)) == 3)
+    argv = {run.header.argv for run in runs(home).values()}
+    assert {("sleep", "600"), ("sleep", "601")} < argv
+    parent.stdin.close()
+    parent.wait()
+    assert watching.wait(EVER_S) == 0
+    assert {run.kinds[-1] for run in runs(home).values()} == {"stop"}
+
+
+def test_children_alone_are_those_of_the_process_that_started_the_watch(home, tmp_path):
+    script = tmp_path / "supervisor.py"
+    script.write_text(
+        "import subprocess, sys\n"
+        "child = subprocess.Popen(['sleep', '600'])\n"
+        "watching = subprocess.Popen([sys.executable, '-m', 'pprofplus', 'watch', '--children',"
+        " '--interval', '0.05', '--quiet'])\n"
+        "print(child.pid, watching.pid, flush=True)\n"
+        "sys.stdin.read()\n"
+        "watching.terminate(); child.kill(); print(watching.wait())\n"
+    )
+    supervisor = subprocess.Popen(
+        [sys.executable, str(script)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    child, watching = map(int, supervisor.stdout.readline().split())
+    try:
+        wait_until(lambda: samples(home, child) > 2)
+        assert watching not in runs(home)
+    finally:
+        out, _ = supervisor.communicate(timeout=EVER_S)
+    assert out == "0\n"
+
+
+def test_a_pid_that_is_not_there_is_one_line_and_exit_code_1(watch):
+    watching = watch("4194303")
+    out, err = watching.communicate(timeout=EVER_S)
+    assert (watching.returncode, out) == (1, "")
+    assert err == "pprofplus: 4194303: no such process\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [(), ("0",), ("-1",), ("x",), ("99999999999",), ("--name", "("), ("1", "--service", "../x")],
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(watch, words):
+    watching = watch(*words)
+    out, err = watching.communicate(timeout=EVER_S)
+    assert (watching.returncode, out) == (2, "")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a process of another user to look at")
+def test_what_this_user_may_not_read_is_named_and_the_rest_recorded(others, home, tmp_path):
+    other = others("sleep", "600")  # root's
+    home.mkdir(mode=0o700)
+    os.chown(home, 12345, 12345)
+    for path in (tmp_path, *tmp_path.parents[:2]):
+        path.chmod(0o755)
+    program = (
+        "import logging, os, sys, time\n"
+        "from pprofplus.settings import Settings\n"
+        "from pprofplus.watching import Choice, Watch\n"
+        "os.setgroups([]); os.setgid(12345); os.setuid(12345)\n"
+        "def complain(line): print(line, file=sys.stderr)\n"
+        "choice = Choice((int(sys.argv[1]),), None, ())\n"
+        "watch = Watch(choice, Settings('watch', interval_s=0.05), None, print, complain)\n"
+        "while not watch.over: time.sleep(watch.step())\n"
+    )
+    watching = subprocess.Popen(
+        [sys.executable, "-c", program, str(other.pid)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_until(lambda: samples(home, other.pid) > 3 or watching.poll() is not None)
+    other.kill()
+    other.wait()
+    _, err = watching.communicate(timeout=EVER_S)
+    assert watching.returncode == 0, err
+    assert err.count("\n") == 1
+    assert "uss, pss, swap, fds" in err
+    assert {"rss", "vms", "threads"} <= {
+        name for name, _, _ in runs(home)[other.pid].header.metrics
+    }
+
+
+def test_a_watched_process_may_be_marked_and_paused_by_ctl(watch, others, home):
+    other = others("sleep", "600")
+    watch(str(other.pid))
+    wait_until(lambda: samples(home, other.pid) > 0)
+    for words in (("mark", "hello"), ("pause",)):
+        subprocess.run(
+            [sys.executable, "-m", "pprofplus", "ctl", *words, "--service", "sleep"],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+    assert runs(home)[other.pid].kinds == ["start", "mark", "pause"]
+
+
+def test_a_killed_watch_loses_nothing_and_its_runs_have_died(watch, others, home):
+    other = others("sleep", "600")
+    watching = watch(str(other.pid))
+    wait_until(lambda: samples(home, other.pid) > 3)
+    watching.kill()
+    watching.wait()
+    run = runs(home)[other.pid]
+    assert run.kinds == ["start"]
+    assert not reference.is_live(run.directory)
+
+
+def test_escape_sequences_in_a_command_line_do_not_reach_the_terminal(watch, others, home):
+    other = others(
+        sys.executable, "-c", "import time; time.sleep(600)", "\x1b[2J\x07evil", "needle-\x9b31m"
+    )
+    watching = watch("--name", "needle-")
+    wait_until(lambda: samples(home, other.pid) > 0)
+    other.kill()
+    other.wait()
+    time.sleep(0.3)
+    watching.send_signal(signal.SIGTERM)
+    out, err = watching.communicate(timeout=EVER_S)
+    assert out.isascii()
+    assert all(char >= " " or char == "\n" for char in out + err)
+
+
+def test_a_pid_that_passes_to_another_process_ends_the_run(others, tmp_path):
+    """A pid cannot be reused on demand: the process's identity is what is checked."""
+    process = others("sleep", "600")
+    watched = Watched(
+        psutil.Process(process.pid), "svc", Settings("svc", directory=tmp_path / "logs")
+    )
+    assert watched.lives
+    watched.process._create_time = 1.0
+    watched.process._ident = (process.pid, 1.0)
+    assert not watched.step(time.monotonic())
+    assert reference.Run(watched.writer.directory).kinds == ["start", "stop"]
