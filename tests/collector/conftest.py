@@ -1,5 +1,6 @@
 """What the collector's tests share: real processes, and logs of their own."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 _HERE = Path(__file__).parent
+_SERVICE = (_HERE / "service.py").read_text()
 sys.path.insert(0, str(_HERE))  # the reference reader, under --import-mode=importlib
 
 
@@ -55,3 +57,25 @@ def run(spawn):
         return out.split()
 
     return finish
+
+
+@pytest.fixture
+def service_text():
+    """The service that counts its samples, for a program to go on from."""
+    return _SERVICE
+
+
+@pytest.fixture
+def tells(spawn, home):
+    """Run a service (`service.py` and a program) to its good end; return what it tells, its log."""
+    import reference  # noqa: PLC0415 - found by the path that is set above
+
+    def run(program, *arguments, logs=None, **options):
+        process = spawn(_SERVICE + program, *map(str, arguments), **options)
+        out, err = process.communicate(timeout=110)
+        assert (process.returncode, err) == (0, "")
+        told = json.loads(out)
+        (directory,) = reference.runs(logs or home)
+        return told, reference.Run(directory)
+
+    return run

@@ -8,6 +8,7 @@ from pprofplus.format import (
     DATA,
     EVENT_KINDS,
     HEADER,
+    LOST,
     PAGE_SIZE,
     header_part,
     parse_header,
@@ -54,6 +55,11 @@ class Run:
     @property
     def header(self):
         return self.headers[0]
+
+    @property
+    def lost(self):
+        """Samples that the log tells of as lost."""
+        return sum(event.value for event in self.events if event.kind == LOST)
 
     @property
     def kinds(self):

@@ -1,18 +1,14 @@
 """Trouble with the disk: the host goes on, is told once, and every sample lost is counted."""
 
-import json
 import os
 import shutil
 import subprocess
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 import reference
 
 from pprofplus.format import LOST
-
-SERVICE = Path(__file__).with_name("service.py").read_text()
 
 
 @pytest.fixture(scope="session")
@@ -24,21 +20,6 @@ def private_mounts(tmp_path_factory):
         if shutil.which("unshare") and not subprocess.run(command, capture_output=True).returncode:  # noqa: PLW1510 - asked
             return prefix
     pytest.skip("this machine allows no mount, neither in a user namespace nor as root")
-
-
-@pytest.fixture
-def tells(spawn):
-    """Run a service to its good end; return what it tells, and its log."""
-
-    def run(program, *arguments, logs=None, **options):
-        process = spawn(SERVICE + program, *map(str, arguments), **options)
-        out, err = process.communicate(timeout=110)
-        assert (process.returncode, err) == (0, "")
-        told = json.loads(out)
-        (directory,) = reference.runs(logs or options["env"]["PPROFPLUS_DIR"])
-        return told, reference.Run(directory)
-
-    return run
 
 
 @pytest.fixture
@@ -79,7 +60,7 @@ def assert_all_accounted(told, run):
     kept = numbers(run)
     assert kept == sorted(set(kept))
     assert set(kept) <= set(range(told["taken"]))
-    assert len(kept) + sum(event.value for event in lost_of(run)) == told["taken"]
+    assert len(kept) + run.lost == told["taken"]
     times = [mono for mono, _, _ in run.samples]
     assert times == sorted(times)
 
@@ -104,7 +85,7 @@ def test_a_full_disk_is_told_of_once_and_every_sample_lost_on_it_is_counted(on_d
     assert_all_accounted(told, run)
     assert run.bad == 0
     lost = lost_of(run)
-    assert sum(event.value for event in lost) > 100
+    assert run.lost > 100
     assert {event.text for event in lost} == {"ENOSPC"}
     (line,) = told["heard"]
     assert "No space left on device" in line
@@ -280,7 +261,7 @@ shutil.copytree(home, {str(copy)!r}, dirs_exist_ok=True)
     assert len(told["heard"]) == len({line.rpartition(": ")[2] for line in told["heard"]}) <= 2
 
 
-def test_a_limit_to_the_size_of_files_makes_segments_smaller(tells, home):
+def test_a_limit_to_the_size_of_files_makes_segments_smaller(tells):
     # SIGXFSZ at its default would end a host that Python was only embedded in
     told, run = tells(
         """
@@ -291,7 +272,6 @@ pprofplus.start("api", interval_s=0.002)
 samples(1500)
 tell()
 """,
-        logs=home,
     )
     assert_all_accounted(told, run)
     assert told["heard"] == []
@@ -300,7 +280,7 @@ tell()
     assert all(path.stat().st_size <= 50_000 for path in reference.segments(run.directory))
 
 
-def test_a_limit_to_the_size_of_files_that_comes_later_costs_no_sample(tells, home):
+def test_a_limit_to_the_size_of_files_that_comes_later_costs_no_sample(tells):
     told, run = tells(
         """
 import resource
@@ -312,7 +292,6 @@ wait_for(lambda: not in_trouble())
 samples(1000)
 tell()
 """,
-        logs=home,
     )
     assert_all_accounted(told, run)
     assert lost_of(run) == []
@@ -332,7 +311,7 @@ tell()
     ],
 )
 def test_what_someone_takes_of_the_open_segment_is_told_of_and_counted(
-    tells, home, harm, text, first_kind
+    tells, harm, text, first_kind
 ):
     told, run = tells(
         f"""
@@ -349,7 +328,6 @@ assert not in_trouble()
 written = collector.samples
 tell(written=written)
 """,
-        logs=home,
     )
     assert_all_accounted(told, run)
     (event,) = lost_of(run)
@@ -400,7 +378,7 @@ def exhaust():
 """
 
 
-def test_without_descriptors_an_open_segment_is_written_on(tells, home):
+def test_without_descriptors_an_open_segment_is_written_on(tells):
     told, run = tells(
         NO_DESCRIPTORS
         + """
@@ -413,13 +391,12 @@ for number in taken:
     os.close(number)
 tell()
 """,
-        logs=home,
     )
     assert_all_accounted(told, run)
     assert lost_of(run) == []
 
 
-def test_without_descriptors_a_new_segment_comes_later_and_all_is_counted(tells, home):
+def test_without_descriptors_a_new_segment_comes_later_and_all_is_counted(tells):
     told, run = tells(
         NO_DESCRIPTORS
         + """
@@ -437,7 +414,6 @@ first = resumed(since)
 samples(50)
 tell(first=first)
 """,
-        logs=home,
     )
     assert_all_accounted(told, run)
     assert told["first"] <= 2
@@ -448,7 +424,7 @@ tell(first=first)
     assert len(told["heard"]) == len(set(told["heard"]))
 
 
-def test_a_start_without_descriptors_records_every_figure_once_there_are_some(tells, home):
+def test_a_start_without_descriptors_records_every_figure_once_there_are_some(tells):
     told, run = tells(
         NO_DESCRIPTORS
         + """
@@ -463,7 +439,6 @@ first = resumed(since)
 samples(10)
 tell(first=first)
 """,
-        logs=home,
     )
     assert len(run.samples) == told["taken"]
     assert told["first"] <= 2

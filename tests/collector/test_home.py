@@ -33,6 +33,25 @@ def test_home_is_made_with_its_parents(tmp_path):
     assert (tmp_path / "a" / "b" / "logs").stat().st_mode & 0o777 == 0o700
 
 
+def test_parents_made_under_any_umask_are_not_for_others_to_write(tmp_path):
+    before = os.umask(0)
+    try:
+        os.close(open_home(str(tmp_path / "a" / "b" / "logs")))
+    finally:
+        os.umask(before)
+    for made in (tmp_path / "a", tmp_path / "a" / "b"):
+        assert made.stat().st_mode & 0o777 == 0o755
+
+
+def test_parents_that_are_no_directories_are_an_error(tmp_path):
+    (tmp_path / "a").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "b").write_text("")
+    for name in ("a", "b"):
+        with pytest.raises(OSError, match="File exists"):
+            open_home(str(tmp_path / name / "logs"))
+    assert not (tmp_path / "nowhere").exists()
+
+
 @pytest.mark.parametrize("mode", [0o770, 0o707, 0o1777])
 def test_a_directory_that_others_may_write_is_refused(tmp_path, mode):
     place = tmp_path / "logs"

@@ -163,6 +163,20 @@ def test_blocks_are_counted(opened):
     del kept
 
 
+def test_pymalloc_is_silent_while_tracemalloc_traces(opened):
+    try:
+        opened(pymalloc.PymallocProbe)
+    except ProbeAbsentError:
+        pytest.skip("no pymalloc, or no stream in memory")
+    tracemalloc.start()
+    try:
+        probe = opened(pymalloc.PymallocProbe)
+        assert probe.read() is None
+    finally:
+        tracemalloc.stop()
+    assert len(probe.read()) == len(probe.names)
+
+
 def test_tracemalloc_is_silent_until_it_traces(opened):
     probe = opened(tracing.TracingProbe)
     assert probe.read() is None

@@ -1,0 +1,198 @@
+"""Hostile places: refused in one clear line, never followed, never hung on, left as they are."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+# the home, and a service's directory in it
+PLACES = ["logs", "logs/api"]
+
+
+def plant_link(place, elsewhere):
+    place.symlink_to(elsewhere)
+
+
+def plant_dangling_link(place, elsewhere):
+    place.symlink_to(elsewhere / "nowhere")
+
+
+def plant_file(place, _):
+    place.write_text("in the way")
+
+
+def plant_pipe(place, _):
+    os.mkfifo(place)
+
+
+def plant_directory_of_all(place, _):
+    place.mkdir()
+    place.chmod(0o777)
+
+
+def plant_directory_of_the_group(place, _):
+    place.mkdir()
+    place.chmod(0o770)
+
+
+def plant_directory_of_another(place, _):
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a directory away")
+    place.mkdir(mode=0o700)
+    os.chown(place, 12345, 12345)
+
+
+HOSTILE = {
+    plant_link: "is a link or no directory",
+    plant_dangling_link: "is a link or no directory",
+    plant_file: "is a link or no directory",
+    plant_pipe: "is a link or no directory",
+    plant_directory_of_all: "chmod go-w",
+    plant_directory_of_the_group: "chmod go-w",
+    plant_directory_of_another: "belongs to uid 12345",
+}
+
+REFUSED = """
+import shutil
+collector = pprofplus.start("api", interval_s=0.002)
+samples(10)
+assert collector.running and collector.samples == 0
+place = sys.argv[1]
+seen = os.lstat(place)
+inside = os.listdir(place) if os.path.isdir(place) else []
+os.rename(place, place + ".away")
+since = len(history)
+first = resumed(since)
+tell(first=first, mode=seen.st_mode, uid=seen.st_uid, inside=inside)
+"""
+
+
+def program_for(place):
+    return REFUSED.replace("sys.argv[1]", repr(str(place)))
+
+
+@pytest.mark.parametrize("name", PLACES)
+@pytest.mark.parametrize("plant", HOSTILE, ids=lambda plant: plant.__name__[6:])
+def test_a_hostile_place_is_refused_in_one_line_and_left_as_it_is(tells, home, plant, name):
+    elsewhere, place = home.parent / "elsewhere", home.parent / name
+    elsewhere.mkdir(mode=0o700)
+    place.parent.mkdir(mode=0o700, exist_ok=True)
+    plant(place, elsewhere)
+    before = os.lstat(place)
+    told, run = tells(program_for(place))
+    (line,) = told["heard"]
+    assert f"{place} " in line
+    assert HOSTILE[plant] in line
+    assert (told["mode"], told["uid"], told["inside"]) == (before.st_mode, before.st_uid, [])
+    assert list(elsewhere.iterdir()) == []
+    # and when it is gone, what was sampled meanwhile is there, or counted
+    assert told["first"] <= 2
+    assert len(run.samples) + run.lost == told["taken"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="to root, the root directory is its own")
+def test_a_home_of_another_user_is_refused_without_root_too(spawn, monkeypatch):
+    monkeypatch.setenv("PPROFPLUS_DIR", "/usr")
+    program = 'import pprofplus\npprofplus.start("api", interval_s=0.05)\npprofplus.stop()\n'
+    _, err = spawn(program).communicate(timeout=60)
+    (line,) = err.splitlines()
+    assert "/usr belongs to uid 0: name another directory" in line
+
+
+def test_a_link_in_the_place_of_the_runs_directory_is_not_followed(tells, home):
+    elsewhere = home.parent / "elsewhere"
+    elsewhere.mkdir(mode=0o700)
+    told, run = tells(
+        f"""
+import tracemalloc
+collector = pprofplus.start("api", interval_s=0.002)
+samples(20)
+directory = collector.directory
+os.rename(directory, directory + ".away")
+os.symlink({str(elsewhere)!r}, directory)
+tracemalloc.start()  # another table, another segment
+wait_for(in_trouble)
+samples(20)
+os.unlink(directory)
+os.rename(directory + ".away", directory)
+since = len(history)
+first = resumed(since)
+tell(first=first)
+"""
+    )
+    assert list(elsewhere.iterdir()) == []
+    assert len(run.samples) + run.lost == told["taken"]
+    assert told["first"] <= 2
+    (line,) = told["heard"]
+    assert "is a link or no directory" in line
+
+
+def plant_link_to_a_file(place, elsewhere):
+    (elsewhere / "precious").write_text("precious")
+    place.symlink_to(elsewhere / "precious")
+
+
+def plant_directory(place, _):
+    place.mkdir()
+
+
+NAMES = [plant_pipe, plant_link_to_a_file, plant_dangling_link, plant_directory, plant_file]
+
+# the test plants between the two lines that it is told
+ROTATING = """
+import tracemalloc
+collector = pprofplus.start("api", interval_s=0.002)
+samples(20)
+print(collector.directory, flush=True)
+sys.stdin.readline()
+tracemalloc.start()  # another table, another segment
+wait_for(lambda: os.path.exists(collector.directory + "/000003.pplog"))
+samples(20)
+pprofplus.stop()
+print(len(history), collector.samples)
+print(*heard, sep="\\n", end="")
+"""
+
+
+@pytest.mark.parametrize("plant", NAMES, ids=lambda plant: plant.__name__[6:])
+def test_what_is_planted_under_a_segments_name_is_left_alone_and_passed_over(
+    spawn, service_text, home, plant
+):
+    elsewhere = home.parent / "elsewhere"
+    elsewhere.mkdir()
+    process = spawn(service_text + ROTATING, stdin=-1)
+    directory = Path(process.stdout.readline().strip())
+    planted = directory / "000002.pplog"
+    plant(planted, elsewhere)
+    before = os.lstat(planted)
+    out, err = process.communicate("go on\n", timeout=100)
+    assert (process.returncode, err) == (0, "")
+    counts, *heard = out.splitlines()
+    taken, written = map(int, counts.split())
+    assert taken == written
+    (line,) = heard
+    assert "000002.pplog is not ours" in line
+    after = os.lstat(planted)
+    assert (after.st_ino, after.st_mode) == (before.st_ino, before.st_mode)
+    assert [path.read_text() for path in elsewhere.iterdir()] in ([], ["precious"])
+    assert stat.S_ISREG(os.lstat(directory / "000003.pplog").st_mode)
+
+
+@pytest.mark.parametrize("plant", NAMES, ids=lambda plant: plant.__name__[6:])
+def test_what_is_planted_under_a_hidden_name_is_neither_written_to_nor_followed(
+    spawn, service_text, home, plant
+):
+    elsewhere = home.parent / "elsewhere"
+    elsewhere.mkdir()
+    process = spawn(service_text + ROTATING.replace("000003", "000002"), stdin=-1)
+    directory = Path(process.stdout.readline().strip())
+    plant(directory / ".000002.pplog.new", elsewhere)
+    out, err = process.communicate("go on\n", timeout=100)
+    assert (process.returncode, err) == (0, "")
+    counts, *heard = out.splitlines()
+    taken, written = map(int, counts.split())
+    assert taken == written
+    assert heard == []
+    assert [path.read_text() for path in elsewhere.iterdir()] in ([], ["precious"])
+    assert stat.S_ISREG(os.lstat(directory / "000002.pplog").st_mode)

@@ -1,0 +1,351 @@
+"""Probes that raise, hang or return nonsense: isolated, told of once, and the others unaffected."""
+
+import itertools
+import math
+import threading
+from itertools import pairwise
+
+import pytest
+
+from pprofplus.format import INT64_MAX, INT64_MIN
+from pprofplus.probes import Probe
+from pprofplus.probes.panel import Panel
+
+SECOND_NS = 10**9
+
+
+class Steady(Probe):
+    names = ("rss",)
+
+    def read(self):
+        return (1,)
+
+
+class Faulty(Probe):
+    """Does what it was told to; its figures are two."""
+
+    names = ("uss", "pss")
+    says = (7, 8)
+
+    def read(self):
+        if isinstance(self.says, BaseException):
+            raise self.says
+        return self.says
+
+
+class Dear(Faulty):
+    budgeted = True
+    reads = 0
+
+    def read(self):
+        self.reads += 1
+        sum(range(20_000))
+        raise ValueError
+
+
+class Zero:
+    """As numpy's integers: no int, but one that can be had."""
+
+    def __index__(self):
+        return 0
+
+
+class Sly:
+    def __index__(self):
+        raise ZeroDivisionError
+
+
+@pytest.fixture
+def panel():
+    """A panel of a steady probe and a faulty one."""
+    made = Panel(1.0, sources=((Steady,), (Faulty,)))
+    made.read(0)
+    made.relist(0)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def faulty(panel):
+    return panel._slots[1].probe
+
+
+NONSENSE = {
+    "texts": ("a", "b"),
+    "a float": (1.5, 8),
+    "not a number": (math.nan, 8),
+    "infinity": (7, math.inf),
+    "None": (None, 8),
+    "too large": (1 << 63, 8),
+    "far too large": (1 << 10_000, 8),
+    "too small": (-(1 << 63) - 1, 8),
+    "one too few": (7,),
+    "one too many": (7, 8, 9),
+    "none at all": (),
+    "a number": 7,
+    "a text": "ab",
+    "bytes": b"ab",
+    "a list": [7, 8],
+    "a set": {7, 8},
+    "without end": itertools.count(),
+    "a trap": (Sly(), 8),
+    "false": False,
+}
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE.values(), ids=NONSENSE)
+def test_nonsense_is_refused_told_of_once_and_the_last_figures_stand(panel, faulty, nonsense):
+    faulty.says = nonsense
+    assert panel.read(1) == [1, 7, 8]
+    assert list(panel.troubles) == ["Faulty"]
+    panel.troubles.clear()
+    assert panel.read(2) == [1, 7, 8]
+    assert panel.troubles == {}
+    faulty.says = (9, 10)
+    assert panel.read(3) == [1, 9, 10]
+
+
+def test_truth_counts_as_one_and_integers_of_others_as_what_they_are(panel, faulty):
+    faulty.says = (True, Zero())
+    values = panel.read(1)
+    assert values == [1, 1, 0]
+    assert all(type(value) is int for value in values)
+    assert panel.troubles == {}
+
+
+def test_all_of_64_bits_is_taken(panel, faulty):
+    faulty.says = (INT64_MIN, INT64_MAX)
+    assert panel.read(1) == [1, INT64_MIN, INT64_MAX]
+
+
+def test_a_probe_that_fails_anew_is_told_of_anew(panel, faulty):
+    for now_ns in range(1, 7, 2):
+        faulty.says = ValueError("no")
+        panel.read(now_ns)
+        assert list(panel.troubles) == ["Faulty"]
+        panel.troubles.clear()
+        faulty.says = (7, 8)
+        panel.read(now_ns + 1)
+        assert panel.troubles == {}
+
+
+def test_figures_of_a_probe_that_failed_for_a_minute_are_left_out_until_it_works(panel, faulty):
+    faulty.says = OSError(5, "EIO")
+    for second in range(1, 61):
+        assert panel.read(second * SECOND_NS) == [1, 7, 8]
+        assert not panel.outdated
+    panel.read(61 * SECOND_NS)
+    assert panel.outdated
+    assert panel.relist(61 * SECOND_NS) == [1]
+    assert [name for name, _, _ in panel.metrics] == ["rss"]
+    faulty.says = (9, 10)
+    panel.read(122 * SECOND_NS)
+    assert panel.outdated
+    assert panel.relist(122 * SECOND_NS) == [1, 9, 10]
+
+
+def test_a_dear_probe_that_fails_keeps_to_its_budget():
+    panel = Panel(1.0, budget=0.001, sources=((Dear,),))
+    for now_ns in range(0, 20 * SECOND_NS, SECOND_NS // 100):
+        panel.read(now_ns)
+    # 2000 times it was there to be read; at 0.1 ms or more a time, that is once in 0.1 s
+    assert panel._slots[0].probe.reads < 1000
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_in_the_collectors_thread_a_probe_may_not_end_it(panel, faulty, kind):
+    faulty.says = kind()
+    found = []
+    thread = threading.Thread(target=lambda: found.append(panel.read(1)))
+    thread.start()
+    thread.join()
+    assert found == [[1, 7, 8]]
+    assert list(panel.troubles) == ["Faulty"]
+
+
+def test_in_the_hosts_own_thread_its_interrupt_is_not_swallowed(panel, faulty):
+    faulty.says = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        panel.read(1)
+
+
+# what a probe does in a real service: the program sets `act`, which is asked at each reading
+SERVICE = """
+from pprofplus.probes.usage import UsageProbe
+read, acts = UsageProbe.read, []
+def faulty(self):
+    return acts[0](self) if acts else read(self)
+UsageProbe.read = faulty
+def fail(self):
+    raise error
+"""
+
+
+def test_a_probe_that_raises_at_every_sample_is_told_of_in_one_line(tells):
+    told, run = tells(
+        SERVICE
+        + """
+pprofplus.start("api", interval_s=0.002)
+samples(5)
+error = RuntimeError("no such\\ncounter")
+acts.append(fail)
+samples(100)
+acts.clear()
+samples(5)
+tell()
+"""
+    )
+    assert len(run.samples) == told["taken"]
+    (line,) = told["heard"]
+    assert line.startswith("UsageProbe in trouble")
+    assert "RuntimeError('no such" in line
+    assert "\n" not in line
+
+
+def test_a_probe_that_raises_from_the_start_leaves_its_figures_out_and_no_others(tells):
+    _, run = tells(
+        SERVICE
+        + """
+error = RuntimeError("no")
+acts.append(fail)
+pprofplus.start("api", interval_s=0.05)
+samples(3)
+tell()
+"""
+    )
+    names = run.samples[-1][2].keys()
+    assert "cpu_user" not in names
+    assert {"rss", "heap_used", "threads", "gc_pause"} <= names
+
+
+def test_an_error_that_cannot_be_shown_is_told_of_by_its_name(tells):
+    told, run = tells(
+        SERVICE
+        + """
+class Hostile(Exception):
+    def __repr__(self):
+        raise self
+    __str__ = __repr__
+error = Hostile()
+pprofplus.start("api", interval_s=0.002)
+acts.append(fail)
+samples(20)
+tell()
+"""
+    )
+    assert len(run.samples) == told["taken"]
+    (line,) = told["heard"]
+    assert line.endswith("Hostile")
+
+
+def test_an_error_of_a_megabyte_or_of_escape_sequences_is_one_short_plain_line(tells):
+    told, _ = tells(
+        SERVICE
+        + """
+class Loud(Exception):
+    def __repr__(self):
+        return "\\x1b[2J\\n\\udcff" + "x" * 10**6
+error = Loud()
+pprofplus.start("api", interval_s=0.002)
+acts.append(fail)
+samples(20)
+tell()
+"""
+    )
+    (line,) = told["heard"]
+    assert line.isprintable()
+    assert len(line) <= 500
+
+
+def test_a_probe_that_exits_ends_neither_the_recording_nor_the_host(tells):
+    told, run = tells(
+        SERVICE
+        + """
+collector = pprofplus.start("api", interval_s=0.002)
+error = SystemExit(3)
+acts.append(fail)
+samples(20)
+assert collector.running
+tell()
+"""
+    )
+    assert len(run.samples) == told["taken"]
+    assert run.kinds == ["start", "stop"]
+
+
+def test_a_probe_that_hangs_once_is_told_of_and_leaves_a_gap(tells):
+    told, run = tells(
+        SERVICE
+        + """
+collector = pprofplus.start("api", interval_s=0.05)
+samples(3)
+def hang(self):
+    acts.clear()
+    time.sleep(2.1)
+    return read(self)
+acts.append(hang)
+samples(10)
+tell()
+"""
+    )
+    assert len(run.samples) == told["taken"]
+    times = [mono for mono, _, _ in run.samples]
+    assert max(later - earlier for earlier, later in pairwise(times)) >= 2000
+    line = next(line for line in told["heard"] if line.startswith("UsageProbe (slow)"))
+    assert "the others waited" in line
+    assert told["heard"].count(line) == 1
+
+
+def test_a_log_handler_of_the_hosts_that_fails_stops_nothing(tells):
+    told, run = tells(
+        SERVICE
+        + """
+class Failing(logging.Handler):
+    def emit(self, record):
+        raise RuntimeError("of the host")
+logging.getLogger("pprofplus").handlers.insert(0, Failing())
+error = ValueError("no")
+acts.append(fail)
+collector = pprofplus.start("api", interval_s=0.002)
+samples(20)
+assert collector.running
+tell()
+"""
+    )
+    assert len(run.samples) == told["taken"]
+
+
+def test_tracemalloc_that_starts_brings_no_word_about_pymalloc(tells):
+    told, run = tells(
+        """
+import tracemalloc
+pprofplus.start("api", interval_s=0.002)
+samples(5)
+tracemalloc.start()
+samples(400)  # pymalloc, being dear, is not asked at each
+tell()
+"""
+    )
+    assert told["heard"] == []
+    assert "traced" in run.samples[-1][2]
+
+
+def test_two_that_speak_at_once_say_it_once(tells):
+    told, _ = tells(
+        SERVICE
+        + """
+error = ValueError("no")
+acts.append(fail)
+for _ in range(30):
+    collector = pprofplus.start("api", interval_s=0.002)
+    speakers = [threading.Thread(target=collector.speak) for _ in range(4)]
+    for speaker in speakers:
+        speaker.start()
+    for speaker in speakers:
+        speaker.join()
+    samples(1)
+pprofplus.stop()
+tell()
+"""
+    )
+    assert len(told["heard"]) == 1
