@@ -70,8 +70,8 @@ def tells(spawn, home):
     """Run a service (`service.py` and a program) to its good end; return what it tells, its log."""
     import reference  # noqa: PLC0415 - found by the path that is set above
 
-    def run(program, *arguments, logs=None, **options):
-        process = spawn(_SERVICE + program, *map(str, arguments), **options)
+    def run(program, *arguments, before="", logs=None, **options):
+        process = spawn(before + _SERVICE + program, *map(str, arguments), **options)
         out, err = process.communicate(timeout=110)
         assert (process.returncode, err) == (0, "")
         told = json.loads(out)

@@ -220,7 +220,9 @@ class Panel:
 
     def _report_slow(self, probe: Probe, took_ns: int) -> None:
         name = f"{_name(probe)} (slow)"
-        self.troubles[name] = TimeoutError(f"took {took_ns / 1e9:.1f} s, the others waited")
+        self.troubles[name] = TimeoutError(
+            f"took {took_ns / 1e9:.1f} s (or the process stood still), the others waited"
+        )
 
     def _put_off(self, slot: _Slot, now_ns: int, cost_s: float) -> None:
         """Note what a budgeted probe cost, and when it may run again."""

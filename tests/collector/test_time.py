@@ -1,0 +1,116 @@
+"""Clocks that step and processes that stand still: the log stays ordered, and gaps are gaps."""
+
+from itertools import pairwise
+
+HOUR_MS = 3_600_000
+
+# The wall clock cannot be set for one process, and no test may set it for all. So the process
+# under test has its own: what Python calls to read it, replaced before anything is imported.
+CLOCK = """
+import time
+true_ns, shift_ns = time.time_ns, [0]
+time.time_ns = lambda: true_ns() + shift_ns[0]
+HOUR_NS = 3_600 * 10**9
+"""
+
+STEPPING = """
+pprofplus.start("api", interval_s=0.002)
+steps = []
+for shift in {shifts}:
+    samples(60)
+    before = len(history)
+    shift_ns[0] = shift
+    steps.append((before, len(history)))
+samples(60)
+tell(steps=steps)
+"""
+
+
+def stepped(tells, shifts, before=CLOCK):
+    told, run = tells(STEPPING.format(shifts=shifts), before=before)
+    assert told["heard"] == []
+    assert run.bad == 0
+    assert [row["rss"] for _, _, row in run.samples] == list(range(told["taken"]))
+    monotonic = [mono for mono, _, _ in run.samples]
+    assert monotonic == sorted(monotonic)
+    return told, run
+
+
+def wall_steps(run, least_ms):
+    """The samples before which the wall clock stepped, and by how much, in ms."""
+    offsets = [unix - mono for mono, unix, _ in run.samples]
+    return [
+        (i + 1, later - earlier)
+        for i, (earlier, later) in enumerate(pairwise(offsets))
+        if abs(later - earlier) >= least_ms
+    ]
+
+
+def test_a_wall_clock_set_forward_and_back_by_an_hour_costs_no_sample_and_no_order(tells):
+    told, run = stepped(tells, "[HOUR_NS, 0, -HOUR_NS, 0]")
+    found = wall_steps(run, HOUR_MS // 2)
+    signs = [round(step / HOUR_MS) for _, step in found]
+    assert signs == [1, -1, -1, 1]
+    # the sample that was being taken may have read the clock before
+    for (number, _), (first, last) in zip(found, told["steps"], strict=True):
+        assert first <= number <= last + 1
+
+
+def test_a_wall_clock_that_steps_before_every_sample_costs_no_sample(tells):
+    stepped(tells, "[n % 2 * HOUR_NS for n in range(8)]")
+
+
+def test_a_clock_that_begins_in_1970_and_is_set_later_is_recorded_as_it_was(tells):
+    before = CLOCK + "shift_ns[0] = -true_ns()\n"
+    _, run = stepped(tells, "[0]", before)
+    assert run.header.start_ms < HOUR_MS
+    (step,) = wall_steps(run, HOUR_MS)
+    assert step[1] > 50 * 365 * 24 * HOUR_MS
+
+
+def test_a_clock_that_is_slewed_is_never_a_second_off(tells):
+    _, run = stepped(tells, "[n * 10**8 for n in range(1, 16)]")
+    assert wall_steps(run, 1001) == []
+    slewed_ms = run.samples[-1][1] - run.samples[0][1]
+    passed_ms = run.samples[-1][0] - run.samples[0][0]
+    assert 500 <= slewed_ms - passed_ms <= 1500
+
+
+def test_a_c_extension_that_holds_the_gil_leaves_a_gap_and_no_crowd_after_it(tells):
+    told, run = tells(
+        """
+import ctypes
+collector = pprofplus.start("api", interval_s=0.05)
+samples(5)
+ctypes.PyDLL(None).sleep(2)  # as a C extension that computes without releasing it
+samples(10)
+tell()
+"""
+    )
+    assert len(run.samples) == told["taken"]
+    times = [mono for mono, _, _ in run.samples]
+    steps = [later - earlier for earlier, later in pairwise(times)]
+    gap = steps.index(max(steps))
+    assert steps[gap] >= 1900
+    # missed points of the grid are not made up for: the next ones lie a whole interval apart
+    assert sum(steps[gap + 1 : gap + 9]) >= 6 * 50
+    assert (times[-2] - times[0]) // 50 >= len(times) - 2
+
+
+def test_a_slow_host_thread_that_never_waits_stops_no_sample(tells):
+    told, run = tells(
+        """
+collector = pprofplus.start("api", interval_s=0.05)
+busy = threading.Event()
+def work():
+    while not busy.is_set():
+        sum(range(1000))
+worker = threading.Thread(target=work)
+worker.start()
+samples(10)
+busy.set()
+worker.join()
+tell()
+"""
+    )
+    assert len(run.samples) == told["taken"] >= 10
