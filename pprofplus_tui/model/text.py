@@ -8,6 +8,7 @@ _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _COMBINING = frozenset({"Mn", "Me"})
 # Invisible although their category says letter or symbol.
 _INVISIBLE = frozenset("\u115f\u1160\u3164\uffa0\u2800")
+_MOST_COMPOSED = 4  # code points that NFC makes one of, at most
 _ELLIPSIS = "…"
 _ASCII_ELLIPSIS = "~"
 _BYTE = 0xFF
@@ -54,11 +55,13 @@ def clean(text: str, limit: int | None = None, *, ascii_only: bool = False) -> s
     """
     if limit is not None and limit <= 0:
         return ""
+    if limit is not None:
+        # Each character takes a cell or more: the rest of a megabyte need not be looked at.
+        text = text[: _MOST_COMPOSED * (limit + 1)]
     # Normalised, so that a letter and its accent are one character where one exists.
     if not text.isascii():
         text = unicodedata.normalize("NFC", text)
     if limit is not None:
-        # Each character takes a cell or more: the rest of a megabyte need not be looked at.
         text = text[: limit + 1]
     shown = [_visible(char, ascii_only=ascii_only) for char in text]
     whole = "".join(shown)

@@ -66,3 +66,22 @@ def test_cleaned_text_holds_nothing_unsafe_and_keeps_its_limit(text, limit):
 @given(ANY_TEXT)
 def test_the_ascii_form_is_ascii(text):
     assert clean(text, 20, ascii_only=True).isascii()
+
+
+def test_what_is_cut_off_is_not_looked_at():
+    marks = "\u0301\u0323"
+    # to put so many marks in order takes minutes
+    assert clean("a" + marks * 500_000, 4) == "\u1ea1…"
+
+
+@given(st.text(st.characters(codec=None), max_size=60), st.integers(1, 12))
+def test_a_cut_is_where_it_would_be_in_the_whole_text(text, limit):
+    whole = clean(text)
+    cut = clean(text, limit)
+    assert cut == whole or (cut[-1] == "…" and whole.startswith(cut[:-1]))
+    assert cell_width(cut) <= limit
+
+
+def test_the_most_that_are_composed_into_one_character_are_kept_together():
+    assert clean("\u1f83" * 2, 2) == "\u1f83" * 2
+    assert clean(unicodedata.normalize("NFD", "\u1f83") * 2, 2) == "\u1f83" * 2
