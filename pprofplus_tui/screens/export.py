@@ -79,9 +79,9 @@ class ExportScreen(ModalScreen[None]):
         box.border_title = "export to CSV"
         box.border_subtitle = "Enter writes, Esc cancels"
         span = format_span_ms(job.end_ms - job.begin_ms)
-        path = suggest_path(
-            job.run.service, job.run.pid, job.begin_ms, job.end_ms, job.directory, job.zone
-        )
+        # a name that a terminal would obey cannot be shown, and need not: it is where we are
+        shown = job.directory if clean(str(job.directory)) == str(job.directory) else Path()
+        path = suggest_path(job.run.service, job.run.pid, job.begin_ms, job.end_ms, shown, job.zone)
         with box:
             told = f"{job.run.service} {job.run.pid}: the visible {span}, every sample, all metrics"
             yield Static(Text(told))
