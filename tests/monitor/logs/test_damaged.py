@@ -207,7 +207,7 @@ CHANGES = st.lists(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.sampled_from(make.pages()[:2]), CHANGES)
 def test_both_readers_say_the_same_of_any_page_that_is_believed(tmp_path_factory, page, changes):
     changed = bytearray(page)

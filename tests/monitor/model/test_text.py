@@ -74,7 +74,7 @@ def test_what_is_cut_off_is_not_looked_at():
     assert clean("a" + marks * 500_000, 4) == "\u1ea1…"
 
 
-@given(st.text(st.characters(codec=None), max_size=60), st.integers(1, 12))
+@given(ANY_TEXT, st.integers(1, 12))
 def test_a_cut_is_where_it_would_be_in_the_whole_text(text, limit):
     whole = clean(text)
     cut = clean(text, limit)
