@@ -6,9 +6,12 @@ import json
 import mmap
 import os
 import resource
+import shutil
+import subprocess
 import sys
 import threading
 import tracemalloc
+from pathlib import Path
 
 import psutil
 import pytest
@@ -198,6 +201,61 @@ def glibc_malloc():
         return malloc.MallocProbe()
     except ProbeAbsentError:
         pytest.skip("not glibc 2.33 or later")
+
+
+ANOTHER_MALLOC = """
+#include <stddef.h>
+void *__libc_malloc(size_t);
+void *__libc_calloc(size_t, size_t);
+void *__libc_realloc(void *, size_t);
+void __libc_free(void *);
+void *malloc(size_t n) { return __libc_malloc(n); }
+void *calloc(size_t n, size_t m) { return __libc_calloc(n, m); }
+void *realloc(void *p, size_t n) { return __libc_realloc(p, n); }
+void free(void *p) { __libc_free(p); }
+"""
+
+
+def test_another_malloc_is_not_read_as_glibcs(run, tmp_path):
+    glibc_malloc()
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler")
+    (tmp_path / "other.c").write_text(ANOTHER_MALLOC)
+    library = tmp_path / "other.so"
+    subprocess.run(
+        [compiler, "-shared", "-fPIC", "-o", library, tmp_path / "other.c"], check=True, timeout=60
+    )
+    program = """
+from pprofplus.errors import ProbeAbsentError
+from pprofplus.probes.malloc import MallocProbe
+try:
+    MallocProbe()
+except ProbeAbsentError as error:
+    print(error)
+"""
+    words = run(program, env={**os.environ, "LD_PRELOAD": str(library)})
+    assert words[:2] == ["another", "malloc"]
+
+
+def test_a_program_that_is_no_pie_has_glibcs_malloc_all_the_same():
+    system = Path("/usr/bin/python3")
+    # the type in the ELF header: 2 is a program with fixed addresses, as Debian's
+    if not system.exists() or system.read_bytes()[16] != 2:
+        pytest.skip("the system's Python is a PIE")
+    glibc_malloc()
+    program = f"""
+import sys
+if sys.version_info < (3, 10):
+    raise SystemExit(print(4))
+sys.path.append({str(Path(malloc.__file__).parents[2])!r})
+from pprofplus.probes.malloc import MallocProbe
+print(len(MallocProbe().read()))
+"""
+    done = subprocess.run(
+        [system, "-I", "-B", "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout, done.stderr) == ("4\n", "")
 
 
 def test_the_c_heap_follows_mallocs_big_and_small():

@@ -19,6 +19,10 @@ _FIELDS = (
     "keepcost",
 )
 
+# Another malloc has to bring all of these. One alone says nothing: where a program takes the
+# address of a function, and is no PIE (Debian's python3), that address is in the program itself.
+_REPLACED = ("malloc", "calloc", "realloc")
+
 
 class MallocProbe(Probe):
     """What malloc holds, uses, keeps and could give back.
@@ -36,11 +40,14 @@ class MallocProbe(Probe):
             # CDLL, not PyDLL: the walk does not need the GIL
             everything, libc = ctypes.CDLL(None), ctypes.CDLL("libc.so.6")
             mallinfo2 = libc.mallinfo2
-            in_use = ctypes.cast(everything.malloc, ctypes.c_void_p).value
-            glibcs = ctypes.cast(libc.malloc, ctypes.c_void_p).value
+            glibcs = any(
+                ctypes.cast(getattr(everything, name), ctypes.c_void_p).value
+                == ctypes.cast(getattr(libc, name), ctypes.c_void_p).value
+                for name in _REPLACED
+            )
         except (ImportError, OSError, AttributeError, TypeError) as error:
             raise ProbeAbsentError("no mallinfo2: not glibc, or older than 2.33") from error
-        if in_use != glibcs:
+        if not glibcs:
             raise ProbeAbsentError("another malloc is in use (LD_PRELOAD)")
         fields = [(name, ctypes.c_size_t) for name in _FIELDS]
         mallinfo2.restype = type("Mallinfo2", (ctypes.Structure,), {"_fields_": fields})
