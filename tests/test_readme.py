@@ -1,6 +1,10 @@
 """What the README says is so: its code runs, its tables are those of the program."""
 
+import configparser
+import json
+import os
 import re
+import shlex
 import subprocess
 import sys
 from itertools import groupby
@@ -70,6 +74,106 @@ def test_its_commands_do_what_it_says(tmp_path, monkeypatch):
         )
         assert done.returncode == 0, (command, done.stderr)
     assert (tmp_path / "api.csv").read_text().startswith("time,unix_ms,service,pid,")
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    """A machine with a service on it, and the commands that the README calls."""
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    python = f'#!/bin/sh\nexec "{sys.executable}" '
+    app = "import pprofplus\nassert pprofplus.start().running\n"
+    for name, text in {
+        "pprofplus": python + '-m pprofplus "$@"\n',
+        "python": python + '"$@"\n',
+        "gunicorn": f"#!{sys.executable}\nimport sys\nassert sys.argv[1:] == ['app:app']\n{app}",
+    }.items():
+        (commands / name).write_text(text)
+        (commands / name).chmod(0o755)
+    (tmp_path / "app.py").write_text(app)
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "__main__.py").write_text(app)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PPROFPLUS_DIR", str(tmp_path / "logs"))
+    return tmp_path
+
+
+def block_of(marker, language):
+    (code,) = [code for found, code in blocks(language) if found == marker]
+    return code
+
+
+def services_in(home):
+    """Return the services of all runs, each of which ended in order."""
+    catalog = Catalog([str(home)])
+    catalog.refresh()
+    assert {info.state for info in catalog.runs} == {"exited"}
+    return sorted(info.service for info in catalog.runs)
+
+
+def run_quietly(words, **options):
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, **options)
+    assert (done.returncode, done.stderr) == (0, ""), words
+
+
+def test_its_ways_in_record_what_they_say(machine):
+    lines = [
+        line
+        for marker, code in blocks("sh")
+        if marker == "run"
+        for line in code.strip().splitlines()
+    ]
+    assert len(lines) == 4
+    for line in lines:
+        run_quietly(["sh", "-c", line])
+    assert services_in(machine / "logs") == ["api", "api", "gunicorn", "shop"]
+
+
+def test_its_link_for_where_no_shell_is_serves(machine):
+    (link,) = re.findall(r"`(ln -s [^`]*)`", README)
+    docker, systemd = re.findall(r"`(?:ENV |Environment=)([^`]*)`", README)
+    assert docker == systemd
+    run_quietly(["sh", "-c", link.replace("/opt", str(machine))])
+    words = docker.replace("/opt", str(machine)).split(" ")
+    run_quietly(["env", *words, "gunicorn", "app:app"])
+    assert services_in(machine / "logs") == ["api"]
+
+
+def test_its_unit_records_in_the_state_directory(machine, monkeypatch):
+    unit = configparser.RawConfigParser()
+    unit.optionxform = str
+    unit.read_string(block_of("systemd", "ini"))
+    service = unit["Service"]
+    state = machine / service["StateDirectory"]
+    state.mkdir(mode=0o755)
+    monkeypatch.delenv("PPROFPLUS_DIR")
+    monkeypatch.setenv("STATE_DIRECTORY", str(state))
+    run_quietly(shlex.split(service["ExecStart"].replace("/opt/api/bin", str(machine / "bin"))))
+    (told,) = re.findall(r"--dir /var/lib/(\S+)`", README)
+    assert services_in(machine / told) == ["api"]
+
+
+def test_its_image_records_to_the_volume(machine, monkeypatch):
+    lines = dict(line.split(" ", 1) for line in block_of("docker", "dockerfile").splitlines())
+    name, _, home = lines["ENV"].partition("=")
+    assert Path(home).parent == Path(lines["VOLUME"])
+    monkeypatch.setenv(name, f"{machine}{home}")
+    run_quietly(json.loads(lines["CMD"]))
+    assert services_in(f"{machine}{home}") == ["api"]
+
+
+def test_its_pod_records_where_its_monitor_looks(machine, monkeypatch):
+    pod = block_of("kubernetes", "yaml")
+    ((name, home),) = set(re.findall(r"env: \[\{name: (\w+), value: ([^}]+)\}\]", pod))
+    ((volume, place),) = set(re.findall(r"volumeMounts: \[\{name: (\w+), mountPath: (\S+)\}", pod))
+    assert Path(home).parent == Path(place)
+    assert f"- name: {volume}\n      emptyDir" in pod
+    monkeypatch.setenv(name, f"{machine}{home}")
+    service, _ = re.findall(r"command: \[(.*)\]", pod)
+    run_quietly([word.strip('"') for word in service.split(", ")])
+    run_quietly([sys.executable, "-m", "pprofplus_tui", "list"])
+    assert services_in(f"{machine}{home}") == ["api"]
 
 
 @pytest.mark.parametrize("path", re.findall(r"\]\(([^)#:]+)\)", README))
