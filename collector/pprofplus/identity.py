@@ -40,8 +40,15 @@ def header(  # noqa: PLR0913 - what a header says
 
 
 def _argv() -> list[str]:
-    found: list[str] = getattr(sys, "orig_argv", None) or getattr(sys, "argv", [])
-    return found
+    """Return the command line as Python has it, else, in a Python within a server, the kernel."""
+    words = getattr(sys, "orig_argv", None) or getattr(sys, "argv", [])
+    if any(words):
+        return list(words)
+    try:
+        line = read_small_file("/proc/self/cmdline")
+    except OSError:
+        return list(words)
+    return line.rstrip(b"\0").decode("utf-8", "surrogateescape").split("\0")
 
 
 def cut_argv(argv: list[str], size_bytes: int = _ARGV_BYTES) -> tuple[str, ...]:

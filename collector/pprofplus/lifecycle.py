@@ -89,6 +89,9 @@ def start(  # noqa: PLR0913 - the settings
         budget=budget,
     )
     _process.started = True
+    known = _process.collector
+    if known is not None and known.pid != os.getpid():
+        _after_fork_in_child()  # forked past Python, as uWSGI's workers are: nobody has told us
     with _process.lock:
         running = _process.collector
         if running is not None and (running.running or _process.starting):

@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import sys
 import threading
 import time
 from itertools import pairwise
@@ -367,6 +368,38 @@ assert "pplog" not in out.stdout and "statm" not in out.stdout, out.stdout
 """
     )
     assert one_run(home).kinds == ["start", "stop"]
+
+
+def test_a_worker_forked_past_python_records_itself_when_it_starts(run, home):
+    # as uWSGI forks, unless it is told to call Python's hooks
+    run(
+        FORKING
+        + """
+import ctypes
+first = collector.directory
+child = ctypes.PyDLL(None).fork()
+if child == 0:
+    assert pprofplus.start("api") is collector
+    assert collector.pid == os.getpid() and collector.running
+    wait_for(3)
+    assert collector.directory != first
+    pprofplus.stop()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+wait_for(collector.samples + 3)
+"""
+    )
+    parent, child = (reference.Run(path) for path in reference.runs(home))
+    assert parent.kinds == ["start", "stop"]
+    assert child.kinds == ["start", "fork", "stop"]
+    assert child.events[1].value == parent.header.pid
+    assert parent.bad == child.bad == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel tells it on Linux")
+def test_a_python_within_a_server_is_known_by_the_servers_command_line(run, home):
+    run("import sys\nsys.orig_argv, sys.argv = [], ['']\n" + SERVICE, "the-servers-argument")
+    assert one_run(home).header.argv[-1] == "the-servers-argument"
 
 
 MULTIPROCESSING = """
