@@ -20,6 +20,26 @@ NEW = _flags("O_RDWR", "O_CREAT", "O_EXCL")
 EITHER = _flags("O_RDWR", "O_CREAT", "O_NONBLOCK")
 
 
+_STANDARD = 2  # stdin, stdout and stderr are 0 to 2
+
+
+def above_standard(number: int) -> int:
+    """Return an open descriptor, or its copy above the numbers of the standard streams.
+
+    A host that was started without these has their numbers free. Whatever it writes to stderr
+    without asking, as C code does, would go into a file of ours that we kept there, and what it
+    opens to stand for them would not. Raises OSError; `number` is closed then.
+    """
+    if number > _STANDARD:
+        return number
+    import fcntl  # noqa: PLC0415 - Windows has none, and hardly a host is like this
+
+    try:
+        return fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, _STANDARD + 1)
+    finally:
+        os.close(number)
+
+
 class Descriptor:
     """A descriptor of ours, and proof that it still is.
 
@@ -66,6 +86,10 @@ def read_small_file(path: str) -> bytes:
         os.close(number)
 
 
+def _open_to_keep(path: str) -> Descriptor:
+    return Descriptor(above_standard(os.open(path, os.O_RDONLY | os.O_CLOEXEC)))
+
+
 class KeptFile:
     """A small kernel file that is read again and again through one descriptor.
 
@@ -78,12 +102,12 @@ class KeptFile:
     def __init__(self, path: str) -> None:
         """Open `path`. Raises OSError."""
         self._path = path
-        self._descriptor = Descriptor(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+        self._descriptor = _open_to_keep(path)
 
     def read(self) -> bytes:
         """Return what it says now, up to 4 KiB. Raises OSError."""
         if self._descriptor.stat() is None:
-            self._descriptor = Descriptor(os.open(self._path, os.O_RDONLY | os.O_CLOEXEC))
+            self._descriptor = _open_to_keep(self._path)
         return os.pread(self._descriptor.number, 4096, 0)
 
     def close(self) -> None:

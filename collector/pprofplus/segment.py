@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 
-from pprofplus.descriptor import NEW, Descriptor
+from pprofplus.descriptor import NEW, Descriptor, above_standard
 from pprofplus.format import PAGE_SIZE
 from pprofplus.home import parse_segment_name, segment_name
 from pprofplus.locks import lock
@@ -92,7 +92,7 @@ def _open_hidden(directory: int, number: int) -> tuple[str, int]:
     while True:
         hidden = f".{segment_name(number)}.new"
         try:
-            return hidden, os.open(hidden, NEW, 0o600, dir_fd=directory)
+            return hidden, above_standard(os.open(hidden, NEW, 0o600, dir_fd=directory))
         except FileExistsError:
             # ours, from an attempt that failed: the directory is of this run alone
             if not _remove(hidden, directory):

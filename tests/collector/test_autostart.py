@@ -305,10 +305,26 @@ def test_a_program_on_stdin_an_interactive_one_and_a_zip_are_recorded(python, ho
     assert services(home) == ["api"] * 4
 
 
-@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
-def test_a_program_without_its_standard_streams_is_recorded(python, home, closed):
-    command = f'exec "{sys.executable}" -c "" {closed}'
-    python("-c", command, executable="/bin/sh")
+CLOSED = """
+import os, pprofplus, sys
+collector = pprofplus.start(interval_s=0.05)
+for number in map(int, sys.argv[1]):
+    try:
+        os.fstat(number)
+    except OSError:
+        continue
+    raise AssertionError(number)
+"""
+
+
+@pytest.mark.parametrize("closed", ["0", "1", "2", "01", "02", "12", "012"])
+def test_a_program_without_its_standard_streams_is_recorded_and_their_numbers_stay_free(
+    python, home, tmp_path, closed
+):
+    (tmp_path / "app.py").write_text(CLOSED)
+    closing = " ".join(f"{number}>&-" for number in closed)
+    command = f'exec "{sys.executable}" app.py {closed} {closing}'
+    python("-c", command, executable="/bin/sh", cwd=tmp_path)
     (run,) = map(reference.Run, reference.runs(home))
     assert run.kinds == ["start", "stop"]
     assert run.bad == 0
