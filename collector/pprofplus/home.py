@@ -92,12 +92,21 @@ def open_private(
         raise
     try:
         if made:
-            os.fchmod(number, mode)  # whatever the umask made of it
+            os.fchmod(number, mode | _kept_group(os.fstat(number), group_readable))
         _check_safe(shown, os.fstat(number))
     except BaseException:
         os.close(number)
         raise
     return number
+
+
+def _kept_group(found: os.stat_result, group_readable: bool) -> int:  # noqa: FBT001 - as given
+    """Return the bit by which what is made in a new directory has its group, if it is set there.
+
+    It comes from above, as from a Kubernetes volume with fsGroup; without it the group that may
+    read the directory may not read what is in it.
+    """
+    return found.st_mode & stat.S_ISGID if group_readable else 0
 
 
 def _check_safe(path: str, found: os.stat_result) -> None:
@@ -152,7 +161,9 @@ def make_run(
                 start_ms += 1
                 continue
             if group_readable:
-                os.chmod(run_name(pid, start_ms), 0o750, dir_fd=service_fd)  # noqa: S103 - asked for
+                name = run_name(pid, start_ms)
+                kept = _kept_group(os.stat(name, dir_fd=service_fd), group_readable)
+                os.chmod(name, 0o750 | kept, dir_fd=service_fd)  # noqa: S103 - asked for
             return start_ms
     finally:
         os.close(service_fd)

@@ -119,3 +119,27 @@ def test_a_service_is_a_plain_word():
     assert not any(
         map(valid_service, ("", ".", "..", "a/b", "x" * 65, "a b", "é", "a\n", "\x1b[1m"))
     )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+@pytest.mark.parametrize("readable", [True, False])
+def test_the_group_of_a_volume_is_that_of_all_in_it_if_it_may_read(tmp_path, run, readable):
+    # as a Kubernetes volume with fsGroup comes
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    os.chown(volume, -1, 4242)
+    volume.chmod(0o2755)
+    run(
+        f"""
+import pprofplus, sys
+pprofplus.start("api", directory=sys.argv[1], group_readable={readable}, interval_s=0.05)
+""",
+        str(volume / "logs"),
+    )
+    made = [path for path in (volume / "logs").rglob("*") if path.name != ".ledger"]
+    assert len(made) == 3
+    if readable:
+        assert {path.stat().st_gid for path in made} == {4242}
+    wanted = ({0o640}, {0o2750}) if readable else ({0o600}, {0o700})
+    assert {path.stat().st_mode & 0o7777 for path in made if path.is_file()} == wanted[0]
+    assert {path.stat().st_mode & 0o7777 for path in made if path.is_dir()} == wanted[1]
