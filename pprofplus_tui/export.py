@@ -2,8 +2,9 @@
 
 Columns: `time` (ISO 8601 with offset, milliseconds), `unix_ms`, `service`, `pid`, then one a
 metric, named by the metric and its unit: bytes end in `_bytes`, microseconds in `_us`, counts have
-the name alone, other units follow as they are called (`queue_depth_jobs`). Counters are as
-recorded, not rates. A metric that a sample has not is an empty cell, in JSON null.
+the name alone, other units follow as they are called (`queue_depth_jobs`). What is logged in
+thousandths comes in whole units, with three decimals at the most. Counters are as recorded, not
+rates. A metric that a sample has not is an empty cell, in JSON null.
 """
 
 import json
@@ -23,6 +24,7 @@ from pprofplus_tui.logs.history import rows_within
 from pprofplus_tui.logs.rows import batches, iso_times, moment, page_values
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.series import Ints
+from pprofplus_tui.model.units import true_unit
 
 CSV, JSON = FORMATS = ("csv", "json")
 _SUFFIXES = {CSV: ".csv", JSON: ".jsonl"}
@@ -204,12 +206,17 @@ class _Sheet:
         self._run = run
         self._zone = zone
         self._orders: list[list[int]] = []
+        self._fine: list[list[int]] = []  # which of these columns are in thousandths
         self._templates: list[str] = []
         for schema in range(len(run.table.schemas)):
             columns = _keys(run, schema)
             present = [key for key in labels if key in columns]
             self._orders.append([columns[key] for key in present])
-            self._templates.append(_template(run, set(present), labels, form))
+            units = [unit for _, unit, _ in run.table.schemas[schema].metrics]
+            fine = [true_unit(units[column])[1] != 1 for column in self._orders[-1]]
+            self._fine.append([i for i, is_fine in enumerate(fine) if is_fine])
+            formats = {key: "%s" if f else "%d" for key, f in zip(present, fine, strict=True)}
+            self._templates.append(_template(run, formats, labels, form))
 
     def pages(self, batch: Ints, begin_ms: int, end_ms: int) -> Iterator[tuple[str, int, bool]]:
         """Give (text, samples in it, whether the page is damaged) of each page."""
@@ -219,14 +226,24 @@ class _Sheet:
             inside = (t_ms >= begin_ms) & (t_ms < end_ms)
             times = t_ms[inside].tolist()
             texts = iso_times(times, self._zone)
-            cells = zip(texts, times, *columns[:, inside].tolist(), strict=True)
+            values = columns[:, inside].tolist()
+            for column in self._fine[schema]:
+                values[column] = list(map(_in_units, values[column]))
+            cells = zip(texts, times, *values, strict=True)
             yield "".join(map(template.__mod__, cells)), len(times), not len(t_ms)
+
+
+def _in_units(thousandths: int) -> str:
+    """Return a number of thousandths as an exact decimal, without needless zeros."""
+    whole, rest = divmod(abs(thousandths), 1000)
+    text = f"{whole}.{rest:03d}".rstrip("0").rstrip(".")
+    return f"-{text}" if thousandths < 0 else text
 
 
 def _keys(run: RunLog, schema: int) -> dict[Key, int]:
     """Return (name, unit) of each metric of one of the run's tables, and its column there."""
     metrics = run.table.schemas[schema].metrics
-    return {(name, unit): column for column, (name, unit, _) in enumerate(metrics)}
+    return {(name, true_unit(unit)[0]): column for column, (name, unit, _) in enumerate(metrics)}
 
 
 def _labels(runs: Sequence[RunLog]) -> dict[Key, str]:
@@ -256,15 +273,13 @@ def _label(name: str, unit: str, taken: set[str]) -> str:
     return free
 
 
-def _template(run: RunLog, present: set[Key], labels: dict[Key, str], form: str) -> str:
-    """Return the %-format of a row of a run's pages that have the metrics `present`."""
+def _template(run: RunLog, formats: dict[Key, str], labels: dict[Key, str], form: str) -> str:
+    """Return the %-format of a row of a run's pages; `formats` are those of the metrics there."""
     if form == JSON:
         who = f'"service": {json.dumps(run.service)}, "pid": {run.pid}'
-        cells = [
-            f', "{label}": {"%d" if key in present else "null"}' for key, label in labels.items()
-        ]
+        cells = [f', "{label}": {formats.get(key, "null")}' for key, label in labels.items()]
         return f'{{"time": "%s", "unix_ms": %d, {who}{"".join(cells)}}}\n'
     # a leading "-" may begin a service's name, and a formula
     service = f"'{run.service}" if run.service.startswith("-") else run.service
-    cells = ["%d" if key in present else "" for key in labels]
+    cells = [formats.get(key, "") for key in labels]
     return ",".join(("%s", "%d", service, str(run.pid), *cells)) + "\n"

@@ -16,6 +16,20 @@ _WEEK_S = 7 * 86_400
 _LONG_PAUSE_US = 120_000_000  # from here on, minutes read better than seconds
 
 
+_THOUSANDTHS = "1/1000 "
+
+
+def true_unit(unit: str) -> tuple[str, int]:
+    """Return (unit, what figures are divided by to be in it) of a metric of a log.
+
+    A log holds whole numbers only; a gauge that gives fractions is written in thousandths, and
+    its unit then begins with "1/1000 ".
+    """
+    if unit.startswith(_THOUSANDTHS):
+        return unit.removeprefix(_THOUSANDTHS), 1000
+    return unit, 1
+
+
 def _number(value: float) -> str:
     """Return a value below ~1,000 in at most four characters; whole numbers carry no point."""
     if value == int(value):
@@ -60,6 +74,14 @@ def _format_count(value: float) -> str:
     return f"{sign}{number}{suffix}"
 
 
+def _format_fine(value: float) -> str:
+    """Return what a gauge gave; of fractions below ten, more than one decimal tells something."""
+    if value == int(value) or abs(value) >= 10:  # noqa: PLR2004 - one digit
+        return _format_count(value)
+    decimals = 2 if abs(value) >= 0.1 else 3  # noqa: PLR2004 - logs hold thousandths
+    return f"{value:.{decimals}f}".rstrip("0").rstrip(".")
+
+
 def _format_us(value: float, *, ascii_only: bool) -> str:
     if abs(value) >= _LONG_PAUSE_US:
         return ("-" if value < 0 else "") + format_span_ms(abs(value) / _MS_PER_S)
@@ -96,8 +118,8 @@ def format_quantity(  # noqa: PLR0911 - one return a unit
     if unit == "count/s":
         return f"{_format_count(value)}/s"
     if unit in {"", "count"}:
-        return _format_count(value)
-    return f"{_format_count(value)} {clean(unit, _UNIT_CELLS, ascii_only=ascii_only)}"
+        return _format_fine(value)
+    return f"{_format_fine(value)} {clean(unit, _UNIT_CELLS, ascii_only=ascii_only)}"
 
 
 def format_span_ms(span_ms: float) -> str:

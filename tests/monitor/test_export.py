@@ -86,6 +86,48 @@ def test_columns_carry_their_unit_and_values_are_as_recorded(run, tmp_path):
     )
 
 
+THOUSANDTHS = [
+    (0, "0"),
+    (5, "0.005"),
+    (-5, "-0.005"),
+    (1500, "1.5"),
+    (-1500, "-1.5"),
+    (1_000_000, "1000"),
+    (999, "0.999"),
+    ((1 << 63) - 1, "9223372036854775.807"),
+    (-(1 << 63), "-9223372036854775.808"),
+]
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_thousandths_come_in_whole_units_exactly(write_run, tmp_path, form):
+    writer = write_run(
+        metrics=(("rss", "B", "gauge"), ("lag", "1/1000 s", "gauge"), ("x", "1/1000 ", "counter"))
+    )
+    for n, (value, _) in enumerate(THOUSANDTHS):
+        writer.add(n * 1000, [n, value, value])
+    out = tmp_path / f"out.{form}"
+    export(RunLog(str(writer.path)), START, START + 60_000, out, form=form, zone=UTC)
+    if form == "csv":
+        assert out.read_text().startswith("time,unix_ms,service,pid,rss_bytes,lag_s,x\n")
+        read = rows_of(out)
+    else:
+        lines = out.read_text().splitlines()
+        read = [json.loads(line, parse_float=str, parse_int=str) for line in lines]
+    assert [row["lag_s"] for row in read] == [text for _, text in THOUSANDTHS]
+    assert [row["x"] for row in read] == [text for _, text in THOUSANDTHS]
+
+
+def test_a_gauge_that_went_from_whole_figures_to_fractions_keeps_its_column(write_run, tmp_path):
+    writer = write_run(metrics=(("lag", "s", "gauge"),))
+    writer.add(0, [3])
+    writer.change_metrics((("lag", "1/1000 s", "gauge"),))
+    writer.add(1000, [3250])
+    out = tmp_path / "out.csv"
+    export(RunLog(str(writer.path)), START, START + 2000, out, zone=UTC)
+    assert [row["lag_s"] for row in rows_of(out)] == ["3", "3.25"]
+
+
 def test_json_is_one_object_a_line(run, tmp_path):
     out = tmp_path / "out.jsonl"
     export(run, START + 3000, START + 5000, out, form="json", zone=UTC)

@@ -9,6 +9,7 @@ from pprofplus_tui.model.units import (
     format_delta_bytes,
     format_quantity,
     format_span_ms,
+    true_unit,
 )
 
 MIB = 2**20
@@ -66,6 +67,11 @@ def test_a_size_read_back_is_within_the_precision_shown(value):
         (0, "us/s", "0 %"),
         (3.24, "count/s", "3.2/s"),
         (12, "jobs", "12 jobs"),
+        (1.25, "s", "1.25 s"),
+        (1.5, "s", "1.5 s"),
+        (0.012, "s", "0.012 s"),
+        (-0.25, "count", "-0.25"),
+        (12.345, "s", "12.3 s"),
         (math.nan, "us", "n/a"),
     ],
 )
@@ -106,3 +112,18 @@ def test_a_span_is_shown_in_its_two_largest_units(span_ms, text):
 )
 def test_a_change_shows_its_sign(value, text):
     assert format_delta_bytes(value) == text
+
+
+@pytest.mark.parametrize(
+    ("unit", "shown", "scale"),
+    [
+        ("jobs", "jobs", 1),
+        ("1/1000 jobs", "jobs", 1000),
+        ("1/1000 ", "", 1000),
+        ("1/1000", "1/1000", 1),
+        ("", "", 1),
+        ("1/1000 1/1000 s", "1/1000 s", 1000),
+    ],
+)
+def test_a_unit_may_say_that_figures_are_thousandths(unit, shown, scale):
+    assert true_unit(unit) == (shown, scale)
