@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from pprofplus_tui.logs.grid import Extremes, Grid, Span
-from pprofplus_tui.logs.samples import Decoded, PageCache, predecessors
+from pprofplus_tui.logs.samples import Decoded, PageCache, beginnings, predecessors
 from pprofplus_tui.logs.table import COUNTER_COLUMN, GAUGE_COLUMN, PageTable
 from pprofplus_tui.model.series import Bools, Ints, Points
 
@@ -130,7 +130,11 @@ def _decode(  # noqa: PLR0913, PLR0917 - what is to be decoded, from where, to w
     for part, mine in chosen:
         if mine:
             at, inside = buckets.of(mine)
-            got = (decoded.rates if part.rate else decoded.values)(mine, part.column)[inside]
+            got = (decoded.rates if part.rate else decoded.values)(mine, part.column)
+            if part.rate:
+                known = rated(table, mine, part.column)
+                at, inside = at[known[inside]], inside & known
+            got = got[inside]
             all_series[part.request].values.add(at, got, got)
     for rows, times in unclear:
         mine = within(rows)
@@ -138,6 +142,15 @@ def _decode(  # noqa: PLR0913, PLR0917 - what is to be decoded, from where, to w
             at, inside = buckets.of(mine)
             t_ms = decoded.t_ms(mine)[inside]
             times.add(at, t_ms, t_ms)
+
+
+def rated(table: PageTable, rows: Sequence[int], column: int) -> Bools:
+    """Tell which samples of these rows, one after the other, have a rate of the counter."""
+    counts = table.rows["samples"][rows]
+    known = np.ones(int(counts.sum()), np.bool_)
+    starts = np.cumsum(counts) - counts
+    known[starts[beginnings(table, np.array(rows, np.int64), column)]] = False
+    return known
 
 
 class _Buckets:
@@ -164,16 +177,20 @@ def _from_heads(table: PageTable, part: Part, values: Extremes) -> Ints:
     index = span.index
     lo, hi = table.lo(part.column)[index], table.hi(part.column)[index]
     inner = (span.first == span.last) & span.within
+    # the head of a counter's first page has a 0 for the rate that its first sample has not
+    made_up = beginnings(table, span.rows, part.column) if part.rate else np.zeros_like(inner)
+    inner &= ~made_up
     values.add(span.first[inner], lo[inner], hi[inner])
     cut = np.flatnonzero(~inner)
     if not len(cut):
         return cut
     first, last, lo, hi = span.first[cut], span.last[cut], lo[cut], hi[cut]
-    steady = (lo == hi) & span.within[cut] & (last - first == 1)
+    true = ~made_up[cut]
+    steady = (lo == hi) & span.within[cut] & (last - first == 1) & true
     values.add(first[steady], lo[steady], hi[steady])
     values.add(last[steady], lo[steady], hi[steady])
     clear = steady | (
-        (last - first <= 1) & values.contain(first, lo, hi) & values.contain(last, lo, hi)
+        true & (last - first <= 1) & values.contain(first, lo, hi) & values.contain(last, lo, hi)
     )
     unknown: Ints = cut[~clear]
     return unknown

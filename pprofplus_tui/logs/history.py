@@ -13,6 +13,7 @@ from pprofplus_tui.logs.buckets import (
     fill,
     gap_limits,
     points_of,
+    rated,
 )
 from pprofplus_tui.logs.grid import Grid
 from pprofplus_tui.logs.run import RunLog
@@ -23,7 +24,7 @@ from pprofplus_tui.model.series import Bools, Floats, Ints, Points
 
 _MILLI = 1000.0
 _MEMOS = 4
-_MEMO_REQUESTS = 64
+_MEMO_REQUESTS = 320  # above what one window's charts can ask for: a table has 256 metrics
 
 
 def query(
@@ -32,13 +33,14 @@ def query(
     """Return the points of each request in [begin_ms, end_ms), unix ms; at most `buckets` each.
 
     A request is (metric, rate). With rate, a counter's increase per second since the sample
-    before, 0 at the run's first; a metric that is no counter has no points then. Without, the
-    values as recorded. A metric that the run has not gives no points.
+    before, of which a counter's first sample has none; a metric that is no counter has no points
+    then. Without, the values as recorded. A metric that the run has not gives no points.
 
     If the window has no more than `buckets` samples, they are the points. Else it is cut into
     buckets of equal width from `begin_ms` on, and a point is one that has samples.
     `Points.breaks` is True after a gap: more than 3 sampling intervals and a second, and in
-    buckets at least one of them empty. The first point never breaks.
+    buckets at least one of them empty; between samples also after a pause of any length. The
+    first point never breaks.
 
     Reads the disk for pages that a bucket's edge cuts, damaged ones are left out. Raises
     ValueError if `buckets` is less than 1.
@@ -164,6 +166,7 @@ def _samples(
         if rate:
             wanted += [(row, column) for row in predecessors(table, mine, column) if row >= 0]
     decoded = run.cache.want(wanted)
+    resumed_ms = _resumptions(run, rows)
     times: dict[tuple[int, ...], tuple[Ints, Bools, Bools]] = {}
     found: dict[Request, Points] = {}
     for request in requests:
@@ -175,13 +178,31 @@ def _samples(
         key = tuple(mine)
         if key not in times:
             times[key] = _times(table, decoded, mine, begin_ms, end_ms)
+            t_all, _, gaps = times[key]
+            after = np.searchsorted(t_all, resumed_ms)
+            gaps[after[(after > 0) & (after < len(t_all))]] = True
         t_ms, inside, breaks = times[key]
         if request[1]:
-            values = decoded.rates(mine, column)[inside] / _MILLI
+            known = rated(table, mine, column)
+            values = decoded.rates(mine, column)[inside & known] / _MILLI
+            t_ms, breaks = _without(t_ms, breaks, ~known[inside])
         else:
             values = decoded.values(mine, column)[inside].astype(np.float64)
         found[request] = _distinct(t_ms, values, breaks)
     return found
+
+
+def _resumptions(run: RunLog, rows: Ints) -> Ints:
+    """Return when sampling went on after a pause, as the pages around these rows tell.
+
+    A pause that is short beside a long interval looks like a late sample, but is none.
+    """
+    begin, end = max(int(rows[0]) - 1, 0), int(rows[-1]) + 1
+    telling = begin + np.flatnonzero(run.table.rows["events_bytes"][begin:end] > 0)
+    if not len(telling):
+        return np.zeros(0, np.int64)
+    found = [event.t_ms for event in run.pages.events(telling) if event.kind == "resume"]
+    return np.array(found, np.int64)
 
 
 def _times(
@@ -197,6 +218,17 @@ def _times(
     longest = np.maximum(interval[1:], interval[:-1])
     breaks[1:] = np.diff(t_ms) > np.maximum(GAP_INTERVALS * longest, LEAST_GAP_MS)
     return t_ms, inside, breaks
+
+
+def _without(t_ms: Ints, breaks: Bools, left_out: Bools) -> tuple[Ints, Bools]:
+    """Return times and breaks without some samples; a gap before one is a gap before the next."""
+    if not left_out.any():
+        return t_ms, breaks
+    gaps = breaks.copy()
+    gaps[1:] |= left_out[:-1] & breaks[:-1]
+    kept = gaps[~left_out]
+    kept[:1] = False
+    return t_ms[~left_out], kept
 
 
 def _distinct(t_ms: Ints, values: Floats, breaks: Bools) -> Points:

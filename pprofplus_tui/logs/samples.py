@@ -9,7 +9,7 @@ from pprofplus.format import rate_milli
 from pprofplus_tui.logs.decode import PageBatch
 from pprofplus_tui.logs.pages import PageStore
 from pprofplus_tui.logs.table import ABSENT, PageTable
-from pprofplus_tui.model.series import Ints
+from pprofplus_tui.model.series import Bools, Ints
 
 _BATCH_STREAMS = 256  # keeps the decoder's scratch arrays within the processor's cache
 _CACHE_BYTES = 48 << 20
@@ -174,7 +174,8 @@ class Decoded:
     def rates(self, rows: Sequence[int], column: int) -> Ints:
         """Return a counter's rates in 1/1000 per second in these rows, one after the other.
 
-        The rows that `predecessors` names must have been wanted too.
+        The rows that `predecessors` names must have been wanted too. A counter's first sample
+        has the rate 0, which says nothing: see `beginnings`.
         """
         table = self._table
         counts = table.rows["samples"][rows]
@@ -211,6 +212,24 @@ def predecessors(table: PageTable, rows: Sequence[int], column: int) -> list[int
     known = table.kinds(column)[table.rows["schema"][before]] != ABSENT
     found: list[int] = np.where((before >= 0) & known, before, -1).tolist()
     return found
+
+
+def beginnings(table: PageTable, rows: Ints, column: int) -> Bools:
+    """Tell for each row whether a counter begins in it: its first sample has no rate.
+
+    That is so in a run's first page, and where the table of the page before lacks the counter,
+    but not where that page is missing.
+    """
+    if not len(rows):
+        return np.zeros(0, np.bool_)
+    before = table.before[rows]
+    # pages are numbered from 0: one whose number is its row has none missing before it
+    first: Bools = (before < 0) & (table.rows["number"][rows] == rows)
+    if len(table.schemas) == 1:
+        return first
+    known = table.kinds(column)[table.rows["schema"][before]] != ABSENT
+    begun: Bools = first | ((before >= 0) & ~known)
+    return begun
 
 
 def _first_rate(rest: Ints, lo: int, hi: int) -> int:

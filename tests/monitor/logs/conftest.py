@@ -154,7 +154,8 @@ class Writer:
 class Reference:
     """Every sample of a run by `format.read_data_page`, on the run's time axis.
 
-    `samples` is a list of (t_ms, interval_ms, {metric: level}, {counter: rate per second}).
+    `samples` is a list of (t_ms, interval_ms, {metric: level}, {counter: rate per second}); the
+    rate is None at a counter's first sample.
     """
 
     def __init__(self, path):
@@ -185,7 +186,7 @@ class Reference:
                 for name, _, kind in header.metrics:
                     if kind != "counter":
                         continue
-                    rates[name] = 0.0
+                    rates[name] = None
                     if before is not None and name in before[1]:
                         rates[name] = (
                             fmt.rate_milli(values[name] - before[1][name], mono_ms - before[0])
@@ -195,13 +196,14 @@ class Reference:
                 yield mono_ms + offset, page.head.interval_ms, values, rates
 
     def series(self, request, begin_ms, end_ms):
-        """(t_ms, interval, value) of the samples in the window that have the metric."""
+        """(t_ms, interval, value or None) of the samples in the window that have the metric."""
         name, rate = request
         found = []
         for t_ms, interval, values, rates in self.samples:
-            value = (rates if rate else values).get(name)
-            if begin_ms <= t_ms < end_ms and value is not None:
-                found.append((t_ms, interval, float(value)))
+            figures = rates if rate else values
+            if begin_ms <= t_ms < end_ms and name in figures:
+                value = figures[name]
+                found.append((t_ms, interval, None if value is None else float(value)))
         return found
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pprofplus import format as fmt
 from pprofplus_tui.logs import buckets as buckets_module
 from pprofplus_tui.logs import samples as samples_module
 from pprofplus_tui.logs.history import query
@@ -37,12 +38,12 @@ def brute_buckets(reference, request, begin, end, buckets):
     found = {}
     for t_ms, interval, value in reference.series(request, begin, end):
         at = (t_ms - begin) // width
-        if at in found:
-            lo, hi, first, _, left, _ = found[at]
-            found[at] = (min(lo, value), max(hi, value), first, t_ms, left, interval)
-        else:
-            found[at] = (value, value, t_ms, t_ms, interval, interval)
-    return width, found
+        values, first, _, left, _ = found.get(at, ([], t_ms, t_ms, interval, interval))
+        known = [] if value is None else [value]
+        found[at] = ([*values, *known], first, t_ms, left, interval)
+    return width, {
+        at: (min(values), max(values), *times) for at, (values, *times) in found.items() if values
+    }
 
 
 def check(run, reference, begin, end, buckets):
@@ -55,6 +56,8 @@ def check(run, reference, begin, end, buckets):
         if inside <= buckets:
             wanted = {}
             for t_ms, _, value in reference.series(request, begin, end):
+                if value is None:
+                    continue
                 lo, hi = wanted.get(t_ms, (value, value))
                 wanted[t_ms] = (min(lo, value), max(hi, value))
             assert points.t_ms.tolist() == list(wanted)
@@ -210,6 +213,42 @@ def test_a_window_without_samples_gives_no_points(write_run):
     assert len(query(run, begin, begin - 5, 10, [("rss", False)])["rss", False]) == 0
 
 
+@pytest.mark.parametrize("buckets", [5, 40, 1000])
+def test_a_change_of_the_interval_is_no_gap_and_a_pause_at_any_interval_is(write_run, buckets):
+    writer = write_run()
+    for second in range(0, 600, 1):
+        writer.add(second * 1000, [second, 0, 1])
+    writer.event(fmt.INTERVAL, 600_000, value=60_000_000)
+    writer.interval_ms = 60_000
+    writer.new_page()
+    for second in range(600, 6000, 60):
+        writer.add(second * 1000, [second, 0, 1])
+    writer.event(fmt.PAUSE, 5_990_000)
+    writer.event(fmt.RESUME, 20_000_000)
+    for second in range(20_000, 26_000, 60):
+        writer.add(second * 1000, [second, 0, 1])
+    run = RunLog(str(writer.path))
+    run.refresh()
+    points = query(run, run.begin_ms, run.end_ms + 1, buckets, [("rss", False)])["rss", False]
+    after = points.t_ms[points.breaks] - run.begin_ms
+    assert len(after) == 1
+    assert 15_000_000 < after[0] < 25_000_000
+
+
+def test_a_pause_shorter_than_the_interval_is_a_gap_too(write_run):
+    writer = write_run(interval_ms=60_000)
+    for minute in range(4):
+        writer.add(minute * 60_000, [minute, 0, 1])
+    writer.event(fmt.PAUSE, 181_000)
+    writer.event(fmt.RESUME, 260_000)
+    for minute in range(4):
+        writer.add(260_000 + minute * 60_000, [minute, 0, 1])
+    run = RunLog(str(writer.path))
+    run.refresh()
+    points = query(run, run.begin_ms, run.end_ms + 1, 100, [("rss", False)])["rss", False]
+    assert np.flatnonzero(points.breaks).tolist() == [4]
+
+
 def test_no_buckets_is_a_clear_error(write_run):
     run = RunLog(str(write_run().path))
     with pytest.raises(ValueError, match="0 buckets"):
@@ -240,7 +279,7 @@ def test_a_pause_breaks_the_line_and_a_late_sample_does_not(write_run):
     assert wide.breaks.tolist() == [False, False, True]
 
 
-def test_the_first_rate_of_a_run_is_0_and_of_a_page_goes_on_from_the_page_before(write_run):
+def test_the_first_sample_of_a_run_has_no_rate_and_that_of_a_page_goes_on(write_run):
     writer = write_run()
     writer.add(0, [1, 500, 1])
     writer.add(1000, [1, 600, 1])
@@ -249,7 +288,35 @@ def test_the_first_rate_of_a_run_is_0_and_of_a_page_goes_on_from_the_page_before
     run = RunLog(str(writer.path))
     run.refresh()
     points = query(run, run.begin_ms, run.end_ms + 1, 10, [("cpu_user", True)])["cpu_user", True]
-    assert points.lo.tolist() == [0.0, 100.0, 300.0]
+    assert points.lo.tolist() == [100.0, 300.0]
+
+
+@pytest.mark.parametrize("buckets", [1, 3, 7, 50])
+def test_no_made_up_rate_is_in_a_bucket(write_run, buckets):
+    writer = write_run()
+    for i in range(400):
+        if i % 90 == 0 and i:
+            writer.new_page()
+        writer.add(i * 1000, [1, 5000 + 700 * i, 1])
+    run = RunLog(str(writer.path))
+    run.refresh()
+    points = query(run, run.begin_ms, run.end_ms + 1, buckets, [("cpu_user", True)])
+    assert set(points["cpu_user", True].lo.tolist()) == {700.0}
+
+
+@pytest.mark.parametrize("buckets", [1, 3, 7, 50, 400])
+def test_a_counter_that_comes_later_begins_without_a_rate(write_run, buckets):
+    writer = write_run(metrics=(("rss", "B", "gauge"),))
+    for i in range(100):
+        writer.add(i * 1000, [i])
+    writer.change_metrics((("rss", "B", "gauge"), ("done", "jobs", "counter")))
+    for i in range(100, 300):
+        writer.add(i * 1000, [i, 1000 + 4 * i])
+    run = RunLog(str(writer.path))
+    run.refresh()
+    points = query(run, run.begin_ms, run.end_ms + 1, buckets, [("done", True)])["done", True]
+    assert set(points.lo.tolist()) == {4.0}
+    assert not points.breaks.any()
 
 
 def test_a_spike_at_the_seam_survives_the_loss_of_the_page_before(write_run):
