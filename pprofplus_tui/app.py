@@ -10,6 +10,7 @@ from rich.console import RenderableType
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.filter import LineFilter
+from textual.markup import escape
 from textual.message import Message
 from textual.screen import Screen
 
@@ -17,6 +18,7 @@ from pprofplus_tui.feed import Feed
 from pprofplus_tui.model.frames import Drawn, Frame
 from pprofplus_tui.model.keys import KEYS
 from pprofplus_tui.model.options import Options
+from pprofplus_tui.model.text import clean
 from pprofplus_tui.screens.monitor import MonitorScreen
 from pprofplus_tui.widgets.paint import THEMES
 from pprofplus_tui.widgets.plain import InAscii
@@ -125,6 +127,14 @@ class MonitorApp(App[int]):
         for key in KEYS:
             if key.action != "command_palette":
                 yield SystemCommand(key.text, f"{key.group}: {key.shown}", self._runner(key.action))
+        for chart in self.monitor.view.table.own:
+            # the palette takes texts for markup
+            title = escape(clean(chart.title, 40, ascii_only=bool(self._plain)))
+            yield SystemCommand(
+                f"Show or hide the chart: {title}",
+                f"Charts: {chart.key}".rstrip(": "),
+                self._runner(f"chart('{chart.id}')"),
+            )
         for theme in THEMES:
             background = "dark" if theme.dark else "light"
             yield SystemCommand(

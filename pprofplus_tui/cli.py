@@ -58,20 +58,31 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument(
         "-o", "--output", metavar="FILE", help="a new file; default: standard output"
     )
+    for word, told in (
+        ("pin", "have retention leave a run alone, however old it is"),
+        ("unpin", "let retention have a run again"),
+    ):
+        pin = commands.add_parser(word, help=told, allow_abbrev=False)
+        _add_place(pin)
+        pin.add_argument("run", metavar="RUN", help="SERVICE/PID, or SERVICE/PID-START")
     return parser
 
 
-def _add_choice(parser: argparse.ArgumentParser) -> None:
-    """Add the options that choose runs and a window; a subcommand's win over the command's."""
-    quiet = argparse.SUPPRESS
+def _add_place(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dir",
         dest="dirs",
         action="append",
         metavar="DIR",
-        default=quiet,
+        default=argparse.SUPPRESS,
         help="look for logs here; may be given several times",
     )
+
+
+def _add_choice(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose runs and a window; a subcommand's win over the command's."""
+    quiet = argparse.SUPPRESS
+    _add_place(parser)
     parser.add_argument("--service", metavar="NAME", default=quiet, help="this service, exactly")
     parser.add_argument("--pid", type=int, metavar="PID", default=quiet, help="this process id")
     parser.add_argument("--begin", metavar="TIME", default=quiet, help="from this time on")
@@ -156,6 +167,10 @@ def _run(words: argparse.Namespace) -> int:
         from pprofplus_tui.headless import export_run  # noqa: PLC0415
 
         return export_run(options, words.format, words.output, sys.stdout.buffer, sys.stderr)
+    if words.command in {"pin", "unpin"}:
+        from pprofplus_tui.headless import pin_run  # noqa: PLC0415
+
+        return pin_run(options, words.run, pinned=words.command == "pin", out=sys.stdout)
     _need_terminal()
     # what is loaded now stays: collecting garbage meanwhile only delays the first paint
     gc.disable()

@@ -10,7 +10,7 @@ from pprofplus_tui.charts.renderer import Renderer
 from pprofplus_tui.logs.catalog import Catalog, RunInfo
 from pprofplus_tui.logs.history import query
 from pprofplus_tui.logs.run import RunLog
-from pprofplus_tui.model.charts import CHART_BY_ID
+from pprofplus_tui.model.charts import ChartTable, charts_for
 from pprofplus_tui.model.facts import FACT_METRICS, Facts, read_facts
 from pprofplus_tui.model.frames import Drawn, Frame, Request
 from pprofplus_tui.model.options import Options
@@ -76,6 +76,8 @@ class Desk:
             info.end_ms,
             info.last.get("rss"),
             kept[1],
+            charts_for(info.metrics),
+            info.pinned,
         )
 
     def foresee(self, request: Request) -> None:
@@ -103,7 +105,7 @@ class Desk:
             ended = was is not None and was.state != run.state
             frozen = request.window.frozen and not fresh
             if (changed or fresh or ended) and not frozen:
-                facts = self._draw(request, request.window, growing=run.state == LIVE)
+                facts = self._draw(request, request.window, run.charts, growing=run.state == LIVE)
         return Frame(
             runs,
             tuple(sorted({info.service for info in self._catalog.runs})) if not runs else (),
@@ -121,7 +123,9 @@ class Desk:
             return True
         return self._log.refresh()
 
-    def _draw(self, request: Request, window: Window, *, growing: bool) -> Facts:
+    def _draw(
+        self, request: Request, window: Window, charts: ChartTable, *, growing: bool
+    ) -> Facts:
         """Order the charts of a request and return the figures for its window."""
         log = self._log
         if log is None:
@@ -130,7 +134,9 @@ class Desk:
         most = JUMPS
         pictures: list[tuple[str, Picture]] = []
         for shape in request.shapes:
-            kind, buckets = CHART_BY_ID[shape.chart], buckets_for(shape)
+            kind, buckets = charts.by_id.get(shape.chart), buckets_for(shape)
+            if kind is None:
+                continue  # the screen has yet to hear that this run has no such metric
             points = query(log, begin_ms, end_ms, buckets, wanted_by(kind))
             picture = self._portrayer.picture(kind, shape, window, points, growing=growing)
             pictures.append((shape.chart, picture))

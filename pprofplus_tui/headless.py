@@ -1,4 +1,4 @@
-"""What the command does without a screen: `list` and `export`."""
+"""What the command does without a screen: `list`, `export`, `pin` and `unpin`."""
 
 import json
 import time
@@ -9,6 +9,7 @@ from typing import BinaryIO, TextIO
 from pprofplus_tui.errors import NothingFoundError, UsageError
 from pprofplus_tui.export import CSV, JSON, ExportError, export, write_rows
 from pprofplus_tui.logs.catalog import Catalog, RunInfo
+from pprofplus_tui.logs.pins import PinError, set_pin
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.runs import RUNNING
@@ -16,7 +17,18 @@ from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.timeaxis import local
 from pprofplus_tui.model.units import format_bytes, format_span_ms
 
-_HEADINGS = ("SERVICE", "PID", "STATE", "RSS", "BEGIN", "LASTED", "SAMPLES", "LOG", "DAMAGED")
+_HEADINGS = (
+    "SERVICE",
+    "PID",
+    "STATE",
+    "RSS",
+    "BEGIN",
+    "LASTED",
+    "SAMPLES",
+    "LOG",
+    "DAMAGED",
+    "PINNED",
+)
 _RIGHT = {"PID", "RSS", "LASTED", "SAMPLES", "LOG", "DAMAGED"}
 
 
@@ -66,6 +78,7 @@ def _as_json(info: RunInfo) -> dict[str, object]:
         "samples": info.samples,
         "size_bytes": info.size_bytes,
         "damaged_pages": info.damaged_pages,
+        "pinned": info.pinned,
         "path": info.path,
     }
 
@@ -82,6 +95,7 @@ def _as_row(info: RunInfo) -> tuple[str, ...]:
         str(info.samples),
         format_bytes(info.size_bytes),
         str(info.damaged_pages) if info.damaged_pages else "",
+        "pinned" if info.pinned else "",
     )
 
 
@@ -94,6 +108,35 @@ def table(rows: list[tuple[str, ...]]) -> Iterable[str]:
             for cell, width, heading in zip(row, widths, rows[0], strict=True)
         ]
         yield "  ".join(cells).rstrip()
+
+
+def pin_run(options: Options, name: str, *, pinned: bool, out: TextIO) -> int:
+    """Pin or unpin the run called `name`: SERVICE/PID or SERVICE/PID-START; return the exit code.
+
+    Raises UsageError if several are called so, NothingFoundError if none is or it may not be done.
+    """
+    service, _, rest = name.strip("/").rpartition("/")
+    catalog = Catalog(list(options.directories))
+    catalog.refresh()
+    found = [
+        info.path
+        for info in catalog.runs
+        if info.service == service and rest in {str(info.pid), Path(info.path).name}
+    ]
+    if not found:
+        where = ", ".join(options.directories)
+        raise NothingFoundError(
+            clean(f"no run {name} in {where}; name it SERVICE/PID, as  pprofplus-tui list  does")
+        )
+    if len(found) > 1:
+        names = ", ".join(f"{service}/{Path(path).name}" for path in found)
+        raise UsageError(clean(f"{len(found)} runs are called {name}: name one of {names}"))
+    try:
+        set_pin(found[0], pinned=pinned)
+    except PinError as error:
+        raise NothingFoundError(clean(str(error))) from error
+    out.write(clean(f"{found[0]}: {'pinned' if pinned else 'not pinned'}") + "\n")
+    return 0
 
 
 def window_of(options: Options, info: RunInfo) -> tuple[int, int]:

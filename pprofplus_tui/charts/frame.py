@@ -1,7 +1,7 @@
 """Puts a chart together: frame, labels, legend, marks and cursor around the drawn lines."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from pprofplus_tui.charts.canvas import Canvas, markers
 from pprofplus_tui.charts.grid import FREE, Grid
@@ -25,6 +25,8 @@ _RUN = re.compile(rb"(.)\1*", re.DOTALL)
 _MARK_CELLS = 16
 _TITLE_CELLS = 40
 _LABEL_CELLS = 12
+_LONG_LABEL_CELLS = 24  # where there is room
+_VALUE_CELLS = 18
 _LABELLED_PLOT = 30  # a narrower plot has no room for names beside its lines
 _NEAR_ROWS = 3  # how far from its line a name may stand
 
@@ -130,11 +132,20 @@ def _labels_by_row(picture: Picture, area: Area) -> dict[int, str]:
 
 def _legend(picture: Picture, room: int) -> list[tuple[str, str]]:
     """Return (text, style) of the legend's entries, the most telling form that has room."""
+    forms = (
+        form
+        for cells in (_LONG_LABEL_CELLS, _LABEL_CELLS)
+        for form in _legend_forms(picture, cells)
+    )
+    return next((form for form in forms if sum(len(text) + 2 for text, _ in form) <= room), [])
+
+
+def _legend_forms(picture: Picture, label_cells: int) -> Iterator[list[tuple[str, str]]]:
     entries = []
     # The last line is drawn on top and matters most: it is named first.
     for line, marker in reversed(list(zip(picture.lines, markers(picture), strict=True))):
-        label = narrow(line.label, ascii_only=picture.ascii_only, limit=_LABEL_CELLS)
-        value = narrow(line.value, ascii_only=picture.ascii_only, limit=_LABEL_CELLS)
+        label = narrow(line.label, ascii_only=picture.ascii_only, limit=label_cells)
+        value = narrow(line.value, ascii_only=picture.ascii_only, limit=_VALUE_CELLS)
         sign = ""
         if picture.ascii_only or picture.distinct:
             sign = ("⠒" if marker == "braille" else marker) + " "
@@ -142,10 +153,7 @@ def _legend(picture: Picture, room: int) -> list[tuple[str, str]]:
     full = [(f"{sign}{label} {value}".rstrip(), style) for sign, label, value, style in entries]
     short = [(f"{sign}{label}", style) for sign, label, _, style in entries]
     # With little room the line that matters most keeps its value.
-    for form in (full, full[:1] + short[1:], short):
-        if sum(len(text) + 2 for text, _ in form) <= room:
-            return form
-    return []
+    yield from (full, full[:1] + short[1:], short)
 
 
 def _top(picture: Picture, marks: _Marks) -> _Strip:
@@ -253,7 +261,7 @@ def _name_lines(picture: Picture, area: Area, plot: list[_Strip]) -> None:
             continue
         at, from_below = place
         row = area.height - 1 - from_below
-        name = narrow(line.label, ascii_only=picture.ascii_only, limit=_LABEL_CELLS)
+        name = narrow(line.label, ascii_only=picture.ascii_only, limit=_LONG_LABEL_CELLS)
         size = len(name)
         style = f"legend{line.colour % COLOURS}"
         nearest = sorted(

@@ -44,6 +44,12 @@ def wanted_by(kind: ChartKind) -> tuple[Wanted, ...]:
     return lines + tuple((metric, note.rate) for note in kind.notes for metric in note.metrics)
 
 
+def _in_unit(points: Points, series: Series) -> Points:
+    if series.scale == 1:
+        return points
+    return replace(points, lo=points.lo / series.scale, hi=points.hi / series.scale)
+
+
 def _is_near(limit: Points, others: list[Points]) -> bool:
     tops = [float(points.hi.max()) for points in others if len(points)]
     return bool(len(limit) and tops and float(limit.lo.min()) <= _NEAR * max(tops))
@@ -90,7 +96,7 @@ class Portrayer:
         """
         manner = self._manner
         found = [
-            (series, points[series.metric, series.rate])
+            (series, _in_unit(points[series.metric, series.rate], series))
             for series in kind.series
             if (series.metric, series.rate) in points
         ]
@@ -155,6 +161,7 @@ class Portrayer:
             rows,
             zero_based=kind.zero_based,
             ascii_only=self._manner.plain,
+            noise=kind.noise,
         )
         if some:
             self._axes[kind.id] = axis

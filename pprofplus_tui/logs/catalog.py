@@ -41,6 +41,7 @@ class RunInfo:
         last: the last value of each metric.
         recent: rss of the last quarter of an hour, for a sparkline.
         pinned: kept by retention.
+        metrics: (name, unit, kind) of each metric of the newest table; untrusted.
     """
 
     path: str
@@ -56,6 +57,7 @@ class RunInfo:
     last: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     recent: Points = field(default_factory=Points.empty)
     pinned: bool = False
+    metrics: tuple[tuple[str, str, str], ...] = ()
 
 
 class Catalog:
@@ -191,6 +193,7 @@ class _Run:
         self._recent = Points.empty()
         self._recent_ms = 0
         self._ended = False
+        self._metrics: tuple[int, tuple[tuple[str, str, str], ...]] | None = None
 
     def look(self, now_ns: int) -> RunInfo | None:
         """Return how the run is, None if it has no log; the same object while nothing changes."""
@@ -243,7 +246,16 @@ class _Run:
             damaged_pages=log.damaged_pages,
             last=MappingProxyType(log.last()),
             recent=self._recent_points(end_ms),
+            pinned=log.pinned,
+            metrics=self._all_metrics(),
         )
+
+    def _all_metrics(self) -> tuple[tuple[str, str, str], ...]:
+        """Return the metrics of the run; the same object while there is no new table."""
+        tables = len(self._log.table.schemas)
+        if self._metrics is None or self._metrics[0] != tables:
+            self._metrics = tables, self._log.metrics
+        return self._metrics[1]
 
     def _recent_points(self, end_ms: int) -> Points:
         """Return the curve of the last quarter of an hour, drawn anew when it would differ."""

@@ -6,10 +6,11 @@ from enum import Enum, auto
 from pprofplus.errors import LogFormatError
 from pprofplus_tui.logs.files import opened
 from pprofplus_tui.logs.run import RunLog
-from pprofplus_tui.model.runs import DIED, EXITED, LIVE, STALLED
+from pprofplus_tui.model.runs import DIED, EXITED, LIVE, PAUSED, STALLED
 
 _LEAST_SILENCE_MS = 5000
 _SILENT_INTERVALS = 3
+_LATE_SAMPLE_MS = 1000  # one that was being taken when the pause came is written after it
 
 
 class Lock(Enum):
@@ -35,19 +36,28 @@ def lock_of(path: str) -> Lock:
 
 
 def state_of(run: RunLog, lock: Lock, now_ms: int) -> str:
-    """Return LIVE, STALLED, EXITED or DIED; `now_ms` is unix time.
+    """Return LIVE, PAUSED, STALLED, EXITED or DIED; `now_ms` is unix time.
 
     Without a lock to ask, a run whose samples are fresh is taken for live.
     """
-    interval_ms = run.interval_ms
-    last = run.last_events()
-    for event in last:
-        if event.kind == "interval":
-            # the page that has the new interval begins with the next sample only
-            interval_ms = max(interval_ms, event.value // 1000)
-    if last and last[-1].kind == "stop" and last[-1].t_ms >= run.last_sample_ms:
+    events = run.late_events()
+    sampled_ms = told_ms = run.last_sample_ms
+    if events and events[-1].kind == "stop" and events[-1].t_ms >= sampled_ms:
         return EXITED
-    silent = now_ms - run.last_sample_ms > max(_SILENT_INTERVALS * interval_ms, _LEAST_SILENCE_MS)
+    interval_ms = run.interval_ms
+    paused = False
+    for event in events:
+        if event.kind == "interval" and event.t_ms >= sampled_ms:
+            # the page that has the new interval begins with the next sample only
+            interval_ms = event.value // 1000
+        if event.kind in {"interval", "resume"}:
+            told_ms = max(told_ms, event.t_ms)
+        if event.kind in {"pause", "resume"}:
+            # what is sampled long after a pause tells of a resumption that could not be written
+            paused = event.kind == "pause" and sampled_ms - event.t_ms <= _LATE_SAMPLE_MS
+    if paused and lock is Lock.HELD:
+        return PAUSED
+    silent = now_ms - told_ms > max(_SILENT_INTERVALS * interval_ms, _LEAST_SILENCE_MS)
     if lock is Lock.HELD:
         return STALLED if silent else LIVE
     return DIED if silent or lock is Lock.FREE else LIVE

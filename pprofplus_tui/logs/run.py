@@ -13,12 +13,14 @@ from pprofplus_tui.logs.buckets import WindowMemo
 from pprofplus_tui.logs.events import RunEvent
 from pprofplus_tui.logs.files import DirectoryWatch, segment_sizes
 from pprofplus_tui.logs.pages import PageStore
+from pprofplus_tui.logs.pins import is_pinned
 from pprofplus_tui.logs.samples import PageCache
 from pprofplus_tui.logs.segment import TAIL_SLOTS, Segment
 from pprofplus_tui.logs.table import PageTable
 from pprofplus_tui.model.series import Ints
 
 _TOO_MANY = "left out, there are more pages than fit into memory"
+_LATE_PAGES = 8
 _NO_OFFSET: Ints = np.zeros(0, np.int64)
 
 
@@ -35,6 +37,7 @@ class RunLog:
         pages: reads the table's pages whole, for `rows`.
         cache: decoded pages, for `history`.
         memos: what `history` remembers of the last windows.
+        pinned: retention leaves the run alone.
     """
 
     def __init__(self, path: str, *, last_slots: int | None = None) -> None:
@@ -57,6 +60,7 @@ class RunLog:
         self.pages = PageStore(self.table, self._segments)
         self.cache = PageCache(self.pages)
         self.memos: list[WindowMemo] = []
+        self.pinned = False
         self._problems: dict[int, str] = {}  # by segment, of the directory by 0
         self._last_slots = last_slots
         self._watch = DirectoryWatch(self.path)
@@ -164,6 +168,9 @@ class RunLog:
                 if number == before or found[number] != self._segments[number].size_bytes:
                     changed |= self._poll(number, growing=False)
             changed |= self._take(found)
+            pinned = is_pinned(self.path)
+            changed |= pinned != self.pinned
+            self.pinned = pinned
         newest = max(self._segments, default=0)
         if newest:
             changed |= self._poll(newest, growing=True)
@@ -305,10 +312,12 @@ class RunLog:
         """Return all events in the pages read, in order of time."""
         return self.pages.events(np.flatnonzero(self.table.rows["events_bytes"] > 0))
 
-    def last_events(self) -> tuple[RunEvent, ...]:
-        """Return the events of the last page."""
-        count = self.table.count
-        return self.pages.events(np.arange(count)[-1:])
+    def late_events(self) -> tuple[RunEvent, ...]:
+        """Return the events since the last sample, and some before; of a few pages at the most."""
+        rows = self.table.rows
+        sampled = np.flatnonzero(rows["samples"] > 0)
+        begin = max(int(sampled[-1]) - 1 if len(sampled) else 0, len(rows) - _LATE_PAGES, 0)
+        return self.pages.events(begin + np.flatnonzero(rows["events_bytes"][begin:] > 0))
 
     def last(self) -> dict[str, int]:
         """Return the last sample's value of each metric, empty if there is no sample."""

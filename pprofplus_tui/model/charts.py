@@ -1,6 +1,12 @@
-"""The charts of the monitor, declared once: screens, help and export are made from this table."""
+"""The charts of the monitor, declared once, and those that a run's own metrics add to them."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+from pprofplus.metrics import BY_NAME, BYTES, COUNT, COUNTER, MICROSECONDS
+from pprofplus_tui.model.text import clean
+from pprofplus_tui.model.units import true_unit
 
 
 @dataclass(frozen=True)
@@ -13,6 +19,7 @@ class Series:
         colour: index into the palette; a metric keeps its colour wherever it is drawn.
         rate: draw the counter's growth per second, not its level.
         when_near: draw it only when the data come near it (a limit far above would flatten them).
+        scale: the log's figures are divided by it to be in the chart's unit.
     """
 
     metric: str
@@ -20,6 +27,7 @@ class Series:
     colour: int
     rate: bool = False
     when_near: bool = False
+    scale: int = 1
 
 
 @dataclass(frozen=True)
@@ -44,7 +52,7 @@ class ChartKind:
     """One chart.
 
     Attributes:
-        key: the digit that shows and hides it.
+        key: the digit that shows and hides it, or "".
         id: stable name for settings, widgets and the command line.
         title: what the frame says.
         unit: the unit of every series in it, as `units.format_quantity` knows it.
@@ -52,6 +60,7 @@ class ChartKind:
             a few MiB in a large service is visible.
         series: its lines, the most important last, because a later line is drawn on top.
         notes: numbers shown beside the title.
+        noise: the least height of its y axis, in its unit; None: what suits the unit.
     """
 
     key: str
@@ -61,6 +70,7 @@ class ChartKind:
     zero_based: bool
     series: tuple[Series, ...]
     notes: tuple[Note, ...] = ()
+    noise: float | None = None
 
 
 CHARTS: tuple[ChartKind, ...] = (
@@ -133,24 +143,85 @@ CHARTS: tuple[ChartKind, ...] = (
     ),
 )
 
-CHART_BY_ID: dict[str, ChartKind] = {chart.id: chart for chart in CHARTS}
-
 # Which charts stay when the terminal has no room for all: where the memory is, before how much
 # address space there is.
 PRIORITY: tuple[str, ...] = ("memory", "python_heap", "c_heap", "cpu", "gc", "virtual")
 
 
-def most_important(count: int) -> tuple[ChartKind, ...]:
-    """Return at most `count` charts, at least one, chosen by `PRIORITY`, in the table's order."""
-    chosen = set(PRIORITY[: max(count, 1)])
-    return tuple(chart for chart in CHARTS if chart.id in chosen)
+@dataclass(frozen=True)
+class ChartTable:
+    """The charts that a run can be seen in.
+
+    Attributes:
+        charts: in the order of their keys.
+        priority: the ids of all of them; those that come first stay where room is short.
+    """
+
+    charts: tuple[ChartKind, ...] = CHARTS
+    priority: tuple[str, ...] = PRIORITY
+
+    @cached_property
+    def by_id(self) -> Mapping[str, ChartKind]:
+        """The charts by their ids."""
+        return {chart.id: chart for chart in self.charts}
+
+    @property
+    def own(self) -> tuple[ChartKind, ...]:
+        """The charts of metrics that are not in the catalogue."""
+        return self.charts[len(CHARTS) :]
 
 
-def metrics_of(charts: tuple[ChartKind, ...]) -> tuple[str, ...]:
-    """Return every metric that the charts draw or note, each once, in the table's order."""
-    names: dict[str, None] = {}
-    for chart in charts:
-        names.update(dict.fromkeys(series.metric for series in chart.series))
-        for note in chart.notes:
-            names.update(dict.fromkeys(note.metrics))
-    return tuple(names)
+STANDARD = ChartTable()
+
+# Ids of charts of a run's own metrics are numbered, not named: what a log says is no name for
+# things in a program. The first of them have keys.
+_OWN = "own"
+OWN_KEYS: tuple[tuple[str, str], ...] = tuple((f"{_OWN}{i + 1}", str(7 + i)) for i in range(3))
+_OWN_LINES = 4  # more lines in one chart could not be told apart
+_NAME_CHARS = 64  # our collector writes no longer name; a file may claim any
+_FINE_NOISE = 0.01  # of figures in thousandths, ten of these
+_UNIT_TITLES = {BYTES: "bytes", MICROSECONDS: "times", COUNT: "counts"}
+
+
+@lru_cache(64)
+def charts_for(metrics: tuple[tuple[str, str, str], ...]) -> ChartTable:
+    """Return the charts for a run with these metrics: (name, unit, kind), untrusted.
+
+    What is not in the catalogue is the run's own, and gets charts after all others: one a unit,
+    of at most four lines; counters are drawn as rates.
+    """
+    groups: dict[tuple[str, bool], list[Series]] = {}
+    for name, unit, kind in metrics:
+        if name in BY_NAME:
+            continue
+        shown, scale = true_unit(unit)
+        lines = groups.setdefault((shown[:_NAME_CHARS] or COUNT, kind == COUNTER), [])
+        label = clean(name[:_NAME_CHARS]) or "?"
+        colour = len(lines) % _OWN_LINES
+        lines.append(Series(name, label, colour, rate=kind == COUNTER, scale=scale))
+    if not groups:
+        return STANDARD
+    own: list[ChartKind] = []
+    for (unit, rate), lines in groups.items():
+        for at in range(0, len(lines), _OWN_LINES):
+            number = f" {at // _OWN_LINES + 1}" if len(lines) > _OWN_LINES else ""
+            part = lines[at : at + _OWN_LINES]
+            own.append(_own_chart(len(own), unit, part, number, rate=rate))
+    return ChartTable(CHARTS + tuple(own), PRIORITY + tuple(chart.id for chart in own))
+
+
+def _own_chart(
+    index: int, unit: str, lines: Sequence[Series], number: str, *, rate: bool
+) -> ChartKind:
+    title = _UNIT_TITLES.get(unit) or clean(unit)
+    title = f"{title}{' per second' if rate else ''}{number}"
+    known = unit in {BYTES, MICROSECONDS}
+    return ChartKind(
+        dict(OWN_KEYS).get(f"{_OWN}{index + 1}", ""),
+        f"{_OWN}{index + 1}",
+        title if len(lines) > 1 else lines[0].label,
+        f"{unit}/s" if rate else unit,
+        zero_based=rate,
+        series=tuple(reversed(lines)),
+        noise=_FINE_NOISE if not known and any(line.scale > 1 for line in lines) else None,
+    )

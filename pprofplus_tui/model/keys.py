@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pprofplus_tui.model.charts import CHARTS
+from pprofplus_tui.model.charts import CHARTS, OWN_KEYS
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,17 @@ KEYS: tuple[Key, ...] = (
         )
         for chart in CHARTS
     ),
+    *(
+        Key(
+            digit,
+            f"chart('{chart}')",
+            digit,
+            digit,
+            f"Show or hide the {nth} chart of the service's own metrics, if it has one",
+            "Charts",
+        )
+        for (chart, digit), nth in zip(OWN_KEYS, ("first", "second", "third"), strict=True)
+    ),
     Key("tab", "select_chart(1)", "Tab", "Tab", "Choose the next chart", "Charts"),
     Key("shift+tab", "select_chart(-1)", "⇧Tab", "S-Tab", "Choose the previous chart", "Charts"),
     Key(
@@ -91,6 +102,7 @@ KEYS: tuple[Key, ...] = (
     ),
     Key("escape", "back", "Esc", "Esc", "Leave the enlarged chart or a dialog", "Charts"),
     Key("e", "export", "e", "e", "Export the visible window to CSV", "Files", "e export"),
+    Key("p", "pin", "p", "p", "Pin the run for retention to keep, or unpin it", "Files", "p pin"),
     Key(
         "ctrl+p",
         "command_palette",

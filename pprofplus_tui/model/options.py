@@ -3,10 +3,6 @@
 from dataclasses import dataclass
 from datetime import tzinfo
 
-from pprofplus_tui.model.charts import CHARTS
-
-ALL_CHARTS = frozenset(chart.id for chart in CHARTS)
-
 
 @dataclass(frozen=True)
 class Options:
@@ -25,7 +21,6 @@ class Options:
         colourless: the terminal shows no colours, so lines are told apart by their marks.
         light: colours for a light background.
         mouse: take mouse events from the terminal.
-        charts: ids of the charts to begin with.
     """
 
     directories: tuple[str, ...] = ()
@@ -40,4 +35,3 @@ class Options:
     colourless: bool = False
     light: bool = False
     mouse: bool = True
-    charts: frozenset[str] = ALL_CHARTS

@@ -4,12 +4,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 
-LIVE, STALLED, EXITED, DIED = STATES = ("live", "stalled", "exited", "died")
-RUNNING = frozenset({LIVE, STALLED})
-SIGNS = {LIVE: "●", STALLED: "◌", EXITED: "○", DIED: "✝"}
-PLAIN_SIGNS = {LIVE: "*", STALLED: "~", EXITED: "-", DIED: "x"}
+from pprofplus_tui.model.charts import STANDARD, ChartTable
+
+LIVE, PAUSED, STALLED, EXITED, DIED = STATES = ("live", "paused", "stalled", "exited", "died")
+RUNNING = frozenset({LIVE, PAUSED, STALLED})
+SIGNS = {LIVE: "●", PAUSED: "‖", STALLED: "◌", EXITED: "○", DIED: "✝"}
+PLAIN_SIGNS = {LIVE: "*", PAUSED: "=", STALLED: "~", EXITED: "-", DIED: "x"}
+PIN_SIGN, PLAIN_PIN_SIGN = "◆", "#"
+PINNED_MEANING = "retention leaves the run alone, however old it is"
 MEANINGS = {
     LIVE: "running, samples arrive",
+    PAUSED: "running, but told to take no samples",
     STALLED: "running, but no sample for several intervals: stopped, or the GIL is held",
     EXITED: "ended in order",
     DIED: "ended without a word: SIGKILL, OOM killer, crash, power",
@@ -29,6 +34,8 @@ class Run:
         end_ms: of its last.
         rss_bytes: resident set at the last sample, or None if the log has none.
         spark: its recent resident set as a sparkline, or "".
+        charts: what it can be seen in.
+        pinned: retention leaves it alone.
     """
 
     path: str
@@ -39,6 +46,8 @@ class Run:
     end_ms: int
     rss_bytes: int | None = None
     spark: str = ""
+    charts: ChartTable = STANDARD
+    pinned: bool = False
 
     @property
     def running(self) -> bool:

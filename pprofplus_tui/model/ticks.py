@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pprofplus_tui.model.series import Floats
-from pprofplus_tui.model.text import clean
+from pprofplus_tui.model.text import cell_width, clean
 from pprofplus_tui.model.units import format_quantity
 
 LABEL_CELLS = 9  # no tick label is wider, so that all charts can share one label column
@@ -26,6 +26,7 @@ _SCALES: dict[str, tuple[tuple[float, str], ...]] = {
     "count/s": ((1, "/s"), (1e3, "k/s"), (1e6, "M/s"), (1e9, "G/s")),
 }
 _PLAIN: tuple[tuple[float, str], ...] = ((1, ""), (1e3, "k"), (1e6, "M"), (1e9, "G"), (1e12, "T"))
+_SHORT_UNIT = 4  # cells; with a number before it, a longer one would not fit a label
 # The least height of an axis, in the metric's unit: below it everything is noise.
 _LEAST_HEIGHT: dict[str, float] = {"B": 2**16, "B/s": 2**10, "us": 100, "us/s": 1e4, "count/s": 1}
 
@@ -95,9 +96,17 @@ def _ticks(
     )
 
 
+def _scales_of(unit: str) -> tuple[tuple[float, str], ...]:
+    """Return the scales of a unit that somebody made up; a long one is left to the legend."""
+    shown = clean(unit)
+    if unit in {"", "count"} or not 0 < cell_width(shown) <= _SHORT_UNIT:
+        return _PLAIN
+    return tuple((size, f"{prefix} {shown}") for size, prefix in _PLAIN)
+
+
 def _scale_for(unit: str, largest: float, *, ascii_only: bool) -> list[tuple[float, str]]:
     """Return the scales to try, the most natural for `largest` first, then smaller ones."""
-    table = _SCALES.get(unit, _PLAIN)
+    table = _SCALES.get(unit) or _scales_of(unit)
     fitting = [scale for scale in table if scale[0] <= largest * (1 + 1e-9)] or [table[0]]
     if ascii_only:
         fitting = [(size, clean(suffix.replace("µ", "u"))) for size, suffix in fitting]
@@ -105,14 +114,21 @@ def _scale_for(unit: str, largest: float, *, ascii_only: bool) -> list[tuple[flo
 
 
 def _fresh(  # noqa: PLR0913 - private, and all of them are the question
-    lo: float, hi: float, unit: str, rows: int, *, zero_based: bool, ascii_only: bool
+    lo: float,
+    hi: float,
+    unit: str,
+    rows: int,
+    *,
+    zero_based: bool,
+    ascii_only: bool,
+    noise: float,
 ) -> YAxis:
     wanted = max(2, rows // _ROWS_PER_TICK)
     if zero_based:
         lo = min(lo, 0.0)
-        hi = max(hi, 0.0, lo + _LEAST_HEIGHT.get(unit, 1.0))
+        hi = max(hi, 0.0, lo + noise)
     else:
-        least = _least_height(lo, hi, unit)
+        least = _least_height(lo, hi, noise)
         if hi - lo < least:
             middle = lo / 2 + hi / 2
             floor = 0.0 if lo >= 0 else -math.inf
@@ -137,8 +153,8 @@ def _fresh(  # noqa: PLR0913 - private, and all of them are the question
     return YAxis(lo, hi, (), unit, rows, ascii_only=ascii_only)
 
 
-def _least_height(lo: float, hi: float, unit: str) -> float:
-    return max(_LEVEL_SHARE * max(abs(lo), abs(hi)), _LEAST_HEIGHT.get(unit, 1.0))
+def _least_height(lo: float, hi: float, noise: float) -> float:
+    return max(_LEVEL_SHARE * max(abs(lo), abs(hi)), noise)
 
 
 def _fresh_log(lo: float, hi: float, unit: str, rows: int, *, ascii_only: bool) -> YAxis:
@@ -167,6 +183,7 @@ def fit_axis(  # noqa: PLR0913 - the flags are named at every call
     zero_based: bool | None = None,
     log: bool = False,
     ascii_only: bool = False,
+    noise: float | None = None,
 ) -> YAxis:
     """Return an axis for data in [data_lo, data_hi], the previous one while it still serves.
 
@@ -184,7 +201,9 @@ def fit_axis(  # noqa: PLR0913 - the flags are named at every call
         zero_based: start at 0; by default everything but bytes does.
         log: logarithmic scale.
         ascii_only: labels in ASCII.
+        noise: no axis is less high than this; None: what suits the unit.
     """
+    noise = _LEAST_HEIGHT.get(unit, 1.0) if noise is None else noise
     lo = min(max(data_lo, -_HUGE), _HUGE) if math.isfinite(data_lo) else 0.0
     hi = min(max(data_hi, -_HUGE), _HUGE) if math.isfinite(data_hi) else lo
     lo, hi = min(lo, hi), max(lo, hi)
@@ -192,7 +211,7 @@ def fit_axis(  # noqa: PLR0913 - the flags are named at every call
     if log:
         fresh = _fresh_log(lo, hi, unit, rows, ascii_only=ascii_only)
     else:
-        fresh = _fresh(lo, hi, unit, rows, zero_based=from_zero, ascii_only=ascii_only)
+        fresh = _fresh(lo, hi, unit, rows, zero_based=from_zero, ascii_only=ascii_only, noise=noise)
     if previous is None or (previous.unit, previous.rows, previous.log, previous.ascii_only) != (
         unit,
         rows,
@@ -205,16 +224,17 @@ def fit_axis(  # noqa: PLR0913 - the flags are named at every call
         return fresh
     if from_zero and not log and previous.lo > 0:
         return fresh
-    return previous if _used(previous, lo, hi, from_zero=from_zero) >= _KEEP_SHARE else fresh
+    used = _used(previous, lo, hi, from_zero=from_zero, noise=noise)
+    return previous if used >= _KEEP_SHARE else fresh
 
 
-def _used(axis: YAxis, lo: float, hi: float, *, from_zero: bool) -> float:
+def _used(axis: YAxis, lo: float, hi: float, *, from_zero: bool, noise: float) -> float:
     """Return which share of the axis's height the data, or the least height, take."""
     if axis.log:
         low, high = axis.fractions(np.array([lo, hi])).tolist()
         return float(high - low) or 1.0
     if from_zero or axis.lo == 0:
-        needed = max(hi, _LEAST_HEIGHT.get(axis.unit, 1.0)) - min(lo, 0.0)
+        needed = max(hi, noise) - min(lo, 0.0)
     else:
-        needed = max(hi - lo, _least_height(lo, hi, axis.unit))
+        needed = max(hi - lo, _least_height(lo, hi, noise))
     return needed / (axis.hi - axis.lo)

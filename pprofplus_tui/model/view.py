@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from pprofplus_tui.model.charts import CHARTS, PRIORITY
+from pprofplus_tui.model.charts import STANDARD, ChartTable
 from pprofplus_tui.model.runs import Run
 from pprofplus_tui.model.window import Window
 
@@ -11,7 +11,6 @@ _MINUTE_MS = 60_000
 # A young service is shown in a window that it soon fills; an old one in its last quarter hour. A
 # window jumps every eighth of its span, so a shorter one would cost the line too much.
 YOUNG_SPANS_MS = (2 * _MINUTE_MS, 5 * _MINUTE_MS, 15 * _MINUTE_MS)
-_TAIL_SHARE = 0.02  # room after the end of an ended run, so that its end is seen as one
 _FRESH_SHARE = 0.9
 
 
@@ -21,16 +20,19 @@ def young_span_ms(age_ms: int) -> int:
     return next(fitting, YOUNG_SPANS_MS[-1])
 
 
+def _past(run: Run) -> int:
+    """Return the end of a window that has a run's last sample at its right edge."""
+    return run.end_ms + 1
+
+
 def whole(run: Run) -> Window:
     """Return the window that shows all of a run."""
-    lasted_ms = run.end_ms - run.begin_ms
-    return Window.fit(run.begin_ms, run.end_ms + max(1000, int(lasted_ms * _TAIL_SHARE)))
+    return Window.fit(run.begin_ms, _past(run))
 
 
 def ending(run: Run, span_ms: int) -> Window:
     """Return the window of that span that ends with an ended run."""
-    end_ms = run.end_ms + max(1000, int(span_ms * _TAIL_SHARE))
-    return Window.fit(end_ms - span_ms, end_ms)
+    return Window.fit(_past(run) - span_ms, _past(run))
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class View:
         run: path of the run shown, or None while there is none.
         window: the stretch of time shown; None until a run is chosen.
         own_span: the user chose the span; otherwise it grows with a young run.
-        charts: ids of the charts to show.
+        table: the charts that the run can be seen in.
+        hidden: ids of those not to show.
         chosen: id of the chart that Enter enlarges.
         alone: that chart is shown alone.
     """
@@ -49,8 +52,9 @@ class View:
     run: str | None = None
     window: Window | None = None
     own_span: bool = False
-    charts: frozenset[str] = frozenset(PRIORITY)
-    chosen: str = PRIORITY[0]
+    table: ChartTable = STANDARD
+    hidden: frozenset[str] = frozenset()
+    chosen: str = STANDARD.priority[0]
     alone: bool = False
 
     @property
@@ -58,7 +62,26 @@ class View:
         """The charts to draw, most important first."""
         if self.alone:
             return (self.chosen,)
-        return tuple(chart for chart in PRIORITY if chart in self.charts)
+        return self._not_hidden
+
+    @property
+    def _not_hidden(self) -> tuple[str, ...]:
+        priority = self.table.priority
+        return tuple(chart for chart in priority if chart not in self.hidden) or priority[:1]
+
+    def fitting(self, room: int) -> tuple[str, ...]:
+        """Return those of the charts shown that `room` places are for; the chosen one is in."""
+        first = self.shown[:room]
+        if first and self.chosen in self.shown and self.chosen not in first:
+            return (*first[:-1], self.chosen)
+        return first
+
+    def having(self, table: ChartTable) -> "View":
+        """Return the view of a run that can be seen in these charts."""
+        if table == self.table:
+            return self
+        chosen = self.chosen if self.chosen in table.by_id else table.priority[0]
+        return replace(self, table=table, chosen=chosen, alone=self.alone and chosen == self.chosen)
 
     def select(self, run: Run, now_ms: int) -> "View":
         """Return the view of another run.
@@ -75,8 +98,12 @@ class View:
             and window.end_ms > run.begin_ms
             and self.own_span
         )
+        view = self
+        if run.charts != self.table:
+            # what is called the first own chart shows something else there
+            view = replace(self, hidden=self.hidden & STANDARD.by_id.keys()).having(run.charts)
         return replace(
-            self, run=run.path, window=window if kept else self._opening_window(run, now_ms)
+            view, run=run.path, window=window if kept else self._opening_window(run, now_ms)
         )
 
     def opened(
@@ -107,47 +134,56 @@ class View:
 
     def tick(self, run: Run, now_ms: int) -> "View":
         """Return the view as time passes: a following window jumps, a young one grows."""
+        view = self.having(run.charts)
         window = self.window
         if window is None or not window.following or window.frozen or not run.running:
-            return self
+            return view
         span_ms = window.span_ms
         if not self.own_span:
             span_ms = max(span_ms, young_span_ms(now_ms - run.begin_ms))
         moved = window.follow(now_ms) if span_ms == window.span_ms else Window.live(now_ms, span_ms)
-        return self if moved == window else replace(self, window=moved)
+        return view if moved == window else replace(view, window=moved)
 
-    def _moved(self, change: Callable[[Window], Window]) -> "View":
-        if self.window is None:
+    def _moved(self, change: Callable[[Window], Window], run: Run) -> "View":
+        window = self.window
+        if window is None:
             return self
-        return replace(self, window=change(self.window), own_span=True)
+        moved = change(window)
+        last_ms = max(_past(run), window.end_ms)
+        if not run.running and moved.end_ms > last_ms:
+            # there is nothing to see behind the end of a run, and it may not even have come yet
+            moved = replace(Window.fit(last_ms - moved.span_ms, last_ms), frozen=moved.frozen)
+        return replace(self, window=moved, own_span=True)
 
     def pan(self, fraction: float, run: Run, now_ms: int) -> "View":
         """Return the view moved by a fraction of the window."""
-        return self._moved(lambda window: window.pan(fraction, now_ms if run.running else None))
+        now = now_ms if run.running else None
+        return self._moved(lambda window: window.pan(fraction, now), run)
 
     def zoom(self, step: int, run: Run, now_ms: int, anchor_ms: int | None = None) -> "View":
         """Return the view zoomed in (step -1) or out (step 1)."""
         now = now_ms if run.running else None
         if step < 0:
-            return self._moved(lambda window: window.zoom_in(anchor_ms, now))
-        return self._moved(lambda window: window.zoom_out(anchor_ms, now))
+            return self._moved(lambda window: window.zoom_in(anchor_ms, now), run)
+        return self._moved(lambda window: window.zoom_out(anchor_ms, now), run)
 
     def start(self, run: Run) -> "View":
         """Return the view of the run's first window."""
-        return self._moved(lambda window: Window.fit(run.begin_ms, run.begin_ms + window.span_ms))
+        begin_ms = run.begin_ms
+        return self._moved(lambda window: Window.fit(begin_ms, begin_ms + window.span_ms), run)
 
     def fit(self, run: Run, now_ms: int) -> "View":
         """Return the view of the whole run, which follows if the run still grows."""
         if run.running:
             end_ms = now_ms + max(1000, (now_ms - run.begin_ms) // 16)
-            return self._moved(lambda _: Window.fit(run.begin_ms, end_ms, now_ms))
-        return self._moved(lambda _: whole(run))
+            return self._moved(lambda _: Window.fit(run.begin_ms, end_ms, now_ms), run)
+        return self._moved(lambda _: whole(run), run)
 
     def live(self, run: Run, now_ms: int) -> "View":
         """Return the view at the run's end, following if it still grows."""
         if run.running:
-            return self._moved(lambda window: Window.live(now_ms, window.span_ms))
-        return self._moved(lambda window: ending(run, window.span_ms))
+            return self._moved(lambda window: Window.live(now_ms, window.span_ms), run)
+        return self._moved(lambda window: ending(run, window.span_ms), run)
 
     def freeze(self, now_ms: int) -> "View":
         """Return the view frozen, or running again if it was."""
@@ -158,21 +194,22 @@ class View:
 
     def toggle(self, chart: str) -> "View":
         """Return the view with a chart shown or hidden; the last one stays."""
+        if chart not in self.table.by_id:
+            return self
         if self.alone:
-            return replace(self, chosen=chart, charts=self.charts | {chart})
-        charts = self.charts ^ {chart}
-        shown = replace(self, charts=charts or self.charts)
-        return shown if shown.chosen in shown.charts else replace(shown, chosen=shown.shown[0])
+            return replace(self, chosen=chart, hidden=self.hidden - {chart})
+        hidden = self.hidden ^ {chart}
+        if hidden >= self.table.by_id.keys():
+            return self
+        shown = replace(self, hidden=hidden)
+        return shown if shown.chosen in shown.shown else replace(shown, chosen=shown.shown[0])
 
     def choose(self, step: int) -> "View":
         """Return the view with the next or previous chart chosen, round and round."""
-        charts = tuple(chart for chart in PRIORITY if chart in self.charts)
+        charts = self._not_hidden
         at = charts.index(self.chosen) if self.chosen in charts else 0
         return replace(self, chosen=charts[(at + step) % len(charts)])
 
     def maximise(self) -> "View":
         """Return the view with the chosen chart alone, or with all again."""
         return replace(self, alone=not self.alone)
-
-
-assert {chart.id for chart in CHARTS} == set(PRIORITY)  # noqa: S101 - one table, two orders

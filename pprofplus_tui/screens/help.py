@@ -14,7 +14,14 @@ from textual.widgets import Static
 
 from pprofplus.metrics import CATALOGUE
 from pprofplus_tui.model.keys import KEYS
-from pprofplus_tui.model.runs import MEANINGS, PLAIN_SIGNS, SIGNS
+from pprofplus_tui.model.runs import (
+    MEANINGS,
+    PIN_SIGN,
+    PINNED_MEANING,
+    PLAIN_PIN_SIGN,
+    PLAIN_SIGNS,
+    SIGNS,
+)
 
 SIGNPOSTS: tuple[tuple[str, str], ...] = (
     ("heap_used grows", "Python objects are being kept: look for their owner"),
@@ -55,6 +62,7 @@ def state_table(*, plain: bool) -> Table:
     table = _table(("", 10), ("", None))
     for state, sign in (PLAIN_SIGNS if plain else SIGNS).items():
         table.add_row(Text(f"{sign} {state}"), Text(MEANINGS[state]))
+    table.add_row(Text(f"{PLAIN_PIN_SIGN if plain else PIN_SIGN} pinned"), Text(PINNED_MEANING))
     return table
 
 

@@ -14,7 +14,16 @@ from pprofplus_tui.model.keys import KEYS
 from pprofplus_tui.model.layout import Place, arrange
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.rows import Cellrun
-from pprofplus_tui.model.runs import Run, find, neighbour, opening, sibling
+from pprofplus_tui.model.runs import (
+    PIN_SIGN,
+    PLAIN_PIN_SIGN,
+    Run,
+    find,
+    neighbour,
+    opening,
+    sibling,
+)
+from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.timeaxis import instant
 from pprofplus_tui.model.view import View
 from pprofplus_tui.widgets.bars import Bar, StatusView, facts_row, keys_row, status_row
@@ -53,7 +62,7 @@ class MonitorScreen(Screen[None]):
         super().__init__()
         self._feed = feed
         self._options = options
-        self.view = View(charts=options.charts)
+        self.view = View()
         self.frame = Frame()
         # kept, not queried: late values of the feed may find the screen taken down
         self._status, self._facts, self._keys = Bar(id="status"), Bar(id="facts"), Bar(id="keys")
@@ -115,8 +124,8 @@ class MonitorScreen(Screen[None]):
 
     def _places(self) -> dict[str, Place]:
         size = self._charts.size
-        shown = self.view.shown
-        return dict(zip(shown, arrange(size.width, size.height, len(shown)), strict=False))
+        found = arrange(size.width, size.height, len(self.view.shown))
+        return dict(zip(self.view.fitting(len(found)), found, strict=True))
 
     def _request(self) -> None:
         """Tell the feed what to show from now on."""
@@ -142,9 +151,16 @@ class MonitorScreen(Screen[None]):
         width = self._facts.size.width
         shown, wanted = len(self._places()), len(self.view.shown)
         # the others need a larger screen
-        note = f" {shown} of {wanted} charts " if shown < wanted else ""
+        rest = f"{shown} of {wanted} charts" if shown < wanted else ""
+        pin = PLAIN_PIN_SIGN if plain else PIN_SIGN
+        pinned = f"{pin} pinned" if self.run is not None and self.run.pinned else ""
         row = facts_row(frame.facts, width, plain=plain)
-        self._facts.set_rows((with_end(row, Cellrun(note, "dim")),))
+        noted = row
+        for note in ("   ".join(filter(None, (pinned, rest))), pinned, rest):
+            noted = with_end(row, Cellrun(f" {note} " if note else "", "dim"))
+            if noted is not row:
+                break
+        self._facts.set_rows((noted,))
         self._keys.set_rows((keys_row(self._keys.size.width, plain=plain),))
 
     def _show_list(self) -> None:
@@ -250,8 +266,34 @@ class MonitorScreen(Screen[None]):
         self._set_view(self.view.freeze(_now_ms()))
 
     def action_chart(self, chart: str) -> None:
-        """Show or hide a chart."""
-        self._set_view(self.view.toggle(chart))
+        """Show or hide a chart; one that there was no room for is chosen, and so shown."""
+        view, places = self.view, self._places()
+        if chart not in view.shown or chart in places:
+            view = view.toggle(chart)
+        size = self._charts.size
+        room = len(arrange(size.width, size.height, len(view.shown)))
+        if chart in view.shown and chart not in view.fitting(room):
+            view = replace(view, chosen=chart)
+        self._set_view(view)
+
+    def action_pin(self) -> None:
+        """Pin the run, or unpin it."""
+        run = self.run
+        if run is not None:
+            # a disk may take its time: not in the thread that draws
+            self.run_worker(lambda: self._pin(run), thread=True)
+
+    def _pin(self, run: Run) -> None:
+        """Do it; runs in the worker's thread."""
+        from pprofplus_tui.logs.pins import PinError, toggle_pin  # noqa: PLC0415
+
+        try:
+            told = "pinned" if toggle_pin(run.path) else "unpinned"
+        except PinError as error:
+            text = clean(str(error), ascii_only=self._options.plain)
+            self.notify(text, severity="warning", markup=False)
+        else:
+            self.notify(f"{run.service} {run.pid} {told}", markup=False)
 
     def action_select_chart(self, step: int) -> None:
         """Choose another chart."""

@@ -1,5 +1,6 @@
 """The single lines: who is shown and when (top), where memory is (below it), keys (bottom)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 
@@ -9,7 +10,7 @@ from textual.message import Message
 from pprofplus_tui.model.facts import Facts, Layer
 from pprofplus_tui.model.keys import KEYS
 from pprofplus_tui.model.rows import Cellrun, Row, width_of
-from pprofplus_tui.model.runs import DIED, EXITED, LIVE, STALLED, Run, counted
+from pprofplus_tui.model.runs import DIED, EXITED, LIVE, PAUSED, STALLED, Run, counted
 from pprofplus_tui.model.text import narrow
 from pprofplus_tui.model.timeaxis import local
 from pprofplus_tui.model.units import format_bytes, format_delta_bytes, format_span_ms
@@ -75,9 +76,9 @@ def _mode(view: StatusView) -> Row:
         )
     if window.following and run.running:
         # the clock is the last sample's: it stands still when nothing arrives
-        word, style = ("LIVE", "live_bar") if run.state == LIVE else ("STALLED", "stalled_bar")
+        style = f"{run.state}_bar"
         return (
-            Cellrun(f"{word} ", style),
+            Cellrun(f"{run.state.upper()} ", style),
             Cellrun(f"{clock(run.end_ms, view.zone)} {zone} ", "bar"),
         )
     return (
@@ -94,11 +95,11 @@ def _who(view: StatusView) -> Row:
     dot = " - " if view.plain else " · "
     if run.state in {DIED, EXITED}:
         told = f"{run.state} {clock(run.end_ms, view.zone)} after {lasted}"
-    elif run.state == STALLED:
-        told = f"stalled since {clock(run.end_ms, view.zone)}"
+    elif run.state in {PAUSED, STALLED}:
+        told = f"{run.state} since {clock(run.end_ms, view.zone)}"
     else:
         told = f"up {lasted}"
-    state_style = f"{run.state}_bar" if run.state in {DIED, STALLED} else "bar"
+    state_style = f"{run.state}_bar" if run.state in {DIED, PAUSED, STALLED} else "bar"
     return (Cellrun(f"{run.service} {run.pid}", "title_bar"), Cellrun(f"{dot}{told}", state_style))
 
 
@@ -156,10 +157,23 @@ def _layer(layer: Layer, *, first: bool, plain: bool) -> Row:
     )
 
 
+def _most_telling(layers: Sequence[Layer], rows: list[Row], width: int) -> list[Row]:
+    """Return the resident set and, in their order, those of its layers that changed most."""
+    picked = [0]
+    room = width - width_of(rows[0])
+    for i in sorted(range(1, len(rows)), key=lambda i: -abs(layers[i].growth_bytes)):
+        room -= 2 + width_of(rows[i])
+        if room < 0:
+            break
+        picked.append(i)
+    return [rows[i] for i in sorted(picked)]
+
+
 def facts_row(facts: Facts, width: int, *, plain: bool = False) -> Row:
     """Return the second line: RSS, its layers and how each grew in the window, the limit.
 
-    Where room is short the air goes first, then in how long it was, then whole figures.
+    Where room is short the air goes first, then in how long it was, then whole figures, first
+    those of the layers that changed least.
     """
     if not facts.layers:
         return fit((), width)
@@ -173,7 +187,7 @@ def facts_row(facts: Facts, width: int, *, plain: bool = False) -> Row:
         if sum(map(width_of, some)) + gap * (len(some) - 1) <= width - 1:
             break
     else:
-        some, gap = layers, 2
+        some, gap = _most_telling(facts.layers, layers, width - 1), 2
     some = list(some)
     if facts.limit_bytes:
         used = (facts.used_bytes or 0) / facts.limit_bytes

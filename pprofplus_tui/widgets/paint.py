@@ -98,6 +98,7 @@ class Paint:
             "spark": style(tones.accent),
             "grow": style(tones.warn),
             "live": style(tones.good),
+            "paused": style(tones.accent),
             "stalled": style(tones.warn),
             "exited": style(tones.dim),
             "died": style(tones.bad),
@@ -107,12 +108,12 @@ class Paint:
             "frame_selected": style(tones.accent),
             "title_selected": style(tones.accent, bold=True),
         }
-        for name in ("text", "dim", "live", "stalled", "exited", "died", "spark"):
+        for name in ("text", "dim", "live", "paused", "stalled", "exited", "died", "spark"):
             plain = table[name]
             table.setdefault(
                 f"{name}_selected", plain + Style(bgcolor=tones.chosen, bold=name == "text" or None)
             )
-        for name in ("live", "stalled", "died", "accent", "title"):
+        for name in ("live", "paused", "stalled", "died", "accent", "title"):
             table[f"{name}_bar"] = table[name] + Style(bgcolor=tones.bar, bold=True)
         for index in range(COLOURS):
             for kind in ("line", "legend"):

@@ -6,7 +6,7 @@ from textual.events import Click, MouseScrollDown, MouseScrollUp
 from textual.message import Message
 
 from pprofplus_tui.model.rows import Cellrun, Row
-from pprofplus_tui.model.runs import PLAIN_SIGNS, SIGNS, Run, by_service
+from pprofplus_tui.model.runs import PIN_SIGN, PLAIN_PIN_SIGN, PLAIN_SIGNS, SIGNS, Run, by_service
 from pprofplus_tui.model.units import format_bytes
 from pprofplus_tui.widgets.rows import RowsWidget
 from pprofplus_tui.widgets.text import fit, spread
@@ -28,6 +28,7 @@ class RunListView:
 def list_rows(view: RunListView, width: int) -> tuple[tuple[Row, str | None], ...]:
     """Return (row, path of its run or None) for every line of the whole list."""
     signs = PLAIN_SIGNS if view.plain else SIGNS
+    pin = PLAIN_PIN_SIGN if view.plain else PIN_SIGN
     lines: list[tuple[Row, str | None]] = []
     for service, runs in by_service(view.runs):
         running = sum(run.running for run in runs)
@@ -37,20 +38,21 @@ def list_rows(view: RunListView, width: int) -> tuple[tuple[Row, str | None], ..
         )
         lines.append((heading, None))
         lines.extend(
-            (_run_row(run, signs, width, run.path == view.selected), run.path) for run in runs
+            (_run_row(run, signs[run.state], pin, width, run.path == view.selected), run.path)
+            for run in runs
         )
     return tuple(lines)
 
 
-def _run_row(run: Run, signs: dict[str, str], width: int, selected: bool) -> Row:  # noqa: FBT001 - a cell's state
+def _run_row(run: Run, sign: str, pin: str, width: int, selected: bool) -> Row:  # noqa: FBT001 - a cell's state
     def style(name: str) -> str:
         return f"{name}_selected" if selected else name
 
     value = "" if run.rss_bytes is None else format_bytes(run.rss_bytes)
     text = style("text" if run.running else "dim")
     row = (
-        Cellrun(" ", text),
-        Cellrun(signs[run.state], style(run.state)),
+        Cellrun(pin if run.pinned else " ", text),
+        Cellrun(sign, style(run.state)),
         Cellrun(f" {run.pid:<{_PID_CELLS - 1}} ", text),
         Cellrun(f"{value:>{_VALUE_CELLS}} ", text),
         Cellrun(run.spark, style("spark" if run.running else "dim")),

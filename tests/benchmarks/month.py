@@ -16,7 +16,7 @@ from pprofplus_tui.charts.renderer import Renderer
 from pprofplus_tui.logs.catalog import Catalog
 from pprofplus_tui.logs.history import query
 from pprofplus_tui.logs.run import RunLog
-from pprofplus_tui.model.charts import CHART_BY_ID, PRIORITY
+from pprofplus_tui.model.charts import PRIORITY, STANDARD
 from pprofplus_tui.model.layout import arrange
 from pprofplus_tui.model.series import Points
 from pprofplus_tui.model.window import Window
@@ -47,7 +47,7 @@ class Desk:
         by_buckets: dict[int, dict[Wanted, None]] = {}
         for shape in self._shapes:
             wanted = by_buckets.setdefault(buckets_for(shape), {})
-            wanted.update(dict.fromkeys(wanted_by(CHART_BY_ID[shape.chart])))
+            wanted.update(dict.fromkeys(wanted_by(STANDARD.by_id[shape.chart])))
         found: dict[int, dict[Wanted, Points]] = {
             buckets: query(log, window.begin_ms, window.end_ms, buckets, tuple(wanted))
             for buckets, wanted in by_buckets.items()
@@ -55,7 +55,7 @@ class Desk:
         self.query_ms.append((time.perf_counter() - began) * 1000)
         for shape in self._shapes:
             points = found[buckets_for(shape)]
-            kind = CHART_BY_ID[shape.chart]
+            kind = STANDARD.by_id[shape.chart]
             picture = self._portrayer.picture(kind, shape, window, points, growing=False)
             self._renderer.submit(shape.chart, picture)
         if not self._renderer.wait_idle(_DRAWN_WITHIN_S) or self._renderer.errors:

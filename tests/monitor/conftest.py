@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pprofplus.format import START, STOP, Event, RunHeader
+from pprofplus.format import PAUSE, START, STOP, Event, RunHeader
 from pprofplus.metrics import BY_NAME
 from pprofplus.writer import Writer
 
@@ -68,13 +68,21 @@ class Home:
         sample=growing,
         state="died",
         argv=("app.py",),
+        own=(),
     ):
-        """Write a run; `state` live leaves it locked, as its process would. Return its path."""
+        """Write a run; `state` live leaves it locked, as its process would. Return its path.
+
+        `own` are metrics of its own: (name, unit, kind, function of the sample's number).
+        A run that is paused has told so, and is locked.
+        """
         header = RunHeader(
             service=service,
             pid=pid,
             start_ms=begin_ms,
-            metrics=tuple((n, BY_NAME[n].unit, BY_NAME[n].kind) for n in METRICS),
+            metrics=(
+                *((n, BY_NAME[n].unit, BY_NAME[n].kind) for n in METRICS),
+                *((name, unit, kind) for name, unit, kind, _ in own),
+            ),
             argv=argv,
             interval_ms=interval_ms,
         )
@@ -82,15 +90,18 @@ class Home:
         writer.add_event(Event(START, 0, begin_ms))
         for i in range(count):
             row = sample(i)
-            writer.add(i * interval_ms, begin_ms + i * interval_ms, [row[n] for n in METRICS])
+            values = [*(row[n] for n in METRICS), *(figure(i) for *_, figure in own)]
+            writer.add(i * interval_ms, begin_ms + i * interval_ms, values)
         assert writer.trouble is None
+        end_ms = count * interval_ms
+        if state == "paused":
+            writer.add_event(Event(PAUSE, end_ms, begin_ms + end_ms))
         if state == "exited":
-            end_ms = count * interval_ms
             writer.add_event(Event(STOP, end_ms, begin_ms + end_ms))
             writer.close()
         else:
             writer.abandon()
-        if state == "live":
+        if state in {"live", "paused"}:
             newest = max(Path(writer.directory).iterdir())
             lock = os.open(newest, os.O_RDWR)
             fcntl.flock(lock, fcntl.LOCK_EX)

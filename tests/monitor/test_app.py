@@ -6,6 +6,7 @@ import shutil
 import threading
 import time
 from datetime import datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -49,7 +50,7 @@ def monitor(home):
 
 async def test_it_lists_the_runs_and_draws_the_one_it_opens_on(home, monitor):
     home.run("api", 4711)
-    home.run("worker", 5120, state="exited")
+    home.run("worker", 5120, count=700, state="exited")
     async with monitor().run_test(size=LARGE) as pilot:
         titles = [chart.title for chart in CHARTS]
         text = await settled(pilot, lambda text: all(title in text for title in titles))
@@ -462,7 +463,7 @@ async def test_the_hour_that_comes_twice_is_drawn_once_each_time(home, monitor):
     home.run("api", 1, begin_ms=begin_ms, count=180, interval_ms=60_000)
     async with monitor(zone=berlin).run_test(size=LARGE) as pilot:
         text = await settled(pilot, "virtual memory")
-        assert "26 Oct 01:30 – 03:3" in text  # noqa: RUF001 - a dash between times
+        assert "26 Oct 01:30 – 03:29" in text  # noqa: RUF001 - a dash between times
         assert "3h" in text.split("\n")[0] or "2h59m" in text.split("\n")[0]
 
 
@@ -477,3 +478,116 @@ async def test_the_gap_of_a_stalled_run_grows_though_nothing_comes(home, monitor
         while app.monitor.view.window == first and time.monotonic() < deadline:
             await pilot.pause(0.2)
         assert app.monitor.view.window.end_ms > first.end_ms
+
+
+# -- metrics of the service's own
+
+OWN = (
+    ("waiting", "jobs", "gauge", lambda i: 5 + i % 3),
+    ("running", "jobs", "gauge", lambda _: 2),
+    ("lag", "1/1000 s", "gauge", lambda _: 1250),
+    ("sold", "1/1000 EUR", "counter", lambda i: 2500 * i),
+)
+
+
+async def test_own_metrics_have_charts_after_the_others_in_their_true_units(home, monitor):
+    home.run(own=OWN)
+    async with monitor().run_test(size=(200, 60)) as pilot:
+        text = await settled(pilot, lambda text: "lag" in text and "sold" in text)
+        assert " jobs " in text
+        assert "1.25 s" in text
+        assert "2.5 EUR/s" in text
+
+
+async def test_a_key_shows_an_own_chart_that_there_was_no_room_for(home, monitor):
+    home.run(own=OWN)
+    async with monitor().run_test(size=SMALL) as pilot:
+        text = await settled(pilot, "python heap")
+        assert " lag " not in text
+        await pilot.press("8")
+        text = await settled(pilot, lambda text: " lag " in text and "1.25 s" in text)
+        assert "memory" in text
+        await pilot.press("enter")
+        await settled(pilot, lambda text: " lag " in text and "memory" not in text)
+        await pilot.press("escape", "8")
+        await settled(pilot, lambda text: " lag " not in text and "python heap" in text)
+
+
+async def test_tab_leads_through_charts_that_there_was_no_room_for(home, monitor):
+    home.run(own=OWN)
+    app = monitor()
+    async with app.run_test(size=SMALL) as pilot:
+        await settled(pilot, "python heap")
+        for _ in range(9):
+            assert app.monitor.view.chosen in app.monitor._charts._places
+            await pilot.press("tab")
+
+
+async def test_own_charts_are_in_the_palette_by_their_names(home, monitor):
+    home.run(own=((f"[red]{'x' * 9}", "", "gauge", lambda i: i), *OWN))
+    app = monitor()
+    async with app.run_test(size=LARGE) as pilot:
+        await settled(pilot, "[red]xxx")
+        await pilot.press("ctrl+p")
+        await pilot.press(*"chart: [red]")
+        await settled(pilot, "Show or hide the chart: [red]xxxxxxxxx")
+        await pilot.press("enter")
+        await settled(pilot, lambda text: "[red]" not in text)
+
+
+async def test_switching_between_runs_with_and_without_own_metrics(home, monitor):
+    home.run("api", 1, own=OWN)
+    home.run("web", 2)
+    async with monitor().run_test(size=(200, 60)) as pilot:
+        await settled(pilot, "web 2")
+        await settled(pilot, lambda text: "virtual memory" in text and " lag " not in text)
+        await pilot.press("up")
+        await settled(pilot, lambda text: "virtual memory" in text and " lag " in text)
+        await pilot.press("down")
+        await settled(pilot, lambda text: "virtual memory" in text and " lag " not in text)
+
+
+async def test_a_table_full_of_hostile_metrics_is_drawn(home, monitor):
+    evil = "\x1b]0;owned\x07[bold red]\u202e"
+    own = [(f"{evil}{i}", evil[i % 20 :], "gauge", lambda i: i * (-1) ** i) for i in range(200)]
+    app = monitor()
+    home.run(own=own, count=50)
+    async with app.run_test(size=(200, 60)) as pilot:
+        text = await settled(pilot, lambda text: "memory" in text and "owned" in text)
+        for char in "\x1b\x07\u202e":
+            assert char not in text
+        await pilot.press("7", "7", "tab", "enter", "tab", "escape")
+        await settled(pilot, "memory")
+
+
+# -- paused, pinned
+
+
+async def test_a_paused_run_is_shown_as_paused(home, monitor):
+    now_ms = time.time_ns() // 1_000_000
+    home.run("api", 1, begin_ms=now_ms - 3_600_000, count=60, state="paused")
+    async with monitor().run_test(size=LARGE) as pilot:
+        text = await settled(pilot, "PAUSED")
+        assert "‖ 1 " in text
+        assert "paused since" in text
+
+
+async def test_p_pins_the_run_and_unpins_it_again(home, monitor):
+    path = Path(home.run())
+    async with monitor().run_test(size=LARGE, notifications=True) as pilot:
+        await settled(pilot, "python heap")
+        await pilot.press("p")
+        await settled(pilot, lambda text: "◆✝ 4711" in text and "◆ pinned" in text)
+        assert (path / "pinned").is_file()
+        await pilot.press("p")
+        await settled(pilot, lambda text: "◆" not in text and "unpinned" in text)
+        assert not (path / "pinned").exists()
+
+
+async def test_a_pin_that_may_not_be_set_says_why(home, monitor):
+    path = Path(home.run())
+    (path / "pinned").mkdir()
+    async with monitor().run_test(size=LARGE, notifications=True) as pilot:
+        await settled(pilot, "python heap")
+        await pilot.press("p")
+        await settled(pilot, "that is no file")

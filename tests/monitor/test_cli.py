@@ -173,6 +173,7 @@ def test_list_as_json_has_the_promised_fields_and_no_null(capfd, home):
         "samples": 60,
         "size_bytes": size_bytes,
         "damaged_pages": 0,
+        "pinned": False,
         "path": path,
     }
 
@@ -194,6 +195,47 @@ def test_a_live_run_is_listed_as_live(capfd, home):
     home.run("api", 1, begin_ms=now_ms - 30_000, count=30, state="live")
     _, out, _ = run_main(capfd, "list", "--json", "--dir", home.path)
     assert [run["state"] for run in json.loads(out)] == ["live"]
+
+
+def test_a_paused_run_is_listed_as_paused(capfd, home):
+    now_ms = time.time_ns() // 1_000_000
+    home.run("api", 1, begin_ms=now_ms - 600_000, count=30, state="paused")
+    _, out, _ = run_main(capfd, "list", "--json", "--dir", home.path)
+    assert [run["state"] for run in json.loads(out)] == ["paused"]
+
+
+# -- pin
+
+
+def test_a_run_is_pinned_and_unpinned_by_its_name_and_listed_so(capfd, home):
+    path = Path(home.run("api", 4711))
+    home.run("api", 4712)
+    for word, pinned in (("pin", True), ("unpin", False)):
+        code, out, err = run_main(capfd, word, "api/4711", "--dir", home.path)
+        assert (code, err) == (0, "")
+        assert out == f"{path}: {'pinned' if pinned else 'not pinned'}\n"
+        assert (path / "pinned").is_file() is pinned
+        _, out, _ = run_main(capfd, "list", "--json", "--dir", home.path)
+        assert {run["pid"]: run["pinned"] for run in json.loads(out)} == {4711: pinned, 4712: False}
+
+
+@pytest.mark.parametrize("name", ["api/1", "api", "4711", "nobody/4711", "", "../api/4711"])
+def test_a_run_that_is_not_there_cannot_be_pinned(capfd, home, name):
+    home.run("api", 4711)
+    code, out, err = run_main(capfd, "pin", name, "--dir", home.path)
+    assert (code, out) == (1, "")
+    assert "no run" in err
+    assert err.count("\n") == 1
+
+
+def test_a_pid_that_two_runs_had_asks_which(capfd, home):
+    home.run("api", 7, begin_ms=BEGIN_MS)
+    path = home.run("api", 7, begin_ms=BEGIN_MS + 10_000_000)
+    code, _, err = run_main(capfd, "pin", "api/7", "--dir", home.path)
+    assert code == 2
+    assert f"api/7-{BEGIN_MS}" in err
+    code, out, _ = run_main(capfd, "pin", f"api/7-{BEGIN_MS + 10_000_000}", "--dir", home.path)
+    assert (code, out) == (0, f"{path}: pinned\n")
 
 
 @pytest.mark.parametrize("words", [["list"], ["list", "--json"], ["export"]])

@@ -6,7 +6,7 @@ from itertools import chain, pairwise
 import pytest
 
 from pprofplus_tui.app import MonitorApp
-from pprofplus_tui.model.charts import CHARTS
+from pprofplus_tui.model.charts import CHARTS, charts_for
 from pprofplus_tui.model.keys import KEYS
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.screens.help import key_table
@@ -106,7 +106,8 @@ def test_every_row_can_be_read_in_ascii_and_is_a_sentence(key):
 
 def test_every_chart_has_its_digit():
     digits = {key.keys: key.action for key in KEYS if key.action.startswith("chart(")}
-    assert digits == {chart.key: f"chart('{chart.id}')" for chart in CHARTS}
+    own = charts_for(tuple((f"g{i}", f"u{i}", "gauge") for i in range(3))).own
+    assert digits == {chart.key: f"chart('{chart.id}')" for chart in (*CHARTS, *own)}
 
 
 @pytest.mark.parametrize("group", ["Time", "Charts", "Runs"])

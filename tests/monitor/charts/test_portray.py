@@ -15,7 +15,7 @@ from pprofplus_tui.charts.portray import (
     buckets_for,
     wanted_by,
 )
-from pprofplus_tui.model.charts import CHART_BY_ID, CHARTS
+from pprofplus_tui.model.charts import CHARTS, STANDARD, charts_for
 from pprofplus_tui.model.frames import Shape
 from pprofplus_tui.model.series import Points
 from pprofplus_tui.model.window import JUMPS, Window
@@ -23,7 +23,7 @@ from pprofplus_tui.model.window import JUMPS, Window
 MIB = 1 << 20
 NOW_MS = 1_700_000_000_000
 SPAN_MS = 300_000
-MEMORY, GC, CPU = (CHART_BY_ID[name] for name in ("memory", "gc", "cpu"))
+MEMORY, GC, CPU = (STANDARD.by_id[name] for name in ("memory", "gc", "cpu"))
 SHAPE = Shape("memory", 80, 16)
 FOLLOWING = Window.live(NOW_MS, SPAN_MS)
 PAST = Window.fit(NOW_MS - SPAN_MS, NOW_MS)
@@ -267,3 +267,43 @@ def test_ascii_only_is_ascii_in_every_text():
 
 def test_without_colour_lines_are_told_apart_by_their_marks():
     assert portrayer(colourless=True).picture(MEMORY, SHAPE, PAST, {}, growing=False).distinct
+
+
+# -- a run's own metrics
+
+
+def own_picture(metrics, points):
+    (kind,) = charts_for(metrics).own
+    return portrayer().picture(kind, SHAPE, PAST, points, growing=False)
+
+
+def test_thousandths_are_drawn_in_their_unit():
+    picture = own_picture(
+        (("load", "1/1000 jobs", "gauge"),), {("load", False): level(1500.0, 2250.0)}
+    )
+    (line,) = picture.lines
+    assert line.value == "2.25 jobs"
+    assert line.points.hi.tolist() == [1.5, 2.25]
+    assert picture.y.hi <= 3
+    assert {label[-5:] for _, label in picture.y.ticks} == {" jobs"}
+
+
+def test_small_fractions_are_no_flat_line():
+    picture = own_picture((("wait", "1/1000 s", "gauge"),), {("wait", False): level(12.0, 30.0)})
+    assert picture.y.hi < 0.1
+
+
+def test_a_counter_in_thousandths_is_drawn_per_second_in_its_unit():
+    picture = own_picture(
+        (("sold", "1/1000 EUR", "counter"),), {("sold", True): level(4000.0, 5000.0)}
+    )
+    assert picture.lines[0].value == "5 EUR/s"
+
+
+def test_a_long_unit_stands_in_the_legend_alone():
+    picture = own_picture(
+        (("a", "messages", "gauge"), ("b", "messages", "gauge")),
+        {("a", False): level(10.0, 400.0), ("b", False): level(20.0)},
+    )
+    assert values_of(picture)["a"] == "400 messages"
+    assert all(label.isdecimal() for _, label in picture.y.ticks)

@@ -71,6 +71,121 @@ def test_an_interval_just_made_longer_is_no_stall(write_now, tmp_path):
     assert state(tmp_path) == ["live"]
 
 
+def test_an_interval_just_made_shorter_is_what_a_stall_is_measured_by(write_now, tmp_path):
+    writer = write_now(ago_ms=60_000, interval_ms=600_000)
+    writer.event(fmt.INTERVAL, 3000 + 40_000, value=1_000_000)
+    fcntl.flock(writer.file, fcntl.LOCK_EX)
+    assert state(tmp_path) == ["stalled"]
+
+
+def test_the_interval_of_the_header_is_that_of_the_start_only(write_now, tmp_path):
+    writer = write_now(count=60, ago_ms=60_000)
+    writer.event(fmt.INTERVAL, 60_000, value=600_000_000)
+    writer.interval_ms = 600_000
+    writer.new_page()
+    writer.add(61_000, [1, 1, 1])
+    fcntl.flock(writer.file, fcntl.LOCK_EX)
+    assert state(tmp_path) == ["live"]
+    assert found(tmp_path).runs[0].interval_ms == 600_000
+
+
+def test_a_locked_run_that_was_told_to_pause_is_paused_however_long_ago(write_now, tmp_path):
+    writer = write_now(ago_ms=3_600_000)
+    writer.event(fmt.PAUSE, 3000)
+    fcntl.flock(writer.file, fcntl.LOCK_EX)
+    assert state(tmp_path) == ["paused"]
+
+
+def test_a_sample_that_was_being_taken_when_the_pause_came_changes_nothing(write_now, tmp_path):
+    writer = write_now(ago_ms=60_000)
+    writer.event(fmt.PAUSE, 3000)
+    writer.add(3005, [1, 1, 1])
+    fcntl.flock(writer.file, fcntl.LOCK_EX)
+    assert state(tmp_path) == ["paused"]
+
+
+def test_marks_and_intervals_during_a_pause_change_nothing(write_now, tmp_path):
+    writer = write_now(ago_ms=60_000)
+    writer.event(fmt.PAUSE, 3000)
+    for i in range(300):
+        writer.event(fmt.MARK, 4000 + i, text="deploy")
+    writer.event(fmt.INTERVAL, 5000, value=2_000_000)
+    fcntl.flock(writer.file, fcntl.LOCK_EX)
+    assert state(tmp_path) == ["paused"]
+
+
+def test_a_run_that_was_just_resumed_is_live_before_its_first_sample(write_now, tmp_path):
+    writer = write_now(ago_ms=60_000)
+    writer.event(fmt.PAUSE, 3000)
+    writer.event(fmt.RESUME, 62_000)
+    fcntl.flock(writer.file, fcntl.LOCK_EX)
+    assert state(tmp_path) == ["live"]
+
+
+def test_a_resumption_that_brings_no_samples_is_a_stall(write_now, tmp_path):
+    writer = write_now(ago_ms=60_000)
+    writer.event(fmt.PAUSE, 3000)
+    writer.event(fmt.RESUME, 20_000)
+    fcntl.flock(writer.file, fcntl.LOCK_EX)
+    assert state(tmp_path) == ["stalled"]
+
+
+def test_samples_after_a_pause_tell_of_a_resumption_that_could_not_be_written(write_now, tmp_path):
+    writer = write_now(ago_ms=6000)
+    writer.event(fmt.PAUSE, 3000)
+    for second in range(5, 10):
+        writer.add(second * 1000, [1, 1, 1])
+    fcntl.flock(writer.file, fcntl.LOCK_EX)
+    assert state(tmp_path) == ["live"]
+
+
+def test_a_paused_run_that_is_killed_died_and_one_that_stops_exited(write_now, tmp_path):
+    writer = write_now()
+    writer.event(fmt.PAUSE, 3000)
+    assert state(tmp_path) == ["died"]
+    writer.event(fmt.STOP, 3500)
+    assert state(tmp_path) == ["exited"]
+
+
+def test_a_pause_and_its_end_are_noticed(write_now, tmp_path):
+    writer = write_now()
+    fcntl.flock(writer.file, fcntl.LOCK_EX)
+    catalog = found(tmp_path)
+    writer.event(fmt.PAUSE, 3000)
+    assert catalog.refresh()
+    assert [info.state for info in catalog.runs] == ["paused"]
+    writer.event(fmt.RESUME, 3200)
+    assert catalog.refresh()
+    assert [info.state for info in catalog.runs] == ["live"]
+
+
+@pytest.mark.parametrize("locked", [True, False], ids=["running", "ended"])
+def test_a_pin_is_noticed_and_so_is_that_it_goes(write_now, tmp_path, locked):
+    writer = write_now(ago_ms=200_000)
+    if locked:
+        fcntl.flock(writer.file, fcntl.LOCK_EX)
+    old = time.time() - 1000
+    os.utime(writer.segment_path(), (old, old))
+    catalog = found(tmp_path)
+    assert not catalog.runs[0].pinned
+    (writer.path / "pinned").touch()
+    assert catalog.refresh()
+    assert catalog.runs[0].pinned
+    (writer.path / "pinned").unlink()
+    assert catalog.refresh()
+    assert not catalog.runs[0].pinned
+
+
+@pytest.mark.parametrize("thing", ["link", "directory"])
+def test_only_a_file_is_a_pin(write_now, tmp_path, thing):
+    pin = write_now().path / "pinned"
+    if thing == "link":
+        pin.symlink_to("/etc/passwd")
+    else:
+        pin.mkdir()
+    assert not found(tmp_path).runs[0].pinned
+
+
 def test_a_run_that_ends_with_a_stop_event_exited(write_now, tmp_path):
     writer = write_now()
     writer.event(fmt.STOP, 3000)

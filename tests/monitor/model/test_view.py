@@ -1,7 +1,10 @@
+from dataclasses import replace
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pprofplus_tui.model.charts import CHARTS
+from pprofplus_tui.model.charts import CHARTS, charts_for
 from pprofplus_tui.model.runs import Run
 from pprofplus_tui.model.view import View, whole, young_span_ms
 
@@ -151,7 +154,7 @@ def test_tab_goes_round_all_charts():
         ),
         max_size=30,
     ),
-    st.sampled_from(["live", "stalled", "died", "exited"]),
+    st.sampled_from(["live", "paused", "stalled", "died", "exited"]),
     st.integers(0, 10**12),
 )
 def test_no_sequence_of_keys_leaves_without_a_window(steps, state, age_ms):
@@ -164,3 +167,76 @@ def test_no_sequence_of_keys_leaves_without_a_window(steps, state, age_ms):
 
 def test_the_whole_of_an_instant_is_still_a_window():
     assert whole(run("died", age_ms=0)).span_ms >= 10_000
+
+
+OWN = charts_for((("queue", "jobs", "gauge"), ("lag", "1/1000 s", "gauge")))
+
+
+def with_own(path="/own"):
+    return replace(run(path=path), charts=OWN)
+
+
+def test_a_run_s_own_charts_are_shown_after_the_others():
+    assert View().select(with_own(), NOW_MS).shown[6:] == ("own1", "own2")
+
+
+def test_own_charts_are_hidden_by_their_keys_and_gone_with_the_run():
+    view = View().select(with_own(), NOW_MS).toggle("own1").toggle("gc")
+    assert "own1" not in view.shown
+    assert view.select(with_own("/other"), NOW_MS).shown == view.shown
+    plain = view.select(run(), NOW_MS)
+    assert "own2" not in plain.shown
+    assert "gc" not in plain.shown
+    assert "own1" in plain.select(with_own(), NOW_MS).shown
+
+
+def test_an_own_chart_that_was_enlarged_gives_way_where_there_is_none():
+    view = replace(View().select(with_own(), NOW_MS), chosen="own2").maximise()
+    assert view.shown == ("own2",)
+    assert len(view.select(run(), NOW_MS).shown) == 6
+
+
+def test_a_chart_that_the_run_has_not_cannot_be_shown():
+    view = View().select(run(), NOW_MS)
+    assert view.toggle("own1") == view
+
+
+def test_a_gauge_that_appears_while_the_run_is_shown_gets_its_chart():
+    view = View().select(run(), NOW_MS)
+    assert "own1" in view.tick(replace(run(), charts=OWN), NOW_MS).shown
+
+
+def test_the_chosen_chart_has_a_place_however_little_room_there_is():
+    view = View().select(with_own(), NOW_MS)
+    assert view.fitting(2) == ("memory", "python_heap")
+    assert replace(view, chosen="own2").fitting(2) == ("memory", "own2")
+    assert replace(view, chosen="own2").fitting(1) == ("own2",)
+    assert view.fitting(99) == view.shown
+
+
+@pytest.mark.parametrize("state", ["died", "exited"])
+def test_no_key_leads_behind_the_end_of_an_ended_run(state):
+    ended = run(state, age_ms=86_400_000)
+    view = View().select(ended, NOW_MS)
+    assert view.window.end_ms == ended.end_ms + 1
+    for step in (
+        lambda v: v.pan(1, ended, NOW_MS),
+        lambda v: v.zoom(-1, ended, NOW_MS),
+        lambda v: v.pan(0.25, ended, NOW_MS),
+        lambda v: v.zoom(1, ended, NOW_MS, ended.begin_ms),
+        lambda v: v.zoom(1, ended, NOW_MS, ended.begin_ms),
+        lambda v: v.start(ended),
+        lambda v: v.pan(1, ended, NOW_MS),
+        lambda v: v.live(ended, NOW_MS),
+        lambda v: v.fit(ended, NOW_MS),
+    ):
+        view = step(view)
+        assert view.window.end_ms <= ended.end_ms + 1
+
+
+def test_a_window_asked_for_behind_the_end_is_not_moved_until_it_is_left():
+    ended = run("died", age_ms=86_400_000)
+    view = View().opened(ended, NOW_MS, NOW_MS + MINUTE_MS, NOW_MS + 2 * MINUTE_MS, None)
+    assert view.window.begin_ms == NOW_MS + MINUTE_MS
+    assert view.pan(1, ended, NOW_MS).window == view.window
+    assert view.pan(-1, ended, NOW_MS).window.end_ms < view.window.end_ms

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pprofplus_tui.model.facts import Facts, Layer
-from pprofplus_tui.model.runs import DIED, EXITED, LIVE, STALLED, STATES, Run
+from pprofplus_tui.model.runs import DIED, EXITED, LIVE, PAUSED, STALLED, STATES, Run
 from pprofplus_tui.model.window import Window
 from pprofplus_tui.widgets.bars import StatusView, facts_row, keys_row, status_row
 from pprofplus_tui.widgets.text import width_of
@@ -69,10 +69,11 @@ def test_a_followed_run_is_live_at_the_time_of_its_last_sample():
     assert text.rstrip().endswith("LIVE 22:13:20 UTC")
 
 
-def test_a_stalled_run_says_since_when():
-    text = status(run_of(STALLED), following, 120)
-    assert "stalled since 22:13:20" in text
-    assert "STALLED 22:13:20 UTC" in text
+@pytest.mark.parametrize("state", [STALLED, PAUSED])
+def test_a_stalled_or_paused_run_says_since_when(state):
+    text = status(run_of(state), following, 120)
+    assert f"{state} since 22:13:20" in text
+    assert f"{state.upper()} 22:13:20 UTC" in text
 
 
 @pytest.mark.parametrize("state", [DIED, EXITED])
@@ -231,8 +232,19 @@ def test_a_figure_that_does_not_fit_is_left_out_whole_and_rss_stays_longest():
     whole = parts_of(facts_row(found, 200))
     for width in range(40, 200):
         parts = parts_of(facts_row(found, width))
-        assert parts == whole[: len(parts)]
+        assert parts == [part for part in whole if part in parts]
+        assert parts[0] == whole[0]
     assert "RSS 400 MiB" in text_of(facts_row(found, 40))
+
+
+@pytest.mark.parametrize("grown", ["Python", "C", "other"])
+def test_on_sixty_columns_the_layer_that_changed_most_is_told_beside_rss(grown):
+    layers = tuple(
+        Layer(name, 140 * MIB, 90 * MIB if name in {"RSS", grown} else 3 * MIB)
+        for name in ("RSS", "Python", "C", "other")
+    )
+    parts = parts_of(facts_row(Facts(layers, None, None, 600_000), 60))
+    assert [part.split()[0] for part in parts] == ["RSS", grown]
 
 
 def parts_of(row):
