@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
 from pprofplus.errors import PprofplusError
 from pprofplus_tui.charts.picture import Picture
@@ -76,9 +77,14 @@ class Desk:
             info.end_ms,
             info.last.get("rss"),
             kept[1],
-            charts_for(info.metrics),
+            charts_for(self._metrics_of(info)),
             info.pinned,
         )
+
+    def _metrics_of(self, info: RunInfo) -> tuple[tuple[str, str, str], ...]:
+        """Return the metrics of a run: of all of it if it is read, of its end otherwise."""
+        log = self._log
+        return log.metrics if log is not None and log.path == info.path else info.metrics
 
     def foresee(self, request: Request) -> None:
         """Open the run that will be asked for first, while the screen makes up its mind."""
@@ -95,17 +101,18 @@ class Desk:
             fresh: the request is a new one.
             before: the last answer.
         """
-        runs = self._runs
-        run = find(runs, request.run)
+        run = find(self._runs, request.run)
         facts = before.facts if before is not None and before.run == request.run else Facts()
         if run is not None and request.window is not None:
             changed = self._open(run.path)
+            run = self._with_all_charts(run)
             was = find(before.runs, run.path) if before is not None else None
             # the last samples before an end are the ones that matter: draw them all
             ended = was is not None and was.state != run.state
             frozen = request.window.frozen and not fresh
             if (changed or fresh or ended) and not frozen:
                 facts = self._draw(request, request.window, run.charts, growing=run.state == LIVE)
+        runs = self._runs
         return Frame(
             runs,
             tuple(sorted({info.service for info in self._catalog.runs})) if not runs else (),
@@ -122,6 +129,15 @@ class Desk:
             self._portrayer.forget()
             return True
         return self._log.refresh()
+
+    def _with_all_charts(self, run: Run) -> Run:
+        """Return the run that was opened with the charts of all its segments' metrics."""
+        charts = charts_for(self._log.metrics) if self._log is not None else run.charts
+        if charts == run.charts:
+            return run
+        known = replace(run, charts=charts)
+        self._runs = tuple(known if other is run else other for other in self._runs)
+        return known
 
     def _draw(
         self, request: Request, window: Window, charts: ChartTable, *, growing: bool

@@ -50,6 +50,10 @@ def _in_unit(points: Points, series: Series) -> Points:
     return replace(points, lo=points.lo / series.scale, hi=points.hi / series.scale)
 
 
+def _has_fractions(points: Points) -> bool:
+    return bool((points.lo % 1).any() or (points.hi % 1).any())
+
+
 def _is_near(limit: Points, others: list[Points]) -> bool:
     tops = [float(points.hi.max()) for points in others if len(points)]
     return bool(len(limit) and tops and float(limit.lo.min()) <= _NEAR * max(tops))
@@ -161,7 +165,7 @@ class Portrayer:
             rows,
             zero_based=kind.zero_based,
             ascii_only=self._manner.plain,
-            noise=kind.noise,
+            noise=kind.noise if any(map(_has_fractions, some)) else None,
         )
         if some:
             self._axes[kind.id] = axis

@@ -193,7 +193,6 @@ class _Run:
         self._recent = Points.empty()
         self._recent_ms = 0
         self._ended = False
-        self._metrics: tuple[int, tuple[tuple[str, str, str], ...]] | None = None
 
     def look(self, now_ns: int) -> RunInfo | None:
         """Return how the run is, None if it has no log; the same object while nothing changes."""
@@ -247,15 +246,8 @@ class _Run:
             last=MappingProxyType(log.last()),
             recent=self._recent_points(end_ms),
             pinned=log.pinned,
-            metrics=self._all_metrics(),
+            metrics=log.metrics,
         )
-
-    def _all_metrics(self) -> tuple[tuple[str, str, str], ...]:
-        """Return the metrics of the run; the same object while there is no new table."""
-        tables = len(self._log.table.schemas)
-        if self._metrics is None or self._metrics[0] != tables:
-            self._metrics = tables, self._log.metrics
-        return self._metrics[1]
 
     def _recent_points(self, end_ms: int) -> Points:
         """Return the curve of the last quarter of an hour, drawn anew when it would differ."""

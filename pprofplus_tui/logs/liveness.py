@@ -40,7 +40,7 @@ def state_of(run: RunLog, lock: Lock, now_ms: int) -> str:
 
     Without a lock to ask, a run whose samples are fresh is taken for live.
     """
-    events = run.late_events()
+    events = run.last_events()
     sampled_ms = told_ms = run.last_sample_ms
     if events and events[-1].kind == "stop" and events[-1].t_ms >= sampled_ms:
         return EXITED

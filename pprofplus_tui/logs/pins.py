@@ -6,7 +6,6 @@ import stat
 from pprofplus import home
 from pprofplus.errors import PprofplusError
 
-PIN = "pinned"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _MODE = 0o600
@@ -17,11 +16,8 @@ class PinError(PprofplusError):
 
 
 def is_pinned(path: str) -> bool:
-    """Tell whether the run at `path` is pinned; a link of that name is no pin."""
-    try:
-        return stat.S_ISREG(os.lstat(f"{path}/{PIN}").st_mode)
-    except OSError:
-        return False
+    """Tell whether retention leaves the run at `path` alone: for anything of that name."""
+    return os.path.lexists(f"{path}/{home.PIN_NAME}")
 
 
 def set_pin(path: str, *, pinned: bool) -> None:
@@ -44,9 +40,9 @@ def _change(path: str, wanted: bool | None) -> bool:  # noqa: FBT001 - private; 
             was = _has_pin(directory)
             now = not was if wanted is None else wanted
             if now and not was:
-                os.close(os.open(PIN, _NEW_FILE, _MODE, dir_fd=directory))
+                os.close(os.open(home.PIN_NAME, _NEW_FILE, _MODE, dir_fd=directory))
             elif was and not now:
-                os.unlink(PIN, dir_fd=directory)
+                os.unlink(home.PIN_NAME, dir_fd=directory)
         finally:
             os.close(directory)
     except OSError as error:
@@ -80,9 +76,11 @@ def _open_own(path: str) -> int:
 def _has_pin(directory: int) -> bool:
     """Tell whether the run is pinned. Raises PinError if something else has the pin's name."""
     try:
-        found = os.stat(PIN, dir_fd=directory, follow_symlinks=False)
+        found = os.stat(home.PIN_NAME, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
         return False
     if not stat.S_ISREG(found.st_mode):
-        raise PinError(f"there is something named {PIN} in the run's directory that is no file")
+        raise PinError(
+            f"there is something named {home.PIN_NAME} in the run's directory that is no file"
+        )
     return True

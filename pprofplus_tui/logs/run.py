@@ -61,6 +61,7 @@ class RunLog:
         self.cache = PageCache(self.pages)
         self.memos: list[WindowMemo] = []
         self.pinned = False
+        self._metrics: tuple[int, tuple[tuple[str, str, str], ...]] = (0, ())
         self._problems: dict[int, str] = {}  # by segment, of the directory by 0
         self._last_slots = last_slots
         self._watch = DirectoryWatch(self.path)
@@ -125,10 +126,13 @@ class RunLog:
     @property
     def metrics(self) -> tuple[tuple[str, str, str], ...]:
         """(name, unit, kind) of each metric of all segments; the newest table has the say."""
-        table: dict[str, tuple[str, str, str]] = dict.fromkeys(self.table.names, ("", "", ""))
-        for header in self.table.schemas:
-            table.update({row[0]: row for row in header.metrics})
-        return tuple(table.values())
+        tables = len(self.table.schemas)
+        if self._metrics[0] != tables:
+            found: dict[str, tuple[str, str, str]] = dict.fromkeys(self.table.names, ("", "", ""))
+            for header in self.table.schemas:
+                found.update({row[0]: row for row in header.metrics})
+            self._metrics = tables, tuple(found.values())
+        return self._metrics[1]
 
     @property
     def newest_segment(self) -> str | None:
@@ -312,7 +316,7 @@ class RunLog:
         """Return all events in the pages read, in order of time."""
         return self.pages.events(np.flatnonzero(self.table.rows["events_bytes"] > 0))
 
-    def late_events(self) -> tuple[RunEvent, ...]:
+    def last_events(self) -> tuple[RunEvent, ...]:
         """Return the events since the last sample, and some before; of a few pages at the most."""
         rows = self.table.rows
         sampled = np.flatnonzero(rows["samples"] > 0)

@@ -60,7 +60,8 @@ class ChartKind:
             a few MiB in a large service is visible.
         series: its lines, the most important last, because a later line is drawn on top.
         notes: numbers shown beside the title.
-        noise: the least height of its y axis, in its unit; None: what suits the unit.
+        noise: the least height of its y axis, in its unit, while it shows fractions; None: what
+            suits the unit.
     """
 
     key: str

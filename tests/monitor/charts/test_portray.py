@@ -293,6 +293,11 @@ def test_small_fractions_are_no_flat_line():
     assert picture.y.hi < 0.1
 
 
+def test_whole_figures_that_were_written_in_thousandths_get_an_axis_of_whole_figures():
+    picture = own_picture((("queue", "1/1000 ", "gauge"),), {("queue", False): level(3000.0)})
+    assert picture.y.hi - picture.y.lo >= 1
+
+
 def test_a_counter_in_thousandths_is_drawn_per_second_in_its_unit():
     picture = own_picture(
         (("sold", "1/1000 EUR", "counter"),), {("sold", True): level(4000.0, 5000.0)}

@@ -177,13 +177,13 @@ def test_a_pin_is_noticed_and_so_is_that_it_goes(write_now, tmp_path, locked):
 
 
 @pytest.mark.parametrize("thing", ["link", "directory"])
-def test_only_a_file_is_a_pin(write_now, tmp_path, thing):
+def test_what_retention_takes_for_a_pin_is_shown_as_one(write_now, tmp_path, thing):
     pin = write_now().path / "pinned"
     if thing == "link":
         pin.symlink_to("/etc/passwd")
     else:
         pin.mkdir()
-    assert not found(tmp_path).runs[0].pinned
+    assert found(tmp_path).runs[0].pinned
 
 
 def test_a_run_that_ends_with_a_stop_event_exited(write_now, tmp_path):

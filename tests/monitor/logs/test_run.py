@@ -120,7 +120,7 @@ def test_events_come_in_order_with_their_text_raw(write_run):
         ("mark", 500, "deploy \x1b[31m"),
         ("stop", 1500, ""),
     ]
-    assert [e.kind for e in run.late_events()] == ["start", "mark", "stop"]
+    assert [e.kind for e in run.last_events()] == ["start", "mark", "stop"]
 
 
 def test_metrics_of_all_segments_are_told(write_run):
