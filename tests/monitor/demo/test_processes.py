@@ -46,7 +46,7 @@ def test_every_service_runs_records_and_is_ended_and_reaped():
             assert len(started) == len(SERVICES)
             wait_for(lambda: len(list(directory.glob("*/*/*.pplog"))) == len(SERVICES))
             assert all(map(alive, started))
-            assert {path.name for path in directory.iterdir()} == {
+            assert {path.name for path in directory.iterdir() if path.is_dir()} == {
                 service for service, _ in SERVICES.values()
             }
         assert [process.returncode for process in started] == [0] * len(SERVICES)
