@@ -1,0 +1,129 @@
+"""What a real service says to its collector while it runs, as the monitor shows it."""
+
+import csv
+import io
+import subprocess
+import sys
+import time
+
+import pytest
+
+from pprofplus_tui.export import write_rows
+from pprofplus_tui.logs.catalog import Catalog
+from pprofplus_tui.logs.history import query
+from pprofplus_tui.logs.run import RunLog
+from pprofplus_tui.model.charts import charts_for
+
+SERVICE = """
+import sys, pprofplus
+figures = {"queue": 3, "load": 0.125}
+pprofplus.gauge("queue", lambda: figures["queue"], unit="jobs")
+pprofplus.gauge("load", lambda: figures["load"])
+pprofplus.gauge("sent", lambda: 4096, unit="B", kind="counter")
+collector = pprofplus.start("svc", interval_s=0.05, directory=sys.argv[1])
+for line in sys.stdin:
+    exec(line)
+    print("done", flush=True)
+"""
+
+
+class Service:
+    """A process that records itself and does as it is told."""
+
+    def __init__(self, home):
+        self.home = home
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", SERVICE, str(home)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.catalog = Catalog([str(home)])
+
+    def do(self, line):
+        """Have it run a line of Python, and wait until it has."""
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() == "done\n"
+
+    def until(self, fact):
+        """Look at the run until `fact` of it is true; return what the catalogue says of it."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            self.catalog.refresh()
+            for info in self.catalog.runs:
+                if fact(info):
+                    return info
+            time.sleep(0.02)
+        raise AssertionError([(info.state, info.last) for info in self.catalog.runs])
+
+    def log(self):
+        self.catalog.refresh()
+        run = RunLog(self.catalog.runs[0].path)
+        run.refresh()
+        return run
+
+
+@pytest.fixture
+def service(tmp_path):
+    place = tmp_path / "home"
+    place.mkdir(mode=0o700)
+    made = Service(place)
+    yield made
+    made.process.kill()
+    made.process.communicate()
+
+
+def test_pause_and_resume_are_seen_as_they_happen(service):
+    service.until(lambda info: info.state == "live" and "queue" in info.last)
+    service.do("pprofplus.pause()")
+    service.until(lambda info: info.state == "paused")
+    service.do("pprofplus.mark('while paused')")
+    service.until(lambda info: info.state == "paused")
+    service.do("pprofplus.resume()")
+    service.until(lambda info: info.state == "live")
+    service.do("pprofplus.pause()")
+    service.until(lambda info: info.state == "paused")
+    service.process.kill()
+    service.until(lambda info: info.state == "died")
+
+
+def test_a_pause_of_any_length_is_a_gap(service):
+    service.until(lambda info: info.state == "live")
+    service.do("collector.interval_s = 30")
+    service.do("pprofplus.pause(); pprofplus.resume()")
+
+    def is_gap(_):
+        run = service.log()
+        resumed_ms = [event.t_ms for event in run.events() if event.kind == "resume"]
+        if not resumed_ms or run.last_sample_ms < resumed_ms[0]:
+            return False
+        points = query(run, run.begin_ms, run.end_ms + 1, 1000, [("rss", False)])["rss", False]
+        return bool(points.breaks[points.t_ms >= resumed_ms[0]][0])
+
+    service.until(is_gap)
+
+
+def test_a_gauge_has_a_chart_and_a_column_in_its_true_unit(service):
+    service.until(lambda info: info.last.get("load") == 125)
+    service.do("figures['load'] = 2.5")
+    service.until(lambda info: info.last.get("load") == 2500)
+    run = service.log()
+    own = {chart.title: chart for chart in charts_for(run.metrics).own}
+    assert {title: chart.unit for title, chart in own.items()} == {
+        "queue": "jobs",
+        "load": "count",
+        "sent": "B/s",
+    }
+    out = io.BytesIO()
+    write_rows(run, run.begin_ms, run.end_ms + 1, out)
+    rows = list(csv.DictReader(io.StringIO(out.getvalue().decode())))
+    last = rows[-1]
+    assert (last["queue_jobs"], last["load"], last["sent_bytes"]) == ("3", "2.5", "4096")
+
+
+def test_a_gauge_that_is_taken_away_keeps_the_chart_of_its_past(service):
+    service.until(lambda info: "queue" in info.last)
+    service.do("pprofplus.gauge('queue', None)")
+    service.until(lambda info: info.last and "queue" not in info.last)
+    assert "queue" in {chart.title for chart in charts_for(service.log().metrics).own}
