@@ -24,7 +24,6 @@ from pprofplus.identity import header
 from pprofplus.locks import lock
 from pprofplus.probes.panel import Panel
 from pprofplus.settings import Settings
-from pprofplus.version import __version__
 from pprofplus.writer import LEAST_MAX_BYTES, Writer
 
 SERVICE = "pprofplus-doctor"
