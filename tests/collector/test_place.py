@@ -109,13 +109,15 @@ import tracemalloc
 collector = pprofplus.start("api", interval_s=0.002)
 samples(20)
 directory = collector.directory
-os.rename(directory, directory + ".away")
-os.symlink({str(elsewhere)!r}, directory)
+with collector.lock:  # it would make the directory anew in between
+    os.rename(directory, directory + ".away")
+    os.symlink({str(elsewhere)!r}, directory)
 tracemalloc.start()  # another table, another segment
 wait_for(in_trouble)
 samples(20)
-os.unlink(directory)
-os.rename(directory + ".away", directory)
+with collector.lock:
+    os.unlink(directory)
+    os.rename(directory + ".away", directory)
 since = len(history)
 first = resumed(since)
 tell(first=first)
