@@ -23,9 +23,11 @@ class Segment:
     Attributes:
         number: as in its name.
         slots: places for pages.
+        first_slot: the place behind its header.
+        header_bytes: where the header ends.
     """
 
-    __slots__ = ("_descriptor", "_header_bytes", "number", "slots")
+    __slots__ = ("_descriptor", "first_slot", "header_bytes", "number", "slots")
 
     def __init__(
         self, directory: int, number: int, header_pages: list[bytes], size_bytes: int, mode: int
@@ -37,7 +39,8 @@ class Segment:
         """
         # whatever the header takes, a page and its other version must fit
         self.slots = max(min(size_bytes, _largest_file_bytes()) // PAGE_SIZE, len(header_pages) + 3)
-        self._header_bytes = (len(header_pages) - 1) * PAGE_SIZE + len(header_pages[-1])
+        self.first_slot = len(header_pages)
+        self.header_bytes = (len(header_pages) - 1) * PAGE_SIZE + len(header_pages[-1])
         hidden, fd = _open_hidden(directory, number)
         try:
             self._descriptor = Descriptor(fd)
@@ -72,7 +75,7 @@ class Segment:
     def left_bytes(self) -> int:
         """Return how much of the file is of use: 0 without its name or its header."""
         found = self._descriptor.stat()
-        if found is None or not found.st_nlink or found.st_size < self._header_bytes:
+        if found is None or not found.st_nlink or found.st_size < self.header_bytes:
             return 0
         return found.st_size
 

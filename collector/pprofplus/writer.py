@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import errno
-import os
-from time import monotonic
 
 from pprofplus.errors import PprofplusError
-from pprofplus.format import LOST, PAGE_SIZE, Event, RunHeader, pack_header
-from pprofplus.home import make_run, open_home, open_run, run_name, segment_name
+from pprofplus.files import DEFAULT_MAX_BYTES, RunFiles
+from pprofplus.format import LOST, PAGE_SIZE, Event, RunHeader
+from pprofplus.home import segment_name
 from pprofplus.page import PageBuilder
-from pprofplus.retention import DEFAULT_MAX_TOTAL_BYTES, Ledger, LedgerBusyError, make_home_room
-from pprofplus.segment import SEGMENT_BYTES, Segment, drop_oldest, make_room
+from pprofplus.retention import DEFAULT_MAX_TOTAL_BYTES, LedgerBusyError
+from pprofplus.segment import Segment
 
-DEFAULT_MAX_BYTES = 64 << 20
-LEAST_MAX_BYTES = 256 << 10
 _CLOCK_STEP_MS = 1000
-_SEGMENTS = 4  # at the least, so that dropping one keeps most of the run
-_BUSY_PATIENCE_S = 10.0
-_FULL_PAUSE_S = 30.0
-_HOME_IS_FULL = (
-    "live and pinned runs take all of max_total_bytes: raise it, or unpin what is not needed"
-)
 # the file system is gone for good (mounted anew, a dead server), or this one file has its size:
 # another segment may do
 _LEAVE = {errno.EIO, errno.EROFS, errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.ENOTCONN}
@@ -62,16 +53,15 @@ class Writer:
         self.samples = 0
         self.trouble: BaseException | None = None
         self.incidents: dict[str, str] = {}
-        self._home = home
-        self._max_bytes = max_bytes
-        self._max_total_bytes = max_total_bytes
-        self._busy_since_s: float | None = None
-        self._full_until_s = 0.0
-        self._group_readable = group_readable
+        self._files = RunFiles(
+            home,
+            header,
+            max_bytes=max_bytes,
+            max_total_bytes=max_total_bytes,
+            group_readable=group_readable,
+        )
         self._interval_ms = header.interval_ms
-        self._made = False
         self._segment: Segment | None = None
-        self._segments = 0
         self._rotate = False
         self._page = PageBuilder(header.schema, header.counters, 0, header.interval_ms)
         self._base = 0
@@ -89,8 +79,7 @@ class Writer:
     @property
     def directory(self) -> str:
         """The run's directory."""
-        header = self.header
-        return "/".join((self._home, header.service, run_name(header.pid, header.start_ms)))
+        return self._files.directory
 
     @property
     def lost(self) -> int:
@@ -284,102 +273,17 @@ class Writer:
         if segment is not None and not self._rotate and self._base <= segment.slots - 2:
             return segment
         # while there is none to follow it, the old one stays open: its lock says that we live
-        end_bytes = self._end_bytes
-        new = self._open_segment()
+        new = self._files.open_next(spare=None if segment is None else segment.number)
         if segment is not None:
-            segment.close(end_bytes)
-        self._segment = new
-        self._rotate = False
-        return new
-
-    def _open_segment(self) -> Segment:
-        """Open the next segment where run and home have room for it. Raises OSError, ..."""
-        home_fd = open_home(self._home, group_readable=self._group_readable)
-        try:
-            ledger = self._take_ledger(home_fd)
-            try:
-                return self._open_within(ledger, home_fd)
-            finally:
-                if ledger is not None:
-                    ledger.release()
-        finally:
-            os.close(home_fd)
-
-    def _take_ledger(self, home_fd: int) -> Ledger | None:
-        """Return the home's ledger, or None if its holder seems to hang.
-
-        Raises LedgerBusyError, OSError.
-        """
-        try:
-            ledger = Ledger.take(home_fd)
-        except LedgerBusyError:
-            now_s = monotonic()
-            if self._busy_since_s is None:
-                self._busy_since_s = now_s
-            if now_s - self._busy_since_s < _BUSY_PATIENCE_S:
-                raise
-            return None  # rather a home above its cap for a while than a run without a log
-        self._busy_since_s = None
-        return ledger
-
-    def _open_within(self, ledger: Ledger | None, home_fd: int) -> Segment:
-        header = self.header
-        place = (self._home, header.service, header.pid)
-        if not self._made:
-            header.start_ms = make_run(*place, header.start_ms, group_readable=self._group_readable)
-            self._made = True
-        spare = self._segments if self._segment is not None else None
-        directory = open_run(*place, header.start_ms, group_readable=self._group_readable)
-        try:
-            size_bytes = self._wanted_bytes()
-            freed = make_room(directory, spare, size_bytes, self._max_bytes)
-            if ledger is not None:
-                ledger.gave_back(freed)
-                size_bytes = self._within_home(ledger, home_fd, directory, size_bytes)
-            pages = pack_header(header, size_bytes)
-            mode = 0o640 if self._group_readable else 0o600
-            new = Segment(directory, self._segments + 1, pages, size_bytes, mode)
-        finally:
-            os.close(directory)
-        if new.number != self._segments + 1:
+            segment.close(self._end_bytes)
+        if self._files.passed_over:
             self.incidents["in the way"] = (
-                f"{self.directory}/{segment_name(self._segments + 1)} is not ours: it is left"
+                f"{self.directory}/{segment_name(self._files.passed_over)} is not ours: it is left"
                 " alone, and its name passed over"
             )
-        self._segments = new.number
+        self._segment = new
+        self._rotate = False
         self._finished = []
-        self._base, self._latest = len(pages), None
-        self._end_bytes = (len(pages) - 1) * PAGE_SIZE + len(pages[-1])
+        self._base, self._latest = new.first_slot, None
+        self._end_bytes = new.header_bytes
         return new
-
-    def _wanted_bytes(self) -> int:
-        """Return the size of a segment, given that several make up the least that is kept."""
-        share = min(self._max_bytes, self._max_total_bytes) // _SEGMENTS
-        pages = max(min(SEGMENT_BYTES, share) // PAGE_SIZE, self._least_pages())
-        return pages * PAGE_SIZE
-
-    def _least_pages(self) -> int:
-        """Return the pages of the smallest segment: header, a page, its other version, one more."""
-        return len(pack_header(self.header)) + 3
-
-    def _within_home(self, ledger: Ledger, home_fd: int, directory: int, size_bytes: int) -> int:
-        """Find room in the home, and note it; return the size found, `size_bytes` or less.
-
-        Ended runs go first, then our own past. Raises OSError with EDQUOT if that does not do.
-        """
-        if monotonic() < self._full_until_s:  # looking again takes long where there are many runs
-            raise OSError(errno.EDQUOT, _HOME_IS_FULL)
-        over = make_home_room(ledger, home_fd, size_bytes, self._max_total_bytes)
-        if over:
-            spare = self._segments if self._segment is not None else None
-            freed = drop_oldest(directory, spare, over)
-            ledger.gave_back(freed)
-            over = max(0, over - freed)
-        size_bytes -= -(-over // PAGE_SIZE) * PAGE_SIZE
-        if size_bytes < self._least_pages() * PAGE_SIZE:
-            ledger.note()
-            self._full_until_s = monotonic() + _FULL_PAUSE_S
-            raise OSError(errno.EDQUOT, _HOME_IS_FULL)
-        ledger.take_up(size_bytes)
-        ledger.note()
-        return size_bytes

@@ -258,7 +258,7 @@ def test_a_ledger_in_use_is_waited_for_without_a_word_and_nothing_is_lost(place)
 
 
 def test_a_ledger_whose_holder_hangs_does_not_stop_recording(place, monkeypatch):
-    monkeypatch.setattr("pprofplus.writer._BUSY_PATIENCE_S", 0.0)
+    monkeypatch.setattr("pprofplus.files._BUSY_PATIENCE_S", 0.0)
     record(place, 1, 3)
     home_fd = open_home(str(place))
     ledger = Ledger.take(home_fd)

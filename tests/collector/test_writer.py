@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 import reference
 
+from pprofplus.files import LEAST_MAX_BYTES
 from pprofplus.format import MARK, PAGE_SIZE, START, STOP, Event, RunHeader
 from pprofplus.home import make_run
-from pprofplus.writer import LEAST_MAX_BYTES, Writer
+from pprofplus.writer import Writer
 
 METRICS = tuple((f"m{i}", "B", "counter" if i % 3 == 0 else "gauge") for i in range(33))
 UNIX_MS = 1_795_000_000_000
@@ -339,7 +340,7 @@ def test_a_leftover_of_a_failed_segment_is_replaced(recorder):
     place.mkdir(parents=True, mode=0o700)
     for directory in (place, place.parent, place.parent.parent):
         directory.chmod(0o700)
-    recorder.writer._made = True
+    recorder.writer._files._made = True
     (place / ".000001.pplog.new").write_text("leftover")
     recorder.sample(1)
     assert [path.name for path in place.iterdir()] == ["000001.pplog"]

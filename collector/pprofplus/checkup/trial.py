@@ -8,6 +8,7 @@ import os
 import time
 
 from pprofplus.errors import LogFormatError, PprofplusError
+from pprofplus.files import LEAST_MAX_BYTES
 from pprofplus.format import (
     DATA,
     PAGE_SIZE,
@@ -24,7 +25,7 @@ from pprofplus.identity import header
 from pprofplus.locks import lock
 from pprofplus.probes.panel import Panel
 from pprofplus.settings import Settings
-from pprofplus.writer import LEAST_MAX_BYTES, Writer
+from pprofplus.writer import Writer
 
 SERVICE = "pprofplus-doctor"
 SAMPLES = 200
