@@ -70,7 +70,8 @@ class PageBatch:
         Stream i is column `columns[i]` of page `pages[i]` and has that page's samples. Shapes
         (samples of all streams,) and (streams,). The values of a bad stream mean nothing.
         """
-        return self._decode(pages, columns + 1, self.first[pages, columns], None)
+        values, bad = self._decode(pages, columns + 1, self.first[pages, columns], None)
+        return values, bad | self._overlong[pages]
 
     def _decode(
         self, pages: Ints, streams: Ints, firsts: Ints, steps: npt.NDArray[np.uint32] | None

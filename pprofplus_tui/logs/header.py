@@ -107,7 +107,9 @@ def _page_size_log2(file: int) -> int:
 
 def _size_log2_said(file: int, at: int) -> int | None:
     """Return what the page there says of its size, None if it is damaged."""
-    page = os.pread(file, MAX_HEAD_BYTES, at)
+    page = os.pread(file, PAGE_SIZE, at)
+    if PAGE_SIZE < int.from_bytes(page[12:16], "little") <= MAX_HEAD_BYTES:
+        page = os.pread(file, MAX_HEAD_BYTES, at)
     try:
         read_prefix(page)
     except LogVersionError:

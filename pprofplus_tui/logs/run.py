@@ -209,7 +209,8 @@ class RunLog:
 
     def _is_after(self, new: Sequence[int]) -> bool:
         old = self._segments.keys() - set(new)
-        return bool(old) and min(new) > max(old) and self._unresolved == 0
+        in_order = bool(old) and min(new) > max(old)
+        return in_order and not self._unresolved and not self._misplaced
 
     def _read(self, number: int, *, growing: bool) -> int | None:
         segment = self._segments[number]
@@ -243,7 +244,8 @@ class RunLog:
         others = (table.rows["segment"][begin:] != number).any()
         many = begin + len(segment.heads) - row > table.most_rows
         learnt = self._unresolved and len(table.schemas) != tables
-        if schema is None or others or many or learnt:
+        # which pages are out of place, all of them tell together
+        if schema is None or others or many or learnt or self._misplaced:
             self._rebuild(appended=False)
             return True
         if begin < table.count - TAIL_SLOTS:

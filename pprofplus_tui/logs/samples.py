@@ -140,7 +140,7 @@ class PageCache:
         schema = int(table.rows["schema"][row])
         metrics = table.schemas[schema].metrics
         page = self._source.read_pages(np.array([row]))[0]
-        if page is None:
+        if page is None or not metrics:
             return {}
         batch = PageBatch([page], len(metrics))
         columns = np.arange(len(metrics))

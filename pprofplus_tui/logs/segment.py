@@ -121,6 +121,15 @@ class Segment:
         begin = max(self._settled_slots, self._header_slots)
         if self._last_slots is not None and not self._settled_slots:
             begin = max(begin, slots - self._last_slots)
+        if not growing and not self._tail:
+            settled, damaged = self._index(file, range(begin, slots), None)
+            once = settled.versions_resolved()
+            if len(once) == len(settled):
+                before = self.heads
+                self._settle(once, damaged, slots)
+                self.heads, self._tail_damaged = self._settled, 0
+                return _first_change(before, self.heads, set())
+            # which version of a page is the one to take, its body tells
         tail = max(begin, slots - TAIL_SLOTS)
         pages = self._read_tail(file, range(tail, slots))
         if tail == begin and pages == self._tail and self._settled_slots == begin:
@@ -129,18 +138,18 @@ class Segment:
         settled, damaged = self._index(file, range(begin, tail), None)
         old_tail, before = set(self._tail), self.heads
         live, self._tail_damaged = self._index(file, range(tail, slots), pages)
-        self._settled_damaged += damaged
-        if len(settled):
-            self._settled = self._settled.joined(settled) if len(self._settled) else settled
-            self._settled = self._settled.versions_resolved()
-        self._settled_slots, self._tail = tail, pages if growing else {}
-        if not len(live):
-            self.heads = self._settled
-        elif len(self._settled):
-            self.heads = self._settled.joined(live).versions_resolved()
-        else:
-            self.heads = live.versions_resolved()
+        self._settle(settled, damaged, tail)
+        self._tail = pages if growing else {}
+        self.heads = self._settled.joined(live) if len(self._settled) else live
+        self.heads = self.heads.versions_resolved()
         return _first_change(before, self.heads, old_tail)
+
+    def _settle(self, heads: Heads, damaged: int, slots: int) -> None:
+        """Take in pages that will not change any more, up to slot `slots`."""
+        self._settled = self._settled.joined(heads) if len(self._settled) else heads
+        self._settled = self._settled.versions_resolved()
+        self._settled_damaged += damaged
+        self._settled_slots = slots
 
     def _read_tail(self, file: int, slots: range) -> dict[int, bytes]:
         """Read pages whole; one caught in the middle of being written is read again.
@@ -177,8 +186,7 @@ class Segment:
                 damaged += len(chunk)
                 continue
             damaged += self._index_chunk(file, chunk, pages, found)
-        joined = found[0] if len(found) == 1 else Heads.of(found, self.columns)
-        return joined.versions_resolved(), damaged
+        return (found[0] if len(found) == 1 else Heads.of(found, self.columns)), damaged
 
     def _index_chunk(
         self, file: int, slots: range, pages: dict[int, bytes] | None, found: list[Heads]

@@ -259,6 +259,11 @@ def forged():
     none, other = (pages(table)[VICTIM] for table in ((), OTHER))
     yield "schema/a page of another", with_victim(other), REST
     yield "schema/a page of no columns", with_victim(none), REST
+    yield (
+        "schema/a run of no metrics",
+        {1: laid_out([*fmt.pack_header(header(())), *pages(())])},
+        [],
+    )
     heads = fmt.pack_header(header(OTHER))
     yield "schema/two tables", {**segments(), 2: laid_out([*heads, *pages(OTHER)[3:]])}, EVERY
 

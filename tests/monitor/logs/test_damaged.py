@@ -122,6 +122,7 @@ HARMLESS = {case for case in corpus.CASES if len(corpus.CASES[case]["must"]) == 
     "head/events bytes 1",
     "head/events bytes 26",
     "number/repeats",
+    "schema/a run of no metrics",
     "body/column 65 bit number",
     "body/column largest steps",
     "body/column runs of nothing",
@@ -230,6 +231,36 @@ def test_a_run_of_any_believed_pages_in_any_order_goes_through(tmp_path_factory,
     run = RunLog(str(directory))
     run.refresh()
     look_at(run)
+
+
+def test_a_page_out_of_place_is_counted_once_however_often_it_is_written_anew(tmp_path):
+    pages = make.pages()
+    late = make.with_field(pages[0], 16, "I", 9)
+    for count in range(1, 5):
+        written = make.with_field(late, 64 + 4, "I", count)
+        heads = fmt.pack_header(make.header())
+        if count == 1:
+            run = one_page_run(tmp_path, pages[1])
+        Path(run.path, "000001.pplog").write_bytes(
+            make.laid_out([*heads, pages[1], pages[2], written])
+        )
+        run.refresh()
+        assert run.samples == 2 * make.SAMPLES
+        assert run.damaged_pages == 1
+
+
+def test_a_forged_page_that_came_first_is_given_up_when_healthy_ones_follow(tmp_path):
+    pages = make.pages()
+    far = make.with_field(make.with_field(pages[1], 40, "q", 1 << 50), 56, "q", 1 << 50)
+    far = make.with_field(make.with_body(far, [b"\xcf\x0f" * 3, b"", b"", b""]), 16, "I", 0)
+    heads = fmt.pack_header(make.header())
+    run = one_page_run(tmp_path, far)
+    for count in range(3, 7):
+        log = make.laid_out([*heads, far, *pages[2:count]])
+        Path(run.path, "000001.pplog").write_bytes(log)
+        run.refresh()
+    assert sorted(samples_of(run)) == list(range(8, 24))
+    assert run.damaged_pages == 1
 
 
 def forged_to(page, crc):
