@@ -91,8 +91,8 @@ class RunLog:
 
     @property
     def _start_ms(self) -> int:
-        """The start that the path tells, which is anybody's, where a clock could show it."""
-        return min(self.start_ms, MAX_UNIX_MS - 1)
+        """The start that the path tells; 0 if no clock could, so that such a run comes last."""
+        return self.start_ms if self.start_ms < MAX_UNIX_MS else 0
 
     @property
     def last_sample_ms(self) -> int:

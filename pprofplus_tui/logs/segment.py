@@ -307,4 +307,6 @@ def _first_change(before: Heads, after: Heads, old_tail: set[int]) -> int:
         steady -= 1
     steady = min(steady, len(after))
     same = before.fixed["head_crc"][:steady] == after.fixed["head_crc"][:steady]
+    # the same head may be in two places, and only one of them with its body
+    same &= before.slot[:steady] == after.slot[:steady]
     return steady if same.all() else int(np.argmin(same))

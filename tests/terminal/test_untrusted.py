@@ -1,6 +1,7 @@
 """Text from logs and paths in a real terminal: it is shown, and never obeyed."""
 
 import csv
+import importlib.util
 import os
 import re
 import sys
@@ -11,6 +12,12 @@ import pytest
 
 from pprofplus.format import MARK, PAGE_SIZE, START, STOP, Event, RunHeader, pack_header
 from pprofplus.page import PageBuilder
+
+_spec = importlib.util.spec_from_file_location(
+    "damaged_corpus", Path(__file__).parents[1] / "collector" / "damaged" / "corpus.py"
+)
+corpus = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(corpus)
 
 START_MS = 1_795_169_333_907
 MIB = 1 << 20
@@ -92,6 +99,8 @@ def test_the_monitor_shows_a_hostile_log_and_obeys_nothing_in_it(hostile, here):
         screen.send(key)
         screen.read(0.3)
     screen.until("exited")
+    # the title of a chart is the gauge's name
+    assert "\\x1b]0;OWNED" in screen.text
     assert "[bold]OWNED" not in screen.text  # no such service
     assert "1 service" in screen.text
     screen.send("q")
@@ -154,6 +163,33 @@ def test_a_problem_in_a_hostile_directory_is_told_and_not_obeyed(here, tmp_path)
     listed = here("--dir", str(tmp_path / PLACE), "list")
     assert listed.end() == 0
     assert obeyed(listed) == []
+
+
+@pytest.mark.slow
+def test_the_monitor_draws_every_damaged_log_of_the_corpus(here, tmp_path):
+    corpus.unpack(tmp_path / "corpus")
+    for i, case in enumerate(corpus.CASES):
+        services = corpus.home_of(tmp_path / "corpus", case)
+        (services / "api").rename(services / f"s{i:03d}")
+    names = sorted(path.name for path in (tmp_path / "corpus").iterdir())
+    home = tmp_path / "home"
+    home.mkdir()
+    for name in names:
+        for service in (tmp_path / "corpus" / name).iterdir():
+            service.rename(home / service.name)
+    screen = here("--dir", str(home))
+    screen.until(f"{len(names)} services")
+    for step in range(len(names) + 1):
+        screen.send("up")
+        screen.read(0.1)
+        if step % 3 == 0:
+            screen.send("0")
+    screen.read(1)
+    assert "PAST" in screen.text
+    screen.send("q")
+    assert screen.end() == 0
+    assert b"Traceback" not in screen.output
+    assert obeyed(screen) == []
 
 
 @pytest.mark.parametrize(

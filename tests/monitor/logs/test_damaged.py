@@ -263,6 +263,18 @@ def test_a_forged_page_that_came_first_is_given_up_when_healthy_ones_follow(tmp_
     assert run.damaged_pages == 1
 
 
+def test_a_spoilt_page_is_given_up_for_its_twin_written_behind(tmp_path):
+    pages = make.pages()
+    run = one_page_run(tmp_path, pages[0])
+    heads = fmt.pack_header(make.header())
+    spoilt = pages[1][:-1] + bytes([pages[1][-1] ^ 1])
+    for behind in ([], [pages[1]]):
+        log = make.laid_out([*heads, pages[0], spoilt, *pages[2:5], *behind])
+        Path(run.path, "000001.pplog").write_bytes(log)
+        run.refresh()
+    assert sorted(samples_of(run)) == list(range(20))
+
+
 def forged_to(page, crc):
     """Return `page` with four bytes more in its head, so that its head has that CRC."""
     head_length = int.from_bytes(page[12:16], "little")
