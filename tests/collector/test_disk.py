@@ -205,10 +205,10 @@ def test_a_disk_that_is_read_only_is_told_of_once_and_used_when_it_is_not(on_dis
     told, run = on_disk(
         "size=4m",
         """
-mount("-o", "remount,ro", disk)
+mount("-o", "remount,bind,ro", disk)
 pprofplus.start("api", interval_s=0.002)
 wait_for(lambda: lost() > 100)
-mount("-o", "remount,rw", disk)
+mount("-o", "remount,bind,rw", disk)
 since = len(history)
 first = resumed(since)
 samples(50)
