@@ -38,7 +38,10 @@ class Segment:
         finds it without. What someone planted under its name is neither opened nor replaced.
         """
         # whatever the header takes, a page and its other version must fit
-        self.slots = max(min(size_bytes, _largest_file_bytes()) // PAGE_SIZE, len(header_pages) + 3)
+        least, largest_bytes = len(header_pages) + 3, _largest_file_bytes()
+        if least * PAGE_SIZE > largest_bytes:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+        self.slots = max(min(size_bytes, largest_bytes) // PAGE_SIZE, least)
         self.first_slot = len(header_pages)
         self.header_bytes = (len(header_pages) - 1) * PAGE_SIZE + len(header_pages[-1])
         hidden, fd = _open_hidden(directory, number)

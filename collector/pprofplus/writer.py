@@ -13,8 +13,7 @@ from pprofplus.retention import DEFAULT_MAX_TOTAL_BYTES, LedgerBusyError
 from pprofplus.segment import Segment
 
 _CLOCK_STEP_MS = 1000
-# the file system is gone for good (mounted anew, a dead server), or this one file has its size:
-# another segment may do
+# the file system of the open segment may be gone for good: another may be mounted at its path
 _LEAVE = {errno.EIO, errno.EROFS, errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.ENOTCONN}
 
 
@@ -181,15 +180,13 @@ class Writer:
             return
         if segment.ours():
             self._note_taken(segment, left_bytes)
-        if segment.ours() or self._unsaved:
             # this page is in memory whole, so it is written again
             self.samples -= self._saved
             self._saved = self._saved_events = self._saved_told = 0
-        else:
-            # the host closed the descriptor: what was written is there
-            self._finish_page()
+        # else the host closed the descriptor: what was written is there
         segment.close()
         self._segment = None
+        self._finished = []
         self._latest = None
 
     def _note_taken(self, segment: Segment, left_bytes: int) -> None:
@@ -228,7 +225,7 @@ class Writer:
         self.trouble = error
         number = getattr(error, "errno", None)
         self._why = errno.errorcode.get(number or 0, type(error).__name__)
-        # one without a page is as new as can be
+        # go on in another segment, unless this one is new itself: it has no page
         if (number in _LEAVE and (self._finished or self._latest is not None)) or (
             number == errno.EFBIG and self._finished
         ):

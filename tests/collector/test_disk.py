@@ -280,6 +280,49 @@ tell()
     assert all(path.stat().st_size <= 50_000 for path in reference.segments(run.directory))
 
 
+def test_a_limit_too_small_for_a_segment_is_told_of_and_never_tried(tells):
+    told, run = tells(
+        """
+import resource, signal
+before = signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+pprofplus.start("api", interval_s=0.002)
+samples(100)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+since = len(history)
+first = resumed(since)
+tell(first=first)
+"""
+    )
+    assert_all_accounted(told, run)
+    assert told["first"] <= 2
+    assert run.lost > 0
+    (line,) = told["heard"]
+    assert "File too large" in line
+
+
+def test_a_host_that_closes_our_descriptor_on_a_full_disk_loses_what_is_counted(tells):
+    told, run = tells(
+        """
+import resource
+pprofplus.start("api", interval_s=0.002)
+samples(100)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
+os.closerange(3, 100)
+samples(300)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+since = len(history)
+first = resumed(since)
+samples(20)
+tell(first=first)
+"""
+    )
+    assert_all_accounted(told, run)
+    assert run.lost > 0
+    assert told["first"] <= 2
+    assert run.kinds == ["start", "lost", "stop"]
+
+
 def test_a_limit_to_the_size_of_files_that_comes_later_costs_no_sample(tells):
     told, run = tells(
         """

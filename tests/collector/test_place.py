@@ -109,7 +109,7 @@ import tracemalloc
 collector = pprofplus.start("api", interval_s=0.002)
 samples(20)
 directory = collector.directory
-with collector.lock:  # it would make the directory anew in between
+with collector.lock:  # or it makes the directory anew between the two
     os.rename(directory, directory + ".away")
     os.symlink({str(elsewhere)!r}, directory)
 tracemalloc.start()  # another table, another segment
