@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import os
 import sys
-from _thread import RLock, get_ident
+
+# it takes the thread that imports it first for the main one: that may not be ours
+import threading
+from _thread import RLock, get_ident, get_native_id
 
 from pprofplus.locks import LOCKS_EXIST
 from pprofplus.notices import say_once
 from pprofplus.sampler import Collector
 from pprofplus.settings import Settings
 
+TYPE_CHECKING = False  # typing costs each service 3 ms
+if TYPE_CHECKING:
+    from types import FrameType
+
 # a fork waits so long for files that are being changed, an ending interpreter for the last sample
 _FORK_PATIENCE_S = 1.0
 _EXIT_PATIENCE_S = 0.025
+_ON_LINUX = sys.platform == "linux"
 
 
 class _Process:
@@ -25,10 +34,11 @@ class _Process:
         started: `start()` was called, if only to hear that nothing is recorded.
         starting: it is being started.
         hooked: fork and exit call us.
-        follows_multiprocessing: multiprocessing calls us in the children that it forks.
+        followed: of other libraries, those that call us in the children that they fork.
         lock: held while a collector starts; a fork waits for it. Reentrant, for a signal handler
             may fork or start in the middle of that.
         held: by thread, the locks that it took for its fork.
+        last_words: what a thread that forks says when it ends.
     """
 
     def __init__(self) -> None:
@@ -36,9 +46,10 @@ class _Process:
         self.started = False
         self.starting = False
         self.hooked = False
-        self.follows_multiprocessing = False
+        self.followed: set[str] = set()
         self.lock = RLock()
         self.held: dict[int, list[RLock]] = {}
+        self.last_words = threading.local()
 
 
 _process = _Process()
@@ -89,16 +100,15 @@ def start(  # noqa: PLR0913 - the settings
         budget=budget,
     )
     _process.started = True
-    known = _process.collector
-    if known is not None and known.pid != os.getpid():
-        _after_fork_in_child()  # forked past Python, as uWSGI's workers are: nobody has told us
+    if _process.collector is not None and _process.collector.pid != os.getpid():
+        _after_fork_in_child()  # C code forked, and did not tell Python: as uWSGI's workers are
     with _process.lock:
         running = _process.collector
         if running is not None and (running.running or _process.starting):
             return running
         collector = Collector(settings)
-        recordable = not settings.disabled and LOCKS_EXIST
-        if recordable:
+        obstacle = "" if settings.disabled else _obstacle()
+        if not settings.disabled and not obstacle:
             _process.collector = collector
             _process.starting = True
             try:
@@ -106,8 +116,8 @@ def start(  # noqa: PLR0913 - the settings
                 collector.begin()
             finally:
                 _process.starting = False
-    if not settings.disabled and not recordable:
-        say_once("platform", "nothing is recorded: this platform has no file locks")
+    if obstacle:
+        say_once("obstacle", f"nothing is recorded: {obstacle}")
     collector.speak()
     return collector
 
@@ -122,6 +132,30 @@ def stop() -> None:
 def current() -> tuple[Collector | None, bool]:
     """Return the collector that runs or ran last, if any, and whether `start()` was called."""
     return _process.collector, _process.started
+
+
+def _obstacle() -> str:
+    """Return what forbids to record here, or nothing."""
+    if not LOCKS_EXIST:
+        return "this platform has no file locks"
+    if _in_subinterpreter():
+        # its figures would be the same, no fork tells it, and its end would have to wait for us
+        return "this is a subinterpreter, call start() in the main one"
+    if sys.is_finalizing():
+        return "the interpreter is ending"
+    return ""
+
+
+def _in_subinterpreter() -> bool:
+    # Python 3.12 and later have this one, earlier ones the other
+    is_main = getattr(_thread, "_is_main_interpreter", None)
+    if is_main is not None:
+        return not is_main()
+    try:
+        interpreters = __import__("_xxsubinterpreters")  # up to 1 ms
+    except ImportError:
+        return False
+    return bool(interpreters.get_current() != interpreters.get_main())
 
 
 def _hook() -> None:
@@ -145,8 +179,35 @@ def _at_exit() -> None:
         collector.finish(_EXIT_PATIENCE_S)
 
 
+class _LastWords:
+    """Ends the record of a forked child whose only thread is not the main one.
+
+    Such a child has no end of the interpreter: it ends with its last thread, which must not be
+    ours. So each thread that forks keeps one of these, and its end is the child's.
+    """
+
+    __slots__ = ("_ident", "_pid")
+
+    def __init__(self) -> None:
+        self._pid, self._ident = os.getpid(), get_ident()
+
+    def __del__(self) -> None:
+        # a child that another thread forks clears this one's locals at once: that is no end
+        if os.getpid() != self._pid and get_ident() == self._ident:
+            _at_exit()
+
+
+def _on_main_thread() -> bool:
+    if _ON_LINUX:  # the kernel's word, whatever the host has patched
+        return get_native_id() == os.getpid()
+    return get_ident() == threading.main_thread().ident
+
+
 def _before_fork() -> None:
     """Wait until no file is half open: the child could not close it, and would hold its lock."""
+    if not (_on_main_thread() or hasattr(_process.last_words, "kept")):
+        _process.last_words.kept = _LastWords()
+    _finish_with_celery()
     held = _process.held.setdefault(get_ident(), [])
     locks = [_process.lock]
     if _process.collector is not None:
@@ -164,8 +225,16 @@ def _after_fork_in_child() -> None:
     _process.lock = RLock()
     _process.starting = False
     if _process.collector is not None:
-        _process.collector.follow_fork()
+        _process.collector.follow_fork(record=not _called_by_subprocess(sys._getframe().f_back))  # noqa: SLF001 - the only way
     _follow_multiprocessing()
+
+
+def _called_by_subprocess(frame: FrameType | None) -> bool:
+    """Tell whether subprocess forks, for a program of its own.
+
+    It calls us if it has a `preexec_fn`, which may need to be alone: unshare() fails with threads.
+    """
+    return frame is not None and frame.f_globals.get("__name__") == "subprocess"
 
 
 def _follow_multiprocessing() -> None:
@@ -174,8 +243,8 @@ def _follow_multiprocessing() -> None:
     Those children end by os._exit, without atexit.
     """
     util = sys.modules.get("multiprocessing.util")
-    if util is not None and not _process.follows_multiprocessing:
-        _process.follows_multiprocessing = True
+    if util is not None and "multiprocessing" not in _process.followed:
+        _process.followed.add("multiprocessing")
         util.register_after_fork(_process, _finish_with_multiprocessing)
 
 
@@ -184,3 +253,18 @@ def _finish_with_multiprocessing(_: object = None) -> None:
     util = sys.modules.get("multiprocessing.util")
     if util is not None:
         util.Finalize(None, _at_exit, exitpriority=-100)
+
+
+def _finish_with_celery() -> None:
+    """Have Celery call us when it ends a worker process: by os._exit, with nothing before it."""
+    signals = sys.modules.get("celery.signals")
+    if signals is not None and "celery" not in _process.followed:
+        _process.followed.add("celery")
+        try:
+            signals.worker_process_shutdown.connect(_at_celery_exit, weak=False)
+        except Exception as error:  # noqa: BLE001 - the outer edge: its workers may still record
+            say_once("celery", f"the ends of Celery's workers will not be seen: {error!r}")
+
+
+def _at_celery_exit(**_: object) -> None:
+    _at_exit()

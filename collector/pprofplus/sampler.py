@@ -126,16 +126,15 @@ class Collector:
         """Take the first sample, and start the thread for the others."""
         self._beginner = get_ident()
         try:
-            opened = not self._closed and self._guard(self._open)
+            if not self._closed and self._guard(self._open):
+                self._start_thread(0.0)
+            else:
+                self._guard(self._close)
         except BaseException:  # a signal handler of the host's raised it in here: leave no lock
             self._guard(self._close)
             raise
         finally:
             self._beginner = 0
-        if opened:
-            self._start_thread(0.0)
-        else:
-            self._guard(self._close)
 
     def mark(self, text: str) -> None:
         """Note `text`, up to 1,024 bytes, in the log: it is a line on every chart."""
@@ -162,6 +161,8 @@ class Collector:
 
     def finish(self, patience_s: float) -> None:
         """As `stop()`, but wait no longer than twice `patience_s`."""
+        if self.pid != os.getpid():
+            return  # C code forked, and did not tell Python: the log is the parent's
         self._ending = True
         self._bell.ring()
         thread = self._thread
@@ -176,15 +177,15 @@ class Collector:
             finally:
                 self.lock.release()
 
-    def follow_fork(self) -> None:
-        """In a forked child: leave the parent's log alone, and begin one of our own."""
+    def follow_fork(self, *, record: bool) -> None:
+        """In a forked child: leave the parent's log alone; if `record`, begin one of our own."""
         self.lock = RLock()
         recording, self._recording, self._thread = self._recording, None, None
         if recording is not None:
             self._interval_s = recording.interval_s
             self._paused = recording.paused
             recording.abandon()
-        self._closed = self._closed or self._ending
+        self._closed = self._closed or self._ending or not record
         self._parent_pid, self.pid = self.pid, os.getpid()
         if not self._closed:
             self._bell = Bell()

@@ -3,6 +3,11 @@
 See test_processes.py for what every process goes through.
 """
 
+import os
+import signal
+import sys
+
+import pytest
 import reference
 
 SERVICE = """
@@ -57,8 +62,8 @@ assert len(set(map(id, found))) == 1
     assert reference.Run(directory).kinds == ["start", "stop"]
 
 
-def test_an_exit_from_a_signal_handler_at_any_moment_of_a_start_hangs_nothing(run, home):
-    run(
+def test_an_exit_from_a_signal_handler_at_any_moment_of_a_start_hangs_nothing(spawn, home):
+    service = spawn(
         """
 import os, signal, sys, threading
 import pprofplus
@@ -66,13 +71,525 @@ for i in range(60):
     child = os.fork()
     if child == 0:
         signal.signal(signal.SIGALRM, lambda *_: sys.exit(0))
-        signal.setitimer(signal.ITIMER_REAL, 0.0001 + i * 0.0001)
+        # again and again, for Python drops what is raised in a callback of a weak reference
+        signal.setitimer(signal.ITIMER_REAL, 0.0001 + i * 0.0001, 0.1)
         pprofplus.start("api")
-        threading.Event().wait(60)
-        os._exit(1)
-    assert os.waitpid(child, 0)[1] == 0
+        while True:
+            threading.Event().wait(0.05)
+    assert os.WIFEXITED(os.waitpid(child, 0)[1])
 """
     )
+    service.communicate(timeout=90)
+    assert service.returncode == 0
     for directory in reference.runs(home):
         found = reference.segments(directory)
         assert not found or not reference.is_live(directory)
+
+
+def test_a_signal_that_the_host_waits_for_is_never_taken_by_our_thread(run, home):
+    run(
+        SERVICE
+        + """
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+os.kill(os.getpid(), signal.SIGTERM)
+wait_for(3)
+assert signal.sigwait({signal.SIGTERM}) == signal.SIGTERM
+"""
+    )
+    (found,) = by_pid(home).values()
+    assert found.kinds == ["start", "stop"]
+
+
+def test_a_child_whose_only_thread_ends_is_not_kept_alive_by_ours(run, home):
+    # it has no main thread, so no end of the interpreter: it ends with its last thread
+    run(
+        SERVICE
+        + """
+def fork_and_fall_off_the_end():
+    child = os.fork()
+    if child == 0:
+        wait_for(3)
+        sys.exit(0)  # of a thread: the thread alone ends
+    assert os.waitpid(child, 0)[1] == 0
+for _ in range(3):
+    thread = threading.Thread(target=fork_and_fall_off_the_end)
+    thread.start()
+    thread.join()
+assert collector.running and collector.pid == os.getpid()
+"""
+    )
+    kinds = sorted(found.kinds for found in by_pid(home).values())
+    assert kinds == [["start", "fork", "stop"]] * 3 + [["start", "stop"]]
+
+
+def test_a_grandchild_whose_only_thread_ends_is_not_kept_alive_either(run, home):
+    run(
+        SERVICE
+        + """
+def generation(depth):
+    child = os.fork()
+    if child == 0:
+        wait_for(2)
+        if depth:
+            generation(depth - 1)
+        return
+    assert os.waitpid(child, 0)[1] == 0
+thread = threading.Thread(target=generation, args=(2,))
+thread.start()
+thread.join()
+"""
+    )
+    runs = by_pid(home)
+    assert len(runs) == 4
+    assert all(found.kinds[-1] == "stop" for found in runs.values())
+
+
+def test_the_end_of_a_thread_that_forked_does_not_end_the_record_of_its_process(run, home):
+    run(
+        SERVICE
+        + """
+def fork():
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+thread = threading.Thread(target=fork)
+thread.start()
+thread.join()
+assert collector.running
+wait_for(collector.samples + 3)
+"""
+    )
+    (found,) = by_pid(home).values()
+    assert found.kinds == ["start", "stop"]
+
+
+def test_forks_in_the_midst_of_incessant_sampling_hang_no_child_and_spoil_no_log(run, home):
+    # a sample each millisecond: most forks meet the sampler with its locks held
+    run(
+        """
+import os, sys, threading
+from pprofplus import settings
+settings.LEAST_INTERVAL_S = 0.0001
+import pprofplus
+collector = pprofplus.start("api", interval_s=0.001)
+def fork(rounds):
+    for i in range(rounds):
+        child = os.fork()
+        if child == 0:
+            if i % 3 == 0:
+                pprofplus.stop()
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+threads = [threading.Thread(target=fork, args=(60,)) for _ in range(2)]
+for thread in threads:
+    thread.start()
+fork(120)
+for thread in threads:
+    thread.join()
+before = collector.samples
+while collector.samples < before + 10:
+    threading.Event().wait(0.001)
+print(os.getpid())
+"""
+    )
+    parent, children = None, []
+    for path in reference.runs(home):
+        found = reference.Run(path)
+        assert found.bad == 0
+        assert not reference.is_live(path)
+        if "fork" in found.kinds:
+            children.append(found)
+        else:
+            assert parent is None
+            parent = found
+    assert parent.kinds == ["start", "stop"]
+    assert len(children) >= 80  # those that stopped; the others may be gone before they begin
+
+
+def test_a_child_that_subprocess_forks_for_a_program_has_no_thread_of_ours_and_no_run(run, home):
+    run(
+        SERVICE
+        + """
+import subprocess
+def prepare():
+    assert len(os.listdir("/proc/self/task")) == 1
+    assert not any("pplog" in os.readlink(f"/proc/self/fd/{n}") for n in os.listdir("/proc/self/fd")
+                   if os.path.exists(f"/proc/self/fd/{n}"))
+    time.sleep(0.3)  # longer than a forked child waits before it records itself
+subprocess.run([sys.executable, "-c", ""], preexec_fn=prepare, check=True)
+assert collector.running
+wait_for(collector.samples + 2)
+"""
+    )
+    (found,) = by_pid(home).values()
+    assert found.kinds == ["start", "stop"]
+
+
+UNTOLD = (
+    SERVICE
+    + """
+import ctypes
+wait_for(2)
+child = ctypes.PyDLL(None).fork()  # none of Python's hooks
+if child == 0:
+    if sys.argv[1] == "starts":
+        assert pprofplus.start("api").pid == os.getpid()
+        wait_for(3)
+    else:
+        pprofplus.stop()
+    sys.exit(0)
+assert os.waitpid(child, 0)[1] == 0
+wait_for(collector.samples + 3)
+print(os.getpid(), child)
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("does", "kinds"), [("stops", []), ("starts", [["start", "fork", "stop"]])]
+)
+def test_a_fork_that_python_is_not_told_of_leaves_the_parents_log_alone(run, home, does, kinds):
+    parent, child = map(int, run(UNTOLD, does))
+    runs = by_pid(home)
+    assert (runs[parent].kinds, runs[parent].bad) == (["start", "stop"], 0)
+    assert [runs[pid].kinds for pid in runs if pid == child] == kinds
+
+
+EXEC = (
+    SERVICE
+    + """
+import os, sys
+wait_for(3)
+if len(sys.argv) < 2:
+    os.write(1, b"%d %d\\n" % (os.getpid(), collector.samples))
+    os.execv(sys.executable, [*sys.orig_argv, "again"])
+os.write(1, b"%d\\n" % os.getpid())
+"""
+)
+
+
+def test_a_program_that_replaces_ours_in_the_process_has_a_run_of_its_own(run, home):
+    first, told, second = map(int, run(EXEC))
+    assert first == second
+    before, after = (reference.Run(path) for path in reference.runs(home))
+    assert {before.header.pid, after.header.pid} == {first}
+    assert (before.kinds, after.kinds) == (["start"], ["start", "stop"])
+    assert len(before.samples) >= told
+    assert not reference.is_live(before.directory)
+
+
+def test_the_log_of_a_program_replaced_by_one_that_runs_on_is_not_live(spawn, home):
+    service = spawn(
+        SERVICE
+        + """
+wait_for(2)
+os.execv(sys.executable, [sys.executable, "-c", "print(flush=True); import time; time.sleep(60)"])
+"""
+    )
+    service.stdout.readline()
+    (directory,) = reference.runs(home)
+    assert service.poll() is None
+    assert reference.Run(directory).kinds == ["start"]
+    assert not reference.is_live(directory)
+
+
+@pytest.mark.parametrize("ending", ["os._exit(3)", "os.abort()", "os.kill(os.getpid(), 9)"])
+def test_an_end_without_ceremony_loses_no_sample_that_was_counted(spawn, home, ending):
+    service = spawn(SERVICE + f"wait_for(4)\nos.write(1, b'%d' % collector.samples)\n{ending}\n")
+    told = int(service.communicate(timeout=60)[0])
+    ((directory, found),) = ((run.directory, run) for run in by_pid(home).values())
+    assert found.kinds == ["start"]
+    assert len(found.samples) >= told
+    assert not reference.is_live(directory)
+
+
+def test_a_termination_by_default_ends_at_once_and_loses_no_sample_that_was_counted(spawn, home):
+    service = spawn(
+        SERVICE
+        + """
+while True:
+    wait_for(collector.samples + 1)
+    os.write(1, b"%d\\n" % collector.samples)
+"""
+    )
+    for _ in range(3):
+        service.stdout.readline()
+    service.terminate()
+    rest = service.communicate(timeout=30)[0].split()
+    assert service.returncode == -signal.SIGTERM
+    (found,) = by_pid(home).values()
+    assert len(found.samples) >= int(rest[-1] if rest else 1)
+    assert found.kinds == ["start"]
+
+
+def test_a_termination_that_the_host_turns_into_an_exit_is_an_orderly_end(spawn, home):
+    service = spawn(
+        SERVICE
+        + """
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
+print(flush=True)
+while True:  # Python does not see a signal that comes just before it waits
+    threading.Event().wait(0.05)
+"""
+    )
+    service.stdout.readline()
+    service.terminate()
+    assert service.communicate(timeout=30)[1] == ""
+    assert service.returncode == 7
+    (found,) = by_pid(home).values()
+    assert found.kinds == ["start", "stop"]
+
+
+def test_an_exit_in_a_thread_ends_the_thread_and_not_the_record(run, home):
+    run(
+        SERVICE
+        + """
+thread = threading.Thread(target=sys.exit, args=(5,))
+thread.start()
+thread.join()
+assert collector.running
+wait_for(collector.samples + 3)
+"""
+    )
+    (found,) = by_pid(home).values()
+    assert found.kinds == ["start", "stop"]
+    assert len(found.samples) >= 4
+
+
+def test_threads_that_outlive_the_main_one_are_recorded_to_their_end(run, home):
+    (told,) = run(
+        SERVICE
+        + """
+def outlive():
+    threading.main_thread().join()
+    wait_for(collector.samples + 4)
+    os.write(1, b"%d" % collector.samples)
+threading.Thread(target=outlive).start()
+"""
+    )
+    (found,) = by_pid(home).values()
+    assert found.kinds == ["start", "stop"]
+    assert len(found.samples) >= int(told)
+
+
+def test_ends_in_the_midst_of_incessant_sampling_are_orderly_and_quiet(spawn, home):
+    program = """
+import sys, threading
+from pprofplus import settings
+settings.LEAST_INTERVAL_S = 0.0001
+import pprofplus
+pprofplus.start("api", interval_s=0.0005)
+threading.Event().wait(float(sys.argv[1]))
+"""
+    for batch in range(4):  # side by side, for most of the time is spent starting Python
+        services = [spawn(program, str(0.002 * batch + 0.0003 * i)) for i in range(8)]
+        for service in services:
+            err = service.communicate(timeout=60)[1]
+            assert (service.returncode, err) == (0, "")
+    runs = reference.runs(home)
+    assert len(runs) == 32
+    for path in runs:
+        found = reference.Run(path)
+        assert found.kinds == ["start", "stop"]
+        assert found.bad == 0
+        assert not reference.is_live(path)
+
+
+def test_an_end_while_a_probe_hangs_does_not_wait_for_it(run, home):
+    run(
+        """
+import threading
+from pprofplus.probes import panel
+held = threading.Event()
+class Hanging(panel.StatmProbe):
+    def read(self):
+        if threading.get_ident() != threading.main_thread().ident:
+            held.set()
+            threading.Event().wait(3600)
+        return super().read()
+budget, sources = panel.Panel.__init__.__defaults__
+panel.Panel.__init__.__defaults__ = (budget, ((Hanging,), *sources[1:]))
+import pprofplus
+pprofplus.start("api", interval_s=0.05)
+assert held.wait(30)
+"""
+    )
+    (found,) = by_pid(home).values()
+    assert found.kinds == ["start", "stop"]
+
+
+def test_a_daemon_that_forks_twice_and_closes_everything_has_one_run(spawn, home):
+    service = spawn(
+        SERVICE
+        + """
+wait_for(2)
+if os.fork():
+    os._exit(0)
+os.setsid()
+if os.fork():
+    os._exit(0)
+os.chdir("/")
+os.umask(0)
+answer = os.dup(1)
+os.closerange(0, 3)
+os.closerange(3, answer)
+os.open("/dev/null", os.O_RDWR)
+os.dup2(0, 1)
+os.dup2(0, 2)
+wait_for(4)
+os.write(answer, b"%d\\n" % os.getpid())
+os.close(answer)
+sys.exit(0)
+"""
+    )
+    out, _ = service.communicate(timeout=60)  # to its end: it held the pipe
+    runs = by_pid(home)
+    daemon = int(out)
+    assert set(runs) == {service.pid, daemon}
+    assert runs[service.pid].kinds == ["start"]
+    assert runs[daemon].kinds[:2] == ["start", "fork"]
+    assert len(runs[daemon].samples) >= 4
+    assert runs[daemon].directory.stat().st_mode & 0o777 == 0o700
+
+
+FORKSERVER = """
+import multiprocessing, os, sys, threading
+import pprofplus
+def work():
+    collector = pprofplus.start("api", interval_s=0.05)
+    while collector.samples < 3:
+        threading.Event().wait(0.005)
+if __name__ == "__main__":
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["preloaded"])
+    children = [context.Process(target=work) for _ in range(3)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+        assert child.exitcode == 0
+"""
+
+
+def test_a_fork_server_that_preloads_the_service_and_its_children_have_runs(
+    run, home, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    (tmp_path / "preloaded.py").write_text(
+        "import pprofplus\npprofplus.start('api', interval_s=0.05)\n"
+    )
+    run(FORKSERVER)
+    kinds = [found.kinds for found in by_pid(home).values()]
+    assert sorted(kinds)[:3] == [["start", "fork", "stop"]] * 3
+    assert len(kinds) == 4
+
+
+def test_the_workers_of_an_executor_end_in_order(run, home):
+    run(
+        """
+import multiprocessing, os, time
+from concurrent.futures import ProcessPoolExecutor
+import pprofplus
+def work(i):
+    time.sleep(0.3)
+    return os.getpid()
+if __name__ == "__main__":
+    pprofplus.start("api", interval_s=0.05)
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("fork")) as executor:
+        assert len(set(executor.map(work, range(2)))) == 2
+"""
+    )
+    runs = by_pid(home)
+    assert len(runs) == 3
+    assert all(found.kinds[-1] == "stop" for found in runs.values())
+
+
+SUBINTERPRETER = """
+import sys
+import pprofplus
+if sys.argv[1] == "recorded":
+    collector = pprofplus.start("api", interval_s=0.05)
+code = '''
+import sys
+sys.path[:] = %r
+import pprofplus
+collector = pprofplus.start("sub", interval_s=0.05)
+print(collector.running, collector.samples)
+pprofplus.stop()
+''' % (sys.path,)
+if sys.argv[2] == "legacy":
+    import _testcapi
+    assert _testcapi.run_in_subinterp(code) == 0
+else:
+    try:
+        import _interpreters as interpreters
+    except ImportError:
+        import _xxsubinterpreters as interpreters
+    other = interpreters.create()
+    assert not interpreters.run_string(other, code)
+    interpreters.destroy(other)
+if sys.argv[1] == "recorded":
+    assert collector.running
+"""
+
+
+@pytest.mark.parametrize("kind", ["legacy", "isolated"])
+@pytest.mark.parametrize("main", ["recorded", "idle"])
+def test_a_subinterpreter_records_nothing_and_is_told_so(spawn, home, main, kind):
+    pytest.importorskip(
+        "_testcapi"
+        if kind == "legacy"
+        else "_interpreters"
+        if sys.version_info >= (3, 13)
+        else "_xxsubinterpreters"
+    )
+    service = spawn(SUBINTERPRETER, main, kind)
+    out, err = service.communicate(timeout=60)
+    assert service.returncode == 0
+    assert out.split() == ["False", "0"]
+    assert err.splitlines() == [
+        "nothing is recorded: this is a subinterpreter, call start() in the main one"
+    ]
+    assert [found.kinds for found in by_pid(home).values()] == [["start", "stop"]] * (
+        main == "recorded"
+    )
+
+
+def test_a_start_while_the_interpreter_ends_records_nothing_and_hangs_nothing(spawn, home):
+    service = spawn(
+        """
+import pprofplus
+class Late:
+    def __init__(self):
+        self.start = pprofplus.start
+    def __del__(self):
+        self.start("api", interval_s=0.05)
+late = Late()
+late.itself = late  # to be found by the last collection
+"""
+    )
+    service.communicate(timeout=60)
+    assert service.returncode == 0
+    assert not any(reference.is_live(path) for path in reference.runs(home))
+
+
+def test_a_fork_while_the_interpreter_ends_hangs_neither_process(spawn, home):
+    service = spawn(
+        SERVICE
+        + """
+class Late:
+    def __init__(self, fork=os.fork, wait=os.waitpid, leave=os._exit):
+        self.fork, self.wait, self.leave = fork, wait, leave
+    def __del__(self):
+        child = self.fork()
+        if child == 0:
+            self.leave(0)
+        self.wait(child, 0)
+late = Late()
+"""
+    )
+    service.communicate(timeout=60)
+    assert service.returncode == 0
+    (found,) = by_pid(home).values()
+    assert found.kinds == ["start", "stop"]
