@@ -1,0 +1,143 @@
+"""What the tests of real servers share: servers as processes, ended whatever happens."""
+
+import contextlib
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from pprofplus_tui.logs.catalog import Catalog
+
+PATIENCE_S = 60
+
+
+def wait_until(condition, told=lambda: ""):
+    """Wait for what another process does."""
+    end = time.monotonic() + PATIENCE_S
+    pause = threading.Event()
+    while not (found := condition()):
+        assert time.monotonic() < end, told()
+        pause.wait(0.02)
+    return found
+
+
+class Server:
+    """A server in a session of its own, and what it logs of itself."""
+
+    def __init__(self, process, log):
+        self.process = process
+        self.pid = process.pid
+        self._log = log
+
+    def said(self):
+        return self._log.read_text(errors="replace")
+
+    def wait_for(self, condition):
+        return wait_until(condition, self.said)
+
+    def end(self, number=signal.SIGTERM):
+        """Send it a signal, and return its exit code."""
+        self.process.send_signal(number)
+        try:
+            return self.process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"it hangs: {self.said()}")
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A directory for logs, of this test alone."""
+    for name in list(os.environ):
+        if name.startswith("PPROFPLUS_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("PPROFPLUS_DIR", str(tmp_path / "logs"))
+    monkeypatch.setenv("PYTHONUNBUFFERED", "1")
+    return tmp_path / "logs"
+
+
+@pytest.fixture
+def serve(home, tmp_path):  # noqa: ARG001 - the servers log there
+    """Start a server, `python -m module arguments…`, where the test's files are."""
+    servers = []
+
+    def start(*arguments):
+        log = tmp_path / f"server{len(servers)}.log"
+        with log.open("wb") as file:
+            process = subprocess.Popen(
+                [sys.executable, "-W", "ignore::DeprecationWarning", *arguments],
+                cwd=tmp_path,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        servers.append(Server(process, log))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGKILL)  # its workers too
+        server.process.wait()
+
+
+class Runs:
+    """The runs in a home, as the monitor sees them; by pid, for each process has one."""
+
+    def __init__(self, home):
+        self._catalog = Catalog([str(home)])
+
+    def _look(self):
+        self._catalog.refresh()
+        assert not self._catalog.problems
+        found = {run.pid: run for run in self._catalog.runs}
+        assert len(found) == len(self._catalog.runs)
+        return found
+
+    def states(self):
+        return {pid: run.state for pid, run in self._look().items()}
+
+    def live(self):
+        return {pid for pid, state in self.states().items() if state == "live"}
+
+    def samples(self):
+        """Tell how many samples each has; no page may be damaged."""
+        runs = {pid: self._catalog.scan(run) for pid, run in self._look().items()}
+        assert not any(run.damaged_pages for run in runs.values())
+        return {pid: run.samples for pid, run in runs.items()}
+
+
+@pytest.fixture
+def runs(home):
+    return Runs(home)
+
+
+class Web:
+    """A port that was free a moment ago, and a client of whoever listens there."""
+
+    def __init__(self):
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            self.port = listener.getsockname()[1]
+
+    def ask(self):
+        """Return (pid that answers, pid that its collector records, samples) or None."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        try:
+            connection.request("GET", "/", headers={"Connection": "close"})
+            return tuple(map(int, connection.getresponse().read().split()))
+        except (OSError, http.client.HTTPException):
+            return None
+        finally:
+            connection.close()
+
+
+@pytest.fixture
+def web():
+    return Web()

@@ -1,0 +1,104 @@
+"""gunicorn: a run for each process that loads the service, whatever becomes of it."""
+
+import os
+import signal
+
+import pytest
+
+pytest.importorskip("gunicorn")
+pytestmark = pytest.mark.slow
+
+APP = """
+import os
+import pprofplus
+collector = pprofplus.start("api", interval_s=0.05)
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [f"{os.getpid()} {collector.pid} {collector.samples}".encode()]
+"""
+
+# before this a worker has its master's handlers, and a signal to it is lost
+CONFIG = """
+import os
+def post_worker_init(worker):
+    os.write(2, b"ready\\n")
+"""
+
+
+@pytest.fixture(autouse=True)
+def app(tmp_path):
+    (tmp_path / "app.py").write_text(APP)
+    (tmp_path / "conf.py").write_text(CONFIG)
+
+
+def gunicorn(serve, web, *arguments):
+    place = f"127.0.0.1:{web.port}"
+    options = ("-c", "conf.py", "--bind", place, "--workers", "2", *arguments)
+    server = serve("-m", "gunicorn", *options, "app:app")
+    wait_for_workers(server, 2)
+    return server
+
+
+def wait_for_workers(server, count):
+    """Wait until so many have come up, those included that are gone."""
+    server.wait_for(lambda: server.said().count("ready") >= count)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "processes"), [((), 2), (("--preload",), 3), (("--threads", "2"), 2)]
+)
+def test_each_process_has_a_run_that_ends_in_order(serve, web, runs, arguments, processes):
+    server = gunicorn(serve, web, *arguments)
+    server.wait_for(lambda: len(runs.live()) == processes)
+    worker, recorded, _ = server.wait_for(web.ask)
+    assert worker == recorded != server.pid
+    assert (server.pid in runs.live()) == ("--preload" in arguments)
+    assert server.end() == 0, server.said()
+    assert list(runs.states().values()) == ["exited"] * processes
+    assert min(runs.samples().values()) >= 2
+    assert "Traceback" not in server.said()
+
+
+@pytest.mark.parametrize("preload", [[], ["--preload"]])
+def test_recycled_workers_end_in_order_and_their_successors_are_live(serve, web, runs, preload):
+    server = gunicorn(serve, web, "--max-requests", "5", *preload)
+    told = {}
+
+    def recycled():
+        if found := web.ask():
+            pid, recorded, count = found
+            assert pid == recorded
+            told[pid] = count
+        return list(runs.states().values()).count("exited") >= 3
+
+    server.wait_for(recycled)
+    # the successors of those that ended, and nobody else
+    server.wait_for(lambda: len(runs.live()) == (3 if preload else 2))
+    wait_for_workers(server, len(runs.states()) - len(preload))
+    assert server.end() == 0, server.said()
+    assert set(runs.states().values()) == {"exited"}
+    found = runs.samples()
+    assert all(found[pid] >= count for pid, count in told.items())
+
+
+def test_a_killed_worker_has_died_and_its_successor_lives(serve, web, runs):
+    server = gunicorn(serve, web, "--preload")
+    server.wait_for(lambda: len(runs.live()) == 3)
+    pid, _, count = server.wait_for(web.ask)
+    os.kill(pid, signal.SIGKILL)
+    server.wait_for(lambda: runs.states()[pid] == "died" and len(runs.live()) == 3)
+    assert len(runs.states()) == 4
+    assert runs.samples()[pid] >= count
+    wait_for_workers(server, 3)
+    assert server.end() == 0, server.said()
+
+
+def test_workers_of_gevent_that_were_loaded_before_it_patched_are_recorded(serve, web, runs):
+    pytest.importorskip("gevent")
+    server = gunicorn(serve, web, "--preload", "-k", "gevent")
+    server.wait_for(lambda: len(runs.live()) == 3)
+    worker, recorded, _ = server.wait_for(web.ask)
+    assert worker == recorded
+    assert server.end() == 0, server.said()
+    assert list(runs.states().values()) == ["exited"] * 3
+    assert "Exception ignored" not in server.said()

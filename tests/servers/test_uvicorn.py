@@ -1,0 +1,70 @@
+"""uvicorn: its workers are new processes, and its last act is the signal that it was sent."""
+
+import signal
+
+import pytest
+
+pytest.importorskip("uvicorn")
+pytestmark = pytest.mark.slow
+
+APP = """
+import os
+import pprofplus
+STOPS = __name__ == "stopping"
+collector = pprofplus.start("api", interval_s=0.05)
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown":
+                if STOPS:
+                    pprofplus.stop()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+            await send({"type": "lifespan.startup.complete"})
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    told = f"{os.getpid()} {collector.pid} {collector.samples}"
+    await send({"type": "http.response.body", "body": told.encode()})
+"""
+
+
+@pytest.fixture(autouse=True)
+def app(tmp_path):
+    for name in ("app", "stopping"):
+        (tmp_path / f"{name}.py").write_text(APP)
+
+
+def uvicorn(serve, web, *arguments, module="app"):
+    return serve("-m", "uvicorn", "--port", str(web.port), *arguments, f"{module}:app")
+
+
+def test_each_worker_has_a_run_that_loses_no_counted_sample(serve, web, runs):
+    server = uvicorn(serve, web, "--workers", "2")
+    server.wait_for(lambda: len(runs.live()) == 2)
+    pid, recorded, count = server.wait_for(web.ask)
+    assert pid == recorded
+    assert pid in runs.live()
+    assert server.pid not in runs.states()
+    server.end()
+    assert len(runs.states()) == 2
+    assert not runs.live()
+    assert runs.samples()[pid] >= count
+    assert "Traceback" not in server.said()
+
+
+@pytest.mark.parametrize(("module", "state"), [("app", "died"), ("stopping", "exited")])
+def test_a_server_that_ends_by_its_own_signal_has_exited_only_if_it_stops_us_first(
+    serve, web, runs, module, state
+):
+    server = uvicorn(serve, web, module=module)
+    server.wait_for(web.ask)
+    assert runs.live() == {server.pid}
+    assert server.end() == -signal.SIGTERM
+    assert runs.states() == {server.pid: state}
+
+
+def test_an_interrupted_server_has_exited(serve, web, runs):
+    server = uvicorn(serve, web)
+    server.wait_for(web.ask)
+    server.end(signal.SIGINT)
+    assert runs.states() == {server.pid: "exited"}
