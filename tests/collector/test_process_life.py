@@ -402,14 +402,13 @@ def test_an_end_while_a_probe_hangs_does_not_wait_for_it(run, home):
 import threading
 from pprofplus.probes import panel
 held = threading.Event()
-class Hanging(panel.StatmProbe):
-    def read(self):
-        if threading.get_ident() != threading.main_thread().ident:
-            held.set()
-            threading.Event().wait(3600)
-        return super().read()
-budget, sources = panel.Panel.__init__.__defaults__
-panel.Panel.__init__.__defaults__ = (budget, ((Hanging,), *sources[1:]))
+read = panel.StatmProbe.read
+def hang(probe):
+    if threading.get_ident() != threading.main_thread().ident:
+        held.set()
+        threading.Event().wait(3600)
+    return read(probe)
+panel.StatmProbe.read = hang
 import pprofplus
 pprofplus.start("api", interval_s=0.05)
 assert held.wait(30)
