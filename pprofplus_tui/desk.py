@@ -9,7 +9,7 @@ from pprofplus_tui.charts.picture import Picture
 from pprofplus_tui.charts.portray import Manner, Portrayer, Wanted, buckets_for, wanted_by
 from pprofplus_tui.charts.renderer import Renderer
 from pprofplus_tui.logs.catalog import Catalog, RunInfo
-from pprofplus_tui.logs.history import query
+from pprofplus_tui.logs.history import marks_within, query
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.charts import ChartTable, charts_for
 from pprofplus_tui.model.facts import FACT_METRICS, Facts, read_facts
@@ -148,13 +148,16 @@ class Desk:
             return Facts()
         begin_ms, end_ms = window.begin_ms, window.end_ms
         most = JUMPS
+        marks = marks_within(log, begin_ms, end_ms)
         pictures: list[tuple[str, Picture]] = []
         for shape in request.shapes:
             kind, buckets = charts.by_id.get(shape.chart), buckets_for(shape)
             if kind is None:
                 continue  # the screen has yet to hear that this run has no such metric
             points = query(log, begin_ms, end_ms, buckets, wanted_by(kind))
-            picture = self._portrayer.picture(kind, shape, window, points, growing=growing)
+            picture = self._portrayer.picture(
+                kind, shape, window, points, growing=growing, marks=marks
+            )
             pictures.append((shape.chart, picture))
             if self._cold:
                 # one after the other, so that the first is drawn while the next is read

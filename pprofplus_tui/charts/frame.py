@@ -23,6 +23,7 @@ _CODE = {name: code for code, name in enumerate(_STYLES)}
 _RUN = re.compile(rb"(.)\1*", re.DOTALL)
 
 _MARK_CELLS = 16
+_FEW_MARKS = 4  # more of them leave no room for the time unless it comes first
 _TITLE_CELLS = 40
 _LABEL_CELLS = 12
 _LONG_LABEL_CELLS = 24  # where there is room
@@ -197,20 +198,31 @@ def _bottom(picture: Picture, area: Area, marks: _Marks) -> _Strip:
         strip.put(at, text, style)
         return True
 
+    told = [_mark_labels(picture, area, marks), _tick_labels(picture, area)]
+    for labels in told if len(picture.marks) <= _FEW_MARKS else reversed(told):
+        for at, text, style in labels:
+            if not label(at, text, style) and style == "mark":
+                label(at, marks.mark, style)
+    strip.put(0, marks.corners[2], "frame")
+    strip.put(width - 1, marks.corners[3], "frame")
+    return strip
+
+
+def _mark_labels(picture: Picture, area: Area, marks: _Marks) -> Iterator[tuple[int, str, str]]:
+    """Yield (column, text, style) of the marks that have a text."""
     for ms, text in picture.marks:
-        if area.width and picture.begin_ms <= ms <= picture.end_ms:
+        if text and area.width and picture.begin_ms <= ms <= picture.end_ms:
             at = area.left + column(ms, picture.begin_ms, picture.end_ms, area.width)
             shown = narrow(text, ascii_only=picture.ascii_only, limit=_MARK_CELLS)
-            if not label(at, marks.mark + shown, "mark"):
-                label(at, marks.mark, "mark")
+            yield at, marks.mark + shown, "mark"
+
+
+def _tick_labels(picture: Picture, area: Area) -> Iterator[tuple[int, str, str]]:
     for ms, text in picture.x_ticks:
         tick = ms, f" {narrow(text, ascii_only=picture.ascii_only, limit=_MARK_CELLS)} "
         if area.width and picture.begin_ms <= ms <= picture.end_ms:
             start = label_start(tick, picture.begin_ms, picture.end_ms, area.width)
-            label(area.left + start, tick[1], "tick")
-    strip.put(0, marks.corners[2], "frame")
-    strip.put(width - 1, marks.corners[3], "frame")
-    return strip
+            yield area.left + start, tick[1], "tick"
 
 
 def _plot(picture: Picture, area: Area, grid: Grid, *, has_data: bool) -> list[_Strip]:

@@ -16,6 +16,8 @@ from pprofplus_tui.model.window import JUMPS, Window
 
 _NEAR = 1.25  # a limit is near when the data reach four fifths of it
 
+_WORDY = 60  # a narrower plot has its border for the time alone
+
 Wanted = tuple[str, bool]  # metric, as a rate
 
 
@@ -85,7 +87,7 @@ class Portrayer:
         self._axes.clear()
         self._last.clear()
 
-    def picture(
+    def picture(  # noqa: PLR0913 - all that a picture is made of
         self,
         kind: ChartKind,
         shape: Shape,
@@ -93,9 +95,11 @@ class Portrayer:
         points: Mapping[Wanted, Points],
         *,
         growing: bool,
+        marks: tuple[tuple[int, str], ...] = (),
     ) -> Picture:
         """Return the picture of one chart; `points` may lack metrics that the log lacks.
 
+        `marks` are (unix ms, text) of lines to draw through it; their texts need room.
         Only while the log is `growing` may the lines lag behind by a bucket.
         """
         manner = self._manner
@@ -120,6 +124,7 @@ class Portrayer:
             y=self._axis(kind, area.height, [data for _, data in drawn]),
             x_ticks=time_ticks(window.begin_ms, window.end_ms, area.width, manner.zone),
             lines=tuple(self._line(kind, series, data) for series, data in drawn),
+            marks=marks if area.width >= _WORDY else tuple((ms, "") for ms, _ in marks),
             note=", ".join(filter(None, (self._note(note, points) for note in kind.notes))),
             ascii_only=manner.plain,
             distinct=manner.colourless,

@@ -23,6 +23,8 @@ from pprofplus_tui.logs.table import ABSENT, COUNTER_COLUMN, GAUGE_COLUMN, PageT
 from pprofplus_tui.model.series import Bools, Floats, Ints, Points
 
 _MILLI = 1000.0
+_MARKS = 64
+_MARK_PAGES = 64  # read whole the first time
 _MEMOS = 4
 _MEMO_REQUESTS = 320  # above what one window's charts can ask for: a table has 256 metrics
 
@@ -79,6 +81,26 @@ def page_extremes(run: RunLog, name: str) -> Points:
         np.maximum(lo, hi)[distinct].astype(np.float64),
         breaks[distinct],
     )
+
+
+def marks_within(run: RunLog, begin_ms: int, end_ms: int) -> tuple[tuple[int, str], ...]:
+    """Return (unix ms, untrusted text) of the marks in [begin_ms, end_ms), in order of time.
+
+    If there are more than a chart could show, the newest are returned.
+    """
+    table = run.table
+    # what came after a page's last sample is in that page, too
+    begin = max(int(np.searchsorted(table.end_ms, begin_ms, side="left")) - 1, 0)
+    end = int(np.searchsorted(table.begin_ms, end_ms, side="left"))
+    telling = begin + np.flatnonzero(table.rows["events_bytes"][begin:end] > 0)
+    if not len(telling):
+        return ()
+    found = [
+        (event.t_ms, event.text)
+        for event in run.pages.events(telling[-_MARK_PAGES:])
+        if event.kind == "mark" and begin_ms <= event.t_ms < end_ms
+    ]
+    return tuple(found[-_MARKS:])
 
 
 def rows_within(table: PageTable, begin_ms: int, end_ms: int) -> Ints:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pprofplus.format import PAUSE, START, STOP, Event, RunHeader
+from pprofplus.format import MARK, PAUSE, START, STOP, Event, RunHeader
 from pprofplus.metrics import BY_NAME
 from pprofplus.writer import Writer
 
@@ -69,11 +69,12 @@ class Home:
         state="died",
         argv=("app.py",),
         own=(),
+        marks=(),
     ):
         """Write a run; `state` live leaves it locked, as its process would. Return its path.
 
         `own` are metrics of its own: (name, unit, kind, function of the sample's number).
-        A run that is paused has told so, and is locked.
+        A run that is paused has told so, and is locked. `marks` are (number of a sample, text).
         """
         header = RunHeader(
             service=service,
@@ -92,6 +93,11 @@ class Home:
             row = sample(i)
             values = [*(row[n] for n in METRICS), *(figure(i) for *_, figure in own)]
             writer.add(i * interval_ms, begin_ms + i * interval_ms, values)
+            for at, text in marks:
+                if at == i:
+                    writer.add_event(
+                        Event(MARK, i * interval_ms, begin_ms + i * interval_ms, 0, text)
+                    )
         assert writer.trouble is None
         end_ms = count * interval_ms
         if state == "paused":

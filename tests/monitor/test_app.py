@@ -560,6 +560,22 @@ async def test_a_table_full_of_hostile_metrics_is_drawn(home, monitor):
         await settled(pilot, "memory")
 
 
+async def test_a_mark_is_a_line_on_every_chart_and_cannot_command_the_terminal(home, monitor):
+    home.run(marks=[(300, "deploy 1.4.2"), (100, "\x1b[31mred")])
+    async with monitor().run_test(size=LARGE) as pilot:
+        await settled(pilot, "┊deploy 1.4.2")
+        text = await settled(pilot, lambda text: text.split("virtual memory")[-1].count("┊") > 6)
+        assert r"\x1b[31mred" in text
+        assert "\x1b" not in text
+
+
+async def test_a_swarm_of_marks_leaves_the_time_on_the_border(home, monitor):
+    home.run(marks=[(10 * i, "deploy") for i in range(60)])
+    async with monitor().run_test(size=LARGE) as pilot:
+        # the narrow charts have no other time than this
+        await settled(pilot, lambda text: text.count("┊") > 300 and text.count(" 08:05 ") > 2)
+
+
 # -- paused, pinned
 
 
