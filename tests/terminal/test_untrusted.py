@@ -99,8 +99,8 @@ def test_the_monitor_shows_a_hostile_log_and_obeys_nothing_in_it(hostile, here):
         screen.send(key)
         screen.read(0.3)
     screen.until("exited")
-    # the title of a chart is the gauge's name
-    assert "\\x1b]0;OWNED" in screen.text
+    # its metrics have charts of their own, named by what they claim, of which all can be seen
+    assert r"=cmd|\x1b]0;OWNED\x07" in screen.text
     assert "[bold]OWNED" not in screen.text  # no such service
     assert "1 service" in screen.text
     screen.send("q")
