@@ -32,7 +32,7 @@ class _Process:
     Attributes:
         collector: the one that runs, or the last one.
         started: `start()` was called, if only to hear that nothing is recorded.
-        starting: it is being started.
+        starting: the one that is being started.
         hooked: fork and exit call us.
         followed: of other libraries, those that call us in the children that they fork.
         lock: held while a collector starts; a fork waits for it. Reentrant, for a signal handler
@@ -44,7 +44,7 @@ class _Process:
     def __init__(self) -> None:
         self.collector: Collector | None = None
         self.started = False
-        self.starting = False
+        self.starting: dict[str, Collector] = {}
         self.hooked = False
         self.followed: set[str] = set()
         self.lock = RLock()
@@ -100,22 +100,26 @@ def start(  # noqa: PLR0913 - the settings
         budget=budget,
     )
     _process.started = True
-    if _process.collector is not None and _process.collector.pid != os.getpid():
-        _after_fork_in_child()  # C code forked, and did not tell Python: as uWSGI's workers are
+    known = _process.collector
+    if known is not None and known.pid != os.getpid():
+        _after_fork_in_child()  # forked past Python, as uWSGI's workers are: nobody has told us
     with _process.lock:
-        running = _process.collector
-        if running is not None and (running.running or _process.starting):
-            return running
         collector = Collector(settings)
-        obstacle = "" if settings.disabled else _obstacle()
-        if not settings.disabled and not obstacle:
-            _process.collector = collector
-            _process.starting = True
-            try:
+        # one step, for a signal handler may start in the middle of our start
+        first = _process.starting.setdefault("collector", collector)
+        if first is not collector:
+            return first
+        try:
+            running = _process.collector
+            if running is not None and running.running:
+                return running
+            obstacle = "" if settings.disabled else _obstacle()
+            if not settings.disabled and not obstacle:
+                _process.collector = collector
                 _hook()
                 collector.begin()
-            finally:
-                _process.starting = False
+        finally:
+            _process.starting.clear()
     if obstacle:
         say_once("obstacle", f"nothing is recorded: {obstacle}")
     collector.speak()
@@ -223,7 +227,7 @@ def _after_fork_in_parent() -> None:
 def _after_fork_in_child() -> None:
     _process.held.clear()
     _process.lock = RLock()
-    _process.starting = False
+    _process.starting.clear()
     if _process.collector is not None:
         _process.collector.follow_fork(record=not _called_by_subprocess(sys._getframe().f_back))  # noqa: SLF001 - the only way
     _follow_multiprocessing()

@@ -187,8 +187,8 @@ class Collector:
             recording.abandon()
         self._closed = self._closed or self._ending or not record
         self._parent_pid, self.pid = self.pid, os.getpid()
+        self._bell = Bell()
         if not self._closed:
-            self._bell = Bell()
             self._start_thread(min(_GRACE_S, self._interval_s))
 
     def speak(self) -> None:
@@ -219,12 +219,16 @@ class Collector:
         bell = self._bell
         if grace_s:
             bell.wait(grace_s)
+            if bell is not self._bell:
+                return
             if not self._guard(self._open):
                 self._guard(self._close)
                 return
         recording = self._recording
         if recording is not None:
             self._record(recording, bell)
+            if bell is not self._bell:
+                return  # forked along: gevent's threads are, and any that forks
             self._guard(recording.sample)
         self._guard(self._close)
         self.speak()
@@ -238,7 +242,7 @@ class Collector:
             recording.speak()
             now_ns = monotonic_ns()
             bell.wait(min(due_ns - now_ns, _LOOK_NS) / 1e9)
-            if self._ending:
+            if self._ending or bell is not self._bell:
                 return
             now_ns = monotonic_ns()
             self._guard(recording.obey)

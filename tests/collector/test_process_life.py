@@ -29,9 +29,15 @@ def test_stops_from_a_signal_handler_at_any_moment_hang_nothing_and_leave_whole_
         """
 import signal, threading
 import pprofplus
-signal.signal(signal.SIGALRM, lambda *_: pprofplus.stop())
-signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
-for _ in range(100):
+def stop(*_):
+    pprofplus.stop()
+    if rounds:
+        signal.setitimer(signal.ITIMER_REAL, 0.001)  # when done: a busy machine would pile them up
+rounds = 100
+signal.signal(signal.SIGALRM, stop)
+signal.setitimer(signal.ITIMER_REAL, 0.001)
+while rounds:
+    rounds -= 1
     pprofplus.start("api", interval_s=0.05)
     pprofplus.stop()
 signal.setitimer(signal.ITIMER_REAL, 0)
@@ -46,15 +52,18 @@ signal.setitimer(signal.ITIMER_REAL, 0)
 def test_starts_from_a_signal_handler_in_the_midst_of_a_start_make_one_run(run, home):
     run(
         """
-import signal
+import signal, threading
 import pprofplus
 found = []
-signal.signal(signal.SIGALRM, lambda *_: found.append(pprofplus.start("api", interval_s=0.05)))
-signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+def start(*_):
+    found.append(pprofplus.start("api", interval_s=0.05))
+    if len(found) < 20:
+        signal.setitimer(signal.ITIMER_REAL, 0.001)  # when done: a busy machine would pile them up
+signal.signal(signal.SIGALRM, start)
+signal.setitimer(signal.ITIMER_REAL, 0.001)
 found.append(pprofplus.start("api", interval_s=0.05))
 while len(found) < 20:
-    signal.pause()
-signal.setitimer(signal.ITIMER_REAL, 0)
+    threading.Event().wait(0.01)
 assert len(set(map(id, found))) == 1
 """
     )
@@ -67,15 +76,19 @@ def test_an_exit_from_a_signal_handler_at_any_moment_of_a_start_hangs_nothing(sp
         """
 import os, signal, sys, threading
 import pprofplus
+came = []
+def leave(*_):
+    came.append(True)
+    sys.exit(0)
 for i in range(60):
     child = os.fork()
     if child == 0:
-        signal.signal(signal.SIGALRM, lambda *_: sys.exit(0))
-        # again and again, for Python drops what is raised in a callback of a weak reference
-        signal.setitimer(signal.ITIMER_REAL, 0.0001 + i * 0.0001, 0.1)
+        signal.signal(signal.SIGALRM, leave)
+        signal.setitimer(signal.ITIMER_REAL, 0.0001 + i * 0.0001)
         pprofplus.start("api")
-        while True:
+        while not came:  # Python drops what is raised in a callback of a weak reference
             threading.Event().wait(0.05)
+        sys.exit(0)
     assert os.WIFEXITED(os.waitpid(child, 0)[1])
 """
     )

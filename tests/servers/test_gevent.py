@@ -68,6 +68,10 @@ child = os.fork()
 if child == 0:
     assert collector.pid == os.getpid()
     wait_for(4)
+    began, before = time.monotonic(), collector.samples
+    gevent.sleep(0.5)
+    # its own thread alone samples, and not its parent's too, which was copied with all greenlets
+    assert collector.samples - before <= 1.5 * (time.monotonic() - began) / 0.05
     sys.exit(0)
 assert os.waitpid(child, 0)[1] == 0
 wait_for(collector.samples + 3)
