@@ -6,10 +6,15 @@ import errno
 import os
 from time import monotonic
 
+from pprofplus.errors import UnsafePlaceError
 from pprofplus.format import PAGE_SIZE, RunHeader, pack_header
 from pprofplus.home import make_run, open_home, open_run, run_name
-from pprofplus.retention import Ledger, LedgerBusyError, make_home_room
+from pprofplus.retention import Ledger, LedgerBusyError, make_home_room, relieve
 from pprofplus.segment import SEGMENT_BYTES, Segment, drop_oldest, make_room
+
+TYPE_CHECKING = False  # typing costs each service 3 ms
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DEFAULT_MAX_BYTES = 64 << 20
 LEAST_MAX_BYTES = 256 << 10
@@ -25,6 +30,7 @@ class RunFiles:
     """The files of one run.
 
     Attributes:
+        tight: the home is near its cap: `relieve` it before the next segment has to.
         passed_over: number of a segment whose name something else had when the last one was
             opened, or 0.
     """
@@ -38,6 +44,7 @@ class RunFiles:
         max_total_bytes: int,
         group_readable: bool,
     ) -> None:
+        self.tight = False
         self.passed_over = 0
         self._home = home
         self._header = header
@@ -46,6 +53,7 @@ class RunFiles:
         self._group_readable = group_readable
         self._made = False
         self._number = 0  # of the newest segment
+        self._capacity_bytes = 0  # of that, as the ledger has it
         self._busy_since_s: float | None = None
         self._full_until_s = 0.0
 
@@ -71,6 +79,37 @@ class RunFiles:
                     ledger.release()
         finally:
             os.close(home_fd)
+
+    def relieve(self) -> None:
+        """Drop ended runs until there is room again: it may take long, and no start() waits for it.
+
+        Never raises OSError.
+        """
+        self.tight = False
+        self._with_ledger(lambda home_fd, ledger: relieve(ledger, home_fd, self._max_total_bytes))
+
+    def settle(self, end_bytes: int) -> None:
+        """Give back what the newest segment, which ends at `end_bytes`, has not come to take."""
+        unused, self._capacity_bytes = self._capacity_bytes - end_bytes, 0
+        if unused > 0:
+            self._with_ledger(lambda _, ledger: ledger.gave_back(unused))
+
+    def _with_ledger(self, action: Callable[[int, Ledger], None]) -> None:
+        """Do something with the ledger if it is free, and write it down. Never raises OSError."""
+        try:
+            home_fd = open_home(self._home, group_readable=self._group_readable)
+            try:
+                ledger = Ledger.take(home_fd, tries=1)
+                try:
+                    action(home_fd, ledger)
+                    ledger.note()
+                finally:
+                    ledger.release()
+            finally:
+                os.close(home_fd)
+        except (OSError, UnsafePlaceError):
+            # then the sum is too large for a while, and somebody looks sooner than needed
+            return
 
     def _take_ledger(self, home_fd: int) -> Ledger | None:
         """Return the home's ledger, or None if its holder seems to hang.
@@ -143,4 +182,6 @@ class RunFiles:
             raise OSError(errno.EDQUOT, _HOME_IS_FULL)
         ledger.take_up(size_bytes)
         ledger.note()
+        self._capacity_bytes = size_bytes
+        self.tight = ledger.tight(self._max_total_bytes)
         return size_bytes

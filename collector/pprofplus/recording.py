@@ -100,6 +100,7 @@ class Recording:
                 self._writing = False
             if self._queue or self._marks_left_out:
                 self._write_queue()
+            writer.relieve()
 
     def note(self, kind: int, value: int = 0, text: str = "") -> None:
         """Write an event at once; if the log is busy, right after what it is busy with."""

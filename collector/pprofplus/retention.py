@@ -103,6 +103,11 @@ class Ledger:
         if self.bound_bytes is not None:
             self.bound_bytes = max(0, self.bound_bytes - size_bytes)
 
+    def tight(self, max_total_bytes: int) -> bool:
+        """Tell whether the next openings may find no room without a look."""
+        bound = self.bound_bytes
+        return bound is not None and bound > max_total_bytes - max_total_bytes // _SLACK
+
     def note(self) -> None:
         """Write it down. Raises OSError."""
         bound = -1 if self.bound_bytes is None else self.bound_bytes
@@ -169,6 +174,17 @@ def make_home_room(ledger: Ledger, home_fd: int, new_bytes: int, max_total_bytes
         total -= _drop(home_fd, [run for run in runs if run.loose], total - goal)
     ledger.bound_bytes = total
     return max(0, total + new_bytes - max_total_bytes)
+
+
+def relieve(ledger: Ledger, home_fd: int, max_total_bytes: int) -> None:
+    """Drop ended runs, oldest first, until the home is well below its cap."""
+    if ledger.tight(max_total_bytes):
+        runs = _look(home_fd)
+        total = sum(run.size_bytes for run in runs)
+        goal = max_total_bytes - 2 * (max_total_bytes // _SLACK)
+        ledger.bound_bytes = total - _drop(
+            home_fd, [run for run in runs if run.loose], total - goal
+        )
 
 
 def sweep_home(home: str, max_age_days: float) -> None:

@@ -146,6 +146,12 @@ class Writer:
         if self._segment is not None:
             self._segment.close(self._end_bytes)
             self._segment = None
+            self._files.settle(self._end_bytes)
+
+    def relieve(self) -> None:
+        """Make room in the home if it is nearly full; it may take long."""
+        if self._files.tight:
+            self._files.relieve()
 
     def abandon(self) -> None:
         """Let go of the files without touching them: they are the parent's."""

@@ -1,0 +1,151 @@
+"""Many processes, many ended runs, many starts: the caps hold, and nothing piles up."""
+
+import json
+import os
+import resource
+import statistics
+import threading
+from pathlib import Path
+
+import pytest
+import reference
+
+import pprofplus
+from pprofplus.home import open_home
+from pprofplus.retention import Ledger
+
+CAP = 8 << 20
+
+
+def used_bytes(home):
+    return sum(path.stat().st_size for path in Path(home).rglob("*.pplog*"))
+
+
+def threads():
+    return len(os.listdir("/proc/self/task"))  # noqa: PTH208 - a count
+
+
+# a process that forks, as a server does; each child starts for itself, and all live at once
+_SERVER = """
+import json, os, sys, time
+import pprofplus
+
+count, interval_s = int(sys.argv[1]), 0.2
+go_read, go_write = os.pipe()
+told_read, told_write = os.pipe()
+for number in range(count):
+    if os.fork() == 0:
+        os.close(go_write)
+        began = time.monotonic()
+        collector = pprofplus.start("worker", interval_s=interval_s)
+        took_s = time.monotonic() - began
+        end = time.monotonic() + 60
+        while collector.samples < 3 and time.monotonic() < end:
+            time.sleep(0.05)
+        os.write(told_write, json.dumps([took_s, collector.samples]).encode() + b"\\n")
+        os.read(go_read, 1)  # until the parent ends
+        os._exit(0)
+told = b""
+while told.count(b"\\n") < count:
+    told += os.read(told_read, 1 << 16)
+print(json.dumps([json.loads(line) for line in told.splitlines()]), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.slow
+def test_two_hundred_processes_of_one_service_have_a_live_run_each_under_the_homes_cap(
+    spawn, home, monkeypatch
+):
+    monkeypatch.setenv("PPROFPLUS_MAX_TOTAL_BYTES", str(64 << 20))
+    monkeypatch.setenv("PPROFPLUS_MAX_BYTES", str(1 << 20))
+    import subprocess  # noqa: PLC0415 - for one constant
+
+    server = spawn(_SERVER, "200", stdin=subprocess.PIPE)
+    told = json.loads(server.stdout.readline())
+    assert len(told) == 200
+    assert min(samples for _, samples in told) >= 3
+    runs = reference.runs(home, "worker")
+    assert len(runs) == 200
+    assert all(map(reference.is_live, runs))
+    assert used_bytes(home) <= 64 << 20
+    # on an idle machine it is a millisecond; here two hundred start at once
+    assert statistics.median(took_s for took_s, _ in told) < 3
+    server.kill()
+    server.wait()
+    for directory in runs:
+        run = reference.Run(directory)
+        assert run.bad == 0
+        assert len(run.samples) >= 3
+
+
+def make_ended_runs(home, count):
+    """Have `count` runs end, as one process that starts and stops."""
+    for _ in range(count):
+        pprofplus.start("ended", directory=home, max_bytes=256 << 10)
+        pprofplus.stop()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_ten_thousand_starts_and_stops_leak_nothing_and_keep_the_cap(home, monkeypatch):
+    monkeypatch.setenv("PPROFPLUS_MAX_TOTAL_BYTES", str(CAP))
+    make_ended_runs(home, 50)
+    before = (threads(), len(os.listdir("/proc/self/fd")))  # noqa: PTH208 - a count
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    most = 0
+    for _ in range(100):
+        make_ended_runs(home, 100)
+        most = max(most, used_bytes(home))
+    assert most <= CAP
+    assert (threads(), len(os.listdir("/proc/self/fd"))) == before  # noqa: PTH208 - a count
+    assert threading.active_count() <= before[0]
+    grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - resident
+    assert grown_kib < 4 << 10
+    kept = reference.runs(home)
+    assert 100 < len(kept) < 10_000
+    for directory in kept[:3] + kept[-3:]:
+        run = reference.Run(directory)
+        assert (run.kinds, len(run.samples)) == (["start", "stop"], 2)
+
+
+def test_a_process_that_starts_among_a_thousand_ended_runs_looks_at_none_of_them(home, run):
+    for number in range(1000):
+        place = home / "old" / f"{number + 1}-{1_700_000_000_000 + number}"
+        place.mkdir(parents=True)
+        (place / "000001.pplog").write_bytes(b"x" * 1000)
+    for directory in (home, home / "old"):
+        directory.chmod(0o700)
+    home_fd = open_home(str(home))
+    ledger = Ledger.take(home_fd)
+    ledger.bound_bytes = 1_000_000
+    ledger.note()
+    ledger.release()
+    os.close(home_fd)
+    opened = run(
+        "import os, sys\n"
+        "seen = []\n"
+        "sys.addaudithook(lambda name, words: seen.append(name)"
+        " if name in {'os.listdir', 'os.scandir'} else None)\n"
+        "import pprofplus\n"
+        "seen.clear()\n"
+        "collector = pprofplus.start('new', interval_s=3600)\n"
+        "print(len(seen), collector.samples)\n"
+    )
+    # its own directory, and those of the probes
+    assert int(opened[0]) < 10
+    assert opened[1] == "1"
+
+
+def test_the_cap_of_the_home_is_that_of_the_process_that_opens(home):
+    """Ended runs of a time with a larger cap go when a process with a smaller one needs room."""
+    for _ in range(40):
+        pprofplus.start("ended", directory=home, max_total_bytes=64 << 20)
+        pprofplus.stop()
+    before = used_bytes(home)
+    assert before > 300 << 10
+    pprofplus.start("ended", directory=home, max_total_bytes=300 << 10)
+    try:
+        assert used_bytes(home) <= 300 << 10
+    finally:
+        pprofplus.stop()
