@@ -5,8 +5,10 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import time
 from itertools import groupby
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import pytest
 
 from pprofplus_tui.demo.history import write_history
 from pprofplus_tui.logs.catalog import Catalog
+from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.keys import KEYS
 
 ROOT = Path(__file__).parent.parent
@@ -44,8 +47,8 @@ def test_the_keys_are_those_of_the_program():
 def test_its_python_records_a_service(tmp_path, monkeypatch):
     home = tmp_path / "logs"
     monkeypatch.setenv("PPROFPLUS_DIR", str(home))
-    codes = [code for _, code in blocks("python")]
-    assert codes
+    first, second = [code for _, code in blocks("python")]
+    codes = [first, f"import queue\nqueue = queue.Queue()\n{first}{second}"]
     for code in codes:
         subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
     catalog = Catalog([str(home)])
@@ -128,6 +131,57 @@ def test_its_ways_in_record_what_they_say(machine):
     for line in lines:
         run_quietly(["sh", "-c", line])
     assert services_in(machine / "logs") == ["api", "api", "gunicorn", "shop"]
+
+
+def test_what_it_says_to_a_running_service_is_done(machine):
+    words = [
+        sys.executable,
+        "-c",
+        "import sys, pprofplus\npprofplus.start('api')\nsys.stdin.read()",
+    ]
+    with subprocess.Popen(words, stdin=subprocess.PIPE) as service:
+        try:
+            catalog = Catalog([str(machine / "logs")])
+            until = time.monotonic() + 60
+            while not catalog.runs and time.monotonic() < until:
+                time.sleep(0.05)
+                catalog.refresh()
+            lines = block_of("ctl", "sh").strip().splitlines()
+            assert len(lines) == 4
+            for line in lines:
+                run_quietly(["sh", "-c", line.replace("4711", str(service.pid))])
+        finally:
+            service.stdin.close()
+    (info,) = catalog.runs
+    log = RunLog(info.path)
+    log.refresh()
+    kinds = [event.kind for event in log.events()]
+    assert kinds == ["start", "mark", "interval", "pause", "resume", "stop"]
+
+
+def test_what_it_watches_from_outside_is_recorded(machine):
+    lines = block_of("watch", "sh").strip().splitlines()
+    assert len(lines) == 3
+    with subprocess.Popen(["sleep", "600"]) as other:  # noqa: S607 - of any system
+        started = []
+        try:
+            for line in lines:
+                words = shlex.split(line.replace("4711", str(other.pid)))
+                assert words.pop(0) == "pprofplus"
+                words = [word.replace("postgres: .* writer", "sleep 600") for word in words]
+                started.append(subprocess.Popen([sys.executable, "-m", "pprofplus", *words]))
+            catalog = Catalog([str(machine / "logs")])
+            until = time.monotonic() + 60
+            while len(catalog.runs) < 3 and time.monotonic() < until:
+                time.sleep(0.05)
+                catalog.refresh()
+        finally:
+            other.kill()
+            for process in started:
+                process.send_signal(signal.SIGTERM)
+                assert process.wait(60) == 0
+    assert {info.service for info in catalog.runs} == {"sleep", "postgres"}
+    assert {info.pid for info in catalog.runs} == {other.pid}
 
 
 def test_its_link_for_where_no_shell_is_serves(machine):
