@@ -46,6 +46,32 @@ class Bell:
         return self._lock.acquire(timeout=max(timeout_s, 0.0))
 
 
+class Gate:
+    """What any number of threads wait for, until one opens it for good.
+
+    Attributes:
+        is_open: nobody waits any more.
+    """
+
+    __slots__ = ("_lock", "is_open")
+
+    def __init__(self) -> None:
+        self.is_open = False
+        self._lock = allocate_lock()
+        self._lock.acquire()
+
+    def open(self) -> None:
+        """Let all pass; only the thread that others wait for may call it."""
+        if not self.is_open:
+            self.is_open = True  # first, for a signal handler between the two lines of `wait`
+            self._lock.release()
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until it is open, `timeout_s` at the most."""
+        if not self.is_open and self._lock.acquire(timeout=timeout_s):
+            self._lock.release()
+
+
 class Background:
     """A thread that runs one function, and that no end of the interpreter waits for.
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # a fork waits so long for files that are being changed, an ending interpreter for the last sample
 _FORK_PATIENCE_S = 1.0
 _EXIT_PATIENCE_S = 0.025
+# a process that never asked to be recorded is worth a run if it lives so long
+_UNASKED_GRACE_S = 1.0
 _ON_LINUX = sys.platform == "linux"
 
 
@@ -99,12 +101,30 @@ def start(  # noqa: PLR0913 - the settings
         group_readable=group_readable,
         budget=budget,
     )
+    collector = _start(settings, 0.0)
+    collector.hurry()
+    collector.speak()
+    return collector
+
+
+def start_if_it_lasts(service: str | None = None) -> Collector:
+    """As `start()`, for a program that has not asked: only if it lives for a second, or asks.
+
+    One that ends before leaves nothing on disk.
+    """
+    # a relative path is meant from here, wherever the program goes in that second
+    settings = Settings(service, directory=os.environ.get("PPROFPLUS_DIR") or None)
+    return _start(settings, _UNASKED_GRACE_S)
+
+
+def _start(settings: Settings, grace_s: float) -> Collector:
+    """Return the collector that runs, else a new one, which opens its log after `grace_s`."""
     _process.started = True
     known = _process.collector
     if known is not None and known.pid != os.getpid():
         _after_fork_in_child()  # forked past Python, as uWSGI's workers are: nobody has told us
     with _process.lock:
-        collector = Collector(settings)
+        collector = Collector(settings, grace_s)
         # one step, for a signal handler may start in the middle of our start
         first = _process.starting.setdefault("collector", collector)
         if first is not collector:
@@ -122,7 +142,6 @@ def start(  # noqa: PLR0913 - the settings
             _process.starting.clear()
     if obstacle:
         say_once("obstacle", f"nothing is recorded: {obstacle}")
-    collector.speak()
     return collector
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from _thread import RLock, get_ident
+from collections import deque
 from time import monotonic_ns, time_ns
 
-from pprofplus.background import Background, Bell
+from pprofplus.background import Background, Bell, Gate
 from pprofplus.format import FORK, START, Event
 from pprofplus.gauges import REGISTRY
 from pprofplus.identity import header
@@ -28,6 +29,11 @@ _INTO_MS_NS = 200_000
 # a forked child that execs or exits at once is not worth a run
 _GRACE_S = 0.1
 _PATIENCE_S = 2.0
+# so long start() waits for a log that the thread opens; whoever says something to it less, for he
+# may hold what a gauge waits for in there, and what he said is not lost
+_OPEN_PATIENCE_S = 5.0
+_SAY_PATIENCE_S = 0.25
+_EARLY_MARKS = 100
 # with a longer interval it still looks for requests so often
 _LOOK_NS = 2_000_000_000
 _SWEEP_NS = round(SWEEP_PERIOD_S * 1e9)
@@ -57,7 +63,11 @@ class Collector:
         pid: the process recorded.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, grace_s: float = 0.0) -> None:
+        """Make one that opens its log when the process has lived for `grace_s`, if it is not asked.
+
+        Asked it is by `hurry()`, and by whatever else is said to it but `stop()`.
+        """
         self.service = settings.service
         self.pid = os.getpid()
         self._settings = settings
@@ -72,7 +82,10 @@ class Collector:
         # collector may run a finalizer that forks in the middle of anything
         self.lock = RLock()
         self._closed = False
-        self._beginner = 0  # the thread that opens the log
+        self._beginner = 0  # the thread that opens the log in `begin`
+        self._grace_s = grace_s
+        self._opened = Gate()
+        self._early_marks: deque[str] = deque(maxlen=_EARLY_MARKS)
         self._grid_ns = 0
         self._next_sweep_ns = 0
 
@@ -93,6 +106,7 @@ class Collector:
     @interval_s.setter
     def interval_s(self, interval_s: float) -> None:
         self._interval_s = check_interval_s(interval_s)
+        self.hurry(_SAY_PATIENCE_S)
         recording = self._recording
         if recording is not None:
             recording.set_interval(self._interval_s)
@@ -112,7 +126,7 @@ class Collector:
 
     @property
     def directory(self) -> str | None:
-        """The run's directory; None until a forked child takes its first sample."""
+        """The run's directory; None until it is sure that the process is worth a run."""
         recording = self._recording
         return None if recording is None else recording.writer.directory
 
@@ -123,11 +137,15 @@ class Collector:
         return 0 if recording is None else recording.writer.samples
 
     def begin(self) -> None:
-        """Take the first sample, and start the thread for the others."""
+        """Take the first sample, unless it has time, and start the thread for the others."""
+        if self._grace_s:
+            self._start_thread()
+            return
         self._beginner = get_ident()
         try:
             if not self._closed and self._guard(self._open):
-                self._start_thread(0.0)
+                self._opened.open()
+                self._start_thread()
             else:
                 self._guard(self._close)
         except BaseException:  # a signal handler of the host's raised it in here: leave no lock
@@ -136,24 +154,42 @@ class Collector:
         finally:
             self._beginner = 0
 
+    def hurry(self, patience_s: float = _OPEN_PATIENCE_S) -> None:
+        """Have the log opened, if that has time yet, and wait for it, `patience_s` at the most.
+
+        The thread opens it, for gauges run in there that may want what our caller holds.
+        """
+        if self._opened.is_open:
+            return
+        self._grace_s = 0.0
+        self._bell.ring()
+        thread = self._thread
+        if thread is not None and thread.alive and not thread.is_current():
+            self._opened.wait(patience_s)
+
     def mark(self, text: str) -> None:
         """Note `text`, up to 1,024 bytes, in the log: it is a line on every chart."""
-        recording = self._recording
-        if recording is not None and self.running:
-            self._guard(lambda: recording.mark(str(text)))
+        if self.running:
+            self._guard(lambda: self._mark(str(text)))
 
     def pause(self) -> None:
         """Take no more samples until `resume()`; the charts show a gap."""
-        recording = self._recording
-        if recording is not None and self.running:
-            self._guard(recording.pause)
+        if self.running:
+            self._paused = True
+            self.hurry(_SAY_PATIENCE_S)
+            recording = self._recording
+            if recording is not None:
+                self._guard(recording.pause)
 
     def resume(self) -> None:
         """Take samples again, the first one at once."""
-        recording = self._recording
-        if recording is not None and self.running:
-            self._guard(recording.resume)
-            self._bell.ring()
+        if self.running:
+            self._paused = False
+            self.hurry(_SAY_PATIENCE_S)
+            recording = self._recording
+            if recording is not None:
+                self._guard(recording.resume)
+                self._bell.ring()
 
     def stop(self) -> None:
         """Take a last sample, write a stop event, and close the log. Idempotent."""
@@ -185,11 +221,15 @@ class Collector:
             self._interval_s = recording.interval_s
             self._paused = recording.paused
             recording.abandon()
+        if recording is not None or not self._grace_s:  # else it waits as long as its parent
+            self._grace_s = min(_GRACE_S, self._interval_s)
+        self._opened = Gate()
+        self._early_marks.clear()
         self._closed = self._closed or self._ending or not record
         self._parent_pid, self.pid = self.pid, os.getpid()
         self._bell = Bell()
         if not self._closed:
-            self._start_thread(min(_GRACE_S, self._interval_s))
+            self._start_thread()
 
     def speak(self) -> None:
         """Warn of troubles, one of each kind. Holds no lock: the host's log handlers run here."""
@@ -206,8 +246,26 @@ class Collector:
             return False
         return True
 
-    def _start_thread(self, grace_s: float) -> None:
-        self._thread = Background(lambda: self._run(grace_s))
+    def _mark(self, text: str) -> None:
+        recording = self._recording
+        if recording is not None:
+            recording.mark(text)
+            return
+        self._early_marks.append(text)
+        self.hurry(_SAY_PATIENCE_S)
+        self._write_early_marks()  # if they came after those that were written at the opening
+
+    def _write_early_marks(self) -> None:
+        recording = self._recording
+        while recording is not None and self._early_marks:
+            try:
+                text = self._early_marks.popleft()
+            except IndexError:  # another thread took the last one
+                return
+            recording.mark(text)
+
+    def _start_thread(self) -> None:
+        self._thread = Background(self._run)
         try:
             self._thread.start()
         except (RuntimeError, MemoryError) as error:  # none left, or the interpreter is ending
@@ -215,13 +273,16 @@ class Collector:
             say_once("thread", f"nothing is recorded: {error}")
             self._guard(self._close)
 
-    def _run(self, grace_s: float) -> None:
-        bell = self._bell
-        if grace_s:
-            bell.wait(grace_s)
+    def _run(self) -> None:
+        bell, opened = self._bell, self._opened
+        if not opened.is_open:
+            if self._grace_s and bell.wait(self._grace_s):
+                bell.ring()  # it was meant for whoever waits next, too
             if bell is not self._bell:
                 return
-            if not self._guard(self._open):
+            found = self._guard(self._open)
+            opened.open()
+            if not found:
                 self._guard(self._close)
                 return
         recording = self._recording
@@ -258,8 +319,13 @@ class Collector:
                 self._guard(self._sweep)
 
     def _open(self) -> None:
-        """Open probes and log; write the first events and the first sample."""
+        """Open probes and log; write the first events and the first sample.
+
+        Not if the process ends before anyone asked for that: it is not worth a run.
+        """
         with self.lock:
+            if self._closed or (self._ending and self._grace_s):
+                return
             settings = self._settings
             panel = Panel(self._interval_s, settings.budget, registry=REGISTRY)
             now_ns, unix_ms = monotonic_ns(), time_ns() // _NS_PER_MS
@@ -280,6 +346,7 @@ class Collector:
             if self._parent_pid:
                 writer.add_event(Event(FORK, mono_ms, unix_ms, self._parent_pid))
             writer.add(mono_ms, unix_ms, values)
+            self._write_early_marks()
             if self._paused:
                 recording.pause()
 

@@ -2,6 +2,7 @@
 
 import ast
 import os
+import signal
 import subprocess
 import sys
 import zipapp
@@ -17,11 +18,15 @@ BOOTSTRAP = PACKAGE / "autostart"
 QUIET = ["-W", "ignore::DeprecationWarning"]  # 3.12 and later warn of a fork beside a thread
 
 
+# recorded at once, however short: as the program of `pprofplus run`
+AT_ONCE = ["/bin/sh", "-c", 'PPROFPLUS_AUTOSTART_PID=$$ exec "$0" "$@"']
+
+
 @pytest.fixture
 def python(home):  # noqa: ARG001 - what is started logs there
     """Run Python, for which the environment names the service `api`; return what it said."""
 
-    def run(*words, code=0, err="", path=(), variables=None, **options):
+    def run(*words, code=0, err="", path=(), variables=None, prefix=AT_ONCE, **options):
         search = [str(BOOTSTRAP), *map(str, path), str(PACKAGE.parent)]
         environment = {
             **os.environ,
@@ -30,7 +35,7 @@ def python(home):  # noqa: ARG001 - what is started logs there
             **(variables or {}),
         }
         done = subprocess.run(
-            [options.pop("executable", sys.executable), *words],
+            [*prefix, options.pop("executable", sys.executable), *words],
             capture_output=True,
             text=True,
             timeout=60,
@@ -77,7 +82,15 @@ def test_a_process_is_recorded_from_start_to_stop(python, home):
 
 
 def test_a_process_that_forks_is_recorded_with_its_children(python, home):
-    program = "import os; pid = os.fork(); pid and os.waitpid(pid, 0); print(os.getpid())"
+    program = """
+import os, time
+from pprofplus.lifecycle import current
+pid = os.fork()
+while current()[0].samples < 1:
+    time.sleep(0.005)
+pid and os.waitpid(pid, 0)
+print(os.getpid())
+"""
     done = python(*QUIET, "-c", program)
     assert recorded(home) == sorted(("api", int(pid)) for pid in done.lines)
 
@@ -260,9 +273,12 @@ def test_a_command_of_ours_hands_the_variable_on(python, home):
 
 def test_the_resource_tracker_is_not_recorded_and_spawned_workers_are(python, home, tmp_path):
     (tmp_path / "boss.py").write_text("""
-import multiprocessing, os
+import multiprocessing, os, time
 from multiprocessing import resource_tracker
+from pprofplus.lifecycle import current
 def work():
+    while current()[0].samples < 1:
+        time.sleep(0.005)
     print(os.getpid(), flush=True)
 if __name__ == "__main__":
     worker = multiprocessing.get_context("spawn").Process(target=work)
@@ -328,6 +344,255 @@ def test_a_program_without_its_standard_streams_is_recorded_and_their_numbers_st
     (run,) = map(reference.Run, reference.runs(home))
     assert run.kinds == ["start", "stop"]
     assert run.bad == 0
+
+
+# -- a process that never asked is worth a run if it lives for a second
+
+
+def test_a_process_that_lives_for_a_second_is_recorded(python, home, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text("import sys, time\nsys.began_s = time.monotonic()\n")
+    program = """
+import sys, time
+from pprofplus.lifecycle import current
+collector, _ = current()
+while collector.samples < 3:
+    time.sleep(0.005)
+assert time.monotonic() - sys.began_s > 0.99
+"""
+    fast = {"PPROFPLUS_INTERVAL": "0.05"}
+    python("-c", program, path=[tmp_path], prefix=(), variables=fast)
+    (run,) = map(reference.Run, reference.runs(home))
+    assert run.kinds == ["start", "stop"]
+
+
+@pytest.fixture
+def waiting(python, tmp_path):
+    """Run a program that is over before its time is, for that is a quarter of an hour."""
+    place = tmp_path / "waiting"
+    place.mkdir()
+    (place / "sitecustomize.py").write_text(
+        "from pprofplus import lifecycle\nlifecycle._UNASKED_GRACE_S = 1000\n"
+    )
+    begin = """
+import os, signal, sys, threading, time
+import pprofplus
+from pprofplus.lifecycle import current
+collector, _ = current()
+assert collector.running and collector.directory is None and collector.samples == 0
+"""
+
+    def run(program, **options):
+        return python(*QUIET, "-c", begin + program, path=[place], prefix=(), **options)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("ending", "code"),
+    [
+        ("", 0),
+        ("sys.exit(3)", 3),
+        ("raise RuntimeError('of the host')", 1),
+        ("os._exit(4)", 4),
+        ("os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)", -signal.SIGTERM),
+        ("pprofplus.stop(); assert not collector.running", 0),
+        ("pprofplus.gauge('answer', lambda: 42)", 0),
+    ],
+)
+def test_a_process_that_ends_before_leaves_nothing_on_disk(waiting, home, ending, code):
+    waiting(ending, code=code, err=None)
+    assert not home.exists()
+
+
+def test_a_program_that_another_one_replaces_before_leaves_nothing_either(waiting, home):
+    waiting("os.execv(sys.executable, [sys.executable, '-S', '-c', ''])")
+    assert not home.exists()
+
+
+def test_a_pid_that_is_not_its_own_makes_no_difference(waiting, home):
+    waiting("", variables={"PPROFPLUS_AUTOSTART_PID": "1"})
+    assert not home.exists()
+
+
+def test_a_program_that_starts_the_collector_finds_it_open(waiting, home):
+    waiting(
+        """
+assert pprofplus.start("other") is collector
+assert collector.samples == 1 and os.path.isdir(collector.directory)
+pprofplus.stop()
+"""
+    )
+    (run,) = map(reference.Run, reference.runs(home))
+    assert run.header.service == "api"
+    assert run.kinds == ["start", "stop"]
+    assert len(run.samples) == 2
+
+
+@pytest.mark.parametrize(
+    ("says", "kinds"),
+    [
+        ("pprofplus.mark('m')", ["mark"]),
+        ("pprofplus.pause()", ["pause"]),
+        ("pprofplus.resume()", []),
+        ("pprofplus.pause(); pprofplus.resume()", ["pause", "resume"]),
+        ("collector.interval_s = 7", []),
+    ],
+)
+def test_a_program_that_says_something_has_its_log_opened_for_that(waiting, home, says, kinds):
+    waiting(f"{says}\npprofplus.start()")
+    (run,) = map(reference.Run, reference.runs(home))
+    assert run.kinds == ["start", *kinds, "stop"]
+
+
+def test_marks_of_many_threads_are_all_written_and_in_order(waiting, home):
+    waiting(
+        """
+def work(i):
+    for j in range(3):
+        pprofplus.mark(f"{i} {j}")
+threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+    )
+    (run,) = map(reference.Run, reference.runs(home))
+    marks = [tuple(map(int, event.text.split())) for event in run.events if event.text]
+    assert len(marks) == 24
+    for i in range(8):
+        assert [mark for mark in marks if mark[0] == i] == [(i, 0), (i, 1), (i, 2)]
+
+
+def test_a_mark_under_a_lock_that_a_gauge_wants_is_written_and_hangs_nobody(waiting, home):
+    waiting(
+        """
+lock = threading.Lock()
+def ask():
+    with lock:
+        return 42
+pprofplus.gauge("answer", ask)
+with lock:
+    pprofplus.mark("kept")
+while collector.samples < 1:
+    time.sleep(0.005)
+"""
+    )
+    (run,) = map(reference.Run, reference.runs(home))
+    assert run.kinds == ["start", "mark", "stop"]
+
+
+def test_starts_and_marks_from_a_signal_handler_at_any_moment_make_one_run(waiting, home):
+    waiting(
+        """
+found = []
+def handle(*_):
+    pprofplus.mark("tick")
+    found.append(pprofplus.start())
+signal.signal(signal.SIGALRM, handle)
+signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+found.append(pprofplus.start())
+while len(found) < 20:
+    signal.pause()
+signal.setitimer(signal.ITIMER_REAL, 0)
+assert set(map(id, found)) == {id(collector)}
+"""
+    )
+    (run,) = map(reference.Run, reference.runs(home))
+    assert {run.kinds[0], run.kinds[-1]} == {"start", "stop"}
+    assert run.kinds.count("mark") == len(run.kinds) - 2 >= 19
+    assert run.bad == 0
+
+
+def test_an_exit_from_a_signal_handler_while_a_start_waits_hangs_nothing(waiting, home):
+    waiting(
+        """
+for i in range(40):
+    child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGALRM, lambda *_: sys.exit(0))
+        signal.setitimer(signal.ITIMER_REAL, 0.0001 + i * 0.0001, 0.1)
+        pprofplus.start()
+        time.sleep(60)
+        os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+"""
+    )
+    for directory in reference.runs(home):
+        assert not reference.is_live(directory)
+
+
+def test_a_child_of_a_waiting_process_waits_as_long(waiting, home):
+    waiting(
+        """
+child = os.fork()
+if child == 0:
+    assert collector.running and collector.pid == os.getpid()
+    time.sleep(0.5)  # longer than the child of a recorded process waits
+    assert collector.samples == 0
+    sys.exit(0)
+assert os.waitpid(child, 0)[1] == 0
+"""
+    )
+    assert not home.exists()
+
+
+def test_a_child_that_asks_is_recorded_and_its_waiting_parent_is_not(waiting, home):
+    done = waiting(
+        """
+child = os.fork()
+if child == 0:
+    assert pprofplus.start() is collector and collector.samples == 1
+    print(os.getpid())
+    sys.exit(0)
+assert os.waitpid(child, 0)[1] == 0
+assert collector.samples == 0
+"""
+    )
+    assert recorded(home) == [("api", int(done.stdout))]
+    (run,) = map(reference.Run, reference.runs(home))
+    assert run.kinds == ["start", "fork", "stop"]
+
+
+def test_forks_while_others_ask_hang_nobody_and_leave_whole_runs(waiting, home):
+    waiting(
+        """
+def ask():
+    pprofplus.start()
+for i in range(20):
+    child = os.fork()
+    if child == 0:
+        asking = [threading.Thread(target=ask) for _ in range(3)]
+        for thread in asking:
+            thread.start()
+        grandchild = os.fork()
+        if grandchild == 0:
+            pprofplus.start()
+            pprofplus.stop()
+            os._exit(0)
+        assert os.waitpid(grandchild, 0)[1] == 0
+        for thread in asking:
+            thread.join()
+        pprofplus.stop()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+"""
+    )
+    runs = [reference.Run(directory) for directory in reference.runs(home)]
+    assert [run.kinds for run in runs] == [["start", "fork", "stop"]] * 40
+    assert sum(run.bad for run in runs) == 0
+
+
+def test_a_collector_that_was_stopped_while_it_waited_may_be_started(waiting, home):
+    waiting("pprofplus.stop()\nassert pprofplus.start('again').samples == 1")
+    assert services(home) == ["again"]
+
+
+def test_a_relative_directory_is_meant_from_where_the_process_began(waiting, home, tmp_path):
+    relative = {"PPROFPLUS_DIR": "logs"}
+    waiting("os.chdir('/')\npprofplus.start()", cwd=tmp_path, variables=relative)
+    assert home == tmp_path / "logs"
+    assert services(home) == ["api"]
 
 
 def test_every_python_that_meets_the_file_can_read_it():

@@ -1,10 +1,10 @@
-"""The collector's own thread, and the bell that wakes it."""
+"""The collector's own thread, the bell that wakes it, and the gate that others wait at."""
 
 import threading
 
 import pytest
 
-from pprofplus.background import Background, Bell
+from pprofplus.background import Background, Bell, Gate
 
 
 def test_a_ring_wakes_the_one_who_waits():
@@ -89,3 +89,18 @@ def test_a_function_that_raises_ends_the_thread(monkeypatch):
     thread.start()
     thread.join(30)
     assert not thread.alive
+
+
+def test_all_pass_a_gate_once_it_is_open_and_nobody_waits_longer_than_said():
+    gate = Gate()
+    gate.wait(0.001)
+    assert not gate.is_open
+    threads = [threading.Thread(target=gate.wait, args=(60,)) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    gate.open()
+    gate.open()
+    for thread in threads:
+        thread.join(30)
+    assert not any(thread.is_alive() for thread in threads)
+    gate.wait(60)

@@ -247,6 +247,7 @@ def test_settings_that_are_fine_are_told_and_no_trouble(doctor):
         "PPROFPLUS_DISABLED": "0",
         "PPROFPLUS_GROUP_READABLE": "1",
         "PPROFPLUS_BUDGET": "",
+        "PPROFPLUS_AUTOSTART_PID": "4711",  # under `pprofplus run`
     }
     code, said, _ = doctor(**fine)
     assert code == 0

@@ -191,6 +191,7 @@ def fork(rounds):
         child = os.fork()
         if child == 0:
             if i % 3 == 0:
+                pprofplus.start("api")  # else it is not worth a run
                 pprofplus.stop()
             os._exit(0)
         assert os.waitpid(child, 0)[1] == 0
@@ -503,8 +504,11 @@ def test_the_workers_of_an_executor_end_in_order(run, home):
 import multiprocessing, os, time
 from concurrent.futures import ProcessPoolExecutor
 import pprofplus
+from pprofplus.lifecycle import current
 def work(i):
     time.sleep(0.3)
+    while current()[0].samples < 1:
+        time.sleep(0.005)
     return os.getpid()
 if __name__ == "__main__":
     pprofplus.start("api", interval_s=0.05)

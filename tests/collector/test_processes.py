@@ -289,21 +289,42 @@ for _ in range(50):
     assert one_run(home).kinds == ["start", "stop"]
 
 
-def test_a_forked_child_that_ends_in_order_at_once_has_a_whole_run(run, home):
-    run(
-        FORKING
-        + """
+HASTY = """
+import os, sys
+import pprofplus
+from pprofplus import sampler
+sampler._GRACE_S = 1000  # for a machine on which "at once" takes a while
+collector = pprofplus.start("api", interval_s=3600)
 child = os.fork()
 if child == 0:
+    assert collector.running and collector.directory is None
+    exec(sys.argv[1])
+    pprofplus.stop()
     sys.exit(0)
 assert os.waitpid(child, 0)[1] == 0
 """
-    )
-    assert sorted(len(found.samples) > 0 for found in by_pid(home).values()) == [True, True]
-    assert sorted(found.kinds for found in by_pid(home).values()) == [
-        ["start", "fork", "stop"],
-        ["start", "stop"],
-    ]
+
+
+@pytest.mark.parametrize("does", ["", "sys.exit(0)", "os._exit(0)"])
+def test_a_forked_child_that_ends_at_once_has_no_run(run, home, does):
+    run(HASTY, does)
+    assert one_run(home).kinds == ["start", "stop"]
+
+
+@pytest.mark.parametrize(
+    ("does", "kinds"),
+    [
+        ("assert pprofplus.start() is collector and collector.samples == 1", []),
+        ("pprofplus.mark('hasty')", ["mark"]),
+        ("collector.interval_s = 7", []),
+    ],
+)
+def test_a_forked_child_that_says_something_has_a_whole_run_however_short(run, home, does, kinds):
+    run(HASTY, does)
+    parent, child = sorted(by_pid(home).values(), key=lambda found: "fork" in found.kinds)
+    assert parent.kinds == ["start", "stop"]
+    assert child.kinds == ["start", "fork", *kinds, "stop"]
+    assert len(child.samples) == 2
 
 
 def test_forking_while_every_lock_is_busy_hangs_no_child(run, home):
@@ -321,6 +342,7 @@ for holder in holders:
 for _ in range(40):
     child = os.fork()
     if child == 0:
+        pprofplus.start("api")
         pprofplus.stop()
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
@@ -405,10 +427,12 @@ def test_a_python_within_a_server_is_known_by_the_servers_command_line(run, home
 MULTIPROCESSING = """
 import multiprocessing, os, sys, threading
 import pprofplus
+from pprofplus.lifecycle import current
 
 def work(starts):
-    collector = pprofplus.start("api", interval_s=0.05) if starts else None
-    threading.Event().wait(0.2)
+    collector = pprofplus.start("api", interval_s=0.05) if starts else current()[0]
+    while collector is not None and collector.samples < 2:
+        threading.Event().wait(0.005)
     os.write(1, b"%d\\n" % os.getpid())
 
 if __name__ == "__main__":
@@ -454,8 +478,11 @@ def test_a_pool_of_multiprocessing_records_each_worker(run, home):
         """
 import multiprocessing, os, time
 import pprofplus
+from pprofplus.lifecycle import current
 def work(i):
     time.sleep(0.3)
+    while current()[0].samples < 1:
+        time.sleep(0.005)
     return os.getpid()
 if __name__ == "__main__":
     pprofplus.start("api", interval_s=0.05)

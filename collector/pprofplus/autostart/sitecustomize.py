@@ -2,7 +2,9 @@
 
 With PYTHONPATH leading to this directory, each Python imports this at its start. It records if
 PPROFPLUS_AUTOSTART names the service ("1": by the name that `pprofplus.start()` gives), and else
-does nothing. Either way the directory leaves sys.path again, and the sitecustomize that is hidden
+does nothing. The process PPROFPLUS_AUTOSTART_PID, which `pprofplus run` became, is recorded at
+once; any other if it lives for a second, for health checks and shell loops start thousands a day
+that do not. Either way the directory leaves sys.path again, and the sitecustomize that is hidden
 behind this one has its turn: to the program, all is as without.
 
 Whatever Python the program starts has to bear this: the text is that of 2.7 and 3 alike, and no
@@ -69,7 +71,9 @@ def _begin():
         if sys.version_info < (3, 10):
             _say("nothing is recorded: Python %d.%d is older than 3.10" % sys.version_info[:2])
             return
-        start = _load().start
+        package = _load()
+        asked = os.environ.get("PPROFPLUS_AUTOSTART_PID") == str(os.getpid())
+        start = package.start if asked else package.lifecycle.start_if_it_lasts
         if word.lower() in _UNNAMED:
             start()
             return

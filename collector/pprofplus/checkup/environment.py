@@ -10,6 +10,7 @@ from pprofplus.checkup.report import Report
 from pprofplus.settings import ENVIRONMENT, check_service
 
 AUTOSTART = "PPROFPLUS_AUTOSTART"
+_AUTOSTART_PID = "PPROFPLUS_AUTOSTART_PID"  # `pprofplus run` sets it
 _DISABLED = "PPROFPLUS_DISABLED"
 _PREFIX = "PPROFPLUS_"
 
@@ -24,6 +25,8 @@ def examine_environment(report: Report, bootstrap: str) -> None:
         report.tell(name.removeprefix(_PREFIX), text or "(empty: the default)")
         if name == AUTOSTART:
             _examine_autostart(report, text.strip(), bootstrap)
+            continue
+        if name == _AUTOSTART_PID:
             continue
         check = ENVIRONMENT.get(name)
         if check is None:

@@ -117,6 +117,7 @@ def _environment(options: argparse.Namespace, service: str) -> dict[str, str]:
     if environment.get("LC_CTYPE") and not _was_given(b"LC_CTYPE="):
         del environment["LC_CTYPE"]  # Python has set it in the C locale, for itself
     environment["PPROFPLUS_AUTOSTART"] = service
+    environment["PPROFPLUS_AUTOSTART_PID"] = str(os.getpid())  # the command will have it
     if options.interval is not None:
         environment["PPROFPLUS_INTERVAL"] = str(options.interval)
     if options.dir is not None:
