@@ -11,6 +11,10 @@ def periods_s(costs_s: list[float], interval_s: float, budget: float) -> list[fl
     All probes together use `budget` of one core (0.001 is 0.1 %), except that none waits longer
     than LONGEST_PERIOD_S. What the cheap ones leave of their share goes to the dear ones.
     """
+    total_s = sum(costs_s)
+    if total_s <= budget * interval_s / 2:
+        # a small process: all may run at each sample, though one be late and the next punctual
+        return [total_s / budget] * len(costs_s)
     periods = [0.0] * len(costs_s)
     left = budget
     waiting = len(costs_s)

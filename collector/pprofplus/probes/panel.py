@@ -165,11 +165,14 @@ class Panel:
             self._open_all(self._later)
         self._follow_registry()
         values: list[int] = []
+        spent: list[_Slot] = []
         outdated = False
         then_ns = monotonic_ns()
         for slot in self._slots:
             if slot.due_ns <= now_ns:
                 self._take(slot, now_ns)
+                if slot.probe.budgeted:
+                    spent.append(slot)
                 took_ns = monotonic_ns() - then_ns
                 then_ns += took_ns
                 if took_ns >= _SLOW_NS:
@@ -178,6 +181,8 @@ class Panel:
                 values += slot.last
             if slot.present is not slot.listed:
                 outdated = True
+        if spent:
+            self._put_off(spent, now_ns)
         self.outdated = outdated and (
             self._listed_ns is None or now_ns - self._listed_ns >= _LEAST_TABLE_AGE_NS
         )
@@ -206,7 +211,7 @@ class Panel:
         # whether it failed or not: it may be dear in failing, too
         if probe.budgeted:
             # CPU time: a budget is not used up by waiting for a busy machine
-            self._put_off(slot, now_ns, (thread_time_ns() - began_ns) / 1e9)
+            slot.cost_s = (thread_time_ns() - began_ns) / 1e9
         elif probe.least_period_s:
             slot.due_ns = now_ns + int(probe.least_period_s * 1e9)
 
@@ -224,12 +229,14 @@ class Panel:
             f"took {took_ns / 1e9:.1f} s (or the process stood still), the others waited"
         )
 
-    def _put_off(self, slot: _Slot, now_ns: int, cost_s: float) -> None:
-        """Note what a budgeted probe cost, and when it may run again."""
-        slot.cost_s = cost_s
-        costs_s = [other.cost_s for other in self._budgeted]
-        period_s = periods_s(costs_s, self.interval_s, self.budget)[self._budgeted.index(slot)]
-        slot.due_ns = now_ns + int(max(period_s, slot.probe.least_period_s) * 1e9)
+    def _put_off(self, spent: list[_Slot], now_ns: int) -> None:
+        """Say when the budgeted probes that have just run may run again."""
+        budgeted = self._budgeted
+        costs_s = [slot.cost_s for slot in budgeted]
+        periods = periods_s(costs_s, self.interval_s, self.budget)
+        for slot, period_s in zip(budgeted, periods, strict=True):
+            if slot in spent:
+                slot.due_ns = now_ns + int(max(period_s, slot.probe.least_period_s) * 1e9)
 
     def relist(self, now_ns: int) -> list[int]:
         """Make the table anew from the sources that have figures; return the figures for it."""
