@@ -6,32 +6,22 @@ FILE, and libc makes one that is memory; so the text can be had without touching
 
 from __future__ import annotations
 
+import re
+
 from pprofplus.errors import ProbeAbsentError
 from pprofplus.probes import Probe
 from pprofplus.probes.tracing import is_tracing
 
-_RECLAIMED = b"# arenas reclaimed "
-_USED = b"# bytes in allocated blocks "
-_ARENAS = b" arenas * "
-_IDLE = b" unused pools * "
+_BEGIN = b"# arenas reclaimed "
+_FIGURES = re.compile(
+    rb"# arenas reclaimed +=\s*([\d,]+)\n(?:#.*\n)*([\d,]+) arenas \* (\d+) .*\s*"
+    rb"# bytes in allocated blocks +=\s*([\d,]+)\n(?:#.*\n)*([\d,]+) unused pools \* (\d+) "
+)
 
 
 def _number(digits: bytes) -> int:
     """Return a number as CPython prints it: thousands may be parted by commas."""
     return int(digits.replace(b",", b""))
-
-
-def _total(text: bytes, label: bytes) -> int:
-    """Return N of a line "label = N". Raises ValueError if there is none."""
-    begin = text.index(b"=", text.index(label)) + 1
-    return _number(text[begin : text.index(b"\n", begin)])
-
-
-def _product(text: bytes, label: bytes) -> tuple[int, int]:
-    """Return (N, SIZE) of a line "N label SIZE bytes". Raises ValueError if there is none."""
-    at = text.index(label)
-    size = text[at + len(label) :].split(None, 1)[0]
-    return _number(text[text.rfind(b"\n", 0, at) + 1 : at]), int(size)
 
 
 class PymallocProbe(Probe):
@@ -91,11 +81,10 @@ class PymallocProbe(Probe):
         text = self._stats()
         if not text:
             return None
-        arenas, arena_bytes = _product(text, _ARENAS)
-        pools, pool_bytes = _product(text, _IDLE)
-        return (
-            arenas * arena_bytes,
-            _total(text, _USED),
-            pools * pool_bytes,
-            _total(text, _RECLAIMED) * arena_bytes,
-        )
+        # the table of all size classes comes first: a pattern that searched it would take as long
+        # as the rest of this
+        found = _FIGURES.match(text, max(0, text.rfind(_BEGIN)))
+        if found is None:
+            raise ValueError("pymalloc's statistics in other words")
+        reclaimed, arenas, arena_bytes, used, pools, pool_bytes = map(_number, found.groups())
+        return arenas * arena_bytes, used, pools * pool_bytes, reclaimed * arena_bytes
