@@ -46,8 +46,8 @@ SOURCES: tuple[Choices, ...] = (
     (DescriptorsProbe, ListedDescriptorsProbe),
     (PymallocProbe,),
     (BlocksProbe,),
-    (TracingProbe,),
     (MallocProbe,),
+    (TracingProbe,),
     (CollectionsProbe,),
     (CgroupUsedProbe,),
     (CgroupLimitProbe,),
@@ -166,17 +166,30 @@ class Panel:
         self._follow_registry()
         values: list[int] = []
         spent: list[_Slot] = []
+        cpu_ns = 0
         outdated = False
         then_ns = monotonic_ns()
         for slot in self._slots:
             if slot.due_ns <= now_ns:
-                self._take(slot, now_ns)
-                if slot.probe.budgeted:
+                probe = slot.probe
+                if not probe.budgeted:
+                    cpu_ns = 0
+                    self._take(slot, now_ns)
+                    if probe.least_period_s:
+                        slot.due_ns = now_ns + int(probe.least_period_s * 1e9)
+                else:
+                    # CPU time: a budget is not used up by waiting for a busy machine. It is dear
+                    # to ask for, so that neighbours share the moment between them
+                    began_ns = cpu_ns or thread_time_ns()
+                    self._take(slot, now_ns)
+                    cpu_ns = thread_time_ns()
+                    # whether it failed or not: it may be dear in failing, too
+                    slot.cost_s = (cpu_ns - began_ns) / 1e9
                     spent.append(slot)
                 took_ns = monotonic_ns() - then_ns
                 then_ns += took_ns
                 if took_ns >= _SLOW_NS:
-                    self._report_slow(slot.probe, took_ns)
+                    self._report_slow(probe, took_ns)
             if slot.listed:
                 values += slot.last
             if slot.present is not slot.listed:
@@ -189,10 +202,8 @@ class Panel:
         return values
 
     def _take(self, slot: _Slot, now_ns: int) -> None:
-        probe = slot.probe
-        began_ns = thread_time_ns() if probe.budgeted else 0
         try:
-            figures = probe.read()
+            figures = slot.probe.read()
             if figures is None:
                 slot.present = False
             else:
@@ -208,12 +219,6 @@ class Panel:
             if not isinstance(error, Exception) and _in_main_thread():
                 raise
             self._note_failure(slot, now_ns, error)
-        # whether it failed or not: it may be dear in failing, too
-        if probe.budgeted:
-            # CPU time: a budget is not used up by waiting for a busy machine
-            slot.cost_s = (thread_time_ns() - began_ns) / 1e9
-        elif probe.least_period_s:
-            slot.due_ns = now_ns + int(probe.least_period_s * 1e9)
 
     def _note_failure(self, slot: _Slot, now_ns: int, error: BaseException) -> None:
         if slot.failing_ns is None:
