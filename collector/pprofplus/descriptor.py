@@ -91,7 +91,7 @@ def _open_to_keep(path: str) -> Descriptor:
 
 
 class KeptFile:
-    """A small kernel file that is read again and again through one descriptor.
+    """A small file or a directory of the kernel's, looked at again and again by one descriptor.
 
     That is four times as fast as opening it each time, and goes on when the host has no
     descriptor left to open.
@@ -105,10 +105,17 @@ class KeptFile:
         self._descriptor = _open_to_keep(path)
 
     def read(self) -> bytes:
-        """Return what it says now, up to 4 KiB. Raises OSError."""
-        if self._descriptor.stat() is None:
+        """Return what it says now, up to 256 bytes. Raises OSError."""
+        self.stat()
+        return os.pread(self._descriptor.number, 256, 0)
+
+    def stat(self) -> os.stat_result:
+        """Return its status now. Raises OSError."""
+        found = self._descriptor.stat()
+        if found is None:
             self._descriptor = _open_to_keep(self._path)
-        return os.pread(self._descriptor.number, 4096, 0)
+            found = os.fstat(self._descriptor.number)
+        return found
 
     def close(self) -> None:
         """Close it; never raises."""

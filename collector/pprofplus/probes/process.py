@@ -15,6 +15,14 @@ _TASKS = "/proc/self/task"
 _DESCRIPTORS = "/proc/self/fd"
 
 
+def _keep(path: str) -> KeptFile:
+    """Open `path` to look at it at each sample: walking its way takes longer than the look."""
+    try:
+        return KeptFile(path)
+    except OSError as error:
+        raise ProbeAbsentError(f"no {path}") from error
+
+
 class StatmProbe(Probe):
     """Linux: the three figures that psutil takes from the same file, at a tenth of the cost."""
 
@@ -72,10 +80,15 @@ class ThreadsProbe(Probe):
         if self._extra != 2:  # noqa: PLR2004 - `.` and `..`
             # an imitation of /proc, or a thread that came between the two looks: take the long way
             raise ProbeAbsentError(f"{_TASKS} does not count its links as Linux does")
+        self._directory = _keep(_TASKS)
 
     def read(self) -> tuple[int, ...]:
         """Return the number of threads. Raises OSError."""
-        return (os.stat(_TASKS).st_nlink - self._extra,)
+        return (self._directory.stat().st_nlink - self._extra,)
+
+    def close(self) -> None:
+        """Close the directory."""
+        self._directory.close()
 
 
 class PortableThreadsProbe(Probe):
@@ -110,10 +123,15 @@ class DescriptorsProbe(Probe):
             raise ProbeAbsentError(f"no {_DESCRIPTORS}") from error
         if not listed - 2 <= size <= listed + 2:  # another thread may open or close one meanwhile
             raise ProbeAbsentError(f"{_DESCRIPTORS} does not tell its size")
+        self._directory = _keep(_DESCRIPTORS)
 
     def read(self) -> tuple[int, ...]:
         """Return the number of open descriptors. Raises OSError."""
-        return (os.stat(_DESCRIPTORS).st_size,)
+        return (self._directory.stat().st_size,)
+
+    def close(self) -> None:
+        """Close the directory."""
+        self._directory.close()
 
 
 class ListedDescriptorsProbe(Probe):
