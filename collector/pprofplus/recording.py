@@ -10,19 +10,22 @@ from collections import deque
 from time import monotonic_ns, time_ns
 
 from pprofplus.control import Control, Request
-from pprofplus.format import INTERVAL, MARK, PAUSE, RESUME, STOP, Event
+from pprofplus.format import FORK, INTERVAL, MARK, PAUSE, RESUME, START, STOP, Event
 from pprofplus.notices import describe, say_again, say_over
 from pprofplus.settings import check_interval_s
+from pprofplus.writer import Writer
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
-    import threading
+    from _thread import RLock
+    from collections.abc import Callable
     from typing import TypeVar
 
     _Any = TypeVar("_Any", str, BaseException)
 
-    from pprofplus.probes.panel import Panel
-    from pprofplus.writer import Writer
+    from pprofplus.format import RunHeader
+    from pprofplus.probes.panel import Panel, Table
+    from pprofplus.settings import Settings
 
 _NS_PER_MS = 1_000_000
 # Marks are for people: more than a burst of these, and then one a second, would only push the
@@ -44,6 +47,38 @@ def _taken(found: dict[str, _Any]) -> list[tuple[str, _Any]]:
     return taken
 
 
+def open_recording(
+    panel: Panel,
+    settings: Settings,
+    lock: RLock,
+    identify: Callable[[int, Table], RunHeader],
+    *,
+    parent_pid: int = 0,
+) -> Recording:
+    """Begin a run: write its first events and its first sample.
+
+    `identify` makes the header from the start in unix milliseconds and the metric table. Raises
+    what a probe of the panel raises that may not be caught.
+    """
+    now_ns, unix_ms = monotonic_ns(), time_ns() // _NS_PER_MS
+    mono_ms = now_ns // _NS_PER_MS
+    panel.read(now_ns)
+    values = panel.relist(now_ns)
+    writer = Writer(
+        settings.home,
+        identify(unix_ms, panel.metrics),
+        max_bytes=settings.max_bytes,
+        max_total_bytes=settings.max_total_bytes,
+        group_readable=settings.group_readable,
+    )
+    recording = Recording(panel, writer, lock, now_ns)
+    writer.add_event(Event(START, mono_ms, unix_ms))
+    if parent_pid:
+        writer.add_event(Event(FORK, mono_ms, unix_ms, parent_pid))
+    writer.add(mono_ms, unix_ms, values)
+    return recording
+
+
 class Recording:
     """One run, from its first sample to its stop event.
 
@@ -52,11 +87,12 @@ class Recording:
         writer: the log.
         interval_s: seconds from one sample to the next; see `set_interval`.
         paused: no samples are taken; see `pause`.
+        began_ns: monotonic time of the first sample.
         resumed: the sample that a resumption wants at once is still to be taken.
         closed: the stop event is written.
     """
 
-    def __init__(self, panel: Panel, writer: Writer, lock: threading.RLock) -> None:
+    def __init__(self, panel: Panel, writer: Writer, lock: RLock, began_ns: int) -> None:
         """Take over probes and a log whose tables are the same.
 
         `lock` is held while the log's files change; a fork waits for it. It is reentrant, for the
@@ -64,6 +100,7 @@ class Recording:
         """
         self.panel = panel
         self.writer = writer
+        self.began_ns = began_ns
         self.interval_s = panel.interval_s
         self.paused = False
         self.resumed = False

@@ -5,27 +5,25 @@ from __future__ import annotations
 import os
 from _thread import RLock, get_ident
 from collections import deque
-from time import monotonic_ns, time_ns
+from time import monotonic_ns
 
 from pprofplus.background import Background, Bell, Gate
-from pprofplus.format import FORK, START, Event
 from pprofplus.gauges import REGISTRY
+from pprofplus.grid import next_due_ns, on_grid_ns
 from pprofplus.identity import header
 from pprofplus.notices import describe, say_once
 from pprofplus.probes.panel import Panel
-from pprofplus.recording import Recording
+from pprofplus.recording import Recording, open_recording
 from pprofplus.retention import SWEEP_PERIOD_S, sweep_home
 from pprofplus.settings import Settings, check_interval_s
-from pprofplus.writer import Writer
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_NS_PER_MS = 1_000_000
-# the grid's points lie early in their millisecond, so that a punctual sample's time, cut to whole
-# milliseconds, keeps the same distance from the one before: that takes no byte in the log
-_INTO_MS_NS = 200_000
+    from pprofplus.format import RunHeader
+    from pprofplus.probes.panel import Table
+
 # a forked child that execs or exits at once is not worth a run
 _GRACE_S = 0.1
 _PATIENCE_S = 2.0
@@ -37,19 +35,6 @@ _EARLY_MARKS = 100
 # with a longer interval it still looks for requests so often
 _LOOK_NS = 2_000_000_000
 _SWEEP_NS = round(SWEEP_PERIOD_S * 1e9)
-
-
-def on_grid_ns(now_ns: int) -> int:
-    """Return the point that a grid begun now has now."""
-    return now_ns // _NS_PER_MS * _NS_PER_MS + _INTO_MS_NS
-
-
-def next_due_ns(due_ns: int, interval_ns: int, now_ns: int) -> int:
-    """Return the point of the grid to come: after the one just served, and after now.
-
-    Points that a stall or a suspend has passed over are left out.
-    """
-    return due_ns + interval_ns * max(1, (now_ns - due_ns) // interval_ns + 1)
 
 
 class Collector:
@@ -86,7 +71,6 @@ class Collector:
         self._grace_s = grace_s
         self._opened = Gate()
         self._early_marks: deque[str] = deque(maxlen=_EARLY_MARKS)
-        self._grid_ns = 0
         self._next_sweep_ns = 0
 
     def __repr__(self) -> str:
@@ -298,7 +282,7 @@ class Collector:
         """Sample on the grid, and look for requests, until it is time to end."""
         interval_s = recording.interval_s
         interval_ns = round(interval_s * 1e9)
-        due_ns = next_due_ns(self._grid_ns, interval_ns, monotonic_ns())
+        due_ns = next_due_ns(on_grid_ns(recording.began_ns), interval_ns, monotonic_ns())
         while True:
             recording.speak()
             now_ns = monotonic_ns()
@@ -326,29 +310,16 @@ class Collector:
         with self.lock:
             if self._closed or (self._ending and self._grace_s):
                 return
-            settings = self._settings
-            panel = Panel(self._interval_s, settings.budget, registry=REGISTRY)
-            now_ns, unix_ms = monotonic_ns(), time_ns() // _NS_PER_MS
-            mono_ms = now_ns // _NS_PER_MS
-            self._grid_ns = on_grid_ns(now_ns)
-            panel.read(now_ns)
-            values = panel.relist(now_ns)
-            identity = header(self.service, self.pid, unix_ms, self._interval_s, panel.metrics)
-            writer = Writer(
-                settings.home,
-                identity,
-                max_bytes=settings.max_bytes,
-                max_total_bytes=settings.max_total_bytes,
-                group_readable=settings.group_readable,
+            panel = Panel(self._interval_s, self._settings.budget, registry=REGISTRY)
+            self._recording = recording = open_recording(
+                panel, self._settings, self.lock, self._identify, parent_pid=self._parent_pid
             )
-            self._recording = recording = Recording(panel, writer, self.lock)
-            writer.add_event(Event(START, mono_ms, unix_ms))
-            if self._parent_pid:
-                writer.add_event(Event(FORK, mono_ms, unix_ms, self._parent_pid))
-            writer.add(mono_ms, unix_ms, values)
             self._write_early_marks()
             if self._paused:
                 recording.pause()
+
+    def _identify(self, start_ms: int, metrics: Table) -> RunHeader:
+        return header(self.service, self.pid, start_ms, self._interval_s, metrics)
 
     def _sweep(self) -> None:
         """Have the runs removed that ended too long ago."""

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import re
 from _thread import RLock
-from time import monotonic, monotonic_ns, time_ns
+from time import monotonic
 
 import psutil
 
-from pprofplus.format import START, Event
 from pprofplus.identity import header
 from pprofplus.probes.other import names_of_all, sources_of
 from pprofplus.probes.panel import Panel
 from pprofplus.program import call_of, service_of_script
-from pprofplus.recording import Recording
+from pprofplus.recording import open_recording
 from pprofplus.retention import SWEEP_PERIOD_S, sweep_home
-from pprofplus.writer import Writer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
 
     from pprofplus.settings import Settings
 
-_NS_PER_MS = 1_000_000
 # a process may become another program soon after its fork; later it is looked at now and then
 _YOUNG_S = 10.0
 _ANEW_S = 30.0
@@ -54,27 +51,19 @@ class Watched:
         """Begin its log with a first sample. Raises psutil.Error if it cannot be seen."""
         self.process = process
         self.service = service
-        now_ns, unix_ms = monotonic_ns(), time_ns() // _NS_PER_MS
-        argv = process.cmdline()
+        process.memory_info()
+        argv = process.cmdline() or [""]
         panel = Panel(settings.interval_s, settings.budget, sources_of(process))
-        panel.read(now_ns)
-        values = panel.relist(now_ns)
-        listed = {name for name, _, _ in panel.metrics}
-        if "rss" not in listed:
-            raise psutil.AccessDenied(process.pid)
-        self.hidden = tuple(name for name in names_of_all() if name not in listed)
-        self.writer = Writer(
-            settings.home,
-            header(
-                service, process.pid, unix_ms, settings.interval_s, panel.metrics, argv=argv or [""]
+        self.recording = open_recording(
+            panel,
+            settings,
+            RLock(),
+            lambda start_ms, metrics: header(
+                service, process.pid, start_ms, settings.interval_s, metrics, argv=argv
             ),
-            max_bytes=settings.max_bytes,
-            max_total_bytes=settings.max_total_bytes,
-            group_readable=settings.group_readable,
         )
-        self.recording = Recording(panel, self.writer, RLock())
-        self.writer.add_event(Event(START, now_ns // _NS_PER_MS, unix_ms))
-        self.writer.add(now_ns // _NS_PER_MS, unix_ms, values)
+        listed = {name for name, _, _ in panel.metrics}
+        self.hidden = tuple(name for name in names_of_all() if name not in listed)
         self.due_s = monotonic() + settings.interval_s
 
     @property
@@ -211,7 +200,7 @@ class Watch:
             return
         self.begun += 1
         self.watched[process.pid] = watched
-        self._tell(f"{service} {process.pid}: recorded to {watched.writer.directory}")
+        self._tell(f"{service} {process.pid}: recorded to {watched.recording.writer.directory}")
         if watched.hidden:
             self._complain(
                 f"{service} {process.pid}: without {', '.join(watched.hidden)}, which are not for"

@@ -12,9 +12,9 @@ import reference
 
 import pprofplus
 from pprofplus import notices
+from pprofplus.grid import next_due_ns
 from pprofplus.identity import cut_argv
 from pprofplus.probes.panel import Panel
-from pprofplus.sampler import next_due_ns
 
 
 @pytest.fixture

@@ -310,4 +310,4 @@ def test_a_pid_that_passes_to_another_process_ends_the_run(others, tmp_path):
     watched.process._create_time = 1.0
     watched.process._ident = (process.pid, 1.0)
     assert not watched.step(time.monotonic())
-    assert reference.Run(watched.writer.directory).kinds == ["start", "stop"]
+    assert reference.Run(watched.recording.writer.directory).kinds == ["start", "stop"]

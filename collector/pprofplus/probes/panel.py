@@ -64,6 +64,7 @@ _SLOW_NS = 2_000_000_000
 _LINUX: bool = sys.platform == "linux"
 
 Figures = tuple[int, ...]
+Table = tuple[tuple[str, str, str], ...]
 Troubles = dict[str, BaseException]
 
 
@@ -109,7 +110,7 @@ class Panel:
         """
         self.interval_s = interval_s
         self.budget = budget
-        self.metrics: tuple[tuple[str, str, str], ...] = ()
+        self.metrics: Table = ()
         self.outdated = False
         self.troubles: Troubles = {}
         self._listed_ns: int | None = None  # when the first table was replaced last
