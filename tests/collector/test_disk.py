@@ -223,6 +223,47 @@ tell(first=first)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount an image")
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("mkfs.btrfs") is None, reason="no mkfs.btrfs")
+def test_a_quota_is_a_full_disk_to_whom_it_concerns(tells, tmp_path):
+    image, disk, copy = tmp_path / "image", tmp_path / "disk", tmp_path / "copy"
+    disk.mkdir()
+    with image.open("wb") as file:
+        file.truncate(200 << 20)
+    subprocess.run([shutil.which("mkfs.btrfs"), "-q", image], check=True, capture_output=True)
+    mounted = ["unshare", "-m", "mount", "-o", "loop", image, disk]
+    if subprocess.run(mounted, capture_output=True, check=False).returncode:
+        pytest.skip("this machine has no loop devices, or no btrfs")
+    program = f"""
+import shutil, subprocess
+disk = {str(disk)!r}
+place = disk + "/limited"
+os.environ["PPROFPLUS_DIR"] = home = place + "/logs"
+def call(*words):
+    subprocess.run(words, check=True, capture_output=True)
+call("mount", "-o", "loop", {str(image)!r}, disk)
+call("btrfs", "quota", "enable", disk)
+call("btrfs", "subvolume", "create", place)
+call("btrfs", "qgroup", "limit", "4m", place)
+pprofplus.start("api", interval_s=0.002)
+samples(300)
+fill(place + "/filler")
+wait_for(lambda: lost() > 100)
+os.unlink(place + "/filler")
+os.sync()  # what is freed counts from the next transaction on
+since = len(history)
+first = resumed(since)
+samples(300)
+tell()
+shutil.copytree(home, {str(copy)!r})
+"""
+    told, run = tells(program, logs=copy, prefix=["unshare", "-m"])
+    assert_all_accounted(told, run)
+    assert {event.text for event in lost_of(run)} == {"EDQUOT"}
+    (line,) = told["heard"]
+    assert "quota" in line.lower()
+
+
 @pytest.mark.skipif(shutil.which("mkfs.ext4") is None, reason="no mkfs.ext4")
 def test_a_file_system_that_failed_for_good_is_left_when_another_is_mounted(tells, tmp_path):
     image, disk, copy = tmp_path / "image", tmp_path / "disk", tmp_path / "copy"
