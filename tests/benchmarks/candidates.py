@@ -20,7 +20,7 @@ _SPACE_S = 0.02
 _WARM_UP = 50
 
 
-def _memory_bytes():
+def memory_bytes():
     """Return (resident, unique) bytes of this process, or None where the kernel does not say."""
     fields = {}
     try:
@@ -33,17 +33,6 @@ def _memory_bytes():
     return fields[b"Rss:"], fields[b"Private_Clean:"] + fields[b"Private_Dirty:"]
 
 
-class _Clock:
-    """A clock that moves on a second at each look, as it does from sample to sample."""
-
-    def __init__(self, now):
-        self._now_ns = now()
-
-    def __call__(self):
-        self._now_ns += 1_000_000_000
-        return self._now_ns
-
-
 def _pprofplus(directory, *, spared=False):
     import pprofplus
 
@@ -51,13 +40,9 @@ def _pprofplus(directory, *, spared=False):
         pprofplus.start("bench", directory=directory)
 
     def prepare():
-        from pprofplus import recording, sampler, settings
+        from simulated import opened
 
-        # At the real pace of its probes: the dear ones are not due at every step of a tight loop.
-        recording.monotonic_ns = sampler.monotonic_ns = _Clock(time.monotonic_ns)
-        recording.time_ns = sampler.time_ns = _Clock(time.time_ns)
-        collector = sampler.Collector(settings.Settings("loop", directory=directory))
-        collector._open()
+        collector = opened("loop", directory)
         if spared:
             for slot in collector._recording.panel._budgeted:
                 slot.due_ns = 1 << 62
@@ -140,7 +125,7 @@ def _timed_us(action, steps, pause=None):
 
 def measure(name, steps, spaced, directory):
     """Return the candidate's figures: import (ms), memory (bytes), collections (us)."""
-    before = _memory_bytes()
+    before = memory_bytes()
     began_ns = time.perf_counter_ns()
     try:
         start, prepare = CANDIDATES[name](directory)
@@ -148,7 +133,7 @@ def measure(name, steps, spaced, directory):
         return {"missing": str(error)}
     import_ms = (time.perf_counter_ns() - began_ns) / 1e6
     start()
-    after = _memory_bytes()
+    after = memory_bytes()
     found = {"import_ms": import_ms, "python": sys.version.split()[0]}
     if before is not None and after is not None:
         found["rss"], found["uss"] = after[0] - before[0], after[1] - before[1]

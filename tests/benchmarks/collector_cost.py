@@ -1,15 +1,10 @@
 """What the collector costs its service, beside what else would watch a process from within."""
 
-import json
-import os
 import statistics
-import subprocess
-from pathlib import Path
 
 from tables import Column, Row, Table
-from timing import REPOSITORY, Effort, quantile
+from timing import Effort, quantile, told_by
 
-_HERE = Path(__file__).parent
 _PACKAGES = {
     "pprofplus": "pprofplus",
     "pprofplus_spared": "pprofplus",
@@ -45,16 +40,7 @@ _NOTES = (
 
 def _run(python: str, name: str, steps: int, spaced: int) -> dict[str, object]:
     """Return what a fresh interpreter says of a candidate."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PPROFPLUS_")}
-    # Another interpreter has psutil but not pprofplus: that one is taken from this tree.
-    paths = [str(REPOSITORY / "collector"), *filter(None, [kept.get("PYTHONPATH")])]
-    environment = {**kept, "PYTHONPATH": os.pathsep.join(paths)}
-    words = [python, str(_HERE / "candidates.py"), name, str(steps), str(spaced)]
-    done = subprocess.run(words, check=False, capture_output=True, text=True, env=environment)
-    if done.returncode:
-        raise RuntimeError(f"{name} failed: {done.stderr.strip().splitlines()[-1:]}")
-    found: dict[str, object] = json.loads(done.stdout)
-    return found
+    return told_by(python, "candidates.py", name, steps, spaced)
 
 
 def _row(name: str, starts: list[dict], loops: list[dict]) -> Row:

@@ -1,6 +1,6 @@
 """Measure pprofplus beside what else one would take, and print tables.
 
-python tests/benchmarks/run.py [--quick] [--only NAME ...] [--markdown] [--python PATH]
+python tests/benchmarks/run.py [--quick] [--only NAME ...] [--markdown] [--python PATH ...]
 """
 
 import argparse
@@ -11,15 +11,21 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import collector_cost
+import day
 import decode_rates
+import heap_cost
+import latency
 import log_size
 import month
 import terminal
 from tables import Table, render
-from timing import Effort, compiled_modules
+from timing import Effort, compiled_modules, pythons
 
 BENCHMARKS: dict[str, Callable[[Effort], list[Table]]] = {
     "collector": collector_cost.measure,
+    "heap": heap_cost.measure,
+    "latency": latency.measure,
+    "day": day.measure,
     "size": log_size.measure,
     "decode": decode_rates.measure,
     "month": month.measure,
@@ -37,8 +43,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--markdown", action="store_true", help="print Markdown tables")
     parser.add_argument(
         "--python",
-        default=sys.executable,
-        help="interpreter for the collector's figures; needs psutil",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="interpreter for the collector's figures; several are compared by `heap`, which else"
+        " takes one of each version that it finds",
     )
     parser.add_argument(
         "--install-peers",
@@ -48,8 +57,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = parser.parse_args(argv)
     if words.install_peers:
         wanted = str(Path(__file__).with_name("requirements.txt"))
-        subprocess.run([words.python, "-m", "pip", "install", "-q", "-r", wanted], check=True)
-    effort = Effort(quick=words.quick, python=words.python)
+        python = words.python[0] if words.python else sys.executable
+        subprocess.run([python, "-m", "pip", "install", "-q", "-r", wanted], check=True)
+    effort = Effort(
+        quick=words.quick,
+        python=words.python[0] if words.python else sys.executable,
+        pythons=tuple(words.python) or pythons(),
+    )
     with compiled_modules():
         missed = _run(words.only or tuple(BENCHMARKS), effort, markdown=words.markdown)
     sys.stdout.write("\n".join(["Missed:", *missed] if missed else ["All targets reached."]) + "\n")

@@ -8,7 +8,16 @@ import pytest
 _HERE = Path(__file__).parent
 sys.path.insert(0, str(_HERE))  # the benchmarks import each other by name, as scripts do
 
-_QUICK = {"collector": False, "decode": True, "size": True, "month": False, "terminal": False}
+_QUICK = {
+    "collector": False,
+    "heap": False,
+    "latency": False,
+    "day": False,
+    "decode": True,
+    "size": True,
+    "month": False,
+    "terminal": False,
+}
 
 
 def _runner():

@@ -1,8 +1,12 @@
 """What all benchmarks share: how much to do, clocks, quantiles."""
 
 import gc
+import json
+import math
 import os
+import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -12,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+SUPPORTED = ("3.10", "3.11", "3.12", "3.13")
 
 
 @dataclass(frozen=True)
@@ -22,11 +27,13 @@ class Effort:
         quick: seconds instead of minutes, for a first look.
         touch: hardly at all, to see whether it works.
         python: the interpreter for the collector and its rivals.
+        pythons: those to compare with each other.
     """
 
     quick: bool = False
     touch: bool = False
     python: str = sys.executable
+    pythons: tuple[str, ...] = (sys.executable,)
 
     def pick(self, full: float, quick: float, touch: float | None = None) -> float:
         """Return the one of these amounts that suits."""
@@ -56,10 +63,54 @@ def compiled_modules() -> Iterator[None]:
             os.environ.update(before)
 
 
+def told_by(python: str, script: str, *words: object) -> dict:
+    """Return the JSON that a script beside this one writes, run by another interpreter.
+
+    It takes pprofplus from this tree: that interpreter need not have it installed.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PPROFPLUS_")}
+    paths = [str(REPOSITORY / "collector"), *filter(None, [kept.get("PYTHONPATH")])]
+    environment = {**kept, "PYTHONPATH": os.pathsep.join(paths)}
+    command = [python, str(Path(__file__).with_name(script)), *map(str, words)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    if done.returncode:
+        raise RuntimeError(f"{script} {words} failed: {done.stderr.strip().splitlines()[-1:]}")
+    found: dict = json.loads(done.stdout)
+    return found
+
+
+def pythons() -> tuple[str, ...]:
+    """Return an interpreter of each supported version that is found here, the oldest first."""
+    found: dict[str, str] = {}
+    for version in SUPPORTED:
+        kept = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python{version}"))
+        path = shutil.which(f"python{version}")
+        for candidate in (*map(str, reversed(kept)), *filter(None, [path])):
+            words = [candidate, "-c", "import ctypes, sys; print('%d.%d' % sys.version_info[:2])"]
+            done = subprocess.run(words, check=False, capture_output=True, text=True)
+            if done.returncode == 0 and done.stdout.strip() == version:
+                found[version] = candidate
+                break
+    ours = "{}.{}".format(*sys.version_info)
+    if ours in SUPPORTED:
+        found[ours] = sys.executable
+    return tuple(found[version] for version in SUPPORTED if version in found)
+
+
 def quantile(values: Sequence[float], share: float) -> float:
     """Return the value below which `share` of the values lie; values may not be empty."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def interval95(values: Sequence[float]) -> tuple[float, float]:
+    """Return the interval that holds the median with 95 %, whatever the distribution.
+
+    By the binomial order statistics; of fewer than six values it is all of them.
+    """
+    ordered = sorted(values)
+    rank = max(0, math.floor(len(ordered) / 2 - 0.98 * math.sqrt(len(ordered))))
+    return ordered[rank], ordered[-1 - rank]
 
 
 def timed(action: Callable[[], object]) -> float:
