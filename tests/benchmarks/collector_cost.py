@@ -23,11 +23,11 @@ _NAMES = {
 }
 _COLUMNS = (
     Column("metrics", compared=False),
-    Column("one collection", "us", at_most=90),
+    Column("one collection", "us", at_most=60),
     Column("p99", "us"),
     Column("after 20 ms idle", "us"),
-    Column("import", "ms", at_most=20),
-    Column("memory (RSS)", "MB", at_most=4),
+    Column("import", "ms", at_most=15),
+    Column("memory (RSS)", "MB", at_most=3),
     Column("unique (USS)", "MB"),
 )
 _NOTES = (
