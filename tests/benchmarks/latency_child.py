@@ -1,9 +1,13 @@
 """What a busy program notices of the collector, as JSON on standard output.
 
-    python latency_child.py loop|thread ROUNDS SLICE_S DIRECTORY
+    python latency_child.py loop|thread|throughput ROUNDS SLICE_S DIRECTORY
 
-One process, in slices of work by turns: without the collector, with it at 1 Hz, without it again,
-with it at 10 Hz. What the two without it differ by is the machine's noise.
+*loop* and *thread*: one process, in slices of work by turns: without the collector, with it at
+1 Hz, without it again, with it at 10 Hz. What the two without it differ by is the machine's noise.
+
+*throughput*: a CPU-bound thread beside a collector that takes a sample every other tenth of a
+second. So neighbouring windows of a tenth have one sample or none, and little else can have
+changed between them.
 """
 
 import asyncio
@@ -13,6 +17,8 @@ import threading
 import time
 
 import pprofplus
+from pprofplus import recording
+from pprofplus.probes.full import RollupProbe
 
 ARMS = {"without": 0.0, "1 Hz": 1.0, "without, again": 0.0, "10 Hz": 0.1}
 _SETTLE_S = 0.5  # half of the longest interval: each slice of n seconds has n samples at 1 Hz
@@ -20,6 +26,9 @@ _TASKS = 3
 _PAUSES_S = (0.0, 0.001)
 _WORK_S = 0.0002
 _CHUNK_S = 0.001
+_WINDOW_S = 0.1
+_BEFORE_S = 0.01  # a window begins so long before its sample
+_SHORT_S = 0.0001
 
 
 def _spin(turns):
@@ -80,19 +89,73 @@ def _loop(slice_s):
 
 
 def _slice(work, interval_s, directory):
-    """Do a slice of work with the collector at an interval, or without; return what it took."""
+    """Do a slice of work with the collector at an interval, or without.
+
+    Returns its times, and how many samples were taken meanwhile.
+    """
     collector = None
     if interval_s:
         collector = pprofplus.start("busy", interval_s=interval_s, directory=directory)
     threading.Event().wait(_SETTLE_S)
     samples = collector.samples if collector else 0
-    cpu_s, began_ns = time.process_time(), time.perf_counter_ns()
     times = work()
-    wall_s, cpu_s = (time.perf_counter_ns() - began_ns) / 1e9, time.process_time() - cpu_s
     samples = collector.samples - samples if collector else 0
     if collector:
         pprofplus.stop()
-    return times, (wall_s, cpu_s, samples)
+    return times, samples
+
+
+def _windows(seconds, grid_ns):
+    """Work so long; return (nanoseconds, CPU nanoseconds) a chunk of each window.
+
+    Every other window, the first of them, has a sample if the collector runs on that grid.
+    """
+    window_ns = round(_WINDOW_S * 1e9)
+    turns = _turns(_SHORT_S)
+    clock, cpu = time.monotonic_ns, time.process_time_ns
+    begin_ns = grid_ns - round(_BEFORE_S * 1e9)
+    begin_ns += -(-(clock() - begin_ns) // (2 * window_ns)) * 2 * window_ns
+    while clock() < begin_ns:
+        _spin(turns)
+    found = []
+    until_ns = begin_ns
+    for _ in range(round(seconds / _WINDOW_S) // 2 * 2):
+        until_ns += window_ns
+        then_ns, cpu_ns, chunks = clock(), cpu(), 0
+        while (now_ns := clock()) < until_ns:
+            _spin(turns)
+            chunks += 1
+        # a machine that stood still for longer than a window left it without work
+        if chunks:
+            found.append(((now_ns - then_ns) / chunks, (cpu() - cpu_ns) / chunks))
+        else:
+            found.append(None)
+    return found
+
+
+def throughput(rounds, slice_s, directory):
+    """Return the windows with the collector and without, and the CPU time of its samples (us)."""
+    own_us = []
+    sample = recording.Recording.sample
+
+    def timed(self):
+        began_ns = time.thread_time_ns()
+        sample(self)
+        own_us.append((time.thread_time_ns() - began_ns) / 1000)
+
+    recording.Recording.sample = timed
+    # the mixture of dear and cheap samples that there is at 1 Hz
+    RollupProbe.least_period_s = 9 * _WINDOW_S
+    found = {"with": [], "without": [], "own_us": own_us}
+    for _ in range(rounds):
+        collector = pprofplus.start(
+            "busy", interval_s=2 * _WINDOW_S, budget=0.005, directory=directory
+        )
+        grid_ns = collector._grid_ns
+        found["with"].append(_windows(slice_s, grid_ns))
+        pprofplus.stop()
+        found["without"].append(_windows(slice_s, grid_ns))
+    return found
 
 
 def _quantile(ordered, share):
@@ -100,19 +163,19 @@ def _quantile(ordered, share):
 
 
 def measure(kind, rounds, slice_s, directory):
-    """Return by arm its quantiles (us) and (wall s, CPU s, samples) of each of its slices."""
+    """Return by arm its quantiles (us) and its samples."""
     work = {"loop": _loop, "thread": _thread}[kind](slice_s)
     times = {arm: [] for arm in ARMS}
-    slices = {arm: [] for arm in ARMS}
+    samples = dict.fromkeys(ARMS, 0)
     pprofplus.start("warm", directory=directory)
     work()
     pprofplus.stop()
     order = list(ARMS)
     for _ in range(rounds):
         for arm in order:
-            took, whole = _slice(work, ARMS[arm], directory)
+            took, taken = _slice(work, ARMS[arm], directory)
             times[arm] += took
-            slices[arm].append(whole)
+            samples[arm] += taken
         order.reverse()  # what changes steadily meanwhile hits each arm alike
     found = {}
     for arm, values in times.items():
@@ -121,10 +184,13 @@ def measure(kind, rounds, slice_s, directory):
             "p50": _quantile(values, 0.5),
             "p99": _quantile(values, 0.99),
             "p99.9": _quantile(values, 0.999),
-            "slices": slices[arm],
+            "samples": samples[arm],
         }
     return found
 
 
 if __name__ == "__main__":
-    json.dump(measure(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), sys.argv[4]), sys.stdout)
+    what, rounds_, slice_s_, home = sys.argv[1:]
+    numbers = int(rounds_), float(slice_s_), home
+    result = throughput(*numbers) if what == "throughput" else measure(what, *numbers)
+    json.dump(result, sys.stdout)

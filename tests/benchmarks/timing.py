@@ -2,7 +2,6 @@
 
 import gc
 import json
-import math
 import os
 import shutil
 import statistics
@@ -101,16 +100,6 @@ def quantile(values: Sequence[float], share: float) -> float:
     """Return the value below which `share` of the values lie; values may not be empty."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
-
-
-def interval95(values: Sequence[float]) -> tuple[float, float]:
-    """Return the interval that holds the median with 95 %, whatever the distribution.
-
-    By the binomial order statistics; of fewer than six values it is all of them.
-    """
-    ordered = sorted(values)
-    rank = max(0, math.floor(len(ordered) / 2 - 0.98 * math.sqrt(len(ordered))))
-    return ordered[rank], ordered[-1 - rank]
 
 
 def timed(action: Callable[[], object]) -> float:
