@@ -22,7 +22,8 @@ from candidates import memory_bytes
 from simulated import opened
 
 import pprofplus
-from pprofplus import recording, sampler
+from pprofplus import recording
+from pprofplus.grid import next_due_ns, on_grid_ns
 
 _OWN = f"{os.path.dirname(pprofplus.__file__)}/*"  # noqa: PTH120 - a pattern
 _SWEEP_SAMPLES = 3600
@@ -55,8 +56,8 @@ def _live(samples, directory, look):
                 collector._sweep()
         gc.collect()
         looks.append(look())
-    made = record.writer._segments
     collector._close()
+    made = max(int(name.split(".")[0]) for name in os.listdir(collector.directory))  # noqa: PTH208
     return looks, made
 
 
@@ -78,9 +79,9 @@ def grid(seconds, directory):
     """Return how far the grid moved in a day's points (ns), and in the real thread's hours (us)."""
     interval_ns = round(1e9 * _INTERVAL_S)
     draw = random.Random(4711)  # noqa: S311 - not for secrets
-    first_ns = due_ns = sampler.on_grid_ns(time.monotonic_ns())
+    first_ns = due_ns = on_grid_ns(time.monotonic_ns())
     for _ in range(86_400):
-        due_ns = sampler.next_due_ns(due_ns, interval_ns, due_ns + draw.randrange(3 * interval_ns))
+        due_ns = next_due_ns(due_ns, interval_ns, due_ns + draw.randrange(3 * interval_ns))
     hours_ns = []
     sample = recording.Recording.sample
 
@@ -91,7 +92,7 @@ def grid(seconds, directory):
     recording.Recording.sample = timed
     collector = pprofplus.start("grid", interval_s=_INTERVAL_S, directory=directory)
     threading.Event().wait(seconds)
-    begin_ns = collector._grid_ns
+    begin_ns = on_grid_ns(collector._recording.began_ns)
     pprofplus.stop()
     late = [(hour_ns - begin_ns) % interval_ns for hour_ns in hours_ns[:-1]]  # stop() takes one
     share = max(1, len(late) // 4)

@@ -18,6 +18,7 @@ import time
 
 import pprofplus
 from pprofplus import recording
+from pprofplus.grid import on_grid_ns
 from pprofplus.probes.full import RollupProbe
 
 ARMS = {"without": 0.0, "1 Hz": 1.0, "without, again": 0.0, "10 Hz": 0.1}
@@ -151,7 +152,7 @@ def throughput(rounds, slice_s, directory):
         collector = pprofplus.start(
             "busy", interval_s=2 * _WINDOW_S, budget=0.005, directory=directory
         )
-        grid_ns = collector._grid_ns
+        grid_ns = on_grid_ns(collector._recording.began_ns)
         found["with"].append(_windows(slice_s, grid_ns))
         pprofplus.stop()
         found["without"].append(_windows(slice_s, grid_ns))
