@@ -27,7 +27,8 @@ class _Parser(argparse.ArgumentParser):
         self.exit(USAGE, f"{self.prog}: {message}; see  {self.prog} --help\n")
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all words of the command; help, completions and the page follow it."""
     parser = _Parser(
         prog="pprofplus-tui",
         description="Watch the memory of Python services that record with pprofplus: live, "
@@ -103,7 +104,7 @@ def _add_look(parser: argparse.ArgumentParser) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one a way to end
     """Run the command; return its exit code."""
-    words = _parser().parse_args(_with_past_times(sys.argv[1:] if argv is None else argv))
+    words = build_parser().parse_args(_with_past_times(sys.argv[1:] if argv is None else argv))
     if words.version:
         from pprofplus import __version__  # noqa: PLC0415 - a quick answer loads nothing else
 
