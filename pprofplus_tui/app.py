@@ -6,6 +6,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import ClassVar, cast
 
+from rich.color import ColorSystem
 from rich.console import RenderableType
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
@@ -50,6 +51,10 @@ class MonitorApp(App[int]):
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = THEMES[options.light].name
+        # an index says a colour in half the bytes
+        self._most_colours = (
+            ColorSystem.EIGHT_BIT if options.low_bandwidth else ColorSystem.TRUECOLOR
+        )
         self._plain = [InAscii()] if options.plain else []
         self.feed = Feed(
             options,
@@ -73,7 +78,9 @@ class MonitorApp(App[int]):
 
     def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
         # Textual's own hook for all that is drawn; see wire.py for what this saves
-        super()._display(screen, cast("RenderableType | None", lean(renderable)))
+        super()._display(
+            screen, cast("RenderableType | None", lean(renderable, self._most_colours))
+        )
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Return what each line goes through before it is drawn."""

@@ -100,6 +100,12 @@ def _add_look(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-mouse", action="store_true", default=quiet, help="leave the mouse to the terminal"
     )
+    parser.add_argument(
+        "--low-bandwidth",
+        action="store_true",
+        default=quiet,
+        help="for a slow line: fewer frames and colours, no sparklines",
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one a way to end
@@ -244,4 +250,5 @@ def _options(words: argparse.Namespace) -> "Options":
         colourless=bool(os.environ.get("NO_COLOR")),
         light=getattr(words, "light", False),
         mouse=not getattr(words, "no_mouse", False),
+        low_bandwidth=getattr(words, "low_bandwidth", False),
     )

@@ -65,7 +65,9 @@ class Desk:
         if kept is None or kept[0] != info.end_ms:
             kept = (
                 info.end_ms,
-                sparkline(info.recent, SPARK_CELLS, ascii_only=self._options.plain),
+                ""
+                if self._options.low_bandwidth
+                else sparkline(info.recent, SPARK_CELLS, ascii_only=self._options.plain),
             )
             self._sparks[info.path] = kept
         return Run(

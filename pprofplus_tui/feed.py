@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from pprofplus_tui.desk import Desk
 
 TICK_S = 1.0
+LOW_TICK_S = 5.0  # over a line that is slow, or paid for by the byte
 
 
 class Feed:
-    """Answers the latest request, at once and each second; whoever makes it starts and closes it.
+    """Answers the latest request, at once and each tick; whoever makes it starts and closes it.
 
     Both callbacks are called from threads of the feed and must only hand the value over.
     """
@@ -29,6 +30,7 @@ class Feed:
         on_drawn: Callable[[Drawn], None],
     ) -> None:
         self._options = options
+        self._tick_s = LOW_TICK_S if options.low_bandwidth else TICK_S
         self._on_frame = on_frame
         self._on_drawn = on_drawn
         self._changed = threading.Condition()
@@ -88,7 +90,7 @@ class Feed:
             owed = fresh  # until it is answered: what failed is tried again at the next look
             try:
                 if time.monotonic() >= look_at:
-                    look_at = time.monotonic() + TICK_S
+                    look_at = time.monotonic() + self._tick_s
                     desk.look()
                 told = desk.answer(request, fresh=fresh, before=frame)
                 owed = False

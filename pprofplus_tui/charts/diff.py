@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pprofplus_tui.model.rows import Row, Rows, width_of
 
 Span = tuple[int, int, int]
-JOINED = 8  # the bytes of a cursor movement, about
+_MOVE_BYTES = 5  # what moving the cursor within a line costs, about
+_STYLE_BYTES = 8  # and what another colour costs
 
 
 def _cells(row: Row) -> list[tuple[str, str]]:
@@ -15,8 +16,8 @@ def _cells(row: Row) -> list[tuple[str, str]]:
 def changed_spans(old: Rows | None, new: Rows) -> list[Span]:
     """Return (row, x, width) of the cells that differ, left to right, top to bottom.
 
-    Changes with less than `JOINED` cells between them come as one span, for moving the cursor
-    costs bytes too. Without old rows, or if their number or a row's width is another, whole rows
+    Changes come as one span where the cells between them take no more bytes than moving the
+    cursor past them. Without old rows, or if their number or a row's width is another, whole rows
     are returned. Rows hold characters of one cell each, so a span is in cells.
     """
     former: tuple[Row | None, ...] = (None,) * len(new)
@@ -36,16 +37,23 @@ def changed_spans(old: Rows | None, new: Rows) -> list[Span]:
 
 
 def _differing(old: list[tuple[str, str]], new: list[tuple[str, str]]) -> Iterator[tuple[int, int]]:
-    """Yield (x, width) of each stretch of cells that differ, near ones joined."""
+    """Yield (x, width) of each stretch of cells that differ, those joined that are cheaper so."""
     begin = end = -1
+    between = 0  # the bytes of the cells since `end`
+    style = ""
     for x, (one, other) in enumerate(zip(old, new, strict=True)):
-        if one == other:
-            continue
-        if begin < 0:
-            begin = x
-        elif x - end >= JOINED:
-            yield begin, end - begin
-            begin = x
-        end = x + 1
+        char, wanted = other
+        if one != other:
+            if begin < 0:
+                begin = x
+            elif between > _MOVE_BYTES:
+                yield begin, end - begin
+                begin = x
+            end, between, style = x + 1, 0, wanted
+        elif char == " ":
+            between += 1
+        else:
+            between += len(char.encode()) + _STYLE_BYTES * (style != wanted)
+            style = wanted
     if begin >= 0:
         yield begin, end - begin

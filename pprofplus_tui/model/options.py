@@ -21,6 +21,7 @@ class Options:
         colourless: the terminal shows no colours, so lines are told apart by their marks.
         light: colours for a light background.
         mouse: take mouse events from the terminal.
+        low_bandwidth: write as little as can be: fewer frames and colours, no sparklines.
     """
 
     directories: tuple[str, ...] = ()
@@ -35,3 +36,4 @@ class Options:
     colourless: bool = False
     light: bool = False
     mouse: bool = True
+    low_bandwidth: bool = False

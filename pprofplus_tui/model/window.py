@@ -9,6 +9,8 @@ MAX_SPAN_MS = 10 * 365 * 86_400_000
 EARLIEST_MS = 0
 LATEST_MS = 253_370_764_800_000  # 9999-01-01T00:00Z
 JUMPS = 8  # a following window moves in jumps of 1/8 of its span
+SHORT_JUMPS = 4  # of 1/4 if it is short: a jump repaints all charts, however soon it comes
+SHORT_SPAN_MS = 120_000
 
 _S, _MIN, _H, _D = 1000, 60_000, 3_600_000, 86_400_000
 # What `+` and `-` step through: neighbours are 2 to 3.5 times apart, like zooming on a map.
@@ -23,6 +25,11 @@ def _clamp_span(span_ms: float) -> int:
     if math.isnan(span_ms):
         return MIN_SPAN_MS
     return int(min(max(span_ms, MIN_SPAN_MS), MAX_SPAN_MS))
+
+
+def jump_ms(span_ms: int) -> int:
+    """Return how far a following window of this span moves at a time."""
+    return span_ms // (SHORT_JUMPS if span_ms <= SHORT_SPAN_MS else JUMPS)
 
 
 @dataclass(frozen=True)
@@ -82,8 +89,8 @@ class Window:
     def follow(self, now_ms: int) -> "Window":
         """Return the window for the time `now_ms`; itself unless it follows and must jump.
 
-        The end stands at multiples of 1/8 of the span and jumps when the clock reaches it, so
-        the axes stay fixed between jumps and new samples are drawn into the room at the right.
+        The end stands at multiples of the jump and moves on when the clock reaches it, so the
+        axes stay fixed between jumps and new samples are drawn into the room at the right.
         """
         if not self.following or self.frozen:
             return self
@@ -156,9 +163,9 @@ def _placed(begin_ms: float, span_ms: int, *, following: bool, frozen: bool) -> 
 
 
 def _jumped(window: Window, now_ms: int) -> Window:
-    """Return the window whose end is the first multiple of span/8 after `now_ms`."""
+    """Return the window whose end is the first multiple of its jump after `now_ms`."""
     span = window.span_ms
-    step = span // JUMPS
+    step = jump_ms(span)
     end = (now_ms // step + 1) * step
     return _placed(end - span, span, following=window.following, frozen=window.frozen)
 

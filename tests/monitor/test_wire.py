@@ -3,10 +3,12 @@ import io
 import pyte
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.color import ColorSystem
 from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
-from textual._compositor import ChopsUpdate
+from textual._compositor import ChopsUpdate, LayoutUpdate
+from textual.geometry import Region
 from textual.strip import Strip
 
 from pprofplus_tui.wire import LeanUpdate, lean
@@ -58,7 +60,8 @@ def shown(text):
     pyte.Stream(screen).feed(text)
     return [
         [
-            (c.data, c.fg, c.bg, c.bold, c.italics)
+            # the colour and the weight of a blank cannot be seen
+            (c.data, c.bg, *((c.fg, c.bold, c.italics) if c.data != " " else ()))
             for c in (screen.buffer[y][x] for x in range(WIDTH))
         ]
         for y in range(HEIGHT)
@@ -99,7 +102,42 @@ def test_a_style_is_said_once_for_runs_that_share_it():
     assert LeanUpdate(update).render_segments(console()).count("38;2;86;180;233") == 1
 
 
-def test_only_partial_updates_are_replaced():
+def test_a_blank_takes_no_colour_of_its_own():
+    strip = Strip([Segment("ab", STYLES[0]), Segment("  ", STYLES[2]), Segment("cd", STYLES[0])])
+    update = ChopsUpdate([{0: strip}], [(0, 0, 6)], [[6]])
+    assert "ab  cd" in LeanUpdate(update).render_segments(console())
+
+
+def test_a_blank_under_a_line_keeps_it():
+    underlined = Style.parse("underline #56b4e9 on #11151a")
+    strip = Strip([Segment("  ", underlined), Segment("cd", STYLES[0])])
+    update = ChopsUpdate([{0: strip}], [(0, 0, 4)], [[4]])
+    assert "  cd" not in LeanUpdate(update).render_segments(console())
+
+
+def test_runs_of_one_colour_are_written_together():
+    rows = [[Segment("a", STYLES[0]), Segment("b" * 9, STYLES[2]), Segment("c", STYLES[4])]] * 3
+    spans = [(y, x, x + 1) for y in range(3) for x in (0, 10)]
+    update = ChopsUpdate([{0: Strip(row)} for row in rows], spans, [[11]] * 3)
+    written = LeanUpdate(update).render_segments(console())
+    assert written.count("38;2;86;180;233") == written.count("3;31m") == 1
+
+
+def test_no_more_colours_than_allowed_are_written():
+    update = ChopsUpdate([{0: Strip([Segment("ab", STYLES[0])])}], [(0, 0, 2)], [[2]])
+    assert "38;2" not in LeanUpdate(update, ColorSystem.EIGHT_BIT).render_segments(console())
+
+
+@given(st.lists(runs, min_size=HEIGHT, max_size=HEIGHT))
+@settings(deadline=None)
+def test_a_lean_repaint_shows_what_textuals_own_shows(lines):
+    strips = [[strip_of(pieces, WIDTH)] for pieces in lines]
+    update = LayoutUpdate(strips, Region(0, 0, WIDTH, HEIGHT))
+    expected = shown(update.render_segments(console()).replace("\n", ""))
+    assert shown(LeanUpdate(update).render_segments(console())) == expected
+
+
+def test_only_updates_with_cells_are_replaced():
     other = object()
     assert lean(other) is other
     assert lean(None) is None

@@ -9,6 +9,7 @@ from pprofplus_tui.model.window import (
     MAX_SPAN_MS,
     MIN_SPAN_MS,
     Window,
+    jump_ms,
 )
 
 NOW = 1_795_183_402_123
@@ -23,6 +24,11 @@ windows = st.one_of(
     st.builds(Window.around, instants, spans),
 )
 optional_instants = st.one_of(st.none(), instants)
+
+
+def test_a_short_window_jumps_further_for_it_would_jump_too_often():
+    assert jump_ms(2 * MINUTE) == 30_000
+    assert jump_ms(15 * MINUTE) == 15 * MINUTE // 8
 
 
 def in_limits(window):
@@ -49,15 +55,15 @@ def test_zooming_keeps_the_limits(window, factor, anchor, now):
 @given(st.integers(NOW, NOW + 10**10), st.integers(MIN_SPAN_MS, 365 * 86_400_000))
 def test_a_following_window_ends_at_most_an_eighth_after_now(now, span):
     window = Window.live(now, span)
-    assert now < window.end_ms <= now + window.span_ms // 8
+    assert now < window.end_ms <= now + jump_ms(window.span_ms)
 
 
 @given(st.integers(0, 10**7), st.integers(MIN_SPAN_MS, 86_400_000))
 def test_a_following_window_moves_only_in_whole_eighths(later, span):
     window = Window.live(NOW, span)
     moved = window.follow(NOW + later)
-    assert (moved.end_ms - window.end_ms) % (span // 8) == 0
-    assert moved.end_ms % (span // 8) == 0
+    assert (moved.end_ms - window.end_ms) % (jump_ms(span)) == 0
+    assert moved.end_ms % (jump_ms(span)) == 0
 
 
 def test_between_jumps_following_returns_the_same_window():
