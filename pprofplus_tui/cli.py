@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from pprofplus_tui.errors import NothingFoundError, UsageError
 from pprofplus_tui.model.text import clean
+from pprofplus_tui.words import add_choice, add_commands
 
 if TYPE_CHECKING:
     from pprofplus_tui.model.options import Options
@@ -38,7 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="store_true", help="show the version and exit")
-    _add_choice(parser)
+    add_choice(parser)
     _add_look(parser)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     demo = commands.add_parser(
@@ -48,47 +49,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("--history", action="store_true", help="with a week behind them")
     _add_look(demo)
-    listing = commands.add_parser("list", help="print the runs found", allow_abbrev=False)
-    _add_choice(listing)
-    listing.add_argument("--json", action="store_true", help="as a JSON array")
-    export = commands.add_parser(
-        "export", help="write samples of one run as CSV or JSON lines", allow_abbrev=False
-    )
-    _add_choice(export)
-    export.add_argument("--format", choices=("csv", "json"), default="csv", help="default: csv")
-    export.add_argument(
-        "-o", "--output", metavar="FILE", help="a new file; default: standard output"
-    )
-    for word, told in (
-        ("pin", "have retention leave a run alone, however old it is"),
-        ("unpin", "let retention have a run again"),
-    ):
-        pin = commands.add_parser(word, help=told, allow_abbrev=False)
-        _add_place(pin)
-        pin.add_argument("run", metavar="RUN", help="SERVICE/PID, or SERVICE/PID-START")
+    add_commands(commands.add_parser)
     return parser
-
-
-def _add_place(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--dir",
-        dest="dirs",
-        action="append",
-        metavar="DIR",
-        default=argparse.SUPPRESS,
-        help="look for logs here; may be given several times",
-    )
-
-
-def _add_choice(parser: argparse.ArgumentParser) -> None:
-    """Add the options that choose runs and a window; a subcommand's win over the command's."""
-    quiet = argparse.SUPPRESS
-    _add_place(parser)
-    parser.add_argument("--service", metavar="NAME", default=quiet, help="this service, exactly")
-    parser.add_argument("--pid", type=int, metavar="PID", default=quiet, help="this process id")
-    parser.add_argument("--begin", metavar="TIME", default=quiet, help="from this time on")
-    parser.add_argument("--end", metavar="TIME", default=quiet, help="up to this time")
-    parser.add_argument("--last", metavar="SPAN", default=quiet, help="this long up to the end")
 
 
 def _add_look(parser: argparse.ArgumentParser) -> None:
@@ -167,15 +129,22 @@ def _run(words: argparse.Namespace) -> int:
     options = _options(words)
     # each command imports what it needs: a list must not wait for Textual
     if words.command == "list":
-        from pprofplus_tui.headless import list_runs  # noqa: PLC0415
+        from pprofplus_tui.headless.listing import list_runs  # noqa: PLC0415
 
         return list_runs(options, as_json=words.json, out=sys.stdout)
     if words.command == "export":
-        from pprofplus_tui.headless import export_run  # noqa: PLC0415
+        from pprofplus_tui.headless.exporting import ExportWish, export_runs  # noqa: PLC0415
 
-        return export_run(options, words.format, words.output, sys.stdout.buffer, sys.stderr)
+        wish = ExportWish(
+            tuple(words.runs),
+            words.format,
+            _names(words.metrics),
+            _span(words.every),
+            words.output,
+        )
+        return export_runs(options, wish, sys.stdout.buffer, sys.stderr)
     if words.command in {"pin", "unpin"}:
-        from pprofplus_tui.headless import pin_run  # noqa: PLC0415
+        from pprofplus_tui.headless.pinning import pin_run  # noqa: PLC0415
 
         return pin_run(options, words.run, pinned=words.command == "pin", out=sys.stdout)
     _need_terminal()
@@ -190,6 +159,26 @@ def _run(words: argparse.Namespace) -> int:
     from pprofplus_tui.run import run_monitor  # noqa: PLC0415
 
     return run_monitor(options)
+
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    """Return the names in a list with commas, each once. Raises UsageError if there are none."""
+    if text is None:
+        return None
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if not names:
+        raise UsageError("--metrics needs names, as in  --metrics rss,heap_used")
+    return names
+
+
+def _span(text: str | None) -> int | None:
+    """Return a span of time in ms. Raises UsageError."""
+    from pprofplus_tui.model.timegrammar import TimeSyntaxError, parse_span  # noqa: PLC0415
+
+    try:
+        return None if text is None else parse_span(text)
+    except TimeSyntaxError as error:
+        raise UsageError(str(error)) from error
 
 
 def _need_terminal() -> None:
@@ -237,11 +226,15 @@ def _options(words: argparse.Namespace) -> "Options":
             raise UsageError("--begin, --end and --last: two of them are enough")
         if end_ms <= begin_ms:
             raise UsageError("--end is not after --begin")
+    pids = tuple(dict.fromkeys(getattr(words, "pids", None) or ()))
+    if len(pids) > 1 and words.command is None:
+        raise UsageError("the monitor shows one --pid, or all of a --service")
     encoding = (getattr(sys.stderr, "encoding", None) or "ascii").lower().replace("-", "")
     return Options(
         directories=tuple(dirs) or tuple(default_homes()),
         service=service,
-        pid=getattr(words, "pid", None),
+        pid=pids[0] if len(pids) == 1 else None,
+        pids=pids,
         begin_ms=begin_ms,
         end_ms=end_ms,
         last_ms=last_ms,

@@ -12,6 +12,7 @@ class Options:
         directories: where logs are looked for.
         service: show this service only; matched exactly.
         pid: show this pid only.
+        pids: these pids, where several may be asked for.
         run: path of the run to open on, or None for what suits.
         begin_ms: left edge of the first window, unix milliseconds, or None.
         end_ms: right edge of the first window, or None for the run's end.
@@ -27,6 +28,7 @@ class Options:
     directories: tuple[str, ...] = ()
     service: str | None = None
     pid: int | None = None
+    pids: tuple[int, ...] = ()
     run: str | None = None
     begin_ms: int | None = None
     end_ms: int | None = None
@@ -37,3 +39,8 @@ class Options:
     light: bool = False
     mouse: bool = True
     low_bandwidth: bool = False
+
+    @property
+    def all_pids(self) -> tuple[int, ...]:
+        """The pids asked for; none if any will do."""
+        return self.pids or (() if self.pid is None else (self.pid,))

@@ -16,11 +16,12 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, ProgressBar, Static
 from textual.worker import Worker, WorkerState
 
-from pprofplus_tui.export import Exported, ExportError, export, suggest_path
+from pprofplus_tui.export import Exported, export, suggest_path
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.runs import Run
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.units import format_bytes, format_span_ms
+from pprofplus_tui.output import OutputError
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ class ExportScreen(ModalScreen[None]):
         elif event.state is WorkerState.ERROR:
             self.remove_class("writing")
             error = event.worker.error
-            known = isinstance(error, ExportError | OSError)
+            known = isinstance(error, OutputError | OSError)
             self._tell(str(error) if known else f"{type(error).__name__}: {error}")
 
     def action_leave(self) -> None:

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from pprofplus import format as fmt
 from pprofplus_tui.export import (
     ExportCancelledError,
-    ExportError,
     export,
     suggest_path,
     write_rows,
 )
 from pprofplus_tui.logs.rows import iso_times
 from pprofplus_tui.logs.run import RunLog
+from pprofplus_tui.output import OutputError
 
 _spec = importlib.util.spec_from_file_location(
     "logs_kit", Path(__file__).parent / "logs" / "conftest.py"
@@ -257,7 +257,7 @@ def test_an_export_that_fails_leaves_nothing(run, tmp_path):
     def fail(_share):
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(ExportError, match=r"out\.csv: No space left on device"):
+    with pytest.raises(OutputError, match=r"out\.csv: No space left on device"):
         export(run, START, START + 9000, tmp_path / "out.csv", progress=fail)
     assert leftovers(tmp_path) == []
 
@@ -266,7 +266,7 @@ def test_an_export_that_fails_leaves_nothing(run, tmp_path):
     "name", ["missing/out.csv", "home", "x" * 300], ids=["gone", "dir", "long"]
 )
 def test_a_place_that_will_not_do_is_one_clear_line(run, tmp_path, name):
-    with pytest.raises((ExportError, FileExistsError)) as caught:
+    with pytest.raises((OutputError, FileExistsError)) as caught:
         export(run, START, START + 9000, tmp_path / name)
     assert str(caught.value).startswith(str(tmp_path / name))
     assert "\n" not in str(caught.value)
@@ -274,12 +274,12 @@ def test_a_place_that_will_not_do_is_one_clear_line(run, tmp_path, name):
 
 
 def test_a_name_with_a_nul_is_one_clear_line(run, tmp_path):
-    with pytest.raises(ExportError, match="no name for a file"):
+    with pytest.raises(OutputError, match="no name for a file"):
         export(run, START, START + 9000, f"{tmp_path}/a\0b")
 
 
 def test_a_directory_is_not_replaced_even_when_asked_to(run, tmp_path):
-    with pytest.raises(ExportError, match="no name for a file"):
+    with pytest.raises(OutputError, match="no name for a file"):
         export(run, START, START + 9000, tmp_path, overwrite=True)
 
 

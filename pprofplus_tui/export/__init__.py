@@ -1,0 +1,28 @@
+"""Samples to CSV or JSON lines: every one of a window, or steps of it; whole files or none."""
+
+from pprofplus_tui.export.columns import UnknownMetricError, unknown_metrics
+from pprofplus_tui.export.writing import (
+    CSV,
+    FORMATS,
+    JSON,
+    JSONL,
+    ExportCancelledError,
+    Exported,
+    export,
+    suggest_path,
+    write_rows,
+)
+
+__all__ = [
+    "CSV",
+    "FORMATS",
+    "JSON",
+    "JSONL",
+    "ExportCancelledError",
+    "Exported",
+    "UnknownMetricError",
+    "export",
+    "suggest_path",
+    "unknown_metrics",
+    "write_rows",
+]

@@ -1,0 +1,68 @@
+"""The columns of an export: which metrics, under which headings."""
+
+import re
+from collections.abc import Sequence
+
+from pprofplus.errors import PprofplusError
+from pprofplus.metrics import BYTES, COUNT, MICROSECONDS
+from pprofplus_tui.logs.run import RunLog
+from pprofplus_tui.model.names import unknown
+from pprofplus_tui.model.units import true_unit
+
+FIXED = ("time", "unix_ms", "service", "pid")
+_UNIT_SUFFIXES = {BYTES: "bytes", MICROSECONDS: "us", COUNT: ""}
+_MOST_LETTERS = 100  # of a name or a unit: a heading, not a text
+
+Key = tuple[str, str]  # name, true unit
+
+
+class UnknownMetricError(PprofplusError):
+    """A metric is in none of the logs; its text is one line that names those near it."""
+
+
+def unknown_metrics(runs: Sequence[RunLog], metrics: Sequence[str]) -> str:
+    """Return one line about the first of these metrics that no run has, or ""."""
+    return unknown(metrics, list(dict.fromkeys(name for run in runs for name in run.table.names)))
+
+
+def keys(run: RunLog, schema: int) -> dict[Key, int]:
+    """Return (name, unit) of each metric of one of the run's tables, and its column there."""
+    metrics = run.table.schemas[schema].metrics
+    return {(name, true_unit(unit)[0]): column for column, (name, unit, _) in enumerate(metrics)}
+
+
+def labels(runs: Sequence[RunLog], metrics: Sequence[str] | None = None) -> dict[Key, str]:
+    """Return the heading of each metric of the runs, all different.
+
+    `metrics` picks by exact names, in this order; None is all. Raises UnknownMetricError.
+    """
+    found: list[Key] = []
+    for run in runs:
+        for schema in range(len(run.table.schemas)):
+            found += keys(run, schema)
+    if metrics is not None:
+        problem = unknown_metrics(runs, metrics)
+        if problem:
+            raise UnknownMetricError(problem)
+        found = [key for name in metrics for key in found if key[0] == name]
+    named: dict[Key, str] = {}
+    taken = set(FIXED)
+    for key in found:
+        if key not in named:
+            named[key] = _label(*key, taken)
+    return named
+
+
+def _label(name: str, unit: str, taken: set[str]) -> str:
+    # Names come out of a file: only what needs no quoting, and no spreadsheet takes for a formula.
+    stem = re.sub(r"[^A-Za-z0-9_.]+", "_", name[:_MOST_LETTERS]).strip("_") or "metric"
+    suffix = re.sub(r"[^A-Za-z0-9_]+", "_", _UNIT_SUFFIXES.get(unit, unit)[:_MOST_LETTERS])
+    suffix = suffix.strip("_")
+    told = not suffix or stem == suffix or stem.endswith(f"_{suffix}")
+    label = stem if told else f"{stem}_{suffix}"
+    free, count = label, 1
+    while free in taken:
+        count += 1
+        free = f"{label}_{count}"
+    taken.add(free)
+    return free

@@ -1,0 +1,227 @@
+"""The rows of one run in an export: a sample each, or a step of time each."""
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import tzinfo
+from typing import Protocol
+
+import numpy as np
+
+from pprofplus_tui.export.columns import Key, keys
+from pprofplus_tui.logs.rows import iso_times, moment, page_values
+from pprofplus_tui.logs.run import RunLog
+from pprofplus_tui.model.series import Ints
+from pprofplus_tui.model.units import true_unit
+
+_STATISTICS = ("min", "max", "last")
+Cells = tuple[int, int, int]  # smallest, largest, last
+
+
+class Sheet(Protocol):
+    """The rows of one run."""
+
+    def pages(self, batch: Ints, begin_ms: int, end_ms: int) -> Iterator[tuple[str, int, bool]]:
+        """Give (text, rows in it, whether the page is damaged) of each page."""
+
+    def end(self) -> tuple[str, int]:
+        """Return what is left to be written, and the rows in it."""
+
+
+def in_units(thousandths: int) -> str:
+    """Return a number of thousandths as an exact decimal, without needless zeros."""
+    whole, rest = divmod(abs(thousandths), 1000)
+    text = f"{whole}.{rest:03d}".rstrip("0").rstrip(".")
+    return f"-{text}" if thousandths < 0 else text
+
+
+class _Columns:
+    """Which columns of each of a run's tables an export has, and which are in thousandths."""
+
+    def __init__(self, run: RunLog, labels: dict[Key, str]) -> None:
+        self.present: list[list[Key]] = []
+        self.orders: list[list[int]] = []
+        self.fine: list[list[bool]] = []
+        for schema, header in enumerate(run.table.schemas):
+            found = keys(run, schema)
+            self.present.append([key for key in labels if key in found])
+            self.orders.append([found[key] for key in self.present[-1]])
+            units = [unit for _, unit, _ in header.metrics]
+            self.fine.append([true_unit(units[column])[1] != 1 for column in self.orders[-1]])
+
+
+class Samples:
+    """A row for every sample."""
+
+    def __init__(
+        self, run: RunLog, labels: dict[Key, str], zone: tzinfo | None, *, as_json: bool
+    ) -> None:
+        self._run = run
+        self._zone = zone
+        self._columns = _Columns(run, labels)
+        self._templates = [
+            _template(
+                run,
+                {key: "%s" if f else "%d" for key, f in zip(present, fine, strict=True)},
+                labels,
+                as_json=as_json,
+            )
+            for present, fine in zip(self._columns.present, self._columns.fine, strict=True)
+        ]
+
+    def pages(self, batch: Ints, begin_ms: int, end_ms: int) -> Iterator[tuple[str, int, bool]]:
+        """Give (text, samples in it, whether the page is damaged) of each page."""
+        schema = int(self._run.table.rows["schema"][batch[0]])
+        template, fine = self._templates[schema], self._columns.fine[schema]
+        for t_ms, columns in page_values(self._run, batch, self._columns.orders[schema]):
+            inside = (t_ms >= begin_ms) & (t_ms < end_ms)
+            times = t_ms[inside].tolist()
+            texts = iso_times(times, self._zone)
+            values = columns[:, inside].tolist()
+            for column, is_fine in enumerate(fine):
+                if is_fine:
+                    values[column] = list(map(in_units, values[column]))
+            cells = zip(texts, times, *values, strict=True)
+            yield "".join(map(template.__mod__, cells)), len(times), not len(t_ms)
+
+    def end(self) -> tuple[str, int]:
+        """Return nothing: every sample is written with its page."""
+        return "", 0
+
+
+def _service(run: RunLog) -> str:
+    # a leading "-" may begin a service's name, and a formula
+    return f"'{run.service}" if run.service.startswith("-") else run.service
+
+
+def _template(
+    run: RunLog, formats: dict[Key, str], labels: dict[Key, str], *, as_json: bool
+) -> str:
+    """Return the %-format of a row of a run's pages; `formats` are those of the metrics there."""
+    if as_json:
+        cells = [f', "{label}": {formats.get(key, "null")}' for key, label in labels.items()]
+        return f'{{"time": "%s", "unix_ms": %d, {_who(run)}{"".join(cells)}}}\n'
+    given = [formats.get(key, "") for key in labels]
+    return ",".join(("%s", "%d", _service(run), str(run.pid), *given)) + "\n"
+
+
+def _who(run: RunLog) -> str:
+    return f'"service": {json.dumps(run.service)}, "pid": {run.pid}'
+
+
+def step_headings(labels: Sequence[str]) -> list[str]:
+    """Return the headings of steps after the fixed ones."""
+    return ["samples", *(f"{label}_{what}" for label in labels for what in _STATISTICS)]
+
+
+class Steps:
+    """A row for every step of time that has samples: min, max and last of each metric.
+
+    Steps are counted from a local midnight, so that they begin at round times; `time` and
+    `unix_ms` are those of a step's begin.
+    """
+
+    def __init__(  # noqa: PLR0913 - as Samples, and the steps
+        self,
+        run: RunLog,
+        labels: dict[Key, str],
+        zone: tzinfo | None,
+        begin_ms: int,
+        every_ms: int,
+        *,
+        as_json: bool,
+    ) -> None:
+        self._run = run
+        self._labels = labels
+        self._zone = zone
+        self._every_ms = every_ms
+        self._json = as_json
+        self._offset_ms = _offset_ms(begin_ms, zone)
+        self._columns = _Columns(run, labels)
+        self._step: int | None = None
+        self._samples = 0
+        self._cells: dict[Key, tuple[Cells, bool]] = {}
+
+    def pages(self, batch: Ints, begin_ms: int, end_ms: int) -> Iterator[tuple[str, int, bool]]:
+        """Give (text, steps in it, whether the page is damaged) of each page."""
+        schema = int(self._run.table.rows["schema"][batch[0]])
+        order = self._columns.orders[schema]
+        for t_ms, columns in page_values(self._run, batch, order):
+            inside = (t_ms >= begin_ms) & (t_ms < end_ms)
+            text, rows = self._take(t_ms[inside], columns[:, inside], schema)
+            yield text, rows, not len(t_ms)
+
+    def _take(self, t_ms: Ints, columns: Ints, schema: int) -> tuple[str, int]:
+        """Take in the samples of a page; return the steps that they end."""
+        if not len(t_ms):
+            return "", 0
+        steps = (t_ms + self._offset_ms) // self._every_ms
+        starts = np.flatnonzero(np.append(True, steps[1:] != steps[:-1]))
+        ends = np.append(starts[1:], len(t_ms))
+        lows, highs = (
+            (np.minimum.reduceat(columns, starts, axis=1).T.tolist()),
+            (np.maximum.reduceat(columns, starts, axis=1).T.tolist()),
+        )
+        lasts = columns[:, ends - 1].T.tolist()
+        counts = (ends - starts).tolist()
+        present, fine = self._columns.present[schema], self._columns.fine[schema]
+        written: list[str] = []
+        for i, step in enumerate(steps[starts].tolist()):
+            if step != self._step:
+                text, rows = self.end()
+                written += [text] * rows
+                self._step = step
+            self._samples += counts[i]
+            for key, is_fine, lo, hi, last in zip(
+                present, fine, lows[i], highs[i], lasts[i], strict=True
+            ):
+                was = self._cells.get(key)
+                if was is not None and was[1] == is_fine:
+                    lo, hi = min(lo, was[0][0]), max(hi, was[0][1])  # noqa: PLW2901
+                elif was is not None:
+                    lo, hi, last = _alike(was, (lo, hi, last), is_fine=is_fine)  # noqa: PLW2901
+                    self._cells[key] = (lo, hi, last), True
+                    continue
+                self._cells[key] = (lo, hi, last), is_fine
+        return "".join(written), len(written)
+
+    def end(self) -> tuple[str, int]:
+        """Return the step that was begun, and begin none."""
+        if self._step is None:
+            return "", 0
+        at_ms = self._step * self._every_ms - self._offset_ms
+        (time,) = iso_times([at_ms], self._zone)
+        values: list[str] = []
+        for key in self._labels:
+            found = self._cells.get(key)
+            if found is None:
+                values += ["null" if self._json else ""] * len(_STATISTICS)
+            else:
+                values += map(in_units if found[1] else str, found[0])
+        if self._json:
+            names = step_headings(list(self._labels.values()))[1:]
+            cells = "".join(f', "{n}": {v}' for n, v in zip(names, values, strict=True))
+            who = f'{_who(self._run)}, "samples": {self._samples}'
+            text = f'{{"time": "{time}", "unix_ms": {at_ms}, {who}{cells}}}\n'
+        else:
+            fixed = (time, str(at_ms), _service(self._run), str(self._run.pid), str(self._samples))
+            text = ",".join((*fixed, *values)) + "\n"
+        self._step, self._samples = None, 0
+        self._cells.clear()
+        return text, 1
+
+
+def _alike(was: tuple[Cells, bool], now: Cells, *, is_fine: bool) -> Cells:
+    """Return the sum of two parts of a step, of which one is in thousandths, in thousandths."""
+    (low, high, _), was_fine = was
+    before, after = 1 if was_fine else 1000, 1 if is_fine else 1000
+    lo, hi, last = now
+    return min(lo * after, low * before), max(hi * after, high * before), last * after
+
+
+def _offset_ms(at_ms: int, zone: tzinfo | None) -> int:
+    """Return the local time's distance from UTC."""
+    try:
+        offset = moment(at_ms, zone).utcoffset()
+    except (ValueError, OverflowError, OSError):
+        return 0
+    return 0 if offset is None else int(offset.total_seconds() * 1000)

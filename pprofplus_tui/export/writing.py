@@ -1,0 +1,169 @@
+"""Writes an export: every sample of a window, or the smallest, largest and last of each step.
+
+Columns: `time` (ISO 8601 with offset, milliseconds), `unix_ms`, `service`, `pid`, then one a
+metric, named by the metric and its unit: bytes end in `_bytes`, microseconds in `_us`, counts have
+the name alone, other units follow as they are called (`queue_depth_jobs`). What is logged in
+thousandths comes in whole units, with three decimals at the most. Counters are as recorded, not
+rates. A metric that a sample has not is an empty cell, in JSON null. Steps have `samples`, and
+three columns a metric: `rss_bytes_min`, `rss_bytes_max`, `rss_bytes_last`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import tzinfo
+from pathlib import Path
+from typing import BinaryIO
+
+from pprofplus_tui.export.columns import FIXED, Key, labels
+from pprofplus_tui.export.sheets import Samples, Sheet, Steps, step_headings
+from pprofplus_tui.logs.history import rows_within
+from pprofplus_tui.logs.rows import batches, moment
+from pprofplus_tui.logs.run import RunLog
+from pprofplus_tui.output import OutputError, free_path, new_file
+
+CSV, JSON, JSONL = FORMATS = ("csv", "json", "jsonl")  # the last two are the same: JSON lines
+_SUFFIXES = {CSV: ".csv", JSON: ".jsonl", JSONL: ".jsonl"}
+
+
+class ExportCancelledError(OutputError):
+    """The export was cancelled, and left nothing behind."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+        path: of the file.
+        rows: samples, or steps, in it.
+        size_bytes: of the file.
+        skipped_pages: pages in the window that were damaged or gone.
+    """
+
+    path: Path
+    rows: int
+    size_bytes: int
+    skipped_pages: int
+
+
+def suggest_path(  # noqa: PLR0913, PLR0917 - what a name is made of
+    service: str,
+    pid: int,
+    begin_ms: int,
+    end_ms: int,
+    directory: Path,
+    zone: tzinfo | None = None,
+    *,
+    form: str = CSV,
+) -> Path:
+    """Return a path in `directory` that is free, named after the run and the window.
+
+    `zone` None is the local one.
+    """
+    begin, end = (moment(ms, zone).strftime("%Y%m%dT%H%M%S") for ms in (begin_ms, end_ms))
+    # begins with a fixed word: a service may be called "-rf" or ".hidden"
+    stem = f"pprofplus-{service}-{pid}-{begin}-{end}"
+    return free_path(directory, stem, _SUFFIXES[form])
+
+
+def export(  # noqa: PLR0913 - the window, the file, and how
+    runs: RunLog | Sequence[RunLog],
+    begin_ms: int,
+    end_ms: int,
+    path: str | Path,
+    *,
+    form: str = CSV,
+    zone: tzinfo | None = None,
+    metrics: Sequence[str] | None = None,
+    every_ms: int | None = None,
+    progress: Callable[[float], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+    overwrite: bool = False,
+) -> Exported:
+    """Write the samples in [begin_ms, end_ms), unix ms, to a new file at `path`.
+
+    It appears there whole or not at all. `progress` is told the share done, 0 to 1; `cancelled`
+    is asked now and then. Runs follow one after the other; `zone` None is the local one.
+    `metrics` are the exact names of those wanted, None for all; `every_ms` is the length of a
+    step, None for every sample.
+
+    Raises FileExistsError if there is something at `path` and not `overwrite`,
+    UnknownMetricError, ExportCancelledError, and OutputError if the disk will not have it.
+    """
+    target = Path(path)
+    with new_file(target, overwrite=overwrite) as out:
+        rows, skipped = write_rows(
+            runs,
+            begin_ms,
+            end_ms,
+            out,
+            form=form,
+            zone=zone,
+            metrics=metrics,
+            every_ms=every_ms,
+            progress=progress,
+            cancelled=cancelled,
+        )
+        size_bytes = out.tell()
+    return Exported(target, rows, size_bytes, skipped)
+
+
+def write_rows(  # noqa: PLR0913 - as `export`
+    runs: RunLog | Sequence[RunLog],
+    begin_ms: int,
+    end_ms: int,
+    out: BinaryIO,
+    *,
+    form: str = CSV,
+    zone: tzinfo | None = None,
+    metrics: Sequence[str] | None = None,
+    every_ms: int | None = None,
+    progress: Callable[[float], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> tuple[int, int]:
+    """Write the samples to an open binary file, as `export` does; return (rows, skipped pages).
+
+    Raises UnknownMetricError, ExportCancelledError, ValueError if `form` is none of FORMATS, and
+    what `out` raises.
+    """
+    if form not in FORMATS:
+        raise ValueError(f"{form!r}: none of {', '.join(FORMATS)}")
+    all_runs = [runs] if isinstance(runs, RunLog) else list(runs)
+    for run in all_runs:
+        run.refresh()
+    pages = [rows_within(run.table, begin_ms, end_ms) for run in all_runs]
+    named = labels(all_runs, metrics)
+    if form == CSV:
+        words = list(named.values())
+        headings = step_headings(words) if every_ms else words
+        out.write((",".join((*FIXED, *headings)) + "\n").encode())
+    total, done, rows, skipped = sum(map(len, pages)), 0, 0, 0
+    for run, mine in zip(all_runs, pages, strict=True):
+        sheet = _sheet(run, named, zone, form, begin_ms, every_ms)
+        for batch in batches(run, mine):
+            if cancelled is not None and cancelled():
+                raise ExportCancelledError("cancelled, nothing was written")
+            for text, count, damaged in sheet.pages(batch, begin_ms, end_ms):
+                out.write(text.encode())
+                rows += count
+                skipped += damaged
+            done += len(batch)
+            if progress is not None:
+                progress(done / total)
+        text, count = sheet.end()
+        out.write(text.encode())
+        rows += count
+    return rows, skipped
+
+
+def _sheet(  # noqa: PLR0913, PLR0917 - what a sheet is made of
+    run: RunLog,
+    named: dict[Key, str],
+    zone: tzinfo | None,
+    form: str,
+    begin_ms: int,
+    every_ms: int | None,
+) -> Sheet:
+    if every_ms is None:
+        return Samples(run, named, zone, as_json=form != CSV)
+    return Steps(run, named, zone, begin_ms, every_ms, as_json=form != CSV)

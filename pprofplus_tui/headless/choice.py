@@ -1,0 +1,122 @@
+"""Which runs and which window a command without a screen was asked for."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from pprofplus_tui.errors import NothingFoundError, UsageError
+from pprofplus_tui.logs.catalog import Catalog, RunInfo
+from pprofplus_tui.model.options import Options
+from pprofplus_tui.model.runs import RUNNING
+from pprofplus_tui.model.text import clean
+
+
+def find_runs(options: Options) -> list[RunInfo]:
+    """Return the runs that the options ask for, running ones first, then the newest.
+
+    Raises NothingFoundError with a line that says what there is instead.
+    """
+    pids = options.all_pids
+    catalog = Catalog(list(options.directories))
+    catalog.refresh()
+    found = [
+        info
+        for info in catalog.runs
+        if options.service in {None, info.service} and (not pids or info.pid in pids)
+    ]
+    if found:
+        return sorted(found, key=lambda info: (info.state not in RUNNING, -info.begin_ms))
+    where = ", ".join(options.directories)
+    asked = [f"service {options.service}"] if options.service is not None else []
+    asked += [f"pid {', '.join(map(str, pids))}"] if pids else []
+    line = f"no run of {' '.join(asked)} in {where}" if asked else f"no run in {where}"
+    services = sorted({info.service for info in catalog.runs})
+    hint = f"; there are {', '.join(services)}" if services else "; name the directory with --dir"
+    problem = f"; {catalog.problems[0]}" if catalog.problems else ""
+    raise NothingFoundError(clean(line + hint + problem))
+
+
+def named_run(options: Options, name: str) -> RunInfo:
+    """Return the run called `name`: SERVICE/PID or SERVICE/PID-START.
+
+    Raises UsageError if several are called so, NothingFoundError if none is.
+    """
+    catalog = Catalog(list(options.directories))
+    catalog.refresh()
+    return _named(catalog, options, name)
+
+
+def _named(catalog: Catalog, options: Options, name: str) -> RunInfo:
+    service, _, rest = name.strip("/").rpartition("/")
+    found = [
+        info
+        for info in catalog.runs
+        if info.service == service and rest in {str(info.pid), Path(info.path).name}
+    ]
+    if not found:
+        where = ", ".join(options.directories)
+        raise NothingFoundError(
+            clean(f"no run {name} in {where}; name it SERVICE/PID, as  pprofplus-tui list  does")
+        )
+    if len(found) > 1:
+        names = ", ".join(f"{service}/{Path(info.path).name}" for info in found)
+        raise UsageError(clean(f"{len(found)} runs are called {name}: name one of {names}"))
+    return found[0]
+
+
+def named_runs(options: Options, names: Sequence[str]) -> list[RunInfo]:
+    """Return the runs of these names, each once, in the order given; see `named_run`."""
+    catalog = Catalog(list(options.directories))
+    catalog.refresh()
+    found = [_named(catalog, options, name) for name in names]
+    return list({info.path: info for info in found}.values())
+
+
+def chosen_runs(options: Options, names: Sequence[str]) -> tuple[list[RunInfo], int]:
+    """Return (the runs asked for, how many others there were to choose from).
+
+    Those named; else all of the service and the pids given, by service and age; else, if nothing
+    was asked for, the newest alone. Raises UsageError, NothingFoundError.
+    """
+    if names:
+        return named_runs(options, names), 0
+    found = find_runs(options)
+    if options.service is None and not options.all_pids:
+        return found[:1], len(found) - 1
+    return sorted(found, key=lambda info: (info.service, info.begin_ms, info.pid)), 0
+
+
+def chosen_run(options: Options, name: str | None) -> tuple[RunInfo, int]:
+    """Return (the run asked for, how many others would have done): see `chosen_runs`."""
+    if name:
+        return named_run(options, name), 0
+    found = find_runs(options)
+    return found[0], len(found) - 1
+
+
+def of_several(info: RunInfo, others: int) -> str:
+    """Return one line that says which run was taken, of how many."""
+    return (
+        f"pprofplus-tui: {info.service} {info.pid}, the newest of {others + 1} runs; "
+        "choose another with --service and --pid\n"
+    )
+
+
+def window_of(options: Options, runs: Sequence[RunInfo]) -> tuple[int, int]:
+    """Return [begin_ms, end_ms) that the options ask for; without any, all of the runs.
+
+    `--last` counts from now if one of the runs goes on, else from the end of the last.
+    """
+    now_ms = time.time_ns() // 1_000_000
+    begin_ms, end_ms, last_ms = options.begin_ms, options.end_ms, options.last_ms
+    if begin_ms is not None and end_ms is None and last_ms is not None:
+        end_ms = begin_ms + last_ms
+    if end_ms is None:
+        end_ms = max(info.end_ms for info in runs) + 1
+        if any(info.state in RUNNING for info in runs):
+            end_ms = max(now_ms, end_ms)
+    if begin_ms is None:
+        begin_ms = end_ms - last_ms if last_ms is not None else min(i.begin_ms for i in runs)
+    if end_ms <= begin_ms:
+        raise UsageError("the window ends before it begins: check --begin, --end, --last")
+    return begin_ms, end_ms

@@ -1,0 +1,83 @@
+"""The words of the commands that need no screen, and those that choose runs: declared once."""
+
+import argparse
+from collections.abc import Callable
+
+AddParser = Callable[..., argparse.ArgumentParser]  # `add_parser` of a parser's subparsers
+
+_RUN = "SERVICE/PID, or SERVICE/PID-START"
+_OUTPUT = "a new file; default: standard output"
+
+
+def add_place(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says where logs are."""
+    parser.add_argument(
+        "--dir",
+        dest="dirs",
+        action="append",
+        metavar="DIR",
+        default=argparse.SUPPRESS,
+        help="look for logs here; may be given several times",
+    )
+
+
+def add_choice(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose runs and a window; a subcommand's win over the command's."""
+    quiet = argparse.SUPPRESS
+    add_place(parser)
+    parser.add_argument("--service", metavar="NAME", default=quiet, help="this service, exactly")
+    parser.add_argument(
+        "--pid",
+        dest="pids",
+        type=int,
+        action="append",
+        metavar="PID",
+        default=quiet,
+        help="this process id; several, where several runs can be taken",
+    )
+    parser.add_argument("--begin", metavar="TIME", default=quiet, help="from this time on")
+    parser.add_argument("--end", metavar="TIME", default=quiet, help="up to this time")
+    parser.add_argument("--last", metavar="SPAN", default=quiet, help="this long up to the end")
+
+
+def add_commands(add_parser: AddParser) -> None:
+    """Add the commands that need no screen."""
+    _add_list(add_parser)
+    _add_export(add_parser)
+    for word, told in (
+        ("pin", "have retention leave a run alone, however old it is"),
+        ("unpin", "let retention have a run again"),
+    ):
+        pin = add_parser(word, help=told, allow_abbrev=False)
+        add_place(pin)
+        pin.add_argument("run", metavar="RUN", help=_RUN)
+
+
+def _add_list(add_parser: AddParser) -> None:
+    listing = add_parser("list", help="print the runs found", allow_abbrev=False)
+    add_choice(listing)
+    listing.add_argument("--json", action="store_true", help="as a JSON array")
+
+
+def _add_export(add_parser: AddParser) -> None:
+    export = add_parser(
+        "export",
+        help="write samples, or steps of them, as CSV or JSON lines",
+        epilog="Without RUN, --service and --pid it is the newest run; with them, all that match.",
+        allow_abbrev=False,
+    )
+    export.add_argument("runs", nargs="*", metavar="RUN", help=_RUN)
+    add_choice(export)
+    export.add_argument(
+        "--format",
+        choices=("csv", "json", "jsonl"),
+        default="csv",
+        help="json and jsonl are both an object a line; default: csv",
+    )
+    export.add_argument(
+        "--metrics", metavar="NAME,...", help="only these metrics, by their exact names"
+    )
+    export.add_argument(
+        "--every", metavar="SPAN", help="min, max and last of each metric in steps this long"
+    )
+    export.add_argument("-o", "--output", metavar="FILE", help=_OUTPUT)
