@@ -143,6 +143,11 @@ def _run(words: argparse.Namespace) -> int:
             words.output,
         )
         return export_runs(options, wish, sys.stdout.buffer, sys.stderr)
+    if words.command == "plot":
+        from pprofplus_tui.headless.plotting import PlotWish, plot  # noqa: PLC0415
+
+        look = PlotWish(words.run, words.chart, tuple(words.metrics), words.width, words.height)
+        return plot(options, look, sys.stdout, sys.stderr)
     if words.command in {"pin", "unpin"}:
         from pprofplus_tui.headless.pinning import pin_run  # noqa: PLC0415
 

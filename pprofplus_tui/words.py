@@ -44,6 +44,7 @@ def add_commands(add_parser: AddParser) -> None:
     """Add the commands that need no screen."""
     _add_list(add_parser)
     _add_export(add_parser)
+    _add_plot(add_parser)
     for word, told in (
         ("pin", "have retention leave a run alone, however old it is"),
         ("unpin", "let retention have a run again"),
@@ -81,3 +82,37 @@ def _add_export(add_parser: AddParser) -> None:
         "--every", metavar="SPAN", help="min, max and last of each metric in steps this long"
     )
     export.add_argument("-o", "--output", metavar="FILE", help=_OUTPUT)
+
+
+def _add_plot(add_parser: AddParser) -> None:
+    plot = add_parser(
+        "plot",
+        help="draw one chart on standard output",
+        epilog="Colours only on a terminal, and not under NO_COLOR.",
+        allow_abbrev=False,
+    )
+    plot.add_argument("run", nargs="?", metavar="RUN", help=f"{_RUN}; default: the newest")
+    add_choice(plot)
+    what = plot.add_mutually_exclusive_group()
+    what.add_argument(
+        "--chart",
+        metavar="NAME",
+        default="memory",
+        help="memory, virtual, python_heap, c_heap, gc, cpu, or own1 for the first of the "
+        "service's own; default: memory",
+    )
+    what.add_argument(
+        "--metric",
+        dest="metrics",
+        action="append",
+        metavar="NAME",
+        default=[],
+        help="this metric instead; several, if they have one unit",
+    )
+    plot.add_argument("--width", type=int, metavar="CELLS", help="default: the terminal's, or 80")
+    plot.add_argument("--height", type=int, metavar="ROWS", help="default: what suits the terminal")
+    quiet = argparse.SUPPRESS
+    plot.add_argument("--ascii", action="store_true", default=quiet, help="draw with ASCII only")
+    plot.add_argument(
+        "--light", action="store_true", default=quiet, help="colours for a light background"
+    )
