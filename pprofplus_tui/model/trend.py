@@ -1,0 +1,414 @@
+"""Judges curves: does it grow, or is that noise, a saw-tooth, a step, a warm-up?
+
+Memory wanders: each value is much like the one before, so a plain trend test finds trends in
+everything. Here a window is cut into at most 16 blocks, each of which is known by its median, or
+in a saw-tooth by its troughs, so that what is asked is whether the floor rises. The rate is the
+Theil-Sen slope of the blocks, its interval Sen's. "Growing" it is only if three tests agree:
+Mann-Kendall's, with the variance widened for what neighbouring blocks still share; the mean step
+from block to block against how steps differ, which a random walk, a single step and a warm-up do
+not pass; and the growth against what is left beside the line. The limits were chosen on the
+labelled curves of tests/benchmarks/curves.py; `run.py --only verdict` tells how often they err.
+
+Sources: Sen 1968; Hirsch, Slack & Smith 1982 (pooling over pieces); Hamed & Rao 1998.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+
+from pprofplus_tui.model.series import Bools, Floats, Ints, Points
+from pprofplus_tui.model.verdict import (
+    GROWING,
+    HOUR_MS,
+    LAYERS,
+    LEVEL,
+    LIMIT,
+    LINE,
+    SAW_TOOTH,
+    SHRINKING,
+    STEADY,
+    STEP,
+    TEETH,
+    TURN,
+    USED,
+    WARM_UP,
+    Layer,
+    LayerKind,
+    Verdict,
+    Verdicts,
+)
+
+MIN_POINTS = 24
+MIN_SPAN_MS = 60_000
+_BLOCKS = 16
+_LEAST_BLOCKS = 6
+_LEAST_TROUGHS = 5
+_SURE = 1.96
+
+# What is no growth whatever the tests say: less than this, or this share of the level.
+LEAST_BYTES = 256 * 1024.0
+_LEAST_SHARE = 0.002
+
+
+@dataclass(frozen=True, eq=False)
+class _Blocks:
+    """A series in few points: times in hours, values, which piece each is of; shape (k,)."""
+
+    t: Floats
+    y: Floats
+    piece: Ints
+
+
+@dataclass(frozen=True)
+class _Line:
+    """The line through blocks, and how sure it is.
+
+    Attributes:
+        slope: per hour.
+        low, high: Sen's interval.
+        change: along the line, over all pieces.
+        tau: Kendall's, -1 to 1.
+        z: Mann-Kendall's, corrected.
+        drift: mean step over its standard error.
+        clear: change over what is left beside the line.
+        late, last: slope of the later half and of the last quarter, over the slope.
+    """
+
+    slope: float
+    low: float
+    high: float
+    change: float
+    tau: float
+    z: float
+    drift: float
+    clear: float
+    late: float
+    last: float
+
+
+@lru_cache(64)
+def _pairs(count: int) -> tuple[Ints, Ints]:
+    first, second = np.triu_indices(count, 1)
+    return first.astype(np.int64), second.astype(np.int64)
+
+
+def _median(values: Floats) -> float:
+    """Return the median; numpy's own takes five times as long for so few."""
+    ordered = np.sort(values)
+    half = len(ordered) // 2
+    return float(ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2)
+
+
+def _slopes(blocks: _Blocks, which: Bools | None = None) -> tuple[Floats, Floats]:
+    """Return (slopes, differences) of all pairs of blocks of one piece."""
+    first, second = _pairs(len(blocks.t))
+    same = blocks.piece[first] == blocks.piece[second]
+    if which is not None:
+        same &= which[first] & which[second]
+    if not same.all():
+        first, second = first[same], second[same]
+    rise = blocks.y[second] - blocks.y[first]
+    return rise / (blocks.t[second] - blocks.t[first]), rise
+
+
+def _line(blocks: _Blocks, grain: float) -> _Line | None:
+    """Return the line through blocks; None if no two are of one piece. `grain` is no noise."""
+    slopes, rises = _slopes(blocks)
+    if not len(slopes):
+        return None
+    slope = _median(slopes)
+    steps = np.diff(blocks.y)[np.diff(blocks.piece) == 0]
+    sizes = np.bincount(blocks.piece)
+    rest = blocks.y - slope * blocks.t
+    covered, place = 0.0, np.empty(len(rest))
+    for piece in np.flatnonzero(sizes):
+        mine = blocks.piece == piece
+        rest[mine] -= _median(rest[mine])
+        covered += float(np.ptp(blocks.t[mine]))
+        place[mine] = np.linspace(0, 1, int(mine.sum()))
+    change = slope * covered
+    beside = max(float(np.sqrt(np.mean(rest * rest))), grain)
+    variance = float(np.sum(sizes * (sizes - 1) * (2 * sizes + 5)) / 18)
+    widened = variance * _widening(rest, beside)
+    spread = float(np.std(steps, ddof=1)) if len(steps) > 1 else float("inf")
+    drift = float(np.mean(steps)) / max(spread, grain) * np.sqrt(len(steps))
+    sum_of_signs = float(np.sign(rises).sum())
+    half = _SURE * np.sqrt(widened)
+    ordered = np.sort(slopes)
+    last = len(ordered) - 1
+    low = ordered[min(max(round((last - half) / 2), 0), last)]
+    high = ordered[min(max(round((last + half) / 2), 0), last)]
+
+    def share(begin: float) -> float:
+        some, _ = _slopes(blocks, place >= begin)
+        return _median(some) / slope if len(some) and slope else 1.0
+
+    return _Line(
+        slope,
+        float(low),
+        float(high),
+        change,
+        sum_of_signs / len(rises),
+        sum_of_signs / float(np.sqrt(widened)),
+        float(drift),
+        change / beside,
+        share(0.5),
+        share(0.74),
+    )
+
+
+def _widening(rest: Floats, beside: float) -> float:
+    """Return by how much blocks that resemble their neighbours widen the variance."""
+    count = len(rest)
+    likeness = float(np.sum(rest[1:] * rest[:-1])) / (beside * beside * count)
+    # what is left beside a fitted line seems less alike than it is
+    likeness = min(max((likeness * count + 1) / max(count - 3, 1), 0.0), 0.95)
+    return (1 + likeness) / (1 - likeness)
+
+
+def _pieces(points: Points, level: Floats, noise: float) -> Ints:
+    """Return which piece each point is of: one begins where a gap is followed by less.
+
+    So the runs of a service, one after the other, are judged each by itself, and together.
+    """
+    falls = np.zeros(len(level), np.bool_)
+    falls[1:] = points.breaks[1:] & (level[1:] < level[:-1] - 5 * noise)
+    return np.cumsum(falls)
+
+
+def _blocks(t: Floats, y: Floats, piece: Ints) -> _Blocks:
+    """Cut a series into blocks of about as many points, none across pieces."""
+    count = len(y)
+    most = min(max(count // 6, _LEAST_BLOCKS), _BLOCKS)
+    times, values, pieces = [], [], []
+    bounds = np.flatnonzero(np.diff(piece, prepend=-1, append=-1))
+    for begin, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+        blocks = round(most * (end - begin) / count)
+        if not blocks:
+            continue
+        size = (end - begin) // blocks
+        # what does not fill a block is left out at the piece's start, where warm-ups are
+        begin = end - size * blocks  # noqa: PLW2901
+        times.append(t[begin:end].reshape(blocks, size).mean(axis=1))
+        values.append(np.sort(y[begin:end].reshape(blocks, size), axis=1)[:, size // 2])
+        pieces.append(np.full(blocks, piece[begin]))
+    return _Blocks(np.concatenate(times), np.concatenate(values), np.concatenate(pieces))
+
+
+def _noise(level: Floats) -> float:
+    """Return how much neighbouring points differ, robustly, in the series' unit."""
+    return 1.4826 * _median(np.abs(np.diff(level)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Teeth:
+    """Swings up and down of a saw-tooth.
+
+    Attributes:
+        troughs: numbers of the points where a fall ended.
+        height: median height of the falls.
+    """
+
+    troughs: Ints
+    height: float
+
+
+def _teeth(level: Floats, piece: Ints, noise: float, least: float) -> _Teeth | None:
+    """Return the teeth of a curve that rises slowly and falls at once, again and again."""
+    height = max(5 * noise, 0.35 * float(np.ptp(level)), least)
+    troughs, rises, falls, heights = [], [], [], []
+    values, pieces = level.tolist(), piece.tolist()
+    rising, top, bottom, last_trough = True, 0, 0, 0
+    for i, value in enumerate(values):
+        if i and pieces[i] != pieces[i - 1]:
+            rising, top, bottom, last_trough = True, i, i, i
+        if rising:
+            if value >= values[top]:
+                top = i
+            elif value < values[top] - height:
+                rising, bottom = False, i
+                rises.append(top - last_trough)
+        elif value <= values[bottom]:
+            bottom = i
+        elif value > values[bottom] + height:
+            troughs.append(bottom)
+            falls.append(bottom - top)
+            heights.append(values[top] - values[bottom])
+            rising, top, last_trough = True, i, bottom
+    if not rising:
+        # the last trough counts: nothing as low can have come before the next rise
+        troughs.append(bottom)
+        falls.append(bottom - top)
+        heights.append(values[top] - values[bottom])
+    if len(troughs) < 2:  # noqa: PLR2004 - once is a fall, twice is a habit
+        return None
+    fall, rise = sorted(falls)[len(falls) // 2], sorted(rises)[len(rises) // 2]
+    if fall > 2 and 3 * fall > rise:  # noqa: PLR2004 - a wave comes down as slowly as it rose
+        return None
+    return _Teeth(np.array(troughs), sorted(heights)[len(heights) // 2])
+
+
+def _trough_blocks(t: Floats, floor: Floats, piece: Ints, teeth: _Teeth) -> _Blocks:
+    at = teeth.troughs
+    if len(at) > _BLOCKS:
+        # the lowest of a few neighbours: a trough may have been cut off by its bucket
+        groups = np.array_split(at, _BLOCKS)
+        at = np.array([group[np.argmin(floor[group])] for group in groups])
+    return _Blocks(t[at], floor[at], piece[at])
+
+
+def _sure(line: _Line, count: int) -> bool:
+    """Tell whether a line that rises is more than chance, by limits that hold for its blocks."""
+    few = count < 10  # noqa: PLR2004 - of few blocks nearly all have to agree
+    if line.tau < (0.8 if few else 0.6):
+        return False
+    walked = line.drift > (2.5 if few else 1.7) and line.clear > 7.5 and line.z > 1.5  # noqa: PLR2004
+    return walked or (not few and line.z > 3.4 and line.clear > 5)  # noqa: PLR2004
+
+
+def _levelled(line: _Line) -> bool:
+    """Tell whether a rise comes to rest: its later half and last quarter both lag behind."""
+    return line.late < 0.55 and line.last < 0.55  # noqa: PLR2004
+
+
+def _mirrored(line: _Line) -> _Line:
+    """Return the line of the same curve upside down."""
+    return replace(
+        line,
+        slope=-line.slope,
+        low=-line.high,
+        high=-line.low,
+        change=-line.change,
+        tau=-line.tau,
+        z=-line.z,
+        drift=-line.drift,
+        clear=-line.clear,
+    )
+
+
+def _moving(line: _Line, shape: str) -> Verdict:
+    kind = GROWING if line.slope > 0 else SHRINKING
+    return Verdict(kind, line.slope, line.low, line.high, line.change, shape)
+
+
+def _rested(blocks: _Blocks, line: _Line | None, least: float) -> Verdict:
+    """Return the verdict on a curve that does not grow, with what it did instead."""
+    y = blocks.y
+    if line is not None and len(y) >= _LEAST_BLOCKS:
+        ends = max(len(y) // 4, 2)
+        rise = _median(y[-ends:]) - _median(y[:ends])
+        cuts = range(2, len(y) - 1)
+        best = max(cuts, key=lambda at: abs(_median(y[at:]) - _median(y[:at])))
+        before, after = _median(y[:best]), _median(y[best:])
+        beside = np.concatenate((y[:best] - before, y[best:] - after))
+        wide = max(float(np.sqrt(np.mean(beside * beside))), least / 8)
+        if abs(after - before) > 5 * wide and abs(after - before) > least:
+            return Verdict(STEADY, change=after - before, shape=STEP)
+        if line.tau > 0.3 and _levelled(line) and rise > least:  # noqa: PLR2004 - as noise may have
+            return Verdict(STEADY, change=rise, shape=WARM_UP)
+    return Verdict(STEADY, shape=LEVEL)
+
+
+def _judged(blocks: _Blocks, least: float, shape: str) -> tuple[Verdict | None, _Line | None]:
+    line = _line(blocks, least / 40)
+    if line is None or abs(line.change) < least:
+        return None, line
+    upright = line if line.slope > 0 else _mirrored(line)
+    if not _sure(upright, len(blocks.y)) or _levelled(upright):
+        return None, line
+    return _moving(line, shape), line
+
+
+def _turned(t: Floats, y: Floats, piece: Ints, least: float) -> Verdict | None:
+    """Return the verdict on a curve that was level and began to grow half way or before."""
+    half = len(y) // 2
+    early = _blocks(t[:half], y[:half], piece[:half]).y
+    late = _blocks(t[half:], y[half:], piece[half:])
+    found, line = _judged(late, least, TURN)
+    if found is None or line is None or line.tau < 0.7:  # noqa: PLR2004 - a second try must be clearer
+        return None
+    # something new only if it leaves the range that was known before
+    swing, over = float(np.ptp(early)), late.y[-1] - float(early.max())
+    return found if found.kind == GROWING and over > max(swing, least) else None
+
+
+def judge(points: Points, least: float = LEAST_BYTES) -> Verdict:
+    """Return what a series does in its window.
+
+    Args:
+        points: samples or buckets; of buckets the smallest values count, as a leak raises the
+            floor. A gap before a lower level begins a new run of a service.
+        least: a change below it, in the series' unit, is none.
+    """
+    count = len(points)
+    if count < MIN_POINTS or int(points.t_ms[-1] - points.t_ms[0]) < MIN_SPAN_MS:
+        return Verdict()
+    floor = points.lo
+    least = max(least, _LEAST_SHARE * abs(_median(floor)))
+    if float(floor.max() - floor.min()) < least:
+        return Verdict(STEADY)
+    t = (points.t_ms - points.t_ms[0]) / HOUR_MS
+    level = (points.lo + points.hi) / 2
+    noise = _noise(level)
+    piece = _pieces(points, level, max(noise, least / 5))
+    teeth = _teeth(level, piece, noise, least)
+    blocks = _blocks(t, floor, piece)
+    if teeth is not None:
+        troughs = _trough_blocks(t, floor, piece, teeth)
+        enough = len(troughs.y) >= _LEAST_TROUGHS
+        found = _judged(troughs, least, TEETH)[0] if enough else None
+        found = found or _judged(blocks, least, TEETH)[0]
+        return found or Verdict(SAW_TOOTH, change=teeth.height, shape=TEETH)
+    found, line = _judged(blocks, least, LINE)
+    return found or _turned(t, floor, piece, least) or _rested(blocks, line, least)
+
+
+def _of_layer(kind: LayerKind, table: Mapping[str, Points]) -> Points | None:
+    """Return a layer as a series; None if the log lacks a part of it.
+
+    Buckets hold extremes, and those of a difference cannot be told from those of its parts:
+    their middles are taken, which add up.
+    """
+    parts = [table.get(metric) for metric in (*kind.plus, *kind.minus)]
+    found = [part for part in parts if part is not None and len(part)]
+    if len(found) < len(parts):
+        return None
+    if len(found) == 1:
+        return found[0]
+    shared = found[0].t_ms
+    for part in found[1:]:
+        if len(part) != len(shared) or not np.array_equal(part.t_ms, shared):
+            shared = np.intersect1d(shared, part.t_ms, assume_unique=True)
+    if not len(shared):
+        return None
+    level = np.zeros(len(shared))
+    breaks = np.zeros(len(shared), np.bool_)
+    for i, part in enumerate(found):
+        at = np.searchsorted(part.t_ms, shared)
+        middle = (part.lo[at] + part.hi[at]) / 2
+        level += middle if i < len(kind.plus) else -middle
+        breaks |= part.breaks[at]
+    return Points(shared, level, level, breaks)
+
+
+def _last(points: Points | None) -> int | None:
+    return int(points.hi[-1]) if points is not None and len(points) else None
+
+
+def verdicts(table: Mapping[str, Points]) -> Verdicts:
+    """Return what the layers of memory do in a window.
+
+    Args:
+        table: metric -> its level in the window, `verdict.VERDICT_METRICS` as far as the log has
+            them; bytes. Layers that it does not tell of are left out.
+    """
+    layers = []
+    for kind in LAYERS:
+        points = _of_layer(kind, table)
+        if points is not None:
+            layers.append(Layer(kind, int(points.hi[-1]), judge(points)))
+    rss = table.get("rss")
+    span_ms = int(rss.t_ms[-1] - rss.t_ms[0]) if rss is not None and len(rss) else 0
+    return Verdicts(tuple(layers), _last(table.get(LIMIT)), _last(table.get(USED)), span_ms)

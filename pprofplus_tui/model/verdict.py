@@ -1,0 +1,203 @@
+"""What a curve does, in one word and a rate, and which layer of memory is behind it: the values.
+
+`model.trend` finds them; they are here so that a screen can hold them before numpy is loaded.
+"""
+
+from dataclasses import dataclass, field
+
+# what a curve does
+TOO_LITTLE = "too little data"
+STEADY = "steady"
+GROWING = "growing"
+SHRINKING = "shrinking"
+SAW_TOOTH = "saw-tooth"
+KINDS: tuple[str, ...] = (STEADY, GROWING, SHRINKING, SAW_TOOTH, TOO_LITTLE)
+
+# how it looks, which says more than what it does
+LEVEL = "level"
+LINE = "line"
+TEETH = "teeth"
+STEP = "step"
+WARM_UP = "warm-up"
+TURN = "turn"
+SHAPES: tuple[str, ...] = (LEVEL, WARM_UP, STEP, TEETH, LINE, TURN)
+
+HOUR_MS = 3_600_000
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one series does in a window.
+
+    Attributes:
+        kind: one of `KINDS`.
+        per_hour: change in an hour, in the metric's unit; 0 unless it grows or shrinks.
+        low: lower end of the interval that holds the true rate in about 19 cases of 20.
+        high: its upper end.
+        change: what it came to in the window, along the line, not from point to point; with
+            the shape of a step or a warm-up, how high that was.
+        shape: one of `SHAPES`. A curve that grows under a saw-tooth has `TEETH`, one that began
+            to grow within the window has `TURN`.
+    """
+
+    kind: str = TOO_LITTLE
+    per_hour: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+    change: float = 0.0
+    shape: str = LEVEL
+
+    @property
+    def moves(self) -> bool:
+        """Whether it grows or shrinks."""
+        return self.kind in {GROWING, SHRINKING}
+
+
+@dataclass(frozen=True)
+class LayerKind:
+    """One part of the resident set, or the whole.
+
+    Attributes:
+        id: stable name.
+        label: for a line that has little room.
+        title: for a sentence.
+        plus: metrics whose sum it is, less those of `minus`.
+        minus: see `plus`.
+        meaning: what its growth means.
+        action: what to do next.
+    """
+
+    id: str
+    label: str
+    title: str
+    plus: tuple[str, ...]
+    minus: tuple[str, ...] = ()
+    meaning: str = ""
+    action: str = ""
+
+
+# rss is about heap_sys + malloc_sys + other. What pymalloc holds and no object is in counts as
+# fragmentation, idle pools too: it gives back whole arenas only.
+LAYERS: tuple[LayerKind, ...] = (
+    LayerKind("rss", "RSS", "resident set", ("rss",)),
+    LayerKind(
+        "objects",
+        "Python",
+        "Python objects",
+        ("heap_used",),
+        meaning="Python objects are being kept",
+        action="look for their owner: caches without a bound, lists that only grow, tracemalloc",
+    ),
+    LayerKind(
+        "fragmentation",
+        "fragmentation",
+        "fragmentation",
+        ("heap_sys",),
+        ("heap_used",),
+        meaning="objects went, the arenas they were in stay: RSS will not come down",
+        action="look at the peak that made it: long-lived objects among many short-lived ones",
+    ),
+    LayerKind(
+        "c_heap",
+        "C",
+        "C heap",
+        ("malloc_used",),
+        meaning="a C extension, numpy, TLS, or big bytes objects keep memory",
+        action="look at what allocates outside Python: buffers, images, connections",
+    ),
+    LayerKind(
+        "c_free",
+        "C free",
+        "freed C heap",
+        ("malloc_free",),
+        meaning="freed, but not given back to the system",
+        action="try MALLOC_ARENA_MAX=2, malloc_trim(0), or another allocator",
+    ),
+    LayerKind(
+        "other",
+        "other",
+        "other memory",
+        ("rss",),
+        ("heap_sys", "malloc_sys"),
+        meaning="memory maps, stacks of threads, shared memory, files",
+        action="compare threads and fds; look into /proc/PID/smaps",
+    ),
+)
+LAYER_BY_ID: dict[str, LayerKind] = {layer.id: layer for layer in LAYERS}
+LIMIT, USED = "cgroup_limit", "cgroup_used"
+# all that a verdict asks of a log, as levels
+VERDICT_METRICS: tuple[str, ...] = (
+    *dict.fromkeys(metric for layer in LAYERS for metric in (*layer.plus, *layer.minus)),
+    USED,
+    LIMIT,
+)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer over a window.
+
+    Attributes:
+        kind: which.
+        now_bytes: its size at the window's last point.
+        verdict: what it does.
+    """
+
+    kind: LayerKind
+    now_bytes: int
+    verdict: Verdict = field(default_factory=Verdict)
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What the memory of a run does in a window.
+
+    Attributes:
+        layers: those that the log tells of, in the order of `LAYERS`.
+        limit_bytes: the cgroup's limit, or None.
+        used_bytes: what is charged to the cgroup, or None.
+        span_ms: time from the window's first to its last point.
+    """
+
+    layers: tuple[Layer, ...] = ()
+    limit_bytes: int | None = None
+    used_bytes: int | None = None
+    span_ms: int = 0
+
+    def layer(self, name: str) -> Layer | None:
+        """Return the layer of that id, or None."""
+        return next((layer for layer in self.layers if layer.kind.id == name), None)
+
+    @property
+    def rss(self) -> Layer | None:
+        """The resident set."""
+        return self.layer("rss")
+
+    @property
+    def responsible(self) -> Layer | None:
+        """The layer behind the growth of the resident set: the one that itself grows most.
+
+        None if the resident set does not grow, or no layer grows enough to be the reason.
+        """
+        whole = self.rss
+        if whole is None or whole.verdict.kind != GROWING:
+            return None
+        grown = [
+            layer
+            for layer in self.layers
+            if layer is not whole
+            and layer.verdict.kind == GROWING
+            and layer.verdict.per_hour >= whole.verdict.per_hour / 4
+        ]
+        return max(grown, key=lambda layer: layer.verdict.per_hour, default=None)
+
+    @property
+    def limit_in_ms(self) -> int | None:
+        """Milliseconds until the cgroup's limit is reached at this rate; None if it is not."""
+        whole = self.rss
+        if whole is None or whole.verdict.kind != GROWING or not self.limit_bytes:
+            return None
+        if self.used_bytes is None:
+            return None
+        room = max(self.limit_bytes - self.used_bytes, 0)
+        return int(room / whole.verdict.per_hour * HOUR_MS)
