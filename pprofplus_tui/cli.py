@@ -34,7 +34,8 @@ def build_parser() -> argparse.ArgumentParser:
         prog="pprofplus-tui",
         description="Watch the memory of Python services that record with pprofplus: live, "
         "and back in time.",
-        epilog="Times: 14:05, -2h, 'yesterday 9:00', 2026-11-20 14:05, ISO 8601, @unix-seconds. "
+        epilog="Times: 14:05, -2h, 'yesterday 9:00', 'monday 9:00', 2026-11-20 14:05, ISO 8601, "
+        "@unix-seconds, now; --end also +10m, after --begin. "
         "Spans: 90s, 15m, 1h30m, 7d. Exit codes: 0 fine, 1 nothing found or failed, 2 usage.",
         allow_abbrev=False,
     )
@@ -222,7 +223,7 @@ def _options(words: argparse.Namespace) -> "Options":
     begin, end, last = (getattr(words, name, None) for name in ("begin", "end", "last"))
     try:
         begin_ms = None if begin is None else parse_time(begin, now, None)
-        end_ms = None if end is None else parse_time(end, now, None)
+        end_ms = None if end is None else parse_time(end, now, None, begin_ms)
         last_ms = None if last is None else parse_span(last)
     except TimeSyntaxError as error:
         raise UsageError(str(error)) from error

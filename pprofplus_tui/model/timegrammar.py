@@ -1,13 +1,15 @@
-"""What people type for a time or a span: `14:05`, `-2h`, `yesterday 9:00`, ISO 8601."""
+"""What people type for a time or a span: `14:05`, `-2h`, `monday 9:00`, `+10m`, ISO 8601."""
 
 import re
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
 
 from pprofplus_tui.model.text import clean
+from pprofplus_tui.model.window import LATEST_MS
 
 ACCEPTED_TIMES = (
-    "now, 14:05, 14:05:30, -2h, -1d12h, today 9:00, yesterday 9:00, 2026-11-20, "
-    "2026-11-20 14:05, 2026-11-20T14:05:30+01:00 or @1700000000"
+    "now, 14:05, 14:05:30, -2h, -1d12h, +10m, today 9:00, yesterday 9:00, monday 9:00, "
+    "2026-11-20, 2026-11-20 14:05, 2026-11-20T14:05:30+01:00 or @1700000000"
 )
 ACCEPTED_SPANS = "45s, 15m, 2h, 1h30m, 1d12h, 1w or 1y"
 
@@ -19,6 +21,7 @@ _UNIT_MS = {
     "w": 7 * 86_400_000,
     "y": 365 * 86_400_000,
 }
+_AFTER = "+10m in --end is after --begin, in the dialog after the cursor or the left edge"
 _LONGEST_SPAN_MS = 100 * _UNIT_MS["y"]
 _QUOTED_CELLS = 30
 
@@ -29,7 +32,11 @@ _CLOCK = (
     r"(?::(?P<second>[0-9]{2})(?:[.,](?P<part>[0-9]{1,9}))?)?"
 )
 _BARE_CLOCK = re.compile(_CLOCK)
-_NAMED_DAY = re.compile(rf"(?P<day>today|yesterday)(?:\s+{_CLOCK})?")
+_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_NAMED_DAY = re.compile(
+    rf"(?P<day>today|yesterday|{'|'.join(f'{day[:3]}(?:{day[3:]})?' for day in _WEEKDAYS)})"
+    rf"(?:\s+{_CLOCK})?"
+)
 _ISO = re.compile(
     r"(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<date>[0-9]{2})"
     rf"(?:(?:t|\s+){_CLOCK}\s*(?P<offset>z|[+-][0-9]{{2}}(?::?[0-9]{{2}})?)?)?"
@@ -58,17 +65,20 @@ def parse_span(text: str) -> int:
     return total_ms
 
 
-def parse_time(text: str, now: datetime, tz: tzinfo | None) -> int:
-    """Return the instant that `text` names, in unix milliseconds, not before 1970.
+def parse_time(text: str, now: datetime, tz: tzinfo | None, base_ms: int | None = None) -> int:
+    """Return the instant that `text` names, in unix milliseconds, from 1970 to 9998.
 
     A bare clock time is the latest such time that is not in the future: at 14:04, "14:05" is
-    yesterday's. A local time that the clocks skip or repeat is read as `datetime` reads it, the
-    first of two.
+    yesterday's. So is a day of the week: on a Friday, "friday" is today and "saturday" six days
+    ago. A span with a minus is counted back from now, with a plus on from `base_ms`. Days are
+    those of the calendar, also where the clocks change. Of a local time that they repeat, the
+    first is meant; one that they skip is as much later as they skip.
 
     Args:
         text: see ACCEPTED_TIMES; upper and lower case, and spaces around it, do not matter.
         now: the present, with its time zone.
         tz: the zone of times given without an offset; None for the machine's own.
+        base_ms: unix milliseconds of what "+10m" is after; None: there is no such time.
 
     Raises:
         TimeSyntaxError: the text is none of these; nothing else is raised.
@@ -76,14 +86,38 @@ def parse_time(text: str, now: datetime, tz: tzinfo | None) -> int:
     # Unicode has letters whose lower case is longer than they are; none of them is in a time.
     compact = text.strip().lower()
     try:
-        instant_ms = _parse(compact, now, tz)
+        instant_ms = _parse(compact, now, tz, base_ms)
     except TimeSyntaxError:
         raise
     except (ValueError, OverflowError, OSError):  # no such day, or beyond what datetime holds
         instant_ms = None
-    if instant_ms is None or instant_ms < 0:
+    if instant_ms is None or not 0 <= instant_ms < LATEST_MS:
         raise TimeSyntaxError(f"{_quoted(text)} is no time: write {ACCEPTED_TIMES}")
     return instant_ms
+
+
+@dataclass(frozen=True)
+class Goto:
+    """What somebody wants to see.
+
+    Attributes:
+        at_ms: the instant to go to, unix milliseconds, or None.
+        last_ms: the span to show up to the end, or None; one of the two is given.
+    """
+
+    at_ms: int | None = None
+    last_ms: int | None = None
+
+
+def parse_goto(text: str, now: datetime, tz: tzinfo | None, base_ms: int | None = None) -> Goto:
+    """Return where `text` leads to: a time, or as a bare span such as "2h" the last two hours.
+
+    The arguments are those of `parse_time`. Raises TimeSyntaxError.
+    """
+    compact = text.strip().lower()
+    if _SPAN.fullmatch(compact):
+        return Goto(last_ms=parse_span(compact))
+    return Goto(at_ms=parse_time(text, now, tz, base_ms))
 
 
 def _quoted(text: str) -> str:
@@ -105,7 +139,7 @@ def _at(day: date, clock: time, tz: tzinfo | None) -> int:
 
 
 def _parse(  # noqa: PLR0911 - one return a form reads as the grammar does
-    text: str, now: datetime, tz: tzinfo | None
+    text: str, now: datetime, tz: tzinfo | None, base_ms: int | None
 ) -> int | None:
     """Return unix milliseconds, or None if no form matches; may raise what datetime raises."""
     now_ms = _ms(now)
@@ -114,19 +148,33 @@ def _parse(  # noqa: PLR0911 - one return a form reads as the grammar does
         return now_ms
     if text.startswith("-") and _SPAN.fullmatch(text[1:]):
         return now_ms - parse_span(text[1:])
+    if text.startswith("+") and _SPAN.fullmatch(text[1:]):
+        if base_ms is None:
+            raise TimeSyntaxError(f"{_quoted(text)}: there is no time to count from; {_AFTER}")
+        return base_ms + parse_span(text[1:])
     if match := _UNIX.fullmatch(text):
         return int(match["seconds"]) * 1000 + int((match["part"] or "").ljust(3, "0")[:3])
     if match := _BARE_CLOCK.fullmatch(text):
         at_ms = _at(today, _clock(match), tz)
         return at_ms if at_ms <= now_ms else _at(today - timedelta(days=1), _clock(match), tz)
     if match := _NAMED_DAY.fullmatch(text):
-        day = today if match["day"] == "today" else today - timedelta(days=1)
-        return _at(day, _clock(match) if match["hour"] else time(), tz)
+        return _named_day(match, today, now_ms, tz)
     if match := _ISO.fullmatch(text):
         day = date(int(match["year"]), int(match["month"]), int(match["date"]))
         clock = _clock(match) if match["hour"] else time()
         return _at(day, clock, _zone(match["offset"]) if match["offset"] else tz)
     return None
+
+
+def _named_day(match: re.Match[str], today: date, now_ms: int, tz: tzinfo | None) -> int:
+    clock = _clock(match) if match["hour"] else time()
+    name = match["day"]
+    if name in {"today", "yesterday"}:
+        return _at(today if name == "today" else today - timedelta(days=1), clock, tz)
+    weekday = next(i for i, day in enumerate(_WEEKDAYS) if day.startswith(name))
+    day = today - timedelta(days=(today.weekday() - weekday) % 7)
+    at_ms = _at(day, clock, tz)
+    return at_ms if at_ms <= now_ms else _at(day - timedelta(days=7), clock, tz)
 
 
 def _zone(offset: str) -> tzinfo:

@@ -1,4 +1,5 @@
 import contextlib
+import time
 from datetime import datetime, timezone
 from zoneinfo import ZoneInfo
 
@@ -6,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pprofplus_tui.model.timegrammar import TimeSyntaxError, parse_span, parse_time
+from pprofplus_tui.model.timegrammar import (
+    Goto,
+    TimeSyntaxError,
+    parse_goto,
+    parse_span,
+    parse_time,
+)
 
 BERLIN = ZoneInfo("Europe/Berlin")
 UTC = timezone.utc
@@ -45,6 +52,80 @@ def at(*parts, tz=BERLIN):
 )
 def test_each_form_names_its_instant(text, instant_ms):
     assert parse_time(text, NOW, BERLIN) == instant_ms
+
+
+@pytest.mark.parametrize(
+    ("text", "day", "hour"),
+    [
+        ("friday", 20, 0),  # the day itself
+        ("fri 9:00", 20, 9),
+        ("Friday 14:05", 13, 14),  # not yet: a week ago
+        ("thu", 19, 0),
+        ("Saturday 23:30", 14, 23),
+        ("mon 00:00", 16, 0),
+    ],
+)
+def test_a_day_of_the_week_is_the_latest_that_is_not_in_the_future(text, day, hour):
+    found = datetime.fromtimestamp(parse_time(text, NOW, BERLIN) / 1000, BERLIN)
+    assert (found.day, found.hour) == (day, hour)
+
+
+def test_a_span_with_a_plus_is_counted_from_the_time_given():
+    assert parse_time("+1h30m", NOW, BERLIN, 1_000_000) == 1_000_000 + 5_400_000
+
+
+def test_a_time_that_no_calendar_here_shows_is_refused():
+    with pytest.raises(TimeSyntaxError):
+        parse_time("+100y", NOW, BERLIN, 253_000_000_000_000)
+
+
+def test_without_a_time_to_count_from_a_plus_says_what_it_would_be_after():
+    with pytest.raises(TimeSyntaxError, match="after --begin") as caught:
+        parse_time("+10m", NOW, BERLIN)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_bare_span_leads_to_the_last_of_it_and_all_else_to_a_time():
+    assert parse_goto(" 2H ", NOW, BERLIN) == Goto(last_ms=7_200_000)
+    assert parse_goto("-2h", NOW, BERLIN) == Goto(at_ms=NOW_MS - 7_200_000)
+    assert parse_goto("+2h", NOW, BERLIN, 0) == Goto(at_ms=7_200_000)
+
+
+# Clocks go from 2:00 to 3:00 on 29 March 2026 in Berlin, and from 3:00 to 2:00 on 25 October.
+
+
+def test_a_time_that_the_clocks_skip_is_as_much_later_as_they_skip():
+    assert parse_time("2026-03-29 02:30", NOW, BERLIN) == at(2026, 3, 29, 1, 30, tz=UTC)
+    assert parse_time("2026-03-29 03:30", NOW, BERLIN) == at(2026, 3, 29, 1, 30, tz=UTC)
+
+
+def test_of_a_repeated_hour_the_offset_tells_which_is_meant():
+    assert parse_time("2026-10-25 02:30+01:00", NOW, BERLIN) == at(2026, 10, 25, 1, 30, tz=UTC)
+    assert parse_time("2026-10-25 02:30+02:00", NOW, BERLIN) == at(2026, 10, 25, 0, 30, tz=UTC)
+
+
+@pytest.mark.parametrize(("month", "day", "hours"), [(3, 29, 23), (10, 25, 25)])
+def test_yesterday_is_a_day_of_the_calendar_however_long_it_was(month, day, hours):
+    now = datetime(2026, month, day + 1, 12, tzinfo=BERLIN)
+    begin, end = (parse_time(text, now, BERLIN) for text in ("yesterday", "today"))
+    assert end - begin == hours * 3_600_000
+
+
+def test_a_span_back_is_of_time_that_passed_whatever_the_clocks_did():
+    now = datetime(2026, 3, 29, 3, 30, tzinfo=BERLIN)
+    found = datetime.fromtimestamp(parse_time("-1h", now, BERLIN) / 1000, BERLIN)
+    assert (found.hour, found.minute) == (1, 30)
+
+
+def test_when_the_machine_s_zone_changes_times_are_read_in_the_new_one(monkeypatch):
+    found = []
+    for name in ("Europe/Berlin", "Asia/Kathmandu"):
+        monkeypatch.setenv("TZ", name)
+        time.tzset()
+        found.append(parse_time("2026-11-20 14:05", NOW, None))
+    monkeypatch.undo()
+    time.tzset()
+    assert found == [at(2026, 11, 20, 13, 5, tz=UTC), at(2026, 11, 20, 8, 20, tz=UTC)]
 
 
 def test_a_clock_time_in_the_future_is_yesterday_s():
@@ -96,7 +177,7 @@ time_like = st.one_of(
     st.text("0123456789:-+.,@ TZtzsmhdwynow", max_size=30),
     st.from_regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}([+-][0-9]{2}:[0-9]{2}|Z)?"),
     st.from_regex(r"-?([0-9]{1,12}[smhdwy]){1,3}"),
-    st.from_regex(r"(today|yesterday)? ?[0-9]{1,2}:[0-9]{2}"),
+    st.from_regex(r"(today|yesterday|fri|sunday)? ?[0-9]{1,2}:[0-9]{2}"),
 )
 
 
@@ -104,6 +185,13 @@ time_like = st.one_of(
 def test_nothing_but_a_time_syntax_error_is_raised(text, tz):
     with contextlib.suppress(TimeSyntaxError):
         assert parse_time(text, NOW, tz) >= 0
+
+
+@given(time_like)
+def test_nothing_but_a_time_syntax_error_is_raised_for_where_to_go(text):
+    with contextlib.suppress(TimeSyntaxError):
+        found = parse_goto(text, NOW, BERLIN, NOW_MS)
+        assert (found.at_ms is None) != (found.last_ms is None)
 
 
 @given(time_like)
