@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-LONGEST_PERIOD_S = 60.0
+LONGEST_PERIOD_S = 300.0
 
 
 def periods_s(costs_s: list[float], interval_s: float, budget: float) -> list[float]:
