@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pprofplus import format as fmt
 from pprofplus.errors import LogFormatError
 from pprofplus_tui.export import FORMATS, write_rows
-from pprofplus_tui.headless import list_runs
+from pprofplus_tui.headless.listing import list_runs
 from pprofplus_tui.logs.catalog import Catalog
 from pprofplus_tui.logs.history import page_extremes, query
 from pprofplus_tui.logs.rows import page_values
