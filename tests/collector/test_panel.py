@@ -147,12 +147,12 @@ def test_a_dear_probe_runs_no_sooner_than_its_budget_allows(panel):
     assert 2 < slot.probe.reads < 2000
 
 
-def test_a_dear_probe_waits_a_minute_at_the_most(panel):
+def test_a_dear_probe_waits_five_minutes_at_the_most(panel):
     made = panel(Dear, budget=1e-9)
     slot = made._slots[0]
-    made.read(59 * SECOND_NS)
+    made.read(299 * SECOND_NS)
     assert slot.probe.reads == 1
-    made.read(60 * SECOND_NS)
+    made.read(300 * SECOND_NS)
     assert slot.probe.reads == 2
 
 
