@@ -5,7 +5,8 @@ import gc
 import importlib.util
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, NoReturn
 
@@ -86,7 +87,8 @@ def main(argv: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one a way
             USAGE,
         )
     try:
-        code = _run(words)
+        with _places(words) as places:
+            code = _run(words, places)
         # now, not when the interpreter ends: there nobody could be told
         sys.stdout.flush()
     except UsageError as error:
@@ -126,33 +128,41 @@ def _complain(line: str, code: int) -> int:
     return code
 
 
-def _run(words: argparse.Namespace) -> int:
-    options = _options(words)
-    # each command imports what it needs: a list must not wait for Textual
-    if words.command == "list":
-        from pprofplus_tui.headless.listing import list_runs  # noqa: PLC0415
+@contextmanager
+def _places(words: argparse.Namespace) -> Iterator[list[str]]:
+    """Provide the directories named; bundles are unpacked, and gone afterwards.
 
-        return list_runs(options, as_json=words.json, out=sys.stdout)
-    if words.command == "export":
-        from pprofplus_tui.headless.exporting import ExportWish, export_runs  # noqa: PLC0415
+    Raises UsageError, NothingFoundError.
+    """
+    named = [os.path.abspath(path) for path in getattr(words, "dirs", None) or ()]  # noqa: PTH100
+    for path in named:
+        if not os.path.isdir(path) and not os.path.isfile(path):  # noqa: PTH112, PTH113
+            raise UsageError(f"--dir {path}: no such directory")
+    if all(map(os.path.isdir, named)):
+        yield named
+        return
+    from pprofplus_tui.bundle import BundleError, unpacked  # noqa: PLC0415 - as in _run
+    from pprofplus_tui.signals import ended_by_signals  # noqa: PLC0415
 
-        wish = ExportWish(
-            tuple(words.runs),
-            words.format,
-            _names(words.metrics),
-            _span(words.every),
-            words.output,
-        )
-        return export_runs(options, wish, sys.stdout.buffer, sys.stderr)
-    if words.command == "plot":
-        from pprofplus_tui.headless.plotting import PlotWish, plot  # noqa: PLC0415
+    with ended_by_signals() as ignore, ExitStack() as kept:
+        try:
+            places = [
+                path if os.path.isdir(path) else str(kept.enter_context(unpacked(path)))  # noqa: PTH112
+                for path in named
+            ]
+        except BundleError as error:
+            raise NothingFoundError(str(error)) from error
+        kept.callback(ignore)  # the monitor leaves the signals to their defaults
+        yield places
 
-        look = PlotWish(words.run, words.chart, tuple(words.metrics), words.width, words.height)
-        return plot(options, look, sys.stdout, sys.stderr)
-    if words.command in {"pin", "unpin"}:
-        from pprofplus_tui.headless.pinning import pin_run  # noqa: PLC0415
 
-        return pin_run(options, words.run, pinned=words.command == "pin", out=sys.stdout)
+def _run(words: argparse.Namespace, places: list[str]) -> int:
+    options = _options(words, places)
+    # what a command needs is imported by it: a list must not wait for Textual
+    from pprofplus_tui.headless.dispatch import is_headless, run_headless  # noqa: PLC0415
+
+    if is_headless(words.command):
+        return run_headless(words, options)
     _need_terminal()
     # what is loaded now stays: collecting garbage meanwhile only delays the first paint
     gc.disable()
@@ -167,26 +177,6 @@ def _run(words: argparse.Namespace) -> int:
     return run_monitor(options)
 
 
-def _names(text: str | None) -> tuple[str, ...] | None:
-    """Return the names in a list with commas, each once. Raises UsageError if there are none."""
-    if text is None:
-        return None
-    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-    if not names:
-        raise UsageError("--metrics needs names, as in  --metrics rss,heap_used")
-    return names
-
-
-def _span(text: str | None) -> int | None:
-    """Return a span of time in ms. Raises UsageError."""
-    from pprofplus_tui.model.timegrammar import TimeSyntaxError, parse_span  # noqa: PLC0415
-
-    try:
-        return None if text is None else parse_span(text)
-    except TimeSyntaxError as error:
-        raise UsageError(str(error)) from error
-
-
 def _need_terminal() -> None:
     """Raise UsageError unless there is a terminal to draw on; Textual draws on stderr."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
@@ -199,7 +189,7 @@ def _need_terminal() -> None:
         )
 
 
-def _options(words: argparse.Namespace) -> "Options":
+def _options(words: argparse.Namespace, places: list[str]) -> "Options":
     """Return what was asked for. Raises UsageError with one line that says what is wrong."""
     from pprofplus.home import valid_service  # noqa: PLC0415 - as in _run
     from pprofplus_tui.logs.homes import default_homes  # noqa: PLC0415
@@ -215,10 +205,6 @@ def _options(words: argparse.Namespace) -> "Options":
         raise UsageError(
             f"--service {service!r} cannot be a service: 1 to 64 of letters, digits, . _ -"
         )
-    dirs = [os.path.abspath(path) for path in getattr(words, "dirs", None) or ()]  # noqa: PTH100
-    for path in dirs:
-        if not os.path.isdir(path):  # noqa: PTH112
-            raise UsageError(f"--dir {path}: no such directory")
     now = datetime.now(timezone.utc)
     begin, end, last = (getattr(words, name, None) for name in ("begin", "end", "last"))
     try:
@@ -237,7 +223,7 @@ def _options(words: argparse.Namespace) -> "Options":
         raise UsageError("the monitor shows one --pid, or all of a --service")
     encoding = (getattr(sys.stderr, "encoding", None) or "ascii").lower().replace("-", "")
     return Options(
-        directories=tuple(dirs) or tuple(default_homes()),
+        directories=tuple(places) or tuple(default_homes()),
         service=service,
         pid=pids[0] if len(pids) == 1 else None,
         pids=pids,

@@ -17,7 +17,7 @@ def add_place(parser: argparse.ArgumentParser) -> None:
         action="append",
         metavar="DIR",
         default=argparse.SUPPRESS,
-        help="look for logs here; may be given several times",
+        help="look for logs here, or in a file of pack; may be given several times",
     )
 
 
@@ -45,6 +45,7 @@ def add_commands(add_parser: AddParser) -> None:
     _add_list(add_parser)
     _add_export(add_parser)
     _add_plot(add_parser)
+    _add_pack(add_parser)
     for word, told in (
         ("pin", "have retention leave a run alone, however old it is"),
         ("unpin", "let retention have a run again"),
@@ -115,4 +116,17 @@ def _add_plot(add_parser: AddParser) -> None:
     plot.add_argument("--ascii", action="store_true", default=quiet, help="draw with ASCII only")
     plot.add_argument(
         "--light", action="store_true", default=quiet, help="colours for a light background"
+    )
+
+
+def _add_pack(add_parser: AddParser) -> None:
+    packing = add_parser(
+        "pack",
+        help="put runs into one file for a colleague, who looks with --dir FILE",
+        allow_abbrev=False,
+    )
+    packing.add_argument("runs", nargs="+", metavar="RUN", help=_RUN)
+    add_place(packing)
+    packing.add_argument(
+        "-o", "--output", metavar="FILE", required=True, help="a new file, as run.pplogs"
     )

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pprofplus_tui.demo.services import SERVICES
-from pprofplus_tui.demo.signals import signals_held
+from pprofplus_tui.signals import signals_held
 
 _PATIENCE_S = 1.0
 

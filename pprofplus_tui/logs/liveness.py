@@ -1,6 +1,7 @@
 """Whether a run's process is still there: the kernel knows, by the lock on the newest segment."""
 
 import fcntl
+import os
 from enum import Enum, auto
 
 from pprofplus.errors import LogFormatError
@@ -8,6 +9,8 @@ from pprofplus_tui.logs.files import opened
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.runs import DIED, EXITED, LIVE, PAUSED, STALLED
 
+# A file that the unpacking of a bundle puts into a run that went on when it was packed.
+PACKED_NAME = "packed"
 _LEAST_SILENCE_MS = 5000
 _SILENT_INTERVALS = 3
 _LATE_SAMPLE_MS = 1000  # one that was being taken when the pause came is written after it
@@ -60,4 +63,7 @@ def state_of(run: RunLog, lock: Lock, now_ms: int) -> str:
     silent = now_ms - told_ms > max(_SILENT_INTERVALS * interval_ms, _LEAST_SILENCE_MS)
     if lock is Lock.HELD:
         return STALLED if silent else LIVE
-    return DIED if silent or lock is Lock.FREE else LIVE
+    if not silent and lock is not Lock.FREE:
+        return LIVE
+    # the log of one that was packed ends there, and that tells nothing of its process
+    return EXITED if os.path.lexists(f"{run.path}/{PACKED_NAME}") else DIED

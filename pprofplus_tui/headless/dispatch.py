@@ -1,0 +1,82 @@
+"""From the parsed words of a command without a screen to what does it."""
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from pprofplus_tui.errors import UsageError
+from pprofplus_tui.model.options import Options
+from pprofplus_tui.model.timegrammar import TimeSyntaxError, parse_span
+
+# each command imports what it needs: a list must not wait for plotext
+
+
+def _list(words: argparse.Namespace, options: Options) -> int:
+    from pprofplus_tui.headless.listing import list_runs  # noqa: PLC0415
+
+    return list_runs(options, as_json=words.json, out=sys.stdout)
+
+
+def _export(words: argparse.Namespace, options: Options) -> int:
+    from pprofplus_tui.headless.exporting import ExportWish, export_runs  # noqa: PLC0415
+
+    metrics, every_ms = _names(words.metrics), _span_ms(words.every)
+    wish = ExportWish(tuple(words.runs), words.format, metrics, every_ms, words.output)
+    return export_runs(options, wish, sys.stdout.buffer, sys.stderr)
+
+
+def _plot(words: argparse.Namespace, options: Options) -> int:
+    from pprofplus_tui.headless.plotting import PlotWish, plot  # noqa: PLC0415
+
+    wish = PlotWish(words.run, words.chart, tuple(words.metrics), words.width, words.height)
+    return plot(options, wish, sys.stdout, sys.stderr)
+
+
+def _pack(words: argparse.Namespace, options: Options) -> int:
+    from pprofplus_tui.headless.packing import pack_runs  # noqa: PLC0415
+
+    return pack_runs(options, words.runs, words.output, sys.stderr)
+
+
+def _pin(words: argparse.Namespace, options: Options) -> int:
+    from pprofplus_tui.headless.pinning import pin_run  # noqa: PLC0415
+
+    return pin_run(options, words.run, pinned=words.command == "pin", out=sys.stdout)
+
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace, Options], int]] = {
+    "list": _list,
+    "export": _export,
+    "plot": _plot,
+    "pack": _pack,
+    "pin": _pin,
+    "unpin": _pin,
+}
+
+
+def is_headless(command: str | None) -> bool:
+    """Tell whether a subcommand needs no screen."""
+    return command in _COMMANDS
+
+
+def run_headless(words: argparse.Namespace, options: Options) -> int:
+    """Run the subcommand; return its exit code. Raises UsageError, NothingFoundError, OSError."""
+    return _COMMANDS[words.command](words, options)
+
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    """Return the names in a list with commas, each once. Raises UsageError if there are none."""
+    if text is None:
+        return None
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if not names:
+        raise UsageError("--metrics needs names, as in  --metrics rss,heap_used")
+    return names
+
+
+def _span_ms(text: str | None) -> int | None:
+    """Return a span of time. Raises UsageError."""
+    try:
+        return None if text is None else parse_span(text)
+    except TimeSyntaxError as error:
+        raise UsageError(str(error)) from error
