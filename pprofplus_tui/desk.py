@@ -6,12 +6,16 @@ from dataclasses import replace
 
 from pprofplus.errors import PprofplusError
 from pprofplus_tui.charts.picture import Picture
+from pprofplus_tui.charts.pointed import pointed
 from pprofplus_tui.charts.portray import Manner, Portrayer, Wanted, buckets_for, wanted_by
 from pprofplus_tui.charts.renderer import Renderer
+from pprofplus_tui.charts.strokes import MAX_BUCKETS
 from pprofplus_tui.logs.catalog import Catalog, RunInfo
 from pprofplus_tui.logs.history import marks_within, query
+from pprofplus_tui.logs.instant import read_at
 from pprofplus_tui.logs.run import RunLog
-from pprofplus_tui.model.charts import ChartTable, charts_for
+from pprofplus_tui.model.charts import ChartKind, ChartTable, charts_for
+from pprofplus_tui.model.cursor import Reading
 from pprofplus_tui.model.facts import FACT_METRICS, Facts, read_facts
 from pprofplus_tui.model.frames import Drawn, Frame, Request
 from pprofplus_tui.model.options import Options
@@ -40,6 +44,9 @@ class Desk:
         self._log: RunLog | None = None
         self._cold = True  # reading takes longer than drawing: each chart is shown as it comes
         self._sparks: dict[str, tuple[int, str]] = {}
+        # what was drawn last, without the cursor, for which request
+        self._pictures: list[tuple[ChartKind, Picture]] = []
+        self._answered: Request | None = None
 
     def close(self) -> None:
         """Join the renderer's thread."""
@@ -105,15 +112,20 @@ class Desk:
         """
         run = find(self._runs, request.run)
         facts = before.facts if before is not None and before.run == request.run else Facts()
+        reading = before.cursor if before is not None else None
         if run is not None and request.window is not None:
             changed = self._open(run.path)
             run = self._with_all_charts(run)
             was = find(before.runs, run.path) if before is not None else None
             # the last samples before an end are the ones that matter: draw them all
             ended = was is not None and was.state != run.state
-            frozen = request.window.frozen and not fresh
-            if (changed or fresh or ended) and not frozen:
+            # where but the cursor moved, the charts stay as they are
+            drawn = replace(request, cursor_ms=None) == self._answered
+            still = drawn and (request.window.frozen or not (changed or ended))
+            if not still:
                 facts = self._draw(request, request.window, run.charts, growing=run.state == LIVE)
+            if fresh or not still:
+                reading = self._point(request.window, request.cursor_ms)
         runs = self._runs
         return Frame(
             runs,
@@ -121,6 +133,7 @@ class Desk:
             self._catalog.problems[0] if self._catalog.problems else "",
             request.run,
             facts,
+            reading,
         )
 
     def _open(self, path: str) -> bool:
@@ -150,8 +163,9 @@ class Desk:
             return Facts()
         begin_ms, end_ms = window.begin_ms, window.end_ms
         most = JUMPS
+        self._answered = None
         marks = marks_within(log, begin_ms, end_ms)
-        pictures: list[tuple[str, Picture]] = []
+        pictures: list[tuple[ChartKind, Picture]] = []
         for shape in request.shapes:
             kind, buckets = charts.by_id.get(shape.chart), buckets_for(shape)
             if kind is None:
@@ -160,12 +174,25 @@ class Desk:
             picture = self._portrayer.picture(
                 kind, shape, window, points, growing=growing, marks=marks
             )
-            pictures.append((shape.chart, picture))
-            if self._cold:
+            pictures.append((kind, picture))
+            if self._cold and request.cursor_ms is None:
                 # one after the other, so that the first is drawn while the next is read
-                self._renderer.submit(*pictures.pop())
+                self._renderer.submit(kind.id, picture)
             most = max(most, buckets)
         levels = query(log, begin_ms, end_ms, most, _FACTS)
-        self._renderer.submit_all(pictures)
-        self._cold = False
+        self._pictures = pictures
+        self._answered = replace(request, cursor_ms=None)
         return read_facts({metric: points for (metric, _), points in levels.items()})
+
+    def _point(self, window: Window, cursor_ms: int | None) -> Reading | None:
+        """Order the charts last made, with the cursor in them; return what is read there."""
+        log, pictures = self._log, self._pictures
+        reading = None
+        if log is not None and cursor_ms is not None:
+            wanted = [request for kind, _ in pictures for request in wanted_by(kind)]
+            # what lies in the cursor's column is near
+            reading = read_at(log, cursor_ms, window.span_ms // (2 * MAX_BUCKETS), wanted)
+            pictures = [(kind, pointed(picture, kind, reading)) for kind, picture in pictures]
+        self._renderer.submit_all((kind.id, picture) for kind, picture in pictures)
+        self._cold = False
+        return reading

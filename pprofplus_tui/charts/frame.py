@@ -41,6 +41,7 @@ class _Marks:
         self.side = "|" if ascii_only else "│"
         self.tick = "+" if ascii_only else "┤"
         self.mark = ":" if ascii_only else "┊"
+        self.foot = "^" if ascii_only else "┴"
         self.between = "-" if ascii_only else "·"
 
 
@@ -157,23 +158,30 @@ def _legend_forms(picture: Picture, label_cells: int) -> Iterator[list[tuple[str
     yield from (full, full[:1] + short[1:], short)
 
 
+def _heading(picture: Picture) -> tuple[str, str, int]:
+    """Return title and note of the top border, "" without room, and the legend's cells."""
+    width, ascii_only = max(picture.width, 0), picture.ascii_only
+    title = narrow(picture.title, ascii_only=ascii_only, limit=min(max(width - 4, 0), _TITLE_CELLS))
+    at = 1 + (len(title) + 2 if title else 0)
+    note = narrow(picture.note, ascii_only=ascii_only, limit=_TITLE_CELLS)
+    if not note or at + len(note) + 3 >= width:
+        return title, "", width - at - 3
+    return title, note, width - at - len(note) - 6
+
+
 def _top(picture: Picture, marks: _Marks) -> _Strip:
     width = max(picture.width, 0)
     strip = _Strip.of(width, marks.across, "frame")
     strip.put(0, marks.corners[0], "frame")
-    inside = max(width - 4, 0)
-    limit = min(inside, _TITLE_CELLS)
-    title = narrow(picture.title, ascii_only=picture.ascii_only, limit=limit)
+    title, note, room = _heading(picture)
     at = 1
     if title:
         strip.put(at, f" {title} ", "title")
         at += len(title) + 2
-    note = narrow(picture.note, ascii_only=picture.ascii_only, limit=_TITLE_CELLS)
-    if note and at + len(note) + 3 < width:
+    if note:
         strip.put(at, f"{marks.between} ", "frame")
         strip.put(at + 2, f"{note} ", "note")
-        at += len(note) + 3
-    legend = _legend(picture, width - at - 3)
+    legend = _legend(picture, room)
     begin = width - 1 - sum(len(text) + 2 for text, _ in legend)
     for index, (text, style) in enumerate(legend):
         strip.put(begin, " ", "frame")
@@ -203,9 +211,18 @@ def _bottom(picture: Picture, area: Area, marks: _Marks) -> _Strip:
         for at, text, style in labels:
             if not label(at, text, style) and style == "mark":
                 label(at, marks.mark, style)
+    for at in _cursor_column(picture, area):
+        strip.put(area.left + at, marks.foot, "cursor")
     strip.put(0, marks.corners[2], "frame")
     strip.put(width - 1, marks.corners[3], "frame")
     return strip
+
+
+def _cursor_column(picture: Picture, area: Area) -> Iterator[int]:
+    """Yield the cursor's column in the plot, if it is there."""
+    at_ms = picture.cursor_ms
+    if at_ms is not None and area.width and picture.begin_ms <= at_ms <= picture.end_ms:
+        yield column(at_ms, picture.begin_ms, picture.end_ms, area.width)
 
 
 def _mark_labels(picture: Picture, area: Area, marks: _Marks) -> Iterator[tuple[int, str, str]]:
@@ -240,7 +257,23 @@ def _plot(picture: Picture, area: Area, grid: Grid, *, has_data: bool) -> list[_
     _verticals(picture, area, plot, ((ms, marks.mark, "mark") for ms, _ in picture.marks))
     if picture.cursor_ms is not None:
         _verticals(picture, area, plot, ((picture.cursor_ms, marks.side, "cursor"),))
+        if has_data:
+            _tell_beside(picture, area, plot)
     return plot
+
+
+def _tell_beside(picture: Picture, area: Area, plot: list[_Strip]) -> None:
+    """Write the values at the cursor beside it, where the legend has no room for all of them."""
+    entries = _legend(picture, _heading(picture)[2])
+    full = next(_legend_forms(picture, _LABEL_CELLS), [])
+    if all(entry in entries for entry in full) or len(full) > area.height:
+        return
+    size = max(len(text) for text, _ in full)
+    for at in _cursor_column(picture, area):
+        begin = at + 2 if at + 2 + size <= area.width else at - 1 - size
+        if begin >= 0:
+            for strip, (text, style) in zip(plot, full, strict=False):
+                strip.put(begin, text.ljust(size), style)
 
 
 def _verticals(

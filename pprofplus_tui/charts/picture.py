@@ -20,12 +20,14 @@ class Line:
         colour: palette index, taken modulo the palette's size.
         points: what to draw, in the axis's unit.
         value: the value the legend shows after the label, already formatted; may be empty.
+        metric: the name in the log of what it shows, or "".
     """
 
     label: str
     colour: int
     points: Points
     value: str = ""
+    metric: str = ""
 
 
 @dataclass(frozen=True)

@@ -180,7 +180,7 @@ class Portrayer:
         value = ""
         if len(points):
             value = format_quantity(float(points.hi[-1]), kind.unit, ascii_only=self._manner.plain)
-        return Line(series.label, series.colour, points, value)
+        return Line(series.label, series.colour, points, value, series.metric)
 
     def _note(self, note: Note, points: Mapping[Wanted, Points]) -> str:
         last = [

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from pprofplus_tui.model.cursor import Reading
 from pprofplus_tui.model.facts import Facts
 from pprofplus_tui.model.rows import Rows
 from pprofplus_tui.model.runs import Run
@@ -25,11 +26,13 @@ class Request:
         run: path of a run, or None to be told of the runs only.
         window: the stretch of time.
         shapes: the charts to draw and their sizes.
+        cursor_ms: where the time cursor stands in the window, or None.
     """
 
     run: str | None = None
     window: Window | None = None
     shapes: tuple[Shape, ...] = ()
+    cursor_ms: int | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class Frame:
         problem: one line about what could not be read, or "".
         run: the run that `facts` are of.
         facts: figures of the requested window.
+        cursor: what is read where the time cursor stands, or None.
     """
 
     runs: tuple[Run, ...] = ()
@@ -49,6 +53,7 @@ class Frame:
     problem: str = ""
     run: str | None = None
     facts: Facts = field(default_factory=Facts)
+    cursor: Reading | None = None
 
 
 @dataclass(frozen=True, eq=False)

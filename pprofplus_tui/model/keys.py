@@ -56,6 +56,8 @@ KEYS: tuple[Key, ...] = (
     Key("end,G", "live", "End G", "End G", "Go to now and follow", "Time", "End live"),
     Key("plus,equals_sign", "zoom(-1)", "+ =", "+ =", "Zoom in", "Time", "+- zoom"),
     Key("minus", "zoom(1)", "−", "-", "Zoom out", "Time"),  # noqa: RUF001 - the sign as printed on the key
+    Key("comma", "cursor(-1)", ",", ",", "Move the time cursor left", "Time", ",. cursor"),
+    Key("full_stop", "cursor(1)", ".", ".", "Move the time cursor right", "Time"),
     Key("0", "fit", "0", "0", "Fit the whole run", "Time", "0 all"),
     Key(
         "space",
@@ -100,7 +102,14 @@ KEYS: tuple[Key, ...] = (
         "Charts",
         "Enter enlarge",
     ),
-    Key("escape", "back", "Esc", "Esc", "Leave the enlarged chart or a dialog", "Charts"),
+    Key(
+        "escape",
+        "back",
+        "Esc",
+        "Esc",
+        "Remove the time cursor; leave the enlarged chart or a dialog",
+        "Charts",
+    ),
     Key("e", "export", "e", "e", "Export the visible window to CSV", "Files", "e export"),
     Key("p", "pin", "p", "p", "Pin the run for retention to keep, or unpin it", "Files", "p pin"),
     Key(

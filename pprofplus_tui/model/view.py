@@ -47,6 +47,8 @@ class View:
         hidden: ids of those not to show.
         chosen: id of the chart that Enter enlarges.
         alone: that chart is shown alone.
+        cursor_ms: where the time cursor stands, unix milliseconds, or None; outside of the
+            window it waits to be seen again.
     """
 
     run: str | None = None
@@ -56,6 +58,14 @@ class View:
     hidden: frozenset[str] = frozenset()
     chosen: str = STANDARD.priority[0]
     alone: bool = False
+    cursor_ms: int | None = None
+
+    @property
+    def cursor(self) -> int | None:
+        """Where the time cursor is seen, unix milliseconds; None while it is not."""
+        at_ms, window = self.cursor_ms, self.window
+        seen = at_ms is not None and window is not None and window.begin_ms <= at_ms < window.end_ms
+        return at_ms if seen else None
 
     @property
     def shown(self) -> tuple[str, ...]:

@@ -3,12 +3,13 @@
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
+from pprofplus_tui.model.cursor import Held, Reading, pointed_at, stepped
 from pprofplus_tui.model.frames import Drawn, Frame, Request, Shape
 from pprofplus_tui.model.keys import KEYS
 from pprofplus_tui.model.layout import Place, arrange
@@ -33,6 +34,9 @@ from pprofplus_tui.widgets.paint import Paint
 from pprofplus_tui.widgets.rows import RowsWidget
 from pprofplus_tui.widgets.runlist import RunList, RunListView
 from pprofplus_tui.widgets.text import with_end
+
+if TYPE_CHECKING:
+    from pprofplus_tui.charts.picture import Area
 
 MIN_COLUMNS, MIN_ROWS = 60, 15
 _LIST_FROM_COLUMNS = 76  # narrower, and the list would leave no room for a chart
@@ -64,6 +68,7 @@ class MonitorScreen(Screen[None]):
         self._options = options
         self.view = View()
         self.frame = Frame()
+        self._held = Held()
         # kept, not queried: late values of the feed may find the screen taken down
         self._status, self._facts, self._keys = Bar(id="status"), Bar(id="facts"), Bar(id="keys")
         self._list = RunList(id="runs")
@@ -132,7 +137,14 @@ class MonitorScreen(Screen[None]):
         places = self._places()
         self._charts.place(places, self._marked())
         shapes = tuple(Shape(chart, at.width, at.height) for chart, at in places.items())
-        self._feed.show(Request(self.view.run, self.view.window, shapes))
+        self._feed.show(Request(self.view.run, self.view.window, shapes, self.view.cursor))
+
+    def _reading(self) -> Reading | None:
+        """Return what is read at the cursor; where that has yet to come, when it stands."""
+        at_ms, told = self.view.cursor, self.frame.cursor
+        if at_ms is None:
+            return None
+        return told if told is not None and told.at_ms == at_ms else Reading(at_ms, at_ms)
 
     def _marked(self) -> str | None:
         return self.view.chosen if len(self.view.shown) > 1 else None
@@ -146,6 +158,7 @@ class MonitorScreen(Screen[None]):
             self._options.zone,
             plain=plain,
             problem=frame.problem,
+            cursor=self._reading(),
         )
         self._status.set_rows((status_row(told, self._status.size.width),))
         width = self._facts.size.width
@@ -244,7 +257,24 @@ class MonitorScreen(Screen[None]):
     def action_zoom(self, step: int) -> None:
         """Zoom in (-1) or out (1)."""
         if self.run is not None:
-            self._set_view(self.view.zoom(step, self.run, _now_ms()))
+            self._set_view(self.view.zoom(step, self.run, _now_ms(), self.view.cursor))
+
+    def action_cursor(self, step: int) -> None:
+        """Move the time cursor by a column, by more while the key is held."""
+        self._held = self._held.press(step, time.monotonic())
+        area = self._area()
+        if self.run is not None and area is not None:
+            cells = self._held.cells
+            self._set_view(stepped(self.view, cells, area.width, self.run, _now_ms()))
+
+    def _area(self, chart: str | None = None) -> "Area | None":
+        """Return where the plot lies in a chart on the screen, by default the widest."""
+        from pprofplus_tui.charts.picture import plot_area  # noqa: PLC0415 - it needs numpy
+
+        places = self._places()
+        widest = max(places.values(), key=lambda place: place.width, default=None)
+        place = places.get(chart) if chart is not None else widest
+        return plot_area(place.width, place.height) if place is not None else None
 
     def action_start(self) -> None:
         """Go to the start of the run."""
@@ -304,8 +334,10 @@ class MonitorScreen(Screen[None]):
         self._set_view(self.view.maximise())
 
     def action_back(self) -> None:
-        """Show all charts again."""
-        if self.view.alone:
+        """Remove the cursor; without one, show all charts again."""
+        if self.view.cursor is not None:
+            self._set_view(replace(self.view, cursor_ms=None))
+        elif self.view.alone:
             self._set_view(self.view.maximise())
 
     def action_help(self) -> None:
@@ -345,21 +377,30 @@ class MonitorScreen(Screen[None]):
         self.action_run(message.step)
 
     def on_chart_grid_clicked(self, message: ChartGrid.Clicked) -> None:
-        """Choose the chart; enlarge it if it was chosen already."""
-        view = self.view
-        if view.chosen == message.chart:
+        """Choose the chart, and put the cursor where its plot was clicked.
+
+        A second click on its frame, and a double click anywhere, enlarge it.
+        """
+        view, area = self.view, self._area(message.chart)
+        cell = (message.x - area.left, message.y - area.top) if area is not None else (-1, -1)
+        plot = area is not None and 0 <= cell[0] < area.width and 0 <= cell[1] < area.height
+        if message.double or (view.chosen == message.chart and not plot):
             self._set_view(view.maximise())
-        else:
-            self._set_view(replace(view, chosen=message.chart))
+            return
+        view = replace(view, chosen=message.chart)
+        self._set_view(pointed_at(view, cell[0], area.width) if area and plot else view)
+
+    def on_chart_grid_dragged(self, message: ChartGrid.Dragged) -> None:
+        """Take the cursor along."""
+        area = self._area(message.chart)
+        if area is not None and self.run is not None:
+            self._set_view(pointed_at(self.view, message.x - area.left, area.width))
 
     def on_chart_grid_zoomed(self, message: ChartGrid.Zoomed) -> None:
         """Zoom around the instant under the mouse."""
-        place, window = self._places().get(message.chart), self.view.window
-        if place is None or window is None or self.run is None:
+        area, window = self._area(message.chart), self.view.window
+        if area is None or window is None or self.run is None:
             return
-        from pprofplus_tui.charts.picture import plot_area  # noqa: PLC0415 - it needs numpy
-
-        area = plot_area(place.width, place.height)
         cell = min(max(message.x - area.left, 0), max(0, area.width - 1))
         anchor_ms = instant(cell, window.begin_ms, window.end_ms, area.width)
         self._set_view(self.view.zoom(message.step, self.run, _now_ms(), anchor_ms))

@@ -7,6 +7,7 @@ from datetime import tzinfo
 from textual.events import Click
 from textual.message import Message
 
+from pprofplus_tui.model.cursor import Reading
 from pprofplus_tui.model.facts import Facts, Layer
 from pprofplus_tui.model.keys import KEYS
 from pprofplus_tui.model.rows import Cellrun, Row, width_of
@@ -33,6 +34,7 @@ class StatusView:
         zone: the time zone of all times shown; None is the machine's.
         plain: ASCII only.
         problem: one line about what could not be read, or "".
+        cursor: what is read at the time cursor, or None while there is none.
     """
 
     runs: tuple[Run, ...] = ()
@@ -41,6 +43,7 @@ class StatusView:
     zone: tzinfo | None = None
     plain: bool = False
     problem: str = ""
+    cursor: Reading | None = None
 
 
 def clock(unix_ms: int, zone: tzinfo | None = None) -> str:
@@ -68,6 +71,8 @@ def _mode(view: StatusView) -> Row:
     window, run = view.window, view.run
     if window is None or run is None:
         return ()
+    if view.cursor is not None:
+        return _cursor(view.cursor, view.zone)
     zone = zone_name(window.end_ms, view.zone)
     if window.frozen:
         return (
@@ -85,6 +90,14 @@ def _mode(view: StatusView) -> Row:
         Cellrun("PAST ", "accent_bar"),
         Cellrun(f"{stretch(window, view.zone, plain=view.plain)} {zone} ", "bar"),
     )
+
+
+def _cursor(reading: Reading, zone: tzinfo | None) -> Row:
+    """Return the exact time of the sample at the cursor; of the cursor, where there is none."""
+    at_ms = reading.at_ms if reading.t_ms is None else reading.t_ms
+    exact = f"{local(at_ms, zone):%d %b %H:%M:%S}.{at_ms % 1000:03d} {zone_name(at_ms, zone)} "
+    none = () if reading.t_ms is not None else (Cellrun("no sample ", "stalled_bar"),)
+    return (Cellrun("CURSOR ", "accent_bar"), *none, Cellrun(exact, "bar"))
 
 
 def _who(view: StatusView) -> Row:

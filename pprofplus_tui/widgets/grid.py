@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from textual.events import Click, MouseScrollDown, MouseScrollUp
+from textual.events import Click, MouseMove, MouseScrollDown, MouseScrollUp
 from textual.message import Message
 
 from pprofplus_tui.model.layout import Place
@@ -44,11 +44,22 @@ class ChartGrid(RowsWidget):
     """Shows drawn charts at their places."""
 
     class Clicked(Message):
-        """A chart was clicked."""
+        """A chart was clicked, at a cell of it; twice in short order if `double`."""
 
-        def __init__(self, chart: str) -> None:
+        def __init__(self, chart: str, x: int, y: int, *, double: bool = False) -> None:
             super().__init__()
             self.chart = chart
+            self.x = x
+            self.y = y
+            self.double = double
+
+    class Dragged(Message):
+        """The mouse moved over a column of a chart with its button held."""
+
+        def __init__(self, chart: str, x: int) -> None:
+            super().__init__()
+            self.chart = chart
+            self.x = x
 
     class Zoomed(Message):
         """The wheel was turned over a chart: -1 is in; `x` is the chart's column there."""
@@ -114,7 +125,15 @@ class ChartGrid(RowsWidget):
         """Tell which chart was clicked."""
         chart = self.chart_at(event.x, event.y)
         if chart is not None:
-            self.post_message(self.Clicked(chart))
+            place = self._places[chart]
+            x, y = event.x - place.x, event.y - place.y
+            self.post_message(self.Clicked(chart, x, y, double=event.chain == 2))  # noqa: PLR2004
+
+    def on_mouse_move(self, event: MouseMove) -> None:
+        """Tell where the mouse is dragged; a mouse that only passes by is let alone."""
+        chart = self.chart_at(event.x, event.y) if event.button else None
+        if chart is not None:
+            self.post_message(self.Dragged(chart, event.x - self._places[chart].x))
 
     def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
         """Zoom out around the mouse."""

@@ -5,12 +5,12 @@ import csv
 import shutil
 import threading
 import time
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from textual.events import Key
+from textual.events import Key, MouseMove
 
 from pprofplus_tui.app import MonitorApp
 from pprofplus_tui.model.charts import CHARTS
@@ -607,3 +607,63 @@ async def test_a_pin_that_may_not_be_set_says_why(home, monitor):
         await settled(pilot, "python heap")
         await pilot.press("p")
         await settled(pilot, "that is no file")
+
+
+async def test_the_cursor_reads_every_chart_at_one_instant_until_escape_removes_it(home, monitor):
+    home.run(count=600)
+    async with monitor(zone=timezone.utc).run_test(size=LARGE) as pilot:
+        before = await settled(pilot, lambda text: "virtual memory" in text and "user" in text)
+        await pilot.press("comma", "comma", "comma", "comma")
+        text = await settled(pilot, "CURSOR")
+        cursor_ms = pilot.app.monitor.view.cursor
+        index = round((cursor_ms - 1_800_000_000_000) / 1000)
+        rss = 40 + 30 + index / 16
+        text = await settled(pilot, f"rss {rss:.2f} MiB")
+        assert f"used {rss - 30:.2f} MiB" in text
+        assert f"vms {rss - 30 + 300:.2f} MiB" in text
+        assert (
+            datetime.fromtimestamp(1_800_000_000 + index, timezone.utc).strftime(
+                "%d %b %H:%M:%S.000 UTC"
+            )
+            in text
+        )
+        assert text.count("┴") == 6
+        await pilot.press("escape")
+        assert await settled(pilot, lambda text: text == before)
+
+
+async def test_a_zoom_keeps_the_cursor_in_its_place(home, monitor):
+    home.run(count=3600)
+    app = monitor()
+    async with app.run_test(size=LARGE) as pilot:
+        await settled(pilot, "python heap")
+        await pilot.click(app.monitor._charts, offset=(40, 5))
+        cursor_ms, before = app.monitor.view.cursor, app.monitor.view.window
+        await pilot.press("plus", "plus")
+        assert app.monitor.view.cursor == cursor_ms
+        window = app.monitor.view.window
+        share = (cursor_ms - window.begin_ms) / window.span_ms
+        assert window.span_ms < before.span_ms / 2
+        assert share == pytest.approx((cursor_ms - before.begin_ms) / before.span_ms, abs=1e-4)
+
+
+async def test_a_click_on_a_plot_sets_the_cursor_on_a_frame_enlarges_and_a_drag_moves_it(
+    home, monitor
+):
+    home.run(count=600)
+    app = monitor()
+    async with app.run_test(size=LARGE) as pilot:
+        await settled(pilot, "python heap")
+        charts = app.monitor._charts
+        await pilot.click(charts, offset=(30, 5))
+        first_ms = app.monitor.view.cursor
+        assert first_ms is not None
+        assert not app.monitor.view.alone
+        await pilot.hover(charts, offset=(60, 5))
+        assert app.monitor.view.cursor == first_ms
+        await pilot.mouse_down(charts, offset=(30, 5))
+        await pilot._post_mouse_events([MouseMove], charts, offset=(50, 5), button=1)
+        await pilot.pause()
+        assert app.monitor.view.cursor > first_ms
+        await pilot.click(charts, offset=(5, 0))
+        assert app.monitor.view.alone

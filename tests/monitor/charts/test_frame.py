@@ -185,3 +185,23 @@ def test_a_message_takes_the_place_of_the_plot():
     assert any("cannot draw this chart" in row for row in texts(rows))
     assert "error" in styles(rows)
     assert "line0" not in styles(rows)
+
+
+def test_the_cursor_stands_on_the_border_too():
+    shown = draw(full(cursor_ms=40))
+    at = shown[-1].index("┴")
+    assert {row[at] for row in shown[1:-1]} <= {"│", *map(chr, range(0x2800, 0x2900))}
+    assert "^" in draw(full(cursor_ms=40, ascii_only=True))[-1]
+
+
+@pytest.mark.parametrize("cursor_ms", [10, 90])
+def test_without_room_in_the_legend_all_values_stand_beside_the_cursor(cursor_ms):
+    shown = draw(full(cursor_ms=cursor_ms, width=36))
+    assert "uss 70 MiB" not in shown[0]
+    inside = "\n".join(shown[1:-1])
+    assert "rss 100 MiB" in inside
+    assert "uss 70 MiB" in inside
+
+
+def test_with_room_in_the_legend_nothing_covers_the_lines():
+    assert "MiB" not in "".join(row[12:] for row in draw(full(cursor_ms=10))[1:-1])

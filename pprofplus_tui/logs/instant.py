@@ -1,0 +1,73 @@
+"""One sample of a run: the one nearest to an instant, at full resolution."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from pprofplus_tui.logs.buckets import GAP_INTERVALS, LEAST_GAP_MS, Request, rated
+from pprofplus_tui.logs.run import RunLog
+from pprofplus_tui.logs.samples import PagesLostError, predecessors
+from pprofplus_tui.logs.table import ABSENT, COUNTER_COLUMN
+from pprofplus_tui.model.cursor import Reading
+
+_MILLI = 1000.0
+
+
+def read_at(run: RunLog, at_ms: int, near_ms: int, requests: Iterable[Request]) -> Reading:
+    """Return the sample nearest to `at_ms`, unix ms, with its values of these requests.
+
+    A request is (metric, rate) as in `history.query`; a counter's first sample has no rate. A
+    sample farther away than `near_ms` and than a gap is none: in a gap nothing is known.
+
+    Reads two pages at most, and those only once while the cache keeps them.
+    """
+    wanted = list(dict.fromkeys(requests))
+    while True:
+        try:
+            return _read(run, at_ms, near_ms, wanted)
+        except PagesLostError:  # noqa: PERF203 - it nearly never comes
+            run.memos.clear()  # they are out of the table now, so this ends
+
+
+def _read(run: RunLog, at_ms: int, near_ms: int, requests: list[Request]) -> Reading:
+    table = run.table
+    sampled = np.flatnonzero(table.rows["samples"] > 0)
+    here = int(np.searchsorted(table.begin_ms[sampled], at_ms, side="right")) - 1
+    rows = sampled[max(here, 0) : here + 2].tolist()
+    if not rows:
+        return Reading(at_ms)
+    times = run.cache.want([(row, None) for row in rows])
+    nearest = []
+    for row in rows:
+        sampled_ms = times.t_ms([row])
+        place = int(np.argmin(np.abs(sampled_ms - at_ms)))
+        nearest.append((abs(int(sampled_ms[place]) - at_ms), row, place, int(sampled_ms[place])))
+    away_ms, row, place, t_ms = min(nearest)
+    interval_ms = int(table.rows["interval_ms"][row])
+    if away_ms > max(near_ms, LEAST_GAP_MS, GAP_INTERVALS * interval_ms):
+        return Reading(at_ms)
+    return Reading(at_ms, t_ms, _values(run, row, place, requests))
+
+
+def _values(run: RunLog, row: int, place: int, requests: list[Request]) -> dict[Request, float]:
+    table = run.table
+    schema = int(table.rows["schema"][row])
+    having: list[tuple[Request, int]] = []
+    wanted: list[tuple[int, int | None]] = []
+    for name, rate in requests:
+        column = table.column(name)
+        kind = ABSENT if column is None else int(table.kinds(column)[schema])
+        if column is None or kind == ABSENT or (rate and kind != COUNTER_COLUMN):
+            continue
+        having.append(((name, rate), column))
+        wanted.append((row, column))
+        if rate:
+            wanted += [(before, column) for before in predecessors(table, [row], column)]
+    decoded = run.cache.want([(r, column) for r, column in wanted if r >= 0])
+    values: dict[Request, float] = {}
+    for request, column in having:
+        if not request[1]:
+            values[request] = float(decoded.values([row], column)[place])
+        elif rated(table, [row], column)[place]:
+            values[request] = float(decoded.rates([row], column)[place]) / _MILLI
+    return values
