@@ -9,12 +9,13 @@ place in all versions to come::
 
      0  4s  magic b"PPLG"
      4  B   major version: 1
-     5  B   page type: 1 header, 2 data; a reader skips a type that it does not know
+     5  B   page type: 1 header, 2 data, 3 summary; a reader skips a type that it does not know
      6  B   log2 of the page size, 9 to 20
      7  B   0
      8  I   length: bytes used in this page, prefix included
     12  I   head length, at most 64 KiB: the head is [0, head length), the body the rest
-    16  I   number: data pages count up through the run; header pages count from 0 in the segment
+    16  I   number: data pages count up through the run; header pages count from 0 in the segment;
+            a summary has that of its first page
     20  I   CRC-32 of the body
     24  I   CRC-32 of the head without these 4 bytes
 
@@ -50,6 +51,36 @@ differences from sample to sample (of the times: less the interval, so that a pu
 of zeros: the varint after it is how many. What is missing at a stream's end is zeros. So a column
 that does not change takes no bytes at all.
 
+**Summary page**, since 1.1: the last page of a segment that its writer has finished. It spares who
+draws a year the heads of its pages, and says nothing that they do not say. A segment may lack it:
+a writer that was killed left none, nor one that saw its pages out of line. It stands for pages with
+consecutive numbers in consecutive places, all of this segment's table and of one interval, in rows
+of so many pages each; the last row may have fewer. Head::
+
+    28  I   schema
+    32  H   columns
+    34  H   rows, at least 1
+    36  H   place of the first page
+    38  H   pages
+    40  H   pages a row
+    42  H   0
+    44  I   interval in ms
+
+Body, per row::
+
+     0  I   samples
+     4  I   bytes of events
+     8  q   monotonic ms of the first sample (of the first event if the row has no sample)
+    16  q   monotonic ms of the last sample
+    24  q   unix less monotonic ms: the smallest of its pages
+    32  q   the same, of its last page
+    40  q x columns   first value
+        q x columns   smallest
+        q x columns   largest
+
+First, smallest and largest are over those pages of the row that have samples, and mean what they
+mean in a page's head. A summary that cannot be true of its segment is to be ignored.
+
 **Events** are packed one after the other: B kind, q monotonic ms, q unix ms, q value, H length,
 UTF-8 text. See `EVENT_KINDS`. Events behind a malformed one are lost with it, samples are not.
 
@@ -83,12 +114,13 @@ from pprofplus.errors import LogFormatError, LogVersionError
 from pprofplus.metrics import COUNTER
 
 MAJOR = 1
-MINOR = 0
+MINOR = 1
 MAGIC = b"PPLG"
 PAGE_SIZE = 8192
 PAGE_SIZE_LOG2 = 13
 HEADER = 1
 DATA = 2
+SUMMARY = 3
 
 MAX_SAMPLES = 4096
 MAX_COLUMNS = 256
@@ -106,6 +138,8 @@ PREFIX = Struct("<4sBBBBIIIII")
 HEADER_HEAD = Struct("<HHI")
 HEADER_PART = Struct("<HH")
 DATA_HEAD = Struct("<IIHHqqqII")
+SUMMARY_HEAD = Struct("<IHHHHHHI")
+SUMMARY_ROW = Struct("<IIqqqq")
 EVENT = Struct("<BqqqH")
 CRC = Struct("<I")
 CRC_OFFSET = 24
@@ -113,6 +147,8 @@ DATA_HEAD_OFFSET = PREFIX.size
 COLUMNS_OFFSET = PREFIX.size + DATA_HEAD.size
 assert PREFIX.size == 28  # noqa: PLR2004, S101 - pinned by the format
 assert COLUMNS_OFFSET == 72  # noqa: PLR2004, S101 - pinned by the format
+assert SUMMARY_HEAD.size == 20  # noqa: PLR2004, S101 - pinned by the format
+assert SUMMARY_ROW.size == 40  # noqa: PLR2004, S101 - pinned by the format
 assert EVENT.size == 27  # noqa: PLR2004, S101 - pinned by the format
 
 EVENT_KINDS: dict[int, str] = {
@@ -605,6 +641,90 @@ def read_data_page(page: bytes | memoryview) -> DataPage:
     if head.samples and times[-1] != head.last_mono_ms:
         raise LogFormatError("a page whose times do not end where it says")
     return DataPage(head, times, decoded[1:], read_events(page[at : at + head.events_bytes]))
+
+
+class SummaryRow:
+    """What a summary says of some pages; see the module's text for each field."""
+
+    __slots__ = (
+        "end_offset_ms",
+        "events_bytes",
+        "first",
+        "first_mono_ms",
+        "hi",
+        "last_mono_ms",
+        "lo",
+        "offset_ms",
+        "samples",
+    )
+
+    def __init__(self, data: bytes | memoryview, at: int, columns: int) -> None:
+        (
+            self.samples,
+            self.events_bytes,
+            self.first_mono_ms,
+            self.last_mono_ms,
+            self.offset_ms,
+            self.end_offset_ms,
+        ) = SUMMARY_ROW.unpack_from(data, at)
+        cells = Struct(f"<{3 * columns}q").unpack_from(data, at + SUMMARY_ROW.size)
+        self.first: tuple[int, ...] = cells[:columns]
+        self.lo: tuple[int, ...] = cells[columns : 2 * columns]
+        self.hi: tuple[int, ...] = cells[2 * columns :]
+        if not (
+            0 <= self.first_mono_ms <= self.last_mono_ms < MAX_MONO_MS
+            and self.first_mono_ms + self.offset_ms >= 0
+            and self.offset_ms <= self.end_offset_ms < MAX_UNIX_MS - self.last_mono_ms
+        ):
+            raise LogFormatError("a summary of times that no clock shows")
+
+
+class SummaryPage:
+    """A summary page read whole; see the module's text for each field."""
+
+    __slots__ = (
+        "columns",
+        "interval_ms",
+        "pages",
+        "prefix",
+        "row_pages",
+        "rows",
+        "schema",
+        "slot",
+    )
+
+    def __init__(self, page: bytes | memoryview) -> None:
+        """Read a page. Raises LogFormatError if it is no summary, or one that cannot be true."""
+        self.prefix = prefix = read_prefix(page)
+        if prefix.type != SUMMARY or prefix.head_length < PREFIX.size + SUMMARY_HEAD.size:
+            raise LogFormatError("not a summary page")
+        check_body(prefix, page)
+        self.schema, self.columns, rows, self.slot, self.pages, self.row_pages, _, interval = (
+            SUMMARY_HEAD.unpack_from(page, PREFIX.size)
+        )
+        self.interval_ms: int = interval
+        size = summary_row_size(self.columns)
+        if (
+            self.columns > MAX_COLUMNS
+            or not self.pages
+            or not self.row_pages
+            or rows != -(-self.pages // self.row_pages)
+            or rows * size > prefix.length - prefix.head_length
+        ):
+            raise LogFormatError("a summary page whose counts cannot be")
+        begin = prefix.head_length
+        self.rows = [SummaryRow(page, begin + i * size, self.columns) for i in range(rows)]
+        for i, row in enumerate(self.rows):
+            pages = min(self.row_pages, self.pages - i * self.row_pages)
+            if row.samples > pages * MAX_SAMPLES or not (row.samples or row.events_bytes):
+                raise LogFormatError("a summary page whose counts cannot be")
+        if any(b.first_mono_ms < a.last_mono_ms for a, b in pairwise(self.rows)):
+            raise LogFormatError("a summary page in which time runs back")
+
+
+def summary_row_size(columns: int) -> int:
+    """Return the bytes of a summary's row."""
+    return SUMMARY_ROW.size + 24 * columns
 
 
 def rate_milli(delta: int, elapsed_ms: int) -> int:

@@ -110,6 +110,21 @@ class PageBuilder:
         """The run's last (monotonic ms, values) so far, or None if there is none."""
         return (self.last_mono_ms, self._last) if self.samples else self._previous
 
+    @property
+    def first_mono_ms(self) -> int:
+        """Monotonic milliseconds of the first sample, of the first event if there is no sample."""
+        return self._first_mono_ms
+
+    @property
+    def events_bytes(self) -> int:
+        """Bytes of its events."""
+        return len(self._events)
+
+    @property
+    def measures(self) -> tuple[list[int], list[int], list[int]]:
+        """Per column the first value, the smallest and the largest measure, as in the head."""
+        return self._first, self._lo, self._hi
+
     def add(self, mono_ms: int, unix_ms: int, values: list[int]) -> bool:
         """Append a sample, one value a column; False if there is no room.
 

@@ -11,6 +11,7 @@ from pprofplus.home import segment_name
 from pprofplus.page import PageBuilder
 from pprofplus.retention import DEFAULT_MAX_TOTAL_BYTES, LedgerBusyError
 from pprofplus.segment import Segment
+from pprofplus.summary import Summary
 
 _CLOCK_STEP_MS = 1000
 # the file system of the open segment may be gone for good: another may be mounted at its path
@@ -63,6 +64,7 @@ class Writer:
         self._segment: Segment | None = None
         self._rotate = False
         self._page = PageBuilder(header.schema, header.counters, 0, header.interval_ms)
+        self._summary: Summary | None = None  # of the segment's finished pages
         self._base = 0
         self._latest: int | None = None  # the slot of the page's newest whole version
         self._end_bytes = 0  # of the segment, up to the newest whole version of its last page
@@ -144,6 +146,7 @@ class Writer:
         """Write what is not yet written, and end the last segment behind its last page."""
         self._finish_page()
         if self._segment is not None:
+            self._summarise(self._segment)
             self._segment.close(self._end_bytes)
             self._segment = None
             self._files.settle(self._end_bytes)
@@ -191,7 +194,7 @@ class Writer:
             self._saved = self._saved_events = self._saved_told = 0
         # else the host closed the descriptor: what was written is there
         segment.close()
-        self._segment = None
+        self._segment = self._summary = None
         self._finished = []
         self._latest = None
 
@@ -251,6 +254,11 @@ class Writer:
         if self._latest is not None:
             if sound and self._latest > self._base:
                 self._move_to_base(page)
+            if self._summary is not None:
+                if sound and self._latest == self._base:
+                    self._summary.take(page, self._base)
+                else:
+                    self._summary.spoil()
             self._finished.append((self._end_bytes, self._saved, self._saved_told))
             self._base = self._latest + 1
             self._latest = None
@@ -270,6 +278,19 @@ class Writer:
         self._latest = self._base
         self._end_bytes = self._base * PAGE_SIZE + len(image)
 
+    def _summarise(self, segment: Segment) -> None:
+        """Write the summary behind the last page, unless another version of a page is there."""
+        if self._summary is None or self._latest is not None or self._base >= segment.slots:
+            return
+        try:
+            image = self._summary.page()
+            if image is None:
+                return
+            segment.write(self._base, image)
+        except (OSError, MemoryError):
+            return  # it is cut off again, and the pages are read by their heads
+        self._end_bytes = self._base * PAGE_SIZE + len(image)
+
     def _ready(self) -> Segment:
         """Return a segment with room for the page. Raises OSError, PprofplusError."""
         segment = self._segment
@@ -278,6 +299,7 @@ class Writer:
         # while there is none to follow it, the old one stays open: its lock says that we live
         new = self._files.open_next(spare=None if segment is None else segment.number)
         if segment is not None:
+            self._summarise(segment)
             segment.close(self._end_bytes)
         if self._files.passed_over:
             self.incidents["in the way"] = (
@@ -287,6 +309,8 @@ class Writer:
         self._segment = new
         self._rotate = False
         self._finished = []
+        header = self.header
+        self._summary = Summary(header.schema, len(header.metrics), new.slots - new.first_slot)
         self._base, self._latest = new.first_slot, None
         self._end_bytes = new.header_bytes
         return new

@@ -3,9 +3,10 @@
 import importlib.util
 from pathlib import Path
 
+import pytest
 import reference
 
-from pprofplus.format import EVENT_KINDS
+from pprofplus.format import EVENT_KINDS, PAGE_SIZE, SummaryPage
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -17,13 +18,30 @@ def load_maker():
     return module
 
 
-def test_this_release_writes_the_bytes_of_format_1_0():
-    assert load_maker().segment() == (GOLDEN / "format-1.0.pplog").read_bytes()
+def test_this_release_writes_the_data_pages_of_format_1_0():
+    kept = (GOLDEN / "format-1.0.pplog").read_bytes()
+    assert load_maker().segment()[PAGE_SIZE:] == kept[PAGE_SIZE:]
 
 
-def test_format_1_0_is_read():
+def test_this_release_writes_the_bytes_of_format_1_1():
+    assert load_maker().summarised() == (GOLDEN / "format-1.1.pplog").read_bytes()
+
+
+def test_the_summary_of_format_1_1_is_read():
+    data = (GOLDEN / "format-1.1.pplog").read_bytes()
+    _, pages, _ = reference.read_segment(data)
+    summary = SummaryPage(data[-(len(data) % PAGE_SIZE) :])
+    assert (summary.pages, summary.row_pages, summary.slot) == (len(pages), 2, 1)
+    assert [row.samples for row in summary.rows] == [300, 300, 250, 50]
+    assert [row.lo[0] for row in summary.rows] == [
+        min(min(page.columns[0]) for page in pages[i : i + 2]) for i in range(0, len(pages), 2)
+    ]
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_each_format_is_read(version):
     make = load_maker()
-    header, pages, bad = reference.read_segment((GOLDEN / "format-1.0.pplog").read_bytes())
+    header, pages, bad = reference.read_segment((GOLDEN / f"format-{version}.pplog").read_bytes())
     assert bad == 0
     assert header == make.header()
     assert [page.head.prefix.number for page in pages] == list(range(len(pages)))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pprofplus.format import FORK, LOST, MARK, PAGE_SIZE, START, STOP, Event, RunHeader, pack_header
 from pprofplus.page import PageBuilder
+from pprofplus.summary import Summary
 
 METRICS = (
     ("rss", "B", "gauge"),
@@ -45,24 +46,42 @@ def header():
 
 def segment():
     """Return a segment whole, as it is after an orderly end."""
+    pages = [*pack_header(header()), *map(bytes, data_pages())]
+    padded = [one.ljust(PAGE_SIZE, b"\0") for one in pages[:-1]]
+    return b"".join((*padded, pages[-1]))
+
+
+def summarised():
+    """Return a segment of more pages, with the summary that a segment of 32 would have."""
     head = header()
     pages = pack_header(head)
+    summary = Summary(head.schema, len(head.metrics), 32)
+    for page in data_pages(every=150):
+        summary.take(page, len(pages))
+        pages.append(bytes(page))
+    pages.append(summary.page(least_pages=1))
+    padded = [one.ljust(PAGE_SIZE, b"\0") for one in pages[:-1]]
+    return b"".join((*padded, pages[-1]))
+
+
+def data_pages(every=SAMPLES):
+    """Return the data pages, with at most so many samples each."""
+    head = header()
+    done = []
     page = PageBuilder(head.schema, head.counters, 0, 1000)
     page.add_event(Event(START, *times(0)))
     page.add_event(Event(FORK, *times(0), 4700))
     for i in range(SAMPLES):
-        if i == 700 or not page.add(*times(i), values(i)):
-            pages.append(bytes(page))
+        if i == 700 or page.samples == every or not page.add(*times(i), values(i)):
+            done.append(page)
             page = page.follow(page.number + 1, 1000)
             page.add(*times(i), values(i))
         if i == 450:
             page.add_event(Event(MARK, *times(i), 0, "deploy 1.4.2 ✓"))
             page.add_event(Event(LOST, *times(i), 3, "ENOSPC"))
     page.add_event(Event(STOP, *times(SAMPLES - 1)))
-    pages.append(bytes(page))
-    padded = [one.ljust(PAGE_SIZE, b"\0") for one in pages[:-1]]
-    return b"".join((*padded, pages[-1]))
+    return [*done, page]
 
 
 if __name__ == "__main__":
-    (Path(__file__).parent / "format-1.0.pplog").write_bytes(segment())
+    (Path(__file__).parent / "format-1.1.pplog").write_bytes(summarised())
