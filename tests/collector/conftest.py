@@ -24,6 +24,14 @@ def home(tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def open_to_all(tmp_path):
+    """Let other users reach this test's directory."""
+    for path in (tmp_path, *tmp_path.parents):
+        if path.name.startswith(("pytest-", "popen-", "test_")):
+            path.chmod(0o755)
+
+
+@pytest.fixture
 def spawn(home, tmp_path):  # noqa: ARG001 - the programs log there
     """Start Python programs, given as text; whatever still runs at the end is killed."""
     started = []

@@ -166,11 +166,10 @@ def test_a_request_of_another_user_is_refused_and_told_of(start):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="root asks a service of another user")
-def test_root_may_ask_the_service_of_another_user(home, spawn, tmp_path):
+@pytest.mark.usefixtures("open_to_all")
+def test_root_may_ask_the_service_of_another_user(home, spawn):
     home.mkdir(mode=0o700)
     os.chown(home, 12345, 12345)
-    for path in (tmp_path, *tmp_path.parents[:2]):
-        path.chmod(0o755)
     process = spawn(
         SERVICE.replace("import pprofplus\n", "import os, pprofplus\nos.setuid(12345)\n"), "0.05"
     )

@@ -227,12 +227,11 @@ def test_wrong_usage_is_one_line_and_exit_code_2(watch, words):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a process of another user to look at")
-def test_what_this_user_may_not_read_is_named_and_the_rest_recorded(others, home, tmp_path):
+@pytest.mark.usefixtures("open_to_all")
+def test_what_this_user_may_not_read_is_named_and_the_rest_recorded(others, home):
     other = others("sleep", "600")  # root's
     home.mkdir(mode=0o700)
     os.chown(home, 12345, 12345)
-    for path in (tmp_path, *tmp_path.parents[:2]):
-        path.chmod(0o755)
     program = (
         "import logging, os, sys, time\n"
         "from pprofplus.settings import Settings\n"
