@@ -1,6 +1,6 @@
 """Answers the screen's requests from the logs: which runs, which figures, which charts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 
@@ -10,6 +10,7 @@ from pprofplus_tui.charts.pointed import pointed
 from pprofplus_tui.charts.portray import Manner, Portrayer, Wanted, buckets_for, wanted_by
 from pprofplus_tui.charts.renderer import Renderer
 from pprofplus_tui.charts.strokes import MAX_BUCKETS
+from pprofplus_tui.gather import Gatherer
 from pprofplus_tui.logs.catalog import Catalog, RunInfo
 from pprofplus_tui.logs.history import marks_within, query
 from pprofplus_tui.logs.instant import read_at
@@ -18,10 +19,12 @@ from pprofplus_tui.model.charts import ChartKind, ChartTable, charts_for
 from pprofplus_tui.model.cursor import Reading
 from pprofplus_tui.model.facts import FACT_METRICS, Facts, read_facts
 from pprofplus_tui.model.frames import Drawn, Frame, Request
+from pprofplus_tui.model.growth import growth_per_h
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.rows import Rows
 from pprofplus_tui.model.runs import LIVE, Run, find, opening, ordered
 from pprofplus_tui.model.sparkline import sparkline
+from pprofplus_tui.model.study import Study
 from pprofplus_tui.model.window import JUMPS, Window
 
 SPARK_CELLS = 6
@@ -39,14 +42,17 @@ class Desk:
         self._on_drawn = on_drawn
         self._catalog = Catalog(list(options.directories))
         self._renderer = Renderer(self._drawn)
-        self._portrayer = Portrayer(Manner(options.plain, options.colourless, options.zone))
+        manner = Manner(options.plain, options.colourless, options.zone)
+        self._portrayer = Portrayer(manner)
+        self._gatherer = Gatherer(manner)
         self._runs: tuple[Run, ...] = ()
         self._log: RunLog | None = None
         self._cold = True  # reading takes longer than drawing: each chart is shown as it comes
-        self._sparks: dict[str, tuple[int, str]] = {}
         # what was drawn last, without the cursor, for which request
         self._pictures: list[tuple[ChartKind, Picture]] = []
         self._answered: Request | None = None
+        # of each run what was made of it: the same object while nothing changes
+        self._made: dict[str, tuple[RunInfo, Run]] = {}
 
     def close(self) -> None:
         """Join the renderer's thread."""
@@ -56,9 +62,20 @@ class Desk:
         more = not self._cold and self._renderer.waiting
         self._on_drawn(Drawn(str(key), picture.width, picture.height, rows, more=more))
 
-    def look(self) -> None:
-        """Look which runs there are, and how they are."""
+    def look(self, sought: Iterable[str] = ()) -> None:  # noqa: ARG002
+        """Look which runs there are, and how they are; all about those `sought`, in slices."""
         self._catalog.refresh()
+        self._take_runs()
+
+    def look_closer(self, sought: Iterable[str]) -> None:
+        """Read on about the runs that are sought."""
+
+    @property
+    def behind(self) -> bool:
+        """Whether there is more to be read about the runs that were sought."""
+        return False
+
+    def _take_runs(self) -> None:
         asked = self._options
         found = [
             info
@@ -66,18 +83,15 @@ class Desk:
             if asked.service in {None, info.service} and asked.pid in {None, info.pid}
         ]
         self._runs = ordered(self._as_run(info) for info in found)
+        if len(self._made) > 2 * len(found):
+            self._made = {run.path: self._made[run.path] for run in self._runs}
 
     def _as_run(self, info: RunInfo) -> Run:
-        kept = self._sparks.get(info.path)
-        if kept is None or kept[0] != info.end_ms:
-            kept = (
-                info.end_ms,
-                ""
-                if self._options.low_bandwidth
-                else sparkline(info.recent, SPARK_CELLS, ascii_only=self._options.plain),
-            )
-            self._sparks[info.path] = kept
-        return Run(
+        kept, metrics = self._made.get(info.path), self._metrics_of(info)
+        charts = charts_for(metrics)
+        if kept is not None and kept[0] is info and kept[1].charts is charts:
+            return kept[1]
+        run = Run(
             info.path,
             info.service,
             info.pid,
@@ -85,10 +99,16 @@ class Desk:
             info.begin_ms,
             info.end_ms,
             info.last.get("rss"),
-            kept[1],
-            charts_for(self._metrics_of(info)),
+            # over a slow line, no curve that changes with each sample
+            ""
+            if self._options.low_bandwidth
+            else sparkline(info.recent, SPARK_CELLS, ascii_only=self._options.plain),
+            charts,
             info.pinned,
+            growth_per_h(info.recent),
         )
+        self._made[info.path] = info, run
+        return run
 
     def _metrics_of(self, info: RunInfo) -> tuple[tuple[str, str, str], ...]:
         """Return the metrics of a run: of all of it if it is read, of its end otherwise."""
@@ -110,6 +130,7 @@ class Desk:
             fresh: the request is a new one.
             before: the last answer.
         """
+        self._gatherer.close()  # a study that was shown is over
         run = find(self._runs, request.run)
         facts = before.facts if before is not None and before.run == request.run else Facts()
         reading = before.cursor if before is not None else None
@@ -135,6 +156,17 @@ class Desk:
             facts,
             reading,
         )
+
+    def inquire(self, study: Study, *, fresh: bool, before: Frame | None) -> tuple[Frame, bool]:
+        """Answer a study of several runs; return (frame, whether there is more to read)."""
+        infos = {info.path: info for info in self._catalog.runs}
+        frozen = study.window is not None and study.window.frozen and not fresh
+        findings, more = before.findings if before is not None else None, False
+        if not frozen or findings is None or not findings.whole:
+            findings, pictures, more = self._gatherer.answer(study, self._runs, infos)
+            self._renderer.submit_all(pictures)
+        frame = before or Frame()
+        return replace(frame, runs=self._runs, findings=findings), more
 
     def _open(self, path: str) -> bool:
         """Make `path` the log that is read; return whether it has anything new."""

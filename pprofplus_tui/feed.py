@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pprofplus_tui.model.frames import Drawn, Frame, Request
 from pprofplus_tui.model.options import Options
+from pprofplus_tui.model.study import Study
 
 if TYPE_CHECKING:
     from pprofplus_tui.desk import Desk
@@ -35,6 +36,9 @@ class Feed:
         self._on_drawn = on_drawn
         self._changed = threading.Condition()
         self._request = Request()
+        self._study: Study | None = None
+        self._in_sight: tuple[str, ...] = ()
+        self._scrolled = False
         self._fresh = True
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="pprofplus-feed", daemon=True)
@@ -61,6 +65,23 @@ class Feed:
             self._request = request
             self._changed.notify_all()
 
+    def study(self, study: Study | None) -> None:
+        """Answer this study instead of the request; None: the request again."""
+        with self._changed:
+            self._fresh = self._fresh or study != self._study
+            self._study = study
+            self._changed.notify_all()
+
+    def in_sight(self, paths: tuple[str, ...]) -> None:
+        """Read these runs before others, of which only the least is read."""
+        with self._changed:
+            self._scrolled = self._scrolled or paths != self._in_sight
+            self._in_sight = paths
+            self._changed.notify_all()
+
+    def _anything_new(self) -> bool:
+        return self._fresh or self._scrolled or self._closing
+
     def _run(self) -> None:
         # numpy, plotext and the readers take longer to load than the first paint
         from pprofplus_tui.desk import Desk  # noqa: PLC0415
@@ -79,21 +100,31 @@ class Feed:
         frame: Frame | None = None
         look_at = time.monotonic()
         owed = False
+        pending = False  # there is more to read at once
         while True:
             with self._changed:
                 self._changed.wait_for(
-                    lambda: self._fresh or self._closing, max(0.0, look_at - time.monotonic())
+                    self._anything_new,
+                    0.0 if pending else max(0.0, look_at - time.monotonic()),
                 )
                 if self._closing:
                     return
                 request, fresh, self._fresh = self._request, self._fresh or owed, False
+                study, sought, self._scrolled = self._study, self._in_sight, False
             owed = fresh  # until it is answered: what failed is tried again at the next look
+            pending = False
             try:
                 if time.monotonic() >= look_at:
                     look_at = time.monotonic() + self._tick_s
-                    desk.look()
-                told = desk.answer(request, fresh=fresh, before=frame)
+                    desk.look(sought)
+                else:
+                    desk.look_closer(sought)
+                if study is not None:
+                    told, pending = desk.inquire(study, fresh=fresh, before=frame)
+                else:
+                    told = desk.answer(request, fresh=fresh, before=frame)
                 owed = False
+                pending = pending or desk.behind
             except Exception as error:  # noqa: BLE001 - what cannot be read must not end the monitor
                 told = replace(
                     frame or Frame(), problem=f"reading failed: {type(error).__name__}: {error}"

@@ -21,26 +21,30 @@ from typing import Any
 from plotext._figure import _figure_class  # the module-level functions share one global figure
 
 from pprofplus_tui.charts.grid import Grid
-from pprofplus_tui.charts.palette import COLOURS
+from pprofplus_tui.charts.palette import FAINT, slot
 from pprofplus_tui.charts.picture import Area, Picture, plot_area
 from pprofplus_tui.charts.strokes import Bar, cell_at, paths
 
-_ASCII_MARKERS = ("*", "+", "o", "x", "#", "@")
+_ASCII_MARKERS: tuple[str, ...] = ("*", "+", "o", "x", "#", "@")
 # For terminals without colour: the line that matters most, which is the last, keeps its dots.
-_DISTINCT_MARKERS = ("braille", "+", "o", "x", "#", "@")
+_DISTINCT_MARKERS: tuple[str, ...] = ("braille", "+", "o", "x", "#", "@")
+# A band behind the lines: they must be seen on it.
+_FAINT_MARKER, _FAINT_ASCII_MARKER = "░", "."
 # An owner is a byte, and so is a colour of plotext's, as which a line's number passes through it.
 _MOST_LINES = 250
 
 
 def markers(picture: Picture) -> tuple[str, ...]:
     """Return what each line of the picture is drawn with: "braille" or one character."""
-    count = len(picture.lines)
     if picture.ascii_only:
-        return tuple(_ASCII_MARKERS[(count - 1 - i) % len(_ASCII_MARKERS)] for i in range(count))
-    if picture.distinct:
-        table = _DISTINCT_MARKERS
-        return tuple(table[(count - 1 - i) % len(table)] for i in range(count))
-    return ("braille",) * count
+        table, faint = _ASCII_MARKERS, _FAINT_ASCII_MARKER
+    else:
+        table, faint = _DISTINCT_MARKERS if picture.distinct else ("braille",), _FAINT_MARKER
+    count = len(picture.lines)
+    return tuple(
+        faint if line.colour == FAINT else table[(count - 1 - i) % len(table)]
+        for i, line in enumerate(picture.lines)
+    )
 
 
 class Canvas:
@@ -108,7 +112,7 @@ class Canvas:
             figure.clear_data()
         for bar, marker, index in bars:
             grid.fill_bar(bar, marker, index)
-        grid.paint([line.colour % COLOURS for line in lines])
+        grid.paint([slot(line.colour) for line in lines])
         return grid
 
 

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 
 from pprofplus_tui.charts.canvas import Canvas, markers
 from pprofplus_tui.charts.grid import FREE, Grid
-from pprofplus_tui.charts.palette import COLOURS
+from pprofplus_tui.charts.palette import COLOURS, slot
 from pprofplus_tui.charts.picture import Area, Picture, plot_area
-from pprofplus_tui.charts.strokes import cell_at, last_place
+from pprofplus_tui.charts.strokes import cell_at, last_place, place_at
 from pprofplus_tui.model.rows import Cellrun, Row, Rows
 from pprofplus_tui.model.text import narrow
 from pprofplus_tui.model.timeaxis import column, label_start
@@ -15,8 +15,8 @@ from pprofplus_tui.model.timeaxis import column, label_start
 # Styles by the byte that stands for them in a row; lines come from the grid as index + 1.
 _STYLES = (
     "",
-    *(f"line{index}" for index in range(COLOURS)),
-    *(f"legend{index}" for index in range(COLOURS)),
+    *(f"line{index}" for index in range(COLOURS + 1)),
+    *(f"legend{index}" for index in range(COLOURS + 1)),
     *("frame", "tick", "title", "note", "mark", "cursor", "empty", "error"),
 )
 _CODE = {name: code for code, name in enumerate(_STYLES)}
@@ -29,6 +29,7 @@ _LABEL_CELLS = 12
 _LONG_LABEL_CELLS = 24  # where there is room
 _VALUE_CELLS = 18
 _LABELLED_PLOT = 30  # a narrower plot has no room for names beside its lines
+_TAGS = 4  # a line
 _NEAR_ROWS = 3  # how far from its line a name may stand
 
 
@@ -151,7 +152,7 @@ def _legend_forms(picture: Picture, label_cells: int) -> Iterator[list[tuple[str
         sign = ""
         if picture.ascii_only or picture.distinct:
             sign = ("⠒" if marker == "braille" else marker) + " "
-        entries.append((sign, label, value, f"legend{line.colour % COLOURS}"))
+        entries.append((sign, label, value, f"legend{slot(line.colour)}"))
     full = [(f"{sign}{label} {value}".rstrip(), style) for sign, label, value, style in entries]
     short = [(f"{sign}{label}", style) for sign, label, _, style in entries]
     # With little room the line that matters most keeps its value.
@@ -254,6 +255,7 @@ def _plot(picture: Picture, area: Area, grid: Grid, *, has_data: bool) -> list[_
         _centre(plot, narrow(picture.empty, ascii_only=picture.ascii_only, limit=limit), "empty")
     elif len(picture.lines) > 1 and (area.width >= _LABELLED_PLOT or picture.distinct):
         _name_lines(picture, area, plot)
+    _tag_lines(picture, area, plot)
     _verticals(picture, area, plot, ((ms, marks.mark, "mark") for ms, _ in picture.marks))
     if picture.cursor_ms is not None:
         _verticals(picture, area, plot, ((picture.cursor_ms, marks.side, "cursor"),))
@@ -306,9 +308,11 @@ def _name_lines(picture: Picture, area: Area, plot: list[_Strip]) -> None:
             continue
         at, from_below = place
         row = area.height - 1 - from_below
+        if line.tag:
+            continue  # its tag stands on it
         name = narrow(line.label, ascii_only=picture.ascii_only, limit=_LONG_LABEL_CELLS)
         size = len(name)
-        style = f"legend{line.colour % COLOURS}"
+        style = f"legend{slot(line.colour)}"
         nearest = sorted(
             range(max(row - _NEAR_ROWS, 0), min(row + _NEAR_ROWS + 1, area.height)),
             key=lambda candidate: (abs(candidate - row), candidate),
@@ -323,3 +327,20 @@ def _name_lines(picture: Picture, area: Area, plot: list[_Strip]) -> None:
             ):
                 plot[candidate].put(begin, name, style)
                 break
+
+
+def _tag_lines(picture: Picture, area: Area, plot: list[_Strip]) -> None:
+    """Write each line's tag on it in some places, no two lines' in the same columns."""
+    tagged = [line for line in picture.lines if line.tag]
+    for index, line in enumerate(tagged):
+        style = _CODE[f"line{slot(line.colour)}"]
+        for turn in range(_TAGS):
+            share = (turn + (index + 0.5) / len(tagged)) / _TAGS
+            place = place_at(line, picture, area, share)
+            if place is None:
+                continue
+            at, from_below = place
+            strip = plot[area.height - 1 - from_below]
+            # where another line lies on top, its tag would be taken for that line's
+            if strip.styles[at] == style:
+                strip.put(at, line.tag, f"legend{slot(line.colour)}")

@@ -45,3 +45,9 @@ LIGHT = Palette(
 )
 
 COLOURS = len(DARK.lines)
+FAINT = COLOURS  # of what lies behind the lines: the frame's colour, in every theme
+
+
+def slot(colour: int) -> int:
+    """Return the number of the style of a line with this palette index."""
+    return FAINT if colour == FAINT else colour % COLOURS

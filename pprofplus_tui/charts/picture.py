@@ -21,6 +21,7 @@ class Line:
         points: what to draw, in the axis's unit.
         value: the value the legend shows after the label, already formatted; may be empty.
         metric: the name in the log of what it shows, or "".
+        tag: one character written on the line here and there, to tell it without colour; or "".
     """
 
     label: str
@@ -28,6 +29,7 @@ class Line:
     points: Points
     value: str = ""
     metric: str = ""
+    tag: str = ""
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def same_picture(one: Picture | None, other: Picture) -> bool:
         if field.name != "lines" and getattr(one, field.name) != getattr(other, field.name):
             return False
     return len(one.lines) == len(other.lines) and all(
-        (a.label, a.colour, a.value) == (b.label, b.colour, b.value)
+        (a.label, a.colour, a.value, a.tag) == (b.label, b.colour, b.value, b.tag)
         and same_points(a.points, b.points)
         for a, b in zip(one.lines, other.lines, strict=True)
     )

@@ -128,6 +128,18 @@ def last_place(line: Line, picture: Picture, area: Area) -> tuple[int, int] | No
     return cell_at(at, 2, area.width), cell_at((low + high) / 2, 4, area.height)
 
 
+def place_at(line: Line, picture: Picture, area: Area, share: float) -> tuple[int, int] | None:
+    """Return (column, row from below) of a line's visible point at a share of them, or None."""
+    shown = visible(line.points, picture.begin_ms, picture.end_ms, area.width)
+    span_ms = picture.end_ms - picture.begin_ms
+    if not len(shown) or span_ms <= 0 or not area.height or not area.width:
+        return None
+    i = min(int(share * len(shown)), len(shown) - 1)
+    at = min(max((int(shown.t_ms[i]) - picture.begin_ms) / span_ms, 0.0), 1.0)
+    low, high = picture.y.fractions(np.array([shown.lo[i], shown.hi[i]])).tolist()
+    return cell_at(at, 2, area.width), cell_at((low + high) / 2, 4, area.height)
+
+
 def cell_at(fraction: float, dots: int, cells: int) -> int:
     """Return the cell of a place on an axis as plotext reckons it, `dots` dots to the cell."""
     return int(0.5 + (dots * cells - 1) * fraction) // dots

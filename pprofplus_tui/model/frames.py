@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from pprofplus_tui.model.cursor import Reading
 from pprofplus_tui.model.facts import Facts
+from pprofplus_tui.model.findings import Findings
 from pprofplus_tui.model.rows import Rows
 from pprofplus_tui.model.runs import Run
 from pprofplus_tui.model.window import Window
@@ -46,6 +47,7 @@ class Frame:
         run: the run that `facts` are of.
         facts: figures of the requested window.
         cursor: what is read where the time cursor stands, or None.
+        findings: of the study that is shown, None while there is none.
     """
 
     runs: tuple[Run, ...] = ()
@@ -54,6 +56,7 @@ class Frame:
     run: str | None = None
     facts: Facts = field(default_factory=Facts)
     cursor: Reading | None = None
+    findings: Findings | None = None
 
 
 @dataclass(frozen=True, eq=False)

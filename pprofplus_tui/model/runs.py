@@ -36,6 +36,7 @@ class Run:
         spark: its recent resident set as a sparkline, or "".
         charts: what it can be seen in.
         pinned: retention leaves it alone.
+        growth_bytes_h: how its resident set grew of late, bytes an hour, None if that is unknown.
     """
 
     path: str
@@ -48,6 +49,7 @@ class Run:
     spark: str = ""
     charts: ChartTable = STANDARD
     pinned: bool = False
+    growth_bytes_h: float | None = None
 
     @property
     def running(self) -> bool:

@@ -1,5 +1,6 @@
 """The help: keys, states, charts, and what each metric means, all from the tables."""
 
+from collections.abc import Sequence
 from itertools import groupby
 from typing import ClassVar
 
@@ -13,7 +14,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from pprofplus.metrics import CATALOGUE
-from pprofplus_tui.model.keys import KEYS
+from pprofplus_tui.model.keys import KEYS, Key
 from pprofplus_tui.model.runs import (
     MEANINGS,
     PIN_SIGN,
@@ -47,12 +48,12 @@ def _table(*columns: tuple[str, int | None]) -> Table:
     return table
 
 
-def key_table(*, plain: bool) -> Table:
+def key_table(*, plain: bool, keys: Sequence[Key] = KEYS) -> Table:
     """Return the keys by group."""
     table = _table(("", 10), ("", None))
-    for group, keys in groupby(KEYS, lambda key: key.group):
+    for group, rows in groupby(keys, lambda key: key.group):
         table.add_row(Text(group, _HEADING), Text(""))
-        for key in keys:
+        for key in rows:
             table.add_row(Text(key.plain if plain else key.shown), Text(key.text))
     return table
 
@@ -96,9 +97,10 @@ class HelpScreen(ModalScreen[None]):
         Binding("end,G", "edge(True)", show=False),
     ]
 
-    def __init__(self, *, plain: bool = False) -> None:
+    def __init__(self, *, plain: bool = False, keys: Sequence[Key] = KEYS) -> None:
         super().__init__()
         self._plain = plain
+        self._table = keys
 
     def compose(self) -> ComposeResult:
         """Lay out the page."""
@@ -108,7 +110,7 @@ class HelpScreen(ModalScreen[None]):
         page.border_subtitle = "Esc closes" if plain else "↑↓ PgUp PgDn scroll · Esc closes"
         page.can_focus = False
         with page:
-            yield Static(key_table(plain=plain))
+            yield Static(key_table(plain=plain, keys=self._table))
             yield Static(Text("\nState of a run", _HEADING))
             yield Static(state_table(plain=plain))
             yield Static(

@@ -3,11 +3,10 @@
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
 
 from pprofplus_tui.model.cursor import Held, Reading, pointed_at, stepped
 from pprofplus_tui.model.frames import Drawn, Frame, Request, Shape
@@ -27,12 +26,13 @@ from pprofplus_tui.model.runs import (
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.timeaxis import instant
 from pprofplus_tui.model.view import View
+from pprofplus_tui.screens.picking import FeedPort, PickingScreen
 from pprofplus_tui.widgets.bars import Bar, StatusView, facts_row, keys_row, status_row
 from pprofplus_tui.widgets.empty import Notice, empty_rows
 from pprofplus_tui.widgets.grid import ChartGrid
 from pprofplus_tui.widgets.paint import Paint
 from pprofplus_tui.widgets.rows import RowsWidget
-from pprofplus_tui.widgets.runlist import RunList, RunListView
+from pprofplus_tui.widgets.runlist import RunList
 from pprofplus_tui.widgets.text import with_end
 
 if TYPE_CHECKING:
@@ -42,18 +42,11 @@ MIN_COLUMNS, MIN_ROWS = 60, 15
 _LIST_FROM_COLUMNS = 76  # narrower, and the list would leave no room for a chart
 
 
-class FeedPort(Protocol):
-    """What the screen asks of the feed."""
-
-    def show(self, request: Request) -> None:
-        """Answer this request now and whenever there is something new."""
-
-
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-class MonitorScreen(Screen[None]):
+class MonitorScreen(PickingScreen):
     """Runs at the left, charts on one time axis, three lines that tell the rest."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -63,15 +56,10 @@ class MonitorScreen(Screen[None]):
     ]
 
     def __init__(self, feed: FeedPort, options: Options) -> None:
-        super().__init__()
-        self._feed = feed
-        self._options = options
-        self.view = View()
-        self.frame = Frame()
+        super().__init__(feed, options)
         self._held = Held()
         # kept, not queried: late values of the feed may find the screen taken down
         self._status, self._facts, self._keys = Bar(id="status"), Bar(id="facts"), Bar(id="keys")
-        self._list = RunList(id="runs")
         self._charts = ChartGrid(id="charts")
         self._notice, self._small = Notice(id="notice"), Notice(id="small")
 
@@ -176,9 +164,6 @@ class MonitorScreen(Screen[None]):
         self._facts.set_rows((noted,))
         self._keys.set_rows((keys_row(self._keys.size.width, plain=plain),))
 
-    def _show_list(self) -> None:
-        self._list.show(RunListView(self.frame.runs, self.view.run, plain=self._options.plain))
-
     # -- what the feed brings
 
     def show_frame(self, frame: Frame) -> None:
@@ -209,6 +194,8 @@ class MonitorScreen(Screen[None]):
             self._notice.show(lines)
         self.set_class(not frame.runs, "empty")
         self._show_bars()
+        if self._study is not None:
+            self._study.show_frame(frame)
 
     def _opened(self, run: Run) -> View:
         """Return the view to begin with: what the command line asked for, or what suits."""
@@ -221,7 +208,8 @@ class MonitorScreen(Screen[None]):
         One for a size that has passed is kept too: that size may come back before the feed has
         looked, and what is on the screen is then not drawn again.
         """
-        self._charts.draw(drawn.chart, drawn.rows)
+        if not self._passed_on(drawn):
+            self._charts.draw(drawn.chart, drawn.rows)
 
     def _set_view(self, view: View) -> None:
         if view == self.view:
@@ -234,7 +222,7 @@ class MonitorScreen(Screen[None]):
 
     def action_run(self, step: int) -> None:
         """Show the run `step` places down the list."""
-        self._select(neighbour(self.frame.runs, self.view.run, step))
+        self._select(neighbour(self.listed, self.view.run, step))
 
     def action_sibling(self, step: int) -> None:
         """Show the next or previous pid of this service."""
@@ -334,10 +322,12 @@ class MonitorScreen(Screen[None]):
         self._set_view(self.view.maximise())
 
     def action_back(self) -> None:
-        """Remove the cursor; without one, show all charts again."""
+        """Remove the cursor; without one, show all charts again, else all runs."""
         if self.view.cursor is not None:
             self._set_view(replace(self.view, cursor_ms=None))
-        elif self.view.alone:
+        elif not self.view.alone:
+            self._cleared()
+        else:
             self._set_view(self.view.maximise())
 
     def action_help(self) -> None:

@@ -9,7 +9,7 @@ from textual.message import Message
 
 from pprofplus_tui.model.cursor import Reading
 from pprofplus_tui.model.facts import Facts, Layer
-from pprofplus_tui.model.keys import KEYS
+from pprofplus_tui.model.keys import KEYS, Key
 from pprofplus_tui.model.rows import Cellrun, Row, width_of
 from pprofplus_tui.model.runs import DIED, EXITED, LIVE, PAUSED, STALLED, Run, counted
 from pprofplus_tui.model.text import narrow
@@ -215,15 +215,15 @@ def facts_row(facts: Facts, width: int, *, plain: bool = False) -> Row:
     return fit((Cellrun(" ", "text"), *joined(some, between, width - 1)), width)
 
 
-def keys_row(width: int, *, plain: bool = False) -> Row:
+def keys_row(width: int, *, plain: bool = False, keys: Sequence[Key] = KEYS) -> Row:
     """Return the bottom line: the keys worth knowing, as many as fit, help and quit always."""
-    shown = [key for key in KEYS if key.footer]
+    shown = [key for key in keys if key.footer]
     plain_arrows = str.maketrans({"↑": "^", "↓": "v", "←": "<", "→": ">"})
     items = []
     for key in shown:
-        keys, _, label = key.footer.partition(" ")
-        keys = keys.translate(plain_arrows) if plain else keys
-        items.append((Cellrun(f" {keys}", "key"), Cellrun(f" {label} ", "bar")))
+        names, _, label = key.footer.partition(" ")
+        names = names.translate(plain_arrows) if plain else names
+        items.append((Cellrun(f" {names}", "key"), Cellrun(f" {label} ", "bar")))
     last = tuple(run for item in items[-2:] for run in item)
     row: Row = ()
     for item in items[:-2]:

@@ -6,7 +6,7 @@ from functools import cache
 from rich.style import Style
 from textual.theme import Theme
 
-from pprofplus_tui.charts.palette import COLOURS, DARK, LIGHT, Palette
+from pprofplus_tui.charts.palette import COLOURS, DARK, FAINT, LIGHT, Palette
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,7 @@ class Paint:
             for kind in ("line", "legend"):
                 token = f"{kind}{index}"
                 table[token] = style(palette.colour(token) or tones.text)
+        table[f"line{FAINT}"], table[f"legend{FAINT}"] = style(tones.frame), style(tones.dim)
         self._table = table
         self._other = table["text"]
 

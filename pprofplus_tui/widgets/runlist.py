@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from textual.events import Click, MouseScrollDown, MouseScrollUp
 from textual.message import Message
 
+from pprofplus_tui.model.listing import Listing
 from pprofplus_tui.model.rows import Cellrun, Row
 from pprofplus_tui.model.runs import PIN_SIGN, PLAIN_PIN_SIGN, PLAIN_SIGNS, SIGNS, Run, by_service
+from pprofplus_tui.model.text import narrow
 from pprofplus_tui.model.units import format_bytes
 from pprofplus_tui.widgets.rows import RowsWidget
 from pprofplus_tui.widgets.text import fit, spread
@@ -14,50 +16,106 @@ from pprofplus_tui.widgets.text import fit, spread
 # what `pid` and `value` may take before the sparkline begins
 _PID_CELLS = 7
 _VALUE_CELLS = 9
+_FOOT_FROM_ROWS = 4
 
 
 @dataclass(frozen=True)
 class RunListView:
-    """What the list shows."""
+    """What the list shows.
+
+    Attributes:
+        runs: in the order of the list.
+        selected: path of the run shown.
+        plain: ASCII only.
+        listing: what the user made of the list; its last line tells that, None: there is none.
+        total: runs that there are, shown or not.
+    """
 
     runs: tuple[Run, ...] = ()
     selected: str | None = None
     plain: bool = False
+    listing: Listing | None = None
+    total: int = 0
+
+
+@dataclass(frozen=True)
+class _Heading:
+    """The line above the runs of a service."""
+
+    service: str
+    running: int
+    count: int
+
+
+Line = _Heading | Run
+
+
+def _lines(runs: tuple[Run, ...]) -> list[Line]:
+    """Return what each line of the whole list is of."""
+    lines: list[Line] = []
+    for service, same in by_service(runs):
+        lines.append(_Heading(service, sum(run.running for run in same), len(same)))
+        lines.extend(same)
+    return lines
 
 
 def list_rows(view: RunListView, width: int) -> tuple[tuple[Row, str | None], ...]:
     """Return (row, path of its run or None) for every line of the whole list."""
-    signs = PLAIN_SIGNS if view.plain else SIGNS
-    pin = PLAIN_PIN_SIGN if view.plain else PIN_SIGN
-    lines: list[tuple[Row, str | None]] = []
-    for service, runs in by_service(view.runs):
-        running = sum(run.running for run in runs)
-        count = f" {running}/{len(runs)} " if running != len(runs) else f" {running} "
-        heading = spread(
-            (Cellrun(f" {service}", "service"),), (Cellrun(count, "dim"),), width, "service"
-        )
-        lines.append((heading, None))
-        lines.extend(
-            (_run_row(run, signs[run.state], pin, width, run.path == view.selected), run.path)
-            for run in runs
-        )
-    return tuple(lines)
+    return tuple(
+        (_row(view, line, width), None if isinstance(line, _Heading) else line.path)
+        for line in _lines(view.runs)
+    )
 
 
-def _run_row(run: Run, sign: str, pin: str, width: int, selected: bool) -> Row:  # noqa: FBT001 - a cell's state
+def _row(view: RunListView, line: Line, width: int) -> Row:
+    if isinstance(line, Run):
+        return _run_row(view, line, width)
+    every = line.running == line.count
+    count = f" {line.running} " if every else f" {line.running}/{line.count} "
+    return spread(
+        (Cellrun(f" {line.service}", "service"),), (Cellrun(count, "dim"),), width, "service"
+    )
+
+
+def _run_row(view: RunListView, run: Run, width: int) -> Row:
+    selected = run.path == view.selected
+
     def style(name: str) -> str:
         return f"{name}_selected" if selected else name
 
     value = "" if run.rss_bytes is None else format_bytes(run.rss_bytes)
     text = style("text" if run.running else "dim")
+    letter = view.listing.letter(run.path) if view.listing is not None else ""
+    pin = PLAIN_PIN_SIGN if view.plain else PIN_SIGN
+    first = Cellrun(pin if run.pinned else " ", text)
+    if letter:
+        first = Cellrun(letter, style("title"))
     row = (
-        Cellrun(pin if run.pinned else " ", text),
-        Cellrun(sign, style(run.state)),
+        first,
+        Cellrun((PLAIN_SIGNS if view.plain else SIGNS)[run.state], style(run.state)),
         Cellrun(f" {run.pid:<{_PID_CELLS - 1}} ", text),
         Cellrun(f"{value:>{_VALUE_CELLS}} ", text),
         Cellrun(run.spark, style("spark" if run.running else "dim")),
     )
     return fit(row, width, text)
+
+
+def foot_row(view: RunListView, listing: Listing, width: int) -> Row:
+    """Return the last line of the list: the words typed, how many match, the order."""
+    shown = len(view.runs)
+    count = Cellrun(f" {shown}/{view.total} " if shown != view.total else f" {shown} ", "bar")
+    if listing.typing or listing.text:
+        words = narrow(listing.text, ascii_only=view.plain)
+        room = max(width - len(count.text) - 3, 0)
+        left: Row = (
+            Cellrun(" /", "key"),
+            Cellrun(words[-room:] if room else "", "accent_bar"),
+            Cellrun("_" if listing.typing else "", "key"),
+        )
+    else:
+        marked = f" - {len(listing.marked)} marked" if listing.marked else ""
+        left = (Cellrun(f" by {listing.order}{marked}", "bar"),)
+    return spread(left, (count,), width, "bar")
 
 
 class RunList(RowsWidget):
@@ -69,6 +127,13 @@ class RunList(RowsWidget):
         def __init__(self, path: str) -> None:
             super().__init__()
             self.path = path
+
+    class Headed(Message):
+        """The user wants to see all runs of this service."""
+
+        def __init__(self, service: str) -> None:
+            super().__init__()
+            self.service = service
 
     class Stepped(Message):
         """The user wants the run `step` further down."""
@@ -82,6 +147,9 @@ class RunList(RowsWidget):
         self._view = RunListView()
         self._offset = 0
         self._paths: tuple[str | None, ...] = ()
+        self._runs: tuple[Run, ...] = ()
+        self._lines: list[Line] = []
+        self._places: dict[str, int] = {}
 
     def show(self, view: RunListView) -> None:
         """Show the runs; the list scrolls only to keep the selected one in sight."""
@@ -96,23 +164,41 @@ class RunList(RowsWidget):
         width, height = self.size
         if not width or not height:
             return
-        lines = list_rows(self._view, width)
-        at = next((i for i, (_, path) in enumerate(lines) if path == self._view.selected), 0)
-        # the service's name is worth a line: keep it in sight above its first run
-        top = at - 1 if at and lines[at - 1][1] is None else at
-        self._offset = min(max(self._offset, at - height + 1), top)
-        self._offset = max(0, min(self._offset, len(lines) - height))
-        shown = lines[self._offset : self._offset + height]
-        self._paths = tuple(path for _, path in shown)
-        rows = tuple(row for row, _ in shown)
-        self.set_rows(rows + (fit((), width),) * (height - len(rows)))
+        view = self._view
+        if view.runs is not self._runs:
+            self._runs, self._lines = view.runs, _lines(view.runs)
+            self._places = {
+                line.path: i for i, line in enumerate(self._lines) if isinstance(line, Run)
+            }
+        lines = self._lines
+        listing = view.listing if height >= _FOOT_FROM_ROWS else None
+        room = height - (listing is not None)
+        at = self._places.get(view.selected or "")
+        if at is not None:
+            # the service's name is worth a line: keep it in sight above its first run
+            top = at - 1 if isinstance(lines[at - 1], _Heading) and room > 1 else at
+            self._offset = min(max(self._offset, at - room + 1), top)
+        self._offset = max(0, min(self._offset, len(lines) - room))
+        # only what can be seen is made into rows: a list may have thousands of lines
+        shown = lines[self._offset : self._offset + room]
+        self._paths = tuple(line.path if isinstance(line, Run) else None for line in shown)
+        rows = tuple(_row(view, line, width) for line in shown)
+        rows += (fit((), width),) * (room - len(rows))
+        self.set_rows(rows if listing is None else (*rows, foot_row(view, listing, width)))
+
+    @property
+    def in_sight(self) -> tuple[str, ...]:
+        """Paths of the runs in sight."""
+        return tuple(path for path in self._paths if path is not None)
 
     def on_click(self, event: Click) -> None:
         """Ask for the run under the mouse."""
         if 0 <= event.y < len(self._paths):
-            path = self._paths[event.y]
+            path, line = self._paths[event.y], self._lines[self._offset + event.y]
             if path is not None:
                 self.post_message(self.Chosen(path))
+            elif isinstance(line, _Heading):
+                self.post_message(self.Headed(line.service))
 
     def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
         """Ask for the run below."""

@@ -1,0 +1,175 @@
+"""Answers what a view of several runs asks: reads many logs in slices, and orders its charts."""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from pprofplus.errors import PprofplusError
+from pprofplus_tui.charts.portray import Manner, buckets_for
+from pprofplus_tui.charts.several import Charts, GroupPortrayer, Scene
+from pprofplus_tui.logs.catalog import Catalog, RunInfo
+from pprofplus_tui.logs.grid import Grid
+from pprofplus_tui.logs.history import query
+from pprofplus_tui.logs.run import RunLog
+from pprofplus_tui.model.charts import ChartKind, Series, charts_for
+from pprofplus_tui.model.compare import shifted
+from pprofplus_tui.model.findings import Findings
+from pprofplus_tui.model.runs import Run
+from pprofplus_tui.model.series import Points
+from pprofplus_tui.model.study import Study
+from pprofplus_tui.model.window import JUMPS, Window
+
+_DRAWN_EACH_S = 0.2  # while there is more to read
+_SLICE_S = 0.04  # of reading, before it is asked whether something else is wanted by now
+_REOPENED_S = 30.0  # a growing log that there was no room for is read again no sooner
+_MOST_PAGES = 32_768  # kept of all logs together: some 50 MB
+
+_Key = tuple[int, int, int, str, bool]  # begin, end, buckets, metric, rate
+
+
+@dataclass(eq=False)
+class _Kept:
+    """A log that was opened, and the answer it gave last."""
+
+    log: RunLog | None
+    key: _Key | None = None
+    points: Points = field(default_factory=Points.empty)
+    end_ms: int = -1  # of the run, when the log was last refreshed
+    read_s: float = 0.0  # monotonic, when it was last opened
+
+
+def main_series(infos: Iterable[RunInfo], chart: str) -> tuple[ChartKind, Series]:
+    """Return the chart of that id and its main series; the first chart if no run has it."""
+    kind: ChartKind | None = None
+    for info in infos:
+        table = charts_for(info.metrics)
+        kind = table.by_id.get(chart)
+        if kind is not None:
+            break
+    kind = kind or charts_for(()).charts[0]
+    return kind, kind.series[-1]
+
+
+class Gatherer:
+    """Reads the logs of many runs for one picture. Used by one thread, the feed's."""
+
+    def __init__(self, manner: Manner) -> None:
+        self._portrayer = GroupPortrayer(manner)
+        self._kept: dict[str, _Kept] = {}
+        self._drawn_s = 0.0
+
+    def close(self) -> None:
+        """Forget all logs: nobody looks at several runs any more."""
+        self._kept.clear()
+        self._portrayer.forget()
+
+    def answer(
+        self, study: Study, runs: tuple[Run, ...], infos: Mapping[str, RunInfo]
+    ) -> tuple[Findings, Charts, bool]:
+        """Return (findings, charts to draw, whether there is more to read).
+
+        Reads for some 40 ms at the most, so that a key need not wait for sixty logs; what is
+        still to be read is left out of the charts, and the findings tell how many runs that is.
+        """
+        members = study.members(runs)
+        kind, series = main_series(
+            (infos[run.path] for run in members if run.path in infos), study.chart
+        )
+        empty = Findings(study.kind, series.label, kind.unit, study.aligned)
+        window = study.window
+        if window is None or not study.shapes:
+            return empty, [], False
+        buckets = max(JUMPS, *(buckets_for(shape) for shape in study.shapes))
+        curves: dict[str, Points] = {}
+        wanted = [run for run in members if _reaches(run, study, window)]
+        until = time.monotonic() + _SLICE_S
+        read = 0
+        for run in wanted:
+            late = time.monotonic() > until
+            points = self._points(run, study, window, buckets, series, late=late)
+            if points is not None:
+                curves[run.path] = points
+                read += 1
+        self._forget({run.path for run in wanted})
+        count = sum(len(points) > 0 for points in curves.values())
+        findings = replace(empty, read=read, of=len(wanted), count=count)
+        findings = _with_totals(findings, members, infos)
+        pending = read < len(wanted)
+        if pending and time.monotonic() - self._drawn_s < _DRAWN_EACH_S:
+            return findings, [], True
+        self._drawn_s = time.monotonic()
+        width_ms = Grid.over(window.begin_ms, window.end_ms, buckets).width_ms
+        scene = Scene(study, window, kind, members, curves, width_ms)
+        return *self._portrayer.portray(scene, findings), pending
+
+    # -- reading
+
+    def _points(  # noqa: PLR0913 - private: what is asked of one log
+        self, run: Run, study: Study, window: Window, buckets: int, series: Series, *, late: bool
+    ) -> Points | None:
+        """Return a run's curve in the study's time; None if it is too late to read it now."""
+        shift_ms = run.begin_ms if study.aligned else 0
+        begin_ms, end_ms = window.begin_ms + shift_ms, window.end_ms + shift_ms
+        key: _Key = (begin_ms, end_ms, buckets, series.metric, series.rate)
+        kept = self._kept.get(run.path)
+        if kept is not None and kept.key == key and (kept.end_ms == run.end_ms or window.frozen):
+            return shifted(kept.points, shift_ms)
+        if late and (kept is None or kept.key != key):
+            return None
+        now_s = time.monotonic()
+        if (
+            kept is not None
+            and kept.key == key
+            and kept.log is None
+            and (late or now_s - kept.read_s < _REOPENED_S)
+        ):
+            return shifted(kept.points, shift_ms)
+        if kept is None or kept.log is None:
+            try:
+                log = Catalog.open(run.path)
+            except PprofplusError:
+                return Points.empty()
+            kept = self._kept[run.path] = _Kept(log, end_ms=run.end_ms, read_s=now_s)
+        elif kept.end_ms != run.end_ms:
+            log = kept.log
+            log.refresh()
+            kept.end_ms = run.end_ms
+        else:
+            log = kept.log
+        request = (series.metric, series.rate)
+        points = query(log, begin_ms, end_ms, buckets, [request])[request]
+        if series.scale != 1:
+            points = replace(points, lo=points.lo / series.scale, hi=points.hi / series.scale)
+        kept.key, kept.points = key, points
+        return shifted(points, shift_ms)
+
+    def _forget(self, wanted: set[str]) -> None:
+        """Drop the logs that are too many, first those not wanted; a wanted one's curve stays."""
+        pages = sum(kept.log.table.count for kept in self._kept.values() if kept.log is not None)
+        for path in sorted(self._kept, key=lambda path: path in wanted):
+            if pages <= _MOST_PAGES:
+                return
+            kept = self._kept[path]
+            if kept.log is not None:
+                pages -= kept.log.table.count
+                kept.log = None
+            if path not in wanted:
+                del self._kept[path]
+
+
+def _reaches(run: Run, study: Study, window: Window) -> bool:
+    """Tell whether a run has anything to show in the window."""
+    if study.aligned:
+        return window.begin_ms <= run.end_ms - run.begin_ms
+    return run.begin_ms < window.end_ms and run.end_ms >= window.begin_ms
+
+
+def _with_totals(findings: Findings, runs: Iterable[Run], infos: Mapping[str, RunInfo]) -> Findings:
+    """Return the findings with the sums of the last samples of what runs."""
+    last = [infos[run.path].last for run in runs if run.running and run.path in infos]
+
+    def of(metric: str) -> int | None:
+        values = [row[metric] for row in last if metric in row]
+        return sum(values) if values else None
+
+    return replace(findings, rss_bytes=of("rss"), uss_bytes=of("uss"), running=len(last))

@@ -1,0 +1,83 @@
+"""What a view of several runs found: the figures beside its charts."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Member:
+    """What is known of one run of a study.
+
+    Attributes:
+        path, service, pid, state, begin_ms: of the run.
+        letter: marks its line.
+        colour: palette index of its line.
+        value: at the study's moment, in the unit of the series; None if it had none then.
+        growth_h: of the window, unit per hour; None of too few points.
+    """
+
+    path: str
+    service: str
+    pid: int
+    state: str
+    begin_ms: int
+    letter: str
+    colour: int
+    value: float | None = None
+    growth_h: float | None = None
+
+
+@dataclass(frozen=True)
+class Rest:
+    """The runs of a service that have no line of their own.
+
+    Attributes:
+        count: of them.
+        lo, hi: smallest and largest value at the study's moment, None if none had one.
+        total: sum of the values then.
+    """
+
+    count: int
+    lo: float | None = None
+    hi: float | None = None
+    total: float = 0.0
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a study found.
+
+    Attributes:
+        kind: as in the study.
+        label: the name of the series.
+        unit: its unit, as `units.format_quantity` knows it.
+        aligned: times are ages.
+        moment_ms: the time that the values are of; None: of each run its last.
+        members: the runs with a line of their own, in order.
+        rest: the others.
+        total: sum of all runs' values at the moment.
+        rss_bytes, uss_bytes: sums of the last samples of the runs that are running.
+        running: how many these are.
+        count: runs with samples in the window.
+        read: runs read so far.
+        of: runs to read.
+    """
+
+    kind: str
+    label: str = ""
+    unit: str = ""
+    aligned: bool = False
+    moment_ms: int | None = None
+    members: tuple[Member, ...] = ()
+    rest: Rest | None = None
+    total: float | None = None
+    rss_bytes: int | None = None
+    uss_bytes: int | None = None
+    running: int = 0
+    count: int = 0
+    read: int = 0
+    of: int = 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether all runs are read."""
+        return self.read >= self.of

@@ -1,0 +1,181 @@
+"""The part of the main screen that picks runs: narrowing, ordering, marking, comparing."""
+
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from textual.events import Key
+from textual.screen import Screen
+
+from pprofplus_tui.model.frames import Drawn, Frame, Request
+from pprofplus_tui.model.listing import MOST_MARKED, Arranger, Listing, matching
+from pprofplus_tui.model.options import Options
+from pprofplus_tui.model.runs import Run, find
+from pprofplus_tui.model.study import COMPARE, SERVICE, Study
+from pprofplus_tui.model.view import View
+from pprofplus_tui.widgets.runlist import RunList, RunListView
+
+if TYPE_CHECKING:
+    from pprofplus_tui.screens.study import StudyScreen
+
+_LEAST_COMPARED = 2
+
+
+class FeedPort(Protocol):
+    """What the screen asks of the feed."""
+
+    def show(self, request: Request) -> None:
+        """Answer this request now and whenever there is something new."""
+
+    def study(self, study: Study | None) -> None:
+        """Answer this study instead of the request, or the request again."""
+
+    def in_sight(self, paths: tuple[str, ...]) -> None:
+        """Take these runs for the ones of which everything is to be known."""
+
+
+class PickingScreen(Screen[None]):
+    """Owns what the user made of the list of runs, and the views of several runs."""
+
+    def __init__(self, feed: FeedPort, options: Options) -> None:
+        super().__init__()
+        self._feed = feed
+        self._options = options
+        self.view = View()
+        self.frame = Frame()
+        self.listing = Listing()
+        self.listed: tuple[Run, ...] = ()
+        self._arranger = Arranger()
+        self._list = RunList(id="runs")
+        self._study: StudyScreen | None = None
+
+    def _select(self, run: Run | None) -> None:
+        """Show a run."""
+        raise NotImplementedError
+
+    def _show_list(self) -> None:
+        """Show the list as it now is; the cursor stays on its run."""
+        runs = self._arranger.arranged(self.frame.runs, self.listing.order, time.monotonic())
+        listed = matching(runs, self.listing)
+        if listed != self.listed:
+            self.listed = listed
+        view = RunListView(
+            self.listed,
+            self.view.run,
+            plain=self._options.plain,
+            listing=self.listing,
+            total=len(runs),
+        )
+        self._list.show(view)
+        self._feed.in_sight(self._list.in_sight)
+
+    def _set_listing(self, listing: Listing) -> None:
+        if listing != self.listing:
+            self.listing = listing
+            self._show_list()
+
+    # -- narrowing
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Let no key act while it is typed into the text."""
+        return not self.listing.typing and super().check_action(action, parameters) is not False
+
+    def on_key(self, event: Key) -> None:
+        """Take what is typed into the text; the arrows still go through the list."""
+        if not self.listing.typing:
+            return
+        event.stop()
+        event.prevent_default()
+        listing, key = self.listing, event.key
+        if key == "escape":
+            self._set_listing(listing.cleared())
+        elif key in {"enter", "tab"}:
+            self._set_listing(listing.done())
+            if self.listed and find(self.listed, self.view.run) is None:
+                self._select(self.listed[0])
+        elif key in {"up", "down"}:
+            self.action_run(-1 if key == "up" else 1)
+        elif key in {"backspace", "ctrl+h"}:
+            self._set_listing(listing.erased())
+        elif key in {"ctrl+w", "ctrl+u"}:
+            self._set_listing(listing.erased(word=True))
+        elif key == "ctrl+c":
+            self.app.exit()
+        elif event.is_printable and event.character is not None:
+            self._set_listing(listing.typed(event.character))
+
+    def action_run(self, step: int) -> None:
+        """Show the run `step` places down the list."""
+        raise NotImplementedError
+
+    def action_filter(self) -> None:
+        """Open the text that narrows the list."""
+        if self.frame.runs:
+            self._set_listing(self.listing.asked())
+
+    def _cleared(self) -> bool:
+        """Show all runs again; return whether they were narrowed."""
+        narrowed = bool(self.listing.text)
+        self._set_listing(self.listing.cleared())
+        return narrowed
+
+    # -- ordering and marking
+
+    def action_order(self) -> None:
+        """Put the list in the next order."""
+        self._set_listing(self.listing.cycled())
+
+    def action_mark(self) -> None:
+        """Mark the run shown, or unmark it."""
+        run = find(self.frame.runs, self.view.run)
+        if run is None:
+            return
+        marked = self.listing.toggled(run.path)
+        if marked == self.listing:
+            self.notify(
+                f"No more than {MOST_MARKED} runs can be told apart in one chart: unmark one.",
+                severity="warning",
+                markup=False,
+            )
+        self._set_listing(marked)
+
+    # -- several runs at once
+
+    def action_compare(self) -> None:
+        """Compare the marked runs."""
+        runs = tuple(
+            run for path in self.listing.marked if (run := find(self.frame.runs, path)) is not None
+        )
+        if len(runs) < _LEAST_COMPARED:
+            self.notify("Mark two runs or more with c, then compare them.", markup=False)
+            return
+        self._open(Study(COMPARE, tuple(run.path for run in runs), chart=self.view.chosen))
+
+    def action_service(self) -> None:
+        """Show all runs of the service of the run shown."""
+        run = find(self.frame.runs, self.view.run)
+        if run is not None:
+            self._open(Study(SERVICE, service=run.service, chart=self.view.chosen))
+
+    def on_run_list_headed(self, message: RunList.Headed) -> None:
+        """Show all runs of the service whose line was clicked."""
+        self._open(Study(SERVICE, service=message.service, chart=self.view.chosen))
+
+    def _open(self, study: Study) -> None:
+        # what only a key needs is loaded by it: the first paint comes sooner
+        from pprofplus_tui.screens.study import StudyScreen  # noqa: PLC0415
+
+        if self._study is None:
+            self._study = StudyScreen(self._feed, self._options, study, self.frame, self._left)
+            self.app.push_screen(self._study)
+
+    def _left(self) -> None:
+        self._study = None
+        self._feed.study(None)
+
+    def _passed_on(self, drawn: Drawn) -> bool:
+        """Hand a chart of several runs to the screen that shows it; return whether it was one."""
+        if not drawn.chart.startswith((COMPARE, SERVICE)):
+            return False
+        if self._study is not None:
+            self._study.show_drawn(drawn)
+        return True
