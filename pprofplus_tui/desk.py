@@ -1,6 +1,7 @@
 """Answers the screen's requests from the logs: which runs, which figures, which charts."""
 
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
@@ -28,6 +29,7 @@ from pprofplus_tui.model.study import Study
 from pprofplus_tui.model.window import JUMPS, Window
 
 SPARK_CELLS = 6
+_CLOSER_S = 0.03  # of reading about runs in the list, before a key is heeded
 _FACTS: tuple[Wanted, ...] = tuple((metric, False) for metric in FACT_METRICS)
 
 
@@ -52,6 +54,7 @@ class Desk:
         self._pictures: list[tuple[ChartKind, Picture]] = []
         self._answered: Request | None = None
         # of each run what was made of it: the same object while nothing changes
+        self._sought: tuple[str, ...] = ()
         self._made: dict[str, tuple[RunInfo, Run]] = {}
 
     def close(self) -> None:
@@ -62,18 +65,22 @@ class Desk:
         more = not self._cold and self._renderer.waiting
         self._on_drawn(Drawn(str(key), picture.width, picture.height, rows, more=more))
 
-    def look(self, sought: Iterable[str] = ()) -> None:  # noqa: ARG002
-        """Look which runs there are, and how they are; all about those `sought`, in slices."""
-        self._catalog.refresh()
+    def look(self, sought: tuple[str, ...] = ()) -> None:
+        """Look which runs there are, and how they are; of those not `sought`, only the least."""
+        self._catalog.refresh(())
+        self.look_closer(sought)
         self._take_runs()
 
-    def look_closer(self, sought: Iterable[str]) -> None:
-        """Read on about the runs that are sought."""
+    def look_closer(self, sought: tuple[str, ...]) -> None:
+        """Read on, for a while, about the runs that are sought."""
+        self._sought = sought
+        if self._catalog.complete(sought, time.monotonic() + _CLOSER_S):
+            self._take_runs()
 
     @property
     def behind(self) -> bool:
         """Whether there is more to be read about the runs that were sought."""
-        return False
+        return bool(self._catalog.lacking(self._sought))
 
     def _take_runs(self) -> None:
         asked = self._options

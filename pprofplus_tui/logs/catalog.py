@@ -3,15 +3,17 @@
 import operator
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from pprofplus import home
 from pprofplus_tui.logs.files import DirectoryWatch
+from pprofplus_tui.logs.glance import glance
 from pprofplus_tui.logs.header import first_instant_ms
 from pprofplus_tui.logs.history import page_extremes, query
 from pprofplus_tui.logs.liveness import Lock, lock_of, state_of
+from pprofplus_tui.logs.pins import is_pinned
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.series import Points
 
@@ -42,6 +44,8 @@ class RunInfo:
         recent: rss of the last quarter of an hour, for a sparkline.
         pinned: kept by retention.
         metrics: (name, unit, kind) of each metric of the newest table; untrusted.
+        whole: False after a mere glance: `last` then has the resident set alone, and `recent`
+            and `damaged_pages` are yet to be read.
     """
 
     path: str
@@ -58,6 +62,7 @@ class RunInfo:
     recent: Points = field(default_factory=Points.empty)
     pinned: bool = False
     metrics: tuple[tuple[str, str, str], ...] = ()
+    whole: bool = True
 
 
 class Catalog:
@@ -73,6 +78,7 @@ class Catalog:
         for path in directories:
             self._homes.setdefault(os.path.realpath(path), _Directory(path))
         self._runs: tuple[RunInfo, ...] = ()
+        self._glanced: dict[str, _Run] = {}  # by path, those of which not all is known
         self._problems: tuple[str, ...] = ()
 
     @property
@@ -85,25 +91,50 @@ class Catalog:
         """One line about each thing that could not be read; untrusted text may be in it."""
         return self._problems
 
-    def refresh(self) -> bool:
-        """Look at what is new; return whether `runs` or `problems` changed. Raises nothing."""
+    def refresh(self, sought: Container[str] | None = None) -> bool:
+        """Look at what is new; return whether `runs` or `problems` changed. Raises nothing.
+
+        With `sought`, of new runs that have ended only those paths are read, at the others only
+        a glance is taken: `complete` reads them.
+        """
         now_ns = time.time_ns()
         problems: list[str] = []
         found: list[RunInfo] = []
+        glanced: dict[str, _Run] = {}
         for place in self._homes.values():
             for service in place.children(now_ns, problems, home.valid_service):
                 for run in service.children(now_ns, problems, _is_run):
-                    info = run.run.look(now_ns)
-                    problems += run.run.problems
+                    entry = run.run
+                    info = entry.look(now_ns, whole=sought is None or run.path in sought)
+                    problems += entry.problems
                     if info is not None:
                         found.append(info)
+                        if not info.whole:
+                            glanced[info.path] = entry
         found.sort(key=lambda info: (info.service, -_start_of(info.path), info.path))
         runs = tuple(found)
         told = tuple(dict.fromkeys(problems))
         same = len(runs) == len(self._runs) and all(map(operator.is_, runs, self._runs))
         changed = not same or told != self._problems
-        self._runs, self._problems = runs, told
+        self._runs, self._problems, self._glanced = runs, told, glanced
         return changed
+
+    def lacking(self, paths: Iterable[str]) -> list[str]:
+        """Return those of the paths that only a glance was taken at."""
+        return [path for path in paths if path in self._glanced] if self._glanced else []
+
+    def complete(self, paths: Iterable[str], until_s: float) -> bool:
+        """Read what a glance left out of these runs, until a monotonic time; tell if any was."""
+        now_ns = time.time_ns()
+        done: dict[str, RunInfo | None] = {}
+        for path in self.lacking(paths):
+            done[path] = self._glanced.pop(path).look(now_ns, whole=True)
+            if time.monotonic() >= until_s:
+                break
+        if done:
+            runs = (done.get(info.path, info) for info in self._runs)
+            self._runs = tuple(info for info in runs if info is not None)
+        return bool(done)
 
     @staticmethod
     def open(path: str) -> RunLog:
@@ -186,7 +217,8 @@ class _Run:
 
     def __init__(self, path: str) -> None:
         self.problems: tuple[str, ...] = ()
-        self._log = RunLog(path, last_slots=_LAST_SLOTS)
+        self._path = path
+        self._log: RunLog | None = None
         self._info: RunInfo | None = None
         self._oldest: tuple[str, int | None] | None = None
         self._watch = DirectoryWatch(path)
@@ -194,10 +226,49 @@ class _Run:
         self._recent_ms = 0
         self._ended = False
 
-    def look(self, now_ns: int) -> RunInfo | None:
-        """Return how the run is, None if it has no log; the same object while nothing changes."""
-        if self._ended and not self._changed(now_ns):
-            return self._info
+    def look(self, now_ns: int, *, whole: bool) -> RunInfo | None:
+        """Return how the run is, None if it has no log; the same object while nothing changes.
+
+        Unless `whole`, one that has ended and was never read is only glanced at.
+        """
+        info = self._info
+        enough = info is None or info.whole or not whole
+        if self._ended and not self._changed(now_ns) and enough:
+            return info
+        if not whole and self._log is None and (info is None or not info.whole):
+            glanced = self._glance(now_ns)
+            if glanced is not None:
+                self._info, self._ended = glanced, True
+                return glanced
+        return self._read(now_ns)
+
+    def _glance(self, now_ns: int) -> RunInfo | None:
+        """Return how the run ended, None if it may not have, or takes a look to tell."""
+        self._changed(now_ns)  # from here on
+        seen = glance(self._path, _RECENT_METRIC, now_ns - _DOUBT_NS)
+        parsed = home.parse_run_name(os.path.basename(self._path))  # noqa: PTH119 - as RunLog
+        if seen is None or parsed is None:
+            return None
+        last = {} if seen.last is None else {_RECENT_METRIC: seen.last}
+        return RunInfo(
+            path=os.path.abspath(self._path),  # noqa: PTH100 - as RunLog
+            service=os.path.basename(os.path.dirname(self._path)),  # noqa: PTH119, PTH120 - as RunLog
+            pid=parsed[0],
+            state=seen.state,
+            begin_ms=seen.begin_ms,
+            end_ms=seen.end_ms,
+            interval_ms=seen.interval_ms,
+            size_bytes=seen.size_bytes,
+            last=MappingProxyType(last),
+            pinned=is_pinned(self._path),
+            metrics=seen.metrics,
+            whole=False,
+        )
+
+    def _read(self, now_ns: int) -> RunInfo | None:
+        """Return how the run is, from its log."""
+        if self._log is None:
+            self._log, self._info = RunLog(self._path, last_slots=_LAST_SLOTS), None
         log = self._log
         changed = log.refresh()
         self.problems = log.problems
@@ -215,7 +286,7 @@ class _Run:
         info = self._info
         now_ms = now_ns // 1_000_000
         if info is None or changed:
-            info = self._describe(now_ms, lock)
+            info = self._describe(log, now_ms, lock)
         else:
             state = state_of(log, lock, now_ms)
             if state != info.state:
@@ -230,28 +301,26 @@ class _Run:
         except OSError:
             return True
 
-    def _describe(self, now_ms: int, lock: Lock) -> RunInfo:
-        log = self._log
+    def _describe(self, log: RunLog, now_ms: int, lock: Lock) -> RunInfo:
         end_ms = log.end_ms
         return RunInfo(
             path=log.path,
             service=log.service,
             pid=log.pid,
             state=state_of(log, lock, now_ms),
-            begin_ms=min(self._begin_ms(), end_ms),
+            begin_ms=min(self._begin_ms(log), end_ms),
             end_ms=end_ms,
             interval_ms=log.interval_ms,
             size_bytes=log.size_bytes,
             damaged_pages=log.damaged_pages,
             last=MappingProxyType(log.last()),
-            recent=self._recent_points(end_ms),
+            recent=self._recent_points(log, end_ms),
             pinned=log.pinned,
             metrics=log.metrics,
         )
 
-    def _recent_points(self, end_ms: int) -> Points:
+    def _recent_points(self, log: RunLog, end_ms: int) -> Points:
         """Return the curve of the last quarter of an hour, drawn anew when it would differ."""
-        log = self._log
         if log.table.count >= _LAST_SLOTS - 1:
             # with several pages their heads draw the curve well enough, without decoding
             return page_extremes(log, _RECENT_METRIC)
@@ -264,13 +333,13 @@ class _Run:
             self._recent, self._recent_ms = found[request], end_ms
         return self._recent
 
-    def _begin_ms(self) -> int:
+    def _begin_ms(self, log: RunLog) -> int:
         """Return when the first page begins that rotation has left."""
-        path = self._log.oldest_segment or ""
+        path = log.oldest_segment or ""
         if self._oldest is None or self._oldest[0] != path:
             self._oldest = (path, first_instant_ms(path))
         begin_ms = self._oldest[1]
         if begin_ms is None:
             self._oldest = None  # not yet written: to be asked again
-            return self._log.begin_ms
+            return log.begin_ms
         return begin_ms

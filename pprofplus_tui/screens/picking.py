@@ -7,7 +7,7 @@ from textual.events import Key
 from textual.screen import Screen
 
 from pprofplus_tui.model.frames import Drawn, Frame, Request
-from pprofplus_tui.model.listing import MOST_MARKED, Arranger, Listing, matching
+from pprofplus_tui.model.listing import GROWTH, MOST_MARKED, Arranger, Listing, matching
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.runs import Run, find
 from pprofplus_tui.model.study import COMPARE, SERVICE, Study
@@ -66,7 +66,9 @@ class PickingScreen(Screen[None]):
             total=len(runs),
         )
         self._list.show(view)
-        self._feed.in_sight(self._list.in_sight)
+        # an order by growth asks for what only the whole of a run's end tells
+        every = self.listing.order == GROWTH
+        self._feed.in_sight(tuple(run.path for run in runs) if every else self._list.in_sight)
 
     def _set_listing(self, listing: Listing) -> None:
         if listing != self.listing:
