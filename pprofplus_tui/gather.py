@@ -22,6 +22,7 @@ from pprofplus_tui.model.window import JUMPS, Window
 _DRAWN_EACH_S = 0.2  # while there is more to read
 _SLICE_S = 0.04  # of reading, before it is asked whether something else is wanted by now
 _REOPENED_S = 30.0  # a growing log that there was no room for is read again no sooner
+_OLDEST_MS = 30_000  # a growing log is read on at least that often
 _MOST_PAGES = 32_768  # kept of all logs together: some 50 MB
 
 _Key = tuple[int, int, int, str, bool]  # begin, end, buckets, metric, rate
@@ -112,8 +113,12 @@ class Gatherer:
         begin_ms, end_ms = window.begin_ms + shift_ms, window.end_ms + shift_ms
         key: _Key = (begin_ms, end_ms, buckets, series.metric, series.rate)
         kept = self._kept.get(run.path)
-        if kept is not None and kept.key == key and (kept.end_ms == run.end_ms or window.frozen):
-            return shifted(kept.points, shift_ms)
+        if kept is not None and kept.key == key:
+            # less than a bucket of new time would hardly be seen, and there may be sixty runs
+            newer_ms = run.end_ms - kept.end_ms
+            little = run.running and 0 <= newer_ms < min(window.span_ms // buckets, _OLDEST_MS)
+            if newer_ms == 0 or little or window.frozen:
+                return shifted(kept.points, shift_ms)
         if late and (kept is None or kept.key != key):
             return None
         now_s = time.monotonic()

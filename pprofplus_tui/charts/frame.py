@@ -303,13 +303,12 @@ def _name_lines(picture: Picture, area: Area, plot: list[_Strip]) -> None:
     room is left out; the legend has it.
     """
     for line in reversed(picture.lines):
-        place = last_place(line, picture, area)
+        # one with a tag has that on it
+        place = last_place(line, picture, area) if not line.tag else None
         if place is None:
             continue
         at, from_below = place
         row = area.height - 1 - from_below
-        if line.tag:
-            continue  # its tag stands on it
         name = narrow(line.label, ascii_only=picture.ascii_only, limit=_LONG_LABEL_CELLS)
         size = len(name)
         style = f"legend{slot(line.colour)}"

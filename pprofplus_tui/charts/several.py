@@ -146,7 +146,7 @@ class GroupPortrayer:
         value = last_value(points) if member.value is None else member.value
         told = "" if value is None else self._told(value, kind)
         label = f"{member.letter} {member.service} {member.pid}"
-        return Line(label, member.colour, points, told, member.letter)
+        return Line(label, member.colour, points, told, tag=member.letter)
 
     def _picture(
         self, scene: Scene, shape: Shape, lines: tuple[Line, ...], title: str, note: str

@@ -3,7 +3,7 @@
 from pprofplus_tui.model.keys import KEYS, Key
 
 _OWN = "Several runs"
-_SHARED = frozenset({"pan", "zoom", "start", "live", "fit", "freeze"})
+_SHARED = frozenset({"pan", "zoom", "start", "live", "fit", "freeze", "cursor"})
 
 STUDY_KEYS: tuple[Key, ...] = (
     *(key for key in KEYS if key.action.partition("(")[0] in _SHARED),
@@ -11,8 +11,6 @@ STUDY_KEYS: tuple[Key, ...] = (
         "a", "align", "a", "a", "Align the runs to their starts, or show real time", _OWN, "a align"
     ),
     Key("o", "rank", "o", "o", "Tell apart what grows most, or what is largest", _OWN, "o rank"),
-    Key("comma", "cursor(-1)", ",", ",", "Move the time cursor left", _OWN, ",. cursor"),
-    Key("full_stop", "cursor(1)", ".", ".", "Move the time cursor right", _OWN),
     Key("tab", "metric(1)", "Tab", "Tab", "Draw the next metric", _OWN, "Tab metric"),
     Key("shift+tab", "metric(-1)", "⇧Tab", "S-Tab", "Draw the previous metric", _OWN),
     Key(

@@ -64,7 +64,8 @@ def _member_row(
     sign = (PLAIN_SIGNS if plain else SIGNS)[member.state]
     value = "" if member.value is None else format_quantity(member.value, unit, ascii_only=plain)
     name = narrow(f"{member.service} {member.pid}", limit=_NAME_CELLS, ascii_only=plain)
-    grows = (member.growth_h or 0.0) > 0
+    # a hundredth of what it is an hour is worth a look, less is a quiet figure
+    grows = (member.growth_h or 0.0) * 100 > abs(member.value or 0.0)
     cells = [
         (member.letter, -2, f"legend{member.colour}"),
         (sign, -2, member.state),
