@@ -67,7 +67,7 @@ class Desk:
 
     def look(self, sought: tuple[str, ...] = ()) -> None:
         """Look which runs there are, and how they are; of those not `sought`, only the least."""
-        self._catalog.refresh(())
+        self._catalog.refresh(frozenset(sought))
         self.look_closer(sought)
         self._take_runs()
 

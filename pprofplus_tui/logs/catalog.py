@@ -15,6 +15,7 @@ from pprofplus_tui.logs.history import page_extremes, query
 from pprofplus_tui.logs.liveness import Lock, lock_of, state_of
 from pprofplus_tui.logs.pins import is_pinned
 from pprofplus_tui.logs.run import RunLog
+from pprofplus_tui.model.runs import LIVE
 from pprofplus_tui.model.series import Points
 
 # Pages at the end of a run that tell of its present: a quarter of an hour at one sample a second.
@@ -24,6 +25,9 @@ _RECENT_BUCKETS = 24
 _RECENT_METRIC = "rss"
 # An ended run that was written to within this time may yet turn out to be one just begun.
 _DOUBT_NS = 60_000_000_000
+# Live runs out of sight are looked at so often, and not all of them at one time.
+_TICK_NS = 1_000_000_000
+_SELDOM_NS, _STAGGER = 4 * _TICK_NS, 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,8 +98,8 @@ class Catalog:
     def refresh(self, sought: Container[str] | None = None) -> bool:
         """Look at what is new; return whether `runs` or `problems` changed. Raises nothing.
 
-        With `sought`, of new runs that have ended only those paths are read, at the others only
-        a glance is taken: `complete` reads them.
+        With `sought`, at runs that have ended only a glance is taken: `complete` reads them. And
+        live ones with other paths than those are looked at every few seconds only.
         """
         now_ns = time.time_ns()
         problems: list[str] = []
@@ -105,7 +109,8 @@ class Catalog:
             for service in place.children(now_ns, problems, home.valid_service):
                 for run in service.children(now_ns, problems, _is_run):
                     entry = run.run
-                    info = entry.look(now_ns, whole=sought is None or run.path in sought)
+                    seldom = sought is not None and run.path not in sought
+                    info = entry.look(now_ns, whole=sought is None, seldom=seldom)
                     problems += entry.problems
                     if info is not None:
                         found.append(info)
@@ -225,13 +230,22 @@ class _Run:
         self._recent = Points.empty()
         self._recent_ms = 0
         self._ended = False
+        self._read_ns = 0
 
-    def look(self, now_ns: int, *, whole: bool) -> RunInfo | None:
+    def look(self, now_ns: int, *, whole: bool, seldom: bool = False) -> RunInfo | None:
         """Return how the run is, None if it has no log; the same object while nothing changes.
 
-        Unless `whole`, one that has ended and was never read is only glanced at.
+        Unless `whole`, one that has ended and was never read is only glanced at. One that is live
+        is looked at each time, or `seldom`.
         """
         info = self._info
+        if (
+            seldom
+            and info is not None
+            and info.state == LIVE
+            and 0 <= now_ns - self._read_ns < _SELDOM_NS + info.pid % _STAGGER * _TICK_NS
+        ):
+            return info
         enough = info is None or info.whole or not whole
         if self._ended and not self._changed(now_ns) and enough:
             return info
@@ -267,6 +281,7 @@ class _Run:
 
     def _read(self, now_ns: int) -> RunInfo | None:
         """Return how the run is, from its log."""
+        self._read_ns = now_ns
         if self._log is None:
             self._log, self._info = RunLog(self._path, last_slots=_LAST_SLOTS), None
         log = self._log

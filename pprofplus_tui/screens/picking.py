@@ -68,7 +68,10 @@ class PickingScreen(Screen[None]):
         self._list.show(view)
         # an order by growth asks for what only the whole of a run's end tells
         every = self.listing.order == GROWTH
-        self._feed.in_sight(tuple(run.path for run in runs) if every else self._list.in_sight)
+        sought = tuple(run.path for run in runs) if every else self._list.in_sight
+        if self.view.run is not None and self.view.run not in sought:
+            sought = (self.view.run, *sought)
+        self._feed.in_sight(sought)
 
     def _set_listing(self, listing: Listing) -> None:
         if listing != self.listing:

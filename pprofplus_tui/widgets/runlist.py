@@ -183,6 +183,8 @@ class RunList(RowsWidget):
         shown = lines[self._offset : self._offset + room]
         self._paths = tuple(line.path if isinstance(line, Run) else None for line in shown)
         rows = tuple(_row(view, line, width) for line in shown)
+        if not rows and listing is not None and listing.text:
+            rows = (fit((Cellrun(" nothing matches", "dim"),), width),)
         rows += (fit((), width),) * (room - len(rows))
         self.set_rows(rows if listing is None else (*rows, foot_row(view, listing, width)))
 
