@@ -6,7 +6,6 @@ _OWN = "Several runs"
 _SHARED = frozenset({"pan", "zoom", "start", "live", "fit", "freeze", "cursor"})
 
 STUDY_KEYS: tuple[Key, ...] = (
-    *(key for key in KEYS if key.action.partition("(")[0] in _SHARED),
     Key(
         "a", "align", "a", "a", "Align the runs to their starts, or show real time", _OWN, "a align"
     ),
@@ -22,5 +21,6 @@ STUDY_KEYS: tuple[Key, ...] = (
         _OWN,
         "Esc back",
     ),
+    *(key for key in KEYS if key.action.partition("(")[0] in _SHARED),
     *(key for key in KEYS if key.action in {"help", "quit"}),
 )

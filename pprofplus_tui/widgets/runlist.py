@@ -118,6 +118,10 @@ def foot_row(view: RunListView, listing: Listing, width: int) -> Row:
     return spread(left, (count,), width, "bar")
 
 
+def _text(view: RunListView) -> str:
+    return view.listing.text if view.listing is not None else ""
+
+
 class RunList(RowsWidget):
     """Keeps the selected run in sight; a click on a run asks to show it."""
 
@@ -153,6 +157,8 @@ class RunList(RowsWidget):
 
     def show(self, view: RunListView) -> None:
         """Show the runs; the list scrolls only to keep the selected one in sight."""
+        if _text(view) != _text(self._view):
+            self._offset = 0  # what matches is shown from the top, unless the cursor is in it
         self._view = view
         self._update()
 

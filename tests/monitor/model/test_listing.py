@@ -1,0 +1,150 @@
+"""The list of runs: what the typed words narrow it to, its orders, and what is marked."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pprofplus_tui.model.listing import (
+    AGE,
+    GROWTH,
+    MOST_MARKED,
+    NAME,
+    NEWEST,
+    ORDERS,
+    RSS,
+    Arranger,
+    Listing,
+    matching,
+)
+from pprofplus_tui.model.runs import DIED, EXITED, LIVE, STATES, Run, ordered
+
+
+def run(service="api", pid=1, state=LIVE, rss=None, growth=None, lasted=10, pinned=False):  # noqa: FBT002, PLR0913, PLR0917 - a row of a table
+    return Run(
+        f"/{service}/{pid}", service, pid, state, 1000, 1000 + lasted, rss,
+        pinned=pinned, growth_bytes_h=growth,
+    )  # fmt: skip
+
+
+RUNS = ordered(
+    [
+        run("api", 4711),
+        run("api", 4712, DIED),
+        run("api2", 99, EXITED, pinned=True),
+        run("worker", 120),
+    ]
+)
+
+
+def pids(runs):
+    return [one.pid for one in runs]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", [4711, 4712, 99, 120]),
+        ("work", [120]),
+        ("API", [4711, 4712, 99]),
+        ("471", [4711, 4712]),
+        ("died", [4712]),
+        ("die 47", [4712]),
+        ("running", [4711, 120]),
+        ("ended", [4712, 99]),
+        ("pinned", [99]),
+        ("api nothing", []),
+        ("  api   live ", [4711]),
+    ],
+)
+def test_all_words_must_be_in_service_pid_or_state(text, found):
+    assert pids(matching(RUNS, Listing(text=text))) == found
+
+
+def test_marked_runs_can_be_asked_for():
+    listing = Listing(text="marked", marked=("/worker/120",))
+    assert pids(matching(RUNS, listing)) == [120]
+
+
+def test_typing_and_erasing_are_each_others_opposite():
+    listing = Listing().asked()
+    for char in "ap x":
+        listing = listing.typed(char)
+    assert (listing.text, listing.typing) == ("ap x", True)
+    assert listing.erased().text == "ap "
+    assert listing.erased(word=True).text == "ap"
+    assert listing.erased(word=True).erased(word=True).text == ""
+    assert listing.cleared() == Listing()
+    assert listing.done() == Listing(text="ap x")
+
+
+def test_the_orders_come_round():
+    listing = Listing()
+    seen = []
+    for _ in ORDERS:
+        seen.append(listing.order)
+        listing = listing.cycled()
+    assert tuple(seen) == ORDERS
+    assert listing.order == NEWEST
+
+
+def test_no_more_runs_are_marked_than_can_be_told_apart():
+    listing = Listing()
+    for number in range(MOST_MARKED + 2):
+        listing = listing.toggled(f"/{number}")
+    assert len(listing.marked) == MOST_MARKED
+    assert listing.letter("/0") == "A"
+    assert listing.toggled("/0").letter("/1") == "A"
+    assert listing.letter("/99") == ""
+
+
+@pytest.mark.parametrize(
+    ("order", "first"),
+    [(RSS, "b"), (GROWTH, "c"), (AGE, "a"), (NAME, "a"), (NEWEST, "a")],
+)
+def test_the_service_with_the_first_run_comes_first(order, first):
+    runs = ordered(
+        [
+            run("a", 1, rss=5, growth=1.0, lasted=99),
+            run("b", 2, rss=9, growth=2.0),
+            run("c", 3, rss=7, growth=3.0),
+            run("c", 4, DIED, rss=99, growth=99.0, lasted=999),
+        ]
+    )
+    assert Arranger().arranged(runs, order, 0.0)[0].service == first
+
+
+def test_an_order_by_figures_holds_for_some_seconds():
+    arranger = Arranger()
+    one, other = run("api", 1, rss=5), run("api", 2, rss=4)
+    assert pids(arranger.arranged(ordered([one, other]), RSS, 100.0)) == [1, 2]
+    grown = ordered([one, run("api", 2, rss=50)])
+    assert pids(arranger.arranged(grown, RSS, 101.0)) == [1, 2]
+    assert pids(arranger.arranged(grown, RSS, 120.0)) == [2, 1]
+
+
+def test_a_run_without_a_figure_comes_last():
+    runs = ordered([run("api", 1, rss=None), run("api", 2, rss=0)])
+    assert pids(Arranger().arranged(runs, RSS, 0.0)) == [2, 1]
+
+
+some_runs = st.lists(
+    st.builds(
+        run,
+        st.sampled_from(["a", "b", "c"]),
+        st.integers(1, 1 << 22),
+        st.sampled_from(STATES),
+        st.none() | st.integers(0, 1 << 50),
+        st.none() | st.floats(-1e12, 1e12),
+    ),
+    max_size=20,
+    unique_by=lambda one: one.path,
+).map(ordered)
+
+
+@given(some_runs, st.sampled_from(ORDERS))
+def test_every_order_has_every_run_once_and_services_in_one_piece(runs, order):
+    found = Arranger().arranged(runs, order, 0.0)
+    assert sorted(one.path for one in found) == sorted(one.path for one in runs)
+    services = [one.service for one in found]
+    starts = [i for i, name in enumerate(services) if i == 0 or services[i - 1] != name]
+    assert len(starts) == len(set(services))
