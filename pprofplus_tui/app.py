@@ -17,11 +17,10 @@ from textual.screen import Screen
 
 from pprofplus_tui.feed import Feed
 from pprofplus_tui.model.frames import Drawn, Frame
-from pprofplus_tui.model.keys import KEYS
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.screens.monitor import MonitorScreen
-from pprofplus_tui.widgets.paint import THEMES
+from pprofplus_tui.widgets.paint import THEMES, themes
 from pprofplus_tui.widgets.plain import InAscii
 from pprofplus_tui.wire import lean
 
@@ -48,13 +47,14 @@ class MonitorApp(App[int]):
         super().__init__()
         # a page that slides costs half a megabyte on the wire
         self.animation_level = "none"
-        for theme in THEMES:
+        for theme in themes(options.colours):
             self.register_theme(theme)
         self.theme = THEMES[options.light].name
         # an index says a colour in half the bytes
         self._most_colours = (
             ColorSystem.EIGHT_BIT if options.low_bandwidth else ColorSystem.TRUECOLOR
         )
+        self._options = options
         self._plain = [InAscii()] if options.plain else []
         self.feed = Feed(
             options,
@@ -106,6 +106,8 @@ class MonitorApp(App[int]):
         """Paint the frame first; the logs are read by the feed's thread."""
         # loading numpy and plotext takes as long as all before it: the frame is painted first
         self.monitor.call_after_refresh(self.feed.start)
+        if self._options.notice:
+            self.notify(self._options.notice, severity="warning", timeout=15, markup=False)
 
     def _end_by(self, number: int) -> None:
         self.exit(return_code=128 + number)
@@ -131,7 +133,7 @@ class MonitorApp(App[int]):
         screen: Screen[object],  # noqa: ARG002 - Textual's signature
     ) -> Iterable[SystemCommand]:
         """Offer every action of the key table, and the other background."""
-        for key in KEYS:
+        for key in self._options.keys:
             if key.action != "command_palette":
                 yield SystemCommand(key.text, f"{key.group}: {key.shown}", self._runner(key.action))
         for chart in self.monitor.view.table.own:

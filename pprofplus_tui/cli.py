@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, NoReturn
 
 from pprofplus_tui.errors import NothingFoundError, UsageError
 from pprofplus_tui.model.text import clean
-from pprofplus_tui.words import add_choice, add_commands
+from pprofplus_tui.words import add_choice, add_commands, add_config, add_setup
 
 if TYPE_CHECKING:
+    from pprofplus_tui.config import Config
     from pprofplus_tui.model.options import Options
 
 FINE, FAILED, USAGE = 0, 1, 2
 _EXTRA = ("textual", "plotext", "numpy")
+_SCREENS = (None, "demo")  # the commands that open the application
 
 
 class _Parser(argparse.ArgumentParser):
@@ -50,8 +52,10 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     demo.add_argument("--history", action="store_true", help="with a week behind them")
+    add_config(demo)
     _add_look(demo)
     add_commands(commands.add_parser)
+    add_setup(commands.add_parser)
     return parser
 
 
@@ -80,6 +84,12 @@ def main(argv: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one a way
 
         print(f"pprofplus-tui {__version__}")  # noqa: T201 - it is what was asked for
         return FINE
+    if words.command in {"completion", "man"}:
+        from pprofplus_tui.setup import print_completion, print_page  # noqa: PLC0415 - as above
+
+        if words.command == "man":
+            return print_page(words.page, build_parser())
+        return print_completion(words.shell, build_parser())
     missing = [name for name in _EXTRA if importlib.util.find_spec(name) is None]
     if missing:
         return _complain(
@@ -124,7 +134,8 @@ def _write_no_more() -> None:
 
 
 def _complain(line: str, code: int) -> int:
-    print(f"pprofplus-tui: {clean(line)}", file=sys.stderr)  # noqa: T201 - errors are one line there
+    for one in line.split("\n"):  # several only for a file of settings: each names its line
+        print(f"pprofplus-tui: {clean(one)}", file=sys.stderr)  # noqa: T201 - errors are lines there
     return code
 
 
@@ -157,7 +168,13 @@ def _places(words: argparse.Namespace) -> Iterator[list[str]]:
 
 
 def _run(words: argparse.Namespace, places: list[str]) -> int:
-    options = _options(words, places)
+    from pprofplus_tui.setup import load_config, print_config  # noqa: PLC0415 - as below
+
+    asked = getattr(words, "config", None)
+    config, notice = load_config(asked)
+    if words.command == "config":
+        return print_config(config, asked)
+    options = _options(words, places, config, notice)
     # what a command needs is imported by it: a list must not wait for Textual
     from pprofplus_tui.headless.dispatch import is_headless, run_headless  # noqa: PLC0415
 
@@ -189,16 +206,23 @@ def _need_terminal() -> None:
         )
 
 
-def _options(words: argparse.Namespace, places: list[str]) -> "Options":
-    """Return what was asked for. Raises UsageError with one line that says what is wrong."""
+def _options(
+    words: argparse.Namespace, places: list[str], config: "Config", notice: str
+) -> "Options":
+    """Return what was asked for; the command line wins over the settings.
+
+    Raises UsageError with one line that says what is wrong.
+    """
     from pprofplus.home import valid_service  # noqa: PLC0415 - as in _run
     from pprofplus_tui.logs.homes import default_homes  # noqa: PLC0415
+    from pprofplus_tui.model.keys import rebound  # noqa: PLC0415
     from pprofplus_tui.model.options import Options  # noqa: PLC0415
     from pprofplus_tui.model.timegrammar import (  # noqa: PLC0415
         TimeSyntaxError,
         parse_span,
         parse_time,
     )
+    from pprofplus_tui.setup import is_light, own_colours  # noqa: PLC0415
 
     service = getattr(words, "service", None)
     if service is not None and not valid_service(service):
@@ -213,6 +237,8 @@ def _options(words: argparse.Namespace, places: list[str]) -> "Options":
         last_ms = None if last is None else parse_span(last)
     except TimeSyntaxError as error:
         raise UsageError(str(error)) from error
+    if begin_ms is None and end_ms is None and last_ms is None and words.command in _SCREENS:
+        last_ms = config.window_ms
     if begin_ms is not None and end_ms is not None:
         if last_ms is not None:
             raise UsageError("--begin, --end and --last: two of them are enough")
@@ -223,7 +249,7 @@ def _options(words: argparse.Namespace, places: list[str]) -> "Options":
         raise UsageError("the monitor shows one --pid, or all of a --service")
     encoding = (getattr(sys.stderr, "encoding", None) or "ascii").lower().replace("-", "")
     return Options(
-        directories=tuple(places) or tuple(default_homes()),
+        directories=tuple(places) or config.directories or tuple(default_homes()),
         service=service,
         pid=pids[0] if len(pids) == 1 else None,
         pids=pids,
@@ -231,9 +257,14 @@ def _options(words: argparse.Namespace, places: list[str]) -> "Options":
         end_ms=end_ms,
         last_ms=last_ms,
         # braille on a terminal that is not UTF-8 would come out as \\u28xx
-        plain=getattr(words, "ascii", False) or encoding not in {"utf8", "utf16", "utf32"},
+        plain=(getattr(words, "ascii", False) or config.ascii)
+        or encoding not in {"utf8", "utf16", "utf32"},
         colourless=bool(os.environ.get("NO_COLOR")),
-        light=getattr(words, "light", False),
-        mouse=not getattr(words, "no_mouse", False),
-        low_bandwidth=getattr(words, "low_bandwidth", False),
+        light=getattr(words, "light", False) or is_light(config, os.environ),
+        mouse=not (getattr(words, "no_mouse", False) or config.no_mouse),
+        low_bandwidth=getattr(words, "low_bandwidth", False) or config.low_bandwidth,
+        charts=config.charts,
+        keys=rebound(config.keys),
+        colours=own_colours(config),
+        notice=notice,
     )

@@ -10,7 +10,8 @@ _OUTPUT = "a new file; default: standard output"
 
 
 def add_place(parser: argparse.ArgumentParser) -> None:
-    """Add the option that says where logs are."""
+    """Add the options that say where logs are, and settings."""
+    add_config(parser)
     parser.add_argument(
         "--dir",
         dest="dirs",
@@ -129,4 +130,48 @@ def _add_pack(add_parser: AddParser) -> None:
     add_place(packing)
     packing.add_argument(
         "-o", "--output", metavar="FILE", required=True, help="a new file, as run.pplogs"
+    )
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the file of settings."""
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        default=argparse.SUPPRESS,
+        help="settings from here, not from ~/.config/pprofplus/tui.toml; see  config",
+    )
+
+
+def add_setup(add_parser: AddParser) -> None:
+    """Add the commands that set the monitor up, and need no logs."""
+    add_config(
+        add_parser(
+            "config",
+            help="print the settings in effect, as a file to begin with",
+            allow_abbrev=False,
+        )
+    )
+    completing = add_parser(
+        "completion",
+        help="print what makes a shell complete pprofplus and pprofplus-tui",
+        description="Prints a script. bash: put  source <(pprofplus-tui completion bash)  into "
+        "~/.bashrc. zsh: the same, with zsh, into ~/.zshrc after compinit. fish: write it to "
+        "~/.config/fish/completions/pprofplus-tui.fish.",
+        allow_abbrev=False,
+    )
+    completing.add_argument("shell", choices=("bash", "zsh", "fish"), help="which shell")
+    page = add_parser(
+        "man",
+        help="print a manual page",
+        description="Prints a manual page in roff. To read it: pprofplus-tui man > page.1; man -l "
+        "page.1",
+        allow_abbrev=False,
+    )
+    page.add_argument(
+        "page",
+        nargs="?",
+        choices=("pprofplus-tui", "pprofplus"),
+        default="pprofplus-tui",
+        help="of which command; default: pprofplus-tui",
     )

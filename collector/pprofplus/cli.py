@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command; return the exit code: 0 fine, 1 failed, 2 usage."""
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all words of the command."""
     # imported here: a service imports this package, and never its command line
     import argparse  # noqa: PLC0415
 
@@ -26,6 +30,11 @@ def main(argv: list[str] | None = None) -> int:
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command in (run, watch, ctl, doctor, autostart, where):
         command.add(subparsers)
-    options = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; return the exit code: 0 fine, 1 failed, 2 usage."""
+    options = build_parser().parse_args(argv)
     code: int = options.run(options)
     return code

@@ -1,6 +1,7 @@
 """What the keys do, declared once: bindings, footer, help, palette and README come from it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from pprofplus_tui.model.charts import CHARTS, OWN_KEYS
 
@@ -128,3 +129,66 @@ KEYS: tuple[Key, ...] = (
     Key("question_mark,f1", "help", "? F1", "? F1", "Show the help", "Program", "? help"),
     Key("q,ctrl+c", "quit", "q Ctrl-C", "q Ctrl-C", "Quit", "Program", "q quit"),
 )
+
+
+_SIGNS = {
+    "up": "↑",
+    "down": "↓",
+    "left": "←",
+    "right": "→",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+    "question_mark": "?",
+    "slash": "/",
+    "backslash": "\\",
+    "minus": "-",
+    "plus": "+",
+    "comma": ",",
+    "full_stop": ".",
+    "equals_sign": "=",
+    "underscore": "_",
+    "at": "@",
+    "pageup": "PgUp",
+    "pagedown": "PgDn",
+    "escape": "Esc",
+}
+
+
+def _shown(name: str, *, plain: bool) -> str:
+    """Return how a key is written for a reader."""
+    *modifiers, last = name.split("+")
+    sign = _SIGNS.get(last, last)
+    if plain and not sign.isascii():
+        sign = last.capitalize()
+    elif len(sign) > 1 and sign == last:
+        sign = sign.capitalize()
+    return "-".join([*(word.capitalize() for word in modifiers), sign])
+
+
+def rebound(
+    changes: Mapping[str, tuple[str, ...]], table: tuple[Key, ...] = KEYS
+) -> tuple[Key, ...]:
+    """Return the table with other keys, by action; a key given away is taken from who had it.
+
+    Ctrl-C quits whatever is asked for. An action may be left without a key.
+    """
+    if not changes:
+        return table
+    given = {name for names in changes.values() for name in names}
+    found = []
+    for key in table:
+        names = changes.get(key.action)
+        if names is None:
+            names = tuple(name for name in key.keys.split(",") if name not in given)
+        if key.action == "quit" and "ctrl+c" not in names:
+            names = (*names, "ctrl+c")
+        if ",".join(names) == key.keys:
+            found.append(key)
+            continue
+        shown = " ".join(_shown(name, plain=False) for name in names)
+        plain = " ".join(_shown(name, plain=True) for name in names)
+        label = key.footer.partition(" ")[2]
+        first = _shown(names[0], plain=False) if names else ""
+        footer = f"{first} {label}" if key.footer and first else ""
+        found.append(replace(key, keys=",".join(names), shown=shown, plain=plain, footer=footer))
+    return tuple(found)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import tzinfo
 
+from pprofplus_tui.model.keys import KEYS, Key
+
 
 @dataclass(frozen=True)
 class Options:
@@ -23,6 +25,10 @@ class Options:
         light: colours for a light background.
         mouse: take mouse events from the terminal.
         low_bandwidth: write as little as can be: fewer frames and colours, no sparklines.
+        charts: ids of the charts shown at first, or () for all.
+        keys: what the keys do.
+        colours: colours that differ from the theme's, by what they are for or "line0" and so on.
+        notice: one line to tell the user at the start, or "".
     """
 
     directories: tuple[str, ...] = ()
@@ -39,6 +45,10 @@ class Options:
     light: bool = False
     mouse: bool = True
     low_bandwidth: bool = False
+    charts: tuple[str, ...] = ()
+    keys: tuple[Key, ...] = KEYS
+    colours: tuple[tuple[str, str], ...] = ()
+    notice: str = ""
 
     @property
     def all_pids(self) -> tuple[int, ...]:

@@ -99,8 +99,8 @@ class HelpScreen(ModalScreen[None]):
 
     def __init__(self, *, plain: bool = False, keys: Sequence[Key] = KEYS) -> None:
         super().__init__()
+        self._keys = keys
         self._plain = plain
-        self._table = keys
 
     def compose(self) -> ComposeResult:
         """Lay out the page."""
@@ -110,7 +110,7 @@ class HelpScreen(ModalScreen[None]):
         page.border_subtitle = "Esc closes" if plain else "↑↓ PgUp PgDn scroll · Esc closes"
         page.can_focus = False
         with page:
-            yield Static(key_table(plain=plain, keys=self._table))
+            yield Static(key_table(plain=plain, keys=self._keys))
             yield Static(Text("\nState of a run", _HEADING))
             yield Static(state_table(plain=plain))
             yield Static(

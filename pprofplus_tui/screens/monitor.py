@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import Binding, BindingsMap, BindingType
 
+from pprofplus_tui.model.charts import STANDARD
 from pprofplus_tui.model.cursor import Held, Reading, pointed_at, stepped
 from pprofplus_tui.model.frames import Drawn, Frame, Request, Shape
-from pprofplus_tui.model.keys import KEYS
+from pprofplus_tui.model.keys import KEYS, Key
 from pprofplus_tui.model.layout import Place, arrange
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.rows import Cellrun
@@ -46,17 +47,26 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def bindings_of(keys: tuple[Key, ...]) -> list[Binding]:
+    """Return Textual's bindings for a table of keys."""
+    return [
+        Binding(key.keys, key.action, key.text, show=False, priority=key.action == "quit")
+        for key in keys
+        if key.keys and key.action != "command_palette"  # the application's own
+    ]
+
+
 class MonitorScreen(PickingScreen):
     """Runs at the left, charts on one time axis, three lines that tell the rest."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(key.keys, key.action, key.text, show=False, priority=key.action == "quit")
-        for key in KEYS
-        if key.action != "command_palette"  # the application's own
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(KEYS)]
 
     def __init__(self, feed: FeedPort, options: Options) -> None:
         super().__init__(feed, options)
+        if options.keys is not KEYS:
+            self._bindings = BindingsMap(bindings_of(options.keys))  # Textual's, made from BINDINGS
+        hidden = STANDARD.by_id.keys() - set(options.charts) if options.charts else ()
+        self.view = View(hidden=frozenset(hidden))
         self._held = Held()
         # kept, not queried: late values of the feed may find the screen taken down
         self._status, self._facts, self._keys = Bar(id="status"), Bar(id="facts"), Bar(id="keys")
@@ -85,7 +95,7 @@ class MonitorScreen(PickingScreen):
             self._set_view(self.view.tick(self.run, _now_ms()))
 
     def _repaint(self) -> None:
-        paint = Paint.standard(dark=self.app.current_theme.dark)
+        paint = Paint.standard(dark=self.app.current_theme.dark, own=self._options.colours)
         for widget in self.query(RowsWidget):
             widget.set_paint(paint)
 
@@ -162,7 +172,9 @@ class MonitorScreen(PickingScreen):
             if noted is not row:
                 break
         self._facts.set_rows((noted,))
-        self._keys.set_rows((keys_row(self._keys.size.width, plain=plain),))
+        self._keys.set_rows(
+            (keys_row(self._keys.size.width, plain=plain, keys=self._options.keys),)
+        )
 
     # -- what the feed brings
 
@@ -335,7 +347,7 @@ class MonitorScreen(PickingScreen):
         # what only a key needs is loaded by it: the first paint comes sooner
         from pprofplus_tui.screens.help import HelpScreen  # noqa: PLC0415
 
-        self.app.push_screen(HelpScreen(plain=self._options.plain))
+        self.app.push_screen(HelpScreen(plain=self._options.plain, keys=self._options.keys))
 
     def action_quit(self) -> None:
         """Leave at once."""

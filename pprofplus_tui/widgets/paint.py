@@ -1,6 +1,6 @@
 """Style tokens to colours: one table for a dark background, one for a light one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from rich.style import Style
@@ -50,8 +50,29 @@ DAY = Tones(
     bad="#b02e0c",
 )
 
-THEMES: tuple[Theme, ...] = tuple(
-    Theme(
+
+def toned(tones: Tones, own: tuple[tuple[str, str], ...]) -> Tones:
+    """Return the tones with those of `own` that are no line's instead."""
+    return replace(tones, **{name: colour for name, colour in own if name[:4] != "line"})
+
+
+def lined(palette: Palette, own: tuple[tuple[str, str], ...]) -> Palette:
+    """Return the palette with the lines' colours of `own` instead: "line0" and so on."""
+    asked = dict(own)
+    lines = (asked.get(f"line{i}", colour) for i, colour in enumerate(palette.lines))
+    return replace(palette, lines=tuple(lines))
+
+
+def themes(own: tuple[tuple[str, str], ...] = ()) -> tuple[Theme, ...]:
+    """Return Textual's themes for a dark and a light background."""
+    return tuple(_theme(name, toned(tones, own), dark=dark) for name, tones, dark in _BASES)
+
+
+_BASES = (("night", NIGHT, True), ("day", DAY, False))
+
+
+def _theme(name: str, tones: Tones, *, dark: bool) -> Theme:
+    return Theme(
         name=name,
         primary=tones.accent,
         secondary=tones.dim,
@@ -65,8 +86,9 @@ THEMES: tuple[Theme, ...] = tuple(
         error=tones.bad,
         dark=dark,
     )
-    for name, tones, dark in (("night", NIGHT, True), ("day", DAY, False))
-)
+
+
+THEMES: tuple[Theme, ...] = themes()
 
 
 class Paint:
@@ -129,6 +151,7 @@ class Paint:
 
     @staticmethod
     @cache
-    def standard(*, dark: bool = True) -> "Paint":
-        """Return the colours for a dark or a light background."""
-        return Paint(NIGHT, DARK) if dark else Paint(DAY, LIGHT)
+    def standard(*, dark: bool = True, own: tuple[tuple[str, str], ...] = ()) -> "Paint":
+        """Return the colours for a dark or a light background, some of them the user's own."""
+        tones, palette = (NIGHT, DARK) if dark else (DAY, LIGHT)
+        return Paint(toned(tones, own), lined(palette, own))

@@ -170,7 +170,13 @@ CURVES: tuple[Curve, ...] = (
         _rss(lambda r, n: days(r, n, 1.5, 60 * MIB) + white(r, n)),
         CALM,
     ),
-    Curve("leak of 4 x noise", _rss(lambda r, n: line(n, 4 * MIB) + white(r, n)), (GROWING,), "", 4 * MIB),
+    Curve(
+        "leak of 4 x noise",
+        _rss(lambda r, n: line(n, 4 * MIB) + white(r, n)),
+        (GROWING,),
+        "",
+        4 * MIB,
+    ),
     Curve(
         "leak of 10 x noise, wandering",
         _rss(lambda r, n: line(n, 20 * MIB) + wandering(r, n, 0.03, 2 * MIB)),
@@ -181,9 +187,7 @@ CURVES: tuple[Curve, ...] = (
     Curve(
         "leak of a tooth under a saw-tooth",
         _rss(
-            lambda r, n: (
-                line(n, 40 * MIB) + teeth(r, n, r.uniform(8, 40), 40 * MIB) + white(r, n)
-            )
+            lambda r, n: line(n, 40 * MIB) + teeth(r, n, r.uniform(8, 40), 40 * MIB) + white(r, n)
         ),
         (GROWING,),
         "",
@@ -208,7 +212,9 @@ CURVES: tuple[Curve, ...] = (
 )
 
 
-def bucketed(table: Table, span_ms: int = HOUR_MS, breaks: tuple[float, ...] = ()) -> dict[str, Points]:
+def bucketed(
+    table: Table, span_ms: int = HOUR_MS, breaks: tuple[float, ...] = ()
+) -> dict[str, Points]:
     """Return what a window query would give: the samples if they are few, else buckets."""
     n = len(next(iter(table.values())))
     t_ms = BEGIN_MS + np.linspace(0, span_ms, n, endpoint=False).astype(np.int64)
