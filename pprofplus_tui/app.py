@@ -2,14 +2,18 @@
 
 import asyncio
 import signal
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from types import FrameType
 from typing import ClassVar, cast
 
 from rich.color import ColorSystem
 from rich.console import RenderableType
+from rich.traceback import Traceback
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
+from textual.drivers.linux_driver import LinuxDriver
 from textual.filter import LineFilter
 from textual.markup import escape
 from textual.message import Message
@@ -40,6 +44,13 @@ class MonitorApp(App[int]):
             super().__init__()
             self.frame = frame
 
+    class Broke(Message):
+        """A thread ended by an exception that nobody expected."""
+
+        def __init__(self, error: BaseException) -> None:
+            super().__init__()
+            self.error = error
+
     class ChartsCame(Message):
         """Charts were drawn, and wait to be taken."""
 
@@ -62,6 +73,7 @@ class MonitorApp(App[int]):
             self._take_drawn,
         )
         self.monitor = MonitorScreen(self.feed, options)
+        self.fault: BaseException | None = None  # what ended it, if that was none of the user's
         self._drawn: list[Drawn] = []
         self._drawn_lock = threading.Lock()
 
@@ -99,11 +111,36 @@ class MonitorApp(App[int]):
         if threading.current_thread() is not threading.main_thread():
             return  # only the main thread hears signals
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             loop.add_signal_handler(number, self._end_by, number)
+
+    def _fatal_error(self) -> None:
+        # Textual's own would show the traceback with the values of all variables
+        self.fault = self.fault or self._exception or sys.exc_info()[1]
+        self._close_messages_no_wait()
+
+    def panic(self, *renderables: RenderableType) -> None:
+        """End; Textual calls this with a traceback when the terminal cannot be read."""
+        told = [
+            f"{stack.exc_type}: {stack.exc_value}"
+            for found in renderables
+            if isinstance(found, Traceback)
+            for stack in found.trace.stacks[:1]
+        ]
+        self.fault = self.fault or OSError(", ".join(told) or "unknown")
+        self._return_code = 1
+        self._close_messages_no_wait()
+
+    def on_monitor_app_broke(self, message: Broke) -> None:
+        """Leave in order: half a monitor would show old figures as if they were new."""
+        self.fault = self.fault or message.error
+        self.exit(return_code=1)
 
     def on_mount(self) -> None:
         """Paint the frame first; the logs are read by the feed's thread."""
+        self.app_resume_signal.subscribe(self, lambda _: self._draw_again())
+        if self._driver is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGCONT, self._continued)
         # loading numpy and plotext takes as long as all before it: the frame is painted first
         self.monitor.call_after_refresh(self.feed.start)
         if self._options.notice:
@@ -111,6 +148,23 @@ class MonitorApp(App[int]):
 
     def _end_by(self, number: int) -> None:
         self.exit(return_code=128 + number)
+
+    def _continued(self, number: int, frame: FrameType | None) -> None:
+        """Go on after a stop.
+
+        Textual's handler takes every SIGCONT for the end of a stop that it prepared, and would
+        start a second reader of the keys after a plain SIGSTOP.
+        """
+        driver = self._driver
+        if isinstance(driver, LinuxDriver) and driver._must_signal_resume:  # noqa: SLF001 - it tells
+            driver._sigcont_application(number, frame)  # noqa: SLF001 - what Textual would do
+        elif self._loop is not None:
+            # somebody else may have written to the terminal meanwhile
+            self._loop.call_soon_threadsafe(self._draw_again)
+
+    def _draw_again(self) -> None:
+        for screen in self.screen_stack:
+            screen.refresh(layout=True)
 
     def on_unmount(self) -> None:
         """Join the threads."""

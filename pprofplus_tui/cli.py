@@ -79,17 +79,8 @@ def _add_look(parser: argparse.ArgumentParser) -> None:
 def main(argv: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one a way to end
     """Run the command; return its exit code."""
     words = build_parser().parse_args(_with_past_times(sys.argv[1:] if argv is None else argv))
-    if words.version:
-        from pprofplus import __version__  # noqa: PLC0415 - a quick answer loads nothing else
-
-        print(f"pprofplus-tui {__version__}")  # noqa: T201 - it is what was asked for
-        return FINE
-    if words.command in {"completion", "man"}:
-        from pprofplus_tui.setup import print_completion, print_page  # noqa: PLC0415 - as above
-
-        if words.command == "man":
-            return print_page(words.page, build_parser())
-        return print_completion(words.shell, build_parser())
+    if words.version or words.command in {"completion", "man"}:
+        return _tell(words)
     missing = [name for name in _EXTRA if importlib.util.find_spec(name) is None]
     if missing:
         return _complain(
@@ -114,7 +105,25 @@ def main(argv: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one a way
         return _complain(f"{error.filename or 'output'}: {error.strerror}", FAILED)
     except KeyboardInterrupt:
         return 130
+    except Exception as error:  # noqa: BLE001 - a user has no use for a traceback on the screen
+        from pprofplus_tui.crash import keep  # noqa: PLC0415 - seldom needed
+
+        return _complain(keep(error), FAILED)
     return code
+
+
+def _tell(words: argparse.Namespace) -> int:
+    """Print something about the program itself, which needs nothing but the parser."""
+    if words.version:
+        from pprofplus import __version__  # noqa: PLC0415 - a quick answer loads nothing else
+
+        print(f"pprofplus-tui {__version__}")  # noqa: T201 - it is what was asked for
+        return FINE
+    from pprofplus_tui.setup import print_completion, print_page  # noqa: PLC0415 - as above
+
+    if words.command == "man":
+        return print_page(words.page, build_parser())
+    return print_completion(words.shell, build_parser())
 
 
 def _with_past_times(argv: Sequence[str]) -> list[str]:

@@ -127,6 +127,14 @@ KEYS: tuple[Key, ...] = (
         "Program",
     ),
     Key("question_mark,f1", "help", "? F1", "? F1", "Show the help", "Program", "? help"),
+    Key(
+        "ctrl+z",
+        "suspend_process",
+        "Ctrl-Z",
+        "Ctrl-Z",
+        "Stop the monitor and go back to the shell; fg brings it back",
+        "Program",
+    ),
     Key("q,ctrl+c", "quit", "q Ctrl-C", "q Ctrl-C", "Quit", "Program", "q quit"),
 )
 

@@ -1,0 +1,194 @@
+"""However the monitor ends or is interrupted, the terminal is left as it was found."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+# mouse, alternate screen, bracketed paste and focus reports are off, the cursor is on
+MODES_OFF = ("1000", "1003", "1006", "1015", "1049", "2004", "1004")
+
+FAULTY = """
+import sys
+from pprofplus_tui.cli import main
+from pprofplus_tui.screens.monitor import MonitorScreen
+from pprofplus_tui.feed import Feed
+where = sys.argv.pop(1)
+secret = "a value of the user's"
+
+def broken(*_):
+    password = secret
+    raise ZeroDivisionError("a fault \\x1b]0;owned\\x07 of the test")
+
+if where == "screen":
+    MonitorScreen.action_fit = broken
+elif where == "worker":
+    MonitorScreen.action_fit = lambda self: self.run_worker(broken, thread=True)
+elif where == "thread":
+    Feed._serve = broken
+elif where == "start":
+    MonitorScreen.compose = broken
+elif where == "options":
+    import pprofplus_tui.cli
+    pprofplus_tui.cli._need_terminal = broken
+sys.exit(main())
+"""
+
+
+def left_on(output):
+    """Return the modes that the program turned on and did not turn off."""
+    found = [
+        mode
+        for mode in MODES_OFF
+        if output.rfind(f"\x1b[?{mode}h".encode()) > output.rfind(f"\x1b[?{mode}l".encode())
+    ]
+    if output.rfind(b"\x1b[?25l") > output.rfind(b"\x1b[?25h"):
+        found.append("cursor off")
+    return found
+
+
+@pytest.fixture
+def empty(tmp_path):
+    home = tmp_path / "logs"
+    home.mkdir()
+    return home
+
+
+@pytest.fixture
+def here(terminal, tmp_path):
+    """Start commands of this very checkout, whose faults are kept in the test's directory."""
+    (tmp_path / "faults").mkdir()
+    env = {
+        "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
+        "TMPDIR": str(tmp_path / "faults"),
+    }
+
+    def start(*words, command=None, **kwargs):
+        return terminal(*words, command=command, env={**env, **kwargs.pop("env", {})}, **kwargs)
+
+    start.faults = lambda: sorted((tmp_path / "faults").glob("pprofplus-tui-fault-*"))
+    return start
+
+
+def shown(screen):
+    screen.until("No service has written a log here yet")
+    screen.read(0.3)
+    return screen
+
+
+@pytest.mark.parametrize(
+    ("where", "key"),
+    [("screen", "0"), ("worker", "0"), ("thread", None), ("start", None), ("options", None)],
+)
+def test_a_fault_is_one_line_that_says_where_its_traceback_is(empty, here, where, key):
+    command = [sys.executable, "-c", FAULTY, where, "--dir", str(empty)]
+    screen = here(command=command, columns=300)
+    if key:
+        # a run has to be there for some; the action itself is what breaks
+        shown(screen)
+        screen.send(key)
+    assert screen.end() == 1
+    assert left_on(screen.output) == []
+    (fault,) = here.faults()
+    told = screen.text
+    assert told.count("ZeroDivisionError") == 1
+    assert "Traceback" not in told
+    assert "user's" not in told
+    assert str(fault) in told
+    assert r"a fault \x1b]0;owned\x07 of the test" in told
+    assert "in broken" in fault.read_text()
+    assert fault.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_ends_it_with_the_customary_code(empty, here, number):
+    screen = shown(here("--dir", str(empty)))
+    os.kill(screen.pid, number)
+    assert screen.end() == 128 + number
+    assert left_on(screen.output) == []
+    assert here.faults() == []
+
+
+def test_the_line_that_drops_ends_it(empty, here):
+    screen = shown(here("--dir", str(empty)))
+    master = screen.fd
+    screen.fd = os.open(os.devnull, os.O_RDONLY)
+    os.close(master)
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(screen.pid, os.WNOHANG)
+        if done:
+            break
+        time.sleep(0.05)
+    assert done
+    screen.status = os.waitstatus_to_exitcode(status)
+    assert screen.status == 128 + signal.SIGHUP
+    assert here.faults() == []
+
+
+def stopped(pid, seconds=20):
+    """Wait until the process is stopped; return whether it is."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T":
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.mark.parametrize("way", ["key", "signal"])
+def test_stopped_it_leaves_the_terminal_and_continued_it_draws_again(empty, here, way):
+    screen = shown(here("--dir", str(empty)))
+    if way == "key":
+        screen.send("\x1a")
+    else:
+        os.kill(screen.pid, signal.SIGTSTP)
+    assert stopped(screen.pid)
+    screen.read(0.5)
+    assert left_on(screen.output) == []
+    screen.screen.reset()
+    before = len(screen.output)
+    os.kill(screen.pid, signal.SIGCONT)
+    screen.until("No service has written a log here yet")
+    assert b"\x1b[?1049h" in screen.output[before:]
+    screen.send("?")
+    screen.until("Esc closes")
+    screen.send("escape")  # alone: with a key right behind it, it would be Alt
+    screen.until(lambda text: "Esc closes" not in text)
+    screen.send("q")
+    assert screen.end() == 0
+    assert left_on(screen.output) == []
+
+
+def test_a_plain_stop_and_go_leaves_one_reader_of_the_keys(empty, here):
+    screen = shown(here("--dir", str(empty)))
+    threads = len(list(Path(f"/proc/{screen.pid}/task").iterdir()))
+    for _ in range(3):
+        os.kill(screen.pid, signal.SIGSTOP)
+        assert stopped(screen.pid)
+        os.kill(screen.pid, signal.SIGCONT)
+        screen.read(0.5)
+    assert len(list(Path(f"/proc/{screen.pid}/task").iterdir())) == threads
+    screen.send("?")
+    screen.until("Esc closes")
+    screen.send("ctrl-c")
+    assert screen.end() == 0
+    assert left_on(screen.output) == []
+
+
+def test_ctrl_c_leaves_at_once_with_code_0(empty, here):
+    screen = shown(here("--dir", str(empty)))
+    screen.send("ctrl-c")
+    assert screen.end() == 0
+    assert left_on(screen.output) == []
+
+
+def test_no_mouse_leaves_the_mouse_to_the_terminal(empty, here):
+    screen = shown(here("--dir", str(empty), "--no-mouse"))
+    screen.send("q")
+    assert screen.end() == 0
+    for mode in (b"1000", b"1003", b"1006", b"1015"):
+        assert b"\x1b[?" + mode + b"h" not in screen.output
