@@ -349,6 +349,10 @@ class MonitorScreen(PickingScreen):
 
         self.app.push_screen(HelpScreen(plain=self._options.plain, keys=self._options.keys))
 
+    def action_suspend_process(self) -> None:
+        """Stop, with the terminal as it was found; the shell's fg goes on."""
+        self.app.action_suspend_process()
+
     def action_quit(self) -> None:
         """Leave at once."""
         self.app.exit()
