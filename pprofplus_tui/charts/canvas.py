@@ -20,6 +20,7 @@ from typing import Any
 
 from plotext._figure import _figure_class  # the module-level functions share one global figure
 
+from pprofplus_tui.charts.areas import fill, signs
 from pprofplus_tui.charts.grid import Grid
 from pprofplus_tui.charts.palette import FAINT, slot
 from pprofplus_tui.charts.picture import Area, Picture, plot_area
@@ -35,7 +36,9 @@ _MOST_LINES = 250
 
 
 def markers(picture: Picture) -> tuple[str, ...]:
-    """Return what each line of the picture is drawn with: "braille" or one character."""
+    """Return what each line or band is drawn with: "braille" or one character."""
+    if picture.stacked:
+        return signs(picture)
     if picture.ascii_only:
         table, faint = _ASCII_MARKERS, _FAINT_ASCII_MARKER
     else:
@@ -68,7 +71,7 @@ class Canvas:
         # A Points compares by identity, so this compares quickly and holds what it compares.
         wanted = (
             *(area, picture.begin_ms, picture.end_ms, picture.y.lo, picture.y.hi, picture.y.log),
-            *(picture.ascii_only, picture.distinct),
+            *(picture.ascii_only, picture.distinct, picture.stacked),
             tuple((line.colour, line.points) for line in picture.lines),
         )
         if wanted == self._drawn:
@@ -83,6 +86,10 @@ class Canvas:
         grid.set_size(area.width, area.height)
         grid.set_matrices()
         if not area.width or not area.height:
+            return grid
+        if picture.stacked:
+            fill(grid, picture, area)
+            grid.paint([line.colour % COLOURS for line in picture.lines])
             return grid
         figure = self._figure
         figure.clear_data()

@@ -135,6 +135,8 @@ def _labels_by_row(picture: Picture, area: Area) -> dict[int, str]:
 
 def _legend(picture: Picture, room: int) -> list[tuple[str, str]]:
     """Return (text, style) of the legend's entries, the most telling form that has room."""
+    if picture.stacked:
+        return _largest(picture, room)
     forms = (
         form
         for cells in (_LONG_LABEL_CELLS, _LABEL_CELLS)
@@ -143,14 +145,31 @@ def _legend(picture: Picture, room: int) -> list[tuple[str, str]]:
     return next((form for form in forms if sum(len(text) + 2 for text, _ in form) <= room), [])
 
 
+def _largest(picture: Picture, room: int) -> list[tuple[str, str]]:
+    """Return the entries of a stack's largest parts, as many as there is room for."""
+    entries = next(_legend_forms(picture, _LABEL_CELLS), [])
+    sizes = [
+        float(line.points.hi[-1] - line.points.lo[-1]) if len(line.points) else 0.0
+        for line in picture.lines
+    ]
+    kept = set()
+    for index in sorted(range(len(sizes)), key=lambda index: -sizes[index]):
+        room -= len(entries[index][0]) + 2
+        if room < 0:
+            break
+        kept.add(index)
+    return [entry for index, entry in enumerate(entries) if index in kept]
+
+
 def _legend_forms(picture: Picture, label_cells: int) -> Iterator[list[tuple[str, str]]]:
     entries = []
-    # The last line is drawn on top and matters most: it is named first.
-    for line, marker in reversed(list(zip(picture.lines, markers(picture), strict=True))):
+    # The last line is drawn on top and matters most: it is named first. A stack has its base.
+    lines = list(zip(picture.lines, markers(picture), strict=True))
+    for line, marker in lines if picture.stacked else reversed(lines):
         label = narrow(line.label, ascii_only=picture.ascii_only, limit=label_cells)
         value = narrow(line.value, ascii_only=picture.ascii_only, limit=_VALUE_CELLS)
         sign = ""
-        if picture.ascii_only or picture.distinct:
+        if picture.ascii_only or picture.distinct or picture.stacked:
             sign = ("⠒" if marker == "braille" else marker) + " "
         entries.append((sign, label, value, f"legend{slot(line.colour)}"))
     full = [(f"{sign}{label} {value}".rstrip(), style) for sign, label, value, style in entries]
@@ -253,6 +272,8 @@ def _plot(picture: Picture, area: Area, grid: Grid, *, has_data: bool) -> list[_
     if not has_data:
         limit = area.width
         _centre(plot, narrow(picture.empty, ascii_only=picture.ascii_only, limit=limit), "empty")
+    elif picture.stacked:
+        _name_bands(picture, plot)
     elif len(picture.lines) > 1 and (area.width >= _LABELLED_PLOT or picture.distinct):
         _name_lines(picture, area, plot)
     _tag_lines(picture, area, plot)
@@ -281,12 +302,12 @@ def _tell_beside(picture: Picture, area: Area, plot: list[_Strip]) -> None:
 def _verticals(
     picture: Picture, area: Area, plot: list[_Strip], lines: Iterable[tuple[int, str, str]]
 ) -> None:
-    """Draw vertical lines behind the data: only cells that are free are taken."""
+    """Draw vertical lines behind the data: only free cells are taken, of a stack all."""
     for ms, char, style in lines:
         if area.width and picture.begin_ms <= ms <= picture.end_ms:
             at = column(ms, picture.begin_ms, picture.end_ms, area.width)
             for strip in plot:
-                if strip.styles[at] in (FREE, _CODE["mark"]):
+                if picture.stacked or strip.styles[at] in (FREE, _CODE["mark"]):
                     strip.put(at, char, style)
 
 
@@ -294,6 +315,18 @@ def _centre(plot: list[_Strip], text: str, style: str) -> None:
     if plot and text:
         strip = plot[(len(plot) - 1) // 2]
         strip.put((len(strip.chars) - len(text)) // 2, text, style)
+
+
+def _name_bands(picture: Picture, plot: list[_Strip]) -> None:
+    """Write each band's name into it, to the right where it is high and wide enough."""
+    for line in picture.lines:
+        name = narrow(line.label, ascii_only=picture.ascii_only, limit=_LONG_LABEL_CELLS)
+        size = len(name) + 2
+        filled = bytes([_CODE[f"line{line.colour % COLOURS}"]]) * (size + 2)
+        spots = ((strip, strip.styles.rfind(filled)) for strip in plot)
+        best = max(spots, key=lambda spot: spot[1], default=None)
+        if best is not None and best[1] >= 0:
+            best[0].put(best[1] + 1, f" {name} ", f"legend{line.colour % COLOURS}")
 
 
 def _name_lines(picture: Picture, area: Area, plot: list[_Strip]) -> None:

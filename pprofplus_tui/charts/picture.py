@@ -52,6 +52,7 @@ class Picture:
         ascii_only: nothing but ASCII is drawn.
         distinct: lines are told apart without colour, by their marks.
         empty: what is said when no line has a point.
+        stacked: the lines are bands, from the bottom up; their points have both edges.
     """
 
     title: str
@@ -68,6 +69,7 @@ class Picture:
     ascii_only: bool = False
     distinct: bool = False
     empty: str = "no samples in this window"
+    stacked: bool = False
 
 
 @dataclass(frozen=True)

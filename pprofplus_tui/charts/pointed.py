@@ -5,21 +5,42 @@ The lines are those of the picture without it, so that moving the cursor draws n
 
 from dataclasses import replace
 
+import numpy as np
+
 from pprofplus_tui.charts.picture import Line, Picture
 from pprofplus_tui.model.charts import ChartKind, Note
 from pprofplus_tui.model.cursor import Reading
 from pprofplus_tui.model.exact import format_exact
+from pprofplus_tui.model.layers import parts_of
 
 
 def pointed(picture: Picture, kind: ChartKind, reading: Reading) -> Picture:
     """Return the picture with the cursor at `reading.at_ms` and the values read there."""
-    notes = [_note(note, reading, plain=picture.ascii_only) for note in kind.notes]
+    plain = picture.ascii_only
+    if kind.total:
+        parts = _parts(kind, reading)
+        lines = [_part(line, kind, parts, plain=plain) for line in picture.lines]
+    else:
+        lines = [_read(line, kind, reading, plain=plain) for line in picture.lines]
+    notes = [_note(note, reading, plain=plain) for note in kind.notes]
     return replace(
         picture,
         cursor_ms=reading.at_ms,
-        lines=tuple(_read(line, kind, reading, plain=picture.ascii_only) for line in picture.lines),
+        lines=tuple(lines),
         note=", ".join(filter(None, notes)),
     )
+
+
+def _parts(kind: ChartKind, reading: Reading) -> dict[str, float]:
+    """Return the size of each part of a stack by its label."""
+    levels = {metric: np.array([value]) for (metric, _), value in reading.values.items()}
+    return {series.label: float(size[0]) for series, size in parts_of(kind, levels)}
+
+
+def _part(line: Line, kind: ChartKind, parts: dict[str, float], *, plain: bool) -> Line:
+    size = parts.get(line.label)
+    told = "-" if size is None else format_exact(size, kind.unit, ascii_only=plain)
+    return replace(line, value=told)
 
 
 def _read(line: Line, kind: ChartKind, reading: Reading, *, plain: bool) -> Line:

@@ -8,6 +8,7 @@ from pprofplus_tui.charts.picture import Line, Picture, plot_area
 from pprofplus_tui.charts.strokes import MAX_BUCKETS
 from pprofplus_tui.model.charts import ChartKind, Note, Series
 from pprofplus_tui.model.frames import Shape
+from pprofplus_tui.model.layers import bands_of
 from pprofplus_tui.model.series import Points
 from pprofplus_tui.model.ticks import YAxis, fit_axis
 from pprofplus_tui.model.timeaxis import time_ticks
@@ -42,8 +43,7 @@ def buckets_for(shape: Shape) -> int:
 
 def wanted_by(kind: ChartKind) -> tuple[Wanted, ...]:
     """Return the metrics that a chart draws or notes."""
-    lines = tuple((series.metric, series.rate) for series in kind.series)
-    return lines + tuple((metric, note.rate) for note in kind.notes for metric in note.metrics)
+    return kind.metrics
 
 
 def _in_unit(points: Points, series: Series) -> Points:
@@ -103,17 +103,9 @@ class Portrayer:
         Only while the log is `growing` may the lines lag behind by a bucket.
         """
         manner = self._manner
-        found = [
-            (series, _in_unit(points[series.metric, series.rate], series))
-            for series in kind.series
-            if (series.metric, series.rate) in points
-        ]
-        always = [data for series, data in found if not series.when_near]
-        drawn = [
-            (series, data)
-            for series, data in found
-            if not series.when_near or _is_near(data, always)
-        ]
+        lines = self._bands(kind, points) if kind.total else self._lines(kind, points)
+        wanted = [(kind.total, False)] if kind.total else kind.metrics[: len(kind.series)]
+        known = any(found in points for found in wanted)
         area = plot_area(shape.width, shape.height)
         fresh = Picture(
             title=kind.title,
@@ -121,14 +113,15 @@ class Portrayer:
             height=shape.height,
             begin_ms=window.begin_ms,
             end_ms=window.end_ms,
-            y=self._axis(kind, area.height, [data for _, data in drawn]),
+            y=self._axis(kind, area.height, [line.points for line in lines]),
             x_ticks=time_ticks(window.begin_ms, window.end_ms, area.width, manner.zone),
-            lines=tuple(self._line(kind, series, data) for series, data in drawn),
+            lines=lines,
             marks=marks if area.width >= _WORDY else tuple((ms, "") for ms, _ in marks),
             note=", ".join(filter(None, (self._note(note, points) for note in kind.notes))),
             ascii_only=manner.plain,
             distinct=manner.colourless,
-            empty="no samples in this window" if found else "not in this log",
+            empty="no samples in this window" if known else "not in this log",
+            stacked=bool(kind.total),
         )
         return self._steadied(kind, shape, window, fresh) if growing else fresh
 
@@ -175,6 +168,35 @@ class Portrayer:
         if some:
             self._axes[kind.id] = axis
         return axis
+
+    def _lines(self, kind: ChartKind, points: Mapping[Wanted, Points]) -> tuple[Line, ...]:
+        found = [
+            (series, _in_unit(points[series.metric, series.rate], series))
+            for series in kind.series
+            if (series.metric, series.rate) in points
+        ]
+        always = [data for series, data in found if not series.when_near]
+        return tuple(
+            self._line(kind, series, data)
+            for series, data in found
+            if not series.when_near or _is_near(data, always)
+        )
+
+    def _bands(self, kind: ChartKind, points: Mapping[Wanted, Points]) -> tuple[Line, ...]:
+        levels = {metric: found for (metric, rate), found in points.items() if not rate}
+        plain = self._manner.plain
+        return tuple(
+            Line(
+                series.label,
+                series.colour,
+                band,
+                format_quantity(float(sizes[-1]), kind.unit, ascii_only=plain)
+                if len(sizes)
+                else "",
+                series.metric,
+            )
+            for series, sizes, band in bands_of(kind, levels)
+        )
 
     def _line(self, kind: ChartKind, series: Series, points: Points) -> Line:
         value = ""

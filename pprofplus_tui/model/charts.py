@@ -20,6 +20,8 @@ class Series:
         rate: draw the counter's growth per second, not its level.
         when_near: draw it only when the data come near it (a limit far above would flatten them).
         scale: the log's figures are divided by it to be in the chart's unit.
+        less: metrics to take off it; what is left is the part of a stack.
+        spare: the part of a stack is free memory, which need not be resident.
     """
 
     metric: str
@@ -28,6 +30,8 @@ class Series:
     rate: bool = False
     when_near: bool = False
     scale: int = 1
+    less: tuple[str, ...] = ()
+    spare: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,8 @@ class ChartKind:
         notes: numbers shown beside the title.
         noise: the least height of its y axis, in its unit, while it shows fractions; None: what
             suits the unit.
+        total: its series are stacked, from the bottom up, and add up to this metric; "": they
+            are lines. See `layers`.
     """
 
     key: str
@@ -72,6 +78,15 @@ class ChartKind:
     series: tuple[Series, ...]
     notes: tuple[Note, ...] = ()
     noise: float | None = None
+    total: str = ""
+
+    @property
+    def metrics(self) -> tuple[tuple[str, bool], ...]:
+        """What it draws or notes: (metric, as a rate)."""
+        lines = [(series.metric, series.rate) for series in self.series]
+        lines += [(metric, False) for series in self.series for metric in series.less]
+        notes = [(metric, note.rate) for note in self.notes for metric in note.metrics]
+        return tuple(dict.fromkeys(lines + notes))
 
 
 CHARTS: tuple[ChartKind, ...] = (
@@ -142,11 +157,28 @@ CHARTS: tuple[ChartKind, ...] = (
         ),
         notes=(Note("threads", ("threads",), "count"),),
     ),
+    # neighbours in a stack have to differ, so metrics have other colours here than as lines
+    ChartKind(
+        "7",
+        "layers",
+        "where RSS is",
+        "B",
+        zero_based=True,
+        series=(
+            Series("heap_used", "py used", 1),
+            Series("heap_idle", "py idle", 2, spare=True),
+            Series("heap_sys", "py frag", 4, less=("heap_used", "heap_idle"), spare=True),
+            Series("malloc_used", "C used", 0),
+            Series("malloc_free", "C free", 3, spare=True),
+            Series("rss", "other", 5, less=("heap_sys", "malloc_sys")),
+        ),
+        total="rss",
+    ),
 )
 
 # Which charts stay when the terminal has no room for all: where the memory is, before how much
 # address space there is.
-PRIORITY: tuple[str, ...] = ("memory", "python_heap", "c_heap", "cpu", "gc", "virtual")
+PRIORITY: tuple[str, ...] = ("memory", "python_heap", "layers", "c_heap", "cpu", "gc", "virtual")
 
 
 @dataclass(frozen=True)
@@ -177,7 +209,7 @@ STANDARD = ChartTable()
 # Ids of charts of a run's own metrics are numbered, not named: what a log says is no name for
 # things in a program. The first of them have keys.
 _OWN = "own"
-OWN_KEYS: tuple[tuple[str, str], ...] = tuple((f"{_OWN}{i + 1}", str(7 + i)) for i in range(3))
+OWN_KEYS: tuple[tuple[str, str], ...] = tuple((f"{_OWN}{i + 1}", str(8 + i)) for i in range(2))
 _OWN_LINES = 4  # more lines in one chart could not be told apart
 _NAME_CHARS = 64  # our collector writes no longer name; a file may claim any
 _FINE_NOISE = 0.01  # of figures in thousandths, ten of these

@@ -82,7 +82,7 @@ KEYS: tuple[Key, ...] = (
             chart.key,
             f"Show or hide the chart: {chart.title}",
             "Charts",
-            "1-6 charts" if chart.key == "1" else "",
+            "1-7 charts" if chart.key == "1" else "",
         )
         for chart in CHARTS
     ),
@@ -95,7 +95,7 @@ KEYS: tuple[Key, ...] = (
             f"Show or hide the {nth} chart of the service's own metrics, if it has one",
             "Charts",
         )
-        for (chart, digit), nth in zip(OWN_KEYS, ("first", "second", "third"), strict=True)
+        for (chart, digit), nth in zip(OWN_KEYS, ("first", "second"), strict=True)
     ),
     Key("tab", "select_chart(1)", "Tab", "Tab", "Choose the next chart", "Charts"),
     Key("shift+tab", "select_chart(-1)", "⇧Tab", "S-Tab", "Choose the previous chart", "Charts"),

@@ -412,7 +412,7 @@ async def test_a_storm_of_resizes_ends_with_every_chart_drawn_for_the_last_size(
         def whole(_text):
             grid = app.monitor._charts
             drawn, places = grid._drawn, grid._places
-            return len(places) == 6 and all(
+            return len(places) == len(CHARTS) and all(
                 (len(drawn[name][0]) and sum(len(run.text) for run in drawn[name][0]))
                 == place.width
                 and len(drawn[name]) == place.height
@@ -504,12 +504,12 @@ async def test_a_key_shows_an_own_chart_that_there_was_no_room_for(home, monitor
     async with monitor().run_test(size=SMALL) as pilot:
         text = await settled(pilot, "python heap")
         assert " lag " not in text
-        await pilot.press("8")
+        await pilot.press("9")
         text = await settled(pilot, lambda text: " lag " in text and "1.25 s" in text)
         assert "memory" in text
         await pilot.press("enter")
         await settled(pilot, lambda text: " lag " in text and "memory" not in text)
-        await pilot.press("escape", "8")
+        await pilot.press("escape", "9")
         await settled(pilot, lambda text: " lag " not in text and "python heap" in text)
 
 
@@ -526,7 +526,7 @@ async def test_tab_leads_through_charts_that_there_was_no_room_for(home, monitor
 async def test_own_charts_are_in_the_palette_by_their_names(home, monitor):
     home.run(own=((f"[red]{'x' * 9}", "", "gauge", lambda i: i), *OWN))
     app = monitor()
-    async with app.run_test(size=LARGE) as pilot:
+    async with app.run_test(size=(200, 60)) as pilot:
         await settled(pilot, "[red]xxx")
         await pilot.press("ctrl+p")
         await pilot.press(*"chart: [red]")
@@ -556,7 +556,7 @@ async def test_a_table_full_of_hostile_metrics_is_drawn(home, monitor):
         text = await settled(pilot, lambda text: "memory" in text and "owned" in text)
         for char in "\x1b\x07\u202e":
             assert char not in text
-        await pilot.press("7", "7", "tab", "enter", "tab", "escape")
+        await pilot.press("8", "8", "tab", "enter", "tab", "escape")
         await settled(pilot, "memory")
 
 
@@ -627,7 +627,7 @@ async def test_the_cursor_reads_every_chart_at_one_instant_until_escape_removes_
             )
             in text
         )
-        assert text.count("┴") == 6
+        assert text.count("┴") == len(CHARTS)
         await pilot.press("escape")
         assert await settled(pilot, lambda text: text == before)
 

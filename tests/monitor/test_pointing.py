@@ -65,6 +65,21 @@ def test_without_it_the_charts_are_as_they_were(desk):
     assert {chart.chart: chart.rows for chart in drawn} == before
 
 
+def test_in_a_stack_it_reads_parts_that_add_up(desk):
+    desk, _, request, frame = desk
+    wanted = replace(request, shapes=(Shape("layers", 160, 13),), cursor_ms=BEGIN_MS + 16_000)
+    frame = desk.answer(wanted, fresh=True, before=frame)
+    found = {line.label: line.value for line in desk._renderer._latest["layers"].lines}
+    assert found == {
+        "py used": "41.00 MiB",
+        "py idle": "1.00 MiB",
+        "py frag": "1.00 MiB",
+        "C used": "9.00 MiB",
+        "C free": "3.00 MiB",
+        "other": "16.00 MiB",
+    }
+
+
 def test_in_a_picture_that_is_frozen_it_moves_too(desk):
     desk, _, request, frame = desk
     frozen = replace(request, window=WINDOW.freeze())

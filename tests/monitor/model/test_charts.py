@@ -2,7 +2,7 @@ from pprofplus_tui.model.charts import CHARTS, PRIORITY, STANDARD, charts_for
 
 
 def test_the_keys_are_the_digits_in_order():
-    assert [chart.key for chart in CHARTS] == ["1", "2", "3", "4", "5", "6"]
+    assert [chart.key for chart in CHARTS] == ["1", "2", "3", "4", "5", "6", "7"]
 
 
 def test_every_chart_has_its_place_in_the_priority_order():
@@ -15,10 +15,16 @@ def test_no_chart_uses_a_colour_twice():
         assert len(set(colours)) == len(colours)
 
 
-def test_only_byte_levels_may_start_above_zero():
+def test_only_byte_levels_may_start_above_zero_and_a_stack_may_not():
     assert {chart.id for chart in CHARTS if not chart.zero_based} == {
-        chart.id for chart in CHARTS if chart.unit == "B"
+        chart.id for chart in CHARTS if chart.unit == "B" and not chart.total
     }
+
+
+def test_what_a_chart_needs_is_named_once():
+    (chart,) = [chart for chart in CHARTS if chart.total]
+    assert len(set(chart.metrics)) == len(chart.metrics)
+    assert {"rss", "heap_sys", "malloc_sys"} <= {metric for metric, _ in chart.metrics}
 
 
 def test_the_limit_is_drawn_only_when_it_is_near():
@@ -39,13 +45,13 @@ def test_a_run_without_metrics_of_its_own_has_the_standard_charts():
     assert charts_for(()) is STANDARD
 
 
-def test_own_charts_come_after_all_others_and_the_first_three_have_keys():
+def test_own_charts_come_after_all_others_and_the_first_two_have_keys():
     table = charts_for(sum((gauges(f"g{i}", unit=f"u{i}") for i in range(5)), ()))
-    assert table.charts[:6] == CHARTS
-    assert [chart.key for chart in table.own] == ["7", "8", "9", "", ""]
-    assert table.priority[:6] == PRIORITY
-    assert table.priority[6:] == tuple(chart.id for chart in table.own)
-    assert len(table.by_id) == 11
+    assert table.charts[:7] == CHARTS
+    assert [chart.key for chart in table.own] == ["8", "9", "", "", ""]
+    assert table.priority[:7] == PRIORITY
+    assert table.priority[7:] == tuple(chart.id for chart in table.own)
+    assert len(table.by_id) == 12
 
 
 def test_gauges_of_one_unit_share_a_chart_titled_by_the_unit_with_the_first_on_top():

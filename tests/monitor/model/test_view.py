@@ -124,12 +124,12 @@ def test_enlarging_shows_one_chart_and_a_digit_then_switches_it():
     view = View().maximise()
     assert view.shown == ("memory",)
     assert view.toggle("c_heap").shown == ("c_heap",)
-    assert len(view.toggle("c_heap").maximise().shown) == 6
+    assert len(view.toggle("c_heap").maximise().shown) == len(CHARTS)
 
 
 def test_tab_goes_round_all_charts():
     view, seen = View(), []
-    for _ in range(6):
+    for _ in CHARTS:
         seen.append(view.chosen)
         view = view.choose(1)
     assert sorted(seen) == sorted(chart.id for chart in CHARTS)
@@ -177,7 +177,7 @@ def with_own(path="/own"):
 
 
 def test_a_run_s_own_charts_are_shown_after_the_others():
-    assert View().select(with_own(), NOW_MS).shown[6:] == ("own1", "own2")
+    assert View().select(with_own(), NOW_MS).shown[len(CHARTS) :] == ("own1", "own2")
 
 
 def test_own_charts_are_hidden_by_their_keys_and_gone_with_the_run():
@@ -193,7 +193,7 @@ def test_own_charts_are_hidden_by_their_keys_and_gone_with_the_run():
 def test_an_own_chart_that_was_enlarged_gives_way_where_there_is_none():
     view = replace(View().select(with_own(), NOW_MS), chosen="own2").maximise()
     assert view.shown == ("own2",)
-    assert len(view.select(run(), NOW_MS).shown) == 6
+    assert len(view.select(run(), NOW_MS).shown) == len(CHARTS)
 
 
 def test_a_chart_that_the_run_has_not_cannot_be_shown():

@@ -1,0 +1,122 @@
+"""Parts of a whole: they add up to it, what is free gives way first, none is below 0."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pprofplus_tui.model.charts import STANDARD
+from pprofplus_tui.model.layers import bands_of, parts_of
+from pprofplus_tui.model.series import Points
+
+LAYERS = STANDARD.by_id["layers"]
+ALL = tuple(metric for metric, _ in LAYERS.metrics)
+MIB = 1 << 20
+
+
+def levels(**mib):
+    return {metric: np.array([float(value * MIB)]) for metric, value in mib.items()}
+
+
+def sizes(found):
+    return {series.label: float(size[0]) / MIB for series, size in found}
+
+
+def points(*values, begin=0):
+    data = np.array(values, dtype=float)
+    t_ms = begin + 1000 * np.arange(len(values), dtype=np.int64)
+    return Points(t_ms, data, data, np.zeros(len(values), np.bool_))
+
+
+def test_rss_is_split_as_the_design_says():
+    found = parts_of(
+        LAYERS,
+        levels(
+            rss=100,
+            heap_sys=50,
+            heap_used=40,
+            heap_idle=3,
+            malloc_sys=20,
+            malloc_used=15,
+            malloc_free=5,
+        ),
+    )
+    assert sizes(found) == {
+        "py used": 40,
+        "py idle": 3,
+        "py frag": 7,
+        "C used": 15,
+        "C free": 5,
+        "other": 30,
+    }
+
+
+def test_what_is_free_is_the_first_not_to_be_resident():
+    found = sizes(
+        parts_of(
+            LAYERS,
+            levels(
+                rss=60,
+                heap_sys=50,
+                heap_used=40,
+                heap_idle=10,
+                malloc_sys=20,
+                malloc_used=15,
+                malloc_free=5,
+            ),
+        )
+    )
+    assert found == {
+        "py used": 40,
+        "py idle": 5,
+        "py frag": 0,
+        "C used": 15,
+        "C free": 0,
+        "other": 0,
+    }
+
+
+def test_without_a_probe_its_part_is_other():
+    found = sizes(parts_of(LAYERS, levels(rss=100, heap_sys=50, heap_used=40, heap_idle=3)))
+    assert found == {"py used": 40, "py idle": 3, "py frag": 7, "other": 50}
+    assert sizes(parts_of(LAYERS, levels(rss=100))) == {"other": 100}
+
+
+def test_without_the_total_there_is_nothing_to_split():
+    assert parts_of(LAYERS, levels(heap_sys=50, heap_used=40)) == []
+    assert bands_of(LAYERS, {"heap_sys": points(1, 2)}) == []
+
+
+@given(st.dictionaries(st.sampled_from(ALL), st.integers(-(1 << 50), 1 << 50)))
+def test_whatever_a_log_says_parts_add_up_to_rss_and_none_is_negative(given_levels):
+    values = {metric: np.array([float(value)]) for metric, value in given_levels.items()}
+    found = parts_of(LAYERS, values)
+    if "rss" not in values:
+        assert found == []
+    elif given_levels["rss"] >= 0:
+        assert all(float(size[0]) >= 0 for _, size in found)
+        assert sum(float(size[0]) for _, size in found) == pytest.approx(given_levels["rss"])
+
+
+def test_bands_lie_on_each_other_up_to_the_total():
+    found = bands_of(
+        LAYERS,
+        {
+            "rss": points(100, 110, 120),
+            "heap_sys": points(50, 50, 60),
+            "heap_used": points(40, 30, 50),
+            "heap_idle": points(3, 3, 3),
+        },
+    )
+    bottom = np.zeros(3)
+    for _, size, band in found:
+        assert np.array_equal(band.lo, bottom)
+        assert np.array_equal(band.hi, bottom + size)
+        bottom = band.hi
+    assert bottom.tolist() == [100, 110, 120]
+
+
+def test_a_metric_that_began_later_is_0_before():
+    found = bands_of(LAYERS, {"rss": points(100, 100, 100), "heap_used": points(40, begin=2000)})
+    by_label = {series.label: size.tolist() for series, size, _ in found}
+    assert by_label["py used"] == [0, 0, 40]
