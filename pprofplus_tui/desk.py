@@ -21,6 +21,7 @@ from pprofplus_tui.model.cursor import Reading
 from pprofplus_tui.model.facts import FACT_METRICS, Facts, read_facts
 from pprofplus_tui.model.frames import Drawn, Frame, Request
 from pprofplus_tui.model.growth import growth_per_h
+from pprofplus_tui.model.looks import as_levels
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.rows import Rows
 from pprofplus_tui.model.runs import LIVE, Run, find, opening, ordered
@@ -209,6 +210,7 @@ class Desk:
             kind, buckets = charts.by_id.get(shape.chart), buckets_for(shape)
             if kind is None:
                 continue  # the screen has yet to hear that this run has no such metric
+            kind = as_levels(kind) if shape.levels else kind
             points = query(log, begin_ms, end_ms, buckets, wanted_by(kind))
             picture = self._portrayer.picture(
                 kind, shape, window, points, growing=growing, marks=marks

@@ -226,6 +226,9 @@ def _bottom(picture: Picture, area: Area, marks: _Marks) -> _Strip:
         strip.put(at, text, style)
         return True
 
+    zone = narrow(picture.zone, ascii_only=picture.ascii_only, limit=max(area.left - 4, 0))
+    if zone:
+        label(1, f" {zone} ", "tick")
     told = [_mark_labels(picture, area, marks), _tick_labels(picture, area)]
     for labels in told if len(picture.marks) <= _FEW_MARKS else reversed(told):
         for at, text, style in labels:

@@ -52,6 +52,7 @@ class Picture:
         ascii_only: nothing but ASCII is drawn.
         distinct: lines are told apart without colour, by their marks.
         empty: what is said when no line has a point.
+        zone: the name of the time zone, for the corner below the y labels.
         stacked: the lines are bands, from the bottom up; their points have both edges.
     """
 
@@ -69,6 +70,7 @@ class Picture:
     ascii_only: bool = False
     distinct: bool = False
     empty: str = "no samples in this window"
+    zone: str = ""
     stacked: bool = False
 
 

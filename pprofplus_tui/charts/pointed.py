@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from pprofplus_tui.charts.picture import Line, Picture
+from pprofplus_tui.charts.portray import noted
 from pprofplus_tui.model.charts import ChartKind, Note
 from pprofplus_tui.model.cursor import Reading
 from pprofplus_tui.model.exact import format_exact
@@ -27,7 +28,7 @@ def pointed(picture: Picture, kind: ChartKind, reading: Reading) -> Picture:
         picture,
         cursor_ms=reading.at_ms,
         lines=tuple(lines),
-        note=", ".join(filter(None, notes)),
+        note=noted(*notes, log=picture.y.log),
     )
 
 

@@ -11,7 +11,7 @@ from pprofplus_tui.model.frames import Shape
 from pprofplus_tui.model.layers import bands_of
 from pprofplus_tui.model.series import Points
 from pprofplus_tui.model.ticks import YAxis, fit_axis
-from pprofplus_tui.model.timeaxis import time_ticks
+from pprofplus_tui.model.timeaxis import time_ticks, zone_names
 from pprofplus_tui.model.units import format_quantity
 from pprofplus_tui.model.window import JUMPS, Window
 
@@ -44,6 +44,11 @@ def buckets_for(shape: Shape) -> int:
 def wanted_by(kind: ChartKind) -> tuple[Wanted, ...]:
     """Return the metrics that a chart draws or notes."""
     return kind.metrics
+
+
+def noted(*notes: str, log: bool) -> str:
+    """Return what stands beside the title: the numbers, and that the scale is logarithmic."""
+    return ", ".join(filter(None, ("log scale" if log else "", *notes)))
 
 
 def _in_unit(points: Points, series: Series) -> Points:
@@ -107,20 +112,22 @@ class Portrayer:
         wanted = [(kind.total, False)] if kind.total else kind.metrics[: len(kind.series)]
         known = any(found in points for found in wanted)
         area = plot_area(shape.width, shape.height)
+        log = shape.log and not kind.total
         fresh = Picture(
             title=kind.title,
             width=shape.width,
             height=shape.height,
             begin_ms=window.begin_ms,
             end_ms=window.end_ms,
-            y=self._axis(kind, area.height, [line.points for line in lines]),
+            y=self._axis(kind, area.height, [line.points for line in lines], log=log),
             x_ticks=time_ticks(window.begin_ms, window.end_ms, area.width, manner.zone),
             lines=lines,
             marks=marks if area.width >= _WORDY else tuple((ms, "") for ms, _ in marks),
-            note=", ".join(filter(None, (self._note(note, points) for note in kind.notes))),
+            note=noted(*(self._note(note, points) for note in kind.notes), log=log),
             ascii_only=manner.plain,
             distinct=manner.colourless,
             empty="no samples in this window" if known else "not in this log",
+            zone=zone_names(window.begin_ms, window.end_ms, manner.zone),
             stacked=bool(kind.total),
         )
         return self._steadied(kind, shape, window, fresh) if growing else fresh
@@ -151,7 +158,7 @@ class Portrayer:
             fresh, lines=tuple(replace(now, points=before.points) for now, before in lines)
         )
 
-    def _axis(self, kind: ChartKind, rows: int, drawn: list[Points]) -> YAxis:
+    def _axis(self, kind: ChartKind, rows: int, drawn: list[Points], *, log: bool) -> YAxis:
         some = [points for points in drawn if len(points)]
         lo = min((float(points.lo.min()) for points in some), default=0.0)
         hi = max((float(points.hi.max()) for points in some), default=0.0)
@@ -162,6 +169,7 @@ class Portrayer:
             kind.unit,
             rows,
             zero_based=kind.zero_based,
+            log=log,
             ascii_only=self._manner.plain,
             noise=kind.noise if any(map(_has_fractions, some)) else None,
         )

@@ -12,11 +12,13 @@ from pprofplus_tui.model.window import Window
 
 @dataclass(frozen=True)
 class Shape:
-    """A chart to draw and its size in cells."""
+    """A chart to draw, its size in cells, and how: see `looks.Looks`."""
 
     chart: str
     width: int
     height: int
+    log: bool = False
+    levels: bool = False
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,14 @@ KEYS: tuple[Key, ...] = (
     Key("minus", "zoom(1)", "−", "-", "Zoom out", "Time"),  # noqa: RUF001 - the sign as printed on the key
     Key("comma", "cursor(-1)", ",", ",", "Move the time cursor left", "Time", ",. cursor"),
     Key("full_stop", "cursor(1)", ".", ".", "Move the time cursor right", "Time"),
+    Key(
+        "b",
+        "goto",
+        "b",
+        "b",
+        "Go to a time, such as 14:05, -2h or yesterday 9:00",
+        "Time",
+    ),
     Key("0", "fit", "0", "0", "Fit the whole run", "Time", "0 all"),
     Key(
         "space",
@@ -108,6 +116,10 @@ KEYS: tuple[Key, ...] = (
         "Charts",
         "Enter enlarge",
     ),
+    Key(
+        "y", "log", "y", "y", "Give the chosen chart a logarithmic scale, or a plain one", "Charts"
+    ),
+    Key("r", "levels", "r", "r", "Show the chosen chart's counters as totals, or rates", "Charts"),
     Key(
         "escape",
         "back",

@@ -1,9 +1,10 @@
 """What the command line asked the monitor for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import tzinfo
 
 from pprofplus_tui.model.keys import KEYS, Key
+from pprofplus_tui.model.looks import Looks
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Options:
         colourless: the terminal shows no colours, so lines are told apart by their marks.
         light: colours for a light background.
         mouse: take mouse events from the terminal.
+        looks: which charts to hide at first, and how to show the others.
         low_bandwidth: write as little as can be: fewer frames and colours, no sparklines.
         charts: ids of the charts shown at first, or () for all.
         keys: what the keys do.
@@ -44,6 +46,7 @@ class Options:
     colourless: bool = False
     light: bool = False
     mouse: bool = True
+    looks: Looks = field(default_factory=Looks)
     low_bandwidth: bool = False
     charts: tuple[str, ...] = ()
     keys: tuple[Key, ...] = KEYS

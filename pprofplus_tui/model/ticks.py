@@ -1,13 +1,13 @@
 """The y axis: round ticks that share one unit, and limits that stay put while they can."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from pprofplus_tui.model.series import Floats
 from pprofplus_tui.model.text import cell_width, clean
-from pprofplus_tui.model.units import format_quantity
 
 LABEL_CELLS = 9  # no tick label is wider, so that all charts can share one label column
 _ROWS_PER_TICK = 4
@@ -15,6 +15,7 @@ _KEEP_SHARE = 0.4  # an axis stays while the data use this much of its height
 _LOWEST_SHARE = 0.3  # data that reach this far down get an axis from 0: it costs little height
 _LEVEL_SHARE = 0.005  # a level axis is at least this part of the level high: 2 MiB for 400 MiB
 _LOG_REACH = 1e-4  # a logarithmic axis goes no deeper: a single 0 must not flatten the rest
+_LOG_LEAST = 1e-3  # of the smallest unit: where there are only zeros
 _HUGE = 1e300  # beyond, sums and ratios of floats overflow
 
 # Units and what they are divided by, smallest first.
@@ -157,20 +158,47 @@ def _least_height(lo: float, hi: float, noise: float) -> float:
     return max(_LEVEL_SHARE * max(abs(lo), abs(hi)), noise)
 
 
+def _round_values(
+    lo: float, hi: float, scales: Sequence[tuple[float, str]]
+) -> list[tuple[float, str, int]]:
+    """Return (value, label, digit) of each 1, 2, 5 times a power of ten of a unit, rising.
+
+    They reach from the last that is not above `lo`, which is above 0, to the first not below `hi`.
+    """
+    found: list[tuple[float, str, int]] = []
+    for at, (size, suffix) in enumerate(scales):
+        below = scales[at + 1][0] if at + 1 < len(scales) else math.inf
+        power = 0 if at else min(0, math.floor(math.log10(lo / size)))
+        while 10.0**power * size < min(below, 10 * hi):
+            found += [
+                (digit * 10.0**power * size, f"{digit * 10.0**power:g}{suffix}", digit)
+                for digit in (1, 2, 5)
+                if digit * 10.0**power * size < 0.97 * below  # not 1000 MiB beside 1 GiB
+            ]
+            power += 1
+    first = max((i for i, (value, _, _) in enumerate(found) if value <= lo * (1 + 1e-9)), default=0)
+    last = next((i for i, (value, _, _) in enumerate(found) if value >= hi * (1 - 1e-9)), None)
+    return found[first : None if last is None else last + 1]
+
+
 def _fresh_log(lo: float, hi: float, unit: str, rows: int, *, ascii_only: bool) -> YAxis:
-    base = 2.0 if unit in {"B", "B/s"} else 10.0
-    hi = max(hi, 1.0)
+    scales = _scale_for(unit, math.inf, ascii_only=ascii_only)[::-1]
+    hi = max(hi, scales[0][0] * _LOG_LEAST)
     lo = min(max(lo, hi * _LOG_REACH), hi)
-    low = math.floor(math.log(lo, base) + 1e-9)
-    high = max(math.ceil(math.log(hi, base) - 1e-9), low + 1)
-    stride = max(1, math.ceil((high - low) / max(2, rows // 2)))
-    # Anchored at multiples of the stride, so that scrolling does not change which powers show.
-    ticks = tuple(
-        (base**power, format_quantity(base**power, unit, ascii_only=ascii_only)[:LABEL_CELLS])
-        for power in range(low, high + 1)
-        if power % stride == 0
-    )
-    return YAxis(base**low, base**high, ticks, unit, rows, log=True, ascii_only=ascii_only)
+    values = _round_values(lo, hi, scales)
+    if len(values) == 1:  # a level: a step of air above it
+        values = _round_values(lo, values[0][0] * 1.5, scales)
+    wanted = max(2, rows // 2)
+    ones = [(value, label) for value, label, digit in values if digit == 1]
+    shown = [(value, label) for value, label, _ in values]
+    if len(shown) > wanted and len(ones) > 1:
+        # Anchored at powers, so that scrolling does not change which of them show.
+        stride = -(-len(ones) // wanted)
+        shown = ones[::-1][::stride][::-1]
+    elif len(shown) > wanted:
+        shown = shown[:: -(-len(shown) // wanted)]
+    ticks = tuple((value, label[:LABEL_CELLS]) for value, label in shown)
+    return YAxis(values[0][0], values[-1][0], ticks, unit, rows, log=True, ascii_only=ascii_only)
 
 
 def fit_axis(  # noqa: PLR0913 - the flags are named at every call

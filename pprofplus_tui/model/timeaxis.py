@@ -34,6 +34,16 @@ def local(ms: int, tz: tzinfo | None) -> datetime:
     return datetime.fromtimestamp(ms / 1000, _UTC).astimezone(tz)
 
 
+def zone_name(ms: int, tz: tzinfo | None) -> str:
+    """Return the time zone's name or offset at that time, such as "CET" or "+0545"."""
+    return local(ms, tz).strftime("%Z")
+
+
+def zone_names(begin_ms: int, end_ms: int, tz: tzinfo | None) -> str:
+    """Return the zone's name in a window; "CEST/CET" where the clocks change in it."""
+    return "/".join(dict.fromkeys((zone_name(begin_ms, tz), zone_name(end_ms, tz))))
+
+
 def _midnight_ms(day: date, tz: tzinfo | None) -> int:
     """Return the instant at which a local day begins."""
     naive = datetime(day.year, day.month, day.day)  # noqa: DTZ001 - the next line gives the zone

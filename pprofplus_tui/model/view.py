@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from pprofplus_tui.model.charts import STANDARD, ChartTable
+from pprofplus_tui.model.looks import Looks, counts
 from pprofplus_tui.model.runs import Run
 from pprofplus_tui.model.window import Window
 
@@ -47,6 +48,8 @@ class View:
         hidden: ids of those not to show.
         chosen: id of the chart that Enter enlarges.
         alone: that chart is shown alone.
+        log: ids of the charts with a logarithmic axis.
+        levels: ids of those that show counters as they are.
         cursor_ms: where the time cursor stands, unix milliseconds, or None; outside of the
             window it waits to be seen again.
     """
@@ -58,7 +61,18 @@ class View:
     hidden: frozenset[str] = frozenset()
     chosen: str = STANDARD.priority[0]
     alone: bool = False
+    log: frozenset[str] = frozenset()
+    levels: frozenset[str] = frozenset()
     cursor_ms: int | None = None
+
+    @property
+    def looks(self) -> Looks:
+        """How the charts are looked at."""
+        return Looks(self.hidden, self.log, self.levels)
+
+    def looking(self, looks: Looks) -> "View":
+        """Return the view with the charts looked at in this way."""
+        return replace(self, hidden=looks.hidden, log=looks.log, levels=looks.levels)
 
     @property
     def cursor(self) -> int | None:
@@ -111,7 +125,9 @@ class View:
         view = self
         if run.charts != self.table:
             # what is called the first own chart shows something else there
-            view = replace(self, hidden=self.hidden & STANDARD.by_id.keys()).having(run.charts)
+            known = STANDARD.by_id.keys()
+            looks = Looks(self.hidden & known, self.log & known, self.levels & known)
+            view = self.looking(looks).having(run.charts)
         return replace(
             view, run=run.path, window=window if kept else self._opening_window(run, now_ms)
         )
@@ -213,6 +229,16 @@ class View:
             return self
         shown = replace(self, hidden=hidden)
         return shown if shown.chosen in shown.shown else replace(shown, chosen=shown.shown[0])
+
+    def toggle_log(self) -> "View":
+        """Return the view with the chosen chart's axis logarithmic or not; a stack's never is."""
+        kind = self.table.by_id[self.chosen]
+        return self if kind.total else replace(self, log=self.log ^ {self.chosen})
+
+    def toggle_levels(self) -> "View":
+        """Return the view with the chosen chart's counters as levels or rates, if it has some."""
+        kind = self.table.by_id[self.chosen]
+        return replace(self, levels=self.levels ^ {self.chosen}) if counts(kind) else self
 
     def choose(self, step: int) -> "View":
         """Return the view with the next or previous chart chosen, round and round."""

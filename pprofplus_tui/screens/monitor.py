@@ -38,6 +38,7 @@ from pprofplus_tui.widgets.text import with_end
 
 if TYPE_CHECKING:
     from pprofplus_tui.charts.picture import Area
+    from pprofplus_tui.model.timegrammar import Goto
 
 MIN_COLUMNS, MIN_ROWS = 60, 15
 _LIST_FROM_COLUMNS = 76  # narrower, and the list would leave no room for a chart
@@ -65,8 +66,9 @@ class MonitorScreen(PickingScreen):
         super().__init__(feed, options)
         if options.keys is not KEYS:
             self._bindings = BindingsMap(bindings_of(options.keys))  # Textual's, made from BINDINGS
+        view = View().looking(options.looks)
         hidden = STANDARD.by_id.keys() - set(options.charts) if options.charts else ()
-        self.view = View(hidden=frozenset(hidden))
+        self.view = replace(view, hidden=view.hidden | frozenset(hidden))
         self._held = Held()
         # kept, not queried: late values of the feed may find the screen taken down
         self._status, self._facts, self._keys = Bar(id="status"), Bar(id="facts"), Bar(id="keys")
@@ -134,7 +136,11 @@ class MonitorScreen(PickingScreen):
         """Tell the feed what to show from now on."""
         places = self._places()
         self._charts.place(places, self._marked())
-        shapes = tuple(Shape(chart, at.width, at.height) for chart, at in places.items())
+        log, levels = self.view.log, self.view.levels
+        shapes = tuple(
+            Shape(chart, at.width, at.height, chart in log, chart in levels)
+            for chart, at in places.items()
+        )
         self._feed.show(Request(self.view.run, self.view.window, shapes, self.view.cursor))
 
     def _reading(self) -> Reading | None:
@@ -275,6 +281,39 @@ class MonitorScreen(PickingScreen):
         widest = max(places.values(), key=lambda place: place.width, default=None)
         place = places.get(chart) if chart is not None else widest
         return plot_area(place.width, place.height) if place is not None else None
+
+    def action_log(self) -> None:
+        """Give the chosen chart a logarithmic scale, or a plain one."""
+        self._set_look(
+            self.view.toggle_log(), "This chart is a stack: it has no logarithmic scale."
+        )
+
+    def action_levels(self) -> None:
+        """Show the chosen chart's counters as levels, or as rates."""
+        self._set_look(self.view.toggle_levels(), "This chart has no counters.")
+
+    def _set_look(self, view: View, otherwise: str) -> None:
+        if view == self.view:
+            self.notify(otherwise, markup=False)
+        self._set_view(view)
+
+    def action_goto(self) -> None:
+        """Ask for a time and go there."""
+        run, window = self.run, self.view.window
+        if run is None or window is None:
+            return
+        from pprofplus_tui.screens.goto import GotoAsked, GotoScreen  # noqa: PLC0415
+
+        base_ms = self.view.cursor or window.begin_ms
+        asked = GotoAsked(run, base_ms, self._options.zone)
+        self.app.push_screen(GotoScreen(asked, plain=self._options.plain), self._go)
+
+    def _go(self, goto: "Goto | None") -> None:
+        """Go where the dialog was told."""
+        if goto is not None and self.run is not None:
+            from pprofplus_tui.model.goto import gone  # noqa: PLC0415 - what only a key needs
+
+            self._set_view(gone(self.view, goto, self.run, _now_ms()))
 
     def action_start(self) -> None:
         """Go to the start of the run."""

@@ -13,7 +13,7 @@ from pprofplus_tui.model.keys import KEYS, Key
 from pprofplus_tui.model.rows import Cellrun, Row, width_of
 from pprofplus_tui.model.runs import DIED, EXITED, LIVE, PAUSED, STALLED, Run, counted
 from pprofplus_tui.model.text import narrow
-from pprofplus_tui.model.timeaxis import local
+from pprofplus_tui.model.timeaxis import local, zone_name
 from pprofplus_tui.model.units import format_bytes, format_delta_bytes, format_span_ms
 from pprofplus_tui.model.window import Window
 from pprofplus_tui.widgets.rows import RowsWidget
@@ -49,11 +49,6 @@ class StatusView:
 def clock(unix_ms: int, zone: tzinfo | None = None) -> str:
     """Return hours, minutes and seconds."""
     return local(unix_ms, zone).strftime("%H:%M:%S")
-
-
-def zone_name(unix_ms: int, zone: tzinfo | None = None) -> str:
-    """Return the time zone's name or offset at that time."""
-    return local(unix_ms, zone).strftime("%Z")
 
 
 def stretch(window: Window, zone: tzinfo | None, *, plain: bool = False) -> str:

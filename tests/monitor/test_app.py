@@ -14,6 +14,7 @@ from textual.events import Key, MouseMove
 
 from pprofplus_tui.app import MonitorApp
 from pprofplus_tui.model.charts import CHARTS
+from pprofplus_tui.model.looks import Looks
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.screens.export import ExportScreen
 from pprofplus_tui.screens.help import HelpScreen
@@ -667,3 +668,65 @@ async def test_a_click_on_a_plot_sets_the_cursor_on_a_frame_enlarges_and_a_drag_
         assert app.monitor.view.cursor > first_ms
         await pilot.click(charts, offset=(5, 0))
         assert app.monitor.view.alone
+
+
+async def test_b_goes_to_a_time_and_tells_which_while_it_is_typed(home, monitor):
+    home.run(count=3600)  # from 15 Jan 2027, 08:00:00 UTC
+    app = monitor(zone=timezone.utc)
+    async with app.run_test(size=LARGE) as pilot:
+        await settled(pilot, "python heap")
+        await pilot.press("plus", "plus", "plus", "b")
+        await settled(pilot, "go to a time")
+        await pilot.press(*"2027-01-15 08:2")
+        await pilot.press("enter")
+        await settled(pilot, "is no time: write now, 14:05")
+        await pilot.press("5")
+        await settled(pilot, "Fri 15 Jan 2027 08:25:00 UTC")
+        await pilot.press("enter")
+        text = await settled(pilot, "CURSOR")
+        assert "15 Jan 08:25:00.000 UTC" in text
+        window = app.monitor.view.window
+        assert window.begin_ms < 1_800_000_000_000 + 1_500_000 < window.end_ms
+        await pilot.press("b", *"+2m")
+        await settled(pilot, "08:27:00 UTC")
+        await pilot.press("enter", "b", *"30m", "enter")
+        await settled(pilot, lambda _: app.monitor.view.window.span_ms == 1_800_000)
+        await pilot.press("b", "escape")
+        assert app.screen is app.monitor
+
+
+async def test_y_and_r_change_the_chosen_chart_and_say_where_they_cannot(home, monitor):
+    home.run(count=600)
+    async with monitor().run_test(size=LARGE, notifications=True) as pilot:
+        await settled(pilot, "python heap")
+        await pilot.press("y")
+        text = await settled(pilot, "memory · log scale")
+        assert "200 MiB ┤" in text
+        await pilot.press("y")
+        await settled(pilot, lambda text: "log scale" not in text)
+        await pilot.press("r")
+        await settled(pilot, "no counters")
+        await pilot.press("tab", "tab", "y")
+        await settled(pilot, "is a stack")
+        await pilot.press("tab", "tab", "r")
+        await settled(pilot, "cpu, total")
+        await pilot.press("comma")
+        await settled(pilot, "user 29.950 s")
+
+
+async def test_charts_can_be_preset(home, monitor):
+    home.run(count=600)
+    looks = Looks(frozenset({"virtual"}), frozenset({"memory"}), frozenset({"cpu"}))
+    async with monitor(looks=looks).run_test(size=LARGE) as pilot:
+        text = await settled(pilot, lambda text: "cpu, total" in text and "gc pause" in text)
+        assert "log scale" in text
+        assert "virtual memory" not in text
+
+
+async def test_the_time_zone_is_on_every_axis_and_in_the_status(home, monitor):
+    home.run(count=600)
+    zone = ZoneInfo("Asia/Kathmandu")
+    for size in (LARGE, SMALL):
+        async with monitor(zone=zone).run_test(size=size) as pilot:
+            text = await settled(pilot, lambda text: "└ +0545 ─" in text and "PAST" in text)
+            assert "+0545" in text.splitlines()[0]

@@ -133,3 +133,27 @@ def test_a_logarithmic_axis_survives_zeros():
     axis = fit_axis(None, 0, GIB, "B", 20, log=True)
     assert axis.lo > 0
     assert fit_axis(axis, 0, GIB, "B", 20, log=True) is axis
+
+
+@given(st.floats(1, 2**44), st.floats(1.01, 1e4), st.sampled_from(UNITS), st.integers(4, 60))
+def test_ticks_of_a_logarithmic_axis_are_1_2_or_5_of_a_unit_and_hold_the_data(
+    lo, times, unit, rows
+):
+    axis = fit_axis(None, lo, lo * times, unit, rows, log=True)
+    assert len(axis.ticks) >= 2
+    assert all(label.lstrip("0.")[0] in "125" for label in labels(axis))
+    assert axis.lo <= lo * (1 + 1e-6)
+    assert axis.hi >= lo * times * (1 - 1e-6)
+    assert len(axis.ticks) <= max(2, rows // 2)
+
+
+def test_a_logarithmic_axis_of_bytes_has_round_figures_in_every_unit():
+    axis = fit_axis(None, 300 * MIB, 3 * GIB, "B", 40, log=True)
+    assert labels(axis) == ["200 MiB", "500 MiB", "1 GiB", "2 GiB", "5 GiB"]
+    low = fit_axis(None, 300 * MIB, 3 * GIB, "B", 6, log=True)
+    assert (low.lo, low.hi) == (axis.lo, axis.hi)
+
+
+def test_a_level_on_a_logarithmic_axis_has_one_too():
+    axis = fit_axis(None, 100 * MIB, 100 * MIB, "B", 10, log=True)
+    assert axis.lo <= 100 * MIB < axis.hi

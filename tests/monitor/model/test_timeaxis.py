@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pprofplus_tui.model.timeaxis import column, instant, label_start, time_ticks
+from pprofplus_tui.model.timeaxis import column, instant, label_start, time_ticks, zone_names
 
 UTC = timezone.utc
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -116,3 +116,11 @@ def test_the_instant_of_a_cell_lies_in_that_cell(width, span, data):
 
 def test_instants_outside_go_to_the_nearest_cell():
     assert (column(-5, 0, 100, 10), column(500, 0, 100, 10)) == (0, 9)
+
+
+def test_the_zone_has_both_its_names_where_the_clocks_change():
+    berlin = ZoneInfo("Europe/Berlin")
+    change_ms = int(datetime(2026, 10, 25, 1, tzinfo=timezone.utc).timestamp() * 1000)
+    assert zone_names(change_ms - 7_200_000, change_ms - 1, berlin) == "CEST"
+    assert zone_names(change_ms - 1, change_ms + 1, berlin) == "CEST/CET"
+    assert zone_names(0, 1, ZoneInfo("Asia/Kathmandu")) == "+0530"
