@@ -89,7 +89,7 @@ class Canvas:
             return grid
         if picture.stacked:
             fill(grid, picture, area)
-            grid.paint([line.colour % COLOURS for line in picture.lines])
+            grid.paint([slot(line.colour) for line in picture.lines])
             return grid
         figure = self._figure
         figure.clear_data()

@@ -19,11 +19,11 @@ from pprofplus_tui.model.runs import Run
 from pprofplus_tui.model.study import COMPARE, SERVICE, SUM, Study
 from pprofplus_tui.model.studykeys import STUDY_KEYS
 from pprofplus_tui.model.text import narrow
-from pprofplus_tui.model.timeaxis import instant
+from pprofplus_tui.model.timeaxis import instant, zone_name
 from pprofplus_tui.model.units import format_span_ms
 from pprofplus_tui.model.window import Window
 from pprofplus_tui.screens.picking import FeedPort
-from pprofplus_tui.widgets.bars import Bar, clock, keys_row, stretch, zone_name
+from pprofplus_tui.widgets.bars import Bar, clock, keys_row, stretch
 from pprofplus_tui.widgets.figures import difference_row, figure_rows, totals_row
 from pprofplus_tui.widgets.grid import ChartGrid
 from pprofplus_tui.widgets.paint import Paint
