@@ -46,6 +46,7 @@ def add_commands(add_parser: AddParser) -> None:
     _add_list(add_parser)
     _add_export(add_parser)
     _add_plot(add_parser)
+    _add_report(add_parser)
     _add_pack(add_parser)
     for word, told in (
         ("pin", "have retention leave a run alone, however old it is"),
@@ -118,6 +119,19 @@ def _add_plot(add_parser: AddParser) -> None:
     plot.add_argument(
         "--light", action="store_true", default=quiet, help="colours for a light background"
     )
+
+
+def _add_report(add_parser: AddParser) -> None:
+    report = add_parser(
+        "report",
+        help="write one page of HTML with charts, verdicts, facts and events",
+        epilog="Without RUN, --service and --pid it is of the newest run; with them, of all that "
+        "match.",
+        allow_abbrev=False,
+    )
+    report.add_argument("runs", nargs="*", metavar="RUN", help=_RUN)
+    add_choice(report)
+    report.add_argument("-o", "--output", metavar="FILE", help=_OUTPUT)
 
 
 def _add_pack(add_parser: AddParser) -> None:

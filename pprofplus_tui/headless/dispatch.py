@@ -32,6 +32,12 @@ def _plot(words: argparse.Namespace, options: Options) -> int:
     return plot(options, wish, sys.stdout, sys.stderr)
 
 
+def _report(words: argparse.Namespace, options: Options) -> int:
+    from pprofplus_tui.headless.reporting import report  # noqa: PLC0415
+
+    return report(options, words.runs, words.output, sys.stdout, sys.stderr)
+
+
 def _pack(words: argparse.Namespace, options: Options) -> int:
     from pprofplus_tui.headless.packing import pack_runs  # noqa: PLC0415
 
@@ -48,6 +54,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, Options], int]] = {
     "list": _list,
     "export": _export,
     "plot": _plot,
+    "report": _report,
     "pack": _pack,
     "pin": _pin,
     "unpin": _pin,

@@ -1,0 +1,123 @@
+"""Draws a chart as SVG: shapes and texts only, all colours by classes of the page's style."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from pprofplus_tui.charts.picture import Line, Picture
+from pprofplus_tui.model.series import Floats, Points
+from pprofplus_tui.reports.markup import shown
+
+WIDTH, HEIGHT = 920, 250
+_LEFT, _RIGHT, _TOP, _BOTTOM = 78, 92, 16, 24
+_PLOT_WIDTH, _PLOT_HEIGHT = WIDTH - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM
+_LETTER = 13  # height of a line of text
+_MARK_GAP = 18  # between the numbers of two marks
+COLOURS = 6
+
+
+def draw(picture: Picture, marks: tuple[tuple[int, str], ...] = ()) -> str:
+    """Return the chart as an <svg>.
+
+    A line is a band from the smallest to the largest value of each bucket; a gap is a gap.
+    `marks` are (unix ms, number in the list of events).
+    """
+    parts = [
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{shown(picture.title, 60)}">',
+        *_axes(picture),
+        *_marks(picture, marks),
+    ]
+    for at, line in enumerate(picture.lines):
+        parts += _line(picture, line, len(picture.lines) - 1 - at)
+    parts += _names(picture)
+    parts.append("</svg>")
+    return "\n".join(parts)
+
+
+def _x(picture: Picture, t_ms: Floats) -> Floats:
+    share: Floats = (t_ms - picture.begin_ms) / (picture.end_ms - picture.begin_ms)
+    return _LEFT + np.clip(share, 0, 1) * _PLOT_WIDTH
+
+
+def _y(picture: Picture, values: Floats) -> Floats:
+    return _TOP + (1 - picture.y.fractions(values)) * _PLOT_HEIGHT
+
+
+def _axes(picture: Picture) -> Iterator[str]:
+    right, bottom = WIDTH - _RIGHT, HEIGHT - _BOTTOM
+    for place, (_, label) in zip(picture.y.places(), picture.y.ticks, strict=True):
+        y = _TOP + (1 - place) * _PLOT_HEIGHT
+        yield f'<path class="grid" d="M{_LEFT} {y:.1f}H{right}"/>'
+        yield f'<text class="tick" x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">'
+        yield f"{shown(label)}</text>"
+    for ms, label in picture.x_ticks:
+        (x,) = _x(picture, np.array([float(ms)]))
+        yield f'<path class="grid" d="M{x:.1f} {_TOP}V{bottom + 4}"/>'
+        yield f'<text class="tick" x="{x:.1f}" y="{HEIGHT - 6}" text-anchor="middle">'
+        yield f"{shown(label)}</text>"
+    yield f'<path class="axis" d="M{_LEFT} {_TOP}V{bottom}H{right}"/>'
+
+
+def _marks(picture: Picture, marks: tuple[tuple[int, str], ...]) -> Iterator[str]:
+    free = 0.0
+    for ms, number in marks:
+        (x,) = _x(picture, np.array([float(ms)]))
+        yield f'<path class="mark" d="M{x:.1f} {_TOP}V{HEIGHT - _BOTTOM}"/>'
+        if x >= free:
+            yield f'<text class="marked" x="{x:.1f}" y="{_TOP - 4}" text-anchor="middle">'
+            yield f"{shown(number)}</text>"
+            free = x + _MARK_GAP
+
+
+def _pieces(points: Points) -> Iterator[slice]:
+    """Give the stretches without a gap."""
+    starts = [0, *np.flatnonzero(points.breaks).tolist()]
+    ends = [*starts[1:], len(points)]
+    for begin, end in zip(starts, ends, strict=True):
+        if end > begin:
+            yield slice(begin, end)
+
+
+def _line(picture: Picture, line: Line, rank: int) -> Iterator[str]:
+    """Give the shapes of one line; `rank` counts from the one that matters most."""
+    points = line.points
+    x = _x(picture, points.t_ms.astype(np.float64))
+    lo, hi = _y(picture, points.lo), _y(picture, points.hi)
+    path: list[str] = []
+    for piece in _pieces(points):
+        up = [f"{a:.1f} {b:.1f}" for a, b in zip(x[piece], hi[piece], strict=True)]
+        down = [f"{a:.1f} {b:.1f}" for a, b in zip(x[piece], lo[piece], strict=True)]
+        if len(up) == 1:
+            path.append(f"M{up[0]}L{down[0]}h.1")
+        elif up == down:
+            path.append("M" + "L".join(up))
+        else:
+            path.append("M" + "L".join(up) + "L" + "L".join(reversed(down)) + "Z")
+    if path:
+        # an open line has no inside worth filling: only bands, which are closed, are filled
+        bands = "".join(part for part in path if part.endswith("Z"))
+        colour, way = line.colour % COLOURS, min(rank, 3)
+        if bands:
+            yield f'<path class="band c{colour}" d="{bands}"/>'
+        yield f'<path class="line c{colour} d{way}" d="{"".join(path)}"/>'
+
+
+def _names(picture: Picture) -> Iterator[str]:
+    """Give the names beside the ends of the lines, none over another."""
+    places: list[tuple[float, Line]] = []
+    for line in picture.lines:
+        if len(line.points):
+            (y,) = _y(picture, line.points.hi[-1:].astype(np.float64))
+            places.append((float(y), line))
+    places.sort(key=lambda place: place[0])
+    lowest = HEIGHT - _BOTTOM
+    at = [min(y + 4, lowest) for y, _ in places]
+    for i in range(1, len(at)):
+        at[i] = max(at[i], at[i - 1] + _LETTER)
+    # what the last would be below the plot, all above it go up
+    for i in range(len(at) - 1, -1, -1):
+        at[i] = min(at[i], lowest - (len(at) - 1 - i) * _LETTER)
+    for y, (_, line) in zip(at, places, strict=True):
+        colour = line.colour % COLOURS
+        yield f'<text class="name t{colour}" x="{WIDTH - _RIGHT + 6}" y="{y:.1f}">'
+        yield f"{shown(line.label, 14)}</text>"
