@@ -189,7 +189,12 @@ def _run(words: argparse.Namespace, places: list[str]) -> int:
 
     if is_headless(words.command):
         return run_headless(words, options)
-    _need_terminal()
+    from pprofplus_tui.serving import end_with_server, is_page  # noqa: PLC0415
+
+    if is_page():
+        end_with_server()
+    else:
+        _need_terminal()
     # what is loaded now stays: collecting garbage meanwhile only delays the first paint
     gc.disable()
     # numpy's library for matrices, which nothing here uses, would start a thread a core
@@ -254,7 +259,7 @@ def _options(
         if end_ms <= begin_ms:
             raise UsageError("--end is not after --begin")
     pids = tuple(dict.fromkeys(getattr(words, "pids", None) or ()))
-    if len(pids) > 1 and words.command is None:
+    if len(pids) > 1 and words.command in {None, "serve"}:
         raise UsageError("the monitor shows one --pid, or all of a --service")
     encoding = (getattr(sys.stderr, "encoding", None) or "ascii").lower().replace("-", "")
     return Options(

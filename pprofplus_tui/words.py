@@ -6,6 +6,7 @@ from collections.abc import Callable
 AddParser = Callable[..., argparse.ArgumentParser]  # `add_parser` of a parser's subparsers
 
 _RUN = "SERVICE/PID, or SERVICE/PID-START"
+_LIGHT = "colours for a light background"
 _OUTPUT = "a new file; default: standard output"
 
 
@@ -48,6 +49,7 @@ def add_commands(add_parser: AddParser) -> None:
     _add_plot(add_parser)
     _add_report(add_parser)
     _add_pack(add_parser)
+    _add_serve(add_parser)
     for word, told in (
         ("pin", "have retention leave a run alone, however old it is"),
         ("unpin", "let retention have a run again"),
@@ -116,9 +118,7 @@ def _add_plot(add_parser: AddParser) -> None:
     plot.add_argument("--height", type=int, metavar="ROWS", help="default: what suits the terminal")
     quiet = argparse.SUPPRESS
     plot.add_argument("--ascii", action="store_true", default=quiet, help="draw with ASCII only")
-    plot.add_argument(
-        "--light", action="store_true", default=quiet, help="colours for a light background"
-    )
+    plot.add_argument("--light", action="store_true", default=quiet, help=_LIGHT)
 
 
 def _add_report(add_parser: AddParser) -> None:
@@ -188,4 +188,22 @@ def add_setup(add_parser: AddParser) -> None:
         choices=("pprofplus-tui", "pprofplus"),
         default="pprofplus-tui",
         help="of which command; default: pprofplus-tui",
+    )
+
+
+def _add_serve(add_parser: AddParser) -> None:
+    serve = add_parser(
+        "serve",
+        help="show the monitor in a browser, at an address with a secret",
+        epilog="Needs the extra [serve]. From another machine: "
+        "ssh -L 8000:127.0.0.1:8000 THIS-MACHINE",
+        allow_abbrev=False,
+    )
+    add_choice(serve)
+    serve.add_argument("--light", action="store_true", default=argparse.SUPPRESS, help=_LIGHT)
+    serve.add_argument(
+        "--host", default="127.0.0.1", metavar="ADDRESS", help="default: 127.0.0.1, this machine"
+    )
+    serve.add_argument(
+        "--port", type=int, default=8000, metavar="PORT", help="0 for any; default: 8000"
     )

@@ -50,12 +50,27 @@ def _pin(words: argparse.Namespace, options: Options) -> int:
     return pin_run(options, words.run, pinned=words.command == "pin", out=sys.stdout)
 
 
+def _serve(words: argparse.Namespace, options: Options) -> int:
+    from pprofplus_tui.serving import serve  # noqa: PLC0415
+
+    monitor = [f"--dir={path}" for path in options.directories]
+    # as they were typed: "-2h" is to be two hours before a page is opened
+    for name in ("service", "begin", "end", "last"):
+        typed = getattr(words, name, None)
+        monitor += [f"--{name}={typed}"] if typed is not None else []
+    monitor += [f"--pid={pid}" for pid in options.all_pids]
+    monitor += ["--light"] if options.light else []
+    where = words.host, words.port
+    return serve(*where, monitor, sys.stdout, sys.stderr, light=options.light)
+
+
 _COMMANDS: dict[str, Callable[[argparse.Namespace, Options], int]] = {
     "list": _list,
     "export": _export,
     "plot": _plot,
     "report": _report,
     "pack": _pack,
+    "serve": _serve,
     "pin": _pin,
     "unpin": _pin,
 }
