@@ -7,11 +7,7 @@ one, the SVGs are made all the same.
 """
 
 import asyncio
-import re
-import shutil
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -24,10 +20,10 @@ from pprofplus_tui.demo.history import write_history
 from pprofplus_tui.demo.processes import demo_directory, running_services
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.runs import DIED
+from pprofplus_tui.snapshot import find_browser, png_of, tidy
 
 HERE = Path(__file__).parent
 SIZE = (132, 40)
-FONT = "'DejaVu Sans Mono', monospace"
 _WEEK_MS = 7 * 86_400_000
 _SETTLE_S = 1.5
 _LIVE_S = 100.0  # until the doomed service is dead and the leak can be seen
@@ -74,26 +70,9 @@ SCENES: tuple[tuple[str, Scene], ...] = (
 )
 
 
-def tidy(svg: str) -> str:
-    """Return Textual's SVG with a font that every machine has instead of one from the network."""
-    svg = re.sub(r"@font-face\s*{[^}]*}", "", svg)
-    return re.sub(r"font-family:\s*[^;]+;", f"font-family: {FONT};", svg)
-
-
 def to_png(svg: Path, png: Path, chromium: str) -> None:
     """Turn an SVG into a PNG of its own size."""
-    (found,) = re.findall(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg.read_text())
-    width, height = (round(float(part)) for part in found)
-    with tempfile.TemporaryDirectory() as profile:
-        page = Path(profile) / "page.html"
-        page.write_text(f"<style>body{{margin:0}}</style>{svg.read_text()}")
-        command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
-        command += ["--no-first-run", "--disable-background-networking", "--disable-sync"]
-        command += [f"--user-data-dir={profile}/profile", f"--window-size={width},{height}"]
-        command += [f"--screenshot={png}", page.as_uri()]
-        subprocess.run(  # noqa: S603 - a program found on this machine
-            command, check=True, capture_output=True, timeout=120
-        )
+    png.write_bytes(png_of(svg.read_text(), chromium))
 
 
 async def shoot(options: Options, scenes: tuple[tuple[str, Scene], ...]) -> None:
@@ -116,7 +95,7 @@ def main() -> None:
             time.sleep(_LIVE_S)
             options = Options(directories=(str(home),), run=str(run))
             asyncio.run(shoot(options, SCENES))
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    chromium = find_browser()
     if chromium is None:
         sys.exit("no chromium here: only the SVGs were made")
     for name, _ in SCENES:

@@ -129,6 +129,7 @@ KEYS: tuple[Key, ...] = (
         "Charts",
     ),
     Key("e", "export", "e", "e", "Export the visible window to CSV", "Files", "e export"),
+    Key("s", "picture", "s", "s", "Save a picture of the screen", "Files"),
     Key("p", "pin", "p", "p", "Pin the run for retention to keep, or unpin it", "Files", "p pin"),
     Key(
         "ctrl+p",

@@ -25,7 +25,7 @@ from pprofplus_tui.model.runs import (
     sibling,
 )
 from pprofplus_tui.model.text import clean
-from pprofplus_tui.model.timeaxis import instant
+from pprofplus_tui.model.timeaxis import instant, local
 from pprofplus_tui.model.view import View
 from pprofplus_tui.screens.picking import FeedPort, PickingScreen
 from pprofplus_tui.widgets.bars import Bar, StatusView, facts_row, keys_row, status_row
@@ -46,6 +46,14 @@ _LIST_FROM_COLUMNS = 76  # narrower, and the list would leave no room for a char
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+def _here() -> Path:
+    """Return where files are written by default."""
+    try:
+        return Path.cwd()
+    except OSError:  # somebody removed it
+        return Path.home()
 
 
 def bindings_of(keys: tuple[Key, ...]) -> list[Binding]:
@@ -404,12 +412,20 @@ class MonitorScreen(PickingScreen):
             return
         from pprofplus_tui.screens.export import ExportJob, ExportScreen  # noqa: PLC0415
 
-        try:
-            here = Path.cwd()
-        except OSError:  # somebody removed it
-            here = Path.home()
-        job = ExportJob(run, window.begin_ms, window.end_ms, self._options.zone, here)
+        job = ExportJob(run, window.begin_ms, window.end_ms, self._options.zone, _here())
         self.app.push_screen(ExportScreen(job, plain=self._options.plain))
+
+    def action_picture(self) -> None:
+        """Ask where to, then save a picture of the screen."""
+        from pprofplus_tui.screens.picture import PictureScreen  # noqa: PLC0415
+        from pprofplus_tui.snapshot import tidy  # noqa: PLC0415
+
+        svg = tidy(self.app.export_screenshot(title="pprofplus-tui"))
+        run = self.run
+        who = f"-{run.service}-{run.pid}" if run is not None else ""
+        stem = f"pprofplus{who}-{local(_now_ms(), self._options.zone):%Y%m%dT%H%M%S}"
+        screen = PictureScreen(svg, stem, _here(), plain=self._options.plain)
+        self.app.push_screen(screen)
 
     # -- what the mouse does
 
