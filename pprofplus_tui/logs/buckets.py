@@ -6,8 +6,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from pprofplus_tui.logs.detail import View
 from pprofplus_tui.logs.grid import Extremes, Grid, Span
-from pprofplus_tui.logs.samples import Decoded, PageCache, beginnings, predecessors
+from pprofplus_tui.logs.samples import Decoded, beginnings, predecessors
 from pprofplus_tui.logs.table import COUNTER_COLUMN, GAUGE_COLUMN, PageTable
 from pprofplus_tui.model.series import Bools, Ints, Points
 
@@ -63,14 +64,16 @@ def parts_of(table: PageTable, request: Request, span: Span) -> list[Part]:
     return found
 
 
-def fill(
-    table: PageTable, cache: PageCache, grid: Grid, all_series: dict[Request, Series], rows: Ints
-) -> None:
+def fill(view: View, grid: Grid, all_series: dict[Request, Series], rows: Ints) -> None:
     """Take the samples of these rows into the series. Raises PagesLostError.
 
     Heads answer for pages within one bucket. A page that a bucket's edge cuts is decoded only
-    where its extremes are not yet within those of the buckets that it touches.
+    where its extremes are not yet within those of the buckets that it touches. A block answers
+    and is looked into just so.
     """
+    table = view.table
+    single = ~table.hidden
+    closer = np.zeros(table.count, np.bool_)
     span = Span.of(table, grid, rows)
     parts = [part for request in all_series for part in parts_of(table, request, span)]
     times: dict[int, tuple[Ints, Extremes]] = {}
@@ -78,13 +81,21 @@ def fill(
     for part in parts:
         values = all_series[part.request].values
         need = _from_heads(table, part, values) if part.from_heads else _levels(table, part, values)
-        needed.append((part, part.span.rows[need]))
+        wanted = part.span.rows[need]
+        closer[wanted] = True
+        needed.append((part, wanted[single[wanted]]))
         if id(part.span) not in times:  # most metrics are on the very same pages
             unclear = part.span.rows[part.span.unclear]
+            closer[unclear] = True
+            unclear = unclear[single[unclear]]
             times[id(part.span)] = unclear, _times_from_heads(table, part.span, grid.count)
+    closer &= ~single
+    if closer.any():
+        detail = view.behind(np.flatnonzero(closer))
+        fill(detail, grid, all_series, reaching(detail.table, grid, detail.asked))
     involved = [rows for _, rows in needed] + [rows for rows, _ in times.values()]
     for begin, end in _stretches(table, involved):
-        _decode(table, cache, grid, all_series, (begin, end), needed, list(times.values()))
+        _decode(view, grid, all_series, (begin, end), needed, list(times.values()))
     for part in parts:
         all_series[part.request].times.merge(times[id(part.span)][1])
 
@@ -102,8 +113,7 @@ def _stretches(table: PageTable, involved: list[Ints]) -> list[tuple[int, int]]:
 
 
 def _decode(  # noqa: PLR0913, PLR0917 - what is to be decoded, from where, to where
-    table: PageTable,
-    cache: PageCache,
+    view: View,
     grid: Grid,
     all_series: dict[Request, Series],
     stretch: tuple[int, int],
@@ -111,6 +121,7 @@ def _decode(  # noqa: PLR0913, PLR0917 - what is to be decoded, from where, to w
     unclear: list[tuple[Ints, Extremes]],
 ) -> None:
     """Take in the samples of the rows in a stretch that heads could not answer for."""
+    table = view.table
 
     def within(rows: Ints) -> list[int]:
         begin, end = np.searchsorted(rows, stretch)
@@ -125,7 +136,7 @@ def _decode(  # noqa: PLR0913, PLR0917 - what is to be decoded, from where, to w
         if part.rate:
             before = predecessors(table, mine, part.column)
             wanted += [(row, part.column) for row in before if row >= 0]
-    decoded = cache.want(wanted)
+    decoded = view.cache.want(wanted)
     buckets = _Buckets(decoded, grid)
     for part, mine in chosen:
         if mine:
@@ -142,6 +153,15 @@ def _decode(  # noqa: PLR0913, PLR0917 - what is to be decoded, from where, to w
             at, inside = buckets.of(mine)
             t_ms = decoded.t_ms(mine)[inside]
             times.add(at, t_ms, t_ms)
+
+
+def reaching(table: PageTable, grid: Grid, rows: Ints) -> Ints:
+    """Return those of these rows that have samples and reach into the grid."""
+    return rows[
+        (table.rows["samples"][rows] > 0)
+        & (table.end_ms[rows] >= grid.begin_ms)
+        & (table.begin_ms[rows] < grid.end_ms)
+    ]
 
 
 def rated(table: PageTable, rows: Sequence[int], column: int) -> Bools:

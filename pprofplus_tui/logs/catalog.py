@@ -143,14 +143,18 @@ class Catalog:
 
     @staticmethod
     def open(path: str) -> RunLog:
-        """Return the log of the run at `path`, read. Raises PprofplusError if it cannot be one."""
-        run = RunLog(path)
+        """Return the log of the run at `path`, read. Raises PprofplusError if it cannot be one.
+
+        Most of its rows are blocks: see `RunLog`.
+        """
+        run = RunLog(path, in_blocks=True)
         run.refresh()
         return run
 
     def scan(self, info: RunInfo) -> RunInfo:
         """Return `info` with its samples and damaged pages counted; reads all page heads."""
-        run = self.open(info.path)
+        run = RunLog(info.path)
+        run.refresh()
         return replace(
             info,
             samples=run.samples,

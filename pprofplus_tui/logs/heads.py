@@ -85,9 +85,16 @@ class Heads:
             return cls.empty(columns)
         return cls(
             np.concatenate([part.slot for part in parts]),
-            np.concatenate([part.fixed for part in parts]),
+            # as plain bytes: numpy compares the fields of each part's type otherwise
+            np.concatenate(
+                [np.ascontiguousarray(part.fixed).view(np.uint8) for part in parts]
+            ).view(HEAD_DTYPE),
             np.concatenate([part.cells for part in parts]),
         )
+
+    def copy(self) -> "Heads":
+        """Return the same pages in memory of their own."""
+        return Heads(self.slot.copy(), self.fixed.copy(), self.cells.copy())
 
     def joined(self, other: "Heads") -> "Heads":
         """Return the pages of both; they must have the same number of columns."""

@@ -15,6 +15,7 @@ from pprofplus_tui.logs.buckets import (
     points_of,
     rated,
 )
+from pprofplus_tui.logs.detail import View
 from pprofplus_tui.logs.grid import Grid
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.logs.samples import Decoded, PagesLostError, predecessors
@@ -54,12 +55,13 @@ def query(
         if not len(rows):
             return {request: Points.empty() for request in requests}
         try:
-            if _few_samples(run, rows, begin_ms, end_ms, buckets):
-                return _samples(run, rows, begin_ms, end_ms, requests)
+            few = _few_samples(run, rows, begin_ms, end_ms, buckets)
+            if few is not None:
+                return _samples(*few, begin_ms, end_ms, requests)
             return _buckets(run, rows, Grid.over(begin_ms, end_ms, buckets), requests)
         except PagesLostError:
             # They are out of the table now, so this ends.
-            run.memos.clear()
+            run.forget()
 
 
 def page_extremes(run: RunLog, name: str) -> Points:
@@ -97,7 +99,7 @@ def marks_within(run: RunLog, begin_ms: int, end_ms: int) -> tuple[tuple[int, st
         return ()
     found = [
         (event.t_ms, event.text)
-        for event in run.pages.events(telling[-_MARK_PAGES:])
+        for event in run.events_in(telling[-_MARK_PAGES:])
         if event.kind == "mark" and begin_ms <= event.t_ms < end_ms
     ]
     return tuple(found[-_MARKS:])
@@ -113,15 +115,29 @@ def rows_within(table: PageTable, begin_ms: int, end_ms: int) -> Ints:
     return rows[table.rows["samples"][begin:end] > 0]
 
 
-def _few_samples(run: RunLog, rows: Ints, begin_ms: int, end_ms: int, most: int) -> bool:
-    table = run.table
+def _few_samples(
+    view: View, rows: Ints, begin_ms: int, end_ms: int, most: int
+) -> tuple[View, Ints] | None:
+    """Return the pages of a window, and which rows, if it has no more samples than `most`."""
+    table = view.table
     within = (table.begin_ms[rows] >= begin_ms) & (table.end_ms[rows] < end_ms)
     count = int(table.rows["samples"][rows[within]].sum())
+    if count > most:
+        return None
+    if table.hidden[rows].any():
+        detail = view.behind(rows)
+        rows = detail.asked
+        rows = rows[
+            (detail.table.rows["samples"][rows] > 0)
+            & (detail.table.end_ms[rows] >= begin_ms)
+            & (detail.table.begin_ms[rows] < end_ms)
+        ]
+        return _few_samples(detail, rows, begin_ms, end_ms, most)
     cut = rows[~within].tolist()
-    if count > most or not cut:
-        return count <= most
-    t_ms = run.cache.want([(row, None) for row in cut]).t_ms(cut)
-    return count + int(((t_ms >= begin_ms) & (t_ms < end_ms)).sum()) <= most
+    if cut:
+        t_ms = view.cache.want([(row, None) for row in cut]).t_ms(cut)
+        count += int(((t_ms >= begin_ms) & (t_ms < end_ms)).sum())
+    return (view, rows) if count <= most else None
 
 
 def _memo_of(run: RunLog, grid: Grid) -> WindowMemo:
@@ -143,14 +159,14 @@ def _buckets(
     memo = _memo_of(run, grid)
     new = {r: Series(grid.count) for r in requests if r not in memo.series}
     if new:
-        fill(table, run.cache, grid, new, rows[rows < memo.upto])
+        fill(run, grid, new, rows[rows < memo.upto])
         memo.series.update(new)
     if memo.upto < steady:
         fresh = rows[(rows >= memo.upto) & (rows < steady)]
-        fill(table, run.cache, grid, memo.series, fresh)
+        fill(run, grid, memo.series, fresh)
         memo.upto = steady
     series = {request: memo.series[request].copy() for request in requests}
-    fill(table, run.cache, grid, series, rows[rows >= steady])
+    fill(run, grid, series, rows[rows >= steady])
     found: dict[Request, Points] = {}
     schema = table.rows["schema"][rows]
     for request, filled in series.items():
@@ -172,7 +188,7 @@ def _having(table: PageTable, column: int, *, rate: bool) -> Bools:
 
 
 def _samples(
-    run: RunLog, rows: Ints, begin_ms: int, end_ms: int, requests: Sequence[Request]
+    run: View, rows: Ints, begin_ms: int, end_ms: int, requests: Sequence[Request]
 ) -> dict[Request, Points]:
     table = run.table
     schema = table.rows["schema"][rows]
@@ -214,11 +230,13 @@ def _samples(
     return found
 
 
-def _resumptions(run: RunLog, rows: Ints) -> Ints:
+def _resumptions(run: View, rows: Ints) -> Ints:
     """Return when sampling went on after a pause, as the pages around these rows tell.
 
     A pause that is short beside a long interval looks like a late sample, but is none.
     """
+    if not len(rows):  # a block reached into the window, but none of its pages does
+        return np.zeros(0, np.int64)
     begin, end = max(int(rows[0]) - 1, 0), int(rows[-1]) + 1
     telling = begin + np.flatnonzero(run.table.rows["events_bytes"][begin:end] > 0)
     if not len(telling):

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from itertools import pairwise
 
 import numpy as np
@@ -23,14 +24,20 @@ class PageStore:
 
     Attributes:
         table: the rows.
+        segments: of the run, by number.
         bad: pages whose body turned out to be damaged.
     """
 
-    def __init__(self, table: PageTable, segments: Mapping[int, Segment]) -> None:
+    def __init__(
+        self, table: PageTable, segments: Mapping[int, Segment], twin: "PageStore | None" = None
+    ) -> None:
+        """Make a store for a table; with `twin`, one that shares what that found out."""
         self.table = table
+        self.segments = segments
         self.bad: set[_Key] = set()
-        self._segments = segments
         self._events: dict[_Key, list[Event]] = {}
+        if twin is not None:
+            self.bad, self._events = twin.bad, twin._events  # noqa: SLF001 - its own kind
 
     def read_pages(self, rows: Ints) -> list[bytes | None]:
         """Return these rows' pages whole, bodies checked; None where damaged or gone."""
@@ -41,12 +48,12 @@ class PageStore:
         for begin, end in pairwise(starts):
             if begin == end:
                 continue
-            segment = self._segments[int(segments[begin])]
+            segment = self.segments.get(int(segments[begin]))
             slots, crcs = picked["slot"][begin:end], picked["head_crc"][begin:end]
-            try:
-                found = segment.read_pages(slots.tolist(), crcs.tolist())
-            except (OSError, LogFormatError):
-                found = [None] * (end - begin)
+            found: list[bytes | None] = [None] * (end - begin)
+            if segment is not None:
+                with suppress(OSError, LogFormatError):
+                    found = segment.read_pages(slots.tolist(), crcs.tolist())
             pages += map(self._still, found, picked[begin:end])
         return pages
 
@@ -73,7 +80,7 @@ class PageStore:
         """
         keys = dict(zip(self._keys(np.array(rows)), rows, strict=True))
         for key, row in keys.items():
-            segment = self._segments.get(int(self.table.rows["segment"][row]))
+            segment = self.segments.get(int(self.table.rows["segment"][row]))
             if segment is not None and os.path.lexists(segment.path):
                 self.bad.add(key)
         self._drop(set(keys), 0)

@@ -10,11 +10,12 @@ from pprofplus import home
 from pprofplus.errors import LogFormatError, PprofplusError
 from pprofplus.format import MAX_UNIX_MS, RunHeader
 from pprofplus_tui.logs.buckets import WindowMemo
+from pprofplus_tui.logs.detail import Contradiction, Detail, HeadShelf, detail_of
 from pprofplus_tui.logs.events import RunEvent
 from pprofplus_tui.logs.files import DirectoryWatch, segment_sizes
 from pprofplus_tui.logs.pages import PageStore
 from pprofplus_tui.logs.pins import is_pinned
-from pprofplus_tui.logs.samples import PageCache
+from pprofplus_tui.logs.samples import PageCache, PagesLostError
 from pprofplus_tui.logs.segment import TAIL_SLOTS, Segment
 from pprofplus_tui.logs.table import PageTable
 from pprofplus_tui.model.series import Ints
@@ -40,8 +41,13 @@ class RunLog:
         pinned: retention leaves the run alone.
     """
 
-    def __init__(self, path: str, *, last_slots: int | None = None) -> None:
+    def __init__(
+        self, path: str, *, last_slots: int | None = None, in_blocks: bool = False
+    ) -> None:
         """Make the log of the run at `path`.
+
+        With `in_blocks`, most rows of its table are blocks of pages, so that a long run is read
+        soon and takes little memory: `query` answers the same, and `behind` has the pages.
 
         With `last_slots`, only that many pages at the end of the newest segment are read: enough
         for the state and the last values. Raises PprofplusError if `path` is no run's directory.
@@ -59,6 +65,8 @@ class RunLog:
         self._segments: dict[int, Segment] = {}
         self.pages = PageStore(self.table, self._segments)
         self.cache = PageCache(self.pages)
+        self._shelf = HeadShelf(self._segments)
+        self._in_blocks = in_blocks
         self.memos: list[WindowMemo] = []
         self.pinned = False
         self._metrics: tuple[int, tuple[tuple[str, str, str], ...]] = (0, ())
@@ -188,6 +196,8 @@ class RunLog:
         if self._last_slots is not None:
             numbers = numbers[-1:]
         gone = [number for number in self._segments if number not in numbers]
+        if gone:
+            self._shelf.clear()
         for number in gone:
             del self._segments[number]
             self._problems.pop(number, None)
@@ -204,7 +214,7 @@ class RunLog:
 
     def _add(self, number: int, *, growing: bool) -> None:
         path = os.path.join(self.path, home.segment_name(number))  # noqa: PTH118
-        self._segments[number] = Segment(path, self._last_slots)
+        self._segments[number] = Segment(path, self._last_slots, in_blocks=self._in_blocks)
         self._read(number, growing=growing)
 
     def _is_after(self, new: Sequence[int]) -> bool:
@@ -314,18 +324,58 @@ class RunLog:
         if len(offset_ms) and not np.array_equal(table.offset_ms[begin - 1 : begin], offset_ms):
             table.epoch += 1
 
+    def behind(self, rows: Ints) -> Detail:
+        """Return the pages behind these rows of the table, which may be blocks.
+
+        Raises PagesLostError if they are not what the blocks said; then the table has changed.
+        """
+        try:
+            return detail_of(self.table, self.pages, self.cache, self._shelf, rows)
+        except Contradiction as error:
+            self._shelf.clear()
+            for number in error.segments:
+                self._segments[number].distrust()
+                self._read(number, growing=False)
+            self._rebuild(appended=False)
+            raise
+
+    def forget(self) -> None:
+        """Forget what was made of pages that turned out to be damaged or gone."""
+        self.memos.clear()
+        self._shelf.clear()
+
+    def events_in(self, rows: Ints) -> tuple[RunEvent, ...]:
+        """Return the events in these rows of the table, in order of time."""
+        if not self.table.blocks[rows].any():
+            return self.pages.events(rows)
+        try:
+            detail = self.behind(rows)
+        except PagesLostError:
+            return ()  # until the next look
+        telling = detail.table.rows["events_bytes"][detail.asked] > 0
+        return detail.pages.events(detail.asked[telling])
+
     def events(self) -> tuple[RunEvent, ...]:
         """Return all events in the pages read, in order of time."""
-        return self.pages.events(np.flatnonzero(self.table.rows["events_bytes"] > 0))
+        return self.events_in(np.flatnonzero(self.table.rows["events_bytes"] > 0))
 
     def last_events(self) -> tuple[RunEvent, ...]:
         """Return the events since the last sample, and some before; of a few pages at the most."""
         rows = self.table.rows
         sampled = np.flatnonzero(rows["samples"] > 0)
         begin = max(int(sampled[-1]) - 1 if len(sampled) else 0, len(rows) - _LATE_PAGES, 0)
-        return self.pages.events(begin + np.flatnonzero(rows["events_bytes"][begin:] > 0))
+        return self.events_in(begin + np.flatnonzero(rows["events_bytes"][begin:] > 0))
 
     def last(self) -> dict[str, int]:
         """Return the last sample's value of each metric, empty if there is no sample."""
-        rows = np.flatnonzero(self.table.rows["samples"] > 0)
-        return self.cache.last_values(int(rows[-1])) if len(rows) else {}
+        rows = np.flatnonzero(self.table.rows["samples"] > 0)[-1:]
+        if not len(rows):
+            return {}
+        if not self.table.blocks[rows[0]]:
+            return self.cache.last_values(int(rows[0]))
+        try:
+            detail = self.behind(rows)
+        except PagesLostError:
+            return {}
+        rows = detail.asked[detail.table.rows["samples"][detail.asked] > 0]
+        return detail.cache.last_values(int(rows[-1])) if len(rows) else {}

@@ -12,7 +12,7 @@ from pprofplus_tui.logs.table import ABSENT, PageTable
 from pprofplus_tui.model.series import Bools, Ints
 
 _BATCH_STREAMS = 256  # keeps the decoder's scratch arrays within the processor's cache
-_CACHE_BYTES = 48 << 20
+_CACHE_BYTES = 20 << 20
 _PAGE_OVERHEAD_BYTES = 600
 _EXACT_DELTA = 9_000_000_000_000  # times a million it still fits into 64 bits
 
@@ -33,13 +33,23 @@ class _Page:
         self.size_bytes = mono_ms.nbytes + _PAGE_OVERHEAD_BYTES
 
 
+class _Kept:
+    """Pages by number, the most recently used last, and their size."""
+
+    def __init__(self) -> None:
+        self.pages: OrderedDict[int, _Page] = OrderedDict()
+        self.size_bytes = 0
+
+
 class PageCache:
     """Decoded columns of a run's pages, the most recently used ones, bounded in bytes."""
 
-    def __init__(self, source: PageStore) -> None:
+    def __init__(self, source: PageStore, twin: "PageCache | None" = None) -> None:
+        """Make a cache of a table's pages; with `twin`, one that shares what that has decoded."""
         self._source = source
-        self._pages: OrderedDict[int, _Page] = OrderedDict()
-        self._size_bytes = 0
+        self._kept = _Kept()
+        if twin is not None:
+            self._kept = twin._kept  # noqa: SLF001 - its own kind
 
     def want(self, wanted: Iterable[tuple[int, int | None]]) -> "Decoded":
         """Decode what is not yet decoded of these (row, column) pairs; column None: times alone.
@@ -59,11 +69,11 @@ class PageCache:
         pages: dict[int, _Page] = {}
         missing: dict[int, list[int]] = {}
         for row, number, crc in zip(rows, numbers, crcs, strict=True):
-            page = self._pages.get(number)
+            page = self._kept.pages.get(number)
             if page is None or page.head_crc != crc:
                 missing[row] = sorted(by_row[row])
                 continue
-            self._pages.move_to_end(number)
+            self._kept.pages.move_to_end(number)
             pages[row] = page
             lacking = by_row[row] - page.columns.keys()
             if lacking:
@@ -114,25 +124,25 @@ class PageCache:
                 page = pages[whole[i][0]]
                 page.columns[column] = values[at:end].copy()
                 page.size_bytes += 8 * counts[i]
-                self._size_bytes += 8 * counts[i]
+                self._kept.size_bytes += 8 * counts[i]
             at = end
         return lost + [whole[i][0] for i in np.flatnonzero(bad_pages)]
 
     def _keep(self, row: int, mono_ms: Ints) -> _Page:
         rows = self._source.table.rows
         number = int(rows["number"][row])
-        old = self._pages.pop(number, None)
+        old = self._kept.pages.pop(number, None)
         if old is not None:
-            self._size_bytes -= old.size_bytes
+            self._kept.size_bytes -= old.size_bytes
         page = _Page(int(rows["head_crc"][row]), mono_ms)
-        self._pages[number] = page
-        self._size_bytes += page.size_bytes
+        self._kept.pages[number] = page
+        self._kept.size_bytes += page.size_bytes
         return page
 
     def _forget(self) -> None:
-        while self._size_bytes > _CACHE_BYTES:
-            _, page = self._pages.popitem(last=False)
-            self._size_bytes -= page.size_bytes
+        while self._kept.size_bytes > _CACHE_BYTES:
+            _, page = self._kept.pages.popitem(last=False)
+            self._kept.size_bytes -= page.size_bytes
 
     def last_values(self, row: int) -> dict[str, int]:
         """Return the value of each metric at the last sample of a page; {} if it is damaged."""
@@ -223,8 +233,8 @@ def beginnings(table: PageTable, rows: Ints, column: int) -> Bools:
     if not len(rows):
         return np.zeros(0, np.bool_)
     before = table.before[rows]
-    # pages are numbered from 0: one whose number is its row has none missing before it
-    first: Bools = (before < 0) & (table.rows["number"][rows] == rows)
+    # pages are numbered from 0: one whose number is its place has none missing before it
+    first: Bools = (before < 0) & (table.rows["number"][rows] == table.place[rows])
     if len(table.schemas) == 1:
         return first
     known = table.kinds(column)[table.rows["schema"][before]] != ABSENT

@@ -18,6 +18,7 @@ from pprofplus.format import (
     head_size,
     read_prefix,
 )
+from pprofplus_tui.logs.blocks import Blocks, digested, summary_blocks
 from pprofplus_tui.logs.files import opened
 from pprofplus_tui.logs.header import read_header
 from pprofplus_tui.logs.heads import Heads, check_heads, data_heads, fixed_parts
@@ -39,7 +40,8 @@ class Segment:
     No file stays open in between. Attributes:
         path: of the file.
         header: None if it is damaged or not yet written.
-        heads: each healthy data page once, ordered by number. All are of one metric table.
+        heads: each healthy data page once, ordered by number. All are of one metric table. They
+            are `Blocks` if it was made so, and has so many.
         schema: CRC of that table, None if there is no header and no page.
         columns: metrics in it.
         damaged_pages: pages that were skipped.
@@ -48,10 +50,16 @@ class Segment:
         problem: one line if a later version wrote the file, or "".
     """
 
-    def __init__(self, path: str, last_slots: int | None = None) -> None:
-        """Make a segment; with `last_slots`, only that many of the last pages are indexed."""
+    def __init__(
+        self, path: str, last_slots: int | None = None, *, in_blocks: bool = False
+    ) -> None:
+        """Make a segment; with `last_slots`, only that many of the last pages are indexed.
+
+        With `in_blocks`, one that is no longer growing has blocks in place of most of its heads.
+        """
         self.path = path
         self._last_slots = last_slots
+        self._in_blocks = in_blocks
         self.size_bytes = 0
         self.written_ns = 0
         self._identity: tuple[int, int] | None = None
@@ -92,6 +100,8 @@ class Segment:
         with opened(self.path) as (file, status):
             identity = (status.st_dev, status.st_ino)
             restarted = identity != self._identity or status.st_size < self.size_bytes
+            if isinstance(self.heads, Blocks):  # it had ended, but somebody wrote to it
+                restarted |= status.st_size != self.size_bytes or not self._in_blocks
             if restarted:
                 self._reset()
             self._identity = identity
@@ -121,15 +131,25 @@ class Segment:
         begin = max(self._settled_slots, self._header_slots)
         if self._last_slots is not None and not self._settled_slots:
             begin = max(begin, slots - self._last_slots)
-        if not growing and not self._tail:
-            settled, damaged = self._index(file, range(begin, slots), None)
-            once = settled.versions_resolved()
-            if len(once) == len(settled):
-                before = self.heads
-                self._settle(once, damaged, slots)
-                self.heads, self._tail_damaged = self._settled, 0
-                return _first_change(before, self.heads, set())
-            # which version of a page is the one to take, its body tells
+        if not growing:
+            if isinstance(self.heads, Blocks):
+                return None
+            if self._in_blocks and self._read_summary(file, slots):
+                return 0
+            if not self._tail:
+                settled, damaged = self._index(file, range(begin, slots), None)
+                once = settled.versions_resolved()
+                if len(once) == len(settled):
+                    before = self.heads
+                    self._settle(once, damaged, slots)
+                    self.heads, self._tail_damaged = self._settled, 0
+                    return 0 if self._digest(slots) else _first_change(before, self.heads, set())
+                # which version of a page is the one to take, its body tells
+        return self._read_growing(file, range(begin, slots), growing=growing)
+
+    def _read_growing(self, file: int, new: range, *, growing: bool) -> int | None:
+        """Read the new slots, of which the last may be of pages in several versions."""
+        begin, slots = new.start, new.stop
         tail = max(begin, slots - TAIL_SLOTS)
         pages = self._read_tail(file, range(tail, slots))
         if tail == begin and pages == self._tail and self._settled_slots == begin:
@@ -142,7 +162,56 @@ class Segment:
         self._tail = pages if growing else {}
         self.heads = self._settled.joined(live) if len(self._settled) else live
         self.heads = self.heads.versions_resolved()
+        if not growing and self._digest(slots):
+            return 0
         return _first_change(before, self.heads, old_tail)
+
+    def _read_summary(self, file: int, slots: int) -> bool:
+        """Take the summary in the last slot for all pages; False if none is to be believed."""
+        if slots <= self._header_slots:
+            return False
+        page = os.pread(file, self.page_size, (slots - 1) * self.page_size)
+        places = range(self._header_slots, slots)
+        blocks = summary_blocks(page, self.page_size, self.schema, self.columns, places)
+        if blocks is None:
+            return False
+        self._take_blocks(blocks, 0, slots)
+        return True
+
+    def _digest(self, slots: int) -> bool:
+        """Keep only blocks in place of all heads, if that is wanted and gains anything."""
+        if not self._in_blocks:
+            return False
+        blocks = digested(self.heads, slots - TAIL_SLOTS - 1)
+        if blocks is not None:
+            self._take_blocks(blocks, self.damaged_pages - self._header_damaged, slots)
+        return blocks is not None
+
+    def _take_blocks(self, blocks: Blocks, damaged: int, slots: int) -> None:
+        self.heads, self._settled = blocks, Heads.empty()
+        self._settled_slots, self._settled_damaged, self._tail_damaged = slots, damaged, 0
+        self._tail = {}
+
+    def distrust(self) -> None:
+        """Have the heads read at the next poll: they are not what the blocks said."""
+        self._in_blocks = False
+
+    def heads_in(self, slot: int, count: int) -> Heads:
+        """Return the pages in so many slots, read from the disk.
+
+        Raises OSError, LogFormatError as `poll`.
+        """
+        with opened(self.path) as (file, _):
+            return self._index(file, range(slot, slot + count), None)[0].versions_resolved()
+
+    def raw_heads(self, slots: Sequence[int], size: int) -> list[bytes]:
+        """Return the first `size` bytes in each slot, unchecked; b"" if that cannot be read."""
+        page_size, pread = self.page_size, os.pread
+        try:
+            with opened(self.path) as (file, _):
+                return [pread(file, size, slot * page_size) for slot in slots]
+        except (OSError, LogFormatError):
+            return [b""] * len(slots)
 
     def _settle(self, heads: Heads, damaged: int, slots: int) -> None:
         """Take in pages that will not change any more, up to slot `slots`."""

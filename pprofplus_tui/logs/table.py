@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from pprofplus.format import RunHeader
 from pprofplus.metrics import COUNTER
+from pprofplus_tui.logs.blocks import NO_HEAD, Blocks
 from pprofplus_tui.logs.heads import Heads
 from pprofplus_tui.model.series import Bools, Ints
 
@@ -23,7 +24,9 @@ _ROW_DTYPE = np.dtype(
         ("first_mono_ms", "i8"),
         ("last_mono_ms", "i8"),
         ("offset_ms", "i8"),
+        ("end_offset_ms", "i8"),
         ("interval_ms", "i8"),
+        ("pages", "i8"),
     ]
 )
 _FIRST_ROOM = 256
@@ -36,6 +39,9 @@ _MAX_CELLS = 1 << 24  # 400 MB; a month at 1 Hz has half a million
 class PageTable:
     """Rows are data pages in order of time, columns the metrics of all the run's tables.
 
+    A row may also be a block: some pages of a segment that follow on each other, of which only
+    what they have in common is known. It reads as one large page, but cannot be decoded.
+
     Attributes:
         names: metrics in the order in which they were first seen.
         schemas: the metric tables; a row's `schema` is an index into it.
@@ -44,6 +50,7 @@ class PageTable:
         offset_ms: what to add to a page's monotonic times, shape (count,), never decreasing.
         begin_ms, end_ms: unix ms of a page's first and last sample, shape (count,).
         before: the row that a page's first sample follows on, -1 if missing, shape (count,).
+        place: pages in the rows before, shape (count,).
     """
 
     def __init__(self) -> None:
@@ -59,6 +66,16 @@ class PageTable:
         self.count = 0
         self.epoch = 0
         self._retime()
+
+    def like(self) -> "PageTable":
+        """Return a table without rows that knows the same metrics, for as long as none is new."""
+        twin = PageTable()
+        twin.names, twin.schemas = self.names, self.schemas
+        twin._index, twin._schema_index = self._index, self._schema_index
+        twin._counts, twin._kinds, twin._own = self._counts, self._kinds, self._own
+        twin._rows = np.zeros(0, _ROW_DTYPE)
+        twin._cells = np.zeros((3, len(self.names), 0), np.int64)
+        return twin
 
     def schema_index(self, schema: int) -> int | None:
         """Return the index of the metric table with this CRC, None if no header told it."""
@@ -108,8 +125,11 @@ class PageTable:
             room[:, :, : self.count] = self._cells[:, :, : self.count]
             self._cells = room
 
-    def append(self, segment: int, schema_index: int, heads: Heads) -> None:
-        """Add pages of one segment after all others; call `finish` when all are added."""
+    def append(self, segment: int | Ints, schema_index: int, heads: Heads) -> None:
+        """Add pages of one metric table after all others; call `finish` when all are added.
+
+        `segment` is the one of all, or that of each.
+        """
         if not len(heads):
             return
         begin, end = self.count, self.count + len(heads)
@@ -120,7 +140,13 @@ class PageTable:
             rows[field] = fixed[field]
         rows["last_mono_ms"] = fixed["last_mono_ms"]
         rows["interval_ms"] = fixed["interval_ms"]
-        rows["offset_ms"] = fixed["first_unix_ms"] - fixed["first_mono_ms"]
+        if isinstance(heads, Blocks):
+            rows["offset_ms"], rows["end_offset_ms"] = fixed["offset_ms"], fixed["end_offset_ms"]
+            rows["pages"] = fixed["pages"]
+        else:
+            rows["offset_ms"] = fixed["first_unix_ms"] - fixed["first_mono_ms"]
+            rows["end_offset_ms"] = rows["offset_ms"]
+            rows["pages"] = 1
         rows["segment"], rows["schema"], rows["slot"] = segment, schema_index, heads.slot
         columns = self._counts[schema_index]
         # Where the run has one table, its columns are in order and a plain copy will do.
@@ -132,6 +158,14 @@ class PageTable:
             if not plain:
                 missing = np.setdiff1d(np.arange(len(self.names)), columns)
                 self._cells[i, missing, begin:end] = 0
+        self.count = end
+
+    def adopt(self, other: "PageTable", rows: Ints) -> None:
+        """Add rows of another table that knows the same metrics; call `finish` then."""
+        end = self.count + len(rows)
+        self.reserve(end)
+        self._rows[self.count : end] = other.rows[rows]
+        self._cells[:, :, self.count : end] = other._cells[:, :, rows]  # noqa: SLF001 - its own kind
         self.count = end
 
     def truncate(self, count: int) -> None:
@@ -188,13 +222,30 @@ class PageTable:
         # one that is set forward, or a machine that slept, leaves a gap.
         self.offset_ms: Ints = np.minimum.accumulate(rows["offset_ms"][::-1])[::-1]
         self.begin_ms: Ints = rows["first_mono_ms"] + self.offset_ms
-        self.end_ms: Ints = rows["last_mono_ms"] + self.offset_ms
+        end_offset_ms = rows["end_offset_ms"].copy()
+        np.minimum(end_offset_ms[:-1], self.offset_ms[1:], out=end_offset_ms[:-1])
+        self.end_ms: Ints = rows["last_mono_ms"] + end_offset_ms
+        self.end_offset_ms: Ints = end_offset_ms
         sampled = np.flatnonzero(rows["samples"] > 0)
         before = np.full(self.count, -1)
         number = rows["number"][sampled]
-        whole = np.diff(number) == np.diff(sampled)
+        place = np.cumsum(rows["pages"]) - rows["pages"]
+        self.place: Ints = place
+        whole = np.diff(number) == np.diff(place[sampled])
         before[sampled[1:]] = np.where(whole, sampled[:-1], -1)
         self.before: Ints = before
+
+    @property
+    def blocks(self) -> Bools:
+        """Which rows are blocks, shape (count,)."""
+        blocks: Bools = self.rows["head_crc"] == NO_HEAD
+        return blocks
+
+    @property
+    def hidden(self) -> Bools:
+        """Which rows cannot be decoded here: blocks, and pages that follow on one, for rates."""
+        blocks = self.blocks
+        return blocks | ((self.before >= 0) & blocks[self.before])
 
     @property
     def rows(self) -> npt.NDArray[np.void]:

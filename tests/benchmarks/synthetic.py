@@ -4,6 +4,7 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -14,14 +15,17 @@ from pprofplus.format import (
     DATA_HEAD_OFFSET,
     PAGE_SIZE,
     PREFIX,
+    DataHead,
     RunHeader,
     pack_header,
     pack_page,
+    read_prefix,
 )
 from pprofplus.home import run_name, segment_name
 from pprofplus.metrics import BYTES, CATALOGUE, COUNTER
 from pprofplus.page import PageBuilder
 from pprofplus.segment import SEGMENT_BYTES
+from pprofplus.summary import Summary
 
 DAY_S = 86_400
 BEGIN_MS = 1_767_225_600_000
@@ -108,12 +112,13 @@ def make_day(seconds: int = DAY_S) -> Day:
     return Day(header, (*pages, bytes(page)), rows)
 
 
-def _moved(page: bytes, number: int, shift_ms: int, lifted: np.ndarray) -> bytes:
-    """Return a page at a later time with first, smallest and largest values moved by `lifted`."""
+def _moved(page: bytes, number: int, shift_ms: int, later_ms: int, lifted: np.ndarray) -> bytes:
+    """Return a page at a later time, by the wall clock `later_ms` more, and with values lifted."""
     head_length = int.from_bytes(page[12:16], "little")
     fields = list(DATA_HEAD.unpack_from(page, DATA_HEAD_OFFSET))
     for i in (4, 5, 6):
         fields[i] += shift_ms
+    fields[5] += later_ms
     end = COLUMNS_OFFSET + 8 * len(lifted)
     cells = np.frombuffer(page, "<i8", len(lifted), COLUMNS_OFFSET) + lifted
     head = DATA_HEAD.pack(*fields) + cells.astype("<i8").tobytes() + page[end:head_length]
@@ -121,37 +126,69 @@ def _moved(page: bytes, number: int, shift_ms: int, lifted: np.ndarray) -> bytes
     return pack_page(DATA, number, head, page[head_length:])
 
 
-def write_run(home: Path, day: Day, days: int) -> Path:
+@dataclass(frozen=True)
+class _Finished:
+    """A page's head, as a summary takes it in."""
+
+    head: DataHead
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.head, name)
+
+    @property
+    def number(self) -> int:
+        return self.head.prefix.number
+
+    @property
+    def anchor_ms(self) -> int:
+        return self.head.first_unix_ms - self.head.first_mono_ms
+
+    @property
+    def measures(self) -> tuple[tuple[int, ...], ...]:
+        return self.head.first, self.head.lo, self.head.hi
+
+
+def write_run(
+    home: Path, day: Day, days: int, *, summarised: bool = True, header: RunHeader | None = None
+) -> Path:
     """Write `days` times the day, one after the other; return the run's directory.
 
-    Counters go on where they stood; the rates of their first sample a day are a day's, not exact.
+    `header` may name another run of the same metrics. Counters go on where they stood; the rates
+    of their first sample a day are a day's, not exact.
     """
-    header = day.header
+    header = header or day.header
     columns = len(header.metrics)
+    later_ms = header.start_ms - day.header.start_ms
     gain = np.where(header.counters, day.rows[-1] - day.rows[0], 0)
     lifted = np.zeros(3 * columns, np.int64)
     directory = home / header.service / run_name(header.pid, header.start_ms)
     directory.mkdir(parents=True, mode=0o700)
-    home.chmod(0o700)
+    for private in (home, directory.parent):
+        private.chmod(0o700)
     start = [page.ljust(PAGE_SIZE, b"\0") for page in pack_header(header)]
-    room = SEGMENT_BYTES // PAGE_SIZE - len(start)
+    room = SEGMENT_BYTES // PAGE_SIZE - len(start) - 1
     pages: list[bytes] = []
     segment = number = 0
+    summary = Summary(header.schema, columns, room + 1)
 
     def flush() -> None:
-        nonlocal segment
+        nonlocal segment, summary
         segment += 1
         path = directory / segment_name(segment)
-        path.write_bytes(b"".join([*start, *pages]))
+        last = summary.page() or b""
+        path.write_bytes(b"".join([*start, *pages, last]))
         path.chmod(0o600)
         pages.clear()
+        summary = Summary(header.schema, columns, room + 1)
 
     for i in range(days):
         lifted[:columns] = gain * i
         for page in day.pages:
-            pages.append(
-                _moved(page, number, i * DAY_S * 1000, lifted[:columns]).ljust(PAGE_SIZE, b"\0")
-            )
+            moved = _moved(page, number, i * DAY_S * 1000, later_ms, lifted[:columns])
+            if summarised:
+                finished = _Finished(DataHead(read_prefix(moved), moved))
+                summary.take(cast("PageBuilder", finished), len(start) + len(pages))
+            pages.append(moved.ljust(PAGE_SIZE, b"\0"))
             number += 1
             if len(pages) == room:
                 flush()
@@ -162,7 +199,7 @@ def write_run(home: Path, day: Day, days: int) -> Path:
 
 def cached_run(days: int, seconds: int = DAY_S) -> Path:
     """Return the home of a run of so many days; it is made once and kept with temporary files."""
-    home = Path(tempfile.gettempdir()) / f"pprofplus-benchmark-{days}x{seconds}-1"
+    home = Path(tempfile.gettempdir()) / f"pprofplus-benchmark-{days}x{seconds}-2"
     if not (home / "whole").exists():
         shutil.rmtree(home, ignore_errors=True)
         write_run(home, make_day(seconds), days)

@@ -11,6 +11,7 @@ from pprofplus import format as fmt
 from pprofplus import home
 from pprofplus.errors import LogFormatError
 from pprofplus.page import PageBuilder
+from pprofplus.summary import Summary
 
 METRICS = (
     ("rss", "B", "gauge"),
@@ -38,12 +39,15 @@ class Writer:
         metrics=METRICS,
         interval_ms=1000,
         slots_per_segment=128,
+        summarised=False,
     ):
         self.path = Path(root, service, home.run_name(pid, start_ms))
         self.path.mkdir(parents=True, exist_ok=True)
         self.start_ms = start_ms
         self.interval_ms = interval_ms
         self.slots_per_segment = slots_per_segment
+        self.summarised = summarised
+        self.summary = None
         self.segment = 0
         self.file = -1
         self.page = None
@@ -74,6 +78,7 @@ class Writer:
 
     def _open(self):
         if self.file >= 0:
+            self._summarise()
             os.close(self.file)
         self.segment += 1
         self.file = os.open(self.segment_path(), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
@@ -82,6 +87,14 @@ class Writer:
             os.pwrite(self.file, page, i * fmt.PAGE_SIZE)
         self.slot = len(pages)
         self.turn = 0
+        self.summary = Summary(self.header.schema, len(self.header.metrics), 48)
+
+    def _summarise(self):
+        """End the segment with its summary, of blocks of three pages."""
+        page = self.summary.page(least_pages=1) if self.summarised else None
+        if page is not None:
+            os.pwrite(self.file, page, self.slot * fmt.PAGE_SIZE)
+            os.ftruncate(self.file, self.slot * fmt.PAGE_SIZE + len(page))
 
     def segment_path(self, number=None):
         return self.path / home.segment_name(number or self.segment)
@@ -117,6 +130,7 @@ class Writer:
             return
         self.turn = 0
         self._write()
+        self.summary.take(self.page, self.slot)
         self.slot += 1
         self.turn = 0
         if self.slot >= self.slots_per_segment:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pprofplus import format as fmt
+from pprofplus_tui.logs import blocks as blocks_module
 from pprofplus_tui.logs import buckets as buckets_module
 from pprofplus_tui.logs import samples as samples_module
 from pprofplus_tui.logs.history import marks_within, query
@@ -95,16 +96,16 @@ def logs(draw):
                     st.sampled_from([1000, 1000, 100]),  # interval
                 ),
                 min_size=1,
-                max_size=5,
+                max_size=9,
             )
         )
         plan.append((table, pages))
     return plan, draw(st.integers(0, 2**32 - 1))
 
 
-def written(kit, root, plan, seed):
+def written(kit, root, plan, seed, **kwargs):
     rng = np.random.default_rng(seed)
-    writer = kit.Writer(root, metrics=TABLES[plan[0][0]])
+    writer = kit.Writer(root, metrics=TABLES[plan[0][0]], **kwargs)
     mono, step, levels = 1000, 0, {}
     table = plan[0][0]
     for number, (wanted, pages) in enumerate(plan):
@@ -157,6 +158,41 @@ def test_any_window_has_the_extremes_of_every_bucket(kit, log, windows):
             a, b = sorted((begin + int(left * span), begin + int(right * span) + 1))
             check(run, reference, a, b, buckets)
             check(run, reference, a, b, buckets)  # from what is remembered of it
+    finally:
+        shutil.rmtree(root)
+
+
+@pytest.fixture(scope="module")
+def small_blocks():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks_module, "LEAST_PAGES", 2)
+        patch.setattr(blocks_module, "_BLOCK_PAGES", 3)
+        yield
+
+
+@pytest.mark.usefixtures("small_blocks")
+@settings(max_examples=150, deadline=None)
+@given(logs(), st.booleans(), st.lists(WINDOW, min_size=1, max_size=5))
+def test_any_window_of_a_run_in_blocks_has_the_extremes_of_every_bucket(
+    kit, log, summarised, windows
+):
+    root = Path(tempfile.mkdtemp())
+    try:
+        path = written(kit, root, *log, summarised=summarised)
+        reference = kit.Reference(path)
+        run = RunLog(str(path), in_blocks=True)
+        run.refresh()
+        assert run.damaged_pages == 0
+        assert run.samples == len(reference.samples)
+        begin, end = reference.samples[0][0], reference.samples[-1][0] + 1
+        assert (run.begin_ms, run.end_ms) == (begin, end - 1)
+        check(run, reference, begin, end, 10)
+        for left, right, buckets in windows:
+            span = end - begin
+            a, b = sorted((begin + int(left * span), begin + int(right * span) + 1))
+            check(run, reference, a, b, buckets)
+            check(run, reference, a, b, buckets)  # from what is remembered of it
+        assert run.damaged_pages == 0
     finally:
         shutil.rmtree(root)
 
