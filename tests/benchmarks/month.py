@@ -1,13 +1,15 @@
-"""A month at 1 Hz: how soon its first chart is drawn, and how fast one moves about in it."""
+"""A month and a year at 1 Hz: how soon they are drawn, and how fast one moves about in them."""
 
 import statistics
+import tempfile
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
 
-from month_keys import through_the_terminal
-from synthetic import DAY_S, cached_run
+from month_keys import among_runs, through_the_terminal
+from synthetic import DAY_S, cached_run, make_day, write_run, write_runs
 from tables import Column, Row, Table
 from timing import Effort, quantile
 
@@ -125,34 +127,56 @@ def _step_row(name: str, taken: list[tuple[float, float]]) -> Row:
     return Row(name, (*figures, statistics.median(queries)))
 
 
-def measure(effort: Effort) -> list[Table]:
-    """Draw a month from disk, and walk in it."""
-    days, seconds = effort.count(30, 30, 1), effort.count(DAY_S, DAY_S, DAY_S // 24)
-    home = cached_run(days, seconds)
+@contextmanager
+def _year(effort: Effort) -> Iterator[tuple[Path, int]]:
+    """Give (the home of a run of a year, its days); too large to be kept."""
+    days = effort.count(365, 365, 2)
+    with tempfile.TemporaryDirectory() as made:
+        home = Path(made) / "logs"
+        write_run(home, make_day(effort.count(DAY_S, DAY_S, DAY_S // 24)), days)
+        yield home, days
+
+
+def _opened_and_walked(name: str, home: Path, at_most_ms: int, effort: Effort) -> list[Table]:
     firsts = [_first_chart(home) for _ in range(effort.count(15, 5, 1))]
-    stages = {name: statistics.median(first[name] for first in firsts) for name in firsts[0]}
+    stages = {stage: statistics.median(first[stage] for first in firsts) for stage in firsts[0]}
     taken = _walk(home, effort.count(3, 1))
-    samples = days * seconds
-    tables = [
+    return [
         Table(
-            f"Month: {samples:,} samples, to the first charts (files in the page cache)",
-            (Column("time", "ms", at_most=150),),
+            f"{name}: to the first charts (files in the page cache)",
+            (Column("time", "ms", at_most=at_most_ms),),
             (
                 Row("six charts at 200x50", (stages.pop("all"),)),
-                *(Row(f"  of which {name}", (took,), detail=True) for name, took in stages.items()),
+                *(Row(f"  of which {what}", (took,), detail=True) for what, took in stages.items()),
             ),
         ),
         Table(
-            f"Month: {samples:,} samples, one step (query and six charts)",
+            f"{name}: one step (query and six charts)",
             (
                 Column("steps", compared=False),
                 Column("median", "ms", at_most=50),
-                Column("p99", "ms"),
+                Column("p99", "ms", at_most=120),
                 Column("worst", "ms"),
                 Column("query alone", "ms"),
             ),
-            tuple(_step_row(name, found) for name, found in taken.items()),
+            tuple(_step_row(kind, found) for kind, found in taken.items()),
             ours=2,
         ),
+        *through_the_terminal(name, home, at_most_ms, effort),
     ]
-    return tables + through_the_terminal(home, effort)
+
+
+def measure(effort: Effort) -> list[Table]:
+    """Draw a month and a year from disk, and walk in them; switch among 200 runs."""
+    seconds = effort.count(DAY_S, DAY_S, DAY_S // 24)
+    days = effort.count(30, 30, 1)
+    name = f"Month ({days * seconds:,} samples)"
+    tables = _opened_and_walked(name, cached_run(days, seconds), 150, effort)
+    with _year(effort) as (home, days):
+        tables += _opened_and_walked(f"Year ({days * seconds:,} samples)", home, 400, effort)
+    with tempfile.TemporaryDirectory() as made:
+        home = Path(made) / "logs"
+        services, runs = effort.count(20, 20, 2), effort.count(10, 10, 2)
+        write_runs(home, make_day(seconds), services, runs, effort.count(2, 1))
+        tables += among_runs(f"{services * runs} runs in {services} services", home, effort)
+    return tables

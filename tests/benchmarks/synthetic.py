@@ -162,8 +162,8 @@ def write_run(
     gain = np.where(header.counters, day.rows[-1] - day.rows[0], 0)
     lifted = np.zeros(3 * columns, np.int64)
     directory = home / header.service / run_name(header.pid, header.start_ms)
-    directory.mkdir(parents=True, mode=0o700)
-    for private in (home, directory.parent):
+    directory.mkdir(parents=True)
+    for private in (home, directory.parent, directory):
         private.chmod(0o700)
     start = [page.ljust(PAGE_SIZE, b"\0") for page in pack_header(header)]
     room = SEGMENT_BYTES // PAGE_SIZE - len(start) - 1
@@ -195,6 +195,21 @@ def write_run(
     if pages:
         flush()
     return directory
+
+
+def write_runs(home: Path, day: Day, services: int, runs: int, days: int) -> None:
+    """Write so many runs a service, of so many days each, one after the other."""
+    for service in range(services):
+        for i in range(runs):
+            header = RunHeader(
+                service=f"service-{service:02d}",
+                pid=1000 + 100 * service + i,
+                start_ms=BEGIN_MS + i * days * DAY_S * 1000 + service,
+                metrics=day.header.metrics,
+                host="bench",
+                interval_ms=1000,
+            )
+            write_run(home, day, days, header=header)
 
 
 def cached_run(days: int, seconds: int = DAY_S) -> Path:
