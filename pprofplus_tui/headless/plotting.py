@@ -59,7 +59,7 @@ def plot(options: Options, wish: PlotWish, out: TextIO, told: TextIO) -> int:
     begin_ms, end_ms = window_of(options, [info])
     if others:
         told.write(of_several(info, others))
-    log = RunLog(info.path)
+    log = RunLog(info.path, in_blocks=True)
     log.refresh()
     kind = _own_kind(log, wish.metrics) if wish.metrics else _kind(log, wish.chart)
     plain = options.plain or not _speaks_unicode(out)

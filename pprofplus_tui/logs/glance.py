@@ -15,6 +15,7 @@ from pprofplus.format import (
     PAGE_SIZE,
     PAGE_SIZE_LOG2,
     STOP,
+    SUMMARY,
     DataHead,
     RunHeader,
     check_body,
@@ -98,6 +99,8 @@ def _last_page(file: int, header: RunHeader, slots: range) -> tuple[DataHead, by
         page = os.pread(file, PAGE_SIZE, slot * PAGE_SIZE)
         prefix = read_prefix(page)
         check_body(prefix, page)
+        if prefix.type == SUMMARY:
+            continue  # whoever wrote it had finished the page before it
         if prefix.type != DATA:
             raise LogFormatError("another page than one of samples")
         head = DataHead(prefix, page)

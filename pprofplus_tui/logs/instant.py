@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from pprofplus_tui.logs.buckets import GAP_INTERVALS, LEAST_GAP_MS, Request, rated
+from pprofplus_tui.logs.detail import View
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.logs.samples import PagesLostError, predecessors
 from pprofplus_tui.logs.table import ABSENT, COUNTER_COLUMN
@@ -26,16 +27,18 @@ def read_at(run: RunLog, at_ms: int, near_ms: int, requests: Iterable[Request]) 
         try:
             return _read(run, at_ms, near_ms, wanted)
         except PagesLostError:  # noqa: PERF203 - it nearly never comes
-            run.memos.clear()  # they are out of the table now, so this ends
+            run.forget()  # they are out of the table now, so this ends
 
 
-def _read(run: RunLog, at_ms: int, near_ms: int, requests: list[Request]) -> Reading:
+def _read(run: View, at_ms: int, near_ms: int, requests: list[Request]) -> Reading:
     table = run.table
     sampled = np.flatnonzero(table.rows["samples"] > 0)
     here = int(np.searchsorted(table.begin_ms[sampled], at_ms, side="right")) - 1
     rows = sampled[max(here, 0) : here + 2].tolist()
     if not rows:
         return Reading(at_ms)
+    if table.hidden[rows].any():
+        return _read(run.behind(np.array(rows)), at_ms, near_ms, requests)
     times = run.cache.want([(row, None) for row in rows])
     nearest = []
     for row in rows:
@@ -49,7 +52,7 @@ def _read(run: RunLog, at_ms: int, near_ms: int, requests: list[Request]) -> Rea
     return Reading(at_ms, t_ms, _values(run, row, place, requests))
 
 
-def _values(run: RunLog, row: int, place: int, requests: list[Request]) -> dict[Request, float]:
+def _values(run: View, row: int, place: int, requests: list[Request]) -> dict[Request, float]:
     table = run.table
     schema = int(table.rows["schema"][row])
     having: list[tuple[Request, int]] = []

@@ -10,7 +10,9 @@ from pprofplus import format as fmt
 from pprofplus.errors import LogFormatError
 from pprofplus_tui.logs import blocks as blocks_module
 from pprofplus_tui.logs.blocks import summary_blocks
+from pprofplus_tui.logs.glance import glance
 from pprofplus_tui.logs.history import marks_within, query
+from pprofplus_tui.logs.instant import read_at
 from pprofplus_tui.logs.run import RunLog
 
 REQUESTS = [("rss", False), ("cpu_user", True), ("cpu_user", False), ("threads", False)]
@@ -85,6 +87,23 @@ def test_a_run_in_blocks_reads_no_heads_that_no_window_needs(long_run):
     assert marks_within(run, run.begin_ms, run.end_ms) == marks_within(
         whole, whole.begin_ms, whole.end_ms
     )
+
+
+def test_any_instant_is_read_as_in_a_run_without_blocks(long_run):
+    whole, run = read(long_run), read(long_run, in_blocks=True)
+    for at_ms in range(run.begin_ms - 1000, run.end_ms + 1000, 3700):
+        assert read_at(run, at_ms, 500, REQUESTS) == read_at(whole, at_ms, 500, REQUESTS)
+
+
+def test_a_glance_at_a_run_that_ends_with_a_summary_tells_its_last_sample(write_run):
+    writer = write_run(summarised=True)
+    for i in range(20):
+        writer.add(1000 * i, [i, i, 4])
+        writer.new_page()
+    writer._summarise()
+    writer.close()
+    told = glance(str(writer.path), "rss", 1 << 62)
+    assert (told.last, told.end_ms) == (19, writer.start_ms + 19_000)
 
 
 def test_a_log_that_is_followed_turns_to_blocks_when_a_segment_is_finished(write_run):
