@@ -104,3 +104,49 @@ def test_the_help(dead, snap_compare):
         await pilot.pause(0.2)
 
     assert snap_compare(opened(dead), terminal_size=(120, 40), run_before=ask)
+
+
+async def told(pilot, *pids):
+    """Wait until a view of several runs tells of these runs and is drawn."""
+    screen = pilot.app.screen
+    deadline = time.monotonic() + 20
+    same, before = 0, None
+    while same < 6:
+        assert time.monotonic() < deadline
+        await pilot.pause(0.05)
+        found = screen.findings
+        there = {member.pid for member in found.members} >= set(pids) and found.whole
+        now = (found, screen._charts.rows, screen._figures.rows)
+        same = same + 1 if there and set(screen._charts._places) and now == before else 0
+        before = now
+
+
+@pytest.mark.parametrize("light", [False, True], ids=["dark", "light"])
+def test_two_runs_compared(dead, snap_compare, light):
+    async def compare(pilot):
+        await still(pilot)
+        await pilot.press("c", "down", "c", "C")
+        await told(pilot, 4711, 4402)
+
+    assert snap_compare(opened(dead, light=light), terminal_size=(120, 40), run_before=compare)
+
+
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+def test_a_service_of_many_workers(home, snap_compare, size):
+    def worker(number):
+        def one(i):
+            row = sample(i)
+            leak = 30_000 * i if number == 4 else 0
+            return {**row, "rss": row["rss"] // 2 + number * 9 * MIB + leak}
+
+        return one
+
+    for number in range(12):
+        home.run("api", 4700 + number, begin_ms=BEGIN_MS, count=300, sample=worker(number))
+
+    async def survey(pilot):
+        await still(pilot)
+        await pilot.press("v")
+        await told(pilot, 4704)
+
+    assert snap_compare(opened(home), terminal_size=size, run_before=survey)

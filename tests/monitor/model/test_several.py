@@ -117,8 +117,8 @@ def test_where_nobody_is_there_is_a_gap():
 )
 def test_no_sample_is_outside_of_the_band(samples):
     curves = []
-    for rows in samples:
-        rows = sorted(dict(rows).items())
+    for given_rows in samples:
+        rows = sorted(dict(given_rows).items())
         curves.append(curve([t for t, _ in rows], [v for _, v in rows]))
     points = band([on_grid(one, 0, 50, 20) for one in curves], 0, 50)
     for one in curves:

@@ -1,0 +1,419 @@
+"""Many runs, as their user meets them: found by typing, ordered, compared, a service as one."""
+
+import os
+import re
+import shutil
+import time
+
+import pytest
+
+from pprofplus_tui.app import MonitorApp
+from pprofplus_tui.model.options import Options
+from pprofplus_tui.model.study import COMPARE, SERVICE, SUM
+from pprofplus_tui.screens.study import StudyScreen
+
+MIB = 1 << 20
+LARGE, SMALL = (120, 40), (80, 24)
+
+
+def text_of(app):
+    strips = app.screen._compositor.render_strips()
+    return "\n".join(strip.text for strip in strips)
+
+
+async def settled(pilot, found, seconds=30):
+    """Wait until the screen's text has `found` (a text, or a function of it)."""
+    look = found if callable(found) else lambda text: found in text
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        await pilot.pause(0.05)
+        if look(text_of(pilot.app)):
+            return text_of(pilot.app)
+    raise AssertionError(f"never on the screen: {found}\n{text_of(pilot.app)}")
+
+
+def of_size(base_mib, step_bytes=0):
+    """Return a sample function of a service that begins at some size and grows by some step."""
+
+    def sample(i):
+        used = base_mib * MIB + step_bytes * i
+        rest = ("vms", "heap_idle", "malloc_sys", "malloc_used", "malloc_free", "gc_pause_max")
+        more = ("gc_runs_0", "cpu_user", "cpu_system", "threads")
+        return {
+            "rss": used + 10 * MIB,
+            "uss": used,
+            "heap_sys": used,
+            "heap_used": used,
+            **dict.fromkeys(rest, MIB),
+            **dict.fromkeys(more, 4),
+        }
+
+    return sample
+
+
+@pytest.fixture
+def monitor(home):
+    def make(**options):
+        return MonitorApp(Options(directories=(str(home.path),), **options))
+
+    return make
+
+
+@pytest.fixture
+def three(home):
+    """Two runs of one service, one after the other, and one of another."""
+    home.run("api", 4711, begin_ms=1_800_000_000_000, count=600, sample=of_size(100))
+    home.run("api", 4712, begin_ms=1_800_003_600_000, count=600, sample=of_size(150, 10_000))
+    home.run("worker", 5120, begin_ms=1_800_003_700_000, count=300, sample=of_size(50))
+    return home
+
+
+async def type_(pilot, text):
+    await pilot.press(*("space" if char == " " else char for char in text))
+
+
+def listed(app):
+    return [run.pid for run in app.monitor.listed]
+
+
+# -- the list
+
+
+@pytest.mark.usefixtures("three")
+async def test_the_list_narrows_while_one_types_and_the_charts_stay(monitor):
+    async with monitor().run_test(size=LARGE) as pilot:
+        await settled(pilot, "4711")
+        shown = pilot.app.monitor.view.run
+        await pilot.press("slash")
+        await type_(pilot, "471")
+        assert listed(pilot.app) == [4712, 4711]
+        await type_(pilot, "1")
+        assert listed(pilot.app) == [4711]
+        assert pilot.app.monitor.view.run == shown
+        await settled(pilot, "1/3")
+        await pilot.press("escape")
+        assert listed(pilot.app) == [4712, 4711, 5120]
+        assert pilot.app.monitor.view.run == shown
+
+
+@pytest.mark.usefixtures("three")
+async def test_what_is_typed_is_text_and_no_key(monitor):
+    async with monitor().run_test(size=LARGE) as pilot:
+        await settled(pilot, "4711")
+        await pilot.press("slash")
+        await type_(pilot, "qp1c")
+        await settled(pilot, "nothing matches")
+        assert pilot.app.monitor.listing.text == "qp1c"
+        assert pilot.app.is_running
+        assert pilot.app.monitor.listing.marked == ()
+        await pilot.press("backspace", "backspace", "backspace", "backspace")
+        assert listed(pilot.app) == [4712, 4711, 5120]
+
+
+@pytest.mark.usefixtures("three")
+async def test_enter_keeps_the_words_and_shows_a_run_that_matches(monitor):
+    async with monitor().run_test(size=LARGE) as pilot:
+        await settled(pilot, "4711")
+        await pilot.press("slash")
+        await type_(pilot, "4711")
+        await pilot.press("enter")
+        assert pilot.app.monitor.run.pid == 4711
+        assert not pilot.app.monitor.listing.typing
+        await pilot.press("down", "down")
+        assert pilot.app.monitor.run.pid == 4711
+        await pilot.press("escape")
+        assert len(listed(pilot.app)) == 3
+
+
+@pytest.mark.usefixtures("three")
+async def test_ctrl_c_quits_while_typing(monitor):
+    app = monitor()
+    async with app.run_test(size=LARGE) as pilot:
+        await settled(pilot, "4711")
+        await pilot.press("slash", "ctrl+c")
+        await pilot.pause()
+        assert not app.is_running
+
+
+@pytest.mark.usefixtures("three")
+async def test_the_order_is_told_and_the_cursor_stays_on_its_run(monitor):
+    async with monitor().run_test(size=LARGE) as pilot:
+        await settled(pilot, "by newest")
+        shown = pilot.app.monitor.view.run
+        await pilot.press("o")
+        await settled(pilot, "by rss")
+        assert listed(pilot.app) == [4712, 4711, 5120]
+        await pilot.press("o")
+        await settled(pilot, "by growth")
+        # its end must be read for that
+        deadline = time.monotonic() + 30
+        while listed(pilot.app)[0] != 4712 and time.monotonic() < deadline:
+            await pilot.pause(0.05)
+        assert listed(pilot.app)[0] == 4712
+        await pilot.press("o")
+        await settled(pilot, "by age")
+        await pilot.press("o", "o")
+        await settled(pilot, "by newest")
+        assert pilot.app.monitor.view.run == shown
+
+
+@pytest.fixture
+def thousand(home):
+    """A thousand ended runs in twenty services, an hour old."""
+    for number in range(1000):
+        home.run(
+            f"svc-{number % 20:02}",
+            10_000 + number,
+            begin_ms=1_800_000_000_000 + number * 60_000,
+            count=2,
+            sample=of_size(number % 97 + 1),
+        )
+    then = time.time() - 3600
+    for path in home.path.rglob("*.pplog"):
+        os.utime(path, (then, then))
+    return home
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("thousand")
+async def test_a_thousand_runs_are_listed_found_and_walked_through(monitor):
+    async with monitor().run_test(size=LARGE) as pilot:
+        await settled(pilot, lambda _: len(pilot.app.monitor.listed) == 1000, seconds=90)
+        assert pilot.app.monitor._list.size.height == len(pilot.app.monitor._list.rows)
+        await pilot.press("slash")
+        await type_(pilot, "10777")
+        assert listed(pilot.app) == [10_777]
+        await pilot.press("enter")
+        await settled(pilot, "svc-17 10777")
+        await pilot.press("escape")
+        await pilot.press(*["down"] * 40)
+        await settled(pilot, "1000 ")
+        # of the thousand only what was in sight is read whole
+        whole = sum(run.spark.strip() != "" for run in pilot.app.monitor.frame.runs)
+        assert whole < 200
+
+
+# -- comparing
+
+
+async def marked(pilot, *pids):
+    """Mark these runs, wherever the cursor is."""
+    for pid in pids:
+        (path,) = [run.path for run in pilot.app.monitor.frame.runs if run.pid == pid]
+        pilot.app.monitor.select_path(path)
+        await pilot.press("c")
+
+
+async def compared(pilot, *pids):
+    await settled(pilot, "4711")
+    await marked(pilot, *pids)
+    await pilot.press("C")
+    screen = pilot.app.screen
+    assert isinstance(screen, StudyScreen)
+    await settled(pilot, lambda text: screen.findings.members and "growth" in text)
+    return screen
+
+
+@pytest.mark.usefixtures("three")
+async def test_marked_runs_carry_their_letters_in_the_list(monitor):
+    async with monitor().run_test(size=LARGE) as pilot:
+        await settled(pilot, "4711")
+        await marked(pilot, 4711, 5120)
+        text = await settled(pilot, "2 marked")
+        assert re.search(r"A✝ 4711", text)
+        assert re.search(r"B✝ 5120", text)
+        await marked(pilot, 4711)
+        await settled(pilot, lambda text: re.search(r"A✝ 5120", text))
+
+
+@pytest.mark.usefixtures("three")
+async def test_one_run_alone_is_not_compared(monitor):
+    async with monitor().run_test(size=LARGE) as pilot:
+        await settled(pilot, "4711")
+        await pilot.press("c", "C")
+        await pilot.pause()
+        assert pilot.app.screen is pilot.app.monitor
+
+
+@pytest.mark.usefixtures("three")
+async def test_runs_before_and_after_a_deploy_are_compared_at_the_same_age(monitor):
+    async with monitor().run_test(size=LARGE) as pilot:
+        screen = await compared(pilot, 4711, 4712)
+        assert screen.study.aligned
+        one, other = screen.findings.members
+        # at the last second: 110 MiB, and 160 MiB with 599 steps of 10,000 bytes
+        assert one.value == pytest.approx(110 * MIB, rel=0.001)
+        assert other.value == pytest.approx(160 * MIB + 599 * 10_000, rel=0.002)
+        assert one.growth_h == pytest.approx(0)
+        assert other.growth_h == pytest.approx(3600 * 10_000, rel=0.02)
+        text = await settled(pilot, "since each start")
+        assert "+50.6 %" in text
+        assert "A api 4711" in text
+        assert "B api 4712" in text
+
+
+@pytest.mark.usefixtures("three")
+async def test_a_turns_between_age_and_time(monitor):
+    async with monitor().run_test(size=LARGE) as pilot:
+        screen = await compared(pilot, 4711, 4712)
+        await pilot.press("a")
+        assert not screen.study.aligned
+        await settled(pilot, "at its last")
+        await pilot.press("a")
+        await settled(pilot, "since each start")
+
+
+@pytest.mark.usefixtures("three")
+async def test_the_lines_carry_their_letters(monitor):
+    async with monitor().run_test(size=LARGE) as pilot:
+        await compared(pilot, 4711, 4712)
+        grid = pilot.app.screen._charts
+
+        def letters(_):
+            rows = ["".join(run.text for run in row)[13:-1] for row in grid.rows[1:-1]]
+            return any("A" in row for row in rows) and any("B" in row for row in rows)
+
+        await settled(pilot, letters)
+
+
+@pytest.mark.usefixtures("three")
+async def test_the_cursor_tells_the_values_of_its_time(monitor):
+    async with monitor().run_test(size=LARGE) as pilot:
+        screen = await compared(pilot, 4711, 4712)
+        last = screen.findings.members[1].value
+        for _ in range(40):
+            await pilot.press("comma")
+        await settled(pilot, lambda _: screen.findings.moment_ms == screen.study.cursor_ms)
+        assert screen.findings.members[1].value < last
+        await pilot.press("escape")
+        assert pilot.app.screen is screen
+        await pilot.press("escape")
+        await settled(pilot, "by newest")
+        assert pilot.app.screen is pilot.app.monitor
+
+
+@pytest.mark.usefixtures("three")
+async def test_pan_and_zoom_work_as_on_the_main_screen(monitor):
+    async with monitor().run_test(size=LARGE) as pilot:
+        screen = await compared(pilot, 4711, 4712)
+        whole = screen.study.window
+        await pilot.press("plus", "left", "home", "end", "right", "minus", "space", "space", "0")
+        assert screen.study.window == whole
+        await pilot.press("tab")
+        await settled(pilot, "python heap: used")
+        assert pilot.app.monitor.view.run is not None
+
+
+@pytest.mark.usefixtures("three")
+async def test_the_main_screen_draws_again_after_a_comparison(monitor):
+    async with monitor().run_test(size=LARGE) as pilot:
+        await compared(pilot, 4711, 4712)
+        await pilot.press("escape")
+        await settled(pilot, "by newest")
+        pilot.app.monitor.select_path(pilot.app.monitor.frame.runs[-1].path)
+        await settled(pilot, lambda text: "worker 5120" in text and "RSS 60 MiB" in text)
+
+
+async def test_a_live_run_is_compared_with_a_dead_one(home, monitor):
+    now_ms = time.time_ns() // 1_000_000
+    home.run("api", 1, begin_ms=now_ms - 60_000, count=60, state="live", sample=of_size(90))
+    home.run("api", 4711, begin_ms=now_ms - 600_000, count=300, sample=of_size(40))
+    async with monitor().run_test(size=LARGE) as pilot:
+        screen = await compared(pilot, 1, 4711)
+        await settled(pilot, "LIVE" if not screen.study.aligned else "by age")
+        assert [member.state for member in screen.findings.members] == ["live", "died"]
+
+
+@pytest.mark.usefixtures("three")
+async def test_a_compared_run_that_vanishes_takes_nothing_down(monitor):
+    async with monitor().run_test(size=LARGE) as pilot:
+        screen = await compared(pilot, 4711, 4712)
+        shutil.rmtree(screen.members[1].path)
+        await settled(pilot, "1 runs compared")
+        await pilot.press("a", "0", "plus", "escape")
+        await pilot.pause()
+        assert pilot.app.is_running
+
+
+@pytest.mark.parametrize("size", [(60, 15), SMALL, (400, 120)], ids=str)
+@pytest.mark.usefixtures("three")
+async def test_a_comparison_fits_every_size(monitor, size):
+    async with monitor().run_test(size=LARGE) as pilot:
+        screen = await compared(pilot, 4711, 4712)
+        await pilot.resize_terminal(*size)
+        await settled(pilot, lambda _: screen._charts.size.width == size[0])
+        await settled(pilot, lambda text: "against A" in text and "MiB ┤" in text)
+        assert all(len(line) == size[0] for line in text_of(pilot.app).splitlines())
+
+
+# -- a service
+
+
+@pytest.fixture
+def fleet(home):
+    """Sixty-four live workers, three of which grow."""
+    now_ms = time.time_ns() // 1_000_000
+    for number in range(64):
+        home.run(
+            "web",
+            7000 + number,
+            begin_ms=now_ms - 120_000,
+            count=120,
+            sample=of_size(50 + number, 40_000 if number in {5, 6, 7} else 0),
+            state="live",
+        )
+    home.run("other", 1, begin_ms=now_ms - 60_000, count=60, state="live")
+    return home
+
+
+@pytest.mark.usefixtures("fleet")
+async def test_sixty_four_workers_are_one_picture(monitor):
+    async with monitor(service="web").run_test(size=LARGE) as pilot:
+        await settled(pilot, "64 live")
+        await pilot.press("v")
+        screen = pilot.app.screen
+        assert isinstance(screen, StudyScreen)
+        await settled(pilot, lambda _: screen.findings.count == 64, seconds=60)
+        found = screen.findings
+        assert {member.pid for member in found.members[:3]} == {7005, 7006, 7007}
+        assert found.rest.count == 59
+        assert found.running == 64
+        # 64 times 60 MiB, and 0 to 63 more
+        assert found.rss_bytes == pytest.approx((64 * 60 + 63 * 32) * MIB, rel=0.01)
+        assert found.uss_bytes == pytest.approx((64 * 50 + 63 * 32) * MIB, rel=0.01)
+        text = await settled(pilot, lambda text: "59 others" in text and "░" in text)
+        assert "rss of all together" in text
+        assert {SERVICE, SUM} == set(screen._charts._places)
+
+
+@pytest.mark.usefixtures("fleet")
+async def test_the_largest_stand_out_when_asked(monitor):
+    async with monitor(service="web").run_test(size=LARGE) as pilot:
+        await settled(pilot, "64 live")
+        await pilot.press("v")
+        screen = pilot.app.screen
+        await settled(pilot, lambda _: screen.findings.count == 64, seconds=60)
+        await pilot.press("o")
+        await settled(pilot, "the 5 largest")
+        await settled(pilot, lambda _: screen.findings.members[0].pid == 7063)
+
+
+@pytest.mark.usefixtures("three")
+async def test_a_click_on_a_services_line_opens_its_picture(monitor):
+    async with monitor().run_test(size=LARGE) as pilot:
+        text = await settled(pilot, "worker ")
+        y = next(i for i, line in enumerate(text.splitlines()) if line.startswith(" worker"))
+        await pilot.click(offset=(3, y))
+        await settled(pilot, "worker · 1 runs")
+        assert pilot.app.screen.study.kind == SERVICE
+
+
+@pytest.mark.usefixtures("three")
+async def test_a_comparison_of_a_service_keeps_what_was_marked(monitor):
+    async with monitor().run_test(size=LARGE) as pilot:
+        await settled(pilot, "4711")
+        await marked(pilot, 4711, 4712)
+        await pilot.press("v", "escape")
+        await settled(pilot, "2 marked")
+        await pilot.press("C")
+        assert pilot.app.screen.study.kind == COMPARE
