@@ -40,14 +40,15 @@ class _Kept:
 
 
 def main_series(infos: Iterable[RunInfo], chart: str) -> tuple[ChartKind, Series]:
-    """Return the chart of that id and its main series; the first chart if no run has it."""
+    """Return the chart of that id and its main series; memory if no run has it, or of a stack."""
     kind: ChartKind | None = None
     for info in infos:
         table = charts_for(info.metrics)
         kind = table.by_id.get(chart)
         if kind is not None:
             break
-    kind = kind or charts_for(()).charts[0]
+    if kind is None or kind.total:  # a stack has no main series but the sum of its parts
+        kind = charts_for(()).charts[0]
     return kind, kind.series[-1]
 
 

@@ -325,11 +325,11 @@ def _name_bands(picture: Picture, plot: list[_Strip]) -> None:
     for line in picture.lines:
         name = narrow(line.label, ascii_only=picture.ascii_only, limit=_LONG_LABEL_CELLS)
         size = len(name) + 2
-        filled = bytes([_CODE[f"line{line.colour % COLOURS}"]]) * (size + 2)
+        filled = bytes([_CODE[f"line{slot(line.colour)}"]]) * (size + 2)
         spots = ((strip, strip.styles.rfind(filled)) for strip in plot)
         best = max(spots, key=lambda spot: spot[1], default=None)
         if best is not None and best[1] >= 0:
-            best[0].put(best[1] + 1, f" {name} ", f"legend{line.colour % COLOURS}")
+            best[0].put(best[1] + 1, f" {name} ", f"legend{slot(line.colour)}")
 
 
 def _name_lines(picture: Picture, area: Area, plot: list[_Strip]) -> None:

@@ -289,7 +289,7 @@ class StudyScreen(Screen[None]):
         """Draw the main series of the next chart."""
         members = self.members
         charts = charts_for(()) if not members else members[0].charts
-        order = charts.priority
+        order = tuple(chart for chart in charts.priority if not charts.by_id[chart].total)
         at = order.index(self.study.chart) if self.study.chart in order else 0
         self._set(replace(self.study, chart=order[(at + step) % len(order)]))
 
