@@ -60,7 +60,9 @@ def age_ticks(begin_ms: int, end_ms: int, width_cells: int) -> tuple[tuple[int, 
     span_ms = end_ms - begin_ms
     if span_ms <= 0 or width_cells <= 0:
         return ()
-    step = next((s for s in _STEPS_MS if s * width_cells >= _LABEL_CELLS * span_ms), _STEPS_MS[-1])
+    least_ms = -(-_LABEL_CELLS * span_ms // width_cells)
+    largest_ms = _STEPS_MS[-1]
+    step = next((s for s in _STEPS_MS if s >= least_ms), -(-least_ms // largest_ms) * largest_ms)
     first = -(-begin_ms // step) * step
     return tuple(
         (ms, f"+{format_span_ms(ms)}" if ms else "start") for ms in range(first, end_ms, step)
