@@ -13,7 +13,8 @@ from pprofplus_tui.charts.renderer import Renderer
 from pprofplus_tui.charts.strokes import MAX_BUCKETS
 from pprofplus_tui.gather import Gatherer
 from pprofplus_tui.logs.catalog import Catalog, RunInfo
-from pprofplus_tui.logs.history import marks_within, query
+from pprofplus_tui.logs.happened import happened_within
+from pprofplus_tui.logs.history import query
 from pprofplus_tui.logs.instant import read_at
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.charts import ChartKind, ChartTable, charts_for
@@ -21,6 +22,7 @@ from pprofplus_tui.model.cursor import Reading
 from pprofplus_tui.model.facts import FACT_METRICS, Facts, read_facts
 from pprofplus_tui.model.frames import Drawn, Frame, Request
 from pprofplus_tui.model.growth import growth_per_h
+from pprofplus_tui.model.happenings import next_run
 from pprofplus_tui.model.looks import as_levels
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.rows import Rows
@@ -204,7 +206,10 @@ class Desk:
         begin_ms, end_ms = window.begin_ms, window.end_ms
         most = JUMPS
         self._answered = None
-        marks = marks_within(log, begin_ms, end_ms)
+        events = happened_within(log, begin_ms, end_ms)
+        run = find(self._runs, request.run)
+        after = next_run(run, self._runs) if run is not None else None
+        events += (after,) if after is not None and begin_ms <= after.t_ms < end_ms else ()
         pictures: list[tuple[ChartKind, Picture]] = []
         for shape in request.shapes:
             kind, buckets = charts.by_id.get(shape.chart), buckets_for(shape)
@@ -213,7 +218,7 @@ class Desk:
             kind = as_levels(kind) if shape.levels else kind
             points = query(log, begin_ms, end_ms, buckets, wanted_by(kind))
             picture = self._portrayer.picture(
-                kind, shape, window, points, growing=growing, marks=marks
+                kind, shape, window, points, growing=growing, events=events
             )
             pictures.append((kind, picture))
             if self._cold and request.cursor_ms is None:

@@ -18,8 +18,10 @@ _STYLES = (
     *(f"line{index}" for index in range(COLOURS + 1)),
     *(f"legend{index}" for index in range(COLOURS + 1)),
     *("frame", "tick", "title", "note", "mark", "cursor", "empty", "error"),
+    *("event", "lost", "accent"),
 )
 _CODE = {name: code for code, name in enumerate(_STYLES)}
+_BEHIND = frozenset({FREE, *(_CODE[name] for name in ("mark", "event", "lost", "accent"))})
 _RUN = re.compile(rb"(.)\1*", re.DOTALL)
 
 _MARK_CELLS = 16
@@ -42,6 +44,7 @@ class _Marks:
         self.side = "|" if ascii_only else "│"
         self.tick = "+" if ascii_only else "┤"
         self.mark = ":" if ascii_only else "┊"
+        self.event = "'" if ascii_only else "╎"
         self.foot = "^" if ascii_only else "┴"
         self.between = "-" if ascii_only else "·"
 
@@ -234,6 +237,9 @@ def _bottom(picture: Picture, area: Area, marks: _Marks) -> _Strip:
         for at, text, style in labels:
             if not label(at, text, style) and style == "mark":
                 label(at, marks.mark, style)
+    for at, text, style in _event_labels(picture, area):
+        if not label(at, text, style):
+            label(at, text[:1], style)
     for at in _cursor_column(picture, area):
         strip.put(area.left + at, marks.foot, "cursor")
     strip.put(0, marks.corners[2], "frame")
@@ -257,6 +263,15 @@ def _mark_labels(picture: Picture, area: Area, marks: _Marks) -> Iterator[tuple[
             yield at, marks.mark + shown, "mark"
 
 
+def _event_labels(picture: Picture, area: Area) -> Iterator[tuple[int, str, str]]:
+    """Yield (column, text, style) of the events."""
+    for event in picture.events:
+        if area.width and picture.begin_ms <= event.ms <= picture.end_ms:
+            at = area.left + column(event.ms, picture.begin_ms, picture.end_ms, area.width)
+            text = narrow(event.text, ascii_only=picture.ascii_only, limit=_MARK_CELLS)
+            yield at, text, event.style
+
+
 def _tick_labels(picture: Picture, area: Area) -> Iterator[tuple[int, str, str]]:
     for ms, text in picture.x_ticks:
         tick = ms, f" {narrow(text, ascii_only=picture.ascii_only, limit=_MARK_CELLS)} "
@@ -275,16 +290,22 @@ def _plot(picture: Picture, area: Area, grid: Grid, *, has_data: bool) -> list[_
     if not has_data:
         limit = area.width
         _centre(plot, narrow(picture.empty, ascii_only=picture.ascii_only, limit=limit), "empty")
-    elif picture.stacked:
-        _name_bands(picture, plot)
-    elif len(picture.lines) > 1 and (area.width >= _LABELLED_PLOT or picture.distinct):
+    elif (
+        not picture.stacked
+        and len(picture.lines) > 1
+        and (area.width >= _LABELLED_PLOT or picture.distinct)
+    ):
         _name_lines(picture, area, plot)
     _tag_lines(picture, area, plot)
+    events = ((event.ms, marks.event, event.style) for event in picture.events)
+    _verticals(picture, area, plot, events)
     _verticals(picture, area, plot, ((ms, marks.mark, "mark") for ms, _ in picture.marks))
     if picture.cursor_ms is not None:
         _verticals(picture, area, plot, ((picture.cursor_ms, marks.side, "cursor"),))
-        if has_data:
-            _tell_beside(picture, area, plot)
+    if has_data and picture.stacked:
+        _name_bands(picture, plot)
+    if has_data and picture.cursor_ms is not None:
+        _tell_beside(picture, area, plot)
     return plot
 
 
@@ -310,7 +331,7 @@ def _verticals(
         if area.width and picture.begin_ms <= ms <= picture.end_ms:
             at = column(ms, picture.begin_ms, picture.end_ms, area.width)
             for strip in plot:
-                if picture.stacked or strip.styles[at] in (FREE, _CODE["mark"]):
+                if picture.stacked or strip.styles[at] in _BEHIND:
                     strip.put(at, char, style)
 
 

@@ -33,6 +33,21 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Event:
+    """Something that happened, drawn as a fainter line than a mark.
+
+    Attributes:
+        ms: unix milliseconds.
+        text: what it was; its first letter stands for it where there is no room.
+        style: the name of its style.
+    """
+
+    ms: int
+    text: str
+    style: str
+
+
+@dataclass(frozen=True)
 class Picture:
     """Everything that one chart shows.
 
@@ -47,6 +62,7 @@ class Picture:
             `plot_area(width, height).width` cells.
         lines: the series; a later one is drawn over an earlier one.
         marks: (unix ms, label) drawn as vertical lines.
+        events: what else happened; see `Event`.
         note: a short text after the title.
         cursor_ms: where the time cursor stands, or None.
         ascii_only: nothing but ASCII is drawn.
@@ -65,6 +81,7 @@ class Picture:
     x_ticks: tuple[tuple[int, str], ...] = ()
     lines: tuple[Line, ...] = ()
     marks: tuple[tuple[int, str], ...] = ()
+    events: tuple[Event, ...] = ()
     note: str = ""
     cursor_ms: int | None = None
     ascii_only: bool = False

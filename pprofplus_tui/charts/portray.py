@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 
-from pprofplus_tui.charts.picture import Line, Picture, plot_area
+from pprofplus_tui.charts.picture import Event, Line, Picture, plot_area
 from pprofplus_tui.charts.strokes import MAX_BUCKETS
 from pprofplus_tui.model.charts import ChartKind, Note, Series
 from pprofplus_tui.model.frames import Shape
+from pprofplus_tui.model.happenings import MARKED, Happening
 from pprofplus_tui.model.layers import bands_of
 from pprofplus_tui.model.series import Points
 from pprofplus_tui.model.ticks import YAxis, fit_axis
@@ -101,10 +102,12 @@ class Portrayer:
         *,
         growing: bool,
         marks: tuple[tuple[int, str], ...] = (),
+        events: tuple[Happening, ...] = (),
     ) -> Picture:
         """Return the picture of one chart; `points` may lack metrics that the log lacks.
 
-        `marks` are (unix ms, text) of lines to draw through it; their texts need room.
+        `marks` are (unix ms, text) of lines to draw through it; their texts need room. So do the
+        words of `events`, which are fainter; marks among them are drawn as such.
         Only while the log is `growing` may the lines lag behind by a bucket.
         """
         manner = self._manner
@@ -112,6 +115,8 @@ class Portrayer:
         wanted = [(kind.total, False)] if kind.total else kind.metrics[: len(kind.series)]
         known = any(found in points for found in wanted)
         area = plot_area(shape.width, shape.height)
+        marks = (*marks, *((event.t_ms, event.text) for event in events if event.kind == MARKED))
+        wordy = area.width >= _WORDY
         log = shape.log and not kind.total
         fresh = Picture(
             title=kind.title,
@@ -122,7 +127,12 @@ class Portrayer:
             y=self._axis(kind, area.height, [line.points for line in lines], log=log),
             x_ticks=time_ticks(window.begin_ms, window.end_ms, area.width, manner.zone),
             lines=lines,
-            marks=marks if area.width >= _WORDY else tuple((ms, "") for ms, _ in marks),
+            marks=marks if wordy else tuple((ms, "") for ms, _ in marks),
+            events=tuple(
+                Event(event.t_ms, event.short if wordy else event.short[:1], event.told.style)
+                for event in events
+                if event.kind != MARKED
+            ),
             note=noted(*(self._note(note, points) for note in kind.notes), log=log),
             ascii_only=manner.plain,
             distinct=manner.colourless,

@@ -72,6 +72,7 @@ KEYS: tuple[Key, ...] = (
         "Go to a time, such as 14:05, -2h or yesterday 9:00",
         "Time",
     ),
+    Key("m", "events", "m", "m", "List what happened in the run, and go there", "Time"),
     Key("0", "fit", "0", "0", "Fit the whole run", "Time", "0 all"),
     Key(
         "space",

@@ -38,6 +38,7 @@ from pprofplus_tui.widgets.text import with_end
 
 if TYPE_CHECKING:
     from pprofplus_tui.charts.picture import Area
+    from pprofplus_tui.model.happenings import Happening
     from pprofplus_tui.model.timegrammar import Goto
 
 MIN_COLUMNS, MIN_ROWS = 60, 15
@@ -315,6 +316,26 @@ class MonitorScreen(PickingScreen):
         base_ms = self.view.cursor or window.begin_ms
         asked = GotoAsked(run, base_ms, self._options.zone)
         self.app.push_screen(GotoScreen(asked, plain=self._options.plain), self._go)
+
+    def action_events(self) -> None:
+        """List what happened in the run."""
+        run, window = self.run, self.view.window
+        if run is None or window is None:
+            return
+        from pprofplus_tui.screens.events import EventsAsked, EventsScreen  # noqa: PLC0415
+
+        at_ms = self.view.cursor or window.end_ms
+        asked = EventsAsked(run, self.frame.runs, self._options.zone, at_ms)
+        self.app.push_screen(EventsScreen(asked, plain=self._options.plain), self._go_to_event)
+
+    def _go_to_event(self, event: "Happening | None") -> None:
+        """Show the time of an event, or the run that began."""
+        if event is not None and event.path:
+            self.select_path(event.path)
+        elif event is not None:
+            from pprofplus_tui.model.timegrammar import Goto  # noqa: PLC0415 - as in _go
+
+            self._go(Goto(at_ms=event.t_ms))
 
     def _go(self, goto: "Goto | None") -> None:
         """Go where the dialog was told."""

@@ -112,6 +112,8 @@ class Paint:
             "frame": style(tones.frame),
             "tick": style(tones.dim),
             "mark": style(tones.warn),
+            "event": style(tones.dim),
+            "lost": style(tones.bad),
             "cursor": style(tones.text),
             "empty": style(tones.dim),
             "error": style(tones.bad),

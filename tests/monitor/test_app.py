@@ -730,3 +730,30 @@ async def test_the_time_zone_is_on_every_axis_and_in_the_status(home, monitor):
         async with monitor(zone=zone).run_test(size=size) as pilot:
             text = await settled(pilot, lambda text: "└ +0545 ─" in text and "PAST" in text)
             assert "+0545" in text.splitlines()[0]
+
+
+async def test_what_happened_is_on_the_charts_and_in_a_list_that_leads_there(home, monitor):
+    evil = "deploy \x1b[31m[bold]1.4.2"
+    home.run("api", 1, count=3600, state="exited", marks=[(1800, evil)])
+    home.run("api", 2, begin_ms=1_800_007_200_000, count=60)
+    app = monitor(zone=timezone.utc)
+    async with app.run_test(size=LARGE) as pilot:
+        await settled(pilot, "python heap")
+        await pilot.press("down")
+        await settled(pilot, lambda text: "api 1 " in text and "Start" in text)
+        await settled(pilot, lambda text: "deploy" in text)
+        await pilot.press("m")
+        text = await settled(pilot, "what happened in api 1")
+        text = await settled(pilot, "4 events")
+        assert "Fri 15 Jan 08:30:00 UTC  Mark      deploy \\x1b[31m[bold]1.4.2" in text
+        assert "Start     sampling began" in text
+        await pilot.press("home", "down", "enter")
+        await settled(pilot, "CURSOR")
+        assert app.monitor.view.cursor == 1_800_001_800_000
+        await pilot.press("m")
+        await settled(pilot, "4 events")
+        await pilot.press("end", "enter")
+        await settled(pilot, "api 2 ")
+        assert app.monitor.run.pid == 2
+        await pilot.press("m", "escape")
+        assert app.screen is app.monitor

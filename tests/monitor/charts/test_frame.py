@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pprofplus_tui.charts.canvas import Canvas
 from pprofplus_tui.charts.frame import compose, message_rows
-from pprofplus_tui.charts.picture import Line, Picture, plot_area
+from pprofplus_tui.charts.picture import Event, Line, Picture, plot_area
 from pprofplus_tui.model.series import Points
 from pprofplus_tui.model.text import cell_width
 from pprofplus_tui.model.ticks import fit_axis
@@ -205,3 +205,23 @@ def test_without_room_in_the_legend_all_values_stand_beside_the_cursor(cursor_ms
 
 def test_with_room_in_the_legend_nothing_covers_the_lines():
     assert "MiB" not in "".join(row[12:] for row in draw(full(cursor_ms=10))[1:-1])
+
+
+def test_events_are_told_from_marks_by_their_words_and_their_lines():
+    shown = draw(full(marks=((60, "deploy"),), events=(Event(8, "Pause", "event"),)))
+    assert "Pause" in shown[-1]
+    at = shown[-1].index("Pause")
+    assert "╎" in {row[at] for row in shown[1:-1]}
+    assert "┊" not in {row[at] for row in shown[1:-1]}
+
+
+def test_without_room_an_event_s_letter_stands_for_it():
+    bottom = draw(full(events=(Event(42, "Pause", "event"),)))[-1]
+    assert "Pause" not in bottom
+    assert "P" in bottom
+
+
+def test_events_are_drawn_in_ascii_too():
+    shown = draw(full(ascii_only=True, events=(Event(8, "Lost 3", "lost"),)))
+    assert all(row.isascii() for row in shown)
+    assert "Lost 3" in shown[-1]

@@ -1,0 +1,54 @@
+"""What happened in a run, or in a stretch of it: its events, and steps of the wall clock."""
+
+import numpy as np
+
+from pprofplus_tui.logs.run import RunLog
+from pprofplus_tui.model.happenings import CLOCK, Happening, most_telling
+from pprofplus_tui.model.series import Ints
+
+_ON_A_CHART = 64
+_CHART_PAGES = 64  # read whole the first time
+_STEP_MS = 1000  # less is the clock being slewed
+
+
+def happened_within(run: RunLog, begin_ms: int, end_ms: int) -> tuple[Happening, ...]:
+    """Return what happened in [begin_ms, end_ms), unix ms, in order of time.
+
+    If there is more than a chart could show, marks and losses are kept, and of the rest the
+    newest. Reads the pages that have events, each once.
+    """
+    table = run.table
+    # what came after a page's last sample is in that page, too
+    begin = max(int(np.searchsorted(table.end_ms, begin_ms, side="left")) - 1, 0)
+    end = int(np.searchsorted(table.begin_ms, end_ms, side="left"))
+    telling = begin + np.flatnonzero(table.rows["events_bytes"][begin:end] > 0)
+    found = _events(run, telling[-_CHART_PAGES:]) + _clock_steps(run, begin, end)
+    within = (event for event in found if begin_ms <= event.t_ms < end_ms)
+    return most_telling(within, _ON_A_CHART)
+
+
+def all_happened(run: RunLog, most: int) -> tuple[Happening, ...]:
+    """Return what happened in all of the run, in order of time, at most so much of it."""
+    telling = np.flatnonzero(run.table.rows["events_bytes"] > 0)
+    found = _events(run, telling) + _clock_steps(run, 0, run.table.count)
+    return most_telling(found, most)
+
+
+def _events(run: RunLog, rows: Ints) -> list[Happening]:
+    if not len(rows):
+        return []
+    return [
+        Happening(event.t_ms, event.kind, event.value, event.text)
+        for event in run.pages.events(rows)
+    ]
+
+
+def _clock_steps(run: RunLog, begin: int, end: int) -> list[Happening]:
+    """Return the steps between the pages of these rows, and between the first and its former."""
+    first = max(begin - 1, 0)
+    steps = np.diff(run.table.rows["offset_ms"][first:end])
+    places = np.flatnonzero(np.abs(steps) > _STEP_MS)
+    return [
+        Happening(int(run.table.begin_ms[first + place + 1]), CLOCK, int(steps[place]))
+        for place in places.tolist()
+    ]
