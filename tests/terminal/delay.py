@@ -1,0 +1,84 @@
+"""A TCP proxy that passes everything on, later: a far machine, on loopback."""
+
+import queue
+import socket
+import threading
+import time
+from contextlib import suppress
+
+
+class Delay:
+    """Listens on a free port of loopback and leads to another, `delay_s` away each way."""
+
+    def __init__(self, port, delay_s):
+        self._target = port
+        self._delay_s = delay_s
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._sockets = []
+        self._closed = False
+        self.passed = [0, 0]  # bytes towards the target, and back
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self._threads[0].start()
+
+    def _accept(self):
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return
+            try:
+                far = socket.create_connection(("127.0.0.1", self._target))
+            except OSError:
+                near.close()
+                continue
+            self._sockets += [near, far]
+            for way, (source, target) in enumerate(((near, far), (far, near))):
+                waiting = queue.SimpleQueue()
+                for work in (self._take, self._give):
+                    args = (source, waiting, way) if work == self._take else (target, waiting, way)
+                    self._threads.append(threading.Thread(target=work, args=args, daemon=True))
+                    self._threads[-1].start()
+
+    def _take(self, source, waiting, way):
+        while True:
+            try:
+                data = source.recv(1 << 16)
+            except OSError:
+                data = b""
+            self.passed[way] += len(data)
+            waiting.put((time.monotonic() + self._delay_s, data))
+            if not data:
+                return
+
+    def _give(self, target, waiting, _way):
+        while True:
+            due, data = waiting.get()
+            time.sleep(max(0.0, due - time.monotonic()))
+            try:
+                if not data:
+                    target.shutdown(socket.SHUT_WR)
+                    return
+                target.sendall(data)
+            except OSError:
+                return
+
+    def close(self):
+        """Drop every line; does nothing the second time."""
+        if self._closed:
+            return
+        self._closed = True
+        # an accept that waits is not ended by closing, but by shutting down
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for one in list(self._sockets):
+            _drop(one)
+        for thread in list(self._threads):
+            thread.join(10)
+        for one in self._sockets:
+            one.close()
+
+
+def _drop(one):
+    with suppress(OSError):
+        one.shutdown(socket.SHUT_RDWR)
