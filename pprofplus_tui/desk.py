@@ -19,21 +19,22 @@ from pprofplus_tui.logs.instant import read_at
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.charts import ChartKind, ChartTable, charts_for
 from pprofplus_tui.model.cursor import Reading
-from pprofplus_tui.model.facts import FACT_METRICS, Facts, read_facts
 from pprofplus_tui.model.frames import Drawn, Frame, Request
 from pprofplus_tui.model.growth import growth_per_h
 from pprofplus_tui.model.happenings import next_run
+from pprofplus_tui.model.judgement import verdicts
 from pprofplus_tui.model.looks import as_levels
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.rows import Rows
 from pprofplus_tui.model.runs import LIVE, Run, find, opening, ordered
 from pprofplus_tui.model.sparkline import sparkline
 from pprofplus_tui.model.study import Study
-from pprofplus_tui.model.window import JUMPS, Window
+from pprofplus_tui.model.verdict import VERDICT_BUCKETS, VERDICT_METRICS, Verdicts
+from pprofplus_tui.model.window import Window
 
 SPARK_CELLS = 6
 _CLOSER_S = 0.03  # of reading about runs in the list, before a key is heeded
-_FACTS: tuple[Wanted, ...] = tuple((metric, False) for metric in FACT_METRICS)
+_FACTS: tuple[Wanted, ...] = tuple((metric, False) for metric in VERDICT_METRICS)
 
 
 class Desk:
@@ -142,7 +143,7 @@ class Desk:
         """
         self._gatherer.close()  # a study that was shown is over
         run = find(self._runs, request.run)
-        facts = before.facts if before is not None and before.run == request.run else Facts()
+        facts = before.facts if before is not None and before.run == request.run else Verdicts()
         reading = before.cursor if before is not None else None
         if run is not None and request.window is not None:
             changed = self._open(run.path)
@@ -154,9 +155,11 @@ class Desk:
             drawn = replace(request, cursor_ms=None) == self._answered
             still = drawn and (request.window.frozen or not (changed or ended))
             if not still:
-                facts = self._draw(request, request.window, run.charts, growing=run.state == LIVE)
+                self._draw(request, request.window, run.charts, growing=run.state == LIVE)
             if fresh or not still:
                 reading = self._point(request.window, request.cursor_ms)
+            if not still:
+                facts = self._judge(request.window)  # while the charts are drawn
         runs = self._runs
         return Frame(
             runs,
@@ -196,15 +199,12 @@ class Desk:
         self._runs = tuple(known if other is run else other for other in self._runs)
         return known
 
-    def _draw(
-        self, request: Request, window: Window, charts: ChartTable, *, growing: bool
-    ) -> Facts:
-        """Order the charts of a request and return the figures for its window."""
+    def _draw(self, request: Request, window: Window, charts: ChartTable, *, growing: bool) -> None:
+        """Make the charts of a request."""
         log = self._log
         if log is None:
-            return Facts()
+            return
         begin_ms, end_ms = window.begin_ms, window.end_ms
-        most = JUMPS
         self._answered = None
         events = happened_within(log, begin_ms, end_ms)
         run = find(self._runs, request.run)
@@ -224,11 +224,15 @@ class Desk:
             if self._cold and request.cursor_ms is None:
                 # one after the other, so that the first is drawn while the next is read
                 self._renderer.submit(kind.id, picture)
-            most = max(most, buckets)
-        levels = query(log, begin_ms, end_ms, most, _FACTS)
         self._pictures = pictures
         self._answered = replace(request, cursor_ms=None)
-        return read_facts({metric: points for (metric, _), points in levels.items()})
+
+    def _judge(self, window: Window) -> Verdicts:
+        """Return what the memory of the run does in a window."""
+        if self._log is None:
+            return Verdicts()
+        levels = query(self._log, window.begin_ms, window.end_ms, VERDICT_BUCKETS, _FACTS)
+        return verdicts({metric: points for (metric, _), points in levels.items()})
 
     def _point(self, window: Window, cursor_ms: int | None) -> Reading | None:
         """Order the charts last made, with the cursor in them; return what is read there."""

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 
 from pprofplus_tui.model.cursor import Reading
-from pprofplus_tui.model.facts import Facts
 from pprofplus_tui.model.findings import Findings
 from pprofplus_tui.model.rows import Rows
 from pprofplus_tui.model.runs import Run
+from pprofplus_tui.model.verdict import Verdicts
 from pprofplus_tui.model.window import Window
 
 
@@ -47,7 +47,7 @@ class Frame:
         other_services: services that are there but not asked for.
         problem: one line about what could not be read, or "".
         run: the run that `facts` are of.
-        facts: figures of the requested window.
+        facts: what its memory does in the requested window.
         cursor: what is read where the time cursor stands, or None.
         findings: of the study that is shown, None while there is none.
     """
@@ -56,7 +56,7 @@ class Frame:
     other_services: tuple[str, ...] = ()
     problem: str = ""
     run: str | None = None
-    facts: Facts = field(default_factory=Facts)
+    facts: Verdicts = field(default_factory=Verdicts)
     cursor: Reading | None = None
     findings: Findings | None = None
 

@@ -140,6 +140,15 @@ KEYS: tuple[Key, ...] = (
         "Find any of these by name",
         "Program",
     ),
+    Key(
+        "i",
+        "explain",
+        "i",
+        "i",
+        "Explain the chart's metrics, and what curves of this shape usually mean",
+        "Program",
+        "i explain",
+    ),
     Key("question_mark,f1", "help", "? F1", "? F1", "Show the help", "Program", "? help"),
     Key(
         "ctrl+z",

@@ -12,19 +12,17 @@ labelled curves of tests/benchmarks/curves.py; `run.py --only verdict` tells how
 Sources: Sen 1968; Hirsch, Slack & Smith 1982 (pooling over pieces); Hamed & Rao 1998.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 
 from pprofplus_tui.model.series import Bools, Floats, Ints, Points
+from pprofplus_tui.model.teeth import Teeth, find_teeth
 from pprofplus_tui.model.verdict import (
     GROWING,
     HOUR_MS,
-    LAYERS,
     LEVEL,
-    LIMIT,
     LINE,
     SAW_TOOTH,
     SHRINKING,
@@ -32,12 +30,8 @@ from pprofplus_tui.model.verdict import (
     STEP,
     TEETH,
     TURN,
-    USED,
     WARM_UP,
-    Layer,
-    LayerKind,
     Verdict,
-    Verdicts,
 )
 
 MIN_POINTS = 24
@@ -46,6 +40,7 @@ _BLOCKS = 16
 _LEAST_BLOCKS = 6
 _LEAST_TROUGHS = 5
 _SURE = 1.96
+_SOME = 0.3  # Kendall's tau of what rises somehow
 
 # What is no growth whatever the tests say: less than this, or this share of the level.
 LEAST_BYTES = 256 * 1024.0
@@ -73,7 +68,8 @@ class _Line:
         z: Mann-Kendall's, corrected.
         drift: mean step over its standard error.
         clear: change over what is left beside the line.
-        late, last: slope of the later half and of the last quarter, over the slope.
+        late, last: slope of the later half and of the last quarter, over the slope; 1 if it
+            hardly rises.
     """
 
     slope: float
@@ -119,43 +115,57 @@ def _line(blocks: _Blocks, grain: float) -> _Line | None:
     if not len(slopes):
         return None
     slope = _median(slopes)
-    steps = np.diff(blocks.y)[np.diff(blocks.piece) == 0]
-    sizes = np.bincount(blocks.piece)
-    rest = blocks.y - slope * blocks.t
-    covered, place = 0.0, np.empty(len(rest))
-    for piece in np.flatnonzero(sizes):
-        mine = blocks.piece == piece
-        rest[mine] -= _median(rest[mine])
-        covered += float(np.ptp(blocks.t[mine]))
-        place[mine] = np.linspace(0, 1, int(mine.sum()))
+    y, sizes = blocks.y, np.bincount(blocks.piece)
+    steps = y[1:] - y[:-1]
+    rest = y - slope * blocks.t
+    if len(sizes) == 1:
+        rest -= _median(rest)
+        covered = float(blocks.t[-1] - blocks.t[0])
+    else:
+        steps = steps[blocks.piece[1:] == blocks.piece[:-1]]
+        covered = 0.0
+        for piece in np.flatnonzero(sizes):
+            mine = blocks.piece == piece
+            rest[mine] -= _median(rest[mine])
+            covered += float(np.ptp(blocks.t[mine]))
     change = slope * covered
-    beside = max(float(np.sqrt(np.mean(rest * rest))), grain)
-    variance = float(np.sum(sizes * (sizes - 1) * (2 * sizes + 5)) / 18)
+    beside = max(float(rest @ rest / len(rest)) ** 0.5, grain)
+    variance = float((sizes * (sizes - 1) * (2 * sizes + 5)).sum() / 18)
     widened = variance * _widening(rest, beside)
-    spread = float(np.std(steps, ddof=1)) if len(steps) > 1 else float("inf")
-    drift = float(np.mean(steps)) / max(spread, grain) * np.sqrt(len(steps))
     sum_of_signs = float(np.sign(rises).sum())
-    half = _SURE * np.sqrt(widened)
+    mean = float(steps.sum()) / len(steps)
+    spread = float("inf")
+    if len(steps) > 1:
+        spread = float(((steps - mean) ** 2).sum() / (len(steps) - 1)) ** 0.5
     ordered = np.sort(slopes)
-    last = len(ordered) - 1
-    low = ordered[min(max(round((last - half) / 2), 0), last)]
-    high = ordered[min(max(round((last + half) / 2), 0), last)]
-
-    def share(begin: float) -> float:
-        some, _ = _slopes(blocks, place >= begin)
-        return _median(some) / slope if len(some) and slope else 1.0
-
+    half, end = _SURE * widened**0.5, len(ordered) - 1
+    tau = sum_of_signs / len(rises)
+    late, last = _shares(blocks, slope) if abs(tau) > _SOME and slope else (1.0, 1.0)
     return _Line(
-        slope,
-        float(low),
-        float(high),
-        change,
-        sum_of_signs / len(rises),
-        sum_of_signs / float(np.sqrt(widened)),
-        float(drift),
-        change / beside,
-        share(0.5),
-        share(0.74),
+        slope=slope,
+        low=float(ordered[min(max(round((end - half) / 2), 0), end)]),
+        high=float(ordered[min(max(round((end + half) / 2), 0), end)]),
+        change=change,
+        tau=tau,
+        z=sum_of_signs / widened**0.5,
+        drift=mean / max(spread, grain) * len(steps) ** 0.5,
+        clear=change / beside,
+        late=late,
+        last=last,
+    )
+
+
+def _shares(blocks: _Blocks, slope: float) -> tuple[float, float]:
+    """Return the slopes of the later half and the last quarter of each piece, over `slope`."""
+    place = np.empty(len(blocks.t))
+    for piece in np.flatnonzero(np.bincount(blocks.piece)):
+        mine = blocks.piece == piece
+        place[mine] = np.linspace(0, 1, int(mine.sum()))
+    late, _ = _slopes(blocks, place >= 0.5)  # noqa: PLR2004 - a half
+    last, _ = _slopes(blocks, place >= 0.74)  # noqa: PLR2004 - a quarter, and the block before it
+    return (
+        _median(late) / slope if len(late) else 1.0,
+        _median(last) / slope if len(last) else 1.0,
     )
 
 
@@ -198,59 +208,14 @@ def _blocks(t: Floats, y: Floats, piece: Ints) -> _Blocks:
 
 
 def _noise(level: Floats) -> float:
-    """Return how much neighbouring points differ, robustly, in the series' unit."""
-    return 1.4826 * _median(np.abs(np.diff(level)))
+    """Return how much neighbouring points differ by chance, robustly, in the series' unit.
 
-
-@dataclass(frozen=True, eq=False)
-class _Teeth:
-    """Swings up and down of a saw-tooth.
-
-    Attributes:
-        troughs: numbers of the points where a fall ended.
-        height: median height of the falls.
+    Of second differences, so that the even rise of a tooth is none.
     """
-
-    troughs: Ints
-    height: float
+    return 1.4826 * _median(np.abs(np.diff(level, 2))) / 3**0.5
 
 
-def _teeth(level: Floats, piece: Ints, noise: float, least: float) -> _Teeth | None:
-    """Return the teeth of a curve that rises slowly and falls at once, again and again."""
-    height = max(5 * noise, 0.35 * float(np.ptp(level)), least)
-    troughs, rises, falls, heights = [], [], [], []
-    values, pieces = level.tolist(), piece.tolist()
-    rising, top, bottom, last_trough = True, 0, 0, 0
-    for i, value in enumerate(values):
-        if i and pieces[i] != pieces[i - 1]:
-            rising, top, bottom, last_trough = True, i, i, i
-        if rising:
-            if value >= values[top]:
-                top = i
-            elif value < values[top] - height:
-                rising, bottom = False, i
-                rises.append(top - last_trough)
-        elif value <= values[bottom]:
-            bottom = i
-        elif value > values[bottom] + height:
-            troughs.append(bottom)
-            falls.append(bottom - top)
-            heights.append(values[top] - values[bottom])
-            rising, top, last_trough = True, i, bottom
-    if not rising:
-        # the last trough counts: nothing as low can have come before the next rise
-        troughs.append(bottom)
-        falls.append(bottom - top)
-        heights.append(values[top] - values[bottom])
-    if len(troughs) < 2:  # noqa: PLR2004 - once is a fall, twice is a habit
-        return None
-    fall, rise = sorted(falls)[len(falls) // 2], sorted(rises)[len(rises) // 2]
-    if fall > 2 and 3 * fall > rise:  # noqa: PLR2004 - a wave comes down as slowly as it rose
-        return None
-    return _Teeth(np.array(troughs), sorted(heights)[len(heights) // 2])
-
-
-def _trough_blocks(t: Floats, floor: Floats, piece: Ints, teeth: _Teeth) -> _Blocks:
+def _trough_blocks(t: Floats, floor: Floats, piece: Ints, teeth: Teeth) -> _Blocks:
     at = teeth.troughs
     if len(at) > _BLOCKS:
         # the lowest of a few neighbours: a trough may have been cut off by its bucket
@@ -298,15 +263,18 @@ def _rested(blocks: _Blocks, line: _Line | None, least: float) -> Verdict:
     y = blocks.y
     if line is not None and len(y) >= _LEAST_BLOCKS:
         ends = max(len(y) // 4, 2)
-        rise = _median(y[-ends:]) - _median(y[:ends])
-        cuts = range(2, len(y) - 1)
-        best = max(cuts, key=lambda at: abs(_median(y[at:]) - _median(y[:at])))
-        before, after = _median(y[:best]), _median(y[best:])
-        beside = np.concatenate((y[:best] - before, y[best:] - after))
-        wide = max(float(np.sqrt(np.mean(beside * beside))), least / 8)
-        if abs(after - before) > 5 * wide and abs(after - before) > least:
-            return Verdict(STEADY, change=after - before, shape=STEP)
-        if line.tau > 0.3 and _levelled(line) and rise > least:  # noqa: PLR2004 - as noise may have
+        rise = _median(y[-ends:]) - float(y[0])
+        # where the means before and after differ most; medians then say by how much
+        sums, sizes = np.cumsum(y)[1:-2], np.arange(2, len(y) - 1)
+        gaps = (y.sum() - sums) / (len(y) - sizes) - sums / sizes
+        cut = int(np.argmax(np.abs(gaps))) + 2
+        before, after = _median(y[:cut]), _median(y[cut:])
+        beside = np.concatenate((y[:cut] - before, y[cut:] - after))
+        wide = max(float(beside @ beside / len(beside)) ** 0.5, least / 8)
+        if abs(after - before) > max(5 * wide, least):
+            early = after > before and 4 * cut <= len(y)
+            return Verdict(STEADY, change=rise, shape=WARM_UP if early else STEP)
+        if line.tau > _SOME and _levelled(line) and rise > least:
             return Verdict(STEADY, change=rise, shape=WARM_UP)
     return Verdict(STEADY, shape=LEVEL)
 
@@ -324,14 +292,15 @@ def _judged(blocks: _Blocks, least: float, shape: str) -> tuple[Verdict | None, 
 def _turned(t: Floats, y: Floats, piece: Ints, least: float) -> Verdict | None:
     """Return the verdict on a curve that was level and began to grow half way or before."""
     half = len(y) // 2
-    early = _blocks(t[:half], y[:half], piece[:half]).y
-    late = _blocks(t[half:], y[half:], piece[half:])
-    found, line = _judged(late, least, TURN)
+    # something new only if it leaves the range that was known before
+    tenth = max(half // 10, 2)
+    known = np.sort(y[:half])[tenth:-tenth]
+    if _median(y[-tenth:]) - known[-1] < max(known[-1] - known[0], least):
+        return None
+    found, line = _judged(_blocks(t[half:], y[half:], piece[half:]), least, TURN)
     if found is None or line is None or line.tau < 0.7:  # noqa: PLR2004 - a second try must be clearer
         return None
-    # something new only if it leaves the range that was known before
-    swing, over = float(np.ptp(early)), late.y[-1] - float(early.max())
-    return found if found.kind == GROWING and over > max(swing, least) else None
+    return found if found.kind == GROWING else None
 
 
 def judge(points: Points, least: float = LEAST_BYTES) -> Verdict:
@@ -353,7 +322,7 @@ def judge(points: Points, least: float = LEAST_BYTES) -> Verdict:
     level = (points.lo + points.hi) / 2
     noise = _noise(level)
     piece = _pieces(points, level, max(noise, least / 5))
-    teeth = _teeth(level, piece, noise, least)
+    teeth = find_teeth(level, piece, noise, least)
     blocks = _blocks(t, floor, piece)
     if teeth is not None:
         troughs = _trough_blocks(t, floor, piece, teeth)
@@ -363,52 +332,3 @@ def judge(points: Points, least: float = LEAST_BYTES) -> Verdict:
         return found or Verdict(SAW_TOOTH, change=teeth.height, shape=TEETH)
     found, line = _judged(blocks, least, LINE)
     return found or _turned(t, floor, piece, least) or _rested(blocks, line, least)
-
-
-def _of_layer(kind: LayerKind, table: Mapping[str, Points]) -> Points | None:
-    """Return a layer as a series; None if the log lacks a part of it.
-
-    Buckets hold extremes, and those of a difference cannot be told from those of its parts:
-    their middles are taken, which add up.
-    """
-    parts = [table.get(metric) for metric in (*kind.plus, *kind.minus)]
-    found = [part for part in parts if part is not None and len(part)]
-    if len(found) < len(parts):
-        return None
-    if len(found) == 1:
-        return found[0]
-    shared = found[0].t_ms
-    for part in found[1:]:
-        if len(part) != len(shared) or not np.array_equal(part.t_ms, shared):
-            shared = np.intersect1d(shared, part.t_ms, assume_unique=True)
-    if not len(shared):
-        return None
-    level = np.zeros(len(shared))
-    breaks = np.zeros(len(shared), np.bool_)
-    for i, part in enumerate(found):
-        at = np.searchsorted(part.t_ms, shared)
-        middle = (part.lo[at] + part.hi[at]) / 2
-        level += middle if i < len(kind.plus) else -middle
-        breaks |= part.breaks[at]
-    return Points(shared, level, level, breaks)
-
-
-def _last(points: Points | None) -> int | None:
-    return int(points.hi[-1]) if points is not None and len(points) else None
-
-
-def verdicts(table: Mapping[str, Points]) -> Verdicts:
-    """Return what the layers of memory do in a window.
-
-    Args:
-        table: metric -> its level in the window, `verdict.VERDICT_METRICS` as far as the log has
-            them; bytes. Layers that it does not tell of are left out.
-    """
-    layers = []
-    for kind in LAYERS:
-        points = _of_layer(kind, table)
-        if points is not None:
-            layers.append(Layer(kind, int(points.hi[-1]), judge(points)))
-    rss = table.get("rss")
-    span_ms = int(rss.t_ms[-1] - rss.t_ms[0]) if rss is not None and len(rss) else 0
-    return Verdicts(tuple(layers), _last(table.get(LIMIT)), _last(table.get(USED)), span_ms)

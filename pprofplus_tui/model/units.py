@@ -65,6 +65,19 @@ def format_delta_bytes(value: float) -> str:
     return f"+{format_bytes(value)}" if value > 0 else format_bytes(value)
 
 
+def change_text(change: float) -> str:
+    """Return a change in bytes to two digits, so that it stands still while it hardly changes."""
+    unit = 1.0
+    while abs(change) >= 1000 * unit:
+        unit *= 1024
+    return format_delta_bytes(float(f"{change / unit:.2g}") * unit)
+
+
+def rate_text(per_hour: float) -> str:
+    """Return a rate in bytes to two digits."""
+    return f"{change_text(per_hour)}/h"
+
+
 def _format_count(value: float) -> str:
     sign = "-" if value < 0 else ""
     size = abs(value)
@@ -146,3 +159,12 @@ def format_span_ms(span_ms: float) -> str:
                 text += f"{remainder}{lesser}" if remainder else ""
             return text
     return "0s"
+
+
+def format_roughly_ms(span_ms: int) -> str:
+    """Return a span in one unit, for what is extrapolated: "8d", "5h", "40m"."""
+    for size_s, least in ((86_400, 2), (3600, 2), (60, 1)):
+        if span_ms >= least * size_s * _MS_PER_S:
+            whole_ms = span_ms // (size_s * _MS_PER_S) * size_s * _MS_PER_S
+            return format_span_ms(whole_ms)
+    return "a minute"

@@ -35,7 +35,8 @@ class Verdict:
         low: lower end of the interval that holds the true rate in about 19 cases of 20.
         high: its upper end.
         change: what it came to in the window, along the line, not from point to point; with
-            the shape of a step or a warm-up, how high that was.
+            the shape of a step or a warm-up, how far the end is above the beginning; of a
+            saw-tooth, how high a tooth is.
         shape: one of `SHAPES`. A curve that grows under a saw-tooth has `TEETH`, one that began
             to grow within the window has `TURN`.
     """
@@ -94,7 +95,7 @@ LAYERS: tuple[LayerKind, ...] = (
         "fragmentation",
         ("heap_sys",),
         ("heap_used",),
-        meaning="objects went, the arenas they were in stay: RSS will not come down",
+        meaning="objects went, the arenas stay, with idle pools: RSS will not come down",
         action="look at the peak that made it: long-lived objects among many short-lived ones",
     ),
     LayerKind(
@@ -125,6 +126,9 @@ LAYERS: tuple[LayerKind, ...] = (
 )
 LAYER_BY_ID: dict[str, LayerKind] = {layer.id: layer for layer in LAYERS}
 LIMIT, USED = "cgroup_limit", "cgroup_used"
+# Into how many buckets a window is cut for it, whatever the size of the charts: what a curve does
+# must not depend on how wide it is drawn. A multiple of the jumps of a following window.
+VERDICT_BUCKETS = 200
 # all that a verdict asks of a log, as levels
 VERDICT_METRICS: tuple[str, ...] = (
     *dict.fromkeys(metric for layer in LAYERS for metric in (*layer.plus, *layer.minus)),

@@ -10,9 +10,9 @@ from pprofplus_tui.logs.history import query, rows_within
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.charts import ChartTable, charts_for
 from pprofplus_tui.model.frames import Shape
+from pprofplus_tui.model.judgement import verdicts
 from pprofplus_tui.model.runs import MEANINGS, RUNNING
 from pprofplus_tui.model.timeaxis import local
-from pprofplus_tui.model.trend import verdicts
 from pprofplus_tui.model.units import format_bytes, format_quantity, format_span_ms
 from pprofplus_tui.model.verdict import VERDICT_METRICS
 from pprofplus_tui.model.window import Window

@@ -1,19 +1,15 @@
 """The help: keys, states, charts, and what each metric means, all from the tables."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import ClassVar
 
-from rich.style import Style
 from rich.table import Table
 from rich.text import Text
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from pprofplus.metrics import CATALOGUE
+from pprofplus.metrics import CATALOGUE, COUNTER, Metric
 from pprofplus_tui.model.keys import KEYS, Key
 from pprofplus_tui.model.runs import (
     MEANINGS,
@@ -23,7 +19,9 @@ from pprofplus_tui.model.runs import (
     PLAIN_SIGNS,
     SIGNS,
 )
+from pprofplus_tui.screens.page import DIM, HEADING, PageScreen, page_table
 
+WHERE = "\nWhere the memory is: rss is about heap_sys + malloc_sys + other"
 SIGNPOSTS: tuple[tuple[str, str], ...] = (
     ("heap_used grows", "Python objects are being kept: look for their owner"),
     ("heap_sys stays up while heap_used falls", "fragmentation: RSS will not come down"),
@@ -35,24 +33,12 @@ SIGNPOSTS: tuple[tuple[str, str], ...] = (
     ("rss grows and none of those", "memory maps, stacks, shared memory, files"),
 )
 
-_HEADING = Style(bold=True)
-_DIM = Style(dim=True)
-
-
-def _table(*columns: tuple[str, int | None]) -> Table:
-    table = Table(
-        box=None, show_header=any(name for name, _ in columns), pad_edge=False, header_style=_DIM
-    )
-    for name, width in columns:
-        table.add_column(name, width=width, overflow="fold")
-    return table
-
 
 def key_table(*, plain: bool, keys: Sequence[Key] = KEYS) -> Table:
     """Return the keys by group."""
-    table = _table(("", 10), ("", None))
+    table = page_table(("", 10), ("", None))
     for group, rows in groupby(keys, lambda key: key.group):
-        table.add_row(Text(group, _HEADING), Text(""))
+        table.add_row(Text(group, HEADING), Text(""))
         for key in rows:
             table.add_row(Text(key.plain if plain else key.shown), Text(key.text))
     return table
@@ -60,7 +46,7 @@ def key_table(*, plain: bool, keys: Sequence[Key] = KEYS) -> Table:
 
 def state_table(*, plain: bool) -> Table:
     """Return the states of a run."""
-    table = _table(("", 10), ("", None))
+    table = page_table(("", 10), ("", None))
     for state, sign in (PLAIN_SIGNS if plain else SIGNS).items():
         table.add_row(Text(f"{sign} {state}"), Text(MEANINGS[state]))
     table.add_row(Text(f"{PLAIN_PIN_SIGN if plain else PIN_SIGN} pinned"), Text(PINNED_MEANING))
@@ -69,72 +55,41 @@ def state_table(*, plain: bool) -> Table:
 
 def signpost_table() -> Table:
     """Return what the layers say together."""
-    table = _table(("", 28), ("", None))
+    table = page_table(("", 28), ("", None))
     for shape, meaning in SIGNPOSTS:
         table.add_row(Text(shape), Text(meaning))
     return table
 
 
-def metric_table() -> Table:
-    """Return every metric of the catalogue with its meaning, and what Go calls it."""
-    table = _table(("metric", 16), ("meaning", None), ("in Go", 12))
-    for metric in CATALOGUE:
-        table.add_row(Text(metric.name), Text(metric.meaning), Text(metric.go, _DIM))
+def metric_table(metrics: Iterable[Metric] = CATALOGUE) -> Table:
+    """Return metrics with their meanings, units, and what Go calls them."""
+    table = page_table(("metric", 16), ("meaning, unit, name in Go", None))
+    for metric in metrics:
+        unit = f"{metric.unit}/s" if metric.kind == COUNTER else metric.unit
+        more = ", ".join(filter(None, (unit, metric.go and f"Go: {metric.go}")))
+        table.add_row(Text(metric.name), Text.assemble(metric.meaning, (f"  {more}", DIM)))
     return table
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(PageScreen):
     """Everything the program can do, on one page that scrolls."""
 
+    TITLE_OF_PAGE = "help"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,question_mark,f1", "dismiss", "Close"),
-        Binding("ctrl+c", "app.quit", show=False, priority=True),  # as everywhere
-        Binding("down,j", "scroll(1)", show=False),
-        Binding("up,k", "scroll(-1)", show=False),
-        Binding("pagedown,space", "page(1)", show=False),
-        Binding("pageup", "page(-1)", show=False),
-        Binding("home", "edge(False)", show=False),
-        Binding("end,G", "edge(True)", show=False),
+        Binding("question_mark,f1", "dismiss", show=False),
     ]
 
     def __init__(self, *, plain: bool = False, keys: Sequence[Key] = KEYS) -> None:
-        super().__init__()
+        super().__init__(plain=plain)
         self._keys = keys
-        self._plain = plain
 
-    def compose(self) -> ComposeResult:
-        """Lay out the page."""
+    def parts(self) -> Iterator[Static]:
+        """Yield keys, states, signposts and metrics."""
         plain = self._plain
-        page = VerticalScroll(id="help")
-        page.border_title = "help"
-        page.border_subtitle = "Esc closes" if plain else "↑↓ PgUp PgDn scroll · Esc closes"
-        page.can_focus = False
-        with page:
-            yield Static(key_table(plain=plain, keys=self._keys))
-            yield Static(Text("\nState of a run", _HEADING))
-            yield Static(state_table(plain=plain))
-            yield Static(
-                Text("\nWhere the memory is: rss is about heap_sys + malloc_sys + other", _HEADING)
-            )
-            yield Static(signpost_table())
-            yield Static(Text("\nMetrics", _HEADING))
-            yield Static(metric_table())
-
-    @property
-    def _page(self) -> VerticalScroll:
-        return self.query_one("#help", VerticalScroll)
-
-    def action_scroll(self, lines: int) -> None:
-        """Scroll by lines."""
-        self._page.scroll_relative(y=lines, animate=False)
-
-    def action_page(self, pages: int) -> None:
-        """Scroll by pages."""
-        self._page.scroll_relative(y=pages * (self._page.size.height - 1), animate=False)
-
-    def action_edge(self, end: bool) -> None:  # noqa: FBT001 - an action's argument
-        """Go to the first or the last line."""
-        if end:
-            self._page.scroll_end(animate=False)
-        else:
-            self._page.scroll_home(animate=False)
+        yield Static(key_table(plain=plain, keys=self._keys))
+        yield Static(Text("\nState of a run", HEADING))
+        yield Static(state_table(plain=plain))
+        yield Static(Text(WHERE, HEADING))
+        yield Static(signpost_table())
+        yield Static(Text("\nMetrics", HEADING))
+        yield Static(metric_table())

@@ -28,8 +28,9 @@ from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.timeaxis import instant, local
 from pprofplus_tui.model.view import View
 from pprofplus_tui.screens.picking import FeedPort, PickingScreen
-from pprofplus_tui.widgets.bars import Bar, StatusView, facts_row, keys_row, status_row
+from pprofplus_tui.widgets.bars import Bar, StatusView, keys_row, status_row
 from pprofplus_tui.widgets.empty import Notice, empty_rows
+from pprofplus_tui.widgets.facts import facts_row
 from pprofplus_tui.widgets.grid import ChartGrid
 from pprofplus_tui.widgets.paint import Paint
 from pprofplus_tui.widgets.rows import RowsWidget
@@ -420,6 +421,19 @@ class MonitorScreen(PickingScreen):
     def action_suspend_process(self) -> None:
         """Stop, with the terminal as it was found; the shell's fg goes on."""
         self.app.action_suspend_process()
+
+    def action_explain(self) -> None:
+        """Explain the chosen chart and what memory does in the window."""
+        run, chart = self.run, self.view.table.by_id.get(self.view.chosen)
+        if run is None or chart is None:
+            self.notify("There is no run to explain yet.", severity="warning", markup=False)
+            return
+        from pprofplus_tui.screens.explain import Explained, ExplainScreen  # noqa: PLC0415
+
+        plain = self._options.plain
+        name = clean(f"{run.service} {run.pid}", ascii_only=plain)
+        told = Explained(chart, self.frame.facts, name)
+        self.app.push_screen(ExplainScreen(told, plain=plain))
 
     def action_quit(self) -> None:
         """Leave at once."""

@@ -1,4 +1,4 @@
-"""The single lines: who is shown and when (top), where memory is (below it), keys (bottom)."""
+"""The single lines: who is shown and when (top), keys (bottom); `facts` has the one between."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,16 +8,15 @@ from textual.events import Click
 from textual.message import Message
 
 from pprofplus_tui.model.cursor import Reading
-from pprofplus_tui.model.facts import Facts, Layer
 from pprofplus_tui.model.keys import KEYS, Key
 from pprofplus_tui.model.rows import Cellrun, Row, width_of
 from pprofplus_tui.model.runs import DIED, EXITED, LIVE, PAUSED, STALLED, Run, counted
 from pprofplus_tui.model.text import narrow
 from pprofplus_tui.model.timeaxis import local, zone_name
-from pprofplus_tui.model.units import format_bytes, format_delta_bytes, format_span_ms
+from pprofplus_tui.model.units import format_span_ms
 from pprofplus_tui.model.window import Window
 from pprofplus_tui.widgets.rows import RowsWidget
-from pprofplus_tui.widgets.text import fit, joined, spread
+from pprofplus_tui.widgets.text import fit, spread
 
 _DAY_MS = 86_400_000
 _PROBLEM_CELLS = 16
@@ -150,64 +149,6 @@ def status_row(view: StatusView, width: int) -> Row:
         problem = narrow(view.problem, limit=room, ascii_only=view.plain)
         left = (*left, Cellrun(problem, "stalled_bar"))
     return spread(left, right, width, "bar")
-
-
-def _layer(layer: Layer, *, first: bool, plain: bool) -> Row:
-    growth = layer.growth_bytes
-    arrow = ("^" if growth > 0 else "v") if plain else ("↗" if growth > 0 else "↘")
-    told = f" {format_delta_bytes(growth)} {arrow}" if growth else ""
-    # more than a tenth of what it was is worth a look, less is a quiet figure
-    loud = growth > 0 and growth * 10 > layer.now_bytes - growth
-    return (
-        Cellrun(f"{layer.label} ", "dim"),
-        Cellrun(format_bytes(layer.now_bytes), "title" if first else "text"),
-        Cellrun(told, "grow" if loud else "dim"),
-    )
-
-
-def _most_telling(layers: Sequence[Layer], rows: list[Row], width: int) -> list[Row]:
-    """Return the resident set and, in their order, those of its layers that changed most."""
-    picked = [0]
-    room = width - width_of(rows[0])
-    for i in sorted(range(1, len(rows)), key=lambda i: -abs(layers[i].growth_bytes)):
-        room -= 2 + width_of(rows[i])
-        if room < 0:
-            break
-        picked.append(i)
-    return [rows[i] for i in sorted(picked)]
-
-
-def facts_row(facts: Facts, width: int, *, plain: bool = False) -> Row:
-    """Return the second line: RSS, its layers and how each grew in the window, the limit.
-
-    Where room is short the air goes first, then in how long it was, then whole figures, first
-    those of the layers that changed least.
-    """
-    if not facts.layers:
-        return fit((), width)
-    layers: list[Row] = [
-        _layer(layer, first=i == 0, plain=plain) for i, layer in enumerate(facts.layers)
-    ]
-    parts = list(layers)
-    if facts.span_ms:
-        parts[0] += (Cellrun(f" in {format_span_ms(facts.span_ms)}", "dim"),)
-    for some, gap in ((parts, 3), (parts, 2), (layers, 2)):
-        if sum(map(width_of, some)) + gap * (len(some) - 1) <= width - 1:
-            break
-    else:
-        some, gap = _most_telling(facts.layers, layers, width - 1), 2
-    some = list(some)
-    if facts.limit_bytes:
-        used = (facts.used_bytes or 0) / facts.limit_bytes
-        near = used > 0.9  # noqa: PLR2004 - the last tenth before the OOM killer
-        some.append(
-            (
-                Cellrun(f"{100 * used:.0f} % ", "died" if near else "text"),
-                Cellrun(f"of the limit, {format_bytes(facts.limit_bytes)}", "dim"),
-            )
-        )
-    between = Cellrun(" " * gap, "text")
-    return fit((Cellrun(" ", "text"), *joined(some, between, width - 1)), width)
 
 
 def keys_row(width: int, *, plain: bool = False, keys: Sequence[Key] = KEYS) -> Row:

@@ -18,6 +18,7 @@ import latency
 import log_size
 import month
 import terminal
+import verdict_rates
 from tables import Table, render
 from timing import Effort, compiled_modules, pythons
 
@@ -30,6 +31,7 @@ BENCHMARKS: dict[str, Callable[[Effort], list[Table]]] = {
     "decode": decode_rates.measure,
     "month": month.measure,
     "terminal": terminal.measure,
+    "verdict": verdict_rates.measure,
 }
 
 

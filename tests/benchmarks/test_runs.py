@@ -17,6 +17,7 @@ _QUICK = {
     "size": True,
     "month": False,
     "terminal": False,
+    "verdict": True,
 }
 
 

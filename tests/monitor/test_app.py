@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import re
 import shutil
 import threading
 import time
@@ -60,12 +61,12 @@ async def test_it_lists_the_runs_and_draws_the_one_it_opens_on(home, monitor):
         assert "2 services" in text
 
 
-async def test_the_layers_and_their_growth_stand_above_the_charts(home, monitor):
+async def test_what_the_layers_do_stands_above_the_charts(home, monitor):
     home.run(count=600)
     async with monitor().run_test(size=LARGE) as pilot:
-        text = await settled(pilot, "Python 79.4 MiB")
-        assert "RSS 107 MiB" in text
-        assert "C 12 MiB" in text
+        text = await settled(pilot, "Python 77.4 MiB ↗")
+        assert re.search(r"RSS 107 MiB ↗ growing \+2[23]0 MiB/h", text)
+        assert "C 9 MiB" in text
 
 
 async def test_a_live_run_is_followed_and_a_dead_one_is_past(home, monitor):
@@ -613,7 +614,9 @@ async def test_a_pin_that_may_not_be_set_says_why(home, monitor):
 async def test_the_cursor_reads_every_chart_at_one_instant_until_escape_removes_it(home, monitor):
     home.run(count=600)
     async with monitor(zone=timezone.utc).run_test(size=LARGE) as pilot:
-        before = await settled(pilot, lambda text: "virtual memory" in text and "user" in text)
+        before = await settled(
+            pilot, lambda text: "virtual memory" in text and "user" in text and "growing" in text
+        )
         await pilot.press("comma", "comma", "comma", "comma")
         text = await settled(pilot, "CURSOR")
         cursor_ms = pilot.app.monitor.view.cursor

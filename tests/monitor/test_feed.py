@@ -17,6 +17,7 @@ from pprofplus_tui.logs.catalog import Catalog
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.frames import Frame, Request, Shape
 from pprofplus_tui.model.options import Options
+from pprofplus_tui.model.verdict import GROWING, LAYERS
 from pprofplus_tui.model.window import Window
 
 SHAPES = (Shape("memory", 80, 16), Shape("cpu", 80, 12))
@@ -155,7 +156,9 @@ def test_a_request_is_answered_with_every_chart_at_its_size_and_the_figures(home
     screen.until(lambda: screen.frame.facts.layers)
     frame = screen.frame
     assert frame.run == path
-    assert [layer.label for layer in frame.facts.layers] == ["RSS", "Python", "C", "other"]
+    assert [layer.kind.id for layer in frame.facts.layers] == [kind.id for kind in LAYERS]
+    assert frame.facts.rss.verdict.kind == GROWING
+    assert frame.facts.responsible.kind.id == "objects"
     assert frame.facts.layers[0].now_bytes == 70 * MIB + 599 * 65_536
 
 

@@ -150,3 +150,13 @@ def test_a_service_of_many_workers(home, snap_compare, size):
         await told(pilot, 4704)
 
     assert snap_compare(opened(home), terminal_size=size, run_before=survey)
+
+
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+def test_the_explanation(dead, snap_compare, size):
+    async def ask(pilot):
+        await still(pilot)
+        await pilot.press("i")
+        await pilot.pause(0.2)
+
+    assert snap_compare(opened(dead), terminal_size=size, run_before=ask)

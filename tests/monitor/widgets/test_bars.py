@@ -1,22 +1,19 @@
 """The single lines: exactly as wide as asked, the important words last to go."""
 
-import re
 from datetime import timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pprofplus_tui.model.facts import Facts, Layer
 from pprofplus_tui.model.runs import DIED, EXITED, LIVE, PAUSED, STALLED, STATES, Run
 from pprofplus_tui.model.window import Window
-from pprofplus_tui.widgets.bars import StatusView, facts_row, keys_row, status_row
+from pprofplus_tui.widgets.bars import StatusView, keys_row, status_row
 from pprofplus_tui.widgets.text import width_of
 
 UTC = timezone.utc
 END_MS = 1_700_000_000_000  # 22:13:20 in UTC
 HOUR_MS = 3_600_000
-MIB = 1 << 20
 
 states = st.sampled_from(STATES)
 widths = st.integers(20, 200)
@@ -155,111 +152,6 @@ def test_a_window_of_days_names_both_days():
 def test_a_window_of_minutes_shows_seconds():
     short = Window.fit(END_MS - 60_000, END_MS)
     assert "22:12:20 – 22:13:20" in status(run_of(DIED), short, 120)  # noqa: RUF001
-
-
-# -- the line of figures
-
-sizes = st.integers(0, 1 << 44)
-layers = st.builds(
-    Layer, st.sampled_from(["RSS", "Python", "C", "other"]), sizes, st.integers(-(1 << 44), 1 << 44)
-)
-facts = st.builds(
-    Facts,
-    st.lists(layers, max_size=4).map(tuple),
-    st.none() | st.integers(0, 1 << 44),
-    st.none() | sizes,
-    st.integers(0, 10**12),
-)
-
-
-@given(facts, widths, st.booleans())
-def test_the_facts_line_is_exactly_as_wide_as_asked(found, width, plain):
-    row = facts_row(found, width, plain=plain)
-    assert width_of(row) == width
-    assert text_of(row).isascii() or not plain
-
-
-def four(growth=0, limit=None, used=None):
-    return Facts(
-        (
-            Layer("RSS", 400 * MIB, growth),
-            Layer("Python", 300 * MIB, growth),
-            Layer("C", 60 * MIB, 0),
-            Layer("other", 40 * MIB, -MIB),
-        ),
-        limit,
-        used,
-        600_000,
-    )
-
-
-def test_each_layer_tells_its_size_and_its_growth_in_the_window():
-    text = text_of(facts_row(four(3 * MIB), 140))
-    assert "RSS 400 MiB +3 MiB ↗" in text
-    assert "C 60 MiB " in text
-    assert "other 40 MiB -1 MiB ↘" in text
-    assert "in 10m" in text
-
-
-def test_a_layer_that_did_not_grow_has_no_arrow():
-    text = text_of(facts_row(four(), 140))
-    assert "RSS 400 MiB" in text
-    assert "C 60 MiB   other" in text
-    assert "↗" not in text
-
-
-def test_growth_of_more_than_a_tenth_is_loud_and_less_is_quiet():
-    loud, quiet = (facts_row(four(growth), 140) for growth in (100 * MIB, MIB))
-    assert styles_of(loud, "+100 MiB") == {"grow"}
-    assert styles_of(quiet, "+1 MiB") == {"dim"}
-
-
-def test_the_limit_is_told_with_the_share_used_and_alarms_when_near():
-    far = facts_row(four(limit=1024 * MIB, used=512 * MIB), 160)
-    near = facts_row(four(limit=1024 * MIB, used=1000 * MIB), 160)
-    assert "50 % of the limit, 1 GiB" in text_of(far)
-    assert styles_of(far, "50 %") == {"text"}
-    assert "98 % of the limit, 1 GiB" in text_of(near)
-    assert styles_of(near, "98 %") == {"died"}
-
-
-def test_without_a_limit_none_is_told():
-    assert "limit" not in text_of(facts_row(four(), 160))
-
-
-def test_a_figure_that_does_not_fit_is_left_out_whole_and_rss_stays_longest():
-    found = four(3 * MIB, 1024 * MIB, 512 * MIB)
-    whole = parts_of(facts_row(found, 200))
-    for width in range(40, 200):
-        parts = parts_of(facts_row(found, width))
-        assert parts == [part for part in whole if part in parts]
-        assert parts[0] == whole[0]
-    assert "RSS 400 MiB" in text_of(facts_row(found, 40))
-
-
-@pytest.mark.parametrize("grown", ["Python", "C", "other"])
-def test_on_sixty_columns_the_layer_that_changed_most_is_told_beside_rss(grown):
-    layers = tuple(
-        Layer(name, 140 * MIB, 90 * MIB if name in {"RSS", grown} else 3 * MIB)
-        for name in ("RSS", "Python", "C", "other")
-    )
-    parts = parts_of(facts_row(Facts(layers, None, None, 600_000), 60))
-    assert [part.split()[0] for part in parts] == ["RSS", grown]
-
-
-def parts_of(row):
-    return re.split(" {2,}", text_of(row).strip().replace(" in 10m", ""))
-
-
-def test_every_layer_is_told_on_eighty_columns():
-    grown = Facts(
-        tuple(Layer(name, 140 * MIB, 129 * MIB) for name in ("RSS", "Python", "C")), None, None, 1
-    )
-    assert len(parts_of(facts_row(grown, 80))) == 3
-
-
-def test_no_figures_give_a_blank_line():
-    assert text_of(facts_row(Facts(), 50)) == " " * 50
 
 
 # -- the line of keys

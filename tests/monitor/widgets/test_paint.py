@@ -8,11 +8,12 @@ import pytest
 import pprofplus_tui
 from pprofplus_tui.charts.frame import _STYLES as CHART_STYLES
 from pprofplus_tui.charts.palette import COLOURS
-from pprofplus_tui.model.facts import Facts, Layer
 from pprofplus_tui.model.runs import STATES, Run
+from pprofplus_tui.model.verdict import GROWING, LAYERS, STEADY, Layer, Verdict, Verdicts
 from pprofplus_tui.model.window import Window
-from pprofplus_tui.widgets.bars import StatusView, facts_row, keys_row, status_row
+from pprofplus_tui.widgets.bars import StatusView, keys_row, status_row
 from pprofplus_tui.widgets.empty import empty_rows
+from pprofplus_tui.widgets.facts import facts_row
 from pprofplus_tui.widgets.grid import highlighted
 from pprofplus_tui.widgets.paint import DAY, NIGHT, Paint
 from pprofplus_tui.widgets.runlist import RunListView, list_rows
@@ -51,8 +52,13 @@ def drawn_tokens():
         ]
         for selected in ("/a", None):
             rows += [row for row, _ in list_rows(RunListView((run,), selected), 34)]
-    layers = tuple(Layer("RSS", 1 << 30, growth) for growth in (1 << 29, 1, -1))
-    rows += [facts_row(Facts(layers, 1 << 30, used, 1000), 200) for used in (1, 1 << 30)]
+    for rate, change in ((1 << 29, 1 << 29), (1, 1)):
+        verdict = Verdict(GROWING, rate, change=change)
+        layers = (
+            *(Layer(kind, 1 << 30, verdict) for kind in LAYERS[:3]),
+            Layer(LAYERS[3], 1 << 30, Verdict(STEADY)),
+        )
+        rows += [facts_row(Verdicts(layers, 1 << 31, used), 200) for used in (1, 1 << 31)]
     rows += [highlighted(row) for row in rows]
     return {run.style for row in rows for run in row}
 

@@ -1,0 +1,133 @@
+"""The line above the charts: what memory does in the window, which layer, how far to the limit."""
+
+from pprofplus_tui.model.explain import in_words
+from pprofplus_tui.model.rows import Cellrun, Row, width_of
+from pprofplus_tui.model.units import format_bytes, format_roughly_ms, rate_text
+from pprofplus_tui.model.verdict import (
+    GROWING,
+    HOUR_MS,
+    SAW_TOOTH,
+    Layer,
+    Verdict,
+    Verdicts,
+)
+from pprofplus_tui.widgets.text import fit, joined
+
+_SOON_MS = 7 * 24 * HOUR_MS
+_FAR_MS = 60 * 24 * HOUR_MS
+_NEAR = 0.9  # the last tenth before the OOM killer
+_ALARMING = 10  # it grew by more than a tenth of what it was
+_GAP = 3
+
+
+def arrow(verdict: Verdict, *, plain: bool) -> str:
+    """Return which way it goes."""
+    if verdict.kind == GROWING:
+        return "^" if plain else "↗"
+    return "v" if plain else "↘"
+
+
+def verdict_text(verdict: Verdict, *, plain: bool) -> str:
+    """Return a verdict in a few words."""
+    if verdict.moves:
+        way = arrow(verdict, plain=plain)
+        return f"{way} {verdict.kind} {rate_text(verdict.per_hour)}"
+    if verdict.kind == SAW_TOOTH:
+        return verdict.kind
+    return in_words(verdict)
+
+
+def _is_loud(facts: Verdicts, layer: Layer) -> bool:
+    """Tell whether growth is worth a colour: it is large, or the limit is near at this rate."""
+    verdict = layer.verdict
+    if verdict.kind != GROWING:
+        return False
+    soon = facts.limit_in_ms is not None and facts.limit_in_ms < _SOON_MS
+    return soon or verdict.change * _ALARMING > layer.now_bytes - verdict.change
+
+
+def _whole(facts: Verdicts, layer: Layer, *, plain: bool) -> Row:
+    style = "grow" if _is_loud(facts, layer) else "text" if layer.verdict.moves else "dim"
+    return (
+        Cellrun(f"{layer.kind.label} ", "dim"),
+        Cellrun(f"{format_bytes(layer.now_bytes)} ", "title"),
+        Cellrun(verdict_text(layer.verdict, plain=plain), style),
+    )
+
+
+def _part(layer: Layer, *, blamed: bool, plain: bool) -> Row:
+    told = ""
+    if layer.verdict.moves:
+        told = f" {arrow(layer.verdict, plain=plain)} {rate_text(layer.verdict.per_hour)}"
+    return (
+        Cellrun(f"{layer.kind.label} ", "dim"),
+        Cellrun(format_bytes(layer.now_bytes), "text"),
+        Cellrun(told, "text" if blamed else "dim"),
+    )
+
+
+def _blame(layer: Layer, *, plain: bool) -> tuple[Row, ...]:
+    """Return what is told of the layer to blame, the longest first."""
+    way = arrow(layer.verdict, plain=plain)
+    name, rate = Cellrun(f"{layer.kind.label} ", "dim"), rate_text(layer.verdict.per_hour)
+    return (
+        _part(layer, blamed=True, plain=plain),
+        (name, Cellrun(f"{way} {rate}", "text")),
+        (name, Cellrun(way, "text")),
+    )
+
+
+def _limit(facts: Verdicts) -> Row:
+    if not facts.limit_bytes:
+        return ()
+    used = (facts.used_bytes or 0) / facts.limit_bytes
+    size, left_ms = format_bytes(facts.limit_bytes), facts.limit_in_ms
+    if used <= _NEAR and left_ms is not None and left_ms < _FAR_MS:
+        return (
+            Cellrun(f"limit {size} in ", "dim"),
+            Cellrun(format_roughly_ms(left_ms), "grow" if left_ms < _SOON_MS else "text"),
+        )
+    return (
+        Cellrun(f"{100 * used:.0f} % ", "died" if used > _NEAR else "text"),
+        Cellrun(f"of the limit, {size}", "dim"),
+    )
+
+
+def _taken(rows: tuple[Row, ...]) -> int:
+    """Return the cells that parts take, each with the gap before it."""
+    return sum(_GAP + width_of(row) for row in rows if row)
+
+
+def facts_row(facts: Verdicts, width: int, *, plain: bool = False) -> Row:
+    """Return the second line: what RSS does, the layer behind it, the limit, the other layers.
+
+    Where room is short whole figures go: first those of layers that stand still and are small,
+    then the limit, last the layer to blame.
+    """
+    if not facts.layers:
+        return fit((), width)
+    first, *others = facts.layers
+    blamed = facts.responsible
+    order = sorted(others, key=lambda x: (x is not blamed, not x.verdict.moves, -abs(x.now_bytes)))
+    head, limit = _whole(facts, first, plain=plain), _limit(facts)
+    room = width - 1 - width_of(head)
+    # the layer to blame and the limit, together if one can be told more shortly
+    blames: tuple[Row, ...] = _blame(blamed, plain=plain) if blamed is not None else ()
+    choices = [(row, limit) for row in blames] if limit else []
+    choices += [(row, ()) for row in blames] + [((), limit)]
+    blame, limit = next((pair for pair in choices if _taken(pair) <= room), ((), ()))
+    room -= _taken((blame, limit))
+    picked = {blamed.kind.id: blame} if blamed is not None and blame else {}
+    for layer in order:
+        if layer is blamed:
+            continue
+        row = _part(layer, blamed=False, plain=plain)
+        if _GAP + width_of(row) > room:
+            break
+        picked[layer.kind.id] = row
+        room -= _GAP + width_of(row)
+    parts = [head, *(picked[x.kind.id] for x in others if x.kind.id in picked)]
+    if limit:
+        parts.append(limit)
+    between = Cellrun(" " * _GAP, "text")
+    return fit((Cellrun(" ", "text"), *joined(parts, between, width - 1)), width)
