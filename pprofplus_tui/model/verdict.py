@@ -127,7 +127,7 @@ LAYERS: tuple[LayerKind, ...] = (
 LAYER_BY_ID: dict[str, LayerKind] = {layer.id: layer for layer in LAYERS}
 LIMIT, USED = "cgroup_limit", "cgroup_used"
 # Into how many buckets a window is cut for it, whatever the size of the charts: what a curve does
-# must not depend on how wide it is drawn. A multiple of the jumps of a following window.
+# must not depend on how wide it is drawn, nor on where it is told.
 VERDICT_BUCKETS = 200
 # all that a verdict asks of a log, as levels
 VERDICT_METRICS: tuple[str, ...] = (

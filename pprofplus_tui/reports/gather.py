@@ -14,12 +14,11 @@ from pprofplus_tui.model.judgement import verdicts
 from pprofplus_tui.model.runs import MEANINGS, RUNNING
 from pprofplus_tui.model.timeaxis import local
 from pprofplus_tui.model.units import format_bytes, format_quantity, format_span_ms
-from pprofplus_tui.model.verdict import VERDICT_METRICS
+from pprofplus_tui.model.verdict import VERDICT_BUCKETS, VERDICT_METRICS
 from pprofplus_tui.model.window import Window
 from pprofplus_tui.reports.content import Happening, RunReport
 
 _BUCKETS = 400
-_VERDICT_BUCKETS = 200  # as the monitor asks for: a verdict must be the same wherever it is read
 # In cells, for what is measured in them: about as many labels as there is room for.
 _SHAPE_CELLS, _SHAPE_ROWS = 118, 22
 _MOST_HAPPENINGS = 300
@@ -37,7 +36,7 @@ def report_run(
     """Return what a run has to say of [begin_ms, end_ms), unix ms; `log` was refreshed."""
     window = Window.fit(begin_ms, end_ms)
     levels = query(
-        log, begin_ms, end_ms, _VERDICT_BUCKETS, [(metric, False) for metric in VERDICT_METRICS]
+        log, begin_ms, end_ms, VERDICT_BUCKETS, [(metric, False) for metric in VERDICT_METRICS]
     )
     happenings, left_out = _happenings(log, begin_ms, end_ms)
     return RunReport(
