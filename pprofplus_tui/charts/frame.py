@@ -85,6 +85,24 @@ class _Strip:
         )
 
 
+class _Border(_Strip):
+    """The bottom border while it is written: its labels never touch each other."""
+
+    def __init__(self, chars: list[str], styles: bytearray) -> None:
+        super().__init__(chars, styles)
+        self.taken = bytearray(len(chars))
+
+    def label(self, at: int, text: str, style: str) -> bool:
+        """Write a label where there is room; return whether there was."""
+        # One cell of the border stays visible on either side.
+        begin, end = at - 1, at + len(text) + 1
+        if at < 1 or end > len(self.chars) or any(self.taken[max(begin, 0) : end]):
+            return False
+        self.taken[at : at + len(text)] = b"\1" * len(text)
+        self.put(at, text, style)
+        return True
+
+
 def compose(picture: Picture, canvas: Canvas) -> Rows:
     """Return the picture as rows: `height` of them, each exactly `width` cells."""
     area = plot_area(picture.width, picture.height)
@@ -217,31 +235,21 @@ def _top(picture: Picture, marks: _Marks) -> _Strip:
 
 def _bottom(picture: Picture, area: Area, marks: _Marks) -> _Strip:
     width = max(picture.width, 0)
-    strip = _Strip.of(width, marks.across, "frame")
-    taken = bytearray(width)
-
-    def label(at: int, text: str, style: str) -> bool:
-        # One cell of the border stays visible on either side.
-        begin, end = at - 1, at + len(text) + 1
-        if at < 1 or end > width or any(taken[max(begin, 0) : end]):
-            return False
-        taken[at : at + len(text)] = b"\1" * len(text)
-        strip.put(at, text, style)
-        return True
-
+    strip = _Border([marks.across] * width, bytearray([_CODE["frame"]]) * width)
     zone = narrow(picture.zone, ascii_only=picture.ascii_only, limit=max(area.left - 4, 0))
     if zone:
-        label(1, f" {zone} ", "tick")
+        strip.label(1, f" {zone} ", "tick")
     told = [_mark_labels(picture, area, marks), _tick_labels(picture, area)]
     for labels in told if len(picture.marks) <= _FEW_MARKS else reversed(told):
         for at, text, style in labels:
-            if not label(at, text, style) and style == "mark":
-                label(at, marks.mark, style)
+            if not strip.label(at, text, style) and style == "mark":
+                strip.label(at, marks.mark, style)
     for at, text, style in _event_labels(picture, area):
-        if not label(at, text, style):
-            label(at, text[:1], style)
+        if not strip.label(at, text, style):
+            strip.label(at, text[:1], style)
     for at in _cursor_column(picture, area):
-        strip.put(area.left + at, marks.foot, "cursor")
+        if not strip.taken[area.left + at]:
+            strip.put(area.left + at, marks.foot, "cursor")
     strip.put(0, marks.corners[2], "frame")
     strip.put(width - 1, marks.corners[3], "frame")
     return strip
@@ -302,25 +310,29 @@ def _plot(picture: Picture, area: Area, grid: Grid, *, has_data: bool) -> list[_
     _verticals(picture, area, plot, ((ms, marks.mark, "mark") for ms, _ in picture.marks))
     if picture.cursor_ms is not None:
         _verticals(picture, area, plot, ((picture.cursor_ms, marks.side, "cursor"),))
-    if has_data and picture.stacked:
+    told = has_data and picture.cursor_ms is not None and _tell_beside(picture, area, plot)
+    if has_data and picture.stacked and not told:
         _name_bands(picture, plot)
-    if has_data and picture.cursor_ms is not None:
-        _tell_beside(picture, area, plot)
     return plot
 
 
-def _tell_beside(picture: Picture, area: Area, plot: list[_Strip]) -> None:
-    """Write the values at the cursor beside it, where the legend has no room for all of them."""
+def _tell_beside(picture: Picture, area: Area, plot: list[_Strip]) -> bool:
+    """Write the values at the cursor beside it, where the legend has no room for all of them.
+
+    Return whether it did.
+    """
     entries = _legend(picture, _heading(picture)[2])
     full = next(_legend_forms(picture, _LABEL_CELLS), [])
     if all(entry in entries for entry in full) or len(full) > area.height:
-        return
-    size = max(len(text) for text, _ in full)
+        return False
+    size = 2 + max(len(text) for text, _ in full)  # a blank on either side
     for at in _cursor_column(picture, area):
-        begin = at + 2 if at + 2 + size <= area.width else at - 1 - size
+        begin = at + 1 if at + 1 + size <= area.width else at - size
         if begin >= 0:
             for strip, (text, style) in zip(plot, full, strict=False):
-                strip.put(begin, text.ljust(size), style)
+                strip.put(begin, f" {text}".ljust(size), style)
+            return True
+    return False
 
 
 def _verticals(

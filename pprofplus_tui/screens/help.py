@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
 from pprofplus.metrics import CATALOGUE, COUNTER, Metric
+from pprofplus_tui.model.happenings import KINDS
 from pprofplus_tui.model.keys import KEYS, Key
 from pprofplus_tui.model.runs import (
     MEANINGS,
@@ -53,6 +54,14 @@ def state_table(*, plain: bool) -> Table:
     return table
 
 
+def event_table() -> Table:
+    """Return what the lines across the charts stand for."""
+    table = page_table(("", 10), ("", None))
+    for kind in KINDS.values():
+        table.add_row(Text(kind.word), Text(kind.meaning))
+    return table
+
+
 def signpost_table() -> Table:
     """Return what the layers say together."""
     table = page_table(("", 28), ("", None))
@@ -89,6 +98,8 @@ class HelpScreen(PageScreen):
         yield Static(key_table(plain=plain, keys=self._keys))
         yield Static(Text("\nState of a run", HEADING))
         yield Static(state_table(plain=plain))
+        yield Static(Text("\nLines across the charts, by letter where room is short", HEADING))
+        yield Static(event_table())
         yield Static(Text(WHERE, HEADING))
         yield Static(signpost_table())
         yield Static(Text("\nMetrics", HEADING))
