@@ -160,3 +160,32 @@ def test_the_explanation(dead, snap_compare, size):
         await pilot.pause(0.2)
 
     assert snap_compare(opened(dead), terminal_size=size, run_before=ask)
+
+
+def test_the_cursor_in_every_chart(dead, snap_compare):
+    async def point(pilot):
+        await still(pilot)
+        await pilot.click(pilot.app.monitor._charts, offset=(50, 5))
+        await still(pilot)
+
+    assert snap_compare(opened(dead), terminal_size=(120, 40), run_before=point)
+
+
+def test_where_the_resident_set_is_alone(dead, snap_compare):
+    async def enlarge(pilot):
+        await still(pilot)
+        await pilot.press("tab", "tab", "enter")
+        await still(pilot)
+
+    assert snap_compare(opened(dead), terminal_size=(120, 40), run_before=enlarge)
+
+
+def test_the_list_of_what_happened(dead, snap_compare):
+    async def ask(pilot):
+        await still(pilot)
+        await pilot.press("m")
+        while not pilot.app.screen._found:
+            await pilot.pause(0.05)
+        await pilot.pause(0.2)
+
+    assert snap_compare(opened(dead), terminal_size=(120, 40), run_before=ask)
