@@ -277,7 +277,7 @@ def _options(
         light=getattr(words, "light", False) or is_light(config, os.environ),
         mouse=not (getattr(words, "no_mouse", False) or config.no_mouse),
         low_bandwidth=getattr(words, "low_bandwidth", False) or config.low_bandwidth,
-        charts=config.charts,
+        looks=config.looks,
         keys=rebound(config.keys),
         colours=own_colours(config),
         notice=notice,

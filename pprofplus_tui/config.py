@@ -13,6 +13,7 @@ from typing import Any
 
 from pprofplus_tui.model.charts import CHARTS
 from pprofplus_tui.model.keys import KEYS
+from pprofplus_tui.model.looks import Looks
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.timegrammar import TimeSyntaxError, parse_span
 
@@ -60,6 +61,8 @@ class Config:
         low_bandwidth: write as little as can be.
         ascii: draw with ASCII only.
         charts: ids of the charts shown at first.
+        log_charts: ids of those with a logarithmic axis.
+        total_charts: ids of those that show counters as they are, not their growth per second.
         colours: colours by what they are for, as "#rrggbb"; what is missing is the theme's.
         lines: colours of the charts' lines, or () for the theme's.
         keys: keys by action; what is missing keeps its own.
@@ -72,9 +75,17 @@ class Config:
     low_bandwidth: bool = False
     ascii: bool = False
     charts: tuple[str, ...] = tuple(chart.id for chart in CHARTS)
+    log_charts: tuple[str, ...] = ()
+    total_charts: tuple[str, ...] = ()
     colours: Mapping[str, str] = field(default_factory=dict)
     lines: tuple[str, ...] = ()
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def looks(self) -> Looks:
+        """How the charts are looked at to begin with."""
+        hidden = {chart.id for chart in CHARTS} - set(self.charts)
+        return Looks(frozenset(hidden), frozenset(self.log_charts), frozenset(self.total_charts))
 
     @property
     def window_ms(self) -> int | None:
@@ -129,14 +140,27 @@ def _directories(value: object) -> tuple[str, ...]:
 
 
 def _charts(value: object) -> tuple[str, ...]:
-    ids = [chart.id for chart in CHARTS]
-    found = _texts(value)
+    found = _some_charts(value)
     if not found:
         raise ValueError("must name one chart at least")
+    return found
+
+
+def _some_charts(value: object) -> tuple[str, ...]:
+    ids = [chart.id for chart in CHARTS]
+    found = _texts(value)
     for name in found:
         if name not in ids:
             raise ValueError(f"{name!r} is no chart{_meant(name, ids)}")
     return tuple(name for name in ids if name in found)
+
+
+def _log_charts(value: object) -> tuple[str, ...]:
+    found = _some_charts(value)
+    for chart in CHARTS:
+        if chart.total and chart.id in found:
+            raise ValueError(f"{chart.id!r} is a stack, which has no logarithmic axis")
+    return found
 
 
 def _colour(value: object) -> str:
@@ -180,6 +204,8 @@ _TOP = (
     _Setting("window", _window, 'how long the first window is, such as "15m"; "" is what suits'),
     _Setting("directories", _directories, "where logs are; none: the usual places"),
     _Setting("charts", _charts, "the charts shown at first"),
+    _Setting("log_charts", _log_charts, "those with a logarithmic axis"),
+    _Setting("total_charts", _some_charts, "those with counters as they are, not per second"),
     _Setting("ascii", _flag, "draw with ASCII only"),
     _Setting("no_mouse", _flag, "leave the mouse to the terminal"),
     _Setting("low_bandwidth", _flag, "for a slow line: fewer frames and colours"),

@@ -27,7 +27,6 @@ class Options:
         mouse: take mouse events from the terminal.
         looks: which charts to hide at first, and how to show the others.
         low_bandwidth: write as little as can be: fewer frames and colours, no sparklines.
-        charts: ids of the charts shown at first, or () for all.
         keys: what the keys do.
         colours: colours that differ from the theme's, by what they are for or "line0" and so on.
         notice: one line to tell the user at the start, or "".
@@ -48,7 +47,6 @@ class Options:
     mouse: bool = True
     looks: Looks = field(default_factory=Looks)
     low_bandwidth: bool = False
-    charts: tuple[str, ...] = ()
     keys: tuple[Key, ...] = KEYS
     colours: tuple[tuple[str, str], ...] = ()
     notice: str = ""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingsMap, BindingType
 
-from pprofplus_tui.model.charts import STANDARD
 from pprofplus_tui.model.cursor import Held, Reading, pointed_at, stepped
 from pprofplus_tui.model.frames import Drawn, Frame, Request, Shape
 from pprofplus_tui.model.keys import KEYS, Key
@@ -76,9 +75,7 @@ class MonitorScreen(PickingScreen):
         super().__init__(feed, options)
         if options.keys is not KEYS:
             self._bindings = BindingsMap(bindings_of(options.keys))  # Textual's, made from BINDINGS
-        view = View().looking(options.looks)
-        hidden = STANDARD.by_id.keys() - set(options.charts) if options.charts else ()
-        self.view = replace(view, hidden=view.hidden | frozenset(hidden))
+        self.view = View().looking(options.looks)
         self._held = Held()
         # kept, not queried: late values of the feed may find the screen taken down
         self._status, self._facts, self._keys = Bar(id="status"), Bar(id="facts"), Bar(id="keys")

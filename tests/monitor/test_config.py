@@ -34,6 +34,8 @@ no_mouse = true
 low_bandwidth = true
 ascii = true
 charts = ["memory", "gc"]
+log_charts = ["memory"]
+total_charts = ["cpu"]
 
 [colours]
 background = "#000000"
@@ -64,6 +66,8 @@ def test_every_setting_is_read():
         low_bandwidth=True,
         ascii=True,
         charts=("memory", "gc"),
+        log_charts=("memory",),
+        total_charts=("cpu",),
         colours={"background": "#000000"},
         lines=tuple(f"#00000{i}" for i in range(1, 7)),
         keys={"freeze": ("f", "slash", "ctrl+f"), "pan(-0.25)": ("a",)},
@@ -86,6 +90,7 @@ def test_an_empty_file_changes_nothing():
         ('directories = ["logs"]', "tui.toml:1: directories: 'logs' must begin with / or ~"),
         ("directories = 5", "tui.toml:1: directories: must be a list of texts"),
         ('charts = ["memroy"]', "tui.toml:1: charts: 'memroy' is no chart; did you mean memory?"),
+        ("log_charts = ['layers']", "'layers' is a stack, which has no logarithmic axis"),
         ("charts = []", "tui.toml:1: charts: must name one chart at least"),
         ("thme = 1", "tui.toml:1: thme: there is no such setting; did you mean theme?"),
         ("[colours]\nbar = 'red'", "tui.toml:2: colours.bar: must be a colour such as"),
@@ -262,9 +267,12 @@ async def test_the_keys_of_the_file_do_what_it_says(tmp_path):
 
 
 async def test_the_charts_of_the_file_are_shown_at_first(tmp_path):
-    app = MonitorApp(Options(directories=(str(tmp_path),), charts=("memory", "gc")))
+    looks = parse_config(FULL, "tui.toml").looks
+    app = MonitorApp(Options(directories=(str(tmp_path),), looks=looks))
     async with app.run_test():
         assert app.monitor.view.shown == ("memory", "gc")
+        assert app.monitor.view.log == {"memory"}
+        assert app.monitor.view.levels == {"cpu"}
 
 
 def test_the_colours_of_the_file_are_painted():
