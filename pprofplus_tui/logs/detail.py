@@ -197,15 +197,11 @@ def detail_of(
         _agree(heads, info[of_block])
         at = fine.count
         fine.append(info["segment"][of_block], int(schema[begin]), heads)
-        for name in ("offset_ms", "end_offset_ms"):
-            offset_ms = fine.rows[name][at:]
-            np.minimum(offset_ms, caps[of_block], out=offset_ms)
+        fine.rows["cap_ms"][at:] = caps[of_block]
     if single.any():
         at = fine.count
         fine.adopt(table, every[single])
-        for name in ("offset_ms", "end_offset_ms"):
-            offset_ms = fine.rows[name][at:]
-            np.minimum(offset_ms, caps[single], out=offset_ms)
+        fine.rows["cap_ms"][at:] = caps[single]
     fine.finish()
     store = PageStore(fine, pages.segments, pages)
     store.drop_bad(0)

@@ -1,13 +1,18 @@
 """What happened in a run, or in a stretch of it: its events, and steps of the wall clock."""
 
+from contextlib import suppress
+
 import numpy as np
 
+from pprofplus_tui.logs.detail import Detail
 from pprofplus_tui.logs.run import RunLog
+from pprofplus_tui.logs.samples import PagesLostError
 from pprofplus_tui.model.happenings import CLOCK, Happening, most_telling
 from pprofplus_tui.model.series import Ints
 
 _ON_A_CHART = 64
 _CHART_PAGES = 64  # read whole the first time
+_STEPPED_BLOCKS = 256
 _STEP_MS = 1000  # less is the clock being slewed
 
 
@@ -38,17 +43,38 @@ def _events(run: RunLog, rows: Ints) -> list[Happening]:
     if not len(rows):
         return []
     return [
-        Happening(event.t_ms, event.kind, event.value, event.text)
-        for event in run.pages.events(rows)
+        Happening(event.t_ms, event.kind, event.value, event.text) for event in run.events_in(rows)
     ]
 
 
 def _clock_steps(run: RunLog, begin: int, end: int) -> list[Happening]:
-    """Return the steps between the pages of these rows, and between the first and its former."""
+    """Return the steps between the pages of these rows, and between the first and its former.
+
+    Of steps within a block those that cancel each other out remain unknown.
+    """
     first = max(begin - 1, 0)
-    steps = np.diff(run.table.rows["offset_ms"][first:end])
-    places = np.flatnonzero(np.abs(steps) > _STEP_MS)
+    table = run.table
+    rows, blocks = table.rows[first:end], table.blocks[first:end]
+    steps = rows["offset_ms"][1:] - rows["end_offset_ms"][:-1]
+    within = blocks & (rows["end_offset_ms"] - rows["offset_ms"] > _STEP_MS)
+    stepped = np.abs(steps) > _STEP_MS
+    within[1:] |= blocks[1:] & stepped
+    found = [
+        Happening(int(table.begin_ms[first + place + 1]), CLOCK, int(steps[place]))
+        for place in np.flatnonzero(stepped & ~within[1:]).tolist()
+    ]
+    if within.any():
+        with suppress(PagesLostError):  # until the next look
+            found += _steps_behind(run.behind(first + np.flatnonzero(within)[-_STEPPED_BLOCKS:]))
+    return sorted(found, key=lambda happening: happening.t_ms)
+
+
+def _steps_behind(detail: Detail) -> list[Happening]:
+    table = detail.table
+    number, offset_ms = table.rows["number"], table.rows["offset_ms"]
+    steps = np.diff(offset_ms)
+    places = np.flatnonzero((np.abs(steps) > _STEP_MS) & (np.diff(number) == 1))
     return [
-        Happening(int(run.table.begin_ms[first + place + 1]), CLOCK, int(steps[place]))
+        Happening(int(table.begin_ms[place + 1]), CLOCK, int(steps[place]))
         for place in places.tolist()
     ]

@@ -22,6 +22,7 @@ from pprofplus_tui.model.series import Ints
 
 _TOO_MANY = "left out, there are more pages than fit into memory"
 _LATE_PAGES = 8
+_BLOCKS_AT_ONCE = 256
 _NO_OFFSET: Ints = np.zeros(0, np.int64)
 
 
@@ -67,6 +68,8 @@ class RunLog:
         self.cache = PageCache(self.pages)
         self._shelf = HeadShelf(self._segments)
         self._in_blocks = in_blocks
+        self._told_of: tuple[int, bytes] | None = None  # the blocks whose events are known
+        self._told: tuple[RunEvent, ...] = ()
         self.memos: list[WindowMemo] = []
         self.pinned = False
         self._metrics: tuple[int, tuple[tuple[str, str, str], ...]] = (0, ())
@@ -346,14 +349,22 @@ class RunLog:
 
     def events_in(self, rows: Ints) -> tuple[RunEvent, ...]:
         """Return the events in these rows of the table, in order of time."""
-        if not self.table.blocks[rows].any():
-            return self.pages.events(rows)
-        try:
-            detail = self.behind(rows)
-        except PagesLostError:
-            return ()  # until the next look
-        telling = detail.table.rows["events_bytes"][detail.asked] > 0
-        return detail.pages.events(detail.asked[telling])
+        blocks = self.table.blocks[rows]
+        found = self.pages.events(rows[~blocks])
+        if not blocks.any():
+            return found
+        key = self.table.epoch, rows[blocks].tobytes()
+        if key != self._told_of:
+            told: list[RunEvent] = []
+            for begin in range(0, int(blocks.sum()), _BLOCKS_AT_ONCE):
+                try:
+                    detail = self.behind(rows[blocks][begin : begin + _BLOCKS_AT_ONCE])
+                except PagesLostError:
+                    return found  # until the next look
+                telling = detail.table.rows["events_bytes"][detail.asked] > 0
+                told += detail.pages.events(detail.asked[telling])
+            self._told_of, self._told = key, tuple(told)
+        return tuple(sorted((*self._told, *found), key=lambda event: event.t_ms))
 
     def events(self) -> tuple[RunEvent, ...]:
         """Return all events in the pages read, in order of time."""

@@ -25,11 +25,13 @@ _ROW_DTYPE = np.dtype(
         ("last_mono_ms", "i8"),
         ("offset_ms", "i8"),
         ("end_offset_ms", "i8"),
+        ("cap_ms", "i8"),  # the least offset of what follows in another table
         ("interval_ms", "i8"),
         ("pages", "i8"),
     ]
 )
 _FIRST_ROOM = 256
+_NO_CAP_MS = np.iinfo(np.int64).max
 # What no run has, but a log that was made to exhaust the monitor's memory.
 _MAX_SCHEMAS = 1024
 _MAX_NAMES = 2048
@@ -147,6 +149,7 @@ class PageTable:
             rows["offset_ms"] = fixed["first_unix_ms"] - fixed["first_mono_ms"]
             rows["end_offset_ms"] = rows["offset_ms"]
             rows["pages"] = 1
+        rows["cap_ms"] = _NO_CAP_MS
         rows["segment"], rows["schema"], rows["slot"] = segment, schema_index, heads.slot
         columns = self._counts[schema_index]
         # Where the run has one table, its columns are in order and a plain copy will do.
@@ -220,9 +223,10 @@ class PageTable:
         rows = self.rows
         # A wall clock that is set back shifts the pages before it back, so time never overlaps;
         # one that is set forward, or a machine that slept, leaves a gap.
-        self.offset_ms: Ints = np.minimum.accumulate(rows["offset_ms"][::-1])[::-1]
+        capped_ms = np.minimum(rows["offset_ms"], rows["cap_ms"])
+        self.offset_ms: Ints = np.minimum.accumulate(capped_ms[::-1])[::-1]
         self.begin_ms: Ints = rows["first_mono_ms"] + self.offset_ms
-        end_offset_ms = rows["end_offset_ms"].copy()
+        end_offset_ms = np.minimum(rows["end_offset_ms"], rows["cap_ms"])
         np.minimum(end_offset_ms[:-1], self.offset_ms[1:], out=end_offset_ms[:-1])
         self.end_ms: Ints = rows["last_mono_ms"] + end_offset_ms
         self.end_offset_ms: Ints = end_offset_ms

@@ -11,6 +11,7 @@ from pprofplus.errors import LogFormatError
 from pprofplus_tui.logs import blocks as blocks_module
 from pprofplus_tui.logs.blocks import summary_blocks
 from pprofplus_tui.logs.glance import glance
+from pprofplus_tui.logs.happened import all_happened, happened_within
 from pprofplus_tui.logs.history import marks_within, query
 from pprofplus_tui.logs.instant import read_at
 from pprofplus_tui.logs.run import RunLog
@@ -87,6 +88,27 @@ def test_a_run_in_blocks_reads_no_heads_that_no_window_needs(long_run):
     assert marks_within(run, run.begin_ms, run.end_ms) == marks_within(
         whole, whole.begin_ms, whole.end_ms
     )
+
+
+def test_what_happened_is_told_as_in_a_run_without_blocks(write_run):
+    writer = write_run(summarised=True, slots_per_segment=9)
+    step_ms = mono = 0
+    for page in range(40):
+        step_ms += {9: 5000, 15: -60_000, 22: 3_600_000, 30: -2000}.get(page, 0)
+        for i in range(5):
+            mono += 1000
+            writer.add(mono, [i, mono, 4], writer.start_ms + mono + step_ms, write=False)
+        if page % 7 == 0:
+            writer.event(fmt.MARK, mono, text=f"mark {page}")
+        writer.new_page()
+    whole, run = read(writer), read(writer, in_blocks=True)
+    assert run.table.blocks.any()
+    found = all_happened(whole, 100)
+    assert [happening.kind for happening in found].count("clock") == 4
+    assert all_happened(run, 100) == found
+    assert all_happened(run, 100) == found
+    begin, end = whole.begin_ms, whole.end_ms + 1
+    assert happened_within(run, begin, end) == happened_within(whole, begin, end)
 
 
 def test_any_instant_is_read_as_in_a_run_without_blocks(long_run):
