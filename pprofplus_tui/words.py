@@ -103,7 +103,7 @@ def _add_plot(add_parser: AddParser) -> None:
         "--chart",
         metavar="NAME",
         default="memory",
-        help="memory, virtual, python_heap, c_heap, gc, cpu, or own1 for the first of the "
+        help="memory, virtual, python_heap, c_heap, gc, cpu, layers, or own1 for the first of the "
         "service's own; default: memory",
     )
     what.add_argument(

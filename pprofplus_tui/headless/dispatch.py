@@ -55,7 +55,7 @@ def _serve(words: argparse.Namespace, options: Options) -> int:
 
     monitor = [f"--dir={path}" for path in options.directories]
     # as they were typed: "-2h" is to be two hours before a page is opened
-    for name in ("service", "begin", "end", "last"):
+    for name in ("config", "service", "begin", "end", "last"):
         typed = getattr(words, name, None)
         monitor += [f"--{name}={typed}"] if typed is not None else []
     monitor += [f"--pid={pid}" for pid in options.all_pids]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import tzinfo
 
+from pprofplus_tui.charts.palette import COLOURS
 from pprofplus_tui.charts.picture import Picture
 from pprofplus_tui.model.runs import RUNNING
 from pprofplus_tui.model.timeaxis import local
@@ -11,7 +12,7 @@ from pprofplus_tui.model.verdict import GROWING, STEADY, TOO_LITTLE, Layer, Verd
 from pprofplus_tui.reports.content import Report, RunReport
 from pprofplus_tui.reports.markup import shown
 from pprofplus_tui.reports.style import STYLE
-from pprofplus_tui.reports.svg import COLOURS, draw
+from pprofplus_tui.reports.svg import draw
 
 # Even if something got past the escaping, a browser would load and run nothing.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -169,13 +170,17 @@ def _layer_row(layer: Layer) -> str:
 def _figure(picture: Picture, marks: tuple[tuple[int, str], ...]) -> Iterator[str]:
     note = f' <span class="dim">{shown(picture.note, 60)}</span>' if picture.note else ""
     yield f"<figure><figcaption><b>{shown(picture.title, 60)}</b>{note}"
-    last = len(picture.lines) - 1
-    for at in range(last, -1, -1):
-        line = picture.lines[at]
-        way = f"line c{line.colour % COLOURS} d{min(last - at, 3)}"
+    # the last line is drawn on top and matters most; a stack is read from the top, too
+    for rank, line in enumerate(reversed(picture.lines)):
+        colour = f"c{line.colour % COLOURS}"
+        way, form = (
+            (f"area {colour}", "M1 0H25V9H1Z")
+            if picture.stacked
+            else (f"line {colour} d{min(rank, 3)}", "M1 4.5H25")
+        )
         yield (
             '<span><svg class="key" viewBox="0 0 26 9" aria-hidden="true">'
-            f'<path class="{way}" d="M1 4.5H25"/></svg>'
+            f'<path class="{way}" d="{form}"/></svg>'
             f'{shown(line.label, 40)} <span class="dim">{shown(line.value, 40)}</span></span>'
         )
     yield "</figcaption>"

@@ -83,6 +83,7 @@ svg text{font:12px system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-
 .marked{fill:var(--warn)}
 .line{stroke:var(--c);stroke-width:1.4;stroke-linejoin:round;stroke-linecap:round;fill:none}
 .band{fill:var(--c);fill-opacity:.28;stroke:none}
+.area{fill:var(--c);fill-opacity:.75;stroke:var(--ground);stroke-width:1}
 .d1{stroke-dasharray:7 3}.d2{stroke-dasharray:2 3}.d3{stroke-dasharray:8 3 2 3}
 footer{margin-top:44px;padding-top:12px;border-top:1px solid var(--rule);font-size:13px}
 @media print{main{max-width:none;padding:0}h2{break-before:auto}body{font-size:11pt}

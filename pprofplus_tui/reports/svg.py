@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from pprofplus_tui.charts.palette import COLOURS
 from pprofplus_tui.charts.picture import Line, Picture
 from pprofplus_tui.model.series import Floats, Points
 from pprofplus_tui.reports.markup import shown
@@ -13,13 +14,13 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 78, 92, 16, 24
 _PLOT_WIDTH, _PLOT_HEIGHT = WIDTH - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM
 _LETTER = 13  # height of a line of text
 _MARK_GAP = 18  # between the numbers of two marks
-COLOURS = 6
 
 
 def draw(picture: Picture, marks: tuple[tuple[int, str], ...] = ()) -> str:
     """Return the chart as an <svg>.
 
-    A line is a band from the smallest to the largest value of each bucket; a gap is a gap.
+    A line is a band from the smallest to the largest value of each bucket; a gap is a gap. Of a
+    stack, each part is filled between its edges.
     `marks` are (unix ms, number in the list of events).
     """
     parts = [
@@ -28,7 +29,8 @@ def draw(picture: Picture, marks: tuple[tuple[int, str], ...] = ()) -> str:
         *_marks(picture, marks),
     ]
     for at, line in enumerate(picture.lines):
-        parts += _line(picture, line, len(picture.lines) - 1 - at)
+        rank = 0 if picture.stacked else len(picture.lines) - 1 - at
+        parts += _line(picture, line, rank)
     parts += _names(picture)
     parts.append("</svg>")
     return "\n".join(parts)
@@ -89,7 +91,7 @@ def _line(picture: Picture, line: Line, rank: int) -> Iterator[str]:
         down = [f"{a:.1f} {b:.1f}" for a, b in zip(x[piece], lo[piece], strict=True)]
         if len(up) == 1:
             path.append(f"M{up[0]}L{down[0]}h.1")
-        elif up == down:
+        elif up == down and not picture.stacked:
             path.append("M" + "L".join(up))
         else:
             path.append("M" + "L".join(up) + "L" + "L".join(reversed(down)) + "Z")
@@ -97,6 +99,9 @@ def _line(picture: Picture, line: Line, rank: int) -> Iterator[str]:
         # an open line has no inside worth filling: only bands, which are closed, are filled
         bands = "".join(part for part in path if part.endswith("Z"))
         colour, way = line.colour % COLOURS, min(rank, 3)
+        if picture.stacked:
+            yield f'<path class="area c{colour}" d="{"".join(path)}"/>'
+            return
         if bands:
             yield f'<path class="band c{colour}" d="{bands}"/>'
         yield f'<path class="line c{colour} d{way}" d="{"".join(path)}"/>'
@@ -107,7 +112,9 @@ def _names(picture: Picture) -> Iterator[str]:
     places: list[tuple[float, Line]] = []
     for line in picture.lines:
         if len(line.points):
-            (y,) = _y(picture, line.points.hi[-1:].astype(np.float64))
+            points = line.points
+            end = (points.lo[-1:] + points.hi[-1:]) / 2 if picture.stacked else points.hi[-1:]
+            (y,) = _y(picture, end)
             places.append((float(y), line))
     places.sort(key=lambda place: place[0])
     lowest = HEIGHT - _BOTTOM

@@ -94,7 +94,9 @@ def test_there_are_no_colours_in_a_file(home, command):
     assert "\x1b" not in command("plot", env={"TERM": "xterm-256color"}).stdout
 
 
-@pytest.mark.parametrize("chart", ["memory", "virtual", "python-heap", "c_heap", "gc", "cpu"])
+@pytest.mark.parametrize(
+    "chart", ["memory", "virtual", "python-heap", "c_heap", "gc", "cpu", "layers"]
+)
 def test_every_chart_can_be_drawn(home, command, chart):
     home.run(count=60)
     done = command("plot", "--chart", chart)

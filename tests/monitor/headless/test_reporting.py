@@ -99,10 +99,10 @@ def test_a_page_has_charts_facts_events_and_the_verdict(home, command):
         "app.py --port 80",
         "died: ended without a word",
         "deploy 1.4.2",
-        *("memory", "virtual memory", "python heap", "C heap", "gc pause", "cpu"),
+        *("memory", "virtual memory", "python heap", "C heap", "gc pause", "cpu", "where RSS is"),
     ):
         assert said in text
-    assert page.elements.count("figure") == 6
+    assert page.elements.count("figure") == 7
 
 
 def test_a_steady_run_is_called_steady(home, command):
