@@ -176,7 +176,9 @@ class Desk:
         frozen = study.window is not None and study.window.frozen and not fresh
         findings, more = before.findings if before is not None else None, False
         if not frozen or findings is None or not findings.whole:
-            findings, pictures, more = self._gatherer.answer(study, self._runs, infos)
+            findings, pictures, more = self._gatherer.answer(
+                study, self._runs, infos, None if fresh else findings
+            )
             self._renderer.submit_all(pictures)
         frame = before or Frame()
         return replace(frame, runs=self._runs, findings=findings), more

@@ -59,14 +59,20 @@ class Gatherer:
         self._portrayer = GroupPortrayer(manner)
         self._kept: dict[str, _Kept] = {}
         self._drawn_s = 0.0
+        self._drawn: tuple[Study, tuple[tuple[str, str], ...]] | None = None
 
     def close(self) -> None:
         """Forget all logs: nobody looks at several runs any more."""
         self._kept.clear()
+        self._drawn = None
         self._portrayer.forget()
 
     def answer(
-        self, study: Study, runs: tuple[Run, ...], infos: Mapping[str, RunInfo]
+        self,
+        study: Study,
+        runs: tuple[Run, ...],
+        infos: Mapping[str, RunInfo],
+        before: Findings | None = None,
     ) -> tuple[Findings, Charts, bool]:
         """Return (findings, charts to draw, whether there is more to read).
 
@@ -82,6 +88,8 @@ class Gatherer:
         if window is None or not study.shapes:
             return empty, [], False
         buckets = max(JUMPS, *(buckets_for(shape) for shape in study.shapes))
+        if before is not None and before.whole and self._is_new_enough(study, members, buckets):
+            return _with_totals(before, members, infos), [], False
         curves: dict[str, Points] = {}
         wanted = [run for run in members if _reaches(run, study, window)]
         until = time.monotonic() + _SLICE_S
@@ -100,9 +108,21 @@ class Gatherer:
         if pending and time.monotonic() - self._drawn_s < _DRAWN_EACH_S:
             return findings, [], True
         self._drawn_s = time.monotonic()
+        self._drawn = study, tuple((run.path, run.state) for run in members)
         width_ms = Grid.over(window.begin_ms, window.end_ms, buckets).width_ms
         scene = Scene(study, window, kind, members, curves, width_ms)
         return *self._portrayer.portray(scene, findings), pending
+
+    def _is_new_enough(self, study: Study, members: tuple[Run, ...], buckets: int) -> bool:
+        """Tell whether the charts are as they were drawn, but for less than a bucket of time.
+
+        Only then all lines go on at once, not each in a second of its own.
+        """
+        states = tuple((run.path, run.state) for run in members)
+        if study.window is None or self._drawn != (study, states):
+            return False
+        bucket_s = min(study.window.span_ms // buckets, _OLDEST_MS) / 1000
+        return time.monotonic() - self._drawn_s < bucket_s
 
     # -- reading
 

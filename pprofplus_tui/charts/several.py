@@ -52,10 +52,12 @@ class GroupPortrayer:
         self._manner = manner
         self._axes: dict[str, YAxis] = {}
         self._of: tuple[str, str] = "", ""
+        self._top: tuple[object, tuple[str, ...]] = None, ()
 
     def forget(self) -> None:
-        """Choose axes afresh."""
+        """Choose axes and lines afresh."""
         self._axes.clear()
+        self._top = None, ()
 
     def portray(self, scene: Scene, findings: Findings) -> tuple[Findings, Charts]:
         """Return the findings with the figures of the runs, and the pictures."""
@@ -90,7 +92,11 @@ class GroupPortrayer:
         study, kind, window = scene.study, scene.kind, scene.window
         curves = {path: points for path, points in scene.curves.items() if len(points)}
         width_ms, begin_ms = scene.width_ms, window.begin_ms
-        top, growth = standing_out(curves, by_size=study.by_size)
+        ranking = study.service, study.by_size, study.chart, window.span_ms
+        before = self._top[1] if self._top[0] == ranking else ()
+        top, growth = standing_out(curves, by_size=study.by_size, before=before)
+        if findings.whole:
+            self._top = ranking, top
         by_path = {run.path: run for run in scene.runs}
         count = -(-window.span_ms // width_ms)
         levels = {

@@ -25,7 +25,7 @@ _RECENT_BUCKETS = 24
 _RECENT_METRIC = "rss"
 # An ended run that was written to within this time may yet turn out to be one just begun.
 _DOUBT_NS = 60_000_000_000
-# Live runs out of sight are looked at so often, and not all of them at one time.
+# Runs out of sight are looked at so often, and not all of them at one time.
 _TICK_NS = 1_000_000_000
 _SELDOM_NS, _STAGGER = 4 * _TICK_NS, 3
 
@@ -99,7 +99,7 @@ class Catalog:
         """Look at what is new; return whether `runs` or `problems` changed. Raises nothing.
 
         With `sought`, at runs that have ended only a glance is taken: `complete` reads them. And
-        live ones with other paths than those are looked at every few seconds only.
+        those with other paths are looked at every few seconds only.
         """
         now_ns = time.time_ns()
         problems: list[str] = []
@@ -234,22 +234,23 @@ class _Run:
         self._recent = Points.empty()
         self._recent_ms = 0
         self._ended = False
-        self._read_ns = 0
+        self._looked_ns = 0
 
     def look(self, now_ns: int, *, whole: bool, seldom: bool = False) -> RunInfo | None:
         """Return how the run is, None if it has no log; the same object while nothing changes.
 
         Unless `whole`, one that has ended and was never read is only glanced at. One that is live
-        is looked at each time, or `seldom`.
+        or has ended is looked at each time, or `seldom`.
         """
         info = self._info
         if (
             seldom
             and info is not None
-            and info.state == LIVE
-            and 0 <= now_ns - self._read_ns < _SELDOM_NS + info.pid % _STAGGER * _TICK_NS
+            and (self._ended or info.state == LIVE)
+            and 0 <= now_ns - self._looked_ns < _SELDOM_NS + info.pid % _STAGGER * _TICK_NS
         ):
             return info
+        self._looked_ns = now_ns
         enough = info is None or info.whole or not whole
         if self._ended and not self._changed(now_ns) and enough:
             return info
@@ -285,7 +286,6 @@ class _Run:
 
     def _read(self, now_ns: int) -> RunInfo | None:
         """Return how the run is, from its log."""
-        self._read_ns = now_ns
         if self._log is None:
             self._log, self._info = RunLog(self._path, last_slots=_LAST_SLOTS), None
         log = self._log

@@ -77,15 +77,24 @@ def total(levels: Sequence[Levels], begin_ms: int, width_ms: int) -> Points:
 
 
 def standing_out(
-    curves: Mapping[str, Points], *, by_size: bool, top: int = TOP
+    curves: Mapping[str, Points], *, by_size: bool, top: int = TOP, before: Sequence[str] = ()
 ) -> tuple[tuple[str, ...], dict[str, float | None]]:
-    """Return (names of the curves that grow most or are largest, growth an hour of each curve)."""
+    """Return (names of the curves that grow most or are largest, growth an hour of each curve).
+
+    Those that stood out `before` keep their places while they are nearly among them: many
+    workers are much alike, and their lines must not change colours with every sample.
+    """
     growth = {name: growth_per_h(points) for name, points in curves.items()}
     there = [name for name, points in curves.items() if len(points)]
 
     def rank(name: str) -> tuple[float, str]:
-        slope = growth[name]
-        figure = float(curves[name].hi[-1]) if by_size else slope
+        figure = float(curves[name].hi[-1]) if by_size else growth[name]
         return (-figure if figure is not None else float("inf"), name)
 
-    return tuple(sorted(there, key=rank)[:top]), growth
+    ranked = sorted(there, key=rank)
+    near = set(ranked[: 2 * top])
+    kept = [name for name in before if name in near][:top]
+    if len(kept) == top and ranked[0] not in kept:
+        kept.pop()  # whatever the others do, the first of all is shown
+    others = [name for name in ranked if name not in kept][: top - len(kept)]
+    return (*kept, *others), growth

@@ -114,7 +114,9 @@ class PickingScreen(Screen[None]):
 
     def action_filter(self) -> None:
         """Open the text that narrows the list."""
-        if self.frame.runs:
+        if not self._list.display:
+            self.notify("The list of runs needs a wider terminal.", markup=False)
+        elif self.frame.runs:
             self._set_listing(self.listing.asked())
 
     def _cleared(self) -> bool:

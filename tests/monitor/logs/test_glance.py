@@ -105,5 +105,5 @@ def test_a_pin_is_seen_after_a_glance(ended):
     catalog.refresh(())
     time.sleep(0.2)  # past the tick of the clock that files are stamped with
     Path(catalog.runs[0].path, "pinned").touch()
-    assert catalog.refresh(())
+    assert catalog.refresh({catalog.runs[0].path})
     assert [info.pinned for info in catalog.runs] == [True, False, False, False]
