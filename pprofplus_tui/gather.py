@@ -19,7 +19,7 @@ from pprofplus_tui.model.series import Points
 from pprofplus_tui.model.study import Study
 from pprofplus_tui.model.window import JUMPS, Window
 
-_DRAWN_EACH_S = 0.2  # while there is more to read
+_DRAWN_EACH_S = 1.0  # while there is more to read
 _SLICE_S = 0.04  # of reading, before it is asked whether something else is wanted by now
 _REOPENED_S = 30.0  # a growing log that there was no room for is read again no sooner
 _OLDEST_MS = 30_000  # a growing log is read on at least that often
@@ -59,12 +59,13 @@ class Gatherer:
         self._portrayer = GroupPortrayer(manner)
         self._kept: dict[str, _Kept] = {}
         self._drawn_s = 0.0
+        self._told: Findings | None = None  # with the charts drawn last
         self._drawn: tuple[Study, tuple[tuple[str, str], ...]] | None = None
 
     def close(self) -> None:
         """Forget all logs: nobody looks at several runs any more."""
         self._kept.clear()
-        self._drawn = None
+        self._drawn = self._told = None
         self._portrayer.forget()
 
     def answer(
@@ -106,12 +107,16 @@ class Gatherer:
         findings = _with_totals(findings, members, infos)
         pending = read < len(wanted)
         if pending and time.monotonic() - self._drawn_s < _DRAWN_EACH_S:
+            if self._told is not None and self._told.kind == study.kind:
+                told = self._told  # its figures stand until there are new ones
+                findings = replace(told, read=read, of=len(wanted))
             return findings, [], True
         self._drawn_s = time.monotonic()
         self._drawn = study, tuple((run.path, run.state) for run in members)
         width_ms = Grid.over(window.begin_ms, window.end_ms, buckets).width_ms
         scene = Scene(study, window, kind, members, curves, width_ms)
-        return *self._portrayer.portray(scene, findings), pending
+        self._told, charts = self._portrayer.portray(scene, findings)
+        return self._told, charts, pending
 
     def _is_new_enough(self, study: Study, members: tuple[Run, ...], buckets: int) -> bool:
         """Tell whether the charts are as they were drawn, but for less than a bucket of time.

@@ -7,8 +7,7 @@ import numpy as np
 
 from pprofplus_tui.model.growth import growth_per_h
 from pprofplus_tui.model.series import Bools, Floats, Points
-
-TOP = 5
+from pprofplus_tui.model.study import TOP
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ from pprofplus_tui.model.runs import Run
 from pprofplus_tui.model.window import Window
 
 COMPARE, SERVICE = "compare", "service"
+TOP = 5  # of a service's runs, so many have a line of their own
 SUM = "service-sum"  # the chart of a service's sum
 
 

@@ -100,7 +100,7 @@ class MonitorScreen(PickingScreen):
         self.set_interval(1.0, self._tick)
 
     def _tick(self) -> None:
-        if self.run is not None:
+        if self.run is not None and self._study is None:
             self._set_view(self.view.tick(self.run, _now_ms()))
 
     def _repaint(self) -> None:
@@ -193,6 +193,8 @@ class MonitorScreen(PickingScreen):
 
     def show_frame(self, frame: Frame) -> None:
         """Take over what the feed found; choose a run if none is chosen yet."""
+        if self._hidden_by_study(frame):
+            return
         before = self.frame
         self.frame = frame
         view = self.view
@@ -219,8 +221,6 @@ class MonitorScreen(PickingScreen):
             self._notice.show(lines)
         self.set_class(not frame.runs, "empty")
         self._show_bars()
-        if self._study is not None:
-            self._study.show_frame(frame)
 
     def _opened(self, run: Run) -> View:
         """Return the view to begin with: what the command line asked for, or what suits."""

@@ -47,6 +47,7 @@ class PickingScreen(Screen[None]):
         self._arranger = Arranger()
         self._list = RunList(id="runs")
         self._study: StudyScreen | None = None
+        self._missed: Frame | None = None  # the last that came while that was shown
 
     def _select(self, run: Run | None) -> None:
         """Show a run."""
@@ -175,9 +176,27 @@ class PickingScreen(Screen[None]):
             self._study = StudyScreen(self._feed, self._options, study, self.frame, self._left)
             self.app.push_screen(self._study)
 
+    def _hidden_by_study(self, frame: Frame) -> bool:
+        """Hand a frame to the view of several runs, if that is shown.
+
+        What lies below it is not drawn: Textual would paint all of the screen for that.
+        """
+        if self._study is None:
+            return False
+        self._missed = frame
+        self._study.show_frame(frame)
+        return True
+
     def _left(self) -> None:
         self._study = None
         self._feed.study(None)
+        missed, self._missed = self._missed, None
+        if missed is not None:
+            self.show_frame(missed)
+
+    def show_frame(self, frame: Frame) -> None:
+        """Take over what the feed found."""
+        raise NotImplementedError
 
     def _passed_on(self, drawn: Drawn) -> bool:
         """Hand a chart of several runs to the screen that shows it; return whether it was one."""

@@ -16,7 +16,7 @@ from pprofplus_tui.model.layout import Place
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.rows import Cellrun, Row
 from pprofplus_tui.model.runs import Run
-from pprofplus_tui.model.study import COMPARE, SERVICE, SUM, Study
+from pprofplus_tui.model.study import COMPARE, SERVICE, SUM, TOP, Study
 from pprofplus_tui.model.studykeys import STUDY_KEYS
 from pprofplus_tui.model.text import narrow
 from pprofplus_tui.model.timeaxis import instant, zone_name
@@ -28,7 +28,7 @@ from pprofplus_tui.widgets.figures import difference_row, figure_rows, totals_ro
 from pprofplus_tui.widgets.grid import ChartGrid
 from pprofplus_tui.widgets.paint import Paint
 from pprofplus_tui.widgets.rows import RowsWidget
-from pprofplus_tui.widgets.text import spread
+from pprofplus_tui.widgets.text import fit, spread
 
 _TWO_CHARTS_ROWS = 22  # from here on there is room for a sum below the lines
 _SUM_SHARE = 0.35
@@ -70,6 +70,7 @@ class StudyScreen(Screen[None]):
         self._title, self._told, self._keys = Bar(id="title"), Bar(id="told"), Bar(id="hints")
         self._charts = ChartGrid(id="several")
         self._figures = Figures(id="figures")
+        self._figures_rows = 0
 
     @property
     def findings(self) -> Findings:
@@ -154,9 +155,14 @@ class StudyScreen(Screen[None]):
         self._told.set_rows((row(found, width, plain=plain),))
         self._keys.set_rows((keys_row(width, plain=plain, keys=STUDY_KEYS),))
         rows = figure_rows(found, width, options.zone, plain=plain)
-        rows = rows[: max(2, self.size.height // _TABLE_SHARE)]
-        if self._figures.styles.height is None or self._figures.styles.height.value != len(rows):
-            self._figures.styles.height = len(rows)
+        # of one height, whatever is found: the charts above must not be drawn anew for it
+        most = 2 + TOP if self.study.kind == SERVICE else 1 + len(self.study.paths)
+        height = min(most, max(2, self.size.height // _TABLE_SHARE))
+        rows = rows[:height]
+        rows += (fit((), width),) * (height - len(rows))
+        if self._figures_rows != height:
+            self._figures_rows = height
+            self._figures.styles.height = height
         self._figures.set_rows(rows)
 
     def _title_row(self, width: int) -> Row:
