@@ -147,6 +147,7 @@ def measure(name, steps, spaced, directory):
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as home:
+    # a service that still runs may write once more while it is being removed
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
         result = measure(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), home)
     sys.stdout.write(json.dumps(result))
