@@ -69,10 +69,7 @@ class Watched:
     @property
     def lives(self) -> bool:
         """Whether it is still the same process, and runs."""
-        try:
-            return self.process.is_running() and self.process.status() != psutil.STATUS_ZOMBIE
-        except psutil.Error:
-            return False
+        return _lives(self.process)
 
     def step(self, now_s: float) -> bool:
         """Take what is due; False, with the log closed, when the process has ended."""

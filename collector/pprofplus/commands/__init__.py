@@ -10,7 +10,7 @@ import argparse
 import sys
 
 from pprofplus.plain import printable
-from pprofplus.settings import check_directory
+from pprofplus.settings import check_directory, check_interval_s, check_service
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,6 +40,26 @@ def add_dir(parser: argparse.ArgumentParser) -> None:
         type=checked(check_directory),
         help="home of all logs, as start(directory=DIR) takes it",
     )
+
+
+def add_recording(parser: argparse.ArgumentParser, default_service: str) -> None:
+    """Add what a command that records is told: --service, --interval and --dir.
+
+    `default_service` says whose name it is if none is given.
+    """
+    parser.add_argument(
+        "--service",
+        metavar="NAME",
+        type=checked(check_service),
+        help=f"the service's name; else {default_service}",
+    )
+    parser.add_argument(
+        "--interval",
+        metavar="SECONDS",
+        type=checked(check_interval_s),
+        help="from sample to sample, 0.05 to 3600",
+    )
+    add_dir(parser)
 
 
 def complain(text: str) -> None:

@@ -13,11 +13,11 @@ import errno
 import os
 import sys
 
-from pprofplus.commands import add_dir, checked, complain
+from pprofplus.commands import add_recording, complain
 from pprofplus.commands.autostart import bootstrap
 from pprofplus.locks import LOCKS_EXIST
 from pprofplus.program import call_of, call_of_file, service_of_script
-from pprofplus.settings import check_interval_s, check_service
+from pprofplus.settings import check_service
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,19 +38,7 @@ def add(subparsers: Subparsers) -> None:
         "workers, and what they start.",
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "--service",
-        metavar="NAME",
-        type=checked(check_service),
-        help="the service's name; else PPROFPLUS_SERVICE, else the program's",
-    )
-    parser.add_argument(
-        "--interval",
-        metavar="SECONDS",
-        type=checked(check_interval_s),
-        help="from sample to sample, 0.05 to 3600",
-    )
-    add_dir(parser)
+    add_recording(parser, "PPROFPLUS_SERVICE, else the program's")
     parser.add_argument("program", metavar="COMMAND", nargs=argparse.REMAINDER)
     parser.set_defaults(run=run)
 

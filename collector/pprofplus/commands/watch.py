@@ -6,9 +6,8 @@ import argparse
 import re
 import sys
 
-from pprofplus.commands import add_dir, checked, complain
+from pprofplus.commands import add_recording, checked, complain
 from pprofplus.plain import printable
-from pprofplus.settings import check_interval_s, check_service
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,20 +39,8 @@ def add(subparsers: Subparsers) -> None:
         help="the descendants of each PID too, new ones as well; without a PID, of the process "
         "that started this one",
     )
-    parser.add_argument(
-        "--service",
-        metavar="NAME",
-        type=checked(check_service),
-        help="the service's name; else each process's own",
-    )
-    parser.add_argument(
-        "--interval",
-        metavar="SECONDS",
-        type=checked(check_interval_s),
-        help="from sample to sample, 0.05 to 3600",
-    )
+    add_recording(parser, "each process's own")
     parser.add_argument("--quiet", action="store_true", help="say only what goes wrong")
-    add_dir(parser)
     parser.set_defaults(run=run)
 
 
