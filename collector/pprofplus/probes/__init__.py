@@ -12,6 +12,7 @@ class Probe:
         names: the catalogue's names of what `read` returns, in that order.
         budgeted: its cost grows with the process, so it runs as seldom as its budget says.
         least_period_s: it is not read more often than this.
+        exact: its figures are whole numbers, one a name, by the way they are made: nobody checks.
         retired: it has no source any more, and leaves with the next table.
         label: what a warning calls it; "" for the name of its class.
     """
@@ -20,6 +21,7 @@ class Probe:
     budgeted = False
     least_period_s = 0.0
     label = ""
+    exact = False
     retired = False
 
     @property

@@ -12,6 +12,7 @@ class BlocksProbe(Probe):
     """`sys.getallocatedblocks()`, budgeted: 0.5 ms per GB of heap."""
 
     names = ("heap_blocks",)
+    exact = True
     budgeted = True
 
     def __init__(self) -> None:

@@ -98,6 +98,7 @@ class CgroupUsedProbe(Probe):
     """Memory charged to the cgroup: that of its other processes and its page cache included."""
 
     names = ("cgroup_used",)
+    exact = True
 
     def __init__(self, who: str = "self") -> None:
         self._who = who

@@ -18,6 +18,7 @@ class RollupProbe(Probe):
     """Linux 4.14 and later: the sums that the kernel keeps for us, as psutil reads them."""
 
     names = ("uss", "pss", "swap")
+    exact = True
     budgeted = True
     # In a small process it costs four times all other figures together, and rss is there every
     # second. Half an interval short of five seconds, so that the fifth sample is not just missed.

@@ -59,6 +59,7 @@ class CollectionsProbe(Probe):
         "gc_pause",
         "gc_pause_max",
     )
+    exact = True
 
     def __init__(self) -> None:
         try:

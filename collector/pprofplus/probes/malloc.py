@@ -31,6 +31,7 @@ class MallocProbe(Probe):
     """
 
     names = ("malloc_sys", "malloc_used", "malloc_free", "malloc_trimmable")
+    exact = True
     budgeted = True
 
     def __init__(self) -> None:

@@ -27,6 +27,7 @@ class StatmProbe(Probe):
     """Linux: the three figures that psutil takes from the same file, at a tenth of the cost."""
 
     names = ("rss", "vms", "shared")
+    exact = True
 
     def __init__(self) -> None:
         try:
@@ -71,6 +72,7 @@ class ThreadsProbe(Probe):
     """Threads of this process: the links that Linux reports of its directory of tasks."""
 
     names = ("threads",)
+    exact = True
 
     def __init__(self) -> None:
         try:
@@ -114,6 +116,7 @@ class DescriptorsProbe(Probe):
     """Open file descriptors, which Linux 6.2 and later give as the size of their directory."""
 
     names = ("fds",)
+    exact = True
 
     def __init__(self) -> None:
         try:
@@ -138,6 +141,7 @@ class ListedDescriptorsProbe(Probe):
     """Open file descriptors counted one by one: budgeted, for a server may have thousands."""
 
     names = ("fds",)
+    exact = True
     budgeted = True
 
     def __init__(self) -> None:

@@ -28,6 +28,7 @@ class PymallocProbe(Probe):
     """Arenas, blocks and idle pools. It walks every pool and holds the GIL: budgeted."""
 
     names = ("heap_sys", "heap_used", "heap_idle", "heap_released")
+    exact = True
     budgeted = True
 
     def __init__(self) -> None:

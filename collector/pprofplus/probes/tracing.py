@@ -19,6 +19,7 @@ class TracingProbe(Probe):
     """Memory that tracemalloc has traced, and its peak."""
 
     names = ("traced", "traced_peak")
+    exact = True
 
     def __init__(self) -> None:
         try:

@@ -10,6 +10,7 @@ class UsageProbe(Probe):
     """CPU time and page faults of all threads of this process."""
 
     names = ("cpu_user", "cpu_system", "faults_minor", "faults_major")
+    exact = True
 
     def __init__(self) -> None:
         try:
