@@ -8,7 +8,9 @@ And a host that patches `threading` while we run breaks the entries that it keep
 
 from __future__ import annotations
 
-from _thread import allocate_lock, get_ident, start_new_thread
+import os
+import sys
+from _thread import allocate_lock, get_ident, get_native_id, start_new_thread
 
 try:
     # signal itself costs each service 1 ms
@@ -22,6 +24,16 @@ if TYPE_CHECKING:
 
 # errors of a thread's own: blocked, they would kill the process without a word of faulthandler's
 _ERRORS = ("SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGSYS", "SIGTRAP")
+
+_ON_LINUX: bool = sys.platform == "linux"
+
+
+def on_main_thread() -> bool:
+    """Tell whether this is the process's first thread."""
+    if _ON_LINUX:  # the kernel's word, whatever the host has patched
+        return get_native_id() == os.getpid()
+    threading = sys.modules.get("threading")
+    return threading is None or threading.main_thread().ident == get_ident()
 
 
 class Bell:

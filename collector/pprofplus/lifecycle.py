@@ -9,8 +9,9 @@ import sys
 
 # it takes the thread that imports it first for the main one: that may not be ours
 import threading
-from _thread import RLock, get_ident, get_native_id
+from _thread import RLock, get_ident
 
+from pprofplus.background import on_main_thread
 from pprofplus.locks import LOCKS_EXIST
 from pprofplus.notices import say_once
 from pprofplus.sampler import Collector
@@ -25,7 +26,6 @@ _FORK_PATIENCE_S = 1.0
 _EXIT_PATIENCE_S = 0.025
 # a process that never asked to be recorded is worth a run if it lives so long
 _UNASKED_GRACE_S = 1.0
-_ON_LINUX = sys.platform == "linux"
 
 
 class _Process:
@@ -220,15 +220,9 @@ class _LastWords:
             _at_exit()
 
 
-def _on_main_thread() -> bool:
-    if _ON_LINUX:  # the kernel's word, whatever the host has patched
-        return get_native_id() == os.getpid()
-    return get_ident() == threading.main_thread().ident
-
-
 def _before_fork() -> None:
     """Wait until no file is half open: the child could not close it, and would hold its lock."""
-    if not (_on_main_thread() or hasattr(_process.last_words, "kept")):
+    if not (on_main_thread() or hasattr(_process.last_words, "kept")):
         _process.last_words.kept = _LastWords()
     _finish_with_celery()
     held = _process.held.setdefault(get_ident(), [])

@@ -31,41 +31,41 @@ class _OtherProbe(Probe):
             raise ProbeAbsentError(f"{', '.join(self._names)}: {error}") from error
 
 
-class OtherMemoryProbe(_OtherProbe):
+class _OtherFieldsProbe(_OtherProbe):
+    """Those of its wanted figures that psutil has of another process on this platform."""
+
+    _method = ""
+    _wanted: tuple[str, ...] = ()
+
+    def __init__(self, process: psutil.Process) -> None:
+        self._ask = getattr(process, self._method)
+        try:
+            found = self._ask()
+        except psutil.Error as error:
+            raise ProbeAbsentError(f"{', '.join(self._wanted)}: {error}") from error
+        self._names = tuple(name for name in self._wanted if hasattr(found, name))
+        super().__init__(process)
+
+    def read(self) -> tuple[int, ...]:
+        """Return bytes, in the order of `names`. Raises psutil.Error."""
+        found = self._ask()
+        return tuple(getattr(found, name) for name in self._names)
+
+
+class OtherMemoryProbe(_OtherFieldsProbe):
     """Resident and virtual memory."""
 
-    def __init__(self, process: psutil.Process) -> None:
-        try:
-            found = process.memory_info()
-        except psutil.Error as error:
-            raise ProbeAbsentError(f"rss, vms: {error}") from error
-        self._names = tuple(name for name in ("rss", "vms", "shared") if hasattr(found, name))
-        super().__init__(process)
-
-    def read(self) -> tuple[int, ...]:
-        """Return bytes, in the order of `names`. Raises psutil.Error."""
-        found = self._process.memory_info()
-        return tuple(getattr(found, name) for name in self._names)
+    _method = "memory_info"
+    _wanted = ("rss", "vms", "shared")
 
 
-class OtherFullProbe(_OtherProbe):
+class OtherFullProbe(_OtherFieldsProbe):
     """Unique and proportional set, swap: for the process's user and root only."""
 
+    _method = "memory_full_info"
+    _wanted = ("uss", "pss", "swap")
     budgeted = True
     least_period_s = 4.5  # as in the service itself
-
-    def __init__(self, process: psutil.Process) -> None:
-        try:
-            found = process.memory_full_info()
-        except psutil.Error as error:
-            raise ProbeAbsentError(f"uss, pss, swap: {error}") from error
-        self._names = tuple(name for name in ("uss", "pss", "swap") if hasattr(found, name))
-        super().__init__(process)
-
-    def read(self) -> tuple[int, ...]:
-        """Return bytes, in the order of `names`. Raises psutil.Error."""
-        found = self._process.memory_full_info()
-        return tuple(getattr(found, name) for name in self._names)
 
 
 class OtherCpuProbe(_OtherProbe):

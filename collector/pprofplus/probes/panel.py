@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
-from _thread import get_ident, get_native_id
 from struct import Struct
 from time import monotonic_ns, thread_time_ns
 
+from pprofplus.background import on_main_thread
 from pprofplus.errors import ProbeAbsentError
 from pprofplus.gauges import Registry
 from pprofplus.probes import Probe
@@ -60,8 +59,6 @@ _LEAST_TABLE_AGE_NS = 60_000_000_000
 _STALE_NS = 60_000_000_000
 # a probe that takes longer is told of: nothing else is sampled meanwhile
 _SLOW_NS = 2_000_000_000
-
-_LINUX: bool = sys.platform == "linux"
 
 Figures = tuple[int, ...]
 Table = tuple[tuple[str, str, str], ...]
@@ -207,6 +204,9 @@ class Panel:
             figures = slot.probe.read()
             if figures is None:
                 slot.present = False
+            elif slot.probe.exact:
+                slot.last = figures
+                slot.present = True
             else:
                 if not isinstance(figures, tuple):
                     raise TypeError(f"{type(figures).__name__} instead of figures")  # noqa: TRY301 - handled as all that a probe may do
@@ -217,7 +217,7 @@ class Panel:
         except BaseException as error:
             # SystemExit and its like are the probe's own, save where the host's signal handlers
             # run: in the main thread, in start()
-            if not isinstance(error, Exception) and _in_main_thread():
+            if not isinstance(error, Exception) and on_main_thread():
                 raise
             self._note_failure(slot, now_ns, error)
 
@@ -238,11 +238,11 @@ class Panel:
     def _put_off(self, spent: list[_Slot], now_ns: int) -> None:
         """Say when the budgeted probes that have just run may run again."""
         budgeted = self._budgeted
-        costs_s = [slot.cost_s for slot in budgeted]
-        periods = periods_s(costs_s, self.interval_s, self.budget)
+        periods = periods_s([slot.cost_s for slot in budgeted], self.interval_s, self.budget)
         for slot, period_s in zip(budgeted, periods, strict=True):
             if slot in spent:
-                slot.due_ns = now_ns + int(max(period_s, slot.probe.least_period_s) * 1e9)
+                least_s = slot.probe.least_period_s
+                slot.due_ns = now_ns + int(max(period_s, least_s) * 1e9)
 
     def relist(self, now_ns: int) -> list[int]:
         """Make the table anew from the sources that have figures; return the figures for it."""
@@ -274,13 +274,6 @@ class Panel:
 def _name(source: object) -> str:
     named = getattr(source, "label", "") or getattr(source, "__name__", "")
     return named or type(source).__name__
-
-
-def _in_main_thread() -> bool:
-    if _LINUX:
-        return get_native_id() == os.getpid()
-    threading = sys.modules.get("threading")
-    return threading is None or threading.main_thread().ident == get_ident()
 
 
 def _no_descriptor_left() -> bool:
