@@ -57,6 +57,7 @@ class Desk:
         # what was drawn last, without the cursor, for which request
         self._pictures: list[tuple[ChartKind, Picture]] = []
         self._answered: Request | None = None
+        self._judged: Window | None = None  # of the log that is open
         # of each run what was made of it: the same object while nothing changes
         self._sought: tuple[str, ...] = ()
         self._made: dict[str, tuple[RunInfo, Run]] = {}
@@ -159,7 +160,7 @@ class Desk:
             if fresh or not still:
                 reading = self._point(request.window, request.cursor_ms)
             if not still:
-                facts = self._judge(request.window)  # while the charts are drawn
+                facts = self._judge(request.window, facts)  # while the charts are drawn
         runs = self._runs
         return Frame(
             runs,
@@ -187,6 +188,7 @@ class Desk:
         """Make `path` the log that is read; return whether it has anything new."""
         if self._log is None or self._log.path != path:
             self._cold = True
+            self._judged = None
             self._log = self._catalog.open(path)
             self._portrayer.forget()
             return True
@@ -229,12 +231,23 @@ class Desk:
         self._pictures = pictures
         self._answered = replace(request, cursor_ms=None)
 
-    def _judge(self, window: Window) -> Verdicts:
-        """Return what the memory of the run does in a window."""
+    def _judge(self, window: Window, before: Verdicts) -> Verdicts:
+        """Return what the memory of the run does in a window.
+
+        A view that is not a new one, but for the time that went by, keeps to what it said.
+        """
         if self._log is None:
             return Verdicts()
+        last, self._judged = self._judged, window
+        went_on = last is not None and (
+            last == window
+            or (last.following and window.following and last.span_ms == window.span_ms)
+        )
         levels = query(self._log, window.begin_ms, window.end_ms, VERDICT_BUCKETS, _FACTS)
-        return verdicts({metric: points for (metric, _), points in levels.items()})
+        return verdicts(
+            {metric: points for (metric, _), points in levels.items()},
+            before if went_on else Verdicts(),
+        )
 
     def _point(self, window: Window, cursor_ms: int | None) -> Reading | None:
         """Order the charts last made, with the cursor in them; return what is read there."""

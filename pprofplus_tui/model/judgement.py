@@ -8,6 +8,8 @@ from pprofplus_tui.model.series import Points
 from pprofplus_tui.model.trend import judge
 from pprofplus_tui.model.verdict import LAYERS, LIMIT, USED, Layer, LayerKind, Verdicts
 
+_NOTHING = Verdicts()
+
 
 def _of_layer(kind: LayerKind, table: Mapping[str, Points]) -> Points | None:
     """Return a layer as a series; None if the log lacks a part of it.
@@ -41,18 +43,22 @@ def _last(points: Points | None) -> int | None:
     return int(points.hi[-1]) if points is not None and len(points) else None
 
 
-def verdicts(table: Mapping[str, Points]) -> Verdicts:
+def verdicts(table: Mapping[str, Points], before: Verdicts = _NOTHING) -> Verdicts:
     """Return what the layers of memory do in a window.
 
     Args:
         table: metric -> its level in the window, `verdict.VERDICT_METRICS` as far as the log has
             them; bytes. Layers that it does not tell of are left out.
+        before: what was told of this view a moment ago.
     """
+    known = {layer.kind: layer.verdict.kind for layer in before.layers}
     layers = []
     for kind in LAYERS:
         points = _of_layer(kind, table)
         if points is not None:
-            layers.append(Layer(kind, int(points.hi[-1]), judge(points)))
+            layers.append(
+                Layer(kind, int(points.hi[-1]), judge(points, before=known.get(kind, "")))
+            )
     rss = table.get("rss")
     span_ms = int(rss.t_ms[-1] - rss.t_ms[0]) if rss is not None and len(rss) else 0
     return Verdicts(tuple(layers), _last(table.get(LIMIT)), _last(table.get(USED)), span_ms)

@@ -45,6 +45,9 @@ _SOME = 0.3  # Kendall's tau of what rises somehow
 # What is no growth whatever the tests say: less than this, or this share of the level.
 LEAST_BYTES = 256 * 1024.0
 _LEAST_SHARE = 0.002
+# A verdict that was given stands until it misses its limits by a fifth: one at its limit would
+# change with each sample, and a line that changes its mind is not believed.
+_HELD = 0.8
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,18 +227,19 @@ def _trough_blocks(t: Floats, floor: Floats, piece: Ints, teeth: Teeth) -> _Bloc
     return _Blocks(t[at], floor[at], piece[at])
 
 
-def _sure(line: _Line, count: int) -> bool:
+def _sure(line: _Line, count: int, ease: float) -> bool:
     """Tell whether a line that rises is more than chance, by limits that hold for its blocks."""
     few = count < 10  # noqa: PLR2004 - of few blocks nearly all have to agree
-    if line.tau < (0.8 if few else 0.6):
+    tau, drift, clear, z = (x / ease for x in (line.tau, line.drift, line.clear, line.z))
+    if tau < (0.8 if few else 0.6):
         return False
-    walked = line.drift > (2.5 if few else 1.7) and line.clear > 7.5 and line.z > 1.5  # noqa: PLR2004
-    return walked or (not few and line.z > 3.4 and line.clear > 5)  # noqa: PLR2004
+    walked = drift > (2.5 if few else 1.7) and clear > 7.5 and z > 1.5  # noqa: PLR2004
+    return walked or (not few and z > 3.4 and clear > 5)  # noqa: PLR2004
 
 
-def _levelled(line: _Line) -> bool:
+def _levelled(line: _Line, ease: float = 1.0) -> bool:
     """Tell whether a rise comes to rest: its later half and last quarter both lag behind."""
-    return line.late < 0.55 and line.last < 0.55  # noqa: PLR2004
+    return max(line.late, line.last) < 0.55 * ease
 
 
 def _mirrored(line: _Line) -> _Line:
@@ -251,11 +255,6 @@ def _mirrored(line: _Line) -> _Line:
         drift=-line.drift,
         clear=-line.clear,
     )
-
-
-def _moving(line: _Line, shape: str) -> Verdict:
-    kind = GROWING if line.slope > 0 else SHRINKING
-    return Verdict(kind, line.slope, line.low, line.high, line.change, shape)
 
 
 def _rested(blocks: _Blocks, line: _Line | None, least: float) -> Verdict:
@@ -279,37 +278,46 @@ def _rested(blocks: _Blocks, line: _Line | None, least: float) -> Verdict:
     return Verdict(STEADY, shape=LEVEL)
 
 
-def _judged(blocks: _Blocks, least: float, shape: str) -> tuple[Verdict | None, _Line | None]:
+def _judged(
+    blocks: _Blocks, least: float, shape: str, before: str
+) -> tuple[Verdict | None, _Line | None]:
     line = _line(blocks, least / 40)
-    if line is None or abs(line.change) < least:
+    if line is None:
+        return None, line
+    kind = GROWING if line.slope > 0 else SHRINKING
+    ease = _HELD if kind == before else 1.0
+    if abs(line.change) < least * ease:
         return None, line
     upright = line if line.slope > 0 else _mirrored(line)
-    if not _sure(upright, len(blocks.y)) or _levelled(upright):
+    if not _sure(upright, len(blocks.y), ease) or _levelled(upright, ease):
         return None, line
-    return _moving(line, shape), line
+    return Verdict(kind, line.slope, line.low, line.high, line.change, shape), line
 
 
-def _turned(t: Floats, y: Floats, piece: Ints, least: float) -> Verdict | None:
+def _turned(t: Floats, y: Floats, piece: Ints, least: float, before: str) -> Verdict | None:
     """Return the verdict on a curve that was level and began to grow half way or before."""
     half = len(y) // 2
     # something new only if it leaves the range that was known before
     tenth = max(half // 10, 2)
     known = np.sort(y[:half])[tenth:-tenth]
-    if _median(y[-tenth:]) - known[-1] < max(known[-1] - known[0], least):
+    ease = _HELD if before == GROWING else 1.0
+    if _median(y[-tenth:]) - known[-1] < max(known[-1] - known[0], least) * ease:
         return None
-    found, line = _judged(_blocks(t[half:], y[half:], piece[half:]), least, TURN)
-    if found is None or line is None or line.tau < 0.7:  # noqa: PLR2004 - a second try must be clearer
+    found, line = _judged(_blocks(t[half:], y[half:], piece[half:]), least, TURN, before)
+    if found is None or line is None or line.tau < 0.7 * ease:  # a second try must be clearer
         return None
     return found if found.kind == GROWING else None
 
 
-def judge(points: Points, least: float = LEAST_BYTES) -> Verdict:
+def judge(points: Points, least: float = LEAST_BYTES, before: str = "") -> Verdict:
     """Return what a series does in its window.
 
     Args:
         points: samples or buckets; of buckets the smallest values count, as a leak raises the
             floor. A gap before a lower level begins a new run of a service.
         least: a change below it, in the series' unit, is none.
+        before: the kind that this series had in this window a moment ago, which is kept while
+            it nearly holds; "" if it was not judged before.
     """
     count = len(points)
     if count < MIN_POINTS or int(points.t_ms[-1] - points.t_ms[0]) < MIN_SPAN_MS:
@@ -327,8 +335,8 @@ def judge(points: Points, least: float = LEAST_BYTES) -> Verdict:
     if teeth is not None:
         troughs = _trough_blocks(t, floor, piece, teeth)
         enough = len(troughs.y) >= _LEAST_TROUGHS
-        found = _judged(troughs, least, TEETH)[0] if enough else None
-        found = found or _judged(blocks, least, TEETH)[0]
+        found = _judged(troughs, least, TEETH, before)[0] if enough else None
+        found = found or _judged(blocks, least, TEETH, before)[0]
         return found or Verdict(SAW_TOOTH, change=teeth.height, shape=TEETH)
-    found, line = _judged(blocks, least, LINE)
-    return found or _turned(t, floor, piece, least) or _rested(blocks, line, least)
+    found, line = _judged(blocks, least, LINE, before)
+    return found or _turned(t, floor, piece, least, before) or _rested(blocks, line, least)

@@ -1,5 +1,6 @@
 """The verdict: what is harmless raises no alarm over many seeds, what leaks is found."""
 
+import itertools
 import sys
 from collections import Counter
 from pathlib import Path
@@ -98,6 +99,57 @@ def test_no_alarm_over_a_thousand_seeds_that_the_limits_were_not_chosen_on(curve
     seeds = range(100_000, 101_000)
     kinds = Counter(verdicts(curves.drawn(curve, s)).rss.verdict.kind for s in seeds)
     assert kinds[GROWING] <= 10, kinds
+
+
+@pytest.mark.slow
+@leaks
+def test_leaks_are_found_over_seeds_that_the_limits_were_not_chosen_on(curve):
+    seeds = range(100_000, 100_500)
+    kinds = Counter(verdicts(curves.drawn(curve, s)).rss.verdict.kind for s in seeds)
+    assert kinds[GROWING] >= 0.85 * len(seeds), kinds
+
+
+# -- from look to look
+
+
+def looks(level, remembering):
+    """Return the kinds told of a window of 200 points that slides along a curve."""
+    kinds, before = [], Verdicts()
+    for begin in range(len(level) - 200):
+        before = verdicts(
+            {"rss": series(level[begin : begin + 200])}, before if remembering else Verdicts()
+        )
+        kinds.append(before.rss.verdict.kind)
+    return kinds
+
+
+def changes(kinds):
+    return sum(a != b for a, b in itertools.pairwise(kinds))
+
+
+def test_a_view_that_goes_on_changes_its_mind_less_often_than_new_ones():
+    alone = told = 0
+    for seed in range(10):
+        level = noisy(10, n=600, seed=seed)  # a leak at the limit of what can be told
+        alone += changes(looks(level, remembering=False))
+        told += changes(looks(level, remembering=True))
+    assert told < alone / 2
+
+
+def test_what_no_longer_grows_is_not_called_growing_for_long():
+    level = np.concatenate((noisy(40, n=300), noisy(0, n=400) + 40 * MIB))
+    kinds = looks(level, remembering=True)
+    assert kinds[0] == GROWING
+    assert set(kinds[300:]) == {STEADY}
+
+
+@calm
+def test_of_what_is_harmless_hardly_any_is_kept_for_growth(curve):
+    kept = 0
+    for seed in range(SEEDS):
+        points = curves.drawn(curve, seed)["rss"]
+        kept += judge(points, before=GROWING).kind == GROWING
+    assert kept <= SEEDS // 20
 
 
 # -- shapes
