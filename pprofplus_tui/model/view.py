@@ -13,6 +13,8 @@ _MINUTE_MS = 60_000
 # window jumps every eighth of its span, so a shorter one would cost the line too much.
 YOUNG_SPANS_MS = (2 * _MINUTE_MS, 5 * _MINUTE_MS, 15 * _MINUTE_MS)
 _FRESH_SHARE = 0.9
+# a run that stalled or paused so long ago would leave the window that follows it all but empty
+_SILENT_SHARE = 0.75
 
 
 def young_span_ms(age_ms: int) -> int:
@@ -111,8 +113,8 @@ class View:
         """Return the view of another run.
 
         A window that the user went back to is kept where the run has something to show in it,
-        so that workers can be compared at one time; otherwise a live run is followed, and an
-        ended one is shown whole.
+        so that workers can be compared at one time; otherwise a live run is followed, one that
+        fell silent long ago is shown to its last sample, and an ended one is shown whole.
         """
         window = self.window
         kept = (
@@ -154,9 +156,13 @@ class View:
 
     def _opening_window(self, run: Run, now_ms: int) -> Window:
         own = self.window.span_ms if self.own_span and self.window is not None else None
-        if run.running:
-            return Window.live(now_ms, own or young_span_ms(now_ms - run.begin_ms))
-        return ending(run, own) if own else whole(run)
+        if not run.running:
+            return ending(run, own) if own else whole(run)
+        span_ms = own or young_span_ms(now_ms - run.begin_ms)
+        if now_ms - run.end_ms > _SILENT_SHARE * span_ms:
+            # what it did before it fell silent is what matters
+            return ending(run, own or young_span_ms(run.end_ms - run.begin_ms))
+        return Window.live(now_ms, span_ms)
 
     def tick(self, run: Run, now_ms: int) -> "View":
         """Return the view as time passes: a following window jumps, a young one grows."""

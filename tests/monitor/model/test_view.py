@@ -28,6 +28,14 @@ def test_a_live_run_is_followed():
     assert window.begin_ms < NOW_MS < window.end_ms
 
 
+def test_a_run_that_fell_silent_long_ago_is_shown_to_its_last_sample():
+    stalled = run("stalled", end_ms=NOW_MS - 3_600_000)
+    window = View().select(stalled, NOW_MS).window
+    assert not window.following
+    assert window.begin_ms < stalled.end_ms < window.end_ms <= NOW_MS
+    assert View().select(run("stalled", end_ms=NOW_MS - 60_000), NOW_MS).window.following
+
+
 def test_an_ended_run_is_shown_whole():
     ended = run("died")
     window = View().select(ended, NOW_MS).window
