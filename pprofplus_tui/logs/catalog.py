@@ -25,9 +25,11 @@ _RECENT_BUCKETS = 24
 _RECENT_METRIC = "rss"
 # An ended run that was written to within this time may yet turn out to be one just begun.
 _DOUBT_NS = 60_000_000_000
-# Runs out of sight are looked at so often, and not all of them at one time.
 _TICK_NS = 1_000_000_000
-_SELDOM_NS, _STAGGER = 4 * _TICK_NS, 3
+# Live and ended runs out of sight are looked at so seldom, in ticks; those in sight each tick,
+# until so many of them live that this would be noticed.
+_SELDOM_TICKS = 5
+_MANY_LIVE, _MOST_TICKS = 20, 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,9 +101,10 @@ class Catalog:
         """Look at what is new; return whether `runs` or `problems` changed. Raises nothing.
 
         With `sought`, at runs that have ended only a glance is taken: `complete` reads them. And
-        those with other paths are looked at every few seconds only.
+        those with other paths are looked at every few seconds only, as are all if many are live.
         """
         now_ns = time.time_ns()
+        often = self._ticks_for(sought)
         problems: list[str] = []
         found: list[RunInfo] = []
         glanced: dict[str, _Run] = {}
@@ -109,8 +112,9 @@ class Catalog:
             for service in place.children(now_ns, problems, home.valid_service):
                 for run in service.children(now_ns, problems, _is_run):
                     entry = run.run
-                    seldom = sought is not None and run.path not in sought
-                    info = entry.look(now_ns, whole=sought is None, seldom=seldom)
+                    in_sight = sought is None or run.path in sought
+                    every = often if in_sight else _SELDOM_TICKS
+                    info = entry.look(now_ns, whole=sought is None, every=every)
                     problems += entry.problems
                     if info is not None:
                         found.append(info)
@@ -123,6 +127,13 @@ class Catalog:
         changed = not same or told != self._problems
         self._runs, self._problems, self._glanced = runs, told, glanced
         return changed
+
+    def _ticks_for(self, sought: Container[str] | None) -> int:
+        """Return every how many ticks the runs in sight are looked at."""
+        if sought is None:
+            return 1
+        live = sum(info.state == LIVE and info.path in sought for info in self._runs)
+        return min(1 + live // _MANY_LIVE, _MOST_TICKS)
 
     def lacking(self, paths: Iterable[str]) -> list[str]:
         """Return those of the paths that only a glance was taken at."""
@@ -236,19 +247,15 @@ class _Run:
         self._ended = False
         self._looked_ns = 0
 
-    def look(self, now_ns: int, *, whole: bool, seldom: bool = False) -> RunInfo | None:
+    def look(self, now_ns: int, *, whole: bool, every: int = 1) -> RunInfo | None:
         """Return how the run is, None if it has no log; the same object while nothing changes.
 
         Unless `whole`, one that has ended and was never read is only glanced at. One that is live
-        or has ended is looked at each time, or `seldom`.
+        or has ended is looked at `every` so many ticks.
         """
         info = self._info
-        if (
-            seldom
-            and info is not None
-            and (self._ended or info.state == LIVE)
-            and 0 <= now_ns - self._looked_ns < _SELDOM_NS + info.pid % _STAGGER * _TICK_NS
-        ):
+        steady = info is not None and (self._ended or info.state == LIVE)
+        if info is not None and steady and not self._is_due(now_ns, every, info.pid):
             return info
         self._looked_ns = now_ns
         enough = info is None or info.whole or not whole
@@ -260,6 +267,12 @@ class _Run:
                 self._info, self._ended = glanced, True
                 return glanced
         return self._read(now_ns)
+
+    def _is_due(self, now_ns: int, every: int, pid: int) -> bool:
+        """Tell whether it is this run's turn; runs take turns by their pids."""
+        since_ns = now_ns - self._looked_ns
+        turn = (now_ns // _TICK_NS + pid) % every == 0
+        return turn or not 0 <= since_ns < every * _TICK_NS
 
     def _glance(self, now_ns: int) -> RunInfo | None:
         """Return how the run ended, None if it may not have, or takes a look to tell."""
