@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from types import FrameType
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 from rich.color import ColorSystem
 from rich.console import RenderableType
@@ -21,6 +21,7 @@ from textual.screen import Screen
 
 from pprofplus_tui.feed import Feed
 from pprofplus_tui.model.frames import Drawn, Frame
+from pprofplus_tui.model.keys import Key
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.screens.monitor import MonitorScreen
@@ -182,21 +183,22 @@ class MonitorApp(App[int]):
         for drawn in charts:
             self.monitor.show_drawn(drawn)
 
-    def get_system_commands(
-        self,
-        screen: Screen[object],  # noqa: ARG002 - Textual's signature
-    ) -> Iterable[SystemCommand]:
-        """Offer every action of the key table, and the other background."""
-        for key in self._options.keys:
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Offer every action of the screen's key table, and the other background."""
+        # a page or a dialog has none of its own: they are those of what it lies on
+        keys: tuple[Key, ...] | None = getattr(screen, "offered", None)
+        doer = self.monitor if keys is None else screen
+        for key in self._options.keys if keys is None else keys:
             if key.action != "command_palette":
-                yield SystemCommand(key.text, f"{key.group}: {key.shown}", self._runner(key.action))
-        for chart in self.monitor.view.table.own:
+                does = self._runner(doer, key.action)
+                yield SystemCommand(key.text, f"{key.group}: {key.shown}", does)
+        for chart in self.monitor.view.table.own if doer is self.monitor else ():
             # the palette takes texts for markup
             title = escape(clean(chart.title, 40, ascii_only=bool(self._plain)))
             yield SystemCommand(
                 f"Show or hide the chart: {title}",
                 f"Charts: {chart.key}".rstrip(": "),
-                self._runner(f"chart('{chart.id}')"),
+                self._runner(doer, f"chart('{chart.id}')"),
             )
         for theme in THEMES:
             background = "dark" if theme.dark else "light"
@@ -206,8 +208,9 @@ class MonitorApp(App[int]):
                 lambda name=theme.name: setattr(self, "theme", name),
             )
 
-    def _runner(self, action: str) -> Callable[[], Awaitable[None]]:
+    @staticmethod
+    def _runner(doer: "Screen[Any]", action: str) -> Callable[[], Awaitable[None]]:
         async def run() -> None:
-            await self.monitor.run_action(action)
+            await doer.run_action(action)
 
         return run

@@ -4,8 +4,9 @@ from pprofplus_tui.model.keys import KEYS, Key
 
 _OWN = "Several runs"
 _SHARED = frozenset({"pan", "zoom", "start", "live", "fit", "freeze", "cursor"})
+_LAST = frozenset({"picture", "help", "command_palette", "quit"})
 
-STUDY_KEYS: tuple[Key, ...] = (
+_OWN_KEYS: tuple[Key, ...] = (
     Key(
         "a", "align", "a", "a", "Align the runs to their starts, or show real time", _OWN, "a align"
     ),
@@ -21,6 +22,13 @@ STUDY_KEYS: tuple[Key, ...] = (
         _OWN,
         "Esc back",
     ),
-    *(key for key in KEYS if key.action.partition("(")[0] in _SHARED),
-    *(key for key in KEYS if key.action in {"help", "quit"}),
 )
+
+
+def study_keys(keys: tuple[Key, ...] = KEYS) -> tuple[Key, ...]:
+    """Return the keys of a view of several runs where these are the main screen's."""
+    taken = {name for key in _OWN_KEYS for name in key.keys.split(",")}
+    shared = [key for key in keys if key.action.partition("(")[0] in _SHARED]
+    last = [key for key in keys if key.action in _LAST]
+    free = [key for key in (*shared, *last) if not taken & set(key.keys.split(","))]
+    return (*_OWN_KEYS, *free)

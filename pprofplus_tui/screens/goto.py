@@ -15,7 +15,7 @@ from pprofplus_tui.model.goto import told
 from pprofplus_tui.model.runs import Run
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.timegrammar import Goto, TimeSyntaxError, parse_goto
-from pprofplus_tui.screens.export import PathInput
+from pprofplus_tui.screens.writing import PathInput
 
 _HINT = (
     "14:05   -2h   +10m   yesterday 9:00   mon 9:00   2026-11-20 14:05   @1700000000\n"

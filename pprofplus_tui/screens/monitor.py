@@ -2,15 +2,14 @@
 
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingsMap, BindingType
+from textual.binding import BindingsMap, BindingType
 
 from pprofplus_tui.model.cursor import Held, Reading, pointed_at, stepped
 from pprofplus_tui.model.frames import Drawn, Frame, Request, Shape
-from pprofplus_tui.model.keys import KEYS, Key
+from pprofplus_tui.model.keys import KEYS
 from pprofplus_tui.model.layout import Place, arrange
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.rows import Cellrun
@@ -24,8 +23,9 @@ from pprofplus_tui.model.runs import (
     sibling,
 )
 from pprofplus_tui.model.text import clean
-from pprofplus_tui.model.timeaxis import instant, local
+from pprofplus_tui.model.timeaxis import instant
 from pprofplus_tui.model.view import View
+from pprofplus_tui.screens.bindings import bindings_of
 from pprofplus_tui.screens.picking import FeedPort, PickingScreen
 from pprofplus_tui.widgets.bars import Bar, StatusView, keys_row, status_row
 from pprofplus_tui.widgets.empty import Notice, empty_rows
@@ -47,23 +47,6 @@ _LIST_FROM_COLUMNS = 76  # narrower, and the list would leave no room for a char
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _here() -> Path:
-    """Return where files are written by default."""
-    try:
-        return Path.cwd()
-    except OSError:  # somebody removed it
-        return Path.home()
-
-
-def bindings_of(keys: tuple[Key, ...]) -> list[Binding]:
-    """Return Textual's bindings for a table of keys."""
-    return [
-        Binding(key.keys, key.action, key.text, show=False, priority=key.action == "quit")
-        for key in keys
-        if key.keys and key.action != "command_palette"  # the application's own
-    ]
 
 
 class MonitorScreen(PickingScreen):
@@ -444,20 +427,16 @@ class MonitorScreen(PickingScreen):
             return
         from pprofplus_tui.screens.export import ExportJob, ExportScreen  # noqa: PLC0415
 
-        job = ExportJob(run, window.begin_ms, window.end_ms, self._options.zone, _here())
+        job = ExportJob(run, window.begin_ms, window.end_ms, self._options.zone)
         self.app.push_screen(ExportScreen(job, plain=self._options.plain))
 
     def action_picture(self) -> None:
         """Ask where to, then save a picture of the screen."""
-        from pprofplus_tui.screens.picture import PictureScreen  # noqa: PLC0415
-        from pprofplus_tui.snapshot import tidy  # noqa: PLC0415
+        from pprofplus_tui.screens.picture import picture_of  # noqa: PLC0415
 
-        svg = tidy(self.app.export_screenshot(title="pprofplus-tui"))
-        run = self.run
+        run, options = self.run, self._options
         who = f"-{run.service}-{run.pid}" if run is not None else ""
-        stem = f"pprofplus{who}-{local(_now_ms(), self._options.zone):%Y%m%dT%H%M%S}"
-        screen = PictureScreen(svg, stem, _here(), plain=self._options.plain)
-        self.app.push_screen(screen)
+        self.app.push_screen(picture_of(self.app, who, options.zone, plain=options.plain))
 
     # -- what the mouse does
 

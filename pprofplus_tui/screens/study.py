@@ -3,10 +3,9 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingsMap
 from textual.screen import Screen
 
 from pprofplus_tui.model.charts import charts_for
@@ -17,11 +16,12 @@ from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.rows import Cellrun, Row
 from pprofplus_tui.model.runs import Run
 from pprofplus_tui.model.study import COMPARE, SERVICE, SUM, TOP, Study
-from pprofplus_tui.model.studykeys import STUDY_KEYS
+from pprofplus_tui.model.studykeys import study_keys
 from pprofplus_tui.model.text import narrow
 from pprofplus_tui.model.timeaxis import instant, zone_name
 from pprofplus_tui.model.units import format_span_ms
 from pprofplus_tui.model.window import Window
+from pprofplus_tui.screens.bindings import bindings_of
 from pprofplus_tui.screens.picking import FeedPort
 from pprofplus_tui.widgets.bars import Bar, clock, keys_row, stretch
 from pprofplus_tui.widgets.figures import difference_row, figure_rows, totals_row
@@ -45,12 +45,12 @@ class Figures(RowsWidget):
 
 
 class StudyScreen(Screen[None]):
-    """Draws one metric of several runs, in time or by age; asks the feed, as the main screen."""
+    """Draws one metric of several runs, in time or by age; asks the feed, as the main screen.
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(key.keys, key.action, key.text, show=False, priority=key.action == "quit")
-        for key in STUDY_KEYS
-    ]
+    Attributes:
+        offered: its keys.
+        study: what it shows.
+    """
 
     def __init__(
         self,
@@ -61,6 +61,8 @@ class StudyScreen(Screen[None]):
         on_closed: Callable[[], None],
     ) -> None:
         super().__init__()
+        self.offered = study_keys(options.keys)
+        self._bindings = BindingsMap(bindings_of(self.offered))  # Textual's, made from BINDINGS
         self._feed = feed
         self._options = options
         self._on_closed = on_closed
@@ -99,7 +101,7 @@ class StudyScreen(Screen[None]):
         self._on_closed()
 
     def _repaint(self) -> None:
-        paint = Paint.standard(dark=self.app.current_theme.dark)
+        paint = Paint.standard(dark=self.app.current_theme.dark, own=self._options.colours)
         for widget in self.query(RowsWidget):
             widget.set_paint(paint)
 
@@ -153,7 +155,7 @@ class StudyScreen(Screen[None]):
         self._title.set_rows((self._title_row(width),))
         row = difference_row if self.study.kind == COMPARE else totals_row
         self._told.set_rows((row(found, width, plain=plain),))
-        self._keys.set_rows((keys_row(width, plain=plain, keys=STUDY_KEYS),))
+        self._keys.set_rows((keys_row(width, plain=plain, keys=self.offered),))
         rows = figure_rows(found, width, options.zone, plain=plain)
         # of one height, whatever is found: the charts above must not be drawn anew for it
         most = 2 + TOP if self.study.kind == SERVICE else 1 + len(self.study.paths)
@@ -310,7 +312,15 @@ class StudyScreen(Screen[None]):
         """Show the keys and what the metrics mean."""
         from pprofplus_tui.screens.help import HelpScreen  # noqa: PLC0415
 
-        self.app.push_screen(HelpScreen(plain=self._options.plain, keys=STUDY_KEYS))
+        self.app.push_screen(HelpScreen(plain=self._options.plain, keys=self.offered))
+
+    def action_picture(self) -> None:
+        """Ask where to, then save a picture of the screen."""
+        from pprofplus_tui.screens.picture import picture_of  # noqa: PLC0415
+
+        study, options = self.study, self._options
+        who = f"-{study.service}-all" if study.kind == SERVICE else "-compared"
+        self.app.push_screen(picture_of(self.app, who, options.zone, plain=options.plain))
 
     def action_quit(self) -> None:
         """Leave at once."""

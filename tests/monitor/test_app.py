@@ -585,9 +585,11 @@ async def test_a_paused_run_is_shown_as_paused(home, monitor):
     now_ms = time.time_ns() // 1_000_000
     home.run("api", 1, begin_ms=now_ms - 3_600_000, count=60, state="paused")
     async with monitor().run_test(size=LARGE) as pilot:
-        text = await settled(pilot, "PAUSED")
+        text = await settled(pilot, "paused since")
         assert "‖ 1 " in text
-        assert "paused since" in text
+        assert "PAST" in text  # what it did before, not an hour of nothing
+        await pilot.press("end")
+        await settled(pilot, "PAUSED")
 
 
 async def test_p_pins_the_run_and_unpins_it_again(home, monitor):
@@ -760,3 +762,30 @@ async def test_what_happened_is_on_the_charts_and_in_a_list_that_leads_there(hom
         assert app.monitor.run.pid == 2
         await pilot.press("m", "escape")
         assert app.screen is app.monitor
+
+
+async def test_a_long_export_shows_how_far_it_is(home, monitor, tmp_path, monkeypatch):
+    begun, go_on = threading.Event(), threading.Event()
+    report = ExportScreen._report
+
+    def slowly(screen, share):
+        report(screen, share)
+        begun.set()
+        go_on.wait(20)
+
+    monkeypatch.setattr(ExportScreen, "_report", slowly)
+    home.run(count=20_000)
+    app = monitor()
+    async with app.run_test(size=LARGE, notifications=True) as pilot:
+        await settled(pilot, "python heap")
+        await pilot.press("e")
+        await settled(pilot, "export to CSV")
+        bar = app.screen.query_one("#progress")
+        assert not bar.display
+        app.screen.query_one("#path").value = str(tmp_path / "big.csv")
+        app.post_message(Key("enter", None))
+        await settled(pilot, lambda _: begun.is_set() and bar.progress)
+        assert bar.display
+        assert bar.size.height == 1
+        go_on.set()
+        await settled(pilot, "exported")

@@ -8,8 +8,10 @@ import time
 import pytest
 
 from pprofplus_tui.app import MonitorApp
+from pprofplus_tui.model.keys import rebound
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.study import COMPARE, SERVICE, SUM
+from pprofplus_tui.model.studykeys import study_keys
 from pprofplus_tui.screens.study import StudyScreen
 
 MIB = 1 << 20
@@ -417,3 +419,43 @@ async def test_a_comparison_of_a_service_keeps_what_was_marked(monitor):
         await settled(pilot, "2 marked")
         await pilot.press("C")
         assert pilot.app.screen.study.kind == COMPARE
+
+
+# -- as everywhere
+
+
+@pytest.mark.usefixtures("three")
+async def test_the_palette_of_a_comparison_offers_its_own_keys(monitor):
+    async with monitor().run_test(size=LARGE) as pilot:
+        screen = await compared(pilot, 4711, 5120)
+        titles = [command.title for command in pilot.app.get_system_commands(screen)]
+        assert titles[: len(screen.offered) - 1] == [
+            key.text for key in screen.offered if key.action != "command_palette"
+        ]
+        await pilot.press("ctrl+p")
+        await pilot.press(*"align the runs")
+        await settled(pilot, "Align the runs to their starts")
+        aligned = screen.study.aligned
+        await pilot.press("enter")
+        await settled(pilot, lambda _: screen.study.aligned != aligned)
+
+
+@pytest.mark.usefixtures("three")
+async def test_a_picture_of_a_comparison_is_saved(monitor, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    async with monitor().run_test(size=LARGE, notifications=True) as pilot:
+        await compared(pilot, 4711, 5120)
+        await pilot.press("s")
+        await settled(pilot, "save a picture")
+        await pilot.press("enter")
+        await settled(pilot, "saved")
+    (written,) = tmp_path.glob("pprofplus-compared-*.svg")
+    assert "compared" in written.read_text()
+
+
+def test_keys_that_were_moved_are_moved_in_the_views_of_several_runs_too():
+    moved = study_keys(rebound({"fit": ("F",)}))
+    (fit,) = [key for key in moved if key.action == "fit"]
+    assert fit.keys == "F"
+    names = [name for key in moved for name in key.keys.split(",")]
+    assert len(names) == len(set(names))
