@@ -23,7 +23,7 @@ _COLUMNS = (
 )
 _NOTES = (
     "CPU time of the collector's thread, with all probes at the pace that their budget allows:",
-    "a thousandth of a core together, but at least once a minute.",
+    "a thousandth of a core together, but at least once in five minutes.",
     "The process works on its heap between the samples, so caches are cold, unlike in `collector`.",
     "The heap: small objects, and a tenth as much from malloc in pieces, every other one freed.",
 )
