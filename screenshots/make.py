@@ -1,8 +1,8 @@
-"""Make the pictures of the README from the demo.
+"""Make the pictures of the README, and its animation, from the demo.
 
     python screenshots/make.py
 
-Needs the extra [test] and a Chromium for the PNGs (only it keeps the glyphs aligned); without
+Needs the extra [dev] and a Chromium for the PNGs (only it keeps the glyphs aligned); without
 one, the SVGs are made all the same.
 """
 
@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import cast
 
+import tour
 from textual.pilot import Pilot
 
 from pprofplus_tui.app import MonitorApp
@@ -95,11 +96,13 @@ def main() -> None:
             time.sleep(_LIVE_S)
             options = Options(directories=(str(home),), run=str(run))
             asyncio.run(shoot(options, SCENES))
+            toured = asyncio.run(tour.fly(options))
     chromium = find_browser()
     if chromium is None:
         sys.exit("no chromium here: only the SVGs were made")
     for name, _ in SCENES:
         to_png(HERE / f"{name}.svg", HERE / f"{name}.png", chromium)
+    tour.animate(toured, HERE / "tour.gif", chromium)
 
 
 if __name__ == "__main__":
