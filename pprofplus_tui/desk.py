@@ -14,7 +14,7 @@ from pprofplus_tui.charts.strokes import MAX_BUCKETS
 from pprofplus_tui.gather import Gatherer
 from pprofplus_tui.logs.catalog import Catalog, RunInfo
 from pprofplus_tui.logs.happened import happened_within
-from pprofplus_tui.logs.history import query
+from pprofplus_tui.logs.history import decode_ahead, query
 from pprofplus_tui.logs.instant import read_at
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.charts import ChartKind, ChartTable, charts_for
@@ -214,13 +214,18 @@ class Desk:
         run = find(self._runs, request.run)
         after = next_run(run, self._runs) if run is not None else None
         events += (after,) if after is not None and begin_ms <= after.t_ms < end_ms else ()
+        kinds = [
+            (shape, as_levels(kind) if shape.levels else kind)
+            for shape in request.shapes
+            # else the screen has yet to hear that this run has no such metric
+            if (kind := charts.by_id.get(shape.chart)) is not None
+        ]
+        if growing and not self._cold:
+            asked = [wanted for _, kind in kinds for wanted in wanted_by(kind)]
+            decode_ahead(log, begin_ms, end_ms, [*asked, *_FACTS])
         pictures: list[tuple[ChartKind, Picture]] = []
-        for shape in request.shapes:
-            kind, buckets = charts.by_id.get(shape.chart), buckets_for(shape)
-            if kind is None:
-                continue  # the screen has yet to hear that this run has no such metric
-            kind = as_levels(kind) if shape.levels else kind
-            points = query(log, begin_ms, end_ms, buckets, wanted_by(kind))
+        for shape, kind in kinds:
+            points = query(log, begin_ms, end_ms, buckets_for(shape), wanted_by(kind))
             picture = self._portrayer.picture(
                 kind, shape, window, points, growing=growing, events=events
             )

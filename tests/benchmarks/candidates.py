@@ -42,6 +42,7 @@ def _pprofplus(directory, *, spared=False):
     def prepare():
         from simulated import opened
 
+        pprofplus.stop()  # its thread would sample without rest on clocks that leap
         collector = opened("loop", directory)
         if spared:
             for slot in collector._recording.panel._budgeted:
