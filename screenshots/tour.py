@@ -4,6 +4,8 @@
 """
 
 import io
+import os
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,19 +39,17 @@ class Stop:
 
 STOPS: tuple[Stop, ...] = (
     Stop((), "a week of a service that was OOM-killed", 3.0),
-    Stop(("full_stop",), ". the time cursor reads all charts at once", 0.8),
-    *(Stop(("full_stop",) * 12, ". the time cursor reads all charts at once", 0.4),) * 4,
-    Stop(("full_stop",) * 12, ". the time cursor reads all charts at once", 1.5),
-    Stop(("escape", "plus"), "+ zooms in", 0.8),
-    *(Stop(("plus",), "+ zooms in", 0.8),) * 3,
-    Stop(("left",), "← goes back", 0.8),
-    Stop(("0", "i"), "i explains what it means, and what to do", 4.0),
-    Stop(("escape", "v"), "v draws all pids of the service together", 3.0),
-    Stop(("escape", "k"), "↑ another run: this one lives", 2.0),
-    Stop((), "it is followed, live", 1.0),
-    Stop((), "it is followed, live", 1.0),
-    Stop(("3", "enter"), "3 shows or hides a chart, Enter enlarges it", 2.0),
-    Stop(("enter", "slash", *"work"), "/ narrows the list", 2.0),
+    *(Stop(("comma",) * 16, ", and . move the time cursor through all charts", 0.4),) * 4,
+    Stop(("comma",) * 16, ", and . move the time cursor through all charts", 2.0),
+    Stop(("escape", "plus"), "+ and - zoom", 0.8),
+    *(Stop(("plus",), "+ and - zoom", 0.8),) * 2,
+    *(Stop(("left",), "arrows go back and forth", 0.6),) * 2,
+    Stop(("0", "i"), "i explains what the memory does, and what to do next", 4.0),
+    Stop(("escape", "j", "v"), "v draws all pids of a service together", 3.0),
+    Stop(("escape", "k", "k"), "another run: this one lives, and is followed", 1.5),
+    *(Stop((), "another run: this one lives, and is followed", 1.0),) * 3,
+    Stop(("tab", "enter"), "Tab chooses a chart, Enter enlarges it", 2.0),
+    Stop(("escape", "slash", *"work"), "/ narrows the list", 2.0),
     Stop(("escape", "e"), "e exports the visible window", 2.5),
 )
 
@@ -57,6 +57,7 @@ STOPS: tuple[Stop, ...] = (
 async def fly(options: Options) -> list[tuple[Stop, str]]:
     """Open the monitor, go through the tour, return an SVG of each stop."""
     app = MonitorApp(options)
+    os.chdir(tempfile.gettempdir())  # the dialog shows where it would write
     async with app.run_test(size=SIZE) as pilot:
         await pilot.pause(_DRAWN_S)
         return [(stop, await _taken(pilot, app, stop)) for stop in STOPS]

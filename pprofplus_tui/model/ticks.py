@@ -252,16 +252,18 @@ def fit_axis(  # noqa: PLR0913 - the flags are named at every call
         return fresh
     if from_zero and not log and previous.lo > 0:
         return fresh
-    used = _used(previous, lo, hi, from_zero=from_zero, noise=noise)
+    # on an axis from 0, data that would not get one again take no more than they reach over
+    grounded = from_zero or (previous.lo == 0 and fresh.lo == 0)
+    used = _used(previous, lo, hi, grounded=grounded, noise=noise)
     return previous if used >= _KEEP_SHARE else fresh
 
 
-def _used(axis: YAxis, lo: float, hi: float, *, from_zero: bool, noise: float) -> float:
+def _used(axis: YAxis, lo: float, hi: float, *, grounded: bool, noise: float) -> float:
     """Return which share of the axis's height the data, or the least height, take."""
     if axis.log:
         low, high = axis.fractions(np.array([lo, hi])).tolist()
         return float(high - low) or 1.0
-    if from_zero or axis.lo == 0:
+    if grounded:
         needed = max(hi, noise) - min(lo, 0.0)
     else:
         needed = max(hi - lo, _least_height(lo, hi, noise))

@@ -205,11 +205,16 @@ class View:
         return self._moved(lambda window: Window.fit(begin_ms, begin_ms + window.span_ms), run)
 
     def fit(self, run: Run, now_ms: int) -> "View":
-        """Return the view of the whole run, which follows if the run still grows."""
+        """Return the view of the whole run, which follows if the run still grows.
+
+        That chooses no span: the next run is not as old as this one.
+        """
         if run.running:
             end_ms = now_ms + max(1000, (now_ms - run.begin_ms) // 16)
-            return self._moved(lambda _: Window.fit(run.begin_ms, end_ms, now_ms), run)
-        return self._moved(lambda _: whole(run), run)
+            fitted = self._moved(lambda _: Window.fit(run.begin_ms, end_ms, now_ms), run)
+        else:
+            fitted = self._moved(lambda _: whole(run), run)
+        return replace(fitted, own_span=False)
 
     def live(self, run: Run, now_ms: int) -> "View":
         """Return the view at the run's end, following if it still grows."""

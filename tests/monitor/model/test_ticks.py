@@ -88,6 +88,14 @@ def test_an_axis_stays_while_the_data_fit_and_use_two_fifths_of_it():
     assert fit_axis(axis, 402 * MIB, 411 * MIB, "B", 20) is axis
 
 
+def test_an_axis_from_zero_is_left_by_data_that_zooming_in_leaves_far_above_it():
+    week = fit_axis(None, 150 * MIB, 1024 * MIB, "B", 12)
+    assert week.lo == 0
+    hours = fit_axis(week, 880 * MIB, 1024 * MIB, "B", 12)
+    assert hours.lo >= 800 * MIB
+    assert fit_axis(week, 500 * MIB, 1024 * MIB, "B", 12) is week
+
+
 def test_an_axis_is_renewed_when_the_data_leave_it():
     axis = fit_axis(None, 400 * MIB, 420 * MIB, "B", 20)
     assert fit_axis(axis, 400 * MIB, 430 * MIB, "B", 20).hi >= 430 * MIB

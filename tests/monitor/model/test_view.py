@@ -36,6 +36,13 @@ def test_a_run_that_fell_silent_long_ago_is_shown_to_its_last_sample():
     assert View().select(run("stalled", end_ms=NOW_MS - 60_000), NOW_MS).window.following
 
 
+def test_a_run_after_one_that_was_fitted_is_shown_as_suits_it():
+    old = run("died", age_ms=7 * 86_400_000)
+    fitted = View().select(old, NOW_MS).zoom(-1, old, NOW_MS).fit(old, NOW_MS)
+    young = run(age_ms=60_000, path="/b")
+    assert fitted.select(young, NOW_MS).window.span_ms == 2 * MINUTE_MS
+
+
 def test_an_ended_run_is_shown_whole():
     ended = run("died")
     window = View().select(ended, NOW_MS).window
