@@ -180,8 +180,7 @@ class MonitorApp(App[int]):
         """Give the main screen the charts drawn since it was last given some."""
         with self._drawn_lock:
             charts, self._drawn = self._drawn, []
-        for drawn in charts:
-            self.monitor.show_drawn(drawn)
+        self.monitor.show_drawn(charts)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Offer every action of the screen's key table, and the other background."""

@@ -14,7 +14,7 @@ from pprofplus_tui.charts.strokes import MAX_BUCKETS
 from pprofplus_tui.gather import Gatherer
 from pprofplus_tui.logs.catalog import Catalog, RunInfo
 from pprofplus_tui.logs.happened import happened_within
-from pprofplus_tui.logs.history import decode_ahead, query
+from pprofplus_tui.logs.history import query
 from pprofplus_tui.logs.instant import read_at
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.charts import ChartKind, ChartTable, charts_for
@@ -27,6 +27,7 @@ from pprofplus_tui.model.looks import as_levels
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.rows import Rows
 from pprofplus_tui.model.runs import LIVE, Run, find, opening, ordered
+from pprofplus_tui.model.series import Points
 from pprofplus_tui.model.sparkline import sparkline
 from pprofplus_tui.model.study import Study
 from pprofplus_tui.model.verdict import VERDICT_BUCKETS, VERDICT_METRICS, Verdicts
@@ -34,6 +35,7 @@ from pprofplus_tui.model.window import Window
 
 SPARK_CELLS = 6
 _CLOSER_S = 0.03  # of reading about runs in the list, before a key is heeded
+_VERDICT_MS = 5000  # in a long window too, a verdict is no older than this
 _FACTS: tuple[Wanted, ...] = tuple((metric, False) for metric in VERDICT_METRICS)
 
 
@@ -57,7 +59,9 @@ class Desk:
         # what was drawn last, without the cursor, for which request
         self._pictures: list[tuple[ChartKind, Picture]] = []
         self._answered: Request | None = None
-        self._judged: Window | None = None  # of the log that is open
+        # the window that was judged last, of the log that is open, and where the log then ended
+        self._judged: Window | None = None
+        self._judged_ms = 0
         # of each run what was made of it: the same object while nothing changes
         self._sought: tuple[str, ...] = ()
         self._made: dict[str, tuple[RunInfo, Run]] = {}
@@ -159,8 +163,10 @@ class Desk:
                 self._draw(request, request.window, run.charts, growing=run.state == LIVE)
             if fresh or not still:
                 reading = self._point(request.window, request.cursor_ms)
-            if not still:
+            if not still and (fresh or ended or self._outlived(request.window)):
                 facts = self._judge(request.window, facts)  # while the charts are drawn
+            elif not still and run.rss_bytes is not None:
+                facts = facts.with_rss(run.rss_bytes)
         runs = self._runs
         return Frame(
             runs,
@@ -220,12 +226,19 @@ class Desk:
             # else the screen has yet to hear that this run has no such metric
             if (kind := charts.by_id.get(shape.chart)) is not None
         ]
-        if growing and not self._cold:
-            asked = [wanted for _, kind in kinds for wanted in wanted_by(kind)]
-            decode_ahead(log, begin_ms, end_ms, [*asked, *_FACTS])
         pictures: list[tuple[ChartKind, Picture]] = []
+        known: dict[int, dict[Wanted, Points]] = {}
         for shape, kind in kinds:
-            points = query(log, begin_ms, end_ms, buckets_for(shape), wanted_by(kind))
+            buckets, wanted = buckets_for(shape), wanted_by(kind)
+            if self._cold:
+                points = query(log, begin_ms, end_ms, buckets, wanted)
+            else:
+                # once for all charts of this width: most of a query's cost is that it is one
+                if buckets not in known:
+                    alike = [other for at, other in kinds if buckets_for(at) == buckets]
+                    asked = dict.fromkeys(one for other in alike for one in wanted_by(other))
+                    known[buckets] = query(log, begin_ms, end_ms, buckets, tuple(asked))
+                points = {one: known[buckets][one] for one in wanted}
             picture = self._portrayer.picture(
                 kind, shape, window, points, growing=growing, events=events
             )
@@ -236,6 +249,13 @@ class Desk:
         self._pictures = pictures
         self._answered = replace(request, cursor_ms=None)
 
+    def _outlived(self, window: Window) -> bool:
+        """Tell whether there is enough new to judge again: that costs as much as two charts."""
+        if self._log is None or self._judged is None:
+            return True
+        new_ms = self._log.end_ms - self._judged_ms
+        return not 0 <= new_ms < min(window.span_ms // VERDICT_BUCKETS, _VERDICT_MS)
+
     def _judge(self, window: Window, before: Verdicts) -> Verdicts:
         """Return what the memory of the run does in a window.
 
@@ -244,6 +264,7 @@ class Desk:
         if self._log is None:
             return Verdicts()
         last, self._judged = self._judged, window
+        self._judged_ms = self._log.end_ms
         went_on = last is not None and (
             last == window
             or (last.following and window.following and last.span_ms == window.span_ms)

@@ -39,8 +39,8 @@ class Stop:
 
 STOPS: tuple[Stop, ...] = (
     Stop((), "a week of a service that was OOM-killed", 3.0),
-    *(Stop(("comma",) * 16, ", and . move the time cursor through all charts", 0.4),) * 4,
-    Stop(("comma",) * 16, ", and . move the time cursor through all charts", 2.0),
+    *(Stop(("comma",) * 6, ", and . move the time cursor through all charts", 0.4),) * 4,
+    Stop(("comma",) * 6, ", and . move the time cursor through all charts", 2.0),
     Stop(("escape", "plus"), "+ and - zoom", 0.8),
     *(Stop(("plus",), "+ and - zoom", 0.8),) * 2,
     *(Stop(("left",), "arrows go back and forth", 0.6),) * 2,

@@ -32,8 +32,23 @@ def changed_spans(old: Rows | None, new: Rows) -> list[Span]:
             if width:
                 spans.append((index, 0, width))
             continue
-        spans.extend((index, x, size) for x, size in _differing(_cells(before), _cells(after)))
+        begin, end = _shared(before, after)
+        skipped = width_of(after[:begin])
+        cells = [_cells(row[begin : len(row) - end]) for row in (before, after)]
+        spans.extend((index, skipped + x, size) for x, size in _differing(*cells))
     return spans
+
+
+def _shared(one: Row, other: Row) -> tuple[int, int]:
+    """Return how many runs at the begin and at the end two rows have in common."""
+    least = min(len(one), len(other))
+    begin = 0
+    while begin < least and one[begin] == other[begin]:
+        begin += 1
+    end = 0
+    while end < least - begin and one[-1 - end] == other[-1 - end]:
+        end += 1
+    return begin, end
 
 
 def _differing(old: list[tuple[str, str]], new: list[tuple[str, str]]) -> Iterator[tuple[int, int]]:

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from pprofplus_tui.charts.canvas import Canvas, markers
 from pprofplus_tui.charts.grid import FREE, Grid
 from pprofplus_tui.charts.palette import COLOURS, slot
-from pprofplus_tui.charts.picture import Area, Picture, plot_area
+from pprofplus_tui.charts.picture import Area, Picture, plot_area, same_picture
 from pprofplus_tui.charts.strokes import cell_at, last_place, place_at
 from pprofplus_tui.model.rows import Cellrun, Row, Rows
 from pprofplus_tui.model.text import narrow
@@ -111,6 +112,22 @@ def compose(picture: Picture, canvas: Canvas) -> Rows:
     # Values beside an empty plot would say something about nothing.
     labels = _labels_by_row(picture, area) if has_data else {}
     return _framed(picture, area, _plot(picture, area, grid, has_data=has_data), labels)
+
+
+def retitled(picture: Picture, before: Picture, rows: Rows) -> Rows | None:
+    """Return the rows of a picture of which the numbers beside its title alone are new.
+
+    None if there is more to it. `rows` are those of `before`.
+    """
+    if picture.cursor_ms is not None or len(picture.lines) != len(before.lines) or not rows:
+        return None  # at the cursor, numbers stand in the plot
+    told = tuple(
+        replace(line, value=old.value)
+        for line, old in zip(picture.lines, before.lines, strict=True)
+    )
+    if not same_picture(before, replace(picture, note=before.note, lines=told)):
+        return None
+    return (_top(picture, _ASCII if picture.ascii_only else _UNICODE).runs(), *rows[1:])
 
 
 def message_rows(picture: Picture, message: str) -> Rows:

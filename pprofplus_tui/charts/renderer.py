@@ -5,13 +5,29 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterable
 
 from pprofplus_tui.charts.canvas import Canvas
-from pprofplus_tui.charts.frame import compose, message_rows
+from pprofplus_tui.charts.frame import compose, message_rows, retitled
 from pprofplus_tui.charts.picture import Picture, same_picture
 from pprofplus_tui.model.rows import Rows
 
 _KEPT_ERRORS = 32
 
 OnRows = Callable[[Hashable, Picture, Rows], None]
+
+
+class _Easel:
+    """The canvas of one chart, and the picture that is on it."""
+
+    def __init__(self) -> None:
+        self._canvas = Canvas()
+        self._shown: tuple[Picture, Rows] | None = None
+
+    def draw(self, picture: Picture) -> Rows:
+        """Return a picture's rows; its lines are drawn only if they are others than before."""
+        rows = retitled(picture, *self._shown) if self._shown is not None else None
+        if rows is None:
+            rows = compose(picture, self._canvas)
+        self._shown = picture, rows
+        return rows
 
 
 class Renderer:
@@ -101,7 +117,7 @@ class Renderer:
             self._thread.join()
 
     def _run(self) -> None:
-        canvases: dict[Hashable, Canvas] = {}
+        easels: dict[Hashable, _Easel] = {}
         while True:
             with self._changed:
                 self._busy = False
@@ -110,7 +126,7 @@ class Renderer:
                 if self._closing:
                     return
                 for key in self._forgotten:
-                    canvases.pop(key, None)
+                    easels.pop(key, None)
                 self._forgotten.clear()
                 if not self._waiting:
                     continue
@@ -118,15 +134,15 @@ class Renderer:
                 key = next(iter(self._waiting))
                 picture = self._waiting.pop(key)
                 self._busy = True
-            self._deliver(key, picture, self._rows(canvases, key, picture))
+            self._deliver(key, picture, self._rows(easels, key, picture))
 
-    def _rows(self, canvases: dict[Hashable, Canvas], key: Hashable, picture: Picture) -> Rows:
+    def _rows(self, easels: dict[Hashable, _Easel], key: Hashable, picture: Picture) -> Rows:
         try:
-            if key not in canvases:
-                canvases[key] = Canvas()
-            return compose(picture, canvases[key])
+            if key not in easels:
+                easels[key] = _Easel()
+            return easels[key].draw(picture)
         except Exception as error:  # noqa: BLE001 - one bad picture must not end all charts
-            canvases.pop(key, None)  # its figure may be half built
+            easels.pop(key, None)  # its figure may be half built
             reason = f"cannot draw this chart: {type(error).__name__}: {error}"
             self._record(f"{picture.title}: {reason}")
             return message_rows(picture, reason)

@@ -1,7 +1,6 @@
 """Window queries: at most so many points a series, with the extremes of all samples in it."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 
 import numpy as np
 
@@ -25,7 +24,6 @@ from pprofplus_tui.logs.table import ABSENT, COUNTER_COLUMN, GAUGE_COLUMN, PageT
 from pprofplus_tui.model.series import Bools, Floats, Ints, Points
 
 _MILLI = 1000.0
-_FINEST = 200  # no chart has more buckets
 _MARKS = 64
 _MARK_PAGES = 64  # read whole the first time
 _MEMOS = 4
@@ -64,22 +62,6 @@ def query(
         except PagesLostError:
             # They are out of the table now, so this ends.
             run.forget()
-
-
-def decode_ahead(run: RunLog, begin_ms: int, end_ms: int, requests: Sequence[Request]) -> None:
-    """Decode the pages that still change for several queries of a window at once.
-
-    The page being filled is a new one at each sample, and each query would decode a part of it.
-    """
-    table = run.table
-    rows = rows_within(table, begin_ms, end_ms)
-    rows = rows[rows >= table.count - TAIL_SLOTS]
-    # one that lies within a bucket is told by its head
-    long = table.end_ms[rows] - table.begin_ms[rows] >= (end_ms - begin_ms) // _FINEST
-    names = dict.fromkeys(name for name, _ in requests)
-    columns = [column for column in map(table.column, names) if column is not None]
-    with suppress(PagesLostError):  # the queries will find out
-        run.cache.want([(row, column) for row in rows[long].tolist() for column in columns])
 
 
 def page_extremes(run: RunLog, name: str) -> Points:

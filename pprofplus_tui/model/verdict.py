@@ -3,7 +3,7 @@
 `model.trend` finds them; they are here so that a screen can hold them before numpy is loaded.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 # what a curve does
 TOO_LITTLE = "too little data"
@@ -176,6 +176,14 @@ class Verdicts:
     def rss(self) -> Layer | None:
         """The resident set."""
         return self.layer("rss")
+
+    def with_rss(self, size_bytes: int) -> "Verdicts":
+        """Return the same verdicts with the resident set as it is now."""
+        layers = (
+            replace(layer, now_bytes=size_bytes) if layer.kind.id == "rss" else layer
+            for layer in self.layers
+        )
+        return replace(self, layers=tuple(layers))
 
     @property
     def responsible(self) -> Layer | None:

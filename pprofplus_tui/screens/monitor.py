@@ -1,6 +1,7 @@
 """The main screen: it owns the view, hands requests to the feed and values to the widgets."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -210,14 +211,13 @@ class MonitorScreen(PickingScreen):
         asked = self._options
         return self.view.opened(run, _now_ms(), asked.begin_ms, asked.end_ms, asked.last_ms)
 
-    def show_drawn(self, drawn: Drawn) -> None:
-        """Put a drawn chart on the screen.
+    def show_drawn(self, drawn: Sequence[Drawn]) -> None:
+        """Put drawn charts on the screen.
 
         One for a size that has passed is kept too: that size may come back before the feed has
         looked, and what is on the screen is then not drawn again.
         """
-        if not self._passed_on(drawn):
-            self._charts.draw(drawn.chart, drawn.rows)
+        self._charts.draw({one.chart: one.rows for one in self._own(drawn)})
 
     def _set_view(self, view: View) -> None:
         if view == self.view:

@@ -1,6 +1,7 @@
 """The part of the main screen that picks runs: narrowing, ordering, marking, comparing."""
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from textual.events import Key
@@ -198,10 +199,9 @@ class PickingScreen(Screen[None]):
         """Take over what the feed found."""
         raise NotImplementedError
 
-    def _passed_on(self, drawn: Drawn) -> bool:
-        """Hand a chart of several runs to the screen that shows it; return whether it was one."""
-        if not drawn.chart.startswith((COMPARE, SERVICE)):
-            return False
-        if self._study is not None:
-            self._study.show_drawn(drawn)
-        return True
+    def _own(self, drawn: Sequence[Drawn]) -> list[Drawn]:
+        """Hand charts of several runs to the screen that shows them; return the others."""
+        passed_on = [one for one in drawn if one.chart.startswith((COMPARE, SERVICE))]
+        if passed_on and self._study is not None:
+            self._study.show_drawn(passed_on)
+        return [one for one in drawn if one not in passed_on] if passed_on else list(drawn)

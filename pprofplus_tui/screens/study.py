@@ -1,7 +1,7 @@
 """Several runs in one picture: marked ones compared, or all of a service."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from textual.app import ComposeResult
@@ -214,9 +214,9 @@ class StudyScreen(Screen[None]):
             self._findings = frame.findings
         self._show_figures()
 
-    def show_drawn(self, drawn: Drawn) -> None:
-        """Put a drawn chart on the screen."""
-        self._charts.draw(drawn.chart, drawn.rows)
+    def show_drawn(self, drawn: Sequence[Drawn]) -> None:
+        """Put drawn charts on the screen."""
+        self._charts.draw({one.chart: one.rows for one in drawn})
 
     # -- what the keys do
 

@@ -1,8 +1,8 @@
 """The single lines: who is shown and when (top), keys (bottom); `facts` has the one between."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
+from functools import lru_cache
 
 from textual.events import Click
 from textual.message import Message
@@ -151,7 +151,8 @@ def status_row(view: StatusView, width: int) -> Row:
     return spread(left, right, width, "bar")
 
 
-def keys_row(width: int, *, plain: bool = False, keys: Sequence[Key] = KEYS) -> Row:
+@lru_cache(8)  # asked for at each frame, and always the same
+def keys_row(width: int, *, plain: bool = False, keys: tuple[Key, ...] = KEYS) -> Row:
     """Return the bottom line: the keys worth knowing, as many as fit, help and quit always."""
     shown = [key for key in keys if key.footer]
     plain_arrows = str.maketrans({"↑": "^", "↓": "v", "←": "<", "→": ">"})

@@ -93,15 +93,17 @@ class ChartGrid(RowsWidget):
         width, height = self.size
         self.set_rows(tuple(composed(places, self._sized, width, range(height))))
 
-    def draw(self, chart: str, rows: Rows) -> None:
-        """Show a newly drawn chart; while it is hidden, it is kept."""
-        self._drawn[chart] = rows
-        place = self._places.get(chart)
-        if place is None:
-            return
-        self._sized[chart] = self._as_shown(chart)
+    def draw(self, charts: Mapping[str, Rows]) -> None:
+        """Show newly drawn charts, all at once; one that is hidden is kept."""
+        self._drawn.update(charts)
         width, height = self.size
-        lines = range(place.y, min(place.y + place.height, height))
+        lines: set[int] = set()
+        for chart in charts.keys() & self._places.keys():
+            place = self._places[chart]
+            self._sized[chart] = self._as_shown(chart)
+            lines.update(range(place.y, min(place.y + place.height, height)))
+        if not lines:
+            return
         all_rows = list(self.rows)
         if len(all_rows) < height:
             all_rows += [fit((), width)] * (height - len(all_rows))

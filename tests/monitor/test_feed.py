@@ -214,6 +214,21 @@ def test_new_samples_are_drawn_without_being_asked_for(service, open_screen):
     screen.until(lambda: screen.frame.facts.layers[0].now_bytes == 333 * MIB)
 
 
+def test_a_verdict_waits_until_there_is_enough_new_and_the_resident_set_does_not(
+    service, open_screen
+):
+    screen = open_screen(service.place)
+    hour = Window.live(time.time_ns() // 1_000_000, 3_600_000)
+    screen.feed.show(Request(service.path, hour, SHAPES))
+    screen.until(lambda: screen.frame.facts.layers)
+    judged = screen.frame.facts
+    service.add(2, rss=333 * MIB)
+    screen.until(lambda: screen.frame.facts.rss.now_bytes == 333 * MIB)
+    assert screen.frame.facts.span_ms == judged.span_ms
+    service.add(6, rss=334 * MIB)
+    screen.until(lambda: screen.frame.facts.span_ms > judged.span_ms)
+
+
 def test_a_frozen_picture_stands_still_while_the_list_goes_on(service, open_screen):
     screen = open_screen(service.place)
     frozen = service.window().freeze()

@@ -65,3 +65,11 @@ def test_redrawing_the_spans_gives_the_new_picture_and_no_span_could_be_smaller(
             before[y] = after[y]
     for y, line in enumerate(after):
         assert before[y] == line or not line
+
+
+def test_only_what_lies_between_runs_that_stayed_is_compared():
+    old = row(("rss ", "title"), ("901 MiB", "a"), (" ──", "frame"))
+    new = row(("rss ", "title"), ("902 MiB", "a"), (" ──", "frame"))
+    assert changed_spans((old,), (new,)) == [(0, 6, 1)]
+    longer = row(("rss ", "title"), ("902 Mi", "a"), ("B", "b"), (" ──", "frame"))
+    assert changed_spans((new,), (longer,)) == [(0, 10, 1)]

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pprofplus_tui.charts.canvas import Canvas
-from pprofplus_tui.charts.frame import compose, message_rows
+from pprofplus_tui.charts.frame import compose, message_rows, retitled
 from pprofplus_tui.charts.picture import Event, Line, Picture, plot_area
 from pprofplus_tui.model.series import Points
 from pprofplus_tui.model.text import cell_width
@@ -225,3 +225,33 @@ def test_events_are_drawn_in_ascii_too():
     shown = draw(full(ascii_only=True, events=(Event(8, "Lost 3", "lost"),)))
     assert all(row.isascii() for row in shown)
     assert "Lost 3" in shown[-1]
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 14), (30, 8), (12, 3), (80, 1), (3, 2)])
+@pytest.mark.parametrize("plain", [False, True])
+def test_new_numbers_alone_leave_the_plot_and_look_as_if_drawn_anew(width, height, plain):
+    before = full(width=width, height=height, ascii_only=plain)
+    uss, rss = before.lines
+    lines = (dataclasses.replace(uss, value="71 MiB"), dataclasses.replace(rss, value="1.1 GiB"))
+    after = dataclasses.replace(before, lines=lines, note="3 threads")
+    drawn = compose(before, Canvas())
+    again = retitled(after, before, drawn)
+    assert again == compose(after, Canvas())
+    assert all(one is other for one, other in zip(again[1:], drawn[1:], strict=True))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"end_ms": 101},
+        {"cursor_ms": 20},
+        {"lines": full().lines[:1]},
+        {"lines": (full().lines[0], dataclasses.replace(full().lines[1], points=ramp(31, 100)))},
+        {"marks": ((50, "deploy"),)},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_more_than_new_numbers_is_drawn_anew(changes):
+    before = full()
+    after = dataclasses.replace(before, **changes)
+    assert retitled(after, before, compose(before, Canvas())) is None

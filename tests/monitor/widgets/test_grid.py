@@ -72,7 +72,7 @@ async def test_a_chart_shows_at_its_place_as_it_comes(grid):
     places = places_of(["memory", "heap"])
     async with grid.run_test(size=SIZE) as pilot:
         grid.widget.place(places, None)
-        grid.widget.draw("heap", filled(places)["heap"])
+        grid.widget.draw({"heap": filled(places)["heap"]})
         await pilot.pause()
         at = places["heap"]
         assert grid.lines[at.y][at.x :].startswith("|hhh")
@@ -84,7 +84,7 @@ async def test_a_chart_that_was_hidden_is_back_at_once_when_shown_again(grid):
     async with grid.run_test(size=SIZE) as pilot:
         grid.widget.place(both, None)
         for name, rows in filled(both).items():
-            grid.widget.draw(name, rows)
+            grid.widget.draw({name: rows})
         grid.widget.place(places_of(["memory"]), None)
         await pilot.pause()
         assert not any("h" in line for line in grid.lines)
@@ -97,7 +97,7 @@ async def test_a_chart_drawn_while_hidden_is_kept_for_when_it_is_shown(grid):
     both = places_of(["memory", "heap"])
     async with grid.run_test(size=SIZE) as pilot:
         grid.widget.place(places_of(["memory"]), None)
-        grid.widget.draw("heap", filled(both)["heap"])
+        grid.widget.draw({"heap": filled(both)["heap"]})
         await pilot.pause()
         assert not any("h" in line for line in grid.lines)
         grid.widget.place(both, None)
@@ -110,7 +110,7 @@ async def test_the_chosen_chart_alone_has_the_frame_of_the_chosen(grid):
     async with grid.run_test(size=SIZE):
         grid.widget.place(places, "heap")
         for name, rows in filled(places).items():
-            grid.widget.draw(name, rows)
+            grid.widget.draw({name: rows})
         grid.widget.place(places, "cpu")
         styles = {run.style for row in grid.widget.rows for run in row}
         assert {"frame", "frame_selected"} <= styles
@@ -130,7 +130,7 @@ async def test_a_redrawn_chosen_chart_stays_framed_as_chosen(grid):
     async with grid.run_test(size=SIZE):
         grid.widget.place(places, "heap")
         for _ in range(2):
-            grid.widget.draw("heap", filled(places)["heap"])
+            grid.widget.draw({"heap": filled(places)["heap"]})
         row = grid.widget.rows[places["heap"].y]
         assert [run.style for run in row if run.text.startswith("|")][-1] == "frame_selected"
 
@@ -140,12 +140,12 @@ async def test_every_size_leaves_whole_lines_and_asks_for_new_places(grid):
         places = places_of(["memory", "heap"])
         grid.widget.place(places, None)
         for name, rows in filled(places).items():
-            grid.widget.draw(name, rows)
+            grid.widget.draw({name: rows})
         for size in ((120, 40), (30, 5), (1, 1), (80, 24)):
             grid.posted.clear()
             await pilot.resize_terminal(*size)
             # before new places come, an old picture may arrive
-            grid.widget.draw("heap", filled(places)["heap"])
+            grid.widget.draw({"heap": filled(places)["heap"]})
             await pilot.pause()
             assert ("resized",) in grid.posted
             assert [len(line) for line in grid.lines] == [size[0]] * size[1]
