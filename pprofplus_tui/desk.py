@@ -33,6 +33,8 @@ from pprofplus_tui.model.study import Study
 from pprofplus_tui.model.verdict import VERDICT_BUCKETS, VERDICT_METRICS, Verdicts
 from pprofplus_tui.model.window import Window
 
+Levels = dict[Wanted, Points]
+
 SPARK_CELLS = 6
 _CLOSER_S = 0.03  # of reading about runs in the list, before a key is heeded
 _VERDICT_MS = 5000  # in a long window too, a verdict is no older than this
@@ -159,12 +161,15 @@ class Desk:
             # where but the cursor moved, the charts stay as they are
             drawn = replace(request, cursor_ms=None) == self._answered
             still = drawn and (request.window.frozen or not (changed or ended))
+            judging = not still and (fresh or ended or self._outlived(request.window))
+            levels: Levels | None = None
             if not still:
-                self._draw(request, request.window, run.charts, growing=run.state == LIVE)
+                facts_too = _FACTS if judging else ()
+                levels = self._draw(request, run.charts, facts_too, growing=run.state == LIVE)
             if fresh or not still:
                 reading = self._point(request.window, request.cursor_ms)
-            if not still and (fresh or ended or self._outlived(request.window)):
-                facts = self._judge(request.window, facts)  # while the charts are drawn
+            if judging:
+                facts = self._judge(request.window, facts, levels)  # while the charts are drawn
             elif not still and run.rss_bytes is not None:
                 facts = facts.with_rss(run.rss_bytes)
         runs = self._runs
@@ -209,11 +214,18 @@ class Desk:
         self._runs = tuple(known if other is run else other for other in self._runs)
         return known
 
-    def _draw(self, request: Request, window: Window, charts: ChartTable, *, growing: bool) -> None:
-        """Make the charts of a request."""
-        log = self._log
-        if log is None:
-            return
+    def _draw(
+        self,
+        request: Request,
+        charts: ChartTable,
+        facts_too: tuple[Wanted, ...],
+        *,
+        growing: bool,
+    ) -> Levels | None:
+        """Make the charts of a request; return what it cost nothing to ask for besides."""
+        log, window = self._log, request.window
+        if log is None or window is None:
+            return None
         begin_ms, end_ms = window.begin_ms, window.end_ms
         self._answered = None
         events = happened_within(log, begin_ms, end_ms)
@@ -227,7 +239,7 @@ class Desk:
             if (kind := charts.by_id.get(shape.chart)) is not None
         ]
         pictures: list[tuple[ChartKind, Picture]] = []
-        known: dict[int, dict[Wanted, Points]] = {}
+        known: dict[int, Levels] = {}
         for shape, kind in kinds:
             buckets, wanted = buckets_for(shape), wanted_by(kind)
             if self._cold:
@@ -237,6 +249,7 @@ class Desk:
                 if buckets not in known:
                     alike = [other for at, other in kinds if buckets_for(at) == buckets]
                     asked = dict.fromkeys(one for other in alike for one in wanted_by(other))
+                    asked |= dict.fromkeys(facts_too if buckets == VERDICT_BUCKETS else ())
                     known[buckets] = query(log, begin_ms, end_ms, buckets, tuple(asked))
                 points = {one: known[buckets][one] for one in wanted}
             picture = self._portrayer.picture(
@@ -248,6 +261,7 @@ class Desk:
                 self._renderer.submit(kind.id, picture)
         self._pictures = pictures
         self._answered = replace(request, cursor_ms=None)
+        return known.get(VERDICT_BUCKETS)
 
     def _outlived(self, window: Window) -> bool:
         """Tell whether there is enough new to judge again: that costs as much as two charts."""
@@ -256,10 +270,11 @@ class Desk:
         new_ms = self._log.end_ms - self._judged_ms
         return not 0 <= new_ms < min(window.span_ms // VERDICT_BUCKETS, _VERDICT_MS)
 
-    def _judge(self, window: Window, before: Verdicts) -> Verdicts:
+    def _judge(self, window: Window, before: Verdicts, levels: Levels | None) -> Verdicts:
         """Return what the memory of the run does in a window.
 
         A view that is not a new one, but for the time that went by, keeps to what it said.
+        `levels` are known already, if they are.
         """
         if self._log is None:
             return Verdicts()
@@ -269,9 +284,10 @@ class Desk:
             last == window
             or (last.following and window.following and last.span_ms == window.span_ms)
         )
-        levels = query(self._log, window.begin_ms, window.end_ms, VERDICT_BUCKETS, _FACTS)
+        if levels is None:
+            levels = query(self._log, window.begin_ms, window.end_ms, VERDICT_BUCKETS, _FACTS)
         return verdicts(
-            {metric: points for (metric, _), points in levels.items()},
+            {metric: levels[metric, rate] for metric, rate in _FACTS},
             before if went_on else Verdicts(),
         )
 

@@ -325,6 +325,8 @@ class _Run:
                 info = replace(info, state=state)
         self._info = info
         self._ended = lock is Lock.FREE and old
+        if self._ended:
+            self._log = None  # should it be looked at again, after all, it is read again
         return info
 
     def _changed(self, now_ns: int) -> bool:

@@ -298,6 +298,9 @@ class RunLog:
         begin = table.count
         offset_ms = table.offset_ms[begin - 1 : begin].copy() if begin else _NO_OFFSET
         new = sorted(self._segments.keys() - known)
+        for number in new:
+            if self._segments[number].released:
+                self._read(number, growing=False)
         kept, pages = set(), begin
         for number in reversed(new):  # the newest are worth most
             pages += len(self._segments[number].heads)
@@ -313,6 +316,8 @@ class RunLog:
                 self._unresolved += len(segment.heads)
             else:
                 table.append(number, schema, segment.heads)
+                if number != max(self._segments):  # that one is polled each second
+                    segment.release()
         self._finish(begin, offset_ms)
 
     def _finish(self, begin: int, offset_ms: Ints) -> None:

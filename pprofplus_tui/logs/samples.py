@@ -12,7 +12,7 @@ from pprofplus_tui.logs.table import ABSENT, PageTable
 from pprofplus_tui.model.series import Bools, Ints
 
 _BATCH_STREAMS = 256  # keeps the decoder's scratch arrays within the processor's cache
-_CACHE_BYTES = 20 << 20
+_CACHE_BYTES = 8 << 20
 _PAGE_OVERHEAD_BYTES = 600
 _EXACT_DELTA = 9_000_000_000_000  # times a million it still fits into 64 bits
 

@@ -44,6 +44,7 @@ class Segment:
             are `Blocks` if it was made so, and has so many.
         schema: CRC of that table, None if there is no header and no page.
         columns: metrics in it.
+        released: the heads were forgotten; a poll reads them again.
         damaged_pages: pages that were skipped.
         size_bytes: of the file.
         written_ns: unix ns of the last write to it.
@@ -70,7 +71,9 @@ class Segment:
         self.schema: int | None = None
         self.columns = 0
         self.heads = Heads.empty()
+        self.released = False
         self.problem = ""
+        self._summarised = False
         self._settled = Heads.empty()
         self._settled_slots = 0
         self._settled_damaged = 0
@@ -106,6 +109,7 @@ class Segment:
                 self._reset()
             self._identity = identity
             self.size_bytes, self.written_ns = status.st_size, status.st_mtime_ns
+            self.released = False
             if self.header is None:
                 self._read_header(file)
             changed = self._read_pages(file, growing=growing)
@@ -176,6 +180,7 @@ class Segment:
         if blocks is None:
             return False
         self._take_blocks(blocks, 0, slots)
+        self._summarised = True
         return True
 
     def _digest(self, slots: int) -> bool:
@@ -191,6 +196,12 @@ class Segment:
         self.heads, self._settled = blocks, Heads.empty()
         self._settled_slots, self._settled_damaged, self._tail_damaged = slots, damaged, 0
         self._tail = {}
+
+    def release(self) -> None:
+        """Forget blocks that one page told, once they are in a table: of a year that is 10 MB."""
+        if self._summarised and isinstance(self.heads, Blocks):
+            self.heads, self.released = Heads.empty(), True
+            self._settled_slots = 0
 
     def distrust(self) -> None:
         """Have the heads read at the next poll: they are not what the blocks said."""

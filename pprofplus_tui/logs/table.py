@@ -30,7 +30,7 @@ _ROW_DTYPE = np.dtype(
         ("pages", "i8"),
     ]
 )
-_FIRST_ROOM = 256
+_FIRST_ROOM = 16  # what the end of a run takes, of which there may be hundreds
 _NO_CAP_MS = np.iinfo(np.int64).max
 # What no run has, but a log that was made to exhaust the monitor's memory.
 _MAX_SCHEMAS = 1024

@@ -67,12 +67,12 @@ def _walk(home: Path, rounds: int, levels: int) -> tuple[dict[str, list[tuple[fl
 
 
 def _switch(home: Path, keys: int) -> tuple[dict[str, list[tuple[float, int]]], float]:
-    """Return what `_walk` does, of going down the list of runs."""
+    """Return what `_walk` does, of going up the list of runs: the newest is the last."""
     command = [sys.executable, "-m", "pprofplus_tui", "--dir", str(home)]
     with Terminal(command) as terminal:
         terminal.first_paint_ms()
         terminal.settle(1.0)
-        found = [terminal.press(b"j", _QUIET_S) for _ in range(keys)]
+        found = [terminal.press(b"k", _QUIET_S) for _ in range(keys)]
         rss_mb = terminal.process.memory_info().rss / 1e6
     return {"next run": [step for step in found if step[1]]}, rss_mb
 
@@ -84,7 +84,7 @@ def through_the_terminal(name: str, home: Path, more_ms: int, effort: Effort) ->
 
 
 def among_runs(name: str, home: Path, effort: Effort) -> list[Table]:
-    """Open a home of many runs in the monitor, and go down the list."""
+    """Open a home of many runs in the monitor, and go up the list."""
     keys = effort.count(60, 20, 3)
     return _in_the_monitor(name, home, 400, effort, lambda: _switch(home, keys))
 

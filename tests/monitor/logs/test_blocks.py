@@ -90,6 +90,40 @@ def test_a_run_in_blocks_reads_no_heads_that_no_window_needs(long_run):
     )
 
 
+def test_blocks_that_were_put_into_the_table_are_forgotten_and_read_again_when_it_is_made_anew(
+    long_run,
+):
+    run = read(long_run, in_blocks=True)
+    *older, newest = (run._segments[number] for number in sorted(run._segments))
+    assert all(segment.released and not len(segment.heads) for segment in older)
+    assert not newest.released
+    before = run.table.count
+    assert not run.refresh()
+    assert run.table.count == before
+    min(long_run.path.glob("*.pplog")).unlink()
+    assert run.refresh()
+    fresh = read(long_run)
+    assert run.table.count < before
+    assert (run.samples, run.begin_ms, run.end_ms) == (
+        fresh.samples,
+        fresh.begin_ms,
+        fresh.end_ms,
+    )
+    assert drawn(run) == drawn(fresh)
+
+
+def test_a_segment_that_was_forgotten_and_then_damaged_is_counted_like_any(long_run):
+    run = read(long_run, in_blocks=True)
+    first, second, *_ = sorted(long_run.path.glob("*.pplog"))
+    at, _ = summary_of(second)
+    data = bytearray(second.read_bytes())
+    data[at + 40] ^= 1  # the summary no longer holds: the heads are read
+    second.write_bytes(data)
+    first.unlink()
+    assert run.refresh()
+    assert drawn(run) == drawn(read(long_run))
+
+
 def test_what_happened_is_told_as_in_a_run_without_blocks(write_run):
     writer = write_run(summarised=True, slots_per_segment=9)
     step_ms = mono = 0
