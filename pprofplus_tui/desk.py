@@ -36,6 +36,7 @@ from pprofplus_tui.model.window import Window
 Levels = dict[Wanted, Points]
 
 SPARK_CELLS = 6
+_LONG_S = 0.1  # what takes longer to open is worth to be shown piece by piece
 _CLOSER_S = 0.03  # of reading about runs in the list, before a key is heeded
 _VERDICT_MS = 5000  # in a long window too, a verdict is no older than this
 _FACTS: tuple[Wanted, ...] = tuple((metric, False) for metric in VERDICT_METRICS)
@@ -57,7 +58,9 @@ class Desk:
         self._gatherer = Gatherer(manner)
         self._runs: tuple[Run, ...] = ()
         self._log: RunLog | None = None
-        self._cold = True  # reading takes longer than drawing: each chart is shown as it comes
+        # reading takes longer than drawing: each chart is shown as it comes. All at once are
+        # shown sooner than all one by one
+        self._cold = True
         # what was drawn last, without the cursor, for which request
         self._pictures: list[tuple[ChartKind, Picture]] = []
         self._answered: Request | None = None
@@ -198,9 +201,11 @@ class Desk:
     def _open(self, path: str) -> bool:
         """Make `path` the log that is read; return whether it has anything new."""
         if self._log is None or self._log.path != path:
-            self._cold = True
+            began_s, first = time.monotonic(), self._log is None
             self._judged = None
             self._log = self._catalog.open(path)
+            # the first of a session also waits for what is loaded with its first use
+            self._cold = first or time.monotonic() - began_s > _LONG_S
             self._portrayer.forget()
             return True
         return self._log.refresh()
