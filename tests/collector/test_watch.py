@@ -42,13 +42,19 @@ def watch(home):  # noqa: ARG001 - logs go there
     started = []
 
     def start(*words, **options):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pprofplus", "watch", "--interval", "0.05", *words],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            **options,
-        )
+        ignored = signal.getsignal(signal.SIGHUP)
+        # tests that run under nohup hand that on, and the watch would heed it
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "pprofplus", "watch", "--interval", "0.05", *words],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                **options,
+            )
+        finally:
+            signal.signal(signal.SIGHUP, ignored)
         started.append(process)
         return process
 
