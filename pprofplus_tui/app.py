@@ -19,6 +19,7 @@ from textual.markup import escape
 from textual.message import Message
 from textual.screen import Screen
 
+from pprofplus_tui import signals
 from pprofplus_tui.feed import Feed
 from pprofplus_tui.model.frames import Drawn, Frame
 from pprofplus_tui.model.keys import Key
@@ -114,6 +115,8 @@ class MonitorApp(App[int]):
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             loop.add_signal_handler(number, self._end_by, number)
+        if signals.heard:
+            self._end_by(signals.heard[0])
 
     def _fatal_error(self) -> None:
         # Textual's own would show the traceback with the values of all variables

@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from types import FrameType
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# Those that were to end this process. Where a finalizer runs, as imports have them, what a handler
+# raises is dropped: whoever begins something long asks here first.
+heard: list[int] = []
 
 
 @contextmanager
@@ -15,10 +18,10 @@ def signals_held() -> Iterator[None]:
 
     A blocked mask would not do: it holds for one thread, and numpy has others.
     """
-    heard: list[int] = []
+    noted: list[int] = []
 
     def note(number: int, _: FrameType | None) -> None:
-        heard.append(number)
+        noted.append(number)
 
     before = {number: signal.signal(number, note) for number in ENDING}
     try:
@@ -26,8 +29,8 @@ def signals_held() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
-        if heard:
-            signal.raise_signal(heard[0])
+        if noted:
+            signal.raise_signal(noted[0])
 
 
 @contextmanager
@@ -44,8 +47,10 @@ def ended_by_signals() -> Iterator[Callable[[], None]]:
 
     def leave(number: int, _: FrameType | None) -> None:
         ignore()
+        heard.append(number)
         sys.exit(128 + number)
 
+    heard.clear()
     before = {number: signal.signal(number, leave) for number in ENDING}
     try:
         yield ignore

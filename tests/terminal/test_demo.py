@@ -4,6 +4,8 @@ import os
 import random
 import re
 import signal
+import subprocess
+import sys
 import time
 
 import psutil
@@ -161,3 +163,30 @@ def test_batch_is_killed_and_shown_as_died(demo):
     screen.send("q")
     assert screen.end() == 0
     assert left_behind(demo.place) == NOTHING
+
+
+LOST = """
+import os, signal
+from pprofplus_tui.app import MonitorApp
+from pprofplus_tui.model.options import Options
+from pprofplus_tui.signals import ended_by_signals
+
+class Finalized:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        for _ in range(1000):
+            pass  # the handler runs in here, and what it raises is dropped
+
+with ended_by_signals():
+    Finalized()
+    app = MonitorApp(Options(directories=("/nowhere",)))
+    app.run(headless=True)
+    print("left with", app.return_code)
+"""
+
+
+def test_a_signal_whose_exit_a_finalizer_dropped_ends_the_monitor_when_it_starts():
+    done = subprocess.run(
+        [sys.executable, "-c", LOST], check=False, capture_output=True, text=True, timeout=60
+    )
+    assert "left with 143" in done.stdout
