@@ -44,6 +44,8 @@ class Terminal:
         }
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+                signal.signal(number, signal.SIG_DFL)  # what nohup or a shell's & had ignored
             time.sleep(0.05)  # the size is set first
             os.execvpe(command[0], command, environment)  # noqa: S606 - it is what is tested
         self.resize(columns, rows)
