@@ -113,7 +113,7 @@ class MonitorApp(App[int]):
         if threading.current_thread() is not threading.main_thread():
             return  # only the main thread hears signals
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        for number in signals.ENDING:
             loop.add_signal_handler(number, self._end_by, number)
         if signals.heard:
             self._end_by(signals.heard[0])
@@ -187,7 +187,7 @@ class MonitorApp(App[int]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Offer every action of the screen's key table, and the other background."""
-        # a page or a dialog has none of its own: they are those of what it lies on
+        # a page or a dialog has no table of its own: the main screen's stands in
         keys: tuple[Key, ...] | None = getattr(screen, "offered", None)
         doer = self.monitor if keys is None else screen
         for key in self._options.keys if keys is None else keys:

@@ -1,7 +1,7 @@
 """Answers the screen's requests from the logs: which runs, which figures, which charts."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ from pprofplus_tui.logs.instant import read_at
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.charts import ChartKind, ChartTable, charts_for
 from pprofplus_tui.model.cursor import Reading
-from pprofplus_tui.model.frames import Drawn, Frame, Request
+from pprofplus_tui.model.frames import Drawn, Frame, Request, Shape
 from pprofplus_tui.model.growth import growth_per_h
 from pprofplus_tui.model.happenings import next_run
 from pprofplus_tui.model.judgement import verdicts
@@ -244,18 +244,12 @@ class Desk:
             if (kind := charts.by_id.get(shape.chart)) is not None
         ]
         pictures: list[tuple[ChartKind, Picture]] = []
-        known: dict[int, Levels] = {}
+        known = {} if self._cold else _asked_at_once(log, window, kinds, facts_too)
         for shape, kind in kinds:
             buckets, wanted = buckets_for(shape), wanted_by(kind)
             if self._cold:
                 points = query(log, begin_ms, end_ms, buckets, wanted)
             else:
-                # once for all charts of this width: most of a query's cost is that it is one
-                if buckets not in known:
-                    alike = [other for at, other in kinds if buckets_for(at) == buckets]
-                    asked = dict.fromkeys(one for other in alike for one in wanted_by(other))
-                    asked |= dict.fromkeys(facts_too if buckets == VERDICT_BUCKETS else ())
-                    known[buckets] = query(log, begin_ms, end_ms, buckets, tuple(asked))
                 points = {one: known[buckets][one] for one in wanted}
             picture = self._portrayer.picture(
                 kind, shape, window, points, growing=growing, events=events
@@ -308,3 +302,21 @@ class Desk:
         self._renderer.submit_all((kind.id, picture) for kind, picture in pictures)
         self._cold = False
         return reading
+
+
+def _asked_at_once(
+    log: RunLog,
+    window: Window,
+    kinds: Sequence[tuple[Shape, ChartKind]],
+    facts_too: tuple[Wanted, ...],
+) -> dict[int, Levels]:
+    """Return by number of buckets what all charts of that width show: one query costs as much."""
+    asked: dict[int, dict[Wanted, None]] = {}
+    for shape, kind in kinds:
+        asked.setdefault(buckets_for(shape), {}).update(dict.fromkeys(wanted_by(kind)))
+    if VERDICT_BUCKETS in asked:
+        asked[VERDICT_BUCKETS].update(dict.fromkeys(facts_too))
+    return {
+        buckets: query(log, window.begin_ms, window.end_ms, buckets, tuple(wanted))
+        for buckets, wanted in asked.items()
+    }

@@ -22,7 +22,7 @@ from pprofplus_tui.model.explain import (
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.units import format_bytes
 from pprofplus_tui.model.verdict import LAYERS, Verdicts
-from pprofplus_tui.screens.help import metric_table, signpost_table
+from pprofplus_tui.screens.help import WHERE, metric_table, signpost_table
 from pprofplus_tui.screens.page import DIM, HEADING, PageScreen, page_table
 
 _UNIT_CELLS = 24
@@ -133,9 +133,7 @@ class ExplainScreen(PageScreen):
         yield Static(shapes_table(shape_of(facts), plain=plain))
         yield Static(Text("\nWhich layer grows", HEADING))
         yield Static(growth_table())
-        yield Static(
-            Text("\nWhere the memory is: rss is about heap_sys + malloc_sys + other", HEADING)
-        )
+        yield Static(Text(WHERE, HEADING))
         yield Static(signpost_table())
         yield Static(Text("\nThe other metrics", HEADING))
         yield Static(metric_table(metric for metric in CATALOGUE if metric.name not in mine))

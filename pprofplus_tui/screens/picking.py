@@ -201,7 +201,10 @@ class PickingScreen(Screen[None]):
 
     def _own(self, drawn: Sequence[Drawn]) -> list[Drawn]:
         """Hand charts of several runs to the screen that shows them; return the others."""
-        passed_on = [one for one in drawn if one.chart.startswith((COMPARE, SERVICE))]
+        own: list[Drawn] = []
+        passed_on: list[Drawn] = []
+        for one in drawn:
+            (passed_on if one.chart.startswith((COMPARE, SERVICE)) else own).append(one)
         if passed_on and self._study is not None:
             self._study.show_drawn(passed_on)
-        return [one for one in drawn if one not in passed_on] if passed_on else list(drawn)
+        return own

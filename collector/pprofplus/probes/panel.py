@@ -238,11 +238,11 @@ class Panel:
     def _put_off(self, spent: list[_Slot], now_ns: int) -> None:
         """Say when the budgeted probes that have just run may run again."""
         budgeted = self._budgeted
-        periods = periods_s([slot.cost_s for slot in budgeted], self.interval_s, self.budget)
+        costs_s = [slot.cost_s for slot in budgeted]
+        periods = periods_s(costs_s, self.interval_s, self.budget)
         for slot, period_s in zip(budgeted, periods, strict=True):
             if slot in spent:
-                least_s = slot.probe.least_period_s
-                slot.due_ns = now_ns + int(max(period_s, least_s) * 1e9)
+                slot.due_ns = now_ns + int(max(period_s, slot.probe.least_period_s) * 1e9)
 
     def relist(self, now_ns: int) -> list[int]:
         """Make the table anew from the sources that have figures; return the figures for it."""
