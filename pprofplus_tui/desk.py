@@ -248,7 +248,7 @@ class Desk:
         for shape, kind in kinds:
             buckets, wanted = buckets_for(shape), wanted_by(kind)
             if self._cold:
-                points = query(log, begin_ms, end_ms, buckets, wanted)
+                points = query(log, begin_ms, end_ms, buckets, wanted, exact=False)
             else:
                 points = {one: known[buckets][one] for one in wanted}
             picture = self._portrayer.picture(
@@ -284,7 +284,9 @@ class Desk:
             or (last.following and window.following and last.span_ms == window.span_ms)
         )
         if levels is None:
-            levels = query(self._log, window.begin_ms, window.end_ms, VERDICT_BUCKETS, _FACTS)
+            levels = query(
+                self._log, window.begin_ms, window.end_ms, VERDICT_BUCKETS, _FACTS, exact=False
+            )
         return verdicts(
             {metric: levels[metric, rate] for metric, rate in _FACTS},
             before if went_on else Verdicts(),
@@ -317,6 +319,6 @@ def _asked_at_once(
     if VERDICT_BUCKETS in asked:
         asked[VERDICT_BUCKETS].update(dict.fromkeys(facts_too))
     return {
-        buckets: query(log, window.begin_ms, window.end_ms, buckets, tuple(wanted))
+        buckets: query(log, window.begin_ms, window.end_ms, buckets, tuple(wanted), exact=False)
         for buckets, wanted in asked.items()
     }

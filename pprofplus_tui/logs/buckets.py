@@ -42,6 +42,12 @@ class Series:
         twin.values, twin.times = self.values.copy(), self.times.copy()
         return twin
 
+    def moved(self, by: int, whole: int) -> "Series":
+        """Return what is known of buckets that begin `by` later, of the first `whole` of these."""
+        twin = Series(0)
+        twin.values, twin.times = self.values.moved(by, whole), self.times.moved(by, whole)
+        return twin
+
 
 def parts_of(table: PageTable, request: Request, span: Span) -> list[Part]:
     """Return the pages that have the metric, by kind; a rate is asked of counters only."""
@@ -137,7 +143,7 @@ def _decode(  # noqa: PLR0913, PLR0917 - what is to be decoded, from where, to w
             before = predecessors(table, mine, part.column)
             wanted += [(row, part.column) for row in before if row >= 0]
     decoded = view.cache.want(wanted)
-    buckets = _Buckets(decoded, grid)
+    buckets = _Buckets(table, decoded, grid)
     for part, mine in chosen:
         if mine:
             at, inside = buckets.of(mine)
@@ -176,7 +182,8 @@ def rated(table: PageTable, rows: Sequence[int], column: int) -> Bools:
 class _Buckets:
     """The buckets of rows' samples; most metrics of a run ask for the same rows."""
 
-    def __init__(self, decoded: Decoded, grid: Grid) -> None:
+    def __init__(self, table: PageTable, decoded: Decoded, grid: Grid) -> None:
+        self._table = table
         self._decoded = decoded
         self._grid = grid
         self._known: dict[tuple[int, ...], tuple[Ints, Bools]] = {}
@@ -187,7 +194,13 @@ class _Buckets:
         if key not in self._known:
             t_ms = self._decoded.t_ms(rows)
             inside = (t_ms >= self._grid.begin_ms) & (t_ms < self._grid.end_ms)
-            self._known[key] = (self._grid.bucket(t_ms[inside]), inside)
+            buckets = self._grid.bucket(t_ms[inside])
+            if self._grid.whole_ms:  # a page that is not cut has all its samples in one bucket
+                table = self._table
+                counts = table.rows["samples"][rows]
+                reach = self._grid.reach(table.begin_ms[rows], table.end_ms[rows])
+                buckets = np.clip(buckets, *(np.repeat(at, counts)[inside] for at in reach))
+            self._known[key] = buckets, inside
         return self._known[key]
 
 
@@ -307,3 +320,11 @@ class WindowMemo:
     grid: Grid
     upto: int
     series: dict[Request, Series]
+
+    def moved(self, grid: Grid, requests: Sequence[Request]) -> "WindowMemo":
+        """Return what is known of a window that shares buckets: its other buckets are empty."""
+        own = self.grid
+        by = (grid.begin_ms - own.begin_ms) // own.width_ms
+        whole = (own.end_ms - own.begin_ms) // own.width_ms
+        series = {one: self.series[one].moved(by, whole) for one in requests if one in self.series}
+        return WindowMemo(self.epoch, grid, self.upto, series)

@@ -8,6 +8,7 @@ from pprofplus_tui.logs.table import PageTable
 from pprofplus_tui.model.series import Bools, Ints
 
 _INT64 = np.iinfo(np.int64)
+_WHOLE_SHARE = 2  # of a bucket: pages that last no longer are not cut by its edges
 
 
 @dataclass(frozen=True)
@@ -19,22 +20,55 @@ class Grid:
         end_ms: unix ms, exclusive.
         width_ms: of a bucket.
         count: of buckets.
+        whole_ms: pages that last no longer, and lie in the window, are not cut by a bucket's
+            edge: they count where their middle lies. 0: all that are cut are looked into.
     """
 
     begin_ms: int
     end_ms: int
     width_ms: int
     count: int
+    whole_ms: int = 0
 
     @classmethod
-    def over(cls, begin_ms: int, end_ms: int, buckets: int) -> "Grid":
-        """Return the grid with at most `buckets` buckets over [begin_ms, end_ms)."""
+    def over(cls, begin_ms: int, end_ms: int, buckets: int, *, exact: bool = True) -> "Grid":
+        """Return the grid with at most `buckets` buckets over [begin_ms, end_ms).
+
+        Unless it is `exact`, pages of up to half a bucket stay whole.
+        """
         width = -(-(end_ms - begin_ms) // buckets)
-        return cls(begin_ms, end_ms, width, -(-(end_ms - begin_ms) // width))
+        count = -(-(end_ms - begin_ms) // width)
+        return cls(begin_ms, end_ms, width, count, 0 if exact else width // _WHOLE_SHARE)
 
     def bucket(self, t_ms: Ints) -> Ints:
         """Return the bucket of each instant; below 0 or from `count` on outside of the window."""
         return (t_ms - self.begin_ms) // self.width_ms
+
+    @property
+    def whole_until_ms(self) -> int:
+        """The end of the last bucket that is not cut, unix ms."""
+        return self.begin_ms + (self.end_ms - self.begin_ms) // self.width_ms * self.width_ms
+
+    def shares_buckets_with(self, other: "Grid") -> bool:
+        """Tell whether both have some of their buckets in common."""
+        away_ms = self.begin_ms - other.begin_ms
+        return (
+            (self.width_ms, self.count, self.whole_ms)
+            == (other.width_ms, other.count, other.whole_ms)
+            and away_ms % self.width_ms == 0
+            and abs(away_ms) < (self.count - 1) * self.width_ms
+        )
+
+    def reach(self, begin_ms: Ints, end_ms: Ints) -> tuple[Ints, Ints]:
+        """Return the buckets of pages' first and last samples, cut at the window's edges."""
+        first = np.maximum(self.bucket(begin_ms), 0)
+        last = np.minimum(self.bucket(end_ms), self.count - 1)
+        if not self.whole_ms:
+            return first, last
+        whole = (begin_ms >= self.begin_ms) & (end_ms < self.end_ms)
+        whole &= end_ms - begin_ms <= self.whole_ms
+        middle = self.bucket((begin_ms + end_ms) // 2)
+        return np.where(whole, middle, first), np.where(whole, middle, last)
 
     def middle_ms(self, buckets: Ints) -> Ints:
         """Return the middle of each bucket in unix ms."""
@@ -63,11 +97,9 @@ class Span:
     def of(cls, table: PageTable, grid: Grid, rows: Ints) -> "Span":
         """Return the span of `rows`, which must reach into the grid."""
         begin, end = table.begin_ms[rows], table.end_ms[rows]
-        first, last = grid.bucket(begin), grid.bucket(end)
-        top = grid.count - 1
         entered = begin >= grid.begin_ms
         within = entered & (end < grid.end_ms)
-        return cls(rows, np.maximum(first, 0), np.minimum(last, top), entered, within)
+        return cls(rows, *grid.reach(begin, end), entered, within)
 
     def take(self, which: Ints | Bools) -> "Span":
         """Return the pages that `which` picks."""
@@ -104,6 +136,16 @@ class Extremes:
         """Return an independent copy."""
         twin = Extremes(0)
         twin.lo, twin.hi = self.lo.copy(), self.hi.copy()
+        return twin
+
+    def moved(self, by: int, whole: int) -> "Extremes":
+        """Return these for buckets that begin `by` later; of these here the first `whole` count."""
+        count = len(self.lo)
+        twin = Extremes(count)
+        first, last = max(by, 0), min(whole, count + by)
+        if first < last:
+            there = slice(first - by, last - by)
+            twin.lo[there], twin.hi[there] = self.lo[first:last], self.hi[first:last]
         return twin
 
     def add(self, buckets: Ints, lo: Ints, hi: Ints) -> None:

@@ -26,12 +26,18 @@ from pprofplus_tui.model.series import Bools, Floats, Ints, Points
 _MILLI = 1000.0
 _MARKS = 64
 _MARK_PAGES = 64  # read whole the first time
-_MEMOS = 4
+_MEMOS = 16  # two widths of charts in eight windows
 _MEMO_REQUESTS = 320  # above what one window's charts can ask for: a table has 256 metrics
 
 
-def query(
-    run: RunLog, begin_ms: int, end_ms: int, buckets: int, requests: Sequence[Request]
+def query(  # noqa: PLR0913 - what is asked of a run, and how
+    run: RunLog,
+    begin_ms: int,
+    end_ms: int,
+    buckets: int,
+    requests: Sequence[Request],
+    *,
+    exact: bool = True,
 ) -> dict[Request, Points]:
     """Return the points of each request in [begin_ms, end_ms), unix ms; at most `buckets` each.
 
@@ -45,8 +51,11 @@ def query(
     buckets at least one of them empty; between samples also after a pause of any length. The
     first point never breaks.
 
-    Reads the disk for pages that a bucket's edge cuts, damaged ones are left out. Raises
-    ValueError if `buckets` is less than 1.
+    Reads the disk for pages that a bucket's edge cuts, damaged ones are left out. Unless it is to
+    be `exact`, it does so for longer pages only: the extremes of one of up to half a bucket may
+    then be a quarter of a bucket away from where they belong, and none is lost.
+
+    Raises ValueError if `buckets` is less than 1.
     """
     if buckets < 1:
         raise ValueError(f"{buckets} buckets")
@@ -58,7 +67,8 @@ def query(
             few = _few_samples(run, rows, begin_ms, end_ms, buckets)
             if few is not None:
                 return _samples(*few, begin_ms, end_ms, requests)
-            return _buckets(run, rows, Grid.over(begin_ms, end_ms, buckets), requests)
+            grid = Grid.over(begin_ms, end_ms, buckets, exact=exact)
+            return _buckets(run, rows, grid, requests)
         except PagesLostError:
             # They are out of the table now, so this ends.
             run.forget()
@@ -140,13 +150,22 @@ def _few_samples(
     return (view, rows) if count <= most else None
 
 
-def _memo_of(run: RunLog, grid: Grid) -> WindowMemo:
-    """Return what is remembered of a window; charts of different widths each have their own."""
+def _memo_of(run: RunLog, grid: Grid, requests: Sequence[Request]) -> WindowMemo:
+    """Return what is remembered of a window, or of one that was moved by whole buckets."""
     epoch = run.table.epoch
-    for memo in run.memos:
-        if (memo.epoch, memo.grid) == (epoch, grid) and len(memo.series) <= _MEMO_REQUESTS:
+    known = [memo for memo in run.memos if memo.epoch == epoch]
+    for memo in known:
+        if memo.grid == grid and len(memo.series) <= _MEMO_REQUESTS:
             return memo
-    memo = WindowMemo(epoch, grid, 0, {})
+    near = next((memo for memo in known if grid.shares_buckets_with(memo.grid)), None)
+    if near is None:
+        memo = WindowMemo(epoch, grid, 0, {})
+    else:
+        memo = near.moved(grid, requests)
+        fresh = near.grid.whole_until_ms
+        for begin_ms, end_ms in ((grid.begin_ms, near.grid.begin_ms), (fresh, grid.end_ms)):
+            rows = rows_within(run.table, max(begin_ms, grid.begin_ms), min(end_ms, grid.end_ms))
+            fill(run, grid, memo.series, rows[rows < memo.upto])
     run.memos[:] = [memo, *run.memos[: _MEMOS - 1]]
     return memo
 
@@ -156,7 +175,7 @@ def _buckets(
 ) -> dict[Request, Points]:
     table = run.table
     steady = max(0, table.count - TAIL_SLOTS)
-    memo = _memo_of(run, grid)
+    memo = _memo_of(run, grid, requests)
     new = {r: Series(grid.count) for r in requests if r not in memo.series}
     if new:
         fill(run, grid, new, rows[rows < memo.upto])

@@ -138,11 +138,50 @@ def written(kit, root, plan, seed, **kwargs):
 
 
 WINDOW = st.tuples(st.floats(-0.1, 1.1), st.floats(-0.1, 1.1), st.integers(1, 60))
+STEPS = st.lists(st.integers(-70, 70), max_size=6)
+
+
+def moved(begin, end, buckets, steps):
+    """Yield windows each of which is the one before, moved by whole buckets."""
+    width = -(-(end - begin) // buckets)
+    for step in steps:
+        begin += step * width
+        yield begin, begin + buckets * width
+
+
+def check_near(run, reference, begin, end, buckets):
+    """Check that nothing is lost, and nothing farther off than a quarter of a bucket."""
+    if sum(begin <= sample[0] < end for sample in reference.samples) <= buckets:
+        return
+    width = -(-(end - begin) // buckets)
+    for request, points in query(run, begin, end, buckets, REQUESTS, exact=False).items():
+        series = [
+            (t_ms, value)
+            for t_ms, _, value in reference.series(request, begin, end)
+            if value is not None
+        ]
+        places = ((points.t_ms - begin) // width).tolist()
+        extremes = list(zip(points.lo.tolist(), points.hi.tolist(), strict=True))
+        near = [
+            {
+                value
+                for t_ms, value in series
+                if -width / 4 <= t_ms - begin - at * width <= width * 1.25
+            }
+            for at in places
+        ]
+        for (lo, hi), values in zip(extremes, near, strict=True):
+            assert {lo, hi} <= values
+        for t_ms, value in series:
+            assert any(
+                lo <= value <= hi and -width / 4 <= t_ms - begin - at * width <= width * 1.25
+                for at, (lo, hi) in zip(places, extremes, strict=True)
+            )
 
 
 @settings(max_examples=150, deadline=None)
-@given(logs(), st.lists(WINDOW, min_size=1, max_size=5))
-def test_any_window_has_the_extremes_of_every_bucket(kit, log, windows):
+@given(logs(), st.lists(WINDOW, min_size=1, max_size=5), STEPS)
+def test_any_window_has_the_extremes_of_every_bucket(kit, log, windows, steps):
     root = Path(tempfile.mkdtemp())
     try:
         path = written(kit, root, *log)
@@ -158,6 +197,9 @@ def test_any_window_has_the_extremes_of_every_bucket(kit, log, windows):
             a, b = sorted((begin + int(left * span), begin + int(right * span) + 1))
             check(run, reference, a, b, buckets)
             check(run, reference, a, b, buckets)  # from what is remembered of it
+            for c, d in moved(a, b, buckets, steps):
+                check(run, reference, c, d, buckets)
+            check_near(run, reference, a, b, buckets)
     finally:
         shutil.rmtree(root)
 
@@ -172,9 +214,9 @@ def small_blocks():
 
 @pytest.mark.usefixtures("small_blocks")
 @settings(max_examples=150, deadline=None)
-@given(logs(), st.booleans(), st.lists(WINDOW, min_size=1, max_size=5))
+@given(logs(), st.booleans(), st.lists(WINDOW, min_size=1, max_size=5), STEPS)
 def test_any_window_of_a_run_in_blocks_has_the_extremes_of_every_bucket(
-    kit, log, summarised, windows
+    kit, log, summarised, windows, steps
 ):
     root = Path(tempfile.mkdtemp())
     try:
@@ -192,6 +234,9 @@ def test_any_window_of_a_run_in_blocks_has_the_extremes_of_every_bucket(
             a, b = sorted((begin + int(left * span), begin + int(right * span) + 1))
             check(run, reference, a, b, buckets)
             check(run, reference, a, b, buckets)  # from what is remembered of it
+            for c, d in moved(a, b, buckets, steps):
+                check(run, reference, c, d, buckets)
+            check_near(run, reference, a, b, buckets)
         assert run.damaged_pages == 0
     finally:
         shutil.rmtree(root)
