@@ -18,8 +18,6 @@ Nothing else in this repository knows plotext. What it must be guarded from (5.3
 
 from typing import Any
 
-from plotext._figure import _figure_class  # the module-level functions share one global figure
-
 from pprofplus_tui.charts.areas import fill, signs
 from pprofplus_tui.charts.grid import Grid
 from pprofplus_tui.charts.palette import FAINT, slot
@@ -54,9 +52,7 @@ class Canvas:
     """Draws the lines of pictures; it owns one plotext figure and belongs to one thread."""
 
     def __init__(self) -> None:
-        self._figure: Any = _figure_class()
-        # Without this a chart wider than the terminal of the moment would be cut.
-        self._figure._limit_size(width=False, height=False)  # noqa: SLF001 - no public way
+        self._figure: Any = None  # made for the first stroke
         self._drawn: tuple[object, ...] = ()
         self._grid = Grid()
 
@@ -91,36 +87,57 @@ class Canvas:
             fill(grid, picture, area)
             grid.paint([slot(line.colour) for line in picture.lines])
             return grid
-        figure = self._figure
-        figure.clear_data()
         lines = picture.lines[:_MOST_LINES]
-        bars: list[tuple[Bar, str, int]] = []
-        signals = 0
+        bars: list[tuple[list[Bar], str]] = []
+        signals: list[tuple[list[float], list[float], str, int]] = []
         for index, (line, marker) in enumerate(zip(lines, markers(picture), strict=False)):
             strokes, uprights = paths(
                 line.points, picture.begin_ms, picture.end_ms, picture.y, area
             )
-            bars += ((bar, marker, index) for bar in uprights)
-            whole_cells = marker != "braille"
+            bars.append((uprights, marker))
             for xs, ys in strokes:
-                x = _by_cells(xs, 2, area.width) if whole_cells else xs
-                y = _by_cells(ys, 4, area.height) if whole_cells else ys
-                figure.plot(x, y, marker=marker, color=index)
-                signals += 1
+                if marker == "braille":
+                    signals.append((xs, ys, marker, index))
+                else:
+                    x, y = _by_cells(xs, 2, area.width), _by_cells(ys, 4, area.height)
+                    signals.append((x, y, marker, index))
         if signals:
-            figure.plot_size(area.width, area.height)
-            figure.frame(False)  # noqa: FBT003 - plotext's own signature
-            figure.xfrequency(0)
-            figure.yfrequency(0)
-            figure.xlim(0, 1)
-            figure.ylim(0, 1)
-            figure.monitor.matrix = grid
-            figure.build()
-            figure.clear_data()
-        for bar, marker, index in bars:
-            grid.fill_bar(bar, marker, index)
+            self._stroke(signals, grid, area)
+        for index, (uprights, marker) in enumerate(bars):
+            grid.fill_bars(uprights, marker, index)
         grid.paint([slot(line.colour) for line in lines])
         return grid
+
+    def _stroke(
+        self, signals: list[tuple[list[float], list[float], str, int]], grid: Grid, area: Area
+    ) -> None:
+        """Have plotext draw strokes (x, y, marker, line) into the grid."""
+        if self._figure is None:
+            self._figure = _figure()
+        figure = self._figure
+        for x, y, marker, index in signals:
+            figure.plot(x, y, marker=marker, color=index)
+        figure.plot_size(area.width, area.height)
+        figure.frame(False)  # noqa: FBT003 - plotext's own signature
+        figure.xfrequency(0)
+        figure.yfrequency(0)
+        figure.xlim(0, 1)
+        figure.ylim(0, 1)
+        figure.monitor.matrix = grid
+        figure.build()
+        figure.clear_data()
+
+
+def _figure() -> Any:  # noqa: ANN401 - plotext has no types
+    """Return a figure of plotext."""
+    # the first chart does not wait for plotext if it has no strokes; the functions that plotext
+    # has at its top share one global figure
+    from plotext._figure import _figure_class  # noqa: PLC0415
+
+    figure = _figure_class()
+    # Without this a chart wider than the terminal of the moment would be cut.
+    figure._limit_size(width=False, height=False)  # noqa: SLF001 - no public way
+    return figure
 
 
 def _by_cells(places: list[float], dots: int, cells: int) -> list[float]:

@@ -1,9 +1,16 @@
 """The cells of a plot: what plotext draws into, in place of its own matrix."""
 
-from pprofplus_tui.charts.strokes import Bar, cell_at
+from collections.abc import Sequence
+
+import numpy as np
+
+from pprofplus_tui.charts.strokes import Bar
+from pprofplus_tui.model.series import Floats
 
 FREE = 0  # the owner of a cell in which nothing is drawn
 _BRAILLE_FIRST, _BRAILLE_LAST = "\u2800", "\u28ff"
+_BLANK = ord(_BRAILLE_FIRST)
+_BRAILLE = tuple(chr(_BLANK + bits) for bits in range(256))
 # The dots of a braille cell's left and right column, the lowest first, as bits of its character.
 _DOTS = ((0x40, 0x04, 0x02, 0x01), (0x80, 0x20, 0x10, 0x08))
 # _COLUMN[side][lowest][highest]: the bits from one dot up to another.
@@ -11,6 +18,12 @@ _COLUMN = tuple(
     tuple(tuple(sum(dots[low : high + 1]) for high in range(4)) for low in range(4))
     for dots in _DOTS
 )
+
+
+def _dots(places: Floats, count: int) -> list[int]:
+    """Return the dots, of so many along an axis, of fractions; see `strokes.cell_at`."""
+    found: list[int] = (0.5 + (count - 1) * places).astype(np.int64).tolist()
+    return found
 
 
 class Grid:
@@ -65,20 +78,31 @@ class Grid:
             cells[col] = marker
         owners[col] = max(owners[col], line + 1)
 
-    def fill_bar(self, bar: Bar, marker: str, line: int) -> None:
-        """Draw an upright bar, given as fractions of the plot (x, low, high)."""
-        x, low, high = bar
-        if marker != "braille":
-            col = cell_at(x, 2, self._cols)
-            for row in range(cell_at(low, 4, self._rows), cell_at(high, 4, self._rows) + 1):
-                self.insert_element(col, row, marker, line)
+    def fill_bars(self, bars: Sequence[Bar], marker: str, line: int) -> None:
+        """Draw upright bars of a line, given as fractions of the plot (x, low, high)."""
+        if not bars:
             return
-        col, side = divmod(cell_at(x, 1, 2 * self._cols), 2)
-        first, lowest = divmod(cell_at(low, 1, 4 * self._rows), 4)
-        last, highest = divmod(cell_at(high, 1, 4 * self._rows), 4)
-        for row in range(first, last + 1):
-            bits = _COLUMN[side][lowest if row == first else 0][highest if row == last else 3]
-            self.insert_element(col, row, chr(0x2800 + bits), line)
+        x, low, high = np.array(bars).T
+        dots = (_dots(x, 2 * self._cols), _dots(low, 4 * self._rows), _dots(high, 4 * self._rows))
+        for at, bottom, top in zip(*dots, strict=True):
+            side, col, first, last = _COLUMN[at & 1], at >> 1, bottom >> 2, top >> 2
+            for row in range(first, last + 1):
+                if marker == "braille":
+                    bits = side[bottom & 3 if row == first else 0][top & 3 if row == last else 3]
+                    self._add_dots(col, row, bits, line)
+                else:
+                    self.insert_element(col, row, marker, line)
+
+    def _add_dots(self, col: int, row: int, bits: int, line: int) -> None:
+        """Do what `insert_element` does with a braille character that has these dots."""
+        cells, owners = self.chars[row], self.owners[row]
+        former = ord(cells[col]) - _BLANK
+        if 0 < former < len(_BRAILLE):
+            cells[col] = _BRAILLE[bits | former]
+        elif line + 1 >= owners[col]:
+            cells[col] = _BRAILLE[bits]
+        if line + 1 > owners[col]:  # noqa: PLR1730 - calling max would cost as much as the rest
+            owners[col] = line + 1
 
     def paint(self, colours: list[int]) -> None:
         """Turn owners from line numbers into the lines' colour indices, each + 1."""

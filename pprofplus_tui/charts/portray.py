@@ -12,7 +12,7 @@ from pprofplus_tui.model.happenings import MARKED, Happening
 from pprofplus_tui.model.layers import bands_of
 from pprofplus_tui.model.series import Points
 from pprofplus_tui.model.ticks import YAxis, fit_axis
-from pprofplus_tui.model.timeaxis import time_ticks, zone_names
+from pprofplus_tui.model.timeaxis import Tick, time_ticks, zone_names
 from pprofplus_tui.model.units import format_quantity
 from pprofplus_tui.model.window import JUMPS, Window
 
@@ -87,6 +87,8 @@ class Portrayer:
         self._manner = manner
         self._axes: dict[str, YAxis] = {}
         self._last: dict[str, _Last] = {}
+        # of the window that is drawn, by the width of a plot: charts of one width share them
+        self._ticks: tuple[int, int, dict[int, tuple[Tick, ...]]] = (0, 0, {})
 
     def forget(self) -> None:
         """Choose axes afresh, for another run."""
@@ -125,7 +127,7 @@ class Portrayer:
             begin_ms=window.begin_ms,
             end_ms=window.end_ms,
             y=self._axis(kind, area.height, [line.points for line in lines], log=log),
-            x_ticks=time_ticks(window.begin_ms, window.end_ms, area.width, manner.zone),
+            x_ticks=self._time_ticks(window, area.width),
             lines=lines,
             marks=marks if wordy else tuple((ms, "") for ms, _ in marks),
             events=tuple(
@@ -141,6 +143,15 @@ class Portrayer:
             stacked=bool(kind.total),
         )
         return self._steadied(kind, shape, window, fresh) if growing else fresh
+
+    def _time_ticks(self, window: Window, cells: int) -> tuple[Tick, ...]:
+        begin_ms, end_ms, known = self._ticks
+        if (begin_ms, end_ms) != (window.begin_ms, window.end_ms):
+            known = {}
+            self._ticks = window.begin_ms, window.end_ms, known
+        if cells not in known:
+            known[cells] = time_ticks(window.begin_ms, window.end_ms, cells, self._manner.zone)
+        return known[cells]
 
     def _steadied(self, kind: ChartKind, shape: Shape, window: Window, fresh: Picture) -> Picture:
         """Return the picture with the lines of the last one while little time has passed."""

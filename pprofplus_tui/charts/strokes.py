@@ -61,7 +61,7 @@ def paths(
     low, high = _met_halfway(low, high, close, area)
     level = _nearest_way(low.tolist(), high.tolist())
     bars = list(zip(x.tolist(), low.tolist(), high.tolist(), strict=True))
-    bars += _between(column, level, close, area)
+    bars += _between(column, (low, high), level, close, area)
     return _strokes(x.tolist(), level, (breaks[1:] | close).tolist()), bars
 
 
@@ -87,18 +87,24 @@ def _nearest_way(low: list[float], high: list[float]) -> list[float]:
     return way
 
 
-def _between(column: Ints, level: list[float], close: Bools, area: Area) -> list[Bar]:
-    """Return dots for the columns that lie between the bars of close neighbours.
+def _between(
+    column: Ints, ends: tuple[Floats, Floats], level: list[float], close: Bools, area: Area
+) -> list[Bar]:
+    """Return bars for the columns that lie between the bars of close neighbours.
 
-    Such bars overlap or meet, so the way from one to the next is flat there.
+    They have what both neighbours have in common, so that noise is no fence; where these only
+    meet, the way from one to the next.
     """
+    low, high = ends
+    bottoms, tops = np.maximum(low[:-1], low[1:]), np.minimum(high[:-1], high[1:])
     last = max(2 * area.width - 1, 1)
-    steps = np.diff(column)
-    return [
-        (at / last, level[i + 1], level[i + 1])
-        for i in np.flatnonzero(close & (steps > 1)).tolist()
-        for at in range(int(column[i]) + 1, int(column[i + 1]))
-    ]
+    found: list[Bar] = []
+    for i in np.flatnonzero(close & (np.diff(column) > 1)).tolist():
+        bottom, top = float(bottoms[i]), float(tops[i])
+        if bottom > top:
+            bottom = top = level[i + 1]
+        found += [(at / last, bottom, top) for at in range(int(column[i]) + 1, int(column[i + 1]))]
+    return found
 
 
 def _strokes(x: list[float], level: list[float], cut: list[bool]) -> list[Stroke]:

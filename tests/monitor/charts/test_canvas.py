@@ -1,5 +1,7 @@
 import dataclasses
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -92,6 +94,26 @@ def test_a_spike_in_a_bucket_whose_middle_lies_just_outside_is_kept():
     assert drawn(picture(points([100.0], [-1])))
     assert drawn(picture(points([100.0], [101])))
     assert not drawn(picture(points([100.0], [-30])))
+
+
+def test_only_a_stroke_loads_plotext():
+    # points close to each other are bars, and a first chart has mostly such
+    code = """
+import sys
+import numpy as np
+from pprofplus_tui.charts.canvas import Canvas
+from pprofplus_tui.charts.picture import Line, Picture
+from pprofplus_tui.model.series import Points
+from pprofplus_tui.model.ticks import YAxis
+for count, loaded in ((100, False), (3, True)):
+    times = np.linspace(0, 99, count).astype(np.int64)
+    points = Points(times, times * 1.0, times * 1.0, np.zeros(count, np.bool_))
+    axis = YAxis(0.0, 100.0, (), "count", 8)
+    grid = Canvas().draw(Picture("t", 60, 12, 0, 100, axis, lines=(Line("a", 0, points),)))
+    assert any(map(any, grid.owners))
+    assert ("plotext" in sys.modules) == loaded, count
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_single_sample_is_a_single_dot():

@@ -27,13 +27,13 @@ def test_a_new_grid_is_free():
 )
 def test_a_bar_fills_the_dots_from_its_low_to_its_high(bar, column):
     made = grid()
-    made.fill_bar(bar, "braille", 0)
+    made.fill_bars([bar], "braille", 0)
     assert "".join(row[0] for row in made.chars) == column
 
 
 def test_a_bar_of_characters_fills_whole_cells():
     made = grid()
-    made.fill_bar((1.0, 0.0, 0.5), "*", 0)
+    made.fill_bars([(1.0, 0.0, 0.5)], "*", 0)
     assert [row[1] for row in made.chars] == ["*", "*", " "]
 
 

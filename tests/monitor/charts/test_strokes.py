@@ -1,6 +1,7 @@
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,6 +53,21 @@ def test_bars_of_close_neighbours_leave_no_hole(pairs):
     for left, right in pairwise(columns[at] for at in sorted(columns)):
         assert min(right) - max(left) <= 2
         assert min(left) - max(right) <= 2
+
+
+@pytest.mark.parametrize(("lows", "between"), [([10, 20], (20, 80)), ([85, 20], (80, 85))])
+def test_between_two_bars_is_what_they_have_in_common_or_the_way_from_one_to_the_other(
+    lows, between
+):
+    area = plot_area(60, 20)
+    step = 3 / (2 * area.width - 1)  # of the plot, so that two columns lie between
+    series = points([90, 80], times=[0, round(1e6 * step)], lows=lows)
+    _, bars = paths(series, 0, 1_000_000, AXIS, area)
+    bars = [(low, high) for x, low, high in sorted(bars) if 0 < x < 0.9 * step]
+    assert len(bars) == 2
+    assert all(between[0] / 100 <= low <= high <= between[1] / 100 for low, high in bars)
+    if lows == [10, 20]:
+        assert set(bars) == {(0.2, 0.8)}
 
 
 def test_a_break_begins_a_new_stroke():
