@@ -199,6 +199,8 @@ def _run(words: argparse.Namespace, places: list[str]) -> int:
     gc.disable()
     # numpy's library for matrices, which nothing here uses, would start a thread a core
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # Textual paints what has changed at the next of so many ticks: that is what a key waits for
+    os.environ.setdefault("TEXTUAL_FPS", "250")
     if words.command == "demo":
         from pprofplus_tui.demo.command import run_demo  # noqa: PLC0415
 

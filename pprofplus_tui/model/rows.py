@@ -1,10 +1,9 @@
 """Rows of styled text: what charts are drawn into and widgets show. No colours, no terminal."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Cellrun:
+class Cellrun(NamedTuple):
     """Characters of one style, one cell each.
 
     Attributes:

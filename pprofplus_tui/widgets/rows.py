@@ -6,7 +6,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from pprofplus_tui.charts.diff import changed_spans
-from pprofplus_tui.model.rows import Row, Rows
+from pprofplus_tui.model.rows import Row, Rows, width_of
 from pprofplus_tui.widgets.paint import Paint
 
 
@@ -58,7 +58,8 @@ class RowsWidget(Widget):
         if kept is not None and kept[0] == row and kept[1].cell_length == width:
             return kept[1]
         styles = self._paint
-        strip = Strip([Segment(run.text, styles[run.style]) for run in row])
+        # its length is told: Textual would measure each character, which here all have one cell
+        strip = Strip([Segment(run.text, styles[run.style]) for run in row], width_of(row))
         strip = strip.adjust_cell_length(width, styles["text"])
         self._strips[y] = (row, strip)
         return strip
