@@ -113,18 +113,20 @@ class Feed:
                 study, sought, self._scrolled = self._study, self._in_sight, False
             owed = fresh  # until it is answered: what failed is tried again at the next look
             pending = False
+            # a key is answered before anything else is read, but not for ever
+            at_once = fresh and frame is not None
             try:
-                if time.monotonic() >= look_at:
+                if time.monotonic() >= look_at + (self._tick_s if at_once else 0.0):
                     look_at = time.monotonic() + self._tick_s
                     desk.look(sought)
-                else:
+                elif not at_once:
                     desk.look_closer(sought)
                 if study is not None:
                     told, pending = desk.inquire(study, fresh=fresh, before=frame)
                 else:
                     told = desk.answer(request, fresh=fresh, before=frame)
                 owed = False
-                pending = pending or desk.behind
+                pending = pending or at_once or desk.behind
             except Exception as error:  # noqa: BLE001 - what cannot be read must not end the monitor
                 told = replace(
                     frame or Frame(), problem=f"reading failed: {type(error).__name__}: {error}"

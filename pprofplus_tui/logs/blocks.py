@@ -114,20 +114,21 @@ def _can_be(rows: npt.NDArray[np.void]) -> bool:
     first, last = rows["first_mono_ms"], rows["last_mono_ms"]
     least, end = rows["offset_ms"], rows["end_offset_ms"]
     samples = rows["samples"]
-    # of times and offsets within these bounds no sum leaves 64 bits
-    return bool(
-        (first >= 0).all()
-        and (last >= first).all()
-        and (last < MAX_MONO_MS).all()
-        and (first[1:] >= last[:-1]).all()
-        and (least > -MAX_MONO_MS).all()
-        and (end >= least).all()
-        and (end < MAX_UNIX_MS).all()
-        and (first + least >= 0).all()
-        and (last + end < MAX_UNIX_MS).all()
-        and (samples <= rows["pages"] * MAX_SAMPLES).all()
-        and ((samples > 0) | (rows["events_bytes"] > 0)).all()
+    # a sum may leave 64 bits only where one of its parts is out of bounds already
+    possible = (
+        (first >= 0)
+        & (last >= first)
+        & (last < MAX_MONO_MS)
+        & (least > -MAX_MONO_MS)
+        & (end >= least)
+        & (end < MAX_UNIX_MS)
+        & (first + least >= 0)
+        & (last + end < MAX_UNIX_MS)
+        & (samples <= rows["pages"] * MAX_SAMPLES)
+        & ((samples > 0) | (rows["events_bytes"] > 0))
     )
+    possible[1:] &= first[1:] >= last[:-1]
+    return bool(possible.all())
 
 
 def digested(heads: Heads, settled: int) -> Blocks | None:

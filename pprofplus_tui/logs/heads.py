@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from zlib import crc32
 
 import numpy as np
@@ -49,6 +50,12 @@ assert HEAD_DTYPE.itemsize == COLUMNS_OFFSET  # noqa: S101 - pinned by the forma
 _MAGIC = int.from_bytes(MAGIC, "little")
 
 
+@lru_cache(8)
+def _nothing(columns: int) -> tuple[Ints, npt.NDArray[np.void], Ints]:
+    """Return what no pages have; a year's segments are emptied some thousand times."""
+    return np.zeros(0, np.int64), np.zeros(0, HEAD_DTYPE), np.zeros((0, 3 * columns), np.int64)
+
+
 @dataclass(frozen=True, eq=False)
 class Heads:
     """Heads of data pages with one number of columns, n pages.
@@ -70,9 +77,7 @@ class Heads:
     @classmethod
     def empty(cls, columns: int = 0) -> "Heads":
         """No pages."""
-        return cls(
-            np.zeros(0, np.int64), np.zeros(0, HEAD_DTYPE), np.zeros((0, 3 * columns), np.int64)
-        )
+        return cls(*_nothing(columns))
 
     def take(self, which: Ints | Bools | slice) -> "Heads":
         """Return the pages that `which` picks."""

@@ -64,6 +64,7 @@ class RunLog:
         self.header: RunHeader | None = None
         self.table = PageTable()
         self._segments: dict[int, Segment] = {}
+        self._newest = 0  # the largest number of these
         self.pages = PageStore(self.table, self._segments)
         self.cache = PageCache(self.pages)
         self._shelf = HeadShelf(self._segments)
@@ -114,7 +115,7 @@ class RunLog:
     @property
     def written_ns(self) -> int:
         """Unix ns of the last write to the newest segment, 0 if there is none."""
-        return self._segments[max(self._segments)].written_ns if self._segments else 0
+        return self._segments[self._newest].written_ns if self._segments else 0
 
     @property
     def size_bytes(self) -> int:
@@ -148,7 +149,7 @@ class RunLog:
     @property
     def newest_segment(self) -> str | None:
         """Path of the newest segment, None if there is none."""
-        return self._segments[max(self._segments)].path if self._segments else None
+        return self._segments[self._newest].path if self._segments else None
 
     @property
     def oldest_segment(self) -> str | None:
@@ -177,7 +178,7 @@ class RunLog:
             return False
         if found is not None:
             self._problems.pop(0, None)
-            newest, before = max(found, default=0), max(self._segments, default=0)
+            newest, before = max(found, default=0), self._newest
             for number in sorted(self._segments.keys() & found.keys() - {newest}):
                 # What was the newest may have been written to until its successor began.
                 if number == before or found[number] != self._segments[number].size_bytes:
@@ -186,9 +187,8 @@ class RunLog:
             pinned = is_pinned(self.path)
             changed |= pinned != self.pinned
             self.pinned = pinned
-        newest = max(self._segments, default=0)
-        if newest:
-            changed |= self._poll(newest, growing=True)
+        if self._newest:
+            changed |= self._poll(self._newest, growing=True)
         return changed
 
     def _take(self, sizes: dict[int, int]) -> bool:
@@ -204,6 +204,7 @@ class RunLog:
         for number in gone:
             del self._segments[number]
             self._problems.pop(number, None)
+        self._newest = max(self._segments, default=0)
         new = [number for number in numbers if number not in self._segments]
         for number in new:
             self._add(number, growing=number == numbers[-1])
@@ -218,6 +219,7 @@ class RunLog:
     def _add(self, number: int, *, growing: bool) -> None:
         path = os.path.join(self.path, home.segment_name(number))  # noqa: PTH118
         self._segments[number] = Segment(path, self._last_slots, in_blocks=self._in_blocks)
+        self._newest = max(self._newest, number)
         self._read(number, growing=growing)
 
     def _is_after(self, new: Sequence[int]) -> bool:
@@ -242,7 +244,7 @@ class RunLog:
         if segment.header is not None:
             if not self.table.learn(segment.header):
                 self._problems[number] = f"{segment.path}: more metrics than a run can have"
-            if number == max(self._segments) or self.header is None:
+            if number == self._newest or self.header is None:
                 self.header = segment.header
         return row
 
@@ -316,7 +318,7 @@ class RunLog:
                 self._unresolved += len(segment.heads)
             else:
                 table.append(number, schema, segment.heads)
-                if number != max(self._segments):  # that one is polled each second
+                if number != self._newest:  # that one is polled each second
                     segment.release()
         self._finish(begin, offset_ms)
 

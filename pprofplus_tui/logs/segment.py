@@ -105,7 +105,7 @@ class Segment:
             restarted = identity != self._identity or status.st_size < self.size_bytes
             if isinstance(self.heads, Blocks):  # it had ended, but somebody wrote to it
                 restarted |= status.st_size != self.size_bytes or not self._in_blocks
-            if restarted:
+            if restarted and self._identity is not None:
                 self._reset()
             self._identity = identity
             self.size_bytes, self.written_ns = status.st_size, status.st_mtime_ns

@@ -378,3 +378,50 @@ def test_closing_at_once_joins_too(home):
 
 def test_a_feed_that_never_started_closes(home):
     Screen(home.path).feed.close()
+
+
+def spied(monkeypatch, *names):
+    """Return what the desk is asked to do, in its order."""
+    done = []
+    for name in names:
+        plain = getattr(desk.Desk, name)
+
+        def noted(self, *args, _name=name, _plain=plain, **kwargs):
+            done.append(_name)
+            return _plain(self, *args, **kwargs)
+
+        monkeypatch.setattr(desk.Desk, name, noted)
+    return done
+
+
+def test_a_key_is_answered_before_the_list_is_read_on(home, monkeypatch):
+    path = home.run(count=600)
+    monkeypatch.setattr(feed, "TICK_S", 60.0)
+    screen = Screen(home.path)
+    screen.feed.start()
+    try:
+        screen.until(lambda: screen.runs)
+        time.sleep(0.2)  # until it waits
+        done = spied(monkeypatch, "look_closer", "answer")
+        screen.feed.show(Request(path, whole(path), SHAPES))
+        until = time.monotonic() + 15
+        while "look_closer" not in done:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+    finally:
+        screen.feed.close()
+    assert done[:2] == ["answer", "look_closer"]
+
+
+def test_keys_that_go_on_and_on_do_not_keep_new_runs_from_being_told(home, open_screen):
+    path = home.run(count=600)
+    screen = open_screen(home.path)
+    screen.until(lambda: screen.runs)
+    home.run("late", 2, count=5)
+    until = time.monotonic() + 15
+    window = whole(path)
+    while not any(run.service == "late" for run in screen.runs):
+        assert time.monotonic() < until
+        window = window.pan(0.01)
+        screen.feed.show(Request(path, window, SHAPES))
+        time.sleep(0.005)
