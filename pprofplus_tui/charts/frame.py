@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import lru_cache
 
 from pprofplus_tui.charts.canvas import Canvas, markers
 from pprofplus_tui.charts.grid import FREE, Grid
@@ -79,11 +80,16 @@ class _Strip:
         )
 
     def runs(self) -> Row:
-        text = "".join(self.chars)
-        return tuple(
-            Cellrun(text[match.start() : match.end()], _STYLES[match[1][0]])
-            for match in _RUN.finditer(self.styles)
-        )
+        return _row("".join(self.chars), bytes(self.styles))
+
+
+@lru_cache(256)
+def _row(text: str, styles: bytes) -> Row:
+    """Return a row from its characters and styles; most rows of a picture are as they were."""
+    return tuple(
+        Cellrun(text[match.start() : match.end()], _STYLES[match[1][0]])
+        for match in _RUN.finditer(styles)
+    )
 
 
 class _Border(_Strip):

@@ -80,7 +80,7 @@ class Portrayer:
     """Makes pictures; remembers each chart's y axis so that it does not jump.
 
     Drawing lines is what a frame costs. So the lines of a following window go on only when there
-    is a bucket's worth of new time to draw; in between the numbers beside them change alone.
+    is a cell's worth of new time to draw; in between the numbers beside them change alone.
     """
 
     def __init__(self, manner: Manner) -> None:
@@ -110,7 +110,7 @@ class Portrayer:
 
         `marks` are (unix ms, text) of lines to draw through it; their texts need room. So do the
         words of `events`, which are fainter; marks among them are drawn as such.
-        Only while the log is `growing` may the lines lag behind by a bucket.
+        Only while the log is `growing` may the lines lag behind by a cell.
         """
         manner = self._manner
         lines = self._bands(kind, points) if kind.total else self._lines(kind, points)
@@ -158,6 +158,7 @@ class Portrayer:
         reach_ms = max(
             (int(line.points.t_ms[-1]) for line in fresh.lines if len(line.points)), default=0
         )
+        cells = max(plot_area(shape.width, shape.height).width, 1)
         last = self._last.get(kind.id)
         same = last is not None and (
             last.window == window
@@ -170,7 +171,7 @@ class Portrayer:
             last is None
             or not same
             # less than before: the clock was set back, and all that is drawn has moved
-            or not 0 <= reach_ms - last.reach_ms < window.span_ms / buckets_for(shape)
+            or not 0 <= reach_ms - last.reach_ms < window.span_ms / cells
         ):
             self._last[kind.id] = _Last(window, fresh, reach_ms)
             return fresh

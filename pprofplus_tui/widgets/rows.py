@@ -1,6 +1,7 @@
 """The base of every widget here: rows of styled text in, changed cells out."""
 
 from rich.segment import Segment
+from textual.filter import ANSIToTruecolor, LineFilter
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
@@ -28,6 +29,8 @@ class RowsWidget(Widget):
         self.rows: Rows = ()
         self._paint = Paint.standard()
         self._strips: dict[int, tuple[Row, Strip]] = {}
+        self._filters: tuple[LineFilter, ...] = ()
+        self._filtered: dict[int, tuple[Strip, Strip]] = {}  # each strip, and as it is shown
 
     def set_rows(self, rows: Rows) -> None:
         """Show `rows`; nothing is written where they equal the ones shown."""
@@ -55,7 +58,7 @@ class RowsWidget(Widget):
         width = self.size.width
         row = self.rows[y] if y < len(self.rows) else ()
         kept = self._strips.get(y)
-        if kept is not None and kept[0] == row and kept[1].cell_length == width:
+        if kept is not None and (kept[0] is row or kept[0] == row) and kept[1].cell_length == width:
             return kept[1]
         styles = self._paint
         # its length is told: Textual would measure each character, which here all have one cell
@@ -63,3 +66,30 @@ class RowsWidget(Widget):
         strip = strip.adjust_cell_length(width, styles["text"])
         self._strips[y] = (row, strip)
         return strip
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Return the rows of a part of the widget.
+
+        Textual asks for all rows whenever a cell of any widget changes, and goes through the
+        styles of each: borders, paddings and tints, of which there are none here.
+        """
+        self._dirty_regions.clear()  # of no use here; nobody else would ever empty it
+        # what has true colours already needs not be given them
+        found = self.get_line_filters()
+        filters = tuple(each for each in found if not isinstance(each, ANSIToTruecolor))
+        if filters != self._filters:
+            self._filters = filters
+            self._filtered.clear()
+        strips = []
+        for y in crop.line_range:
+            strip = self.render_line(y)
+            plain, shown = self._filtered.get(y, (None, strip))
+            if plain is not strip:
+                shown = strip
+                for line_filter in filters:
+                    shown = shown.apply_filter(line_filter, self.background_colors[1])
+                self._filtered[y] = strip, shown
+            strips.append(shown)
+        if crop.column_span != (0, self.size.width):
+            strips = [strip.crop(*crop.column_span) for strip in strips]
+        return strips

@@ -27,7 +27,7 @@ MEMORY, GC, CPU = (STANDARD.by_id[name] for name in ("memory", "gc", "cpu"))
 SHAPE = Shape("memory", 80, 16)
 FOLLOWING = Window.live(NOW_MS, SPAN_MS)
 PAST = Window.fit(NOW_MS - SPAN_MS, NOW_MS)
-BUCKET_MS = SPAN_MS / buckets_for(SHAPE)
+CELL_MS = SPAN_MS / plot_area(SHAPE.width, SHAPE.height).width
 
 
 def level(*values, end_ms=NOW_MS, step_ms=1000):
@@ -89,11 +89,11 @@ def follow(  # noqa: PLR0913 - each test changes one of them
 
 
 @given(st.lists(st.integers(1, 20_000), min_size=1, max_size=40))
-def test_the_lines_of_a_following_chart_lag_less_than_a_bucket(steps):
+def test_the_lines_of_a_following_chart_lag_less_than_a_cell(steps):
     one, at_ms = portrayer(), NOW_MS - SPAN_MS + 10_000
     for step in steps:
         at_ms += step
-        assert at_ms - reach_ms(follow(one, at_ms)) < BUCKET_MS
+        assert at_ms - reach_ms(follow(one, at_ms)) < CELL_MS
 
 
 def test_within_a_bucket_the_lines_stay_and_the_numbers_go_on():

@@ -3,11 +3,15 @@
 import asyncio
 from unittest import mock
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from textual.geometry import Region
+from textual.widget import Widget
 
 from pprofplus_tui.model.rows import Cellrun
 from pprofplus_tui.widgets.paint import Paint
+from pprofplus_tui.widgets.plain import InAscii
 from pprofplus_tui.widgets.rows import RowsWidget
 
 WIDTH, HEIGHT = 30, 4
@@ -118,3 +122,30 @@ def test_whatever_was_shown_before_the_screen_shows_the_rows(stage, shown):
                 assert [line.rstrip() for line in app.lines] == wanted
 
     asyncio.run(play())
+
+
+@pytest.mark.parametrize("colours", [True, False])
+@pytest.mark.parametrize("plain", [False, True])
+async def test_its_lines_are_those_that_textual_would_make(stage, monkeypatch, colours, plain):
+    if not colours:
+        monkeypatch.setenv("NO_COLOR", "1")
+    app = stage(RowsWidget())
+    if plain:
+        app._filters.append(InAscii())
+    async with app.run_test(size=(WIDTH, HEIGHT)):
+        widget = app.widget
+        row = (Cellrun("a⣀", "line1"), Cellrun("bc", "bar"), Cellrun("d…", "died"))
+        widget.set_rows((row, (), row[1:]))
+        for crop in (Region(0, 0, WIDTH, HEIGHT), Region(1, 0, 3, 2), Region(4, 2, 26, 1)):
+            ours, textuals = widget.render_lines(crop), Widget.render_lines(widget, crop)
+            assert [list(strip) for strip in ours] == [list(strip) for strip in textuals]
+            assert [strip.cell_length for strip in ours] == [crop.width] * crop.height
+
+
+async def test_it_keeps_no_list_of_all_that_ever_changed(stage):
+    app = stage(RowsWidget())
+    async with app.run_test(size=(WIDTH, HEIGHT)) as pilot:
+        for at in range(20):
+            app.widget.set_rows(rows_of(" " * at + "x"))
+            await pilot.pause()
+        assert len(app.widget._dirty_regions) <= 1
