@@ -12,6 +12,7 @@ from pprofplus_tui.charts.portray import Manner, Portrayer, Wanted, buckets_for,
 from pprofplus_tui.charts.renderer import Renderer
 from pprofplus_tui.charts.strokes import MAX_BUCKETS
 from pprofplus_tui.gather import Gatherer
+from pprofplus_tui.judge import FACTS, Judge
 from pprofplus_tui.logs.catalog import Catalog, RunInfo
 from pprofplus_tui.logs.happened import happened_within
 from pprofplus_tui.logs.history import query
@@ -22,7 +23,6 @@ from pprofplus_tui.model.cursor import Reading
 from pprofplus_tui.model.frames import Drawn, Frame, Request, Shape
 from pprofplus_tui.model.growth import growth_per_h
 from pprofplus_tui.model.happenings import next_run
-from pprofplus_tui.model.judgement import verdicts
 from pprofplus_tui.model.looks import as_levels
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.rows import Rows
@@ -30,7 +30,7 @@ from pprofplus_tui.model.runs import LIVE, Run, find, opening, ordered
 from pprofplus_tui.model.series import Points
 from pprofplus_tui.model.sparkline import sparkline
 from pprofplus_tui.model.study import Study
-from pprofplus_tui.model.verdict import VERDICT_BUCKETS, VERDICT_METRICS, Verdicts
+from pprofplus_tui.model.verdict import VERDICT_BUCKETS, Verdicts
 from pprofplus_tui.model.window import Window
 
 Levels = dict[Wanted, Points]
@@ -38,8 +38,6 @@ Levels = dict[Wanted, Points]
 SPARK_CELLS = 6
 _LONG_S = 0.1  # what takes longer to open is worth to be shown piece by piece
 _CLOSER_S = 0.03  # of reading about runs in the list, before a key is heeded
-_VERDICT_MS = 5000  # in a long window too, a verdict is no older than this
-_FACTS: tuple[Wanted, ...] = tuple((metric, False) for metric in VERDICT_METRICS)
 
 
 class Desk:
@@ -64,9 +62,7 @@ class Desk:
         # what was drawn last, without the cursor, for which request
         self._pictures: list[tuple[ChartKind, Picture]] = []
         self._answered: Request | None = None
-        # the window that was judged last, of the log that is open, and where the log then ended
-        self._judged: Window | None = None
-        self._judged_ms = 0
+        self._judge = Judge()
         # of each run what was made of it: the same object while nothing changes
         self._sought: tuple[str, ...] = ()
         self._made: dict[str, tuple[RunInfo, Run]] = {}
@@ -156,7 +152,7 @@ class Desk:
         facts = before.facts if before is not None and before.run == request.run else Verdicts()
         reading = before.cursor if before is not None else None
         if run is not None and request.window is not None:
-            changed = self._open(run.path)
+            log, changed = self._open(run.path)
             run = self._with_all_charts(run)
             was = find(before.runs, run.path) if before is not None else None
             # the last samples before an end are the ones that matter: draw them all
@@ -164,15 +160,16 @@ class Desk:
             # where but the cursor moved, the charts stay as they are
             drawn = replace(request, cursor_ms=None) == self._answered
             still = drawn and (request.window.frozen or not (changed or ended))
-            judging = not still and (fresh or ended or self._outlived(request.window))
+            due = fresh or ended or self._judge.is_due(log, request.window)
+            judging = not still and due
             levels: Levels | None = None
             if not still:
-                facts_too = _FACTS if judging else ()
+                facts_too = FACTS if judging else ()
                 levels = self._draw(request, run.charts, facts_too, growing=run.state == LIVE)
             if fresh or not still:
                 reading = self._point(request.window, request.cursor_ms)
-            if judging:
-                facts = self._judge(request.window, facts, levels)  # while the charts are drawn
+            if judging:  # while the charts are drawn
+                facts = self._judge.judge(log, request.window, facts, levels)
             elif not still and run.rss_bytes is not None:
                 facts = facts.with_rss(run.rss_bytes)
         runs = self._runs
@@ -198,17 +195,18 @@ class Desk:
         frame = before or Frame()
         return replace(frame, runs=self._runs, findings=findings), more
 
-    def _open(self, path: str) -> bool:
-        """Make `path` the log that is read; return whether it has anything new."""
-        if self._log is None or self._log.path != path:
-            began_s, first = time.monotonic(), self._log is None
-            self._judged = None
-            self._log = self._catalog.open(path)
-            # the first of a session also waits for what is loaded with its first use
-            self._cold = first or time.monotonic() - began_s > _LONG_S
-            self._portrayer.forget()
-            return True
-        return self._log.refresh()
+    def _open(self, path: str) -> tuple[RunLog, bool]:
+        """Return the log of a run, which is read from now on, and whether it has anything new."""
+        log = self._log
+        if log is not None and log.path == path:
+            return log, log.refresh()
+        began_s = time.monotonic()
+        self._judge.forget()
+        self._log = self._catalog.open(path)
+        # the first of a session also waits for what is loaded with its first use
+        self._cold = log is None or time.monotonic() - began_s > _LONG_S
+        self._portrayer.forget()
+        return self._log, True
 
     def _with_all_charts(self, run: Run) -> Run:
         """Return the run that was opened with the charts of all its segments' metrics."""
@@ -261,36 +259,6 @@ class Desk:
         self._pictures = pictures
         self._answered = replace(request, cursor_ms=None)
         return known.get(VERDICT_BUCKETS)
-
-    def _outlived(self, window: Window) -> bool:
-        """Tell whether there is enough new to judge again: that costs as much as two charts."""
-        if self._log is None or self._judged is None:
-            return True
-        new_ms = self._log.end_ms - self._judged_ms
-        return not 0 <= new_ms < min(window.span_ms // VERDICT_BUCKETS, _VERDICT_MS)
-
-    def _judge(self, window: Window, before: Verdicts, levels: Levels | None) -> Verdicts:
-        """Return what the memory of the run does in a window.
-
-        A view that is not a new one, but for the time that went by, keeps to what it said.
-        `levels` are known already, if they are.
-        """
-        if self._log is None:
-            return Verdicts()
-        last, self._judged = self._judged, window
-        self._judged_ms = self._log.end_ms
-        went_on = last is not None and (
-            last == window
-            or (last.following and window.following and last.span_ms == window.span_ms)
-        )
-        if levels is None:
-            levels = query(
-                self._log, window.begin_ms, window.end_ms, VERDICT_BUCKETS, _FACTS, exact=False
-            )
-        return verdicts(
-            {metric: levels[metric, rate] for metric, rate in _FACTS},
-            before if went_on else Verdicts(),
-        )
 
     def _point(self, window: Window, cursor_ms: int | None) -> Reading | None:
         """Order the charts last made, with the cursor in them; return what is read there."""

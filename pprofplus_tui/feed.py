@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pprofplus_tui.desk import Desk
 
 TICK_S = 1.0
+_YOUNG_OBJECTS = 5000  # new ones that are searched for garbage at a time; Python's own: 700
 LOW_TICK_S = 5.0  # over a line that is slow, or paid for by the byte
 
 
@@ -89,6 +90,8 @@ class Feed:
         if not gc.isenabled():
             # the command did that, for its start: what is loaded stays, and needs no looking at
             gc.freeze()
+            # nearly all that a frame leaves behind goes without being looked for
+            gc.set_threshold(_YOUNG_OBJECTS, *gc.get_threshold()[1:])
             gc.enable()
         desk = Desk(self._options, self._on_drawn)
         try:

@@ -23,4 +23,4 @@ Rows = tuple[Row, ...]
 
 def width_of(row: Row) -> int:
     """Return the cells that a row takes."""
-    return sum(len(run.text) for run in row)
+    return sum([len(text) for text, _ in row])

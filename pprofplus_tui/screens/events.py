@@ -27,12 +27,16 @@ _TEXT_CELLS = 200
 
 @dataclass(frozen=True)
 class EventsAsked:
-    """Whose events: the run, all runs, the zone of the times, where to begin in the list."""
+    """Whose events: the run, all runs, the zone of the times, where to begin in the list.
+
+    `colours` are the user's own.
+    """
 
     run: Run
     runs: tuple[Run, ...]
     zone: tzinfo | None
     at_ms: int
+    colours: tuple[tuple[str, str], ...] = ()
 
 
 def event_line(event: Happening, zone: tzinfo | None, paint: Paint, *, plain: bool) -> Text:
@@ -67,6 +71,8 @@ class EventsScreen(ModalScreen[Happening | None]):
         background: $background;
         padding: 0 1;
         scrollbar-size-vertical: 1;
+        text-wrap: nowrap;
+        text-overflow: ellipsis;
     }
     #events:focus { border: round $primary; background-tint: $foreground 0%; }
     #events > .option-list--option-highlighted { background: $panel; text-style: none; }
@@ -118,7 +124,7 @@ class EventsScreen(ModalScreen[Happening | None]):
 
     def _fill(self, found: tuple[Happening, ...]) -> None:
         self._found = found
-        paint = Paint.standard(dark=self.app.current_theme.dark)
+        paint = Paint.standard(dark=self.app.current_theme.dark, own=self._asked.colours)
         zone, plain = self._asked.zone, self._plain
         self._list.add_options(event_line(event, zone, paint, plain=plain) for event in found)
         before = [i for i, event in enumerate(found) if event.t_ms <= self._asked.at_ms]

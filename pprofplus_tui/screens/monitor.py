@@ -306,8 +306,9 @@ class MonitorScreen(PickingScreen):
         from pprofplus_tui.screens.events import EventsAsked, EventsScreen  # noqa: PLC0415
 
         at_ms = self.view.cursor or window.end_ms
-        asked = EventsAsked(run, self.frame.runs, self._options.zone, at_ms)
-        self.app.push_screen(EventsScreen(asked, plain=self._options.plain), self._go_to_event)
+        options = self._options
+        asked = EventsAsked(run, self.frame.runs, options.zone, at_ms, options.colours)
+        self.app.push_screen(EventsScreen(asked, plain=options.plain), self._go_to_event)
 
     def _go_to_event(self, event: "Happening | None") -> None:
         """Show the time of an event, or the run that began."""

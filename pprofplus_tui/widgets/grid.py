@@ -1,6 +1,7 @@
 """The charts: rectangles of drawn rows, put together into one widget's rows."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 
 from textual.events import Click, MouseMove, MouseScrollDown, MouseScrollUp
 from textual.message import Message
@@ -13,6 +14,7 @@ from pprofplus_tui.widgets.text import fit
 _CHOSEN = {"frame": "frame_selected", "title": "title_selected"}
 
 
+@lru_cache(128)
 def highlighted(row: Row) -> Row:
     """Return a row of a chart with its frame and title in the colour of the chosen one."""
     return tuple(Cellrun(run.text, _CHOSEN.get(run.style, run.style)) for run in row)

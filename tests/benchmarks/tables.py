@@ -1,7 +1,8 @@
 """Results as tables: one row a candidate, the first of them ours, ratios to it in every other."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,18 @@ class Row:
         figures: one a column.
         note: what is said of it.
         detail: a part of the row above; it is compared with nothing.
+        at_most: what this row has to reach instead of its columns' limits, by their titles.
     """
 
     name: str
     figures: tuple[float | None, ...] = ()
     note: str = ""
     detail: bool = False
+    at_most: Mapping[str, float] = field(default_factory=dict)
+
+    def limit(self, column: Column) -> float | None:
+        """Return what its figure in a column has to reach, or None."""
+        return self.at_most.get(column.title, column.at_most)
 
 
 @dataclass(frozen=True)
@@ -52,11 +59,11 @@ class Table:
         """Return one line for each of our figures that is above what it has to reach."""
         return [
             f"{self.title}, {row.name}: {column.title} {shown(figure)} {column.unit}"
-            f" > {shown(column.at_most)}"
+            f" > {shown(limit)}"
             for row in self.rows[: self.ours]
             if not row.detail
             for column, figure in zip(self.columns, row.figures, strict=False)
-            if figure is not None and column.at_most is not None and figure > column.at_most
+            if figure is not None and (limit := row.limit(column)) is not None and figure > limit
         ]
 
 
@@ -68,13 +75,20 @@ def shown(figure: float) -> str:
     return f"{figure:,.{digits}f}"
 
 
-def _cell(column: Column, figure: float | None, reference: float | None, *, ours: bool) -> str:
+def _cell(
+    column: Column,
+    figure: float | None,
+    reference: float | None,
+    limit: float | None,
+    *,
+    ours: bool,
+) -> str:
     if figure is None:
         return "-"
     text = f"{shown(figure)} {column.unit}".rstrip()
-    if ours and column.at_most is not None:
-        verdict = "ok" if figure <= column.at_most else "MISSED"
-        return f"{text} (<= {shown(column.at_most)}: {verdict})"
+    if ours and limit is not None:
+        verdict = "ok" if figure <= limit else "MISSED"
+        return f"{text} (<= {shown(limit)}: {verdict})"
     if not ours and column.compared and reference and figure:
         return f"{text} ({shown(figure / reference)}x)"
     return text
@@ -93,7 +107,13 @@ def _cells(table: Table) -> list[list[str]]:
             [
                 f"{row.name} ({row.note})" if row.note else row.name,
                 *(
-                    _cell(column, figure, known, ours=i < table.ours and not row.detail)
+                    _cell(
+                        column,
+                        figure,
+                        known,
+                        row.limit(column),
+                        ours=i < table.ours and not row.detail,
+                    )
                     for column, figure, known in zip(
                         table.columns, row.figures, reference, strict=True
                     )

@@ -63,3 +63,16 @@ def test_a_table_tells_ratios_to_ours_and_what_was_missed():
         ["|", "gone", "|", "no", "|"],
     ]
     assert table.missed() == ["Speed, ours: time 20.0 ms > 10.0"]
+
+
+def test_a_row_can_have_a_limit_of_its_own():
+    _runner()
+    tables = sys.modules["tables"]
+    rows = [
+        tables.Row("at rest", (1.0, 1.0), at_most={"written": 0}),
+        tables.Row("following", (20.0, 1.0)),
+    ]
+    columns = tables.Column("written", "B/s", at_most=1000), tables.Column("CPU", "%", at_most=2)
+    table = tables.Table("Terminal", columns, tuple(rows), ours=2)
+    assert table.missed() == ["Terminal, at rest: written 1.00 B/s > 0"]
+    assert "0: MISSED" in tables.render(table)

@@ -1,0 +1,63 @@
+"""Judges what a run's memory does in the window shown, at the pace of what there is to see."""
+
+from collections.abc import Mapping
+
+from pprofplus_tui.charts.portray import Wanted
+from pprofplus_tui.logs.history import query
+from pprofplus_tui.logs.run import RunLog
+from pprofplus_tui.model.judgement import verdicts
+from pprofplus_tui.model.series import Points
+from pprofplus_tui.model.verdict import VERDICT_BUCKETS, VERDICT_METRICS, Verdicts
+from pprofplus_tui.model.window import Window
+
+FACTS: tuple[Wanted, ...] = tuple((metric, False) for metric in VERDICT_METRICS)
+_OLDEST_MS = 5000  # in a long window too, a verdict is no older than this
+
+
+class Judge:
+    """Keeps to what it said of a view that is not a new one, but for the time that went by."""
+
+    def __init__(self) -> None:
+        # the window that was judged last, and where its log then ended
+        self._window: Window | None = None
+        self._end_ms = 0
+
+    def forget(self) -> None:
+        """Begin anew, with another run."""
+        self._window = None
+
+    def is_due(self, log: RunLog, window: Window) -> bool:
+        """Tell whether there is enough new to judge again: that costs as much as two charts."""
+        if self._window is None:
+            return True
+        new_ms = log.end_ms - self._end_ms
+        return not 0 <= new_ms < min(window.span_ms // VERDICT_BUCKETS, _OLDEST_MS)
+
+    def judge(
+        self,
+        log: RunLog,
+        window: Window,
+        before: Verdicts,
+        known: Mapping[Wanted, Points] | None = None,
+    ) -> Verdicts:
+        """Return what the run's memory does in a window.
+
+        Args:
+            log: of the run.
+            window: what is shown.
+            before: what was told of this run last.
+            known: the points of `FACTS` in `VERDICT_BUCKETS` buckets, if they are known already.
+        """
+        last, self._window = self._window, window
+        self._end_ms = log.end_ms
+        went_on = last is not None and (
+            last == window
+            or (last.following and window.following and last.span_ms == window.span_ms)
+        )
+        points = known or query(
+            log, window.begin_ms, window.end_ms, VERDICT_BUCKETS, FACTS, exact=False
+        )
+        return verdicts(
+            {metric: points[metric, rate] for metric, rate in FACTS},
+            before if went_on else Verdicts(),
+        )
