@@ -64,7 +64,9 @@ class EventsScreen(ModalScreen[Happening | None]):
     #events {
         width: 90%;
         max-width: 110;
-        height: 80%;
+        height: auto;
+        min-height: 5;
+        max-height: 80%;
         border: round $primary;
         border-title-color: $foreground;
         border-subtitle-color: $secondary;

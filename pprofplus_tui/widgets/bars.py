@@ -132,13 +132,13 @@ def status_row(view: StatusView, width: int) -> Row:
     name = Cellrun(" pprofplus ", "brand")
     right = _mode(view)
     who = _who(view)
-    gap = Cellrun("  ", "bar")
+    edge, gap = Cellrun(" ", "bar"), Cellrun("  ", "bar")  # the edge as in the lines below
     candidates: tuple[Row, ...] = (
         (name, gap, Cellrun(counts, "bar"), gap, *who, gap),
         (name, gap, *who, gap),
-        (gap, *who, gap),
-        (gap, *who[:1], *_state(view), gap),
-        (gap, *who[:1], gap),
+        (edge, *who, gap),
+        (edge, *who[:1], *_state(view), gap),
+        (edge, *who[:1], gap),
     )
     left = next(
         (row for row in candidates if width_of(row) + width_of(right) <= width), candidates[-1]
