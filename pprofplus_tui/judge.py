@@ -13,6 +13,24 @@ from pprofplus_tui.model.window import Window
 FACTS: tuple[Wanted, ...] = tuple((metric, False) for metric in VERDICT_METRICS)
 _OLDEST_MS = 5000  # in a long window too, a verdict is no older than this
 
+_NOTHING = Verdicts()
+
+
+def judged(
+    log: RunLog,
+    begin_ms: int,
+    end_ms: int,
+    before: Verdicts = _NOTHING,
+    known: Mapping[Wanted, Points] | None = None,
+) -> Verdicts:
+    """Return what the run's memory does in [begin_ms, end_ms), unix ms, wherever it is told.
+
+    `known` are the points of `FACTS` in `VERDICT_BUCKETS` buckets, if they are known already;
+    `before` is what was said of this view a moment ago.
+    """
+    points = known or query(log, begin_ms, end_ms, VERDICT_BUCKETS, FACTS, exact=False)
+    return verdicts({metric: points[metric, rate] for metric, rate in FACTS}, before)
+
 
 class Judge:
     """Keeps to what it said of a view that is not a new one, but for the time that went by."""
@@ -46,7 +64,7 @@ class Judge:
             log: of the run.
             window: what is shown.
             before: what was told of this run last.
-            known: the points of `FACTS` in `VERDICT_BUCKETS` buckets, if they are known already.
+            known: see `judged`.
         """
         last, self._window = self._window, window
         self._end_ms = log.end_ms
@@ -54,10 +72,6 @@ class Judge:
             last == window
             or (last.following and window.following and last.span_ms == window.span_ms)
         )
-        points = known or query(
-            log, window.begin_ms, window.end_ms, VERDICT_BUCKETS, FACTS, exact=False
-        )
-        return verdicts(
-            {metric: points[metric, rate] for metric, rate in FACTS},
-            before if went_on else Verdicts(),
+        return judged(
+            log, window.begin_ms, window.end_ms, before if went_on else _NOTHING, known
         )

@@ -5,16 +5,15 @@ from datetime import tzinfo
 
 from pprofplus_tui.charts.picture import Picture
 from pprofplus_tui.charts.portray import Manner, Portrayer, wanted_by
+from pprofplus_tui.judge import judged
 from pprofplus_tui.logs.catalog import RunInfo
 from pprofplus_tui.logs.history import query, rows_within
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.charts import ChartTable, charts_for
 from pprofplus_tui.model.frames import Shape
-from pprofplus_tui.model.judgement import verdicts
 from pprofplus_tui.model.runs import MEANINGS, RUNNING
 from pprofplus_tui.model.timeaxis import local
 from pprofplus_tui.model.units import format_bytes, format_quantity, format_span_ms
-from pprofplus_tui.model.verdict import VERDICT_BUCKETS, VERDICT_METRICS
 from pprofplus_tui.model.window import Window
 from pprofplus_tui.reports.content import Happening, RunReport
 
@@ -35,16 +34,13 @@ def report_run(
 ) -> RunReport:
     """Return what a run has to say of [begin_ms, end_ms), unix ms; `log` was refreshed."""
     window = Window.fit(begin_ms, end_ms)
-    levels = query(
-        log, begin_ms, end_ms, VERDICT_BUCKETS, [(metric, False) for metric in VERDICT_METRICS]
-    )
     happenings, left_out = _happenings(log, begin_ms, end_ms)
     return RunReport(
         info.service,
         info.pid,
         info.state,
         _facts(info, log, zone),
-        verdicts({metric: points for (metric, _), points in levels.items()}),
+        judged(log, begin_ms, end_ms),
         tuple(_pictures(log, charts_for(log.metrics), window, zone)),
         happenings,
         left_out,
