@@ -72,6 +72,4 @@ class Judge:
             last == window
             or (last.following and window.following and last.span_ms == window.span_ms)
         )
-        return judged(
-            log, window.begin_ms, window.end_ms, before if went_on else _NOTHING, known
-        )
+        return judged(log, window.begin_ms, window.end_ms, before if went_on else _NOTHING, known)

@@ -422,14 +422,12 @@ def _metrics(rows: object) -> tuple[tuple[str, str, str], ...]:
         raise LogFormatError("a log header without a metric table")
     table = []
     for row in rows:
-        if not (
-            isinstance(row, list)
-            and len(row) == 3  # noqa: PLR2004 - name, unit, kind
-            and all(isinstance(cell, str) for cell in row)
-        ):
+        if not (isinstance(row, list) and len(row) == 3):  # noqa: PLR2004 - name, unit, kind
+            raise LogFormatError("a log header whose metric table is malformed")
+        name, unit, kind = row
+        if not (isinstance(name, str) and isinstance(unit, str) and isinstance(kind, str)):
             raise LogFormatError("a log header whose metric table is malformed")
         # a kind that only a later minor version knows is kept: the schema's CRC is of it, too
-        name, unit, kind = row
         table.append((name, unit, kind))
     if len({name for name, _, _ in table}) != len(table):
         raise LogFormatError("a log header that names a metric twice")
