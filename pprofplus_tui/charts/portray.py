@@ -18,6 +18,8 @@ from pprofplus_tui.model.window import JUMPS, Window
 
 _NEAR = 1.25  # a limit is near when the data reach four fifths of it
 
+# A following chart goes on in so many steps a window at the most, or in steps as long as this.
+_STEPS, _LEAST_STEP_MS = 100, 1200
 _WORDY = 60  # a narrower plot has its border for the time alone
 
 Wanted = tuple[str, bool]  # metric, as a rate
@@ -80,7 +82,7 @@ class Portrayer:
     """Makes pictures; remembers each chart's y axis so that it does not jump.
 
     Drawing lines is what a frame costs. So the lines of a following window go on only when there
-    is a cell's worth of new time to draw; in between the numbers beside them change alone.
+    is about a cell's worth of new time to draw; in between the numbers beside them change alone.
     """
 
     def __init__(self, manner: Manner) -> None:
@@ -158,7 +160,12 @@ class Portrayer:
         reach_ms = max(
             (int(line.points.t_ms[-1]) for line in fresh.lines if len(line.points)), default=0
         )
-        cells = max(plot_area(shape.width, shape.height).width, 1)
+        # a cell's worth, and in a wide chart of two minutes every other second's: a young run is
+        # the dearest to follow
+        step_ms = max(
+            window.span_ms / max(plot_area(shape.width, shape.height).width, 1),
+            min(window.span_ms / _STEPS, _LEAST_STEP_MS),
+        )
         last = self._last.get(kind.id)
         same = last is not None and (
             last.window == window
@@ -171,7 +178,7 @@ class Portrayer:
             last is None
             or not same
             # less than before: the clock was set back, and all that is drawn has moved
-            or not 0 <= reach_ms - last.reach_ms < window.span_ms / cells
+            or not 0 <= reach_ms - last.reach_ms < step_ms
         ):
             self._last[kind.id] = _Last(window, fresh, reach_ms)
             return fresh

@@ -104,6 +104,17 @@ def test_within_a_bucket_the_lines_stay_and_the_numbers_go_on():
     assert values_of(second) == {"rss": "99 MiB"}
 
 
+@pytest.mark.parametrize(("span_ms", "each"), [(30_000, 1), (120_000, 2), (900_000, 6)])
+def test_the_lines_of_a_wide_chart_go_on_as_often_as_is_worth_it(span_ms, each):
+    one, wide = portrayer(), Shape("memory", 165, 18)  # as on a terminal of 200 columns
+    window = Window.live(NOW_MS, span_ms)
+    seen = [
+        reach_ms(follow(one, NOW_MS + 1000 * i, window=window, shape=wide))
+        for i in range(4 * each + 1)
+    ]
+    assert [at - NOW_MS for at in dict.fromkeys(seen)] == [1000 * each * i for i in range(5)]
+
+
 @given(st.integers(0, 3000))
 def test_the_last_samples_before_an_end_are_drawn_however_few(late_ms):
     one = portrayer()
