@@ -19,6 +19,8 @@ GROWING = (
     "import time\nheld = []\nwhile True:\n    held.append(bytes(1 << 20))\n    time.sleep(0.02)\n"
 )
 
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 @pytest.fixture
 def others():
@@ -42,9 +44,10 @@ def watch(home):  # noqa: ARG001 - logs go there
     started = []
 
     def start(*words, **options):
-        ignored = signal.getsignal(signal.SIGHUP)
-        # tests that run under nohup hand that on, and the watch would heed it
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        # tests that run under nohup or behind a shell's & hand that on, and the watch heeds it
+        ignored = [each for each in _ENDING if signal.getsignal(each) == signal.SIG_IGN]
+        for each in ignored:
+            signal.signal(each, signal.SIG_DFL)
         try:
             process = subprocess.Popen(
                 [sys.executable, "-m", "pprofplus", "watch", "--interval", "0.05", *words],
@@ -54,7 +57,8 @@ def watch(home):  # noqa: ARG001 - logs go there
                 **options,
             )
         finally:
-            signal.signal(signal.SIGHUP, ignored)
+            for each in ignored:
+                signal.signal(each, signal.SIG_IGN)
         started.append(process)
         return process
 
@@ -118,7 +122,7 @@ def test_its_figures_are_those_of_the_process(watch, others, home):
     assert watching.wait(EVER_S) == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", _ENDING)
 def test_a_signal_ends_the_watch_in_order(watch, others, home, number):
     other = others("sleep", "600")
     watching = watch(str(other.pid))
