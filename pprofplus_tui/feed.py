@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pprofplus_tui.desk import Desk
 
 TICK_S = 1.0
-_YOUNG_OBJECTS = 5000  # new ones that are searched for garbage at a time; Python's own: 700
 LOW_TICK_S = 5.0  # over a line that is slow, or paid for by the byte
+_YOUNG_OBJECTS = 5000  # new ones that are searched for garbage at a time; Python's own: 700
 
 
 class Feed:

@@ -25,7 +25,7 @@ def changed_spans(old: Rows | None, new: Rows) -> list[Span]:
         former = old
     spans: list[Span] = []
     for index, (before, after) in enumerate(zip(former, new, strict=True)):
-        if before is after or before == after:
+        if before == after:
             continue
         width = width_of(after)
         if before is None or width_of(before) != width:

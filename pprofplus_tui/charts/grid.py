@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pprofplus_tui.charts.strokes import Bar
-from pprofplus_tui.model.series import Floats
+from pprofplus_tui.charts.strokes import Bar, dots_at
 
 FREE = 0  # the owner of a cell in which nothing is drawn
 _BRAILLE_FIRST, _BRAILLE_LAST = "\u2800", "\u28ff"
@@ -18,12 +17,6 @@ _COLUMN = tuple(
     tuple(tuple(sum(dots[low : high + 1]) for high in range(4)) for low in range(4))
     for dots in _DOTS
 )
-
-
-def _dots(places: Floats, count: int) -> list[int]:
-    """Return the dots, of so many along an axis, of fractions; see `strokes.cell_at`."""
-    found: list[int] = (0.5 + (count - 1) * places).astype(np.int64).tolist()
-    return found
 
 
 class Grid:
@@ -83,7 +76,8 @@ class Grid:
         if not bars:
             return
         x, low, high = np.array(bars).T
-        dots = (_dots(x, 2 * self._cols), _dots(low, 4 * self._rows), _dots(high, 4 * self._rows))
+        sizes = (x, 2 * self._cols), (low, 4 * self._rows), (high, 4 * self._rows)
+        dots = (dots_at(places, size).tolist() for places, size in sizes)
         for at, bottom, top in zip(*dots, strict=True):
             side, col, first, last = _COLUMN[at & 1], at >> 1, bottom >> 2, top >> 2
             for row in range(first, last + 1):

@@ -56,7 +56,7 @@ def paths(
         # A gap inside a bucket is narrower than a cell; one between buckets lies at a start.
         low, high = np.minimum.reduceat(low, starts), np.maximum.reduceat(high, starts)
         x, breaks = (buckets[starts] + 0.5) / MAX_BUCKETS, breaks[starts]
-    column: Ints = (0.5 + (2 * area.width - 1) * x).astype(np.int64)
+    column = dots_at(x, 2 * area.width)
     close = (np.diff(column) <= _CLOSE_DOTS) & ~breaks[1:]
     low, high = _met_halfway(low, high, close, area)
     level = _nearest_way(low.tolist(), high.tolist())
@@ -149,3 +149,9 @@ def place_at(line: Line, picture: Picture, area: Area, share: float) -> tuple[in
 def cell_at(fraction: float, dots: int, cells: int) -> int:
     """Return the cell of a place on an axis as plotext reckons it, `dots` dots to the cell."""
     return int(0.5 + (dots * cells - 1) * fraction) // dots
+
+
+def dots_at(fractions: Floats, dots: int) -> Ints:
+    """Return the dots of places on an axis of so many, as `cell_at` does of one."""
+    found: Ints = (0.5 + (dots - 1) * fractions).astype(np.int64)
+    return found

@@ -1,7 +1,7 @@
 """The base of every widget here: rows of styled text in, changed cells out."""
 
 from rich.segment import Segment
-from textual.filter import ANSIToTruecolor, LineFilter
+from textual.filter import ANSIToTruecolor
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
@@ -29,8 +29,6 @@ class RowsWidget(Widget):
         self.rows: Rows = ()
         self._paint = Paint.standard()
         self._strips: dict[int, tuple[Row, Strip]] = {}
-        self._filters: tuple[LineFilter, ...] = ()
-        self._filtered: dict[int, tuple[Strip, Strip]] = {}  # each strip, and as it is shown
 
     def set_rows(self, rows: Rows) -> None:
         """Show `rows`; nothing is written where they equal the ones shown."""
@@ -58,7 +56,7 @@ class RowsWidget(Widget):
         width = self.size.width
         row = self.rows[y] if y < len(self.rows) else ()
         kept = self._strips.get(y)
-        if kept is not None and (kept[0] is row or kept[0] == row) and kept[1].cell_length == width:
+        if kept is not None and kept[0] == row and kept[1].cell_length == width:
             return kept[1]
         styles = self._paint
         # its length is told: Textual would measure each character, which here all have one cell
@@ -74,22 +72,15 @@ class RowsWidget(Widget):
         styles of each: borders, paddings and tints, of which there are none here.
         """
         self._dirty_regions.clear()  # of no use here; nobody else would ever empty it
-        # what has true colours already needs not be given them
+        # what has true colours already needs not be given them; a strip keeps what a filter made
         found = self.get_line_filters()
-        filters = tuple(each for each in found if not isinstance(each, ANSIToTruecolor))
-        if filters != self._filters:
-            self._filters = filters
-            self._filtered.clear()
+        filters = [each for each in found if not isinstance(each, ANSIToTruecolor)]
         strips = []
         for y in crop.line_range:
             strip = self.render_line(y)
-            plain, shown = self._filtered.get(y, (None, strip))
-            if plain is not strip:
-                shown = strip
-                for line_filter in filters:
-                    shown = shown.apply_filter(line_filter, self.background_colors[1])
-                self._filtered[y] = strip, shown
-            strips.append(shown)
+            for line_filter in filters:
+                strip = strip.apply_filter(line_filter, self.background_colors[1])
+            strips.append(strip)
         if crop.column_span != (0, self.size.width):
             strips = [strip.crop(*crop.column_span) for strip in strips]
         return strips
