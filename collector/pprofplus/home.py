@@ -16,6 +16,10 @@ from pprofplus.errors import UnsafePlaceError
 SEGMENT_SUFFIX = ".pplog"
 LEDGER_NAME = ".ledger"  # see retention.py
 PIN_NAME = "pinned"  # retention leaves alone a run that has a file of this name
+# How the process ended, as its parent or its service manager saw it: one JSON object,
+# {"by": "pprofplus run" or "systemd", "unix_ms": int, "exit_code": int or null,
+#  "signal": int or null, "oom_killed": bool or null, "text": str}. It is renamed into place.
+OUTCOME_NAME = "outcome"
 SERVICE_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,64}")
 RUN_PATTERN = re.compile(r"([0-9]{1,10})-([0-9]{1,15})")
 SEGMENT_PATTERN = re.compile(r"([0-9]{6,9})\.pplog")

@@ -24,6 +24,7 @@ from pprofplus.errors import UnsafePlaceError
 from pprofplus.format import segment_capacity
 from pprofplus.home import (
     LEDGER_NAME,
+    OUTCOME_NAME,
     PIN_NAME,
     SEGMENT_PATTERN,
     open_home,
@@ -43,8 +44,12 @@ _CRC_BYTES = 4
 _MAGIC = b"PPLEDG1\n"
 _TRIES = 20  # with a millisecond between: whoever holds the lock holds it for microseconds
 _COUNTED = re.compile(r"\.?[0-9]{6,9}\.pplog(\.new)?")
-# besides the segments: one in the making when its writer died, requests and their answers
-_OURS = re.compile(r"\.[0-9]{6,9}\.pplog\.new|\.?ctl-[0-9a-f]{1,32}\.[a-z]{1,16}")
+# besides the segments: one in the making when its writer died, requests and their answers, and
+# how the process ended
+_OURS = re.compile(
+    rf"\.[0-9]{{6,9}}\.pplog\.new|\.?ctl-[0-9a-f]{{1,32}}\.[a-z]{{1,16}}"
+    rf"|{OUTCOME_NAME}|\.{OUTCOME_NAME}\.new"
+)
 # what is freed at once when the cap is met, so that not every opening has to look: a 16th
 _SLACK = 16
 _NO_FILE = f"{LEDGER_NAME} in the log directory is no file: remove it"
