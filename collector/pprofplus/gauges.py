@@ -42,7 +42,7 @@ class Gauge:
             raise ValueError(f"gauge {name}: give a function that returns its figure")  # noqa: TRY004 - as all others
         if len(str(unit)) > _UNIT_LENGTH or not str(unit).isprintable():
             raise ValueError(f"gauge {name}: unit {unit!r} is no short text")
-        if kind not in {GAUGE, COUNTER}:
+        if kind not in (GAUGE, COUNTER):  # no set: it raises TypeError for a list
             raise ValueError(f"gauge {name}: kind {kind!r} is neither 'gauge' nor 'counter'")
         whole = unit in WHOLE_UNITS
         self.name = str(name)
@@ -55,29 +55,35 @@ class Gauge:
 class Registry:
     """The gauges of this process.
 
+    Any number of threads may change it at once, also without the GIL, and a signal handler in the
+    middle of that: each step on the dict is atomic. There is no lock: a fork could leave it held.
+
     Attributes:
-        version: counts changes.
+        version: another object after each change.
     """
 
     def __init__(self) -> None:
-        self.version = 0
+        self.version = object()
         self._gauges: dict[str, Gauge] = {}
 
     def put(self, gauge: Gauge) -> None:
         """Add a gauge, in the place of one with its name. Raises ValueError for one too many."""
-        if gauge.name not in self._gauges and len(self._gauges) >= MAX_GAUGES:
+        gauges = self._gauges
+        is_new = gauge.name not in gauges
+        gauges[gauge.name] = gauge
+        if is_new and len(gauges) > MAX_GAUGES:
+            gauges.pop(gauge.name, None)
             raise ValueError(f"gauge {gauge.name}: there are {MAX_GAUGES} already")
-        self._gauges = {**self._gauges, gauge.name: gauge}
-        self.version += 1
+        self.version = object()
 
     def drop(self, name: str) -> None:
         """Take a gauge out, if it is there."""
-        self._gauges = {key: gauge for key, gauge in self._gauges.items() if key != name}
-        self.version += 1
+        self._gauges.pop(name, None)
+        self.version = object()
 
     def all(self) -> tuple[Gauge, ...]:
         """Return the gauges, oldest name first."""
-        return tuple(self._gauges.values())
+        return tuple(self._gauges.copy().values())
 
 
 REGISTRY = Registry()

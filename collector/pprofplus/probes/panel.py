@@ -115,7 +115,7 @@ class Panel:
         self._budgeted: list[_Slot] = []
         self._later: list[Choices] = []  # sources that no descriptor was left for
         self._registry = registry
-        self._registered = -1
+        self._registered: object = None
         self._open_all(sources)
         self._follow_registry()
 
@@ -134,7 +134,7 @@ class Panel:
     def _follow_registry(self) -> None:
         """Have a slot for each gauge that is registered now; one no longer so ends at `relist`."""
         registry = self._registry
-        if registry is None or registry.version == self._registered:
+        if registry is None or registry.version is self._registered:
             return
         self._registered = registry.version
         gauges = {gauge.name: gauge for gauge in registry.all()}
