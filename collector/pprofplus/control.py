@@ -1,10 +1,10 @@
 """Requests from outside: small files in the run's directory, and their answers.
 
 `ctl-<id>.request` is JSON: {"do": "pause" | "resume" | "interval" | "mark"}, with "interval_s" or
-"text". It gets its name when it is whole, and goes when `ctl-<id>.answer` is there: {"done": true
-or false, "text": what was done, or why not}. Whoever may write to the directory may ask; a request
-of anyone but the service's user or root is refused, and one that cannot be read is renamed to
-`ctl-<id>.bad`.
+"text". It gets its name when it is whole. The run removes it before it carries it out, so at most
+once, and then writes `ctl-<id>.answer`: {"done": true or false, "text": what was done, or why not}.
+Whoever may write to the directory may ask; a request of anyone but the service's user or root is
+refused, and one that cannot be read is renamed to `ctl-<id>.bad`.
 """
 
 # pathlib costs each service 5 ms, and has no openat
@@ -19,7 +19,8 @@ import re
 import stat
 from time import monotonic_ns, time
 
-from pprofplus.descriptor import DIRECTORY, EXISTING, NEW
+from pprofplus.descriptor import DIRECTORY, EXISTING, NEW, close_descriptor
+from pprofplus.notices import describe
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
@@ -121,12 +122,15 @@ class Control:
             names = sorted(os.listdir(run_fd))
             requests = [name for name in names if REQUEST_PATTERN.fullmatch(name)]
             for name in requests[:_AT_ONCE]:
-                self._serve_one(name, run_fd, carry_out)
+                try:
+                    self._serve_one(name, run_fd, carry_out)
+                except OSError:  # noqa: PERF203 - each request succeeds or fails for itself
+                    self._seen_ns = 0  # look again: it may be possible in a moment
             if len(requests) > _AT_ONCE:
                 self._seen_ns = 0
             _tidy(names, run_fd)
         finally:
-            os.close(run_fd)
+            close_descriptor(run_fd)
 
     def _serve_one(self, name: str, run_fd: int, carry_out: Callable[[Request], str]) -> None:
         stem = name.partition(".")[0]
@@ -139,12 +143,15 @@ class Control:
         except ValueError as error:
             self._refuse("form", name, str(error), run_fd)
             return
+        # before it is carried out: one that cannot be removed would be carried out again and again
+        os.unlink(name, dir_fd=run_fd)
         try:
             done, text = True, carry_out(request)
         except ValueError as error:
             done, text = False, str(error)
-        # once only, whatever becomes of the answer
-        os.unlink(name, dir_fd=run_fd)
+        except Exception as error:  # noqa: BLE001 - one bad request must not affect the others
+            done, text = False, f"it failed: {describe(error)}"
+            self._troubles.append(("failed", f"a request to {request.action} failed: {text}"))
         _answer(stem, run_fd, done=done, text=text)
 
     def _refuse(self, kind: str, name: str, why: str, run_fd: int) -> None:
@@ -166,10 +173,10 @@ def put_request(directory: str, request: Request) -> str:
             os.fchmod(fd, 0o644)  # root asks, and the service's user has to read it
             os.write(fd, request.pack())
         finally:
-            os.close(fd)
+            close_descriptor(fd)
         os.rename(hidden, f"{stem}.request", src_dir_fd=run_fd, dst_dir_fd=run_fd)
     finally:
-        os.close(run_fd)
+        close_descriptor(run_fd)
     return stem
 
 
@@ -190,7 +197,7 @@ def take_answer(directory: str, stem: str) -> tuple[bool, str] | None:
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False, "an answer that cannot be read"
     finally:
-        os.close(run_fd)
+        close_descriptor(run_fd)
 
 
 def withdraw(directory: str, stem: str) -> bool:
@@ -207,7 +214,7 @@ def _read_small(name: str, run_fd: int) -> bytes:
     try:
         return os.read(fd, MAX_REQUEST_BYTES)
     finally:
-        os.close(fd)
+        close_descriptor(fd)
 
 
 def _read_request(name: str, run_fd: int) -> bytes:
@@ -232,7 +239,7 @@ def _read_request(name: str, run_fd: int) -> bytes:
             raise ValueError("a request that is too long")
         return os.read(fd, MAX_REQUEST_BYTES)
     finally:
-        os.close(fd)
+        close_descriptor(fd)
 
 
 def _answer(stem: str, run_fd: int, *, done: bool, text: str) -> None:
@@ -241,7 +248,7 @@ def _answer(stem: str, run_fd: int, *, done: bool, text: str) -> None:
     try:
         os.write(fd, json.dumps({"done": done, "text": text}).encode("ascii"))
     finally:
-        os.close(fd)
+        close_descriptor(fd)
     os.rename(hidden, f"{stem}.answer", src_dir_fd=run_fd, dst_dir_fd=run_fd)
 
 

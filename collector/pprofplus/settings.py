@@ -20,6 +20,8 @@ DEFAULT_INTERVAL_S = 1.0
 LEAST_INTERVAL_S = 0.05
 LONGEST_INTERVAL_S = 3600.0
 
+_SHOWN_LETTERS = 80
+
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"", "0", "false", "no", "off"}
 
@@ -128,10 +130,19 @@ def _from_environment(name: str, check, default):  # type: ignore[no-untyped-def
         return default
 
 
+def _shown(value: object) -> str:
+    """Return a value as an error shows it: short, whatever it is."""
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - an integer of too many digits, or the caller's own class
+        text = f"of type {type(value).__name__}"
+    return text if len(text) <= _SHOWN_LETTERS else f"{text[:_SHOWN_LETTERS]}..."
+
+
 def check_service(name: object) -> str:
     """Return the service's name. Raises ValueError unless it may be one."""
     if not (isinstance(name, str) and valid_service(name)):
-        raise ValueError(f"service {name!r}: 1 to 64 of A-Z a-z 0-9 . _ - make a service's name")
+        raise ValueError(f"service {_shown(name)}: take 1 to 64 of A-Z a-z 0-9 . _ -")
     return name
 
 
@@ -139,10 +150,10 @@ def check_interval_s(interval_s: float | str) -> float:
     """Return the interval in seconds. Raises ValueError unless it is 0.05 to 3600."""
     try:
         value = float(interval_s)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         value = math.nan
     if not LEAST_INTERVAL_S <= value <= LONGEST_INTERVAL_S:
-        raise ValueError(f"interval_s {interval_s!r}: take 0.05 to 3600 seconds")
+        raise ValueError(f"interval_s {_shown(interval_s)}: take 0.05 to 3600 seconds")
     return value
 
 
@@ -162,7 +173,7 @@ def _check_cap(name: str, given: int | str) -> int:
     except (TypeError, ValueError, OverflowError):
         value = 0
     if not LEAST_MAX_BYTES <= value < 1 << 62:
-        raise ValueError(f"{name} {given!r}: take {LEAST_MAX_BYTES} or more")
+        raise ValueError(f"{name} {_shown(given)}: take {LEAST_MAX_BYTES} or more")
     return value
 
 
@@ -170,10 +181,10 @@ def check_max_age_days(days: float | str) -> float:
     """Return days that an ended run is kept. Raises ValueError unless it is 0.01 to 36500."""
     try:
         value = float(days)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         value = math.nan
     if not 0.01 <= value <= 36_500:  # noqa: PLR2004 - as the text says
-        raise ValueError(f"max_age_days {days!r}: take 0.01 to 36500 days")
+        raise ValueError(f"max_age_days {_shown(days)}: take 0.01 to 36500 days")
     return value
 
 
@@ -181,10 +192,10 @@ def check_budget(budget: float | str) -> float:
     """Return the share of a core. Raises ValueError unless it is 0.0001 to 1."""
     try:
         value = float(budget)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         value = math.nan
     if not 0.0001 <= value <= 1:  # noqa: PLR2004 - as the text says
-        raise ValueError(f"budget {budget!r}: take 0.0001 to 1 of a core")
+        raise ValueError(f"budget {_shown(budget)}: take 0.0001 to 1 of a core")
     return value
 
 
@@ -192,7 +203,7 @@ def check_switch(text: str) -> bool:
     """Return what an environment variable says. Raises ValueError if that is neither."""
     word = text.strip().lower()
     if word not in _TRUE | _FALSE:
-        raise ValueError(f"{text!r}: take 1 or 0")
+        raise ValueError(f"{_shown(text)}: take 1 or 0")
     return word in _TRUE
 
 
@@ -203,7 +214,7 @@ def check_directory(directory: str | os.PathLike[str]) -> str:
     except TypeError:
         path = ""
     if not path or "\0" in path:
-        raise ValueError(f"directory {directory!r}: take the path of a directory")
+        raise ValueError(f"directory {_shown(directory)}: take the path of a directory")
     return os.path.abspath(os.path.expanduser(path))
 
 

@@ -125,6 +125,7 @@ def test_a_long_interval_does_not_make_a_request_wait_for_it(start):
         b"\xff\xfe",
         b"[" * 4000,
         b" " * 5000,
+        b'{"do": "interval", "interval_s": 1' + b"0" * 5000 + b"}",
     ],
 )
 def test_a_malformed_request_is_put_aside_refused_and_told_of(start, raw, caplog):
@@ -135,6 +136,34 @@ def test_a_malformed_request_is_put_aside_refused_and_told_of(start, raw, caplog
     assert left(collector) == ["ctl-abc.bad"]
     wait_for(lambda: [r for r in caplog.records if "ctl-abc.bad" in r.message] or "told before")
     wait_for(lambda: collector.samples > 2)
+
+
+def test_an_interval_of_four_hundred_digits_is_refused_and_holds_up_no_other_request(start):
+    collector = start("api", interval_s=0.05)
+    plant(collector, b'{"do": "interval", "interval_s": 1' + b"0" * 400 + b"}", "ctl-0.request")
+    plant(collector, Request("mark", text="after it").pack(), "ctl-1.request")
+    done, text = wait_for(lambda: take_answer(collector.directory, "ctl-0"))
+    assert not done
+    assert "0.05 to 3600" in text
+    assert len(text) < 200
+    assert wait_for(lambda: take_answer(collector.directory, "ctl-1")) == (True, "marked")
+    assert left(collector) == []
+
+
+def test_a_request_that_fails_in_a_way_that_nobody_foresaw_is_answered_and_gone(start, monkeypatch):
+    collector = start("api", interval_s=0.05)
+
+    def fail(*_):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("pprofplus.recording.Recording.set_interval", fail)
+    plant(collector, Request("interval", 1.0).pack(), "ctl-0.request")
+    plant(collector, Request("mark", text="after it").pack(), "ctl-1.request")
+    done, text = wait_for(lambda: take_answer(collector.directory, "ctl-0"))
+    assert not done
+    assert "a bug" in text
+    assert wait_for(lambda: take_answer(collector.directory, "ctl-1")) == (True, "marked")
+    assert left(collector) == []
 
 
 def test_a_fifo_a_link_and_a_directory_under_a_requests_name_hang_nothing(start, tmp_path):

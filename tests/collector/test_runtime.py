@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from decimal import Decimal
@@ -250,7 +251,7 @@ def test_the_interval_may_change_at_any_time(start):
     assert intervals >= {3_600_000, 50}
 
 
-@pytest.mark.parametrize("wrong", [0, 0.01, 3601, -1, "x", None, float("nan")])
+@pytest.mark.parametrize("wrong", [0, 0.01, 3601, -1, "x", None, float("nan"), 10**400])
 def test_an_interval_out_of_its_range_is_refused_and_nothing_changes(start, wrong):
     collector = start("api", interval_s=60)
     with pytest.raises(ValueError, match=r"0\.05 to 3600"):
@@ -416,6 +417,8 @@ def test_forked_children_record_the_gauges_too(run, home):
         {"unit": "\n"},
         {"unit": "x" * 33},
         {"kind": "histogram"},
+        {"kind": []},
+        {"unit": [], "kind": {}},
     ],
 )
 def test_a_gauge_that_cannot_be_is_refused_with_one_clear_line(arguments):
@@ -435,6 +438,32 @@ def test_there_is_an_end_to_how_many_gauges_there_may_be(start):
     pprofplus.gauge("g0", lambda: 2)
     collector = start("api", interval_s=3600)
     assert len(figures(collector, "g63")) == 1
+
+
+def test_threads_that_add_gauges_at_once_lose_none_and_all_are_recorded(start):
+    collector = start("api", interval_s=0.05)
+    together = threading.Barrier(8)
+
+    def add(number):
+        together.wait()
+        for i in range(7):
+            pprofplus.gauge(f"t{number}.{i}", lambda: 1)
+            pprofplus.gauge("dropped", lambda: 1)
+            pprofplus.gauge("dropped", None)
+
+    threads = [threading.Thread(target=add, args=(number,)) for number in range(8)]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # between any two steps, as without the GIL
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    names = {f"t{number}.{i}" for number in range(8) for i in range(7)}
+    assert {gauge.name for gauge in REGISTRY.all()} == names
+    wait_until(lambda: names <= {name for name, _, _ in collector._recording.writer.header.metrics})
 
 
 def test_a_gauge_may_mark_pause_and_stop_from_within(start):
