@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 
@@ -23,6 +24,18 @@ EITHER = _flags("O_RDWR", "O_CREAT", "O_NONBLOCK")
 _STANDARD = 2  # stdin, stdout and stderr are 0 to 2
 
 
+def close_descriptor(number: int) -> None:
+    """Close a descriptor; never raises OSError.
+
+    close(2) reports a write-back that failed on a network file system or a bad disk. The number is
+    free all the same, and an exception here would lose what the caller has just opened.
+    """
+    try:  # noqa: SIM105 - contextlib costs each service 1 ms
+        os.close(number)
+    except OSError:
+        pass
+
+
 def above_standard(number: int) -> int:
     """Return an open descriptor, or its copy above the numbers of the standard streams.
 
@@ -37,7 +50,7 @@ def above_standard(number: int) -> int:
     try:
         return fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, _STANDARD + 1)
     finally:
-        os.close(number)
+        close_descriptor(number)
 
 
 class Descriptor:
@@ -58,23 +71,32 @@ class Descriptor:
         self._identity = (found.st_dev, found.st_ino)
 
     def stat(self) -> os.stat_result | None:
-        """Return the file's status, or None if the number is no longer ours."""
+        """Return the file's status, or None if the number is no longer ours.
+
+        Only EBADF and another file's identity say so. Raises OSError for any other error: a file
+        system that fails for a moment (ESTALE, EIO) says nothing about the number.
+        """
         try:
             found = os.fstat(self.number)
-        except OSError:
-            return None
+        except OSError as error:
+            if error.errno == errno.EBADF:
+                return None
+            raise
         return found if (found.st_dev, found.st_ino) == self._identity else None
+
+    def ours(self) -> bool:
+        """Tell whether the number is still ours; a failing file system does not change that."""
+        try:
+            return self.stat() is not None
+        except OSError:
+            return True
 
     def close(self) -> None:
         """Close it, if it is still ours; never raises."""
-        number, ours = self.number, self.stat() is not None
+        number, ours = self.number, self.ours()
         self.number = -1
         if ours:
-            try:
-                os.close(number)
-            except OSError:
-                # NFS reports a failed write-back here; the number is free all the same
-                return
+            close_descriptor(number)
 
 
 def read_small_file(path: str) -> bytes:
@@ -83,11 +105,16 @@ def read_small_file(path: str) -> bytes:
     try:
         return os.read(number, 1 << 16)
     finally:
-        os.close(number)
+        close_descriptor(number)
 
 
 def _open_to_keep(path: str) -> Descriptor:
-    return Descriptor(above_standard(os.open(path, os.O_RDONLY | os.O_CLOEXEC)))
+    number = above_standard(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+    try:
+        return Descriptor(number)
+    except OSError:
+        close_descriptor(number)
+        raise
 
 
 class KeptFile:

@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 
-from pprofplus.descriptor import NEW, Descriptor, above_standard
+from pprofplus.descriptor import NEW, Descriptor, above_standard, close_descriptor
 from pprofplus.format import PAGE_SIZE
 from pprofplus.home import parse_segment_name, segment_name
 from pprofplus.locks import lock
@@ -58,7 +58,7 @@ class Segment:
             self.number = number
             os.rename(hidden, segment_name(number), src_dir_fd=directory, dst_dir_fd=directory)
         except BaseException:
-            os.close(fd)
+            close_descriptor(fd)
             _remove(hidden, directory)
             raise
 
@@ -69,15 +69,24 @@ class Segment:
         written = 0
         while written < len(page):  # the rest of a short write brings the reason, as an error
             at = slot * PAGE_SIZE + written
-            written += os.pwrite(self._descriptor.number, page[written:] if written else page, at)
+            count = os.pwrite(self._descriptor.number, page[written:] if written else page, at)
+            if not count:  # no error and no progress: some FUSE file systems do that
+                raise OSError(errno.EIO, "the file system took none of the page's bytes")
+            written += count
 
     def ours(self) -> bool:
         """Tell whether the descriptor is still the segment's."""
-        return self._descriptor.stat() is not None
+        return self._descriptor.ours()
 
-    def left_bytes(self) -> int:
-        """Return how much of the file is of use: 0 without its name or its header."""
-        found = self._descriptor.stat()
+    def left_bytes(self) -> int | None:
+        """Return how much of the file is of use: 0 without its name or its header.
+
+        None if the file system does not say: what it holds may all be there in a moment.
+        """
+        try:
+            found = self._descriptor.stat()
+        except OSError:
+            return None
         if found is None or not found.st_nlink or found.st_size < self.header_bytes:
             return 0
         return found.st_size

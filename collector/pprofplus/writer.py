@@ -185,7 +185,7 @@ class Writer:
         if segment is None:
             return
         left_bytes = segment.left_bytes()
-        if left_bytes >= self._end_bytes:
+        if left_bytes is None or left_bytes >= self._end_bytes:
             return
         if segment.ours():
             self._note_taken(segment, left_bytes)
