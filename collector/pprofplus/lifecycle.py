@@ -21,8 +21,9 @@ TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
     from types import FrameType
 
-# a fork waits so long for files that are being changed, an ending interpreter for the last sample
-_FORK_PATIENCE_S = 1.0
+# how long a fork waits for files that are being changed, and an ending interpreter for the last
+# sample
+_FORK_PATIENCE_S = 0.25
 _EXIT_PATIENCE_S = 0.025
 # a process that never asked to be recorded is worth a run if it lives so long
 _UNASKED_GRACE_S = 1.0
@@ -40,6 +41,8 @@ class _Process:
         lock: held while a collector starts; a fork waits for it. Reentrant, for a signal handler
             may fork or start in the middle of that.
         held: by thread, the locks that it took for its fork.
+        torn: the last fork did not get all of them: files may have been half open. Forks do not
+            wait again until one gets them at once, for a disk that hangs does so for long.
         last_words: what a thread that forks says when it ends.
     """
 
@@ -51,6 +54,7 @@ class _Process:
         self.followed: set[str] = set()
         self.lock = RLock()
         self.held: dict[int, list[RLock]] = {}
+        self.torn = False
         self.last_words = threading.local()
 
 
@@ -221,7 +225,7 @@ class _LastWords:
 
 
 def _before_fork() -> None:
-    """Wait until no file is half open: the child could not close it, and would hold its lock."""
+    """Wait until no file is half open: the child would have to search for it to close it."""
     if not (on_main_thread() or hasattr(_process.last_words, "kept")):
         _process.last_words.kept = _LastWords()
     _finish_with_celery()
@@ -229,7 +233,10 @@ def _before_fork() -> None:
     locks = [_process.lock]
     if _process.collector is not None:
         locks.append(_process.collector.lock)
-    held.extend(lock for lock in locks if lock.acquire(timeout=_FORK_PATIENCE_S))
+    patience_s = 0.0 if _process.torn else _FORK_PATIENCE_S
+    taken = [lock for lock in locks if lock.acquire(timeout=patience_s)]
+    held.extend(taken)
+    _process.torn = len(taken) < len(locks)
 
 
 def _after_fork_in_parent() -> None:
@@ -242,7 +249,11 @@ def _after_fork_in_child() -> None:
     _process.lock = RLock()
     _process.starting.clear()
     if _process.collector is not None:
-        _process.collector.follow_fork(record=not _called_by_subprocess(sys._getframe().f_back))  # noqa: SLF001 - the only way
+        _process.collector.follow_fork(
+            record=not _called_by_subprocess(sys._getframe().f_back),  # noqa: SLF001 - the only way
+            torn=_process.torn,
+        )
+    _process.torn = False
     _follow_multiprocessing()
 
 

@@ -1,14 +1,17 @@
 """One run being recorded: its probes, its log, and what it is told while it runs.
 
-It owns no thread. Whoever does calls `sample`, `obey` and `speak` at their hours; everything else
-may be called from any thread.
+It owns no thread. The thread that opened it, its owner, calls `sample`, `flush`, `obey` and `speak`
+when they are due, and is the only one that reads or writes files, so that a disk that hangs blocks
+nobody else. `mark`, `pause`, `resume` and `set_interval` may be called from any thread.
 """
 
 from __future__ import annotations
 
+from _thread import get_ident
 from collections import deque
 from time import monotonic_ns, time_ns
 
+from pprofplus.background import Gate
 from pprofplus.control import Control, Request
 from pprofplus.format import FORK, INTERVAL, MARK, PAUSE, RESUME, START, STOP, Event
 from pprofplus.notices import describe, say_again, say_over
@@ -32,7 +35,7 @@ _NS_PER_MS = 1_000_000
 # run's past out of its log.
 _MARKS_AT_ONCE = 100
 _NS_PER_MARK = 1_000_000_000
-# whoever marks waits no longer for a disk that hangs; the mark is then written after the others
+# the caller of mark() waits no longer than this for a disk that hangs; the mark is written later
 _PATIENCE_S = 0.05
 _QUEUED = 1000
 
@@ -47,22 +50,34 @@ def _taken(found: dict[str, _Any]) -> list[tuple[str, _Any]]:
     return taken
 
 
-def open_recording(
+def read_first(panel: Panel) -> tuple[int, int]:
+    """Read the probes for a run's first sample; return its monotonic ns and its unix ms.
+
+    Raises what a probe of the panel raises that may not be caught.
+    """
+    now_ns, unix_ms = monotonic_ns(), time_ns() // _NS_PER_MS
+    panel.read(now_ns)
+    return now_ns, unix_ms
+
+
+def open_recording(  # noqa: PLR0913 - what a run consists of
     panel: Panel,
+    read_at: tuple[int, int],
     settings: Settings,
     lock: RLock,
     identify: Callable[[int, Table], RunHeader],
     *,
     parent_pid: int = 0,
+    wake: Callable[[], None] | None = None,
 ) -> Recording:
-    """Begin a run: write its first events and its first sample.
+    """Begin a run: write its first events and its first sample; the calling thread is its owner.
 
-    `identify` makes the header from the start in unix milliseconds and the metric table. Raises
-    what a probe of the panel raises that may not be caught.
+    `read_at` is from `read_first`; `identify` makes the header from the start in unix milliseconds
+    and the metric table; `wake` makes the owner call `flush` soon, if other threads use the
+    recording.
     """
-    now_ns, unix_ms = monotonic_ns(), time_ns() // _NS_PER_MS
+    now_ns, unix_ms = read_at
     mono_ms = now_ns // _NS_PER_MS
-    panel.read(now_ns)
     values = panel.relist(now_ns)
     writer = Writer(
         settings.home,
@@ -71,7 +86,7 @@ def open_recording(
         max_total_bytes=settings.max_total_bytes,
         group_readable=settings.group_readable,
     )
-    recording = Recording(panel, writer, lock, now_ns)
+    recording = Recording(panel, writer, lock, now_ns, wake)
     writer.add_event(Event(START, mono_ms, unix_ms))
     if parent_pid:
         writer.add_event(Event(FORK, mono_ms, unix_ms, parent_pid))
@@ -92,8 +107,15 @@ class Recording:
         closed: the stop event is written.
     """
 
-    def __init__(self, panel: Panel, writer: Writer, lock: RLock, began_ns: int) -> None:
-        """Take over probes and a log whose tables are the same.
+    def __init__(
+        self,
+        panel: Panel,
+        writer: Writer,
+        lock: RLock,
+        began_ns: int,
+        wake: Callable[[], None] | None = None,
+    ) -> None:
+        """Take over probes and a log whose tables are the same; see `open_recording`.
 
         `lock` is held while the log's files change; a fork waits for it. It is reentrant, for the
         garbage collector may run a finalizer that forks in the middle of anything.
@@ -106,9 +128,11 @@ class Recording:
         self.resumed = False
         self.closed = False
         self._lock = lock
+        self._owner = get_ident()
+        self._wake = wake
         self._control = Control()
         self._told: set[str] = set()  # kinds of trouble with the disk that go on, and were told
-        self._queue: deque[Event] = deque(maxlen=_QUEUED)
+        self._queue: deque[tuple[Event, Gate | None]] = deque(maxlen=_QUEUED)
         self._writing = False
         self._last_mono_ms = 0
         self._marks_free = _MARKS_AT_ONCE
@@ -140,16 +164,28 @@ class Recording:
             writer.relieve()
 
     def note(self, kind: int, value: int = 0, text: str = "") -> None:
-        """Write an event at once; if the log is busy, right after what it is busy with."""
+        """Write an event. It is on disk when this returns, unless the disk takes longer than 50 ms.
+
+        The owner writes it at once, or right after what it is writing; others wait for the owner.
+        """
         mono_ms, unix_ms = monotonic_ns() // _NS_PER_MS, time_ns() // _NS_PER_MS
-        self._queue.append(Event(kind, mono_ms, unix_ms, value, text))
-        if self._lock.acquire(timeout=_PATIENCE_S):
-            try:
-                # a signal handler or a finalizer may come in the middle of our own writing
-                if not self._writing and not self.closed:
-                    self._write_queue()
-            finally:
-                self._lock.release()
+        event = Event(kind, mono_ms, unix_ms, value, text)
+        if self._wake is None or get_ident() == self._owner:
+            self._queue.append((event, None))
+            self.flush()
+        else:
+            written = Gate()
+            self._queue.append((event, written))
+            self._wake()
+            written.wait(_PATIENCE_S)
+
+    def flush(self) -> None:
+        """Write the events that wait; the owner calls it."""
+        if not self._queue or self._writing:
+            return  # a signal handler or a finalizer may come in the middle of our own writing
+        with self._lock:
+            if not self.closed:
+                self._write_queue()
 
     def mark(self, text: str) -> None:
         """Write a mark; more than a burst of them, and then one a second, are only counted."""
@@ -251,7 +287,10 @@ class Recording:
         self.panel.close()
 
     def abandon(self) -> None:
-        """In a forked child: let go of the parent's log and of our copies of its descriptors."""
+        """In a forked child: close our copies of the parent's descriptors, and leave its log alone.
+
+        On some file systems a close waits for the disk: only a thread of ours may call it.
+        """
         self.writer.abandon()
         self.panel.close()
 
@@ -263,16 +302,17 @@ class Recording:
                 count, self._marks_left_out = self._marks_left_out, 0
                 text = f"{count} marks left out: more than one a second"
                 now_ns = monotonic_ns()
-                self._queue.append(
-                    Event(MARK, now_ns // _NS_PER_MS, time_ns() // _NS_PER_MS, 0, text)
-                )
+                event = Event(MARK, now_ns // _NS_PER_MS, time_ns() // _NS_PER_MS, 0, text)
+                self._queue.append((event, None))
             while self._queue:
-                event = self._queue.popleft()
+                event, written = self._queue.popleft()
                 # one that had to wait is not older than the sample that it waited for
                 late_ms = max(0, self._last_mono_ms - event.mono_ms)
                 event.mono_ms += late_ms
                 event.unix_ms += late_ms
                 self._last_mono_ms = event.mono_ms
                 self.writer.add_event(event)
+                if written is not None:
+                    written.open()
         finally:
             self._writing = False

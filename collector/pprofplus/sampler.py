@@ -1,19 +1,24 @@
-"""The thread that samples: on a fixed grid, from the start of a run to its end."""
+"""The thread that samples: on a fixed grid, from the start of a run to its end.
+
+It is the only one that reads or writes files. Callers hand over what they want, wake it, and wait
+for a limited time, so that a disk that hangs cannot block the host.
+"""
 
 from __future__ import annotations
 
 import os
-from _thread import RLock, get_ident
+from _thread import RLock
 from collections import deque
-from time import monotonic_ns
+from time import monotonic, monotonic_ns
 
 from pprofplus.background import Background, Bell, Gate
 from pprofplus.gauges import REGISTRY
 from pprofplus.grid import next_due_ns, on_grid_ns
 from pprofplus.identity import header
-from pprofplus.notices import describe, say_once
+from pprofplus.inherited import close_strays
+from pprofplus.notices import describe, say_again, say_once
 from pprofplus.probes.panel import Panel
-from pprofplus.recording import Recording, open_recording
+from pprofplus.recording import Recording, open_recording, read_first
 from pprofplus.retention import SWEEP_PERIOD_S, sweep_home
 from pprofplus.settings import Settings, check_interval_s
 
@@ -26,15 +31,19 @@ if TYPE_CHECKING:
 
 # a forked child that execs or exits at once is not worth a run
 _GRACE_S = 0.1
-_PATIENCE_S = 2.0
-# so long start() waits for a log that the thread opens; whoever says something to it less, for he
-# may hold what a gauge waits for in there, and what he said is not lost
+# how long callers wait for the thread: start() for the first sample; mark() and its like less, for
+# the caller may hold a lock that a gauge needs, and what was said is not lost
 _OPEN_PATIENCE_S = 5.0
-_SAY_PATIENCE_S = 0.25
+_SAY_PATIENCE_S = 0.05
+# stop() for a last sample, and both stop() and exit for the end of the log
+_SAMPLE_PATIENCE_S = 2.0
+_END_PATIENCE_S = 4.0
 _EARLY_MARKS = 100
 # with a longer interval it still looks for requests so often
 _LOOK_NS = 2_000_000_000
 _SWEEP_NS = round(SWEEP_PERIOD_S * 1e9)
+# another attempt to begin a run as another user
+_USER_NS = 60_000_000_000
 
 
 class Collector:
@@ -67,9 +76,16 @@ class Collector:
         # collector may run a finalizer that forks in the middle of anything
         self.lock = RLock()
         self._closed = False
-        self._beginner = 0  # the thread that opens the log in `begin`
         self._grace_s = grace_s
         self._opened = Gate()
+        self._given_up = False  # start() has waited for the first sample in vain
+        self._end_given_up = False  # stop() has waited for the end of the log in vain
+        self._inherited: list[Recording] = []  # the parent's, whose descriptors are to be closed
+        self._torn = False  # the fork did not wait: there may be descriptors that nobody knows
+        self._user = _user()
+        self._user_seen = self._user
+        self._next_user_ns = 0
+        self._user_trouble: BaseException | None = None
         self._early_marks: deque[str] = deque(maxlen=_EARLY_MARKS)
         self._next_sweep_ns = 0
 
@@ -121,35 +137,26 @@ class Collector:
         return 0 if recording is None else recording.writer.samples
 
     def begin(self) -> None:
-        """Take the first sample, unless it has time, and start the thread for the others."""
-        if self._grace_s:
-            self._start_thread()
-            return
-        self._beginner = get_ident()
-        try:
-            if not self._closed and self._guard(self._open):
-                self._opened.open()
-                self._start_thread()
-            else:
-                self._guard(self._close)
-        except BaseException:  # a signal handler of the host's raised it in here: leave no lock
-            self._guard(self._close)
-            raise
-        finally:
-            self._beginner = 0
+        """Start the thread, which opens the log at once if it has no grace time."""
+        self._start_thread()
 
     def hurry(self, patience_s: float = _OPEN_PATIENCE_S) -> None:
-        """Have the log opened, if that has time yet, and wait for it, `patience_s` at the most.
-
-        The thread opens it, for gauges run in there that may want what our caller holds.
-        """
+        """Have the log opened without grace time, and wait for it, `patience_s` at the most."""
         if self._opened.is_open:
             return
         self._grace_s = 0.0
         self._bell.ring()
         thread = self._thread
-        if thread is not None and thread.alive and not thread.is_current():
-            self._opened.wait(patience_s)
+        if thread is None or not thread.alive or thread.is_current() or self._given_up:
+            return
+        self._opened.wait(patience_s)
+        if patience_s >= _OPEN_PATIENCE_S and not self._opened.is_open:
+            self._given_up = True  # start() may be called again and again
+            say_once(
+                "hang",
+                f"no sample after {patience_s:g} s: the disk of the log directory, or a gauge, does"
+                " not answer; recording begins when it does",
+            )
 
     def mark(self, text: str) -> None:
         """Note `text`, up to 1,024 bytes, in the log: it is a line on every chart."""
@@ -177,42 +184,63 @@ class Collector:
 
     def stop(self) -> None:
         """Take a last sample, write a stop event, and close the log. Idempotent."""
-        self.finish(_PATIENCE_S)
+        self.finish(_SAMPLE_PATIENCE_S)
 
-    def finish(self, patience_s: float) -> None:
-        """As `stop()`, but wait no longer than twice `patience_s`."""
+    def finish(self, sample_patience_s: float) -> None:
+        """As `stop()`, but wait no longer than `sample_patience_s` for a last sample.
+
+        In all it waits no longer than 4 s: what a disk that hangs makes of the log is then left to
+        the threads, or to the kernel if the process ends.
+        """
         if self.pid != os.getpid():
             return  # C code forked, and did not tell Python: the log is the parent's
         self._ending = True
         self._bell.ring()
         thread = self._thread
-        if self._beginner == get_ident() or (thread is not None and thread.is_current()):
+        if thread is None or thread.is_current():
             return  # in the middle of a sample: the thread closes the log when that is done
-        if thread is not None:
-            thread.join(patience_s)
+        if self._end_given_up:  # the exit comes after a stop() that has waited in vain
+            return
+        until_s = monotonic() + _END_PATIENCE_S
+        thread.join(sample_patience_s)
+        if not thread.alive:
+            return
         # a probe may be held up: then the log ends without its last sample
-        if not self._closed and self.lock.acquire(timeout=patience_s):
-            try:
-                self._guard(self._close_log)
-            finally:
-                self.lock.release()
+        closer = Background(self._close_log)
+        try:
+            closer.start()
+        except (RuntimeError, MemoryError):
+            closer = thread  # there can be no more threads
+        closer.join(max(until_s - monotonic(), 0.0))
+        if closer.alive:
+            self._end_given_up = True
+            say_again("hang at end", "the log has no end yet: its disk does not answer")
 
-    def follow_fork(self, *, record: bool) -> None:
-        """In a forked child: leave the parent's log alone; if `record`, begin one of our own."""
+    def follow_fork(self, *, record: bool, torn: bool) -> None:
+        """In a forked child: leave the parent's log alone; if `record`, begin one of our own.
+
+        `torn` says that the fork came in the middle of a change of files. A close may wait for the
+        disk, so a thread of the child's does it, unless the child is on its way to another program.
+        """
         self.lock = RLock()
         recording, self._recording, self._thread = self._recording, None, None
         if recording is not None:
             self._interval_s = recording.interval_s
             self._paused = recording.paused
-            recording.abandon()
+            if not recording.closed:
+                self._inherited.append(recording)
+        self._torn = self._torn or torn
         if recording is not None or not self._grace_s:  # else it waits as long as its parent
             self._grace_s = min(_GRACE_S, self._interval_s)
         self._opened = Gate()
+        self._given_up = self._end_given_up = False
         self._early_marks.clear()
         self._closed = self._closed or self._ending or not record
         self._parent_pid, self.pid = self.pid, os.getpid()
         self._bell = Bell()
-        if not self._closed:
+        if not record:
+            self._guard(self._leave_parents_files)  # its exec would wait as long
+        elif not self._closed or self._inherited or self._torn:
             self._start_thread()
 
     def speak(self) -> None:
@@ -254,11 +282,16 @@ class Collector:
             self._thread.start()
         except (RuntimeError, MemoryError) as error:  # none left, or the interpreter is ending
             self._thread = None
+            self._closed = True
             say_once("thread", f"nothing is recorded: {error}")
-            self._guard(self._close)
+            # without a thread it is the only way: the parent would look alive as long as we live
+            self._guard(self._leave_parents_files)
 
     def _run(self) -> None:
         bell, opened = self._bell, self._opened
+        self._guard(self._leave_parents_files)
+        if self._closed:
+            return
         if not opened.is_open:
             if self._grace_s and bell.wait(self._grace_s):
                 bell.ring()  # it was meant for whoever waits next, too
@@ -269,12 +302,11 @@ class Collector:
             if not found:
                 self._guard(self._close)
                 return
-        recording = self._recording
-        if recording is not None:
-            self._record(recording, bell)
+        if self._recording is not None:
+            self._record(self._recording, bell)
             if bell is not self._bell:
                 return  # forked along: gevent's threads are, and any that forks
-            self._guard(recording.sample)
+            self._guard(self._recording.sample)
         self._guard(self._close)
         self.speak()
 
@@ -290,7 +322,11 @@ class Collector:
             if self._ending or bell is not self._bell:
                 return
             now_ns = monotonic_ns()
+            self._guard(recording.flush)
             self._guard(recording.obey)
+            if now_ns >= due_ns and _user() != self._user:
+                self._guard(self._follow_user)
+                recording = self._recording or recording
             if now_ns >= due_ns or recording.resumed:
                 self._guard(recording.sample)
             if now_ns >= due_ns:
@@ -307,16 +343,90 @@ class Collector:
 
         Not if the process ends before anyone asked for that: it is not worth a run.
         """
-        with self.lock:
-            if self._closed or (self._ending and self._grace_s):
-                return
-            panel = Panel(self._interval_s, self._settings.budget, registry=REGISTRY)
-            self._recording = recording = open_recording(
-                panel, self._settings, self.lock, self._identify, parent_pid=self._parent_pid
-            )
+        if self._ending and self._grace_s:
+            return
+
+        def keep(recording: Recording) -> None:
+            self._recording = recording
             self._write_early_marks()
             if self._paused:
                 recording.pause()
+
+        self._user = self._user_seen = _user()
+        self._begin_run(self._parent_pid, keep)
+
+    def _begin_run(self, parent_pid: int, keep: Callable[[Recording], None]) -> None:
+        """Begin a run, unless the log was closed meanwhile, and hand it to `keep` under the lock.
+
+        A fork in between would otherwise leave the child a locked segment that nobody knows.
+        """
+        with self.lock:
+            panel = Panel(self._interval_s, self._settings.budget, registry=REGISTRY)
+        read_at = read_first(panel)  # without the lock: a fork need not wait for a slow gauge
+        with self.lock:
+            if self._closed:
+                panel.close()
+                return
+            recording = open_recording(
+                panel,
+                read_at,
+                self._settings,
+                self.lock,
+                self._identify,
+                parent_pid=parent_pid,
+                wake=self._bell.ring,
+            )
+            keep(recording)
+
+    def _follow_user(self) -> None:
+        """Begin a run as the user that the process has become.
+
+        Its segments could not follow those of the other user. If the new user has nowhere to
+        write, the old segment is written on to its end. A change of the effective user alone may
+        be for a moment: the next sample decides.
+        """
+        before, user = self._user, _user()
+        settled, self._user_seen = user == self._user_seen or user[0] != before[0], user
+        now_ns = monotonic_ns()
+        old = self._recording
+        if not settled or old is None or now_ns < self._next_user_ns:
+            return
+        if user[1] == before[1]:  # who may write has not changed
+            self._user = user
+            return
+        self._interval_s, self._paused = old.interval_s, old.paused
+
+        def take_over(new: Recording) -> None:
+            self._user_trouble = new.writer.trouble
+            if self._user_trouble is not None:
+                new.panel.close()
+                return
+            old.close(f"goes on in another run, as uid {user[1]}")
+            self._recording, self._user = new, user
+            if self._paused:
+                new.pause()
+
+        self._next_user_ns = now_ns + _USER_NS
+        self._begin_run(0, take_over)
+        if self._user_trouble is not None:
+            say_once(
+                f"user {user[1]}",
+                f"this process runs as uid {user[1]} now, which cannot write to"
+                f" {self._settings.home}: the log ends with its segment; name another directory"
+                f" ({self._user_trouble})",
+            )
+
+    def _leave_parents_files(self) -> None:
+        """In a forked child, close our copies of the parent's descriptors."""
+        if not (self._inherited or self._torn):
+            return
+        with self.lock:  # a fork of ours waits until that is done
+            for recording in self._inherited:
+                recording.abandon()
+            self._inherited.clear()
+            if self._torn:
+                close_strays(self._settings.home)
+                self._torn = False
 
     def _identify(self, start_ms: int, metrics: Table) -> RunHeader:
         return header(self.service, self.pid, start_ms, self._interval_s, metrics)
@@ -334,7 +444,13 @@ class Collector:
             self._recording.close()
 
     def _close_log(self) -> None:
-        """Write the stop event, and close the log."""
-        self._closed = True
-        if self._recording is not None:
-            self._recording.close_log()
+        """Write the stop event, and close the log, while the thread waits for a probe."""
+        with self.lock:
+            self._closed = True
+            if self._recording is not None:
+                self._guard(self._recording.close_log)
+
+
+def _user() -> tuple[int, int]:
+    """Return the real and the effective user of the process; zeros where there are none."""
+    return (os.getuid(), os.geteuid()) if hasattr(os, "geteuid") else (0, 0)

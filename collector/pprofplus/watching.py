@@ -12,7 +12,7 @@ from pprofplus.identity import header
 from pprofplus.probes.other import names_of_all, sources_of
 from pprofplus.probes.panel import Panel
 from pprofplus.program import call_of, service_of_script
-from pprofplus.recording import open_recording
+from pprofplus.recording import open_recording, read_first
 from pprofplus.retention import SWEEP_PERIOD_S, sweep_home
 
 TYPE_CHECKING = False
@@ -56,6 +56,7 @@ class Watched:
         panel = Panel(settings.interval_s, settings.budget, sources_of(process))
         self.recording = open_recording(
             panel,
+            read_first(panel),
             settings,
             RLock(),
             lambda start_ms, metrics: header(

@@ -418,14 +418,16 @@ import threading
 from pprofplus.probes import panel
 held = threading.Event()
 read = panel.StatmProbe.read
+started = threading.Event()
 def hang(probe):
-    if threading.get_ident() != threading.main_thread().ident:
+    if started.is_set():
         held.set()
         threading.Event().wait(3600)
     return read(probe)
 panel.StatmProbe.read = hang
 import pprofplus
 pprofplus.start("api", interval_s=0.05)
+started.set()
 assert held.wait(30)
 """
     )

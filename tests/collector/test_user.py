@@ -1,0 +1,109 @@
+"""A process that becomes another user after `start()`, as servers do that begin as root."""
+
+import json
+import os
+
+import pytest
+import reference
+
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user"),
+    pytest.mark.usefixtures("open_to_all"),
+]
+
+SERVICE = """
+import json, os, time
+import pprofplus
+
+def wait_for(condition):
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+def samples(count):
+    goal = collector.samples + count
+    wait_for(lambda: collector.samples >= goal)
+"""
+
+
+def runs_of(*homes):
+    found = [reference.Run(path) for home in homes for path in reference.runs(home)]
+    return sorted(found, key=lambda run: run.header.start_ms)
+
+
+@pytest.mark.parametrize("become", ["os.setuid(12345)", "os.seteuid(12345)"])
+def test_a_process_that_becomes_another_user_goes_on_in_a_run_of_that_users(
+    spawn, tmp_path, monkeypatch, become
+):
+    # the default directory is the user's; here it lies in this test's directory
+    monkeypatch.delenv("PPROFPLUS_DIR")
+    (tmp_path / "logs-12345").mkdir()
+    os.chown(tmp_path / "logs-12345", 12345, 12345)
+    program = f"""
+from pprofplus import settings
+settings.default_home = lambda: {str(tmp_path)!r} + f"/logs-{{os.geteuid()}}"
+collector = pprofplus.start("api", interval_s=0.05)
+samples(5)
+first = collector.directory
+{become}
+wait_for(lambda: collector.directory != first)
+samples(5)
+pprofplus.mark("as another user")
+pprofplus.stop()
+print(json.dumps([first, collector.directory]))
+"""
+    process = spawn(SERVICE + program)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    first, second = json.loads(out)
+    before, after = reference.Run(first), reference.Run(second)
+    assert "logs-0/" in first
+    assert "logs-12345/" in second
+    assert os.stat(second).st_uid == 12345  # noqa: PTH116 - as the collector does
+    assert before.kinds == ["start", "stop"]
+    assert before.events[-1].text == "goes on in another run, as uid 12345"
+    assert after.kinds == ["start", "mark", "stop"]
+    assert min(len(before.samples), len(after.samples)) >= 5
+    assert before.bad == after.bad == 0
+
+
+def test_a_new_user_who_may_not_write_is_warned_of_once_and_the_old_log_goes_on(spawn, home):
+    program = """
+import logging  # this user may not read the interpreter's library
+from pprofplus import sampler
+sampler._USER_NS = 0
+collector = pprofplus.start("api", interval_s=0.05)
+samples(5)
+os.setuid(12345)
+samples(20)
+pprofplus.stop()
+print(collector.samples)
+"""
+    process = spawn(SERVICE + program)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert err.count("\n") == 1
+    assert "runs as uid 12345 now, which cannot write to" in err
+    (run,) = runs_of(home)
+    assert run.kinds == ["start", "stop"]
+    assert len(run.samples) == int(out)
+
+
+def test_a_user_who_is_another_for_a_moment_stays_in_one_run(spawn, home):
+    program = """
+collector = pprofplus.start("api", interval_s=0.05)
+directory = collector.directory
+for _ in range(20):
+    os.seteuid(12345)
+    time.sleep(0.001)
+    os.seteuid(0)
+    time.sleep(0.02)
+samples(2)
+assert collector.directory == directory
+"""
+    process = spawn(SERVICE + program)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    (run,) = runs_of(home)
+    assert run.kinds == ["start", "stop"]
