@@ -15,12 +15,13 @@ from pprofplus.background import Background, Bell, Gate
 from pprofplus.gauges import REGISTRY
 from pprofplus.grid import next_due_ns, on_grid_ns
 from pprofplus.identity import header
-from pprofplus.inherited import close_strays
+from pprofplus.inherited import Inherited
 from pprofplus.notices import describe, say_again, say_once
 from pprofplus.probes.panel import Panel
 from pprofplus.recording import Recording, open_recording, read_first
 from pprofplus.retention import SWEEP_PERIOD_S, sweep_home
 from pprofplus.settings import Settings, check_interval_s
+from pprofplus.user import User
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
@@ -42,8 +43,6 @@ _EARLY_MARKS = 100
 # with a longer interval it still looks for requests so often
 _LOOK_NS = 2_000_000_000
 _SWEEP_NS = round(SWEEP_PERIOD_S * 1e9)
-# another attempt to begin a run as another user
-_USER_NS = 60_000_000_000
 
 
 class Collector:
@@ -80,12 +79,8 @@ class Collector:
         self._opened = Gate()
         self._given_up = False  # start() has waited for the first sample in vain
         self._end_given_up = False  # stop() has waited for the end of the log in vain
-        self._inherited: list[Recording] = []  # the parent's, whose descriptors are to be closed
-        self._torn = False  # the fork did not wait: there may be descriptors that nobody knows
-        self._user = _user()
-        self._user_seen = self._user
-        self._next_user_ns = 0
-        self._user_trouble: BaseException | None = None
+        self._inherited = Inherited()
+        self._user = User()
         self._early_marks: deque[str] = deque(maxlen=_EARLY_MARKS)
         self._next_sweep_ns = 0
 
@@ -227,9 +222,7 @@ class Collector:
         if recording is not None:
             self._interval_s = recording.interval_s
             self._paused = recording.paused
-            if not recording.closed:
-                self._inherited.append(recording)
-        self._torn = self._torn or torn
+        self._inherited.add(recording, torn=torn)
         if recording is not None or not self._grace_s:  # else it waits as long as its parent
             self._grace_s = min(_GRACE_S, self._interval_s)
         self._opened = Gate()
@@ -240,7 +233,7 @@ class Collector:
         self._bell = Bell()
         if not record:
             self._guard(self._leave_parents_files)  # its exec would wait as long
-        elif not self._closed or self._inherited or self._torn:
+        elif not self._closed or self._inherited:
             self._start_thread()
 
     def speak(self) -> None:
@@ -324,8 +317,8 @@ class Collector:
             now_ns = monotonic_ns()
             self._guard(recording.flush)
             self._guard(recording.obey)
-            if now_ns >= due_ns and _user() != self._user:
-                self._guard(self._follow_user)
+            if now_ns >= due_ns and (uid := self._user.became()) is not None:
+                self._follow_user(uid)
                 recording = self._recording or recording
             if now_ns >= due_ns or recording.resumed:
                 self._guard(recording.sample)
@@ -352,7 +345,7 @@ class Collector:
             if self._paused:
                 recording.pause()
 
-        self._user = self._user_seen = _user()
+        self._user.settle()
         self._begin_run(self._parent_pid, keep)
 
     def _begin_run(self, parent_pid: int, keep: Callable[[Recording], None]) -> None:
@@ -378,55 +371,41 @@ class Collector:
             )
             keep(recording)
 
-    def _follow_user(self) -> None:
+    def _follow_user(self, uid: int) -> None:
         """Begin a run as the user that the process has become.
 
-        Its segments could not follow those of the other user. If the new user has nowhere to
-        write, the old segment is written on to its end. A change of the effective user alone may
-        be for a moment: the next sample decides.
+        If that user may not write there, the old segment is written on to its end.
         """
-        before, user = self._user, _user()
-        settled, self._user_seen = user == self._user_seen or user[0] != before[0], user
-        now_ns = monotonic_ns()
-        old = self._recording
-        if not settled or old is None or now_ns < self._next_user_ns:
-            return
-        if user[1] == before[1]:  # who may write has not changed
-            self._user = user
+        old, trouble = self._recording, None
+        if old is None:
             return
         self._interval_s, self._paused = old.interval_s, old.paused
 
         def take_over(new: Recording) -> None:
-            self._user_trouble = new.writer.trouble
-            if self._user_trouble is not None:
+            nonlocal trouble
+            trouble = new.writer.trouble
+            if trouble is not None:
                 new.panel.close()
                 return
-            old.close(f"goes on in another run, as uid {user[1]}")
-            self._recording, self._user = new, user
+            old.close(f"goes on in another run, as uid {uid}")
+            self._recording = new
+            self._user.settle()
             if self._paused:
                 new.pause()
 
-        self._next_user_ns = now_ns + _USER_NS
-        self._begin_run(0, take_over)
-        if self._user_trouble is not None:
+        self._guard(lambda: self._begin_run(0, take_over))
+        if trouble is not None:
             say_once(
-                f"user {user[1]}",
-                f"this process runs as uid {user[1]} now, which cannot write to"
-                f" {self._settings.home}: the log ends with its segment; name another directory"
-                f" ({self._user_trouble})",
+                f"user {uid}",
+                f"this process runs as uid {uid} now, which cannot write to {self._settings.home}:"
+                f" the log ends with its segment; name another directory ({trouble})",
             )
 
     def _leave_parents_files(self) -> None:
         """In a forked child, close our copies of the parent's descriptors."""
-        if not (self._inherited or self._torn):
-            return
-        with self.lock:  # a fork of ours waits until that is done
-            for recording in self._inherited:
-                recording.abandon()
-            self._inherited.clear()
-            if self._torn:
-                close_strays(self._settings.home)
-                self._torn = False
+        if self._inherited:
+            with self.lock:  # a fork of ours waits until that is done
+                self._inherited.close(self._settings.home)
 
     def _identify(self, start_ms: int, metrics: Table) -> RunHeader:
         return header(self.service, self.pid, start_ms, self._interval_s, metrics)
@@ -449,8 +428,3 @@ class Collector:
             self._closed = True
             if self._recording is not None:
                 self._guard(self._recording.close_log)
-
-
-def _user() -> tuple[int, int]:
-    """Return the real and the effective user of the process; zeros where there are none."""
-    return (os.getuid(), os.geteuid()) if hasattr(os, "geteuid") else (0, 0)
