@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from pprofplus_tui.charts.portray import Wanted
 from pprofplus_tui.logs.history import query
+from pprofplus_tui.logs.instant import read_ends
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.judgement import verdicts
 from pprofplus_tui.model.series import Points
@@ -29,7 +30,8 @@ def judged(
     `before` is what was said of this view a moment ago.
     """
     points = known or query(log, begin_ms, end_ms, VERDICT_BUCKETS, FACTS, exact=False)
-    return verdicts({metric: points[metric, rate] for metric, rate in FACTS}, before)
+    ends = read_ends(log, begin_ms, end_ms, FACTS)
+    return verdicts({metric: points[metric, rate] for metric, rate in FACTS}, before, ends)
 
 
 class Judge:

@@ -1,17 +1,21 @@
-"""One sample of a run: the one nearest to an instant, at full resolution."""
+"""Single samples of a run, at full resolution: the nearest to an instant, the ends of a window."""
 
 from collections.abc import Iterable
 
 import numpy as np
 
-from pprofplus_tui.logs.buckets import GAP_INTERVALS, LEAST_GAP_MS, Request, rated
+from pprofplus_tui.logs.buckets import GAP_INTERVALS, LEAST_GAP_MS, Request, rated, reaching
 from pprofplus_tui.logs.detail import View
+from pprofplus_tui.logs.grid import Grid
+from pprofplus_tui.logs.history import rows_within
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.logs.samples import PagesLostError, predecessors
 from pprofplus_tui.logs.table import ABSENT, COUNTER_COLUMN
 from pprofplus_tui.model.cursor import Reading
+from pprofplus_tui.model.series import Ints
 
 _MILLI = 1000.0
+_END_PAGES = 8  # looked into for a sample at an end of a window: a page may reach in by an event
 
 
 def read_at(run: RunLog, at_ms: int, near_ms: int, requests: Iterable[Request]) -> Reading:
@@ -50,6 +54,49 @@ def _read(run: View, at_ms: int, near_ms: int, requests: list[Request]) -> Readi
     if away_ms > max(near_ms, LEAST_GAP_MS, GAP_INTERVALS * interval_ms):
         return Reading(at_ms)
     return Reading(at_ms, t_ms, _values(run, row, place, requests))
+
+
+def read_ends(
+    run: RunLog, begin_ms: int, end_ms: int, requests: Iterable[Request]
+) -> tuple[Reading, Reading] | None:
+    """Return the first and the last sample in [begin_ms, end_ms), unix ms; None without one.
+
+    A request is (metric, rate) as in `history.query`. Reads the page at each end, and that only
+    once while the cache keeps it.
+    """
+    wanted = list(dict.fromkeys(requests))
+    grid = Grid(begin_ms, end_ms, max(end_ms - begin_ms, 1), 1)
+    while True:
+        rows = rows_within(run.table, begin_ms, end_ms)
+        try:
+            first = _end(run, grid, rows, wanted, last=False)
+            last = None if first is None else _end(run, grid, rows, wanted, last=True)
+        except PagesLostError:
+            run.forget()  # they are out of the table now, so this ends
+            continue
+        return None if first is None or last is None else (first, last)
+
+
+def _end(
+    run: View, grid: Grid, rows: Ints, requests: list[Request], *, last: bool
+) -> Reading | None:
+    """Return the first or the last sample of the window, which is the grid's only bucket."""
+    table = run.table
+    for row in (rows[::-1] if last else rows)[:_END_PAGES].tolist():
+        if table.hidden[row]:
+            detail = run.behind(np.array([row]))
+            pages = reaching(detail.table, grid, detail.asked)
+            found = _end(detail, grid, pages, requests, last=last)
+            if found is not None:
+                return found
+            continue
+        t_ms = run.cache.want([(row, None)]).t_ms([row])
+        places = np.flatnonzero((t_ms >= grid.begin_ms) & (t_ms < grid.end_ms))
+        if len(places):
+            place = int(places[-1 if last else 0])
+            at_ms = int(t_ms[place])
+            return Reading(at_ms, at_ms, _values(run, row, place, requests))
+    return None
 
 
 def _values(run: View, row: int, place: int, requests: list[Request]) -> dict[Request, float]:

@@ -6,6 +6,7 @@ from pprofplus_tui.model.charts import ChartKind
 from pprofplus_tui.model.units import (
     change_text,
     format_bytes,
+    format_delta_bytes,
     format_roughly_ms,
     format_span_ms,
     rate_text,
@@ -104,17 +105,42 @@ def _interval(verdict: Verdict) -> str:
     return f" ({number if high.endswith(f' {unit}') else low} to {high})"
 
 
-def in_words(verdict: Verdict) -> str:
-    """Return a verdict with its figures: the interval of a rate, the height of a step."""
+def in_words(verdict: Verdict, change_bytes: float | None = None) -> str:
+    """Return a verdict with its figures: the interval of a rate, the height of a step.
+
+    `change_bytes` is what was measured over the window, if that is known.
+    """
+    change = verdict.change if change_bytes is None else change_bytes
     if verdict.moves:
         return f"{verdict.kind} {rate_text(verdict.per_hour)}{_interval(verdict)}"
     if verdict.kind == SAW_TOOTH:
         return f"saw-tooth, {format_bytes(verdict.change)} high"
     if verdict.kind == STEADY and verdict.shape == STEP:
-        return f"steady, stepped {change_text(verdict.change)}"
+        return f"steady, stepped {change_text(change)}"
     if verdict.kind == STEADY and verdict.shape == WARM_UP:
-        return f"steady after {change_text(verdict.change)}"
+        return f"steady after {change_text(change)}"
     return verdict.kind
+
+
+def layer_in_words(layer: Layer) -> str:
+    """Return the verdict on a layer, with what was measured."""
+    return in_words(layer.verdict, None if layer.change is None else layer.change.amount)
+
+
+def change_words(layer: Layer) -> str:
+    """Return what a layer changed by, as measured: "+85.7 MiB in 4m58s (188 MiB to 274 MiB)".
+
+    What its trend comes to in that time is added if that is something else. "" if nothing was
+    measured.
+    """
+    change, verdict = layer.change, layer.verdict
+    if change is None:
+        return ""
+    ends = f"{format_bytes(change.first)} to {format_bytes(change.last)}"
+    words = f"{format_delta_bytes(change.amount)} in {format_span_ms(change.span_ms)} ({ends})"
+    if verdict.moves and change.differs_from(verdict.per_hour):
+        words += f", {format_delta_bytes(change.along(verdict.per_hour))} along the trend"
+    return words
 
 
 def shape_of(facts: Verdicts) -> str:
@@ -127,7 +153,9 @@ def _of_whole(facts: Verdicts, whole: Layer) -> list[str]:
     verdict = whole.verdict
     if verdict.kind == TOO_LITTLE:
         return ["There is too little data in this window for a verdict: look at more of it."]
-    lines = [f"In these {format_span_ms(facts.span_ms)}, RSS is {in_words(verdict)}."]
+    span = format_span_ms(facts.span_ms)
+    words, measured = layer_in_words(whole), change_words(whole)
+    lines = [f"In these {span}, RSS is {words}{': ' if measured else ''}{measured}."]
     blamed = facts.responsible
     if blamed is not None:
         lines.append(
@@ -135,12 +163,50 @@ def _of_whole(facts: Verdicts, whole: Layer) -> list[str]:
         )
     elif verdict.kind == GROWING and len(facts.layers) > 1:
         lines.append("No layer alone is behind it.")
-    left_ms = facts.limit_in_ms
-    if left_ms is not None and facts.limit_bytes:
-        limit, left = format_bytes(facts.limit_bytes), format_roughly_ms(left_ms)
-        # of a run that has ended it is true as well
-        lines.append(f"At this rate the limit of {limit} is reached {left} after this window.")
     return lines
+
+
+def absent_words(facts: Verdicts) -> str:
+    """Return a sentence on memory that is allocated but not resident, "" if there is none."""
+    absent = facts.layer("absent")
+    if absent is None or not absent.now_bytes:
+        return ""
+    size = format_bytes(absent.now_bytes)
+    return (
+        f"{size} of what is allocated is not resident, so that the layers add up to more than RSS: "
+        f"{absent.kind.meaning}."
+    )
+
+
+def sharing_words(facts: Verdicts) -> str:
+    """Return whose memory the cgroup's figure is besides that of this run."""
+    if facts.sharers is None or facts.sharers < 2:  # noqa: PLR2004 - this run alone
+        return "that includes its other processes and page cache"
+    return f"{facts.sharers} live runs share it, with its other processes and page cache"
+
+
+def limit_words(facts: Verdicts, *, ended: bool = False) -> tuple[str, ...]:
+    """Return sentences on the limit: whose it is, how much of it is used, when it is reached.
+
+    The figure is what the kernel charges to the cgroup, which is not this run's RSS.
+    """
+    if not facts.limit_bytes:
+        return ()
+    limit = format_bytes(facts.limit_bytes)
+    if facts.used_bytes is None:
+        return (f"The limit of the container (cgroup) is {limit}.",)
+    share = f"{100 * facts.used_bytes / facts.limit_bytes:.0f} %"
+    used = format_bytes(facts.used_bytes)
+    lines = [
+        f"The container (cgroup) uses {used}, {share} of its limit of {limit}; "
+        f"{sharing_words(facts)}."
+    ]
+    left_ms = facts.limit_in_ms
+    if left_ms is not None:
+        when = "would have been" if ended else "is"
+        left = format_roughly_ms(left_ms)
+        lines.append(f"At this rate the limit {when} reached {left} after this window.")
+    return tuple(lines)
 
 
 def told(facts: Verdicts) -> tuple[str, ...]:
@@ -149,6 +215,9 @@ def told(facts: Verdicts) -> tuple[str, ...]:
     if whole is None:
         return ("There are no figures in this window.",)
     lines = _of_whole(facts, whole)
+    lines += limit_words(facts)
+    absent = absent_words(facts)
+    lines += [absent] if absent else []
     hidden = [
         layer.kind.title
         for layer in facts.layers[1:]

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from pprofplus_tui.model.change import change_over
+from pprofplus_tui.model.cursor import Reading
+from pprofplus_tui.model.layers import LEAST_ABSENT_BYTES, residue
 from pprofplus_tui.model.series import Points
 from pprofplus_tui.model.trend import judge
 from pprofplus_tui.model.verdict import LAYERS, LIMIT, USED, Layer, LayerKind, Verdicts
@@ -29,36 +32,63 @@ def _of_layer(kind: LayerKind, table: Mapping[str, Points]) -> Points | None:
             shared = np.intersect1d(shared, part.t_ms, assume_unique=True)
     if not len(shared):
         return None
-    level = np.zeros(len(shared))
+    plus, minus = np.zeros(len(shared)), np.zeros(len(shared))
     breaks = np.zeros(len(shared), np.bool_)
     for i, part in enumerate(found):
         at = np.searchsorted(part.t_ms, shared)
-        middle = (part.lo[at] + part.hi[at]) / 2
-        level += middle if i < len(kind.plus) else -middle
+        side = plus if i < len(kind.plus) else minus
+        side += (part.lo[at] + part.hi[at]) / 2
         breaks |= part.breaks[at]
+    level, _ = residue(plus, minus)
     return Points(shared, level, level, breaks)
 
 
-def _last(points: Points | None) -> int | None:
+def _at_ends(ends: tuple[Reading, Reading] | None) -> dict[str, Points]:
+    """Return the levels of the window's first and last sample."""
+    if ends is None or ends[0].t_ms is None or ends[1].t_ms is None:
+        return {}
+    first, last = ends
+    t_ms = np.array([first.t_ms, last.t_ms], np.int64)
+    return {
+        metric: Points(t_ms, values, values, np.zeros(2, np.bool_))
+        for (metric, rate), value in first.values.items()
+        if not rate and (metric, False) in last.values
+        for values in (np.array([value, last.values[metric, False]]),)
+    }
+
+
+def _last(metric: str, table: Mapping[str, Points], measured: Mapping[str, Points]) -> int | None:
+    points = measured.get(metric, table.get(metric))
     return int(points.hi[-1]) if points is not None and len(points) else None
 
 
-def verdicts(table: Mapping[str, Points], before: Verdicts = _NOTHING) -> Verdicts:
+def verdicts(
+    table: Mapping[str, Points],
+    before: Verdicts = _NOTHING,
+    ends: tuple[Reading, Reading] | None = None,
+) -> Verdicts:
     """Return what the layers of memory do in a window.
 
     Args:
         table: metric -> its level in the window, `verdict.VERDICT_METRICS` as far as the log has
             them; bytes. Layers that it does not tell of are left out.
         before: what was told of this view a moment ago.
+        ends: the first and the last sample in the window: a change is what was measured.
     """
     known = {layer.kind: layer.verdict.kind for layer in before.layers}
+    measured = _at_ends(ends)
     layers = []
     for kind in LAYERS:
         points = _of_layer(kind, table)
-        if points is not None:
-            layers.append(
-                Layer(kind, int(points.hi[-1]), judge(points, before=known.get(kind, "")))
-            )
+        if points is None:
+            continue
+        at_ends = _of_layer(kind, measured)
+        change = change_over(points if at_ends is None else at_ends)
+        now_bytes = int((points if at_ends is None else at_ends).hi[-1])
+        if kind.resident or float(points.hi.max()) >= LEAST_ABSENT_BYTES:
+            verdict = judge(points, before=known.get(kind, ""))
+            layers.append(Layer(kind, now_bytes, verdict, change))
     rss = table.get("rss")
     span_ms = int(rss.t_ms[-1] - rss.t_ms[0]) if rss is not None and len(rss) else 0
-    return Verdicts(tuple(layers), _last(table.get(LIMIT)), _last(table.get(USED)), span_ms)
+    limit_bytes, used_bytes = (_last(metric, table, measured) for metric in (LIMIT, USED))
+    return Verdicts(tuple(layers), limit_bytes, used_bytes, span_ms)

@@ -1,6 +1,7 @@
 """What a whole is made of: parts that add up to it exactly, whatever each was measured as."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,54 +11,104 @@ from pprofplus_tui.model.series import Floats, Points
 Levels = Mapping[str, Floats]
 
 
-def parts_of(kind: ChartKind, levels: Levels) -> list[tuple[Series, Floats]]:
+# What is allocated but not resident is worth a figure from here on: probes do not all read at one
+# instant, so that a little of it is always there.
+LEAST_ABSENT_BYTES = 1 << 20
+
+
+def residue(whole: Floats, accounted: Floats) -> tuple[Floats, Floats]:
+    """Return (what of the whole is not accounted for, what is accounted for but not in the whole).
+
+    Neither is below 0. Of the resident set, the latter is memory that the allocators have and the
+    kernel has not made resident: it was never written to, or is swapped out.
+    """
+    return np.maximum(whole - accounted, 0), np.maximum(accounted - whole, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """A whole in its parts.
+
+    Attributes:
+        parts: (series, sizes), from the bottom of the stack up; they add up to the whole.
+        absent: what the parts were measured as beyond the whole: allocated, but not resident.
+    """
+
+    parts: list[tuple[Series, Floats]]
+    absent: Floats
+
+
+def split_of(kind: ChartKind, levels: Levels) -> Split | None:
     """Return the parts of a stacked chart that the log knows of, in its order, none below 0.
 
     `levels` are values of metrics, all of one shape, which the parts have too. They add up to
-    `levels[kind.total]`; there are none if that is missing. What the allocators have, but the
-    kernel has not made resident, is taken off what is free (`Series.spare`) first, from the top
-    of the stack down, then off the rest. What no other part accounts for is the part of the total
-    itself.
+    `levels[kind.total]`; None if that is missing. What the allocators have, but the kernel has
+    not made resident, is taken off what is free (`Series.spare`) first, from the top of the stack
+    down, then off the rest. What no other part accounts for is the part of the total itself.
     """
     total = levels.get(kind.total)
     if total is None:
-        return []
+        return None
     zero = np.zeros_like(total)
     found: list[tuple[Series, Floats]] = []
     for series in kind.series:
-        if series.metric in levels:
+        if series.metric in levels and series.metric != kind.total:
             known = sum((levels[name] for name in series.less if name in levels), zero)
             found.append((series, np.maximum(levels[series.metric] - known, 0)))
     sizes = [size for _, size in found]
-    excess = np.maximum(sum(sizes, zero) - total, 0)
+    rest, absent = residue(total, sum(sizes, zero))
+    excess = absent
     order = sorted(range(len(found)), key=lambda i: (not found[i][0].spare, -i))
     for i in order:
         off = np.minimum(sizes[i], excess)
         sizes[i] = sizes[i] - off
         excess = excess - off
-    rest = total - sum(sizes, zero)
-    return [
-        (series, size + rest if series.metric == kind.total else size)
-        for (series, _), size in zip(found, sizes, strict=True)
-    ]
+    parts = [(series, size) for (series, _), size in zip(found, sizes, strict=True)]
+    parts += [(series, rest) for series in kind.series if series.metric == kind.total]
+    return Split(parts, absent)
 
 
-def bands_of(kind: ChartKind, points: Mapping[str, Points]) -> list[tuple[Series, Floats, Points]]:
-    """Return (series, sizes, band) of each part; a band's lo and hi are its edges in the stack.
+def parts_of(kind: ChartKind, levels: Levels) -> list[tuple[Series, Floats]]:
+    """Return the parts alone; none without the total."""
+    split = split_of(kind, levels)
+    return [] if split is None else split.parts
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """A stacked chart over time.
+
+    Attributes:
+        bands: (series, sizes, band) of each part; a band's lo and hi are its edges in the stack.
+        absent: what is allocated beyond the whole, shape as the sizes.
+    """
+
+    bands: list[tuple[Series, Floats, Points]]
+    absent: Floats
+
+
+def stack_of(kind: ChartKind, points: Mapping[str, Points]) -> Stack:
+    """Return the parts over time, none if the total is missing.
 
     Of a bucket of samples the highest values count, so that no peak of the total is lost.
     """
-    whole = points.get(kind.total)
-    if whole is None:
-        return []
+    whole = points.get(kind.total, Points.empty())
     levels = {metric: _at(found, whole) for metric, found in points.items()}
+    split = split_of(kind, levels)
+    if split is None:
+        return Stack([], np.zeros(0))
     bands = []
     bottom = np.zeros(len(whole))
-    for series, size in parts_of(kind, levels):
+    for series, size in split.parts:
         top = bottom + size
         bands.append((series, size, Points(whole.t_ms, bottom, top, whole.breaks)))
         bottom = top
-    return bands
+    return Stack(bands, split.absent)
+
+
+def bands_of(kind: ChartKind, points: Mapping[str, Points]) -> list[tuple[Series, Floats, Points]]:
+    """Return the bands alone."""
+    return stack_of(kind, points).bands
 
 
 def _at(points: Points, whole: Points) -> Floats:

@@ -5,6 +5,8 @@
 
 from dataclasses import dataclass, field, replace
 
+from pprofplus_tui.model.change import Change
+
 # what a curve does
 TOO_LITTLE = "too little data"
 STEADY = "steady"
@@ -66,6 +68,7 @@ class LayerKind:
         minus: see `plus`.
         meaning: what its growth means.
         action: what to do next.
+        resident: it is a part of the resident set.
     """
 
     id: str
@@ -75,10 +78,13 @@ class LayerKind:
     minus: tuple[str, ...] = ()
     meaning: str = ""
     action: str = ""
+    resident: bool = True
 
 
-# rss is about heap_sys + malloc_sys + other. What pymalloc holds and no object is in counts as
-# fragmentation, idle pools too: it gives back whole arenas only.
+# rss = heap_sys + malloc_sys + other - absent. Of the last two one is 0, for no layer is below 0:
+# what the allocators have beyond the resident set is not resident, and a figure of its own. What
+# pymalloc holds and no object is in counts as fragmentation, idle pools too: it gives back whole
+# arenas only.
 LAYERS: tuple[LayerKind, ...] = (
     LayerKind("rss", "RSS", "resident set", ("rss",)),
     LayerKind(
@@ -123,6 +129,16 @@ LAYERS: tuple[LayerKind, ...] = (
         meaning="memory maps, stacks of threads, shared memory, files",
         action="compare threads and fds; look into /proc/PID/smaps",
     ),
+    LayerKind(
+        "absent",
+        "not resident",
+        "memory allocated but not resident",
+        ("heap_sys", "malloc_sys"),
+        ("rss",),
+        meaning="allocated and never written to, or swapped out: RSS grows once it is used",
+        action="look for large zeroed buffers and pools made in advance; compare swap",
+        resident=False,
+    ),
 )
 LAYER_BY_ID: dict[str, LayerKind] = {layer.id: layer for layer in LAYERS}
 LIMIT, USED = "cgroup_limit", "cgroup_used"
@@ -143,13 +159,20 @@ class Layer:
 
     Attributes:
         kind: which.
-        now_bytes: its size at the window's last point.
+        now_bytes: its size at the window's last sample.
         verdict: what it does.
+        change: from the window's first to its last sample, None if one of them lacks it.
     """
 
     kind: LayerKind
     now_bytes: int
     verdict: Verdict = field(default_factory=Verdict)
+    change: Change | None = None
+
+    @property
+    def change_bytes(self) -> float:
+        """What it changed by in the window: as measured, or what the verdict says without that."""
+        return self.verdict.change if self.change is None else self.change.amount
 
 
 @dataclass(frozen=True)
@@ -161,12 +184,15 @@ class Verdicts:
         limit_bytes: the cgroup's limit, or None.
         used_bytes: what is charged to the cgroup, or None.
         span_ms: time from the window's first to its last point.
+        sharers: live runs that are charged to that cgroup now, as far as logs show it, this one
+            included; None if that is not known.
     """
 
     layers: tuple[Layer, ...] = ()
     limit_bytes: int | None = None
     used_bytes: int | None = None
     span_ms: int = 0
+    sharers: int | None = None
 
     def layer(self, name: str) -> Layer | None:
         """Return the layer of that id, or None."""
@@ -198,6 +224,7 @@ class Verdicts:
             layer
             for layer in self.layers
             if layer is not whole
+            and layer.kind.resident
             and layer.verdict.kind == GROWING
             and layer.verdict.per_hour >= whole.verdict.per_hour / 4
         ]

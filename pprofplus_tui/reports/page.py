@@ -5,6 +5,7 @@ from datetime import tzinfo
 
 from pprofplus_tui.charts.palette import COLOURS
 from pprofplus_tui.charts.picture import Picture
+from pprofplus_tui.model.explain import absent_words, change_words, limit_words
 from pprofplus_tui.model.runs import RUNNING
 from pprofplus_tui.model.timeaxis import local
 from pprofplus_tui.model.units import format_bytes, format_delta_bytes, format_span_ms
@@ -118,8 +119,11 @@ def _verdict(found: Verdicts, *, ended: bool) -> Iterator[str]:
         yield f"That means: {shown(kind.meaning)}. Next: {shown(kind.action)}.</p>"
     elif verdict.kind == GROWING:
         yield "<p>No single layer grows enough to be the reason.</p>"
-    if found.limit_bytes:
-        yield f"<p>{shown(_limit(found, ended=ended))}</p>"
+    for sentence in limit_words(found, ended=ended):
+        yield f"<p>{shown(sentence, _TEXT_CELLS)}</p>"
+    absent = absent_words(found)
+    if absent:
+        yield f"<p>{shown(absent, _TEXT_CELLS)}</p>"
     yield "</div>"
     yield "<table><thead><tr><th>layer</th>"
     yield '<th class="number">at the end</th><th>verdict</th><th class="number">an hour</th>'
@@ -130,25 +134,15 @@ def _verdict(found: Verdicts, *, ended: bool) -> Iterator[str]:
     yield "</tbody></table>"
 
 
-def _limit(found: Verdicts, *, ended: bool) -> str:
-    told = f"The cgroup's limit is {format_bytes(found.limit_bytes or 0)}"
-    if found.used_bytes is not None:
-        told += f", of which {format_bytes(found.used_bytes)} are used"
-    if found.limit_in_ms is not None:
-        when = "would have been" if ended else "is"
-        told += f"; at this rate it {when} reached in {format_span_ms(found.limit_in_ms)}"
-    return f"{told}."
-
-
 def _sentence(layer: Layer, span: str) -> str:
     verdict = layer.verdict
+    measured = change_words(layer)
     if verdict.moves:
-        change = format_delta_bytes(verdict.change)
-        return f"{verdict.kind} {format_delta_bytes(verdict.per_hour)}/h, {change} in {span}"
+        return ", ".join(filter(None, (f"{verdict.kind} {format_delta_bytes(verdict.per_hour)}/h", measured)))
     size = format_bytes(layer.now_bytes)
     if verdict.kind == STEADY and verdict.shape not in {"level", "line"}:
-        return f"{verdict.kind} after a {verdict.shape} of {format_bytes(verdict.change)}, {size}"
-    return f"{verdict.kind} over {span}, {size}"
+        return f"{verdict.kind} after a {verdict.shape}, {measured or size}"
+    return f"{verdict.kind} over {span}, {measured or size}"
 
 
 def _layer_row(layer: Layer) -> str:
@@ -157,7 +151,8 @@ def _layer_row(layer: Layer) -> str:
     if verdict.moves:
         rate = format_delta_bytes(verdict.per_hour)
         between = f"{format_delta_bytes(verdict.low)} to {format_delta_bytes(verdict.high)}"
-        change = format_delta_bytes(verdict.change)
+    if layer.change is not None:
+        change = format_delta_bytes(layer.change.amount)
     cells = (format_bytes(layer.now_bytes), verdict.kind, rate, between, change)
     numbers = (True, False, True, True, True)
     row = "".join(

@@ -14,8 +14,9 @@ from pprofplus_tui.model.charts import ChartKind
 from pprofplus_tui.model.explain import (
     GO_SUMS,
     SHAPE_KINDS,
+    change_words,
     chart_metrics,
-    in_words,
+    layer_in_words,
     shape_of,
     told,
 )
@@ -49,7 +50,8 @@ def layers_table(facts: Verdicts, *, plain: bool) -> Table:
     blamed = facts.responsible
     sign = "<- behind the growth" if plain else "← behind the growth"
     for layer in facts.layers:
-        verdict = in_words(layer.verdict)
+        measured = change_words(layer)
+        verdict = layer_in_words(layer) + (f", {measured}" if measured else "")
         told_more = f"  {sign}" if layer is blamed else ""
         table.add_row(
             Text(layer.kind.label),

@@ -1,8 +1,16 @@
 """The line above the charts: what memory does in the window, which layer, how far to the limit."""
 
-from pprofplus_tui.model.explain import in_words
+from itertools import product
+
+from pprofplus_tui.model.explain import layer_in_words
 from pprofplus_tui.model.rows import Cellrun, Row, width_of
-from pprofplus_tui.model.units import format_bytes, format_roughly_ms, rate_text
+from pprofplus_tui.model.units import (
+    change_text,
+    format_bytes,
+    format_roughly_ms,
+    format_span_ms,
+    rate_text,
+)
 from pprofplus_tui.model.verdict import (
     GROWING,
     HOUR_MS,
@@ -27,14 +35,15 @@ def arrow(verdict: Verdict, *, plain: bool) -> str:
     return "v" if plain else "↘"
 
 
-def verdict_text(verdict: Verdict, *, plain: bool) -> str:
-    """Return a verdict in a few words."""
+def verdict_text(layer: Layer, *, plain: bool) -> str:
+    """Return the verdict on a layer in a few words."""
+    verdict = layer.verdict
     if verdict.moves:
         way = arrow(verdict, plain=plain)
         return f"{way} {verdict.kind} {rate_text(verdict.per_hour)}"
     if verdict.kind == SAW_TOOTH:
         return verdict.kind
-    return in_words(verdict)
+    return layer_in_words(layer)
 
 
 def _is_loud(facts: Verdicts, layer: Layer) -> bool:
@@ -43,7 +52,7 @@ def _is_loud(facts: Verdicts, layer: Layer) -> bool:
     if verdict.kind != GROWING:
         return False
     soon = facts.limit_in_ms is not None and facts.limit_in_ms < _SOON_MS
-    return soon or verdict.change * _ALARMING > layer.now_bytes - verdict.change
+    return soon or layer.change_bytes * _ALARMING > layer.now_bytes - layer.change_bytes
 
 
 def _whole(facts: Verdicts, layer: Layer, *, plain: bool) -> Row:
@@ -51,7 +60,7 @@ def _whole(facts: Verdicts, layer: Layer, *, plain: bool) -> Row:
     return (
         Cellrun(f"{layer.kind.label} ", "dim"),
         Cellrun(f"{format_bytes(layer.now_bytes)} ", "title"),
-        Cellrun(verdict_text(layer.verdict, plain=plain), style),
+        Cellrun(verdict_text(layer, plain=plain), style),
     )
 
 
@@ -77,19 +86,41 @@ def _blame(layer: Layer, *, plain: bool) -> tuple[Row, ...]:
     )
 
 
-def _limit(facts: Verdicts) -> Row:
+def _measured(layer: Layer) -> Row:
+    """Return what a layer that moves changed by in the window, as measured."""
+    change = layer.change
+    if change is None or not layer.verdict.moves:
+        return ()
+    return (Cellrun(f"{change_text(change.amount)} in {format_span_ms(change.span_ms)}", "dim"),)
+
+
+def _limit(facts: Verdicts) -> tuple[Row, ...]:
+    """Return what is told of the cgroup's limit, the longest first; nothing without a limit.
+
+    The percentage is of what is charged to the cgroup, which is not this run's RSS: both stand
+    there, and how many runs share it.
+    """
     if not facts.limit_bytes:
         return ()
-    used = (facts.used_bytes or 0) / facts.limit_bytes
     size, left_ms = format_bytes(facts.limit_bytes), facts.limit_in_ms
-    if used <= _NEAR and left_ms is not None and left_ms < _FAR_MS:
+    if facts.used_bytes is None:
+        return ((Cellrun(f"cgroup limit {size}", "dim"),),)
+    share, used = facts.used_bytes / facts.limit_bytes, format_bytes(facts.used_bytes)
+    if share <= _NEAR and left_ms is not None and left_ms < _FAR_MS:
+        left = Cellrun(format_roughly_ms(left_ms), "grow" if left_ms < _SOON_MS else "text")
         return (
-            Cellrun(f"limit {size} in ", "dim"),
-            Cellrun(format_roughly_ms(left_ms), "grow" if left_ms < _SOON_MS else "text"),
+            (Cellrun(f"cgroup {used}, limit {size} in ", "dim"), left),
+            (Cellrun(f"limit {size} in ", "dim"), left),
         )
+    name, told = Cellrun("cgroup ", "dim"), Cellrun(f"{used}, ", "text")
+    part = Cellrun(f"{100 * share:.0f} %", "died" if share > _NEAR else "text")
+    shared = facts.sharers is not None and facts.sharers > 1
+    runs = f", {facts.sharers} runs" if shared else ""
     return (
-        Cellrun(f"{100 * used:.0f} % ", "died" if used > _NEAR else "text"),
-        Cellrun(f"of the limit, {size}", "dim"),
+        (name, told, part, Cellrun(f" of its limit {size}{runs}", "dim")),
+        (name, told, part, Cellrun(f" of {size}{runs}", "dim")),
+        (name, told, part, Cellrun(f" of {size}", "dim")),
+        (name, part, Cellrun(f" of {size}", "dim")),
     )
 
 
@@ -102,21 +133,27 @@ def facts_row(facts: Verdicts, width: int, *, plain: bool = False) -> Row:
     """Return the second line: what RSS does, the layer behind it, the limit, the other layers.
 
     Where room is short whole figures go: first those of layers that stand still and are small,
-    then the limit, last the layer to blame.
+    then what RSS changed by, the limit, last the layer to blame.
     """
     if not facts.layers:
         return fit((), width)
     first, *others = facts.layers
     blamed = facts.responsible
     order = sorted(others, key=lambda x: (x is not blamed, not x.verdict.moves, -abs(x.now_bytes)))
-    head, limit = _whole(facts, first, plain=plain), _limit(facts)
+    head, limits = _whole(facts, first, plain=plain), _limit(facts)
     room = width - 1 - width_of(head)
-    # the layer to blame and the limit, together if one can be told more shortly
+    # the layer to blame and the limit, together if they can be told more shortly
     blames: tuple[Row, ...] = _blame(blamed, plain=plain) if blamed is not None else ()
-    choices = [(row, limit) for row in blames] if limit else []
-    choices += [(row, ()) for row in blames] + [((), limit)]
+    ranked = sorted(product(range(len(blames)), range(len(limits))), key=lambda at: (sum(at), at))
+    choices: list[tuple[Row, Row]] = [(blames[i], limits[j]) for i, j in ranked]
+    choices += [(row, ()) for row in blames] + [((), limit) for limit in limits]
     blame, limit = next((pair for pair in choices if _taken(pair) <= room), ((), ()))
     room -= _taken((blame, limit))
+    measured = _measured(first)
+    if measured and _taken((measured,)) <= room:
+        room -= _taken((measured,))
+    else:
+        measured = ()
     picked = {blamed.kind.id: blame} if blamed is not None and blame else {}
     for layer in order:
         if layer is blamed:
@@ -126,7 +163,7 @@ def facts_row(facts: Verdicts, width: int, *, plain: bool = False) -> Row:
             break
         picked[layer.kind.id] = row
         room -= _GAP + width_of(row)
-    parts = [head, *(picked[x.kind.id] for x in others if x.kind.id in picked)]
+    parts = [head, *((measured,) if measured else ()), *(picked[x.kind.id] for x in others if x.kind.id in picked)]
     if limit:
         parts.append(limit)
     between = Cellrun(" " * _GAP, "text")

@@ -1,10 +1,19 @@
+from dataclasses import replace
 from itertools import product
 
 import pytest
 
 from pprofplus.metrics import BY_NAME
+from pprofplus_tui.model.change import change_between
 from pprofplus_tui.model.charts import CHARTS
-from pprofplus_tui.model.explain import SHAPE_KINDS, chart_metrics, in_words, shape_of, told
+from pprofplus_tui.model.explain import (
+    SHAPE_KINDS,
+    change_words,
+    chart_metrics,
+    in_words,
+    shape_of,
+    told,
+)
 from pprofplus_tui.model.verdict import (
     GROWING,
     HOUR_MS,
@@ -75,7 +84,35 @@ def test_growth_names_the_layer_what_to_do_and_when_the_limit_comes():
     lines = told(found(1024 * MIB, 424 * MIB, rss=grows(3), c_heap=grows(3)))
     assert lines[0] == "In these 1h, RSS is growing +3 MiB/h (+2.5 to +3.5 MiB)."
     assert lines[1].startswith("Behind it is C heap: a C extension")
-    assert lines[2] == "At this rate the limit of 1 GiB is reached 8d after this window."
+    assert lines[3] == "At this rate the limit is reached 8d after this window."
+
+
+def test_the_limit_is_the_containers_and_the_figure_is_named():
+    alone = told(found(1024 * MIB, 973 * MIB, rss=Verdict(STEADY)))
+    assert alone[1] == (
+        "The container (cgroup) uses 973 MiB, 95 % of its limit of 1 GiB; "
+        "that includes its other processes and page cache."
+    )
+    shared = replace(found(1024 * MIB, 973 * MIB, rss=Verdict(STEADY)), sharers=3)
+    assert told(shared)[1].endswith(
+        "; 3 live runs share it, with its other processes and page cache."
+    )
+
+
+def test_a_change_is_what_was_measured_and_the_trend_stands_beside_it_where_it_differs():
+    change = change_between(188.4 * MIB, 1_000, 274.1 * MIB, 299_000)
+    layer = Layer(LAYER_BY_ID["rss"], 274 * MIB, Verdict(GROWING, 1024.0 * MIB), change)
+    assert change_words(layer) == "+85.7 MiB in 4m58s (188 MiB to 274 MiB)"
+    half = replace(layer, verdict=Verdict(GROWING, 512.0 * MIB))
+    assert change_words(half) == (
+        "+85.7 MiB in 4m58s (188 MiB to 274 MiB), +42.4 MiB along the trend"
+    )
+    assert change_words(replace(layer, change=None)) == ""
+
+
+def test_memory_that_is_not_resident_is_explained():
+    facts = found(rss=Verdict(STEADY), c_heap=Verdict(STEADY), absent=Verdict(STEADY))
+    assert "400 MiB of what is allocated is not resident" in " ".join(told(facts))
 
 
 def test_growth_of_no_one_layer_says_so():

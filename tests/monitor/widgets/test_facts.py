@@ -1,11 +1,13 @@
 """The line above the charts: calm, exactly as wide as asked, what matters last to go."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pprofplus_tui.model.change import change_between
 from pprofplus_tui.model.verdict import (
     GROWING,
     HOUR_MS,
@@ -129,7 +131,7 @@ def test_more_room_tells_the_sizes_of_the_layers():
         "fragmentation 92 MiB",
         "C 93 MiB",
         "other 94 MiB",
-        "limit 1 GiB in 6d",
+        "cgroup 512 MiB, limit 1 GiB in 6d",
     ]
 
 
@@ -156,9 +158,9 @@ def test_what_does_not_grow_is_quiet(kind):
 def test_a_limit_that_nothing_grows_towards_is_told_as_a_share_and_alarms_when_near():
     far = facts_row(found(Verdict(STEADY), 1024 * MIB, 512 * MIB), 80)
     near = facts_row(found(Verdict(STEADY), 1024 * MIB, 1000 * MIB), 80)
-    assert "50 % of the limit, 1 GiB" in text_of(far)
+    assert "cgroup 512 MiB, 50 % of its limit 1 GiB" in text_of(far)
     assert styles_of(far, "50 %") == {"text"}
-    assert "98 % of the limit, 1 GiB" in text_of(near)
+    assert "cgroup 1000 MiB, 98 % of its limit 1 GiB" in text_of(near)
     assert styles_of(near, "98 %") == {"died"}
 
 
@@ -167,6 +169,21 @@ def test_a_limit_that_nothing_grows_towards_is_told_as_a_share_and_alarms_when_n
 )
 def test_the_time_to_the_limit_is_rough_and_only_told_if_it_will_come(per_hour, told):
     assert told in text_of(facts_row(found(growing(per_hour), 1024 * MIB, 512 * MIB), 100))
+
+
+def test_on_eighty_columns_rss_the_cgroups_figure_its_share_and_the_runs_that_share_it_fit():
+    told = replace(found(Verdict(STEADY), 1024 * MIB, 973 * MIB), sharers=3)
+    assert parts_of(facts_row(told, 80)) == [
+        "RSS 400 MiB steady",
+        "cgroup 973 MiB, 95 % of its limit 1 GiB, 3 runs",
+    ]
+
+
+def test_where_there_is_room_the_measured_change_stands_beside_the_rate():
+    change = change_between(360 * MIB, 0, 400 * MIB, 600_000)
+    layer = Layer(LAYER_BY_ID["rss"], 400 * MIB, growing(240), change)
+    told = parts_of(facts_row(Verdicts((layer,)), 80))
+    assert told == ["RSS 400 MiB ↗ growing +240 MiB/h", "+40 MiB in 10m"]
 
 
 def test_no_figures_give_a_blank_line():
