@@ -12,30 +12,29 @@ from pprofplus_tui.charts.portray import noted
 from pprofplus_tui.model.charts import ChartKind, Note
 from pprofplus_tui.model.cursor import Reading
 from pprofplus_tui.model.exact import format_exact
-from pprofplus_tui.model.layers import parts_of
+from pprofplus_tui.model.layers import absent_text, split_of
 
 
 def pointed(picture: Picture, kind: ChartKind, reading: Reading) -> Picture:
     """Return the picture with the cursor at `reading.at_ms` and the values read there."""
     plain = picture.ascii_only
+    notes = [_note(note, reading, plain=plain) for note in kind.notes]
     if kind.total:
-        parts = _parts(kind, reading)
+        levels = {metric: np.array([value]) for (metric, _), value in reading.values.items()}
+        split = split_of(kind, levels)
+        parts: dict[str, float] = {}
+        if split is not None:
+            parts = {series.label: float(size[0]) for series, size in split.parts}
+            notes.append(absent_text(float(split.absent[0])))
         lines = [_part(line, kind, parts, plain=plain) for line in picture.lines]
     else:
         lines = [_read(line, kind, reading, plain=plain) for line in picture.lines]
-    notes = [_note(note, reading, plain=plain) for note in kind.notes]
     return replace(
         picture,
         cursor_ms=reading.at_ms,
         lines=tuple(lines),
         note=noted(*notes, log=picture.y.log),
     )
-
-
-def _parts(kind: ChartKind, reading: Reading) -> dict[str, float]:
-    """Return the size of each part of a stack by its label."""
-    levels = {metric: np.array([value]) for (metric, _), value in reading.values.items()}
-    return {series.label: float(size[0]) for series, size in parts_of(kind, levels)}
 
 
 def _part(line: Line, kind: ChartKind, parts: dict[str, float], *, plain: bool) -> Line:

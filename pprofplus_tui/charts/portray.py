@@ -9,7 +9,7 @@ from pprofplus_tui.charts.strokes import MAX_BUCKETS
 from pprofplus_tui.model.charts import ChartKind, Note, Series
 from pprofplus_tui.model.frames import Shape
 from pprofplus_tui.model.happenings import MARKED, Happening
-from pprofplus_tui.model.layers import bands_of
+from pprofplus_tui.model.layers import Stack, absent_text, stack_of
 from pprofplus_tui.model.series import Points
 from pprofplus_tui.model.ticks import YAxis, fit_axis
 from pprofplus_tui.model.timeaxis import Tick, time_ticks, zone_names
@@ -115,7 +115,13 @@ class Portrayer:
         Only while the log is `growing` may the lines lag behind by a cell.
         """
         manner = self._manner
-        lines = self._bands(kind, points) if kind.total else self._lines(kind, points)
+        notes = [self._note(note, points) for note in kind.notes]
+        if kind.total:
+            stack = stack_of(kind, {name: found for (name, rate), found in points.items() if not rate})
+            lines = self._bands(kind, stack)
+            notes += [absent_text(float(stack.absent[-1]))] if len(stack.absent) else []
+        else:
+            lines = self._lines(kind, points)
         wanted = [(kind.total, False)] if kind.total else kind.metrics[: len(kind.series)]
         known = any(found in points for found in wanted)
         area = plot_area(shape.width, shape.height)
@@ -137,7 +143,7 @@ class Portrayer:
                 for event in events
                 if event.kind != MARKED
             ),
-            note=noted(*(self._note(note, points) for note in kind.notes), log=log),
+            note=noted(*notes, log=log),
             ascii_only=manner.plain,
             distinct=manner.colourless,
             empty="no samples in this window" if known else "not in this log",
@@ -219,8 +225,7 @@ class Portrayer:
             if not series.when_near or _is_near(data, always)
         )
 
-    def _bands(self, kind: ChartKind, points: Mapping[Wanted, Points]) -> tuple[Line, ...]:
-        levels = {metric: found for (metric, rate), found in points.items() if not rate}
+    def _bands(self, kind: ChartKind, stack: Stack) -> tuple[Line, ...]:
         plain = self._manner.plain
         return tuple(
             Line(
@@ -232,13 +237,14 @@ class Portrayer:
                 else "",
                 series.metric,
             )
-            for series, sizes, band in bands_of(kind, levels)
+            for series, sizes, band in stack.bands
         )
 
     def _line(self, kind: ChartKind, series: Series, points: Points) -> Line:
         value = ""
         if len(points):
-            value = format_quantity(float(points.hi[-1]), kind.unit, ascii_only=self._manner.plain)
+            told = points.hi.max() if series.extreme else points.hi[-1]
+            value = format_quantity(float(told), kind.unit, ascii_only=self._manner.plain)
         return Line(series.label, series.colour, points, value, series.metric)
 
     def _note(self, note: Note, points: Mapping[Wanted, Points]) -> str:

@@ -52,6 +52,7 @@ class RunInfo:
         metrics: (name, unit, kind) of each metric of the newest table; untrusted.
         whole: False after a mere glance: `last` then has the resident set alone, and `recent`
             and `damaged_pages` are yet to be read.
+        machine: boot id of the kernel and host name, "" if unknown or after a mere glance.
     """
 
     path: str
@@ -69,6 +70,13 @@ class RunInfo:
     pinned: bool = False
     metrics: tuple[tuple[str, str, str], ...] = ()
     whole: bool = True
+    machine: str = ""
+
+
+def machine_of(log: RunLog) -> str:
+    """Return what tells the machine of a run from others; "" if its header does not say."""
+    header = log.header
+    return f"{header.boot_id} {header.host}" if header is not None and header.boot_id else ""
 
 
 class Catalog:
@@ -351,6 +359,7 @@ class _Run:
             recent=self._recent_points(log, end_ms),
             pinned=log.pinned,
             metrics=log.metrics,
+            machine=machine_of(log),
         )
 
     def _recent_points(self, log: RunLog, end_ms: int) -> Points:

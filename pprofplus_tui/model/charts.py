@@ -22,6 +22,8 @@ class Series:
         scale: the log's figures are divided by it to be in the chart's unit.
         less: metrics to take off it; what is left is the part of a stack.
         spare: the part of a stack is free memory, which need not be resident.
+        extreme: its label names the largest value of the window, so that this is the number
+            beside it; otherwise it is the latest. Of several runs, the largest counts, not a sum.
     """
 
     metric: str
@@ -32,6 +34,7 @@ class Series:
     scale: int = 1
     less: tuple[str, ...] = ()
     spare: bool = False
+    extreme: bool = False
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,7 @@ CHARTS: tuple[ChartKind, ...] = (
         "gc pause",
         "us",
         zero_based=True,
-        series=(Series("gc_pause_max", "longest", 4),),
+        series=(Series("gc_pause_max", "longest", 4, extreme=True),),
         notes=(Note("runs", ("gc_runs_0", "gc_runs_1", "gc_runs_2"), "count/s", rate=True),),
     ),
     ChartKind(

@@ -136,8 +136,9 @@ def change_words(layer: Layer) -> str:
     change, verdict = layer.change, layer.verdict
     if change is None:
         return ""
-    ends = f"{format_bytes(change.first)} to {format_bytes(change.last)}"
-    words = f"{format_delta_bytes(change.amount)} in {format_span_ms(change.span_ms)} ({ends})"
+    first, last = format_bytes(change.first), format_bytes(change.last)
+    words = f"{format_delta_bytes(change.amount)} in {format_span_ms(change.span_ms)}"
+    words += f" ({first} to {last})" if first != last else ""
     if verdict.moves and change.differs_from(verdict.per_hour):
         words += f", {format_delta_bytes(change.along(verdict.per_hour))} along the trend"
     return words

@@ -7,6 +7,7 @@ import numpy as np
 
 from pprofplus_tui.model.charts import ChartKind, Series
 from pprofplus_tui.model.series import Floats, Points
+from pprofplus_tui.model.units import format_bytes
 
 Levels = Mapping[str, Floats]
 
@@ -104,6 +105,13 @@ def stack_of(kind: ChartKind, points: Mapping[str, Points]) -> Stack:
         bands.append((series, size, Points(whole.t_ms, bottom, top, whole.breaks)))
         bottom = top
     return Stack(bands, split.absent)
+
+
+def absent_text(absent_bytes: float) -> str:
+    """Return what stands beside the title of a stack: what is allocated but not in it, or ""."""
+    if absent_bytes < LEAST_ABSENT_BYTES:
+        return ""
+    return f"{format_bytes(absent_bytes)} not resident"
 
 
 def bands_of(kind: ChartKind, points: Mapping[str, Points]) -> list[tuple[Series, Floats, Points]]:
