@@ -21,7 +21,6 @@ from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.charts import ChartKind, ChartTable, charts_for
 from pprofplus_tui.model.cursor import Reading
 from pprofplus_tui.model.frames import Drawn, Frame, Request, Shape
-from pprofplus_tui.model.growth import growth_per_h
 from pprofplus_tui.model.happenings import next_run
 from pprofplus_tui.model.looks import as_levels
 from pprofplus_tui.model.options import Options
@@ -33,6 +32,7 @@ from pprofplus_tui.model.sparkline import sparkline
 from pprofplus_tui.model.study import Study
 from pprofplus_tui.model.verdict import LIMIT, USED, VERDICT_BUCKETS, Verdicts
 from pprofplus_tui.model.window import Window
+from pprofplus_tui.ranking import Ranker
 
 Levels = dict[Wanted, Points]
 
@@ -64,6 +64,7 @@ class Desk:
         self._pictures: list[tuple[ChartKind, Picture]] = []
         self._answered: Request | None = None
         self._judge = Judge()
+        self._ranker = Ranker()
         # of each run what was made of it: the same object while nothing changes
         self._sought: tuple[str, ...] = ()
         self._made: dict[str, tuple[RunInfo, Run]] = {}
@@ -76,38 +77,56 @@ class Desk:
         more = not self._cold and self._renderer.waiting
         self._on_drawn(Drawn(str(key), picture.width, picture.height, rows, more=more))
 
-    def look(self, sought: tuple[str, ...] = ()) -> None:
-        """Look which runs there are, and how they are; of those not `sought`, only the least."""
+    def look(self, sought: tuple[str, ...] = (), *, ranking: bool = False) -> None:
+        """Look which runs there are, and how they are; of those not `sought`, only the least.
+
+        For a list in the order of growth, `ranking`, live runs are judged too.
+        """
         self._catalog.refresh(frozenset(sought))
-        self.look_closer(sought)
+        self.look_closer(sought, ranking=ranking)
         self._take_runs()
 
-    def look_closer(self, sought: tuple[str, ...]) -> None:
+    def look_closer(self, sought: tuple[str, ...], *, ranking: bool = False) -> None:
         """Read on, for a while, about the runs that are sought."""
         self._sought = sought
-        if self._catalog.complete(sought, time.monotonic() + _CLOSER_S):
+        until_s = time.monotonic() + _CLOSER_S
+        changed = self._catalog.complete(sought, until_s)
+        if ranking:
+            changed |= self._ranker.judge(self._found(), until_s)
+        else:
+            self._ranker.forget()
+        if changed:
             self._take_runs()
 
     @property
     def behind(self) -> bool:
-        """Whether there is more to be read about the runs that were sought."""
-        return bool(self._catalog.lacking(self._sought))
+        """Whether there is more to be read about the runs that were sought, or to be judged."""
+        return bool(self._catalog.lacking(self._sought)) or self._ranker.lacking
 
-    def _take_runs(self) -> None:
+    def _found(self) -> list[RunInfo]:
+        """Return the runs that the options ask for."""
         asked = self._options
-        found = [
+        return [
             info
             for info in self._catalog.runs
             if asked.service in {None, info.service} and asked.pid in {None, info.pid}
         ]
+
+    def _take_runs(self) -> None:
+        found = self._found()
         self._runs = ordered(self._as_run(info) for info in found)
         if len(self._made) > 2 * len(found):
             self._made = {run.path: self._made[run.path] for run in self._runs}
 
     def _as_run(self, info: RunInfo) -> Run:
         kept, metrics = self._made.get(info.path), self._metrics_of(info)
-        charts = charts_for(metrics)
-        if kept is not None and kept[0] is info and kept[1].charts is charts:
+        charts, growth = charts_for(metrics), self._ranker.verdict(info.path)
+        if (
+            kept is not None
+            and kept[0] is info
+            and kept[1].charts is charts
+            and kept[1].growth is growth
+        ):
             return kept[1]
         run = Run(
             info.path,
@@ -123,7 +142,7 @@ class Desk:
             else sparkline(info.recent, SPARK_CELLS, ascii_only=self._options.plain),
             charts,
             info.pinned,
-            growth_per_h(info.recent),
+            growth,
         )
         self._made[info.path] = info, run
         return run
@@ -185,7 +204,7 @@ class Desk:
         )
 
     def _with_sharers(self, facts: Verdicts, run: Run, window: Window) -> Verdicts:
-        """Return the facts with the number of runs in the cgroup, which is known at present only."""
+        """Return the facts with the number of runs in the cgroup, known at present only."""
         count = None
         if facts.limit_bytes and run.running and window.end_ms > run.end_ms:
             charges = {

@@ -39,6 +39,7 @@ class Feed:
         self._request = Request()
         self._study: Study | None = None
         self._in_sight: tuple[str, ...] = ()
+        self._ranking = False
         self._scrolled = False
         self._fresh = True
         self._closing = False
@@ -73,11 +74,15 @@ class Feed:
             self._study = study
             self._changed.notify_all()
 
-    def in_sight(self, paths: tuple[str, ...]) -> None:
-        """Read these runs before others, of which only the least is read."""
+    def in_sight(self, paths: tuple[str, ...], *, ranking: bool = False) -> None:
+        """Read these runs before others, of which only the least is read.
+
+        With `ranking`, judge how each live run grows.
+        """
         with self._changed:
-            self._scrolled = self._scrolled or paths != self._in_sight
-            self._in_sight = paths
+            asked = paths, ranking
+            self._scrolled = self._scrolled or asked != (self._in_sight, self._ranking)
+            self._in_sight, self._ranking = asked
             self._changed.notify_all()
 
     def _anything_new(self) -> bool:
@@ -114,6 +119,7 @@ class Feed:
                     return
                 request, fresh, self._fresh = self._request, self._fresh or owed, False
                 study, sought, self._scrolled = self._study, self._in_sight, False
+                ranking = self._ranking
             owed = fresh  # until it is answered: what failed is tried again at the next look
             pending = False
             # a key is answered before anything else is read, but not for ever
@@ -121,9 +127,9 @@ class Feed:
             try:
                 if time.monotonic() >= look_at + (self._tick_s if at_once else 0.0):
                     look_at = time.monotonic() + self._tick_s
-                    desk.look(sought)
+                    desk.look(sought, ranking=ranking)
                 elif not at_once:
-                    desk.look_closer(sought)
+                    desk.look_closer(sought, ranking=ranking)
                 if study is not None:
                     told, pending = desk.inquire(study, fresh=fresh, before=frame)
                 else:

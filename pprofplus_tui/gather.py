@@ -14,15 +14,19 @@ from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.charts import ChartKind, Series, charts_for
 from pprofplus_tui.model.compare import shifted
 from pprofplus_tui.model.findings import Findings
-from pprofplus_tui.model.runs import Run
+from pprofplus_tui.model.judgement import judge_curve
+from pprofplus_tui.model.lives import Life, stale_ms
+from pprofplus_tui.model.runs import LIVE, Run
 from pprofplus_tui.model.series import Points
 from pprofplus_tui.model.study import Study
+from pprofplus_tui.model.verdict import Verdict
 from pprofplus_tui.model.window import JUMPS, Window
 
 _DRAWN_EACH_S = 1.0  # while there is more to read
 _SLICE_S = 0.04  # of reading, before it is asked whether something else is wanted by now
 _REOPENED_S = 30.0  # a growing log that there was no room for is read again no sooner
 _OLDEST_MS = 30_000  # a growing log is read on at least that often
+_JUDGED_SHARE = 50  # of the window in new samples, before a curve is judged again
 _MOST_PAGES = 32_768  # kept of all logs together: some 50 MB
 
 _Key = tuple[int, int, int, str, bool]  # begin, end, buckets, metric, rate
@@ -35,6 +39,9 @@ class _Kept:
     log: RunLog | None
     key: _Key | None = None
     points: Points = field(default_factory=Points.empty)
+    verdict: Verdict = field(default_factory=Verdict)  # on the points
+    judged: _Key | None = None  # what it was given for
+    judged_ms: int = -1  # and how far the points then reached
     end_ms: int = -1  # of the run, when the log was last refreshed
     read_s: float = 0.0  # monotonic, when it was last opened
 
@@ -91,6 +98,7 @@ class Gatherer:
         buckets = max(JUMPS, *(buckets_for(shape) for shape in study.shapes))
         if before is not None and before.whole and self._is_new_enough(study, members, buckets):
             return _with_totals(before, members, infos), [], False
+        present_ms = _present_ms(members)
         curves: dict[str, Points] = {}
         wanted = [run for run in members if _reaches(run, study, window)]
         until = time.monotonic() + _SLICE_S
@@ -99,8 +107,11 @@ class Gatherer:
             late = time.monotonic() > until
             points = self._points(run, study, window, buckets, series, late=late)
             if points is not None:
-                curves[run.path] = points
                 read += 1
+            else:  # what was known in the window before stands until it is read
+                points = self._stand_in(run, study, series)
+            if points is not None:
+                curves[run.path] = points
         self._forget({run.path for run in wanted})
         count = sum(len(points) > 0 for points in curves.values())
         findings = replace(empty, read=read, of=len(wanted), count=count)
@@ -114,7 +125,13 @@ class Gatherer:
         self._drawn_s = time.monotonic()
         self._drawn = study, tuple((run.path, run.state) for run in members)
         width_ms = Grid.over(window.begin_ms, window.end_ms, buckets).width_ms
-        scene = Scene(study, window, kind, members, curves, width_ms)
+        lives = {
+            run.path: _life(run, infos.get(run.path), study, series, present_ms) for run in members
+        }
+        verdicts = {path: self._verdict(path, kind, window) for path in curves}
+        # at one age there is no present that runs share
+        edge_ms = 0 if study.aligned else present_ms
+        scene = Scene(study, window, kind, members, curves, width_ms, lives, verdicts, edge_ms)
         self._told, charts = self._portrayer.portray(scene, findings)
         return self._told, charts, pending
 
@@ -174,6 +191,27 @@ class Gatherer:
         kept.key, kept.points = key, points
         return shifted(points, shift_ms)
 
+    def _stand_in(self, run: Run, study: Study, series: Series) -> Points | None:
+        """Return the curve that was read last, if it is one of the same metric."""
+        kept = self._kept.get(run.path)
+        if kept is None or kept.key is None or kept.key[3:] != (series.metric, series.rate):
+            return None
+        return shifted(kept.points, run.begin_ms if study.aligned else 0)
+
+    def _verdict(self, path: str, kind: ChartKind, window: Window) -> Verdict:
+        """Return what a curve does; it is judged again only when there is enough new in it."""
+        kept = self._kept.get(path)
+        if kept is None or kept.key is None:
+            return Verdict()
+        new_ms = kept.end_ms - kept.judged_ms
+        if kept.judged != kept.key or not 0 <= new_ms < window.span_ms // _JUDGED_SHARE:
+            # a verdict stands while it nearly holds, in a view that only goes on
+            same = kept.judged is not None and _goes_on(kept.judged, kept.key)
+            before = kept.verdict.kind if same else ""
+            kept.verdict = judge_curve(kept.points, kind.unit, before)
+            kept.judged, kept.judged_ms = kept.key, kept.end_ms
+        return kept.verdict
+
     def _forget(self, wanted: set[str]) -> None:
         """Drop the logs that are too many, first those not wanted; a wanted one's curve stays."""
         pages = sum(kept.log.table.count for kept in self._kept.values() if kept.log is not None)
@@ -195,12 +233,53 @@ def _reaches(run: Run, study: Study, window: Window) -> bool:
     return run.begin_ms < window.end_ms and run.end_ms >= window.begin_ms
 
 
+def _goes_on(key: _Key, later: _Key) -> bool:
+    """Tell whether two requests are of one view that time moved."""
+    spans = {end_ms - begin_ms for begin_ms, end_ms, *_ in (key, later)}
+    return key[2:] == later[2:] and len(spans) == 1
+
+
+def _present_ms(runs: Iterable[Run]) -> int:
+    """Return the newest sample of the runs that are live, else of all; unix ms."""
+    ends = [(run.state == LIVE, run.end_ms) for run in runs]
+    return max(ends, default=(False, 0))[1]
+
+
+def _life(run: Run, info: RunInfo | None, study: Study, series: Series, present_ms: int) -> Life:
+    """Return when a run has values, in the study's time."""
+    if not run.running or info is None:
+        life = Life.over(run.begin_ms, run.end_ms)
+    else:
+        newest = None if series.rate else info.last.get(series.metric)
+        life = Life.going_on(
+            run.begin_ms,
+            run.end_ms,
+            info.interval_ms,
+            # one whose samples arrive may have been looked at some seconds ago
+            present_ms if run.state == LIVE else run.end_ms,
+            None if newest is None else newest / series.scale,
+        )
+    return life.earlier(run.begin_ms) if study.aligned else life
+
+
 def _with_totals(findings: Findings, runs: Iterable[Run], infos: Mapping[str, RunInfo]) -> Findings:
-    """Return the findings with the sums of the last samples of what runs."""
-    last = [infos[run.path].last for run in runs if run.running and run.path in infos]
+    """Return the findings with the sums of the newest samples of what runs now."""
+    running = [run for run in runs if run.running and run.path in infos]
+    present_ms = _present_ms(running)
+    fresh = [
+        infos[run.path].last
+        for run in running
+        if run.state == LIVE or present_ms - run.end_ms < stale_ms(infos[run.path].interval_ms)
+    ]
 
     def of(metric: str) -> int | None:
-        values = [row[metric] for row in last if metric in row]
+        values = [row[metric] for row in fresh if metric in row]
         return sum(values) if values else None
 
-    return replace(findings, rss_bytes=of("rss"), uss_bytes=of("uss"), running=len(last))
+    return replace(
+        findings,
+        rss_bytes=of("rss"),
+        uss_bytes=of("uss"),
+        running=len(running),
+        silent=len(running) - len(fresh),
+    )

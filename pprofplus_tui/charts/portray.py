@@ -117,7 +117,9 @@ class Portrayer:
         manner = self._manner
         notes = [self._note(note, points) for note in kind.notes]
         if kind.total:
-            stack = stack_of(kind, {name: found for (name, rate), found in points.items() if not rate})
+            stack = stack_of(
+                kind, {name: found for (name, rate), found in points.items() if not rate}
+            )
             lines = self._bands(kind, stack)
             notes += [absent_text(float(stack.absent[-1]))] if len(stack.absent) else []
         else:

@@ -9,16 +9,17 @@ from pprofplus_tui.charts.portray import Manner
 from pprofplus_tui.model.charts import ChartKind
 from pprofplus_tui.model.compare import age_ticks, last_value, shared_moment, value_at
 from pprofplus_tui.model.findings import Findings, Member, Rest
-from pprofplus_tui.model.fleet import band, on_grid, standing_out, total
+from pprofplus_tui.model.fleet import Levels, band, on_grid, standing_out, total, up_to_present
 from pprofplus_tui.model.frames import Shape
-from pprofplus_tui.model.growth import growth_per_h
 from pprofplus_tui.model.listing import LETTERS
+from pprofplus_tui.model.lives import Life
 from pprofplus_tui.model.runs import Run
 from pprofplus_tui.model.series import Points
 from pprofplus_tui.model.study import COMPARE, SUM, Study
 from pprofplus_tui.model.ticks import YAxis, fit_axis
 from pprofplus_tui.model.timeaxis import time_ticks
 from pprofplus_tui.model.units import format_quantity
+from pprofplus_tui.model.verdict import Verdict
 from pprofplus_tui.model.window import Window
 
 Charts = list[tuple[str, Picture]]
@@ -35,6 +36,9 @@ class Scene:
         runs: of the study, in its order.
         curves: by path, in the study's time and the chart's unit; of the runs read so far.
         width_ms: of a bucket of theirs.
+        lives: by path, when each run has values, in the study's time.
+        verdicts: by path, what each curve does.
+        present_ms: the newest sample of all runs that go on, unix ms; 0 where times are ages.
     """
 
     study: Study
@@ -43,6 +47,38 @@ class Scene:
     runs: tuple[Run, ...]
     curves: Mapping[str, Points]
     width_ms: int
+    lives: Mapping[str, Life]
+    verdicts: Mapping[str, Verdict]
+    present_ms: int
+
+    def value(self, path: str, moment_ms: int | None) -> float | None:
+        """Return a run's value at a moment, None: its last."""
+        points, life = self.curves.get(path, Points.empty()), self.lives[path]
+        if moment_ms is None:
+            return last_value(points, life)
+        return value_at(points, moment_ms, self.width_ms, life)
+
+    def member(self, run: Run, index: int, moment_ms: int | None) -> Member:
+        """Return what is known of a run."""
+        value = self.value(run.path, moment_ms)
+        why = ""
+        if value is None and moment_ms is not None:
+            why = self.lives[run.path].why_not(moment_ms, aligned=self.study.aligned)
+        return Member(
+            run.path,
+            run.service,
+            run.pid,
+            run.state,
+            run.begin_ms,
+            LETTERS[index],
+            index,
+            value,
+            why,
+            self.verdicts.get(run.path, _UNJUDGED),
+        )
+
+
+_UNJUDGED = Verdict()
 
 
 class GroupPortrayer:
@@ -72,11 +108,11 @@ class GroupPortrayer:
     def _compared(self, scene: Scene, findings: Findings) -> tuple[Findings, Charts]:
         study, kind = scene.study, scene.kind
         curves = [scene.curves.get(run.path, Points.empty()) for run in scene.runs]
-        moment_ms = study.cursor_ms if study.cursor_ms is not None else shared_moment(curves)
-        members = tuple(
-            _member(run, i, points, moment_ms, scene.width_ms)
-            for i, (run, points) in enumerate(zip(scene.runs, curves, strict=True))
-        )
+        moment_ms = study.cursor_ms
+        if moment_ms is None and all(map(len, curves[:2])):
+            lives = [scene.lives[run.path] for run in scene.runs]
+            moment_ms = shared_moment(lives, scene.window)
+        members = tuple(scene.member(run, i, moment_ms) for i, run in enumerate(scene.runs))
         # the first one is what the others are compared with: it is drawn on top
         lines = tuple(
             self._line(member, points, kind) for member, points in zip(members, curves, strict=True)
@@ -94,63 +130,78 @@ class GroupPortrayer:
         width_ms, begin_ms = scene.width_ms, window.begin_ms
         ranking = study.service, study.by_size, study.chart, window.span_ms
         before = self._top[1] if self._top[0] == ranking else ()
-        top, growth = standing_out(curves, by_size=study.by_size, before=before)
+        top = standing_out(curves, scene.verdicts, by_size=study.by_size, before=before)
         if findings.whole:
             self._top = ranking, top
         by_path = {run.path: run for run in scene.runs}
         count = -(-window.span_ms // width_ms)
         levels = {
-            path: on_grid(points, begin_ms, width_ms, count) for path, points in curves.items()
+            path: up_to_present(
+                on_grid(points, begin_ms, width_ms, count),
+                begin_ms,
+                width_ms,
+                scene.lives[path],
+                scene.present_ms,
+            )
+            for path, points in curves.items()
         }
         others = [path for path in levels if path not in top]
         moment_ms = study.cursor_ms
         if moment_ms is None:
-            moment_ms = max((int(points.t_ms[-1]) for points in curves.values()), default=None)
+            last = (scene.lives[path].last_ms for path in curves)
+            moment_ms = max((min(ms, window.end_ms - 1) for ms in last), default=None)
         now: dict[str, float] = {}
-        for path, points in curves.items():
-            value = None if moment_ms is None else value_at(points, moment_ms, width_ms)
-            if value is not None:
-                now[path] = value
-        members = tuple(
-            replace(
-                _member(by_path[path], i, curves[path], moment_ms, width_ms), growth_h=growth[path]
-            )
-            for i, path in enumerate(top)
-        )
-        values = [now[path] for path in others if path in now]
-        rest = Rest(len(others), min(values, default=None), max(values, default=None), sum(values))
+        if moment_ms is not None:
+            values = {path: scene.value(path, moment_ms) for path in curves}
+            now = {path: value for path, value in values.items() if value is not None}
+        # at one age, runs of different times would be added up, and extremes do not add up
+        summable = not study.aligned and not kind.series[-1].extreme
         found = replace(
             findings,
-            members=members,
-            rest=rest if others else None,
+            members=tuple(scene.member(by_path[path], i, moment_ms) for i, path in enumerate(top)),
+            rest=_rest(others, now, summable=summable) if others else None,
             moment_ms=moment_ms,
-            total=sum(now.values()) if now else None,
+            total=sum(now.values()) if now and summable else None,
+            summed=len(now),
         )
+        members = found.members
         lines = [self._line(member, curves[member.path], kind) for member in members][::-1]
         if others:
             behind = band([levels[path] for path in others], begin_ms, width_ms)
             lines.insert(0, Line(f"{len(others)} others", FAINT, behind))
-        everyone = total(list(levels.values()), begin_ms, width_ms)
-        told = "" if found.total is None else self._told(found.total, kind)
         ranked = "largest" if study.by_size else "fastest growing"
         note = f"the {len(members)} {ranked}" + (f", {len(others)} others" if others else "")
         charts = []
         for shape in study.shapes:
             if shape.chart == SUM:
-                title = f"{findings.label} of all together"
-                picture = self._picture(scene, shape, (Line("sum", 0, everyone, told),), title, "")
-            else:
-                title = f"{kind.title}: {findings.label}"
-                picture = self._picture(scene, shape, tuple(lines), title, note)
-            charts.append((shape.chart, picture))
+                charts.append((SUM, self._everyone(scene, shape, levels, found)))
+                continue
+            title = f"{kind.title}: {findings.label}"
+            charts.append((shape.chart, self._picture(scene, shape, tuple(lines), title, note)))
         return found, charts
+
+    def _everyone(
+        self, scene: Scene, shape: Shape, levels: Mapping[str, Levels], found: Findings
+    ) -> Picture:
+        """Return the chart of all runs together: their sum, or their extremes."""
+        kind, begin_ms, width_ms = scene.kind, scene.window.begin_ms, scene.width_ms
+        if kind.series[-1].extreme:
+            everyone = band(list(levels.values()), begin_ms, width_ms)
+            told = self._told(float(everyone.hi.max()), kind) if len(everyone) else ""
+            line = Line(found.label, 0, everyone, told)
+            return self._picture(scene, shape, (line,), f"{found.label} of all", "")
+        lives = [scene.lives[path] for path in levels]
+        everyone = total(list(levels.values()), lives, begin_ms, width_ms)
+        told = "" if found.total is None else self._told(found.total, kind)
+        note = f"{found.summed} runs" if found.summed != 1 else "1 run"
+        title = f"{found.label} of all together"
+        return self._picture(scene, shape, (Line("sum", 0, everyone, told),), title, note)
 
     def _told(self, value: float, kind: ChartKind) -> str:
         return format_quantity(value, kind.unit, ascii_only=self._manner.plain)
 
     def _line(self, member: Member, points: Points, kind: ChartKind) -> Line:
-        value = last_value(points) if member.value is None else member.value
-        told = "" if value is None else self._told(value, kind)
+        told = member.why_not if member.value is None else self._told(member.value, kind)
         label = f"{member.letter} {member.service} {member.pid}"
         return Line(label, member.colour, points, told, tag=member.letter)
 
@@ -193,16 +244,8 @@ class GroupPortrayer:
         )
 
 
-def _member(run: Run, index: int, points: Points, moment_ms: int | None, width_ms: int) -> Member:
-    value = last_value(points) if moment_ms is None else value_at(points, moment_ms, width_ms)
-    return Member(
-        run.path,
-        run.service,
-        run.pid,
-        run.state,
-        run.begin_ms,
-        LETTERS[index],
-        index,
-        value,
-        growth_per_h(points),
-    )
+def _rest(others: list[str], now: Mapping[str, float], *, summable: bool) -> Rest:
+    """Return what the runs without a line of their own are at the moment."""
+    values = [now[path] for path in others if path in now]
+    low, high = min(values, default=None), max(values, default=None)
+    return Rest(len(others), len(values), low, high, sum(values) if summable else None)

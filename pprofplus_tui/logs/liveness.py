@@ -7,12 +7,11 @@ from enum import Enum, auto
 from pprofplus.errors import LogFormatError
 from pprofplus_tui.logs.files import opened
 from pprofplus_tui.logs.run import RunLog
+from pprofplus_tui.model.lives import stale_ms
 from pprofplus_tui.model.runs import DIED, EXITED, LIVE, PAUSED, STALLED
 
 # A file that the unpacking of a bundle puts into a run that went on when it was packed.
 PACKED_NAME = "packed"
-_LEAST_SILENCE_MS = 5000
-_SILENT_INTERVALS = 3
 _LATE_SAMPLE_MS = 1000  # one that was being taken when the pause came is written after it
 
 
@@ -60,7 +59,7 @@ def state_of(run: RunLog, lock: Lock, now_ms: int) -> str:
             paused = event.kind == "pause" and sampled_ms - event.t_ms <= _LATE_SAMPLE_MS
     if paused and lock is Lock.HELD:
         return PAUSED
-    silent = now_ms - told_ms > max(_SILENT_INTERVALS * interval_ms, _LEAST_SILENCE_MS)
+    silent = now_ms - told_ms > stale_ms(interval_ms)
     if lock is Lock.HELD:
         return STALLED if silent else LIVE
     if not silent and lock is not Lock.FREE:

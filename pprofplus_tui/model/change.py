@@ -35,7 +35,7 @@ class Change:
         return self.last_ms - self.first_ms
 
     def along(self, per_hour: float) -> float:
-        """Return what a trend of `per_hour` comes to in the same time: slope × span."""
+        """Return what a trend of `per_hour` comes to in the same time: slope times span."""
         return per_hour * self.span_ms / _HOUR_MS
 
     def differs_from(self, per_hour: float) -> bool:

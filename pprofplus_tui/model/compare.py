@@ -5,8 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from pprofplus_tui.model.lives import Life
 from pprofplus_tui.model.series import Points
 from pprofplus_tui.model.units import format_span_ms
+from pprofplus_tui.model.window import Window
 
 _S, _MIN, _H, _D = 1000, 60_000, 3_600_000, 86_400_000
 _STEPS_MS = (
@@ -16,7 +18,6 @@ _STEPS_MS = (
     *(_D, 2 * _D, 7 * _D, 14 * _D, 28 * _D, 56 * _D, 182 * _D, 364 * _D, 728 * _D),
 )
 _LABEL_CELLS = 12
-_HOLD_MS = 5000  # a value holds this long past the last sample, or for some buckets
 
 
 def shifted(points: Points, by_ms: int) -> Points:
@@ -24,34 +25,41 @@ def shifted(points: Points, by_ms: int) -> Points:
     return replace(points, t_ms=points.t_ms - by_ms) if by_ms else points
 
 
-def value_at(points: Points, t_ms: int, width_ms: int) -> float | None:
-    """Return the value at a time, None before the first point, after the last, or in a gap.
+def value_at(points: Points, t_ms: int, width_ms: int, life: Life) -> float | None:
+    """Return the value at a time; None outside of the run's life, and in a gap.
 
-    Of a bucket it is the middle of its extremes; `width_ms` is that of a bucket.
+    Of a bucket it is the middle of its extremes; `width_ms` is that of a bucket. From the last
+    sample on it is that sample's value.
     """
+    if not life.covers(t_ms):
+        return None
+    if t_ms >= life.last_ms and life.newest is not None:
+        return life.newest
     at = int(np.searchsorted(points.t_ms, t_ms + width_ms // 2, "right")) - 1
     if at < 0:
         return None
     last = at == len(points) - 1
     if (last or bool(points.breaks[at + 1])) and t_ms - int(points.t_ms[at]) > max(
-        _HOLD_MS, 2 * width_ms
+        life.stale_ms, width_ms
     ):
         return None
     return float(points.lo[at] / 2 + points.hi[at] / 2)
 
 
-def last_value(points: Points) -> float | None:
+def last_value(points: Points, life: Life) -> float | None:
     """Return the last value, None if there is none."""
+    if life.newest is not None:
+        return life.newest
     return float(points.lo[-1] / 2 + points.hi[-1] / 2) if len(points) else None
 
 
-def shared_moment(curves: Sequence[Points]) -> int | None:
-    """Return the last time at which the first two curves both have values; None without one."""
-    first = curves[:2]
-    if len(first) < 2 or not all(map(len, first)):  # noqa: PLR2004 - a pair
+def shared_moment(lives: Sequence[Life], window: Window) -> int | None:
+    """Return the last time in a window at which the first two runs have values; None without."""
+    pair = lives[:2]
+    if len(pair) < 2:  # noqa: PLR2004 - a pair
         return None
-    end = min(int(points.t_ms[-1]) for points in first)
-    begin = max(int(points.t_ms[0]) for points in first)
+    end = min(window.end_ms - 1, *(life.last_ms for life in pair))
+    begin = max(window.begin_ms, *(life.begin_ms for life in pair))
     return end if end >= begin else None
 
 

@@ -198,10 +198,8 @@ def limit_words(facts: Verdicts, *, ended: bool = False) -> tuple[str, ...]:
         return (f"The limit of the container (cgroup) is {limit}.",)
     share = f"{100 * facts.used_bytes / facts.limit_bytes:.0f} %"
     used = format_bytes(facts.used_bytes)
-    lines = [
-        f"The container (cgroup) uses {used}, {share} of its limit of {limit}; "
-        f"{sharing_words(facts)}."
-    ]
+    uses = f"The container (cgroup) uses {used}, {share} of its limit of {limit}"
+    lines = [f"{uses}; {sharing_words(facts)}."]
     left_ms = facts.limit_in_ms
     if left_ms is not None:
         when = "would have been" if ended else "is"

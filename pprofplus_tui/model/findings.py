@@ -1,6 +1,8 @@
 """What a view of several runs found: the figures beside its charts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from pprofplus_tui.model.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -12,7 +14,8 @@ class Member:
         letter: marks its line.
         colour: palette index of its line.
         value: at the study's moment, in the unit of the series; None if it had none then.
-        growth_h: of the window, unit per hour; None of too few points.
+        why_not: why there is no value: one of `lives`' words, "" if there is one.
+        verdict: what the curve does in the window, by the judge of the main view.
     """
 
     path: str
@@ -23,7 +26,8 @@ class Member:
     letter: str
     colour: int
     value: float | None = None
-    growth_h: float | None = None
+    why_not: str = ""
+    verdict: Verdict = field(default_factory=Verdict)
 
 
 @dataclass(frozen=True)
@@ -32,14 +36,16 @@ class Rest:
 
     Attributes:
         count: of them.
-        lo, hi: smallest and largest value at the study's moment, None if none had one.
-        total: sum of the values then.
+        there: how many of them have a value at the study's moment.
+        lo, hi: smallest and largest value then, None if none had one.
+        total: sum of the values then; None where a sum means nothing: of ages, and of extremes.
     """
 
     count: int
+    there: int = 0
     lo: float | None = None
     hi: float | None = None
-    total: float = 0.0
+    total: float | None = None
 
 
 @dataclass(frozen=True)
@@ -54,9 +60,11 @@ class Findings:
         moment_ms: the time that the values are of; None: of each run its last.
         members: the runs with a line of their own, in order.
         rest: the others.
-        total: sum of all runs' values at the moment.
-        rss_bytes, uss_bytes: sums of the last samples of the runs that are running.
+        total: sum of all runs' values at the moment; None where a sum means nothing.
+        summed: how many runs have a value then.
+        rss_bytes, uss_bytes: sums of the newest samples of the runs that are running now.
         running: how many these are.
+        silent: how many of them have no fresh sample, and are not in these sums.
         count: runs with samples in the window.
         read: runs read so far.
         of: runs to read.
@@ -70,9 +78,11 @@ class Findings:
     members: tuple[Member, ...] = ()
     rest: Rest | None = None
     total: float | None = None
+    summed: int = 0
     rss_bytes: int | None = None
     uss_bytes: int | None = None
     running: int = 0
+    silent: int = 0
     count: int = 0
     read: int = 0
     of: int = 0

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pprofplus_tui.model.growth import growth_per_h
-from pprofplus_tui.model.series import Bools, Floats, Points
+from pprofplus_tui.model.lives import Life
+from pprofplus_tui.model.series import Bools, Floats, Ints, Points
 from pprofplus_tui.model.study import TOP
+from pprofplus_tui.model.verdict import Verdict
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +47,30 @@ def on_grid(points: Points, begin_ms: int, width_ms: int, count: int) -> Levels:
     return Levels(lo, hi)
 
 
+def up_to_present(
+    levels: Levels, begin_ms: int, width_ms: int, life: Life, present_ms: int
+) -> Levels:
+    """Return the levels of a run that goes on with its newest value, held to the present.
+
+    The newest bucket is unfinished: not every run has a sample in it yet, but each still has its
+    memory. `present_ms` is the newest sample of all runs.
+    """
+    count = len(levels.lo)
+    at = (life.last_ms - begin_ms) // width_ms
+    end = min((min(present_ms, life.until_ms - 1) - begin_ms) // width_ms, count - 1)
+    if life.newest is None or not 0 <= at <= end:
+        return levels
+    lo, hi = levels.lo.copy(), levels.hi.copy()
+    known = np.flatnonzero(~np.isnan(lo[:at]))
+    if len(known):  # a curve is not read anew for each sample
+        last = int(known[-1])
+        lo[last + 1 : at], hi[last + 1 : at] = lo[last], hi[last]
+    lo[at], hi[at] = np.fmin(lo[at], life.newest), np.fmax(hi[at], life.newest)
+    empty = at + np.flatnonzero(np.isnan(lo[at : end + 1]))
+    lo[empty] = hi[empty] = life.newest
+    return Levels(lo, hi)
+
+
 def _as_points(lo: Floats, hi: Floats, there: Bools, begin_ms: int, width_ms: int) -> Points:
     at = np.flatnonzero(there)
     breaks = np.zeros(len(at), np.bool_)
@@ -65,30 +90,101 @@ def band(levels: Sequence[Levels], begin_ms: int, width_ms: int) -> Points:
     return _as_points(low.min(axis=0), high.max(axis=0), there, begin_ms, width_ms)
 
 
-def total(levels: Sequence[Levels], begin_ms: int, width_ms: int) -> Points:
-    """Return the sum of all curves; what it was within a bucket lies between its extremes."""
+def total(levels: Sequence[Levels], lives: Sequence[Life], begin_ms: int, width_ms: int) -> Points:
+    """Return the sum of all curves; what it was within a bucket lies between its extremes.
+
+    A run counts for its lifetime only: of runs that follow each other within a bucket, no two
+    that did not run at one time are added up.
+    """
     if not levels:
         return Points.empty()
-    low = np.array([level.lo for level in levels])
-    high = np.array([level.hi for level in levels])
-    there = ~np.isnan(low).all(axis=0)
-    return _as_points(np.nansum(low, axis=0), np.nansum(high, axis=0), there, begin_ms, width_ms)
+    low, high = np.array([level.lo for level in levels]), np.array([level.hi for level in levels])
+    there = ~np.isnan(low)
+    cut = _cut_by_lives(there, lives, begin_ms, width_ms)
+    steady = there
+    if len(cut):
+        steady = there.copy()
+        steady[cut[:, 0], cut[:, 1]] = False
+    lo = np.where(steady, low, 0.0).sum(axis=0)
+    hi = np.where(steady, high, 0.0).sum(axis=0)
+    if len(cut):
+        _add_cut(lo, hi, steady.any(axis=0), low, high, cut, begin_ms, width_ms)
+    return _as_points(lo, hi, there.any(axis=0), begin_ms, width_ms)
+
+
+def _cut_by_lives(there: Bools, lives: Sequence[Life], begin_ms: int, width_ms: int) -> Ints:
+    """Return (run, bucket, first ms, end ms) where a run began or ended within a bucket."""
+    count = there.shape[1]
+    found: dict[tuple[int, int], tuple[int, int]] = {}
+    for run, life in enumerate(lives):
+        ends = (life.begin_ms, life.last_ms) if life.ended else (life.begin_ms,)
+        for at in {(ms - begin_ms) // width_ms for ms in ends}:
+            if 0 <= at < count and there[run, at]:
+                first = max(begin_ms + at * width_ms, life.begin_ms)
+                end = begin_ms + (at + 1) * width_ms
+                found[run, at] = first, min(end, life.last_ms + 1) if life.ended else end
+    rows = [(run, at, first, end) for (run, at), (first, end) in found.items()]
+    return np.array(rows, np.int64).reshape(len(rows), 4)
+
+
+def _add_cut(  # noqa: PLR0913, PLR0917 - private: the sums so far, the curves, the cut buckets
+    lo: Floats,
+    hi: Floats,
+    others: Bools,
+    low: Floats,
+    high: Floats,
+    cut: Ints,
+    begin_ms: int,
+    width_ms: int,
+) -> None:
+    """Add what begins or ends within a bucket to the sums: the extremes over that bucket's time.
+
+    `others` tells where a run is there for the whole bucket; a time without any run counts not.
+    """
+    run, at, first, end = cut.T
+    size = len(cut)
+    bucket, when = np.concatenate((at, at)), np.concatenate((first, end))
+    order = np.lexsort((when, bucket))
+    bucket, when = bucket[order], when[order]
+    steps = [
+        np.cumsum(np.concatenate((values, -values))[order])
+        for values in (low[run, at], high[run, at], np.ones(size, np.int64))
+    ]
+    # what holds for no time is no state: the next event is at the same instant
+    next_ms = np.append(when[1:], begin_ms)
+    final = np.append(bucket[1:] != bucket[:-1], True)
+    next_ms[final] = begin_ms + (bucket[final] + 1) * width_ms
+    counts = (next_ms > when) & ((steps[2] > 0) | others[bucket])
+    opening = np.append(True, bucket[1:] != bucket[:-1])
+    alone = others[bucket] & opening & (when > begin_ms + bucket * width_ms)
+    added_lo, added_hi = np.full(len(lo), np.inf), np.full(len(hi), -np.inf)
+    np.minimum.at(added_lo, bucket[counts], steps[0][counts])
+    np.maximum.at(added_hi, bucket[counts], steps[1][counts])
+    np.minimum.at(added_lo, bucket[alone], 0.0)
+    np.maximum.at(added_hi, bucket[alone], 0.0)
+    some = np.isfinite(added_lo)
+    lo[some] += added_lo[some]
+    hi[some] += added_hi[some]
 
 
 def standing_out(
-    curves: Mapping[str, Points], *, by_size: bool, top: int = TOP, before: Sequence[str] = ()
-) -> tuple[tuple[str, ...], dict[str, float | None]]:
-    """Return (names of the curves that grow most or are largest, growth an hour of each curve).
+    curves: Mapping[str, Points],
+    verdicts: Mapping[str, Verdict],
+    *,
+    by_size: bool,
+    top: int = TOP,
+    before: Sequence[str] = (),
+) -> tuple[str, ...]:
+    """Return the names of the curves that grow most or are largest.
 
     Those that stood out `before` keep their places while they are nearly among them: many
     workers are much alike, and their lines must not change colours with every sample.
     """
-    growth = {name: growth_per_h(points) for name, points in curves.items()}
     there = [name for name, points in curves.items() if len(points)]
 
     def rank(name: str) -> tuple[float, str]:
-        figure = float(curves[name].hi[-1]) if by_size else growth[name]
-        return (-figure if figure is not None else float("inf"), name)
+        figure = float(curves[name].hi[-1]) if by_size else verdicts[name].order
+        return -figure, name
 
     ranked = sorted(there, key=rank)
     near = set(ranked[: 2 * top])
@@ -96,4 +192,4 @@ def standing_out(
     if len(kept) == top and ranked[0] not in kept:
         kept.pop()  # whatever the others do, the first of all is shown
     others = [name for name in ranked if name not in kept][: top - len(kept)]
-    return (*kept, *others), growth
+    return (*kept, *others)

@@ -8,8 +8,8 @@ from pprofplus_tui.model.change import change_over
 from pprofplus_tui.model.cursor import Reading
 from pprofplus_tui.model.layers import LEAST_ABSENT_BYTES, residue
 from pprofplus_tui.model.series import Points
-from pprofplus_tui.model.trend import judge
-from pprofplus_tui.model.verdict import LAYERS, LIMIT, USED, Layer, LayerKind, Verdicts
+from pprofplus_tui.model.trend import LEAST_BYTES, judge
+from pprofplus_tui.model.verdict import LAYERS, LIMIT, USED, Layer, LayerKind, Verdict, Verdicts
 
 _NOTHING = Verdicts()
 
@@ -55,6 +55,20 @@ def _at_ends(ends: tuple[Reading, Reading] | None) -> dict[str, Points]:
         if not rate and (metric, False) in last.values
         for values in (np.array([value, last.values[metric, False]]),)
     }
+
+
+# A change that is none, by unit, for series that are not bytes.
+_LEAST_CHANGE = {"count": 2.0, "us": 1000.0, "us/s": 10_000.0, "count/s": 1.0}
+
+
+def judge_curve(points: Points, unit: str = "B", before: str = "") -> Verdict:
+    """Return what one curve does: the verdict on a run wherever runs are put side by side.
+
+    It is the judge of the main view. `unit` is as `units.format_quantity` knows it; `before` is
+    the kind of verdict that this curve had a moment ago.
+    """
+    least = LEAST_BYTES if unit in {"B", "B/s"} else _LEAST_CHANGE.get(unit, 1.0)
+    return judge(points, least, before)
 
 
 def _last(metric: str, table: Mapping[str, Points], measured: Mapping[str, Points]) -> int | None:

@@ -1,5 +1,6 @@
 """What the list of runs shows: narrowed by words, in an order of choice, some runs marked."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -90,12 +91,13 @@ def matching(runs: tuple[Run, ...], listing: Listing) -> tuple[Run, ...]:
     return tuple(run for run in runs if matches(run, words, listing.marked))
 
 
-def _figure(run: Run, order: str) -> float:
-    """Return what a run is put in order by, the largest first."""
+def _figure(run: Run, order: str) -> float | None:
+    """Return what a run is put in order by, the largest first; None while it is not known."""
     if order == RSS:
         return float(run.rss_bytes) if run.rss_bytes is not None else -1.0
     if order == GROWTH:
-        return run.growth_bytes_h if run.growth_bytes_h is not None else float("-inf")
+        # what has ended does not grow: the newest of them come first
+        return None if run.growth is None or not run.running else run.growth.order
     return float(run.end_ms - run.begin_ms)
 
 
@@ -119,10 +121,12 @@ class Arranger:
             return tuple(sorted(runs, key=lambda run: (run.service, run.pid, -run.begin_ms)))
         if order != self._order or not 0 <= now_s - self._taken_s < _SETTLED_S:
             self._figures, self._order, self._taken_s = {}, order, now_s
-        figures = self._figures
         for run in runs:
-            if run.path not in figures:
-                figures[run.path] = _figure(run, order)
+            if run.path not in self._figures:
+                figure = _figure(run, order)
+                if figure is not None:
+                    self._figures[run.path] = figure
+        figures = defaultdict(lambda: float("-inf"), self._figures)
         best = _best(runs, figures)
         return tuple(
             sorted(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from pprofplus_tui.model.charts import STANDARD, ChartTable
+from pprofplus_tui.model.verdict import Verdict
 
 LIVE, PAUSED, STALLED, EXITED, DIED = STATES = ("live", "paused", "stalled", "exited", "died")
 RUNNING = frozenset({LIVE, PAUSED, STALLED})
@@ -36,7 +37,7 @@ class Run:
         spark: its recent resident set as a sparkline, or "".
         charts: what it can be seen in.
         pinned: retention leaves it alone.
-        growth_bytes_h: how its resident set grew of late, bytes an hour, None if that is unknown.
+        growth: what its resident set did of late, None while that was not judged.
     """
 
     path: str
@@ -49,7 +50,7 @@ class Run:
     spark: str = ""
     charts: ChartTable = STANDARD
     pinned: bool = False
-    growth_bytes_h: float | None = None
+    growth: Verdict | None = None
 
     @property
     def running(self) -> bool:

@@ -55,6 +55,11 @@ class Verdict:
         """Whether it grows or shrinks."""
         return self.kind in {GROWING, SHRINKING}
 
+    @property
+    def order(self) -> float:
+        """What runs are put in order by, the fastest growing first; the unjudged come last."""
+        return float("-inf") if self.kind == TOO_LITTLE else self.per_hour
+
 
 @dataclass(frozen=True)
 class LayerKind:

@@ -138,7 +138,9 @@ def _sentence(layer: Layer, span: str) -> str:
     verdict = layer.verdict
     measured = change_words(layer)
     if verdict.moves:
-        return ", ".join(filter(None, (f"{verdict.kind} {format_delta_bytes(verdict.per_hour)}/h", measured)))
+        return ", ".join(
+            filter(None, (f"{verdict.kind} {format_delta_bytes(verdict.per_hour)}/h", measured))
+        )
     size = format_bytes(layer.now_bytes)
     if verdict.kind == STEADY and verdict.shape not in {"level", "line"}:
         return f"{verdict.kind} after a {verdict.shape}, {measured or size}"

@@ -30,8 +30,11 @@ class FeedPort(Protocol):
     def study(self, study: Study | None) -> None:
         """Answer this study instead of the request, or the request again."""
 
-    def in_sight(self, paths: tuple[str, ...]) -> None:
-        """Take these runs for the ones of which everything is to be known."""
+    def in_sight(self, paths: tuple[str, ...], *, ranking: bool = False) -> None:
+        """Take these runs for the ones of which everything is to be known.
+
+        With `ranking`, tell how each live run grows.
+        """
 
 
 class PickingScreen(Screen[None]):
@@ -68,12 +71,10 @@ class PickingScreen(Screen[None]):
             total=len(runs),
         )
         self._list.show(view)
-        # an order by growth asks for what only the whole of a run's end tells
-        every = self.listing.order == GROWTH
-        sought = tuple(run.path for run in runs) if every else self._list.in_sight
+        sought = self._list.in_sight
         if self.view.run is not None and self.view.run not in sought:
             sought = (self.view.run, *sought)
-        self._feed.in_sight(sought)
+        self._feed.in_sight(sought, ranking=self.listing.order == GROWTH)
 
     def _set_listing(self, listing: Listing) -> None:
         if listing != self.listing:

@@ -126,7 +126,8 @@ class StudyScreen(Screen[None]):
         width, height = self._charts.size
         if not width or not height:
             return {}
-        if self.study.kind == COMPARE or height < _TWO_CHARTS_ROWS:
+        # by age there is no sum: it would add up runs that did not run at one time
+        if self.study.kind == COMPARE or self.study.aligned or height < _TWO_CHARTS_ROWS:
             return {self.study.kind: Place(0, 0, width, height)}
         low = int(height * _SUM_SHARE)
         return {

@@ -163,7 +163,11 @@ def facts_row(facts: Verdicts, width: int, *, plain: bool = False) -> Row:
             break
         picked[layer.kind.id] = row
         room -= _GAP + width_of(row)
-    parts = [head, *((measured,) if measured else ()), *(picked[x.kind.id] for x in others if x.kind.id in picked)]
+    parts = [
+        head,
+        *((measured,) if measured else ()),
+        *(picked[x.kind.id] for x in others if x.kind.id in picked),
+    ]
     if limit:
         parts.append(limit)
     between = Cellrun(" " * _GAP, "text")

@@ -10,11 +10,12 @@ from pprofplus_tui.model.study import COMPARE
 from pprofplus_tui.model.text import narrow
 from pprofplus_tui.model.timeaxis import local
 from pprofplus_tui.model.units import format_bytes, format_quantity, format_span_ms
+from pprofplus_tui.model.verdict import GROWING, TOO_LITTLE, Verdict
 from pprofplus_tui.widgets.text import fit
 
 _NAME_CELLS = 24
 _VALUE_CELLS = 11
-_RATE_CELLS = 13
+_RATE_CELLS = 16
 _DELTA_CELLS = 20
 _BEGIN_CELLS = 19
 _BEGIN_FROM = 96  # columns of the screen
@@ -41,11 +42,14 @@ def delta_text(value: float | None, first: float | None, unit: str, *, plain: bo
     return f"{sign}{told}{share}"
 
 
-def _rate_text(growth_h: float | None, unit: str, *, plain: bool) -> str:
-    if growth_h is None:
-        return ""
-    told = format_quantity(growth_h, unit, ascii_only=plain)
-    return f"{'+' if growth_h > 0 else ''}{told}/h"
+def _rate_text(per_hour: float, unit: str, *, plain: bool) -> str:
+    told = format_quantity(per_hour, unit, ascii_only=plain)
+    return f"{'+' if per_hour > 0 else ''}{told}/h"
+
+
+def growth_text(verdict: Verdict, unit: str, *, plain: bool = False) -> str:
+    """Return the verdict on a run: its rate if it moves, else what it does."""
+    return _rate_text(verdict.per_hour, unit, plain=plain) if verdict.moves else verdict.kind
 
 
 def _row(cells: Sequence[tuple[str, int, str]], width: int) -> Row:
@@ -62,10 +66,13 @@ def _member_row(
 ) -> Row:
     unit, first = findings.unit, findings.members[0]
     sign = (PLAIN_SIGNS if plain else SIGNS)[member.state]
-    value = "" if member.value is None else format_quantity(member.value, unit, ascii_only=plain)
+    value, style = member.why_not, "dim"
+    if member.value is not None:
+        value, style = format_quantity(member.value, unit, ascii_only=plain), "text"
     name = narrow(f"{member.service} {member.pid}", limit=_NAME_CELLS, ascii_only=plain)
     # a hundredth of what it is an hour is worth a look, less is a quiet figure
-    grows = (member.growth_h or 0.0) * 100 > abs(member.value or 0.0)
+    verdict = member.verdict
+    grows = verdict.kind == GROWING and verdict.per_hour * 100 > abs(member.value or 0.0)
     cells = [
         (member.letter, -2, f"legend{member.colour}"),
         (sign, -2, member.state),
@@ -73,8 +80,8 @@ def _member_row(
     ]
     if width >= _BEGIN_FROM:
         cells.append((f"  {local(member.begin_ms, zone):%d %b %H:%M:%S}", -_BEGIN_CELLS, "dim"))
-    cells.append((value, _VALUE_CELLS, "text"))
-    rate = _rate_text(member.growth_h, unit, plain=plain)
+    cells.append((value, _VALUE_CELLS, style))
+    rate = growth_text(verdict, unit, plain=plain)
     cells.append((rate, _RATE_CELLS, "grow" if grows else "dim"))
     if findings.kind == COMPARE and member is not first:
         told = delta_text(member.value, first.value, unit, plain=plain)
@@ -102,8 +109,11 @@ def figure_rows(
         if rest.lo is not None and rest.hi is not None:
             unit = findings.unit
             low, high = (format_quantity(v, unit, ascii_only=plain) for v in (rest.lo, rest.hi))
-            total = format_quantity(rest.total, unit, ascii_only=plain)
-            span = f"{low} {dash} {high}, together {total}"
+            span = f"{low} {dash} {high}"
+            if rest.total is not None:
+                span += f", together {format_quantity(rest.total, unit, ascii_only=plain)}"
+            if rest.there < rest.count:
+                span = f"{rest.there} of them then: {span}"
         name = f"{rest.count} others"
         cells = [(".", -2, "dim"), ("", -2, "dim"), (name, -12, "text"), (span, -60, "dim")]
         rows.append(_row(cells, width))
@@ -111,20 +121,24 @@ def figure_rows(
 
 
 def totals_row(findings: Findings, width: int, *, plain: bool = False) -> Row:
-    """Return the line above the charts of a service: what all of it is together."""
+    """Return the line above the charts of a service: what all of it is together now."""
     parts: list[Cellrun] = [Cellrun(" ", "text")]
 
     def add(label: str, value: str) -> None:
         if value:
             parts.extend((Cellrun(label, "dim"), Cellrun(value, "title"), Cellrun("   ", "text")))
 
-    add("running ", str(findings.running))
+    add("running now ", str(findings.running))
     for label, size in (
         ("rss together ", findings.rss_bytes),
         ("uss together ", findings.uss_bytes),
     ):
         add(label, "" if size is None else format_bytes(size))
+    if findings.silent:
+        add("without fresh samples, not added ", str(findings.silent))
     add("in this window ", str(findings.count))
+    if findings.aligned:
+        parts.append(Cellrun("no sum by age: not all ran at one time", "dim"))
     if not findings.whole:
         dots = "..." if plain else "…"
         parts.append(Cellrun(f"reading {findings.read} of {findings.of}{dots}", "accent"))
@@ -144,7 +158,9 @@ def difference_row(findings: Findings, width: int, *, plain: bool = False) -> Ro
     unit = findings.unit
     delta = delta_text(other.value, one.value, unit, plain=plain)
     parts = [Cellrun(" B against A  ", "dim"), Cellrun(delta or "no moment in common", "title")]
-    if one.growth_h is not None and other.growth_h is not None:
-        rate = _rate_text(other.growth_h - one.growth_h, unit, plain=plain)
+    judged = TOO_LITTLE not in {one.verdict.kind, other.verdict.kind}
+    if judged and (one.verdict.moves or other.verdict.moves):
+        more = other.verdict.per_hour - one.verdict.per_hour
+        rate = _rate_text(more, unit, plain=plain)
         parts += [Cellrun("   growth ", "dim"), Cellrun(rate, "title")]
     return fit(tuple(parts), width)

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from textual.events import Click, MouseScrollDown, MouseScrollUp
 from textual.message import Message
 
-from pprofplus_tui.model.listing import Listing
+from pprofplus_tui.model.listing import AGE, GROWTH, Listing
 from pprofplus_tui.model.rows import Cellrun, Row
 from pprofplus_tui.model.runs import PIN_SIGN, PLAIN_PIN_SIGN, PLAIN_SIGNS, SIGNS, Run, by_service
 from pprofplus_tui.model.text import narrow
-from pprofplus_tui.model.units import format_bytes
+from pprofplus_tui.model.units import format_bytes, format_span_ms, rate_text
+from pprofplus_tui.model.verdict import TOO_LITTLE, Verdict
 from pprofplus_tui.widgets.rows import RowsWidget
 from pprofplus_tui.widgets.text import fit, spread
 
@@ -83,21 +84,46 @@ def _run_row(view: RunListView, run: Run, width: int) -> Row:
     def style(name: str) -> str:
         return f"{name}_selected" if selected else name
 
-    value = "" if run.rss_bytes is None else format_bytes(run.rss_bytes)
+    value = _value(view, run)
     text = style("text" if run.running else "dim")
     letter = view.listing.letter(run.path) if view.listing is not None else ""
     pin = PLAIN_PIN_SIGN if view.plain else PIN_SIGN
     first = Cellrun(pin if run.pinned else " ", text)
     if letter:
         first = Cellrun(letter, style("title"))
+    # a rate may take one cell more, and the sparkline then begins one later
+    pad = " " if _by_growth(view) else ""
     row = (
         first,
         Cellrun((PLAIN_SIGNS if view.plain else SIGNS)[run.state], style(run.state)),
         Cellrun(f" {run.pid:<{_PID_CELLS - 1}} ", text),
-        Cellrun(f"{value:>{_VALUE_CELLS}} ", text),
+        Cellrun(f"{value:>{_VALUE_CELLS}}".ljust(_VALUE_CELLS + 1) + pad, text),
         Cellrun(run.spark, style("spark" if run.running else "dim")),
     )
     return fit(row, width, text)
+
+
+def _by_growth(view: RunListView) -> bool:
+    return view.listing is not None and view.listing.order == GROWTH
+
+
+def _value(view: RunListView, run: Run) -> str:
+    """Return the figure of a run: what the list is in order of, or the resident set."""
+    if _by_growth(view):
+        # what has ended does not grow
+        return growth_text(run.growth, plain=view.plain) if run.running else ""
+    if view.listing is not None and view.listing.order == AGE:
+        return format_span_ms(run.end_ms - run.begin_ms)
+    return "" if run.rss_bytes is None else format_bytes(run.rss_bytes)
+
+
+def growth_text(verdict: Verdict | None, *, plain: bool) -> str:
+    """Return what a live run does in at most ten cells; dots while it is not judged."""
+    if verdict is None:
+        return "..." if plain else "…"
+    if verdict.moves:
+        return rate_text(verdict.per_hour)
+    return "too little" if verdict.kind == TOO_LITTLE else verdict.kind
 
 
 def foot_row(view: RunListView, listing: Listing, width: int) -> Row:

@@ -12,6 +12,7 @@ from pprofplus_tui.model.keys import rebound
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.study import COMPARE, SERVICE, SUM
 from pprofplus_tui.model.studykeys import study_keys
+from pprofplus_tui.model.verdict import GROWING, STEADY
 from pprofplus_tui.screens.study import StudyScreen
 
 MIB = 1 << 20
@@ -246,8 +247,9 @@ async def test_runs_before_and_after_a_deploy_are_compared_at_the_same_age(monit
         # at the last second: 110 MiB, and 160 MiB with 599 steps of 10,000 bytes
         assert one.value == pytest.approx(110 * MIB, rel=0.001)
         assert other.value == pytest.approx(160 * MIB + 599 * 10_000, rel=0.002)
-        assert one.growth_h == pytest.approx(0)
-        assert other.growth_h == pytest.approx(3600 * 10_000, rel=0.02)
+        assert one.verdict.kind == STEADY
+        assert other.verdict.kind == GROWING
+        assert other.verdict.per_hour == pytest.approx(3600 * 10_000, rel=0.02)
         text = await settled(pilot, "since each start")
         assert "+50.6 %" in text
         assert "A api 4711" in text

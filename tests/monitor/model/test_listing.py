@@ -1,5 +1,7 @@
 """The list of runs: what the typed words narrow it to, its orders, and what is marked."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,12 +19,13 @@ from pprofplus_tui.model.listing import (
     matching,
 )
 from pprofplus_tui.model.runs import DIED, EXITED, LIVE, STATES, Run, ordered
+from pprofplus_tui.model.verdict import GROWING, SAW_TOOTH, TOO_LITTLE, Verdict
 
 
 def run(service="api", pid=1, state=LIVE, rss=None, growth=None, lasted=10, pinned=False):  # noqa: FBT002, PLR0913, PLR0917 - a row of a table
     return Run(
         f"/{service}/{pid}", service, pid, state, 1000, 1000 + lasted, rss,
-        pinned=pinned, growth_bytes_h=growth,
+        pinned=pinned, growth=None if growth is None else Verdict(GROWING, growth),
     )  # fmt: skip
 
 
@@ -125,6 +128,26 @@ def test_an_order_by_figures_holds_for_some_seconds():
 def test_a_run_without_a_figure_comes_last():
     runs = ordered([run("api", 1, rss=None), run("api", 2, rss=0)])
     assert pids(Arranger().arranged(runs, RSS, 0.0)) == [2, 1]
+
+
+def test_by_growth_live_runs_come_first_and_those_too_young_to_judge_last_of_them():
+    leak, child, saw = run("api", 1, growth=2.0), run("api", 2), run("api", 3)
+    runs = [
+        leak,
+        replace(child, growth=Verdict(TOO_LITTLE)),
+        replace(saw, growth=Verdict(SAW_TOOTH, change=500.0)),
+        run("api", 4, DIED, growth=99.0),
+        run("api", 5),
+    ]
+    assert pids(Arranger().arranged(ordered(runs), GROWTH, 0.0)) == [1, 3, 5, 2, 4]
+
+
+def test_a_verdict_that_comes_late_puts_its_run_in_its_place_at_once():
+    arranger = Arranger()
+    one, other = run("api", 1, growth=1.0), run("api", 2)
+    assert pids(arranger.arranged(ordered([one, other]), GROWTH, 100.0)) == [1, 2]
+    judged = replace(other, growth=Verdict(GROWING, 5.0))
+    assert pids(arranger.arranged(ordered([one, judged]), GROWTH, 100.5)) == [2, 1]
 
 
 some_runs = st.lists(

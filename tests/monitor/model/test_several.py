@@ -7,12 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pprofplus_tui.model.change import change_between, change_over
 from pprofplus_tui.model.compare import age_ticks, shared_moment, shifted, value_at
-from pprofplus_tui.model.fleet import band, on_grid, standing_out, total
-from pprofplus_tui.model.growth import growth_per_h
+from pprofplus_tui.model.fleet import band, on_grid, standing_out, total, up_to_present
+from pprofplus_tui.model.judgement import judge_curve
+from pprofplus_tui.model.lives import Life
 from pprofplus_tui.model.runs import DIED, LIVE, Run
 from pprofplus_tui.model.series import Points
 from pprofplus_tui.model.study import COMPARE, SERVICE, Study
+from pprofplus_tui.model.window import Window
 
 H_MS = 3_600_000
 
@@ -24,46 +27,80 @@ def curve(times, values, breaks=()):
     return Points(np.asarray(times, np.int64), values, values, gaps)
 
 
-# -- growth
+# -- a change
 
 
-def test_a_straight_line_grows_by_its_slope():
-    times = np.arange(0, H_MS, 10_000)
-    assert growth_per_h(curve(times, 5.0 * times / H_MS)) == pytest.approx(5.0)
+def test_a_change_is_the_last_measured_value_less_the_first():
+    change = change_over(curve([1000, 2000, 299_000], [188.4, 500.0, 274.1]))
+    assert change.amount == pytest.approx(85.7)
+    assert change.span_ms == 298_000
 
 
-def test_a_spike_does_not_move_the_growth():
-    times = np.arange(0, H_MS, 10_000)
-    values = 5.0 * times / H_MS
-    values[100:110] += 1e6
-    assert growth_per_h(curve(times, values)) == pytest.approx(5.0, rel=0.2)
+def test_of_one_value_or_none_there_is_no_change():
+    assert change_over(curve([1000], [1])) is None
+    assert change_over(Points.empty()) is None
+    assert change_between(None, 0, 5, 1000) is None
+    assert change_between(1, 1000, 5, 1000) is None
 
 
-def test_of_too_few_points_there_is_no_growth():
-    assert growth_per_h(curve([1, 2, 3], [1, 2, 3])) is None
-    assert growth_per_h(Points.empty()) is None
+def test_a_trend_that_comes_to_something_else_is_known():
+    change = change_between(100.0, 0, 200.0, H_MS)
+    assert change.along(50.0) == 50.0
+    assert change.differs_from(50.0)
+    assert not change.differs_from(95.0)
 
 
 # -- one moment
 
 
+ALWAYS = Life.over(0, 10**15)
+
+
+def alive(begin_ms, last_ms, newest, present_ms=None):
+    present_ms = last_ms if present_ms is None else present_ms
+    return Life.going_on(begin_ms, last_ms, 1000, present_ms, newest)
+
+
 def test_the_value_at_a_time_is_that_of_the_last_point_before():
     points = curve([1000, 2000, 3000], [1, 2, 3])
-    assert value_at(points, 2500, 0) == 2
-    assert value_at(points, 999, 0) is None
+    assert value_at(points, 2500, 0, ALWAYS) == 2
+    assert value_at(points, 999, 0, ALWAYS) is None
 
 
-def test_in_a_gap_and_long_after_the_end_there_is_no_value():
+def test_in_a_gap_there_is_no_value():
     points = curve([1000, 2000, 100_000], [1, 2, 3], breaks=[2])
-    assert value_at(points, 50_000, 100) is None
-    assert value_at(points, 2500, 100) == 2
-    assert value_at(points, 900_000, 100) is None
+    assert value_at(points, 50_000, 100, ALWAYS) is None
+    assert value_at(points, 2500, 100, ALWAYS) == 2
+
+
+def test_a_run_that_has_ended_has_no_value_after_its_last_sample_however_wide_the_buckets_are():
+    points = curve([60_000], [7])
+    assert value_at(points, 90_000, 120_000, Life.over(1000, 90_000)) == 7
+    assert value_at(points, 90_001, 120_000, Life.over(1000, 90_000)) is None
+    assert value_at(points, 999, 120_000, Life.over(1000, 90_000)) is None
+
+
+def test_a_live_runs_newest_value_holds_until_it_is_stale():
+    points = curve([1000, 2000], [1, 2])
+    assert value_at(points, 2000, 1000, alive(1000, 2000, 9.0)) == 9
+    assert value_at(points, 6999, 1000, alive(1000, 2000, 9.0)) == 9
+    assert value_at(points, 7000, 1000, alive(1000, 2000, 9.0)) is None
+    assert value_at(points, 9000, 1000, alive(1000, 2000, 9.0, present_ms=9000)) == 9
+
+
+def test_why_a_run_has_no_value_is_known():
+    assert Life.over(1000, 2000).why_not(3000, aligned=False) == "ended"
+    assert Life.over(1000, 2000).why_not(500, aligned=False) == "not yet"
+    assert alive(0, 2000, 1.0).why_not(60_000, aligned=True) == "not yet"
+    assert alive(0, 2000, 1.0).why_not(60_000, aligned=False) == "no sample"
 
 
 def test_the_shared_moment_is_the_last_at_which_both_were_there():
-    assert shared_moment([curve([1, 9], [0, 0]), curve([3, 7], [0, 0])]) == 7
-    assert shared_moment([curve([1, 2], [0, 0]), curve([3, 7], [0, 0])]) is None
-    assert shared_moment([curve([1, 2], [0, 0])]) is None
+    window = Window.fit(0, 100_000)
+    lives = [Life.over(1, 9), Life.over(3, 7)]
+    assert shared_moment(lives, window) == 7
+    assert shared_moment([Life.over(1, 2), Life.over(3, 7)], window) is None
+    assert shared_moment([Life.over(1, 2)], window) is None
 
 
 def test_an_age_is_a_time_less_the_start():
@@ -96,16 +133,75 @@ def test_the_band_goes_from_the_smallest_to_the_largest():
     assert points.hi.tolist() == [9, 8, 7]
 
 
+def together(curves, lives, width_ms, count):
+    levels = [on_grid(one, 0, width_ms, count) for one in curves]
+    return total(levels, lives, 0, width_ms)
+
+
 def test_the_sum_counts_who_is_there():
     curves = [curve([0, 100, 200], [1, 2, 3]), curve([100, 200], [10, 10])]
-    points = total([on_grid(one, 0, 100, 3) for one in curves], 0, 100)
+    points = together(curves, [Life.over(0, 200), Life.over(100, 200)], 100, 3)
     assert points.hi.tolist() == [1, 12, 13]
 
 
 def test_where_nobody_is_there_is_a_gap():
     one = curve([0, 500], [1, 2], breaks=[1])
-    points = total([on_grid(one, 0, 100, 6)], 0, 100)
+    points = together([one], [Life.over(0, 500)], 100, 6)
     assert points.breaks.tolist() == [False, True]
+
+
+def test_runs_that_follow_each_other_within_a_bucket_are_not_added_up():
+    curves = [curve([500], [10]), curve([500], [20]), curve([500], [3])]
+    lives = [Life.over(0, 400), Life.over(600, 999), Life.over(0, 5000)]
+    points = together(curves, lives, 1000, 1)
+    assert (points.lo.tolist(), points.hi.tolist()) == ([3], [23])
+
+
+def test_a_sum_at_the_live_edge_has_every_live_run_in_its_unfinished_bucket():
+    lives = [alive(0, 300, 5.0, 300), alive(0, 190, 7.0, 300), Life.over(0, 100)]
+    curves = [
+        curve([0, 100, 200, 300], [5, 5, 5, 5]),
+        curve([0, 100], [7, 7]),  # read some time ago, its sample at 190 is known besides
+        curve([0, 100], [9, 9]),
+    ]
+    levels = [
+        up_to_present(on_grid(one, 0, 100, 8), 0, 100, life, 300)
+        for one, life in zip(curves, lives, strict=True)
+    ]
+    points = total(levels, lives, 0, 100)
+    assert points.t_ms.tolist() == [50, 150, 250, 350]
+    assert points.hi.tolist() == [21, 21, 12, 12]
+    assert points.lo.tolist() == [21, 12, 12, 12]
+
+
+def test_a_live_run_that_is_stale_is_in_no_sum():
+    lives = [alive(0, 20_000, 5.0), alive(0, 1000, 7.0)]
+    curves = [curve(range(0, 20_001, 1000), [5] * 21), curve([0, 1000], [7, 7])]
+    levels = [
+        up_to_present(on_grid(one, 0, 1000, 21), 0, 1000, life, 20_000)
+        for one, life in zip(curves, lives, strict=True)
+    ]
+    points = total(levels, lives, 0, 1000)
+    assert points.hi.tolist() == [12] * 6 + [5] * 15
+
+
+@given(st.lists(st.tuples(st.integers(0, 99), st.integers(0, 60), st.integers(1, 9)), max_size=8))
+def test_the_sum_within_a_bucket_is_what_ran_at_one_time(runs):
+    curves, lives = [], []
+    for begin, lasted, value in runs:
+        times = range(begin, begin + lasted + 1)
+        curves.append(curve(times, [value] * len(times)))
+        lives.append(Life.over(begin, begin + lasted))
+    points = together(curves, lives, 20, 8)
+    sums = [sum(v for begin, lasted, v in runs if begin <= t <= begin + lasted) for t in range(160)]
+    known = dict(zip((points.t_ms // 20).tolist(), points.hi.tolist(), strict=True))
+    for bucket in range(8):
+        here = [size for size in sums[bucket * 20 : bucket * 20 + 20] if size]
+        assert known.get(bucket, 0) == pytest.approx(max(here, default=0))
+    lows = dict(zip((points.t_ms // 20).tolist(), points.lo.tolist(), strict=True))
+    for bucket, low in lows.items():
+        here = [size for size in sums[bucket * 20 : bucket * 20 + 20] if size]
+        assert low == pytest.approx(min(here))
 
 
 @given(
@@ -135,9 +231,21 @@ def test_what_grows_most_or_is_largest_stands_out():
         "none": Points.empty(),
         "slow": curve(times, np.arange(60.0) / 10),
     }
-    assert standing_out(curves, by_size=False, top=2)[0] == ("leak", "slow")
-    assert standing_out(curves, by_size=True, top=2)[0] == ("steady", "leak")
-    assert standing_out(curves, by_size=True, top=9)[1]["none"] is None
+    verdicts = {name: judge_curve(points, "count") for name, points in curves.items()}
+    assert standing_out(curves, verdicts, by_size=False, top=2) == ("leak", "slow")
+    assert standing_out(curves, verdicts, by_size=True, top=2) == ("steady", "leak")
+    assert "none" not in standing_out(curves, verdicts, by_size=True, top=9)
+
+
+def test_a_curve_too_short_to_be_judged_grows_less_than_any_other():
+    times = np.arange(0, H_MS, 60_000)
+    curves = {
+        "child": curve(range(0, 16_000, 1000), np.arange(16.0) * 1e6),
+        "sinking": curve(times, 1e9 - 1e7 * np.arange(60.0)),
+        "leak": curve(times, 1e6 * np.arange(60.0)),
+    }
+    verdicts = {name: judge_curve(points) for name, points in curves.items()}
+    assert standing_out(curves, verdicts, by_size=False) == ("leak", "sinking", "child")
 
 
 # -- what is asked
