@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pprofplus.errors import PprofplusError
 from pprofplus_tui.charts.portray import Manner, buckets_for
 from pprofplus_tui.charts.several import Charts, GroupPortrayer, Scene
+from pprofplus_tui.judge import judged_curve
 from pprofplus_tui.logs.catalog import Catalog, RunInfo
 from pprofplus_tui.logs.grid import Grid
 from pprofplus_tui.logs.history import query
@@ -14,7 +15,6 @@ from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.charts import ChartKind, Series, charts_for
 from pprofplus_tui.model.compare import shifted
 from pprofplus_tui.model.findings import Findings
-from pprofplus_tui.model.judgement import judge_curve
 from pprofplus_tui.model.lives import Life, stale_ms
 from pprofplus_tui.model.runs import LIVE, Run
 from pprofplus_tui.model.series import Points
@@ -106,9 +106,9 @@ class Gatherer:
         for run in wanted:
             late = time.monotonic() > until
             points = self._points(run, study, window, buckets, series, late=late)
-            if points is not None:
+            if points is not None and self._is_judged(run.path, kind, series, late=late):
                 read += 1
-            else:  # what was known in the window before stands until it is read
+            if points is None:  # what was known in the window before stands until it is read
                 points = self._stand_in(run, study, series)
             if points is not None:
                 curves[run.path] = points
@@ -128,7 +128,9 @@ class Gatherer:
         lives = {
             run.path: _life(run, infos.get(run.path), study, series, present_ms) for run in members
         }
-        verdicts = {path: self._verdict(path, kind, window) for path in curves}
+        verdicts = {
+            path: self._kept[path].verdict if path in self._kept else Verdict() for path in curves
+        }
         # at one age there is no present that runs share
         edge_ms = 0 if study.aligned else present_ms
         scene = Scene(study, window, kind, members, curves, width_ms, lives, verdicts, edge_ms)
@@ -198,19 +200,39 @@ class Gatherer:
             return None
         return shifted(kept.points, run.begin_ms if study.aligned else 0)
 
-    def _verdict(self, path: str, kind: ChartKind, window: Window) -> Verdict:
-        """Return what a curve does; it is judged again only when there is enough new in it."""
+    def _is_judged(self, path: str, kind: ChartKind, series: Series, *, late: bool) -> bool:
+        """Judge a curve if there is enough new in it; False if it is too late for the first time.
+
+        That costs about as much as to read it.
+        """
         kept = self._kept.get(path)
-        if kept is None or kept.key is None:
-            return Verdict()
+        if kept is None or kept.key is None or kept.log is None:
+            return True
+        begin_ms, end_ms, *_ = kept.key
         new_ms = kept.end_ms - kept.judged_ms
-        if kept.judged != kept.key or not 0 <= new_ms < window.span_ms // _JUDGED_SHARE:
-            # a verdict stands while it nearly holds, in a view that only goes on
-            same = kept.judged is not None and _goes_on(kept.judged, kept.key)
-            before = kept.verdict.kind if same else ""
-            kept.verdict = judge_curve(kept.points, kind.unit, before)
-            kept.judged, kept.judged_ms = kept.key, kept.end_ms
-        return kept.verdict
+        if kept.judged == kept.key and 0 <= new_ms < (end_ms - begin_ms) // _JUDGED_SHARE:
+            return True
+        # a verdict stands while it nearly holds, in a view that only goes on
+        same = kept.judged is not None and _goes_on(kept.judged, kept.key)
+        if not same:
+            kept.verdict, kept.judged = Verdict(), None
+        if late:
+            return same
+        # a log has thousandths, and what is no change is said of the true unit
+        unit = kind.unit if series.scale == 1 else ""
+        wanted = series.metric, series.rate
+        before = kept.verdict.kind if same else ""
+        found = judged_curve(kept.log, begin_ms, end_ms, wanted, unit, before)
+        if series.scale != 1:
+            found = replace(
+                found,
+                per_hour=found.per_hour / series.scale,
+                low=found.low / series.scale,
+                high=found.high / series.scale,
+                change=found.change / series.scale,
+            )
+        kept.verdict, kept.judged, kept.judged_ms = found, kept.key, kept.end_ms
+        return True
 
     def _forget(self, wanted: set[str]) -> None:
         """Drop the logs that are too many, first those not wanted; a wanted one's curve stays."""

@@ -6,9 +6,9 @@ from pprofplus_tui.charts.portray import Wanted
 from pprofplus_tui.logs.history import query
 from pprofplus_tui.logs.instant import read_ends
 from pprofplus_tui.logs.run import RunLog
-from pprofplus_tui.model.judgement import verdicts
+from pprofplus_tui.model.judgement import judge_curve, verdicts
 from pprofplus_tui.model.series import Points
-from pprofplus_tui.model.verdict import VERDICT_BUCKETS, VERDICT_METRICS, Verdicts
+from pprofplus_tui.model.verdict import VERDICT_BUCKETS, VERDICT_METRICS, Verdict, Verdicts
 from pprofplus_tui.model.window import Window
 
 FACTS: tuple[Wanted, ...] = tuple((metric, False) for metric in VERDICT_METRICS)
@@ -32,6 +32,18 @@ def judged(
     points = known or query(log, begin_ms, end_ms, VERDICT_BUCKETS, FACTS, exact=False)
     ends = read_ends(log, begin_ms, end_ms, FACTS)
     return verdicts({metric: points[metric, rate] for metric, rate in FACTS}, before, ends)
+
+
+def judged_curve(  # noqa: PLR0913, PLR0917 - what is asked of a log, and of what view
+    log: RunLog, begin_ms: int, end_ms: int, wanted: Wanted, unit: str, before: str = ""
+) -> Verdict:
+    """Return what one figure of a run does in [begin_ms, end_ms), unix ms.
+
+    It is the verdict of the main view, from the same buckets, wherever runs stand side by side.
+    `unit` is that of the log's figures; `before` is the kind that this view had a moment ago.
+    """
+    points = query(log, begin_ms, end_ms, VERDICT_BUCKETS, (wanted,), exact=False)[wanted]
+    return judge_curve(points, unit, before)
 
 
 class Judge:

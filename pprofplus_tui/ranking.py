@@ -5,12 +5,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pprofplus.errors import PprofplusError
+from pprofplus_tui.judge import judged_curve
 from pprofplus_tui.logs.catalog import RunInfo
-from pprofplus_tui.logs.history import query
 from pprofplus_tui.logs.run import RunLog
-from pprofplus_tui.model.judgement import judge_curve
 from pprofplus_tui.model.runs import RUNNING
-from pprofplus_tui.model.verdict import VERDICT_BUCKETS, Verdict
+from pprofplus_tui.model.verdict import Verdict
 from pprofplus_tui.model.view import young_span_ms
 
 _RSS = ("rss", False)
@@ -93,9 +92,8 @@ class Ranker:
         log.refresh()
         end_ms = info.end_ms + 1
         begin_ms = end_ms - young_span_ms(info.end_ms - info.begin_ms)
-        points = query(log, begin_ms, end_ms, VERDICT_BUCKETS, (_RSS,), exact=False)[_RSS]
         before = "" if judged is None else judged.verdict.kind
-        verdict = judge_curve(points, "B", before)
+        verdict = judged_curve(log, begin_ms, end_ms, _RSS, "B", before)
         if judged is not None and judged.verdict == verdict:
             judged.end_ms = info.end_ms
             return False
