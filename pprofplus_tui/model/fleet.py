@@ -50,24 +50,31 @@ def on_grid(points: Points, begin_ms: int, width_ms: int, count: int) -> Levels:
 def up_to_present(
     levels: Levels, begin_ms: int, width_ms: int, life: Life, present_ms: int
 ) -> Levels:
-    """Return the levels of a run that goes on with its newest value, held to the present.
+    """Return the levels of a run that goes on, held to the present, and cut off there.
 
     The newest bucket is unfinished: not every run has a sample in it yet, but each still has its
-    memory. `present_ms` is the newest sample of all runs.
+    memory. Of one that was read a moment later than others, there may be a newer one.
+    `present_ms` is the newest sample that is known of all runs.
     """
     count = len(levels.lo)
     at = (life.last_ms - begin_ms) // width_ms
-    end = min((min(present_ms, life.until_ms - 1) - begin_ms) // width_ms, count - 1)
-    if life.newest is None or not 0 <= at <= end:
+    end = (min(present_ms, life.until_ms - 1) - begin_ms) // width_ms
+    if life.ended or not 0 <= at <= min(end, count - 1):
         return levels
     lo, hi = levels.lo.copy(), levels.hi.copy()
-    known = np.flatnonzero(~np.isnan(lo[:at]))
-    if len(known):  # a curve is not read anew for each sample
+    lo[end + 1 :] = hi[end + 1 :] = np.nan
+    if life.newest is not None:
+        known = np.flatnonzero(~np.isnan(lo[:at]))
+        if len(known):  # a curve is not read anew for each sample
+            last = int(known[-1])
+            lo[last + 1 : at], hi[last + 1 : at] = lo[last], hi[last]
+        lo[at], hi[at] = np.fmin(lo[at], life.newest), np.fmax(hi[at], life.newest)
+    known = np.flatnonzero(~np.isnan(lo[: end + 1]))
+    if len(known):
         last = int(known[-1])
-        lo[last + 1 : at], hi[last + 1 : at] = lo[last], hi[last]
-    lo[at], hi[at] = np.fmin(lo[at], life.newest), np.fmax(hi[at], life.newest)
-    empty = at + np.flatnonzero(np.isnan(lo[at : end + 1]))
-    lo[empty] = hi[empty] = life.newest
+        held = life.newest if life.newest is not None and last == at else None
+        lo[last + 1 : end + 1] = lo[last] if held is None else held
+        hi[last + 1 : end + 1] = hi[last] if held is None else held
     return Levels(lo, hi)
 
 

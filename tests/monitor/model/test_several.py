@@ -174,6 +174,20 @@ def test_a_sum_at_the_live_edge_has_every_live_run_in_its_unfinished_bucket():
     assert points.lo.tolist() == [21, 12, 12, 12]
 
 
+def test_a_bucket_newer_than_the_present_of_all_is_not_drawn():
+    read_later = curve([0, 100, 200, 300], [5, 5, 5, 5])
+    levels = up_to_present(on_grid(read_later, 0, 100, 8), 0, 100, alive(0, 200, 5.0), 200)
+    assert np.flatnonzero(~np.isnan(levels.hi)).tolist() == [0, 1, 2]
+
+
+def test_a_rate_has_no_newest_value_but_is_held_to_the_present_too():
+    levels = up_to_present(
+        on_grid(curve([0, 100], [5, 7]), 0, 100, 8), 0, 100, alive(0, 190, None, 300), 300
+    )
+    assert levels.hi[:4].tolist() == [5, 7, 7, 7]
+    assert np.isnan(levels.hi[4:]).all()
+
+
 def test_a_live_run_that_is_stale_is_in_no_sum():
     lives = [alive(0, 20_000, 5.0), alive(0, 1000, 7.0)]
     curves = [curve(range(0, 20_001, 1000), [5] * 21), curve([0, 1000], [7, 7])]
