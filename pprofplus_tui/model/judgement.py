@@ -102,7 +102,7 @@ def verdicts(
         if kind.resident or float(points.hi.max()) >= LEAST_ABSENT_BYTES:
             verdict = judge(points, before=known.get(kind, ""))
             layers.append(Layer(kind, now_bytes, verdict, change))
-    rss = table.get("rss")
+    rss = measured.get("rss", table.get("rss"))
     span_ms = int(rss.t_ms[-1] - rss.t_ms[0]) if rss is not None and len(rss) else 0
     limit_bytes, used_bytes = (_last(metric, table, measured) for metric in (LIMIT, USED))
     return Verdicts(tuple(layers), limit_bytes, used_bytes, span_ms)

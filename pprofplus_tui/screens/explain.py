@@ -14,14 +14,13 @@ from pprofplus_tui.model.charts import ChartKind
 from pprofplus_tui.model.explain import (
     GO_SUMS,
     SHAPE_KINDS,
-    change_words,
     chart_metrics,
     layer_in_words,
     shape_of,
     told,
 )
 from pprofplus_tui.model.text import clean
-from pprofplus_tui.model.units import format_bytes
+from pprofplus_tui.model.units import format_bytes, format_delta_bytes
 from pprofplus_tui.model.verdict import LAYERS, Verdicts
 from pprofplus_tui.screens.help import WHERE, metric_table, signpost_table
 from pprofplus_tui.screens.page import DIM, HEADING, PageScreen, page_table
@@ -45,17 +44,17 @@ class Explained:
 
 
 def layers_table(facts: Verdicts, *, plain: bool) -> Table:
-    """Return each layer's size and verdict; the one to blame has a sign."""
-    table = page_table(("layer", 16), ("now", 9), ("in this window", None))
+    """Return each layer's size, measured change and verdict; the one to blame has a sign."""
+    table = page_table(("layer", 13), ("now", 8), ("change", 9), ("in this window", None))
     blamed = facts.responsible
     sign = "<- behind the growth" if plain else "← behind the growth"
     for layer in facts.layers:
-        measured = change_words(layer)
-        verdict = layer_in_words(layer) + (f", {measured}" if measured else "")
+        verdict = layer_in_words(layer)
         told_more = f"  {sign}" if layer is blamed else ""
         table.add_row(
             Text(layer.kind.label),
             Text(format_bytes(layer.now_bytes)),
+            Text("" if layer.change is None else format_delta_bytes(layer.change.amount)),
             Text(verdict + told_more, HEADING if layer is blamed else ""),
         )
     return table
