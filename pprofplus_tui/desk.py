@@ -27,7 +27,7 @@ from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.rows import Rows
 from pprofplus_tui.model.runs import LIVE, RUNNING, Run, find, opening, ordered
 from pprofplus_tui.model.series import Points
-from pprofplus_tui.model.sharing import Charge, sharers
+from pprofplus_tui.model.sharing import OLDEST_MS, Charge, sharers
 from pprofplus_tui.model.sparkline import sparkline
 from pprofplus_tui.model.study import Study
 from pprofplus_tui.model.verdict import LIMIT, USED, VERDICT_BUCKETS, Verdicts
@@ -192,7 +192,7 @@ class Desk:
                 facts = self._judge.judge(log, request.window, facts, levels)
             elif not still and run.rss_bytes is not None:
                 facts = facts.with_rss(run.rss_bytes)
-            facts = self._with_sharers(facts, run, request.window)
+            facts = self._with_sharers(facts, log, run, request.window)
         runs = self._runs
         return Frame(
             runs,
@@ -203,7 +203,7 @@ class Desk:
             reading,
         )
 
-    def _with_sharers(self, facts: Verdicts, run: Run, window: Window) -> Verdicts:
+    def _with_sharers(self, facts: Verdicts, log: RunLog, run: Run, window: Window) -> Verdicts:
         """Return the facts with the number of runs in the cgroup, known at present only."""
         count = None
         if facts.limit_bytes and run.running and window.end_ms > run.end_ms:
@@ -213,7 +213,10 @@ class Desk:
                 if info.state in RUNNING and (charge := _charge_of(info)) is not None
             }
             mine = charges.pop(run.path, None)
-            count = None if mine is None else sharers(mine, charges.values())
+            if mine is not None:
+                end_ms, request = log.end_ms + 1, (USED, False)
+                found = query(log, end_ms - OLDEST_MS, end_ms, VERDICT_BUCKETS, (request,))
+                count = sharers(mine, found[request], charges.values())
         return facts if count == facts.sharers else replace(facts, sharers=count)
 
     def inquire(self, study: Study, *, fresh: bool, before: Frame | None) -> tuple[Frame, bool]:

@@ -11,6 +11,7 @@ from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.runs import RUNNING
 from pprofplus_tui.model.verdict import Verdict
 from pprofplus_tui.model.view import young_span_ms
+from pprofplus_tui.model.window import Window
 
 _RSS = ("rss", False)
 # Pages at the end of a run: more than a quarter of an hour at a sample a second.
@@ -90,10 +91,9 @@ class Ranker:
         except PprofplusError:  # not a run's directory any more
             return False
         log.refresh()
-        end_ms = info.end_ms + 1
-        begin_ms = end_ms - young_span_ms(info.end_ms - info.begin_ms)
+        window = Window.live(info.end_ms, young_span_ms(info.end_ms - info.begin_ms))
         before = "" if judged is None else judged.verdict.kind
-        verdict = judged_curve(log, begin_ms, end_ms, _RSS, "B", before)
+        verdict = judged_curve(log, window.begin_ms, window.end_ms, _RSS, "B", before)
         if judged is not None and judged.verdict == verdict:
             judged.end_ms = info.end_ms
             return False

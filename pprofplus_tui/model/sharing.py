@@ -3,10 +3,14 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-# Runs of one cgroup read the same figure, but not at the same instant.
-_ALIKE_SHARE = 0.01  # of the limit
-_ALIKE_BYTES = 4 << 20
-_TOGETHER_MS = 10_000  # figures that lie farther apart in time say nothing about each other
+import numpy as np
+
+from pprofplus_tui.model.series import Points
+
+NEAR_MS = 2000  # runs of one cgroup read the same figure, but not at the same instant
+OLDEST_MS = 15_000  # a run whose last sample is older says nothing about the present
+_ALIKE_SHARE = 0.005  # of the limit, by which figures of one instant may differ
+_ALIKE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -26,20 +30,26 @@ class Charge:
     t_ms: int
 
 
-def sharers(mine: Charge, others: Iterable[Charge]) -> int | None:
+def sharers(mine: Charge, used: Points, others: Iterable[Charge]) -> int | None:
     """Return how many runs are charged to the cgroup of `mine`, itself included.
 
     A log does not name its cgroup. Live runs of one kernel and one host name that have the same
-    limit and read nearly the same use at nearly the same time are taken for one cgroup's; None
+    limit, and read at their time what was read here about then, are taken for one cgroup's. None
     if the log does not tell where it was written.
+
+    `used` is what this run read of late: samples of `OLDEST_MS` before its last.
     """
     if not mine.machine:
         return None
+    return 1 + sum(_is_alike(mine, used, other) for other in others)
+
+
+def _is_alike(mine: Charge, used: Points, other: Charge) -> bool:
+    if (other.machine, other.limit_bytes) != (mine.machine, mine.limit_bytes):
+        return False
+    near = np.abs(used.t_ms - other.t_ms) <= NEAR_MS
+    if not near.any():
+        return False
     wide = max(_ALIKE_BYTES, _ALIKE_SHARE * mine.limit_bytes)
-    return 1 + sum(
-        other.machine == mine.machine
-        and other.limit_bytes == mine.limit_bytes
-        and abs(other.used_bytes - mine.used_bytes) <= wide
-        and abs(other.t_ms - mine.t_ms) <= _TOGETHER_MS
-        for other in others
-    )
+    low, high = float(used.lo[near].min()) - wide, float(used.hi[near].max()) + wide
+    return low <= other.used_bytes <= high
