@@ -1,6 +1,6 @@
 """Judges what a run's memory does in the window shown, at the pace of what there is to see."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pprofplus_tui.charts.portray import Wanted
 from pprofplus_tui.logs.history import query
@@ -8,30 +8,46 @@ from pprofplus_tui.logs.instant import read_ends
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.judgement import judge_curve, verdicts
 from pprofplus_tui.model.series import Points
-from pprofplus_tui.model.verdict import VERDICT_BUCKETS, VERDICT_METRICS, Verdict, Verdicts
+from pprofplus_tui.model.verdict import (
+    LAYERS,
+    VERDICT_BUCKETS,
+    VERDICT_METRICS,
+    Layer,
+    LayerKind,
+    Verdict,
+    Verdicts,
+)
 from pprofplus_tui.model.window import Window
 
 FACTS: tuple[Wanted, ...] = tuple((metric, False) for metric in VERDICT_METRICS)
 _OLDEST_MS = 5000  # in a long window too, a verdict is no older than this
 
 _NOTHING = Verdicts()
+_WHOLE = LAYERS[0]
+_RSS: Wanted = ("rss", False)
 
 
-def judged(
+def judged(  # noqa: PLR0913 - a window of a run, what is known of it, and what is asked
     log: RunLog,
     begin_ms: int,
     end_ms: int,
     before: Verdicts = _NOTHING,
     known: Mapping[Wanted, Points] | None = None,
+    *,
+    kinds: Sequence[LayerKind] = LAYERS,
 ) -> Verdicts:
     """Return what the run's memory does in [begin_ms, end_ms), unix ms, wherever it is told.
 
     `known` are the points of `FACTS` in `VERDICT_BUCKETS` buckets, if they are known already;
-    `before` is what was said of this view a moment ago.
+    `before` is what was said of this view a moment ago. Of the layers only `kinds` are judged.
     """
-    points = known or query(log, begin_ms, end_ms, VERDICT_BUCKETS, FACTS, exact=False)
-    ends = read_ends(log, begin_ms, end_ms, FACTS)
-    return verdicts({metric: points[metric, rate] for metric, rate in FACTS}, before, ends)
+    facts = FACTS
+    if kinds is not LAYERS:
+        facts = tuple(dict.fromkeys((name, False) for k in kinds for name in (*k.plus, *k.minus)))
+    points = known or query(log, begin_ms, end_ms, VERDICT_BUCKETS, facts, exact=False)
+    ends = read_ends(log, begin_ms, end_ms, facts)
+    table = {metric: points[metric, rate] for metric, rate in facts}
+    return verdicts(table, before, ends, kinds)
 
 
 def judged_curve(  # noqa: PLR0913, PLR0917 - what is asked of a log, and of what view
@@ -39,9 +55,14 @@ def judged_curve(  # noqa: PLR0913, PLR0917 - what is asked of a log, and of wha
 ) -> Verdict:
     """Return what one figure of a run does in [begin_ms, end_ms), unix ms.
 
-    It is the verdict of the main view, from the same buckets, wherever runs stand side by side.
-    `unit` is that of the log's figures; `before` is the kind that this view had a moment ago.
+    Of the resident set it is the verdict of the main view, by the same steps, wherever runs
+    stand side by side. `unit` is that of the log's figures; `before` is the kind that this view
+    had a moment ago.
     """
+    if wanted == _RSS:
+        said = Verdicts((Layer(_WHOLE, 0, Verdict(before)),)) if before else _NOTHING
+        rss = judged(log, begin_ms, end_ms, said, kinds=(_WHOLE,)).rss
+        return Verdict() if rss is None else rss.verdict
     points = query(log, begin_ms, end_ms, VERDICT_BUCKETS, (wanted,), exact=False)[wanted]
     return judge_curve(points, unit, before)
 

@@ -1,6 +1,6 @@
 """From the metrics of a log to the layers of memory, and what each of them does."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -80,6 +80,7 @@ def verdicts(
     table: Mapping[str, Points],
     before: Verdicts = _NOTHING,
     ends: tuple[Reading, Reading] | None = None,
+    kinds: Sequence[LayerKind] = LAYERS,
 ) -> Verdicts:
     """Return what the layers of memory do in a window.
 
@@ -88,11 +89,12 @@ def verdicts(
             them; bytes. Layers that it does not tell of are left out.
         before: what was told of this view a moment ago.
         ends: the first and the last sample in the window: a change is what was measured.
+        kinds: the layers to judge.
     """
     known = {layer.kind: layer.verdict.kind for layer in before.layers}
     measured = _at_ends(ends)
     layers = []
-    for kind in LAYERS:
+    for kind in kinds:
         points = _of_layer(kind, table)
         if points is None:
             continue
