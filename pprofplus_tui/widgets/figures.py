@@ -128,18 +128,17 @@ def totals_row(findings: Findings, width: int, *, plain: bool = False) -> Row:
         if value:
             parts.extend((Cellrun(label, "dim"), Cellrun(value, "title"), Cellrun("   ", "text")))
 
-    add("running now ", str(findings.running))
-    for label, size in (
-        ("rss together ", findings.rss_bytes),
-        ("uss together ", findings.uss_bytes),
-    ):
+    # what has no fresh sample is in no sum
+    silent = f" ({findings.silent} without samples)" if findings.silent else ""
+    add("running now ", f"{findings.running}{silent}")
+    sums = [("rss together ", findings.rss_bytes), ("uss together ", findings.uss_bytes)]
+    for label, size in sums[:1] if findings.aligned else sums:
         add(label, "" if size is None else format_bytes(size))
-    if findings.silent:
-        add("without fresh samples, not added ", str(findings.silent))
-    add("in this window ", str(findings.count))
     if findings.aligned:
-        parts.append(Cellrun("no sum by age: not all ran at one time", "dim"))
-    if not findings.whole:
+        parts.append(Cellrun("no sum by age: not all ran at one time   ", "dim"))
+    if findings.whole:
+        add("in this window ", str(findings.count))
+    else:
         dots = "..." if plain else "…"
         parts.append(Cellrun(f"reading {findings.read} of {findings.of}{dots}", "accent"))
     return fit(tuple(parts), width)

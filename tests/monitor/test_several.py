@@ -391,6 +391,21 @@ async def test_sixty_four_workers_are_one_picture(monitor):
 
 
 @pytest.mark.usefixtures("fleet")
+async def test_by_age_there_is_no_chart_of_a_sum_and_it_says_why(monitor):
+    async with monitor(service="web").run_test(size=LARGE) as pilot:
+        await settled(pilot, "64 live")
+        await pilot.press("v")
+        screen = pilot.app.screen
+        await settled(pilot, lambda text: "rss of all together" in text, seconds=60)
+        await pilot.press("a")
+        await settled(pilot, "no sum by age: not all ran at one time")
+        assert set(screen._charts._places) == {SERVICE}
+        await settled(pilot, lambda text: "rss of all together" not in text)
+        await pilot.press("a")
+        await settled(pilot, lambda text: "rss of all together" in text, seconds=60)
+
+
+@pytest.mark.usefixtures("fleet")
 async def test_the_largest_stand_out_when_asked(monitor):
     async with monitor(service="web").run_test(size=LARGE) as pilot:
         await settled(pilot, "64 live")

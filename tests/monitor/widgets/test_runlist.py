@@ -1,11 +1,15 @@
 """The list of runs: services with their runs, the selected one always in sight, clicks."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from textual.events import MouseScrollDown, MouseScrollUp
 
+from pprofplus_tui.model.listing import AGE, GROWTH, Listing
 from pprofplus_tui.model.runs import DIED, EXITED, LIVE, SIGNS, STALLED, STATES, Run, ordered
+from pprofplus_tui.model.verdict import GROWING, SAW_TOOTH, SHRINKING, TOO_LITTLE, Verdict
 from pprofplus_tui.widgets.runlist import RunList, RunListView, list_rows
 from pprofplus_tui.widgets.text import width_of
 
@@ -65,6 +69,29 @@ def test_every_run_has_one_line_under_its_service(runs):
 def test_a_run_shows_its_state_pid_memory_and_curve():
     (_, line) = texts((run_of(pid=4711, rss=412 << 20),))
     assert line.split() == ["●", "4711", "412", "MiB", "▁▂▃▄▅▆"]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "words"),
+    [
+        (Verdict(GROWING, 3.0 * (1 << 20)), "+3 MiB/h"),
+        (Verdict(SHRINKING, -990.0 * (1 << 20)), "-990 MiB/h"),
+        (Verdict(SAW_TOOTH), "saw-tooth"),
+        (Verdict(TOO_LITTLE), "too little"),
+        (None, "…"),
+    ],
+)
+def test_in_the_order_of_growth_each_live_run_shows_the_verdict_it_is_ordered_by(verdict, words):
+    live = replace(run_of(pid=4711, rss=412 << 20), growth=verdict)
+    dead = run_of(pid=4712, state=DIED, rss=412 << 20)
+    lines = texts((live, dead), listing=Listing(order=GROWTH))
+    assert lines[1].split(maxsplit=2)[2].split("▁")[0].strip() == words
+    assert lines[2].split() == ["✝", "4712", "▁▂▃▄▅▆"]
+
+
+def test_in_the_order_of_age_each_run_shows_its_age():
+    run = replace(run_of(pid=4711, rss=412 << 20), begin_ms=0, end_ms=7_440_000)
+    assert texts((run,), listing=Listing(order=AGE))[1].split()[2] == "2h4m"
 
 
 @pytest.mark.parametrize("state", STATES)
