@@ -18,7 +18,7 @@ from pprofplus_tui.model.findings import Findings
 from pprofplus_tui.model.lives import Life, stale_ms
 from pprofplus_tui.model.runs import LIVE, Run
 from pprofplus_tui.model.series import Points
-from pprofplus_tui.model.study import Study
+from pprofplus_tui.model.study import COMPARE, Study
 from pprofplus_tui.model.verdict import Verdict
 from pprofplus_tui.model.window import JUMPS, Window
 
@@ -125,8 +125,9 @@ class Gatherer:
         self._drawn_s = time.monotonic()
         self._drawn = study, tuple((run.path, run.state) for run in members)
         width_ms = Grid.over(window.begin_ms, window.end_ms, buckets).width_ms
+        named = members if study.kind == COMPARE else wanted
         lives = {
-            run.path: _life(run, infos.get(run.path), study, series, present_ms) for run in members
+            run.path: _life(run, infos.get(run.path), study, series, present_ms) for run in named
         }
         verdicts = {
             path: self._kept[path].verdict if path in self._kept else Verdict() for path in curves
