@@ -25,14 +25,14 @@ from pprofplus_tui.model.happenings import next_run
 from pprofplus_tui.model.looks import as_levels
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.rows import Rows
-from pprofplus_tui.model.runs import LIVE, RUNNING, Run, find, opening, ordered
+from pprofplus_tui.model.runs import LIVE, Run, find, opening, ordered
 from pprofplus_tui.model.series import Points
-from pprofplus_tui.model.sharing import OLDEST_MS, Charge, sharers
 from pprofplus_tui.model.sparkline import sparkline
 from pprofplus_tui.model.study import Study
-from pprofplus_tui.model.verdict import LIMIT, USED, VERDICT_BUCKETS, Verdicts
+from pprofplus_tui.model.verdict import VERDICT_BUCKETS, Verdicts
 from pprofplus_tui.model.window import Window
 from pprofplus_tui.ranking import Ranker
+from pprofplus_tui.sharing import with_sharers
 
 Levels = dict[Wanted, Points]
 
@@ -192,7 +192,7 @@ class Desk:
                 facts = self._judge.judge(log, request.window, facts, levels)
             elif not still and run.rss_bytes is not None:
                 facts = facts.with_rss(run.rss_bytes)
-            facts = self._with_sharers(facts, log, run, request.window)
+            facts = with_sharers(facts, log, run, request.window, self._catalog.runs)
         runs = self._runs
         return Frame(
             runs,
@@ -202,22 +202,6 @@ class Desk:
             facts,
             reading,
         )
-
-    def _with_sharers(self, facts: Verdicts, log: RunLog, run: Run, window: Window) -> Verdicts:
-        """Return the facts with the number of runs in the cgroup, known at present only."""
-        count = None
-        if facts.limit_bytes and run.running and window.end_ms > run.end_ms:
-            charges = {
-                info.path: charge
-                for info in self._catalog.runs
-                if info.state in RUNNING and (charge := _charge_of(info)) is not None
-            }
-            mine = charges.pop(run.path, None)
-            if mine is not None:
-                end_ms, request = log.end_ms + 1, (USED, False)
-                found = query(log, end_ms - OLDEST_MS, end_ms, VERDICT_BUCKETS, (request,))
-                count = sharers(mine, found[request], charges.values())
-        return facts if count == facts.sharers else replace(facts, sharers=count)
 
     def inquire(self, study: Study, *, fresh: bool, before: Frame | None) -> tuple[Frame, bool]:
         """Answer a study of several runs; return (frame, whether there is more to read)."""
@@ -309,14 +293,6 @@ class Desk:
         self._renderer.submit_all((kind.id, picture) for kind, picture in pictures)
         self._cold = False
         return reading
-
-
-def _charge_of(info: RunInfo) -> Charge | None:
-    """Return what the last sample says of the cgroup; None without a limit."""
-    limit_bytes, used_bytes = info.last.get(LIMIT), info.last.get(USED)
-    if not limit_bytes or used_bytes is None:
-        return None
-    return Charge(info.machine, limit_bytes, used_bytes, info.end_ms)
 
 
 def _asked_at_once(
