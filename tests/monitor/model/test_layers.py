@@ -6,8 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pprofplus_tui.model.charts import STANDARD
-from pprofplus_tui.model.layers import bands_of, parts_of
+from pprofplus_tui.model.judgement import verdicts
+from pprofplus_tui.model.layers import absent_text, bands_of, parts_of, residue, split_of
 from pprofplus_tui.model.series import Points
+from pprofplus_tui.model.verdict import GROWING
 
 LAYERS = STANDARD.by_id["layers"]
 ALL = tuple(metric for metric, _ in LAYERS.metrics)
@@ -74,6 +76,45 @@ def test_what_is_free_is_the_first_not_to_be_resident():
         "C free": 0,
         "other": 0,
     }
+
+
+def test_what_is_allocated_beyond_rss_is_absent_and_a_figure_of_its_own():
+    given = levels(
+        rss=29, heap_sys=4, heap_used=3, heap_idle=1, malloc_sys=68, malloc_used=67, malloc_free=1
+    )
+    split = split_of(LAYERS, given)
+    assert float(split.absent[0]) == 43 * MIB
+    assert min(float(size[0]) for _, size in split.parts) == 0
+    assert absent_text(float(split.absent[0])) == "43 MiB not resident"
+    assert absent_text(MIB - 1) == ""
+
+
+def test_the_rest_and_the_excess_are_never_negative_and_one_of_them_is_0():
+    whole, accounted = np.array([5.0, 5.0]), np.array([3.0, 9.0])
+    rest, excess = residue(whole, accounted)
+    assert (rest.tolist(), excess.tolist()) == ([2, 0], [0, 4])
+
+
+def test_the_judged_layers_are_not_negative_and_what_is_absent_is_one_that_bears_no_blame():
+    t_ms = 1000 * np.arange(600, dtype=np.int64)
+
+    def series(*mib):
+        values = np.linspace(*mib, 600) * MIB
+        return Points(t_ms, values, values, np.zeros(600, np.bool_))
+
+    table = {
+        "rss": series(30, 90),
+        "heap_sys": series(4, 4),
+        "heap_used": series(3, 3),
+        "malloc_sys": series(60, 200),
+        "malloc_used": series(59, 199),
+        "malloc_free": series(1, 1),
+    }
+    facts = verdicts(table)
+    assert min(layer.now_bytes for layer in facts.layers) >= 0
+    assert facts.layer("absent").now_bytes == (204 - 90) * MIB
+    assert facts.layer("absent").verdict.kind == GROWING
+    assert facts.responsible.kind.id == "c_heap"
 
 
 def test_without_a_probe_its_part_is_other():
