@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 def mark(text: str) -> None:
     """Note `text` in the log, up to 1,024 bytes of it: "deploy 1.4.2" is a line on every chart.
 
-    It is on disk when this returns, unless the disk takes longer than 50 ms: then it is written when
-    the disk answers. More than a burst of 100, and then one a second, are left out
-    and counted. Never raises.
+    It is on disk when this returns, unless the disk takes longer than 50 ms: then it is written
+    when the disk answers. More than a burst of 100, and then one a second, are left out and
+    counted. Never raises.
     """
     collector = _collector("mark")
     if collector is not None:
