@@ -328,6 +328,7 @@ class RunLog:
         `offset_ms` was that of the row before, shape (1,) or, if there is none, (0,).
         """
         table = self.table
+        self.pages.exclude_torn_versions(begin)
         self._misplaced.update(table.finish())
         self.pages.drop_bad(begin)
         # A clock that was set back has moved the pages before: first of all the last of them.

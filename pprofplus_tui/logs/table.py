@@ -184,6 +184,20 @@ class PageTable:
         self.epoch += 1
         self._retime()
 
+    def repeated(self, begin: int) -> Ints:
+        """Return the rows of pages, not blocks, whose number other rows have too.
+
+        Ask before `finish`; the rows from `begin` on are new, those before are in order.
+        """
+        number = self.rows["number"]
+        new = number[max(begin - 1, 0) :]
+        if (new[1:] > new[:-1]).all():
+            return np.zeros(0, np.int64)
+        order = np.argsort(number, kind="stable")
+        same = np.diff(number[order]) == 0
+        several = order[np.append(False, same) | np.append(same, False)]
+        return np.sort(several[~self.blocks[several]])
+
     def finish(self) -> list[int]:
         """Order the rows, drop what cannot be in one run; return the numbers of pages dropped."""
         number = self.rows["number"]
