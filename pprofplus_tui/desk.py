@@ -176,11 +176,17 @@ class Desk:
         return Frame(
             runs,
             tuple(sorted({info.service for info in self._catalog.runs})) if not runs else (),
-            self._catalog.problems[0] if self._catalog.problems else "",
+            self._problem(request.run),
             request.run,
             facts,
             reading,
         )
+
+    def _problem(self, path: str | None) -> str:
+        """Return one line about what could not be read: of the run that is shown, else of any."""
+        log = self._log
+        shown = log.problems if log is not None and log.path == path else ()
+        return next(iter((*shown, *self._catalog.problems)), "")
 
     def inquire(self, study: Study, *, fresh: bool, before: Frame | None) -> tuple[Frame, bool]:
         """Answer a study of several runs; return (frame, whether there is more to read)."""

@@ -1,19 +1,21 @@
 """Which runs and which window a command without a screen was asked for."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pprofplus_tui.errors import NothingFoundError, UsageError
+from pprofplus_tui.headless.unread import Unread
 from pprofplus_tui.logs.catalog import Catalog, RunInfo
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.runs import RUNNING
 from pprofplus_tui.model.text import clean
 
 
-def find_runs(options: Options) -> list[RunInfo]:
+def find_runs(options: Options, unread: Unread | None = None) -> list[RunInfo]:
     """Return the runs that the options ask for, running ones first, then the newest.
 
+    Directories that cannot be listed are noted in `unread`: there may be such runs in them.
     Raises NothingFoundError with a line that says what there is instead.
     """
     pids = options.all_pids
@@ -25,6 +27,8 @@ def find_runs(options: Options) -> list[RunInfo]:
         if options.service in {None, info.service} and (not pids or info.pid in pids)
     ]
     if found:
+        if unread is not None:
+            unread.note(catalog.unlisted(options.service))
         return sorted(found, key=lambda info: (info.state not in RUNNING, -info.begin_ms))
     where = ", ".join(options.directories)
     asked = [f"service {options.service}"] if options.service is not None else []
@@ -72,25 +76,30 @@ def named_runs(options: Options, names: Sequence[str]) -> list[RunInfo]:
     return list({info.path: info for info in found}.values())
 
 
-def chosen_runs(options: Options, names: Sequence[str]) -> tuple[list[RunInfo], int]:
+def chosen_runs(
+    options: Options, names: Sequence[str], unread: Unread | None = None
+) -> tuple[list[RunInfo], int]:
     """Return (the runs asked for, how many others there were to choose from).
 
     Those named; else all of the service and the pids given, by service and age; else, if nothing
-    was asked for, the newest alone. Raises UsageError, NothingFoundError.
+    was asked for, the newest alone. For `unread` see `find_runs`. Raises UsageError,
+    NothingFoundError.
     """
     if names:
         return named_runs(options, names), 0
-    found = find_runs(options)
+    found = find_runs(options, unread)
     if options.service is None and not options.all_pids:
         return found[:1], len(found) - 1
     return sorted(found, key=lambda info: (info.service, info.begin_ms, info.pid)), 0
 
 
-def chosen_run(options: Options, name: str | None) -> tuple[RunInfo, int]:
+def chosen_run(
+    options: Options, name: str | None, unread: Unread | None = None
+) -> tuple[RunInfo, int]:
     """Return (the run asked for, how many others would have done): see `chosen_runs`."""
     if name:
         return named_run(options, name), 0
-    found = find_runs(options)
+    found = find_runs(options, unread)
     return found[0], len(found) - 1
 
 
@@ -102,10 +111,15 @@ def of_several(info: RunInfo, others: int) -> str:
     )
 
 
-def window_of(options: Options, runs: Sequence[RunInfo]) -> tuple[int, int]:
+def window_of(
+    options: Options, runs: Sequence[RunInfo], begin_of_all: Callable[[], int]
+) -> tuple[int, int]:
     """Return [begin_ms, end_ms) that the options ask for; without any, all of the runs.
 
-    `--last` counts from now if one of the runs goes on, else from the end of the last.
+    `begin_of_all` returns the unix ms of their first sample, and is asked only if nothing says
+    where the window begins: what a run's first page tells of it alone is not sure, because the
+    wall clock may have been set since (see `PageTable`). `--last` counts from now if one of the
+    runs goes on, else from the end of the last.
     """
     now_ms = time.time_ns() // 1_000_000
     begin_ms, end_ms, last_ms = options.begin_ms, options.end_ms, options.last_ms
@@ -116,7 +130,7 @@ def window_of(options: Options, runs: Sequence[RunInfo]) -> tuple[int, int]:
         if any(info.state in RUNNING for info in runs):
             end_ms = max(now_ms, end_ms)
     if begin_ms is None:
-        begin_ms = end_ms - last_ms if last_ms is not None else min(i.begin_ms for i in runs)
+        begin_ms = end_ms - last_ms if last_ms is not None else begin_of_all()
     if end_ms <= begin_ms:
         raise UsageError("the window ends before it begins: check --begin, --end, --last")
     return begin_ms, end_ms

@@ -52,6 +52,7 @@ class RunInfo:
         metrics: (name, unit, kind) of each metric of the newest table; untrusted.
         whole: False after a mere glance: `last` then has the resident set alone, and `recent`
             and `damaged_pages` are yet to be read.
+        problems: one line about each reason why some of it was not read by `Catalog.scan`.
     """
 
     path: str
@@ -69,6 +70,7 @@ class RunInfo:
     pinned: bool = False
     metrics: tuple[tuple[str, str, str], ...] = ()
     whole: bool = True
+    problems: tuple[str, ...] = ()
 
 
 class Catalog:
@@ -86,6 +88,12 @@ class Catalog:
         self._runs: tuple[RunInfo, ...] = ()
         self._glanced: dict[str, _Run] = {}  # by path, those of which not all is known
         self._problems: tuple[str, ...] = ()
+        self._unlisted: tuple[tuple[str, str], ...] = ()
+
+    def unlisted(self, service: str | None) -> tuple[str, ...]:
+        """Return the problems that hide runs of a service, of any if it is None."""
+        names = {"", service}
+        return tuple(line for name, line in self._unlisted if service is None or name in names)
 
     @property
     def runs(self) -> tuple[RunInfo, ...]:
@@ -106,17 +114,26 @@ class Catalog:
         now_ns = time.time_ns()
         often = self._ticks_for(sought)
         problems: list[str] = []
+        unlisted: list[tuple[str, str]] = []
         found: list[RunInfo] = []
         glanced: dict[str, _Run] = {}
         for place in self._homes.values():
-            for service in place.children(now_ns, problems, home.valid_service):
-                for run in service.children(now_ns, problems, _is_run):
+            services = place.children(now_ns, problems, home.valid_service)
+            unlisted += [("", line) for line in problems]
+            for service in services:
+                before = len(problems)
+                runs_here = service.children(now_ns, problems, _is_run)
+                name = os.path.basename(service.path)  # noqa: PTH119 - as RunLog
+                unlisted += [(name, line) for line in problems[before:]]
+                for run in runs_here:
                     entry = run.run
                     in_sight = sought is None or run.path in sought
                     every = often if in_sight else _SELDOM_TICKS
                     info = entry.look(now_ns, whole=sought is None, every=every)
                     problems += entry.problems
-                    if info is not None:
+                    if info is None:
+                        unlisted += [(name, line) for line in entry.problems]
+                    else:
                         found.append(info)
                         if not info.whole:
                             glanced[info.path] = entry
@@ -126,6 +143,7 @@ class Catalog:
         same = len(runs) == len(self._runs) and all(map(operator.is_, runs, self._runs))
         changed = not same or told != self._problems
         self._runs, self._problems, self._glanced = runs, told, glanced
+        self._unlisted = tuple(unlisted)
         return changed
 
     def _ticks_for(self, sought: Container[str] | None) -> int:
@@ -173,6 +191,7 @@ class Catalog:
             begin_ms=run.begin_ms,
             end_ms=run.end_ms,
             size_bytes=run.size_bytes,
+            problems=run.problems,
         )
 
 

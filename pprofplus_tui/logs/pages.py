@@ -65,9 +65,9 @@ class PageStore:
         schema, samples, columns, events_bytes, first_mono_ms, _, last_mono_ms, interval_ms, _ = (
             DATA_HEAD.unpack_from(page, DATA_HEAD_OFFSET)
         )
-        header = self.table.schemas[row["schema"]]
+        index = row["schema"]
         same = (
-            (schema, columns) == (header.schema, len(header.metrics))
+            (schema, columns) == (self.table.crcs[index], len(self.table.schemas[index].metrics))
             and (samples, events_bytes) == (row["samples"], row["events_bytes"])
             and (first_mono_ms, last_mono_ms) == (row["first_mono_ms"], row["last_mono_ms"])
             and interval_ms == row["interval_ms"]

@@ -2,7 +2,8 @@
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -50,7 +51,8 @@ class Segment:
         damaged_pages: pages that were skipped.
         size_bytes: of the file.
         written_ns: unix ns of the last write to it.
-        problem: one line if a later version wrote the file, or "".
+        problem: why some of it is not understood, or "": a later version wrote the file.
+        unread: why the last attempt to read it failed, or "". That it is gone is no failure.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Segment:
         self._in_blocks = in_blocks
         self.size_bytes = 0
         self.written_ns = 0
+        self.unread = ""
         self._identity: tuple[int, int] | None = None
         self._reset()
 
@@ -102,7 +105,7 @@ class Segment:
         `growing`: a writer may still be at work, so the last pages are kept to compare them.
         Raises OSError if the file is gone, LogFormatError if it is no regular file.
         """
-        with opened(self.path) as (file, status):
+        with self._opened() as (file, status):
             identity = (status.st_dev, status.st_ino)
             restarted = identity != self._identity or status.st_size < self.size_bytes
             if isinstance(self.heads, Blocks):  # it had ended, but somebody wrote to it
@@ -115,7 +118,21 @@ class Segment:
             if self.header is None:
                 self._read_header(file)
             changed = self._read_pages(file, growing=growing)
+        self.unread = ""
         return 0 if restarted else changed
+
+    @contextmanager
+    def _opened(self) -> Iterator[tuple[int, os.stat_result]]:
+        """Open the file as `opened`; note why, if it cannot be read."""
+        try:
+            with opened(self.path) as found:
+                yield found
+        except FileNotFoundError:
+            raise
+        except (OSError, LogFormatError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            self.unread = f"cannot be read: {reason}".replace(f"{self.path}: ", "")
+            raise
 
     def _read_header(self, file: int) -> None:
         if not self.size_bytes:
@@ -215,7 +232,7 @@ class Segment:
 
         Raises OSError, LogFormatError as `poll`.
         """
-        with opened(self.path) as (file, _):
+        with self._opened() as (file, _):
             heads, _ = self._index(file, range(slot, slot + count), None)
             return resolved(heads, lambda slot: self._is_whole(file, slot))[0]
 
@@ -223,7 +240,7 @@ class Segment:
         """Return the first `size` bytes in each slot, unchecked; b"" if that cannot be read."""
         page_size, pread = self.page_size, os.pread
         try:
-            with opened(self.path) as (file, _):
+            with self._opened() as (file, _):
                 return [pread(file, size, slot * page_size) for slot in slots]
         except (OSError, LogFormatError):
             return [b""] * len(slots)
@@ -348,7 +365,7 @@ class Segment:
         tail = self._tail
         if all(slot in tail for slot in slots):
             return [_the_page(tail[s], crc) for s, crc in zip(slots, crcs, strict=True)]
-        with opened(self.path) as (file, _):
+        with self._opened() as (file, _):
             return [
                 _the_page(tail[s] if s in tail else os.pread(file, size, s * size), crc)
                 for s, crc in zip(slots, crcs, strict=True)

@@ -1,0 +1,35 @@
+"""What a command without a screen could not read: named on standard error, and exit code 1."""
+
+from collections.abc import Iterable
+from typing import TextIO
+
+from pprofplus_tui.logs.run import RunLog
+from pprofplus_tui.model.text import clean
+
+
+class Unread:
+    """Collects it while the command gives what it could read."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, None] = {}
+
+    def note(self, lines: Iterable[str]) -> None:
+        """Note one line about each thing; the same line counts once."""
+        self._lines.update(dict.fromkeys(lines))
+
+    def note_run(self, run: RunLog) -> None:
+        """Note what is missing in a run that was read, in one line."""
+        self.note(one_line(run.name, run.problems))
+
+    def exit_code(self, told: TextIO, code: int = 0) -> int:
+        """Write the lines; return 1 if there is any, else `code`."""
+        told.writelines(f"pprofplus-tui: incomplete: {clean(line)}\n" for line in self._lines)
+        return 1 if self._lines else code
+
+
+def one_line(name: str, problems: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the problems of the run `name` as one line, or as none."""
+    if not problems:
+        return ()
+    rest = (problem.removeprefix(f"{name}: ") for problem in problems[1:])
+    return ("; ".join((problems[0], *rest)),)
