@@ -1,7 +1,7 @@
 """Which runs and which window a command without a screen was asked for."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from pprofplus_tui.errors import NothingFoundError, UsageError
@@ -112,25 +112,26 @@ def of_several(info: RunInfo, others: int) -> str:
 
 
 def window_of(
-    options: Options, runs: Sequence[RunInfo], begin_of_all: Callable[[], int]
+    options: Options, runs: Sequence[RunInfo], extents: Callable[[], Iterable[tuple[int, int]]]
 ) -> tuple[int, int]:
     """Return [begin_ms, end_ms) that the options ask for; without any, all of the runs.
 
-    `begin_of_all` returns the unix ms of their first sample, and is asked only if nothing says
-    where the window begins: what a run's first page tells of it alone is not sure, because the
-    wall clock may have been set since (see `PageTable`). `--last` counts from now if one of the
-    runs goes on, else from the end of the last.
+    `extents` returns the unix ms of the first and last sample of each, as their whole logs tell:
+    the catalogue reads only the ends of a log, which do not tell where a run begins whose clock was
+    set (see `PageTable`), and may be what cannot be read. It is asked only if that matters.
+    `--last` counts from now if one of the runs goes on, else from the end of the last.
     """
     now_ms = time.time_ns() // 1_000_000
     begin_ms, end_ms, last_ms = options.begin_ms, options.end_ms, options.last_ms
     if begin_ms is not None and end_ms is None and last_ms is not None:
         end_ms = begin_ms + last_ms
+    found = list(extents()) if end_ms is None or (begin_ms is None and last_ms is None) else []
     if end_ms is None:
-        end_ms = max(info.end_ms for info in runs) + 1
+        end_ms = max(*(info.end_ms for info in runs), *(end for _, end in found)) + 1
         if any(info.state in RUNNING for info in runs):
             end_ms = max(now_ms, end_ms)
     if begin_ms is None:
-        begin_ms = end_ms - last_ms if last_ms is not None else begin_of_all()
+        begin_ms = end_ms - last_ms if last_ms is not None else min(begin for begin, _ in found)
     if end_ms <= begin_ms:
         raise UsageError("the window ends before it begins: check --begin, --end, --last")
     return begin_ms, end_ms

@@ -46,10 +46,11 @@ def export_runs(options: Options, wish: ExportWish, out: BinaryIO, told: TextIO)
     runs = [RunLog(info.path) for info in found]
     for run in runs:
         run.refresh()
-    begin_ms, end_ms = window_of(options, found, lambda: min(run.begin_ms for run in runs))
+        unread.note_run(run)
+    begin_ms, end_ms = window_of(options, found, lambda: [run.extent_ms for run in runs])
     if others:
         told.write(of_several(found[0], others))
-    _check_metrics(runs, wish.metrics)
+    _check_metrics(runs, wish.metrics or (), unread, told)
     try:
         rows, skipped = _write(runs, begin_ms, end_ms, wish, out, told)
     except FileExistsError as error:
@@ -63,15 +64,17 @@ def export_runs(options: Options, wish: ExportWish, out: BinaryIO, told: TextIO)
     if not rows:
         told.write("pprofplus-tui: no samples in this window\n")
     for run in runs:
-        unread.note_run(run)
-    return unread.exit_code(told, 0 if rows else 1)
+        unread.note_run(run)  # its pages were read since
+    return unread.exit_code(told, 0 if rows and not skipped else 1)
 
 
-def _check_metrics(runs: Sequence[RunLog], metrics: tuple[str, ...] | None) -> None:
-    """Raise UsageError if there is no such metric, before anything is written."""
-    if metrics is None:
-        return
+def _check_metrics(
+    runs: Sequence[RunLog], metrics: Sequence[str], unread: Unread, told: TextIO
+) -> None:
+    """Raise an error if there is no such metric, before anything is written."""
     problem = unknown_metrics(runs, metrics)
+    if problem and unread.exit_code(told):  # it may be in what could not be read
+        raise NothingFoundError(problem)
     if problem:
         raise UsageError(problem)
 

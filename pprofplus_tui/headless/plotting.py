@@ -60,7 +60,7 @@ def plot(options: Options, wish: PlotWish, out: TextIO, told: TextIO) -> int:
     info, others = chosen_run(options, wish.run, unread)
     log = RunLog(info.path, in_blocks=True)
     log.refresh()
-    begin_ms, end_ms = window_of(options, [info], lambda: log.begin_ms)
+    begin_ms, end_ms = window_of(options, [info], lambda: [log.extent_ms])
     if others:
         told.write(of_several(info, others))
     kind = _own_kind(log, wish.metrics) if wish.metrics else _kind(log, wish.chart)

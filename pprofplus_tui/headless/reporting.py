@@ -31,7 +31,7 @@ def report(
     """
     unread = Unread()
     found, others = chosen_runs(options, names, unread)
-    begin_ms, end_ms = window_of(options, found, lambda: min(map(_begin_of, found)))
+    begin_ms, end_ms = window_of(options, found, lambda: map(_extent_of, found))
     if others:
         told.write(of_several(found[0], others))
     # those that go on first, then the newest
@@ -81,11 +81,11 @@ def report(
     return code
 
 
-def _begin_of(info: RunInfo) -> int:
-    """Return the unix ms of a run's first sample, and keep nothing: there may be many runs."""
+def _extent_of(info: RunInfo) -> tuple[int, int]:
+    """Return the unix ms of a run's first and last sample, and keep nothing: they may be many."""
     log = RunLog(info.path, in_blocks=True)
     log.refresh()
-    return log.begin_ms
+    return log.extent_ms
 
 
 def _title(runs: Sequence[RunReport]) -> str:

@@ -123,6 +123,11 @@ class RunLog:
         return int(self.table.end_ms.max()) if self.table.count else self._start_ms
 
     @property
+    def extent_ms(self) -> tuple[int, int]:
+        """`begin_ms` and `end_ms`."""
+        return self.begin_ms, self.end_ms
+
+    @property
     def _start_ms(self) -> int:
         """The start that the path tells; 0 if no clock could, so that such a run comes last."""
         return self.start_ms if self.start_ms < MAX_UNIX_MS else 0
