@@ -215,11 +215,17 @@ class Desk:
         return self._log, True
 
     def _with_all_charts(self, run: Run) -> Run:
-        """Return the run that was opened with the charts of all its segments' metrics."""
-        charts = charts_for(self._log.metrics) if self._log is not None else run.charts
-        if charts == run.charts:
+        """Return the run that was opened with what only all of its segments tell.
+
+        That is the charts of all its metrics, and where it begins if its clock was set.
+        """
+        log = self._log
+        if log is None:
             return run
-        known = replace(run, charts=charts)
+        begin_ms = log.begin_ms if log.table.count else run.begin_ms
+        known = replace(run, charts=charts_for(log.metrics), begin_ms=begin_ms)
+        if known == run:
+            return run
         self._runs = tuple(known if other is run else other for other in self._runs)
         return known
 

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from pprofplus import home
 from pprofplus_tui.logs.files import DirectoryWatch
 from pprofplus_tui.logs.glance import glance
-from pprofplus_tui.logs.header import first_instant_ms
+from pprofplus_tui.logs.header import begin_on_axis, first_instant
 from pprofplus_tui.logs.history import page_extremes, query
 from pprofplus_tui.logs.liveness import Lock, lock_of, state_of
 from pprofplus_tui.logs.pins import is_pinned
@@ -259,7 +259,7 @@ class _Run:
         self._path = path
         self._log: RunLog | None = None
         self._info: RunInfo | None = None
-        self._oldest: tuple[str, int | None] | None = None
+        self._oldest: tuple[str, tuple[int, int] | None] | None = None
         self._watch = DirectoryWatch(path)
         self._recent = Points.empty()
         self._recent_ms = 0
@@ -390,9 +390,9 @@ class _Run:
         """Return when the first page begins that rotation has left."""
         path = log.oldest_segment or ""
         if self._oldest is None or self._oldest[0] != path:
-            self._oldest = (path, first_instant_ms(path))
-        begin_ms = self._oldest[1]
-        if begin_ms is None:
+            self._oldest = (path, first_instant(path))
+        first = self._oldest[1]
+        if first is None:
             self._oldest = None  # not yet written: to be asked again
             return log.begin_ms
-        return begin_ms
+        return begin_on_axis(first, int(log.table.offset_ms[0])) if log.table.count else first[1]

@@ -20,7 +20,7 @@ from pprofplus.format import (
     wrap,
 )
 from pprofplus_tui.logs.files import opened, segment_sizes
-from pprofplus_tui.logs.header import first_instant_ms, read_header
+from pprofplus_tui.logs.header import begin_on_axis, first_instant, read_header
 from pprofplus_tui.logs.segment import TAIL_SLOTS
 from pprofplus_tui.logs.versions import newest_whole
 from pprofplus_tui.model.runs import DIED, EXITED
@@ -72,9 +72,10 @@ def glance(path: str, metric: str, written_before_ns: int) -> Glance | None:
             slots = -(-status.st_size // PAGE_SIZE)
             tail = range(max(found.slots, slots - TAIL_SLOTS), slots)
             head, page = _last_page(file, header, tail)
-        begin_ms = first_instant_ms(os.path.join(path, home.segment_name(min(sizes))))  # noqa: PTH118
-        if begin_ms is None:
+        first = first_instant(os.path.join(path, home.segment_name(min(sizes))))  # noqa: PTH118
+        if first is None:
             return None
+        begin_ms = begin_on_axis(first, head.first_unix_ms - head.first_mono_ms)
         return _told(head, page, header, metric, begin_ms, sum(sizes.values()))
     except (OSError, LogFormatError):
         return None

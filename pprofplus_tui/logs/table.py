@@ -51,6 +51,14 @@ class PageTable:
     A row may also be a block: some pages of a segment that follow on each other, of which only
     what they have in common is known. It reads as one large page, but cannot be decoded.
 
+    The time axis of a run is its monotonic clock, moved to unix time by the wall clock as that was
+    last: unix time never runs back on it, and no two samples change their order. Where the wall
+    clock was set back, the pages before are moved back by as much: the clock is taken to have been
+    wrong until then, and a run of 20 minutes stays one of 20 minutes. Where it was set forward
+    there is a gap: a machine that was suspended looks just so, and then the time did pass. Windows,
+    exports, begin and end of a run are all on this axis. What the clock showed before it was set
+    back is later than that, by the step, which is among what happened in the run.
+
     Each metric has a column, and its cells are in a lane of that many columns' cells. Metrics that
     are in no table together share a lane: a run whose gauges come and go has thousands of names,
     and never more than 256 of them at once.
