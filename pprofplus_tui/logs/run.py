@@ -77,6 +77,7 @@ class RunLog:
         self.pinned = False
         self._metrics: tuple[tuple[int, int | None], tuple[Metric, ...]] = ((-1, None), ())
         self._problem = ""  # of the directory
+        self._failed: set[int] = set()  # segments that could not be read
         self._left_out: dict[int, str] = {}  # why, by segment
         self._last_slots = last_slots
         self._watch = DirectoryWatch(self.path)
@@ -215,24 +216,16 @@ class RunLog:
             pinned = is_pinned(self.path)
             changed |= pinned != self.pinned
             self.pinned = pinned
-        for number in self._unread():
-            changed |= self._poll(number, growing=False)
+        if self._failed:  # a chmod since then changes no directory
+            self._failed &= self._segments.keys()
+            for number in sorted(self._failed - {self._newest}, reverse=True)[:_TRIED_AGAIN]:
+                changed |= self._poll(number, growing=False)
         if self._newest:
             changed |= self._poll(self._newest, growing=True)
             if not self._is_known(self._segments[self._newest]):
                 self._relearn()
                 changed = True
         return changed
-
-    def _unread(self) -> list[int]:
-        """Return some segments that could not be read yet, the newest: a chmod changes that."""
-        return [
-            number
-            for number in sorted(self._segments, reverse=True)
-            if number != self._newest
-            and self._segments[number].unread
-            and not len(self._segments[number].heads)
-        ][:_TRIED_AGAIN]
 
     def _take(self, sizes: dict[int, int]) -> bool:
         """Drop the segments that are gone and read those that are new."""
@@ -275,8 +268,12 @@ class RunLog:
         segment = self._segments[number]
         try:
             row = segment.poll(growing=growing)
+        except FileNotFoundError:
+            return None  # rotation took it since the directory was listed
         except (OSError, LogFormatError):
-            return None  # rotation took it since the directory was listed, or it is `unread`
+            self._failed.add(number)
+            return None
+        self._failed.discard(number)
         self._sizes[number] = segment.size_bytes
         if segment.header is not None:
             self._learn(number, segment)

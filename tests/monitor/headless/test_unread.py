@@ -244,3 +244,14 @@ def test_the_monitor_names_it_and_reads_it_once_it_may(run, tmp_path):
     assert denied == f"api/7-{BEGIN_MS}: 000002.pplog cannot be read: Permission denied"
     assert restored == ""
     assert int(samples) == 3 * EACH
+
+
+def test_an_export_with_damaged_pages_is_incomplete(run, command):
+    path = segment(run(), 2)
+    raw = bytearray(path.read_bytes())
+    raw[-1] ^= 1
+    path.write_bytes(raw)
+    done = command(COMMANDS["export"])
+    assert done.returncode == 1
+    assert done.stderr == "pprofplus-tui: 1 damaged pages in this window were skipped\n"
+    assert samples_of(done) == [*range(20), *range(40, 60)]
