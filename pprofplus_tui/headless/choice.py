@@ -59,8 +59,12 @@ def _named(catalog: Catalog, options: Options, name: str) -> RunInfo:
     ]
     if not found:
         where = ", ".join(options.directories)
+        hidden = "".join(f"; {line}" for line in catalog.unlisted(service)[:1])
         raise NothingFoundError(
-            clean(f"no run {name} in {where}; name it SERVICE/PID, as  pprofplus-tui list  does")
+            clean(
+                f"no run {name} in {where}; name it SERVICE/PID, as  pprofplus-tui list  does"
+                + hidden
+            )
         )
     if len(found) > 1:
         names = ", ".join(f"{service}/{Path(info.path).name}" for info in found)

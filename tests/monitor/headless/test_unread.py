@@ -133,6 +133,12 @@ def test_what_can_be_read_is_given(run, command, closed, kept):
     assert f"{what} cannot be read: Permission denied" in exported.stderr
 
 
+def test_a_report_says_in_its_page_what_is_missing(run, command, tmp_path):
+    segment(run(), 2).chmod(0)
+    command(COMMANDS["report"])
+    assert f"000002.pplog cannot be read: {DENIED}" in (tmp_path / "out").read_text()
+
+
 def test_all_segments_without_permission_are_one_line(run, command):
     directory = run()
     for number in (1, 2, 3):
@@ -145,7 +151,7 @@ def test_all_segments_without_permission_are_one_line(run, command):
 
 @pytest.mark.parametrize("place", ["run", "service"])
 def test_a_directory_that_cannot_be_listed_is_named_unless_another_run_was_asked_for(
-    run, command, place
+    run, command, tmp_path, place
 ):
     run()
     closed = run(service="batch", pid=8)
@@ -158,6 +164,10 @@ def test_a_directory_that_cannot_be_listed_is_named_unless_another_run_was_asked
         assert "api" in done.stdout
         assert command(["list", "--service", "api"]).returncode == 0
         assert command([*COMMANDS["export"], "api/7"]).returncode == 0
+        hidden = command([*COMMANDS["export"], "batch/8"])
+        assert hidden.returncode == 1
+        assert f"no run batch/8 in {tmp_path}/logs" in hidden.stderr
+        assert f"{closed}: {DENIED}" in hidden.stderr
     finally:
         closed.chmod(0o700)
 
@@ -208,6 +218,52 @@ def test_a_segment_on_a_disk_that_fails_is_named_once_and_the_command_fails(
     assert done.stderr.count("000002.pplog cannot be read: Input/output error") == 1
     if words == COMMANDS["export"]:
         assert samples_of(done) == [*range(20), *range(40, 60)]
+
+
+SHUT_DOWN_LATER = """
+import fcntl, io, os, shutil, struct, subprocess, sys
+from pprofplus_tui.export import write_rows
+from pprofplus_tui.logs.history import query
+from pprofplus_tui.logs.run import RunLog
+image, disk, directory = sys.argv[1:4]
+subprocess.run(["mount", "-o", "loop", image, disk], check=True)
+place = os.path.join(disk, "api", os.path.basename(directory))
+shutil.copytree(directory, place)
+os.sync()
+logs = [RunLog(place), RunLog(place, in_blocks=True)]
+for log in logs:
+    log.refresh()
+    assert log.samples == 60 and log.problems == ()
+file = os.open(disk, os.O_RDONLY)
+fcntl.ioctl(file, 0x8004587D, struct.pack("I", 2))
+os.close(file)
+out = io.BytesIO()
+print(write_rows(logs[0], 0, 1 << 50, out))
+print(len(query(logs[1], 0, 1 << 50, 1000, [("rss", False)])["rss", False]))
+for log in logs:
+    print(*log.problems)
+"""
+
+
+def test_a_disk_that_fails_after_the_heads_were_read_is_named(run, failing_disk, tmp_path):
+    directory = run()
+    failing_disk(directory)  # makes the image, or skips
+    places = (tmp_path / "image", tmp_path / "disk", directory)
+    done = subprocess.run(
+        [shutil.which("unshare"), "-m", sys.executable, "-c", SHUT_DOWN_LATER, *places],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    exported, drawn, *problems = done.stdout.splitlines()
+    # the last page of a log that may grow is in memory
+    assert exported == f"({EACH}, 2)"
+    assert drawn == str(EACH)
+    assert problems == [
+        f"api/7-{BEGIN_MS}: {count} of 3 segments cannot be read: Input/output error"
+        for count in (3, 2)
+    ]
 
 
 MONITOR = """
