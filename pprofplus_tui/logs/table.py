@@ -10,6 +10,7 @@ from pprofplus.format import RunHeader
 from pprofplus.metrics import COUNTER
 from pprofplus_tui.logs.blocks import NO_HEAD, Blocks
 from pprofplus_tui.logs.heads import Heads
+from pprofplus_tui.logs.lanes import assigned
 from pprofplus_tui.model.series import Bools, Ints
 
 ABSENT, GAUGE_COLUMN, COUNTER_COLUMN = 0, 1, 2
@@ -146,32 +147,19 @@ class PageTable:
             self._having[column].append(len(self._columns) * _KINDS + code)
         self._columns.append(columns)
         self._kinds.clear()
-        self._assign_lanes(columns, len(self.names) - len(new))
+        self._make_room_for(columns)
         self.generation += 1
         return True
 
-    def _assign_lanes(self, columns: Ints, known: int) -> None:
-        """Give each column of a new table a lane of its own; those from `known` on are new."""
-        lanes = np.append(self._lanes, np.full(len(self.names) - known, -1))
-        taken = set(lanes[columns[columns < known]].tolist())
-        width = self._cells.shape[1]
-        held: set[int] = set()
-        for column in columns[columns < known].tolist():
-            lane = int(lanes[column])
-            if lane in held:  # they were in no table together until now
-                lanes[column] = lane = width
-                width += 1
-            held.add(lane)
-        moved = np.flatnonzero(lanes[:known] != self._lanes)
-        free = iter([lane for lane in range(width) if lane not in held | taken])
-        for column in columns[columns >= known].tolist():
-            lanes[column] = lane = next(free, width)
-            width = max(width, lane + 1)
-        if width > self._cells.shape[1]:
-            cells = np.zeros((3, width, len(self._rows)), np.int64)
-            cells[:, : self._cells.shape[1]] = self._cells
+    def _make_room_for(self, columns: Ints) -> None:
+        """Give each column of a new metric table a lane of its own."""
+        known, width = len(self._lanes), self._cells.shape[1]
+        lanes, wider = assigned(self._lanes, columns, len(self.names) - known, width)
+        if wider > width:
+            cells = np.zeros((3, wider, len(self._rows)), np.int64)
+            cells[:, :width] = self._cells
             self._cells = cells
-        for column in moved.tolist():
+        for column in np.flatnonzero(lanes[:known] != self._lanes).tolist():
             self._cells[:, lanes[column]] = self._cells[:, self._lanes[column]]
         self._lanes = lanes
 
