@@ -168,6 +168,21 @@ def test_names_that_come_and_go_keep_their_own_values(write_run, kit, seed):
                     assert found[request].lo.tolist() == series
 
 
+def test_the_newest_segment_says_what_a_metric_is_even_if_its_table_is_an_old_one(write_run):
+    one, other = (("depth", "jobs", "gauge"),), (("depth", "us", "counter"),)
+    writer = write_run(metrics=one)
+    run = RunLog(str(writer.path))
+    for step, metrics in enumerate((one, other, one)):
+        if step:
+            writer.change_metrics(metrics)
+        writer.add(step * 1000, [step])
+        run.refresh()
+        assert run.metrics == metrics
+    fresh = RunLog(str(writer.path))
+    fresh.refresh()
+    assert fresh.metrics == one
+
+
 @pytest.fixture
 def little_memory(monkeypatch):
     """Room for some 20 tables."""
