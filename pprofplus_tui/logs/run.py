@@ -101,11 +101,12 @@ class RunLog:
             if reason:
                 reasons.setdefault(reason, []).append(number)
         lines = [f"{self.path}: {self._problem}"] if self._problem else []
+        place = self.path.removesuffix(f"/{self.name}")
         for reason, numbers in reasons.items():
             what = f"{len(numbers)} of {len(self._sizes)} segments"
             if len(numbers) == 1:
                 what = home.segment_name(numbers[0])
-            lines.append(f"{self.name}: {what} {reason}")
+            lines.append(f"{self.name}: {what} {reason} (in {place})")
         return tuple(lines)
 
     @property

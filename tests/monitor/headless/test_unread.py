@@ -14,6 +14,7 @@ from pprofplus.writer import Writer
 
 BEGIN_MS = 1_800_000_000_000
 DENIED = "Permission denied"
+UNREAD = f"api/7-{BEGIN_MS}: 000002.pplog"
 EACH = 20  # samples in a segment
 
 # Root reads what it may not; without these two capabilities it is a user like all others.
@@ -87,14 +88,16 @@ def segment(directory, number):
 
 
 @pytest.mark.parametrize("words", COMMANDS.values(), ids=COMMANDS)
-def test_a_segment_without_permission_is_named_once_and_the_command_fails(run, command, words):
+def test_a_segment_without_permission_is_named_once_and_the_command_fails(
+    run, command, tmp_path, words
+):
     directory = run()
     segment(directory, 2).chmod(0)
     done = command(words)
     assert done.returncode == 1
     said = [line for line in done.stderr.splitlines() if "incomplete" in line]
     assert said == [
-        f"pprofplus-tui: incomplete: api/7-{BEGIN_MS}: 000002.pplog cannot be read: {DENIED}"
+        f"pprofplus-tui: incomplete: {UNREAD} cannot be read: {DENIED} (in {tmp_path}/logs)"
     ]
     if words[-1] == "{out}":
         assert len(done.stderr.splitlines()) == 2  # what was written, too
@@ -261,7 +264,8 @@ def test_a_disk_that_fails_after_the_heads_were_read_is_named(run, failing_disk,
     assert exported == f"({EACH}, 2)"
     assert drawn == str(EACH)
     assert problems == [
-        f"api/7-{BEGIN_MS}: {count} of 3 segments cannot be read: Input/output error"
+        f"api/7-{BEGIN_MS}: {count} of 3 segments cannot be read: Input/output error (in"
+        f" {tmp_path}/disk)"
         for count in (3, 2)
     ]
 
@@ -297,7 +301,8 @@ def test_the_monitor_names_it_and_reads_it_once_it_may(run, tmp_path):
         timeout=60,
     )
     denied, restored, samples = done.stdout.splitlines()
-    assert denied == f"api/7-{BEGIN_MS}: 000002.pplog cannot be read: Permission denied"
+    said = f"api/7-{BEGIN_MS}: 000002.pplog cannot be read: {DENIED} (in {tmp_path}/logs)"
+    assert denied == said
     assert restored == ""
     assert int(samples) == 3 * EACH
 
