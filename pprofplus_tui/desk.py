@@ -197,11 +197,17 @@ class Desk:
         return Frame(
             runs,
             tuple(sorted({info.service for info in self._catalog.runs})) if not runs else (),
-            self._catalog.problems[0] if self._catalog.problems else "",
+            self._problem(request.run),
             request.run,
             facts,
             reading,
         )
+
+    def _problem(self, path: str | None) -> str:
+        """Return one line about what could not be read: of the run that is shown, else of any."""
+        log = self._log
+        shown = log.problems if log is not None and log.path == path else ()
+        return next(iter((*shown, *self._catalog.problems)), "")
 
     def inquire(self, study: Study, *, fresh: bool, before: Frame | None) -> tuple[Frame, bool]:
         """Answer a study of several runs; return (frame, whether there is more to read)."""
@@ -230,11 +236,17 @@ class Desk:
         return self._log, True
 
     def _with_all_charts(self, run: Run) -> Run:
-        """Return the run that was opened with the charts of all its segments' metrics."""
-        charts = charts_for(self._log.metrics) if self._log is not None else run.charts
-        if charts == run.charts:
+        """Return the run that was opened with what only all of its segments tell.
+
+        That is the charts of all its metrics, and where it begins if its clock was set.
+        """
+        log = self._log
+        if log is None:
             return run
-        known = replace(run, charts=charts)
+        begin_ms = log.begin_ms if log.table.count else run.begin_ms
+        known = replace(run, charts=charts_for(log.metrics), begin_ms=begin_ms)
+        if known == run:
+            return run
         self._runs = tuple(known if other is run else other for other in self._runs)
         return known
 

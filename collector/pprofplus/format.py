@@ -9,7 +9,8 @@ place in all versions to come::
 
      0  4s  magic b"PPLG"
      4  B   major version: 1
-     5  B   page type: 1 header, 2 data, 3 summary; a reader skips a type that it does not know
+     5  B   page type: 0 blank, 1 header, 2 data, 3 summary; a reader skips a type that it does not
+            know
      6  B   log2 of the page size, 9 to 20
      7  B   0
      8  I   length: bytes used in this page, prefix included
@@ -88,7 +89,10 @@ UTF-8 text. See `EVENT_KINDS`. Events behind a malformed one are lost with it, s
 neighbouring places. So there is always one whole version on disk: a write that a full disk or a
 SIGKILL cuts short (the kernel looks for one between any two blocks; the OOM killer may strike in
 this very call) costs no sample that had been taken. Two data pages with one number are versions of
-the same page: the one with more samples and events is the page, the other is to be ignored.
+the same page: of those that are whole, head and body, the one with more samples and events is the
+page, and the others are to be ignored. Where a version could not be written whole, its writer puts
+a **blank page**, a prefix and nothing else, because a head without its body promises samples that
+are not there. A writer that was killed before, or whose disk refused that, too, leaves such a head.
 
 **Liveness.** The writer holds an exclusive `flock` on its newest segment, which the kernel drops
 when the process ends, however it ends. It takes the lock before the file gets its name, so a reader
@@ -118,6 +122,7 @@ MINOR = 1
 MAGIC = b"PPLG"
 PAGE_SIZE = 8192
 PAGE_SIZE_LOG2 = 13
+BLANK = 0
 HEADER = 1
 DATA = 2
 SUMMARY = 3
@@ -239,6 +244,9 @@ def pack_page(kind: int, number: int, head_rest: bytes, body: bytes) -> bytes:
         0,
     )[:CRC_OFFSET]
     return b"".join((start, CRC.pack(crc32(head_rest, crc32(start))), head_rest, body))
+
+
+BLANK_PAGE = pack_page(BLANK, 0, b"", b"")
 
 
 class RunHeader:

@@ -7,7 +7,7 @@ import os
 import stat
 
 from pprofplus.descriptor import NEW, Descriptor, above_standard, close_descriptor
-from pprofplus.format import PAGE_SIZE
+from pprofplus.format import BLANK_PAGE, PAGE_SIZE
 from pprofplus.home import parse_segment_name, segment_name
 from pprofplus.locks import lock
 
@@ -63,16 +63,33 @@ class Segment:
             raise
 
     def write(self, slot: int, page: bytes) -> None:
-        """Write one page whole. Raises OSError, with whatever is in that slot then spoiled."""
+        """Write one page whole. Raises OSError; what was in that slot may be gone then."""
         if self._descriptor.stat() is None:
             raise OSError(errno.EBADF, "the host closed the log's descriptor")
         written = 0
-        while written < len(page):  # the rest of a short write brings the reason, as an error
-            at = slot * PAGE_SIZE + written
-            count = os.pwrite(self._descriptor.number, page[written:] if written else page, at)
-            if not count:  # no error and no progress: some FUSE file systems do that
-                raise OSError(errno.EIO, "the file system took none of the page's bytes")
-            written += count
+        try:
+            while written < len(page):  # the rest of a short write brings the reason, as an error
+                at = slot * PAGE_SIZE + written
+                rest = page[written:] if written else page
+                count = os.pwrite(self._descriptor.number, rest, at)
+                if not count:  # no error and no progress: some FUSE file systems do that
+                    raise OSError(errno.EIO, "the file system took none of the page's bytes")  # noqa: TRY301 - one way out
+                written += count
+        except (OSError, MemoryError):
+            if written:
+                self._blank(slot)
+            raise
+
+    def _blank(self, slot: int) -> None:
+        """Take away the head of a page whose body was not written; never raises.
+
+        It is shorter than a block, and that block is there: a full disk takes it.
+        """
+        try:  # noqa: SIM105 - contextlib costs each service 1 ms
+            os.pwrite(self._descriptor.number, BLANK_PAGE, slot * PAGE_SIZE)
+        except OSError:
+            # readers check the bodies of pages that exist twice
+            pass
 
     def ours(self) -> bool:
         """Tell whether the descriptor is still the segment's."""

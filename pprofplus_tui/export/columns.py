@@ -46,23 +46,25 @@ def labels(runs: Sequence[RunLog], metrics: Sequence[str] | None = None) -> dict
             raise UnknownMetricError(problem)
         found = [key for name in metrics for key in found if key[0] == name]
     named: dict[Key, str] = {}
-    taken = set(FIXED)
+    taken = dict.fromkeys(FIXED, 1)
     for key in found:
         if key not in named:
             named[key] = _label(*key, taken)
     return named
 
 
-def _label(name: str, unit: str, taken: set[str]) -> str:
+def _label(name: str, unit: str, taken: dict[str, int]) -> str:
+    """Return a heading that is not taken; `taken` counts those that would be alike."""
     # Names come out of a file: only what needs no quoting, and no spreadsheet takes for a formula.
     stem = re.sub(r"[^A-Za-z0-9_.]+", "_", name[:_MOST_LETTERS]).strip("_") or "metric"
     suffix = re.sub(r"[^A-Za-z0-9_]+", "_", _UNIT_SUFFIXES.get(unit, unit)[:_MOST_LETTERS])
     suffix = suffix.strip("_")
     told = not suffix or stem == suffix or stem.endswith(f"_{suffix}")
     label = stem if told else f"{stem}_{suffix}"
-    free, count = label, 1
+    free, count = label, taken.get(label, 1)
     while free in taken:
         count += 1
         free = f"{label}_{count}"
-    taken.add(free)
+    taken[label] = count
+    taken[free] = taken.get(free, 1)
     return free

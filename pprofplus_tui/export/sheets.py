@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Protocol
 
@@ -34,19 +35,39 @@ def in_units(thousandths: int) -> str:
     return f"-{text}" if thousandths < 0 else text
 
 
+@dataclass(frozen=True)
 class _Columns:
-    """Which columns of each of a run's tables an export has, and which are in thousandths."""
+    """What an export takes of the pages of one metric table; all have the same order.
+
+    Attributes:
+        keys: of the metrics.
+        order: their columns in the table.
+        fine: which of them are in thousandths.
+    """
+
+    keys: tuple[Key, ...]
+    order: tuple[int, ...]
+    fine: tuple[bool, ...]
+
+
+class _Tables:
+    """The columns of each of a run's tables; the latest is kept, because pages come in order."""
 
     def __init__(self, run: RunLog, labels: dict[Key, str]) -> None:
-        self.present: list[list[Key]] = []
-        self.orders: list[list[int]] = []
-        self.fine: list[list[bool]] = []
-        for schema, header in enumerate(run.table.schemas):
-            found = keys(run, schema)
-            self.present.append([key for key in labels if key in found])
-            self.orders.append([found[key] for key in self.present[-1]])
-            units = [unit for _, unit, _ in header.metrics]
-            self.fine.append([true_unit(units[column])[1] != 1 for column in self.orders[-1]])
+        self._run = run
+        self._places = {key: place for place, key in enumerate(labels)}
+        self._latest: tuple[int, _Columns] | None = None
+
+    def columns(self, schema: int) -> _Columns:
+        """Return the columns of a table."""
+        if self._latest is None or self._latest[0] != schema:
+            found = keys(self._run, schema)
+            having = sorted(found.keys() & self._places.keys(), key=self._places.__getitem__)
+            order = tuple(found[key] for key in having)
+            units = [unit for _, unit, _ in self._run.table.schemas[schema].metrics]
+            fine = tuple(true_unit(units[column])[1] != 1 for column in order)
+            self._latest = schema, _Columns(tuple(having), order, fine)
+        return self._latest[1]
 
 
 class Samples:
@@ -56,23 +77,17 @@ class Samples:
         self, run: RunLog, labels: dict[Key, str], zone: tzinfo | None, *, as_json: bool
     ) -> None:
         self._run = run
+        self._labels = labels
         self._zone = zone
-        self._columns = _Columns(run, labels)
-        self._templates = [
-            _template(
-                run,
-                {key: "%s" if f else "%d" for key, f in zip(present, fine, strict=True)},
-                labels,
-                as_json=as_json,
-            )
-            for present, fine in zip(self._columns.present, self._columns.fine, strict=True)
-        ]
+        self._json = as_json
+        self._tables = _Tables(run, labels)
+        self._latest: tuple[_Columns, str] | None = None
 
     def pages(self, batch: Ints, begin_ms: int, end_ms: int) -> Iterator[tuple[str, int, bool]]:
         """Give (text, samples in it, whether the page is damaged) of each page."""
-        schema = int(self._run.table.rows["schema"][batch[0]])
-        template, fine = self._templates[schema], self._columns.fine[schema]
-        for t_ms, columns in page_values(self._run, batch, self._columns.orders[schema]):
+        taken = self._tables.columns(int(self._run.table.rows["schema"][batch[0]]))
+        template, fine = self._template(taken), taken.fine
+        for t_ms, columns in page_values(self._run, batch, taken.order):
             inside = (t_ms >= begin_ms) & (t_ms < end_ms)
             times = t_ms[inside].tolist()
             texts = iso_times(times, self._zone)
@@ -82,6 +97,15 @@ class Samples:
                     values[column] = list(map(in_units, values[column]))
             cells = zip(texts, times, *values, strict=True)
             yield "".join(map(template.__mod__, cells)), len(times), not len(t_ms)
+
+    def _template(self, taken: _Columns) -> str:
+        """Return the %-format of a row, which is as long as there are columns in the export."""
+        if self._latest is None or self._latest[0] is not taken:
+            pairs = zip(taken.keys, taken.fine, strict=True)
+            formats = {key: "%s" if fine else "%d" for key, fine in pairs}
+            template = _template(self._run, formats, self._labels, as_json=self._json)
+            self._latest = taken, template
+        return self._latest[1]
 
     def end(self) -> tuple[str, int]:
         """Return nothing: every sample is written with its page."""
@@ -136,21 +160,20 @@ class Steps:
         self._every_ms = every_ms
         self._json = as_json
         self._offset_ms = _offset_ms(begin_ms, zone)
-        self._columns = _Columns(run, labels)
+        self._tables = _Tables(run, labels)
         self._step: int | None = None
         self._samples = 0
         self._cells: dict[Key, tuple[Cells, bool]] = {}
 
     def pages(self, batch: Ints, begin_ms: int, end_ms: int) -> Iterator[tuple[str, int, bool]]:
         """Give (text, steps in it, whether the page is damaged) of each page."""
-        schema = int(self._run.table.rows["schema"][batch[0]])
-        order = self._columns.orders[schema]
-        for t_ms, columns in page_values(self._run, batch, order):
+        taken = self._tables.columns(int(self._run.table.rows["schema"][batch[0]]))
+        for t_ms, columns in page_values(self._run, batch, taken.order):
             inside = (t_ms >= begin_ms) & (t_ms < end_ms)
-            text, rows = self._take(t_ms[inside], columns[:, inside], schema)
+            text, rows = self._take(t_ms[inside], columns[:, inside], taken)
             yield text, rows, not len(t_ms)
 
-    def _take(self, t_ms: Ints, columns: Ints, schema: int) -> tuple[str, int]:
+    def _take(self, t_ms: Ints, columns: Ints, taken: _Columns) -> tuple[str, int]:
         """Take in the samples of a page; return the steps that they end."""
         if not len(t_ms):
             return "", 0
@@ -163,7 +186,6 @@ class Steps:
         )
         lasts = columns[:, ends - 1].T.tolist()
         counts = (ends - starts).tolist()
-        present, fine = self._columns.present[schema], self._columns.fine[schema]
         written: list[str] = []
         for i, step in enumerate(steps[starts].tolist()):
             if step != self._step:
@@ -172,7 +194,7 @@ class Steps:
                 self._step = step
             self._samples += counts[i]
             for key, is_fine, lo, hi, last in zip(
-                present, fine, lows[i], highs[i], lasts[i], strict=True
+                taken.keys, taken.fine, lows[i], highs[i], lasts[i], strict=True
             ):
                 was = self._cells.get(key)
                 if was is not None and was[1] == is_fine:

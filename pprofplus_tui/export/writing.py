@@ -38,12 +38,14 @@ class Exported:
         rows: samples, or steps, in it.
         size_bytes: of the file.
         skipped_pages: pages in the window that were damaged or gone.
+        problems: one line about each thing that could not be read; untrusted text may be in it.
     """
 
     path: Path
     rows: int
     size_bytes: int
     skipped_pages: int
+    problems: tuple[str, ...] = ()
 
 
 def suggest_path(  # noqa: PLR0913, PLR0917 - what a name is made of
@@ -105,7 +107,9 @@ def export(  # noqa: PLR0913 - the window, the file, and how
             cancelled=cancelled,
         )
         size_bytes = out.tell()
-    return Exported(target, rows, size_bytes, skipped)
+    all_runs = [runs] if isinstance(runs, RunLog) else runs
+    problems = tuple(line for run in all_runs for line in run.problems)
+    return Exported(target, rows, size_bytes, skipped, problems)
 
 
 def write_rows(  # noqa: PLR0913 - as `export`

@@ -1,19 +1,21 @@
 """Which runs and which window a command without a screen was asked for."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from pprofplus_tui.errors import NothingFoundError, UsageError
+from pprofplus_tui.headless.unread import Unread
 from pprofplus_tui.logs.catalog import Catalog, RunInfo
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.runs import RUNNING
 from pprofplus_tui.model.text import clean
 
 
-def find_runs(options: Options) -> list[RunInfo]:
+def find_runs(options: Options, unread: Unread | None = None) -> list[RunInfo]:
     """Return the runs that the options ask for, running ones first, then the newest.
 
+    Directories that cannot be listed are noted in `unread`: there may be such runs in them.
     Raises NothingFoundError with a line that says what there is instead.
     """
     pids = options.all_pids
@@ -25,6 +27,8 @@ def find_runs(options: Options) -> list[RunInfo]:
         if options.service in {None, info.service} and (not pids or info.pid in pids)
     ]
     if found:
+        if unread is not None:
+            unread.note(catalog.unlisted(options.service))
         return sorted(found, key=lambda info: (info.state not in RUNNING, -info.begin_ms))
     where = ", ".join(options.directories)
     asked = [f"service {options.service}"] if options.service is not None else []
@@ -55,8 +59,12 @@ def _named(catalog: Catalog, options: Options, name: str) -> RunInfo:
     ]
     if not found:
         where = ", ".join(options.directories)
+        hidden = "".join(f"; {line}" for line in catalog.unlisted(service)[:1])
         raise NothingFoundError(
-            clean(f"no run {name} in {where}; name it SERVICE/PID, as  pprofplus-tui list  does")
+            clean(
+                f"no run {name} in {where}; name it SERVICE/PID, as  pprofplus-tui list  does"
+                + hidden
+            )
         )
     if len(found) > 1:
         names = ", ".join(f"{service}/{Path(info.path).name}" for info in found)
@@ -72,25 +80,30 @@ def named_runs(options: Options, names: Sequence[str]) -> list[RunInfo]:
     return list({info.path: info for info in found}.values())
 
 
-def chosen_runs(options: Options, names: Sequence[str]) -> tuple[list[RunInfo], int]:
+def chosen_runs(
+    options: Options, names: Sequence[str], unread: Unread | None = None
+) -> tuple[list[RunInfo], int]:
     """Return (the runs asked for, how many others there were to choose from).
 
     Those named; else all of the service and the pids given, by service and age; else, if nothing
-    was asked for, the newest alone. Raises UsageError, NothingFoundError.
+    was asked for, the newest alone. For `unread` see `find_runs`. Raises UsageError,
+    NothingFoundError.
     """
     if names:
         return named_runs(options, names), 0
-    found = find_runs(options)
+    found = find_runs(options, unread)
     if options.service is None and not options.all_pids:
         return found[:1], len(found) - 1
     return sorted(found, key=lambda info: (info.service, info.begin_ms, info.pid)), 0
 
 
-def chosen_run(options: Options, name: str | None) -> tuple[RunInfo, int]:
+def chosen_run(
+    options: Options, name: str | None, unread: Unread | None = None
+) -> tuple[RunInfo, int]:
     """Return (the run asked for, how many others would have done): see `chosen_runs`."""
     if name:
         return named_run(options, name), 0
-    found = find_runs(options)
+    found = find_runs(options, unread)
     return found[0], len(found) - 1
 
 
@@ -102,21 +115,27 @@ def of_several(info: RunInfo, others: int) -> str:
     )
 
 
-def window_of(options: Options, runs: Sequence[RunInfo]) -> tuple[int, int]:
+def window_of(
+    options: Options, runs: Sequence[RunInfo], extents: Callable[[], Iterable[tuple[int, int]]]
+) -> tuple[int, int]:
     """Return [begin_ms, end_ms) that the options ask for; without any, all of the runs.
 
+    `extents` returns the unix ms of the first and last sample of each, as their whole logs tell:
+    the catalogue reads only the ends of a log, which do not tell where a run begins whose clock was
+    set (see `PageTable`), and may be what cannot be read. It is asked only if that matters.
     `--last` counts from now if one of the runs goes on, else from the end of the last.
     """
     now_ms = time.time_ns() // 1_000_000
     begin_ms, end_ms, last_ms = options.begin_ms, options.end_ms, options.last_ms
     if begin_ms is not None and end_ms is None and last_ms is not None:
         end_ms = begin_ms + last_ms
+    found = list(extents()) if end_ms is None or (begin_ms is None and last_ms is None) else []
     if end_ms is None:
-        end_ms = max(info.end_ms for info in runs) + 1
+        end_ms = max(*(info.end_ms for info in runs), *(end for _, end in found)) + 1
         if any(info.state in RUNNING for info in runs):
             end_ms = max(now_ms, end_ms)
     if begin_ms is None:
-        begin_ms = end_ms - last_ms if last_ms is not None else min(i.begin_ms for i in runs)
+        begin_ms = end_ms - last_ms if last_ms is not None else min(begin for begin, _ in found)
     if end_ms <= begin_ms:
         raise UsageError("the window ends before it begins: check --begin, --end, --last")
     return begin_ms, end_ms

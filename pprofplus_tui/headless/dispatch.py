@@ -14,7 +14,7 @@ from pprofplus_tui.model.timegrammar import TimeSyntaxError, parse_span
 def _list(words: argparse.Namespace, options: Options) -> int:
     from pprofplus_tui.headless.listing import list_runs  # noqa: PLC0415
 
-    return list_runs(options, as_json=words.json, out=sys.stdout)
+    return list_runs(options, as_json=words.json, out=sys.stdout, told=sys.stderr)
 
 
 def _export(words: argparse.Namespace, options: Options) -> int:

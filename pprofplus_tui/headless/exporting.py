@@ -8,6 +8,7 @@ from typing import BinaryIO, TextIO
 from pprofplus_tui.errors import NothingFoundError, UsageError
 from pprofplus_tui.export import CSV, UnknownMetricError, export, unknown_metrics, write_rows
 from pprofplus_tui.headless.choice import chosen_runs, of_several, window_of
+from pprofplus_tui.headless.unread import Unread
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.text import clean
@@ -37,14 +38,19 @@ class ExportWish:
 def export_runs(options: Options, wish: ExportWish, out: BinaryIO, told: TextIO) -> int:
     """Write the samples to a new file, or to `out`; return the exit code.
 
-    What was chosen and how it went is one line on `told`. Raises NothingFoundError and UsageError.
+    What was chosen and how it went is one line on `told`, and one about each run of which not all
+    could be read. Raises NothingFoundError and UsageError.
     """
-    found, others = chosen_runs(options, wish.runs)
-    begin_ms, end_ms = window_of(options, found)
+    unread = Unread()
+    found, others = chosen_runs(options, wish.runs, unread)
+    runs = [RunLog(info.path) for info in found]
+    for run in runs:
+        run.refresh()
+        unread.note_run(run)
+    begin_ms, end_ms = window_of(options, found, lambda: [run.extent_ms for run in runs])
     if others:
         told.write(of_several(found[0], others))
-    runs = [RunLog(info.path) for info in found]
-    _check_metrics(runs, wish.metrics)
+    _check_metrics(runs, wish.metrics or (), unread, told)
     try:
         rows, skipped = _write(runs, begin_ms, end_ms, wish, out, told)
     except FileExistsError as error:
@@ -57,16 +63,18 @@ def export_runs(options: Options, wish: ExportWish, out: BinaryIO, told: TextIO)
         told.write(f"pprofplus-tui: {skipped} damaged pages in this window were skipped\n")
     if not rows:
         told.write("pprofplus-tui: no samples in this window\n")
-    return 0 if rows else 1
-
-
-def _check_metrics(runs: Sequence[RunLog], metrics: tuple[str, ...] | None) -> None:
-    """Raise UsageError if there is no such metric, before anything is written."""
-    if metrics is None:
-        return
     for run in runs:
-        run.refresh()
+        unread.note_run(run)  # its pages were read since
+    return unread.exit_code(told, 0 if rows and not skipped else 1)
+
+
+def _check_metrics(
+    runs: Sequence[RunLog], metrics: Sequence[str], unread: Unread, told: TextIO
+) -> None:
+    """Raise an error if there is no such metric, before anything is written."""
     problem = unknown_metrics(runs, metrics)
+    if problem and unread.exit_code(told):  # it may be in what could not be read
+        raise NothingFoundError(problem)
     if problem:
         raise UsageError(problem)
 

@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TextIO
 
 from pprofplus_tui.headless.choice import find_runs
+from pprofplus_tui.headless.unread import Unread, one_line
 from pprofplus_tui.logs.catalog import Catalog, RunInfo
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.timeaxis import local
@@ -25,16 +27,22 @@ _HEADINGS = (
 _RIGHT = {"PID", "RSS", "LASTED", "SAMPLES", "LOG", "DAMAGED"}
 
 
-def list_runs(options: Options, *, as_json: bool, out: TextIO) -> int:
-    """Print the runs with their samples counted; return the exit code."""
-    runs = [Catalog.scan(Catalog([]), info) for info in find_runs(options)]
+def list_runs(options: Options, *, as_json: bool, out: TextIO, told: TextIO) -> int:
+    """Print the runs with their samples counted; return the exit code.
+
+    What could not be read is named on `told`.
+    """
+    unread = Unread()
+    runs = [Catalog.scan(Catalog([]), info) for info in find_runs(options, unread)]
     runs.sort(key=lambda info: (info.service, -info.begin_ms, info.pid))
     if as_json:
         json.dump([_as_json(info) for info in runs], out, indent=2)
         out.write("\n")
-        return 0
-    out.writelines(line + "\n" for line in table([_HEADINGS, *map(_as_row, runs)]))
-    return 0
+    else:
+        out.writelines(line + "\n" for line in table([_HEADINGS, *map(_as_row, runs)]))
+    for info in runs:
+        unread.note(one_line(f"{info.service}/{Path(info.path).name}", info.problems))
+    return unread.exit_code(told)
 
 
 def _as_json(info: RunInfo) -> dict[str, object]:

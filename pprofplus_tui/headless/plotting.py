@@ -12,6 +12,7 @@ from pprofplus_tui.charts.palette import DARK, LIGHT, Palette
 from pprofplus_tui.charts.portray import Manner, Portrayer, buckets_for, wanted_by
 from pprofplus_tui.errors import NothingFoundError, UsageError
 from pprofplus_tui.headless.choice import chosen_run, of_several, window_of
+from pprofplus_tui.headless.unread import Unread
 from pprofplus_tui.logs.history import marks_within, query
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.charts import ChartKind, Series, charts_for
@@ -55,18 +56,21 @@ class PlotWish:
 def plot(options: Options, wish: PlotWish, out: TextIO, told: TextIO) -> int:
     """Draw one chart on `out`; return the exit code. Raises NothingFoundError and UsageError."""
     width, height = _size(wish)
-    info, others = chosen_run(options, wish.run)
-    begin_ms, end_ms = window_of(options, [info])
-    if others:
-        told.write(of_several(info, others))
+    unread = Unread()
+    info, others = chosen_run(options, wish.run, unread)
     log = RunLog(info.path, in_blocks=True)
     log.refresh()
+    begin_ms, end_ms = window_of(options, [info], lambda: [log.extent_ms])
+    if others:
+        told.write(of_several(info, others))
     kind = _own_kind(log, wish.metrics) if wish.metrics else _kind(log, wish.chart)
     plain = options.plain or not _speaks_unicode(out)
     coloured = out.isatty() and not options.colourless and os.environ.get("TERM") != "dumb"
     shape = Shape(kind.id, width, height)
     window = Window.fit(begin_ms, end_ms)
     points = query(log, window.begin_ms, window.end_ms, buckets_for(shape), wanted_by(kind))
+    unread.note_run(log)
+    code = unread.exit_code(told)
     if not any(map(len, points.values())):
         raise NothingFoundError(f"no samples for the chart {kind.id} in this window")
     portrayer = Portrayer(Manner(plain, not coloured, options.zone))
@@ -82,7 +86,7 @@ def plot(options: Options, wish: PlotWish, out: TextIO, told: TextIO) -> int:
     )
     palette = (LIGHT if options.light else DARK) if coloured else None
     out.writelines(_text(row, palette).rstrip() + "\n" for row in compose(picture, Canvas()))
-    return 0
+    return code
 
 
 def _size(wish: PlotWish) -> tuple[int, int]:

@@ -7,6 +7,8 @@ from typing import TextIO
 from pprofplus import __version__
 from pprofplus_tui.errors import NothingFoundError, UsageError
 from pprofplus_tui.headless.choice import chosen_runs, of_several, window_of
+from pprofplus_tui.headless.unread import Unread
+from pprofplus_tui.logs.catalog import RunInfo
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.runs import RUNNING
@@ -27,8 +29,9 @@ def report(
 
     Raises NothingFoundError and UsageError.
     """
-    found, others = chosen_runs(options, names)
-    begin_ms, end_ms = window_of(options, found)
+    unread = Unread()
+    found, others = chosen_runs(options, names, unread)
+    begin_ms, end_ms = window_of(options, found, lambda: map(_extent_of, found))
     if others:
         told.write(of_several(found[0], others))
     # those that go on first, then the newest
@@ -38,12 +41,16 @@ def report(
     for info in found:
         log = RunLog(info.path)
         log.refresh()
-        if not samples_within(log, begin_ms, end_ms):
+        within = samples_within(log, begin_ms, end_ms)
+        unread.note_run(log)
+        if not within:
             continue
         if len(runs) < _MOST_RUNS:
             runs.append(report_run(info, log, begin_ms, end_ms, options.zone))
+            unread.note_run(log)  # decoding may have found more
         else:
             left_out += 1
+    code = unread.exit_code(told)
     if not runs:
         raise NothingFoundError("no samples in this window")
     page = write_page(
@@ -60,7 +67,7 @@ def report(
     )
     if output is None or output == "-":
         out.write(page)
-        return 0
+        return code
     data = page.encode()
     try:
         with new_file(output) as file:
@@ -71,7 +78,14 @@ def report(
         raise NothingFoundError(clean(str(error))) from error
     count = f"{len(runs)} runs" if len(runs) > 1 else f"{runs[0].service} {runs[0].pid}"
     told.write(f"{clean(output)}: {count}, {format_bytes(len(data))}\n")
-    return 0
+    return code
+
+
+def _extent_of(info: RunInfo) -> tuple[int, int]:
+    """Return the unix ms of a run's first and last sample, and keep nothing: they may be many."""
+    log = RunLog(info.path, in_blocks=True)
+    log.refresh()
+    return log.extent_ms
 
 
 def _title(runs: Sequence[RunReport]) -> str:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from pprofplus import home
 from pprofplus_tui.logs.files import DirectoryWatch
 from pprofplus_tui.logs.glance import glance
-from pprofplus_tui.logs.header import first_instant_ms
+from pprofplus_tui.logs.header import begin_on_axis, first_instant
 from pprofplus_tui.logs.history import page_extremes, query
 from pprofplus_tui.logs.liveness import Lock, lock_of, state_of
 from pprofplus_tui.logs.pins import is_pinned
@@ -53,6 +53,7 @@ class RunInfo:
         whole: False after a mere glance: `last` then has the resident set alone, and `recent`
             and `damaged_pages` are yet to be read.
         machine: boot id of the kernel and host name, "" if unknown or after a mere glance.
+        problems: one line about each reason why some of it was not read by `Catalog.scan`.
     """
 
     path: str
@@ -71,6 +72,7 @@ class RunInfo:
     metrics: tuple[tuple[str, str, str], ...] = ()
     whole: bool = True
     machine: str = ""
+    problems: tuple[str, ...] = ()
 
 
 def machine_of(log: RunLog) -> str:
@@ -94,6 +96,12 @@ class Catalog:
         self._runs: tuple[RunInfo, ...] = ()
         self._glanced: dict[str, _Run] = {}  # by path, those of which not all is known
         self._problems: tuple[str, ...] = ()
+        self._unlisted: tuple[tuple[str, str], ...] = ()
+
+    def unlisted(self, service: str | None) -> tuple[str, ...]:
+        """Return the problems that hide runs of a service, of any if it is None."""
+        names = {"", service}
+        return tuple(line for name, line in self._unlisted if service is None or name in names)
 
     @property
     def runs(self) -> tuple[RunInfo, ...]:
@@ -114,17 +122,26 @@ class Catalog:
         now_ns = time.time_ns()
         often = self._ticks_for(sought)
         problems: list[str] = []
+        unlisted: list[tuple[str, str]] = []
         found: list[RunInfo] = []
         glanced: dict[str, _Run] = {}
         for place in self._homes.values():
-            for service in place.children(now_ns, problems, home.valid_service):
-                for run in service.children(now_ns, problems, _is_run):
+            services = place.children(now_ns, problems, home.valid_service)
+            unlisted += [("", line) for line in problems]
+            for service in services:
+                before = len(problems)
+                runs_here = service.children(now_ns, problems, _is_run)
+                name = os.path.basename(service.path)  # noqa: PTH119 - as RunLog
+                unlisted += [(name, line) for line in problems[before:]]
+                for run in runs_here:
                     entry = run.run
                     in_sight = sought is None or run.path in sought
                     every = often if in_sight else _SELDOM_TICKS
                     info = entry.look(now_ns, whole=sought is None, every=every)
                     problems += entry.problems
-                    if info is not None:
+                    if info is None:
+                        unlisted += [(name, line) for line in entry.problems]
+                    else:
                         found.append(info)
                         if not info.whole:
                             glanced[info.path] = entry
@@ -134,6 +151,7 @@ class Catalog:
         same = len(runs) == len(self._runs) and all(map(operator.is_, runs, self._runs))
         changed = not same or told != self._problems
         self._runs, self._problems, self._glanced = runs, told, glanced
+        self._unlisted = tuple(unlisted)
         return changed
 
     def _ticks_for(self, sought: Container[str] | None) -> int:
@@ -181,6 +199,7 @@ class Catalog:
             begin_ms=run.begin_ms,
             end_ms=run.end_ms,
             size_bytes=run.size_bytes,
+            problems=run.problems,
         )
 
 
@@ -248,7 +267,7 @@ class _Run:
         self._path = path
         self._log: RunLog | None = None
         self._info: RunInfo | None = None
-        self._oldest: tuple[str, int | None] | None = None
+        self._oldest: tuple[str, tuple[int, int] | None] | None = None
         self._watch = DirectoryWatch(path)
         self._recent = Points.empty()
         self._recent_ms = 0
@@ -380,9 +399,9 @@ class _Run:
         """Return when the first page begins that rotation has left."""
         path = log.oldest_segment or ""
         if self._oldest is None or self._oldest[0] != path:
-            self._oldest = (path, first_instant_ms(path))
-        begin_ms = self._oldest[1]
-        if begin_ms is None:
+            self._oldest = (path, first_instant(path))
+        first = self._oldest[1]
+        if first is None:
             self._oldest = None  # not yet written: to be asked again
             return log.begin_ms
-        return begin_ms
+        return begin_on_axis(first, int(log.table.offset_ms[0])) if log.table.count else first[1]

@@ -11,21 +11,18 @@ from dataclasses import dataclass
 from pprofplus import home
 from pprofplus.errors import LogFormatError
 from pprofplus.format import (
-    DATA,
     PAGE_SIZE,
     PAGE_SIZE_LOG2,
     STOP,
-    SUMMARY,
     DataHead,
     RunHeader,
-    check_body,
     read_events,
-    read_prefix,
     wrap,
 )
 from pprofplus_tui.logs.files import opened, segment_sizes
-from pprofplus_tui.logs.header import first_instant_ms, read_header
+from pprofplus_tui.logs.header import begin_on_axis, first_instant, read_header
 from pprofplus_tui.logs.segment import TAIL_SLOTS
+from pprofplus_tui.logs.versions import newest_whole
 from pprofplus_tui.model.runs import DIED, EXITED
 
 _LONGEST_SHIFT = 63  # ten bytes hold 64 bits
@@ -75,9 +72,10 @@ def glance(path: str, metric: str, written_before_ns: int) -> Glance | None:
             slots = -(-status.st_size // PAGE_SIZE)
             tail = range(max(found.slots, slots - TAIL_SLOTS), slots)
             head, page = _last_page(file, header, tail)
-        begin_ms = first_instant_ms(os.path.join(path, home.segment_name(min(sizes))))  # noqa: PTH118
-        if begin_ms is None:
+        first = first_instant(os.path.join(path, home.segment_name(min(sizes))))  # noqa: PTH118
+        if first is None:
             return None
+        begin_ms = begin_on_axis(first, head.first_unix_ms - head.first_mono_ms)
         return _told(head, page, header, metric, begin_ms, sum(sizes.values()))
     except (OSError, LogFormatError):
         return None
@@ -93,25 +91,14 @@ def _is_locked(file: int) -> bool:
 
 
 def _last_page(file: int, header: RunHeader, slots: range) -> tuple[DataHead, bytes]:
-    """Return the last page in its fullest version. Raises LogFormatError if one is not whole."""
-    best: tuple[tuple[int, int, int], DataHead, bytes] | None = None
-    for slot in slots:
-        page = os.pread(file, PAGE_SIZE, slot * PAGE_SIZE)
-        prefix = read_prefix(page)
-        check_body(prefix, page)
-        if prefix.type == SUMMARY:
-            continue  # whoever wrote it had finished the page before it
-        if prefix.type != DATA:
-            raise LogFormatError("another page than one of samples")
-        head = DataHead(prefix, page)
-        if head.schema != header.schema or head.columns != len(header.metrics):
-            raise LogFormatError("a page of another table")
-        weight = prefix.number, head.samples, head.events_bytes
-        if best is None or weight > best[0]:
-            best = weight, head, page
-    if best is None or not best[1].samples:
+    """Return the last page in its fullest whole version. Raises LogFormatError if that is none."""
+    found = newest_whole(os.pread(file, PAGE_SIZE, slot * PAGE_SIZE) for slot in slots)
+    if found is None or not found[0].samples:
         raise LogFormatError("no samples at the end")
-    return best[1:]
+    head = found[0]
+    if head.schema != header.schema or head.columns != len(header.metrics):
+        raise LogFormatError("a page of another table")
+    return found
 
 
 def _told(  # noqa: PLR0913, PLR0917 - private: what was found

@@ -119,10 +119,11 @@ def _size_log2_said(file: int, at: int) -> int | None:
     return page[6]
 
 
-def first_instant_ms(path: str) -> int | None:
-    """Return the unix ms of the first sample or event in a segment, None if that is not to be had.
+def first_instant(path: str) -> tuple[int, int] | None:
+    """Return (monotonic ms, unix ms) of the first sample or event in a segment, None if unknown.
 
-    Reads the heads of the header's pages and of the first healthy data page only.
+    Unix time is what the wall clock showed then, not a time on the run's axis: see
+    `begin_on_axis`. Reads the heads of the header's pages and of the first healthy data page only.
     """
     try:
         with opened(path) as (file, status):
@@ -134,7 +135,18 @@ def first_instant_ms(path: str) -> int | None:
                     if prefix.type == DATA:
                         head = DataHead(prefix, page)
                         if head.samples or head.events_bytes:
-                            return int(head.first_unix_ms)
+                            return head.first_mono_ms, head.first_unix_ms
     except (OSError, LogFormatError):
         pass
     return None
+
+
+def begin_on_axis(first: tuple[int, int], offset_ms: int) -> int:
+    """Return where a run begins on its time axis, unix ms, as far as its two ends tell.
+
+    `first` is (monotonic ms, unix ms) of its first sample, `offset_ms` unix less monotonic time of
+    its last page. A wall clock that was set back since has moved the begin back, too (see
+    `table.PageTable`); one that was set back and forward again in between is not seen from here.
+    """
+    mono_ms, unix_ms = first
+    return min(unix_ms, mono_ms + offset_ms)

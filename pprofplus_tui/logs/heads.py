@@ -105,18 +105,6 @@ class Heads:
         """Return the pages of both; they must have the same number of columns."""
         return Heads.of((self, other), self.cells.shape[1] // 3)
 
-    def versions_resolved(self) -> "Heads":
-        """Return each page once, in its fullest version, ordered by page number."""
-        number = self.fixed["number"].astype(np.int64)
-        if (number[1:] > number[:-1]).all():
-            return self
-        filled = self.fixed["samples"].astype(np.int64) * 65536 + self.fixed["events_bytes"]
-        order = np.lexsort((filled, number))
-        ordered = number[order]
-        last = np.ones(len(order), np.bool_)
-        last[:-1] = ordered[1:] != ordered[:-1]
-        return self.take(order[last])
-
 
 @dataclass(frozen=True, eq=False)
 class Checked:

@@ -17,6 +17,7 @@ from pprofplus_tui.model.series import Ints
 _PAGES_AT_ONCE = 64
 _MAX_EVENTS_BYTES = 4 << 20  # some 100,000 events
 _Key = tuple[int, int]  # page number, CRC of its head
+_Place = tuple[int, int, int]  # segment, slot, CRC of the head: two versions may have the same head
 
 
 class PageStore:
@@ -34,7 +35,7 @@ class PageStore:
         """Make a store for a table; with `twin`, one that shares what that found out."""
         self.table = table
         self.segments = segments
-        self.bad: set[_Key] = set()
+        self.bad: set[_Place] = set()
         self._events: dict[_Key, list[Event]] = {}
         if twin is not None:
             self.bad, self._events = twin.bad, twin._events  # noqa: SLF001 - its own kind
@@ -64,9 +65,9 @@ class PageStore:
         schema, samples, columns, events_bytes, first_mono_ms, _, last_mono_ms, interval_ms, _ = (
             DATA_HEAD.unpack_from(page, DATA_HEAD_OFFSET)
         )
-        header = self.table.schemas[row["schema"]]
+        index = row["schema"]
         same = (
-            (schema, columns) == (header.schema, len(header.metrics))
+            (schema, columns) == (self.table.crcs[index], len(self.table.schemas[index].metrics))
             and (samples, events_bytes) == (row["samples"], row["events_bytes"])
             and (first_mono_ms, last_mono_ms) == (row["first_mono_ms"], row["last_mono_ms"])
             and interval_ms == row["interval_ms"]
@@ -78,25 +79,44 @@ class PageStore:
 
         Pages of a segment that is no longer there are taken out without being counted.
         """
-        keys = dict(zip(self._keys(np.array(rows)), rows, strict=True))
-        for key, row in keys.items():
-            segment = self.segments.get(int(self.table.rows["segment"][row]))
+        places = self._places(np.array(rows))
+        for place in places:
+            segment = self.segments.get(place[0])
             if segment is not None and os.path.lexists(segment.path):
-                self.bad.add(key)
-        self._drop(set(keys), 0)
+                self.bad.add(place)
+        self._drop(set(places), 0)
 
     def drop_bad(self, begin: int) -> None:
         """Take pages known to be damaged out of the rows from `begin` on."""
         if self.bad:
             self._drop(self.bad, begin)
 
+    def exclude_torn_versions(self, begin: int) -> None:
+        """Take out versions whose body is damaged of pages that the table has several of.
+
+        Of a segment's pages each is in the table once, but a writer whose disk failed goes on with
+        the same page in another segment. Call it before `table.finish`, which takes the fullest;
+        the rows from `begin` on are new.
+        """
+        rows = self.table.repeated(begin)
+        if len(rows):
+            pages = self.read_pages(rows)
+            torn = [row for row, page in zip(rows.tolist(), pages, strict=True) if page is None]
+            if torn:
+                self.exclude(torn)
+
+    def _places(self, rows: Ints | slice) -> list[_Place]:
+        picked = self.table.rows[rows]
+        columns = (picked[field].tolist() for field in ("segment", "slot", "head_crc"))
+        return list(zip(*columns, strict=True))
+
     def _keys(self, rows: Ints | slice) -> list[_Key]:
         picked = self.table.rows[rows]
         return list(zip(picked["number"].tolist(), picked["head_crc"].tolist(), strict=True))
 
-    def _drop(self, keys: set[_Key], begin: int) -> None:
+    def _drop(self, places: set[_Place], begin: int) -> None:
         mask = np.zeros(self.table.count, np.bool_)
-        mask[begin:] = [key in keys for key in self._keys(slice(begin, None))]
+        mask[begin:] = [place in places for place in self._places(slice(begin, None))]
         if mask.any():
             self.table.remove(mask)
 

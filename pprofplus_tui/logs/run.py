@@ -17,11 +17,13 @@ from pprofplus_tui.logs.pages import PageStore
 from pprofplus_tui.logs.pins import is_pinned
 from pprofplus_tui.logs.samples import PageCache, PagesLostError
 from pprofplus_tui.logs.segment import TAIL_SLOTS, Segment
-from pprofplus_tui.logs.table import PageTable
+from pprofplus_tui.logs.table import Metric, PageTable
 from pprofplus_tui.model.series import Ints
 
-_TOO_MANY = "left out, there are more pages than fit into memory"
+_TOO_MANY_PAGES = "left out: there are more pages than fit into memory, the newest are read"
+_TOO_MANY_METRICS = "left out: there are more metrics than fit into memory, the newest are read"
 _LATE_PAGES = 8
+_TRIED_AGAIN = 8  # segments that could not be read, at each look
 _BLOCKS_AT_ONCE = 256
 _NO_OFFSET: Ints = np.zeros(0, np.int64)
 
@@ -73,18 +75,39 @@ class RunLog:
         self._told: tuple[RunEvent, ...] = ()
         self.memos: list[WindowMemo] = []
         self.pinned = False
-        self._metrics: tuple[int, tuple[tuple[str, str, str], ...]] = (0, ())
-        self._problems: dict[int, str] = {}  # by segment, of the directory by 0
+        self._metrics: tuple[tuple[int, int | None], tuple[Metric, ...]] = ((-1, None), ())
+        self._problem = ""  # of the directory
+        self._failed: set[int] = set()  # segments that could not be read
+        self._left_out: dict[int, str] = {}  # why, by segment
         self._last_slots = last_slots
         self._watch = DirectoryWatch(self.path)
         self._sizes: dict[int, int] = {}
         self._unresolved = 0
         self._misplaced: set[int] = set()  # numbers of pages that cannot be in this run
+        self._schemas_in: dict[int, int] = {}  # the newest segment of each of the table's schemas
+
+    @property
+    def name(self) -> str:
+        """What the run is called: SERVICE/PID-START."""
+        return f"{self.service}/{os.path.basename(self.path)}"  # noqa: PTH119
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """One line about each thing that could not be read."""
-        return tuple(self._problems.values())
+        """One line about each reason why something is missing here that may be on disk."""
+        reasons: dict[str, list[int]] = {}
+        for number in sorted(self._segments):
+            segment = self._segments[number]
+            reason = segment.unread or segment.problem or self._left_out.get(number)
+            if reason:
+                reasons.setdefault(reason, []).append(number)
+        lines = [f"{self.path}: {self._problem}"] if self._problem else []
+        place = self.path.removesuffix(f"/{self.name}")
+        for reason, numbers in reasons.items():
+            what = f"{len(numbers)} of {len(self._sizes)} segments"
+            if len(numbers) == 1:
+                what = home.segment_name(numbers[0])
+            lines.append(f"{self.name}: {what} {reason} (in {place})")
+        return tuple(lines)
 
     @property
     def samples(self) -> int:
@@ -100,6 +123,11 @@ class RunLog:
     def end_ms(self) -> int:
         """Unix ms of the last sample or event; the run's start if there is none."""
         return int(self.table.end_ms.max()) if self.table.count else self._start_ms
+
+    @property
+    def extent_ms(self) -> tuple[int, int]:
+        """`begin_ms` and `end_ms`."""
+        return self.begin_ms, self.end_ms
 
     @property
     def _start_ms(self) -> int:
@@ -136,14 +164,16 @@ class RunLog:
         return self.header.interval_ms if self.header else 1000
 
     @property
-    def metrics(self) -> tuple[tuple[str, str, str], ...]:
+    def metrics(self) -> tuple[Metric, ...]:
         """(name, unit, kind) of each metric of all segments; the newest table has the say."""
-        tables = len(self.table.schemas)
-        if self._metrics[0] != tables:
-            found: dict[str, tuple[str, str, str]] = dict.fromkeys(self.table.names, ("", "", ""))
-            for header in self.table.schemas:
-                found.update({row[0]: row for row in header.metrics})
-            self._metrics = tables, tuple(found.values())
+        table = self.table
+        newest = self._segments[self._newest].schema if self._segments else None
+        key = table.generation, newest
+        if self._metrics[0] != key:
+            found: dict[str, Metric] = dict.fromkeys(table.names, ("", "", ""))
+            for number in sorted(self._schemas_in, key=self._schemas_in.__getitem__):
+                found.update({row[0]: row for row in table.schemas[number].metrics})
+            self._metrics = key, tuple(found.values())
         return self._metrics[1]
 
     @property
@@ -174,10 +204,10 @@ class RunLog:
             found = {}
         except OSError as error:
             self._watch.forget()
-            self._problems[0] = f"{self.path}: {error.strerror}"
+            self._problem = error.strerror or str(error)
             return False
         if found is not None:
-            self._problems.pop(0, None)
+            self._problem = ""
             newest, before = max(found, default=0), self._newest
             for number in sorted(self._segments.keys() & found.keys() - {newest}):
                 # What was the newest may have been written to until its successor began.
@@ -187,8 +217,15 @@ class RunLog:
             pinned = is_pinned(self.path)
             changed |= pinned != self.pinned
             self.pinned = pinned
+        if self._failed:  # a chmod since then changes no directory
+            self._failed &= self._segments.keys()
+            for number in sorted(self._failed - {self._newest}, reverse=True)[:_TRIED_AGAIN]:
+                changed |= self._poll(number, growing=False)
         if self._newest:
             changed |= self._poll(self._newest, growing=True)
+            if not self._is_known(self._segments[self._newest]):
+                self._relearn()
+                changed = True
         return changed
 
     def _take(self, sizes: dict[int, int]) -> bool:
@@ -203,10 +240,11 @@ class RunLog:
             self._shelf.clear()
         for number in gone:
             del self._segments[number]
-            self._problems.pop(number, None)
+            self._left_out.pop(number, None)
         self._newest = max(self._segments, default=0)
         new = [number for number in numbers if number not in self._segments]
-        for number in new:
+        # the newest first: if there is no memory for the metric tables of all, they are worth most
+        for number in reversed(new):
             self._add(number, growing=number == numbers[-1])
         if self._last_slots is not None and new and len(sizes) > 1:
             before, newest = sorted(sizes)[-2:]
@@ -233,23 +271,46 @@ class RunLog:
             row = segment.poll(growing=growing)
         except FileNotFoundError:
             return None  # rotation took it since the directory was listed
-        except (OSError, LogFormatError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
-            self._problems[number] = f"{segment.path}: {reason}"
+        except (OSError, LogFormatError):
+            self._failed.add(number)
             return None
+        self._failed.discard(number)
         self._sizes[number] = segment.size_bytes
-        self._problems.pop(number, None)
-        if segment.problem:
-            self._problems[number] = f"{segment.path}: {segment.problem}"
         if segment.header is not None:
-            if not self.table.learn(segment.header):
-                self._problems[number] = f"{segment.path}: more metrics than a run can have"
+            self._learn(number, segment)
             if number == self._newest or self.header is None:
                 self.header = segment.header
         return row
 
+    def _learn(self, number: int, segment: Segment, *, sparing: bool = False) -> None:
+        """Learn a segment's metric table, if it has one and there is memory for it."""
+        header, schema = segment.header, segment.schema
+        if header is None or schema is None:
+            return
+        if self.table.learn(header, schema, sparing=sparing):
+            index = self.table.schema_index(schema)
+            if index is not None:
+                self._schemas_in[index] = max(number, self._schemas_in.get(index, 0))
+
+    def _is_known(self, segment: Segment) -> bool:
+        schema = segment.schema
+        return (
+            segment.header is None or schema is None or self.table.schema_index(schema) is not None
+        )
+
+    def _relearn(self) -> None:
+        """Learn the metric tables anew, those of the newest segments first."""
+        self.table.forget()
+        self._schemas_in.clear()
+        self.cache.forget()
+        self._shelf.clear()
+        self.memos.clear()
+        for number in sorted(self._segments, reverse=True):
+            self._learn(number, self._segments[number], sparing=True)
+        self._rebuild(appended=False)
+
     def _poll(self, number: int, *, growing: bool) -> bool:
-        tables = len(self.table.schemas)
+        tables = self.table.generation
         row = self._read(number, growing=growing)
         if row is None:
             return False
@@ -258,7 +319,7 @@ class RunLog:
         begin = self._row_after(segment, number, row)
         others = (table.rows["segment"][begin:] != number).any()
         many = begin + len(segment.heads) - row > table.most_rows
-        learnt = self._unresolved and len(table.schemas) != tables
+        learnt = self._unresolved and table.generation != tables
         # which pages are out of place, all of them tell together
         if schema is None or others or many or learnt or self._misplaced:
             self._rebuild(appended=False)
@@ -303,17 +364,16 @@ class RunLog:
         for number in new:
             if self._segments[number].released:
                 self._read(number, growing=False)
-        kept, pages = set(), begin
-        for number in reversed(new):  # the newest are worth most
-            pages += len(self._segments[number].heads)
-            if pages <= table.most_rows:
-                kept.add(number)
-            else:
-                self._problems[number] = f"{self._segments[number].path}: {_TOO_MANY}"
+        pages = self._leave_out(new, begin)
+        if appended and pages > table.most_rows:
+            self._rebuild(appended=False)
+            return
         table.reserve(min(pages, table.most_rows))
         for number in new:
+            if number in self._left_out:
+                continue
             segment = self._segments[number]
-            schema = self._schema(segment) if number in kept else None
+            schema = self._schema(segment)
             if schema is None:
                 self._unresolved += len(segment.heads)
             else:
@@ -322,12 +382,29 @@ class RunLog:
                     segment.release()
         self._finish(begin, offset_ms)
 
+    def _leave_out(self, numbers: Sequence[int], pages: int) -> int:
+        """Find out which of these segments there is no memory for, the oldest: see `problems`.
+
+        Beside so many `pages`. Return how many those would be together with all that are known.
+        """
+        for number in reversed(numbers):
+            self._left_out.pop(number, None)
+            segment = self._segments[number]
+            if not self._is_known(segment):
+                self._left_out[number] = _TOO_MANY_METRICS
+                continue
+            pages += len(segment.heads)
+            if pages > self.table.most_rows:
+                self._left_out[number] = _TOO_MANY_PAGES
+        return pages
+
     def _finish(self, begin: int, offset_ms: Ints) -> None:
         """Complete the table, of which the rows from `begin` on are new.
 
         `offset_ms` was that of the row before, shape (1,) or, if there is none, (0,).
         """
         table = self.table
+        self.pages.exclude_torn_versions(begin)
         self._misplaced.update(table.finish())
         self.pages.drop_bad(begin)
         # A clock that was set back has moved the pages before: first of all the last of them.

@@ -51,6 +51,10 @@ class PageCache:
         if twin is not None:
             self._kept = twin._kept  # noqa: SLF001 - its own kind
 
+    def forget(self) -> None:
+        """Forget all pages: the table's columns mean something else from now on."""
+        self._kept = _Kept()
+
     def want(self, wanted: Iterable[tuple[int, int | None]]) -> "Decoded":
         """Decode what is not yet decoded of these (row, column) pairs; column None: times alone.
 

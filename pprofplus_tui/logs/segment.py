@@ -2,11 +2,12 @@
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
-from pprofplus.errors import LogFormatError, LogVersionError
+from pprofplus.errors import LogFormatError
 from pprofplus.format import (
     COLUMNS_OFFSET,
     DATA,
@@ -22,6 +23,7 @@ from pprofplus_tui.logs.blocks import Blocks, digested, summary_blocks
 from pprofplus_tui.logs.files import opened
 from pprofplus_tui.logs.header import read_header
 from pprofplus_tui.logs.heads import Heads, check_heads, data_heads, fixed_parts
+from pprofplus_tui.logs.versions import body_is_whole, resolved
 from pprofplus_tui.model.series import Ints
 
 TAIL_SLOTS = 2  # the writer writes a page's versions to two neighbouring places
@@ -41,14 +43,16 @@ class Segment:
         path: of the file.
         header: None if it is damaged or not yet written.
         heads: each healthy data page once, ordered by number. All are of one metric table. They
-            are `Blocks` if it was made so, and has so many.
+            are `Blocks` if it was made so, and has so many. Of the bodies, only those of the last
+            pages and of pages in several versions were checked: see `versions`.
         schema: CRC of that table, None if there is no header and no page.
         columns: metrics in it.
         released: the heads were forgotten; a poll reads them again.
         damaged_pages: pages that were skipped.
         size_bytes: of the file.
         written_ns: unix ns of the last write to it.
-        problem: one line if a later version wrote the file, or "".
+        problem: why some of it is not understood, or "": a later version wrote the file.
+        unread: why the last attempt to read it failed, or "". That it is gone is no failure.
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class Segment:
         self._in_blocks = in_blocks
         self.size_bytes = 0
         self.written_ns = 0
+        self.unread = ""
         self._identity: tuple[int, int] | None = None
         self._reset()
 
@@ -100,7 +105,7 @@ class Segment:
         `growing`: a writer may still be at work, so the last pages are kept to compare them.
         Raises OSError if the file is gone, LogFormatError if it is no regular file.
         """
-        with opened(self.path) as (file, status):
+        with self._opened() as (file, status):
             identity = (status.st_dev, status.st_ino)
             restarted = identity != self._identity or status.st_size < self.size_bytes
             if isinstance(self.heads, Blocks):  # it had ended, but somebody wrote to it
@@ -113,7 +118,21 @@ class Segment:
             if self.header is None:
                 self._read_header(file)
             changed = self._read_pages(file, growing=growing)
+        self.unread = ""
         return 0 if restarted else changed
+
+    @contextmanager
+    def _opened(self) -> Iterator[tuple[int, os.stat_result]]:
+        """Open the file as `opened`; note why, if it cannot be read."""
+        try:
+            with opened(self.path) as found:
+                yield found
+        except FileNotFoundError:
+            raise
+        except (OSError, LogFormatError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            self.unread = f"cannot be read: {reason}".replace(f"{self.path}: ", "")
+            raise
 
     def _read_header(self, file: int) -> None:
         if not self.size_bytes:
@@ -142,13 +161,10 @@ class Segment:
                 return 0
             if not self._tail:
                 settled, damaged = self._index(file, range(begin, slots), None)
-                once = settled.versions_resolved()
-                if len(once) == len(settled):
-                    before = self.heads
-                    self._settle(once, damaged, slots)
-                    self.heads, self._tail_damaged = self._settled, 0
-                    return 0 if self._digest(slots) else _first_change(before, self.heads, set())
-                # which version of a page is the one to take, its body tells
+                before = self.heads
+                self._settle(file, settled, damaged, slots)
+                self.heads, self._tail_damaged = self._settled, 0
+                return 0 if self._digest(slots) else _first_change(before, self.heads, set())
         return self._read_growing(file, range(begin, slots), growing=growing)
 
     def _read_growing(self, file: int, new: range, *, growing: bool) -> int | None:
@@ -162,10 +178,14 @@ class Segment:
         settled, damaged = self._index(file, range(begin, tail), None)
         old_tail, before = set(self._tail), self.heads
         live, self._tail_damaged = self._index(file, range(tail, slots), pages)
-        self._settle(settled, damaged, tail)
+        self._settle(file, settled, damaged, tail)
         self._tail = pages if growing else {}
-        self.heads = self._settled.joined(live) if len(self._settled) else live
-        self.heads = self.heads.versions_resolved()
+        heads = self._settled.joined(live) if len(self._settled) else live
+        # bodies in the tail are checked: what is damaged is a version before it
+        self.heads, torn = resolved(heads, lambda slot: slot >= tail or self._is_whole(file, slot))
+        if len(torn):
+            self._settled = self._settled.take(~np.isin(self._settled.slot, torn))
+            self._settled_damaged += len(torn)
         if not growing and self._digest(slots):
             return 0
         return _first_change(before, self.heads, old_tail)
@@ -212,24 +232,28 @@ class Segment:
 
         Raises OSError, LogFormatError as `poll`.
         """
-        with opened(self.path) as (file, _):
-            return self._index(file, range(slot, slot + count), None)[0].versions_resolved()
+        with self._opened() as (file, _):
+            heads, _ = self._index(file, range(slot, slot + count), None)
+            return resolved(heads, lambda slot: self._is_whole(file, slot))[0]
 
     def raw_heads(self, slots: Sequence[int], size: int) -> list[bytes]:
         """Return the first `size` bytes in each slot, unchecked; b"" if that cannot be read."""
         page_size, pread = self.page_size, os.pread
         try:
-            with opened(self.path) as (file, _):
+            with self._opened() as (file, _):
                 return [pread(file, size, slot * page_size) for slot in slots]
         except (OSError, LogFormatError):
             return [b""] * len(slots)
 
-    def _settle(self, heads: Heads, damaged: int, slots: int) -> None:
+    def _settle(self, file: int, heads: Heads, damaged: int, slots: int) -> None:
         """Take in pages that will not change any more, up to slot `slots`."""
-        self._settled = self._settled.joined(heads) if len(self._settled) else heads
-        self._settled = self._settled.versions_resolved()
-        self._settled_damaged += damaged
+        joined = self._settled.joined(heads) if len(self._settled) else heads
+        self._settled, torn = resolved(joined, lambda slot: self._is_whole(file, slot))
+        self._settled_damaged += damaged + len(torn)
         self._settled_slots = slots
+
+    def _is_whole(self, file: int, slot: int) -> bool:
+        return body_is_whole(os.pread(file, self.page_size, slot * self.page_size))
 
     def _read_tail(self, file: int, slots: range) -> dict[int, bytes]:
         """Read pages whole; one caught in the middle of being written is read again.
@@ -311,7 +335,7 @@ class Segment:
         ends = places * self.page_size + fixed["length"]
         whole = checked.whole & (ends <= self.size_bytes)
         if bodies is not None:
-            whole &= np.array([_body_is_whole(body) for body in bodies])
+            whole &= np.array([body_is_whole(body) for body in bodies])
         if (whole & checked.newer).any() and not self.problem:
             self.problem = "some pages are of a newer log format: upgrade pprofplus"
         data = whole & checked.data
@@ -341,7 +365,7 @@ class Segment:
         tail = self._tail
         if all(slot in tail for slot in slots):
             return [_the_page(tail[s], crc) for s, crc in zip(slots, crcs, strict=True)]
-        with opened(self.path) as (file, _):
+        with self._opened() as (file, _):
             return [
                 _the_page(tail[s] if s in tail else os.pread(file, size, s * size), crc)
                 for s, crc in zip(slots, crcs, strict=True)
@@ -356,16 +380,6 @@ def _is_hole(file: int, at: int, size_bytes: int) -> bool:
         return error.errno == errno.ENXIO
     except AttributeError:  # a platform without SEEK_DATA
         return False
-
-
-def _body_is_whole(page: bytes) -> bool:
-    try:
-        check_body(read_prefix(page), page)
-    except LogVersionError:
-        return True
-    except LogFormatError:
-        return False
-    return True
 
 
 def _the_page(page: bytes, head_crc: int) -> bytes | None:

@@ -1,5 +1,6 @@
 """All pages of a run as columns of numbers, on one time axis."""
 
+from array import array
 from bisect import bisect_right
 
 import numpy as np
@@ -9,9 +10,12 @@ from pprofplus.format import RunHeader
 from pprofplus.metrics import COUNTER
 from pprofplus_tui.logs.blocks import NO_HEAD, Blocks
 from pprofplus_tui.logs.heads import Heads
+from pprofplus_tui.logs.lanes import assigned
 from pprofplus_tui.model.series import Bools, Ints
 
 ABSENT, GAUGE_COLUMN, COUNTER_COLUMN = 0, 1, 2
+_KINDS = 3
+Metric = tuple[str, str, str]  # name, unit, kind
 _ROW_DTYPE = np.dtype(
     [
         ("number", "i8"),
@@ -33,9 +37,13 @@ _ROW_DTYPE = np.dtype(
 _FIRST_ROOM = 16  # what the end of a run takes, of which there may be hundreds
 _NO_CAP_MS = np.iinfo(np.int64).max
 # What no run has, but a log that was made to exhaust the monitor's memory.
-_MAX_SCHEMAS = 1024
-_MAX_NAMES = 2048
 _MAX_CELLS = 1 << 24  # 400 MB; a month at 1 Hz has half a million
+# What the metric tables may take: some 100,000 names. A run that adds a gauge with each segment
+# takes 10 MB of it, when the cap of 64 MiB is full of segments of two pages.
+_MAX_SCHEMAS_BYTES = 64 << 20
+_RELEARNT_SHARE = 4  # a quarter of that is kept free when the oldest tables are left out
+_MOST_KINDS = 1024  # columns: more than charts ask for
+_SCHEMA_BYTES, _METRIC_BYTES, _NAME_BYTES = 600, 24, 500
 
 
 class PageTable:
@@ -44,9 +52,23 @@ class PageTable:
     A row may also be a block: some pages of a segment that follow on each other, of which only
     what they have in common is known. It reads as one large page, but cannot be decoded.
 
+    The time axis of a run is its monotonic clock, moved to unix time by the wall clock as that was
+    last: unix time never runs back on it, and no two samples change their order. Where the wall
+    clock was set back, the pages before are moved back by as much: the clock is taken to have been
+    wrong until then, and a run of 20 minutes stays one of 20 minutes. Where it was set forward
+    there is a gap: a machine that was suspended looks just so, and then the time did pass. Windows,
+    exports, begin and end of a run are all on this axis. What the clock showed before it was set
+    back is later than that, by the step, which is among what happened in the run.
+
+    Each metric has a column, and its cells are in a lane of that many columns' cells. Metrics that
+    are in no table together share a lane: a run whose gauges come and go has thousands of names,
+    and never more than 256 of them at once.
+
     Attributes:
         names: metrics in the order in which they were first seen.
         schemas: the metric tables; a row's `schema` is an index into it.
+        crcs: of each of these, by which a page names it.
+        generation: changes when `names` or `schemas` do.
         epoch: changes when rows that stay change their place, time or contents.
         count: rows.
         offset_ms: what to add to a page's monotonic times, shape (count,), never decreasing.
@@ -56,74 +78,110 @@ class PageTable:
     """
 
     def __init__(self) -> None:
-        self.names: list[str] = []
-        self.schemas: list[RunHeader] = []
-        self._index: dict[str, int] = {}
-        self._schema_index: dict[int, int] = {}
-        self._counts: list[Ints] = []  # per schema, the table's column of each of its columns
-        self._kinds = np.zeros((0, 0), np.int64)
-        self._own = np.zeros((0, 0), np.int64)
-        self._rows = np.zeros(_FIRST_ROOM, _ROW_DTYPE)
-        self._cells = np.zeros((3, 0, _FIRST_ROOM), np.int64)
         self.count = 0
         self.epoch = 0
+        self.generation = 0
+        self._rows = np.zeros(_FIRST_ROOM, _ROW_DTYPE)
+        self._forget_schemas()
         self._retime()
+
+    def _forget_schemas(self) -> None:
+        self.names: list[str] = []
+        self.schemas: list[RunHeader] = []
+        self.crcs: list[int] = []
+        self._schema_bytes = 0
+        self._index: dict[str, int] = {}
+        self._schema_index: dict[int, int] = {}
+        self._metrics: dict[Metric, Metric] = {}  # each once, in how many tables it may be
+        self._columns: list[Ints] = []  # per schema, the table's column of each of its columns
+        self._having: list[array[int]] = []  # per column, schema * _KINDS + kind of each
+        self._kinds: dict[int, Ints] = {}  # by column, what `kinds` returned
+        self._lanes: Ints = np.zeros(0, np.int64)  # per column
+        self._cells = np.zeros((3, 0, len(self._rows)), np.int64)
 
     def like(self) -> "PageTable":
         """Return a table without rows that knows the same metrics, for as long as none is new."""
         twin = PageTable()
-        twin.names, twin.schemas = self.names, self.schemas
+        twin.names, twin.schemas, twin.crcs = self.names, self.schemas, self.crcs
         twin._index, twin._schema_index = self._index, self._schema_index
-        twin._counts, twin._kinds, twin._own = self._counts, self._kinds, self._own
+        twin._columns, twin._having, twin._lanes = self._columns, self._having, self._lanes
+        twin._kinds = self._kinds
         twin._rows = np.zeros(0, _ROW_DTYPE)
-        twin._cells = np.zeros((3, len(self.names), 0), np.int64)
+        twin._cells = np.zeros((3, self._cells.shape[1], 0), np.int64)
         return twin
 
     def schema_index(self, schema: int) -> int | None:
         """Return the index of the metric table with this CRC, None if no header told it."""
         return self._schema_index.get(schema)
 
-    def learn(self, header: RunHeader) -> bool:
-        """Add the header's metric table if it is new; False if that is more than any run has."""
-        schema = header.schema
-        if schema in self._schema_index:
+    def learn(self, header: RunHeader, schema: int, *, sparing: bool = False) -> bool:
+        """Add the header's metric table if it is new; False if there is no memory for it.
+
+        `schema` is its CRC, `header.schema`, which takes time to make. With `sparing`, some memory
+        is left for tables to come. The header's metrics become those of the table, so that a name
+        that a thousand headers have is in memory once.
+        """
+        known = self._schema_index.get(schema)
+        if known is not None:
+            if self.schemas[known].metrics == header.metrics:
+                header.metrics = self.schemas[known].metrics
             return True
         new = [name for name, _, _ in header.metrics if name not in self._index]
-        if len(self.schemas) >= _MAX_SCHEMAS or len(self.names) + len(new) > _MAX_NAMES:
+        size_bytes = _SCHEMA_BYTES + _METRIC_BYTES * len(header.metrics)
+        size_bytes += sum(_NAME_BYTES + len(name) for name in new)
+        most_bytes = _MAX_SCHEMAS_BYTES - sparing * _MAX_SCHEMAS_BYTES // _RELEARNT_SHARE
+        if self.schemas and self._schema_bytes + size_bytes > most_bytes:
             return False
-        self._schema_index[schema] = at = len(self.schemas)
+        self._schema_bytes += size_bytes
+        header.metrics = tuple(self._metrics.setdefault(row, row) for row in header.metrics)
+        self._schema_index[schema] = len(self.schemas)
         self.schemas.append(header)
+        self.crcs.append(schema)
         for name in new:
             self._index[name] = len(self.names)
             self.names.append(name)
-        places = np.array([self._index[name] for name, _, _ in header.metrics], np.int64)
-        self._counts.append(places)
-        shape = (len(self.schemas), len(self.names))
-        kinds, own = np.full(shape, ABSENT), np.full(shape, -1)
-        kinds[:at, : self._kinds.shape[1]] = self._kinds
-        own[:at, : self._own.shape[1]] = self._own
-        kinds[at, places] = [
-            COUNTER_COLUMN if kind == COUNTER else GAUGE_COLUMN for _, _, kind in header.metrics
-        ]
-        own[at, places] = np.arange(len(places))
-        self._kinds, self._own = kinds, own
-        if new:
-            cells = np.zeros((3, len(self.names), len(self._rows)), np.int64)
-            cells[:, : self._cells.shape[1]] = self._cells
-            self._cells = cells
+            self._having.append(array("q"))
+        columns = np.array([self._index[name] for name, _, _ in header.metrics], np.int64)
+        for column, (_, _, kind) in zip(columns.tolist(), header.metrics, strict=True):
+            code = COUNTER_COLUMN if kind == COUNTER else GAUGE_COLUMN
+            self._having[column].append(len(self._columns) * _KINDS + code)
+        self._columns.append(columns)
+        self._kinds.clear()
+        self._make_room_for(columns)
+        self.generation += 1
         return True
+
+    def _make_room_for(self, columns: Ints) -> None:
+        """Give each column of a new metric table a lane of its own."""
+        known, width = len(self._lanes), self._cells.shape[1]
+        lanes, wider = assigned(self._lanes, columns, len(self.names) - known, width)
+        if wider > width:
+            cells = np.zeros((3, wider, len(self._rows)), np.int64)
+            cells[:, :width] = self._cells
+            self._cells = cells
+        for column in np.flatnonzero(lanes[:known] != self._lanes).tolist():
+            self._cells[:, lanes[column]] = self._cells[:, self._lanes[column]]
+        self._lanes = lanes
+
+    def forget(self) -> None:
+        """Forget all rows and all metric tables."""
+        self.count = 0
+        self.epoch += 1
+        self.generation += 1
+        self._forget_schemas()
+        self._retime()
 
     @property
     def most_rows(self) -> int:
         """Rows that there is memory for, with that many metrics."""
-        return _MAX_CELLS // max(1, len(self.names))
+        return _MAX_CELLS // max(1, self._cells.shape[1])
 
     def reserve(self, count: int) -> None:
         """Make room for `count` rows at once, rather than by doubling."""
         short = count - len(self._rows)
         if short > 0:
             self._rows = np.concatenate((self._rows, np.zeros(short, _ROW_DTYPE)))
-            room = np.zeros((3, len(self.names), count), np.int64)
+            room = np.zeros((3, self._cells.shape[1], count), np.int64)
             room[:, :, : self.count] = self._cells[:, :, : self.count]
             self._cells = room
 
@@ -151,16 +209,13 @@ class PageTable:
             rows["pages"] = 1
         rows["cap_ms"] = _NO_CAP_MS
         rows["segment"], rows["schema"], rows["slot"] = segment, schema_index, heads.slot
-        columns = self._counts[schema_index]
+        lanes = self._lanes[self._columns[schema_index]]
         # Where the run has one table, its columns are in order and a plain copy will do.
-        plain = len(columns) == len(self.names) and bool((np.diff(columns) == 1).all())
-        places: slice | Ints = slice(None) if plain else columns
+        plain = len(lanes) == self._cells.shape[1] and bool((np.diff(lanes) == 1).all())
+        places: slice | Ints = slice(None) if plain else lanes
         for i in range(3):
-            part = heads.cells[:, i * len(columns) : (i + 1) * len(columns)].T
+            part = heads.cells[:, i * len(lanes) : (i + 1) * len(lanes)].T
             self._cells[i, places, begin:end] = part
-            if not plain:
-                missing = np.setdiff1d(np.arange(len(self.names)), columns)
-                self._cells[i, missing, begin:end] = 0
         self.count = end
 
     def adopt(self, other: "PageTable", rows: Ints) -> None:
@@ -183,6 +238,20 @@ class PageTable:
         self.count = len(keep)
         self.epoch += 1
         self._retime()
+
+    def repeated(self, begin: int) -> Ints:
+        """Return the rows of pages, not blocks, whose number other rows have too.
+
+        Ask before `finish`; the rows from `begin` on are new, those before are in order.
+        """
+        number = self.rows["number"]
+        new = number[max(begin - 1, 0) :]
+        if (new[1:] > new[:-1]).all():
+            return np.zeros(0, np.int64)
+        order = np.argsort(number, kind="stable")
+        same = np.diff(number[order]) == 0
+        several = order[np.append(False, same) | np.append(same, False)]
+        return np.sort(several[~self.blocks[several]])
 
     def finish(self) -> list[int]:
         """Order the rows, drop what cannot be in one run; return the numbers of pages dropped."""
@@ -257,16 +326,22 @@ class PageTable:
         return self._rows[: self.count]
 
     def first(self, column: int) -> Ints:
-        """Return each page's first value, shape (count,); 0 where the metric is absent."""
-        return self._cells[0, column, : self.count]
+        """Return each page's first value, shape (count,); anything where the metric is absent."""
+        return self._cells[0, self._lanes[column], : self.count]
 
     def lo(self, column: int) -> Ints:
-        """Return each page's smallest value, of a counter its smallest rate in 1/1000 per s."""
-        return self._cells[1, column, : self.count]
+        """Return each page's smallest value, of a counter its smallest rate in 1/1000 per s.
+
+        Where the metric is absent, as `kinds` tells, it is anything.
+        """
+        return self._cells[1, self._lanes[column], : self.count]
 
     def hi(self, column: int) -> Ints:
-        """Return each page's largest value, of a counter its largest rate in 1/1000 per s."""
-        return self._cells[2, column, : self.count]
+        """Return each page's largest value, of a counter its largest rate in 1/1000 per s.
+
+        Where the metric is absent, as `kinds` tells, it is anything.
+        """
+        return self._cells[2, self._lanes[column], : self.count]
 
     def column(self, name: str) -> int | None:
         """Return the column of a metric, None if the run has none of that name."""
@@ -274,12 +349,21 @@ class PageTable:
 
     def kinds(self, column: int) -> Ints:
         """Return per schema whether it is ABSENT, GAUGE_COLUMN or COUNTER_COLUMN there."""
-        kinds: Ints = self._kinds[:, column]
+        kinds = self._kinds.get(column)
+        if kinds is None:
+            having = np.frombuffer(self._having[column], np.int64)
+            kinds = np.full(len(self.schemas), ABSENT)
+            kinds[having // _KINDS] = having % _KINDS
+            if len(self._kinds) >= _MOST_KINDS:
+                self._kinds.clear()
+            self._kinds[column] = kinds
         return kinds
 
     def own_columns(self, schema_index: int) -> Ints:
         """Return the schema's own place of each of the table's columns, -1 if absent."""
-        own: Ints = self._own[schema_index]
+        columns = self._columns[schema_index]
+        own = np.full(len(self.names), -1)
+        own[columns] = np.arange(len(columns))
         return own
 
 

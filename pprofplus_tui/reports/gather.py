@@ -81,6 +81,7 @@ def _facts(info: RunInfo, log: RunLog, zone: tzinfo | None) -> tuple[tuple[str, 
         ("samples", str(log.samples)),
         ("log", format_bytes(log.size_bytes)),
         ("damaged pages", str(log.damaged_pages) if log.damaged_pages else ""),
+        ("incomplete", "; ".join(log.problems)),
         ("pinned", "yes" if info.pinned else ""),
     ]
     for label, metric in (

@@ -74,6 +74,10 @@ class ExportScreen(WritingScreen[Exported]):
         self.query_one("#progress", ProgressBar).update(progress=message.share * 1000)
 
     def done(self, written: Exported) -> tuple[str, str]:
-        """Tell how much it was, and where it is."""
+        """Tell how much it was, where it is, and what is missing."""
         size, where = format_bytes(written.size_bytes), clean(str(written.path), 200)
-        return "exported", f"{written.rows} samples, {size}: {where}"
+        missing = [clean(problem, 200) for problem in written.problems]
+        if written.skipped_pages:
+            missing.append(f"{written.skipped_pages} damaged pages were skipped")
+        title = "exported, incomplete" if missing else "exported"
+        return title, "; ".join((f"{written.rows} samples, {size}: {where}", *missing))

@@ -19,7 +19,8 @@ from pprofplus_tui.widgets.rows import RowsWidget
 from pprofplus_tui.widgets.text import fit, spread
 
 _DAY_MS = 86_400_000
-_PROBLEM_CELLS = 16
+_PROBLEM_CELLS = 32  # less shows no more than a path's beginning
+_INCOMPLETE = "! incomplete"
 
 
 @dataclass(frozen=True)
@@ -140,11 +141,20 @@ def status_row(view: StatusView, width: int) -> Row:
         (edge, *who[:1], *_state(view), gap),
         (edge, *who[:1], gap),
     )
-    left = next(
-        (row for row in candidates if width_of(row) + width_of(right) <= width), candidates[-1]
-    )
+    fitting = [row for row in candidates if width_of(row) + width_of(right) <= width]
+    left = fitting[0] if fitting else candidates[-1]
     room = width - width_of(left) - width_of(right) - 2
-    if view.problem and room > _PROBLEM_CELLS:
+    if view.problem and room <= _PROBLEM_CELLS:
+        # what it is, `list` says; that something is missing must be seen on any terminal
+        left = next(
+            (
+                (*row, Cellrun(_INCOMPLETE, "stalled_bar"))
+                for row in fitting
+                if width_of(row) + len(_INCOMPLETE) + 2 + width_of(right) <= width
+            ),
+            left,
+        )
+    elif view.problem:
         # the text names paths, which are somebody else's
         problem = narrow(view.problem, limit=room, ascii_only=view.plain)
         left = (*left, Cellrun(problem, "stalled_bar"))

@@ -4,7 +4,10 @@ import os
 import shutil
 import subprocess
 from itertools import pairwise
+from pathlib import Path
 
+import monitor_reader
+import mounts
 import pytest
 import reference
 
@@ -13,13 +16,8 @@ from pprofplus.format import LOST
 
 @pytest.fixture(scope="session")
 def private_mounts(tmp_path_factory):
-    """The command that gives a process mounts of its own: as a user's root, or as the real one."""
-    place = tmp_path_factory.mktemp("mount")
-    for prefix in (["unshare", "-rm"], ["unshare", "-m"]):
-        command = [*prefix, "mount", "-t", "tmpfs", "tmpfs", place]
-        if shutil.which("unshare") and not subprocess.run(command, capture_output=True).returncode:  # noqa: PLW1510 - asked
-            return prefix
-    pytest.skip("this machine allows no mount, neither in a user namespace nor as root")
+    """The command that gives a process mounts of its own."""
+    return mounts.private(tmp_path_factory.mktemp("mount"))
 
 
 @pytest.fixture
@@ -63,6 +61,7 @@ def assert_all_accounted(told, run):
     assert len(kept) + run.lost == told["taken"]
     times = [mono for mono, _, _ in run.samples]
     assert times == sorted(times)
+    monitor_reader.assert_the_monitor_reads_the_same(run)
 
 
 FULL = """
@@ -145,6 +144,7 @@ tell()
     assert len(run.samples) == told["taken"]
     assert run.kinds == ["start", "stop"]
     assert len(told["heard"]) == 1
+    monitor_reader.assert_the_monitor_reads_the_same(run)
 
 
 def test_a_disk_full_at_the_end_holds_up_nobody(on_disk):
@@ -160,6 +160,42 @@ tell()
     )
     assert 0 < len(run.samples) <= told["taken"]
     assert run.kinds == ["start"]
+    monitor_reader.assert_the_monitor_reads_the_same(run)
+
+
+@pytest.mark.skipif(not monitor_reader.AVAILABLE, reason=monitor_reader.WHY_NOT)
+def test_the_monitor_exports_every_sample_that_a_full_disk_has_taken(on_disk):
+    told, run = on_disk("size=512k", FULL)
+    exported, skipped = monitor_reader.exported(run.directory, "rss")
+    assert len(exported) + run.lost == told["taken"]
+    assert skipped == 0
+
+
+def test_a_page_that_outgrows_its_block_on_a_full_disk_leaves_no_head_without_a_body(
+    run, private_mounts, tmp_path
+):
+    disk, copy = tmp_path / "disk", tmp_path / "copy"
+    disk.mkdir()
+    program = f"""
+for pid in range(62, 122, 4):
+    service = Service(pid)
+    service.add(pid)
+    fill()
+    service.add(600)
+    free()
+    service.add(300)
+    service.writer.close()
+    keep(service, {str(copy)!r})
+    print(service.writer.samples)
+"""
+    text = (Path(__file__).parent / "full_disk.py").read_text()
+    written = run(text + program, str(disk), prefix=private_mounts)
+    runs = [reference.Run(directory) for directory in reference.runs(copy)]
+    runs.sort(key=lambda found: found.header.pid)
+    assert [len(found.samples) for found in runs] == list(map(int, written))
+    assert [found.bad for found in runs] == [0] * len(runs)
+    for found in runs:
+        monitor_reader.assert_the_monitor_reads_the_same(found, "m0")
 
 
 def test_without_an_inode_the_old_segment_says_that_we_live_and_the_next_comes_later(on_disk):

@@ -198,6 +198,26 @@ async def test_new_runs_appear_and_the_selection_stays(home, monitor):
         assert app.monitor.run.pid == 1
 
 
+def damage_the_first_page(directory):
+    segment = Path(directory, "000001.pplog")
+    raw = bytearray(segment.read_bytes())
+    raw[8192 + int.from_bytes(raw[8192 + 8 : 8192 + 12], "little") - 1] ^= 1
+    segment.write_bytes(raw)
+
+
+async def test_an_export_says_what_is_missing_in_it(home, monitor, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    damage_the_first_page(home.run(count=600))
+    app = monitor()
+    async with app.run_test(size=LARGE, notifications=True) as pilot:
+        await settled(pilot, "python heap")
+        await pilot.press("e")
+        await settled(pilot, "export to CSV")
+        await pilot.press("enter")
+        await settled(pilot, "exported, incomplete")
+        await settled(pilot, "1 damaged pages were skipped")
+
+
 async def test_export_writes_exactly_the_visible_window(home, monitor, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     home.run(count=600)

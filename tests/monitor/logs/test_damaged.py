@@ -57,8 +57,8 @@ def read_everything(home):
         logs.append(run)
     if logs:
         options = Options((str(home),))
-        list_runs(options, as_json=False, out=io.StringIO())
-        list_runs(options, as_json=True, out=io.StringIO())
+        list_runs(options, as_json=False, out=io.StringIO(), told=io.StringIO())
+        list_runs(options, as_json=True, out=io.StringIO(), told=io.StringIO())
     return logs
 
 

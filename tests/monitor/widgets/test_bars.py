@@ -134,6 +134,15 @@ def test_a_problem_is_told_where_there_is_room_and_cannot_command_the_terminal()
     assert "Permission" not in status(run_of(), following, 60, problem=problem)
 
 
+@pytest.mark.parametrize("state", [LIVE, DIED])
+@pytest.mark.parametrize("width", [70, 80, 100])
+def test_where_there_is_no_room_for_a_problem_it_is_still_seen_that_there_is_one(width, state):
+    window = following if state == LIVE else past
+    text = status(run_of(state), window, width, problem="api/7-1800000000000: 2 of 6 segments" * 9)
+    assert "! incomplete" in text or "2 of 6 segments" in text
+    assert "incomplete" not in status(run_of(state), window, width)
+
+
 def test_wide_characters_in_a_problem_do_not_push_the_clock_out():
     row = status_row(
         StatusView((run_of(),), run_of(), following, UTC, problem="/日志/日志: 日志"), 160

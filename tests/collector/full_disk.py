@@ -1,0 +1,63 @@
+"""A writer on a disk of its own, which is full for a while.
+
+Not imported by tests: its text is put before a test's own program, and run in a process that has
+mounts of its own, with a directory to mount the disk at.
+"""
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+
+from pprofplus.format import RunHeader
+from pprofplus.segment import Segment  # noqa: F401 - for the programs that go on from here
+from pprofplus.writer import Writer
+
+START_MS = 1_760_000_000_000
+METRICS = tuple((f"m{i}", "B", "gauge") for i in range(8))
+
+disk = sys.argv[1]
+filler = f"{disk}/filler"
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=640k", "tmpfs", disk], check=True)  # noqa: S607 - wherever it is
+
+
+class Service:
+    """Samples that take room in the log, of which the first figure is the sample's number."""
+
+    def __init__(self, pid):
+        header = RunHeader(service="api", pid=pid, start_ms=START_MS, metrics=METRICS)
+        self.writer = Writer(f"{disk}/logs", header)
+        self._random = random.Random(pid)  # noqa: S311 - the same each time
+        self._taken = 0
+
+    def add(self, count):
+        """Take so many samples."""
+        for _ in range(count):
+            figures = [self._random.randrange(1 << 30) for _ in METRICS[1:]]
+            at_ms = self._taken * 1000
+            self.writer.add(at_ms, START_MS + at_ms, [self._taken, *figures])
+            self._taken += 1
+
+
+def fill():
+    """Leave no room for another block."""
+    with open(filler, "ab", buffering=0) as file:  # noqa: PTH123 - a script
+        size = 1 << 16
+        while size >= 1 << 12:
+            try:
+                file.write(b"x" * size)
+            except OSError:  # noqa: PERF203 - that is what it is for
+                size >>= 1
+
+
+def free():
+    """Make room again."""
+    os.unlink(filler)  # noqa: PTH108 - a script
+
+
+def keep(service, place):
+    """Copy the run away from the disk, which is gone with this process, and make room."""
+    directory = service.writer.directory
+    shutil.copytree(directory, f"{place}/api/{os.path.basename(directory)}")  # noqa: PTH119 - a script
+    shutil.rmtree(f"{disk}/logs")
