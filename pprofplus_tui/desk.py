@@ -14,15 +14,17 @@ from pprofplus_tui.charts.strokes import MAX_BUCKETS
 from pprofplus_tui.gather import Gatherer
 from pprofplus_tui.judge import FACTS, Judge
 from pprofplus_tui.logs.catalog import Catalog, RunInfo
+from pprofplus_tui.logs.deaths import CauseFinder, Sibling
 from pprofplus_tui.logs.happened import happened_within
 from pprofplus_tui.logs.history import query
 from pprofplus_tui.logs.instant import read_at
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.charts import ChartKind, ChartTable, charts_for
 from pprofplus_tui.model.cursor import Reading
+from pprofplus_tui.model.death import Death
 from pprofplus_tui.model.frames import Drawn, Frame, Request, Shape
 from pprofplus_tui.model.growth import growth_per_h
-from pprofplus_tui.model.happenings import next_run
+from pprofplus_tui.model.happenings import death_event, next_run
 from pprofplus_tui.model.looks import as_levels
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.rows import Rows
@@ -63,6 +65,7 @@ class Desk:
         self._pictures: list[tuple[ChartKind, Picture]] = []
         self._answered: Request | None = None
         self._judge = Judge()
+        self._causes = CauseFinder()
         # of each run what was made of it: the same object while nothing changes
         self._sought: tuple[str, ...] = ()
         self._made: dict[str, tuple[RunInfo, Run]] = {}
@@ -151,9 +154,12 @@ class Desk:
         run = find(self._runs, request.run)
         facts = before.facts if before is not None and before.run == request.run else Verdicts()
         reading = before.cursor if before is not None else None
+        death: Death | None = None
         if run is not None and request.window is not None:
             log, changed = self._open(run.path)
             run = self._with_all_charts(run)
+            death = self._causes.death_of(log, run.state, map(Sibling.of, self._catalog.runs))
+            changed |= before is not None and before.death != death
             was = find(before.runs, run.path) if before is not None else None
             # the last samples before an end are the ones that matter: draw them all
             ended = was is not None and was.state != run.state
@@ -165,7 +171,8 @@ class Desk:
             levels: Levels | None = None
             if not still:
                 facts_too = FACTS if judging else ()
-                levels = self._draw(request, run.charts, facts_too, growing=run.state == LIVE)
+                growing = run.state == LIVE
+                levels = self._draw(request, run.charts, facts_too, death, growing=growing)
             if fresh or not still:
                 reading = self._point(request.window, request.cursor_ms)
             if judging:  # while the charts are drawn
@@ -180,6 +187,7 @@ class Desk:
             request.run,
             facts,
             reading,
+            death=death,
         )
 
     def inquire(self, study: Study, *, fresh: bool, before: Frame | None) -> tuple[Frame, bool]:
@@ -222,6 +230,7 @@ class Desk:
         request: Request,
         charts: ChartTable,
         facts_too: tuple[Wanted, ...],
+        death: Death | None,
         *,
         growing: bool,
     ) -> Levels | None:
@@ -234,7 +243,8 @@ class Desk:
         events = happened_within(log, begin_ms, end_ms)
         run = find(self._runs, request.run)
         after = next_run(run, self._runs) if run is not None else None
-        events += (after,) if after is not None and begin_ms <= after.t_ms < end_ms else ()
+        later = death_event(death) + ((after,) if after is not None else ())
+        events += tuple(event for event in later if begin_ms <= event.t_ms < end_ms)
         kinds = [
             (shape, as_levels(kind) if shape.levels else kind)
             for shape in request.shapes

@@ -19,6 +19,7 @@ from pprofplus_tui.model.frames import Shape
 from pprofplus_tui.model.names import unknown
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.rows import Row
+from pprofplus_tui.model.runs import state_label
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.timeaxis import local
 from pprofplus_tui.model.units import format_span_ms, true_unit
@@ -76,7 +77,7 @@ def plot(options: Options, wish: PlotWish, out: TextIO, told: TextIO) -> int:
     begin, end = (local(ms, options.zone) for ms in (begin_ms, end_ms))
     same_day = begin.date() == end.date()
     out.write(
-        f"{info.service} {info.pid}  {info.state}  {begin:%Y-%m-%d %H:%M:%S} {dash} "
+        f"{info.service} {info.pid}  {state_label(info.state)}  {begin:%Y-%m-%d %H:%M:%S} {dash} "
         f"{end:{'%H:%M:%S' if same_day else '%Y-%m-%d %H:%M:%S'} %Z}  "
         f"{format_span_ms(end_ms - begin_ms)}\n"
     )

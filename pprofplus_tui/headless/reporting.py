@@ -6,7 +6,7 @@ from typing import TextIO
 
 from pprofplus import __version__
 from pprofplus_tui.errors import NothingFoundError, UsageError
-from pprofplus_tui.headless.choice import chosen_runs, of_several, window_of
+from pprofplus_tui.headless.choice import chosen_runs, deaths_of, of_several, window_of
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.runs import RUNNING
@@ -33,6 +33,7 @@ def report(
         told.write(of_several(found[0], others))
     # those that go on first, then the newest
     found = sorted(found, key=lambda info: (info.state not in RUNNING, -info.begin_ms))
+    deaths = deaths_of(options, found)
     runs: list[RunReport] = []
     left_out = 0
     for info in found:
@@ -41,7 +42,8 @@ def report(
         if not samples_within(log, begin_ms, end_ms):
             continue
         if len(runs) < _MOST_RUNS:
-            runs.append(report_run(info, log, begin_ms, end_ms, options.zone))
+            death = deaths.get(info.path)
+            runs.append(report_run(info, log, (begin_ms, end_ms), options.zone, death))
         else:
             left_out += 1
     if not runs:

@@ -25,8 +25,8 @@ from pprofplus.format import (
 )
 from pprofplus_tui.logs.files import opened, segment_sizes
 from pprofplus_tui.logs.header import first_instant_ms, read_header
+from pprofplus_tui.logs.liveness import ended_state
 from pprofplus_tui.logs.segment import TAIL_SLOTS
-from pprofplus_tui.model.runs import DIED, EXITED
 
 _LONGEST_SHIFT = 63  # ten bytes hold 64 bits
 
@@ -36,7 +36,7 @@ class Glance:
     """How an ended run is.
 
     Attributes:
-        state: EXITED or DIED.
+        state: one of `model.runs.STATES` that is not of a running process.
         begin_ms: unix ms of the first sample or event that rotation has left.
         end_ms: unix ms of the last.
         interval_ms: between samples.
@@ -78,7 +78,7 @@ def glance(path: str, metric: str, written_before_ns: int) -> Glance | None:
         begin_ms = first_instant_ms(os.path.join(path, home.segment_name(min(sizes))))  # noqa: PTH118
         if begin_ms is None:
             return None
-        return _told(head, page, header, metric, begin_ms, sum(sizes.values()))
+        return _told(path, head, page, header, metric, begin_ms, sum(sizes.values()))
     except (OSError, LogFormatError):
         return None
 
@@ -115,6 +115,7 @@ def _last_page(file: int, header: RunHeader, slots: range) -> tuple[DataHead, by
 
 
 def _told(  # noqa: PLR0913, PLR0917 - private: what was found
+    path: str,
     head: DataHead,
     page: bytes,
     header: RunHeader,
@@ -137,7 +138,7 @@ def _told(  # noqa: PLR0913, PLR0917 - private: what was found
         last = wrap(head.first[column] + _rise(stream))
     end_ms = head.last_mono_ms + offset_ms
     return Glance(
-        EXITED if stopped else DIED,
+        ended_state(path, events[-1].text if stopped else None),
         min(begin_ms, end_ms),
         end_ms,
         head.interval_ms,

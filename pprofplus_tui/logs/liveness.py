@@ -1,16 +1,21 @@
 """Whether a run's process is still there: the kernel knows, by the lock on the newest segment."""
 
 import fcntl
+import json
 import os
 from enum import Enum, auto
 
 from pprofplus.errors import LogFormatError
 from pprofplus_tui.logs.files import opened
+from pprofplus_tui.logs.outcome import read_outcome
 from pprofplus_tui.logs.run import RunLog
-from pprofplus_tui.model.runs import DIED, EXITED, LIVE, PAUSED, STALLED
+from pprofplus_tui.model.death import WATCH_ENDED, Cause, cause_of
+from pprofplus_tui.model.runs import DIED, EXITED, LIVE, PACKED, PAUSED, STALLED, UNWATCHED
 
-# A file that the unpacking of a bundle puts into a run that went on when it was packed.
-PACKED_NAME = "packed"
+# Files that the unpacking of a bundle puts into a run: that it was live when it was packed, and
+# why it had ended.
+PACKED_NAME, CAUSE_NAME = "packed", "cause"
+_CAUSE_BYTES = 1 << 14
 _LEAST_SILENCE_MS = 5000
 _SILENT_INTERVALS = 3
 _LATE_SAMPLE_MS = 1000  # one that was being taken when the pause came is written after it
@@ -38,15 +43,51 @@ def lock_of(path: str) -> Lock:
     return Lock.FREE
 
 
+def was_packed(path: str) -> bool:
+    """Tell whether the run at `path` is from a bundle, and was live when that was packed."""
+    return os.path.lexists(f"{path}/{PACKED_NAME}")
+
+
+def packed_cause(path: str) -> Cause | None:
+    """Return why the run at `path` had ended when its bundle was packed; None if that is unknown.
+
+    The file may come from anybody. Raises nothing.
+    """
+    try:
+        with opened(f"{path}/{CAUSE_NAME}") as (file, status):
+            if status.st_size > _CAUSE_BYTES:
+                return None
+            return cause_of(json.loads(os.read(file, _CAUSE_BYTES)))
+    except (OSError, LogFormatError, ValueError, RecursionError):
+        return None
+
+
+def ended_state(path: str, stop: str | None) -> str:
+    """Return the state of a run that has ended: EXITED, DIED, UNWATCHED or PACKED.
+
+    Args:
+        path: its directory; without a stop event, up to three files in it are asked.
+        stop: the text of its stop event, None if it has none after its last sample.
+    """
+    if stop is not None:
+        return UNWATCHED if stop == WATCH_ENDED else EXITED
+    # the log of one that was packed ends there, and that says nothing about its process
+    if was_packed(path):
+        return PACKED
+    outcome, cause = read_outcome(path), packed_cause(path)
+    in_order = outcome is not None and outcome.in_order
+    return EXITED if in_order or (cause is not None and not cause.is_death) else DIED
+
+
 def state_of(run: RunLog, lock: Lock, now_ms: int) -> str:
-    """Return LIVE, PAUSED, STALLED, EXITED or DIED; `now_ms` is unix time.
+    """Return one of the states of `model.runs`; `now_ms` is unix time.
 
     Without a lock to ask, a run whose samples are fresh is taken for live.
     """
     events = run.last_events()
     sampled_ms = told_ms = run.last_sample_ms
     if events and events[-1].kind == "stop" and events[-1].t_ms >= sampled_ms:
-        return EXITED
+        return ended_state(run.path, events[-1].text)
     interval_ms = run.interval_ms
     paused = False
     for event in events:
@@ -65,5 +106,4 @@ def state_of(run: RunLog, lock: Lock, now_ms: int) -> str:
         return STALLED if silent else LIVE
     if not silent and lock is not Lock.FREE:
         return LIVE
-    # the log of one that was packed ends there, and that tells nothing of its process
-    return EXITED if os.path.lexists(f"{run.path}/{PACKED_NAME}") else DIED
+    return ended_state(run.path, None)

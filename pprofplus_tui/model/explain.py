@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from pprofplus_tui.model.charts import ChartKind
+from pprofplus_tui.model.death import KNOWN, PROBABLE, UNKNOWN, Death
 from pprofplus_tui.model.units import (
     change_text,
     format_bytes,
@@ -141,6 +142,24 @@ def _of_whole(facts: Verdicts, whole: Layer) -> list[str]:
         # of a run that has ended it is true as well
         lines.append(f"At this rate the limit of {limit} is reached {left} after this window.")
     return lines
+
+
+_CERTAIN = {KNOWN: "Known", PROBABLE: "Probable, not proven"}
+
+
+def of_death(death: Death | None) -> tuple[str, ...]:
+    """Return what there is to say about the end of a run, in sentences."""
+    if death is None:
+        return ()
+    cause = death.cause
+    if cause.certainty == UNKNOWN:
+        lines = [f"How it ended is not known: {cause.reason}."]
+    else:
+        why = f": {cause.reason}" if cause.reason else ""
+        lines = [f"How it ended: {cause.short}. {_CERTAIN[cause.certainty]}{why}."]
+    if death.figures:
+        lines.append(f"At its last sample: {death.figures}.")
+    return tuple(lines)
 
 
 def told(facts: Verdicts) -> tuple[str, ...]:

@@ -6,10 +6,31 @@ from itertools import groupby
 
 from pprofplus_tui.model.charts import STANDARD, ChartTable
 
-LIVE, PAUSED, STALLED, EXITED, DIED = STATES = ("live", "paused", "stalled", "exited", "died")
+LIVE, PAUSED, STALLED, EXITED, DIED, UNWATCHED, PACKED = STATES = (
+    *("live", "paused", "stalled", "exited", "died"),
+    *("unwatched", "packed"),
+)
 RUNNING = frozenset({LIVE, PAUSED, STALLED})
-SIGNS = {LIVE: "●", PAUSED: "‖", STALLED: "◌", EXITED: "○", DIED: "✝"}
-PLAIN_SIGNS = {LIVE: "*", PAUSED: "=", STALLED: "~", EXITED: "-", DIED: "x"}
+SIGNS = {
+    LIVE: "●",
+    PAUSED: "‖",
+    STALLED: "◌",
+    EXITED: "○",
+    DIED: "✝",
+    UNWATCHED: "◐",
+    PACKED: "◎",
+}
+PLAIN_SIGNS = {
+    LIVE: "*",
+    PAUSED: "=",
+    STALLED: "~",
+    EXITED: "-",
+    DIED: "x",
+    UNWATCHED: "?",
+    PACKED: "+",
+}
+# how a state is shown; the others by their own names
+_LABELS = {UNWATCHED: "not watched any more", PACKED: "live when packed"}
 PIN_SIGN, PLAIN_PIN_SIGN = "◆", "#"
 PINNED_MEANING = "retention leaves the run alone, however old it is"
 MEANINGS = {
@@ -18,7 +39,14 @@ MEANINGS = {
     STALLED: "running, but no sample for several intervals: stopped, or the GIL is held",
     EXITED: "ended in order",
     DIED: "ended without a word: SIGKILL, OOM killer, crash, power",
+    UNWATCHED: "pprofplus watch ended while the process went on",
+    PACKED: "live when this bundle was packed, which has no more of it",
 }
+
+
+def state_label(state: str) -> str:
+    """Return a state as it is shown."""
+    return _LABELS.get(state, state)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from textual.worker import Worker, WorkerState
 
 from pprofplus_tui.logs.happened import all_happened
 from pprofplus_tui.logs.run import RunLog
-from pprofplus_tui.model.happenings import Happening, next_run
+from pprofplus_tui.model.death import Death
+from pprofplus_tui.model.happenings import Happening, death_event, next_run
 from pprofplus_tui.model.runs import Run
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.timeaxis import local, zone_name
@@ -29,7 +30,7 @@ _TEXT_CELLS = 200
 class EventsAsked:
     """Whose events: the run, all runs, the zone of the times, where to begin in the list.
 
-    `colours` are the user's own.
+    `colours` are the user's own; `death` is how the run ended.
     """
 
     run: Run
@@ -37,6 +38,7 @@ class EventsAsked:
     zone: tzinfo | None
     at_ms: int
     colours: tuple[tuple[str, str], ...] = ()
+    death: Death | None = None
 
 
 def event_line(event: Happening, zone: tzinfo | None, paint: Paint, *, plain: bool) -> Text:
@@ -113,7 +115,8 @@ class EventsScreen(ModalScreen[Happening | None]):
         log = RunLog(self._asked.run.path)
         log.refresh()
         after = next_run(self._asked.run, self._asked.runs)
-        return all_happened(log, MOST) + ((after,) if after is not None else ())
+        later = death_event(self._asked.death) + ((after,) if after is not None else ())
+        return all_happened(log, MOST) + later
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """Show what was read, the last event before the time shown chosen."""

@@ -1,7 +1,9 @@
 """The line above the charts: what memory does in the window, which layer, how far to the limit."""
 
+from pprofplus_tui.model.death import EXIT, PACKED, UNKNOWN, Death
 from pprofplus_tui.model.explain import in_words
 from pprofplus_tui.model.rows import Cellrun, Row, width_of
+from pprofplus_tui.model.text import narrow
 from pprofplus_tui.model.units import format_bytes, format_roughly_ms, rate_text
 from pprofplus_tui.model.verdict import (
     GROWING,
@@ -18,6 +20,8 @@ _FAR_MS = 60 * 24 * HOUR_MS
 _NEAR = 0.9  # the last tenth before the OOM killer
 _ALARMING = 10  # it grew by more than a tenth of what it was
 _GAP = 3
+_EXPECTED = frozenset({EXIT, PACKED})  # the top line says all that there is to say
+NO_CAUSE = "cause not known"
 
 
 def arrow(verdict: Verdict, *, plain: bool) -> str:
@@ -98,12 +102,38 @@ def _taken(rows: tuple[Row, ...]) -> int:
     return sum(_GAP + width_of(row) for row in rows if row)
 
 
-def facts_row(facts: Verdicts, width: int, *, plain: bool = False) -> Row:
+def death_row(death: Death | None, width: int) -> Row:
+    """Return why a run ended in at most so many cells, the longest form that has room."""
+    if death is None or death.cause.kind in _EXPECTED:
+        return ()
+    cause = death.cause
+    style = "died" if cause.is_death else "dim"
+    peak = f", peak {format_bytes(death.peak_bytes)}" if death.peak_bytes is not None else ""
+    unknown = cause.certainty == UNKNOWN
+    forms = (
+        f"{cause.reason if unknown else cause.sentence}{peak}",
+        cause.reason if unknown else cause.sentence,
+        f"{NO_CAUSE if unknown else cause.text}{peak}",
+        NO_CAUSE if unknown else cause.text,
+    )
+    told = next((form for form in forms if len(form) <= width), "")
+    return (Cellrun(narrow(told), style),) if told else ()
+
+
+def facts_row(
+    facts: Verdicts, width: int, *, plain: bool = False, death: Death | None = None
+) -> Row:
     """Return the second line: what RSS does, the layer behind it, the limit, the other layers.
 
-    Where room is short whole figures go: first those of layers that stand still and are small,
-    then the limit, last the layer to blame.
+    Of a run that has ended it begins with the cause. Where room is short whole figures go: first
+    those of layers that stand still and are small, then the limit, last the layer to blame.
     """
+    if death is not None:
+        cause = death_row(death, width // 2)
+        if cause:
+            room = max(width - width_of(cause) - _GAP, 0)
+            rest = facts_row(facts, room, plain=plain)
+            return fit((Cellrun(" ", "text"), *cause, Cellrun("  ", "text"), *rest), width)
     if not facts.layers:
         return fit((), width)
     first, *others = facts.layers

@@ -62,14 +62,15 @@ def test_a_bundle_is_private_and_never_takes_the_place_of_a_file(command, packed
     assert [path.name for path in packed.parent.iterdir()] == ["logs", "run.pplogs"]
 
 
-def test_a_live_run_is_packed_and_shown_as_ended(command, home, tmp_path):
+def test_a_live_run_is_shown_as_live_when_packed(command, home, tmp_path):
     now_ms = time.time_ns() // 1_000_000
     home.run("api", 1, begin_ms=now_ms - 30_000, count=30, state="live")
     (live,) = json.loads(command("list", "--json").stdout)
     out = tmp_path / "run.pplogs"
     assert command("pack", "api/1", "-o", out).returncode == 0
     (run,) = json.loads(command("list", "--json", directory=out).stdout)
-    assert (live["state"], run["state"]) == ("live", "exited")
+    assert (live["state"], run["state"]) == ("live", "packed")
+    assert "live when packed" in command("plot", directory=out).stdout.splitlines()[0]
     assert (run["samples"], run["damaged_pages"]) == (30, 0)
 
 
