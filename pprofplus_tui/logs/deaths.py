@@ -12,8 +12,14 @@ from pprofplus.errors import PprofplusError
 from pprofplus_tui.logs.cgroups import OOM_KILLS, oom_kills_now
 from pprofplus_tui.logs.instant import read_at
 from pprofplus_tui.logs.kernel import KernelLog
-from pprofplus_tui.logs.liveness import packed_cause, was_packed
-from pprofplus_tui.logs.machine import Machine, monotonic_now_ms, process, same_command
+from pprofplus_tui.logs.liveness import last_mono_ms, packed_cause, was_packed
+from pprofplus_tui.logs.machine import (
+    Machine,
+    monotonic_now_ms,
+    process_of,
+    same_command,
+    this_machine,
+)
 from pprofplus_tui.logs.outcome import read_outcome
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.death import (
@@ -65,7 +71,7 @@ class CauseFinder:
 
     def __init__(self) -> None:
         self._kernel = KernelLog()
-        self._machine = Machine.this()
+        self._machine = this_machine()
         self._path = ""
         self._key: tuple[str, int] = ("", 0)
         self._death: Death | None = None
@@ -115,28 +121,28 @@ class CauseFinder:
         host, boot_id = (header.host, header.boot_id) if header is not None else ("", "")
         here = bool(boot_id) and boot_id == machine.boot_id
         elsewhere, booted_ms = _elsewhere(machine, host, boot_id, log.last_sample_ms)
-        record, lives, wait_status = None, False, None
-        if here:
-            record = self._kernel_record(log)
-            lives, wait_status = _process_of(log, host == machine.host)
+        found = process_of(log.path, log.pid, header, last_mono_ms(log)) if here else None
         return Evidence(
             stop=stop,
             packed=was_packed(log.path),
             packed_cause=packed_cause(log.path),
             outcome=read_outcome(log.path),
-            kernel=record,
+            kernel=self._kernel_record(log) if here else None,
             kills=_kills(log, last, others, host == machine.host) if here else OomKills(),
             used_bytes=last.get(_USED),
             limit_bytes=last.get(_LIMIT),
-            lives=lives,
-            wait_status=wait_status,
+            lives=found is not None and not found.ended,
+            renamed=found is not None
+            and header is not None
+            and not same_command(found.argv, header.argv),
+            wait_status=found.wait_status if found is not None and found.ended else None,
             last_ms=log.last_sample_ms,
             booted_ms=booted_ms,
             elsewhere=elsewhere,
         )
 
     def _kernel_record(self, log: RunLog) -> KernelRecord | None:
-        last_ms = _last_mono_ms(log)
+        last_ms = last_mono_ms(log)
         early_ms = _SLACK_MS + int(_DRIFT * last_ms)
         late_ms = early_ms + _LATE_MS + 2 * log.interval_ms
         found = self._kernel.end_of(log.pid, last_ms - early_ms, last_ms + late_ms)
@@ -168,7 +174,7 @@ def quick_cause(  # noqa: PLR0913 - what the header, the last page and the direc
         boot_id: of its header.
         used_bytes: last value of cgroup_used, None if there is none.
         limit_bytes: last value of cgroup_limit, None if there is none.
-        machine: `Machine.this()`, asked once for all runs.
+        machine: `machine.this_machine()`.
     """
     elsewhere, booted_ms = _elsewhere(machine, host, boot_id, last_ms)
     return decide(
@@ -205,36 +211,6 @@ def _elsewhere(machine: Machine, host: str, boot_id: str, last_ms: int) -> tuple
         return host, None
     booted_ms = machine.booted_ms
     return "", booted_ms if booted_ms is not None and booted_ms > last_ms else None
-
-
-def _last_mono_ms(log: RunLog) -> int:
-    """Return when the last sample was taken, on the clock that starts with the machine."""
-    rows = np.flatnonzero(log.table.rows["samples"] > 0)
-    if not len(rows):
-        return 0
-    return int(log.table.rows["last_mono_ms"][rows[-1]])
-
-
-def _process_of(log: RunLog, same_host: bool) -> tuple[bool, int | None]:  # noqa: FBT001 - a fact
-    """Return (the run's process is still there, its wait status if it only waits to be waited for).
-
-    A process of another pid namespace cannot be told from one of ours but by host name, user and
-    command line.
-    """
-    found = process(log.pid) if same_host else None
-    if found is None or log.header is None:
-        return False, None
-    _, suspended_ms = monotonic_now_ms()
-    if found.started_ms > _last_mono_ms(log) + suspended_ms:
-        return False, None  # another process has the id now
-    if found.ended:
-        return False, found.wait_status or None
-    try:
-        owner = Path(log.path).stat().st_uid
-    except OSError:
-        return False, None
-    same = same_command(found.argv, log.header.argv)
-    return same or (bool(found.argv) and found.uid == owner and log.pid != 1), None
 
 
 def _kills(

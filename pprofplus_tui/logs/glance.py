@@ -138,7 +138,9 @@ def _told(  # noqa: PLR0913, PLR0917 - private: what was found
         last = wrap(head.first[column] + _rise(stream))
     end_ms = head.last_mono_ms + offset_ms
     return Glance(
-        ended_state(path, events[-1].text if stopped else None),
+        ended_state(
+            path, events[-1].text if stopped else None, header.pid, header, head.last_mono_ms
+        ),
         min(begin_ms, end_ms),
         end_ms,
         head.interval_ms,

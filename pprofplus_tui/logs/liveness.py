@@ -5,12 +5,16 @@ import json
 import os
 from enum import Enum, auto
 
+import numpy as np
+
 from pprofplus.errors import LogFormatError
+from pprofplus.format import RunHeader
 from pprofplus_tui.logs.files import opened
+from pprofplus_tui.logs.machine import process_of
 from pprofplus_tui.logs.outcome import read_outcome
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.death import WATCH_ENDED, Cause, cause_of
-from pprofplus_tui.model.runs import DIED, EXITED, LIVE, PACKED, PAUSED, STALLED, UNWATCHED
+from pprofplus_tui.model.runs import DIED, EXITED, LIVE, PACKED, PAUSED, STALLED, UNRECORDED
 
 # Files that the unpacking of a bundle puts into a run: that it was live when it was packed, and
 # why it had ended.
@@ -62,21 +66,36 @@ def packed_cause(path: str) -> Cause | None:
         return None
 
 
-def ended_state(path: str, stop: str | None) -> str:
-    """Return the state of a run that has ended: EXITED, DIED, UNWATCHED or PACKED.
+def last_mono_ms(run: RunLog) -> int:
+    """Return when the last sample was taken, on the monotonic clock; 0 if there is none."""
+    rows = np.flatnonzero(run.table.rows["samples"] > 0)
+    return int(run.table.rows["last_mono_ms"][rows[-1]]) if len(rows) else 0
+
+
+def ended_state(
+    path: str, stop: str | None, pid: int, header: RunHeader | None, last_mono_ms: int
+) -> str:
+    """Return the state of a run that has ended: EXITED, DIED, UNRECORDED or PACKED.
 
     Args:
-        path: its directory; without a stop event, up to three files in it are asked.
+        path: its directory; without a stop event, up to three files in it are asked, and /proc.
         stop: the text of its stop event, None if it has none after its last sample.
+        pid: its process id.
+        header: of its log.
+        last_mono_ms: of its last sample, on the monotonic clock.
     """
     if stop is not None:
-        return UNWATCHED if stop == WATCH_ENDED else EXITED
+        return UNRECORDED if stop == WATCH_ENDED else EXITED
     # the log of one that was packed ends there, and that says nothing about its process
     if was_packed(path):
         return PACKED
     outcome, cause = read_outcome(path), packed_cause(path)
-    in_order = outcome is not None and outcome.in_order
-    return EXITED if in_order or (cause is not None and not cause.is_death) else DIED
+    if outcome is not None:
+        return EXITED if outcome.in_order else DIED
+    if cause is not None:
+        return DIED if cause.is_death else EXITED
+    process = process_of(path, pid, header, last_mono_ms)
+    return DIED if process is None or process.ended else UNRECORDED
 
 
 def state_of(run: RunLog, lock: Lock, now_ms: int) -> str:
@@ -87,7 +106,7 @@ def state_of(run: RunLog, lock: Lock, now_ms: int) -> str:
     events = run.last_events()
     sampled_ms = told_ms = run.last_sample_ms
     if events and events[-1].kind == "stop" and events[-1].t_ms >= sampled_ms:
-        return ended_state(run.path, events[-1].text)
+        return _ended(run, events[-1].text)
     interval_ms = run.interval_ms
     paused = False
     for event in events:
@@ -106,4 +125,8 @@ def state_of(run: RunLog, lock: Lock, now_ms: int) -> str:
         return STALLED if silent else LIVE
     if not silent and lock is not Lock.FREE:
         return LIVE
-    return ended_state(run.path, None)
+    return _ended(run, None)
+
+
+def _ended(run: RunLog, stop: str | None) -> str:
+    return ended_state(run.path, stop, run.pid, run.header, last_mono_ms(run))

@@ -3,7 +3,10 @@
 import os
 import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+
+from pprofplus.format import RunHeader
 
 _CMDLINE_BYTES = 4096
 _MOST_BYTES = 1 << 16
@@ -32,6 +35,12 @@ class Machine:
         if clock is not None:
             booted_ms = time.time_ns() // 1_000_000 - int(time.clock_gettime(clock) * 1000)
         return cls(os.uname().nodename, boot_id.strip(), booted_ms)
+
+
+@cache
+def this_machine() -> Machine:
+    """Return the machine that this process runs on, looked at once."""
+    return Machine.this()
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,34 @@ def process(pid: int) -> Process | None:
     line = _read(f"/proc/{pid}/cmdline") or b""
     words = line.rstrip(b"\0").decode("utf-8", "replace").split("\0") if line else []
     return Process(started_ms, ended, status if ended else 0, uid, tuple(words))
+
+
+def process_of(path: str, pid: int, header: RunHeader | None, last_mono_ms: int) -> Process | None:
+    """Return the process that a run is of, None if it is gone or cannot be seen from here.
+
+    One of another pid namespace cannot be told from one of ours but by host name, user and
+    command line.
+
+    Args:
+        path: the run's directory.
+        pid: its process id.
+        header: of its log.
+        last_mono_ms: when its last sample was taken, on the monotonic clock.
+    """
+    machine = this_machine()
+    if header is None or not header.boot_id or header.boot_id != machine.boot_id:
+        return None
+    found = process(pid) if header.host == machine.host else None
+    _, suspended_ms = monotonic_now_ms()
+    if found is None or found.started_ms > last_mono_ms + suspended_ms:
+        return None  # or another process has the id now
+    if found.ended or same_command(found.argv, header.argv):
+        return found
+    try:
+        owner = Path(path).stat().st_uid
+    except OSError:
+        return None
+    return found if found.argv and found.uid == owner and pid != 1 else None
 
 
 def monotonic_now_ms() -> tuple[int, int]:

@@ -116,6 +116,7 @@ class Evidence:
         kills: see `OomKills`.
         used_bytes, limit_bytes: use and limit of the cgroup at the last sample.
         lives: the process is still there.
+        renamed: its command line is another one than the log's.
         wait_status: of a process that its parent has yet to wait for, as `os.wait` gives it.
         last_ms: unix milliseconds of the last sample.
         booted_ms: when the machine started, if that was after the last sample.
@@ -131,6 +132,7 @@ class Evidence:
     used_bytes: int | None = None
     limit_bytes: int | None = None
     lives: bool = False
+    renamed: bool = False
     wait_status: int | None = None
     last_ms: int = 0
     booted_ms: int | None = None
@@ -295,8 +297,10 @@ def _still_there(evidence: Evidence) -> Cause | None:
         return None
     if evidence.stop == WATCH_ENDED:
         return Cause(UNWATCHED, KNOWN, "not watched any more", "the process still runs")
-    why = "pprofplus.stop()" if evidence.stop is not None else "it became another program (exec)"
-    return Cause(STOPPED, KNOWN, "not recorded any more", f"the process still runs: {why}")
+    why = "under another command line (exec)" if evidence.renamed else "without a stop event"
+    if evidence.stop is not None:
+        why = "it called pprofplus.stop()"
+    return Cause(STOPPED, KNOWN, "not recorded any more", f"the process still runs, {why}")
 
 
 def _unwatched(evidence: Evidence) -> Cause | None:
@@ -341,7 +345,8 @@ def _by_kernel(evidence: Evidence) -> Cause | None:
     if kernel is None or evidence.stopped_in_order:
         return None
     told = clean(kernel.text, _TEXT_CELLS)
-    return Cause(CRASH, KNOWN, "crash", f"the kernel's log says: {told}")
+    short = "segfault" if "segfault" in kernel.text else "crash"
+    return Cause(CRASH, KNOWN, short, f"the kernel's log says: {told}")
 
 
 def _by_wait_status(evidence: Evidence) -> Cause | None:

@@ -6,9 +6,9 @@ from itertools import groupby
 
 from pprofplus_tui.model.charts import STANDARD, ChartTable
 
-LIVE, PAUSED, STALLED, EXITED, DIED, UNWATCHED, PACKED = STATES = (
+LIVE, PAUSED, STALLED, EXITED, DIED, UNRECORDED, PACKED = STATES = (
     *("live", "paused", "stalled", "exited", "died"),
-    *("unwatched", "packed"),
+    *("unrecorded", "packed"),
 )
 RUNNING = frozenset({LIVE, PAUSED, STALLED})
 SIGNS = {
@@ -17,7 +17,7 @@ SIGNS = {
     STALLED: "◌",
     EXITED: "○",
     DIED: "✝",
-    UNWATCHED: "◐",
+    UNRECORDED: "◐",
     PACKED: "◎",
 }
 PLAIN_SIGNS = {
@@ -26,11 +26,11 @@ PLAIN_SIGNS = {
     STALLED: "~",
     EXITED: "-",
     DIED: "x",
-    UNWATCHED: "?",
+    UNRECORDED: "?",
     PACKED: "+",
 }
 # how a state is shown; the others by their own names
-_LABELS = {UNWATCHED: "not watched any more", PACKED: "live when packed"}
+_LABELS = {UNRECORDED: "not recorded any more", PACKED: "live when packed"}
 PIN_SIGN, PLAIN_PIN_SIGN = "◆", "#"
 PINNED_MEANING = "retention leaves the run alone, however old it is"
 MEANINGS = {
@@ -39,7 +39,7 @@ MEANINGS = {
     STALLED: "running, but no sample for several intervals: stopped, or the GIL is held",
     EXITED: "ended in order",
     DIED: "ended without a word: SIGKILL, OOM killer, crash, power",
-    UNWATCHED: "pprofplus watch ended while the process went on",
+    UNRECORDED: "recording ended, the process went on: a watch that ended, or an exec",
     PACKED: "live when this bundle was packed, which has no more of it",
 }
 

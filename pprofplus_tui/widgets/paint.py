@@ -126,7 +126,7 @@ class Paint:
             "stalled": style(tones.warn),
             "exited": style(tones.dim),
             "died": style(tones.bad),
-            "unwatched": style(tones.dim),
+            "unrecorded": style(tones.dim),
             "packed": style(tones.good),
             "bar": style(tones.dim, tones.bar),
             "brand": style(tones.accent, tones.bar, bold=True),
@@ -134,7 +134,7 @@ class Paint:
             "frame_selected": style(tones.accent),
             "title_selected": style(tones.accent, bold=True),
         }
-        states = ("live", "paused", "stalled", "exited", "died", "unwatched", "packed")
+        states = ("live", "paused", "stalled", "exited", "died", "unrecorded", "packed")
         for name in ("text", "dim", *states, "spark"):
             plain = table[name]
             table.setdefault(
