@@ -8,6 +8,7 @@ asks for the token, which the address printed at the start carries and a cookie 
 import errno
 import hmac
 import ipaddress
+import logging
 import os
 import secrets
 import shlex
@@ -102,6 +103,8 @@ def serve(  # noqa: PLR0913 - where, what, and who is told
     command = shlex.join([sys.executable, "-m", "pprofplus_tui", *monitor])
     app = make_app(f"exec {command}", token, port, light=light)
     app.on_startup.append(announce)
+    # whoever reaches the port may send what is no HTTP: the answer is 400, and no traceback here
+    logging.getLogger("aiohttp.server").addFilter(_is_ours)
     web.run_app(
         app,
         sock=listening,
@@ -110,6 +113,13 @@ def serve(  # noqa: PLR0913 - where, what, and who is told
         shutdown_timeout=_SHUTDOWN_S,
     )
     return 0
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Tell whether a record of aiohttp's is about a fault of ours, not of a request."""
+    from aiohttp.http_exceptions import HttpProcessingError  # noqa: PLC0415 - as in `serve`
+
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 def _listen(host: str, port: int) -> socket.socket:
