@@ -239,8 +239,8 @@ class Death:
 
     @property
     def told(self) -> str:
-        """The cause, the evidence and the figures."""
-        return "; ".join(filter(None, (self.cause.sentence, self.figures)))
+        """The cause, the figures and the evidence, a line each."""
+        return "\n".join(filter(None, (self.cause.text, self.figures, self.cause.reason)))
 
 
 def cause_of(found: object) -> Cause | None:
@@ -395,7 +395,7 @@ def _restarted(evidence: Evidence) -> Cause | None:
     told = f"no stop event, and the machine started {format_span_ms(later_ms)} after"
     if 0 <= later_ms < _SOON_MS:
         return Cause(RESTART, PROBABLE, "the machine restarted", f"{told}: power lost, or a reboot")
-    return Cause(RESTART, UNKNOWN, "not known", f"{told} the last sample")
+    return Cause(RESTART, UNKNOWN, "cause not known", f"{told} the last sample")
 
 
 _RULES: tuple[Callable[[Evidence], Cause | None], ...] = (
@@ -418,7 +418,7 @@ def _nothing(evidence: Evidence) -> Cause:
     told = NO_STOP
     if evidence.elsewhere:
         told += f" (recorded on {clean(evidence.elsewhere, 40)}, whose kernel log is not here)"
-    return Cause(NOT_KNOWN, UNKNOWN, "not known", told)
+    return Cause(NOT_KNOWN, UNKNOWN, "cause not known", told)
 
 
 def _says(outcome: Outcome, otherwise: str = "") -> str:

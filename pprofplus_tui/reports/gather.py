@@ -1,6 +1,7 @@
 """Asks the logs for what a report says: the same queries as the charts of the monitor."""
 
 import shlex
+from dataclasses import replace
 from datetime import tzinfo
 
 from pprofplus_tui.charts.picture import Picture
@@ -137,7 +138,7 @@ def _happenings(
         Event(event.t_ms, kind_of(event.kind, event.text), event.value, event.text)
         for event in log.events()
     ]
-    events += death_event(death)
+    events += (replace(event, text=event.text.replace("\n", "; ")) for event in death_event(death))
     found = [event for event in events if begin_ms <= event.t_ms < end_ms]
     kept = found[-_MOST_HAPPENINGS:]
     rows = []

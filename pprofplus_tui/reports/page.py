@@ -82,7 +82,8 @@ def _run(run: RunReport, number: int, zone: tzinfo | None, *, alone: bool) -> It
         yield f'<section id="run{number}"><h2>{shown(run.service)} {run.pid} '
         yield f'<span class="state {shown(run.state)}">{shown(state_label(run.state))}</span></h2>'
     if run.death is not None and run.death.cause.is_death:
-        yield f'<p class="died">{shown(run.death.told, _TEXT_CELLS)}</p>'
+        ended = f"{run.death.cause.sentence}; {run.death.figures}".rstrip("; ")
+        yield f'<p class="died">{shown(ended, _TEXT_CELLS)}</p>'
     yield from _verdict(run.verdicts, ended=run.state not in RUNNING)
     yield '<h3>Facts</h3>\n<dl class="facts">'
     for label, text in run.facts:

@@ -21,7 +21,6 @@ _NEAR = 0.9  # the last tenth before the OOM killer
 _ALARMING = 10  # it grew by more than a tenth of what it was
 _GAP = 3
 _EXPECTED = frozenset({EXIT, PACKED})  # the top line says all that there is to say
-NO_CAUSE = "cause not known"
 
 
 def arrow(verdict: Verdict, *, plain: bool) -> str:
@@ -113,8 +112,8 @@ def death_row(death: Death | None, width: int) -> Row:
     forms = (
         f"{cause.reason if unknown else cause.sentence}{peak}",
         cause.reason if unknown else cause.sentence,
-        f"{NO_CAUSE if unknown else cause.text}{peak}",
-        NO_CAUSE if unknown else cause.text,
+        f"{cause.text}{peak}",
+        cause.text,
     )
     told = next((form for form in forms if len(form) <= width), "")
     return (Cellrun(narrow(told), style),) if told else ()

@@ -32,7 +32,7 @@ FAULT = KernelRecord(oom=False, t_ms=1, text="python[7]: segfault at 0 ip 1")
 BY = "pprofplus run"
 
 FACTS = {
-    "nothing at all": (Evidence(), ("unknown", "unknown", "not known")),
+    "nothing at all": (Evidence(), ("unknown", "unknown", "cause not known")),
     "a stop event": (Evidence(stop=""), ("exit", "known", "exited")),
     "a stop event by SIGTERM": (
         Evidence(stop="SIGTERM"),
@@ -107,14 +107,14 @@ FACTS = {
     ),
     "little room left": (Evidence(**FULL), ("oom", "probable", "out of memory")),
     "little room left, and a stop event": (Evidence(stop="", **FULL), ("exit", "known", "exited")),
-    "room left": (Evidence(**ROOMY), ("unknown", "unknown", "not known")),
+    "room left": (Evidence(**ROOMY), ("unknown", "unknown", "cause not known")),
     "the machine started a minute later": (
         Evidence(last_ms=1_000_000, booted_ms=1_060_000),
         ("restart", "probable", "the machine restarted"),
     ),
     "the machine started days later": (
         Evidence(last_ms=1_000_000, booted_ms=500_000_000),
-        ("restart", "unknown", "not known"),
+        ("restart", "unknown", "cause not known"),
     ),
     "the process still runs": (
         Evidence(lives=True),
@@ -229,7 +229,7 @@ def test_a_death_says_what_memory_was_and_whose_limit_it_is():
     cause = Cause("oom", "known", "out of memory", "the kernel says so")
     death = Death(5, cause, GIB // 2, GIB, GIB * 3 // 4, GIB)
     figures = "RSS 512 MiB, peak 1 GiB, container at 75 % of its limit, 1 GiB"
-    assert death.told == f"out of memory: the kernel says so; {figures}"
+    assert death.told == f"out of memory\n{figures}\nthe kernel says so"
     (event,) = death_event(death)
     assert (event.t_ms, event.kind, event.short, event.text) == (5, DEATH, "Died OOM", death.told)
     assert of_death(death) == (
