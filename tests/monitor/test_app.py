@@ -764,6 +764,21 @@ async def test_what_happened_is_on_the_charts_and_in_a_list_that_leads_there(hom
         assert app.screen is app.monitor
 
 
+async def test_a_death_is_in_the_list_of_events_and_leads_to_the_last_sample(home, monitor):
+    home.run("api", 1, count=60)
+    app = monitor(zone=timezone.utc)
+    async with app.run_test(size=LARGE) as pilot:
+        await settled(pilot, "Died")
+        await pilot.press("m")
+        text = await settled(pilot, "2 events")
+        assert "Fri 15 Jan 08:00:59 UTC  Died      cause not known" in text
+        assert "    RSS 73.7 MiB, peak 73.7 MiB" in text
+        assert "    no stop event: killed, crashed or power lost" in text
+        await pilot.press("end", "enter")
+        await settled(pilot, "CURSOR")
+        assert app.monitor.view.cursor == 1_800_000_059_000
+
+
 async def test_a_long_export_shows_how_far_it_is(home, monitor, tmp_path, monkeypatch):
     begun, go_on = threading.Event(), threading.Event()
     report = ExportScreen._report

@@ -4,8 +4,10 @@ import csv
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -44,6 +46,27 @@ def started(*words, env=None, **how):
         timeout=60,
         **how,
     )
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="root alone sees other users' directories")
+def test_other_users_logs_are_listed_by_default_or_when_asked_for(home, tmp_path):
+    home.run("mine", 1, count=3)
+    with tempfile.TemporaryDirectory(prefix="pprofplus-", dir="/var/tmp") as other:
+        shutil.copytree(home.path / "mine", Path(other, "theirs"))
+        named = {"PPROFPLUS_DIR": str(home.path)}
+        empty = {"PPROFPLUS_DIR": "", "STATE_DIRECTORY": str(tmp_path / "none")}
+
+        def services(*words, env):
+            done = started("list", "--json", *words, env=env)
+            runs = json.loads(done.stdout or "[]")
+            return {run["service"] for run in runs if run["pid"] == 1} & {"mine", "theirs"}
+
+        assert services(env=named) == {"mine"}
+        assert services("--dir", home.path, env=named) == {"mine"}
+        assert services("--dir", home.path, env=empty) == {"mine"}
+        assert services("--all-users", env=named) == {"mine", "theirs"}
+        assert services("--dir", home.path, "--all-users", env=empty) == {"mine", "theirs"}
+        assert services(env=empty) == {"theirs"}
 
 
 @pytest.mark.parametrize(

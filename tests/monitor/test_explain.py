@@ -1,6 +1,8 @@
 """The page that explains: the chosen chart first, at every size, with nothing obeyed from a log."""
 
 import asyncio
+import json
+from pathlib import Path
 
 import pytest
 
@@ -59,6 +61,26 @@ async def test_the_chosen_chart_comes_first_and_every_metric_once(home, monitor)
         for metric in CATALOGUE:
             mine = metric.name in {"heap_used", "heap_sys", "heap_idle"}
             assert (f"\n{metric.name} " in tail) is not mine
+
+
+async def test_i_says_that_it_is_not_known_how_a_run_ended(home, monitor):
+    home.run()
+    async with monitor().run_test(size=(120, 40)) as pilot:
+        assert "How it ended is not known: no stop event: killed" in await explained(pilot)
+
+
+@pytest.fixture
+def oom_killed(home):
+    path = home.run()
+    Path(path, "outcome").write_text(json.dumps({"by": "systemd", "oom_killed": True}))
+
+
+@pytest.mark.usefixtures("oom_killed")
+async def test_i_says_how_a_run_ended_and_how_sure_that_is(monitor):
+    async with monitor().run_test(size=(120, 40)) as pilot:
+        text = await explained(pilot)
+        assert "How it ended: out of memory. Known: systemd: the OOM killer came." in text
+        assert "At its last sample: RSS" in text
 
 
 @pytest.mark.parametrize("size", [(60, 15), (80, 24), (200, 50)])

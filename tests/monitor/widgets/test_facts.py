@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pprofplus_tui.model.death import CERTAINTIES, Cause, Death
 from pprofplus_tui.model.verdict import (
     GROWING,
     HOUR_MS,
@@ -171,3 +172,36 @@ def test_the_time_to_the_limit_is_rough_and_only_told_if_it_will_come(per_hour, 
 
 def test_no_figures_give_a_blank_line():
     assert text_of(facts_row(Verdicts(), 50)) == " " * 50
+
+
+OOM = Cause("oom", "probable", "out of memory", "its cgroup has counted an OOM kill since")
+
+
+def test_a_run_that_died_begins_with_the_cause():
+    death = Death(0, OOM, MIB, 2 * MIB)
+    row = facts_row(Verdicts((Layer(LAYERS[0], MIB),)), 120, death=death)
+    text = text_of(row)
+    assert text.startswith(
+        " probably out of memory: its cgroup has counted an OOM kill since   RSS"
+    )
+    assert styles_of(row, "out of memory") == {"died"}
+    text = text_of(facts_row(Verdicts((Layer(LAYERS[0], MIB),)), 80, death=death))
+    assert text.startswith(" probably out of memory, peak 2 MiB   RSS 1 MiB")
+
+
+def test_a_run_that_ended_in_order_has_no_cause_there():
+    row = facts_row(Verdicts(), 120, death=Death(0, Cause("exit", "known", "exited")))
+    assert not text_of(row).strip()
+
+
+texts = st.text(st.characters(codec="ascii", categories=["L", "N", "Zs"]), max_size=150)
+causes = st.builds(
+    Cause, st.sampled_from(["oom", "unknown", "exit"]), st.sampled_from(CERTAINTIES), texts, texts
+)
+deaths = st.none() | st.builds(Death, st.just(0), causes, st.none() | sizes, st.none() | sizes)
+
+
+@given(facts, deaths, st.integers(0, 250), st.booleans())
+def test_with_a_cause_the_line_has_the_width_of_the_screen(found, death, width, plain):
+    row = facts_row(found, width, plain=plain, death=death)
+    assert width_of(row) == width
