@@ -303,6 +303,9 @@ def _label_events(strip: _Border, picture: Picture, area: Area, *, main: bool) -
         text = narrow(event.text, ascii_only=picture.ascii_only, limit=_MARK_CELLS)
         # a run ends at the right edge: there the text of its death ends where it would begin
         begin = min(at, len(strip.chars) - 2 - len(text)) if main else at
+        foot = next((area.left + cell for cell in _cursor_column(picture, area)), -1)
+        if begin < foot < begin + len(text):
+            begin, text = at, text[:1]  # the cursor stands there
         if not strip.label(begin, text, event.style):
             strip.label(at, text[:1], event.style)
 

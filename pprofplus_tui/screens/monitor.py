@@ -35,7 +35,7 @@ from pprofplus_tui.widgets.grid import ChartGrid
 from pprofplus_tui.widgets.paint import Paint
 from pprofplus_tui.widgets.rows import RowsWidget
 from pprofplus_tui.widgets.runlist import RunList
-from pprofplus_tui.widgets.text import with_end
+from pprofplus_tui.widgets.text import fit, with_end
 
 if TYPE_CHECKING:
     from pprofplus_tui.charts.picture import Area
@@ -168,7 +168,8 @@ class MonitorScreen(PickingScreen):
         rest = f"{shown} of {wanted} charts" if shown < wanted else ""
         pin = PLAIN_PIN_SIGN if plain else PIN_SIGN
         pinned = f"{pin} pinned" if self.run is not None and self.run.pinned else ""
-        row = facts_row(frame.facts, width, plain=plain, death=self._death)
+        room = width - len(f" {pinned} ") if pinned else width
+        row = fit(facts_row(frame.facts, room, plain=plain, death=self._death), width)
         noted = row
         for note in ("   ".join(filter(None, (pinned, rest))), pinned, rest):
             noted = with_end(row, Cellrun(f" {note} " if note else "", "dim"))

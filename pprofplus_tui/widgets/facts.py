@@ -20,6 +20,7 @@ _FAR_MS = 60 * 24 * HOUR_MS
 _NEAR = 0.9  # the last tenth before the OOM killer
 _ALARMING = 10  # it grew by more than a tenth of what it was
 _GAP = 3
+_CAUSE_SHARE, _CAUSE_CELLS = 3, 24  # of the line, so that what memory did has room, too
 _EXPECTED = frozenset({EXIT, PACKED})  # the top line says all that there is to say
 
 
@@ -128,7 +129,7 @@ def facts_row(
     those of layers that stand still and are small, then the limit, last the layer to blame.
     """
     if death is not None:
-        cause = death_row(death, width // 2)
+        cause = death_row(death, max(width // _CAUSE_SHARE, _CAUSE_CELLS))
         if cause:
             room = max(width - width_of(cause) - _GAP, 0)
             rest = facts_row(facts, room, plain=plain)

@@ -62,7 +62,7 @@ async def test_it_lists_the_runs_and_draws_the_one_it_opens_on(home, monitor):
 
 
 async def test_what_the_layers_do_stands_above_the_charts(home, monitor):
-    home.run(count=600)
+    home.run(count=600, state="exited")
     async with monitor().run_test(size=LARGE) as pilot:
         text = await settled(pilot, "Python 77.4 MiB ↗")
         assert re.search(r"RSS 107 MiB ↗ growing \+2[23]0 MiB/h", text)

@@ -178,15 +178,17 @@ OOM = Cause("oom", "probable", "out of memory", "its cgroup has counted an OOM k
 
 
 def test_a_run_that_died_begins_with_the_cause():
-    death = Death(0, OOM, MIB, 2 * MIB)
-    row = facts_row(Verdicts((Layer(LAYERS[0], MIB),)), 120, death=death)
-    text = text_of(row)
-    assert text.startswith(
-        " probably out of memory: its cgroup has counted an OOM kill since   RSS"
-    )
-    assert styles_of(row, "out of memory") == {"died"}
-    text = text_of(facts_row(Verdicts((Layer(LAYERS[0], MIB),)), 80, death=death))
-    assert text.startswith(" probably out of memory, peak 2 MiB   RSS 1 MiB")
+    death, whole = Death(0, OOM, MIB, 2 * MIB), Verdicts((Layer(LAYERS[0], MIB),))
+    cause = "probably out of memory"
+    for width, begin in (
+        (240, f" {cause}: its cgroup has counted an OOM kill since, peak 2 MiB   RSS 1 MiB"),
+        (200, f" {cause}: its cgroup has counted an OOM kill since   RSS 1 MiB"),
+        (120, f" {cause}, peak 2 MiB   RSS 1 MiB"),
+        (80, f" {cause}   RSS 1 MiB"),
+    ):
+        row = facts_row(whole, width, death=death)
+        assert text_of(row).startswith(begin)
+        assert styles_of(row, cause) == {"died"}
 
 
 def test_a_run_that_ended_in_order_has_no_cause_there():
@@ -201,7 +203,7 @@ causes = st.builds(
 deaths = st.none() | st.builds(Death, st.just(0), causes, st.none() | sizes, st.none() | sizes)
 
 
-@given(facts, deaths, st.integers(0, 250), st.booleans())
-def test_with_a_cause_the_line_has_the_width_of_the_screen(found, death, width, plain):
-    row = facts_row(found, width, plain=plain, death=death)
+@given(deaths, st.integers(0, 250), st.booleans())
+def test_with_a_cause_the_line_has_the_width_of_the_screen(death, width, plain):
+    row = facts_row(Verdicts((Layer(LAYERS[0], MIB),)), width, plain=plain, death=death)
     assert width_of(row) == width
