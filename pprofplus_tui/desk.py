@@ -14,11 +14,12 @@ from pprofplus_tui.charts.strokes import MAX_BUCKETS
 from pprofplus_tui.gather import Gatherer
 from pprofplus_tui.judge import FACTS, Judge
 from pprofplus_tui.logs.catalog import Catalog, RunInfo
-from pprofplus_tui.logs.deaths import CauseFinder, Sibling
+from pprofplus_tui.logs.deaths import CauseFinder
 from pprofplus_tui.logs.happened import happened_within
 from pprofplus_tui.logs.history import query
 from pprofplus_tui.logs.instant import read_at
 from pprofplus_tui.logs.run import RunLog
+from pprofplus_tui.logs.siblings import Sibling
 from pprofplus_tui.model.charts import ChartKind, ChartTable, charts_for
 from pprofplus_tui.model.cursor import Reading
 from pprofplus_tui.model.death import Death

@@ -8,7 +8,8 @@ from pathlib import Path
 from pprofplus.errors import PprofplusError
 from pprofplus_tui.errors import NothingFoundError, UsageError
 from pprofplus_tui.logs.catalog import Catalog, RunInfo
-from pprofplus_tui.logs.deaths import CauseFinder, Sibling
+from pprofplus_tui.logs.deaths import CauseFinder
+from pprofplus_tui.logs.siblings import Sibling
 from pprofplus_tui.model.death import Death
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.runs import RUNNING

@@ -2,15 +2,10 @@
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 import numpy as np
 
-from pprofplus.errors import PprofplusError
-from pprofplus_tui.logs.cgroups import OOM_KILLS, oom_kills_now
-from pprofplus_tui.logs.instant import read_at
 from pprofplus_tui.logs.kernel import KernelLog
 from pprofplus_tui.logs.liveness import last_mono_ms, packed_cause, was_packed
 from pprofplus_tui.logs.machine import (
@@ -22,48 +17,26 @@ from pprofplus_tui.logs.machine import (
 )
 from pprofplus_tui.logs.outcome import read_outcome
 from pprofplus_tui.logs.run import RunLog
+from pprofplus_tui.logs.siblings import LIMIT, USED, Sibling, Siblings
+from pprofplus_tui.model.causes import decide
 from pprofplus_tui.model.death import (
     KNOWN,
+    OOM,
+    STOPPED,
+    UNWATCHED,
     Cause,
     Death,
     Evidence,
     KernelRecord,
-    OomKills,
-    decide,
 )
 from pprofplus_tui.model.runs import RUNNING
 
-if TYPE_CHECKING:
-    from pprofplus_tui.logs.catalog import RunInfo
-
-_USED, _LIMIT = "cgroup_used", "cgroup_limit"
-_AFTER_MS = 10_000  # so long after the end, other runs of the cgroup have a sample
-_SUCCESSOR_MS = 60_000  # a worker's successor begins within that time
-_OWN_MS = 30_000
-_NOW_MS = 900_000  # later, what the cgroup counts may have another reason
-_MOST_SIBLINGS = 4
-_CLOSE = 0.1  # of the limit: two runs of one cgroup read its use at different moments
 # The kernel's clock is not corrected by NTP: it may be off by a part of the time since the start.
 _SLACK_MS, _DRIFT = 5000, 2e-4
 _LATE_MS = 600_000  # a process may get no time for a sample for minutes before it is killed
 _SOON_S, _SETTLED_S, _LOOK_S, _SELDOM_S = 15.0, 180.0, 1.0, 15.0
-
-
-@dataclass(frozen=True)
-class Sibling:
-    """Another run that may share the cgroup: its directory and the time it covers, unix ms."""
-
-    path: str
-    begin_ms: int
-    end_ms: int
-    pid: int = 0
-    running: bool = False
-
-    @classmethod
-    def of(cls, info: "RunInfo") -> "Sibling":
-        """Return a run of the catalogue as a sibling."""
-        running = info.state in RUNNING
-        return cls(info.path, info.begin_ms, info.end_ms, info.pid, running)
+_RECENT_S = 600.0  # later, nothing new comes about a death
+_SHARE = 0.05  # of the time is spent looking, at the most
 
 
 class CauseFinder:
@@ -75,13 +48,14 @@ class CauseFinder:
         self._path = ""
         self._key: tuple[str, int] = ("", 0)
         self._death: Death | None = None
+        self._siblings = Siblings()
         self._first_s = self._next_s = 0.0
 
     def death_of(self, log: RunLog, state: str, others: Iterable[Sibling] = ()) -> Death | None:
         """Return how the run of a log that was refreshed ended, None if it is running.
 
         Evidence may come later than the death, from a parent or from other runs: so it is looked
-        for again, often at first, until the cause is known or some minutes have passed.
+        for again, often at first, until some minutes have passed.
         """
         if state in RUNNING:
             self._path = ""
@@ -90,14 +64,25 @@ class CauseFinder:
         key = state, log.end_ms
         if self._path != log.path or self._key != key:
             self._path, self._key, self._first_s, self._next_s = log.path, key, now_s, now_s
-            self._death = None
+            self._death, self._siblings = None, Siblings()
         if now_s >= self._next_s:
             self._death = self._look(log, others)
-            age_s = now_s - self._first_s
-            self._next_s = now_s + (_LOOK_S if age_s < _SOON_S else _SELDOM_S)
-            if self._death.cause.certainty == KNOWN or age_s > _SETTLED_S:
-                self._next_s = float("inf")
+            self._next_s = self._next_look_s(self._death, now_s)
         return self._death
+
+    def _next_look_s(self, death: Death, began_s: float) -> float:
+        """Return the monotonic time of the next look, after one that began at `began_s`."""
+        now_s = time.monotonic()
+        lives = death.cause.kind in {STOPPED, UNWATCHED}
+        if not lives and death.cause.kind == OOM and death.cause.certainty == KNOWN:
+            return float("inf")
+        age_s = time.time() - death.t_ms / 1000
+        recent = 0 <= age_s < _RECENT_S
+        if not lives and (not recent or now_s - self._first_s > _SETTLED_S):
+            return float("inf")
+        soon = recent and now_s - self._first_s < _SOON_S
+        # however long the kernel's log is: a small part of the time
+        return now_s + max(_LOOK_S if soon else _SELDOM_S, (now_s - began_s) / _SHARE)
 
     def _look(self, log: RunLog, others: Iterable[Sibling]) -> Death:
         last = log.last()
@@ -106,8 +91,8 @@ class CauseFinder:
             decide(self._evidence(log, last, others)),
             last.get("rss"),
             peak_of(log),
-            last.get(_USED),
-            last.get(_LIMIT),
+            last.get(USED),
+            last.get(LIMIT),
         )
 
     def _evidence(
@@ -122,15 +107,14 @@ class CauseFinder:
         here = bool(boot_id) and boot_id == machine.boot_id
         elsewhere, booted_ms = _elsewhere(machine, host, boot_id, log.last_sample_ms)
         found = process_of(log.path, log.pid, header, last_mono_ms(log)) if here else None
-        return Evidence(
+        evidence = Evidence(
             stop=stop,
             packed=was_packed(log.path),
             packed_cause=packed_cause(log.path),
             outcome=read_outcome(log.path),
             kernel=self._kernel_record(log) if here else None,
-            kills=_kills(log, last, others, host == machine.host) if here else OomKills(),
-            used_bytes=last.get(_USED),
-            limit_bytes=last.get(_LIMIT),
+            used_bytes=last.get(USED),
+            limit_bytes=last.get(LIMIT),
             lives=found is not None and not found.ended,
             renamed=found is not None
             and header is not None
@@ -140,6 +124,11 @@ class CauseFinder:
             booted_ms=booted_ms,
             elsewhere=elsewhere,
         )
+        if not here or decide(evidence).kind == OOM:
+            return evidence
+        # other logs are opened only where they may say more
+        kills = self._siblings.kills(log, last, others, same_host=host == machine.host)
+        return replace(evidence, kills=kills)
 
     def _kernel_record(self, log: RunLog) -> KernelRecord | None:
         last_ms = last_mono_ms(log)
@@ -211,81 +200,3 @@ def _elsewhere(machine: Machine, host: str, boot_id: str, last_ms: int) -> tuple
         return host, None
     booted_ms = machine.booted_ms
     return "", booted_ms if booted_ms is not None and booted_ms > last_ms else None
-
-
-def _kills(
-    log: RunLog,
-    last: Mapping[str, int],
-    others: Iterable[Sibling],
-    same_host: bool,  # noqa: FBT001
-) -> OomKills:
-    """Return how the OOM kills of the run's cgroup rose about its end."""
-    count = last.get(OOM_KILLS)
-    if count is None:
-        return OomKills()
-    end_ms = log.last_sample_ms
-    before = _count_at(log, end_ms - _OWN_MS)
-    own = count - before if before is not None else 0
-    siblings = now = 0
-    ours: list[str] = ["self"]
-    for other in _candidates(log, others, end_ms):
-        rise = _rise_in(other, log, last, end_ms)
-        if rise is not None:
-            siblings = max(siblings, rise)
-            if other.running and same_host:
-                ours.insert(0, str(other.pid))
-    if 0 <= time.time_ns() // 1_000_000 - end_ms < _NOW_MS:
-        for who in ours[:2]:
-            found = oom_kills_now(who)
-            if found is not None and (who != "self" or found[1] == last.get(_LIMIT)):
-                now = max(now, found[0] - count)
-    return OomKills(max(own, 0), siblings, now)
-
-
-def _candidates(log: RunLog, others: Iterable[Sibling], end_ms: int) -> list[Sibling]:
-    found = [
-        other
-        for other in others
-        if other.path != log.path
-        and other.end_ms > end_ms
-        and other.begin_ms < end_ms + _SUCCESSOR_MS
-    ]
-    service = str(Path(log.path).parent)
-    found.sort(key=lambda other: (str(Path(other.path).parent) != service, other.begin_ms))
-    return found[:_MOST_SIBLINGS]
-
-
-def _rise_in(other: Sibling, log: RunLog, last: Mapping[str, int], end_ms: int) -> int | None:
-    """Return by how much another run saw the count rise; None if it is of another cgroup."""
-    try:
-        theirs = RunLog(other.path, in_blocks=True)
-    except PprofplusError:
-        return None
-    theirs.refresh()
-    header, mine = theirs.header, log.header
-    if header is None or mine is None or header.boot_id != mine.boot_id:
-        return None
-    shared_ms = max(end_ms, theirs.begin_ms)
-    then = _values_at(theirs, shared_ms)
-    limit, count = last.get(_LIMIT), last[OOM_KILLS]
-    if OOM_KILLS not in then or then.get(_LIMIT) != limit:
-        return None
-    if other.begin_ms <= end_ms:
-        used, theirs_used = last.get(_USED), then.get(_USED)
-        if used is None or theirs_used is None:
-            return None
-        if abs(used - theirs_used) > _CLOSE * (limit or max(used, theirs_used)):
-            return None
-    after = _values_at(theirs, min(shared_ms + _AFTER_MS, theirs.end_ms)).get(OOM_KILLS)
-    return max(int(after) - count, 0) if after is not None else None
-
-
-def _values_at(log: RunLog, at_ms: int) -> dict[str, float]:
-    wanted = [(name, False) for name in (OOM_KILLS, _LIMIT, _USED)]
-    values = read_at(log, at_ms, _OWN_MS, wanted).values
-    return {name: value for (name, _), value in values.items()}
-
-
-def _count_at(log: RunLog, at_ms: int) -> int | None:
-    found = _values_at(log, max(at_ms, log.begin_ms)).get(OOM_KILLS)
-    return None if found is None else int(found)

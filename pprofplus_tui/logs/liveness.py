@@ -13,7 +13,7 @@ from pprofplus_tui.logs.files import opened
 from pprofplus_tui.logs.machine import process_of
 from pprofplus_tui.logs.outcome import read_outcome
 from pprofplus_tui.logs.run import RunLog
-from pprofplus_tui.model.death import WATCH_ENDED, Cause, cause_of
+from pprofplus_tui.model.death import SEEN_FROM_OUTSIDE, WATCH_ENDED, Cause, cause_of
 from pprofplus_tui.model.runs import DIED, EXITED, LIVE, PACKED, PAUSED, STALLED, UNRECORDED
 
 # Files that the unpacking of a bundle puts into a run: that it was live when it was packed, and
@@ -84,18 +84,20 @@ def ended_state(
         header: of its log.
         last_mono_ms: of its last sample, on the monotonic clock.
     """
+    if stop == WATCH_ENDED:
+        return UNRECORDED
+    outcome = None if stop not in {None, SEEN_FROM_OUTSIDE} else read_outcome(path)
+    if outcome is not None:
+        return EXITED if outcome.in_order else DIED
     if stop is not None:
-        return UNRECORDED if stop == WATCH_ENDED else EXITED
+        return EXITED
     # the log of one that was packed ends there, and that says nothing about its process
     if was_packed(path):
         return PACKED
-    outcome, cause = read_outcome(path), packed_cause(path)
-    if outcome is not None:
-        return EXITED if outcome.in_order else DIED
-    if cause is not None:
-        return DIED if cause.is_death else EXITED
-    process = process_of(path, pid, header, last_mono_ms)
-    return DIED if process is None or process.ended else UNRECORDED
+    cause, process = packed_cause(path), process_of(path, pid, header, last_mono_ms)
+    if process is not None and not process.ended:
+        return UNRECORDED
+    return DIED if cause is None or cause.is_death else EXITED
 
 
 def state_of(run: RunLog, lock: Lock, now_ms: int) -> str:

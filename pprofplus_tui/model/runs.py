@@ -37,7 +37,7 @@ MEANINGS = {
     LIVE: "running, samples arrive",
     PAUSED: "running, but told to take no samples",
     STALLED: "running, but no sample for several intervals: stopped, or the GIL is held",
-    EXITED: "ended in order",
+    EXITED: "ended in order, or was seen to end by pprofplus watch",
     DIED: "ended without a word: SIGKILL, OOM killer, crash, power",
     UNRECORDED: "recording ended, the process went on: a watch that ended, or an exec",
     PACKED: "live when this bundle was packed, which has no more of it",

@@ -12,7 +12,7 @@ from pprofplus_tui.logs.happened import kind_of
 from pprofplus_tui.logs.history import query, rows_within
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.charts import ChartTable, charts_for
-from pprofplus_tui.model.death import EXIT, PACKED, Death
+from pprofplus_tui.model.death import Death
 from pprofplus_tui.model.frames import Shape
 from pprofplus_tui.model.happenings import Happening as Event
 from pprofplus_tui.model.happenings import death_event
@@ -117,7 +117,7 @@ def _facts(
 
 def _cause(death: Death | None) -> str:
     """Return why the run ended, how certain that is, and the evidence."""
-    if death is None or death.cause.kind in {EXIT, PACKED}:
+    if death is None or death.cause.is_expected:
         return ""
     return f"{death.cause.sentence} ({death.cause.certainty})"
 

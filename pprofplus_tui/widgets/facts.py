@@ -1,6 +1,6 @@
 """The line above the charts: what memory does in the window, which layer, how far to the limit."""
 
-from pprofplus_tui.model.death import EXIT, PACKED, UNKNOWN, Death
+from pprofplus_tui.model.death import UNKNOWN, Death
 from pprofplus_tui.model.explain import in_words
 from pprofplus_tui.model.rows import Cellrun, Row, width_of
 from pprofplus_tui.model.text import narrow
@@ -21,7 +21,6 @@ _NEAR = 0.9  # the last tenth before the OOM killer
 _ALARMING = 10  # it grew by more than a tenth of what it was
 _GAP = 3
 _CAUSE_SHARE, _CAUSE_CELLS = 3, 24  # of the line, so that what memory did has room, too
-_EXPECTED = frozenset({EXIT, PACKED})  # the top line says all that there is to say
 
 
 def arrow(verdict: Verdict, *, plain: bool) -> str:
@@ -104,7 +103,7 @@ def _taken(rows: tuple[Row, ...]) -> int:
 
 def death_row(death: Death | None, width: int) -> Row:
     """Return why a run ended in at most so many cells, the longest form that has room."""
-    if death is None or death.cause.kind in _EXPECTED:
+    if death is None or death.cause.is_expected:
         return ()
     cause = death.cause
     style = "died" if cause.is_death else "dim"

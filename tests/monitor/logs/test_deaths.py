@@ -15,10 +15,11 @@ import pytest
 from pprofplus.metrics import BY_NAME
 from pprofplus_tui.logs import deaths, kernel, liveness, machine
 from pprofplus_tui.logs.catalog import Catalog
-from pprofplus_tui.logs.deaths import CauseFinder, Sibling, quick_cause
+from pprofplus_tui.logs.deaths import CauseFinder, quick_cause
 from pprofplus_tui.logs.glance import glance
 from pprofplus_tui.logs.machine import Machine, this_machine
-from pprofplus_tui.model.death import NO_STOP
+from pprofplus_tui.logs.siblings import Sibling
+from pprofplus_tui.model.causes import NO_STOP
 
 START = """
 import os, signal, sys, time, pprofplus
@@ -348,7 +349,7 @@ def test_texts_of_an_outcome_are_made_safe(place):
     (path / "outcome").write_text(json.dumps({**OUTCOME, "by": hostile, "text": hostile}))
     _, death = found(place)
     assert death.cause.kind == "killed"
-    assert death.told.isprintable()
+    assert all(line.isprintable() for line in death.told.split("\n"))
 
 
 def test_an_outcome_that_comes_late_is_found(place):

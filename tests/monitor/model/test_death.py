@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+from pprofplus_tui.model.causes import NO_STOP, decide
 from pprofplus_tui.model.death import (
     CERTAINTIES,
     DEATHS,
-    NO_STOP,
     SEEN_FROM_OUTSIDE,
     WATCH_ENDED,
     Cause,
@@ -18,7 +18,6 @@ from pprofplus_tui.model.death import (
     OomKills,
     Outcome,
     cause_of,
-    decide,
     signal_name,
 )
 from pprofplus_tui.model.explain import of_death
