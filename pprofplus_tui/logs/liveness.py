@@ -13,7 +13,7 @@ from pprofplus_tui.logs.files import opened
 from pprofplus_tui.logs.machine import process_of
 from pprofplus_tui.logs.outcome import read_outcome
 from pprofplus_tui.logs.run import RunLog
-from pprofplus_tui.model.death import SEEN_FROM_OUTSIDE, WATCH_ENDED, Cause, cause_of
+from pprofplus_tui.model.death import GOES_ON, SEEN_FROM_OUTSIDE, WATCH_ENDED, Cause, cause_of
 from pprofplus_tui.model.runs import DIED, EXITED, LIVE, PACKED, PAUSED, STALLED, UNRECORDED
 
 # Files that the unpacking of a bundle puts into a run: that it was live when it was packed, and
@@ -84,7 +84,7 @@ def ended_state(
         header: of its log.
         last_mono_ms: of its last sample, on the monotonic clock.
     """
-    if stop == WATCH_ENDED:
+    if stop is not None and (stop == WATCH_ENDED or stop.startswith(GOES_ON)):
         return UNRECORDED
     outcome = None if stop not in {None, SEEN_FROM_OUTSIDE} else read_outcome(path)
     if outcome is not None:

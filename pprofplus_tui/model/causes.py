@@ -8,6 +8,7 @@ from pprofplus_tui.model.death import (
     CRASH,
     EXIT,
     FAILED,
+    GOES_ON,
     KILLED,
     KNOWN,
     NOT_KNOWN,
@@ -58,6 +59,12 @@ def _oom_witnessed(evidence: Evidence) -> Cause | None:
     if outcome is not None and outcome.oom_killed:
         return Cause(OOM, KNOWN, "out of memory", _says(outcome, "the OOM killer came"))
     return None
+
+
+def _goes_on(evidence: Evidence) -> Cause | None:
+    if not evidence.goes_on or evidence.stop is None:
+        return None
+    return Cause(STOPPED, KNOWN, GOES_ON, clean(evidence.stop, _TEXT_CELLS))
 
 
 def _still_there(evidence: Evidence) -> Cause | None:
@@ -168,6 +175,7 @@ def _restarted(evidence: Evidence) -> Cause | None:
 
 _RULES: tuple[Callable[[Evidence], Cause | None], ...] = (
     _packed,
+    _goes_on,
     _oom_witnessed,
     _still_there,
     _unwatched,

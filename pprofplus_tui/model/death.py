@@ -31,6 +31,8 @@ _KINDS = DEATHS | {EXIT, TERMINATED, UNWATCHED, STOPPED, PACKED}
 # texts of stop events, as `pprofplus watch` writes them
 WATCH_ENDED = "the watch ended"
 SEEN_FROM_OUTSIDE = "the process ended, seen from outside"
+# how the text of a stop event begins that a process writes which became another user
+GOES_ON = "goes on in another run"
 
 _BRIEFS = {OOM: "OOM", RESTART: "restart"}
 # signals that ask a process to end
@@ -137,7 +139,13 @@ class Evidence:
     @property
     def stopped_in_order(self) -> bool:
         """Whether the process itself wrote that it stops."""
-        return self.stop is not None and self.stop not in {SEEN_FROM_OUTSIDE, WATCH_ENDED}
+        others = {SEEN_FROM_OUTSIDE, WATCH_ENDED}
+        return self.stop is not None and self.stop not in others and not self.goes_on
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether another run of the same process follows."""
+        return self.stop is not None and self.stop.startswith(GOES_ON)
 
     @property
     def share(self) -> float | None:

@@ -30,7 +30,7 @@ PLAIN_SIGNS = {
     PACKED: "+",
 }
 # how a state is shown; the others by their own names
-_LABELS = {UNRECORDED: "not recorded any more", PACKED: "live when packed"}
+_LABELS = {UNRECORDED: "not recorded here any more", PACKED: "live when packed"}
 PIN_SIGN, PLAIN_PIN_SIGN = "◆", "#"
 PINNED_MEANING = "retention leaves the run alone, however old it is"
 MEANINGS = {
@@ -39,7 +39,7 @@ MEANINGS = {
     STALLED: "running, but no sample for several intervals: stopped, or the GIL is held",
     EXITED: "ended in order, or was seen to end by pprofplus watch",
     DIED: "ended without a word: SIGKILL, OOM killer, crash, power",
-    UNRECORDED: "recording ended, the process went on: a watch that ended, or an exec",
+    UNRECORDED: "this log ended before the process: its watch ended, an exec, or another user",
     PACKED: "live when this bundle was packed, which has no more of it",
 }
 

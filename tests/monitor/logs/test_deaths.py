@@ -415,4 +415,11 @@ def test_a_glance_and_a_look_agree_on_how_a_run_ended(place):
             (path / "outcome").write_text(json.dumps(said))
         state = found(place)[0].state
         assert glance(str(path), "rss", time.time_ns() + 1).state == state
-    assert liveness.ended_state(str(path), "the watch ended", 1, None, 0) == "unrecorded"
+    for stop, state in (
+        ("the watch ended", "unrecorded"),
+        ("goes on in another run, as uid 5", "unrecorded"),
+        ("", "exited"),
+        ("SIGTERM", "exited"),
+        ("the process ended, seen from outside", "died"),  # the outcome says so
+    ):
+        assert liveness.ended_state(str(path), stop, 1, None, 0) == state

@@ -131,6 +131,10 @@ FACTS = {
         Evidence(stop=WATCH_ENDED, lives=True),
         ("unwatched", "known", "not watched any more"),
     ),
+    "another run goes on": (
+        Evidence(stop="goes on in another run, as uid 5", kernel=OOM_RECORD, lives=True),
+        ("stopped", "known", "goes on in another run"),
+    ),
     "the watch saw the end": (Evidence(stop=SEEN_FROM_OUTSIDE), ("exit", "unknown", "ended")),
     "the watch saw the end, near the limit": (
         Evidence(stop=SEEN_FROM_OUTSIDE, **FULL),
