@@ -10,6 +10,8 @@ from pprofplus.format import RunHeader
 
 _CMDLINE_BYTES = 4096
 _MOST_BYTES = 1 << 16
+_CLOCK_SLACK_MS = 5000
+_LONGEST_START_MS = 600_000  # from a process's start to that of its recording
 
 
 @dataclass(frozen=True)
@@ -102,11 +104,14 @@ def process_of(path: str, pid: int, header: RunHeader | None, last_mono_ms: int)
         return None  # or another process has the id now
     if found.ended or same_command(found.argv, header.argv):
         return found
+    # under another command line, after an exec, it is taken for the run's only if all else fits
     try:
         owner = Path(path).stat().st_uid
     except OSError:
         return None
-    return found if found.argv and found.uid == owner and pid != 1 else None
+    began_ms = (machine.booted_ms or 0) + found.started_ms
+    young = 0 <= header.start_ms + _CLOCK_SLACK_MS - began_ms < _LONGEST_START_MS
+    return found if found.argv and found.uid == owner and young and pid != 1 else None
 
 
 def monotonic_now_ms() -> tuple[int, int]:

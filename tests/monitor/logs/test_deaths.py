@@ -227,6 +227,44 @@ def test_a_later_process_of_the_same_pid_is_not_the_run(place, tmp_path):
         assert cause_of(place) == ("died", "unknown", "unknown")
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="root alone makes a pid namespace")
+def test_a_process_of_ours_is_not_taken_for_one_of_a_container(place, monkeypatch):
+    # in its own namespace, its pid is that of another process here, which began long before
+    monkeypatch.setattr(machine, "_LONGEST_START_MS", 1000)
+    monkeypatch.setattr(machine, "_CLOCK_SLACK_MS", 0)
+    inside = (
+        "import os, sys\n"
+        "for _ in range(100000):\n"
+        "    pid = os.fork()\n"
+        "    if pid == 0:\n"
+        "        if os.getpid() == int(sys.argv[2]):\n"
+        "            exec(sys.argv[3])\n"
+        "        os._exit(0)\n"
+        "    os.waitpid(pid, 0)\n"
+        "    if pid >= int(sys.argv[2]):\n"
+        "        break\n"
+    )
+    ours = next(
+        pid
+        for pid in sorted(map(int, filter(str.isdigit, os.listdir("/proc"))))  # noqa: PTH208
+        if pid > 2
+        and (seen := machine.process(pid)) is not None
+        and seen.argv
+        and machine.monotonic_now_ms()[0] - seen.started_ms > 3000
+    )
+    program = START + "os.kill(os.getpid(), signal.SIGKILL)"
+    done = subprocess.run(
+        ["unshare", "-pf", sys.executable, "-c", inside, str(place), str(ours), program],  # noqa: S607
+        check=False,
+        timeout=100,
+    )
+    if done.returncode != 0:
+        pytest.skip("no pid namespace can be made here")
+    info, death = found(place)
+    assert info.pid == ours
+    assert (info.state, death.cause.kind) == ("died", "unknown")
+
+
 def test_a_watch_that_ends_before_its_target_is_no_exit(place):
     target = subprocess.Popen(SLEEP)
     try:
