@@ -159,7 +159,8 @@ class Desk:
         if run is not None and request.window is not None:
             log, changed = self._open(run.path)
             run = self._with_all_charts(run)
-            death = self._causes.death_of(log, run.state, map(Sibling.of, self._catalog.runs))
+            others = map(Sibling.of, self._catalog.runs)
+            death = self._causes.death_of(log, run.state, others, at_once=True)
             changed |= before is not None and before.death != death
             was = find(before.runs, run.path) if before is not None else None
             # the last samples before an end are the ones that matter: draw them all

@@ -51,8 +51,13 @@ class CauseFinder:
         self._siblings = Siblings()
         self._first_s = self._next_s = 0.0
 
-    def death_of(self, log: RunLog, state: str, others: Iterable[Sibling] = ()) -> Death | None:
+    def death_of(
+        self, log: RunLog, state: str, others: Iterable[Sibling] = (), *, at_once: bool = False
+    ) -> Death | None:
         """Return how the run of a log that was refreshed ended, None if it is running.
+
+        With `at_once`, the first look at a run takes a millisecond: the kernel's log and other
+        runs, which take more, are left to the next.
 
         Evidence may come later than the death, from a parent or from other runs: so it is looked
         for again, often at first, until some minutes have passed.
@@ -65,7 +70,9 @@ class CauseFinder:
         if self._path != log.path or self._key != key:
             self._path, self._key, self._first_s, self._next_s = log.path, key, now_s, now_s
             self._death, self._siblings = None, Siblings()
-        if now_s >= self._next_s:
+        if at_once and self._death is None:
+            self._death = self._look(log, None)
+        elif now_s >= self._next_s:
             self._death = self._look(log, others)
             self._next_s = self._next_look_s(self._death, now_s)
         return self._death
@@ -84,7 +91,7 @@ class CauseFinder:
         # however long the kernel's log is: a small part of the time
         return now_s + max(_LOOK_S if soon else _SELDOM_S, (now_s - began_s) / _SHARE)
 
-    def _look(self, log: RunLog, others: Iterable[Sibling]) -> Death:
+    def _look(self, log: RunLog, others: Iterable[Sibling] | None) -> Death:
         last = log.last()
         return Death(
             log.last_sample_ms,
@@ -96,7 +103,7 @@ class CauseFinder:
         )
 
     def _evidence(
-        self, log: RunLog, last: Mapping[str, int], others: Iterable[Sibling]
+        self, log: RunLog, last: Mapping[str, int], others: Iterable[Sibling] | None
     ) -> Evidence:
         header, machine = log.header, self._machine
         events = log.last_events()
@@ -105,6 +112,7 @@ class CauseFinder:
             stop = events[-1].text
         host, boot_id = (header.host, header.boot_id) if header is not None else ("", "")
         here = bool(boot_id) and boot_id == machine.boot_id
+        slowly = here and others is not None
         elsewhere, booted_ms = _elsewhere(machine, host, boot_id, log.last_sample_ms)
         found = process_of(log.path, log.pid, header, last_mono_ms(log)) if here else None
         evidence = Evidence(
@@ -112,7 +120,7 @@ class CauseFinder:
             packed=was_packed(log.path),
             packed_cause=packed_cause(log.path),
             outcome=read_outcome(log.path),
-            kernel=self._kernel_record(log) if here else None,
+            kernel=self._kernel_record(log) if slowly else None,
             used_bytes=last.get(USED),
             limit_bytes=last.get(LIMIT),
             lives=found is not None and not found.ended,
@@ -124,7 +132,7 @@ class CauseFinder:
             booted_ms=booted_ms,
             elsewhere=elsewhere,
         )
-        if not here or decide(evidence).kind == OOM:
+        if not slowly or others is None or decide(evidence).kind == OOM:
             return evidence
         # other logs are opened only where they may say more
         kills = self._siblings.kills(log, last, others, same_host=host == machine.host)

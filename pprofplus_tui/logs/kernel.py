@@ -20,6 +20,7 @@ _OOM = re.compile(rb"^(?:(?:Memory cgroup out|Out) of memory[^:]{0,60}: )?Killed
 _FAULT = re.compile(
     rb"^.*\[(\d+)\]:? (?:segfault at|general protection|trap [a-z0-9 ]+ ip|bad frame in)"
 )
+_WORDS = (b"illed process", b"segfault", b"protection", b" trap ", b"bad frame")  # in these
 _KERNEL = 8  # less than that: the record is the kernel's own, not one that root wrote
 
 
@@ -64,7 +65,7 @@ def _from_device() -> list[ProcessRecord] | None:
                 break
             if not raw:
                 break
-            head = _HEAD.match(raw)
+            head = _HEAD.match(raw) if any(map(raw.__contains__, _WORDS)) else None
             if head is not None and int(head[1]) < _KERNEL:
                 record = record_of(head[3], int(head[2]) // 1000)
                 if record is not None:
