@@ -36,11 +36,9 @@ def find_runs(options: Options) -> list[RunInfo]:
     asked += [f"pid {', '.join(map(str, pids))}"] if pids else []
     line = f"no run of {' '.join(asked)} in {where}" if asked else f"no run in {where}"
     services = sorted({info.service for info in catalog.runs})
-    hint = (
-        f"; there are {', '.join(services)}"
-        if services
-        else "; name the directory with --dir, or try --all-users"
-    )
+    hint = "; name the directory with --dir, or try --all-users"
+    if services:
+        hint = f"; there are {', '.join(services)}"
     problem = f"; {catalog.problems[0]}" if catalog.problems else ""
     raise NothingFoundError(clean(line + hint + problem))
 

@@ -88,7 +88,9 @@ def _oom_counted(evidence: Evidence) -> Cause | None:
     outcome = evidence.outcome
     if evidence.stopped_in_order:
         return None
-    if outcome is not None and outcome.signal != signal.SIGKILL:
+    if outcome is not None and (
+        outcome.signal != signal.SIGKILL or outcome.oom_killed is False  # its parent knows better
+    ):
         return None
     places = (
         (evidence.kills.siblings, "other runs of its cgroup counted {} right after"),

@@ -105,10 +105,8 @@ def test_wrong_use_exits_2_with_one_line_that_says_what_is_wrong(capfd, words, s
 def test_an_empty_directory_exits_1_with_one_line(capfd, home, command):
     code, out, err = run_main(capfd, command, "--dir", home.path)
     assert (code, out) == (1, "")
-    assert (
-        err
-        == f"pprofplus-tui: no run in {home.path}; name the directory with --dir, or try --all-users\n"
-    )
+    hint = "name the directory with --dir, or try --all-users"
+    assert err == f"pprofplus-tui: no run in {home.path}; {hint}\n"
 
 
 def test_a_service_that_is_not_there_names_those_that_are(capfd, home):

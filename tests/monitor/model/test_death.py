@@ -60,6 +60,10 @@ FACTS = {
         Evidence(outcome=Outcome(BY, signal=9), kills=OomKills(now=1)),
         ("oom", "probable", "out of memory"),
     ),
+    "SIGKILL near the limit, not by the OOM killer": (
+        Evidence(outcome=Outcome(BY, signal=9, oom_killed=False), **FULL),
+        ("killed", "known", "SIGKILL"),
+    ),
     "SIGSEGV near the limit": (
         Evidence(outcome=Outcome(BY, signal=11), **FULL),
         ("crash", "known", "SIGSEGV"),
