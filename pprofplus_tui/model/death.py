@@ -192,6 +192,11 @@ class Cause:
         return f"probably {self.short}" if self.certainty == PROBABLE else self.short
 
     @property
+    def listed(self) -> str | None:
+        """The cause in a list of runs, None if it is not known or the state says as much."""
+        return None if self.is_expected or self.certainty == UNKNOWN else self.text
+
+    @property
     def brief(self) -> str:
         """The cause where there is room for a word or two only; "" if it is not known."""
         if self.certainty == UNKNOWN:

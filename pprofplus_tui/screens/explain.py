@@ -121,7 +121,9 @@ class ExplainScreen(PageScreen):
         mine = chart_metrics(chart)
         known = [BY_NAME[name] for name in mine if name in BY_NAME]
         yield Static(Text(f"{self._explained.run}, the visible window", HEADING))
-        for sentence in (*of_death(self._explained.death), *told(facts)):
+        for sentence in of_death(self._explained.death):
+            yield Static(Text(clean(sentence, ascii_only=plain)))
+        for sentence in told(facts):
             yield Static(Text(sentence))
         if facts.layers:
             yield Static("")

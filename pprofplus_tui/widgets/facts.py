@@ -101,7 +101,7 @@ def _taken(rows: tuple[Row, ...]) -> int:
     return sum(_GAP + width_of(row) for row in rows if row)
 
 
-def death_row(death: Death | None, width: int) -> Row:
+def death_row(death: Death | None, width: int, *, plain: bool = False) -> Row:
     """Return why a run ended in at most so many cells, the longest form that has room."""
     if death is None or death.cause.is_expected:
         return ()
@@ -115,8 +115,9 @@ def death_row(death: Death | None, width: int) -> Row:
         f"{cause.text}{peak}",
         cause.text,
     )
-    told = next((form for form in forms if len(form) <= width), "")
-    return (Cellrun(narrow(told), style),) if told else ()
+    shown = (narrow(form, ascii_only=plain) for form in forms)
+    told = next((form for form in shown if len(form) <= width), "")
+    return (Cellrun(told, style),) if told else ()
 
 
 def facts_row(
@@ -128,7 +129,7 @@ def facts_row(
     those of layers that stand still and are small, then the limit, last the layer to blame.
     """
     if death is not None:
-        cause = death_row(death, max(width // _CAUSE_SHARE, _CAUSE_CELLS))
+        cause = death_row(death, max(width // _CAUSE_SHARE, _CAUSE_CELLS), plain=plain)
         if cause:
             room = max(width - width_of(cause) - _GAP, 0)
             rest = facts_row(facts, room, plain=plain)

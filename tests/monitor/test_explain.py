@@ -118,7 +118,9 @@ async def test_a_hostile_metric_of_its_own_is_named_and_not_obeyed(home, monitor
 
 
 async def test_on_a_terminal_without_utf8_it_is_ascii(home, monitor):
-    home.run()
+    path = home.run()
+    outcome = {"by": "sÿstemd", "signal": 9, "text": "größer"}
+    await asyncio.to_thread(Path(path, "outcome").write_text, json.dumps(outcome))
     async with monitor(plain=True).run_test(size=(120, 40)) as pilot:
         assert (await explained(pilot)).isascii()
 

@@ -245,6 +245,13 @@ def test_a_death_says_what_memory_was_and_whose_limit_it_is():
     )
 
 
+def test_a_list_has_a_cause_where_there_is_one_to_tell():
+    listed = {name: decide(evidence).listed for name, (evidence, _) in FACTS.items()}
+    assert listed["nothing at all"] is listed["a stop event"] is listed["live when packed"] is None
+    assert listed["little room left"] == "probably out of memory"
+    assert listed["an exit code"] == "exit code 3"
+
+
 def test_an_end_in_order_is_no_event():
     assert death_event(None) == ()
     assert death_event(Death(5, decide(Evidence(stop="")))) == ()

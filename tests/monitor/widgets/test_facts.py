@@ -207,3 +207,10 @@ deaths = st.none() | st.builds(Death, st.just(0), causes, st.none() | sizes, st.
 def test_with_a_cause_the_line_has_the_width_of_the_screen(death, width, plain):
     row = facts_row(Verdicts((Layer(LAYERS[0], MIB),)), width, plain=plain, death=death)
     assert width_of(row) == width
+
+
+def test_a_cause_is_ascii_where_the_terminal_is():
+    death = Death(0, Cause("killed", "known", "SIGKILL", "größer"), MIB, MIB)
+    row = facts_row(Verdicts((Layer(LAYERS[0], MIB),)), 160, plain=True, death=death)
+    assert text_of(row).startswith(" SIGKILL: gr\\xf6\\xdfer, peak 1 MiB")
+    assert text_of(row).isascii()
