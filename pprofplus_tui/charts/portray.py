@@ -8,7 +8,7 @@ from pprofplus_tui.charts.picture import Event, Line, Picture, plot_area
 from pprofplus_tui.charts.strokes import MAX_BUCKETS
 from pprofplus_tui.model.charts import ChartKind, Note, Series
 from pprofplus_tui.model.frames import Shape
-from pprofplus_tui.model.happenings import DEATH, MARKED, Happening
+from pprofplus_tui.model.happenings import DEATH, MARKED, UNWATCHED, Happening
 from pprofplus_tui.model.layers import bands_of
 from pprofplus_tui.model.series import Points
 from pprofplus_tui.model.ticks import YAxis, fit_axis
@@ -56,8 +56,8 @@ def noted(*notes: str, log: bool) -> str:
 
 
 def _event(event: Happening, cells: int) -> Event:
-    """Return an event as a plot of that width shows it; a death is worth a word anywhere."""
-    main = event.kind == DEATH
+    """Return an event as a plot of that width shows it; an end is worth a word anywhere."""
+    main = event.kind in {DEATH, UNWATCHED}
     worded = cells >= (_LEAST_WORDY if main else _WORDY)
     return Event(event.t_ms, event.short if worded else event.short[:1], event.told.style, main)
 

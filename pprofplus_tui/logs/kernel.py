@@ -1,6 +1,5 @@
 """What the kernel's log says about processes that it killed, or that died by a fault."""
 
-import ctypes
 import os
 import re
 import time
@@ -79,6 +78,8 @@ def _from_device() -> list[ProcessRecord] | None:
 
 def _from_ring() -> list[ProcessRecord] | None:
     """Return the records by syslog(2), for a container without the device."""
+    import ctypes  # noqa: PLC0415 - seldom needed, and slow to load
+
     try:
         klogctl = ctypes.CDLL(None, use_errno=True).klogctl
         size = min(klogctl(_SIZE_BUFFER, None, 0), _MOST_RING_BYTES)

@@ -12,7 +12,7 @@ from pprofplus_tui.logs.happened import kind_of
 from pprofplus_tui.logs.history import query, rows_within
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.charts import ChartTable, charts_for
-from pprofplus_tui.model.death import Death
+from pprofplus_tui.model.death import KNOWN, Death
 from pprofplus_tui.model.frames import Shape
 from pprofplus_tui.model.happenings import Happening as Event
 from pprofplus_tui.model.happenings import death_event
@@ -119,7 +119,8 @@ def _cause(death: Death | None) -> str:
     """Return why the run ended, how certain that is, and the evidence."""
     if death is None or death.cause.is_expected:
         return ""
-    return f"{death.cause.sentence} ({death.cause.certainty})"
+    known = " (known)" if death.cause.certainty == KNOWN else ""
+    return f"{death.cause.sentence}{known}"
 
 
 def _command(argv: tuple[str, ...]) -> str:
