@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from pprofplus.errors import PprofplusError
+from pprofplus.format import MAX_UNIX_MS
 from pprofplus_tui.charts.picture import Picture
 from pprofplus_tui.charts.pointed import pointed
 from pprofplus_tui.charts.portray import Manner, Portrayer, Wanted, buckets_for, wanted_by
@@ -25,7 +26,7 @@ from pprofplus_tui.model.cursor import Reading
 from pprofplus_tui.model.death import Death
 from pprofplus_tui.model.frames import Drawn, Frame, Request, Shape
 from pprofplus_tui.model.growth import growth_per_h
-from pprofplus_tui.model.happenings import death_event, next_run
+from pprofplus_tui.model.happenings import Happening, death_event, next_run
 from pprofplus_tui.model.looks import as_levels
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.rows import Rows
@@ -242,8 +243,8 @@ class Desk:
             return None
         begin_ms, end_ms = window.begin_ms, window.end_ms
         self._answered = None
-        events = happened_within(log, begin_ms, end_ms)
         run = find(self._runs, request.run)
+        events = _happened(log, run, begin_ms, end_ms)
         after = next_run(run, self._runs) if run is not None else None
         later = death_event(death) + ((after,) if after is not None else ())
         events += tuple(event for event in later if begin_ms <= event.t_ms < end_ms)
@@ -284,6 +285,14 @@ class Desk:
         self._renderer.submit_all((kind.id, picture) for kind, picture in pictures)
         self._cold = False
         return reading
+
+
+def _happened(log: RunLog, run: Run | None, begin_ms: int, end_ms: int) -> tuple[Happening, ...]:
+    """Return what happened in a window; what came after the last sample of a run is at its end."""
+    if run is None or run.running or end_ms <= log.last_sample_ms:
+        return happened_within(log, begin_ms, end_ms)
+    found = happened_within(log, begin_ms, MAX_UNIX_MS)
+    return tuple(replace(event, t_ms=min(event.t_ms, end_ms - 1)) for event in found)
 
 
 def _asked_at_once(

@@ -292,6 +292,15 @@ def test_the_death_of_a_process_that_is_watched_appears_by_itself(tmp_path, open
             service.kill()
 
 
+def test_what_came_after_the_last_sample_is_at_the_end_of_the_charts(home, open_screen):
+    path = home.run("api", 1, count=60, state="exited")
+    screen = open_screen(home.path)
+    window = Window.fit(1_800_000_000_000, 1_800_000_059_001)
+    screen.feed.show(Request(path, window, SHAPES))
+    screen.until(lambda: screen.charts("memory"))
+    assert legend(screen.charts("memory")[-1]).splitlines()[-1].endswith("E┘")
+
+
 def test_a_cause_that_comes_after_the_death_is_shown_when_it_comes(service, open_screen):
     screen = open_screen(service.place)
     screen.feed.show(Request(service.path, service.window(), SHAPES))
