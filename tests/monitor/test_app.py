@@ -769,6 +769,7 @@ async def test_a_death_is_in_the_list_of_events_and_leads_to_the_last_sample(hom
     app = monitor(zone=timezone.utc)
     async with app.run_test(size=LARGE) as pilot:
         await settled(pilot, "Died")
+        await settled(pilot, "cause not known, peak")  # it comes after the charts
         await pilot.press("m")
         text = await settled(pilot, "2 events")
         assert "Fri 15 Jan 08:00:59 UTC  Died      cause not known" in text
