@@ -160,7 +160,7 @@ def _near_limit(evidence: Evidence) -> Cause | None:
     if not evidence.near_limit or evidence.share is None or evidence.limit_bytes is None:
         return None
     size = format_bytes(evidence.limit_bytes)
-    told = f"its container was at {100 * evidence.share:.0f} % of its limit, {size}"
+    told = f"its cgroup was at {100 * evidence.share:.0f} % of its limit, {size}"
     return Cause(OOM, PROBABLE, "out of memory", told)
 
 

@@ -248,7 +248,7 @@ class Death:
             parts.append(f"peak {format_bytes(self.peak_bytes)}")
         if self.used_bytes is not None and self.limit_bytes:
             share = f"{100 * self.used_bytes / self.limit_bytes:.0f} %"
-            parts.append(f"container at {share} of its limit, {format_bytes(self.limit_bytes)}")
+            parts.append(f"cgroup at {share} of its limit, {format_bytes(self.limit_bytes)}")
         return ", ".join(parts)
 
     @property
