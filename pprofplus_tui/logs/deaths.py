@@ -23,6 +23,7 @@ from pprofplus_tui.model.death import (
     KNOWN,
     OOM,
     STOPPED,
+    UNKNOWN,
     UNWATCHED,
     Cause,
     Death,
@@ -73,7 +74,7 @@ class CauseFinder:
         if at_once and self._death is None:
             self._death = self._look(log, None)
         elif now_s >= self._next_s:
-            self._death = self._look(log, others)
+            self._death = _surer(self._death, self._look(log, others))
             self._next_s = self._next_look_s(self._death, now_s)
         return self._death
 
@@ -148,6 +149,12 @@ class CauseFinder:
         now_ms, _ = monotonic_now_ms()
         t_ms = time.time_ns() // 1_000_000 - (now_ms - found.mono_ms)
         return KernelRecord(found.oom, t_ms, found.text)
+
+
+def _surer(before: Death | None, now: Death) -> Death:
+    """Return what was found now, or before if that was surer: evidence goes, as a zombie does."""
+    gone = before is not None and before.cause.is_death and now.cause.certainty == UNKNOWN
+    return before if gone and before is not None else now
 
 
 def quick_cause(  # noqa: PLR0913 - what the header, the last page and the directory say

@@ -168,6 +168,20 @@ def test_a_process_that_nobody_has_waited_for_says_how_it_ended(place):
         assert cause_of(place) == ("died", "killed", "known")
 
 
+def test_a_cause_that_was_seen_stays_when_its_evidence_goes(place):
+    finder = CauseFinder()
+    with waiting(place) as process:
+        process.kill()
+        until = time.monotonic() + 30
+        while (info := found(place)[0]).state != "died":
+            assert time.monotonic() < until, info
+        log = Catalog.open(info.path)
+        assert finder.death_of(log, "died").cause.kind == "killed"
+    time.sleep(1.1)  # a look comes once a second
+    assert found(place)[1].cause.kind == "unknown"
+    assert finder.death_of(log, "died").cause.kind == "killed"
+
+
 def test_a_segfault_is_known_where_the_kernels_log_can_be_read(place):
     needs_kernel_log()
     process = run_to_its_end(place, START + "import ctypes; ctypes.string_at(0)")
