@@ -24,7 +24,7 @@ from typing import BinaryIO
 from pprofplus import __version__, home
 from pprofplus.errors import LogFormatError, PprofplusError
 from pprofplus_tui.logs.files import opened, segment_sizes
-from pprofplus_tui.logs.liveness import CAUSE_NAME, PACKED_NAME
+from pprofplus_tui.logs.notes import CAUSE_NAME, PACKED_NAME
 from pprofplus_tui.model.death import Cause, cause_of
 from pprofplus_tui.model.runs import PACKED, RUNNING
 from pprofplus_tui.model.text import clean

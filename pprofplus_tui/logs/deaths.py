@@ -1,13 +1,13 @@
 """The end of a run: collects the evidence for its cause, and what it held then."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from pprofplus_tui.logs.kernel import KernelLog
-from pprofplus_tui.logs.liveness import last_mono_ms, packed_cause, was_packed
+from pprofplus_tui.logs.liveness import last_mono_ms
 from pprofplus_tui.logs.machine import (
     Machine,
     monotonic_now_ms,
@@ -15,7 +15,7 @@ from pprofplus_tui.logs.machine import (
     same_command,
     this_machine,
 )
-from pprofplus_tui.logs.outcome import read_outcome
+from pprofplus_tui.logs.notes import read_notes
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.logs.siblings import LIMIT, USED, Sibling, Siblings
 from pprofplus_tui.model.causes import decide
@@ -116,11 +116,12 @@ class CauseFinder:
         slowly = here and others is not None
         elsewhere, booted_ms = _elsewhere(machine, host, boot_id, log.last_sample_ms)
         found = process_of(log.path, log.pid, header, last_mono_ms(log)) if here else None
+        notes = read_notes(log.path)
         evidence = Evidence(
             stop=stop,
-            packed=was_packed(log.path),
-            packed_cause=packed_cause(log.path),
-            outcome=read_outcome(log.path),
+            packed=notes.packed,
+            packed_cause=notes.cause,
+            outcome=notes.outcome,
             kernel=self._kernel_record(log) if slowly else None,
             used_bytes=last.get(USED),
             limit_bytes=last.get(LIMIT),
@@ -166,7 +167,7 @@ def quick_cause(  # noqa: PLR0913 - what the header, the last page and the direc
     boot_id: str,
     used_bytes: int | None,
     limit_bytes: int | None,
-    machine: Machine,
+    names: Container[str] | None = None,
 ) -> Cause:
     """Return the cause of a run's end by what a list has at hand: it opens two files at most.
 
@@ -178,15 +179,16 @@ def quick_cause(  # noqa: PLR0913 - what the header, the last page and the direc
         boot_id: of its header.
         used_bytes: last value of cgroup_used, None if there is none.
         limit_bytes: last value of cgroup_limit, None if there is none.
-        machine: `machine.this_machine()`.
+        names: of the files in the directory, None if it was not listed.
     """
-    elsewhere, booted_ms = _elsewhere(machine, host, boot_id, last_ms)
+    notes = read_notes(path, names)
+    elsewhere, booted_ms = _elsewhere(this_machine(), host, boot_id, last_ms)
     return decide(
         Evidence(
             stop=stop,
-            packed=was_packed(path),
-            packed_cause=packed_cause(path),
-            outcome=read_outcome(path),
+            packed=notes.packed,
+            packed_cause=notes.cause,
+            outcome=notes.outcome,
             used_bytes=used_bytes,
             limit_bytes=limit_bytes,
             last_ms=last_ms,

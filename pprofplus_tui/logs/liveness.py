@@ -1,8 +1,7 @@
 """Whether a run's process is still there: the kernel knows, by the lock on the newest segment."""
 
 import fcntl
-import json
-import os
+from collections.abc import Container
 from enum import Enum, auto
 
 import numpy as np
@@ -11,15 +10,11 @@ from pprofplus.errors import LogFormatError
 from pprofplus.format import RunHeader
 from pprofplus_tui.logs.files import opened
 from pprofplus_tui.logs.machine import process_of
-from pprofplus_tui.logs.outcome import read_outcome
+from pprofplus_tui.logs.notes import read_notes
 from pprofplus_tui.logs.run import RunLog
-from pprofplus_tui.model.death import GOES_ON, SEEN_FROM_OUTSIDE, WATCH_ENDED, Cause, cause_of
+from pprofplus_tui.model.death import GOES_ON, SEEN_FROM_OUTSIDE, WATCH_ENDED
 from pprofplus_tui.model.runs import DIED, EXITED, LIVE, PACKED, PAUSED, STALLED, UNRECORDED
 
-# Files that the unpacking of a bundle puts into a run: that it was live when it was packed, and
-# why it had ended.
-PACKED_NAME, CAUSE_NAME = "packed", "cause"
-_CAUSE_BYTES = 1 << 14
 _LEAST_SILENCE_MS = 5000
 _SILENT_INTERVALS = 3
 _LATE_SAMPLE_MS = 1000  # one that was being taken when the pause came is written after it
@@ -47,33 +42,20 @@ def lock_of(path: str) -> Lock:
     return Lock.FREE
 
 
-def was_packed(path: str) -> bool:
-    """Tell whether the run at `path` is from a bundle, and was live when that was packed."""
-    return os.path.lexists(f"{path}/{PACKED_NAME}")
-
-
-def packed_cause(path: str) -> Cause | None:
-    """Return why the run at `path` had ended when its bundle was packed; None if that is unknown.
-
-    The file may come from anybody. Raises nothing.
-    """
-    try:
-        with opened(f"{path}/{CAUSE_NAME}") as (file, status):
-            if status.st_size > _CAUSE_BYTES:
-                return None
-            return cause_of(json.loads(os.read(file, _CAUSE_BYTES)))
-    except (OSError, LogFormatError, ValueError, RecursionError):
-        return None
-
-
 def last_mono_ms(run: RunLog) -> int:
     """Return when the last sample was taken, on the monotonic clock; 0 if there is none."""
     rows = np.flatnonzero(run.table.rows["samples"] > 0)
     return int(run.table.rows["last_mono_ms"][rows[-1]]) if len(rows) else 0
 
 
-def ended_state(
-    path: str, stop: str | None, pid: int, header: RunHeader | None, last_mono_ms: int
+def ended_state(  # noqa: PLR0911, PLR0913 - a return a kind of evidence; what a glance has
+    path: str,
+    stop: str | None,
+    pid: int,
+    header: RunHeader | None,
+    last_mono_ms: int,
+    *,
+    names: Container[str] | None = None,
 ) -> str:
     """Return the state of a run that has ended: EXITED, DIED, UNRECORDED or PACKED.
 
@@ -83,21 +65,24 @@ def ended_state(
         pid: its process id.
         header: of its log.
         last_mono_ms: of its last sample, on the monotonic clock.
+        names: of the files in the directory, None if it was not listed.
     """
     if stop is not None and (stop == WATCH_ENDED or stop.startswith(GOES_ON)):
         return UNRECORDED
-    outcome = None if stop not in {None, SEEN_FROM_OUTSIDE} else read_outcome(path)
-    if outcome is not None:
-        return EXITED if outcome.in_order else DIED
+    if stop is not None and stop != SEEN_FROM_OUTSIDE:
+        return EXITED
+    notes = read_notes(path, names)
+    if notes.outcome is not None:
+        return EXITED if notes.outcome.in_order else DIED
     if stop is not None:
         return EXITED
     # the log of one that was packed ends there, and that says nothing about its process
-    if was_packed(path):
+    if notes.packed:
         return PACKED
-    cause, process = packed_cause(path), process_of(path, pid, header, last_mono_ms)
+    process = process_of(path, pid, header, last_mono_ms)
     if process is not None and not process.ended:
         return UNRECORDED
-    return DIED if cause is None or cause.is_death else EXITED
+    return DIED if notes.cause is None or notes.cause.is_death else EXITED
 
 
 def state_of(run: RunLog, lock: Lock, now_ms: int) -> str:

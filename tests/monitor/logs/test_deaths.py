@@ -443,7 +443,7 @@ def test_a_list_has_the_same_cause_from_the_little_that_it_reads(place):
     path = killed_run(place)
     log = Catalog.open(str(path))
 
-    def quick():
+    def quick(names=None):
         return quick_cause(
             str(path),
             stop=None,
@@ -452,12 +452,13 @@ def test_a_list_has_the_same_cause_from_the_little_that_it_reads(place):
             boot_id=log.header.boot_id,
             used_bytes=None,
             limit_bytes=None,
-            machine=this_machine(),
+            names=names,
         )
 
     assert quick().reason == NO_STOP
     (path / "outcome").write_text(json.dumps(OUTCOME))
-    assert quick() == found(place)[1].cause
+    assert quick() == quick(os.listdir(path)) == found(place)[1].cause  # noqa: PTH208
+    assert quick(()).reason == NO_STOP  # a file that is not there is not asked for
 
 
 def test_a_glance_and_a_look_agree_on_how_a_run_ended(place):
@@ -467,6 +468,8 @@ def test_a_glance_and_a_look_agree_on_how_a_run_ended(place):
             (path / "outcome").write_text(json.dumps(said))
         state = found(place)[0].state
         assert glance(str(path), "rss", time.time_ns() + 1).state == state
+        names = os.listdir(path)  # noqa: PTH208
+        assert liveness.ended_state(str(path), None, 1, None, 0, names=names) == state
     for stop, state in (
         ("the watch ended", "unrecorded"),
         ("goes on in another run, as uid 5", "unrecorded"),
