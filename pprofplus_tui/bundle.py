@@ -24,8 +24,9 @@ from typing import BinaryIO
 from pprofplus import __version__, home
 from pprofplus.errors import LogFormatError, PprofplusError
 from pprofplus_tui.logs.files import opened, segment_sizes
-from pprofplus_tui.logs.liveness import PACKED_NAME
-from pprofplus_tui.model.runs import RUNNING
+from pprofplus_tui.logs.notes import CAUSE_NAME, PACKED_NAME
+from pprofplus_tui.model.death import Cause, cause_of
+from pprofplus_tui.model.runs import PACKED, RUNNING
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.output import new_file
 from pprofplus_tui.signals import signals_held
@@ -59,7 +60,7 @@ class BundleError(PprofplusError):
 
 @dataclass(frozen=True)
 class PackedRun:
-    """A run to pack: its directory, and how it is at this moment."""
+    """A run to pack: its directory, how it is at this moment, and why it ended if it did."""
 
     path: str
     service: str
@@ -67,6 +68,7 @@ class PackedRun:
     state: str
     begin_ms: int
     end_ms: int
+    cause: Cause | None = None
 
 
 # Packing
@@ -102,6 +104,7 @@ def pack(runs: Iterable[PackedRun], path: str | Path) -> int:
                         "begin_ms": run.begin_ms,
                         "end_ms": run.end_ms,
                         "segments": sizes,
+                        "cause": run.cause.as_json() if run.cause is not None else None,
                     }
                 )
             manifest = {
@@ -221,7 +224,7 @@ def _unpack(archive: zipfile.ZipFile, place: Path, path: str) -> None:
     problem = _problem_of(entries)
     if problem:
         raise refuse(problem)
-    running = _running(archive, refuse)
+    told = _told(archive, refuse)
     left = _MOST_BYTES
     for entry in entries:
         if entry.filename == MANIFEST:
@@ -236,9 +239,17 @@ def _unpack(archive: zipfile.ZipFile, place: Path, path: str) -> None:
                 if most < 0:
                     raise refuse(f"{entry.filename!r} is larger than a segment may be")
                 out.write(chunk)
-    for name in running:
+    for name, (state, cause) in told.items():
         if (place / name).is_dir():
-            (place / name / PACKED_NAME).touch()
+            _note(place / name, state, cause)
+
+
+def _note(run: Path, state: str, cause: Cause | None) -> None:
+    """Keep beside a run's log how it was when it was packed."""
+    if state in RUNNING or state == PACKED:
+        (run / PACKED_NAME).touch()
+    if cause is not None:
+        (run / CAUSE_NAME).write_text(json.dumps(cause.as_json()), encoding="utf-8")
 
 
 def _problem_of(entries: list[zipfile.ZipInfo]) -> str:
@@ -271,8 +282,10 @@ def _is_segment(name: str) -> bool:
     )
 
 
-def _running(archive: zipfile.ZipFile, refuse: Callable[[str], BundleError]) -> list[str]:
-    """Return the paths of the runs that went on when they were packed. Raises BundleError."""
+def _told(
+    archive: zipfile.ZipFile, refuse: Callable[[str], BundleError]
+) -> dict[str, tuple[str, Cause | None]]:
+    """Return by path each run's state when it was packed, and its cause. Raises BundleError."""
     with archive.open(MANIFEST) as file:
         text = file.read(_MOST_MANIFEST_BYTES + 1)
     if len(text) > _MOST_MANIFEST_BYTES:
@@ -281,14 +294,11 @@ def _running(archive: zipfile.ZipFile, refuse: Callable[[str], BundleError]) -> 
         manifest = json.loads(text)
         if manifest["format"] != _FORMAT:
             raise refuse("a later pprofplus packed it: use that one")
-        told = [(run["path"], run["state"]) for run in manifest["runs"]]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        told = [(run["path"], run["state"], run.get("cause")) for run in manifest["runs"]]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise refuse("its manifest cannot be read") from error
-    return [
-        path
-        for path, state in told
-        if isinstance(path, str)
-        and isinstance(state, str)
-        and state in RUNNING
-        and _is_segment(f"{path}/000001.pplog")
-    ]
+    return {
+        path: (state, cause_of(cause))  # bundles of earlier versions have no causes
+        for path, state, cause in told
+        if isinstance(path, str) and isinstance(state, str) and _is_segment(f"{path}/000001.pplog")
+    }

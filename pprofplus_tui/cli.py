@@ -230,7 +230,7 @@ def _options(
     Raises UsageError with one line that says what is wrong.
     """
     from pprofplus.home import valid_service  # noqa: PLC0415 - as in _run
-    from pprofplus_tui.logs.homes import default_homes  # noqa: PLC0415
+    from pprofplus_tui.logs.homes import homes_for  # noqa: PLC0415
     from pprofplus_tui.model.keys import rebound  # noqa: PLC0415
     from pprofplus_tui.model.options import Options  # noqa: PLC0415
     from pprofplus_tui.model.timegrammar import (  # noqa: PLC0415
@@ -265,7 +265,9 @@ def _options(
         raise UsageError("the monitor shows one --pid, or all of a --service")
     encoding = (getattr(sys.stderr, "encoding", None) or "ascii").lower().replace("-", "")
     return Options(
-        directories=tuple(places) or config.directories or tuple(default_homes()),
+        directories=homes_for(
+            places or config.directories, all_users=getattr(words, "all_users", False)
+        ),
         service=service,
         pid=pids[0] if len(pids) == 1 else None,
         pids=pids,

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from pprofplus.errors import PprofplusError
+from pprofplus.format import MAX_UNIX_MS
 from pprofplus_tui.charts.picture import Picture
 from pprofplus_tui.charts.pointed import pointed
 from pprofplus_tui.charts.portray import Manner, Portrayer, Wanted, buckets_for, wanted_by
@@ -14,14 +15,17 @@ from pprofplus_tui.charts.strokes import MAX_BUCKETS
 from pprofplus_tui.gather import Gatherer
 from pprofplus_tui.judge import FACTS, Judge
 from pprofplus_tui.logs.catalog import Catalog, RunInfo
+from pprofplus_tui.logs.deaths import CauseFinder
 from pprofplus_tui.logs.happened import happened_within
 from pprofplus_tui.logs.history import query
 from pprofplus_tui.logs.instant import read_at
 from pprofplus_tui.logs.run import RunLog
+from pprofplus_tui.logs.siblings import Sibling
 from pprofplus_tui.model.charts import ChartKind, ChartTable, charts_for
 from pprofplus_tui.model.cursor import Reading
+from pprofplus_tui.model.death import Death
 from pprofplus_tui.model.frames import Drawn, Frame, Request, Shape
-from pprofplus_tui.model.happenings import next_run
+from pprofplus_tui.model.happenings import Happening, death_event, next_run
 from pprofplus_tui.model.looks import as_levels
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.rows import Rows
@@ -65,6 +69,7 @@ class Desk:
         self._answered: Request | None = None
         self._judge = Judge()
         self._ranker = Ranker()
+        self._causes = CauseFinder()
         # of each run what was made of it: the same object while nothing changes
         self._sought: tuple[str, ...] = ()
         self._made: dict[str, tuple[RunInfo, Run]] = {}
@@ -171,9 +176,13 @@ class Desk:
         run = find(self._runs, request.run)
         facts = before.facts if before is not None and before.run == request.run else Verdicts()
         reading = before.cursor if before is not None else None
+        death: Death | None = None
         if run is not None and request.window is not None:
             log, changed = self._open(run.path)
             run = self._with_all_charts(run)
+            others = map(Sibling.of, self._catalog.runs)
+            death = self._causes.death_of(log, run.state, others, at_once=True)
+            changed |= before is not None and before.death != death
             was = find(before.runs, run.path) if before is not None else None
             # the last samples before an end are the ones that matter: draw them all
             ended = was is not None and was.state != run.state
@@ -185,7 +194,8 @@ class Desk:
             levels: Levels | None = None
             if not still:
                 facts_too = FACTS if judging else ()
-                levels = self._draw(request, run.charts, facts_too, growing=run.state == LIVE)
+                growing = run.state == LIVE
+                levels = self._draw(request, run.charts, facts_too, death, growing=growing)
             if fresh or not still:
                 reading = self._point(request.window, request.cursor_ms)
             if judging:  # while the charts are drawn
@@ -201,6 +211,7 @@ class Desk:
             request.run,
             facts,
             reading,
+            death=death,
         )
 
     def _problem(self, path: str | None) -> str:
@@ -255,6 +266,7 @@ class Desk:
         request: Request,
         charts: ChartTable,
         facts_too: tuple[Wanted, ...],
+        death: Death | None,
         *,
         growing: bool,
     ) -> Levels | None:
@@ -264,10 +276,11 @@ class Desk:
             return None
         begin_ms, end_ms = window.begin_ms, window.end_ms
         self._answered = None
-        events = happened_within(log, begin_ms, end_ms)
         run = find(self._runs, request.run)
+        events = _happened(log, run, begin_ms, end_ms)
         after = next_run(run, self._runs) if run is not None else None
-        events += (after,) if after is not None and begin_ms <= after.t_ms < end_ms else ()
+        later = death_event(death) + ((after,) if after is not None else ())
+        events += tuple(event for event in later if begin_ms <= event.t_ms < end_ms)
         kinds = [
             (shape, as_levels(kind) if shape.levels else kind)
             for shape in request.shapes
@@ -305,6 +318,14 @@ class Desk:
         self._renderer.submit_all((kind.id, picture) for kind, picture in pictures)
         self._cold = False
         return reading
+
+
+def _happened(log: RunLog, run: Run | None, begin_ms: int, end_ms: int) -> tuple[Happening, ...]:
+    """Return what happened in a window; what came after the last sample of a run is at its end."""
+    if run is None or run.running or end_ms <= log.last_sample_ms:
+        return happened_within(log, begin_ms, end_ms)
+    found = happened_within(log, begin_ms, MAX_UNIX_MS)
+    return tuple(replace(event, t_ms=min(event.t_ms, end_ms - 1)) for event in found)
 
 
 def _asked_at_once(

@@ -5,8 +5,10 @@ lets anybody in. So a middleware of our own stands before its page, its files an
 asks for the token, which the address printed at the start carries and a cookie keeps from then on.
 """
 
+import errno
 import hmac
 import ipaddress
+import logging
 import os
 import secrets
 import shlex
@@ -80,6 +82,8 @@ def serve(  # noqa: PLR0913 - where, what, and who is told
     """
     if find_spec(EXTRA) is None:
         raise UsageError(MISSING)
+    if not host:
+        raise UsageError("--host needs an address, as 127.0.0.1; 0.0.0.0 is every network")
     from aiohttp import web  # noqa: PLC0415 - the extra is there only now
 
     listening = _listen(host, port)
@@ -99,6 +103,8 @@ def serve(  # noqa: PLR0913 - where, what, and who is told
     command = shlex.join([sys.executable, "-m", "pprofplus_tui", *monitor])
     app = make_app(f"exec {command}", token, port, light=light)
     app.on_startup.append(announce)
+    # whoever reaches the port may send what is no HTTP: the answer is 400, and no traceback here
+    logging.getLogger("aiohttp.server").addFilter(_is_ours)
     web.run_app(
         app,
         sock=listening,
@@ -109,16 +115,32 @@ def serve(  # noqa: PLR0913 - where, what, and who is told
     return 0
 
 
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Tell whether a record of aiohttp's is about a fault of ours, not of a request."""
+    from aiohttp.http_exceptions import HttpProcessingError  # noqa: PLC0415 - as in `serve`
+
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+
 def _listen(host: str, port: int) -> socket.socket:
     """Return a listening socket. Raises NothingFoundError."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, _, _, _, address = found[0]
-        return socket.create_server(address[:2], family=family)
-    except (OSError, OverflowError, UnicodeError) as error:
+    except (OSError, ValueError) as error:  # a name may be too long, or no name at all
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise NothingFoundError(
-            clean(f"cannot listen on {host} port {port}: {reason}; choose another with --port")
+            clean(f"--host {host!r}: {reason}; give an address of this machine, as 127.0.0.1")
+        ) from error
+    family, _, _, _, address = found[0]
+    try:
+        return socket.create_server(address[:2], family=family)
+    except OSError as error:
+        other = "--host" if error.errno == errno.EADDRNOTAVAIL else "--port"
+        raise NothingFoundError(
+            clean(
+                f"cannot listen on {host} port {port}: {os.strerror(error.errno or 0)}; "
+                f"choose another with {other}"
+            )
         ) from error
 
 
@@ -145,7 +167,10 @@ def make_app(command: str, token: str, port: int, *, light: bool = False) -> "we
     sessions: list[web.Request] = []
 
     def knows(found: str | None) -> bool:
-        return found is not None and hmac.compare_digest(found.encode(), token.encode())
+        # whatever bytes the header has: those that are no text come as lone surrogates
+        return found is not None and hmac.compare_digest(
+            found.encode("utf-8", "surrogatepass"), token.encode()
+        )
 
     async def guard(request: web.Request, handler: "Handler") -> web.StreamResponse:
         """Let nobody pass without the token, wherever to."""
@@ -155,7 +180,8 @@ def make_app(command: str, token: str, port: int, *, light: bool = False) -> "we
             answer.set_cookie(cookie, token, httponly=True, samesite="Lax", path="/")
             answer.headers.update(_HEADERS)
             return answer
-        if not knows(request.cookies.get(cookie)) or not _same_origin(request):
+        known = knows(request.cookies.get(cookie))
+        if not known or not _same_origin(request) or not request.host.isascii():
             return web.Response(
                 status=403,
                 text="Open the whole address that pprofplus-tui serve has printed.\n",

@@ -7,6 +7,7 @@ AddParser = Callable[..., argparse.ArgumentParser]  # `add_parser` of a parser's
 
 _RUN = "SERVICE/PID, or SERVICE/PID-START"
 _LIGHT = "colours for a light background"
+_PORTS = 1 << 16
 _OUTPUT = "a new file; default: standard output"
 
 
@@ -19,7 +20,13 @@ def add_place(parser: argparse.ArgumentParser) -> None:
         action="append",
         metavar="DIR",
         default=argparse.SUPPRESS,
-        help="look for logs here, or in a file of pack; may be given several times",
+        help="look for logs here only, or in a file of pack; may be given several times",
+    )
+    parser.add_argument(
+        "--all-users",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="in other users' directories, too: /var/tmp/pprofplus-UID; root's default",
     )
 
 
@@ -92,7 +99,7 @@ def _add_export(add_parser: AddParser) -> None:
 def _add_plot(add_parser: AddParser) -> None:
     plot = add_parser(
         "plot",
-        help="draw one chart on standard output",
+        help="draw one chart, or some, on standard output",
         epilog="Colours only on a terminal, and not under NO_COLOR.",
         allow_abbrev=False,
     )
@@ -110,9 +117,9 @@ def _add_plot(add_parser: AddParser) -> None:
         "--metric",
         dest="metrics",
         action="append",
-        metavar="NAME",
+        metavar="NAME,...",
         default=[],
-        help="this metric instead; several, if they have one unit",
+        help="these metrics instead; those of one unit share a chart",
     )
     plot.add_argument("--width", type=int, metavar="CELLS", help="default: the terminal's, or 80")
     plot.add_argument("--height", type=int, metavar="ROWS", help="default: what suits the terminal")
@@ -205,5 +212,13 @@ def _add_serve(add_parser: AddParser) -> None:
         "--host", default="127.0.0.1", metavar="ADDRESS", help="default: 127.0.0.1, this machine"
     )
     serve.add_argument(
-        "--port", type=int, default=8000, metavar="PORT", help="0 for any; default: 8000"
+        "--port", type=_port, default=8000, metavar="PORT", help="0 for any; default: 8000"
     )
+
+
+def _port(text: str) -> int:
+    """Return the number of a port. Raises ArgumentTypeError."""
+    number = int(text) if text.isascii() and text.isdigit() else -1
+    if number not in range(_PORTS):
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: 0 to {_PORTS - 1}")
+    return number

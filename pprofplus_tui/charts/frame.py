@@ -262,14 +262,13 @@ def _bottom(picture: Picture, area: Area, marks: _Marks) -> _Strip:
     zone = narrow(picture.zone, ascii_only=picture.ascii_only, limit=max(area.left - 4, 0))
     if zone:
         strip.label(1, f" {zone} ", "tick")
+    _label_events(strip, picture, area, main=True)
     told = [_mark_labels(picture, area, marks), _tick_labels(picture, area)]
     for labels in told if len(picture.marks) <= _FEW_MARKS else reversed(told):
         for at, text, style in labels:
             if not strip.label(at, text, style) and style == "mark":
                 strip.label(at, marks.mark, style)
-    for at, text, style in _event_labels(picture, area):
-        if not strip.label(at, text, style):
-            strip.label(at, text[:1], style)
+    _label_events(strip, picture, area, main=False)
     for at in _cursor_column(picture, area):
         if not strip.taken[area.left + at]:
             strip.put(area.left + at, marks.foot, "cursor")
@@ -294,13 +293,21 @@ def _mark_labels(picture: Picture, area: Area, marks: _Marks) -> Iterator[tuple[
             yield at, marks.mark + shown, "mark"
 
 
-def _event_labels(picture: Picture, area: Area) -> Iterator[tuple[int, str, str]]:
-    """Yield (column, text, style) of the events."""
+def _label_events(strip: _Border, picture: Picture, area: Area, *, main: bool) -> None:
+    """Write the words of the main events, or of the others; their letters where room is short."""
     for event in picture.events:
-        if area.width and picture.begin_ms <= event.ms <= picture.end_ms:
-            at = area.left + column(event.ms, picture.begin_ms, picture.end_ms, area.width)
-            text = narrow(event.text, ascii_only=picture.ascii_only, limit=_MARK_CELLS)
-            yield at, text, event.style
+        shown = area.width and picture.begin_ms <= event.ms <= picture.end_ms
+        if event.main is not main or not shown:
+            continue
+        at = area.left + column(event.ms, picture.begin_ms, picture.end_ms, area.width)
+        text = narrow(event.text, ascii_only=picture.ascii_only, limit=_MARK_CELLS)
+        # a run ends at the right edge: there the text of its death ends where it would begin
+        begin = min(at, len(strip.chars) - 2 - len(text)) if main else at
+        foot = next((area.left + cell for cell in _cursor_column(picture, area)), -1)
+        if begin < foot < begin + len(text):
+            begin, text = at, text[:1]  # the cursor stands there
+        if not strip.label(begin, text, event.style):
+            strip.label(at, text[:1], event.style)
 
 
 def _tick_labels(picture: Picture, area: Area) -> Iterator[tuple[int, str, str]]:

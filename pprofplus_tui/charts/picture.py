@@ -40,11 +40,13 @@ class Event:
         ms: unix milliseconds.
         text: what it was; its first letter stands for it where there is no room.
         style: the name of its style.
+        main: its text comes before the times on the border.
     """
 
     ms: int
     text: str
     style: str
+    main: bool = False
 
 
 @dataclass(frozen=True)

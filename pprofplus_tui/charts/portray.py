@@ -8,7 +8,7 @@ from pprofplus_tui.charts.picture import Event, Line, Picture, plot_area
 from pprofplus_tui.charts.strokes import MAX_BUCKETS
 from pprofplus_tui.model.charts import ChartKind, Note, Series
 from pprofplus_tui.model.frames import Shape
-from pprofplus_tui.model.happenings import MARKED, Happening
+from pprofplus_tui.model.happenings import DEATH, MARKED, UNWATCHED, Happening
 from pprofplus_tui.model.layers import Stack, absent_text, stack_of
 from pprofplus_tui.model.series import Points
 from pprofplus_tui.model.ticks import YAxis, fit_axis
@@ -20,6 +20,7 @@ _NEAR = 1.25  # a limit is near when the data reach four fifths of it
 
 # A following chart goes on in so many steps a window at the most, or in steps as long as this.
 _STEPS, _LEAST_STEP_MS = 100, 1200
+_LEAST_WORDY = 24
 _WORDY = 60  # a narrower plot has its border for the time alone
 
 Wanted = tuple[str, bool]  # metric, as a rate
@@ -52,6 +53,13 @@ def wanted_by(kind: ChartKind) -> tuple[Wanted, ...]:
 def noted(*notes: str, log: bool) -> str:
     """Return what stands beside the title: the numbers, and that the scale is logarithmic."""
     return ", ".join(filter(None, ("log scale" if log else "", *notes)))
+
+
+def _event(event: Happening, cells: int) -> Event:
+    """Return an event as a plot of that width shows it; an end is worth a word anywhere."""
+    main = event.kind in {DEATH, UNWATCHED}
+    worded = cells >= (_LEAST_WORDY if main else _WORDY)
+    return Event(event.t_ms, event.short if worded else event.short[:1], event.told.style, main)
 
 
 def _in_unit(points: Points, series: Series) -> Points:
@@ -140,11 +148,7 @@ class Portrayer:
             x_ticks=self._time_ticks(window, area.width),
             lines=lines,
             marks=marks if wordy else tuple((ms, "") for ms, _ in marks),
-            events=tuple(
-                Event(event.t_ms, event.short if wordy else event.short[:1], event.told.style)
-                for event in events
-                if event.kind != MARKED
-            ),
+            events=tuple(_event(event, area.width) for event in events if event.kind != MARKED),
             note=noted(*notes, log=log),
             ascii_only=manner.plain,
             distinct=manner.colourless,

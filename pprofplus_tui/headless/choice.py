@@ -2,11 +2,16 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
+from pprofplus.errors import PprofplusError
 from pprofplus_tui.errors import NothingFoundError, UsageError
 from pprofplus_tui.headless.unread import Unread
 from pprofplus_tui.logs.catalog import Catalog, RunInfo
+from pprofplus_tui.logs.deaths import CauseFinder
+from pprofplus_tui.logs.siblings import Sibling
+from pprofplus_tui.model.death import Death
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.runs import RUNNING
 from pprofplus_tui.model.text import clean
@@ -35,9 +40,31 @@ def find_runs(options: Options, unread: Unread | None = None) -> list[RunInfo]:
     asked += [f"pid {', '.join(map(str, pids))}"] if pids else []
     line = f"no run of {' '.join(asked)} in {where}" if asked else f"no run in {where}"
     services = sorted({info.service for info in catalog.runs})
-    hint = f"; there are {', '.join(services)}" if services else "; name the directory with --dir"
+    hint = "; name the directory with --dir, or try --all-users"
+    if services:
+        hint = f"; there are {', '.join(services)}"
     problem = f"; {catalog.problems[0]}" if catalog.problems else ""
     raise NothingFoundError(clean(line + hint + problem))
+
+
+def deaths_of(options: Options, found: Sequence[RunInfo]) -> dict[str, Death]:
+    """Return by path how those of the runs ended that do not go on.
+
+    Other runs of the directories are evidence, too: they may have seen the OOM killer.
+    """
+    ended = [info for info in found if info.state not in RUNNING]
+    if not ended:
+        return {}
+    catalog, causes = Catalog(list(options.directories)), CauseFinder()
+    catalog.refresh(frozenset())
+    deaths = {}
+    for info in ended:
+        with suppress(PprofplusError):
+            log = Catalog.open(info.path)
+            death = causes.death_of(log, info.state, map(Sibling.of, catalog.runs))
+            if death is not None:
+                deaths[info.path] = death
+    return deaths
 
 
 def named_run(options: Options, name: str) -> RunInfo:

@@ -20,7 +20,8 @@ def _list(words: argparse.Namespace, options: Options) -> int:
 def _export(words: argparse.Namespace, options: Options) -> int:
     from pprofplus_tui.headless.exporting import ExportWish, export_runs  # noqa: PLC0415
 
-    metrics, every_ms = _names(words.metrics), _span_ms(words.every)
+    metrics = None if words.metrics is None else _names(words.metrics, "--metrics")
+    every_ms = _span_ms(words.every)
     wish = ExportWish(tuple(words.runs), words.format, metrics, every_ms, words.output)
     return export_runs(options, wish, sys.stdout.buffer, sys.stderr)
 
@@ -28,7 +29,8 @@ def _export(words: argparse.Namespace, options: Options) -> int:
 def _plot(words: argparse.Namespace, options: Options) -> int:
     from pprofplus_tui.headless.plotting import PlotWish, plot  # noqa: PLC0415
 
-    wish = PlotWish(words.run, words.chart, tuple(words.metrics), words.width, words.height)
+    metrics = _names(",".join(words.metrics), "--metric") if words.metrics else ()
+    wish = PlotWish(words.run, words.chart, metrics, words.width, words.height)
     return plot(options, wish, sys.stdout, sys.stderr)
 
 
@@ -86,13 +88,11 @@ def run_headless(words: argparse.Namespace, options: Options) -> int:
     return _COMMANDS[words.command](words, options)
 
 
-def _names(text: str | None) -> tuple[str, ...] | None:
+def _names(text: str, option: str) -> tuple[str, ...]:
     """Return the names in a list with commas, each once. Raises UsageError if there are none."""
-    if text is None:
-        return None
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     if not names:
-        raise UsageError("--metrics needs names, as in  --metrics rss,heap_used")
+        raise UsageError(f"{option} needs names, as in  {option} rss,heap_used")
     return names
 
 

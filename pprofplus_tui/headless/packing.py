@@ -4,7 +4,7 @@ from typing import TextIO
 
 from pprofplus_tui.bundle import SUFFIX, BundleError, PackedRun, pack
 from pprofplus_tui.errors import NothingFoundError, UsageError
-from pprofplus_tui.headless.choice import named_runs
+from pprofplus_tui.headless.choice import deaths_of, named_runs
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.units import format_bytes
@@ -17,8 +17,17 @@ def pack_runs(options: Options, names: list[str], output: str, told: TextIO) -> 
     Raises NothingFoundError and UsageError.
     """
     found = named_runs(options, names)
+    deaths = deaths_of(options, found)
     runs = [
-        PackedRun(info.path, info.service, info.pid, info.state, info.begin_ms, info.end_ms)
+        PackedRun(
+            info.path,
+            info.service,
+            info.pid,
+            info.state,
+            info.begin_ms,
+            info.end_ms,
+            deaths[info.path].cause if info.path in deaths else None,
+        )
         for info in found
     ]
     try:

@@ -6,7 +6,7 @@ from typing import TextIO
 
 from pprofplus import __version__
 from pprofplus_tui.errors import NothingFoundError, UsageError
-from pprofplus_tui.headless.choice import chosen_runs, of_several, window_of
+from pprofplus_tui.headless.choice import chosen_runs, deaths_of, of_several, window_of
 from pprofplus_tui.headless.unread import Unread
 from pprofplus_tui.logs.catalog import RunInfo
 from pprofplus_tui.logs.run import RunLog
@@ -36,6 +36,7 @@ def report(
         told.write(of_several(found[0], others))
     # those that go on first, then the newest
     found = sorted(found, key=lambda info: (info.state not in RUNNING, -info.begin_ms))
+    deaths = deaths_of(options, found)
     runs: list[RunReport] = []
     left_out = 0
     for info in found:
@@ -46,7 +47,8 @@ def report(
         if not within:
             continue
         if len(runs) < _MOST_RUNS:
-            runs.append(report_run(info, log, begin_ms, end_ms, options.zone))
+            death = deaths.get(info.path)
+            runs.append(report_run(info, log, (begin_ms, end_ms), options.zone, death))
             unread.note_run(log)  # decoding may have found more
         else:
             left_out += 1

@@ -21,9 +21,9 @@ from pprofplus.format import (
 )
 from pprofplus_tui.logs.files import opened, segment_sizes
 from pprofplus_tui.logs.header import begin_on_axis, first_instant, read_header
+from pprofplus_tui.logs.liveness import ended_state
 from pprofplus_tui.logs.segment import TAIL_SLOTS
 from pprofplus_tui.logs.versions import newest_whole
-from pprofplus_tui.model.runs import DIED, EXITED
 
 _LONGEST_SHIFT = 63  # ten bytes hold 64 bits
 
@@ -33,7 +33,7 @@ class Glance:
     """How an ended run is.
 
     Attributes:
-        state: EXITED or DIED.
+        state: one of `model.runs.STATES` that is not of a running process.
         begin_ms: unix ms of the first sample or event that rotation has left.
         end_ms: unix ms of the last.
         interval_ms: between samples.
@@ -76,7 +76,7 @@ def glance(path: str, metric: str, written_before_ns: int) -> Glance | None:
         if first is None:
             return None
         begin_ms = begin_on_axis(first, head.first_unix_ms - head.first_mono_ms)
-        return _told(head, page, header, metric, begin_ms, sum(sizes.values()))
+        return _told(path, head, page, header, metric, begin_ms, sum(sizes.values()))
     except (OSError, LogFormatError):
         return None
 
@@ -102,6 +102,7 @@ def _last_page(file: int, header: RunHeader, slots: range) -> tuple[DataHead, by
 
 
 def _told(  # noqa: PLR0913, PLR0917 - private: what was found
+    path: str,
     head: DataHead,
     page: bytes,
     header: RunHeader,
@@ -124,7 +125,9 @@ def _told(  # noqa: PLR0913, PLR0917 - private: what was found
         last = wrap(head.first[column] + _rise(stream))
     end_ms = head.last_mono_ms + offset_ms
     return Glance(
-        EXITED if stopped else DIED,
+        ended_state(
+            path, events[-1].text if stopped else None, header.pid, header, head.last_mono_ms
+        ),
         min(begin_ms, end_ms),
         end_ms,
         head.interval_ms,

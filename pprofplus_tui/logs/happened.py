@@ -7,7 +7,8 @@ import numpy as np
 from pprofplus_tui.logs.detail import Detail
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.logs.samples import PagesLostError
-from pprofplus_tui.model.happenings import CLOCK, Happening, most_telling
+from pprofplus_tui.model.death import WATCH_ENDED
+from pprofplus_tui.model.happenings import CLOCK, UNWATCHED, Happening, most_telling
 from pprofplus_tui.model.series import Ints
 
 _ON_A_CHART = 64
@@ -43,8 +44,14 @@ def _events(run: RunLog, rows: Ints) -> list[Happening]:
     if not len(rows):
         return []
     return [
-        Happening(event.t_ms, event.kind, event.value, event.text) for event in run.events_in(rows)
+        Happening(event.t_ms, kind_of(event.kind, event.text), event.value, event.text)
+        for event in run.events_in(rows)
     ]
+
+
+def kind_of(kind: str, text: str) -> str:
+    """Return the kind of an event; that a watch ended is not that the process stopped."""
+    return UNWATCHED if kind == "stop" and text == WATCH_ENDED else kind
 
 
 def _clock_steps(run: RunLog, begin: int, end: int) -> list[Happening]:

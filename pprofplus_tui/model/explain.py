@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from pprofplus_tui.model.charts import ChartKind
+from pprofplus_tui.model.death import KNOWN, PROBABLE, UNKNOWN, Death
 from pprofplus_tui.model.units import (
     change_text,
     format_bytes,
@@ -205,6 +206,24 @@ def limit_words(facts: Verdicts, *, ended: bool = False) -> tuple[str, ...]:
         when = "would have been" if ended else "is"
         left = format_roughly_ms(left_ms)
         lines.append(f"At this rate the limit {when} reached {left} after this window.")
+    return tuple(lines)
+
+
+_CERTAIN = {KNOWN: "Known", PROBABLE: "Probable, not proven"}
+
+
+def of_death(death: Death | None) -> tuple[str, ...]:
+    """Return what there is to say about the end of a run, in sentences."""
+    if death is None:
+        return ()
+    cause = death.cause
+    if cause.certainty == UNKNOWN:
+        lines = [f"How it ended is not known: {cause.reason}."]
+    else:
+        why = f": {cause.reason}" if cause.reason else ""
+        lines = [f"How it ended: {cause.short}. {_CERTAIN[cause.certainty]}{why}."]
+    if death.figures:
+        lines.append(f"At its last sample: {death.figures}.")
     return tuple(lines)
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from pprofplus_tui.model.cursor import Reading
+from pprofplus_tui.model.death import Death
 from pprofplus_tui.model.findings import Findings
 from pprofplus_tui.model.rows import Rows
 from pprofplus_tui.model.runs import Run
@@ -50,6 +51,7 @@ class Frame:
         facts: what its memory does in the requested window.
         cursor: what is read where the time cursor stands, or None.
         findings: of the study that is shown, None while there is none.
+        death: how `run` ended, None while it is running.
     """
 
     runs: tuple[Run, ...] = ()
@@ -59,6 +61,7 @@ class Frame:
     facts: Verdicts = field(default_factory=Verdicts)
     cursor: Reading | None = None
     findings: Findings | None = None
+    death: Death | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,10 +14,11 @@ from pprofplus.format import (
     START,
     STOP,
 )
+from pprofplus_tui.model.death import Death
 from pprofplus_tui.model.runs import Run
 from pprofplus_tui.model.units import format_span_ms
 
-CLOCK, NEXT = "clock", "next"
+CLOCK, NEXT, DEATH, UNWATCHED = "clock", "next", "death", "unwatched"
 MARKED = EVENT_KINDS[MARK]
 
 
@@ -50,6 +51,8 @@ KINDS: dict[str, Kind] = {
     EVENT_KINDS[INTERVAL]: Kind("Interval", "samples come at another pace from here on"),
     CLOCK: Kind("Clock", "the wall clock was set, or the machine slept"),
     NEXT: Kind("Next", "the next run of this service began", "accent"),
+    DEATH: Kind("Died", "the last sample of a process that did not end in order", "lost", 0),
+    UNWATCHED: Kind("Unwatched", "pprofplus watch ended; the process went on"),
 }
 _OTHER = Kind("?", "an event of a later version", rank=2)
 
@@ -64,6 +67,7 @@ class Happening:
         value: what the kind says: samples lost, microseconds, a pid, milliseconds of a step.
         text: untrusted; clean it before it is shown.
         path: of the run that began, or "".
+        brief: a word or two for a chart, or "".
     """
 
     t_ms: int
@@ -71,6 +75,7 @@ class Happening:
     value: int = 0
     text: str = ""
     path: str = ""
+    brief: str = ""
 
     @property
     def told(self) -> Kind:
@@ -95,13 +100,20 @@ class Happening:
     @property
     def short(self) -> str:
         """Its word and figure, for a chart."""
-        return f"{self.told.word} {self.figure}".rstrip()
+        return f"{self.told.word} {self.brief or self.figure}".rstrip()
 
 
 def most_telling(found: Iterable[Happening], most: int) -> tuple[Happening, ...]:
     """Return at most so many in order of time: by rank, of one rank the newest."""
     ranked = sorted(found, key=lambda event: (event.told.rank, -event.t_ms))
     return tuple(sorted(ranked[:most], key=lambda event: event.t_ms))
+
+
+def death_event(death: Death | None) -> tuple[Happening, ...]:
+    """Return the event of a run's death: one, or none if it ended in order."""
+    if death is None or not death.cause.is_death:
+        return ()
+    return (Happening(death.t_ms, DEATH, 0, death.told, brief=death.cause.brief),)
 
 
 def next_run(run: Run, runs: Iterable[Run]) -> Happening | None:

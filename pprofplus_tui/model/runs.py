@@ -7,19 +7,47 @@ from itertools import groupby
 from pprofplus_tui.model.charts import STANDARD, ChartTable
 from pprofplus_tui.model.verdict import Verdict
 
-LIVE, PAUSED, STALLED, EXITED, DIED = STATES = ("live", "paused", "stalled", "exited", "died")
+LIVE, PAUSED, STALLED, EXITED, DIED, UNRECORDED, PACKED = STATES = (
+    *("live", "paused", "stalled", "exited", "died"),
+    *("unrecorded", "packed"),
+)
 RUNNING = frozenset({LIVE, PAUSED, STALLED})
-SIGNS = {LIVE: "●", PAUSED: "‖", STALLED: "◌", EXITED: "○", DIED: "✝"}
-PLAIN_SIGNS = {LIVE: "*", PAUSED: "=", STALLED: "~", EXITED: "-", DIED: "x"}
+SIGNS = {
+    LIVE: "●",
+    PAUSED: "‖",
+    STALLED: "◌",
+    EXITED: "○",
+    DIED: "✝",
+    UNRECORDED: "◐",
+    PACKED: "◎",
+}
+PLAIN_SIGNS = {
+    LIVE: "*",
+    PAUSED: "=",
+    STALLED: "~",
+    EXITED: "-",
+    DIED: "x",
+    UNRECORDED: "?",
+    PACKED: "+",
+}
+# how a state is shown; the others by their own names
+_LABELS = {UNRECORDED: "not recorded here any more", PACKED: "live when packed"}
 PIN_SIGN, PLAIN_PIN_SIGN = "◆", "#"
 PINNED_MEANING = "retention leaves the run alone, however old it is"
 MEANINGS = {
     LIVE: "running, samples arrive",
     PAUSED: "running, but told to take no samples",
     STALLED: "running, but no sample for several intervals: stopped, or the GIL is held",
-    EXITED: "ended in order",
+    EXITED: "ended in order, or was seen to end by pprofplus watch",
     DIED: "ended without a word: SIGKILL, OOM killer, crash, power",
+    UNRECORDED: "this log ended before the process: its watch ended, an exec, or another user",
+    PACKED: "live when this bundle was packed, which has no more of it",
 }
+
+
+def state_label(state: str) -> str:
+    """Return a state as it is shown."""
+    return _LABELS.get(state, state)
 
 
 @dataclass(frozen=True)

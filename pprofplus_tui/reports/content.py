@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from pprofplus_tui.charts.picture import Picture
+from pprofplus_tui.model.death import Death
 from pprofplus_tui.model.verdict import Verdicts
 
 
@@ -27,6 +28,7 @@ class RunReport:
         pictures: its charts; all of one window.
         happenings: what happened in the window.
         left_out: how many happenings there are besides.
+        death: how it ended, None while it is running.
     """
 
     service: str
@@ -37,6 +39,7 @@ class RunReport:
     pictures: tuple[Picture, ...]
     happenings: tuple[Happening, ...] = ()
     left_out: int = 0
+    death: Death | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,17 +1,22 @@
 """Asks the logs for what a report says: the same queries as the charts of the monitor."""
 
 import shlex
+from dataclasses import replace
 from datetime import tzinfo
 
 from pprofplus_tui.charts.picture import Picture
 from pprofplus_tui.charts.portray import Manner, Portrayer, wanted_by
 from pprofplus_tui.judge import judged
 from pprofplus_tui.logs.catalog import RunInfo
+from pprofplus_tui.logs.happened import kind_of
 from pprofplus_tui.logs.history import query, rows_within
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.charts import ChartTable, charts_for
+from pprofplus_tui.model.death import KNOWN, Death
 from pprofplus_tui.model.frames import Shape
-from pprofplus_tui.model.runs import MEANINGS, RUNNING
+from pprofplus_tui.model.happenings import Happening as Event
+from pprofplus_tui.model.happenings import death_event
+from pprofplus_tui.model.runs import MEANINGS, RUNNING, state_label
 from pprofplus_tui.model.timeaxis import local
 from pprofplus_tui.model.units import format_bytes, format_quantity, format_span_ms
 from pprofplus_tui.model.window import Window
@@ -30,20 +35,29 @@ def samples_within(log: RunLog, begin_ms: int, end_ms: int) -> bool:
 
 
 def report_run(
-    info: RunInfo, log: RunLog, begin_ms: int, end_ms: int, zone: tzinfo | None
+    info: RunInfo,
+    log: RunLog,
+    within: tuple[int, int],
+    zone: tzinfo | None,
+    death: Death | None = None,
 ) -> RunReport:
-    """Return what a run has to say of [begin_ms, end_ms), unix ms; `log` was refreshed."""
+    """Return what a run has to say of [begin_ms, end_ms), unix ms; `log` was refreshed.
+
+    `death` is how it ended, None if it goes on.
+    """
+    begin_ms, end_ms = within
     window = Window.fit(begin_ms, end_ms)
-    happenings, left_out = _happenings(log, begin_ms, end_ms)
+    happenings, left_out = _happenings(log, begin_ms, end_ms, death)
     return RunReport(
         info.service,
         info.pid,
         info.state,
-        _facts(info, log, zone),
+        _facts(info, log, zone, death),
         judged(log, begin_ms, end_ms),
         tuple(_pictures(log, charts_for(log.metrics), window, zone)),
         happenings,
         left_out,
+        death,
     )
 
 
@@ -61,7 +75,9 @@ def _pictures(log: RunLog, table: ChartTable, window: Window, zone: tzinfo | Non
     return found
 
 
-def _facts(info: RunInfo, log: RunLog, zone: tzinfo | None) -> tuple[tuple[str, str], ...]:
+def _facts(
+    info: RunInfo, log: RunLog, zone: tzinfo | None, death: Death | None
+) -> tuple[tuple[str, str], ...]:
     """Return (label, untrusted text) of what is known of the run as a whole."""
     header = log.header
     last = log.last()
@@ -69,7 +85,8 @@ def _facts(info: RunInfo, log: RunLog, zone: tzinfo | None) -> tuple[tuple[str, 
     found = [
         ("service", info.service),
         ("pid", str(info.pid)),
-        ("state", f"{info.state}: {MEANINGS.get(info.state, '')}".rstrip(": ")),
+        ("state", f"{state_label(info.state)}: {MEANINGS.get(info.state, '')}".rstrip(": ")),
+        ("cause", _cause(death)),
         ("began", _time(log.begin_ms, zone)),
         (ended, _time(log.end_ms, zone)),
         ("lasted", format_span_ms(log.end_ms - log.begin_ms)),
@@ -84,6 +101,8 @@ def _facts(info: RunInfo, log: RunLog, zone: tzinfo | None) -> tuple[tuple[str, 
         ("incomplete", "; ".join(log.problems)),
         ("pinned", "yes" if info.pinned else ""),
     ]
+    if death is not None and death.peak_bytes is not None:
+        found.append(("peak RSS", format_bytes(death.peak_bytes)))
     for label, metric in (
         ("RSS at the end", "rss"),
         ("cgroup used", "cgroup_used"),
@@ -97,6 +116,14 @@ def _facts(info: RunInfo, log: RunLog, zone: tzinfo | None) -> tuple[tuple[str, 
     return tuple((label, text) for label, text in found if text)
 
 
+def _cause(death: Death | None) -> str:
+    """Return why the run ended, how certain that is, and the evidence."""
+    if death is None or death.cause.is_expected:
+        return ""
+    known = " (known)" if death.cause.certainty == KNOWN else ""
+    return f"{death.cause.sentence}{known}"
+
+
 def _command(argv: tuple[str, ...]) -> str:
     return shlex.join(argv)[: 4 * _ARGV_CELLS]
 
@@ -105,9 +132,16 @@ def _time(ms: int, zone: tzinfo | None) -> str:
     return f"{local(ms, zone):%Y-%m-%d %H:%M:%S %Z}"
 
 
-def _happenings(log: RunLog, begin_ms: int, end_ms: int) -> tuple[tuple[Happening, ...], int]:
+def _happenings(
+    log: RunLog, begin_ms: int, end_ms: int, death: Death | None
+) -> tuple[tuple[Happening, ...], int]:
     """Return (what happened in the window, how much more): the newest, if it is much."""
-    found = [event for event in log.events() if begin_ms <= event.t_ms < end_ms]
+    events = [
+        Event(event.t_ms, kind_of(event.kind, event.text), event.value, event.text)
+        for event in log.events()
+    ]
+    events += (replace(event, text=event.text.replace("\n", "; ")) for event in death_event(death))
+    found = [event for event in events if begin_ms <= event.t_ms < end_ms]
     kept = found[-_MOST_HAPPENINGS:]
     rows = []
     for number, event in enumerate(kept, 1):

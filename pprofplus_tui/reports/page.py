@@ -6,7 +6,8 @@ from datetime import tzinfo
 from pprofplus_tui.charts.palette import COLOURS
 from pprofplus_tui.charts.picture import Picture
 from pprofplus_tui.model.explain import absent_words, change_words, limit_words
-from pprofplus_tui.model.runs import RUNNING
+from pprofplus_tui.model.happenings import DEATH, MARKED
+from pprofplus_tui.model.runs import RUNNING, state_label
 from pprofplus_tui.model.timeaxis import local
 from pprofplus_tui.model.units import format_bytes, format_delta_bytes, format_span_ms
 from pprofplus_tui.model.verdict import GROWING, STEADY, TOO_LITTLE, Layer, Verdicts
@@ -18,7 +19,7 @@ from pprofplus_tui.reports.svg import draw
 # Even if something got past the escaping, a browser would load and run nothing.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _TEXT_CELLS = 600
-_LONG = ("state", "command")
+_LONG = ("state", "cause", "command")
 
 
 def write_page(report: Report, zone: tzinfo | None = None) -> str:
@@ -66,7 +67,7 @@ def _overview(report: Report) -> Iterator[str]:
         size = format_bytes(rss.now_bytes) if rss else ""
         yield (
             f'<tr><td><a href="#run{number}">{shown(run.service)} {run.pid}</a></td>'
-            f'<td class="state {shown(run.state)}">{shown(run.state)}</td>'
+            f'<td class="state {shown(run.state)}">{shown(state_label(run.state))}</td>'
             f'<td class="number">{shown(size)}</td>'
             f"<td>{shown(headline(run.verdicts))}</td></tr>"
         )
@@ -80,14 +81,17 @@ def _run(run: RunReport, number: int, zone: tzinfo | None, *, alone: bool) -> It
         yield f'<section id="run{number}">'
     else:
         yield f'<section id="run{number}"><h2>{shown(run.service)} {run.pid} '
-        yield f'<span class="state {shown(run.state)}">{shown(run.state)}</span></h2>'
+        yield f'<span class="state {shown(run.state)}">{shown(state_label(run.state))}</span></h2>'
+    if run.death is not None and run.death.cause.is_death:
+        ended = f"{run.death.cause.sentence}; {run.death.figures}".rstrip("; ")
+        yield f'<p class="died">{shown(ended, _TEXT_CELLS)}</p>'
     yield from _verdict(run.verdicts, ended=run.state not in RUNNING)
     yield '<h3>Facts</h3>\n<dl class="facts">'
     for label, text in run.facts:
         long = ' class="long"' if label in _LONG else ""
         yield f"<div{long}><dt>{shown(label)}</dt><dd>{shown(text, _TEXT_CELLS)}</dd></div>"
     yield "</dl>"
-    marks = tuple((h.t_ms, h.number) for h in run.happenings if h.kind == "mark")
+    marks = tuple((h.t_ms, h.number) for h in run.happenings if h.kind in {MARKED, DEATH})
     for picture in run.pictures:
         yield from _figure(picture, marks)
     yield from _events(run, zone)

@@ -15,7 +15,8 @@ from textual.worker import Worker, WorkerState
 
 from pprofplus_tui.logs.happened import all_happened
 from pprofplus_tui.logs.run import RunLog
-from pprofplus_tui.model.happenings import Happening, next_run
+from pprofplus_tui.model.death import Death
+from pprofplus_tui.model.happenings import DEATH, Happening, death_event, next_run
 from pprofplus_tui.model.runs import Run
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.timeaxis import local, zone_name
@@ -23,13 +24,14 @@ from pprofplus_tui.widgets.paint import Paint
 
 MOST = 5000
 _TEXT_CELLS = 200
+_WORD_CELLS = 10
 
 
 @dataclass(frozen=True)
 class EventsAsked:
     """Whose events: the run, all runs, the zone of the times, where to begin in the list.
 
-    `colours` are the user's own.
+    `colours` are the user's own; `death` is how the run ended.
     """
 
     run: Run
@@ -37,23 +39,29 @@ class EventsAsked:
     zone: tzinfo | None
     at_ms: int
     colours: tuple[tuple[str, str], ...] = ()
+    death: Death | None = None
 
 
 def event_line(event: Happening, zone: tzinfo | None, paint: Paint, *, plain: bool) -> Text:
-    """Return one line: when, what, and the values and text that it came with."""
+    """Return one line: when, what, and the values and text that it came with; of a death, more."""
     kind = event.told
     # a kind of a later version is named by the log
     word = kind.word if kind.word != "?" else clean(event.kind, 8, ascii_only=plain)
-    said = clean(event.text, _TEXT_CELLS, ascii_only=plain)
+    # a log's text is one line, whatever it holds
+    lines = event.text.split("\n") if event.kind == DEATH else [event.text]
+    said, *more = (clean(text, _TEXT_CELLS, ascii_only=plain) for text in lines)
     told = "  ".join(filter(None, (event.figure, said)))
     line = Text(no_wrap=True, overflow="ellipsis")
     at = local(event.t_ms, zone)
     dim, own, text = (Style(color=paint[token].color) for token in ("dim", kind.style, "text"))
-    line.append(f"{at:%a %d %b %H:%M:%S} {zone_name(event.t_ms, zone)}  ", dim)
-    line.append(f"{word:<9} ", own)
+    when = f"{at:%a %d %b %H:%M:%S} {zone_name(event.t_ms, zone)}  "
+    line.append(when, dim)
+    line.append(f"{word:<{_WORD_CELLS - 1}} ", own)
     line.append(told, text)
     if not said:
         line.append(f"  {kind.meaning}" if told else kind.meaning, dim)
+    for another in more:
+        line.append(f"\n    {another}", dim)
     return line
 
 
@@ -113,7 +121,8 @@ class EventsScreen(ModalScreen[Happening | None]):
         log = RunLog(self._asked.run.path)
         log.refresh()
         after = next_run(self._asked.run, self._asked.runs)
-        return all_happened(log, MOST) + ((after,) if after is not None else ())
+        later = death_event(self._asked.death) + ((after,) if after is not None else ())
+        return all_happened(log, MOST) + later
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """Show what was read, the last event before the time shown chosen."""

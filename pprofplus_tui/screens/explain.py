@@ -11,11 +11,13 @@ from textual.widgets import Static
 
 from pprofplus.metrics import BY_NAME, CATALOGUE
 from pprofplus_tui.model.charts import ChartKind
+from pprofplus_tui.model.death import Death
 from pprofplus_tui.model.explain import (
     GO_SUMS,
     SHAPE_KINDS,
     chart_metrics,
     layer_in_words,
+    of_death,
     shape_of,
     told,
 )
@@ -36,11 +38,13 @@ class Explained:
         chart: the chosen chart.
         facts: the verdicts on the visible window.
         run: whose they are, as text that is safe to show.
+        death: how that run ended, None while it is running.
     """
 
     chart: ChartKind
     facts: Verdicts
     run: str
+    death: Death | None = None
 
 
 def layers_table(facts: Verdicts, *, plain: bool) -> Table:
@@ -118,6 +122,8 @@ class ExplainScreen(PageScreen):
         mine = chart_metrics(chart)
         known = [BY_NAME[name] for name in mine if name in BY_NAME]
         yield Static(Text(f"{self._explained.run}, the visible window", HEADING))
+        for sentence in of_death(self._explained.death):
+            yield Static(Text(clean(sentence, ascii_only=plain)))
         for sentence in told(facts):
             yield Static(Text(sentence))
         if facts.layers:

@@ -47,7 +47,7 @@ def key_table(*, plain: bool, keys: Sequence[Key] = KEYS) -> Table:
 
 def state_table(*, plain: bool) -> Table:
     """Return the states of a run."""
-    table = page_table(("", 10), ("", None))
+    table = page_table(("", 12), ("", None))
     for state, sign in (PLAIN_SIGNS if plain else SIGNS).items():
         table.add_row(Text(f"{sign} {state}"), Text(MEANINGS[state]))
     table.add_row(Text(f"{PLAIN_PIN_SIGN if plain else PIN_SIGN} pinned"), Text(PINNED_MEANING))

@@ -35,10 +35,11 @@ from pprofplus_tui.widgets.grid import ChartGrid
 from pprofplus_tui.widgets.paint import Paint
 from pprofplus_tui.widgets.rows import RowsWidget
 from pprofplus_tui.widgets.runlist import RunList
-from pprofplus_tui.widgets.text import with_end
+from pprofplus_tui.widgets.text import fit, with_end
 
 if TYPE_CHECKING:
     from pprofplus_tui.charts.picture import Area
+    from pprofplus_tui.model.death import Death
     from pprofplus_tui.model.happenings import Happening
     from pprofplus_tui.model.timegrammar import Goto
 
@@ -118,6 +119,11 @@ class MonitorScreen(PickingScreen):
         """The run shown, as the feed last saw it."""
         return find(self.frame.runs, self.view.run)
 
+    @property
+    def _death(self) -> "Death | None":
+        """How the run shown ended, None while it is running."""
+        return self.frame.death if self.frame.run == self.view.run else None
+
     def _places(self) -> dict[str, Place]:
         size = self._charts.size
         found = arrange(size.width, size.height, len(self.view.shown))
@@ -162,7 +168,8 @@ class MonitorScreen(PickingScreen):
         rest = f"{shown} of {wanted} charts" if shown < wanted else ""
         pin = PLAIN_PIN_SIGN if plain else PIN_SIGN
         pinned = f"{pin} pinned" if self.run is not None and self.run.pinned else ""
-        row = facts_row(frame.facts, width, plain=plain)
+        room = width - len(f" {pinned} ") if pinned else width
+        row = fit(facts_row(frame.facts, room, plain=plain, death=self._death), width)
         noted = row
         for note in ("   ".join(filter(None, (pinned, rest))), pinned, rest):
             noted = with_end(row, Cellrun(f" {note} " if note else "", "dim"))
@@ -307,7 +314,7 @@ class MonitorScreen(PickingScreen):
 
         at_ms = self.view.cursor or window.end_ms
         options = self._options
-        asked = EventsAsked(run, self.frame.runs, options.zone, at_ms, options.colours)
+        asked = EventsAsked(run, self.frame.runs, options.zone, at_ms, options.colours, self._death)
         self.app.push_screen(EventsScreen(asked, plain=options.plain), self._go_to_event)
 
     def _go_to_event(self, event: "Happening | None") -> None:
@@ -413,7 +420,7 @@ class MonitorScreen(PickingScreen):
 
         plain = self._options.plain
         name = clean(f"{run.service} {run.pid}", ascii_only=plain)
-        told = Explained(chart, self.frame.facts, name)
+        told = Explained(chart, self.frame.facts, name, self._death)
         self.app.push_screen(ExplainScreen(told, plain=plain))
 
     def action_quit(self) -> None:

@@ -10,7 +10,16 @@ from textual.message import Message
 from pprofplus_tui.model.cursor import Reading
 from pprofplus_tui.model.keys import KEYS, Key
 from pprofplus_tui.model.rows import Cellrun, Row, width_of
-from pprofplus_tui.model.runs import DIED, EXITED, LIVE, PAUSED, STALLED, Run, counted
+from pprofplus_tui.model.runs import (
+    DIED,
+    EXITED,
+    LIVE,
+    PAUSED,
+    STALLED,
+    Run,
+    counted,
+    state_label,
+)
 from pprofplus_tui.model.text import narrow
 from pprofplus_tui.model.timeaxis import local, zone_name
 from pprofplus_tui.model.units import format_span_ms
@@ -105,8 +114,10 @@ def _who(view: StatusView) -> Row:
         told = f"{run.state} {clock(run.end_ms, view.zone)} after {lasted}"
     elif run.state in {PAUSED, STALLED}:
         told = f"{run.state} since {clock(run.end_ms, view.zone)}"
-    else:
+    elif run.running:
         told = f"up {lasted}"
+    else:
+        told = f"{state_label(run.state)}, {clock(run.end_ms, view.zone)} after {lasted}"
     state_style = f"{run.state}_bar" if run.state in {DIED, PAUSED, STALLED} else "bar"
     return (Cellrun(f"{run.service} {run.pid}", "title_bar"), Cellrun(f"{dot}{told}", state_style))
 
@@ -115,8 +126,8 @@ def _state(view: StatusView) -> Row:
     run = view.run
     if run is None or run.state == LIVE:
         return ()
-    style = "bar" if run.state == EXITED else f"{run.state}_bar"
-    return (Cellrun(f" {run.state}", style),)
+    style = f"{run.state}_bar" if run.state in {DIED, PAUSED, STALLED} else "bar"
+    return (Cellrun(f" {state_label(run.state)}", style),)
 
 
 def status_row(view: StatusView, width: int) -> Row:

@@ -2,8 +2,10 @@
 
 from itertools import product
 
+from pprofplus_tui.model.death import UNKNOWN, Death
 from pprofplus_tui.model.explain import layer_in_words
 from pprofplus_tui.model.rows import Cellrun, Row, width_of
+from pprofplus_tui.model.text import narrow
 from pprofplus_tui.model.units import (
     change_text,
     format_bytes,
@@ -26,6 +28,7 @@ _FAR_MS = 60 * 24 * HOUR_MS
 _NEAR = 0.9  # the last tenth before the OOM killer
 _ALARMING = 10  # it grew by more than a tenth of what it was
 _GAP = 3
+_CAUSE_SHARE, _CAUSE_CELLS = 3, 24  # of the line, so that what memory did has room, too
 
 
 def arrow(verdict: Verdict, *, plain: bool) -> str:
@@ -129,12 +132,40 @@ def _taken(rows: tuple[Row, ...]) -> int:
     return sum(_GAP + width_of(row) for row in rows if row)
 
 
-def facts_row(facts: Verdicts, width: int, *, plain: bool = False) -> Row:
+def death_row(death: Death | None, width: int, *, plain: bool = False) -> Row:
+    """Return why a run ended in at most so many cells, the longest form that has room."""
+    if death is None or death.cause.is_expected:
+        return ()
+    cause = death.cause
+    style = "died" if cause.is_death else "dim"
+    peak = f", peak {format_bytes(death.peak_bytes)}" if death.peak_bytes is not None else ""
+    unknown = cause.certainty == UNKNOWN
+    forms = (
+        f"{cause.reason if unknown else cause.sentence}{peak}",
+        cause.reason if unknown else cause.sentence,
+        f"{cause.text}{peak}",
+        cause.text,
+    )
+    shown = (narrow(form, ascii_only=plain) for form in forms)
+    told = next((form for form in shown if len(form) <= width), "")
+    return (Cellrun(told, style),) if told else ()
+
+
+def facts_row(
+    facts: Verdicts, width: int, *, plain: bool = False, death: Death | None = None
+) -> Row:
     """Return the second line: what RSS does, the layer behind it, the limit, the other layers.
 
-    Where room is short whole figures go: first those of layers that stand still and are small,
-    then what RSS changed by, the limit, last the layer to blame.
+    Of a run that has ended it begins with the cause. Where room is short whole figures go: first
+    those of layers that stand still and are small, then what RSS changed by, the limit, last the
+    layer to blame.
     """
+    if death is not None:
+        cause = death_row(death, max(width // _CAUSE_SHARE, _CAUSE_CELLS), plain=plain)
+        if cause:
+            room = max(width - width_of(cause) - _GAP, 0)
+            rest = facts_row(facts, room, plain=plain)
+            return fit((Cellrun(" ", "text"), *cause, Cellrun("  ", "text"), *rest), width)
     if not facts.layers:
         return fit((), width)
     first, *others = facts.layers

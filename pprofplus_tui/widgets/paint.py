@@ -126,13 +126,16 @@ class Paint:
             "stalled": style(tones.warn),
             "exited": style(tones.dim),
             "died": style(tones.bad),
+            "unrecorded": style(tones.dim),
+            "packed": style(tones.good),
             "bar": style(tones.dim, tones.bar),
             "brand": style(tones.accent, tones.bar, bold=True),
             "key": style(tones.text, tones.bar, bold=True),
             "frame_selected": style(tones.accent),
             "title_selected": style(tones.accent, bold=True),
         }
-        for name in ("text", "dim", "live", "paused", "stalled", "exited", "died", "spark"):
+        states = ("live", "paused", "stalled", "exited", "died", "unrecorded", "packed")
+        for name in ("text", "dim", *states, "spark"):
             plain = table[name]
             table.setdefault(
                 f"{name}_selected", plain + Style(bgcolor=tones.chosen, bold=name == "text" or None)

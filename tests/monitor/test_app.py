@@ -62,7 +62,7 @@ async def test_it_lists_the_runs_and_draws_the_one_it_opens_on(home, monitor):
 
 
 async def test_what_the_layers_do_stands_above_the_charts(home, monitor):
-    home.run(count=600)
+    home.run(count=600, state="exited")
     async with monitor().run_test(size=LARGE) as pilot:
         text = await settled(pilot, "Python 77.4 MiB ↗")
         assert re.search(r"RSS 107 MiB ↗ growing \+2[23]0 MiB/h", text)
@@ -782,6 +782,22 @@ async def test_what_happened_is_on_the_charts_and_in_a_list_that_leads_there(hom
         assert app.monitor.run.pid == 2
         await pilot.press("m", "escape")
         assert app.screen is app.monitor
+
+
+async def test_a_death_is_in_the_list_of_events_and_leads_to_the_last_sample(home, monitor):
+    home.run("api", 1, count=60)
+    app = monitor(zone=timezone.utc)
+    async with app.run_test(size=LARGE) as pilot:
+        await settled(pilot, "Died")
+        await settled(pilot, "cause not known, peak")  # it comes after the charts
+        await pilot.press("m")
+        text = await settled(pilot, "2 events")
+        assert "Fri 15 Jan 08:00:59 UTC  Died      cause not known" in text
+        assert "    RSS 73.7 MiB, peak 73.7 MiB" in text
+        assert "    no stop event: killed, crashed or power lost" in text
+        await pilot.press("end", "enter")
+        await settled(pilot, "CURSOR")
+        assert app.monitor.view.cursor == 1_800_000_059_000
 
 
 async def test_a_long_export_shows_how_far_it_is(home, monitor, tmp_path, monkeypatch):

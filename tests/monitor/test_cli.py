@@ -4,8 +4,10 @@ import csv
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -46,6 +48,27 @@ def started(*words, env=None, **how):
     )
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="root alone sees other users' directories")
+def test_other_users_logs_are_listed_by_default_or_when_asked_for(home, tmp_path):
+    home.run("mine", 1, count=3)
+    with tempfile.TemporaryDirectory(prefix="pprofplus-", dir="/var/tmp") as other:
+        shutil.copytree(home.path / "mine", Path(other, "theirs"))
+        named = {"PPROFPLUS_DIR": str(home.path)}
+        empty = {"PPROFPLUS_DIR": "", "STATE_DIRECTORY": str(tmp_path / "none")}
+
+        def services(*words, env):
+            done = started("list", "--json", *words, env=env)
+            runs = json.loads(done.stdout or "[]")
+            return {run["service"] for run in runs if run["pid"] == 1} & {"mine", "theirs"}
+
+        assert services(env=named) == {"mine"}
+        assert services("--dir", home.path, env=named) == {"mine"}
+        assert services("--dir", home.path, env=empty) == {"mine"}
+        assert services("--all-users", env=named) == {"mine", "theirs"}
+        assert services("--dir", home.path, "--all-users", env=empty) == {"mine", "theirs"}
+        assert services(env=empty) == {"theirs"}
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -82,7 +105,8 @@ def test_wrong_use_exits_2_with_one_line_that_says_what_is_wrong(capfd, words, s
 def test_an_empty_directory_exits_1_with_one_line(capfd, home, command):
     code, out, err = run_main(capfd, command, "--dir", home.path)
     assert (code, out) == (1, "")
-    assert err == f"pprofplus-tui: no run in {home.path}; name the directory with --dir\n"
+    hint = "name the directory with --dir, or try --all-users"
+    assert err == f"pprofplus-tui: no run in {home.path}; {hint}\n"
 
 
 def test_a_service_that_is_not_there_names_those_that_are(capfd, home):

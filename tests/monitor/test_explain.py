@@ -1,6 +1,8 @@
 """The page that explains: the chosen chart first, at every size, with nothing obeyed from a log."""
 
 import asyncio
+import json
+from pathlib import Path
 
 import pytest
 
@@ -61,6 +63,26 @@ async def test_the_chosen_chart_comes_first_and_every_metric_once(home, monitor)
             assert (f"\n{metric.name} " in tail) is not mine
 
 
+async def test_i_says_that_it_is_not_known_how_a_run_ended(home, monitor):
+    home.run()
+    async with monitor().run_test(size=(120, 40)) as pilot:
+        assert "How it ended is not known: no stop event: killed" in await explained(pilot)
+
+
+@pytest.fixture
+def oom_killed(home):
+    path = home.run()
+    Path(path, "outcome").write_text(json.dumps({"by": "systemd", "oom_killed": True}))
+
+
+@pytest.mark.usefixtures("oom_killed")
+async def test_i_says_how_a_run_ended_and_how_sure_that_is(monitor):
+    async with monitor().run_test(size=(120, 40)) as pilot:
+        text = await explained(pilot)
+        assert "How it ended: out of memory. Known: systemd: the OOM killer came." in text
+        assert "At its last sample: RSS" in text
+
+
 @pytest.mark.parametrize("size", [(60, 15), (80, 24), (200, 50)])
 @pytest.mark.parametrize("key", ["escape", "q", "i"])
 async def test_it_scrolls_to_its_end_and_closes(home, monitor, size, key):
@@ -96,7 +118,9 @@ async def test_a_hostile_metric_of_its_own_is_named_and_not_obeyed(home, monitor
 
 
 async def test_on_a_terminal_without_utf8_it_is_ascii(home, monitor):
-    home.run()
+    path = home.run()
+    outcome = {"by": "sÿstemd", "signal": 9, "text": "größer"}
+    await asyncio.to_thread(Path(path, "outcome").write_text, json.dumps(outcome))
     async with monitor(plain=True).run_test(size=(120, 40)) as pilot:
         assert (await explained(pilot)).isascii()
 

@@ -1,7 +1,10 @@
 """The feed with real logs and real threads: requests in, frames and charts out."""
 
+import json
 import os
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -253,6 +256,64 @@ def test_the_last_samples_before_a_death_are_drawn(service, open_screen):
     service.writer.abandon()  # the lock goes with the process
     screen.until(lambda: screen.runs[0].state == "died")
     screen.until(lambda: "512 MiB" in legend(screen.charts("memory")[-1]))
+
+
+SERVICE = """
+import sys, pprofplus
+collector = pprofplus.start("api", directory=sys.argv[1], interval_s=0.1)
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_the_death_of_a_process_that_is_watched_appears_by_itself(tmp_path, open_screen):
+    place = tmp_path / "logs"
+    place.mkdir(mode=0o700)
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVICE, str(place)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as service:
+        try:
+            assert service.stdout.readline() == "ready\n"
+            screen = open_screen(place)
+            screen.until(lambda: screen.runs and screen.runs[0].state == "live")
+            (run,) = screen.runs
+            window = Window.fit(run.begin_ms - 1000, run.begin_ms + 60_000)
+            screen.feed.show(Request(run.path, window, SHAPES))
+            screen.until(lambda: screen.frame.run == run.path and screen.drawn)
+            assert screen.frame.death is None
+            service.kill()
+            # nobody has waited for it yet, so that the kernel still tells by which signal it ended
+            screen.until(lambda: screen.frame.death is not None)
+            screen.until(lambda: screen.frame.death.cause.kind == "killed")
+            assert screen.frame.death.rss_bytes > MIB
+            screen.until(lambda: "Died SIGKILL" in legend(screen.charts("memory")[-1]))
+        finally:
+            service.kill()
+
+
+def test_what_came_after_the_last_sample_is_at_the_end_of_the_charts(home, open_screen):
+    path = home.run("api", 1, count=60, state="exited")
+    screen = open_screen(home.path)
+    window = Window.fit(1_800_000_000_000, 1_800_000_059_001)
+    screen.feed.show(Request(path, window, SHAPES))
+    screen.until(lambda: screen.charts("memory"))
+    assert legend(screen.charts("memory")[-1]).splitlines()[-1].endswith("E┘")
+
+
+def test_a_cause_that_comes_after_the_death_is_shown_when_it_comes(service, open_screen):
+    screen = open_screen(service.place)
+    screen.feed.show(Request(service.path, service.window(), SHAPES))
+    screen.until(lambda: screen.runs and screen.runs[0].state == "live" and screen.drawn)
+    service.writer.abandon()
+    screen.until(lambda: screen.frame.death is not None)
+    assert screen.frame.death.cause.certainty == "unknown"
+    outcome = {"by": "systemd", "signal": 9, "oom_killed": True}
+    Path(service.path, "outcome").write_text(json.dumps(outcome))
+    screen.until(lambda: screen.frame.death.cause.kind == "oom")
+    screen.until(lambda: "Died OOM" in legend(screen.charts("memory")[-1]))
 
 
 def test_a_service_that_appears_is_told_and_so_is_another_that_is_not_asked_for(home, open_screen):

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -102,6 +103,74 @@ def test_without_the_token_there_is_nothing(server, path, cookie):
     assert status == 403
     assert b"pprofplus-tui serve has printed" in body
     assert "Set-Cookie" not in headers
+
+
+RAW = [
+    b"Cookie: pprofplus-{port}=\xff\xfe",
+    b"Cookie: pprofplus-{port}=caf\xc3\xa9",
+    b"Cookie: pprofplus-{port}={token}\xe9",
+    b"Cookie: \xff=\xff; pprofplus-{port}=x",
+    b'Cookie: pprofplus-{port}="\\351\\377"',
+    b"Cookie: pprofplus-{port}={token}\r\nOrigin: http://\xff",
+    b"Cookie: pprofplus-{port}={token}\r\nHost: \xff\xe9",
+]
+
+
+def raw_status(server, request):
+    """Send bytes as they are; return the status of the answer."""
+    for name, value in (("port", server.port), ("token", server.token)):
+        request = request.replace(b"{%s}" % name.encode(), str(value).encode())
+    with socket.create_connection((server.host, server.port), 60) as connection:
+        connection.sendall(request)
+        answer = b""
+        while part := connection.recv(65536):
+            answer += part
+    return int(answer.split(None, 2)[1])
+
+
+@pytest.mark.parametrize("header", RAW)
+def test_a_header_that_is_no_text_is_refused_without_a_traceback(server, header):
+    host = b"" if b"Host:" in header else b"Host: 127.0.0.1\r\n"
+    request = b"GET / HTTP/1.1\r\n" + host + b"Connection: close\r\n" + header + b"\r\n\r\n"
+    assert raw_status(server, request) == 403
+    server.process.send_signal(signal.SIGTERM)
+    _, err = server.process.communicate(timeout=60)
+    assert (server.process.returncode, err) == (0, "")
+
+
+@pytest.mark.parametrize("request_line", [b"GET /?token=\xff\xe9 HTTP/1.1", b"\x16\x03\x01\x02"])
+def test_what_is_no_http_leaves_no_traceback(server, request_line):
+    request = request_line + b"\r\nHost: a\r\nConnection: close\r\n\r\n"
+    assert raw_status(server, request) == 400
+    server.process.send_signal(signal.SIGTERM)
+    _, err = server.process.communicate(timeout=60)
+    assert (server.process.returncode, err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--port", "99999"], 2, "'99999' is no port: 0 to 65535"),
+        (["--port", "65536"], 2, "'65536' is no port: 0 to 65535"),
+        (["--port", "http"], 2, "'http' is no port: 0 to 65535"),
+        (["--port", "0", "--host", "nonsense.invalid"], 1, "--host 'nonsense.invalid': "),
+        (["--port", "0", "--host", "x" * 80 + ".y"], 1, f"--host '{'x' * 80}.y': "),
+        (["--port", "0", "--host", ""], 2, "--host needs an address"),
+        (["--port", "0", "--host", "192.0.2.1"], 1, "choose another with --host"),
+    ],
+)
+def test_an_address_that_cannot_be_is_one_line_that_names_it(home, words, code, said):
+    pytest.importorskip("textual_serve")
+    done = subprocess.run(
+        [sys.executable, "-m", "pprofplus_tui", "serve", *words, "--dir", str(home.path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr.count("\n") == 1
+    assert said in done.stderr
 
 
 def test_the_token_opens_the_page_and_leaves_the_address(server):

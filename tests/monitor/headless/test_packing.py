@@ -62,20 +62,66 @@ def test_a_bundle_is_private_and_never_takes_the_place_of_a_file(command, packed
     assert [path.name for path in packed.parent.iterdir()] == ["logs", "run.pplogs"]
 
 
-def test_a_live_run_is_packed_and_shown_as_ended(command, home, tmp_path):
+def test_a_live_run_is_shown_as_live_when_packed(command, home, tmp_path):
     now_ms = time.time_ns() // 1_000_000
     home.run("api", 1, begin_ms=now_ms - 30_000, count=30, state="live")
     (live,) = json.loads(command("list", "--json").stdout)
     out = tmp_path / "run.pplogs"
     assert command("pack", "api/1", "-o", out).returncode == 0
     (run,) = json.loads(command("list", "--json", directory=out).stdout)
-    assert (live["state"], run["state"]) == ("live", "exited")
+    assert (live["state"], run["state"]) == ("live", "packed")
+    assert "live when packed" in command("plot", directory=out).stdout.splitlines()[0]
     assert (run["samples"], run["damaged_pages"]) == (30, 0)
 
 
 def test_a_run_that_died_is_shown_as_died(command, packed):
     runs = json.loads(command("list", "--json", directory=packed).stdout)
     assert [run["state"] for run in runs] == ["died", "exited"]
+
+
+def test_a_bundle_keeps_the_cause_of_a_death(home, command, tmp_path):
+    path = home.run("api", 1, count=30)
+    Path(path, "outcome").write_text(json.dumps({"by": "systemd", "signal": 15}))
+    other = home.run("web", 2, count=30)
+    Path(other, "outcome").write_text(json.dumps({"by": "systemd", "oom_killed": True}))
+    out, again = tmp_path / "run.pplogs", tmp_path / "again.pplogs"
+    assert command("pack", "api/1", "web/2", "-o", out).returncode == 0
+    assert command("pack", "api/1", "web/2", "-o", again, directory=out).returncode == 0
+    for bundle in (out, again):
+        runs = json.loads(command("list", "--json", directory=bundle).stdout)
+        assert [run["state"] for run in runs] == ["exited", "died"]
+        told = command("plot", "web/2", directory=bundle).stdout
+        assert told.startswith("web 2  died: out of memory")
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [None, 7, "oom", [1], {"kind": "murder"}, {"kind": "oom", "short": "\x1b[31m" * 9999}],
+)
+def test_a_cause_that_a_bundle_makes_up_is_not_believed(home, command, tmp_path, cause):
+    path = Path(home.run("api", 1, count=30))
+    manifest = {
+        "format": 1,
+        "runs": [{"path": f"api/{path.name}", "state": "died", "cause": cause}],
+    }
+    out = tmp_path / "run.pplogs"
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("manifest.json", json.dumps(manifest))
+        archive.write(path / "000001.pplog", f"api/{path.name}/000001.pplog")
+    done = command("plot", directory=out)
+    assert (done.returncode, done.stdout[:12]) == (0, "api 1  died ")
+    assert "\x1b" not in done.stdout
+
+
+def test_a_bundle_of_an_earlier_version_opens_without_causes(home, command, tmp_path):
+    path = Path(home.run("api", 1, count=30))
+    runs = [{"path": f"api/{path.name}", "state": "stalled"}]
+    out = tmp_path / "run.pplogs"
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("manifest.json", json.dumps({"format": 1, "runs": runs}))
+        archive.write(path / "000001.pplog", f"api/{path.name}/000001.pplog")
+    (run,) = json.loads(command("list", "--json", directory=out).stdout)
+    assert run["state"] == "packed"
 
 
 def test_a_run_being_written_is_packed_without_damage(home, command, tmp_path):

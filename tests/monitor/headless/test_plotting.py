@@ -1,9 +1,11 @@
 """`plot`: one chart on standard output, as wide as asked, with colours on terminals alone."""
 
+import json
 import os
 import pty
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -107,15 +109,50 @@ def test_metrics_of_one_unit_share_a_chart(home, command):
     home.run(count=60)
     done = command("plot", "--metric", "rss", "--metric", "heap_used")
     assert "rss, heap_used" in done.stdout
-    done = command("plot", "--metric", "rss", "--metric", "threads")
-    assert done.returncode == 2
-    assert "one at a time" in done.stderr
+    assert command("plot", "--metric", "rss,heap_used").stdout == done.stdout
+
+
+def test_metrics_of_several_units_have_a_chart_a_unit_each(home, command):
+    home.run(count=60)
+    done = command("plot", "--metric", "rss,threads,heap_used", "--metric", "cpu_user")
+    assert (done.returncode, done.stderr) == (0, "")
+    _, *rows = done.stdout.splitlines()
+    titles = [row for row in rows if row.startswith("┌")]
+    assert len(titles) == 3
+    for title, names in zip(titles, ("rss, heap_used", "threads", "cpu_user"), strict=True):
+        assert title.startswith(f"┌ {names} ─")
+    assert {len(row) for row in rows} == {80}
+
+
+def test_each_of_several_charts_has_the_height_asked_for(home, command):
+    home.run(count=60)
+    done = command("plot", "--metric", "rss,threads", "--height", "7")
+    assert len(done.stdout.splitlines()) == 1 + 2 * 7
+
+
+def test_more_lines_than_can_be_told_apart_are_in_two_charts(home, command):
+    home.run(count=60)
+    names = "rss,uss,vms,heap_sys,heap_used,heap_idle,malloc_sys"
+    done = command("plot", "--metric", names)
+    assert done.returncode == 0
+    assert sum(row.startswith("┌") for row in done.stdout.splitlines()) == 2
+
+
+def test_a_death_with_a_cause_is_named_and_drawn(home, command):
+    path = home.run(count=60)
+    Path(path, "outcome").write_text(json.dumps({"by": "systemd", "oom_killed": True}))
+    done = command("plot", "--width", "100")
+    heading, *rows = done.stdout.splitlines()
+    assert heading.startswith("api 4711  died: out of memory  2027-01-15")
+    assert "Died OOM" in rows[-1]
 
 
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
         (["--chart", "disk"], 2, "no chart 'disk': there are memory, virtual, python_heap"),
+        (["--metric", "rss,heap"], 2, "no metric 'heap' in this log; near it: heap_"),
+        (["--metric", ","], 2, "--metric needs names, as in  --metric rss,heap_used"),
         (["--metric", "heap"], 2, "no metric 'heap' in this log; near it: heap_"),
         (["--width", "5"], 2, "--width 5: 20 to 1000"),
         (["--height", "5000"], 2, "--height 5000: 6 to 400"),

@@ -1,10 +1,12 @@
 """`report`: one page that needs nothing else, and in which a log can say nothing but text."""
 
+import json
 import re
 import shutil
 import stat
 import subprocess
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
@@ -103,6 +105,15 @@ def test_a_page_has_charts_facts_events_and_the_verdict(home, command):
     ):
         assert said in text
     assert page.elements.count("figure") == 7
+
+
+def test_a_death_has_its_cause_in_the_facts_and_the_events(home, command):
+    path = home.run(count=60)
+    hostile = {"by": HOSTILE[0], "signal": 11, "text": HOSTILE[1]}
+    Path(path, "outcome").write_text(json.dumps(hostile))
+    text = " ".join(Page(command("report").stdout).texts)
+    for said in ("SIGSEGV: <script>", "(known)", "peak RSS", "death", "peak 73.7 MiB"):
+        assert said in text, said
 
 
 def test_a_steady_run_is_called_steady(home, command):

@@ -3,8 +3,10 @@
 from pprofplus.format import EVENT_KINDS
 from pprofplus_tui.model.happenings import (
     CLOCK,
+    DEATH,
     KINDS,
     NEXT,
+    UNWATCHED,
     Happening,
     most_telling,
     next_run,
@@ -15,7 +17,7 @@ NOW_MS = 1_800_000_000_000
 
 
 def test_every_kind_of_the_format_is_known():
-    assert set(KINDS) == {*EVENT_KINDS.values(), CLOCK, NEXT}
+    assert set(KINDS) == {*EVENT_KINDS.values(), CLOCK, NEXT, DEATH, UNWATCHED}
 
 
 def test_no_two_kinds_share_a_letter():

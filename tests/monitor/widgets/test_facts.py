@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pprofplus_tui.model.change import change_between
+from pprofplus_tui.model.death import CERTAINTIES, Cause, Death
 from pprofplus_tui.model.verdict import (
     GROWING,
     HOUR_MS,
@@ -188,3 +189,45 @@ def test_where_there_is_room_the_measured_change_stands_beside_the_rate():
 
 def test_no_figures_give_a_blank_line():
     assert text_of(facts_row(Verdicts(), 50)) == " " * 50
+
+
+OOM = Cause("oom", "probable", "out of memory", "its cgroup has counted an OOM kill since")
+
+
+def test_a_run_that_died_begins_with_the_cause():
+    death, whole = Death(0, OOM, MIB, 2 * MIB), Verdicts((Layer(LAYERS[0], MIB),))
+    cause = "probably out of memory"
+    for width, begin in (
+        (240, f" {cause}: its cgroup has counted an OOM kill since, peak 2 MiB   RSS 1 MiB"),
+        (200, f" {cause}: its cgroup has counted an OOM kill since   RSS 1 MiB"),
+        (120, f" {cause}, peak 2 MiB   RSS 1 MiB"),
+        (80, f" {cause}   RSS 1 MiB"),
+    ):
+        row = facts_row(whole, width, death=death)
+        assert text_of(row).startswith(begin)
+        assert styles_of(row, cause) == {"died"}
+
+
+def test_a_run_that_ended_in_order_has_no_cause_there():
+    row = facts_row(Verdicts(), 120, death=Death(0, Cause("exit", "known", "exited")))
+    assert not text_of(row).strip()
+
+
+texts = st.text(st.characters(codec="ascii", categories=["L", "N", "Zs"]), max_size=150)
+causes = st.builds(
+    Cause, st.sampled_from(["oom", "unknown", "exit"]), st.sampled_from(CERTAINTIES), texts, texts
+)
+deaths = st.none() | st.builds(Death, st.just(0), causes, st.none() | sizes, st.none() | sizes)
+
+
+@given(deaths, st.integers(0, 250), st.booleans())
+def test_with_a_cause_the_line_has_the_width_of_the_screen(death, width, plain):
+    row = facts_row(Verdicts((Layer(LAYERS[0], MIB),)), width, plain=plain, death=death)
+    assert width_of(row) == width
+
+
+def test_a_cause_is_ascii_where_the_terminal_is():
+    death = Death(0, Cause("killed", "known", "SIGKILL", "größer"), MIB, MIB)
+    row = facts_row(Verdicts((Layer(LAYERS[0], MIB),)), 160, plain=True, death=death)
+    assert text_of(row).startswith(" SIGKILL: gr\\xf6\\xdfer, peak 1 MiB")
+    assert text_of(row).isascii()

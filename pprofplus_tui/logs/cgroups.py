@@ -1,0 +1,25 @@
+"""The OOM kills that a cgroup has counted by now."""
+
+from contextlib import suppress
+
+from pprofplus.errors import ProbeAbsentError
+from pprofplus.probes.cgroup import Cgroup
+
+OOM_KILLS = "cgroup_oom_kills"  # the metric of the same count
+_COUNTERS = {"memory.current": "memory.events", "memory.usage_in_bytes": "memory.oom_control"}
+
+
+def oom_kills_now(who: str = "self") -> tuple[int, int | None] | None:
+    """Return (OOM kills, limit in bytes or None) of the cgroup of process `who`, a pid or "self".
+
+    None if it is not to be had.
+    """
+    with suppress(OSError, ValueError, ProbeAbsentError):
+        cgroup = Cgroup(who)
+        path = f"{cgroup.directory}/{_COUNTERS[cgroup.used]}"
+        with open(path, encoding="ascii") as file:  # noqa: PTH123 - a string is all that is needed
+            for line in file:
+                name, _, count = line.partition(" ")
+                if name == "oom_kill":
+                    return int(count), cgroup.limit_bytes()
+    return None
