@@ -320,7 +320,7 @@ def test_memory_that_is_allocated_and_not_touched_is_a_figure_and_no_layer_is_ne
 
 
 def report_page(info, log, begin_ms, end_ms):
-    found = report_run(info, log, begin_ms, end_ms, None)
+    found = report_run(info, log, (begin_ms, end_ms), None)
     return write_page(Report("t", begin_ms, end_ms, 0, (found,)))
 
 
