@@ -8,9 +8,16 @@ from time import monotonic
 
 from pprofplus.errors import UnsafePlaceError
 from pprofplus.format import PAGE_SIZE, RunHeader, pack_header
-from pprofplus.home import make_run, open_home, open_run, run_name
-from pprofplus.retention import Ledger, LedgerBusyError, make_home_room, relieve
-from pprofplus.segment import SEGMENT_BYTES, Segment, drop_oldest, make_room
+from pprofplus.home import make_run, open_home, open_run, remove_empty_run, run_name
+from pprofplus.ledger import Account, Ledger, LedgerBusyError
+from pprofplus.retention import look_soon, make_home_room, tend
+from pprofplus.segment import (
+    SEGMENT_BYTES,
+    Segment,
+    drop_oldest,
+    largest_file_bytes,
+    make_room,
+)
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
@@ -19,6 +26,10 @@ if TYPE_CHECKING:
 DEFAULT_MAX_BYTES = 64 << 20
 LEAST_MAX_BYTES = 256 << 10
 _SEGMENTS = 4  # at the least, so that dropping one keeps most of the run
+# A process that is killed leaves its reservation until a scan finds that. So the first segment of
+# a run is small, and a later one is no larger than all before it together.
+_FIRST_BYTES = 64 << 10
+_CLOSE_TRIES = 10
 _BUSY_PATIENCE_S = 10.0
 _FULL_PAUSE_S = 30.0
 _HOME_IS_FULL = (
@@ -30,7 +41,6 @@ class RunFiles:
     """The files of one run.
 
     Attributes:
-        tight: the home is near its cap: `relieve` it before the next segment has to.
         passed_over: number of a segment whose name something else had when the last one was
             opened, or 0.
     """
@@ -44,7 +54,6 @@ class RunFiles:
         max_total_bytes: int,
         group_readable: bool,
     ) -> None:
-        self.tight = False
         self.passed_over = 0
         self._home = home
         self._header = header
@@ -52,8 +61,10 @@ class RunFiles:
         self._max_total_bytes = max_total_bytes
         self._group_readable = group_readable
         self._made = False
+        self._account = Account(header.start_ms, None)
         self._number = 0  # of the newest segment
-        self._capacity_bytes = 0  # of that, as the ledger has it
+        self._reserved_bytes = 0  # for that, as the ledger has it
+        self._opened_bytes = 0  # of all segments
         self._busy_since_s: float | None = None
         self._full_until_s = 0.0
 
@@ -63,53 +74,62 @@ class RunFiles:
         header = self._header
         return "/".join((self._home, header.service, run_name(header.pid, header.start_ms)))
 
-    def open_next(self, spare: int | None) -> Segment:
+    def open_next(self, spare: int | None, end_previous: Callable[[], int]) -> Segment:
         """Make the next segment where run and home have room for it, and the directory with it.
 
-        `spare` is the number of the one being written, which is not dropped for it. Raises OSError,
+        `spare` is the number of the one being written, which is not dropped for it. When the next
+        one is there, `end_previous` ends that one, and returns where. Raises OSError,
         PprofplusError; LedgerBusyError if it is only a moment too early.
         """
         home_fd = open_home(self._home, group_readable=self._group_readable)
         try:
             ledger = self._take_ledger(home_fd)
             try:
-                return self._open_within(home_fd, ledger, spare)
+                return self._open_within(home_fd, ledger, spare, end_previous)
             finally:
                 if ledger is not None:
                     ledger.release()
         finally:
             os.close(home_fd)
 
-    def relieve(self) -> None:
-        """Drop ended runs until there is room again: it may take long, and no start() waits for it.
+    def tend(self) -> None:
+        """Do what is due for the home, for milliseconds: cheap if nothing is. No OSError."""
+        tend(self._home, self._max_total_bytes)
 
-        Never raises OSError.
+    def close(self, end: Callable[[], int]) -> None:
+        """Have the newest segment ended, and give back what it has not come to take.
+
+        `end` ends it, and returns where. It is called with the ledger held, if that can be had: a
+        scan between the two would count the segment as it is, and what it gives back would be
+        missing. Never raises OSError.
         """
-        self.tight = False
-        self._with_ledger(lambda home_fd, ledger: relieve(ledger, home_fd, self._max_total_bytes))
+        ended: list[int] = []
 
-    def settle(self, end_bytes: int) -> None:
-        """Give back what the newest segment, which ends at `end_bytes`, has not come to take."""
-        unused, self._capacity_bytes = self._capacity_bytes - end_bytes, 0
-        if unused > 0:
-            self._with_ledger(lambda _, ledger: ledger.gave_back(unused))
+        def end_once() -> int:
+            if not ended:
+                ended.append(end())
+            return ended[0]
 
-    def _with_ledger(self, action: Callable[[int, Ledger], None]) -> None:
-        """Do something with the ledger if it is free, and write it down. Never raises OSError."""
         try:
-            home_fd = open_home(self._home, group_readable=self._group_readable)
-            try:
-                ledger = Ledger.take(home_fd, tries=1)
-                try:
-                    action(home_fd, ledger)
-                    ledger.note()
-                finally:
-                    ledger.release()
-            finally:
-                os.close(home_fd)
+            if self._reserved_bytes:
+                self._close_within(end_once)
         except (OSError, UnsafePlaceError):
-            # then the sum is too large for a while, and somebody looks sooner than needed
-            return
+            # then the sum is too large until the next scan
+            pass
+        end_once()
+        self._reserved_bytes = 0
+
+    def _close_within(self, end: Callable[[], int]) -> None:
+        home_fd = open_home(self._home, group_readable=self._group_readable)
+        try:
+            ledger = Ledger.take(home_fd, tries=_CLOSE_TRIES)
+            try:
+                ledger.give_back(max(0, self._reserved_bytes - end()), self._account)
+                ledger.note()
+            finally:
+                ledger.release()
+        finally:
+            os.close(home_fd)
 
     def _take_ledger(self, home_fd: int) -> Ledger | None:
         """Return the home's ledger, or None if its holder seems to hang.
@@ -128,60 +148,146 @@ class RunFiles:
         self._busy_since_s = None
         return ledger
 
-    def _open_within(self, home_fd: int, ledger: Ledger | None, spare: int | None) -> Segment:
-        header = self._header
-        place = (self._home, header.service, header.pid)
-        if not self._made:
-            header.start_ms = make_run(*place, header.start_ms, group_readable=self._group_readable)
-            self._made = True
-        directory = open_run(*place, header.start_ms, group_readable=self._group_readable)
+    def _open_within(
+        self,
+        home_fd: int,
+        ledger: Ledger | None,
+        spare: int | None,
+        end_previous: Callable[[], int],
+    ) -> Segment:
+        directory = self._open_directory()
         try:
             size_bytes = self._wanted_bytes()
-            freed = make_room(directory, spare, size_bytes, self._max_bytes)
+            if directory is None:  # made only when there is room for what goes there
+                self._account.made_in = None if ledger is None else ledger.scan.number
+            else:
+                freed = make_room(directory, spare, size_bytes, self._max_bytes)
+                if ledger is not None:
+                    ledger.give_back(freed, self._account)
             if ledger is not None:
-                ledger.gave_back(freed)
-                size_bytes = self._within_home(home_fd, ledger, directory, spare, size_bytes)
-            wanted = self._number + 1
-            pages = pack_header(header, size_bytes)
-            mode = 0o640 if self._group_readable else 0o600
-            new = Segment(directory, wanted, pages, size_bytes, mode)
+                size_bytes = self._reserve(home_fd, ledger, directory, spare, size_bytes)
+            made = directory is None
+            try:
+                if directory is None:
+                    directory = self._make_directory()
+                new = self._make_segment(directory, size_bytes)
+            except BaseException:
+                if ledger is not None:
+                    ledger.give_back(size_bytes, self._account)
+                    ledger.note()
+                if made:
+                    self._remove_directory(home_fd)
+                raise
         finally:
-            os.close(directory)
+            if directory is not None:
+                os.close(directory)
+        self._end_previous(ledger, spare, size_bytes, end_previous)
+        return new
+
+    def _end_previous(
+        self,
+        ledger: Ledger | None,
+        spare: int | None,
+        size_bytes: int,
+        end_previous: Callable[[], int],
+    ) -> None:
+        """End the segment before the newest, which has `size_bytes`. Never raises OSError."""
+        before_bytes, self._reserved_bytes = self._reserved_bytes, 0
+        self._opened_bytes += size_bytes
+        end_bytes = before_bytes if spare is None else end_previous()
+        if ledger is not None:
+            self._reserved_bytes = size_bytes
+            if end_bytes < before_bytes:
+                ledger.give_back(before_bytes - end_bytes, self._account)
+                try:  # noqa: SIM105 - contextlib costs each service 1 ms
+                    ledger.note()
+                except OSError:
+                    # then the sum is too large until the next scan
+                    pass
+            look_soon(self._home, ledger, self._max_total_bytes)
+
+    def _open_directory(self) -> int | None:
+        """Return the run's directory, None if it is not made yet, or somebody removed it.
+
+        Raises UnsafePlaceError, OSError.
+        """
+        if not self._made:
+            return None
+        header = self._header
+        try:
+            return open_run(self._home, header.service, header.pid, header.start_ms)
+        except FileNotFoundError:
+            return None
+
+    def _make_directory(self) -> int:
+        """Make the run's directory; return a descriptor. Raises UnsafePlaceError, OSError."""
+        header = self._header
+        place = (self._home, header.service, header.pid)
+        header.start_ms = make_run(*place, header.start_ms, group_readable=self._group_readable)
+        self._account.start_ms = header.start_ms
+        self._made = True
+        return open_run(*place, header.start_ms)
+
+    def _remove_directory(self, home_fd: int) -> None:
+        """Remove the run's directory again: it has no segment. Never raises OSError."""
+        if self._made and not self._number:
+            self._made = False
+            header = self._header
+            remove_empty_run(home_fd, header.service, header.pid, header.start_ms)
+
+    def _make_segment(self, directory: int, size_bytes: int) -> Segment:
+        wanted = self._number + 1
+        pages = pack_header(self._header, size_bytes)
+        mode = 0o640 if self._group_readable else 0o600
+        new = Segment(directory, wanted, pages, size_bytes, mode)
         self.passed_over = wanted if new.number != wanted else 0
         self._number = new.number
         return new
 
     def _wanted_bytes(self) -> int:
-        """Return the size of a segment, given that several make up the least that is kept."""
+        """Return the size of a segment, given that several make up the least that is kept.
+
+        Raises OSError if this process may write no file of that size.
+        """
         share = min(self._max_bytes, self._max_total_bytes) // _SEGMENTS
-        pages = max(min(SEGMENT_BYTES, share) // PAGE_SIZE, self._least_pages())
-        return pages * PAGE_SIZE
+        size_bytes = min(SEGMENT_BYTES, share, max(_FIRST_BYTES, self._opened_bytes))
+        least_bytes, largest_bytes = self._least_pages() * PAGE_SIZE, largest_file_bytes()
+        if least_bytes > largest_bytes:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+        return max(min(size_bytes, largest_bytes) // PAGE_SIZE * PAGE_SIZE, least_bytes)
 
     def _least_pages(self) -> int:
         """Return the pages of the smallest segment: header, a page, its other version, one more."""
         return len(pack_header(self._header)) + 3
 
-    def _within_home(
-        self, home_fd: int, ledger: Ledger, directory: int, spare: int | None, size_bytes: int
+    def _reserve(
+        self,
+        home_fd: int,
+        ledger: Ledger,
+        directory: int | None,
+        spare: int | None,
+        size_bytes: int,
     ) -> int:
-        """Find room in the home, and note it; return the size found, `size_bytes` or less.
+        """Find room in the home, and book it; return the size found, `size_bytes` or less.
 
-        Ended runs go first, then our own past. Raises OSError with EDQUOT if that does not do.
+        Ended runs go first, then our own past. Raises LedgerBusyError if there may be room in a
+        moment, OSError with EDQUOT if not.
         """
         if monotonic() < self._full_until_s:  # looking again takes long where there are many runs
             raise OSError(errno.EDQUOT, _HOME_IS_FULL)
-        over = make_home_room(ledger, home_fd, size_bytes, self._max_total_bytes)
-        if over:
-            freed = drop_oldest(directory, spare, over)
-            ledger.gave_back(freed)
-            over = max(0, over - freed)
-        size_bytes -= -(-over // PAGE_SIZE) * PAGE_SIZE
+        room, certain = make_home_room(ledger, home_fd, size_bytes, self._max_total_bytes)
+        if room < size_bytes and directory is not None:
+            freed = drop_oldest(directory, spare, size_bytes - room)
+            ledger.give_back(freed, self._account)
+            room = min(size_bytes, room + freed)
+        size_bytes = room // PAGE_SIZE * PAGE_SIZE
         if size_bytes < self._least_pages() * PAGE_SIZE:
             ledger.note()
+            look_soon(self._home, ledger, self._max_total_bytes)
+            if not certain:
+                raise LedgerBusyError(errno.EAGAIN, "room is being made in the log directory")
             self._full_until_s = monotonic() + _FULL_PAUSE_S
             raise OSError(errno.EDQUOT, _HOME_IS_FULL)
-        ledger.take_up(size_bytes)
+        ledger.reserve(size_bytes, self._account)
         ledger.note()
-        self._capacity_bytes = size_bytes
-        self.tight = ledger.tight(self._max_total_bytes)
         return size_bytes

@@ -1,7 +1,7 @@
 """Where logs live: `<home>/<service>/<pid>-<start unix ms>/000001.pplog`, and that it is safe."""
 
 # pathlib costs each service 5 ms, and has no openat
-# ruff: noqa: PTH100, PTH102, PTH111, PTH112, PTH118, PTH120
+# ruff: noqa: PTH100, PTH101, PTH102, PTH111, PTH112, PTH116, PTH118, PTH120
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from pprofplus.descriptor import DIRECTORY
 from pprofplus.errors import UnsafePlaceError
 
 SEGMENT_SUFFIX = ".pplog"
-LEDGER_NAME = ".ledger"  # see retention.py
+LEDGER_NAME = ".ledger"  # see ledger.py
+RUN_LIST_NAME = ".ledger.runs"  # see runlist.py
+NEW_RUN_LIST_NAME = ".ledger.runs.new"
 PIN_NAME = "pinned"  # retention leaves alone a run that has a file of this name
 # How the process ended, as its parent or its service manager saw it: one JSON object,
 # {"by": "pprofplus run" or "systemd", "unix_ms": int, "exit_code": int or null,
@@ -24,6 +26,8 @@ SERVICE_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,64}")
 RUN_PATTERN = re.compile(r"([0-9]{1,10})-([0-9]{1,15})")
 SEGMENT_PATTERN = re.compile(r"([0-9]{6,9})\.pplog")
 
+_NO_SERVICE = {".", "..", LEDGER_NAME, RUN_LIST_NAME, NEW_RUN_LIST_NAME}
+_OWNERS_RIGHTS = stat.S_IRWXU
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -47,7 +51,7 @@ def default_home() -> str:
 
 def valid_service(name: str) -> bool:
     """Tell whether `name` may be a service: 1 to 64 of A-Z a-z 0-9 . _ -, and not `.` or `..`."""
-    return SERVICE_PATTERN.fullmatch(name) is not None and name not in {".", "..", LEDGER_NAME}
+    return SERVICE_PATTERN.fullmatch(name) is not None and name not in _NO_SERVICE
 
 
 def run_name(pid: int, start_ms: int) -> str:
@@ -73,23 +77,31 @@ def parse_segment_name(name: str) -> int | None:
 
 
 def open_private(
-    path: str, *, within: int | None = None, above: str = "", group_readable: bool = False
+    path: str,
+    *,
+    within: int | None = None,
+    above: str = "",
+    group_readable: bool = False,
+    make: bool = True,
 ) -> int:
     """Return a descriptor of directory `path`, made with mode 0700 (or 0750) if it is missing.
 
     `within` is the descriptor of the directory that a relative `path` starts from, `above` its
     name, for the error's text. Raises UnsafePlaceError if it is a link or no directory, belongs to
-    another user, or others may write there; OSError if it cannot be made or opened.
+    another user, or others may write there; OSError if it cannot be made or opened, or is missing
+    and not to be made.
     """
     shown = f"{above}/{path}" if above else path
     mode = 0o750 if group_readable else 0o700
+    made = False
+    if make:
+        try:
+            os.mkdir(path, mode, dir_fd=within)
+            made = True
+        except FileExistsError:
+            pass
     try:
-        os.mkdir(path, mode, dir_fd=within)
-        made = True
-    except FileExistsError:
-        made = False
-    try:
-        number = os.open(path, DIRECTORY, dir_fd=within)
+        number = _open_directory(path, within, made=made)
     except OSError as error:
         if error.errno in {errno.ENOTDIR, errno.ELOOP}:
             raise UnsafePlaceError(f"{shown} is a link or no directory: name another") from error
@@ -102,6 +114,41 @@ def open_private(
         os.close(number)
         raise
     return number
+
+
+def _open_directory(path: str, within: int | None, *, made: bool) -> int:
+    """Open a directory. Raises OSError."""
+    try:
+        return os.open(path, DIRECTORY, dir_fd=within)
+    except PermissionError:
+        # a umask may take the owner's right to read what it has just made
+        if not made or not give_mode(path, _OWNERS_RIGHTS, within):
+            raise
+    return os.open(path, DIRECTORY, dir_fd=within)
+
+
+def give_mode(path: str, mode: int, within: int | None) -> bool:
+    """Set the mode of a file or directory of ours that cannot be opened as it is.
+
+    A link is not followed. False if that failed.
+    """
+    try:
+        if not hasattr(os, "O_PATH"):  # macOS
+            os.chmod(path, mode, dir_fd=within, follow_symlinks=False)
+            return True
+        number = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=within)
+    except OSError:
+        return False
+    try:
+        found = os.fstat(number)
+        if stat.S_ISLNK(found.st_mode) or found.st_uid != os.geteuid():
+            return False
+        os.chmod(f"/proc/self/fd/{number}", mode)
+    except OSError:
+        return False
+    finally:
+        os.close(number)
+    return True
 
 
 def _kept_group(found: os.stat_result, group_readable: bool) -> int:  # noqa: FBT001 - as given
@@ -137,9 +184,13 @@ def _make_parents(path: str) -> None:
         try:
             # under the umask 0 of many a daemon, others could put something else in our place
             os.mkdir(each, 0o755)
-        except FileExistsError:  # noqa: PERF203 - another process may make each of them first
+        except FileExistsError:  # another process may make each of them first
             if not os.path.isdir(each):
                 raise
+            continue
+        mode = stat.S_IMODE(os.stat(each).st_mode)
+        if mode & _OWNERS_RIGHTS != _OWNERS_RIGHTS:  # the umask took some of them
+            give_mode(each, mode | _OWNERS_RIGHTS, None)
 
 
 def make_run(
@@ -164,10 +215,11 @@ def make_run(
                 # the same pid in another container, or a restart within the millisecond
                 start_ms += 1
                 continue
+            name = run_name(pid, start_ms)
+            mode = 0o700
             if group_readable:
-                name = run_name(pid, start_ms)
-                kept = _kept_group(os.stat(name, dir_fd=service_fd), group_readable)
-                os.chmod(name, 0o750 | kept, dir_fd=service_fd)  # noqa: S103 - asked for
+                mode = 0o750 | _kept_group(os.stat(name, dir_fd=service_fd), group_readable)
+            os.chmod(name, mode, dir_fd=service_fd)  # whatever the umask left of it
             return start_ms
     finally:
         os.close(service_fd)
@@ -176,16 +228,29 @@ def make_run(
 def open_run(
     home: str, service: str, pid: int, start_ms: int, *, group_readable: bool = False
 ) -> int:
-    """Return a descriptor of a run's directory, made anew if someone removed it.
-
-    Raises UnsafePlaceError, OSError.
-    """
+    """Return a descriptor of a run's directory. Raises UnsafePlaceError, OSError."""
     number, path = open_home(home, group_readable=group_readable), home
     for name in (service, run_name(pid, start_ms)):
         above = number
         try:
-            number = open_private(name, within=above, above=path, group_readable=group_readable)
+            number = open_private(name, within=above, above=path, make=False)
         finally:
             os.close(above)
         path = f"{path}/{name}"
     return number
+
+
+def remove_empty_run(home_fd: int, service: str, pid: int, start_ms: int) -> None:
+    """Remove a run's directory that has nothing in it, and the service's; never raises OSError."""
+    try:
+        service_fd = os.open(service, DIRECTORY, dir_fd=home_fd)
+    except OSError:
+        return
+    try:
+        os.rmdir(run_name(pid, start_ms), dir_fd=service_fd)
+        os.rmdir(service, dir_fd=home_fd)
+    except OSError:
+        # there is something in it, or another run of the service
+        return
+    finally:
+        os.close(service_fd)

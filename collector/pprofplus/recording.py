@@ -163,6 +163,12 @@ class Recording:
                 self._write_queue()
             writer.relieve()
 
+    def tend(self) -> None:
+        """Do what is due for the log directory, for some milliseconds; cheap if nothing is."""
+        with self._lock:
+            if not self.closed:
+                self.writer.relieve()
+
     def note(self, kind: int, value: int = 0, text: str = "") -> None:
         """Write an event. It is on disk when this returns, unless the disk takes longer than 50 ms.
 

@@ -308,6 +308,7 @@ class Collector:
         interval_s = recording.interval_s
         interval_ns = round(interval_s * 1e9)
         due_ns = next_due_ns(on_grid_ns(recording.began_ns), interval_ns, monotonic_ns())
+        self._guard(recording.tend)  # a short-lived process takes no other sample
         while True:
             recording.speak()
             now_ns = monotonic_ns()

@@ -25,9 +25,10 @@ class Segment:
         slots: places for pages.
         first_slot: the place behind its header.
         header_bytes: where the header ends.
+        locked: it has a lock; False on a file system without locks.
     """
 
-    __slots__ = ("_descriptor", "first_slot", "header_bytes", "number", "slots")
+    __slots__ = ("_descriptor", "first_slot", "header_bytes", "locked", "number", "slots")
 
     def __init__(
         self, directory: int, number: int, header_pages: list[bytes], size_bytes: int, mode: int
@@ -38,7 +39,7 @@ class Segment:
         finds it without. What someone planted under its name is neither opened nor replaced.
         """
         # whatever the header takes, a page and its other version must fit
-        least, largest_bytes = len(header_pages) + 3, _largest_file_bytes()
+        least, largest_bytes = len(header_pages) + 3, largest_file_bytes()
         if least * PAGE_SIZE > largest_bytes:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
         self.slots = max(min(size_bytes, largest_bytes) // PAGE_SIZE, least)
@@ -49,7 +50,9 @@ class Segment:
             self._descriptor = Descriptor(fd)
             os.fchmod(fd, mode)
             # without locks it records all the same, though readers cannot tell that we live
-            if lock(fd) is False:
+            locked = lock(fd)
+            self.locked = locked is not None
+            if locked is False:
                 raise OSError(errno.EAGAIN, "another process has locked the new segment")  # noqa: TRY301 - one way out
             for slot, page in enumerate(header_pages):
                 self.write(slot, page)
@@ -131,7 +134,7 @@ def _open_hidden(directory: int, number: int) -> tuple[str, int]:
                 number += 1
 
 
-def _largest_file_bytes() -> int:
+def largest_file_bytes() -> int:
     """Return what this process may write to one file: more would end it by SIGXFSZ."""
     try:
         from resource import RLIM_INFINITY, RLIMIT_FSIZE, getrlimit  # noqa: PLC0415 - not everywhere

@@ -8,8 +8,9 @@ from pprofplus.errors import PprofplusError
 from pprofplus.files import DEFAULT_MAX_BYTES, RunFiles
 from pprofplus.format import LOST, PAGE_SIZE, Event, RunHeader
 from pprofplus.home import segment_name
+from pprofplus.ledger import LedgerBusyError
 from pprofplus.page import PageBuilder
-from pprofplus.retention import DEFAULT_MAX_TOTAL_BYTES, LedgerBusyError
+from pprofplus.retention import DEFAULT_MAX_TOTAL_BYTES
 from pprofplus.segment import Segment
 from pprofplus.summary import Summary
 
@@ -62,6 +63,7 @@ class Writer:
         )
         self._interval_ms = header.interval_ms
         self._segment: Segment | None = None
+        self._locked = True
         self._rotate = False
         self._page = PageBuilder(header.schema, header.counters, 0, header.interval_ms)
         self._summary: Summary | None = None  # of the segment's finished pages
@@ -146,15 +148,12 @@ class Writer:
         """Write what is not yet written, and end the last segment behind its last page."""
         self._finish_page()
         if self._segment is not None:
-            self._summarise(self._segment)
-            self._segment.close(self._end_bytes)
+            self._files.close(self._end_segment)
             self._segment = None
-            self._files.settle(self._end_bytes)
 
     def relieve(self) -> None:
-        """Make room in the home if it is nearly full; it may take long."""
-        if self._files.tight:
-            self._files.relieve()
+        """Do what is due for the log directory, for some milliseconds; cheap if nothing is."""
+        self._files.tend()
 
     def abandon(self) -> None:
         """Let go of the files without touching them: they are the parent's."""
@@ -291,20 +290,32 @@ class Writer:
             return  # it is cut off again, and the pages are read by their heads
         self._end_bytes = self._base * PAGE_SIZE + len(image)
 
+    def _end_segment(self) -> int:
+        """End the open segment behind its last page; return where that is."""
+        segment = self._segment
+        if segment is not None:
+            self._summarise(segment)
+            segment.close(self._end_bytes)
+        return self._end_bytes
+
     def _ready(self) -> Segment:
         """Return a segment with room for the page. Raises OSError, PprofplusError."""
         segment = self._segment
         if segment is not None and not self._rotate and self._base <= segment.slots - 2:
             return segment
         # while there is none to follow it, the old one stays open: its lock says that we live
-        new = self._files.open_next(spare=None if segment is None else segment.number)
-        if segment is not None:
-            self._summarise(segment)
-            segment.close(self._end_bytes)
+        new = self._files.open_next(None if segment is None else segment.number, self._end_segment)
         if self._files.passed_over:
             self.incidents["in the way"] = (
                 f"{self.directory}/{segment_name(self._files.passed_over)} is not ours: it is left"
                 " alone, and its name passed over"
+            )
+        if self._locked and not new.locked:
+            self._locked = False
+            self.incidents["no locks"] = (
+                f"{self.directory} is on a file system without file locks: the monitor cannot tell"
+                " which runs are live, and ended runs are removed only if they stopped in order or"
+                " were silent for a day: name a directory on a local disk (PPROFPLUS_DIR)"
             )
         self._segment = new
         self._rotate = False

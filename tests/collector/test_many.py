@@ -11,7 +11,7 @@ import reference
 
 import pprofplus
 from pprofplus.home import open_home
-from pprofplus.retention import Ledger
+from pprofplus.ledger import Ledger
 
 CAP = 8 << 20
 

@@ -5,15 +5,17 @@ import random
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import reference
 
-from pprofplus import retention
+from pprofplus import retention, scan
 from pprofplus.format import RunHeader, segment_capacity
 from pprofplus.home import LEDGER_NAME, PIN_NAME, open_home
-from pprofplus.retention import Ledger, LedgerBusyError, sweep
+from pprofplus.ledger import Ledger, LedgerBusyError
+from pprofplus.retention import sweep_home
 from pprofplus.writer import Writer
 
 METRICS = tuple((f"m{i}", "B", "gauge") for i in range(33))
@@ -51,17 +53,37 @@ def aged(writer, days):
         os.utime(path, (then, then))
 
 
-def swept(home, max_age_days=14.0, *, since_s=7200):
-    """Sweep as if the last look had been so long ago."""
+def tended(home, max_total_bytes=CAP):
+    """Do everything that is due for the home, as a collector does in slices."""
     home_fd = open_home(str(home))
     try:
-        ledger = Ledger.take(home_fd)
-        ledger.swept_s = time.time() - since_s
-        ledger.note()
-        ledger.release()
-        return sweep(home_fd, max_age_days)
+        while retention._tend(home_fd, max_total_bytes) <= retention._PAUSE_S:
+            pass
     finally:
         os.close(home_fd)
+
+
+@contextmanager
+def ledger_of(home):
+    """The home's ledger, locked; what the test changes is written."""
+    home_fd = open_home(str(home))
+    ledger = Ledger.take(home_fd)
+    try:
+        yield ledger
+        ledger.note()
+    finally:
+        ledger.release()
+        os.close(home_fd)
+
+
+def swept(home, max_age_days=14.0, *, since_s=7200):
+    """Sweep as if the last sweep had been so long ago; return the number of runs removed."""
+    before = names(home)
+    with ledger_of(home) as ledger:
+        ledger.swept_s = time.time() - since_s
+    sweep_home(str(home), max_age_days)
+    tended(home)
+    return len(before - names(home))
 
 
 @pytest.fixture
@@ -272,8 +294,8 @@ def test_a_new_process_does_not_look_at_the_runs_that_are_there(place, monkeypat
     for number in range(3):
         record(place, number, 3)
     looks = []
-    look = retention._look
-    monkeypatch.setattr(retention, "_look", lambda home_fd: looks.append(1) or look(home_fd))
+    list_runs = scan.list_runs
+    monkeypatch.setattr(scan, "list_runs", lambda *words: looks.append(1) or list_runs(*words))
     for number in range(3, 6):
         record(place, number, 3, max_bytes=256 << 10)
     assert looks == []
@@ -284,7 +306,8 @@ import os, random, sys
 sys.path.insert(0, {collector!r})
 from pprofplus.format import RunHeader
 from pprofplus.home import LEDGER_NAME, PIN_NAME, open_home
-from pprofplus.retention import Ledger, LedgerBusyError, sweep
+from pprofplus.ledger import LedgerBusyError
+from pprofplus.retention import _tend
 from pprofplus.writer import Writer
 home, number = sys.argv[1], int(sys.argv[2])
 metrics = tuple((f"m{{i}}", "B", "gauge") for i in range(33))
@@ -301,7 +324,7 @@ for round in range(30):
     writer.close()
     home_fd = open_home(home)
     try:
-        sweep(home_fd, 0.01)
+        _tend(home_fd, 1 << 20)
     except LedgerBusyError:
         pass
     os.close(home_fd)

@@ -12,7 +12,7 @@ import pytest
 import reference
 
 from pprofplus.files import LEAST_MAX_BYTES
-from pprofplus.format import MARK, PAGE_SIZE, START, STOP, Event, RunHeader
+from pprofplus.format import MARK, PAGE_SIZE, START, STOP, Event, RunHeader, segment_capacity
 from pprofplus.home import make_run
 from pprofplus.writer import Writer
 
@@ -87,13 +87,16 @@ def test_a_run_of_many_segments_keeps_its_newest_samples_under_its_cap_to_the_by
     assert recorder.read().bad == 0
 
 
-def test_segments_count_up_and_are_of_one_mebibyte_by_default(recorder):
-    recorder.sample(11_000)
-    names = [path.name for path in reference.segments(recorder.writer.directory)]
+def test_segments_count_up_and_grow_with_the_run_from_64_kib_to_one_mebibyte(recorder):
+    recorder.sample(14_000)
+    segments = reference.segments(recorder.writer.directory)
+    names = [path.name for path in segments]
     assert names == [f"{i + 1:06d}.pplog" for i in range(len(names))]
-    assert len(names) >= 2
-    first = (Path(recorder.writer.directory) / names[0]).stat().st_size
-    assert (1 << 20) - 2 * PAGE_SIZE < first <= 1 << 20
+    capacities = [segment_capacity(path.read_bytes()[:64]) >> 10 for path in segments]
+    assert capacities == [64, 64, 128, 256, 512, 1024, 1024][: len(capacities)]
+    assert len(capacities) >= 6
+    for path, capacity in list(zip(segments, capacities, strict=True))[:-1]:
+        assert (capacity << 10) - 2 * PAGE_SIZE < path.stat().st_size <= capacity << 10
 
 
 def test_a_copy_taken_at_any_moment_has_every_sample_counted(recorder):
@@ -144,7 +147,7 @@ def test_either_version_of_the_live_page_may_be_spoiled(recorder, spoiled):
 
 def test_an_ended_segment_has_each_page_once_and_nothing_behind_the_last(recorder):
     recorder.writer.add_event(Event(START, 1000, UNIX_MS))
-    recorder.sample(1000)
+    recorder.sample(350)
     recorder.writer.add_event(Event(STOP, recorder.mono_ms, UNIX_MS + recorder.mono_ms))
     recorder.writer.close()
     (path,) = reference.segments(recorder.writer.directory)
@@ -301,7 +304,7 @@ def test_trouble_from_the_start_is_overcome_when_it_ends(tmp_path):
 
 @pytest.mark.parametrize("how", ["removed", "directory removed", "cut short"])
 def test_a_segment_that_someone_takes_away_is_replaced(recorder, how):
-    recorder.sample(500)
+    recorder.sample(300)
     directory = Path(recorder.writer.directory)
     (path,) = reference.segments(directory)
     if how == "cut short":
