@@ -246,6 +246,7 @@ def _answer(stem: str, run_fd: int, *, done: bool, text: str) -> None:
     hidden = f".{stem}.new"
     fd = os.open(hidden, NEW, 0o644, dir_fd=run_fd)
     try:
+        os.fchmod(fd, 0o644)  # whatever the umask left of it
         os.write(fd, json.dumps({"done": done, "text": text}).encode("ascii"))
     finally:
         close_descriptor(fd)

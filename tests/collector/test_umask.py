@@ -1,0 +1,139 @@
+"""Whatever the umask: what the collector makes can be used by it, and by nobody who should not."""
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import reference
+
+NOBODY = 65534
+UMASKS = [0, 0o022, 0o077, 0o177, 0o277, 0o377, 0o777]
+
+# the user may not reach the interpreter's own modules: all that is used is loaded before
+AS_USER = """
+import os, sys, tempfile
+import logging, pprofplus, pprofplus.scan
+uid, umask = int(sys.argv[1]), int(sys.argv[2], 8)
+if uid:
+    with tempfile.TemporaryDirectory() as place:
+        pprofplus.start("loads", directory=place, interval_s=0.05)
+        pprofplus.mark("")
+        pprofplus.stop()
+    os.setgid(uid)
+    os.setuid(uid)
+os.umask(umask)
+"""
+
+# two starts: what the first one made, the second one has to open
+TWO_RUNS = (
+    AS_USER
+    + """
+for _ in range(2):
+    collector = pprofplus.start("api", interval_s=0.05, group_readable=sys.argv[3] == "group")
+    pprofplus.mark("here")
+    pprofplus.stop()
+    print(collector.samples)
+"""
+)
+
+
+@pytest.fixture(params=["root", "user"])
+def uid(request, open_to_all, tmp_path, monkeypatch):  # noqa: ARG001 - the user reaches the place
+    """The user that records: root, whom no mode stops, and one whom they do."""
+    if request.param == "root":
+        return 0
+    if os.geteuid() != 0:
+        return 0  # then the tests' own user is one
+    # a place of the user's, whose parents are to be made
+    place = tmp_path / "mine"
+    place.mkdir()
+    os.chown(place, NOBODY, NOBODY)
+    monkeypatch.setenv("PPROFPLUS_DIR", str(place / "a" / "b" / "logs"))
+    return NOBODY
+
+
+def modes(home):
+    found = [path for path in home.rglob("*") if path.name != ".ledger"]
+    return (
+        {stat.S_IMODE(path.stat().st_mode) for path in [home, *found] if path.is_dir()},
+        {stat.S_IMODE(path.stat().st_mode) for path in found if path.is_file()},
+    )
+
+
+@pytest.mark.parametrize("readable", ["group", "owner"])
+@pytest.mark.parametrize("umask", UMASKS, ids=oct)
+def test_under_any_umask_every_start_records_and_the_modes_are_the_promised_ones(
+    home, run, uid, umask, readable
+):
+    told = run(TWO_RUNS, str(uid), oct(umask), readable)
+    assert [int(samples) >= 1 for samples in told] == [True, True]
+    home = Path(os.environ["PPROFPLUS_DIR"])
+    assert modes(home) == (({0o750}, {0o640}) if readable == "group" else ({0o700}, {0o600}))
+    assert stat.S_IMODE((home / ".ledger").stat().st_mode) == 0o600
+    for directory in reference.runs(home):
+        assert reference.Run(directory).kinds == ["start", "mark", "stop"]
+
+
+def test_parents_that_are_made_have_their_owners_rights_and_what_the_umask_leaves(
+    home, run, uid
+):
+    run(TWO_RUNS, str(uid), "0o177", "owner")
+    place = Path(os.environ["PPROFPLUS_DIR"])
+    if uid:
+        assert stat.S_IMODE(place.parent.stat().st_mode) == 0o700
+    else:
+        assert place == home
+
+
+def test_a_ledger_that_an_earlier_release_left_unwritable_is_made_writable(home, run, uid):
+    run(TWO_RUNS, str(uid), "0o022", "owner")
+    ledger = Path(os.environ["PPROFPLUS_DIR"]) / ".ledger"
+    for mode in (0o400, 0):
+        ledger.chmod(mode)
+        told = run(TWO_RUNS, str(uid), "0o022", "owner")
+        assert [int(samples) >= 1 for samples in told] == [True, True]
+
+
+REQUESTED = (
+    AS_USER
+    + """
+collector = pprofplus.start("api", interval_s=0.05)
+sys.stdout.write(collector.directory + "\\n")
+sys.stdout.flush()
+sys.stdin.read()
+"""
+)
+
+
+@pytest.mark.parametrize("umask", UMASKS, ids=oct)
+def test_under_any_umask_a_request_of_the_same_user_is_read_and_answered(
+    home, spawn, uid, umask
+):
+    service = spawn(REQUESTED, str(uid), oct(umask), stdin=subprocess.PIPE)
+    directory = service.stdout.readline().strip()
+    assert directory.startswith(os.environ["PPROFPLUS_DIR"]), (home, directory)
+    pid = Path(directory).name.partition("-")[0]
+    ask = (
+        "import os, sys\n"
+        "from pprofplus.cli import main\n"
+        "import argparse, gettext, locale, logging, platform, shutil\n"
+        "from pprofplus.commands import autostart, ctl, doctor, run, watch, where\n"
+        "uid, umask = int(sys.argv[1]), int(sys.argv[2], 8)\n"
+        "uid and (os.setgid(uid), os.setuid(uid))\n"
+        "os.umask(umask)\n"
+        "sys.argv[1:] = ['ctl', 'mark', '--service', 'api', '--pid', sys.argv[3], 'asked']\n"
+        "sys.exit(main())\n"
+    )
+    asked = subprocess.run(
+        [sys.executable, "-c", ask, str(uid), oct(umask), pid],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (asked.returncode, asked.stderr) == (0, ""), asked
+    service.communicate(timeout=30)
+    assert "mark" in reference.Run(directory).kinds
