@@ -158,13 +158,13 @@ class RunFiles:
         directory = self._open_directory()
         try:
             size_bytes = self._wanted_bytes()
-            if directory is None:  # made only when there is room for what goes there
-                self._account.made_in = None if ledger is None else ledger.scan.number
-            else:
+            if directory is not None:  # else it is made when there is room for what goes there
                 freed = make_room(directory, spare, size_bytes, self._max_bytes)
                 if ledger is not None:
                     ledger.give_back(freed, self._account)
-            if ledger is not None:
+            if ledger is None:
+                self._account.made_in = None
+            else:
                 size_bytes = self._reserve(home_fd, ledger, directory, spare, size_bytes)
             made = directory is None
             try:
@@ -288,6 +288,8 @@ class RunFiles:
                 raise LedgerBusyError(errno.EAGAIN, "room is being made in the log directory")
             self._full_until_s = monotonic() + _FULL_PAUSE_S
             raise OSError(errno.EDQUOT, _HOME_IS_FULL)
+        if directory is None:
+            self._account.made_in = ledger.scan.number
         ledger.reserve(size_bytes, self._account)
         ledger.note()
         return size_bytes

@@ -29,7 +29,7 @@ from pprofplus.locks import lock
 _BOUND = Struct("<8sqdI")  # magic, bound in bytes, unix seconds of the last sweep, CRC-32
 _BOUND_MAGIC = b"PPLEDG1\n"
 _SCAN_AT = 64
-_SCAN = Struct("<8sqQQBBB5xIIqqdddddIII")  # see ScanProgress; CRC-32
+_SCAN = Struct("<8sqQQBBBB4xIIqqdddddIII")  # see ScanProgress; CRC-32
 _SCAN_MAGIC = b"PPSCAN1\n"
 _CRC_BYTES = 4
 _TRIES = 50  # with a millisecond between: a slice of a scan holds the lock for a few of them
@@ -59,8 +59,9 @@ class ScanProgress:
         full: the last scan found the cap near, and no run to remove.
         count: runs in the list.
         visited: how many of them are counted.
-        next_start_ms: every listed run that started before this is counted, and none that started
-            later; -1 before the first.
+        next_start_ms: every listed run that started before this is counted, and no other; -1
+            before the first.
+        tied: of those that started at this very millisecond, some are counted.
         total: bytes counted.
         finished_s: unix seconds when the last scan was finished; 0 if there was none.
         cost_s: seconds that this scan has taken so far, over all processes.
@@ -86,6 +87,7 @@ class ScanProgress:
         "partial",
         "phase",
         "seen_bound",
+        "tied",
         "total",
         "visited",
         "wanted_age_s",
@@ -95,7 +97,7 @@ class ScanProgress:
         self.seen_bound = _UNKNOWN
         self.number = self.list_number = 0
         self.phase = IDLE
-        self.partial = self.full = False
+        self.partial = self.full = self.tied = False
         self.count = self.visited = 0
         self.next_start_ms = -1
         self.total = 0
@@ -113,6 +115,7 @@ class ScanProgress:
             self.phase,
             self.partial,
             self.full,
+            self.tied,
             self.count,
             self.visited,
             self.next_start_ms,
@@ -142,6 +145,7 @@ class ScanProgress:
             self.phase,
             partial,
             full,
+            tied,
             self.count,
             self.visited,
             self.next_start_ms,
@@ -155,7 +159,7 @@ class ScanProgress:
             self.oldest_gone,
             _,
         ) = _SCAN.unpack(raw)
-        self.partial, self.full = bool(partial), bool(full)
+        self.partial, self.full, self.tied = bool(partial), bool(full), bool(tied)
         return (
             magic == _SCAN_MAGIC
             and self.phase <= VISITING
@@ -268,16 +272,17 @@ class Ledger:
             return None
         if account.made_in == scan.number:
             return True  # it is not in the list: the total has what is booked, and nothing else
-        if account.start_ms == scan.next_start_ms:
+        if scan.tied and account.start_ms == scan.next_start_ms:
             return None
         return account.start_ms < scan.next_start_ms
 
     def _follow_earlier_releases(self) -> None:
         """Take over what a process of an earlier release changed: it knows the bound alone."""
-        scan, bound = self.scan, self.bound_bytes
+        scan = self.scan
+        bound = _UNKNOWN if self.bound_bytes is None else self.bound_bytes
         if scan.phase == IDLE or bound == scan.seen_bound:
             return
-        if bound is None or scan.seen_bound == _UNKNOWN:
+        if _UNKNOWN in {bound, scan.seen_bound}:
             scan.phase = IDLE  # nobody knows what the scan has missed: begin another
             scan.finished_s = 0.0
         elif bound > scan.seen_bound:

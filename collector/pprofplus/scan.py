@@ -27,7 +27,6 @@ from pprofplus.runlist import (
 )
 
 _AT_ONCE = 64
-_LAST_START_MS = 1 << 62
 # so many names are listed within a slice; a longer list is made without the lock
 _FEW_RUNS = 1000
 _SAMPLED = 32
@@ -97,7 +96,8 @@ class Scan:
             ended = self._visit(runs, until_s, least)
             done, was_saved = progress.visited >= progress.count, runs.saved
             if not done:
-                progress.next_start_ms = runs.runs(progress.visited, 1)[0][0]
+                ((last_ms, *_), (next_ms, *_)) = runs.runs(progress.visited - 1, 2)
+                progress.next_start_ms, progress.tied = next_ms, last_ms == next_ms
                 runs.save(self._home_fd)
             self._remember(runs, ended, anew=not was_saved)
         except ValueError:
@@ -189,7 +189,7 @@ class Scan:
         progress.partial = progress.full = False
         progress.total = 0
         progress.cost_s = 0.0
-        progress.next_start_ms = -1
+        progress.next_start_ms, progress.tied = -1, False
         progress.max_age_s, progress.wanted_age_s = progress.wanted_age_s, 0.0
 
     def _take(self, runs: RunList) -> None:
@@ -211,14 +211,14 @@ class Scan:
         """Count runs; return entries of those that may be removed. Raises ValueError, OSError."""
         progress = self._ledger.scan
         now_s, goal = time(), progress.visited + least
-        ended = []
+        ended, last_ms = [], -1
         visits = _Visits(self._home_fd)
         try:
             while progress.visited < progress.count:
                 for start_ms, service, name in runs.runs(progress.visited, _AT_ONCE):
-                    if start_ms < progress.next_start_ms:
+                    if start_ms < max(last_ms, progress.next_start_ms):
                         raise ValueError("the list of runs is damaged")
-                    progress.next_start_ms = start_ms
+                    last_ms = start_ms
                     found = visits.visit(service, name)
                     if found is not None and not self._too_old(found, now_s, service, name):
                         progress.total += found.size_bytes
@@ -276,7 +276,7 @@ class Scan:
         if not progress.partial:
             self._ledger.bound_bytes = progress.total
         progress.phase = IDLE
-        progress.next_start_ms = -1
+        progress.next_start_ms, progress.tied = -1, False
         progress.finished_s = time()
         progress.last_cost_s = progress.cost_s
         progress.max_age_s = 0.0
@@ -313,7 +313,7 @@ def take_list(ledger: Ledger, runs: RunList) -> None:
     progress.list_number = runs.number
     progress.count = runs.count
     progress.visited = progress.oldest = progress.oldest_gone = 0
-    progress.next_start_ms = -1
+    progress.next_start_ms, progress.tied = -1, False
 
 
 def make_long_list(home_fd: int, number: int, fd: int) -> None:

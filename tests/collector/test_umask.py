@@ -77,9 +77,7 @@ def test_under_any_umask_every_start_records_and_the_modes_are_the_promised_ones
         assert reference.Run(directory).kinds == ["start", "mark", "stop"]
 
 
-def test_parents_that_are_made_have_their_owners_rights_and_what_the_umask_leaves(
-    home, run, uid
-):
+def test_parents_that_are_made_have_their_owners_rights_and_what_the_umask_leaves(home, run, uid):
     run(TWO_RUNS, str(uid), "0o177", "owner")
     place = Path(os.environ["PPROFPLUS_DIR"])
     if uid:
@@ -88,7 +86,8 @@ def test_parents_that_are_made_have_their_owners_rights_and_what_the_umask_leave
         assert place == home
 
 
-def test_a_ledger_that_an_earlier_release_left_unwritable_is_made_writable(home, run, uid):
+@pytest.mark.usefixtures("home")
+def test_a_ledger_that_an_earlier_release_left_unwritable_is_made_writable(run, uid):
     run(TWO_RUNS, str(uid), "0o022", "owner")
     ledger = Path(os.environ["PPROFPLUS_DIR"]) / ".ledger"
     for mode in (0o400, 0):
@@ -109,9 +108,7 @@ sys.stdin.read()
 
 
 @pytest.mark.parametrize("umask", UMASKS, ids=oct)
-def test_under_any_umask_a_request_of_the_same_user_is_read_and_answered(
-    home, spawn, uid, umask
-):
+def test_under_any_umask_a_request_of_the_same_user_is_read_and_answered(home, spawn, uid, umask):
     service = spawn(REQUESTED, str(uid), oct(umask), stdin=subprocess.PIPE)
     directory = service.stdout.readline().strip()
     assert directory.startswith(os.environ["PPROFPLUS_DIR"]), (home, directory)

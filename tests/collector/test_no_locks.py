@@ -1,0 +1,126 @@
+"""A file system without locks: it is said once, and the log directory stays under its cap."""
+
+import json
+import os
+import platform
+import time
+
+import pytest
+import reference
+
+SYSCALLS = {"x86_64": (0xC000003E, 73), "aarch64": (0xC00000B7, 32)}  # architecture, flock
+
+pytestmark = pytest.mark.skipif(
+    platform.machine() not in SYSCALLS or not os.path.exists("/proc/sys/kernel/seccomp"),  # noqa: PTH110 - one call
+    reason="flock() is made to fail by seccomp, for x86-64 and arm64",
+)
+
+# the kernel answers flock() in this process and its children as such a file system does
+NO_FLOCK = """
+import ctypes, errno, json, logging, os, struct, subprocess, sys, time
+architecture, flock = {syscall}
+_program = b"".join(struct.pack("<HBBI", *step) for step in (
+    (0x20, 0, 0, 4),
+    (0x15, 0, 3, architecture),
+    (0x20, 0, 0, 0),
+    (0x15, 0, 1, flock),
+    (0x06, 0, 0, 0x00050000 | getattr(errno, "{error}")),
+    (0x06, 0, 0, 0x7FFF0000),
+))
+_buffer = ctypes.create_string_buffer(_program)
+_filter = struct.pack("<HxxxxxxQ", len(_program) // 8, ctypes.addressof(_buffer))
+_libc = ctypes.CDLL(None, use_errno=True)
+assert _libc.prctl(38, 1, 0, 0, 0) == 0
+assert _libc.prctl(22, 2, _filter, 0, 0) == 0, ctypes.get_errno()
+heard = []
+class Hearing(logging.Handler):
+    def emit(self, record):
+        heard.append(record.getMessage())
+logging.getLogger("pprofplus").addHandler(Hearing(logging.WARNING))
+import pprofplus
+"""
+
+
+def without_locks(program, error="ENOLCK"):
+    syscall = SYSCALLS[platform.machine()]
+    return NO_FLOCK.format(syscall=syscall, error=error) + program
+
+
+MANY_STARTS = """
+collectors = []
+lost = []
+for number in range(90):
+    collector = pprofplus.start("job", max_total_bytes=600 << 10, interval_s=0.05)
+    lost.append(collector.samples == 0)
+    pprofplus.stop()
+print(json.dumps([heard, sum(lost)]))
+"""
+
+
+@pytest.mark.parametrize("error", ["ENOLCK", "EOPNOTSUPP", "ENOSYS"])
+def test_start_warns_once_that_nobody_can_tell_who_lives(spawn, home, error):
+    program = without_locks(MANY_STARTS.replace("range(90)", "range(3)"), error)
+    out, err = spawn(program).communicate(timeout=60)
+    assert err == ""
+    heard, _ = json.loads(out)
+    (line,) = heard
+    assert str(home / "job") in line
+    assert "file system without file locks" in line
+    assert "PPROFPLUS_DIR" in line
+
+
+def used_bytes(home):
+    return sum(path.stat().st_size for path in home.rglob("*.pplog*"))
+
+
+def test_runs_that_stopped_in_order_make_room_for_new_ones(spawn, home):
+    out, err = spawn(without_locks(MANY_STARTS)).communicate(timeout=60)
+    assert err == ""
+    heard, lost = json.loads(out)
+    assert lost == 0
+    assert len(heard) == 1
+    assert used_bytes(home) <= 600 << 10
+    kept = reference.runs(home)
+    assert 5 < len(kept) < 90
+    assert reference.Run(kept[-1]).kinds == ["start", "stop"]
+
+
+KILLED = """
+collector = pprofplus.start("killed", interval_s=0.05)
+print(collector.directory, flush=True)
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_run_that_did_not_stop_is_left_alone_until_it_was_silent_for_a_day(spawn, home):
+    out, _ = spawn(without_locks(KILLED)).communicate(timeout=60)
+    (killed,) = reference.runs(home)
+    assert out.strip() == str(killed)
+    spawn(without_locks(MANY_STARTS)).communicate(timeout=60)
+    assert killed.exists()
+    then = time.time() - 86_500
+    for path in reference.segments(killed):
+        os.utime(path, (then, then))
+    spawn(without_locks(MANY_STARTS)).communicate(timeout=60)
+    assert not killed.exists()
+
+
+ALONE = """
+collector = pprofplus.start("long", interval_s=0.05, max_total_bytes=600 << 10)
+program = sys.argv[1]
+for _ in range(2):
+    subprocess.run([sys.executable, "-c", program], check=True, stdout=subprocess.DEVNULL)
+samples = collector.samples
+pprofplus.stop()
+print(json.dumps([samples, collector.samples]))
+"""
+
+
+def test_a_live_run_without_a_lock_is_left_alone(spawn, home):
+    out, err = spawn(without_locks(ALONE), without_locks(MANY_STARTS)).communicate(timeout=60)
+    assert err == ""
+    before, samples = json.loads(out)
+    (directory,) = reference.runs(home, "long")
+    run = reference.Run(directory)
+    assert len(run.samples) == samples >= before > 1
+    assert run.kinds == ["start", "stop"]
