@@ -1,0 +1,230 @@
+"""Short jobs that end by os._exit: all are recorded, however many, and the ledger recovers."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import crowd
+import pytest
+import reference
+
+from pprofplus.home import PIN_NAME
+
+MIB = 1 << 20
+
+# forks as a queue's worker does: twelve at once, each lives 0.15 s, and for its first sample
+WORKER = """
+import json, os, sys, time
+import pprofplus
+
+cap, jobs, parent_records = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "long-lived"
+if parent_records:
+    pprofplus.start("worker", max_total_bytes=cap)
+running, order = {}, []
+
+def job():
+    end = time.monotonic() + 5
+    collector = pprofplus.start("worker", max_total_bytes=cap)
+    time.sleep(0.15)
+    while not collector.samples and time.monotonic() < end:
+        time.sleep(0.01)
+    os._exit(0)
+
+while len(order) < jobs or running:
+    while len(order) < jobs and len(running) < 12:
+        pid = os.fork()
+        if pid == 0:
+            job()
+        running[pid] = True
+        order.append(pid)
+    running.pop(os.wait()[0])
+print(json.dumps(order))
+"""
+
+
+def used_bytes(home):
+    return sum(path.stat().st_size for path in Path(home).rglob("*.pplog*"))
+
+
+def pids(home):
+    """The processes of which there is a sample on disk."""
+    return {int(path.name.partition("-")[0]) for path in reference.runs(home, "worker")}
+
+
+def work(spawn, cap, jobs, how="short-lived only"):
+    out, err = spawn(WORKER, str(cap), str(jobs), how).communicate(timeout=500)
+    assert err == ""
+    return json.loads(out)
+
+
+def empty_runs(home):
+    return [path for path in reference.runs(home) if not any(path.iterdir())]
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("how", ["short-lived only", "long-lived"])
+def test_jobs_among_very_many_runs_are_recorded_though_the_ledger_says_that_there_is_no_room(
+    spawn, home, how
+):
+    """A scan takes longer than a job lives, as after thousands of jobs that leaked."""
+    size_bytes = crowd.fill(home, 12_000)
+    cap = 2 * size_bytes
+    crowd.set_ledger(home, cap)
+    order = work(spawn, cap, 120, how)
+    assert set(order) <= pids(home)
+    assert empty_runs(home) == []
+    assert used_bytes(home) <= cap
+
+
+@pytest.mark.timeout(600)
+def test_jobs_alone_correct_the_ledger_each_with_a_part_of_the_scan(spawn, home):
+    size_bytes = crowd.fill(home, 12_000)
+    cap = 2 * size_bytes
+    crowd.set_ledger(home, cap)
+    for _ in range(15):
+        work(spawn, cap, 100)
+        if crowd.bound_of(home) < cap - 16 * MIB:
+            break
+    assert crowd.bound_of(home) < cap - 16 * MIB
+    # and no more than was needed meanwhile was removed
+    assert used_bytes(home) > size_bytes // 2
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("how", ["short-lived only", "long-lived"])
+def test_of_thousands_of_jobs_under_a_small_cap_the_last_ones_are_recorded(spawn, home, how):
+    cap = 16 * MIB
+    order = work(spawn, cap, 2500, how)
+    assert set(order[-200:]) <= pids(home)
+    assert used_bytes(home) <= cap
+    # what is kept is a good part of what the cap allows
+    assert used_bytes(home) > cap // 4
+
+
+LONG_LIVED = """
+import os, subprocess, sys, time
+from pprofplus import retention
+retention._LOOK_S = 0.3
+import pprofplus
+collector = pprofplus.start("long", interval_s=0.05)
+job = "import os, pprofplus; pprofplus.start('job', interval_s=3600); os._exit(0)"
+for _ in range(10):
+    subprocess.run([sys.executable, "-c", job], check=True)
+print("done", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_long_lived_collector_corrects_the_ledger_while_it_records(spawn, home):
+    service = spawn(LONG_LIVED, stdin=subprocess.PIPE)
+    assert service.stdout.readline() == "done\n"
+    used = used_bytes(home)
+    for _ in range(600):
+        # its own segment may grow, and is counted so
+        if crowd.bound_of(home) < used + 2 * 64 * 1024:
+            break
+        time.sleep(0.05)
+    assert crowd.bound_of(home) < used + 2 * 64 * 1024
+    out, err = service.communicate()
+    assert (out, err) == ("", "")
+    assert crowd.bound_of(home) >= used_bytes(home)
+
+
+# what start() itself looks at: each listed directory is an event
+STARTED = """
+import sys
+seen = []
+sys.addaudithook(
+    lambda name, words: seen.append(name) if name in {"os.listdir", "os.scandir"} else None
+)
+import pprofplus
+from pprofplus import retention
+tend, retention.tend = retention.tend, None
+from pprofplus import files
+files.tend = lambda *words: None  # what is done later, in the background
+seen.clear()
+collector = pprofplus.start("new", max_total_bytes=int(sys.argv[1]), interval_s=0.05)
+looked, samples = len(seen), collector.samples
+files.tend = tend
+import json, time
+end = time.monotonic() + 60
+while True:
+    bound = int.from_bytes(open(sys.argv[2] + "/.ledger", "rb").read()[8:16], "little")
+    if bound < int(sys.argv[1]) * 15 // 16 or time.monotonic() > end:
+        break
+    time.sleep(0.05)
+pprofplus.stop()
+print(json.dumps([looked, samples, bound, collector.samples]))
+"""
+
+
+@pytest.mark.timeout(300)
+def test_a_start_over_the_cap_among_very_many_runs_looks_at_a_few_and_makes_room_later(spawn, home):
+    size_bytes = crowd.fill(home, 20_000)
+    crowd.set_ledger(home, size_bytes)
+    out, err = spawn(STARTED, str(size_bytes), str(home)).communicate(timeout=200)
+    assert err == ""
+    looked, at_start, bound, samples = json.loads(out)
+    assert at_start == 1
+    assert looked < 100
+    # then, between the samples, the oldest go until there is room again
+    assert bound < size_bytes * 15 // 16
+    assert used_bytes(home) <= size_bytes * 15 // 16
+    (directory,) = reference.runs(home, "new")
+    assert len(reference.Run(directory).samples) == samples > 20
+
+
+def test_where_there_is_no_room_no_directory_is_made(home, run):
+    program = (
+        "import sys, pprofplus\n"
+        "pprofplus.start('pinned', max_total_bytes=300 << 10, interval_s=3600)\n"
+        "pprofplus.stop()\n"
+    )
+    cap = 300 << 10
+    while used_bytes(home) + 40 * 1024 < cap:
+        run(program)
+        for directory in reference.runs(home, "pinned"):
+            (directory / PIN_NAME).touch()
+    program = (
+        "import logging, sys, pprofplus\n"
+        "logging.getLogger('pprofplus').addHandler(logging.StreamHandler(sys.stdout))\n"
+        "c = pprofplus.start('late', max_total_bytes=300 << 10, interval_s=0.05)\n"
+        "import time; time.sleep(0.3)\n"
+        "pprofplus.stop()\n"
+    )
+    told = " ".join(run(program))
+    assert "live and pinned runs take all of max_total_bytes" in told
+    assert not (home / "late").exists()
+    assert empty_runs(home) == []
+    assert used_bytes(home) <= cap
+
+
+def test_a_segment_that_cannot_be_made_leaves_neither_a_directory_nor_a_reservation(home, run):
+    """The file system runs out of inodes: a real tmpfs that allows a few."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount")
+    home.mkdir(mode=0o700)
+    mount = ["mount", "-t", "tmpfs", "-o", "nr_inodes=5,mode=700", "tmpfs", str(home)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("this machine allows no mount")
+    try:
+        # the root, the ledger, the service, the run: one is left for the segment
+        (home / "taken").touch()
+        program = (
+            "import logging, time, pprofplus\n"
+            "logging.getLogger('pprofplus').addHandler(logging.NullHandler())\n"
+            "c = pprofplus.start('api', interval_s=0.05)\n"
+            "time.sleep(0.5)\n"
+            "print(c.samples)\n"
+        )
+        assert run(program) == ["0"]
+        assert reference.runs(home) == []
+        assert crowd.bound_of(home) == 0
+        (home / "taken").unlink()
+        assert int(run(program)[0]) > 0
+    finally:
+        subprocess.run([shutil.which("umount"), "-l", str(home)], check=True)
