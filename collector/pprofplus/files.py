@@ -9,8 +9,8 @@ from time import monotonic
 from pprofplus.errors import UnsafePlaceError
 from pprofplus.format import PAGE_SIZE, RunHeader, pack_header
 from pprofplus.home import make_run, open_home, open_run, remove_empty_run, run_name
-from pprofplus.ledger import Account, Ledger, LedgerBusyError
-from pprofplus.retention import look_soon, make_home_room, tend
+from pprofplus.ledger import PATIENCE_S, Account, Ledger, LedgerBusyError
+from pprofplus.retention import is_loaded, load, look_soon, make_home_room, tend
 from pprofplus.segment import (
     SEGMENT_BYTES,
     Segment,
@@ -29,7 +29,9 @@ _SEGMENTS = 4  # at the least, so that dropping one keeps most of the run
 # A process that is killed leaves its reservation until a scan finds that. So the first segment of
 # a run is small, and a later one is no larger than all before it together.
 _FIRST_BYTES = 64 << 10
-_CLOSE_TRIES = 10
+_CLOSE_PATIENCE_S = 0.01
+# The first segment is worth more of it: a job may not live for another attempt.
+_FIRST_PATIENCE_S = 0.25
 _BUSY_PATIENCE_S = 10.0
 _FULL_PAUSE_S = 30.0
 _HOME_IS_FULL = (
@@ -122,7 +124,7 @@ class RunFiles:
     def _close_within(self, end: Callable[[], int]) -> None:
         home_fd = open_home(self._home, group_readable=self._group_readable)
         try:
-            ledger = Ledger.take(home_fd, tries=_CLOSE_TRIES)
+            ledger = Ledger.take(home_fd, _CLOSE_PATIENCE_S)
             try:
                 ledger.give_back(max(0, self._reserved_bytes - end()), self._account)
                 ledger.note()
@@ -136,8 +138,13 @@ class RunFiles:
 
         Raises LedgerBusyError, UnsafePlaceError, OSError.
         """
+        patience_s = PATIENCE_S if self._number else _FIRST_PATIENCE_S
         try:
-            ledger = Ledger.take(home_fd)
+            ledger = Ledger.take(home_fd, patience_s)
+            if not is_loaded(ledger, self._max_total_bytes):
+                ledger.release()
+                load()
+                ledger = Ledger.take(home_fd, patience_s)
         except LedgerBusyError:
             now_s = monotonic()
             if self._busy_since_s is None:
@@ -275,7 +282,11 @@ class RunFiles:
         """
         if monotonic() < self._full_until_s:  # looking again takes long where there are many runs
             raise OSError(errno.EDQUOT, _HOME_IS_FULL)
-        room, certain = make_home_room(ledger, home_fd, size_bytes, self._max_total_bytes)
+        # a short job never needs more; a long run would have very many small segments
+        enough_bytes = size_bytes if self._number else self._least_pages() * PAGE_SIZE
+        room, certain = make_home_room(
+            ledger, home_fd, size_bytes, enough_bytes, self._max_total_bytes
+        )
         if room < size_bytes and directory is not None:
             freed = drop_oldest(directory, spare, size_bytes - room)
             ledger.give_back(freed, self._account)

@@ -18,7 +18,7 @@ import errno
 import os
 import stat
 from struct import Struct
-from time import sleep
+from time import monotonic, sleep
 from zlib import crc32
 
 from pprofplus.descriptor import EITHER
@@ -32,7 +32,9 @@ _SCAN_AT = 64
 _SCAN = Struct("<8sqQQBBBB4xIIqqdddddIII")  # see ScanProgress; CRC-32
 _SCAN_MAGIC = b"PPSCAN1\n"
 _CRC_BYTES = 4
-_TRIES = 50  # with a millisecond between: a slice of a scan holds the lock for a few of them
+# a slice of a scan, or of a removal of runs, holds the lock for some milliseconds
+PATIENCE_S = 0.05
+_LEAST_PAUSE_S, _LONGEST_PAUSE_S = 0.0005, 0.004
 _UNKNOWN = -1
 _NEAR_CAP = 16
 _NO_FILE = f"{LEDGER_NAME} in the log directory is no file: remove it"
@@ -215,11 +217,11 @@ class Ledger:
             self.scan = ScanProgress()
 
     @classmethod
-    def take(cls, home_fd: int, tries: int = _TRIES) -> Ledger:
+    def take(cls, home_fd: int, patience_s: float = PATIENCE_S) -> Ledger:
         """Return the ledger, locked. Raises LedgerBusyError, UnsafePlaceError, OSError."""
         fd = _open(home_fd)
         try:
-            _wait_for(fd, tries)
+            _wait_for(fd, patience_s)
             return cls(fd)
         except BaseException:
             os.close(fd)
@@ -306,15 +308,16 @@ def _open(home_fd: int) -> int:
     return fd
 
 
-def _wait_for(fd: int, tries: int) -> None:
+def _wait_for(fd: int, patience_s: float) -> None:
     """Lock the ledger's descriptor. Raises LedgerBusyError, UnsafePlaceError, OSError."""
     found = os.fstat(fd)
     if not stat.S_ISREG(found.st_mode):
         raise UnsafePlaceError(_NO_FILE)
     if not found.st_size:  # new: whatever the umask, the next process has to open it, too
         os.fchmod(fd, 0o600)
+    until_s, pause_s = monotonic() + patience_s, _LEAST_PAUSE_S
     while lock(fd) is False:
-        tries -= 1
-        if tries <= 0:
+        if monotonic() >= until_s:
             raise LedgerBusyError(errno.EAGAIN, "the log directory's ledger is in use")
-        sleep(0.001)
+        sleep(pause_s)
+        pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)

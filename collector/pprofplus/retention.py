@@ -10,6 +10,7 @@ correct the ledger, to remove what is too old, and to keep some room free.
 from __future__ import annotations
 
 import os
+from sys import modules
 from time import monotonic, time
 
 from pprofplus.errors import UnsafePlaceError
@@ -38,18 +39,18 @@ _SLACK = 16
 _SLICE_S, _SLICE_LEAST = 0.002, 16
 _NEAR_SLICE_S, _NEAR_SLICES = 0.004, 3
 _PAUSE_S = 0.25
-_ROOM_S, _ROOM_LEAST = 0.006, 64
+_ROOM_S, _ROOM_LEAST = 0.004, 24
 
 _next_look_s: dict[str, float] = {}  # by log directory, for all runs that this process records
 
 
 def make_home_room(
-    ledger: Ledger, home_fd: int, new_bytes: int, max_total_bytes: int
+    ledger: Ledger, home_fd: int, new_bytes: int, enough_bytes: int, max_total_bytes: int
 ) -> tuple[int, bool]:
     """Return how many of `new_bytes` there is room for, and whether more cannot be had.
 
-    If there is no room, ended runs are removed: those that ended first, as far as that is known
-    within milliseconds. The ledger is not written. Raises OSError.
+    If there is no room, ended runs are removed until there is for `enough_bytes`: those that ended
+    first, as far as that is known within milliseconds. The ledger is not written. Raises OSError.
     """
     bound = ledger.bound_bytes
     if bound is not None and bound + new_bytes <= max_total_bytes:
@@ -57,29 +58,41 @@ def make_home_room(
     from pprofplus.scan import Scan  # noqa: PLC0415 - most services never need it
 
     until_s = monotonic() + _ROOM_S
-    scan, many = Scan(home_fd, ledger), False
+    scan, many, freed = Scan(home_fd, ledger), False, 0
+
+    def missing_bytes() -> int:
+        return enough_bytes - _room(ledger, freed, max_total_bytes)
+
+    def over_bytes() -> int:
+        bound = ledger.bound_bytes
+        return missing_bytes() if bound is None else bound + enough_bytes - max_total_bytes
+
     try:
-        freed = 0
         if bound is not None:
-            over = bound + new_bytes - max_total_bytes
-            freed = scan.remove_oldest(over, until_s, _ROOM_LEAST, sure=True)
-        if _room(ledger, freed, max_total_bytes) < new_bytes:
+            freed = scan.remove_oldest(over_bytes(), until_s, _ROOM_LEAST, sure=True)
+        if missing_bytes() > 0:
             if ledger.scan.phase != VISITING:
                 many = not scan.begin()
             scan.go_on(until_s, _ROOM_LEAST)
-        room = _room(ledger, freed, max_total_bytes)
-        if room < new_bytes:
-            over = (ledger.bound_bytes or max_total_bytes) + new_bytes - max_total_bytes
-            freed += scan.remove_oldest(over, until_s, _ROOM_LEAST, sure=False)
-            room = _room(ledger, freed, max_total_bytes)
+        if missing_bytes() > 0:
+            freed += scan.remove_oldest(over_bytes(), until_s, _ROOM_LEAST, sure=False)
         certain = ledger.scan.phase == IDLE and not many
-        if room < new_bytes and not certain:
-            freed += scan.remove_one_of_many(new_bytes - freed)
-            room = _room(ledger, freed, max_total_bytes)
+        if missing_bytes() > 0 and not certain:
+            freed += scan.remove_one_of_many(missing_bytes())
         scan.settle(keep=True)
     finally:
         scan.close()
-    return min(room, new_bytes), certain
+    return min(_room(ledger, freed, max_total_bytes), new_bytes), certain
+
+
+def is_loaded(ledger: Ledger, max_total_bytes: int) -> bool:
+    """Tell whether all is loaded that `make_home_room` needs: that is not done under the lock."""
+    return "pprofplus.scan" in modules or not ledger.near_cap(max_total_bytes)
+
+
+def load() -> None:
+    """Load what `make_home_room` needs."""
+    import pprofplus.scan  # noqa: F401, PLC0415 - most services never need it
 
 
 def _room(ledger: Ledger, freed: int, max_total_bytes: int) -> int:
@@ -127,7 +140,7 @@ def tend(home: str, max_total_bytes: int) -> None:
 
 def _tend(home_fd: int, max_total_bytes: int) -> float:
     """Do one slice; return the seconds until the next. Raises OSError, UnsafePlaceError."""
-    ledger = Ledger.take(home_fd, tries=1)
+    ledger = Ledger.take(home_fd, patience_s=0)
     try:
         progress, near = ledger.scan, ledger.near_cap(max_total_bytes)
         rest_s = 0.0 if progress.phase != IDLE else _rest_s(progress, near=near)
@@ -199,7 +212,7 @@ def sweep_home(home: str, max_age_days: float) -> None:
     try:
         home_fd = open_private(home, make=False)
         try:
-            ledger = Ledger.take(home_fd, tries=1)
+            ledger = Ledger.take(home_fd, patience_s=0)
             try:
                 now_s, before_s = time(), ledger.swept_s
                 if 0 <= now_s - before_s < SWEEP_PERIOD_S:

@@ -27,6 +27,7 @@ from pprofplus.runlist import (
 )
 
 _AT_ONCE = 64
+_LIST_PATIENCE_S = 1.0  # a list is too much work to be thrown away
 # so many names are listed within a slice; a longer list is made without the lock
 _FEW_RUNS = 1000
 _SAMPLED = 32
@@ -326,7 +327,7 @@ def make_long_list(home_fd: int, number: int, fd: int) -> None:
         services, entries, whole = list_runs(home_fd, MOST_RUNS)
         runs = RunList(number, services, in_order_of_start(entries))
         runs.write(fd)
-        ledger = Ledger.take(home_fd)
+        ledger = Ledger.take(home_fd, _LIST_PATIENCE_S)
         try:
             if (ledger.scan.phase, ledger.scan.number) != (LISTING, number):
                 raise LedgerBusyError("another process has begun another scan")

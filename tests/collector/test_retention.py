@@ -269,7 +269,7 @@ def test_a_ledger_in_use_is_waited_for_without_a_word_and_nothing_is_lost(place)
     home_fd = open_home(str(place))
     ledger = Ledger.take(home_fd)
     with pytest.raises(LedgerBusyError):
-        Ledger.take(home_fd, tries=2)
+        Ledger.take(home_fd, patience_s=0.002)
     writer = record(place, 2, 3, open_still=True)
     assert (writer.samples, writer.trouble) == (0, None)
     ledger.release()

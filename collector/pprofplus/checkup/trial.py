@@ -20,7 +20,14 @@ from pprofplus.format import (
     read_data_page,
     read_prefix,
 )
-from pprofplus.home import LEDGER_NAME, open_home, open_private, run_name
+from pprofplus.home import (
+    LEDGER_NAME,
+    NEW_RUN_LIST_NAME,
+    RUN_LIST_NAME,
+    open_home,
+    open_private,
+    run_name,
+)
 from pprofplus.identity import header
 from pprofplus.locks import lock
 from pprofplus.probes.panel import Panel
@@ -32,6 +39,7 @@ SAMPLES = 200
 # so much that no run of others goes to make room for ours
 _NO_CAP = (1 << 62) - 1
 _UNMEASURED = 10
+_LEDGER_FILES = {LEDGER_NAME, RUN_LIST_NAME, NEW_RUN_LIST_NAME}
 
 
 class Trial:
@@ -160,8 +168,10 @@ def _remove(home: str, writer: Writer, made: list[str], *, noted: bool) -> None:
             finally:
                 os.close(service_fd)
             _remove_empty(SERVICE, home_fd)
-        if not noted and os.listdir(home_fd) == [LEDGER_NAME]:
-            os.unlink(LEDGER_NAME, dir_fd=home_fd)
+        left = set(os.listdir(home_fd))
+        if not noted and left <= _LEDGER_FILES:
+            for name in left:
+                os.unlink(name, dir_fd=home_fd)
     finally:
         os.close(home_fd)
     for path in made:
