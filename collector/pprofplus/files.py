@@ -10,7 +10,7 @@ from pprofplus.errors import UnsafePlaceError
 from pprofplus.format import PAGE_SIZE, RunHeader, pack_header
 from pprofplus.home import make_run, open_home, open_run, remove_empty_run, run_name
 from pprofplus.ledger import PATIENCE_S, Account, Ledger, LedgerBusyError
-from pprofplus.retention import is_loaded, load, look_soon, make_home_room, tend
+from pprofplus.retention import is_ready, load, look_soon, make_home_room, tend
 from pprofplus.segment import (
     SEGMENT_BYTES,
     Segment,
@@ -141,7 +141,7 @@ class RunFiles:
         patience_s = PATIENCE_S if self._number else _FIRST_PATIENCE_S
         try:
             ledger = Ledger.take(home_fd, patience_s)
-            if not is_loaded(ledger, self._max_total_bytes):
+            if not is_ready(ledger, home_fd, self._max_total_bytes):
                 ledger.release()
                 load()
                 ledger = Ledger.take(home_fd, patience_s)

@@ -3,9 +3,11 @@
 `start()` never scans the runs: it reserves in the ledger. If the ledger says that there is no
 room, it removes a few of those runs that ended first, as far as a scan knows them, within
 milliseconds. Everything else is done by `tend` in slices of milliseconds between two samples, by
-any collector of the log directory: to scan the runs, at least once a minute where they are few, to
-correct the ledger, to remove what is too old, and to keep some room free.
+any collector of the log directory: to scan the runs, once a minute where they are few, to correct
+the ledger, to remove what is too old, and to keep some room free.
 """
+
+# pathlib costs each service 5 ms, and has no openat
 
 from __future__ import annotations
 
@@ -14,12 +16,8 @@ from sys import modules
 from time import monotonic, time
 
 from pprofplus.errors import UnsafePlaceError
-from pprofplus.home import open_private
+from pprofplus.home import LEDGER_NAME, open_private
 from pprofplus.ledger import IDLE, LISTING, VISITING, Ledger, LedgerBusyError
-
-TYPE_CHECKING = False  # typing costs each service 3 ms
-if TYPE_CHECKING:
-    from pprofplus.ledger import ScanProgress
 
 DEFAULT_MAX_TOTAL_BYTES = 1 << 30
 DEFAULT_MAX_AGE_DAYS = 14.0
@@ -32,7 +30,10 @@ _LEAST_AGE_S = 1e-3
 # Near the cap the runs are scanned again after a second, or 20 times what the last scan took.
 _NEAR_PAUSE_S = 1.0
 _NEAR_SHARE = 20
-_SHARE = 1000
+# Else after a minute, or so many times what the last scan took: less often if hardly anything was
+# reserved since.
+_SHARE, _QUIET_SHARE = 1000, 10_000
+_MUCH = 64
 # what is freed when the cap is near, so that not every segment needs a removal: two 16ths
 _SLACK = 16
 # Time limits hold whatever the disk; the counts make progress certain on a machine that stalls.
@@ -85,8 +86,14 @@ def make_home_room(
     return min(_room(ledger, freed, max_total_bytes), new_bytes), certain
 
 
-def is_loaded(ledger: Ledger, max_total_bytes: int) -> bool:
-    """Tell whether all is loaded that `make_home_room` needs: that is not done under the lock."""
+def is_ready(ledger: Ledger, home_fd: int, max_total_bytes: int) -> bool:
+    """Tell whether all is loaded that `make_home_room` needs: that is not done under the lock.
+
+    A log directory that is new needs nothing. Raises OSError.
+    """
+    if ledger.bound_bytes is None and os.listdir(home_fd) == [LEDGER_NAME]:
+        ledger.bound_bytes = 0
+        ledger.scan.finished_s = time()
     return "pprofplus.scan" in modules or not ledger.near_cap(max_total_bytes)
 
 
@@ -106,7 +113,7 @@ def look_soon(home: str, ledger: Ledger, max_total_bytes: int) -> None:
     if (
         ledger.scan.phase != IDLE
         or ledger.near_cap(max_total_bytes)
-        or _rest_s(ledger.scan, near=False) <= 0
+        or _rest_s(ledger, max_total_bytes) <= 0
     ):
         _next_look_s[home] = 0.0
     else:
@@ -142,9 +149,8 @@ def _tend(home_fd: int, max_total_bytes: int) -> float:
     """Do one slice; return the seconds until the next. Raises OSError, UnsafePlaceError."""
     ledger = Ledger.take(home_fd, patience_s=0)
     try:
-        progress, near = ledger.scan, ledger.near_cap(max_total_bytes)
-        rest_s = 0.0 if progress.phase != IDLE else _rest_s(progress, near=near)
-        if rest_s > 0 and not near:
+        rest_s = 0.0 if ledger.scan.phase != IDLE else _rest_s(ledger, max_total_bytes)
+        if rest_s > 0 and not ledger.near_cap(max_total_bytes):
             return min(rest_s, _LOOK_S)
         wait_s, long_list = _slice(ledger, home_fd, max_total_bytes, due=rest_s <= 0)
         ledger.note()
@@ -193,13 +199,15 @@ def _slice(
     return (0.0 if near else _PAUSE_S), None
 
 
-def _rest_s(progress: ScanProgress, *, near: bool) -> float:
+def _rest_s(ledger: Ledger, max_total_bytes: int) -> float:
     """Return the seconds until the next scan is due, 0 or less if it is."""
-    near = near and not progress.full
+    progress = ledger.scan
+    near = ledger.near_cap(max_total_bytes) and not progress.full
     if near or progress.wanted_age_s:
         pause_s = max(_NEAR_PAUSE_S if near else 0.0, _NEAR_SHARE * progress.last_cost_s)
     else:
-        pause_s = max(_LOOK_S, _SHARE * progress.last_cost_s)
+        much = (ledger.bound_bytes or 0) - progress.total > max_total_bytes // _MUCH
+        pause_s = max(_LOOK_S, (_SHARE if much else _QUIET_SHARE) * progress.last_cost_s)
     passed_s = time() - progress.finished_s
     return pause_s - passed_s if passed_s >= 0 else 0.0  # the clock was set back
 
