@@ -6,6 +6,7 @@ import errno
 import os
 from time import monotonic
 
+from pprofplus.descriptor import close_descriptor
 from pprofplus.errors import UnsafePlaceError
 from pprofplus.format import PAGE_SIZE, RunHeader, pack_header
 from pprofplus.home import make_run, open_home, open_run, remove_empty_run, run_name
@@ -92,7 +93,7 @@ class RunFiles:
                 if ledger is not None:
                     ledger.release()
         finally:
-            os.close(home_fd)
+            close_descriptor(home_fd)
 
     def tend(self) -> None:
         """Do what is due for the home, for milliseconds: cheap if nothing is. No OSError."""
@@ -131,7 +132,7 @@ class RunFiles:
             finally:
                 ledger.release()
         finally:
-            os.close(home_fd)
+            close_descriptor(home_fd)
 
     def _take_ledger(self, home_fd: int) -> Ledger | None:
         """Return the home's ledger, or None if its holder seems to hang.
@@ -187,7 +188,7 @@ class RunFiles:
                 raise
         finally:
             if directory is not None:
-                os.close(directory)
+                close_descriptor(directory)
         self._end_previous(ledger, spare, size_bytes, end_previous)
         return new
 

@@ -10,7 +10,7 @@ import os
 import re
 import stat
 
-from pprofplus.descriptor import DIRECTORY
+from pprofplus.descriptor import DIRECTORY, close_descriptor
 from pprofplus.errors import UnsafePlaceError
 
 SEGMENT_SUFFIX = ".pplog"
@@ -111,7 +111,7 @@ def open_private(
             os.fchmod(number, mode | _kept_group(os.fstat(number), group_readable))
         _check_safe(shown, os.fstat(number))
     except BaseException:
-        os.close(number)
+        close_descriptor(number)
         raise
     return number
 
@@ -147,7 +147,7 @@ def give_mode(path: str, mode: int, within: int | None) -> bool:
     except OSError:
         return False
     finally:
-        os.close(number)
+        close_descriptor(number)
     return True
 
 
@@ -206,7 +206,7 @@ def make_run(
             service, within=home_fd, above=home, group_readable=group_readable
         )
     finally:
-        os.close(home_fd)
+        close_descriptor(home_fd)
     try:
         while True:
             try:
@@ -222,7 +222,7 @@ def make_run(
             os.chmod(name, mode, dir_fd=service_fd)  # whatever the umask left of it
             return start_ms
     finally:
-        os.close(service_fd)
+        close_descriptor(service_fd)
 
 
 def open_run(
@@ -235,7 +235,7 @@ def open_run(
         try:
             number = open_private(name, within=above, above=path, make=False)
         finally:
-            os.close(above)
+            close_descriptor(above)
         path = f"{path}/{name}"
     return number
 
@@ -253,4 +253,4 @@ def remove_empty_run(home_fd: int, service: str, pid: int, start_ms: int) -> Non
         # there is something in it, or another run of the service
         return
     finally:
-        os.close(service_fd)
+        close_descriptor(service_fd)

@@ -8,14 +8,20 @@ from __future__ import annotations
 import os
 
 from pprofplus.descriptor import close_descriptor
-from pprofplus.home import LEDGER_NAME, SEGMENT_SUFFIX
+from pprofplus.home import LEDGER_NAME, NEW_RUN_LIST_NAME, RUN_LIST_NAME, SEGMENT_SUFFIX
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
     from pprofplus.recording import Recording
 
 _DESCRIPTORS = "/proc/self/fd"
-_LOCKED = (SEGMENT_SUFFIX, f"{SEGMENT_SUFFIX}.new", f"/{LEDGER_NAME}")
+_LOCKED = (
+    SEGMENT_SUFFIX,
+    f"{SEGMENT_SUFFIX}.new",
+    f"/{LEDGER_NAME}",
+    f"/{RUN_LIST_NAME}",
+    f"/{NEW_RUN_LIST_NAME}",
+)
 
 
 class Inherited:

@@ -10,7 +10,7 @@ import re
 import stat
 from time import time
 
-from pprofplus.descriptor import DIRECTORY, EXISTING
+from pprofplus.descriptor import DIRECTORY, EXISTING, close_descriptor
 from pprofplus.errors import PprofplusError
 from pprofplus.format import (
     DATA,
@@ -91,7 +91,7 @@ def visit(name: str, service_fd: int) -> FoundRun | None:
     except OSError:  # it went away, or may not be read
         return None
     finally:
-        os.close(run_fd)
+        close_descriptor(run_fd)
 
 
 def remove_run(service: str, name: str, home_fd: int) -> int:
@@ -109,7 +109,7 @@ def remove_run(service: str, name: str, home_fd: int) -> int:
         # something that is not ours is in there, or another run of the service
         return freed
     finally:
-        os.close(service_fd)
+        close_descriptor(service_fd)
     return freed
 
 
@@ -122,7 +122,7 @@ def _growing_bytes(newest: str, run_fd: int) -> int | None:
             return None
         return max(0, segment_capacity(os.pread(fd, 64, 0)) - found.st_size)
     finally:
-        os.close(fd)
+        close_descriptor(fd)
 
 
 def _has_ended(fd: int, found: os.stat_result, locked: bool | None) -> bool:  # noqa: FBT001 - as lock() returns it
@@ -185,6 +185,6 @@ def _empty(name: str, service_fd: int) -> int:
         return freed
     finally:
         if held is not None:
-            os.close(held)
-        os.close(run_fd)
+            close_descriptor(held)
+        close_descriptor(run_fd)
     return freed

@@ -21,7 +21,7 @@ from struct import Struct
 from time import monotonic, sleep
 from zlib import crc32
 
-from pprofplus.descriptor import EITHER
+from pprofplus.descriptor import EITHER, close_descriptor
 from pprofplus.errors import UnsafePlaceError
 from pprofplus.home import LEDGER_NAME, give_mode
 from pprofplus.locks import lock
@@ -224,7 +224,7 @@ class Ledger:
             _wait_for(fd, patience_s)
             return cls(fd)
         except BaseException:
-            os.close(fd)
+            close_descriptor(fd)
             raise
 
     def reserve(self, size_bytes: int, account: Account) -> None:
@@ -261,11 +261,7 @@ class Ledger:
     def release(self) -> None:
         """Unlock it; never raises."""
         fd, self._fd = self._fd, -1
-        try:
-            os.close(fd)
-        except OSError:
-            # the host closed it, and with it went the lock
-            return
+        close_descriptor(fd)  # if the host has closed it, the lock went with it
 
     def _counted(self, account: Account) -> bool | None:
         """Tell whether the scan's total has a run's bytes; None if that is not known."""

@@ -15,6 +15,7 @@ import os
 from sys import modules
 from time import monotonic, time
 
+from pprofplus.descriptor import close_descriptor
 from pprofplus.errors import UnsafePlaceError
 from pprofplus.home import LEDGER_NAME, open_private
 from pprofplus.ledger import IDLE, LISTING, VISITING, Ledger, LedgerBusyError
@@ -136,7 +137,7 @@ def tend(home: str, max_total_bytes: int) -> None:
                 if wait_s > 0:
                     break
         finally:
-            os.close(home_fd)
+            close_descriptor(home_fd)
     except LedgerBusyError:
         wait_s = _PAUSE_S
     except (OSError, UnsafePlaceError):
@@ -233,7 +234,7 @@ def sweep_home(home: str, max_age_days: float) -> None:
             finally:
                 ledger.release()
         finally:
-            os.close(home_fd)
+            close_descriptor(home_fd)
     except (OSError, UnsafePlaceError):
         # what is in the way is in the writer's way, too, which warns of it
         return

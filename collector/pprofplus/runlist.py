@@ -12,7 +12,7 @@ from struct import Struct, iter_unpack, pack
 from time import time
 from zlib import crc32
 
-from pprofplus.descriptor import DIRECTORY, EXISTING, NEW
+from pprofplus.descriptor import DIRECTORY, EXISTING, NEW, close_descriptor
 from pprofplus.home import (
     NEW_RUN_LIST_NAME,
     RUN_LIST_NAME,
@@ -73,7 +73,7 @@ def list_runs(home_fd: int, most: int) -> tuple[list[str], list[Entry], bool]:
         except OSError:  # the directory went away under us
             continue
         finally:
-            os.close(service_fd)
+            close_descriptor(service_fd)
     return services, entries, True
 
 
@@ -130,7 +130,7 @@ class RunList:
             self.write(fd)
             os.rename(NEW_RUN_LIST_NAME, RUN_LIST_NAME, src_dir_fd=home_fd, dst_dir_fd=home_fd)
         except BaseException:
-            os.close(fd)
+            close_descriptor(fd)
             _unlink(NEW_RUN_LIST_NAME, home_fd)
             raise
         self._fd, self._entries = fd, None
@@ -190,10 +190,7 @@ class RunList:
         """Close the file; never raises."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
-            try:
-                os.close(fd)
-            except OSError:
-                return
+            close_descriptor(fd)
 
     def _read_head(self, count: int) -> bool:
         try:
@@ -231,7 +228,7 @@ def new_file(home_fd: int) -> int:
     try:
         os.fchmod(fd, 0o600)
     except BaseException:
-        os.close(fd)
+        close_descriptor(fd)
         raise
     return fd
 
@@ -255,7 +252,7 @@ def is_being_listed(home_fd: int) -> bool:
     else:
         return -_UNSEEN_S < passed_s < _UNSEEN_S if locked is None else not locked
     finally:
-        os.close(fd)
+        close_descriptor(fd)
 
 
 def _unlink(name: str, home_fd: int) -> None:

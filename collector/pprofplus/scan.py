@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from time import monotonic, time
 
-from pprofplus.descriptor import DIRECTORY
+from pprofplus.descriptor import DIRECTORY, close_descriptor
 from pprofplus.inventory import FoundRun, remove_run, visit
 from pprofplus.ledger import IDLE, LISTING, VISITING, Account, Ledger, LedgerBusyError
 from pprofplus.locks import lock
@@ -303,7 +303,7 @@ class _Visits:
 
     def close(self) -> None:
         if self._fd >= 0:
-            os.close(self._fd)
+            close_descriptor(self._fd)
             self._fd = -1
 
 
@@ -339,4 +339,4 @@ def make_long_list(home_fd: int, number: int, fd: int) -> None:
         finally:
             ledger.release()
     finally:
-        os.close(fd)
+        close_descriptor(fd)
