@@ -60,7 +60,7 @@ def make_home_room(
     from pprofplus.scan import Scan  # noqa: PLC0415 - most services never need it
 
     until_s = monotonic() + _ROOM_S
-    scan, many, freed = Scan(home_fd, ledger), False, 0
+    scan, freed = Scan(home_fd, ledger), 0
 
     def missing_bytes() -> int:
         return enough_bytes - _room(ledger, freed, max_total_bytes)
@@ -74,16 +74,16 @@ def make_home_room(
             freed = scan.remove_oldest(over_bytes(), until_s, _ROOM_LEAST, sure=True)
         if missing_bytes() > 0:
             if ledger.scan.phase != VISITING:
-                many = not scan.begin()
+                scan.begin()
             scan.go_on(until_s, _ROOM_LEAST)
         if missing_bytes() > 0:
             freed += scan.remove_oldest(over_bytes(), until_s, _ROOM_LEAST, sure=False)
-        certain = ledger.scan.phase == IDLE and not many
-        if missing_bytes() > 0 and not certain:
+        if missing_bytes() > 0 and not scan.finished:
             freed += scan.remove_one_of_many(missing_bytes())
         scan.settle(keep=True)
     finally:
         scan.close()
+    certain = scan.finished or ledger.scan.full
     return min(_room(ledger, freed, max_total_bytes), new_bytes), certain
 
 

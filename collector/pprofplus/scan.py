@@ -34,13 +34,18 @@ _SAMPLED = 32
 
 
 class Scan:
-    """A scan as one process goes on with it, while it holds the ledger."""
+    """A scan as one process goes on with it, while it holds the ledger.
+
+    Attributes:
+        finished: this process has finished it, so the ledger is right.
+    """
 
     def __init__(self, home_fd: int, ledger: Ledger) -> None:
         """Look at the list of the scan in progress, or of the last one; `close` it."""
+        self.finished = False
         self._home_fd = home_fd
         self._ledger = ledger
-        self._seen: list[tuple[int, int, int]] = []  # a part of a list that was too long
+        self._seen: list[bytes] = []  # a part of a list that was too long
         self._services: list[str] = []
         self._oldest: list[int] | None = None  # those not removed yet, if they are in memory
         progress = ledger.scan
@@ -276,6 +281,7 @@ class Scan:
         progress = self._ledger.scan
         if not progress.partial:
             self._ledger.bound_bytes = progress.total
+            self.finished = True
         progress.phase = IDLE
         progress.next_start_ms, progress.tied = -1, False
         progress.finished_s = time()

@@ -366,6 +366,48 @@ def test_a_damaged_ledger_or_list_is_never_trusted_and_the_next_scan_is_right(
     assert len(reference.runs(place)) == 41
 
 
+@pytest.mark.usefixtures("small_slices")
+def test_a_list_of_nonsense_keeps_no_run_from_its_room(place, monkeypatch):
+    monkeypatch.setattr(scan, "_FEW_RUNS", 20)
+    size_bytes = ended_runs(place, 60)
+    cap = truth(place) + size_bytes
+    for visits in (0, 3, 200):
+        due(place)
+        for _ in range(1 + visits):
+            one_slice(place)
+        data = bytearray((place / RUN_LIST_NAME).read_bytes())
+        data[-60 * 26 :] = random.Random(visits).randbytes(60 * 26)  # noqa: S311 - not for secrets
+        (place / RUN_LIST_NAME).write_bytes(bytes(data))
+        with ledger_of(place) as ledger:
+            ledger.bound_bytes = cap
+        writer = writer_of(place, 70_000 + visits, max_total_bytes=cap)
+        fill(writer, 3, random.Random(4))  # noqa: S311 - not for secrets
+        assert (writer.samples, writer.trouble) == (3, None)
+        writer.close()
+        assert truth(place) <= cap
+
+
+@pytest.mark.usefixtures("small_slices")
+def test_among_many_pinned_runs_it_is_said_that_there_is_no_room_when_that_is_certain(
+    place, monkeypatch
+):
+    monkeypatch.setattr(scan, "_FEW_RUNS", 5)
+    ended_runs(place, 60)
+    for directory in reference.runs(place):
+        (directory / PIN_NAME).touch()
+    cap = truth(place)
+    with ledger_of(place) as ledger:
+        ledger.bound_bytes = cap
+    writer = writer_of(place, 5000, max_total_bytes=cap)
+    fill(writer, 1, random.Random(4))  # noqa: S311 - not for secrets
+    assert (writer.samples, writer.trouble) == (0, None)  # not known yet: the next sample tries
+    whole_scan(place, cap)
+    fill(writer, 1, random.Random(4), 1)  # noqa: S311 - not for secrets
+    assert "live and pinned runs take all" in str(writer.trouble)
+    assert len(reference.runs(place)) == 61
+    assert truth(place) == cap
+
+
 @pytest.mark.parametrize("what", ["pipe", "link", "directory"])
 def test_what_stands_in_the_place_of_the_list_is_not_followed_and_stops_no_recording(
     place, tmp_path, monkeypatch, what
