@@ -1,0 +1,243 @@
+"""Labelled histories: a run from its start, a window of it, and what is true of its memory.
+
+A history leaks if retained memory grows for good, in the window or across it, by an amount that
+matters and that the evidence can show: at least 1 % of the level, and at least four standard
+deviations of the noise of the floor as well as six standard errors that this noise, with its
+memory, gives a fitted growth. What is there to be seen may be the same for a leak and for something
+harmless: a run of a few hours that rises as a daily wave does. Such a history is UNKNOWN: the right
+answer is that it cannot be known, and a verdict of growth is as wrong there as for what is calm.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pprofplus_tui.model.past import Past, past_grid
+from pprofplus_tui.model.series import Floats, Points
+from pprofplus_tui.model.verdict import GROWING, VERDICT_BUCKETS, Verdicts
+
+MIB = float(1 << 20)
+HOUR_MS = 3_600_000
+MINUTE_H = 1 / 60
+DAY_H, WEEK_H = 24.0, 168.0
+BEGIN_MS = 1_700_000_000_000
+CALM, LEAK, UNKNOWN = "calm", "leak", "unknown"
+MOST_SAMPLES = 24_000
+
+Table = dict[str, Floats]
+LEAK_LAYERS = ("objects", "fragmentation", "c_heap", "other")
+
+
+@dataclass(frozen=True, eq=False)
+class Draft:
+    """What a generator makes: the noise and the leak of a run, in bytes.
+
+    Attributes:
+        hours: times of the samples since the run's start, shape (n,), even steps.
+        base: level, bytes.
+        noise: whatever comes and goes, shape (n,).
+        leak: what is retained, shape (n,), or None.
+        truth: CALM, LEAK or UNKNOWN.
+        window: (begin, end) in hours.
+        layered: whether the layers are recorded: None leaves it to chance.
+    """
+
+    hours: Floats
+    base: float
+    noise: Floats
+    leak: Floats | None
+    truth: str
+    window: tuple[float, float]
+    layered: bool | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A labelled history.
+
+    Attributes:
+        t_ms: times of the samples.
+        table: metric -> bytes.
+        truth: see `Draft`.
+        layer: id of the layer that leaks, "" where there is none or no layers are recorded.
+        begin_ms, end_ms: the window.
+    """
+
+    t_ms: np.ndarray
+    table: Table
+    truth: str
+    layer: str
+    begin_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True)
+class History:
+    """A kind of history: `make` draws one."""
+
+    name: str
+    make: Callable[[np.random.Generator], Draft]
+
+
+def hours_for(span_h: float, window_h: float) -> Floats:
+    """Return even times over a run, so many that a window of it has about 240."""
+    n = int(np.clip(240 * span_h / window_h, 1500, MOST_SAMPLES))
+    return np.linspace(0, span_h, n, endpoint=False)
+
+
+def assembled(rng: np.random.Generator, draft: Draft) -> Case:
+    """Return a draft as the metrics of a process."""
+    n = len(draft.hours)
+    leak = np.zeros(n) if draft.leak is None else draft.leak
+    base, layer = draft.base, ""
+    layered = rng.random() < 0.6 if draft.layered is None else draft.layered
+    if layered:
+        layer = str(rng.choice(LEAK_LAYERS)) if draft.truth == LEAK else ""
+        table = _layers(rng, base, draft.noise, leak, layer or "objects")
+    else:
+        table = {"rss": np.maximum(base + draft.noise + leak, MIB)}
+    begin_ms = BEGIN_MS + int(rng.integers(0, 7 * 24 * HOUR_MS))
+    t_ms = begin_ms + np.round(draft.hours * HOUR_MS).astype(np.int64)
+    first, last = (begin_ms + int(at * HOUR_MS) for at in draft.window)
+    return Case(t_ms, table, draft.truth, layer, first, last)
+
+
+def _layers(
+    rng: np.random.Generator, base: float, noise: Floats, leak: Floats, layer: str
+) -> Table:
+    n = len(noise)
+    shares = dict.fromkeys(("objects", "c_heap", "other"), 0.0)
+    places = rng.permutation(list(shares))
+    shares[places[0]], shares[places[1]] = (1.0, 0.0) if rng.random() < 0.5 else (0.7, 0.3)
+    hum = base * 0.0005
+
+    def part(name: str, share: float) -> Floats:
+        size = share * base + shares[name] * noise + rng.normal(0, hum, n)
+        return np.maximum(size + (leak if layer == name else 0), MIB)
+
+    used, c_used, other = part("objects", 0.45), part("c_heap", 0.25), part("other", 0.25)
+    held = used * 1.03 + (leak if layer == "fragmentation" else 0)
+    if layer != "fragmentation" and rng.random() < 0.3:  # arenas are kept
+        held = np.maximum.accumulate(held)
+    c_sys = c_used * 1.05
+    if rng.random() < 0.3:  # nothing is given back
+        c_sys = np.maximum.accumulate(c_sys)
+    heap_sys = np.ceil(held / MIB) * MIB
+    return {
+        "rss": heap_sys + c_sys + other,
+        "heap_sys": heap_sys,
+        "heap_used": used,
+        "malloc_sys": c_sys,
+        "malloc_used": c_used,
+        "malloc_free": c_sys - c_used,
+    }
+
+
+def points_of(
+    t_ms: np.ndarray, table: Table, begin_ms: int, end_ms: int, buckets: int
+) -> dict[str, Points]:
+    """Return what a query of [begin_ms, end_ms) gives: the samples if they are few, else buckets."""
+    first, last = np.searchsorted(t_ms, (begin_ms, end_ms)).tolist()
+    t_ms = t_ms[first:last]
+    n = len(t_ms)
+    none = np.zeros(n, np.bool_)
+    if n <= buckets:
+        return {
+            name: Points(t_ms, values[first:last], values[first:last], none)
+            for name, values in table.items()
+        }
+    width = (end_ms - begin_ms) / buckets
+    number = ((t_ms - begin_ms) / width).astype(np.int64)
+    starts = np.flatnonzero(np.diff(number, prepend=-1))
+    middle = (begin_ms + (number[starts] + 0.5) * width).astype(np.int64)
+    return {
+        name: Points(
+            middle,
+            np.minimum.reduceat(values[first:last], starts),
+            np.maximum.reduceat(values[first:last], starts),
+            none[: len(starts)],
+        )
+        for name, values in table.items()
+    }
+
+
+def window_of(case: Case) -> dict[str, Points]:
+    """Return the window of a history, as the monitor asks for it."""
+    return points_of(case.t_ms, case.table, case.begin_ms, case.end_ms, VERDICT_BUCKETS)
+
+
+def past_of(case: Case) -> Past:
+    """Return the whole of a history, as the monitor asks for it."""
+    run_begin_ms, end_ms = int(case.t_ms[0]), int(case.t_ms[-1]) + 1
+    begin_ms, grid_end_ms, count = past_grid(run_begin_ms, end_ms)
+    table = points_of(case.t_ms, case.table, begin_ms, grid_end_ms, count)
+    return Past(table, run_begin_ms, run_begin_ms)
+
+
+Judge = Callable[[Case], Verdicts]
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How the verdicts on one kind of history came out: numbers of histories.
+
+    Attributes:
+        name: of the kind.
+        truth: what they are; kinds are of one truth.
+        count: histories judged.
+        growing: of these called growing.
+        unsure: of these answered with "not sure".
+        layers: of those called growing have one layer that leaks.
+        right: of these had that layer named.
+    """
+
+    name: str
+    truth: str
+    count: int
+    growing: int
+    unsure: int
+    layers: int
+    right: int
+
+
+def tally(history: History, judge: Judge, count: int, seed: int) -> Tally:
+    """Judge `count` histories of a kind."""
+    growing = unsure = layers = right = 0
+    truth = ""
+    for number in range(count):
+        rng = np.random.default_rng([seed, number])
+        case = assembled(rng, history.make(rng))
+        truth = case.truth
+        found = judge(case)
+        kind = found.rss.verdict.kind if found.rss is not None else ""
+        unsure += kind == "not sure"
+        if kind == GROWING:
+            growing += 1
+            if case.layer:
+                layers += 1
+                blamed = found.responsible
+                right += blamed is not None and blamed.kind.id == case.layer
+    return Tally(history.name, truth, count, growing, unsure, layers, right)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Precision, recall and right layers, in per cent."""
+
+    precision: float
+    recall: float
+    layer: float
+
+
+def summary(tallies: Sequence[Tally]) -> Summary:
+    """Return the figures of a set: each kind has as many histories."""
+    leaks = [one for one in tallies if one.truth == LEAK]
+    caught = sum(one.growing for one in leaks)
+    called = sum(one.growing for one in tallies)
+    layers = sum(one.layers for one in leaks)
+    return Summary(
+        100 * caught / max(called, 1),
+        100 * caught / max(sum(one.count for one in leaks), 1),
+        100 * sum(one.right for one in leaks) / max(layers, 1),
+    )
