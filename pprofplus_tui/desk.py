@@ -42,6 +42,7 @@ Levels = dict[Wanted, Points]
 
 SPARK_CELLS = 6
 _LONG_S = 0.1  # what takes longer to open is worth to be shown piece by piece
+_FIRST_CHARTS_S = 1.0  # they are drawn by then, or something is wrong
 _CLOSER_S = 0.03  # of reading about runs in the list, before a key is heeded
 
 
@@ -70,6 +71,8 @@ class Desk:
         self._judge = Judge()
         self._ranker = Ranker()
         self._causes = CauseFinder()
+        # the first charts of a run are drawn before anything is judged
+        self._unjudged = False
         # of each run what was made of it: the same object while nothing changes
         self._sought: tuple[str, ...] = ()
         self._made: dict[str, tuple[RunInfo, Run]] = {}
@@ -106,7 +109,8 @@ class Desk:
     @property
     def behind(self) -> bool:
         """Whether there is more to be read about the runs that were sought, or to be judged."""
-        return bool(self._catalog.lacking(self._sought)) or self._ranker.lacking
+        lacking = bool(self._catalog.lacking(self._sought)) or self._ranker.lacking
+        return lacking or self._unjudged
 
     def _found(self) -> list[RunInfo]:
         """Return the runs that the options ask for."""
@@ -173,6 +177,7 @@ class Desk:
             before: the last answer.
         """
         self._gatherer.close()  # a study that was shown is over
+        unjudged, self._unjudged = self._unjudged, False
         run = find(self._runs, request.run)
         facts = before.facts if before is not None and before.run == request.run else Verdicts()
         reading = before.cursor if before is not None else None
@@ -190,7 +195,8 @@ class Desk:
             drawn = replace(request, cursor_ms=None) == self._answered
             still = drawn and (request.window.frozen or not (changed or ended))
             due = fresh or ended or self._judge.is_due(log, request.window)
-            judging = not still and due
+            first = self._cold and not still
+            judging = (not still and due and not first) or (still and unjudged)
             levels: Levels | None = None
             if not still:
                 facts_too = FACTS if judging else ()
@@ -198,9 +204,13 @@ class Desk:
                 levels = self._draw(request, run.charts, facts_too, death, growing=growing)
             if fresh or not still:
                 reading = self._point(request.window, request.cursor_ms)
-            if judging:  # while the charts are drawn
+            self._unjudged = first
+            if judging:  # while the charts are drawn, but the first ones have been
+                if still:
+                    self._renderer.wait_idle(_FIRST_CHARTS_S)
                 facts = self._judge.judge(log, request.window, facts, levels)
-            elif not still and run.rss_bytes is not None:
+            elif run.rss_bytes is not None and (not still or request.window.following):
+                # also while the charts stand still: the list may know of a later sample than they
                 facts = facts.with_rss(run.rss_bytes)
             facts = with_sharers(facts, log, run, request.window, self._catalog.runs)
         runs = self._runs

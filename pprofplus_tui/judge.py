@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from pprofplus_tui.beyond import beyond, facts_of
 from pprofplus_tui.charts.portray import Wanted
 from pprofplus_tui.logs.history import query
 from pprofplus_tui.logs.instant import read_ends
@@ -10,6 +11,7 @@ from pprofplus_tui.model.judgement import judge_curve, verdicts
 from pprofplus_tui.model.series import Points
 from pprofplus_tui.model.verdict import (
     LAYERS,
+    NOT_SURE,
     VERDICT_BUCKETS,
     VERDICT_METRICS,
     Layer,
@@ -40,14 +42,19 @@ def judged(  # noqa: PLR0913 - a window of a run, what is known of it, and what 
 
     `known` are the points of `FACTS` in `VERDICT_BUCKETS` buckets, if they are known already;
     `before` is what was said of this view a moment ago. Of the layers only `kinds` are judged.
+    What the log knows beyond the window is asked for as well, and where it cannot tell, the run
+    of the service that came before is.
     """
-    facts = FACTS
-    if kinds is not LAYERS:
-        facts = tuple(dict.fromkeys((name, False) for k in kinds for name in (*k.plus, *k.minus)))
+    facts = FACTS if kinds is LAYERS else facts_of(kinds)
     points = known or query(log, begin_ms, end_ms, VERDICT_BUCKETS, facts, exact=False)
     ends = read_ends(log, begin_ms, end_ms, facts)
     table = {metric: points[metric, rate] for metric, rate in facts}
-    return verdicts(table, before, ends, kinds)
+    outside = beyond(log)
+    past, earlier = outside.past(log, kinds), outside.known_earlier
+    found = verdicts(table, before, ends, kinds, past=past, earlier=earlier)
+    if earlier is not None or all(layer.verdict.kind != NOT_SURE for layer in found.layers):
+        return found
+    return verdicts(table, before, ends, kinds, past=past, earlier=outside.earlier(log))
 
 
 def judged_curve(  # noqa: PLR0913, PLR0917 - what is asked of a log, and of what view

@@ -9,7 +9,7 @@ from pprofplus_tui.judge import judged_curve
 from pprofplus_tui.logs.catalog import RunInfo
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.runs import RUNNING
-from pprofplus_tui.model.verdict import Verdict
+from pprofplus_tui.model.verdict import GROWING, Verdict
 from pprofplus_tui.model.view import young_span_ms
 from pprofplus_tui.model.window import Window
 
@@ -94,7 +94,12 @@ class Ranker:
         window = Window.live(info.end_ms, young_span_ms(info.end_ms - info.begin_ms))
         before = "" if judged is None else judged.verdict.kind
         verdict = judged_curve(log, window.begin_ms, window.end_ms, _RSS, "B", before)
-        if judged is not None and judged.verdict == verdict:
+        if verdict.kind == GROWING and log.only_end:
+            # whether that is a wave or a tooth the whole run tells, as it does the main view
+            log = RunLog(info.path, in_blocks=True)
+            log.refresh()
+            verdict = judged_curve(log, window.begin_ms, window.end_ms, _RSS, "B", before)
+        if judged is not None and judged.log is log and judged.verdict == verdict:
             judged.end_ms = info.end_ms
             return False
         self._judged[info.path] = _Judged(log, verdict, info.end_ms)

@@ -92,6 +92,11 @@ class RunLog:
         return f"{self.service}/{os.path.basename(self.path)}"  # noqa: PTH119
 
     @property
+    def only_end(self) -> bool:
+        """Whether only the last pages of the run are read."""
+        return self._last_slots is not None
+
+    @property
     def problems(self) -> tuple[str, ...]:
         """One line about each reason why something is missing here that may be on disk."""
         reasons: dict[str, list[int]] = {}

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from pprofplus_tui.model.charts import ChartKind
 from pprofplus_tui.model.death import KNOWN, PROBABLE, UNKNOWN, Death
+from pprofplus_tui.model.reasons import because, shortly
 from pprofplus_tui.model.units import (
     change_text,
     format_bytes,
@@ -16,6 +17,7 @@ from pprofplus_tui.model.verdict import (
     GROWING,
     LEVEL,
     LINE,
+    NOT_SURE,
     SAW_TOOTH,
     STEADY,
     STEP,
@@ -114,6 +116,10 @@ def in_words(verdict: Verdict, change_bytes: float | None = None) -> str:
     change = verdict.change if change_bytes is None else change_bytes
     if verdict.moves:
         return f"{verdict.kind} {rate_text(verdict.per_hour)}{_interval(verdict)}"
+    if verdict.kind == NOT_SURE:
+        told = shortly(verdict)
+        rise = f"{rate_text(verdict.per_hour)}{_interval(verdict)}"
+        return f"not sure, {rise}{f', {told}' if told else ''}"
     if verdict.kind == SAW_TOOTH:
         return f"saw-tooth, {format_bytes(verdict.change)} high"
     if verdict.kind == STEADY and verdict.shape == STEP:
@@ -151,13 +157,23 @@ def shape_of(facts: Verdicts) -> str:
     return "" if whole is None or whole.verdict.kind == TOO_LITTLE else whole.verdict.shape
 
 
+def _first(facts: Verdicts, whole: Layer) -> str:
+    span, verdict, measured = format_span_ms(facts.span_ms), whole.verdict, change_words(whole)
+    words = layer_in_words(whole)
+    if verdict.kind == NOT_SURE:
+        words = f"rising {rate_text(verdict.per_hour)}{_interval(verdict)}"
+        words += "; whether it grows for good is not sure"
+    return f"In these {span}, RSS is {words}{': ' if measured else ''}{measured}."
+
+
 def _of_whole(facts: Verdicts, whole: Layer) -> list[str]:
     verdict = whole.verdict
     if verdict.kind == TOO_LITTLE:
         return ["There is too little data in this window for a verdict: look at more of it."]
-    span = format_span_ms(facts.span_ms)
-    words, measured = layer_in_words(whole), change_words(whole)
-    lines = [f"In these {span}, RSS is {words}{': ' if measured else ''}{measured}."]
+    lines = [_first(facts, whole)]
+    why = because(verdict)
+    if why:
+        lines.append(why)
     blamed = facts.responsible
     if blamed is not None:
         lines.append(
@@ -165,6 +181,8 @@ def _of_whole(facts: Verdicts, whole: Layer) -> list[str]:
         )
     elif verdict.kind == GROWING and len(facts.layers) > 1:
         lines.append("No layer alone is behind it.")
+    elif facts.rising is not None:
+        lines.append(f"Most of the rise is in {facts.rising.kind.title}.")
     return lines
 
 

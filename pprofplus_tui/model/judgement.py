@@ -7,11 +7,26 @@ import numpy as np
 from pprofplus_tui.model.change import change_over
 from pprofplus_tui.model.cursor import Reading
 from pprofplus_tui.model.layers import LEAST_ABSENT_BYTES, residue
+from pprofplus_tui.model.lookback import Background, look_back
+from pprofplus_tui.model.past import Past
 from pprofplus_tui.model.series import Points
 from pprofplus_tui.model.trend import LEAST_BYTES, judge
-from pprofplus_tui.model.verdict import LAYERS, LIMIT, USED, Layer, LayerKind, Verdict, Verdicts
+from pprofplus_tui.model.verdict import (
+    GROWING,
+    LAYERS,
+    LIMIT,
+    NOT_SURE,
+    USED,
+    Layer,
+    LayerKind,
+    Verdict,
+    Verdicts,
+)
+from pprofplus_tui.model.weigh import weigh
 
 _NOTHING = Verdicts()
+
+Backgrounds = Mapping[str, Background]
 
 
 def _of_layer(kind: LayerKind, table: Mapping[str, Points]) -> Points | None:
@@ -76,11 +91,25 @@ def _last(metric: str, table: Mapping[str, Points], measured: Mapping[str, Point
     return int(points.hi[-1]) if points is not None and len(points) else None
 
 
-def verdicts(
+def backgrounds(past: Past, kinds: Sequence[LayerKind] = LAYERS) -> Backgrounds:
+    """Return by id of layer what the whole run says of it; it changes slowly, and can be kept."""
+    found = {}
+    for kind in kinds:
+        points = _of_layer(kind, past.table)
+        background = look_back(points, past.start_ms, LEAST_BYTES) if points is not None else None
+        if background is not None:
+            found[kind.id] = background
+    return found
+
+
+def verdicts(  # noqa: PLR0913 - a window, and what is known besides it
     table: Mapping[str, Points],
     before: Verdicts = _NOTHING,
     ends: tuple[Reading, Reading] | None = None,
     kinds: Sequence[LayerKind] = LAYERS,
+    *,
+    past: Backgrounds | None = None,
+    earlier: Backgrounds | None = None,
 ) -> Verdicts:
     """Return what the layers of memory do in a window.
 
@@ -90,8 +119,11 @@ def verdicts(
         before: what was told of this view a moment ago.
         ends: the first and the last sample in the window: a change is what was measured.
         kinds: the layers to judge.
+        past: what the whole run says of the layers; without, the window alone is judged.
+        earlier: what the run of the service that came before says of them, if that is known.
     """
     known = {layer.kind: layer.verdict.kind for layer in before.layers}
+    whole = past.get(LAYERS[0].id) if past is not None else None
     measured = _at_ends(ends)
     layers = []
     for kind in kinds:
@@ -102,7 +134,19 @@ def verdicts(
         change = change_over(points if at_ends is None else at_ends)
         now_bytes = int((points if at_ends is None else at_ends).hi[-1])
         if kind.resident or float(points.hi.max()) >= LEAST_ABSENT_BYTES:
-            verdict = judge(points, before=known.get(kind, ""))
+            told = known.get(kind, "")
+            # what may grow had grown in its window
+            verdict = judge(points, before=GROWING if told == NOT_SURE else told)
+            if past is not None:
+                verdict = weigh(
+                    verdict,
+                    points,
+                    past.get(kind.id),
+                    LEAST_BYTES,
+                    level=whole.level if whole is not None else 0.0,
+                    before=told,
+                    earlier=earlier.get(kind.id) if earlier is not None else None,
+                )
             layers.append(Layer(kind, now_bytes, verdict, change))
     rss = measured.get("rss", table.get("rss"))
     span_ms = int(rss.t_ms[-1] - rss.t_ms[0]) if rss is not None and len(rss) else 0

@@ -25,13 +25,11 @@ class Past:
 
     Attributes:
         table: metric -> its level, in buckets of `past_grid`; bytes.
-        start_ms: when the process began, unix ms.
-        begin_ms: since when there is a log; later than the start where retention took the rest.
+        start_ms: when the process began, unix ms; before the log where retention took the rest.
     """
 
     table: Mapping[str, Points]
     start_ms: int
-    begin_ms: int
 
 
 def past_grid(begin_ms: int, end_ms: int) -> tuple[int, int, int]:

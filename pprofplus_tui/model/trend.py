@@ -44,14 +44,14 @@ _SOME = 0.3  # Kendall's tau of what rises somehow
 
 # What is no growth whatever the tests say: less than this, or this share of the level.
 LEAST_BYTES = 256 * 1024.0
-_LEAST_SHARE = 0.002
+LEAST_SHARE = 0.002
 # A verdict that was given stands until it misses its limits by a fifth: one at its limit would
 # change with each sample, and a line that changes its mind is not believed.
-_HELD = 0.8
+HELD = 0.8
 
 
 @dataclass(frozen=True, eq=False)
-class _Blocks:
+class Blocks:
     """A series in few points: times in hours, values, which piece each is of; shape (k,)."""
 
     t: Floats
@@ -60,7 +60,7 @@ class _Blocks:
 
 
 @dataclass(frozen=True)
-class _Line:
+class Line:
     """The line through blocks, and how sure it is.
 
     Attributes:
@@ -93,14 +93,14 @@ def _pairs(count: int) -> tuple[Ints, Ints]:
     return first.astype(np.int64), second.astype(np.int64)
 
 
-def _median(values: Floats) -> float:
+def median(values: Floats) -> float:
     """Return the median; numpy's own takes five times as long for so few."""
     ordered = np.sort(values)
     half = len(ordered) // 2
     return float(ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2)
 
 
-def _slopes(blocks: _Blocks, which: Bools | None = None) -> tuple[Floats, Floats]:
+def _slopes(blocks: Blocks, which: Bools | None = None) -> tuple[Floats, Floats]:
     """Return (slopes, differences) of all pairs of blocks of one piece."""
     first, second = _pairs(len(blocks.t))
     same = blocks.piece[first] == blocks.piece[second]
@@ -112,24 +112,24 @@ def _slopes(blocks: _Blocks, which: Bools | None = None) -> tuple[Floats, Floats
     return rise / (blocks.t[second] - blocks.t[first]), rise
 
 
-def _line(blocks: _Blocks, grain: float) -> _Line | None:
+def line_of(blocks: Blocks, grain: float) -> Line | None:
     """Return the line through blocks; None if no two are of one piece. `grain` is no noise."""
     slopes, rises = _slopes(blocks)
     if not len(slopes):
         return None
-    slope = _median(slopes)
+    slope = median(slopes)
     y, sizes = blocks.y, np.bincount(blocks.piece)
     steps = y[1:] - y[:-1]
     rest = y - slope * blocks.t
     if len(sizes) == 1:
-        rest -= _median(rest)
+        rest -= median(rest)
         covered = float(blocks.t[-1] - blocks.t[0])
     else:
         steps = steps[blocks.piece[1:] == blocks.piece[:-1]]
         covered = 0.0
         for piece in np.flatnonzero(sizes):
             mine = blocks.piece == piece
-            rest[mine] -= _median(rest[mine])
+            rest[mine] -= median(rest[mine])
             covered += float(np.ptp(blocks.t[mine]))
     change = slope * covered
     beside = max(float(rest @ rest / len(rest)) ** 0.5, grain)
@@ -144,7 +144,7 @@ def _line(blocks: _Blocks, grain: float) -> _Line | None:
     half, end = _SURE * widened**0.5, len(ordered) - 1
     tau = sum_of_signs / len(rises)
     late, last = _shares(blocks, slope) if abs(tau) > _SOME and slope else (1.0, 1.0)
-    return _Line(
+    return Line(
         slope=slope,
         low=float(ordered[min(max(round((end - half) / 2), 0), end)]),
         high=float(ordered[min(max(round((end + half) / 2), 0), end)]),
@@ -158,7 +158,7 @@ def _line(blocks: _Blocks, grain: float) -> _Line | None:
     )
 
 
-def _shares(blocks: _Blocks, slope: float) -> tuple[float, float]:
+def _shares(blocks: Blocks, slope: float) -> tuple[float, float]:
     """Return the slopes of the later half and the last quarter of each piece, over `slope`."""
     place = np.empty(len(blocks.t))
     for piece in np.flatnonzero(np.bincount(blocks.piece)):
@@ -167,8 +167,8 @@ def _shares(blocks: _Blocks, slope: float) -> tuple[float, float]:
     late, _ = _slopes(blocks, place >= 0.5)  # noqa: PLR2004 - a half
     last, _ = _slopes(blocks, place >= 0.74)  # noqa: PLR2004 - a quarter, and the block before it
     return (
-        _median(late) / slope if len(late) else 1.0,
-        _median(last) / slope if len(last) else 1.0,
+        median(late) / slope if len(late) else 1.0,
+        median(last) / slope if len(last) else 1.0,
     )
 
 
@@ -191,7 +191,7 @@ def _pieces(points: Points, level: Floats, noise: float) -> Ints:
     return np.cumsum(falls)
 
 
-def _blocks(t: Floats, y: Floats, piece: Ints) -> _Blocks:
+def blocks_of(t: Floats, y: Floats, piece: Ints) -> Blocks:
     """Cut a series into blocks of about as many points, none across pieces."""
     count = len(y)
     most = min(max(count // 6, _LEAST_BLOCKS), _BLOCKS)
@@ -207,27 +207,28 @@ def _blocks(t: Floats, y: Floats, piece: Ints) -> _Blocks:
         times.append(t[begin:end].reshape(blocks, size).mean(axis=1))
         values.append(np.sort(y[begin:end].reshape(blocks, size), axis=1)[:, size // 2])
         pieces.append(np.full(blocks, piece[begin]))
-    return _Blocks(np.concatenate(times), np.concatenate(values), np.concatenate(pieces))
+    return Blocks(np.concatenate(times), np.concatenate(values), np.concatenate(pieces))
 
 
-def _noise(level: Floats) -> float:
+def noise_of(level: Floats) -> float:
     """Return how much neighbouring points differ by chance, robustly, in the series' unit.
 
     Of second differences, so that the even rise of a tooth is none.
     """
-    return 1.4826 * _median(np.abs(np.diff(level, 2))) / 3**0.5
+    return 1.4826 * median(np.abs(np.diff(level, 2))) / 3**0.5
 
 
-def _trough_blocks(t: Floats, floor: Floats, piece: Ints, teeth: Teeth) -> _Blocks:
+def trough_blocks(t: Floats, floor: Floats, piece: Ints, teeth: Teeth) -> Blocks:
+    """Return the troughs of a saw-tooth, of many the lowest of a few neighbours each."""
     at = teeth.troughs
     if len(at) > _BLOCKS:
-        # the lowest of a few neighbours: a trough may have been cut off by its bucket
+        # a trough may have been cut off by its bucket
         groups = np.array_split(at, _BLOCKS)
         at = np.array([group[np.argmin(floor[group])] for group in groups])
-    return _Blocks(t[at], floor[at], piece[at])
+    return Blocks(t[at], floor[at], piece[at])
 
 
-def _sure(line: _Line, count: int, ease: float) -> bool:
+def sure(line: Line, count: int, ease: float) -> bool:
     """Tell whether a line that rises is more than chance, by limits that hold for its blocks."""
     few = count < 10  # noqa: PLR2004 - of few blocks nearly all have to agree
     tau, drift, clear, z = (x / ease for x in (line.tau, line.drift, line.clear, line.z))
@@ -237,12 +238,12 @@ def _sure(line: _Line, count: int, ease: float) -> bool:
     return walked or (not few and z > 3.4 and clear > 5)  # noqa: PLR2004
 
 
-def _levelled(line: _Line, ease: float = 1.0) -> bool:
+def levelled(line: Line, ease: float = 1.0) -> bool:
     """Tell whether a rise comes to rest: its later half and last quarter both lag behind."""
     return max(line.late, line.last) < 0.55 * ease
 
 
-def _mirrored(line: _Line) -> _Line:
+def mirrored(line: Line) -> Line:
     """Return the line of the same curve upside down."""
     return replace(
         line,
@@ -257,39 +258,39 @@ def _mirrored(line: _Line) -> _Line:
     )
 
 
-def _rested(blocks: _Blocks, line: _Line | None, least: float) -> Verdict:
+def _rested(blocks: Blocks, line: Line | None, least: float) -> Verdict:
     """Return the verdict on a curve that does not grow, with what it did instead."""
     y = blocks.y
     if line is not None and len(y) >= _LEAST_BLOCKS:
         ends = max(len(y) // 4, 2)
-        rise = _median(y[-ends:]) - float(y[0])
+        rise = median(y[-ends:]) - float(y[0])
         # where the means before and after differ most; medians then say by how much
         sums, sizes = np.cumsum(y)[1:-2], np.arange(2, len(y) - 1)
         gaps = (y.sum() - sums) / (len(y) - sizes) - sums / sizes
         cut = int(np.argmax(np.abs(gaps))) + 2
-        before, after = _median(y[:cut]), _median(y[cut:])
+        before, after = median(y[:cut]), median(y[cut:])
         beside = np.concatenate((y[:cut] - before, y[cut:] - after))
         wide = max(float(beside @ beside / len(beside)) ** 0.5, least / 8)
         if abs(after - before) > max(5 * wide, least):
             early = after > before and 4 * cut <= len(y)
             return Verdict(STEADY, change=rise, shape=WARM_UP if early else STEP)
-        if line.tau > _SOME and _levelled(line) and rise > least:
+        if line.tau > _SOME and levelled(line) and rise > least:
             return Verdict(STEADY, change=rise, shape=WARM_UP)
     return Verdict(STEADY, shape=LEVEL)
 
 
 def _judged(
-    blocks: _Blocks, least: float, shape: str, before: str
-) -> tuple[Verdict | None, _Line | None]:
-    line = _line(blocks, least / 40)
+    blocks: Blocks, least: float, shape: str, before: str
+) -> tuple[Verdict | None, Line | None]:
+    line = line_of(blocks, least / 40)
     if line is None:
         return None, line
     kind = GROWING if line.slope > 0 else SHRINKING
-    ease = _HELD if kind == before else 1.0
+    ease = HELD if kind == before else 1.0
     if abs(line.change) < least * ease:
         return None, line
-    upright = line if line.slope > 0 else _mirrored(line)
-    if not _sure(upright, len(blocks.y), ease) or _levelled(upright, ease):
+    upright = line if line.slope > 0 else mirrored(line)
+    if not sure(upright, len(blocks.y), ease) or levelled(upright, ease):
         return None, line
     return Verdict(kind, line.slope, line.low, line.high, line.change, shape), line
 
@@ -300,10 +301,10 @@ def _turned(t: Floats, y: Floats, piece: Ints, least: float, before: str) -> Ver
     # something new only if it leaves the range that was known before
     tenth = max(half // 10, 2)
     known = np.sort(y[:half])[tenth:-tenth]
-    ease = _HELD if before == GROWING else 1.0
-    if _median(y[-tenth:]) - known[-1] < max(known[-1] - known[0], least) * ease:
+    ease = HELD if before == GROWING else 1.0
+    if median(y[-tenth:]) - known[-1] < max(known[-1] - known[0], least) * ease:
         return None
-    found, line = _judged(_blocks(t[half:], y[half:], piece[half:]), least, TURN, before)
+    found, line = _judged(blocks_of(t[half:], y[half:], piece[half:]), least, TURN, before)
     if found is None or line is None or line.tau < 0.7 * ease:  # a second try must be clearer
         return None
     return found if found.kind == GROWING else None
@@ -323,17 +324,17 @@ def judge(points: Points, least: float = LEAST_BYTES, before: str = "") -> Verdi
     if count < MIN_POINTS or int(points.t_ms[-1] - points.t_ms[0]) < MIN_SPAN_MS:
         return Verdict()
     floor = points.lo
-    least = max(least, _LEAST_SHARE * abs(_median(floor)))
+    least = max(least, LEAST_SHARE * abs(median(floor)))
     if float(floor.max() - floor.min()) < least:
         return Verdict(STEADY)
     t = (points.t_ms - points.t_ms[0]) / HOUR_MS
     level = (points.lo + points.hi) / 2
-    noise = _noise(level)
+    noise = noise_of(level)
     piece = _pieces(points, level, max(noise, least / 5))
     teeth = find_teeth(level, piece, noise, least)
-    blocks = _blocks(t, floor, piece)
+    blocks = blocks_of(t, floor, piece)
     if teeth is not None:
-        troughs = _trough_blocks(t, floor, piece, teeth)
+        troughs = trough_blocks(t, floor, piece, teeth)
         enough = len(troughs.y) >= _LEAST_TROUGHS
         found = _judged(troughs, least, TEETH, before)[0] if enough else None
         found = found or _judged(blocks, least, TEETH, before)[0]

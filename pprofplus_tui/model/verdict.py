@@ -13,7 +13,8 @@ STEADY = "steady"
 GROWING = "growing"
 SHRINKING = "shrinking"
 SAW_TOOTH = "saw-tooth"
-KINDS: tuple[str, ...] = (STEADY, GROWING, SHRINKING, SAW_TOOTH, TOO_LITTLE)
+NOT_SURE = "not sure"  # it rises in the window, and the run is too young to tell why
+KINDS: tuple[str, ...] = (STEADY, GROWING, SHRINKING, SAW_TOOTH, NOT_SURE, TOO_LITTLE)
 
 # how it looks, which says more than what it does
 LEVEL = "level"
@@ -26,6 +27,44 @@ SHAPES: tuple[str, ...] = (LEVEL, WARM_UP, STEP, TEETH, LINE, TURN)
 
 HOUR_MS = 3_600_000
 
+# how much a verdict is to be relied on
+HIGH, MEDIUM, LOW = "high", "medium", "low"
+CONFIDENCES: tuple[str, ...] = (HIGH, MEDIUM, LOW)
+
+# why a verdict is what it is, where more is known than the window; `model.reasons` has the words
+FLOOR_RISES = "floor rises"
+FAST = "fast"
+ALL_DAY = "all day"
+NEW = "new"
+EVERY_DAY = "every day"
+AS_HIGH_BEFORE = "as high before"
+SLOWS = "slows"
+STEPPED = "stepped"
+FLOOR_LEVEL = "floor level"
+MAYBE_WAVE = "maybe a wave"
+MAYBE_WARM_UP = "maybe a warm-up"
+EARLIER_RUN = "as the run before"
+NOT_AS_EARLIER = "not as the run before"
+YOUNG = "young"
+MAY_RISE = "may rise"
+REASONS: tuple[str, ...] = (
+    FLOOR_RISES,
+    FAST,
+    ALL_DAY,
+    NEW,
+    EVERY_DAY,
+    AS_HIGH_BEFORE,
+    SLOWS,
+    STEPPED,
+    FLOOR_LEVEL,
+    MAYBE_WAVE,
+    MAYBE_WARM_UP,
+    EARLIER_RUN,
+    NOT_AS_EARLIER,
+    YOUNG,
+    MAY_RISE,
+)
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -33,7 +72,7 @@ class Verdict:
 
     Attributes:
         kind: one of `KINDS`.
-        per_hour: change in an hour, in the metric's unit; 0 unless it grows or shrinks.
+        per_hour: change in an hour, in the metric's unit; 0 unless it grows, shrinks or may grow.
         low: lower end of the interval that holds the true rate in about 19 cases of 20.
         high: its upper end.
         change: what it came to in the window, along the line, not from point to point; with
@@ -41,6 +80,9 @@ class Verdict:
             saw-tooth, how high a tooth is.
         shape: one of `SHAPES`. A curve that grows under a saw-tooth has `TEETH`, one that began
             to grow within the window has `TURN`.
+        confidence: one of `CONFIDENCES`; "" if the window alone was judged.
+        reason: one of `REASONS`, or "" if the window alone was judged, or nothing more is known.
+        known_ms: how much of the run the verdict rests on; 0 for the window alone.
     """
 
     kind: str = TOO_LITTLE
@@ -49,6 +91,9 @@ class Verdict:
     high: float = 0.0
     change: float = 0.0
     shape: str = LEVEL
+    confidence: str = ""
+    reason: str = ""
+    known_ms: int = 0
 
     @property
     def moves(self) -> bool:
@@ -225,12 +270,23 @@ class Verdicts:
         whole = self.rss
         if whole is None or whole.verdict.kind != GROWING:
             return None
+        return self._leading(whole, (GROWING,))
+
+    @property
+    def rising(self) -> Layer | None:
+        """The layer in which most of a rise is that may be no growth; None as for growth."""
+        whole = self.rss
+        if whole is None or whole.verdict.kind != NOT_SURE:
+            return None
+        return self._leading(whole, (GROWING, NOT_SURE))
+
+    def _leading(self, whole: Layer, kinds: tuple[str, ...]) -> Layer | None:
         grown = [
             layer
             for layer in self.layers
             if layer is not whole
             and layer.kind.resident
-            and layer.verdict.kind == GROWING
+            and layer.verdict.kind in kinds
             and layer.verdict.per_hour >= whole.verdict.per_hour / 4
         ]
         return max(grown, key=lambda layer: layer.verdict.per_hour, default=None)

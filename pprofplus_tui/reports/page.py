@@ -7,10 +7,19 @@ from pprofplus_tui.charts.palette import COLOURS
 from pprofplus_tui.charts.picture import Picture
 from pprofplus_tui.model.explain import absent_words, change_words, limit_words
 from pprofplus_tui.model.happenings import DEATH, MARKED
+from pprofplus_tui.model.reasons import because, shortly
 from pprofplus_tui.model.runs import RUNNING, state_label
 from pprofplus_tui.model.timeaxis import local
 from pprofplus_tui.model.units import format_bytes, format_delta_bytes, format_span_ms
-from pprofplus_tui.model.verdict import GROWING, STEADY, TOO_LITTLE, Layer, Verdicts
+from pprofplus_tui.model.verdict import (
+    GROWING,
+    NOT_SURE,
+    STEADY,
+    TOO_LITTLE,
+    Layer,
+    Verdict,
+    Verdicts,
+)
 from pprofplus_tui.reports.content import Report, RunReport
 from pprofplus_tui.reports.markup import shown
 from pprofplus_tui.reports.style import STYLE
@@ -103,10 +112,15 @@ def headline(found: Verdicts) -> str:
     rss = found.rss
     if rss is None:
         return TOO_LITTLE
-    verdict = rss.verdict
-    if not verdict.moves:
-        return verdict.kind
-    return f"{verdict.kind} {format_delta_bytes(verdict.per_hour)}/h"
+    return headline_of(rss.verdict)
+
+
+def headline_of(verdict: Verdict) -> str:
+    """Return in a few words what a layer does."""
+    rate = f"{format_delta_bytes(verdict.per_hour)}/h"
+    if verdict.kind == NOT_SURE:
+        return f"{verdict.kind}, {rate}, {shortly(verdict)}"
+    return f"{verdict.kind} {rate}" if verdict.moves else verdict.kind
 
 
 def _verdict(found: Verdicts, *, ended: bool) -> Iterator[str]:
@@ -116,6 +130,9 @@ def _verdict(found: Verdicts, *, ended: bool) -> Iterator[str]:
     verdict, span = rss.verdict, format_span_ms(found.span_ms)
     yield f'<div class="verdict {shown(verdict.kind.replace(" ", "-"))}">'
     yield f"<p>RSS: {shown(_sentence(rss, span))}</p>"
+    why = because(verdict)
+    if why:
+        yield f"<p>{shown(why)}</p>"
     behind = found.responsible
     if behind is not None:
         kind = behind.kind
@@ -146,6 +163,8 @@ def _sentence(layer: Layer, span: str) -> str:
             filter(None, (f"{verdict.kind} {format_delta_bytes(verdict.per_hour)}/h", measured))
         )
     size = format_bytes(layer.now_bytes)
+    if verdict.kind == NOT_SURE:
+        return f"{headline_of(verdict)} over {span}, {size}"
     if verdict.kind == STEADY and verdict.shape not in {"level", "line"}:
         return f"{verdict.kind} after a {verdict.shape}, {measured or size}"
     return f"{verdict.kind} over {span}, {measured or size}"
@@ -154,7 +173,7 @@ def _sentence(layer: Layer, span: str) -> str:
 def _layer_row(layer: Layer) -> str:
     verdict = layer.verdict
     rate = between = change = ""
-    if verdict.moves:
+    if verdict.moves or verdict.kind == NOT_SURE:
         rate = format_delta_bytes(verdict.per_hour)
         between = f"{format_delta_bytes(verdict.low)} to {format_delta_bytes(verdict.high)}"
     if layer.change is not None:

@@ -57,7 +57,7 @@ a{color:var(--c0)}
 .verdict{background:var(--panel);border-left:4px solid var(--rule);padding:10px 14px;margin:14px 0}
 .verdict p:first-child{font-weight:600}
 .growing{border-color:var(--bad)}.steady,.shrinking{border-color:var(--good)}
-.saw-tooth{border-color:var(--c0)}
+.saw-tooth,.not-sure{border-color:var(--c0)}
 table{border-collapse:collapse;width:100%;font-size:14px}
 th,td{text-align:left;vertical-align:top;padding:4px 14px 4px 0;border-bottom:1px solid var(--rule)}
 th{color:var(--dim);font-weight:500}

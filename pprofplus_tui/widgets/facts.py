@@ -4,6 +4,7 @@ from itertools import product
 
 from pprofplus_tui.model.death import UNKNOWN, Death
 from pprofplus_tui.model.explain import layer_in_words
+from pprofplus_tui.model.reasons import shortly
 from pprofplus_tui.model.rows import Cellrun, Row, width_of
 from pprofplus_tui.model.text import narrow
 from pprofplus_tui.model.units import (
@@ -16,6 +17,8 @@ from pprofplus_tui.model.units import (
 from pprofplus_tui.model.verdict import (
     GROWING,
     HOUR_MS,
+    MEDIUM,
+    NOT_SURE,
     SAW_TOOTH,
     Layer,
     Verdict,
@@ -33,7 +36,7 @@ _CAUSE_SHARE, _CAUSE_CELLS = 3, 24  # of the line, so that what memory did has r
 
 def arrow(verdict: Verdict, *, plain: bool) -> str:
     """Return which way it goes."""
-    if verdict.kind == GROWING:
+    if verdict.kind in {GROWING, NOT_SURE}:
         return "^" if plain else "↗"
     return "v" if plain else "↘"
 
@@ -41,12 +44,24 @@ def arrow(verdict: Verdict, *, plain: bool) -> str:
 def verdict_text(layer: Layer, *, plain: bool) -> str:
     """Return the verdict on a layer in a few words."""
     verdict = layer.verdict
+    why = shortly(verdict)
     if verdict.moves:
+        likely = "likely " if verdict.confidence == MEDIUM else ""
         way = arrow(verdict, plain=plain)
-        return f"{way} {verdict.kind} {rate_text(verdict.per_hour)}"
+        told = f"{way} {likely}{verdict.kind} {rate_text(verdict.per_hour)}"
+        return f"{told} {why}" if why else told
+    if verdict.kind == NOT_SURE:
+        way = arrow(verdict, plain=plain)
+        return f"{way} {rate_text(verdict.per_hour)}, {why or verdict.kind}"
     if verdict.kind == SAW_TOOTH:
         return verdict.kind
-    return layer_in_words(layer)
+    told = layer_in_words(layer)
+    return f"{told}, {why}" if why else told
+
+
+def _rises(layer: Layer) -> bool:
+    """Tell whether a layer's rate is shown."""
+    return layer.verdict.moves or layer.verdict.kind == NOT_SURE
 
 
 def _is_loud(facts: Verdicts, layer: Layer) -> bool:
@@ -59,7 +74,7 @@ def _is_loud(facts: Verdicts, layer: Layer) -> bool:
 
 
 def _whole(facts: Verdicts, layer: Layer, *, plain: bool) -> Row:
-    style = "grow" if _is_loud(facts, layer) else "text" if layer.verdict.moves else "dim"
+    style = "grow" if _is_loud(facts, layer) else "text" if _rises(layer) else "dim"
     return (
         Cellrun(f"{layer.kind.label} ", "dim"),
         Cellrun(f"{format_bytes(layer.now_bytes)} ", "title"),
@@ -69,7 +84,7 @@ def _whole(facts: Verdicts, layer: Layer, *, plain: bool) -> Row:
 
 def _part(layer: Layer, *, blamed: bool, plain: bool) -> Row:
     told = ""
-    if layer.verdict.moves:
+    if _rises(layer):
         told = f" {arrow(layer.verdict, plain=plain)} {rate_text(layer.verdict.per_hour)}"
     return (
         Cellrun(f"{layer.kind.label} ", "dim"),
@@ -170,7 +185,7 @@ def facts_row(
         return fit((), width)
     first, *others = facts.layers
     blamed = facts.responsible
-    order = sorted(others, key=lambda x: (x is not blamed, not x.verdict.moves, -abs(x.now_bytes)))
+    order = sorted(others, key=lambda x: (x is not blamed, not _rises(x), -abs(x.now_bytes)))
     head, limits = _whole(facts, first, plain=plain), _limit(facts)
     room = width - 1 - width_of(head)
     # the layer to blame and the limit, together if they can be told more shortly

@@ -32,7 +32,9 @@ def coloured(rng: Rng, n: int, size: float, memory: float, steep: float = 2.0) -
     rate = np.fft.rfftfreq(wide) * n * memory * 2 * np.pi
     part = rng.normal(size=len(rate)) + 1j * rng.normal(size=len(rate))
     noise = np.fft.irfft(part / (1 + rate**steep) ** 0.5, wide)[:n]
-    return size * noise / max(float(np.std(np.fft.irfft(part / (1 + rate**steep) ** 0.5, wide))), 1e-9)
+    return (
+        size * noise / max(float(np.std(np.fft.irfft(part / (1 + rate**steep) ** 0.5, wide))), 1e-9)
+    )
 
 
 def telegraph(rng: Rng, n: int, size: float, switches: float) -> Floats:
@@ -86,7 +88,10 @@ def teeth(rng: Rng, n: int, count: float, height: float) -> Floats:
     load = np.exp(0.4 * coloured(rng, n, 1.0, 0.1))
     done = np.cumsum(load) / load.sum() * count + rng.random()
     tall = height * rng.uniform(0.75, 1.25, int(count) + 4)
-    return tall[done.astype(int)] * (done % 1) + height * 0.02 * rng.normal(size=int(count) + 4)[done.astype(int)]
+    return (
+        tall[done.astype(int)] * (done % 1)
+        + height * 0.02 * rng.normal(size=int(count) + 4)[done.astype(int)]
+    )
 
 
 def warm_up(rng: Rng, x: Floats) -> Floats:
@@ -172,7 +177,11 @@ def _steps(rng: Rng) -> Draft:
     noise = some_noise(rng, len(hours), base * 0.005, 0.01)
     for _ in range(int(rng.integers(1, 4))):
         width = span * rng.choice([0.001, 0.01])
-        noise += base * rng.uniform(0.03, 0.2) / (1 + np.exp(-((hours - rng.uniform(0.03, 0.97) * span) / width).clip(-50, 50)))
+        noise += (
+            base
+            * rng.uniform(0.03, 0.2)
+            / (1 + np.exp(-((hours - rng.uniform(0.03, 0.97) * span) / width).clip(-50, 50)))
+        )
     return Draft(hours, base, noise, None, CALM, window)
 
 
@@ -193,7 +202,9 @@ def _stopped(rng: Rng) -> Draft:
     share = rng.uniform(0.15, 0.95) * (1 - stop)
     hours = hours_for(span, 0.3 * span)
     total = base * rng.uniform(0.05, 0.6)
-    noise = total * (hours / span / stop).clip(0, 1) + some_noise(rng, len(hours), total * 0.04, 0.01)
+    noise = total * (hours / span / stop).clip(0, 1) + some_noise(
+        rng, len(hours), total * 0.04, 0.01
+    )
     return Draft(hours, base, noise, None, CALM, (span * (1 - share), span))
 
 
@@ -329,6 +340,135 @@ def _two_days(rng: Rng) -> Draft:
     return Draft(hours, base, noise, total * hours / span, LEAK, window)
 
 
+def _requests(rng: Rng, n: int, at_once: float, held: float, size: float) -> Floats:
+    """Return jobs of one size, held equally long, more of them at times."""
+    rate = at_once / held * np.exp(0.3 * coloured(rng, n, 1.0, 0.1)) / n
+    begun = np.cumsum(rng.poisson(rate))
+    lasts = max(int(held * n), 1)
+    before = np.concatenate((np.full(lasts, int(begun[0])), begun[:-lasts]))
+    return size * (begun - before).astype(float)
+
+
+def _jobs(rng: Rng) -> Draft:
+    span, base = _span(rng, 2, 800), _base(rng)
+    window = _window(rng, span, 0.1)
+    hours = hours_for(span, window[1] - window[0])
+    size = base * rng.uniform(0.01, 0.06)
+    noise = _requests(rng, len(hours), rng.uniform(0.5, 8), rng.uniform(0.003, 0.03), size)
+    return Draft(hours, base, noise, None, CALM, window)
+
+
+def arenas(values: Floats, grain: float, slack: float) -> Floats:
+    """Return values as whole grains; one is given back only when `slack` of it is free."""
+    out, held = np.empty(len(values)), 0.0
+    for i, value in enumerate((values / grain).tolist()):
+        if value > held:
+            held = float(np.ceil(value))
+        elif value < held - 1 - slack:
+            held = float(np.ceil(value + slack))
+        out[i] = held
+    return out * grain
+
+
+def _arenas(rng: Rng) -> Draft:
+    span, base = _span(rng, 1, 800), _base(rng)
+    window = _window(rng, span, 0.08)
+    hours = hours_for(span, window[1] - window[0])
+    grain = base * rng.uniform(0.01, 0.06)
+    noise = some_noise(rng, len(hours), grain * rng.uniform(0.2, 1), rng.uniform(0.005, 0.05))
+    return Draft(hours, base, arenas(noise, grain, rng.uniform(0, 0.5)), None, CALM, window)
+
+
+def _arenas_leak(rng: Rng) -> Draft:
+    span, base = _span(rng, 40, 800), _base(rng)
+    window = _window(rng, span, 0.3)
+    hours = hours_for(span, window[1] - window[0])
+    grain = base * rng.uniform(0.004, 0.03)
+    size, memory = grain * rng.uniform(0.2, 1), rng.uniform(0.003, 0.02)
+    noise = some_noise(rng, len(hours), size, memory)
+    total = max(_total(rng, size, memory, base), grain * rng.uniform(6, 12))
+    both = arenas(noise + total * hours / span, grain, rng.uniform(0, 0.5))
+    return Draft(hours, base, noise, both - noise, LEAK, window)
+
+
+def spikes(rng: Rng, n: int, size: float) -> Floats:
+    """Return noise with outliers, and blocks of time that are high."""
+    noise = size * rng.standard_cauchy(n).clip(-30, 60)
+    for _ in range(int(rng.integers(0, 10))):
+        at, lasts = int(rng.integers(0, n)), int(n * rng.uniform(0.001, 0.02))
+        noise[at : at + lasts] += size * rng.uniform(5, 40)
+    return noise
+
+
+def _spikes(rng: Rng) -> Draft:
+    span, base = _span(rng, 1, 800), _base(rng)
+    window = _window(rng, span, 0.06)
+    hours = hours_for(span, window[1] - window[0])
+    return Draft(
+        hours, base, spikes(rng, len(hours), base * rng.uniform(0.001, 0.01)), None, CALM, window
+    )
+
+
+def _spikes_leak(rng: Rng) -> Draft:
+    span, base = _span(rng, 40, 800), _base(rng)
+    window = _window(rng, span, 0.25)
+    hours = hours_for(span, window[1] - window[0])
+    size = base * rng.uniform(0.001, 0.01)
+    leak = max(size * rng.uniform(8, 20), 0.01 * base) * hours / span
+    return Draft(hours, base, spikes(rng, len(hours), size), leak, LEAK, window)
+
+
+def _monday(rng: Rng) -> Draft:
+    base, start = _base(rng), rng.uniform(0, 168)
+    end = 168 * int(rng.integers(2, 5)) + rng.uniform(9, 60)
+    span = end - start
+    window = (span - rng.uniform(18, 70), span)
+    hours = hours_for(span, window[1] - window[0])
+    size = base * rng.uniform(0.08, 0.5)
+    noise = size * bells(rng, hours, start, rng.uniform(0.1, 0.6))
+    noise += some_noise(rng, len(hours), size * 0.03, 0.003)
+    return Draft(hours, base, noise, None, CALM, window)
+
+
+def _emptied_daily(rng: Rng) -> Draft:
+    base, start, span = _base(rng), rng.uniform(0, 24), DAY_H * rng.uniform(4, 20)
+    window_h = _span(rng, 12, span)
+    hours = hours_for(span, window_h)
+    height = base * rng.uniform(0.08, 0.4)
+    day = (hours + start) % DAY_H / DAY_H
+    noise = height * np.sqrt(day) + some_noise(rng, len(hours), height * 0.03, 0.005)
+    leak = height * rng.uniform(0.3, 2) * hours / span
+    return Draft(hours, base, noise, leak, LEAK, (span - window_h, span))
+
+
+def _busy_teeth(rng: Rng) -> Draft:
+    base, start, span = _base(rng), rng.uniform(0, 168), DAY_H * rng.uniform(2, 14)
+    window = _window(rng, span, 0.05)
+    hours = hours_for(span, window[1] - window[0])
+    load = bells(rng, hours, start, rng.uniform(0.3, 1))
+    done = np.cumsum(0.1 + load)
+    size = base * rng.uniform(0.05, 0.3)
+    noise = size * ((done / done[-1] * rng.uniform(20, 200)) % 1) + 0.5 * size * load
+    return Draft(hours, base, noise, None, CALM, window)
+
+
+def _office(rng: Rng) -> Draft:
+    """A leak by the load of the day, little at weekends; the window may be the rise of one day."""
+    base, start, days = _base(rng), rng.uniform(0, 168), rng.uniform(3, 21)
+    end = np.floor((start + days * DAY_H) / DAY_H) * DAY_H + rng.uniform(11, 19)
+    if (end // DAY_H) % 7 >= 5:
+        end += 2 * DAY_H
+    span = end - start
+    window = (max(span - _span(rng, 4, 200), 0), span)
+    hours = hours_for(span, window[1] - window[0])
+    load = bells(rng, hours, start, rng.uniform(0.1, 1))
+    done = np.cumsum(load)
+    total = base * rng.uniform(0.05, 0.6)
+    noise = total / span * DAY_H * rng.uniform(0, 1) * load
+    noise += some_noise(rng, len(hours), total * rng.uniform(0.005, 0.04), 0.004)
+    return Draft(hours, base, noise, total * done / done[-1], LEAK, window)
+
+
 DEVELOP: tuple[History, ...] = (
     History("noise", _noise),
     History("noise with a long memory", _long_noise),
@@ -339,6 +479,11 @@ DEVELOP: tuple[History, ...] = (
     History("steps", _steps),
     History("teeth", _teeth),
     History("stopped", _stopped),
+    History("jobs", _jobs),
+    History("arenas", _arenas),
+    History("spikes", _spikes),
+    History("Monday", _monday),
+    History("teeth of the busy hours", _busy_teeth),
     History("first day", _first_day),
     History("slow rise", _slow),
     History("warming", _warming),
@@ -351,4 +496,8 @@ DEVELOP: tuple[History, ...] = (
     History("leak that began", _turn),
     History("young leak", _young),
     History("leak of two days", _two_days),
+    History("leak in arenas", _arenas_leak),
+    History("leak in spikes", _spikes_leak),
+    History("leak under a cache emptied daily", _emptied_daily),
+    History("leak of office hours", _office),
 )

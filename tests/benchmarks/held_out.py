@@ -151,7 +151,9 @@ def _heavy(rng: Rng) -> Draft:
     span, base = _span(rng, 1, 700), _base(rng)
     window = _window(rng, span, 0.05)
     hours = hours_for(span, window[1] - window[0])
-    return Draft(hours, base, heavy(rng, hours, base * rng.uniform(0.002, 0.02)), None, CALM, window)
+    return Draft(
+        hours, base, heavy(rng, hours, base * rng.uniform(0.002, 0.02)), None, CALM, window
+    )
 
 
 def _quantised(rng: Rng) -> Draft:
@@ -395,7 +397,9 @@ def _kept_jobs(rng: Rng) -> Draft:
     at = np.sort(rng.uniform(0, span, count))
     sizes = rng.gamma(2.0, 0.5, count)
     total = base * rng.uniform(0.05, 0.5)
-    leak = total * np.concatenate(([0.0], np.cumsum(sizes) / sizes.sum()))[np.searchsorted(at, hours)]
+    leak = (
+        total * np.concatenate(([0.0], np.cumsum(sizes) / sizes.sum()))[np.searchsorted(at, hours)]
+    )
     noise = reverting(rng, hours, total * rng.uniform(0.01, 0.08), span * rng.uniform(0.002, 0.02))
     return Draft(hours, base, noise, leak, LEAK, window)
 
@@ -420,7 +424,9 @@ def _begun(rng: Rng) -> Draft:
     size, memory = base * rng.uniform(0.002, 0.02), rng.uniform(0.002, 0.02)
     noise = reverting(rng, hours, size, span * memory)
     total = max(_detectable(rng, size, memory / (1 - begin), base), 10 * size)
-    return Draft(hours, base, noise, total * (hours / span - begin).clip(0) / (1 - begin), LEAK, window)
+    return Draft(
+        hours, base, noise, total * (hours / span - begin).clip(0) / (1 - begin), LEAK, window
+    )
 
 
 def _young(rng: Rng) -> Draft:

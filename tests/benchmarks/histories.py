@@ -15,7 +15,7 @@ import numpy as np
 
 from pprofplus_tui.model.past import Past, past_grid
 from pprofplus_tui.model.series import Floats, Points
-from pprofplus_tui.model.verdict import GROWING, VERDICT_BUCKETS, Verdicts
+from pprofplus_tui.model.verdict import GROWING, NOT_SURE, VERDICT_BUCKETS, Verdicts
 
 MIB = float(1 << 20)
 HOUR_MS = 3_600_000
@@ -137,7 +137,7 @@ def _layers(
 def points_of(
     t_ms: np.ndarray, table: Table, begin_ms: int, end_ms: int, buckets: int
 ) -> dict[str, Points]:
-    """Return what a query of [begin_ms, end_ms) gives: the samples if they are few, else buckets."""
+    """Return what a query of [begin_ms, end_ms) gives: samples if they are few, else buckets."""
     first, last = np.searchsorted(t_ms, (begin_ms, end_ms)).tolist()
     t_ms = t_ms[first:last]
     n = len(t_ms)
@@ -172,7 +172,7 @@ def past_of(case: Case) -> Past:
     run_begin_ms, end_ms = int(case.t_ms[0]), int(case.t_ms[-1]) + 1
     begin_ms, grid_end_ms, count = past_grid(run_begin_ms, end_ms)
     table = points_of(case.t_ms, case.table, begin_ms, grid_end_ms, count)
-    return Past(table, run_begin_ms, run_begin_ms)
+    return Past(table, run_begin_ms)
 
 
 Judge = Callable[[Case], Verdicts]
@@ -201,24 +201,26 @@ class Tally:
     right: int
 
 
-def tally(history: History, judge: Judge, count: int, seed: int) -> Tally:
-    """Judge `count` histories of a kind."""
-    growing = unsure = layers = right = 0
+def tally(history: History, judges: Sequence[Judge], count: int, seed: int) -> list[Tally]:
+    """Judge `count` histories of a kind by each judge; return a tally a judge."""
+    found = [dict.fromkeys(("growing", "unsure", "layers", "right"), 0) for _ in judges]
     truth = ""
     for number in range(count):
         rng = np.random.default_rng([seed, number])
         case = assembled(rng, history.make(rng))
         truth = case.truth
-        found = judge(case)
-        kind = found.rss.verdict.kind if found.rss is not None else ""
-        unsure += kind == "not sure"
-        if kind == GROWING:
-            growing += 1
+        for judge, sums in zip(judges, found, strict=True):
+            verdicts = judge(case)
+            kind = verdicts.rss.verdict.kind if verdicts.rss is not None else ""
+            sums["unsure"] += kind == NOT_SURE
+            if kind != GROWING:
+                continue
+            sums["growing"] += 1
             if case.layer:
-                layers += 1
-                blamed = found.responsible
-                right += blamed is not None and blamed.kind.id == case.layer
-    return Tally(history.name, truth, count, growing, unsure, layers, right)
+                blamed = verdicts.responsible
+                sums["layers"] += 1
+                sums["right"] += blamed is not None and blamed.kind.id == case.layer
+    return [Tally(history.name, truth, count, **sums) for sums in found]
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 
+import history_rates
 import numpy as np
 from curves import CURVES, UNTOLD, Curve, bucketed, drawn
 from tables import Column, Row, Table
 from timing import Effort, median_ms
 
-from pprofplus_tui.model.judgement import verdicts
+from pprofplus_tui.model.judgement import backgrounds, verdicts
+from pprofplus_tui.model.past import Past
 from pprofplus_tui.model.verdict import GROWING, VERDICT_METRICS
 
 
@@ -135,23 +137,32 @@ def _untold(seeds: int) -> Table:
 def _speed(effort: Effort) -> Table:
     """Return what six layers of 200 buckets cost, for the dearest of the curves."""
     rounds = effort.count(200, 40, 3)
-    took = []
+    took, looked = [], []
     for curve in CURVES:
         table = bucketed(curve.make(np.random.default_rng(1), 3600))
         if len(table) == 1:
             table = dict.fromkeys(VERDICT_METRICS[:6], table["rss"])
-        took.append(median_ms(lambda table=table: verdicts(table), rounds))
+        past = Past(table, 0)
+        known = backgrounds(past)
+        took.append(median_ms(lambda table=table, known=known: verdicts(table, past=known), rounds))
+        looked.append(median_ms(lambda past=past: backgrounds(past), rounds))
     return Table(
         "Verdict: time for six layers of 200 buckets",
         (Column("time", "ms", at_most=2),),
         (
             Row("median of the curves", (float(np.median(took)),)),
             Row("the dearest of them", (max(took),)),
+            Row("the whole run, once in a while", (float(np.median(looked)),)),
         ),
     )
 
 
 def measure(effort: Effort) -> list[Table]:
-    """Judge every curve many times, and time it."""
+    """Judge every curve and every kind of run many times, and time it."""
     seeds = effort.count(1000, 200, 10)
-    return [*_rates([score(curve, seeds) for curve in CURVES]), _untold(seeds), _speed(effort)]
+    return [
+        *_rates([score(curve, seeds) for curve in CURVES]),
+        _untold(seeds),
+        *history_rates.measure(effort),
+        _speed(effort),
+    ]

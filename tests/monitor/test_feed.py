@@ -216,7 +216,9 @@ def test_new_samples_are_drawn_without_being_asked_for(service, open_screen):
     screen.until(lambda: any("100 MiB" in legend(drawn) for drawn in screen.charts("memory")))
     service.add(5, rss=333 * MIB)
     screen.until(lambda: "333 MiB" in legend(screen.charts("memory")[-1]))
-    screen.until(lambda: screen.frame.facts.layers[0].now_bytes == 333 * MIB)
+    screen.until(
+        lambda: screen.frame.facts.layers[:1] and screen.frame.facts.rss.now_bytes == 333 * MIB
+    )
 
 
 def test_a_verdict_waits_until_there_is_enough_new_and_the_resident_set_does_not(

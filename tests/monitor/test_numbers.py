@@ -149,6 +149,8 @@ class Watcher:
     def answer(self, pid, window, *shapes):
         request = Request(self.run(pid).path, window, shapes)
         self.frame = self.desk.answer(request, fresh=True, before=self.frame)
+        if not self.frame.facts.layers:  # the first charts of a run come before its verdict
+            self.frame = self.desk.answer(request, fresh=False, before=self.frame)
         return self.frame.facts
 
 

@@ -10,11 +10,21 @@ from hypothesis import strategies as st
 from pprofplus_tui.model.change import change_between
 from pprofplus_tui.model.death import CERTAINTIES, Cause, Death
 from pprofplus_tui.model.verdict import (
+    CONFIDENCES,
+    EVERY_DAY,
+    FAST,
+    FLOOR_RISES,
     GROWING,
+    HIGH,
     HOUR_MS,
     KINDS,
     LAYER_BY_ID,
     LAYERS,
+    LOW,
+    MAYBE_WAVE,
+    MEDIUM,
+    NOT_SURE,
+    REASONS,
     SAW_TOOTH,
     SHAPES,
     SHRINKING,
@@ -35,7 +45,16 @@ MIB = 1 << 20
 sizes = st.integers(0, 1 << 44)
 rates = st.floats(-(2.0**44), 2.0**44)
 verdicts = st.builds(
-    Verdict, st.sampled_from(KINDS), rates, rates, rates, rates, st.sampled_from(SHAPES)
+    Verdict,
+    st.sampled_from(KINDS),
+    rates,
+    rates,
+    rates,
+    rates,
+    st.sampled_from(SHAPES),
+    st.sampled_from(("", *CONFIDENCES)),
+    st.sampled_from(("", *REASONS)),
+    sizes,
 )
 facts = st.builds(
     Verdicts,
@@ -52,6 +71,10 @@ def text_of(row):
 
 def styles_of(row, word):
     return {run.style for run in row if word in run.text}
+
+
+def because(verdict, reason, confidence=HIGH):
+    return replace(verdict, reason=reason, confidence=confidence, known_ms=48 * HOUR_MS)
 
 
 def parts_of(row):
@@ -103,6 +126,13 @@ def test_the_line_is_exactly_as_wide_as_asked(told, width, plain):
         (Verdict(SHRINKING, -0.5 * MIB), "RSS 400 MiB ↘ shrinking -510 KiB/h"),
         (Verdict(STEADY, change=20 * MIB, shape=STEP), "RSS 400 MiB steady, stepped +20 MiB"),
         (Verdict(STEADY, change=20 * MIB, shape=WARM_UP), "RSS 400 MiB steady after +20 MiB"),
+        (because(growing(3.14159), FAST, MEDIUM), "RSS 400 MiB ↗ likely growing +3.1 MiB/h"),
+        (because(growing(3.14159), FLOOR_RISES), "RSS 400 MiB ↗ growing +3.1 MiB/h over 2d"),
+        (because(Verdict(STEADY), EVERY_DAY), "RSS 400 MiB steady, a daily wave"),
+        (
+            because(Verdict(NOT_SURE, 9 * MIB), MAYBE_WAVE, LOW),
+            "RSS 400 MiB ↗ +9 MiB/h, may be a daily wave",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

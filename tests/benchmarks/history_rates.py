@@ -1,0 +1,125 @@
+"""How often the verdict is right on whole runs: what beyond the window adds to the window alone."""
+
+from collections.abc import Sequence
+
+from develop import DEVELOP
+from develop import SEED as DEVELOP_SEED
+from held_out import HELD_OUT
+from held_out import SEED as HELD_OUT_SEED
+from histories import CALM, LEAK, UNKNOWN, Case, History, Tally, past_of, summary, tally, window_of
+from tables import Column, Row, Table
+from timing import Effort
+
+from pprofplus_tui.model.judgement import backgrounds, verdicts
+from pprofplus_tui.model.verdict import Verdicts
+
+# The goals, in per cent.
+PRECISION, RECALL, LAYER = 98, 92, 95
+
+
+def whole_run(case: Case) -> Verdicts:
+    """Return the verdicts on a window, with the whole run known."""
+    return verdicts(window_of(case), past=backgrounds(past_of(case)))
+
+
+def window_alone(case: Case) -> Verdicts:
+    """Return the verdicts on a window, with nothing else known."""
+    return verdicts(window_of(case))
+
+
+def _share(part: int, whole: int) -> float | None:
+    return 100 * part / whole if whole else None
+
+
+def _harmless(name: str, truth: str, pairs: Sequence[list[Tally]]) -> Table:
+    what = "is harmless" if truth == CALM else "cannot be known"
+    return Table(
+        f"{name}, verdict on what {what}: {pairs[0][0].count:,} runs a kind",
+        (
+            Column("called growing", "%", compared=False),
+            Column("said not to be sure", "%", compared=False),
+            Column("called growing by the window alone", "%", compared=False),
+        ),
+        tuple(
+            Row(
+                ours.name,
+                (
+                    _share(ours.growing, ours.count),
+                    _share(ours.unsure, ours.count),
+                    _share(alone.growing, alone.count),
+                ),
+            )
+            for ours, alone in pairs
+            if ours.truth == truth
+        ),
+    )
+
+
+def _leaks(name: str, pairs: Sequence[list[Tally]]) -> Table:
+    return Table(
+        f"{name}, verdict on what leaks: {pairs[0][0].count:,} runs a kind",
+        (
+            Column("recall", "%", compared=False),
+            Column("missed", "%", compared=False),
+            Column("right layer, of those found", "%", compared=False),
+            Column("recall of the window alone", "%", compared=False),
+        ),
+        tuple(
+            Row(
+                ours.name,
+                (
+                    _share(ours.growing, ours.count),
+                    _share(ours.count - ours.growing, ours.count),
+                    _share(ours.right, ours.layers),
+                    _share(other.growing, other.count),
+                ),
+            )
+            for ours, other in pairs
+            if ours.truth == LEAK
+        ),
+    )
+
+
+def _whole(name: str, pairs: Sequence[list[Tally]]) -> Table:
+    """Return what comes of all kinds together, each with as many runs, against the goals."""
+    rows = []
+    for how, tallies in zip(
+        ("with the whole run", "the window alone"), zip(*pairs, strict=True), strict=True
+    ):
+        found = summary(tallies)
+        figures = (found.precision, found.recall, found.layer)
+        missed = tuple(100 - figure for figure in figures)
+        rows.append(Row(how, (*figures, *missed)))
+    return Table(
+        f"{name}, verdict on all of it: {pairs[0][0].count * len(pairs):,} runs",
+        (
+            Column("precision", "%", compared=False),
+            Column("recall", "%", compared=False),
+            Column("right layer", "%", compared=False),
+            Column("growth that is none", "%", at_most=100 - PRECISION, compared=False),
+            Column("leaks missed", "%", at_most=100 - RECALL, compared=False),
+            Column("layer wrong", "%", at_most=100 - LAYER, compared=False),
+        ),
+        tuple(rows),
+        notes=("Precision: of what is called growing, so much leaks. Recall: of what leaks.",),
+    )
+
+
+def _of_set(name: str, histories: Sequence[History], count: int, seed: int) -> list[Table]:
+    judges = (whole_run, window_alone)
+    pairs = [tally(history, judges, count, seed) for history in histories]
+    return [
+        _harmless(name, CALM, pairs),
+        _harmless(name, UNKNOWN, pairs),
+        _leaks(name, pairs),
+        _whole(name, pairs),
+    ]
+
+
+def measure(effort: Effort) -> list[Table]:
+    """Judge runs of the set that the limits were chosen on, and of the one held out."""
+    count = effort.count(300, 60, 2)
+    return [
+        *_of_set("Development set", DEVELOP, count, DEVELOP_SEED),
+        *_of_set("Held-out set", HELD_OUT, count, HELD_OUT_SEED),
+    ]
