@@ -13,7 +13,7 @@ from pprofplus.gauges import Registry
 from pprofplus.probes import Probe
 from pprofplus.probes.blocks import BlocksProbe
 from pprofplus.probes.budget import periods_s
-from pprofplus.probes.cgroup import CgroupLimitProbe, CgroupUsedProbe
+from pprofplus.probes.cgroup import CgroupLimitProbe, CgroupOomKillsProbe, CgroupUsedProbe
 from pprofplus.probes.custom import CustomProbe
 from pprofplus.probes.full import PortableFullProbe, RollupProbe
 from pprofplus.probes.garbage import CollectionsProbe
@@ -50,6 +50,7 @@ SOURCES: tuple[Choices, ...] = (
     (CollectionsProbe,),
     (CgroupUsedProbe,),
     (CgroupLimitProbe,),
+    (CgroupOomKillsProbe,),
 )
 
 DEFAULT_BUDGET = 0.001
