@@ -81,7 +81,7 @@ class Watched:
         if now_s >= self.due_s:
             self.due_s += interval_s * max(1, int((now_s - self.due_s) / interval_s) + 1)
         self.due_s = min(self.due_s, now_s + interval_s)
-        if self.recording.panel.troubles and not self.lives:
+        if self.recording.panel.troubles and not lives(self.process):
             # it ended in the middle of the sample: that is no trouble of a probe's
             self.recording.panel.troubles.clear()
             return self._end()
