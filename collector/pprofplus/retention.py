@@ -27,6 +27,7 @@ from pprofplus.home import (
     OUTCOME_NAME,
     PIN_NAME,
     SEGMENT_PATTERN,
+    TERMINATED_NAME,
     open_home,
     parse_run_name,
     valid_service,
@@ -48,7 +49,7 @@ _COUNTED = re.compile(r"\.?[0-9]{6,9}\.pplog(\.new)?")
 # how the process ended
 _OURS = re.compile(
     rf"\.[0-9]{{6,9}}\.pplog\.new|\.?ctl-[0-9a-f]{{1,32}}\.[a-z]{{1,16}}"
-    rf"|{OUTCOME_NAME}|\.{OUTCOME_NAME}\.new"
+    rf"|{OUTCOME_NAME}|\.{OUTCOME_NAME}\.new|{TERMINATED_NAME}"
 )
 # what is freed at once when the cap is met, so that not every opening has to look: a 16th
 _SLACK = 16

@@ -14,6 +14,7 @@ import reference
 import pprofplus
 from pprofplus import control
 from pprofplus.control import Request, parse_request, put_request, take_answer, withdraw
+from pprofplus.home import TERMINATED_NAME
 
 EVER_S = 30
 SERVICE = """
@@ -76,9 +77,10 @@ def ctl(*words, timeout=60):
 
 
 def left(collector):
-    """Return what is in the run's directory beside segments."""
+    """Return what is in the run's directory beside segments and the mark of a SIGTERM."""
     names = [path.name for path in Path(collector.directory).iterdir()]
-    return sorted(name for name in names if not name.endswith(".pplog"))
+    ours = (".pplog", TERMINATED_NAME)
+    return sorted(name for name in names if not name.endswith(ours))
 
 
 # -- in the process

@@ -13,9 +13,16 @@ from pprofplus.commands.outcome import outcome_of
 
 SYSTEMD = "/lib/systemd/systemd"
 # a user's systemd, in a machine that seems to be booted with it and is not changed by it
-SCRIPT = """
-mount --make-rprivate / && mount -t tmpfs none /run && mkdir -p /run/systemd/system /run/user/0 &&
-mkdir -p $CGROUP && echo $$ > $CGROUP/cgroup.procs || exit 77
+SCRIPT = r"""
+mount --make-rprivate / && mount -t tmpfs none /run && mkdir -p /run/systemd/system /run/user/0 ||
+    exit 77
+test -d /sys/fs/cgroup/unified || exit 77
+# systemd takes in all processes of the cgroup that it is started in: let that be one of its own,
+# in each hierarchy that it may take for its own
+for place in /sys/fs/cgroup/*/; do
+    mkdir $place/$CGROUP 2> /dev/null && echo $$ > $place/$CGROUP/cgroup.procs
+done
+grep -v "/$CGROUP\$" /proc/self/cgroup | grep -qE ":(name=systemd|memory|pids|cpu|):" && exit 77
 export XDG_RUNTIME_DIR=/run/user/0
 unset DBUS_SESSION_BUS_ADDRESS
 timeout -k 5 90 {systemd} --user --log-target=null &
@@ -29,7 +36,11 @@ systemctl --user start stops.service; wait_for stops.up
 systemctl --user stop stops.service; wait_for stops
 systemctl --user start crashes.service; wait_for crashes
 kill %1; wait
-echo $$ > ${{CGROUP%/*}}/cgroup.procs; rmdir $CGROUP
+for place in /sys/fs/cgroup/*/; do
+    test -d $place/$CGROUP || continue
+    echo $$ > $place/cgroup.procs
+    find $place/$CGROUP -depth -type d -exec rmdir {{}} +
+done
 """
 UNIT = """
 [Service]
@@ -74,7 +85,7 @@ def test_a_real_systemd_has_each_end_noted_in_the_services_log(home, tmp_path):
         ["unshare", "--mount", "sh", "-c", SCRIPT.format(systemd=SYSTEMD)],  # noqa: S607 - of any system
         env={
             **os.environ,
-            "CGROUP": f"/sys/fs/cgroup/systemd/pprofplus-{os.getpid()}.slice",
+            "CGROUP": f"pprofplus-{os.getpid()}.slice",
             "STATE": str(state),
             "XDG_CONFIG_HOME": str(tmp_path / "config"),
         },
