@@ -1,4 +1,4 @@
-"""Whether /proc tells of this process: it may be missing, or belong to another pid namespace."""
+"""What /proc tells: whether it is that of this process, and which file systems are mounted."""
 
 # pathlib costs each service 5 ms
 # ruff: noqa: PTH115
@@ -8,6 +8,8 @@ from __future__ import annotations
 import errno
 import os
 import sys
+
+from pprofplus.descriptor import read_small_file
 
 MISSING = (
     "/proc is not mounted: memory, threads and descriptors of a process cannot be read; mount it"
@@ -41,3 +43,17 @@ def _is_proc() -> bool:
         return os.path.lexists("/proc/self") or os.path.exists("/proc/version")  # noqa: PTH110 - as above
     except OSError:
         return False
+
+
+def file_system_type(device: int) -> str:
+    """Return the type of a device's file system, or "" if nothing tells."""
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        mounts = read_small_file("/proc/self/mountinfo").decode("utf-8", "replace")
+    except OSError:
+        return ""
+    for line in mounts.splitlines():
+        before, _, after = line.partition(" - ")
+        if before.split(" ")[2:3] == [wanted]:
+            return after.split(" ")[0]
+    return ""

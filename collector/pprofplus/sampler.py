@@ -294,6 +294,9 @@ class Collector:
             if bell is not self._bell:
                 return
             found = self._guard(self._open)
+            if self._recording is not None:
+                # before start() returns: a handler that the program installs then replaces ours
+                self._arm(self._recording)
             opened.open()
             if not found:
                 self._guard(self._close)
@@ -308,7 +311,6 @@ class Collector:
 
     def _record(self, recording: Recording, bell: Bell) -> None:
         """Sample on the grid, and look for requests, until it is time to end."""
-        self._arm(recording)
         interval_s = recording.interval_s
         interval_ns = round(interval_s * 1e9)
         due_ns = next_due_ns(on_grid_ns(recording.began_ns), interval_ns, monotonic_ns())

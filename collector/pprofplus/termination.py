@@ -20,6 +20,7 @@ import sys
 
 from pprofplus.descriptor import DIRECTORY, Descriptor, close_descriptor, flags, read_small_file
 from pprofplus.home import TERMINATED_NAME
+from pprofplus.procfs import file_system_type
 
 try:
     # signal itself costs each service 1 ms
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 # these the handler cannot meet one of its files.
 _HIGH_NUMBER = 1000
 _ROOM = 8
+# What they write does not wait for a server. A disk that hangs holds the process itself, but that
+# is so without us: the thread that samples waits for it where no signal reaches.
+_LOCAL = {"bcachefs", "btrfs", "overlay", "ramfs", "rootfs", "tmpfs", "zfs"}
 _MARK = flags("O_WRONLY", "O_CREAT", "O_APPEND", "O_NONBLOCK")
 _NULL = flags("O_WRONLY")
 
@@ -70,6 +74,11 @@ class _Handler:
     def __init__(self) -> None:
         self._out: Descriptor | None = None
         self._refused = False
+
+    @property
+    def installed(self) -> bool:
+        """Whether it is there, and its descriptor still ours."""
+        return self._out is not None and self._out.ours()
 
     @property
     def usable(self) -> bool:
@@ -122,18 +131,20 @@ _handler = _Handler()
 class Termination:
     """The mark of one run. None of its methods raises OSError.
 
-    It is of use as long as `look` is called between samples. While files are written it is put
-    aside (`suspend`): on a disk that hangs, the handler must not wait for it, too.
+    `look` is called after files are written, `suspend` before. On a file system that may wait for
+    a server, the mark is put aside meanwhile, for the handler must not wait for it, too.
     """
 
-    __slots__ = ("_directory", "_mark", "_mode", "_null", "_suspended")
+    __slots__ = ("_aside", "_careful", "_directory", "_led", "_mark", "_mode", "_null")
 
     def __init__(self) -> None:
         self._directory = ""
         self._mode = 0o600
         self._mark: Descriptor | None = None
         self._null: Descriptor | None = None
-        self._suspended = True
+        self._careful = True
+        self._aside = True
+        self._led = False  # the handler writes to this mark
 
     def arm(self, directory: str, *, group_readable: bool) -> None:
         """Begin in the run's directory."""
@@ -152,16 +163,21 @@ class Termination:
                 self._mark = self._open_mark()
             if os.fstat(self._mark.number).st_size:
                 os.ftruncate(self._mark.number, 0)
-            self._suspended = False
-            _handler.install(self._mark)
+            self._aside = False
+            if not (self._led and _handler.installed):
+                self._led = _handler.install(self._mark)
             _follow_uvicorn(self)
         except (OSError, ValueError, RuntimeError, ImportError, AttributeError):
             # no descriptor left, a full disk, no faulthandler: then a SIGTERM looks as any death
-            self._suspended = True
+            self._led = False
 
     def suspend(self) -> None:
-        """Put the mark aside while files are written."""
-        self._suspended = True
+        """Put the mark aside while files are written, if that may take long."""
+        if self._careful:
+            self._put_aside()
+
+    def _put_aside(self) -> None:
+        self._aside, self._led = True, False
         try:
             if self._null is None or not self._null.ours():
                 self._null = _raised(os.open(os.devnull, _NULL))
@@ -172,7 +188,7 @@ class Termination:
     def note(self, text: str) -> None:
         """Mark that the process is about to end by SIGTERM."""
         mark = self._mark
-        if mark is not None and not self._suspended and mark.ours():
+        if mark is not None and not self._aside and mark.ours():
             try:
                 os.write(mark.number, text.encode("utf-8", "replace") + b"\n")
             except OSError:
@@ -180,7 +196,7 @@ class Termination:
 
     def disarm(self) -> None:
         """End: the log says by itself how it ends."""
-        self.suspend()
+        self._put_aside()
         directory, self._directory = self._directory, ""
         mark, self._mark = self._mark, None
         if mark is not None:
@@ -193,7 +209,7 @@ class Termination:
 
     def leave_to_parent(self) -> None:
         """In a forked child: write nothing to the parent's mark. It waits for no disk."""
-        self.suspend()
+        self._put_aside()
         self._directory = ""
 
     def _open_mark(self) -> Descriptor:
@@ -204,6 +220,9 @@ class Termination:
             close_descriptor(directory)
         mark = _raised(number)
         os.fchmod(mark.number, self._mode)
+        device = os.fstat(mark.number).st_dev
+        self._careful = not (os.major(device) or file_system_type(device) in _LOCAL)
+        self._led = False
         return mark
 
 
