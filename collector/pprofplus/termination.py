@@ -69,10 +69,12 @@ class _Handler:
     that has come in between. What changes is where its descriptor leads.
     """
 
-    __slots__ = ("_out", "_refused")
+    __slots__ = ("_inherited", "_out", "_refused", "_registered")
 
     def __init__(self) -> None:
         self._out: Descriptor | None = None
+        self._inherited: list[Descriptor] = []  # of the parent's, to be closed
+        self._registered = False
         self._refused = False
 
     @property
@@ -83,7 +85,7 @@ class _Handler:
     @property
     def usable(self) -> bool:
         """Whether it is installed, or may be: the program has none of its own."""
-        if self._out is None and not self._refused:
+        if not (self._registered or self._refused):
             self._refused = not _is_default()
         return not self._refused
 
@@ -102,13 +104,26 @@ class _Handler:
             return True
         if not self.usable:
             return False
+        out = _raised(os.dup(target.number))
+        self._register(out)
+        self._out = out
+        while self._inherited:
+            self._inherited.pop().close()
+        return True
+
+    def turn_away(self, null: Descriptor) -> None:
+        """In a forked child: write nowhere. It opens, closes and asks no file of the parent's."""
+        if self._out is not None:
+            self._register(null)
+            self._inherited.append(self._out)
+            self._out = None
+
+    def _register(self, out: Descriptor) -> None:
         import faulthandler  # noqa: PLC0415 - built in, but for those that record
 
-        out = _raised(os.dup(target.number))
         # a second time it only learns the number
         faulthandler.register(_signal.SIGTERM, file=out.number, all_threads=False, chain=True)
-        self._out = out
-        return True
+        self._registered = True
 
 
 def _is_default() -> bool:
@@ -179,11 +194,14 @@ class Termination:
     def _put_aside(self) -> None:
         self._aside, self._led = True, False
         try:
-            if self._null is None or not self._null.ours():
-                self._null = _raised(os.open(os.devnull, _NULL))
-            _handler.lead_to(self._null)
+            _handler.lead_to(self._open_null())
         except OSError:
             return
+
+    def _open_null(self) -> Descriptor:
+        if self._null is None or not self._null.ours():
+            self._null = _raised(os.open(os.devnull, _NULL))
+        return self._null
 
     def note(self, text: str) -> None:
         """Mark that the process is about to end by SIGTERM."""
@@ -209,8 +227,12 @@ class Termination:
 
     def leave_to_parent(self) -> None:
         """In a forked child: write nothing to the parent's mark. It waits for no disk."""
-        self._put_aside()
+        self._aside, self._led = True, False
         self._directory = ""
+        try:
+            _handler.turn_away(self._open_null())
+        except (OSError, ValueError, RuntimeError):
+            return
 
     def _open_mark(self) -> Descriptor:
         directory = os.open(self._directory, DIRECTORY)
