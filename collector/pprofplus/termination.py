@@ -59,7 +59,7 @@ def _raised(number: int) -> Descriptor:
     try:
         return Descriptor(fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, _high_number()))
     finally:
-        os.close(number)
+        close_descriptor(number)
 
 
 class _Handler:
@@ -100,6 +100,8 @@ class _Handler:
 
     def install(self, target: Descriptor) -> bool:
         """Install it, if it is usable; False if not. Raises OSError."""
+        while self._inherited:
+            self._inherited.pop().close()
         if self._out is not None and self.lead_to(target):
             return True
         if not self.usable:
@@ -107,16 +109,15 @@ class _Handler:
         out = _raised(os.dup(target.number))
         self._register(out)
         self._out = out
-        while self._inherited:
-            self._inherited.pop().close()
         return True
 
-    def turn_away(self, null: Descriptor) -> None:
-        """In a forked child: write nowhere. It opens, closes and asks no file of the parent's."""
+    def turn_away(self) -> None:
+        """In a forked child: write nowhere. It closes and asks no file of the parent's."""
         if self._out is not None:
+            null = _raised(os.open(os.devnull, _NULL))
             self._register(null)
             self._inherited.append(self._out)
-            self._out = None
+            self._out = null
 
     def _register(self, out: Descriptor) -> None:
         import faulthandler  # noqa: PLC0415 - built in, but for those that record
@@ -150,13 +151,12 @@ class Termination:
     a server, the mark is put aside meanwhile, for the handler must not wait for it, too.
     """
 
-    __slots__ = ("_aside", "_careful", "_directory", "_led", "_mark", "_mode", "_null")
+    __slots__ = ("_aside", "_careful", "_directory", "_led", "_mark", "_mode")
 
     def __init__(self) -> None:
         self._directory = ""
         self._mode = 0o600
         self._mark: Descriptor | None = None
-        self._null: Descriptor | None = None
         self._careful = True
         self._aside = True
         self._led = False  # the handler writes to this mark
@@ -193,15 +193,18 @@ class Termination:
 
     def _put_aside(self) -> None:
         self._aside, self._led = True, False
+        if not _handler.installed:
+            return
         try:
-            _handler.lead_to(self._open_null())
+            null = Descriptor(os.open(os.devnull, _NULL))
         except OSError:
             return
-
-    def _open_null(self) -> Descriptor:
-        if self._null is None or not self._null.ours():
-            self._null = _raised(os.open(os.devnull, _NULL))
-        return self._null
+        try:
+            _handler.lead_to(null)
+        except OSError:
+            return
+        finally:
+            null.close()
 
     def note(self, text: str) -> None:
         """Mark that the process is about to end by SIGTERM."""
@@ -230,7 +233,7 @@ class Termination:
         self._aside, self._led = True, False
         self._directory = ""
         try:
-            _handler.turn_away(self._open_null())
+            _handler.turn_away()
         except (OSError, ValueError, RuntimeError):
             return
 
