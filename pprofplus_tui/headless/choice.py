@@ -48,21 +48,27 @@ def find_runs(
     raise NothingFoundError(clean(line + hint + problem))
 
 
-def deaths_of(options: Options, found: Sequence[RunInfo]) -> dict[str, Death]:
+def deaths_of(
+    options: Options, found: Sequence[RunInfo], others: Sequence[RunInfo] | None = None
+) -> dict[str, Death]:
     """Return by path how those of the runs ended that do not go on.
 
-    Other runs of the directories are evidence, too: they may have seen the OOM killer.
+    Other runs of the directories are evidence, too: they may have seen the OOM killer. They are
+    looked for unless they are given as `others`.
     """
     ended = [info for info in found if info.state not in RUNNING]
     if not ended:
         return {}
-    catalog, causes = Catalog(list(options.directories)), CauseFinder()
-    catalog.refresh(frozenset())
+    causes = CauseFinder()
+    if others is None:
+        catalog = Catalog(list(options.directories))
+        catalog.refresh(())
+        others = catalog.runs
     deaths = {}
     for info in ended:
         with suppress(PprofplusError):
             log = Catalog.open(info.path)
-            death = causes.death_of(log, info.state, map(Sibling.of, catalog.runs))
+            death = causes.death_of(log, info.state, map(Sibling.of, others))
             if death is not None:
                 deaths[info.path] = death
     return deaths

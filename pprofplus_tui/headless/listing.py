@@ -34,7 +34,7 @@ _HEADINGS = (
 )
 _RIGHT = {"PID", "RSS", "LASTED", "SAMPLES", "LOG", "DAMAGED"}
 _CAUSE_CELLS = 60
-_MOST_CAUSES = 200
+_MOST_CAUSES = 50
 _SIZE_CELLS, _SPAN_CELLS, _TIME_CELLS = 8, 6, 19
 _QUARTER_MS = 900_000
 
@@ -60,7 +60,7 @@ def _causes(options: Options, runs: Sequence[RunInfo]) -> dict[str, str]:
     """Return by path why runs ended, of the newest that died: it takes a look at each log."""
     died = [info for info in runs if info.state == DIED]
     died = heapq.nlargest(_MOST_CAUSES, died, key=lambda info: info.end_ms)
-    causes = {path: death.cause.listed for path, death in deaths_of(options, died).items()}
+    causes = {path: death.cause.listed for path, death in deaths_of(options, died, runs).items()}
     return {path: cause for path, cause in causes.items() if cause}
 
 
