@@ -29,7 +29,7 @@ from pprofplus_tui.model.happenings import Happening, death_event, next_run
 from pprofplus_tui.model.looks import as_levels
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.rows import Rows
-from pprofplus_tui.model.runs import LIVE, Run, find, opening, ordered
+from pprofplus_tui.model.runs import LIVE, Run, Runs, find, opening
 from pprofplus_tui.model.series import Points
 from pprofplus_tui.model.sparkline import sparkline
 from pprofplus_tui.model.study import Study
@@ -44,6 +44,8 @@ SPARK_CELLS = 6
 _LONG_S = 0.1  # what takes longer to open is worth to be shown piece by piece
 _FIRST_CHARTS_S = 1.0  # they are drawn by then, or something is wrong
 _CLOSER_S = 0.03  # of reading about runs in the list, before a key is heeded
+_SLICE_S = 0.05  # of looking at runs for the first time, likewise
+_WORTH_IT = 1.25
 
 
 class Desk:
@@ -55,12 +57,14 @@ class Desk:
     def __init__(self, options: Options, on_drawn: Callable[[Drawn], None]) -> None:
         self._options = options
         self._on_drawn = on_drawn
-        self._catalog = Catalog(list(options.directories))
+        self._catalog = Catalog(
+            list(options.directories), service=options.service, pids=options.all_pids
+        )
         self._renderer = Renderer(self._drawn)
         manner = Manner(options.plain, options.colourless, options.zone)
         self._portrayer = Portrayer(manner)
         self._gatherer = Gatherer(manner)
-        self._runs: tuple[Run, ...] = ()
+        self._runs = Runs()
         self._log: RunLog | None = None
         # reading takes longer than drawing: each chart is shown as it comes. All at once are
         # shown sooner than all one by one
@@ -73,9 +77,9 @@ class Desk:
         self._causes = CauseFinder()
         # the first charts of a run are drawn before anything is judged
         self._unjudged = False
-        # of each run what was made of it: the same object while nothing changes
         self._sought: tuple[str, ...] = ()
-        self._made: dict[str, tuple[RunInfo, Run]] = {}
+        self._waiting: dict[str, RunInfo | None] = {}  # changes that were not taken over yet
+        self._unread = 0  # when new runs were last taken over
 
     def close(self) -> None:
         """Join the renderer's thread."""
@@ -90,71 +94,74 @@ class Desk:
 
         For a list in the order of growth, `ranking`, live runs are judged too.
         """
-        self._catalog.refresh(frozenset(sought))
-        self.look_closer(sought, ranking=ranking)
+        self._catalog.refresh(frozenset(sought), time.monotonic() + _SLICE_S)
+        if sought:
+            self.look_closer(sought, ranking=ranking)
         self._take_runs()
 
     def look_closer(self, sought: tuple[str, ...], *, ranking: bool = False) -> None:
-        """Read on, for a while, about the runs that are sought."""
+        """Read on, for a while, about the runs that are sought, then about those not yet read."""
         self._sought = sought
-        until_s = time.monotonic() + _CLOSER_S
-        changed = self._catalog.complete(sought, until_s)
-        if ranking:
-            changed |= self._ranker.judge(self._found(), until_s)
-        else:
+        catalog, until_s = self._catalog, time.monotonic() + _CLOSER_S
+        changed = catalog.complete(sought, until_s)
+        if not ranking:
             self._ranker.forget()
+        elif self._ranker.judge(catalog.running, until_s):
+            self._waiting.update((info.path, info) for info in catalog.running)
+            changed = True
+        if catalog.unread:
+            changed |= catalog.read_on(time.monotonic() + _SLICE_S)
         if changed:
             self._take_runs()
 
     @property
-    def behind(self) -> bool:
-        """Whether there is more to be read about the runs that were sought, or to be judged."""
-        lacking = bool(self._catalog.lacking(self._sought)) or self._ranker.lacking
-        return lacking or self._unjudged
+    def loading(self) -> bool:
+        """Whether there are runs that were never looked at."""
+        return bool(self._catalog.unread)
 
-    def _found(self) -> list[RunInfo]:
-        """Return the runs that the options ask for."""
-        asked = self._options
-        return [
-            info
-            for info in self._catalog.runs
-            if asked.service in {None, info.service} and asked.pid in {None, info.pid}
-        ]
+    @property
+    def behind(self) -> bool:
+        """Whether there is more to be read about the runs sought, or of all, or to be judged."""
+        unread = self._catalog.unread or self._catalog.lacking(self._sought)
+        return bool(unread) or self._ranker.lacking or self._unjudged
 
     def _take_runs(self) -> None:
-        found = self._found()
-        self._runs = ordered(self._as_run(info) for info in found)
-        if len(self._made) > 2 * len(found):
-            self._made = {run.path: self._made[run.path] for run in self._runs}
+        """Take over what has changed; while many runs are yet to be read, new ones in lots.
+
+        What is new is put in order with all the rest, which may take as long as reading it.
+        """
+        catalog, changes = self._catalog, self._waiting
+        changes.update(catalog.changes())
+        if catalog.unread and catalog.read <= _WORTH_IT * len(self._runs):
+            places = self._runs.places
+            known = {path: info for path, info in changes.items() if path in places}
+            for path in known:
+                del changes[path]
+            changes = known
+        else:
+            self._waiting, self._unread = {}, catalog.unread
+        gone = [path for path, info in changes.items() if info is None]
+        new = [self._as_run(info) for info in changes.values() if info is not None]
+        if gone or new:
+            self._runs = self._runs.changed(new, gone)
 
     def _as_run(self, info: RunInfo) -> Run:
-        kept, metrics = self._made.get(info.path), self._metrics_of(info)
-        charts, growth = charts_for(metrics), self._ranker.verdict(info.path)
-        if (
-            kept is not None
-            and kept[0] is info
-            and kept[1].charts is charts
-            and kept[1].growth is growth
-        ):
-            return kept[1]
-        run = Run(
+        return Run(
             info.path,
             info.service,
             info.pid,
             info.state,
             info.begin_ms,
             info.end_ms,
-            info.last.get("rss"),
+            info.rss_bytes,
             # over a slow line, no curve that changes with each sample
             ""
-            if self._options.low_bandwidth
+            if self._options.low_bandwidth or not len(info.recent)
             else sparkline(info.recent, SPARK_CELLS, ascii_only=self._options.plain),
-            charts,
+            charts_for(self._metrics_of(info)),
             info.pinned,
-            growth,
+            self._ranker.verdict(info.path),
         )
-        self._made[info.path] = info, run
-        return run
 
     def _metrics_of(self, info: RunInfo) -> tuple[tuple[str, str, str], ...]:
         """Return the metrics of a run: of all of it if it is read, of its end otherwise."""
@@ -185,7 +192,7 @@ class Desk:
         if run is not None and request.window is not None:
             log, changed = self._open(run.path)
             run = self._with_all_charts(run)
-            others = map(Sibling.of, self._catalog.runs)
+            others = map(Sibling.of, self._catalog.infos.values())
             death = self._causes.death_of(log, run.state, others, at_once=True)
             changed |= before is not None and before.death != death
             was = find(before.runs, run.path) if before is not None else None
@@ -212,16 +219,17 @@ class Desk:
             elif run.rss_bytes is not None and (not still or request.window.following):
                 # also while the charts stand still: the list may know of a later sample than they
                 facts = facts.with_rss(run.rss_bytes)
-            facts = with_sharers(facts, log, run, request.window, self._catalog.runs)
+            facts = with_sharers(facts, log, run, request.window, self._catalog.running)
         runs = self._runs
         return Frame(
             runs,
-            tuple(sorted({info.service for info in self._catalog.runs})) if not runs else (),
+            self._catalog.services if not runs else (),
             self._problem(request.run),
             request.run,
             facts,
             reading,
             death=death,
+            unread=self._unread,
         )
 
     def _problem(self, path: str | None) -> str:
@@ -232,7 +240,7 @@ class Desk:
 
     def inquire(self, study: Study, *, fresh: bool, before: Frame | None) -> tuple[Frame, bool]:
         """Answer a study of several runs; return (frame, whether there is more to read)."""
-        infos = {info.path: info for info in self._catalog.runs}
+        infos = self._catalog.infos
         frozen = study.window is not None and study.window.frozen and not fresh
         findings, more = before.findings if before is not None else None, False
         if not frozen or findings is None or not findings.whole:
@@ -240,8 +248,8 @@ class Desk:
                 study, self._runs, infos, None if fresh else findings
             )
             self._renderer.submit_all(pictures)
-        frame = before or Frame()
-        return replace(frame, runs=self._runs, findings=findings), more
+        frame = replace(before or Frame(), runs=self._runs, findings=findings, unread=self._unread)
+        return frame, more
 
     def _open(self, path: str) -> tuple[RunLog, bool]:
         """Return the log of a run, which is read from now on, and whether it has anything new."""
@@ -268,7 +276,7 @@ class Desk:
         known = replace(run, charts=charts_for(log.metrics), begin_ms=begin_ms)
         if known == run:
             return run
-        self._runs = tuple(known if other is run else other for other in self._runs)
+        self._runs = self._runs.changed([known])
         return known
 
     def _draw(

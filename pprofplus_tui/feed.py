@@ -92,20 +92,27 @@ class Feed:
         # numpy, plotext and the readers take longer to load than the first paint
         from pprofplus_tui.desk import Desk  # noqa: PLC0415
 
-        if not gc.isenabled():
-            # the command did that, for its start: what is loaded stays, and needs no looking at
-            gc.freeze()
-            # nearly all that a frame leaves behind goes without being looked for
-            gc.set_threshold(_YOUNG_OBJECTS, *gc.get_threshold()[1:])
-            gc.enable()
         desk = Desk(self._options, self._on_drawn)
         try:
             self._serve(desk)
         finally:
             desk.close()
 
+    @staticmethod
+    def _look_for_garbage() -> None:
+        """Have Python look for garbage again, which the command stopped for its start.
+
+        What is loaded stays, and needs no looking at: neither the modules nor a hundred thousand
+        records of runs.
+        """
+        gc.freeze()
+        # nearly all that a frame leaves behind goes without being looked for
+        gc.set_threshold(_YOUNG_OBJECTS, *gc.get_threshold()[1:])
+        gc.enable()
+
     def _serve(self, desk: "Desk") -> None:
         frame: Frame | None = None
+        starting = not gc.isenabled()
         look_at = time.monotonic()
         owed = False
         pending = False  # there is more to read at once
@@ -140,6 +147,9 @@ class Feed:
                 told = replace(
                     frame or Frame(), problem=f"reading failed: {type(error).__name__}: {error}"
                 )
+            if starting and not desk.loading:
+                starting = False
+                self._look_for_garbage()
             if told != frame:
                 first = frame is None
                 frame = told

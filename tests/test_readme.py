@@ -206,6 +206,17 @@ def test_its_unit_records_in_the_state_directory(machine, monkeypatch):
     run_quietly(shlex.split(service["ExecStart"].replace("/opt/api/bin", str(machine / "bin"))))
     (told,) = re.findall(r"--dir /var/lib/(\S+)`", README)
     assert services_in(machine / told) == ["api"]
+    (run,) = (machine / told / "api").iterdir()
+    for name, text in {
+        "SERVICE_RESULT": "success",
+        "EXIT_CODE": "exited",
+        "EXIT_STATUS": "0",
+        "MAINPID": run.name.partition("-")[0],
+    }.items():
+        monkeypatch.setenv(name, text)
+    stop = service["ExecStopPost"].removeprefix("-")
+    run_quietly(shlex.split(stop.replace("/opt/api/bin", str(machine / "bin"))))
+    assert json.loads((run / "outcome").read_text())["exit_code"] == 0
 
 
 def test_its_image_records_to_the_volume(machine, monkeypatch):

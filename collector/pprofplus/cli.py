@@ -13,7 +13,7 @@ def build_parser() -> argparse.ArgumentParser:
     import argparse  # noqa: PLC0415
 
     from pprofplus import __version__  # noqa: PLC0415
-    from pprofplus.commands import autostart, ctl, doctor, run, watch, where  # noqa: PLC0415
+    from pprofplus.commands import autostart, ctl, doctor, outcome, run, watch, where  # noqa: PLC0415
 
     class Parser(argparse.ArgumentParser):
         def error(self, message: str) -> None:  # type: ignore[override]
@@ -28,7 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"pprofplus {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for command in (run, watch, ctl, doctor, autostart, where):
+    for command in (run, watch, ctl, doctor, autostart, where, outcome):
         command.add(subparsers)
     return parser
 

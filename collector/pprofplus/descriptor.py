@@ -6,7 +6,7 @@ import errno
 import os
 
 
-def _flags(*names: str) -> int:
+def flags(*names: str) -> int:
     """Return the flags of open(2) together; those that a platform lacks are left out."""
     found = 0
     for name in (*names, "O_NOFOLLOW", "O_CLOEXEC"):
@@ -15,10 +15,10 @@ def _flags(*names: str) -> int:
 
 
 # nothing is followed through a link, and nothing waits for the other end of a pipe
-DIRECTORY = _flags("O_RDONLY", "O_DIRECTORY")
-EXISTING = _flags("O_RDONLY", "O_NONBLOCK")
-NEW = _flags("O_RDWR", "O_CREAT", "O_EXCL")
-EITHER = _flags("O_RDWR", "O_CREAT", "O_NONBLOCK")
+DIRECTORY = flags("O_RDONLY", "O_DIRECTORY")
+EXISTING = flags("O_RDONLY", "O_NONBLOCK")
+NEW = flags("O_RDWR", "O_CREAT", "O_EXCL")
+EITHER = flags("O_RDWR", "O_CREAT", "O_NONBLOCK")
 
 
 _STANDARD = 2  # stdin, stdout and stderr are 0 to 2

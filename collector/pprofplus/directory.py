@@ -32,46 +32,81 @@ class Place:
         self.pid = pid
 
 
+class Found:
+    """What was found of a service.
+
+    Attributes:
+        places: the runs whose processes live.
+        denied: directories and files that this user may not read.
+    """
+
+    __slots__ = ("denied", "places")
+
+    def __init__(self) -> None:
+        self.places: list[Place] = []
+        self.denied: list[str] = []
+
+
 def homes(named: str | None) -> list[str]:
     """Return the homes to look in: the one named, else our own, and to root every user's."""
     if named is not None:
         return [named]
     found = [default_home()]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
-        try:
-            names = sorted(os.listdir(_SHARED))
-        except OSError:
-            names = []
-        others = [f"{_SHARED}/{name}" for name in names if name.startswith(_PREFIX)]
-        found += [home for home in others if home not in found]
+        found += [home for home in _shared_homes() if home not in found]
     return found
 
 
-def live_runs(home: str, service: str) -> list[Place]:
-    """Return the runs of a service whose processes live, by pid; none if there is no such home."""
+def homes_of_others() -> list[str]:
+    """Return the default homes of other users that this user may not read."""
+    return [home for home in _shared_homes() if not os.access(home, os.R_OK | os.X_OK)]
+
+
+def _shared_homes() -> list[str]:
+    try:
+        names = sorted(os.listdir(_SHARED))
+    except OSError:
+        return []
+    return [f"{_SHARED}/{name}" for name in names if name.startswith(_PREFIX)]
+
+
+def live_runs(home: str, service: str) -> Found:
+    """Return the runs of a service whose processes live, by pid, and what may not be read."""
+    found = Found()
     path = os.path.join(home, service)
     if not valid_service(service):
-        return []
+        return found
     try:
         fd = os.open(path, DIRECTORY)
+    except PermissionError:
+        found.denied.append(path)
+        return found
     except OSError:
-        return []
+        return found
     try:
-        names = os.listdir(fd)
-        pids = {name: parsed[0] for name in names if (parsed := parse_run_name(name))}
-        alive = [name for name in pids if _is_live(name, fd)]
+        for name in os.listdir(fd):
+            parsed = parse_run_name(name)
+            if parsed is None:
+                continue
+            try:
+                if _is_live(name, fd):
+                    found.places.append(Place(os.path.join(path, name), service, parsed[0]))
+            except PermissionError:
+                found.denied.append(os.path.join(path, name))
     except OSError:
-        return []
+        return found
     finally:
         os.close(fd)
-    places = [Place(os.path.join(path, name), service, pids[name]) for name in alive]
-    return sorted(places, key=lambda place: place.pid)
+    found.places.sort(key=lambda place: place.pid)
+    return found
 
 
 def _is_live(name: str, service_fd: int) -> bool:
-    """Tell whether a run's newest segment is locked."""
+    """Tell whether a run's newest segment is locked. Raises PermissionError."""
     try:
         run_fd = os.open(name, DIRECTORY, dir_fd=service_fd)
+    except PermissionError:
+        raise
     except OSError:
         return False
     try:
@@ -83,7 +118,9 @@ def _is_live(name: str, service_fd: int) -> bool:
             return lock(fd, shared=True) is False
         finally:
             os.close(fd)
-    except OSError:  # it went away, or is not ours to read
+    except PermissionError:
+        raise
+    except OSError:  # it went away
         return False
     finally:
         os.close(run_fd)

@@ -22,6 +22,10 @@ PIN_NAME = "pinned"  # retention leaves alone a run that has a file of this name
 # {"by": "pprofplus run" or "systemd", "unix_ms": int, "exit_code": int or null,
 #  "signal": int or null, "oom_killed": bool or null, "text": str}. It is renamed into place.
 OUTCOME_NAME = "outcome"
+# Empty while a run is recorded; with something in it, a SIGTERM ended the process, at the time of
+# its last change, as the kernel does where the program has no handler. What is in it is for people:
+# where the program was. See termination.py.
+TERMINATED_NAME = "sigterm"
 SERVICE_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,64}")
 RUN_PATTERN = re.compile(r"([0-9]{1,10})-([0-9]{1,15})")
 SEGMENT_PATTERN = re.compile(r"([0-9]{6,9})\.pplog")

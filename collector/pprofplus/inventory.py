@@ -22,7 +22,7 @@ from pprofplus.format import (
     read_prefix,
     segment_capacity,
 )
-from pprofplus.home import OUTCOME_NAME, PIN_NAME, SEGMENT_PATTERN
+from pprofplus.home import OUTCOME_NAME, PIN_NAME, SEGMENT_PATTERN, TERMINATED_NAME
 from pprofplus.locks import lock
 
 _COUNTED = re.compile(r"\.?[0-9]{6,9}\.pplog(\.new)?")
@@ -30,7 +30,7 @@ _COUNTED = re.compile(r"\.?[0-9]{6,9}\.pplog(\.new)?")
 # how the process ended
 _OURS = re.compile(
     rf"\.[0-9]{{6,9}}\.pplog\.new|\.?ctl-[0-9a-f]{{1,32}}\.[a-z]{{1,16}}"
-    rf"|{OUTCOME_NAME}|\.{OUTCOME_NAME}\.new"
+    rf"|{OUTCOME_NAME}|\.{OUTCOME_NAME}\.new|{TERMINATED_NAME}"
 )
 # A segment that its writer closed ends with the page that has the stop event, with another version
 # of that page, or with a summary.

@@ -131,6 +131,13 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric(
         "cgroup_limit", BYTES, GAUGE, "cgroup", "the cgroup's limit: past it the OOM killer comes"
     ),
+    Metric(
+        "cgroup_oom_kills",
+        COUNT,
+        COUNTER,
+        "cgroup",
+        "processes of the cgroup that the OOM killer has ended",
+    ),
 )
 
 BY_NAME: dict[str, Metric] = {metric.name: metric for metric in CATALOGUE}

@@ -14,7 +14,7 @@ from time import monotonic_ns, time_ns
 from pprofplus.background import Gate
 from pprofplus.control import Control, Request
 from pprofplus.format import FORK, INTERVAL, MARK, PAUSE, RESUME, START, STOP, Event
-from pprofplus.notices import describe, say_again, say_over
+from pprofplus.notices import describe, say_again, say_once, say_over
 from pprofplus.settings import check_interval_s
 from pprofplus.writer import Writer
 
@@ -260,6 +260,8 @@ class Recording:
             say_again(
                 f"probe {name}", f"{name} in trouble, its figures may be old: {describe(error)}"
             )
+        for kind, line in _taken(self.panel.warnings):
+            say_once(kind, line)
         for kind, line in _taken(self.writer.incidents):
             say_again(f"log {kind}", line)
         for kind, line in self._control.take_troubles():

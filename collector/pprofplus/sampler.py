@@ -21,6 +21,7 @@ from pprofplus.probes.panel import Panel
 from pprofplus.recording import Recording, open_recording, read_first
 from pprofplus.retention import SWEEP_PERIOD_S, sweep_home
 from pprofplus.settings import Settings, check_interval_s
+from pprofplus.termination import Termination
 from pprofplus.user import User
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
@@ -80,6 +81,7 @@ class Collector:
         self._given_up = False  # start() has waited for the first sample in vain
         self._end_given_up = False  # stop() has waited for the end of the log in vain
         self._inherited = Inherited()
+        self._termination = Termination()
         self._user = User()
         self._early_marks: deque[str] = deque(maxlen=_EARLY_MARKS)
         self._next_sweep_ns = 0
@@ -217,6 +219,7 @@ class Collector:
         `torn` says that the fork came in the middle of a change of files. A close may wait for the
         disk, so a thread of the child's does it, unless the child is on its way to another program.
         """
+        self._termination.leave_to_parent()
         self.lock = RLock()
         recording, self._recording, self._thread = self._recording, None, None
         if recording is not None:
@@ -291,6 +294,9 @@ class Collector:
             if bell is not self._bell:
                 return
             found = self._guard(self._open)
+            if self._recording is not None:
+                # before start() returns: a handler that the program installs then replaces ours
+                self._arm(self._recording)
             opened.open()
             if not found:
                 self._guard(self._close)
@@ -316,11 +322,13 @@ class Collector:
             if self._ending or bell is not self._bell:
                 return
             now_ns = monotonic_ns()
+            self._termination.suspend()
             self._guard(recording.flush)
             self._guard(recording.obey)
             if now_ns >= due_ns and (uid := self._user.became()) is not None:
                 self._follow_user(uid)
                 recording = self._recording or recording
+                self._arm(recording)
             if now_ns >= due_ns or recording.resumed:
                 self._guard(recording.sample)
             if now_ns >= due_ns:
@@ -331,6 +339,13 @@ class Collector:
                 due_ns = on_grid_ns(monotonic_ns()) + interval_ns
             if now_ns >= self._next_sweep_ns:
                 self._guard(self._sweep)
+            self._termination.look()
+
+    def _arm(self, recording: Recording) -> None:
+        """Have a SIGTERM marked that ends the process by default."""
+        self._termination.arm(
+            recording.writer.directory, group_readable=self._settings.group_readable
+        )
 
     def _open(self) -> None:
         """Open probes and log; write the first events and the first sample.
@@ -422,6 +437,7 @@ class Collector:
         self._closed = True
         if self._recording is not None:
             self._recording.close()
+            self._termination.disarm()
 
     def _close_log(self) -> None:
         """Write the stop event, and close the log, while the thread waits for a probe."""

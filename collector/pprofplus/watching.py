@@ -1,22 +1,19 @@
-"""Other processes recorded from outside: which ones, and a log for each."""
+"""Which processes are recorded from outside: found, begun with, and given up when they end."""
 
 from __future__ import annotations
 
-import re
-from _thread import RLock
 from time import monotonic
 
 import psutil
 
-from pprofplus.identity import header
-from pprofplus.probes.other import names_of_all, sources_of
-from pprofplus.probes.panel import Panel
-from pprofplus.program import call_of, service_of_script
-from pprofplus.recording import open_recording, read_first
+from pprofplus.openfiles import NO_DESCRIPTOR, descriptor_limit, descriptors_left
+from pprofplus.otherprocess import ancestors, descendants, lives, matches, process_of, service_of
 from pprofplus.retention import SWEEP_PERIOD_S, sweep_home
+from pprofplus.watched import Watched
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import re
     from collections.abc import Callable
 
     from pprofplus.settings import Settings
@@ -25,6 +22,10 @@ if TYPE_CHECKING:
 _YOUNG_S = 10.0
 _ANEW_S = 30.0
 _LOOK_S = 2.0
+# Descriptors that must be free to begin with another process: what a look at a process, a segment
+# that follows another and the ledger take for a moment. Without them, those that are recorded
+# would lose samples for one more.
+_SPARE_DESCRIPTORS = 16
 
 
 class Choice:
@@ -42,50 +43,6 @@ class Choice:
         self.pids = pids
         self.pattern = pattern
         self.above = above
-
-
-class Watched:
-    """One process and its log."""
-
-    def __init__(self, process: psutil.Process, service: str, settings: Settings) -> None:
-        """Begin its log with a first sample. Raises psutil.Error if it cannot be seen."""
-        self.process = process
-        self.service = service
-        process.memory_info()
-        argv = process.cmdline() or [""]
-        panel = Panel(settings.interval_s, settings.budget, sources_of(process))
-        self.recording = open_recording(
-            panel,
-            read_first(panel),
-            settings,
-            RLock(),
-            lambda start_ms, metrics: header(
-                service, process.pid, start_ms, settings.interval_s, metrics, argv=argv
-            ),
-        )
-        listed = {name for name, _, _ in panel.metrics}
-        self.hidden = tuple(name for name in names_of_all() if name not in listed)
-        self.due_s = monotonic() + settings.interval_s
-
-    @property
-    def lives(self) -> bool:
-        """Whether it is still the same process, and runs."""
-        return _lives(self.process)
-
-    def step(self, now_s: float) -> bool:
-        """Take what is due; False, with the log closed, when the process has ended."""
-        if not self.lives:
-            self.recording.close("the process ended, seen from outside")
-            return False
-        self.recording.obey()
-        interval_s = self.recording.interval_s
-        if now_s >= self.due_s or self.recording.resumed:
-            self.recording.sample()
-        if now_s >= self.due_s:
-            self.due_s += interval_s * max(1, int((now_s - self.due_s) / interval_s) + 1)
-        self.due_s = min(self.due_s, now_s + interval_s)
-        self.recording.speak()
-        return True
 
 
 class Watch:
@@ -114,15 +71,19 @@ class Watch:
         self._settings = settings
         self._service = service
         self._left = set(choice.pids)  # not yet found
-        self._roots = [process for pid in choice.above if (process := _process(pid)) is not None]
+        self._roots = [process for pid in choice.above if (process := process_of(pid)) is not None]
         self._seen: dict[int, tuple[float, float]] = {}  # pid: first and last look
-        self._ours = _ancestors()
+        self._ours = ancestors()
         self._look_s = self._sweep_s = 0.0
+        self._short = False  # of descriptors: others wait to be recorded
+        self._complaints: set[str] = set()
 
     @property
     def over(self) -> bool:
         """Whether there is nothing more to watch, and nothing more to wait for."""
-        waiting = self._choice.pattern is not None or any(map(_lives, self._roots))
+        if self._short and not self.watched:
+            return True  # no process will end and make room for another
+        waiting = self._choice.pattern is not None or any(map(lives, self._roots))
         return not self.watched and not waiting and not self._left
 
     def step(self) -> float:
@@ -132,7 +93,9 @@ class Watch:
             self._look_s = now_s + _LOOK_S
             self._look(now_s)
         for pid, watched in tuple(self.watched.items()):
-            if not watched.step(now_s):
+            lives = watched.step(now_s)
+            self._announce(watched)
+            if not lives:
                 del self.watched[pid]
                 self._tell(f"{watched.service} {pid}: ended")
         if now_s >= self._sweep_s:
@@ -149,21 +112,71 @@ class Watch:
 
     def _look(self, now_s: float) -> None:
         """Begin with each process that is to be watched and is not."""
+        self._short = False
+        try:
+            self._look_at_pids()
+            self._look_below()
+            self._look_for_names(now_s)
+        except OSError as error:
+            if error.errno in NO_DESCRIPTOR:
+                self._note_shortage()
+            else:
+                self._complain_once(f"cannot list processes: {error}")
+
+    def _look_at_pids(self) -> None:
         for pid in sorted(self._left):
-            self._left.discard(pid)
-            process = _process(pid)
+            process = process_of(pid)
             if process is None:
                 self._complain(f"{pid}: no such process")
             else:
                 self._begin(process)
+            if self._short:
+                return
+            self._left.discard(pid)
+
+    def _look_below(self) -> None:
         for root in self._roots:
-            for process in _descendants(root):
+            for process in descendants(root):
                 if process.pid not in self._ours:
                     self._begin(process)
-        if self._choice.pattern is not None:
-            for process in self._unseen(now_s):
-                if _matches(process, self._choice.pattern):
-                    self._begin(process)
+                if self._short:
+                    return
+
+    def _look_for_names(self, now_s: float) -> None:
+        pattern = self._choice.pattern
+        if pattern is None:
+            return
+        for process in self._unseen(now_s):
+            if matches(process, pattern):
+                self._begin(process)
+            if self._short:
+                # this one and those after it are looked at the next time
+                self._seen.clear()
+                return
+
+    def _note_shortage(self) -> None:
+        """Say once that others wait until descriptors are free."""
+        self._short = True
+        limit = descriptor_limit()
+        self._complain_once(
+            f"no file descriptor is left (limit {limit}): {len(self.watched)} processes are"
+            " recorded, others wait until one of them ends; raise the limit (ulimit -n, or"
+            " LimitNOFILE= of systemd)"
+        )
+
+    def _complain_once(self, line: str) -> None:
+        kind = line.partition(" (")[0].partition(": ")[0]
+        if kind not in self._complaints:
+            self._complaints.add(kind)
+            self._complain(line)
+
+    def _announce(self, watched: Watched) -> None:
+        """Tell once where a process is recorded, when it is: the disk may be full until later."""
+        if watched.announced or watched.recording.writer.trouble is not None:
+            return
+        watched.announced = True
+        pid = watched.process.pid
+        self._tell(f"{watched.service} {pid}: recorded to {watched.recording.writer.directory}")
 
     def _unseen(self, now_s: float) -> list[psutil.Process]:
         """Return the processes that may have become another since they were looked at."""
@@ -174,13 +187,16 @@ class Watch:
             first_s, last_s = self._seen.get(pid, (now_s, 0.0))
             if pid not in self._seen or now_s - first_s < _YOUNG_S or now_s - last_s >= _ANEW_S:
                 self._seen[pid] = (first_s, now_s)
-                process = _process(pid)
+                process = process_of(pid)
                 if process is not None:
                     found.append(process)
         return found
 
     def _begin(self, process: psutil.Process) -> None:
-        if process.pid in self.watched or not _lives(process):
+        if process.pid in self.watched or not lives(process):
+            return
+        if not descriptors_left(_SPARE_DESCRIPTORS):
+            self._note_shortage()
             return
         try:
             key = (process.pid, process.create_time())
@@ -191,60 +207,23 @@ class Watch:
         except psutil.NoSuchProcess:
             return
         except psutil.AccessDenied:
-            self._refused.add((process.pid, process.create_time()))
-            self._complain(
-                f"{process.pid}: its memory is not for this user: try as its own or root"
-            )
+            self._refuse(process, "its memory is not for this user: try as its own or root")
+            return
+        forbidden = watched.forbidden
+        if forbidden is not None:
+            watched.recording.close()
+            self._refuse(process, f"cannot record to {self._settings.home}: {forbidden}")
             return
         self.begun += 1
         self.watched[process.pid] = watched
-        self._tell(f"{service} {process.pid}: recorded to {watched.recording.writer.directory}")
+        self._announce(watched)
+        watched.recording.speak()
         if watched.hidden:
             self._complain(
                 f"{service} {process.pid}: without {', '.join(watched.hidden)}, which are not for"
                 " this user: try as its own or root"
             )
 
-
-def service_of(process: psutil.Process) -> str:
-    """Return a service's name for a process: its script's under Python, else its program's."""
-    words = process.cmdline()
-    call = call_of(words)
-    if call is not None:
-        return call.service
-    return service_of_script(words[0] if words and "/" in words[0] else process.name())
-
-
-def _matches(process: psutil.Process, pattern: re.Pattern[str]) -> bool:
-    try:
-        return bool(pattern.search(process.name()) or pattern.search(" ".join(process.cmdline())))
-    except psutil.Error:
-        return False
-
-
-def _process(pid: int) -> psutil.Process | None:
-    try:
-        return psutil.Process(pid)
-    except (psutil.Error, ValueError, OverflowError):
-        return None
-
-
-def _lives(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
-
-
-def _descendants(process: psutil.Process) -> list[psutil.Process]:
-    try:
-        found: list[psutil.Process] = process.children(recursive=True)
-    except psutil.Error:
-        return []
-    return found
-
-
-def _ancestors() -> set[int]:
-    """Return our pid and those above us: their command lines hold the pattern, too."""
-    me = psutil.Process()
-    return {me.pid, *(process.pid for process in me.parents())}
+    def _refuse(self, process: psutil.Process, why: str) -> None:
+        self._refused.add((process.pid, process.create_time()))
+        self._complain(f"{process.pid}: {why}")

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from pprofplus import home
 from pprofplus.errors import PprofplusError
 from pprofplus_tui.errors import NothingFoundError, UsageError
 from pprofplus_tui.headless.unread import Unread
@@ -17,29 +18,29 @@ from pprofplus_tui.model.runs import RUNNING
 from pprofplus_tui.model.text import clean
 
 
-def find_runs(options: Options, unread: Unread | None = None) -> list[RunInfo]:
+def find_runs(
+    options: Options, unread: Unread | None = None, *, counting: bool = False
+) -> list[RunInfo]:
     """Return the runs that the options ask for, running ones first, then the newest.
 
+    Of those that have ended only the records are read, with their samples if `counting`.
     Directories that cannot be listed are noted in `unread`: there may be such runs in them.
     Raises NothingFoundError with a line that says what there is instead.
     """
     pids = options.all_pids
-    catalog = Catalog(list(options.directories))
-    catalog.refresh()
-    found = [
-        info
-        for info in catalog.runs
-        if options.service in {None, info.service} and (not pids or info.pid in pids)
-    ]
-    if found:
+    catalog = Catalog(
+        list(options.directories), service=options.service, pids=pids, counting=counting
+    )
+    catalog.refresh(())
+    if catalog.runs:
         if unread is not None:
             unread.note(catalog.unlisted(options.service))
-        return sorted(found, key=lambda info: (info.state not in RUNNING, -info.begin_ms))
+        return sorted(catalog.runs, key=lambda info: (info.state not in RUNNING, -info.begin_ms))
     where = ", ".join(options.directories)
     asked = [f"service {options.service}"] if options.service is not None else []
     asked += [f"pid {', '.join(map(str, pids))}"] if pids else []
     line = f"no run of {' '.join(asked)} in {where}" if asked else f"no run in {where}"
-    services = sorted({info.service for info in catalog.runs})
+    services = catalog.services if asked else ()
     hint = "; name the directory with --dir, or try --all-users"
     if services:
         hint = f"; there are {', '.join(services)}"
@@ -47,21 +48,27 @@ def find_runs(options: Options, unread: Unread | None = None) -> list[RunInfo]:
     raise NothingFoundError(clean(line + hint + problem))
 
 
-def deaths_of(options: Options, found: Sequence[RunInfo]) -> dict[str, Death]:
+def deaths_of(
+    options: Options, found: Sequence[RunInfo], others: Sequence[RunInfo] | None = None
+) -> dict[str, Death]:
     """Return by path how those of the runs ended that do not go on.
 
-    Other runs of the directories are evidence, too: they may have seen the OOM killer.
+    Other runs of the directories are evidence, too: they may have seen the OOM killer. They are
+    looked for unless they are given as `others`.
     """
     ended = [info for info in found if info.state not in RUNNING]
     if not ended:
         return {}
-    catalog, causes = Catalog(list(options.directories)), CauseFinder()
-    catalog.refresh(frozenset())
+    causes = CauseFinder()
+    if others is None:
+        catalog = Catalog(list(options.directories))
+        catalog.refresh(())
+        others = catalog.runs
     deaths = {}
     for info in ended:
         with suppress(PprofplusError):
             log = Catalog.open(info.path)
-            death = causes.death_of(log, info.state, map(Sibling.of, catalog.runs))
+            death = causes.death_of(log, info.state, map(Sibling.of, others))
             if death is not None:
                 deaths[info.path] = death
     return deaths
@@ -72,18 +79,13 @@ def named_run(options: Options, name: str) -> RunInfo:
 
     Raises UsageError if several are called so, NothingFoundError if none is.
     """
-    catalog = Catalog(list(options.directories))
-    catalog.refresh()
-    return _named(catalog, options, name)
-
-
-def _named(catalog: Catalog, options: Options, name: str) -> RunInfo:
     service, _, rest = name.strip("/").rpartition("/")
-    found = [
-        info
-        for info in catalog.runs
-        if info.service == service and rest in {str(info.pid), Path(info.path).name}
-    ]
+    # of others, the names are enough
+    known = home.parse_run_name(rest) or home.parse_run_name(f"{rest}-0")
+    pids = () if known is None else known[:1]
+    catalog = Catalog(list(options.directories), service=service, pids=pids)
+    catalog.refresh(())
+    found = [info for info in catalog.runs if rest in {str(info.pid), Path(info.path).name}]
     if not found:
         where = ", ".join(options.directories)
         hidden = "".join(f"; {line}" for line in catalog.unlisted(service)[:1])
@@ -101,9 +103,7 @@ def _named(catalog: Catalog, options: Options, name: str) -> RunInfo:
 
 def named_runs(options: Options, names: Sequence[str]) -> list[RunInfo]:
     """Return the runs of these names, each once, in the order given; see `named_run`."""
-    catalog = Catalog(list(options.directories))
-    catalog.refresh()
-    found = [_named(catalog, options, name) for name in names]
+    found = [named_run(options, name) for name in names]
     return list({info.path: info for info in found}.values())
 
 

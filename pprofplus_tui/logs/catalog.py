@@ -1,111 +1,72 @@
 """Which runs there are, and how they are: looked at each second, read hardly ever."""
 
-import operator
 import os
 import time
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from types import MappingProxyType
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from pprofplus import home
-from pprofplus_tui.logs.files import DirectoryWatch
-from pprofplus_tui.logs.glance import glance
-from pprofplus_tui.logs.header import begin_on_axis, first_instant
-from pprofplus_tui.logs.history import page_extremes, query
-from pprofplus_tui.logs.liveness import Lock, lock_of, state_of
-from pprofplus_tui.logs.pins import is_pinned
+from pprofplus_tui.logs.info import RunInfo
+from pprofplus_tui.logs.places import Home, by_promise
 from pprofplus_tui.logs.run import RunLog
-from pprofplus_tui.model.runs import LIVE
-from pprofplus_tui.model.series import Points
+from pprofplus_tui.logs.scan import counted
+from pprofplus_tui.logs.watched import WatchedRun
+from pprofplus_tui.model.runs import LIVE, RUNNING
 
-# Pages at the end of a run that tell of its present: a quarter of an hour at one sample a second.
-_LAST_SLOTS = 8
-_RECENT_MS = 900_000
-_RECENT_BUCKETS = 24
-_RECENT_METRIC = "rss"
-# An ended run that was written to within this time may yet turn out to be one just begun.
-_DOUBT_NS = 60_000_000_000
-_TICK_NS = 1_000_000_000
-# Live and ended runs out of sight are looked at so seldom, in ticks; those in sight each tick,
-# until so many of them live that this would be noticed.
+__all__ = ["Catalog", "RunInfo"]
+
+# Live runs out of sight are looked at so seldom, in ticks; those in sight each tick, until so
+# many of them live that this would be noticed.
 _SELDOM_TICKS = 5
 _MANY_LIVE, _MOST_TICKS = 20, 3
-
-
-@dataclass(frozen=True, eq=False)
-class RunInfo:
-    """How a run is.
-
-    Attributes:
-        path: the run's directory.
-        service, pid: as the path says.
-        state: one of `model.runs.STATES`.
-        begin_ms: unix ms of the first sample that rotation has left.
-        end_ms: unix ms of the last sample or event.
-        interval_ms: between samples.
-        size_bytes: on disk.
-        samples: None unless `Catalog.scan` counted them.
-        damaged_pages: seen so far; all of them after `Catalog.scan`.
-        last: the last value of each metric.
-        recent: rss of the last quarter of an hour, for a sparkline.
-        pinned: kept by retention.
-        metrics: (name, unit, kind) of each metric of the newest table; untrusted.
-        whole: False after a mere glance: `last` then has the resident set alone, and `recent`
-            and `damaged_pages` are yet to be read.
-        machine: boot id of the kernel and host name, "" if unknown or after a mere glance.
-        problems: one line about each reason why some of it was not read by `Catalog.scan`.
-    """
-
-    path: str
-    service: str
-    pid: int
-    state: str
-    begin_ms: int
-    end_ms: int
-    interval_ms: int
-    size_bytes: int
-    samples: int | None = None
-    damaged_pages: int = 0
-    last: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
-    recent: Points = field(default_factory=Points.empty)
-    pinned: bool = False
-    metrics: tuple[tuple[str, str, str], ...] = ()
-    whole: bool = True
-    machine: str = ""
-    problems: tuple[str, ...] = ()
-
-
-def machine_of(log: RunLog) -> str:
-    """Return what tells the machine of a run from others; "" if its header does not say."""
-    header = log.header
-    return f"{header.boot_id} {header.host}" if header is not None and header.boot_id else ""
+# Of the ended runs out of sight, so many are looked at in a tick, one after the other: an
+# operator may have pinned one, or have made room by removing segments.
+_SWEPT = 100
+_LOOKED_AT_ONCE = 16  # runs, between two looks at the clock
 
 
 class Catalog:
     """All runs in some home directories. Use it from one thread at a time.
 
     It starts empty: `refresh` looks. Of each run only the end of its newest segment is read, of
-    one that has ended only once.
+    one that has ended only once: it does not change, and nothing is asked of it then but, in the
+    times of its directories, whether it is still there.
     """
 
-    def __init__(self, directories: Sequence[str]) -> None:
-        """Make a catalogue of the homes `directories`; missing ones may appear later."""
-        self._homes: dict[str, _Directory] = {}
-        for path in directories:
-            self._homes.setdefault(os.path.realpath(path), _Directory(path))
-        self._runs: tuple[RunInfo, ...] = ()
-        self._glanced: dict[str, _Run] = {}  # by path, those of which not all is known
-        self._problems: tuple[str, ...] = ()
-        self._unlisted: tuple[tuple[str, str], ...] = ()
+    def __init__(
+        self,
+        directories: Sequence[str],
+        *,
+        service: str | None = None,
+        pids: Collection[int] = (),
+        counting: bool = False,
+    ) -> None:
+        """Make a catalogue of the homes `directories`; missing ones may appear later.
 
-    def unlisted(self, service: str | None) -> tuple[str, ...]:
-        """Return the problems that hide runs of a service, of any if it is None."""
-        names = {"", service}
-        return tuple(line for name, line in self._unlisted if service is None or name in names)
+        With `service` or `pids`, others are not looked at. With `counting`, the samples of ended
+        runs are counted where that is cheap; `scan` counts the others.
+        """
+        self._homes: dict[str, Home] = {}
+        for path in directories:
+            place = Home(os.path.abspath(path), service, frozenset(pids))  # noqa: PTH100 - keeps links
+            self._homes.setdefault(os.path.realpath(path), place)
+        self._counting = counting
+        self._found: dict[str, WatchedRun] = {}  # by path
+        self._active: dict[str, WatchedRun] = {}  # of these, those that have not settled
+        self._unread: list[WatchedRun] = []  # the next one is the last
+        self._troubled: dict[str, WatchedRun] = {}
+        self._swept: Iterator[WatchedRun] = iter(())
+        self._changes: dict[str, RunInfo | None] = {}
+        self._runs: tuple[RunInfo, ...] | None = ()
+        self._problems: tuple[str, ...] = ()
 
     @property
     def runs(self) -> tuple[RunInfo, ...]:
         """The runs found, by service, the newest first."""
+        if self._runs is None:
+            found = (run.info for run in self._found.values())
+            infos = [info for info in found if info is not None]
+            infos.sort(key=lambda info: (info.service, -_start_of(info.path), info.path))
+            self._runs = tuple(infos)
         return self._runs
 
     @property
@@ -113,70 +74,181 @@ class Catalog:
         """One line about each thing that could not be read; untrusted text may be in it."""
         return self._problems
 
-    def refresh(self, sought: Container[str] | None = None) -> bool:
+    def unlisted(self, service: str | None) -> tuple[str, ...]:
+        """Return the problems that hide runs of a service, of any if it is None."""
+        found = [line for place in self._homes.values() for line in place.unlisted(service)]
+        for path, run in self._troubled.items():
+            if run.info is None and service in {None, path.split("/")[-2]}:
+                found += run.problems
+        return tuple(found)
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The services that have directories of runs, whether those are looked at or not."""
+        names = {name for place in self._homes.values() for name in place.services()}
+        return tuple(sorted(names))
+
+    @property
+    def unread(self) -> int:
+        """How many runs were found but not yet looked at."""
+        return len(self._unread)
+
+    @property
+    def read(self) -> int:
+        """How many runs were looked at."""
+        return len(self._found) - len(self._unread)
+
+    def find(self, path: str) -> RunInfo | None:
+        """Return how the run at `path` is, None if there is none or it was not looked at yet."""
+        run = self._found.get(path)
+        return run.info if run is not None else None
+
+    @property
+    def running(self) -> list[RunInfo]:
+        """The runs that go on; that takes no longer where many others have ended."""
+        found = (run.info for run in self._active.values())
+        return [info for info in found if info is not None and info.state in RUNNING]
+
+    @property
+    def infos(self) -> Mapping[str, RunInfo]:
+        """The runs found by their paths; it follows what is looked at."""
+        return _Infos(self._found)
+
+    def changes(self) -> dict[str, RunInfo | None]:
+        """Return, by path, the runs that changed since this was last asked; None: it is gone.
+
+        Only here an ended run that was read whole has `last` and `recent`: they are not kept.
+        """
+        changes, self._changes = self._changes, {}
+        return changes
+
+    def refresh(self, sought: Collection[str] | None = None, until_s: float | None = None) -> bool:
         """Look at what is new; return whether `runs` or `problems` changed. Raises nothing.
 
         With `sought`, at runs that have ended only a glance is taken: `complete` reads them. And
         those with other paths are looked at every few seconds only, as are all if many are live.
+        With `until_s`, a monotonic time, new runs are looked at until then, the likeliest to run
+        and the newest first; `unread` are left for `read_on`.
         """
         now_ns = time.time_ns()
-        often = self._ticks_for(sought)
-        problems: list[str] = []
-        unlisted: list[tuple[str, str]] = []
-        found: list[RunInfo] = []
-        glanced: dict[str, _Run] = {}
-        for place in self._homes.values():
-            services = place.children(now_ns, problems, home.valid_service)
-            unlisted += [("", line) for line in problems]
-            for service in services:
-                before = len(problems)
-                runs_here = service.children(now_ns, problems, _is_run)
-                name = os.path.basename(service.path)  # noqa: PTH119 - as RunLog
-                unlisted += [(name, line) for line in problems[before:]]
-                for run in runs_here:
-                    entry = run.run
-                    in_sight = sought is None or run.path in sought
-                    every = often if in_sight else _SELDOM_TICKS
-                    info = entry.look(now_ns, whole=sought is None, every=every)
-                    problems += entry.problems
-                    if info is None:
-                        unlisted += [(name, line) for line in entry.problems]
-                    else:
-                        found.append(info)
-                        if not info.whole:
-                            glanced[info.path] = entry
-        found.sort(key=lambda info: (info.service, -_start_of(info.path), info.path))
-        runs = tuple(found)
+        whole, every = sought is None, self._ticks_for(sought)
+        changed, problems = self._list(now_ns)
+        for run in list(self._active.values()):
+            often = whole or (sought is not None and run.path in sought)
+            changed |= self._look(run, now_ns, whole=whole, every=every if often else _SELDOM_TICKS)
+        for run in self._settled(sought):
+            changed |= self._look(run, now_ns, whole=whole)
+        changed |= self._read_on(until_s, whole=whole)
+        for run in self._troubled.values():
+            problems += run.problems
         told = tuple(dict.fromkeys(problems))
-        same = len(runs) == len(self._runs) and all(map(operator.is_, runs, self._runs))
-        changed = not same or told != self._problems
-        self._runs, self._problems, self._glanced = runs, told, glanced
-        self._unlisted = tuple(unlisted)
+        changed |= told != self._problems
+        self._problems = told
         return changed
 
-    def _ticks_for(self, sought: Container[str] | None) -> int:
+    def _settled(self, sought: Collection[str] | None) -> list[WatchedRun]:
+        """Return the settled runs to look at now: all, or those sought and the next in turn."""
+        if sought is None:
+            return [run for run in self._found.values() if run.settled]
+        found = [run for path in sought if (run := self._found.get(path)) and run.settled]
+        for run in self._swept:
+            if run.settled:
+                found.append(run)
+            if len(found) >= _SWEPT + len(sought):
+                return found
+        self._swept = iter(list(self._found.values()))
+        return found
+
+    def _ticks_for(self, sought: Collection[str] | None) -> int:
         """Return every how many ticks the runs in sight are looked at."""
         if sought is None:
             return 1
-        live = sum(info.state == LIVE and info.path in sought for info in self._runs)
+        infos = (run.info for path in sought if (run := self._active.get(path)))
+        live = sum(info is not None and info.state == LIVE for info in infos)
         return min(1 + live // _MANY_LIVE, _MOST_TICKS)
+
+    def _list(self, now_ns: int) -> tuple[bool, list[str]]:
+        """Look which runs there are; return (whether any is gone, problems)."""
+        problems: list[str] = []
+        new: list[str] = []
+        gone: list[str] = []
+        for place in self._homes.values():
+            place.refresh(now_ns, new, gone, problems)
+        changed = False
+        for path in gone:
+            run = self._found.pop(path, None)
+            self._active.pop(path, None)
+            self._troubled.pop(path, None)
+            if run is not None and run.info is not None:
+                self._changes[path], self._runs, changed = None, None, True
+        if gone and self._unread:
+            self._unread = [run for run in self._unread if run.path in self._found]
+        if new:
+            runs = [WatchedRun(path) for path in by_promise(new)]
+            self._found.update((run.path, run) for run in runs)
+            self._unread += runs
+        return changed, problems
+
+    def read_on(self, until_s: float) -> bool:
+        """Look at more `unread` runs until a monotonic time; return whether `runs` changed."""
+        return self._read_on(until_s, whole=False)
+
+    def _read_on(self, until_s: float | None, *, whole: bool) -> bool:
+        changed = False
+        now_ns = time.time_ns()
+        unread = self._unread
+        while unread:
+            for _ in range(min(_LOOKED_AT_ONCE, len(unread))):
+                run = unread.pop()
+                if run.path in self._found:
+                    self._active[run.path] = run
+                    changed |= self._look(run, now_ns, whole=whole)
+            if until_s is not None and time.monotonic() >= until_s:
+                break
+            now_ns = time.time_ns()
+        return changed
+
+    def _look(self, run: WatchedRun, now_ns: int, *, whole: bool, every: int = 1) -> bool:
+        """Look at a run; return whether that changed anything."""
+        before = run.info
+        run.look(now_ns, whole=whole, every=every, counting=self._counting)
+        info, path = run.info, run.path
+        if run.settled:
+            self._active.pop(path, None)
+        else:
+            self._active[path] = run
+        if run.problems:
+            self._troubled[path] = run
+        elif self._troubled:
+            self._troubled.pop(path, None)
+        if info is before:
+            return False
+        self._changes[path], self._runs = info, None
+        if not whole:
+            run.slim()
+        return True
 
     def lacking(self, paths: Iterable[str]) -> list[str]:
         """Return those of the paths that only a glance was taken at."""
-        return [path for path in paths if path in self._glanced] if self._glanced else []
+        found = self._found
+        return [
+            path
+            for path in paths
+            if (run := found.get(path)) is not None and run.info is not None and not run.whole
+        ]
 
     def complete(self, paths: Iterable[str], until_s: float) -> bool:
         """Read what a glance left out of these runs, until a monotonic time; tell if any was."""
         now_ns = time.time_ns()
-        done: dict[str, RunInfo | None] = {}
+        done = False
         for path in self.lacking(paths):
-            done[path] = self._glanced.pop(path).look(now_ns, whole=True)
+            run = self._found[path]
+            run.look(now_ns, whole=True)
+            self._changes[path], self._runs, done = run.info, None, True
+            run.slim()
             if time.monotonic() >= until_s:
                 break
-        if done:
-            runs = (done.get(info.path, info) for info in self._runs)
-            self._runs = tuple(info for info in runs if info is not None)
-        return bool(done)
+        return done
 
     @staticmethod
     def open(path: str) -> RunLog:
@@ -188,220 +260,31 @@ class Catalog:
         run.refresh()
         return run
 
-    def scan(self, info: RunInfo) -> RunInfo:
+    @staticmethod
+    def scan(info: RunInfo) -> RunInfo:
         """Return `info` with its samples and damaged pages counted; reads all page heads."""
-        run = RunLog(info.path)
-        run.refresh()
-        return replace(
-            info,
-            samples=run.samples,
-            damaged_pages=run.damaged_pages,
-            begin_ms=run.begin_ms,
-            end_ms=run.end_ms,
-            size_bytes=run.size_bytes,
-            problems=run.problems,
-        )
+        return counted(info)
 
 
-def _is_run(name: str) -> bool:
-    return home.parse_run_name(name) is not None
+class _Infos(Mapping[str, RunInfo]):
+    """How the runs of a catalogue are, by their paths."""
+
+    def __init__(self, found: Mapping[str, WatchedRun]) -> None:
+        self._found = found
+
+    def __getitem__(self, path: str) -> RunInfo:
+        info = self._found[path].info
+        if info is None:
+            raise KeyError(path)
+        return info
+
+    def __iter__(self) -> Iterator[str]:
+        return (path for path, run in self._found.items() if run.info is not None)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def _start_of(path: str) -> int:
-    parsed = home.parse_run_name(os.path.basename(path))  # noqa: PTH119
+    parsed = home.parse_run_name(path.rpartition("/")[2])
     return parsed[1] if parsed else 0
-
-
-class _Directory:
-    """A home or a service: its subdirectories with proper names, listed when they change."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self._watch = DirectoryWatch(path)
-        self._children: dict[str, _Directory] = {}
-        self._problem = ""
-        self._run: _Run | None = None
-
-    @property
-    def run(self) -> "_Run":
-        """This directory taken as a run's."""
-        if self._run is None:
-            self._run = _Run(self.path)
-        return self._run
-
-    def children(
-        self, now_ns: int, problems: list[str], proper: Callable[[str], bool]
-    ) -> list["_Directory"]:
-        """Return the subdirectories that `proper` approves of, never links."""
-        try:
-            if self._watch.changed(now_ns):
-                self._list(proper)
-        except FileNotFoundError:
-            self._children, self._problem = {}, ""
-        except OSError as error:
-            self._watch.forget()
-            self._children, self._problem = {}, f"{self.path}: {error.strerror}"
-        if self._problem:
-            problems.append(self._problem)
-        return list(self._children.values())
-
-    def _list(self, proper: Callable[[str], bool]) -> None:
-        with os.scandir(self.path) as entries:
-            names = {
-                entry.name
-                for entry in entries
-                if proper(entry.name) and entry.is_dir(follow_symlinks=False)
-            }
-        self._problem = ""
-        for name in self._children.keys() - names:
-            del self._children[name]
-        for name in names - self._children.keys():
-            self._children[name] = _Directory(os.path.join(self.path, name))  # noqa: PTH118
-
-
-class _Run:
-    """One run as the catalogue keeps it."""
-
-    def __init__(self, path: str) -> None:
-        self.problems: tuple[str, ...] = ()
-        self._path = path
-        self._log: RunLog | None = None
-        self._info: RunInfo | None = None
-        self._oldest: tuple[str, tuple[int, int] | None] | None = None
-        self._watch = DirectoryWatch(path)
-        self._recent = Points.empty()
-        self._recent_ms = 0
-        self._ended = False
-        self._looked_ns = 0
-
-    def look(self, now_ns: int, *, whole: bool, every: int = 1) -> RunInfo | None:
-        """Return how the run is, None if it has no log; the same object while nothing changes.
-
-        Unless `whole`, one that has ended and was never read is only glanced at. One that is live
-        or has ended is looked at `every` so many ticks.
-        """
-        info = self._info
-        steady = info is not None and (self._ended or info.state == LIVE)
-        if info is not None and steady and not self._is_due(now_ns, every, info.pid):
-            return info
-        self._looked_ns = now_ns
-        enough = info is None or info.whole or not whole
-        if self._ended and not self._changed(now_ns) and enough:
-            return info
-        if not whole and self._log is None and (info is None or not info.whole):
-            glanced = self._glance(now_ns)
-            if glanced is not None:
-                self._info, self._ended = glanced, True
-                return glanced
-        return self._read(now_ns)
-
-    def _is_due(self, now_ns: int, every: int, pid: int) -> bool:
-        """Tell whether it is this run's turn; runs take turns by their pids."""
-        since_ns = now_ns - self._looked_ns
-        turn = (now_ns // _TICK_NS + pid) % every == 0
-        return turn or not 0 <= since_ns < every * _TICK_NS
-
-    def _glance(self, now_ns: int) -> RunInfo | None:
-        """Return how the run ended, None if it may not have, or takes a look to tell."""
-        self._changed(now_ns)  # from here on
-        seen = glance(self._path, _RECENT_METRIC, now_ns - _DOUBT_NS)
-        parsed = home.parse_run_name(os.path.basename(self._path))  # noqa: PTH119 - as RunLog
-        if seen is None or parsed is None:
-            return None
-        last = {} if seen.last is None else {_RECENT_METRIC: seen.last}
-        return RunInfo(
-            path=os.path.abspath(self._path),  # noqa: PTH100 - as RunLog
-            service=os.path.basename(os.path.dirname(self._path)),  # noqa: PTH119, PTH120 - as RunLog
-            pid=parsed[0],
-            state=seen.state,
-            begin_ms=seen.begin_ms,
-            end_ms=seen.end_ms,
-            interval_ms=seen.interval_ms,
-            size_bytes=seen.size_bytes,
-            last=MappingProxyType(last),
-            pinned=is_pinned(self._path),
-            metrics=seen.metrics,
-            whole=False,
-        )
-
-    def _read(self, now_ns: int) -> RunInfo | None:
-        """Return how the run is, from its log."""
-        if self._log is None:
-            self._log, self._info = RunLog(self._path, last_slots=_LAST_SLOTS), None
-        log = self._log
-        changed = log.refresh()
-        self.problems = log.problems
-        segment = log.newest_segment
-        if segment is None:
-            self._info = None
-            return None
-        lock = lock_of(segment)
-        old = now_ns - log.written_ns > _DOUBT_NS
-        if lock is not Lock.HELD and not old:
-            # The writer may have gone on in a next segment since, or written its last words.
-            changed |= log.refresh()
-            if log.newest_segment != segment:
-                lock = lock_of(log.newest_segment or segment)
-        info = self._info
-        now_ms = now_ns // 1_000_000
-        if info is None or changed:
-            info = self._describe(log, now_ms, lock)
-        else:
-            state = state_of(log, lock, now_ms)
-            if state != info.state:
-                info = replace(info, state=state)
-        self._info = info
-        self._ended = lock is Lock.FREE and old
-        if self._ended:
-            self._log = None  # should it be looked at again, after all, it is read again
-        return info
-
-    def _changed(self, now_ns: int) -> bool:
-        try:
-            return self._watch.changed(now_ns)
-        except OSError:
-            return True
-
-    def _describe(self, log: RunLog, now_ms: int, lock: Lock) -> RunInfo:
-        end_ms = log.end_ms
-        return RunInfo(
-            path=log.path,
-            service=log.service,
-            pid=log.pid,
-            state=state_of(log, lock, now_ms),
-            begin_ms=min(self._begin_ms(log), end_ms),
-            end_ms=end_ms,
-            interval_ms=log.interval_ms,
-            size_bytes=log.size_bytes,
-            damaged_pages=log.damaged_pages,
-            last=MappingProxyType(log.last()),
-            recent=self._recent_points(log, end_ms),
-            pinned=log.pinned,
-            metrics=log.metrics,
-            machine=machine_of(log),
-        )
-
-    def _recent_points(self, log: RunLog, end_ms: int) -> Points:
-        """Return the curve of the last quarter of an hour, drawn anew when it would differ."""
-        if log.table.count >= _LAST_SLOTS - 1:
-            # with several pages their heads draw the curve well enough, without decoding
-            return page_extremes(log, _RECENT_METRIC)
-        span_ms = min(end_ms - log.begin_ms, _RECENT_MS)
-        if not 0 <= end_ms - self._recent_ms < span_ms // _RECENT_BUCKETS:
-            request = (_RECENT_METRIC, False)
-            # a young run is drawn over all of its age, not as a dot at the right
-            begin_ms = end_ms - max(span_ms, _RECENT_BUCKETS)
-            found = query(log, begin_ms, end_ms + 1, _RECENT_BUCKETS, [request])
-            self._recent, self._recent_ms = found[request], end_ms
-        return self._recent
-
-    def _begin_ms(self, log: RunLog) -> int:
-        """Return when the first page begins that rotation has left."""
-        path = log.oldest_segment or ""
-        if self._oldest is None or self._oldest[0] != path:
-            self._oldest = (path, first_instant(path))
-        first = self._oldest[1]
-        if first is None:
-            self._oldest = None  # not yet written: to be asked again
-            return log.begin_ms
-        return begin_on_axis(first, int(log.table.offset_ms[0])) if log.table.count else first[1]

@@ -31,13 +31,20 @@ def lock_of(path: str) -> Lock:
     """Return whether a writer holds the segment at `path`."""
     try:
         with opened(path) as (file, _):
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return Lock.HELD
-            fcntl.flock(file, fcntl.LOCK_UN)
+            return lock_on(file)
     except (OSError, LogFormatError):
         return Lock.UNKNOWN
+
+
+def lock_on(file: int) -> Lock:
+    """Return whether a writer holds the segment with this descriptor."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return Lock.HELD
+    except OSError:
+        return Lock.UNKNOWN
+    fcntl.flock(file, fcntl.LOCK_UN)
     return Lock.FREE
 
 
@@ -84,6 +91,11 @@ def ended_state(  # noqa: PLR0911, PLR0913 - a return a kind of evidence; what a
     return DIED if notes.cause is None or notes.cause.is_death else EXITED
 
 
+def is_silent(since_ms: int, interval_ms: int, now_ms: int) -> bool:
+    """Tell whether a run has missed samples, `since_ms` being the last instant that it told of."""
+    return now_ms - since_ms > stale_ms(interval_ms)
+
+
 def state_of(run: RunLog, lock: Lock, now_ms: int) -> str:
     """Return one of the states of `model.runs`; `now_ms` is unix time.
 
@@ -106,7 +118,7 @@ def state_of(run: RunLog, lock: Lock, now_ms: int) -> str:
             paused = event.kind == "pause" and sampled_ms - event.t_ms <= _LATE_SAMPLE_MS
     if paused and lock is Lock.HELD:
         return PAUSED
-    silent = now_ms - told_ms > stale_ms(interval_ms)
+    silent = is_silent(told_ms, interval_ms, now_ms)
     if lock is Lock.HELD:
         return STALLED if silent else LIVE
     if not silent and lock is not Lock.FREE:

@@ -1,17 +1,20 @@
 """Small files beside a run's log that say how it ended; they may come from anybody.
 
-`outcome` is from a parent or a service manager, which saw the end. The others are put there when a
-bundle is unpacked: that the run was live when it was packed, or why it had ended.
+`outcome` is from a parent or a service manager, which saw the end; `sigterm` is the process's own
+mark. The others are put there when a bundle is unpacked: that the run was live when it was packed,
+or why it had ended.
 """
 
 import json
 import os
+import signal
 from collections.abc import Container
 from dataclasses import dataclass
 
 from pprofplus.errors import LogFormatError
-from pprofplus.home import OUTCOME_NAME
+from pprofplus.home import OUTCOME_NAME, TERMINATED_NAME
 from pprofplus_tui.logs.files import opened
+from pprofplus_tui.logs.terminated import terminated_ms
 from pprofplus_tui.model.death import Cause, Outcome, cause_of
 
 PACKED_NAME, CAUSE_NAME = "packed", "cause"
@@ -45,11 +48,22 @@ def read_notes(path: str, names: Container[str] | None = None) -> Notes:
     def may_have(name: str) -> bool:
         return names is None or name in names
 
+    outcome = outcome_of(_read(f"{path}/{OUTCOME_NAME}")) if may_have(OUTCOME_NAME) else None
+    if outcome is None and may_have(TERMINATED_NAME):
+        outcome = _marked(path)
     return Notes(
-        outcome_of(_read(f"{path}/{OUTCOME_NAME}")) if may_have(OUTCOME_NAME) else None,
+        outcome,
         may_have(PACKED_NAME) and os.path.lexists(f"{path}/{PACKED_NAME}"),
         cause_of(_read(f"{path}/{CAUSE_NAME}")) if may_have(CAUSE_NAME) else None,
     )
+
+
+def _marked(path: str) -> Outcome | None:
+    """Return what the mark of a SIGTERM says that ended the process; None if there is none."""
+    unix_ms = terminated_ms(path)
+    if unix_ms is None:
+        return None
+    return Outcome("the process", unix_ms, signal=int(signal.SIGTERM), oom_killed=False)
 
 
 def _read(path: str) -> object:

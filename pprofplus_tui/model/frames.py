@@ -6,7 +6,7 @@ from pprofplus_tui.model.cursor import Reading
 from pprofplus_tui.model.death import Death
 from pprofplus_tui.model.findings import Findings
 from pprofplus_tui.model.rows import Rows
-from pprofplus_tui.model.runs import Run
+from pprofplus_tui.model.runs import Runs
 from pprofplus_tui.model.verdict import Verdicts
 from pprofplus_tui.model.window import Window
 
@@ -52,9 +52,10 @@ class Frame:
         cursor: what is read where the time cursor stands, or None.
         findings: of the study that is shown, None while there is none.
         death: how `run` ended, None while it is running.
+        unread: how many runs were found, but not yet looked at.
     """
 
-    runs: tuple[Run, ...] = ()
+    runs: Runs = Runs()  # noqa: RUF009 - as a tuple, it never changes
     other_services: tuple[str, ...] = ()
     problem: str = ""
     run: str | None = None
@@ -62,6 +63,7 @@ class Frame:
     cursor: Reading | None = None
     findings: Findings | None = None
     death: Death | None = None
+    unread: int = 0
 
 
 @dataclass(frozen=True, eq=False)

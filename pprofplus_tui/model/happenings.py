@@ -15,7 +15,7 @@ from pprofplus.format import (
     STOP,
 )
 from pprofplus_tui.model.death import Death
-from pprofplus_tui.model.runs import Run
+from pprofplus_tui.model.runs import Run, Runs
 from pprofplus_tui.model.units import format_span_ms
 
 CLOCK, NEXT, DEATH, UNWATCHED = "clock", "next", "death", "unwatched"
@@ -118,12 +118,15 @@ def death_event(death: Death | None) -> tuple[Happening, ...]:
 
 def next_run(run: Run, runs: Iterable[Run]) -> Happening | None:
     """Return the beginning of the first run of the service after this one ended, if it did."""
+    if run.running:
+        return None
+    same = runs.of_service(run.service) if isinstance(runs, Runs) else runs
     later = [
         other
-        for other in runs
-        if other.service == run.service and other.path != run.path and other.begin_ms >= run.end_ms
+        for other in same
+        if other.begin_ms >= run.end_ms and other.service == run.service and other.path != run.path
     ]
-    if run.running or not later:
+    if not later:
         return None
     first = min(later, key=lambda other: (other.begin_ms, other.pid))
     return Happening(first.begin_ms, NEXT, first.pid, path=first.path)

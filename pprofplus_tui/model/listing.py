@@ -1,10 +1,10 @@
 """What the list of runs shows: narrowed by words, in an order of choice, some runs marked."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pprofplus_tui.model.runs import Run
+from pprofplus_tui.model.runs import Run, Runs, find, indexed
 
 NEWEST, RSS, GROWTH, AGE, NAME = ORDERS = ("newest", "rss", "growth", "age", "name")
 MOST_MARKED = 6  # as many lines as there are colours to tell them apart
@@ -12,8 +12,6 @@ LETTERS = "ABCDEF"
 _MOST_TYPED = 80
 _SETTLED_S = 10.0
 _RUNNING, _ENDED, _PINNED, _MARKED = "running", "ended", "pinned", "marked"
-
-Key = tuple[float | int | str, ...]
 
 
 @dataclass(frozen=True)
@@ -74,21 +72,57 @@ class Listing:
 def matches(run: Run, words: Iterable[str], marked: Iterable[str] = ()) -> bool:
     """Tell whether a run matches all words: parts of its service, pid or state, in lower case."""
     service, pid = run.service.lower(), str(run.pid)
-    states = [run.state, _RUNNING if run.running else _ENDED]
-    states += [_PINNED] * run.pinned
-    states += [_MARKED] * (run.path in marked)
+    states = _states(run, marked)
     return all(
         word in service or word in pid or any(state.startswith(word) for state in states)
         for word in words
     )
 
 
-def matching(runs: tuple[Run, ...], listing: Listing) -> tuple[Run, ...]:
+def _states(run: Run, marked: Iterable[str]) -> list[str]:
+    """Return the words for the state of a run."""
+    states = [run.state, _RUNNING if run.running else _ENDED]
+    states += [_PINNED] * run.pinned
+    states += [_MARKED] * (run.path in marked)
+    return states
+
+
+def matching(runs: tuple[Run, ...], listing: Listing) -> Runs:
     """Return the runs that match, in their order."""
+    runs = indexed(runs)
     words = listing.text.lower().split()
     if not words:
         return runs
-    return tuple(run for run in runs if matches(run, words, listing.marked))
+    return Runs(runs[at] for at in _matching_places(runs, words, listing.marked))
+
+
+def _matching_places(runs: Runs, words: Sequence[str], marked: Sequence[str]) -> Iterator[int]:
+    """Yield the places of the runs that match all words.
+
+    What the name of a service matches is not asked of each of its runs.
+    """
+    for group in runs.groups:
+        service = group.service.lower()
+        others = [word for word in words if word not in service]
+        places = range(group.begin, group.end)
+        if not others:
+            yield from places
+            continue
+        known: dict[tuple[str, bool, bool], list[str]] = {}
+        for at in places:
+            run = runs[at]
+            key = run.state, run.pinned, run.path in marked
+            unmatched = known.get(key)
+            if unmatched is None:
+                states = _states(run, marked)
+                unmatched = known[key] = [
+                    word for word in others if not any(s.startswith(word) for s in states)
+                ]
+            if unmatched:
+                pid = str(run.pid)
+                if not all(word in pid for word in unmatched):
+                    continue
+            yield at
 
 
 def _figure(run: Run, order: str) -> float | None:
@@ -102,50 +136,137 @@ def _figure(run: Run, order: str) -> float | None:
 
 
 class Arranger:
-    """Puts runs in order; one by figures holds for some seconds, so that lines do not dance."""
+    """Puts runs in order; one by figures holds for some seconds, so that lines do not dance.
+
+    While the same runs have new figures, they are put where they were: nothing is sorted, and
+    nothing is searched for words.
+    """
 
     def __init__(self) -> None:
         self._figures: dict[str, float] = {}
         self._order = NEWEST
         self._taken_s = float("-inf")
+        self._unknown: set[str] = set()  # running runs without a figure yet
+        self._arranged = _Picked()
+        self._matching = _Picked()
 
-    def arranged(self, runs: tuple[Run, ...], order: str, now_s: float) -> tuple[Run, ...]:
+    def listed(self, runs: Runs, listing: Listing, now_s: float) -> Runs:
+        """Return the runs that match, in the order asked for; see `arranged`."""
+        arranged = self.arranged(runs, listing.order, now_s)
+        words = listing.text.lower().split()
+        if not words:
+            return arranged
+        asked = tuple(words), listing.marked
+        return self._matching.of(
+            arranged, asked, lambda: list(_matching_places(arranged, words, listing.marked))
+        )
+
+    def arranged(self, runs: tuple[Run, ...], order: str, now_s: float) -> Runs:
         """Return the runs (as `runs.ordered` gives them) in the order asked for.
 
         Services stay together, the one with the first run first; within one, what runs comes
         before what has ended. `now_s` is monotonic.
         """
+        runs = indexed(runs)
         if order == NEWEST:
             return runs
         if order == NAME:
-            return tuple(sorted(runs, key=lambda run: (run.service, run.pid, -run.begin_ms)))
+            return self._arranged.of(runs, order, lambda: _by_name(runs))
         if order != self._order or not 0 <= now_s - self._taken_s < _SETTLED_S:
             self._figures, self._order, self._taken_s = {}, order, now_s
+            self._arranged = _Picked()
+        elif any(self._is_known(runs, path, order) for path in self._unknown):
+            self._arranged = _Picked()
+        return self._arranged.of(runs, order, lambda: self._by_figures(runs, order))
+
+    @staticmethod
+    def _is_known(runs: Runs, path: str, order: str) -> bool:
+        run = find(runs, path)
+        return run is not None and _figure(run, order) is not None
+
+    def _by_figures(self, runs: Runs, order: str) -> list[int]:
+        """Return the places of the runs in an order by figures."""
+        known, figures = self._figures, []
+        self._unknown = set()
         for run in runs:
-            if run.path not in self._figures:
-                figure = _figure(run, order)
-                if figure is not None:
-                    self._figures[run.path] = figure
-        figures = defaultdict(lambda: float("-inf"), self._figures)
-        best = _best(runs, figures)
-        return tuple(
-            sorted(
-                runs,
-                key=lambda run: (
-                    best[run.service],
-                    run.service,
-                    not run.running,
-                    -figures[run.path],
-                ),
-            )
-        )
+            figure = _figure(run, order)
+            if run.running:  # that of one that has ended stays
+                figure = known.get(run.path, figure)
+                if figure is None:
+                    self._unknown.add(run.path)
+                else:
+                    known[run.path] = figure
+            figures.append(float("inf") if figure is None else -figure)
+        services = []
+        for group in runs.groups:
+            running: list[int] = []
+            ended: list[int] = []
+            for at in range(group.begin, group.end):
+                (running if runs[at].running else ended).append(at)
+            running.sort(key=figures.__getitem__)
+            ended.sort(key=figures.__getitem__)
+            first = (running or ended)[0]
+            services.append(((not running, figures[first], group.service), running + ended))
+        services.sort()
+        return [at for _, places in services for at in places]
 
 
-def _best(runs: tuple[Run, ...], figures: Mapping[str, float]) -> dict[str, Key]:
-    """Return by service the rank of its first run, the lowest first."""
-    best: dict[str, Key] = {}
-    for run in runs:
-        rank: Key = (not run.running, -figures[run.path])
-        if run.service not in best or rank < best[run.service]:
-            best[run.service] = rank
-    return best
+def _by_name(runs: Runs) -> list[int]:
+    """Return the places of the runs by service and pid, the newest of one pid first."""
+
+    def key(at: int) -> tuple[str, int, int]:
+        run = runs[at]
+        return run.service, run.pid, -run.begin_ms
+
+    return sorted(range(len(runs)), key=key)
+
+
+class _PickedPlaces(Mapping[str, int]):
+    """Where runs are that were picked of others: four bytes each, not a table of paths."""
+
+    def __init__(self, places: Mapping[str, int], picked: Sequence[int], count: int) -> None:
+        self._places = places
+        self._now = array("i", [-1]) * count
+        for at, place in enumerate(picked):
+            self._now[place] = at
+
+    def __getitem__(self, path: str) -> int:
+        at = self._now[self._places[path]]
+        if at < 0:
+            raise KeyError(path)
+        return at
+
+    def __iter__(self) -> Iterator[str]:
+        return (path for path, place in self._places.items() if self._now[place] >= 0)
+
+    def __len__(self) -> int:
+        return sum(at >= 0 for at in self._now)
+
+
+class _Picked:
+    """Some of the runs, or all in another order: their places, for as long as they hold."""
+
+    def __init__(self) -> None:
+        self._layout: object = None
+        self._asked: object = None
+        self._places = array("i")
+        self._from: Runs | None = None
+        self._runs = Runs()
+
+    def of(self, runs: Runs, asked: object, pick: Callable[[], Sequence[int]]) -> Runs:
+        """Return the runs at the places that `pick` gives when other runs or words are asked for.
+
+        The same runs give the same object.
+        """
+        same = self._layout is runs.layout and self._asked == asked
+        if same and self._from is runs:
+            return self._runs
+        if not same:
+            self._layout, self._asked, self._places = runs.layout, asked, array("i", pick())
+        picked = Runs(map(runs.__getitem__, self._places))
+        if same:
+            picked.laid_out_as(self._runs)
+        else:
+            picked.find_by(_PickedPlaces(runs.places, self._places, len(runs)))
+        self._from, self._runs = runs, picked
+        return picked

@@ -1,8 +1,11 @@
 """The list of runs as the screen sees it: order, neighbours, which to open on."""
 
-from collections.abc import Iterable
+from bisect import bisect_right, insort
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import groupby
+from functools import cached_property
+from itertools import chain, groupby
+from operator import attrgetter
 
 from pprofplus_tui.model.charts import STANDARD, ChartTable
 from pprofplus_tui.model.verdict import Verdict
@@ -50,9 +53,9 @@ def state_label(state: str) -> str:
     return _LABELS.get(state, state)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Run:
-    """One run of one process.
+    """One run of one process. There may be a hundred thousand.
 
     Attributes:
         path: its directory; what tells runs apart.
@@ -86,11 +89,116 @@ class Run:
         return self.state in RUNNING
 
 
-def ordered(runs: Iterable[Run]) -> tuple[Run, ...]:
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The runs of one service: those from `begin` to `end`, of which `running` run."""
+
+    service: str
+    begin: int
+    end: int
+    running: int
+
+
+class Runs(tuple[Run, ...]):  # noqa: SLOT001 - what is known of it is kept with it
+    """Runs in an order, the services one after the other; each is found by its path at once.
+
+    There may be a hundred thousand, and each second some of them have new figures: what is known
+    of their places is made once and handed on to the next value. So `layout` is the same object
+    for values that have the same runs, in the same order and states.
+    """
+
+    @cached_property
+    def layout(self) -> object:
+        """What stands for the order of these runs."""
+        return object()
+
+    @cached_property
+    def places(self) -> Mapping[str, int]:
+        """Where each run is, by its path."""
+        return {run.path: i for i, run in enumerate(self)}
+
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """The services in order."""
+        groups = []
+        begin = 0
+        for service, same in groupby(self, _service_of):
+            states = list(map(_state_of, same))
+            end = begin + len(states)
+            running = sum(map(states.count, RUNNING))
+            groups.append(Group(service, begin, end, running))
+            begin = end
+        return tuple(groups)
+
+    @cached_property
+    def _begins(self) -> list[int]:
+        return [group.begin for group in self.groups]
+
+    def group_at(self, place: int) -> int:
+        """Return which of the groups the run at a place is in."""
+        return bisect_right(self._begins, place) - 1
+
+    def of_service(self, service: str) -> "Runs":
+        """Return the runs of a service."""
+        found = [group for group in self.groups if group.service == service]
+        return Runs(chain.from_iterable(self[group.begin : group.end] for group in found))
+
+    def changed(self, new: Iterable[Run], gone: Iterable[str] = ()) -> "Runs":
+        """Return these runs as `ordered` has them, with some new, some changed, some gone."""
+        new, gone = list(new), set(gone)
+        places = self.places
+        before = [places.get(run.path) for run in new]
+        if not gone and all(
+            at is not None and _rank(self[at]) == _rank(run) and self[at].pinned == run.pinned
+            for at, run in zip(before, new, strict=True)
+        ):
+            return self._with_figures(new)
+        moved = gone.union(run.path for run in new)
+        kept = [run for run in self if run.path not in moved] if places else []
+        if len(new) <= _FEW:
+            for run in new:
+                insort(kept, run, key=_rank)
+        else:
+            kept += new
+            kept.sort(key=_rank)
+        return Runs(kept)
+
+    def _with_figures(self, new: Iterable[Run]) -> "Runs":
+        """Return these runs, some with new figures, at their places."""
+        runs = list(self)
+        for run in new:
+            runs[self.places[run.path]] = run
+        return Runs(runs).laid_out_as(self)
+
+    def find_by(self, places: Mapping[str, int]) -> None:
+        """Take these places for the ones of the runs, instead of making a table of them."""
+        self.__dict__["places"] = places
+
+    def laid_out_as(self, other: "Runs") -> "Runs":
+        """Take over what is known of the places of the same runs in the same order."""
+        _ = other.layout
+        for name in ("layout", "places", "groups", "_begins"):
+            if name in other.__dict__:
+                self.__dict__[name] = other.__dict__[name]
+        return self
+
+
+_FEW = 64  # runs that are put in their places one by one
+_service_of, _state_of = attrgetter("service"), attrgetter("state")
+
+
+def _rank(run: Run) -> tuple[str, bool, int, int, str]:
+    return run.service, not run.running, -run.begin_ms, -run.pid, run.path
+
+
+def indexed(runs: tuple[Run, ...]) -> Runs:
+    """Return runs that can be found by their paths."""
+    return runs if isinstance(runs, Runs) else Runs(runs)
+
+
+def ordered(runs: Iterable[Run]) -> Runs:
     """Return the runs by service name; within one, running before ended, then newest first."""
-    return tuple(
-        sorted(runs, key=lambda r: (r.service, not r.running, -r.begin_ms, -r.pid, r.path))
-    )
+    return Runs(sorted(runs, key=_rank))
 
 
 def by_service(runs: tuple[Run, ...]) -> tuple[tuple[str, tuple[Run, ...]], ...]:
@@ -100,14 +208,23 @@ def by_service(runs: tuple[Run, ...]) -> tuple[tuple[str, tuple[Run, ...]], ...]
 
 def find(runs: tuple[Run, ...], path: str | None) -> Run | None:
     """Return the run of that path, or None."""
-    return next((run for run in runs if run.path == path), None)
+    at = _place(runs, path)
+    return None if at is None else runs[at]
+
+
+def _place(runs: tuple[Run, ...], path: str | None) -> int | None:
+    if path is None:
+        return None
+    if isinstance(runs, Runs):
+        return runs.places.get(path)
+    return next((i for i, run in enumerate(runs) if run.path == path), None)
 
 
 def neighbour(runs: tuple[Run, ...], path: str | None, step: int) -> Run | None:
     """Return the run `step` places down the list (up if negative), stopping at the ends."""
     if not runs:
         return None
-    at = next((i for i, run in enumerate(runs) if run.path == path), None)
+    at = _place(runs, path)
     if at is None:
         return runs[0]
     return runs[min(max(at + step, 0), len(runs) - 1)]
@@ -115,11 +232,12 @@ def neighbour(runs: tuple[Run, ...], path: str | None, step: int) -> Run | None:
 
 def sibling(runs: tuple[Run, ...], path: str | None, step: int) -> Run | None:
     """Return the next run of the same service, round and round."""
-    here = find(runs, path)
-    if here is None:
+    runs = indexed(runs)
+    at = _place(runs, path)
+    if at is None:
         return neighbour(runs, path, step)
-    same = [run for run in runs if run.service == here.service]
-    return same[(same.index(here) + step) % len(same)]
+    group = runs.groups[runs.group_at(at)]
+    return runs[group.begin + (at - group.begin + step) % (group.end - group.begin)]
 
 
 def opening(runs: tuple[Run, ...]) -> Run | None:
@@ -132,5 +250,6 @@ def opening(runs: tuple[Run, ...]) -> Run | None:
 
 def counted(runs: tuple[Run, ...]) -> tuple[int, int, int]:
     """Return how many services, running runs and ended runs there are."""
-    running = sum(run.running for run in runs)
-    return len({run.service for run in runs}), running, len(runs) - running
+    groups = indexed(runs).groups
+    running = sum(group.running for group in groups)
+    return len({group.service for group in groups}), running, len(runs) - running

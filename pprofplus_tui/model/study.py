@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from pprofplus_tui.model.frames import Shape
-from pprofplus_tui.model.runs import Run
+from pprofplus_tui.model.runs import Run, find, indexed
 from pprofplus_tui.model.window import Window
 
 COMPARE, SERVICE = "compare", "service"
@@ -40,9 +40,9 @@ class Study:
     def members(self, runs: tuple[Run, ...]) -> tuple[Run, ...]:
         """Return the runs that it is about, in its order."""
         if self.kind == SERVICE:
-            return tuple(run for run in runs if run.service == self.service)
-        by_path = {run.path: run for run in runs}
-        return tuple(by_path[path] for path in self.paths if path in by_path)
+            return indexed(runs).of_service(self.service)
+        found = (find(runs, path) for path in self.paths)
+        return tuple(run for run in found if run is not None)
 
     def extent(self, members: tuple[Run, ...], now_ms: int) -> tuple[int, int, int | None]:
         """Return (begin, end, present) of all there is, in its own time.

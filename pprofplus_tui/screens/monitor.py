@@ -61,6 +61,7 @@ class MonitorScreen(PickingScreen):
         if options.keys is not KEYS:
             self._bindings = BindingsMap(bindings_of(options.keys))  # Textual's, made from BINDINGS
         self.view = View().looking(options.looks)
+        self._as_opened = self.view  # before the user did anything
         self._held = Held()
         # kept, not queried: late values of the feed may find the screen taken down
         self._status, self._facts, self._keys = Bar(id="status"), Bar(id="facts"), Bar(id="keys")
@@ -189,10 +190,9 @@ class MonitorScreen(PickingScreen):
         before = self.frame
         self.frame = frame
         view = self.view
-        if view.run is None or find(frame.runs, view.run) is None:
-            first = find(frame.runs, self._options.run) or opening(frame.runs)
-            if first is not None:
-                view = self._opened(first)
+        first = self._to_open(frame, before)
+        if first is not None:
+            view = self._as_opened = self._opened(first)
         run = find(frame.runs, view.run)
         if run is not None:
             view = view.tick(run, _now_ms())
@@ -212,6 +212,25 @@ class MonitorScreen(PickingScreen):
             self._notice.show(lines)
         self.set_class(not frame.runs, "empty")
         self._show_bars()
+
+    def _to_open(self, frame: Frame, before: Frame) -> Run | None:
+        """Return the run to open on, None if the one that is shown stays.
+
+        Of a hundred thousand runs, the one that is asked for, or runs, may be looked at late: as
+        long as the user has done nothing, it takes the place of another.
+        """
+        shown = find(frame.runs, self.view.run)
+        wanted = find(frame.runs, self._options.run)
+        if shown is None:
+            return wanted or opening(frame.runs)
+        opened = self._as_opened
+        touched = (self.view.run, self.view.window) != (opened.run, opened.window)
+        if touched or not before.unread or shown is wanted:
+            return None
+        if wanted is not None or shown.running:
+            return wanted
+        first = opening(frame.runs)
+        return None if first is shown else first
 
     def _opened(self, run: Run) -> View:
         """Return the view to begin with: what the command line asked for, or what suits."""

@@ -8,9 +8,9 @@ from textual.events import Key
 from textual.screen import Screen
 
 from pprofplus_tui.model.frames import Drawn, Frame, Request
-from pprofplus_tui.model.listing import GROWTH, MOST_MARKED, Arranger, Listing, matching
+from pprofplus_tui.model.listing import GROWTH, MOST_MARKED, Arranger, Listing
 from pprofplus_tui.model.options import Options
-from pprofplus_tui.model.runs import Run, find
+from pprofplus_tui.model.runs import Run, Runs, find
 from pprofplus_tui.model.study import COMPARE, SERVICE, Study
 from pprofplus_tui.model.view import View
 from pprofplus_tui.widgets.runlist import RunList, RunListView
@@ -47,7 +47,7 @@ class PickingScreen(Screen[None]):
         self.view = View()
         self.frame = Frame()
         self.listing = Listing()
-        self.listed: tuple[Run, ...] = ()
+        self.listed = Runs()
         self._arranger = Arranger()
         self._list = RunList(id="runs")
         self._study: StudyScreen | None = None
@@ -59,16 +59,15 @@ class PickingScreen(Screen[None]):
 
     def _show_list(self) -> None:
         """Show the list as it now is; the cursor stays on its run."""
-        runs = self._arranger.arranged(self.frame.runs, self.listing.order, time.monotonic())
-        listed = matching(runs, self.listing)
-        if listed != self.listed:
-            self.listed = listed
+        runs = self.frame.runs
+        self.listed = self._arranger.listed(runs, self.listing, time.monotonic())
         view = RunListView(
             self.listed,
             self.view.run,
             plain=self._options.plain,
             listing=self.listing,
             total=len(runs),
+            unread=self.frame.unread,
         )
         self._list.show(view)
         sought = self._list.in_sight

@@ -1,5 +1,6 @@
 """The list of runs at the left: services, their runs, state, resident set, sparkline."""
 
+from bisect import bisect_right
 from dataclasses import dataclass
 
 from textual.events import Click, MouseScrollDown, MouseScrollUp
@@ -7,7 +8,16 @@ from textual.message import Message
 
 from pprofplus_tui.model.listing import AGE, GROWTH, Listing
 from pprofplus_tui.model.rows import Cellrun, Row
-from pprofplus_tui.model.runs import PIN_SIGN, PLAIN_PIN_SIGN, PLAIN_SIGNS, SIGNS, Run, by_service
+from pprofplus_tui.model.runs import (
+    PIN_SIGN,
+    PLAIN_PIN_SIGN,
+    PLAIN_SIGNS,
+    SIGNS,
+    Group,
+    Run,
+    Runs,
+    indexed,
+)
 from pprofplus_tui.model.text import narrow
 from pprofplus_tui.model.units import format_bytes, format_span_ms, rate_text
 from pprofplus_tui.model.verdict import TOO_LITTLE, Verdict
@@ -30,6 +40,7 @@ class RunListView:
         plain: ASCII only.
         listing: what the user made of the list; its last line tells that, None: there is none.
         total: runs that there are, shown or not.
+        unread: runs that were found but not yet looked at.
     """
 
     runs: tuple[Run, ...] = ()
@@ -37,42 +48,52 @@ class RunListView:
     plain: bool = False
     listing: Listing | None = None
     total: int = 0
+    unread: int = 0
 
 
-@dataclass(frozen=True)
-class _Heading:
-    """The line above the runs of a service."""
-
-    service: str
-    running: int
-    count: int
+Line = Group | Run
 
 
-Line = _Heading | Run
+class _Lines:
+    """The lines of the whole list: of each service its name, then its runs.
 
+    None is made before it is asked for: there may be a hundred thousand.
+    """
 
-def _lines(runs: tuple[Run, ...]) -> list[Line]:
-    """Return what each line of the whole list is of."""
-    lines: list[Line] = []
-    for service, same in by_service(runs):
-        lines.append(_Heading(service, sum(run.running for run in same), len(same)))
-        lines.extend(same)
-    return lines
+    def __init__(self, runs: Runs) -> None:
+        self.runs = runs
+        # where the lines with the services' names are
+        self._headings = [group.begin + i for i, group in enumerate(runs.groups)]
+
+    def __len__(self) -> int:
+        return len(self.runs) + len(self._headings)
+
+    def __getitem__(self, at: int) -> Line:
+        index = bisect_right(self._headings, at) - 1
+        group = self.runs.groups[index]
+        place = at - self._headings[index] - 1
+        return group if place < 0 else self.runs[group.begin + place]
+
+    def place(self, path: str | None) -> int | None:
+        """Return the line of the run of that path, None if it is not in the list."""
+        at = self.runs.places.get(path) if path is not None else None
+        return None if at is None else at + self.runs.group_at(at) + 1
 
 
 def list_rows(view: RunListView, width: int) -> tuple[tuple[Row, str | None], ...]:
     """Return (row, path of its run or None) for every line of the whole list."""
+    lines = _Lines(indexed(view.runs))
     return tuple(
-        (_row(view, line, width), None if isinstance(line, _Heading) else line.path)
-        for line in _lines(view.runs)
+        (_row(view, line, width), line.path if isinstance(line, Run) else None)
+        for line in map(lines.__getitem__, range(len(lines)))
     )
 
 
 def _row(view: RunListView, line: Line, width: int) -> Row:
     if isinstance(line, Run):
         return _run_row(view, line, width)
-    every = line.running == line.count
-    count = f" {line.running} " if every else f" {line.running}/{line.count} "
+    total = line.end - line.begin
+    count = f" {line.running} " if line.running == total else f" {line.running}/{total} "
     return spread(
         (Cellrun(f" {line.service}", "service"),), (Cellrun(count, "dim"),), width, "service"
     )
@@ -129,7 +150,9 @@ def growth_text(verdict: Verdict | None, *, plain: bool) -> str:
 def foot_row(view: RunListView, listing: Listing, width: int) -> Row:
     """Return the last line of the list: the words typed, how many match, the order."""
     shown = len(view.runs)
-    count = Cellrun(f" {shown}/{view.total} " if shown != view.total else f" {shown} ", "bar")
+    told = f"{shown}/{view.total}" if shown != view.total else f"{shown}"
+    # what is not yet read is told: nobody should take a part for the whole
+    count = Cellrun(f" {told}+{view.unread} " if view.unread else f" {told} ", "bar")
     if listing.typing or listing.text:
         words = narrow(listing.text, ascii_only=view.plain)
         room = max(width - len(count.text) - 3, 0)
@@ -177,9 +200,7 @@ class RunList(RowsWidget):
         self._view = RunListView()
         self._offset = 0
         self._paths: tuple[str | None, ...] = ()
-        self._runs: tuple[Run, ...] = ()
-        self._lines: list[Line] = []
-        self._places: dict[str, int] = {}
+        self._lines = _Lines(Runs())
 
     def show(self, view: RunListView) -> None:
         """Show the runs; the list scrolls only to keep the selected one in sight."""
@@ -197,22 +218,20 @@ class RunList(RowsWidget):
         if not width or not height:
             return
         view = self._view
-        if view.runs is not self._runs:
-            self._runs, self._lines = view.runs, _lines(view.runs)
-            self._places = {
-                line.path: i for i, line in enumerate(self._lines) if isinstance(line, Run)
-            }
+        if view.runs is not self._lines.runs:
+            self._lines = _Lines(indexed(view.runs))
         lines = self._lines
         listing = view.listing if height >= _FOOT_FROM_ROWS else None
         room = height - (listing is not None)
-        at = self._places.get(view.selected or "")
+        at = lines.place(view.selected)
         if at is not None:
             # the service's name is worth a line: keep it in sight above its first run
-            top = at - 1 if isinstance(lines[at - 1], _Heading) and room > 1 else at
+            top = at - 1 if isinstance(lines[at - 1], Group) and room > 1 else at
             self._offset = min(max(self._offset, at - room + 1), top)
         self._offset = max(0, min(self._offset, len(lines) - room))
         # only what can be seen is made into rows: a list may have thousands of lines
-        shown = lines[self._offset : self._offset + room]
+        end = min(self._offset + room, len(lines))
+        shown = [lines[at] for at in range(self._offset, end)]
         self._paths = tuple(line.path if isinstance(line, Run) else None for line in shown)
         rows = tuple(_row(view, line, width) for line in shown)
         if not rows and listing is not None and listing.text:
@@ -231,7 +250,7 @@ class RunList(RowsWidget):
             path, line = self._paths[event.y], self._lines[self._offset + event.y]
             if path is not None:
                 self.post_message(self.Chosen(path))
-            elif isinstance(line, _Heading):
+            elif isinstance(line, Group):
                 self.post_message(self.Headed(line.service))
 
     def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:

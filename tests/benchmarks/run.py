@@ -17,6 +17,7 @@ import heap_cost
 import latency
 import log_size
 import month
+import runs
 import soak
 import terminal
 import verdict_rates
@@ -31,6 +32,7 @@ BENCHMARKS: dict[str, Callable[[Effort], list[Table]]] = {
     "size": log_size.measure,
     "decode": decode_rates.measure,
     "month": month.measure,
+    "runs": runs.measure,
     "soak": soak.measure,
     "terminal": terminal.measure,
     "verdict": verdict_rates.measure,

@@ -30,7 +30,7 @@ from pprofplus.summary import Summary
 DAY_S = 86_400
 BEGIN_MS = 1_767_225_600_000
 _MIB = 1 << 20
-_TABLE = tuple(
+TABLE = tuple(
     (metric.name, metric.unit, metric.kind) for metric in CATALOGUE if metric.source != "tracing"
 )
 # What a service of the demo changes from second to second: share of seconds, size of the step.
@@ -80,7 +80,7 @@ class Day:
 def _values(seconds: int) -> np.ndarray:
     rng = np.random.default_rng(4711)
     columns = []
-    for name, unit, kind in _TABLE:
+    for name, unit, kind in TABLE:
         share, size = _RESTLESS.get(name, (0.0, 1))
         steps = rng.integers(-size, size + 1, seconds) * (rng.random(seconds) < share)
         level = 80 * _MIB if unit == BYTES else 1000
@@ -97,7 +97,7 @@ def _values(seconds: int) -> np.ndarray:
 def make_day(seconds: int = DAY_S) -> Day:
     """Return a day, or less of it, as the collector would have written it."""
     header = RunHeader(
-        service="api", pid=4711, start_ms=BEGIN_MS, metrics=_TABLE, host="bench", interval_ms=1000
+        service="api", pid=4711, start_ms=BEGIN_MS, metrics=TABLE, host="bench", interval_ms=1000
     )
     rows = _values(seconds)
     late_ms = (np.random.default_rng(1).random(seconds) < 0.1).astype(int)

@@ -16,6 +16,7 @@ _QUICK = {
     "decode": True,
     "size": True,
     "month": False,
+    "runs": False,
     "soak": False,
     "terminal": False,
     "verdict": True,

@@ -14,6 +14,7 @@ import reference
 import pprofplus
 from pprofplus import control
 from pprofplus.control import Request, parse_request, put_request, take_answer, withdraw
+from pprofplus.home import TERMINATED_NAME
 
 EVER_S = 30
 SERVICE = """
@@ -22,6 +23,18 @@ import pprofplus
 pprofplus.start("api", interval_s=float(sys.argv[1]))
 print("up", flush=True)
 time.sleep(600)
+"""
+
+# everything is imported first: this user may not read where Python is
+AS_ANOTHER_USER = """
+import logging, os, resource, sys
+import pprofplus.control, pprofplus.directory, pprofplus.watching
+from pprofplus.cli import build_parser, main
+build_parser()
+os.setgroups([])
+os.setgid(12345)
+os.setuid(12345)
+sys.exit(main(sys.argv[1:]))
 """
 
 
@@ -64,9 +77,10 @@ def ctl(*words, timeout=60):
 
 
 def left(collector):
-    """Return what is in the run's directory beside segments."""
+    """Return what is in the run's directory beside segments and the mark of a SIGTERM."""
     names = [path.name for path in Path(collector.directory).iterdir()]
-    return sorted(name for name in names if not name.endswith(".pplog"))
+    ours = (".pplog", TERMINATED_NAME)
+    return sorted(name for name in names if not name.endswith(ours))
 
 
 # -- in the process
@@ -342,3 +356,32 @@ def test_an_answer_that_is_hostile_is_printed_as_plain_text(service):
     assert "\x07" not in out
     assert out.count("\n") == 1
     process.send_signal(signal.SIGCONT)
+
+
+# -- without permission
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a service of another user")
+@pytest.mark.usefixtures("open_to_all", "start")
+@pytest.mark.parametrize("closed", ["home", "service", "run", "request"])
+def test_a_service_of_another_user_is_permission_denied_and_says_what_to_do(spawn, home, closed):
+    service = spawn(SERVICE, "0.05")
+    assert service.stdout.readline() == "up\n"
+    (directory,) = reference.runs(home)
+    home.chmod(0o700 if closed == "home" else 0o755)
+    directory.parent.chmod(0o700 if closed == "service" else 0o755)
+    directory.chmod(0o700 if closed == "run" else 0o755)
+    for segment in reference.segments(directory):
+        segment.chmod(0o644)
+    for more in ((), ("--pid", str(service.pid))):
+        done = subprocess.run(
+            [sys.executable, "-c", AS_ANOTHER_USER, "ctl", "pause", "--service", "api", *more],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+        assert "Permission denied" in done.stderr
+        assert "as the service's user or as root" in done.stderr
+        assert "no live run" not in done.stderr

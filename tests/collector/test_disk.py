@@ -66,7 +66,7 @@ def assert_all_accounted(told, run):
 
 FULL = """
 collector = pprofplus.start("api", interval_s=0.002)
-samples(340)
+samples(300)
 fill(disk + "/filler")
 wait_for(in_trouble)
 samples(500)

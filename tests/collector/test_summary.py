@@ -92,7 +92,8 @@ def summaries(directory):
     return found
 
 
-def test_a_segment_that_is_full_ends_with_a_summary_of_all_its_pages(tmp_path):
+def test_a_segment_that_is_full_ends_with_a_summary_of_all_its_pages(tmp_path, monkeypatch):
+    monkeypatch.setattr("pprofplus.files._FIRST_BYTES", 1 << 20)
     writer = recorded(tmp_path, 150_000)
     writer.close()
     (first, pages, size_bytes), *rest = summaries(writer.directory)
@@ -104,7 +105,8 @@ def test_a_segment_that_is_full_ends_with_a_summary_of_all_its_pages(tmp_path):
     assert len(run.samples) == 150_000
 
 
-def test_a_run_that_ends_in_order_has_a_summary_if_it_is_long_enough(tmp_path):
+def test_a_run_that_ends_in_order_has_a_summary_if_it_is_long_enough(tmp_path, monkeypatch):
+    monkeypatch.setattr("pprofplus.files._FIRST_BYTES", 1 << 20)
     writer = recorded(tmp_path / "long", 60_000)
     writer.close()
     ((summary, pages, _),) = summaries(writer.directory)

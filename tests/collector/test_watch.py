@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -12,12 +13,24 @@ import pytest
 import reference
 
 from pprofplus.settings import Settings
-from pprofplus.watching import Watched
+from pprofplus.watched import Watched
 
 EVER_S = 60
 GROWING = (
     "import time\nheld = []\nwhile True:\n    held.append(bytes(1 << 20))\n    time.sleep(0.02)\n"
 )
+
+# everything is imported first: this user may not read where Python is
+AS_ANOTHER_USER = """
+import logging, os, resource, sys
+import pprofplus.control, pprofplus.directory, pprofplus.watching
+from pprofplus.cli import build_parser, main
+build_parser()
+os.setgroups([])
+os.setgid(12345)
+os.setuid(12345)
+sys.exit(main(sys.argv[1:]))
+"""
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -320,3 +333,173 @@ def test_a_pid_that_passes_to_another_process_ends_the_run(others, tmp_path):
     watched.process._ident = (process.pid, 1.0)
     assert not watched.step(time.monotonic())
     assert reference.Run(watched.recording.writer.directory).kinds == ["start", "stop"]
+
+
+# -- without enough descriptors
+
+MANY = 60
+LIMIT = 64  # files that the watch may open
+HERD = """
+import subprocess, sys
+herd = [subprocess.Popen(["sleep", sys.argv[2]]) for _ in range(int(sys.argv[1]))]
+print(*(each.pid for each in herd), flush=True)
+for line in sys.stdin:
+    for _ in range(int(line)):
+        gone = herd.pop(0)
+        gone.kill()
+        gone.wait()
+for each in herd:
+    each.kill()
+"""
+
+
+@pytest.fixture
+def herd():
+    """Start many processes below one; return that one and their pids."""
+    started = []
+
+    def start(count, duration_s="600"):
+        words = [sys.executable, "-c", HERD, str(count), duration_s]
+        parent = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        started.append(parent)
+        return parent, set(map(int, parent.stdout.readline().split()))
+
+    yield start
+    for parent in started:
+        parent.stdin.close()
+        parent.wait(EVER_S)
+        parent.stdout.close()
+
+
+def limited(soft, hard):
+    """Return what gives a process these limits of open files, before it is the watch."""
+    return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def live(home):
+    paths = [path for path in reference.runs(home) if reference.segments(path)]
+    return {path.name.partition("-")[0] for path in paths if reference.is_live(path)}
+
+
+def test_the_soft_limit_of_descriptors_is_raised_to_the_hard_one(watch, herd, home):
+    parent, pids = herd(MANY)
+    watching = watch(str(parent.pid), "--children", preexec_fn=limited(40, 1024))
+    wait_until(lambda: len(live(home)) == MANY + 1)
+    with open(f"/proc/{watching.pid}/limits") as file:  # noqa: PTH123 - as the kernel has it
+        (line,) = (line for line in file if line.startswith("Max open files"))
+    assert line.split()[3:5] == ["1024", "1024"]
+    assert pids < set(map(int, live(home)))
+
+
+def test_a_watched_process_takes_one_descriptor(watch, herd, home):
+    parent, _ = herd(MANY)
+    watching = watch(str(parent.pid), "--children", preexec_fn=limited(1024, 1024))
+    wait_until(lambda: len(live(home)) == MANY + 1)
+    assert len(os.listdir(f"/proc/{watching.pid}/fd")) < MANY + 16  # noqa: PTH208 - as above
+
+
+def test_when_descriptors_run_out_one_line_says_so_and_those_recorded_go_on(watch, herd, home):
+    parent, _ = herd(MANY)
+    watching = watch(str(parent.pid), "--children", preexec_fn=limited(LIMIT, LIMIT))
+    line = watching.stderr.readline()
+    assert "no file descriptor is left (limit 64)" in line
+    assert "ulimit -n" in line
+    recorded = live(home)
+    assert len(recorded) > LIMIT // 2
+    (first, *_) = sorted(recorded)
+    before = samples(home, int(first))
+    wait_until(lambda: samples(home, int(first)) > before + 5)
+    # room for others: they are picked up
+    parent.stdin.write("30\n")
+    parent.stdin.flush()
+    wait_until(lambda: live(home) - recorded)
+    assert watching.poll() is None
+    watching.send_signal(signal.SIGTERM)
+    out, err = watching.communicate(timeout=EVER_S)
+    assert (watching.returncode, err) == (0, "")
+    assert "Traceback" not in out
+    assert {run.kinds[-1] for run in runs(home).values()} == {"stop"}
+
+
+def test_without_a_descriptor_for_any_process_one_line_says_so_and_the_exit_code_is_1(
+    watch, others
+):
+    other = others("sleep", "600")
+    watching = watch(str(other.pid), preexec_fn=limited(14, 14))
+    out, err = watching.communicate(timeout=EVER_S)
+    assert (watching.returncode, out) == (1, "")
+    assert err.count("\n") == 1
+    assert "no file descriptor is left (limit 14)" in err
+
+
+def test_with_a_name_too_those_that_found_no_descriptor_are_picked_up_later(watch, herd, home):
+    duration_s = f"600.{os.getpid()}{time.monotonic_ns()}"  # no other process has it
+    parent, pids = herd(40, duration_s)
+    watching = watch("--name", f"^sleep {re.escape(duration_s)}$", preexec_fn=limited(48, 48))
+    assert "no file descriptor is left" in watching.stderr.readline()
+    recorded = live(home)
+    assert len(recorded) < 40
+    parent.stdin.write("20\n")
+    parent.stdin.flush()
+    wait_until(lambda: live(home) - recorded)
+    assert {int(pid) for pid in live(home)} <= pids
+    assert watching.poll() is None
+
+
+# -- without permission
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a directory of another user")
+@pytest.mark.usefixtures("open_to_all")
+def test_a_directory_that_may_not_be_written_is_one_line_and_exit_code_1(others, home, tmp_path):
+    home.parent.joinpath("closed").mkdir(mode=0o755)
+    other = others("sleep", "600", preexec_fn=lambda: os.setuid(12345))
+    for place in (tmp_path / "closed" / "logs", tmp_path / "closed", home):
+        done = subprocess.run(
+            [sys.executable, "-c", AS_ANOTHER_USER, "watch", str(other.pid), "--dir", str(place)],
+            capture_output=True,
+            text=True,
+            timeout=EVER_S,
+            check=False,
+        )
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done
+        assert done.stderr.startswith("pprofplus: cannot record")
+        assert str(place) in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a directory of another user")
+@pytest.mark.usefixtures("open_to_all")
+def test_a_services_directory_of_another_user_is_one_line_and_exit_code_1(others, home):
+    home.mkdir(mode=0o755)
+    os.chown(home, 12345, 12345)
+    (home / "sleep").mkdir(mode=0o700)  # root's
+    other = others("sleep", "600", preexec_fn=lambda: os.setuid(12345))
+    done = subprocess.run(
+        [sys.executable, "-c", AS_ANOTHER_USER, "watch", str(other.pid)],
+        capture_output=True,
+        text=True,
+        timeout=EVER_S,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done
+    assert f"{other.pid}: cannot record to {home}: " in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+def test_on_a_full_disk_it_says_where_it_records_when_it_does(watch, others, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        (disk / "filler").write_bytes(bytes(4 << 20))
+        other = others("sleep", "600")
+        watching = watch(str(other.pid), "--dir", str(disk / "logs"))
+        assert "No space left" in watching.stderr.readline()
+        (disk / "filler").unlink()
+        assert watching.stdout.readline().startswith(f"sleep {other.pid}: recorded to ")
+        watching.kill()
+        watching.wait()
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)  # noqa: S607 - of any system

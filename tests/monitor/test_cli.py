@@ -5,6 +5,7 @@ import io
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ from pprofplus.page import PageBuilder
 from pprofplus_tui.cli import main
 
 BEGIN_MS = 1_700_000_000_000
+MIB = 1 << 20
 FULL = Path("/dev/full")
 HOSTILE = "\x1b]0;owned\x07[bold red]x[/]\u202e"
 
@@ -178,28 +180,74 @@ def test_list_is_a_table_with_a_line_a_run(capfd, home):
     assert (api[column:][:4], worker[column:][:6]) == ("died", "exited")
 
 
-def test_list_as_json_has_the_promised_fields_and_no_null(capfd, home):
+def test_list_as_json_has_the_promised_fields(capfd, home):
     path = home.run("api", 4711, begin_ms=BEGIN_MS, count=60)
     home.run("empty", 1, begin_ms=BEGIN_MS, count=0)
     code, out, _ = run_main(capfd, "list", "--json", "--dir", home.path)
-    runs = json.loads(out)
+    api, empty = json.loads(out)
     assert code == 0
-    assert all(value is not None for run in runs for value in run.values())
-    api, empty = runs
     assert list(api) == list(empty)
     size_bytes = sum(entry.stat().st_size for entry in os.scandir(path))
     assert api == {
         "service": "api",
         "pid": 4711,
         "state": "died",
+        "cause": None,
+        "host": "",
         "begin_ms": BEGIN_MS,
         "end_ms": BEGIN_MS + 59_000,
         "samples": 60,
+        "rss_bytes": 70 * MIB + 59 * 65_536,
+        "peak_bytes": 70 * MIB + 59 * 65_536,
+        "growth_bytes": 59 * 65_536,
+        "growth_bytes_per_h": None,
+        "growth_kind": None,
         "size_bytes": size_bytes,
         "damaged_pages": 0,
         "pinned": False,
         "path": path,
     }
+    assert [empty[name] for name in ("samples", "rss_bytes", "peak_bytes", "growth_bytes")] == [
+        0,
+        None,
+        None,
+        None,
+    ]
+
+
+def test_list_as_json_judges_what_runs(capfd, home):
+    now_ms = time.time_ns() // 1_000_000
+    home.run("api", 1, begin_ms=now_ms - 600_000, count=600, state="live")
+    _, out, _ = run_main(capfd, "list", "--json", "--dir", home.path)
+    (run,) = json.loads(out)
+    assert (run["growth_kind"], run["growth_bytes"]) == ("growing", 599 * 65_536)
+    assert run["growth_bytes_per_h"] == pytest.approx(3600 * 65_536, rel=0.05)
+
+
+def test_list_as_json_names_the_host_of_a_real_run(capfd, tmp_path):
+    program = "import pprofplus, time; pprofplus.start('api'); time.sleep(0.3)"
+    subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PPROFPLUS_DIR": str(tmp_path / "logs")},
+        check=True,
+        timeout=60,
+    )
+    _, out, _ = run_main(capfd, "list", "--json", "--dir", tmp_path / "logs")
+    (run,) = json.loads(out)
+    assert run["host"] == socket.gethostname()
+    assert 0 < run["rss_bytes"] <= run["peak_bytes"]
+
+
+def test_a_table_of_usual_names_has_room_in_80_columns_and_tells_only_what_there_is(capfd, home):
+    home.run("api", 4711, count=60)
+    home.run("worker", 51_200, count=30, state="exited")
+    _, out, _ = run_main(capfd, "list", "--dir", home.path)
+    assert max(map(len, out.splitlines())) <= 80
+    assert not {"DAMAGED", "PINNED", "CAUSE"} & set(out.split())
+    Path(home.run("api", 4712), "pinned").touch()
+    _, out, _ = run_main(capfd, "list", "--dir", home.path)
+    assert "PINNED" in out.splitlines()[0]
+    assert sum("pinned" in line for line in out.splitlines()) == 1
 
 
 def test_list_counts_damaged_pages(capfd, home):

@@ -1,6 +1,7 @@
 """uvicorn: its workers are new processes, and its last act is the signal that it was sent."""
 
 import signal
+import sys
 
 import pytest
 
@@ -45,22 +46,32 @@ def test_each_worker_has_a_run_that_loses_no_counted_sample(serve, web, runs):
     assert pid == recorded
     assert pid in runs.live()
     assert server.pid not in runs.states()
+    server.wait_for(lambda: min(runs.samples().values()) > 5)
     server.end()
-    assert len(runs.states()) == 2
-    assert not runs.live()
+    assert list(runs.states().values()) == ["exited"] * 2
     assert runs.samples()[pid] >= count
     assert "Traceback" not in server.said()
 
 
-@pytest.mark.parametrize(("module", "state"), [("app", "died"), ("stopping", "exited")])
-def test_a_server_that_ends_by_its_own_signal_has_exited_only_if_it_stops_us_first(
-    serve, web, runs, module, state
-):
-    server = uvicorn(serve, web, module=module)
+@pytest.mark.parametrize("module", ["app", "stopping"])
+@pytest.mark.parametrize("way", ["start", "run"])
+def test_a_server_that_ends_by_its_own_signal_has_exited(serve, web, runs, module, way):
+    words = ("-m", "pprofplus", "run", "--interval", "0.05", "--", sys.executable)
+    before = words if way == "run" else ()
+    server = serve(*before, "-m", "uvicorn", "--port", str(web.port), f"{module}:app")
     server.wait_for(web.ask)
     assert runs.live() == {server.pid}
+    server.wait_for(lambda: runs.samples()[server.pid] > 5)
     assert server.end() == -signal.SIGTERM
-    assert runs.states() == {server.pid: state}
+    assert runs.states() == {server.pid: "exited"}
+    assert "Traceback" not in server.said()
+
+
+def test_a_killed_server_has_died(serve, web, runs):
+    server = uvicorn(serve, web)
+    server.wait_for(web.ask)
+    assert server.end(signal.SIGKILL) == -signal.SIGKILL
+    assert runs.states() == {server.pid: "died"}
 
 
 def test_an_interrupted_server_has_exited(serve, web, runs):

@@ -9,7 +9,6 @@ import os
 
 from pprofplus.checkup.report import Report, duration, size
 from pprofplus.checkup.trial import SAMPLES, Trial, try_place
-from pprofplus.descriptor import read_small_file
 from pprofplus.errors import PprofplusError, UnsafePlaceError
 from pprofplus.home import (
     open_home,
@@ -18,6 +17,7 @@ from pprofplus.home import (
     parse_segment_name,
     valid_service,
 )
+from pprofplus.procfs import file_system_type
 from pprofplus.settings import Settings
 
 _MEMORY = {"tmpfs", "ramfs"}
@@ -113,7 +113,7 @@ def _examine_space(report: Report, home: str, settings: Settings | None) -> None
         place = os.path.dirname(place)
     found = os.statvfs(place)
     free = found.f_bavail * found.f_frsize
-    kind = _file_system(os.stat(place).st_dev)
+    kind = file_system_type(os.stat(place).st_dev)
     report.tell("free", f"{size(free)}{f' on {kind}' if kind else ''}")
     if kind in _MEMORY:
         report.tell("", "this is memory: it counts as used, and is gone at a restart")
@@ -126,20 +126,6 @@ def _examine_space(report: Report, home: str, settings: Settings | None) -> None
             f"{size(free)} are free in {place}, and one run may take {size(settings.max_bytes)}: "
             "make room, or lower PPROFPLUS_MAX_BYTES"
         )
-
-
-def _file_system(device: int) -> str:
-    """Return the type of a device's file system, or "" if nothing tells."""
-    wanted = f"{os.major(device)}:{os.minor(device)}"
-    try:
-        mounts = read_small_file("/proc/self/mountinfo").decode("utf-8", "replace")
-    except OSError:
-        return ""
-    for line in mounts.splitlines():
-        before, _, after = line.partition(" - ")
-        if before.split(" ")[2:3] == [wanted]:
-            return after.split(" ")[0]
-    return ""
 
 
 def _contents(home: str, settings: Settings) -> str:

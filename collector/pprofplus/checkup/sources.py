@@ -8,6 +8,7 @@ from pprofplus.checkup.report import Report, duration
 from pprofplus.metrics import CATALOGUE
 from pprofplus.probes import Probe
 from pprofplus.probes.panel import SOURCES
+from pprofplus.procfs import proc_problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ _ROUNDS = 5
 
 def examine_sources(report: Report) -> None:
     """Open each source as a service does, read it, and say what came of it."""
+    problem = proc_problem()
+    if problem:
+        report.trouble(problem)
     available: list[str] = []
     costs: list[tuple[tuple[str, ...], float]] = []
     absent: dict[tuple[str, ...], str] = {}

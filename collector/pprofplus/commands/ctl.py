@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _PATIENCE_S = 10.0
 _STEP_S = 0.02
+_DENIED = "Permission denied: run this as the service's user or as root"
+_DENIED_SHOWN = 3
 
 
 def add(subparsers: Subparsers) -> None:
@@ -57,20 +59,49 @@ def run(options: argparse.Namespace) -> int:
     request = Request(
         options.action, getattr(options, "seconds", 0.0), getattr(options, "text", "")
     )
+    found = [live_runs(home, options.service) for home in homes(options.dir)]
+    wanted = {None, options.pid}
     places = [
         place
-        for home in homes(options.dir)
-        for place in live_runs(home, options.service)
-        if options.pid in {None, place.pid}
+        for each in found
+        for place in each.places
+        if options.pid is None or place.pid == options.pid
     ]
+    denied = [
+        path
+        for each in found
+        for path in each.denied
+        if options.pid is None or _pid_of(path) in wanted
+    ]
+    for path in denied[:_DENIED_SHOWN]:
+        complain(f"{path}: {_DENIED}")
+    if len(denied) > _DENIED_SHOWN:
+        complain(f"and {len(denied) - _DENIED_SHOWN} more: {_DENIED}")
     if not places:
-        who = options.service if options.pid is None else f"{options.service} {options.pid}"
-        where = options.dir or "the log directory (pprofplus where)"
-        complain(f"no live run of {who} in {where}")
+        if not denied:
+            _complain_of_none(options)
         return 1
     asked = [(place, _ask(place, request)) for place in places]
     done = [_tell(place, answer) for place, answer in _answers(asked)]
-    return 0 if all(done) else 1
+    return 0 if all(done) and not denied else 1
+
+
+def _pid_of(path: str) -> int | None:
+    """Return the pid in the path of a run's directory; None if it is another directory's."""
+    from pprofplus.home import parse_run_name  # noqa: PLC0415 - as the package says
+
+    parsed = parse_run_name(path.rsplit("/", 1)[-1])
+    return None if parsed is None else parsed[0]
+
+
+def _complain_of_none(options: argparse.Namespace) -> None:
+    from pprofplus.directory import homes_of_others  # noqa: PLC0415 - as above
+
+    who = options.service if options.pid is None else f"{options.service} {options.pid}"
+    where = options.dir or "the log directory (pprofplus where)"
+    others = [] if options.dir else homes_of_others()
+    hint = f"; for {', '.join(others)}: {_DENIED}" if others else ""
+    complain(f"no live run of {who} in {where}{hint}")
 
 
 def _ask(place: Place, request: Request) -> str | OSError:
@@ -94,7 +125,8 @@ def _answers(asked: list[tuple[Place, str | OSError]]) -> list[tuple[Place, tupl
     waiting = []
     for place, name in asked:
         if isinstance(name, OSError):
-            found.append((place, (False, name.strerror or str(name))))
+            denied = isinstance(name, PermissionError)
+            found.append((place, (False, _DENIED if denied else name.strerror or str(name))))
         else:
             waiting.append((place, name))
     while waiting and monotonic() < until_s:

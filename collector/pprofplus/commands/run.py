@@ -1,15 +1,15 @@
 """`pprofplus run`: start a command, and have each Python that it runs record itself.
 
 The command takes this process's place, so its pid, arguments, terminal, signals and exit code are
-its own. What is left of us is the environment.
+its own. What is left of us is the environment. With --wait a small parent stays and notes how the
+command ended: see supervision/supervise.py.
 """
 
 from __future__ import annotations
 
 # pathlib costs each command 5 ms
-# ruff: noqa: PTH110
+# ruff: noqa: PTH110, PTH118, PTH120
 import argparse
-import errno
 import os
 import sys
 
@@ -18,14 +18,11 @@ from pprofplus.commands.autostart import bootstrap
 from pprofplus.locks import LOCKS_EXIST
 from pprofplus.program import call_of, call_of_file, service_of_script
 from pprofplus.settings import check_service
+from pprofplus.supervision.execute import NOT_EXECUTABLE, NOT_FOUND, execute
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pprofplus.commands import Subparsers
-
-# as env(1), nice(1) and shells have it
-_NOT_FOUND = 127
-_NOT_EXECUTABLE = 126
 
 
 def add(subparsers: Subparsers) -> None:
@@ -33,12 +30,18 @@ def add(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "run",
         help="run a program, and record each Python in it",
-        usage="%(prog)s [--service NAME] [--interval SECONDS] [--dir DIR] -- COMMAND ...",
+        usage="%(prog)s [--wait] [--service NAME] [--interval SECONDS] [--dir DIR] -- COMMAND ...",
         description="Runs COMMAND as it is, and records each Python in it: the program, its "
         "workers, and what they start.",
         allow_abbrev=False,
     )
     add_recording(parser, "PPROFPLUS_SERVICE, else the program's")
+    parser.add_argument(
+        "--wait",
+        action="store_true",
+        help="stay as its parent, pass signals on, and note in its log how it ended; the exit code"
+        " is the command's, or 128 + n if signal n ended it",
+    )
     parser.add_argument("program", metavar="COMMAND", nargs=argparse.REMAINDER)
     parser.set_defaults(run=run)
 
@@ -61,6 +64,8 @@ def run(options: argparse.Namespace) -> int:
         return _refuse(words[0])
     if call is not None and call.deaf:
         complain(f"{words[0]} runs with {call.deaf}, which hides PYTHONPATH: it is not recorded")
+    if options.wait:
+        return _stay(options.dir, path, words, environment)
     return _become(path, words, environment)
 
 
@@ -78,10 +83,10 @@ def _refuse(name: str) -> int:
     there = os.path.exists(name) if "/" in name else shutil.which(name, mode=os.F_OK)
     if not there:
         complain(f"{name}: command not found")
-        return _NOT_FOUND
+        return NOT_FOUND
     hint = f": run it as `python {name}`" if name.endswith(".py") else ""
     complain(f"{name} is not executable{hint}")
-    return _NOT_EXECUTABLE
+    return NOT_EXECUTABLE
 
 
 def _service(options: argparse.Namespace, words: list[str]) -> str:
@@ -134,18 +139,31 @@ def _become(path: str, words: list[str], environment: dict[str, str]) -> int:
     for name in ("SIGPIPE", "SIGXFSZ"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_DFL)
-    sys.stderr.flush()
+    return execute(path, words, environment)
+
+
+def _stay(home: str | None, path: str, words: list[str], environment: dict[str, str]) -> int:
+    """Become the command's parent, an interpreter with next to nothing in it."""
+    from pprofplus.supervision import __file__ as package  # noqa: PLC0415 - only here
+
+    script = os.path.join(os.path.dirname(package), "supervise.py")
+    # PYTHONHOME says where the interpreter's own modules are
+    options = ["-S", "-B"] if environment.get("PYTHONHOME") else ["-S", "-B", "-E"]
+    arguments = [home or "", _oom_counter(), words[0], path, *words]
+    return execute(sys.executable, [sys.executable, *options, script, *arguments], environment)
+
+
+def _oom_counter() -> str:
+    """Return the file that counts the OOM killer's kills here, or ""."""
+    from pprofplus.errors import ProbeAbsentError  # noqa: PLC0415 - as above
+    from pprofplus.probes.cgroup import Cgroup  # noqa: PLC0415 - as above
+
     try:
-        try:
-            os.execve(path, words, environment)  # noqa: S606 - what we are for
-        except OSError as error:
-            if error.errno != errno.ENOEXEC:
-                raise
-            # no first line that names an interpreter: a shell script, to execvp(3) too
-            os.execve("/bin/sh", ["sh", path, *words[1:]], environment)  # noqa: S606 - as above
-    except OSError as error:
-        if error.errno == errno.ENOENT:
-            complain(f"{words[0]}: the interpreter that its first line names is not there")
-            return _NOT_FOUND
-        complain(f"{words[0]} cannot be executed: {error.strerror}")
-        return _NOT_EXECUTABLE
+        found = Cgroup()
+        path = f"{found.directory}/{found.events}"
+        if os.path.exists(path):
+            return path
+    except ProbeAbsentError:
+        pass
+    # the root of version 2 has no such file; this counts those of the whole machine
+    return "/proc/vmstat" if os.path.exists("/proc/vmstat") else ""

@@ -61,6 +61,8 @@ def run(options: argparse.Namespace) -> int:
     """Watch until there is nothing left, or a signal comes; return the exit code."""
     import os  # noqa: PLC0415 - as the package says
 
+    from pprofplus.openfiles import raise_descriptor_limit  # noqa: PLC0415 - as above
+    from pprofplus.procfs import proc_problem  # noqa: PLC0415 - as above
     from pprofplus.settings import Settings  # noqa: PLC0415 - as above
     from pprofplus.watching import Choice, Watch  # noqa: PLC0415 - as above
 
@@ -71,11 +73,38 @@ def run(options: argparse.Namespace) -> int:
     if options.children:
         above = tuple(options.pids) or (os.getppid(),)
     settings = Settings("watch", interval_s=options.interval, directory=options.dir)
+    problem = proc_problem() or _place_problem(settings.home)
+    if problem:
+        complain(problem)
+        return 1
+    raise_descriptor_limit()
     choice = Choice(tuple(options.pids), options.name, above)
     tell = _keep_quiet if options.quiet else _say
     watch = Watch(choice, settings, options.service, tell, complain)
     _until_a_signal(watch)
     return 0 if watch.begun else 1
+
+
+def _place_problem(home: str) -> str:
+    """Return why this user may not record to `home`, or "": a full disk is no reason."""
+    import errno  # noqa: PLC0415 - as the package says
+    import os  # noqa: PLC0415 - as above
+
+    from pprofplus.errors import UnsafePlaceError  # noqa: PLC0415 - as above
+    from pprofplus.home import open_home  # noqa: PLC0415 - as above
+
+    try:
+        os.close(open_home(home))
+    except UnsafePlaceError as error:
+        return f"cannot record: {error}"
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE}:
+            return ""
+        return (
+            f"cannot record to {home}: {error.strerror}: run this as another user, or name another"
+            " directory (--dir)"
+        )
+    return ""
 
 
 def _until_a_signal(watch: Watch) -> None:

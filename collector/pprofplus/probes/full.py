@@ -7,6 +7,7 @@ import re
 from pprofplus.descriptor import read_small_file
 from pprofplus.errors import ProbeAbsentError
 from pprofplus.probes import Probe
+from pprofplus.probes.process import own_process
 
 _ROLLUP = "/proc/self/smaps_rollup"
 _UNIQUE = re.compile(rb"^Private_\w+:\s+(\d+) kB$", re.MULTILINE)
@@ -47,10 +48,10 @@ class PortableFullProbe(Probe):
 
     def __init__(self) -> None:
         try:
-            import psutil  # noqa: PLC0415 - only where the kernel has no rollup
-
-            self._process = psutil.Process()
+            self._process = own_process()
             found = self._process.memory_full_info()
+        except ProbeAbsentError:
+            raise
         except Exception as error:  # psutil raises errors of its own, and we may not import them
             raise ProbeAbsentError("psutil cannot see this process's own memory") from error
         self.names = tuple(name for name in RollupProbe.names if hasattr(found, name))

@@ -7,7 +7,7 @@ import psutil
 from pprofplus.descriptor import read_small_file
 from pprofplus.errors import ProbeAbsentError
 from pprofplus.probes import Probe
-from pprofplus.probes.cgroup import CgroupLimitProbe, CgroupUsedProbe
+from pprofplus.probes.cgroup import CgroupLimitProbe, CgroupOomKillsProbe, CgroupUsedProbe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -128,8 +128,10 @@ def sources_of(process: psutil.Process) -> tuple[tuple[Callable[[], Probe], ...]
     who = str(process.pid)
     return (
         *((lambda probe=probe: probe(process),) for probe in _OF_A_PROCESS),
-        (lambda: CgroupUsedProbe(who),),
+        # no descriptor is kept: a watch records more processes than it may open files
+        (lambda: CgroupUsedProbe(who, keep=False),),
         (lambda: CgroupLimitProbe(who),),
+        (lambda: CgroupOomKillsProbe(who, keep=False),),
     )
 
 

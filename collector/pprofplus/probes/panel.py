@@ -13,7 +13,7 @@ from pprofplus.gauges import Registry
 from pprofplus.probes import Probe
 from pprofplus.probes.blocks import BlocksProbe
 from pprofplus.probes.budget import periods_s
-from pprofplus.probes.cgroup import CgroupLimitProbe, CgroupUsedProbe
+from pprofplus.probes.cgroup import CgroupLimitProbe, CgroupOomKillsProbe, CgroupUsedProbe
 from pprofplus.probes.custom import CustomProbe
 from pprofplus.probes.full import PortableFullProbe, RollupProbe
 from pprofplus.probes.garbage import CollectionsProbe
@@ -29,6 +29,7 @@ from pprofplus.probes.process import (
 from pprofplus.probes.pymalloc import PymallocProbe
 from pprofplus.probes.tracing import TracingProbe
 from pprofplus.probes.usage import UsageProbe
+from pprofplus.procfs import proc_problem
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ SOURCES: tuple[Choices, ...] = (
     (CollectionsProbe,),
     (CgroupUsedProbe,),
     (CgroupLimitProbe,),
+    (CgroupOomKillsProbe,),
 )
 
 DEFAULT_BUDGET = 0.001
@@ -92,6 +94,7 @@ class Panel:
         metrics: the table, (name, unit, kind) a column of what `read` returns.
         outdated: the sources that have figures are no longer those of the table: call `relist`.
         troubles: by probe, its error when it began to fail; whoever reports them takes them out.
+        warnings: by kind, a line for the host, to be logged once.
     """
 
     def __init__(
@@ -110,6 +113,10 @@ class Panel:
         self.metrics: Table = ()
         self.outdated = False
         self.troubles: Troubles = {}
+        self.warnings: dict[str, str] = {}
+        problem = proc_problem() if sources is SOURCES else ""
+        if problem:
+            self.warnings["proc"] = problem
         self._listed_ns: int | None = None  # when the first table was replaced last
         self._slots: list[_Slot] = []
         self._budgeted: list[_Slot] = []

@@ -16,9 +16,10 @@ from pprofplus_tui.model.listing import (
     RSS,
     Arranger,
     Listing,
+    matches,
     matching,
 )
-from pprofplus_tui.model.runs import DIED, EXITED, LIVE, STATES, Run, ordered
+from pprofplus_tui.model.runs import DIED, EXITED, LIVE, STATES, Run, find, ordered
 from pprofplus_tui.model.verdict import GROWING, SAW_TOOTH, TOO_LITTLE, Verdict
 
 
@@ -171,3 +172,83 @@ def test_every_order_has_every_run_once_and_services_in_one_piece(runs, order):
     services = [one.service for one in found]
     starts = [i for i, name in enumerate(services) if i == 0 or services[i - 1] != name]
     assert len(starts) == len(set(services))
+
+
+def straightforward(runs, order, words):
+    """Return what a list shows, run by run: the meaning of the orders and of the words."""
+
+    def figure(one):
+        if order == RSS:
+            return one.rss_bytes if one.rss_bytes is not None else -1
+        if order == GROWTH:
+            grows = one.running and one.growth is not None
+            return one.growth.order if grows else float("-inf")
+        return one.end_ms - one.begin_ms
+
+    found = list(runs)
+    if order == NAME:
+        found.sort(key=lambda one: (one.service, one.pid, -one.begin_ms))
+    elif order != NEWEST:
+        found.sort(key=lambda one: (not one.running, -figure(one)))
+        services = list(dict.fromkeys(one.service for one in found))
+        best = {}
+        for one in found:
+            rank = (not one.running, -figure(one), one.service)
+            best[one.service] = min(best.get(one.service, rank), rank)
+        services.sort(key=lambda name: best[name])
+        found.sort(key=lambda one: services.index(one.service))
+    return [one for one in found if matches(one, words)]
+
+
+@given(some_runs, st.sampled_from(ORDERS), st.sampled_from(["", "a", "1", "died", "b 2", "run 1"]))
+def test_a_list_shows_what_a_look_at_each_run_finds(runs, order, text):
+    found = Arranger().listed(runs, Listing(order=order, text=text), 0.0)
+    assert list(found) == straightforward(runs, order, text.split())
+    assert list(matching(runs, Listing(text=text))) == [
+        one for one in runs if matches(one, text.split())
+    ]
+
+
+@given(some_runs, st.data())
+def test_new_figures_are_shown_in_the_old_places(runs, data):
+    order, text = data.draw(st.sampled_from([RSS, AGE])), data.draw(st.sampled_from(["", "a"]))
+    arranger, listing = Arranger(), Listing(order=order, text=text)
+    before = arranger.listed(runs, listing, 0.0)
+    assert arranger.listed(runs, listing, 1.0) is before
+    newer = [replace(one, rss_bytes=5, end_ms=one.end_ms + 1000) for one in runs[::2]]
+    found = arranger.listed(runs.changed(newer), listing, 2.0)
+    assert [one.path for one in found] == [one.path for one in before]
+    by_path = {one.path: one for one in (*runs, *newer)}
+    assert list(found) == [by_path[one.path] for one in before]
+    assert found.layout is before.layout
+
+
+@given(some_runs, some_runs, st.data())
+def test_changed_runs_are_those_that_would_be_ordered_anew(runs, new, data):
+    paths = [one.path for one in runs]
+    gone = data.draw(st.sets(st.sampled_from(paths))) if paths else set()
+    gone -= {one.path for one in new}
+    left = {one.path: one for one in runs if one.path not in gone}
+    expected = ordered({**left, **{one.path: one for one in new}}.values())
+    found = runs.changed(new, gone)
+    assert found == expected
+    assert found.places == expected.places
+    assert found.groups == expected.groups
+    for at, one in enumerate(found):
+        assert found.groups[found.group_at(at)].service == one.service
+        assert find(found, one.path) is one
+
+
+def test_a_hundred_thousand_runs_are_put_in_order_once_while_only_figures_change(monkeypatch):
+    sorts = []
+    monkeypatch.setattr(Arranger, "_by_figures", counting(Arranger._by_figures, sorts))
+    runs = ordered(run(f"job-{i % 7}", i, EXITED, rss=i) for i in range(100_000))
+    arranger, listing = Arranger(), Listing(order=RSS)
+    for second in range(5):
+        runs = runs.changed([replace(runs[7], rss_bytes=second)])
+        arranger.listed(runs, listing, float(second))
+    assert len(sorts) == 1
+
+
+def counting(real, calls):
+    return lambda *args: calls.append(args) or real(*args)

@@ -1,0 +1,45 @@
+"""A real memory cgroup for tests of the OOM killer; not imported by the collector."""
+
+import contextlib
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from pprofplus.errors import ProbeAbsentError
+from pprofplus.probes.cgroup import Cgroup
+
+# a shell that moves itself into the cgroup and becomes the program
+ENTER = ("sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"')
+# ends by the OOM killer, and by nothing else
+HOG = "held = []\nwhile True:\n    held.append(b'x' * (1 << 20))\n"
+
+
+@contextlib.contextmanager
+def small_cgroup(name, limit_bytes):
+    """Make a cgroup below ours with a limit of memory; skip the test where that is not allowed."""
+    try:
+        found = Cgroup()
+    except ProbeAbsentError as error:
+        pytest.skip(f"no memory cgroup here: {error}")
+    place = Path(found.directory) / f"{name}-{os.getpid()}"
+    try:
+        place.mkdir()
+    except OSError as error:
+        pytest.skip(f"a cgroup cannot be made here: {error}")
+    try:
+        try:
+            (place / found.limit).write_text(str(limit_bytes))
+            for swap in ("memory.swap.max", "memory.memsw.limit_in_bytes"):
+                if (place / swap).exists():
+                    (place / swap).write_text("0" if "swap.max" in swap else str(limit_bytes))
+        except OSError as error:
+            pytest.skip(f"the cgroup's memory cannot be limited here: {error}")
+        yield place
+    finally:
+        for _ in range(500):  # the last process may be on its way out
+            with contextlib.suppress(OSError):
+                place.rmdir()
+                break
+            time.sleep(0.02)

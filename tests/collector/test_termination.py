@@ -1,0 +1,336 @@
+"""A SIGTERM that ends a process by default is marked, and ends it as it would without us."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import reference
+
+from pprofplus.descriptor import read_small_file
+from pprofplus.home import TERMINATED_NAME
+from pprofplus_tui.logs.catalog import Catalog
+
+EVER_S = 60
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="tried on Linux")
+
+SERVICE = """
+import os, signal, sys, threading, time
+import pprofplus
+collector = pprofplus.start("api", interval_s=0.05)
+mark = collector.directory + "/sigterm"
+def wait_for(condition):
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+def armed():
+    return os.path.exists(collector.directory + "/sigterm")
+def up(*more):
+    print("up", os.getpid(), *more, flush=True)
+"""
+SLEEP = SERVICE + "wait_for(armed)\nup()\ntime.sleep(600)\n"
+
+
+@pytest.fixture
+def up(spawn):
+    """Start a program and wait until it says that it is up; return the process and its words."""
+
+    def start(program, **options):
+        process = spawn(program, **options)
+        return process, process.stdout.readline().split()[1:]
+
+    return start
+
+
+def states(home):
+    catalog = Catalog([str(home)])
+    catalog.refresh()
+    return {info.pid: info.state for info in catalog.runs}
+
+
+def marks(home):
+    return {
+        int(path.name.split("-")[0]): (path / TERMINATED_NAME).read_text()
+        for path in reference.runs(home)
+        if (path / TERMINATED_NAME).exists()
+    }
+
+
+def test_it_ends_by_the_signal_without_a_word_and_has_exited(up, home):
+    process, _ = up(SLEEP)
+    process.terminate()
+    out, err = process.communicate(timeout=EVER_S)
+    assert (process.returncode, out, err) == (-signal.SIGTERM, "", "")
+    assert states(home) == {process.pid: "exited"}
+    assert "in <module>" in marks(home)[process.pid]  # where it was
+
+
+def test_a_killed_process_has_died(up, home):
+    process, _ = up(SLEEP)
+    process.kill()
+    process.wait(EVER_S)
+    assert states(home) == {process.pid: "died"}
+    assert marks(home) == {process.pid: ""}
+
+
+@pytest.mark.parametrize("held", ["ctypes.PyDLL(None).sleep(600)", "ctypes.CDLL(None).sleep(600)"])
+def test_it_ends_a_process_that_hangs_in_c_code_with_and_without_the_gil(up, home, held):
+    process, _ = up(SERVICE + f"import ctypes\nwait_for(armed)\nup()\n{held}\n")
+    time.sleep(0.5)
+    process.terminate()
+    assert process.wait(EVER_S) == -signal.SIGTERM
+    assert states(home) == {process.pid: "exited"}
+
+
+def test_the_program_sees_the_default_and_its_own_handler_comes_alone(up, home):
+    process, _ = up(
+        SERVICE
+        + """
+wait_for(armed)
+assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+came = []
+assert signal.signal(signal.SIGTERM, lambda *_: came.append(True)) == signal.SIG_DFL
+up()
+wait_for(lambda: came)
+wait_for(lambda: collector.samples > 5)
+assert os.path.getsize(mark) == 0
+sys.exit(7)
+"""
+    )
+    process.terminate()
+    assert process.communicate(timeout=EVER_S) == ("", "")
+    assert process.returncode == 7
+    assert marks(home) == {}
+    (run,) = map(reference.Run, reference.runs(home))
+    assert run.kinds == ["start", "stop"]
+
+
+@pytest.mark.parametrize("handler", ["signal.SIG_IGN", "lambda *_: sys.exit(7)"])
+def test_a_program_that_has_a_handler_before_keeps_it_and_has_no_mark(up, home, handler):
+    process, _ = up(
+        f"import signal, sys\nsignal.signal(signal.SIGTERM, {handler})\n"
+        + SERVICE
+        + "wait_for(lambda: collector.samples > 3)\nup()\nsys.stdin.readline()\nsys.exit(8)\n",
+        stdin=subprocess.PIPE,
+    )
+    assert marks(home) == {}
+    process.terminate()
+    if "IGN" in handler:
+        time.sleep(0.2)
+        process.stdin.write("\n")
+        process.stdin.flush()
+    assert process.wait(EVER_S) == (8 if "IGN" in handler else 7)
+
+
+def test_a_default_that_the_program_restores_ends_it_as_ever(up):
+    process, _ = up(
+        SERVICE
+        + """
+wait_for(armed)
+before = signal.signal(signal.SIGTERM, lambda *_: None)
+signal.signal(signal.SIGTERM, before)
+up()
+time.sleep(600)
+"""
+    )
+    process.terminate()
+    assert process.wait(EVER_S) == -signal.SIGTERM
+
+
+def test_of_a_parent_and_its_child_the_one_that_was_terminated_has_the_mark(up, home):
+    process, (_, child) = up(
+        SERVICE
+        + """
+wait_for(armed)
+child = os.fork()
+if child == 0:
+    wait_for(lambda: collector.directory and armed())
+    up(os.getpid())
+    time.sleep(600)
+assert os.waitpid(child, 0)[1] == signal.SIGTERM
+wait_for(lambda: collector.samples > 3)
+time.sleep(600)
+"""
+    )
+    os.kill(int(child), signal.SIGTERM)
+    until = time.monotonic() + EVER_S
+    while states(home)[int(child)] != "exited":
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    assert marks(home)[process.pid] == ""
+    process.kill()
+    process.wait()
+    assert states(home) == {process.pid: "died", int(child): "exited"}
+
+
+def test_a_child_that_is_terminated_before_it_records_marks_nothing_of_its_parents(run, home):
+    run(
+        SERVICE
+        + """
+wait_for(armed)
+for _ in range(50):
+    child = os.fork()
+    if child == 0:
+        time.sleep(600)
+    os.kill(child, signal.SIGTERM)
+    assert os.waitpid(child, 0)[1] == signal.SIGTERM
+wait_for(lambda: os.path.getsize(mark) == 0)
+"""
+    )
+    assert marks(home) == {}
+
+
+def test_a_child_that_python_is_not_told_of_leaves_a_mark_that_is_erased(run):
+    run(
+        SERVICE
+        + """
+import ctypes
+wait_for(armed)
+child = ctypes.PyDLL(None).fork()
+if child == 0:
+    ctypes.CDLL(None).pause()
+time.sleep(0.1)
+os.kill(child, signal.SIGTERM)
+assert os.waitpid(child, 0)[1] == signal.SIGTERM
+wait_for(lambda: os.path.getsize(mark) == 0)
+"""
+    )
+
+
+def test_a_program_that_it_starts_has_the_default(run):
+    run(
+        SERVICE
+        + """
+import subprocess
+wait_for(armed)
+with subprocess.Popen(["sleep", "600"]) as other:
+    wait_for(lambda: b"sleep" in open(f"/proc/{other.pid}/cmdline", "rb").read())
+    (line,) = [l for l in open(f"/proc/{other.pid}/status") if l.startswith("SigCgt")]
+    assert not int(line.split()[1], 16) >> 14 & 1
+    assert not [n for n in os.listdir(f"/proc/{other.pid}/fd") if int(n) > 2]
+    other.terminate()
+    assert other.wait(60) == -signal.SIGTERM
+"""
+    )
+
+
+def test_a_host_that_closes_every_descriptor_has_nothing_written_to_its_files(up, tmp_path):
+    process, _ = up(
+        SERVICE
+        + f"""
+wait_for(armed)
+os.closerange(3, 4096)
+files = [open(f"{tmp_path}/file{{n}}", "w") for n in range(200)]
+up()
+time.sleep(600)
+"""
+    )
+    process.terminate()
+    assert process.wait(EVER_S) == -signal.SIGTERM
+    assert {(tmp_path / f"file{n}").stat().st_size for n in range(200)} == {0}
+
+
+def test_after_a_host_has_closed_every_descriptor_the_next_look_marks_again(up, home):
+    process, _ = up(
+        SERVICE
+        + """
+wait_for(armed)
+os.closerange(3, 4096)
+before = collector.samples
+wait_for(lambda: collector.samples > before + 3)
+up()
+time.sleep(600)
+"""
+    )
+    process.terminate()
+    assert process.wait(EVER_S) == -signal.SIGTERM
+    assert states(home) == {process.pid: "exited"}
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("unshare"), reason="a pid namespace needs root"
+)
+def test_as_pid_1_it_lives_on_as_without_us_and_the_mark_is_erased(up, home):
+    process, (pid,) = up(
+        SERVICE
+        + """
+wait_for(armed)
+up()
+sys.stdin.readline()
+before = collector.samples
+wait_for(lambda: collector.samples > before + 3)
+assert os.path.getsize(mark) == 0
+""",
+        prefix=("unshare", "--pid", "--fork", "--mount-proc"),
+        stdin=subprocess.PIPE,
+    )
+    assert pid == "1"
+    task = f"/proc/{process.pid}/task/{process.pid}/children"
+    (inner,) = map(int, read_small_file(task).split())
+    os.kill(inner, signal.SIGTERM)
+    time.sleep(0.2)
+    process.stdin.write("\n")
+    process.stdin.flush()
+    assert process.wait(EVER_S) == 0
+    assert set(states(home).values()) == {"exited"}
+
+
+def test_a_terminated_worker_of_multiprocessing_has_exited(run, home):
+    run(
+        """
+import multiprocessing, time
+import pprofplus
+from pprofplus.lifecycle import current
+pprofplus.start("api", interval_s=0.05)
+def work(queue):
+    while current()[0].samples < 5:
+        time.sleep(0.005)
+    queue.put(1)
+    time.sleep(600)
+if __name__ == "__main__":
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    worker = context.Process(target=work, args=(queue,))
+    worker.start()
+    queue.get()
+    worker.terminate()
+    worker.join()
+    assert worker.exitcode == -15
+"""
+    )
+    assert list(states(home).values()) == ["exited"] * 2
+
+
+BUSY = """
+import json, threading
+import pprofplus
+pprofplus.start("api", interval_s=0.05)
+def work(depth=0):
+    data = [{"a": [1, 2, {"b": str(n)}]} for n in range(50)]
+    json.loads(json.dumps(data))
+    exec("x = [n for n in range(100)]")
+    if depth < 20:
+        work(depth + 1)
+def forever():
+    while True:
+        work()
+for _ in range(3):
+    threading.Thread(target=forever, daemon=True).start()
+print("up", flush=True)
+forever()
+"""
+
+
+@pytest.mark.slow
+def test_at_any_moment_of_a_busy_program_it_ends_by_that_signal(up):
+    chance = random.Random(7)  # noqa: S311 - not for secrets
+    for _ in range(100):
+        process, _ = up(BUSY)
+        time.sleep(chance.uniform(0, 0.2))
+        process.terminate()
+        assert process.wait(EVER_S) == -signal.SIGTERM
