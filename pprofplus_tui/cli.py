@@ -39,7 +39,8 @@ def build_parser() -> argparse.ArgumentParser:
         "and back in time.",
         epilog="Times: 14:05, -2h, 'yesterday 9:00', 'monday 9:00', 2026-11-20 14:05, ISO 8601, "
         "@unix-seconds, now; --end also +10m, after --begin. "
-        "Spans: 90s, 15m, 1h30m, 7d. Exit codes: 0 fine, 1 nothing found, failed or incomplete, 2 usage.",
+        "Spans: 90s, 15m, 1h30m, 7d. "
+        "Exit codes: 0 fine, 1 nothing found, failed or incomplete, 2 usage.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="store_true", help="show the version and exit")

@@ -2,7 +2,7 @@
 
 import heapq
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
@@ -34,7 +34,7 @@ _HEADINGS = (
 )
 _RIGHT = {"PID", "RSS", "LASTED", "SAMPLES", "LOG", "DAMAGED"}
 _CAUSE_CELLS = 60
-_MOST_CAUSES = 50
+_MOST_LOOKED_AT = 50
 _SIZE_CELLS, _SPAN_CELLS, _TIME_CELLS = 8, 6, 19
 _QUARTER_MS = 900_000
 
@@ -57,24 +57,32 @@ def list_runs(options: Options, *, as_json: bool, out: TextIO, told: TextIO) -> 
 
 
 def _causes(options: Options, runs: Sequence[RunInfo]) -> dict[str, str]:
-    """Return by path why runs ended, of the newest that died: it takes a look at each log."""
+    """Return by path why runs died.
+
+    Of the newest also their logs, other runs and the kernel's log are looked at; of all others the
+    directory and the last page say it.
+    """
     died = [info for info in runs if info.state == DIED]
-    died = heapq.nlargest(_MOST_CAUSES, died, key=lambda info: info.end_ms)
-    causes = {path: death.cause.listed for path, death in deaths_of(options, died, runs).items()}
+    causes = {info.path: info.cause for info in died}
+    looked_at = heapq.nlargest(_MOST_LOOKED_AT, died, key=lambda info: info.end_ms)
+    deaths = deaths_of(options, looked_at, runs)
+    causes.update({path: death.cause.listed for path, death in deaths.items()})
     return {path: cause for path, cause in causes.items() if cause}
 
 
-def _json_lines(runs: Iterable[RunInfo], causes: Mapping[str, str]) -> Iterator[str]:
+def _json_lines(runs: Sequence[RunInfo], causes: Mapping[str, str]) -> Iterator[str]:
     """Yield an array with a line for each run."""
     before = "[\n  "
+    few = len(runs) <= _MOST_LOOKED_AT
     for info in runs:
-        yield before + json.dumps(_as_json(info, causes.get(info.path)))
+        judging = few or info.state in RUNNING
+        yield before + json.dumps(_as_json(info, causes.get(info.path), judging=judging))
         before = ",\n  "
     yield "\n]\n"
 
 
-def _as_json(info: RunInfo, cause: str | None) -> dict[str, object]:
-    growth_kind, growth_bytes_per_h = _growth(info)
+def _as_json(info: RunInfo, cause: str | None, *, judging: bool) -> dict[str, object]:
+    growth_kind, growth_bytes_per_h = _growth(info) if judging else (None, None)
     return {
         "service": info.service,
         "pid": info.pid,
@@ -99,11 +107,11 @@ def _as_json(info: RunInfo, cause: str | None) -> dict[str, object]:
 def _growth(info: RunInfo) -> tuple[str | None, float | None]:
     """Return (what the resident set does, bytes an hour) as the monitor judges the whole run.
 
-    That takes its log: of one that has ended, both are None.
+    That takes its log, so in a long list it is known of running ones only.
     """
-    if info.state not in RUNNING or info.rss_bytes is None:
+    if info.rss_bytes is None:
         return None, None
-    from pprofplus_tui.judge import judged  # noqa: PLC0415 - a list of ended runs does not judge
+    from pprofplus_tui.judge import judged  # noqa: PLC0415 - a table does not judge
 
     try:
         log = Catalog.open(info.path)

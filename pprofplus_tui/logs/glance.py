@@ -15,11 +15,14 @@ from dataclasses import dataclass
 from pprofplus import home
 from pprofplus.errors import LogFormatError
 from pprofplus.format import INTERVAL, STOP
+from pprofplus_tui.logs.deaths import quick_cause
 from pprofplus_tui.logs.ending import Ending, Page, Table
 from pprofplus_tui.logs.files import opened
 from pprofplus_tui.logs.header import begin_on_axis, first_instant
 from pprofplus_tui.logs.liveness import Lock, ended_state, is_silent, lock_on
 from pprofplus_tui.logs.machine import this_machine
+from pprofplus_tui.logs.siblings import LIMIT, USED
+from pprofplus_tui.model.runs import DIED
 
 YOUNG_NS = 60_000_000_000  # for so long after its last write, a run is looked at each second
 
@@ -39,6 +42,7 @@ class Glance:
         samples: None unless they were counted.
         first: the first value of that metric, None unless samples were counted.
         peak: its largest value, as `first`.
+        cause: why the process ended, as a list shows it; None if nothing is known, or as `first`.
         pinned: retention leaves the run alone.
         newest: number of the newest segment.
         written: its inode, unix ns of the last write to it and its size, when it was read.
@@ -56,6 +60,7 @@ class Glance:
     samples: int | None
     first: int | None
     peak: int | None
+    cause: str | None
     pinned: bool
     newest: int
     written: tuple[int, int, int]
@@ -106,8 +111,10 @@ def _seen(path: str, metric: str, now_ns: int, *, counting: bool) -> Glance | No
         samples = sum(head.samples for head in sampled)
         if column is not None:
             first, peak = sampled[0].first[column], max(head.hi[column] for head in sampled)
+    state = ended_state(path, stop, pid[0], None, page.head.last_mono_ms, names=names)
+    cause = _cause_of_death(path, ending.table, page, names) if counting and state == DIED else None
     return Glance(
-        ended_state(path, stop, pid[0], None, page.head.last_mono_ms, names=names),
+        state,
         min(begin_ms, page.end_ms),
         page.end_ms,
         page.head.interval_ms,
@@ -117,11 +124,29 @@ def _seen(path: str, metric: str, now_ns: int, *, counting: bool) -> Glance | No
         samples,
         first,
         peak,
+        cause,
         home.PIN_NAME in names,
         newest,
         (status.st_ino, status.st_mtime_ns, status.st_size),
         lock is Lock.FREE and not young,
     )
+
+
+def _cause_of_death(path: str, table: Table, page: Page, names: list[str]) -> str | None:
+    """Return why a run died, by what its directory, header and last page say."""
+    used, limit = (
+        None if column is None else page.last(column) for column in map(table.column, (USED, LIMIT))
+    )
+    return quick_cause(
+        path,
+        stop=None,
+        last_ms=page.end_ms,
+        host=table.host,
+        boot_id=table.boot_id,
+        used_bytes=used,
+        limit_bytes=limit,
+        names=names,
+    ).listed
 
 
 def _begin_ms(path: str, numbers: list[int], ending: Ending, *, counted: bool) -> int:

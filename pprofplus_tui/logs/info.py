@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from pprofplus_tui.model.change import change_between
 from pprofplus_tui.model.series import Points
 
 RSS = "rss"  # the metric that every list of runs shows
@@ -35,6 +36,8 @@ class RunInfo:
         host: name of the machine that recorded it; untrusted.
         first_rss_bytes: resident set at the first sample kept, None unless samples were counted.
         peak_bytes: the largest resident set of all samples kept, None as above.
+        cause: why its process died, by its directory and its last page; None if that is not known,
+            or samples were not counted.
         machine: boot id of the kernel and host name, "" if unknown or after a mere glance.
         problems: one line about each reason why some of it was not read by `Catalog.scan`.
     """
@@ -58,6 +61,7 @@ class RunInfo:
     host: str = ""
     first_rss_bytes: int | None = None
     peak_bytes: int | None = None
+    cause: str | None = None
     machine: str = ""
     problems: tuple[str, ...] = ()
 
@@ -66,4 +70,5 @@ class RunInfo:
         """How much the resident set changed from the first sample kept to the last."""
         if self.rss_bytes is None or self.first_rss_bytes is None:
             return None
-        return self.rss_bytes - self.first_rss_bytes
+        change = change_between(self.first_rss_bytes, self.begin_ms, self.rss_bytes, self.end_ms)
+        return None if change is None else round(change.amount)

@@ -199,6 +199,7 @@ class WatchedRun:
             host=seen.table.host,
             first_rss_bytes=seen.first,
             peak_bytes=seen.peak,
+            cause=seen.cause,
         )
 
     def _read(self, now_ns: int) -> None:

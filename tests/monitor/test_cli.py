@@ -20,6 +20,7 @@ from pprofplus.format import PAGE_SIZE, RunHeader, pack_header
 from pprofplus.home import run_name, segment_name
 from pprofplus.page import PageBuilder
 from pprofplus_tui.cli import main
+from pprofplus_tui.model.verdict import KINDS
 
 BEGIN_MS = 1_700_000_000_000
 MIB = 1 << 20
@@ -180,6 +181,20 @@ def test_list_is_a_table_with_a_line_a_run(capfd, home):
     assert (api[column:][:4], worker[column:][:6]) == ("died", "exited")
 
 
+def test_list_tells_the_cause_of_each_death_however_many_there_are(capfd, home):
+    outcome = {"by": "pprofplus run", "unix_ms": BEGIN_MS, "exit_code": None, "signal": 11}
+    for i in range(70):
+        path = home.run("api", 1000 + i, begin_ms=BEGIN_MS + 1000 * i, count=3)
+        if i % 2:
+            text = json.dumps({**outcome, "unix_ms": BEGIN_MS + 1000 * i + 2500})
+            (Path(path) / "outcome").write_text(text)
+    code, out, _ = run_main(capfd, "list", "--json", "--dir", home.path)
+    causes = {run["pid"]: run["cause"] for run in json.loads(out)}
+    assert code == 0
+    assert {pid for pid, cause in causes.items() if cause} == {1000 + i for i in range(1, 70, 2)}
+    assert all("SIGSEGV" in cause for cause in causes.values() if cause)
+
+
 def test_list_as_json_has_the_promised_fields(capfd, home):
     path = home.run("api", 4711, begin_ms=BEGIN_MS, count=60)
     home.run("empty", 1, begin_ms=BEGIN_MS, count=0)
@@ -200,13 +215,14 @@ def test_list_as_json_has_the_promised_fields(capfd, home):
         "rss_bytes": 70 * MIB + 59 * 65_536,
         "peak_bytes": 70 * MIB + 59 * 65_536,
         "growth_bytes": 59 * 65_536,
-        "growth_bytes_per_h": None,
-        "growth_kind": None,
+        "growth_bytes_per_h": api["growth_bytes_per_h"],
+        "growth_kind": api["growth_kind"],
         "size_bytes": size_bytes,
         "damaged_pages": 0,
         "pinned": False,
         "path": path,
     }
+    assert api["growth_kind"] in KINDS
     assert [empty[name] for name in ("samples", "rss_bytes", "peak_bytes", "growth_bytes")] == [
         0,
         None,
