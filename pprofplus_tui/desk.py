@@ -95,7 +95,7 @@ class Desk:
         For a list in the order of growth, `ranking`, live runs are judged too.
         """
         self._catalog.refresh(frozenset(sought), time.monotonic() + _SLICE_S)
-        if sought:
+        if sought or ranking:
             self.look_closer(sought, ranking=ranking)
         self._take_runs()
 

@@ -42,6 +42,9 @@ _SLICE_S, _SLICE_LEAST = 0.002, 16
 _NEAR_SLICE_S, _NEAR_SLICES = 0.004, 3
 _PAUSE_S = 0.25
 _ROOM_S, _ROOM_LEAST = 0.004, 24
+# Without a ledger, as in a copy of a log directory, nobody knows how much there is. Runs are not
+# removed for that if so many can be scanned in so long.
+_UNKNOWN_S, _UNKNOWN_RUNS = 0.25, 10_000
 
 _next_look_s: dict[str, float] = {}  # by log directory, for all runs that this process records
 
@@ -59,7 +62,7 @@ def make_home_room(
         return new_bytes, True
     from pprofplus.scan import Scan  # noqa: PLC0415 - most services never need it
 
-    until_s = monotonic() + _ROOM_S
+    until_s = monotonic() + (_ROOM_S if bound is not None else _UNKNOWN_S)
     scan, freed = Scan(home_fd, ledger), 0
 
     def missing_bytes() -> int:
@@ -74,7 +77,7 @@ def make_home_room(
             freed = scan.remove_oldest(over_bytes(), until_s, _ROOM_LEAST, sure=True)
         if missing_bytes() > 0:
             if ledger.scan.phase != VISITING:
-                scan.begin()
+                scan.begin(_UNKNOWN_RUNS if bound is None else 0)
             scan.go_on(until_s, _ROOM_LEAST)
         if missing_bytes() > 0:
             freed += scan.remove_oldest(over_bytes(), until_s, _ROOM_LEAST, sure=False)

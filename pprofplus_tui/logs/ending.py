@@ -205,7 +205,7 @@ class Ending:
         pages = [page for _, page in sorted(found.items())]
         if not pages or not pages[-1].head.samples or not pages[-1].data:
             raise LogFormatError("no samples at the end")
-        _check_order(pages)
+        check_order(pages)
         return pages
 
     def _read_page(self, slot: int, *, whole: bool) -> Page | None:
@@ -226,7 +226,7 @@ class Ending:
         return Page(head, data if whole else b"")
 
 
-def _check_order(pages: Sequence[Page]) -> None:
+def check_order(pages: Sequence[Page]) -> None:
     """Raise LogFormatError if time or the wall clock ever runs back from page to page."""
     for page, after in pairwise(pages):
         if after.head.first_mono_ms < page.head.last_mono_ms or after.offset_ms < page.offset_ms:

@@ -11,12 +11,13 @@ import os
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from pprofplus import home
 from pprofplus.errors import LogFormatError
 from pprofplus.format import INTERVAL, STOP
 from pprofplus_tui.logs.deaths import quick_cause
-from pprofplus_tui.logs.ending import Ending, Page, Table
+from pprofplus_tui.logs.ending import Ending, Page, Table, check_order
 from pprofplus_tui.logs.files import opened
 from pprofplus_tui.logs.header import begin_on_axis, first_instant
 from pprofplus_tui.logs.liveness import Lock, ended_state, is_silent, lock_on
@@ -24,6 +25,7 @@ from pprofplus_tui.logs.machine import this_machine
 from pprofplus_tui.logs.siblings import LIMIT, USED
 from pprofplus_tui.model.runs import DIED
 
+_FEW_SEGMENTS = 4  # up to half a megabyte, as segments grow with their run
 YOUNG_NS = 60_000_000_000  # for so long after its last write, a run is looked at each second
 
 
@@ -70,8 +72,8 @@ class Glance:
 def glance(path: str, metric: str, now_ns: int, *, counting: bool = False) -> Glance | None:
     """Return how the run at `path` ended; None if it may go on, or anything is out of order.
 
-    With `counting`, all page heads of a run that has one segment are read, if they are not too
-    many. `now_ns` is unix time. Raises nothing.
+    With `counting`, all page heads of a run of few segments are read. `now_ns` is unix time. Raises
+    nothing.
     """
     try:
         return _seen(path, metric, now_ns, counting=counting)
@@ -85,7 +87,7 @@ def _seen(path: str, metric: str, now_ns: int, *, counting: bool) -> Glance | No
     numbers = _segments(names)
     if not numbers:
         return None
-    newest, alone = numbers[-1], len(numbers) == 1
+    newest, few = numbers[-1], counting and len(numbers) <= _FEW_SEGMENTS
     with opened(f"{path}/{home.segment_name(newest)}") as (file, status):
         lock = lock_on(file)
         young = now_ns - status.st_mtime_ns < YOUNG_NS
@@ -94,7 +96,7 @@ def _seen(path: str, metric: str, now_ns: int, *, counting: bool) -> Glance | No
         # the writer may have begun a next segment, and then left this one
         if young and _segments(os.listdir(path)) != numbers:
             return None
-        ending = Ending(file, status.st_size, every=counting and alone)
+        ending = Ending(file, status.st_size, every=few)
     page = ending.pages[-1]
     if lock is Lock.UNKNOWN and not _has_fallen_silent(page, now_ns // 1_000_000):
         return None
@@ -102,12 +104,12 @@ def _seen(path: str, metric: str, now_ns: int, *, counting: bool) -> Glance | No
     stop = _stop_of(page)
     if pid is None or (stop is None and _may_be_there(ending.table, pid[0])):
         return None
-    counted = counting and alone and ending.complete
+    pages = _every_page(path, numbers, ending) if few and ending.complete else None
     column = ending.table.column(metric)
-    begin_ms = _begin_ms(path, numbers, ending, counted=counted)
+    begin_ms = _begin_ms(path, numbers, ending, pages)
     first = peak = samples = None
-    if counted:
-        sampled = [each.head for each in ending.pages if each.head.samples]
+    if pages is not None:
+        sampled = [each.head for each in pages if each.head.samples]
         samples = sum(head.samples for head in sampled)
         if column is not None:
             first, peak = sampled[0].first[column], max(head.hi[column] for head in sampled)
@@ -149,10 +151,29 @@ def _cause_of_death(path: str, table: Table, page: Page, names: list[str]) -> st
     ).listed
 
 
-def _begin_ms(path: str, numbers: list[int], ending: Ending, *, counted: bool) -> int:
+def _every_page(path: str, numbers: list[int], ending: Ending) -> list[Page] | None:
+    """Return the data pages of all segments in order, None if there are too many.
+
+    `ending` is the newest segment's. Raises OSError, LogFormatError.
+    """
+    found: list[Page] = []
+    for number in numbers[:-1]:
+        with opened(f"{path}/{home.segment_name(number)}") as (file, status):
+            before = Ending(file, status.st_size, every=True)
+        if not before.complete or before.table is not ending.table:
+            return None
+        found += before.pages
+    found += ending.pages
+    if any(b.head.prefix.number <= a.head.prefix.number for a, b in pairwise(found)):
+        return None  # a page that was written again to the next segment
+    check_order(found)
+    return found
+
+
+def _begin_ms(path: str, numbers: list[int], ending: Ending, pages: list[Page] | None) -> int:
     """Return the unix ms of the first instant that rotation has left, as a look tells it."""
-    if counted:
-        return int(ending.pages[0].head.first_unix_ms)
+    if pages is not None:
+        return int(pages[0].head.first_unix_ms)
     if len(numbers) == 1 and ending.first is not None:
         return int(ending.first.head.first_unix_ms)
     first = first_instant(f"{path}/{home.segment_name(numbers[0])}")

@@ -476,7 +476,8 @@ samples(400)
 os.unlink(disk + "/filler")
 wait_for(lambda: not in_trouble() and not lost())
 samples(200)
-os.unlink(collector.directory + "/" + max(os.listdir(collector.directory)))
+names = [name for name in os.listdir(collector.directory) if name.endswith(".pplog")]
+os.unlink(collector.directory + "/" + max(names))
 samples(100)
 tell()
 """,

@@ -10,6 +10,7 @@ import time
 import zlib
 from pathlib import Path
 
+import crowd
 import pytest
 import reference
 
@@ -522,3 +523,20 @@ def test_a_pinned_run_is_counted_but_not_a_candidate(place):
         one_slice(place, cap=size_bytes)
     assert len(reference.runs(place)) == 4
     assert bound_of(place) == size_bytes
+
+
+def test_without_a_ledger_a_start_removes_no_run_of_a_directory_below_its_cap(tmp_path, run):
+    home = tmp_path / "logs"
+    crowd.fill(home, 3000)
+    (home / ".ledger").unlink()
+    run(
+        "import sys, time, pprofplus\n"
+        f"c = pprofplus.start('late', directory={str(home)!r}, interval_s=0.05)\n"
+        "assert c.samples == 1\n"
+        "while c.samples < 20: time.sleep(0.01)\n"
+        "pprofplus.stop()\n"
+    )
+    assert len(list(home.glob("ended/*"))) == 3000
+    assert len(list(home.glob("late/*"))) == 1
+    # the scan counted them all, and the segment that is reserved now is no longer there
+    assert crowd.bound_of(home) >= sum(each.stat().st_size for each in home.glob("*/*/*.pplog"))

@@ -206,8 +206,8 @@ def test_a_process_that_became_another_program_has_not_died(place):
         info, death = found(place)
         assert death.cause.kind == "stopped"
         assert "exec" in death.cause.reason
-        seen = glance(info.path, "rss", time.time_ns() + 1)
-        assert seen.state == "unrecorded"
+        # that needs a look at the process, which the record of an ended run does not take
+        assert glance(info.path, "rss", time.time_ns() + 1) is None
     finally:
         process.kill()
         process.wait()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pprofplus import format as fmt
+from pprofplus_tui.logs.catalog import Catalog
 from pprofplus_tui.logs.glance import glance
 from pprofplus_tui.logs.history import page_extremes, query
 from pprofplus_tui.logs.run import RunLog
@@ -186,12 +187,16 @@ def test_a_version_in_the_segment_before_is_the_page_if_the_newer_one_is_not_who
     )
 
 
-def test_who_glances_at_a_run_takes_the_last_version_that_is_whole(write_run):
+def test_a_list_takes_the_last_version_that_is_whole(write_run):
     writer = write_run()
     for n in range(6):
         writer.add(n * 1000, [n * n, n, n])
     writer.close()
     torn(writer.segment_path(), 2)  # the sixth sample's version
-    seen = glance(str(writer.path), "threads", time.time_ns() + 10**9)
-    assert seen.last == 4
-    assert seen.end_ms == writer.start_ms + 4000
+    # the record of a run leaves what is torn to the reader of whole logs
+    assert glance(str(writer.path), "threads", time.time_ns() + 10**9) is None
+    catalog = Catalog([str(writer.path.parent.parent)])
+    catalog.refresh(())
+    (info,) = catalog.runs
+    assert info.last["threads"] == 4
+    assert info.end_ms == writer.start_ms + 4000
