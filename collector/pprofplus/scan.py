@@ -63,7 +63,8 @@ class Scan:
     def begin(self, most: int = 0) -> bool:
         """Begin a scan, unless another process is at that; False if there are too many runs.
 
-        That is more than `most`, or than fit in a slice. Then it is `begin_long` that lists them. Raises OSError.
+        That is more than `most`, or than fit in a slice. Then it is `begin_long` that lists them.
+        Raises OSError.
         """
         progress = self._ledger.scan
         if progress.phase == LISTING and is_being_listed(self._home_fd):
