@@ -124,7 +124,7 @@ def test_a_service_that_is_not_there_names_those_that_are(capfd, home):
 def test_help_says_the_exit_codes_and_exits_0(capfd):
     code, out, _ = run_main(capfd, "--help")
     assert code == 0
-    assert "0 fine, 1 nothing found or failed, 2 usage" in " ".join(out.split())
+    assert "0 fine, 1 nothing found, failed or incomplete, 2 usage" in " ".join(out.split())
     for command in ("demo", "list", "export"):
         assert command in out
 
