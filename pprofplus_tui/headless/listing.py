@@ -17,6 +17,7 @@ from pprofplus_tui.model.runs import DIED, RUNNING
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.timeaxis import local, zone_name
 from pprofplus_tui.model.units import format_bytes, format_span_ms
+from pprofplus_tui.model.verdict import TOO_LITTLE
 
 _BEGIN = "BEGIN"
 _HEADINGS = (
@@ -119,7 +120,9 @@ def _growth(info: RunInfo) -> tuple[str | None, float | None]:
         return None, None
     layers = judged(log, log.begin_ms, log.end_ms + 1).layers
     verdict = next((layer.verdict for layer in layers if layer.kind.id == "rss"), None)
-    return (None, None) if verdict is None else (verdict.kind, verdict.per_hour)
+    if verdict is None:
+        return None, None
+    return verdict.kind, None if verdict.kind == TOO_LITTLE else verdict.per_hour
 
 
 def _lines(runs: Sequence[RunInfo], causes: Mapping[str, str]) -> Iterator[str]:
