@@ -103,7 +103,7 @@ def serve(  # noqa: PLR0913 - where, what, and who is told
     command = shlex.join([sys.executable, "-m", "pprofplus_tui", *monitor])
     app = make_app(f"exec {command}", token, port, light=light)
     app.on_startup.append(announce)
-    # whoever reaches the port may send what is no HTTP: the answer is 400, and no traceback here
+    # any client may send what is no HTTP: the answer is 400, and no traceback appears here
     logging.getLogger("aiohttp.server").addFilter(_is_ours)
     web.run_app(
         app,

@@ -3,7 +3,7 @@
 `ctl-<id>.request` is JSON: {"do": "pause" | "resume" | "interval" | "mark"}, with "interval_s" or
 "text". It gets its name when it is whole. The run removes it before it carries it out, so at most
 once, and then writes `ctl-<id>.answer`: {"done": true or false, "text": what was done, or why not}.
-Whoever may write to the directory may ask; a request of anyone but the service's user or root is
+Anyone who may write to the directory may ask; a request of anyone but the service's user or root is
 refused, and one that cannot be read is renamed to `ctl-<id>.bad`.
 """
 

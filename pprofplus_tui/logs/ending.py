@@ -217,7 +217,7 @@ class Ending:
         if prefix.page_size != PAGE_SIZE or prefix.type not in {DATA, SUMMARY}:
             raise LogFormatError("another page than one of samples")
         if prefix.type == SUMMARY:
-            return None  # whoever wrote it had finished the page before it
+            return None  # its writer had finished the page before it
         head = DataHead(prefix, data)
         if head.schema != self.table.schema or head.columns != len(self.table.metrics):
             raise LogFormatError("a page of another table")

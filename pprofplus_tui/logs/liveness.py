@@ -92,7 +92,7 @@ def ended_state(  # noqa: PLR0911, PLR0913 - a return a kind of evidence; what a
 
 
 def is_silent(since_ms: int, interval_ms: int, now_ms: int) -> bool:
-    """Tell whether a run has missed samples, `since_ms` being the last instant that it told of."""
+    """Tell whether a run has missed samples, `since_ms` being the last instant in its log."""
     return now_ms - since_ms > stale_ms(interval_ms)
 
 

@@ -21,7 +21,7 @@ _RECENT_MS = 900_000
 _RECENT_BUCKETS = 24
 _TICK_NS = 1_000_000_000
 # Kernels stamp files with a clock that stands still for some milliseconds, so what happened
-# within the same tick as a look cannot be told from it.
+# within the same tick as a look looks the same.
 _FRESH_NS = 100_000_000
 
 
@@ -223,7 +223,7 @@ class WatchedRun:
         lock = lock_of(segment)
         old = now_ns - log.written_ns > YOUNG_NS
         if lock is not Lock.HELD and not old:
-            # The writer may have gone on in a next segment since, or written its last words.
+            # The writer may have begun another segment since, or written its stop event.
             changed |= log.refresh()
             if log.newest_segment != segment:
                 lock = lock_of(log.newest_segment or segment)

@@ -113,7 +113,7 @@ def _measured(layer: Layer) -> Row:
 
 
 def _limit(facts: Verdicts) -> tuple[Row, ...]:
-    """Return what is told of the cgroup's limit, the longest first; nothing without a limit.
+    """Return forms of the text on the cgroup's limit, the longest first; nothing without a limit.
 
     The percentage is of what is charged to the cgroup, which is not this run's RSS: both stand
     there, and how many runs share it.
@@ -188,7 +188,7 @@ def facts_row(
     order = sorted(others, key=lambda x: (x is not blamed, not _rises(x), -abs(x.now_bytes)))
     head, limits = _whole(facts, first, plain=plain), _limit(facts)
     room = width - 1 - width_of(head)
-    # the layer to blame and the limit, together if they can be told more shortly
+    # the layer to blame and the limit, together if that is shorter
     blames: tuple[Row, ...] = _blame(blamed, plain=plain) if blamed is not None else ()
     ranked = sorted(product(range(len(blames)), range(len(limits))), key=lambda at: (sum(at), at))
     choices: list[tuple[Row, Row]] = [(blames[i], limits[j]) for i, j in ranked]

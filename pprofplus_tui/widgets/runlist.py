@@ -151,7 +151,7 @@ def foot_row(view: RunListView, listing: Listing, width: int) -> Row:
     """Return the last line of the list: the words typed, how many match, the order."""
     shown = len(view.runs)
     told = f"{shown}/{view.total}" if shown != view.total else f"{shown}"
-    # what is not yet read is told: nobody should take a part for the whole
+    # show how many runs are not yet read: a part must not look like the whole
     count = Cellrun(f" {told}+{view.unread} " if view.unread else f" {told} ", "bar")
     if listing.typing or listing.text:
         words = narrow(listing.text, ascii_only=view.plain)
