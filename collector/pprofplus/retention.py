@@ -42,9 +42,6 @@ _SLICE_S, _SLICE_LEAST = 0.002, 16
 _NEAR_SLICE_S, _NEAR_SLICES = 0.004, 3
 _PAUSE_S = 0.25
 _ROOM_S, _ROOM_LEAST = 0.004, 24
-# Without a ledger, as in a copy of a log directory, nobody knows how much there is. Runs are not
-# removed for that if so many can be scanned in so long.
-_UNKNOWN_S, _UNKNOWN_RUNS = 0.25, 10_000
 
 _next_look_s: dict[str, float] = {}  # by log directory, for all runs that this process records
 
@@ -56,29 +53,34 @@ def make_home_room(
 
     If there is no room, ended runs are removed until there is for `enough_bytes`: those that ended
     first, as far as that is known within milliseconds. The ledger is not written. Raises OSError.
+
+    Without a ledger, as in a copy of a log directory, nobody knows how much there is. No run is
+    removed for that: there is room for `enough_bytes` until a scan is finished.
     """
     bound = ledger.bound_bytes
     if bound is not None and bound + new_bytes <= max_total_bytes:
         return new_bytes, True
     from pprofplus.scan import Scan  # noqa: PLC0415 - most services never need it
 
-    until_s = monotonic() + (_ROOM_S if bound is not None else _UNKNOWN_S)
+    until_s = monotonic() + _ROOM_S
     scan, freed = Scan(home_fd, ledger), 0
 
     def missing_bytes() -> int:
         return enough_bytes - _room(ledger, freed, max_total_bytes)
 
     def over_bytes() -> int:
-        bound = ledger.bound_bytes
-        return missing_bytes() if bound is None else bound + enough_bytes - max_total_bytes
+        return (ledger.bound_bytes or 0) + enough_bytes - max_total_bytes
 
     try:
         if bound is not None:
             freed = scan.remove_oldest(over_bytes(), until_s, _ROOM_LEAST, sure=True)
         if missing_bytes() > 0:
             if ledger.scan.phase != VISITING:
-                scan.begin(_UNKNOWN_RUNS if bound is None else 0)
+                scan.begin()
             scan.go_on(until_s, _ROOM_LEAST)
+        if ledger.bound_bytes is None:
+            scan.settle(keep=True)
+            return min(enough_bytes, new_bytes), True
         if missing_bytes() > 0:
             freed += scan.remove_oldest(over_bytes(), until_s, _ROOM_LEAST, sure=False)
         if missing_bytes() > 0 and not scan.finished:

@@ -60,17 +60,16 @@ class Scan:
         if self._runs is not None:
             self._runs.close()
 
-    def begin(self, most: int = 0) -> bool:
+    def begin(self) -> bool:
         """Begin a scan, unless another process is at that; False if there are too many runs.
 
-        That is more than `most`, or than fit in a slice. Then it is `begin_long` that lists them.
-        Raises OSError.
+        Then it is `begin_long` that lists them. Raises OSError.
         """
         progress = self._ledger.scan
         if progress.phase == LISTING and is_being_listed(self._home_fd):
             return True
         began_s = monotonic()
-        services, entries, whole = list_runs(self._home_fd, most or _FEW_RUNS)
+        services, entries, whole = list_runs(self._home_fd, _FEW_RUNS)
         if not whole:
             self._services, self._seen = services, entries
             return False

@@ -252,7 +252,9 @@ class Termination:
 
 
 # uvicorn ends by the signal that it was sent, when it has restored the default disposition itself
-_of_uvicorn: list[Termination] = []  # the one that is notified of its shutdown, once its class calls us
+_of_uvicorn: list[
+    Termination
+] = []  # the one that is notified of its shutdown, once its class calls us
 
 
 def _follow_uvicorn(termination: Termination) -> None:

@@ -88,10 +88,23 @@ class PickingScreen(Screen[None]):
 
     def on_key(self, event: Key) -> None:
         """Take what is typed into the text; the arrows still go through the list."""
-        if not self.listing.typing:
+        if not self.listing.typing and self._is_filter_key(event.key):
+            # not by its binding, which the app runs later: letters that come in one piece with it,
+            # as over a slow line, would be lost
+            self.action_filter()
+        elif not self.listing.typing:
             return
+        else:
+            self._take_key(event)
         event.stop()
         event.prevent_default()
+
+    def _is_filter_key(self, key: str) -> bool:
+        bindings = self._bindings.key_to_bindings.get(key, ())
+        return any(binding.action == "filter" for binding in bindings)
+
+    def _take_key(self, event: Key) -> None:
+        """Change the text by a key, or end it."""
         listing, key = self.listing, event.key
         if key == "escape":
             self._set_listing(listing.cleared())

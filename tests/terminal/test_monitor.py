@@ -86,6 +86,15 @@ def test_a_service_is_watched_from_its_start_to_its_death_and_exported(service, 
     assert restored(screen.output)
 
 
+def test_letters_that_come_in_one_piece_with_the_key_before_them_are_not_lost(service, terminal):
+    service("api")
+    service("worker")
+    screen = terminal("--dir", str(service.home))
+    screen.until("2 live")
+    screen.send("/work\r")  # as a slow line delivers what was typed quickly
+    screen.until(lambda text: "/work" in text and "1/2" in text)
+
+
 def test_a_paused_service_is_shown_as_stalled_and_then_live_again(service, terminal):
     process = service("api")
     screen = terminal("--dir", str(service.home))
