@@ -16,6 +16,7 @@ from pprofplus.locks import LOCKS_EXIST
 from pprofplus.notices import say_once
 from pprofplus.sampler import Collector
 from pprofplus.settings import Settings
+from pprofplus.termination import reserve
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
@@ -141,6 +142,8 @@ def _start(settings: Settings, grace_s: float) -> Collector:
             if not settings.disabled and not obstacle:
                 _process.collector = collector
                 _hook()
+                if not grace_s:
+                    reserve()
                 collector.begin()
         finally:
             _process.starting.clear()

@@ -80,7 +80,7 @@ class _Handler:
     @property
     def installed(self) -> bool:
         """Whether it is there, and its descriptor still ours."""
-        return self._out is not None and self._out.ours()
+        return self._registered and self._out is not None and self._out.ours()
 
     @property
     def usable(self) -> bool:
@@ -89,8 +89,13 @@ class _Handler:
             self._refused = not _is_default()
         return not self._refused
 
+    def reserve(self) -> None:
+        """Take its descriptor, which leads nowhere yet, if it is usable. Raises OSError."""
+        if self._out is None and self.usable:
+            self._out = _raised(os.open(os.devnull, _NULL))
+
     def lead_to(self, target: Descriptor) -> bool:
-        """Have it write to `target`; False if it is not installed. Raises OSError."""
+        """Have it write to `target`; False if it has no descriptor. Raises OSError."""
         out = self._out
         if out is None or not out.ours():
             return False
@@ -102,18 +107,19 @@ class _Handler:
         """Install it, if it is usable; False if not. Raises OSError."""
         while self._inherited:
             self._inherited.pop().close()
-        if self._out is not None and self.lead_to(target):
+        if self._registered and self.lead_to(target):
             return True
         if not self.usable:
             return False
-        out = _raised(os.dup(target.number))
-        self._register(out)
-        self._out = out
-        return True
+        out = self._out if self.lead_to(target) else _raised(os.dup(target.number))
+        if out is not None:
+            self._register(out)
+            self._out = out
+        return self._registered
 
     def turn_away(self) -> None:
         """In a forked child: write nowhere. It closes and asks no file of the parent's."""
-        if self._out is not None:
+        if self._registered and self._out is not None:
             null = _raised(os.open(os.devnull, _NULL))
             self._register(null)
             self._inherited.append(self._out)
@@ -142,6 +148,19 @@ def _is_default() -> bool:
 
 
 _handler = _Handler()
+
+
+def reserve() -> None:
+    """Take the handler's descriptor before there is a thread of ours; never raises OSError.
+
+    A high number makes the kernel enlarge the table of descriptors. In a process of one thread that
+    takes no time, in others some 15 ms, and `start()` would wait for it.
+    """
+    try:
+        _handler.reserve()
+    except (OSError, ImportError):
+        # no descriptor left: the thread tries again
+        return
 
 
 class Termination:
