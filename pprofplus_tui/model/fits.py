@@ -21,6 +21,15 @@ _BEGINS = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.88)  # where it may begin
 _MOST_STEPS = 3
 _LEAST_OF_A_STEP = 3  # points on each side
 
+# Time constants of a warm-up that a line follows; of a warm-up in two stages, those of the second
+# and of the first stage. The second may also be a logarithm or a root.
+_SETTLED = np.geomspace(0.005, 0.2, 24)
+_SECOND = (0.14, 0.2, 0.27, 0.35)
+_LONG_LOGARITHMS = (0.001, 0.01, 0.03)
+_LONG_POWERS = (0.1, 0.2, 0.3)
+_FIRST = np.geomspace(0.005, 0.12, 8)
+_LEAST_LEFT = 0.2  # of the rise, at least, is along the line
+
 LINE, SLOWING, STEPS = "line", "slowing", "steps"
 _LEAST_POINTS = 8
 _SMOOTHED = 12  # points: of fewer each counts
@@ -69,6 +78,18 @@ def _fitted_to_line(x: Floats, shapes: Floats, y: Floats) -> tuple[Floats, Float
     factors = rest @ beside / sizes
     slopes = (line @ values - factors * (line @ columns)) / size
     return np.maximum(rest @ rest - factors * factors * sizes, 0.0), slopes, factors
+
+
+def _least_of_two(firsts: Floats, seconds: Floats, y: Floats) -> float:
+    """Return the least sum of squares beside a + b f + c g; b, c > 0; of all pairs f, g."""
+    f, g, values = firsts - firsts.mean(axis=0), seconds - seconds.mean(axis=0), y - y.mean()
+    ff, gg = np.sum(f * f, axis=0)[:, None], np.sum(g * g, axis=0)[None, :]
+    fy, gy = (values @ f)[:, None], (values @ g)[None, :]
+    fg = f.T @ g
+    sizes = np.maximum(ff * gg - fg * fg, 1e-30)
+    b, c = (fy * gg - gy * fg) / sizes, (gy * ff - fy * fg) / sizes
+    sums = np.where((b > 0) & (c > 0), values @ values - b * fy - c * gy, np.inf)
+    return max(float(sums.min()), 0.0)
 
 
 def stepped(y: Floats) -> float:
@@ -157,3 +178,75 @@ def what_rise(t: Floats, y: Floats, *, from_start: bool) -> Rise:
     third = int(np.searchsorted(x, 2 / 3))
     late = float((shape[-1] - shape[third]) / (shape[-1] - shape[0]))
     return Rise(SLOWING, slope / span, begin, late)
+
+
+@dataclass(frozen=True)
+class Steady:
+    """A line that goes on after a warm-up.
+
+    Attributes:
+        slope: in units of y over units of t.
+        gain: how much better the line fits than what comes to rest: twice a ratio's logarithm.
+        clear: what it rises by over the span, over what is left beside it.
+        late: slope of the last half, over `slope`.
+    """
+
+    slope: float
+    gain: float
+    clear: float
+    late: float
+
+
+def steady(t: Floats, y: Floats, span: float, grain: float) -> Steady | None:
+    """Return the line that floors follow beside a warm-up that is over; None if there is none.
+
+    It is compared with what slows down all along: a warm-up of one stage or two, a logarithm, a
+    root, a rise that stopped.
+
+    Args:
+        t: times since the begin of the run.
+        y: floors, one a day.
+        span: length of the run.
+        grain: less is no noise.
+    """
+    x = t / span
+    column, count = x[:, None], len(y)
+    sums, slopes = _fitted(column, y)
+    best, slope, figures = float(sums[0]), float(slopes[0]), 2
+    early = -np.exp(-column / _SETTLED)
+    sums, slopes, heights = _fitted_to_line(x, early, y)
+    sums = np.where((slopes > 0) & (heights > 0), sums, np.inf)
+    place = int(np.argmin(sums))
+    if sums[place] < best:
+        best, slope, figures = float(sums[place]), float(slopes[place]), 4
+    if slope * (x[-1] - x[0]) < _LEAST_LEFT * max(float(y[-1] - y[0]), 0.0) or slope <= 0:
+        return None
+    shapes = np.concatenate(
+        (
+            np.minimum(column, np.array(_STOPS)),
+            -np.exp(-column / np.array(_SLOW[:-2])),
+            np.log1p(column / np.array(_LOGARITHMS)),
+            column ** np.array(_POWERS),
+        ),
+        axis=1,
+    )
+    sums, _ = _fitted(shapes, y)
+    other = float(sums.min())
+    second = np.concatenate(
+        (
+            -np.exp(-column / np.array(_SECOND)),
+            np.log1p(column / np.array(_LONG_LOGARITHMS)),
+            column ** np.array(_LONG_POWERS),
+        ),
+        axis=1,
+    )
+    other = min(other, _least_of_two(-np.exp(-column / _FIRST), second, y))
+    noise = grain * grain * count
+    half = count // 2
+    late = float(_fitted(column[half:], y[half:])[1][0])
+    return Steady(
+        slope / span,
+        count * float(np.log((other + noise) / (best + noise))),
+        slope * float(x[-1] - x[0]) / max((best / max(count - figures, 1)) ** 0.5, grain),
+        late / slope,
+    )

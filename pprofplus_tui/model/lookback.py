@@ -13,6 +13,7 @@ import numpy as np
 from pprofplus_tui.model.fits import LINE, STEPS, Rise, what_rise
 from pprofplus_tui.model.past import PAST_BUCKETS
 from pprofplus_tui.model.series import Floats, Ints, Points
+from pprofplus_tui.model.settled import DAY_H, day_floors, settled
 from pprofplus_tui.model.teeth import find_teeth
 from pprofplus_tui.model.trend import (
     LEAST_SHARE,
@@ -30,12 +31,9 @@ from pprofplus_tui.model.trend import (
 )
 from pprofplus_tui.model.verdict import HOUR_MS
 
-DAY_H = 24.0
 _MOST_CELLS = 4 * PAST_BUCKETS  # of an even grid, however uneven the points are
 _CELLS = 48  # points that curves are fitted to
-_LEAST_DAYS = 5  # whose floors are compared
-_MOST_FLOORS = 24
-_LEAST_OF_A_DAY = 4  # points, for a floor
+_LEAST_OF_A_DAY = 4  # points, for what recurs
 _LEAST_TROUGHS = 4
 _FEW_TROUGHS = 6
 _LEAST_CELLS = 8
@@ -61,6 +59,7 @@ class Background:
             floors of days, or troughs.
         teeth: falls of a saw-tooth.
         daily: share of the variation that recurs from day to day, 0 if that is not known.
+        even: it rises evenly from day to day beside a warm-up that is over; `line` is of that.
     """
 
     begin_ms: int
@@ -75,10 +74,14 @@ class Background:
     curve: tuple[Floats, Floats] = field(default=(np.zeros(0), np.zeros(0)))
     teeth: int = 0
     daily: float = 0.0
+    even: bool = False
 
     @cached_property
     def rise(self) -> Rise:
         """What a rise over the whole run is; asked for only if there may be one."""
+        if self.even:
+            raw = what_rise(*_cells(self.t, self.floor), from_start=self.from_start)
+            return raw if raw.kind == STEPS else Rise()
         found = what_rise(*_cells(*self.curve), from_start=self.from_start)
         if found.kind == LINE and self.daily:
             # what recurs in two days only may be a step that was smeared
@@ -184,28 +187,6 @@ def without_days(points: Points, y: Floats) -> tuple[Floats, float]:
     return (grid - usual)[place], max(1 - after / before, 0.0) if before > 0 else 0.0
 
 
-def _day_floors(t: Floats, y: Floats) -> Blocks | None:
-    """Return the low end of each day, or of each few days; None if there are too few."""
-    days = int((t[-1] - t[0]) / DAY_H)
-    if days < _LEAST_DAYS:
-        return None
-    size = -(-days // _MOST_FLOORS)
-    # days are counted from the end: the first, where warm-ups are, may be left out in part
-    number = ((t[-1] - t) / (DAY_H * size)).astype(np.int64)
-    times, values = [], []
-    for which in range(days // size - 1, -1, -1):
-        mine = number == which
-        count = int(mine.sum())
-        if count < _LEAST_OF_A_DAY:
-            continue
-        low = np.sort(y[mine])[count // 16 : max(count // 8, 1)]
-        times.append(float(t[mine].mean()))
-        values.append(float(low.mean()))
-    if len(times) < _LEAST_DAYS:
-        return None
-    return Blocks(np.array(times), np.array(values), np.zeros(len(times), np.int64))
-
-
 def _for_good(line: Line, count: int, *, of_troughs: bool) -> bool:
     """Tell whether a line that rises is more than chance.
 
@@ -250,6 +231,9 @@ def look_back(points: Points, start_ms: int, least: float) -> Background | None:
     found = replace(
         found, line=line, curve=curve, teeth=0 if teeth is None else len(teeth.troughs), daily=daily
     )
+    after = settled(t, y, least) if teeth is None else None
+    if after is not None:
+        return replace(found, line=after, rises=True, even=True)
     for blocks in series:
         over = line_of(blocks, least / 40)
         if over is None or abs(over.change) < least:
@@ -268,7 +252,7 @@ def _floors(
     if daily < _RECURS:
         flat = y
     series, curve = [blocks_of(t, flat, whole)], (t, flat)
-    floors = _day_floors(t, y)
+    floors = day_floors(t, y)
     if floors is not None:
         series.append(floors)
         if daily > _FLOORS_TELL and len(floors.y) >= _LEAST_CELLS:

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pprofplus_tui.model.fits import SLOWING, STEPS
-from pprofplus_tui.model.lookback import DAY_H, Background
+from pprofplus_tui.model.lookback import Background
 from pprofplus_tui.model.series import Points
+from pprofplus_tui.model.settled import DAY_H
 from pprofplus_tui.model.trend import HELD, LEAST_SHARE, median
 from pprofplus_tui.model.verdict import (
     ALL_DAY,

@@ -469,6 +469,91 @@ def _office(rng: Rng) -> Draft:
     return Draft(hours, base, noise, total * done / done[-1], LEAK, window)
 
 
+# -- services: requests, a cache that fills, sessions, garbage, a job at night, a lazy allocator
+
+
+def _lazy(values: Floats, keeps: float) -> Floats:
+    """Return what an allocator holds: of a peak it gives back the rest slowly."""
+    out, held = np.empty(len(values)), 0.0
+    for i, value in enumerate(values.tolist()):
+        held = value if value > held else value + (held - value) * keeps
+        out[i] = held
+    return out
+
+
+def _filling(rng: Rng, done: Floats, share: float, *, slowly: bool) -> Floats:
+    """Return how full a cache is, 0 to about 1; `done` is the work up to then, of all of it.
+
+    Its time constant is `share` of the work. Slowly: as a logarithm, a root, or in two stages.
+    """
+    pick = rng.integers(0, 4) if slowly else 4
+    if pick == 0:
+        return np.log1p(done / rng.uniform(0.003, 0.05)) / 4
+    if pick == 1:
+        return done ** rng.uniform(0.1, 0.25)
+    if pick == 4:
+        return warm_up(rng, done / share)
+    late = 1 - np.exp(-done / rng.uniform(0.15, 0.35))
+    return 0.5 * (1 - np.exp(-done / share)) + rng.uniform(0.3, 1) * late
+
+
+def _service(rng: Rng, days: float, *, leaks: bool, slowly: bool = False) -> Draft:
+    base, start, span = _base(rng), rng.uniform(0, 168), days * DAY_H
+    window = _window(rng, span, 0.08)
+    hours = hours_for(span, window[1] - window[0])
+    n, step = len(hours), float(hours[1] - hours[0])
+    load = rng.uniform(0.05, 0.3) + bells(rng, hours, start, rng.uniform(0.2, 1))
+    peak = 10 ** rng.uniform(1.5, 4.5)  # requests in an hour
+    requests = rng.poisson(peak * load * step).astype(float)
+    size = base * rng.uniform(0.02, 0.15)  # of what is held at the peak
+    at_once = rng.uniform(3, 60)
+    used = size * rng.poisson(at_once * load) / at_once
+    lasts = rng.uniform(0.3, 8) / step
+    kept = np.exp(-np.arange(min(int(6 * lasts) + 1, n)) / lasts)
+    used += base * rng.uniform(0, 0.1) * np.convolve(requests, kept)[:n] / (peak * step * lasts)
+    used += size * 0.5 * ((np.cumsum(0.2 + load) * step * rng.uniform(1, 10)) % 1)
+    if rng.random() < 0.5:
+        at = rng.uniform(1, 5)
+        used += size * rng.uniform(0.5, 2) * ((hours + start - at) % DAY_H < rng.uniform(0.2, 1))
+    if rng.random() < 0.6:
+        used = _lazy(used, 1 - step / rng.uniform(0.5, 12))
+    used += base * 0.0007 * rng.normal(size=n)
+    # the noise of the floors of nights, without what fills and leaks
+    nights = [float(np.quantile(part, 0.06)) for part in np.array_split(used, round(days))]
+    noise = float(np.std(nights))
+    done = np.cumsum(requests) / requests.sum()
+    fills_h = np.exp(rng.uniform(np.log(1.5), np.log(min(0.2 * span, 30))))
+    rise = base * rng.uniform(0.05, 0.5)
+    used += rise * _filling(rng, done, fills_h / span, slowly=slowly)
+    if not leaks:
+        return Draft(hours, base, used, None, CALM, window)
+    total = max(8 * noise, 0.01 * base) * np.exp(rng.uniform(0, 2))
+    total = max(total, 0.25 * rise)
+    events = (hours / span, done, np.cumsum(rng.poisson(60 * load / n)).astype(float))
+    grown = events[int(rng.integers(0, 3))]
+    return Draft(hours, base, used, total * grown / grown[-1], LEAK, window)
+
+
+def _calm_service(rng: Rng) -> Draft:
+    return _service(rng, rng.uniform(5, 16), leaks=False)
+
+
+def _calm_service_of_few_days(rng: Rng) -> Draft:
+    return _service(rng, rng.uniform(3, 5), leaks=False)
+
+
+def _slow_cache(rng: Rng) -> Draft:
+    return _service(rng, rng.uniform(3, 16), leaks=False, slowly=True)
+
+
+def _leaking_service(rng: Rng) -> Draft:
+    return _service(rng, rng.uniform(5, 16), leaks=True)
+
+
+def _leaking_service_of_few_days(rng: Rng) -> Draft:
+    return _service(rng, rng.uniform(3, 5), leaks=True)
+
+
 DEVELOP: tuple[History, ...] = (
     History("noise", _noise),
     History("noise with a long memory", _long_noise),
@@ -500,4 +585,15 @@ DEVELOP: tuple[History, ...] = (
     History("leak in spikes", _spikes_leak),
     History("leak under a cache emptied daily", _emptied_daily),
     History("leak of office hours", _office),
+)
+
+# Mechanisms of a service on top of each other: a warm-up of hours or days, then a leak or none.
+# Harder than the kinds above: a cache that fills as a logarithm of its work, under weekends, may
+# look exactly like one that is full beside a leak. They have no goal to reach.
+SERVICES: tuple[History, ...] = (
+    History("service", _calm_service),
+    History("service of few days", _calm_service_of_few_days),
+    History("service of a slow cache", _slow_cache),
+    History("service that leaks", _leaking_service),
+    History("service that leaks, of few days", _leaking_service_of_few_days),
 )

@@ -142,6 +142,43 @@ def test_a_logarithmic_warm_up_is_told_by_its_start_outside_the_window():
     assert weighed(one).reason == MAYBE_WARM_UP
 
 
+def warmed(t, tau_h, height=100):
+    return height * (1 - np.exp(-t / tau_h))
+
+
+@pytest.mark.parametrize("tau_h", [4, 12, 24])
+def test_a_leak_that_goes_on_after_a_warm_up_of_hours_or_a_day_is_growth(tau_h):
+    t = hours(8 * 24)
+    one = case(300 + warmed(t, tau_h) + 0.25 * t + day(t) + noise(), t[-1], t[-1] - 24, t[-1])
+    found = weighed(one)
+    assert (found.kind, found.reason) == (GROWING, FLOOR_RISES)
+    assert found.per_hour == pytest.approx(0.25 * MIB, rel=0.3)
+
+
+@pytest.mark.parametrize("days", [3, 4])
+def test_a_few_days_of_which_each_hour_rises_evenly_after_a_warm_up_are_growth(days):
+    t = hours(days * 24 + 2)
+    one = case(300 + warmed(t, 5) + 0.6 * t + day(t, 30) + noise(), t[-1], t[-1] - 12, t[-1])
+    found = weighed(one)
+    assert (found.kind, found.reason) == (GROWING, FLOOR_RISES)
+    assert found.per_hour == pytest.approx(0.6 * MIB, rel=0.4)
+
+
+@pytest.mark.parametrize("days", [3, 4, 6, 8, 14])
+@pytest.mark.parametrize("kind", ["one stage", "two stages", "logarithm", "root"])
+def test_a_long_warm_up_alone_is_no_growth(days, kind):
+    t = hours(days * 24 + 2)
+    x = t / t[-1]
+    rise = {
+        "one stage": warmed(x, 0.25),
+        "two stages": warmed(x, 0.03) + warmed(x, 0.25),
+        "logarithm": 20 * np.log1p(x / 0.005),
+        "root": 100 * x**0.2,
+    }[kind]
+    one = case(300 + rise + day(t) + noise(), t[-1], t[-1] / 2, t[-1])
+    assert weighed(one).kind != GROWING
+
+
 def test_a_leak_that_stopped_is_none():
     t = hours(100)
     found = weighed(case(200 + np.minimum(t, 50) + noise(), 100, 0, 100))
@@ -261,6 +298,15 @@ def test_of_each_kind_of_history_most_are_told_right(kind):
         assert found.growing >= 15
     else:
         assert found.growing <= 1
+
+
+def test_of_services_with_a_warm_up_most_leaks_are_found_and_few_others():
+    found = {one.name: one for one in rates(develop.SERVICES, 60, develop.SEED)}
+    assert found["service that leaks"].growing >= 39  # 65 %
+    assert found["service that leaks, of few days"].growing >= 21  # 35 %
+    assert found["service"].growing <= 2
+    assert found["service of few days"].growing <= 3
+    assert found["service of a slow cache"].growing <= 15
 
 
 @pytest.mark.slow
