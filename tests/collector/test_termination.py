@@ -8,12 +8,12 @@ import subprocess
 import sys
 import time
 
+import monitor_reader
 import pytest
 import reference
 
 from pprofplus.descriptor import read_small_file
 from pprofplus.home import TERMINATED_NAME
-from pprofplus_tui.logs.catalog import Catalog
 
 EVER_S = 60
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="tried on Linux")
@@ -48,6 +48,10 @@ def up(spawn):
 
 
 def states(home):
+    if not monitor_reader.AVAILABLE:
+        pytest.skip(monitor_reader.WHY_NOT)
+    from pprofplus_tui.logs.catalog import Catalog  # noqa: PLC0415 - not everywhere
+
     catalog = Catalog([str(home)])
     catalog.refresh()
     return {info.pid: info.state for info in catalog.runs}
