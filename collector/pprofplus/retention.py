@@ -11,6 +11,7 @@ the ledger, to remove what is too old, and to keep some room free.
 
 from __future__ import annotations
 
+import errno
 import os
 from sys import modules
 from time import monotonic, time
@@ -104,8 +105,11 @@ def is_ready(ledger: Ledger, home_fd: int, max_total_bytes: int) -> bool:
 
 
 def load() -> None:
-    """Load what `make_home_room` needs."""
-    import pprofplus.scan  # noqa: F401, PLC0415 - most services never need it
+    """Load what `make_home_room` needs. Raises OSError if it cannot be loaded."""
+    try:
+        import pprofplus.scan  # noqa: F401, PLC0415 - most services never need it
+    except ImportError as error:  # a server that was root may not read the library any more
+        raise OSError(errno.EACCES, f"{error}: its file may not be read") from error
 
 
 def _room(ledger: Ledger, freed: int, max_total_bytes: int) -> int:

@@ -19,7 +19,7 @@ from pprofplus.inherited import Inherited
 from pprofplus.notices import describe, say_again, say_once
 from pprofplus.probes.panel import Panel
 from pprofplus.recording import Recording, open_recording, read_first
-from pprofplus.retention import SWEEP_PERIOD_S, sweep_home
+from pprofplus.retention import SWEEP_PERIOD_S, load, sweep_home
 from pprofplus.settings import Settings, check_interval_s
 from pprofplus.termination import Termination
 from pprofplus.user import User
@@ -301,6 +301,9 @@ class Collector:
             if not found:
                 self._guard(self._close)
                 return
+            if self._user.recorded[1] == 0:
+                # a server that gives up root's rights may not read the interpreter's library then
+                self._guard(load)
         if self._recording is not None:
             self._record(self._recording, bell)
             if bell is not self._bell:

@@ -115,9 +115,10 @@ def test_under_any_umask_a_request_of_the_same_user_is_read_and_answered(home, s
     pid = Path(directory).name.partition("-")[0]
     ask = (
         "import os, sys\n"
-        "from pprofplus.cli import main\n"
-        "import argparse, gettext, locale, logging, platform, shutil\n"
-        "from pprofplus.commands import autostart, ctl, doctor, run, watch, where\n"
+        "from pprofplus.cli import build_parser, main\n"
+        "import gettext, locale, logging, platform, shutil\n"
+        "import pprofplus.control, pprofplus.directory\n"
+        "build_parser()\n"
         "uid, umask = int(sys.argv[1]), int(sys.argv[2], 8)\n"
         "uid and (os.setgid(uid), os.setuid(uid))\n"
         "os.umask(umask)\n"
