@@ -129,6 +129,9 @@ def _start(settings: Settings, grace_s: float) -> Collector:
     if known is not None and known.pid != os.getpid():
         _after_fork_in_child()  # forked past Python, as uWSGI's workers are: nobody has told us
     with _process.lock:
+        running = _process.collector
+        if running is not None and running.running:
+            return running  # before another one is made: a signal handler would get that
         collector = Collector(settings, grace_s)
         # one step, for a signal handler may start in the middle of our start
         first = _process.starting.setdefault("collector", collector)

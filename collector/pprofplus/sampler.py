@@ -303,7 +303,10 @@ class Collector:
                 return
             if self._user.recorded[1] == 0:
                 # a server that gives up root's rights may not read the interpreter's library then
-                self._guard(load)
+                try:  # noqa: SIM105 - contextlib costs each service 1 ms
+                    load()
+                except OSError:  # no descriptor left: it is tried again when it is needed
+                    pass
         if self._recording is not None:
             self._record(self._recording, bell)
             if bell is not self._bell:
