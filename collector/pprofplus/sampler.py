@@ -301,12 +301,7 @@ class Collector:
             if not found:
                 self._guard(self._close)
                 return
-            if self._user.recorded[1] == 0:
-                # a server that gives up root's rights may not read the interpreter's library then
-                try:  # noqa: SIM105 - contextlib costs each service 1 ms
-                    load()
-                except OSError:  # no descriptor left: it is tried again when it is needed
-                    pass
+            self._load_as_root()
         if self._recording is not None:
             self._record(self._recording, bell)
             if bell is not self._bell:
@@ -314,6 +309,14 @@ class Collector:
             self._guard(self._recording.sample)
         self._guard(self._close)
         self.speak()
+
+    def _load_as_root(self) -> None:
+        """Load what is needed later: a server that gives up root's rights may not read it then."""
+        if self._user.recorded[1] == 0:
+            try:
+                load()
+            except OSError:
+                return  # no descriptor left: it is tried again when it is needed
 
     def _record(self, recording: Recording, bell: Bell) -> None:
         """Sample on the grid, and look for requests, until it is time to end."""
