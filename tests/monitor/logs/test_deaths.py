@@ -134,13 +134,16 @@ def test_a_sibling_that_counted_the_kill_makes_out_of_memory_probable(place, mon
         other = run_to_its_end(place, WAITS, before=before, wait=False)
         try:
             assert other.stdout.readline() == "ready\n"
-            process = run_to_its_end(place, EATS, before=before)
-            assert process.returncode == -signal.SIGKILL
-            until = time.monotonic() + 30
-            info, death = found(place, process.pid)
-            while death.cause.kind != "oom" and time.monotonic() < until:
-                time.sleep(0.1)
+            for _ in range(3):  # on a busy machine the sibling may sample too late for the first
+                process = run_to_its_end(place, EATS, before=before)
+                assert process.returncode == -signal.SIGKILL
+                until = time.monotonic() + 10
                 info, death = found(place, process.pid)
+                while death.cause.kind != "oom" and time.monotonic() < until:
+                    time.sleep(0.1)
+                    info, death = found(place, process.pid)
+                if death.cause.kind == "oom":
+                    break
         finally:
             other.kill()
             other.wait()
@@ -291,6 +294,7 @@ def test_a_watch_that_ends_before_its_target_is_no_exit(place):
             text=True,
         ) as watch:
             assert "recorded to" in watch.stdout.readline()
+            time.sleep(0.5)  # it is in its loop then
             watch.send_signal(signal.SIGINT)
         info, death = found(place)
         assert (info.state, death.cause.text) == ("unrecorded", "not watched any more")
