@@ -73,7 +73,7 @@ def _check_metrics(
 ) -> None:
     """Raise an error if there is no such metric, before anything is written."""
     problem = unknown_metrics(runs, metrics)
-    if problem and unread.exit_code(told):  # it may be in what could not be read
+    if problem and unread.exit_code(told):  # the samples may be in a segment that cannot be read
         raise NothingFoundError(problem)
     if problem:
         raise UsageError(problem)

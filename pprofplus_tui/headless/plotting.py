@@ -158,7 +158,7 @@ def _own_kinds(log: RunLog, names: tuple[str, ...]) -> list[ChartKind]:
     return [
         _own_kind(table, group[at : at + _MOST_LINES], unit, rate=rate)
         for (unit, rate), group in groups.items()
-        for at in range(0, len(group), _MOST_LINES)  # more lines could not be told apart
+        for at in range(0, len(group), _MOST_LINES)  # more lines would look alike
     ]
 
 

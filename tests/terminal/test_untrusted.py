@@ -150,7 +150,7 @@ def test_a_hostile_directory_without_logs_is_shown_and_not_obeyed(here, tmp_path
 def test_a_problem_in_a_hostile_directory_is_told_and_not_obeyed(here, tmp_path):
     run = write_log(tmp_path / PLACE)
     page = bytearray((run / "000001.pplog").read_bytes()[:PAGE_SIZE])
-    page[4] = 2  # of a later version: told with its place
+    page[4] = 2  # of a later version: the message names the file
     length = int.from_bytes(page[12:16], "little")
     page[24:28] = crc32(page[28:length], crc32(page[:24])).to_bytes(4, "little")
     (run / "000002.pplog").write_bytes(page)

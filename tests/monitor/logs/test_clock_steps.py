@@ -130,7 +130,7 @@ def test_list_says_the_begin_and_the_end_that_the_export_has(stepped, command, e
     (listed,) = json.loads(command("list", "--json"))
     times = [t_ms for t_ms, _ in exported()]
     assert listed["samples"] == stepped.taken
-    # the start is told before the first sample, and the end after the last
+    # the start event comes before the first sample, and the stop event after the last
     assert 0 <= times[0] - listed["begin_ms"] < 10_000
     assert 0 <= listed["end_ms"] - times[-1] < 10_000
 
