@@ -110,7 +110,10 @@ def test_of_thousands_of_jobs_under_a_small_cap_the_last_ones_are_recorded(spawn
 LONG_LIVED = """
 import os, subprocess, sys, time
 from pprofplus import retention
-retention._LOOK_S = 0.3
+# all pauses are 200 times shorter: those after a scan, too, which follow from what it took
+retention._LOOK_S /= 200
+retention._SHARE /= 200
+retention._QUIET_SHARE /= 200
 import pprofplus
 collector = pprofplus.start("long", interval_s=0.05)
 job = "import os, pprofplus; pprofplus.start('job', interval_s=3600); os._exit(0)"
