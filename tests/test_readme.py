@@ -8,12 +8,12 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from itertools import groupby
 from pathlib import Path
 
 import pytest
 
+from kit.run_logs import wait_for_runs
 from pprofplus_tui.demo.history import write_history
 from pprofplus_tui.logs.catalog import Catalog
 from pprofplus_tui.logs.run import RunLog
@@ -142,10 +142,7 @@ def test_what_it_says_to_a_running_service_is_done(machine):
     with subprocess.Popen(words, stdin=subprocess.PIPE) as service:
         try:
             catalog = Catalog([str(machine / "logs")])
-            until = time.monotonic() + 60
-            while not catalog.runs and time.monotonic() < until:
-                time.sleep(0.05)
-                catalog.refresh()
+            wait_for_runs(catalog)
             lines = block_of("ctl", "sh").strip().splitlines()
             assert len(lines) == 4
             for line in lines:
@@ -171,10 +168,7 @@ def test_what_it_watches_from_outside_is_recorded(machine):
                 words = [word.replace("postgres: .* writer", "sleep 600") for word in words]
                 started.append(subprocess.Popen([sys.executable, "-m", "pprofplus", *words]))
             catalog = Catalog([str(machine / "logs")])
-            until = time.monotonic() + 60
-            while len(catalog.runs) < 3 and time.monotonic() < until:
-                time.sleep(0.05)
-                catalog.refresh()
+            wait_for_runs(catalog, 3)
         finally:
             other.kill()
             for process in started:

@@ -5,12 +5,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from synthetic import TABLE
-
 from pprofplus.format import PAGE_SIZE, START, STOP, Event, RunHeader, pack_header
 from pprofplus.home import run_name, segment_name
 from pprofplus.metrics import BYTES
 from pprofplus.page import PageBuilder
+from synthetic import TABLE
 
 SAMPLES = 2
 _SERVICES = 5

@@ -9,10 +9,6 @@ from itertools import pairwise
 from pathlib import Path
 
 from month_keys import among_runs, through_the_terminal
-from synthetic import DAY_S, cached_run, make_day, write_run, write_runs
-from tables import Column, Row, Table
-from timing import Effort, quantile
-
 from pprofplus_tui.charts.portray import Manner, Portrayer, Shape, Wanted, buckets_for, wanted_by
 from pprofplus_tui.charts.renderer import Renderer
 from pprofplus_tui.logs.catalog import Catalog
@@ -22,6 +18,9 @@ from pprofplus_tui.model.charts import PRIORITY, STANDARD
 from pprofplus_tui.model.layout import arrange
 from pprofplus_tui.model.series import Points
 from pprofplus_tui.model.window import Window
+from synthetic import DAY_S, cached_run, make_day, write_run, write_runs
+from tables import Column, Row, Table
+from timing import Effort, quantile
 
 _AREA = (165, 47)  # what a 200x50 terminal leaves for charts
 _DRAWN_WITHIN_S = 10.0

@@ -5,13 +5,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-import reference
 
 import pprofplus
+from kit import reference
+from kit.programs import as_another_user
+from kit.waiting import wait_until
 from pprofplus import control
 from pprofplus.control import Request, parse_request, put_request, take_answer, withdraw
 from pprofplus.home import TERMINATED_NAME
@@ -25,17 +26,7 @@ print("up", flush=True)
 time.sleep(600)
 """
 
-# everything is imported first: this user may not read where Python is
-AS_ANOTHER_USER = """
-import logging, os, resource, sys
-import pprofplus.control, pprofplus.directory, pprofplus.watching
-from pprofplus.cli import build_parser, main
-build_parser()
-os.setgroups([])
-os.setgid(12345)
-os.setuid(12345)
-sys.exit(main(sys.argv[1:]))
-"""
+AS_ANOTHER_USER = as_another_user("pprofplus.control", "pprofplus.directory", "pprofplus.watching")
 
 
 @pytest.fixture
@@ -44,18 +35,10 @@ def start(home):  # noqa: ARG001 - logs go there
     pprofplus.stop()
 
 
-def wait_for(found):
-    until = time.monotonic() + EVER_S
-    while not (answer := found()):
-        assert time.monotonic() < until, "it did not come to be"
-        time.sleep(0.005)
-    return answer
-
-
 def ask(collector, request):
     """Put a request; return its answer."""
     stem = put_request(collector.directory, request)
-    return wait_for(lambda: take_answer(collector.directory, stem))
+    return wait_until(lambda: take_answer(collector.directory, stem))
 
 
 def plant(collector, raw, name="ctl-abc.request"):
@@ -121,7 +104,7 @@ def test_an_interval_out_of_its_range_is_refused_with_the_range(start):
 def test_a_long_interval_does_not_make_a_request_wait_for_it(start):
     collector = start("api", interval_s=3600)
     assert ask(collector, Request("interval", 0.05)) == (True, "every 0.05 s")
-    wait_for(lambda: collector.samples > 3)
+    wait_until(lambda: collector.samples > 3)
 
 
 @pytest.mark.parametrize(
@@ -145,22 +128,22 @@ def test_a_long_interval_does_not_make_a_request_wait_for_it(start):
 def test_a_malformed_request_is_put_aside_refused_and_told_of(start, raw, caplog):
     collector = start("api", interval_s=0.05)
     plant(collector, raw)
-    done, _ = wait_for(lambda: take_answer(collector.directory, "ctl-abc"))
+    done, _ = wait_until(lambda: take_answer(collector.directory, "ctl-abc"))
     assert not done
     assert left(collector) == ["ctl-abc.bad"]
-    wait_for(lambda: [r for r in caplog.records if "ctl-abc.bad" in r.message] or "told before")
-    wait_for(lambda: collector.samples > 2)
+    wait_until(lambda: [r for r in caplog.records if "ctl-abc.bad" in r.message] or "told before")
+    wait_until(lambda: collector.samples > 2)
 
 
 def test_an_interval_of_four_hundred_digits_is_refused_and_holds_up_no_other_request(start):
     collector = start("api", interval_s=0.05)
     plant(collector, b'{"do": "interval", "interval_s": 1' + b"0" * 400 + b"}", "ctl-0.request")
     plant(collector, Request("mark", text="after it").pack(), "ctl-1.request")
-    done, text = wait_for(lambda: take_answer(collector.directory, "ctl-0"))
+    done, text = wait_until(lambda: take_answer(collector.directory, "ctl-0"))
     assert not done
     assert "0.05 to 3600" in text
     assert len(text) < 200
-    assert wait_for(lambda: take_answer(collector.directory, "ctl-1")) == (True, "marked")
+    assert wait_until(lambda: take_answer(collector.directory, "ctl-1")) == (True, "marked")
     assert left(collector) == []
 
 
@@ -173,10 +156,10 @@ def test_a_request_that_fails_in_a_way_that_nobody_foresaw_is_answered_and_gone(
     monkeypatch.setattr("pprofplus.recording.Recording.set_interval", fail)
     plant(collector, Request("interval", 1.0).pack(), "ctl-0.request")
     plant(collector, Request("mark", text="after it").pack(), "ctl-1.request")
-    done, text = wait_for(lambda: take_answer(collector.directory, "ctl-0"))
+    done, text = wait_until(lambda: take_answer(collector.directory, "ctl-0"))
     assert not done
     assert "a bug" in text
-    assert wait_for(lambda: take_answer(collector.directory, "ctl-1")) == (True, "marked")
+    assert wait_until(lambda: take_answer(collector.directory, "ctl-1")) == (True, "marked")
     assert left(collector) == []
 
 
@@ -188,7 +171,7 @@ def test_a_fifo_a_link_and_a_directory_under_a_requests_name_hang_nothing(start,
     (place / "ctl-b.request").symlink_to(tmp_path / "target")
     (place / "ctl-c.request").mkdir()
     for stem in ("ctl-a", "ctl-b", "ctl-c"):
-        done, _ = wait_for(lambda stem=stem: take_answer(collector.directory, stem))
+        done, _ = wait_until(lambda stem=stem: take_answer(collector.directory, stem))
         assert not done
     assert not collector.paused
     assert (tmp_path / "target").exists()
@@ -201,7 +184,7 @@ def test_a_request_of_another_user_is_refused_and_told_of(start):
     (place / "planted").write_bytes(Request("pause").pack())
     os.chown(place / "planted", 12345, 12345)
     (place / "planted").rename(place / "ctl-abc.request")
-    done, text = wait_for(lambda: take_answer(collector.directory, "ctl-abc"))
+    done, text = wait_until(lambda: take_answer(collector.directory, "ctl-abc"))
     assert not done
     assert "12345" in text
     assert not collector.paused
@@ -225,17 +208,17 @@ def test_many_requests_at_once_are_all_answered(start):
     collector = start("api", interval_s=0.05)
     stems = [put_request(collector.directory, Request("mark", text=str(i))) for i in range(150)]
     for stem in stems:
-        assert wait_for(lambda stem=stem: take_answer(collector.directory, stem))[0]
+        assert wait_until(lambda stem=stem: take_answer(collector.directory, stem))[0]
     assert left(collector) == []
 
 
 def test_answers_that_nobody_takes_are_removed_after_a_while(start, monkeypatch):
     collector = start("api", interval_s=0.05)
     put_request(collector.directory, Request("pause"))
-    wait_for(lambda: left(collector) and left(collector)[0].endswith(".answer"))
+    wait_until(lambda: left(collector) and left(collector)[0].endswith(".answer"))
     monkeypatch.setattr(control, "_LEFT_S", -1)
     ask(collector, Request("resume"))
-    wait_for(lambda: left(collector) == [])
+    wait_until(lambda: left(collector) == [])
 
 
 def test_a_request_that_is_withdrawn_is_not_carried_out(start):
@@ -332,7 +315,7 @@ def test_a_stopped_process_is_waited_for_and_its_request_withdrawn(service, home
     process.send_signal(signal.SIGCONT)
     (directory,) = reference.runs(home)
     before = len(reference.Run(directory).samples)
-    wait_for(lambda: len(reference.Run(directory).samples) > before + 3)
+    wait_until(lambda: len(reference.Run(directory).samples) > before + 3)
     assert "pause" not in reference.Run(directory).kinds
 
 
@@ -348,7 +331,7 @@ def test_an_answer_that_is_hostile_is_printed_as_plain_text(service):
         stderr=subprocess.PIPE,
         text=True,
     )
-    (request,) = wait_for(lambda: list(Path(directory).glob("*.request")))
+    (request,) = wait_until(lambda: list(Path(directory).glob("*.request")))
     answer = {"done": True, "text": "\x1b[2J\x07 fine\n[bold]"}
     request.with_suffix(".answer").write_text(json.dumps(answer))
     out, _ = asking.communicate(timeout=EVER_S)

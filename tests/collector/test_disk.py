@@ -4,20 +4,12 @@ import os
 import shutil
 import subprocess
 from itertools import pairwise
-from pathlib import Path
 
-import monitor_reader
-import mounts
 import pytest
-import reference
 
+from kit import monitor_reader, reference
+from kit.programs import FULL_DISK
 from pprofplus.format import LOST
-
-
-@pytest.fixture(scope="session")
-def private_mounts(tmp_path_factory):
-    """The command that gives a process mounts of its own."""
-    return mounts.private(tmp_path_factory.mktemp("mount"))
 
 
 @pytest.fixture
@@ -188,8 +180,7 @@ for pid in range(62, 122, 4):
     keep(service, {str(copy)!r})
     print(service.writer.samples)
 """
-    text = (Path(__file__).parent / "full_disk.py").read_text()
-    written = run(text + program, str(disk), prefix=private_mounts)
+    written = run(FULL_DISK + program, str(disk), prefix=private_mounts)
     runs = [reference.Run(directory) for directory in reference.runs(copy)]
     runs.sort(key=lambda found: found.header.pid)
     assert [len(found.samples) for found in runs] == list(map(int, written))

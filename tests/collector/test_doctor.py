@@ -5,13 +5,13 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-import reference
 
 import pprofplus
+from kit import reference
+from kit.waiting import wait_until
 from pprofplus import home as home_module
 from pprofplus import settings
 from pprofplus.metrics import CATALOGUE
@@ -105,10 +105,7 @@ signal.pause()
     assert doctor()[0] == 0
     (directory,) = reference.runs(home)
     told = len(reference.Run(directory).samples)
-    end = time.monotonic() + 60
-    while len(reference.Run(directory).samples) < told + 3:
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    wait_until(lambda: len(reference.Run(directory).samples) >= told + 3)
     assert reference.is_live(directory)
 
 

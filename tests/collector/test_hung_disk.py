@@ -7,17 +7,20 @@ read, write and close.
 import json
 import os
 import signal
-import time
 
-import fuse
 import pytest
-import reference
+
+from kit import fuse, reference
+from kit.programs import WAITING
+from kit.waiting import wait_until
 
 # these have 50 ms, start() 5 s, stop() and exit 4 s; without a timeout it would be for ever
 AT_ONCE_S = 2.5
 EVER_S = 60
 
-SERVICE = """
+SERVICE = (
+    WAITING
+    + """
 import json, os, signal, sys, threading, time
 import pprofplus
 
@@ -33,12 +36,6 @@ def hang():
 def recover():
     os.kill(int(os.environ["SERVER"]), signal.SIGCONT)
 
-def wait_for(condition):
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
-
 def forked():
     "Fork a child that ends at once; return how long the fork, and the child's first line, took."
     began = time.monotonic()
@@ -51,6 +48,7 @@ def forked():
     # nobody waits for its end here: the kernel closes its copies of our files, which hangs, too
     return time.monotonic() - began
 """
+)
 
 
 @pytest.fixture
@@ -111,7 +109,7 @@ def on_disk(disk, spawn, monkeypatch):
 def test_no_call_waits_for_a_disk_that_hangs(on_disk, action):
     took_s, _ = on_disk(f"""
 collector = pprofplus.start("api", interval_s=0.05)
-wait_for(lambda: collector.samples > 2)
+wait_until(lambda: collector.samples > 2)
 hang()
 took = timed(lambda: {action})
 recover()
@@ -123,13 +121,13 @@ print(json.dumps(took))
 def test_what_was_said_while_the_disk_hung_is_in_the_log_when_it_answers(on_disk, disk):
     on_disk("""
 collector = pprofplus.start("api", interval_s=0.05)
-wait_for(lambda: collector.samples > 2)
+wait_until(lambda: collector.samples > 2)
 hang()
 for i in range(20):
     pprofplus.mark(f"mark {i}")
 recover()
 before = collector.samples
-wait_for(lambda: collector.samples > before + 3)
+wait_until(lambda: collector.samples > before + 3)
 """)
     (run,) = disk.runs
     marks = [event.text for event in run.events if event.kind == 3]
@@ -145,7 +143,7 @@ took = timed(lambda: pprofplus.start("api", interval_s=0.05)), timed(pprofplus.s
 pprofplus.mark("early")
 collector = pprofplus.start()
 recover()
-wait_for(lambda: collector.samples > 2)
+wait_until(lambda: collector.samples > 2)
 print(json.dumps(took))
 """)
     assert first_s < 5 + AT_ONCE_S
@@ -166,7 +164,7 @@ def report():
     recover()
 atexit.register(report)  # before ours, so it runs after it
 collector = pprofplus.start("api", interval_s=0.05)
-wait_for(lambda: collector.samples > 2)
+wait_until(lambda: collector.samples > 2)
 began = time.monotonic()
 hang()
 {ending}
@@ -179,7 +177,7 @@ def test_children_of_a_process_whose_disk_hangs_run_and_do_not_hold_its_lock(on_
     (took_s, many_s), _ = on_disk(
         """
 collector = pprofplus.start("api", interval_s=0.05)
-wait_for(lambda: collector.samples > 2)
+wait_until(lambda: collector.samples > 2)
 hang()
 one = forked()
 many = timed(lambda: [forked() for _ in range(30)])
@@ -192,7 +190,7 @@ if os.fork() == 0:
     os._exit(0)
 recover()
 before = collector.samples
-wait_for(lambda: collector.samples > before + 3)
+wait_until(lambda: collector.samples > before + 3)
 print(json.dumps([one, many]), flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """,
@@ -201,16 +199,13 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert took_s < AT_ONCE_S
     assert many_s < 2 * AT_ONCE_S  # only the first of them waits for the thread at all
     parent = min(disk.path.glob("logs/*/*"), key=lambda path: int(path.name.split("-")[1]))
-    end = time.monotonic() + 10
-    while reference.is_live(parent):  # the child's thread closes its copies
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    wait_until(lambda: not reference.is_live(parent), 10)  # the child's thread closes its copies
 
 
 def test_a_write_that_takes_no_byte_is_an_error_and_not_for_ever(on_disk, disk):
     _, err = on_disk(f"""
 collector = pprofplus.start("api", interval_s=0.05)
-wait_for(lambda: collector.samples > 2)
+wait_until(lambda: collector.samples > 2)
 faults = {str(disk.faults)!r}
 def fail(word):
     open(faults + ".new", "w").write(word)
@@ -220,7 +215,7 @@ time.sleep(0.5)
 pprofplus.mark("nothing is taken")
 before = collector.samples
 fail("")
-wait_for(lambda: collector.samples > before + 5)
+wait_until(lambda: collector.samples > before + 5)
 """)
     assert "the file system took none of the page's bytes" in err
     (run,) = disk.runs
@@ -234,7 +229,7 @@ def test_a_status_that_cannot_be_read_for_a_moment_costs_no_sample_and_no_descri
 ):
     (count, descriptors), _ = on_disk(f"""
 collector = pprofplus.start("api", interval_s=0.05)
-wait_for(lambda: collector.samples > 2)
+wait_until(lambda: collector.samples > 2)
 faults = {str(disk.faults)!r}
 def fail(word):
     open(faults + ".new", "w").write(word)
@@ -267,7 +262,7 @@ collector = pprofplus.start("api", interval_s=0.01, max_bytes=1 << 18)
 for round in range(6):  # another table begins another segment
     pprofplus.gauge(f"g{round}", lambda: 1)
     now = collector.samples
-    wait_for(lambda: collector.samples > now + 5)
+    wait_until(lambda: collector.samples > now + 5)
 pprofplus.stop()
 print(json.dumps([collector.samples, len(os.listdir("/proc/self/fd")) - before]))
 """)

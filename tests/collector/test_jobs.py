@@ -4,16 +4,14 @@ import json
 import os
 import shutil
 import subprocess
-import time
-from pathlib import Path
 
-import crowd
 import pytest
-import reference
 
+from kit import linked_runs, reference
+from kit.ledger import read_bound, set_bound
+from kit.units import MIB
+from kit.waiting import wait_until
 from pprofplus.home import PIN_NAME
-
-MIB = 1 << 20
 
 # Forks as a queue's worker does, twelve at once. Each lives for 0.15 s, and until its first sample,
 # but is killed by SIGALRM before a scan of very many runs could be done in one go.
@@ -46,10 +44,6 @@ print(json.dumps(order))
 """
 
 
-def used_bytes(home):
-    return sum(path.stat().st_size for path in Path(home).rglob("*.pplog*"))
-
-
 def pids(home):
     """The processes of which there is a sample on disk."""
     return {int(path.name.partition("-")[0]) for path in reference.runs(home, "worker")}
@@ -71,28 +65,28 @@ def test_jobs_among_very_many_runs_are_recorded_though_the_ledger_says_that_ther
     spawn, home, how
 ):
     """A scan takes longer than a job lives, as after thousands of jobs that leaked."""
-    size_bytes = crowd.fill(home, 30_000)
+    size_bytes = linked_runs.fill(home, 30_000)
     cap = 2 * size_bytes
-    crowd.set_ledger(home, cap)
+    set_bound(home, cap)
     order = work(spawn, cap, 120, how)
     # a busy machine may be too slow for some
     assert len(pids(home) & set(order)) > 80
     assert empty_runs(home) == []
-    assert used_bytes(home) <= cap
+    assert reference.used_bytes(home) <= cap
 
 
 @pytest.mark.timeout(600)
 def test_jobs_alone_correct_the_ledger_each_with_a_part_of_the_scan(spawn, home):
-    size_bytes = crowd.fill(home, 30_000)
+    size_bytes = linked_runs.fill(home, 30_000)
     cap = 2 * size_bytes
-    crowd.set_ledger(home, cap)
+    set_bound(home, cap)
     for _ in range(15):
         work(spawn, cap, 100)
-        if crowd.bound_of(home) < cap - 16 * MIB:
+        if read_bound(home) < cap - 16 * MIB:
             break
-    assert crowd.bound_of(home) < cap - 16 * MIB
+    assert read_bound(home) < cap - 16 * MIB
     # and no more than was needed meanwhile was removed
-    assert used_bytes(home) > size_bytes // 2
+    assert reference.used_bytes(home) > size_bytes // 2
 
 
 @pytest.mark.slow
@@ -102,9 +96,9 @@ def test_of_thousands_of_jobs_under_a_small_cap_the_last_ones_are_recorded(spawn
     cap = 16 * MIB
     order = work(spawn, cap, 2500, how)
     assert len(pids(home) & set(order[-200:])) > 150
-    assert used_bytes(home) <= cap
+    assert reference.used_bytes(home) <= cap
     # what is kept is a good part of what the cap allows
-    assert used_bytes(home) > cap // 4
+    assert reference.used_bytes(home) > cap // 4
 
 
 LONG_LIVED = """
@@ -127,16 +121,12 @@ sys.stdin.read()
 def test_a_long_lived_collector_corrects_the_ledger_while_it_records(spawn, home):
     service = spawn(LONG_LIVED, stdin=subprocess.PIPE)
     assert service.stdout.readline() == "done\n"
-    used = used_bytes(home)
-    for _ in range(600):
-        # its own segment may grow, and is counted so
-        if crowd.bound_of(home) < used + 2 * 64 * 1024:
-            break
-        time.sleep(0.05)
-    assert crowd.bound_of(home) < used + 2 * 64 * 1024
+    used = reference.used_bytes(home)
+    # its own segment may grow, and is counted so
+    wait_until(lambda: read_bound(home) < used + 2 * 64 * 1024, pause_s=0.05)
     out, err = service.communicate()
     assert (out, err) == ("", "")
-    assert crowd.bound_of(home) >= used_bytes(home)
+    assert read_bound(home) >= reference.used_bytes(home)
 
 
 # what start() itself looks at: each listed directory is an event
@@ -168,8 +158,8 @@ print(json.dumps([looked, samples, bound, collector.samples]))
 
 @pytest.mark.timeout(300)
 def test_a_start_over_the_cap_among_very_many_runs_looks_at_a_few_and_makes_room_later(spawn, home):
-    size_bytes = crowd.fill(home, 20_000)
-    crowd.set_ledger(home, size_bytes)
+    size_bytes = linked_runs.fill(home, 20_000)
+    set_bound(home, size_bytes)
     out, err = spawn(STARTED, str(size_bytes), str(home)).communicate(timeout=200)
     assert err == ""
     looked, at_start, bound, samples = json.loads(out)
@@ -177,7 +167,7 @@ def test_a_start_over_the_cap_among_very_many_runs_looks_at_a_few_and_makes_room
     assert looked < 100
     # then, between the samples, the oldest go until there is room again
     assert bound < size_bytes * 15 // 16
-    assert used_bytes(home) <= size_bytes * 15 // 16
+    assert reference.used_bytes(home) <= size_bytes * 15 // 16
     (directory,) = reference.runs(home, "new")
     assert len(reference.Run(directory).samples) == samples > 20
 
@@ -189,7 +179,7 @@ def test_where_there_is_no_room_no_directory_is_made(home, run):
         "pprofplus.stop()\n"
     )
     cap = 300 << 10
-    while used_bytes(home) + 32 * 1024 <= cap:  # the smallest segment: four pages
+    while reference.used_bytes(home) + 32 * 1024 <= cap:  # the smallest segment: four pages
         run(program)
         for directory in reference.runs(home, "pinned"):
             (directory / PIN_NAME).touch()
@@ -204,7 +194,7 @@ def test_where_there_is_no_room_no_directory_is_made(home, run):
     assert "live and pinned runs take all of max_total_bytes" in told
     assert not (home / "late").exists()
     assert empty_runs(home) == []
-    assert used_bytes(home) <= cap
+    assert reference.used_bytes(home) <= cap
 
 
 def test_a_segment_that_cannot_be_made_leaves_neither_a_directory_nor_a_reservation(home, run):
@@ -227,7 +217,7 @@ def test_a_segment_that_cannot_be_made_leaves_neither_a_directory_nor_a_reservat
         )
         assert run(program) == ["0"]
         assert reference.runs(home) == []
-        assert crowd.bound_of(home) == 0
+        assert read_bound(home) == 0
         (home / "taken").unlink()
         assert int(run(program)[0]) > 0
     finally:

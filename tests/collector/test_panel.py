@@ -2,11 +2,10 @@
 
 import pytest
 
+from kit.units import SECOND_NS
 from pprofplus.errors import ProbeAbsentError
 from pprofplus.probes import Probe
 from pprofplus.probes.panel import SOURCES, Panel
-
-SECOND_NS = 10**9
 
 
 class Steady(Probe):

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from kit.programs import COUNTING_SERVICE
+
 # the home, and a service's directory in it
 PLACES = ["logs", "logs/api"]
 
@@ -158,12 +160,10 @@ print(*heard, sep="\\n", end="")
 
 
 @pytest.mark.parametrize("plant", NAMES, ids=lambda plant: plant.__name__[6:])
-def test_what_is_planted_under_a_segments_name_is_left_alone_and_passed_over(
-    spawn, service_text, home, plant
-):
+def test_what_is_planted_under_a_segments_name_is_left_alone_and_passed_over(spawn, home, plant):
     elsewhere = home.parent / "elsewhere"
     elsewhere.mkdir()
-    process = spawn(service_text + ROTATING, stdin=-1)
+    process = spawn(COUNTING_SERVICE + ROTATING, stdin=-1)
     directory = Path(process.stdout.readline().strip())
     planted = directory / "000002.pplog"
     plant(planted, elsewhere)
@@ -182,12 +182,10 @@ def test_what_is_planted_under_a_segments_name_is_left_alone_and_passed_over(
 
 
 @pytest.mark.parametrize("plant", NAMES, ids=lambda plant: plant.__name__[6:])
-def test_what_is_planted_under_a_hidden_name_is_neither_written_to_nor_followed(
-    spawn, service_text, home, plant
-):
+def test_what_is_planted_under_a_hidden_name_is_neither_written_to_nor_followed(spawn, home, plant):
     elsewhere = home.parent / "elsewhere"
     elsewhere.mkdir()
-    process = spawn(service_text + ROTATING.replace("000003", "000002"), stdin=-1)
+    process = spawn(COUNTING_SERVICE + ROTATING.replace("000003", "000002"), stdin=-1)
     directory = Path(process.stdout.readline().strip())
     plant(directory / ".000002.pplog.new", elsewhere)
     out, err = process.communicate("go on\n", timeout=100)

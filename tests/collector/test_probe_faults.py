@@ -7,11 +7,10 @@ from itertools import pairwise
 
 import pytest
 
+from kit.units import SECOND_NS
 from pprofplus.format import INT64_MAX, INT64_MIN
 from pprofplus.probes import Probe
 from pprofplus.probes.panel import Panel
-
-SECOND_NS = 10**9
 
 
 class Steady(Probe):

@@ -5,12 +5,12 @@ import random
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import reference
 
+from kit import reference
+from kit.ledger import ledger_of
 from pprofplus import retention, scan
 from pprofplus.format import RunHeader, segment_capacity
 from pprofplus.home import LEDGER_NAME, PIN_NAME, open_home
@@ -38,10 +38,6 @@ def record(home, number, samples, *, open_still=False, **options):
     return writer
 
 
-def used_bytes(home):
-    return sum(path.stat().st_size for path in Path(home).rglob("*.pplog*"))
-
-
 def names(home):
     return {path.name.split("-")[0] for path in reference.runs(home)}
 
@@ -60,19 +56,6 @@ def tended(home, max_total_bytes=CAP):
         while retention._tend(home_fd, max_total_bytes) <= retention._PAUSE_S:
             pass
     finally:
-        os.close(home_fd)
-
-
-@contextmanager
-def ledger_of(home):
-    """The home's ledger, locked; what the test changes is written."""
-    home_fd = open_home(str(home))
-    ledger = Ledger.take(home_fd)
-    try:
-        yield ledger
-        ledger.note()
-    finally:
-        ledger.release()
         os.close(home_fd)
 
 
@@ -98,9 +81,9 @@ def test_many_ended_runs_keep_the_home_under_its_cap_to_the_byte(place):
         for i in range(300):
             values = [source.randrange(1 << 40) for _ in METRICS]
             writer.add(1000 * i, UNIX_MS + 1000 * i, values)
-            assert used_bytes(place) <= CAP
+            assert reference.used_bytes(place) <= CAP
         writer.close()
-    assert used_bytes(place) > CAP // 2
+    assert reference.used_bytes(place) > CAP // 2
     # the newest are there, the oldest are not
     assert "119" in names(place)
     assert "100" not in names(place)
@@ -143,7 +126,7 @@ def test_a_pinned_run_is_never_dropped(place):
 
 def test_a_home_full_of_pinned_runs_takes_no_more_and_says_so(place):
     number = 0
-    while number < 50 and used_bytes(place) + (256 << 10) < CAP:
+    while number < 50 and reference.used_bytes(place) + (256 << 10) < CAP:
         number += 1
         writer = record(place, number, 800)
         if Path(writer.directory).exists():
@@ -152,7 +135,7 @@ def test_a_home_full_of_pinned_runs_takes_no_more_and_says_so(place):
         number += 1
         record(place, number, 200)
     late = record(place, 99, 50, open_still=True, max_bytes=256 << 10)
-    assert used_bytes(place) <= CAP
+    assert reference.used_bytes(place) <= CAP
     if late.trouble is not None:
         assert "max_total_bytes" in str(late.trouble)
     late.close()
@@ -161,7 +144,7 @@ def test_a_home_full_of_pinned_runs_takes_no_more_and_says_so(place):
 def test_a_run_gives_its_own_past_before_it_loses_its_present(place):
     """One live run alone is larger than the home may be."""
     writer = record(place, 1, 6000, open_still=True, max_bytes=64 << 20)
-    assert used_bytes(place) <= CAP
+    assert reference.used_bytes(place) <= CAP
     assert writer.trouble is None
     assert writer.samples == 6000
     writer.close()
@@ -245,10 +228,10 @@ def test_a_damaged_or_missing_ledger_is_made_anew_from_the_directories(place):
         (place / LEDGER_NAME).write_bytes(text)
         number += 1
         record(place, number, 600)
-        assert used_bytes(place) <= CAP
+        assert reference.used_bytes(place) <= CAP
     (place / LEDGER_NAME).unlink()
     record(place, 50, 600)
-    assert used_bytes(place) <= CAP
+    assert reference.used_bytes(place) <= CAP
 
 
 def test_a_fifo_or_a_link_in_the_place_of_the_ledger_is_refused_with_one_line(place, tmp_path):
@@ -364,6 +347,6 @@ def test_processes_that_enforce_the_cap_at_once_never_fail_and_never_touch_a_liv
 
 def _sizes_while_they_change(home):
     try:
-        return used_bytes(home)
+        return reference.used_bytes(home)
     except FileNotFoundError:
         return 0

@@ -1,9 +1,9 @@
 import itertools
 
-import reference
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kit import reference
 from pprofplus import format as fmt
 from pprofplus.page import PageBuilder
 from pprofplus.summary import LEAST_PAGES, Summary

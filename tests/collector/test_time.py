@@ -4,16 +4,12 @@ from itertools import pairwise
 
 import pytest
 
-HOUR_MS = 3_600_000
+from kit.programs import SHIFTED_CLOCK
+from kit.units import HOUR_MS
 
 # The wall clock cannot be set for one process, and no test may set it for all. So the process
 # under test has its own: what Python calls to read it, replaced before anything is imported.
-CLOCK = """
-import time
-true_ns, shift_ns = time.time_ns, [0]
-time.time_ns = lambda: true_ns() + shift_ns[0]
-HOUR_NS = 3_600 * 10**9
-"""
+CLOCK = SHIFTED_CLOCK + "HOUR_NS = 3_600 * 10**9\n"
 
 STEPPING = """
 pprofplus.start("api", interval_s=0.002)

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import reference
+
+from kit import reference
 
 NOBODY = 65534
 UMASKS = [0, 0o022, 0o077, 0o177, 0o277, 0o377, 0o777]

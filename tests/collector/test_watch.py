@@ -10,8 +10,11 @@ import time
 
 import psutil
 import pytest
-import reference
 
+from kit import reference
+from kit.processes import started_processes
+from kit.programs import as_another_user
+from kit.waiting import wait_until
 from pprofplus.settings import Settings
 from pprofplus.watched import Watched
 
@@ -20,17 +23,9 @@ GROWING = (
     "import time\nheld = []\nwhile True:\n    held.append(bytes(1 << 20))\n    time.sleep(0.02)\n"
 )
 
-# everything is imported first: this user may not read where Python is
-AS_ANOTHER_USER = """
-import logging, os, resource, sys
-import pprofplus.control, pprofplus.directory, pprofplus.scan, pprofplus.watching
-from pprofplus.cli import build_parser, main
-build_parser()
-os.setgroups([])
-os.setgid(12345)
-os.setuid(12345)
-sys.exit(main(sys.argv[1:]))
-"""
+AS_ANOTHER_USER = as_another_user(
+    "pprofplus.control", "pprofplus.directory", "pprofplus.scan", "pprofplus.watching"
+)
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -38,64 +33,37 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 @pytest.fixture
 def others():
     """Start processes that know nothing of us; they are killed in the end."""
-    started = []
-
-    def start(*words, **options):
-        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, **options)
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
+    with started_processes() as start:
+        yield lambda *words, **options: start(words, stdout=subprocess.DEVNULL, **options)
 
 
 @pytest.fixture
 def watch(home):  # noqa: ARG001 - logs go there
     """Run `pprofplus watch`; it is killed in the end if it still runs."""
-    started = []
+    with started_processes() as start_process:
 
-    def start(*words, **options):
-        # tests that run under nohup or behind a shell's & hand that on, and the watch heeds it
-        ignored = [each for each in _ENDING if signal.getsignal(each) == signal.SIG_IGN]
-        for each in ignored:
-            signal.signal(each, signal.SIG_DFL)
-        try:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "pprofplus", "watch", "--interval", "0.05", *words],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                **options,
-            )
-        finally:
+        def start(*words, **options):
+            # tests that run under nohup or with & ignore signals; the watch would inherit that
+            ignored = [each for each in _ENDING if signal.getsignal(each) == signal.SIG_IGN]
             for each in ignored:
-                signal.signal(each, signal.SIG_IGN)
-        started.append(process)
-        return process
+                signal.signal(each, signal.SIG_DFL)
+            try:
+                return start_process(
+                    [sys.executable, "-m", "pprofplus", "watch", "--interval", "0.05", *words],
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                    **options,
+                )
+            finally:
+                for each in ignored:
+                    signal.signal(each, signal.SIG_IGN)
 
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
-def wait_until(true):
-    until = time.monotonic() + EVER_S
-    while not true():
-        assert time.monotonic() < until, "it did not come to be"
-        time.sleep(0.02)
-
-
-def runs(home):
-    """Return, by pid, what is read of each run."""
-    found = [reference.Run(path) for path in reference.runs(home) if reference.segments(path)]
-    return {run.header.pid: run for run in found}
+        yield start
 
 
 def samples(home, pid):
-    run = runs(home).get(pid)
+    run = reference.runs_by_pid(home).get(pid)
     return 0 if run is None else len(run.samples)
 
 
@@ -108,7 +76,7 @@ def test_a_process_that_knows_nothing_of_us_is_recorded_until_it_ends(watch, oth
     out, err = watching.communicate(timeout=EVER_S)
     assert (watching.returncode, err) == (0, "")
     assert re.fullmatch(rf"sleep {other.pid}: recorded to \S+\nsleep {other.pid}: ended\n", out)
-    run = runs(home)[other.pid]
+    run = reference.runs_by_pid(home)[other.pid]
     assert (run.kinds, run.header.service, run.header.argv) == (
         ["start", "stop"],
         "sleep",
@@ -122,7 +90,7 @@ def test_its_figures_are_those_of_the_process(watch, others, home):
     other = others(sys.executable, "-c", GROWING)
     watching = watch(str(other.pid), "--service", "grower")
     wait_until(lambda: samples(home, other.pid) > 20)
-    run = runs(home)[other.pid]
+    run = reference.runs_by_pid(home)[other.pid]
     assert run.header.service == "grower"
     first, last = run.samples[0][2], run.samples[-1][2]
     assert last["rss"] > first["rss"]
@@ -143,7 +111,7 @@ def test_a_signal_ends_the_watch_in_order(watch, others, home, number):
     watching.send_signal(number)
     assert watching.wait(EVER_S) == 0
     assert other.poll() is None
-    run = runs(home)[other.pid]
+    run = reference.runs_by_pid(home)[other.pid]
     assert run.kinds == ["start", "stop"]
     assert run.events[-1].text == "the watch ended"
 
@@ -154,7 +122,7 @@ def test_a_python_program_has_its_scripts_name(watch, others, home, tmp_path):
     wait_until(lambda: "shop_api" in " ".join(psutil.Process(other.pid).cmdline()))
     watch(str(other.pid))
     wait_until(lambda: samples(home, other.pid) > 0)
-    assert runs(home)[other.pid].header.service == "shop_api"
+    assert reference.runs_by_pid(home)[other.pid].header.service == "shop_api"
 
 
 def test_by_name_those_that_match_are_found_and_new_ones_picked_up(watch, others, home):
@@ -168,10 +136,10 @@ def test_by_name_those_that_match_are_found_and_new_ones_picked_up(watch, others
     wait_until(lambda: samples(home, second.pid) > 0)
     first.kill()
     first.wait()
-    wait_until(lambda: runs(home)[first.pid].kinds[-1] == "stop")
+    wait_until(lambda: reference.runs_by_pid(home)[first.pid].kinds[-1] == "stop")
     assert watching.poll() is None
-    assert set(runs(home)) == {first.pid, second.pid}
-    assert other.pid not in runs(home)
+    assert set(reference.runs_by_pid(home)) == {first.pid, second.pid}
+    assert other.pid not in reference.runs_by_pid(home)
 
 
 def test_with_a_name_it_waits_for_the_first_that_matches(watch, others, home):
@@ -196,13 +164,13 @@ def test_children_are_followed_as_they_come_and_it_ends_with_them(watch, others,
         stdin=subprocess.PIPE,
     )
     watching = watch(str(parent.pid), "--children")
-    wait_until(lambda: len(runs(home)) == 3)
-    argv = {run.header.argv for run in runs(home).values()}
+    wait_until(lambda: len(reference.runs_by_pid(home)) == 3)
+    argv = {run.header.argv for run in reference.runs_by_pid(home).values()}
     assert {("sleep", "600"), ("sleep", "601")} < argv
     parent.stdin.close()
     parent.wait()
     assert watching.wait(EVER_S) == 0
-    assert {run.kinds[-1] for run in runs(home).values()} == {"stop"}
+    assert {run.kinds[-1] for run in reference.runs_by_pid(home).values()} == {"stop"}
 
 
 def test_children_alone_are_those_of_the_process_that_started_the_watch(home, tmp_path):
@@ -225,7 +193,7 @@ def test_children_alone_are_those_of_the_process_that_started_the_watch(home, tm
     child, watching = map(int, supervisor.stdout.readline().split())
     try:
         wait_until(lambda: samples(home, child) > 2)
-        assert watching not in runs(home)
+        assert watching not in reference.runs_by_pid(home)
     finally:
         out, _ = supervisor.communicate(timeout=EVER_S)
     assert out == "0\n"
@@ -279,7 +247,7 @@ def test_what_this_user_may_not_read_is_named_and_the_rest_recorded(others, home
     assert err.count("\n") == 1
     assert "uss, pss, swap, fds" in err
     assert {"rss", "vms", "threads"} <= {
-        name for name, _, _ in runs(home)[other.pid].header.metrics
+        name for name, _, _ in reference.runs_by_pid(home)[other.pid].header.metrics
     }
 
 
@@ -293,7 +261,7 @@ def test_a_watched_process_may_be_marked_and_paused_by_ctl(watch, others, home):
             check=True,
             stdout=subprocess.DEVNULL,
         )
-    assert runs(home)[other.pid].kinds == ["start", "mark", "pause"]
+    assert reference.runs_by_pid(home)[other.pid].kinds == ["start", "mark", "pause"]
 
 
 def test_a_killed_watch_loses_nothing_and_its_runs_have_died(watch, others, home):
@@ -302,7 +270,7 @@ def test_a_killed_watch_loses_nothing_and_its_runs_have_died(watch, others, home
     wait_until(lambda: samples(home, other.pid) > 3)
     watching.kill()
     watching.wait()
-    run = runs(home)[other.pid]
+    run = reference.runs_by_pid(home)[other.pid]
     assert run.kinds == ["start"]
     assert not reference.is_live(run.directory)
 
@@ -418,7 +386,7 @@ def test_when_descriptors_run_out_one_line_says_so_and_those_recorded_go_on(watc
     out, err = watching.communicate(timeout=EVER_S)
     assert (watching.returncode, err) == (0, "")
     assert "Traceback" not in out
-    assert {run.kinds[-1] for run in runs(home).values()} == {"stop"}
+    assert {run.kinds[-1] for run in reference.runs_by_pid(home).values()} == {"stop"}
 
 
 def test_without_a_descriptor_for_any_process_one_line_says_so_and_the_exit_code_is_1(

@@ -9,8 +9,8 @@ import stat
 from pathlib import Path
 
 import pytest
-import reference
 
+from kit import reference
 from pprofplus.files import LEAST_MAX_BYTES
 from pprofplus.format import MARK, PAGE_SIZE, START, STOP, Event, RunHeader, segment_capacity
 from pprofplus.home import make_run

@@ -16,6 +16,7 @@ import pytest
 
 import pprofplus
 import pprofplus_tui
+from kit.units import MIB
 from pprofplus.format import PAGE_SIZE, RunHeader, pack_header
 from pprofplus.home import run_name, segment_name
 from pprofplus.page import PageBuilder
@@ -23,7 +24,6 @@ from pprofplus_tui.cli import main
 from pprofplus_tui.model.verdict import KINDS
 
 BEGIN_MS = 1_700_000_000_000
-MIB = 1 << 20
 FULL = Path("/dev/full")
 HOSTILE = "\x1b]0;owned\x07[bold red]x[/]\u202e"
 

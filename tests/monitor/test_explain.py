@@ -12,11 +12,6 @@ from pprofplus_tui.model.options import Options
 from pprofplus_tui.screens.explain import ExplainScreen
 
 
-@pytest.fixture
-def monitor(home):
-    return lambda **options: MonitorApp(Options(directories=(str(home.path),), **options))
-
-
 def page_of(app):
     """Return what the page says, however far it is scrolled."""
     lines = [

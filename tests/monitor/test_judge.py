@@ -8,12 +8,13 @@ from weakref import ref
 import numpy as np
 import pytest
 
+from kit.run_logs import open_run
+from kit.units import HOUR_MS, MIB, MINUTE_MS
 from pprofplus_tui import beyond
 from pprofplus_tui.desk import Desk
 from pprofplus_tui.headless.reporting import report
 from pprofplus_tui.judge import Judge, judged
 from pprofplus_tui.logs.earlier import earlier_run
-from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.explain import told
 from pprofplus_tui.model.frames import Request, Shape
 from pprofplus_tui.model.options import Options
@@ -29,9 +30,6 @@ from pprofplus_tui.model.verdict import (
 )
 from pprofplus_tui.model.window import Window
 
-MIB = 1 << 20
-HOUR_MS = 3_600_000
-MINUTE_MS = 60_000
 BEGIN_MS = 1_800_000_000_000
 
 
@@ -74,12 +72,6 @@ def sample_of(c_used_mib):
     return sample
 
 
-def log_of(path):
-    log = RunLog(path)
-    log.refresh()
-    return log
-
-
 def write(home, c_used_mib, **how):
     how.setdefault("interval_ms", MINUTE_MS)
     return home.run(count=len(c_used_mib), sample=sample_of(c_used_mib), **how)
@@ -96,7 +88,7 @@ def slow_leak(home):
 
 
 def test_a_slow_leak_of_the_c_heap_is_found_and_the_c_heap_named(slow_leak):
-    log = log_of(slow_leak)
+    log = open_run(slow_leak)
     for begin_ms in (log.begin_ms, log.end_ms - 12 * HOUR_MS):
         found = judged(log, begin_ms, log.end_ms + 1)
         assert found.rss.verdict.kind == GROWING
@@ -119,11 +111,11 @@ def test_the_report_says_the_same_with_its_reason(home):
 
 def test_the_edge_of_a_day_is_steady_after_nine_days_and_not_sure_after_six_hours(home):
     hours = np.arange(9 * 24 * 60 + 12 * 60) / 60
-    days = log_of(write(home, 300 + wave(hours, 60) + wandering(len(hours), 2, 20, 1), pid=1))
+    days = open_run(write(home, 300 + wave(hours, 60) + wandering(len(hours), 2, 20, 1), pid=1))
     found = judged(days, days.end_ms - 5 * HOUR_MS, days.end_ms + 1).rss.verdict
     assert (found.kind, found.reason) == (STEADY, EVERY_DAY)
     young = 300 + wave(hours[: 6 * 60] + 6, 60) + wandering(360, 1, 20, 2)
-    log = log_of(write(home, young, service="other", pid=2))
+    log = open_run(write(home, young, service="other", pid=2))
     found = judged(log, log.begin_ms, log.end_ms + 1).rss.verdict
     assert (found.kind, found.reason) == (NOT_SURE, MAYBE_WAVE)
 
@@ -146,7 +138,7 @@ def restarted(home):
 
 
 def test_the_run_before_tells_what_a_young_one_cannot(restarted):
-    log = log_of(restarted[1])
+    log = open_run(restarted[1])
     found = judged(log, log.begin_ms, log.end_ms + 1).rss.verdict
     assert (found.kind, found.reason) == (STEADY, EARLIER_RUN)
 
@@ -156,8 +148,8 @@ def test_of_the_runs_before_the_last_that_lasted_is_asked(home, restarted):
     crashed_ms = BEGIN_MS + 4 * 24 * HOUR_MS - 600_000
     write(home, np.full(5, 300.0), pid=3, begin_ms=crashed_ms)
     write(home, np.full(3000, 300.0), pid=4, begin_ms=BEGIN_MS + 5 * 24 * HOUR_MS)
-    assert earlier_run(log_of(after)).path == before
-    assert earlier_run(log_of(before)) is None
+    assert earlier_run(open_run(after)).path == before
+    assert earlier_run(open_run(before)) is None
 
 
 def test_the_run_before_is_read_once_and_only_if_it_is_needed(restarted, monkeypatch):
@@ -167,7 +159,7 @@ def test_the_run_before_is_read_once_and_only_if_it_is_needed(restarted, monkeyp
     )
     judge = Judge()
     for path in restarted:
-        log = log_of(path)
+        log = open_run(path)
         judge.forget()
         for _ in range(3):
             whole = Window.fit(log.begin_ms, log.end_ms + 1)
@@ -179,7 +171,7 @@ def test_a_run_before_that_cannot_be_read_changes_nothing(restarted):
     before, after = restarted
     for segment in Path(before).iterdir():
         segment.write_bytes(b"\xff" * 100)
-    log = log_of(after)
+    log = open_run(after)
     assert judged(log, log.begin_ms, log.end_ms + 1).rss.verdict.kind == NOT_SURE
 
 
@@ -190,18 +182,18 @@ def test_the_whole_run_is_asked_for_once_for_all_windows_of_a_run(slow_leak, mon
     asked = []
     past_of = beyond.past_of
     monkeypatch.setattr(beyond, "past_of", lambda *asks: asked.append(1) or past_of(*asks))
-    judge, log = Judge(), log_of(slow_leak)
+    judge, log = Judge(), open_run(slow_leak)
     for hours in range(1, 20):
         window = Window.fit(log.end_ms - hours * HOUR_MS, log.end_ms + 1)
         judge.judge(log, window, Verdicts())
     assert len(asked) == 1
-    other = log_of(slow_leak)
+    other = open_run(slow_leak)
     judge.judge(other, Window.fit(log.begin_ms, log.end_ms + 1), Verdicts())
     assert len(asked) == 2
 
 
 def test_what_is_known_of_a_log_goes_with_it(slow_leak):
-    log = log_of(slow_leak)
+    log = open_run(slow_leak)
     kept = ref(beyond.beyond(log))
     judged(log, log.begin_ms, log.end_ms + 1)
     assert kept() is not None
@@ -211,8 +203,7 @@ def test_what_is_known_of_a_log_goes_with_it(slow_leak):
 
 
 def test_of_a_log_whose_end_alone_is_read_the_window_alone_is_judged(slow_leak):
-    end = RunLog(slow_leak, last_slots=2)
-    end.refresh()
+    end = open_run(slow_leak, last_slots=2)
     assert end.begin_ms > BEGIN_MS + 10 * HOUR_MS
     assert beyond.beyond(end).past(end, LAYERS) == {}
     assert judged(end, end.begin_ms, end.end_ms + 1).rss.verdict.reason == ""

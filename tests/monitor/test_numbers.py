@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from kit.units import MIB
+from kit.waiting import wait_until
 from pprofplus_tui.desk import Desk
 from pprofplus_tui.judge import judged
 from pprofplus_tui.logs.catalog import Catalog
@@ -26,7 +28,6 @@ from pprofplus_tui.reports.gather import report_run
 from pprofplus_tui.reports.page import write_page
 from pprofplus_tui.widgets.facts import facts_row
 
-MIB = 1 << 20
 PAGE = os.sysconf("SC_PAGE_SIZE")
 WORKERS = 8
 LAZY_MIB = 64
@@ -121,11 +122,13 @@ class Watcher:
         self.desk.look(tuple(run.path for run in self.runs), **asked)
 
     def until_found(self, pids):
-        deadline = time.monotonic() + 60
-        while {run.pid for run in self.runs if run.rss_bytes} < set(pids):
-            assert time.monotonic() < deadline, self.runs
-            time.sleep(0.2)
-            self.look()
+        self.look_until(lambda: {run.pid for run in self.runs if run.rss_bytes} >= set(pids), 0.2)
+
+    def look_until(self, condition, pause_s):
+        def found():
+            return condition() or self.look()
+
+        wait_until(found, pause_s=pause_s, describe=lambda: self.runs)
 
     def service(self, name, **changes):
         """Answer the view of a service until all of it is read; return the findings."""
@@ -202,11 +205,7 @@ def test_a_killed_worker_is_in_no_sum_after_its_last_sample(workers, watch):
     victim = workers.pids[3]
     size = rss_of(victim)
     workers.kill(victim)
-    deadline = time.monotonic() + 60
-    while watcher.run(victim).state != "died":
-        assert time.monotonic() < deadline
-        time.sleep(0.3)
-        watcher.look()
+    watcher.look_until(lambda: watcher.run(victim).state == "died", 0.3)
     time.sleep(1.0)
     watcher.look()
     findings = watcher.service("web", by_size=True)
@@ -239,11 +238,7 @@ def test_a_stopped_worker_leaves_the_sums_when_its_last_sample_is_stale(workers,
     try:
         watcher.look()
         assert watcher.service("web").silent == 0
-        deadline = time.monotonic() + 60
-        while watcher.run(stopped).state != "stalled":
-            assert time.monotonic() < deadline
-            time.sleep(0.5)
-            watcher.look()
+        watcher.look_until(lambda: watcher.run(stopped).state == "stalled", 0.5)
         findings = watcher.service("web")
         assert (findings.running, findings.silent) == (WORKERS + 1, 1)
         truth = workers.rss_together() - rss_of(stopped)

@@ -4,14 +4,14 @@ import csv
 import io
 import subprocess
 import sys
-import time
 
 import pytest
 
+from kit.run_logs import open_run
+from kit.waiting import wait_until
 from pprofplus_tui.export import write_rows
 from pprofplus_tui.logs.catalog import Catalog
 from pprofplus_tui.logs.history import query
-from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.charts import charts_for
 
 SERVICE = """
@@ -48,20 +48,19 @@ class Service:
 
     def until(self, fact):
         """Look at the run until `fact` of it is true; return what the catalogue says of it."""
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
+
+        def found():
             self.catalog.refresh()
-            for info in self.catalog.runs:
-                if fact(info):
-                    return info
-            time.sleep(0.02)
-        raise AssertionError([(info.state, info.last) for info in self.catalog.runs])
+            return next((info for info in self.catalog.runs if fact(info)), None)
+
+        def seen():
+            return [(info.state, info.last) for info in self.catalog.runs]
+
+        return wait_until(found, describe=seen)
 
     def log(self):
         self.catalog.refresh()
-        run = RunLog(self.catalog.runs[0].path)
-        run.refresh()
-        return run
+        return open_run(self.catalog.runs[0].path)
 
 
 @pytest.fixture

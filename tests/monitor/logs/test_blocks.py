@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kit.run_logs import open_run
 from pprofplus import format as fmt
 from pprofplus.errors import LogFormatError
 from pprofplus_tui.logs import blocks as blocks_module
@@ -44,12 +45,6 @@ def long_run(write_run):
     return writer
 
 
-def read(writer, **kwargs):
-    run = RunLog(str(writer.path), **kwargs)
-    run.refresh()
-    return run
-
-
 def drawn(run, buckets=10):
     return {
         request: [column.tolist() for column in (points.t_ms, points.lo, points.hi, points.breaks)]
@@ -78,7 +73,7 @@ def tell(path, *, number=None, body=None, **changed):
 
 
 def test_a_run_in_blocks_reads_no_heads_that_no_window_needs(long_run):
-    whole, run = read(long_run), read(long_run, in_blocks=True)
+    whole, run = open_run(long_run), open_run(long_run, in_blocks=True)
     assert run.table.blocks.sum() >= 6
     assert run.table.count < whole.table.count
     assert (run.samples, run.begin_ms, run.end_ms) == (whole.samples, whole.begin_ms, whole.end_ms)
@@ -93,7 +88,7 @@ def test_a_run_in_blocks_reads_no_heads_that_no_window_needs(long_run):
 def test_blocks_that_were_put_into_the_table_are_forgotten_and_read_again_when_it_is_made_anew(
     long_run,
 ):
-    run = read(long_run, in_blocks=True)
+    run = open_run(long_run, in_blocks=True)
     *older, newest = (run._segments[number] for number in sorted(run._segments))
     assert all(segment.released and not len(segment.heads) for segment in older)
     assert not newest.released
@@ -102,7 +97,7 @@ def test_blocks_that_were_put_into_the_table_are_forgotten_and_read_again_when_i
     assert run.table.count == before
     min(long_run.path.glob("*.pplog")).unlink()
     assert run.refresh()
-    fresh = read(long_run)
+    fresh = open_run(long_run)
     assert run.table.count < before
     assert (run.samples, run.begin_ms, run.end_ms) == (
         fresh.samples,
@@ -113,7 +108,7 @@ def test_blocks_that_were_put_into_the_table_are_forgotten_and_read_again_when_i
 
 
 def test_a_segment_that_was_forgotten_and_then_damaged_is_counted_like_any(long_run):
-    run = read(long_run, in_blocks=True)
+    run = open_run(long_run, in_blocks=True)
     first, second, *_ = sorted(long_run.path.glob("*.pplog"))
     at, _ = summary_of(second)
     data = bytearray(second.read_bytes())
@@ -121,7 +116,7 @@ def test_a_segment_that_was_forgotten_and_then_damaged_is_counted_like_any(long_
     second.write_bytes(data)
     first.unlink()
     assert run.refresh()
-    assert drawn(run) == drawn(read(long_run))
+    assert drawn(run) == drawn(open_run(long_run))
 
 
 def test_what_happened_is_told_as_in_a_run_without_blocks(write_run):
@@ -135,7 +130,7 @@ def test_what_happened_is_told_as_in_a_run_without_blocks(write_run):
         if page % 7 == 0:
             writer.event(fmt.MARK, mono, text=f"mark {page}")
         writer.new_page()
-    whole, run = read(writer), read(writer, in_blocks=True)
+    whole, run = open_run(writer), open_run(writer, in_blocks=True)
     assert run.table.blocks.any()
     found = all_happened(whole, 100)
     assert [happening.kind for happening in found].count("clock") == 4
@@ -146,7 +141,7 @@ def test_what_happened_is_told_as_in_a_run_without_blocks(write_run):
 
 
 def test_any_instant_is_read_as_in_a_run_without_blocks(long_run):
-    whole, run = read(long_run), read(long_run, in_blocks=True)
+    whole, run = open_run(long_run), open_run(long_run, in_blocks=True)
     for at_ms in range(run.begin_ms - 1000, run.end_ms + 1000, 3700):
         assert read_at(run, at_ms, 500, REQUESTS) == read_at(whole, at_ms, 500, REQUESTS)
 
@@ -171,10 +166,10 @@ def test_a_log_that_is_followed_turns_to_blocks_when_a_segment_is_finished(write
             mono += 1000
             writer.add(mono, [mono % 7919, mono * 3 + i, 4])
         run.refresh()
-        assert drawn(run) == drawn(read(writer))
+        assert drawn(run) == drawn(open_run(writer))
         writer.new_page()
         run.refresh()
-        assert run.samples == read(writer).samples
+        assert run.samples == open_run(writer).samples
     assert run.table.blocks.any()
     assert run.damaged_pages == 0
 
@@ -199,18 +194,18 @@ def test_a_log_that_is_followed_turns_to_blocks_when_a_segment_is_finished(write
     ids=str,
 )
 def test_a_summary_that_cannot_be_true_is_ignored(long_run, lie):
-    true = drawn(read(long_run))
+    true = drawn(open_run(long_run))
     tell(long_run.segment_path(2), **lie)
-    run = read(long_run, in_blocks=True)
+    run = open_run(long_run, in_blocks=True)
     assert drawn(run) == true
     assert run.damaged_pages == 0
 
 
 @pytest.mark.parametrize("lie", [{"number": 9}, {"interval_ms": 77}])
 def test_pages_that_are_not_what_their_block_says_are_believed(long_run, lie):
-    true = drawn(read(long_run), 40)
+    true = drawn(open_run(long_run), 40)
     tell(long_run.segment_path(2), **lie)
-    run = read(long_run, in_blocks=True)
+    run = open_run(long_run, in_blocks=True)
     assert drawn(run, 40) == true
 
 
@@ -218,7 +213,7 @@ def test_a_summary_of_another_segment_raises_nothing(long_run):
     first, second = (long_run.segment_path(number) for number in (1, 2))
     at, page = summary_of(first)
     second.write_bytes(second.read_bytes()[:at] + page)
-    run = read(long_run, in_blocks=True)
+    run = open_run(long_run, in_blocks=True)
     for buckets in (3, 10, 100, 1000):
         drawn(run, buckets)
     run.events()
@@ -251,8 +246,7 @@ def test_whatever_a_summary_claims_every_query_ends_and_none_raises(long_run, tm
             )
             body[at : at + size] = (new % (1 << 8 * size)).to_bytes(size, "little")
         tell(path, body=body, number=data.draw(st.sampled_from([None, 0, 3, 2**32 - 1])))
-    run = RunLog(str(copy), in_blocks=True)
-    run.refresh()
+    run = open_run(copy, in_blocks=True)
     for buckets in (7, 60, 400):
         for begin, end in ((0, 1), (0.2, 0.7), (0.45, 0.55)):
             span = run.end_ms - run.begin_ms
@@ -306,7 +300,7 @@ def test_a_damaged_page_behind_a_block_is_left_out(long_run):
     data[3 * fmt.PAGE_SIZE + 40] ^= 1  # a head
     data[5 * fmt.PAGE_SIZE + 170] ^= 1  # a body
     path.write_bytes(data)
-    run = read(long_run, in_blocks=True)
+    run = open_run(long_run, in_blocks=True)
     drawn(run)
     drawn(run, 1000)
     span = run.end_ms - run.begin_ms
@@ -317,18 +311,18 @@ def test_a_damaged_page_behind_a_block_is_left_out(long_run):
 
 
 def test_a_segment_that_vanishes_behind_its_blocks_is_left_out(long_run):
-    run = read(long_run, in_blocks=True)
+    run = open_run(long_run, in_blocks=True)
     drawn(run)
     long_run.segment_path(2).unlink()
     drawn(run, 37)
     drawn(run, 1000)
     run.events()
     run.refresh()
-    assert drawn(run) == drawn(read(long_run))
+    assert drawn(run) == drawn(open_run(long_run))
 
 
 def test_a_segment_that_is_cut_short_behind_its_blocks_is_left_out(long_run):
-    run = read(long_run, in_blocks=True)
+    run = open_run(long_run, in_blocks=True)
     drawn(run)
     path = long_run.segment_path(2)
     path.write_bytes(path.read_bytes()[: 3 * fmt.PAGE_SIZE])

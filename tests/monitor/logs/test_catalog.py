@@ -6,15 +6,10 @@ import time
 
 import pytest
 
+from kit.run_logs import open_catalog
 from pprofplus import format as fmt
 from pprofplus import home
 from pprofplus_tui.logs.catalog import Catalog
-
-
-def found(root):
-    catalog = Catalog([str(root)])
-    catalog.refresh()
-    return catalog
 
 
 def now_ms():
@@ -36,7 +31,7 @@ def write_now(write_run):
 
 
 def state(root):
-    return [info.state for info in found(root).runs]
+    return [info.state for info in open_catalog(root).runs]
 
 
 def test_a_locked_run_with_fresh_samples_is_live(write_now, tmp_path):
@@ -86,7 +81,7 @@ def test_the_interval_of_the_header_is_that_of_the_start_only(write_now, tmp_pat
     writer.add(61_000, [1, 1, 1])
     fcntl.flock(writer.file, fcntl.LOCK_EX)
     assert state(tmp_path) == ["live"]
-    assert found(tmp_path).runs[0].interval_ms == 600_000
+    assert open_catalog(tmp_path).runs[0].interval_ms == 600_000
 
 
 def test_a_locked_run_that_was_told_to_pause_is_paused_however_long_ago(write_now, tmp_path):
@@ -150,7 +145,7 @@ def test_a_paused_run_that_is_killed_died_and_one_that_stops_exited(write_now, t
 def test_a_pause_and_its_end_are_noticed(write_now, tmp_path):
     writer = write_now()
     fcntl.flock(writer.file, fcntl.LOCK_EX)
-    catalog = found(tmp_path)
+    catalog = open_catalog(tmp_path)
     writer.event(fmt.PAUSE, 3000)
     assert catalog.refresh()
     assert [info.state for info in catalog.runs] == ["paused"]
@@ -166,7 +161,7 @@ def test_a_pin_is_noticed_and_so_is_that_it_goes(write_now, tmp_path, locked):
         fcntl.flock(writer.file, fcntl.LOCK_EX)
     old = time.time() - 1000
     os.utime(writer.segment_path(), (old, old))
-    catalog = found(tmp_path)
+    catalog = open_catalog(tmp_path)
     assert not catalog.runs[0].pinned
     (writer.path / "pinned").touch()
     assert catalog.refresh()
@@ -183,7 +178,7 @@ def test_what_retention_takes_for_a_pin_is_shown_as_one(write_now, tmp_path, thi
         pin.symlink_to("/etc/passwd")
     else:
         pin.mkdir()
-    assert found(tmp_path).runs[0].pinned
+    assert open_catalog(tmp_path).runs[0].pinned
 
 
 def test_a_run_that_ends_with_a_stop_event_exited(write_now, tmp_path):
@@ -199,7 +194,7 @@ def test_an_unlocked_run_without_a_stop_event_died(write_now, tmp_path):
 
 def test_the_lock_on_a_newer_segment_counts(write_now, tmp_path):
     writer = write_now(slots_per_segment=2)
-    catalog = found(tmp_path)
+    catalog = open_catalog(tmp_path)
     assert [info.state for info in catalog.runs] == ["died"]
     writer.new_page()
     assert writer.segment == 2
@@ -213,7 +208,7 @@ def test_the_lock_on_a_newer_segment_counts(write_now, tmp_path):
 def test_a_run_that_dies_is_noticed(write_now, tmp_path):
     writer = write_now()
     fcntl.flock(writer.file, fcntl.LOCK_EX)
-    catalog = found(tmp_path)
+    catalog = open_catalog(tmp_path)
     writer.close()
     assert catalog.refresh()
     assert [info.state for info in catalog.runs] == ["died"]
@@ -221,7 +216,7 @@ def test_a_run_that_dies_is_noticed(write_now, tmp_path):
 
 def test_a_run_tells_its_span_its_size_and_its_last_values(write_now, tmp_path):
     writer = write_now(count=5)
-    info = found(tmp_path).runs[0]
+    info = open_catalog(tmp_path).runs[0]
     assert (info.service, info.pid, info.path) == ("api", 7, str(writer.path))
     assert info.begin_ms == writer.start_ms + 1000
     assert info.end_ms == writer.start_ms + 5000
@@ -243,7 +238,7 @@ def test_a_scan_counts_samples_and_damage_of_all_segments(write_now, tmp_path):
     raw = bytearray(path.read_bytes())
     raw[fmt.PAGE_SIZE + 50] ^= 1
     path.write_bytes(raw)
-    catalog = found(tmp_path)
+    catalog = open_catalog(tmp_path)
     info = catalog.scan(catalog.runs[0])
     assert info.samples == 7
     assert info.damaged_pages == 1
@@ -255,7 +250,7 @@ def test_the_begin_follows_rotation(write_now, tmp_path):
     for n in range(2, 5):
         writer.new_page()
         writer.add(n * 1000, [n, n, n])
-    catalog = found(tmp_path)
+    catalog = open_catalog(tmp_path)
     writer.segment_path(1).unlink()
     assert catalog.refresh()
     assert catalog.runs[0].begin_ms == writer.start_ms + 2000
@@ -267,8 +262,7 @@ def test_new_services_and_runs_appear_and_removed_ones_go(write_now, tmp_path):
     assert catalog.runs == ()
     assert catalog.problems == ()
     (tmp_path / "home").mkdir()
-    catalog = Catalog([str(tmp_path)])
-    catalog.refresh()
+    catalog = open_catalog(tmp_path)
     write_now(service="api", pid=1)
     second = write_now(service="api2", pid=2)
     assert catalog.refresh()
@@ -284,12 +278,12 @@ def test_new_services_and_runs_appear_and_removed_ones_go(write_now, tmp_path):
 def test_runs_of_a_service_come_newest_first(write_run, tmp_path):
     for pid, start in ((5, 1000), (3, 3000), (4, 2000)):
         write_run(pid=pid, start_ms=start).add(0, [1, 1, 1])
-    assert [info.pid for info in found(tmp_path).runs] == [3, 4, 5]
+    assert [info.pid for info in open_catalog(tmp_path).runs] == [3, 4, 5]
 
 
 def test_nothing_new_is_no_change_and_keeps_the_values(write_now, tmp_path):
     write_now()
-    catalog = found(tmp_path)
+    catalog = open_catalog(tmp_path)
     runs = catalog.runs
     assert not catalog.refresh()
     assert catalog.runs[0] is runs[0]
@@ -303,7 +297,7 @@ def test_junk_and_links_are_passed_over(write_now, tmp_path):
     (tmp_path / "api" / "notes").mkdir()
     (tmp_path / "api" / "99-1000").symlink_to(writer.path)
     (tmp_path / "api" / home.run_name(98, 1000)).mkdir()
-    catalog = found(tmp_path)
+    catalog = open_catalog(tmp_path)
     assert [info.pid for info in catalog.runs] == [7]
     assert catalog.problems == ()
 
@@ -330,7 +324,7 @@ def test_a_directory_that_cannot_be_listed_hides_nothing_else(
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "scandir", refusing)
-        catalog = found(tmp_path)
+        catalog = open_catalog(tmp_path)
     assert [info.service for info in catalog.runs] == ["api"]
     assert catalog.problems == (f"{tmp_path}/{closed}: Permission denied",)
     assert catalog.refresh()
@@ -342,7 +336,7 @@ def test_a_run_of_garbage_is_listed_with_its_damage(tmp_path):
     path = tmp_path / "api" / "5-1000"
     path.mkdir(parents=True)
     (path / "000001.pplog").write_bytes(b"garbage")
-    (info,) = found(tmp_path).runs
+    (info,) = open_catalog(tmp_path).runs
     assert (info.state, info.damaged_pages, info.begin_ms, info.end_ms) == ("died", 1, 1000, 1000)
     assert info.last == {}
     assert len(info.recent) == 0
@@ -350,7 +344,7 @@ def test_a_run_of_garbage_is_listed_with_its_damage(tmp_path):
 
 def test_a_log_can_be_opened_by_its_path(write_now, tmp_path):
     write_now(count=4)
-    catalog = found(tmp_path)
+    catalog = open_catalog(tmp_path)
     assert catalog.open(catalog.runs[0].path).samples == 4
 
 
@@ -360,7 +354,7 @@ def test_an_ended_run_is_not_opened_again(write_now, tmp_path, monkeypatch):
     long_ago = time.time() - 3600
     os.utime(writer.segment_path(), (long_ago, long_ago))
     os.utime(writer.path, (long_ago, long_ago))
-    catalog = found(tmp_path)
+    catalog = open_catalog(tmp_path)
     catalog.refresh()
     opened = []
     real_open = os.open

@@ -9,6 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from kit.page_writer import START_MS
+from kit.processes import IMPORT_PATH
+from kit.programs import COUNTING_SERVICE
+from kit.reference import Timeline
+from kit.run_logs import open_run
 from pprofplus.format import RunHeader
 from pprofplus.writer import Writer
 from pprofplus_tui.export import write_rows
@@ -19,9 +24,7 @@ from pprofplus_tui.logs.history import query
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.options import Options
 
-START_MS = 1_760_000_000_000
 BASE = (("n", "count", "gauge"), ("work", "us", "counter"))
-HELPERS = Path(__file__).parents[2] / "collector" / "service.py"
 
 
 def tables_of(count, each=2):
@@ -81,15 +84,9 @@ def thousand_tables(tmp_path_factory):
     return recorder
 
 
-def opened(recorder, **options):
-    run = RunLog(recorder.path, **options)
-    run.refresh()
-    return run
-
-
 @pytest.mark.parametrize("in_blocks", [False, True])
 def test_thousands_of_names_in_a_thousand_tables_hide_no_sample(thousand_tables, in_blocks):
-    run = opened(thousand_tables, in_blocks=in_blocks)
+    run = open_run(thousand_tables, in_blocks=in_blocks)
     assert len(run.table.names) == 2202
     assert run.samples == thousand_tables.taken == 2200
     assert run.problems == ()
@@ -117,7 +114,7 @@ def test_an_export_has_every_sample_and_the_newest_names(thousand_tables):
 
 def test_a_monitor_that_is_open_follows_names_as_they_change(record):
     recorder = record(tables_of(1))
-    run = opened(recorder, in_blocks=True)
+    run = open_run(recorder, in_blocks=True)
     for number in range(1, 700):
         recorder.begin((*BASE, *((f"job{number}.{i}", "count", "gauge") for i in range(4))))
         recorder.add(1)
@@ -130,12 +127,12 @@ def test_a_monitor_that_is_open_follows_names_as_they_change(record):
 
 
 def test_metrics_share_memory_unless_a_table_has_both(record):
-    run = opened(record(tables_of(300)))
+    run = open_run(record(tables_of(300)))
     assert run.table._cells.shape[1] == 4
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_names_that_come_and_go_keep_their_own_values(write_run, kit, seed):
+def test_names_that_come_and_go_keep_their_own_values(write_run, seed):
     rng = random.Random(seed)  # noqa: S311 - the same names each time
     names = [(f"g{i}", "count", "counter" if i % 3 == 0 else "gauge") for i in range(12)]
     writer = write_run(metrics=[("rss", "B", "gauge"), *rng.sample(names, 3)])
@@ -151,15 +148,14 @@ def test_names_that_come_and_go_keep_their_own_values(write_run, kit, seed):
             run.refresh()
     writer.close_page()
     run.refresh()
-    reference = kit.Reference(writer.path)
-    fresh = RunLog(str(writer.path), in_blocks=True)
-    fresh.refresh()
+    reference = Timeline(writer.path)
+    fresh = open_run(writer.path, in_blocks=True)
     requests = [(name, False) for name, _, _ in [("rss", "", ""), *names]]
     for log in (run, fresh):
         for buckets in (1000, 20):
-            found = query(log, 0, now_ms + kit.START_MS, buckets, requests)
+            found = query(log, 0, now_ms + START_MS, buckets, requests)
             for request in requests:
-                series = [v for _, _, v in reference.series(request, 0, now_ms + kit.START_MS)]
+                series = [v for _, _, v in reference.series(request, 0, now_ms + START_MS)]
                 assert (len(found[request]) > 0) == (len(series) > 0)
                 if series:
                     assert found[request].lo.min() == min(series)
@@ -178,8 +174,7 @@ def test_the_newest_segment_says_what_a_metric_is_even_if_its_table_is_an_old_on
         writer.add(step * 1000, [step])
         run.refresh()
         assert run.metrics == metrics
-    fresh = RunLog(str(writer.path))
-    fresh.refresh()
+    fresh = open_run(writer.path)
     assert fresh.metrics == one
 
 
@@ -192,7 +187,7 @@ def little_memory(monkeypatch):
 @pytest.mark.usefixtures("little_memory")
 def test_what_there_is_no_memory_for_is_the_oldest_and_is_named(record):
     recorder = record(tables_of(60))
-    run = opened(recorder)
+    run = open_run(recorder)
     found = query(run, 0, 1 << 50, 10_000, [("n", False)])["n", False].lo.tolist()
     assert found == list(range(int(found[0]), recorder.taken))
     assert 20 < len(found) < 100
@@ -206,7 +201,7 @@ def test_what_there_is_no_memory_for_is_the_oldest_and_is_named(record):
 @pytest.mark.usefixtures("little_memory")
 def test_who_is_open_drops_the_oldest_for_the_newest(record):
     recorder = record(tables_of(1))
-    run = opened(recorder, in_blocks=True)
+    run = open_run(recorder, in_blocks=True)
     for number in range(1, 100):
         recorder.begin((*BASE, *((f"job{number}.{i}", "count", "gauge") for i in range(4))))
         recorder.add(3)
@@ -247,11 +242,11 @@ tell(directory=collector.directory)
 @pytest.mark.slow
 def test_a_service_whose_gauges_change_is_read_to_its_last_sample(tmp_path):
     ended = subprocess.run(
-        [sys.executable, "-c", HELPERS.read_text() + PROGRAM],
+        [sys.executable, "-c", COUNTING_SERVICE + PROGRAM],
         capture_output=True,
         text=True,
         check=True,
-        env={"PPROFPLUS_DIR": str(tmp_path), "PYTHONPATH": ":".join(filter(None, sys.path))},
+        env={"PPROFPLUS_DIR": str(tmp_path), "PYTHONPATH": IMPORT_PATH},
         timeout=100,
     )
     told = json.loads(ended.stdout)

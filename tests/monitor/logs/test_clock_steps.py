@@ -7,29 +7,24 @@ import subprocess
 import sys
 import time
 from itertools import pairwise
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from kit.processes import IMPORT_PATH
+from kit.programs import COUNTING_SERVICE, SHIFTED_CLOCK
+from kit.run_logs import open_run
+from kit.units import HOUR_MS
 from pprofplus_tui.desk import Desk
 from pprofplus_tui.logs.catalog import Catalog
 from pprofplus_tui.logs.happened import all_happened
-from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.frames import Request, Shape
 from pprofplus_tui.model.happenings import CLOCK as CLOCK_STEP
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.window import Window
 
-HELPERS = Path(__file__).parents[2] / "collector" / "service.py"
-HOUR_MS = 3_600_000
 EACH = 11  # samples between two steps, at least
 
-CLOCK = """
-import time
-true_ns, shift_ns = time.time_ns, [0]
-time.time_ns = lambda: true_ns() + shift_ns[0]
-"""
 STEPPING = """
 pprofplus.start("api", interval_s=0.05)
 for hours in {hours}:
@@ -54,11 +49,11 @@ def stepped(request, tmp_path_factory):
     home = tmp_path_factory.mktemp("logs")
     program = STEPPING.format(hours=request.param, each=EACH)
     ended = subprocess.run(
-        [sys.executable, "-c", CLOCK + HELPERS.read_text() + program],
+        [sys.executable, "-c", SHIFTED_CLOCK + COUNTING_SERVICE + program],
         capture_output=True,
         text=True,
         check=True,
-        env={"PPROFPLUS_DIR": str(home), "PYTHONPATH": ":".join(filter(None, sys.path))},
+        env={"PPROFPLUS_DIR": str(home), "PYTHONPATH": IMPORT_PATH},
         timeout=60,
     )
     told = json.loads(ended.stdout)
@@ -166,8 +161,7 @@ def test_a_plot_says_how_long_the_axis_is(command, exported):
 def test_a_catalogue_that_reads_only_the_ends_knows_the_begin_after_one_step(stepped):
     if stepped.hours == [-1, 0]:
         pytest.skip("what happened between the ends is not seen from there")
-    run = RunLog(str(stepped.directory))
-    run.refresh()
+    run = open_run(stepped.directory)
     catalog = Catalog([str(stepped.home)])
     for sought in ((), None):  # at a glance, and as it is read
         catalog.refresh(sought)
@@ -176,8 +170,7 @@ def test_a_catalogue_that_reads_only_the_ends_knows_the_begin_after_one_step(ste
 
 
 def test_the_monitor_knows_where_a_run_begins_once_it_is_open(stepped):
-    run = RunLog(str(stepped.directory))
-    run.refresh()
+    run = open_run(stepped.directory)
     desk = Desk(Options((str(stepped.home),)), lambda _: None)
     try:
         desk.look()
@@ -190,8 +183,7 @@ def test_the_monitor_knows_where_a_run_begins_once_it_is_open(stepped):
 
 
 def test_each_step_is_among_what_happened(stepped):
-    run = RunLog(str(stepped.directory))
-    run.refresh()
+    run = open_run(stepped.directory)
     found = [one for one in all_happened(run, 1000) if one.kind == CLOCK_STEP]
     steps = [later - earlier for earlier, later in pairwise([0, *stepped.hours])]
     assert [round(one.value / HOUR_MS) for one in found] == steps

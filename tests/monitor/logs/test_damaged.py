@@ -1,6 +1,5 @@
 """Damaged and hostile logs through everything that reads them, against the reference reader."""
 
-import importlib.util
 import io
 import os
 import subprocess
@@ -12,6 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kit import damaged_corpus as corpus
+from kit.processes import IMPORT_PATH
+from kit.run_logs import open_catalog, open_run
 from pprofplus import format as fmt
 from pprofplus.errors import LogFormatError
 from pprofplus_tui.export import FORMATS, write_rows
@@ -19,14 +21,8 @@ from pprofplus_tui.headless.listing import list_runs
 from pprofplus_tui.logs.catalog import Catalog
 from pprofplus_tui.logs.history import page_extremes, query
 from pprofplus_tui.logs.rows import page_values
-from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.options import Options
 
-_spec = importlib.util.spec_from_file_location(
-    "damaged_corpus", Path(__file__).parents[2] / "collector" / "damaged" / "corpus.py"
-)
-corpus = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(corpus)
 make = corpus.make
 
 FIRST_MS = make.START_MS
@@ -41,8 +37,7 @@ def unpacked(tmp_path_factory):
 
 def read_everything(home):
     """Do with a home whatever the monitor does; return the logs of its runs."""
-    catalog = Catalog([str(home)])
-    catalog.refresh()
+    catalog = open_catalog(home)
     catalog.refresh()
     logs = []
     for info in catalog.runs:
@@ -133,8 +128,7 @@ HARMLESS = {case for case in corpus.CASES if len(corpus.CASES[case]["must"]) == 
 def test_damage_is_counted_or_told(unpacked):
     silent = []
     for case in sorted(corpus.CASES.keys() - HARMLESS):
-        run = RunLog(str(corpus.home_of(unpacked, case) / make.RUN))
-        run.refresh()
+        run = open_run(corpus.home_of(unpacked, case) / make.RUN)
         samples_of(run)
         look_at(run)
         if not run.damaged_pages and not run.problems:
@@ -147,9 +141,7 @@ def one_page_run(directory, page, metrics=make.METRICS):
     path.mkdir(parents=True, exist_ok=True)
     heads = fmt.pack_header(make.header(metrics))
     (path / "000001.pplog").write_bytes(make.laid_out([*heads, page]))
-    run = RunLog(str(path))
-    run.refresh()
-    return run
+    return open_run(path)
 
 
 def by_reference(page, schema):
@@ -228,8 +220,7 @@ def test_a_run_of_any_believed_pages_in_any_order_goes_through(tmp_path_factory,
     directory.mkdir(parents=True, exist_ok=True)
     for number, data in make.segments([make.sealed(pages[i]) for i in order]).items():
         (directory / f"{number:06d}.pplog").write_bytes(data)
-    run = RunLog(str(directory))
-    run.refresh()
+    run = open_run(directory)
     look_at(run)
 
 
@@ -311,8 +302,7 @@ def test_a_page_that_was_exchanged_for_one_of_the_same_crc_is_not_read(tmp_path,
     path = one_page_run(tmp_path, pages[1]).path
     heads = fmt.pack_header(make.header())
     Path(path, "000002.pplog").write_bytes(make.laid_out([*heads, *pages[2:]]))
-    run = RunLog(path)
-    run.refresh()
+    run = open_run(path)
     assert run.table.count == 5
     forged = forged_to(
         forged_pages()[name.partition("/")[2]], int.from_bytes(pages[1][24:28], "little")
@@ -459,7 +449,7 @@ print("read")
 
 def read_within(directory, mib):
     command = [sys.executable, "-c", LIMITED, __file__, str(directory), str(mib)]
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": IMPORT_PATH}
     return subprocess.run(
         command, capture_output=True, text=True, check=False, timeout=110, env=environment
     )

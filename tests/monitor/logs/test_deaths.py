@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from kit.run_logs import wait_for_runs
+from kit.waiting import wait_until
 from pprofplus.metrics import BY_NAME
 from pprofplus_tui.logs import deaths, kernel, liveness, machine
 from pprofplus_tui.logs.catalog import Catalog
@@ -65,9 +67,7 @@ def waiting(home):
 def found(home, pid=None):
     """Return (info, death) of a run in a home."""
     catalog = Catalog([str(home)])
-    until = time.monotonic() + 30
-    while not catalog.runs and time.monotonic() < until:
-        catalog.refresh()
+    wait_for_runs(catalog, within_s=30)
     (info,) = (info for info in catalog.runs if pid in {None, info.pid})
     log = Catalog.open(info.path)
     return info, CauseFinder().death_of(log, info.state, map(Sibling.of, catalog.runs))
@@ -164,10 +164,7 @@ def test_sigkill_leaves_no_evidence_and_none_is_made_up(place):
 def test_a_process_that_nobody_has_waited_for_says_how_it_ended(place):
     with waiting(place) as process:
         process.kill()
-        until = time.monotonic() + 30
-        while (death := found(place)[1]) is None or death.cause.kind != "killed":
-            assert time.monotonic() < until, death
-            time.sleep(0.05)
+        wait_until(lambda: (death := found(place)[1]) and death.cause.kind == "killed", 30)
         assert cause_of(place) == ("died", "killed", "known")
 
 
@@ -175,10 +172,8 @@ def test_a_cause_that_was_seen_stays_when_its_evidence_goes(place):
     finder = CauseFinder()
     with waiting(place) as process:
         process.kill()
-        until = time.monotonic() + 30
-        while (info := found(place)[0]).state != "died":
-            assert time.monotonic() < until, info
-        log = Catalog.open(info.path)
+        wait_until(lambda: found(place)[0].state == "died", 30)
+        log = Catalog.open(found(place)[0].path)
         assert finder.death_of(log, "died").cause.kind == "killed"
     time.sleep(1.1)  # a look comes once a second
     assert found(place)[1].cause.kind == "unknown"
@@ -202,10 +197,7 @@ def test_an_exit_in_order_has_no_other_cause(place):
 def test_a_process_that_became_another_program_has_not_died(place):
     process = run_to_its_end(place, START + "os.execvp('sleep', ['sleep', '60'])", wait=False)
     try:
-        until = time.monotonic() + 30
-        while found(place)[0].state != "unrecorded":
-            assert time.monotonic() < until, found(place)[0].state
-            time.sleep(0.05)
+        wait_until(lambda: found(place)[0].state == "unrecorded", 30)
         info, death = found(place)
         assert death.cause.kind == "stopped"
         assert "exec" in death.cause.reason
@@ -414,10 +406,7 @@ def test_an_outcome_that_comes_late_is_found(place):
     log, finder = Catalog.open(str(path)), CauseFinder()
     assert finder.death_of(log, "died").cause.kind == "unknown"
     (path / "outcome").write_text(json.dumps({**OUTCOME, "signal": 11}))
-    until = time.monotonic() + 30
-    while (death := finder.death_of(log, "died")).cause.kind != "crash":
-        assert time.monotonic() < until, death
-        time.sleep(0.1)
+    wait_until(lambda: finder.death_of(log, "died").cause.kind == "crash", 30, pause_s=0.1)
 
 
 # -- other boots and machines

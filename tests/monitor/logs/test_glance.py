@@ -1,7 +1,6 @@
 """A glance at an ended run tells what a look at it tells, or leaves it to the look."""
 
 import fcntl
-import importlib.util
 import os
 import time
 import zipfile
@@ -11,15 +10,11 @@ from random import Random
 
 import pytest
 
+from kit import damaged_corpus as corpus
 from pprofplus import format as fmt
 from pprofplus_tui.logs.catalog import Catalog
 
 COLLECTOR = Path(__file__).parents[2] / "collector"
-_spec = importlib.util.spec_from_file_location(
-    "glanced_corpus", COLLECTOR / "damaged" / "corpus.py"
-)
-corpus = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(corpus)
 
 AGO_S = 3600
 

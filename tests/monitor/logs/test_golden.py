@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from kit.run_logs import open_catalog
+from kit.scripts import GOLDEN
 from pprofplus_tui.export import write_rows
 from pprofplus_tui.logs.catalog import Catalog
 from pprofplus_tui.logs.history import query
 
-GOLDEN = Path(__file__).parents[2] / "collector" / "golden"
 WANTED = json.loads((GOLDEN / "runs-1.0.json").read_text())
 
 
@@ -35,8 +36,7 @@ def runs(tmp_path_factory):
     home = tmp_path_factory.mktemp("golden")
     with zipfile.ZipFile(GOLDEN / "runs-1.0.zip") as archive:
         archive.extractall(home)
-    catalog = Catalog([str(home)])
-    catalog.refresh()
+    catalog = open_catalog(home)
     assert catalog.problems == ()
     return {
         str(Path(info.path).relative_to(home)): Catalog.open(info.path) for info in catalog.runs

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from kit.run_logs import open_run
 from pprofplus_tui.logs.history import query
 from pprofplus_tui.logs.instant import read_at
-from pprofplus_tui.logs.run import RunLog
 
 RSS, CPU, CPU_RATE = ("rss", False), ("cpu_user", False), ("cpu_user", True)
 ALL = [RSS, CPU, CPU_RATE, ("threads", True), ("no_such", False)]
@@ -21,8 +21,7 @@ def many_pages(write_run):
         mono_ms = i * 1000 + (100_000 if i >= 2000 else 0)
         writer.add(mono_ms, [int(values[i]), i * i * 10, 4], write=False)
     writer.close_page()
-    run = RunLog(str(writer.path))
-    run.refresh()
+    run = open_run(writer.path)
     return run, writer.start_ms, values
 
 
@@ -69,8 +68,7 @@ def test_before_and_after_the_run_there_is_none(many_pages):
 
 
 def test_a_run_without_samples_has_nothing_to_read(write_run):
-    run = RunLog(str(write_run().path))
-    run.refresh()
+    run = open_run(write_run().path)
     assert read_at(run, 1_760_000_000_000, 0, ALL).t_ms is None
 
 

@@ -5,15 +5,15 @@ import time
 
 import pytest
 
+from kit.run_logs import open_run
+from kit.units import GIB
 from pprofplus.format import RunHeader
 from pprofplus.writer import Writer
 from pprofplus_tui.logs import siblings
 from pprofplus_tui.logs.machine import this_machine
-from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.logs.siblings import Sibling, Siblings
 from pprofplus_tui.model.death import OomKills
 
-GIB = 1 << 30
 METRICS = (
     ("rss", "B", "gauge"),
     ("cgroup_used", "B", "gauge"),
@@ -62,8 +62,7 @@ def seen(path, *others):
     """Return what the other runs tell about the end of a run."""
     logs = []
     for one in (path, *others):
-        log = RunLog(one)
-        log.refresh()
+        log = open_run(one)
         logs.append(log)
     died = logs[0]
     found = [Sibling(log.path, log.begin_ms, log.end_ms, log.pid) for log in logs[1:]]

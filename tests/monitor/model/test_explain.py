@@ -3,6 +3,7 @@ from itertools import product
 
 import pytest
 
+from kit.units import MIB
 from pprofplus.metrics import BY_NAME
 from pprofplus_tui.model.change import change_between
 from pprofplus_tui.model.charts import CHARTS
@@ -28,8 +29,6 @@ from pprofplus_tui.model.verdict import (
     Verdict,
     Verdicts,
 )
-
-MIB = 1 << 20
 
 
 def found(limit=None, used=None, **layers):

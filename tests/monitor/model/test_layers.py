@@ -5,15 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kit.series import points_of
+from kit.units import MIB
 from pprofplus_tui.model.charts import STANDARD
 from pprofplus_tui.model.judgement import verdicts
 from pprofplus_tui.model.layers import absent_text, bands_of, parts_of, residue, split_of
-from pprofplus_tui.model.series import Points
 from pprofplus_tui.model.verdict import GROWING
 
 LAYERS = STANDARD.by_id["layers"]
 ALL = tuple(metric for metric, _ in LAYERS.metrics)
-MIB = 1 << 20
 
 
 def levels(**mib):
@@ -25,9 +25,7 @@ def sizes(found):
 
 
 def points(*values, begin=0):
-    data = np.array(values, dtype=float)
-    t_ms = begin + 1000 * np.arange(len(values), dtype=np.int64)
-    return Points(t_ms, data, data, np.zeros(len(values), np.bool_))
+    return points_of(values, begin + 1000 * np.arange(len(values)))
 
 
 def test_rss_is_split_as_the_design_says():
@@ -100,7 +98,7 @@ def test_the_judged_layers_are_not_negative_and_what_is_absent_is_one_that_bears
 
     def series(*mib):
         values = np.linspace(*mib, 600) * MIB
-        return Points(t_ms, values, values, np.zeros(600, np.bool_))
+        return points_of(values, t_ms)
 
     table = {
         "rss": series(30, 90),

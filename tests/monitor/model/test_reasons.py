@@ -2,6 +2,7 @@
 
 import pytest
 
+from kit.units import MIB
 from pprofplus_tui.model.explain import in_words, told
 from pprofplus_tui.model.reasons import SENTENCES, because, shortly
 from pprofplus_tui.model.verdict import (
@@ -21,7 +22,6 @@ from pprofplus_tui.model.verdict import (
     Verdicts,
 )
 
-MIB = 1 << 20
 UNSURE = Verdict(
     NOT_SURE,
     3.0 * MIB,

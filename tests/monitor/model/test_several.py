@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kit.series import points_of
+from kit.units import HOUR_MS
 from pprofplus_tui.model.change import change_between, change_over
 from pprofplus_tui.model.compare import age_ticks, shared_moment, shifted, value_at
 from pprofplus_tui.model.fleet import band, on_grid, standing_out, total, up_to_present
@@ -17,14 +19,9 @@ from pprofplus_tui.model.series import Points
 from pprofplus_tui.model.study import COMPARE, SERVICE, Study
 from pprofplus_tui.model.window import Window
 
-H_MS = 3_600_000
-
 
 def curve(times, values, breaks=()):
-    values = np.asarray(values, float)
-    gaps = np.zeros(len(values), np.bool_)
-    gaps[list(breaks)] = True
-    return Points(np.asarray(times, np.int64), values, values, gaps)
+    return points_of(values, times, breaks)
 
 
 # -- a change
@@ -44,7 +41,7 @@ def test_of_one_value_or_none_there_is_no_change():
 
 
 def test_a_trend_that_comes_to_something_else_is_known():
-    change = change_between(100.0, 0, 200.0, H_MS)
+    change = change_between(100.0, 0, 200.0, HOUR_MS)
     assert change.along(50.0) == 50.0
     assert change.differs_from(50.0)
     assert not change.differs_from(95.0)
@@ -238,7 +235,7 @@ def test_no_sample_is_outside_of_the_band(samples):
 
 
 def test_what_grows_most_or_is_largest_stands_out():
-    times = np.arange(0, H_MS, 60_000)
+    times = np.arange(0, HOUR_MS, 60_000)
     curves = {
         "steady": curve(times, np.full(60, 100.0)),
         "leak": curve(times, np.arange(60.0)),
@@ -252,7 +249,7 @@ def test_what_grows_most_or_is_largest_stands_out():
 
 
 def test_a_curve_too_short_to_be_judged_grows_less_than_any_other():
-    times = np.arange(0, H_MS, 60_000)
+    times = np.arange(0, HOUR_MS, 60_000)
     curves = {
         "child": curve(range(0, 16_000, 1000), np.arange(16.0) * 1e6),
         "sinking": curve(times, 1e9 - 1e7 * np.arange(60.0)),
@@ -270,20 +267,20 @@ def run(pid, begin_ms, end_ms, state=DIED):
 
 
 def test_runs_that_never_ran_at_one_time_are_aligned_at_first():
-    before, after = run(1, 0, H_MS), run(2, 2 * H_MS, 5 * H_MS)
-    study = Study(COMPARE, ("/api/1", "/api/2")).opened((before, after), 9 * H_MS)
+    before, after = run(1, 0, HOUR_MS), run(2, 2 * HOUR_MS, 5 * HOUR_MS)
+    study = Study(COMPARE, ("/api/1", "/api/2")).opened((before, after), 9 * HOUR_MS)
     assert study.aligned
-    assert study.window.begin_ms <= 0 < 3 * H_MS <= study.window.end_ms + 1
+    assert study.window.begin_ms <= 0 < 3 * HOUR_MS <= study.window.end_ms + 1
 
 
 def test_runs_that_ran_at_one_time_are_shown_in_time():
-    one, other = run(1, 0, H_MS), run(2, H_MS // 2, 5 * H_MS, LIVE)
-    study = Study(COMPARE, ("/api/1", "/api/2")).opened((one, other), 5 * H_MS)
+    one, other = run(1, 0, HOUR_MS), run(2, HOUR_MS // 2, 5 * HOUR_MS, LIVE)
+    study = Study(COMPARE, ("/api/1", "/api/2")).opened((one, other), 5 * HOUR_MS)
     assert not study.aligned
     assert study.window.following
-    turned = study.turned((one, other), 5 * H_MS)
+    turned = study.turned((one, other), 5 * HOUR_MS)
     assert turned.aligned
-    assert turned.turned((one, other), 5 * H_MS).window == study.window
+    assert turned.turned((one, other), 5 * HOUR_MS).window == study.window
 
 
 def test_a_service_has_all_its_runs_and_no_others():
@@ -292,7 +289,7 @@ def test_a_service_has_all_its_runs_and_no_others():
 
 
 def test_a_cursor_stays_in_the_window():
-    study = Study(SERVICE, service="api", cursor_ms=5).opened((run(1, 0, H_MS),), 2 * H_MS)
+    study = Study(SERVICE, service="api", cursor_ms=5).opened((run(1, 0, HOUR_MS),), 2 * HOUR_MS)
     moved = study.seen(study.window.zoom_in())
     assert moved.window.begin_ms <= moved.cursor_ms < moved.window.end_ms
 

@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from textual.events import MouseScrollDown, MouseScrollUp
 
+from kit.cells import row_text
+from kit.units import GIB
 from pprofplus_tui.model.listing import AGE, GROWTH, Listing
 from pprofplus_tui.model.runs import DIED, EXITED, LIVE, SIGNS, STALLED, STATES, Run, ordered
 from pprofplus_tui.model.verdict import GROWING, SAW_TOOTH, SHRINKING, TOO_LITTLE, Verdict
 from pprofplus_tui.widgets.runlist import RunList, RunListView, list_rows
 from pprofplus_tui.widgets.text import width_of
-
-GIB = 1 << 30
 
 
 def run_of(service="api", pid=1, state=LIVE, rss=None, spark="▁▂▃▄▅▆"):
@@ -24,12 +24,8 @@ def many(count, services=("api", "batch", "worker")):
     return ordered(run_of(services[i % len(services)], i) for i in range(count))
 
 
-def text_of(row):
-    return "".join(run.text for run in row)
-
-
 def texts(runs, width=34, **view):
-    return [text_of(row) for row, _ in list_rows(RunListView(runs, **view), width)]
+    return [row_text(row) for row, _ in list_rows(RunListView(runs, **view), width)]
 
 
 runs_of_any_kind = st.lists(
@@ -59,7 +55,7 @@ def test_every_run_has_one_line_under_its_service(runs):
     heading = ""
     for row, path in lines:
         if path is None:
-            heading, _, count = text_of(row)[1:].partition(" ")
+            heading, _, count = row_text(row)[1:].partition(" ")
             assert count.strip()
         else:
             (run,) = [run for run in runs if run.path == path]

@@ -1,6 +1,6 @@
-"""A service for tests of trouble: it counts its samples itself, and keeps what it was warned of.
+"""A service that counts its samples itself, and keeps the warnings that it gets.
 
-Not imported by tests: its text is put before a test's own program, and run in a process.
+Not imported: its text, after that of kit.waiting, stands before a test's own program.
 """
 
 import json
@@ -8,8 +8,6 @@ import logging
 import os  # noqa: F401 - for the programs that go on from here
 import random
 import sys
-import threading
-import time
 
 import pprofplus
 from pprofplus import settings
@@ -48,10 +46,7 @@ Writer.add = _counted
 
 def wait_for(condition):
     """Wait for what the collector's thread does."""
-    end, pause = time.monotonic() + 60, threading.Event()
-    while not condition():
-        assert time.monotonic() < end, (heard, history[-1:])
-        pause.wait(0.002)
+    wait_until(condition, pause_s=0.002, describe=lambda: (heard, history[-1:]))
 
 
 def samples(count):
