@@ -6,12 +6,12 @@ them. So wherever several versions are known, their bodies are checked; a page t
 believed by its head, which is what keeps the heads of a year quick to read.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
 
 from pprofplus.errors import LogFormatError, LogVersionError
-from pprofplus.format import DATA, DataHead, check_body, read_prefix
+from pprofplus.format import check_body, read_prefix
 from pprofplus_tui.logs.heads import Heads
 from pprofplus_tui.model.series import Ints
 
@@ -58,28 +58,3 @@ def body_is_whole(page: bytes) -> bool:
     except LogFormatError:
         return False
     return True
-
-
-def newest_whole(pages: Iterable[bytes]) -> tuple[DataHead, bytes] | None:
-    """Return (head, page) of the last data page, in its fullest whole version; None if none is.
-
-    `pages` are what is in a segment's last `segment.TAIL_SLOTS` slots. Blank pages, a summary and
-    versions whose writing was cut short are skipped. Raises LogVersionError if one is of a later
-    format.
-    """
-    best: tuple[tuple[int, int, int], DataHead, bytes] | None = None
-    for page in pages:
-        try:
-            prefix = read_prefix(page)
-            if prefix.type != DATA:
-                continue
-            check_body(prefix, page)
-            head = DataHead(prefix, page)
-        except LogVersionError:
-            raise
-        except LogFormatError:
-            continue
-        weight = prefix.number, head.samples, head.events_bytes
-        if best is None or weight >= best[0]:
-            best = weight, head, page
-    return None if best is None else best[1:]

@@ -4,7 +4,8 @@ import pytest
 
 from kit import reference
 from kit.scripts import GOLDEN, load_script
-from pprofplus.format import EVENT_KINDS, PAGE_SIZE, SummaryPage
+from kit.summary_page import SummaryPage
+from pprofplus.format import EVENT_KINDS, PAGE_SIZE
 
 
 def load_maker():

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kit.run_logs import open_run
+from kit.summary_page import SummaryPage
 from pprofplus import format as fmt
 from pprofplus.errors import LogFormatError
 from pprofplus_tui.logs import blocks as blocks_module
@@ -272,7 +273,7 @@ def test_both_readers_agree_on_which_summary_can_be(junk, at):
     raw[at : at + len(junk)] = junk
     page = fmt.pack_page(fmt.SUMMARY, 7, bytes(raw[: len(head)]), bytes(raw[len(head) :]))
     try:
-        slow = fmt.SummaryPage(page)
+        slow = SummaryPage(page)
     except LogFormatError:
         slow = None
     fast = None

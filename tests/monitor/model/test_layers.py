@@ -9,7 +9,7 @@ from kit.series import points_of
 from kit.units import MIB
 from pprofplus_tui.model.charts import STANDARD
 from pprofplus_tui.model.judgement import verdicts
-from pprofplus_tui.model.layers import absent_text, bands_of, parts_of, residue, split_of
+from pprofplus_tui.model.layers import absent_text, parts_of, residue, split_of, stack_of
 from pprofplus_tui.model.verdict import GROWING
 
 LAYERS = STANDARD.by_id["layers"]
@@ -123,7 +123,7 @@ def test_without_a_probe_its_part_is_other():
 
 def test_without_the_total_there_is_nothing_to_split():
     assert parts_of(LAYERS, levels(heap_sys=50, heap_used=40)) == []
-    assert bands_of(LAYERS, {"heap_sys": points(1, 2)}) == []
+    assert stack_of(LAYERS, {"heap_sys": points(1, 2)}).bands == []
 
 
 @given(st.dictionaries(st.sampled_from(ALL), st.integers(-(1 << 50), 1 << 50)))
@@ -138,7 +138,7 @@ def test_whatever_a_log_says_parts_add_up_to_rss_and_none_is_negative(given_leve
 
 
 def test_bands_lie_on_each_other_up_to_the_total():
-    found = bands_of(
+    found = stack_of(
         LAYERS,
         {
             "rss": points(100, 110, 120),
@@ -146,7 +146,7 @@ def test_bands_lie_on_each_other_up_to_the_total():
             "heap_used": points(40, 30, 50),
             "heap_idle": points(3, 3, 3),
         },
-    )
+    ).bands
     bottom = np.zeros(3)
     for _, size, band in found:
         assert np.array_equal(band.lo, bottom)
@@ -156,6 +156,8 @@ def test_bands_lie_on_each_other_up_to_the_total():
 
 
 def test_a_metric_that_began_later_is_0_before():
-    found = bands_of(LAYERS, {"rss": points(100, 100, 100), "heap_used": points(40, begin=2000)})
+    found = stack_of(
+        LAYERS, {"rss": points(100, 100, 100), "heap_used": points(40, begin=2000)}
+    ).bands
     by_label = {series.label: size.tolist() for series, size, _ in found}
     assert by_label["py used"] == [0, 0, 40]

@@ -1,8 +1,8 @@
 from pprofplus_tui.model.runs import (
     Run,
-    by_service,
     counted,
     find,
+    indexed,
     neighbour,
     opening,
     ordered,
@@ -30,7 +30,7 @@ def test_running_comes_before_ended_and_newest_first():
 
 
 def test_a_service_is_never_grouped_with_one_whose_name_begins_alike():
-    assert [(name, len(runs)) for name, runs in by_service(RUNS)] == [
+    assert [(group.service, group.end - group.begin) for group in indexed(RUNS).groups] == [
         ("api", 3),
         ("api2", 1),
         ("worker", 1),

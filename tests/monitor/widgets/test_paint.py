@@ -7,6 +7,7 @@ import pytest
 
 import pprofplus_tui
 from kit.colours import contrast, luminance
+from kit.run_list import list_rows
 from pprofplus_tui.charts.frame import _STYLES as CHART_STYLES
 from pprofplus_tui.charts.palette import COLOURS
 from pprofplus_tui.model.runs import STATES, Run
@@ -17,7 +18,7 @@ from pprofplus_tui.widgets.empty import empty_rows
 from pprofplus_tui.widgets.facts import facts_row
 from pprofplus_tui.widgets.grid import highlighted
 from pprofplus_tui.widgets.paint import DAY, NIGHT, Paint
-from pprofplus_tui.widgets.runlist import RunListView, list_rows
+from pprofplus_tui.widgets.runlist import RunListView
 
 PACKAGE = Path(pprofplus_tui.__file__).parent
 paints = pytest.mark.parametrize(

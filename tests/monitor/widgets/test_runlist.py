@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 from textual.events import MouseScrollDown, MouseScrollUp
 
 from kit.cells import row_text
+from kit.run_list import list_rows
 from kit.units import GIB
 from pprofplus_tui.model.listing import AGE, GROWTH, Listing
 from pprofplus_tui.model.runs import DIED, EXITED, LIVE, SIGNS, STALLED, STATES, Run, ordered
 from pprofplus_tui.model.verdict import GROWING, SAW_TOOTH, SHRINKING, TOO_LITTLE, Verdict
-from pprofplus_tui.widgets.runlist import RunList, RunListView, list_rows
+from pprofplus_tui.widgets.runlist import RunList, RunListView
 from pprofplus_tui.widgets.text import width_of
 
 
