@@ -162,8 +162,8 @@ def is_live(directory):
 
 
 def runs_by_pid(home):
-    """Return, by pid, what is read of each run; a pid has one run here."""
-    return {int(path.name.split("-")[0]): Run(path) for path in runs(home)}
+    """Return, by pid, what is read of each run that has a segment; a pid has one run here."""
+    return {int(path.name.split("-")[0]): Run(path) for path in runs(home) if segments(path)}
 
 
 def used_bytes(home):
