@@ -42,7 +42,7 @@ async def test_a_picture_asks_nobody_for_a_font(home, monitor):
     home.run(count=60)
     async with monitor().run_test(size=LARGE) as pilot:
         await settled(pilot, "python heap")
-        svg = tidy(monitor.export_screenshot())
+        svg = tidy(pilot.app.export_screenshot())
     assert "url(http" not in svg
     assert "@font-face" not in svg
 
