@@ -95,7 +95,7 @@ def test_a_run_that_vanishes_while_shown_gives_way_to_the_next(large_terminal, t
     shutil.rmtree(gone)
     screen.until(lambda text: f"api {other}" in text.split("\n")[0], 60)
     shutil.rmtree(home)
-    screen.until("No service has written a log large_terminal yet", 60)
+    screen.until("No service has written a log here yet", 60)
     screen.leave()
 
 
