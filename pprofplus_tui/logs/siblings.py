@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pprofplus.errors import PprofplusError
 from pprofplus_tui.logs.cgroups import OOM_KILLS, oom_kills_now
+from pprofplus_tui.logs.history import query
 from pprofplus_tui.logs.instant import read_at
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.death import OomKills
@@ -23,6 +24,7 @@ _OWN_MS = 30_000
 _NOW_MS = 900_000  # later, what the cgroup counts may have another reason
 _MOST = 4
 _CLOSE = 0.1  # of the limit: two runs of one cgroup read its use at different moments
+_ABOUT = 1.5  # sampling intervals: the use between two samples is between their values
 _LAST_SLOTS, _LAST_MS = 8, 300_000  # pages that reach back as far as that, at one sample a second
 
 
@@ -97,11 +99,15 @@ class Siblings:
         limit, count = last.get(LIMIT), last[OOM_KILLS]
         if OOM_KILLS not in then or then.get(LIMIT) != limit:
             return None
-        used, theirs_used = last.get(USED), then.get(USED)
         # a successor finds the memory freed; one that was there used as much
-        both = other.begin_ms <= end_ms and used is not None and theirs_used is not None
-        if both and not _is_close(used or 0, theirs_used or 0, limit):
-            return None
+        if other.begin_ms <= end_ms and USED in last and USED in then:
+            about_ms = int(_ABOUT * theirs.header.interval_ms)
+            used = _use_within(
+                log, last[USED], end_ms - int(_ABOUT * log.header.interval_ms), end_ms
+            )
+            theirs_used = _use_within(theirs, then[USED], end_ms - about_ms, end_ms + about_ms)
+            if not _are_close(used, theirs_used, limit):
+                return None
         after = _values_at(theirs, min(shared_ms + _AFTER_MS, theirs.end_ms)).get(OOM_KILLS)
         return max(int(after) - count, 0) if after is not None else None
 
@@ -147,9 +153,19 @@ def _candidates(log: RunLog, others: Iterable[Sibling], end_ms: int) -> list[Sib
     return found[:_MOST]
 
 
-def _is_close(used: float, theirs: float, limit: int | None) -> bool:
-    """Tell whether two readings of a cgroup's use may be of one cgroup."""
-    return abs(used - theirs) <= _CLOSE * (limit or max(used, theirs))
+def _use_within(log: RunLog, known: float, begin_ms: int, end_ms: int) -> tuple[float, float]:
+    """Return the least and the greatest use of the cgroup in a time, `known` among them.
+
+    Before an OOM kill the use may grow to the limit within one sampling interval.
+    """
+    points = query(log, begin_ms, end_ms + 1, 1, [(USED, False)])[USED, False]
+    return float(min(known, *points.lo)), float(max(known, *points.hi))
+
+
+def _are_close(used: tuple[float, float], theirs: tuple[float, float], limit: int | None) -> bool:
+    """Tell whether two ranges of a cgroup's use may be of one cgroup."""
+    apart = max(used[0], theirs[0]) - min(used[1], theirs[1])
+    return apart <= _CLOSE * (limit or max(used[1], theirs[1]))
 
 
 def _values_at(log: RunLog, at_ms: int) -> dict[str, float]:

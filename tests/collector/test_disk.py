@@ -434,7 +434,7 @@ def remove(directory):
 collector = pprofplus.start("api", interval_s=0.002)
 segment = collector.directory + "/000001.pplog"
 wait_for(lambda: os.stat(segment).st_size > 6 * 8192)
-{harm}
+between_samples(lambda: {harm})
 samples(100)
 assert not in_trouble()
 written = collector.samples

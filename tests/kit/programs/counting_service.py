@@ -20,6 +20,7 @@ panel._SLOW_NS = 10**12  # a machine that stands still for seconds is not what a
 heard = []
 writers = []
 history = []  # after each sample, what was wrong with the disk
+between = []  # what the collector's thread does before its next sample
 
 
 class _Hearing(logging.Handler):
@@ -33,6 +34,9 @@ _add = Writer.add
 
 def _counted(self, mono_ms, unix_ms, values):
     """Add a sample whose first figure is its number, and whose others take room in the log."""
+    if between:
+        between[0]()
+        between.clear()
     if self not in writers:
         writers.append(self)
     noisy = [value + random.randrange(1 << 30) for value in values]  # noqa: S311 - not for secrets
@@ -47,6 +51,12 @@ Writer.add = _counted
 def wait_for(condition):
     """Wait for what the collector's thread does."""
     wait_until(condition, pause_s=0.002, describe=lambda: (heard, history[-1:]))
+
+
+def between_samples(action):
+    """Run `action` on the collector's thread: never between a check of the log and a write."""
+    between.append(action)
+    wait_for(lambda: not between)
 
 
 def samples(count):

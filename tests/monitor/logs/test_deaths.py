@@ -31,6 +31,8 @@ while collector.samples < 3:
 """
 WAITS = START + "print('ready', flush=True); sys.stdin.read()"
 EATS = START + "kept = []\nwhile True:\n    kept.append(bytearray(b'x') * 500_000)"
+# in one call that holds the GIL: the last sample is of before, and does not tell of a full cgroup
+EATS_AT_ONCE = START + "kept = bytearray(b'x') * (256 << 20)"
 LIMIT = 64 << 20
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 
@@ -134,8 +136,8 @@ def test_a_sibling_that_counted_the_kill_makes_out_of_memory_probable(place, mon
         other = run_to_its_end(place, WAITS, before=before, wait=False)
         try:
             assert other.stdout.readline() == "ready\n"
-            for _ in range(3):  # use grows fast here: at their samples the two may differ too much
-                process = run_to_its_end(place, EATS, before=before)
+            for _ in range(3):  # on a busy machine, the two may have no samples near each other
+                process = run_to_its_end(place, EATS_AT_ONCE, before=before)
                 assert process.returncode == -signal.SIGKILL
                 until = time.monotonic() + 10
                 info, death = found(place, process.pid)
