@@ -14,7 +14,8 @@ from kit.waiting import wait_until
 from pprofplus.home import PIN_NAME
 
 # Forks as a queue's worker does, twelve at once. Each lives for 0.15 s, and until its first sample,
-# but is killed by SIGALRM before a scan of very many runs could be done in one go.
+# but SIGPROF kills it before it could scan very many runs in one go. The limit is CPU time: on a
+# busy machine, a second may pass before a process has done anything.
 WORKER = """
 import json, os, signal, sys, time
 import pprofplus
@@ -25,7 +26,7 @@ if parent_records:
 running, order = {}, []
 
 def job():
-    signal.setitimer(signal.ITIMER_REAL, 1.0)
+    signal.setitimer(signal.ITIMER_PROF, 1.0)
     collector = pprofplus.start("worker", max_total_bytes=cap)
     time.sleep(0.15)
     while not collector.samples:
