@@ -7,7 +7,7 @@ from develop import SEED as DEVELOP_SEED
 from held_out import HELD_OUT
 from held_out import SEED as HELD_OUT_SEED
 from histories import CALM, LEAK, UNKNOWN, Case, History, Tally, past_of, summary, tally, window_of
-from pprofplus_tui.model.judgement import backgrounds, verdicts
+from pprofplus_tui.analysis.layer_verdicts import backgrounds, verdicts
 from pprofplus_tui.model.verdict import Verdicts
 from tables import Column, Row, Table
 from timing import Effort

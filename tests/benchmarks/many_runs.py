@@ -5,10 +5,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from pprofplus.format import PAGE_SIZE, START, STOP, Event, RunHeader, pack_header
-from pprofplus.home import run_name, segment_name
+from pprofplus.log.format import PAGE_SIZE, START, STOP, Event, RunHeader, pack_header
+from pprofplus.log.log_directory import run_name, segment_name
+from pprofplus.log.page import PageBuilder
 from pprofplus.metrics import BYTES
-from pprofplus.page import PageBuilder
 from synthetic import TABLE
 
 SAMPLES = 2

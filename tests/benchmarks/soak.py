@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 
 from month import Desk
-from pprofplus_tui.logs.catalog import Catalog
 from pprofplus_tui.model.window import Window
+from pprofplus_tui.sources.local.catalog import Catalog
 from synthetic import BEGIN_MS, DAY_S, Day, make_day, write_run
 from tables import Column, Row, Table
 from timing import Effort

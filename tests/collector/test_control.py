@@ -15,7 +15,7 @@ from kit.programs import as_another_user
 from kit.waiting import wait_until
 from pprofplus import control
 from pprofplus.control import Request, parse_request, put_request, take_answer, withdraw
-from pprofplus.home import TERMINATED_NAME
+from pprofplus.log.log_directory import TERMINATED_NAME
 
 EVER_S = 30
 SERVICE = """
@@ -26,7 +26,9 @@ print("up", flush=True)
 time.sleep(600)
 """
 
-AS_ANOTHER_USER = as_another_user("pprofplus.control", "pprofplus.directory", "pprofplus.watching")
+AS_ANOTHER_USER = as_another_user(
+    "pprofplus.control", "pprofplus.log.discovery", "pprofplus.recording.watching"
+)
 
 
 @pytest.fixture
@@ -153,7 +155,7 @@ def test_a_request_that_fails_in_a_way_that_nobody_foresaw_is_answered_and_gone(
     def fail(*_):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("pprofplus.recording.Recording.set_interval", fail)
+    monkeypatch.setattr("pprofplus.recording.run_recorder.RunRecorder.set_interval", fail)
     plant(collector, Request("interval", 1.0).pack(), "ctl-0.request")
     plant(collector, Request("mark", text="after it").pack(), "ctl-1.request")
     done, text = wait_until(lambda: take_answer(collector.directory, "ctl-0"))

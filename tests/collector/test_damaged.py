@@ -14,7 +14,7 @@ from kit import damaged_corpus as corpus
 from kit.processes import IMPORT_PATH
 from kit.scripts import DAMAGED
 from pprofplus.errors import LogFormatError
-from pprofplus.format import (
+from pprofplus.log.format import (
     DATA,
     HEADER,
     MAX_HEADER_BYTES,

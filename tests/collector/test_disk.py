@@ -9,7 +9,7 @@ import pytest
 
 from kit import monitor_reader, reference
 from kit.programs import FULL_DISK
-from pprofplus.format import LOST
+from pprofplus.log.format import LOST
 
 
 @pytest.fixture
@@ -102,8 +102,8 @@ def test_a_disk_full_anew_is_told_of_anew_but_not_within_the_hour(on_disk, again
     told, run = on_disk(
         "size=512k",
         f"""
-from pprofplus import notices
-notices.AGAIN_S = {again_s}
+from pprofplus import warn
+warn.AGAIN_S = {again_s}
 pprofplus.start("api", interval_s=0.002)
 for _ in range(2):
     samples(100)

@@ -5,7 +5,7 @@ import pytest
 from kit import reference
 from kit.scripts import GOLDEN, load_script
 from kit.summary_page import SummaryPage
-from pprofplus.format import EVENT_KINDS, PAGE_SIZE
+from pprofplus.log.format import EVENT_KINDS, PAGE_SIZE
 
 
 def load_maker():

@@ -9,7 +9,7 @@ from zlib import crc32
 import pytest
 
 from kit.scripts import GOLDEN, load_script
-from pprofplus.format import EVENT_KINDS, PAGE_SIZE
+from pprofplus.log.format import EVENT_KINDS, PAGE_SIZE
 
 make = load_script(GOLDEN / "make_run.py")
 

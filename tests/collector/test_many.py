@@ -9,8 +9,8 @@ import pytest
 
 import pprofplus
 from kit import reference
-from pprofplus.home import open_home
-from pprofplus.ledger import Ledger
+from pprofplus.log.ledger import Ledger
+from pprofplus.log.log_directory import open_home
 
 CAP = 8 << 20
 

@@ -18,7 +18,7 @@ from kit import reference
 from kit.memory_cgroup import ENTER, HOG, small_cgroup
 from kit.processes import has_ended, started_processes
 from kit.waiting import wait_until
-from pprofplus.descriptor import read_small_file
+from pprofplus.system.descriptor import read_small_file
 
 RUN = [sys.executable, "-m", "pprofplus", "run", "--wait"]
 BASH = shutil.which("bash") or "bash"

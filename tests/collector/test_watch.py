@@ -15,8 +15,8 @@ from kit import reference
 from kit.processes import started_processes
 from kit.programs import as_another_user
 from kit.waiting import wait_until
+from pprofplus.recording.watched_process import WatchedProcess
 from pprofplus.settings import Settings
-from pprofplus.watched import Watched
 
 EVER_S = 60
 GROWING = (
@@ -24,7 +24,10 @@ GROWING = (
 )
 
 AS_ANOTHER_USER = as_another_user(
-    "pprofplus.control", "pprofplus.directory", "pprofplus.scan", "pprofplus.watching"
+    "pprofplus.control",
+    "pprofplus.log.discovery",
+    "pprofplus.log.ledger_scan",
+    "pprofplus.recording.watching",
 )
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -226,7 +229,7 @@ def test_what_this_user_may_not_read_is_named_and_the_rest_recorded(others, home
     program = (
         "import logging, os, sys, time\n"
         "from pprofplus.settings import Settings\n"
-        "from pprofplus.watching import Choice, Watch\n"
+        "from pprofplus.recording.watching import Choice, Watch\n"
         "os.setgroups([]); os.setgid(12345); os.setuid(12345)\n"
         "def complain(line): print(line, file=sys.stderr)\n"
         "choice = Choice((int(sys.argv[1]),), None, ())\n"
@@ -293,7 +296,7 @@ def test_escape_sequences_in_a_command_line_do_not_reach_the_terminal(watch, oth
 def test_a_pid_that_passes_to_another_process_ends_the_run(others, tmp_path):
     """A pid cannot be reused on demand: the process's identity is what is checked."""
     process = others("sleep", "600")
-    watched = Watched(
+    watched = WatchedProcess(
         psutil.Process(process.pid), "svc", Settings("svc", directory=tmp_path / "logs")
     )
     assert watched.lives

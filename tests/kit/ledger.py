@@ -7,8 +7,8 @@ import time
 import zlib
 from pathlib import Path
 
-from pprofplus.home import open_home
-from pprofplus.ledger import Ledger
+from pprofplus.log.ledger import Ledger
+from pprofplus.log.log_directory import open_home
 
 
 @contextlib.contextmanager

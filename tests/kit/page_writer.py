@@ -5,10 +5,10 @@ import os
 from pathlib import Path
 
 from kit.units import MIB
-from pprofplus import format as fmt
-from pprofplus import home
-from pprofplus.page import PageBuilder
-from pprofplus.summary import Summary
+from pprofplus.log import format as fmt
+from pprofplus.log import log_directory
+from pprofplus.log.page import PageBuilder
+from pprofplus.log.summary import Summary
 
 METRICS = (
     ("rss", "B", "gauge"),
@@ -38,7 +38,7 @@ class PageWriter:
         slots_per_segment=128,
         summarised=False,
     ):
-        self.path = Path(root, service, home.run_name(pid, start_ms))
+        self.path = Path(root, service, log_directory.run_name(pid, start_ms))
         self.path.mkdir(parents=True, exist_ok=True)
         self.start_ms = start_ms
         self.interval_ms = interval_ms
@@ -94,7 +94,7 @@ class PageWriter:
             os.ftruncate(self.file, self.slot * fmt.PAGE_SIZE + len(page))
 
     def segment_path(self, number=None):
-        return self.path / home.segment_name(number or self.segment)
+        return self.path / log_directory.segment_name(number or self.segment)
 
     def _write(self):
         at = (self.slot + self.turn) * fmt.PAGE_SIZE
@@ -186,7 +186,7 @@ def write_pages(log_directory, header, pages, service=None):
     path = Path(log_directory, service or header.service, f"{header.pid}-{header.start_ms}")
     path.mkdir(parents=True)
     whole = [*fmt.pack_header(header), *map(bytes, pages)]
-    (path / home.segment_name(1)).write_bytes(
+    (path / log_directory.segment_name(1)).write_bytes(
         b"".join(page.ljust(fmt.PAGE_SIZE, b"\0") for page in whole)
     )
     return path

@@ -1,7 +1,7 @@
 """Draws all lines of the run list, also those that no screen shows. It needs the monitor."""
 
 from pprofplus_tui.model.runs import Run, indexed
-from pprofplus_tui.widgets.runlist import _Lines, _row
+from pprofplus_tui.widgets.run_list import _Lines, _row
 
 
 def list_rows(view, width):

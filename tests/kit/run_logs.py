@@ -1,8 +1,8 @@
 """Opens logs as the monitor does. It needs the monitor and numpy."""
 
 from kit.waiting import wait_until
-from pprofplus_tui.logs.catalog import Catalog
-from pprofplus_tui.logs.run import RunLog
+from pprofplus_tui.sources.local.catalog import Catalog
+from pprofplus_tui.sources.local.run_log import RunLog
 
 
 def open_run(path, **options):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pprofplus_tui.model.series import Points
+from pprofplus_tui.model.points import Points
 
 
 def points_of(values, times=None, breaks=(), lows=None):

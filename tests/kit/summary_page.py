@@ -4,7 +4,7 @@ from itertools import pairwise
 from struct import Struct
 
 from pprofplus.errors import LogFormatError
-from pprofplus.format import (
+from pprofplus.log.format import (
     MAX_COLUMNS,
     MAX_MONO_MS,
     MAX_SAMPLES,
@@ -20,7 +20,7 @@ from pprofplus.format import (
 
 
 class SummaryRow:
-    """What a summary says of some pages; see the text of pprofplus.format for each field."""
+    """What a summary says of some pages; see the text of pprofplus.log.format for each field."""
 
     __slots__ = (
         "end_offset_ms",
@@ -56,7 +56,7 @@ class SummaryRow:
 
 
 class SummaryPage:
-    """A summary page read whole; see the text of pprofplus.format for each field."""
+    """A summary page read whole; see the text of pprofplus.log.format for each field."""
 
     __slots__ = (
         "columns",

@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 
 from kit.units import MIB
-from pprofplus.format import MARK, PAUSE, START, STOP, Event, RunHeader
+from pprofplus.log.format import MARK, PAUSE, START, STOP, Event, RunHeader
+from pprofplus.log.writer import Writer
 from pprofplus.metrics import BY_NAME
-from pprofplus.writer import Writer
 
 METRICS = (
     "rss",

@@ -12,7 +12,7 @@ import pytest
 
 from kit.environment import isolate_logs
 from kit.waiting import wait_until
-from pprofplus_tui.logs.catalog import Catalog
+from pprofplus_tui.sources.local.catalog import Catalog
 
 PATIENCE_S = 60
 

@@ -5,9 +5,9 @@ import re
 import pytest
 
 from kit.units import MIB
-from pprofplus.format import START, STOP, Event, RunHeader
+from pprofplus.log.format import START, STOP, Event, RunHeader
+from pprofplus.log.writer import Writer
 from pprofplus.metrics import BY_NAME
-from pprofplus.writer import Writer
 
 BEGIN_MS = 1_800_000_000_000  # 15 Jan 2027, 08:00:00 UTC
 METRICS = ("rss", "uss", "heap_sys", "heap_used", "heap_idle", "vms")

@@ -10,8 +10,8 @@ import pytest
 
 from kit.page_writer import write_pages
 from kit.units import MIB
-from pprofplus.format import PAGE_SIZE, START, Event, RunHeader
-from pprofplus.page import PageBuilder
+from pprofplus.log.format import PAGE_SIZE, START, Event, RunHeader
+from pprofplus.log.page import PageBuilder
 
 START_MS = 1_795_169_333_907
 

@@ -11,8 +11,8 @@ import pytest
 from kit import damaged_corpus as corpus
 from kit.page_writer import write_pages
 from kit.units import MIB
-from pprofplus.format import MARK, PAGE_SIZE, START, STOP, Event, RunHeader
-from pprofplus.page import PageBuilder
+from pprofplus.log.format import MARK, PAGE_SIZE, START, STOP, Event, RunHeader
+from pprofplus.log.page import PageBuilder
 
 START_MS = 1_795_169_333_907
 # sets the title, clears, moves, colours, rings, asks for an answer; 8-bit, bidi, markup

@@ -7,8 +7,8 @@ import pytest
 
 from kit.series import points_of
 from pprofplus_tui.charts import renderer as renderer_module
-from pprofplus_tui.charts.picture import Line, Picture
 from pprofplus_tui.charts.renderer import Renderer
+from pprofplus_tui.charts.spec import ChartSpec, Line
 from pprofplus_tui.model.ticks import fit_axis
 
 WAIT_S = 30
@@ -16,7 +16,7 @@ WAIT_S = 30
 
 def picture(title="memory", top=9.0):
     points = points_of(np.linspace(0, top, 10))
-    return Picture(
+    return ChartSpec(
         title, 40, 8, 0, 10, fit_axis(None, 0, 9, "count", 6), lines=(Line("a", 0, points),)
     )
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kit.series import points_of
-from pprofplus_tui.charts.picture import Line, Picture, plot_area
+from pprofplus_tui.charts.spec import ChartSpec, Line, plot_area
 from pprofplus_tui.charts.strokes import cell_at, last_place, paths, visible
 from pprofplus_tui.model.ticks import YAxis
 
@@ -83,7 +83,7 @@ def test_points_far_outside_the_window_are_left_out():
 
 def test_a_line_ends_at_its_last_visible_point():
     line = Line("a", 0, points_of([0, 100, 50], [0, 100, 900]))
-    shown = Picture("t", 60, 12, 0, 100, AXIS, lines=(line,))
+    shown = ChartSpec("t", 60, 12, 0, 100, AXIS, lines=(line,))
     assert last_place(line, shown, AREA) == (AREA.width - 1, AREA.height - 1)
 
 

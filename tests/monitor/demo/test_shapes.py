@@ -15,8 +15,8 @@ from kit.waiting import wait_at_most, wait_until
 from pprofplus.metrics import BY_NAME, CATALOGUE
 from pprofplus_tui.demo import shapes
 from pprofplus_tui.demo.processes import demo_directory, running_services
-from pprofplus_tui.logs.catalog import Catalog
-from pprofplus_tui.logs.history import query
+from pprofplus_tui.sources.local.catalog import Catalog
+from pprofplus_tui.sources.local.window_query import query
 
 PATIENCE_S = 120
 COLUMNS = ("rss", "heap_used", "heap_sys", "malloc_used", "gc_runs_0", "gc_runs_1")

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from kit.series import points_of
 from kit.units import MIB
+from pprofplus_tui.analysis.layer_verdicts import verdicts
 from pprofplus_tui.model.charts import STANDARD
-from pprofplus_tui.model.judgement import verdicts
 from pprofplus_tui.model.layers import absent_text, parts_of, residue, split_of, stack_of
 from pprofplus_tui.model.verdict import GROWING
 
