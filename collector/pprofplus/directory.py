@@ -1,4 +1,4 @@
-"""The runs in a home, for the commands that look at them from outside."""
+"""Find log directories and live runs, for commands that run outside of the service."""
 
 # pathlib costs each command 5 ms, and has no openat
 # ruff: noqa: PTH118, PTH208
@@ -16,12 +16,12 @@ _PREFIX = "pprofplus-"
 
 
 class Place:
-    """Where a run is.
+    """The directory of one run.
 
     Attributes:
         service: its service's name.
         pid: its process, in its own namespace.
-        path: its directory.
+        path: the path of the directory.
     """
 
     __slots__ = ("path", "pid", "service")
@@ -33,10 +33,10 @@ class Place:
 
 
 class Found:
-    """What was found of a service.
+    """The search result for one service.
 
     Attributes:
-        places: the runs whose processes live.
+        places: the runs whose processes are alive.
         denied: directories and files that this user may not read.
     """
 
@@ -48,7 +48,7 @@ class Found:
 
 
 def homes(named: str | None) -> list[str]:
-    """Return the homes to look in: the one named, else our own, and to root every user's."""
+    """Return the log directories to search: `named`, else our own, and for root all users'."""
     if named is not None:
         return [named]
     found = [default_home()]
@@ -58,7 +58,7 @@ def homes(named: str | None) -> list[str]:
 
 
 def homes_of_others() -> list[str]:
-    """Return the default homes of other users that this user may not read."""
+    """Return the default log directories of other users that this user may not read."""
     return [home for home in _shared_homes() if not os.access(home, os.R_OK | os.X_OK)]
 
 
@@ -71,7 +71,7 @@ def _shared_homes() -> list[str]:
 
 
 def live_runs(home: str, service: str) -> Found:
-    """Return the runs of a service whose processes live, by pid, and what may not be read."""
+    """Return the runs of a service whose processes are alive, by pid, and what may not be read."""
     found = Found()
     path = os.path.join(home, service)
     if not valid_service(service):
@@ -102,7 +102,7 @@ def live_runs(home: str, service: str) -> Found:
 
 
 def _is_live(name: str, service_fd: int) -> bool:
-    """Tell whether a run's newest segment is locked. Raises PermissionError."""
+    """Return whether a run's newest segment is locked. Raises PermissionError."""
     try:
         run_fd = os.open(name, DIRECTORY, dir_fd=service_fd)
     except PermissionError:
@@ -120,7 +120,7 @@ def _is_live(name: str, service_fd: int) -> bool:
             os.close(fd)
     except PermissionError:
         raise
-    except OSError:  # it went away
+    except OSError:  # it was removed
         return False
     finally:
         os.close(run_fd)

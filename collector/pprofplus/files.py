@@ -1,4 +1,4 @@
-"""Where a run's segments go: its directory, and room in run and home for the next one."""
+"""The run directory: creates it, and opens the next segment if both caps leave room."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 
 DEFAULT_MAX_BYTES = 64 << 20
 LEAST_MAX_BYTES = 256 << 10
-_SEGMENTS = 4  # at the least, so that dropping one keeps most of the run
-# A process that is killed leaves its reservation until a scan finds that. So the first segment of
-# a run is small, and a later one is no larger than all before it together.
+_SEGMENTS = 4  # at least, so that dropping one keeps most of the run
+# A process that is killed leaves its reservation until a scan corrects that. So the first segment
+# of a run is small, and a later one is no larger than all previous ones together.
 _FIRST_BYTES = 64 << 10
 _CLOSE_PATIENCE_S = 0.01
-# The first segment is worth more of it: a job may not live for another attempt.
+# The first segment is worth a longer wait: a job may end before another attempt.
 _FIRST_PATIENCE_S = 0.25
 _BUSY_PATIENCE_S = 10.0
 _FULL_PAUSE_S = 30.0
-_HOME_IS_FULL = (
-    "live and pinned runs take all of max_total_bytes: raise it, or unpin what is not needed"
+_NO_ROOM = (
+    "live and pinned runs take all of max_total_bytes: raise it, or unpin runs that you do not need"
 )
 
 
@@ -44,8 +44,8 @@ class RunFiles:
     """The files of one run.
 
     Attributes:
-        passed_over: number of a segment whose name something else had when the last one was
-            opened, or 0.
+        skipped_number: number of a segment whose name was taken by another file when the last one
+            was opened, or 0.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class RunFiles:
         self._made = False
         self._account = Account(header.start_ms, None)
         self._number = 0  # of the newest segment
-        self._reserved_bytes = 0  # for that, as the ledger has it
+        self._reserved_bytes = 0  # for the newest segment, as in the ledger
         self._opened_bytes = 0  # of all segments
         self._busy_since_s: float | None = None
         self._full_until_s = 0.0
@@ -78,11 +78,11 @@ class RunFiles:
         return "/".join((self._home, header.service, run_name(header.pid, header.start_ms)))
 
     def open_next(self, spare: int | None, end_previous: Callable[[], int]) -> Segment:
-        """Make the next segment where run and home have room for it, and the directory with it.
+        """Create the next segment, and the run's directory if missing, if both caps leave room.
 
-        `spare` is the number of the one being written, which is not dropped for it. When the next
-        one is there, `end_previous` ends that one, and returns where. Raises OSError,
-        PprofplusError; LedgerBusyError if it is only a moment too early.
+        `spare` is the number of the segment being written, which is not dropped to make room. When
+        the next one exists, `end_previous` ends that one, and returns its end in bytes. Raises
+        OSError, PprofplusError; LedgerBusyError if it may work in a moment.
         """
         home_fd = open_home(self._home, group_readable=self._group_readable)
         try:
@@ -96,15 +96,15 @@ class RunFiles:
             close_descriptor(home_fd)
 
     def tend(self) -> None:
-        """Do what is due for the home, for milliseconds: cheap if nothing is. No OSError."""
+        """Do what is due for the log directory, for milliseconds; cheap if nothing is due."""
         tend(self._home, self._max_total_bytes)
 
     def close(self, end: Callable[[], int]) -> None:
-        """Have the newest segment ended, and give back what it has not come to take.
+        """Have the newest segment ended, and release the bytes that it did not take.
 
-        `end` ends it, and returns where. It is called with the ledger held, if that can be had: a
-        scan between the two would count the segment as it is, and what it gives back would be
-        missing. Never raises OSError.
+        `end` ends it, and returns its end in bytes. It is called while the ledger is held, if
+        possible: a scan in between would count the segment as it is, and then the release would
+        subtract too much. Never raises OSError.
         """
         ended: list[int] = []
 
@@ -135,7 +135,7 @@ class RunFiles:
             close_descriptor(home_fd)
 
     def _take_ledger(self, home_fd: int) -> Ledger | None:
-        """Return the home's ledger, or None if its holder seems to hang.
+        """Return the log directory's ledger, or None if its holder seems to hang.
 
         Raises LedgerBusyError, UnsafePlaceError, OSError.
         """
@@ -152,7 +152,7 @@ class RunFiles:
                 self._busy_since_s = now_s
             if now_s - self._busy_since_s < _BUSY_PATIENCE_S:
                 raise
-            return None  # rather a home above its cap for a while than a run without a log
+            return None  # better to exceed the cap for a while than to lose the run's log
         self._busy_since_s = None
         return ledger
 
@@ -166,7 +166,8 @@ class RunFiles:
         directory = self._open_directory()
         try:
             size_bytes = self._wanted_bytes()
-            if directory is not None:  # else it is made when there is room for what goes there
+            # otherwise it is created when there is room for its first segment
+            if directory is not None:
                 freed = make_room(directory, spare, size_bytes, self._max_bytes)
                 if ledger is not None:
                     ledger.give_back(freed, self._account)
@@ -215,7 +216,7 @@ class RunFiles:
             look_soon(self._home, ledger, self._max_total_bytes)
 
     def _open_directory(self) -> int | None:
-        """Return the run's directory, None if it is not made yet, or somebody removed it.
+        """Return the run's directory, None if it is not created yet or was removed.
 
         Raises UnsafePlaceError, OSError.
         """
@@ -228,7 +229,7 @@ class RunFiles:
             return None
 
     def _make_directory(self) -> int:
-        """Make the run's directory; return a descriptor. Raises UnsafePlaceError, OSError."""
+        """Create the run's directory; return a descriptor. Raises UnsafePlaceError, OSError."""
         header = self._header
         place = (self._home, header.service, header.pid)
         header.start_ms = make_run(*place, header.start_ms, group_readable=self._group_readable)
@@ -237,7 +238,7 @@ class RunFiles:
         return open_run(*place, header.start_ms)
 
     def _remove_directory(self, home_fd: int) -> None:
-        """Remove the run's directory again: it has no segment. Never raises OSError."""
+        """Remove the run's directory again if it has no segment. Never raises OSError."""
         if self._made and not self._number:
             self._made = False
             header = self._header
@@ -253,9 +254,9 @@ class RunFiles:
         return new
 
     def _wanted_bytes(self) -> int:
-        """Return the size of a segment, given that several make up the least that is kept.
+        """Return the size of the next segment, so that several of them fit into the caps.
 
-        Raises OSError if this process may write no file of that size.
+        Raises OSError if this process may not write a file of that size.
         """
         share = min(self._max_bytes, self._max_total_bytes) // _SEGMENTS
         size_bytes = min(SEGMENT_BYTES, share, max(_FIRST_BYTES, self._opened_bytes))
@@ -276,14 +277,14 @@ class RunFiles:
         spare: int | None,
         size_bytes: int,
     ) -> int:
-        """Find room in the home, and book it; return the size found, `size_bytes` or less.
+        """Find room in the log directory and reserve it; return the size, at most `size_bytes`.
 
-        Ended runs go first, then our own past. Raises LedgerBusyError if there may be room in a
-        moment, OSError with EDQUOT if not.
+        Ended runs are removed first, then the oldest segments of this run. Raises LedgerBusyError
+        if there may be room in a moment, OSError with EDQUOT if not.
         """
-        if monotonic() < self._full_until_s:  # looking again takes long where there are many runs
-            raise OSError(errno.EDQUOT, _HOME_IS_FULL)
-        # a short job never needs more; a long run would have very many small segments
+        if monotonic() < self._full_until_s:  # another search takes long where there are many runs
+            raise OSError(errno.EDQUOT, _NO_ROOM)
+        # a short job never needs more; a long run would get a very large number of small segments
         enough_bytes = size_bytes if self._number else self._least_pages() * PAGE_SIZE
         room, certain = make_home_room(
             ledger, home_fd, size_bytes, enough_bytes, self._max_total_bytes
@@ -297,9 +298,9 @@ class RunFiles:
             ledger.note()
             look_soon(self._home, ledger, self._max_total_bytes)
             if not certain:
-                raise LedgerBusyError(errno.EAGAIN, "room is being made in the log directory")
+                raise LedgerBusyError(errno.EAGAIN, "another process is evicting runs to make room")
             self._full_until_s = monotonic() + _FULL_PAUSE_S
-            raise OSError(errno.EDQUOT, _HOME_IS_FULL)
+            raise OSError(errno.EDQUOT, _NO_ROOM)
         if directory is None:
             self._account.made_in = ledger.scan.number
         ledger.reserve(size_bytes, self._account)

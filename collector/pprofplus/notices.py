@@ -1,10 +1,10 @@
-"""What the collector has to say to the host: one line per kind of trouble, and never too often."""
+"""Warnings to the host's `logging`: one line per kind of problem, limited in rate."""
 
 from __future__ import annotations
 
 from time import monotonic_ns
 
-# a trouble that ended and came back is told of again, no sooner than this
+# a problem that ended and came back is logged again after this time at the earliest
 AGAIN_S = 3600
 _LONGEST = 500
 
@@ -15,7 +15,7 @@ _said_ns: dict[str, int] = {}
 def say_once(kind: str, text: str) -> None:
     """Log a warning, unless one of its kind was logged in this process or its parent.
 
-    Call it without holding a lock: the host's log handlers run in here.
+    Do not hold a lock when you call it: the host's log handlers run inside.
     """
     if kind in _said:
         return
@@ -25,9 +25,9 @@ def say_once(kind: str, text: str) -> None:
 
 
 def say_again(kind: str, text: str) -> bool:
-    """Log a warning of a trouble that began; False if it is too soon after the last of its kind.
+    """Log a warning about a new problem; False if the last one of its kind is too recent.
 
-    Call it without holding a lock, as above.
+    Do not hold a lock when you call it, as above.
     """
     now_ns = monotonic_ns()
     said_ns = _said_ns.get(kind)
@@ -35,8 +35,8 @@ def say_again(kind: str, text: str) -> bool:
         if now_ns - said_ns < AGAIN_S * 1e9:
             return False
         _said_ns.pop(kind, None)
-    # one step, for start() and the thread that it started speak at the same time; no lock, for a
-    # fork would leave it held
+    # One atomic step, because start() and the thread that it started may warn at the same time. A
+    # lock would stay held in a forked child.
     if _said_ns.setdefault(kind, now_ns) is not now_ns:
         return False
     if _log(text):
@@ -46,12 +46,12 @@ def say_again(kind: str, text: str) -> bool:
 
 
 def say_over(text: str) -> None:
-    """Log, for information, that a trouble is over."""
+    """Log, at level INFO, that a problem is over."""
     _log(text, over=True)
 
 
 def describe(error: BaseException) -> str:
-    """Return what an error says of itself, whatever its own code does."""
+    """Return the `repr` of an error, or its class if `repr` raises."""
     try:
         return repr(error)
     except Exception:  # noqa: BLE001 - the outer edge: it may be of the host's own class
@@ -59,10 +59,10 @@ def describe(error: BaseException) -> str:
 
 
 def _log(text: str, *, over: bool = False) -> bool:
-    """Log one printable line of bounded length; False if logging cannot be had now."""
+    """Log one printable line of limited length; False if `logging` cannot be loaded now."""
     line = "".join(letter if letter.isprintable() else "?" for letter in text[:_LONGEST])
     try:
-        # imported here: 5 ms and 1 MB, for a service that has nothing to be told
+        # imported only when needed: it costs 5 ms and 1 MB, and most services never log a warning
         import logging  # noqa: PLC0415
     except Exception:  # noqa: BLE001 - no descriptor or no memory to load it: later, perhaps
         return False

@@ -1,6 +1,6 @@
-"""How a process ended, as its parent or its service manager saw it: a file in its run's directory.
+"""The outcome file in a run directory: how the process ended, as its parent saw it.
 
-The JSON is specified at OUTCOME_NAME in home.py.
+The parent is `pprofplus run` or the service manager. OUTCOME_NAME in home.py specifies the JSON.
 """
 
 # pathlib costs each command 5 ms, and has no openat
@@ -15,7 +15,7 @@ from time import time_ns
 from pprofplus.descriptor import DIRECTORY, EXISTING, NEW
 from pprofplus.home import OUTCOME_NAME, parse_run_name, parse_segment_name, valid_service
 
-# a run begins with the process or later; the wall clock may be set meanwhile
+# a run begins after the process starts, but the wall clock may be set in between
 _CLOCK_SLACK_MS = 5_000
 
 
@@ -23,12 +23,12 @@ class Outcome:
     """How a process ended.
 
     Attributes:
-        by: who saw it: "pprofplus run" or "systemd".
+        by: the observer: "pprofplus run" or "systemd".
         exit_code: its exit code, or None if a signal ended it.
         signal: the number of that signal, or None.
-        oom_killed: whether the OOM killer ended it; None if nobody knows.
+        oom_killed: whether the OOM killer ended it; None if unknown.
         text: the same in words, one line.
-        unix_ms: when it was seen.
+        unix_ms: when it was observed.
     """
 
     __slots__ = ("by", "exit_code", "oom_killed", "signal", "text", "unix_ms")
@@ -68,7 +68,7 @@ def signal_name(number: int) -> str:
 def find_run(homes: list[str], pid: int, since_ms: int, service: str | None = None) -> str | None:
     """Return the directory of the newest run of a pid that began at unix `since_ms` or later.
 
-    None if there is none, or if this user may not read where it is.
+    None if there is none, or if this user may not read its log directory.
     """
     found: list[tuple[int, str]] = []
     for home in homes:
@@ -90,7 +90,7 @@ def _listed(path: str) -> list[str]:
 
 
 def write_outcome(directory: str, outcome: Outcome) -> None:
-    """Put the file into a run's directory, whole at once, readable as its segments are.
+    """Write the file to a run directory atomically, with the permissions of its segments.
 
     Raises OSError.
     """
@@ -113,7 +113,7 @@ def write_outcome(directory: str, outcome: Outcome) -> None:
 
 
 def _permit(fd: int, run_fd: int) -> None:
-    """Give a new file the owner and the mode of the run's segments: root writes it for a user."""
+    """Give a new file the owner and mode of the run's segments: root may write it for a user."""
     segments = [name for name in os.listdir(run_fd) if parse_segment_name(name) is not None]
     if not segments:
         return

@@ -1,4 +1,4 @@
-"""What a command line runs, and the name of a service that is made from it."""
+"""Parse a Python command line, and derive a service's name from it."""
 
 # pathlib costs each service 5 ms
 # ruff: noqa: PTH119, PTH122
@@ -13,20 +13,20 @@ NAMELESS = "python"
 
 _PYTHON = re.compile(r"(?:python|pypy)[0-9.]*(?:t|d|-dbg)?")
 _MODULE = re.compile(r"-[A-Za-z]*m(.+)")
-# what makes Python pass over PYTHONPATH, and what takes a value
+# options with which Python ignores PYTHONPATH, and options that take a value
 _DEAF = "IES"
 _VALUED = "WX"
 
 
 def service_of_script(path: str) -> str:
-    """Return the script's stem, or its directory's name for a `__main__`, made fit."""
+    """Return the script's stem, or its directory for a `__main__`, as a valid service name."""
     directory, name = os.path.split(path)
     stem = os.path.splitext(name)[0]
     return _fit(os.path.basename(directory) if stem == "__main__" else stem)
 
 
 def service_of_module(module: str) -> str:
-    """Return what `service_of_script` makes of the file that `python -m module` runs."""
+    """Return what `service_of_script` returns for the file that `python -m module` runs."""
     return service_of_script(module.replace(".", "/") + ".py")
 
 
@@ -35,9 +35,9 @@ def _fit(text: str) -> str:
 
 
 def module_running() -> str:
-    """Return the module of `python -m` before Python has found its file, or "" if there is none.
+    """Return the module of `python -m` before Python has found its file, or "" without `-m`.
 
-    That is at the interpreter's start, when `sys.argv` has "-m" in the module's place.
+    This is needed at the interpreter's start, when `sys.argv` has "-m" in place of the module.
     """
     line = getattr(sys, "orig_argv", [])
     at = len(line) - len(sys.argv)
@@ -51,17 +51,17 @@ def module_running() -> str:
 
 
 class PythonCall:
-    """The command line of a Python.
+    """A parsed Python command line.
 
     Attributes:
-        service: the name made from what it runs.
-        deaf: the option by which it passes over PYTHONPATH, as "-I", or "".
+        service: the service name derived from the script or module.
+        isolating_option: the option with which Python ignores PYTHONPATH, as "-I", or "".
     """
 
     __slots__ = ("deaf", "service")
 
     def __init__(self, arguments: list[str]) -> None:
-        """Read what follows the interpreter on the command line."""
+        """Parse the arguments that follow the interpreter on the command line."""
         self.deaf = ""
         self.service = NAMELESS
         words = iter(arguments)
@@ -78,7 +78,7 @@ class PythonCall:
                 return
 
     def _ends(self, letters: str, words: Iterator[str]) -> bool:
-        """Read options in one word; True if it is the last before the program's arguments."""
+        """Parse the options in one word; True if the program's arguments follow it."""
         for at, letter in enumerate(letters):
             rest = letters[at + 1 :]
             if letter in _DEAF:
@@ -96,14 +96,14 @@ class PythonCall:
 
 
 def call_of(words: list[str]) -> PythonCall | None:
-    """Return the Python that a command line runs, or None if its first word is no Python."""
+    """Return the parsed call if the first word is a Python interpreter, else None."""
     if words and _PYTHON.fullmatch(os.path.basename(words[0])):
         return PythonCall(words[1:])
     return None
 
 
 def call_of_file(path: str) -> PythonCall | None:
-    """Return the Python that a script's first line names, or None; never raises."""
+    """Return the parsed call in a script's `#!` line, or None; never raises."""
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - as above
             line = file.readline(512)

@@ -1,10 +1,10 @@
-"""What the whole log directory may take, and which ended runs are removed for that.
+"""The cap on the whole log directory, and the eviction of ended runs that keeps to it.
 
-`start()` never scans the runs: it reserves in the ledger. If the ledger says that there is no
-room, it removes a few of those runs that ended first, as far as a scan knows them, within
-milliseconds. Everything else is done by `tend` in slices of milliseconds between two samples, by
-any collector of the log directory: to scan the runs, once a minute where they are few, to correct
-the ledger, to remove what is too old, and to keep some room free.
+`start()` never scans the runs: it reserves in the ledger. If the ledger shows no room, it removes a
+few of the runs that ended first, as far as a scan knows them, within milliseconds. Everything else
+is done by `maintain`, in slices of milliseconds between two samples, by any collector of the log
+directory: scanning the runs (once a minute where they are few), correcting the ledger, removing
+runs that are too old, and keeping some room free.
 """
 
 # pathlib costs each service 5 ms, and has no openat
@@ -29,16 +29,17 @@ SWEEP_PERIOD_S = 3600.0
 _DAY_S = 86_400.0
 _LOOK_S = 60.0
 _LEAST_AGE_S = 1e-3
-# Near the cap the runs are scanned again after a second, or 20 times what the last scan took.
+# Near the cap the runs are scanned again after a second, or 20 times the duration of the last scan.
 _NEAR_PAUSE_S = 1.0
 _NEAR_SHARE = 20
-# Else after a minute, or so many times what the last scan took: less often if hardly anything was
-# reserved since.
+# Otherwise after a minute, or a multiple of the duration of the last scan: a larger multiple if
+# little was reserved since.
 _SHARE, _QUIET_SHARE = 1000, 10_000
 _MUCH = 64
-# what is freed when the cap is near, so that not every segment needs a removal: two 16ths
+# near the cap, free two 16ths, so that not every segment needs a removal
 _SLACK = 16
-# Time limits hold whatever the disk; the counts make progress certain on a machine that stalls.
+# The time limits hold on a slow disk; the minimum counts guarantee progress on a machine that
+# stalls.
 _SLICE_S, _SLICE_LEAST = 0.002, 16
 _NEAR_SLICE_S, _NEAR_SLICES = 0.004, 3
 _PAUSE_S = 0.25
@@ -50,13 +51,13 @@ _next_look_s: dict[str, float] = {}  # by log directory, for all runs that this 
 def make_home_room(
     ledger: Ledger, home_fd: int, new_bytes: int, enough_bytes: int, max_total_bytes: int
 ) -> tuple[int, bool]:
-    """Return how many of `new_bytes` there is room for, and whether more cannot be had.
+    """Return how many of `new_bytes` fit, and whether that answer is final.
 
-    If there is no room, ended runs are removed until there is for `enough_bytes`: those that ended
-    first, as far as that is known within milliseconds. The ledger is not written. Raises OSError.
+    If there is no room, ended runs are removed until `enough_bytes` fit: those that ended first, as
+    far as that is known within milliseconds. The ledger is not written. Raises OSError.
 
-    Without a ledger, as in a copy of a log directory, nobody knows how much there is. No run is
-    removed for that: there is room for `enough_bytes` until a scan is finished.
+    Without a ledger, as in a copy of a log directory, the total is unknown. No run is removed then:
+    `enough_bytes` fit until a scan is finished.
     """
     bound = ledger.bound_bytes
     if bound is not None and bound + new_bytes <= max_total_bytes:
@@ -94,9 +95,9 @@ def make_home_room(
 
 
 def is_ready(ledger: Ledger, home_fd: int, max_total_bytes: int) -> bool:
-    """Tell whether all is loaded that `make_home_room` needs: that is not done under the lock.
+    """Return whether all is loaded that `find_room` needs: loading must not happen under the lock.
 
-    A log directory that is new needs nothing. Raises OSError.
+    A new log directory needs nothing. Raises OSError.
     """
     if ledger.bound_bytes is None and os.listdir(home_fd) == [LEDGER_NAME]:
         ledger.bound_bytes = 0
@@ -105,7 +106,7 @@ def is_ready(ledger: Ledger, home_fd: int, max_total_bytes: int) -> bool:
 
 
 def load() -> None:
-    """Load what `make_home_room` needs. Raises OSError if it cannot be loaded."""
+    """Load what `find_room` needs. Raises OSError if it cannot be loaded."""
     try:
         import pprofplus.scan  # noqa: F401, PLC0415 - most services never need it
     except ImportError as error:  # a server that was root may not read the library any more
@@ -113,13 +114,13 @@ def load() -> None:
 
 
 def _room(ledger: Ledger, freed: int, max_total_bytes: int) -> int:
-    """Return the bytes that may be taken: below the cap, or in the place of what was `freed`."""
+    """Return the bytes that may be taken: below the cap, or in place of what was `freed`."""
     bound = ledger.bound_bytes
     return freed if bound is None else max(freed, max_total_bytes - bound, 0)
 
 
 def look_soon(home: str, ledger: Ledger, max_total_bytes: int) -> None:
-    """Have `tend` look at once, if the ledger shows that there is something to do."""
+    """Let `maintain` run at once, if the ledger shows that there is something to do."""
     if (
         ledger.scan.phase != IDLE
         or ledger.near_cap(max_total_bytes)
@@ -150,7 +151,7 @@ def tend(home: str, max_total_bytes: int) -> None:
     except LedgerBusyError:
         wait_s = _PAUSE_S
     except (OSError, UnsafePlaceError):
-        # what is in the way is in the writer's way, too, which warns of it
+        # the writer meets the same error, and warns about it
         pass
     _next_look_s[home] = monotonic() + wait_s
 
@@ -176,9 +177,9 @@ def _tend(home_fd: int, max_total_bytes: int) -> float:
 def _slice(
     ledger: Ledger, home_fd: int, max_total_bytes: int, *, due: bool
 ) -> tuple[float, tuple[int, int] | None]:
-    """Go on with the scan, begin one if it is `due`, or remove runs if the cap is near.
+    """Continue the scan, begin one if it is `due`, or remove runs if the cap is near.
 
-    Returns the seconds until the next slice, and what `make_long_list` is to be given. Raises
+    Returns the seconds until the next slice, and the arguments for `make_long_list`. Raises
     OSError.
     """
     from pprofplus.scan import Scan  # noqa: PLC0415 - as above
@@ -196,7 +197,7 @@ def _slice(
         if progress.phase != VISITING:
             if not scan.begin():
                 return 0.0, scan.begin_long()
-            if progress.phase == LISTING:  # another process is at that
+            if progress.phase == LISTING:  # another process makes the list
                 return _PAUSE_S, None
         scan.go_on(until_s, _SLICE_LEAST)
         near = ledger.near_cap(max_total_bytes)
@@ -210,7 +211,7 @@ def _slice(
 
 
 def _rest_s(ledger: Ledger, max_total_bytes: int) -> float:
-    """Return the seconds until the next scan is due, 0 or less if it is."""
+    """Return the seconds until the next scan is due, 0 or less if it is due."""
     progress = ledger.scan
     near = ledger.near_cap(max_total_bytes) and not progress.full
     if near or progress.wanted_age_s:
@@ -223,7 +224,7 @@ def _rest_s(ledger: Ledger, max_total_bytes: int) -> float:
 
 
 def sweep_home(home: str, max_age_days: float) -> None:
-    """Have the next scan remove runs that ended too long ago, once an hour; never raises OSError.
+    """Request that the next scan removes expired runs, once an hour; never raises OSError.
 
     After a long pause or a step of the clock, ages may be wrong: then the next call decides.
     """
@@ -245,5 +246,5 @@ def sweep_home(home: str, max_age_days: float) -> None:
         finally:
             close_descriptor(home_fd)
     except (OSError, UnsafePlaceError):
-        # what is in the way is in the writer's way, too, which warns of it
+        # the writer meets the same error, and warns about it
         return

@@ -1,7 +1,7 @@
-"""The scan that corrects the ledger and finds the runs that ended first: in slices, by anyone.
+"""The scan that corrects the ledger and finds the runs that ended first; any process does slices.
 
-All of it is done under the ledger's lock, but the making of a long list. So what a run books in
-the ledger comes either before its visit or after it, and the total is exact.
+Everything is done under the ledger's lock, except for making a long list. So a change that a run
+records in the ledger comes either before its visit or after it, and the total is exact.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ from pprofplus.runlist import (
 )
 
 _AT_ONCE = 64
-_LIST_PATIENCE_S = 1.0  # a list is too much work to be thrown away
-# so many names are listed within a slice; a longer list is made without the lock
+_LIST_PATIENCE_S = 1.0  # a list takes too much work to discard it
+# up to this many names are listed within a slice; a longer list is made without the lock
 _FEW_RUNS = 1000
 _SAMPLED = 32
 
 
 class Scan:
-    """A scan as one process goes on with it, while it holds the ledger.
+    """A scan, continued by one process while it holds the ledger.
 
     Attributes:
-        finished: this process has finished it, so the ledger is right.
+        finished: this process has finished the scan, so the ledger is right.
     """
 
     def __init__(self, home_fd: int, ledger: Ledger) -> None:
-        """Look at the list of the scan in progress, or of the last one; `close` it."""
+        """Open the list of the scan in progress, or of the last one; call `close` afterwards."""
         self.finished = False
         self._home_fd = home_fd
         self._ledger = ledger
         self._seen: list[bytes] = []  # a part of a list that was too long
         self._services: list[str] = []
-        self._oldest: list[int] | None = None  # those not removed yet, if they are in memory
+        self._oldest: list[int] | None = None  # those not removed yet, if they have been read
         progress = ledger.scan
         self._runs: RunList | None = None
         if progress.count:
@@ -61,9 +61,9 @@ class Scan:
             self._runs.close()
 
     def begin(self) -> bool:
-        """Begin a scan, unless another process is at that; False if there are too many runs.
+        """Begin a scan, unless another process is listing; False if there are too many runs.
 
-        Then it is `begin_long` that lists them. Raises OSError.
+        In that case call `begin_long`. Raises OSError.
         """
         progress = self._ledger.scan
         if progress.phase == LISTING and is_being_listed(self._home_fd):
@@ -85,14 +85,14 @@ class Scan:
         """
         self._start()
         fd = new_file(self._home_fd)
-        lock(fd)  # that tells others that we live
+        lock(fd)  # other processes see from the lock that this one is still running
         self._ledger.scan.phase = LISTING
         return self._ledger.scan.number, fd
 
     def go_on(self, until_s: float, least: int) -> None:
-        """Visit runs until monotonic time `until_s`, but `least` of them; finish after the last.
+        """Visit runs until monotonic time `until_s`, but at least `least`; finish after the last.
 
-        The ledger is not written. If the progress cannot be saved, the scan is given up.
+        The ledger is not written. If the progress cannot be saved, the scan is abandoned.
         """
         progress, runs = self._ledger.scan, self._runs
         if progress.phase != VISITING or runs is None:
@@ -110,18 +110,18 @@ class Scan:
             self._give_up()
             return
         except OSError:
-            self._give_up(finished_s=time())  # the disk is full: not again at once
+            self._give_up(finished_s=time())  # the disk is full: do not try again immediately
             return
         progress.cost_s += monotonic() - began_s
         if done:
             self._finish()
 
     def remove_oldest(self, wanted_bytes: int, until_s: float, least: int, *, sure: bool) -> int:
-        """Remove those runs that ended first, as far as is known, until `wanted_bytes` are free.
+        """Remove the runs that ended first, as far as known, until `wanted_bytes` are free.
 
-        It ends at monotonic time `until_s`, but not before it has tried `least` runs. If `sure`,
-        only those go of which no other run of the log directory can have ended before. Returns the
-        bytes freed.
+        It stops at monotonic time `until_s`, but not before it has tried `least` runs. If
+        `certain_only`, it removes a run only if no other run of the log directory can have ended
+        earlier. Returns the bytes freed.
         """
         progress, runs = self._ledger.scan, self._runs
         if runs is None or progress.oldest_gone >= progress.oldest:
@@ -147,9 +147,9 @@ class Scan:
         return freed
 
     def remove_one_of_many(self, wanted_bytes: int) -> int:
-        """Remove runs without a scan: of some runs that started early, those that ended first.
+        """Remove runs without a scan: out of a sample of early runs, those that ended first.
 
-        Returns the bytes freed, which may be less.
+        Returns the bytes freed, which may be less than wanted.
         """
         if not self._seen:
             self._services, self._seen, _ = list_runs(self._home_fd, _FEW_RUNS)
@@ -171,10 +171,10 @@ class Scan:
         return freed
 
     def settle(self, *, keep: bool) -> None:
-        """End this process's part in the scan.
+        """End this process's slice of the scan.
 
-        If `keep`, those runs that ended first are saved for the next process that needs room; a
-        list that was finished at once has no file yet.
+        If `keep`, the runs that ended first are saved for the next process that needs room; a list
+        that was finished within one slice has no file yet.
         """
         runs, progress = self._runs, self._ledger.scan
         if runs is None or runs.saved or progress.list_number != runs.number:
@@ -199,14 +199,14 @@ class Scan:
         progress.max_age_s, progress.wanted_age_s = progress.wanted_age_s, 0.0
 
     def _take(self, runs: RunList) -> None:
-        """Go on with another list."""
+        """Continue with another list."""
         if self._runs is not None:
             self._runs.close()
         self._runs, self._oldest = runs, []
         take_list(self._ledger, runs)
 
     def _give_up(self, finished_s: float = 0.0) -> None:
-        """Forget the list, which is of no use; the next scan is due at once, or as if finished."""
+        """Discard a list that is unusable; the next scan is due at once, or as if `finished_s`."""
         progress = self._ledger.scan
         progress.phase = IDLE
         progress.count = progress.visited = progress.oldest = progress.oldest_gone = 0
@@ -238,7 +238,7 @@ class Scan:
         return ended
 
     def _too_old(self, found: FoundRun, now_s: float, service: str, name: str) -> bool:
-        """Remove a run that is too old, or is but an empty directory; tell whether it is gone."""
+        """Remove a run that is too old or an empty directory; return whether it is gone."""
         max_age_s = self._ledger.scan.max_age_s
         old = max_age_s and found.removable and now_s - found.ended_s > max_age_s
         if not (old or found.empty):
@@ -251,7 +251,7 @@ class Scan:
         return not found.size_bytes
 
     def _remember(self, runs: RunList, ended: list[int], *, anew: bool) -> None:
-        """Add to the table of those runs that ended first; if `anew`, the file has none yet.
+        """Add to the table of the runs that ended first; `anew` if the file has no table yet.
 
         Raises ValueError, OSError.
         """
@@ -273,7 +273,7 @@ class Scan:
 
     def _remove(self, start_ms: int, service: str, name: str) -> int:
         freed = remove_run(service, name, self._home_fd)
-        # it has been here for longer than the scan
+        # the run existed before the scan began
         self._ledger.give_back(freed, Account(start_ms, -1))
         return freed
 
@@ -290,7 +290,7 @@ class Scan:
 
 
 class _Visits:
-    """Visits to runs, with the directories of their services kept open."""
+    """Visits runs, and keeps the directory of the current service open."""
 
     def __init__(self, home_fd: int) -> None:
         self._home_fd = home_fd
@@ -314,7 +314,7 @@ class _Visits:
 
 
 def take_list(ledger: Ledger, runs: RunList) -> None:
-    """Note in the ledger that the scan's list is made: the visits may begin."""
+    """Record in the ledger that the scan's list is complete, so that the visits may begin."""
     progress = ledger.scan
     progress.phase = VISITING
     progress.list_number = runs.number
@@ -324,7 +324,7 @@ def take_list(ledger: Ledger, runs: RunList) -> None:
 
 
 def make_long_list(home_fd: int, number: int, fd: int) -> None:
-    """List all runs, without the ledger; then note that in the ledger. `fd` is taken over.
+    """List all runs without holding the ledger; then record it there. Closes `fd`.
 
     Raises LedgerBusyError, UnsafePlaceError, OSError.
     """
