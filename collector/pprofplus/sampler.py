@@ -1,7 +1,7 @@
-"""The thread that samples: on a fixed grid, from the start of a run to its end.
+"""The sampling thread: takes samples on a fixed grid from the start of a run to its end.
 
-It is the only one that reads or writes files. Callers hand over what they want, wake it, and wait
-for a limited time, so that a disk that hangs cannot block the host.
+Only this thread reads or writes files. Other threads hand over requests, wake it, and wait for a
+limited time, so that a disk that hangs cannot block the host.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ if TYPE_CHECKING:
     from pprofplus.format import RunHeader
     from pprofplus.probes.panel import Table
 
-# a forked child that execs or exits at once is not worth a run
+# a forked child that calls exec or exits at once needs no run
 _GRACE_S = 0.1
-# how long callers wait for the thread: start() for the first sample; mark() and its like less, for
-# the caller may hold a lock that a gauge needs, and what was said is not lost
+# How long callers wait for the thread: start() for the first sample; mark(), pause() and resume()
+# wait less, because the caller may hold a lock that a gauge needs, and the request is not lost.
 _OPEN_PATIENCE_S = 5.0
 _SAY_PATIENCE_S = 0.05
-# stop() for a last sample, and both stop() and exit for the end of the log
+# stop() waits for a last sample; both stop() and exit wait for the end of the log
 _SAMPLE_PATIENCE_S = 2.0
 _END_PATIENCE_S = 4.0
 _EARLY_MARKS = 100
-# with a longer interval it still looks for requests so often
+# with a longer interval it still checks for requests this often
 _LOOK_NS = 2_000_000_000
 _SWEEP_NS = round(SWEEP_PERIOD_S * 1e9)
 
 
 class Collector:
-    """Records this process until `stop()` or its end; made by `pprofplus.start()`.
+    """Records this process until `stop()` or its end; created by `pprofplus.start()`.
 
     A forked child records itself with the same object: `pid`, `directory` and `samples` are then
-    the child's. Nothing here raises but what says so, and all is safe from any thread.
+    the child's. Methods do not raise unless their docstring says so, and all are thread-safe.
 
     Attributes:
         service: the service's name.
@@ -58,9 +58,9 @@ class Collector:
     """
 
     def __init__(self, settings: Settings, grace_s: float = 0.0) -> None:
-        """Make one that opens its log when the process has lived for `grace_s`, if it is not asked.
+        """Create a collector that opens its log after `grace_s`, or earlier if it is used.
 
-        Asked it is by `hurry()`, and by whatever else is said to it but `stop()`.
+        `open_now()` opens it earlier, as does every other call except `stop()`.
         """
         self.service = settings.service
         self.pid = os.getpid()
@@ -72,14 +72,14 @@ class Collector:
         self._thread: Background | None = None
         self._ending = False
         self._bell = Bell()
-        # held while the log's files change; a fork waits for it. Reentrant, for the garbage
-        # collector may run a finalizer that forks in the middle of anything
+        # Held while the log's files change; a fork waits for it. It is reentrant, because the
+        # garbage collector may run a finalizer that forks at any point.
         self.lock = RLock()
         self._closed = False
         self._grace_s = grace_s
         self._opened = Gate()
-        self._given_up = False  # start() has waited for the first sample in vain
-        self._end_given_up = False  # stop() has waited for the end of the log in vain
+        self._given_up = False  # start() has waited for the first sample and timed out
+        self._end_given_up = False  # stop() has waited for the end of the log and timed out
         self._inherited = Inherited()
         self._termination = Termination()
         self._user = User()
@@ -87,7 +87,7 @@ class Collector:
         self._next_sweep_ns = 0
 
     def __repr__(self) -> str:
-        """Return what is recorded and whether it is."""
+        """Return what is recorded and the state."""
         state = "paused" if self.paused else "running" if self.running else "stopped"
         return f"<pprofplus.Collector {self.service} {self.pid} {state}>"
 
@@ -111,19 +111,19 @@ class Collector:
 
     @property
     def running(self) -> bool:
-        """Whether its thread is at work, if only waiting for `resume()`."""
+        """Whether its thread runs, including while paused."""
         thread = self._thread
         return thread is not None and thread.alive and not self._ending
 
     @property
     def paused(self) -> bool:
-        """Whether it takes no samples for the time being."""
+        """Whether sampling is paused."""
         recording = self._recording
         return self.running and recording is not None and recording.paused
 
     @property
     def directory(self) -> str | None:
-        """The run's directory; None until it is sure that the process is worth a run."""
+        """The run directory; None until the log is opened."""
         recording = self._recording
         return None if recording is None else recording.writer.directory
 
@@ -138,7 +138,7 @@ class Collector:
         self._start_thread()
 
     def hurry(self, patience_s: float = _OPEN_PATIENCE_S) -> None:
-        """Have the log opened without grace time, and wait for it, `patience_s` at the most."""
+        """Open the log without grace time, and wait for it, at most `patience_s`."""
         if self._opened.is_open:
             return
         self._grace_s = 0.0
@@ -148,15 +148,15 @@ class Collector:
             return
         self._opened.wait(patience_s)
         if patience_s >= _OPEN_PATIENCE_S and not self._opened.is_open:
-            self._given_up = True  # start() may be called again and again
+            self._given_up = True  # start() may be called repeatedly: wait only once
             say_once(
                 "hang",
                 f"no sample after {patience_s:g} s: the disk of the log directory, or a gauge, does"
-                " not answer; recording begins when it does",
+                " not respond; recording begins when it responds",
             )
 
     def mark(self, text: str) -> None:
-        """Note `text`, up to 1,024 bytes, in the log: it is a line on every chart."""
+        """Write `text`, up to 1,024 bytes, to the log: charts show it as a line."""
         if self.running:
             self._guard(lambda: self._mark(str(text)))
 
@@ -184,40 +184,40 @@ class Collector:
         self.finish(_SAMPLE_PATIENCE_S)
 
     def finish(self, sample_patience_s: float) -> None:
-        """As `stop()`, but wait no longer than `sample_patience_s` for a last sample.
+        """As `stop()`, but wait at most `sample_patience_s` for a last sample.
 
-        In all it waits no longer than 4 s: what a disk that hangs makes of the log is then left to
-        the threads, or to the kernel if the process ends.
+        It never waits longer than 4 s in total. If the disk hangs for longer, the threads finish
+        the log later, or the kernel closes it if the process ends.
         """
         if self.pid != os.getpid():
-            return  # C code forked, and did not tell Python: the log is the parent's
+            return  # C code forked without informing Python: the log belongs to the parent
         self._ending = True
         self._bell.ring()
         thread = self._thread
         if thread is None or thread.is_current():
-            return  # in the middle of a sample: the thread closes the log when that is done
-        if self._end_given_up:  # the exit comes after a stop() that has waited in vain
+            return  # called during a sample: the thread closes the log after it
+        if self._end_given_up:  # the exit follows a stop() that has timed out
             return
         until_s = monotonic() + _END_PATIENCE_S
         thread.join(sample_patience_s)
         if not thread.alive:
             return
-        # a probe may be held up: then the log ends without its last sample
+        # a probe may be blocked: then the log ends without its last sample
         closer = Background(self._close_log)
         try:
             closer.start()
         except (RuntimeError, MemoryError):
-            closer = thread  # there can be no more threads
+            closer = thread  # no more threads can be created
         closer.join(max(until_s - monotonic(), 0.0))
         if closer.alive:
             self._end_given_up = True
-            say_again("hang at end", "the log has no end yet: its disk does not answer")
+            say_again("hang at end", "the end of the log is not written: its disk does not respond")
 
     def follow_fork(self, *, record: bool, torn: bool) -> None:
-        """In a forked child: leave the parent's log alone; if `record`, begin one of our own.
+        """In a forked child: do not use the parent's log; if `record`, begin a run for the child.
 
-        `torn` says that the fork came in the middle of a change of files. A close may wait for the
-        disk, so a thread of the child's does it, unless the child is on its way to another program.
+        `torn` means that the fork came during a change of files. A close may wait for the disk, so
+        a thread of the child does it, unless the child is about to execute another program.
         """
         self._termination.leave_to_parent()
         self.lock = RLock()
@@ -226,7 +226,7 @@ class Collector:
             self._interval_s = recording.interval_s
             self._paused = recording.paused
         self._inherited.add(recording, torn=torn)
-        if recording is not None or not self._grace_s:  # else it waits as long as its parent
+        if recording is not None or not self._grace_s:  # otherwise it waits as long as its parent
             self._grace_s = min(_GRACE_S, self._interval_s)
         self._opened = Gate()
         self._given_up = self._end_given_up = False
@@ -235,22 +235,25 @@ class Collector:
         self._parent_pid, self.pid = self.pid, os.getpid()
         self._bell = Bell()
         if not record:
-            self._guard(self._leave_parents_files)  # its exec would wait as long
+            # a thread would close them too late for the exec that follows
+            self._guard(self._leave_parents_files)
         elif not self._closed or self._inherited:
             self._start_thread()
 
     def speak(self) -> None:
-        """Warn of troubles, one of each kind. Holds no lock: the host's log handlers run here."""
+        """Log new problems, one line a kind. Hold no lock: the host's log handlers run here."""
         recording = self._recording
         if recording is not None:
             recording.speak()
 
     def _guard(self, action: Callable[[], object]) -> bool:
-        """Run one step; False, after a warning, if it failed in a way that nobody foresaw."""
+        """Run one step; False, after a warning, if it raised an unexpected error."""
         try:
             action()
         except Exception as error:  # noqa: BLE001 - the outer edge: nothing leaves for the host
-            say_once(f"step {type(error).__name__}", f"pprofplus stumbled: {describe(error)}")
+            say_once(
+                f"step {type(error).__name__}", f"internal error of pprofplus: {describe(error)}"
+            )
             return False
         return True
 
@@ -261,7 +264,8 @@ class Collector:
             return
         self._early_marks.append(text)
         self.hurry(_SAY_PATIENCE_S)
-        self._write_early_marks()  # if they came after those that were written at the opening
+        # for a mark that came after those that were written when the log was opened
+        self._write_early_marks()
 
     def _write_early_marks(self) -> None:
         recording = self._recording
@@ -276,11 +280,13 @@ class Collector:
         self._thread = Background(self._run)
         try:
             self._thread.start()
-        except (RuntimeError, MemoryError) as error:  # none left, or the interpreter is ending
+        # no thread can be created, or the interpreter is ending
+        except (RuntimeError, MemoryError) as error:
             self._thread = None
             self._closed = True
-            say_once("thread", f"nothing is recorded: {error}")
-            # without a thread it is the only way: the parent would look alive as long as we live
+            say_once("thread", f"nothing is recorded: cannot start a thread: {error}")
+            # The calling thread must close them: otherwise the parent looks alive as long as this
+            # process lives.
             self._guard(self._leave_parents_files)
 
     def _run(self) -> None:
@@ -290,12 +296,13 @@ class Collector:
             return
         if not opened.is_open:
             if self._grace_s and bell.wait(self._grace_s):
-                bell.ring()  # it was meant for whoever waits next, too
+                bell.ring()  # it may have been meant for the next waiter too: set it again
             if bell is not self._bell:
                 return
             found = self._guard(self._open)
             if self._recording is not None:
-                # before start() returns: a handler that the program installs then replaces ours
+                # before start() returns, so that a handler that the program installs later replaces
+                # ours
                 self._arm(self._recording)
             opened.open()
             if not found:
@@ -305,21 +312,21 @@ class Collector:
         if self._recording is not None:
             self._record(self._recording, bell)
             if bell is not self._bell:
-                return  # forked along: gevent's threads are, and any that forks
+                return  # this thread was copied by the fork: gevent copies its threads
             self._guard(self._recording.sample)
         self._guard(self._close)
         self.speak()
 
     def _load_as_root(self) -> None:
-        """Load what is needed later: a server that gives up root's rights may not read it then."""
+        """Load modules needed later: a server that drops root may not read their files then."""
         if self._user.recorded[1] == 0:
             try:
                 load()
             except OSError:
-                return  # no descriptor left: it is tried again when it is needed
+                return  # no descriptor left: loading is tried again when the modules are needed
 
     def _record(self, recording: Recording, bell: Bell) -> None:
-        """Sample on the grid, and look for requests, until it is time to end."""
+        """Sample on the grid, and check for requests, until the end."""
         interval_s = recording.interval_s
         interval_ns = round(interval_s * 1e9)
         due_ns = next_due_ns(on_grid_ns(recording.began_ns), interval_ns, monotonic_ns())
@@ -351,7 +358,7 @@ class Collector:
             self._termination.look()
 
     def _arm(self, recording: Recording) -> None:
-        """Have a SIGTERM marked that ends the process by default."""
+        """Mark a SIGTERM that ends the process by default in the run directory."""
         self._termination.arm(
             recording.writer.directory, group_readable=self._settings.group_readable
         )
@@ -359,7 +366,7 @@ class Collector:
     def _open(self) -> None:
         """Open probes and log; write the first events and the first sample.
 
-        Not if the process ends before anyone asked for that: it is not worth a run.
+        Do nothing if the process ends within its grace time: it needs no run.
         """
         if self._ending and self._grace_s:
             return
@@ -374,13 +381,13 @@ class Collector:
         self._begin_run(self._parent_pid, keep)
 
     def _begin_run(self, parent_pid: int, keep: Callable[[Recording], None]) -> None:
-        """Begin a run, unless the log was closed meanwhile, and hand it to `keep` under the lock.
+        """Begin a run, unless the log was closed meanwhile, and pass it to `keep` under the lock.
 
-        A fork in between would otherwise leave the child a locked segment that nobody knows.
+        Otherwise a fork in between would leave the child a locked segment that no object refers to.
         """
         with self.lock:
             panel = Panel(self._interval_s, self._settings.budget, registry=REGISTRY)
-        read_at = read_first(panel)  # without the lock: a fork need not wait for a slow gauge
+        read_at = read_first(panel)  # without the lock: a fork must not wait for a slow gauge
         with self.lock:
             if self._closed:
                 panel.close()
@@ -399,7 +406,7 @@ class Collector:
     def _follow_user(self, uid: int) -> None:
         """Begin a run as the user that the process has become.
 
-        If that user may not write there, the old segment is written on to its end.
+        If that user may not write there, the old segment is continued until it is full.
         """
         old, trouble = self._recording, None
         if old is None:
@@ -422,21 +429,22 @@ class Collector:
         if trouble is not None:
             say_once(
                 f"user {uid}",
-                f"this process runs as uid {uid} now, which cannot write to {self._settings.home}:"
-                f" the log ends with its segment; name another directory ({trouble})",
+                f"this process now runs as uid {uid}, which cannot write to {self._settings.home}:"
+                " recording ends when the current segment is full; use a directory that uid"
+                f" {uid} can write to (PPROFPLUS_DIR): {trouble}",
             )
 
     def _leave_parents_files(self) -> None:
         """In a forked child, close our copies of the parent's descriptors."""
         if self._inherited:
-            with self.lock:  # a fork of ours waits until that is done
+            with self.lock:  # a fork of ours waits until they are closed
                 self._inherited.close(self._settings.home)
 
     def _identify(self, start_ms: int, metrics: Table) -> RunHeader:
         return header(self.service, self.pid, start_ms, self._interval_s, metrics)
 
     def _sweep(self) -> None:
-        """Have the runs removed that ended too long ago."""
+        """Request the removal of runs that ended too long ago."""
         self._next_sweep_ns = monotonic_ns() + _SWEEP_NS
         with self.lock:  # no fork while descriptors are open
             sweep_home(self._settings.home, self._settings.max_age_days)

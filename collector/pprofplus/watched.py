@@ -1,4 +1,4 @@
-"""One process that is recorded from outside, and its log."""
+"""One process that is recorded from outside, and its run."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 class Watched:
-    """One process and its log.
+    """One process and its run.
 
     Attributes:
         process: the process.
         service: its service's name.
         recording: its run.
-        hidden: metrics that this user may not read of it.
-        announced: the user was told where it is recorded.
+        hidden: metrics of it that this user may not read.
+        announced: the user was informed where it is recorded.
         due_s: monotonic time of the next sample.
     """
 
     def __init__(self, process: psutil.Process, service: str, settings: Settings) -> None:
-        """Begin its log with a first sample. Raises psutil.Error if it cannot be seen."""
+        """Begin its run with a first sample. Raises psutil.Error if it cannot be inspected."""
         self.process = process
         self.service = service
         process.memory_info()
@@ -57,7 +57,7 @@ class Watched:
 
     @property
     def lives(self) -> bool:
-        """Whether it is still the same process, and runs."""
+        """Whether it is still the same process, and is alive."""
         return lives(self.process)
 
     @property
@@ -71,7 +71,7 @@ class Watched:
         return None
 
     def step(self, now_s: float) -> bool:
-        """Take what is due; False, with the log closed, when the process has ended."""
+        """Do what is due; False, with the log closed, when the process has ended."""
         if not self.lives:
             return self._end()
         self.recording.obey()
@@ -82,7 +82,7 @@ class Watched:
             self.due_s += interval_s * max(1, int((now_s - self.due_s) / interval_s) + 1)
         self.due_s = min(self.due_s, now_s + interval_s)
         if self.recording.panel.troubles and not lives(self.process):
-            # it ended in the middle of the sample: that is no trouble of a probe's
+            # it ended during the sample: that is not a failure of a probe
             self.recording.panel.troubles.clear()
             return self._end()
         self.recording.speak()

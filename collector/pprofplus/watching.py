@@ -1,4 +1,4 @@
-"""Which processes are recorded from outside: found, begun with, and given up when they end."""
+"""Watch other processes: find those to record, begin their runs, and end them."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 
     from pprofplus.settings import Settings
 
-# a process may become another program soon after its fork; later it is looked at now and then
+# a process may execute another program soon after its fork; later it is checked less often
 _YOUNG_S = 10.0
 _ANEW_S = 30.0
 _LOOK_S = 2.0
-# Descriptors that must be free to begin with another process: what a look at a process, a segment
-# that follows another and the ledger take for a moment. Without them, those that are recorded
-# would lose samples for one more.
+# Descriptors that must be free before another process is recorded: checking a process, opening the
+# next segment and the ledger need them for a moment. Without them, the processes that are recorded
+# would lose samples.
 _SPARE_DESCRIPTORS = 16
 
 
 class Choice:
-    """Which processes are watched.
+    """The processes to watch.
 
     Attributes:
-        pids: these.
-        pattern: those whose name or command line it finds, and new ones as they come; or None.
-        above: the processes whose descendants are watched, and new ones as they come.
+        pids: these processes.
+        pattern: processes whose name or command line it matches, and new ones later; or None.
+        above: processes whose descendants are watched, and new descendants later.
     """
 
     def __init__(
@@ -46,11 +46,11 @@ class Choice:
 
 
 class Watch:
-    """All processes that are watched.
+    """All watched processes.
 
     Attributes:
         watched: by pid.
-        begun: how many there have been.
+        begun: number of processes recorded so far.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Watch:
         tell: Callable[[str], None],
         complain: Callable[[str], None],
     ) -> None:
-        """Prepare; `tell` and `complain` are called with lines for the user."""
+        """Prepare; `report` and `warn` are called with lines for the user."""
         self.watched: dict[int, Watched] = {}
         self.begun = 0
         self._tell = tell
@@ -72,22 +72,22 @@ class Watch:
         self._service = service
         self._left = set(choice.pids)  # not yet found
         self._roots = [process for pid in choice.above if (process := process_of(pid)) is not None]
-        self._seen: dict[int, tuple[float, float]] = {}  # pid: first and last look
+        self._seen: dict[int, tuple[float, float]] = {}  # pid: time of the first and last check
         self._ours = ancestors()
         self._look_s = self._sweep_s = 0.0
-        self._short = False  # of descriptors: others wait to be recorded
+        self._short = False  # out of descriptors: other processes wait to be recorded
         self._complaints: set[str] = set()
 
     @property
     def over(self) -> bool:
         """Whether there is nothing more to watch, and nothing more to wait for."""
         if self._short and not self.watched:
-            return True  # no process will end and make room for another
+            return True  # no process will end and free descriptors
         waiting = self._choice.pattern is not None or any(map(lives, self._roots))
         return not self.watched and not waiting and not self._left
 
     def step(self) -> float:
-        """Do what is due now; return the seconds until there is more to do."""
+        """Do what is due now; return the seconds until the next step is due."""
         now_s = monotonic()
         if now_s >= self._look_s:
             self._look_s = now_s + _LOOK_S
@@ -105,13 +105,13 @@ class Watch:
         return max(0.0, min(due_s, self._look_s) - monotonic())
 
     def close(self) -> None:
-        """End all logs in order."""
+        """End all logs with a stop event."""
         for watched in self.watched.values():
             watched.recording.close("the watch ended")
         self.watched = {}
 
     def _look(self, now_s: float) -> None:
-        """Begin with each process that is to be watched and is not."""
+        """Begin a run for each process to be watched that has none."""
         self._short = False
         try:
             self._look_at_pids()
@@ -150,12 +150,12 @@ class Watch:
             if matches(process, pattern):
                 self._begin(process)
             if self._short:
-                # this one and those after it are looked at the next time
+                # this process and the following ones are checked again the next time
                 self._seen.clear()
                 return
 
     def _note_shortage(self) -> None:
-        """Say once that others wait until descriptors are free."""
+        """Warn once that other processes wait until descriptors are free."""
         self._short = True
         limit = descriptor_limit()
         self._complain_once(
@@ -171,7 +171,7 @@ class Watch:
             self._complain(line)
 
     def _announce(self, watched: Watched) -> None:
-        """Tell once where a process is recorded, when it is: the disk may be full until later."""
+        """Report once where a process is recorded, after its first successful write."""
         if watched.announced or watched.recording.writer.trouble is not None:
             return
         watched.announced = True
@@ -179,7 +179,7 @@ class Watch:
         self._tell(f"{watched.service} {pid}: recorded to {watched.recording.writer.directory}")
 
     def _unseen(self, now_s: float) -> list[psutil.Process]:
-        """Return the processes that may have become another since they were looked at."""
+        """Return the processes that may have executed another program since the last check."""
         pids = set(psutil.pids()) - self._ours - self.watched.keys()
         self._seen = {pid: seen for pid, seen in self._seen.items() if pid in pids}
         found = []
@@ -207,7 +207,7 @@ class Watch:
         except psutil.NoSuchProcess:
             return
         except psutil.AccessDenied:
-            self._refuse(process, "its memory is not for this user: try as its own or root")
+            self._refuse(process, "this user may not read its memory: run as its user or as root")
             return
         forbidden = watched.forbidden
         if forbidden is not None:
@@ -220,8 +220,8 @@ class Watch:
         watched.recording.speak()
         if watched.hidden:
             self._complain(
-                f"{service} {process.pid}: without {', '.join(watched.hidden)}, which are not for"
-                " this user: try as its own or root"
+                f"{service} {process.pid}: recorded without {', '.join(watched.hidden)}, which this"
+                " user may not read: run as the process's user or as root"
             )
 
     def _refuse(self, process: psutil.Process, why: str) -> None:
