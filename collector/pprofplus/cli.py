@@ -1,4 +1,4 @@
-"""The command `pprofplus`: the table of its commands."""
+"""The command `pprofplus`: the table of its subcommands."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ if TYPE_CHECKING:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of all words of the command."""
-    # imported here: a service imports this package, and never its command line
+    """Return the parser of the command and its subcommands."""
+    # imported here: a service imports this package, but never its command line
     import argparse  # noqa: PLC0415
 
     from pprofplus import __version__  # noqa: PLC0415
@@ -17,7 +17,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     class Parser(argparse.ArgumentParser):
         def error(self, message: str) -> None:  # type: ignore[override]
-            """End with one line that says what is wrong, and where to look."""
+            """Exit with one line that says what is wrong, and where the help is."""
             self.exit(2, f"pprofplus: {message} (see {self.prog} --help)\n")
 
     parser = Parser(
@@ -34,7 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; return the exit code: 0 fine, 1 failed, 2 usage."""
+    """Run the command; return the exit code: 0 success, 1 failure, 2 usage error."""
     options = build_parser().parse_args(argv)
     code: int = options.run(options)
     return code

@@ -80,7 +80,7 @@ class Watch:
 
     @property
     def over(self) -> bool:
-        """Whether there is nothing more to watch, and nothing more to wait for."""
+        """Whether nothing is left to watch or to wait for."""
         if self._short and not self.watched:
             return True  # no process will end and free descriptors
         waiting = self._choice.pattern is not None or any(map(lives, self._roots))

@@ -1,4 +1,4 @@
-"""The place for logs: which and why, whether a run can be written there, what is there already."""
+"""Check of the log directory: its path and why, a test recording, space, and its content."""
 
 from __future__ import annotations
 
@@ -23,42 +23,42 @@ from pprofplus.settings import Settings
 _MEMORY = {"tmpfs", "ramfs"}
 _REMOTE = {"nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "fuse.sshfs"}
 _WHAT_TO_DO = {
-    errno.EACCES: "run as the service's user, or name a directory of its own (PPROFPLUS_DIR)",
-    errno.EPERM: "run as the service's user, or name a directory of its own (PPROFPLUS_DIR)",
-    errno.EROFS: "mount a volume there, or name another directory (PPROFPLUS_DIR)",
-    errno.ENOSPC: "make room there, or name another directory (PPROFPLUS_DIR)",
-    errno.EDQUOT: "make room there, or name another directory (PPROFPLUS_DIR)",
+    errno.EACCES: "run as the service's user, or use another directory (PPROFPLUS_DIR)",
+    errno.EPERM: "run as the service's user, or use another directory (PPROFPLUS_DIR)",
+    errno.EROFS: "mount a volume there, or use another directory (PPROFPLUS_DIR)",
+    errno.ENOSPC: "free some space there, or use another directory (PPROFPLUS_DIR)",
+    errno.EDQUOT: "free some space there, or use another directory (PPROFPLUS_DIR)",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
-    errno.ENAMETOOLONG: "name a directory with a shorter path (PPROFPLUS_DIR)",
+    errno.ENAMETOOLONG: "use a directory with a shorter path (PPROFPLUS_DIR)",
 }
 
 
 def examine_place(report: Report, directory: str | None, service: str | None) -> None:
-    """Say where logs go, and try it; `directory` is the option's, or None."""
+    """Report where logs go, and record a test run there; `directory` is --dir, or None."""
     settings = Settings(directory=directory)
     home = settings.home
-    report.section("place")
+    report.section("log directory")
     report.tell("directory", home)
-    report.tell("because", _reason(directory))
+    report.tell("reason", _reason(directory))
     trial = try_place(home, settings)
     _tell_of_trial(report, home, trial)
     if service is not None and trial.error is None:
         _examine_service(report, home, service)
     _examine_space(report, home, None if trial.error else settings)
-    report.tell("there now", _contents(home, settings))
+    report.tell("content", _contents(home, settings))
     if trial.costs_s:
         _tell_of_costs(report, trial.costs_s, settings.interval_s)
 
 
 def _reason(directory: str | None) -> str:
-    """Return why the logs go where they go; the order is that of `default_home`."""
+    """Return why this log directory is used; the order is that of `default_log_directory`."""
     if directory is not None:
-        return "--dir says so"
+        return "given by --dir"
     for name in ("PPROFPLUS_DIR", "STATE_DIRECTORY"):
         if os.environ.get(name):
-            more = ", of systemd or its like," if name == "STATE_DIRECTORY" else ""
-            return f"{name}={os.environ[name]}{more} is in the environment"
-    return "neither --dir nor PPROFPLUS_DIR nor STATE_DIRECTORY names one"
+            more = " (set by systemd)" if name == "STATE_DIRECTORY" else ""
+            return f"{name}={os.environ[name]} in the environment{more}"
+    return "the default: neither --dir nor PPROFPLUS_DIR nor STATE_DIRECTORY is set"
 
 
 def _tell_of_trial(report: Report, home: str, trial: Trial) -> None:
@@ -67,31 +67,31 @@ def _tell_of_trial(report: Report, home: str, trial: Trial) -> None:
         report.tell("recording", "fails")
         report.trouble(_advice(home, error))
         return
-    report.tell("recording", f"works: {SAMPLES} samples written, read back and removed")
+    report.tell("recording", f"works: {SAMPLES} samples were written, read back and removed")
     if trial.locked:
-        report.tell("locks", "work: the monitor can tell the living from the dead")
+        report.tell("locks", "work: the monitor can detect which runs are live")
     else:
         report.tell("locks", "do not work")
         report.trouble(
-            f"{home} has no file locks, so the monitor cannot tell who lives: name a directory on "
-            "a local disk (PPROFPLUS_DIR)"
+            f"{home} is on a file system without file locks, so the monitor cannot detect which "
+            "runs are live: use a directory on a local disk (PPROFPLUS_DIR)"
         )
 
 
 def _advice(home: str, error: BaseException) -> str:
-    """Return what is wrong and what to do."""
+    """Return the problem and what to do."""
     if isinstance(error, PprofplusError):
         mine = isinstance(error, UnsafePlaceError) and os.geteuid() == 0
-        return f"{error} (if it is the service's, run this as its user)" if mine else str(error)
+        return f"{error} (if the service owns it, run this as its user)" if mine else str(error)
     number = getattr(error, "errno", None) or 0
-    hint = _WHAT_TO_DO.get(number, "name another directory (PPROFPLUS_DIR)")
+    hint = _WHAT_TO_DO.get(number, "use another directory (PPROFPLUS_DIR)")
     return f"cannot record in {home}: {getattr(error, 'strerror', None) or error}: {hint}"
 
 
 def _examine_service(report: Report, home: str, service: str) -> None:
-    """Look whether the service's own directory, if there is one, may be used."""
+    """Check the service's own directory, if it exists."""
     if not os.path.lexists(os.path.join(home, service)):
-        report.tell("service", f"{service}: nothing there yet")
+        report.tell("service", f"{service}: it has no directory yet")
         return
     try:
         home_fd = open_home(home)
@@ -103,11 +103,11 @@ def _examine_service(report: Report, home: str, service: str) -> None:
         report.tell("service", f"{service}: refused")
         report.trouble(f"in {home}: {error}")
         return
-    report.tell("service", f"{service}: its directory is there, and safe")
+    report.tell("service", f"{service}: its directory exists and is safe")
 
 
 def _examine_space(report: Report, home: str, settings: Settings | None) -> None:
-    """Say how much room there is, and on what; and whether that does for `settings`."""
+    """Report the free space and the file system, and whether the space is enough for `settings`."""
     place = home
     while not os.path.exists(place):
         place = os.path.dirname(place)
@@ -116,20 +116,22 @@ def _examine_space(report: Report, home: str, settings: Settings | None) -> None
     kind = file_system_type(os.stat(place).st_dev)
     report.tell("free", f"{size(free)}{f' on {kind}' if kind else ''}")
     if kind in _MEMORY:
-        report.tell("", "this is memory: it counts as used, and is gone at a restart")
+        report.tell("", "this file system is in memory: logs use memory, and are lost at a reboot")
     elif kind == "overlay":
-        report.tell("", "a container's own layer: gone with the container; mount a volume")
+        report.tell(
+            "", "the container's own layer: logs are lost with the container; mount a volume"
+        )
     elif kind in _REMOTE:
-        report.tell("", "over the network: a local disk is faster, and sure of its locks")
+        report.tell("", "a network file system: a local disk is faster, and its locks are reliable")
     if settings is not None and free < settings.max_bytes:
         report.trouble(
-            f"{size(free)} are free in {place}, and one run may take {size(settings.max_bytes)}: "
-            "make room, or lower PPROFPLUS_MAX_BYTES"
+            f"{place} has {size(free)} free, but one run may take {size(settings.max_bytes)}: "
+            "free some space, or lower PPROFPLUS_MAX_BYTES"
         )
 
 
 def _contents(home: str, settings: Settings) -> str:
-    """Return what is there, in words."""
+    """Return a description of the log directory's content."""
     services = runs = total = 0
     try:
         for service in os.scandir(home):
@@ -140,9 +142,9 @@ def _contents(home: str, settings: Settings) -> str:
             runs += len(sizes)
             total += sum(sizes)
     except FileNotFoundError:
-        return "nothing"
+        return "empty"
     except OSError as error:
-        return f"cannot be told: {error.strerror}"
+        return f"cannot be read: {error.strerror}"
     cap = size(settings.max_total_bytes)
     return f"services: {services}, runs: {runs}, {size(total)} of at most {cap}"
 
@@ -167,7 +169,7 @@ def _tell_of_costs(report: Report, costs_s: list[float], interval_s: float) -> N
     ordered = sorted(costs_s)
     median_s, p99_s = ordered[len(ordered) // 2], ordered[len(ordered) * 99 // 100]
     mean_s = sum(ordered) / len(ordered)
-    report.section(f"cost of a sample here, with its write, one every {interval_s:g} s")
+    report.section(f"cost of a sample and its write, at one sample every {interval_s:g} s")
     report.tell("median", duration(median_s))
     report.tell("p99", duration(p99_s))
     report.tell("share", f"{mean_s / interval_s:.3%} of a core")

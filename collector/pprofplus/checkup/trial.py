@@ -1,4 +1,4 @@
-"""A run for trial: written as a service writes, read back, and removed without a trace."""
+"""A test run: written as a service writes, read back, and removed completely."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ from pprofplus.writer import Writer
 
 SERVICE = "pprofplus-doctor"
 SAMPLES = 200
-# so much that no run of others goes to make room for ours
+# so large that no other run is removed to make room for the test run
 _NO_CAP = (1 << 62) - 1
 _UNMEASURED = 10
 _LEDGER_FILES = {LEDGER_NAME, RUN_LIST_NAME, NEW_RUN_LIST_NAME}
 
 
 class Trial:
-    """What came of it.
+    """The result of a test run.
 
     Attributes:
-        error: what kept the samples from the disk, or None.
+        error: what prevented writing the samples, or None.
         read_back: samples found in the log.
-        locked: the lock was seen by another descriptor; None if that could not be tried.
-        costs_s: seconds that each collection took, with its write.
+        locked: the lock is visible through another descriptor; None if that was not tested.
+        costs_s: seconds that each collection took, including its write.
     """
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class Trial:
 
 
 def try_place(home: str, settings: Settings) -> Trial:
-    """Record this process under a name of its own, at the pace of the processor."""
+    """Record this process under a reserved service name, as fast as possible."""
     trial = Trial()
     made = _missing(home)
     noted = os.path.lexists(os.path.join(home, LEDGER_NAME))
@@ -94,7 +94,7 @@ def try_place(home: str, settings: Settings) -> Trial:
 
 
 def _missing(home: str) -> list[str]:
-    """Return the directories that are not there yet, the deepest first."""
+    """Return the directories that do not exist yet, the deepest first."""
     missing = []
     while home and not os.path.lexists(home):
         missing.append(home)
@@ -105,7 +105,7 @@ def _missing(home: str) -> list[str]:
 def _collect(
     trial: Trial, panel: Panel, writer: Writer, began: tuple[int, int], interval_s: float
 ) -> None:
-    """Take the samples, and time them. The probes' clock goes as if each were an interval later."""
+    """Take the samples, and time them. The probes' clock advances one interval per sample."""
     now_ns, unix_ms = began
     interval_ns = round(interval_s * 1e9)
     for i in range(1, SAMPLES):
@@ -120,7 +120,7 @@ def _collect(
 
 
 def _look_at(trial: Trial, writer: Writer) -> None:
-    """Try the lock and read the log. Raises OSError, LogFormatError."""
+    """Test the lock and read the log. Raises OSError, LogFormatError."""
     newest = os.path.join(writer.directory, max(os.listdir(writer.directory)))
     number = os.open(newest, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
@@ -136,7 +136,7 @@ def _look_at(trial: Trial, writer: Writer) -> None:
     trial.read_back = sum(found.values())
     if trial.read_back < SAMPLES:
         raise LogFormatError(
-            f"of {SAMPLES} samples written, {trial.read_back} were read back: use another disk"
+            f"{SAMPLES} samples were written, {trial.read_back} were read back: use another disk"
         )
 
 
@@ -155,7 +155,7 @@ def _read(segment: bytes, found: dict[int, int]) -> None:
 
 
 def _remove(home: str, writer: Writer, made: list[str], *, noted: bool) -> None:
-    """Remove the run, and the directories that it was the first in. Raises OSError, ..."""
+    """Remove the run, and the directories that it created. Raises OSError, PprofplusError."""
     writer.abandon()
     if not os.path.lexists(home):
         return

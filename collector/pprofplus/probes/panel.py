@@ -1,4 +1,4 @@
-"""All figures of one sample: reads the probes that are due, and keeps their troubles apart."""
+"""The set of probes: reads those that are due for a sample, and isolates their failures."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     Choices = tuple[Callable[[], Probe], ...]
 
-# of each row the first that exists here is taken
+# of each row the first source that exists here is used
 SOURCES: tuple[Choices, ...] = (
     (StatmProbe, PortableProbe),
     (RollupProbe, PortableFullProbe),
@@ -55,11 +55,11 @@ SOURCES: tuple[Choices, ...] = (
 )
 
 DEFAULT_BUDGET = 0.001
-# a source that comes and goes may not begin a new segment more often than this
+# a source that comes and goes begins a new segment at most this often
 _LEAST_TABLE_AGE_NS = 60_000_000_000
-# so long the last figures of a probe that fails stand for those of now; then they are left out
+# the last values of a failing probe stay in use this long; then they are left out
 _STALE_NS = 60_000_000_000
-# a probe that takes longer is told of: nothing else is sampled meanwhile
+# a slower probe causes a warning: no other probe is read meanwhile
 _SLOW_NS = 2_000_000_000
 
 Figures = tuple[int, ...]
@@ -68,7 +68,7 @@ Troubles = dict[str, BaseException]
 
 
 class _Slot:
-    """One probe and what it said last."""
+    """One probe and its last values."""
 
     __slots__ = ("cells", "cost_s", "due_ns", "failing_ns", "last", "listed", "present", "probe")
 
@@ -76,9 +76,9 @@ class _Slot:
         self.probe = probe
         self.cells = Struct(f"{len(probe.names)}q")
         self.last: Figures = ()
-        self.present = False  # it has figures now
-        self.listed = False  # they are in the table
-        self.failing_ns: int | None = None  # since when it has done nothing but fail
+        self.present = False  # it has values now
+        self.listed = False  # they are in the schema
+        self.failing_ns: int | None = None  # since when it has only failed
         self.due_ns = 0
         self.cost_s = 0.0
 
@@ -86,14 +86,15 @@ class _Slot:
 class Panel:
     """The probes that exist here.
 
-    A figure of a probe that is not due, or that failed, is the last one known; those of a probe
-    that has failed for a minute are left out. What is no tuple of whole numbers of 64 bits, one a
-    name, is a failure, too. Used by one thread at a time.
+    If a probe is not due, or fails, its last known values are used; the values of a probe that has
+    failed for a minute are left out. A result that is not a tuple of 64-bit integers, one a name,
+    is a failure too. Used by one thread at a time.
 
     Attributes:
-        metrics: the table, (name, unit, kind) a column of what `read` returns.
-        outdated: the sources that have figures are no longer those of the table: call `relist`.
-        troubles: by probe, its error when it began to fail; whoever reports them takes them out.
+        metrics: the schema, (name, unit, kind) a column of what `read` returns.
+        outdated: the sources that have values are no longer those of the schema: call
+            `rebuild_schema`.
+        failures: by probe, its error when it began to fail; the caller that logs them removes them.
         warnings: by kind, a line for the host, to be logged once.
     """
 
@@ -104,9 +105,9 @@ class Panel:
         sources: tuple[Choices, ...] = SOURCES,
         registry: Registry | None = None,
     ) -> None:
-        """Open the probes; `budget` is the share of a core for the dear ones together.
+        """Open the probes; `budget` is the share of a core for all expensive probes together.
 
-        The gauges of `registry` come behind them, as they come and go.
+        The gauges of `registry` follow them, and are added and removed at runtime.
         """
         self.interval_s = interval_s
         self.budget = budget
@@ -117,10 +118,10 @@ class Panel:
         problem = proc_problem() if sources is SOURCES else ""
         if problem:
             self.warnings["proc"] = problem
-        self._listed_ns: int | None = None  # when the first table was replaced last
+        self._listed_ns: int | None = None  # when the first schema was last replaced
         self._slots: list[_Slot] = []
         self._budgeted: list[_Slot] = []
-        self._later: list[Choices] = []  # sources that no descriptor was left for
+        self._later: list[Choices] = []  # sources that could not be opened for lack of descriptors
         self._registry = registry
         self._registered: object = None
         self._open_all(sources)
@@ -135,11 +136,11 @@ class Panel:
             else:
                 self._slots.append(_Slot(probe))
         self._budgeted = [slot for slot in self._slots if slot.probe.budgeted]
-        # absent only because this process may open nothing now: they will be there
+        # absent only because this process may open no file now: try again later
         self._later = absent if absent and _no_descriptor_left() else []
 
     def _follow_registry(self) -> None:
-        """Have a slot for each gauge that is registered now; one no longer so ends at `relist`."""
+        """Add a slot for each registered gauge; retire removed ones until `rebuild_schema`."""
         registry = self._registry
         if registry is None or registry.version is self._registered:
             return
@@ -165,7 +166,7 @@ class Panel:
         return None
 
     def read(self, now_ns: int) -> list[int]:
-        """Return the figures of now, one a column of `metrics`; `now_ns` is monotonic."""
+        """Return the current values, one a column of `metrics`; `now_ns` is monotonic."""
         if self._later and not _no_descriptor_left():
             self._open_all(self._later)
         self._follow_registry()
@@ -183,12 +184,12 @@ class Panel:
                     if probe.least_period_s:
                         slot.due_ns = now_ns + int(probe.least_period_s * 1e9)
                 else:
-                    # CPU time: a budget is not used up by waiting for a busy machine. It is dear
-                    # to ask for, so that neighbours share the moment between them
+                    # CPU time, because waiting on a busy machine must not use up the budget.
+                    # Reading that clock is expensive; adjacent probes share one reading
                     began_ns = cpu_ns or thread_time_ns()
                     self._take(slot, now_ns)
                     cpu_ns = thread_time_ns()
-                    # whether it failed or not: it may be dear in failing, too
+                    # also after a failure, because a failing probe may be expensive too
                     slot.cost_s = (cpu_ns - began_ns) / 1e9
                     spent.append(slot)
                 took_ns = monotonic_ns() - then_ns
@@ -216,14 +217,14 @@ class Panel:
                 slot.present = True
             else:
                 if not isinstance(figures, tuple):
-                    raise TypeError(f"{type(figures).__name__} instead of figures")  # noqa: TRY301 - handled as all that a probe may do
-                # packing checks their count, that they are whole numbers, and their size
+                    raise TypeError(f"{type(figures).__name__} instead of a tuple of integers")  # noqa: TRY301 - handled as all that a probe may do
+                # packing checks their count, their type and their size
                 slot.last = slot.cells.unpack(slot.cells.pack(*figures))
                 slot.present = True
             slot.failing_ns = None
         except BaseException as error:
-            # SystemExit and its like are the probe's own, save where the host's signal handlers
-            # run: in the main thread, in start()
+            # SystemExit and similar come from the probe itself, except where the host's signal
+            # handlers run: in the main thread, in start()
             if not isinstance(error, Exception) and on_main_thread():
                 raise
             self._note_failure(slot, now_ns, error)
@@ -233,17 +234,17 @@ class Panel:
             slot.failing_ns = now_ns
             self.troubles[_name(slot.probe)] = error
         elif slot.present and now_ns - slot.failing_ns >= _STALE_NS:
-            # without a descriptor to spare the log could not begin a segment for another table
+            # without a free descriptor the log could not begin a segment for another schema
             slot.present = _no_descriptor_left()
 
     def _report_slow(self, probe: Probe, took_ns: int) -> None:
         name = f"{_name(probe)} (slow)"
         self.troubles[name] = TimeoutError(
-            f"took {took_ns / 1e9:.1f} s (or the process stood still), the others waited"
+            f"took {took_ns / 1e9:.1f} s (or the process was stopped); other probes waited"
         )
 
     def _put_off(self, spent: list[_Slot], now_ns: int) -> None:
-        """Say when the budgeted probes that have just run may run again."""
+        """Schedule the next run of the budgeted probes that have just run."""
         budgeted = self._budgeted
         costs_s = [slot.cost_s for slot in budgeted]
         periods = periods_s(costs_s, self.interval_s, self.budget)
@@ -252,7 +253,7 @@ class Panel:
                 slot.due_ns = now_ns + int(max(period_s, slot.probe.least_period_s) * 1e9)
 
     def relist(self, now_ns: int) -> list[int]:
-        """Make the table anew from the sources that have figures; return the figures for it."""
+        """Rebuild the schema from the sources that have values; return the values for it."""
         if self.metrics:
             self._listed_ns = now_ns
         self.outdated = False

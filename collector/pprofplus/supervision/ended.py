@@ -1,4 +1,4 @@
-"""What is said and noted when the command of `pprofplus run --wait` has ended."""
+"""Report how the command of `pprofplus run --wait` has ended."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BY = "pprofplus run"
 def report(  # noqa: PLR0913 - all that is known
     home: str, shown: str, began_ms: int, *, child: int, status: int, oom_killed: bool | None
 ) -> None:
-    """Say one line if a signal ended the command, and put the outcome into its run's directory.
+    """Print a line if a signal ended the command, and write the outcome file to its run directory.
 
     `status` is that of waitpid(2). Raises OSError.
     """
@@ -30,5 +30,5 @@ def report(  # noqa: PLR0913 - all that is known
     else:
         outcome = Outcome(BY, f"exit code {code}", exit_code=code, oom_killed=oom_killed)
     directory = find_run(homes(home or None), child, began_ms)
-    if directory is not None:  # else it is no Python, or nothing of it was recorded
+    if directory is not None:  # otherwise it is not Python, or was not recorded
         write_outcome(directory, outcome)
