@@ -47,7 +47,7 @@ class Bell:
         self._lock = allocate_lock()
         self._lock.acquire()
 
-    def ring(self) -> None:
+    def set(self) -> None:
         """Wake the thread that waits, or the next one that waits."""
         try:  # noqa: SIM105 - contextlib costs each service 1 ms
             self._lock.release()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from pprofplus.descriptor import DIRECTORY, EXISTING
-from pprofplus.home import default_home, parse_run_name, parse_segment_name, valid_service
+from pprofplus.home import default_log_directory, parse_run_name, parse_segment_name, valid_service
 from pprofplus.locks import lock
 
 _SHARED = "/var/tmp"  # noqa: S108 - only looked at
@@ -36,33 +36,41 @@ class Found:
     """The search result for one service.
 
     Attributes:
-        places: the runs whose processes are alive.
+        runs: the runs whose processes are alive.
         denied: directories and files that this user may not read.
     """
 
-    __slots__ = ("denied", "places")
+    __slots__ = ("denied", "runs")
 
     def __init__(self) -> None:
-        self.places: list[Place] = []
+        self.runs: list[Place] = []
         self.denied: list[str] = []
 
 
-def homes(named: str | None) -> list[str]:
+def log_directories(named: str | None) -> list[str]:
     """Return the log directories to search: `named`, else our own, and for root all users'."""
     if named is not None:
         return [named]
-    found = [default_home()]
+    found = [default_log_directory()]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
-        found += [home for home in _shared_homes() if home not in found]
+        found += [
+            log_directory
+            for log_directory in _shared_log_directories()
+            if log_directory not in found
+        ]
     return found
 
 
-def homes_of_others() -> list[str]:
+def unreadable_log_directories() -> list[str]:
     """Return the default log directories of other users that this user may not read."""
-    return [home for home in _shared_homes() if not os.access(home, os.R_OK | os.X_OK)]
+    return [
+        log_directory
+        for log_directory in _shared_log_directories()
+        if not os.access(log_directory, os.R_OK | os.X_OK)
+    ]
 
 
-def _shared_homes() -> list[str]:
+def _shared_log_directories() -> list[str]:
     try:
         names = sorted(os.listdir(_SHARED))
     except OSError:
@@ -70,10 +78,10 @@ def _shared_homes() -> list[str]:
     return [f"{_SHARED}/{name}" for name in names if name.startswith(_PREFIX)]
 
 
-def live_runs(home: str, service: str) -> Found:
+def live_runs(log_directory: str, service: str) -> Found:
     """Return the runs of a service whose processes are alive, by pid, and what may not be read."""
     found = Found()
-    path = os.path.join(home, service)
+    path = os.path.join(log_directory, service)
     if not valid_service(service):
         return found
     try:
@@ -90,14 +98,14 @@ def live_runs(home: str, service: str) -> Found:
                 continue
             try:
                 if _is_live(name, fd):
-                    found.places.append(Place(os.path.join(path, name), service, parsed[0]))
+                    found.runs.append(Place(os.path.join(path, name), service, parsed[0]))
             except PermissionError:
                 found.denied.append(os.path.join(path, name))
     except OSError:
         return found
     finally:
         os.close(fd)
-    found.places.sort(key=lambda place: place.pid)
+    found.runs.sort(key=lambda run: run.pid)
     return found
 
 

@@ -9,9 +9,9 @@ from time import monotonic
 from pprofplus.descriptor import close_descriptor
 from pprofplus.errors import UnsafePlaceError
 from pprofplus.format import PAGE_SIZE, RunHeader, pack_header
-from pprofplus.home import make_run, open_home, open_run, remove_empty_run, run_name
+from pprofplus.home import make_run, open_log_directory, open_run, remove_empty_run, run_name
 from pprofplus.ledger import PATIENCE_S, Account, Ledger, LedgerBusyError
-from pprofplus.retention import is_ready, load, look_soon, make_home_room, tend
+from pprofplus.retention import find_room, is_ready, load, maintain, schedule_maintenance
 from pprofplus.segment import (
     SEGMENT_BYTES,
     Segment,
@@ -50,15 +50,15 @@ class RunFiles:
 
     def __init__(
         self,
-        home: str,
+        log_directory: str,
         header: RunHeader,
         *,
         max_bytes: int,
         max_total_bytes: int,
         group_readable: bool,
     ) -> None:
-        self.passed_over = 0
-        self._home = home
+        self.skipped_number = 0
+        self._log_directory = log_directory
         self._header = header
         self._max_bytes = max_bytes
         self._max_total_bytes = max_total_bytes
@@ -75,7 +75,9 @@ class RunFiles:
     def directory(self) -> str:
         """The run's directory."""
         header = self._header
-        return "/".join((self._home, header.service, run_name(header.pid, header.start_ms)))
+        return "/".join(
+            (self._log_directory, header.service, run_name(header.pid, header.start_ms))
+        )
 
     def open_next(self, spare: int | None, end_previous: Callable[[], int]) -> Segment:
         """Create the next segment, and the run's directory if missing, if both caps leave room.
@@ -84,20 +86,22 @@ class RunFiles:
         the next one exists, `end_previous` ends that one, and returns its end in bytes. Raises
         OSError, PprofplusError; LedgerBusyError if it may work in a moment.
         """
-        home_fd = open_home(self._home, group_readable=self._group_readable)
+        log_directory_fd = open_log_directory(
+            self._log_directory, group_readable=self._group_readable
+        )
         try:
-            ledger = self._take_ledger(home_fd)
+            ledger = self._take_ledger(log_directory_fd)
             try:
-                return self._open_within(home_fd, ledger, spare, end_previous)
+                return self._open_within(log_directory_fd, ledger, spare, end_previous)
             finally:
                 if ledger is not None:
-                    ledger.release()
+                    ledger.unlock()
         finally:
-            close_descriptor(home_fd)
+            close_descriptor(log_directory_fd)
 
-    def tend(self) -> None:
+    def maintain(self) -> None:
         """Do what is due for the log directory, for milliseconds; cheap if nothing is due."""
-        tend(self._home, self._max_total_bytes)
+        maintain(self._log_directory, self._max_total_bytes)
 
     def close(self, end: Callable[[], int]) -> None:
         """Have the newest segment ended, and release the bytes that it did not take.
@@ -123,29 +127,31 @@ class RunFiles:
         self._reserved_bytes = 0
 
     def _close_within(self, end: Callable[[], int]) -> None:
-        home_fd = open_home(self._home, group_readable=self._group_readable)
+        log_directory_fd = open_log_directory(
+            self._log_directory, group_readable=self._group_readable
+        )
         try:
-            ledger = Ledger.take(home_fd, _CLOSE_PATIENCE_S)
+            ledger = Ledger.acquire(log_directory_fd, _CLOSE_PATIENCE_S)
             try:
-                ledger.give_back(max(0, self._reserved_bytes - end()), self._account)
-                ledger.note()
+                ledger.release(max(0, self._reserved_bytes - end()), self._account)
+                ledger.save()
             finally:
-                ledger.release()
+                ledger.unlock()
         finally:
-            close_descriptor(home_fd)
+            close_descriptor(log_directory_fd)
 
-    def _take_ledger(self, home_fd: int) -> Ledger | None:
+    def _take_ledger(self, log_directory_fd: int) -> Ledger | None:
         """Return the log directory's ledger, or None if its holder seems to hang.
 
         Raises LedgerBusyError, UnsafePlaceError, OSError.
         """
         patience_s = PATIENCE_S if self._number else _FIRST_PATIENCE_S
         try:
-            ledger = Ledger.take(home_fd, patience_s)
-            if not is_ready(ledger, home_fd, self._max_total_bytes):
-                ledger.release()
+            ledger = Ledger.acquire(log_directory_fd, patience_s)
+            if not is_ready(ledger, log_directory_fd, self._max_total_bytes):
+                ledger.unlock()
                 load()
-                ledger = Ledger.take(home_fd, patience_s)
+                ledger = Ledger.acquire(log_directory_fd, patience_s)
         except LedgerBusyError:
             now_s = monotonic()
             if self._busy_since_s is None:
@@ -158,7 +164,7 @@ class RunFiles:
 
     def _open_within(
         self,
-        home_fd: int,
+        log_directory_fd: int,
         ledger: Ledger | None,
         spare: int | None,
         end_previous: Callable[[], int],
@@ -170,11 +176,11 @@ class RunFiles:
             if directory is not None:
                 freed = make_room(directory, spare, size_bytes, self._max_bytes)
                 if ledger is not None:
-                    ledger.give_back(freed, self._account)
+                    ledger.release(freed, self._account)
             if ledger is None:
-                self._account.made_in = None
+                self._account.created_in = None
             else:
-                size_bytes = self._reserve(home_fd, ledger, directory, spare, size_bytes)
+                size_bytes = self._reserve(log_directory_fd, ledger, directory, spare, size_bytes)
             made = directory is None
             try:
                 if directory is None:
@@ -182,10 +188,10 @@ class RunFiles:
                 new = self._make_segment(directory, size_bytes)
             except BaseException:
                 if ledger is not None:
-                    ledger.give_back(size_bytes, self._account)
-                    ledger.note()
+                    ledger.release(size_bytes, self._account)
+                    ledger.save()
                 if made:
-                    self._remove_directory(home_fd)
+                    self._remove_directory(log_directory_fd)
                 raise
         finally:
             if directory is not None:
@@ -207,13 +213,13 @@ class RunFiles:
         if ledger is not None:
             self._reserved_bytes = size_bytes
             if end_bytes < before_bytes:
-                ledger.give_back(before_bytes - end_bytes, self._account)
+                ledger.release(before_bytes - end_bytes, self._account)
                 try:  # noqa: SIM105 - contextlib costs each service 1 ms
-                    ledger.note()
+                    ledger.save()
                 except OSError:
                     # then the sum is too large until the next scan
                     pass
-            look_soon(self._home, ledger, self._max_total_bytes)
+            schedule_maintenance(self._log_directory, ledger, self._max_total_bytes)
 
     def _open_directory(self) -> int | None:
         """Return the run's directory, None if it is not created yet or was removed.
@@ -224,32 +230,32 @@ class RunFiles:
             return None
         header = self._header
         try:
-            return open_run(self._home, header.service, header.pid, header.start_ms)
+            return open_run(self._log_directory, header.service, header.pid, header.start_ms)
         except FileNotFoundError:
             return None
 
     def _make_directory(self) -> int:
         """Create the run's directory; return a descriptor. Raises UnsafePlaceError, OSError."""
         header = self._header
-        place = (self._home, header.service, header.pid)
-        header.start_ms = make_run(*place, header.start_ms, group_readable=self._group_readable)
+        location = (self._log_directory, header.service, header.pid)
+        header.start_ms = make_run(*location, header.start_ms, group_readable=self._group_readable)
         self._account.start_ms = header.start_ms
         self._made = True
-        return open_run(*place, header.start_ms)
+        return open_run(*location, header.start_ms)
 
-    def _remove_directory(self, home_fd: int) -> None:
+    def _remove_directory(self, log_directory_fd: int) -> None:
         """Remove the run's directory again if it has no segment. Never raises OSError."""
         if self._made and not self._number:
             self._made = False
             header = self._header
-            remove_empty_run(home_fd, header.service, header.pid, header.start_ms)
+            remove_empty_run(log_directory_fd, header.service, header.pid, header.start_ms)
 
     def _make_segment(self, directory: int, size_bytes: int) -> Segment:
         wanted = self._number + 1
         pages = pack_header(self._header, size_bytes)
         mode = 0o640 if self._group_readable else 0o600
         new = Segment(directory, wanted, pages, size_bytes, mode)
-        self.passed_over = wanted if new.number != wanted else 0
+        self.skipped_number = wanted if new.number != wanted else 0
         self._number = new.number
         return new
 
@@ -271,7 +277,7 @@ class RunFiles:
 
     def _reserve(
         self,
-        home_fd: int,
+        log_directory_fd: int,
         ledger: Ledger,
         directory: int | None,
         spare: int | None,
@@ -286,23 +292,23 @@ class RunFiles:
             raise OSError(errno.EDQUOT, _NO_ROOM)
         # a short job never needs more; a long run would get a very large number of small segments
         enough_bytes = size_bytes if self._number else self._least_pages() * PAGE_SIZE
-        room, certain = make_home_room(
-            ledger, home_fd, size_bytes, enough_bytes, self._max_total_bytes
+        room, certain = find_room(
+            ledger, log_directory_fd, size_bytes, enough_bytes, self._max_total_bytes
         )
         if room < size_bytes and directory is not None:
             freed = drop_oldest(directory, spare, size_bytes - room)
-            ledger.give_back(freed, self._account)
+            ledger.release(freed, self._account)
             room = min(size_bytes, room + freed)
         size_bytes = room // PAGE_SIZE * PAGE_SIZE
         if size_bytes < self._least_pages() * PAGE_SIZE:
-            ledger.note()
-            look_soon(self._home, ledger, self._max_total_bytes)
+            ledger.save()
+            schedule_maintenance(self._log_directory, ledger, self._max_total_bytes)
             if not certain:
                 raise LedgerBusyError(errno.EAGAIN, "another process is evicting runs to make room")
             self._full_until_s = monotonic() + _FULL_PAUSE_S
             raise OSError(errno.EDQUOT, _NO_ROOM)
         if directory is None:
-            self._account.made_in = ledger.scan.number
+            self._account.created_in = ledger.scan.number
         ledger.reserve(size_bytes, self._account)
-        ledger.note()
+        ledger.save()
         return size_bytes

@@ -10,7 +10,7 @@ TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Figure = Callable[[], float | None]
+    GaugeFunction = Callable[[], float | None]
 
 MAX_GAUGES = 64
 # the log holds integers: values in these units are whole, all others are kept in thousandths
@@ -34,7 +34,7 @@ class Gauge:
 
     __slots__ = ("function", "kind", "name", "scale", "unit")
 
-    def __init__(self, name: str, function: Figure, unit: str, kind: str) -> None:
+    def __init__(self, name: str, function: GaugeFunction, unit: str, kind: str) -> None:
         """Check the arguments. Raises ValueError."""
         if not _NAME_PATTERN.fullmatch(str(name)) or name in BY_NAME:
             raise ValueError(

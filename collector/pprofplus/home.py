@@ -38,7 +38,7 @@ _OWNERS_RIGHTS = stat.S_IRWXU
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
-def default_home() -> str:
+def default_log_directory() -> str:
     """Return the log directory to use if none is given.
 
     `$PPROFPLUS_DIR`; else `$STATE_DIRECTORY/pprofplus`, which systemd creates for a unit; else
@@ -179,7 +179,7 @@ def _check_safe(path: str, found: os.stat_result) -> None:
         raise UnsafePlaceError(f"{path} is writable by other users: run chmod go-w on it")
 
 
-def open_home(path: str, *, group_readable: bool = False) -> int:
+def open_log_directory(path: str, *, group_readable: bool = False) -> int:
     """Return a descriptor of the log directory, created with its parents if missing; as above."""
     _make_parents(os.path.dirname(path))
     return open_private(path, group_readable=group_readable)
@@ -205,19 +205,19 @@ def _make_parents(path: str) -> None:
 
 
 def make_run(
-    home: str, service: str, pid: int, start_ms: int, *, group_readable: bool = False
+    log_directory: str, service: str, pid: int, start_ms: int, *, group_readable: bool = False
 ) -> int:
     """Create a new run directory; return its start, later than `start_ms` if that one is taken.
 
     Raises UnsafePlaceError, OSError.
     """
-    home_fd = open_home(home, group_readable=group_readable)
+    log_directory_fd = open_log_directory(log_directory, group_readable=group_readable)
     try:
         service_fd = open_private(
-            service, within=home_fd, above=home, group_readable=group_readable
+            service, within=log_directory_fd, above=log_directory, group_readable=group_readable
         )
     finally:
-        close_descriptor(home_fd)
+        close_descriptor(log_directory_fd)
     try:
         while True:
             try:
@@ -237,10 +237,10 @@ def make_run(
 
 
 def open_run(
-    home: str, service: str, pid: int, start_ms: int, *, group_readable: bool = False
+    log_directory: str, service: str, pid: int, start_ms: int, *, group_readable: bool = False
 ) -> int:
     """Return a descriptor of a run directory. Raises UnsafePlaceError, OSError."""
-    number, path = open_home(home, group_readable=group_readable), home
+    number, path = open_log_directory(log_directory, group_readable=group_readable), log_directory
     for name in (service, run_name(pid, start_ms)):
         above = number
         try:
@@ -251,15 +251,15 @@ def open_run(
     return number
 
 
-def remove_empty_run(home_fd: int, service: str, pid: int, start_ms: int) -> None:
+def remove_empty_run(log_directory_fd: int, service: str, pid: int, start_ms: int) -> None:
     """Remove a run directory that is empty, and the service's; never raises OSError."""
     try:
-        service_fd = os.open(service, DIRECTORY, dir_fd=home_fd)
+        service_fd = os.open(service, DIRECTORY, dir_fd=log_directory_fd)
     except OSError:
         return
     try:
         os.rmdir(run_name(pid, start_ms), dir_fd=service_fd)
-        os.rmdir(service, dir_fd=home_fd)
+        os.rmdir(service, dir_fd=log_directory_fd)
     except OSError:
         # it is not empty, or the service has another run
         return

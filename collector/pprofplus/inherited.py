@@ -51,17 +51,17 @@ class Inherited:
             self._recordings.append(recording)
         self._torn = self._torn or torn
 
-    def close(self, home: str) -> None:
+    def close(self, log_directory: str) -> None:
         """Close all of it; call this before this process opens a log."""
         for recording in self._recordings:
             recording.abandon()
         self._recordings.clear()
         if self._torn:
-            close_strays(home)
+            close_strays(log_directory)
             self._torn = False
 
 
-def close_strays(home: str) -> int:
+def close_strays(log_directory: str) -> int:
     """Close descriptors that may hold a lock on a file of the log directory; return how many.
 
     Only those open for writing: a program that reads logs keeps its own. Call it before this
@@ -71,10 +71,10 @@ def close_strays(home: str) -> int:
         numbers = [int(name) for name in os.listdir(_DESCRIPTORS)]
     except OSError:
         return 0
-    return sum(_close_stray(number, f"{home}/") for number in numbers)
+    return sum(_close_stray(number, f"{log_directory}/") for number in numbers)
 
 
-def _close_stray(number: int, home: str) -> bool:
+def _close_stray(number: int, log_directory: str) -> bool:
     import fcntl  # noqa: PLC0415 - Windows has none, and hardly a child comes here
 
     try:
@@ -82,7 +82,7 @@ def _close_stray(number: int, home: str) -> bool:
         writes = fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
     except OSError:  # the listing's own descriptor is closed
         return False
-    if writes and path.startswith(home) and path.endswith(_LOCKED):
+    if writes and path.startswith(log_directory) and path.endswith(_LOCKED):
         close_descriptor(number)
         return True
     return False

@@ -96,17 +96,17 @@ def visit(name: str, service_fd: int) -> FoundRun | None:
         close_descriptor(run_fd)
 
 
-def remove_run(service: str, name: str, home_fd: int) -> int:
+def remove_run(service: str, name: str, log_directory_fd: int) -> int:
     """Remove a run that has ended; return the bytes freed, 0 if it is live or pinned."""
     try:
-        service_fd = os.open(service, DIRECTORY, dir_fd=home_fd)
+        service_fd = os.open(service, DIRECTORY, dir_fd=log_directory_fd)
     except OSError:
         return 0
     freed = 0
     try:
-        freed = _empty(name, service_fd)
+        freed = _remove_files(name, service_fd)
         os.rmdir(name, dir_fd=service_fd)
-        os.rmdir(service, dir_fd=home_fd)
+        os.rmdir(service, dir_fd=log_directory_fd)
     except OSError:
         # the directory contains files of others, or another run of the service
         return freed
@@ -160,7 +160,7 @@ def _is_stopped(fd: int, size_bytes: int) -> bool:
     return stopped
 
 
-def _empty(name: str, service_fd: int) -> int:
+def _remove_files(name: str, service_fd: int) -> int:
     """Remove our files from a run's directory; return the bytes of its segments. Raises OSError.
 
     The newest segment goes last, while its lock is held, so that no other process takes the run for

@@ -181,11 +181,11 @@ class Account:
             contain it; None if the directory was created without the ledger.
     """
 
-    __slots__ = ("made_in", "start_ms")
+    __slots__ = ("created_in", "start_ms")
 
-    def __init__(self, start_ms: int, made_in: int | None) -> None:
+    def __init__(self, start_ms: int, created_in: int | None) -> None:
         self.start_ms = start_ms
-        self.made_in = made_in
+        self.created_in = created_in
 
 
 class Ledger:
@@ -198,20 +198,20 @@ class Ledger:
         scan: the progress of the scan.
     """
 
-    __slots__ = ("_fd", "bound_bytes", "scan", "swept_s")
+    __slots__ = ("_fd", "bound_bytes", "expiry_checked_s", "scan")
 
     def __init__(self, fd: int) -> None:
         """Read the ledger from its locked descriptor, and take ownership of the descriptor."""
         self._fd = fd
         self.bound_bytes: int | None = None
-        self.swept_s = 0.0
+        self.expiry_checked_s = 0.0
         raw = os.pread(fd, _SCAN_AT + _SCAN.size, 0)
         first = raw[: _BOUND.size]
         if len(first) == _BOUND.size:
-            magic, bound, swept_s, crc = _BOUND.unpack(first)
+            magic, bound, expiry_checked_s, crc = _BOUND.unpack(first)
             if magic == _BOUND_MAGIC and crc32(first[:-_CRC_BYTES]) == crc:
                 self.bound_bytes = bound if bound >= 0 else None
-                self.swept_s = swept_s
+                self.expiry_checked_s = expiry_checked_s
         self.scan = ScanProgress()
         if self.scan.unpack(raw[_SCAN_AT:]):
             self._follow_earlier_releases()
@@ -219,9 +219,9 @@ class Ledger:
             self.scan = ScanProgress()
 
     @classmethod
-    def take(cls, home_fd: int, patience_s: float = PATIENCE_S) -> Ledger:
+    def acquire(cls, log_directory_fd: int, patience_s: float = PATIENCE_S) -> Ledger:
         """Return the ledger, locked. Raises LedgerBusyError, UnsafePlaceError, OSError."""
-        fd = _open(home_fd)
+        fd = _open(log_directory_fd)
         try:
             _wait_for(fd, patience_s)
             return cls(fd)
@@ -237,7 +237,7 @@ class Ledger:
         if self.scan.phase != IDLE and self._counted(account) is not False:
             self.scan.total += size_bytes
 
-    def give_back(self, size_bytes: int, account: Account) -> None:
+    def release(self, size_bytes: int, account: Account) -> None:
         """Subtract bytes that a run had written or reserved, and that are free now."""
         if self.bound_bytes is not None:
             self.bound_bytes = max(0, self.bound_bytes - size_bytes)
@@ -249,18 +249,18 @@ class Ledger:
         bound = self.bound_bytes
         return bound is None or bound > max_total_bytes - max_total_bytes // _NEAR_CAP
 
-    def note(self) -> None:
+    def save(self) -> None:
         """Write the ledger to disk. Raises OSError."""
         bound = _UNKNOWN if self.bound_bytes is None else self.bound_bytes
         self.scan.seen_bound = bound
-        start = _BOUND.pack(_BOUND_MAGIC, bound, self.swept_s, 0)[:-_CRC_BYTES]
+        start = _BOUND.pack(_BOUND_MAGIC, bound, self.expiry_checked_s, 0)[:-_CRC_BYTES]
         first = start + crc32(start).to_bytes(_CRC_BYTES, "little")
         # one write within one block: after a kill, either both records are new or neither
         raw = first.ljust(_SCAN_AT, b"\0") + self.scan.pack()
         if os.pwrite(self._fd, raw, 0) != len(raw):
             raise OSError(errno.ENOSPC, "the ledger could not be written whole")
 
-    def release(self) -> None:
+    def unlock(self) -> None:
         """Unlock it; never raises."""
         fd, self._fd = self._fd, -1
         close_descriptor(fd)  # if the host has closed the descriptor, the lock is released already
@@ -268,9 +268,9 @@ class Ledger:
     def _counted(self, account: Account) -> bool | None:
         """Return whether the scan's total contains a run's bytes; None if that is unknown."""
         scan = self.scan
-        if account.made_in is None:
+        if account.created_in is None:
             return None
-        if account.made_in == scan.number:
+        if account.created_in == scan.number:
             # the list does not contain it: the total has exactly what was reserved since
             return True
         if scan.tied and account.start_ms == scan.next_start_ms:
@@ -290,16 +290,16 @@ class Ledger:
             scan.total += bound - scan.seen_bound
 
 
-def _open(home_fd: int) -> int:
+def _open(log_directory_fd: int) -> int:
     """Return the ledger's descriptor. Raises UnsafePlaceError, OSError."""
     try:
         try:
-            fd = os.open(LEDGER_NAME, EITHER, 0o600, dir_fd=home_fd)
+            fd = os.open(LEDGER_NAME, EITHER, 0o600, dir_fd=log_directory_fd)
         except PermissionError:
             # an earlier release created it under a umask that removes the owner's write permission
-            if not give_mode(LEDGER_NAME, 0o600, home_fd):
+            if not give_mode(LEDGER_NAME, 0o600, log_directory_fd):
                 raise
-            fd = os.open(LEDGER_NAME, EITHER, 0o600, dir_fd=home_fd)
+            fd = os.open(LEDGER_NAME, EITHER, 0o600, dir_fd=log_directory_fd)
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.EISDIR, errno.ENXIO}:
             raise UnsafePlaceError(_NO_FILE) from error

@@ -14,7 +14,7 @@ from _thread import RLock, get_ident
 
 from pprofplus.background import on_main_thread
 from pprofplus.locks import LOCKS_EXIST
-from pprofplus.notices import say_once
+from pprofplus.notices import warn_once
 from pprofplus.sampler import Collector
 from pprofplus.settings import Settings
 from pprofplus.termination import reserve
@@ -57,7 +57,7 @@ class _Process:
         self.lock = RLock()
         self.held: dict[int, list[RLock]] = {}
         self.torn = False
-        self.last_words = threading.local()
+        self.fork_exit_hook = threading.local()
 
 
 _process = _Process()
@@ -108,8 +108,8 @@ def start(  # noqa: PLR0913 - the settings
         budget=budget,
     )
     collector = _start(settings, 0.0)
-    collector.hurry()
-    collector.speak()
+    collector.open_now()
+    collector.emit_warnings()
     return collector
 
 
@@ -152,7 +152,7 @@ def _start(settings: Settings, grace_s: float) -> Collector:
         finally:
             _process.starting.clear()
     if obstacle:
-        say_once("obstacle", f"nothing is recorded: {obstacle}")
+        warn_once("obstacle", f"nothing is recorded: {obstacle}")
     return collector
 
 
@@ -214,7 +214,7 @@ def _at_exit() -> None:
         collector.finish(_EXIT_PATIENCE_S)
 
 
-class _LastWords:
+class _ForkExitHook:
     """Ends the run of a forked child whose only thread is not the main one.
 
     Such a child does not shut down the interpreter: it ends with its last thread, which must not be
@@ -235,8 +235,8 @@ class _LastWords:
 
 def _before_fork() -> None:
     """Wait until no file is half open: the child would have to search for it to close it."""
-    if not (on_main_thread() or hasattr(_process.last_words, "kept")):
-        _process.last_words.kept = _LastWords()
+    if not (on_main_thread() or hasattr(_process.fork_exit_hook, "kept")):
+        _process.fork_exit_hook.kept = _ForkExitHook()
     _finish_with_celery()
     held = _process.held.setdefault(get_ident(), [])
     locks = [_process.lock]
@@ -258,7 +258,7 @@ def _after_fork_in_child() -> None:
     _process.lock = RLock()
     _process.starting.clear()
     if _process.collector is not None:
-        _process.collector.follow_fork(
+        _process.collector.after_fork_in_child(
             record=not _called_by_subprocess(sys._getframe().f_back),  # noqa: SLF001 - the only way
             torn=_process.torn,
         )
@@ -301,7 +301,7 @@ def _finish_with_celery() -> None:
         try:
             signals.worker_process_shutdown.connect(_at_celery_exit, weak=False)
         except Exception as error:  # noqa: BLE001 - the outer edge: its workers may still record
-            say_once("celery", f"the log will not show how Celery's workers end: {error!r}")
+            warn_once("celery", f"the log will not show how Celery's workers end: {error!r}")
 
 
 def _at_celery_exit(**_: object) -> None:

@@ -5,47 +5,47 @@ from __future__ import annotations
 from time import monotonic_ns
 
 # a problem that ended and came back is logged again after this time at the earliest
-AGAIN_S = 3600
-_LONGEST = 500
+THROTTLE_S = 3600
+_MAX_LENGTH = 500
 
-_said: set[str] = set()
-_said_ns: dict[str, int] = {}
+_warned: set[str] = set()
+_warned_ns: dict[str, int] = {}
 
 
-def say_once(kind: str, text: str) -> None:
+def warn_once(kind: str, text: str) -> None:
     """Log a warning, unless one of its kind was logged in this process or its parent.
 
     Do not hold a lock when you call it: the host's log handlers run inside.
     """
-    if kind in _said:
+    if kind in _warned:
         return
-    _said.add(kind)
+    _warned.add(kind)
     if not _log(text):
-        _said.discard(kind)
+        _warned.discard(kind)
 
 
-def say_again(kind: str, text: str) -> bool:
+def warn_throttled(kind: str, text: str) -> bool:
     """Log a warning about a new problem; False if the last one of its kind is too recent.
 
     Do not hold a lock when you call it, as above.
     """
     now_ns = monotonic_ns()
-    said_ns = _said_ns.get(kind)
-    if said_ns is not None:
-        if now_ns - said_ns < AGAIN_S * 1e9:
+    warned_ns = _warned_ns.get(kind)
+    if warned_ns is not None:
+        if now_ns - warned_ns < THROTTLE_S * 1e9:
             return False
-        _said_ns.pop(kind, None)
+        _warned_ns.pop(kind, None)
     # One atomic step, because start() and the thread that it started may warn at the same time. A
     # lock would stay held in a forked child.
-    if _said_ns.setdefault(kind, now_ns) is not now_ns:
+    if _warned_ns.setdefault(kind, now_ns) is not now_ns:
         return False
     if _log(text):
         return True
-    _said_ns.pop(kind, None)
+    _warned_ns.pop(kind, None)
     return False
 
 
-def say_over(text: str) -> None:
+def log_recovery(text: str) -> None:
     """Log, at level INFO, that a problem is over."""
     _log(text, over=True)
 
@@ -60,7 +60,7 @@ def describe(error: BaseException) -> str:
 
 def _log(text: str, *, over: bool = False) -> bool:
     """Log one printable line of limited length; False if `logging` cannot be loaded now."""
-    line = "".join(letter if letter.isprintable() else "?" for letter in text[:_LONGEST])
+    line = "".join(letter if letter.isprintable() else "?" for letter in text[:_MAX_LENGTH])
     try:
         # imported only when needed: it costs 5 ms and 1 MB, and most services never log a warning
         import logging  # noqa: PLC0415

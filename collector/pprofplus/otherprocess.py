@@ -5,7 +5,7 @@ from __future__ import annotations
 import psutil
 
 from pprofplus.openfiles import NO_DESCRIPTOR
-from pprofplus.program import call_of, service_of_script
+from pprofplus.program import parse_call, service_of_script
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def service_of(process: psutil.Process) -> str:
     """Return a service name for a process: its script's under Python, else its program's."""
     words = process.cmdline()
-    call = call_of(words)
+    call = parse_call(words)
     if call is not None:
         return call.service
     return service_of_script(words[0] if words and "/" in words[0] else process.name())
@@ -29,7 +29,7 @@ def matches(process: psutil.Process, pattern: re.Pattern[str]) -> bool:
         return False
 
 
-def process_of(pid: int) -> psutil.Process | None:
+def find_process(pid: int) -> psutil.Process | None:
     """Return the process of a pid, or None if there is none."""
     try:
         return psutil.Process(pid)
@@ -37,7 +37,7 @@ def process_of(pid: int) -> psutil.Process | None:
         return None
 
 
-def lives(process: psutil.Process) -> bool:
+def is_alive(process: psutil.Process) -> bool:
     """Return whether it is still the same process, and is alive."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE

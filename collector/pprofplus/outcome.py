@@ -65,20 +65,22 @@ def signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def find_run(homes: list[str], pid: int, since_ms: int, service: str | None = None) -> str | None:
+def find_run(
+    log_directories: list[str], pid: int, since_ms: int, service: str | None = None
+) -> str | None:
     """Return the directory of the newest run of a pid that began at unix `since_ms` or later.
 
     None if there is none, or if this user may not read its log directory.
     """
     found: list[tuple[int, str]] = []
-    for home in homes:
-        for name in [service] if service else _listed(home):
+    for log_directory in log_directories:
+        for name in [service] if service else _listed(log_directory):
             if not valid_service(name):
                 continue
-            for run in _listed(f"{home}/{name}"):
+            for run in _listed(f"{log_directory}/{name}"):
                 parsed = parse_run_name(run)
                 if parsed and parsed[0] == pid and parsed[1] >= since_ms - _CLOCK_SLACK_MS:
-                    found.append((parsed[1], f"{home}/{name}/{run}"))
+                    found.append((parsed[1], f"{log_directory}/{name}/{run}"))
     return max(found)[1] if found else None
 
 

@@ -14,15 +14,15 @@ NAMELESS = "python"
 _PYTHON = re.compile(r"(?:python|pypy)[0-9.]*(?:t|d|-dbg)?")
 _MODULE = re.compile(r"-[A-Za-z]*m(.+)")
 # options with which Python ignores PYTHONPATH, and options that take a value
-_DEAF = "IES"
-_VALUED = "WX"
+_ISOLATING_OPTIONS = "IES"
+_VALUE_OPTIONS = "WX"
 
 
 def service_of_script(path: str) -> str:
     """Return the script's stem, or its directory for a `__main__`, as a valid service name."""
     directory, name = os.path.split(path)
     stem = os.path.splitext(name)[0]
-    return _fit(os.path.basename(directory) if stem == "__main__" else stem)
+    return _valid_name(os.path.basename(directory) if stem == "__main__" else stem)
 
 
 def service_of_module(module: str) -> str:
@@ -30,7 +30,7 @@ def service_of_module(module: str) -> str:
     return service_of_script(module.replace(".", "/") + ".py")
 
 
-def _fit(text: str) -> str:
+def _valid_name(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")[:64] or NAMELESS
 
 
@@ -58,11 +58,11 @@ class PythonCall:
         isolating_option: the option with which Python ignores PYTHONPATH, as "-I", or "".
     """
 
-    __slots__ = ("deaf", "service")
+    __slots__ = ("isolating_option", "service")
 
     def __init__(self, arguments: list[str]) -> None:
         """Parse the arguments that follow the interpreter on the command line."""
-        self.deaf = ""
+        self.isolating_option = ""
         self.service = NAMELESS
         words = iter(arguments)
         for word in words:
@@ -74,16 +74,16 @@ class PythonCall:
             elif word in {"-", "--"}:
                 self.service = service_of_script(next(words, "")) if word == "--" else NAMELESS
                 return
-            elif not word.startswith("--") and self._ends(word[1:], words):
+            elif not word.startswith("--") and self._parse_options(word[1:], words):
                 return
 
-    def _ends(self, letters: str, words: Iterator[str]) -> bool:
+    def _parse_options(self, letters: str, words: Iterator[str]) -> bool:
         """Parse the options in one word; True if the program's arguments follow it."""
         for at, letter in enumerate(letters):
             rest = letters[at + 1 :]
-            if letter in _DEAF:
-                self.deaf = self.deaf or f"-{letter}"
-            elif letter in _VALUED:
+            if letter in _ISOLATING_OPTIONS:
+                self.isolating_option = self.isolating_option or f"-{letter}"
+            elif letter in _VALUE_OPTIONS:
                 if not rest:
                     next(words, "")
                 return False
@@ -95,14 +95,14 @@ class PythonCall:
         return False
 
 
-def call_of(words: list[str]) -> PythonCall | None:
+def parse_call(words: list[str]) -> PythonCall | None:
     """Return the parsed call if the first word is a Python interpreter, else None."""
     if words and _PYTHON.fullmatch(os.path.basename(words[0])):
         return PythonCall(words[1:])
     return None
 
 
-def call_of_file(path: str) -> PythonCall | None:
+def parse_shebang(path: str) -> PythonCall | None:
     """Return the parsed call in a script's `#!` line, or None; never raises."""
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - as above
@@ -114,7 +114,7 @@ def call_of_file(path: str) -> PythonCall | None:
     words = line[2:].decode("utf-8", "replace").split()
     if words and os.path.basename(words[0]) == "env":
         words = [word for word in words[1:] if word != "-S"]
-    return call_of(words)
+    return parse_call(words)
 
 
 TYPE_CHECKING = False  # typing costs each service 3 ms

@@ -40,7 +40,7 @@ MOST_RUNS = 1 << 18  # in a list: building it takes 25 MB
 MOST_OLDEST = 4096
 
 
-def list_runs(home_fd: int, most: int) -> tuple[list[str], list[bytes], bool]:
+def list_runs(log_directory_fd: int, most: int) -> tuple[list[str], list[bytes], bool]:
     """Return services, records of runs, and whether these are all.
 
     The runs are not sorted; there are at most `most`.
@@ -49,11 +49,11 @@ def list_runs(home_fd: int, most: int) -> tuple[list[str], list[bytes], bool]:
     """
     services: list[str] = []
     entries: list[bytes] = []
-    for service in sorted(os.listdir(home_fd))[:_MOST_SERVICES]:
+    for service in sorted(os.listdir(log_directory_fd))[:_MOST_SERVICES]:
         if not valid_service(service):
             continue
         try:
-            service_fd = os.open(service, DIRECTORY, dir_fd=home_fd)
+            service_fd = os.open(service, DIRECTORY, dir_fd=log_directory_fd)
         except OSError:
             continue
         number = len(services)
@@ -105,10 +105,10 @@ class RunList:
         self._runs_at = 0
 
     @classmethod
-    def open(cls, home_fd: int, number: int, count: int) -> RunList | None:
+    def open(cls, log_directory_fd: int, number: int, count: int) -> RunList | None:
         """Return the saved list of scan `number`; None if there is no complete one."""
         try:
-            fd = os.open(RUN_LIST_NAME, os.O_RDWR | EXISTING, dir_fd=home_fd)
+            fd = os.open(RUN_LIST_NAME, os.O_RDWR | EXISTING, dir_fd=log_directory_fd)
         except OSError:
             return None
         found = cls(number, [], [])
@@ -118,17 +118,22 @@ class RunList:
             return None
         return found
 
-    def save(self, home_fd: int) -> None:
+    def save(self, log_directory_fd: int) -> None:
         """Write the file again, unless the list is in the file already. Raises OSError."""
         if self._entries is None:
             return
-        fd = new_file(home_fd)
+        fd = new_file(log_directory_fd)
         try:
             self.write(fd)
-            os.rename(NEW_RUN_LIST_NAME, RUN_LIST_NAME, src_dir_fd=home_fd, dst_dir_fd=home_fd)
+            os.rename(
+                NEW_RUN_LIST_NAME,
+                RUN_LIST_NAME,
+                src_dir_fd=log_directory_fd,
+                dst_dir_fd=log_directory_fd,
+            )
         except BaseException:
             close_descriptor(fd)
-            _unlink(NEW_RUN_LIST_NAME, home_fd)
+            _unlink(NEW_RUN_LIST_NAME, log_directory_fd)
             raise
         self._fd, self._entries = fd, None
 
@@ -217,10 +222,10 @@ def end_and_index(entry: int) -> tuple[int, int]:
     return ((entry >> _INDEX_BITS) + 1) << _END_SHIFT, entry & (1 << _INDEX_BITS) - 1
 
 
-def new_file(home_fd: int) -> int:
+def new_file(log_directory_fd: int) -> int:
     """Return the descriptor of a new list file, which no other process writes. Raises OSError."""
-    _unlink(NEW_RUN_LIST_NAME, home_fd)
-    fd = os.open(NEW_RUN_LIST_NAME, NEW, 0o600, dir_fd=home_fd)
+    _unlink(NEW_RUN_LIST_NAME, log_directory_fd)
+    fd = os.open(NEW_RUN_LIST_NAME, NEW, 0o600, dir_fd=log_directory_fd)
     try:
         os.fchmod(fd, 0o600)
     except BaseException:
@@ -229,15 +234,17 @@ def new_file(home_fd: int) -> int:
     return fd
 
 
-def install(home_fd: int) -> None:
+def install(log_directory_fd: int) -> None:
     """Rename the new list file to its final name. Raises OSError."""
-    os.rename(NEW_RUN_LIST_NAME, RUN_LIST_NAME, src_dir_fd=home_fd, dst_dir_fd=home_fd)
+    os.rename(
+        NEW_RUN_LIST_NAME, RUN_LIST_NAME, src_dir_fd=log_directory_fd, dst_dir_fd=log_directory_fd
+    )
 
 
-def is_being_listed(home_fd: int) -> bool:
+def is_being_listed(log_directory_fd: int) -> bool:
     """Return whether a live process is writing the new list file."""
     try:
-        fd = os.open(NEW_RUN_LIST_NAME, EXISTING, dir_fd=home_fd)
+        fd = os.open(NEW_RUN_LIST_NAME, EXISTING, dir_fd=log_directory_fd)
     except OSError:
         return False
     try:
@@ -251,9 +258,9 @@ def is_being_listed(home_fd: int) -> bool:
         close_descriptor(fd)
 
 
-def _unlink(name: str, home_fd: int) -> None:
+def _unlink(name: str, log_directory_fd: int) -> None:
     try:
-        os.unlink(name, dir_fd=home_fd)
+        os.unlink(name, dir_fd=log_directory_fd)
     except OSError:
         # it does not exist, or the next step fails as well
         return

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pprofplus.gauges import REGISTRY, Gauge
 from pprofplus.lifecycle import current
 from pprofplus.metrics import GAUGE
-from pprofplus.notices import say_once
+from pprofplus.notices import warn_once
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
-    from pprofplus.gauges import Figure
+    from pprofplus.gauges import GaugeFunction
     from pprofplus.sampler import Collector
 
 
@@ -39,7 +39,7 @@ def resume() -> None:
         collector.resume()
 
 
-def gauge(name: str, function: Figure | None, *, unit: str = "", kind: str = GAUGE) -> None:
+def gauge(name: str, function: GaugeFunction | None, *, unit: str = "", kind: str = GAUGE) -> None:
     """Record what `function()` returns with each sample, as a metric of this run.
 
     It may be called before `start()`; forked children record it too. The function runs in the
@@ -65,5 +65,5 @@ def gauge(name: str, function: Figure | None, *, unit: str = "", kind: str = GAU
 def _collector(what: str) -> Collector | None:
     collector, started = current()
     if not started:
-        say_once(what, f"{what}() has no effect: start() has not been called")
+        warn_once(what, f"{what}() has no effect: start() has not been called")
     return collector

@@ -16,10 +16,10 @@ from pprofplus.gauges import REGISTRY
 from pprofplus.grid import next_due_ns, on_grid_ns
 from pprofplus.identity import header
 from pprofplus.inherited import Inherited
-from pprofplus.notices import describe, say_again, say_once
+from pprofplus.notices import describe, warn_once, warn_throttled
 from pprofplus.probes.panel import Panel
 from pprofplus.recording import Recording, open_recording, read_first
-from pprofplus.retention import SWEEP_PERIOD_S, load, sweep_home
+from pprofplus.retention import EXPIRY_PERIOD_S, load, request_expiry
 from pprofplus.settings import Settings, check_interval_s
 from pprofplus.termination import Termination
 from pprofplus.user import User
@@ -29,21 +29,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pprofplus.format import RunHeader
-    from pprofplus.probes.panel import Table
+    from pprofplus.probes.panel import Schema
 
 # a forked child that calls exec or exits at once needs no run
 _GRACE_S = 0.1
 # How long callers wait for the thread: start() for the first sample; mark(), pause() and resume()
 # wait less, because the caller may hold a lock that a gauge needs, and the request is not lost.
 _OPEN_PATIENCE_S = 5.0
-_SAY_PATIENCE_S = 0.05
+_REQUEST_PATIENCE_S = 0.05
 # stop() waits for a last sample; both stop() and exit wait for the end of the log
 _SAMPLE_PATIENCE_S = 2.0
 _END_PATIENCE_S = 4.0
 _EARLY_MARKS = 100
 # with a longer interval it still checks for requests this often
-_LOOK_NS = 2_000_000_000
-_SWEEP_NS = round(SWEEP_PERIOD_S * 1e9)
+_REQUEST_CHECK_NS = 2_000_000_000
+_EXPIRY_NS = round(EXPIRY_PERIOD_S * 1e9)
 
 
 class Collector:
@@ -71,20 +71,20 @@ class Collector:
         self._recording: Recording | None = None
         self._thread: Background | None = None
         self._ending = False
-        self._bell = Bell()
+        self._wake_event = Bell()
         # Held while the log's files change; a fork waits for it. It is reentrant, because the
         # garbage collector may run a finalizer that forks at any point.
         self.lock = RLock()
         self._closed = False
         self._grace_s = grace_s
         self._opened = Gate()
-        self._given_up = False  # start() has waited for the first sample and timed out
-        self._end_given_up = False  # stop() has waited for the end of the log and timed out
+        self._start_timed_out = False  # start() has waited for the first sample and timed out
+        self._end_timed_out = False  # stop() has waited for the end of the log and timed out
         self._inherited = Inherited()
         self._termination = Termination()
         self._user = User()
         self._early_marks: deque[str] = deque(maxlen=_EARLY_MARKS)
-        self._next_sweep_ns = 0
+        self._next_expiry_ns = 0
 
     def __repr__(self) -> str:
         """Return what is recorded and the state."""
@@ -103,11 +103,11 @@ class Collector:
     @interval_s.setter
     def interval_s(self, interval_s: float) -> None:
         self._interval_s = check_interval_s(interval_s)
-        self.hurry(_SAY_PATIENCE_S)
+        self.open_now(_REQUEST_PATIENCE_S)
         recording = self._recording
         if recording is not None:
             recording.set_interval(self._interval_s)
-            self._bell.ring()
+            self._wake_event.set()
 
     @property
     def running(self) -> bool:
@@ -137,19 +137,19 @@ class Collector:
         """Start the thread, which opens the log at once if it has no grace time."""
         self._start_thread()
 
-    def hurry(self, patience_s: float = _OPEN_PATIENCE_S) -> None:
+    def open_now(self, patience_s: float = _OPEN_PATIENCE_S) -> None:
         """Open the log without grace time, and wait for it, at most `patience_s`."""
         if self._opened.is_open:
             return
         self._grace_s = 0.0
-        self._bell.ring()
+        self._wake_event.set()
         thread = self._thread
-        if thread is None or not thread.alive or thread.is_current() or self._given_up:
+        if thread is None or not thread.alive or thread.is_current() or self._start_timed_out:
             return
         self._opened.wait(patience_s)
         if patience_s >= _OPEN_PATIENCE_S and not self._opened.is_open:
-            self._given_up = True  # start() may be called repeatedly: wait only once
-            say_once(
+            self._start_timed_out = True  # start() may be called repeatedly: wait only once
+            warn_once(
                 "hang",
                 f"no sample after {patience_s:g} s: the disk of the log directory, or a gauge, does"
                 " not respond; recording begins when it responds",
@@ -164,7 +164,7 @@ class Collector:
         """Take no more samples until `resume()`; the charts show a gap."""
         if self.running:
             self._paused = True
-            self.hurry(_SAY_PATIENCE_S)
+            self.open_now(_REQUEST_PATIENCE_S)
             recording = self._recording
             if recording is not None:
                 self._guard(recording.pause)
@@ -173,11 +173,11 @@ class Collector:
         """Take samples again, the first one at once."""
         if self.running:
             self._paused = False
-            self.hurry(_SAY_PATIENCE_S)
+            self.open_now(_REQUEST_PATIENCE_S)
             recording = self._recording
             if recording is not None:
                 self._guard(recording.resume)
-                self._bell.ring()
+                self._wake_event.set()
 
     def stop(self) -> None:
         """Take a last sample, write a stop event, and close the log. Idempotent."""
@@ -192,11 +192,11 @@ class Collector:
         if self.pid != os.getpid():
             return  # C code forked without informing Python: the log belongs to the parent
         self._ending = True
-        self._bell.ring()
+        self._wake_event.set()
         thread = self._thread
         if thread is None or thread.is_current():
             return  # called during a sample: the thread closes the log after it
-        if self._end_given_up:  # the exit follows a stop() that has timed out
+        if self._end_timed_out:  # the exit follows a stop() that has timed out
             return
         until_s = monotonic() + _END_PATIENCE_S
         thread.join(sample_patience_s)
@@ -210,16 +210,18 @@ class Collector:
             closer = thread  # no more threads can be created
         closer.join(max(until_s - monotonic(), 0.0))
         if closer.alive:
-            self._end_given_up = True
-            say_again("hang at end", "the end of the log is not written: its disk does not respond")
+            self._end_timed_out = True
+            warn_throttled(
+                "hang at end", "the end of the log is not written: its disk does not respond"
+            )
 
-    def follow_fork(self, *, record: bool, torn: bool) -> None:
+    def after_fork_in_child(self, *, record: bool, torn: bool) -> None:
         """In a forked child: do not use the parent's log; if `record`, begin a run for the child.
 
         `torn` means that the fork came during a change of files. A close may wait for the disk, so
         a thread of the child does it, unless the child is about to execute another program.
         """
-        self._termination.leave_to_parent()
+        self._termination.detach_from_parent()
         self.lock = RLock()
         recording, self._recording, self._thread = self._recording, None, None
         if recording is not None:
@@ -229,29 +231,29 @@ class Collector:
         if recording is not None or not self._grace_s:  # otherwise it waits as long as its parent
             self._grace_s = min(_GRACE_S, self._interval_s)
         self._opened = Gate()
-        self._given_up = self._end_given_up = False
+        self._start_timed_out = self._end_timed_out = False
         self._early_marks.clear()
         self._closed = self._closed or self._ending or not record
         self._parent_pid, self.pid = self.pid, os.getpid()
-        self._bell = Bell()
+        self._wake_event = Bell()
         if not record:
             # a thread would close them too late for the exec that follows
-            self._guard(self._leave_parents_files)
+            self._guard(self._close_parents_files)
         elif not self._closed or self._inherited:
             self._start_thread()
 
-    def speak(self) -> None:
+    def emit_warnings(self) -> None:
         """Log new problems, one line a kind. Hold no lock: the host's log handlers run here."""
         recording = self._recording
         if recording is not None:
-            recording.speak()
+            recording.emit_warnings()
 
     def _guard(self, action: Callable[[], object]) -> bool:
         """Run one step; False, after a warning, if it raised an unexpected error."""
         try:
             action()
         except Exception as error:  # noqa: BLE001 - the outer edge: nothing leaves for the host
-            say_once(
+            warn_once(
                 f"step {type(error).__name__}", f"internal error of pprofplus: {describe(error)}"
             )
             return False
@@ -263,7 +265,7 @@ class Collector:
             recording.mark(text)
             return
         self._early_marks.append(text)
-        self.hurry(_SAY_PATIENCE_S)
+        self.open_now(_REQUEST_PATIENCE_S)
         # for a mark that came after those that were written when the log was opened
         self._write_early_marks()
 
@@ -284,20 +286,20 @@ class Collector:
         except (RuntimeError, MemoryError) as error:
             self._thread = None
             self._closed = True
-            say_once("thread", f"nothing is recorded: cannot start a thread: {error}")
+            warn_once("thread", f"nothing is recorded: cannot start a thread: {error}")
             # The calling thread must close them: otherwise the parent looks alive as long as this
             # process lives.
-            self._guard(self._leave_parents_files)
+            self._guard(self._close_parents_files)
 
     def _run(self) -> None:
-        bell, opened = self._bell, self._opened
-        self._guard(self._leave_parents_files)
+        wake_event, opened = self._wake_event, self._opened
+        self._guard(self._close_parents_files)
         if self._closed:
             return
         if not opened.is_open:
-            if self._grace_s and bell.wait(self._grace_s):
-                bell.ring()  # it may have been meant for the next waiter too: set it again
-            if bell is not self._bell:
+            if self._grace_s and wake_event.wait(self._grace_s):
+                wake_event.set()  # it may have been meant for the next waiter too: set it again
+            if wake_event is not self._wake_event:
                 return
             found = self._guard(self._open)
             if self._recording is not None:
@@ -310,12 +312,12 @@ class Collector:
                 return
             self._load_as_root()
         if self._recording is not None:
-            self._record(self._recording, bell)
-            if bell is not self._bell:
+            self._record(self._recording, wake_event)
+            if wake_event is not self._wake_event:
                 return  # this thread was copied by the fork: gevent copies its threads
             self._guard(self._recording.sample)
         self._guard(self._close)
-        self.speak()
+        self.emit_warnings()
 
     def _load_as_root(self) -> None:
         """Load modules needed later: a server that drops root may not read their files then."""
@@ -325,23 +327,23 @@ class Collector:
             except OSError:
                 return  # no descriptor left: loading is tried again when the modules are needed
 
-    def _record(self, recording: Recording, bell: Bell) -> None:
+    def _record(self, recording: Recording, wake_event: Bell) -> None:
         """Sample on the grid, and check for requests, until the end."""
         interval_s = recording.interval_s
         interval_ns = round(interval_s * 1e9)
         due_ns = next_due_ns(on_grid_ns(recording.began_ns), interval_ns, monotonic_ns())
-        self._guard(recording.tend)  # a short-lived process takes no other sample
+        self._guard(recording.maintain)  # a short-lived process takes no other sample
         while True:
-            recording.speak()
+            recording.emit_warnings()
             now_ns = monotonic_ns()
-            bell.wait(min(due_ns - now_ns, _LOOK_NS) / 1e9)
-            if self._ending or bell is not self._bell:
+            wake_event.wait(min(due_ns - now_ns, _REQUEST_CHECK_NS) / 1e9)
+            if self._ending or wake_event is not self._wake_event:
                 return
             now_ns = monotonic_ns()
             self._termination.suspend()
             self._guard(recording.flush)
-            self._guard(recording.obey)
-            if now_ns >= due_ns and (uid := self._user.became()) is not None:
+            self._guard(recording.handle_requests)
+            if now_ns >= due_ns and (uid := self._user.changed_uid()) is not None:
                 self._follow_user(uid)
                 recording = self._recording or recording
                 self._arm(recording)
@@ -353,9 +355,9 @@ class Collector:
                 interval_s = recording.interval_s
                 interval_ns = round(interval_s * 1e9)
                 due_ns = on_grid_ns(monotonic_ns()) + interval_ns
-            if now_ns >= self._next_sweep_ns:
-                self._guard(self._sweep)
-            self._termination.look()
+            if now_ns >= self._next_expiry_ns:
+                self._guard(self._request_expiry)
+            self._termination.refresh()
 
     def _arm(self, recording: Recording) -> None:
         """Mark a SIGTERM that ends the process by default in the run directory."""
@@ -377,7 +379,7 @@ class Collector:
             if self._paused:
                 recording.pause()
 
-        self._user.settle()
+        self._user.accept()
         self._begin_run(self._parent_pid, keep)
 
     def _begin_run(self, parent_pid: int, keep: Callable[[Recording], None]) -> None:
@@ -399,7 +401,7 @@ class Collector:
                 self.lock,
                 self._identify,
                 parent_pid=parent_pid,
-                wake=self._bell.ring,
+                wake=self._wake_event.set,
             )
             keep(recording)
 
@@ -408,46 +410,46 @@ class Collector:
 
         If that user may not write there, the old segment is continued until it is full.
         """
-        old, trouble = self._recording, None
+        old, write_error = self._recording, None
         if old is None:
             return
         self._interval_s, self._paused = old.interval_s, old.paused
 
         def take_over(new: Recording) -> None:
-            nonlocal trouble
-            trouble = new.writer.trouble
-            if trouble is not None:
+            nonlocal write_error
+            write_error = new.writer.write_error
+            if write_error is not None:
                 new.panel.close()
                 return
             old.close(f"goes on in another run, as uid {uid}")
             self._recording = new
-            self._user.settle()
+            self._user.accept()
             if self._paused:
                 new.pause()
 
         self._guard(lambda: self._begin_run(0, take_over))
-        if trouble is not None:
-            say_once(
+        if write_error is not None:
+            warn_once(
                 f"user {uid}",
-                f"this process now runs as uid {uid}, which cannot write to {self._settings.home}:"
-                " recording ends when the current segment is full; use a directory that uid"
-                f" {uid} can write to (PPROFPLUS_DIR): {trouble}",
+                f"this process now runs as uid {uid}, which cannot write to"
+                f" {self._settings.log_directory}: recording ends when the current segment is full;"
+                f" use a directory that uid {uid} can write to (PPROFPLUS_DIR): {write_error}",
             )
 
-    def _leave_parents_files(self) -> None:
+    def _close_parents_files(self) -> None:
         """In a forked child, close our copies of the parent's descriptors."""
         if self._inherited:
             with self.lock:  # a fork of ours waits until they are closed
-                self._inherited.close(self._settings.home)
+                self._inherited.close(self._settings.log_directory)
 
-    def _identify(self, start_ms: int, metrics: Table) -> RunHeader:
+    def _identify(self, start_ms: int, metrics: Schema) -> RunHeader:
         return header(self.service, self.pid, start_ms, self._interval_s, metrics)
 
-    def _sweep(self) -> None:
+    def _request_expiry(self) -> None:
         """Request the removal of runs that ended too long ago."""
-        self._next_sweep_ns = monotonic_ns() + _SWEEP_NS
+        self._next_expiry_ns = monotonic_ns() + _EXPIRY_NS
         with self.lock:  # no fork while descriptors are open
-            sweep_home(self._settings.home, self._settings.max_age_days)
+            request_expiry(self._settings.log_directory, self._settings.max_age_days)
 
     def _close(self) -> None:
         """Close log and probes; the thread that reads the probes does it, if there is one."""

@@ -26,7 +26,7 @@ from pprofplus.runlist import (
     oldest_entry,
 )
 
-_AT_ONCE = 64
+_BATCH = 64
 _LIST_PATIENCE_S = 1.0  # a list takes too much work to discard it
 # up to this many names are listed within a slice; a longer list is made without the lock
 _FEW_RUNS = 1000
@@ -40,10 +40,10 @@ class Scan:
         finished: this process has finished the scan, so the ledger is right.
     """
 
-    def __init__(self, home_fd: int, ledger: Ledger) -> None:
+    def __init__(self, log_directory_fd: int, ledger: Ledger) -> None:
         """Open the list of the scan in progress, or of the last one; call `close` afterwards."""
         self.finished = False
-        self._home_fd = home_fd
+        self._home_fd = log_directory_fd
         self._ledger = ledger
         self._seen: list[bytes] = []  # a part of a list that was too long
         self._services: list[str] = []
@@ -51,9 +51,9 @@ class Scan:
         progress = ledger.scan
         self._runs: RunList | None = None
         if progress.count:
-            self._runs = RunList.open(home_fd, progress.list_number, progress.count)
+            self._runs = RunList.open(log_directory_fd, progress.list_number, progress.count)
         if self._runs is None and progress.count:
-            self._give_up()
+            self._abandon()
 
     def close(self) -> None:
         """Close the list; never raises."""
@@ -63,7 +63,7 @@ class Scan:
     def begin(self) -> bool:
         """Begin a scan, unless another process is listing; False if there are too many runs.
 
-        In that case call `begin_long`. Raises OSError.
+        In that case call `begin_long_list`. Raises OSError.
         """
         progress = self._ledger.scan
         if progress.phase == LISTING and is_being_listed(self._home_fd):
@@ -74,11 +74,11 @@ class Scan:
             self._services, self._seen = services, entries
             return False
         self._start()
-        self._take(RunList(progress.number, services, in_order_of_start(entries)))
+        self._use_list(RunList(progress.number, services, in_order_of_start(entries)))
         progress.cost_s += monotonic() - began_s
         return True
 
-    def begin_long(self) -> tuple[int, int]:
+    def begin_long_list(self) -> tuple[int, int]:
         """Begin a scan of many runs; return its number, and the descriptor of its new list file.
 
         Raises OSError.
@@ -89,7 +89,7 @@ class Scan:
         self._ledger.scan.phase = LISTING
         return self._ledger.scan.number, fd
 
-    def go_on(self, until_s: float, least: int) -> None:
+    def advance(self, until_s: float, least: int) -> None:
         """Visit runs until monotonic time `until_s`, but at least `least`; finish after the last.
 
         The ledger is not written. If the progress cannot be saved, the scan is abandoned.
@@ -105,18 +105,20 @@ class Scan:
                 ((last_ms, *_), (next_ms, *_)) = runs.runs(progress.visited - 1, 2)
                 progress.next_start_ms, progress.tied = next_ms, last_ms == next_ms
                 runs.save(self._home_fd)
-            self._remember(runs, ended, anew=not was_saved)
+            self._update_oldest(runs, ended, anew=not was_saved)
         except ValueError:
-            self._give_up()
+            self._abandon()
             return
         except OSError:
-            self._give_up(finished_s=time())  # the disk is full: do not try again immediately
+            self._abandon(finished_s=time())  # the disk is full: do not try again immediately
             return
         progress.cost_s += monotonic() - began_s
         if done:
             self._finish()
 
-    def remove_oldest(self, wanted_bytes: int, until_s: float, least: int, *, sure: bool) -> int:
+    def remove_oldest(
+        self, wanted_bytes: int, until_s: float, least: int, *, certain_only: bool
+    ) -> int:
         """Remove the runs that ended first, as far as known, until `wanted_bytes` are free.
 
         It stops at monotonic time `until_s`, but not before it has tried `least` runs. If
@@ -126,7 +128,7 @@ class Scan:
         progress, runs = self._ledger.scan, self._runs
         if runs is None or progress.oldest_gone >= progress.oldest:
             return 0
-        limit_ms = progress.next_start_ms if sure and progress.phase == VISITING else None
+        limit_ms = progress.next_start_ms if certain_only and progress.phase == VISITING else None
         freed = tried = 0
         try:
             entries = self._read_oldest(runs)
@@ -140,7 +142,7 @@ class Scan:
                 freed += self._remove(start_ms, service, name)
                 tried += 1
         except (ValueError, OSError):
-            self._give_up()
+            self._abandon()
             return freed
         progress.oldest_gone += tried
         self._oldest = entries[tried:]
@@ -170,7 +172,7 @@ class Scan:
             freed += self._remove(start_ms, service, name)
         return freed
 
-    def settle(self, *, keep: bool) -> None:
+    def end_slice(self, *, keep: bool) -> None:
         """End this process's slice of the scan.
 
         If `keep`, the runs that ended first are saved for the next process that needs room; a list
@@ -182,9 +184,9 @@ class Scan:
         if keep and self._oldest:
             try:
                 runs.save(self._home_fd)
-                self._remember(runs, [], anew=True)
+                self._update_oldest(runs, [], anew=True)
             except OSError:
-                self._give_up(finished_s=progress.finished_s)
+                self._abandon(finished_s=progress.finished_s)
         else:
             progress.count = progress.visited = progress.oldest = progress.oldest_gone = 0
 
@@ -198,14 +200,14 @@ class Scan:
         progress.next_start_ms, progress.tied = -1, False
         progress.max_age_s, progress.wanted_age_s = progress.wanted_age_s, 0.0
 
-    def _take(self, runs: RunList) -> None:
+    def _use_list(self, runs: RunList) -> None:
         """Continue with another list."""
         if self._runs is not None:
             self._runs.close()
         self._runs, self._oldest = runs, []
-        take_list(self._ledger, runs)
+        record_list(self._ledger, runs)
 
-    def _give_up(self, finished_s: float = 0.0) -> None:
+    def _abandon(self, finished_s: float = 0.0) -> None:
         """Discard a list that is unusable; the next scan is due at once, or as if `finished_s`."""
         progress = self._ledger.scan
         progress.phase = IDLE
@@ -221,12 +223,12 @@ class Scan:
         visits = _Visits(self._home_fd)
         try:
             while progress.visited < progress.count:
-                for start_ms, service, name in runs.runs(progress.visited, _AT_ONCE):
+                for start_ms, service, name in runs.runs(progress.visited, _BATCH):
                     if start_ms < max(last_ms, progress.next_start_ms):
                         raise ValueError("the list of runs is damaged")
                     last_ms = start_ms
                     found = visits.visit(service, name)
-                    if found is not None and not self._too_old(found, now_s, service, name):
+                    if found is not None and not self._remove_expired(found, now_s, service, name):
                         progress.total += found.size_bytes
                         if found.removable:
                             ended.append(oldest_entry(found.ended_s, progress.visited))
@@ -237,7 +239,7 @@ class Scan:
             visits.close()
         return ended
 
-    def _too_old(self, found: FoundRun, now_s: float, service: str, name: str) -> bool:
+    def _remove_expired(self, found: FoundRun, now_s: float, service: str, name: str) -> bool:
         """Remove a run that is too old or an empty directory; return whether it is gone."""
         max_age_s = self._ledger.scan.max_age_s
         old = max_age_s and found.removable and now_s - found.ended_s > max_age_s
@@ -250,7 +252,7 @@ class Scan:
         found.size_bytes = max(0, found.size_bytes - freed)
         return not found.size_bytes
 
-    def _remember(self, runs: RunList, ended: list[int], *, anew: bool) -> None:
+    def _update_oldest(self, runs: RunList, ended: list[int], *, anew: bool) -> None:
         """Add to the table of the runs that ended first; `anew` if the file has no table yet.
 
         Raises ValueError, OSError.
@@ -274,7 +276,7 @@ class Scan:
     def _remove(self, start_ms: int, service: str, name: str) -> int:
         freed = remove_run(service, name, self._home_fd)
         # the run existed before the scan began
-        self._ledger.give_back(freed, Account(start_ms, -1))
+        self._ledger.release(freed, Account(start_ms, -1))
         return freed
 
     def _finish(self) -> None:
@@ -292,8 +294,8 @@ class Scan:
 class _Visits:
     """Visits runs, and keeps the directory of the current service open."""
 
-    def __init__(self, home_fd: int) -> None:
-        self._home_fd = home_fd
+    def __init__(self, log_directory_fd: int) -> None:
+        self._home_fd = log_directory_fd
         self._service = ""
         self._fd = -1
 
@@ -313,7 +315,7 @@ class _Visits:
             self._fd = -1
 
 
-def take_list(ledger: Ledger, runs: RunList) -> None:
+def record_list(ledger: Ledger, runs: RunList) -> None:
     """Record in the ledger that the scan's list is complete, so that the visits may begin."""
     progress = ledger.scan
     progress.phase = VISITING
@@ -323,26 +325,26 @@ def take_list(ledger: Ledger, runs: RunList) -> None:
     progress.next_start_ms, progress.tied = -1, False
 
 
-def make_long_list(home_fd: int, number: int, fd: int) -> None:
+def make_long_list(log_directory_fd: int, number: int, fd: int) -> None:
     """List all runs without holding the ledger; then record it there. Closes `fd`.
 
     Raises LedgerBusyError, UnsafePlaceError, OSError.
     """
     began_s = monotonic()
     try:
-        services, entries, whole = list_runs(home_fd, MOST_RUNS)
+        services, entries, whole = list_runs(log_directory_fd, MOST_RUNS)
         runs = RunList(number, services, in_order_of_start(entries))
         runs.write(fd)
-        ledger = Ledger.take(home_fd, _LIST_PATIENCE_S)
+        ledger = Ledger.acquire(log_directory_fd, _LIST_PATIENCE_S)
         try:
             if (ledger.scan.phase, ledger.scan.number) != (LISTING, number):
                 raise LedgerBusyError("another process has begun another scan")
-            install(home_fd)
-            take_list(ledger, runs)
+            install(log_directory_fd)
+            record_list(ledger, runs)
             ledger.scan.partial = not whole
             ledger.scan.cost_s += monotonic() - began_s
-            ledger.note()
+            ledger.save()
         finally:
-            ledger.release()
+            ledger.unlock()
     finally:
         close_descriptor(fd)

@@ -10,8 +10,8 @@ import os
 import sys
 
 from pprofplus.files import DEFAULT_MAX_BYTES, LEAST_MAX_BYTES
-from pprofplus.home import default_home, valid_service
-from pprofplus.notices import say_once
+from pprofplus.home import default_log_directory, valid_service
+from pprofplus.notices import warn_once
 from pprofplus.probes.panel import DEFAULT_BUDGET
 from pprofplus.program import NAMELESS, module_running, service_of_module, service_of_script
 from pprofplus.retention import DEFAULT_MAX_AGE_DAYS, DEFAULT_MAX_TOTAL_BYTES
@@ -110,13 +110,13 @@ class Settings:
         self._directory = None if directory is None else check_directory(directory)
 
     @property
-    def home(self) -> str:
+    def log_directory(self) -> str:
         """The log directory.
 
         If none was given, the default of the current user: a server that starts as root runs its
         workers as another user.
         """
-        return default_home() if self._directory is None else self._directory
+        return default_log_directory() if self._directory is None else self._directory
 
 
 def _from_environment(name: str, check, default):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - a TypeVar would import typing
@@ -126,7 +126,7 @@ def _from_environment(name: str, check, default):  # type: ignore[no-untyped-def
     try:
         return check(text)
     except ValueError as error:
-        say_once(name, f"{name} is ignored: {error}")
+        warn_once(name, f"{name} is ignored: {error}")
         return default
 
 

@@ -1,4 +1,4 @@
-"""Record that a SIGTERM ended the process, so that this does not look like a crash.
+"""Record that a SIGTERM ended the process, so that this does not refresh like a crash.
 
 While a run is recorded, its directory has an empty file, TERMINATED_NAME. If SIGTERM has its
 default disposition, we install faulthandler's handler: it writes to this file where the program
@@ -53,7 +53,7 @@ def _high_number() -> int:
     return max(_ROOM, min(_HIGH_NUMBER, getrlimit(RLIMIT_NOFILE)[0] - _ROOM))
 
 
-def _raised(number: int) -> Descriptor:
+def _at_high_number(number: int) -> Descriptor:
     """Return an open descriptor's copy with a high number; closes `number`. Raises OSError."""
     import fcntl  # noqa: PLC0415 - Windows has none
 
@@ -93,9 +93,9 @@ class _Handler:
     def reserve(self) -> None:
         """Open its descriptor on /dev/null, if it is usable. Raises OSError."""
         if self._out is None and self.usable:
-            self._out = _raised(os.open(os.devnull, _NULL))
+            self._out = _at_high_number(os.open(os.devnull, _NULL))
 
-    def lead_to(self, target: Descriptor) -> bool:
+    def redirect(self, target: Descriptor) -> bool:
         """Redirect it to `target`; False if it has no descriptor. Raises OSError."""
         out = self._out
         if out is None or not out.ours():
@@ -108,20 +108,20 @@ class _Handler:
         """Install it, if it is usable; False if not. Raises OSError."""
         while self._inherited:
             self._inherited.pop().close()
-        if self._registered and self.lead_to(target):
+        if self._registered and self.redirect(target):
             return True
         if not self.usable:
             return False
-        out = self._out if self.lead_to(target) else _raised(os.dup(target.number))
+        out = self._out if self.redirect(target) else _at_high_number(os.dup(target.number))
         if out is not None:
             self._register(out)
             self._out = out
         return self._registered
 
-    def turn_away(self) -> None:
+    def redirect_to_null(self) -> None:
         """In a forked child: redirect it to /dev/null, without access to the parent's files."""
         if self._registered and self._out is not None:
-            null = _raised(os.open(os.devnull, _NULL))
+            null = _at_high_number(os.open(os.devnull, _NULL))
             self._register(null)
             self._inherited.append(self._out)
             self._out = null
@@ -172,23 +172,23 @@ class Termination:
     well.
     """
 
-    __slots__ = ("_aside", "_careful", "_directory", "_led", "_mark", "_mode")
+    __slots__ = ("_directory", "_mark", "_may_block", "_mode", "_redirected", "_suspended")
 
     def __init__(self) -> None:
         self._directory = ""
         self._mode = 0o600
         self._mark: Descriptor | None = None
-        self._careful = True
-        self._aside = True
-        self._led = False  # the handler writes to this run's file
+        self._may_block = True
+        self._suspended = True
+        self._redirected = False  # the handler writes to this run's file
 
     def arm(self, directory: str, *, group_readable: bool) -> None:
         """Begin in the run directory."""
         self.disarm()
         self._directory, self._mode = directory, 0o640 if group_readable else 0o600
-        self.look()
+        self.refresh()
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Resume the mark after files were written; erase it if the signal had no effect."""
         if not self._directory:
             return
@@ -199,22 +199,22 @@ class Termination:
                 self._mark = self._open_mark()
             if os.fstat(self._mark.number).st_size:
                 os.ftruncate(self._mark.number, 0)
-            self._aside = False
-            if not (self._led and _handler.installed):
-                self._led = _handler.install(self._mark)
-            _follow_uvicorn(self)
+            self._suspended = False
+            if not (self._redirected and _handler.installed):
+                self._redirected = _handler.install(self._mark)
+            _hook_uvicorn(self)
         except (OSError, ValueError, RuntimeError, ImportError, AttributeError):
             # no descriptor left, a full disk, no faulthandler: then a SIGTERM looks like any other
             # death
-            self._led = False
+            self._redirected = False
 
     def suspend(self) -> None:
         """Redirect the handler away while files are written, if a write may take long."""
-        if self._careful:
-            self._put_aside()
+        if self._may_block:
+            self._redirect_away()
 
-    def _put_aside(self) -> None:
-        self._aside, self._led = True, False
+    def _redirect_away(self) -> None:
+        self._suspended, self._redirected = True, False
         if not _handler.installed:
             return
         try:
@@ -222,16 +222,16 @@ class Termination:
         except OSError:
             return
         try:
-            _handler.lead_to(null)
+            _handler.redirect(null)
         except OSError:
             return
         finally:
             null.close()
 
-    def note(self, text: str) -> None:
+    def write_mark(self, text: str) -> None:
         """Record that the process is about to end by SIGTERM."""
         mark = self._mark
-        if mark is not None and not self._aside and mark.ours():
+        if mark is not None and not self._suspended and mark.ours():
             try:
                 os.write(mark.number, text.encode("utf-8", "replace") + b"\n")
             except OSError:
@@ -239,7 +239,7 @@ class Termination:
 
     def disarm(self) -> None:
         """End: the log itself records how it ends."""
-        self._put_aside()
+        self._redirect_away()
         directory, self._directory = self._directory, ""
         mark, self._mark = self._mark, None
         if mark is not None:
@@ -250,12 +250,12 @@ class Termination:
             except OSError:
                 return
 
-    def leave_to_parent(self) -> None:
+    def detach_from_parent(self) -> None:
         """In a forked child: write nothing to the parent's file. It does not wait for the disk."""
-        self._aside, self._led = True, False
+        self._suspended, self._redirected = True, False
         self._directory = ""
         try:
-            _handler.turn_away()
+            _handler.redirect_to_null()
         except (OSError, ValueError, RuntimeError):
             return
 
@@ -265,29 +265,29 @@ class Termination:
             number = os.open(TERMINATED_NAME, _MARK, self._mode, dir_fd=directory)
         finally:
             close_descriptor(directory)
-        mark = _raised(number)
+        mark = _at_high_number(number)
         os.fchmod(mark.number, self._mode)
         device = os.fstat(mark.number).st_dev
-        self._careful = not (os.major(device) or file_system_type(device) in _LOCAL)
-        self._led = False
+        self._may_block = not (os.major(device) or file_system_type(device) in _LOCAL)
+        self._redirected = False
         return mark
 
 
 # uvicorn restores the default disposition itself, then ends by the signal that it received
-_of_uvicorn: list[
+_uvicorn_termination: list[
     Termination
 ] = []  # the one to notify of a shutdown, once uvicorn's class is patched
 
 
-def _follow_uvicorn(termination: Termination) -> None:
+def _hook_uvicorn(termination: Termination) -> None:
     """Patch uvicorn's server so that it notifies us after its shutdown."""
-    if _of_uvicorn:
-        _of_uvicorn[:] = [termination]
+    if _uvicorn_termination:
+        _uvicorn_termination[:] = [termination]
         return
     server: Any = getattr(sys.modules.get("uvicorn.server"), "Server", None)
     if server is None:
         return
-    _of_uvicorn.append(termination)
+    _uvicorn_termination.append(termination)
     shutdown: Callable[..., Any] = server.shutdown
 
     async def shut_down(self: Any, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - as the one that it calls
@@ -295,7 +295,7 @@ def _follow_uvicorn(termination: Termination) -> None:
             return await shutdown(self, *arguments, **options)
         finally:
             if _signal.SIGTERM in getattr(self, "_captured_signals", ()):
-                _of_uvicorn[0].note("uvicorn has shut down")
+                _uvicorn_termination[0].write_mark("uvicorn has shut down")
 
     shut_down.__name__, shut_down.__doc__ = "shutdown", shutdown.__doc__
     server.shutdown = shut_down

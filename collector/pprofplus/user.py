@@ -25,11 +25,11 @@ class User:
         self.recorded = self._seen = now()
         self._again_ns = 0
 
-    def settle(self) -> None:
+    def accept(self) -> None:
         """Accept the current user as the one whose run is recorded."""
         self.recorded = self._seen = now()
 
-    def became(self) -> int | None:
+    def changed_uid(self) -> int | None:
         """Return the new effective user after a change of user, else None; call once a sample.
 
         A change of the effective user alone may be temporary: it must be seen twice. A change that

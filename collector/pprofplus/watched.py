@@ -10,8 +10,8 @@ import psutil
 
 from pprofplus.errors import UnsafePlaceError
 from pprofplus.identity import header
-from pprofplus.otherprocess import lives
-from pprofplus.probes.other import names_of_all, sources_of
+from pprofplus.otherprocess import is_alive
+from pprofplus.probes.other import all_metric_names, sources_of
 from pprofplus.probes.panel import Panel
 from pprofplus.recording import open_recording, read_first
 
@@ -51,41 +51,41 @@ class Watched:
             ),
         )
         listed = {name for name, _, _ in panel.metrics}
-        self.hidden = tuple(name for name in names_of_all() if name not in listed)
+        self.hidden = tuple(name for name in all_metric_names() if name not in listed)
         self.announced = False
         self.due_s = monotonic() + settings.interval_s
 
     @property
-    def lives(self) -> bool:
+    def is_alive(self) -> bool:
         """Whether it is still the same process, and is alive."""
-        return lives(self.process)
+        return is_alive(self.process)
 
     @property
     def forbidden(self) -> BaseException | None:
         """Why this user may not write the log, or None if it is written or may be later."""
-        trouble = self.recording.writer.trouble
-        if isinstance(trouble, UnsafePlaceError) or (
-            isinstance(trouble, OSError) and trouble.errno in _FORBIDDEN
+        write_error = self.recording.writer.write_error
+        if isinstance(write_error, UnsafePlaceError) or (
+            isinstance(write_error, OSError) and write_error.errno in _FORBIDDEN
         ):
-            return trouble
+            return write_error
         return None
 
     def step(self, now_s: float) -> bool:
         """Do what is due; False, with the log closed, when the process has ended."""
-        if not self.lives:
+        if not self.is_alive:
             return self._end()
-        self.recording.obey()
+        self.recording.handle_requests()
         interval_s = self.recording.interval_s
         if now_s >= self.due_s or self.recording.resumed:
             self.recording.sample()
         if now_s >= self.due_s:
             self.due_s += interval_s * max(1, int((now_s - self.due_s) / interval_s) + 1)
         self.due_s = min(self.due_s, now_s + interval_s)
-        if self.recording.panel.troubles and not lives(self.process):
+        if self.recording.panel.failures and not is_alive(self.process):
             # it ended during the sample: that is not a failure of a probe
-            self.recording.panel.troubles.clear()
+            self.recording.panel.failures.clear()
             return self._end()
-        self.recording.speak()
+        self.recording.emit_warnings()
         return True
 
     def _end(self) -> bool:

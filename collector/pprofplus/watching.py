@@ -7,8 +7,15 @@ from time import monotonic
 import psutil
 
 from pprofplus.openfiles import NO_DESCRIPTOR, descriptor_limit, descriptors_left
-from pprofplus.otherprocess import ancestors, descendants, lives, matches, process_of, service_of
-from pprofplus.retention import SWEEP_PERIOD_S, sweep_home
+from pprofplus.otherprocess import (
+    ancestors,
+    descendants,
+    find_process,
+    is_alive,
+    matches,
+    service_of,
+)
+from pprofplus.retention import EXPIRY_PERIOD_S, request_expiry
 from pprofplus.watched import Watched
 
 TYPE_CHECKING = False
@@ -20,29 +27,29 @@ if TYPE_CHECKING:
 
 # a process may execute another program soon after its fork; later it is checked less often
 _YOUNG_S = 10.0
-_ANEW_S = 30.0
-_LOOK_S = 2.0
+_RECHECK_S = 30.0
+_SEARCH_S = 2.0
 # Descriptors that must be free before another process is recorded: checking a process, opening the
 # next segment and the ledger need them for a moment. Without them, the processes that are recorded
 # would lose samples.
 _SPARE_DESCRIPTORS = 16
 
 
-class Choice:
+class Selection:
     """The processes to watch.
 
     Attributes:
         pids: these processes.
         pattern: processes whose name or command line it matches, and new ones later; or None.
-        above: processes whose descendants are watched, and new descendants later.
+        parents: processes whose descendants are watched, and new descendants later.
     """
 
     def __init__(
-        self, pids: tuple[int, ...], pattern: re.Pattern[str] | None, above: tuple[int, ...]
+        self, pids: tuple[int, ...], pattern: re.Pattern[str] | None, parents: tuple[int, ...]
     ) -> None:
         self.pids = pids
         self.pattern = pattern
-        self.above = above
+        self.parents = parents
 
 
 class Watch:
@@ -55,54 +62,56 @@ class Watch:
 
     def __init__(
         self,
-        choice: Choice,
+        selection: Selection,
         settings: Settings,
         service: str | None,
-        tell: Callable[[str], None],
-        complain: Callable[[str], None],
+        report: Callable[[str], None],
+        warn: Callable[[str], None],
     ) -> None:
         """Prepare; `report` and `warn` are called with lines for the user."""
         self.watched: dict[int, Watched] = {}
         self.begun = 0
-        self._tell = tell
-        self._complain = complain
+        self._report = report
+        self._warn = warn
         self._refused: set[tuple[int, float]] = set()
-        self._choice = choice
+        self._selection = selection
         self._settings = settings
         self._service = service
-        self._left = set(choice.pids)  # not yet found
-        self._roots = [process for pid in choice.above if (process := process_of(pid)) is not None]
+        self._not_found = set(selection.pids)  # not yet found
+        self._roots = [
+            process for pid in selection.parents if (process := find_process(pid)) is not None
+        ]
         self._seen: dict[int, tuple[float, float]] = {}  # pid: time of the first and last check
-        self._ours = ancestors()
-        self._look_s = self._sweep_s = 0.0
-        self._short = False  # out of descriptors: other processes wait to be recorded
-        self._complaints: set[str] = set()
+        self._own_pids = ancestors()
+        self._next_search_s = self._next_expiry_s = 0.0
+        self._out_of_descriptors = False  # out of descriptors: other processes wait to be recorded
+        self._warned: set[str] = set()
 
     @property
     def over(self) -> bool:
         """Whether nothing is left to watch or to wait for."""
-        if self._short and not self.watched:
+        if self._out_of_descriptors and not self.watched:
             return True  # no process will end and free descriptors
-        waiting = self._choice.pattern is not None or any(map(lives, self._roots))
-        return not self.watched and not waiting and not self._left
+        waiting = self._selection.pattern is not None or any(map(is_alive, self._roots))
+        return not self.watched and not waiting and not self._not_found
 
     def step(self) -> float:
         """Do what is due now; return the seconds until the next step is due."""
         now_s = monotonic()
-        if now_s >= self._look_s:
-            self._look_s = now_s + _LOOK_S
-            self._look(now_s)
+        if now_s >= self._next_search_s:
+            self._next_search_s = now_s + _SEARCH_S
+            self._search(now_s)
         for pid, watched in tuple(self.watched.items()):
-            lives = watched.step(now_s)
+            is_alive = watched.step(now_s)
             self._announce(watched)
-            if not lives:
+            if not is_alive:
                 del self.watched[pid]
-                self._tell(f"{watched.service} {pid}: ended")
-        if now_s >= self._sweep_s:
-            self._sweep_s = now_s + SWEEP_PERIOD_S
-            sweep_home(self._settings.home, self._settings.max_age_days)
-        due_s = min((one.due_s for one in self.watched.values()), default=self._look_s)
-        return max(0.0, min(due_s, self._look_s) - monotonic())
+                self._report(f"{watched.service} {pid}: ended")
+        if now_s >= self._next_expiry_s:
+            self._next_expiry_s = now_s + EXPIRY_PERIOD_S
+            request_expiry(self._settings.log_directory, self._settings.max_age_days)
+        due_s = min((one.due_s for one in self.watched.values()), default=self._next_search_s)
+        return max(0.0, min(due_s, self._next_search_s) - monotonic())
 
     def close(self) -> None:
         """End all logs with a stop event."""
@@ -110,90 +119,90 @@ class Watch:
             watched.recording.close("the watch ended")
         self.watched = {}
 
-    def _look(self, now_s: float) -> None:
+    def _search(self, now_s: float) -> None:
         """Begin a run for each process to be watched that has none."""
-        self._short = False
+        self._out_of_descriptors = False
         try:
-            self._look_at_pids()
-            self._look_below()
-            self._look_for_names(now_s)
+            self._find_pids()
+            self._find_descendants()
+            self._find_by_name(now_s)
         except OSError as error:
             if error.errno in NO_DESCRIPTOR:
                 self._note_shortage()
             else:
-                self._complain_once(f"cannot list processes: {error}")
+                self._warn_once(f"cannot list processes: {error}")
 
-    def _look_at_pids(self) -> None:
-        for pid in sorted(self._left):
-            process = process_of(pid)
+    def _find_pids(self) -> None:
+        for pid in sorted(self._not_found):
+            process = find_process(pid)
             if process is None:
-                self._complain(f"{pid}: no such process")
+                self._warn(f"{pid}: no such process")
             else:
                 self._begin(process)
-            if self._short:
+            if self._out_of_descriptors:
                 return
-            self._left.discard(pid)
+            self._not_found.discard(pid)
 
-    def _look_below(self) -> None:
+    def _find_descendants(self) -> None:
         for root in self._roots:
             for process in descendants(root):
-                if process.pid not in self._ours:
+                if process.pid not in self._own_pids:
                     self._begin(process)
-                if self._short:
+                if self._out_of_descriptors:
                     return
 
-    def _look_for_names(self, now_s: float) -> None:
-        pattern = self._choice.pattern
+    def _find_by_name(self, now_s: float) -> None:
+        pattern = self._selection.pattern
         if pattern is None:
             return
         for process in self._unseen(now_s):
             if matches(process, pattern):
                 self._begin(process)
-            if self._short:
+            if self._out_of_descriptors:
                 # this process and the following ones are checked again the next time
                 self._seen.clear()
                 return
 
     def _note_shortage(self) -> None:
         """Warn once that other processes wait until descriptors are free."""
-        self._short = True
+        self._out_of_descriptors = True
         limit = descriptor_limit()
-        self._complain_once(
+        self._warn_once(
             f"no file descriptor is left (limit {limit}): {len(self.watched)} processes are"
             " recorded, others wait until one of them ends; raise the limit (ulimit -n, or"
             " LimitNOFILE= of systemd)"
         )
 
-    def _complain_once(self, line: str) -> None:
+    def _warn_once(self, line: str) -> None:
         kind = line.partition(" (")[0].partition(": ")[0]
-        if kind not in self._complaints:
-            self._complaints.add(kind)
-            self._complain(line)
+        if kind not in self._warned:
+            self._warned.add(kind)
+            self._warn(line)
 
     def _announce(self, watched: Watched) -> None:
         """Report once where a process is recorded, after its first successful write."""
-        if watched.announced or watched.recording.writer.trouble is not None:
+        if watched.announced or watched.recording.writer.write_error is not None:
             return
         watched.announced = True
         pid = watched.process.pid
-        self._tell(f"{watched.service} {pid}: recorded to {watched.recording.writer.directory}")
+        self._report(f"{watched.service} {pid}: recorded to {watched.recording.writer.directory}")
 
     def _unseen(self, now_s: float) -> list[psutil.Process]:
         """Return the processes that may have executed another program since the last check."""
-        pids = set(psutil.pids()) - self._ours - self.watched.keys()
+        pids = set(psutil.pids()) - self._own_pids - self.watched.keys()
         self._seen = {pid: seen for pid, seen in self._seen.items() if pid in pids}
         found = []
         for pid in sorted(pids):
             first_s, last_s = self._seen.get(pid, (now_s, 0.0))
-            if pid not in self._seen or now_s - first_s < _YOUNG_S or now_s - last_s >= _ANEW_S:
+            if pid not in self._seen or now_s - first_s < _YOUNG_S or now_s - last_s >= _RECHECK_S:
                 self._seen[pid] = (first_s, now_s)
-                process = process_of(pid)
+                process = find_process(pid)
                 if process is not None:
                     found.append(process)
         return found
 
     def _begin(self, process: psutil.Process) -> None:
-        if process.pid in self.watched or not lives(process):
+        if process.pid in self.watched or not is_alive(process):
             return
         if not descriptors_left(_SPARE_DESCRIPTORS):
             self._note_shortage()
@@ -212,18 +221,18 @@ class Watch:
         forbidden = watched.forbidden
         if forbidden is not None:
             watched.recording.close()
-            self._refuse(process, f"cannot record to {self._settings.home}: {forbidden}")
+            self._refuse(process, f"cannot record to {self._settings.log_directory}: {forbidden}")
             return
         self.begun += 1
         self.watched[process.pid] = watched
         self._announce(watched)
-        watched.recording.speak()
+        watched.recording.emit_warnings()
         if watched.hidden:
-            self._complain(
+            self._warn(
                 f"{service} {process.pid}: recorded without {', '.join(watched.hidden)}, which this"
                 " user may not read: run as the process's user or as root"
             )
 
     def _refuse(self, process: psutil.Process, why: str) -> None:
         self._refused.add((process.pid, process.create_time()))
-        self._complain(f"{process.pid}: {why}")
+        self._warn(f"{process.pid}: {why}")

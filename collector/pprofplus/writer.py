@@ -39,7 +39,7 @@ class Writer:
 
     def __init__(
         self,
-        home: str,
+        log_directory: str,
         header: RunHeader,
         *,
         max_bytes: int = DEFAULT_MAX_BYTES,
@@ -52,10 +52,10 @@ class Writer:
         """
         self.header = header
         self.samples = 0
-        self.trouble: BaseException | None = None
+        self.write_error: BaseException | None = None
         self.incidents: dict[str, str] = {}
         self._files = RunFiles(
-            home,
+            log_directory,
             header,
             max_bytes=max_bytes,
             max_total_bytes=max_total_bytes,
@@ -75,8 +75,8 @@ class Writer:
         # of this segment: end, samples, lost samples reported
         self._finished: list[tuple[int, int, int]] = []
         self._lost = 0  # lost samples that are not yet reported in an event
-        self._told = 0  # lost samples reported in this page's events
-        self._saved_told = 0  # in those events that are on disk
+        self._reported = 0  # lost samples reported in this page's events
+        self._saved_reported = 0  # in those events that are on disk
         self._why = ""
         self._reasons: list[str] = []  # why samples were lost that are not yet reported
 
@@ -88,7 +88,7 @@ class Writer:
     @property
     def lost(self) -> int:
         """Samples that could not be written and are not yet reported in the log."""
-        return self._lost + self._told - self._saved_told
+        return self._lost + self._reported - self._saved_reported
 
     def add(self, mono_ms: int, unix_ms: int, values: list[int]) -> None:
         """Append a sample, one value a column of the header's schema; the list is kept."""
@@ -111,15 +111,15 @@ class Writer:
             self._finish_page(sound=False)
             return
         if self._save() and self._lost:
-            self._tell_of_lost(mono_ms, unix_ms)
+            self._report_lost(mono_ms, unix_ms)
 
-    def add_event(self, event: Event, told: int = 0) -> None:
+    def add_event(self, event: Event, reported: int = 0) -> None:
         """Append an event, and write it at once; it reports `reported` lost samples."""
         self._check_segment()
         if not self._page.add_event(event):
             self._finish_page()
             self._page.add_event(event)
-        self._told += told
+        self._reported += reported
         self._save()
 
     def set_interval(self, interval_ms: int) -> None:
@@ -152,9 +152,9 @@ class Writer:
             self._files.close(self._end_segment)
             self._segment = None
 
-    def relieve(self) -> None:
+    def maintain(self) -> None:
         """Do what is due for the log directory, for some milliseconds; cheap if nothing is due."""
-        self._files.tend()
+        self._files.maintain()
 
     def abandon(self) -> None:
         """Close the files without writing: they are the parent's."""
@@ -166,11 +166,11 @@ class Writer:
     def _unsaved(self) -> bool:
         return (self._page.samples, self._page.events) != (self._saved, self._saved_events)
 
-    def _tell_of_lost(self, mono_ms: int, unix_ms: int) -> None:
+    def _report_lost(self, mono_ms: int, unix_ms: int) -> None:
         event = Event(LOST, mono_ms, unix_ms, self._lost, ", ".join(self._reasons))
         # an event that does not fit finishes the page: what is lost then is not part of this event
-        told, self._lost, self._reasons = self._lost, 0, []
-        self.add_event(event, told)
+        reported, self._lost, self._reasons = self._lost, 0, []
+        self.add_event(event, reported)
 
     def _lose(self, samples: int) -> None:
         """Count samples lost, and why."""
@@ -188,24 +188,24 @@ class Writer:
         if left_bytes is None or left_bytes >= self._end_bytes:
             return
         if segment.ours():
-            self._note_taken(segment, left_bytes)
+            self._count_taken(segment, left_bytes)
             # this page is complete in memory, so it is written again
             self.samples -= self._saved
-            self._saved = self._saved_events = self._saved_told = 0
+            self._saved = self._saved_events = self._saved_reported = 0
         # otherwise the host closed the descriptor: what was written is still there
         segment.close()
         self._segment = self._summary = None
         self._finished = []
         self._latest = None
 
-    def _note_taken(self, segment: Segment, left_bytes: int) -> None:
+    def _count_taken(self, segment: Segment, left_bytes: int) -> None:
         """Count the samples lost with the pages after `left_bytes`."""
         what = "truncated" if left_bytes else "removed"
         self._why = what
         gone = [page for page in self._finished if page[0] > left_bytes]
-        samples, told = (sum(page[i] for page in gone) for i in (1, 2))
+        samples, reported = (sum(page[i] for page in gone) for i in (1, 2))
         self.samples -= samples
-        self._lose(samples + told)
+        self._lose(samples + reported)
         self.incidents[what] = (
             f"another program {what} {self.directory}/{segment_name(segment.number)}, with"
             f" {samples} samples: recording continues in a new segment"
@@ -226,12 +226,16 @@ class Writer:
         self._latest = slot
         self._end_bytes = slot * PAGE_SIZE + len(image)
         self.samples += page.samples - self._saved  # at once: other threads read it
-        self._saved, self._saved_events, self._saved_told = page.samples, page.events, self._told
-        self.trouble = None
+        self._saved, self._saved_events, self._saved_reported = (
+            page.samples,
+            page.events,
+            self._reported,
+        )
+        self.write_error = None
         return True
 
     def _fail(self, error: BaseException) -> None:
-        self.trouble = error
+        self.write_error = error
         number = getattr(error, "errno", None)
         self._why = errno.errorcode.get(number or 0, type(error).__name__)
         # continue in another segment, unless this one is new itself and has no page
@@ -250,7 +254,7 @@ class Writer:
         on_disk = self._latest is not None or self._saved or self._saved_events
         number = page.number + 1 if on_disk else page.number
         self._page = page.follow(number, self._interval_ms)
-        self._lose(page.samples - self._saved + self._told - self._saved_told)
+        self._lose(page.samples - self._saved + self._reported - self._saved_reported)
         if self._latest is not None:
             if sound and self._latest > self._base:
                 self._move_to_base(page)
@@ -259,10 +263,10 @@ class Writer:
                     self._summary.take(page, self._base)
                 else:
                     self._summary.spoil()
-            self._finished.append((self._end_bytes, self._saved, self._saved_told))
+            self._finished.append((self._end_bytes, self._saved, self._saved_reported))
             self._base = self._latest + 1
             self._latest = None
-        self._saved = self._saved_events = self._told = self._saved_told = 0
+        self._saved = self._saved_events = self._reported = self._saved_reported = 0
 
     def _move_to_base(self, page: PageBuilder) -> None:
         """Write the page's last version to its final slot."""
@@ -273,7 +277,7 @@ class Writer:
             self._segment.write(self._base, image)
         except (OSError, MemoryError) as error:
             # it stays where it is, and a slot stays unused
-            self.trouble = error
+            self.write_error = error
             return
         self._latest = self._base
         self._end_bytes = self._base * PAGE_SIZE + len(image)
@@ -306,9 +310,9 @@ class Writer:
             return segment
         # until the next segment exists, the old one stays open: its lock shows that the writer runs
         new = self._files.open_next(None if segment is None else segment.number, self._end_segment)
-        if self._files.passed_over:
+        if self._files.skipped_number:
             self.incidents["in the way"] = (
-                f"{self.directory}/{segment_name(self._files.passed_over)} is not a file of"
+                f"{self.directory}/{segment_name(self._files.skipped_number)} is not a file of"
                 " pprofplus: it is left unchanged, and the next segment number is used"
             )
         if self._locked and not new.locked:

@@ -8,10 +8,10 @@ import errno
 import os
 
 from pprofplus.checkup.report import Report, duration, size
-from pprofplus.checkup.trial import SAMPLES, Trial, try_place
+from pprofplus.checkup.trial import SAMPLES, Trial, try_recording
 from pprofplus.errors import PprofplusError, UnsafePlaceError
 from pprofplus.home import (
-    open_home,
+    open_log_directory,
     open_private,
     parse_run_name,
     parse_segment_name,
@@ -33,21 +33,21 @@ _WHAT_TO_DO = {
 }
 
 
-def examine_place(report: Report, directory: str | None, service: str | None) -> None:
+def examine_destination(report: Report, directory: str | None, service: str | None) -> None:
     """Report where logs go, and record a test run there; `directory` is --dir, or None."""
     settings = Settings(directory=directory)
-    home = settings.home
+    log_directory = settings.log_directory
     report.section("log directory")
-    report.tell("directory", home)
-    report.tell("reason", _reason(directory))
-    trial = try_place(home, settings)
-    _tell_of_trial(report, home, trial)
+    report.add_line("directory", log_directory)
+    report.add_line("reason", _reason(directory))
+    trial = try_recording(log_directory, settings)
+    _report_trial(report, log_directory, trial)
     if service is not None and trial.error is None:
-        _examine_service(report, home, service)
-    _examine_space(report, home, None if trial.error else settings)
-    report.tell("content", _contents(home, settings))
+        _examine_service(report, log_directory, service)
+    _examine_space(report, log_directory, None if trial.error else settings)
+    report.add_line("content", _contents(log_directory, settings))
     if trial.costs_s:
-        _tell_of_costs(report, trial.costs_s, settings.interval_s)
+        _report_costs(report, trial.costs_s, settings.interval_s)
 
 
 def _reason(directory: str | None) -> str:
@@ -61,80 +61,84 @@ def _reason(directory: str | None) -> str:
     return "the default: neither --dir nor PPROFPLUS_DIR nor STATE_DIRECTORY is set"
 
 
-def _tell_of_trial(report: Report, home: str, trial: Trial) -> None:
+def _report_trial(report: Report, log_directory: str, trial: Trial) -> None:
     error = trial.error
     if error is not None:
-        report.tell("recording", "fails")
-        report.trouble(_advice(home, error))
+        report.add_line("recording", "fails")
+        report.add_problem(_advice(log_directory, error))
         return
-    report.tell("recording", f"works: {SAMPLES} samples were written, read back and removed")
+    report.add_line("recording", f"works: {SAMPLES} samples were written, read back and removed")
     if trial.locked:
-        report.tell("locks", "work: the monitor can detect which runs are live")
+        report.add_line("locks", "work: the monitor can detect which runs are live")
     else:
-        report.tell("locks", "do not work")
-        report.trouble(
-            f"{home} is on a file system without file locks, so the monitor cannot detect which "
-            "runs are live: use a directory on a local disk (PPROFPLUS_DIR)"
+        report.add_line("locks", "do not work")
+        report.add_problem(
+            f"{log_directory} is on a file system without file locks, so the monitor cannot detect "
+            "which runs are live: use a directory on a local disk (PPROFPLUS_DIR)"
         )
 
 
-def _advice(home: str, error: BaseException) -> str:
+def _advice(log_directory: str, error: BaseException) -> str:
     """Return the problem and what to do."""
     if isinstance(error, PprofplusError):
         mine = isinstance(error, UnsafePlaceError) and os.geteuid() == 0
         return f"{error} (if the service owns it, run this as its user)" if mine else str(error)
     number = getattr(error, "errno", None) or 0
     hint = _WHAT_TO_DO.get(number, "use another directory (PPROFPLUS_DIR)")
-    return f"cannot record in {home}: {getattr(error, 'strerror', None) or error}: {hint}"
+    return f"cannot record in {log_directory}: {getattr(error, 'strerror', None) or error}: {hint}"
 
 
-def _examine_service(report: Report, home: str, service: str) -> None:
+def _examine_service(report: Report, log_directory: str, service: str) -> None:
     """Check the service's own directory, if it exists."""
-    if not os.path.lexists(os.path.join(home, service)):
-        report.tell("service", f"{service}: it has no directory yet")
+    if not os.path.lexists(os.path.join(log_directory, service)):
+        report.add_line("service", f"{service}: it has no directory yet")
         return
     try:
-        home_fd = open_home(home)
+        log_directory_fd = open_log_directory(log_directory)
         try:
-            os.close(open_private(service, within=home_fd))
+            os.close(open_private(service, within=log_directory_fd))
         finally:
-            os.close(home_fd)
+            os.close(log_directory_fd)
     except (OSError, PprofplusError) as error:
-        report.tell("service", f"{service}: refused")
-        report.trouble(f"in {home}: {error}")
+        report.add_line("service", f"{service}: refused")
+        report.add_problem(f"in {log_directory}: {error}")
         return
-    report.tell("service", f"{service}: its directory exists and is safe")
+    report.add_line("service", f"{service}: its directory exists and is safe")
 
 
-def _examine_space(report: Report, home: str, settings: Settings | None) -> None:
+def _examine_space(report: Report, log_directory: str, settings: Settings | None) -> None:
     """Report the free space and the file system, and whether the space is enough for `settings`."""
-    place = home
+    place = log_directory
     while not os.path.exists(place):
         place = os.path.dirname(place)
     found = os.statvfs(place)
     free = found.f_bavail * found.f_frsize
     kind = file_system_type(os.stat(place).st_dev)
-    report.tell("free", f"{size(free)}{f' on {kind}' if kind else ''}")
+    report.add_line("free", f"{size(free)}{f' on {kind}' if kind else ''}")
     if kind in _MEMORY:
-        report.tell("", "this file system is in memory: logs use memory, and are lost at a reboot")
+        report.add_line(
+            "", "this file system is in memory: logs use memory, and are lost at a reboot"
+        )
     elif kind == "overlay":
-        report.tell(
+        report.add_line(
             "", "the container's own layer: logs are lost with the container; mount a volume"
         )
     elif kind in _REMOTE:
-        report.tell("", "a network file system: a local disk is faster, and its locks are reliable")
+        report.add_line(
+            "", "a network file system: a local disk is faster, and its locks are reliable"
+        )
     if settings is not None and free < settings.max_bytes:
-        report.trouble(
+        report.add_problem(
             f"{place} has {size(free)} free, but one run may take {size(settings.max_bytes)}: "
             "free some space, or lower PPROFPLUS_MAX_BYTES"
         )
 
 
-def _contents(home: str, settings: Settings) -> str:
+def _contents(log_directory: str, settings: Settings) -> str:
     """Return a description of the log directory's content."""
     services = runs = total = 0
     try:
-        for service in os.scandir(home):
+        for service in os.scandir(log_directory):
             if not (valid_service(service.name) and service.is_dir(follow_symlinks=False)):
                 continue
             sizes = [_size_of(run.path) for run in os.scandir(service.path) if _is_run(run)]
@@ -165,11 +169,11 @@ def _size_of(run: str) -> int:
         return 0
 
 
-def _tell_of_costs(report: Report, costs_s: list[float], interval_s: float) -> None:
+def _report_costs(report: Report, costs_s: list[float], interval_s: float) -> None:
     ordered = sorted(costs_s)
     median_s, p99_s = ordered[len(ordered) // 2], ordered[len(ordered) * 99 // 100]
     mean_s = sum(ordered) / len(ordered)
     report.section(f"cost of a sample and its write, at one sample every {interval_s:g} s")
-    report.tell("median", duration(median_s))
-    report.tell("p99", duration(p99_s))
-    report.tell("share", f"{mean_s / interval_s:.3%} of a core")
+    report.add_line("median", duration(median_s))
+    report.add_line("p99", duration(p99_s))
+    report.add_line("share", f"{mean_s / interval_s:.3%} of a core")

@@ -20,26 +20,26 @@ class Report:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self.troubles: list[str] = []
+        self.problems: list[str] = []
 
     def section(self, title: str) -> None:
         """Begin a section."""
         self.lines += ["", title]
 
-    def tell(self, label: str, text: str) -> None:
+    def add_line(self, label: str, text: str) -> None:
         """Add a line; a long text is wrapped. An empty label continues the previous line."""
         self._wrap(f"  {label:<{_LABEL}} ", text)
 
-    def trouble(self, text: str) -> None:
+    def add_problem(self, text: str) -> None:
         """Add a problem; it is printed at the end."""
-        self.troubles.append(text)
+        self.problems.append(text)
 
     def conclude(self, healthy: str) -> None:
         """Add the problems, or the line `healthy` if there is none."""
         self.lines.append("")
-        if not self.troubles:
+        if not self.problems:
             self.lines.append(healthy)
-        for text in self.troubles:
+        for text in self.problems:
             self._wrap("! ", text)
 
     def _wrap(self, start: str, text: str) -> None:

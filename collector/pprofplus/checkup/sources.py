@@ -26,7 +26,7 @@ def examine_sources(report: Report) -> None:
     """Open each source as a service does, read it, and report the result."""
     problem = proc_problem()
     if problem:
-        report.trouble(problem)
+        report.add_problem(problem)
     available: list[str] = []
     costs: list[tuple[tuple[str, ...], float]] = []
     absent: dict[tuple[str, ...], str] = {}
@@ -48,18 +48,20 @@ def examine_sources(report: Report) -> None:
                     costs.append((probe.names, _cost_s(probe)))
         except Exception as error:  # noqa: BLE001 - whatever a probe raises is what we are here to tell
             absent[probe.names] = f"failed: {error!r}"
-            report.trouble(
+            report.add_problem(
                 f"{', '.join(probe.names)} cannot be read: {error!r}; other metrics are recorded"
             )
         finally:
             probe.close()
     report.section(f"metrics: {len(available)} of {len(CATALOGUE)}")
-    report.tell("available", ", ".join(available))
+    report.add_line("available", ", ".join(available))
     for names, reason in absent.items():
-        report.tell("unavailable", f"{', '.join(names)}: {reason}")
+        report.add_line("unavailable", f"{', '.join(names)}: {reason}")
     for names, cost_s in costs:
-        report.tell("budgeted", f"{', '.join(names)}: {duration(cost_s)} of CPU in this process")
-    report.tell("", "this cost grows with the heap; the budget limits how often they are read")
+        report.add_line(
+            "budgeted", f"{', '.join(names)}: {duration(cost_s)} of CPU in this process"
+        )
+    report.add_line("", "this cost grows with the heap; the budget limits how often they are read")
 
 
 def _open(choices: tuple[Callable[[], Probe], ...]) -> tuple[Probe | None, list[str]]:

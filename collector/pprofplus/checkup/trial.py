@@ -24,7 +24,7 @@ from pprofplus.home import (
     LEDGER_NAME,
     NEW_RUN_LIST_NAME,
     RUN_LIST_NAME,
-    open_home,
+    open_log_directory,
     open_private,
     run_name,
 )
@@ -59,18 +59,18 @@ class Trial:
         self.costs_s: list[float] = []
 
 
-def try_place(home: str, settings: Settings) -> Trial:
+def try_recording(log_directory: str, settings: Settings) -> Trial:
     """Record this process under a reserved service name, as fast as possible."""
     trial = Trial()
-    made = _missing(home)
-    noted = os.path.lexists(os.path.join(home, LEDGER_NAME))
+    made = _missing(log_directory)
+    noted = os.path.lexists(os.path.join(log_directory, LEDGER_NAME))
     panel = Panel(settings.interval_s, settings.budget)
     try:
         now_ns, unix_ms = time.monotonic_ns(), time.time_ns() // 1_000_000
         panel.read(now_ns)
-        values = panel.relist(now_ns)
+        values = panel.rebuild_schema(now_ns)
         writer = Writer(
-            home,
+            log_directory,
             header(SERVICE, os.getpid(), unix_ms, settings.interval_s, panel.metrics),
             max_bytes=LEAST_MAX_BYTES,
             max_total_bytes=_NO_CAP,
@@ -79,13 +79,13 @@ def try_place(home: str, settings: Settings) -> Trial:
         try:
             writer.add_event(Event(START, now_ns // 1_000_000, unix_ms))
             writer.add(now_ns // 1_000_000, unix_ms, values)
-            if writer.trouble is None:
+            if writer.write_error is None:
                 _collect(trial, panel, writer, (now_ns, unix_ms), settings.interval_s)
-            trial.error = writer.trouble
+            trial.error = writer.write_error
             if trial.error is None:
                 _look_at(trial, writer)
         finally:
-            _remove(home, writer, made, noted=noted)
+            _remove(log_directory, writer, made, noted=noted)
     except (OSError, PprofplusError) as error:
         trial.error = error
     finally:
@@ -93,12 +93,12 @@ def try_place(home: str, settings: Settings) -> Trial:
     return trial
 
 
-def _missing(home: str) -> list[str]:
+def _missing(log_directory: str) -> list[str]:
     """Return the directories that do not exist yet, the deepest first."""
     missing = []
-    while home and not os.path.lexists(home):
-        missing.append(home)
-        home = os.path.dirname(home)
+    while log_directory and not os.path.lexists(log_directory):
+        missing.append(log_directory)
+        log_directory = os.path.dirname(log_directory)
     return missing
 
 
@@ -154,26 +154,26 @@ def _read(segment: bytes, found: dict[int, int]) -> None:
     parse_header(parts)
 
 
-def _remove(home: str, writer: Writer, made: list[str], *, noted: bool) -> None:
+def _remove(log_directory: str, writer: Writer, made: list[str], *, noted: bool) -> None:
     """Remove the run, and the directories that it created. Raises OSError, PprofplusError."""
     writer.abandon()
-    if not os.path.lexists(home):
+    if not os.path.lexists(log_directory):
         return
-    home_fd = open_home(home)
+    log_directory_fd = open_log_directory(log_directory)
     try:
-        if SERVICE in os.listdir(home_fd):
-            service_fd = open_private(SERVICE, within=home_fd)
+        if SERVICE in os.listdir(log_directory_fd):
+            service_fd = open_private(SERVICE, within=log_directory_fd)
             try:
                 _remove_run(run_name(writer.header.pid, writer.header.start_ms), service_fd)
             finally:
                 os.close(service_fd)
-            _remove_empty(SERVICE, home_fd)
-        left = set(os.listdir(home_fd))
+            _remove_empty(SERVICE, log_directory_fd)
+        left = set(os.listdir(log_directory_fd))
         if not noted and left <= _LEDGER_FILES:
             for name in left:
-                os.unlink(name, dir_fd=home_fd)
+                os.unlink(name, dir_fd=log_directory_fd)
     finally:
-        os.close(home_fd)
+        os.close(log_directory_fd)
     for path in made:
         _remove_empty(path, None)
 

@@ -54,17 +54,17 @@ def add(subparsers: Subparsers) -> None:
 def run(options: argparse.Namespace) -> int:
     """Ask, wait and tell; return the exit code."""
     from pprofplus.control import Request  # noqa: PLC0415 - as the package says
-    from pprofplus.directory import homes, live_runs  # noqa: PLC0415 - as above
+    from pprofplus.directory import live_runs, log_directories  # noqa: PLC0415 - as above
 
     request = Request(
         options.action, getattr(options, "seconds", 0.0), getattr(options, "text", "")
     )
-    found = [live_runs(home, options.service) for home in homes(options.dir)]
+    found = [live_runs(home, options.service) for home in log_directories(options.dir)]
     wanted = {None, options.pid}
-    places = [
+    runs = [
         place
         for each in found
-        for place in each.places
+        for place in each.runs
         if options.pid is None or place.pid == options.pid
     ]
     denied = [
@@ -77,11 +77,11 @@ def run(options: argparse.Namespace) -> int:
         complain(f"{path}: {_DENIED}")
     if len(denied) > _DENIED_SHOWN:
         complain(f"and {len(denied) - _DENIED_SHOWN} more: {_DENIED}")
-    if not places:
+    if not runs:
         if not denied:
             _complain_of_none(options)
         return 1
-    asked = [(place, _ask(place, request)) for place in places]
+    asked = [(place, _ask(place, request)) for place in runs]
     done = [_tell(place, answer) for place, answer in _answers(asked)]
     return 0 if all(done) and not denied else 1
 
@@ -95,11 +95,11 @@ def _pid_of(path: str) -> int | None:
 
 
 def _complain_of_none(options: argparse.Namespace) -> None:
-    from pprofplus.directory import homes_of_others  # noqa: PLC0415 - as above
+    from pprofplus.directory import unreadable_log_directories  # noqa: PLC0415 - as above
 
     who = options.service if options.pid is None else f"{options.service} {options.pid}"
     where = options.dir or "the log directory (pprofplus where)"
-    others = [] if options.dir else homes_of_others()
+    others = [] if options.dir else unreadable_log_directories()
     hint = f"; for {', '.join(others)}: {_DENIED}" if others else ""
     complain(f"no live run of {who} in {where}{hint}")
 

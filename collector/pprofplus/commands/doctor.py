@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
 
     from pprofplus import __version__  # noqa: PLC0415 - as above
     from pprofplus.checkup.environment import examine_environment  # noqa: PLC0415 - as above
-    from pprofplus.checkup.place import examine_place  # noqa: PLC0415 - as above
+    from pprofplus.checkup.place import examine_destination  # noqa: PLC0415 - as above
     from pprofplus.checkup.report import Report  # noqa: PLC0415 - as above
     from pprofplus.checkup.sources import examine_sources  # noqa: PLC0415 - as above
     from pprofplus.locks import LOCKS_EXIST  # noqa: PLC0415 - as above
@@ -57,13 +57,13 @@ def run(options: argparse.Namespace) -> int:
     logging.getLogger("pprofplus").addHandler(logging.NullHandler())
     examine_environment(report, bootstrap())
     if LOCKS_EXIST:
-        examine_place(report, options.dir, options.service)
+        examine_destination(report, options.dir, options.service)
         examine_sources(report)
     else:
-        report.trouble("this platform has no file locks: nothing is recorded here")
+        report.add_problem("this platform has no file locks: nothing is recorded here")
     report.conclude("healthy: a service started like this is recorded")
     sys.stdout.write("".join(f"{line}\n" for line in report.lines))
-    return 1 if report.troubles else 0
+    return 1 if report.problems else 0
 
 
 def _c_library() -> str:

@@ -48,7 +48,7 @@ def add(subparsers: Subparsers) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Note it; return the exit code."""
-    from pprofplus.directory import homes  # noqa: PLC0415 - as the package says
+    from pprofplus.directory import log_directories  # noqa: PLC0415 - as the package says
     from pprofplus.outcome import find_run, write_outcome  # noqa: PLC0415 - as above
 
     result = os.environ.get("SERVICE_RESULT")
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     if outcome is None or pid is None:
         complain("systemd does not say how a main process ended: nothing is noted")
         return 0
-    directory = find_run(homes(options.dir), pid, 0, options.service)
+    directory = find_run(log_directories(options.dir), pid, 0, options.service)
     if directory is None:
         complain(f"no run of pid {pid} in the log directory (pprofplus where): nothing is noted")
         return 0

@@ -16,7 +16,7 @@ import sys
 from pprofplus.commands import add_recording, complain
 from pprofplus.commands.autostart import bootstrap
 from pprofplus.locks import LOCKS_EXIST
-from pprofplus.program import call_of, call_of_file, service_of_script
+from pprofplus.program import parse_call, parse_shebang, service_of_script
 from pprofplus.settings import check_service
 from pprofplus.supervision.execute import NOT_EXECUTABLE, NOT_FOUND, execute
 
@@ -58,12 +58,13 @@ def run(options: argparse.Namespace) -> int:
         complain("this platform has no exec: call pprofplus.start() in the program")
         return 2
     path = _find(words[0])
-    call = call_of(words) or (None if path is None else call_of_file(path))
+    call = parse_call(words) or (None if path is None else parse_shebang(path))
     environment = _environment(options, _service(options, words))
     if path is None:
         return _refuse(words[0])
-    if call is not None and call.deaf:
-        complain(f"{words[0]} runs with {call.deaf}, which hides PYTHONPATH: it is not recorded")
+    if call is not None and call.isolating_option:
+        option = call.isolating_option
+        complain(f"{words[0]} runs with {option}, which hides PYTHONPATH: it is not recorded")
     if options.wait:
         return _stay(options.dir, path, words, environment)
     return _become(path, words, environment)
@@ -100,7 +101,7 @@ def _service(options: argparse.Namespace, words: list[str]) -> str:
             return check_service(named)
         except ValueError as error:
             complain(f"PPROFPLUS_SERVICE is passed over: {error}")
-    call = call_of(words)
+    call = parse_call(words)
     return service_of_script(words[0]) if call is None else call.service
 
 

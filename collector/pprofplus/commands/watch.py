@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     from pprofplus.openfiles import raise_descriptor_limit  # noqa: PLC0415 - as above
     from pprofplus.procfs import proc_problem  # noqa: PLC0415 - as above
     from pprofplus.settings import Settings  # noqa: PLC0415 - as above
-    from pprofplus.watching import Choice, Watch  # noqa: PLC0415 - as above
+    from pprofplus.watching import Selection, Watch  # noqa: PLC0415 - as above
 
     if not options.pids and options.name is None and not options.children:
         complain("name what to watch: a PID, --name REGEX or --children (see --help)")
@@ -73,14 +73,14 @@ def run(options: argparse.Namespace) -> int:
     if options.children:
         above = tuple(options.pids) or (os.getppid(),)
     settings = Settings("watch", interval_s=options.interval, directory=options.dir)
-    problem = proc_problem() or _place_problem(settings.home)
+    problem = proc_problem() or _place_problem(settings.log_directory)
     if problem:
         complain(problem)
         return 1
     raise_descriptor_limit()
-    choice = Choice(tuple(options.pids), options.name, above)
+    selection = Selection(tuple(options.pids), options.name, above)
     tell = _keep_quiet if options.quiet else _say
-    watch = Watch(choice, settings, options.service, tell, complain)
+    watch = Watch(selection, settings, options.service, tell, complain)
     _until_a_signal(watch)
     return 0 if watch.begun else 1
 
@@ -91,10 +91,10 @@ def _place_problem(home: str) -> str:
     import os  # noqa: PLC0415 - as above
 
     from pprofplus.errors import UnsafePlaceError  # noqa: PLC0415 - as above
-    from pprofplus.home import open_home  # noqa: PLC0415 - as above
+    from pprofplus.home import open_log_directory  # noqa: PLC0415 - as above
 
     try:
-        os.close(open_home(home))
+        os.close(open_log_directory(home))
     except UnsafePlaceError as error:
         return f"cannot record: {error}"
     except OSError as error:
@@ -112,12 +112,12 @@ def _until_a_signal(watch: Watch) -> None:
 
     from pprofplus.background import Bell  # noqa: PLC0415 - as above
 
-    bell = Bell()
+    wake_event = Bell()
     ended = []
 
     def end(*_: object) -> None:
         ended.append(True)
-        bell.ring()
+        wake_event.set()
 
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) != signal.SIG_IGN:
@@ -125,7 +125,7 @@ def _until_a_signal(watch: Watch) -> None:
     try:
         wait_s = watch.step()
         while not ended and not watch.over:
-            bell.wait(wait_s)
+            wake_event.wait(wait_s)
             wait_s = watch.step()
     finally:
         watch.close()

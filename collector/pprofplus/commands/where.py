@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from pprofplus.commands import add_dir
-from pprofplus.home import default_home
+from pprofplus.home import default_log_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,5 +22,5 @@ def add(subparsers: Subparsers) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print it; return the exit code."""
-    sys.stdout.write(f"{options.dir or default_home()}\n")
+    sys.stdout.write(f"{options.dir or default_log_directory()}\n")
     return 0

@@ -44,9 +44,9 @@ class Cgroup:
         fstype, self.used, self.limit = "cgroup2", "memory.current", "memory.max"
         self.events = "memory.events"
         for line in groups.splitlines():
-            _, controllers, place = line.split(":", 2)
+            _, controllers, group_path = line.split(":", 2)
             if "memory" in controllers.split(","):
-                path = place
+                path = group_path
                 fstype, self.used, self.limit = (
                     "cgroup",
                     "memory.usage_in_bytes",
@@ -55,7 +55,7 @@ class Cgroup:
                 self.events = "memory.oom_control"
                 break
             if not controllers:
-                path = place
+                path = group_path
         if not path:
             raise ProbeAbsentError("this process is in no cgroup")
         root, self.top = _mount(mounts, fstype)

@@ -28,7 +28,7 @@ class CustomProbe(Probe):
         """The schema's row: name, unit, kind."""
         return (self._row,)
 
-    def like(self, gauge: Gauge) -> bool:
+    def matches(self, gauge: Gauge) -> bool:
         """Return whether a gauge has the same row, so that it can continue in this column."""
         return self._row == (gauge.name, gauge.unit, gauge.kind)
 

@@ -38,9 +38,9 @@ class _OtherFieldsProbe(_OtherProbe):
     _wanted: tuple[str, ...] = ()
 
     def __init__(self, process: psutil.Process) -> None:
-        self._ask = getattr(process, self._method)
+        self._read_fields = getattr(process, self._method)
         try:
-            found = self._ask()
+            found = self._read_fields()
         except psutil.Error as error:
             raise ProbeAbsentError(f"{', '.join(self._wanted)}: {error}") from error
         self._names = tuple(name for name in self._wanted if hasattr(found, name))
@@ -48,7 +48,7 @@ class _OtherFieldsProbe(_OtherProbe):
 
     def read(self) -> tuple[int, ...]:
         """Return bytes, in the order of `names`. Raises psutil.Error."""
-        found = self._ask()
+        found = self._read_fields()
         return tuple(getattr(found, name) for name in self._names)
 
 
@@ -135,7 +135,7 @@ def sources_of(process: psutil.Process) -> tuple[tuple[Callable[[], Probe], ...]
     )
 
 
-def names_of_all() -> tuple[str, ...]:
+def all_metric_names() -> tuple[str, ...]:
     """Return the metrics of another process that a user with all permissions can read, on Linux."""
     return (
         *("rss", "vms", "shared", "uss", "pss", "swap", "cpu_user", "cpu_system", "threads"),

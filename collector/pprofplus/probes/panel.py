@@ -56,28 +56,28 @@ SOURCES: tuple[Choices, ...] = (
 
 DEFAULT_BUDGET = 0.001
 # a source that comes and goes begins a new segment at most this often
-_LEAST_TABLE_AGE_NS = 60_000_000_000
+_LEAST_SCHEMA_AGE_NS = 60_000_000_000
 # the last values of a failing probe stay in use this long; then they are left out
 _STALE_NS = 60_000_000_000
 # a slower probe causes a warning: no other probe is read meanwhile
 _SLOW_NS = 2_000_000_000
 
-Figures = tuple[int, ...]
-Table = tuple[tuple[str, str, str], ...]
-Troubles = dict[str, BaseException]
+Values = tuple[int, ...]
+Schema = tuple[tuple[str, str, str], ...]
+Failures = dict[str, BaseException]
 
 
 class _Slot:
     """One probe and its last values."""
 
-    __slots__ = ("cells", "cost_s", "due_ns", "failing_ns", "last", "listed", "present", "probe")
+    __slots__ = ("cells", "cost_s", "due_ns", "failing_ns", "in_schema", "last", "present", "probe")
 
     def __init__(self, probe: Probe) -> None:
         self.probe = probe
         self.cells = Struct(f"{len(probe.names)}q")
-        self.last: Figures = ()
+        self.last: Values = ()
         self.present = False  # it has values now
-        self.listed = False  # they are in the schema
+        self.in_schema = False  # they are in the schema
         self.failing_ns: int | None = None  # since when it has only failed
         self.due_ns = 0
         self.cost_s = 0.0
@@ -111,21 +111,22 @@ class Panel:
         """
         self.interval_s = interval_s
         self.budget = budget
-        self.metrics: Table = ()
+        self.metrics: Schema = ()
         self.outdated = False
-        self.troubles: Troubles = {}
+        self.failures: Failures = {}
         self.warnings: dict[str, str] = {}
         problem = proc_problem() if sources is SOURCES else ""
         if problem:
             self.warnings["proc"] = problem
-        self._listed_ns: int | None = None  # when the first schema was last replaced
+        self._schema_changed_ns: int | None = None  # when the first schema was last replaced
         self._slots: list[_Slot] = []
         self._budgeted: list[_Slot] = []
-        self._later: list[Choices] = []  # sources that could not be opened for lack of descriptors
+        # sources that could not be opened for lack of descriptors
+        self._unopened: list[Choices] = []
         self._registry = registry
         self._registered: object = None
         self._open_all(sources)
-        self._follow_registry()
+        self._sync_gauges()
 
     def _open_all(self, sources: Iterable[Choices]) -> None:
         absent = []
@@ -137,9 +138,9 @@ class Panel:
                 self._slots.append(_Slot(probe))
         self._budgeted = [slot for slot in self._slots if slot.probe.budgeted]
         # absent only because this process may open no file now: try again later
-        self._later = absent if absent and _no_descriptor_left() else []
+        self._unopened = absent if absent and _no_descriptor_left() else []
 
-    def _follow_registry(self) -> None:
+    def _sync_gauges(self) -> None:
         """Add a slot for each registered gauge; retire removed ones until `rebuild_schema`."""
         registry = self._registry
         if registry is None or registry.version is self._registered:
@@ -149,7 +150,7 @@ class Panel:
         for slot in self._slots:
             if isinstance(slot.probe, CustomProbe) and not slot.probe.retired:
                 gauge = gauges.get(slot.probe.names[0])
-                if gauge is not None and slot.probe.like(gauge):
+                if gauge is not None and slot.probe.matches(gauge):
                     slot.probe.gauge = gauges.pop(gauge.name)
                 else:
                     slot.probe.retired = True
@@ -162,14 +163,14 @@ class Panel:
             except ProbeAbsentError:  # noqa: PERF203 - each choice fails for itself
                 continue
             except Exception as error:  # noqa: BLE001 - the outer edge: no probe may stop the host
-                self.troubles[_name(choice)] = error
+                self.failures[_name(choice)] = error
         return None
 
     def read(self, now_ns: int) -> list[int]:
         """Return the current values, one a column of `metrics`; `now_ns` is monotonic."""
-        if self._later and not _no_descriptor_left():
-            self._open_all(self._later)
-        self._follow_registry()
+        if self._unopened and not _no_descriptor_left():
+            self._open_all(self._unopened)
+        self._sync_gauges()
         values: list[int] = []
         spent: list[_Slot] = []
         cpu_ns = 0
@@ -180,14 +181,14 @@ class Panel:
                 probe = slot.probe
                 if not probe.budgeted:
                     cpu_ns = 0
-                    self._take(slot, now_ns)
+                    self._read_probe(slot, now_ns)
                     if probe.least_period_s:
                         slot.due_ns = now_ns + int(probe.least_period_s * 1e9)
                 else:
                     # CPU time, because waiting on a busy machine must not use up the budget.
                     # Reading that clock is expensive; adjacent probes share one reading
                     began_ns = cpu_ns or thread_time_ns()
-                    self._take(slot, now_ns)
+                    self._read_probe(slot, now_ns)
                     cpu_ns = thread_time_ns()
                     # also after a failure, because a failing probe may be expensive too
                     slot.cost_s = (cpu_ns - began_ns) / 1e9
@@ -196,30 +197,31 @@ class Panel:
                 then_ns += took_ns
                 if took_ns >= _SLOW_NS:
                     self._report_slow(probe, took_ns)
-            if slot.listed:
+            if slot.in_schema:
                 values += slot.last
-            if slot.present is not slot.listed:
+            if slot.present is not slot.in_schema:
                 outdated = True
         if spent:
-            self._put_off(spent, now_ns)
+            self._schedule(spent, now_ns)
         self.outdated = outdated and (
-            self._listed_ns is None or now_ns - self._listed_ns >= _LEAST_TABLE_AGE_NS
+            self._schema_changed_ns is None
+            or now_ns - self._schema_changed_ns >= _LEAST_SCHEMA_AGE_NS
         )
         return values
 
-    def _take(self, slot: _Slot, now_ns: int) -> None:
+    def _read_probe(self, slot: _Slot, now_ns: int) -> None:
         try:
-            figures = slot.probe.read()
-            if figures is None:
+            result = slot.probe.read()
+            if result is None:
                 slot.present = False
             elif slot.probe.exact:
-                slot.last = figures
+                slot.last = result
                 slot.present = True
             else:
-                if not isinstance(figures, tuple):
-                    raise TypeError(f"{type(figures).__name__} instead of a tuple of integers")  # noqa: TRY301 - handled as all that a probe may do
+                if not isinstance(result, tuple):
+                    raise TypeError(f"{type(result).__name__} instead of a tuple of integers")  # noqa: TRY301 - handled as all that a probe may do
                 # packing checks their count, their type and their size
-                slot.last = slot.cells.unpack(slot.cells.pack(*figures))
+                slot.last = slot.cells.unpack(slot.cells.pack(*result))
                 slot.present = True
             slot.failing_ns = None
         except BaseException as error:
@@ -232,18 +234,18 @@ class Panel:
     def _note_failure(self, slot: _Slot, now_ns: int, error: BaseException) -> None:
         if slot.failing_ns is None:
             slot.failing_ns = now_ns
-            self.troubles[_name(slot.probe)] = error
+            self.failures[_name(slot.probe)] = error
         elif slot.present and now_ns - slot.failing_ns >= _STALE_NS:
             # without a free descriptor the log could not begin a segment for another schema
             slot.present = _no_descriptor_left()
 
     def _report_slow(self, probe: Probe, took_ns: int) -> None:
         name = f"{_name(probe)} (slow)"
-        self.troubles[name] = TimeoutError(
+        self.failures[name] = TimeoutError(
             f"took {took_ns / 1e9:.1f} s (or the process was stopped); other probes waited"
         )
 
-    def _put_off(self, spent: list[_Slot], now_ns: int) -> None:
+    def _schedule(self, spent: list[_Slot], now_ns: int) -> None:
         """Schedule the next run of the budgeted probes that have just run."""
         budgeted = self._budgeted
         costs_s = [slot.cost_s for slot in budgeted]
@@ -252,17 +254,17 @@ class Panel:
             if slot in spent:
                 slot.due_ns = now_ns + int(max(period_s, slot.probe.least_period_s) * 1e9)
 
-    def relist(self, now_ns: int) -> list[int]:
+    def rebuild_schema(self, now_ns: int) -> list[int]:
         """Rebuild the schema from the sources that have values; return the values for it."""
         if self.metrics:
-            self._listed_ns = now_ns
+            self._schema_changed_ns = now_ns
         self.outdated = False
         self._slots = [slot for slot in self._slots if not slot.probe.retired]
         rows: list[tuple[str, str, str]] = []
         values: list[int] = []
         for slot in self._slots:
-            slot.listed = slot.present
-            if slot.listed:
+            slot.in_schema = slot.present
+            if slot.in_schema:
                 rows += slot.probe.rows
                 values += slot.last
         self.metrics = tuple(rows)
@@ -274,7 +276,7 @@ class Panel:
             try:
                 slot.probe.close()
             except Exception as error:  # noqa: BLE001, PERF203 - the outer edge, as above
-                self.troubles[_name(slot.probe)] = error
+                self.failures[_name(slot.probe)] = error
         self._slots = []
         self._budgeted = []
 

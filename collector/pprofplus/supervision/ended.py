@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from pprofplus.directory import homes
+from pprofplus.directory import log_directories
 from pprofplus.outcome import Outcome, find_run, signal_name, write_outcome
 from pprofplus.plain import printable
 
@@ -13,7 +13,13 @@ BY = "pprofplus run"
 
 
 def report(  # noqa: PLR0913 - all that is known
-    home: str, shown: str, began_ms: int, *, child: int, status: int, oom_killed: bool | None
+    log_directory: str,
+    shown: str,
+    began_ms: int,
+    *,
+    child: int,
+    status: int,
+    oom_killed: bool | None,
 ) -> None:
     """Print a line if a signal ended the command, and write the outcome file to its run directory.
 
@@ -29,6 +35,6 @@ def report(  # noqa: PLR0913 - all that is known
         outcome = Outcome(BY, text, signal=-code, oom_killed=oom_killed)
     else:
         outcome = Outcome(BY, f"exit code {code}", exit_code=code, oom_killed=oom_killed)
-    directory = find_run(homes(home or None), child, began_ms)
+    directory = find_run(log_directories(log_directory or None), child, began_ms)
     if directory is not None:  # otherwise it is not Python, or was not recorded
         write_outcome(directory, outcome)

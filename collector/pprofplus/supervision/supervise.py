@@ -64,8 +64,8 @@ class Supervisor:
         if self.child == 0:
             if ignored:
                 _signal.signal(_signal.SIGCHLD, _signal.SIG_IGN)
-            _become(path, words, mask, parent)
-        _let_go_of_descriptors()
+            _execute(path, words, mask, parent)
+        _close_descriptors()
 
     def wait(self) -> int:
         """Wait for the command's end; return its exit code as shells do."""
@@ -79,7 +79,7 @@ class Supervisor:
                 if self.status is not None:
                     break
             elif from_process:
-                self._pass_on(number)
+                self._forward(number)
         kills_now = self._kills()
         code = posix.waitstatus_to_exitcode(self.status or 0)
         if kills is not None and kills_now is not None:
@@ -96,7 +96,7 @@ class Supervisor:
         by_terminal = number in _numbers(_BY_TERMINAL) and posix.isatty(2)
         return number, not by_terminal
 
-    def _pass_on(self, number: int) -> None:
+    def _forward(self, number: int) -> None:
         try:  # noqa: SIM105 - contextlib is not built in
             posix.kill(self.child, number)
         except OSError:  # it has another user, or has just ended
@@ -139,11 +139,11 @@ class Supervisor:
         return int(digits) if digits.isdigit() else None
 
 
-def _become(path: str, words: list[str], mask: set[int], parent: int) -> NoReturn:
+def _execute(path: str, words: list[str], mask: set[int], parent: int) -> NoReturn:
     """In the child: execute the command with its original environment and signal mask, or exit."""
     environment = _environment(parent)
     if parent != 1:
-        _die_with(parent)
+        _end_with_parent(parent)
     for name in ("SIGPIPE", "SIGXFSZ"):  # Python sets these to be ignored
         if hasattr(_signal, name):
             _signal.signal(getattr(_signal, name), _signal.SIG_DFL)
@@ -169,12 +169,12 @@ def _environment(parent: int) -> dict[bytes, bytes]:
         if environment.get(name) == b"%d" % parent:
             environment[name] = pid
     environment[b"PPROFPLUS_AUTOSTART_PID"] = pid
-    if environment.get(b"LC_CTYPE") and not _was_given(b"LC_CTYPE="):
+    if environment.get(b"LC_CTYPE") and not _in_environment(b"LC_CTYPE="):
         del environment[b"LC_CTYPE"]  # Python sets it itself in the C locale
     return environment
 
 
-def _was_given(variable: bytes) -> bool:
+def _in_environment(variable: bytes) -> bool:
     """Return whether a variable was in the environment at our start; True if unknown."""
     text = b""
     try:
@@ -189,7 +189,7 @@ def _was_given(variable: bytes) -> bool:
     return any(entry.startswith(variable) for entry in text.split(b"\0"))
 
 
-def _die_with(parent: int) -> None:
+def _end_with_parent(parent: int) -> None:
     """In the child: request SIGKILL at the parent's death, so that both end together."""
     try:
         import ctypes  # noqa: PLC0415 - in the child alone
@@ -202,7 +202,7 @@ def _die_with(parent: int) -> None:
         posix._exit(_CANNOT_START)  # noqa: SLF001 - it has no other name
 
 
-def _let_go_of_descriptors() -> None:
+def _close_descriptors() -> None:
     """Close the descriptors that we share with the command, so that a pipe it closes is closed.
 
     stderr stays open, for the line at the end.
@@ -228,7 +228,7 @@ def _find_package() -> None:
         sys.path.append(root)
 
 
-def main(home: str, counter: str, shown: str, path: str, *words: str) -> int:
+def main(log_directory: str, counter: str, shown: str, path: str, *words: str) -> int:
     """Run the command, record how it ended, and return its exit code."""
     began_ms = time_ns() // 1_000_000
     supervisor = Supervisor(counter, path, list(words))
@@ -238,7 +238,7 @@ def main(home: str, counter: str, shown: str, path: str, *words: str) -> int:
         from pprofplus.supervision.ended import report  # noqa: PLC0415 - not while it runs
 
         report(
-            *(home, shown, began_ms),
+            *(log_directory, shown, began_ms),
             child=supervisor.child,
             status=supervisor.status or 0,
             oom_killed=supervisor.oom_killed,
