@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pprofplus.gauges import REGISTRY, Gauge
 from pprofplus.lifecycle import current
 from pprofplus.metrics import GAUGE
-from pprofplus.notices import warn_once
+from pprofplus.probes.gauge_registry import REGISTRY, Gauge
+from pprofplus.warn import warn_once
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
-    from pprofplus.gauges import GaugeFunction
-    from pprofplus.sampler import Collector
+    from pprofplus.probes.gauge_registry import GaugeFunction
+    from pprofplus.recording.sampler import Collector
 
 
 def mark(text: str) -> None:

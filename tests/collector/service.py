@@ -13,11 +13,11 @@ import time
 
 import pprofplus
 from pprofplus import settings
-from pprofplus.probes import panel
-from pprofplus.writer import Writer
+from pprofplus.log.writer import Writer
+from pprofplus.probes import probe_set
 
 settings.LEAST_INTERVAL_S = 0.002  # with values that change a lot, a page is soon full
-panel._SLOW_NS = 10**12  # these tests must not depend on a machine that stalls for seconds
+probe_set._SLOW_NS = 10**12  # these tests must not depend on a machine that stalls for seconds
 
 heard = []
 writers = []

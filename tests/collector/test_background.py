@@ -4,11 +4,11 @@ import threading
 
 import pytest
 
-from pprofplus.background import Background, Bell, Gate
+from pprofplus.system.background import BackgroundThread, Gate, WakeEvent
 
 
 def test_setting_the_event_wakes_the_waiting_thread():
-    wake_event = Bell()
+    wake_event = WakeEvent()
     found = []
     thread = threading.Thread(target=lambda: found.append(wake_event.wait(60)))
     thread.start()
@@ -18,14 +18,14 @@ def test_setting_the_event_wakes_the_waiting_thread():
 
 
 def test_waiting_for_an_event_ends_at_the_timeout():
-    wake_event = Bell()
+    wake_event = WakeEvent()
     assert not wake_event.wait(0.001)
     assert not wake_event.wait(0)
     assert not wake_event.wait(-1)
 
 
 def test_an_event_set_before_the_wait_wakes_it_once_even_if_set_twice():
-    wake_event = Bell()
+    wake_event = WakeEvent()
     wake_event.set()
     wake_event.set()
     assert wake_event.wait(60)
@@ -34,7 +34,7 @@ def test_an_event_set_before_the_wait_wakes_it_once_even_if_set_twice():
 
 def test_many_threads_may_set_the_event_at_once():
     for _ in range(50):
-        wake_event = Bell()
+        wake_event = WakeEvent()
         begin = threading.Barrier(4)
 
         def wake(wake_event=wake_event, begin=begin):
@@ -50,8 +50,8 @@ def test_many_threads_may_set_the_event_at_once():
 
 
 def test_a_thread_is_alive_until_its_function_returns():
-    wake_event, seen = Bell(), []
-    thread = Background(lambda: seen.append((thread.is_current(), wake_event.wait(60))))
+    wake_event, seen = WakeEvent(), []
+    thread = BackgroundThread(lambda: seen.append((thread.is_current(), wake_event.wait(60))))
     assert not thread.alive
     thread.start()
     assert thread.alive
@@ -66,13 +66,13 @@ def test_a_thread_is_alive_until_its_function_returns():
 
 
 def test_joining_a_thread_that_was_never_started_returns_at_once():
-    Background(lambda: None).join(60)
+    BackgroundThread(lambda: None).join(60)
 
 
 def test_the_thread_is_not_in_the_list_of_threading():
-    wake_event = Bell()
+    wake_event = WakeEvent()
     before = threading.enumerate()
-    thread = Background(lambda: wake_event.wait(60))
+    thread = BackgroundThread(lambda: wake_event.wait(60))
     thread.start()
     try:
         assert threading.enumerate() == before
@@ -85,7 +85,7 @@ def test_the_thread_is_not_in_the_list_of_threading():
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_function_that_raises_ends_the_thread(monkeypatch):
     monkeypatch.setattr("sys.unraisablehook", lambda _: None)
-    thread = Background(lambda: 1 / 0)
+    thread = BackgroundThread(lambda: 1 / 0)
     thread.start()
     thread.join(30)
     assert not thread.alive

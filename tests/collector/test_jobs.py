@@ -11,7 +11,7 @@ import crowd
 import pytest
 import reference
 
-from pprofplus.home import PIN_NAME
+from pprofplus.log.log_directory import PIN_NAME
 
 MIB = 1 << 20
 
@@ -107,7 +107,7 @@ def test_of_thousands_of_jobs_under_a_small_cap_the_last_ones_are_kept(spawn, ho
 
 LONG_LIVED = """
 import os, subprocess, sys, time
-from pprofplus import retention
+from pprofplus.log import retention
 # all pauses are 200 times shorter: those after a scan, too, which follow from what it took
 retention._LOOK_S /= 200
 retention._SHARE /= 200
@@ -145,13 +145,13 @@ sys.addaudithook(
     lambda name, words: seen.append(name) if name in {"os.listdir", "os.scandir"} else None
 )
 import pprofplus
-from pprofplus import files
-maintain = files.maintain
-files.maintain = lambda *words: None  # what is done later, in the background
+from pprofplus.log import run_directory
+maintain = run_directory.maintain
+run_directory.maintain = lambda *words: None  # what is done later, in the background
 seen.clear()
 collector = pprofplus.start("new", max_total_bytes=int(sys.argv[1]), interval_s=0.05)
 looked, samples = len(seen), collector.samples
-files.maintain = maintain
+run_directory.maintain = maintain
 import json, time
 end = time.monotonic() + 60
 while True:

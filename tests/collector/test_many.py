@@ -10,8 +10,8 @@ import pytest
 import reference
 
 import pprofplus
-from pprofplus.home import open_log_directory
-from pprofplus.ledger import Ledger
+from pprofplus.log.ledger import Ledger
+from pprofplus.log.log_directory import open_log_directory
 
 CAP = 8 << 20
 

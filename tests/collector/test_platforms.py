@@ -16,7 +16,7 @@ for name in {modules!r}:
 for name in {functions!r}:
     delattr(os, name)
 import pprofplus
-from pprofplus.home import default_log_directory
+from pprofplus.log.log_directory import default_log_directory
 assert default_log_directory()
 collector = pprofplus.start("api", interval_s=0.05)
 pprofplus.stop()

@@ -18,10 +18,10 @@ import pytest
 
 from pprofplus.errors import ProbeAbsentError
 from pprofplus.metrics import BY_NAME, CATALOGUE
-from pprofplus.probes import blocks, cgroup, full, malloc, process, pymalloc, tracing, usage
+from pprofplus.probes import blocks, cgroup, malloc, process, pymalloc, smaps, tracing, usage
 from pprofplus.probes.budget import LONGEST_PERIOD_S, periods_s
 from pprofplus.probes.garbage import CollectionsProbe
-from pprofplus.probes.panel import SOURCES
+from pprofplus.probes.probe_set import SOURCES
 
 MIB = 1 << 20
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="a source that Linux has")
@@ -118,7 +118,7 @@ def test_open_descriptors_are_counted(opened, kind):
 
 
 @linux_only
-@pytest.mark.parametrize("kind", [full.RollupProbe, full.PortableFullProbe])
+@pytest.mark.parametrize("kind", [smaps.RollupProbe, smaps.PortableFullProbe])
 def test_the_processs_own_memory_equals_that_of_psutil(opened, kind):
     found, truth = figures(opened(kind)), psutil.Process().memory_full_info()
     assert abs(found["uss"] - truth.uss) < MIB
@@ -448,8 +448,8 @@ def test_no_memory_file_or_no_mount_means_no_cgroup(cgroups, tmp_path):
 
 METRICS_OF_THIS_PROCESS = """
 import json
-from pprofplus.probes.panel import Panel
-panel = Panel(1.0)
+from pprofplus.probes.probe_set import ProbeSet
+panel = ProbeSet(1.0)
 panel.read(0)
 panel.rebuild_schema(0)
 print(json.dumps([name for name, _, _ in panel.metrics]))
@@ -481,8 +481,8 @@ def test_tracing_from_the_start_is_in_the_schema(run):
         (process, "_TASKS", process.ThreadsProbe, "/proc"),  # has another link count
         (process, "_DESCRIPTORS", process.DescriptorsProbe, "/nowhere"),
         (process, "_DESCRIPTORS", process.DescriptorsProbe, "/etc"),  # its size is not a count
-        (full, "_ROLLUP", full.RollupProbe, "/nowhere"),
-        (full, "_ROLLUP", full.RollupProbe, "/proc/self/statm"),  # has another format
+        (smaps, "_ROLLUP", smaps.RollupProbe, "/nowhere"),
+        (smaps, "_ROLLUP", smaps.RollupProbe, "/proc/self/statm"),  # has another format
     ],
 )
 def test_a_missing_source_is_absent(monkeypatch, module, constant, kind, gone):
@@ -499,7 +499,7 @@ def test_a_missing_source_is_absent(monkeypatch, module, constant, kind, gone):
         ("resource", usage.UsageProbe),
         ("_tracemalloc", tracing.TracingProbe),
         ("psutil", process.PortableProbe),
-        ("psutil", full.PortableFullProbe),
+        ("psutil", smaps.PortableFullProbe),
     ],
 )
 def test_without_its_module_a_probe_is_absent(monkeypatch, module, kind):

@@ -11,17 +11,17 @@ import pytest
 import reference
 
 import pprofplus
-from pprofplus import notices
-from pprofplus.grid import next_due_ns
-from pprofplus.identity import cut_argv
-from pprofplus.probes.panel import Panel
+from pprofplus import warn
+from pprofplus.log.identity import cut_argv
+from pprofplus.probes.probe_set import ProbeSet
+from pprofplus.recording.schedule import next_due_ns
 
 
 @pytest.fixture
 def start(home, monkeypatch):  # noqa: ARG001 - the log goes there
     """Start recording, and stop at the end."""
-    monkeypatch.setattr(notices, "_warned", set())
-    monkeypatch.setattr(notices, "_warned_ns", {})
+    monkeypatch.setattr(warn, "_warned", set())
+    monkeypatch.setattr(warn, "_warned_ns", {})
     yield pprofplus.start
     pprofplus.stop()
 
@@ -199,7 +199,7 @@ def test_an_unsafe_log_directory_is_logged_once_and_the_host_continues(start, ho
 
 
 def test_no_error_at_start_reaches_the_host(start, monkeypatch, caplog):
-    monkeypatch.setattr(Panel, "rebuild_schema", _stumble)
+    monkeypatch.setattr(ProbeSet, "rebuild_schema", _stumble)
     collector = start("api")
     assert not collector.running
     assert "internal error of pprofplus" in caplog.text
@@ -209,7 +209,7 @@ def test_no_error_at_start_reaches_the_host(start, monkeypatch, caplog):
 def test_no_error_while_sampling_reaches_the_host(start, monkeypatch, caplog):
     collector = start("api", interval_s=0.05)
     with monkeypatch.context() as patch:
-        patch.setattr(Panel, "read", _stumble)
+        patch.setattr(ProbeSet, "read", _stumble)
         wait_until(lambda: "internal error" in caplog.text)
     before = collector.samples
     wait_until(lambda: collector.samples > before)
@@ -239,14 +239,14 @@ def test_tracing_that_starts_later_gets_its_columns_in_a_new_segment(start):
 def test_a_slow_probe_at_the_end_does_not_delay_the_stop_for_long(start, monkeypatch):
     collector = start("api", interval_s=0.05)
     held, let_go = threading.Event(), threading.Event()
-    read = Panel.read
+    read = ProbeSet.read
 
     def hang(self, now_ns):
         held.set()
         let_go.wait(30)
         return read(self, now_ns)
 
-    monkeypatch.setattr(Panel, "read", hang)
+    monkeypatch.setattr(ProbeSet, "read", hang)
     assert held.wait(30)
     began = time.monotonic()
     collector.finish(0.05)
@@ -259,13 +259,13 @@ def test_a_slow_probe_at_the_end_does_not_delay_the_stop_for_long(start, monkeyp
 
 def test_a_probe_that_stops_the_collector_ends_it_normally(start, monkeypatch):
     collector = start("api", interval_s=0.05)
-    read = Panel.read
+    read = ProbeSet.read
 
     def stop_and_read(self, now_ns):
         collector.stop()
         return read(self, now_ns)
 
-    monkeypatch.setattr(Panel, "read", stop_and_read)
+    monkeypatch.setattr(ProbeSet, "read", stop_and_read)
     collector._thread.join(30)
     assert reference.Run(collector.directory).kinds == ["start", "stop"]
 

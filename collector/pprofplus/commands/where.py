@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from pprofplus.commands import add_dir
-from pprofplus.home import default_log_directory
+from pprofplus.log.log_directory import default_log_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

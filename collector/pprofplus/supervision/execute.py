@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 
-from pprofplus.plain import printable
+from pprofplus.system.printable import printable
 
 # the exit codes of env(1), nice(1) and shells
 NOT_FOUND = 127
