@@ -281,7 +281,7 @@ collector = pprofplus.start("api", interval_s=0.05)
 samples(3)
 def hang(self):
     acts.clear()
-    panel._SLOW_NS = 2 * 10**9
+    probe_set._SLOW_NS = 2 * 10**9
     time.sleep(2.1)
     return read(self)
 acts.append(hang)

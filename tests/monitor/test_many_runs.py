@@ -360,9 +360,9 @@ async def test_the_oldest_of_many_is_found_by_typing_and_shown(logs):
 async def test_runs_in_sight_have_their_curves_and_the_others_are_not_opened(logs, monkeypatch):
     write_ended_runs(logs, 400)
     opened = []
-    read = catalogs.WatchedRun._read
+    read = catalogs.CatalogEntry._read
     monkeypatch.setattr(
-        catalogs.WatchedRun,
+        catalogs.CatalogEntry,
         "_read",
         lambda run, now_ns: opened.append(run.path) or read(run, now_ns),
     )

@@ -26,7 +26,7 @@ from pprofplus_tui.sources.local.run_log import RunLog
 from pprofplus_tui.sources.local.sample_rows import iso_times
 
 _spec = importlib.util.spec_from_file_location(
-    "logs_kit", Path(__file__).parent / "logs" / "conftest.py"
+    "logs_kit", Path(__file__).parents[1] / "sources" / "local" / "conftest.py"
 )
 kit = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(kit)
