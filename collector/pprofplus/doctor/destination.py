@@ -34,7 +34,7 @@ _WHAT_TO_DO = {
 
 
 def examine_destination(report: CheckReport, directory: str | None, service: str | None) -> None:
-    """CheckReport where logs go, and record a test run there; `directory` is --dir, or None."""
+    """Report where logs go, and record a test run there; `directory` is --dir, or None."""
     settings = Settings(directory=directory)
     log_directory = settings.log_directory
     report.section("log directory")
@@ -107,7 +107,7 @@ def _examine_service(report: CheckReport, log_directory: str, service: str) -> N
 
 
 def _examine_space(report: CheckReport, log_directory: str, settings: Settings | None) -> None:
-    """CheckReport the free space and the file system, and whether the space is enough for `settings`."""
+    """Report the free space and the file system, and whether the space is enough for `settings`."""
     place = log_directory
     while not os.path.exists(place):
         place = os.path.dirname(place)

@@ -16,7 +16,7 @@ _PREFIX = "PPROFPLUS_"
 
 
 def examine_environment(report: CheckReport, bootstrap: str) -> None:
-    """CheckReport the settings in the environment; PYTHONPATH must contain `bootstrap`."""
+    """Report the settings in the environment; PYTHONPATH must contain `bootstrap`."""
     report.section("settings from the environment")
     given = {name: text for name, text in sorted(os.environ.items()) if name.startswith(_PREFIX)}
     if not given:
