@@ -40,7 +40,7 @@ def _counted(self, mono_ms, unix_ms, values):
     noisy = [value + random.randrange(1 << 30) for value in values]  # noqa: S311 - not for secrets
     noisy[:1] = [len(history)][: len(noisy)]
     _add(self, mono_ms, unix_ms, noisy)
-    history.append(self.trouble)
+    history.append(self.write_error)
 
 
 Writer.add = _counted

@@ -109,7 +109,7 @@ LONG_LIVED = """
 import os, subprocess, sys, time
 from pprofplus.log import retention
 # all pauses are 200 times shorter: those after a scan, too, which follow from what it took
-retention._LOOK_S /= 200
+retention._MAINTENANCE_S /= 200
 retention._SHARE /= 200
 retention._QUIET_SHARE /= 200
 import pprofplus

@@ -18,7 +18,7 @@ from pprofplus.system.descriptor import DIRECTORY, close_descriptor
 
 SEGMENT_SUFFIX = ".pplog"
 LEDGER_NAME = ".ledger"  # see ledger.py
-RUN_LIST_NAME = ".ledger.runs"  # see runlist.py
+RUN_LIST_NAME = ".ledger.runs"  # see scan_list.py
 NEW_RUN_LIST_NAME = ".ledger.runs.new"
 PIN_NAME = "pinned"  # retention never removes a run that has a file of this name
 # How the process ended, as its parent or its service manager saw it: one JSON object,
