@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from types import FrameType
 
 # how long a fork waits while files are changed, and an ending interpreter for the last sample
-_FORK_PATIENCE_S = 0.25
-_EXIT_PATIENCE_S = 0.025
+_FORK_TIMEOUT_S = 0.25
+_EXIT_TIMEOUT_S = 0.025
 # a process that did not request recording gets a run if it lives this long
-_UNASKED_GRACE_S = 1.0
+_UNREQUESTED_GRACE_S = 1.0
 
 
 class _Process:
@@ -38,7 +38,7 @@ class _Process:
         started: `start()` was called, even if nothing is recorded.
         starting: the one that is being started.
         hooked: the fork and exit hooks are installed.
-        followed: other libraries whose hooks for forked children are installed.
+        hooked_libraries: other libraries whose hooks for forked children are installed.
         lock: held while a collector starts; a fork waits for it. Reentrant, because a signal
             handler may fork or start meanwhile.
         held: by thread, the locks that it took for its fork.
@@ -53,7 +53,7 @@ class _Process:
         self.started = False
         self.starting: dict[str, Collector] = {}
         self.hooked = False
-        self.followed: set[str] = set()
+        self.hooked_libraries: set[str] = set()
         self.lock = RLock()
         self.held: dict[int, list[RLock]] = {}
         self.torn = False
@@ -120,7 +120,7 @@ def start_if_it_lasts(service: str | None = None) -> Collector:
     """
     # resolve a relative path now: the program may change its directory in that second
     settings = Settings(service, directory=os.environ.get("PPROFPLUS_DIR") or None)
-    return _start(settings, _UNASKED_GRACE_S)
+    return _start(settings, _UNREQUESTED_GRACE_S)
 
 
 def _start(settings: Settings, grace_s: float) -> Collector:
@@ -142,17 +142,17 @@ def _start(settings: Settings, grace_s: float) -> Collector:
             running = _process.collector
             if running is not None and running.running:
                 return running
-            obstacle = "" if settings.disabled else _obstacle()
-            if not settings.disabled and not obstacle:
+            reason = "" if settings.disabled else _reason_not_to_record()
+            if not settings.disabled and not reason:
                 _process.collector = collector
-                _hook()
+                _install_hooks()
                 if not grace_s:
                     reserve()
                 collector.begin()
         finally:
             _process.starting.clear()
-    if obstacle:
-        warn_once("obstacle", f"nothing is recorded: {obstacle}")
+    if reason:
+        warn_once("obstacle", f"nothing is recorded: {reason}")
     return collector
 
 
@@ -168,7 +168,7 @@ def current() -> tuple[Collector | None, bool]:
     return _process.collector, _process.started
 
 
-def _obstacle() -> str:
+def _reason_not_to_record() -> str:
     """Return why recording is impossible here, or ""."""
     if not LOCKS_EXIST:
         return "this platform has no file locks"
@@ -193,7 +193,7 @@ def _in_subinterpreter() -> bool:
     return bool(interpreters.get_current() != interpreters.get_main())
 
 
-def _hook() -> None:
+def _install_hooks() -> None:
     """Install the fork and exit hooks; once, because they cannot be removed."""
     if not _process.hooked:
         _process.hooked = True
@@ -204,14 +204,14 @@ def _hook() -> None:
                 after_in_parent=_after_fork_in_parent,
                 after_in_child=_after_fork_in_child,
             )
-    _follow_multiprocessing()
-    _finish_with_multiprocessing()
+    _hook_multiprocessing_forks()
+    _hook_multiprocessing_exit()
 
 
 def _at_exit() -> None:
     collector = _process.collector
     if collector is not None:
-        collector.finish(_EXIT_PATIENCE_S)
+        collector.finish(_EXIT_TIMEOUT_S)
 
 
 class _ForkExitHook:
@@ -237,13 +237,13 @@ def _before_fork() -> None:
     """Wait until no file is half open: the child would have to search for it to close it."""
     if not (on_main_thread() or hasattr(_process.fork_exit_hook, "kept")):
         _process.fork_exit_hook.kept = _ForkExitHook()
-    _finish_with_celery()
+    _hook_celery_exit()
     held = _process.held.setdefault(get_ident(), [])
     locks = [_process.lock]
     if _process.collector is not None:
         locks.append(_process.collector.lock)
-    patience_s = 0.0 if _process.torn else _FORK_PATIENCE_S
-    taken = [lock for lock in locks if lock.acquire(timeout=patience_s)]
+    timeout_s = 0.0 if _process.torn else _FORK_TIMEOUT_S
+    taken = [lock for lock in locks if lock.acquire(timeout=timeout_s)]
     held.extend(taken)
     _process.torn = len(taken) < len(locks)
 
@@ -263,7 +263,7 @@ def _after_fork_in_child() -> None:
             torn=_process.torn,
         )
     _process.torn = False
-    _follow_multiprocessing()
+    _hook_multiprocessing_forks()
 
 
 def _called_by_subprocess(frame: FrameType | None) -> bool:
@@ -275,29 +275,29 @@ def _called_by_subprocess(frame: FrameType | None) -> bool:
     return frame is not None and frame.f_globals.get("__name__") == "subprocess"
 
 
-def _follow_multiprocessing() -> None:
+def _hook_multiprocessing_forks() -> None:
     """Install a hook in each child that multiprocessing forks, after it has reset its finalizers.
 
     Those children end by os._exit, without atexit.
     """
     util = sys.modules.get("multiprocessing.util")
-    if util is not None and "multiprocessing" not in _process.followed:
-        _process.followed.add("multiprocessing")
-        util.register_after_fork(_process, _finish_with_multiprocessing)
+    if util is not None and "multiprocessing" not in _process.hooked_libraries:
+        _process.hooked_libraries.add("multiprocessing")
+        util.register_after_fork(_process, _hook_multiprocessing_exit)
 
 
-def _finish_with_multiprocessing(_: object = None) -> None:
+def _hook_multiprocessing_exit(_: object = None) -> None:
     """Install a hook that multiprocessing calls when it ends a process."""
     util = sys.modules.get("multiprocessing.util")
     if util is not None:
         util.Finalize(None, _at_exit, exitpriority=-100)
 
 
-def _finish_with_celery() -> None:
+def _hook_celery_exit() -> None:
     """Install a hook that Celery calls before it ends a worker process by os._exit."""
     signals = sys.modules.get("celery.signals")
-    if signals is not None and "celery" not in _process.followed:
-        _process.followed.add("celery")
+    if signals is not None and "celery" not in _process.hooked_libraries:
+        _process.hooked_libraries.add("celery")
         try:
             signals.worker_process_shutdown.connect(_at_celery_exit, weak=False)
         except Exception as error:  # noqa: BLE001 - the outer edge: its workers may still record

@@ -11,7 +11,7 @@ import sys
 
 from pprofplus.log.log_directory import default_log_directory, valid_service
 from pprofplus.log.retention import DEFAULT_MAX_AGE_DAYS, DEFAULT_MAX_TOTAL_BYTES
-from pprofplus.log.run_directory import DEFAULT_MAX_BYTES, LEAST_MAX_BYTES
+from pprofplus.log.run_directory import DEFAULT_MAX_BYTES, MIN_MAX_BYTES
 from pprofplus.probes.probe_set import DEFAULT_BUDGET
 from pprofplus.system.command_line import (
     NAMELESS,
@@ -22,8 +22,8 @@ from pprofplus.system.command_line import (
 from pprofplus.warn import warn_once
 
 DEFAULT_INTERVAL_S = 1.0
-LEAST_INTERVAL_S = 0.05
-LONGEST_INTERVAL_S = 3600.0
+MIN_INTERVAL_S = 0.05
+MAX_INTERVAL_S = 3600.0
 
 _SHOWN_LETTERS = 80
 
@@ -157,7 +157,7 @@ def check_interval_s(interval_s: float | str) -> float:
         value = float(interval_s)
     except (TypeError, ValueError, OverflowError):
         value = math.nan
-    if not LEAST_INTERVAL_S <= value <= LONGEST_INTERVAL_S:
+    if not MIN_INTERVAL_S <= value <= MAX_INTERVAL_S:
         raise ValueError(f"interval_s {_shown(interval_s)}: use 0.05 to 3600 seconds")
     return value
 
@@ -177,8 +177,8 @@ def _check_cap(name: str, given: int | str) -> int:
         value = int(given)
     except (TypeError, ValueError, OverflowError):
         value = 0
-    if not LEAST_MAX_BYTES <= value < 1 << 62:
-        raise ValueError(f"{name} {_shown(given)}: use {LEAST_MAX_BYTES} or more")
+    if not MIN_MAX_BYTES <= value < 1 << 62:
+        raise ValueError(f"{name} {_shown(given)}: use {MIN_MAX_BYTES} or more")
     return value
 
 

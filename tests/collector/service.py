@@ -16,7 +16,7 @@ from pprofplus import settings
 from pprofplus.log.writer import Writer
 from pprofplus.probes import probe_set
 
-settings.LEAST_INTERVAL_S = 0.002  # with values that change a lot, a page is soon full
+settings.MIN_INTERVAL_S = 0.002  # with values that change a lot, a page is soon full
 probe_set._SLOW_NS = 10**12  # these tests must not depend on a machine that stalls for seconds
 
 heard = []

@@ -377,7 +377,7 @@ def waiting(python, tmp_path):
     place = tmp_path / "waiting"
     place.mkdir()
     (place / "sitecustomize.py").write_text(
-        "from pprofplus import lifecycle\nlifecycle._UNASKED_GRACE_S = 1000\n"
+        "from pprofplus import lifecycle\nlifecycle._UNREQUESTED_GRACE_S = 1000\n"
     )
     begin = """
 import os, signal, sys, threading, time

@@ -260,7 +260,7 @@ def test_an_error_of_close_loses_no_sample_and_leaks_no_descriptor(on_disk, disk
     disk.fail("flush-EIO")
     (count, descriptors), _ = on_disk("""
 from pprofplus import settings
-settings.LEAST_INTERVAL_S = 0.001
+settings.MIN_INTERVAL_S = 0.001
 before = len(os.listdir("/proc/self/fd"))
 collector = pprofplus.start("api", interval_s=0.01, max_bytes=1 << 18)
 for round in range(6):  # another table begins another segment

@@ -36,7 +36,7 @@ def small_slices(monkeypatch):
     """Let each slice visit three runs, independent of the machine's speed."""
     for name in ("_SLICE_S", "_NEAR_SLICE_S"):
         monkeypatch.setattr(retention, name, 0.0)
-    monkeypatch.setattr(retention, "_SLICE_LEAST", 3)
+    monkeypatch.setattr(retention, "_SLICE_MIN_RUNS", 3)
 
 
 @contextlib.contextmanager
@@ -172,7 +172,7 @@ from pprofplus.log import retention
 from pprofplus.log import ledger_scan
 from pprofplus.log.log_directory import open_log_directory
 retention._SLICE_S = retention._NEAR_SLICE_S = 0.0
-retention._SLICE_LEAST = 40
+retention._SLICE_MIN_RUNS = 40
 ledger_scan._FEW_RUNS = int(sys.argv[2])
 if sys.argv[3] == "killed":
     visits = []

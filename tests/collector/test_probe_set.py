@@ -158,7 +158,7 @@ def test_an_expensive_probe_waits_at_most_five_minutes(panel):
 
 def test_an_expensive_probe_waits_for_its_least_period_with_any_budget(panel):
     class Rare(Dear):
-        least_period_s = 4.5
+        min_period_s = 4.5
 
         def read(self):
             self.reads += 1

@@ -19,7 +19,7 @@ import pytest
 from pprofplus.errors import ProbeAbsentError
 from pprofplus.metrics import BY_NAME, CATALOGUE
 from pprofplus.probes import blocks, cgroup, malloc, process, pymalloc, smaps, tracing, usage
-from pprofplus.probes.budget import LONGEST_PERIOD_S, periods_s
+from pprofplus.probes.budget import MAX_PERIOD_S, periods_s
 from pprofplus.probes.garbage import CollectionsProbe
 from pprofplus.probes.probe_set import SOURCES
 
@@ -536,7 +536,7 @@ def test_expensive_probes_share_the_budget_that_cheap_ones_do_not_use():
     assert small < 1.0
     assert large == pytest.approx(0.0009 / 0.00099)
     assert periods_s([0.012, 0.012, 0.012], 1.0, 0.001) == [pytest.approx(36.0)] * 3
-    assert periods_s([5.0], 1.0, 0.001) == [LONGEST_PERIOD_S]
+    assert periods_s([5.0], 1.0, 0.001) == [MAX_PERIOD_S]
     assert periods_s([0.0, 0.0], 1.0, 0.001) == [0.0, 0.0]
 
 
@@ -549,6 +549,6 @@ def test_all_expensive_probes_together_stay_within_the_budget(costs, interval_s)
     used = sum(
         cost / max(period, interval_s)
         for cost, period in zip(costs, periods, strict=True)
-        if period < LONGEST_PERIOD_S
+        if period < MAX_PERIOD_S
     )
     assert used <= 0.001 * 1.000001

@@ -183,7 +183,7 @@ def test_forks_during_continuous_sampling_hang_no_child_and_damage_no_log(run, h
         """
 import os, sys, threading
 from pprofplus import settings
-settings.LEAST_INTERVAL_S = 0.0001
+settings.MIN_INTERVAL_S = 0.0001
 import pprofplus
 collector = pprofplus.start("api", interval_s=0.001)
 def fork(rounds):
@@ -392,7 +392,7 @@ def test_ends_during_continuous_sampling_are_normal_and_print_nothing(spawn, hom
     program = """
 import sys, threading
 from pprofplus import settings
-settings.LEAST_INTERVAL_S = 0.0001
+settings.MIN_INTERVAL_S = 0.0001
 import pprofplus
 pprofplus.start("api", interval_s=0.0005)
 threading.Event().wait(float(sys.argv[1]))

@@ -269,7 +269,7 @@ def test_a_busy_ledger_is_waited_for_without_a_warning_and_nothing_is_lost(place
     log_directory_fd = open_log_directory(str(place))
     ledger = Ledger.acquire(log_directory_fd)
     with pytest.raises(LedgerBusyError):
-        Ledger.acquire(log_directory_fd, patience_s=0.002)
+        Ledger.acquire(log_directory_fd, timeout_s=0.002)
     writer = record(place, 2, 3, open_still=True)
     assert (writer.samples, writer.write_error) == (0, None)
     ledger.unlock()
@@ -280,7 +280,7 @@ def test_a_busy_ledger_is_waited_for_without_a_warning_and_nothing_is_lost(place
 
 
 def test_a_ledger_whose_holder_hangs_does_not_stop_recording(place, monkeypatch):
-    monkeypatch.setattr("pprofplus.log.run_directory._BUSY_PATIENCE_S", 0.0)
+    monkeypatch.setattr("pprofplus.log.run_directory._BUSY_TIMEOUT_S", 0.0)
     record(place, 1, 3)
     log_directory_fd = open_log_directory(str(place))
     ledger = Ledger.acquire(log_directory_fd)

@@ -322,7 +322,7 @@ def test_a_short_program_is_recorded_and_the_short_programs_that_it_starts_are_n
     home, tmp_path, monkeypatch
 ):
     (tmp_path / "sitecustomize.py").write_text(
-        "from pprofplus import lifecycle\nlifecycle._UNASKED_GRACE_S = 1000\n"
+        "from pprofplus import lifecycle\nlifecycle._UNREQUESTED_GRACE_S = 1000\n"
     )
     path = [str(tmp_path), _import_path(), os.environ.get("PYTHONPATH", "")]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path))

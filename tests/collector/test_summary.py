@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pprofplus.log import format as fmt
 from pprofplus.log.page import PageBuilder
-from pprofplus.log.summary import LEAST_PAGES, Summary
+from pprofplus.log.summary import MIN_PAGES, Summary
 from pprofplus.log.writer import Writer
 
 METRICS = (("rss", "B", "gauge"), ("cpu", "us", "counter"))
@@ -46,7 +46,7 @@ def test_a_summary_agrees_with_the_heads_of_its_pages(plan, room):
     pages = filled(plan)
     summary = Summary(SCHEMA, 2, room)
     for slot, page in enumerate(pages, 3):
-        summary.take(page, slot)
+        summary.add_page(page, slot)
     if len(pages) > 16 * -(-room // 16):
         return  # more than fit in the segment
     found = fmt.SummaryPage(summary.page(least_pages=1))
@@ -98,7 +98,7 @@ def test_a_segment_that_is_full_ends_with_a_summary_of_all_its_pages(tmp_path, m
     writer.close()
     (first, pages, size_bytes), *rest = summaries(writer.directory)
     assert rest
-    assert first.pages == pages > LEAST_PAGES
+    assert first.pages == pages > MIN_PAGES
     assert size_bytes <= 1 << 20
     run = reference.Run(writer.directory)
     assert run.bad == 0
@@ -110,12 +110,12 @@ def test_a_long_run_that_ends_normally_has_a_summary(tmp_path, monkeypatch):
     writer = recorded(tmp_path / "long", 60_000)
     writer.close()
     ((summary, pages, _),) = summaries(writer.directory)
-    assert summary.pages == pages >= LEAST_PAGES
+    assert summary.pages == pages >= MIN_PAGES
     writer = recorded(tmp_path / "short", 2_000)
     writer.close()
     ((summary, pages, _),) = summaries(writer.directory)
     assert summary is None
-    assert pages < LEAST_PAGES
+    assert pages < MIN_PAGES
 
 
 def test_a_segment_of_the_smallest_runs_has_no_summary(tmp_path):
@@ -149,7 +149,7 @@ def test_the_widest_schema_has_a_summary_in_one_page():
     summary = Summary(header.schema, len(metrics), 126)
     for slot in range(126):
         page.add(slot, slot, list(range(len(metrics))))
-        summary.take(page, slot)
+        summary.add_page(page, slot)
         page = page.follow(page.number + 1, 1000)
     image = summary.page()
     assert len(image) <= fmt.PAGE_SIZE

@@ -13,7 +13,7 @@ import reference
 
 from pprofplus.log.format import MARK, PAGE_SIZE, START, STOP, Event, RunHeader, segment_capacity
 from pprofplus.log.log_directory import make_run
-from pprofplus.log.run_directory import LEAST_MAX_BYTES
+from pprofplus.log.run_directory import MIN_MAX_BYTES
 from pprofplus.log.writer import Writer
 
 METRICS = tuple((f"m{i}", "B", "counter" if i % 3 == 0 else "gauge") for i in range(33))
@@ -71,15 +71,15 @@ def small_files():
 
 
 def test_a_run_of_many_segments_keeps_its_newest_samples_under_its_cap_to_the_byte(tmp_path):
-    recorder = Recorder(tmp_path / "logs", max_bytes=LEAST_MAX_BYTES)
+    recorder = Recorder(tmp_path / "logs", max_bytes=MIN_MAX_BYTES)
     most = 0
     for _ in range(6000):
         recorder.sample()
         used = sum(path.stat().st_size for path in Path(recorder.writer.directory).iterdir())
         most = max(most, used)
-        assert used <= LEAST_MAX_BYTES
+        assert used <= MIN_MAX_BYTES
     recorder.writer.close()
-    assert most > LEAST_MAX_BYTES // 2
+    assert most > MIN_MAX_BYTES // 2
     kept = recorder.rows()
     assert kept == recorder.told[-len(kept) :]
     assert len(kept) > 1000
@@ -213,7 +213,7 @@ def test_a_live_segment_is_locked_and_a_closed_one_is_not(recorder):
 
 
 def test_the_newest_segment_is_locked_and_has_its_header_across_every_rotation(tmp_path):
-    recorder = Recorder(tmp_path / "logs", max_bytes=LEAST_MAX_BYTES)
+    recorder = Recorder(tmp_path / "logs", max_bytes=MIN_MAX_BYTES)
     seen = set()
     for _ in range(200):
         recorder.sample(10)
@@ -350,13 +350,13 @@ def test_the_remains_of_a_failed_segment_are_replaced(recorder):
 
 
 def test_foreign_files_in_the_directory_are_left_unchanged(tmp_path):
-    recorder = Recorder(tmp_path / "logs", max_bytes=LEAST_MAX_BYTES)
+    recorder = Recorder(tmp_path / "logs", max_bytes=MIN_MAX_BYTES)
     recorder.sample()
     notes = Path(recorder.writer.directory) / "notes.txt"
-    notes.write_text("x" * LEAST_MAX_BYTES)
+    notes.write_text("x" * MIN_MAX_BYTES)
     recorder.sample(4000)
     recorder.writer.close()
-    assert notes.stat().st_size == LEAST_MAX_BYTES
+    assert notes.stat().st_size == MIN_MAX_BYTES
     assert recorder.writer.write_error is None
 
 

@@ -27,7 +27,7 @@ _HELPERS = (
 )
 
 
-def _say(text):
+def _print_line(text):
     try:  # noqa: SIM105 - contextlib is expensive
         sys.stderr.write("pprofplus: %s\n" % (text,))
     except Exception:  # noqa: BLE001, S110 - there is no stderr, or nobody reads it
@@ -48,7 +48,7 @@ def _is_helper():
     return word.split(".")[0] in _OUR_MODULES
 
 
-def _load():
+def _import_package():
     """Return the package: the installed one, else the one that contains this file."""
     try:
         import pprofplus
@@ -63,15 +63,17 @@ def _load():
     return pprofplus
 
 
-def _begin():
+def _start():
     word = os.environ.get("PPROFPLUS_AUTOSTART", "").strip()
     try:
         if word.lower() in _OFF or _is_helper():
             return
         if sys.version_info < (3, 10):
-            _say("nothing is recorded: Python %d.%d is older than 3.10" % sys.version_info[:2])
+            _print_line(
+                "nothing is recorded: Python %d.%d is older than 3.10" % sys.version_info[:2]
+            )
             return
-        package = _load()
+        package = _import_package()
         asked = os.environ.get("PPROFPLUS_AUTOSTART_PID") == str(os.getpid())
         start = package.start if asked else package.lifecycle.start_if_it_lasts
         if word.lower() in _UNNAMED:
@@ -80,13 +82,13 @@ def _begin():
         try:
             start(word)
         except ValueError as error:
-            _say("PPROFPLUS_AUTOSTART is ignored: %s" % (error,))
+            _print_line("PPROFPLUS_AUTOSTART is ignored: %s" % (error,))
             start()
     except Exception as error:  # noqa: BLE001 - the outer edge: nothing leaves for the host
-        _say("nothing is recorded: %s: %s" % (type(error).__name__, error))
+        _print_line("nothing is recorded: %s: %s" % (type(error).__name__, error))
 
 
-def _take_turns():
+def _run_next_and_start():
     """Remove the directory from the path, run the next sitecustomize, and start recording."""
     sys.path[:] = [entry for entry in sys.path if not entry or os.path.realpath(entry) != _HERE]
     # held until the end: Python 2.7 clears a module without references
@@ -99,7 +101,7 @@ def _take_turns():
     finally:
         if ours is not None:
             sys.modules.setdefault("sitecustomize", ours)
-        _begin()
+        _start()
 
 
-_take_turns()
+_run_next_and_start()

@@ -108,12 +108,12 @@ def _examine_service(report: CheckReport, log_directory: str, service: str) -> N
 
 def _examine_space(report: CheckReport, log_directory: str, settings: Settings | None) -> None:
     """Report the free space and the file system, and whether the space is enough for `settings`."""
-    place = log_directory
-    while not os.path.exists(place):
-        place = os.path.dirname(place)
-    found = os.statvfs(place)
+    existing = log_directory
+    while not os.path.exists(existing):
+        existing = os.path.dirname(existing)
+    found = os.statvfs(existing)
     free = found.f_bavail * found.f_frsize
-    kind = file_system_type(os.stat(place).st_dev)
+    kind = file_system_type(os.stat(existing).st_dev)
     report.add_line("free", f"{size(free)}{f' on {kind}' if kind else ''}")
     if kind in _MEMORY:
         report.add_line(
@@ -129,7 +129,7 @@ def _examine_space(report: CheckReport, log_directory: str, settings: Settings |
         )
     if settings is not None and free < settings.max_bytes:
         report.add_problem(
-            f"{place} has {size(free)} free, but one run may take {size(settings.max_bytes)}: "
+            f"{existing} has {size(free)} free, but one run may take {size(settings.max_bytes)}: "
             "free some space, or lower PPROFPLUS_MAX_BYTES"
         )
 

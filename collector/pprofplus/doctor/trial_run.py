@@ -28,7 +28,7 @@ from pprofplus.log.log_directory import (
     open_private,
     run_name,
 )
-from pprofplus.log.run_directory import LEAST_MAX_BYTES
+from pprofplus.log.run_directory import MIN_MAX_BYTES
 from pprofplus.log.writer import Writer
 from pprofplus.probes.probe_set import ProbeSet
 from pprofplus.settings import Settings
@@ -63,7 +63,7 @@ def try_recording(log_directory: str, settings: Settings) -> Trial:
     """Record this process under a reserved service name, as fast as possible."""
     trial = Trial()
     made = _missing(log_directory)
-    noted = os.path.lexists(os.path.join(log_directory, LEDGER_NAME))
+    had_ledger = os.path.lexists(os.path.join(log_directory, LEDGER_NAME))
     panel = ProbeSet(settings.interval_s, settings.budget)
     try:
         now_ns, unix_ms = time.monotonic_ns(), time.time_ns() // 1_000_000
@@ -72,7 +72,7 @@ def try_recording(log_directory: str, settings: Settings) -> Trial:
         writer = Writer(
             log_directory,
             header(SERVICE, os.getpid(), unix_ms, settings.interval_s, panel.metrics),
-            max_bytes=LEAST_MAX_BYTES,
+            max_bytes=MIN_MAX_BYTES,
             max_total_bytes=_NO_CAP,
             group_readable=settings.group_readable,
         )
@@ -83,9 +83,9 @@ def try_recording(log_directory: str, settings: Settings) -> Trial:
                 _collect(trial, panel, writer, (now_ns, unix_ms), settings.interval_s)
             trial.error = writer.write_error
             if trial.error is None:
-                _look_at(trial, writer)
+                _verify(trial, writer)
         finally:
-            _remove(log_directory, writer, made, noted=noted)
+            _remove(log_directory, writer, made, had_ledger=had_ledger)
     except (OSError, PprofplusError) as error:
         trial.error = error
     finally:
@@ -119,7 +119,7 @@ def _collect(
             trial.costs_s.append(took_s)
 
 
-def _look_at(trial: Trial, writer: Writer) -> None:
+def _verify(trial: Trial, writer: Writer) -> None:
     """Test the lock and read the log. Raises OSError, LogFormatError."""
     newest = os.path.join(writer.directory, max(os.listdir(writer.directory)))
     number = os.open(newest, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -154,7 +154,7 @@ def _read(segment: bytes, found: dict[int, int]) -> None:
     parse_header(parts)
 
 
-def _remove(log_directory: str, writer: Writer, made: list[str], *, noted: bool) -> None:
+def _remove(log_directory: str, writer: Writer, made: list[str], *, had_ledger: bool) -> None:
     """Remove the run, and the directories that it created. Raises OSError, PprofplusError."""
     writer.abandon()
     if not os.path.lexists(log_directory):
@@ -169,7 +169,7 @@ def _remove(log_directory: str, writer: Writer, made: list[str], *, noted: bool)
                 os.close(service_fd)
             _remove_empty(SERVICE, log_directory_fd)
         left = set(os.listdir(log_directory_fd))
-        if not noted and left <= _LEDGER_FILES:
+        if not had_ledger and left <= _LEDGER_FILES:
             for name in left:
                 os.unlink(name, dir_fd=log_directory_fd)
     finally:

@@ -28,7 +28,7 @@ from pprofplus.system.locks import lock
 _COUNTED = re.compile(r"\.?[0-9]{6,9}\.pplog(\.new)?")
 # Other files that pprofplus writes: an unfinished segment of a killed writer, requests and their
 # answers, and the files that say how the process ended.
-_OURS = re.compile(
+_OUR_FILES = re.compile(
     rf"\.[0-9]{{6,9}}\.pplog\.new|\.?ctl-[0-9a-f]{{1,32}}\.[a-z]{{1,16}}"
     rf"|{OUTCOME_NAME}|\.{OUTCOME_NAME}\.new|{TERMINATED_NAME}"
 )
@@ -83,7 +83,7 @@ def visit(name: str, service_fd: int) -> FoundRun | None:
                     size_bytes += status.st_size
                     if entry[0] != "." and (len(entry), entry) > (len(newest), newest):
                         newest, ended_s = entry, status.st_mtime
-        growing_bytes = _growing_bytes(newest, run_fd) if newest else None
+        growing_bytes = _reserved_growth_bytes(newest, run_fd) if newest else None
         return FoundRun(
             size_bytes + (growing_bytes or 0),
             ended_s,
@@ -115,7 +115,7 @@ def remove_run(service: str, name: str, log_directory_fd: int) -> int:
     return freed
 
 
-def _growing_bytes(newest: str, run_fd: int) -> int | None:
+def _reserved_growth_bytes(newest: str, run_fd: int) -> int | None:
     """Return None if a run has ended, else the bytes that its newest segment may still take."""
     fd = os.open(newest, EXISTING, dir_fd=run_fd)
     try:
@@ -178,7 +178,7 @@ def _remove_files(name: str, service_fd: int) -> int:
                 return 0
         if PIN_NAME in names:
             return 0
-        for ours in (*filter(_OURS.fullmatch, names), *segments):
+        for ours in (*filter(_OUR_FILES.fullmatch, names), *segments):
             size_bytes = os.stat(ours, dir_fd=run_fd, follow_symlinks=False).st_size
             os.unlink(ours, dir_fd=run_fd)
             if _COUNTED.fullmatch(ours):

@@ -22,7 +22,7 @@ from time import monotonic, sleep
 from zlib import crc32
 
 from pprofplus.errors import UnsafePlaceError
-from pprofplus.log.log_directory import LEDGER_NAME, give_mode
+from pprofplus.log.log_directory import LEDGER_NAME, set_mode
 from pprofplus.system.descriptor import EITHER, close_descriptor
 from pprofplus.system.locks import lock
 
@@ -34,8 +34,8 @@ _SCAN = Struct("<8sqQQBBBB4xIIqqdddddIII")  # see ScanProgress; CRC-32
 _SCAN_MAGIC = b"PPSCAN1\n"
 _CRC_BYTES = 4
 # a slice of a scan, or of a removal of runs, holds the lock for some milliseconds
-PATIENCE_S = 0.05
-_LEAST_PAUSE_S, _LONGEST_PAUSE_S = 0.0005, 0.004
+TIMEOUT_S = 0.05
+_MIN_PAUSE_S, _MAX_PAUSE_S = 0.0005, 0.004
 _UNKNOWN = -1
 _NEAR_CAP = 16
 _NO_FILE = f"{LEDGER_NAME} in the log directory is no file: remove it"
@@ -219,11 +219,11 @@ class Ledger:
             self.scan = ScanProgress()
 
     @classmethod
-    def acquire(cls, log_directory_fd: int, patience_s: float = PATIENCE_S) -> Ledger:
+    def acquire(cls, log_directory_fd: int, timeout_s: float = TIMEOUT_S) -> Ledger:
         """Return the ledger, locked. Raises LedgerBusyError, UnsafePlaceError, OSError."""
         fd = _open(log_directory_fd)
         try:
-            _wait_for(fd, patience_s)
+            _wait_for(fd, timeout_s)
             return cls(fd)
         except BaseException:
             close_descriptor(fd)
@@ -297,7 +297,7 @@ def _open(log_directory_fd: int) -> int:
             fd = os.open(LEDGER_NAME, EITHER, 0o600, dir_fd=log_directory_fd)
         except PermissionError:
             # an earlier release created it under a umask that removes the owner's write permission
-            if not give_mode(LEDGER_NAME, 0o600, log_directory_fd):
+            if not set_mode(LEDGER_NAME, 0o600, log_directory_fd):
                 raise
             fd = os.open(LEDGER_NAME, EITHER, 0o600, dir_fd=log_directory_fd)
     except OSError as error:
@@ -307,16 +307,16 @@ def _open(log_directory_fd: int) -> int:
     return fd
 
 
-def _wait_for(fd: int, patience_s: float) -> None:
+def _wait_for(fd: int, timeout_s: float) -> None:
     """Lock the ledger's descriptor. Raises LedgerBusyError, UnsafePlaceError, OSError."""
     found = os.fstat(fd)
     if not stat.S_ISREG(found.st_mode):
         raise UnsafePlaceError(_NO_FILE)
     if not found.st_size:  # new file: any umask must not keep the next process from opening it
         os.fchmod(fd, 0o600)
-    until_s, pause_s = monotonic() + patience_s, _LEAST_PAUSE_S
+    until_s, pause_s = monotonic() + timeout_s, _MIN_PAUSE_S
     while lock(fd) is False:
         if monotonic() >= until_s:
             raise LedgerBusyError(errno.EAGAIN, "the log directory's ledger is in use")
         sleep(pause_s)
-        pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+        pause_s = min(2 * pause_s, _MAX_PAUSE_S)

@@ -12,22 +12,22 @@ from time import monotonic, time
 from pprofplus.log.inventory import FoundRun, remove_run, visit
 from pprofplus.log.ledger import IDLE, LISTING, VISITING, Account, Ledger, LedgerBusyError
 from pprofplus.log.scan_list import (
-    MOST_OLDEST,
-    MOST_RUNS,
+    MAX_OLDEST,
+    MAX_RUNS,
     ScanList,
     end_and_index,
-    in_order_of_start,
     install,
     is_being_listed,
     list_runs,
     new_file,
     oldest_entry,
+    sorted_by_start,
 )
 from pprofplus.system.descriptor import DIRECTORY, close_descriptor
 from pprofplus.system.locks import lock
 
 _BATCH = 64
-_LIST_PATIENCE_S = 1.0  # a list takes too much work to discard it
+_LIST_TIMEOUT_S = 1.0  # a list takes too much work to discard it
 # up to this many names are listed within a slice; a longer list is made without the lock
 _FEW_RUNS = 1000
 _SAMPLED = 32
@@ -43,7 +43,7 @@ class Scan:
     def __init__(self, log_directory_fd: int, ledger: Ledger) -> None:
         """Open the list of the scan in progress, or of the last one; call `close` afterwards."""
         self.finished = False
-        self._home_fd = log_directory_fd
+        self._log_directory_fd = log_directory_fd
         self._ledger = ledger
         self._seen: list[bytes] = []  # a part of a list that was too long
         self._services: list[str] = []
@@ -66,15 +66,15 @@ class Scan:
         In that case call `begin_long_list`. Raises OSError.
         """
         progress = self._ledger.scan
-        if progress.phase == LISTING and is_being_listed(self._home_fd):
+        if progress.phase == LISTING and is_being_listed(self._log_directory_fd):
             return True
         began_s = monotonic()
-        services, entries, whole = list_runs(self._home_fd, _FEW_RUNS)
+        services, entries, whole = list_runs(self._log_directory_fd, _FEW_RUNS)
         if not whole:
             self._services, self._seen = services, entries
             return False
         self._start()
-        self._use_list(ScanList(progress.number, services, in_order_of_start(entries)))
+        self._use_list(ScanList(progress.number, services, sorted_by_start(entries)))
         progress.cost_s += monotonic() - began_s
         return True
 
@@ -84,13 +84,13 @@ class Scan:
         Raises OSError.
         """
         self._start()
-        fd = new_file(self._home_fd)
+        fd = new_file(self._log_directory_fd)
         lock(fd)  # other processes see from the lock that this one is still running
         self._ledger.scan.phase = LISTING
         return self._ledger.scan.number, fd
 
-    def advance(self, until_s: float, least: int) -> None:
-        """Visit runs until monotonic time `until_s`, but at least `least`; finish after the last.
+    def advance(self, until_s: float, min_runs: int) -> None:
+        """Visit runs until monotonic time `until_s`, at least `min_runs`; finish after the last.
 
         The ledger is not written. If the progress cannot be saved, the scan is abandoned.
         """
@@ -99,12 +99,12 @@ class Scan:
             return
         began_s = monotonic()
         try:
-            ended = self._visit(runs, until_s, least)
+            ended = self._visit(runs, until_s, min_runs)
             done, was_saved = progress.visited >= progress.count, runs.saved
             if not done:
                 ((last_ms, *_), (next_ms, *_)) = runs.runs(progress.visited - 1, 2)
                 progress.next_start_ms, progress.tied = next_ms, last_ms == next_ms
-                runs.save(self._home_fd)
+                runs.save(self._log_directory_fd)
             self._update_oldest(runs, ended, anew=not was_saved)
         except ValueError:
             self._abandon()
@@ -117,11 +117,11 @@ class Scan:
             self._finish()
 
     def remove_oldest(
-        self, wanted_bytes: int, until_s: float, least: int, *, certain_only: bool
+        self, wanted_bytes: int, until_s: float, min_runs: int, *, certain_only: bool
     ) -> int:
         """Remove the runs that ended first, as far as known, until `wanted_bytes` are free.
 
-        It stops at monotonic time `until_s`, but not before it has tried `least` runs. If
+        It stops at monotonic time `until_s`, but not before it has tried `min_runs` runs. If
         `certain_only`, it removes a run only if no other run of the log directory can have ended
         earlier. Returns the bytes freed.
         """
@@ -136,7 +136,7 @@ class Scan:
                 ended_ms, index = end_and_index(entry)
                 if freed >= wanted_bytes or (limit_ms is not None and ended_ms > limit_ms):
                     break
-                if tried >= least and monotonic() >= until_s:
+                if tried >= min_runs and monotonic() >= until_s:
                     break
                 ((start_ms, service, name),) = runs.runs(index, 1)
                 freed += self._remove(start_ms, service, name)
@@ -154,9 +154,9 @@ class Scan:
         Returns the bytes freed, which may be less than wanted.
         """
         if not self._seen:
-            self._services, self._seen, _ = list_runs(self._home_fd, _FEW_RUNS)
-        some = ScanList(0, self._services, in_order_of_start(self._seen)[:_SAMPLED])
-        visits = _Visits(self._home_fd)
+            self._services, self._seen, _ = list_runs(self._log_directory_fd, _FEW_RUNS)
+        some = ScanList(0, self._services, sorted_by_start(self._seen)[:_SAMPLED])
+        visits = _Visits(self._log_directory_fd)
         found = []
         try:
             for start_ms, service, name in some.runs(0, _SAMPLED):
@@ -183,7 +183,7 @@ class Scan:
             return
         if keep and self._oldest:
             try:
-                runs.save(self._home_fd)
+                runs.save(self._log_directory_fd)
                 self._update_oldest(runs, [], anew=True)
             except OSError:
                 self._abandon(finished_s=progress.finished_s)
@@ -215,12 +215,12 @@ class Scan:
         progress.finished_s = finished_s
         progress.wanted_age_s = progress.max_age_s or progress.wanted_age_s
 
-    def _visit(self, runs: ScanList, until_s: float, least: int) -> list[int]:
+    def _visit(self, runs: ScanList, until_s: float, min_runs: int) -> list[int]:
         """Count runs; return entries of those that may be removed. Raises ValueError, OSError."""
         progress = self._ledger.scan
-        now_s, goal = time(), progress.visited + least
+        now_s, goal = time(), progress.visited + min_runs
         ended, last_ms = [], -1
-        visits = _Visits(self._home_fd)
+        visits = _Visits(self._log_directory_fd)
         try:
             while progress.visited < progress.count:
                 for start_ms, service, name in runs.runs(progress.visited, _BATCH):
@@ -245,7 +245,7 @@ class Scan:
         old = max_age_s and found.removable and now_s - found.ended_s > max_age_s
         if not (old or found.empty):
             return False
-        freed = remove_run(service, name, self._home_fd)
+        freed = remove_run(service, name, self._log_directory_fd)
         bound = self._ledger.bound_bytes
         if bound is not None:
             self._ledger.bound_bytes = max(0, bound - freed)
@@ -260,7 +260,7 @@ class Scan:
         progress = self._ledger.scan
         oldest = self._read_oldest(runs)
         if ended:
-            self._oldest = oldest = sorted(oldest + ended)[:MOST_OLDEST]
+            self._oldest = oldest = sorted(oldest + ended)[:MAX_OLDEST]
         if ended or anew:
             progress.oldest, progress.oldest_gone = len(oldest), 0
             if runs.saved:
@@ -274,7 +274,7 @@ class Scan:
         return self._oldest
 
     def _remove(self, start_ms: int, service: str, name: str) -> int:
-        freed = remove_run(service, name, self._home_fd)
+        freed = remove_run(service, name, self._log_directory_fd)
         # the run existed before the scan began
         self._ledger.release(freed, Account(start_ms, -1))
         return freed
@@ -295,7 +295,7 @@ class _Visits:
     """Visits runs, and keeps the directory of the current service open."""
 
     def __init__(self, log_directory_fd: int) -> None:
-        self._home_fd = log_directory_fd
+        self._log_directory_fd = log_directory_fd
         self._service = ""
         self._fd = -1
 
@@ -303,7 +303,7 @@ class _Visits:
         if service != self._service or self._fd < 0:
             self.close()
             try:
-                self._fd = os.open(service, DIRECTORY, dir_fd=self._home_fd)
+                self._fd = os.open(service, DIRECTORY, dir_fd=self._log_directory_fd)
             except OSError:
                 return None
             self._service = service
@@ -332,10 +332,10 @@ def make_long_list(log_directory_fd: int, number: int, fd: int) -> None:
     """
     began_s = monotonic()
     try:
-        services, entries, whole = list_runs(log_directory_fd, MOST_RUNS)
-        runs = ScanList(number, services, in_order_of_start(entries))
+        services, entries, whole = list_runs(log_directory_fd, MAX_RUNS)
+        runs = ScanList(number, services, sorted_by_start(entries))
         runs.write(fd)
-        ledger = Ledger.acquire(log_directory_fd, _LIST_PATIENCE_S)
+        ledger = Ledger.acquire(log_directory_fd, _LIST_TIMEOUT_S)
         try:
             if (ledger.scan.phase, ledger.scan.number) != (LISTING, number):
                 raise LedgerBusyError("another process has begun another scan")

@@ -117,7 +117,7 @@ def open_private(
         raise
     try:
         if made:
-            os.fchmod(number, mode | _kept_group(os.fstat(number), group_readable))
+            os.fchmod(number, mode | _inherited_setgid(os.fstat(number), group_readable))
         _check_safe(shown, os.fstat(number))
     except BaseException:
         close_descriptor(number)
@@ -131,12 +131,12 @@ def _open_directory(path: str, within: int | None, *, made: bool) -> int:
         return os.open(path, DIRECTORY, dir_fd=within)
     except PermissionError:
         # a umask may remove the owner's read permission from a new directory
-        if not made or not give_mode(path, _OWNERS_RIGHTS, within):
+        if not made or not set_mode(path, _OWNERS_RIGHTS, within):
             raise
     return os.open(path, DIRECTORY, dir_fd=within)
 
 
-def give_mode(path: str, mode: int, within: int | None) -> bool:
+def set_mode(path: str, mode: int, within: int | None) -> bool:
     """Set the mode of our own file or directory that cannot be opened with its present mode.
 
     A link is not followed. False if that failed.
@@ -160,7 +160,7 @@ def give_mode(path: str, mode: int, within: int | None) -> bool:
     return True
 
 
-def _kept_group(found: os.stat_result, group_readable: bool) -> int:  # noqa: FBT001 - as given
+def _inherited_setgid(found: os.stat_result, group_readable: bool) -> int:  # noqa: FBT001 - as given
     """Return the setgid bit of a new directory, if it is set there and the group may read.
 
     The bit is inherited, as from a Kubernetes volume with fsGroup. Without it, new files do not get
@@ -201,7 +201,7 @@ def _make_parents(path: str) -> None:
             continue
         mode = stat.S_IMODE(os.stat(each).st_mode)
         if mode & _OWNERS_RIGHTS != _OWNERS_RIGHTS:  # the umask removed some of them
-            give_mode(each, mode | _OWNERS_RIGHTS, None)
+            set_mode(each, mode | _OWNERS_RIGHTS, None)
 
 
 def make_run(
@@ -229,7 +229,7 @@ def make_run(
             name = run_name(pid, start_ms)
             mode = 0o700
             if group_readable:
-                mode = 0o750 | _kept_group(os.stat(name, dir_fd=service_fd), group_readable)
+                mode = 0o750 | _inherited_setgid(os.stat(name, dir_fd=service_fd), group_readable)
             os.chmod(name, mode, dir_fd=service_fd)  # the umask may have removed permissions
             return start_ms
     finally:

@@ -1,6 +1,7 @@
 """The outcome file in a run directory: how the process ended, as its parent saw it.
 
-The parent is `pprofplus run` or the service manager. OUTCOME_NAME in log_directory.py specifies the JSON.
+The parent is `pprofplus run` or the service manager. OUTCOME_NAME in log_directory.py specifies the
+JSON.
 """
 
 # pathlib costs each command 5 ms, and has no openat

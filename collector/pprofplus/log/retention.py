@@ -28,7 +28,7 @@ EXPIRY_PERIOD_S = 3600.0
 
 _DAY_S = 86_400.0
 _MAINTENANCE_S = 60.0
-_LEAST_AGE_S = 1e-3
+_MIN_AGE_S = 1e-3
 # Near the cap the runs are scanned again after a second, or 20 times the duration of the last scan.
 _NEAR_PAUSE_S = 1.0
 _NEAR_SHARE = 20
@@ -40,10 +40,10 @@ _MUCH = 64
 _SLACK = 16
 # The time limits hold on a slow disk; the minimum counts guarantee progress on a machine that
 # stalls.
-_SLICE_S, _SLICE_LEAST = 0.002, 16
+_SLICE_S, _SLICE_MIN_RUNS = 0.002, 16
 _NEAR_SLICE_S, _NEAR_SLICES = 0.004, 3
 _PAUSE_S = 0.25
-_ROOM_S, _ROOM_LEAST = 0.004, 24
+_ROOM_S, _ROOM_MIN_RUNS = 0.004, 24
 
 _next_due_s: dict[str, float] = {}  # by log directory, for all runs that this process records
 
@@ -75,16 +75,16 @@ def find_room(
 
     try:
         if bound is not None:
-            freed = scan.remove_oldest(over_bytes(), until_s, _ROOM_LEAST, certain_only=True)
+            freed = scan.remove_oldest(over_bytes(), until_s, _ROOM_MIN_RUNS, certain_only=True)
         if missing_bytes() > 0:
             if ledger.scan.phase != VISITING:
                 scan.begin()
-            scan.advance(until_s, _ROOM_LEAST)
+            scan.advance(until_s, _ROOM_MIN_RUNS)
         if ledger.bound_bytes is None:
             scan.end_slice(keep=True)
             return min(enough_bytes, new_bytes), True
         if missing_bytes() > 0:
-            freed += scan.remove_oldest(over_bytes(), until_s, _ROOM_LEAST, certain_only=False)
+            freed += scan.remove_oldest(over_bytes(), until_s, _ROOM_MIN_RUNS, certain_only=False)
         if missing_bytes() > 0 and not scan.finished:
             freed += scan.remove_one_of_many(missing_bytes())
         scan.end_slice(keep=True)
@@ -158,7 +158,7 @@ def maintain(log_directory: str, max_total_bytes: int) -> None:
 
 def _maintain_once(log_directory_fd: int, max_total_bytes: int) -> float:
     """Do one slice; return the seconds until the next. Raises OSError, UnsafePlaceError."""
-    ledger = Ledger.acquire(log_directory_fd, patience_s=0)
+    ledger = Ledger.acquire(log_directory_fd, timeout_s=0)
     try:
         rest_s = 0.0 if ledger.scan.phase != IDLE else _scan_due_in_s(ledger, max_total_bytes)
         if rest_s > 0 and not ledger.near_cap(max_total_bytes):
@@ -191,7 +191,7 @@ def _slice(
         if not due:
             goal = max_total_bytes - 2 * (max_total_bytes // _SLACK)
             over = (ledger.bound_bytes or 0) - goal
-            freed = scan.remove_oldest(over, until_s, _SLICE_LEAST, certain_only=False)
+            freed = scan.remove_oldest(over, until_s, _SLICE_MIN_RUNS, certain_only=False)
             more = freed and ledger.near_cap(max_total_bytes)
             return (0.0 if more else _NEAR_PAUSE_S if near else _MAINTENANCE_S), None
         if progress.phase != VISITING:
@@ -199,7 +199,7 @@ def _slice(
                 return 0.0, scan.begin_long_list()
             if progress.phase == LISTING:  # another process makes the list
                 return _PAUSE_S, None
-        scan.advance(until_s, _SLICE_LEAST)
+        scan.advance(until_s, _SLICE_MIN_RUNS)
         near = ledger.near_cap(max_total_bytes)
         scan.end_slice(keep=near)
         progress.full = near and progress.phase == IDLE and not progress.oldest
@@ -231,14 +231,14 @@ def request_expiry(log_directory: str, max_age_days: float) -> None:
     try:
         log_directory_fd = open_private(log_directory, make=False)
         try:
-            ledger = Ledger.acquire(log_directory_fd, patience_s=0)
+            ledger = Ledger.acquire(log_directory_fd, timeout_s=0)
             try:
                 now_s, before_s = time(), ledger.expiry_checked_s
                 if 0 <= now_s - before_s < EXPIRY_PERIOD_S:
                     return
                 ledger.expiry_checked_s = now_s
                 if 0 <= now_s - before_s < _DAY_S:
-                    ledger.scan.wanted_age_s = max(_LEAST_AGE_S, max_age_days * _DAY_S)
+                    ledger.scan.wanted_age_s = max(_MIN_AGE_S, max_age_days * _DAY_S)
                     _next_due_s[log_directory] = 0.0
                 ledger.save()
             finally:

@@ -8,7 +8,7 @@ from time import monotonic
 
 from pprofplus.errors import UnsafePlaceError
 from pprofplus.log.format import PAGE_SIZE, RunHeader, pack_header
-from pprofplus.log.ledger import PATIENCE_S, Account, Ledger, LedgerBusyError
+from pprofplus.log.ledger import TIMEOUT_S, Account, Ledger, LedgerBusyError
 from pprofplus.log.log_directory import (
     make_run,
     open_log_directory,
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 DEFAULT_MAX_BYTES = 64 << 20
-LEAST_MAX_BYTES = 256 << 10
+MIN_MAX_BYTES = 256 << 10
 _SEGMENTS = 4  # at least, so that dropping one keeps most of the run
 # A process that is killed leaves its reservation until a scan corrects that. So the first segment
 # of a run is small, and a later one is no larger than all previous ones together.
 _FIRST_BYTES = 64 << 10
-_CLOSE_PATIENCE_S = 0.01
+_CLOSE_TIMEOUT_S = 0.01
 # The first segment is worth a longer wait: a job may end before another attempt.
-_FIRST_PATIENCE_S = 0.25
-_BUSY_PATIENCE_S = 10.0
+_FIRST_TIMEOUT_S = 0.25
+_BUSY_TIMEOUT_S = 10.0
 _FULL_PAUSE_S = 30.0
 _NO_ROOM = (
     "live and pinned runs take all of max_total_bytes: raise it, or unpin runs that you do not need"
@@ -69,7 +69,7 @@ class RunDirectory:
         self._max_bytes = max_bytes
         self._max_total_bytes = max_total_bytes
         self._group_readable = group_readable
-        self._made = False
+        self._created = False
         self._account = Account(header.start_ms, None)
         self._number = 0  # of the newest segment
         self._reserved_bytes = 0  # for the newest segment, as in the ledger
@@ -137,7 +137,7 @@ class RunDirectory:
             self._log_directory, group_readable=self._group_readable
         )
         try:
-            ledger = Ledger.acquire(log_directory_fd, _CLOSE_PATIENCE_S)
+            ledger = Ledger.acquire(log_directory_fd, _CLOSE_TIMEOUT_S)
             try:
                 ledger.release(max(0, self._reserved_bytes - end()), self._account)
                 ledger.save()
@@ -151,18 +151,18 @@ class RunDirectory:
 
         Raises LedgerBusyError, UnsafePlaceError, OSError.
         """
-        patience_s = PATIENCE_S if self._number else _FIRST_PATIENCE_S
+        timeout_s = TIMEOUT_S if self._number else _FIRST_TIMEOUT_S
         try:
-            ledger = Ledger.acquire(log_directory_fd, patience_s)
+            ledger = Ledger.acquire(log_directory_fd, timeout_s)
             if not is_ready(ledger, log_directory_fd, self._max_total_bytes):
                 ledger.unlock()
                 load()
-                ledger = Ledger.acquire(log_directory_fd, patience_s)
+                ledger = Ledger.acquire(log_directory_fd, timeout_s)
         except LedgerBusyError:
             now_s = monotonic()
             if self._busy_since_s is None:
                 self._busy_since_s = now_s
-            if now_s - self._busy_since_s < _BUSY_PATIENCE_S:
+            if now_s - self._busy_since_s < _BUSY_TIMEOUT_S:
                 raise
             return None  # better to exceed the cap for a while than to lose the run's log
         self._busy_since_s = None
@@ -232,7 +232,7 @@ class RunDirectory:
 
         Raises UnsafePlaceError, OSError.
         """
-        if not self._made:
+        if not self._created:
             return None
         header = self._header
         try:
@@ -246,13 +246,13 @@ class RunDirectory:
         location = (self._log_directory, header.service, header.pid)
         header.start_ms = make_run(*location, header.start_ms, group_readable=self._group_readable)
         self._account.start_ms = header.start_ms
-        self._made = True
+        self._created = True
         return open_run(*location, header.start_ms)
 
     def _remove_directory(self, log_directory_fd: int) -> None:
         """Remove the run's directory again if it has no segment. Never raises OSError."""
-        if self._made and not self._number:
-            self._made = False
+        if self._created and not self._number:
+            self._created = False
             header = self._header
             remove_empty_run(log_directory_fd, header.service, header.pid, header.start_ms)
 
@@ -272,12 +272,12 @@ class RunDirectory:
         """
         share = min(self._max_bytes, self._max_total_bytes) // _SEGMENTS
         size_bytes = min(SEGMENT_BYTES, share, max(_FIRST_BYTES, self._opened_bytes))
-        least_bytes, largest_bytes = self._least_pages() * PAGE_SIZE, largest_file_bytes()
+        least_bytes, largest_bytes = self._min_pages() * PAGE_SIZE, largest_file_bytes()
         if least_bytes > largest_bytes:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
         return max(min(size_bytes, largest_bytes) // PAGE_SIZE * PAGE_SIZE, least_bytes)
 
-    def _least_pages(self) -> int:
+    def _min_pages(self) -> int:
         """Return the pages of the smallest segment: header, a page, its other version, one more."""
         return len(pack_header(self._header)) + 3
 
@@ -297,7 +297,7 @@ class RunDirectory:
         if monotonic() < self._full_until_s:  # another search takes long where there are many runs
             raise OSError(errno.EDQUOT, _NO_ROOM)
         # a short job never needs more; a long run would get a very large number of small segments
-        enough_bytes = size_bytes if self._number else self._least_pages() * PAGE_SIZE
+        enough_bytes = size_bytes if self._number else self._min_pages() * PAGE_SIZE
         room, certain = find_room(
             ledger, log_directory_fd, size_bytes, enough_bytes, self._max_total_bytes
         )
@@ -306,7 +306,7 @@ class RunDirectory:
             ledger.release(freed, self._account)
             room = min(size_bytes, room + freed)
         size_bytes = room // PAGE_SIZE * PAGE_SIZE
-        if size_bytes < self._least_pages() * PAGE_SIZE:
+        if size_bytes < self._min_pages() * PAGE_SIZE:
             ledger.save()
             schedule_maintenance(self._log_directory, ledger, self._max_total_bytes)
             if not certain:

@@ -29,15 +29,15 @@ _RUN = Struct(">QQH")  # start in unix ms, pid, index of the service: so the rec
 _OLDEST = Struct("<q")  # end of the run in units of 16 ms, then 22 bits: its index in the list
 _INDEX_BITS = 22
 _END_SHIFT = 4
-_LONGEST_NAME = 26
+_MAX_NAME_LENGTH = 26
 _TOO_LARGE = 1 << 63
-_SORTED_AT_ONCE = 4096  # a sort holds the GIL and blocks the service's threads: sort in parts
+_SORT_BATCH = 4096  # a sort holds the GIL and blocks the service's threads: sort in parts
 _UNSEEN_S = 10.0
-_MOST_SERVICES = 1 << 16
-_MOST_TEXT = _MOST_SERVICES * 65
+_MAX_SERVICES = 1 << 16
+_MAX_TEXT = _MAX_SERVICES * 65
 
-MOST_RUNS = 1 << 18  # in a list: building it takes 25 MB
-MOST_OLDEST = 4096
+MAX_RUNS = 1 << 18  # in a list: building it takes 25 MB
+MAX_OLDEST = 4096
 
 
 def list_runs(log_directory_fd: int, most: int) -> tuple[list[str], list[bytes], bool]:
@@ -49,7 +49,7 @@ def list_runs(log_directory_fd: int, most: int) -> tuple[list[str], list[bytes],
     """
     services: list[str] = []
     entries: list[bytes] = []
-    for service in sorted(os.listdir(log_directory_fd))[:_MOST_SERVICES]:
+    for service in sorted(os.listdir(log_directory_fd))[:_MAX_SERVICES]:
         if not valid_service(service):
             continue
         try:
@@ -63,7 +63,7 @@ def list_runs(log_directory_fd: int, most: int) -> tuple[list[str], list[bytes],
                 for entry in found:
                     name = entry.name
                     pid, _, start = name.partition("-")
-                    if len(name) <= _LONGEST_NAME and pid.isdecimal() and start.isdecimal():
+                    if len(name) <= _MAX_NAME_LENGTH and pid.isdecimal() and start.isdecimal():
                         entries.append(_RUN.pack(int(start), int(pid), number))
                         if len(entries) >= most:
                             return services, entries, False
@@ -74,15 +74,13 @@ def list_runs(log_directory_fd: int, most: int) -> tuple[list[str], list[bytes],
     return services, entries, True
 
 
-def in_order_of_start(entries: list[bytes]) -> list[bytes]:
+def sorted_by_start(entries: list[bytes]) -> list[bytes]:
     """Return the runs sorted by start, in steps that let other threads run."""
-    if len(entries) <= _SORTED_AT_ONCE:
+    if len(entries) <= _SORT_BATCH:
         return sorted(entries)
     from heapq import merge  # noqa: PLC0415 - few services have so many runs
 
-    parts = [
-        sorted(entries[at : at + _SORTED_AT_ONCE]) for at in range(0, len(entries), _SORTED_AT_ONCE)
-    ]
+    parts = [sorted(entries[at : at + _SORT_BATCH]) for at in range(0, len(entries), _SORT_BATCH)]
     return list(merge(*parts))
 
 
@@ -199,7 +197,7 @@ class ScanList:
             if len(raw) != _HEAD.size:
                 return False
             magic, number, self.count, length, crc = _HEAD.unpack(raw)
-            if (magic, number, self.count) != (_MAGIC, self.number, count) or length > _MOST_TEXT:
+            if (magic, number, self.count) != (_MAGIC, self.number, count) or length > _MAX_TEXT:
                 return False
             text = os.pread(self._fd, length, _HEAD.size)
         except (OSError, MemoryError, OverflowError):

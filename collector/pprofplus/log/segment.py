@@ -40,10 +40,10 @@ class Segment:
         replaced.
         """
         # with a header of any size, a page and its other version must fit
-        least, largest_bytes = len(header_pages) + 3, largest_file_bytes()
-        if least * PAGE_SIZE > largest_bytes:
+        min_slots, largest_bytes = len(header_pages) + 3, largest_file_bytes()
+        if min_slots * PAGE_SIZE > largest_bytes:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
-        self.slots = max(min(size_bytes, largest_bytes) // PAGE_SIZE, least)
+        self.slots = max(min(size_bytes, largest_bytes) // PAGE_SIZE, min_slots)
         self.first_slot = len(header_pages)
         self.header_bytes = (len(header_pages) - 1) * PAGE_SIZE + len(header_pages[-1])
         hidden, fd = _open_hidden(directory, number)

@@ -16,7 +16,14 @@ from pprofplus.log.summary import Summary
 
 _CLOCK_STEP_MS = 1000
 # the file system of the open segment may be gone permanently, and another one mounted at its path
-_LEAVE = {errno.EIO, errno.EROFS, errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.ENOTCONN}
+_LOST_FILE_SYSTEM = {
+    errno.EIO,
+    errno.EROFS,
+    errno.ESTALE,
+    errno.ENODEV,
+    errno.ENXIO,
+    errno.ENOTCONN,
+}
 
 
 class Writer:
@@ -77,7 +84,7 @@ class Writer:
         self._lost = 0  # lost samples that are not yet reported in an event
         self._reported = 0  # lost samples reported in this page's events
         self._saved_reported = 0  # in those events that are on disk
-        self._why = ""
+        self._reason = ""
         self._reasons: list[str] = []  # why samples were lost that are not yet reported
 
     @property
@@ -106,8 +113,8 @@ class Writer:
                 self._page.add(mono_ms, unix_ms, values)
         except MemoryError as error:
             # the page may contain a part of the sample: keep what is on disk and begin another page
-            self._fail(error)
-            self._lose(1)
+            self._note_error(error)
+            self._count_lost(1)
             self._finish_page(sound=False)
             return
         if self._save() and self._lost:
@@ -172,12 +179,12 @@ class Writer:
         reported, self._lost, self._reasons = self._lost, 0, []
         self.add_event(event, reported)
 
-    def _lose(self, samples: int) -> None:
+    def _count_lost(self, samples: int) -> None:
         """Count samples lost, and why."""
         if samples:
             self._lost += samples
-            if self._why not in self._reasons:
-                self._reasons.append(self._why)
+            if self._reason not in self._reasons:
+                self._reasons.append(self._reason)
 
     def _check_segment(self) -> None:
         """Close a segment that was removed or truncated by others, and continue in another."""
@@ -188,7 +195,7 @@ class Writer:
         if left_bytes is None or left_bytes >= self._end_bytes:
             return
         if segment.ours():
-            self._count_taken(segment, left_bytes)
+            self._count_removed(segment, left_bytes)
             # this page is complete in memory, so it is written again
             self.samples -= self._saved
             self._saved = self._saved_events = self._saved_reported = 0
@@ -198,14 +205,14 @@ class Writer:
         self._finished = []
         self._latest = None
 
-    def _count_taken(self, segment: Segment, left_bytes: int) -> None:
+    def _count_removed(self, segment: Segment, left_bytes: int) -> None:
         """Count the samples lost with the pages after `left_bytes`."""
         what = "truncated" if left_bytes else "removed"
-        self._why = what
+        self._reason = what
         gone = [page for page in self._finished if page[0] > left_bytes]
         samples, reported = (sum(page[i] for page in gone) for i in (1, 2))
         self.samples -= samples
-        self._lose(samples + reported)
+        self._count_lost(samples + reported)
         self.incidents[what] = (
             f"another program {what} {self.directory}/{segment_name(segment.number)}, with"
             f" {samples} samples: recording continues in a new segment"
@@ -215,13 +222,13 @@ class Writer:
         """Write a new version of the page; False, with `write_error` set, if that failed."""
         page = self._page
         try:
-            segment = self._ready()
+            segment = self._writable_segment()
             image = bytes(page)
             slot = self._base + 1 if self._latest == self._base else self._base
             segment.write(slot, image)
         except (OSError, PprofplusError, MemoryError) as error:
             if not isinstance(error, LedgerBusyError):  # a busy ledger is a matter of milliseconds
-                self._fail(error)
+                self._note_error(error)
             return False
         self._latest = slot
         self._end_bytes = slot * PAGE_SIZE + len(image)
@@ -234,12 +241,12 @@ class Writer:
         self.write_error = None
         return True
 
-    def _fail(self, error: BaseException) -> None:
+    def _note_error(self, error: BaseException) -> None:
         self.write_error = error
         number = getattr(error, "errno", None)
-        self._why = errno.errorcode.get(number or 0, type(error).__name__)
+        self._reason = errno.errorcode.get(number or 0, type(error).__name__)
         # continue in another segment, unless this one is new itself and has no page
-        if (number in _LEAVE and (self._finished or self._latest is not None)) or (
+        if (number in _LOST_FILE_SYSTEM and (self._finished or self._latest is not None)) or (
             number == errno.EFBIG and self._finished
         ):
             self._rotate = True
@@ -254,15 +261,15 @@ class Writer:
         on_disk = self._latest is not None or self._saved or self._saved_events
         number = page.number + 1 if on_disk else page.number
         self._page = page.follow(number, self._interval_ms)
-        self._lose(page.samples - self._saved + self._reported - self._saved_reported)
+        self._count_lost(page.samples - self._saved + self._reported - self._saved_reported)
         if self._latest is not None:
             if sound and self._latest > self._base:
                 self._move_to_base(page)
             if self._summary is not None:
                 if sound and self._latest == self._base:
-                    self._summary.take(page, self._base)
+                    self._summary.add_page(page, self._base)
                 else:
-                    self._summary.spoil()
+                    self._summary.discard()
             self._finished.append((self._end_bytes, self._saved, self._saved_reported))
             self._base = self._latest + 1
             self._latest = None
@@ -303,7 +310,7 @@ class Writer:
             segment.close(self._end_bytes)
         return self._end_bytes
 
-    def _ready(self) -> Segment:
+    def _writable_segment(self) -> Segment:
         """Return a segment with room for the page. Raises OSError, PprofplusError."""
         segment = self._segment
         if segment is not None and not self._rotate and self._base <= segment.slots - 2:

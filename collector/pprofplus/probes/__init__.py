@@ -11,7 +11,7 @@ class Probe:
     Attributes:
         names: the catalogue's names of the values that `read` returns, in that order.
         budgeted: its cost grows with the process, so the budget limits how often it runs.
-        least_period_s: it is not read more often than this.
+        min_period_s: it is not read more often than this.
         exact: its values are whole numbers, one a name, by construction: they are not checked.
         retired: its source is gone; it leaves the next schema.
         label: its name in warnings; "" for the name of its class.
@@ -19,7 +19,7 @@ class Probe:
 
     names: tuple[str, ...] = ()
     budgeted = False
-    least_period_s = 0.0
+    min_period_s = 0.0
     label = ""
     exact = False
     retired = False

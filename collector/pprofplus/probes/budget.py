@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-LONGEST_PERIOD_S = 300.0
+MAX_PERIOD_S = 300.0
 
 
 def periods_s(costs_s: list[float], interval_s: float, budget: float) -> list[float]:
     """Return, per probe, the minimum seconds from one run to the next.
 
     All probes together use `budget` of one core (0.001 is 0.1 %), except that none waits longer
-    than LONGEST_PERIOD_S. The share that cheap probes do not use goes to the expensive ones.
+    than MAX_PERIOD_S. The share that cheap probes do not use goes to the expensive ones.
     """
     total_s = sum(costs_s)
     if total_s <= budget * interval_s / 2:
@@ -22,5 +22,5 @@ def periods_s(costs_s: list[float], interval_s: float, budget: float) -> list[fl
         share = left / waiting
         waiting -= 1
         left -= min(share, cost_s / interval_s)  # it runs at most once a sample
-        periods[index] = min(cost_s / share, LONGEST_PERIOD_S)
+        periods[index] = min(cost_s / share, MAX_PERIOD_S)
     return periods

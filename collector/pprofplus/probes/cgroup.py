@@ -209,7 +209,7 @@ class CgroupLimitProbe(Probe):
     """The effective limit: the smallest of this cgroup and its ancestors."""
 
     names = ("cgroup_limit",)
-    least_period_s = 10.0  # an operator changes it rarely, and each level is a file to open
+    min_period_s = 10.0  # an operator changes it rarely, and each level is a file to open
 
     def __init__(self, who: str = "self") -> None:
         self._who = who

@@ -11,7 +11,7 @@ from pprofplus.probes.gauge_registry import Gauge
 # a slow gauge is called less often, so that it takes at most this share of the thread's time
 _SHARE = 0.01
 _SLOW_S = 0.001
-_LONGEST_PERIOD_S = 60.0
+_MAX_PERIOD_S = 60.0
 
 
 class CustomProbe(Probe):
@@ -42,9 +42,7 @@ class CustomProbe(Probe):
             found = gauge.function()
         finally:
             took_s = monotonic() - began_s
-            self.least_period_s = (
-                min(took_s / _SHARE, _LONGEST_PERIOD_S) if took_s > _SLOW_S else 0.0
-            )
+            self.min_period_s = min(took_s / _SHARE, _MAX_PERIOD_S) if took_s > _SLOW_S else 0.0
         if found is None:
             return None
         scaled = found * gauge.scale

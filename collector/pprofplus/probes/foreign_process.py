@@ -65,7 +65,7 @@ class OtherFullProbe(_OtherFieldsProbe):
     _method = "memory_full_info"
     _wanted = ("uss", "pss", "swap")
     budgeted = True
-    least_period_s = 4.5  # as in the service itself
+    min_period_s = 4.5  # as in the service itself
 
 
 class OtherCpuProbe(_OtherProbe):

@@ -56,7 +56,7 @@ SOURCES: tuple[Choices, ...] = (
 
 DEFAULT_BUDGET = 0.001
 # a source that comes and goes begins a new segment at most this often
-_LEAST_SCHEMA_AGE_NS = 60_000_000_000
+_MIN_SCHEMA_AGE_NS = 60_000_000_000
 # the last values of a failing probe stay in use this long; then they are left out
 _STALE_NS = 60_000_000_000
 # a slower probe causes a warning: no other probe is read meanwhile
@@ -182,8 +182,8 @@ class ProbeSet:
                 if not probe.budgeted:
                     cpu_ns = 0
                     self._read_probe(slot, now_ns)
-                    if probe.least_period_s:
-                        slot.due_ns = now_ns + int(probe.least_period_s * 1e9)
+                    if probe.min_period_s:
+                        slot.due_ns = now_ns + int(probe.min_period_s * 1e9)
                 else:
                     # CPU time, because waiting on a busy machine must not use up the budget.
                     # Reading that clock is expensive; adjacent probes share one reading
@@ -205,7 +205,7 @@ class ProbeSet:
             self._schedule(spent, now_ns)
         self.outdated = outdated and (
             self._schema_changed_ns is None
-            or now_ns - self._schema_changed_ns >= _LEAST_SCHEMA_AGE_NS
+            or now_ns - self._schema_changed_ns >= _MIN_SCHEMA_AGE_NS
         )
         return values
 
@@ -252,7 +252,7 @@ class ProbeSet:
         periods = periods_s(costs_s, self.interval_s, self.budget)
         for slot, period_s in zip(budgeted, periods, strict=True):
             if slot in spent:
-                slot.due_ns = now_ns + int(max(period_s, slot.probe.least_period_s) * 1e9)
+                slot.due_ns = now_ns + int(max(period_s, slot.probe.min_period_s) * 1e9)
 
     def rebuild_schema(self, now_ns: int) -> list[int]:
         """Rebuild the schema from the sources that have values; return the values for it."""

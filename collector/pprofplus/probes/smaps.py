@@ -24,7 +24,7 @@ class RollupProbe(Probe):
     # In a small process it costs four times as much as all other values together, and rss is read
     # every second. Half an interval less than five seconds, so that the fifth sample is not missed
     # by a little.
-    least_period_s = 4.5
+    min_period_s = 4.5
 
     def __init__(self) -> None:
         try:

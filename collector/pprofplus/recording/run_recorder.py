@@ -37,7 +37,7 @@ _NS_PER_MS = 1_000_000
 _MARKS_AT_ONCE = 100
 _NS_PER_MARK = 1_000_000_000
 # the caller of mark() waits no longer than this for a disk that hangs; the mark is written later
-_PATIENCE_S = 0.05
+_TIMEOUT_S = 0.05
 _QUEUED = 1000
 
 
@@ -184,7 +184,7 @@ class RunRecorder:
             written = Gate()
             self._queue.append((event, written))
             self._wake()
-            written.wait(_PATIENCE_S)
+            written.wait(_TIMEOUT_S)
 
     def flush(self) -> None:
         """Write the events that wait; the owner calls it."""

@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 _GRACE_S = 0.1
 # How long callers wait for the thread: start() for the first sample; mark(), pause() and resume()
 # wait less, because the caller may hold a lock that a gauge needs, and the request is not lost.
-_OPEN_PATIENCE_S = 5.0
-_REQUEST_PATIENCE_S = 0.05
+_OPEN_TIMEOUT_S = 5.0
+_REQUEST_TIMEOUT_S = 0.05
 # stop() waits for a last sample; both stop() and exit wait for the end of the log
-_SAMPLE_PATIENCE_S = 2.0
-_END_PATIENCE_S = 4.0
+_SAMPLE_TIMEOUT_S = 2.0
+_END_TIMEOUT_S = 4.0
 _EARLY_MARKS = 100
 # with a longer interval it still checks for requests this often
 _REQUEST_CHECK_NS = 2_000_000_000
@@ -103,7 +103,7 @@ class Collector:
     @interval_s.setter
     def interval_s(self, interval_s: float) -> None:
         self._interval_s = check_interval_s(interval_s)
-        self.open_now(_REQUEST_PATIENCE_S)
+        self.open_now(_REQUEST_TIMEOUT_S)
         recording = self._recording
         if recording is not None:
             recording.set_interval(self._interval_s)
@@ -137,8 +137,8 @@ class Collector:
         """Start the thread, which opens the log at once if it has no grace time."""
         self._start_thread()
 
-    def open_now(self, patience_s: float = _OPEN_PATIENCE_S) -> None:
-        """Open the log without grace time, and wait for it, at most `patience_s`."""
+    def open_now(self, timeout_s: float = _OPEN_TIMEOUT_S) -> None:
+        """Open the log without grace time, and wait for it, at most `timeout_s`."""
         if self._opened.is_open:
             return
         self._grace_s = 0.0
@@ -146,12 +146,12 @@ class Collector:
         thread = self._thread
         if thread is None or not thread.alive or thread.is_current() or self._start_timed_out:
             return
-        self._opened.wait(patience_s)
-        if patience_s >= _OPEN_PATIENCE_S and not self._opened.is_open:
+        self._opened.wait(timeout_s)
+        if timeout_s >= _OPEN_TIMEOUT_S and not self._opened.is_open:
             self._start_timed_out = True  # start() may be called repeatedly: wait only once
             warn_once(
                 "hang",
-                f"no sample after {patience_s:g} s: the disk of the log directory, or a gauge, does"
+                f"no sample after {timeout_s:g} s: the disk of the log directory, or a gauge, does"
                 " not respond; recording begins when it responds",
             )
 
@@ -164,7 +164,7 @@ class Collector:
         """Take no more samples until `resume()`; the charts show a gap."""
         if self.running:
             self._paused = True
-            self.open_now(_REQUEST_PATIENCE_S)
+            self.open_now(_REQUEST_TIMEOUT_S)
             recording = self._recording
             if recording is not None:
                 self._guard(recording.pause)
@@ -173,7 +173,7 @@ class Collector:
         """Take samples again, the first one at once."""
         if self.running:
             self._paused = False
-            self.open_now(_REQUEST_PATIENCE_S)
+            self.open_now(_REQUEST_TIMEOUT_S)
             recording = self._recording
             if recording is not None:
                 self._guard(recording.resume)
@@ -181,10 +181,10 @@ class Collector:
 
     def stop(self) -> None:
         """Take a last sample, write a stop event, and close the log. Idempotent."""
-        self.finish(_SAMPLE_PATIENCE_S)
+        self.finish(_SAMPLE_TIMEOUT_S)
 
-    def finish(self, sample_patience_s: float) -> None:
-        """As `stop()`, but wait at most `sample_patience_s` for a last sample.
+    def finish(self, sample_timeout_s: float) -> None:
+        """As `stop()`, but wait at most `sample_timeout_s` for a last sample.
 
         It never waits longer than 4 s in total. If the disk hangs for longer, the threads finish
         the log later, or the kernel closes it if the process ends.
@@ -198,8 +198,8 @@ class Collector:
             return  # called during a sample: the thread closes the log after it
         if self._end_timed_out:  # the exit follows a stop() that has timed out
             return
-        until_s = monotonic() + _END_PATIENCE_S
-        thread.join(sample_patience_s)
+        until_s = monotonic() + _END_TIMEOUT_S
+        thread.join(sample_timeout_s)
         if not thread.alive:
             return
         # a probe may be blocked: then the log ends without its last sample
@@ -265,7 +265,7 @@ class Collector:
             recording.mark(text)
             return
         self._early_marks.append(text)
-        self.open_now(_REQUEST_PATIENCE_S)
+        self.open_now(_REQUEST_TIMEOUT_S)
         # for a mark that came after those that were written when the log was opened
         self._write_early_marks()
 

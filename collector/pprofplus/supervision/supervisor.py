@@ -69,18 +69,18 @@ class Supervisor:
 
     def wait(self) -> int:
         """Wait for the command's end; return its exit code as shells do."""
-        kills = self._kills()
+        kills = self._oom_kills()
         while True:
             number, from_process = self._next_signal()
             if number == 0:
-                kills = self._kills()
+                kills = self._oom_kills()
             elif number == _signal.SIGCHLD:
                 self._reap()
                 if self.status is not None:
                     break
             elif from_process:
                 self._forward(number)
-        kills_now = self._kills()
+        kills_now = self._oom_kills()
         code = posix.waitstatus_to_exitcode(self.status or 0)
         if kills is not None and kills_now is not None:
             self.oom_killed = code == -_signal.SIGKILL and kills_now > kills
@@ -121,7 +121,7 @@ class Supervisor:
             posix.kill(posix.getpid(), _signal.SIGSTOP)
             # execution continues here after SIGCONT, a signal that is forwarded next
 
-    def _kills(self) -> int | None:
+    def _oom_kills(self) -> int | None:
         """Return the count of OOM kills so far, or None if the file does not contain it."""
         if not self._counter:
             return None

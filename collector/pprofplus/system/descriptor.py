@@ -108,7 +108,7 @@ def read_small_file(path: str) -> bytes:
         close_descriptor(number)
 
 
-def _open_to_keep(path: str) -> Descriptor:
+def _open_kept(path: str) -> Descriptor:
     number = above_standard(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
     try:
         return Descriptor(number)
@@ -128,7 +128,7 @@ class KeptFile:
     def __init__(self, path: str) -> None:
         """Open `path`. Raises OSError."""
         self._path = path
-        self._descriptor = _open_to_keep(path)
+        self._descriptor = _open_kept(path)
 
     def read(self) -> bytes:
         """Return the current content, up to 256 bytes. Raises OSError."""
@@ -139,7 +139,7 @@ class KeptFile:
         """Return the current status. Raises OSError."""
         found = self._descriptor.stat()
         if found is None:
-            self._descriptor = _open_to_keep(self._path)
+            self._descriptor = _open_kept(self._path)
             found = os.fstat(self._descriptor.number)
         return found
 

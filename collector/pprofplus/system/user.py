@@ -22,12 +22,12 @@ class User:
     __slots__ = ("_again_ns", "_seen", "recorded")
 
     def __init__(self) -> None:
-        self.recorded = self._seen = now()
+        self.recorded = self._seen = current_ids()
         self._again_ns = 0
 
     def accept(self) -> None:
         """Accept the current user as the one whose run is recorded."""
-        self.recorded = self._seen = now()
+        self.recorded = self._seen = current_ids()
 
     def changed_uid(self) -> int | None:
         """Return the new effective user after a change of user, else None; call once a sample.
@@ -35,7 +35,7 @@ class User:
         A change of the effective user alone may be temporary: it must be seen twice. A change that
         is not followed by `accept` is reported again after a minute.
         """
-        user, recorded = now(), self.recorded
+        user, recorded = current_ids(), self.recorded
         if user == recorded:
             self._seen = user
             return None
@@ -46,6 +46,6 @@ class User:
         return user[1]
 
 
-def now() -> tuple[int, int]:
+def current_ids() -> tuple[int, int]:
     """Return the real and the effective user of the process; zeros on platforms without users."""
     return (os.getuid(), os.geteuid()) if hasattr(os, "geteuid") else (0, 0)

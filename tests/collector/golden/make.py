@@ -67,7 +67,7 @@ def summarised():
     pages = pack_header(head)
     summary = Summary(head.schema, len(head.metrics), 32)
     for page in data_pages(every=150):
-        summary.take(page, len(pages))
+        summary.add_page(page, len(pages))
         pages.append(bytes(page))
     pages.append(summary.page(least_pages=1))
     padded = [one.ljust(PAGE_SIZE, b"\0") for one in pages[:-1]]
