@@ -300,7 +300,7 @@ def _hook_celery_exit() -> None:
         _process.hooked_libraries.add("celery")
         try:
             signals.worker_process_shutdown.connect(_at_celery_exit, weak=False)
-        except Exception as error:  # noqa: BLE001 - the outer edge: its workers may still record
+        except Exception as error:  # noqa: BLE001 - outer boundary: its workers may still record
             warn_once("celery", f"the log will not show how Celery's workers end: {error!r}")
 
 

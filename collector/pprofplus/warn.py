@@ -54,7 +54,7 @@ def describe(error: BaseException) -> str:
     """Return the `repr` of an error, or its class if `repr` raises."""
     try:
         return repr(error)
-    except Exception:  # noqa: BLE001 - the outer edge: it may be of the host's own class
+    except Exception:  # noqa: BLE001 - outer boundary: a class of the host may raise anything
         return type(error).__name__
 
 
@@ -64,11 +64,11 @@ def _log(text: str, *, over: bool = False) -> bool:
     try:
         # imported only when needed: it costs 5 ms and 1 MB, and most services never log a warning
         import logging  # noqa: PLC0415
-    except Exception:  # noqa: BLE001 - no descriptor or no memory to load it: later, perhaps
+    except Exception:  # noqa: BLE001 - no descriptor or memory to load it: try later
         return False
     try:
         logger = logging.getLogger("pprofplus")
         (logger.info if over else logger.warning)("%s", line)
-    except Exception:  # noqa: BLE001, S110 - the outer edge: a log handler of the host's failed
+    except Exception:  # noqa: BLE001, S110 - outer boundary: a log handler of the host failed
         pass
     return True

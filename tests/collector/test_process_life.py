@@ -568,7 +568,7 @@ def test_a_subinterpreter_records_nothing_and_logs_why(spawn, home, main, kind):
     assert service.returncode == 0
     assert out.split() == ["False", "0"]
     assert err.splitlines() == [
-        "nothing is recorded: this is a subinterpreter, call start() in the main one"
+        "nothing is recorded: this is a subinterpreter: call start() in the main interpreter"
     ]
     assert [found.kinds for found in by_pid(home).values()] == [["start", "stop"]] * (
         main == "recorded"

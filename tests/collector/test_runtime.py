@@ -150,7 +150,7 @@ def test_a_mark_before_the_start_is_logged_once_and_harmless(run):
         "told = []\n"
         "logging.getLogger('pprofplus').warning = lambda *words: told.append(words[-1])\n"
         "pprofplus.mark('x'); pprofplus.mark('y'); pprofplus.pause(); pprofplus.resume()\n"
-        "print(len(told), 'before' in told[0])\n"
+        "print(len(told), 'start() has not been called' in told[0])\n"
     ) == ["3", "True"]
 
 

@@ -159,7 +159,7 @@ sys.exit(6)
 """
     code, _, err = finish([*RUN, "--", sys.executable, "-c", program])
     assert code == 6
-    assert err.startswith("pprofplus: how ")
+    assert err.startswith("pprofplus: cannot record how ")
     assert err.count("\n") == 1
 
 

@@ -343,7 +343,7 @@ def test_the_remains_of_a_failed_segment_are_replaced(recorder):
     place.mkdir(parents=True, mode=0o700)
     for directory in (place, place.parent, place.parent.parent):
         directory.chmod(0o700)
-    recorder.writer._files._made = True
+    recorder.writer._files._created = True
     (place / ".000001.pplog.new").write_text("leftover")
     recorder.sample(1)
     assert [path.name for path in place.iterdir()] == ["000001.pplog"]

@@ -30,7 +30,7 @@ _HELPERS = (
 def _print_line(text):
     try:  # noqa: SIM105 - contextlib is expensive
         sys.stderr.write("pprofplus: %s\n" % (text,))
-    except Exception:  # noqa: BLE001, S110 - there is no stderr, or nobody reads it
+    except Exception:  # noqa: BLE001, S110 - stderr is missing or closed
         pass
 
 
@@ -84,7 +84,7 @@ def _start():
         except ValueError as error:
             _print_line("PPROFPLUS_AUTOSTART is ignored: %s" % (error,))
             start()
-    except Exception as error:  # noqa: BLE001 - the outer edge: nothing leaves for the host
+    except Exception as error:  # noqa: BLE001 - outer boundary: no exception reaches the host
         _print_line("nothing is recorded: %s: %s" % (type(error).__name__, error))
 
 
@@ -97,7 +97,7 @@ def _run_next_and_start():
         import sitecustomize  # type: ignore[import-not-found]  # noqa: F401 - another one now
     except ImportError as error:
         if getattr(error, "name", None) != "sitecustomize":
-            raise  # the host's own trouble, to be told as without us
+            raise  # an error of the host's own: raise it unchanged
     finally:
         if ours is not None:
             sys.modules.setdefault("sitecustomize", ours)

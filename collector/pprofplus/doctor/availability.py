@@ -46,7 +46,7 @@ def examine_sources(report: CheckReport) -> None:
                 available += probe.names
                 if probe.budgeted:
                     costs.append((probe.names, _cost_s(probe)))
-        except Exception as error:  # noqa: BLE001 - whatever a probe raises is what we are here to tell
+        except Exception as error:  # noqa: BLE001 - report any exception of a probe
             absent[probe.names] = f"failed: {error!r}"
             report.add_problem(
                 f"{', '.join(probe.names)} cannot be read: {error!r}; other metrics are recorded"

@@ -197,7 +197,7 @@ def read_prefix(head: bytes | memoryview) -> Prefix:
     newer.
     """
     if len(head) < PREFIX.size:
-        raise LogFormatError(f"a page is truncated: {len(head)} bytes")
+        raise LogFormatError(f"a page is cut short: {len(head)} bytes")
     magic, major, kind, log2, _, length, head_length, number, body_crc, head_crc = (
         PREFIX.unpack_from(head)
     )
@@ -210,7 +210,7 @@ def read_prefix(head: bytes | memoryview) -> Prefix:
     ):
         raise LogFormatError("a page has impossible lengths")
     if head_length > len(head):
-        raise LogFormatError("a page is truncated in its head")
+        raise LogFormatError("a page is cut short in its head")
     if crc32(head[PREFIX.size : head_length], crc32(head[:CRC_OFFSET])) != head_crc:
         raise LogFormatError("a page has a damaged head (CRC)")
     if major > MAJOR:
@@ -223,7 +223,7 @@ def read_prefix(head: bytes | memoryview) -> Prefix:
 def check_body(prefix: Prefix, page: bytes | memoryview) -> None:
     """Raise LogFormatError unless the body of `page` is complete and its CRC is right."""
     if len(page) < prefix.length:
-        raise LogFormatError("a page is truncated in its body")
+        raise LogFormatError("a page is cut short in its body")
     if crc32(page[prefix.head_length : prefix.length]) != prefix.body_crc:
         raise LogFormatError("a page has a damaged body (CRC)")
 
@@ -593,7 +593,7 @@ def read_stream(stream: bytes | memoryview, count: int) -> list[int]:
             deltas.append(unzigzag(token & _MASK))
         token = shift = 0
     if shift or in_run or len(deltas) > count:
-        raise LogFormatError("a stream in a page is truncated or too long")
+        raise LogFormatError("a stream in a page is cut short or too long")
     return deltas + [0] * (count - len(deltas))
 
 

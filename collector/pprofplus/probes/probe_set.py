@@ -162,7 +162,7 @@ class ProbeSet:
                 return choice()
             except ProbeAbsentError:  # noqa: PERF203 - each choice fails for itself
                 continue
-            except Exception as error:  # noqa: BLE001 - the outer edge: no probe may stop the host
+            except Exception as error:  # noqa: BLE001 - outer boundary: a probe must not stop the host
                 self.failures[_name(choice)] = error
         return None
 
@@ -242,7 +242,7 @@ class ProbeSet:
     def _report_slow(self, probe: Probe, took_ns: int) -> None:
         name = f"{_name(probe)} (slow)"
         self.failures[name] = TimeoutError(
-            f"took {took_ns / 1e9:.1f} s (or the process was stopped); other probes waited"
+            f"took {took_ns / 1e9:.1f} s (or the process stalled); other probes waited"
         )
 
     def _schedule(self, spent: list[_Slot], now_ns: int) -> None:
@@ -275,7 +275,7 @@ class ProbeSet:
         for slot in self._slots:
             try:
                 slot.probe.close()
-            except Exception as error:  # noqa: BLE001, PERF203 - the outer edge, as above
+            except Exception as error:  # noqa: BLE001, PERF203 - outer boundary, as above
                 self.failures[_name(slot.probe)] = error
         self._slots = []
         self._budgeted = []

@@ -237,7 +237,7 @@ class Collector:
         self._parent_pid, self.pid = self.pid, os.getpid()
         self._wake_event = WakeEvent()
         if not record:
-            # a thread would close them too late for the exec that follows
+            # exec closes them too, and would wait as long
             self._guard(self._close_parents_files)
         elif not self._closed or self._inherited:
             self._start_thread()
@@ -252,7 +252,7 @@ class Collector:
         """Run one step; False, after a warning, if it raised an unexpected error."""
         try:
             action()
-        except Exception as error:  # noqa: BLE001 - the outer edge: nothing leaves for the host
+        except Exception as error:  # noqa: BLE001 - outer boundary: no exception reaches the host
             warn_once(
                 f"step {type(error).__name__}", f"internal error of pprofplus: {describe(error)}"
             )
@@ -287,7 +287,7 @@ class Collector:
             self._thread = None
             self._closed = True
             warn_once("thread", f"nothing is recorded: cannot start a thread: {error}")
-            # The calling thread must close them: otherwise the parent looks alive as long as this
+            # Without a thread, close them here: otherwise the parent looks alive as long as this
             # process lives.
             self._guard(self._close_parents_files)
 

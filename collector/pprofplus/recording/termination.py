@@ -7,7 +7,7 @@ the main thread. So the process ends as fast as without us, by the same signal, 
 C code. `signal.getsignal()` still returns SIG_DFL, a handler that the program installs replaces
 ours, and exec resets it. A program that has a handler when recording begins keeps only its own.
 
-A SIGTERM may have no effect (pid 1 ignores it by default): the next refresh erases its mark.
+A SIGTERM may have no effect (pid 1 ignores it by default): the next refresh empties the file again.
 """
 
 # pathlib costs each service 5 ms, and has no openat
@@ -47,7 +47,7 @@ _ROOM = 8
 # process, but it would without us: the sampling thread waits for the disk in the kernel, where no
 # signal interrupts it.
 _LOCAL = {"bcachefs", "btrfs", "overlay", "ramfs", "rootfs", "tmpfs", "zfs"}
-_MARK = flags("O_WRONLY", "O_CREAT", "O_APPEND", "O_NONBLOCK")
+_FILE_FLAGS = flags("O_WRONLY", "O_CREAT", "O_APPEND", "O_NONBLOCK")
 _NULL = flags("O_WRONLY")
 
 
@@ -178,12 +178,12 @@ class Termination:
     well.
     """
 
-    __slots__ = ("_directory", "_mark", "_may_block", "_mode", "_redirected", "_suspended")
+    __slots__ = ("_directory", "_file", "_may_block", "_mode", "_redirected", "_suspended")
 
     def __init__(self) -> None:
         self._directory = ""
         self._mode = 0o600
-        self._mark: Descriptor | None = None
+        self._file: Descriptor | None = None
         self._may_block = True
         self._suspended = True
         self._redirected = False  # the handler writes to this run's file
@@ -195,19 +195,19 @@ class Termination:
         self.refresh()
 
     def refresh(self) -> None:
-        """Resume the mark after files were written; erase it if the signal had no effect."""
+        """Redirect the handler to the file again after writes; empty it after a signal without effect."""
         if not self._directory:
             return
         if not _handler.usable and "uvicorn.server" not in sys.modules:
             return
         try:
-            if self._mark is None or not self._mark.ours():
-                self._mark = self._open_mark()
-            if os.fstat(self._mark.number).st_size:
-                os.ftruncate(self._mark.number, 0)
+            if self._file is None or not self._file.ours():
+                self._file = self._open_file()
+            if os.fstat(self._file.number).st_size:
+                os.ftruncate(self._file.number, 0)
             self._suspended = False
             if not (self._redirected and _handler.installed):
-                self._redirected = _handler.install(self._mark)
+                self._redirected = _handler.install(self._file)
             _hook_uvicorn(self)
         except (OSError, ValueError, RuntimeError, ImportError, AttributeError):
             # no descriptor left, a full disk, no faulthandler: then a SIGTERM looks like any other
@@ -234,12 +234,12 @@ class Termination:
         finally:
             null.close()
 
-    def write_mark(self, text: str) -> None:
+    def write_reason(self, text: str) -> None:
         """Record that the process is about to end by SIGTERM."""
-        mark = self._mark
-        if mark is not None and not self._suspended and mark.ours():
+        file = self._file
+        if file is not None and not self._suspended and file.ours():
             try:
-                os.write(mark.number, text.encode("utf-8", "replace") + b"\n")
+                os.write(file.number, text.encode("utf-8", "replace") + b"\n")
             except OSError:
                 return
 
@@ -247,9 +247,9 @@ class Termination:
         """End: the log itself records how it ends."""
         self._redirect_away()
         directory, self._directory = self._directory, ""
-        mark, self._mark = self._mark, None
-        if mark is not None:
-            mark.close()
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
         if directory:
             try:
                 os.unlink(f"{directory}/{TERMINATED_NAME}")
@@ -265,18 +265,18 @@ class Termination:
         except (OSError, ValueError, RuntimeError):
             return
 
-    def _open_mark(self) -> Descriptor:
+    def _open_file(self) -> Descriptor:
         directory = os.open(self._directory, DIRECTORY)
         try:
-            number = os.open(TERMINATED_NAME, _MARK, self._mode, dir_fd=directory)
+            number = os.open(TERMINATED_NAME, _FILE_FLAGS, self._mode, dir_fd=directory)
         finally:
             close_descriptor(directory)
-        mark = _at_high_number(number)
-        os.fchmod(mark.number, self._mode)
-        device = os.fstat(mark.number).st_dev
+        file = _at_high_number(number)
+        os.fchmod(file.number, self._mode)
+        device = os.fstat(file.number).st_dev
         self._may_block = not (os.major(device) or file_system_type(device) in _LOCAL)
         self._redirected = False
-        return mark
+        return file
 
 
 # uvicorn restores the default disposition itself, then ends by the signal that it received
@@ -301,7 +301,7 @@ def _hook_uvicorn(termination: Termination) -> None:
             return await shutdown(self, *arguments, **options)
         finally:
             if _signal.SIGTERM in getattr(self, "_captured_signals", ()):
-                _uvicorn_termination[0].write_mark("uvicorn has shut down")
+                _uvicorn_termination[0].write_reason("uvicorn has shut down")
 
     shut_down.__name__, shut_down.__doc__ = "shutdown", shutdown.__doc__
     server.shutdown = shut_down

@@ -243,7 +243,7 @@ def main(log_directory: str, counter: str, shown: str, path: str, *words: str) -
             status=supervisor.status or 0,
             oom_killed=supervisor.oom_killed,
         )
-    except Exception as error:  # noqa: BLE001 - the outer edge: the exit code is the command's
+    except Exception as error:  # noqa: BLE001 - outer boundary: the exit code is the command's
         sys.stderr.write(f"pprofplus: cannot record how {shown} ended: {error!r}\n")
     return code
 
