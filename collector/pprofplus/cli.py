@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all words of the command."""
     # imported here: a service imports this package, and never its command line
-    import argparse  # noqa: PLC0415
+    import argparse
 
-    from pprofplus import __version__  # noqa: PLC0415
-    from pprofplus.commands import autostart, ctl, doctor, outcome, run, watch, where  # noqa: PLC0415
+    from pprofplus import __version__
+    from pprofplus.commands import autostart, ctl, doctor, outcome, run, watch, where
 
     class Parser(argparse.ArgumentParser):
         def error(self, message: str) -> None:  # type: ignore[override]

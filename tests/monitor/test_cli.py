@@ -80,9 +80,12 @@ def test_other_users_logs_are_listed_by_default_or_when_asked_for(home, tmp_path
         (["--end", "25:99"], "'25:99' is no time: write"),
         (["--last", "15"], "'15' is no span of time: write"),
         (["--last", "0s"], "'0s' is zero"),
-        (["--service", "../etc"], "cannot be a service"),
-        (["--service", ""], "cannot be a service"),
-        (["--begin", "-2h", "--end", "-1h", "--last", "5m"], "two of them are enough"),
+        (["--service", "../etc"], "is not a valid service name"),
+        (["--service", ""], "is not a valid service name"),
+        (
+            ["--begin", "-2h", "--end", "-1h", "--last", "5m"],
+            "give at most two of --begin, --end and --last",
+        ),
         (["--begin", "-1h", "--end", "-2h"], "--end is not after --begin"),
         (["--begin"], "--begin"),
         (["--begin", "--end"], "--begin"),
@@ -108,7 +111,7 @@ def test_wrong_use_exits_2_with_one_line_that_says_what_is_wrong(capfd, words, s
 def test_an_empty_directory_exits_1_with_one_line(capfd, home, command):
     code, out, err = run_main(capfd, command, "--dir", home.path)
     assert (code, out) == (1, "")
-    hint = "name the directory with --dir, or try --all-users"
+    hint = "give the log directory with --dir, or try --all-users"
     assert err == f"pprofplus-tui: no run in {home.path}; {hint}\n"
 
 
@@ -124,7 +127,9 @@ def test_a_service_that_is_not_there_names_those_that_are(capfd, home):
 def test_help_says_the_exit_codes_and_exits_0(capfd):
     code, out, _ = run_main(capfd, "--help")
     assert code == 0
-    assert "0 fine, 1 nothing found, failed or incomplete, 2 usage" in " ".join(out.split())
+    assert "0 success, 1 nothing found, failed or incomplete, 2 wrong usage" in " ".join(
+        out.split()
+    )
     for command in ("demo", "list", "export"):
         assert command in out
 

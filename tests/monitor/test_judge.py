@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from pprofplus_tui import beyond
+from pprofplus_tui.commands.report import write_report
 from pprofplus_tui.desk import Desk
-from pprofplus_tui.headless.reporting import report
 from pprofplus_tui.judge import Judge, judged
 from pprofplus_tui.logs.earlier import earlier_run
 from pprofplus_tui.logs.run import RunLog
@@ -110,7 +110,7 @@ def test_a_slow_leak_of_the_c_heap_is_found_and_the_c_heap_named(slow_leak):
 def test_the_report_says_the_same_with_its_reason(home):
     out = io.StringIO()
     options = Options(directories=(str(home.path),))
-    assert report(options, [], None, out, io.StringIO()) == 0
+    assert write_report(options, [], None, out, io.StringIO()) == 0
     page = out.getvalue()
     assert "RSS: growing +" in page
     assert "Confidence: high; the floor rises over the whole" in page

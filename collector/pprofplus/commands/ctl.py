@@ -53,8 +53,8 @@ def add(subparsers: Subparsers) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Ask, wait and tell; return the exit code."""
-    from pprofplus.control import Request  # noqa: PLC0415 - as the package says
-    from pprofplus.directory import homes, live_runs  # noqa: PLC0415 - as above
+    from pprofplus.control import Request
+    from pprofplus.directory import homes, live_runs
 
     request = Request(
         options.action, getattr(options, "seconds", 0.0), getattr(options, "text", "")
@@ -88,14 +88,14 @@ def run(options: argparse.Namespace) -> int:
 
 def _pid_of(path: str) -> int | None:
     """Return the pid in the path of a run's directory; None if it is another directory's."""
-    from pprofplus.home import parse_run_name  # noqa: PLC0415 - as the package says
+    from pprofplus.home import parse_run_name
 
     parsed = parse_run_name(path.rsplit("/", 1)[-1])
     return None if parsed is None else parsed[0]
 
 
 def _complain_of_none(options: argparse.Namespace) -> None:
-    from pprofplus.directory import homes_of_others  # noqa: PLC0415 - as above
+    from pprofplus.directory import homes_of_others
 
     who = options.service if options.pid is None else f"{options.service} {options.pid}"
     where = options.dir or "the log directory (pprofplus where)"
@@ -106,7 +106,7 @@ def _complain_of_none(options: argparse.Namespace) -> None:
 
 def _ask(place: Place, request: Request) -> str | OSError:
     """Put a request into a run's directory; return its name without suffix, or why not."""
-    from pprofplus.control import put_request  # noqa: PLC0415 - as above
+    from pprofplus.control import put_request
 
     try:
         return put_request(place.path, request)
@@ -116,9 +116,9 @@ def _ask(place: Place, request: Request) -> str | OSError:
 
 def _answers(asked: list[tuple[Place, str | OSError]]) -> list[tuple[Place, tuple[bool, str]]]:
     """Return each run's answer, (done, text), when all have come or it has taken too long."""
-    from time import monotonic, sleep  # noqa: PLC0415 - as above
+    from time import monotonic, sleep
 
-    from pprofplus.control import take_answer, withdraw  # noqa: PLC0415 - as above
+    from pprofplus.control import take_answer, withdraw
 
     until_s = monotonic() + _PATIENCE_S
     found: list[tuple[Place, tuple[bool, str]]] = []

@@ -37,14 +37,14 @@ def add(subparsers: Subparsers) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print what was found; return the exit code."""
-    import logging  # noqa: PLC0415 - only here
+    import logging
 
-    from pprofplus import __version__  # noqa: PLC0415 - as above
-    from pprofplus.checkup.environment import examine_environment  # noqa: PLC0415 - as above
-    from pprofplus.checkup.place import examine_place  # noqa: PLC0415 - as above
-    from pprofplus.checkup.report import Report  # noqa: PLC0415 - as above
-    from pprofplus.checkup.sources import examine_sources  # noqa: PLC0415 - as above
-    from pprofplus.locks import LOCKS_EXIST  # noqa: PLC0415 - as above
+    from pprofplus import __version__
+    from pprofplus.checkup.environment import examine_environment
+    from pprofplus.checkup.place import examine_place
+    from pprofplus.checkup.report import Report
+    from pprofplus.checkup.sources import examine_sources
+    from pprofplus.locks import LOCKS_EXIST
 
     report = Report()
     user = f", uid {os.geteuid()}" if hasattr(os, "geteuid") else ""

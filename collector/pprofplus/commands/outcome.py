@@ -48,8 +48,8 @@ def add(subparsers: Subparsers) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Note it; return the exit code."""
-    from pprofplus.directory import homes  # noqa: PLC0415 - as the package says
-    from pprofplus.outcome import find_run, write_outcome  # noqa: PLC0415 - as above
+    from pprofplus.directory import homes
+    from pprofplus.outcome import find_run, write_outcome
 
     result = os.environ.get("SERVICE_RESULT")
     if not result:
@@ -79,7 +79,7 @@ def outcome_of(result: str, code: str, status: str) -> Outcome | None:
     `result` is $SERVICE_RESULT, `code` is "exited", "killed" or "dumped", `status` an exit code or
     the name of a signal without SIG.
     """
-    from pprofplus.outcome import Outcome  # noqa: PLC0415 - as above
+    from pprofplus.outcome import Outcome
 
     more = f": {_RESULTS[result]}" if result in _RESULTS else ""
     by = "systemd"
@@ -95,7 +95,7 @@ def outcome_of(result: str, code: str, status: str) -> Outcome | None:
 
 
 def _signal_number(name: str) -> int | None:
-    import signal  # noqa: PLC0415 - as above
+    import signal
 
     found = getattr(signal, f"SIG{name}", None)
     return int(found) if isinstance(found, signal.Signals) else None
@@ -111,7 +111,7 @@ def _main_pid() -> int | None:
 
 
 def _asked_for() -> str:
-    import subprocess  # noqa: PLC0415 - as above
+    import subprocess
 
     unit = _unit()
     if not unit:
@@ -138,7 +138,7 @@ def _unit() -> str:
 
 def _cgroup() -> str:
     """Return the path of the cgroup in systemd's hierarchy, or ""."""
-    from pprofplus.descriptor import read_small_file  # noqa: PLC0415 - as above
+    from pprofplus.descriptor import read_small_file
 
     try:
         lines = read_small_file("/proc/self/cgroup").decode("utf-8", "surrogateescape").splitlines()

@@ -71,14 +71,14 @@ def run(options: argparse.Namespace) -> int:
 
 def _find(name: str) -> str | None:
     """Return the file that a command's name stands for, as execvp(3) looks for it, or None."""
-    import shutil  # noqa: PLC0415 - 5 ms
+    import shutil
 
     return shutil.which(name)
 
 
 def _refuse(name: str) -> int:
     """Say why nothing can be executed under this name; return the exit code."""
-    import shutil  # noqa: PLC0415 - as above
+    import shutil
 
     there = os.path.exists(name) if "/" in name else shutil.which(name, mode=os.F_OK)
     if not there:
@@ -133,7 +133,7 @@ def _was_given(variable: bytes) -> bool:
 
 def _become(path: str, words: list[str], environment: dict[str, str]) -> int:
     """Execute the command in our place; return an exit code if that failed."""
-    import signal  # noqa: PLC0415 - only before the exec
+    import signal
 
     # Python ignores these for itself, and what is ignored stays so in the command
     for name in ("SIGPIPE", "SIGXFSZ"):
@@ -144,7 +144,7 @@ def _become(path: str, words: list[str], environment: dict[str, str]) -> int:
 
 def _stay(home: str | None, path: str, words: list[str], environment: dict[str, str]) -> int:
     """Become the command's parent, an interpreter with next to nothing in it."""
-    from pprofplus.supervision import __file__ as package  # noqa: PLC0415 - only here
+    from pprofplus.supervision import __file__ as package
 
     script = os.path.join(os.path.dirname(package), "supervise.py")
     # PYTHONHOME says where the interpreter's own modules are
@@ -155,8 +155,8 @@ def _stay(home: str | None, path: str, words: list[str], environment: dict[str, 
 
 def _oom_counter() -> str:
     """Return the file that counts the OOM killer's kills here, or ""."""
-    from pprofplus.errors import ProbeAbsentError  # noqa: PLC0415 - as above
-    from pprofplus.probes.cgroup import Cgroup  # noqa: PLC0415 - as above
+    from pprofplus.errors import ProbeAbsentError
+    from pprofplus.probes.cgroup import Cgroup
 
     try:
         found = Cgroup()

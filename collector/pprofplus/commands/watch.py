@@ -59,12 +59,12 @@ def _check_pattern(text: str) -> re.Pattern[str]:
 
 def run(options: argparse.Namespace) -> int:
     """Watch until there is nothing left, or a signal comes; return the exit code."""
-    import os  # noqa: PLC0415 - as the package says
+    import os
 
-    from pprofplus.openfiles import raise_descriptor_limit  # noqa: PLC0415 - as above
-    from pprofplus.procfs import proc_problem  # noqa: PLC0415 - as above
-    from pprofplus.settings import Settings  # noqa: PLC0415 - as above
-    from pprofplus.watching import Choice, Watch  # noqa: PLC0415 - as above
+    from pprofplus.openfiles import raise_descriptor_limit
+    from pprofplus.procfs import proc_problem
+    from pprofplus.settings import Settings
+    from pprofplus.watching import Choice, Watch
 
     if not options.pids and options.name is None and not options.children:
         complain("name what to watch: a PID, --name REGEX or --children (see --help)")
@@ -87,11 +87,11 @@ def run(options: argparse.Namespace) -> int:
 
 def _place_problem(home: str) -> str:
     """Return why this user may not record to `home`, or "": a full disk is no reason."""
-    import errno  # noqa: PLC0415 - as the package says
-    import os  # noqa: PLC0415 - as above
+    import errno
+    import os
 
-    from pprofplus.errors import UnsafePlaceError  # noqa: PLC0415 - as above
-    from pprofplus.home import open_home  # noqa: PLC0415 - as above
+    from pprofplus.errors import UnsafePlaceError
+    from pprofplus.home import open_home
 
     try:
         os.close(open_home(home))
@@ -108,9 +108,9 @@ def _place_problem(home: str) -> str:
 
 
 def _until_a_signal(watch: Watch) -> None:
-    import signal  # noqa: PLC0415 - as the package says
+    import signal
 
-    from pprofplus.background import Bell  # noqa: PLC0415 - as above
+    from pprofplus.background import Bell
 
     bell = Bell()
     ended = []
