@@ -6,13 +6,12 @@ from __future__ import annotations
 import argparse
 import sys
 
-from pprofplus.commands import add_dir, checked, complain
+from pprofplus.commands.common_arguments import add_directory_option, checked, print_error
 from pprofplus.plain import printable
 from pprofplus.settings import check_interval_s, check_service
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pprofplus.commands import Subparsers
     from pprofplus.control import Request
     from pprofplus.directory import Place
 
@@ -22,14 +21,11 @@ _DENIED = "Permission denied: run this as the service's user or as root"
 _DENIED_SHOWN = 3
 
 
-def add(subparsers: Subparsers) -> None:
-    """Add the command."""
-    parser = subparsers.add_parser(
-        "ctl",
-        help="ask a running service to pause, resume, change its interval, or note a mark",
-        description="Asks the live runs of a service for something, and waits for their answers. "
-        "Exit code: 0 all have done it, 1 not all have, 2 usage.",
-        allow_abbrev=False,
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the actions with their arguments."""
+    parser.description = (
+        "Sends a request to the live runs of a service, and waits for their answers. "
+        "Exit codes: 0 all have done it, 1 not all have, 2 wrong usage."
     )
     asked = parser.add_subparsers(dest="action", metavar="WHAT", required=True)
     for name, text in (
@@ -47,8 +43,7 @@ def add(subparsers: Subparsers) -> None:
             "--service", metavar="NAME", required=True, type=checked(check_service), help="exactly"
         )
         one.add_argument("--pid", metavar="PID", type=int, help="this process of it alone")
-        add_dir(one)
-        one.set_defaults(run=run)
+        add_directory_option(one)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -74,9 +69,9 @@ def run(options: argparse.Namespace) -> int:
         if options.pid is None or _pid_of(path) in wanted
     ]
     for path in denied[:_DENIED_SHOWN]:
-        complain(f"{path}: {_DENIED}")
+        print_error(f"{path}: {_DENIED}")
     if len(denied) > _DENIED_SHOWN:
-        complain(f"and {len(denied) - _DENIED_SHOWN} more: {_DENIED}")
+        print_error(f"and {len(denied) - _DENIED_SHOWN} more: {_DENIED}")
     if not places:
         if not denied:
             _complain_of_none(options)
@@ -101,7 +96,7 @@ def _complain_of_none(options: argparse.Namespace) -> None:
     where = options.dir or "the log directory (pprofplus where)"
     others = [] if options.dir else homes_of_others()
     hint = f"; for {', '.join(others)}: {_DENIED}" if others else ""
-    complain(f"no live run of {who} in {where}{hint}")
+    print_error(f"no live run of {who} in {where}{hint}")
 
 
 def _ask(place: Place, request: Request) -> str | OSError:
