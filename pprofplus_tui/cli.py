@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         code = INTERRUPTED
     except Exception as error:  # noqa: BLE001 - a traceback on the terminal does not help the user
-        from pprofplus_tui.crash import keep  # rarely needed
+        from pprofplus_tui.terminal.crash_report import keep  # rarely needed
 
         code = _print_error(keep(error), FAILED)
     return code

@@ -1,7 +1,7 @@
 """Values on the command line that argparse does not convert."""
 
 from pprofplus_tui.commands.errors import UsageError
-from pprofplus_tui.model.timegrammar import TimeSyntaxError, parse_span
+from pprofplus_tui.model.time_grammar import TimeSyntaxError, parse_span
 
 
 def names_in(text: str, option: str) -> tuple[str, ...]:

@@ -6,13 +6,13 @@ from typing import TextIO
 
 from pprofplus.metrics import BY_NAME, COUNTER
 from pprofplus_tui.charts.canvas import Canvas
-from pprofplus_tui.charts.frame import compose
+from pprofplus_tui.charts.compose import compose
 from pprofplus_tui.charts.palette import Palette
-from pprofplus_tui.charts.picture import Picture
+from pprofplus_tui.charts.spec import ChartSpec
 from pprofplus_tui.commands.errors import UsageError
-from pprofplus_tui.model.charts import ChartKind, Series, charts_for
-from pprofplus_tui.model.names import unknown
-from pprofplus_tui.model.rows import Row
+from pprofplus_tui.model.cell_rows import Row
+from pprofplus_tui.model.charts import ChartKind, ChartSeries, charts_for
+from pprofplus_tui.model.metric_names import unknown
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.units import true_unit
 
@@ -81,7 +81,7 @@ def _metric_chart(
 ) -> ChartKind:
     """Return one chart of some metrics of one unit and kind."""
     lines = tuple(
-        Series(name, clean(name, 24), at, rate=rate, scale=true_unit(table[name][0])[1])
+        ChartSeries(name, clean(name, 24), at, rate=rate, scale=true_unit(table[name][0])[1])
         for at, name in enumerate(names)
     )
     title = ", ".join(BY_NAME[name].name if name in BY_NAME else clean(name, 24) for name in names)
@@ -90,7 +90,7 @@ def _metric_chart(
     return ChartKind("", f"metric {title}", title, shown, zero_based=rate, series=lines[::-1])
 
 
-def text_lines(picture: Picture, palette: Palette | None) -> list[str]:
+def text_lines(picture: ChartSpec, palette: Palette | None) -> list[str]:
     """Return a chart as lines, with the terminal's sixteen colours if there is a palette."""
     return [_text(row, palette).rstrip() + "\n" for row in compose(picture, Canvas())]
 

@@ -16,7 +16,7 @@ def run(arguments: argparse.Namespace, _: object) -> int:
     """Print the file; return the exit code. Raises UsageError if the named file is wrong."""
     from pprofplus_tui.commands.settings_in_effect import config_path, is_light, load_config
     from pprofplus_tui.config.config_template import config_template
-    from pprofplus_tui.widgets.paint import DAY, NIGHT
+    from pprofplus_tui.widgets.theme import DAY, NIGHT
 
     named = getattr(arguments, "config", None)
     config, _warning = load_config(named)

@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace, options: Options) -> int:
     from pprofplus_tui.commands.open_monitor import prepare_monitor, run_monitor
 
     prepare_monitor()
-    from pprofplus_tui.demo.history import write_history
+    from pprofplus_tui.demo.past_runs import write_history
     from pprofplus_tui.demo.processes import demo_directory, running_services
     from pprofplus_tui.signals import ended_by_signals
 

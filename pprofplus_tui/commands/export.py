@@ -13,7 +13,7 @@ from pprofplus_tui.model.text import clean
 
 if TYPE_CHECKING:
     from pprofplus_tui.commands.unread_runs import UnreadRuns
-    from pprofplus_tui.logs.run import RunLog
+    from pprofplus_tui.sources.local.run_log import RunLog
 
 
 class ExportRequest(NamedTuple):
@@ -80,11 +80,11 @@ def export_runs(options: Options, request: ExportRequest, out: BinaryIO, err: Te
     `err` gets one line with the runs that were chosen and the result, and one for each run that
     could not be read completely. Raises NothingFoundError and UsageError.
     """
+    from pprofplus_tui.atomic_file import OutputError
     from pprofplus_tui.commands.run_choice import chosen_runs, newest_of, window_of
     from pprofplus_tui.commands.unread_runs import UnreadRuns
     from pprofplus_tui.export import UnknownMetricError
-    from pprofplus_tui.logs.run import RunLog
-    from pprofplus_tui.output import OutputError
+    from pprofplus_tui.sources.local.run_log import RunLog
 
     unread = UnreadRuns()
     found, others = chosen_runs(options, request.runs, unread)

@@ -13,7 +13,7 @@ from pprofplus_tui.commands.common_arguments import add_run_options
 from pprofplus_tui.model.options import Options
 
 if TYPE_CHECKING:
-    from pprofplus_tui.logs.catalog import RunInfo
+    from pprofplus_tui.sources.local.catalog import RunInfo
 
 _MOST_EXAMINED = 50  # runs whose whole logs are read
 
@@ -42,7 +42,7 @@ def list_runs(options: Options, *, as_json: bool, out: TextIO, err: TextIO) -> i
     from pprofplus_tui.commands.run_choice import find_runs
     from pprofplus_tui.commands.run_table import table_lines
     from pprofplus_tui.commands.unread_runs import UnreadRuns, one_line
-    from pprofplus_tui.logs.catalog import Catalog
+    from pprofplus_tui.sources.local.catalog import Catalog
 
     unread = UnreadRuns()
     found = find_runs(options, unread, counting=True)
@@ -118,9 +118,9 @@ def _growth(info: "RunInfo") -> tuple[str | None, float | None]:
     if info.rss_bytes is None:
         return None, None
     from pprofplus.errors import PprofplusError
-    from pprofplus_tui.judge import judged
-    from pprofplus_tui.logs.catalog import Catalog
+    from pprofplus_tui.analysis.verdict_tracker import judged
     from pprofplus_tui.model.verdict import TOO_LITTLE
+    from pprofplus_tui.sources.local.catalog import Catalog
 
     try:
         log = Catalog.open(info.path)

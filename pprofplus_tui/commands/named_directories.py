@@ -22,8 +22,8 @@ def named_directories(paths: Sequence[str]) -> Iterator[list[str]]:
         yield named
         return
     # these are slow to load, and most commands read directories
-    from pprofplus_tui.bundle import BundleError, unpacked
     from pprofplus_tui.signals import ended_by_signals
+    from pprofplus_tui.sources.local.bundle import BundleError, unpacked
 
     with ended_by_signals() as ignore, ExitStack() as unpacking:
         try:

@@ -52,7 +52,7 @@ def run_monitor(options: Options) -> int:
     An internal error is reported in one line, after the terminal is restored.
     """
     from pprofplus_tui.app import MonitorApp  # after prepare_monitor()
-    from pprofplus_tui.crash import keep  # as above
+    from pprofplus_tui.terminal.crash_report import keep  # as above
 
     app = MonitorApp(options)
     before = threading.excepthook

@@ -6,15 +6,15 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime, timezone
 
-from pprofplus.home import valid_service
+from pprofplus.log.log_directory import valid_service
 from pprofplus_tui.commands.errors import UsageError
 from pprofplus_tui.commands.settings_in_effect import is_light, own_colours
 from pprofplus_tui.commands.table import Subcommand
 from pprofplus_tui.config.config_value import Config
-from pprofplus_tui.logs.homes import homes_for
 from pprofplus_tui.model.keys import rebound
 from pprofplus_tui.model.options import Options
-from pprofplus_tui.model.timegrammar import TimeSyntaxError, parse_span, parse_time
+from pprofplus_tui.model.time_grammar import TimeSyntaxError, parse_span, parse_time
+from pprofplus_tui.sources.local.default_directories import homes_for
 
 
 def options_in_effect(

@@ -27,10 +27,10 @@ def run(arguments: argparse.Namespace, options: Options) -> int:
 
     Raises NothingFoundError and UsageError.
     """
-    from pprofplus_tui.bundle import SUFFIX, BundleError, PackedRun, pack
+    from pprofplus_tui.atomic_file import OutputError
     from pprofplus_tui.commands.run_choice import deaths_of, named_runs
     from pprofplus_tui.model.units import format_bytes
-    from pprofplus_tui.output import OutputError
+    from pprofplus_tui.sources.local.bundle import SUFFIX, BundleError, PackedRun, pack
 
     output: str = arguments.output
     found = named_runs(options, arguments.runs)

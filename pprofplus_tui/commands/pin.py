@@ -22,7 +22,7 @@ def run(arguments: argparse.Namespace, options: Options) -> int:
     user may not change it.
     """
     from pprofplus_tui.commands.run_choice import named_run
-    from pprofplus_tui.logs.pins import PinError, set_pin
+    from pprofplus_tui.sources.local.pins import PinError, set_pin
 
     pinned = arguments.command == "pin"
     path = named_run(options, arguments.run).path

@@ -15,8 +15,8 @@ from pprofplus_tui.commands.errors import NothingFoundError
 from pprofplus_tui.model.options import Options
 
 if TYPE_CHECKING:
-    from pprofplus_tui.logs.catalog import RunInfo
     from pprofplus_tui.model.death import Death
+    from pprofplus_tui.sources.local.catalog import RunInfo
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,8 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, options: Options) -> int:
     """Draw the charts; return the exit code. Raises UsageError, NothingFoundError."""
     # a list does not wait for plotext
+    from pprofplus_tui.charts.build import ChartBuilder, ChartStyle, buckets_for, wanted_by
     from pprofplus_tui.charts.palette import DARK, LIGHT
-    from pprofplus_tui.charts.portray import Manner, Portrayer, buckets_for, wanted_by
     from pprofplus_tui.commands.argument_values import names_in
     from pprofplus_tui.commands.chart_text import (
         chart_size,
@@ -65,11 +65,11 @@ def run(arguments: argparse.Namespace, options: Options) -> int:
     )
     from pprofplus_tui.commands.run_choice import chosen_run, deaths_of, newest_of, window_of
     from pprofplus_tui.commands.unread_runs import UnreadRuns
-    from pprofplus_tui.logs.history import marks_within, query
-    from pprofplus_tui.logs.run import RunLog
-    from pprofplus_tui.model.frames import Shape
-    from pprofplus_tui.model.happenings import death_event
+    from pprofplus_tui.model.events import death_event
+    from pprofplus_tui.model.messages import Shape
     from pprofplus_tui.model.window import Window
+    from pprofplus_tui.sources.local.run_log import RunLog
+    from pprofplus_tui.sources.local.window_query import marks_within, query
 
     out, err = sys.stdout, sys.stderr
     names = names_in(",".join(arguments.metrics), "--metric") if arguments.metrics else ()
@@ -87,7 +87,7 @@ def run(arguments: argparse.Namespace, options: Options) -> int:
     plain = options.plain or not is_unicode(out)
     coloured = out.isatty() and not options.colourless and os.environ.get("TERM") != "dumb"
     window = Window.fit(begin_ms, end_ms)
-    portrayer = Portrayer(Manner(plain, not coloured, options.zone))
+    portrayer = ChartBuilder(ChartStyle(plain, not coloured, options.zone))
     marks = marks_within(log, window.begin_ms, window.end_ms)
     death = deaths_of(options, [info]).get(info.path)
     pictures, sampled = [], False
@@ -126,7 +126,7 @@ def _title(
     plain: bool,
 ) -> str:
     """Return the line above the charts: the run, its state and the time window."""
-    from pprofplus_tui.model.timeaxis import local
+    from pprofplus_tui.model.time_axis import local
     from pprofplus_tui.model.units import format_span_ms
 
     dash = "-" if plain else "–"  # noqa: RUF001 - as in print

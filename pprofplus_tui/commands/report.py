@@ -12,8 +12,8 @@ from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.text import clean
 
 if TYPE_CHECKING:
-    from pprofplus_tui.logs.catalog import RunInfo
     from pprofplus_tui.reports.content import RunReport
+    from pprofplus_tui.sources.local.catalog import RunInfo
 
 _MOST_RUNS = 40  # a longer page is not readable
 _MOST_TITLES = 5
@@ -44,12 +44,12 @@ def write_report(
     from pprofplus import __version__
     from pprofplus_tui.commands.run_choice import chosen_runs, deaths_of, newest_of, window_of
     from pprofplus_tui.commands.unread_runs import UnreadRuns
-    from pprofplus_tui.logs.run import RunLog
     from pprofplus_tui.model.runs import RUNNING
     from pprofplus_tui.model.units import format_bytes
+    from pprofplus_tui.reports.collect import report_run, samples_within
     from pprofplus_tui.reports.content import Report
-    from pprofplus_tui.reports.gather import report_run, samples_within
-    from pprofplus_tui.reports.page import write_page
+    from pprofplus_tui.reports.html_page import write_page
+    from pprofplus_tui.sources.local.run_log import RunLog
 
     unread = UnreadRuns()
     found, others = chosen_runs(options, names, unread)
@@ -100,7 +100,7 @@ def write_report(
 
 def _write_file(output: str, data: bytes) -> int:
     """Write a new file; return its size. Raises UsageError if it exists, NothingFoundError."""
-    from pprofplus_tui.output import OutputError, new_file
+    from pprofplus_tui.atomic_file import OutputError, new_file
 
     try:
         with new_file(output) as file:
@@ -114,7 +114,7 @@ def _write_file(output: str, data: bytes) -> int:
 
 def _extent_of(info: "RunInfo") -> tuple[int, int]:
     """Return the unix ms of a run's first and last sample, without keeping its log in memory."""
-    from pprofplus_tui.logs.run import RunLog
+    from pprofplus_tui.sources.local.run_log import RunLog
 
     log = RunLog(info.path, in_blocks=True)
     log.refresh()

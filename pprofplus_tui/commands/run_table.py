@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 
-from pprofplus_tui.logs.catalog import RunInfo
 from pprofplus_tui.model.text import clean
-from pprofplus_tui.model.timeaxis import local, zone_name
+from pprofplus_tui.model.time_axis import local, zone_name
 from pprofplus_tui.model.units import format_bytes, format_span_ms
+from pprofplus_tui.sources.local.catalog import RunInfo
 
 _BEGIN = "BEGIN"
 _HEADINGS = (

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pprofplus_tui.model.chart_options import ChartOptions
 from pprofplus_tui.model.charts import CHARTS
-from pprofplus_tui.model.looks import Looks
-from pprofplus_tui.model.timegrammar import parse_span
+from pprofplus_tui.model.time_grammar import parse_span
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,12 @@ class Config:
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
-    def looks(self) -> Looks:
+    def looks(self) -> ChartOptions:
         """How the charts are drawn at first."""
         hidden = {chart.id for chart in CHARTS} - set(self.charts)
-        return Looks(frozenset(hidden), frozenset(self.log_charts), frozenset(self.total_charts))
+        return ChartOptions(
+            frozenset(hidden), frozenset(self.log_charts), frozenset(self.total_charts)
+        )
 
     @property
     def window_ms(self) -> int | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pprofplus_tui.config.key_names import key_name
 from pprofplus_tui.model.charts import CHARTS
-from pprofplus_tui.model.timegrammar import TimeSyntaxError, parse_span
+from pprofplus_tui.model.time_grammar import TimeSyntaxError, parse_span
 
 _THEMES = ("auto", "dark", "light")
 _LINES = 6  # colours of the palette

@@ -33,13 +33,13 @@ def run(options: argparse.Namespace) -> int:
     import logging
 
     from pprofplus import __version__
-    from pprofplus.checkup.environment import examine_environment
-    from pprofplus.checkup.place import examine_place
-    from pprofplus.checkup.report import Report
-    from pprofplus.checkup.sources import examine_sources
-    from pprofplus.locks import LOCKS_EXIST
+    from pprofplus.doctor.availability import examine_sources
+    from pprofplus.doctor.check_report import CheckReport
+    from pprofplus.doctor.destination import examine_place
+    from pprofplus.doctor.environment import examine_environment
+    from pprofplus.system.locks import LOCKS_EXIST
 
-    report = Report()
+    report = CheckReport()
     user = f", uid {os.geteuid()}" if hasattr(os, "geteuid") else ""
     report.lines.append(
         f"pprofplus {__version__}, {platform.python_implementation()} "

@@ -7,11 +7,11 @@ import re
 import sys
 
 from pprofplus.commands.common_arguments import add_recording_options, checked, print_error
-from pprofplus.plain import printable
+from pprofplus.system.printable import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pprofplus.watching import Watch
+    from pprofplus.recording.watching import Watch
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,10 +56,10 @@ def run(options: argparse.Namespace) -> int:
     """Watch until all processes have ended, or a signal arrives; return the exit code."""
     import os
 
-    from pprofplus.openfiles import raise_descriptor_limit
-    from pprofplus.procfs import proc_problem
+    from pprofplus.recording.watching import Choice, Watch
     from pprofplus.settings import Settings
-    from pprofplus.watching import Choice, Watch
+    from pprofplus.system.open_files import raise_descriptor_limit
+    from pprofplus.system.procfs import proc_problem
 
     if not options.pids and options.name is None and not options.children:
         print_error("give the processes to watch: a PID, --name REGEX or --children (see --help)")
@@ -86,7 +86,7 @@ def _directory_problem(home: str) -> str:
     import os
 
     from pprofplus.errors import UnsafePlaceError
-    from pprofplus.home import open_home
+    from pprofplus.log.log_directory import open_home
 
     try:
         os.close(open_home(home))
@@ -105,9 +105,9 @@ def _directory_problem(home: str) -> str:
 def _watch_until_signal(watch: Watch) -> None:
     import signal
 
-    from pprofplus.background import Bell
+    from pprofplus.system.background import WakeEvent
 
-    wake = Bell()
+    wake = WakeEvent()
     ended = []
 
     def end(*_: object) -> None:

@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from pprofplus.commands.common_arguments import add_directory_option
-from pprofplus.home import default_home
+from pprofplus.log.log_directory import default_home
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
