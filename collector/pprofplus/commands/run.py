@@ -2,7 +2,7 @@
 
 The command replaces this process (exec), so that its pid, arguments, terminal, signals and exit
 code are unchanged. Only the environment differs. With --wait a small parent process stays and
-records how the command ended: see supervision/supervise.py.
+records how the command ended: see supervision/supervisor.py.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def _exec_supervisor(
     """Become the parent of the command: a small interpreter without site packages."""
     from pprofplus.supervision import __file__ as package
 
-    script = os.path.join(os.path.dirname(package), "supervise.py")
+    script = os.path.join(os.path.dirname(package), "supervisor.py")
     # PYTHONHOME is the place of the interpreter's own modules
     options = ["-S", "-B"] if environment.get("PYTHONHOME") else ["-S", "-B", "-E"]
     arguments = [directory or "", _oom_counter(), words[0], path, *words]
