@@ -27,7 +27,7 @@ def add_directory_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         metavar="DIR",
         default=_UNSET,
-        help="read only this log directory, or bundle written by pack; can be repeated",
+        help="read only this log directory, or this bundle from pack; can be repeated",
     )
     parser.add_argument(
         "--all-users",

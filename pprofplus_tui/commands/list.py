@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, options: Options) -> int:
     """Print the runs; return the exit code. Raises NothingFoundError."""
-    # a hundred thousand run records contain no cycles: searching them takes a third of the time
+    # 100,000 run records have no reference cycles: to search for some takes a third of the time
     gc.disable()
     try:
         return list_runs(options, as_json=arguments.json, out=sys.stdout, err=sys.stderr)

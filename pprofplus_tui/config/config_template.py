@@ -14,7 +14,7 @@ def config_template(config: Config, path: Path | None, tones: Mapping[str, str])
 
     `tones` are the colours of the theme. To read this file gives the same settings.
     """
-    yield "# Settings of pprofplus-tui. A line that begins with # shows the default."
+    yield "# Settings of pprofplus-tui. A setting after a # is not set: it shows the default."
     if path is not None:
         yield clean(f"# Path of this file: {path}")
     yield ""

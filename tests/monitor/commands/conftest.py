@@ -1,4 +1,4 @@
-"""The command as a process of its own, on logs of the test's own."""
+"""The command as a separate process, on logs that the test writes."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Completions and manual pages, made from the parser: the real shells and `man` read them."""
+"""Completion scripts and man pages, made from the parser: real shells and `man` read them."""
 
 import argparse
 import shutil
@@ -60,7 +60,7 @@ def test_bash_completes_options_of_the_command_before_the_cursor(tmp_path):
 
 
 @needs("bash")
-def test_bash_completes_what_an_option_takes(tmp_path):
+def test_bash_completes_the_value_of_an_option(tmp_path):
     assert {"csv", "json"} <= bash_completes(tmp_path, "pprofplus-tui", "export", "--format", "")
     (tmp_path / "logs").mkdir()
     (tmp_path / "file").touch()
@@ -70,7 +70,7 @@ def test_bash_completes_what_an_option_takes(tmp_path):
 
 
 @needs("bash")
-def test_bash_takes_the_value_of_an_option_for_no_command(tmp_path):
+def test_bash_does_not_take_the_value_of_an_option_for_a_command(tmp_path):
     assert "demo" in bash_completes(tmp_path, "pprofplus-tui", "--service", "export", "de")
 
 
@@ -80,7 +80,7 @@ def test_bash_completes_the_choices_of_an_argument(tmp_path):
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_the_shell_itself_finds_no_fault_in_its_script(shell, tmp_path):
+def test_the_shell_accepts_the_syntax_of_its_script(shell, tmp_path):
     if shutil.which(shell) is None:
         pytest.skip(f"not installed: {shell}")
     script = tmp_path / "script"
@@ -112,7 +112,7 @@ def test_fish_completes_commands_options_and_choices(tmp_path):
 
 
 @needs("zsh")
-def test_zsh_takes_its_functions(tmp_path):
+def test_zsh_registers_the_functions(tmp_path):
     script = tmp_path / "completion.zsh"
     script.write_text(completion_script("zsh", COMMANDS))
     code = f"autoload -Uz compinit && compinit -u -d {tmp_path}/dump && source {script} && "
@@ -143,7 +143,7 @@ def test_the_page_names_every_command_and_option(command):
 
 @needs("mandoc")
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
-def test_mandoc_finds_no_fault_in_the_page(command):
+def test_mandoc_accepts_the_page(command):
     done = subprocess.run(
         ["mandoc", "-T", "lint", "-W", "warning"],  # noqa: S607 - the one in use
         input=man_page(command, "1.0"),
@@ -170,7 +170,7 @@ def test_man_shows_the_page(tmp_path):
     assert "NAME pprofplus-tui - watch the memory" in " ".join(done.stdout.split())
 
 
-def test_no_text_of_the_parser_is_an_order_to_roff():
+def test_no_text_of_the_parser_is_a_roff_request():
     parser = argparse.ArgumentParser(prog="x", description=".so /etc/passwd\n'br \\fB-x")
     parser.add_argument("--y", help=".ex 100 % of é", default=1)
     parser._actions[-1].help = ".ex é"
@@ -184,7 +184,7 @@ def test_no_text_of_the_parser_is_an_order_to_roff():
 
 
 @pytest.mark.parametrize("words", [("man",), ("man", "pprofplus"), ("completion", "bash")])
-def test_they_are_printed_without_loading_the_screen(words):
+def test_they_are_printed_without_importing_textual_or_numpy(words):
     code = "import sys, pprofplus_tui.cli as cli; code = cli.main(sys.argv[1:]);"
     code += "sys.exit(code or any(name in sys.modules for name in ('textual', 'numpy')))"
     done = subprocess.run(

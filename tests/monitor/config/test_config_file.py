@@ -1,4 +1,4 @@
-"""The file of settings: what is right in it takes effect, what is wrong is named with its line."""
+"""The settings file: valid settings take effect, and each error is reported with its line."""
 
 import io
 import os
@@ -112,7 +112,7 @@ def test_an_empty_file_changes_nothing():
     ],
     ids=lambda value: value[:25] if isinstance(value, str) else "",
 )
-def test_what_is_wrong_is_named_with_its_line(text, said):
+def test_each_error_is_reported_with_its_line(text, said):
     with pytest.raises(ConfigError) as caught:
         parse_config(text, "tui.toml")
     (line,) = caught.value.lines
@@ -120,20 +120,20 @@ def test_what_is_wrong_is_named_with_its_line(text, said):
     assert line.isprintable()
 
 
-def test_everything_that_is_wrong_is_told_at_once():
+def test_all_errors_are_reported_at_once():
     with pytest.raises(ConfigError) as caught:
         parse_config("theme = 1\nwindow = 2\n[keys]\nx = 3", "tui.toml")
     assert len(caught.value.lines) == 3
 
 
-def test_what_is_printed_says_what_is_in_effect_when_read_again():
+def test_the_printed_file_gives_the_same_settings_when_read():
     for config in (Config(), parse_config(FULL, "tui.toml")):
         lines = list(config_template(config, None, vars(NIGHT)))
         assert parse_config("\n".join(lines), "tui.toml") == config
 
 
-def test_what_is_printed_has_every_setting_behind_its_sign():
-    """Whoever takes the # away gets what is in effect already."""
+def test_the_printed_file_has_every_setting_as_a_comment():
+    """Without the # each setting has the value that is in effect."""
     lines = [
         line.removeprefix("# ") if " = " in line or line == "[keys]" else line
         for line in config_template(Config(), None, vars(NIGHT))
@@ -148,7 +148,7 @@ def test_the_tones_are_those_of_the_theme():
     assert tuple(vars(NIGHT)) == TONES
 
 
-def test_the_file_is_where_the_specification_says():
+def test_the_default_path_follows_the_xdg_specification():
     assert default_path({"HOME": "/h"}) == Path("/h/.config/pprofplus/tui.toml")
     assert default_path({"HOME": "/h", "XDG_CONFIG_HOME": "/x"}) == Path("/x/pprofplus/tui.toml")
     assert default_path({"HOME": "/h", "XDG_CONFIG_HOME": "x"}) == Path(
@@ -157,7 +157,7 @@ def test_the_file_is_where_the_specification_says():
     assert default_path({}) is None
 
 
-def test_a_named_file_that_is_wrong_ends_the_command_with_a_line_each(capfd, tmp_path):
+def test_errors_in_a_named_file_end_the_command_with_a_line_each(capfd, tmp_path):
     path = tmp_path / "tui.toml"
     path.write_text("theme = 1\nwindow = 2\n")
     code, out, err = run_main(capfd, "--config", path, "list")
@@ -168,13 +168,13 @@ def test_a_named_file_that_is_wrong_ends_the_command_with_a_line_each(capfd, tmp
     ]
 
 
-def test_a_named_file_that_is_not_there_ends_the_command(capfd, tmp_path):
+def test_a_missing_named_file_ends_the_command(capfd, tmp_path):
     code, _, err = run_main(capfd, "config", "--config", tmp_path / "none")
     assert code == 2
     assert err == f"pprofplus-tui: {tmp_path}/none: no such file\n"
 
 
-def test_a_wrong_file_in_the_default_place_is_told_of_and_left_aside(capfd, tmp_path, monkeypatch):
+def test_an_invalid_default_file_is_reported_and_ignored(capfd, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     (tmp_path / "pprofplus").mkdir()
     (tmp_path / "pprofplus" / "tui.toml").write_text("theme = 1\n")
@@ -186,7 +186,7 @@ def test_a_wrong_file_in_the_default_place_is_told_of_and_left_aside(capfd, tmp_
 
 
 @pytest.mark.parametrize("data", [b"\xff", b"#" * ((1 << 20) + 1)], ids=["bytes", "long"])
-def test_a_file_that_is_no_text_is_told_of(capfd, tmp_path, data):
+def test_a_file_that_is_not_text_is_reported(capfd, tmp_path, data):
     path = tmp_path / "tui.toml"
     path.write_bytes(data)
     code, _, err = run_main(capfd, "--config", path, "list")
@@ -194,7 +194,7 @@ def test_a_file_that_is_no_text_is_told_of(capfd, tmp_path, data):
     assert err.count("\n") == 1
 
 
-def test_settings_are_taken_where_the_command_says_nothing(capfd, tmp_path):
+def test_settings_apply_where_the_command_line_has_no_option(capfd, tmp_path):
     home = tmp_path / "logs"
     home.mkdir()
     path = tmp_path / "tui.toml"
@@ -204,7 +204,7 @@ def test_settings_are_taken_where_the_command_says_nothing(capfd, tmp_path):
     assert str(home) in err
 
 
-def test_the_background_is_told_by_the_file_or_by_the_terminal():
+def test_the_background_comes_from_the_file_or_from_the_terminal():
     assert not is_light(Config(), {})
     assert is_light(Config(), {"COLORFGBG": "0;15"})
     assert not is_light(Config(), {"COLORFGBG": "15;0"})
@@ -226,12 +226,12 @@ def test_keys_are_named_as_textual_names_them(text, name):
 
 
 @pytest.mark.parametrize("text", ["", "ctrl+", "nokey", "\x1b", "ab", " "])
-def test_what_is_no_key_is_refused(text):
+def test_an_unknown_key_name_is_rejected(text):
     with pytest.raises(ValueError, match="is not a key"):
         key_name(text)
 
 
-def test_a_key_given_away_is_taken_from_who_had_it():
+def test_a_key_given_to_an_action_is_removed_from_the_other():
     keys = {key.action: key for key in rebound({"freeze": ("e",)})}
     assert keys["freeze"].keys == "e"
     assert keys["freeze"].shown == "e"
@@ -240,19 +240,19 @@ def test_a_key_given_away_is_taken_from_who_had_it():
     assert keys["pan(-1)"] in KEYS
 
 
-def test_ctrl_c_quits_whatever_is_asked_for():
+def test_ctrl_c_always_quits():
     keys = {key.action: key for key in rebound({"quit": ("x",)})}
     assert keys["quit"].keys == "x,ctrl+c"
 
 
-def test_the_help_shows_the_keys_that_there_are():
+def test_the_help_shows_the_rebound_keys():
     told = Console(width=80, file=io.StringIO())
     told.print(key_table(plain=False, keys=rebound({"help": ("f4", "X")})))
     (line,) = [line for line in told.file.getvalue().splitlines() if "Show the help" in line]
     assert line.split("Show")[0].split() == ["F4", "X"]
 
 
-async def test_the_keys_of_the_file_do_what_it_says(tmp_path):
+async def test_the_keys_of_the_file_run_their_actions(tmp_path):
     keys = rebound({"help": ("x",), "quit": ("z",)})
     app = MonitorApp(Options(directories=(str(tmp_path),), keys=keys, colours=()))
     async with app.run_test() as pilot:
@@ -265,7 +265,7 @@ async def test_the_keys_of_the_file_do_what_it_says(tmp_path):
     assert app.return_code == 0
 
 
-async def test_the_charts_of_the_file_are_shown_at_first(tmp_path):
+async def test_the_charts_of_the_file_are_shown_first(tmp_path):
     looks = parse_config(FULL, "tui.toml").looks
     app = MonitorApp(Options(directories=(str(tmp_path),), looks=looks))
     async with app.run_test():
@@ -274,13 +274,13 @@ async def test_the_charts_of_the_file_are_shown_at_first(tmp_path):
         assert app.monitor.view.levels == {"cpu"}
 
 
-def test_the_colours_of_the_file_are_painted():
+def test_the_colours_of_the_file_are_used():
     paint = TokenColours.standard(dark=True, own=(("background", "#000001"), ("line0", "#000002")))
     assert paint["text"].bgcolor.name == "#000001"
     assert paint["line0"].color.name == "#000002"
 
 
-async def test_a_notice_is_told_on_the_screen(tmp_path):
+async def test_a_warning_is_shown_on_the_screen(tmp_path):
     told = "x.toml:1: [bold]theme[/]"
     app = MonitorApp(Options(directories=(str(tmp_path),), notice=told))
     async with app.run_test(notifications=True) as pilot:
@@ -288,7 +288,7 @@ async def test_a_notice_is_told_on_the_screen(tmp_path):
         assert [note.message for note in app._notifications] == [told]
 
 
-def test_settings_load_no_textual():
+def test_the_settings_do_not_import_textual():
     code = "import sys, pprofplus_tui.config.config_file, pprofplus_tui.config.config_template; "
     code += "print([m for m in sys.modules if m == 'textual'])"
     done = subprocess.run(
