@@ -132,7 +132,7 @@ def test_with_a_real_systemd_each_end_is_recorded_in_the_services_log(home, tmp_
             "oom-kill",  # of a worker: systemd stopped the rest of the unit for that
             "killed",
             "TERM",
-            (None, 15, False, "killed by SIGTERM: the OOM killer was at work in the unit"),
+            (None, 15, False, "killed by SIGTERM: the OOM killer killed a process of the unit"),
         ),
         (
             "timeout",

@@ -216,7 +216,7 @@ def test_a_malformed_service_in_the_environment_prints_one_line_and_is_ignored(h
     monkeypatch.setenv("PPROFPLUS_SERVICE", "a/b\x1b[1m")
     code, _, err = finish([*RUN, "--", sys.executable, "app.py"])
     assert code == 0
-    assert err.startswith("pprofplus: PPROFPLUS_SERVICE is passed over")
+    assert err.startswith("pprofplus: PPROFPLUS_SERVICE is ignored")
     assert (err.count("\n"), err.count("\x1b")) == (1, 0)
     assert services(home) == ["app"]
 

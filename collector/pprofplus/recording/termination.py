@@ -195,7 +195,7 @@ class Termination:
         self.refresh()
 
     def refresh(self) -> None:
-        """Redirect the handler to the file again after writes; empty it after a signal without effect."""
+        """Redirect the handler to the file after writes; empty it if a signal had no effect."""
         if not self._directory:
             return
         if not _handler.usable and "uvicorn.server" not in sys.modules:
