@@ -96,8 +96,8 @@ def _directory_problem(log_directory: str) -> str:
         if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE}:
             return ""
         return (
-            f"cannot record to {log_directory}: {error.strerror}: run this as another user, or give another"
-            " directory (--dir)"
+            f"cannot record to {log_directory}: {error.strerror}: run this as another user, or"
+            " give another directory (--dir)"
         )
     return ""
 
