@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, NoReturn
 
 from pprofplus_tui.errors import NothingFoundError, UsageError
+from pprofplus_tui.model.installation import how_to_install
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.words import add_choice, add_commands, add_config, add_setup
 
@@ -85,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one a way
     missing = [name for name in _EXTRA if importlib.util.find_spec(name) is None]
     if missing:
         return _complain(
-            f"{', '.join(missing)} missing: install the monitor with  pip install 'pprofplus[tui]'",
+            f"{', '.join(missing)} missing: install the monitor with  {how_to_install('tui')}",
             USAGE,
         )
     try:
