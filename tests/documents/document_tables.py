@@ -13,7 +13,8 @@ from pathlib import Path
 from pprofplus.cli import build_parser as collector_parser
 from pprofplus.metrics import CATALOGUE
 from pprofplus_tui.cli import build_parser as monitor_parser
-from pprofplus_tui.model.happenings import KINDS
+from pprofplus_tui.model.comparison_keys import study_keys
+from pprofplus_tui.model.events import KINDS
 from pprofplus_tui.model.keys import KEYS, Key
 from pprofplus_tui.model.runs import (
     MEANINGS,
@@ -24,8 +25,7 @@ from pprofplus_tui.model.runs import (
     SIGNS,
     state_label,
 )
-from pprofplus_tui.model.studykeys import study_keys
-from pprofplus_tui.screens.help import SIGNPOSTS
+from pprofplus_tui.screens.help_page import SIGNPOSTS
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -14,18 +14,18 @@ from pathlib import Path
 import pytest
 
 import pprofplus
-from pprofplus.files import DEFAULT_MAX_BYTES
-from pprofplus.gauges import MAX_GAUGES
-from pprofplus.probes.panel import DEFAULT_BUDGET
-from pprofplus.retention import DEFAULT_MAX_AGE_DAYS, DEFAULT_MAX_TOTAL_BYTES
+from pprofplus.log.retention import DEFAULT_MAX_AGE_DAYS, DEFAULT_MAX_TOTAL_BYTES
+from pprofplus.log.run_directory import DEFAULT_MAX_BYTES
+from pprofplus.probes.gauge_registry import MAX_GAUGES
+from pprofplus.probes.probe_set import DEFAULT_BUDGET
 from pprofplus.settings import (
     DEFAULT_INTERVAL_S,
     ENVIRONMENT,
     LEAST_INTERVAL_S,
     LONGEST_INTERVAL_S,
 )
-from pprofplus_tui.logs.catalog import Catalog
-from pprofplus_tui.logs.run import RunLog
+from pprofplus_tui.sources.local.catalog import Catalog
+from pprofplus_tui.sources.local.run_log import RunLog
 
 MIB = 1 << 20
 GIB = 1 << 30

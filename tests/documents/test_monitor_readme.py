@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 from pprofplus_tui.config import THEMES, Config, parse_config
-from pprofplus_tui.demo.history import write_history
+from pprofplus_tui.demo.past_runs import write_history
 
 WEEK_MS = 7 * 86_400_000
 

@@ -4,7 +4,7 @@ import re
 import subprocess
 import sys
 
-from pprofplus_tui.logs.catalog import Catalog
+from pprofplus_tui.sources.local.catalog import Catalog
 
 MOST_LINES = 150
 QUANTITY = re.compile(r"\b[\d.,]+ (?:µs|ms|kB|MB|%)")
