@@ -115,20 +115,17 @@ def _commands(parser: argparse.ArgumentParser) -> str:
 
 def _layers_of(package: str) -> str:
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
-    found = [
+    (layers,) = (
         contract["layers"]
         for contract in contracts["contracts"]
-        if contract["type"] == "layers"
-        and package in {*contract.get("containers", ()), contract["layers"][0].partition(".")[0]}
-    ]
-    (layers,) = found
-    rows = ([str(number), _modules(layer, package)] for number, layer in enumerate(layers, start=1))
+        if contract["type"] == "layers" and contract["containers"] == [package]
+    )
+    rows = ([str(number), _modules(layer)] for number, layer in enumerate(layers, start=1))
     return table(("layer", "modules"), rows)
 
 
-def _modules(layer: str, package: str) -> str:
-    names = re.findall(r"[\w.]+", layer)
-    return ", ".join(f"`{name.removeprefix(f'{package}.')}`" for name in names)
+def _modules(layer: str) -> str:
+    return ", ".join(f"`{name}`" for name in layer.split(" | "))
 
 
 TABLES: dict[tuple[str, str], Callable[[], str]] = {
