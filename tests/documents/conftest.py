@@ -62,6 +62,12 @@ class Document:
             if child.type == "code_inline"
         ]
 
+    def prose(self):
+        """Return the text that was written by hand: without code and tables made from code."""
+        text = re.sub(r"```.*?```", "", self.text, flags=re.DOTALL)
+        text = re.sub(r"<!-- made from code: [^>]* -->\n(?:\|.*\n)*", "", text)
+        return re.sub(r"`[^`\n]*`", "", text)
+
     def links(self):
         """Return the targets of all links and pictures."""
         return [
