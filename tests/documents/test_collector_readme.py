@@ -3,6 +3,7 @@
 import configparser
 import inspect
 import json
+import os
 import re
 import shlex
 import signal
@@ -122,13 +123,14 @@ def test_its_requests_to_a_running_service_are_done(collector_readme, machine, r
 def test_the_processes_that_it_watches_are_recorded(collector_readme, machine):
     lines = collector_readme.block_of("watch", "sh").strip().splitlines()
     assert len(lines) == 3
-    with subprocess.Popen(["sleep", "600"]) as other:  # noqa: S607 - of any system
+    span_s = str(10_000_000 + os.getpid())  # no other process on this machine sleeps so long
+    with subprocess.Popen(["sleep", span_s]) as other:  # noqa: S607 - of any system
         started = []
         try:
             for line in lines:
                 words = shlex.split(line.replace("4711", str(other.pid)))
                 assert words.pop(0) == "pprofplus"
-                words = [word.replace("postgres: .* writer", "sleep 600") for word in words]
+                words = [word.replace("postgres: .* writer", f"sleep {span_s}") for word in words]
                 started.append(subprocess.Popen([sys.executable, "-m", "pprofplus", *words]))
             catalog = Catalog([str(machine / "logs")])
             until = time.monotonic() + 60
