@@ -3,16 +3,18 @@
 python tests/documents/document_tables.py    # writes them into the documents
 """
 
-import argparse
+import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from pprofplus.cli import build_parser as collector_parser
+from pprofplus.cli import SUBCOMMANDS as COLLECTOR_SUBCOMMANDS
 from pprofplus.metrics import CATALOGUE
-from pprofplus_tui.cli import build_parser as monitor_parser
+from pprofplus_tui.commands.table import SUBCOMMANDS as MONITOR_SUBCOMMANDS
+from pprofplus_tui.config.config_value import Config
+from pprofplus_tui.config.settings_table import TOP
 from pprofplus_tui.model.comparison_keys import study_keys
 from pprofplus_tui.model.events import KINDS
 from pprofplus_tui.model.keys import KEYS, Key
@@ -105,12 +107,16 @@ def _metrics() -> str:
     )
 
 
-def _commands(parser: argparse.ArgumentParser) -> str:
-    (subparsers,) = (
-        action for action in parser._actions if isinstance(action, argparse._SubParsersAction)
+def _commands(rows: Iterable[tuple[str, str]]) -> str:
+    return table(("command", "does"), ((f"`{name}`", text) for name, text in rows))
+
+
+def _settings() -> str:
+    default = Config()
+    rows = (
+        (f"`{one.name}`", one.help, f"`{json.dumps(getattr(default, one.name))}`") for one in TOP
     )
-    rows = ((f"`{one.dest}`", one.help or "") for one in subparsers._choices_actions)
-    return table(("command", "does"), rows)
+    return table(("setting", "meaning", "default"), rows)
 
 
 def _layers_of(package: str) -> str:
@@ -135,9 +141,12 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     ("pprofplus_tui/README.md", "comparison keys"): _comparison_keys,
     ("pprofplus_tui/README.md", "states"): _states,
     ("pprofplus_tui/README.md", "events"): _events,
-    ("pprofplus_tui/README.md", "monitor commands"): lambda: _commands(monitor_parser()),
+    ("pprofplus_tui/README.md", "settings"): _settings,
+    ("pprofplus_tui/README.md", "monitor commands"): lambda: _commands(
+        (one.name, one.help) for one in MONITOR_SUBCOMMANDS
+    ),
     ("collector/README.md", "metrics"): _metrics,
-    ("collector/README.md", "collector commands"): lambda: _commands(collector_parser()),
+    ("collector/README.md", "collector commands"): lambda: _commands(COLLECTOR_SUBCOMMANDS),
     (".github/CONTRIBUTING.md", "collector layers"): lambda: _layers_of("pprofplus"),
     (".github/CONTRIBUTING.md", "monitor layers"): lambda: _layers_of("pprofplus_tui"),
 }

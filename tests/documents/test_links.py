@@ -6,7 +6,7 @@ import shlex
 import pytest
 
 from pprofplus.cli import build_parser as collector_parser
-from pprofplus_tui.cli import build_parser as monitor_parser
+from pprofplus_tui.commands.table import build_parser as monitor_parser
 
 # how the shell blocks of a document are checked; "" are commands of the monitor
 MARKERS = {
