@@ -72,3 +72,10 @@ def test_every_extra_that_is_named_is_one_of_the_package(documents, root):
         for _, bare in installs(document.text):
             extra = OURS.fullmatch(bare)[1]
             assert extra is None or extra in extras, (document.name, bare)
+
+
+def test_the_image_installs_from_where_the_project_can_be_found(collector_readme):
+    block = collector_readme.block_of("docker", "dockerfile")
+    (what,) = re.findall(r"^RUN pip install (\S+)", block, re.MULTILINE)
+    copied = re.findall(r"^COPY pprofplus (\S+)$", block, re.MULTILINE)
+    assert [what] == (copied if installation.SOURCE == "." else [installation.SOURCE])
