@@ -28,7 +28,7 @@ from pprofplus_tui.model.death import (
     signal_name,
 )
 from pprofplus_tui.model.text import clean
-from pprofplus_tui.model.units import format_bytes, format_span_ms
+from pprofplus_tui.model.units import format_bytes, format_share, format_span_ms
 
 NO_STOP = "no stop event: killed, crashed or power lost"
 _FAULTS = frozenset({"SIGSEGV", "SIGBUS", "SIGABRT", "SIGILL", "SIGFPE", "SIGSYS", "SIGTRAP"})
@@ -160,7 +160,7 @@ def _near_limit(evidence: Evidence) -> Cause | None:
     if not evidence.near_limit or evidence.share is None or evidence.limit_bytes is None:
         return None
     size = format_bytes(evidence.limit_bytes)
-    told = f"its cgroup was at {100 * evidence.share:.0f} % of its limit, {size}"
+    told = f"its cgroup was at {format_share(evidence.share)} of its limit, {size}"
     return Cause(OOM, PROBABLE, "out of memory", told)
 
 

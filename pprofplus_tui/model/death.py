@@ -8,7 +8,7 @@ import signal
 from dataclasses import dataclass, field
 
 from pprofplus_tui.model.text import clean
-from pprofplus_tui.model.units import format_bytes
+from pprofplus_tui.model.units import format_bytes, format_share
 
 # how sure a cause is
 KNOWN, PROBABLE, UNKNOWN = CERTAINTIES = ("known", "probable", "unknown")
@@ -247,7 +247,7 @@ class Death:
         if self.peak_bytes is not None:
             parts.append(f"peak {format_bytes(self.peak_bytes)}")
         if self.used_bytes is not None and self.limit_bytes:
-            share = f"{100 * self.used_bytes / self.limit_bytes:.0f} %"
+            share = format_share(self.used_bytes / self.limit_bytes)
             parts.append(f"cgroup at {share} of its limit, {format_bytes(self.limit_bytes)}")
         return ", ".join(parts)
 

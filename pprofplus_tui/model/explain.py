@@ -4,12 +4,11 @@ from dataclasses import dataclass
 
 from pprofplus_tui.model.charts import ChartKind
 from pprofplus_tui.model.death import KNOWN, PROBABLE, UNKNOWN, Death
-from pprofplus_tui.model.reasons import because, shortly
+from pprofplus_tui.model.reasons import because
 from pprofplus_tui.model.units import (
-    change_text,
     format_bytes,
-    format_delta_bytes,
     format_roughly_ms,
+    format_share,
     format_span_ms,
     rate_text,
 )
@@ -18,17 +17,15 @@ from pprofplus_tui.model.verdict import (
     LEVEL,
     LINE,
     NOT_SURE,
-    SAW_TOOTH,
-    STEADY,
     STEP,
     TEETH,
     TOO_LITTLE,
     TURN,
     WARM_UP,
     Layer,
-    Verdict,
     Verdicts,
 )
+from pprofplus_tui.model.verdict_text import change_words, interval_text, layer_text
 
 
 @dataclass(frozen=True)
@@ -86,6 +83,15 @@ SHAPE_KINDS: tuple[ShapeKind, ...] = (
         "zoom in (+) on where it begins: deploy, mark, load, threads",
     ),
 )
+LAYERS_HEADING = "\nWhere the memory is: rss is about heap_sys + malloc_sys + other"
+# What the metrics of the layers say together: (figures, id of the layer that grows).
+SIGNPOSTS: tuple[tuple[str, str], ...] = (
+    ("heap_used grows", "objects"),
+    ("heap_sys stays up while heap_used falls", "fragmentation"),
+    ("malloc_used grows, heap_used flat", "c_heap"),
+    ("malloc_free is large", "c_free"),
+    ("rss grows and none of those", "other"),
+)
 # Sums that Go's MemStats has a name for, beside those in the catalogue.
 GO_SUMS: tuple[tuple[str, str], ...] = (
     ("heap_sys + malloc_sys", "Sys"),
@@ -99,58 +105,6 @@ def chart_metrics(chart: ChartKind) -> tuple[str, ...]:
     return tuple(dict.fromkeys(lines + [name for note in chart.notes for name in note.metrics]))
 
 
-def _interval(verdict: Verdict) -> str:
-    """Return the interval of a rate, its unit once, or nothing if it has no width."""
-    low, high = change_text(verdict.low), change_text(verdict.high)
-    if low == high:
-        return ""
-    number, _, unit = low.partition(" ")
-    return f" ({number if high.endswith(f' {unit}') else low} to {high})"
-
-
-def in_words(verdict: Verdict, change_bytes: float | None = None) -> str:
-    """Return a verdict with its figures: the interval of a rate, the height of a step.
-
-    `change_bytes` is what was measured over the window, if that is known.
-    """
-    change = verdict.change if change_bytes is None else change_bytes
-    if verdict.moves:
-        return f"{verdict.kind} {rate_text(verdict.per_hour)}{_interval(verdict)}"
-    if verdict.kind == NOT_SURE:
-        told = shortly(verdict)
-        rise = f"{rate_text(verdict.per_hour)}{_interval(verdict)}"
-        return f"not sure, {rise}{f', {told}' if told else ''}"
-    if verdict.kind == SAW_TOOTH:
-        return f"saw-tooth, {format_bytes(verdict.change)} high"
-    if verdict.kind == STEADY and verdict.shape == STEP:
-        return f"steady, stepped {change_text(change)}"
-    if verdict.kind == STEADY and verdict.shape == WARM_UP:
-        return f"steady after {change_text(change)}"
-    return verdict.kind
-
-
-def layer_in_words(layer: Layer) -> str:
-    """Return the verdict on a layer, with what was measured."""
-    return in_words(layer.verdict, None if layer.change is None else layer.change.amount)
-
-
-def change_words(layer: Layer) -> str:
-    """Return what a layer changed by, as measured: "+85.7 MiB in 4m58s (188 MiB to 274 MiB)".
-
-    What its trend comes to in that time is added if that is something else. "" if nothing was
-    measured.
-    """
-    change, verdict = layer.change, layer.verdict
-    if change is None:
-        return ""
-    first, last = format_bytes(change.first), format_bytes(change.last)
-    words = f"{format_delta_bytes(change.amount)} in {format_span_ms(change.span_ms)}"
-    words += f" ({first} to {last})" if first != last else ""
-    if verdict.moves and change.differs_from(verdict.per_hour):
-        words += f", {format_delta_bytes(change.along(verdict.per_hour))} along the trend"
-    return words
-
-
 def shape_of(facts: Verdicts) -> str:
     """Return the shape of RSS's curve, or "" if there is too little of it."""
     whole = facts.rss
@@ -159,9 +113,9 @@ def shape_of(facts: Verdicts) -> str:
 
 def _first(facts: Verdicts, whole: Layer) -> str:
     span, verdict, measured = format_span_ms(facts.span_ms), whole.verdict, change_words(whole)
-    words = layer_in_words(whole)
+    words = layer_text(whole)
     if verdict.kind == NOT_SURE:
-        words = f"rising {rate_text(verdict.per_hour)}{_interval(verdict)}"
+        words = f"rising {rate_text(verdict.per_hour)}{interval_text(verdict)}"
         words += "; whether it grows for good is not sure"
     return f"In these {span}, RSS is {words}{': ' if measured else ''}{measured}."
 
@@ -215,7 +169,7 @@ def limit_words(facts: Verdicts, *, ended: bool = False) -> tuple[str, ...]:
     limit = format_bytes(facts.limit_bytes)
     if facts.used_bytes is None:
         return (f"The limit of the container (cgroup) is {limit}.",)
-    share = f"{100 * facts.used_bytes / facts.limit_bytes:.0f} %"
+    share = format_share(facts.used_bytes / facts.limit_bytes)
     used = format_bytes(facts.used_bytes)
     uses = f"The container (cgroup) uses {used}, {share} of its limit of {limit}"
     lines = [f"{uses}; {sharing_words(facts)}."]

@@ -5,21 +5,14 @@ from datetime import tzinfo
 
 from pprofplus_tui.charts.palette import COLOURS
 from pprofplus_tui.charts.picture import Picture
-from pprofplus_tui.model.explain import absent_words, change_words, limit_words
+from pprofplus_tui.model.explain import absent_words, limit_words
 from pprofplus_tui.model.happenings import DEATH, MARKED
-from pprofplus_tui.model.reasons import because, shortly
+from pprofplus_tui.model.reasons import because
 from pprofplus_tui.model.runs import RUNNING, state_label
 from pprofplus_tui.model.timeaxis import local
 from pprofplus_tui.model.units import format_bytes, format_delta_bytes, format_span_ms
-from pprofplus_tui.model.verdict import (
-    GROWING,
-    NOT_SURE,
-    STEADY,
-    TOO_LITTLE,
-    Layer,
-    Verdict,
-    Verdicts,
-)
+from pprofplus_tui.model.verdict import GROWING, TOO_LITTLE, Layer, Verdicts
+from pprofplus_tui.model.verdict_text import headline, rate_is_shown, report_text
 from pprofplus_tui.reports.content import Report, RunReport
 from pprofplus_tui.reports.markup import shown
 from pprofplus_tui.reports.style import STYLE
@@ -78,7 +71,7 @@ def _overview(report: Report) -> Iterator[str]:
             f'<tr><td><a href="#run{number}">{shown(run.service)} {run.pid}</a></td>'
             f'<td class="state {shown(run.state)}">{shown(state_label(run.state))}</td>'
             f'<td class="number">{shown(size)}</td>'
-            f"<td>{shown(headline(run.verdicts))}</td></tr>"
+            f"<td>{shown(headline(rss.verdict) if rss else TOO_LITTLE)}</td></tr>"
         )
     yield "</tbody></table>"
     if report.left_out:
@@ -107,36 +100,20 @@ def _run(run: RunReport, number: int, zone: tzinfo | None, *, alone: bool) -> It
     yield "</section>"
 
 
-def headline(found: Verdicts) -> str:
-    """Return in a few words what the resident set does."""
-    rss = found.rss
-    if rss is None:
-        return TOO_LITTLE
-    return headline_of(rss.verdict)
-
-
-def headline_of(verdict: Verdict) -> str:
-    """Return in a few words what a layer does."""
-    rate = f"{format_delta_bytes(verdict.per_hour)}/h"
-    if verdict.kind == NOT_SURE:
-        return f"{verdict.kind}, {rate}, {shortly(verdict)}"
-    return f"{verdict.kind} {rate}" if verdict.moves else verdict.kind
-
-
 def _verdict(found: Verdicts, *, ended: bool) -> Iterator[str]:
     rss = found.rss
     if rss is None:
         return
-    verdict, span = rss.verdict, format_span_ms(found.span_ms)
+    verdict = rss.verdict
     yield f'<div class="verdict {shown(verdict.kind.replace(" ", "-"))}">'
-    yield f"<p>RSS: {shown(_sentence(rss, span))}</p>"
+    yield f"<p>RSS: {shown(report_text(rss, found.span_ms))}</p>"
     why = because(verdict)
     if why:
         yield f"<p>{shown(why)}</p>"
     behind = found.responsible
     if behind is not None:
         kind = behind.kind
-        yield f"<p>Behind it: {shown(kind.title)}, {shown(_sentence(behind, span))}. "
+        yield f"<p>Behind it: {shown(kind.title)}, {shown(report_text(behind, found.span_ms))}. "
         yield f"That means: {shown(kind.meaning)}. Next: {shown(kind.action)}.</p>"
     elif verdict.kind == GROWING:
         yield "<p>No single layer grows enough to be the reason.</p>"
@@ -155,25 +132,10 @@ def _verdict(found: Verdicts, *, ended: bool) -> Iterator[str]:
     yield "</tbody></table>"
 
 
-def _sentence(layer: Layer, span: str) -> str:
-    verdict = layer.verdict
-    measured = change_words(layer)
-    if verdict.moves:
-        return ", ".join(
-            filter(None, (f"{verdict.kind} {format_delta_bytes(verdict.per_hour)}/h", measured))
-        )
-    size = format_bytes(layer.now_bytes)
-    if verdict.kind == NOT_SURE:
-        return f"{headline_of(verdict)} over {span}, {size}"
-    if verdict.kind == STEADY and verdict.shape not in {"level", "line"}:
-        return f"{verdict.kind} after a {verdict.shape}, {measured or size}"
-    return f"{verdict.kind} over {span}, {measured or size}"
-
-
 def _layer_row(layer: Layer) -> str:
     verdict = layer.verdict
     rate = between = change = ""
-    if verdict.moves or verdict.kind == NOT_SURE:
+    if rate_is_shown(verdict):
         rate = format_delta_bytes(verdict.per_hour)
         between = f"{format_delta_bytes(verdict.low)} to {format_delta_bytes(verdict.high)}"
     if layer.change is not None:

@@ -14,9 +14,9 @@ from pprofplus_tui.model.charts import ChartKind
 from pprofplus_tui.model.death import Death
 from pprofplus_tui.model.explain import (
     GO_SUMS,
+    LAYERS_HEADING,
     SHAPE_KINDS,
     chart_metrics,
-    layer_in_words,
     of_death,
     shape_of,
     told,
@@ -24,7 +24,8 @@ from pprofplus_tui.model.explain import (
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.units import format_bytes, format_delta_bytes
 from pprofplus_tui.model.verdict import LAYERS, Verdicts
-from pprofplus_tui.screens.help import WHERE, metric_table, signpost_table
+from pprofplus_tui.model.verdict_text import layer_text
+from pprofplus_tui.screens.help import metric_table, signpost_table
 from pprofplus_tui.screens.page import DIM, HEADING, PageScreen, page_table
 
 _UNIT_CELLS = 24
@@ -53,7 +54,7 @@ def layers_table(facts: Verdicts, *, plain: bool) -> Table:
     blamed = facts.responsible
     sign = "<- behind the growth" if plain else "← behind the growth"
     for layer in facts.layers:
-        verdict = layer_in_words(layer)
+        verdict = layer_text(layer)
         told_more = f"  {sign}" if layer is blamed else ""
         table.add_row(
             Text(layer.kind.label),
@@ -140,7 +141,7 @@ class ExplainScreen(PageScreen):
         yield Static(shapes_table(shape_of(facts), plain=plain))
         yield Static(Text("\nWhich layer grows", HEADING))
         yield Static(growth_table())
-        yield Static(Text(WHERE, HEADING))
+        yield Static(Text(LAYERS_HEADING, HEADING))
         yield Static(signpost_table())
         yield Static(Text("\nThe other metrics", HEADING))
         yield Static(metric_table(metric for metric in CATALOGUE if metric.name not in mine))

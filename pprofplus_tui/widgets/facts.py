@@ -3,27 +3,23 @@
 from itertools import product
 
 from pprofplus_tui.model.death import UNKNOWN, Death
-from pprofplus_tui.model.explain import layer_in_words
-from pprofplus_tui.model.reasons import shortly
 from pprofplus_tui.model.rows import Cellrun, Row, width_of
 from pprofplus_tui.model.text import narrow
 from pprofplus_tui.model.units import (
     change_text,
     format_bytes,
     format_roughly_ms,
+    format_share,
     format_span_ms,
     rate_text,
 )
 from pprofplus_tui.model.verdict import (
     GROWING,
     HOUR_MS,
-    MEDIUM,
-    NOT_SURE,
-    SAW_TOOTH,
     Layer,
-    Verdict,
     Verdicts,
 )
+from pprofplus_tui.model.verdict_text import arrow, rate_is_shown, short_layer_text
 from pprofplus_tui.widgets.text import fit, joined
 
 _SOON_MS = 7 * 24 * HOUR_MS
@@ -32,36 +28,6 @@ _NEAR = 0.9  # the last tenth before the OOM killer
 _ALARMING = 10  # it grew by more than a tenth of what it was
 _GAP = 3
 _CAUSE_SHARE, _CAUSE_CELLS = 3, 24  # of the line, so that what memory did has room, too
-
-
-def arrow(verdict: Verdict, *, plain: bool) -> str:
-    """Return which way it goes."""
-    if verdict.kind in {GROWING, NOT_SURE}:
-        return "^" if plain else "↗"
-    return "v" if plain else "↘"
-
-
-def verdict_text(layer: Layer, *, plain: bool) -> str:
-    """Return the verdict on a layer in a few words."""
-    verdict = layer.verdict
-    why = shortly(verdict)
-    if verdict.moves:
-        likely = "likely " if verdict.confidence == MEDIUM else ""
-        way = arrow(verdict, plain=plain)
-        told = f"{way} {likely}{verdict.kind} {rate_text(verdict.per_hour)}"
-        return f"{told} {why}" if why else told
-    if verdict.kind == NOT_SURE:
-        way = arrow(verdict, plain=plain)
-        return f"{way} {rate_text(verdict.per_hour)}, {why or verdict.kind}"
-    if verdict.kind == SAW_TOOTH:
-        return verdict.kind
-    told = layer_in_words(layer)
-    return f"{told}, {why}" if why else told
-
-
-def _rises(layer: Layer) -> bool:
-    """Tell whether a layer's rate is shown."""
-    return layer.verdict.moves or layer.verdict.kind == NOT_SURE
 
 
 def _is_loud(facts: Verdicts, layer: Layer) -> bool:
@@ -74,17 +40,17 @@ def _is_loud(facts: Verdicts, layer: Layer) -> bool:
 
 
 def _whole(facts: Verdicts, layer: Layer, *, plain: bool) -> Row:
-    style = "grow" if _is_loud(facts, layer) else "text" if _rises(layer) else "dim"
+    style = "grow" if _is_loud(facts, layer) else "text" if rate_is_shown(layer.verdict) else "dim"
     return (
         Cellrun(f"{layer.kind.label} ", "dim"),
         Cellrun(f"{format_bytes(layer.now_bytes)} ", "title"),
-        Cellrun(verdict_text(layer, plain=plain), style),
+        Cellrun(short_layer_text(layer, plain=plain), style),
     )
 
 
 def _part(layer: Layer, *, blamed: bool, plain: bool) -> Row:
     told = ""
-    if _rises(layer):
+    if rate_is_shown(layer.verdict):
         told = f" {arrow(layer.verdict, plain=plain)} {rate_text(layer.verdict.per_hour)}"
     return (
         Cellrun(f"{layer.kind.label} ", "dim"),
@@ -131,7 +97,7 @@ def _limit(facts: Verdicts) -> tuple[Row, ...]:
             (Cellrun(f"limit {size} in ", "dim"), left),
         )
     name, told = Cellrun("cgroup ", "dim"), Cellrun(f"{used}, ", "text")
-    part = Cellrun(f"{100 * share:.0f} %", "died" if share > _NEAR else "text")
+    part = Cellrun(format_share(share), "died" if share > _NEAR else "text")
     shared = facts.sharers is not None and facts.sharers > 1
     runs = f", {facts.sharers} runs" if shared else ""
     return (
@@ -185,7 +151,9 @@ def facts_row(
         return fit((), width)
     first, *others = facts.layers
     blamed = facts.responsible
-    order = sorted(others, key=lambda x: (x is not blamed, not _rises(x), -abs(x.now_bytes)))
+    order = sorted(
+        others, key=lambda x: (x is not blamed, not rate_is_shown(x.verdict), -abs(x.now_bytes))
+    )
     head, limits = _whole(facts, first, plain=plain), _limit(facts)
     room = width - 1 - width_of(head)
     # the layer to blame and the limit, together if that is shorter

@@ -9,8 +9,9 @@ from pprofplus_tui.model.runs import PLAIN_SIGNS, SIGNS
 from pprofplus_tui.model.study import COMPARE
 from pprofplus_tui.model.text import narrow
 from pprofplus_tui.model.timeaxis import local
-from pprofplus_tui.model.units import format_bytes, format_quantity, format_span_ms
-from pprofplus_tui.model.verdict import GROWING, TOO_LITTLE, Verdict
+from pprofplus_tui.model.units import format_bytes, format_delta, format_quantity, format_span_ms
+from pprofplus_tui.model.verdict import GROWING, TOO_LITTLE
+from pprofplus_tui.model.verdict_text import growth_rate, growth_text
 from pprofplus_tui.widgets.text import fit
 
 _NAME_CELLS = 24
@@ -36,20 +37,8 @@ def delta_text(value: float | None, first: float | None, unit: str, *, plain: bo
     if value is None or first is None:
         return ""
     difference = value - first
-    told = format_quantity(difference, unit, ascii_only=plain)
-    sign = "+" if difference > 0 else ""
     share = f"  {100 * difference / abs(first):+.1f} %" if first else ""
-    return f"{sign}{told}{share}"
-
-
-def _rate_text(per_hour: float, unit: str, *, plain: bool) -> str:
-    told = format_quantity(per_hour, unit, ascii_only=plain)
-    return f"{'+' if per_hour > 0 else ''}{told}/h"
-
-
-def growth_text(verdict: Verdict, unit: str, *, plain: bool = False) -> str:
-    """Return the verdict on a run: its rate if it moves, else what it does."""
-    return _rate_text(verdict.per_hour, unit, plain=plain) if verdict.moves else verdict.kind
+    return f"{format_delta(difference, unit, ascii_only=plain)}{share}"
 
 
 def _row(cells: Sequence[tuple[str, int, str]], width: int) -> Row:
@@ -120,6 +109,11 @@ def figure_rows(
     return tuple(rows)
 
 
+def _progress(findings: Findings, *, plain: bool) -> str:
+    """Return how many of the runs are read."""
+    return f"reading {findings.read} of {findings.of}{'...' if plain else '…'}"
+
+
 def totals_row(findings: Findings, width: int, *, plain: bool = False) -> Row:
     """Return the line above the charts of a service: what all of it is together now."""
     parts: list[Cellrun] = [Cellrun(" ", "text")]
@@ -139,17 +133,14 @@ def totals_row(findings: Findings, width: int, *, plain: bool = False) -> Row:
     if findings.whole:
         add("in this window ", str(findings.count))
     else:
-        dots = "..." if plain else "…"
-        parts.append(Cellrun(f"reading {findings.read} of {findings.of}{dots}", "accent"))
+        parts.append(Cellrun(_progress(findings, plain=plain), "accent"))
     return fit(tuple(parts), width)
 
 
 def difference_row(findings: Findings, width: int, *, plain: bool = False) -> Row:
     """Return the line above the chart of a comparison: the first two in one sentence."""
     if not findings.whole:
-        dots = "..." if plain else "…"
-        told = f" reading {findings.read} of {findings.of}{dots}"
-        return fit((Cellrun(told, "accent"),), width)
+        return fit((Cellrun(f" {_progress(findings, plain=plain)}", "accent"),), width)
     members = findings.members
     if len(members) < 2:  # noqa: PLR2004 - a pair
         return fit((), width)
@@ -160,6 +151,6 @@ def difference_row(findings: Findings, width: int, *, plain: bool = False) -> Ro
     judged = TOO_LITTLE not in {one.verdict.kind, other.verdict.kind}
     if judged and (one.verdict.moves or other.verdict.moves):
         more = other.verdict.per_hour - one.verdict.per_hour
-        rate = _rate_text(more, unit, plain=plain)
+        rate = growth_rate(more, unit, plain=plain)
         parts += [Cellrun("   growth ", "dim"), Cellrun(rate, "title")]
     return fit(tuple(parts), width)

@@ -19,8 +19,8 @@ from pprofplus_tui.model.runs import (
     indexed,
 )
 from pprofplus_tui.model.text import narrow
-from pprofplus_tui.model.units import format_bytes, format_span_ms, rate_text
-from pprofplus_tui.model.verdict import TOO_LITTLE, Verdict
+from pprofplus_tui.model.units import format_bytes, format_span_ms
+from pprofplus_tui.model.verdict_text import growth_cell
 from pprofplus_tui.widgets.rows import RowsWidget
 from pprofplus_tui.widgets.text import fit, spread
 
@@ -132,19 +132,10 @@ def _value(view: RunListView, run: Run) -> str:
     """Return the figure of a run: what the list is in order of, or the resident set."""
     if _by_growth(view):
         # what has ended does not grow
-        return growth_text(run.growth, plain=view.plain) if run.running else ""
+        return growth_cell(run.growth, plain=view.plain) if run.running else ""
     if view.listing is not None and view.listing.order == AGE:
         return format_span_ms(run.end_ms - run.begin_ms)
     return "" if run.rss_bytes is None else format_bytes(run.rss_bytes)
-
-
-def growth_text(verdict: Verdict | None, *, plain: bool) -> str:
-    """Return what a live run does in at most ten cells; dots while it is not judged."""
-    if verdict is None:
-        return "..." if plain else "…"
-    if verdict.moves:
-        return rate_text(verdict.per_hour)
-    return "too little" if verdict.kind == TOO_LITTLE else verdict.kind
 
 
 def foot_row(view: RunListView, listing: Listing, width: int) -> Row:

@@ -4,13 +4,10 @@ from itertools import product
 import pytest
 
 from pprofplus.metrics import BY_NAME
-from pprofplus_tui.model.change import change_between
 from pprofplus_tui.model.charts import CHARTS
 from pprofplus_tui.model.explain import (
     SHAPE_KINDS,
-    change_words,
     chart_metrics,
-    in_words,
     shape_of,
     told,
 )
@@ -20,10 +17,8 @@ from pprofplus_tui.model.verdict import (
     KINDS,
     LAYER_BY_ID,
     LAYERS,
-    SAW_TOOTH,
     SHAPES,
     STEADY,
-    STEP,
     Layer,
     Verdict,
     Verdicts,
@@ -67,19 +62,6 @@ def test_whatever_the_verdict_is_there_are_sentences(kind, shape):
     assert shape_of(facts) in {"", *SHAPES}
 
 
-def test_the_rate_is_told_with_its_interval():
-    assert in_words(grows(3)) == "growing +3 MiB/h (+2.5 to +3.5 MiB)"
-    assert in_words(Verdict(GROWING, MIB, MIB / 2, 2 * MIB)) == (
-        "growing +1 MiB/h (+510 KiB to +2 MiB)"
-    )
-    assert in_words(Verdict(GROWING, MIB, MIB, MIB)) == "growing +1 MiB/h"
-
-
-def test_steps_and_teeth_are_told_with_their_height():
-    assert in_words(Verdict(STEADY, change=9 * MIB, shape=STEP)) == "steady, stepped +9 MiB"
-    assert in_words(Verdict(SAW_TOOTH, change=9 * MIB)) == "saw-tooth, 9 MiB high"
-
-
 def test_growth_names_the_layer_what_to_do_and_when_the_limit_comes():
     lines = told(found(1024 * MIB, 424 * MIB, rss=grows(3), c_heap=grows(3)))
     assert lines[0] == "In these 1h, RSS is growing +3 MiB/h (+2.5 to +3.5 MiB)."
@@ -97,17 +79,6 @@ def test_the_limit_is_the_containers_and_the_figure_is_named():
     assert told(shared)[1].endswith(
         "; 3 live runs share it, with its other processes and page cache."
     )
-
-
-def test_a_change_is_what_was_measured_and_the_trend_stands_beside_it_where_it_differs():
-    change = change_between(188.4 * MIB, 1_000, 274.1 * MIB, 299_000)
-    layer = Layer(LAYER_BY_ID["rss"], 274 * MIB, Verdict(GROWING, 1024.0 * MIB), change)
-    assert change_words(layer) == "+85.7 MiB in 4m58s (188 MiB to 274 MiB)"
-    half = replace(layer, verdict=Verdict(GROWING, 512.0 * MIB))
-    assert change_words(half) == (
-        "+85.7 MiB in 4m58s (188 MiB to 274 MiB), +42.4 MiB along the trend"
-    )
-    assert change_words(replace(layer, change=None)) == ""
 
 
 def test_memory_that_is_not_resident_is_explained():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pprofplus_tui.model.explain import in_words, told
+from pprofplus_tui.model.explain import told
 from pprofplus_tui.model.reasons import SENTENCES, because, shortly
 from pprofplus_tui.model.verdict import (
     CONFIDENCES,
@@ -20,6 +20,7 @@ from pprofplus_tui.model.verdict import (
     Verdict,
     Verdicts,
 )
+from pprofplus_tui.model.verdict_text import verdict_text
 
 MIB = 1 << 20
 UNSURE = Verdict(
@@ -53,7 +54,7 @@ def test_of_the_window_alone_there_is_no_reason():
 
 def test_a_short_history_says_so():
     assert because(UNSURE).startswith("Confidence: low; a run of 6h: this may be a daily wave")
-    assert in_words(UNSURE) == "not sure, +3 MiB/h (+2 to +4 MiB), may be a daily wave"
+    assert verdict_text(UNSURE) == "not sure, +3 MiB/h (+2 to +4 MiB), may be a daily wave"
 
 
 def test_explain_says_that_it_is_not_sure_why_and_where_the_rise_is():

@@ -5,7 +5,8 @@ import pytest
 from pprofplus_tui.model.findings import Findings, Member, Rest
 from pprofplus_tui.model.study import COMPARE, SERVICE
 from pprofplus_tui.model.verdict import GROWING, SAW_TOOTH, TOO_LITTLE, Verdict
-from pprofplus_tui.widgets.figures import difference_row, figure_rows, growth_text, totals_row
+from pprofplus_tui.model.verdict_text import growth_text
+from pprofplus_tui.widgets.figures import difference_row, figure_rows, totals_row
 
 MIB = 1 << 20
 
