@@ -17,6 +17,7 @@ from pprofplus_tui.model.runs import Run
 from pprofplus_tui.model.series import Points
 from pprofplus_tui.model.study import COMPARE, SUM, Study
 from pprofplus_tui.model.ticks import YAxis, fit_axis
+from pprofplus_tui.model.time_buckets import TimeBuckets
 from pprofplus_tui.model.timeaxis import time_ticks
 from pprofplus_tui.model.units import format_quantity
 from pprofplus_tui.model.verdict import Verdict
@@ -50,6 +51,11 @@ class Scene:
     lives: Mapping[str, Life]
     verdicts: Mapping[str, Verdict]
     present_ms: int
+
+    @property
+    def buckets(self) -> TimeBuckets:
+        """The window in buckets of the curves' width."""
+        return TimeBuckets.of_width(self.window.begin_ms, self.window.end_ms, self.width_ms)
 
     def value(self, path: str, moment_ms: int | None) -> float | None:
         """Return a run's value at a moment, None: its last."""
@@ -127,21 +133,16 @@ class GroupPortrayer:
     def _surveyed(self, scene: Scene, findings: Findings) -> tuple[Findings, Charts]:
         study, kind, window = scene.study, scene.kind, scene.window
         curves = {path: points for path, points in scene.curves.items() if len(points)}
-        width_ms, begin_ms = scene.width_ms, window.begin_ms
+        buckets = scene.buckets
         ranking = study.service, study.by_size, study.chart, window.span_ms
         before = self._top[1] if self._top[0] == ranking else ()
         top = standing_out(curves, scene.verdicts, by_size=study.by_size, before=before)
         if findings.whole:
             self._top = ranking, top
         by_path = {run.path: run for run in scene.runs}
-        count = -(-window.span_ms // width_ms)
         levels = {
             path: up_to_present(
-                on_grid(points, begin_ms, width_ms, count),
-                begin_ms,
-                width_ms,
-                scene.lives[path],
-                scene.present_ms,
+                on_grid(points, buckets), buckets, scene.lives[path], scene.present_ms
             )
             for path, points in curves.items()
         }
@@ -167,7 +168,7 @@ class GroupPortrayer:
         members = found.members
         lines = [self._line(member, curves[member.path], kind) for member in members][::-1]
         if others:
-            behind = band([levels[path] for path in others], begin_ms, width_ms)
+            behind = band([levels[path] for path in others], buckets)
             lines.insert(0, Line(f"{len(others)} others", FAINT, behind))
         ranked = "largest" if study.by_size else "fastest growing"
         note = f"the {len(members)} {ranked}" + (f", {len(others)} others" if others else "")
@@ -184,14 +185,14 @@ class GroupPortrayer:
         self, scene: Scene, shape: Shape, levels: Mapping[str, Levels], found: Findings
     ) -> Picture:
         """Return the chart of all runs together: their sum, or their extremes."""
-        kind, begin_ms, width_ms = scene.kind, scene.window.begin_ms, scene.width_ms
+        kind = scene.kind
         if kind.series[-1].extreme:
-            everyone = band(list(levels.values()), begin_ms, width_ms)
+            everyone = band(list(levels.values()), scene.buckets)
             told = self._told(float(everyone.hi.max()), kind) if len(everyone) else ""
             line = Line(found.label, 0, everyone, told)
             return self._picture(scene, shape, (line,), f"{found.label} of all", "")
         lives = [scene.lives[path] for path in levels]
-        everyone = total(list(levels.values()), lives, begin_ms, width_ms)
+        everyone = total(list(levels.values()), lives, scene.buckets)
         told = "" if found.total is None else self._told(found.total, kind)
         note = f"{found.summed} runs" if found.summed != 1 else "1 run"
         title = f"{found.label} of all together"

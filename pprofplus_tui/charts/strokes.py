@@ -5,6 +5,7 @@ import numpy as np
 from pprofplus_tui.charts.picture import Area, Line, Picture
 from pprofplus_tui.model.series import Bools, Floats, Ints, Points
 from pprofplus_tui.model.ticks import YAxis
+from pprofplus_tui.model.time_buckets import first_of_each
 
 # plotext's cost grows with the points: at most 400 a line, two for each bucket.
 MAX_BUCKETS = 200
@@ -52,7 +53,7 @@ def paths(
     low, high, breaks = axis.fractions(shown.lo), axis.fractions(shown.hi), shown.breaks
     if len(shown) > MAX_BUCKETS:
         buckets: Ints = np.minimum((x * MAX_BUCKETS).astype(np.int64), MAX_BUCKETS - 1)
-        starts = np.flatnonzero(np.diff(buckets, prepend=-1))
+        starts = first_of_each(buckets)
         # A gap inside a bucket is narrower than a cell; one between buckets lies at a start.
         low, high = np.minimum.reduceat(low, starts), np.maximum.reduceat(high, starts)
         x, breaks = (buckets[starts] + 0.5) / MAX_BUCKETS, breaks[starts]

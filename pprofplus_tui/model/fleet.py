@@ -8,6 +8,7 @@ import numpy as np
 from pprofplus_tui.model.lives import Life
 from pprofplus_tui.model.series import Bools, Floats, Ints, Points
 from pprofplus_tui.model.study import TOP
+from pprofplus_tui.model.time_buckets import TimeBuckets, first_of_each
 from pprofplus_tui.model.verdict import Verdict
 
 
@@ -23,18 +24,18 @@ class Levels:
     hi: Floats
 
 
-def on_grid(points: Points, begin_ms: int, width_ms: int, count: int) -> Levels:
-    """Return the points in buckets of `width_ms` from `begin_ms` on.
+def on_grid(points: Points, buckets: TimeBuckets) -> Levels:
+    """Return the points in buckets.
 
     Between two points without a gap the former value is held.
     """
-    lo, hi = np.full(count, np.nan), np.full(count, np.nan)
-    places = (points.t_ms - begin_ms) // width_ms
-    inside = (places >= 0) & (places < count)
+    lo, hi = np.full(buckets.count, np.nan), np.full(buckets.count, np.nan)
+    places = buckets.bucket(points.t_ms)
+    inside = (places >= 0) & (places < buckets.count)
     places = places[inside]
     if not len(places):
         return Levels(lo, hi)
-    starts = np.flatnonzero(np.diff(places, prepend=-1))
+    starts = first_of_each(places)
     at = places[starts]
     lo[at] = np.minimum.reduceat(points.lo[inside], starts)
     hi[at] = np.maximum.reduceat(points.hi[inside], starts)
@@ -47,19 +48,16 @@ def on_grid(points: Points, begin_ms: int, width_ms: int, count: int) -> Levels:
     return Levels(lo, hi)
 
 
-def up_to_present(
-    levels: Levels, begin_ms: int, width_ms: int, life: Life, present_ms: int
-) -> Levels:
+def up_to_present(levels: Levels, buckets: TimeBuckets, life: Life, present_ms: int) -> Levels:
     """Return the levels of a run that goes on, held to the present, and cut off there.
 
     The newest bucket is unfinished: not every run has a sample in it yet, but each still has its
     memory. Of one that was read a moment later than others, there may be a newer one.
     `present_ms` is the newest sample that is known of all runs.
     """
-    count = len(levels.lo)
-    at = (life.last_ms - begin_ms) // width_ms
-    end = (min(present_ms, life.until_ms - 1) - begin_ms) // width_ms
-    if life.ended or not 0 <= at <= min(end, count - 1):
+    at = buckets.bucket(life.last_ms)
+    end = buckets.bucket(min(present_ms, life.until_ms - 1))
+    if life.ended or not 0 <= at <= min(end, buckets.count - 1):
         return levels
     lo, hi = levels.lo.copy(), levels.hi.copy()
     lo[end + 1 :] = hi[end + 1 :] = np.nan
@@ -78,15 +76,14 @@ def up_to_present(
     return Levels(lo, hi)
 
 
-def _as_points(lo: Floats, hi: Floats, there: Bools, begin_ms: int, width_ms: int) -> Points:
+def _as_points(lo: Floats, hi: Floats, there: Bools, buckets: TimeBuckets) -> Points:
     at = np.flatnonzero(there)
     breaks = np.zeros(len(at), np.bool_)
     breaks[1:] = np.diff(at) > 1
-    t_ms = begin_ms + at * width_ms + width_ms // 2
-    return Points(t_ms.astype(np.int64), lo[at], hi[at], breaks)
+    return Points(buckets.middle_ms(at), lo[at], hi[at], breaks)
 
 
-def band(levels: Sequence[Levels], begin_ms: int, width_ms: int) -> Points:
+def band(levels: Sequence[Levels], buckets: TimeBuckets) -> Points:
     """Return from the smallest to the largest value of all curves, bucket by bucket."""
     if not levels:
         return Points.empty()
@@ -94,10 +91,10 @@ def band(levels: Sequence[Levels], begin_ms: int, width_ms: int) -> Points:
     high = np.array([level.hi for level in levels])
     there = ~np.isnan(low).all(axis=0)
     low, high = np.where(np.isnan(low), np.inf, low), np.where(np.isnan(high), -np.inf, high)
-    return _as_points(low.min(axis=0), high.max(axis=0), there, begin_ms, width_ms)
+    return _as_points(low.min(axis=0), high.max(axis=0), there, buckets)
 
 
-def total(levels: Sequence[Levels], lives: Sequence[Life], begin_ms: int, width_ms: int) -> Points:
+def total(levels: Sequence[Levels], lives: Sequence[Life], buckets: TimeBuckets) -> Points:
     """Return the sum of all curves; what it was within a bucket lies between its extremes.
 
     A run counts for its lifetime only: of runs that follow each other within a bucket, no two
@@ -107,7 +104,7 @@ def total(levels: Sequence[Levels], lives: Sequence[Life], begin_ms: int, width_
         return Points.empty()
     low, high = np.array([level.lo for level in levels]), np.array([level.hi for level in levels])
     there = ~np.isnan(low)
-    cut = _cut_by_lives(there, lives, begin_ms, width_ms)
+    cut = _cut_by_lives(there, lives, buckets)
     steady = there
     if len(cut):
         steady = there.copy()
@@ -115,20 +112,19 @@ def total(levels: Sequence[Levels], lives: Sequence[Life], begin_ms: int, width_
     lo = np.where(steady, low, 0.0).sum(axis=0)
     hi = np.where(steady, high, 0.0).sum(axis=0)
     if len(cut):
-        _add_cut(lo, hi, steady.any(axis=0), low, high, cut, begin_ms, width_ms)
-    return _as_points(lo, hi, there.any(axis=0), begin_ms, width_ms)
+        _add_cut(lo, hi, steady.any(axis=0), low, high, cut, buckets)
+    return _as_points(lo, hi, there.any(axis=0), buckets)
 
 
-def _cut_by_lives(there: Bools, lives: Sequence[Life], begin_ms: int, width_ms: int) -> Ints:
+def _cut_by_lives(there: Bools, lives: Sequence[Life], buckets: TimeBuckets) -> Ints:
     """Return (run, bucket, first ms, end ms) where a run began or ended within a bucket."""
-    count = there.shape[1]
     found: dict[tuple[int, int], tuple[int, int]] = {}
     for run, life in enumerate(lives):
         ends = (life.begin_ms, life.last_ms) if life.ended else (life.begin_ms,)
-        for at in {(ms - begin_ms) // width_ms for ms in ends}:
-            if 0 <= at < count and there[run, at]:
-                first = max(begin_ms + at * width_ms, life.begin_ms)
-                end = begin_ms + (at + 1) * width_ms
+        for at in {buckets.bucket(ms) for ms in ends}:
+            if 0 <= at < buckets.count and there[run, at]:
+                first = max(buckets.begin_of(at), life.begin_ms)
+                end = buckets.begin_of(at + 1)
                 found[run, at] = first, min(end, life.last_ms + 1) if life.ended else end
     rows = [(run, at, first, end) for (run, at), (first, end) in found.items()]
     return np.array(rows, np.int64).reshape(len(rows), 4)
@@ -141,8 +137,7 @@ def _add_cut(  # noqa: PLR0913, PLR0917 - private: the sums so far, the curves, 
     low: Floats,
     high: Floats,
     cut: Ints,
-    begin_ms: int,
-    width_ms: int,
+    buckets: TimeBuckets,
 ) -> None:
     """Add what begins or ends within a bucket to the sums: the extremes over that bucket's time.
 
@@ -158,12 +153,12 @@ def _add_cut(  # noqa: PLR0913, PLR0917 - private: the sums so far, the curves, 
         for values in (low[run, at], high[run, at], np.ones(size, np.int64))
     ]
     # what holds for no time is no state: the next event is at the same instant
-    next_ms = np.append(when[1:], begin_ms)
+    next_ms = np.append(when[1:], buckets.begin_ms)
     final = np.append(bucket[1:] != bucket[:-1], True)
-    next_ms[final] = begin_ms + (bucket[final] + 1) * width_ms
+    next_ms[final] = buckets.begin_of(bucket[final] + 1)
     counts = (next_ms > when) & ((steps[2] > 0) | others[bucket])
     opening = np.append(True, bucket[1:] != bucket[:-1])
-    alone = others[bucket] & opening & (when > begin_ms + bucket * width_ms)
+    alone = others[bucket] & opening & (when > buckets.begin_of(bucket))
     added_lo, added_hi = np.full(len(lo), np.inf), np.full(len(hi), -np.inf)
     np.minimum.at(added_lo, bucket[counts], steps[0][counts])
     np.maximum.at(added_hi, bucket[counts], steps[1][counts])

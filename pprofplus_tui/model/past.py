@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pprofplus_tui.model.series import Points
+from pprofplus_tui.model.time_buckets import TimeBuckets
 
 # Widths of which a day is a whole multiple, so that the same hours of two days are whole buckets.
 _MINUTE_MS = 60_000
@@ -42,6 +43,5 @@ def past_grid(begin_ms: int, end_ms: int) -> tuple[int, int, int]:
     if not width_ms:
         weeks = -(-span_ms // (PAST_BUCKETS * _WEEK_MS))
         width_ms = weeks * _WEEK_MS
-    first = begin_ms // width_ms
-    last = -(-end_ms // width_ms)
-    return first * width_ms, last * width_ms, max(last - first, 1)
+    found = TimeBuckets.aligned(begin_ms, end_ms, width_ms)
+    return found.begin_ms, found.end_ms, max(found.count, 1)

@@ -15,6 +15,7 @@ from pprofplus_tui.model.lives import Life
 from pprofplus_tui.model.runs import DIED, LIVE, Run
 from pprofplus_tui.model.series import Points
 from pprofplus_tui.model.study import COMPARE, SERVICE, Study
+from pprofplus_tui.model.time_buckets import TimeBuckets
 from pprofplus_tui.model.window import Window
 
 H_MS = 3_600_000
@@ -117,9 +118,16 @@ def test_ticks_of_ages_are_few_and_inside(begin_ms, span_ms, width):
 # -- many
 
 
+def buckets(width_ms, count):
+    return TimeBuckets.of_width(0, count * width_ms, width_ms)
+
+
+EIGHT = buckets(100, 8)
+
+
 def test_on_the_grid_a_value_holds_to_the_next_but_not_over_a_gap():
     points = curve([0, 300, 900], [1, 3, 9], breaks=[2])
-    levels = on_grid(points, 0, 100, 12)
+    levels = on_grid(points, buckets(100, 12))
     assert levels.lo[:4].tolist() == [1, 1, 1, 3]
     assert np.isnan(levels.lo[4:9]).all()
     assert levels.lo[9] == 9
@@ -128,14 +136,14 @@ def test_on_the_grid_a_value_holds_to_the_next_but_not_over_a_gap():
 
 def test_the_band_goes_from_the_smallest_to_the_largest():
     curves = [curve([0, 100, 200], values) for values in ([1, 2, 3], [9, 8, 7], [4, 4, 4])]
-    points = band([on_grid(one, 0, 100, 3) for one in curves], 0, 100)
+    points = band([on_grid(one, buckets(100, 3)) for one in curves], buckets(100, 3))
     assert points.lo.tolist() == [1, 2, 3]
     assert points.hi.tolist() == [9, 8, 7]
 
 
 def together(curves, lives, width_ms, count):
-    levels = [on_grid(one, 0, width_ms, count) for one in curves]
-    return total(levels, lives, 0, width_ms)
+    levels = [on_grid(one, buckets(width_ms, count)) for one in curves]
+    return total(levels, lives, buckets(width_ms, count))
 
 
 def test_the_sum_counts_who_is_there():
@@ -165,10 +173,10 @@ def test_a_sum_at_the_live_edge_has_every_live_run_in_its_unfinished_bucket():
         curve([0, 100], [9, 9]),
     ]
     levels = [
-        up_to_present(on_grid(one, 0, 100, 8), 0, 100, life, 300)
+        up_to_present(on_grid(one, EIGHT), EIGHT, life, 300)
         for one, life in zip(curves, lives, strict=True)
     ]
-    points = total(levels, lives, 0, 100)
+    points = total(levels, lives, EIGHT)
     assert points.t_ms.tolist() == [50, 150, 250, 350]
     assert points.hi.tolist() == [21, 21, 12, 12]
     assert points.lo.tolist() == [21, 12, 12, 12]
@@ -176,13 +184,13 @@ def test_a_sum_at_the_live_edge_has_every_live_run_in_its_unfinished_bucket():
 
 def test_a_bucket_newer_than_the_present_of_all_is_not_drawn():
     read_later = curve([0, 100, 200, 300], [5, 5, 5, 5])
-    levels = up_to_present(on_grid(read_later, 0, 100, 8), 0, 100, alive(0, 200, 5.0), 200)
+    levels = up_to_present(on_grid(read_later, EIGHT), EIGHT, alive(0, 200, 5.0), 200)
     assert np.flatnonzero(~np.isnan(levels.hi)).tolist() == [0, 1, 2]
 
 
 def test_a_rate_has_no_newest_value_but_is_held_to_the_present_too():
     levels = up_to_present(
-        on_grid(curve([0, 100], [5, 7]), 0, 100, 8), 0, 100, alive(0, 190, None, 300), 300
+        on_grid(curve([0, 100], [5, 7]), EIGHT), EIGHT, alive(0, 190, None, 300), 300
     )
     assert levels.hi[:4].tolist() == [5, 7, 7, 7]
     assert np.isnan(levels.hi[4:]).all()
@@ -191,11 +199,12 @@ def test_a_rate_has_no_newest_value_but_is_held_to_the_present_too():
 def test_a_live_run_that_is_stale_is_in_no_sum():
     lives = [alive(0, 20_000, 5.0), alive(0, 1000, 7.0)]
     curves = [curve(range(0, 20_001, 1000), [5] * 21), curve([0, 1000], [7, 7])]
+    seconds = buckets(1000, 21)
     levels = [
-        up_to_present(on_grid(one, 0, 1000, 21), 0, 1000, life, 20_000)
+        up_to_present(on_grid(one, seconds), seconds, life, 20_000)
         for one, life in zip(curves, lives, strict=True)
     ]
-    points = total(levels, lives, 0, 1000)
+    points = total(levels, lives, seconds)
     assert points.hi.tolist() == [12] * 6 + [5] * 15
 
 
@@ -230,7 +239,7 @@ def test_no_sample_is_outside_of_the_band(samples):
     for given_rows in samples:
         rows = sorted(dict(given_rows).items())
         curves.append(curve([t for t, _ in rows], [v for _, v in rows]))
-    points = band([on_grid(one, 0, 50, 20) for one in curves], 0, 50)
+    points = band([on_grid(one, buckets(50, 20)) for one in curves], buckets(50, 20))
     for one in curves:
         for t_ms, value in zip(one.t_ms.tolist(), one.lo.tolist(), strict=True):
             at = int(np.searchsorted(points.t_ms, t_ms // 50 * 50))
