@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 
+from pprofplus_tui.charts.kept_axes import KeptAxes
 from pprofplus_tui.charts.picture import Event, Line, Picture, plot_area
 from pprofplus_tui.charts.strokes import MAX_BUCKETS
 from pprofplus_tui.model.charts import ChartKind, Note, Series
@@ -11,7 +12,7 @@ from pprofplus_tui.model.frames import Shape
 from pprofplus_tui.model.happenings import DEATH, MARKED, UNWATCHED, Happening
 from pprofplus_tui.model.layers import Stack, absent_text, stack_of
 from pprofplus_tui.model.series import Points
-from pprofplus_tui.model.ticks import YAxis, fit_axis
+from pprofplus_tui.model.ticks import YAxis
 from pprofplus_tui.model.timeaxis import Tick, time_ticks, zone_names
 from pprofplus_tui.model.units import format_quantity
 from pprofplus_tui.model.window import JUMPS, Window
@@ -95,7 +96,7 @@ class Portrayer:
 
     def __init__(self, manner: Manner) -> None:
         self._manner = manner
-        self._axes: dict[str, YAxis] = {}
+        self._axes = KeptAxes(ascii_only=manner.plain)
         self._last: dict[str, _Last] = {}
         # of the window that is drawn, by the width of a plot: charts of one width share them
         self._ticks: tuple[int, int, dict[int, tuple[Tick, ...]]] = (0, 0, {})
@@ -200,23 +201,9 @@ class Portrayer:
         )
 
     def _axis(self, kind: ChartKind, rows: int, drawn: list[Points], *, log: bool) -> YAxis:
-        some = [points for points in drawn if len(points)]
-        lo = min((float(points.lo.min()) for points in some), default=0.0)
-        hi = max((float(points.hi.max()) for points in some), default=0.0)
-        axis = fit_axis(
-            self._axes.get(kind.id),
-            lo,
-            hi,
-            kind.unit,
-            rows,
-            zero_based=kind.zero_based,
-            log=log,
-            ascii_only=self._manner.plain,
-            noise=kind.noise if any(map(_has_fractions, some)) else None,
-        )
-        if some:
-            self._axes[kind.id] = axis
-        return axis
+        fine = any(_has_fractions(points) for points in drawn if len(points))
+        noise = kind.noise if fine else None
+        return self._axes.fit(kind.id, kind, drawn, rows, noise=noise, log=log)
 
     def _lines(self, kind: ChartKind, points: Mapping[Wanted, Points]) -> tuple[Line, ...]:
         found = [

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from pprofplus_tui.charts.kept_axes import KeptAxes
 from pprofplus_tui.charts.palette import FAINT
 from pprofplus_tui.charts.picture import Line, Picture, plot_area
 from pprofplus_tui.charts.portray import Manner
@@ -16,7 +17,6 @@ from pprofplus_tui.model.lives import Life
 from pprofplus_tui.model.runs import Run
 from pprofplus_tui.model.series import Points
 from pprofplus_tui.model.study import COMPARE, SUM, Study
-from pprofplus_tui.model.ticks import YAxis, fit_axis
 from pprofplus_tui.model.time_buckets import TimeBuckets
 from pprofplus_tui.model.timeaxis import time_ticks
 from pprofplus_tui.model.units import format_quantity
@@ -92,7 +92,7 @@ class GroupPortrayer:
 
     def __init__(self, manner: Manner) -> None:
         self._manner = manner
-        self._axes: dict[str, YAxis] = {}
+        self._axes = KeptAxes(ascii_only=manner.plain)
         self._of: tuple[str, str] = "", ""
         self._top: tuple[object, tuple[str, ...]] = None, ()
 
@@ -211,19 +211,7 @@ class GroupPortrayer:
     ) -> Picture:
         manner, window, kind, study = self._manner, scene.window, scene.kind, scene.study
         area = plot_area(shape.width, shape.height)
-        drawn = [line.points for line in lines if len(line.points)]
-        axis = fit_axis(
-            self._axes.get(shape.chart),
-            min((float(points.lo.min()) for points in drawn), default=0.0),
-            max((float(points.hi.max()) for points in drawn), default=0.0),
-            kind.unit,
-            area.height,
-            zero_based=kind.zero_based,
-            ascii_only=manner.plain,
-            noise=kind.noise,
-        )
-        if drawn:
-            self._axes[shape.chart] = axis
+        drawn = [line.points for line in lines]
         ticks = (
             age_ticks(window.begin_ms, window.end_ms, area.width)
             if study.aligned
@@ -235,7 +223,7 @@ class GroupPortrayer:
             height=shape.height,
             begin_ms=window.begin_ms,
             end_ms=window.end_ms,
-            y=axis,
+            y=self._axes.fit(shape.chart, kind, drawn, area.height, noise=kind.noise),
             x_ticks=ticks,
             lines=lines,
             note=note,

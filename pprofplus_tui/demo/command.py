@@ -5,11 +5,10 @@ from dataclasses import replace
 
 from pprofplus_tui.demo.history import write_history
 from pprofplus_tui.demo.processes import demo_directory, running_services
+from pprofplus_tui.model.durations import WEEK_MS
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.run import run_monitor
 from pprofplus_tui.signals import ended_by_signals
-
-_WEEK_MS = 7 * 86_400_000
 
 
 def run_demo(options: Options, *, history: bool) -> int:
@@ -21,7 +20,7 @@ def run_demo(options: Options, *, history: bool) -> int:
         options = replace(options, directories=(str(directory),))
         if history:
             now_ms = time.time_ns() // 1_000_000
-            run = write_history(directory, begin_ms=now_ms - _WEEK_MS, end_ms=now_ms)
+            run = write_history(directory, begin_ms=now_ms - WEEK_MS, end_ms=now_ms)
             options = replace(options, run=str(run))
         with running_services(directory):
             try:

@@ -22,7 +22,6 @@ from pprofplus_tui.demo.shapes import (
     saw_toothed,
 )
 
-_HOUR_MS = 3_600_000
 _LIMIT_BYTES = 1024 * MIB
 _MAX_BYTES = 64 * MIB
 

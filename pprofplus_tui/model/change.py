@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pprofplus_tui.model.durations import HOUR_MS
+
 if TYPE_CHECKING:
     from pprofplus_tui.model.series import Points
 
-_HOUR_MS = 3_600_000
 _ALIKE = 0.1  # a trend that misses the change by no more says the same
 
 
@@ -36,7 +37,7 @@ class Change:
 
     def along(self, per_hour: float) -> float:
         """Return what a trend of `per_hour` comes to in the same time: slope times span."""
-        return per_hour * self.span_ms / _HOUR_MS
+        return per_hour * self.span_ms / HOUR_MS
 
     def differs_from(self, per_hour: float) -> bool:
         """Tell whether the trend comes to something else, so that both have to be shown."""
@@ -64,5 +65,5 @@ def change_over(points: "Points") -> Change | None:
     """
     if not len(points):
         return None
-    first, last = (float(points.lo[at] / 2 + points.hi[at] / 2) for at in (0, -1))
+    first, last = (points.middle(at) for at in (0, -1))
     return change_between(first, int(points.t_ms[0]), last, int(points.t_ms[-1]))

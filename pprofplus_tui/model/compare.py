@@ -5,17 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from pprofplus_tui.model.durations import DAY_MS, ROUND_STEPS_MS
 from pprofplus_tui.model.lives import Life
 from pprofplus_tui.model.series import Points
 from pprofplus_tui.model.units import format_span_ms
 from pprofplus_tui.model.window import Window
 
-_S, _MIN, _H, _D = 1000, 60_000, 3_600_000, 86_400_000
 _STEPS_MS = (
-    *(_S, 2 * _S, 5 * _S, 10 * _S, 15 * _S, 30 * _S),
-    *(_MIN, 2 * _MIN, 5 * _MIN, 10 * _MIN, 15 * _MIN, 30 * _MIN),
-    *(_H, 2 * _H, 3 * _H, 6 * _H, 12 * _H),
-    *(_D, 2 * _D, 7 * _D, 14 * _D, 28 * _D, 56 * _D, 182 * _D, 364 * _D, 728 * _D),
+    *ROUND_STEPS_MS,
+    *(days * DAY_MS for days in (1, 2, 7, 14, 28, 56, 182, 364, 728)),
 )
 _LABEL_CELLS = 12
 
@@ -43,14 +41,14 @@ def value_at(points: Points, t_ms: int, width_ms: int, life: Life) -> float | No
         life.stale_ms, width_ms
     ):
         return None
-    return float(points.lo[at] / 2 + points.hi[at] / 2)
+    return points.middle(at)
 
 
 def last_value(points: Points, life: Life) -> float | None:
     """Return the last value, None if there is none."""
     if life.newest is not None:
         return life.newest
-    return float(points.lo[-1] / 2 + points.hi[-1] / 2) if len(points) else None
+    return points.middle(-1) if len(points) else None
 
 
 def shared_moment(lives: Sequence[Life], window: Window) -> int | None:

@@ -10,6 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
+from pprofplus_tui.model.durations import HOUR_MS
 from pprofplus_tui.model.fits import LINE, STEPS, Rise, what_rise
 from pprofplus_tui.model.past import PAST_BUCKETS
 from pprofplus_tui.model.series import Floats, Ints, Points
@@ -29,7 +30,6 @@ from pprofplus_tui.model.trend import (
     sure,
     trough_blocks,
 )
-from pprofplus_tui.model.verdict import HOUR_MS
 
 _MOST_CELLS = 4 * PAST_BUCKETS  # of an even grid, however uneven the points are
 _CELLS = 48  # points that curves are fitted to

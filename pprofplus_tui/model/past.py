@@ -3,21 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pprofplus_tui.model.durations import MINUTE_MS, SECOND_MS, WEEK_MS
 from pprofplus_tui.model.series import Points
 from pprofplus_tui.model.time_buckets import TimeBuckets
 
 # Widths of which a day is a whole multiple, so that the same hours of two days are whole buckets.
-_MINUTE_MS = 60_000
 WIDTHS_MS: tuple[int, ...] = (
-    1000,
-    2000,
-    5000,
-    10_000,
-    30_000,
-    *(minutes * _MINUTE_MS for minutes in (1, 2, 5, 10, 20, 30, 60, 120, 240, 480, 1440)),
+    *(seconds * SECOND_MS for seconds in (1, 2, 5, 10, 30)),
+    *(minutes * MINUTE_MS for minutes in (1, 2, 5, 10, 20, 30, 60, 120, 240, 480, 1440)),
 )
 PAST_BUCKETS = 400
-_WEEK_MS = 7 * 1440 * _MINUTE_MS
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +36,7 @@ def past_grid(begin_ms: int, end_ms: int) -> tuple[int, int, int]:
     span_ms = max(end_ms - begin_ms, 1)
     width_ms = next((width for width in WIDTHS_MS if span_ms <= PAST_BUCKETS * width), 0)
     if not width_ms:
-        weeks = -(-span_ms // (PAST_BUCKETS * _WEEK_MS))
-        width_ms = weeks * _WEEK_MS
+        weeks = -(-span_ms // (PAST_BUCKETS * WEEK_MS))
+        width_ms = weeks * WEEK_MS
     found = TimeBuckets.aligned(begin_ms, end_ms, width_ms)
     return found.begin_ms, found.end_ms, max(found.count, 1)

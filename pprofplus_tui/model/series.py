@@ -33,6 +33,10 @@ class Points:
         """The number of points."""
         return len(self.t_ms)
 
+    def middle(self, at: int) -> float:
+        """Return the middle of a point's extremes; of a sample, its value."""
+        return float(self.lo[at] / 2 + self.hi[at] / 2)
+
     @classmethod
     def empty(cls) -> "Points":
         """No points at all."""

@@ -4,6 +4,14 @@ import re
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
 
+from pprofplus_tui.model.durations import (
+    DAY_MS,
+    HOUR_MS,
+    MINUTE_MS,
+    SECOND_MS,
+    WEEK_MS,
+    YEAR_MS,
+)
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.window import LATEST_MS
 
@@ -14,15 +22,15 @@ ACCEPTED_TIMES = (
 ACCEPTED_SPANS = "45s, 15m, 2h, 1h30m, 1d12h, 1w or 1y"
 
 _UNIT_MS = {
-    "s": 1000,
-    "m": 60_000,
-    "h": 3_600_000,
-    "d": 86_400_000,
-    "w": 7 * 86_400_000,
-    "y": 365 * 86_400_000,
+    "s": SECOND_MS,
+    "m": MINUTE_MS,
+    "h": HOUR_MS,
+    "d": DAY_MS,
+    "w": WEEK_MS,
+    "y": YEAR_MS,
 }
 _AFTER = "+10m in --end is after --begin, in the dialog after the cursor or the left edge"
-_LONGEST_SPAN_MS = 100 * _UNIT_MS["y"]
+_LONGEST_SPAN_MS = 100 * YEAR_MS
 _QUOTED_CELLS = 30
 
 _SPAN = re.compile(r"(?:[0-9]{1,9}(?:\.[0-9]{1,6})?[smhdwy])+")

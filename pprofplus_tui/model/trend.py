@@ -17,11 +17,11 @@ from functools import lru_cache
 
 import numpy as np
 
+from pprofplus_tui.model.durations import HOUR_MS
 from pprofplus_tui.model.series import Bools, Floats, Ints, Points
 from pprofplus_tui.model.teeth import Teeth, find_teeth
 from pprofplus_tui.model.verdict import (
     GROWING,
-    HOUR_MS,
     LEVEL,
     LINE,
     SAW_TOOTH,

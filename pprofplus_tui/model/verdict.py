@@ -6,6 +6,7 @@
 from dataclasses import dataclass, field, replace
 
 from pprofplus_tui.model.change import Change
+from pprofplus_tui.model.durations import HOUR_MS
 
 # what a curve does
 TOO_LITTLE = "too little data"
@@ -24,8 +25,6 @@ STEP = "step"
 WARM_UP = "warm-up"
 TURN = "turn"
 SHAPES: tuple[str, ...] = (LEVEL, WARM_UP, STEP, TEETH, LINE, TURN)
-
-HOUR_MS = 3_600_000
 
 # how much a verdict is to be relied on
 HIGH, MEDIUM, LOW = "high", "medium", "low"

@@ -4,14 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from pprofplus_tui.model.charts import STANDARD, ChartTable
+from pprofplus_tui.model.durations import MINUTE_MS
 from pprofplus_tui.model.looks import Looks, counts
 from pprofplus_tui.model.runs import Run
 from pprofplus_tui.model.window import Window
 
-_MINUTE_MS = 60_000
 # A young service is shown in a window that it soon fills; an old one in its last quarter hour. A
 # window jumps every eighth of its span, so a shorter one would cost the line too much.
-YOUNG_SPANS_MS = (2 * _MINUTE_MS, 5 * _MINUTE_MS, 15 * _MINUTE_MS)
+YOUNG_SPANS_MS = (2 * MINUTE_MS, 5 * MINUTE_MS, 15 * MINUTE_MS)
 _FRESH_SHARE = 0.9
 # a run that stalled or paused so long ago would leave the window that follows it all but empty
 _SILENT_SHARE = 0.75

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pprofplus_tui.model.durations import HOUR_MS
 from pprofplus_tui.model.fits import SLOWING, STEPS
 from pprofplus_tui.model.lookback import Background
 from pprofplus_tui.model.series import Points
@@ -25,7 +26,6 @@ from pprofplus_tui.model.verdict import (
     FLOOR_RISES,
     GROWING,
     HIGH,
-    HOUR_MS,
     LEVEL,
     LINE,
     LOW,

@@ -3,8 +3,10 @@
 import math
 from dataclasses import dataclass, replace
 
+from pprofplus_tui.model.durations import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, YEAR_MS
+
 MIN_SPAN_MS = 10_000
-MAX_SPAN_MS = 10 * 365 * 86_400_000
+MAX_SPAN_MS = 10 * YEAR_MS
 # Times stay inside what datetime can show in any time zone.
 EARLIEST_MS = 0
 LATEST_MS = 253_370_764_800_000  # 9999-01-01T00:00Z
@@ -12,12 +14,13 @@ JUMPS = 8  # a following window moves in jumps of 1/8 of its span
 SHORT_JUMPS = 4  # of 1/4 if it is short: a jump repaints all charts, however soon it comes
 SHORT_SPAN_MS = 120_000
 
-_S, _MIN, _H, _D = 1000, 60_000, 3_600_000, 86_400_000
 # What `+` and `-` step through: neighbours are 2 to 3.5 times apart, like zooming on a map.
 LADDER_MS: tuple[int, ...] = (
-    *(10 * _S, 30 * _S, _MIN, 2 * _MIN, 5 * _MIN, 15 * _MIN, 30 * _MIN),
-    *(_H, 3 * _H, 6 * _H, 12 * _H, _D, 2 * _D, 7 * _D, 14 * _D, 30 * _D, 90 * _D, 180 * _D),
-    *(365 * _D, 730 * _D, 1825 * _D, MAX_SPAN_MS),
+    *(seconds * SECOND_MS for seconds in (10, 30)),
+    *(minutes * MINUTE_MS for minutes in (1, 2, 5, 15, 30)),
+    *(hours * HOUR_MS for hours in (1, 3, 6, 12)),
+    *(days * DAY_MS for days in (1, 2, 7, 14, 30, 90, 180)),
+    *(YEAR_MS, 2 * YEAR_MS, 5 * YEAR_MS, MAX_SPAN_MS),
 )
 
 

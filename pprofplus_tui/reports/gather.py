@@ -17,7 +17,7 @@ from pprofplus_tui.model.frames import Shape
 from pprofplus_tui.model.happenings import Happening as Event
 from pprofplus_tui.model.happenings import death_event
 from pprofplus_tui.model.runs import MEANINGS, RUNNING, state_label
-from pprofplus_tui.model.timeaxis import local
+from pprofplus_tui.model.timeaxis import date_text
 from pprofplus_tui.model.units import format_bytes, format_quantity, format_span_ms
 from pprofplus_tui.model.window import Window
 from pprofplus_tui.reports.content import Happening, RunReport
@@ -87,8 +87,8 @@ def _facts(
         ("pid", str(info.pid)),
         ("state", f"{state_label(info.state)}: {MEANINGS.get(info.state, '')}".rstrip(": ")),
         ("cause", _cause(death)),
-        ("began", _time(log.begin_ms, zone)),
-        (ended, _time(log.end_ms, zone)),
+        ("began", date_text(log.begin_ms, zone)),
+        (ended, date_text(log.end_ms, zone)),
         ("lasted", format_span_ms(log.end_ms - log.begin_ms)),
         ("host", header.host if header else ""),
         ("command", _command(header.argv) if header else ""),
@@ -126,10 +126,6 @@ def _cause(death: Death | None) -> str:
 
 def _command(argv: tuple[str, ...]) -> str:
     return shlex.join(argv)[: 4 * _ARGV_CELLS]
-
-
-def _time(ms: int, zone: tzinfo | None) -> str:
-    return f"{local(ms, zone):%Y-%m-%d %H:%M:%S %Z}"
 
 
 def _happenings(

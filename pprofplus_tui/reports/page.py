@@ -9,7 +9,7 @@ from pprofplus_tui.model.explain import absent_words, limit_words
 from pprofplus_tui.model.happenings import DEATH, MARKED
 from pprofplus_tui.model.reasons import because
 from pprofplus_tui.model.runs import RUNNING, state_label
-from pprofplus_tui.model.timeaxis import local
+from pprofplus_tui.model.timeaxis import date_text
 from pprofplus_tui.model.units import format_bytes, format_delta_bytes, format_span_ms
 from pprofplus_tui.model.verdict import GROWING, TOO_LITTLE, Layer, Verdicts
 from pprofplus_tui.model.verdict_text import headline, rate_is_shown, report_text
@@ -58,7 +58,7 @@ def _page(report: Report, zone: tzinfo | None) -> Iterator[str]:
 
 
 def _time(ms: int, zone: tzinfo | None) -> str:
-    return shown(f"{local(ms, zone):%Y-%m-%d %H:%M:%S %Z}")
+    return shown(date_text(ms, zone))
 
 
 def _overview(report: Report) -> Iterator[str]:

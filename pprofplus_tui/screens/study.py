@@ -18,12 +18,12 @@ from pprofplus_tui.model.runs import Run
 from pprofplus_tui.model.study import COMPARE, SERVICE, SUM, TOP, Study
 from pprofplus_tui.model.studykeys import study_keys
 from pprofplus_tui.model.text import narrow
-from pprofplus_tui.model.timeaxis import instant, zone_name
+from pprofplus_tui.model.timeaxis import clock_text, instant, zone_name
 from pprofplus_tui.model.units import format_span_ms
 from pprofplus_tui.model.window import Window
 from pprofplus_tui.screens.bindings import bindings_of
 from pprofplus_tui.screens.picking import FeedPort
-from pprofplus_tui.widgets.bars import Bar, clock, keys_row, stretch
+from pprofplus_tui.widgets.bars import Bar, keys_row, stretch
 from pprofplus_tui.widgets.figures import difference_row, figure_rows, totals_row
 from pprofplus_tui.widgets.grid import ChartGrid
 from pprofplus_tui.widgets.paint import Paint
@@ -200,7 +200,7 @@ class StudyScreen(Screen[None]):
         name = zone_name(window.end_ms, zone)
         if window.following and not window.frozen:
             last_ms = max((run.end_ms for run in self.members), default=window.end_ms)
-            return (Cellrun(state, style), Cellrun(f"{clock(last_ms, zone)} {name} ", "bar"))
+            return (Cellrun(state, style), Cellrun(f"{clock_text(last_ms, zone)} {name} ", "bar"))
         return (
             Cellrun(state, style),
             Cellrun(f"{stretch(window, zone, plain=plain)} {name} ", "bar"),

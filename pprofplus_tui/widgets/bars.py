@@ -8,6 +8,7 @@ from textual.events import Click
 from textual.message import Message
 
 from pprofplus_tui.model.cursor import Reading
+from pprofplus_tui.model.durations import DAY_MS, MINUTE_MS
 from pprofplus_tui.model.keys import KEYS, Key
 from pprofplus_tui.model.rows import Cellrun, Row, width_of
 from pprofplus_tui.model.runs import (
@@ -21,13 +22,12 @@ from pprofplus_tui.model.runs import (
     state_label,
 )
 from pprofplus_tui.model.text import narrow
-from pprofplus_tui.model.timeaxis import local, zone_name
+from pprofplus_tui.model.timeaxis import clock_text, local, zone_name
 from pprofplus_tui.model.units import format_span_ms
 from pprofplus_tui.model.window import Window
 from pprofplus_tui.widgets.rows import RowsWidget
 from pprofplus_tui.widgets.text import fit, spread
 
-_DAY_MS = 86_400_000
 _PROBLEM_CELLS = 32  # less shows no more than a path's beginning
 _INCOMPLETE = "! incomplete"
 
@@ -55,18 +55,13 @@ class StatusView:
     cursor: Reading | None = None
 
 
-def clock(unix_ms: int, zone: tzinfo | None = None) -> str:
-    """Return hours, minutes and seconds."""
-    return local(unix_ms, zone).strftime("%H:%M:%S")
-
-
 def stretch(window: Window, zone: tzinfo | None, *, plain: bool = False) -> str:
     """Return when a window begins and ends, as short as its length allows."""
     begin, end = local(window.begin_ms, zone), local(window.end_ms, zone)
     dash = " - " if plain else " – "  # noqa: RUF001 - a dash between times
-    if window.span_ms > 2 * _DAY_MS:
+    if window.span_ms > 2 * DAY_MS:
         return f"{begin:%d %b %H:%M}{dash}{end:%d %b %H:%M}"
-    seconds = ":%S" if window.span_ms < 10 * 60_000 else ""
+    seconds = ":%S" if window.span_ms < 10 * MINUTE_MS else ""
     first = begin.strftime(f"%d %b %H:%M{seconds}")
     return first + dash + end.strftime(f"%H:%M{seconds}")
 
@@ -78,22 +73,17 @@ def _mode(view: StatusView) -> Row:
     if view.cursor is not None:
         return _cursor(view.cursor, view.zone)
     zone = zone_name(window.end_ms, view.zone)
+    period = Cellrun(f"{stretch(window, view.zone, plain=view.plain)} {zone} ", "bar")
     if window.frozen:
-        return (
-            Cellrun("FROZEN ", "stalled_bar"),
-            Cellrun(f"{stretch(window, view.zone, plain=view.plain)} {zone} ", "bar"),
-        )
+        return Cellrun("FROZEN ", "stalled_bar"), period
     if window.following and run.running:
         # the clock is the last sample's: it stands still when nothing arrives
         style = f"{run.state}_bar"
         return (
             Cellrun(f"{run.state.upper()} ", style),
-            Cellrun(f"{clock(run.end_ms, view.zone)} {zone} ", "bar"),
+            Cellrun(f"{clock_text(run.end_ms, view.zone)} {zone} ", "bar"),
         )
-    return (
-        Cellrun("PAST ", "accent_bar"),
-        Cellrun(f"{stretch(window, view.zone, plain=view.plain)} {zone} ", "bar"),
-    )
+    return Cellrun("PAST ", "accent_bar"), period
 
 
 def _cursor(reading: Reading, zone: tzinfo | None) -> Row:
@@ -111,23 +101,26 @@ def _who(view: StatusView) -> Row:
     lasted = format_span_ms(run.end_ms - run.begin_ms)
     dot = " - " if view.plain else " · "
     if run.state in {DIED, EXITED}:
-        told = f"{run.state} {clock(run.end_ms, view.zone)} after {lasted}"
+        told = f"{run.state} {clock_text(run.end_ms, view.zone)} after {lasted}"
     elif run.state in {PAUSED, STALLED}:
-        told = f"{run.state} since {clock(run.end_ms, view.zone)}"
+        told = f"{run.state} since {clock_text(run.end_ms, view.zone)}"
     elif run.running:
         told = f"up {lasted}"
     else:
-        told = f"{state_label(run.state)}, {clock(run.end_ms, view.zone)} after {lasted}"
-    state_style = f"{run.state}_bar" if run.state in {DIED, PAUSED, STALLED} else "bar"
-    return (Cellrun(f"{run.service} {run.pid}", "title_bar"), Cellrun(f"{dot}{told}", state_style))
+        told = f"{state_label(run.state)}, {clock_text(run.end_ms, view.zone)} after {lasted}"
+    name = Cellrun(f"{run.service} {run.pid}", "title_bar")
+    return (name, Cellrun(f"{dot}{told}", _state_style(run)))
+
+
+def _state_style(run: Run) -> str:
+    return f"{run.state}_bar" if run.state in {DIED, PAUSED, STALLED} else "bar"
 
 
 def _state(view: StatusView) -> Row:
     run = view.run
     if run is None or run.state == LIVE:
         return ()
-    style = f"{run.state}_bar" if run.state in {DIED, PAUSED, STALLED} else "bar"
-    return (Cellrun(f" {state_label(run.state)}", style),)
+    return (Cellrun(f" {state_label(run.state)}", _state_style(run)),)
 
 
 def status_row(view: StatusView, width: int) -> Row:

@@ -2,7 +2,8 @@
 
 from itertools import product
 
-from pprofplus_tui.model.death import UNKNOWN, Death
+from pprofplus_tui.model.death import NEAR_LIMIT, UNKNOWN, Death
+from pprofplus_tui.model.durations import DAY_MS, WEEK_MS
 from pprofplus_tui.model.rows import Cellrun, Row, width_of
 from pprofplus_tui.model.text import narrow
 from pprofplus_tui.model.units import (
@@ -15,16 +16,14 @@ from pprofplus_tui.model.units import (
 )
 from pprofplus_tui.model.verdict import (
     GROWING,
-    HOUR_MS,
     Layer,
     Verdicts,
 )
 from pprofplus_tui.model.verdict_text import arrow, rate_is_shown, short_layer_text
 from pprofplus_tui.widgets.text import fit, joined
 
-_SOON_MS = 7 * 24 * HOUR_MS
-_FAR_MS = 60 * 24 * HOUR_MS
-_NEAR = 0.9  # the last tenth before the OOM killer
+_SOON_MS = WEEK_MS
+_FAR_MS = 60 * DAY_MS
 _ALARMING = 10  # it grew by more than a tenth of what it was
 _GAP = 3
 _CAUSE_SHARE, _CAUSE_CELLS = 3, 24  # of the line, so that what memory did has room, too
@@ -90,14 +89,14 @@ def _limit(facts: Verdicts) -> tuple[Row, ...]:
     if facts.used_bytes is None:
         return ((Cellrun(f"cgroup limit {size}", "dim"),),)
     share, used = facts.used_bytes / facts.limit_bytes, format_bytes(facts.used_bytes)
-    if share <= _NEAR and left_ms is not None and left_ms < _FAR_MS:
+    if share <= NEAR_LIMIT and left_ms is not None and left_ms < _FAR_MS:
         left = Cellrun(format_roughly_ms(left_ms), "grow" if left_ms < _SOON_MS else "text")
         return (
             (Cellrun(f"cgroup {used}, limit {size} in ", "dim"), left),
             (Cellrun(f"limit {size} in ", "dim"), left),
         )
     name, told = Cellrun("cgroup ", "dim"), Cellrun(f"{used}, ", "text")
-    part = Cellrun(format_share(share), "died" if share > _NEAR else "text")
+    part = Cellrun(format_share(share), "died" if share > NEAR_LIMIT else "text")
     shared = facts.sharers is not None and facts.sharers > 1
     runs = f", {facts.sharers} runs" if shared else ""
     return (

@@ -8,7 +8,7 @@ from pprofplus_tui.model.rows import Cellrun, Row, Rows
 from pprofplus_tui.model.runs import PLAIN_SIGNS, SIGNS
 from pprofplus_tui.model.study import COMPARE
 from pprofplus_tui.model.text import narrow
-from pprofplus_tui.model.timeaxis import local
+from pprofplus_tui.model.timeaxis import clock_text, local
 from pprofplus_tui.model.units import format_bytes, format_delta, format_quantity, format_span_ms
 from pprofplus_tui.model.verdict import GROWING, TOO_LITTLE
 from pprofplus_tui.model.verdict_text import growth_rate, growth_text
@@ -29,7 +29,7 @@ def moment_text(findings: Findings, zone: tzinfo | None) -> str:
         return "at its last"
     if findings.aligned:
         return f"at +{format_span_ms(moment_ms)}"
-    return f"at {local(moment_ms, zone):%H:%M:%S}"
+    return f"at {clock_text(moment_ms, zone)}"
 
 
 def delta_text(value: float | None, first: float | None, unit: str, *, plain: bool = False) -> str:

@@ -7,6 +7,7 @@ from rich.style import Style
 from textual.theme import Theme
 
 from pprofplus_tui.charts.palette import COLOURS, DARK, FAINT, LIGHT, Palette
+from pprofplus_tui.model.runs import STATES
 
 
 @dataclass(frozen=True)
@@ -134,8 +135,7 @@ class Paint:
             "frame_selected": style(tones.accent),
             "title_selected": style(tones.accent, bold=True),
         }
-        states = ("live", "paused", "stalled", "exited", "died", "unrecorded", "packed")
-        for name in ("text", "dim", *states, "spark"):
+        for name in ("text", "dim", *STATES, "spark"):
             plain = table[name]
             table.setdefault(
                 f"{name}_selected", plain + Style(bgcolor=tones.chosen, bold=name == "text" or None)
