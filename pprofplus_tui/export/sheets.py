@@ -12,6 +12,7 @@ from pprofplus_tui.export.columns import Key, keys
 from pprofplus_tui.logs.rows import iso_times, moment, page_values
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.series import Ints
+from pprofplus_tui.model.time_buckets import first_of_each
 from pprofplus_tui.model.units import true_unit
 
 _STATISTICS = ("min", "max", "last")
@@ -178,7 +179,7 @@ class Steps:
         if not len(t_ms):
             return "", 0
         steps = (t_ms + self._offset_ms) // self._every_ms
-        starts = np.flatnonzero(np.append(True, steps[1:] != steps[:-1]))
+        starts = first_of_each(steps)
         ends = np.append(starts[1:], len(t_ms))
         lows, highs = (
             (np.minimum.reduceat(columns, starts, axis=1).T.tolist()),
