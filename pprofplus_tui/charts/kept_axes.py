@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Sequence
 
 from pprofplus_tui.model.charts import ChartKind
-from pprofplus_tui.model.series import Points
+from pprofplus_tui.model.points import Points
 from pprofplus_tui.model.ticks import YAxis, fit_axis
 
 

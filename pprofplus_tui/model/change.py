@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from pprofplus_tui.model.durations import HOUR_MS
 
 if TYPE_CHECKING:
-    from pprofplus_tui.model.series import Points
+    from pprofplus_tui.model.points import Points
 
 _ALIKE = 0.1  # a trend that misses the change by no more says the same
 

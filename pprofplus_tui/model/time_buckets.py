@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from pprofplus_tui.model.series import Ints
+from pprofplus_tui.model.points import Ints
 
 Times = TypeVar("Times", int, Ints)
 

@@ -1,6 +1,5 @@
 """A verdict in words: one function for each place that shows it, from a column to a sentence."""
 
-from pprofplus_tui.model.reasons import shortly
 from pprofplus_tui.model.units import (
     change_text,
     format_bytes,
@@ -23,6 +22,7 @@ from pprofplus_tui.model.verdict import (
     Layer,
     Verdict,
 )
+from pprofplus_tui.model.verdict_reasons import shortly
 
 
 def rate_is_shown(verdict: Verdict) -> bool:

@@ -7,10 +7,10 @@ from functools import lru_cache
 from textual.events import Click
 from textual.message import Message
 
+from pprofplus_tui.model.cell_rows import Cellrun, Row, width_of
 from pprofplus_tui.model.cursor import Reading
 from pprofplus_tui.model.durations import DAY_MS, MINUTE_MS
 from pprofplus_tui.model.keys import KEYS, Key
-from pprofplus_tui.model.rows import Cellrun, Row, width_of
 from pprofplus_tui.model.runs import (
     DIED,
     EXITED,
@@ -22,11 +22,11 @@ from pprofplus_tui.model.runs import (
     state_label,
 )
 from pprofplus_tui.model.text import narrow
-from pprofplus_tui.model.timeaxis import clock_text, local, zone_name
+from pprofplus_tui.model.time_axis import clock_text, local, zone_name
 from pprofplus_tui.model.units import format_span_ms
 from pprofplus_tui.model.window import Window
-from pprofplus_tui.widgets.rows import RowsWidget
-from pprofplus_tui.widgets.text import fit, spread
+from pprofplus_tui.widgets.cell_widget import CellWidget
+from pprofplus_tui.widgets.row_text import fit, spread
 
 _PROBLEM_CELLS = 32  # less shows no more than a path's beginning
 _INCOMPLETE = "! incomplete"
@@ -184,7 +184,7 @@ def keys_row(width: int, *, plain: bool = False, keys: tuple[Key, ...] = KEYS) -
     return fit((*row, *last), width, "bar")
 
 
-class Bar(RowsWidget):
+class Bar(CellWidget):
     """One line; its owner computes the row for `size.width`."""
 
     DEFAULT_CSS = "Bar { height: 1; width: 1fr; }"
