@@ -131,7 +131,7 @@ class ComparisonBuilder:
             self._line(member, points, kind) for member, points in zip(members, curves, strict=True)
         )[::-1]
         title = f"{kind.title}: {findings.label}"
-        note = "since each start" if study.aligned else ""
+        note = "time since each start" if study.aligned else ""
         charts = [
             (shape.chart, self._picture(scene, shape, lines, title, note)) for shape in study.shapes
         ]
@@ -197,12 +197,12 @@ class ComparisonBuilder:
             everyone = band(list(levels.values()), scene.buckets)
             told = self._told(float(everyone.hi.max()), kind) if len(everyone) else ""
             line = Line(found.label, 0, everyone, told)
-            return self._picture(scene, shape, (line,), f"{found.label} of all", "")
+            return self._picture(scene, shape, (line,), f"{found.label} of all runs", "")
         lives = [scene.lives[path] for path in levels]
         everyone = total(list(levels.values()), lives, scene.buckets)
         told = "" if found.total is None else self._told(found.total, kind)
         note = f"{found.summed} runs" if found.summed != 1 else "1 run"
-        title = f"{found.label} of all together"
+        title = f"total {found.label} of all runs"
         return self._picture(scene, shape, (Line("sum", 0, everyone, told),), title, note)
 
     def _told(self, value: float, kind: ChartKind) -> str:

@@ -55,9 +55,11 @@ def _packed(evidence: Evidence) -> Cause | None:
 def _oom_witnessed(evidence: Evidence) -> Cause | None:
     outcome, kernel = evidence.outcome, evidence.kernel
     if kernel is not None and kernel.oom:
-        return Cause(OOM, KNOWN, "out of memory", "the kernel's log says that its OOM killer came")
+        return Cause(
+            OOM, KNOWN, "out of memory", "the kernel's log names it as killed by the OOM killer"
+        )
     if outcome is not None and outcome.oom_killed:
-        return Cause(OOM, KNOWN, "out of memory", _says(outcome, "the OOM killer came"))
+        return Cause(OOM, KNOWN, "out of memory", _says(outcome, "killed by the OOM killer"))
     return None
 
 
@@ -71,17 +73,17 @@ def _still_there(evidence: Evidence) -> Cause | None:
     if not evidence.lives or evidence.outcome is not None:
         return None
     if evidence.stop == WATCH_ENDED:
-        return Cause(UNWATCHED, KNOWN, "not watched any more", "the process still runs")
+        return Cause(UNWATCHED, KNOWN, "no longer watched", "the process still runs")
     why = "under another command line (exec)" if evidence.renamed else "without a stop event"
     if evidence.stop is not None:
         why = "it called pprofplus.stop()"
-    return Cause(STOPPED, KNOWN, "not recorded any more", f"the process still runs, {why}")
+    return Cause(STOPPED, KNOWN, "no longer recorded", f"the process still runs, {why}")
 
 
 def _unwatched(evidence: Evidence) -> Cause | None:
     if evidence.stop != WATCH_ENDED or evidence.outcome is not None:
         return None
-    return Cause(UNWATCHED, KNOWN, "not watched any more", "pprofplus watch ended before it")
+    return Cause(UNWATCHED, KNOWN, "no longer watched", "pprofplus watch ended before the process")
 
 
 def _oom_counted(evidence: Evidence) -> Cause | None:
@@ -130,7 +132,7 @@ def _by_wait_status(evidence: Evidence) -> Cause | None:
     status = evidence.wait_status
     if not status:
         return None
-    said = "its parent has yet to wait for it"
+    said = "its parent has not waited for it yet"
     if status & 0x7F:
         return _by_signal(status & 0x7F, said)
     return _by_exit_code(status >> 8 & 0xFF, said)
@@ -153,7 +155,7 @@ def _seen_from_outside(evidence: Evidence) -> Cause | None:
         return None
     if evidence.near_limit:
         return _near_limit(evidence)
-    return Cause(EXIT, UNKNOWN, "ended", "seen from outside, how is not known")
+    return Cause(EXIT, UNKNOWN, "ended", "observed from outside: its exit status is not known")
 
 
 def _near_limit(evidence: Evidence) -> Cause | None:
@@ -169,10 +171,12 @@ def _restarted(evidence: Evidence) -> Cause | None:
     if booted_ms is None:
         return None
     later_ms = booted_ms - evidence.last_ms
-    told = f"no stop event, and the machine started {format_span_ms(later_ms)} after"
+    told = (
+        f"no stop event, and the machine started {format_span_ms(later_ms)} after the last sample"
+    )
     if 0 <= later_ms < _SOON_MS:
-        return Cause(RESTART, PROBABLE, "the machine restarted", f"{told}: power lost, or a reboot")
-    return Cause(RESTART, UNKNOWN, "cause not known", f"{told} the last sample")
+        return Cause(RESTART, PROBABLE, "the machine restarted", f"{told}: power loss or a reboot")
+    return Cause(RESTART, UNKNOWN, "cause not known", told)
 
 
 _RULES: tuple[Callable[[Evidence], Cause | None], ...] = (
@@ -195,7 +199,7 @@ _RULES: tuple[Callable[[Evidence], Cause | None], ...] = (
 def _nothing(evidence: Evidence) -> Cause:
     told = NO_STOP
     if evidence.elsewhere:
-        told += f" (recorded on {clean(evidence.elsewhere, 40)}, whose kernel log is not here)"
+        told += f" (recorded on {clean(evidence.elsewhere, 40)}, whose kernel log is not at hand)"
     return Cause(NOT_KNOWN, UNKNOWN, "cause not known", told)
 
 

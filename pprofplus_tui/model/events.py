@@ -41,18 +41,18 @@ class Kind:
 
 
 KINDS: dict[str, Kind] = {
-    MARKED: Kind("Mark", "a mark of the service's own", "mark", 0),
+    MARKED: Kind("Mark", "a mark that the service set", "mark", 0),
     EVENT_KINDS[LOST]: Kind("Lost", "samples that could not be written", "lost", 0),
     EVENT_KINDS[START]: Kind("Start", "sampling began"),
-    EVENT_KINDS[STOP]: Kind("End", "the process ended in order, or stopped recording"),
-    EVENT_KINDS[PAUSE]: Kind("Pause", "told to take no samples"),
-    EVENT_KINDS[RESUME]: Kind("Resume", "told to take samples again"),
-    EVENT_KINDS[FORK]: Kind("Fork", "this process was forked off by another"),
-    EVENT_KINDS[INTERVAL]: Kind("Interval", "samples come at another pace from here on"),
-    CLOCK: Kind("Clock", "the wall clock was set, or the machine slept"),
+    EVENT_KINDS[STOP]: Kind("End", "the process ended normally, or stopped recording"),
+    EVENT_KINDS[PAUSE]: Kind("Pause", "sampling was paused"),
+    EVENT_KINDS[RESUME]: Kind("Resume", "sampling was resumed"),
+    EVENT_KINDS[FORK]: Kind("Fork", "another process forked this one"),
+    EVENT_KINDS[INTERVAL]: Kind("Interval", "the sampling interval changed"),
+    CLOCK: Kind("Clock", "the wall clock was set, or the machine was suspended"),
     NEXT: Kind("Next", "the next run of this service began", "accent"),
-    DEATH: Kind("Died", "the last sample of a process that did not end in order", "lost", 0),
-    UNWATCHED: Kind("Unwatched", "pprofplus watch ended; the process went on"),
+    DEATH: Kind("Died", "the last sample of a process that did not end normally", "lost", 0),
+    UNWATCHED: Kind("Unwatched", "pprofplus watch ended; the process continued"),
 }
 _OTHER = Kind("?", "an event of a later version", rank=2)
 

@@ -19,9 +19,9 @@ def unknown(wanted: Iterable[str], known: Sequence[str]) -> str:
         near = get_close_matches(name.lower(), shown, _NEAR, 0.5)
         near += [other for other in shown if name and name in other and other not in near]
         if near:
-            hint = f"near it: {', '.join(near[:_NAMED])}"
+            hint = f"similar names: {', '.join(near[:_NAMED])}"
         else:
             rest = ", …" if len(shown) > _NAMED else ""
-            hint = f"there are {', '.join(shown[:_NAMED])}{rest}" if shown else "there are none"
+            hint = f"it has {', '.join(shown[:_NAMED])}{rest}" if shown else "it has none"
         return f"no metric '{clean(name, _CELLS)}' in this log; {hint}"
     return ""

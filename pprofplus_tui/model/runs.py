@@ -34,17 +34,17 @@ PLAIN_SIGNS = {
     PACKED: "+",
 }
 # how a state is shown; the others by their own names
-_LABELS = {UNRECORDED: "not recorded here any more", PACKED: "live when packed"}
+_LABELS = {UNRECORDED: "no longer recorded", PACKED: "live when packed"}
 PIN_SIGN, PLAIN_PIN_SIGN = "◆", "#"
-PINNED_MEANING = "retention leaves the run alone, however old it is"
+PINNED_MEANING = "retention never removes the run"
 MEANINGS = {
-    LIVE: "running, samples arrive",
-    PAUSED: "running, but told to take no samples",
-    STALLED: "running, but no sample for several intervals: stopped, or the GIL is held",
-    EXITED: "ended in order, or was seen to end by pprofplus watch",
-    DIED: "ended without a word: SIGKILL, OOM killer, crash, power",
-    UNRECORDED: "this log ended before the process: its watch ended, an exec, or another user",
-    PACKED: "live when this bundle was packed, which has no more of it",
+    LIVE: "running; samples arrive",
+    PAUSED: "running; sampling is paused",
+    STALLED: "running, but no sample for several intervals: suspended, or the GIL is held",
+    EXITED: "ended normally, or pprofplus watch saw it end",
+    DIED: "ended without a stop event: SIGKILL, OOM killer, crash, power loss",
+    UNRECORDED: "the log ends before the process: end of pprofplus watch, exec, change of user",
+    PACKED: "live when this bundle was packed; the bundle ends there",
 }
 
 

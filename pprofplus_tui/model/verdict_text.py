@@ -22,7 +22,7 @@ from pprofplus_tui.model.verdict import (
     Layer,
     Verdict,
 )
-from pprofplus_tui.model.verdict_reasons import shortly
+from pprofplus_tui.model.verdict_reasons import short_reason
 
 
 def rate_is_shown(verdict: Verdict) -> bool:
@@ -55,7 +55,7 @@ def verdict_text(verdict: Verdict, change_bytes: float | None = None) -> str:
     if verdict.moves:
         return f"{verdict.kind} {rate_text(verdict.per_hour)}{interval_text(verdict)}"
     if verdict.kind == NOT_SURE:
-        reason = shortly(verdict)
+        reason = short_reason(verdict)
         rate = f"{rate_text(verdict.per_hour)}{interval_text(verdict)}"
         return f"{verdict.kind}, {rate}{f', {reason}' if reason else ''}"
     if verdict.kind == SAW_TOOTH:
@@ -75,7 +75,7 @@ def layer_text(layer: Layer) -> str:
 def short_layer_text(layer: Layer, *, plain: bool) -> str:
     """Return the verdict on a layer in a few words, for a line: no interval."""
     verdict = layer.verdict
-    reason = shortly(verdict)
+    reason = short_reason(verdict)
     if verdict.moves:
         likely = "likely " if verdict.confidence == MEDIUM else ""
         words = f"{likely}{verdict.kind} {rate_text(verdict.per_hour)}"
@@ -110,7 +110,7 @@ def headline(verdict: Verdict) -> str:
     """Return a verdict for a table of a report: its rate to all digits, no interval."""
     rate = f"{format_delta_bytes(verdict.per_hour)}/h"
     if verdict.kind == NOT_SURE:
-        return f"{verdict.kind}, {rate}, {shortly(verdict)}"
+        return f"{verdict.kind}, {rate}, {short_reason(verdict)}"
     return f"{verdict.kind} {rate}" if verdict.moves else verdict.kind
 
 

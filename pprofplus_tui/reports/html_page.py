@@ -6,12 +6,12 @@ from datetime import tzinfo
 from pprofplus_tui.charts.palette import COLOURS
 from pprofplus_tui.charts.spec import ChartSpec
 from pprofplus_tui.model.events import DEATH, MARKED
-from pprofplus_tui.model.explanations import absent_words, limit_words
+from pprofplus_tui.model.explanations import absent_sentence, layer_sentences, limit_sentences
 from pprofplus_tui.model.runs import RUNNING, state_label
 from pprofplus_tui.model.time_axis import date_text
 from pprofplus_tui.model.units import format_bytes, format_delta_bytes, format_span_ms
-from pprofplus_tui.model.verdict import GROWING, TOO_LITTLE, Layer, Verdicts
-from pprofplus_tui.model.verdict_reasons import because
+from pprofplus_tui.model.verdict import TOO_LITTLE, Layer, Verdicts
+from pprofplus_tui.model.verdict_reasons import reason_sentence
 from pprofplus_tui.model.verdict_text import headline, rate_is_shown, report_text
 from pprofplus_tui.reports.content import Report, RunReport
 from pprofplus_tui.reports.markup import shown
@@ -49,11 +49,11 @@ def _page(report: Report, zone: tzinfo | None) -> Iterator[str]:
         yield from _run(run, number, zone, alone=len(report.runs) == 1)
     yield "<footer>"
     yield (
-        "A line's band reaches from the smallest to the largest sample of each point; "
-        "nothing is averaged, and a gap is a gap."
+        "Each point of a line shows the smallest and the largest sample of its time; "
+        "nothing is averaged, and a gap in the samples is a gap in the line."
     )
     version = shown(report.version, 40)
-    yield f"<p>Made {_time(report.made_ms, zone)} by pprofplus {version}.</p></footer>"
+    yield f"<p>Created {_time(report.made_ms, zone)} by pprofplus {version}.</p></footer>"
     yield "</main>\n</body>\n</html>"
 
 
@@ -75,7 +75,7 @@ def _overview(report: Report) -> Iterator[str]:
         )
     yield "</tbody></table>"
     if report.left_out:
-        yield f'<p class="dim">{report.left_out} more runs in this window are left out.</p>'
+        yield f'<p class="dim">{report.left_out} more runs in this window are not shown.</p>'
 
 
 def _run(run: RunReport, number: int, zone: tzinfo | None, *, alone: bool) -> Iterator[str]:
@@ -107,24 +107,19 @@ def _verdict(found: Verdicts, *, ended: bool) -> Iterator[str]:
     verdict = rss.verdict
     yield f'<div class="verdict {shown(verdict.kind.replace(" ", "-"))}">'
     yield f"<p>RSS: {shown(report_text(rss, found.span_ms))}</p>"
-    why = because(verdict)
-    if why:
-        yield f"<p>{shown(why)}</p>"
-    behind = found.responsible
-    if behind is not None:
-        kind = behind.kind
-        yield f"<p>Behind it: {shown(kind.title)}, {shown(report_text(behind, found.span_ms))}. "
-        yield f"That means: {shown(kind.meaning)}. Next: {shown(kind.action)}.</p>"
-    elif verdict.kind == GROWING:
-        yield "<p>No single layer grows enough to be the reason.</p>"
-    for sentence in limit_words(found, ended=ended):
+    reason = reason_sentence(verdict)
+    if reason:
+        yield f"<p>{shown(reason)}</p>"
+    for sentence in layer_sentences(found):
+        yield f"<p>{shown(sentence)}</p>"
+    for sentence in limit_sentences(found, ended=ended):
         yield f"<p>{shown(sentence, _TEXT_CELLS)}</p>"
-    absent = absent_words(found)
+    absent = absent_sentence(found)
     if absent:
         yield f"<p>{shown(absent, _TEXT_CELLS)}</p>"
     yield "</div>"
     yield "<table><thead><tr><th>layer</th>"
-    yield '<th class="number">at the end</th><th>verdict</th><th class="number">an hour</th>'
+    yield '<th class="number">at the end</th><th>verdict</th><th class="number">per hour</th>'
     yield '<th class="number">95 % interval</th><th class="number">in the window</th></tr></thead>'
     yield "<tbody>"
     for layer in found.layers:
@@ -176,7 +171,7 @@ def _events(run: RunReport, zone: tzinfo | None) -> Iterator[str]:
     yield '<h3>Events</h3>\n<table><thead><tr><th class="number">no.</th><th>time</th>'
     yield "<th>what</th><th></th></tr></thead><tbody>"
     if run.left_out:
-        yield f'<tr><td></td><td colspan="3" class="dim">{run.left_out} earlier ones</td></tr>'
+        yield f'<tr><td></td><td colspan="3" class="dim">{run.left_out} earlier events</td></tr>'
     for happening in run.happenings:
         yield (
             f'<tr><td class="number">{shown(happening.number)}</td>'

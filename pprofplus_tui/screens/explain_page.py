@@ -17,9 +17,9 @@ from pprofplus_tui.model.explanations import (
     LAYERS_HEADING,
     SHAPE_KINDS,
     chart_metrics,
-    of_death,
+    death_sentences,
     shape_of,
-    told,
+    window_sentences,
 )
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.units import format_bytes, format_delta_bytes
@@ -52,7 +52,7 @@ def layers_table(facts: Verdicts, *, plain: bool) -> Table:
     """Return each layer's size, measured change and verdict; the one to blame has a sign."""
     table = page_table(("layer", 13), ("now", 8), ("change", 9), ("in this window", None))
     blamed = facts.responsible
-    sign = "<- behind the growth" if plain else "← behind the growth"
+    sign = "<- grows most" if plain else "← grows most"
     for layer in facts.layers:
         verdict = layer_text(layer)
         told_more = f"  {sign}" if layer is blamed else ""
@@ -123,9 +123,9 @@ class ExplainScreen(TextPage):
         mine = chart_metrics(chart)
         known = [BY_NAME[name] for name in mine if name in BY_NAME]
         yield Static(Text(f"{self._explained.run}, the visible window", HEADING))
-        for sentence in of_death(self._explained.death):
+        for sentence in death_sentences(self._explained.death):
             yield Static(Text(clean(sentence, ascii_only=plain)))
-        for sentence in told(facts):
+        for sentence in window_sentences(facts):
             yield Static(Text(sentence))
         if facts.layers:
             yield Static("")

@@ -26,7 +26,7 @@ def moment_text(findings: Findings, zone: tzinfo | None) -> str:
     """Return when the values are of."""
     moment_ms = findings.moment_ms
     if moment_ms is None:
-        return "at its last"
+        return "last value"
     if findings.aligned:
         return f"at +{format_span_ms(moment_ms)}"
     return f"at {clock_text(moment_ms, zone)}"
@@ -88,7 +88,7 @@ def figure_rows(
     head.append((moment_text(findings, zone).strip(), _VALUE_CELLS, "dim"))
     head.append(("growth", _RATE_CELLS, "dim"))
     if findings.kind == COMPARE:
-        head.append(("against A", _DELTA_CELLS, "dim"))
+        head.append(("difference to A", _DELTA_CELLS, "dim"))
     rows = [_row(head, width)]
     rows += [_member_row(findings, member, width, zone, plain=plain) for member in findings.members]
     rest = findings.rest
@@ -100,9 +100,9 @@ def figure_rows(
             low, high = (format_quantity(v, unit, ascii_only=plain) for v in (rest.lo, rest.hi))
             span = f"{low} {dash} {high}"
             if rest.total is not None:
-                span += f", together {format_quantity(rest.total, unit, ascii_only=plain)}"
+                span += f"; total {format_quantity(rest.total, unit, ascii_only=plain)}"
             if rest.there < rest.count:
-                span = f"{rest.there} of them then: {span}"
+                span = f"{rest.there} with a value then: {span}"
         name = f"{rest.count} others"
         cells = [(".", -2, "dim"), ("", -2, "dim"), (name, -12, "text"), (span, -60, "dim")]
         rows.append(_row(cells, width))
@@ -125,11 +125,11 @@ def totals_row(findings: Findings, width: int, *, plain: bool = False) -> Row:
     # what has no fresh sample is in no sum
     silent = f" ({findings.silent} without samples)" if findings.silent else ""
     add("running now ", f"{findings.running}{silent}")
-    sums = [("rss together ", findings.rss_bytes), ("uss together ", findings.uss_bytes)]
+    sums = [("rss total ", findings.rss_bytes), ("uss total ", findings.uss_bytes)]
     for label, size in sums[:1] if findings.aligned else sums:
         add(label, "" if size is None else format_bytes(size))
     if findings.aligned:
-        parts.append(Cellrun("no sum by age: not all ran at one time   ", "dim"))
+        parts.append(Cellrun("no total by age: runs at different times   ", "dim"))
     if findings.whole:
         add("in this window ", str(findings.count))
     else:
@@ -147,7 +147,7 @@ def difference_row(findings: Findings, width: int, *, plain: bool = False) -> Ro
     one, other = members[:2]
     unit = findings.unit
     delta = delta_text(other.value, one.value, unit, plain=plain)
-    parts = [Cellrun(" B against A  ", "dim"), Cellrun(delta or "no moment in common", "title")]
+    parts = [Cellrun(" B minus A  ", "dim"), Cellrun(delta or "no time in common", "title")]
     judged = TOO_LITTLE not in {one.verdict.kind, other.verdict.kind}
     if judged and (one.verdict.moves or other.verdict.moves):
         more = other.verdict.per_hour - one.verdict.per_hour

@@ -52,16 +52,16 @@ def empty_rows(
         for i, path in enumerate(directories)
     ]
     if others:
-        lines.append((Cellrun("there are  ", "dim"), Cellrun(safe(", ".join(others)), "text")))
+        lines.append((Cellrun("services   ", "dim"), Cellrun(safe(", ".join(others)), "text")))
     lines += [
         (),
-        (Cellrun("Add it to your service, and start that:", "text"),),
+        (Cellrun("Add this to your service and start it:", "text"),),
         (),
         *((Cellrun(f"    {line}", "accent"),) for line in paste(directories)),
         (),
-        (Cellrun("Its charts appear here with its first sample.", "text"),),
+        (Cellrun("Its charts appear here after its first sample.", "text"),),
         (
-            Cellrun("To see how that looks: ", "dim"),
+            Cellrun("To see an example: ", "dim"),
             Cellrun("pprofplus-tui demo", "accent"),
         ),
     ]

@@ -45,7 +45,7 @@ async def test_i_tells_the_verdict_the_layer_and_the_shape(home, monitor):
     async with monitor().run_test(size=(120, 40)) as pilot:
         text = await explained(pilot)
         assert "RSS is growing" in text
-        assert "Behind it is Python objects" in text
+        assert "The layer that grows most is Python objects" in text
         assert "▸  rises evenly" in text
 
 

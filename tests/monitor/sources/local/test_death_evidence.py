@@ -298,12 +298,12 @@ def test_a_watch_that_ends_before_its_target_is_no_exit(place):
             assert "recorded to" in watch.stdout.readline()
             watch.send_signal(signal.SIGINT)
         info, death = found(place)
-        assert (info.state, death.cause.text) == ("unrecorded", "not watched any more")
+        assert (info.state, death.cause.text) == ("unrecorded", "no longer watched")
         assert death.cause.reason == "the process still runs"
     finally:
         target.kill()
         target.wait()
-    assert found(place)[1].cause.text == "not watched any more"
+    assert found(place)[1].cause.text == "no longer watched"
 
 
 def test_a_process_that_a_watch_saw_end_is_not_said_to_have_ended_in_order(place):
