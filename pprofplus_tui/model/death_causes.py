@@ -199,7 +199,7 @@ _RULES: tuple[Callable[[Evidence], Cause | None], ...] = (
 def _nothing(evidence: Evidence) -> Cause:
     told = NO_STOP
     if evidence.elsewhere:
-        told += f" (recorded on {clean(evidence.elsewhere, 40)}, whose kernel log is not at hand)"
+        told += f" (recorded on {clean(evidence.elsewhere, 40)}, whose kernel log is not available)"
     return Cause(NOT_KNOWN, UNKNOWN, "cause not known", told)
 
 

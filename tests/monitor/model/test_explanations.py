@@ -83,12 +83,12 @@ def test_the_limit_is_the_containers_and_the_figure_is_named():
 
 def test_memory_that_is_not_resident_is_explained():
     facts = found(rss=Verdict(STEADY), c_heap=Verdict(STEADY), absent=Verdict(STEADY))
-    assert "400 MiB of what is allocated is not resident" in " ".join(window_sentences(facts))
+    assert "400 MiB of the allocated memory is not resident" in " ".join(window_sentences(facts))
 
 
 def test_growth_of_no_one_layer_says_so():
     assert window_sentences(found(rss=grows(3), objects=Verdict(STEADY)))[1] == (
-        "No layer alone is behind it."
+        "No single layer explains the growth."
     )
 
 

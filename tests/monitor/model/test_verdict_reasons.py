@@ -54,7 +54,7 @@ def test_of_the_window_alone_there_is_no_reason():
 
 def test_a_short_history_says_so():
     assert reason_sentence(UNSURE).startswith(
-        "Confidence: low; a run of 6h: this may be a daily wave"
+        "Confidence: low; only 6h is logged: this may be a daily wave"
     )
     assert verdict_text(UNSURE) == "not sure, +3 MiB/h (+2 to +4 MiB), may be a daily wave"
 
