@@ -79,7 +79,7 @@ _LEAST_CHANGE = {"count": 2.0, "us": 1000.0, "us/s": 10_000.0, "count/s": 1.0}
 def judge_curve(points: Points, unit: str = "B", before: str = "") -> Verdict:
     """Return what one curve does: the verdict on a run wherever runs are put side by side.
 
-    It is the judge of the main view. `unit` is as `units.format_quantity` knows it; `before` is
+    It is the judge of the main view. `unit` is as in `units.format_quantity`; `before` is
     the kind of verdict that this curve had a moment ago.
     """
     least = LEAST_BYTES if unit in {"B", "B/s"} else _LEAST_CHANGE.get(unit, 1.0)

@@ -188,7 +188,7 @@ def without_days(points: Points, y: Floats) -> tuple[Floats, float]:
 
 
 def _for_good(line: TrendLine, count: int, *, of_troughs: bool) -> bool:
-    """Tell whether a line that rises is more than chance.
+    """Return whether a line that rises is more than chance.
 
     Of floors of teeth four are enough if each is higher than the one before. A line that hardly
     anything lies beside needs no other test: what is left of days widens the variance.

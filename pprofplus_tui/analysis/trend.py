@@ -229,7 +229,7 @@ def trough_blocks(t: Floats, floor: Floats, piece: Ints, teeth: Teeth) -> TrendB
 
 
 def sure(line: TrendLine, count: int, ease: float) -> bool:
-    """Tell whether a line that rises is more than chance, by limits that hold for its blocks."""
+    """Return whether a line that rises is more than chance, by limits that hold for its blocks."""
     few = count < 10  # noqa: PLR2004 - of few blocks nearly all have to agree
     tau, drift, clear, z = (x / ease for x in (line.tau, line.drift, line.clear, line.z))
     if tau < (0.8 if few else 0.6):
@@ -239,7 +239,7 @@ def sure(line: TrendLine, count: int, ease: float) -> bool:
 
 
 def levelled(line: TrendLine, ease: float = 1.0) -> bool:
-    """Tell whether a rise comes to rest: its later half and last quarter both lag behind."""
+    """Return whether a rise comes to rest: its later half and last quarter both lag behind."""
     return max(line.late, line.last) < 0.55 * ease
 
 

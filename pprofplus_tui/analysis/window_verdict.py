@@ -245,7 +245,7 @@ def _young(case: Case) -> Verdict:
 
 
 def _all_along(past: LongTermTrend) -> bool:
-    """Tell whether the floor rises in each part of the run."""
+    """Return whether the floor rises in each part of the run."""
     rises = np.diff([median(part) for part in np.array_split(past.floor, _PARTS)])
     return bool(rises.min() > _ALL_DAY_SHARE * rises.mean())
 

@@ -282,10 +282,10 @@ def _life(
 ) -> Lifetime:
     """Return when a run has values, in the study's time."""
     if not run.running or info is None:
-        life = Lifetime.over(run.begin_ms, run.end_ms)
+        life = Lifetime.of_ended_run(run.begin_ms, run.end_ms)
     else:
         newest = None if series.rate else info.last.get(series.metric)
-        life = Lifetime.going_on(
+        life = Lifetime.of_live_run(
             run.begin_ms,
             run.end_ms,
             info.interval_ms,

@@ -59,7 +59,7 @@ def _event(event: Happening, cells: int) -> ChartMarker:
     main = event.kind in {DEATH, UNWATCHED}
     worded = cells >= (_LEAST_WORDY if main else _WORDY)
     return ChartMarker(
-        event.t_ms, event.short if worded else event.short[:1], event.told.style, main
+        event.t_ms, event.short if worded else event.short[:1], event.description.style, main
     )
 
 

@@ -76,7 +76,7 @@ class Scene:
         value = self.value(run.path, moment_ms)
         why = ""
         if value is None and moment_ms is not None:
-            why = self.lives[run.path].why_not(moment_ms, aligned=self.study.aligned)
+            why = self.lives[run.path].reason_for_none(moment_ms, aligned=self.study.aligned)
         return Member(
             run.path,
             run.service,

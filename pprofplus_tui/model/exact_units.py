@@ -1,4 +1,4 @@
-"""Quantities to more digits than a chart's legend needs: what the time cursor reads."""
+"""Quantities with more digits than a legend has: the values at the time cursor."""
 
 import math
 
@@ -12,7 +12,7 @@ from pprofplus_tui.model.units import (
 )
 
 _KIB = 1024
-_WHOLE = 1e15  # beyond, a float has no digits for the rest
+_WHOLE = 1e15  # a larger float has no digits for fractions
 
 
 def format_exact(  # noqa: PLR0911 - one return a unit
@@ -21,7 +21,7 @@ def format_exact(  # noqa: PLR0911 - one return a unit
     """Return a value as `units.format_quantity` does, with two or three decimals, or all digits.
 
     Bytes are "107.44 MiB", times "1.234 ms", counts whole: "1234567"; a count of fractions has
-    its thousandths, as logs do. A value that is no number gives "n/a".
+    its thousandths, as logs do. A value that is not finite gives "n/a".
     """
     size = abs(value)
     if not math.isfinite(value) or size >= _WHOLE:

@@ -1,4 +1,4 @@
-"""What a window query answers: at most a few hundred points a series, gaps kept as gaps."""
+"""The answer to a window query: at most a few hundred points a series, gaps kept as gaps."""
 
 from dataclasses import dataclass
 

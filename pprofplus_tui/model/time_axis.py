@@ -12,7 +12,7 @@ _QUARTER_MS = 15 * MINUTE_MS
 _DAYS: tuple[int, ...] = (1, 2, 7, 14)
 _MONTHS: tuple[int, ...] = (1, 2, 3, 6, 12, 24, 60, 120)
 _LABEL_GAP_CELLS = 4  # room for the border's line between two labels, at least
-_WIDE_GAP_SHARE = 16  # a wide chart gets gaps of 1/16 of its width: labels, not a ruler
+_WIDE_GAP_SHARE = 16  # a wide chart gets gaps of 1/16 of its width
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTH_NAMES = (
     *("Jan", "Feb", "Mar", "Apr", "May", "Jun"),
@@ -60,7 +60,7 @@ def column(ms: int, begin_ms: int, end_ms: int, width: int) -> int:
     """Return the cell, 0 to width - 1, of an instant; instants outside go to the nearest."""
     if width <= 1 or end_ms <= begin_ms:
         return 0
-    # By half cells, as the dots of braille lie: a label then stands under the dot it names.
+    # By half cells, as the dots of braille lie: a label is then below the dot that it names.
     cell = math.floor((ms - begin_ms) / (end_ms - begin_ms) * (2 * width - 1) + 0.5) // 2
     return min(max(cell, 0), width - 1)
 
@@ -83,7 +83,7 @@ def _clock_ticks(begin_ms: int, end_ms: int, step_ms: int, tz: tzinfo | None) ->
         if since_midnight_ms % step_ms:
             continue
         if since_midnight_ms == 0:
-            # One label tells the day where the clock alone would be ambiguous.
+            # At midnight the label is the day: the clock alone would be ambiguous.
             yield ms, f"{_WEEKDAYS[clock.weekday()]} {clock.day}"
         elif step_ms < MINUTE_MS:
             yield ms, f"{clock:%H:%M:%S}"
@@ -95,8 +95,8 @@ def _day_ticks(begin_ms: int, end_ms: int, days: int, tz: tzinfo | None) -> Iter
     day = local(begin_ms, tz).date()
     last = local(end_ms, tz).date()
     # Multi-day steps are counted from a Monday long ago, so that panning keeps the same days.
-    behind = (day.toordinal() - 1) % days
-    day += timedelta(days=days - behind if behind else 0)
+    past = (day.toordinal() - 1) % days
+    day += timedelta(days=days - past if past else 0)
     while day <= last:
         ms = _midnight_ms(day, tz)
         if begin_ms <= ms < end_ms:

@@ -18,7 +18,7 @@ _THOUSANDTHS = "1/1000 "
 
 
 def true_unit(unit: str) -> tuple[str, int]:
-    """Return (unit, what figures are divided by to be in it) of a metric of a log.
+    """Return (unit, divisor of the log's figures) of a metric of a log.
 
     A log holds whole numbers only; a gauge that gives fractions is written in thousandths, and
     its unit then begins with "1/1000 ".
@@ -49,7 +49,7 @@ def _scaled(value: float, base: float, top: float, names: tuple[str, ...]) -> tu
 def format_bytes(value: float) -> str:
     """Return a size in bytes in binary units, such as "412 MiB", "1.5 GiB" or "-12 KiB".
 
-    The number takes at most four characters beside its sign. A value that is no number
+    The number has at most four characters besides its sign. A value that is not finite
     gives "n/a".
     """
     if not math.isfinite(value):
@@ -64,7 +64,7 @@ def format_delta_bytes(value: float) -> str:
 
 
 def change_text(change: float) -> str:
-    """Return a change in bytes to two digits, so that it stands still while it hardly changes."""
+    """Return a change in bytes to two digits, so that small variations do not change the text."""
     unit = 1.0
     while abs(change) >= 1000 * unit:
         unit *= 1024
@@ -86,7 +86,7 @@ def _format_count(value: float) -> str:
 
 
 def _format_fine(value: float) -> str:
-    """Return what a gauge gave; of fractions below ten, more than one decimal tells something."""
+    """Return a gauge's value; fractions below ten have two or three decimals."""
     if value == int(value) or abs(value) >= 10:  # noqa: PLR2004 - one digit
         return _format_count(value)
     decimals = 2 if abs(value) >= 0.1 else 3  # noqa: PLR2004 - logs hold thousandths
@@ -111,7 +111,7 @@ def format_quantity(  # noqa: PLR0911 - one return a unit
     """Return a value of a metric as short text.
 
     Args:
-        value: in `unit`; a value that is no number gives "n/a".
+        value: in `unit`; a value that is not finite gives "n/a".
         unit: "B", "count", "us", "B/s", "count/s", "us/s" (CPU time per second, shown as percent
             of one core), or the unit of a user's gauge, which is shown after the number.
         ascii_only: write "us" for "µs".
@@ -175,7 +175,7 @@ def format_span_ms(span_ms: float) -> str:
 
 
 def format_roughly_ms(span_ms: int) -> str:
-    """Return a span in one unit, for what is extrapolated: "8d", "5h", "40m"."""
+    """Return a span in one unit, for extrapolated times: "8d", "5h", "40m"."""
     for size_s, least in ((86_400, 2), (3600, 2), (60, 1)):
         if span_ms >= least * size_s * _MS_PER_S:
             whole_ms = span_ms // (size_s * _MS_PER_S) * size_s * _MS_PER_S

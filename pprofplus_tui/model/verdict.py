@@ -1,6 +1,6 @@
-"""What a curve does, in one word and a rate, and which layer of memory is behind it: the values.
+"""Verdicts: what a curve does, its rate, and the table of the layers of memory.
 
-`model.trend` finds them; they are here so that a screen can hold them before numpy is loaded.
+`analysis.trend` finds them. This module does not import numpy, so screens can load it first.
 """
 
 from dataclasses import dataclass, field, replace
@@ -14,10 +14,10 @@ STEADY = "steady"
 GROWING = "growing"
 SHRINKING = "shrinking"
 SAW_TOOTH = "saw-tooth"
-NOT_SURE = "not sure"  # it rises in the window, and the run is too young to tell why
+NOT_SURE = "not sure"  # it rises in the window, and the run is too short to decide why
 KINDS: tuple[str, ...] = (STEADY, GROWING, SHRINKING, SAW_TOOTH, NOT_SURE, TOO_LITTLE)
 
-# how it looks, which says more than what it does
+# the shape of the curve, which is more specific than its kind
 LEVEL = "level"
 LINE = "line"
 TEETH = "teeth"
@@ -26,11 +26,11 @@ WARM_UP = "warm-up"
 TURN = "turn"
 SHAPES: tuple[str, ...] = (LEVEL, WARM_UP, STEP, TEETH, LINE, TURN)
 
-# how much a verdict is to be relied on
+# how reliable a verdict is
 HIGH, MEDIUM, LOW = "high", "medium", "low"
 CONFIDENCES: tuple[str, ...] = (HIGH, MEDIUM, LOW)
 
-# why a verdict is what it is, where more is known than the window; `model.reasons` has the words
+# the reason of a verdict that is based on more than the window; `verdict_reasons` has the texts
 FLOOR_RISES = "floor rises"
 FAST = "fast"
 ALL_DAY = "all day"
@@ -74,14 +74,14 @@ class Verdict:
         per_hour: change in an hour, in the metric's unit; 0 unless it grows, shrinks or may grow.
         low: lower end of the interval that holds the true rate in about 19 cases of 20.
         high: its upper end.
-        change: what it came to in the window, along the line, not from point to point; with
-            the shape of a step or a warm-up, how far the end is above the beginning; of a
-            saw-tooth, how high a tooth is.
+        change: the change in the window along the line, not from point to point; for a step or a
+            warm-up, how far the end is above the beginning; for a saw-tooth, the height of a
+            tooth.
         shape: one of `SHAPES`. A curve that grows under a saw-tooth has `TEETH`, one that began
             to grow within the window has `TURN`.
         confidence: one of `CONFIDENCES`; "" if the window alone was judged.
         reason: one of `REASONS`, or "" if the window alone was judged, or nothing more is known.
-        known_ms: how much of the run the verdict rests on; 0 for the window alone.
+        known_ms: how much of the run the verdict is based on; 0 for the window alone.
     """
 
     kind: str = TOO_LITTLE
@@ -101,7 +101,7 @@ class Verdict:
 
     @property
     def order(self) -> float:
-        """What runs are put in order by, the fastest growing first; the unjudged come last."""
+        """The figure that runs are sorted by, the fastest growing first; the unjudged come last."""
         return float("-inf") if self.kind == TOO_LITTLE else self.per_hour
 
 
@@ -131,9 +131,9 @@ class LayerKind:
 
 
 # rss = heap_sys + malloc_sys + other - absent. Of the last two one is 0, for no layer is below 0:
-# what the allocators have beyond the resident set is not resident, and a figure of its own. What
-# pymalloc holds and no object is in counts as fragmentation, idle pools too: it gives back whole
-# arenas only.
+# what the allocators hold beyond the resident set is not resident, and has a layer of its own.
+# Memory that pymalloc holds without an object in it counts as fragmentation, idle pools included:
+# pymalloc releases whole arenas only.
 LAYERS: tuple[LayerKind, ...] = (
     LayerKind("rss", "RSS", "resident set", ("rss",)),
     LayerKind(
@@ -191,10 +191,10 @@ LAYERS: tuple[LayerKind, ...] = (
 )
 LAYER_BY_ID: dict[str, LayerKind] = {layer.id: layer for layer in LAYERS}
 LIMIT, USED = "cgroup_limit", "cgroup_used"
-# Into how many buckets a window is cut for it, whatever the size of the charts: what a curve does
-# must not depend on how wide it is drawn, nor on where it is told.
+# The number of buckets for a verdict, whatever the size of the charts: a verdict must not depend
+# on how wide a curve is drawn, nor on where it is shown.
 VERDICT_BUCKETS = 200
-# all that a verdict asks of a log, as levels
+# the metrics of a verdict, as levels
 VERDICT_METRICS: tuple[str, ...] = (
     *dict.fromkeys(metric for layer in LAYERS for metric in (*layer.plus, *layer.minus)),
     USED,
@@ -220,7 +220,7 @@ class Layer:
 
     @property
     def change_bytes(self) -> float:
-        """What it changed by in the window: as measured, or what the verdict says without that."""
+        """Its change in the window: as measured, or the verdict's if it was not measured."""
         return self.verdict.change if self.change is None else self.change.amount
 
 
@@ -229,7 +229,7 @@ class Verdicts:
     """What the memory of a run does in a window.
 
     Attributes:
-        layers: those that the log tells of, in the order of `LAYERS`.
+        layers: those that the log has, in the order of `LAYERS`.
         limit_bytes: the cgroup's limit, or None.
         used_bytes: what is charged to the cgroup, or None.
         span_ms: time from the window's first to its last point.
@@ -262,9 +262,9 @@ class Verdicts:
 
     @property
     def responsible(self) -> Layer | None:
-        """The layer behind the growth of the resident set: the one that itself grows most.
+        """The layer that is responsible for the growth of the resident set: it grows most itself.
 
-        None if the resident set does not grow, or no layer grows enough to be the reason.
+        None if the resident set does not grow, or no layer grows enough to explain it.
         """
         whole = self.rss
         if whole is None or whole.verdict.kind != GROWING:
@@ -273,7 +273,7 @@ class Verdicts:
 
     @property
     def rising(self) -> Layer | None:
-        """The layer in which most of a rise is that may be no growth; None as for growth."""
+        """The layer that rises most, if RSS rises without a sure verdict; else None."""
         whole = self.rss
         if whole is None or whole.verdict.kind != NOT_SURE:
             return None

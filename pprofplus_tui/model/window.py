@@ -1,4 +1,4 @@
-"""The stretch of time on the screen, and how it pans, zooms and follows the clock."""
+"""The period of time on the screen, and how it pans, zooms and follows the clock."""
 
 import math
 from dataclasses import dataclass, replace
@@ -37,7 +37,7 @@ def jump_ms(span_ms: int) -> int:
 
 @dataclass(frozen=True)
 class Window:
-    """A stretch of time [begin_ms, end_ms); every method returns a new one.
+    """A period of time [begin_ms, end_ms); every method returns a new one.
 
     Its span is always MIN_SPAN_MS to MAX_SPAN_MS, within EARLIEST_MS and LATEST_MS. Build one
     with `live`, `fit` or `around`.
@@ -46,7 +46,7 @@ class Window:
         begin_ms: unix milliseconds, inclusive.
         end_ms: unix milliseconds, exclusive.
         following: the window moves with the clock.
-        frozen: the picture stands still until it is thawed; panning and zooming still work.
+        frozen: the charts do not change until it is thawed; panning and zooming still work.
     """
 
     begin_ms: int
@@ -92,7 +92,7 @@ class Window:
     def follow(self, now_ms: int) -> "Window":
         """Return the window for the time `now_ms`; itself unless it follows and must jump.
 
-        The end stands at multiples of the jump and moves on when the clock reaches it, so the
+        The end is at multiples of the jump and moves when the clock reaches it, so the
         axes stay fixed between jumps and new samples are drawn into the room at the right.
         """
         if not self.following or self.frozen:
@@ -119,7 +119,7 @@ class Window:
         """Return the window with its span times `factor`, below 1 to zoom in.
 
         The instant `anchor_ms` keeps its place on the screen; without one the right edge stays,
-        and a following window goes on following. A window whose right edge reaches `now_ms`
+        and a following window continues to follow. A window whose right edge reaches `now_ms`
         follows.
         """
         if not math.isfinite(factor) or factor <= 0:
@@ -151,7 +151,7 @@ class Window:
         return _settled(zoomed, now_ms)
 
     def freeze(self) -> "Window":
-        """Return the window standing still."""
+        """Return the window frozen."""
         return replace(self, frozen=True)
 
     def thaw(self, now_ms: int) -> "Window":

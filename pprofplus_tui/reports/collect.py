@@ -30,7 +30,7 @@ _ARGV_CELLS = 600
 
 
 def samples_within(log: RunLog, begin_ms: int, end_ms: int) -> bool:
-    """Tell whether a log that was refreshed has samples in [begin_ms, end_ms)."""
+    """Return whether a log that was refreshed has samples in [begin_ms, end_ms)."""
     return bool(len(rows_within(log.table, begin_ms, end_ms)))
 
 

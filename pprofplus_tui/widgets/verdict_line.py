@@ -30,7 +30,7 @@ _CAUSE_SHARE, _CAUSE_CELLS = 3, 24  # of the line, so that what memory did has r
 
 
 def _is_loud(facts: Verdicts, layer: Layer) -> bool:
-    """Tell whether growth is worth a colour: it is large, or the limit is near at this rate."""
+    """Return whether growth is worth a colour: it is large, or the limit is near at this rate."""
     verdict = layer.verdict
     if verdict.kind != GROWING:
         return False

@@ -5,7 +5,7 @@ from contextlib import suppress
 import numpy as np
 
 from pprofplus_tui.model.death import WATCH_ENDED
-from pprofplus_tui.model.events import CLOCK, UNWATCHED, Happening, most_telling
+from pprofplus_tui.model.events import CLOCK, UNWATCHED, Happening, most_important
 from pprofplus_tui.model.points import Ints
 from pprofplus_tui.sources.local.block_detail import Detail
 from pprofplus_tui.sources.local.page_cache import PagesLostError
@@ -30,14 +30,14 @@ def happened_within(run: RunLog, begin_ms: int, end_ms: int) -> tuple[Happening,
     telling = begin + np.flatnonzero(table.rows["events_bytes"][begin:end] > 0)
     found = _events(run, telling[-_CHART_PAGES:]) + _clock_steps(run, begin, end)
     within = (event for event in found if begin_ms <= event.t_ms < end_ms)
-    return most_telling(within, _ON_A_CHART)
+    return most_important(within, _ON_A_CHART)
 
 
 def all_happened(run: RunLog, most: int) -> tuple[Happening, ...]:
     """Return what happened in all of the run, in order of time, at most so much of it."""
     telling = np.flatnonzero(run.table.rows["events_bytes"] > 0)
     found = _events(run, telling) + _clock_steps(run, 0, run.table.count)
-    return most_telling(found, most)
+    return most_important(found, most)
 
 
 def _events(run: RunLog, rows: Ints) -> list[Happening]:

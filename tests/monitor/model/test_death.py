@@ -236,9 +236,14 @@ def test_a_death_says_what_memory_was_and_whose_limit_it_is():
     cause = Cause("oom", "known", "out of memory", "the kernel says so")
     death = Death(5, cause, GIB // 2, GIB, GIB * 3 // 4, GIB)
     figures = "RSS 512 MiB, peak 1 GiB, cgroup at 75 % of its limit, 1 GiB"
-    assert death.told == f"out of memory\n{figures}\nthe kernel says so"
+    assert death.details == f"out of memory\n{figures}\nthe kernel says so"
     (event,) = death_event(death)
-    assert (event.t_ms, event.kind, event.short, event.text) == (5, DEATH, "Died OOM", death.told)
+    assert (event.t_ms, event.kind, event.short, event.text) == (
+        5,
+        DEATH,
+        "Died OOM",
+        death.details,
+    )
     assert death_sentences(death) == (
         "How it ended: out of memory. Known: the kernel says so.",
         f"At its last sample: {figures}.",

@@ -8,7 +8,7 @@ from pprofplus_tui.model.events import (
     NEXT,
     UNWATCHED,
     Happening,
-    most_telling,
+    most_important,
     next_run,
 )
 from pprofplus_tui.model.runs import Run
@@ -42,7 +42,7 @@ def test_each_kind_is_told_in_a_word_and_its_figure():
 
 def test_where_there_are_too_many_marks_and_losses_stay():
     found = [Happening(i, "interval", 1) for i in range(100)] + [Happening(3, "mark")]
-    kept = most_telling(found, 10)
+    kept = most_important(found, 10)
     assert [event.t_ms for event in kept] == [3, *range(91, 100)]
     assert kept[0].kind == "mark"
 
