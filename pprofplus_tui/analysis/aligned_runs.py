@@ -1,4 +1,4 @@
-"""Several runs in one time: shifting to ages, values at one moment, ticks of ages."""
+"""Several runs on one time axis: shift to ages, values at one moment, ticks of ages."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,10 +24,10 @@ def shifted(points: Points, by_ms: int) -> Points:
 
 
 def value_at(points: Points, t_ms: int, width_ms: int, life: Lifetime) -> float | None:
-    """Return the value at a time; None outside of the run's life, and in a gap.
+    """Return the value at a time; None outside of the run's lifetime and in a gap.
 
-    Of a bucket it is the middle of its extremes; `width_ms` is that of a bucket. From the last
-    sample on it is that sample's value.
+    For a bucket it is the middle of its extremes; `width_ms` is the width of a bucket. From the
+    last sample on it is that sample's value.
     """
     if not life.covers(t_ms):
         return None
@@ -52,7 +52,7 @@ def last_value(points: Points, life: Lifetime) -> float | None:
 
 
 def shared_moment(lives: Sequence[Lifetime], window: Window) -> int | None:
-    """Return the last time in a window at which the first two runs have values; None without."""
+    """Return the last time in a window at which the first two runs have values; else None."""
     pair = lives[:2]
     if len(pair) < 2:  # noqa: PLR2004 - a pair
         return None

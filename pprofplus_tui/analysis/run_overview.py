@@ -1,4 +1,4 @@
-"""What a run was before and beside the window shown: its whole log in few, even buckets."""
+"""The whole log of a run in few, even buckets, for the context of a window."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ PAST_BUCKETS = 400
 
 @dataclass(frozen=True, eq=False)
 class RunOverview:
-    """The whole of a run's log.
+    """The whole log of a run.
 
     Attributes:
         table: metric -> its level, in buckets of `past_grid`; bytes.
-        start_ms: when the process began, unix ms; before the log where retention took the rest.
+        start_ms: when the process began, unix ms; before the log if retention removed its begin.
     """
 
     table: Mapping[str, Points]
@@ -29,9 +29,9 @@ class RunOverview:
 
 
 def past_grid(begin_ms: int, end_ms: int) -> tuple[int, int, int]:
-    """Return (begin, end, number of buckets) to ask for to know all of [begin_ms, end_ms).
+    """Return (begin, end, number of buckets) of a query for all of [begin_ms, end_ms).
 
-    At most `PAST_BUCKETS` and one buckets, each of one of `WIDTHS_MS`, or of whole weeks.
+    At most `PAST_BUCKETS` + 1 buckets, each of one of `WIDTHS_MS`, or of whole weeks.
     """
     span_ms = max(end_ms - begin_ms, 1)
     width_ms = next((width for width in WIDTHS_MS if span_ms <= PAST_BUCKETS * width), 0)

@@ -1,4 +1,4 @@
-"""Stacked areas as dots: each part in a pattern of its own, so that colour is not needed."""
+"""Stacked areas as dots: each part has its own pattern, so that colour is not needed."""
 
 import numpy as np
 
@@ -13,9 +13,9 @@ _PATTERNS = (
     ("##", "##", "##", "##"),  # solid
     ("..", "#.", "..", ".."),  # few dots
     ("#.", ".#", "#.", ".#"),  # checkers
-    ("##", "..", "##", ".."),  # lines across
+    ("##", "..", "##", ".."),  # horizontal lines
     (".#", "..", "#.", ".."),  # sparse
-    ("#.", "#.", "#.", "#."),  # lines upright
+    ("#.", "#.", "#.", "#."),  # vertical lines
 )
 _PLAIN = "#.%=-o"
 _BITS = np.array([[0x40, 0x80], [0x04, 0x20], [0x02, 0x10], [0x01, 0x08]])
@@ -46,7 +46,7 @@ def fill(grid: CellGrid, picture: ChartSpec, area: Area) -> None:
         owner[inside] = index + 1
         tile = np.tile(_TILES[index % len(_TILES)], (area.height, area.width))
         if not picture.ascii_only:
-            # the upper edge is drawn through, so that thin and sparse parts end where they end
+            # the upper edge is solid, so that thin and sparse parts have a visible end
             lit |= inside & (tile | (height == top - 1))
     if picture.ascii_only:
         marks = np.array([" ", *signs(picture)])
@@ -67,7 +67,7 @@ def fill(grid: CellGrid, picture: ChartSpec, area: Area) -> None:
 def _edges(
     line: Line, picture: ChartSpec, rows: int, columns: int, area: Area
 ) -> tuple[Ints, Ints]:
-    """Return the lowest dot of the band, and the one above its highest, for each column."""
+    """Return the lowest dot of the band and the dot above its highest, for each column."""
     none = np.zeros(columns, np.int64)
     points = visible(line.points, picture.begin_ms, picture.end_ms, area.width)
     if not len(points) or picture.end_ms <= picture.begin_ms:

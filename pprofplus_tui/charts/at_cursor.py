@@ -1,13 +1,13 @@
-"""A picture with the time cursor in it, and the values of that instant in its legend.
+"""A chart with the time cursor in it, and the values at that instant in its legend.
 
-The lines are those of the picture without it, so that moving the cursor draws none of them anew.
+The lines do not change, so that moving the cursor does not draw them again.
 """
 
 from dataclasses import replace
 
 import numpy as np
 
-from pprofplus_tui.charts.build import noted
+from pprofplus_tui.charts.build import joined_notes
 from pprofplus_tui.charts.spec import ChartSpec, Line
 from pprofplus_tui.model.charts import ChartKind, Note
 from pprofplus_tui.model.cursor import Reading
@@ -15,7 +15,7 @@ from pprofplus_tui.model.exact_units import format_exact
 from pprofplus_tui.model.layers import absent_text, split_of
 
 
-def pointed(picture: ChartSpec, kind: ChartKind, reading: Reading) -> ChartSpec:
+def at_cursor(picture: ChartSpec, kind: ChartKind, reading: Reading) -> ChartSpec:
     """Return the picture with the cursor at `reading.at_ms` and the values read there."""
     plain = picture.ascii_only
     notes = [_note(note, reading, plain=plain) for note in kind.notes]
@@ -33,14 +33,14 @@ def pointed(picture: ChartSpec, kind: ChartKind, reading: Reading) -> ChartSpec:
         picture,
         cursor_ms=reading.at_ms,
         lines=tuple(lines),
-        note=noted(*notes, log=picture.y.log),
+        note=joined_notes(*notes, log=picture.y.log),
     )
 
 
 def _part(line: Line, kind: ChartKind, parts: dict[str, float], *, plain: bool) -> Line:
     size = parts.get(line.label)
-    told = "-" if size is None else format_exact(size, kind.unit, ascii_only=plain)
-    return replace(line, value=told)
+    text = "-" if size is None else format_exact(size, kind.unit, ascii_only=plain)
+    return replace(line, value=text)
 
 
 def _read(line: Line, kind: ChartKind, reading: Reading, *, plain: bool) -> Line:

@@ -14,15 +14,15 @@ _KEPT_ERRORS = 32
 OnRows = Callable[[Hashable, ChartSpec, Rows], None]
 
 
-class _Easel:
-    """The canvas of one chart, and the picture that is on it."""
+class _ChartCanvas:
+    """The canvas of one chart, and what was drawn last."""
 
     def __init__(self) -> None:
         self._canvas = Canvas()
         self._shown: tuple[ChartSpec, Rows] | None = None
 
     def draw(self, picture: ChartSpec) -> Rows:
-        """Return a picture's rows; its lines are drawn only if they are others than before."""
+        """Return the rows; the lines are drawn only if they differ from the last ones."""
         rows = retitled(picture, *self._shown) if self._shown is not None else None
         if rows is None:
             rows = compose(picture, self._canvas)
@@ -31,9 +31,9 @@ class _Easel:
 
 
 class Renderer:
-    """Draws pictures in a thread of its own, which owns every plotext figure.
+    """Draws charts in a thread of its own, which owns every plotext figure.
 
-    Whoever makes it closes it.
+    Its owner must close it.
     """
 
     def __init__(self, on_rows: OnRows) -> None:
@@ -41,9 +41,8 @@ class Renderer:
 
         Args:
             on_rows: called from the thread with (key, picture, rows) for every picture drawn;
-                it must hand them over and return (`call_from_thread`, `post_message`). What it
-                raises is recorded in `errors`: an app that is going away must not end in a
-                traceback from here.
+                it must pass them on and return (`call_from_thread`, `post_message`). Its exceptions
+                are recorded in `errors`: an app that is closing must not end with a traceback.
         """
         self._on_rows = on_rows
         self._changed = threading.Condition()
@@ -69,7 +68,7 @@ class Renderer:
             return bool(self._waiting)
 
     def submit(self, key: Hashable, picture: ChartSpec) -> bool:
-        """Ask for a picture; return whether it will be drawn.
+        """Request a drawing; return whether it will be drawn.
 
         It will not if the latest one for this key was the same, in which case the rows
         delivered or about to be delivered are right, or if the renderer is closed. A picture
@@ -117,7 +116,7 @@ class Renderer:
             self._thread.join()
 
     def _run(self) -> None:
-        easels: dict[Hashable, _Easel] = {}
+        canvases: dict[Hashable, _ChartCanvas] = {}
         while True:
             with self._changed:
                 self._busy = False
@@ -126,23 +125,25 @@ class Renderer:
                 if self._closing:
                     return
                 for key in self._forgotten:
-                    easels.pop(key, None)
+                    canvases.pop(key, None)
                 self._forgotten.clear()
                 if not self._waiting:
                     continue
-                # The oldest key first, so that one busy chart cannot starve the others.
+                # The oldest key first, so that a chart that changes often does not block the others.
                 key = next(iter(self._waiting))
                 picture = self._waiting.pop(key)
                 self._busy = True
-            self._deliver(key, picture, self._rows(easels, key, picture))
+            self._deliver(key, picture, self._rows(canvases, key, picture))
 
-    def _rows(self, easels: dict[Hashable, _Easel], key: Hashable, picture: ChartSpec) -> Rows:
+    def _rows(
+        self, canvases: dict[Hashable, _ChartCanvas], key: Hashable, picture: ChartSpec
+    ) -> Rows:
         try:
-            if key not in easels:
-                easels[key] = _Easel()
-            return easels[key].draw(picture)
+            if key not in canvases:
+                canvases[key] = _ChartCanvas()
+            return canvases[key].draw(picture)
         except Exception as error:  # noqa: BLE001 - one bad picture must not end all charts
-            easels.pop(key, None)  # its figure may be half built
+            canvases.pop(key, None)  # its figure may be half built
             reason = f"cannot draw this chart: {type(error).__name__}: {error}"
             self._record(f"{picture.title}: {reason}")
             return message_rows(picture, reason)

@@ -1,4 +1,4 @@
-"""`pprofplus-tui demo`: services, a temporary directory, the monitor on them, nothing left."""
+"""`pprofplus-tui demo`: runs services and the monitor on a temporary log directory."""
 
 import time
 from dataclasses import replace
@@ -26,4 +26,4 @@ def run_demo(options: Options, *, history: bool) -> int:
             try:
                 return run_monitor(options)
             finally:
-                ignore()  # the application's loop has left the signals to their defaults
+                ignore()  # the application has reset the signal handlers to the default

@@ -73,7 +73,7 @@ def plot(options: Options, wish: PlotWish, out: TextIO, told: TextIO) -> int:
     plain = options.plain or not _speaks_unicode(out)
     coloured = out.isatty() and not options.colourless and os.environ.get("TERM") != "dumb"
     window = Window.fit(begin_ms, end_ms)
-    portrayer = ChartBuilder(ChartStyle(plain, not coloured, options.zone))
+    builder = ChartBuilder(ChartStyle(plain, not coloured, options.zone))
     marks = marks_within(log, window.begin_ms, window.end_ms)
     death = deaths_of(options, [info]).get(info.path)
     pictures, sampled = [], False
@@ -81,7 +81,7 @@ def plot(options: Options, wish: PlotWish, out: TextIO, told: TextIO) -> int:
         shape = Shape(kind.id, width, height)
         points = query(log, window.begin_ms, window.end_ms, buckets_for(shape), wanted_by(kind))
         sampled |= any(map(len, points.values()))
-        picture = portrayer.picture(
+        picture = builder.chart(
             kind,
             shape,
             window,

@@ -9,7 +9,7 @@ from pprofplus_tui.model.charts import ChartKind, ChartSeries
 from pprofplus_tui.model.points import Floats, Points
 from pprofplus_tui.model.units import format_bytes
 
-Levels = Mapping[str, Floats]
+MetricLevels = Mapping[str, Floats]
 
 
 # Allocated but not resident memory is shown from this size on: probes do not all read at the same
@@ -39,7 +39,7 @@ class Split:
     absent: Floats
 
 
-def split_of(kind: ChartKind, levels: Levels) -> Split | None:
+def split_of(kind: ChartKind, levels: MetricLevels) -> Split | None:
     """Return the parts of a stacked chart that the log has, in the chart's order, none below 0.
 
     `levels` are values of metrics, all of one shape, which the parts have too. They add up to
@@ -69,7 +69,7 @@ def split_of(kind: ChartKind, levels: Levels) -> Split | None:
     return Split(parts, absent)
 
 
-def parts_of(kind: ChartKind, levels: Levels) -> list[tuple[ChartSeries, Floats]]:
+def parts_of(kind: ChartKind, levels: MetricLevels) -> list[tuple[ChartSeries, Floats]]:
     """Return the parts alone; none without the total."""
     split = split_of(kind, levels)
     return [] if split is None else split.parts

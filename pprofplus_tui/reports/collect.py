@@ -65,13 +65,13 @@ def _pictures(
     log: RunLog, table: ChartTable, window: Window, zone: tzinfo | None
 ) -> list[ChartSpec]:
     """Return a picture of each chart that has something to show, the most telling first."""
-    portrayer = ChartBuilder(ChartStyle(zone=zone))
+    builder = ChartBuilder(ChartStyle(zone=zone))
     found = []
     for chart in table.priority:
         kind = table.by_id[chart]
         points = query(log, window.begin_ms, window.end_ms, _BUCKETS, wanted_by(kind))
         shape = Shape(kind.id, _SHAPE_CELLS, _SHAPE_ROWS)
-        picture = portrayer.picture(kind, shape, window, points, growing=False)
+        picture = builder.chart(kind, shape, window, points, growing=False)
         if any(len(line.points) for line in picture.lines):
             found.append(picture)
     return found

@@ -1,4 +1,4 @@
-"""Writes a report as one page of HTML that needs nothing else: no script, no font, no network."""
+"""Writes a report as one self-contained page of HTML: no script, no font, no network."""
 
 from collections.abc import Iterator
 from datetime import tzinfo
@@ -18,7 +18,7 @@ from pprofplus_tui.reports.markup import shown
 from pprofplus_tui.reports.style import STYLE
 from pprofplus_tui.reports.svg import draw
 
-# Even if something got past the escaping, a browser would load and run nothing.
+# If the escaping had a gap, a browser would still load and run nothing.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _TEXT_CELLS = 600
 _LONG = ("state", "cause", "command")
@@ -147,7 +147,7 @@ def _layer_row(layer: Layer) -> str:
 def _figure(picture: ChartSpec, marks: tuple[tuple[int, str], ...]) -> Iterator[str]:
     note = f' <span class="dim">{shown(picture.note, 60)}</span>' if picture.note else ""
     yield f"<figure><figcaption><b>{shown(picture.title, 60)}</b>{note}"
-    # the last line is drawn on top and matters most; a stack is read from the top, too
+    # the last line is drawn on top and matters most; a stack is read from the top too
     for rank, line in enumerate(reversed(picture.lines)):
         colour = f"c{line.colour % COLOURS}"
         way, form = (

@@ -1,4 +1,4 @@
-"""Draws a chart as SVG: shapes and texts only, all colours by classes of the page's style."""
+"""Draws a chart as SVG: shapes and texts, with colours from classes of the page's style."""
 
 from collections.abc import Iterator
 
@@ -19,8 +19,8 @@ _MARK_GAP = 18  # between the numbers of two marks
 def draw(picture: ChartSpec, marks: tuple[tuple[int, str], ...] = ()) -> str:
     """Return the chart as an <svg>.
 
-    A line is a band from the smallest to the largest value of each bucket; a gap is a gap. Of a
-    stack, each part is filled between its edges.
+    A line is a band from the smallest to the largest value of each bucket; a gap stays a gap.
+    Each part of a stack is filled between its edges.
     `marks` are (unix ms, number in the list of events).
     """
     parts = [
@@ -72,7 +72,7 @@ def _marks(picture: ChartSpec, marks: tuple[tuple[int, str], ...]) -> Iterator[s
 
 
 def _pieces(points: Points) -> Iterator[slice]:
-    """Give the stretches without a gap."""
+    """Yield the parts without a gap."""
     starts = [0, *np.flatnonzero(points.breaks).tolist()]
     ends = [*starts[1:], len(points)]
     for begin, end in zip(starts, ends, strict=True):
@@ -81,7 +81,7 @@ def _pieces(points: Points) -> Iterator[slice]:
 
 
 def _line(picture: ChartSpec, line: Line, rank: int) -> Iterator[str]:
-    """Give the shapes of one line; `rank` counts from the one that matters most."""
+    """Yield the shapes of one line; rank 0 is the most important line."""
     points = line.points
     x = _x(picture, points.t_ms.astype(np.float64))
     lo, hi = _y(picture, points.lo), _y(picture, points.hi)
@@ -96,7 +96,7 @@ def _line(picture: ChartSpec, line: Line, rank: int) -> Iterator[str]:
         else:
             path.append("M" + "L".join(up) + "L" + "L".join(reversed(down)) + "Z")
     if path:
-        # an open line has no inside worth filling: only bands, which are closed, are filled
+        # only bands, which are closed, are filled
         bands = "".join(part for part in path if part.endswith("Z"))
         colour, way = line.colour % COLOURS, min(rank, 3)
         if picture.stacked:
@@ -108,7 +108,7 @@ def _line(picture: ChartSpec, line: Line, rank: int) -> Iterator[str]:
 
 
 def _names(picture: ChartSpec) -> Iterator[str]:
-    """Give the names beside the ends of the lines, none over another."""
+    """Yield the names next to the ends of the lines, without overlap."""
     places: list[tuple[float, Line]] = []
     for line in picture.lines:
         if len(line.points):
@@ -121,7 +121,7 @@ def _names(picture: ChartSpec) -> Iterator[str]:
     at = [min(y + 4, lowest) for y, _ in places]
     for i in range(1, len(at)):
         at[i] = max(at[i], at[i - 1] + _LETTER)
-    # what the last would be below the plot, all above it go up
+    # if the last name would be below the plot, the names above it move up
     for i in range(len(at) - 1, -1, -1):
         at[i] = min(at[i], lowest - (len(at) - 1 - i) * _LETTER)
     for y, (_, line) in zip(at, places, strict=True):

@@ -23,7 +23,7 @@ from pprofplus_tui.model.units import format_span_ms
 from pprofplus_tui.model.window import Window
 from pprofplus_tui.screens.bindings import bindings_of
 from pprofplus_tui.screens.run_picker import FeedPort
-from pprofplus_tui.widgets.bars import Bar, keys_row, stretch
+from pprofplus_tui.widgets.bars import Bar, keys_row, period_text
 from pprofplus_tui.widgets.cell_widget import CellWidget
 from pprofplus_tui.widgets.chart_grid import ChartGrid
 from pprofplus_tui.widgets.comparison_table import difference_row, figure_rows, totals_row
@@ -203,7 +203,7 @@ class ComparisonScreen(Screen[None]):
             return (Cellrun(state, style), Cellrun(f"{clock_text(last_ms, zone)} {name} ", "bar"))
         return (
             Cellrun(state, style),
-            Cellrun(f"{stretch(window, zone, plain=plain)} {name} ", "bar"),
+            Cellrun(f"{period_text(window, zone, plain=plain)} {name} ", "bar"),
         )
 
     # -- what the feed brings

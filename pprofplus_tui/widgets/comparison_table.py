@@ -1,4 +1,4 @@
-"""The table below the charts of several runs: what each was at one moment, and how it grows."""
+"""The table below the charts of several runs: the value of each at one time, and its growth."""
 
 from collections.abc import Sequence
 from datetime import tzinfo
@@ -23,7 +23,7 @@ _BEGIN_FROM = 96  # columns of the screen
 
 
 def moment_text(findings: Findings, zone: tzinfo | None) -> str:
-    """Return when the values are of."""
+    """Return the time of the values."""
     moment_ms = findings.moment_ms
     if moment_ms is None:
         return "last value"
@@ -33,7 +33,7 @@ def moment_text(findings: Findings, zone: tzinfo | None) -> str:
 
 
 def delta_text(value: float | None, first: float | None, unit: str, *, plain: bool = False) -> str:
-    """Return how far a value is from the first, in its unit and per cent."""
+    """Return the difference of a value to the first, in its unit and in percent."""
     if value is None or first is None:
         return ""
     difference = value - first
@@ -42,7 +42,7 @@ def delta_text(value: float | None, first: float | None, unit: str, *, plain: bo
 
 
 def _row(cells: Sequence[tuple[str, int, str]], width: int) -> Row:
-    """Return cells of (text, width, style); a negative width puts the text at the left."""
+    """Return cells of (text, width, style); a negative width aligns the text to the left."""
     runs = [Cellrun(" ", "text")]
     for text, size, style in cells:
         shown = text[: abs(size)]
@@ -59,7 +59,7 @@ def _member_row(
     if member.value is not None:
         value, style = format_quantity(member.value, unit, ascii_only=plain), "text"
     name = narrow(f"{member.service} {member.pid}", limit=_NAME_CELLS, ascii_only=plain)
-    # a hundredth of what it is an hour is worth a look, less is a quiet figure
+    # growth above a hundredth of the value an hour is highlighted
     verdict = member.verdict
     grows = verdict.kind == GROWING and verdict.per_hour * 100 > abs(member.value or 0.0)
     cells = [
@@ -73,8 +73,8 @@ def _member_row(
     rate = growth_text(verdict, unit, plain=plain)
     cells.append((rate, _RATE_CELLS, "grow" if grows else "dim"))
     if findings.kind == COMPARE and member is not first:
-        told = delta_text(member.value, first.value, unit, plain=plain)
-        cells.append((told, _DELTA_CELLS, "text"))
+        text = delta_text(member.value, first.value, unit, plain=plain)
+        cells.append((text, _DELTA_CELLS, "text"))
     return _row(cells, width)
 
 
@@ -115,14 +115,14 @@ def _progress(findings: Findings, *, plain: bool) -> str:
 
 
 def totals_row(findings: Findings, width: int, *, plain: bool = False) -> Row:
-    """Return the line above the charts of a service: what all of it is together now."""
+    """Return the line above the charts of a service: the sums of all its runs now."""
     parts: list[Cellrun] = [Cellrun(" ", "text")]
 
     def add(label: str, value: str) -> None:
         if value:
             parts.extend((Cellrun(label, "dim"), Cellrun(value, "title"), Cellrun("   ", "text")))
 
-    # what has no fresh sample is in no sum
+    # runs without a recent sample are in no sum
     silent = f" ({findings.silent} without samples)" if findings.silent else ""
     add("running now ", f"{findings.running}{silent}")
     sums = [("rss total ", findings.rss_bytes), ("uss total ", findings.uss_bytes)]

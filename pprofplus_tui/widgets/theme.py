@@ -12,7 +12,7 @@ from pprofplus_tui.model.runs import STATES
 
 @dataclass(frozen=True)
 class Tones:
-    """The colours of everything but the lines, as "#rrggbb"."""
+    """All colours except those of lines, as "#rrggbb"."""
 
     background: str
     bar: str
@@ -53,12 +53,12 @@ DAY = Tones(
 
 
 def toned(tones: Tones, own: tuple[tuple[str, str], ...]) -> Tones:
-    """Return the tones with those of `own` that are no line's instead."""
+    """Return the tones with the user's own colours that are not of lines."""
     return replace(tones, **{name: colour for name, colour in own if name[:4] != "line"})
 
 
 def lined(palette: Palette, own: tuple[tuple[str, str], ...]) -> Palette:
-    """Return the palette with the lines' colours of `own` instead: "line0" and so on."""
+    """Return the palette with the user's own colours of lines: "line0" and so on."""
     asked = dict(own)
     lines = (asked.get(f"line{i}", colour) for i, colour in enumerate(palette.lines))
     return replace(palette, lines=tuple(lines))
@@ -93,7 +93,7 @@ THEMES: tuple[Theme, ...] = themes()
 
 
 class TokenColours:
-    """Looks up the style of a token; a token it does not know is drawn as plain text.
+    """Looks up the style of a token; an unknown token is drawn as plain text.
 
     Every style carries its background: Textual crashes under NO_COLOR on a segment without one.
     """

@@ -1,4 +1,4 @@
-"""The line above the charts: what memory does in the window, which layer, how far to the limit."""
+"""The line above the charts: the verdict on RSS, the layer that grows most, the limit."""
 
 from itertools import product
 
@@ -24,13 +24,16 @@ from pprofplus_tui.widgets.row_text import fit, joined
 
 _SOON_MS = WEEK_MS
 _FAR_MS = 60 * DAY_MS
-_ALARMING = 10  # it grew by more than a tenth of what it was
+_ALARMING = 10  # growth by more than a tenth of the former size
 _GAP = 3
-_CAUSE_SHARE, _CAUSE_CELLS = 3, 24  # of the line, so that what memory did has room, too
+_CAUSE_SHARE, _CAUSE_CELLS = (
+    3,
+    24,
+)  # of the line: the rest is for the verdict
 
 
-def _is_loud(facts: Verdicts, layer: Layer) -> bool:
-    """Return whether growth is worth a colour: it is large, or the limit is near at this rate."""
+def _is_highlighted(facts: Verdicts, layer: Layer) -> bool:
+    """Return whether growth is highlighted: it is large, or the limit is near at this rate."""
     verdict = layer.verdict
     if verdict.kind != GROWING:
         return False
@@ -39,7 +42,13 @@ def _is_loud(facts: Verdicts, layer: Layer) -> bool:
 
 
 def _whole(facts: Verdicts, layer: Layer, *, plain: bool) -> Row:
-    style = "grow" if _is_loud(facts, layer) else "text" if rate_is_shown(layer.verdict) else "dim"
+    style = (
+        "grow"
+        if _is_highlighted(facts, layer)
+        else "text"
+        if rate_is_shown(layer.verdict)
+        else "dim"
+    )
     return (
         Cellrun(f"{layer.kind.label} ", "dim"),
         Cellrun(f"{format_bytes(layer.now_bytes)} ", "title"),
@@ -48,18 +57,18 @@ def _whole(facts: Verdicts, layer: Layer, *, plain: bool) -> Row:
 
 
 def _part(layer: Layer, *, blamed: bool, plain: bool) -> Row:
-    told = ""
+    text = ""
     if rate_is_shown(layer.verdict):
-        told = f" {arrow(layer.verdict, plain=plain)} {rate_text(layer.verdict.per_hour)}"
+        text = f" {arrow(layer.verdict, plain=plain)} {rate_text(layer.verdict.per_hour)}"
     return (
         Cellrun(f"{layer.kind.label} ", "dim"),
         Cellrun(format_bytes(layer.now_bytes), "text"),
-        Cellrun(told, "text" if blamed else "dim"),
+        Cellrun(text, "text" if blamed else "dim"),
     )
 
 
-def _blame(layer: Layer, *, plain: bool) -> tuple[Row, ...]:
-    """Return what is told of the layer to blame, the longest first."""
+def _growing_layer(layer: Layer, *, plain: bool) -> tuple[Row, ...]:
+    """Return forms of the text on the layer that grows most, the longest first."""
     way = arrow(layer.verdict, plain=plain)
     name, rate = Cellrun(f"{layer.kind.label} ", "dim"), rate_text(layer.verdict.per_hour)
     return (
@@ -70,7 +79,7 @@ def _blame(layer: Layer, *, plain: bool) -> tuple[Row, ...]:
 
 
 def _measured(layer: Layer) -> Row:
-    """Return what a layer that moves changed by in the window, as measured."""
+    """Return the measured change of a layer that grows or shrinks."""
     change = layer.change
     if change is None or not layer.verdict.moves:
         return ()
@@ -80,8 +89,8 @@ def _measured(layer: Layer) -> Row:
 def _limit(facts: Verdicts) -> tuple[Row, ...]:
     """Return forms of the text on the cgroup's limit, the longest first; nothing without a limit.
 
-    The percentage is of what is charged to the cgroup, which is not this run's RSS: both stand
-    there, and how many runs share it.
+    The percentage is of the memory charged to the cgroup, which is not this run's RSS: both are
+    shown, and how many runs share the cgroup.
     """
     if not facts.limit_bytes:
         return ()
@@ -95,25 +104,25 @@ def _limit(facts: Verdicts) -> tuple[Row, ...]:
             (Cellrun(f"cgroup {used}, limit {size} in ", "dim"), left),
             (Cellrun(f"limit {size} in ", "dim"), left),
         )
-    name, told = Cellrun("cgroup ", "dim"), Cellrun(f"{used}, ", "text")
+    name, size_used = Cellrun("cgroup ", "dim"), Cellrun(f"{used}, ", "text")
     part = Cellrun(format_share(share), "died" if share > NEAR_LIMIT else "text")
     shared = facts.sharers is not None and facts.sharers > 1
     runs = f", {facts.sharers} runs" if shared else ""
     return (
-        (name, told, part, Cellrun(f" of its limit {size}{runs}", "dim")),
-        (name, told, part, Cellrun(f" of {size}{runs}", "dim")),
-        (name, told, part, Cellrun(f" of {size}", "dim")),
+        (name, size_used, part, Cellrun(f" of its limit {size}{runs}", "dim")),
+        (name, size_used, part, Cellrun(f" of {size}{runs}", "dim")),
+        (name, size_used, part, Cellrun(f" of {size}", "dim")),
         (name, part, Cellrun(f" of {size}", "dim")),
     )
 
 
 def _taken(rows: tuple[Row, ...]) -> int:
-    """Return the cells that parts take, each with the gap before it."""
+    """Return the cells of the parts, each with the gap before it."""
     return sum(_GAP + width_of(row) for row in rows if row)
 
 
 def death_row(death: Death | None, width: int, *, plain: bool = False) -> Row:
-    """Return why a run ended in at most so many cells, the longest form that has room."""
+    """Return why a run ended in at most `width` cells, the longest form that has room."""
     if death is None or death.cause.is_expected:
         return ()
     cause = death.cause
@@ -127,18 +136,18 @@ def death_row(death: Death | None, width: int, *, plain: bool = False) -> Row:
         cause.text,
     )
     shown = (narrow(form, ascii_only=plain) for form in forms)
-    told = next((form for form in shown if len(form) <= width), "")
-    return (Cellrun(told, style),) if told else ()
+    text = next((form for form in shown if len(form) <= width), "")
+    return (Cellrun(text, style),) if text else ()
 
 
 def facts_row(
     facts: Verdicts, width: int, *, plain: bool = False, death: Death | None = None
 ) -> Row:
-    """Return the second line: what RSS does, the layer behind it, the limit, the other layers.
+    """Return the second line: the verdict on RSS, the layer that grows most, the limit, the rest.
 
-    Of a run that has ended it begins with the cause. Where room is short whole figures go: first
-    those of layers that stand still and are small, then what RSS changed by, the limit, last the
-    layer to blame.
+    For an ended run it begins with the cause. If room is short, whole figures are left out: first
+    those of small layers that do not change, then the change of RSS, the limit, and last the layer
+    that grows most.
     """
     if death is not None:
         cause = death_row(death, max(width // _CAUSE_SHARE, _CAUSE_CELLS), plain=plain)
@@ -155,8 +164,8 @@ def facts_row(
     )
     head, limits = _whole(facts, first, plain=plain), _limit(facts)
     room = width - 1 - width_of(head)
-    # the layer to blame and the limit, together if that is shorter
-    blames: tuple[Row, ...] = _blame(blamed, plain=plain) if blamed is not None else ()
+    # the layer that grows most and the limit, in the longest forms that fit together
+    blames: tuple[Row, ...] = _growing_layer(blamed, plain=plain) if blamed is not None else ()
     ranked = sorted(product(range(len(blames)), range(len(limits))), key=lambda at: (sum(at), at))
     choices: list[tuple[Row, Row]] = [(blames[i], limits[j]) for i, j in ranked]
     choices += [(row, ()) for row in blames] + [((), limit) for limit in limits]

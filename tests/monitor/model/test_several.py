@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pprofplus_tui.analysis.across_runs import band, on_grid, standing_out, total, up_to_present
+from pprofplus_tui.analysis.across_runs import (
+    band,
+    in_buckets,
+    most_important_runs,
+    total,
+    up_to_present,
+)
 from pprofplus_tui.analysis.aligned_runs import age_ticks, shared_moment, shifted, value_at
 from pprofplus_tui.analysis.layer_verdicts import judge_curve
 from pprofplus_tui.model.change import change_between, change_over
@@ -127,7 +133,7 @@ EIGHT = buckets(100, 8)
 
 def test_on_the_grid_a_value_holds_to_the_next_but_not_over_a_gap():
     points = curve([0, 300, 900], [1, 3, 9], breaks=[2])
-    levels = on_grid(points, buckets(100, 12))
+    levels = in_buckets(points, buckets(100, 12))
     assert levels.lo[:4].tolist() == [1, 1, 1, 3]
     assert np.isnan(levels.lo[4:9]).all()
     assert levels.lo[9] == 9
@@ -136,13 +142,13 @@ def test_on_the_grid_a_value_holds_to_the_next_but_not_over_a_gap():
 
 def test_the_band_goes_from_the_smallest_to_the_largest():
     curves = [curve([0, 100, 200], values) for values in ([1, 2, 3], [9, 8, 7], [4, 4, 4])]
-    points = band([on_grid(one, buckets(100, 3)) for one in curves], buckets(100, 3))
+    points = band([in_buckets(one, buckets(100, 3)) for one in curves], buckets(100, 3))
     assert points.lo.tolist() == [1, 2, 3]
     assert points.hi.tolist() == [9, 8, 7]
 
 
 def together(curves, lives, width_ms, count):
-    levels = [on_grid(one, buckets(width_ms, count)) for one in curves]
+    levels = [in_buckets(one, buckets(width_ms, count)) for one in curves]
     return total(levels, lives, buckets(width_ms, count))
 
 
@@ -179,7 +185,7 @@ def test_a_sum_at_the_live_edge_has_every_live_run_in_its_unfinished_bucket():
         curve([0, 100], [9, 9]),
     ]
     levels = [
-        up_to_present(on_grid(one, EIGHT), EIGHT, life, 300)
+        up_to_present(in_buckets(one, EIGHT), EIGHT, life, 300)
         for one, life in zip(curves, lives, strict=True)
     ]
     points = total(levels, lives, EIGHT)
@@ -190,13 +196,13 @@ def test_a_sum_at_the_live_edge_has_every_live_run_in_its_unfinished_bucket():
 
 def test_a_bucket_newer_than_the_present_of_all_is_not_drawn():
     read_later = curve([0, 100, 200, 300], [5, 5, 5, 5])
-    levels = up_to_present(on_grid(read_later, EIGHT), EIGHT, alive(0, 200, 5.0), 200)
+    levels = up_to_present(in_buckets(read_later, EIGHT), EIGHT, alive(0, 200, 5.0), 200)
     assert np.flatnonzero(~np.isnan(levels.hi)).tolist() == [0, 1, 2]
 
 
 def test_a_rate_has_no_newest_value_but_is_held_to_the_present_too():
     levels = up_to_present(
-        on_grid(curve([0, 100], [5, 7]), EIGHT), EIGHT, alive(0, 190, None, 300), 300
+        in_buckets(curve([0, 100], [5, 7]), EIGHT), EIGHT, alive(0, 190, None, 300), 300
     )
     assert levels.hi[:4].tolist() == [5, 7, 7, 7]
     assert np.isnan(levels.hi[4:]).all()
@@ -207,7 +213,7 @@ def test_a_live_run_that_is_stale_is_in_no_sum():
     curves = [curve(range(0, 20_001, 1000), [5] * 21), curve([0, 1000], [7, 7])]
     seconds = buckets(1000, 21)
     levels = [
-        up_to_present(on_grid(one, seconds), seconds, life, 20_000)
+        up_to_present(in_buckets(one, seconds), seconds, life, 20_000)
         for one, life in zip(curves, lives, strict=True)
     ]
     points = total(levels, lives, seconds)
@@ -245,7 +251,7 @@ def test_no_sample_is_outside_of_the_band(samples):
     for given_rows in samples:
         rows = sorted(dict(given_rows).items())
         curves.append(curve([t for t, _ in rows], [v for _, v in rows]))
-    points = band([on_grid(one, buckets(50, 20)) for one in curves], buckets(50, 20))
+    points = band([in_buckets(one, buckets(50, 20)) for one in curves], buckets(50, 20))
     for one in curves:
         for t_ms, value in zip(one.t_ms.tolist(), one.lo.tolist(), strict=True):
             at = int(np.searchsorted(points.t_ms, t_ms // 50 * 50))
@@ -261,9 +267,9 @@ def test_what_grows_most_or_is_largest_stands_out():
         "slow": curve(times, np.arange(60.0) / 10),
     }
     verdicts = {name: judge_curve(points, "count") for name, points in curves.items()}
-    assert standing_out(curves, verdicts, by_size=False, top=2) == ("leak", "slow")
-    assert standing_out(curves, verdicts, by_size=True, top=2) == ("steady", "leak")
-    assert "none" not in standing_out(curves, verdicts, by_size=True, top=9)
+    assert most_important_runs(curves, verdicts, by_size=False, top=2) == ("leak", "slow")
+    assert most_important_runs(curves, verdicts, by_size=True, top=2) == ("steady", "leak")
+    assert "none" not in most_important_runs(curves, verdicts, by_size=True, top=9)
 
 
 def test_a_curve_too_short_to_be_judged_grows_less_than_any_other():
@@ -274,7 +280,7 @@ def test_a_curve_too_short_to_be_judged_grows_less_than_any_other():
         "leak": curve(times, 1e6 * np.arange(60.0)),
     }
     verdicts = {name: judge_curve(points) for name, points in curves.items()}
-    assert standing_out(curves, verdicts, by_size=False) == ("leak", "sinking", "child")
+    assert most_important_runs(curves, verdicts, by_size=False) == ("leak", "sinking", "child")
 
 
 # -- what is asked

@@ -1,4 +1,4 @@
-"""Every token that is drawn anywhere has colours that can be read on both backgrounds."""
+"""Every token that is drawn anywhere has colours that can be read on both long_term_trends."""
 
 import ast
 from pathlib import Path
