@@ -129,7 +129,7 @@ class Renderer:
                 self._forgotten.clear()
                 if not self._waiting:
                     continue
-                # The oldest key first, so that a chart that changes often does not block the others.
+                # The oldest key first, so that no chart that changes often blocks the others.
                 key = next(iter(self._waiting))
                 picture = self._waiting.pop(key)
                 self._busy = True

@@ -42,13 +42,9 @@ def _is_highlighted(facts: Verdicts, layer: Layer) -> bool:
 
 
 def _whole(facts: Verdicts, layer: Layer, *, plain: bool) -> Row:
-    style = (
-        "grow"
-        if _is_highlighted(facts, layer)
-        else "text"
-        if rate_is_shown(layer.verdict)
-        else "dim"
-    )
+    style = "text" if rate_is_shown(layer.verdict) else "dim"
+    if _is_highlighted(facts, layer):
+        style = "grow"
     return (
         Cellrun(f"{layer.kind.label} ", "dim"),
         Cellrun(f"{format_bytes(layer.now_bytes)} ", "title"),

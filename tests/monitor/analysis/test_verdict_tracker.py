@@ -113,7 +113,7 @@ def test_the_report_says_the_same_with_its_reason(home):
     assert report(options, [], None, out, io.StringIO()) == 0
     page = out.getvalue()
     assert "RSS: growing +" in page
-    assert "Confidence: high; the floor rises over the whole" in page
+    assert "Confidence: high; the floor rises over all" in page
     assert "The layer that grows most is C heap" in page
 
 

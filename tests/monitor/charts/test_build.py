@@ -218,24 +218,24 @@ def test_each_chart_has_an_axis_of_its_own():
     [(1024, False), (126, False), (125, True), (110, True), (90, True), (1 << 30, False)],
 )
 def test_the_limit_is_drawn_only_when_the_data_reach_four_fifths_of_it(limit, shown):
-    picture = builder().picture(MEMORY, SHAPE, PAST, memory([50, 100], limit=limit), growing=False)
+    picture = builder().chart(MEMORY, SHAPE, PAST, memory([50, 100], limit=limit), growing=False)
     assert ("limit" in values_of(picture)) is shown
 
 
 def test_a_limit_alone_is_no_chart():
     points = {("cgroup_limit", False): level(100 * MIB)}
-    picture = builder().picture(MEMORY, SHAPE, PAST, points, growing=False)
+    picture = builder().chart(MEMORY, SHAPE, PAST, points, growing=False)
     assert picture.lines == ()
 
 
 def test_a_far_limit_does_not_stretch_the_axis():
-    picture = builder().picture(MEMORY, SHAPE, PAST, memory([50, 100], limit=10_000), growing=False)
+    picture = builder().chart(MEMORY, SHAPE, PAST, memory([50, 100], limit=10_000), growing=False)
     assert picture.y.hi < 300 * MIB
 
 
 @pytest.mark.parametrize("kind", CHARTS, ids=lambda kind: kind.id)
 def test_metrics_that_the_log_lacks_are_said_to_be_not_in_it(kind):
-    picture = builder().picture(kind, SHAPE, PAST, {}, growing=False)
+    picture = builder().chart(kind, SHAPE, PAST, {}, growing=False)
     assert picture.lines == ()
     assert picture.empty == "not in this log"
     assert picture.note == ""
@@ -243,7 +243,7 @@ def test_metrics_that_the_log_lacks_are_said_to_be_not_in_it(kind):
 
 def test_metrics_without_samples_here_are_said_to_have_none():
     empty = {("rss", False): Points.empty()}
-    picture = builder().picture(MEMORY, SHAPE, PAST, empty, growing=False)
+    picture = builder().chart(MEMORY, SHAPE, PAST, empty, growing=False)
     assert picture.empty == "no samples in this window"
     assert values_of(picture) == {"rss": ""}
 
@@ -253,18 +253,18 @@ def test_metrics_without_samples_here_are_said_to_have_none():
 
 def test_a_note_is_the_sum_of_its_metrics_and_those_absent_count_for_nothing():
     points = {("gc_runs_0", True): level(3.0), ("gc_runs_2", True): level(0.5)}
-    picture = builder().picture(GC, SHAPE, PAST, points, growing=False)
+    picture = builder().chart(GC, SHAPE, PAST, points, growing=False)
     assert picture.note == "3.5/s runs"
 
 
 def test_a_note_without_samples_is_no_note():
     points = {("threads", False): Points.empty()}
-    assert builder().picture(CPU, SHAPE, PAST, points, growing=False).note == ""
+    assert builder().chart(CPU, SHAPE, PAST, points, growing=False).note == ""
 
 
 def test_ascii_only_is_ascii_in_every_text():
     points = {("gc_pause_max", False): level(100.0, 900.0), ("gc_runs_0", True): level(3.0)}
-    picture = builder(plain=True).picture(GC, SHAPE, PAST, points, growing=False)
+    picture = builder(plain=True).chart(GC, SHAPE, PAST, points, growing=False)
     assert picture.ascii_only
     texts = [line.value for line in picture.lines]
     texts += [label for _, label in (*picture.y.ticks, *picture.x_ticks)]
@@ -273,7 +273,7 @@ def test_ascii_only_is_ascii_in_every_text():
 
 
 def test_without_colour_lines_are_told_apart_by_their_marks():
-    assert builder(colourless=True).picture(MEMORY, SHAPE, PAST, {}, growing=False).distinct
+    assert builder(colourless=True).chart(MEMORY, SHAPE, PAST, {}, growing=False).distinct
 
 
 # -- a run's own metrics
@@ -281,7 +281,7 @@ def test_without_colour_lines_are_told_apart_by_their_marks():
 
 def own_picture(metrics, points):
     (kind,) = charts_for(metrics).own
-    return builder().picture(kind, SHAPE, PAST, points, growing=False)
+    return builder().chart(kind, SHAPE, PAST, points, growing=False)
 
 
 def test_thousandths_are_drawn_in_their_unit():

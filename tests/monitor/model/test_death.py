@@ -121,7 +121,7 @@ FACTS = {
     ),
     "the process still runs": (
         Evidence(lives=True),
-        ("stopped", "known", "not recorded any more"),
+        ("stopped", "known", "no longer recorded"),
     ),
     "it still runs, but a parent saw its end": (
         Evidence(lives=True, outcome=ProcessOutcome(BY, signal=9)),

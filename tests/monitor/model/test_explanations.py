@@ -94,9 +94,9 @@ def test_growth_of_no_one_layer_says_so():
 
 def test_a_layer_that_grows_under_a_steady_whole_is_told():
     lines = window_sentences(found(rss=Verdict(STEADY), objects=grows(3)))
-    assert lines[-1] == "Growing though RSS does not: Python objects."
+    assert lines[-1] == "Growing although RSS is not: Python objects."
 
 
 def test_without_figures_it_says_so():
-    assert window_sentences(Verdicts()) == ("There are no figures in this window.",)
+    assert window_sentences(Verdicts()) == ("This window has no samples of RSS.",)
     assert shape_of(Verdicts()) == ""

@@ -67,7 +67,7 @@ def test_explain_says_that_it_is_not_sure_why_and_where_the_rise_is():
         "whether this is lasting growth is not sure."
     )
     assert lines[1] == reason_sentence(UNSURE)
-    assert lines[2] == "Most of the rise is in C heap."
+    assert lines[2] == "The layer that rises most is C heap."
 
 
 def test_the_line_has_room_for_what_the_window_does_not_show():
