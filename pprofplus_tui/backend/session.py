@@ -22,7 +22,7 @@ from pprofplus_tui.model.charts import ChartKind, ChartTable, charts_for
 from pprofplus_tui.model.comparison_request import ComparisonRequest
 from pprofplus_tui.model.cursor import Reading
 from pprofplus_tui.model.death import Death
-from pprofplus_tui.model.events import Happening, death_event, next_run
+from pprofplus_tui.model.events import RunEvent, death_event, next_run
 from pprofplus_tui.model.messages import ChartRequest, Drawn, Frame, Shape
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.points import Points, Wanted
@@ -340,7 +340,7 @@ class Session:
         return reading
 
 
-def _happened(log: RunLog, run: Run | None, begin_ms: int, end_ms: int) -> tuple[Happening, ...]:
+def _happened(log: RunLog, run: Run | None, begin_ms: int, end_ms: int) -> tuple[RunEvent, ...]:
     """Return what happened in a window; what came after the last sample of a run is at its end."""
     if run is None or run.running or end_ms <= log.last_sample_ms:
         return happened_within(log, begin_ms, end_ms)

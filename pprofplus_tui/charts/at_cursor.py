@@ -15,9 +15,9 @@ from pprofplus_tui.model.exact_units import format_exact
 from pprofplus_tui.model.layers import absent_text, split_of
 
 
-def at_cursor(picture: ChartSpec, kind: ChartKind, reading: Reading) -> ChartSpec:
-    """Return the picture with the cursor at `reading.at_ms` and the values read there."""
-    plain = picture.ascii_only
+def at_cursor(spec: ChartSpec, kind: ChartKind, reading: Reading) -> ChartSpec:
+    """Return the chart with the cursor at `reading.at_ms` and the values read there."""
+    plain = spec.ascii_only
     notes = [_note(note, reading, plain=plain) for note in kind.notes]
     if kind.total:
         levels = {metric: np.array([value]) for (metric, _), value in reading.values.items()}
@@ -26,14 +26,14 @@ def at_cursor(picture: ChartSpec, kind: ChartKind, reading: Reading) -> ChartSpe
         if split is not None:
             parts = {series.label: float(size[0]) for series, size in split.parts}
             notes.append(absent_text(float(split.absent[0])))
-        lines = [_part(line, kind, parts, plain=plain) for line in picture.lines]
+        lines = [_part(line, kind, parts, plain=plain) for line in spec.lines]
     else:
-        lines = [_read(line, kind, reading, plain=plain) for line in picture.lines]
+        lines = [_read(line, kind, reading, plain=plain) for line in spec.lines]
     return replace(
-        picture,
+        spec,
         cursor_ms=reading.at_ms,
         lines=tuple(lines),
-        note=joined_notes(*notes, log=picture.y.log),
+        note=joined_notes(*notes, log=spec.y.log),
     )
 
 

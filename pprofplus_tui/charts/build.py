@@ -8,7 +8,7 @@ from pprofplus_tui.charts.kept_axes import KeptAxes
 from pprofplus_tui.charts.spec import ChartMarker, ChartSpec, Line, plot_area
 from pprofplus_tui.charts.strokes import MAX_BUCKETS
 from pprofplus_tui.model.charts import ChartKind, ChartSeries, Note
-from pprofplus_tui.model.events import DEATH, MARKED, UNWATCHED, Happening
+from pprofplus_tui.model.events import DEATH, MARKED, UNWATCHED, RunEvent
 from pprofplus_tui.model.layers import Stack, absent_text, stack_of
 from pprofplus_tui.model.messages import Shape
 from pprofplus_tui.model.points import Points, Wanted
@@ -54,7 +54,7 @@ def joined_notes(*notes: str, log: bool) -> str:
     return ", ".join(filter(None, ("log scale" if log else "", *notes)))
 
 
-def _event(event: Happening, cells: int) -> ChartMarker:
+def _event(event: RunEvent, cells: int) -> ChartMarker:
     """Return an event as a plot of that width shows it; an end is always shown in words."""
     main = event.kind in {DEATH, UNWATCHED}
     worded = cells >= (_LEAST_WORDY if main else _WORDY)
@@ -83,7 +83,7 @@ class _Last:
     """The last spec of a chart, and the time of its last point."""
 
     window: Window
-    picture: ChartSpec
+    spec: ChartSpec
     reach_ms: int
 
 
@@ -115,7 +115,7 @@ class ChartBuilder:
         *,
         growing: bool,
         marks: tuple[tuple[int, str], ...] = (),
-        events: tuple[Happening, ...] = (),
+        events: tuple[RunEvent, ...] = (),
     ) -> ChartSpec:
         """Return the spec of one chart; `points` may lack metrics that the log lacks.
 
@@ -185,9 +185,9 @@ class ChartBuilder:
         same = last is not None and (
             last.window == window
             and window.following
-            and (last.picture.width, last.picture.height) == (shape.width, shape.height)
-            and last.picture.y == fresh.y
-            and [line.label for line in last.picture.lines] == [line.label for line in fresh.lines]
+            and (last.spec.width, last.spec.height) == (shape.width, shape.height)
+            and last.spec.y == fresh.y
+            and [line.label for line in last.spec.lines] == [line.label for line in fresh.lines]
         )
         if (
             last is None
@@ -197,7 +197,7 @@ class ChartBuilder:
         ):
             self._last[kind.id] = _Last(window, fresh, reach_ms)
             return fresh
-        lines = zip(fresh.lines, last.picture.lines, strict=True)
+        lines = zip(fresh.lines, last.spec.lines, strict=True)
         return replace(fresh, lines=tuple(replace(new, points=old.points) for new, old in lines))
 
     def _axis(self, kind: ChartKind, rows: int, drawn: list[Points], *, log: bool) -> YAxis:

@@ -33,67 +33,65 @@ _FAINT_MARKER, _FAINT_ASCII_MARKER = "░", "."
 _MOST_LINES = 250
 
 
-def markers(picture: ChartSpec) -> tuple[str, ...]:
+def markers(spec: ChartSpec) -> tuple[str, ...]:
     """Return what each line or band is drawn with: "braille" or one character."""
-    if picture.stacked:
-        return signs(picture)
-    if picture.ascii_only:
+    if spec.stacked:
+        return signs(spec)
+    if spec.ascii_only:
         table, faint = _ASCII_MARKERS, _FAINT_ASCII_MARKER
     else:
-        table, faint = _DISTINCT_MARKERS if picture.distinct else ("braille",), _FAINT_MARKER
-    count = len(picture.lines)
+        table, faint = _DISTINCT_MARKERS if spec.distinct else ("braille",), _FAINT_MARKER
+    count = len(spec.lines)
     return tuple(
         faint if line.colour == FAINT else table[(count - 1 - i) % len(table)]
-        for i, line in enumerate(picture.lines)
+        for i, line in enumerate(spec.lines)
     )
 
 
 class Canvas:
-    """Draws the lines of pictures; it owns one plotext figure and belongs to one thread."""
+    """Draws the lines of charts; it owns one plotext figure and belongs to one thread."""
 
     def __init__(self) -> None:
         self._figure: Any = None  # made for the first stroke
         self._drawn: tuple[object, ...] = ()
         self._grid = CellGrid()
 
-    def draw(self, picture: ChartSpec) -> CellGrid:
-        """Return the grid of the picture's plot area, which may have no cells.
+    def draw(self, spec: ChartSpec) -> CellGrid:
+        """Return the grid of the chart's plot area, which may have no cells.
 
         Titles, legends, marks and cursors are not part of it, so moving a cursor draws nothing
         again: the previous grid is returned if its lines and limits are the same.
         The caller must not change it.
         """
-        area = plot_area(picture.width, picture.height)
+        area = plot_area(spec.width, spec.height)
         # Points compare by identity, so this is fast, and it keeps them alive.
         wanted = (
-            *(area, picture.begin_ms, picture.end_ms, picture.y.lo, picture.y.hi, picture.y.log),
-            *(picture.ascii_only, picture.distinct, picture.stacked),
-            tuple((line.colour, line.points) for line in picture.lines),
+            *(area, spec.begin_ms, spec.end_ms, spec.y.lo, spec.y.hi, spec.y.log),
+            *(spec.ascii_only, spec.distinct, spec.stacked),
+            tuple((line.colour, line.points) for line in spec.lines),
         )
         if wanted == self._drawn:
             return self._grid
         self._drawn = ()
-        self._grid = self._draw(picture, area)
+        self._grid = self._draw(spec, area)
         self._drawn = wanted
         return self._grid
 
-    def _draw(self, picture: ChartSpec, area: Area) -> CellGrid:
+    def _draw(self, spec: ChartSpec, area: Area) -> CellGrid:
         grid = CellGrid()
         grid.set_size(area.width, area.height)
         grid.set_matrices()
         if not area.width or not area.height:
             return grid
-        if picture.stacked:
-            fill(grid, picture, area)
-            grid.paint([slot(line.colour) for line in picture.lines])
+        if spec.stacked:
+            fill(grid, spec, area)
+            grid.paint([slot(line.colour) for line in spec.lines])
             return grid
-        lines = picture.lines[:_MOST_LINES]
+        lines = spec.lines[:_MOST_LINES]
         bars: list[tuple[list[Bar], str]] = []
         signals: list[tuple[list[float], list[float], str, int]] = []
-        for index, (line, marker) in enumerate(zip(lines, markers(picture), strict=False)):
-            strokes, uprights = paths(
-                line.points, picture.begin_ms, picture.end_ms, picture.y, area
-            )
+        for index, (line, marker) in enumerate(zip(lines, markers(spec), strict=False)):
+            strokes, uprights = paths(line.points, spec.begin_ms, spec.end_ms, spec.y, area)
             bars.append((uprights, marker))
             for xs, ys in strokes:
                 if marker == "braille":

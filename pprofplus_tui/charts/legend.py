@@ -13,22 +13,22 @@ LONG_LABEL_CELLS = 24  # where there is room
 _VALUE_CELLS = 18
 
 
-def legend(picture: ChartSpec, room: int) -> list[tuple[str, str]]:
+def legend(spec: ChartSpec, room: int) -> list[tuple[str, str]]:
     """Return (text, style) of the legend's entries, the most informative form that has room."""
-    if picture.stacked:
-        return _largest(picture, room)
+    if spec.stacked:
+        return _largest(spec, room)
     forms = (
-        form for cells in (LONG_LABEL_CELLS, LABEL_CELLS) for form in legend_forms(picture, cells)
+        form for cells in (LONG_LABEL_CELLS, LABEL_CELLS) for form in legend_forms(spec, cells)
     )
     return next((form for form in forms if sum(len(text) + 2 for text, _ in form) <= room), [])
 
 
-def _largest(picture: ChartSpec, room: int) -> list[tuple[str, str]]:
+def _largest(spec: ChartSpec, room: int) -> list[tuple[str, str]]:
     """Return the entries of a stack's largest parts, as many as there is room for."""
-    entries = next(legend_forms(picture, LABEL_CELLS), [])
+    entries = next(legend_forms(spec, LABEL_CELLS), [])
     sizes = [
         float(line.points.hi[-1] - line.points.lo[-1]) if len(line.points) else 0.0
-        for line in picture.lines
+        for line in spec.lines
     ]
     kept = set()
     for index in sorted(range(len(sizes)), key=lambda index: -sizes[index]):
@@ -39,16 +39,16 @@ def _largest(picture: ChartSpec, room: int) -> list[tuple[str, str]]:
     return [entry for index, entry in enumerate(entries) if index in kept]
 
 
-def legend_forms(picture: ChartSpec, label_cells: int) -> Iterator[list[tuple[str, str]]]:
+def legend_forms(spec: ChartSpec, label_cells: int) -> Iterator[list[tuple[str, str]]]:
     """Yield (text, style) of all entries: with values, with the first value only, without."""
     entries = []
     # The last line is drawn on top and matters most: it comes first. A stack begins at its base.
-    lines = list(zip(picture.lines, markers(picture), strict=True))
-    for line, marker in lines if picture.stacked else reversed(lines):
-        label = narrow(line.label, ascii_only=picture.ascii_only, limit=label_cells)
-        value = narrow(line.value, ascii_only=picture.ascii_only, limit=_VALUE_CELLS)
+    lines = list(zip(spec.lines, markers(spec), strict=True))
+    for line, marker in lines if spec.stacked else reversed(lines):
+        label = narrow(line.label, ascii_only=spec.ascii_only, limit=label_cells)
+        value = narrow(line.value, ascii_only=spec.ascii_only, limit=_VALUE_CELLS)
         sign = ""
-        if picture.ascii_only or picture.distinct or picture.stacked:
+        if spec.ascii_only or spec.distinct or spec.stacked:
             sign = ("⠒" if marker == "braille" else marker) + " "
         entries.append((sign, label, value, f"legend{slot(line.colour)}"))
     full = [(f"{sign}{label} {value}".rstrip(), style) for sign, label, value, style in entries]
@@ -57,12 +57,12 @@ def legend_forms(picture: ChartSpec, label_cells: int) -> Iterator[list[tuple[st
     yield from (full, full[:1] + short[1:], short)
 
 
-def heading(picture: ChartSpec) -> tuple[str, str, int]:
+def heading(spec: ChartSpec) -> tuple[str, str, int]:
     """Return title and note of the top border, "" without room, and the legend's cells."""
-    width, ascii_only = max(picture.width, 0), picture.ascii_only
-    title = narrow(picture.title, ascii_only=ascii_only, limit=min(max(width - 4, 0), _TITLE_CELLS))
+    width, ascii_only = max(spec.width, 0), spec.ascii_only
+    title = narrow(spec.title, ascii_only=ascii_only, limit=min(max(width - 4, 0), _TITLE_CELLS))
     at = 1 + (len(title) + 2 if title else 0)
-    note = narrow(picture.note, ascii_only=ascii_only, limit=_TITLE_CELLS)
+    note = narrow(spec.note, ascii_only=ascii_only, limit=_TITLE_CELLS)
     if not note or at + len(note) + 3 >= width:
         return title, "", width - at - 3
     return title, note, width - at - len(note) - 6

@@ -18,57 +18,51 @@ _TAGS = 4  # a line
 _NEAR_ROWS = 3  # how far from its line a name may stand
 
 
-def plot_rows(
-    picture: ChartSpec, area: Area, grid: CellGrid, *, has_data: bool
-) -> list[RowBuilder]:
+def plot_rows(spec: ChartSpec, area: Area, grid: CellGrid, *, has_data: bool) -> list[RowBuilder]:
     """Return the rows of the plot, the top one first, with everything that is drawn in it."""
-    marks = ASCII_FRAME if picture.ascii_only else UNICODE_FRAME
+    marks = ASCII_FRAME if spec.ascii_only else UNICODE_FRAME
     plot = [
         RowBuilder(chars.copy(), bytearray(owners))
         for chars, owners in zip(reversed(grid.chars), reversed(grid.owners), strict=True)
     ]
     if not has_data:
         limit = area.width
-        put_centred(
-            plot, narrow(picture.empty, ascii_only=picture.ascii_only, limit=limit), "empty"
-        )
+        put_centred(plot, narrow(spec.empty, ascii_only=spec.ascii_only, limit=limit), "empty")
     elif (
-        not picture.stacked
-        and len(picture.lines) > 1
-        and (area.width >= _LABELLED_PLOT or picture.distinct)
+        not spec.stacked and len(spec.lines) > 1 and (area.width >= _LABELLED_PLOT or spec.distinct)
     ):
-        _name_lines(picture, area, plot)
-    _tag_lines(picture, area, plot)
-    events = ((event.ms, marks.event, event.style) for event in picture.events)
-    _verticals(picture, area, plot, events)
-    _verticals(picture, area, plot, ((ms, marks.mark, "mark") for ms, _ in picture.marks))
+        _name_lines(spec, area, plot)
+    _tag_lines(spec, area, plot)
+    events = ((event.ms, marks.event, event.style) for event in spec.events)
+    _verticals(spec, area, plot, events)
+    _verticals(spec, area, plot, ((ms, marks.mark, "mark") for ms, _ in spec.marks))
     values_shown = False
-    if picture.cursor_ms is not None:
-        _verticals(picture, area, plot, ((picture.cursor_ms, marks.side, "cursor"),))
-        values_shown = has_data and _put_values_at_cursor(picture, area, plot)
-    if has_data and picture.stacked and not values_shown:
-        _name_bands(picture, plot)
+    if spec.cursor_ms is not None:
+        _verticals(spec, area, plot, ((spec.cursor_ms, marks.side, "cursor"),))
+        values_shown = has_data and _put_values_at_cursor(spec, area, plot)
+    if has_data and spec.stacked and not values_shown:
+        _name_bands(spec, plot)
     return plot
 
 
-def cursor_column(picture: ChartSpec, area: Area) -> Iterator[int]:
+def cursor_column(spec: ChartSpec, area: Area) -> Iterator[int]:
     """Yield the cursor's column in the plot, if it is there."""
-    at_ms = picture.cursor_ms
-    if at_ms is not None and area.width and picture.begin_ms <= at_ms <= picture.end_ms:
-        yield column(at_ms, picture.begin_ms, picture.end_ms, area.width)
+    at_ms = spec.cursor_ms
+    if at_ms is not None and area.width and spec.begin_ms <= at_ms <= spec.end_ms:
+        yield column(at_ms, spec.begin_ms, spec.end_ms, area.width)
 
 
-def _put_values_at_cursor(picture: ChartSpec, area: Area, plot: list[RowBuilder]) -> bool:
+def _put_values_at_cursor(spec: ChartSpec, area: Area, plot: list[RowBuilder]) -> bool:
     """Write the values next to the cursor if the legend has no room for all of them.
 
     Return whether they were written.
     """
-    entries = legend(picture, heading(picture)[2])
-    full = next(legend_forms(picture, LABEL_CELLS), [])
+    entries = legend(spec, heading(spec)[2])
+    full = next(legend_forms(spec, LABEL_CELLS), [])
     if all(entry in entries for entry in full) or len(full) > area.height:
         return False
     size = 2 + max(len(text) for text, _ in full)  # a blank on either side
-    for at in cursor_column(picture, area):
+    for at in cursor_column(spec, area):
         begin = at + 1 if at + 1 + size <= area.width else at - size
         if begin >= 0:
             for strip, (text, style) in zip(plot, full, strict=False):
@@ -78,14 +72,14 @@ def _put_values_at_cursor(picture: ChartSpec, area: Area, plot: list[RowBuilder]
 
 
 def _verticals(
-    picture: ChartSpec, area: Area, plot: list[RowBuilder], lines: Iterable[tuple[int, str, str]]
+    spec: ChartSpec, area: Area, plot: list[RowBuilder], lines: Iterable[tuple[int, str, str]]
 ) -> None:
     """Draw vertical lines below the data: in free cells only, in a stack in all cells."""
     for ms, char, style in lines:
-        if area.width and picture.begin_ms <= ms <= picture.end_ms:
-            at = column(ms, picture.begin_ms, picture.end_ms, area.width)
+        if area.width and spec.begin_ms <= ms <= spec.end_ms:
+            at = column(ms, spec.begin_ms, spec.end_ms, area.width)
             for strip in plot:
-                if picture.stacked or strip.styles[at] in _COVERABLE:
+                if spec.stacked or strip.styles[at] in _COVERABLE:
                     strip.put(at, char, style)
 
 
@@ -96,10 +90,10 @@ def put_centred(plot: list[RowBuilder], text: str, style: str) -> None:
         strip.put((len(strip.chars) - len(text)) // 2, text, style)
 
 
-def _name_bands(picture: ChartSpec, plot: list[RowBuilder]) -> None:
+def _name_bands(spec: ChartSpec, plot: list[RowBuilder]) -> None:
     """Write each band's name into it, as far right as it is high and wide enough."""
-    for line in picture.lines:
-        name = narrow(line.label, ascii_only=picture.ascii_only, limit=LONG_LABEL_CELLS)
+    for line in spec.lines:
+        name = narrow(line.label, ascii_only=spec.ascii_only, limit=LONG_LABEL_CELLS)
         size = len(name) + 2
         filled = bytes([STYLE_CODE[f"line{slot(line.colour)}"]]) * (size + 2)
         spots = ((strip, strip.styles.rfind(filled)) for strip in plot)
@@ -108,20 +102,20 @@ def _name_bands(picture: ChartSpec, plot: list[RowBuilder]) -> None:
             best[0].put(best[1] + 1, f" {name} ", f"legend{slot(line.colour)}")
 
 
-def _name_lines(picture: ChartSpec, area: Area, plot: list[RowBuilder]) -> None:
+def _name_lines(spec: ChartSpec, area: Area, plot: list[RowBuilder]) -> None:
     """Write each line's name next to its last point, where cells are free.
 
     First to the right of the point, then above or below the line's end. A name that has no
     room is left out; the legend has it.
     """
-    for line in reversed(picture.lines):
+    for line in reversed(spec.lines):
         # a line with a tag is named by that
-        place = last_place(line, picture, area) if not line.tag else None
+        place = last_place(line, spec, area) if not line.tag else None
         if place is None:
             continue
         at, from_below = place
         row = area.height - 1 - from_below
-        name = narrow(line.label, ascii_only=picture.ascii_only, limit=LONG_LABEL_CELLS)
+        name = narrow(line.label, ascii_only=spec.ascii_only, limit=LONG_LABEL_CELLS)
         size = len(name)
         style = f"legend{slot(line.colour)}"
         nearest = sorted(
@@ -140,14 +134,14 @@ def _name_lines(picture: ChartSpec, area: Area, plot: list[RowBuilder]) -> None:
                 break
 
 
-def _tag_lines(picture: ChartSpec, area: Area, plot: list[RowBuilder]) -> None:
+def _tag_lines(spec: ChartSpec, area: Area, plot: list[RowBuilder]) -> None:
     """Write each line's tag on it in some places; tags of two lines are in different columns."""
-    tagged = [line for line in picture.lines if line.tag]
+    tagged = [line for line in spec.lines if line.tag]
     for index, line in enumerate(tagged):
         style = STYLE_CODE[f"line{slot(line.colour)}"]
         for turn in range(_TAGS):
             share = (turn + (index + 0.5) / len(tagged)) / _TAGS
-            place = place_at(line, picture, area, share)
+            place = place_at(line, spec, area, share)
             if place is None:
                 continue
             at, from_below = place

@@ -124,7 +124,7 @@ def plot_area(width: int, height: int) -> Area:
     return Area(left, 1, max(width - left - 1, 0), max(height - 2, 0), labels, padded)
 
 
-def same_picture(one: ChartSpec | None, other: ChartSpec) -> bool:
+def same_chart(one: ChartSpec | None, other: ChartSpec) -> bool:
     """Return whether two charts look the same, comparing points by their values."""
     if one is None:
         return False

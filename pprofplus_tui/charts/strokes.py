@@ -124,26 +124,26 @@ def _strokes(x: list[float], level: list[float], cut: list[bool]) -> list[Stroke
     return strokes
 
 
-def last_place(line: Line, picture: ChartSpec, area: Area) -> tuple[int, int] | None:
+def last_place(line: Line, spec: ChartSpec, area: Area) -> tuple[int, int] | None:
     """Return (column, row from below) of a line's last visible point, or None."""
-    shown = visible(line.points, picture.begin_ms, picture.end_ms, area.width)
-    if not len(shown) or picture.end_ms <= picture.begin_ms or not area.height:
+    shown = visible(line.points, spec.begin_ms, spec.end_ms, area.width)
+    if not len(shown) or spec.end_ms <= spec.begin_ms or not area.height:
         return None
-    at = (int(shown.t_ms[-1]) - picture.begin_ms) / (picture.end_ms - picture.begin_ms)
-    low, high = picture.y.fractions(np.array([shown.lo[-1], shown.hi[-1]])).tolist()
+    at = (int(shown.t_ms[-1]) - spec.begin_ms) / (spec.end_ms - spec.begin_ms)
+    low, high = spec.y.fractions(np.array([shown.lo[-1], shown.hi[-1]])).tolist()
     at = min(max(at, 0.0), 1.0)
     return cell_at(at, 2, area.width), cell_at((low + high) / 2, 4, area.height)
 
 
-def place_at(line: Line, picture: ChartSpec, area: Area, share: float) -> tuple[int, int] | None:
+def place_at(line: Line, spec: ChartSpec, area: Area, share: float) -> tuple[int, int] | None:
     """Return (column, row from below) of a line's visible point at a share of them, or None."""
-    shown = visible(line.points, picture.begin_ms, picture.end_ms, area.width)
-    span_ms = picture.end_ms - picture.begin_ms
+    shown = visible(line.points, spec.begin_ms, spec.end_ms, area.width)
+    span_ms = spec.end_ms - spec.begin_ms
     if not len(shown) or span_ms <= 0 or not area.height or not area.width:
         return None
     i = min(int(share * len(shown)), len(shown) - 1)
-    at = min(max((int(shown.t_ms[i]) - picture.begin_ms) / span_ms, 0.0), 1.0)
-    low, high = picture.y.fractions(np.array([shown.lo[i], shown.hi[i]])).tolist()
+    at = min(max((int(shown.t_ms[i]) - spec.begin_ms) / span_ms, 0.0), 1.0)
+    low, high = spec.y.fractions(np.array([shown.lo[i], shown.hi[i]])).tolist()
     return cell_at(at, 2, area.width), cell_at((low + high) / 2, 4, area.height)
 
 

@@ -58,7 +58,7 @@ _OTHER = Kind("?", "an event of a later version", rank=2)
 
 
 @dataclass(frozen=True)
-class Happening:
+class RunEvent:
     """One event of a run.
 
     Attributes:
@@ -103,20 +103,20 @@ class Happening:
         return f"{self.description.word} {self.brief or self.figure}".rstrip()
 
 
-def most_important(found: Iterable[Happening], most: int) -> tuple[Happening, ...]:
+def most_important(found: Iterable[RunEvent], most: int) -> tuple[RunEvent, ...]:
     """Return at most `most` events in order of time: by rank, within a rank the newest."""
     ranked = sorted(found, key=lambda event: (event.description.rank, -event.t_ms))
     return tuple(sorted(ranked[:most], key=lambda event: event.t_ms))
 
 
-def death_event(death: Death | None) -> tuple[Happening, ...]:
+def death_event(death: Death | None) -> tuple[RunEvent, ...]:
     """Return the event of a run's death: one, or none if it ended in order."""
     if death is None or not death.cause.is_death:
         return ()
-    return (Happening(death.t_ms, DEATH, 0, death.details, brief=death.cause.brief),)
+    return (RunEvent(death.t_ms, DEATH, 0, death.details, brief=death.cause.brief),)
 
 
-def next_run(run: Run, runs: Iterable[Run]) -> Happening | None:
+def next_run(run: Run, runs: Iterable[Run]) -> RunEvent | None:
     """Return the begin of the service's next run after this one ended, None if there is none."""
     if run.running:
         return None
@@ -129,4 +129,4 @@ def next_run(run: Run, runs: Iterable[Run]) -> Happening | None:
     if not later:
         return None
     first = min(later, key=lambda other: (other.begin_ms, other.pid))
-    return Happening(first.begin_ms, NEXT, first.pid, path=first.path)
+    return RunEvent(first.begin_ms, NEXT, first.pid, path=first.path)

@@ -9,7 +9,7 @@ from pprofplus_tui.charts.build import ChartBuilder, ChartStyle, wanted_by
 from pprofplus_tui.charts.spec import ChartSpec
 from pprofplus_tui.model.charts import ChartTable, charts_for
 from pprofplus_tui.model.death import KNOWN, Death
-from pprofplus_tui.model.events import Happening as Event
+from pprofplus_tui.model.events import RunEvent
 from pprofplus_tui.model.events import death_event
 from pprofplus_tui.model.messages import Shape
 from pprofplus_tui.model.runs import MEANINGS, RUNNING, state_label
@@ -25,7 +25,7 @@ from pprofplus_tui.sources.local.window_query import query, rows_within
 _BUCKETS = 400
 # In cells, for what is measured in them: about as many labels as there is room for.
 _SHAPE_CELLS, _SHAPE_ROWS = 118, 22
-_MOST_HAPPENINGS = 300
+_MOST_EVENTS = 300
 _ARGV_CELLS = 600
 
 
@@ -47,7 +47,7 @@ def report_run(
     """
     begin_ms, end_ms = within
     window = Window.fit(begin_ms, end_ms)
-    happenings, left_out = _happenings(log, begin_ms, end_ms, death)
+    events, left_out = _events(log, begin_ms, end_ms, death)
     return RunReport(
         info.service,
         info.pid,
@@ -55,7 +55,7 @@ def report_run(
         _facts(info, log, zone, death),
         judged(log, begin_ms, end_ms),
         tuple(_pictures(log, charts_for(log.metrics), window, zone)),
-        happenings,
+        events,
         left_out,
         death,
     )
@@ -130,17 +130,17 @@ def _command(argv: tuple[str, ...]) -> str:
     return shlex.join(argv)[: 4 * _ARGV_CELLS]
 
 
-def _happenings(
+def _events(
     log: RunLog, begin_ms: int, end_ms: int, death: Death | None
 ) -> tuple[tuple[ReportedEvent, ...], int]:
     """Return (what happened in the window, how much more): the newest, if it is much."""
     events = [
-        Event(event.t_ms, kind_of(event.kind, event.text), event.value, event.text)
+        RunEvent(event.t_ms, kind_of(event.kind, event.text), event.value, event.text)
         for event in log.events()
     ]
     events += (replace(event, text=event.text.replace("\n", "; ")) for event in death_event(death))
     found = [event for event in events if begin_ms <= event.t_ms < end_ms]
-    kept = found[-_MOST_HAPPENINGS:]
+    kept = found[-_MOST_EVENTS:]
     rows = []
     for number, event in enumerate(kept, 1):
         told = {

@@ -25,8 +25,8 @@ class RunReport:
         service, pid, state: of the run.
         facts: (label, untrusted text).
         verdicts: what its memory does in the window.
-        pictures: its charts; all of one window.
-        happenings: the events in the window.
+        charts: all of one window.
+        events: the events in the window.
         left_out: how many more events there are.
         death: its end, None while it is running.
     """
@@ -36,8 +36,8 @@ class RunReport:
     state: str
     facts: tuple[tuple[str, str], ...]
     verdicts: Verdicts
-    pictures: tuple[ChartSpec, ...]
-    happenings: tuple[ReportedEvent, ...] = ()
+    charts: tuple[ChartSpec, ...]
+    events: tuple[ReportedEvent, ...] = ()
     left_out: int = 0
     death: Death | None = None
 

@@ -93,9 +93,9 @@ def _run(run: RunReport, number: int, zone: tzinfo | None, *, alone: bool) -> It
         long = ' class="long"' if label in _LONG else ""
         yield f"<div{long}><dt>{shown(label)}</dt><dd>{shown(text, _TEXT_CELLS)}</dd></div>"
     yield "</dl>"
-    marks = tuple((h.t_ms, h.number) for h in run.happenings if h.kind in {MARKED, DEATH})
-    for picture in run.pictures:
-        yield from _figure(picture, marks)
+    marks = tuple((h.t_ms, h.number) for h in run.events if h.kind in {MARKED, DEATH})
+    for spec in run.charts:
+        yield from _figure(spec, marks)
     yield from _events(run, zone)
     yield "</section>"
 
@@ -144,15 +144,15 @@ def _layer_row(layer: Layer) -> str:
     return f"<tr><td>{shown(layer.kind.title)}</td>{row}</tr>"
 
 
-def _figure(picture: ChartSpec, marks: tuple[tuple[int, str], ...]) -> Iterator[str]:
-    note = f' <span class="dim">{shown(picture.note, 60)}</span>' if picture.note else ""
-    yield f"<figure><figcaption><b>{shown(picture.title, 60)}</b>{note}"
+def _figure(spec: ChartSpec, marks: tuple[tuple[int, str], ...]) -> Iterator[str]:
+    note = f' <span class="dim">{shown(spec.note, 60)}</span>' if spec.note else ""
+    yield f"<figure><figcaption><b>{shown(spec.title, 60)}</b>{note}"
     # the last line is drawn on top and matters most; a stack is read from the top too
-    for rank, line in enumerate(reversed(picture.lines)):
+    for rank, line in enumerate(reversed(spec.lines)):
         colour = f"c{line.colour % COLOURS}"
         way, form = (
             (f"area {colour}", "M1 0H25V9H1Z")
-            if picture.stacked
+            if spec.stacked
             else (f"line {colour} d{min(rank, 3)}", "M1 4.5H25")
         )
         yield (
@@ -161,22 +161,22 @@ def _figure(picture: ChartSpec, marks: tuple[tuple[int, str], ...]) -> Iterator[
             f'{shown(line.label, 40)} <span class="dim">{shown(line.value, 40)}</span></span>'
         )
     yield "</figcaption>"
-    yield draw(picture, marks)
+    yield draw(spec, marks)
     yield "</figure>"
 
 
 def _events(run: RunReport, zone: tzinfo | None) -> Iterator[str]:
-    if not run.happenings:
+    if not run.events:
         return
     yield '<h3>Events</h3>\n<table><thead><tr><th class="number">no.</th><th>time</th>'
     yield "<th>what</th><th></th></tr></thead><tbody>"
     if run.left_out:
         yield f'<tr><td></td><td colspan="3" class="dim">{run.left_out} earlier events</td></tr>'
-    for happening in run.happenings:
+    for event in run.events:
         yield (
-            f'<tr><td class="number">{shown(happening.number)}</td>'
-            f'<td class="time">{_time(happening.t_ms, zone)}</td>'
-            f"<td>{shown(happening.kind, 20)}</td>"
-            f"<td>{shown(happening.text, _TEXT_CELLS)}</td></tr>"
+            f'<tr><td class="number">{shown(event.number)}</td>'
+            f'<td class="time">{_time(event.t_ms, zone)}</td>'
+            f"<td>{shown(event.kind, 20)}</td>"
+            f"<td>{shown(event.text, _TEXT_CELLS)}</td></tr>"
         )
     yield "</tbody></table>"

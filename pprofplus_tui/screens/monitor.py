@@ -40,7 +40,7 @@ from pprofplus_tui.widgets.verdict_line import facts_row
 if TYPE_CHECKING:
     from pprofplus_tui.charts.spec import Area
     from pprofplus_tui.model.death import Death
-    from pprofplus_tui.model.events import Happening
+    from pprofplus_tui.model.events import RunEvent
     from pprofplus_tui.model.time_grammar import Goto
 
 MIN_COLUMNS, MIN_ROWS = 60, 15
@@ -336,7 +336,7 @@ class MonitorScreen(RunPicker):
         asked = EventsAsked(run, self.frame.runs, options.zone, at_ms, options.colours, self._death)
         self.app.push_screen(EventsScreen(asked, plain=options.plain), self._go_to_event)
 
-    def _go_to_event(self, event: "Happening | None") -> None:
+    def _go_to_event(self, event: "RunEvent | None") -> None:
         """Show the time of an event, or the run that began."""
         if event is not None and event.path:
             self.select_path(event.path)
