@@ -9,8 +9,7 @@ from pprofplus_tui.charts.build import ChartBuilder, ChartStyle, wanted_by
 from pprofplus_tui.charts.spec import ChartSpec
 from pprofplus_tui.model.charts import ChartTable, charts_for
 from pprofplus_tui.model.death import KNOWN, Death
-from pprofplus_tui.model.events import RunEvent
-from pprofplus_tui.model.events import death_event
+from pprofplus_tui.model.events import RunEvent, death_event
 from pprofplus_tui.model.messages import Shape
 from pprofplus_tui.model.runs import MEANINGS, RUNNING, state_label
 from pprofplus_tui.model.time_axis import date_text
