@@ -31,33 +31,33 @@ class RunFilter:
     marked: tuple[str, ...] = ()
 
     def asked(self) -> "RunFilter":
-        """Return the listing with the text open for typing."""
+        """Return the filter with the text open for typing."""
         return replace(self, typing=True)
 
     def typed(self, text: str) -> "RunFilter":
-        """Return the listing with printable text added."""
+        """Return the filter with printable text added."""
         return replace(self, text=(self.text + text)[:_MOST_TYPED])
 
     def erased(self, *, word: bool = False) -> "RunFilter":
-        """Return the listing without its last character, or its last word."""
+        """Return the filter without its last character, or its last word."""
         if word:
             return replace(self, text=self.text.rstrip(" ").rpartition(" ")[0])
         return replace(self, text=self.text[:-1])
 
     def done(self) -> "RunFilter":
-        """Return the listing with the text kept and no longer open."""
+        """Return the filter with the text kept and no longer open."""
         return replace(self, typing=False, text=self.text.strip())
 
     def cleared(self) -> "RunFilter":
-        """Return the listing of all runs."""
+        """Return the filter of all runs."""
         return replace(self, typing=False, text="")
 
     def cycled(self) -> "RunFilter":
-        """Return the listing in the next order."""
+        """Return the filter in the next order."""
         return replace(self, order=ORDERS[(ORDERS.index(self.order) + 1) % len(ORDERS)])
 
     def toggled(self, path: str) -> "RunFilter":
-        """Return the listing with a run marked or not; itself if there are too many marked."""
+        """Return the filter with a run marked or not; itself if there are too many marked."""
         if path in self.marked:
             return replace(self, marked=tuple(p for p in self.marked if p != path))
         if len(self.marked) >= MOST_MARKED:
