@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from pprofplus_tui.analysis.layer_verdicts import judge_curve, verdicts
 from pprofplus_tui.analysis.whole_run import beyond, facts_of
-from pprofplus_tui.charts.build import Wanted
-from pprofplus_tui.model.points import Points
+from pprofplus_tui.model.points import Points, Wanted
 from pprofplus_tui.model.verdict import (
     LAYERS,
     NOT_SURE,
@@ -87,7 +86,7 @@ class VerdictTracker:
         self._window = None
 
     def is_due(self, log: RunLog, window: Window) -> bool:
-        """Tell whether there is enough new to judge again: that costs as much as two charts."""
+        """Return whether there is enough new to judge again: that costs as much as two charts."""
         if self._window is None:
             return True
         new_ms = log.end_ms - self._end_ms

@@ -1,4 +1,4 @@
-"""What a window query answers: at most a few hundred points a series, gaps kept as gaps."""
+"""The answer to a window query: at most a few hundred points a series, gaps kept as gaps."""
 
 from dataclasses import dataclass
 
@@ -8,6 +8,7 @@ import numpy.typing as npt
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+Wanted = tuple[str, bool]  # a metric, and whether as a rate
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +33,10 @@ class Points:
     def __len__(self) -> int:
         """The number of points."""
         return len(self.t_ms)
+
+    def middle(self, at: int) -> float:
+        """Return the middle of a point's extremes; of a sample, its value."""
+        return float(self.lo[at] / 2 + self.hi[at] / 2)
 
     @classmethod
     def empty(cls) -> "Points":

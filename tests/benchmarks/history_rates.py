@@ -7,7 +7,7 @@ from develop import SEED as DEVELOP_SEED
 from held_out import HELD_OUT
 from held_out import SEED as HELD_OUT_SEED
 from histories import CALM, LEAK, UNKNOWN, Case, History, Tally, past_of, summary, tally, window_of
-from pprofplus_tui.analysis.layer_verdicts import backgrounds, verdicts
+from pprofplus_tui.analysis.layer_verdicts import long_term_trends, verdicts
 from pprofplus_tui.model.verdict import Verdicts
 from tables import Column, Row, Table
 from timing import Effort
@@ -18,7 +18,7 @@ PRECISION, RECALL, LAYER = 98, 92, 95
 
 def whole_run(case: Case) -> Verdicts:
     """Return the verdicts on a window, with the whole run known."""
-    return verdicts(window_of(case), past=backgrounds(past_of(case)))
+    return verdicts(window_of(case), past=long_term_trends(past_of(case)))
 
 
 def window_alone(case: Case) -> Verdicts:

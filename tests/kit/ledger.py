@@ -8,20 +8,20 @@ import zlib
 from pathlib import Path
 
 from pprofplus.log.ledger import Ledger
-from pprofplus.log.log_directory import open_home
+from pprofplus.log.log_directory import open_log_directory
 
 
 @contextlib.contextmanager
 def ledger_of(home):
     """Give the ledger, locked; what the test changes in it is written."""
-    home_fd = open_home(str(home))
-    ledger = Ledger.take(home_fd)
+    directory_fd = open_log_directory(str(home))
+    ledger = Ledger.acquire(directory_fd)
     try:
         yield ledger
-        ledger.note()
+        ledger.save()
     finally:
-        ledger.release()
-        os.close(home_fd)
+        ledger.unlock()
+        os.close(directory_fd)
 
 
 def set_bound(home, bound_bytes):

@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-_LINKS = 20_000  # ext4 allows 65,000 to one file
+_LINKS = 20_000  # ext4 allows 65,000 links to one file
 
 _ONE = """
 import sys, pprofplus

@@ -1,4 +1,4 @@
-"""Reads whole runs with the reference decoder: slow, simple, and right."""
+"""Reads whole runs with the reference decoder: slow, simple, and correct."""
 
 import fcntl
 from pathlib import Path
@@ -117,7 +117,7 @@ def weight(page):
 
 
 def read_segment(data):
-    """Return (header or None, all healthy data pages, count of bad pages)."""
+    """Return (header or None, all intact data pages, number of bad pages)."""
     parts, pages, bad = {}, [], 0
     for at in range(0, len(data), PAGE_SIZE):
         page = data[at : at + PAGE_SIZE]
@@ -147,7 +147,7 @@ def runs(home, service=None):
 
 
 def is_locked(path):
-    """Tell whether a writer holds the segment, as a reader finds out."""
+    """Return whether a writer holds the segment's lock."""
     with Path(path).open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -157,7 +157,7 @@ def is_locked(path):
 
 
 def is_live(directory):
-    """Tell whether the run's newest segment is held."""
+    """Return whether the run's newest segment is locked."""
     return is_locked(segments(directory)[-1])
 
 

@@ -52,7 +52,7 @@ class SummaryRow:
             and self.first_mono_ms + self.offset_ms >= 0
             and self.offset_ms <= self.end_offset_ms < MAX_UNIX_MS - self.last_mono_ms
         ):
-            raise LogFormatError("a summary of times that no clock shows")
+            raise LogFormatError("a summary has an impossible time")
 
 
 class SummaryPage:
@@ -87,12 +87,12 @@ class SummaryPage:
             or rows != -(-self.pages // self.row_pages)
             or rows * size > prefix.length - prefix.head_length
         ):
-            raise LogFormatError("a summary page whose counts cannot be")
+            raise LogFormatError("a summary page has impossible counts")
         begin = prefix.head_length
         self.rows = [SummaryRow(page, begin + i * size, self.columns) for i in range(rows)]
         for i, row in enumerate(self.rows):
             pages = min(self.row_pages, self.pages - i * self.row_pages)
             if row.samples > pages * MAX_SAMPLES or not (row.samples or row.events_bytes):
-                raise LogFormatError("a summary page whose counts cannot be")
+                raise LogFormatError("a summary page has impossible counts")
         if any(b.first_mono_ms < a.last_mono_ms for a, b in pairwise(self.rows)):
-            raise LogFormatError("a summary page in which time runs back")
+            raise LogFormatError("a summary page has times that decrease")

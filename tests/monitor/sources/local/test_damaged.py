@@ -16,8 +16,8 @@ from kit.processes import IMPORT_PATH
 from kit.run_logs import open_catalog, open_run
 from pprofplus.errors import LogFormatError
 from pprofplus.log import format as fmt
+from pprofplus_tui.commands.list import list_runs
 from pprofplus_tui.export import FORMATS, write_rows
-from pprofplus_tui.headless.listing import list_runs
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.sources.local.catalog import Catalog
 from pprofplus_tui.sources.local.sample_rows import page_values
@@ -52,8 +52,8 @@ def read_everything(home):
         logs.append(run)
     if logs:
         options = Options((str(home),))
-        list_runs(options, as_json=False, out=io.StringIO(), told=io.StringIO())
-        list_runs(options, as_json=True, out=io.StringIO(), told=io.StringIO())
+        list_runs(options, as_json=False, out=io.StringIO(), err=io.StringIO())
+        list_runs(options, as_json=True, out=io.StringIO(), err=io.StringIO())
     return logs
 
 

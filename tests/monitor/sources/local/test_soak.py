@@ -17,11 +17,9 @@ from pprofplus_tui.sources.local.window_query import query
 STEP_MS = 10
 # Sample n is a function of n, so a reader can tell a wrong value from its time.
 WRITER = """
-import fcntl, importlib.util, sys, time
-spec = importlib.util.spec_from_file_location("kit", sys.argv[1])
-kit = importlib.util.module_from_spec(spec)
-spec.loader.exec_module()
-writer = PageWriter(sys.argv[2], interval_ms=10, slots_per_segment=6)
+import sys, time
+from kit.page_writer import PageWriter
+writer = PageWriter(sys.argv[1], interval_ms=10, slots_per_segment=6)
 until = time.monotonic() + float(sys.argv[2])
 n = 0
 while time.monotonic() < until:
