@@ -20,7 +20,7 @@ def home(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def open_to_all(tmp_path):
+def reachable_by_others(tmp_path):
     """Let other users reach this test's directory."""
     for path in (tmp_path, *tmp_path.parents):
         if path.name.startswith(("pytest-", "popen-", "test_")):
@@ -63,15 +63,14 @@ def run(spawn):
 
 
 @pytest.fixture
-def tells(spawn, home):
-    """Run a service (`service.py` and a program) to its good end; return what it tells, its log."""
+def run_service(spawn, home):
+    """Run a counting service and a program to its good end; return its report and its log."""
 
     def run(program, *arguments, before="", logs=None, **options):
         process = spawn(before + COUNTING_SERVICE + program, *map(str, arguments), **options)
         out, err = process.communicate(timeout=110)
         assert (process.returncode, err) == (0, "")
-        told = json.loads(out)
         (directory,) = reference.runs(logs or home)
-        return told, reference.Run(directory)
+        return json.loads(out), reference.Run(directory)
 
     return run

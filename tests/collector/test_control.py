@@ -11,6 +11,7 @@ import pytest
 
 import pprofplus
 from kit import reference
+from kit.environment import needs_root
 from kit.programs import as_another_user
 from kit.waiting import wait_until
 from pprofplus import control
@@ -179,7 +180,7 @@ def test_a_fifo_a_link_and_a_directory_under_a_requests_name_hang_nothing(start,
     assert (tmp_path / "target").exists()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+@needs_root("only root can give a file to another user")
 def test_a_request_of_another_user_is_refused_and_logged(start):
     collector = start("api", interval_s=0.05)
     place = Path(collector.directory)
@@ -193,8 +194,8 @@ def test_a_request_of_another_user_is_refused_and_logged(start):
     assert left(collector) == ["ctl-abc.bad"]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="root asks a service of another user")
-@pytest.mark.usefixtures("open_to_all")
+@needs_root("root asks a service of another user")
+@pytest.mark.usefixtures("reachable_by_others")
 def test_root_may_send_requests_to_the_service_of_another_user(home, spawn):
     home.mkdir(mode=0o700)
     os.chown(home, 12345, 12345)
@@ -346,8 +347,8 @@ def test_an_answer_with_escape_sequences_is_printed_as_plain_text(service):
 # -- without permission
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs a service of another user")
-@pytest.mark.usefixtures("open_to_all", "start")
+@needs_root("needs a service of another user")
+@pytest.mark.usefixtures("reachable_by_others", "start")
 @pytest.mark.parametrize("closed", ["home", "service", "run", "request"])
 def test_a_service_of_another_user_is_denied_and_the_line_says_what_to_do(spawn, home, closed):
     service = spawn(SERVICE, "0.05")

@@ -11,13 +11,14 @@ import pytest
 
 import pprofplus
 from kit import reference
+from kit.environment import needs_root
 from kit.waiting import wait_until
 from pprofplus import settings
 from pprofplus.log import log_directory as home_module
 from pprofplus.metrics import CATALOGUE
 
 BOOTSTRAP = Path(pprofplus.__file__).parent / "autostart"
-AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can")
+AS_ROOT = needs_root("only root can")
 
 
 @pytest.fixture

@@ -400,7 +400,7 @@ wait_for_samples(collector.samples + 3)
     assert parent.bad == child.bad == 0
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel tells it on Linux")
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel reports it on Linux")
 def test_an_embedded_python_is_identified_by_the_servers_command_line(run, home):
     run(
         "import sys\nsys.orig_argv, sys.argv = [], ['']\n" + RECORDING_SERVICE,

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from kit import reference
+from kit.environment import needs_root
 from kit.memory_cgroup import ENTER, HOG, small_cgroup
 from kit.processes import has_ended, started_processes
 from kit.waiting import wait_until
@@ -146,7 +147,7 @@ sys.exit(6)
     assert err.count("\n") == 1
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
+@needs_root("needs another user")
 def test_an_outcome_that_root_writes_is_readable_for_the_services_user(tmp_path, monkeypatch):
     logs = tmp_path / "logs"
     logs.mkdir(mode=0o700)

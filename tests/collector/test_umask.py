@@ -42,7 +42,7 @@ for _ in range(2):
 
 
 @pytest.fixture(params=["root", "user"])
-def uid(request, open_to_all, tmp_path, monkeypatch):  # noqa: ARG001 - the user reaches the place
+def uid(request, reachable_by_others, tmp_path, monkeypatch):  # noqa: ARG001 - the user reaches the place
     """The user that records: root, to whom modes do not apply, and an ordinary one."""
     if request.param == "root":
         return 0

@@ -6,11 +6,12 @@ import os
 import pytest
 
 from kit import reference
+from kit.environment import needs_root
 from kit.programs import WAITING
 
 pytestmark = [
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user"),
-    pytest.mark.usefixtures("open_to_all"),
+    needs_root("only root can become another user"),
+    pytest.mark.usefixtures("reachable_by_others"),
 ]
 
 SERVICE = (

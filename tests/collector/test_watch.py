@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from kit import reference
+from kit.environment import needs_root
 from kit.processes import started_processes
 from kit.programs import as_another_user
 from kit.waiting import wait_until
@@ -220,8 +221,8 @@ def test_wrong_usage_prints_one_line_and_exits_2(watch, words):
     assert err.count("\n") == 1
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs a process of another user to look at")
-@pytest.mark.usefixtures("open_to_all")
+@needs_root("needs a process of another user to look at")
+@pytest.mark.usefixtures("reachable_by_others")
 def test_metrics_that_this_user_may_not_read_are_named_and_the_others_recorded(others, home):
     other = others("sleep", "600")  # root's
     home.mkdir(mode=0o700)
@@ -420,8 +421,8 @@ def test_with_a_name_processes_without_a_descriptor_are_recorded_later(watch, he
 # -- without permission
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs a directory of another user")
-@pytest.mark.usefixtures("open_to_all")
+@needs_root("needs a directory of another user")
+@pytest.mark.usefixtures("reachable_by_others")
 def test_a_directory_without_write_permission_prints_one_line_and_exits_1(others, home, tmp_path):
     home.parent.joinpath("closed").mkdir(mode=0o755)
     other = others("sleep", "600", preexec_fn=lambda: os.setuid(12345))
@@ -438,8 +439,8 @@ def test_a_directory_without_write_permission_prints_one_line_and_exits_1(others
         assert str(place) in done.stderr
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs a directory of another user")
-@pytest.mark.usefixtures("open_to_all")
+@needs_root("needs a directory of another user")
+@pytest.mark.usefixtures("reachable_by_others")
 def test_a_services_directory_of_another_user_prints_one_line_and_exits_1(others, home):
     home.mkdir(mode=0o755)
     os.chown(home, 12345, 12345)
@@ -456,7 +457,7 @@ def test_a_services_directory_of_another_user_prints_one_line_and_exits_1(others
     assert f"{other.pid}: cannot record to {home}: " in done.stderr
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+@needs_root("mounting a small disk needs root")
 def test_on_a_full_disk_it_prints_the_run_directory_after_the_first_write(watch, others, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()

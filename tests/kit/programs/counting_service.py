@@ -92,7 +92,7 @@ def resumed(since):
     return history.index(None, since) - since + 1
 
 
-def tell(**more):
+def report(**more):
     """End recording, and print the results for the test."""
     pprofplus.stop()
     sys.stdout.write(json.dumps({"taken": len(history), "heard": heard, **more}))

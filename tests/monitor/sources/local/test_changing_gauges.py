@@ -235,7 +235,7 @@ for number in range(45):
     for i in range(60):
         pprofplus.gauge(f"queue{number}.{i}", None)
 samples(20)
-tell(directory=collector.directory)
+report(directory=collector.directory)
 """
 
 

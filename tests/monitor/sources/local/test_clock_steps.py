@@ -31,7 +31,7 @@ for hours in {hours}:
     samples({each})
     shift_ns[0] = hours * 3_600 * 10**9
 samples({each})
-tell()
+report()
 """
 
 STEPS = {

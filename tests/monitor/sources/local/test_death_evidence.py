@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from kit.environment import needs_root
 from kit.run_logs import wait_for_runs
 from kit.waiting import wait_until
 from pprofplus.metrics import BY_NAME
@@ -238,7 +239,7 @@ def test_a_later_process_of_the_same_pid_is_not_the_run(place, tmp_path):
         assert cause_of(place) == ("died", "unknown", "unknown")
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="root alone makes a pid namespace")
+@needs_root("root alone makes a pid namespace")
 def test_a_process_of_ours_is_not_taken_for_one_of_a_container(place, monkeypatch):
     # in its own namespace, its pid is that of another process here, which began long before
     monkeypatch.setattr(machine, "_LONGEST_START_MS", 1000)

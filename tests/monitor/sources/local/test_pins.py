@@ -5,6 +5,7 @@ import stat
 
 import pytest
 
+from kit.environment import needs_root
 from pprofplus_tui.sources.local.pins import PinError, is_pinned, set_pin, toggle_pin
 
 
@@ -71,7 +72,7 @@ def test_a_home_that_is_reached_through_a_link_will_do(path, tmp_path):
     assert is_pinned(str(path))
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+@needs_root("only root can give a directory away")
 def test_another_user_s_run_is_refused_with_one_line_that_says_so(path):
     os.chown(path, 12345, 12345)
     with pytest.raises(PinError, match="belongs to uid 12345") as caught:
