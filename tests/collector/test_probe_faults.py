@@ -32,7 +32,7 @@ class Faulty(Probe):
         return self.says
 
 
-class Dear(Faulty):
+class Expensive(Faulty):
     budgeted = True
     reads = 0
 
@@ -146,7 +146,7 @@ def test_values_of_a_probe_that_fails_for_a_minute_are_left_out_until_it_works(p
 
 
 def test_an_expensive_probe_that_fails_stays_within_its_budget():
-    panel = ProbeSet(1.0, budget=0.001, sources=((Dear,),))
+    panel = ProbeSet(1.0, budget=0.001, sources=((Expensive,),))
     for now_ns in range(0, 20 * SECOND_NS, SECOND_NS // 100):
         panel.read(now_ns)
     # it was due 2000 times; at 0.1 ms or more a read, the budget allows one read in 0.1 s

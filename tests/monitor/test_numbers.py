@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from kit.memory_cgroup import small_cgroup
 from kit.units import MIB
 from kit.waiting import wait_until
+from pprofplus.probes.cgroup import Cgroup
 from pprofplus_tui.analysis.verdict_tracker import judged
 from pprofplus_tui.backend.session import Session
 from pprofplus_tui.model.comparison_request import SERVICE, SUM, ComparisonRequest
@@ -441,28 +443,8 @@ def test_the_order_by_growth_goes_by_the_verdict_and_has_live_runs_first(home, w
 @pytest.fixture
 def cgroup():
     """A memory cgroup with a limit, of either version."""
-    old, new = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
-    top, limit, used = (
-        (old, "memory.limit_in_bytes", "memory.usage_in_bytes")
-        if old.is_dir()
-        else (new, "memory.max", "memory.current")
-    )
-    made = top / f"pprofplus-test-{os.getpid()}"
-    try:
-        made.mkdir()
-        (made / limit).write_text(str(512 * MIB))
-        (made / "cgroup.procs").read_text()
-    except OSError as error:
-        with suppress(OSError):
-            made.rmdir()
-        pytest.skip(f"no memory cgroup can be made here: {error}")
-    yield made, made / used
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        with suppress(OSError):
-            made.rmdir()
-            return
-        time.sleep(0.1)
+    with small_cgroup("pprofplus-test", 512 * MIB) as made:
+        yield made, made / Cgroup().used
 
 
 def test_the_share_of_the_limit_is_the_cgroups_and_the_runs_in_it_are_counted(

@@ -1,5 +1,5 @@
+from kit.fake_runs import fake_run
 from pprofplus_tui.model.runs import (
-    Run,
     counted,
     find,
     indexed,
@@ -11,7 +11,7 @@ from pprofplus_tui.model.runs import (
 
 
 def run(service, pid, state="live", begin_ms=0, end_ms=10):
-    return Run(f"/{service}/{pid}", service, pid, state, begin_ms, end_ms)
+    return fake_run(service, pid, state, begin_ms=begin_ms, end_ms=end_ms)
 
 
 RUNS = ordered(

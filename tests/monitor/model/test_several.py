@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kit.fake_runs import fake_run
 from kit.series import points_of
 from kit.units import HOUR_MS
 from pprofplus_tui.analysis.across_runs import (
@@ -284,7 +285,7 @@ def test_a_curve_too_short_to_be_judged_grows_less_than_any_other():
 
 
 def run(pid, begin_ms, end_ms, state=DIED):
-    return Run(f"/api/{pid}", "api", pid, state, begin_ms, end_ms)
+    return fake_run("api", pid, state, begin_ms=begin_ms, end_ms=end_ms)
 
 
 def test_runs_that_never_ran_at_one_time_are_aligned_at_first():

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kit.cells import row_text, styles_of
+from kit.fake_runs import fake_run
 from kit.units import HOUR_MS
-from pprofplus_tui.model.runs import DIED, EXITED, LIVE, PAUSED, STALLED, STATES, Run
+from pprofplus_tui.model.runs import DIED, EXITED, LIVE, PAUSED, STALLED, STATES
 from pprofplus_tui.model.window import Window
 from pprofplus_tui.widgets.bars import StatusView, keys_row, status_row
 from pprofplus_tui.widgets.row_text import width_of
@@ -21,7 +22,7 @@ widths = st.integers(20, 200)
 
 
 def run_of(state=LIVE, service="api", pid=4711):
-    return Run(f"/{service}/{pid}", service, pid, state, END_MS - 2 * HOUR_MS, END_MS)
+    return fake_run(service, pid, state, begin_ms=END_MS - 2 * HOUR_MS, end_ms=END_MS)
 
 
 def status(run, window, width, **more):

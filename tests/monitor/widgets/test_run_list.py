@@ -8,17 +8,18 @@ from hypothesis import strategies as st
 from textual.events import MouseScrollDown, MouseScrollUp
 
 from kit.cells import row_text
+from kit.fake_runs import fake_run
 from kit.run_list import list_rows
 from kit.units import GIB
 from pprofplus_tui.model.run_filter import AGE, GROWTH, RunFilter
-from pprofplus_tui.model.runs import DIED, EXITED, LIVE, SIGNS, STALLED, STATES, Run, ordered
+from pprofplus_tui.model.runs import DIED, EXITED, LIVE, SIGNS, STALLED, STATES, ordered
 from pprofplus_tui.model.verdict import GROWING, SAW_TOOTH, SHRINKING, TOO_LITTLE, Verdict
 from pprofplus_tui.widgets.row_text import width_of
 from pprofplus_tui.widgets.run_list import RunList, RunListView
 
 
 def run_of(service="api", pid=1, state=LIVE, rss=None, spark="▁▂▃▄▅▆"):
-    return Run(f"/{service}/{pid}", service, pid, state, pid, pid + 1, rss, spark)
+    return fake_run(service, pid, state, begin_ms=pid, end_ms=pid + 1, rss_bytes=rss, spark=spark)
 
 
 def many(count, services=("api", "batch", "worker")):

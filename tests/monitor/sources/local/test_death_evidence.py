@@ -8,11 +8,11 @@ import sys
 import time
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from kit.environment import needs_root
+from kit.memory_cgroup import ENTER, small_cgroup
 from kit.run_logs import wait_for_runs
 from kit.waiting import wait_until
 from pprofplus.metrics import BY_NAME
@@ -83,26 +83,9 @@ def cause_of(home, pid=None):
 
 @contextmanager
 def cgroup(name):
-    """Make a cgroup with a limit; gives what a command is put before to run in it."""
-    v1, v2 = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
-    place = (v1 if v1.is_dir() else v2) / f"pprofplus-{name}-{os.getpid()}"
-    try:
-        place.mkdir()
-        limit = place / ("memory.limit_in_bytes" if v1.is_dir() else "memory.max")
-        limit.write_text(str(LIMIT))
-    except OSError as error:
-        if place.is_dir():
-            place.rmdir()
-        pytest.skip(f"no cgroup with a limit can be made here: {error}")
-    try:
-        yield ("sh", "-c", f'echo $$ > {place}/cgroup.procs; exec "$@"', "sh")
-    finally:
-        until = time.monotonic() + 20
-        while place.exists() and time.monotonic() < until:
-            try:
-                place.rmdir()
-            except OSError:  # noqa: PERF203 - the last process may be on its way out
-                time.sleep(0.05)
+    """Make a cgroup with a limit; give the words before a command that run it in there."""
+    with small_cgroup(f"pprofplus-{name}", LIMIT) as directory:
+        yield (*ENTER, str(directory))
 
 
 @pytest.fixture
