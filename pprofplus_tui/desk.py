@@ -25,7 +25,7 @@ from pprofplus_tui.model.charts import ChartKind, ChartTable, charts_for
 from pprofplus_tui.model.cursor import Reading
 from pprofplus_tui.model.death import Death
 from pprofplus_tui.model.frames import Drawn, Frame, Request, Shape
-from pprofplus_tui.model.happenings import Happening, death_event, next_run
+from pprofplus_tui.model.happenings import Happening, end_events
 from pprofplus_tui.model.looks import as_levels
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.rows import Rows
@@ -238,8 +238,10 @@ class Desk:
         shown = log.problems if log is not None and log.path == path else ()
         return next(iter((*shown, *self._catalog.problems)), "")
 
-    def inquire(self, study: Study, *, fresh: bool, before: Frame | None) -> tuple[Frame, bool]:
-        """Answer a study of several runs; return (frame, whether there is more to read)."""
+    def answer_comparison(
+        self, study: Study, *, fresh: bool, before: Frame | None
+    ) -> tuple[Frame, bool]:
+        """Answer a comparison of runs; return (frame, whether there is more to read)."""
         infos = self._catalog.infos
         frozen = study.window is not None and study.window.frozen and not fresh
         findings, more = before.findings if before is not None else None, False
@@ -296,8 +298,7 @@ class Desk:
         self._answered = None
         run = find(self._runs, request.run)
         events = _happened(log, run, begin_ms, end_ms)
-        after = next_run(run, self._runs) if run is not None else None
-        later = death_event(death) + ((after,) if after is not None else ())
+        later = end_events(run, self._runs, death) if run is not None else ()
         events += tuple(event for event in later if begin_ms <= event.t_ms < end_ms)
         kinds = [
             (shape, as_levels(kind) if shape.levels else kind)

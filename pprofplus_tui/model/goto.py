@@ -1,4 +1,4 @@
-"""Where a time that somebody typed leads to."""
+"""Where a typed time leads to."""
 
 from dataclasses import replace
 from datetime import tzinfo
@@ -24,8 +24,8 @@ def gone(view: View, goto: Goto, run: Run, now_ms: int) -> View:
     return replace(view, window=there, own_span=True, cursor_ms=goto.at_ms)
 
 
-def told(goto: Goto, run: Run, zone: tzinfo | None) -> str:
-    """Return in words where that is, and whether the run was there."""
+def described(goto: Goto, run: Run, zone: tzinfo | None) -> str:
+    """Return the time in words, and how far it is outside of the run."""
     if goto.last_ms is not None:
         return f"the last {format_span_ms(goto.last_ms)} of the run"
     at_ms = goto.at_ms or 0

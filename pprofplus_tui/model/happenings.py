@@ -130,3 +130,9 @@ def next_run(run: Run, runs: Iterable[Run]) -> Happening | None:
         return None
     first = min(later, key=lambda other: (other.begin_ms, other.pid))
     return Happening(first.begin_ms, NEXT, first.pid, path=first.path)
+
+
+def end_events(run: Run, runs: Iterable[Run], death: Death | None) -> tuple[Happening, ...]:
+    """Return the events that a run's own log does not hold: its death, and the next run's start."""
+    following = next_run(run, runs)
+    return death_event(death) + ((following,) if following is not None else ())

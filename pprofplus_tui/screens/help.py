@@ -1,4 +1,4 @@
-"""The help: keys, states, charts, and what each metric means, all from the tables."""
+"""The help page: keys, states, events and metrics, all made from the tables of the model."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
@@ -24,14 +24,14 @@ from pprofplus_tui.screens.page import DIM, HEADING, PageScreen, page_table
 
 WHERE = "\nWhere the memory is: rss is about heap_sys + malloc_sys + other"
 SIGNPOSTS: tuple[tuple[str, str], ...] = (
-    ("heap_used grows", "Python objects are being kept: look for their owner"),
-    ("heap_sys stays up while heap_used falls", "fragmentation: RSS will not come down"),
+    ("heap_used grows", "Python objects are kept alive: find what refers to them"),
+    ("heap_sys stays up while heap_used falls", "fragmentation: RSS stays high"),
     (
         "malloc_used grows, heap_used flat",
         "a C extension, numpy, TLS, or big bytes objects",
     ),
-    ("malloc_free is large", "freed, but not given back to the system"),
-    ("rss grows and none of those", "memory maps, stacks, shared memory, files"),
+    ("malloc_free is large", "freed by the program, but not returned to the system"),
+    ("rss grows, but none of these", "memory maps, stacks, shared memory, files"),
 )
 
 
@@ -55,7 +55,7 @@ def state_table(*, plain: bool) -> Table:
 
 
 def event_table() -> Table:
-    """Return what the lines across the charts stand for."""
+    """Return the kinds of events, which are drawn as vertical lines."""
     table = page_table(("", 10), ("", None))
     for kind in KINDS.values():
         table.add_row(Text(kind.word), Text(kind.meaning))
@@ -63,7 +63,7 @@ def event_table() -> Table:
 
 
 def signpost_table() -> Table:
-    """Return what the layers say together."""
+    """Return what combinations of layers usually mean."""
     table = page_table(("", 28), ("", None))
     for shape, meaning in SIGNPOSTS:
         table.add_row(Text(shape), Text(meaning))
@@ -71,7 +71,7 @@ def signpost_table() -> Table:
 
 
 def metric_table(metrics: Iterable[Metric] = CATALOGUE) -> Table:
-    """Return metrics with their meanings, units, and what Go calls them."""
+    """Return metrics with their meanings, units, and names in Go."""
     table = page_table(("metric", 16), ("meaning, unit, name in Go", None))
     for metric in metrics:
         unit = f"{metric.unit}/s" if metric.kind == COUNTER else metric.unit
@@ -81,7 +81,7 @@ def metric_table(metrics: Iterable[Metric] = CATALOGUE) -> Table:
 
 
 class HelpScreen(PageScreen):
-    """Everything the program can do, on one page that scrolls."""
+    """Keys, states, events and metrics on one page that scrolls."""
 
     TITLE_OF_PAGE = "help"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -98,7 +98,9 @@ class HelpScreen(PageScreen):
         yield Static(key_table(plain=plain, keys=self._keys))
         yield Static(Text("\nState of a run", HEADING))
         yield Static(state_table(plain=plain))
-        yield Static(Text("\nLines across the charts, by letter where room is short", HEADING))
+        yield Static(
+            Text("\nVertical lines in the charts; small charts show their first letters", HEADING)
+        )
         yield Static(event_table())
         yield Static(Text(WHERE, HEADING))
         yield Static(signpost_table())

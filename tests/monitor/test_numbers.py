@@ -142,7 +142,9 @@ class Watcher:
     def again(self, *, fresh=True):
         pending = True
         while pending:
-            self.frame, pending = self.desk.inquire(self.study, fresh=fresh, before=self.frame)
+            self.frame, pending = self.desk.answer_comparison(
+                self.study, fresh=fresh, before=self.frame
+            )
             fresh = False
         return self.frame.findings
 

@@ -2,7 +2,7 @@
 
 from datetime import timezone
 
-from pprofplus_tui.model.goto import gone, told
+from pprofplus_tui.model.goto import described, gone
 from pprofplus_tui.model.runs import Run
 from pprofplus_tui.model.timegrammar import Goto
 from pprofplus_tui.model.view import View
@@ -39,13 +39,13 @@ def test_the_last_hours_are_those_of_the_run():
 
 
 def test_a_time_is_told_with_its_day_and_zone():
-    text = told(Goto(at_ms=NOW_MS - HOUR_MS), ENDED, UTC)
+    text = described(Goto(at_ms=NOW_MS - HOUR_MS), ENDED, UTC)
     assert text == "Fri 15 Jan 2027 07:00:00 UTC"
 
 
 def test_it_is_told_where_the_run_was_not_there():
-    before = told(Goto(at_ms=ENDED.begin_ms - HOUR_MS), ENDED, UTC)
+    before = described(Goto(at_ms=ENDED.begin_ms - HOUR_MS), ENDED, UTC)
     assert before.endswith("1h before the run's first sample")
-    after = told(Goto(at_ms=ENDED.end_ms + 90_000), ENDED, UTC)
+    after = described(Goto(at_ms=ENDED.end_ms + 90_000), ENDED, UTC)
     assert after.endswith("1m30s after the run's last sample")
-    assert told(Goto(last_ms=2 * HOUR_MS), ENDED, UTC) == "the last 2h of the run"
+    assert described(Goto(last_ms=2 * HOUR_MS), ENDED, UTC) == "the last 2h of the run"

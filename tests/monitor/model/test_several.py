@@ -281,9 +281,9 @@ def test_runs_that_ran_at_one_time_are_shown_in_time():
     study = Study(COMPARE, ("/api/1", "/api/2")).opened((one, other), 5 * H_MS)
     assert not study.aligned
     assert study.window.following
-    turned = study.turned((one, other), 5 * H_MS)
+    turned = study.realigned((one, other), 5 * H_MS)
     assert turned.aligned
-    assert turned.turned((one, other), 5 * H_MS).window == study.window
+    assert turned.realigned((one, other), 5 * H_MS).window == study.window
 
 
 def test_a_service_has_all_its_runs_and_no_others():
@@ -293,11 +293,11 @@ def test_a_service_has_all_its_runs_and_no_others():
 
 def test_a_cursor_stays_in_the_window():
     study = Study(SERVICE, service="api", cursor_ms=5).opened((run(1, 0, H_MS),), 2 * H_MS)
-    moved = study.seen(study.window.zoom_in())
+    moved = study.with_window(study.window.zoom_in())
     assert moved.window.begin_ms <= moved.cursor_ms < moved.window.end_ms
 
 
-def test_a_study_of_nothing_is_harmless():
+def test_a_comparison_of_nothing_is_harmless():
     study = Study(SERVICE, service="gone").opened((), 1)
     assert study.members(()) == ()
     assert math.isfinite(study.window.span_ms)
