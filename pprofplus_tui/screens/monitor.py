@@ -293,7 +293,7 @@ class MonitorScreen(Screen[None]):
     def action_log(self) -> None:
         """Give the chosen chart a logarithmic scale, or a linear one."""
         self._set_chart_option(
-            self.view.toggle_log(), "This chart is stacked: it has no logarithmic scale."
+            self.view.toggle_log(), "This chart is a stack: it has no logarithmic scale."
         )
 
     def action_levels(self) -> None:
