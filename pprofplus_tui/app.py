@@ -21,15 +21,15 @@ from textual.screen import Screen
 
 from pprofplus_tui import signals
 from pprofplus_tui.backend.port import Backend
-from pprofplus_tui.feed import Feed
-from pprofplus_tui.model.frames import Drawn, Frame
+from pprofplus_tui.backend.worker import BackendThread
 from pprofplus_tui.model.keys import Key
+from pprofplus_tui.model.messages import Drawn, Frame
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.screens.monitor import MonitorScreen
-from pprofplus_tui.widgets.paint import THEMES, themes
-from pprofplus_tui.widgets.plain import InAscii
-from pprofplus_tui.wire import lean
+from pprofplus_tui.terminal.ascii_filter import AsciiFilter
+from pprofplus_tui.terminal.encoder import lean
+from pprofplus_tui.widgets.theme import THEMES, themes
 
 MakeBackend = Callable[[Options, Callable[[Frame], None], Callable[[Drawn], None]], Backend]
 
@@ -59,7 +59,7 @@ class MonitorApp(App[int]):
     class ChartsDrawn(Message):
         """Charts were drawn and are not shown yet."""
 
-    def __init__(self, options: Options, make_backend: MakeBackend = Feed) -> None:
+    def __init__(self, options: Options, make_backend: MakeBackend = BackendThread) -> None:
         super().__init__()
         # an animated page costs half a megabyte over SSH
         self.animation_level = "none"
@@ -71,7 +71,7 @@ class MonitorApp(App[int]):
             ColorSystem.EIGHT_BIT if options.low_bandwidth else ColorSystem.TRUECOLOR
         )
         self._options = options
-        self._plain = [InAscii()] if options.plain else []
+        self._plain = [AsciiFilter()] if options.plain else []
         self.backend = make_backend(options, self._take_frame, self._take_drawn)
         self.monitor = MonitorScreen(self.backend, options)
         self.failure: BaseException | None = None  # why the app ended, unless the user ended it

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from pprofplus_tui.model.comparison_request import ComparisonRequest
+from pprofplus_tui.model.events import Happening
 from pprofplus_tui.model.export_job import Exported, ExportJob
-from pprofplus_tui.model.frames import Request
-from pprofplus_tui.model.happenings import Happening
+from pprofplus_tui.model.messages import ChartRequest
 from pprofplus_tui.model.runs import Run
-from pprofplus_tui.model.study import Study
 
 
 class BackendPort(Protocol):
@@ -20,10 +20,10 @@ class BackendPort(Protocol):
     with a one-line text for the user.
     """
 
-    def show(self, request: Request) -> None:
+    def show(self, request: ChartRequest) -> None:
         """Answer this request now, and again whenever the run has new samples."""
 
-    def compare(self, comparison: Study | None) -> None:
+    def compare(self, comparison: ComparisonRequest | None) -> None:
         """Answer this comparison instead of the last request; None: the request again."""
 
     def read_first(self, paths: tuple[str, ...], *, judge_growth: bool = False) -> None:

@@ -6,15 +6,15 @@ The readers are imported on first use: importing numpy would delay the first pai
 from collections.abc import Callable
 from pathlib import Path
 
+from pprofplus_tui.model.events import Happening
 from pprofplus_tui.model.export_job import Exported, ExportJob
-from pprofplus_tui.model.happenings import Happening
 from pprofplus_tui.model.runs import Run
 
 
 def events(run: Run, limit: int) -> tuple[Happening, ...]:
     """Read the whole log of a run; return its events in order of time, at most `limit`."""
-    from pprofplus_tui.logs.happened import all_happened  # noqa: PLC0415 - see the module
-    from pprofplus_tui.logs.run import RunLog  # noqa: PLC0415 - see the module
+    from pprofplus_tui.sources.local.event_search import all_happened  # noqa: PLC0415 - see the module
+    from pprofplus_tui.sources.local.run_log import RunLog  # noqa: PLC0415 - see the module
 
     log = RunLog(run.path)
     log.refresh()
@@ -23,7 +23,7 @@ def events(run: Run, limit: int) -> tuple[Happening, ...]:
 
 def toggle_pin(run: Run) -> bool:
     """Pin or unpin a run; return whether it is pinned now. Raises PinError."""
-    from pprofplus_tui.logs import pins  # noqa: PLC0415 - see the module
+    from pprofplus_tui.sources.local import pins  # noqa: PLC0415 - see the module
 
     return pins.toggle_pin(run.path)
 
@@ -47,7 +47,7 @@ def export(
     Raises FileExistsError, ExportCancelledError, OutputError.
     """
     from pprofplus_tui import export as exporter  # noqa: PLC0415 - see the module
-    from pprofplus_tui.logs.run import RunLog  # noqa: PLC0415 - see the module
+    from pprofplus_tui.sources.local.run_log import RunLog  # noqa: PLC0415 - see the module
 
     log = RunLog(job.run.path)
     return exporter.export(

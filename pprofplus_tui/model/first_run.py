@@ -1,6 +1,6 @@
 """Which run the monitor opens on, while the list of runs is still incomplete."""
 
-from pprofplus_tui.model.frames import Frame
+from pprofplus_tui.model.messages import Frame
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.runs import Run, find, opening
 from pprofplus_tui.model.view import View

@@ -7,16 +7,16 @@ from textual.screen import Screen
 
 from pprofplus_tui.backend.port import BackendPort
 from pprofplus_tui.model.export_job import ExportJob
-from pprofplus_tui.model.frames import Frame
 from pprofplus_tui.model.keys import Key
+from pprofplus_tui.model.messages import Frame
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.runs import Run, find
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.view import View
 
 if TYPE_CHECKING:
-    from pprofplus_tui.model.happenings import Happening
-    from pprofplus_tui.model.timegrammar import Goto
+    from pprofplus_tui.model.events import Happening
+    from pprofplus_tui.model.time_grammar import Goto
 
 # (the view now, the run shown, unix ms now) -> the new view
 Change = Callable[[View, Run, int], View]
@@ -36,13 +36,13 @@ class Dialogs:
 
     def show_help(self, keys: tuple[Key, ...]) -> None:
         """Show the help page for a table of keys."""
-        from pprofplus_tui.screens.help import HelpScreen  # noqa: PLC0415 - see the module
+        from pprofplus_tui.screens.help_page import HelpScreen  # noqa: PLC0415 - see the module
 
         self._screen.app.push_screen(HelpScreen(plain=self._options.plain, keys=keys))
 
     def save_screenshot(self, name: str) -> None:
         """Ask for a path, then save what is shown now; `name` is part of the file's name."""
-        from pprofplus_tui.screens.picture import dialog_for  # noqa: PLC0415 - see the module
+        from pprofplus_tui.screens.screenshot_dialog import dialog_for  # noqa: PLC0415 - see the module
 
         app, options = self._screen.app, self._options
         app.push_screen(dialog_for(app, name, options.zone, plain=options.plain))
@@ -53,7 +53,7 @@ class Dialogs:
         if run is None or chart is None:
             self._warn("There is no run to explain yet.")
             return
-        from pprofplus_tui.screens.explain import Explained, ExplainScreen  # noqa: PLC0415
+        from pprofplus_tui.screens.explain_page import Explained, ExplainScreen  # noqa: PLC0415
 
         plain = self._options.plain
         name = clean(f"{run.service} {run.pid}", ascii_only=plain)
@@ -65,14 +65,14 @@ class Dialogs:
         run, window = find(frame.runs, view.run), view.window
         if run is None or window is None:
             return
-        from pprofplus_tui.screens.goto import GotoContext, GotoScreen  # noqa: PLC0415
+        from pprofplus_tui.screens.goto_dialog import GotoContext, GotoDialog  # noqa: PLC0415
 
         def done(goto: "Goto | None") -> None:
             if goto is not None:
                 _go_to(goto, change_view)
 
         context = GotoContext(run, view.cursor or window.begin_ms, self._options.zone)
-        self._screen.app.push_screen(GotoScreen(context, plain=self._options.plain), done)
+        self._screen.app.push_screen(GotoDialog(context, plain=self._options.plain), done)
 
     def list_events(
         self, view: View, frame: Frame, change_view: ChangeView, show_run: Callable[[str], None]
@@ -81,8 +81,8 @@ class Dialogs:
         run, window = find(frame.runs, view.run), view.window
         if run is None or window is None:
             return
-        from pprofplus_tui.model.timegrammar import Goto  # noqa: PLC0415 - see the module
-        from pprofplus_tui.screens.events import EventsContext, EventsScreen  # noqa: PLC0415
+        from pprofplus_tui.model.time_grammar import Goto  # noqa: PLC0415 - see the module
+        from pprofplus_tui.screens.event_list import EventsContext, EventsScreen  # noqa: PLC0415
 
         def done(event: "Happening | None") -> None:
             if event is not None and event.path:
@@ -102,16 +102,16 @@ class Dialogs:
         if run is None or window is None:
             self._warn("There is no run to export yet.")
             return
-        from pprofplus_tui.screens.export import ExportScreen  # noqa: PLC0415 - see the module
+        from pprofplus_tui.screens.export_dialog import ExportDialog  # noqa: PLC0415 - see the module
 
         job = ExportJob(run, window.begin_ms, window.end_ms, self._options.zone)
-        self._screen.app.push_screen(ExportScreen(self._backend, job, plain=self._options.plain))
+        self._screen.app.push_screen(ExportDialog(self._backend, job, plain=self._options.plain))
 
     def _warn(self, text: str) -> None:
         self._screen.notify(text, severity="warning", markup=False)
 
 
 def _go_to(goto: "Goto", change_view: ChangeView) -> None:
-    from pprofplus_tui.model.goto import gone  # noqa: PLC0415 - see the module
+    from pprofplus_tui.model.goto_target import gone  # noqa: PLC0415 - see the module
 
     change_view(lambda view, run, now_ms: gone(view, goto, run, now_ms))

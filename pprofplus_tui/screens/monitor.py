@@ -11,27 +11,27 @@ from textual.events import Key
 from textual.screen import Screen
 
 from pprofplus_tui.backend.port import BackendPort
+from pprofplus_tui.model.cell_rows import Cellrun
+from pprofplus_tui.model.comparison_request import ComparisonRequest
 from pprofplus_tui.model.cursor import Held, stepped
 from pprofplus_tui.model.first_run import FirstRun
-from pprofplus_tui.model.frames import Drawn, Frame
+from pprofplus_tui.model.grid_layout import ChartPlace
 from pprofplus_tui.model.keys import KEYS
-from pprofplus_tui.model.layout import Place
+from pprofplus_tui.model.messages import Drawn, Frame
 from pprofplus_tui.model.options import Options
-from pprofplus_tui.model.rows import Cellrun
 from pprofplus_tui.model.runs import Run, find
-from pprofplus_tui.model.study import Study
 from pprofplus_tui.model.view import View
 from pprofplus_tui.model.visible_charts import chart_places, chart_request, toggle_chart
 from pprofplus_tui.screens.bindings import bindings_of
 from pprofplus_tui.screens.dialogs import Change, Dialogs
 from pprofplus_tui.screens.monitor_bars import MonitorBars
 from pprofplus_tui.screens.open_comparison import OpenComparison
-from pprofplus_tui.screens.picking import RunPicker
 from pprofplus_tui.screens.plot_position import clicked, dragged, plot_in, time_at, widest
+from pprofplus_tui.screens.run_picker import RunPicker
 from pprofplus_tui.screens.theme_colours import follow_theme
-from pprofplus_tui.widgets.empty import Notice, empty_rows
-from pprofplus_tui.widgets.grid import ChartGrid
-from pprofplus_tui.widgets.runlist import RunList
+from pprofplus_tui.widgets.chart_grid import ChartGrid
+from pprofplus_tui.widgets.placeholder import Placeholder, empty_rows
+from pprofplus_tui.widgets.run_list import RunList
 
 MIN_COLUMNS, MIN_ROWS = 60, 15
 _LIST_FROM_COLUMNS = 76  # a narrower screen has no room for a chart next to the list
@@ -63,7 +63,7 @@ class MonitorScreen(Screen[None]):
         # kept, not queried: a late frame of the backend may find the screen taken down
         self._bars = MonitorBars(options)
         self._charts = ChartGrid(id="charts")
-        self._notice, self._small = Notice(id="notice"), Notice(id="small")
+        self._notice, self._small = Placeholder(id="notice"), Placeholder(id="small")
 
     # -- layout
 
@@ -113,11 +113,11 @@ class MonitorScreen(Screen[None]):
         """The run shown, as of the last frame."""
         return find(self.frame.runs, self.view.run)
 
-    def _places(self) -> dict[str, Place]:
+    def _places(self) -> dict[str, ChartPlace]:
         return chart_places(self.view, *self._charts.size)
 
     def _request(self) -> None:
-        """Place the charts, and request what they show from now on."""
+        """ChartPlace the charts, and request what they show from now on."""
         places = self._places()
         self._charts.place(places, self.view.chosen if len(self.view.shown) > 1 else None)
         self._backend.show(chart_request(self.view, places))
@@ -192,7 +192,7 @@ class MonitorScreen(Screen[None]):
             self._set_view(self.view.select(run, _now_ms()))
             self._show_list()
 
-    def open_comparison(self, comparison: Study) -> None:
+    def open_comparison(self, comparison: ComparisonRequest) -> None:
         """Show a comparison above this screen."""
         self._comparison.open(self.app, comparison, self.frame)
 

@@ -1,13 +1,13 @@
 """The three single lines of the main screen: status, verdicts, keys."""
 
-from pprofplus_tui.model.frames import Frame
+from pprofplus_tui.model.cell_rows import Cellrun
+from pprofplus_tui.model.messages import Frame
 from pprofplus_tui.model.options import Options
-from pprofplus_tui.model.rows import Cellrun
 from pprofplus_tui.model.runs import PIN_SIGN, PLAIN_PIN_SIGN, Run
 from pprofplus_tui.model.view import View
 from pprofplus_tui.widgets.bars import Bar, StatusView, keys_row, status_row
-from pprofplus_tui.widgets.facts import facts_row
-from pprofplus_tui.widgets.text import fit, with_end
+from pprofplus_tui.widgets.row_text import fit, with_end
+from pprofplus_tui.widgets.verdict_line import facts_row
 
 
 class MonitorBars:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 from textual.app import App
 
 from pprofplus_tui.backend.port import BackendPort
-from pprofplus_tui.model.frames import Drawn, Frame
+from pprofplus_tui.model.comparison_request import COMPARE, SERVICE, ComparisonRequest
+from pprofplus_tui.model.messages import Drawn, Frame
 from pprofplus_tui.model.options import Options
-from pprofplus_tui.model.study import COMPARE, SERVICE, Study
 
 if TYPE_CHECKING:
-    from pprofplus_tui.screens.study import StudyScreen
+    from pprofplus_tui.screens.comparison import ComparisonScreen
 
 
 class OpenComparison:
@@ -30,7 +30,7 @@ class OpenComparison:
         self._backend = backend
         self._options = options
         self._on_closed = on_closed
-        self._screen: StudyScreen | None = None
+        self._screen: ComparisonScreen | None = None
         self._missed: Frame | None = None
 
     @property
@@ -38,12 +38,12 @@ class OpenComparison:
         """Whether the comparison screen is shown."""
         return self._screen is not None
 
-    def open(self, app: App[Any], comparison: Study, frame: Frame) -> None:
+    def open(self, app: App[Any], comparison: ComparisonRequest, frame: Frame) -> None:
         """Show a comparison, unless one is open."""
-        from pprofplus_tui.screens.study import StudyScreen  # noqa: PLC0415 - the first paint
+        from pprofplus_tui.screens.comparison import ComparisonScreen  # noqa: PLC0415 - the first paint
 
         if self._screen is None:
-            self._screen = StudyScreen(
+            self._screen = ComparisonScreen(
                 self._backend, self._options, comparison, frame, self._closed
             )
             app.push_screen(self._screen)

@@ -5,28 +5,28 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pprofplus_tui.model.cursor import pointed_at
-from pprofplus_tui.model.layout import Place
-from pprofplus_tui.model.timeaxis import instant
+from pprofplus_tui.model.grid_layout import ChartPlace
+from pprofplus_tui.model.time_axis import instant
 from pprofplus_tui.model.view import View
 from pprofplus_tui.model.window import Window
 
 if TYPE_CHECKING:
-    from pprofplus_tui.charts.picture import Area
+    from pprofplus_tui.charts.spec import Area
 
 
-def plot_in(place: Place | None) -> "Area | None":
+def plot_in(place: ChartPlace | None) -> "Area | None":
     """Return where the plot lies in a chart at that place, in cells; None without a place."""
-    from pprofplus_tui.charts.picture import plot_area  # noqa: PLC0415 - it imports numpy
+    from pprofplus_tui.charts.spec import plot_area  # noqa: PLC0415 - it imports numpy
 
     return plot_area(place.width, place.height) if place is not None else None
 
 
-def widest(places: Mapping[str, Place]) -> Place | None:
+def widest(places: Mapping[str, ChartPlace]) -> ChartPlace | None:
     """Return the widest place, None if there is none."""
     return max(places.values(), key=lambda place: place.width, default=None)
 
 
-def time_at(place: Place | None, x: int, window: Window | None) -> int | None:
+def time_at(place: ChartPlace | None, x: int, window: Window | None) -> int | None:
     """Return the time of a chart's column, unix ms or age; None where no chart is drawn.
 
     A column beside the plot stands for the nearest one in it.
@@ -38,7 +38,7 @@ def time_at(place: Place | None, x: int, window: Window | None) -> int | None:
     return instant(cell, window.begin_ms, window.end_ms, area.width)
 
 
-def clicked(view: View, place: Place | None, chart: str, x: int, y: int) -> View | None:
+def clicked(view: View, place: ChartPlace | None, chart: str, x: int, y: int) -> View | None:
     """Return the view after a click on a cell of a chart: chosen, with the cursor in its plot.
 
     None if the click was on the frame of the chart that is chosen already.
@@ -51,7 +51,7 @@ def clicked(view: View, place: Place | None, chart: str, x: int, y: int) -> View
     return None if view.chosen == chart else replace(view, chosen=chart)
 
 
-def dragged(view: View, place: Place | None, x: int) -> View:
+def dragged(view: View, place: ChartPlace | None, x: int) -> View:
     """Return the view with the time cursor at a column of a chart."""
     area = plot_in(place)
     return view if area is None else pointed_at(view, x - area.left, area.width)

@@ -2,8 +2,8 @@
 
 from textual.screen import Screen
 
-from pprofplus_tui.widgets.paint import Paint
-from pprofplus_tui.widgets.rows import RowsWidget
+from pprofplus_tui.widgets.cell_widget import CellWidget
+from pprofplus_tui.widgets.theme import TokenColours
 
 
 def follow_theme(screen: Screen[None], colours: tuple[tuple[str, str], ...]) -> None:
@@ -13,8 +13,8 @@ def follow_theme(screen: Screen[None], colours: tuple[tuple[str, str], ...]) -> 
     """
 
     def repaint(_: object = None) -> None:
-        paint = Paint.standard(dark=screen.app.current_theme.dark, own=colours)
-        for widget in screen.query(RowsWidget):
+        paint = TokenColours.standard(dark=screen.app.current_theme.dark, own=colours)
+        for widget in screen.query(CellWidget):
             widget.set_paint(paint)
 
     screen.app.theme_changed_signal.subscribe(screen, repaint)

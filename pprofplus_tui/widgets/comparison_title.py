@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from datetime import tzinfo
 
-from pprofplus_tui.model.rows import Cellrun, Row
+from pprofplus_tui.model.cell_rows import Cellrun, Row
+from pprofplus_tui.model.comparison_request import COMPARE, ComparisonRequest
 from pprofplus_tui.model.runs import Run
-from pprofplus_tui.model.study import COMPARE, Study
 from pprofplus_tui.model.text import narrow
-from pprofplus_tui.model.timeaxis import zone_name
+from pprofplus_tui.model.time_axis import zone_name
 from pprofplus_tui.model.units import format_span_ms
 from pprofplus_tui.widgets.bars import clock, stretch
-from pprofplus_tui.widgets.text import spread
+from pprofplus_tui.widgets.row_text import spread
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class TitleView:
         plain: ASCII only.
     """
 
-    comparison: Study
+    comparison: ComparisonRequest
     members: tuple[Run, ...]
     zone: tzinfo | None
     plain: bool = False

@@ -1,0 +1,198 @@
+"""The run picker: the list of runs as the user filtered, ordered, marked and pinned it."""
+
+import time
+from typing import Protocol
+
+from textual.binding import BindingsMap
+from textual.events import Key
+
+from pprofplus.errors import PprofplusError
+from pprofplus_tui.backend.port import BackendPort
+from pprofplus_tui.model.comparison_request import COMPARE, SERVICE, ComparisonRequest
+from pprofplus_tui.model.messages import Frame
+from pprofplus_tui.model.options import Options
+from pprofplus_tui.model.run_filter import GROWTH, MOST_MARKED, Arranger, RunFilter
+from pprofplus_tui.model.runs import Run, Runs, find, neighbour, sibling
+from pprofplus_tui.model.text import clean
+from pprofplus_tui.widgets.run_list import RunList, RunListView
+
+_LEAST_COMPARED = 2
+
+
+class PickerOwner(Protocol):
+    """What the run picker reports to: the screen that shows the picked run."""
+
+    def pick_run(self, run: Run | None) -> None:
+        """Show this run; None: keep the one that is shown."""
+
+    def open_comparison(self, comparison: ComparisonRequest) -> None:
+        """Show this comparison."""
+
+
+class RunPicker:
+    """Filters, orders, marks and pins the runs; reports what was picked to its owner.
+
+    Attributes:
+        list: the widget of the list.
+        listing: the filter, the order and the marks.
+        listed: the runs in the list, in its order.
+    """
+
+    def __init__(self, backend: BackendPort, options: Options, owner: PickerOwner) -> None:
+        self._backend = backend
+        self._options = options
+        self._owner = owner
+        self._frame = Frame()
+        self._selected: str | None = None  # path of the run that is shown
+        self._arranger = Arranger()
+        self.list = RunList(id="runs")
+        self.listing = RunFilter()
+        self.listed = Runs()
+
+    def show(self, frame: Frame, selected: str | None) -> None:
+        """Show the runs of a frame; the highlight stays on the selected run."""
+        self._frame, self._selected = frame, selected
+        self._update()
+
+    def _update(self) -> None:
+        frame, selected = self._frame, self._selected
+        self.listed = self._arranger.listed(frame.runs, self.listing, time.monotonic())
+        view = RunListView(
+            self.listed,
+            selected,
+            plain=self._options.plain,
+            listing=self.listing,
+            total=len(frame.runs),
+            unread=frame.unread,
+        )
+        self.list.show(view)
+        first = self.list.in_sight
+        if selected is not None and selected not in first:
+            first = (selected, *first)
+        self._backend.read_first(first, judge_growth=self.listing.order == GROWTH)
+
+    def _set_listing(self, listing: RunFilter) -> None:
+        if listing != self.listing:
+            self.listing = listing
+            self._update()
+
+    @property
+    def _run(self) -> Run | None:
+        """The run that is shown."""
+        return find(self._frame.runs, self._selected)
+
+    # -- moving in the list
+
+    def step(self, step: int) -> None:
+        """Pick the run `step` places down the list."""
+        self._owner.pick_run(neighbour(self.listed, self._selected, step))
+
+    def step_sibling(self, step: int) -> None:
+        """Pick the next or previous pid of the same service."""
+        self._owner.pick_run(sibling(self._frame.runs, self._selected, step))
+
+    # -- filtering
+
+    @property
+    def typing(self) -> bool:
+        """Whether keys go to the filter's text."""
+        return self.listing.typing
+
+    def open_filter(self) -> None:
+        """Start to type the filter's text."""
+        if not self.list.display:
+            self.list.notify("The list of runs needs a wider terminal.", markup=False)
+        elif self._frame.runs:
+            self._set_listing(self.listing.asked())
+
+    def take_key(self, event: Key, bindings: BindingsMap) -> bool:
+        """Type a key into the filter, or open the filter by it; return whether either was done."""
+        if self.listing.typing:
+            self._type(event)
+            return True
+        bound = bindings.key_to_bindings.get(event.key, ())
+        if any(binding.action == "filter" for binding in bound):
+            # not through its binding, which Textual runs later: over a slow line, letters that
+            # arrive together with this key would be lost
+            self.open_filter()
+            return True
+        return False
+
+    def _type(self, event: Key) -> None:
+        """Change the filter's text by a key, or end it; the arrows move in the list."""
+        listing, key = self.listing, event.key
+        if key == "escape":
+            self._set_listing(listing.cleared())
+        elif key in {"enter", "tab"}:
+            self._set_listing(listing.done())
+            if self.listed and find(self.listed, self._selected) is None:
+                self._owner.pick_run(self.listed[0])
+        elif key in {"up", "down"}:
+            self.step(-1 if key == "up" else 1)
+        elif key in {"backspace", "ctrl+h"}:
+            self._set_listing(listing.erased())
+        elif key in {"ctrl+w", "ctrl+u"}:
+            self._set_listing(listing.erased(word=True))
+        elif key == "ctrl+c":
+            self.list.app.exit()
+        elif event.is_printable and event.character is not None:
+            self._set_listing(listing.typed(event.character))
+
+    def clear_filter(self) -> None:
+        """List all runs again."""
+        self._set_listing(self.listing.cleared())
+
+    # -- ordering, marking, pinning
+
+    def next_order(self) -> None:
+        """Put the list in the next order."""
+        self._set_listing(self.listing.cycled())
+
+    def toggle_mark(self) -> None:
+        """Mark the run that is shown, or unmark it."""
+        run = self._run
+        if run is None:
+            return
+        marked = self.listing.toggled(run.path)
+        if marked == self.listing:
+            self.list.notify(
+                f"At most {MOST_MARKED} runs can be compared: unmark one first.",
+                severity="warning",
+                markup=False,
+            )
+        self._set_listing(marked)
+
+    def toggle_pin(self) -> None:
+        """Pin the run that is shown, or unpin it; in a worker, because a disk may be slow."""
+        run = self._run
+        if run is not None:
+            self.list.run_worker(lambda: self._toggle_pin(run), thread=True)
+
+    def _toggle_pin(self, run: Run) -> None:
+        try:
+            state = "pinned" if self._backend.toggle_pin(run) else "unpinned"
+        except PprofplusError as error:
+            text = clean(str(error), ascii_only=self._options.plain)
+            self.list.notify(text, severity="warning", markup=False)
+        else:
+            self.list.notify(f"{run.service} {run.pid} {state}", markup=False)
+
+    # -- comparing
+
+    def compare_marked(self, chart: str) -> None:
+        """Compare the marked runs in that chart."""
+        runs = self._frame.runs
+        paths = tuple(path for path in self.listing.marked if find(runs, path) is not None)
+        if len(paths) < _LEAST_COMPARED:
+            hint = "Mark at least two runs with c, then press C to compare them."
+            self.list.notify(hint, markup=False)
+            return
+        self._owner.open_comparison(ComparisonRequest(COMPARE, paths, chart=chart))
+
+    def compare_service(self, chart: str, service: str | None = None) -> None:
+        """Compare all runs of a service in that chart, by default of the run that is shown."""
+        run = self._run
+        if service is None and run is not None:
+            service = run.service
+        if service is not None:
+            self._owner.open_comparison(ComparisonRequest(SERVICE, service=service, chart=chart))
