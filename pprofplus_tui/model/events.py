@@ -1,4 +1,4 @@
-"""What happens to a run, declared once: kinds of events, their letters, and how they are told."""
+"""The events of a run: their kinds, declared once, and how each is shown."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -27,11 +27,10 @@ class Kind:
     """A kind of event.
 
     Attributes:
-        word: what it is called; its first letter, a capital that no other kind has, stands for
-            it where there is no room.
-        meaning: what it is, for those who see it the first time.
-        style: of its line and its word.
-        rank: kinds of a lower rank are kept first where there are too many to show.
+        word: its name; where there is no room, its first letter alone, which no other kind has.
+        meaning: what it means, for the help page and the list of events.
+        style: style of its line and its word.
+        rank: if there are too many events to show, those of a lower rank are kept first.
     """
 
     word: str
@@ -41,18 +40,18 @@ class Kind:
 
 
 KINDS: dict[str, Kind] = {
-    MARKED: Kind("Mark", "a mark of the service's own", "mark", 0),
+    MARKED: Kind("Mark", "a mark that the service set", "mark", 0),
     EVENT_KINDS[LOST]: Kind("Lost", "samples that could not be written", "lost", 0),
     EVENT_KINDS[START]: Kind("Start", "sampling began"),
-    EVENT_KINDS[STOP]: Kind("End", "the process ended in order, or stopped recording"),
-    EVENT_KINDS[PAUSE]: Kind("Pause", "told to take no samples"),
-    EVENT_KINDS[RESUME]: Kind("Resume", "told to take samples again"),
-    EVENT_KINDS[FORK]: Kind("Fork", "this process was forked off by another"),
-    EVENT_KINDS[INTERVAL]: Kind("Interval", "samples come at another pace from here on"),
+    EVENT_KINDS[STOP]: Kind("End", "the process exited normally, or stopped recording"),
+    EVENT_KINDS[PAUSE]: Kind("Pause", "sampling was paused"),
+    EVENT_KINDS[RESUME]: Kind("Resume", "sampling was resumed"),
+    EVENT_KINDS[FORK]: Kind("Fork", "another process forked this one"),
+    EVENT_KINDS[INTERVAL]: Kind("Interval", "the sampling interval was changed"),
     CLOCK: Kind("Clock", "the wall clock was set, or the machine slept"),
     NEXT: Kind("Next", "the next run of this service began", "accent"),
-    DEATH: Kind("Died", "the last sample of a process that did not end in order", "lost", 0),
-    UNWATCHED: Kind("Unwatched", "pprofplus watch ended; the process went on"),
+    DEATH: Kind("Died", "the last sample of a process that did not exit normally", "lost", 0),
+    UNWATCHED: Kind("Unwatched", "pprofplus watch ended; the process continued"),
 }
 _OTHER = Kind("?", "an event of a later version", rank=2)
 
@@ -64,10 +63,10 @@ class Happening:
     Attributes:
         t_ms: unix milliseconds on the run's time axis.
         kind: one of KINDS, or what a later version calls it.
-        value: what the kind says: samples lost, microseconds, a pid, milliseconds of a step.
+        value: depends on the kind: samples lost, microseconds, a pid, milliseconds of a step.
         text: untrusted; clean it before it is shown.
-        path: of the run that began, or "".
-        brief: a word or two for a chart, or "".
+        path: path of the run that began, or "".
+        brief: one or two words for a chart, or "".
     """
 
     t_ms: int
@@ -79,12 +78,12 @@ class Happening:
 
     @property
     def told(self) -> Kind:
-        """What is known of its kind."""
+        """Its kind; a kind of a later version is "?"."""
         return KINDS.get(self.kind, _OTHER)
 
     @property
     def figure(self) -> str:
-        """Its value in words, "" if the kind has none."""
+        """Its value as text, "" if the kind has none."""
         if self.kind == EVENT_KINDS[LOST]:
             return f"{self.value}"
         if self.kind == EVENT_KINDS[FORK]:
@@ -99,25 +98,25 @@ class Happening:
 
     @property
     def short(self) -> str:
-        """Its word and figure, for a chart."""
+        """Its word and value, for a chart."""
         return f"{self.told.word} {self.brief or self.figure}".rstrip()
 
 
 def most_telling(found: Iterable[Happening], most: int) -> tuple[Happening, ...]:
-    """Return at most so many in order of time: by rank, of one rank the newest."""
+    """Return at most `most` events in order of time: those of the lowest rank, then the newest."""
     ranked = sorted(found, key=lambda event: (event.told.rank, -event.t_ms))
     return tuple(sorted(ranked[:most], key=lambda event: event.t_ms))
 
 
 def death_event(death: Death | None) -> tuple[Happening, ...]:
-    """Return the event of a run's death: one, or none if it ended in order."""
+    """Return the event of a run's death: one, or none if it exited normally."""
     if death is None or not death.cause.is_death:
         return ()
     return (Happening(death.t_ms, DEATH, 0, death.told, brief=death.cause.brief),)
 
 
 def next_run(run: Run, runs: Iterable[Run]) -> Happening | None:
-    """Return the beginning of the first run of the service after this one ended, if it did."""
+    """Return the start of the service's next run; None while this one is running."""
     if run.running:
         return None
     same = runs.of_service(run.service) if isinstance(runs, Runs) else runs

@@ -36,15 +36,15 @@ PLAIN_SIGNS = {
 # how a state is shown; the others by their own names
 _LABELS = {UNRECORDED: "not recorded here any more", PACKED: "live when packed"}
 PIN_SIGN, PLAIN_PIN_SIGN = "◆", "#"
-PINNED_MEANING = "retention leaves the run alone, however old it is"
+PINNED_MEANING = "retention never deletes the run, however old it is"
 MEANINGS = {
     LIVE: "running, samples arrive",
-    PAUSED: "running, but told to take no samples",
+    PAUSED: "running, but sampling is paused",
     STALLED: "running, but no sample for several intervals: stopped, or the GIL is held",
-    EXITED: "ended in order, or was seen to end by pprofplus watch",
-    DIED: "ended without a word: SIGKILL, OOM killer, crash, power",
-    UNRECORDED: "this log ended before the process: its watch ended, an exec, or another user",
-    PACKED: "live when this bundle was packed, which has no more of it",
+    EXITED: "exited normally, or pprofplus watch saw it end",
+    DIED: "ended without a stop event: SIGKILL, OOM killer, crash, power loss",
+    UNRECORDED: "the log ended before the process did: watch ended, exec, or another user",
+    PACKED: "live when this bundle was packed; later samples are not in it",
 }
 
 

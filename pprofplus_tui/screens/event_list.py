@@ -150,7 +150,8 @@ class EventsScreen(ModalScreen[Happening | None]):
         if found:
             self._list.highlighted = before[-1] if before else 0
             some = ", the most important" if len(found) >= MOST else ""
-            self._list.border_subtitle = f"{len(found)} events{some}: Enter goes to one, Esc closes"
+            count = "1 event" if len(found) == 1 else f"{len(found)} events"
+            self._list.border_subtitle = f"{count}{some}: Enter goes to one, Esc closes"
         else:
             self._list.add_option(Option(Text("This log contains no events."), disabled=True))
 

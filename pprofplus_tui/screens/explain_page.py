@@ -134,7 +134,7 @@ class ExplainScreen(TextPage):
         if known:
             yield Static(metric_table(known))
         else:
-            yield Static(Text("Metrics that the service itself brought with pprofplus.gauge()."))
+            yield Static(Text("Metrics that the service itself added with pprofplus.gauge()."))
             yield Static(own_table(chart, plain=plain))
         yield Static(Text("\nWhat shapes usually mean", HEADING))
         yield Static(shapes_table(shape_of(facts), plain=plain))

@@ -99,7 +99,7 @@ def test_a_page_has_charts_facts_events_and_the_verdict(home, command):
         "RSS: growing +90",  # MiB/h
         "Behind it: Python objects",
         "app.py --port 80",
-        "died: ended without a word",
+        "died: ended without a stop event",
         "deploy 1.4.2",
         *("memory", "virtual memory", "python heap", "C heap", "gc pause", "cpu", "where RSS is"),
     ):
