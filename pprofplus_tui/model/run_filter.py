@@ -1,4 +1,4 @@
-"""What the list of runs shows: narrowed by words, in an order of choice, some runs marked."""
+"""Which runs the list shows: those that match the typed words, in one of five orders."""
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,12 +16,12 @@ _RUNNING, _ENDED, _PINNED, _MARKED = "running", "ended", "pinned", "marked"
 
 @dataclass(frozen=True)
 class RunFilter:
-    """What the user made of the list.
+    """The words, the order and the marks that the user chose for the list.
 
     Attributes:
         order: one of ORDERS.
-        text: words that a run shown must match, or "".
-        typing: keys go to the text.
+        text: words that a run must match to be listed, or "".
+        typing: keys are typed into the text.
         marked: paths of the runs to compare, in the order in which they were marked.
     """
 
@@ -30,34 +30,34 @@ class RunFilter:
     typing: bool = False
     marked: tuple[str, ...] = ()
 
-    def asked(self) -> "RunFilter":
-        """Return the listing with the text open for typing."""
+    def opened(self) -> "RunFilter":
+        """Return the filter with the text open for typing."""
         return replace(self, typing=True)
 
     def typed(self, text: str) -> "RunFilter":
-        """Return the listing with printable text added."""
+        """Return the filter with printable text added."""
         return replace(self, text=(self.text + text)[:_MOST_TYPED])
 
     def erased(self, *, word: bool = False) -> "RunFilter":
-        """Return the listing with its last character gone, or its last word."""
+        """Return the filter with its last character gone, or its last word."""
         if word:
             return replace(self, text=self.text.rstrip(" ").rpartition(" ")[0])
         return replace(self, text=self.text[:-1])
 
     def done(self) -> "RunFilter":
-        """Return the listing with the text kept and no longer open."""
+        """Return the filter with the text kept and no longer open."""
         return replace(self, typing=False, text=self.text.strip())
 
     def cleared(self) -> "RunFilter":
-        """Return the listing of all runs."""
+        """Return the filter without words: all runs are listed."""
         return replace(self, typing=False, text="")
 
     def cycled(self) -> "RunFilter":
-        """Return the listing in the next order."""
+        """Return the filter in the next order."""
         return replace(self, order=ORDERS[(ORDERS.index(self.order) + 1) % len(ORDERS)])
 
     def toggled(self, path: str) -> "RunFilter":
-        """Return the listing with a run marked or not; itself if there are too many marked."""
+        """Return the filter with a run marked or unmarked; itself if too many are marked."""
         if path in self.marked:
             return replace(self, marked=tuple(p for p in self.marked if p != path))
         if len(self.marked) >= MOST_MARKED:
@@ -70,7 +70,7 @@ class RunFilter:
 
 
 def matches(run: Run, words: Iterable[str], marked: Iterable[str] = ()) -> bool:
-    """Tell whether a run matches all words: parts of its service, pid or state, in lower case."""
+    """Return whether a run matches all words: parts of its service or pid, or a state's start."""
     service, pid = run.service.lower(), str(run.pid)
     states = _states(run, marked)
     return all(
@@ -87,19 +87,19 @@ def _states(run: Run, marked: Iterable[str]) -> list[str]:
     return states
 
 
-def matching(runs: tuple[Run, ...], listing: RunFilter) -> Runs:
+def matching(runs: tuple[Run, ...], run_filter: RunFilter) -> Runs:
     """Return the runs that match, in their order."""
     runs = indexed(runs)
-    words = listing.text.lower().split()
+    words = run_filter.text.lower().split()
     if not words:
         return runs
-    return Runs(runs[at] for at in _matching_places(runs, words, listing.marked))
+    return Runs(runs[at] for at in _matching_places(runs, words, run_filter.marked))
 
 
 def _matching_places(runs: Runs, words: Sequence[str], marked: Sequence[str]) -> Iterator[int]:
     """Yield the places of the runs that match all words.
 
-    What the name of a service matches is not asked of each of its runs.
+    Words that match the name of the service are not compared with each of its runs.
     """
     for group in runs.groups:
         service = group.service.lower()
@@ -126,20 +126,20 @@ def _matching_places(runs: Runs, words: Sequence[str], marked: Sequence[str]) ->
 
 
 def _figure(run: Run, order: str) -> float | None:
-    """Return what a run is put in order by, the largest first; None while it is not known."""
+    """Return the value that orders a run, the largest first; None while it is unknown."""
     if order == RSS:
         return float(run.rss_bytes) if run.rss_bytes is not None else -1.0
     if order == GROWTH:
-        # what has ended does not grow: the newest of them come first
+        # ended runs do not grow: the newest of them come first
         return None if run.growth is None or not run.running else run.growth.order
     return float(run.end_ms - run.begin_ms)
 
 
 class Arranger:
-    """Puts runs in order; one by figures holds for some seconds, so that lines do not dance.
+    """Orders and filters runs; an order by values holds for some seconds, so lines do not jump.
 
-    While the same runs have new figures, they are put where they were: nothing is sorted, and
-    nothing is searched for words.
+    While the runs are the same and only their values change, they keep their places: nothing is
+    sorted, and no words are compared.
     """
 
     def __init__(self) -> None:
@@ -150,22 +150,22 @@ class Arranger:
         self._arranged = _Picked()
         self._matching = _Picked()
 
-    def listed(self, runs: Runs, listing: RunFilter, now_s: float) -> Runs:
-        """Return the runs that match, in the order asked for; see `arranged`."""
-        arranged = self.arranged(runs, listing.order, now_s)
-        words = listing.text.lower().split()
+    def listed(self, runs: Runs, run_filter: RunFilter, now_s: float) -> Runs:
+        """Return the runs that match, in the filter's order; see `arranged`."""
+        arranged = self.arranged(runs, run_filter.order, now_s)
+        words = run_filter.text.lower().split()
         if not words:
             return arranged
-        asked = tuple(words), listing.marked
+        criteria = tuple(words), run_filter.marked
         return self._matching.of(
-            arranged, asked, lambda: list(_matching_places(arranged, words, listing.marked))
+            arranged, criteria, lambda: list(_matching_places(arranged, words, run_filter.marked))
         )
 
     def arranged(self, runs: tuple[Run, ...], order: str, now_s: float) -> Runs:
-        """Return the runs (as `runs.ordered` gives them) in the order asked for.
+        """Return the runs (as `runs.ordered` gives them) in that order.
 
-        Services stay together, the one with the first run first; within one, what runs comes
-        before what has ended. `now_s` is monotonic.
+        The runs of a service stay together, running before ended ones; the service with the first
+        run comes first. `now_s` is monotonic.
         """
         runs = indexed(runs)
         if order == NEWEST:
@@ -190,7 +190,7 @@ class Arranger:
         self._unknown = set()
         for run in runs:
             figure = _figure(run, order)
-            if run.running:  # that of one that has ended stays
+            if run.running:  # the value of an ended run is final
                 figure = known.get(run.path, figure)
                 if figure is None:
                     self._unknown.add(run.path)
@@ -222,7 +222,7 @@ def _by_name(runs: Runs) -> list[int]:
 
 
 class _PickedPlaces(Mapping[str, int]):
-    """Where runs are that were picked of others: four bytes each, not a table of paths."""
+    """The places of runs picked from others: four bytes each instead of a table of paths."""
 
     def __init__(self, places: Mapping[str, int], picked: Sequence[int], count: int) -> None:
         self._places = places
@@ -244,25 +244,25 @@ class _PickedPlaces(Mapping[str, int]):
 
 
 class _Picked:
-    """Some of the runs, or all in another order: their places, for as long as they hold."""
+    """Some of the runs, or all in another order; their places are kept while they are valid."""
 
     def __init__(self) -> None:
         self._layout: object = None
-        self._asked: object = None
+        self._criteria: object = None
         self._places = array("i")
         self._from: Runs | None = None
         self._runs = Runs()
 
-    def of(self, runs: Runs, asked: object, pick: Callable[[], Sequence[int]]) -> Runs:
-        """Return the runs at the places that `pick` gives when other runs or words are asked for.
+    def of(self, runs: Runs, criteria: object, pick: Callable[[], Sequence[int]]) -> Runs:
+        """Return the runs at the places that `pick` gives; called if runs or criteria changed.
 
         The same runs give the same object.
         """
-        same = self._layout is runs.layout and self._asked == asked
+        same = self._layout is runs.layout and self._criteria == criteria
         if same and self._from is runs:
             return self._runs
         if not same:
-            self._layout, self._asked, self._places = runs.layout, asked, array("i", pick())
+            self._layout, self._criteria, self._places = runs.layout, criteria, array("i", pick())
         picked = Runs(map(runs.__getitem__, self._places))
         if same:
             picked.laid_out_as(self._runs)

@@ -139,11 +139,9 @@ class MonitorScreen(Screen[None]):
         run = find(frame.runs, view.run)
         if run is not None:
             view = view.tick(run, _now_ms())
-        if frame.runs != before.runs or view.run != self.view.run:
-            self._set_view(view)
-            self._show_list()
-        elif view != self.view:
-            self._set_view(view)
+        redraw = frame.runs != before.runs or view.run != self.view.run
+        self._set_view(view)
+        self.picker.show(frame, view.run, redraw=redraw)
         if not frame.runs:
             options = self._options
             lines = empty_rows(
@@ -179,9 +177,6 @@ class MonitorScreen(Screen[None]):
         if self.run is not None:
             self._set_view(change(self.view, self.run, _now_ms()))
 
-    def _show_list(self) -> None:
-        self.picker.show(self.frame, self.view.run)
-
     def select_path(self, path: str) -> None:
         """Show the run at that path, if it is in the last frame."""
         self.pick_run(find(self.frame.runs, path))
@@ -190,7 +185,7 @@ class MonitorScreen(Screen[None]):
         """Show a run; None: keep the one that is shown."""
         if run is not None and run.path != self.view.run:
             self._set_view(self.view.select(run, _now_ms()))
-            self._show_list()
+            self.picker.show(self.frame, self.view.run)
 
     def open_comparison(self, comparison: ComparisonRequest) -> None:
         """Show a comparison above this screen."""

@@ -34,7 +34,7 @@ class RunPicker:
 
     Attributes:
         list: the widget of the list.
-        listing: the filter, the order and the marks.
+        run_filter: the words, the order and the marks that the user chose.
         listed: the runs in the list, in its order.
     """
 
@@ -46,22 +46,26 @@ class RunPicker:
         self._selected: str | None = None  # path of the run that is shown
         self._arranger = Arranger()
         self.list = RunList(id="runs")
-        self.listing = RunFilter()
+        self.run_filter = RunFilter()
         self.listed = Runs()
 
-    def show(self, frame: Frame, selected: str | None) -> None:
-        """Show the runs of a frame; the highlight stays on the selected run."""
+    def show(self, frame: Frame, selected: str | None, *, redraw: bool = True) -> None:
+        """Show the runs of a frame; the highlight stays on the selected run.
+
+        Without `redraw` the list on the screen stays as it is until the next change.
+        """
         self._frame, self._selected = frame, selected
-        self._update()
+        if redraw:
+            self._update()
 
     def _update(self) -> None:
         frame, selected = self._frame, self._selected
-        self.listed = self._arranger.listed(frame.runs, self.listing, time.monotonic())
+        self.listed = self._arranger.listed(frame.runs, self.run_filter, time.monotonic())
         view = RunListView(
             self.listed,
             selected,
             plain=self._options.plain,
-            listing=self.listing,
+            run_filter=self.run_filter,
             total=len(frame.runs),
             unread=frame.unread,
         )
@@ -69,11 +73,11 @@ class RunPicker:
         first = self.list.in_sight
         if selected is not None and selected not in first:
             first = (selected, *first)
-        self._backend.read_first(first, judge_growth=self.listing.order == GROWTH)
+        self._backend.read_first(first, judge_growth=self.run_filter.order == GROWTH)
 
-    def _set_listing(self, listing: RunFilter) -> None:
-        if listing != self.listing:
-            self.listing = listing
+    def _set_filter(self, run_filter: RunFilter) -> None:
+        if run_filter != self.run_filter:
+            self.run_filter = run_filter
             self._update()
 
     @property
@@ -96,18 +100,18 @@ class RunPicker:
     @property
     def typing(self) -> bool:
         """Whether keys go to the filter's text."""
-        return self.listing.typing
+        return self.run_filter.typing
 
     def open_filter(self) -> None:
         """Start to type the filter's text."""
         if not self.list.display:
             self.list.notify("The list of runs needs a wider terminal.", markup=False)
         elif self._frame.runs:
-            self._set_listing(self.listing.asked())
+            self._set_filter(self.run_filter.opened())
 
     def take_key(self, event: Key, bindings: BindingsMap) -> bool:
         """Type a key into the filter, or open the filter by it; return whether either was done."""
-        if self.listing.typing:
+        if self.run_filter.typing:
             self._type(event)
             return True
         bound = bindings.key_to_bindings.get(event.key, ())
@@ -120,47 +124,47 @@ class RunPicker:
 
     def _type(self, event: Key) -> None:
         """Change the filter's text by a key, or end it; the arrows move in the list."""
-        listing, key = self.listing, event.key
+        run_filter, key = self.run_filter, event.key
         if key == "escape":
-            self._set_listing(listing.cleared())
+            self._set_filter(run_filter.cleared())
         elif key in {"enter", "tab"}:
-            self._set_listing(listing.done())
+            self._set_filter(run_filter.done())
             if self.listed and find(self.listed, self._selected) is None:
                 self._owner.pick_run(self.listed[0])
         elif key in {"up", "down"}:
             self.step(-1 if key == "up" else 1)
         elif key in {"backspace", "ctrl+h"}:
-            self._set_listing(listing.erased())
+            self._set_filter(run_filter.erased())
         elif key in {"ctrl+w", "ctrl+u"}:
-            self._set_listing(listing.erased(word=True))
+            self._set_filter(run_filter.erased(word=True))
         elif key == "ctrl+c":
             self.list.app.exit()
         elif event.is_printable and event.character is not None:
-            self._set_listing(listing.typed(event.character))
+            self._set_filter(run_filter.typed(event.character))
 
     def clear_filter(self) -> None:
         """List all runs again."""
-        self._set_listing(self.listing.cleared())
+        self._set_filter(self.run_filter.cleared())
 
     # -- ordering, marking, pinning
 
     def next_order(self) -> None:
         """Put the list in the next order."""
-        self._set_listing(self.listing.cycled())
+        self._set_filter(self.run_filter.cycled())
 
     def toggle_mark(self) -> None:
         """Mark the run that is shown, or unmark it."""
         run = self._run
         if run is None:
             return
-        marked = self.listing.toggled(run.path)
-        if marked == self.listing:
+        marked = self.run_filter.toggled(run.path)
+        if marked == self.run_filter:
             self.list.notify(
                 f"At most {MOST_MARKED} runs can be compared: unmark one first.",
                 severity="warning",
                 markup=False,
             )
-        self._set_listing(marked)
+        self._set_filter(marked)
 
     def toggle_pin(self) -> None:
         """Pin the run that is shown, or unpin it; in a worker, because a disk may be slow."""
@@ -182,7 +186,7 @@ class RunPicker:
     def compare_marked(self, chart: str) -> None:
         """Compare the marked runs in that chart."""
         runs = self._frame.runs
-        paths = tuple(path for path in self.listing.marked if find(runs, path) is not None)
+        paths = tuple(path for path in self.run_filter.marked if find(runs, path) is not None)
         if len(paths) < _LEAST_COMPARED:
             hint = "Mark at least two runs with c, then press C to compare them."
             self.list.notify(hint, markup=False)

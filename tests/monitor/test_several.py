@@ -106,9 +106,9 @@ async def test_what_is_typed_is_text_and_no_key(monitor):
         await pilot.press("slash")
         await type_(pilot, "qp1c")
         await settled(pilot, "nothing matches")
-        assert pilot.app.monitor.picker.listing.text == "qp1c"
+        assert pilot.app.monitor.picker.run_filter.text == "qp1c"
         assert pilot.app.is_running
-        assert pilot.app.monitor.picker.listing.marked == ()
+        assert pilot.app.monitor.picker.run_filter.marked == ()
         await pilot.press("backspace", "backspace", "backspace", "backspace")
         assert listed(pilot.app) == [4712, 4711, 5120]
 
@@ -121,7 +121,7 @@ async def test_enter_keeps_the_words_and_shows_a_run_that_matches(monitor):
         await type_(pilot, "4711")
         await pilot.press("enter")
         assert pilot.app.monitor.run.pid == 4711
-        assert not pilot.app.monitor.picker.listing.typing
+        assert not pilot.app.monitor.picker.run_filter.typing
         await pilot.press("down", "down")
         assert pilot.app.monitor.run.pid == 4711
         await pilot.press("escape")

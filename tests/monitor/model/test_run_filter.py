@@ -70,7 +70,7 @@ def test_marked_runs_can_be_asked_for():
 
 
 def test_typing_and_erasing_are_each_others_opposite():
-    listing = RunFilter().asked()
+    listing = RunFilter().opened()
     for char in "ap x":
         listing = listing.typed(char)
     assert (listing.text, listing.typing) == ("ap x", True)
