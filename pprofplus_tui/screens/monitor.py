@@ -11,7 +11,6 @@ from textual.events import Key
 from textual.screen import Screen
 
 from pprofplus_tui.backend.port import BackendPort
-from pprofplus_tui.model.cell_rows import Cellrun
 from pprofplus_tui.model.comparison_request import ComparisonRequest
 from pprofplus_tui.model.cursor import Held, stepped
 from pprofplus_tui.model.first_run import FirstRun
@@ -25,17 +24,13 @@ from pprofplus_tui.model.visible_charts import chart_places, chart_request, togg
 from pprofplus_tui.screens.bindings import bindings_of
 from pprofplus_tui.screens.dialogs import Change, Dialogs
 from pprofplus_tui.screens.monitor_bars import MonitorBars
+from pprofplus_tui.screens.monitor_layout import MonitorLayout
 from pprofplus_tui.screens.open_comparison import OpenComparison
 from pprofplus_tui.screens.plot_position import clicked, dragged, plot_in, time_at, widest
 from pprofplus_tui.screens.run_picker import RunPicker
 from pprofplus_tui.screens.theme_colours import follow_theme
 from pprofplus_tui.widgets.chart_grid import ChartGrid
-from pprofplus_tui.widgets.placeholder import Placeholder, empty_rows
 from pprofplus_tui.widgets.run_list import RunList
-
-MIN_COLUMNS, MIN_ROWS = 60, 15
-_LIST_FROM_COLUMNS = 76  # a narrower screen has no room for a chart next to the list
-_WIDE_FROM_COLUMNS = 140  # a wider screen has room for longer sparklines
 
 
 def _now_ms() -> int:
@@ -61,9 +56,9 @@ class MonitorScreen(Screen[None]):
         self._dialogs = Dialogs(self, backend, options)
         self._comparison = OpenComparison(backend, options, self._after_comparison)
         # kept, not queried: a late frame of the backend may find the screen taken down
+        self._visible = MonitorLayout(self, options)
         self._bars = MonitorBars(options)
         self._charts = ChartGrid(id="charts")
-        self._notice, self._small = Placeholder(id="notice"), Placeholder(id="small")
 
     # -- layout
 
@@ -71,13 +66,13 @@ class MonitorScreen(Screen[None]):
         """Lay out the widgets; the size and the state decide which of them are visible."""
         # no containers: each would delay the first paint by some milliseconds
         yield from (self._bars.status, self._bars.facts, self.picker.list, self._charts)
-        yield from (self._notice, self._bars.keys, self._small)
+        yield from (self._visible.empty, self._bars.keys, self._visible.small)
 
     def on_mount(self) -> None:
         """Paint and lay out for the size that the terminal has now."""
         follow_theme(self, self._options.colours)
         # the first layout has this size already: a second one would delay the first chart
-        self._fit_to(*self.app.size)
+        self._visible.fit(*self.app.size)
         # a stalled run sends no frames, but its gap grows
         self.set_interval(1.0, self._tick)
 
@@ -87,18 +82,7 @@ class MonitorScreen(Screen[None]):
 
     def on_resize(self) -> None:
         """Show what fits."""
-        self._fit_to(*self.size)
-
-    def _fit_to(self, width: int, height: int) -> None:
-        small = width < MIN_COLUMNS or height < MIN_ROWS
-        self.set_class(small, "small")
-        self.set_class(width < _LIST_FROM_COLUMNS, "narrow")
-        self.set_class(width >= _WIDE_FROM_COLUMNS, "wide")
-        if small:
-            needed = f"{MIN_COLUMNS}x{MIN_ROWS} needed, this is {width}x{height}"
-            self._small.show(
-                ((Cellrun("terminal too small", "title"),), (Cellrun(needed, "text"),))
-            )
+        self._visible.fit(*self.size)
 
     def on_bar_resized(self) -> None:
         """Fill the lines for their new width."""
@@ -142,17 +126,7 @@ class MonitorScreen(Screen[None]):
         redraw = frame.runs != before.runs or view.run != self.view.run
         self._set_view(view)
         self.picker.show(frame, view.run, redraw=redraw)
-        if not frame.runs:
-            options = self._options
-            lines = empty_rows(
-                options.directories,
-                options.service,
-                options.pid,
-                others=frame.other_services,
-                plain=options.plain,
-            )
-            self._notice.show(lines)
-        self.set_class(not frame.runs, "empty")
+        self._visible.show(frame)
         self._show_bars()
 
     def show_drawn(self, drawn: Sequence[Drawn]) -> None:
