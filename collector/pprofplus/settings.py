@@ -153,12 +153,19 @@ def check_service(name: object) -> str:
 
 def check_interval_s(interval_s: float | str) -> float:
     """Return the interval in seconds. Raises ValueError unless it is 0.05 to 3600."""
+    return _check_number(
+        "interval_s", interval_s, LEAST_INTERVAL_S, LONGEST_INTERVAL_S, "0.05 to 3600 seconds"
+    )
+
+
+def _check_number(name: str, given: float | str, least: float, most: float, range_: str) -> float:
+    """Return a number. Raises ValueError, which names the range, unless it is in it."""
     try:
-        value = float(interval_s)
+        value = float(given)
     except (TypeError, ValueError, OverflowError):
         value = math.nan
-    if not LEAST_INTERVAL_S <= value <= LONGEST_INTERVAL_S:
-        raise ValueError(f"interval_s {_shown(interval_s)}: take 0.05 to 3600 seconds")
+    if not least <= value <= most:
+        raise ValueError(f"{name} {_shown(given)}: take {range_}")
     return value
 
 
@@ -184,24 +191,12 @@ def _check_cap(name: str, given: int | str) -> int:
 
 def check_max_age_days(days: float | str) -> float:
     """Return days that an ended run is kept. Raises ValueError unless it is 0.01 to 36500."""
-    try:
-        value = float(days)
-    except (TypeError, ValueError, OverflowError):
-        value = math.nan
-    if not 0.01 <= value <= 36_500:  # noqa: PLR2004 - as the text says
-        raise ValueError(f"max_age_days {_shown(days)}: take 0.01 to 36500 days")
-    return value
+    return _check_number("max_age_days", days, 0.01, 36_500, "0.01 to 36500 days")
 
 
 def check_budget(budget: float | str) -> float:
     """Return the share of a core. Raises ValueError unless it is 0.0001 to 1."""
-    try:
-        value = float(budget)
-    except (TypeError, ValueError, OverflowError):
-        value = math.nan
-    if not 0.0001 <= value <= 1:  # noqa: PLR2004 - as the text says
-        raise ValueError(f"budget {_shown(budget)}: take 0.0001 to 1 of a core")
-    return value
+    return _check_number("budget", budget, 0.0001, 1, "0.0001 to 1 of a core")
 
 
 def check_switch(text: str) -> bool:

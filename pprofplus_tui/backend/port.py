@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pprofplus_tui.model.comparison_request import ComparisonRequest
-from pprofplus_tui.model.events import Happening
+from pprofplus_tui.model.events import RunEvent
 from pprofplus_tui.model.export_job import Exported, ExportJob
 from pprofplus_tui.model.messages import ChartRequest
 from pprofplus_tui.model.runs import Run
@@ -32,7 +32,7 @@ class BackendPort(Protocol):
         With `judge_growth`, also judge how each live run grows.
         """
 
-    def events(self, run: Run, limit: int) -> tuple[Happening, ...]:
+    def events(self, run: Run, limit: int) -> tuple[RunEvent, ...]:
         """Return the events in a run's log in order of time, at most `limit` of them."""
 
     def toggle_pin(self, run: Run) -> bool:

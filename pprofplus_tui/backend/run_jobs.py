@@ -6,12 +6,12 @@ The readers are imported on first use: importing numpy would delay the first pai
 from collections.abc import Callable
 from pathlib import Path
 
-from pprofplus_tui.model.events import Happening
+from pprofplus_tui.model.events import RunEvent
 from pprofplus_tui.model.export_job import Exported, ExportJob
 from pprofplus_tui.model.runs import Run
 
 
-def events(run: Run, limit: int) -> tuple[Happening, ...]:
+def events(run: Run, limit: int) -> tuple[RunEvent, ...]:
     """Read the whole log of a run; return its events in order of time, at most `limit`."""
     from pprofplus_tui.sources.local.event_search import all_happened  # noqa: PLC0415 - see the module
     from pprofplus_tui.sources.local.run_log import RunLog  # noqa: PLC0415 - see the module

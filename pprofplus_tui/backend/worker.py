@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pprofplus_tui.backend import run_jobs
 from pprofplus_tui.model.comparison_request import ComparisonRequest
-from pprofplus_tui.model.events import Happening
+from pprofplus_tui.model.events import RunEvent
 from pprofplus_tui.model.export_job import Exported, ExportJob
 from pprofplus_tui.model.messages import ChartRequest, Drawn, Frame
 from pprofplus_tui.model.options import Options
@@ -91,7 +91,7 @@ class BackendThread:
             self._changed.notify_all()
 
     @staticmethod
-    def events(run: Run, limit: int) -> tuple[Happening, ...]:
+    def events(run: Run, limit: int) -> tuple[RunEvent, ...]:
         """Return the events in a run's log in order of time, at most `limit` of them."""
         return run_jobs.events(run, limit)
 

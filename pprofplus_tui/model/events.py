@@ -1,4 +1,4 @@
-"""The events of a run: their kinds, declared once, and how each is shown."""
+"""The events of a run: the table of their kinds, letters and texts."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -27,10 +27,11 @@ class Kind:
     """A kind of event.
 
     Attributes:
-        word: its name; where there is no room, its first letter alone, which no other kind has.
-        meaning: what it means, for the help page and the list of events.
-        style: style of its line and its word.
-        rank: if there are too many events to show, those of a lower rank are kept first.
+        word: its name; the first letter, a capital that no other kind has, is shown where there
+            is no room for the word.
+        meaning: an explanation for the help.
+        style: of its line and its word.
+        rank: if there are too many to show, kinds of a lower rank are kept first.
     """
 
     word: str
@@ -43,26 +44,26 @@ KINDS: dict[str, Kind] = {
     MARKED: Kind("Mark", "a mark that the service set", "mark", 0),
     EVENT_KINDS[LOST]: Kind("Lost", "samples that could not be written", "lost", 0),
     EVENT_KINDS[START]: Kind("Start", "sampling began"),
-    EVENT_KINDS[STOP]: Kind("End", "the process exited normally, or stopped recording"),
+    EVENT_KINDS[STOP]: Kind("End", "the process ended normally, or stopped recording"),
     EVENT_KINDS[PAUSE]: Kind("Pause", "sampling was paused"),
     EVENT_KINDS[RESUME]: Kind("Resume", "sampling was resumed"),
     EVENT_KINDS[FORK]: Kind("Fork", "another process forked this one"),
-    EVENT_KINDS[INTERVAL]: Kind("Interval", "the sampling interval was changed"),
-    CLOCK: Kind("Clock", "the wall clock was set, or the machine slept"),
+    EVENT_KINDS[INTERVAL]: Kind("Interval", "the sampling interval changed"),
+    CLOCK: Kind("Clock", "the wall clock was set, or the machine was suspended"),
     NEXT: Kind("Next", "the next run of this service began", "accent"),
-    DEATH: Kind("Died", "the last sample of a process that did not exit normally", "lost", 0),
+    DEATH: Kind("Died", "the last sample of a process that did not end normally", "lost", 0),
     UNWATCHED: Kind("Unwatched", "pprofplus watch ended; the process continued"),
 }
 _OTHER = Kind("?", "an event of a later version", rank=2)
 
 
 @dataclass(frozen=True)
-class Happening:
+class RunEvent:
     """One event of a run.
 
     Attributes:
         t_ms: unix milliseconds on the run's time axis.
-        kind: one of KINDS, or what a later version calls it.
+        kind: one of KINDS, or the name of a later version's kind.
         value: depends on the kind: samples lost, microseconds, a pid, milliseconds of a step.
         text: untrusted; clean it before it is shown.
         path: path of the run that began, or "".
@@ -77,8 +78,8 @@ class Happening:
     brief: str = ""
 
     @property
-    def told(self) -> Kind:
-        """Its kind; a kind of a later version is "?"."""
+    def description(self) -> Kind:
+        """Its row of the table of kinds."""
         return KINDS.get(self.kind, _OTHER)
 
     @property
@@ -98,25 +99,25 @@ class Happening:
 
     @property
     def short(self) -> str:
-        """Its word and value, for a chart."""
-        return f"{self.told.word} {self.brief or self.figure}".rstrip()
+        """Its word and figure, for a chart."""
+        return f"{self.description.word} {self.brief or self.figure}".rstrip()
 
 
-def most_telling(found: Iterable[Happening], most: int) -> tuple[Happening, ...]:
-    """Return at most `most` events in order of time: those of the lowest rank, then the newest."""
-    ranked = sorted(found, key=lambda event: (event.told.rank, -event.t_ms))
+def most_important(found: Iterable[RunEvent], most: int) -> tuple[RunEvent, ...]:
+    """Return at most `most` events in order of time: by rank, within a rank the newest."""
+    ranked = sorted(found, key=lambda event: (event.description.rank, -event.t_ms))
     return tuple(sorted(ranked[:most], key=lambda event: event.t_ms))
 
 
-def death_event(death: Death | None) -> tuple[Happening, ...]:
-    """Return the event of a run's death: one, or none if it exited normally."""
+def death_event(death: Death | None) -> tuple[RunEvent, ...]:
+    """Return the event of a run's death: one, or none if it ended normally."""
     if death is None or not death.cause.is_death:
         return ()
-    return (Happening(death.t_ms, DEATH, 0, death.told, brief=death.cause.brief),)
+    return (RunEvent(death.t_ms, DEATH, 0, death.details, brief=death.cause.brief),)
 
 
-def next_run(run: Run, runs: Iterable[Run]) -> Happening | None:
-    """Return the start of the service's next run; None while this one is running."""
+def next_run(run: Run, runs: Iterable[Run]) -> RunEvent | None:
+    """Return the begin of the service's next run after this one ended, None if there is none."""
     if run.running:
         return None
     same = runs.of_service(run.service) if isinstance(runs, Runs) else runs
@@ -128,10 +129,10 @@ def next_run(run: Run, runs: Iterable[Run]) -> Happening | None:
     if not later:
         return None
     first = min(later, key=lambda other: (other.begin_ms, other.pid))
-    return Happening(first.begin_ms, NEXT, first.pid, path=first.path)
+    return RunEvent(first.begin_ms, NEXT, first.pid, path=first.path)
 
 
-def end_events(run: Run, runs: Iterable[Run], death: Death | None) -> tuple[Happening, ...]:
+def end_events(run: Run, runs: Iterable[Run], death: Death | None) -> tuple[RunEvent, ...]:
     """Return the events that a run's own log does not hold: its death, and the next run's start."""
     following = next_run(run, runs)
     return death_event(death) + ((following,) if following is not None else ())

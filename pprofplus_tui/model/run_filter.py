@@ -1,4 +1,4 @@
-"""Which runs the list shows: those that match the typed words, in one of five orders."""
+"""What the list of runs shows: filtered by words, in a chosen order, some runs marked."""
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pprofplus_tui.model.runs import Run, Runs, find, indexed
 
 NEWEST, RSS, GROWTH, AGE, NAME = ORDERS = ("newest", "rss", "growth", "age", "name")
-MOST_MARKED = 6  # as many lines as there are colours to tell them apart
+MOST_MARKED = 6  # as many lines as there are colours
 LETTERS = "ABCDEF"
 _MOST_TYPED = 80
 _SETTLED_S = 10.0
@@ -16,7 +16,7 @@ _RUNNING, _ENDED, _PINNED, _MARKED = "running", "ended", "pinned", "marked"
 
 @dataclass(frozen=True)
 class RunFilter:
-    """The words, the order and the marks that the user chose for the list.
+    """Filter, order and marks of the list of runs.
 
     Attributes:
         order: one of ORDERS.
@@ -39,7 +39,7 @@ class RunFilter:
         return replace(self, text=(self.text + text)[:_MOST_TYPED])
 
     def erased(self, *, word: bool = False) -> "RunFilter":
-        """Return the filter with its last character gone, or its last word."""
+        """Return the filter without its last character, or its last word."""
         if word:
             return replace(self, text=self.text.rstrip(" ").rpartition(" ")[0])
         return replace(self, text=self.text[:-1])
@@ -70,7 +70,7 @@ class RunFilter:
 
 
 def matches(run: Run, words: Iterable[str], marked: Iterable[str] = ()) -> bool:
-    """Return whether a run matches all words: parts of its service or pid, or a state's start."""
+    """Return whether a run matches all words: parts of its service, pid or state, in lower case."""
     service, pid = run.service.lower(), str(run.pid)
     states = _states(run, marked)
     return all(
@@ -99,7 +99,7 @@ def matching(runs: tuple[Run, ...], run_filter: RunFilter) -> Runs:
 def _matching_places(runs: Runs, words: Sequence[str], marked: Sequence[str]) -> Iterator[int]:
     """Yield the places of the runs that match all words.
 
-    Words that match the name of the service are not compared with each of its runs.
+    Words that the service's name matches are not compared with each of its runs.
     """
     for group in runs.groups:
         service = group.service.lower()
@@ -126,7 +126,7 @@ def _matching_places(runs: Runs, words: Sequence[str], marked: Sequence[str]) ->
 
 
 def _figure(run: Run, order: str) -> float | None:
-    """Return the value that orders a run, the largest first; None while it is unknown."""
+    """Return the figure that a run is sorted by, the largest first; None while it is unknown."""
     if order == RSS:
         return float(run.rss_bytes) if run.rss_bytes is not None else -1.0
     if order == GROWTH:
@@ -136,10 +136,9 @@ def _figure(run: Run, order: str) -> float | None:
 
 
 class Arranger:
-    """Orders and filters runs; an order by values holds for some seconds, so lines do not jump.
+    """Puts runs in order; an order by figures is kept for some seconds, so that lines do not jump.
 
-    While the runs are the same and only their values change, they keep their places: nothing is
-    sorted, and no words are compared.
+    While the same runs have new figures, they keep their places: nothing is sorted or searched.
     """
 
     def __init__(self) -> None:
@@ -222,7 +221,7 @@ def _by_name(runs: Runs) -> list[int]:
 
 
 class _PickedPlaces(Mapping[str, int]):
-    """The places of runs picked from others: four bytes each instead of a table of paths."""
+    """The places of picked runs, by path: four bytes a run, not a table of paths."""
 
     def __init__(self, places: Mapping[str, int], picked: Sequence[int], count: int) -> None:
         self._places = places
@@ -244,7 +243,7 @@ class _PickedPlaces(Mapping[str, int]):
 
 
 class _Picked:
-    """Some of the runs, or all in another order; their places are kept while they are valid."""
+    """Some of the runs, or all in another order: their places, while these are valid."""
 
     def __init__(self) -> None:
         self._layout: object = None

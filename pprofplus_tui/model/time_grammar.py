@@ -4,6 +4,14 @@ import re
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
 
+from pprofplus_tui.model.durations import (
+    DAY_MS,
+    HOUR_MS,
+    MINUTE_MS,
+    SECOND_MS,
+    WEEK_MS,
+    YEAR_MS,
+)
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.window import LATEST_MS
 
@@ -14,15 +22,15 @@ ACCEPTED_TIMES = (
 ACCEPTED_SPANS = "45s, 15m, 2h, 1h30m, 1d12h, 1w or 1y"
 
 _UNIT_MS = {
-    "s": 1000,
-    "m": 60_000,
-    "h": 3_600_000,
-    "d": 86_400_000,
-    "w": 7 * 86_400_000,
-    "y": 365 * 86_400_000,
+    "s": SECOND_MS,
+    "m": MINUTE_MS,
+    "h": HOUR_MS,
+    "d": DAY_MS,
+    "w": WEEK_MS,
+    "y": YEAR_MS,
 }
-_AFTER = "+10m in --end is after --begin, in the dialog after the cursor or the left edge"
-_LONGEST_SPAN_MS = 100 * _UNIT_MS["y"]
+_AFTER = "+10m counts from --begin in --end, and from the cursor or the left edge in the dialog"
+_LONGEST_SPAN_MS = 100 * YEAR_MS
 _QUOTED_CELLS = 30
 
 _SPAN = re.compile(r"(?:[0-9]{1,9}(?:\.[0-9]{1,6})?[smhdwy])+")
@@ -56,12 +64,14 @@ def parse_span(text: str) -> int:
     """
     compact = text.strip().lower()
     if not _SPAN.fullmatch(compact):
-        raise TimeSyntaxError(f"{_quoted(text)} is no span of time: write {ACCEPTED_SPANS}")
+        raise TimeSyntaxError(f"{_quoted(text)} is not a time span: write {ACCEPTED_SPANS}")
     total_ms = round(
         sum(float(number) * _UNIT_MS[unit] for number, unit in _SPAN_PART.findall(compact))
     )
     if not 0 < total_ms <= _LONGEST_SPAN_MS:
-        raise TimeSyntaxError(f"{_quoted(text)} is zero or above a century: write {ACCEPTED_SPANS}")
+        raise TimeSyntaxError(
+            f"{_quoted(text)} is zero or longer than a century: write {ACCEPTED_SPANS}"
+        )
     return total_ms
 
 
@@ -92,7 +102,7 @@ def parse_time(text: str, now: datetime, tz: tzinfo | None, base_ms: int | None 
     except (ValueError, OverflowError, OSError):  # no such day, or beyond what datetime holds
         instant_ms = None
     if instant_ms is None or not 0 <= instant_ms < LATEST_MS:
-        raise TimeSyntaxError(f"{_quoted(text)} is no time: write {ACCEPTED_TIMES}")
+        raise TimeSyntaxError(f"{_quoted(text)} is not a time: write {ACCEPTED_TIMES}")
     return instant_ms
 
 

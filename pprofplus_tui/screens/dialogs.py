@@ -15,7 +15,7 @@ from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.view import View
 
 if TYPE_CHECKING:
-    from pprofplus_tui.model.events import Happening
+    from pprofplus_tui.model.events import RunEvent
     from pprofplus_tui.model.time_grammar import Goto
 
 # (the view now, the run shown, unix ms now) -> the new view
@@ -84,7 +84,7 @@ class Dialogs:
         from pprofplus_tui.model.time_grammar import Goto  # noqa: PLC0415 - see the module
         from pprofplus_tui.screens.event_list import EventsContext, EventsScreen  # noqa: PLC0415
 
-        def done(event: "Happening | None") -> None:
+        def done(event: "RunEvent | None") -> None:
             if event is not None and event.path:
                 show_run(event.path)
             elif event is not None:
@@ -112,6 +112,6 @@ class Dialogs:
 
 
 def _go_to(goto: "Goto", change_view: ChangeView) -> None:
-    from pprofplus_tui.model.goto_target import gone  # noqa: PLC0415 - see the module
+    from pprofplus_tui.model.goto_target import goto_view  # noqa: PLC0415 - see the module
 
-    change_view(lambda view, run, now_ms: gone(view, goto, run, now_ms))
+    change_view(lambda view, run, now_ms: goto_view(view, goto, run, now_ms))

@@ -15,7 +15,7 @@ from textual.worker import Worker, WorkerState
 
 from pprofplus_tui.backend.port import BackendPort
 from pprofplus_tui.model.death import Death
-from pprofplus_tui.model.events import DEATH, Happening, end_events
+from pprofplus_tui.model.events import DEATH, RunEvent, end_events
 from pprofplus_tui.model.runs import Run
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.time_axis import local, zone_name
@@ -47,9 +47,9 @@ class EventsContext:
     death: Death | None = None
 
 
-def event_line(event: Happening, zone: tzinfo | None, paint: TokenColours, *, plain: bool) -> Text:
+def event_line(event: RunEvent, zone: tzinfo | None, paint: TokenColours, *, plain: bool) -> Text:
     """Return the line of an event: time, kind, value, text; a death has more lines."""
-    kind = event.told
+    kind = event.description
     # the log names a kind that only a later version knows
     word = kind.word if kind.word != "?" else clean(event.kind, 8, ascii_only=plain)
     # text from a log stays one line, even if it contains line breaks
@@ -70,7 +70,7 @@ def event_line(event: Happening, zone: tzinfo | None, paint: TokenColours, *, pl
     return line
 
 
-class EventsScreen(ModalScreen[Happening | None]):
+class EventsScreen(ModalScreen[RunEvent | None]):
     """Reads the events of a run in a worker, and lists them."""
 
     DEFAULT_CSS = """
@@ -107,7 +107,7 @@ class EventsScreen(ModalScreen[Happening | None]):
         self._backend = backend
         self._subject = context
         self._plain = plain
-        self._found: tuple[Happening, ...] = ()
+        self._found: tuple[RunEvent, ...] = ()
 
     def compose(self) -> ComposeResult:
         """Lay out the list; it is empty until the run is read."""
@@ -126,7 +126,7 @@ class EventsScreen(ModalScreen[Happening | None]):
     def _list(self) -> OptionList:
         return self.query_one("#events", OptionList)
 
-    def _read(self) -> tuple[Happening, ...]:
+    def _read(self) -> tuple[RunEvent, ...]:
         """Return all events; called in a worker thread."""
         context = self._subject
         later = end_events(context.run, context.runs, context.death)
@@ -141,7 +141,7 @@ class EventsScreen(ModalScreen[Happening | None]):
             text = clean(f"reading failed: {type(error).__name__}: {error}", _TEXT_CELLS)
             self._list.add_option(Option(Text(text), disabled=True))
 
-    def _fill(self, found: tuple[Happening, ...]) -> None:
+    def _fill(self, found: tuple[RunEvent, ...]) -> None:
         self._found = found
         paint = TokenColours.standard(dark=self.app.current_theme.dark, own=self._subject.colours)
         zone, plain = self._subject.zone, self._plain

@@ -11,7 +11,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from pprofplus_tui.model.goto_target import described
+from pprofplus_tui.model.goto_target import goto_text
 from pprofplus_tui.model.runs import Run
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.time_grammar import Goto, TimeSyntaxError, parse_goto
@@ -94,7 +94,7 @@ class GotoDialog(ModalScreen[Goto | None]):
         event.stop()
         try:
             goto = self._read(event.value)
-            self._show(described(goto, self._subject.run, self._subject.zone))
+            self._show(goto_text(goto, self._subject.run, self._subject.zone))
         except TimeSyntaxError:
             self._show("")
 

@@ -48,7 +48,7 @@ class MonitorScreen(Screen[None]):
             self._bindings = BindingsMap(bindings_of(options.keys))  # Textual's, made from BINDINGS
         self._backend = backend
         self._options = options
-        self.view = View().looking(options.looks)
+        self.view = View().with_options(options.looks)
         self.frame = Frame()
         self._first_run = FirstRun(options, self.view)
         self._held = Held()

@@ -7,9 +7,9 @@ from pprofplus_tui.model.cell_rows import Cellrun, Row
 from pprofplus_tui.model.comparison_request import COMPARE, ComparisonRequest
 from pprofplus_tui.model.runs import Run
 from pprofplus_tui.model.text import narrow
-from pprofplus_tui.model.time_axis import zone_name
+from pprofplus_tui.model.time_axis import clock_text, zone_name
 from pprofplus_tui.model.units import format_span_ms
-from pprofplus_tui.widgets.bars import clock, stretch
+from pprofplus_tui.widgets.bars import period_text
 from pprofplus_tui.widgets.row_text import spread
 
 
@@ -64,8 +64,8 @@ def _window(view: TitleView) -> Row:
     name = zone_name(window.end_ms, zone)
     if window.following and not window.frozen:
         last_ms = max((run.end_ms for run in view.members), default=window.end_ms)
-        return (Cellrun(state, style), Cellrun(f"{clock(last_ms, zone)} {name} ", "bar"))
+        return (Cellrun(state, style), Cellrun(f"{clock_text(last_ms, zone)} {name} ", "bar"))
     return (
         Cellrun(state, style),
-        Cellrun(f"{stretch(window, zone, plain=plain)} {name} ", "bar"),
+        Cellrun(f"{period_text(window, zone, plain=plain)} {name} ", "bar"),
     )

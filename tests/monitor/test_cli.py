@@ -76,9 +76,9 @@ def test_other_users_logs_are_listed_by_default_or_when_asked_for(home, tmp_path
     ("words", "said"),
     [
         (["--dir", "/nowhere/at/all"], "/nowhere/at/all: no such directory"),
-        (["--begin", "soon"], "'soon' is no time: write"),
-        (["--end", "25:99"], "'25:99' is no time: write"),
-        (["--last", "15"], "'15' is no span of time: write"),
+        (["--begin", "soon"], "'soon' is not a time: write"),
+        (["--end", "25:99"], "'25:99' is not a time: write"),
+        (["--last", "15"], "'15' is not a time span: write"),
         (["--last", "0s"], "'0s' is zero"),
         (["--service", "../etc"], "is not a valid service name"),
         (["--service", ""], "is not a valid service name"),

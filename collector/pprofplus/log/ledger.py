@@ -29,7 +29,8 @@ from pprofplus.system.locks import lock
 _BOUND = Struct("<8sqdI")  # magic, bound in bytes, unix seconds of the last sweep, CRC-32
 _BOUND_MAGIC = b"PPLEDG1\n"
 _SCAN_AT = 64
-_SCAN = Struct("<8sqQQBBBB4xIIqqdddddIII")  # see ScanProgress; CRC-32
+# magic, the fields of ScanProgress in their order, CRC-32
+_SCAN = Struct("<8sqQQBBBB4xIIqqdddddIII")
 _SCAN_MAGIC = b"PPSCAN1\n"
 _CRC_BYTES = 4
 # a slice of a scan, or of a removal of runs, holds the lock for some milliseconds
@@ -74,94 +75,39 @@ class ScanProgress:
         oldest_gone: how many of these are removed.
     """
 
-    __slots__ = (
-        "cost_s",
-        "count",
-        "finished_s",
-        "full",
-        "last_cost_s",
-        "list_number",
-        "max_age_s",
-        "next_start_ms",
-        "number",
-        "oldest",
-        "oldest_gone",
-        "partial",
-        "phase",
-        "seen_bound",
-        "tied",
-        "total",
-        "visited",
-        "wanted_age_s",
-    )
-
-    def __init__(self) -> None:
-        self.seen_bound = _UNKNOWN
-        self.number = self.list_number = 0
-        self.phase = IDLE
-        self.partial = self.full = self.tied = False
-        self.count = self.visited = 0
-        self.next_start_ms = -1
-        self.total = 0
-        self.finished_s = self.cost_s = self.last_cost_s = 0.0
-        self.max_age_s = self.wanted_age_s = 0.0
-        self.oldest = self.oldest_gone = 0
+    # The order is that of the record.
+    seen_bound: int = _UNKNOWN
+    number: int = 0
+    list_number: int = 0
+    phase: int = IDLE
+    partial: bool = False
+    full: bool = False
+    tied: bool = False
+    count: int = 0
+    visited: int = 0
+    next_start_ms: int = -1
+    total: int = 0
+    finished_s: float = 0.0
+    cost_s: float = 0.0
+    last_cost_s: float = 0.0
+    max_age_s: float = 0.0
+    wanted_age_s: float = 0.0
+    oldest: int = 0
+    oldest_gone: int = 0
 
     def pack(self) -> bytes:
         """Return the record."""
-        start = _SCAN.pack(
-            _SCAN_MAGIC,
-            self.seen_bound,
-            self.number,
-            self.list_number,
-            self.phase,
-            self.partial,
-            self.full,
-            self.tied,
-            self.count,
-            self.visited,
-            self.next_start_ms,
-            self.total,
-            self.finished_s,
-            self.cost_s,
-            self.last_cost_s,
-            self.max_age_s,
-            self.wanted_age_s,
-            self.oldest,
-            self.oldest_gone,
-            0,
-        )[:-_CRC_BYTES]
-        return start + crc32(start).to_bytes(_CRC_BYTES, "little")
+        values = [getattr(self, name) for name in _SCAN_FIELDS]
+        return _with_crc(_SCAN.pack(_SCAN_MAGIC, *values, 0))
 
     def unpack(self, raw: bytes) -> bool:
         """Take over the record; False if it is none that a process of this release wrote."""
-        if len(raw) != _SCAN.size or crc32(raw[:-_CRC_BYTES]) != int.from_bytes(
-            raw[-_CRC_BYTES:], "little"
-        ):
+        if len(raw) != _SCAN.size or not _crc_holds(raw):
             return False
-        (
-            magic,
-            self.seen_bound,
-            self.number,
-            self.list_number,
-            self.phase,
-            partial,
-            full,
-            tied,
-            self.count,
-            self.visited,
-            self.next_start_ms,
-            self.total,
-            self.finished_s,
-            self.cost_s,
-            self.last_cost_s,
-            self.max_age_s,
-            self.wanted_age_s,
-            self.oldest,
-            self.oldest_gone,
-            _,
-        ) = _SCAN.unpack(raw)
-        self.partial, self.full, self.tied = bool(partial), bool(full), bool(tied)
+        magic, *values, _ = _SCAN.unpack(raw)
+        for name, value in zip(_SCAN_FIELDS, values, strict=True):
+            convert = type(getattr(ScanProgress, name))  # the record has a byte for a bool
+            setattr(self, name, convert(value))
         return (
             magic == _SCAN_MAGIC
             and self.phase <= VISITING
@@ -169,6 +115,9 @@ class ScanProgress:
             and self.oldest_gone <= self.oldest
             and self.total >= 0
         )
+
+
+_SCAN_FIELDS = tuple(ScanProgress.__annotations__)
 
 
 class Account:
@@ -206,8 +155,8 @@ class Ledger:
         raw = os.pread(fd, _SCAN_AT + _SCAN.size, 0)
         first = raw[: _BOUND.size]
         if len(first) == _BOUND.size:
-            magic, bound, swept_s, crc = _BOUND.unpack(first)
-            if magic == _BOUND_MAGIC and crc32(first[:-_CRC_BYTES]) == crc:
+            magic, bound, swept_s, _ = _BOUND.unpack(first)
+            if magic == _BOUND_MAGIC and _crc_holds(first):
                 self.bound_bytes = bound if bound >= 0 else None
                 self.swept_s = swept_s
         self.scan = ScanProgress()
@@ -251,8 +200,7 @@ class Ledger:
         """Write it down. Raises OSError."""
         bound = _UNKNOWN if self.bound_bytes is None else self.bound_bytes
         self.scan.seen_bound = bound
-        start = _BOUND.pack(_BOUND_MAGIC, bound, self.swept_s, 0)[:-_CRC_BYTES]
-        first = start + crc32(start).to_bytes(_CRC_BYTES, "little")
+        first = _with_crc(_BOUND.pack(_BOUND_MAGIC, bound, self.swept_s, 0))
         # one write within one block: a kill leaves both records, or none of them
         raw = first.ljust(_SCAN_AT, b"\0") + self.scan.pack()
         if os.pwrite(self._fd, raw, 0) != len(raw):
@@ -285,6 +233,16 @@ class Ledger:
             scan.finished_s = 0.0
         elif bound > scan.seen_bound:
             scan.total += bound - scan.seen_bound
+
+
+def _with_crc(record: bytes) -> bytes:
+    """Return a record with the CRC of what precedes it in its last bytes."""
+    start = record[:-_CRC_BYTES]
+    return start + crc32(start).to_bytes(_CRC_BYTES, "little")
+
+
+def _crc_holds(record: bytes) -> bool:
+    return crc32(record[:-_CRC_BYTES]) == int.from_bytes(record[-_CRC_BYTES:], "little")
 
 
 def _open(home_fd: int) -> int:

@@ -13,6 +13,8 @@ from pprofplus.system.procfs import proc_problem
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import psutil
 
 _STATM = "/proc/self/statm"
@@ -68,23 +70,39 @@ class StatmProbe(Probe):
         self._file.close()
 
 
-class PortableProbe(Probe):
-    """Elsewhere: the same figures from psutil, as far as it has them on this platform."""
+class PsutilMemoryProbe(Probe):
+    """Figures of memory from psutil, as far as it has them on this platform.
+
+    Attributes:
+        wanted: names of the figures, as psutil calls them.
+        method: of `psutil.Process`, which returns them.
+        absent: why there is no such probe where psutil cannot read this process.
+    """
+
+    wanted: tuple[str, ...] = ()
+    method = "memory_info"
+    absent = "psutil cannot see this process"
 
     def __init__(self) -> None:
         try:
-            self._process = own_process()
-            found = self._process.memory_info()
+            self._read: Callable[[], object] = getattr(own_process(), self.method)
+            found = self._read()
         except ProbeAbsentError:
             raise
         except Exception as error:  # psutil raises errors of its own, and we may not import them
-            raise ProbeAbsentError("psutil cannot see this process") from error
-        self.names = tuple(name for name in StatmProbe.names if hasattr(found, name))
+            raise ProbeAbsentError(self.absent) from error
+        self.names = tuple(name for name in self.wanted if hasattr(found, name))
 
     def read(self) -> tuple[int, ...]:
         """Return bytes, in the order of `names`. Raises psutil.Error."""
-        found = self._process.memory_info()
+        found = self._read()
         return tuple(getattr(found, name) for name in self.names)
+
+
+class PortableProbe(PsutilMemoryProbe):
+    """Where there is no statm: the same figures from psutil."""
+
+    wanted = StatmProbe.names
 
 
 class ThreadsProbe(Probe):

@@ -6,7 +6,7 @@ import re
 
 from pprofplus.errors import ProbeAbsentError
 from pprofplus.probes import Probe
-from pprofplus.probes.process import own_process
+from pprofplus.probes.process import PsutilMemoryProbe
 from pprofplus.system.descriptor import read_small_file
 
 _ROLLUP = "/proc/self/smaps_rollup"
@@ -41,22 +41,10 @@ class RollupProbe(Probe):
         return unique_kib << 10, int(proportional[1]) << 10, int(swap[1]) << 10
 
 
-class PortableFullProbe(Probe):
-    """Elsewhere: what psutil finds out on this platform; macOS tells the unique set only."""
+class PortableFullProbe(PsutilMemoryProbe):
+    """Where there is no smaps_rollup: what psutil reads; macOS has the unique set only."""
 
     budgeted = True
-
-    def __init__(self) -> None:
-        try:
-            self._process = own_process()
-            found = self._process.memory_full_info()
-        except ProbeAbsentError:
-            raise
-        except Exception as error:  # psutil raises errors of its own, and we may not import them
-            raise ProbeAbsentError("psutil cannot see this process's own memory") from error
-        self.names = tuple(name for name in RollupProbe.names if hasattr(found, name))
-
-    def read(self) -> tuple[int, ...]:
-        """Return bytes, in the order of `names`. Raises psutil.Error."""
-        found = self._process.memory_full_info()
-        return tuple(getattr(found, name) for name in self.names)
+    wanted = RollupProbe.names
+    method = "memory_full_info"
+    absent = "psutil cannot see this process's own memory"

@@ -9,7 +9,7 @@ import pytest
 from pprofplus.errors import PprofplusError
 from pprofplus_tui.app import MonitorApp
 from pprofplus_tui.model.cell_rows import Cellrun
-from pprofplus_tui.model.events import Happening
+from pprofplus_tui.model.events import RunEvent
 from pprofplus_tui.model.export_job import Exported
 from pprofplus_tui.model.messages import Drawn, Frame
 from pprofplus_tui.model.options import Options
@@ -31,7 +31,7 @@ class MemoryBackend:
         self.options, self.on_frame, self.on_drawn = options, on_frame, on_drawn
         self.started = self.closed = False
         self.requests, self.comparisons, self.first = [], [], []
-        self.happened = (Happening(BEGIN_MS + 5000, "mark", 0, "deploy 7"),)
+        self.happened = (RunEvent(BEGIN_MS + 5000, "mark", 0, "deploy 7"),)
         self.pinned = self.cancelled = False
         self.pin_error = self.export_error = None
         self.jobs, self.runs_read, self.runs_pinned = [], [], []

@@ -46,7 +46,7 @@ def test_every_directory_has_a_line_of_its_own():
 def test_what_was_asked_for_is_named_and_so_is_what_there_is_instead():
     text = text_of(empty_rows(["/one"], "apo", 7, others=["api", "worker"]))
     assert "No run of service apo pid 7 here yet." in text
-    assert "there are  api, worker" in text
+    assert "services   api, worker" in text
 
 
 def test_a_hostile_directory_cannot_command_the_terminal():
