@@ -72,10 +72,10 @@ def _fitted_to_line(x: Floats, shapes: Floats, y: Floats) -> tuple[Floats, Float
     size = float(line @ line)
     columns = shapes - shapes.mean(axis=0)
     values = y - y.mean()
-    beside = columns - np.outer(line, line @ columns / size)
+    residuals = columns - np.outer(line, line @ columns / size)
     rest = values - line * float(line @ values) / size
-    sizes = np.maximum(np.sum(beside * beside, axis=0), 1e-30)
-    factors = rest @ beside / sizes
+    sizes = np.maximum(np.sum(residuals * residuals, axis=0), 1e-30)
+    factors = rest @ residuals / sizes
     slopes = (line @ values - factors * (line @ columns)) / size
     return np.maximum(rest @ rest - factors * factors * sizes, 0.0), slopes, factors
 
@@ -120,10 +120,10 @@ def effective_count(rest: Floats) -> float:
     total, count = float(rest @ rest), len(rest)
     if total <= 0:
         return float(count)
-    alike = float(rest[1:] @ rest[:-1]) / total
+    correlation = float(rest[1:] @ rest[:-1]) / total
     # residuals of a fitted curve underestimate the autocorrelation
-    alike = min(max(alike + (1 + 4 * alike) / count, 0.0), 0.95)
-    return count * (1 - alike) / (1 + alike)
+    correlation = min(max(correlation + (1 + 4 * correlation) / count, 0.0), 0.95)
+    return count * (1 - correlation) / (1 + correlation)
 
 
 def _smooth(y: Floats) -> Floats:

@@ -132,9 +132,9 @@ def line_of(blocks: TrendBlocks, grain: float) -> TrendLine | None:
             rest[mine] -= median(rest[mine])
             covered += float(np.ptp(blocks.t[mine]))
     change = slope * covered
-    beside = max(float(rest @ rest / len(rest)) ** 0.5, grain)
+    residual = max(float(rest @ rest / len(rest)) ** 0.5, grain)
     variance = float((sizes * (sizes - 1) * (2 * sizes + 5)).sum() / 18)
-    widened = variance * _widening(rest, beside)
+    widened = variance * _widening(rest, residual)
     sum_of_signs = float(np.sign(rises).sum())
     mean = float(steps.sum()) / len(steps)
     spread = float("inf")
@@ -152,7 +152,7 @@ def line_of(blocks: TrendBlocks, grain: float) -> TrendLine | None:
         tau=tau,
         z=sum_of_signs / widened**0.5,
         drift=mean / max(spread, grain) * len(steps) ** 0.5,
-        clear=change / beside,
+        clear=change / residual,
         late=late,
         last=last,
     )
@@ -172,13 +172,13 @@ def _shares(blocks: TrendBlocks, slope: float) -> tuple[float, float]:
     )
 
 
-def _widening(rest: Floats, beside: float) -> float:
+def _widening(rest: Floats, residual: float) -> float:
     """Return by how much the autocorrelation of blocks widens the variance."""
     count = len(rest)
-    likeness = float(np.sum(rest[1:] * rest[:-1])) / (beside * beside * count)
+    correlation = float(np.sum(rest[1:] * rest[:-1])) / (residual * residual * count)
     # residuals of a fitted line underestimate the autocorrelation
-    likeness = min(max((likeness * count + 1) / max(count - 3, 1), 0.0), 0.95)
-    return (1 + likeness) / (1 - likeness)
+    correlation = min(max((correlation * count + 1) / max(count - 3, 1), 0.0), 0.95)
+    return (1 + correlation) / (1 - correlation)
 
 
 def _pieces(points: Points, level: Floats, noise: float) -> Ints:
@@ -269,8 +269,8 @@ def _no_growth(blocks: TrendBlocks, line: TrendLine | None, least: float) -> Ver
         gaps = (y.sum() - sums) / (len(y) - sizes) - sums / sizes
         cut = int(np.argmax(np.abs(gaps))) + 2
         before, after = median(y[:cut]), median(y[cut:])
-        beside = np.concatenate((y[:cut] - before, y[cut:] - after))
-        wide = max(float(beside @ beside / len(beside)) ** 0.5, least / 8)
+        residual = np.concatenate((y[:cut] - before, y[cut:] - after))
+        wide = max(float(residual @ residual / len(residual)) ** 0.5, least / 8)
         if abs(after - before) > max(5 * wide, least):
             early = after > before and 4 * cut <= len(y)
             return Verdict(STEADY, change=rise, shape=WARM_UP if early else STEP)

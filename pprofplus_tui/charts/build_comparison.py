@@ -38,7 +38,7 @@ class Scene:
     """The input of the charts of a comparison.
 
     Attributes:
-        study: the request.
+        request: of the screen.
         window: its window.
         kind: the chart whose main series is drawn.
         runs: of the request, in its order.
@@ -49,7 +49,7 @@ class Scene:
         present_ms: the newest sample of all live runs, unix ms; 0 where times are ages.
     """
 
-    study: ComparisonRequest
+    request: ComparisonRequest
     window: Window
     kind: ChartKind
     runs: tuple[Run, ...]
@@ -76,7 +76,7 @@ class Scene:
         value = self.value(run.path, moment_ms)
         why = ""
         if value is None and moment_ms is not None:
-            why = self.lives[run.path].reason_for_none(moment_ms, aligned=self.study.aligned)
+            why = self.lives[run.path].reason_for_none(moment_ms, aligned=self.request.aligned)
         return Member(
             run.path,
             run.service,
@@ -110,18 +110,18 @@ class ComparisonBuilder:
 
     def build(self, scene: Scene, findings: Findings) -> tuple[Findings, Charts]:
         """Return the findings with the figures of the runs, and the charts."""
-        of = scene.study.kind, scene.kind.id
+        of = scene.request.kind, scene.kind.id
         if of != self._of:
             self._axes.clear()
             self._of = of
-        if scene.study.kind == COMPARE:
+        if scene.request.kind == COMPARE:
             return self._comparison(scene, findings)
         return self._service(scene, findings)
 
     def _comparison(self, scene: Scene, findings: Findings) -> tuple[Findings, Charts]:
-        study, kind = scene.study, scene.kind
+        request, kind = scene.request, scene.kind
         curves = [scene.curves.get(run.path, Points.empty()) for run in scene.runs]
-        moment_ms = study.cursor_ms
+        moment_ms = request.cursor_ms
         if moment_ms is None and all(map(len, curves[:2])):
             lives = [scene.lives[run.path] for run in scene.runs]
             moment_ms = shared_moment(lives, scene.window)
@@ -131,19 +131,19 @@ class ComparisonBuilder:
             self._line(member, points, kind) for member, points in zip(members, curves, strict=True)
         )[::-1]
         title = f"{kind.title}: {findings.label}"
-        note = "time since each start" if study.aligned else ""
+        note = "time since each start" if request.aligned else ""
         charts = [
-            (shape.chart, self._chart(scene, shape, lines, title, note)) for shape in study.shapes
+            (shape.chart, self._chart(scene, shape, lines, title, note)) for shape in request.shapes
         ]
         return replace(findings, members=members, moment_ms=moment_ms), charts
 
     def _service(self, scene: Scene, findings: Findings) -> tuple[Findings, Charts]:
-        study, kind, window = scene.study, scene.kind, scene.window
+        request, kind, window = scene.request, scene.kind, scene.window
         curves = {path: points for path, points in scene.curves.items() if len(points)}
         buckets = scene.buckets
-        ranking = study.service, study.by_size, study.chart, window.span_ms
+        ranking = request.service, request.by_size, request.chart, window.span_ms
         before = self._top[1] if self._top[0] == ranking else ()
-        top = most_important_runs(curves, scene.verdicts, by_size=study.by_size, before=before)
+        top = most_important_runs(curves, scene.verdicts, by_size=request.by_size, before=before)
         if findings.whole:
             self._top = ranking, top
         by_path = {run.path: run for run in scene.runs}
@@ -154,7 +154,7 @@ class ComparisonBuilder:
             for path, points in curves.items()
         }
         others = [path for path in levels if path not in top]
-        moment_ms = study.cursor_ms
+        moment_ms = request.cursor_ms
         if moment_ms is None:
             last = (scene.lives[path].last_ms for path in curves)
             moment_ms = max((min(ms, window.end_ms - 1) for ms in last), default=None)
@@ -163,7 +163,7 @@ class ComparisonBuilder:
             values = {path: scene.value(path, moment_ms) for path in curves}
             now = {path: value for path, value in values.items() if value is not None}
         # ages would add up runs of different times, and extremes do not add up
-        summable = not study.aligned and not kind.series[-1].extreme
+        summable = not request.aligned and not kind.series[-1].extreme
         found = replace(
             findings,
             members=tuple(scene.member(by_path[path], i, moment_ms) for i, path in enumerate(top)),
@@ -177,10 +177,10 @@ class ComparisonBuilder:
         if others:
             rest = band([levels[path] for path in others], buckets)
             lines.insert(0, Line(f"{len(others)} others", FAINT, rest))
-        ranked = "largest" if study.by_size else "fastest growing"
+        ranked = "largest" if request.by_size else "fastest growing"
         note = f"the {len(members)} {ranked}" + (f", {len(others)} others" if others else "")
         charts = []
-        for shape in study.shapes:
+        for shape in request.shapes:
             if shape.chart == SUM:
                 charts.append((SUM, self._everyone(scene, shape, levels, found)))
                 continue
@@ -216,12 +216,12 @@ class ComparisonBuilder:
     def _chart(
         self, scene: Scene, shape: Shape, lines: tuple[Line, ...], title: str, note: str
     ) -> ChartSpec:
-        manner, window, kind, study = self._manner, scene.window, scene.kind, scene.study
+        manner, window, kind, request = self._manner, scene.window, scene.kind, scene.request
         area = plot_area(shape.width, shape.height)
         drawn = [line.points for line in lines]
         ticks = (
             age_ticks(window.begin_ms, window.end_ms, area.width)
-            if study.aligned
+            if request.aligned
             else time_ticks(window.begin_ms, window.end_ms, area.width, manner.zone)
         )
         return ChartSpec(
@@ -234,7 +234,7 @@ class ComparisonBuilder:
             x_ticks=ticks,
             lines=lines,
             note=note,
-            cursor_ms=study.cursor_ms,
+            cursor_ms=request.cursor_ms,
             ascii_only=manner.plain,
             distinct=manner.colourless,
         )

@@ -142,6 +142,6 @@ def _by_cells(places: list[float], dots: int, cells: int) -> list[float]:
     """Return fractions that put a whole character into the cell where its dot would be.
 
     plotext rounds characters to cells and dots to dots, so a line of characters could lie one
-    row beside the tick of its value.
+    row away from the tick of its value.
     """
     return [cell_at(place, dots, cells) / max(cells - 1, 1) for place in places]

@@ -8,14 +8,14 @@ from pprofplus_tui.model.ticks import YAxis, fit_axis
 
 
 class KeptAxes:
-    """Fits a chart's y axis to its points, and keeps it while it still serves."""
+    """Fits a chart's y axis to its points, and keeps it while it fits."""
 
     def __init__(self, *, ascii_only: bool) -> None:
         self._ascii_only = ascii_only
         self._axes: dict[Hashable, YAxis] = {}
 
     def clear(self) -> None:
-        """Choose all axes anew."""
+        """Forget all axes."""
         self._axes.clear()
 
     def fit(  # noqa: PLR0913 - the flags are named at every call

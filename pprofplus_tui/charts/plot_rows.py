@@ -13,9 +13,9 @@ from pprofplus_tui.model.time_axis import column
 
 # What a vertical line may cover.
 _COVERABLE = frozenset({FREE, *(STYLE_CODE[name] for name in ("mark", "event", "lost", "accent"))})
-_LABELLED_PLOT = 30  # a narrower plot has no room for names beside its lines
+_LABELLED_PLOT = 30  # a narrower plot has no room for names next to its lines
 _TAGS = 4  # a line
-_NEAR_ROWS = 3  # how far from its line a name may stand
+_NEAR_ROWS = 3  # largest distance of a name from its line
 
 
 def plot_rows(spec: ChartSpec, area: Area, grid: CellGrid, *, has_data: bool) -> list[RowBuilder]:

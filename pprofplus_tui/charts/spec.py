@@ -67,7 +67,7 @@ class ChartSpec:
         marks: (unix ms, label) drawn as vertical lines.
         events: other events; see `ChartMarker`.
         note: a short text after the title.
-        cursor_ms: where the time cursor stands, or None.
+        cursor_ms: unix milliseconds of the time cursor, or None.
         ascii_only: nothing but ASCII is drawn.
         distinct: lines are distinguished without colour, by their markers.
         empty: the text if no line has a point.

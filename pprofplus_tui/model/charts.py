@@ -66,7 +66,7 @@ class ChartKind:
         zero_based: the y axis starts at 0; otherwise it starts near the data, so that a leak of
             a few MiB in a large service is visible.
         series: its lines, the most important last, because a later line is drawn on top.
-        notes: numbers shown beside the title.
+        notes: numbers shown next to the title.
         noise: the least height of its y axis, in its unit, while it shows fractions; None: what
             suits the unit.
         total: its series are stacked, from the bottom up, and add up to this metric; "": they

@@ -173,7 +173,7 @@ def _round_values(
             found += [
                 (digit * 10.0**power * size, f"{digit * 10.0**power:g}{suffix}", digit)
                 for digit in (1, 2, 5)
-                if digit * 10.0**power * size < 0.97 * below  # not 1000 MiB beside 1 GiB
+                if digit * 10.0**power * size < 0.97 * below  # not both 1000 MiB and 1 GiB
             ]
             power += 1
     first = max((i for i, (value, _, _) in enumerate(found) if value <= lo * (1 + 1e-9)), default=0)
@@ -216,8 +216,8 @@ def fit_axis(  # noqa: PLR0913 - the flags are named at every call
     """Return an axis for data in [data_lo, data_hi], the previous one while it still fits.
 
     The previous axis is kept while the data fit in it and use at least 40 % of its height, so
-    that the picture does not jump with every sample. Limits that are no numbers or stand the
-    wrong way round are repaired, never refused.
+    that the picture does not jump with every sample. Limits that are not finite or in the
+    wrong order are repaired, not rejected.
 
     Args:
         previous: the axis of the last drawing, or None. It is not kept if its unit, height or

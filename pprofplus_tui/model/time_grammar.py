@@ -1,4 +1,4 @@
-"""What people type for a time or a span: `14:05`, `-2h`, `monday 9:00`, `+10m`, ISO 8601."""
+"""Parses times and spans as users type them: `14:05`, `-2h`, `monday 9:00`, `+10m`, ISO 8601."""
 
 import re
 from dataclasses import dataclass
@@ -53,13 +53,13 @@ _UNIX = re.compile(r"@(?P<seconds>[0-9]{1,12})(?:\.(?P<part>[0-9]{1,9}))?")
 
 
 class TimeSyntaxError(ValueError):
-    """The text is no time or span that is understood; the message is one line saying what is."""
+    """The text is not a time or a span; the message is one line with the accepted forms."""
 
 
 def parse_span(text: str) -> int:
     """Return a span such as "15m", "1h30m" or "1.5d" in milliseconds, above 0.
 
-    A month is not accepted, for it has no fixed length; a year is 365 days.
+    A month is not accepted because it has no fixed length; a year is 365 days.
     Raises TimeSyntaxError if the text is no span, is zero or is longer than a century.
     """
     compact = text.strip().lower()
@@ -81,19 +81,19 @@ def parse_time(text: str, now: datetime, tz: tzinfo | None, base_ms: int | None 
     A bare clock time is the latest such time that is not in the future: at 14:04, "14:05" is
     yesterday's. So is a day of the week: on a Friday, "friday" is today and "saturday" six days
     ago. A span with a minus is counted back from now, with a plus on from `base_ms`. Days are
-    those of the calendar, also where the clocks change. Of a local time that they repeat, the
-    first is meant; one that they skip is as much later as they skip.
+    calendar days, also where the clocks change: of a repeated local time the first is meant, and a
+    skipped one is later by the length of the skip.
 
     Args:
         text: see ACCEPTED_TIMES; upper and lower case, and spaces around it, do not matter.
         now: the present, with its time zone.
         tz: the zone of times given without an offset; None for the machine's own.
-        base_ms: unix milliseconds of what "+10m" is after; None: there is no such time.
+        base_ms: unix milliseconds from which "+10m" counts; None: there is no such time.
 
     Raises:
         TimeSyntaxError: the text is none of these; nothing else is raised.
     """
-    # Unicode has letters whose lower case is longer than they are; none of them is in a time.
+    # lower() may lengthen some Unicode letters; none of them is part of a time.
     compact = text.strip().lower()
     try:
         instant_ms = _parse(compact, now, tz, base_ms)
@@ -108,7 +108,7 @@ def parse_time(text: str, now: datetime, tz: tzinfo | None, base_ms: int | None 
 
 @dataclass(frozen=True)
 class Goto:
-    """What somebody wants to see.
+    """A time or span to go to.
 
     Attributes:
         at_ms: the instant to go to, unix milliseconds, or None.
@@ -120,7 +120,7 @@ class Goto:
 
 
 def parse_goto(text: str, now: datetime, tz: tzinfo | None, base_ms: int | None = None) -> Goto:
-    """Return where `text` leads to: a time, or as a bare span such as "2h" the last two hours.
+    """Return the target that `text` names: a time, or for a bare span such as "2h" the last 2 h.
 
     The arguments are those of `parse_time`. Raises TimeSyntaxError.
     """

@@ -142,11 +142,11 @@ def _events(
     kept = found[-_MOST_EVENTS:]
     rows = []
     for number, event in enumerate(kept, 1):
-        told = {
+        details = {
             "interval": f"from now on every {format_span_ms(event.value / 1000)}",
             "lost": f"{event.value} samples could not be written",
             "fork": f"forked off process {event.value}",
         }.get(event.kind, "")
-        text = ": ".join(filter(None, (told, event.text)))
+        text = ": ".join(filter(None, (details, event.text)))
         rows.append(ReportedEvent(event.t_ms, str(number), event.kind, text))
     return tuple(rows), len(found) - len(kept)

@@ -52,14 +52,14 @@ def _whole(facts: Verdicts, layer: Layer, *, plain: bool) -> Row:
     )
 
 
-def _part(layer: Layer, *, blamed: bool, plain: bool) -> Row:
+def _part(layer: Layer, *, grows_most: bool, plain: bool) -> Row:
     text = ""
     if rate_is_shown(layer.verdict):
         text = f" {arrow(layer.verdict, plain=plain)} {rate_text(layer.verdict.per_hour)}"
     return (
         Cellrun(f"{layer.kind.label} ", "dim"),
         Cellrun(format_bytes(layer.now_bytes), "text"),
-        Cellrun(text, "text" if blamed else "dim"),
+        Cellrun(text, "text" if grows_most else "dim"),
     )
 
 
@@ -68,7 +68,7 @@ def _growing_layer(layer: Layer, *, plain: bool) -> tuple[Row, ...]:
     way = arrow(layer.verdict, plain=plain)
     name, rate = Cellrun(f"{layer.kind.label} ", "dim"), rate_text(layer.verdict.per_hour)
     return (
-        _part(layer, blamed=True, plain=plain),
+        _part(layer, grows_most=True, plain=plain),
         (name, Cellrun(f"{way} {rate}", "text")),
         (name, Cellrun(way, "text")),
     )
@@ -154,29 +154,31 @@ def facts_row(
     if not facts.layers:
         return fit((), width)
     first, *others = facts.layers
-    blamed = facts.responsible
+    grows_most = facts.responsible
     order = sorted(
-        others, key=lambda x: (x is not blamed, not rate_is_shown(x.verdict), -abs(x.now_bytes))
+        others, key=lambda x: (x is not grows_most, not rate_is_shown(x.verdict), -abs(x.now_bytes))
     )
     head, limits = _whole(facts, first, plain=plain), _limit(facts)
     room = width - 1 - width_of(head)
     # the layer that grows most and the limit, in the longest forms that fit together
-    blames: tuple[Row, ...] = _growing_layer(blamed, plain=plain) if blamed is not None else ()
-    ranked = sorted(product(range(len(blames)), range(len(limits))), key=lambda at: (sum(at), at))
-    choices: list[tuple[Row, Row]] = [(blames[i], limits[j]) for i, j in ranked]
-    choices += [(row, ()) for row in blames] + [((), limit) for limit in limits]
-    blame, limit = next((pair for pair in choices if _taken(pair) <= room), ((), ()))
-    room -= _taken((blame, limit))
+    forms: tuple[Row, ...] = (
+        _growing_layer(grows_most, plain=plain) if grows_most is not None else ()
+    )
+    ranked = sorted(product(range(len(forms)), range(len(limits))), key=lambda at: (sum(at), at))
+    choices: list[tuple[Row, Row]] = [(forms[i], limits[j]) for i, j in ranked]
+    choices += [(row, ()) for row in forms] + [((), limit) for limit in limits]
+    growing, limit = next((pair for pair in choices if _taken(pair) <= room), ((), ()))
+    room -= _taken((growing, limit))
     measured = _measured(first)
     if measured and _taken((measured,)) <= room:
         room -= _taken((measured,))
     else:
         measured = ()
-    picked = {blamed.kind.id: blame} if blamed is not None and blame else {}
+    picked = {grows_most.kind.id: growing} if grows_most is not None and growing else {}
     for layer in order:
-        if layer is blamed:
+        if layer is grows_most:
             continue
-        row = _part(layer, blamed=False, plain=plain)
+        row = _part(layer, grows_most=False, plain=plain)
         if _GAP + width_of(row) > room:
             break
         picked[layer.kind.id] = row

@@ -630,7 +630,7 @@ async def test_a_pin_that_may_not_be_set_says_why(home, monitor):
     async with monitor().run_test(size=LARGE, notifications=True) as pilot:
         await settled(pilot, "python heap")
         await pilot.press("p")
-        await settled(pilot, "regular file")
+        await settled(pilot, "is not a regular file")
 
 
 async def test_the_cursor_reads_every_chart_at_one_instant_until_escape_removes_it(home, monitor):
