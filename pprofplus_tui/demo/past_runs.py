@@ -119,6 +119,6 @@ def write_run(home: Path, past: DemoPast, begin_ms: int, end_ms: int) -> Path:
     else:
         # as SIGKILL leaves it: no stop event
         writer.abandon()
-    if writer.trouble is not None:
-        raise OSError(f"cannot write the demo's history: {writer.trouble}")
+    if writer.write_error is not None:
+        raise OSError(f"cannot write the demo's history: {writer.write_error}")
     return Path(writer.directory)

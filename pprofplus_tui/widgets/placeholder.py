@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pprofplus.log.log_directory import default_home
+from pprofplus.log.log_directory import default_log_directory
 from pprofplus_tui.model.cell_rows import Cellrun, Row, Rows
 from pprofplus_tui.model.text import narrow
 from pprofplus_tui.widgets.cell_widget import CellWidget
@@ -13,7 +13,7 @@ _TEXT_CELLS = 200
 
 def paste(directories: Sequence[str]) -> tuple[str, ...]:
     """Return the three lines with which a service records to where the monitor looks."""
-    elsewhere = directories and default_home() not in directories
+    elsewhere = directories and default_log_directory() not in directories
     place = f", directory={directories[0]!a}" if elsewhere else ""
     return ("pip install pprofplus", "import pprofplus", f'pprofplus.start("my-service"{place})')
 

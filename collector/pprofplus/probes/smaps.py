@@ -1,4 +1,4 @@
-"""What is this process's own: unique and proportional set, swap. The kernel walks every page."""
+"""Memory of this process alone: unique and proportional set, swap. The kernel walks every page."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ _SWAP = re.compile(rb"^Swap:\s+(\d+) kB$", re.MULTILINE)
 
 
 class RollupProbe(Probe):
-    """Linux 4.14 and later: the sums that the kernel keeps for us, as psutil reads them."""
+    """Linux 4.14 and later: the totals that the kernel computes, as psutil reads them."""
 
     names = ("uss", "pss", "swap")
     exact = True
     budgeted = True
-    # In a small process it costs four times all other figures together, and rss is there every
-    # second. Half an interval short of five seconds, so that the fifth sample is not just missed.
-    least_period_s = 4.5
+    # In a small process it costs four times as much as all other values together, and rss is read
+    # every second. Half an interval less than five seconds, so that the fifth sample is not missed
+    # by a little.
+    min_period_s = 4.5
 
     def __init__(self) -> None:
         try:
@@ -42,7 +43,7 @@ class RollupProbe(Probe):
 
 
 class PortableFullProbe(PsutilMemoryProbe):
-    """Where there is no smaps_rollup: what psutil reads; macOS has the unique set only."""
+    """Other platforms: what psutil provides; macOS has the unique set only."""
 
     budgeted = True
     wanted = RollupProbe.names

@@ -5,7 +5,7 @@ import ast
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pprofplus.log.log_directory import default_home
+from pprofplus.log.log_directory import default_log_directory
 from pprofplus_tui.model.cell_rows import Cellrun
 from pprofplus_tui.widgets.placeholder import empty_rows, paste, placed
 from pprofplus_tui.widgets.row_text import width_of
@@ -16,9 +16,9 @@ def text_of(rows):
 
 
 def test_the_three_lines_to_paste_are_shown_whole():
-    text = text_of(empty_rows([default_home()], None, None))
+    text = text_of(empty_rows([default_log_directory()], None, None))
     assert "No service has written a log here yet." in text
-    assert default_home() in text
+    assert default_log_directory() in text
     assert "pprofplus-tui demo" in text
     for line in ("pip install pprofplus", "import pprofplus", 'pprofplus.start("my-service")'):
         assert f"    {line}" in text.split("\n")
@@ -33,7 +33,7 @@ def test_what_is_to_be_pasted_is_python_that_names_the_directory_looked_in(direc
 
 
 def test_where_services_write_by_default_need_not_be_named():
-    assert paste([default_home()])[-1] == 'pprofplus.start("my-service")'
+    assert paste([default_log_directory()])[-1] == 'pprofplus.start("my-service")'
 
 
 def test_every_directory_has_a_line_of_its_own():
