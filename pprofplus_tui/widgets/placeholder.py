@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from pprofplus.log.log_directory import default_log_directory
 from pprofplus_tui.model.cell_rows import Cellrun, Row, Rows
+from pprofplus_tui.model.installation import install_line
 from pprofplus_tui.model.text import narrow
 from pprofplus_tui.widgets.cell_widget import CellWidget
 from pprofplus_tui.widgets.row_text import fit
@@ -15,7 +16,7 @@ def paste(directories: Sequence[str]) -> tuple[str, ...]:
     """Return the three lines with which a service records to where the monitor looks."""
     elsewhere = directories and default_log_directory() not in directories
     place = f", directory={directories[0]!a}" if elsewhere else ""
-    return ("pip install pprofplus", "import pprofplus", f'pprofplus.start("my-service"{place})')
+    return (install_line(), "import pprofplus", f'pprofplus.start("my-service"{place})')
 
 
 def empty_rows(

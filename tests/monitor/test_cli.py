@@ -143,7 +143,7 @@ def test_the_version_is_that_of_the_distribution(capfd):
     "words", [[], ["list"], ["export"], ["demo"]], ids=lambda w: " ".join(w) or "monitor"
 )
 def test_without_the_extra_one_line_says_what_to_install(words):
-    # an interpreter without any site packages but ours, as after `pip install pprofplus`
+    # an interpreter without any site packages but ours, as after `pip install .`
     places = [str(Path(found.__file__).parents[1]) for found in (pprofplus, pprofplus_tui)]
     program = (
         f"import sys; sys.path[:0] = {places!r}; "
@@ -159,7 +159,7 @@ def test_without_the_extra_one_line_says_what_to_install(words):
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
-    assert "pip install 'pprofplus[tui]'" in done.stderr
+    assert "pip install '.[tui]'  in a clone of pprofplus" in done.stderr
 
 
 def test_without_a_terminal_one_line_names_the_commands_that_need_none(tmp_path):

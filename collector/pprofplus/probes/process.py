@@ -71,10 +71,10 @@ class StatmProbe(Probe):
 
 
 class PsutilMemoryProbe(Probe):
-    """Memory figures from psutil, as far as available on this platform.
+    """Memory values from psutil, as far as it has them on this platform.
 
     Attributes:
-        wanted: names of the figures, as psutil calls them.
+        wanted: names of the values, as psutil calls them.
         method: of `psutil.Process`, which returns them.
         absent: why there is no such probe where psutil cannot read this process.
     """

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from pprofplus.log.log_directory import default_log_directory
 from pprofplus_tui.model.cell_rows import Cellrun
+from pprofplus_tui.model.installation import install_line
 from pprofplus_tui.widgets.placeholder import empty_rows, paste, placed
 from pprofplus_tui.widgets.row_text import width_of
 
@@ -20,7 +21,7 @@ def test_the_three_lines_to_paste_are_shown_whole():
     assert "No service has written a log here yet." in text
     assert default_log_directory() in text
     assert "pprofplus-tui demo" in text
-    for line in ("pip install pprofplus", "import pprofplus", 'pprofplus.start("my-service")'):
+    for line in (install_line(), "import pprofplus", 'pprofplus.start("my-service")'):
         assert f"    {line}" in text.split("\n")
 
 
