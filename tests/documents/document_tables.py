@@ -17,6 +17,7 @@ from pprofplus_tui.config.config_value import Config
 from pprofplus_tui.config.settings_table import TOP
 from pprofplus_tui.model.comparison_keys import study_keys
 from pprofplus_tui.model.events import KINDS
+from pprofplus_tui.model.explanations import SIGNPOSTS
 from pprofplus_tui.model.keys import KEYS, Key
 from pprofplus_tui.model.runs import (
     MEANINGS,
@@ -27,7 +28,7 @@ from pprofplus_tui.model.runs import (
     SIGNS,
     state_label,
 )
-from pprofplus_tui.screens.help_page import SIGNPOSTS
+from pprofplus_tui.model.verdict import LAYER_BY_ID
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -80,7 +81,7 @@ def _comparison_keys() -> str:
 
 
 def _layers() -> str:
-    meanings = (meaning for _, meaning in SIGNPOSTS)
+    meanings = (LAYER_BY_ID[layer].meaning for _, layer in SIGNPOSTS)
     return table(("what you see", "what it means"), zip(SEEN, meanings, strict=True))
 
 
