@@ -41,14 +41,14 @@ FIRST_ACTIONS = (
     *("run(-1)", "run(1)", "pan(-0.25)", "pan(0.25)", "zoom(-1)", "zoom(1)", "fit", "live"),
     *("cursor(-1)", "cursor(1)", "maximise", "events", "explain", "export", "help", "quit"),
 )
-# the help names metrics; the main README says where they are in the charts
-SEEN = (
-    "*python heap*: `used` grows",
-    "*python heap*: `used` falls, `sys` stays up",
-    "*C heap*: `used` grows, the Python heap does not",
-    "*C heap*: `free` is large",
-    "RSS grows and none of those",
-)
+# the help names the metrics of a layer; the main README says where they are in the charts
+SEEN = {
+    "objects": "*python heap*: `used` grows",
+    "fragmentation": "*python heap*: `used` falls, `sys` stays up",
+    "c_heap": "*C heap*: `used` grows, the Python heap does not",
+    "c_free": "*C heap*: `free` is large",
+    "other": "RSS grows and none of those",
+}
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -81,8 +81,9 @@ def _comparison_keys() -> str:
 
 
 def _layers() -> str:
-    meanings = (LAYER_BY_ID[layer].meaning for _, layer in SIGNPOSTS)
-    return table(("what you see", "what it means"), zip(SEEN, meanings, strict=True))
+    layers = [LAYER_BY_ID[layer] for _, layer in SIGNPOSTS]
+    rows = ((SEEN[layer.id], layer.meaning, layer.action) for layer in layers)
+    return table(("what you see", "what it means", "what to do next"), rows)
 
 
 def _states() -> str:
