@@ -346,7 +346,7 @@ async def test_a_comparison_fits_every_size(monitor, size):
         screen = await compared(pilot, 4711, 4712)
         await pilot.resize_terminal(*size)
         await settled(pilot, lambda _: screen._charts.size.width == size[0])
-        await settled(pilot, lambda text: "minus A" in text and "MiB ┤" in text)
+        await settled(pilot, lambda text: "B minus A" in text and "MiB ┤" in text)
         assert all(len(line) == size[0] for line in text_of(pilot.app).splitlines())
 
 

@@ -143,7 +143,7 @@ async def test_the_selected_run_is_kept_in_sight_all_the_way_down_and_up(stage):
             assert any(line.split()[1] == str(runs[at].pid) for line in app.lines if line.strip())
 
 
-async def test_the_heading_stands_above_the_first_run_of_a_service(stage):
+async def test_the_heading_is_above_the_first_run_of_a_service(stage):
     app = stage(RunList())
     runs = many(300)
     async with app.run_test(size=(34, 12)) as pilot:
