@@ -112,7 +112,7 @@ def test_every_look_is_drawn(home, terminal, words):
     screen.leave()
 
 
-def test_without_colour_lines_are_told_apart_by_their_marks(home, terminal):
+def test_without_colour_lines_are_distinguished_by_their_markers(home, terminal):
     env = {"NO_COLOR": "1", "COLORTERM": "truecolor"}
     screen = terminal("--dir", str(home), env=env, columns=120, rows=40)
     text = drawn(screen)
