@@ -87,7 +87,7 @@ def run(arguments: argparse.Namespace, options: Options) -> int:
     plain = options.plain or not is_unicode(out)
     coloured = out.isatty() and not options.colourless and os.environ.get("TERM") != "dumb"
     window = Window.fit(begin_ms, end_ms)
-    portrayer = ChartBuilder(ChartStyle(plain, not coloured, options.zone))
+    builder = ChartBuilder(ChartStyle(plain, not coloured, options.zone))
     marks = marks_within(log, window.begin_ms, window.end_ms)
     death = deaths_of(options, [info]).get(info.path)
     pictures, sampled = [], False
@@ -95,7 +95,7 @@ def run(arguments: argparse.Namespace, options: Options) -> int:
         shape = Shape(kind.id, width, height)
         points = query(log, window.begin_ms, window.end_ms, buckets_for(shape), wanted_by(kind))
         sampled |= any(map(len, points.values()))
-        picture = portrayer.picture(
+        picture = builder.chart(
             kind,
             shape,
             window,

@@ -14,7 +14,7 @@ def homes_for(named: Sequence[str], *, all_users: bool) -> tuple[str, ...]:
     These are only those `named`, or else $PPROFPLUS_DIR. Without either it is the directory of
     this user, and for root also those of all users; `all_users` adds these in any case.
     """
-    homes = list(named) or [log_directory.default_home()]
+    homes = list(named) or [log_directory.default_log_directory()]
     chosen = bool(named) or bool(os.environ.get("PPROFPLUS_DIR"))
     if all_users or (not chosen and os.getuid() == 0):
         homes += _of_all_users()

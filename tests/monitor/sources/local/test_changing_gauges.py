@@ -231,7 +231,7 @@ def test_an_export_without_old_segments_reports_it_once_and_exits_with_1(record)
 
 
 PROGRAM = """
-panel._LEAST_TABLE_AGE_NS = 0  # the default is a minute, with which a thousand schemas take a day
+probe_set._MIN_SCHEMA_AGE_NS = 0  # the default is a minute: a thousand schemas take a day
 collector = pprofplus.start("api", interval_s=0.002)
 for number in range(45):
     for i in range(60):

@@ -123,7 +123,7 @@ def test_out_of_memory_is_certain_if_the_kernels_log_is_readable(place):
     assert (info.state, death.cause.kind, death.cause.certainty) == ("died", "oom", "known")
     assert death.limit_bytes == LIMIT
     assert 0 < death.rss_bytes <= death.peak_bytes  # pages of files count, charged elsewhere
-    assert "64 MiB" in death.told
+    assert "64 MiB" in death.details
 
 
 def test_out_of_memory_is_probable_if_a_sibling_counted_the_kill(place, monkeypatch):
@@ -300,12 +300,12 @@ def test_a_watch_that_ends_before_its_target_is_not_an_exit(place):
             assert "recorded to" in watch.stdout.readline()
             watch.send_signal(signal.SIGINT)
         info, death = found(place)
-        assert (info.state, death.cause.text) == ("unrecorded", "not watched any more")
+        assert (info.state, death.cause.text) == ("unrecorded", "no longer watched")
         assert death.cause.reason == "the process still runs"
     finally:
         target.kill()
         target.wait()
-    assert found(place)[1].cause.text == "not watched any more"
+    assert found(place)[1].cause.text == "no longer watched"
 
 
 def test_an_end_seen_by_a_watch_does_not_count_as_a_regular_exit(place):
@@ -408,7 +408,7 @@ def test_texts_of_an_outcome_are_cleaned(place):
     (path / "outcome").write_text(json.dumps({**OUTCOME, "by": hostile, "text": hostile}))
     _, death = found(place)
     assert death.cause.kind == "killed"
-    assert all(line.isprintable() for line in death.told.split("\n"))
+    assert all(line.isprintable() for line in death.details.split("\n"))
 
 
 def test_an_outcome_that_is_written_late_is_found(place):
