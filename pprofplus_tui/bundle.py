@@ -17,12 +17,12 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from pprofplus import __version__, home
-from pprofplus.errors import LogFormatError, PprofplusError
+from pprofplus import home
+from pprofplus.errors import LogFormatError
+from pprofplus.version import __version__
 from pprofplus_tui.logs.files import opened, segment_sizes
 from pprofplus_tui.logs.notes import CAUSE_NAME, PACKED_NAME
 from pprofplus_tui.model.death import Cause, cause_of
@@ -30,8 +30,8 @@ from pprofplus_tui.model.runs import PACKED, RUNNING
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.output import new_file
 from pprofplus_tui.signals import signals_held
+from pprofplus_tui.sources.port import BundleError, RunToPack
 
-SUFFIX = ".pplogs"
 MANIFEST = "manifest.json"
 _FORMAT = 1
 _MOST_FILES = 10_000
@@ -54,27 +54,10 @@ _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # others may take memory 
 _SEGMENT = re.compile(r"([^/]{1,64})/([^/]{1,32})/([^/]{1,32})")
 
 
-class BundleError(PprofplusError):
-    """A bundle that cannot be made or opened; its text is one line that says why."""
-
-
-@dataclass(frozen=True)
-class PackedRun:
-    """A run to pack: its directory, how it is at this moment, and why it ended if it did."""
-
-    path: str
-    service: str
-    pid: int
-    state: str
-    begin_ms: int
-    end_ms: int
-    cause: Cause | None = None
-
-
 # Packing
 
 
-def pack(runs: Iterable[PackedRun], path: str | Path) -> int:
+def pack(runs: Iterable[RunToPack], path: str | Path) -> int:
     """Write the runs to a new file at `path`; return its size in bytes.
 
     Of a live run it is what has been written by now, whole. Raises FileExistsError if there is
@@ -87,14 +70,14 @@ def pack(runs: Iterable[PackedRun], path: str | Path) -> int:
         with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, allowZip64=False) as archive:
             for run in runs:
                 sizes = {}
-                for name, data, written_s in _segments(run.path):
+                for name, data, written_s in _segments(run.id):
                     files, total = files + 1, total + len(data)
                     if files >= _MOST_FILES or total > _MOST_BYTES:
                         raise BundleError("too much for one bundle: 1 GiB; pack fewer runs")
                     archive.writestr(_entry(f"{_place(run)}/{name}", written_s), data)
                     sizes[name] = len(data)
                 if not sizes:
-                    raise BundleError(f"{run.path}: there is no log any more")
+                    raise BundleError(f"{run.id}: there is no log any more")
                 told.append(
                     {
                         "path": _place(run),
@@ -117,8 +100,8 @@ def pack(runs: Iterable[PackedRun], path: str | Path) -> int:
         return out.tell()
 
 
-def _place(run: PackedRun) -> str:
-    return f"{run.service}/{Path(run.path).name}"
+def _place(run: RunToPack) -> str:
+    return f"{run.service}/{Path(run.id).name}"
 
 
 def _entry(name: str, written_s: float) -> zipfile.ZipInfo:

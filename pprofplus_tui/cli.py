@@ -162,8 +162,9 @@ def _places(words: argparse.Namespace) -> Iterator[list[str]]:
     if all(map(os.path.isdir, named)):
         yield named
         return
-    from pprofplus_tui.bundle import BundleError, unpacked  # noqa: PLC0415 - as in _run
+    from pprofplus_tui.bundle import unpacked  # noqa: PLC0415 - as in _run
     from pprofplus_tui.signals import ended_by_signals  # noqa: PLC0415
+    from pprofplus_tui.sources.port import BundleError  # noqa: PLC0415
 
     with ended_by_signals() as ignore, ExitStack() as kept:
         try:

@@ -1,4 +1,4 @@
-"""Answers what a view of several runs asks: reads many logs in slices, and orders its charts."""
+"""Answers what a view of several runs asks: reads many runs in slices, and orders its charts."""
 
 import time
 from collections.abc import Iterable, Mapping
@@ -8,41 +8,38 @@ from pprofplus.errors import PprofplusError
 from pprofplus_tui.charts.portray import Manner, buckets_for
 from pprofplus_tui.charts.several import Charts, GroupPortrayer, Scene
 from pprofplus_tui.judge import judged_curve
-from pprofplus_tui.logs.catalog import Catalog, RunInfo
-from pprofplus_tui.logs.grid import Grid
-from pprofplus_tui.logs.history import query
-from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.charts import ChartKind, Series, charts_for
 from pprofplus_tui.model.compare import shifted
 from pprofplus_tui.model.findings import Findings
 from pprofplus_tui.model.lives import Life, stale_ms
-from pprofplus_tui.model.runs import LIVE, Run
-from pprofplus_tui.model.series import Points
+from pprofplus_tui.model.runs import LIVE, Run, RunId
+from pprofplus_tui.model.series import Points, bucket_width_ms
 from pprofplus_tui.model.study import COMPARE, Study
 from pprofplus_tui.model.verdict import Verdict
 from pprofplus_tui.model.window import JUMPS, Window
+from pprofplus_tui.sources.port import RunInfo, RunReader, Source
 
 _DRAWN_EACH_S = 1.0  # while there is more to read
 _SLICE_S = 0.04  # of reading, before it is asked whether something else is wanted by now
-_REOPENED_S = 30.0  # a growing log that there was no room for is read again no sooner
-_OLDEST_MS = 30_000  # a growing log is read on at least that often
+_REOPENED_S = 30.0  # a growing run that there was no room for is read again no sooner
+_OLDEST_MS = 30_000  # a growing run is read on at least that often
 _JUDGED_SHARE = 50  # of the window in new samples, before a curve is judged again
-_MOST_PAGES = 32_768  # kept of all logs together: some 50 MB
+_MOST_BYTES = 48 << 20  # held by all readers together
 
 _Key = tuple[int, int, int, str, bool]  # begin, end, buckets, metric, rate
 
 
 @dataclass(eq=False)
 class _Kept:
-    """A log that was opened, and the answer it gave last."""
+    """A run that was opened, and the answer it gave last."""
 
-    log: RunLog | None
+    reader: RunReader | None
     key: _Key | None = None
     points: Points = field(default_factory=Points.empty)
     verdict: Verdict = field(default_factory=Verdict)  # on the points
     judged: _Key | None = None  # what it was given for
     judged_ms: int = -1  # and how far the points then reached
-    end_ms: int = -1  # of the run, when the log was last refreshed
+    end_ms: int = -1  # of the run, when the reader was last refreshed
     read_s: float = 0.0  # monotonic, when it was last opened
 
 
@@ -60,17 +57,18 @@ def main_series(infos: Iterable[RunInfo], chart: str) -> tuple[ChartKind, Series
 
 
 class Gatherer:
-    """Reads the logs of many runs for one picture. Used by one thread, the feed's."""
+    """Reads many runs for one picture. Used by one thread, the feed's."""
 
-    def __init__(self, manner: Manner) -> None:
+    def __init__(self, manner: Manner, source: Source) -> None:
+        self._source = source
         self._portrayer = GroupPortrayer(manner)
-        self._kept: dict[str, _Kept] = {}
+        self._kept: dict[RunId, _Kept] = {}
         self._drawn_s = 0.0
         self._told: Findings | None = None  # with the charts drawn last
         self._drawn: tuple[Study, tuple[tuple[str, str], ...]] | None = None
 
     def close(self) -> None:
-        """Forget all logs: nobody looks at several runs any more."""
+        """Drop all readers: no view of several runs is open."""
         self._kept.clear()
         self._drawn = self._told = None
         self._portrayer.forget()
@@ -79,12 +77,12 @@ class Gatherer:
         self,
         study: Study,
         runs: tuple[Run, ...],
-        infos: Mapping[str, RunInfo],
+        infos: Mapping[RunId, RunInfo],
         before: Findings | None = None,
     ) -> tuple[Findings, Charts, bool]:
         """Return (findings, charts to draw, whether there is more to read).
 
-        Reads for some 40 ms at the most, so that a key need not wait for sixty logs; what is
+        Reads for some 40 ms at the most, so that a key need not wait for sixty runs; what is
         still to be read is left out of the charts, and the findings tell how many runs that is.
         """
         members = study.members(runs)
@@ -99,7 +97,7 @@ class Gatherer:
         if before is not None and before.whole and self._is_new_enough(study, members, buckets):
             return _with_totals(before, members, infos), [], False
         present_ms = _present_ms(members)
-        curves: dict[str, Points] = {}
+        curves: dict[RunId, Points] = {}
         wanted = [run for run in members if _reaches(run, study, window)]
         until = time.monotonic() + _SLICE_S
         read = 0
@@ -124,7 +122,7 @@ class Gatherer:
             return findings, [], True
         self._drawn_s = time.monotonic()
         self._drawn = study, tuple((run.path, run.state) for run in members)
-        width_ms = Grid.over(window.begin_ms, window.end_ms, buckets).width_ms
+        width_ms = bucket_width_ms(window.begin_ms, window.end_ms, buckets)
         named = members if study.kind == COMPARE else wanted
         lives = {
             run.path: _life(run, infos.get(run.path), study, series, present_ms) for run in named
@@ -151,7 +149,7 @@ class Gatherer:
 
     # -- reading
 
-    def _points(  # noqa: PLR0913 - private: what is asked of one log
+    def _points(  # noqa: PLR0913 - private: what is asked of one run
         self, run: Run, study: Study, window: Window, buckets: int, series: Series, *, late: bool
     ) -> Points | None:
         """Return a run's curve in the study's time; None if it is too late to read it now."""
@@ -171,24 +169,24 @@ class Gatherer:
         if (
             kept is not None
             and kept.key == key
-            and kept.log is None
+            and kept.reader is None
             and (late or now_s - kept.read_s < _REOPENED_S)
         ):
             return shifted(kept.points, shift_ms)
-        if kept is None or kept.log is None:
+        if kept is None or kept.reader is None:
             try:
-                log = Catalog.open(run.path)
+                reader = self._source.open(run.path)
             except PprofplusError:
                 return Points.empty()
-            kept = self._kept[run.path] = _Kept(log, end_ms=run.end_ms, read_s=now_s)
+            kept = self._kept[run.path] = _Kept(reader, end_ms=run.end_ms, read_s=now_s)
         elif kept.end_ms != run.end_ms:
-            log = kept.log
-            log.refresh()
+            reader = kept.reader
+            reader.refresh()
             kept.end_ms = run.end_ms
         else:
-            log = kept.log
+            reader = kept.reader
         request = (series.metric, series.rate)
-        points = query(log, begin_ms, end_ms, buckets, [request])[request]
+        points = reader.query(begin_ms, end_ms, buckets, [request])[request]
         if series.scale != 1:
             points = replace(points, lo=points.lo / series.scale, hi=points.hi / series.scale)
         kept.key, kept.points = key, points
@@ -201,13 +199,13 @@ class Gatherer:
             return None
         return shifted(kept.points, run.begin_ms if study.aligned else 0)
 
-    def _is_judged(self, path: str, kind: ChartKind, series: Series, *, late: bool) -> bool:
+    def _is_judged(self, path: RunId, kind: ChartKind, series: Series, *, late: bool) -> bool:
         """Judge a curve if there is enough new in it; False if it is too late for the first time.
 
         That costs about as much as to read it.
         """
         kept = self._kept.get(path)
-        if kept is None or kept.key is None or kept.log is None:
+        if kept is None or kept.key is None or kept.reader is None:
             return True
         begin_ms, end_ms, *_ = kept.key
         new_ms = kept.end_ms - kept.judged_ms
@@ -219,11 +217,11 @@ class Gatherer:
             kept.verdict, kept.judged = Verdict(), None
         if late:
             return same
-        # a log has thousandths, and what is no change is said of the true unit
+        # recorded are thousandths, and what is no change is said of the true unit
         unit = kind.unit if series.scale == 1 else ""
         wanted = series.metric, series.rate
         before = kept.verdict.kind if same else ""
-        found = judged_curve(kept.log, begin_ms, end_ms, wanted, unit, before)
+        found = judged_curve(kept.reader, begin_ms, end_ms, wanted, unit, before)
         if series.scale != 1:
             found = replace(
                 found,
@@ -235,16 +233,17 @@ class Gatherer:
         kept.verdict, kept.judged, kept.judged_ms = found, kept.key, kept.end_ms
         return True
 
-    def _forget(self, wanted: set[str]) -> None:
-        """Drop the logs that are too many, first those not wanted; a wanted one's curve stays."""
-        pages = sum(kept.log.table.count for kept in self._kept.values() if kept.log is not None)
+    def _forget(self, wanted: set[RunId]) -> None:
+        """Drop surplus readers, first those not wanted; the curve of a wanted one stays."""
+        readers = (kept.reader for kept in self._kept.values())
+        held_bytes = sum(reader.held_bytes for reader in readers if reader is not None)
         for path in sorted(self._kept, key=lambda path: path in wanted):
-            if pages <= _MOST_PAGES:
+            if held_bytes <= _MOST_BYTES:
                 return
             kept = self._kept[path]
-            if kept.log is not None:
-                pages -= kept.log.table.count
-                kept.log = None
+            if kept.reader is not None:
+                held_bytes -= kept.reader.held_bytes
+                kept.reader = None
             if path not in wanted:
                 del self._kept[path]
 
@@ -285,7 +284,9 @@ def _life(run: Run, info: RunInfo | None, study: Study, series: Series, present_
     return life.earlier(run.begin_ms) if study.aligned else life
 
 
-def _with_totals(findings: Findings, runs: Iterable[Run], infos: Mapping[str, RunInfo]) -> Findings:
+def _with_totals(
+    findings: Findings, runs: Iterable[Run], infos: Mapping[RunId, RunInfo]
+) -> Findings:
     """Return the findings with the sums of the newest samples of what runs now."""
     running = [run for run in runs if run.running and run.path in infos]
     present_ms = _present_ms(running)

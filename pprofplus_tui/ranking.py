@@ -6,25 +6,22 @@ from dataclasses import dataclass
 
 from pprofplus.errors import PprofplusError
 from pprofplus_tui.judge import judged_curve
-from pprofplus_tui.logs.catalog import RunInfo
-from pprofplus_tui.logs.run import RunLog
-from pprofplus_tui.model.runs import RUNNING
+from pprofplus_tui.model.runs import RUNNING, RunId
 from pprofplus_tui.model.verdict import GROWING, Verdict
 from pprofplus_tui.model.view import young_span_ms
 from pprofplus_tui.model.window import Window
+from pprofplus_tui.sources.port import Access, RunInfo, RunReader, Source
 
 _RSS = ("rss", False)
-# Pages at the end of a run: more than a quarter of an hour at a sample a second.
-_LAST_SLOTS = 32
 _JUDGED_SHARE = 50  # of the window in new samples, before a run is judged again
 _LEAST_NEW_MS = 5000
 
 
 @dataclass(eq=False)
 class _Judged:
-    """A run's log, the verdict on its end, and how far it then reached."""
+    """A run, the verdict on its end, and how far it then reached."""
 
-    log: RunLog
+    run: RunReader
     verdict: Verdict
     end_ms: int
 
@@ -35,8 +32,9 @@ class Ranker:
     The window is the one in which the main view opens on such a run.
     """
 
-    def __init__(self) -> None:
-        self._judged: dict[str, _Judged] = {}
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._judged: dict[RunId, _Judged] = {}
         self._lacking = False
 
     @property
@@ -45,11 +43,11 @@ class Ranker:
         return self._lacking
 
     def forget(self) -> None:
-        """Drop all logs and verdicts: the list is in another order."""
+        """Drop all readers and verdicts: the list is in another order."""
         self._judged.clear()
         self._lacking = False
 
-    def verdict(self, path: str) -> Verdict | None:
+    def verdict(self, path: RunId) -> Verdict | None:
         """Return the verdict on a run, None while there is none."""
         judged = self._judged.get(path)
         return None if judged is None else judged.verdict
@@ -83,24 +81,29 @@ class Ranker:
         span_ms = young_span_ms(info.end_ms - info.begin_ms)
         return not 0 <= info.end_ms - judged.end_ms < max(span_ms // _JUDGED_SHARE, _LEAST_NEW_MS)
 
+    def _opened(self, info: RunInfo, judged: _Judged | None) -> RunReader:
+        """Return the run, up to date. Raises PprofplusError."""
+        if judged is None:
+            return self._source.open(info.path, Access.END)
+        judged.run.refresh()
+        return judged.run
+
     def _judge(self, info: RunInfo) -> bool:
         """Judge one run; return whether the verdict is another one."""
         judged = self._judged.get(info.path)
         try:
-            log = RunLog(info.path, last_slots=_LAST_SLOTS) if judged is None else judged.log
-        except PprofplusError:  # not a run's directory any more
+            run = self._opened(info, judged)
+        except PprofplusError:  # not a run any more
             return False
-        log.refresh()
         window = Window.live(info.end_ms, young_span_ms(info.end_ms - info.begin_ms))
         before = "" if judged is None else judged.verdict.kind
-        verdict = judged_curve(log, window.begin_ms, window.end_ms, _RSS, "B", before)
-        if verdict.kind == GROWING and log.only_end:
-            # whether that is a wave or a tooth the whole run tells, as it does the main view
-            log = RunLog(info.path, in_blocks=True)
-            log.refresh()
-            verdict = judged_curve(log, window.begin_ms, window.end_ms, _RSS, "B", before)
-        if judged is not None and judged.log is log and judged.verdict == verdict:
+        verdict = judged_curve(run, window.begin_ms, window.end_ms, _RSS, "B", before)
+        if verdict.kind == GROWING and run.only_end:
+            # only the whole run shows whether that is a wave or a saw-tooth, as in the main view
+            run = self._source.open(info.path)
+            verdict = judged_curve(run, window.begin_ms, window.end_ms, _RSS, "B", before)
+        if judged is not None and judged.run is run and judged.verdict == verdict:
             judged.end_ms = info.end_ms
             return False
-        self._judged[info.path] = _Judged(log, verdict, info.end_ms)
+        self._judged[info.path] = _Judged(run, verdict, info.end_ms)
         return True

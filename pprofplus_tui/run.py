@@ -4,10 +4,12 @@ import os
 import signal
 import sys
 import threading
+from functools import partial
 
 from pprofplus_tui.app import MonitorApp
 from pprofplus_tui.crash import keep
 from pprofplus_tui.model.options import Options
+from pprofplus_tui.sources.open import open_source
 
 
 def run_monitor(options: Options) -> int:
@@ -15,7 +17,7 @@ def run_monitor(options: Options) -> int:
 
     A fault of the program is told in one line, with the terminal as it was found before.
     """
-    app = MonitorApp(options)
+    app = MonitorApp(options, partial(open_source, options.directories))
     before = threading.excepthook
 
     def take(broken: threading.ExceptHookArgs) -> None:

@@ -1,27 +1,25 @@
-"""Asks the logs of live runs how many of them are charged to the cgroup of the run shown."""
+"""Counts the live runs that are charged to the cgroup of the run shown."""
 
 from collections.abc import Iterable
 from dataclasses import replace
 
-from pprofplus_tui.logs.catalog import RunInfo
-from pprofplus_tui.logs.history import query
-from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.runs import RUNNING, Run
 from pprofplus_tui.model.sharing import OLDEST_MS, Charge, sharers
 from pprofplus_tui.model.verdict import LIMIT, USED, VERDICT_BUCKETS, Verdicts
 from pprofplus_tui.model.window import Window
+from pprofplus_tui.sources.port import RunInfo, RunReader
 
 _USED = (USED, False)
 
 
 def with_sharers(
-    facts: Verdicts, log: RunLog, run: Run, window: Window, infos: Iterable[RunInfo]
+    facts: Verdicts, reader: RunReader, run: Run, window: Window, infos: Iterable[RunInfo]
 ) -> Verdicts:
     """Return the facts with the number of runs in the cgroup, which is known of the present only.
 
     Args:
         facts: of the run in the window.
-        log: of the run, refreshed.
+        reader: of the run, refreshed.
         run: that is shown.
         window: that is shown.
         infos: of all runs there are.
@@ -35,8 +33,8 @@ def with_sharers(
         }
         mine = charges.pop(run.path, None)
         if mine is not None:
-            end_ms = log.end_ms + 1
-            used = query(log, end_ms - OLDEST_MS, end_ms, VERDICT_BUCKETS, (_USED,))[_USED]
+            end_ms = reader.end_ms + 1
+            used = reader.query(end_ms - OLDEST_MS, end_ms, VERDICT_BUCKETS, (_USED,))[_USED]
             count = sharers(mine, used, charges.values())
     return facts if count == facts.sharers else replace(facts, sharers=count)
 

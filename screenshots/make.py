@@ -10,6 +10,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -22,6 +23,7 @@ from pprofplus_tui.demo.processes import demo_directory, running_services
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.runs import DIED
 from pprofplus_tui.snapshot import find_browser, png_of, tidy
+from pprofplus_tui.sources.open import open_source
 
 HERE = Path(__file__).parent
 SIZE = (132, 40)
@@ -78,7 +80,7 @@ def to_png(svg: Path, png: Path, chromium: str) -> None:
 
 async def shoot(options: Options, scenes: tuple[tuple[str, Scene], ...]) -> None:
     """Open the monitor at one size, play the scenes, save a picture of each."""
-    app = MonitorApp(options)
+    app = MonitorApp(options, partial(open_source, options.directories))
     async with app.run_test(size=SIZE) as pilot:
         for name, play in scenes:
             await play(pilot)

@@ -9,7 +9,7 @@ import os
 
 from pprofplus.descriptor import DIRECTORY, EXISTING
 from pprofplus.home import default_home, parse_run_name, parse_segment_name, valid_service
-from pprofplus.locks import lock
+from pprofplus.locks import is_locked
 
 _SHARED = "/var/tmp"  # noqa: S108 - only looked at
 _PREFIX = "pprofplus-"
@@ -53,21 +53,26 @@ def homes(named: str | None) -> list[str]:
         return [named]
     found = [default_home()]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
-        found += [home for home in _shared_homes() if home not in found]
+        found += [home for home in shared_homes() if home not in found]
     return found
 
 
 def homes_of_others() -> list[str]:
     """Return the default homes of other users that this user may not read."""
-    return [home for home in _shared_homes() if not os.access(home, os.R_OK | os.X_OK)]
+    return [home for home in shared_homes() if not os.access(home, os.R_OK | os.X_OK)]
 
 
-def _shared_homes() -> list[str]:
+def shared_homes() -> list[str]:
+    """Return the default homes of all users, whether they may be read or not."""
     try:
-        names = sorted(os.listdir(_SHARED))
+        with os.scandir(_SHARED) as entries:
+            return sorted(
+                entry.path
+                for entry in entries
+                if entry.name.startswith(_PREFIX) and entry.is_dir(follow_symlinks=False)
+            )
     except OSError:
         return []
-    return [f"{_SHARED}/{name}" for name in names if name.startswith(_PREFIX)]
 
 
 def live_runs(home: str, service: str) -> Found:
@@ -115,7 +120,7 @@ def _is_live(name: str, service_fd: int) -> bool:
             return False
         fd = os.open(max(numbers, key=lambda n: numbers[n]), EXISTING, dir_fd=run_fd)
         try:
-            return lock(fd, shared=True) is False
+            return is_locked(fd) is True
         finally:
             os.close(fd)
     except PermissionError:

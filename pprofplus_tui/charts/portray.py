@@ -8,7 +8,7 @@ from pprofplus_tui.charts.picture import Event, Line, Picture, plot_area
 from pprofplus_tui.charts.strokes import MAX_BUCKETS
 from pprofplus_tui.model.charts import ChartKind, Note, Series
 from pprofplus_tui.model.frames import Shape
-from pprofplus_tui.model.happenings import DEATH, MARKED, UNWATCHED, Happening
+from pprofplus_tui.model.happenings import DEATH, MARKED, UNWATCHED, RunEvent
 from pprofplus_tui.model.layers import Stack, absent_text, stack_of
 from pprofplus_tui.model.series import Points
 from pprofplus_tui.model.ticks import YAxis, fit_axis
@@ -55,7 +55,7 @@ def noted(*notes: str, log: bool) -> str:
     return ", ".join(filter(None, ("log scale" if log else "", *notes)))
 
 
-def _event(event: Happening, cells: int) -> Event:
+def _event(event: RunEvent, cells: int) -> Event:
     """Return an event as a plot of that width shows it; an end is worth a word anywhere."""
     main = event.kind in {DEATH, UNWATCHED}
     worded = cells >= (_LEAST_WORDY if main else _WORDY)
@@ -114,7 +114,7 @@ class Portrayer:
         *,
         growing: bool,
         marks: tuple[tuple[int, str], ...] = (),
-        events: tuple[Happening, ...] = (),
+        events: tuple[RunEvent, ...] = (),
     ) -> Picture:
         """Return the picture of one chart; `points` may lack metrics that the log lacks.
 

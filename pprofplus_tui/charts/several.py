@@ -13,7 +13,7 @@ from pprofplus_tui.model.fleet import Levels, band, on_grid, standing_out, total
 from pprofplus_tui.model.frames import Shape
 from pprofplus_tui.model.listing import LETTERS
 from pprofplus_tui.model.lives import Life
-from pprofplus_tui.model.runs import Run
+from pprofplus_tui.model.runs import Run, RunId
 from pprofplus_tui.model.series import Points
 from pprofplus_tui.model.study import COMPARE, SUM, Study
 from pprofplus_tui.model.ticks import YAxis, fit_axis
@@ -45,13 +45,13 @@ class Scene:
     window: Window
     kind: ChartKind
     runs: tuple[Run, ...]
-    curves: Mapping[str, Points]
+    curves: Mapping[RunId, Points]
     width_ms: int
-    lives: Mapping[str, Life]
-    verdicts: Mapping[str, Verdict]
+    lives: Mapping[RunId, Life]
+    verdicts: Mapping[RunId, Verdict]
     present_ms: int
 
-    def value(self, path: str, moment_ms: int | None) -> float | None:
+    def value(self, path: RunId, moment_ms: int | None) -> float | None:
         """Return a run's value at a moment, None: its last."""
         points, life = self.curves.get(path, Points.empty()), self.lives[path]
         if moment_ms is None:
@@ -88,7 +88,7 @@ class GroupPortrayer:
         self._manner = manner
         self._axes: dict[str, YAxis] = {}
         self._of: tuple[str, str] = "", ""
-        self._top: tuple[object, tuple[str, ...]] = None, ()
+        self._top: tuple[object, tuple[RunId, ...]] = None, ()
 
     def forget(self) -> None:
         """Choose axes and lines afresh."""
@@ -150,7 +150,7 @@ class GroupPortrayer:
         if moment_ms is None:
             last = (scene.lives[path].last_ms for path in curves)
             moment_ms = max((min(ms, window.end_ms - 1) for ms in last), default=None)
-        now: dict[str, float] = {}
+        now: dict[RunId, float] = {}
         if moment_ms is not None:
             values = {path: scene.value(path, moment_ms) for path in curves}
             now = {path: value for path, value in values.items() if value is not None}
@@ -181,7 +181,7 @@ class GroupPortrayer:
         return found, charts
 
     def _everyone(
-        self, scene: Scene, shape: Shape, levels: Mapping[str, Levels], found: Findings
+        self, scene: Scene, shape: Shape, levels: Mapping[RunId, Levels], found: Findings
     ) -> Picture:
         """Return the chart of all runs together: their sum, or their extremes."""
         kind, begin_ms, width_ms = scene.kind, scene.window.begin_ms, scene.width_ms
@@ -244,7 +244,7 @@ class GroupPortrayer:
         )
 
 
-def _rest(others: list[str], now: Mapping[str, float], *, summable: bool) -> Rest:
+def _rest(others: list[RunId], now: Mapping[RunId, float], *, summable: bool) -> Rest:
     """Return what the runs without a line of their own are at the moment."""
     values = [now[path] for path in others if path in now]
     low, high = min(values, default=None), max(values, default=None)

@@ -8,6 +8,7 @@ from pprofplus_tui.demo.processes import demo_directory, running_services
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.run import run_monitor
 from pprofplus_tui.signals import ended_by_signals
+from pprofplus_tui.sources.open import run_in_directory
 
 _WEEK_MS = 7 * 86_400_000
 
@@ -22,7 +23,7 @@ def run_demo(options: Options, *, history: bool) -> int:
         if history:
             now_ms = time.time_ns() // 1_000_000
             run = write_history(directory, begin_ms=now_ms - _WEEK_MS, end_ms=now_ms)
-            options = replace(options, run=str(run))
+            options = replace(options, run=run_in_directory(str(run)))
         with running_services(directory):
             try:
                 return run_monitor(options)

@@ -9,13 +9,13 @@ from pprofplus import home
 from pprofplus.errors import PprofplusError
 from pprofplus_tui.errors import NothingFoundError, UsageError
 from pprofplus_tui.headless.unread import Unread
-from pprofplus_tui.logs.catalog import Catalog, RunInfo
-from pprofplus_tui.logs.deaths import CauseFinder
-from pprofplus_tui.logs.siblings import Sibling
+from pprofplus_tui.logs.catalog import Catalog
+from pprofplus_tui.logs.local_source import LocalSource
 from pprofplus_tui.model.death import Death
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.runs import RUNNING
 from pprofplus_tui.model.text import clean
+from pprofplus_tui.sources.port import RunId, RunInfo
 
 
 def find_runs(
@@ -50,7 +50,7 @@ def find_runs(
 
 def deaths_of(
     options: Options, found: Sequence[RunInfo], others: Sequence[RunInfo] | None = None
-) -> dict[str, Death]:
+) -> dict[RunId, Death]:
     """Return by path how those of the runs ended that do not go on.
 
     Other runs of the directories are evidence, too: they may have seen the OOM killer. They are
@@ -59,7 +59,7 @@ def deaths_of(
     ended = [info for info in found if info.state not in RUNNING]
     if not ended:
         return {}
-    causes = CauseFinder()
+    source = LocalSource(options.directories)
     if others is None:
         catalog = Catalog(list(options.directories))
         catalog.refresh(())
@@ -67,8 +67,7 @@ def deaths_of(
     deaths = {}
     for info in ended:
         with suppress(PprofplusError):
-            log = Catalog.open(info.path)
-            death = causes.death_of(log, info.state, map(Sibling.of, others))
+            death = source.open(info.path).death(info.state, others)
             if death is not None:
                 deaths[info.path] = death
     return deaths

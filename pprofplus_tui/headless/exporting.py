@@ -9,11 +9,12 @@ from pprofplus_tui.errors import NothingFoundError, UsageError
 from pprofplus_tui.export import CSV, UnknownMetricError, export, unknown_metrics, write_rows
 from pprofplus_tui.headless.choice import chosen_runs, of_several, window_of
 from pprofplus_tui.headless.unread import Unread
-from pprofplus_tui.logs.run import RunLog
+from pprofplus_tui.logs.local_source import LocalSource
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.units import format_bytes
 from pprofplus_tui.output import OutputError
+from pprofplus_tui.sources.port import Access, RunReader
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,13 @@ def export_runs(options: Options, wish: ExportWish, out: BinaryIO, told: TextIO)
     """
     unread = Unread()
     found, others = chosen_runs(options, wish.runs, unread)
-    runs = [RunLog(info.path) for info in found]
+    source = LocalSource(options.directories)
+    runs = [source.open(info.path, Access.SAMPLES) for info in found]
     for run in runs:
-        run.refresh()
         unread.note_run(run)
-    begin_ms, end_ms = window_of(options, found, lambda: [run.extent_ms for run in runs])
+    begin_ms, end_ms = window_of(
+        options, found, lambda: [(run.begin_ms, run.end_ms) for run in runs]
+    )
     if others:
         told.write(of_several(found[0], others))
     _check_metrics(runs, wish.metrics or (), unread, told)
@@ -69,7 +72,7 @@ def export_runs(options: Options, wish: ExportWish, out: BinaryIO, told: TextIO)
 
 
 def _check_metrics(
-    runs: Sequence[RunLog], metrics: Sequence[str], unread: Unread, told: TextIO
+    runs: Sequence[RunReader], metrics: Sequence[str], unread: Unread, told: TextIO
 ) -> None:
     """Raise an error if there is no such metric, before anything is written."""
     problem = unknown_metrics(runs, metrics)
@@ -80,7 +83,7 @@ def _check_metrics(
 
 
 def _write(  # noqa: PLR0913, PLR0917 - the window, the file, and what is told
-    runs: Sequence[RunLog],
+    runs: Sequence[RunReader],
     begin_ms: int,
     end_ms: int,
     wish: ExportWish,

@@ -11,13 +11,14 @@ from typing import TextIO
 from pprofplus.errors import PprofplusError
 from pprofplus_tui.headless.choice import deaths_of, find_runs
 from pprofplus_tui.headless.unread import Unread, one_line
-from pprofplus_tui.logs.catalog import Catalog, RunInfo
+from pprofplus_tui.logs.local_source import LocalSource
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.runs import DIED, RUNNING
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.timeaxis import local, zone_name
 from pprofplus_tui.model.units import format_bytes, format_span_ms
 from pprofplus_tui.model.verdict import TOO_LITTLE
+from pprofplus_tui.sources.port import RunId, RunInfo
 
 _BEGIN = "BEGIN"
 _HEADINGS = (
@@ -47,7 +48,8 @@ def list_runs(options: Options, *, as_json: bool, out: TextIO, told: TextIO) -> 
     """
     unread = Unread()
     found = find_runs(options, unread, counting=True)
-    runs = [Catalog.scan(info) if info.samples is None else info for info in found]
+    source = LocalSource(options.directories)
+    runs = [source.count(info) if info.samples is None else info for info in found]
     runs.sort(key=lambda info: (info.service, -info.begin_ms, info.pid))
     causes = _causes(options, runs)
     out.writelines(_json_lines(runs, causes) if as_json else _lines(runs, causes))
@@ -57,7 +59,7 @@ def list_runs(options: Options, *, as_json: bool, out: TextIO, told: TextIO) -> 
     return unread.exit_code(told)
 
 
-def _causes(options: Options, runs: Sequence[RunInfo]) -> dict[str, str]:
+def _causes(options: Options, runs: Sequence[RunInfo]) -> dict[RunId, str]:
     """Return by path why runs died.
 
     Of the newest also their logs, other runs and the kernel's log are looked at; of all others the
@@ -71,7 +73,7 @@ def _causes(options: Options, runs: Sequence[RunInfo]) -> dict[str, str]:
     return {path: cause for path, cause in causes.items() if cause}
 
 
-def _json_lines(runs: Sequence[RunInfo], causes: Mapping[str, str]) -> Iterator[str]:
+def _json_lines(runs: Sequence[RunInfo], causes: Mapping[RunId, str]) -> Iterator[str]:
     """Yield an array with a line for each run."""
     before = "[\n  "
     few = len(runs) <= _MOST_LOOKED_AT
@@ -115,7 +117,7 @@ def _growth(info: RunInfo) -> tuple[str | None, float | None]:
     from pprofplus_tui.judge import judged  # noqa: PLC0415 - a table does not judge
 
     try:
-        log = Catalog.open(info.path)
+        log = LocalSource(()).open(info.path)
     except PprofplusError:
         return None, None
     layers = judged(log, log.begin_ms, log.end_ms + 1).layers
@@ -125,7 +127,7 @@ def _growth(info: RunInfo) -> tuple[str | None, float | None]:
     return verdict.kind, None if verdict.kind == TOO_LITTLE else verdict.per_hour
 
 
-def _lines(runs: Sequence[RunInfo], causes: Mapping[str, str]) -> Iterator[str]:
+def _lines(runs: Sequence[RunInfo], causes: Mapping[RunId, str]) -> Iterator[str]:
     """Yield the table, a line a run; no more of it is kept than the runs."""
     zones = {_zone_of(info.begin_ms // _QUARTER_MS) for info in runs}
     zone = zones.pop() if len(zones) == 1 else ""  # the same in all lines: it is in the heading

@@ -2,13 +2,14 @@
 
 from typing import TextIO
 
-from pprofplus_tui.bundle import SUFFIX, BundleError, PackedRun, pack
+from pprofplus_tui.bundle import pack
 from pprofplus_tui.errors import NothingFoundError, UsageError
 from pprofplus_tui.headless.choice import deaths_of, named_runs
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.units import format_bytes
 from pprofplus_tui.output import OutputError
+from pprofplus_tui.sources.port import BUNDLE_SUFFIX, BundleError, RunToPack
 
 
 def pack_runs(options: Options, names: list[str], output: str, told: TextIO) -> int:
@@ -19,7 +20,7 @@ def pack_runs(options: Options, names: list[str], output: str, told: TextIO) -> 
     found = named_runs(options, names)
     deaths = deaths_of(options, found)
     runs = [
-        PackedRun(
+        RunToPack(
             info.path,
             info.service,
             info.pid,
@@ -38,6 +39,6 @@ def pack_runs(options: Options, names: list[str], output: str, told: TextIO) -> 
         raise NothingFoundError(clean(str(error))) from error
     who = ", ".join(f"{run.service} {run.pid}" for run in runs)
     told.write(f"{clean(output)}: {who}, {format_bytes(size_bytes)}\n")
-    if not output.endswith(SUFFIX):
+    if not output.endswith(BUNDLE_SUFFIX):
         told.write(f"pprofplus-tui: look with  pprofplus-tui --dir {clean(output)}\n")
     return 0

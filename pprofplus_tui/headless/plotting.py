@@ -14,13 +14,11 @@ from pprofplus_tui.charts.portray import Manner, Portrayer, buckets_for, wanted_
 from pprofplus_tui.errors import NothingFoundError, UsageError
 from pprofplus_tui.headless.choice import chosen_run, deaths_of, of_several, window_of
 from pprofplus_tui.headless.unread import Unread
-from pprofplus_tui.logs.catalog import RunInfo
-from pprofplus_tui.logs.history import marks_within, query
-from pprofplus_tui.logs.run import RunLog
+from pprofplus_tui.logs.local_source import LocalSource
 from pprofplus_tui.model.charts import ChartKind, Series, charts_for
 from pprofplus_tui.model.death import UNKNOWN, Death
 from pprofplus_tui.model.frames import Shape
-from pprofplus_tui.model.happenings import death_event
+from pprofplus_tui.model.happenings import MARKED, death_event
 from pprofplus_tui.model.names import unknown
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.rows import Row
@@ -29,6 +27,7 @@ from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.timeaxis import local
 from pprofplus_tui.model.units import format_span_ms, true_unit
 from pprofplus_tui.model.window import Window
+from pprofplus_tui.sources.port import RunInfo, RunReader
 
 WIDTHS, HEIGHTS = (20, 1000), (6, 400)
 _FALLBACK = (80, 24)
@@ -36,6 +35,7 @@ _ROOM_ROWS = 2  # the line above the chart, and the prompt below it
 _MOST_ROWS = 30  # a terminal may be as high as a wall
 _LEAST_OF_SEVERAL = 9  # several charts may be higher than the terminal, but can be read
 _MOST_LINES = 6
+_MOST_MARKS = 64
 _COLOURS = {"black": 0, "red": 1, "green": 2, "yellow": 3, "blue": 4, "magenta": 5, "cyan": 6}
 _STYLES = {"title": "1", "mark": "33", "frame": "2", "tick": "2", "note": "2", "empty": "2"}
 
@@ -63,9 +63,8 @@ def plot(options: Options, wish: PlotWish, out: TextIO, told: TextIO) -> int:
     """Draw the charts on `out`; return the exit code. Raises NothingFoundError and UsageError."""
     unread = Unread()
     info, others = chosen_run(options, wish.run, unread)
-    log = RunLog(info.path, in_blocks=True)
-    log.refresh()
-    begin_ms, end_ms = window_of(options, [info], lambda: [log.extent_ms])
+    log = LocalSource(()).open(info.path)
+    begin_ms, end_ms = window_of(options, [info], lambda: [(log.begin_ms, log.end_ms)])
     if others:
         told.write(of_several(info, others))
     kinds = _own_kinds(log, wish.metrics) if wish.metrics else [_kind(log, wish.chart)]
@@ -74,12 +73,15 @@ def plot(options: Options, wish: PlotWish, out: TextIO, told: TextIO) -> int:
     coloured = out.isatty() and not options.colourless and os.environ.get("TERM") != "dumb"
     window = Window.fit(begin_ms, end_ms)
     portrayer = Portrayer(Manner(plain, not coloured, options.zone))
-    marks = marks_within(log, window.begin_ms, window.end_ms)
+    found = log.events(
+        window.begin_ms, window.end_ms, most=_MOST_MARKS, kinds={MARKED}, exact=False
+    )
+    marks = tuple((event.t_ms, event.text) for event in found)
     death = deaths_of(options, [info]).get(info.path)
     pictures, sampled = [], False
     for kind in kinds:
         shape = Shape(kind.id, width, height)
-        points = query(log, window.begin_ms, window.end_ms, buckets_for(shape), wanted_by(kind))
+        points = log.query(window.begin_ms, window.end_ms, buckets_for(shape), wanted_by(kind))
         sampled |= any(map(len, points.values()))
         picture = portrayer.picture(
             kind,
@@ -136,7 +138,7 @@ def _speaks_unicode(out: TextIO) -> bool:
     return (out.encoding or "ascii").lower().replace("-", "") in {"utf8", "utf16", "utf32"}
 
 
-def _kind(log: RunLog, chart: str) -> ChartKind:
+def _kind(log: RunReader, chart: str) -> ChartKind:
     """Return the chart of that id. Raises UsageError."""
     known = charts_for(log.metrics).by_id
     found = known.get(chart.replace("-", "_").replace(" ", "_"))
@@ -145,7 +147,7 @@ def _kind(log: RunLog, chart: str) -> ChartKind:
     return found
 
 
-def _own_kinds(log: RunLog, names: tuple[str, ...]) -> list[ChartKind]:
+def _own_kinds(log: RunReader, names: tuple[str, ...]) -> list[ChartKind]:
     """Return charts of these metrics: those of one unit share a chart. Raises UsageError."""
     table = {name: (unit, kind) for name, unit, kind in log.metrics}
     problem = unknown(names, list(table))

@@ -8,16 +8,16 @@ from pprofplus import __version__
 from pprofplus_tui.errors import NothingFoundError, UsageError
 from pprofplus_tui.headless.choice import chosen_runs, deaths_of, of_several, window_of
 from pprofplus_tui.headless.unread import Unread
-from pprofplus_tui.logs.catalog import RunInfo
-from pprofplus_tui.logs.run import RunLog
+from pprofplus_tui.logs.local_source import LocalSource
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.runs import RUNNING
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.units import format_bytes
 from pprofplus_tui.output import OutputError, new_file
 from pprofplus_tui.reports.content import Report, RunReport
-from pprofplus_tui.reports.gather import report_run, samples_within
+from pprofplus_tui.reports.gather import report_run
 from pprofplus_tui.reports.page import write_page
+from pprofplus_tui.sources.port import Access, RunInfo
 
 _MOST_RUNS = 40  # a page of more is read by nobody
 
@@ -40,9 +40,8 @@ def report(
     runs: list[RunReport] = []
     left_out = 0
     for info in found:
-        log = RunLog(info.path)
-        log.refresh()
-        within = samples_within(log, begin_ms, end_ms)
+        log = LocalSource(()).open(info.path, Access.SAMPLES)
+        within = log.has_samples(begin_ms, end_ms)
         unread.note_run(log)
         if not within:
             continue
@@ -85,9 +84,8 @@ def report(
 
 def _extent_of(info: RunInfo) -> tuple[int, int]:
     """Return the unix ms of a run's first and last sample, and keep nothing: they may be many."""
-    log = RunLog(info.path, in_blocks=True)
-    log.refresh()
-    return log.extent_ms
+    log = LocalSource(()).open(info.path)
+    return log.begin_ms, log.end_ms
 
 
 def _title(runs: Sequence[RunReport]) -> str:

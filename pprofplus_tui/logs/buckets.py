@@ -10,9 +10,8 @@ from pprofplus_tui.logs.detail import View
 from pprofplus_tui.logs.grid import Extremes, Grid, Span
 from pprofplus_tui.logs.samples import Decoded, beginnings, predecessors
 from pprofplus_tui.logs.table import COUNTER_COLUMN, GAUGE_COLUMN, PageTable
-from pprofplus_tui.model.series import Bools, Ints, Points
+from pprofplus_tui.model.series import Bools, Ints, Points, SeriesKey
 
-Request = tuple[str, bool]
 LEAST_GAP_MS = 1000  # a stall shorter than this is no gap at any interval
 GAP_INTERVALS = 3
 _STRETCH_SAMPLES = 200_000  # an idle service has pages of 4096 samples: bounds memory
@@ -22,7 +21,7 @@ _STRETCH_SAMPLES = 200_000  # an idle service has pages of 4096 samples: bounds 
 class Part:
     """A request on pages of one kind: a level or a rate that heads know, or a counter's level."""
 
-    request: Request
+    request: SeriesKey
     column: int
     rate: bool
     from_heads: bool
@@ -49,7 +48,7 @@ class Series:
         return twin
 
 
-def parts_of(table: PageTable, request: Request, span: Span) -> list[Part]:
+def parts_of(table: PageTable, request: SeriesKey, span: Span) -> list[Part]:
     """Return the pages that have the metric, by kind; a rate is asked of counters only."""
     name, rate = request
     column = table.column(name)
@@ -70,7 +69,7 @@ def parts_of(table: PageTable, request: Request, span: Span) -> list[Part]:
     return found
 
 
-def fill(view: View, grid: Grid, all_series: dict[Request, Series], rows: Ints) -> None:
+def fill(view: View, grid: Grid, all_series: dict[SeriesKey, Series], rows: Ints) -> None:
     """Take the samples of these rows into the series. Raises PagesLostError.
 
     Heads answer for pages within one bucket. A page that a bucket's edge cuts is decoded only
@@ -121,7 +120,7 @@ def _stretches(table: PageTable, involved: list[Ints]) -> list[tuple[int, int]]:
 def _decode(  # noqa: PLR0913, PLR0917 - what is to be decoded, from where, to where
     view: View,
     grid: Grid,
-    all_series: dict[Request, Series],
+    all_series: dict[SeriesKey, Series],
     stretch: tuple[int, int],
     needed: list[tuple[Part, Ints]],
     unclear: list[tuple[Ints, Extremes]],
@@ -319,9 +318,9 @@ class WindowMemo:
     epoch: int
     grid: Grid
     upto: int
-    series: dict[Request, Series]
+    series: dict[SeriesKey, Series]
 
-    def moved(self, grid: Grid, requests: Sequence[Request]) -> "WindowMemo":
+    def moved(self, grid: Grid, requests: Sequence[SeriesKey]) -> "WindowMemo":
         """Return what is known of a window that shares buckets: its other buckets are empty."""
         own = self.grid
         by = (grid.begin_ms - own.begin_ms) // own.width_ms

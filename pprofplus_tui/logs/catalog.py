@@ -5,14 +5,10 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from pprofplus import home
-from pprofplus_tui.logs.info import RunInfo
 from pprofplus_tui.logs.places import Home, by_promise
-from pprofplus_tui.logs.run import RunLog
-from pprofplus_tui.logs.scan import counted
 from pprofplus_tui.logs.watched import WatchedRun
-from pprofplus_tui.model.runs import LIVE, RUNNING
-
-__all__ = ["Catalog", "RunInfo"]
+from pprofplus_tui.model.runs import LIVE, RUNNING, RunId
+from pprofplus_tui.sources.run_info import RunInfo
 
 # Live runs out of sight are looked at so seldom, in ticks; those in sight each tick, until so
 # many of them live that this would be noticed.
@@ -50,12 +46,12 @@ class Catalog:
             place = Home(os.path.abspath(path), service, frozenset(pids))  # noqa: PTH100 - keeps links
             self._homes.setdefault(os.path.realpath(path), place)
         self._counting = counting
-        self._found: dict[str, WatchedRun] = {}  # by path
-        self._active: dict[str, WatchedRun] = {}  # of these, those that have not settled
+        self._found: dict[RunId, WatchedRun] = {}  # by path
+        self._active: dict[RunId, WatchedRun] = {}  # of these, those that have not settled
         self._unread: list[WatchedRun] = []  # the next one is the last
-        self._troubled: dict[str, WatchedRun] = {}
+        self._troubled: dict[RunId, WatchedRun] = {}
         self._swept: Iterator[WatchedRun] = iter(())
-        self._changes: dict[str, RunInfo | None] = {}
+        self._changes: dict[RunId, RunInfo | None] = {}
         self._runs: tuple[RunInfo, ...] | None = ()
         self._problems: tuple[str, ...] = ()
 
@@ -98,7 +94,7 @@ class Catalog:
         """How many runs were looked at."""
         return len(self._found) - len(self._unread)
 
-    def find(self, path: str) -> RunInfo | None:
+    def find(self, path: RunId) -> RunInfo | None:
         """Return how the run at `path` is, None if there is none or it was not looked at yet."""
         run = self._found.get(path)
         return run.info if run is not None else None
@@ -110,11 +106,11 @@ class Catalog:
         return [info for info in found if info is not None and info.state in RUNNING]
 
     @property
-    def infos(self) -> Mapping[str, RunInfo]:
+    def infos(self) -> Mapping[RunId, RunInfo]:
         """The runs found by their paths; it follows what is looked at."""
         return _Infos(self._found)
 
-    def changes(self) -> dict[str, RunInfo | None]:
+    def changes(self) -> dict[RunId, RunInfo | None]:
         """Return, by path, the runs that changed since this was last asked; None: it is gone.
 
         Only here an ended run that was read whole has `last` and `recent`: they are not kept.
@@ -122,7 +118,9 @@ class Catalog:
         changes, self._changes = self._changes, {}
         return changes
 
-    def refresh(self, sought: Collection[str] | None = None, until_s: float | None = None) -> bool:
+    def refresh(
+        self, sought: Collection[RunId] | None = None, until_s: float | None = None
+    ) -> bool:
         """Look at what is new; return whether `runs` or `problems` changed. Raises nothing.
 
         With `sought`, at runs that have ended only a glance is taken: `complete` reads them. And
@@ -146,7 +144,7 @@ class Catalog:
         self._problems = told
         return changed
 
-    def _settled(self, sought: Collection[str] | None) -> list[WatchedRun]:
+    def _settled(self, sought: Collection[RunId] | None) -> list[WatchedRun]:
         """Return the settled runs to look at now: all, or those sought and the next in turn."""
         if sought is None:
             return [run for run in self._found.values() if run.settled]
@@ -159,7 +157,7 @@ class Catalog:
         self._swept = iter(list(self._found.values()))
         return found
 
-    def _ticks_for(self, sought: Collection[str] | None) -> int:
+    def _ticks_for(self, sought: Collection[RunId] | None) -> int:
         """Return every how many ticks the runs in sight are looked at."""
         if sought is None:
             return 1
@@ -175,7 +173,7 @@ class Catalog:
         for place in self._homes.values():
             place.refresh(now_ns, new, gone, problems)
         changed = False
-        for path in gone:
+        for path in map(RunId, gone):
             run = self._found.pop(path, None)
             self._active.pop(path, None)
             self._troubled.pop(path, None)
@@ -184,7 +182,7 @@ class Catalog:
         if gone and self._unread:
             self._unread = [run for run in self._unread if run.path in self._found]
         if new:
-            runs = [WatchedRun(path) for path in by_promise(new)]
+            runs = [WatchedRun(RunId(path)) for path in by_promise(new)]
             self._found.update((run.path, run) for run in runs)
             self._unread += runs
         return changed, problems
@@ -228,7 +226,7 @@ class Catalog:
             run.slim()
         return True
 
-    def lacking(self, paths: Iterable[str]) -> list[str]:
+    def lacking(self, paths: Iterable[RunId]) -> list[RunId]:
         """Return those of the paths that only a glance was taken at."""
         found = self._found
         return [
@@ -237,7 +235,7 @@ class Catalog:
             if (run := found.get(path)) is not None and run.info is not None and not run.whole
         ]
 
-    def complete(self, paths: Iterable[str], until_s: float) -> bool:
+    def complete(self, paths: Iterable[RunId], until_s: float) -> bool:
         """Read what a glance left out of these runs, until a monotonic time; tell if any was."""
         now_ns = time.time_ns()
         done = False
@@ -250,35 +248,20 @@ class Catalog:
                 break
         return done
 
-    @staticmethod
-    def open(path: str) -> RunLog:
-        """Return the log of the run at `path`, read. Raises PprofplusError if it cannot be one.
 
-        Most of its rows are blocks: see `RunLog`.
-        """
-        run = RunLog(path, in_blocks=True)
-        run.refresh()
-        return run
-
-    @staticmethod
-    def scan(info: RunInfo) -> RunInfo:
-        """Return `info` with its samples and damaged pages counted; reads all page heads."""
-        return counted(info)
-
-
-class _Infos(Mapping[str, RunInfo]):
+class _Infos(Mapping[RunId, RunInfo]):
     """How the runs of a catalogue are, by their paths."""
 
-    def __init__(self, found: Mapping[str, WatchedRun]) -> None:
+    def __init__(self, found: Mapping[RunId, WatchedRun]) -> None:
         self._found = found
 
-    def __getitem__(self, path: str) -> RunInfo:
+    def __getitem__(self, path: RunId) -> RunInfo:
         info = self._found[path].info
         if info is None:
             raise KeyError(path)
         return info
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[RunId]:
         return (path for path, run in self._found.items() if run.info is not None)
 
     def __len__(self) -> int:

@@ -43,8 +43,9 @@ _SHARE = 0.05  # of the time is spent looking, at the most
 class CauseFinder:
     """Finds the causes of deaths; keeps what it needs for the next. Use it from one thread."""
 
-    def __init__(self) -> None:
-        self._kernel = KernelLog()
+    def __init__(self, kernel: KernelLog | None = None) -> None:
+        """Make a finder; several may share the kernel's log."""
+        self._kernel = KernelLog() if kernel is None else kernel
         self._machine = this_machine()
         self._path = ""
         self._key: tuple[str, int] = ("", 0)

@@ -1,6 +1,4 @@
-"""What happened in a run: the events in its pages, on its time axis."""
-
-from dataclasses import dataclass
+"""The events in the pages of a run, on its time axis."""
 
 from pprofplus.errors import LogFormatError
 from pprofplus.format import (
@@ -11,23 +9,7 @@ from pprofplus.format import (
     read_events,
     read_prefix,
 )
-
-
-@dataclass(frozen=True)
-class RunEvent:
-    """Something that happened in a run.
-
-    Attributes:
-        t_ms: unix milliseconds on the run's time axis.
-        kind: as in `pprofplus.format.EVENT_KINDS`, or the number of a kind of a later version.
-        value: what the kind says.
-        text: untrusted; escape it before it is shown.
-    """
-
-    t_ms: int
-    kind: str
-    value: int
-    text: str
+from pprofplus_tui.model.happenings import RunEvent
 
 
 def events_of(page: bytes | None) -> list[Event]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pprofplus_tui.logs.table import PageTable
-from pprofplus_tui.model.series import Bools, Ints
+from pprofplus_tui.model.series import Bools, Ints, bucket_width_ms
 
 _INT64 = np.iinfo(np.int64)
 _WHOLE_SHARE = 2  # of a bucket: pages that last no longer are not cut by its edges
@@ -36,7 +36,7 @@ class Grid:
 
         Unless it is `exact`, pages of up to half a bucket stay whole.
         """
-        width = -(-(end_ms - begin_ms) // buckets)
+        width = bucket_width_ms(begin_ms, end_ms, buckets)
         count = -(-(end_ms - begin_ms) // width)
         return cls(begin_ms, end_ms, width, count, 0 if exact else width // _WHOLE_SHARE)
 

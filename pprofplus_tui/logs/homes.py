@@ -3,9 +3,7 @@
 import os
 from collections.abc import Sequence
 
-from pprofplus import home
-
-_SHARED_HOMES = "/var/tmp"  # noqa: S108 - where collectors write by default; only read here
+from pprofplus import directory, home
 
 
 def homes_for(named: Sequence[str], *, all_users: bool) -> tuple[str, ...]:
@@ -17,20 +15,5 @@ def homes_for(named: Sequence[str], *, all_users: bool) -> tuple[str, ...]:
     homes = list(named) or [home.default_home()]
     chosen = bool(named) or bool(os.environ.get("PPROFPLUS_DIR"))
     if all_users or (not chosen and os.getuid() == 0):
-        homes += _of_all_users()
+        homes += [path for path in directory.shared_homes() if os.access(path, os.R_OK | os.X_OK)]
     return tuple(dict.fromkeys(homes))
-
-
-def _of_all_users() -> list[str]:
-    """Return the users' directories that may be read."""
-    try:
-        with os.scandir(_SHARED_HOMES) as entries:
-            return sorted(
-                entry.path
-                for entry in entries
-                if entry.name.startswith("pprofplus-")
-                and entry.is_dir(follow_symlinks=False)
-                and os.access(entry.path, os.R_OK | os.X_OK)
-            )
-    except OSError:
-        return []

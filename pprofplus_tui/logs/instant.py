@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from pprofplus_tui.logs.buckets import GAP_INTERVALS, LEAST_GAP_MS, Request, rated, reaching
+from pprofplus_tui.logs.buckets import GAP_INTERVALS, LEAST_GAP_MS, rated, reaching
 from pprofplus_tui.logs.detail import View
 from pprofplus_tui.logs.grid import Grid
 from pprofplus_tui.logs.history import rows_within
@@ -12,13 +12,13 @@ from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.logs.samples import PagesLostError, predecessors
 from pprofplus_tui.logs.table import ABSENT, COUNTER_COLUMN
 from pprofplus_tui.model.cursor import Reading
-from pprofplus_tui.model.series import Ints
+from pprofplus_tui.model.series import Ints, SeriesKey
 
 _MILLI = 1000.0
 _END_PAGES = 8  # looked into for a sample at an end of a window: a page may reach in by an event
 
 
-def read_at(run: RunLog, at_ms: int, near_ms: int, requests: Iterable[Request]) -> Reading:
+def read_at(run: RunLog, at_ms: int, near_ms: int, requests: Iterable[SeriesKey]) -> Reading:
     """Return the sample nearest to `at_ms`, unix ms, with its values of these requests.
 
     A request is (metric, rate) as in `history.query`; a counter's first sample has no rate. A
@@ -34,7 +34,7 @@ def read_at(run: RunLog, at_ms: int, near_ms: int, requests: Iterable[Request]) 
             run.forget()  # they are out of the table now, so this ends
 
 
-def _read(run: View, at_ms: int, near_ms: int, requests: list[Request]) -> Reading:
+def _read(run: View, at_ms: int, near_ms: int, requests: list[SeriesKey]) -> Reading:
     table = run.table
     sampled = np.flatnonzero(table.rows["samples"] > 0)
     here = int(np.searchsorted(table.begin_ms[sampled], at_ms, side="right")) - 1
@@ -57,7 +57,7 @@ def _read(run: View, at_ms: int, near_ms: int, requests: list[Request]) -> Readi
 
 
 def read_ends(
-    run: RunLog, begin_ms: int, end_ms: int, requests: Iterable[Request]
+    run: RunLog, begin_ms: int, end_ms: int, requests: Iterable[SeriesKey]
 ) -> tuple[Reading, Reading] | None:
     """Return the first and the last sample in [begin_ms, end_ms), unix ms; None without one.
 
@@ -78,7 +78,7 @@ def read_ends(
 
 
 def _end(
-    run: View, grid: Grid, rows: Ints, requests: list[Request], *, last: bool
+    run: View, grid: Grid, rows: Ints, requests: list[SeriesKey], *, last: bool
 ) -> Reading | None:
     """Return the first or the last sample of the window, which is the grid's only bucket."""
     table = run.table
@@ -99,10 +99,10 @@ def _end(
     return None
 
 
-def _values(run: View, row: int, place: int, requests: list[Request]) -> dict[Request, float]:
+def _values(run: View, row: int, place: int, requests: list[SeriesKey]) -> dict[SeriesKey, float]:
     table = run.table
     schema = int(table.rows["schema"][row])
-    having: list[tuple[Request, int]] = []
+    having: list[tuple[SeriesKey, int]] = []
     wanted: list[tuple[int, int | None]] = []
     for name, rate in requests:
         column = table.column(name)
@@ -114,7 +114,7 @@ def _values(run: View, row: int, place: int, requests: list[Request]) -> dict[Re
         if rate:
             wanted += [(before, column) for before in predecessors(table, [row], column)]
     decoded = run.cache.want([(r, column) for r, column in wanted if r >= 0])
-    values: dict[Request, float] = {}
+    values: dict[SeriesKey, float] = {}
     for request, column in having:
         if not request[1]:
             values[request] = float(decoded.values([row], column)[place])

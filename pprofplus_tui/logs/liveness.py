@@ -1,6 +1,5 @@
 """Whether a run's process is still there: the kernel knows, by the lock on the newest segment."""
 
-import fcntl
 from collections.abc import Container
 from enum import Enum, auto
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from pprofplus.errors import LogFormatError
 from pprofplus.format import RunHeader
+from pprofplus.locks import is_locked
 from pprofplus_tui.logs.files import opened
 from pprofplus_tui.logs.machine import process_of
 from pprofplus_tui.logs.notes import read_notes
@@ -39,13 +39,12 @@ def lock_of(path: str) -> Lock:
 def lock_on(file: int) -> Lock:
     """Return whether a writer holds the segment with this descriptor."""
     try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return Lock.HELD
+        locked = is_locked(file)
     except OSError:
         return Lock.UNKNOWN
-    fcntl.flock(file, fcntl.LOCK_UN)
-    return Lock.FREE
+    if locked is None:
+        return Lock.UNKNOWN
+    return Lock.HELD if locked else Lock.FREE
 
 
 def last_mono_ms(run: RunLog) -> int:

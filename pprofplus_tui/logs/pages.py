@@ -9,9 +9,10 @@ import numpy as np
 
 from pprofplus.errors import LogFormatError
 from pprofplus.format import DATA_HEAD, DATA_HEAD_OFFSET, Event
-from pprofplus_tui.logs.events import RunEvent, events_of, placed
+from pprofplus_tui.logs.events import events_of, placed
 from pprofplus_tui.logs.segment import TAIL_SLOTS, Segment
 from pprofplus_tui.logs.table import PageTable
+from pprofplus_tui.model.happenings import RunEvent
 from pprofplus_tui.model.series import Ints
 
 _PAGES_AT_ONCE = 64

@@ -4,15 +4,11 @@ import os
 import stat
 
 from pprofplus import home
-from pprofplus.errors import PprofplusError
+from pprofplus_tui.sources.port import PinError
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _MODE = 0o600
-
-
-class PinError(PprofplusError):
-    """A run that could not be pinned or unpinned; its text is one line that says why."""
 
 
 def is_pinned(path: str) -> bool:

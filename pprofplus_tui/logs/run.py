@@ -11,14 +11,15 @@ from pprofplus.errors import LogFormatError, PprofplusError
 from pprofplus.format import MAX_UNIX_MS, RunHeader
 from pprofplus_tui.logs.buckets import WindowMemo
 from pprofplus_tui.logs.detail import Contradiction, Detail, HeadShelf, detail_of
-from pprofplus_tui.logs.events import RunEvent
 from pprofplus_tui.logs.files import DirectoryWatch, segment_sizes
 from pprofplus_tui.logs.pages import PageStore
 from pprofplus_tui.logs.pins import is_pinned
 from pprofplus_tui.logs.samples import PageCache, PagesLostError
 from pprofplus_tui.logs.segment import TAIL_SLOTS, Segment
-from pprofplus_tui.logs.table import Metric, PageTable
+from pprofplus_tui.logs.table import PageTable
+from pprofplus_tui.model.happenings import RunEvent
 from pprofplus_tui.model.series import Ints
+from pprofplus_tui.sources.run_info import MetricRow
 
 _TOO_MANY_PAGES = "left out: there are more pages than fit into memory, the newest are read"
 _TOO_MANY_METRICS = "left out: there are more metrics than fit into memory, the newest are read"
@@ -75,7 +76,7 @@ class RunLog:
         self._told: tuple[RunEvent, ...] = ()
         self.memos: list[WindowMemo] = []
         self.pinned = False
-        self._metrics: tuple[tuple[int, int | None], tuple[Metric, ...]] = ((-1, None), ())
+        self._metrics: tuple[tuple[int, int | None], tuple[MetricRow, ...]] = ((-1, None), ())
         self._problem = ""  # of the directory
         self._failed: set[int] = set()  # segments that could not be read
         self._left_out: dict[int, str] = {}  # why, by segment
@@ -169,13 +170,13 @@ class RunLog:
         return self.header.interval_ms if self.header else 1000
 
     @property
-    def metrics(self) -> tuple[Metric, ...]:
+    def metrics(self) -> tuple[MetricRow, ...]:
         """(name, unit, kind) of each metric of all segments; the newest table has the say."""
         table = self.table
         newest = self._segments[self._newest].schema if self._segments else None
         key = table.generation, newest
         if self._metrics[0] != key:
-            found: dict[str, Metric] = dict.fromkeys(table.names, ("", "", ""))
+            found: dict[str, MetricRow] = dict.fromkeys(table.names, ("", "", ""))
             for number in sorted(self._schemas_in, key=self._schemas_in.__getitem__):
                 found.update({row[0]: row for row in table.schemas[number].metrics})
             self._metrics = key, tuple(found.values())
@@ -479,3 +480,10 @@ class RunLog:
             return {}
         rows = detail.asked[detail.table.rows["samples"][detail.asked] > 0]
         return detail.cache.last_values(int(rows[-1])) if len(rows) else {}
+
+
+def open_log(path: str, *, last_slots: int | None = None, in_blocks: bool = False) -> RunLog:
+    """Return the log of the run at `path`, refreshed; see `RunLog`. Raises PprofplusError."""
+    log = RunLog(path, last_slots=last_slots, in_blocks=in_blocks)
+    log.refresh()
+    return log

@@ -4,15 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from pprofplus_tui.logs.info import NO_POINTS, NO_VALUES, RSS, RunInfo
-from pprofplus_tui.logs.run import RunLog
+from pprofplus_tui.logs.run import RunLog, open_log
 from pprofplus_tui.logs.table import ABSENT
+from pprofplus_tui.sources.run_info import NO_POINTS, NO_VALUES, RSS, RunInfo
 
 
 def counted(info: RunInfo) -> RunInfo:
     """Return `info` with its samples and damaged pages counted; reads all page heads."""
-    log = RunLog(info.path)
-    log.refresh()
+    log = open_log(info.path)
     first, peak = _extremes(log)
     return replace(
         info,

@@ -4,17 +4,14 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pprofplus.errors import PprofplusError
 from pprofplus_tui.logs.cgroups import OOM_KILLS, oom_kills_now
 from pprofplus_tui.logs.instant import read_at
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.death import OomKills
-from pprofplus_tui.model.runs import RUNNING
-
-if TYPE_CHECKING:
-    from pprofplus_tui.logs.catalog import RunInfo
+from pprofplus_tui.model.runs import RUNNING, RunId
+from pprofplus_tui.sources.run_info import RunInfo
 
 USED, LIMIT = "cgroup_used", "cgroup_limit"
 _AFTER_MS = 10_000  # so long after the end, other runs of the cgroup have a sample
@@ -30,14 +27,14 @@ _LAST_SLOTS, _LAST_MS = 8, 300_000  # pages that reach back as far as that, at o
 class Sibling:
     """Another run that may share the cgroup: its directory and the time it covers, unix ms."""
 
-    path: str
+    path: RunId
     begin_ms: int
     end_ms: int
     pid: int = 0
     running: bool = False
 
     @classmethod
-    def of(cls, info: "RunInfo") -> "Sibling":
+    def of(cls, info: RunInfo) -> "Sibling":
         """Return a run of the catalogue as a sibling."""
         running = info.state in RUNNING
         return cls(info.path, info.begin_ms, info.end_ms, info.pid, running)

@@ -12,10 +12,10 @@ from pprofplus_tui.logs.blocks import NO_HEAD, Blocks
 from pprofplus_tui.logs.heads import Heads
 from pprofplus_tui.logs.lanes import assigned
 from pprofplus_tui.model.series import Bools, Ints
+from pprofplus_tui.sources.run_info import MetricRow
 
 ABSENT, GAUGE_COLUMN, COUNTER_COLUMN = 0, 1, 2
 _KINDS = 3
-Metric = tuple[str, str, str]  # name, unit, kind
 _ROW_DTYPE = np.dtype(
     [
         ("number", "i8"),
@@ -92,7 +92,7 @@ class PageTable:
         self._schema_bytes = 0
         self._index: dict[str, int] = {}
         self._schema_index: dict[int, int] = {}
-        self._metrics: dict[Metric, Metric] = {}  # each once, in how many tables it may be
+        self._metrics: dict[MetricRow, MetricRow] = {}  # each once, in how many tables it may be
         self._columns: list[Ints] = []  # per schema, the table's column of each of its columns
         self._having: list[array[int]] = []  # per column, schema * _KINDS + kind of each
         self._kinds: dict[int, Ints] = {}  # by column, what `kinds` returned

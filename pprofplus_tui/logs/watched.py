@@ -11,11 +11,11 @@ from pprofplus_tui.logs.ending import LAST_SLOTS
 from pprofplus_tui.logs.glance import YOUNG_NS, Glance, glance
 from pprofplus_tui.logs.header import begin_on_axis, first_instant
 from pprofplus_tui.logs.history import page_extremes, query
-from pprofplus_tui.logs.info import NO_POINTS, NO_VALUES, RSS, RunInfo
 from pprofplus_tui.logs.liveness import Lock, lock_of, state_of
 from pprofplus_tui.logs.run import RunLog
-from pprofplus_tui.model.runs import LIVE, RUNNING
+from pprofplus_tui.model.runs import LIVE, RUNNING, RunId
 from pprofplus_tui.model.series import Points
+from pprofplus_tui.sources.run_info import NO_POINTS, NO_VALUES, RSS, RunInfo
 
 _RECENT_MS = 900_000
 _RECENT_BUCKETS = 24
@@ -84,7 +84,7 @@ class WatchedRun:
         "whole",
     )
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: RunId) -> None:
         self.path = path
         self.info: RunInfo | None = None
         self.whole = False
@@ -250,7 +250,7 @@ class WatchedRun:
             return
         end_ms, last = log.end_ms, log.last()
         found = RunInfo(
-            path=log.path,
+            path=self.path,
             service=sys.intern(log.service),
             pid=log.pid,
             state=state,

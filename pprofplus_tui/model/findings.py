@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from pprofplus_tui.model.runs import RunId
 from pprofplus_tui.model.verdict import Verdict
 
 
@@ -18,7 +19,7 @@ class Member:
         verdict: what the curve does in the window, by the judge of the main view.
     """
 
-    path: str
+    path: RunId
     service: str
     pid: int
     state: str

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pprofplus_tui.model.lives import Life
+from pprofplus_tui.model.runs import RunId
 from pprofplus_tui.model.series import Bools, Floats, Ints, Points
 from pprofplus_tui.model.study import TOP
 from pprofplus_tui.model.verdict import Verdict
@@ -175,13 +176,13 @@ def _add_cut(  # noqa: PLR0913, PLR0917 - private: the sums so far, the curves, 
 
 
 def standing_out(
-    curves: Mapping[str, Points],
-    verdicts: Mapping[str, Verdict],
+    curves: Mapping[RunId, Points],
+    verdicts: Mapping[RunId, Verdict],
     *,
     by_size: bool,
     top: int = TOP,
-    before: Sequence[str] = (),
-) -> tuple[str, ...]:
+    before: Sequence[RunId] = (),
+) -> tuple[RunId, ...]:
     """Return the names of the curves that grow most or are largest.
 
     Those that stood out `before` keep their places while they are nearly among them: many
@@ -189,7 +190,7 @@ def standing_out(
     """
     there = [name for name, points in curves.items() if len(points)]
 
-    def rank(name: str) -> tuple[float, str]:
+    def rank(name: RunId) -> tuple[float, RunId]:
         figure = float(curves[name].hi[-1]) if by_size else verdicts[name].order
         return -figure, name
 

@@ -15,7 +15,7 @@ from pprofplus.format import (
     STOP,
 )
 from pprofplus_tui.model.death import Death
-from pprofplus_tui.model.runs import Run, Runs
+from pprofplus_tui.model.runs import Run, RunId, Runs
 from pprofplus_tui.model.units import format_span_ms
 
 CLOCK, NEXT, DEATH, UNWATCHED = "clock", "next", "death", "unwatched"
@@ -58,7 +58,7 @@ _OTHER = Kind("?", "an event of a later version", rank=2)
 
 
 @dataclass(frozen=True)
-class Happening:
+class RunEvent:
     """One event of a run.
 
     Attributes:
@@ -66,7 +66,7 @@ class Happening:
         kind: one of KINDS, or what a later version calls it.
         value: what the kind says: samples lost, microseconds, a pid, milliseconds of a step.
         text: untrusted; clean it before it is shown.
-        path: of the run that began, or "".
+        run: the run that began, None for all other kinds.
         brief: a word or two for a chart, or "".
     """
 
@@ -74,7 +74,7 @@ class Happening:
     kind: str
     value: int = 0
     text: str = ""
-    path: str = ""
+    run: RunId | None = None
     brief: str = ""
 
     @property
@@ -103,20 +103,20 @@ class Happening:
         return f"{self.told.word} {self.brief or self.figure}".rstrip()
 
 
-def most_telling(found: Iterable[Happening], most: int) -> tuple[Happening, ...]:
+def most_telling(found: Iterable[RunEvent], most: int) -> tuple[RunEvent, ...]:
     """Return at most so many in order of time: by rank, of one rank the newest."""
     ranked = sorted(found, key=lambda event: (event.told.rank, -event.t_ms))
     return tuple(sorted(ranked[:most], key=lambda event: event.t_ms))
 
 
-def death_event(death: Death | None) -> tuple[Happening, ...]:
+def death_event(death: Death | None) -> tuple[RunEvent, ...]:
     """Return the event of a run's death: one, or none if it ended in order."""
     if death is None or not death.cause.is_death:
         return ()
-    return (Happening(death.t_ms, DEATH, 0, death.told, brief=death.cause.brief),)
+    return (RunEvent(death.t_ms, DEATH, 0, death.told, brief=death.cause.brief),)
 
 
-def next_run(run: Run, runs: Iterable[Run]) -> Happening | None:
+def next_run(run: Run, runs: Iterable[Run]) -> RunEvent | None:
     """Return the beginning of the first run of the service after this one ended, if it did."""
     if run.running:
         return None
@@ -129,4 +129,4 @@ def next_run(run: Run, runs: Iterable[Run]) -> Happening | None:
     if not later:
         return None
     first = min(later, key=lambda other: (other.begin_ms, other.pid))
-    return Happening(first.begin_ms, NEXT, first.pid, path=first.path)
+    return RunEvent(first.begin_ms, NEXT, first.pid, run=first.path)

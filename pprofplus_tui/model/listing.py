@@ -4,7 +4,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pprofplus_tui.model.runs import Run, Runs, find, indexed
+from pprofplus_tui.model.runs import Run, RunId, Runs, find, indexed
 
 NEWEST, RSS, GROWTH, AGE, NAME = ORDERS = ("newest", "rss", "growth", "age", "name")
 MOST_MARKED = 6  # as many lines as there are colours to tell them apart
@@ -22,13 +22,13 @@ class Listing:
         order: one of ORDERS.
         text: words that a run shown must match, or "".
         typing: keys go to the text.
-        marked: paths of the runs to compare, in the order in which they were marked.
+        marked: the runs to compare, in the order in which they were marked.
     """
 
     order: str = NEWEST
     text: str = ""
     typing: bool = False
-    marked: tuple[str, ...] = ()
+    marked: tuple[RunId, ...] = ()
 
     def asked(self) -> "Listing":
         """Return the listing with the text open for typing."""
@@ -56,7 +56,7 @@ class Listing:
         """Return the listing in the next order."""
         return replace(self, order=ORDERS[(ORDERS.index(self.order) + 1) % len(ORDERS)])
 
-    def toggled(self, path: str) -> "Listing":
+    def toggled(self, path: RunId) -> "Listing":
         """Return the listing with a run marked or not; itself if there are too many marked."""
         if path in self.marked:
             return replace(self, marked=tuple(p for p in self.marked if p != path))
@@ -64,12 +64,12 @@ class Listing:
             return self
         return replace(self, marked=(*self.marked, path))
 
-    def letter(self, path: str) -> str:
+    def letter(self, path: RunId) -> str:
         """Return the letter of a marked run, or ""."""
         return LETTERS[self.marked.index(path)] if path in self.marked else ""
 
 
-def matches(run: Run, words: Iterable[str], marked: Iterable[str] = ()) -> bool:
+def matches(run: Run, words: Iterable[str], marked: Iterable[RunId] = ()) -> bool:
     """Tell whether a run matches all words: parts of its service, pid or state, in lower case."""
     service, pid = run.service.lower(), str(run.pid)
     states = _states(run, marked)
@@ -79,7 +79,7 @@ def matches(run: Run, words: Iterable[str], marked: Iterable[str] = ()) -> bool:
     )
 
 
-def _states(run: Run, marked: Iterable[str]) -> list[str]:
+def _states(run: Run, marked: Iterable[RunId]) -> list[str]:
     """Return the words for the state of a run."""
     states = [run.state, _RUNNING if run.running else _ENDED]
     states += [_PINNED] * run.pinned
@@ -96,7 +96,7 @@ def matching(runs: tuple[Run, ...], listing: Listing) -> Runs:
     return Runs(runs[at] for at in _matching_places(runs, words, listing.marked))
 
 
-def _matching_places(runs: Runs, words: Sequence[str], marked: Sequence[str]) -> Iterator[int]:
+def _matching_places(runs: Runs, words: Sequence[str], marked: Sequence[RunId]) -> Iterator[int]:
     """Yield the places of the runs that match all words.
 
     What the name of a service matches is not asked of each of its runs.
@@ -143,10 +143,10 @@ class Arranger:
     """
 
     def __init__(self) -> None:
-        self._figures: dict[str, float] = {}
+        self._figures: dict[RunId, float] = {}
         self._order = NEWEST
         self._taken_s = float("-inf")
-        self._unknown: set[str] = set()  # running runs without a figure yet
+        self._unknown: set[RunId] = set()  # running runs without a figure yet
         self._arranged = _Picked()
         self._matching = _Picked()
 
@@ -180,7 +180,7 @@ class Arranger:
         return self._arranged.of(runs, order, lambda: self._by_figures(runs, order))
 
     @staticmethod
-    def _is_known(runs: Runs, path: str, order: str) -> bool:
+    def _is_known(runs: Runs, path: RunId, order: str) -> bool:
         run = find(runs, path)
         return run is not None and _figure(run, order) is not None
 
@@ -221,22 +221,22 @@ def _by_name(runs: Runs) -> list[int]:
     return sorted(range(len(runs)), key=key)
 
 
-class _PickedPlaces(Mapping[str, int]):
+class _PickedPlaces(Mapping[RunId, int]):
     """Where runs are that were picked of others: four bytes each, not a table of paths."""
 
-    def __init__(self, places: Mapping[str, int], picked: Sequence[int], count: int) -> None:
+    def __init__(self, places: Mapping[RunId, int], picked: Sequence[int], count: int) -> None:
         self._places = places
         self._now = array("i", [-1]) * count
         for at, place in enumerate(picked):
             self._now[place] = at
 
-    def __getitem__(self, path: str) -> int:
+    def __getitem__(self, path: RunId) -> int:
         at = self._now[self._places[path]]
         if at < 0:
             raise KeyError(path)
         return at
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[RunId]:
         return (path for path, place in self._places.items() if self._now[place] >= 0)
 
     def __len__(self) -> int:

@@ -6,9 +6,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, groupby
 from operator import attrgetter
+from typing import NewType
 
 from pprofplus_tui.model.charts import STANDARD, ChartTable
 from pprofplus_tui.model.verdict import Verdict
+
+# Tells runs apart. It can be hashed, ordered and printed, and only its source knows what is in it.
+RunId = NewType("RunId", str)
 
 LIVE, PAUSED, STALLED, EXITED, DIED, UNRECORDED, PACKED = STATES = (
     *("live", "paused", "stalled", "exited", "died"),
@@ -58,7 +62,7 @@ class Run:
     """One run of one process. There may be a hundred thousand.
 
     Attributes:
-        path: its directory; what tells runs apart.
+        path: what tells it from others.
         service: its service's name.
         pid: its process id.
         state: one of STATES.
@@ -71,7 +75,7 @@ class Run:
         growth: what its resident set did of late, None while that was not judged.
     """
 
-    path: str
+    path: RunId
     service: str
     pid: int
     state: str
@@ -113,7 +117,7 @@ class Runs(tuple[Run, ...]):  # noqa: SLOT001 - what is known of it is kept with
         return object()
 
     @cached_property
-    def places(self) -> Mapping[str, int]:
+    def places(self) -> Mapping[RunId, int]:
         """Where each run is, by its path."""
         return {run.path: i for i, run in enumerate(self)}
 
@@ -143,7 +147,7 @@ class Runs(tuple[Run, ...]):  # noqa: SLOT001 - what is known of it is kept with
         found = [group for group in self.groups if group.service == service]
         return Runs(chain.from_iterable(self[group.begin : group.end] for group in found))
 
-    def changed(self, new: Iterable[Run], gone: Iterable[str] = ()) -> "Runs":
+    def changed(self, new: Iterable[Run], gone: Iterable[RunId] = ()) -> "Runs":
         """Return these runs as `ordered` has them, with some new, some changed, some gone."""
         new, gone = list(new), set(gone)
         places = self.places
@@ -170,7 +174,7 @@ class Runs(tuple[Run, ...]):  # noqa: SLOT001 - what is known of it is kept with
             runs[self.places[run.path]] = run
         return Runs(runs).laid_out_as(self)
 
-    def find_by(self, places: Mapping[str, int]) -> None:
+    def find_by(self, places: Mapping[RunId, int]) -> None:
         """Take these places for the ones of the runs, instead of making a table of them."""
         self.__dict__["places"] = places
 
@@ -206,13 +210,13 @@ def by_service(runs: tuple[Run, ...]) -> tuple[tuple[str, tuple[Run, ...]], ...]
     return tuple((name, tuple(group)) for name, group in groupby(runs, lambda run: run.service))
 
 
-def find(runs: tuple[Run, ...], path: str | None) -> Run | None:
+def find(runs: tuple[Run, ...], path: RunId | None) -> Run | None:
     """Return the run of that path, or None."""
     at = _place(runs, path)
     return None if at is None else runs[at]
 
 
-def _place(runs: tuple[Run, ...], path: str | None) -> int | None:
+def _place(runs: tuple[Run, ...], path: RunId | None) -> int | None:
     if path is None:
         return None
     if isinstance(runs, Runs):
@@ -220,7 +224,7 @@ def _place(runs: tuple[Run, ...], path: str | None) -> int | None:
     return next((i for i, run in enumerate(runs) if run.path == path), None)
 
 
-def neighbour(runs: tuple[Run, ...], path: str | None, step: int) -> Run | None:
+def neighbour(runs: tuple[Run, ...], path: RunId | None, step: int) -> Run | None:
     """Return the run `step` places down the list (up if negative), stopping at the ends."""
     if not runs:
         return None
@@ -230,7 +234,7 @@ def neighbour(runs: tuple[Run, ...], path: str | None, step: int) -> Run | None:
     return runs[min(max(at + step, 0), len(runs) - 1)]
 
 
-def sibling(runs: tuple[Run, ...], path: str | None, step: int) -> Run | None:
+def sibling(runs: tuple[Run, ...], path: RunId | None, step: int) -> Run | None:
     """Return the next run of the same service, round and round."""
     runs = indexed(runs)
     at = _place(runs, path)

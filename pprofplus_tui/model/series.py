@@ -8,6 +8,7 @@ import numpy.typing as npt
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+SeriesKey = tuple[str, bool]  # name of a metric, whether as a rate per second
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,3 +38,8 @@ class Points:
     def empty(cls) -> "Points":
         """No points at all."""
         return cls(np.zeros(0, np.int64), np.zeros(0), np.zeros(0), np.zeros(0, np.bool_))
+
+
+def bucket_width_ms(begin_ms: int, end_ms: int, buckets: int) -> int:
+    """Return how wide a query's buckets are; only the last may be narrower."""
+    return -(-(end_ms - begin_ms) // buckets)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from pprofplus_tui.model.frames import Shape
-from pprofplus_tui.model.runs import Run, find, indexed
+from pprofplus_tui.model.runs import Run, RunId, find, indexed
 from pprofplus_tui.model.window import Window
 
 COMPARE, SERVICE = "compare", "service"
@@ -28,7 +28,7 @@ class Study:
     """
 
     kind: str
-    paths: tuple[str, ...] = ()
+    paths: tuple[RunId, ...] = ()
     service: str = ""
     chart: str = ""
     aligned: bool = False

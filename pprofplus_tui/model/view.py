@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from pprofplus_tui.model.charts import STANDARD, ChartTable
 from pprofplus_tui.model.looks import Looks, counts
-from pprofplus_tui.model.runs import Run
+from pprofplus_tui.model.runs import Run, RunId
 from pprofplus_tui.model.window import Window
 
 _MINUTE_MS = 60_000
@@ -43,7 +43,7 @@ class View:
     """The state of the main screen.
 
     Attributes:
-        run: path of the run shown, or None while there is none.
+        run: the run shown, or None while there is none.
         window: the stretch of time shown; None until a run is chosen.
         own_span: the user chose the span; otherwise it grows with a young run.
         table: the charts that the run can be seen in.
@@ -56,7 +56,7 @@ class View:
             window it waits to be seen again.
     """
 
-    run: str | None = None
+    run: RunId | None = None
     window: Window | None = None
     own_span: bool = False
     table: ChartTable = STANDARD

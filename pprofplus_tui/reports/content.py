@@ -4,17 +4,8 @@ from dataclasses import dataclass, field
 
 from pprofplus_tui.charts.picture import Picture
 from pprofplus_tui.model.death import Death
+from pprofplus_tui.model.happenings import RunEvent
 from pprofplus_tui.model.verdict import Verdicts
-
-
-@dataclass(frozen=True)
-class Happening:
-    """A row of the list of events: when, what, and its untrusted text; `number` on the charts."""
-
-    t_ms: int
-    number: str
-    kind: str
-    text: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,8 +17,8 @@ class RunReport:
         facts: (label, untrusted text).
         verdicts: what its memory does in the window.
         pictures: its charts; all of one window.
-        happenings: what happened in the window.
-        left_out: how many happenings there are besides.
+        events: in the window, the newest if there are many.
+        left_out: how many more events there are.
         death: how it ended, None while it is running.
     """
 
@@ -37,7 +28,7 @@ class RunReport:
     facts: tuple[tuple[str, str], ...]
     verdicts: Verdicts
     pictures: tuple[Picture, ...]
-    happenings: tuple[Happening, ...] = ()
+    events: tuple[RunEvent, ...] = ()
     left_out: int = 0
     death: Death | None = None
 

@@ -6,7 +6,7 @@ from datetime import tzinfo
 from pprofplus_tui.charts.palette import COLOURS
 from pprofplus_tui.charts.picture import Picture
 from pprofplus_tui.model.explain import absent_words, change_words, limit_words
-from pprofplus_tui.model.happenings import DEATH, MARKED
+from pprofplus_tui.model.happenings import DEATH, MARKED, RunEvent
 from pprofplus_tui.model.reasons import because, shortly
 from pprofplus_tui.model.runs import RUNNING, state_label
 from pprofplus_tui.model.timeaxis import local
@@ -100,7 +100,11 @@ def _run(run: RunReport, number: int, zone: tzinfo | None, *, alone: bool) -> It
         long = ' class="long"' if label in _LONG else ""
         yield f"<div{long}><dt>{shown(label)}</dt><dd>{shown(text, _TEXT_CELLS)}</dd></div>"
     yield "</dl>"
-    marks = tuple((h.t_ms, h.number) for h in run.happenings if h.kind in {MARKED, DEATH})
+    marks = tuple(
+        (event.t_ms, str(number))
+        for number, event in enumerate(run.events, 1)
+        if event.kind in {MARKED, DEATH}
+    )
     for picture in run.pictures:
         yield from _figure(picture, marks)
     yield from _events(run, zone)
@@ -209,17 +213,28 @@ def _figure(picture: Picture, marks: tuple[tuple[int, str], ...]) -> Iterator[st
 
 
 def _events(run: RunReport, zone: tzinfo | None) -> Iterator[str]:
-    if not run.happenings:
+    if not run.events:
         return
     yield '<h3>Events</h3>\n<table><thead><tr><th class="number">no.</th><th>time</th>'
     yield "<th>what</th><th></th></tr></thead><tbody>"
     if run.left_out:
         yield f'<tr><td></td><td colspan="3" class="dim">{run.left_out} earlier ones</td></tr>'
-    for happening in run.happenings:
+    for number, event in enumerate(run.events, 1):
         yield (
-            f'<tr><td class="number">{shown(happening.number)}</td>'
-            f'<td class="time">{_time(happening.t_ms, zone)}</td>'
-            f"<td>{shown(happening.kind, 20)}</td>"
-            f"<td>{shown(happening.text, _TEXT_CELLS)}</td></tr>"
+            f'<tr><td class="number">{number}</td>'
+            f'<td class="time">{_time(event.t_ms, zone)}</td>'
+            f"<td>{shown(event.kind, 20)}</td>"
+            f"<td>{shown(_event_text(event), _TEXT_CELLS)}</td></tr>"
         )
     yield "</tbody></table>"
+
+
+def _event_text(event: RunEvent) -> str:
+    """Return an event's value in words, and its untrusted text."""
+    value = {
+        "interval": f"from now on every {format_span_ms(event.value / 1000)}",
+        "lost": f"{event.value} samples could not be written",
+        "fork": f"forked off process {event.value}",
+    }.get(event.kind, "")
+    text = event.text.replace("\n", "; ") if event.kind == DEATH else event.text
+    return ": ".join(filter(None, (value, text)))

@@ -13,10 +13,10 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 from textual.worker import Worker, WorkerState
 
-from pprofplus_tui.logs.happened import all_happened
+from pprofplus_tui.logs.happened import search_events
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.death import Death
-from pprofplus_tui.model.happenings import DEATH, Happening, death_event, next_run
+from pprofplus_tui.model.happenings import DEATH, RunEvent, death_event, next_run
 from pprofplus_tui.model.runs import Run
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.timeaxis import local, zone_name
@@ -42,7 +42,7 @@ class EventsAsked:
     death: Death | None = None
 
 
-def event_line(event: Happening, zone: tzinfo | None, paint: Paint, *, plain: bool) -> Text:
+def event_line(event: RunEvent, zone: tzinfo | None, paint: Paint, *, plain: bool) -> Text:
     """Return one line: when, what, and the values and text that it came with; of a death, more."""
     kind = event.told
     # a kind of a later version is named by the log
@@ -65,7 +65,7 @@ def event_line(event: Happening, zone: tzinfo | None, paint: Paint, *, plain: bo
     return line
 
 
-class EventsScreen(ModalScreen[Happening | None]):
+class EventsScreen(ModalScreen[RunEvent | None]):
     """Reads the run in a worker, with a reader of its own, and lists what happened in it."""
 
     DEFAULT_CSS = """
@@ -99,7 +99,7 @@ class EventsScreen(ModalScreen[Happening | None]):
         super().__init__()
         self._asked = asked
         self._plain = plain
-        self._found: tuple[Happening, ...] = ()
+        self._found: tuple[RunEvent, ...] = ()
 
     def compose(self) -> ComposeResult:
         """Lay out the list, which fills when it is read."""
@@ -117,12 +117,12 @@ class EventsScreen(ModalScreen[Happening | None]):
     def _list(self) -> OptionList:
         return self.query_one("#events", OptionList)
 
-    def _read(self) -> tuple[Happening, ...]:
+    def _read(self) -> tuple[RunEvent, ...]:
         log = RunLog(self._asked.run.path)
         log.refresh()
         after = next_run(self._asked.run, self._asked.runs)
         later = death_event(self._asked.death) + ((after,) if after is not None else ())
-        return all_happened(log, MOST) + later
+        return search_events(log, most=MOST) + later
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """Show what was read, the last event before the time shown chosen."""
@@ -133,7 +133,7 @@ class EventsScreen(ModalScreen[Happening | None]):
             told = clean(f"reading failed: {type(error).__name__}: {error}", _TEXT_CELLS)
             self._list.add_option(Option(Text(told), disabled=True))
 
-    def _fill(self, found: tuple[Happening, ...]) -> None:
+    def _fill(self, found: tuple[RunEvent, ...]) -> None:
         self._found = found
         paint = Paint.standard(dark=self.app.current_theme.dark, own=self._asked.colours)
         zone, plain = self._asked.zone, self._plain

@@ -10,6 +10,7 @@ from textual.widget import Widget
 from textual.widgets import ProgressBar
 
 from pprofplus_tui.export import Exported, export, suggest_path
+from pprofplus_tui.logs.local_run import LocalRun
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.runs import Run
 from pprofplus_tui.model.text import clean
@@ -56,7 +57,7 @@ class ExportScreen(WritingScreen[Exported]):
         """Write the samples, with a reader of its own."""
         job = self._job
         return export(
-            RunLog(job.run.path),
+            [LocalRun(RunLog(job.run.path))],
             job.begin_ms,
             job.end_ms,
             path,

@@ -18,6 +18,7 @@ from pprofplus_tui.model.runs import (
     PIN_SIGN,
     PLAIN_PIN_SIGN,
     Run,
+    RunId,
     find,
     neighbour,
     opening,
@@ -40,7 +41,7 @@ from pprofplus_tui.widgets.text import fit, with_end
 if TYPE_CHECKING:
     from pprofplus_tui.charts.picture import Area
     from pprofplus_tui.model.death import Death
-    from pprofplus_tui.model.happenings import Happening
+    from pprofplus_tui.model.happenings import RunEvent
     from pprofplus_tui.model.timegrammar import Goto
 
 MIN_COLUMNS, MIN_ROWS = 60, 15
@@ -262,7 +263,7 @@ class MonitorScreen(PickingScreen):
         """Show the next or previous pid of this service."""
         self._select(sibling(self.frame.runs, self.view.run, step))
 
-    def select_path(self, path: str) -> None:
+    def select_path(self, path: RunId) -> None:
         """Show the run of that path, if it is there."""
         self._select(find(self.frame.runs, path))
 
@@ -336,10 +337,10 @@ class MonitorScreen(PickingScreen):
         asked = EventsAsked(run, self.frame.runs, options.zone, at_ms, options.colours, self._death)
         self.app.push_screen(EventsScreen(asked, plain=options.plain), self._go_to_event)
 
-    def _go_to_event(self, event: "Happening | None") -> None:
+    def _go_to_event(self, event: "RunEvent | None") -> None:
         """Show the time of an event, or the run that began."""
-        if event is not None and event.path:
-            self.select_path(event.path)
+        if event is not None and event.run is not None:
+            self.select_path(event.run)
         elif event is not None:
             from pprofplus_tui.model.timegrammar import Goto  # noqa: PLC0415 - as in _go
 
@@ -391,7 +392,8 @@ class MonitorScreen(PickingScreen):
 
     def _pin(self, run: Run) -> None:
         """Do it; runs in the worker's thread."""
-        from pprofplus_tui.logs.pins import PinError, toggle_pin  # noqa: PLC0415
+        from pprofplus_tui.logs.pins import toggle_pin  # noqa: PLC0415
+        from pprofplus_tui.sources.port import PinError  # noqa: PLC0415
 
         try:
             told = "pinned" if toggle_pin(run.path) else "unpinned"

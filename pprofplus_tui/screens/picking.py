@@ -10,7 +10,7 @@ from textual.screen import Screen
 from pprofplus_tui.model.frames import Drawn, Frame, Request
 from pprofplus_tui.model.listing import GROWTH, MOST_MARKED, Arranger, Listing
 from pprofplus_tui.model.options import Options
-from pprofplus_tui.model.runs import Run, Runs, find
+from pprofplus_tui.model.runs import Run, RunId, Runs, find
 from pprofplus_tui.model.study import COMPARE, SERVICE, Study
 from pprofplus_tui.model.view import View
 from pprofplus_tui.widgets.runlist import RunList, RunListView
@@ -30,7 +30,7 @@ class FeedPort(Protocol):
     def study(self, study: Study | None) -> None:
         """Answer this study instead of the request, or the request again."""
 
-    def in_sight(self, paths: tuple[str, ...], *, ranking: bool = False) -> None:
+    def in_sight(self, paths: tuple[RunId, ...], *, ranking: bool = False) -> None:
         """Take these runs for the ones of which everything is to be known.
 
         With `ranking`, tell how each live run grows.

@@ -15,6 +15,7 @@ from pprofplus_tui.model.runs import (
     SIGNS,
     Group,
     Run,
+    RunId,
     Runs,
     indexed,
 )
@@ -36,7 +37,7 @@ class RunListView:
 
     Attributes:
         runs: in the order of the list.
-        selected: path of the run shown.
+        selected: the run shown.
         plain: ASCII only.
         listing: what the user made of the list; its last line tells that, None: there is none.
         total: runs that there are, shown or not.
@@ -44,7 +45,7 @@ class RunListView:
     """
 
     runs: tuple[Run, ...] = ()
-    selected: str | None = None
+    selected: RunId | None = None
     plain: bool = False
     listing: Listing | None = None
     total: int = 0
@@ -74,13 +75,13 @@ class _Lines:
         place = at - self._headings[index] - 1
         return group if place < 0 else self.runs[group.begin + place]
 
-    def place(self, path: str | None) -> int | None:
+    def place(self, path: RunId | None) -> int | None:
         """Return the line of the run of that path, None if it is not in the list."""
         at = self.runs.places.get(path) if path is not None else None
         return None if at is None else at + self.runs.group_at(at) + 1
 
 
-def list_rows(view: RunListView, width: int) -> tuple[tuple[Row, str | None], ...]:
+def list_rows(view: RunListView, width: int) -> tuple[tuple[Row, RunId | None], ...]:
     """Return (row, path of its run or None) for every line of the whole list."""
     lines = _Lines(indexed(view.runs))
     return tuple(
@@ -177,7 +178,7 @@ class RunList(RowsWidget):
     class Chosen(Message):
         """The user wants to see this run."""
 
-        def __init__(self, path: str) -> None:
+        def __init__(self, path: RunId) -> None:
             super().__init__()
             self.path = path
 
@@ -199,7 +200,7 @@ class RunList(RowsWidget):
         super().__init__(id=id)
         self._view = RunListView()
         self._offset = 0
-        self._paths: tuple[str | None, ...] = ()
+        self._paths: tuple[RunId | None, ...] = ()
         self._lines = _Lines(Runs())
 
     def show(self, view: RunListView) -> None:
@@ -240,7 +241,7 @@ class RunList(RowsWidget):
         self.set_rows(rows if listing is None else (*rows, foot_row(view, listing, width)))
 
     @property
-    def in_sight(self) -> tuple[str, ...]:
+    def in_sight(self) -> tuple[RunId, ...]:
         """Paths of the runs in sight."""
         return tuple(path for path in self._paths if path is not None)
 

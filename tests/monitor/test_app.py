@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -19,6 +20,7 @@ from pprofplus_tui.model.looks import Looks
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.screens.export import ExportScreen
 from pprofplus_tui.screens.help import HelpScreen
+from pprofplus_tui.sources.open import open_source
 
 LARGE, SMALL = (120, 40), (80, 24)
 
@@ -45,7 +47,10 @@ def monitor(home):
     """Return a function that makes the application on the home's logs."""
 
     def make(**options):
-        return MonitorApp(Options(directories=(str(home.path),), **options))
+        return MonitorApp(
+            Options(directories=(str(home.path),), **options),
+            partial(open_source, [str(home.path)]),
+        )
 
     return make
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from pprofplus_tui.model.frames import Frame, Request, Shape
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.verdict import GROWING, LAYERS
 from pprofplus_tui.model.window import Window
+from pprofplus_tui.sources.open import open_source
 
 SHAPES = (Shape("memory", 80, 16), Shape("cpu", 80, 12))
 MIB = 1 << 20
@@ -35,7 +37,8 @@ class Screen:
         self.frames = []
         self.drawn = []
         self._came = threading.Condition()
-        self.feed = Feed(Options(directories=(str(place),), **options), self._frame, self._chart)
+        opened = partial(open_source, [str(place)])
+        self.feed = Feed(Options(**options), opened, self._frame, self._chart)
 
     def _frame(self, frame):
         with self._came:

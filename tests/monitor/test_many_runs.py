@@ -10,6 +10,7 @@ import time
 import tracemalloc
 from collections import Counter
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from pprofplus_tui.logs import catalog as catalogs
 from pprofplus_tui.logs.catalog import Catalog
 from pprofplus_tui.model.frames import Request
 from pprofplus_tui.model.options import Options
+from pprofplus_tui.sources.open import open_source
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 SERVICE = "import pprofplus, sys; pprofplus.start('api', interval_s=0.1); sys.stdin.read()"
@@ -262,7 +264,9 @@ def slow_reading(monkeypatch):
 
 
 def app_on(logs, **options):
-    return MonitorApp(Options(directories=(str(logs),), **options))
+    return MonitorApp(
+        Options(directories=(str(logs),), **options), partial(open_source, [str(logs)])
+    )
 
 
 @pytest.mark.usefixtures("slow_reading")
@@ -285,7 +289,7 @@ def test_a_running_run_goes_on_while_others_are_yet_to_be_read(home, monkeypatch
     live = LiveRun(home.path, begin_ms=now_ms - 20_000)
     for i in range(40):
         home.run("job", 5_000_000 + i, begin_ms=now_ms - 800_000 + i * 1000, count=3)
-    with closing(desk.Desk(Options(directories=(str(home.path),)), lambda _: None)) as made:
+    with closing(desk.Desk(Options(), open_source([str(home.path)]), lambda _: None)) as made:
         made.look()
         (first,) = made.answer(Request(), fresh=True, before=None).runs
         live.add()

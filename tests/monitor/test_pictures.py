@@ -8,6 +8,7 @@ import threading
 import time
 import xml.etree.ElementTree as ET
 import zlib
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from pprofplus_tui.app import MonitorApp
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.output import OutputError
 from pprofplus_tui.snapshot import PictureCancelledError, find_browser, png_of, save, tidy
+from pprofplus_tui.sources.open import open_source
 
 LARGE = (120, 40)
 SIZED = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 320 200"><text y="20">x</text></svg>'
@@ -34,7 +36,9 @@ async def settled(pilot, found, seconds=30):
 
 @pytest.fixture
 def monitor(home):
-    return MonitorApp(Options(directories=(str(home.path),)))
+    return MonitorApp(
+        Options(directories=(str(home.path),)), partial(open_source, [str(home.path)])
+    )
 
 
 async def test_s_saves_the_screen_as_svg_under_the_name_shown(home, monitor, tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import time
+from functools import partial
 
 import pytest
 
@@ -14,6 +15,7 @@ from pprofplus_tui.model.study import COMPARE, SERVICE, SUM
 from pprofplus_tui.model.studykeys import study_keys
 from pprofplus_tui.model.verdict import GROWING, STEADY
 from pprofplus_tui.screens.study import StudyScreen
+from pprofplus_tui.sources.open import open_source
 
 MIB = 1 << 20
 LARGE, SMALL = (120, 40), (80, 24)
@@ -57,7 +59,10 @@ def of_size(base_mib, step_bytes=0):
 @pytest.fixture
 def monitor(home):
     def make(**options):
-        return MonitorApp(Options(directories=(str(home.path),), **options))
+        return MonitorApp(
+            Options(directories=(str(home.path),), **options),
+            partial(open_source, [str(home.path)]),
+        )
 
     return make
 

@@ -11,8 +11,8 @@ from pprofplus.errors import LogFormatError
 from pprofplus_tui.logs import blocks as blocks_module
 from pprofplus_tui.logs.blocks import summary_blocks
 from pprofplus_tui.logs.glance import glance
-from pprofplus_tui.logs.happened import all_happened, happened_within
-from pprofplus_tui.logs.history import marks_within, query
+from pprofplus_tui.logs.happened import search_events
+from pprofplus_tui.logs.history import query
 from pprofplus_tui.logs.instant import read_at
 from pprofplus_tui.logs.run import RunLog
 
@@ -85,8 +85,9 @@ def test_a_run_in_blocks_reads_no_heads_that_no_window_needs(long_run):
     assert run.last() == whole.last()
     assert run.events() == whole.events()
     assert drawn(run) == drawn(whole)
-    assert marks_within(run, run.begin_ms, run.end_ms) == marks_within(
-        whole, whole.begin_ms, whole.end_ms
+    extent = whole.extent_ms
+    assert search_events(run, *extent, most=64, kinds={"mark"}, exact=False) == search_events(
+        whole, *extent, most=64, kinds={"mark"}, exact=False
     )
 
 
@@ -137,12 +138,14 @@ def test_what_happened_is_told_as_in_a_run_without_blocks(write_run):
         writer.new_page()
     whole, run = read(writer), read(writer, in_blocks=True)
     assert run.table.blocks.any()
-    found = all_happened(whole, 100)
+    found = search_events(whole, most=100)
     assert [happening.kind for happening in found].count("clock") == 4
-    assert all_happened(run, 100) == found
-    assert all_happened(run, 100) == found
+    assert search_events(run, most=100) == found
+    assert search_events(run, most=100) == found
     begin, end = whole.begin_ms, whole.end_ms + 1
-    assert happened_within(run, begin, end) == happened_within(whole, begin, end)
+    assert search_events(run, begin, end, most=64, exact=False) == search_events(
+        whole, begin, end, most=64, exact=False
+    )
 
 
 def test_any_instant_is_read_as_in_a_run_without_blocks(long_run):
@@ -258,7 +261,7 @@ def test_whatever_a_summary_claims_every_query_ends_and_none_raises(long_run, tm
             span = run.end_ms - run.begin_ms
             a, b = (run.begin_ms + int(part * span) for part in (begin, end))
             query(run, a, b + 1, buckets, REQUESTS)
-    marks_within(run, run.begin_ms, run.end_ms)
+    search_events(run, *run.extent_ms, most=64, kinds={"mark"}, exact=False)
     run.events()
     run.last()
     run.refresh()

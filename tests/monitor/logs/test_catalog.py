@@ -9,6 +9,8 @@ import pytest
 from pprofplus import format as fmt
 from pprofplus import home
 from pprofplus_tui.logs.catalog import Catalog
+from pprofplus_tui.logs.local_source import LocalSource
+from pprofplus_tui.logs.scan import counted
 
 
 def found(root):
@@ -244,7 +246,7 @@ def test_a_scan_counts_samples_and_damage_of_all_segments(write_now, tmp_path):
     raw[fmt.PAGE_SIZE + 50] ^= 1
     path.write_bytes(raw)
     catalog = found(tmp_path)
-    info = catalog.scan(catalog.runs[0])
+    info = counted(catalog.runs[0])
     assert info.samples == 7
     assert info.damaged_pages == 1
     assert info.begin_ms == writer.start_ms + 1000
@@ -351,7 +353,7 @@ def test_a_run_of_garbage_is_listed_with_its_damage(tmp_path):
 def test_a_log_can_be_opened_by_its_path(write_now, tmp_path):
     write_now(count=4)
     catalog = found(tmp_path)
-    assert catalog.open(catalog.runs[0].path).samples == 4
+    assert LocalSource([str(tmp_path)]).open(catalog.runs[0].path).sample_count == 4
 
 
 def test_an_ended_run_is_not_opened_again(write_now, tmp_path, monkeypatch):

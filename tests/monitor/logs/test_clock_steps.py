@@ -14,12 +14,13 @@ import pytest
 
 from pprofplus_tui.desk import Desk
 from pprofplus_tui.logs.catalog import Catalog
-from pprofplus_tui.logs.happened import all_happened
+from pprofplus_tui.logs.happened import search_events
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.frames import Request, Shape
 from pprofplus_tui.model.happenings import CLOCK as CLOCK_STEP
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.window import Window
+from pprofplus_tui.sources.open import open_source
 
 HELPERS = Path(__file__).parents[2] / "collector" / "service.py"
 HOUR_MS = 3_600_000
@@ -178,7 +179,7 @@ def test_a_catalogue_that_reads_only_the_ends_knows_the_begin_after_one_step(ste
 def test_the_monitor_knows_where_a_run_begins_once_it_is_open(stepped):
     run = RunLog(str(stepped.directory))
     run.refresh()
-    desk = Desk(Options((str(stepped.home),)), lambda _: None)
+    desk = Desk(Options(), open_source([str(stepped.home)]), lambda _: None)
     try:
         desk.look()
         window = Window.fit(run.begin_ms, run.end_ms)
@@ -192,6 +193,6 @@ def test_the_monitor_knows_where_a_run_begins_once_it_is_open(stepped):
 def test_each_step_is_among_what_happened(stepped):
     run = RunLog(str(stepped.directory))
     run.refresh()
-    found = [one for one in all_happened(run, 1000) if one.kind == CLOCK_STEP]
+    found = [one for one in search_events(run, most=1000) if one.kind == CLOCK_STEP]
     steps = [later - earlier for earlier, later in pairwise([0, *stepped.hours])]
     assert [round(one.value / HOUR_MS) for one in found] == steps

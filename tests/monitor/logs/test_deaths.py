@@ -18,6 +18,7 @@ from pprofplus_tui.logs.catalog import Catalog
 from pprofplus_tui.logs.deaths import CauseFinder, quick_cause
 from pprofplus_tui.logs.glance import glance
 from pprofplus_tui.logs.machine import Machine, this_machine
+from pprofplus_tui.logs.run import open_log
 from pprofplus_tui.logs.siblings import Sibling
 from pprofplus_tui.model.causes import NO_STOP
 
@@ -69,7 +70,7 @@ def found(home, pid=None):
     while not catalog.runs and time.monotonic() < until:
         catalog.refresh()
     (info,) = (info for info in catalog.runs if pid in {None, info.pid})
-    log = Catalog.open(info.path)
+    log = open_log(info.path, in_blocks=True)
     return info, CauseFinder().death_of(log, info.state, map(Sibling.of, catalog.runs))
 
 
@@ -178,7 +179,7 @@ def test_a_cause_that_was_seen_stays_when_its_evidence_goes(place):
         until = time.monotonic() + 30
         while (info := found(place)[0]).state != "died":
             assert time.monotonic() < until, info
-        log = Catalog.open(info.path)
+        log = open_log(info.path, in_blocks=True)
         assert finder.death_of(log, "died").cause.kind == "killed"
     time.sleep(1.1)  # a look comes once a second
     assert found(place)[1].cause.kind == "unknown"
@@ -411,7 +412,7 @@ def test_texts_of_an_outcome_are_made_safe(place):
 
 def test_an_outcome_that_comes_late_is_found(place):
     path = killed_run(place)
-    log, finder = Catalog.open(str(path)), CauseFinder()
+    log, finder = open_log(str(path), in_blocks=True), CauseFinder()
     assert finder.death_of(log, "died").cause.kind == "unknown"
     (path / "outcome").write_text(json.dumps({**OUTCOME, "signal": 11}))
     until = time.monotonic() + 30
@@ -446,7 +447,7 @@ def test_a_run_of_another_machine_has_no_evidence_here(place, monkeypatch):
 
 def test_a_list_has_the_same_cause_from_the_little_that_it_reads(place):
     path = killed_run(place)
-    log = Catalog.open(str(path))
+    log = open_log(str(path), in_blocks=True)
 
     def quick(names=None):
         return quick_cause(

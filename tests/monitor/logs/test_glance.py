@@ -13,6 +13,7 @@ import pytest
 
 from pprofplus import format as fmt
 from pprofplus_tui.logs.catalog import Catalog
+from pprofplus_tui.logs.scan import counted
 
 COLLECTOR = Path(__file__).parents[2] / "collector"
 _spec = importlib.util.spec_from_file_location(
@@ -133,10 +134,10 @@ def both_counted(root):
     counting, looking = Catalog([str(root)], counting=True), Catalog([str(root)])
     counting.refresh(())
     looking.refresh()
-    counted = {info.path: info for info in counting.runs}
-    scanned = [looking.scan(info) for info in looking.runs]
+    listed = {info.path: info for info in counting.runs}
+    scanned = [counted(info) for info in looking.runs]
     assert [info.path for info in counting.runs] == [info.path for info in scanned]
-    of_records = [counted[info.path] for info in scanned]
+    of_records = [listed[info.path] for info in scanned]
     return (
         [figures(info) for info in of_records if info.samples is not None],
         [

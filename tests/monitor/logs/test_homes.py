@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from pprofplus_tui.logs import homes
+from pprofplus import directory
 from pprofplus_tui.logs.homes import homes_for
 
 
@@ -15,7 +15,7 @@ def shared(tmp_path, monkeypatch):
     (tmp_path / "pprofplus-1001").symlink_to(tmp_path / "pprofplus-1000")
     (tmp_path / "pprofplus-1002").touch()
     (tmp_path / "other").mkdir()
-    monkeypatch.setattr(homes, "_SHARED_HOMES", str(tmp_path))
+    monkeypatch.setattr(directory, "_SHARED", str(tmp_path))
     monkeypatch.delenv("PPROFPLUS_DIR", raising=False)
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
     return tmp_path

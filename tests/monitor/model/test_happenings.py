@@ -7,7 +7,7 @@ from pprofplus_tui.model.happenings import (
     KINDS,
     NEXT,
     UNWATCHED,
-    Happening,
+    RunEvent,
     most_telling,
     next_run,
 )
@@ -37,11 +37,11 @@ def test_each_kind_is_told_in_a_word_and_its_figure():
         ("pause", 0): "Pause",
         ("17", 0): "?",
     }
-    assert {key: Happening(0, *key).short for key in told} == told
+    assert {key: RunEvent(0, *key).short for key in told} == told
 
 
 def test_where_there_are_too_many_marks_and_losses_stay():
-    found = [Happening(i, "interval", 1) for i in range(100)] + [Happening(3, "mark")]
+    found = [RunEvent(i, "interval", 1) for i in range(100)] + [RunEvent(3, "mark")]
     kept = most_telling(found, 10)
     assert [event.t_ms for event in kept] == [3, *range(91, 100)]
     assert kept[0].kind == "mark"
@@ -60,6 +60,6 @@ def test_the_next_run_is_the_first_of_the_service_that_began_after_the_end():
         run(9, 110, 1, "died", "b"),
     )
     found = next_run(ended, others)
-    assert (found.t_ms, found.value, found.path) == (NOW_MS + 120, 3, "/api/3")
+    assert (found.t_ms, found.value, found.run) == (NOW_MS + 120, 3, "/api/3")
     assert next_run(run(1, 0, 100, "live"), others) is None
     assert next_run(others[2], others) is None
