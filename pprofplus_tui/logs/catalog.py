@@ -94,10 +94,10 @@ class Catalog:
         """How many runs were looked at."""
         return len(self._found) - len(self._unread)
 
-    def find(self, path: RunId) -> RunInfo | None:
-        """Return how the run at `path` is, None if there is none or it was not looked at yet."""
-        run = self._found.get(path)
-        return run.info if run is not None else None
+    def find(self, run: RunId) -> RunInfo | None:
+        """Return what is known of a run, None if there is none or it was not read yet."""
+        found = self._found.get(run)
+        return found.info if found is not None else None
 
     @property
     def running(self) -> list[RunInfo]:
@@ -226,20 +226,20 @@ class Catalog:
             run.slim()
         return True
 
-    def lacking(self, paths: Iterable[RunId]) -> list[RunId]:
-        """Return those of the paths that only a glance was taken at."""
+    def lacking(self, runs: Iterable[RunId]) -> list[RunId]:
+        """Return those of the runs of which only the summary was read."""
         found = self._found
         return [
             path
-            for path in paths
+            for path in runs
             if (run := found.get(path)) is not None and run.info is not None and not run.whole
         ]
 
-    def complete(self, paths: Iterable[RunId], until_s: float) -> bool:
+    def complete(self, runs: Iterable[RunId], until_s: float) -> bool:
         """Read what a glance left out of these runs, until a monotonic time; tell if any was."""
         now_ns = time.time_ns()
         done = False
-        for path in self.lacking(paths):
+        for path in self.lacking(runs):
             run = self._found[path]
             run.look(now_ns, whole=True)
             self._changes[path], self._runs, done = run.info, None, True

@@ -18,6 +18,7 @@ from pprofplus.writer import Writer
 from pprofplus_tui import desk, feed
 from pprofplus_tui.feed import Feed
 from pprofplus_tui.logs.catalog import Catalog
+from pprofplus_tui.logs.local_run import LocalRun
 from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.frames import Frame, Request, Shape
 from pprofplus_tui.model.options import Options
@@ -389,7 +390,7 @@ def test_what_cannot_be_read_is_a_problem_told_and_the_feed_lives_on(
 def test_a_request_that_failed_is_tried_again_though_nothing_new_is_written(
     home, open_screen, monkeypatch
 ):
-    reader = Breaking(monkeypatch, desk, "query")
+    reader = Breaking(monkeypatch, LocalRun, "query")
     path = home.run(count=60)
     screen = open_screen(home.path)
     screen.feed.show(Request(path, whole(path), SHAPES))
