@@ -7,9 +7,9 @@ import threading
 from functools import partial
 
 from pprofplus_tui.app import MonitorApp
-from pprofplus_tui.crash import keep
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.sources.open import open_source
+from pprofplus_tui.terminal.crash_report import keep
 
 
 def run_monitor(options: Options) -> int:

@@ -19,8 +19,8 @@ import re
 import stat
 from time import monotonic_ns, time
 
-from pprofplus.descriptor import DIRECTORY, EXISTING, NEW, close_descriptor
-from pprofplus.notices import describe
+from pprofplus.system.descriptor import DIRECTORY, EXISTING, NEW, close_descriptor
+from pprofplus.warn import describe
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from pprofplus.errors import PprofplusError
 from pprofplus.metrics import BYTES, COUNT, MICROSECONDS
-from pprofplus_tui.model.names import unknown
+from pprofplus_tui.model.metric_names import unknown
 from pprofplus_tui.model.units import true_unit
 from pprofplus_tui.sources.port import MetricRow, RunReader
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from pprofplus_tui.export.columns import Key, keys
 from pprofplus_tui.export.timestamps import iso_times, moment
-from pprofplus_tui.model.series import Ints
+from pprofplus_tui.model.points import Ints
 from pprofplus_tui.model.units import true_unit
 from pprofplus_tui.sources.port import MetricRow, RunReader, SampleBlock
 

@@ -14,10 +14,10 @@ from datetime import tzinfo
 from pathlib import Path
 from typing import BinaryIO
 
+from pprofplus_tui.atomic_file import OutputError, free_path, new_file
 from pprofplus_tui.export.columns import FIXED, Key, labels
 from pprofplus_tui.export.sheets import Samples, Sheet, Steps, step_headings
 from pprofplus_tui.export.timestamps import moment
-from pprofplus_tui.output import OutputError, free_path, new_file
 from pprofplus_tui.sources.port import RunReader
 
 CSV, JSON, JSONL = FORMATS = ("csv", "json", "jsonl")  # the last two are the same: JSON lines

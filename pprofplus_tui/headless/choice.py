@@ -5,16 +5,16 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from pprofplus import home
 from pprofplus.errors import PprofplusError
+from pprofplus.log import log_directory
 from pprofplus_tui.errors import NothingFoundError, UsageError
 from pprofplus_tui.headless.unread import Unread
-from pprofplus_tui.logs.catalog import Catalog
-from pprofplus_tui.logs.local_source import LocalSource
 from pprofplus_tui.model.death import Death
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.runs import RUNNING
 from pprofplus_tui.model.text import clean
+from pprofplus_tui.sources.local.catalog import Catalog
+from pprofplus_tui.sources.local.local_source import LocalSource
 from pprofplus_tui.sources.port import RunId, RunInfo
 
 
@@ -80,7 +80,7 @@ def named_run(options: Options, name: str) -> RunInfo:
     """
     service, _, rest = name.strip("/").rpartition("/")
     # of others, the names are enough
-    known = home.parse_run_name(rest) or home.parse_run_name(f"{rest}-0")
+    known = log_directory.parse_run_name(rest) or log_directory.parse_run_name(f"{rest}-0")
     pids = () if known is None else known[:1]
     catalog = Catalog(list(options.directories), service=service, pids=pids)
     catalog.refresh(())

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from pprofplus_tui.charts.picture import Picture
+from pprofplus_tui.charts.spec import ChartSpec
 from pprofplus_tui.model.death import Death
-from pprofplus_tui.model.happenings import RunEvent
+from pprofplus_tui.model.events import RunEvent
 from pprofplus_tui.model.verdict import Verdicts
 
 
@@ -27,7 +27,7 @@ class RunReport:
     state: str
     facts: tuple[tuple[str, str], ...]
     verdicts: Verdicts
-    pictures: tuple[Picture, ...]
+    pictures: tuple[ChartSpec, ...]
     events: tuple[RunEvent, ...] = ()
     left_out: int = 0
     death: Death | None = None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def open_source(directories: Sequence[str]) -> "Source":
     """Return the source of the runs in these log directories; missing ones may appear later."""
-    from pprofplus_tui.logs.local_source import LocalSource  # noqa: PLC0415 - see above
+    from pprofplus_tui.sources.local.local_source import LocalSource  # noqa: PLC0415 - see above
 
     return LocalSource(directories)
 
@@ -25,7 +25,7 @@ def log_directories(named: Sequence[str], *, all_users: bool) -> tuple[str, ...]
     Those that were `named`, or else what $PPROFPLUS_DIR names, are the only ones. Without either
     it is the user's own, and for root also those of all users; `all_users` always adds these.
     """
-    from pprofplus_tui.logs.homes import homes_for  # noqa: PLC0415 - see above
+    from pprofplus_tui.sources.local.default_directories import homes_for  # noqa: PLC0415 - see above
 
     return homes_for(named, all_users=all_users)
 
@@ -39,7 +39,7 @@ def unpacked(named: Sequence[str]) -> Iterator[list[str]]:
     if all(Path(path).is_dir() for path in named):
         yield list(named)
         return
-    from pprofplus_tui import bundle  # noqa: PLC0415 - see above
+    from pprofplus_tui.sources.local import bundle  # noqa: PLC0415 - see above
 
     with ExitStack() as kept:
         yield [
@@ -50,6 +50,6 @@ def unpacked(named: Sequence[str]) -> Iterator[list[str]]:
 
 def run_in_directory(path: str) -> "RunId":
     """Return what tells the run in a run directory of this machine from others."""
-    from pprofplus_tui.logs.local_source import run_id  # noqa: PLC0415 - see above
+    from pprofplus_tui.sources.local.local_source import run_id  # noqa: PLC0415 - see above
 
     return run_id(path)

@@ -15,9 +15,9 @@ from typing import Protocol
 from pprofplus.errors import PprofplusError
 from pprofplus_tui.model.cursor import Reading
 from pprofplus_tui.model.death import Cause, Death
-from pprofplus_tui.model.happenings import RunEvent
+from pprofplus_tui.model.events import RunEvent
+from pprofplus_tui.model.points import Ints, Points, SeriesKey
 from pprofplus_tui.model.runs import RunId
-from pprofplus_tui.model.series import Ints, Points, SeriesKey
 from pprofplus_tui.sources.run_info import MetricRow, RunInfo
 
 __all__ = [

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from pprofplus_tui.model.change import change_between
+from pprofplus_tui.model.points import Points
 from pprofplus_tui.model.runs import RunId
-from pprofplus_tui.model.series import Points
 
 RSS = "rss"  # the metric that every list of runs shows
 NO_VALUES: Mapping[str, int] = MappingProxyType({})

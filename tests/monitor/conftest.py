@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pprofplus.format import MARK, PAUSE, START, STOP, Event, RunHeader
+from pprofplus.log.format import MARK, PAUSE, START, STOP, Event, RunHeader
+from pprofplus.log.writer import Writer
 from pprofplus.metrics import BY_NAME
-from pprofplus.writer import Writer
 
 sys.path.insert(0, str(Path(__file__).parent))  # the fake source, under --import-mode=importlib
 

@@ -15,9 +15,9 @@ from pprofplus.errors import PprofplusError
 from pprofplus.metrics import BY_NAME
 from pprofplus_tui.model.cursor import Reading
 from pprofplus_tui.model.death import KILLED, KNOWN, Cause, Death
-from pprofplus_tui.model.happenings import most_telling
+from pprofplus_tui.model.events import most_telling
+from pprofplus_tui.model.points import Points, bucket_width_ms
 from pprofplus_tui.model.runs import DIED, LIVE, RUNNING, RunId
-from pprofplus_tui.model.series import Points, bucket_width_ms
 from pprofplus_tui.sources.port import (
     Access,
     Header,

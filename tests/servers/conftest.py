@@ -12,8 +12,8 @@ import time
 
 import pytest
 
-from pprofplus_tui.logs.catalog import Catalog
-from pprofplus_tui.logs.scan import counted
+from pprofplus_tui.sources.local.catalog import Catalog
+from pprofplus_tui.sources.local.index_scan import counted
 
 PATIENCE_S = 60
 

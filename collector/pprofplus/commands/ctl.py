@@ -7,14 +7,14 @@ import argparse
 import sys
 
 from pprofplus.commands import add_dir, checked, complain
-from pprofplus.plain import printable
 from pprofplus.settings import check_interval_s, check_service
+from pprofplus.system.printable import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pprofplus.commands import Subparsers
     from pprofplus.control import Request
-    from pprofplus.directory import Place
+    from pprofplus.log.discovery import LogDirectory
 
 _PATIENCE_S = 10.0
 _STEP_S = 0.02
@@ -54,7 +54,7 @@ def add(subparsers: Subparsers) -> None:
 def run(options: argparse.Namespace) -> int:
     """Ask, wait and tell; return the exit code."""
     from pprofplus.control import Request  # noqa: PLC0415 - as the package says
-    from pprofplus.directory import homes, live_runs  # noqa: PLC0415 - as above
+    from pprofplus.log.discovery import homes, live_runs  # noqa: PLC0415 - as above
 
     request = Request(
         options.action, getattr(options, "seconds", 0.0), getattr(options, "text", "")
@@ -88,14 +88,14 @@ def run(options: argparse.Namespace) -> int:
 
 def _pid_of(path: str) -> int | None:
     """Return the pid in the path of a run's directory; None if it is another directory's."""
-    from pprofplus.home import parse_run_name  # noqa: PLC0415 - as the package says
+    from pprofplus.log.log_directory import parse_run_name  # noqa: PLC0415 - as the package says
 
     parsed = parse_run_name(path.rsplit("/", 1)[-1])
     return None if parsed is None else parsed[0]
 
 
 def _complain_of_none(options: argparse.Namespace) -> None:
-    from pprofplus.directory import homes_of_others  # noqa: PLC0415 - as above
+    from pprofplus.log.discovery import homes_of_others  # noqa: PLC0415 - as above
 
     who = options.service if options.pid is None else f"{options.service} {options.pid}"
     where = options.dir or "the log directory (pprofplus where)"
@@ -104,7 +104,7 @@ def _complain_of_none(options: argparse.Namespace) -> None:
     complain(f"no live run of {who} in {where}{hint}")
 
 
-def _ask(place: Place, request: Request) -> str | OSError:
+def _ask(place: LogDirectory, request: Request) -> str | OSError:
     """Put a request into a run's directory; return its name without suffix, or why not."""
     from pprofplus.control import put_request  # noqa: PLC0415 - as above
 
@@ -114,14 +114,16 @@ def _ask(place: Place, request: Request) -> str | OSError:
         return error
 
 
-def _answers(asked: list[tuple[Place, str | OSError]]) -> list[tuple[Place, tuple[bool, str]]]:
+def _answers(
+    asked: list[tuple[LogDirectory, str | OSError]],
+) -> list[tuple[LogDirectory, tuple[bool, str]]]:
     """Return each run's answer, (done, text), when all have come or it has taken too long."""
     from time import monotonic, sleep  # noqa: PLC0415 - as above
 
     from pprofplus.control import take_answer, withdraw  # noqa: PLC0415 - as above
 
     until_s = monotonic() + _PATIENCE_S
-    found: list[tuple[Place, tuple[bool, str]]] = []
+    found: list[tuple[LogDirectory, tuple[bool, str]]] = []
     waiting = []
     for place, name in asked:
         if isinstance(name, OSError):
@@ -144,7 +146,7 @@ def _answers(asked: list[tuple[Place, str | OSError]]) -> list[tuple[Place, tupl
     return sorted(found, key=lambda each: each[0].pid)
 
 
-def _tell(place: Place, answer: tuple[bool, str]) -> bool:
+def _tell(place: LogDirectory, answer: tuple[bool, str]) -> bool:
     done, text = answer
     line = f"{place.service} {place.pid}: {printable(text)}\n"
     (sys.stdout if done else sys.stderr).write(line)

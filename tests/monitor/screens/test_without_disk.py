@@ -8,7 +8,7 @@ import pytest
 from fake_source import MIB, FakeRun, FakeSource, ended, level, rising
 
 from pprofplus_tui.app import MonitorApp
-from pprofplus_tui.model.happenings import RunEvent
+from pprofplus_tui.model.events import RunEvent
 from pprofplus_tui.model.options import Options
 
 SIZE = (120, 40)

@@ -11,11 +11,11 @@ from fake_source import FakeCatalog, FakeReader, FakeRun, FakeSource
 from pprofplus.errors import PprofplusError
 from pprofplus.metrics import BY_NAME
 from pprofplus_tui.export import write_rows
-from pprofplus_tui.logs.catalog import Catalog
-from pprofplus_tui.logs.local_run import LocalRun
-from pprofplus_tui.logs.local_source import LocalSource
-from pprofplus_tui.model.happenings import RunEvent
+from pprofplus_tui.model.events import RunEvent
 from pprofplus_tui.sources import port
+from pprofplus_tui.sources.local.catalog import Catalog
+from pprofplus_tui.sources.local.local_run import LocalRun
+from pprofplus_tui.sources.local.local_source import LocalSource
 from pprofplus_tui.sources.open import open_source
 
 BEGIN_MS = 1_800_000_000_000

@@ -1,0 +1,326 @@
+"""One run being recorded: its probes, its log, and what it is told while it runs.
+
+It owns no thread. The thread that opened it, its owner, calls `sample`, `flush`, `obey` and `speak`
+when they are due, and is the only one that reads or writes files, so that a disk that hangs blocks
+nobody else. `mark`, `pause`, `resume` and `set_interval` may be called from any thread.
+"""
+
+from __future__ import annotations
+
+from _thread import get_ident
+from collections import deque
+from time import monotonic_ns, time_ns
+
+from pprofplus.control import Control, Request
+from pprofplus.log.format import FORK, INTERVAL, MARK, PAUSE, RESUME, START, STOP, Event
+from pprofplus.log.writer import Writer
+from pprofplus.settings import check_interval_s
+from pprofplus.system.background import Gate
+from pprofplus.warn import describe, say_again, say_once, say_over
+
+TYPE_CHECKING = False  # typing costs each service 3 ms
+if TYPE_CHECKING:
+    from _thread import RLock
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    _Any = TypeVar("_Any", str, BaseException)
+
+    from pprofplus.log.format import RunHeader
+    from pprofplus.probes.probe_set import ProbeSet, Table
+    from pprofplus.settings import Settings
+
+_NS_PER_MS = 1_000_000
+# Marks are for people: more than a burst of these, and then one a second, would only push the
+# run's past out of its log.
+_MARKS_AT_ONCE = 100
+_NS_PER_MARK = 1_000_000_000
+# the caller of mark() waits no longer than this for a disk that hangs; the mark is written later
+_PATIENCE_S = 0.05
+_QUEUED = 1000
+
+
+def _taken(found: dict[str, _Any]) -> list[tuple[str, _Any]]:
+    """Take everything out of `found`; two threads may do so at once."""
+    taken = []
+    for key in list(found):
+        value = found.pop(key, None)
+        if value is not None:
+            taken.append((key, value))
+    return taken
+
+
+def read_first(panel: ProbeSet) -> tuple[int, int]:
+    """Read the probes for a run's first sample; return its monotonic ns and its unix ms.
+
+    Raises what a probe of the panel raises that may not be caught.
+    """
+    now_ns, unix_ms = monotonic_ns(), time_ns() // _NS_PER_MS
+    panel.read(now_ns)
+    return now_ns, unix_ms
+
+
+def open_recorder(  # noqa: PLR0913 - what a run consists of
+    panel: ProbeSet,
+    read_at: tuple[int, int],
+    settings: Settings,
+    lock: RLock,
+    identify: Callable[[int, Table], RunHeader],
+    *,
+    parent_pid: int = 0,
+    wake: Callable[[], None] | None = None,
+) -> RunRecorder:
+    """Begin a run: write its first events and its first sample; the calling thread is its owner.
+
+    `read_at` is from `read_first`; `identify` makes the header from the start in unix milliseconds
+    and the metric table; `wake` makes the owner call `flush` soon, if other threads use the
+    recording.
+    """
+    now_ns, unix_ms = read_at
+    mono_ms = now_ns // _NS_PER_MS
+    values = panel.relist(now_ns)
+    writer = Writer(
+        settings.home,
+        identify(unix_ms, panel.metrics),
+        max_bytes=settings.max_bytes,
+        max_total_bytes=settings.max_total_bytes,
+        group_readable=settings.group_readable,
+    )
+    recording = RunRecorder(panel, writer, lock, now_ns, wake)
+    writer.add_event(Event(START, mono_ms, unix_ms))
+    if parent_pid:
+        writer.add_event(Event(FORK, mono_ms, unix_ms, parent_pid))
+    writer.add(mono_ms, unix_ms, values)
+    return recording
+
+
+class RunRecorder:
+    """One run, from its first sample to its stop event.
+
+    Attributes:
+        panel: the probes.
+        writer: the log.
+        interval_s: seconds from one sample to the next; see `set_interval`.
+        paused: no samples are taken; see `pause`.
+        began_ns: monotonic time of the first sample.
+        resumed: the sample that a resumption wants at once is still to be taken.
+        closed: the stop event is written.
+    """
+
+    def __init__(
+        self,
+        panel: ProbeSet,
+        writer: Writer,
+        lock: RLock,
+        began_ns: int,
+        wake: Callable[[], None] | None = None,
+    ) -> None:
+        """Take over probes and a log whose tables are the same; see `open_recorder`.
+
+        `lock` is held while the log's files change; a fork waits for it. It is reentrant, for the
+        garbage collector may run a finalizer that forks in the middle of anything.
+        """
+        self.panel = panel
+        self.writer = writer
+        self.began_ns = began_ns
+        self.interval_s = panel.interval_s
+        self.paused = False
+        self.resumed = False
+        self.closed = False
+        self._lock = lock
+        self._owner = get_ident()
+        self._wake = wake
+        self._control = Control()
+        self._told: set[str] = set()  # kinds of trouble with the disk that go on, and were told
+        self._queue: deque[tuple[Event, Gate | None]] = deque(maxlen=_QUEUED)
+        self._writing = False
+        self._last_mono_ms = 0
+        self._marks_free = _MARKS_AT_ONCE
+        self._counted_ns = monotonic_ns()
+        self._marks_left_out = 0
+
+    def sample(self) -> None:
+        """Take one sample and write it, unless paused."""
+        self.resumed = False
+        if self.paused:
+            return
+        panel, writer = self.panel, self.writer
+        now_ns, unix_ms = monotonic_ns(), time_ns() // _NS_PER_MS
+        values = panel.read(now_ns)  # without the lock: a fork need not wait for a slow probe
+        with self._lock:
+            if self.closed:
+                return
+            self._writing = True
+            try:
+                if panel.outdated:
+                    values = panel.relist(now_ns)
+                    writer.change_metrics(panel.metrics, values)
+                self._last_mono_ms = now_ns // _NS_PER_MS
+                writer.add(self._last_mono_ms, unix_ms, values)
+            finally:
+                self._writing = False
+            if self._queue or self._marks_left_out:
+                self._write_queue()
+            writer.relieve()
+
+    def tend(self) -> None:
+        """Do what is due for the log directory, for some milliseconds; cheap if nothing is."""
+        with self._lock:
+            if not self.closed:
+                self.writer.relieve()
+
+    def note(self, kind: int, value: int = 0, text: str = "") -> None:
+        """Write an event. It is on disk when this returns, unless the disk takes longer than 50 ms.
+
+        The owner writes it at once, or right after what it is writing; others wait for the owner.
+        """
+        mono_ms, unix_ms = monotonic_ns() // _NS_PER_MS, time_ns() // _NS_PER_MS
+        event = Event(kind, mono_ms, unix_ms, value, text)
+        if self._wake is None or get_ident() == self._owner:
+            self._queue.append((event, None))
+            self.flush()
+        else:
+            written = Gate()
+            self._queue.append((event, written))
+            self._wake()
+            written.wait(_PATIENCE_S)
+
+    def flush(self) -> None:
+        """Write the events that wait; the owner calls it."""
+        if not self._queue or self._writing:
+            return  # a signal handler or a finalizer may come in the middle of our own writing
+        with self._lock:
+            if not self.closed:
+                self._write_queue()
+
+    def mark(self, text: str) -> None:
+        """Write a mark; more than a burst of them, and then one a second, are only counted."""
+        now_ns = monotonic_ns()
+        gained = (now_ns - self._counted_ns) // _NS_PER_MARK
+        if gained:
+            self._marks_free = min(_MARKS_AT_ONCE, self._marks_free + gained)
+            self._counted_ns += gained * _NS_PER_MARK
+        if self._marks_free > 0:
+            self._marks_free -= 1
+            self.note(MARK, 0, text)
+        else:
+            self._marks_left_out += 1
+
+    def pause(self) -> bool:
+        """Take no more samples; False if it was so already."""
+        if self.paused:
+            return False
+        self.paused = True
+        self.note(PAUSE)
+        return True
+
+    def resume(self) -> bool:
+        """Take samples again; False if it was so already."""
+        if not self.paused:
+            return False
+        self.paused = False
+        self.resumed = True
+        self.note(RESUME)
+        return True
+
+    def set_interval(self, interval_s: float) -> bool:
+        """Change the interval; False if it was so already. Raises ValueError."""
+        interval_s = check_interval_s(interval_s)
+        if interval_s == self.interval_s:
+            return False
+        self.interval_s = self.panel.interval_s = interval_s
+        self.writer.set_interval(round(interval_s * 1000))
+        self.note(INTERVAL, round(interval_s * 1_000_000))
+        return True
+
+    def obey(self) -> None:
+        """Look for requests from outside, carry them out, and answer."""
+        control, writer = self._control, self.writer
+        if self.closed or not control.due(writer.directory):
+            return
+        with self._lock:  # no fork while descriptors are open
+            control.serve(writer.directory, self._carry_out)
+
+    def _carry_out(self, request: Request) -> str:
+        """Do what a request says; return what was done. Raises ValueError if it is refused."""
+        if request.action == "pause":
+            return "paused" if self.pause() else "it was paused already"
+        if request.action == "resume":
+            return "resumed" if self.resume() else "it was not paused"
+        if request.action == "interval":
+            changed = self.set_interval(request.interval_s)
+            words = f"every {self.interval_s:g} s"
+            return words if changed else f"{words}, as before"
+        self.note(MARK, 0, request.text)
+        return "marked"
+
+    def speak(self) -> None:
+        """Warn of troubles, one of each kind. Holds no lock: the host's log handlers run here."""
+        for name, error in _taken(self.panel.troubles):
+            say_again(
+                f"probe {name}", f"{name} in trouble, its figures may be old: {describe(error)}"
+            )
+        for kind, line in _taken(self.panel.warnings):
+            say_once(kind, line)
+        for kind, line in _taken(self.writer.incidents):
+            say_again(f"log {kind}", line)
+        for kind, line in self._control.take_troubles():
+            say_again(f"control {kind}", line)
+        error_now, told = self.writer.trouble, self._told
+        if error_now is not None:
+            kind = str(getattr(error_now, "errno", None) or type(error_now).__name__)
+            where = self.writer.directory
+            if kind not in told and say_again(
+                f"write {kind}", f"cannot write to {where}, will try again: {error_now}"
+            ):
+                told.add(kind)
+        elif told:
+            told.clear()
+            say_over(f"writing to {self.writer.directory} again")
+
+    def close_log(self, why: str = "") -> None:
+        """Write the stop event, with `why` for its text, and close the log."""
+        with self._lock:
+            if self.closed or self._writing:
+                return
+            self._write_queue()
+            self.closed = True
+            mono_ms, unix_ms = monotonic_ns() // _NS_PER_MS, time_ns() // _NS_PER_MS
+            self.writer.add_event(Event(STOP, mono_ms, unix_ms, 0, why))
+            self.writer.close()
+
+    def close(self, why: str = "") -> None:
+        """Close log and probes; the thread that reads the probes does it."""
+        self.close_log(why)
+        self.panel.close()
+
+    def abandon(self) -> None:
+        """In a forked child: close our copies of the parent's descriptors, and leave its log alone.
+
+        On some file systems a close waits for the disk: only a thread of ours may call it.
+        """
+        self.writer.abandon()
+        self.panel.close()
+
+    def _write_queue(self) -> None:
+        """Write the events that wait; the lock is held."""
+        self._writing = True
+        try:
+            if self._marks_left_out:
+                count, self._marks_left_out = self._marks_left_out, 0
+                text = f"{count} marks left out: more than one a second"
+                now_ns = monotonic_ns()
+                event = Event(MARK, now_ns // _NS_PER_MS, time_ns() // _NS_PER_MS, 0, text)
+                self._queue.append((event, None))
+            while self._queue:
+                event, written = self._queue.popleft()
+                # one that had to wait is not older than the sample that it waited for
+                late_ms = max(0, self._last_mono_ms - event.mono_ms)
+                event.mono_ms += late_ms
+                event.unix_ms += late_ms
+                self._last_mono_ms = event.mono_ms
+                self.writer.add_event(event)
+                if written is not None:
+                    written.open()
+        finally:
+            self._writing = False
