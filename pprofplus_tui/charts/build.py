@@ -10,7 +10,7 @@ from pprofplus_tui.model.charts import ChartKind, ChartSeries, Note
 from pprofplus_tui.model.events import DEATH, MARKED, UNWATCHED, RunEvent
 from pprofplus_tui.model.layers import Stack, absent_text, stack_of
 from pprofplus_tui.model.messages import Shape
-from pprofplus_tui.model.points import Points
+from pprofplus_tui.model.points import Points, SeriesKey
 from pprofplus_tui.model.ticks import YAxis, fit_axis
 from pprofplus_tui.model.time_axis import Tick, time_ticks, zone_names
 from pprofplus_tui.model.units import format_quantity
@@ -22,8 +22,6 @@ _NEAR = 1.25  # a limit is near when the data reach four fifths of it
 _STEPS, _LEAST_STEP_MS = 100, 1200
 _LEAST_WORDY = 24
 _WORDY = 60  # a narrower plot has its border for the time alone
-
-Wanted = tuple[str, bool]  # metric, as a rate
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ def buckets_for(shape: Shape) -> int:
     return max(JUMPS, min(MAX_BUCKETS, 2 * cells) // JUMPS * JUMPS)
 
 
-def wanted_by(kind: ChartKind) -> tuple[Wanted, ...]:
+def wanted_by(kind: ChartKind) -> tuple[SeriesKey, ...]:
     """Return the metrics that a chart draws or notes."""
     return kind.metrics
 
@@ -112,7 +110,7 @@ class ChartBuilder:
         kind: ChartKind,
         shape: Shape,
         window: Window,
-        points: Mapping[Wanted, Points],
+        points: Mapping[SeriesKey, Points],
         *,
         growing: bool,
         marks: tuple[tuple[int, str], ...] = (),
@@ -222,7 +220,7 @@ class ChartBuilder:
             self._axes[kind.id] = axis
         return axis
 
-    def _lines(self, kind: ChartKind, points: Mapping[Wanted, Points]) -> tuple[Line, ...]:
+    def _lines(self, kind: ChartKind, points: Mapping[SeriesKey, Points]) -> tuple[Line, ...]:
         found = [
             (series, _in_unit(points[series.metric, series.rate], series))
             for series in kind.series
@@ -257,7 +255,7 @@ class ChartBuilder:
             value = format_quantity(float(told), kind.unit, ascii_only=self._manner.plain)
         return Line(series.label, series.colour, points, value, series.metric)
 
-    def _note(self, note: Note, points: Mapping[Wanted, Points]) -> str:
+    def _note(self, note: Note, points: Mapping[SeriesKey, Points]) -> str:
         last = [
             float(found.hi[-1])
             for metric in note.metrics

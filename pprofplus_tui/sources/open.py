@@ -4,8 +4,7 @@ What a source needs is imported when it is made: a command line is read without 
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 
 def open_source(directories: Sequence[str]) -> "Source":
     """Return the source of the runs in these log directories; missing ones may appear later."""
-    from pprofplus_tui.sources.local.local_source import LocalSource  # noqa: PLC0415 - see above
+    from pprofplus_tui.sources.local.local_source import LocalSource  # see above
 
     return LocalSource(directories)
 
@@ -25,31 +24,22 @@ def log_directories(named: Sequence[str], *, all_users: bool) -> tuple[str, ...]
     Those that were `named`, or else what $PPROFPLUS_DIR names, are the only ones. Without either
     it is the user's own, and for root also those of all users; `all_users` always adds these.
     """
-    from pprofplus_tui.sources.local.default_directories import homes_for  # noqa: PLC0415 - see above
+    from pprofplus_tui.sources.local.default_directories import homes_for  # see above
 
     return homes_for(named, all_users=all_users)
 
 
 @contextmanager
-def unpacked(named: Sequence[str]) -> Iterator[list[str]]:
-    """Provide log directories for the paths named: bundles are unpacked, and removed at the end.
+def unpacked_bundle(path: str) -> Iterator[str]:
+    """Provide a temporary log directory with the runs of a bundle. Raises BundleError."""
+    from pprofplus_tui.sources.local import bundle  # see above
 
-    Raises BundleError if a file is no bundle.
-    """
-    if all(Path(path).is_dir() for path in named):
-        yield list(named)
-        return
-    from pprofplus_tui.sources.local import bundle  # noqa: PLC0415 - see above
-
-    with ExitStack() as kept:
-        yield [
-            path if Path(path).is_dir() else str(kept.enter_context(bundle.unpacked(path)))
-            for path in named
-        ]
+    with bundle.unpacked(path) as directory:
+        yield str(directory)
 
 
 def run_in_directory(path: str) -> "RunId":
     """Return what tells the run in a run directory of this machine from others."""
-    from pprofplus_tui.sources.local.local_source import run_id  # noqa: PLC0415 - see above
+    from pprofplus_tui.sources.local.local_source import run_id  # see above
 
     return run_id(path)

@@ -16,8 +16,8 @@ from timing import Effort, quantile
 from pprofplus_tui.charts.build import (
     ChartBuilder,
     ChartStyle,
+    SeriesKey,
     Shape,
-    Wanted,
     buckets_for,
     wanted_by,
 )
@@ -53,11 +53,11 @@ class Desk:
     def draw(self, log: RunLog, window: Window) -> None:
         """Query and draw all default charts; return when they are drawn."""
         began = time.perf_counter()
-        by_buckets: dict[int, dict[Wanted, None]] = {}
+        by_buckets: dict[int, dict[SeriesKey, None]] = {}
         for shape in self._shapes:
             wanted = by_buckets.setdefault(buckets_for(shape), {})
             wanted.update(dict.fromkeys(wanted_by(STANDARD.by_id[shape.chart])))
-        found: dict[int, dict[Wanted, Points]] = {
+        found: dict[int, dict[SeriesKey, Points]] = {
             buckets: query(log, window.begin_ms, window.end_ms, buckets, tuple(wanted))
             for buckets, wanted in by_buckets.items()
         }

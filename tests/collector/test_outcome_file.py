@@ -132,7 +132,7 @@ def test_a_real_systemd_has_each_end_noted_in_the_services_log(home, tmp_path):
             "oom-kill",  # of a worker: the rest of the unit was stopped for that
             "killed",
             "TERM",
-            (None, 15, False, "killed by SIGTERM: the OOM killer was at work in the unit"),
+            (None, 15, False, "killed by SIGTERM: the OOM killer killed a process of the unit"),
         ),
         (
             "timeout",

@@ -218,7 +218,7 @@ def test_a_malformed_service_in_the_environment_is_told_in_one_line_and_passed_o
     monkeypatch.setenv("PPROFPLUS_SERVICE", "a/b\x1b[1m")
     code, _, err = finish([*RUN, "--", sys.executable, "app.py"])
     assert code == 0
-    assert err.startswith("pprofplus: PPROFPLUS_SERVICE is passed over")
+    assert err.startswith("pprofplus: PPROFPLUS_SERVICE is ignored")
     assert (err.count("\n"), err.count("\x1b")) == (1, 0)
     assert services(home) == ["app"]
 

@@ -6,13 +6,12 @@ from __future__ import annotations
 import argparse
 import sys
 
-from pprofplus.commands import add_dir, checked, complain
+from pprofplus.commands.common_arguments import add_directory_option, checked, print_error
 from pprofplus.settings import check_interval_s, check_service
 from pprofplus.system.printable import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pprofplus.commands import Subparsers
     from pprofplus.control import Request
     from pprofplus.log.discovery import LogDirectory
 
@@ -22,14 +21,11 @@ _DENIED = "Permission denied: run this as the service's user or as root"
 _DENIED_SHOWN = 3
 
 
-def add(subparsers: Subparsers) -> None:
-    """Add the command."""
-    parser = subparsers.add_parser(
-        "ctl",
-        help="ask a running service to pause, resume, change its interval, or note a mark",
-        description="Asks the live runs of a service for something, and waits for their answers. "
-        "Exit code: 0 all have done it, 1 not all have, 2 usage.",
-        allow_abbrev=False,
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the actions with their arguments."""
+    parser.description = (
+        "Sends a request to the live runs of a service, and waits for their answers. "
+        "Exit codes: 0 all have done it, 1 not all have, 2 wrong usage."
     )
     asked = parser.add_subparsers(dest="action", metavar="WHAT", required=True)
     for name, text in (
@@ -47,14 +43,13 @@ def add(subparsers: Subparsers) -> None:
             "--service", metavar="NAME", required=True, type=checked(check_service), help="exactly"
         )
         one.add_argument("--pid", metavar="PID", type=int, help="this process of it alone")
-        add_dir(one)
-        one.set_defaults(run=run)
+        add_directory_option(one)
 
 
 def run(options: argparse.Namespace) -> int:
     """Ask, wait and tell; return the exit code."""
-    from pprofplus.control import Request  # noqa: PLC0415 - as the package says
-    from pprofplus.log.discovery import homes, live_runs  # noqa: PLC0415 - as above
+    from pprofplus.control import Request
+    from pprofplus.log.discovery import homes, live_runs
 
     request = Request(
         options.action, getattr(options, "seconds", 0.0), getattr(options, "text", "")
@@ -74,9 +69,9 @@ def run(options: argparse.Namespace) -> int:
         if options.pid is None or _pid_of(path) in wanted
     ]
     for path in denied[:_DENIED_SHOWN]:
-        complain(f"{path}: {_DENIED}")
+        print_error(f"{path}: {_DENIED}")
     if len(denied) > _DENIED_SHOWN:
-        complain(f"and {len(denied) - _DENIED_SHOWN} more: {_DENIED}")
+        print_error(f"and {len(denied) - _DENIED_SHOWN} more: {_DENIED}")
     if not places:
         if not denied:
             _complain_of_none(options)
@@ -88,25 +83,25 @@ def run(options: argparse.Namespace) -> int:
 
 def _pid_of(path: str) -> int | None:
     """Return the pid in the path of a run's directory; None if it is another directory's."""
-    from pprofplus.log.log_directory import parse_run_name  # noqa: PLC0415 - as the package says
+    from pprofplus.log.log_directory import parse_run_name
 
     parsed = parse_run_name(path.rsplit("/", 1)[-1])
     return None if parsed is None else parsed[0]
 
 
 def _complain_of_none(options: argparse.Namespace) -> None:
-    from pprofplus.log.discovery import homes_of_others  # noqa: PLC0415 - as above
+    from pprofplus.log.discovery import homes_of_others
 
     who = options.service if options.pid is None else f"{options.service} {options.pid}"
     where = options.dir or "the log directory (pprofplus where)"
     others = [] if options.dir else homes_of_others()
     hint = f"; for {', '.join(others)}: {_DENIED}" if others else ""
-    complain(f"no live run of {who} in {where}{hint}")
+    print_error(f"no live run of {who} in {where}{hint}")
 
 
 def _ask(place: LogDirectory, request: Request) -> str | OSError:
     """Put a request into a run's directory; return its name without suffix, or why not."""
-    from pprofplus.control import put_request  # noqa: PLC0415 - as above
+    from pprofplus.control import put_request
 
     try:
         return put_request(place.path, request)
@@ -118,9 +113,9 @@ def _answers(
     asked: list[tuple[LogDirectory, str | OSError]],
 ) -> list[tuple[LogDirectory, tuple[bool, str]]]:
     """Return each run's answer, (done, text), when all have come or it has taken too long."""
-    from time import monotonic, sleep  # noqa: PLC0415 - as above
+    from time import monotonic, sleep
 
-    from pprofplus.control import take_answer, withdraw  # noqa: PLC0415 - as above
+    from pprofplus.control import take_answer, withdraw
 
     until_s = monotonic() + _PATIENCE_S
     found: list[tuple[LogDirectory, tuple[bool, str]]] = []

@@ -11,7 +11,7 @@ import pytest
 from pprofplus_tui.analysis import whole_run
 from pprofplus_tui.analysis.verdict_tracker import VerdictTracker, judged
 from pprofplus_tui.backend.session import Session
-from pprofplus_tui.headless.reporting import report
+from pprofplus_tui.commands.report import write_report
 from pprofplus_tui.model.explanations import told
 from pprofplus_tui.model.messages import ChartRequest, Shape
 from pprofplus_tui.model.options import Options
@@ -109,7 +109,7 @@ def test_a_slow_leak_of_the_c_heap_is_found_and_the_c_heap_named(slow_leak):
 def test_the_report_says_the_same_with_its_reason(home):
     out = io.StringIO()
     options = Options(directories=(str(home.path),))
-    assert report(options, [], None, out, io.StringIO()) == 0
+    assert write_report(options, [], None, out, io.StringIO()) == 0
     page = out.getvalue()
     assert "RSS: growing +" in page
     assert "Confidence: high; the floor rises over the whole" in page
