@@ -335,7 +335,8 @@ class MonitorScreen(RunPicker):
         at_ms = self.view.cursor or window.end_ms
         options = self._options
         asked = EventsAsked(run, self.frame.runs, options.zone, at_ms, options.colours, self._death)
-        self.app.push_screen(EventsScreen(asked, plain=options.plain), self._go_to_event)
+        events = EventsScreen(asked, self._feed.source, plain=options.plain)
+        self.app.push_screen(events, self._go_to_event)
 
     def _go_to_event(self, event: "RunEvent | None") -> None:
         """Show the time of an event, or the run that began."""
@@ -392,11 +393,10 @@ class MonitorScreen(RunPicker):
 
     def _pin(self, run: Run) -> None:
         """Do it; runs in the worker's thread."""
-        from pprofplus_tui.sources.local.pins import toggle_pin  # noqa: PLC0415
-        from pprofplus_tui.sources.port import PinError  # noqa: PLC0415
+        from pprofplus_tui.sources.port import PinError  # noqa: PLC0415 - it needs numpy
 
         try:
-            told = "pinned" if toggle_pin(run.path) else "unpinned"
+            told = "pinned" if self._feed.source.toggle_pinned(run.path) else "unpinned"
         except PinError as error:
             text = clean(str(error), ascii_only=self._options.plain)
             self.notify(text, severity="warning", markup=False)
@@ -457,7 +457,8 @@ class MonitorScreen(RunPicker):
         from pprofplus_tui.screens.export_dialog import ExportDialog, ExportJob  # noqa: PLC0415
 
         job = ExportJob(run, window.begin_ms, window.end_ms, self._options.zone)
-        self.app.push_screen(ExportDialog(job, plain=self._options.plain))
+        dialog = ExportDialog(job, self._feed.source, plain=self._options.plain)
+        self.app.push_screen(dialog)
 
     def action_picture(self) -> None:
         """Ask where to, then save a picture of the screen."""

@@ -17,12 +17,17 @@ from pprofplus_tui.widgets.run_list import RunList, RunListView
 
 if TYPE_CHECKING:
     from pprofplus_tui.screens.comparison import ComparisonScreen
+    from pprofplus_tui.sources.port import Source
 
 _LEAST_COMPARED = 2
 
 
 class FeedPort(Protocol):
     """What the screen asks of the feed."""
+
+    @property
+    def source(self) -> "Source":
+        """The source of the runs, for what a worker reads or changes by itself."""
 
     def show(self, request: ChartRequest) -> None:
         """Answer this request now and whenever there is something new."""
