@@ -47,7 +47,7 @@ async def leak(pilot: Pilot[int]) -> None:
     """Show the live service that leaks, enlarged to its Python heap."""
     app = monitor_of(pilot)
     run = next(r for r in app.monitor.frame.runs if r.service == "api" and r.running)
-    app.monitor.select_path(run.path)
+    app.monitor.select_run(run.id)
     await pilot.pause(_SETTLE_S)
 
 
@@ -55,7 +55,7 @@ async def dead(pilot: Pilot[int]) -> None:
     """Show the service that was killed a moment ago, to its last sample."""
     app = monitor_of(pilot)
     runs = [r for r in app.monitor.frame.runs if r.service == "batch" and r.state == DIED]
-    app.monitor.select_path(max(runs, key=lambda r: r.end_ms).path)
+    app.monitor.select_run(max(runs, key=lambda r: r.end_ms).id)
     await pilot.pause(_SETTLE_S)
 
 

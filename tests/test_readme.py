@@ -153,7 +153,7 @@ def test_what_it_says_to_a_running_service_is_done(machine):
         finally:
             service.stdin.close()
     (info,) = catalog.runs
-    log = RunLog(info.path)
+    log = RunLog(info.id)
     log.refresh()
     kinds = [event.kind for event in log.events()]
     assert kinds == ["start", "mark", "interval", "pause", "resume", "stop"]

@@ -27,11 +27,11 @@ def with_sharers(
     count = None
     if facts.limit_bytes and run.running and window.end_ms > run.end_ms:
         charges = {
-            info.path: charge
+            info.id: charge
             for info in infos
             if info.state in RUNNING and (charge := _charge_of(info)) is not None
         }
-        mine = charges.pop(run.path, None)
+        mine = charges.pop(run.id, None)
         if mine is not None:
             end_ms = reader.end_ms + 1
             used = reader.query(end_ms - OLDEST_MS, end_ms, VERDICT_BUCKETS, (_USED,))[_USED]

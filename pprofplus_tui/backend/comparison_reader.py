@@ -87,7 +87,7 @@ class ComparisonReader:
         """
         members = study.members(runs)
         kind, series = main_series(
-            (infos[run.path] for run in members if run.path in infos), study.chart
+            (infos[run.id] for run in members if run.id in infos), study.chart
         )
         empty = Findings(study.kind, series.label, kind.unit, study.aligned)
         window = study.window
@@ -104,13 +104,13 @@ class ComparisonReader:
         for run in wanted:
             late = time.monotonic() > until
             points = self._points(run, study, window, buckets, series, late=late)
-            if points is not None and self._is_judged(run.path, kind, series, late=late):
+            if points is not None and self._is_judged(run.id, kind, series, late=late):
                 read += 1
             if points is None:  # what was known in the window before stands until it is read
                 points = self._stand_in(run, study, series)
             if points is not None:
-                curves[run.path] = points
-        self._forget({run.path for run in wanted})
+                curves[run.id] = points
+        self._forget({run.id for run in wanted})
         count = sum(len(points) > 0 for points in curves.values())
         findings = replace(empty, read=read, of=len(wanted), count=count)
         findings = _with_totals(findings, members, infos)
@@ -121,14 +121,13 @@ class ComparisonReader:
                 findings = replace(told, read=read, of=len(wanted))
             return findings, [], True
         self._drawn_s = time.monotonic()
-        self._drawn = study, tuple((run.path, run.state) for run in members)
+        self._drawn = study, tuple((run.id, run.state) for run in members)
         width_ms = bucket_width_ms(window.begin_ms, window.end_ms, buckets)
         named = members if study.kind == COMPARE else wanted
-        lives = {
-            run.path: _life(run, infos.get(run.path), study, series, present_ms) for run in named
-        }
+        lives = {run.id: _life(run, infos.get(run.id), study, series, present_ms) for run in named}
         verdicts = {
-            path: self._kept[path].verdict if path in self._kept else Verdict() for path in curves
+            run_id: self._kept[run_id].verdict if run_id in self._kept else Verdict()
+            for run_id in curves
         }
         # at one age there is no present that runs share
         edge_ms = 0 if study.aligned else present_ms
@@ -143,7 +142,7 @@ class ComparisonReader:
 
         Only then all lines go on at once, not each in a second of its own.
         """
-        states = tuple((run.path, run.state) for run in members)
+        states = tuple((run.id, run.state) for run in members)
         if study.window is None or self._drawn != (study, states):
             return False
         bucket_s = min(study.window.span_ms // buckets, _OLDEST_MS) / 1000
@@ -165,7 +164,7 @@ class ComparisonReader:
         shift_ms = run.begin_ms if study.aligned else 0
         begin_ms, end_ms = window.begin_ms + shift_ms, window.end_ms + shift_ms
         key: _Key = (begin_ms, end_ms, buckets, series.metric, series.rate)
-        kept = self._kept.get(run.path)
+        kept = self._kept.get(run.id)
         if kept is not None and kept.key == key:
             # less than a bucket of new time would hardly be seen, and there may be sixty runs
             newer_ms = run.end_ms - kept.end_ms
@@ -184,10 +183,10 @@ class ComparisonReader:
             return shifted(kept.points, shift_ms)
         if kept is None or kept.reader is None:
             try:
-                reader = self._source.open(run.path)
+                reader = self._source.open(run.id)
             except PprofplusError:
                 return Points.empty()
-            kept = self._kept[run.path] = _Kept(reader, end_ms=run.end_ms, read_s=now_s)
+            kept = self._kept[run.id] = _Kept(reader, end_ms=run.end_ms, read_s=now_s)
         elif kept.end_ms != run.end_ms:
             reader = kept.reader
             reader.refresh()
@@ -203,17 +202,19 @@ class ComparisonReader:
 
     def _stand_in(self, run: Run, study: ComparisonRequest, series: ChartSeries) -> Points | None:
         """Return the curve that was read last, if it is one of the same metric."""
-        kept = self._kept.get(run.path)
+        kept = self._kept.get(run.id)
         if kept is None or kept.key is None or kept.key[3:] != (series.metric, series.rate):
             return None
         return shifted(kept.points, run.begin_ms if study.aligned else 0)
 
-    def _is_judged(self, path: RunId, kind: ChartKind, series: ChartSeries, *, late: bool) -> bool:
+    def _is_judged(
+        self, run_id: RunId, kind: ChartKind, series: ChartSeries, *, late: bool
+    ) -> bool:
         """Judge a curve if there is enough new in it; False if it is too late for the first time.
 
         That costs about as much as to read it.
         """
-        kept = self._kept.get(path)
+        kept = self._kept.get(run_id)
         if kept is None or kept.key is None or kept.reader is None:
             return True
         begin_ms, end_ms, *_ = kept.key
@@ -246,15 +247,15 @@ class ComparisonReader:
         """Drop surplus readers, first those not wanted; the curve of a wanted one stays."""
         readers = (kept.reader for kept in self._kept.values())
         held_bytes = sum(reader.held_bytes for reader in readers if reader is not None)
-        for path in sorted(self._kept, key=lambda path: path in wanted):
+        for run_id in sorted(self._kept, key=lambda run_id: run_id in wanted):
             if held_bytes <= _MOST_BYTES:
                 return
-            kept = self._kept[path]
+            kept = self._kept[run_id]
             if kept.reader is not None:
                 held_bytes -= kept.reader.held_bytes
                 kept.reader = None
-            if path not in wanted:
-                del self._kept[path]
+            if run_id not in wanted:
+                del self._kept[run_id]
 
 
 def _reaches(run: Run, study: ComparisonRequest, window: Window) -> bool:
@@ -299,12 +300,12 @@ def _with_totals(
     findings: Findings, runs: Iterable[Run], infos: Mapping[RunId, RunInfo]
 ) -> Findings:
     """Return the findings with the sums of the newest samples of what runs now."""
-    running = [run for run in runs if run.running and run.path in infos]
+    running = [run for run in runs if run.running and run.id in infos]
     present_ms = _present_ms(running)
     fresh = [
-        infos[run.path].last
+        infos[run.id].last
         for run in running
-        if run.state == LIVE or present_ms - run.end_ms < stale_ms(infos[run.path].interval_ms)
+        if run.state == LIVE or present_ms - run.end_ms < stale_ms(infos[run.id].interval_ms)
     ]
 
     def of(metric: str) -> int | None:

@@ -47,9 +47,9 @@ class GrowthRanking:
         self._judged.clear()
         self._lacking = False
 
-    def verdict(self, path: RunId) -> Verdict | None:
+    def verdict(self, run_id: RunId) -> Verdict | None:
         """Return the verdict on a run, None while there is none."""
-        judged = self._judged.get(path)
+        judged = self._judged.get(run_id)
         return None if judged is None else judged.verdict
 
     def judge(self, infos: Iterable[RunInfo], until_s: float) -> bool:
@@ -57,9 +57,9 @@ class GrowthRanking:
 
         Those that were never judged come first, then those judged longest ago.
         """
-        live = {info.path: info for info in infos if info.state in RUNNING}
-        for path in self._judged.keys() - live.keys():
-            del self._judged[path]
+        live = {info.id: info for info in infos if info.state in RUNNING}
+        for run_id in self._judged.keys() - live.keys():
+            del self._judged[run_id]
         due = sorted(filter(self._is_due, live.values()), key=self._judged_until)
         new = False
         for info in due:
@@ -71,11 +71,11 @@ class GrowthRanking:
         return new
 
     def _judged_until(self, info: RunInfo) -> int:
-        judged = self._judged.get(info.path)
+        judged = self._judged.get(info.id)
         return -1 if judged is None else judged.end_ms
 
     def _is_due(self, info: RunInfo) -> bool:
-        judged = self._judged.get(info.path)
+        judged = self._judged.get(info.id)
         if judged is None:
             return True
         span_ms = young_span_ms(info.end_ms - info.begin_ms)
@@ -84,13 +84,13 @@ class GrowthRanking:
     def _opened(self, info: RunInfo, judged: _Judged | None) -> RunReader:
         """Return the run, up to date. Raises PprofplusError."""
         if judged is None:
-            return self._source.open(info.path, Access.END)
+            return self._source.open(info.id, Access.END)
         judged.run.refresh()
         return judged.run
 
     def _judge(self, info: RunInfo) -> bool:
         """Judge one run; return whether the verdict is another one."""
-        judged = self._judged.get(info.path)
+        judged = self._judged.get(info.id)
         try:
             run = self._opened(info, judged)
         except PprofplusError:  # not a run any more
@@ -100,10 +100,10 @@ class GrowthRanking:
         verdict = judged_curve(run, window.begin_ms, window.end_ms, _RSS, "B", before)
         if verdict.kind == GROWING and run.only_end:
             # only the whole run shows whether that is a wave or a saw-tooth, as in the main view
-            run = self._source.open(info.path)
+            run = self._source.open(info.id)
             verdict = judged_curve(run, window.begin_ms, window.end_ms, _RSS, "B", before)
         if judged is not None and judged.run is run and judged.verdict == verdict:
             judged.end_ms = info.end_ms
             return False
-        self._judged[info.path] = _Judged(run, verdict, info.end_ms)
+        self._judged[info.id] = _Judged(run, verdict, info.end_ms)
         return True

@@ -99,7 +99,7 @@ class Session:
         if not ranking:
             self._ranker.forget()
         elif self._ranker.judge(catalog.running, until_s):
-            self._waiting.update((info.path, info) for info in catalog.running)
+            self._waiting.update((info.id, info) for info in catalog.running)
             changed = True
         if catalog.unread:
             changed |= catalog.read_on(time.monotonic() + _SLICE_S)
@@ -126,20 +126,20 @@ class Session:
         changes.update(catalog.changes())
         if catalog.unread and catalog.read <= _WORTH_IT * len(self._runs):
             places = self._runs.places
-            known = {path: info for path, info in changes.items() if path in places}
-            for path in known:
-                del changes[path]
+            known = {run: info for run, info in changes.items() if run in places}
+            for run in known:
+                del changes[run]
             changes = known
         else:
             self._waiting, self._unread = {}, catalog.unread
-        gone = [path for path, info in changes.items() if info is None]
+        gone = [run for run, info in changes.items() if info is None]
         new = [self._as_run(info) for info in changes.values() if info is not None]
         if gone or new:
             self._runs = self._runs.changed(new, gone)
 
     def _as_run(self, info: RunInfo) -> Run:
         return Run(
-            info.path,
+            info.id,
             info.service,
             info.pid,
             info.state,
@@ -152,20 +152,20 @@ class Session:
             else sparkline(info.recent, SPARK_CELLS, ascii_only=self._options.plain),
             charts_for(self._metrics_of(info)),
             info.pinned,
-            self._ranker.verdict(info.path),
+            self._ranker.verdict(info.id),
         )
 
     def _metrics_of(self, info: RunInfo) -> tuple[tuple[str, str, str], ...]:
         """Return the metrics of a run: of all of it if it is read, of its end otherwise."""
         reader = self._reader
-        return reader.metrics if reader is not None and reader.id == info.path else info.metrics
+        return reader.metrics if reader is not None and reader.id == info.id else info.metrics
 
     def foresee(self, request: ChartRequest) -> None:
         """Open the run that will be asked for first, while the screen makes up its mind."""
         run = find(self._runs, self._options.run) or opening(self._runs)
         if request.run is None and run is not None:
             with suppress(PprofplusError):  # the answer that needs it will tell
-                self._open(run.path)
+                self._open(run.id)
 
     def answer(self, request: ChartRequest, *, fresh: bool, before: Frame | None) -> Frame:
         """Return what there is to tell, and order the charts that have changed.
@@ -182,11 +182,11 @@ class Session:
         reading = before.cursor if before is not None else None
         death: Death | None = None
         if run is not None and request.window is not None:
-            reader, changed = self._open(run.path)
+            reader, changed = self._open(run.id)
             run = self._with_all_charts(run)
             death = reader.death(run.state, self._catalog.infos.values(), at_once=True)
             changed |= before is not None and before.death != death
-            was = find(before.runs, run.path) if before is not None else None
+            was = find(before.runs, run.id) if before is not None else None
             # the last samples before an end are the ones that matter: draw them all
             ended = was is not None and was.state != run.state
             # where but the cursor moved, the charts stay as they are

@@ -89,13 +89,13 @@ class BackendThread:
             self._study = study
             self._changed.notify_all()
 
-    def in_sight(self, paths: tuple[RunId, ...], *, ranking: bool = False) -> None:
+    def in_sight(self, runs: tuple[RunId, ...], *, ranking: bool = False) -> None:
         """Read these runs before others, of which only the least is read.
 
         With `ranking`, judge how each live run grows.
         """
         with self._changed:
-            asked = paths, ranking
+            asked = runs, ranking
             self._scrolled = self._scrolled or asked != (self._in_sight, self._ranking)
             self._in_sight, self._ranking = asked
             self._changed.notify_all()

@@ -41,10 +41,10 @@ class Scene:
         window: its window.
         kind: the chart whose main series the curves are.
         runs: of the study, in its order.
-        curves: by path, in the study's time and the chart's unit; of the runs read so far.
+        curves: by run, in the study's time and the chart's unit; of the runs read so far.
         width_ms: of a bucket of theirs.
-        lives: by path, when each run has values, in the study's time.
-        verdicts: by path, what each curve does.
+        lives: by run, when each run has values, in the study's time.
+        verdicts: by run, what each curve does.
         present_ms: the newest sample of all runs that go on, unix ms; 0 where times are ages.
     """
 
@@ -58,21 +58,21 @@ class Scene:
     verdicts: Mapping[RunId, Verdict]
     present_ms: int
 
-    def value(self, path: RunId, moment_ms: int | None) -> float | None:
+    def value(self, run_id: RunId, moment_ms: int | None) -> float | None:
         """Return a run's value at a moment, None: its last."""
-        points, life = self.curves.get(path, Points.empty()), self.lives[path]
+        points, life = self.curves.get(run_id, Points.empty()), self.lives[run_id]
         if moment_ms is None:
             return last_value(points, life)
         return value_at(points, moment_ms, self.width_ms, life)
 
     def member(self, run: Run, index: int, moment_ms: int | None) -> Member:
         """Return what is known of a run."""
-        value = self.value(run.path, moment_ms)
+        value = self.value(run.id, moment_ms)
         why = ""
         if value is None and moment_ms is not None:
-            why = self.lives[run.path].why_not(moment_ms, aligned=self.study.aligned)
+            why = self.lives[run.id].why_not(moment_ms, aligned=self.study.aligned)
         return Member(
-            run.path,
+            run.id,
             run.service,
             run.pid,
             run.state,
@@ -81,7 +81,7 @@ class Scene:
             index,
             value,
             why,
-            self.verdicts.get(run.path, _UNJUDGED),
+            self.verdicts.get(run.id, _UNJUDGED),
         )
 
 
@@ -114,10 +114,10 @@ class ComparisonBuilder:
 
     def _compared(self, scene: Scene, findings: Findings) -> tuple[Findings, Charts]:
         study, kind = scene.study, scene.kind
-        curves = [scene.curves.get(run.path, Points.empty()) for run in scene.runs]
+        curves = [scene.curves.get(run.id, Points.empty()) for run in scene.runs]
         moment_ms = study.cursor_ms
         if moment_ms is None and all(map(len, curves[:2])):
-            lives = [scene.lives[run.path] for run in scene.runs]
+            lives = [scene.lives[run.id] for run in scene.runs]
             moment_ms = shared_moment(lives, scene.window)
         members = tuple(scene.member(run, i, moment_ms) for i, run in enumerate(scene.runs))
         # the first one is what the others are compared with: it is drawn on top
@@ -133,48 +133,50 @@ class ComparisonBuilder:
 
     def _surveyed(self, scene: Scene, findings: Findings) -> tuple[Findings, Charts]:
         study, kind, window = scene.study, scene.kind, scene.window
-        curves = {path: points for path, points in scene.curves.items() if len(points)}
+        curves = {run_id: points for run_id, points in scene.curves.items() if len(points)}
         width_ms, begin_ms = scene.width_ms, window.begin_ms
         ranking = study.service, study.by_size, study.chart, window.span_ms
         before = self._top[1] if self._top[0] == ranking else ()
         top = standing_out(curves, scene.verdicts, by_size=study.by_size, before=before)
         if findings.whole:
             self._top = ranking, top
-        by_path = {run.path: run for run in scene.runs}
+        by_id = {run.id: run for run in scene.runs}
         count = -(-window.span_ms // width_ms)
         levels = {
-            path: up_to_present(
+            run_id: up_to_present(
                 on_grid(points, begin_ms, width_ms, count),
                 begin_ms,
                 width_ms,
-                scene.lives[path],
+                scene.lives[run_id],
                 scene.present_ms,
             )
-            for path, points in curves.items()
+            for run_id, points in curves.items()
         }
-        others = [path for path in levels if path not in top]
+        others = [run_id for run_id in levels if run_id not in top]
         moment_ms = study.cursor_ms
         if moment_ms is None:
-            last = (scene.lives[path].last_ms for path in curves)
+            last = (scene.lives[run_id].last_ms for run_id in curves)
             moment_ms = max((min(ms, window.end_ms - 1) for ms in last), default=None)
         now: dict[RunId, float] = {}
         if moment_ms is not None:
-            values = {path: scene.value(path, moment_ms) for path in curves}
-            now = {path: value for path, value in values.items() if value is not None}
+            values = {run_id: scene.value(run_id, moment_ms) for run_id in curves}
+            now = {run_id: value for run_id, value in values.items() if value is not None}
         # at one age, runs of different times would be added up, and extremes do not add up
         summable = not study.aligned and not kind.series[-1].extreme
         found = replace(
             findings,
-            members=tuple(scene.member(by_path[path], i, moment_ms) for i, path in enumerate(top)),
+            members=tuple(
+                scene.member(by_id[run_id], i, moment_ms) for i, run_id in enumerate(top)
+            ),
             rest=_rest(others, now, summable=summable) if others else None,
             moment_ms=moment_ms,
             total=sum(now.values()) if now and summable else None,
             summed=len(now),
         )
         members = found.members
-        lines = [self._line(member, curves[member.path], kind) for member in members][::-1]
+        lines = [self._line(member, curves[member.id], kind) for member in members][::-1]
         if others:
-            behind = band([levels[path] for path in others], begin_ms, width_ms)
+            behind = band([levels[run_id] for run_id in others], begin_ms, width_ms)
             lines.insert(0, Line(f"{len(others)} others", FAINT, behind))
         ranked = "largest" if study.by_size else "fastest growing"
         note = f"the {len(members)} {ranked}" + (f", {len(others)} others" if others else "")
@@ -197,7 +199,7 @@ class ComparisonBuilder:
             told = self._told(float(everyone.hi.max()), kind) if len(everyone) else ""
             line = Line(found.label, 0, everyone, told)
             return self._picture(scene, shape, (line,), f"{found.label} of all", "")
-        lives = [scene.lives[path] for path in levels]
+        lives = [scene.lives[run_id] for run_id in levels]
         everyone = total(list(levels.values()), lives, begin_ms, width_ms)
         told = "" if found.total is None else self._told(found.total, kind)
         note = f"{found.summed} runs" if found.summed != 1 else "1 run"
@@ -253,6 +255,6 @@ class ComparisonBuilder:
 
 def _rest(others: list[RunId], now: Mapping[RunId, float], *, summable: bool) -> Rest:
     """Return what the runs without a line of their own are at the moment."""
-    values = [now[path] for path in others if path in now]
+    values = [now[run_id] for run_id in others if run_id in now]
     low, high = min(values, default=None), max(values, default=None)
     return Rest(len(others), len(values), low, high, sum(values) if summable else None)

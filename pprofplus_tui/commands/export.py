@@ -90,7 +90,7 @@ def export_runs(options: Options, request: ExportRequest, out: BinaryIO, err: Te
     unread = UnreadRuns()
     source = open_source(options.directories)
     found, others = chosen_runs(source, options, request.runs, unread)
-    runs = [source.open(info.path, Access.SAMPLES) for info in found]
+    runs = [source.open(info.id, Access.SAMPLES) for info in found]
     for reader in runs:
         unread.note_run(reader)
     extents = [(reader.begin_ms, reader.end_ms) for reader in runs]

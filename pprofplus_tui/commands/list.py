@@ -52,7 +52,7 @@ def list_runs(options: Options, *, as_json: bool, out: TextIO, err: TextIO) -> i
     out.writelines(_json_lines(source, runs, causes) if as_json else table_lines(runs, causes))
     for info in runs:
         if info.problems:
-            unread.note(one_line(source.name(info.path), info.problems))
+            unread.note(one_line(source.name(info.id), info.problems))
     return unread.exit_code(err)
 
 
@@ -66,11 +66,11 @@ def _causes(source: "Source", runs: "Sequence[RunInfo]") -> "dict[RunId, str]":
     from pprofplus_tui.model.runs import DIED
 
     died = [info for info in runs if info.state == DIED]
-    causes = {info.path: info.cause for info in died}
+    causes = {info.id: info.cause for info in died}
     examined = heapq.nlargest(_MOST_EXAMINED, died, key=lambda info: info.end_ms)
     deaths = deaths_of(source, examined, runs)
-    causes.update({path: death.cause.listed for path, death in deaths.items()})
-    return {path: cause for path, cause in causes.items() if cause}
+    causes.update({run_id: death.cause.listed for run_id, death in deaths.items()})
+    return {run_id: cause for run_id, cause in causes.items() if cause}
 
 
 def _json_lines(
@@ -84,7 +84,7 @@ def _json_lines(
     for info in runs:
         with_growth = few or info.state in RUNNING
         yield before + json.dumps(
-            _as_json(source, info, causes.get(info.path), with_growth=with_growth)
+            _as_json(source, info, causes.get(info.id), with_growth=with_growth)
         )
         before = ",\n  "
     yield "\n]\n"
@@ -111,7 +111,7 @@ def _as_json(
         "size_bytes": info.size_bytes,
         "damaged_pages": info.damaged_pages,
         "pinned": info.pinned,
-        "path": source.location(info.path),
+        "path": source.location(info.id),
     }
 
 
@@ -128,7 +128,7 @@ def _growth(source: "Source", info: "RunInfo") -> tuple[str | None, float | None
     from pprofplus_tui.model.verdict import TOO_LITTLE
 
     try:
-        reader = source.open(info.path)
+        reader = source.open(info.id)
     except PprofplusError:
         return None, None
     layers = judged(reader, reader.begin_ms, reader.end_ms + 1).layers

@@ -39,13 +39,13 @@ def run(arguments: argparse.Namespace, options: Options) -> int:
     deaths = deaths_of(source, found)
     runs = [
         RunToPack(
-            info.path,
+            info.id,
             info.service,
             info.pid,
             info.state,
             info.begin_ms,
             info.end_ms,
-            deaths[info.path].cause if info.path in deaths else None,
+            deaths[info.id].cause if info.id in deaths else None,
         )
         for info in found
     ]

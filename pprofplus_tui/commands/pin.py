@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace, options: Options) -> int:
 
     pinned = arguments.command == "pin"
     source = open_source(options.directories)
-    found = named_run(source, arguments.run).path
+    found = named_run(source, arguments.run).id
     try:
         source.set_pinned(found, pinned=pinned)
     except PinError as error:

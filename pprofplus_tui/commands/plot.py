@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace, options: Options) -> int:
     unread = UnreadRuns()
     source = open_source(options.directories)
     info, others = chosen_run(source, options, arguments.run, unread)
-    reader = source.open(info.path)
+    reader = source.open(info.id)
     begin_ms, end_ms = window_of(options, [info], lambda: [(reader.begin_ms, reader.end_ms)])
     if others:
         err.write(newest_of(info, others))
@@ -93,7 +93,7 @@ def run(arguments: argparse.Namespace, options: Options) -> int:
     portrayer = ChartBuilder(ChartStyle(plain, not coloured, options.zone))
     begin_end = window.begin_ms, window.end_ms
     marks = reader.events(*begin_end, most=_MOST_MARKS, kinds={MARKED}, exact=False)
-    death = deaths_of(source, [info]).get(info.path)
+    death = deaths_of(source, [info]).get(info.id)
     pictures, sampled = [], False
     for kind in kinds:
         shape = Shape(kind.id, width, height)

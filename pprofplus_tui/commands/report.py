@@ -65,13 +65,13 @@ def write_report(
     runs: list[RunReport] = []
     left_out = 0
     for info in found:
-        reader = source.open(info.path, Access.SAMPLES)
+        reader = source.open(info.id, Access.SAMPLES)
         within = reader.has_samples(begin_ms, end_ms)
         unread.note_run(reader)
         if not within:
             continue
         if len(runs) < _MOST_RUNS:
-            death = deaths.get(info.path)
+            death = deaths.get(info.id)
             runs.append(report_run(info, reader, (begin_ms, end_ms), options.zone, death))
             unread.note_run(reader)  # decoding may have found more
         else:
@@ -116,7 +116,7 @@ def _write_file(output: str, data: bytes) -> int:
 
 def _extent_of(source: "Source", info: "RunInfo") -> tuple[int, int]:
     """Return the unix ms of a run's first and last sample, without keeping it in memory."""
-    reader = source.open(info.path)
+    reader = source.open(info.id)
     return reader.begin_ms, reader.end_ms
 
 

@@ -59,9 +59,9 @@ def deaths_of(
     deaths = {}
     for info in ended:
         with suppress(PprofplusError):
-            death = source.open(info.path).death(info.state, others)
+            death = source.open(info.id).death(info.state, others)
             if death is not None:
-                deaths[info.path] = death
+                deaths[info.id] = death
     return deaths
 
 
@@ -80,7 +80,7 @@ def named_run(source: Source, name: str) -> RunInfo:
             )
         )
     if len(found) > 1:
-        names = ", ".join(source.name(info.path) for info in found)
+        names = ", ".join(source.name(info.id) for info in found)
         raise UsageError(clean(f"{len(found)} runs match {name}: give one of {names}"))
     return found[0]
 
@@ -88,7 +88,7 @@ def named_run(source: Source, name: str) -> RunInfo:
 def named_runs(source: Source, names: Sequence[str]) -> list[RunInfo]:
     """Return the runs of these names, each once, in the order given; see `named_run`."""
     found = [named_run(source, name) for name in names]
-    return list({info.path: info for info in found}.values())
+    return list({info.id: info for info in found}.values())
 
 
 def chosen_runs(

@@ -46,7 +46,7 @@ def table_lines(runs: Sequence[RunInfo], causes: Mapping[RunId, str]) -> Iterato
         if used.get(name, True)
     ]
     line = "  ".join(cells).format
-    rows = (_as_row(info, causes.get(info.path), zoned=not zone) for info in runs)
+    rows = (_as_row(info, causes.get(info.id), zoned=not zone) for info in runs)
     for row in chain([headings], rows):
         yield line(*row).rstrip() + "\n"
 

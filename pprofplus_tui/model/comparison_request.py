@@ -17,7 +17,7 @@ class ComparisonRequest:
 
     Attributes:
         kind: COMPARE or SERVICE.
-        paths: the runs to compare, the first one is what the others are compared with.
+        runs: those to compare, the first one is what the others are compared with.
         service: whose runs to show.
         chart: id of the chart whose main series is drawn of each run.
         aligned: times are ages, in ms since each run's start, not unix ms.
@@ -28,7 +28,7 @@ class ComparisonRequest:
     """
 
     kind: str
-    paths: tuple[RunId, ...] = ()
+    runs: tuple[RunId, ...] = ()
     service: str = ""
     chart: str = ""
     aligned: bool = False
@@ -41,7 +41,7 @@ class ComparisonRequest:
         """Return the runs that it is about, in its order."""
         if self.kind == SERVICE:
             return indexed(runs).of_service(self.service)
-        found = (find(runs, path) for path in self.paths)
+        found = (find(runs, run) for run in self.runs)
         return tuple(run for run in found if run is not None)
 
     def extent(self, members: tuple[Run, ...], now_ms: int) -> tuple[int, int, int | None]:

@@ -124,9 +124,9 @@ def next_run(run: Run, runs: Iterable[Run]) -> RunEvent | None:
     later = [
         other
         for other in same
-        if other.begin_ms >= run.end_ms and other.service == run.service and other.path != run.path
+        if other.begin_ms >= run.end_ms and other.service == run.service and other.id != run.id
     ]
     if not later:
         return None
     first = min(later, key=lambda other: (other.begin_ms, other.pid))
-    return RunEvent(first.begin_ms, NEXT, first.pid, run=first.path)
+    return RunEvent(first.begin_ms, NEXT, first.pid, run=first.id)

@@ -11,7 +11,7 @@ class Member:
     """What is known of one run of a study.
 
     Attributes:
-        path, service, pid, state, begin_ms: of the run.
+        id, service, pid, state, begin_ms: of the run.
         letter: marks its line.
         colour: palette index of its line.
         value: at the study's moment, in the unit of the series; None if it had none then.
@@ -19,7 +19,7 @@ class Member:
         verdict: what the curve does in the window, by the judge of the main view.
     """
 
-    path: RunId
+    id: RunId
     service: str
     pid: int
     state: str

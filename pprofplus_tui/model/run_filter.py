@@ -56,17 +56,17 @@ class RunFilter:
         """Return the listing in the next order."""
         return replace(self, order=ORDERS[(ORDERS.index(self.order) + 1) % len(ORDERS)])
 
-    def toggled(self, path: RunId) -> "RunFilter":
+    def toggled(self, run_id: RunId) -> "RunFilter":
         """Return the listing with a run marked or not; itself if there are too many marked."""
-        if path in self.marked:
-            return replace(self, marked=tuple(p for p in self.marked if p != path))
+        if run_id in self.marked:
+            return replace(self, marked=tuple(p for p in self.marked if p != run_id))
         if len(self.marked) >= MOST_MARKED:
             return self
-        return replace(self, marked=(*self.marked, path))
+        return replace(self, marked=(*self.marked, run_id))
 
-    def letter(self, path: RunId) -> str:
+    def letter(self, run_id: RunId) -> str:
         """Return the letter of a marked run, or ""."""
-        return LETTERS[self.marked.index(path)] if path in self.marked else ""
+        return LETTERS[self.marked.index(run_id)] if run_id in self.marked else ""
 
 
 def matches(run: Run, words: Iterable[str], marked: Iterable[RunId] = ()) -> bool:
@@ -83,7 +83,7 @@ def _states(run: Run, marked: Iterable[RunId]) -> list[str]:
     """Return the words for the state of a run."""
     states = [run.state, _RUNNING if run.running else _ENDED]
     states += [_PINNED] * run.pinned
-    states += [_MARKED] * (run.path in marked)
+    states += [_MARKED] * (run.id in marked)
     return states
 
 
@@ -111,7 +111,7 @@ def _matching_places(runs: Runs, words: Sequence[str], marked: Sequence[RunId]) 
         known: dict[tuple[str, bool, bool], list[str]] = {}
         for at in places:
             run = runs[at]
-            key = run.state, run.pinned, run.path in marked
+            key = run.state, run.pinned, run.id in marked
             unmatched = known.get(key)
             if unmatched is None:
                 states = _states(run, marked)
@@ -175,13 +175,13 @@ class Arranger:
         if order != self._order or not 0 <= now_s - self._taken_s < _SETTLED_S:
             self._figures, self._order, self._taken_s = {}, order, now_s
             self._arranged = _Picked()
-        elif any(self._is_known(runs, path, order) for path in self._unknown):
+        elif any(self._is_known(runs, run_id, order) for run_id in self._unknown):
             self._arranged = _Picked()
         return self._arranged.of(runs, order, lambda: self._by_figures(runs, order))
 
     @staticmethod
-    def _is_known(runs: Runs, path: RunId, order: str) -> bool:
-        run = find(runs, path)
+    def _is_known(runs: Runs, run_id: RunId, order: str) -> bool:
+        run = find(runs, run_id)
         return run is not None and _figure(run, order) is not None
 
     def _by_figures(self, runs: Runs, order: str) -> list[int]:
@@ -191,11 +191,11 @@ class Arranger:
         for run in runs:
             figure = _figure(run, order)
             if run.running:  # that of one that has ended stays
-                figure = known.get(run.path, figure)
+                figure = known.get(run.id, figure)
                 if figure is None:
-                    self._unknown.add(run.path)
+                    self._unknown.add(run.id)
                 else:
-                    known[run.path] = figure
+                    known[run.id] = figure
             figures.append(float("inf") if figure is None else -figure)
         services = []
         for group in runs.groups:
@@ -222,7 +222,7 @@ def _by_name(runs: Runs) -> list[int]:
 
 
 class _PickedPlaces(Mapping[RunId, int]):
-    """Where runs are that were picked of others: four bytes each, not a table of paths."""
+    """Where runs are that were picked of others: four bytes each, not a table of ids."""
 
     def __init__(self, places: Mapping[RunId, int], picked: Sequence[int], count: int) -> None:
         self._places = places
@@ -230,14 +230,14 @@ class _PickedPlaces(Mapping[RunId, int]):
         for at, place in enumerate(picked):
             self._now[place] = at
 
-    def __getitem__(self, path: RunId) -> int:
-        at = self._now[self._places[path]]
+    def __getitem__(self, run_id: RunId) -> int:
+        at = self._now[self._places[run_id]]
         if at < 0:
-            raise KeyError(path)
+            raise KeyError(run_id)
         return at
 
     def __iter__(self) -> Iterator[RunId]:
-        return (path for path, place in self._places.items() if self._now[place] >= 0)
+        return (run_id for run_id, place in self._places.items() if self._now[place] >= 0)
 
     def __len__(self) -> int:
         return sum(at >= 0 for at in self._now)

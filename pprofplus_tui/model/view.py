@@ -131,7 +131,7 @@ class View:
             looks = ChartOptions(self.hidden & known, self.log & known, self.levels & known)
             view = self.looking(looks).having(run.charts)
         return replace(
-            view, run=run.path, window=window if kept else self._opening_window(run, now_ms)
+            view, run=run.id, window=window if kept else self._opening_window(run, now_ms)
         )
 
     def opened(

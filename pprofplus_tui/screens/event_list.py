@@ -118,7 +118,7 @@ class EventsScreen(ModalScreen[RunEvent | None]):
         return self.query_one("#events", OptionList)
 
     def _read(self) -> tuple[RunEvent, ...]:
-        reader = self._source.open(self._asked.run.path, Access.SAMPLES)
+        reader = self._source.open(self._asked.run.id, Access.SAMPLES)
         after = next_run(self._asked.run, self._asked.runs)
         later = death_event(self._asked.death) + ((after,) if after is not None else ())
         return reader.events(most=MOST) + later

@@ -57,7 +57,7 @@ class ExportDialog(SaveDialog[Exported]):
         """Write the samples, with a reader of its own."""
         job = self._job
         return export(
-            [self._source.open(job.run.path, Access.SAMPLES)],
+            [self._source.open(job.run.id, Access.SAMPLES)],
             job.begin_ms,
             job.end_ms,
             path,

@@ -263,12 +263,12 @@ class MonitorScreen(RunPicker):
         """Show the next or previous pid of this service."""
         self._select(sibling(self.frame.runs, self.view.run, step))
 
-    def select_path(self, path: RunId) -> None:
-        """Show the run of that path, if it is there."""
-        self._select(find(self.frame.runs, path))
+    def select_run(self, run: RunId) -> None:
+        """Show that run, if it is there."""
+        self._select(find(self.frame.runs, run))
 
     def _select(self, run: Run | None) -> None:
-        if run is not None and run.path != self.view.run:
+        if run is not None and run.id != self.view.run:
             self._set_view(self.view.select(run, _now_ms()))
             self._show_list()
 
@@ -341,7 +341,7 @@ class MonitorScreen(RunPicker):
     def _go_to_event(self, event: "RunEvent | None") -> None:
         """Show the time of an event, or the run that began."""
         if event is not None and event.run is not None:
-            self.select_path(event.run)
+            self.select_run(event.run)
         elif event is not None:
             from pprofplus_tui.model.time_grammar import Goto  # noqa: PLC0415 - as in _go
 
@@ -396,7 +396,7 @@ class MonitorScreen(RunPicker):
         from pprofplus_tui.sources.port import PinError  # noqa: PLC0415 - it needs numpy
 
         try:
-            told = "pinned" if self._feed.source.toggle_pinned(run.path) else "unpinned"
+            told = "pinned" if self._feed.source.toggle_pinned(run.id) else "unpinned"
         except PinError as error:
             text = clean(str(error), ascii_only=self._options.plain)
             self.notify(text, severity="warning", markup=False)
@@ -472,7 +472,7 @@ class MonitorScreen(RunPicker):
 
     def on_run_list_chosen(self, message: RunList.Chosen) -> None:
         """Show the run that was clicked."""
-        self.select_path(message.path)
+        self.select_run(message.run)
 
     def on_run_list_stepped(self, message: RunList.Stepped) -> None:
         """Show the next run."""

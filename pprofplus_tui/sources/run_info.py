@@ -20,7 +20,7 @@ class RunInfo:
     """The state and the figures of a run; a list may hold 100,000, so it has no more than needed.
 
     Attributes:
-        path: tells the run from others.
+        id: tells the run from others.
         service, pid: of its process.
         state: one of `model.runs.STATES`.
         begin_ms: unix ms of the first sample that is kept.
@@ -46,7 +46,7 @@ class RunInfo:
         problems: one line for each reason why `Source.count` could not read all of it.
     """
 
-    path: RunId
+    id: RunId
     service: str
     pid: int
     state: str

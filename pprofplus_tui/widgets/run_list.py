@@ -75,17 +75,17 @@ class _Lines:
         place = at - self._headings[index] - 1
         return group if place < 0 else self.runs[group.begin + place]
 
-    def place(self, path: RunId | None) -> int | None:
-        """Return the line of the run of that path, None if it is not in the list."""
-        at = self.runs.places.get(path) if path is not None else None
+    def place(self, run: RunId | None) -> int | None:
+        """Return the line of a run, None if it is not in the list."""
+        at = self.runs.places.get(run) if run is not None else None
         return None if at is None else at + self.runs.group_at(at) + 1
 
 
 def list_rows(view: RunListView, width: int) -> tuple[tuple[Row, RunId | None], ...]:
-    """Return (row, path of its run or None) for every line of the whole list."""
+    """Return (row, its run or None) for every line of the whole list."""
     lines = _Lines(indexed(view.runs))
     return tuple(
-        (_row(view, line, width), line.path if isinstance(line, Run) else None)
+        (_row(view, line, width), line.id if isinstance(line, Run) else None)
         for line in map(lines.__getitem__, range(len(lines)))
     )
 
@@ -101,14 +101,14 @@ def _row(view: RunListView, line: Line, width: int) -> Row:
 
 
 def _run_row(view: RunListView, run: Run, width: int) -> Row:
-    selected = run.path == view.selected
+    selected = run.id == view.selected
 
     def style(name: str) -> str:
         return f"{name}_selected" if selected else name
 
     value = _value(view, run)
     text = style("text" if run.running else "dim")
-    letter = view.listing.letter(run.path) if view.listing is not None else ""
+    letter = view.listing.letter(run.id) if view.listing is not None else ""
     pin = PLAIN_PIN_SIGN if view.plain else PIN_SIGN
     first = Cellrun(pin if run.pinned else " ", text)
     if letter:
@@ -178,9 +178,9 @@ class RunList(CellWidget):
     class Chosen(Message):
         """The user wants to see this run."""
 
-        def __init__(self, path: RunId) -> None:
+        def __init__(self, run: RunId) -> None:
             super().__init__()
-            self.path = path
+            self.run = run
 
     class Headed(Message):
         """The user wants to see all runs of this service."""
@@ -200,7 +200,7 @@ class RunList(CellWidget):
         super().__init__(id=id)
         self._view = RunListView()
         self._offset = 0
-        self._paths: tuple[RunId | None, ...] = ()
+        self._runs: tuple[RunId | None, ...] = ()
         self._lines = _Lines(Runs())
 
     def show(self, view: RunListView) -> None:
@@ -233,7 +233,7 @@ class RunList(CellWidget):
         # only what can be seen is made into rows: a list may have thousands of lines
         end = min(self._offset + room, len(lines))
         shown = [lines[at] for at in range(self._offset, end)]
-        self._paths = tuple(line.path if isinstance(line, Run) else None for line in shown)
+        self._runs = tuple(line.id if isinstance(line, Run) else None for line in shown)
         rows = tuple(_row(view, line, width) for line in shown)
         if not rows and listing is not None and listing.text:
             rows = (fit((Cellrun(" nothing matches", "dim"),), width),)
@@ -243,14 +243,14 @@ class RunList(CellWidget):
     @property
     def in_sight(self) -> tuple[RunId, ...]:
         """Paths of the runs in sight."""
-        return tuple(path for path in self._paths if path is not None)
+        return tuple(run for run in self._runs if run is not None)
 
     def on_click(self, event: Click) -> None:
         """Ask for the run under the mouse."""
-        if 0 <= event.y < len(self._paths):
-            path, line = self._paths[event.y], self._lines[self._offset + event.y]
-            if path is not None:
-                self.post_message(self.Chosen(path))
+        if 0 <= event.y < len(self._runs):
+            run, line = self._runs[event.y], self._lines[self._offset + event.y]
+            if run is not None:
+                self.post_message(self.Chosen(run))
             elif isinstance(line, Group):
                 self.post_message(self.Headed(line.service))
 

@@ -95,7 +95,7 @@ def _first_chart(home: Path) -> dict[str, float]:
         catalog = Catalog([str(home)])
         catalog.refresh()
         marks.append(time.perf_counter())
-        log = catalog.open(catalog.runs[0].path)
+        log = catalog.open(catalog.runs[0].id)
         marks.append(time.perf_counter())
         desk.draw(log, Window.fit(log.begin_ms, log.end_ms))
         marks.append(time.perf_counter())
@@ -117,7 +117,7 @@ def _walk(home: Path, rounds: int) -> dict[str, list[tuple[float, float]]]:
     catalog.refresh()
     with closing(Desk()) as desk:
         for _ in range(rounds):
-            log = catalog.open(catalog.runs[0].path)
+            log = catalog.open(catalog.runs[0].id)
             whole = Window.fit(log.begin_ms, log.end_ms)
             desk.draw(log, whole)
             for kind, window in steps_through(whole):

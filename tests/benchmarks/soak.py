@@ -57,7 +57,7 @@ def _follow(days: int, seconds: int) -> dict[str, float]:
             began = time.perf_counter()
             catalog.refresh()
             if log is None and catalog.runs:
-                log = catalog.open(catalog.runs[0].path)
+                log = catalog.open(catalog.runs[0].id)
             if log is not None:
                 log.refresh()
                 begin_ms = max(log.begin_ms, log.end_ms - _WINDOW_MS)

@@ -151,7 +151,7 @@ class FakeSource:
     def called(self, name):
         infos = [info_of(run) for run in self.runs.values()]
         found = [
-            info for info in infos if name in {f"{info.service}/{info.pid}", self.name(info.path)}
+            info for info in infos if name in {f"{info.service}/{info.pid}", self.name(info.id)}
         ]
         return tuple(found), ()
 
@@ -168,7 +168,7 @@ class FakeSource:
         return f"memory of the test: {self.runs[run].name}"
 
     def count(self, info):
-        return info_of(self.runs[info.path], counting=True)
+        return info_of(self.runs[info.id], counting=True)
 
     def set_pinned(self, run, *, pinned):
         if self.failure:
@@ -190,7 +190,7 @@ def info_of(run, *, counting=False):
     last = run.sample(last_ms)
     rss = run.values("rss", t_ms) if counting and "rss" in run.curves else None
     return RunInfo(
-        path=run.id,
+        id=run.id,
         service=run.service,
         pid=run.pid,
         state=run.state,
@@ -224,7 +224,7 @@ class FakeCatalog:
 
     @property
     def runs(self):
-        key = lambda info: (info.service, -info.begin_ms, info.path)  # noqa: E731 - of one line
+        key = lambda info: (info.service, -info.begin_ms, info.id)  # noqa: E731 - of one line
         return tuple(sorted(self.infos.values(), key=key))
 
     @property

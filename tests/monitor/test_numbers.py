@@ -121,7 +121,7 @@ class Watcher:
         return next(run for run in self.runs if run.pid == pid)
 
     def look(self, **asked):
-        self.desk.look(tuple(run.path for run in self.runs), **asked)
+        self.desk.look(tuple(run.id for run in self.runs), **asked)
 
     def until_found(self, pids):
         deadline = time.monotonic() + 60
@@ -150,7 +150,7 @@ class Watcher:
         return self.frame.findings
 
     def answer(self, pid, window, *shapes):
-        request = ChartRequest(self.run(pid).path, window, shapes)
+        request = ChartRequest(self.run(pid).id, window, shapes)
         self.frame = self.desk.answer(request, fresh=True, before=self.frame)
         if not self.frame.facts.layers:  # the first charts of a run come before its verdict
             self.frame = self.desk.answer(request, fresh=False, before=self.frame)
@@ -318,7 +318,7 @@ def test_memory_that_is_allocated_and_not_touched_is_a_figure_and_no_layer_is_ne
     assert re.search(r"\d+(\.\d)? MiB not resident", watcher.pictures["layers"].note)
     assert "not resident" in "".join(run.text for run in facts_row(facts, 200))
     (info,) = [info for info in watcher.desk._catalog.runs if info.pid == lazy]
-    log = LocalRun(open_log(info.path, in_blocks=True))
+    log = LocalRun(open_log(info.id, in_blocks=True))
     page = report_page(info, log, info.begin_ms, info.end_ms + 1)
     assert "of what is allocated is not resident" in page
     assert "-" not in re.sub(r".*<td>other memory</td>(.*?)</td>.*", r"\1", page, flags=re.DOTALL)

@@ -60,7 +60,7 @@ class Service:
 
     def log(self):
         self.catalog.refresh()
-        run = RunLog(self.catalog.runs[0].path)
+        run = RunLog(self.catalog.runs[0].id)
         run.refresh()
         return run
 

@@ -61,7 +61,7 @@ class Catalog:
         if self._runs is None:
             found = (run.info for run in self._found.values())
             infos = [info for info in found if info is not None]
-            infos.sort(key=lambda info: (info.service, -_start_of(info.path), info.path))
+            infos.sort(key=lambda info: (info.service, -_start_of(info.id), info.id))
             self._runs = tuple(infos)
         return self._runs
 

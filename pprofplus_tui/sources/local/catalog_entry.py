@@ -183,7 +183,7 @@ class CatalogEntry:
     def _of(self, seen: EndedRun) -> RunInfo:
         service, pid = _names(self.path)
         return RunInfo(
-            path=self.path,
+            id=self.path,
             service=service,
             pid=pid,
             state=seen.state,
@@ -250,7 +250,7 @@ class CatalogEntry:
             return
         end_ms, last = log.end_ms, log.last()
         found = RunInfo(
-            path=self.path,
+            id=self.path,
             service=sys.intern(log.service),
             pid=log.pid,
             state=state,

@@ -11,7 +11,7 @@ from pprofplus_tui.sources.run_info import NO_POINTS, NO_VALUES, RSS, RunInfo
 
 def counted(info: RunInfo) -> RunInfo:
     """Return `info` with its samples and damaged pages counted; reads all page heads."""
-    log = open_log(info.path)
+    log = open_log(info.id)
     first, peak = _extremes(log)
     return replace(
         info,

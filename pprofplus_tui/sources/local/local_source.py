@@ -55,7 +55,7 @@ class LocalSource:
         pids = () if known is None else known[:1]
         catalog = Catalog(self._directories, service=service, pids=pids)
         catalog.refresh(())
-        found = [info for info in catalog.runs if rest in {str(info.pid), Path(info.path).name}]
+        found = [info for info in catalog.runs if rest in {str(info.pid), Path(info.id).name}]
         return tuple(found), catalog.unlisted(service)
 
     def open(self, run: RunId, access: Access = Access.CHARTS) -> LocalRun:

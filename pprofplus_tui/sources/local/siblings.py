@@ -37,7 +37,7 @@ class Sibling:
     def of(cls, info: RunInfo) -> "Sibling":
         """Return a run of the catalogue as a sibling."""
         running = info.state in RUNNING
-        return cls(info.path, info.begin_ms, info.end_ms, info.pid, running)
+        return cls(info.id, info.begin_ms, info.end_ms, info.pid, running)
 
 
 class Siblings:

@@ -287,8 +287,8 @@ def test_the_death_of_a_process_that_is_watched_appears_by_itself(tmp_path, open
             screen.until(lambda: screen.runs and screen.runs[0].state == "live")
             (run,) = screen.runs
             window = Window.fit(run.begin_ms - 1000, run.begin_ms + 60_000)
-            screen.feed.show(ChartRequest(run.path, window, SHAPES))
-            screen.until(lambda: screen.frame.run == run.path and screen.drawn)
+            screen.feed.show(ChartRequest(run.id, window, SHAPES))
+            screen.until(lambda: screen.frame.run == run.id and screen.drawn)
             assert screen.frame.death is None
             service.kill()
             # nobody has waited for it yet, so that the kernel still tells by which signal it ended
@@ -338,7 +338,7 @@ def test_a_run_whose_directory_is_deleted_goes_and_the_rest_stays(home, open_scr
     screen.feed.show(ChartRequest(path, whole(path), SHAPES))
     screen.until(lambda: len(screen.runs) == 2 and screen.drawn)
     shutil.rmtree(path)
-    screen.until(lambda: [run.path for run in screen.runs] == [other])
+    screen.until(lambda: [run.id for run in screen.runs] == [other])
     assert screen.frame.problem == ""
     screen.feed.show(ChartRequest(other, whole(other), (Shape("memory", 90, 16),)))
     screen.until(lambda: screen.drawn[-1].width == 90)

@@ -11,7 +11,7 @@ from pprofplus_tui.app import MonitorApp
 from pprofplus_tui.model.events import RunEvent
 from pprofplus_tui.model.options import Options
 
-SIZE = (120, 40)
+SIZE = (170, 40)
 BEGIN_MS = 1_800_000_000_000
 CURVES = {
     "rss": rising(100 * MIB, 65_536),
@@ -37,6 +37,10 @@ async def settled(pilot, found, seconds=30):
         if look(text_of(pilot.app)):
             return text_of(pilot.app)
     raise AssertionError(f"never on the screen: {found}\n{text_of(pilot.app)}")
+
+
+def notes_of(app):
+    return [note.message for note in app._notifications]
 
 
 @pytest.fixture
@@ -131,12 +135,13 @@ async def test_two_marked_runs_are_compared(monitor):
 
 async def test_the_visible_window_is_exported_value_by_value(monitor, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    async with monitor(service="worker").run_test(size=SIZE) as pilot:
+    async with monitor(service="worker").run_test(size=SIZE, notifications=True) as pilot:
         await settled(pilot, "python heap")
         await pilot.press("e")
         await settled(pilot, "export to CSV")
         await pilot.press("enter")
-        await settled(pilot, "exported")
+        await settled(pilot, lambda _: notes_of(pilot.app))
+        assert "900 samples" in notes_of(pilot.app)[0]
     (path,) = tmp_path.glob("*.csv")
     with path.open() as file:
         rows = list(csv.DictReader(file))
@@ -183,7 +188,7 @@ async def test_a_source_that_is_slow_leaves_the_screen_alive_with_what_is_known(
         source.held.clear()
         try:
             await pilot.press("left", "question_mark")
-            assert "python heap" not in await settled(pilot, "Keys")
+            assert "Narrow the list of runs" in await settled(pilot, "Esc closes")
             await pilot.press("escape")
             text = await settled(pilot, "python heap")
             assert "✝ 11" in text

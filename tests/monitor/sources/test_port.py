@@ -30,7 +30,7 @@ def both(home):
     path = home.run(count=3000, marks=marks, state="exited")
     local = open_source([str(home.path)])
     sample = inspect.getmodule(type(home)).growing
-    reader = local.open(local.called("api/4711")[0][0].path, port.Access.SAMPLES)
+    reader = local.open(local.called("api/4711")[0][0].id, port.Access.SAMPLES)
     assert reader.id == path
     curves = {
         name: lambda t_s, name=name: np.array([sample(round(t))[name] for t in t_s], np.int64)
@@ -51,7 +51,7 @@ def readers(both, access=port.Access.SAMPLES):
     for source in both:
         (info,), hidden = source.called("api/4711")
         assert hidden == ()
-        yield source.open(info.path, access)
+        yield source.open(info.id, access)
 
 
 @pytest.mark.parametrize(
@@ -168,15 +168,15 @@ def test_a_catalogue_lists_runs_and_notices_a_pin(both):
         assert (catalog.runs, catalog.refresh(), catalog.unread) == ((), True, 0)
         (info,) = catalog.runs
         assert (info.service, info.pid, info.state) == ("api", 4711, "exited")
-        assert catalog.infos[info.path] is info is catalog.find(info.path)
-        assert list(catalog.changes()) == [info.path]
+        assert catalog.infos[info.id] is info is catalog.find(info.id)
+        assert list(catalog.changes()) == [info.id]
         assert catalog.changes() == {}
-        source.set_pinned(info.path, pinned=True)
+        source.set_pinned(info.id, pinned=True)
         catalog.refresh()
-        assert catalog.changes()[info.path].pinned
-        assert source.toggle_pinned(info.path) is False
+        assert catalog.changes()[info.id].pinned
+        assert source.toggle_pinned(info.id) is False
         assert source.count(info).samples == 3000
-        assert source.name(info.path) == f"api/4711-{BEGIN_MS}"
+        assert source.name(info.id) == f"api/4711-{BEGIN_MS}"
         assert source.catalog(port.Selection("other")).refresh() is False
 
 
@@ -190,7 +190,7 @@ def test_a_catalogue_notices_that_a_run_is_gone(both, home):
         (info,) = catalog.runs
         catalog.changes()
         assert catalog.refresh()
-        assert (catalog.changes(), catalog.runs) == ({info.path: None}, ())
+        assert (catalog.changes(), catalog.runs) == ({info.id: None}, ())
 
 
 def test_a_run_that_there_is_not_is_a_clear_error(both):

@@ -224,7 +224,7 @@ def test_a_run_that_dies_is_noticed(write_now, tmp_path):
 def test_a_run_tells_its_span_its_size_and_its_last_values(write_now, tmp_path):
     writer = write_now(count=5)
     info = found(tmp_path).runs[0]
-    assert (info.service, info.pid, info.path) == ("api", 7, str(writer.path))
+    assert (info.service, info.pid, info.id) == ("api", 7, str(writer.path))
     assert info.begin_ms == writer.start_ms + 1000
     assert info.end_ms == writer.start_ms + 5000
     assert info.last == {"rss": 500, "cpu_user": 5, "threads": 5}
@@ -353,7 +353,7 @@ def test_a_run_of_garbage_is_listed_with_its_damage(tmp_path):
 def test_a_log_can_be_opened_by_its_path(write_now, tmp_path):
     write_now(count=4)
     catalog = found(tmp_path)
-    assert LocalSource([str(tmp_path)]).open(catalog.runs[0].path).sample_count == 4
+    assert LocalSource([str(tmp_path)]).open(catalog.runs[0].id).sample_count == 4
 
 
 def test_an_ended_run_is_not_opened_again(write_now, tmp_path, monkeypatch):

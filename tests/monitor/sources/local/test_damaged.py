@@ -48,7 +48,7 @@ def read_everything(home):
     catalog.refresh()
     logs = []
     for info in catalog.runs:
-        run = open_log(info.path, in_blocks=True)
+        run = open_log(info.id, in_blocks=True)
         run.refresh()
         look_at(run)
         scanned = counted(info)

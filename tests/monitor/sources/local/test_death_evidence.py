@@ -70,7 +70,7 @@ def found(home, pid=None):
     while not catalog.runs and time.monotonic() < until:
         catalog.refresh()
     (info,) = (info for info in catalog.runs if pid in {None, info.pid})
-    log = open_log(info.path, in_blocks=True)
+    log = open_log(info.id, in_blocks=True)
     return info, CauseFinder().death_of(log, info.state, map(Sibling.of, catalog.runs))
 
 
@@ -179,7 +179,7 @@ def test_a_cause_that_was_seen_stays_when_its_evidence_goes(place):
         until = time.monotonic() + 30
         while (info := found(place)[0]).state != "died":
             assert time.monotonic() < until, info
-        log = open_log(info.path, in_blocks=True)
+        log = open_log(info.id, in_blocks=True)
         assert finder.death_of(log, "died").cause.kind == "killed"
     time.sleep(1.1)  # a look comes once a second
     assert found(place)[1].cause.kind == "unknown"
@@ -211,7 +211,7 @@ def test_a_process_that_became_another_program_has_not_died(place):
         assert death.cause.kind == "stopped"
         assert "exec" in death.cause.reason
         # that needs a look at the process, which the record of an ended run does not take
-        assert glance(info.path, "rss", time.time_ns() + 1) is None
+        assert glance(info.id, "rss", time.time_ns() + 1) is None
     finally:
         process.kill()
         process.wait()

@@ -41,7 +41,7 @@ def runs(tmp_path_factory):
     catalog.refresh()
     assert catalog.problems == ()
     return {
-        str(Path(info.path).relative_to(home)): open_log(info.path, in_blocks=True)
+        str(Path(info.id).relative_to(home)): open_log(info.id, in_blocks=True)
         for info in catalog.runs
     }
 
