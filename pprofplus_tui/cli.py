@@ -14,6 +14,7 @@ from pprofplus_tui.commands.table import (
     build_parser,
     subcommand,
 )
+from pprofplus_tui.model.installation import how_to_install
 from pprofplus_tui.model.text import clean
 
 SUCCESS, FAILED, INTERRUPTED = 0, 1, 130
@@ -57,7 +58,7 @@ def _run(arguments: argparse.Namespace) -> int:
     missing = [name for name in _EXTRA if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(
-            f"{', '.join(missing)} missing: install the monitor with  pip install 'pprofplus[tui]'"
+            f"{', '.join(missing)} missing: install the monitor with  {how_to_install('tui')}"
         )
     if row.needs != OPTIONS:
         return command.run(arguments, None)

@@ -6,7 +6,7 @@ It is kept as long as the reader of the run, and read again only when the run ha
 from collections.abc import Sequence
 from weakref import WeakKeyDictionary
 
-from pprofplus_tui.analysis.layer_verdicts import Backgrounds, backgrounds
+from pprofplus_tui.analysis.layer_verdicts import LongTermTrends, long_term_trends
 from pprofplus_tui.analysis.run_overview import RunOverview, past_grid
 from pprofplus_tui.model.points import SeriesKey
 from pprofplus_tui.model.verdict import LAYERS, LayerKind
@@ -27,25 +27,25 @@ def facts_of(kinds: Kinds) -> tuple[SeriesKey, ...]:
     return tuple(dict.fromkeys((name, False) for name in names))
 
 
-def past_of(run: RunReader, kinds: Kinds = LAYERS) -> Backgrounds:
+def past_of(run: RunReader, kinds: Kinds = LAYERS) -> LongTermTrends:
     """Return what the whole run says of its layers: one query that is not exact."""
     facts = facts_of(kinds)
     begin_ms, end_ms, buckets = past_grid(run.begin_ms, run.end_ms + 1)
     points = run.query(begin_ms, end_ms, buckets, facts, exact=False)
     table = {metric: points[metric, rate] for metric, rate in facts}
-    return backgrounds(RunOverview(table, run.start_ms), kinds)
+    return long_term_trends(RunOverview(table, run.start_ms), kinds)
 
 
 class WholeRun:
     """What is known of one run beyond a window."""
 
     def __init__(self) -> None:
-        self._past: Backgrounds | None = None
+        self._past: LongTermTrends | None = None
         self._kinds: Kinds = ()
         self._ms = (0, 0)  # where the run began and ended then
-        self._earlier: Backgrounds | None = None
+        self._earlier: LongTermTrends | None = None
 
-    def past(self, run: RunReader, kinds: Kinds) -> Backgrounds:
+    def past(self, run: RunReader, kinds: Kinds) -> LongTermTrends:
         """Return what the whole run says, as it was a while ago if the run hardly grew since.
 
         Nothing if only the end of the run was read.
@@ -62,11 +62,11 @@ class WholeRun:
         return self._past
 
     @property
-    def known_earlier(self) -> Backgrounds | None:
+    def known_earlier(self) -> LongTermTrends | None:
         """What the run before says, None unless it was asked for."""
         return self._earlier
 
-    def earlier(self, run: RunReader) -> Backgrounds:
+    def earlier(self, run: RunReader) -> LongTermTrends:
         """Return what the run of the service before says, empty if there is none; read once."""
         if self._earlier is None:
             before = run.earlier()

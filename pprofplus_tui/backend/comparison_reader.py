@@ -13,8 +13,9 @@ from pprofplus_tui.model.charts import ChartKind, ChartSeries, charts_for
 from pprofplus_tui.model.comparison_request import COMPARE, ComparisonRequest
 from pprofplus_tui.model.findings import Findings
 from pprofplus_tui.model.lifetimes import Lifetime, stale_ms
-from pprofplus_tui.model.points import Points, bucket_width_ms
+from pprofplus_tui.model.points import Points
 from pprofplus_tui.model.runs import LIVE, Run, RunId
+from pprofplus_tui.model.time_buckets import TimeBuckets
 from pprofplus_tui.model.verdict import Verdict
 from pprofplus_tui.model.window import JUMPS, Window
 from pprofplus_tui.sources.port import RunInfo, RunReader, Source
@@ -61,7 +62,7 @@ class ComparisonReader:
 
     def __init__(self, manner: ChartStyle, source: Source) -> None:
         self._source = source
-        self._portrayer = ComparisonBuilder(manner)
+        self._builder = ComparisonBuilder(manner)
         self._kept: dict[RunId, _Kept] = {}
         self._drawn_s = 0.0
         self._told: Findings | None = None  # with the charts drawn last
@@ -71,7 +72,7 @@ class ComparisonReader:
         """Drop all readers: no view of several runs is open."""
         self._kept.clear()
         self._drawn = self._told = None
-        self._portrayer.forget()
+        self._builder.forget()
 
     def answer(
         self,
@@ -122,7 +123,7 @@ class ComparisonReader:
             return findings, [], True
         self._drawn_s = time.monotonic()
         self._drawn = study, tuple((run.id, run.state) for run in members)
-        width_ms = bucket_width_ms(window.begin_ms, window.end_ms, buckets)
+        width_ms = TimeBuckets.at_most(window.begin_ms, window.end_ms, buckets).width_ms
         named = members if study.kind == COMPARE else wanted
         lives = {run.id: _life(run, infos.get(run.id), study, series, present_ms) for run in named}
         verdicts = {
@@ -132,7 +133,7 @@ class ComparisonReader:
         # at one age there is no present that runs share
         edge_ms = 0 if study.aligned else present_ms
         scene = Scene(study, window, kind, members, curves, width_ms, lives, verdicts, edge_ms)
-        self._told, charts = self._portrayer.portray(scene, findings)
+        self._told, charts = self._builder.build(scene, findings)
         return self._told, charts, pending
 
     def _is_new_enough(
@@ -282,10 +283,10 @@ def _life(
 ) -> Lifetime:
     """Return when a run has values, in the study's time."""
     if not run.running or info is None:
-        life = Lifetime.over(run.begin_ms, run.end_ms)
+        life = Lifetime.of_ended_run(run.begin_ms, run.end_ms)
     else:
         newest = None if series.rate else info.last.get(series.metric)
-        life = Lifetime.going_on(
+        life = Lifetime.of_live_run(
             run.begin_ms,
             run.end_ms,
             info.interval_ms,

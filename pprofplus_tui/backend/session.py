@@ -10,7 +10,7 @@ from pprofplus_tui.analysis.verdict_tracker import FACTS, VerdictTracker
 from pprofplus_tui.backend.cgroup_sharing import with_sharers
 from pprofplus_tui.backend.comparison_reader import ComparisonReader
 from pprofplus_tui.backend.growth_ranking import GrowthRanking
-from pprofplus_tui.charts.at_cursor import pointed
+from pprofplus_tui.charts.at_cursor import at_cursor
 from pprofplus_tui.charts.build import ChartBuilder, ChartStyle, buckets_for, wanted_by
 from pprofplus_tui.charts.renderer import Renderer
 from pprofplus_tui.charts.spec import ChartSpec
@@ -55,7 +55,7 @@ class Session:
         self._catalog = source.catalog(Selection(options.service, options.all_pids))
         self._renderer = Renderer(self._drawn)
         manner = ChartStyle(options.plain, options.colourless, options.zone)
-        self._portrayer = ChartBuilder(manner)
+        self._builder = ChartBuilder(manner)
         self._gatherer = ComparisonReader(manner, source)
         self._runs = Runs()
         self._reader: RunReader | None = None  # of the run shown
@@ -254,7 +254,7 @@ class Session:
         self._reader = self._source.open(run)
         # the first of a session also waits for what is loaded with its first use
         self._cold = reader is None or time.monotonic() - began_s > _LONG_S
-        self._portrayer.forget()
+        self._builder.forget()
         return self._reader, True
 
     def _with_all_charts(self, run: Run) -> Run:
@@ -306,7 +306,7 @@ class Session:
                 points = reader.query(begin_ms, end_ms, buckets, wanted, exact=False)
             else:
                 points = {one: known[buckets][one] for one in wanted}
-            picture = self._portrayer.picture(
+            picture = self._builder.chart(
                 kind, shape, window, points, growing=growing, events=events
             )
             pictures.append((kind, picture))
@@ -325,7 +325,7 @@ class Session:
             wanted = [request for kind, _ in pictures for request in wanted_by(kind)]
             # what lies in the cursor's column is near
             reading = reader.sample_at(cursor_ms, window.span_ms // (2 * MAX_BUCKETS), wanted)
-            pictures = [(kind, pointed(picture, kind, reading)) for kind, picture in pictures]
+            pictures = [(kind, at_cursor(picture, kind, reading)) for kind, picture in pictures]
         self._renderer.submit_all((kind.id, picture) for kind, picture in pictures)
         self._cold = False
         return reading

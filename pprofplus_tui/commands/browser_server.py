@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from pprofplus_tui.commands.errors import NothingFoundError, UsageError
+from pprofplus_tui.model.installation import how_to_install
 from pprofplus_tui.model.text import clean
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 EXTRA = "textual_serve"
-MISSING = "textual-serve is missing: install it with  pip install 'pprofplus[serve]'"
+MISSING = f"textual-serve is missing: install it with  {how_to_install('serve')}"
 _TOKEN_BYTES = 24
 _MOST_SESSIONS = 16  # each is a process
 _SHUTDOWN_S = 2.0

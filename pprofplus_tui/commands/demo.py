@@ -5,9 +5,8 @@ import time
 from dataclasses import replace
 
 from pprofplus_tui.commands.common_arguments import add_config_option, add_display_options
+from pprofplus_tui.model.durations import WEEK_MS
 from pprofplus_tui.model.options import Options
-
-_WEEK_MS = 7 * 86_400_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +34,7 @@ def run(arguments: argparse.Namespace, options: Options) -> int:
         options = replace(options, directories=(str(directory),))
         if arguments.history:
             now_ms = time.time_ns() // 1_000_000
-            path = write_history(directory, begin_ms=now_ms - _WEEK_MS, end_ms=now_ms)
+            path = write_history(directory, begin_ms=now_ms - WEEK_MS, end_ms=now_ms)
             options = replace(options, run=run_in_directory(str(path)))
         with running_services(directory):
             try:

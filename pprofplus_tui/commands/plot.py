@@ -90,7 +90,7 @@ def run(arguments: argparse.Namespace, options: Options) -> int:
     plain = options.plain or not is_unicode(out)
     coloured = out.isatty() and not options.colourless and os.environ.get("TERM") != "dumb"
     window = Window.fit(begin_ms, end_ms)
-    portrayer = ChartBuilder(ChartStyle(plain, not coloured, options.zone))
+    builder = ChartBuilder(ChartStyle(plain, not coloured, options.zone))
     begin_end = window.begin_ms, window.end_ms
     marks = reader.events(*begin_end, most=_MOST_MARKS, kinds={MARKED}, exact=False)
     death = deaths_of(source, [info]).get(info.id)
@@ -99,7 +99,7 @@ def run(arguments: argparse.Namespace, options: Options) -> int:
         shape = Shape(kind.id, width, height)
         points = reader.query(*begin_end, buckets_for(shape), wanted_by(kind))
         sampled |= any(map(len, points.values()))
-        picture = portrayer.picture(
+        picture = builder.chart(
             kind,
             shape,
             window,

@@ -1,4 +1,4 @@
-"""What a window query answers: at most a few hundred points a series, gaps kept as gaps."""
+"""The answer to a window query: at most a few hundred points a series, gaps kept as gaps."""
 
 from dataclasses import dataclass
 
@@ -34,12 +34,11 @@ class Points:
         """The number of points."""
         return len(self.t_ms)
 
+    def middle(self, at: int) -> float:
+        """Return the middle of a point's extremes; of a sample, its value."""
+        return float(self.lo[at] / 2 + self.hi[at] / 2)
+
     @classmethod
     def empty(cls) -> "Points":
         """No points at all."""
         return cls(np.zeros(0, np.int64), np.zeros(0), np.zeros(0), np.zeros(0, np.bool_))
-
-
-def bucket_width_ms(begin_ms: int, end_ms: int, buckets: int) -> int:
-    """Return how wide a query's buckets are; only the last may be narrower."""
-    return -(-(end_ms - begin_ms) // buckets)

@@ -1,4 +1,4 @@
-"""Reads what a report says from runs: the same queries as the charts of the monitor."""
+"""Reads the content of a report from runs, by the same queries as the charts of the monitor."""
 
 import shlex
 from datetime import tzinfo
@@ -11,7 +11,7 @@ from pprofplus_tui.model.death import KNOWN, Death
 from pprofplus_tui.model.events import CLOCK, RunEvent, death_event
 from pprofplus_tui.model.messages import Shape
 from pprofplus_tui.model.runs import MEANINGS, RUNNING, state_label
-from pprofplus_tui.model.time_axis import local
+from pprofplus_tui.model.time_axis import date_text
 from pprofplus_tui.model.units import format_bytes, format_quantity, format_span_ms
 from pprofplus_tui.model.window import Window
 from pprofplus_tui.reports.content import RunReport
@@ -31,9 +31,9 @@ def report_run(
     zone: tzinfo | None,
     death: Death | None = None,
 ) -> RunReport:
-    """Return what a report says of a run in [begin_ms, end_ms), unix ms.
+    """Return the report of a run in [begin_ms, end_ms), unix ms.
 
-    `death` is how it ended, None if it goes on.
+    `death` is its end, None while it is running.
     """
     begin_ms, end_ms = within
     window = Window.fit(begin_ms, end_ms)
@@ -55,13 +55,13 @@ def _pictures(
     run: RunReader, table: ChartTable, window: Window, zone: tzinfo | None
 ) -> list[ChartSpec]:
     """Return a picture of each chart that has something to show, the most telling first."""
-    portrayer = ChartBuilder(ChartStyle(zone=zone))
+    builder = ChartBuilder(ChartStyle(zone=zone))
     found = []
     for chart in table.priority:
         kind = table.by_id[chart]
         points = run.query(window.begin_ms, window.end_ms, _BUCKETS, wanted_by(kind))
         shape = Shape(kind.id, _SHAPE_CELLS, _SHAPE_ROWS)
-        picture = portrayer.picture(kind, shape, window, points, growing=False)
+        picture = builder.chart(kind, shape, window, points, growing=False)
         if any(len(line.points) for line in picture.lines):
             found.append(picture)
     return found
@@ -79,8 +79,8 @@ def _facts(
         ("pid", str(info.pid)),
         ("state", f"{state_label(info.state)}: {MEANINGS.get(info.state, '')}".rstrip(": ")),
         ("cause", _cause(death)),
-        ("began", _time(run.begin_ms, zone)),
-        (ended, _time(run.end_ms, zone)),
+        ("began", date_text(run.begin_ms, zone)),
+        (ended, date_text(run.end_ms, zone)),
         ("lasted", format_span_ms(run.end_ms - run.begin_ms)),
         ("host", header.host if header else ""),
         ("command", _command(header.argv) if header else ""),
@@ -118,10 +118,6 @@ def _cause(death: Death | None) -> str:
 
 def _command(argv: tuple[str, ...]) -> str:
     return shlex.join(argv)[: 4 * _ARGV_CELLS]
-
-
-def _time(ms: int, zone: tzinfo | None) -> str:
-    return f"{local(ms, zone):%Y-%m-%d %H:%M:%S %Z}"
 
 
 def _events(

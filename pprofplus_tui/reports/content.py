@@ -1,4 +1,4 @@
-"""What a report says: plain values, gathered from the logs by `gather`, written by `page`."""
+"""The content of a report: plain values that `collect` reads and `html_page` writes."""
 
 from dataclasses import dataclass, field
 
@@ -13,13 +13,13 @@ class RunReport:
     """One run in a report.
 
     Attributes:
-        service, pid, state: who, and how it is.
+        service, pid, state: of the run.
         facts: (label, untrusted text).
         verdicts: what its memory does in the window.
-        pictures: its charts; all of one window.
-        events: in the window, the newest if there are many.
+        charts: all of one window.
+        events: those in the window, the newest if there are many.
         left_out: how many more events there are.
-        death: how it ended, None while it is running.
+        death: its end, None while it is running.
     """
 
     service: str
@@ -27,7 +27,7 @@ class RunReport:
     state: str
     facts: tuple[tuple[str, str], ...]
     verdicts: Verdicts
-    pictures: tuple[ChartSpec, ...]
+    charts: tuple[ChartSpec, ...]
     events: tuple[RunEvent, ...] = ()
     left_out: int = 0
     death: Death | None = None
@@ -35,14 +35,14 @@ class RunReport:
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """A page.
+    """The whole page.
 
     Attributes:
         title: untrusted text.
         begin_ms, end_ms: the window, unix ms.
         made_ms: when it was made.
         runs: in the order of the page.
-        left_out: runs with samples in the window that have no place on it.
+        left_out: how many runs with samples in the window are not on the page.
         version: of pprofplus.
     """
 

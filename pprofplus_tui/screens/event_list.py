@@ -43,7 +43,7 @@ class EventsAsked:
 
 def event_line(event: RunEvent, zone: tzinfo | None, paint: TokenColours, *, plain: bool) -> Text:
     """Return one line: when, what, and the values and text that it came with; of a death, more."""
-    kind = event.told
+    kind = event.description
     # a kind of a later version is named by the log
     word = kind.word if kind.word != "?" else clean(event.kind, 8, ascii_only=plain)
     # a log's text is one line, whatever it holds

@@ -61,7 +61,7 @@ class MonitorScreen(RunPicker):
         super().__init__(feed, options)
         if options.keys is not KEYS:
             self._bindings = BindingsMap(bindings_of(options.keys))  # Textual's, made from BINDINGS
-        self.view = View().looking(options.looks)
+        self.view = View().with_options(options.looks)
         self._as_opened = self.view  # before the user did anything
         self._held = Held()
         # kept, not queried: late values of the feed may find the screen taken down
@@ -350,9 +350,9 @@ class MonitorScreen(RunPicker):
     def _go(self, goto: "Goto | None") -> None:
         """Go where the dialog was told."""
         if goto is not None and self.run is not None:
-            from pprofplus_tui.model.goto_target import gone  # noqa: PLC0415 - what only a key needs
+            from pprofplus_tui.model.goto_target import goto_view  # noqa: PLC0415 - what only a key needs
 
-            self._set_view(gone(self.view, goto, self.run, _now_ms()))
+            self._set_view(goto_view(self.view, goto, self.run, _now_ms()))
 
     def action_start(self) -> None:
         """Go to the start of the run."""

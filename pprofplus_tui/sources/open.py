@@ -24,9 +24,7 @@ def log_directories(named: Sequence[str], *, all_users: bool) -> tuple[str, ...]
     Those that were `named`, or else what $PPROFPLUS_DIR names, are the only ones. Without either
     it is the user's own, and for root also those of all users; `all_users` always adds these.
     """
-    from pprofplus_tui.sources.local.default_directories import homes_for  # see above
-
-    return homes_for(named, all_users=all_users)
+    return default_directories.log_directories(named, all_users=all_users)
 
 
 @contextmanager

@@ -258,7 +258,7 @@ class RunReader(Protocol):
         that is no counter. Without, values as recorded. No points for a metric that the run lacks.
 
         A window of at most `buckets` samples gives the samples. A longer one is cut into buckets
-        of `model.series.bucket_width_ms` from `begin_ms` on, and those with samples are points.
+        of equal width, as in `model.time_buckets`, and those with samples are points.
         `Points.breaks` is True after a gap: more than 3 sampling intervals and a second, and in
         buckets at least one empty one. The first point never breaks.
 

@@ -15,9 +15,10 @@ from pprofplus.errors import PprofplusError
 from pprofplus.metrics import BY_NAME
 from pprofplus_tui.model.cursor import Reading
 from pprofplus_tui.model.death import KILLED, KNOWN, Cause, Death
-from pprofplus_tui.model.events import most_telling
-from pprofplus_tui.model.points import Points, bucket_width_ms
+from pprofplus_tui.model.events import most_important
+from pprofplus_tui.model.points import Points
 from pprofplus_tui.model.runs import DIED, LIVE, RUNNING, RunId
+from pprofplus_tui.model.time_buckets import TimeBuckets
 from pprofplus_tui.sources.port import (
     Access,
     Header,
@@ -354,12 +355,11 @@ class FakeReader:
         gaps = np.diff(t_ms) > max(3 * self.interval_ms, 1000)
         if len(self._times(begin_ms, end_ms)) <= buckets:
             return Points(t_ms, values, values, np.append(False, gaps))
-        width_ms = bucket_width_ms(begin_ms, end_ms, buckets)
-        bucket = (t_ms - begin_ms) // width_ms
+        cut = TimeBuckets.at_most(begin_ms, end_ms, buckets)
+        bucket = cut.bucket(t_ms)
         starts = np.flatnonzero(np.diff(bucket, prepend=-1))
         filled = bucket[starts]
-        left = begin_ms + filled * width_ms
-        middles = (left + np.minimum(left + width_ms, end_ms)) // 2
+        middles = cut.middle_ms(filled)
         breaks = np.append(False, gaps[starts[1:] - 1] & (np.diff(filled) > 1))
         low, high = np.minimum.reduceat(values, starts), np.maximum.reduceat(values, starts)
         return Points(middles, low, high, breaks)
@@ -419,7 +419,7 @@ class FakeReader:
             and (end_ms is None or event.t_ms < end_ms)
             and (not kinds or event.kind in kinds)
         ]
-        return tuple(found) if most is None else most_telling(found, most)
+        return tuple(found) if most is None else most_important(found, most)
 
     def samples(self, begin_ms, end_ms, metrics=None):
         self._source.read("samples")

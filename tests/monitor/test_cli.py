@@ -76,9 +76,9 @@ def test_other_users_logs_are_listed_by_default_or_when_asked_for(home, tmp_path
     ("words", "said"),
     [
         (["--dir", "/nowhere/at/all"], "/nowhere/at/all: no such directory"),
-        (["--begin", "soon"], "'soon' is no time: write"),
-        (["--end", "25:99"], "'25:99' is no time: write"),
-        (["--last", "15"], "'15' is no span of time: write"),
+        (["--begin", "soon"], "'soon' is not a time: write"),
+        (["--end", "25:99"], "'25:99' is not a time: write"),
+        (["--last", "15"], "'15' is not a time span: write"),
         (["--last", "0s"], "'0s' is zero"),
         (["--service", "../etc"], "is not a valid service name"),
         (["--service", ""], "is not a valid service name"),
@@ -143,7 +143,7 @@ def test_the_version_is_that_of_the_distribution(capfd):
     "words", [[], ["list"], ["export"], ["demo"]], ids=lambda w: " ".join(w) or "monitor"
 )
 def test_without_the_extra_one_line_says_what_to_install(words):
-    # an interpreter without any site packages but ours, as after `pip install pprofplus`
+    # an interpreter without any site packages but ours, as after `pip install .`
     places = [str(Path(found.__file__).parents[1]) for found in (pprofplus, pprofplus_tui)]
     program = (
         f"import sys; sys.path[:0] = {places!r}; "
@@ -159,7 +159,7 @@ def test_without_the_extra_one_line_says_what_to_install(words):
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
-    assert "pip install 'pprofplus[tui]'" in done.stderr
+    assert "pip install '.[tui]'  in a clone of pprofplus" in done.stderr
 
 
 def test_without_a_terminal_one_line_names_the_commands_that_need_none(tmp_path):

@@ -49,17 +49,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Ask, wait and tell; return the exit code."""
     from pprofplus.control import Request
-    from pprofplus.log.discovery import homes, live_runs
+    from pprofplus.log.discovery import live_runs, log_directories
 
     request = Request(
         options.action, getattr(options, "seconds", 0.0), getattr(options, "text", "")
     )
-    found = [live_runs(home, options.service) for home in homes(options.dir)]
+    found = [live_runs(each, options.service) for each in log_directories(options.dir)]
     wanted = {None, options.pid}
-    places = [
+    runs = [
         place
         for each in found
-        for place in each.places
+        for place in each.runs
         if options.pid is None or place.pid == options.pid
     ]
     denied = [
@@ -72,11 +72,11 @@ def run(options: argparse.Namespace) -> int:
         print_error(f"{path}: {_DENIED}")
     if len(denied) > _DENIED_SHOWN:
         print_error(f"and {len(denied) - _DENIED_SHOWN} more: {_DENIED}")
-    if not places:
+    if not runs:
         if not denied:
             _complain_of_none(options)
         return 1
-    asked = [(place, _ask(place, request)) for place in places]
+    asked = [(place, _ask(place, request)) for place in runs]
     done = [_tell(place, answer) for place, answer in _answers(asked)]
     return 0 if all(done) and not denied else 1
 
@@ -90,11 +90,11 @@ def _pid_of(path: str) -> int | None:
 
 
 def _complain_of_none(options: argparse.Namespace) -> None:
-    from pprofplus.log.discovery import homes_of_others
+    from pprofplus.log.discovery import unreadable_log_directories
 
     who = options.service if options.pid is None else f"{options.service} {options.pid}"
     where = options.dir or "the log directory (pprofplus where)"
-    others = [] if options.dir else homes_of_others()
+    others = [] if options.dir else unreadable_log_directories()
     hint = f"; for {', '.join(others)}: {_DENIED}" if others else ""
     print_error(f"no live run of {who} in {where}{hint}")
 

@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     from pprofplus import __version__
     from pprofplus.doctor.availability import examine_sources
     from pprofplus.doctor.check_report import CheckReport
-    from pprofplus.doctor.destination import examine_place
+    from pprofplus.doctor.destination import examine_destination
     from pprofplus.doctor.environment import examine_environment
     from pprofplus.system.locks import LOCKS_EXIST
 
@@ -50,13 +50,13 @@ def run(options: argparse.Namespace) -> int:
     logging.getLogger("pprofplus").addHandler(logging.NullHandler())
     examine_environment(report, bootstrap())
     if LOCKS_EXIST:
-        examine_place(report, options.dir, options.service)
+        examine_destination(report, options.dir, options.service)
         examine_sources(report)
     else:
-        report.trouble("this platform has no file locks: nothing is recorded here")
+        report.add_problem("this platform has no file locks: nothing is recorded here")
     report.conclude("healthy: a service started like this is recorded")
     sys.stdout.write("".join(f"{line}\n" for line in report.lines))
-    return 1 if report.troubles else 0
+    return 1 if report.problems else 0
 
 
 def _c_library() -> str:

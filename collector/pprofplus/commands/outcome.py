@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Record it; return the exit code."""
-    from pprofplus.log.discovery import homes
+    from pprofplus.log.discovery import log_directories
     from pprofplus.log.outcome_file import find_run, write_outcome
 
     result = os.environ.get("SERVICE_RESULT")
@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
     if outcome is None or pid is None:
         print_error("systemd does not say how a main process ended: nothing is recorded")
         return 0
-    directory = find_run(homes(options.dir), pid, 0, options.service)
+    directory = find_run(log_directories(options.dir), pid, 0, options.service)
     if directory is None:
         print_error(f"no run of pid {pid} in the log directory (see pprofplus where)")
         return 0

@@ -17,7 +17,7 @@ from pprofplus.commands.autostart import bootstrap
 from pprofplus.commands.common_arguments import add_recording_options, print_error
 from pprofplus.settings import check_service
 from pprofplus.supervision.execute import NOT_EXECUTABLE, NOT_FOUND, execute
-from pprofplus.system.command_line import call_of, call_of_file, service_of_script
+from pprofplus.system.command_line import parse_call, parse_shebang, service_of_script
 from pprofplus.system.locks import LOCKS_EXIST
 
 
@@ -52,12 +52,13 @@ def run(options: argparse.Namespace) -> int:
         print_error("this platform has no exec: call pprofplus.start() in the program")
         return 2
     path = _find(words[0])
-    call = call_of(words) or (None if path is None else call_of_file(path))
+    call = parse_call(words) or (None if path is None else parse_shebang(path))
     environment = _environment(options, _service(options, words))
     if path is None:
         return _report_missing(words[0])
-    if call is not None and call.deaf:
-        print_error(f"{words[0]} runs with {call.deaf}, which hides PYTHONPATH: it is not recorded")
+    if call is not None and call.isolating_option:
+        option = call.isolating_option
+        print_error(f"{words[0]} runs with {option}, which hides PYTHONPATH: it is not recorded")
     if options.wait:
         return _exec_supervisor(options.dir, path, words, environment)
     return _exec_command(path, words, environment)
@@ -94,7 +95,7 @@ def _service(options: argparse.Namespace, words: list[str]) -> str:
             return check_service(named)
         except ValueError as error:
             print_error(f"PPROFPLUS_SERVICE is ignored: {error}")
-    call = call_of(words)
+    call = parse_call(words)
     return service_of_script(words[0]) if call is None else call.service
 
 

@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     """Watch until all processes have ended, or a signal arrives; return the exit code."""
     import os
 
-    from pprofplus.recording.watching import Choice, Watch
+    from pprofplus.recording.watching import Selection, Watch
     from pprofplus.settings import Settings
     from pprofplus.system.open_files import raise_descriptor_limit
     from pprofplus.system.procfs import proc_problem
@@ -68,36 +68,36 @@ def run(options: argparse.Namespace) -> int:
     if options.children:
         above = tuple(options.pids) or (os.getppid(),)
     settings = Settings("watch", interval_s=options.interval, directory=options.dir)
-    problem = proc_problem() or _directory_problem(settings.home)
+    problem = proc_problem() or _directory_problem(settings.log_directory)
     if problem:
         print_error(problem)
         return 1
     raise_descriptor_limit()
-    choice = Choice(tuple(options.pids), options.name, above)
+    selection = Selection(tuple(options.pids), options.name, above)
     report = _print_nothing if options.quiet else _print_line
-    watch = Watch(choice, settings, options.service, report, print_error)
+    watch = Watch(selection, settings, options.service, report, print_error)
     _watch_until_signal(watch)
     return 0 if watch.begun else 1
 
 
-def _directory_problem(home: str) -> str:
-    """Return why this user cannot record to `home`, or ""; a full disk does not count."""
+def _directory_problem(log_directory: str) -> str:
+    """Return why this user cannot record to `log_directory`, or ""; a full disk does not count."""
     import errno
     import os
 
     from pprofplus.errors import UnsafePlaceError
-    from pprofplus.log.log_directory import open_home
+    from pprofplus.log.log_directory import open_log_directory
 
     try:
-        os.close(open_home(home))
+        os.close(open_log_directory(log_directory))
     except UnsafePlaceError as error:
         return f"cannot record: {error}"
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE}:
             return ""
         return (
-            f"cannot record to {home}: {error.strerror}: run this as another user, or give another"
-            " directory (--dir)"
+            f"cannot record to {log_directory}: {error.strerror}: run this as another user, or"
+            " give another directory (--dir)"
         )
     return ""
 
@@ -112,7 +112,7 @@ def _watch_until_signal(watch: Watch) -> None:
 
     def end(*_: object) -> None:
         ended.append(True)
-        wake.ring()
+        wake.set()
 
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) != signal.SIG_IGN:

@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from pprofplus.commands.common_arguments import add_directory_option
-from pprofplus.log.log_directory import default_home
+from pprofplus.log.log_directory import default_log_directory
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,5 +16,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print it; return the exit code."""
-    sys.stdout.write(f"{options.dir or default_home()}\n")
+    sys.stdout.write(f"{options.dir or default_log_directory()}\n")
     return 0

@@ -1,8 +1,9 @@
-"""One run being recorded: its probes, its log, and what it is told while it runs.
+"""One run being recorded: its probes, its log, and the requests to it while it runs.
 
-It owns no thread. The thread that opened it, its owner, calls `sample`, `flush`, `obey` and `speak`
-when they are due, and is the only one that reads or writes files, so that a disk that hangs blocks
-nobody else. `mark`, `pause`, `resume` and `set_interval` may be called from any thread.
+It owns no thread. The thread that opened it, its owner, calls `sample`, `flush`, `handle_requests`
+and `emit_warnings` when they are due, and is the only one that reads or writes files, so that a
+disk that hangs blocks no other thread. `mark`, `pause`, `resume` and `set_interval` may be called
+from any thread.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pprofplus.log.format import FORK, INTERVAL, MARK, PAUSE, RESUME, START, STO
 from pprofplus.log.writer import Writer
 from pprofplus.settings import check_interval_s
 from pprofplus.system.background import Gate
-from pprofplus.warn import describe, say_again, say_once, say_over
+from pprofplus.warn import describe, log_recovery, warn_once, warn_throttled
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     _Any = TypeVar("_Any", str, BaseException)
 
     from pprofplus.log.format import RunHeader
-    from pprofplus.probes.probe_set import ProbeSet, Table
+    from pprofplus.probes.probe_set import ProbeSet, Schema
     from pprofplus.settings import Settings
 
 _NS_PER_MS = 1_000_000
@@ -36,7 +37,7 @@ _NS_PER_MS = 1_000_000
 _MARKS_AT_ONCE = 100
 _NS_PER_MARK = 1_000_000_000
 # the caller of mark() waits no longer than this for a disk that hangs; the mark is written later
-_PATIENCE_S = 0.05
+_TIMEOUT_S = 0.05
 _QUEUED = 1000
 
 
@@ -65,7 +66,7 @@ def open_recorder(  # noqa: PLR0913 - what a run consists of
     read_at: tuple[int, int],
     settings: Settings,
     lock: RLock,
-    identify: Callable[[int, Table], RunHeader],
+    identify: Callable[[int, Schema], RunHeader],
     *,
     parent_pid: int = 0,
     wake: Callable[[], None] | None = None,
@@ -78,9 +79,9 @@ def open_recorder(  # noqa: PLR0913 - what a run consists of
     """
     now_ns, unix_ms = read_at
     mono_ms = now_ns // _NS_PER_MS
-    values = panel.relist(now_ns)
+    values = panel.rebuild_schema(now_ns)
     writer = Writer(
-        settings.home,
+        settings.log_directory,
         identify(unix_ms, panel.metrics),
         max_bytes=settings.max_bytes,
         max_total_bytes=settings.max_total_bytes,
@@ -153,7 +154,7 @@ class RunRecorder:
             self._writing = True
             try:
                 if panel.outdated:
-                    values = panel.relist(now_ns)
+                    values = panel.rebuild_schema(now_ns)
                     writer.change_metrics(panel.metrics, values)
                 self._last_mono_ms = now_ns // _NS_PER_MS
                 writer.add(self._last_mono_ms, unix_ms, values)
@@ -161,13 +162,13 @@ class RunRecorder:
                 self._writing = False
             if self._queue or self._marks_left_out:
                 self._write_queue()
-            writer.relieve()
+            writer.maintain()
 
-    def tend(self) -> None:
+    def maintain(self) -> None:
         """Do what is due for the log directory, for some milliseconds; cheap if nothing is."""
         with self._lock:
             if not self.closed:
-                self.writer.relieve()
+                self.writer.maintain()
 
     def note(self, kind: int, value: int = 0, text: str = "") -> None:
         """Write an event. It is on disk when this returns, unless the disk takes longer than 50 ms.
@@ -183,7 +184,7 @@ class RunRecorder:
             written = Gate()
             self._queue.append((event, written))
             self._wake()
-            written.wait(_PATIENCE_S)
+            written.wait(_TIMEOUT_S)
 
     def flush(self) -> None:
         """Write the events that wait; the owner calls it."""
@@ -233,7 +234,7 @@ class RunRecorder:
         self.note(INTERVAL, round(interval_s * 1_000_000))
         return True
 
-    def obey(self) -> None:
+    def handle_requests(self) -> None:
         """Look for requests from outside, carry them out, and answer."""
         control, writer = self._control, self.writer
         if self.closed or not control.due(writer.directory):
@@ -254,29 +255,29 @@ class RunRecorder:
         self.note(MARK, 0, request.text)
         return "marked"
 
-    def speak(self) -> None:
+    def emit_warnings(self) -> None:
         """Warn of troubles, one of each kind. Holds no lock: the host's log handlers run here."""
-        for name, error in _taken(self.panel.troubles):
-            say_again(
+        for name, error in _taken(self.panel.failures):
+            warn_throttled(
                 f"probe {name}", f"{name} in trouble, its figures may be old: {describe(error)}"
             )
         for kind, line in _taken(self.panel.warnings):
-            say_once(kind, line)
+            warn_once(kind, line)
         for kind, line in _taken(self.writer.incidents):
-            say_again(f"log {kind}", line)
+            warn_throttled(f"log {kind}", line)
         for kind, line in self._control.take_troubles():
-            say_again(f"control {kind}", line)
-        error_now, told = self.writer.trouble, self._told
+            warn_throttled(f"control {kind}", line)
+        error_now, told = self.writer.write_error, self._told
         if error_now is not None:
             kind = str(getattr(error_now, "errno", None) or type(error_now).__name__)
             where = self.writer.directory
-            if kind not in told and say_again(
+            if kind not in told and warn_throttled(
                 f"write {kind}", f"cannot write to {where}, will try again: {error_now}"
             ):
                 told.add(kind)
         elif told:
             told.clear()
-            say_over(f"writing to {self.writer.directory} again")
+            log_recovery(f"writing to {self.writer.directory} again")
 
     def close_log(self, why: str = "") -> None:
         """Write the stop event, with `why` for its text, and close the log."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from pprofplus_tui.model.death import WATCH_ENDED
-from pprofplus_tui.model.events import CLOCK, UNWATCHED, RunEvent, most_telling
+from pprofplus_tui.model.events import CLOCK, UNWATCHED, RunEvent, most_important
 from pprofplus_tui.model.points import Ints
 from pprofplus_tui.sources.local.block_detail import Detail
 from pprofplus_tui.sources.local.page_cache import PagesLostError
@@ -53,7 +53,7 @@ def search_events(  # noqa: PLR0913 - see `sources.port.RunReader.events`
     ]
     if most is None:
         return tuple(sorted(within, key=lambda event: event.t_ms))
-    return most_telling(within, most)
+    return most_important(within, most)
 
 
 def _recorded(run: RunLog, rows: Ints) -> list[RunEvent]:

@@ -22,10 +22,10 @@ def test_metrics_are_those_named_in_the_order_given(home, command):
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ("rs", "no metric 'rs' in this log; near it: rss\n"),
-        ("rss,heap", "no metric 'heap' in this log; near it: heap_sys, heap_"),
-        ("zzzz", "no metric 'zzzz' in this log; there are rss, uss, vms, "),
-        ("RSS", "no metric 'RSS' in this log; near it: rss"),
+        ("rs", "no metric 'rs' in this log; similar names: rss\n"),
+        ("rss,heap", "no metric 'heap' in this log; similar names: heap_sys, heap_"),
+        ("zzzz", "no metric 'zzzz' in this log; it has rss, uss, vms, "),
+        ("RSS", "no metric 'RSS' in this log; similar names: rss"),
         (",", "--metrics needs names"),
     ],
 )

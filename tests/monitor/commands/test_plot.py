@@ -151,9 +151,9 @@ def test_a_death_with_a_cause_is_named_and_drawn(home, command):
     ("words", "code", "said"),
     [
         (["--chart", "disk"], 2, "no chart 'disk': there are memory, virtual, python_heap"),
-        (["--metric", "rss,heap"], 2, "no metric 'heap' in this log; near it: heap_"),
+        (["--metric", "rss,heap"], 2, "no metric 'heap' in this log; similar names: heap_"),
         (["--metric", ","], 2, "--metric needs names, as in  --metric rss,heap_used"),
-        (["--metric", "heap"], 2, "no metric 'heap' in this log; near it: heap_"),
+        (["--metric", "heap"], 2, "no metric 'heap' in this log; similar names: heap_"),
         (["--width", "5"], 2, "--width 5: must be 20 to 1000"),
         (["--height", "5000"], 2, "--height 5000: must be 6 to 400"),
         (["--begin", "@1000", "--end", "@2000"], 1, "no samples for the chart memory"),

@@ -97,9 +97,9 @@ def test_a_page_has_charts_facts_events_and_the_verdict(home, command):
         "Memory of api 4711",
         "2027-01-15 08:00:00 UTC to 2027-01-15 08:09:59 UTC, 9m59s",
         "RSS: growing +90",  # MiB/h
-        "Behind it: Python objects",
+        "The layer that grows most is Python objects",
         "app.py --port 80",
-        "died: ended without a word",
+        "died: ended without a stop event",
         "deploy 1.4.2",
         *("memory", "virtual memory", "python heap", "C heap", "gc pause", "cpu", "where RSS is"),
     ):
@@ -120,7 +120,7 @@ def test_a_steady_run_is_called_steady(home, command):
     home.run(sample=lambda _: leaking(0))
     text = " ".join(Page(command("report").stdout).texts)
     assert "RSS: steady" in text
-    assert "Behind it" not in text
+    assert "The layer that grows most" not in text
 
 
 def test_nothing_is_loaded_from_anywhere(home, command):

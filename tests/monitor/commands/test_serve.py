@@ -37,7 +37,7 @@ def test_without_textual_serve_one_line_says_what_to_install(home):
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1
-    assert "pip install 'pprofplus[serve]'" in done.stderr
+    assert "pip install '.[serve]'  in a clone of pprofplus" in done.stderr
 
 
 class Served:

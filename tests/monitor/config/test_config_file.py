@@ -81,7 +81,7 @@ def test_an_empty_file_changes_nothing():
     ("text", "said"),
     [
         ('theme = "blue"', "tui.toml:1: theme: must be one of auto, dark, light"),
-        ('\nwindow = "15"', "tui.toml:2: window: '15' is no span of time"),
+        ('\nwindow = "15"', "tui.toml:2: window: '15' is not a time span"),
         ("window = 15", "tui.toml:1: window: must be a span of time in quotes"),
         ('# so\n\nno_mouse = "yes"', "tui.toml:3: no_mouse: must be true or false"),
         ("ascii = 1", "tui.toml:1: ascii: must be true or false"),

@@ -8,7 +8,7 @@ from pprofplus_tui.model.events import (
     NEXT,
     UNWATCHED,
     RunEvent,
-    most_telling,
+    most_important,
     next_run,
 )
 from pprofplus_tui.model.runs import Run
@@ -42,7 +42,7 @@ def test_each_kind_is_told_in_a_word_and_its_figure():
 
 def test_where_there_are_too_many_marks_and_losses_stay():
     found = [RunEvent(i, "interval", 1) for i in range(100)] + [RunEvent(3, "mark")]
-    kept = most_telling(found, 10)
+    kept = most_important(found, 10)
     assert [event.t_ms for event in kept] == [3, *range(91, 100)]
     assert kept[0].kind == "mark"
 
@@ -60,6 +60,6 @@ def test_the_next_run_is_the_first_of_the_service_that_began_after_the_end():
         run(9, 110, 1, "died", "b"),
     )
     found = next_run(ended, others)
-    assert (found.t_ms, found.value, found.run) == (NOW_MS + 120, 3, "/api/3")
+    assert (found.t_ms, found.value, found.path) == (NOW_MS + 120, 3, "/api/3")
     assert next_run(run(1, 0, 100, "live"), others) is None
     assert next_run(others[2], others) is None

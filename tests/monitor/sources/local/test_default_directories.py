@@ -5,7 +5,7 @@ import os
 import pytest
 
 from pprofplus.log import discovery
-from pprofplus_tui.sources.local.default_directories import homes_for
+from pprofplus_tui.sources.local.default_directories import log_directories
 
 
 @pytest.fixture
@@ -28,25 +28,25 @@ def as_user(monkeypatch, uid):
 def test_by_default_a_user_sees_his_own_home_and_root_those_of_all(shared, monkeypatch):
     own = "/var/tmp/pprofplus-1000"  # noqa: S108 - the default
     as_user(monkeypatch, 1000)
-    assert homes_for((), all_users=False) == (own,)
+    assert log_directories((), all_users=False) == (own,)
     as_user(monkeypatch, 0)
     root = "/var/tmp/pprofplus-0"  # noqa: S108 - the default
-    assert homes_for((), all_users=False) == (root, str(shared / "pprofplus-1000"))
+    assert log_directories((), all_users=False) == (root, str(shared / "pprofplus-1000"))
 
 
 @pytest.mark.parametrize("uid", [0, 1000])
 def test_a_directory_that_is_named_is_the_only_one(shared, monkeypatch, uid):
     as_user(monkeypatch, uid)
-    assert homes_for(("/a", "/b", "/a"), all_users=False) == ("/a", "/b")
+    assert log_directories(("/a", "/b", "/a"), all_users=False) == ("/a", "/b")
     monkeypatch.setenv("PPROFPLUS_DIR", str(shared / "mine"))
-    assert homes_for((), all_users=False) == (str(shared / "mine"),)
-    assert homes_for(("/a",), all_users=False) == ("/a",)
+    assert log_directories((), all_users=False) == (str(shared / "mine"),)
+    assert log_directories(("/a",), all_users=False) == ("/a",)
 
 
 @pytest.mark.parametrize("uid", [0, 1000])
 def test_with_all_users_those_that_can_be_read_are_added(shared, monkeypatch, uid):
     as_user(monkeypatch, uid)
     others = str(shared / "pprofplus-1000")
-    assert homes_for(("/a",), all_users=True) == ("/a", others)
+    assert log_directories(("/a",), all_users=True) == ("/a", others)
     monkeypatch.setenv("PPROFPLUS_DIR", str(shared / "mine"))
-    assert homes_for((), all_users=True) == (str(shared / "mine"), others)
+    assert log_directories((), all_users=True) == (str(shared / "mine"), others)
