@@ -24,6 +24,8 @@ def log_directories(named: Sequence[str], *, all_users: bool) -> tuple[str, ...]
     Those that were `named`, or else what $PPROFPLUS_DIR names, are the only ones. Without either
     it is the user's own, and for root also those of all users; `all_users` always adds these.
     """
+    from pprofplus_tui.sources.local import default_directories  # see above
+
     return default_directories.log_directories(named, all_users=all_users)
 
 

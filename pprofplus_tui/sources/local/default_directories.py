@@ -11,7 +11,7 @@ def log_directories(named: Sequence[str], *, all_users: bool) -> tuple[str, ...]
     found = list(named) or [log_directory.default_log_directory()]
     chosen = bool(named) or bool(os.environ.get("PPROFPLUS_DIR"))
     if all_users or (not chosen and os.getuid() == 0):
-        homes += [
+        found += [
             path
             for path in discovery.shared_log_directories()
             if os.access(path, os.R_OK | os.X_OK)
