@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from types import FrameType
-from typing import Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from rich.color import ColorSystem
 from rich.console import RenderableType
@@ -29,6 +29,9 @@ from pprofplus_tui.screens.monitor import MonitorScreen
 from pprofplus_tui.terminal.ascii_filter import AsciiFilter
 from pprofplus_tui.terminal.encoder import lean
 from pprofplus_tui.widgets.theme import THEMES, themes
+
+if TYPE_CHECKING:
+    from pprofplus_tui.sources.port import Source
 
 
 class MonitorApp(App[int]):
@@ -56,7 +59,7 @@ class MonitorApp(App[int]):
     class ChartsCame(Message):
         """Charts were drawn, and wait to be taken."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, open_source: "Callable[[], Source]") -> None:
         super().__init__()
         # a page that slides costs half a megabyte on the wire
         self.animation_level = "none"
@@ -71,6 +74,7 @@ class MonitorApp(App[int]):
         self._plain = [AsciiFilter()] if options.plain else []
         self.feed = BackendThread(
             options,
+            open_source,
             self._take_frame,
             self._take_drawn,
         )

@@ -10,6 +10,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -21,6 +22,7 @@ from pprofplus_tui.demo.past_runs import write_history
 from pprofplus_tui.demo.processes import demo_directory, running_services
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.runs import DIED
+from pprofplus_tui.sources.open import open_source
 from pprofplus_tui.terminal.screenshot import find_browser, png_of, tidy
 
 HERE = Path(__file__).parent
@@ -45,7 +47,7 @@ async def leak(pilot: Pilot[int]) -> None:
     """Show the live service that leaks, enlarged to its Python heap."""
     app = monitor_of(pilot)
     run = next(r for r in app.monitor.frame.runs if r.service == "api" and r.running)
-    app.monitor.select_path(run.path)
+    app.monitor.select_run(run.id)
     await pilot.pause(_SETTLE_S)
 
 
@@ -53,7 +55,7 @@ async def dead(pilot: Pilot[int]) -> None:
     """Show the service that was killed a moment ago, to its last sample."""
     app = monitor_of(pilot)
     runs = [r for r in app.monitor.frame.runs if r.service == "batch" and r.state == DIED]
-    app.monitor.select_path(max(runs, key=lambda r: r.end_ms).path)
+    app.monitor.select_run(max(runs, key=lambda r: r.end_ms).id)
     await pilot.pause(_SETTLE_S)
 
 
@@ -78,7 +80,7 @@ def to_png(svg: Path, png: Path, chromium: str) -> None:
 
 async def shoot(options: Options, scenes: tuple[tuple[str, Scene], ...]) -> None:
     """Open the monitor at one size, play the scenes, save a picture of each."""
-    app = MonitorApp(options)
+    app = MonitorApp(options, partial(open_source, options.directories))
     async with app.run_test(size=SIZE) as pilot:
         for name, play in scenes:
             await play(pilot)

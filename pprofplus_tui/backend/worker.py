@@ -1,4 +1,4 @@
-"""The thread between disk and screen. What it needs is loaded by it, after the first paint."""
+"""The thread between source and screen. It loads what it needs, after the first paint."""
 
 import gc
 import threading
@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 from pprofplus_tui.model.comparison_request import ComparisonRequest
 from pprofplus_tui.model.messages import ChartRequest, Drawn, Frame
 from pprofplus_tui.model.options import Options
+from pprofplus_tui.model.runs import RunId
 
 if TYPE_CHECKING:
     from pprofplus_tui.backend.session import Session
+    from pprofplus_tui.sources.port import Source
 
 TICK_S = 1.0
 LOW_TICK_S = 5.0  # over a line that is slow, or paid for by the byte
@@ -20,25 +22,30 @@ _YOUNG_OBJECTS = 5000  # new ones that are searched for garbage at a time; Pytho
 
 
 class BackendThread:
-    """Answers the latest request, at once and each tick; whoever makes it starts and closes it.
+    """Answers the latest request, at once and each tick; its owner starts and closes it.
 
-    Both callbacks are called from threads of the feed and must only hand the value over.
+    `open_source` is called once, not before it is needed: a source takes long to load. Both
+    callbacks are called from threads of the feed and must only hand the value over.
     """
 
     def __init__(
         self,
         options: Options,
+        open_source: "Callable[[], Source]",
         on_frame: Callable[[Frame], None],
         on_drawn: Callable[[Drawn], None],
     ) -> None:
         self._options = options
+        self._open_source = open_source
+        self._source: Source | None = None
+        self._source_lock = threading.Lock()
         self._tick_s = LOW_TICK_S if options.low_bandwidth else TICK_S
         self._on_frame = on_frame
         self._on_drawn = on_drawn
         self._changed = threading.Condition()
         self._request = ChartRequest()
         self._study: ComparisonRequest | None = None
-        self._in_sight: tuple[str, ...] = ()
+        self._in_sight: tuple[RunId, ...] = ()
         self._ranking = False
         self._scrolled = False
         self._fresh = True
@@ -60,6 +67,14 @@ class BackendThread:
         if self._thread.ident is not None:
             self._thread.join()
 
+    @property
+    def source(self) -> "Source":
+        """The source of the runs; it may be used from any thread."""
+        with self._source_lock:
+            if self._source is None:
+                self._source = self._open_source()
+            return self._source
+
     def show(self, request: ChartRequest) -> None:
         """Answer this request now, and again whenever the log has more to say."""
         with self._changed:
@@ -74,13 +89,13 @@ class BackendThread:
             self._study = study
             self._changed.notify_all()
 
-    def in_sight(self, paths: tuple[str, ...], *, ranking: bool = False) -> None:
+    def in_sight(self, runs: tuple[RunId, ...], *, ranking: bool = False) -> None:
         """Read these runs before others, of which only the least is read.
 
         With `ranking`, judge how each live run grows.
         """
         with self._changed:
-            asked = paths, ranking
+            asked = runs, ranking
             self._scrolled = self._scrolled or asked != (self._in_sight, self._ranking)
             self._in_sight, self._ranking = asked
             self._changed.notify_all()
@@ -92,7 +107,7 @@ class BackendThread:
         # numpy, plotext and the readers take longer to load than the first paint
         from pprofplus_tui.backend.session import Session  # noqa: PLC0415
 
-        desk = Session(self._options, self._on_drawn)
+        desk = Session(self._options, self.source, self._on_drawn)
         try:
             self._serve(desk)
         finally:
@@ -144,9 +159,8 @@ class BackendThread:
                 owed = False
                 pending = pending or at_once or desk.behind
             except Exception as error:  # noqa: BLE001 - what cannot be read must not end the monitor
-                told = replace(
-                    frame or Frame(), problem=f"reading failed: {type(error).__name__}: {error}"
-                )
+                # what is known stays on the screen
+                told = replace(frame or Frame(), problem=_problem_of(error))
             if starting and not desk.loading:
                 starting = False
                 self._look_for_garbage()
@@ -156,3 +170,12 @@ class BackendThread:
                 self._on_frame(told)
                 if first:
                     desk.foresee(request)
+
+
+def _problem_of(error: Exception) -> str:
+    """Return one line about what a source raised."""
+    from pprofplus_tui.sources.port import SourceError  # noqa: PLC0415 - as above
+
+    if isinstance(error, SourceError):
+        return str(error)
+    return f"reading failed: {type(error).__name__}: {error}"

@@ -6,9 +6,11 @@ import os
 import signal
 import sys
 import threading
+from functools import partial
 
 from pprofplus_tui.commands.errors import UsageError
 from pprofplus_tui.model.options import Options
+from pprofplus_tui.sources.open import open_source
 
 
 def run(_: argparse.Namespace, options: Options) -> int:
@@ -54,7 +56,7 @@ def run_monitor(options: Options) -> int:
     from pprofplus_tui.app import MonitorApp  # after prepare_monitor()
     from pprofplus_tui.terminal.crash_report import keep  # as above
 
-    app = MonitorApp(options)
+    app = MonitorApp(options, partial(open_source, options.directories))
     before = threading.excepthook
 
     def report_to_app(broken: threading.ExceptHookArgs) -> None:

@@ -7,7 +7,7 @@ from pprofplus.errors import PprofplusError
 from pprofplus.metrics import BYTES, COUNT, MICROSECONDS
 from pprofplus_tui.model.metric_names import unknown
 from pprofplus_tui.model.units import true_unit
-from pprofplus_tui.sources.local.run_log import RunLog
+from pprofplus_tui.sources.port import MetricRow, RunReader
 
 FIXED = ("time", "unix_ms", "service", "pid")
 _UNIT_SUFFIXES = {BYTES: "bytes", MICROSECONDS: "us", COUNT: ""}
@@ -17,29 +17,28 @@ Key = tuple[str, str]  # name, true unit
 
 
 class UnknownMetricError(PprofplusError):
-    """A metric is in none of the logs; its text is one line that names those near it."""
+    """A metric is in none of the runs; its text is one line that names those near it."""
 
 
-def unknown_metrics(runs: Sequence[RunLog], metrics: Sequence[str]) -> str:
+def unknown_metrics(runs: Sequence[RunReader], metrics: Sequence[str]) -> str:
     """Return one line about the first of these metrics that no run has, else ""."""
-    return unknown(metrics, list(dict.fromkeys(name for run in runs for name in run.table.names)))
+    return unknown(metrics, list(dict.fromkeys(name for run in runs for name, _, _ in run.metrics)))
 
 
-def keys(run: RunLog, schema: int) -> dict[Key, int]:
-    """Return (name, unit) of each metric of one of the run's tables, and its column there."""
-    metrics = run.table.schemas[schema].metrics
+def keys(metrics: Sequence[MetricRow]) -> dict[Key, int]:
+    """Return (name, unit) of each metric of a schema, and its place there."""
     return {(name, true_unit(unit)[0]): column for column, (name, unit, _) in enumerate(metrics)}
 
 
-def labels(runs: Sequence[RunLog], metrics: Sequence[str] | None = None) -> dict[Key, str]:
+def labels(runs: Sequence[RunReader], metrics: Sequence[str] | None = None) -> dict[Key, str]:
     """Return a unique heading for each metric of the runs.
 
     `metrics` selects exact names, in this order; None selects all. Raises UnknownMetricError.
     """
     found: list[Key] = []
     for run in runs:
-        for schema in range(len(run.table.schemas)):
-            found += keys(run, schema)
+        for schema in run.schemas:
+            found += keys(schema)
     if metrics is not None:
         problem = unknown_metrics(runs, metrics)
         if problem:

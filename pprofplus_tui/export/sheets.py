@@ -1,7 +1,7 @@
 """The rows of one run in an export: one for each sample, or one for each step of time."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Protocol
@@ -9,11 +9,11 @@ from typing import Protocol
 import numpy as np
 
 from pprofplus_tui.export.columns import Key, keys
+from pprofplus_tui.export.timestamps import iso_times, moment
 from pprofplus_tui.model.points import Ints
 from pprofplus_tui.model.time_buckets import first_of_each
 from pprofplus_tui.model.units import true_unit
-from pprofplus_tui.sources.local.run_log import RunLog
-from pprofplus_tui.sources.local.sample_rows import iso_times, moment, page_values
+from pprofplus_tui.sources.port import MetricRow, RunReader, SampleBlock
 
 _STATISTICS = ("min", "max", "last")
 Cells = tuple[int, int, int]  # smallest, largest, last
@@ -22,8 +22,8 @@ Cells = tuple[int, int, int]  # smallest, largest, last
 class Sheet(Protocol):
     """The rows of one run."""
 
-    def pages(self, batch: Ints, begin_ms: int, end_ms: int) -> Iterator[tuple[str, int, bool]]:
-        """Give (text, rows in it, whether the page is damaged) of each page."""
+    def add(self, block: SampleBlock, begin_ms: int, end_ms: int) -> tuple[str, int]:
+        """Return (text, rows in it) of the block's samples in [begin_ms, end_ms)."""
 
     def end(self) -> tuple[str, int]:
         """Return the remaining text to write, and the number of rows in it."""
@@ -38,11 +38,11 @@ def in_units(thousandths: int) -> str:
 
 @dataclass(frozen=True)
 class _Columns:
-    """What an export takes of the pages of one metric table; all have the same order.
+    """What an export takes of the blocks of one schema; all have the same order.
 
     Attributes:
         keys: of the metrics.
-        order: their columns in the table.
+        order: their rows in a block's values.
         fine: which of them are in thousandths.
     """
 
@@ -51,21 +51,20 @@ class _Columns:
     fine: tuple[bool, ...]
 
 
-class _Tables:
-    """The columns of each of a run's tables; the latest is kept, because pages come in order."""
+class _Schemas:
+    """The columns of each of a run's schemas; the latest is kept, because blocks come in order."""
 
-    def __init__(self, run: RunLog, labels: dict[Key, str]) -> None:
-        self._run = run
+    def __init__(self, labels: dict[Key, str]) -> None:
         self._places = {key: place for place, key in enumerate(labels)}
-        self._latest: tuple[int, _Columns] | None = None
+        self._latest: tuple[tuple[MetricRow, ...], _Columns] | None = None
 
-    def columns(self, schema: int) -> _Columns:
-        """Return the columns of a table."""
+    def columns(self, schema: tuple[MetricRow, ...]) -> _Columns:
+        """Return the columns of a schema."""
         if self._latest is None or self._latest[0] != schema:
-            found = keys(self._run, schema)
+            found = keys(schema)
             having = sorted(found.keys() & self._places.keys(), key=self._places.__getitem__)
             order = tuple(found[key] for key in having)
-            units = [unit for _, unit, _ in self._run.table.schemas[schema].metrics]
+            units = [unit for _, unit, _ in schema]
             fine = tuple(true_unit(units[column])[1] != 1 for column in order)
             self._latest = schema, _Columns(tuple(having), order, fine)
         return self._latest[1]
@@ -75,29 +74,29 @@ class Samples:
     """One row for each sample."""
 
     def __init__(
-        self, run: RunLog, labels: dict[Key, str], zone: tzinfo | None, *, as_json: bool
+        self, run: RunReader, labels: dict[Key, str], zone: tzinfo | None, *, as_json: bool
     ) -> None:
         self._run = run
         self._labels = labels
         self._zone = zone
         self._json = as_json
-        self._tables = _Tables(run, labels)
+        self._schemas = _Schemas(labels)
         self._latest: tuple[_Columns, str] | None = None
 
-    def pages(self, batch: Ints, begin_ms: int, end_ms: int) -> Iterator[tuple[str, int, bool]]:
-        """Give (text, samples in it, whether the page is damaged) of each page."""
-        taken = self._tables.columns(int(self._run.table.rows["schema"][batch[0]]))
-        template, fine = self._template(taken), taken.fine
-        for t_ms, columns in page_values(self._run, batch, taken.order):
-            inside = (t_ms >= begin_ms) & (t_ms < end_ms)
-            times = t_ms[inside].tolist()
-            texts = iso_times(times, self._zone)
-            values = columns[:, inside].tolist()
-            for column, is_fine in enumerate(fine):
-                if is_fine:
-                    values[column] = list(map(in_units, values[column]))
-            cells = zip(texts, times, *values, strict=True)
-            yield "".join(map(template.__mod__, cells)), len(times), not len(t_ms)
+    def add(self, block: SampleBlock, begin_ms: int, end_ms: int) -> tuple[str, int]:
+        """Return (text, samples in it) of the block's samples in [begin_ms, end_ms)."""
+        taken = self._schemas.columns(block.metrics)
+        template = self._template(taken)
+        inside = (block.t_ms >= begin_ms) & (block.t_ms < end_ms)
+        times = block.t_ms[inside].tolist()
+        texts = iso_times(times, self._zone)
+        found = block.values[:, inside].tolist()
+        values = [
+            list(map(in_units, found[row])) if is_fine else found[row]
+            for row, is_fine in zip(taken.order, taken.fine, strict=True)
+        ]
+        cells = zip(texts, times, *values, strict=True)
+        return "".join(map(template.__mod__, cells)), len(times)
 
     def _template(self, taken: _Columns) -> str:
         """Return the %-format of a row; it has all columns of the export."""
@@ -109,19 +108,19 @@ class Samples:
         return self._latest[1]
 
     def end(self) -> tuple[str, int]:
-        """Return nothing: every sample is written with its page."""
+        """Return nothing: every sample is written with its block."""
         return "", 0
 
 
-def _service(run: RunLog) -> str:
+def _service(run: RunReader) -> str:
     # the name of a service may begin with "-", which a spreadsheet reads as a formula
     return f"'{run.service}" if run.service.startswith("-") else run.service
 
 
 def _template(
-    run: RunLog, formats: dict[Key, str], labels: dict[Key, str], *, as_json: bool
+    run: RunReader, formats: dict[Key, str], labels: dict[Key, str], *, as_json: bool
 ) -> str:
-    """Return the %-format of a row of a run's pages; `formats` are those of the metrics there."""
+    """Return the %-format of a row of a run's blocks; `formats` are those of the metrics there."""
     if as_json:
         cells = [f', "{label}": {formats.get(key, "null")}' for key, label in labels.items()]
         return f'{{"time": "%s", "unix_ms": %d, {_identity(run)}{"".join(cells)}}}\n'
@@ -129,7 +128,7 @@ def _template(
     return ",".join(("%s", "%d", _service(run), str(run.pid), *given)) + "\n"
 
 
-def _identity(run: RunLog) -> str:
+def _identity(run: RunReader) -> str:
     return f'"service": {json.dumps(run.service)}, "pid": {run.pid}'
 
 
@@ -147,7 +146,7 @@ class Steps:
 
     def __init__(  # noqa: PLR0913 - those of Samples, and the steps
         self,
-        run: RunLog,
+        run: RunReader,
         labels: dict[Key, str],
         zone: tzinfo | None,
         begin_ms: int,
@@ -161,21 +160,19 @@ class Steps:
         self._every_ms = every_ms
         self._json = as_json
         self._offset_ms = _offset_ms(begin_ms, zone)
-        self._tables = _Tables(run, labels)
+        self._schemas = _Schemas(labels)
         self._step: int | None = None
         self._samples = 0
         self._cells: dict[Key, tuple[Cells, bool]] = {}
 
-    def pages(self, batch: Ints, begin_ms: int, end_ms: int) -> Iterator[tuple[str, int, bool]]:
-        """Give (text, steps in it, whether the page is damaged) of each page."""
-        taken = self._tables.columns(int(self._run.table.rows["schema"][batch[0]]))
-        for t_ms, columns in page_values(self._run, batch, taken.order):
-            inside = (t_ms >= begin_ms) & (t_ms < end_ms)
-            text, rows = self._take(t_ms[inside], columns[:, inside], taken)
-            yield text, rows, not len(t_ms)
+    def add(self, block: SampleBlock, begin_ms: int, end_ms: int) -> tuple[str, int]:
+        """Return (text, steps in it) of the steps that the block's samples end."""
+        taken = self._schemas.columns(block.metrics)
+        inside = (block.t_ms >= begin_ms) & (block.t_ms < end_ms)
+        return self._take(block.t_ms[inside], block.values[:, inside], taken)
 
     def _take(self, t_ms: Ints, columns: Ints, taken: _Columns) -> tuple[str, int]:
-        """Take in the samples of a page; return the steps that they end."""
+        """Take in the samples of a block; return the steps that they end."""
         if not len(t_ms):
             return "", 0
         steps = (t_ms + self._offset_ms) // self._every_ms
@@ -194,14 +191,13 @@ class Steps:
                 written += [text] * rows
                 self._step = step
             self._samples += counts[i]
-            for key, is_fine, lo, hi, last in zip(
-                taken.keys, taken.fine, lows[i], highs[i], lasts[i], strict=True
-            ):
+            for key, is_fine, row in zip(taken.keys, taken.fine, taken.order, strict=True):
+                lo, hi, last = lows[i][row], highs[i][row], lasts[i][row]
                 was = self._cells.get(key)
                 if was is not None and was[1] == is_fine:
-                    lo, hi = min(lo, was[0][0]), max(hi, was[0][1])  # noqa: PLW2901
+                    lo, hi = min(lo, was[0][0]), max(hi, was[0][1])
                 elif was is not None:
-                    lo, hi, last = _alike(was, (lo, hi, last), is_fine=is_fine)  # noqa: PLW2901
+                    lo, hi, last = _alike(was, (lo, hi, last), is_fine=is_fine)
                     self._cells[key] = (lo, hi, last), True
                     continue
                 self._cells[key] = (lo, hi, last), is_fine

@@ -17,9 +17,8 @@ from typing import BinaryIO
 from pprofplus_tui.atomic_file import OutputError, free_path, new_file
 from pprofplus_tui.export.columns import FIXED, Key, labels
 from pprofplus_tui.export.sheets import Samples, Sheet, Steps, step_headings
-from pprofplus_tui.sources.local.run_log import RunLog
-from pprofplus_tui.sources.local.sample_rows import batches, moment
-from pprofplus_tui.sources.local.window_query import rows_within
+from pprofplus_tui.export.timestamps import moment
+from pprofplus_tui.sources.port import RunReader
 
 CSV, JSON, JSONL = FORMATS = ("csv", "json", "jsonl")  # the last two are the same: JSON lines
 _SUFFIXES = {CSV: ".csv", JSON: ".jsonl", JSONL: ".jsonl"}
@@ -37,7 +36,7 @@ class Exported:
         path: of the file.
         rows: samples, or steps, in it.
         size_bytes: of the file.
-        skipped_pages: pages in the window that were damaged or gone.
+        skipped_pages: parts of the record in the window that were damaged or missing.
         problems: one line for each part that could not be read; may contain untrusted text.
     """
 
@@ -69,7 +68,7 @@ def suggest_path(  # noqa: PLR0913, PLR0917 - the parts of the name
 
 
 def export(  # noqa: PLR0913 - the window, the file, and how
-    runs: RunLog | Sequence[RunLog],
+    runs: Sequence[RunReader],
     begin_ms: int,
     end_ms: int,
     path: str | Path,
@@ -85,9 +84,9 @@ def export(  # noqa: PLR0913 - the window, the file, and how
     """Write the samples in [begin_ms, end_ms), unix ms, to a new file at `path`.
 
     The file is complete or absent. `progress` is called with the fraction done, 0 to 1;
-    `cancelled` is called now and then. Runs follow one after the other; `zone` None is the local
-    time zone. `metrics` are the exact names to write, None for all; `every_ms` is the length of a
-    step, None for each sample.
+    `cancelled` is called now and then. The runs, opened with `Access.SAMPLES`, follow one after the
+    other; `zone` None is the local time zone. `metrics` are the exact names to write, None for all;
+    `every_ms` is the length of a step, None for each sample.
 
     Raises FileExistsError if `path` exists and not `overwrite`, UnknownMetricError,
     ExportCancelledError, and OutputError if the file cannot be written.
@@ -107,13 +106,12 @@ def export(  # noqa: PLR0913 - the window, the file, and how
             cancelled=cancelled,
         )
         size_bytes = out.tell()
-    all_runs = [runs] if isinstance(runs, RunLog) else runs
-    problems = tuple(line for run in all_runs for line in run.problems)
+    problems = tuple(line for run in runs for line in run.problems)
     return Exported(target, rows, size_bytes, skipped, problems)
 
 
 def write_rows(  # noqa: PLR0913 - as `export`
-    runs: RunLog | Sequence[RunLog],
+    runs: Sequence[RunReader],
     begin_ms: int,
     end_ms: int,
     out: BinaryIO,
@@ -132,26 +130,26 @@ def write_rows(  # noqa: PLR0913 - as `export`
     """
     if form not in FORMATS:
         raise ValueError(f"{form!r}: not one of {', '.join(FORMATS)}")
-    all_runs = [runs] if isinstance(runs, RunLog) else list(runs)
-    for run in all_runs:
+    for run in runs:
         run.refresh()
-    pages = [rows_within(run.table, begin_ms, end_ms) for run in all_runs]
-    named = labels(all_runs, metrics)
+    samples = [run.samples(begin_ms, end_ms, metrics) for run in runs]
+    named = labels(runs, metrics)
     if form == CSV:
         words = list(named.values())
         headings = step_headings(words) if every_ms else words
         out.write((",".join((*FIXED, *headings)) + "\n").encode())
-    total, done, rows, skipped = sum(map(len, pages)), 0, 0, 0
-    for run, mine in zip(all_runs, pages, strict=True):
+    total, done, rows, skipped = sum(map(len, samples)), 0, 0, 0
+    for run, mine in zip(runs, samples, strict=True):
         sheet = _sheet(run, named, zone, form, begin_ms, every_ms)
-        for batch in batches(run, mine):
+        for blocks in mine:
             if cancelled is not None and cancelled():
                 raise ExportCancelledError("cancelled, nothing was written")
-            for text, count, damaged in sheet.pages(batch, begin_ms, end_ms):
+            for block in blocks:
+                text, count = sheet.add(block, begin_ms, end_ms)
                 out.write(text.encode())
                 rows += count
-                skipped += damaged
-            done += len(batch)
+                skipped += block.damaged
+            done += len(blocks)
             if progress is not None:
                 progress(done / total)
         text, count = sheet.end()
@@ -161,7 +159,7 @@ def write_rows(  # noqa: PLR0913 - as `export`
 
 
 def _sheet(  # noqa: PLR0913, PLR0917 - the parts of a sheet
-    run: RunLog,
+    run: RunReader,
     named: dict[Key, str],
     zone: tzinfo | None,
     form: str,

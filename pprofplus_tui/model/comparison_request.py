@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from pprofplus_tui.model.messages import Shape
-from pprofplus_tui.model.runs import Run, find, indexed
+from pprofplus_tui.model.runs import Run, RunId, find, indexed
 from pprofplus_tui.model.window import Window
 
 COMPARE, SERVICE = "compare", "service"
@@ -17,7 +17,7 @@ class ComparisonRequest:
 
     Attributes:
         kind: COMPARE or SERVICE.
-        paths: the runs to compare; the others are compared with the first.
+        runs: those to compare; the others are compared with the first.
         service: whose runs to show.
         chart: id of the chart whose main series is drawn of each run.
         aligned: times are ages, in ms since each run's start, not unix ms.
@@ -28,7 +28,7 @@ class ComparisonRequest:
     """
 
     kind: str
-    paths: tuple[str, ...] = ()
+    runs: tuple[RunId, ...] = ()
     service: str = ""
     chart: str = ""
     aligned: bool = False
@@ -41,7 +41,7 @@ class ComparisonRequest:
         """Return its runs, in its order."""
         if self.kind == SERVICE:
             return indexed(runs).of_service(self.service)
-        found = (find(runs, path) for path in self.paths)
+        found = (find(runs, run) for run in self.runs)
         return tuple(run for run in found if run is not None)
 
     def extent(self, members: tuple[Run, ...], now_ms: int) -> tuple[int, int, int | None]:

@@ -6,7 +6,7 @@ from pprofplus_tui.model.cell_rows import Rows
 from pprofplus_tui.model.cursor import Reading
 from pprofplus_tui.model.death import Death
 from pprofplus_tui.model.findings import Findings
-from pprofplus_tui.model.runs import Runs
+from pprofplus_tui.model.runs import RunId, Runs
 from pprofplus_tui.model.verdict import Verdicts
 from pprofplus_tui.model.window import Window
 
@@ -27,13 +27,13 @@ class ChartRequest:
     """What the screen shows.
 
     Attributes:
-        run: path of a run, or None for the list of runs only.
+        run: the run to show, or None for the list of runs only.
         window: the stretch of time.
         shapes: the charts to draw and their sizes.
         cursor_ms: the time cursor's place in the window, or None.
     """
 
-    run: str | None = None
+    run: RunId | None = None
     window: Window | None = None
     shapes: tuple[Shape, ...] = ()
     cursor_ms: int | None = None
@@ -58,7 +58,7 @@ class Frame:
     runs: Runs = Runs()  # noqa: RUF009 - as a tuple, it never changes
     other_services: tuple[str, ...] = ()
     problem: str = ""
-    run: str | None = None
+    run: RunId | None = None
     facts: Verdicts = field(default_factory=Verdicts)
     cursor: Reading | None = None
     findings: Findings | None = None

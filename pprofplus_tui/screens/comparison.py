@@ -159,7 +159,7 @@ class ComparisonScreen(Screen[None]):
         self._keys.set_rows((keys_row(width, plain=plain, keys=self.offered),))
         rows = figure_rows(found, width, options.zone, plain=plain)
         # of one height, whatever is found: the charts above must not be drawn anew for it
-        most = 2 + TOP if self.study.kind == SERVICE else 1 + len(self.study.paths)
+        most = 2 + TOP if self.study.kind == SERVICE else 1 + len(self.study.runs)
         height = min(most, max(2, self.size.height // _TABLE_SHARE))
         rows = rows[:height]
         rows += (fit((), width),) * (height - len(rows))

@@ -18,8 +18,7 @@ from pprofplus_tui.model.events import DEATH, RunEvent, death_event, next_run
 from pprofplus_tui.model.runs import Run
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.time_axis import local, zone_name
-from pprofplus_tui.sources.local.event_search import all_happened
-from pprofplus_tui.sources.local.run_log import RunLog
+from pprofplus_tui.sources.port import Access, Source
 from pprofplus_tui.widgets.theme import TokenColours
 
 MOST = 5000
@@ -95,9 +94,10 @@ class EventsScreen(ModalScreen[RunEvent | None]):
         Binding("k", "step(-1)", show=False),
     ]
 
-    def __init__(self, asked: EventsAsked, *, plain: bool = False) -> None:
+    def __init__(self, asked: EventsAsked, source: Source, *, plain: bool = False) -> None:
         super().__init__()
         self._asked = asked
+        self._source = source
         self._plain = plain
         self._found: tuple[RunEvent, ...] = ()
 
@@ -118,11 +118,10 @@ class EventsScreen(ModalScreen[RunEvent | None]):
         return self.query_one("#events", OptionList)
 
     def _read(self) -> tuple[RunEvent, ...]:
-        log = RunLog(self._asked.run.path)
-        log.refresh()
+        reader = self._source.open(self._asked.run.id, Access.SAMPLES)
         after = next_run(self._asked.run, self._asked.runs)
         later = death_event(self._asked.death) + ((after,) if after is not None else ())
-        return all_happened(log, MOST) + later
+        return reader.events(most=MOST) + later
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """Show what was read, the last event before the time shown chosen."""

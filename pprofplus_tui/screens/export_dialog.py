@@ -14,7 +14,7 @@ from pprofplus_tui.model.runs import Run
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.units import format_bytes, format_span_ms
 from pprofplus_tui.screens.save_dialog import SaveDialog, working_directory
-from pprofplus_tui.sources.local.run_log import RunLog
+from pprofplus_tui.sources.port import Access, Source
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class ExportDialog(SaveDialog[Exported]):
             super().__init__()
             self.share = share
 
-    def __init__(self, job: ExportJob, *, plain: bool = False) -> None:
+    def __init__(self, job: ExportJob, source: Source, *, plain: bool = False) -> None:
         run, place = job.run, working_directory()
         span = format_span_ms(job.end_ms - job.begin_ms)
         super().__init__(
@@ -47,6 +47,7 @@ class ExportDialog(SaveDialog[Exported]):
             plain=plain,
         )
         self._job = job
+        self._source = source
 
     def meanwhile(self) -> tuple[Widget, ...]:
         """Return the progress bar."""
@@ -56,7 +57,7 @@ class ExportDialog(SaveDialog[Exported]):
         """Write the samples, with a reader of its own."""
         job = self._job
         return export(
-            RunLog(job.run.path),
+            [self._source.open(job.run.id, Access.SAMPLES)],
             job.begin_ms,
             job.end_ms,
             path,

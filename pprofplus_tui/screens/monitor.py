@@ -18,6 +18,7 @@ from pprofplus_tui.model.runs import (
     PIN_SIGN,
     PLAIN_PIN_SIGN,
     Run,
+    RunId,
     find,
     neighbour,
     opening,
@@ -262,12 +263,12 @@ class MonitorScreen(RunPicker):
         """Show the next or previous pid of this service."""
         self._select(sibling(self.frame.runs, self.view.run, step))
 
-    def select_path(self, path: str) -> None:
-        """Show the run of that path, if it is there."""
-        self._select(find(self.frame.runs, path))
+    def select_run(self, run: RunId) -> None:
+        """Show that run, if it is there."""
+        self._select(find(self.frame.runs, run))
 
     def _select(self, run: Run | None) -> None:
-        if run is not None and run.path != self.view.run:
+        if run is not None and run.id != self.view.run:
             self._set_view(self.view.select(run, _now_ms()))
             self._show_list()
 
@@ -334,12 +335,13 @@ class MonitorScreen(RunPicker):
         at_ms = self.view.cursor or window.end_ms
         options = self._options
         asked = EventsAsked(run, self.frame.runs, options.zone, at_ms, options.colours, self._death)
-        self.app.push_screen(EventsScreen(asked, plain=options.plain), self._go_to_event)
+        events = EventsScreen(asked, self._feed.source, plain=options.plain)
+        self.app.push_screen(events, self._go_to_event)
 
     def _go_to_event(self, event: "RunEvent | None") -> None:
         """Show the time of an event, or the run that began."""
-        if event is not None and event.path:
-            self.select_path(event.path)
+        if event is not None and event.run is not None:
+            self.select_run(event.run)
         elif event is not None:
             from pprofplus_tui.model.time_grammar import Goto  # noqa: PLC0415 - as in _go
 
@@ -391,10 +393,10 @@ class MonitorScreen(RunPicker):
 
     def _pin(self, run: Run) -> None:
         """Do it; runs in the worker's thread."""
-        from pprofplus_tui.sources.local.pins import PinError, toggle_pin  # noqa: PLC0415
+        from pprofplus_tui.sources.port import PinError  # noqa: PLC0415 - it needs numpy
 
         try:
-            told = "pinned" if toggle_pin(run.path) else "unpinned"
+            told = "pinned" if self._feed.source.toggle_pinned(run.id) else "unpinned"
         except PinError as error:
             text = clean(str(error), ascii_only=self._options.plain)
             self.notify(text, severity="warning", markup=False)
@@ -455,7 +457,8 @@ class MonitorScreen(RunPicker):
         from pprofplus_tui.screens.export_dialog import ExportDialog, ExportJob  # noqa: PLC0415
 
         job = ExportJob(run, window.begin_ms, window.end_ms, self._options.zone)
-        self.app.push_screen(ExportDialog(job, plain=self._options.plain))
+        dialog = ExportDialog(job, self._feed.source, plain=self._options.plain)
+        self.app.push_screen(dialog)
 
     def action_picture(self) -> None:
         """Ask where to, then save a picture of the screen."""
@@ -469,7 +472,7 @@ class MonitorScreen(RunPicker):
 
     def on_run_list_chosen(self, message: RunList.Chosen) -> None:
         """Show the run that was clicked."""
-        self.select_path(message.path)
+        self.select_run(message.run)
 
     def on_run_list_stepped(self, message: RunList.Stepped) -> None:
         """Show the next run."""

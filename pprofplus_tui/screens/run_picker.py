@@ -11,12 +11,13 @@ from pprofplus_tui.model.comparison_request import COMPARE, SERVICE, ComparisonR
 from pprofplus_tui.model.messages import ChartRequest, Drawn, Frame
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.run_filter import GROWTH, MOST_MARKED, Arranger, RunFilter
-from pprofplus_tui.model.runs import Run, Runs, find
+from pprofplus_tui.model.runs import Run, RunId, Runs, find
 from pprofplus_tui.model.view import View
 from pprofplus_tui.widgets.run_list import RunList, RunListView
 
 if TYPE_CHECKING:
     from pprofplus_tui.screens.comparison import ComparisonScreen
+    from pprofplus_tui.sources.port import Source
 
 _LEAST_COMPARED = 2
 
@@ -24,13 +25,17 @@ _LEAST_COMPARED = 2
 class FeedPort(Protocol):
     """What the screen asks of the feed."""
 
+    @property
+    def source(self) -> "Source":
+        """The source of the runs, for what a worker reads or changes by itself."""
+
     def show(self, request: ChartRequest) -> None:
         """Answer this request now and whenever there is something new."""
 
     def study(self, study: ComparisonRequest | None) -> None:
         """Answer this study instead of the request, or the request again."""
 
-    def in_sight(self, paths: tuple[str, ...], *, ranking: bool = False) -> None:
+    def in_sight(self, runs: tuple[RunId, ...], *, ranking: bool = False) -> None:
         """Take these runs for the ones of which everything is to be known.
 
         With `ranking`, tell how each live run grows.
@@ -151,7 +156,7 @@ class RunPicker(Screen[None]):
         run = find(self.frame.runs, self.view.run)
         if run is None:
             return
-        marked = self.listing.toggled(run.path)
+        marked = self.listing.toggled(run.id)
         if marked == self.listing:
             self.notify(
                 f"No more than {MOST_MARKED} runs can be told apart in one chart: unmark one.",
@@ -165,13 +170,15 @@ class RunPicker(Screen[None]):
     def action_compare(self) -> None:
         """Compare the marked runs."""
         runs = tuple(
-            run for path in self.listing.marked if (run := find(self.frame.runs, path)) is not None
+            run
+            for marked in self.listing.marked
+            if (run := find(self.frame.runs, marked)) is not None
         )
         if len(runs) < _LEAST_COMPARED:
             self.notify("Mark two runs or more with c, then compare them.", markup=False)
             return
         self._open(
-            ComparisonRequest(COMPARE, tuple(run.path for run in runs), chart=self.view.chosen)
+            ComparisonRequest(COMPARE, tuple(run.id for run in runs), chart=self.view.chosen)
         )
 
     def action_service(self) -> None:

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from pprofplus.log.format import MARK, PAUSE, START, STOP, Event, RunHeader
 from pprofplus.log.writer import Writer
 from pprofplus.metrics import BY_NAME
+
+sys.path.insert(0, str(Path(__file__).parent))  # the fake source, under --import-mode=importlib
 
 MIB = 1 << 20
 METRICS = (

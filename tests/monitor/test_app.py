@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -19,6 +20,7 @@ from pprofplus_tui.model.charts import CHARTS
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.screens.export_dialog import ExportDialog
 from pprofplus_tui.screens.help_page import HelpScreen
+from pprofplus_tui.sources.open import open_source
 
 LARGE, SMALL = (120, 40), (80, 24)
 
@@ -45,7 +47,10 @@ def monitor(home):
     """Return a function that makes the application on the home's logs."""
 
     def make(**options):
-        return MonitorApp(Options(directories=(str(home.path),), **options))
+        return MonitorApp(
+            Options(directories=(str(home.path),), **options),
+            partial(open_source, [str(home.path)]),
+        )
 
     return make
 
@@ -86,7 +91,7 @@ async def test_brackets_go_round_the_pids_of_one_service(home, monitor):
     app = monitor(service=None)
     async with app.run_test(size=LARGE) as pilot:
         await settled(pilot, "python heap")
-        app.monitor.select_path(next(r.path for r in app.monitor.frame.runs if r.pid == 13))
+        app.monitor.select_run(next(r.id for r in app.monitor.frame.runs if r.pid == 13))
         seen = []
         for _ in range(4):
             seen.append(app.monitor.run.pid)

@@ -2,11 +2,13 @@
 
 import math
 import time
+from functools import partial
 
 import pytest
 
 from pprofplus_tui.app import MonitorApp
 from pprofplus_tui.model.options import Options
+from pprofplus_tui.sources.open import open_source
 
 MIB = 1 << 20
 BEGIN_MS = 1_700_000_000_000  # 14 Nov 2023, 22:13:20 UTC
@@ -71,7 +73,10 @@ async def still(pilot):
 
 
 def opened(home, **options):
-    return MonitorApp(Options(directories=(str(home.path),), service="api", **options))
+    return MonitorApp(
+        Options(directories=(str(home.path),), service="api", **options),
+        partial(open_source, [str(home.path)]),
+    )
 
 
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)

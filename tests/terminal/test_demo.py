@@ -170,6 +170,7 @@ import os, signal
 from pprofplus_tui.app import MonitorApp
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.signals import ended_by_signals
+from pprofplus_tui.sources.open import open_source
 
 class Finalized:
     def __del__(self):
@@ -179,7 +180,7 @@ class Finalized:
 
 with ended_by_signals():
     Finalized()
-    app = MonitorApp(Options(directories=("/nowhere",)))
+    app = MonitorApp(Options(directories=("/nowhere",)), partial(open_source, ["/nowhere"]))
     app.run(headless=True)
     print("left with", app.return_code)
 """

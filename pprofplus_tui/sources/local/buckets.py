@@ -6,13 +6,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from pprofplus_tui.model.points import Bools, Ints, Points
+from pprofplus_tui.model.points import Bools, Ints, Points, SeriesKey
 from pprofplus_tui.sources.local.block_detail import PageView
 from pprofplus_tui.sources.local.bucket_grid import BucketGrid, Extremes, PageSpan
 from pprofplus_tui.sources.local.page_cache import Decoded, beginnings, predecessors
 from pprofplus_tui.sources.local.page_table import COUNTER_COLUMN, GAUGE_COLUMN, PageTable
 
-Request = tuple[str, bool]
 LEAST_GAP_MS = 1000  # a shorter stall is not a gap, whatever the interval
 GAP_INTERVALS = 3
 _STRETCH_SAMPLES = 200_000  # limits memory: a page of an idle service has 4096 samples
@@ -22,7 +21,7 @@ _STRETCH_SAMPLES = 200_000  # limits memory: a page of an idle service has 4096 
 class Part:
     """A request on pages of one kind: a value or rate that is in heads, or a counter's value."""
 
-    request: Request
+    request: SeriesKey
     column: int
     rate: bool
     from_heads: bool
@@ -49,7 +48,7 @@ class BucketSeries:
         return twin
 
 
-def parts_of(table: PageTable, request: Request, span: PageSpan) -> list[Part]:
+def parts_of(table: PageTable, request: SeriesKey, span: PageSpan) -> list[Part]:
     """Return the pages that have the metric, by kind; only counters have a rate."""
     name, rate = request
     column = table.column(name)
@@ -71,7 +70,7 @@ def parts_of(table: PageTable, request: Request, span: PageSpan) -> list[Part]:
 
 
 def fill(
-    view: PageView, grid: BucketGrid, all_series: dict[Request, BucketSeries], rows: Ints
+    view: PageView, grid: BucketGrid, all_series: dict[SeriesKey, BucketSeries], rows: Ints
 ) -> None:
     """Add the samples of these rows to the series. Raises PagesLostError.
 
@@ -123,7 +122,7 @@ def _stretches(table: PageTable, involved: list[Ints]) -> list[tuple[int, int]]:
 def _decode(  # noqa: PLR0913, PLR0917 - the pages to decode, and the series to add them to
     view: PageView,
     grid: BucketGrid,
-    all_series: dict[Request, BucketSeries],
+    all_series: dict[SeriesKey, BucketSeries],
     stretch: tuple[int, int],
     needed: list[tuple[Part, Ints]],
     unclear: list[tuple[Ints, Extremes]],
@@ -321,9 +320,9 @@ class WindowMemo:
     epoch: int
     grid: BucketGrid
     upto: int
-    series: dict[Request, BucketSeries]
+    series: dict[SeriesKey, BucketSeries]
 
-    def moved(self, grid: BucketGrid, requests: Sequence[Request]) -> "WindowMemo":
+    def moved(self, grid: BucketGrid, requests: Sequence[SeriesKey]) -> "WindowMemo":
         """Return the memo of a window that shares buckets; its other buckets are empty."""
         own = self.grid
         by = (grid.begin_ms - own.begin_ms) // own.width_ms

@@ -17,11 +17,10 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from pprofplus.errors import LogFormatError, PprofplusError
+from pprofplus.errors import LogFormatError
 from pprofplus.log import log_directory
 from pprofplus.version import __version__
 from pprofplus_tui.atomic_file import new_file
@@ -31,8 +30,8 @@ from pprofplus_tui.model.text import clean
 from pprofplus_tui.signals import signals_held
 from pprofplus_tui.sources.local.ending_files import CAUSE_NAME, PACKED_NAME
 from pprofplus_tui.sources.local.safe_files import opened, segment_sizes
+from pprofplus_tui.sources.port import BundleError, RunToPack
 
-SUFFIX = ".pplogs"
 MANIFEST = "manifest.json"
 _FORMAT = 1
 _MAX_FILES = 10_000
@@ -55,27 +54,10 @@ _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # others may use unlimite
 _SEGMENT = re.compile(r"([^/]{1,64})/([^/]{1,32})/([^/]{1,32})")
 
 
-class BundleError(PprofplusError):
-    """A bundle cannot be made or opened; the text is one line with the reason."""
-
-
-@dataclass(frozen=True)
-class PackedRun:
-    """A run to pack: its run directory, its current state, and why it ended if it did."""
-
-    path: str
-    service: str
-    pid: int
-    state: str
-    begin_ms: int
-    end_ms: int
-    cause: Cause | None = None
-
-
 # Packing
 
 
-def pack(runs: Iterable[PackedRun], path: str | Path) -> int:
+def pack(runs: Iterable[RunToPack], path: str | Path) -> int:
     """Write the runs to a new file at `path`; return its size in bytes.
 
     Of a run in progress, it packs all complete pages written so far. Raises FileExistsError if
@@ -88,14 +70,14 @@ def pack(runs: Iterable[PackedRun], path: str | Path) -> int:
         with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, allowZip64=False) as archive:
             for run in runs:
                 sizes = {}
-                for name, data, written_s in _segments(run.path):
+                for name, data, written_s in _segments(run.id):
                     files, total = files + 1, total + len(data)
                     if files >= _MAX_FILES or total > _MAX_TOTAL_BYTES:
                         raise BundleError("a bundle holds at most 1 GiB: pack fewer runs")
                     archive.writestr(_entry(f"{_archive_path(run)}/{name}", written_s), data)
                     sizes[name] = len(data)
                 if not sizes:
-                    raise BundleError(f"{run.path}: the log no longer exists")
+                    raise BundleError(f"{run.id}: the log no longer exists")
                 entries.append(
                     {
                         "path": _archive_path(run),
@@ -118,8 +100,8 @@ def pack(runs: Iterable[PackedRun], path: str | Path) -> int:
         return out.tell()
 
 
-def _archive_path(run: PackedRun) -> str:
-    return f"{run.service}/{Path(run.path).name}"
+def _archive_path(run: RunToPack) -> str:
+    return f"{run.service}/{Path(run.id).name}"
 
 
 def _entry(name: str, written_s: float) -> zipfile.ZipInfo:

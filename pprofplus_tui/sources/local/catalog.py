@@ -5,14 +5,10 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from pprofplus.log import log_directory
-from pprofplus_tui.model.runs import LIVE, RUNNING
+from pprofplus_tui.model.runs import LIVE, RUNNING, RunId
 from pprofplus_tui.sources.local.catalog_entry import CatalogEntry
-from pprofplus_tui.sources.local.index_scan import counted
 from pprofplus_tui.sources.local.run_directories import RunDirectories, by_promise
-from pprofplus_tui.sources.local.run_info import RunInfo
-from pprofplus_tui.sources.local.run_log import RunLog
-
-__all__ = ["Catalog", "RunInfo"]
+from pprofplus_tui.sources.run_info import RunInfo
 
 # Live runs that are not visible are refreshed once in this many ticks. Visible ones are refreshed
 # each tick, but less often if there are so many that it would take noticeable time.
@@ -50,12 +46,12 @@ class Catalog:
             place = RunDirectories(os.path.abspath(path), service, frozenset(pids))  # noqa: PTH100 - keeps links
             self._homes.setdefault(os.path.realpath(path), place)
         self._counting = counting
-        self._found: dict[str, CatalogEntry] = {}  # by path
-        self._active: dict[str, CatalogEntry] = {}  # those of `_found` that are not settled
+        self._found: dict[RunId, CatalogEntry] = {}  # by path
+        self._active: dict[RunId, CatalogEntry] = {}  # those of `_found` that are not settled
         self._unread: list[CatalogEntry] = []  # the last is read next
-        self._troubled: dict[str, CatalogEntry] = {}
+        self._troubled: dict[RunId, CatalogEntry] = {}
         self._swept: Iterator[CatalogEntry] = iter(())
-        self._changes: dict[str, RunInfo | None] = {}
+        self._changes: dict[RunId, RunInfo | None] = {}
         self._runs: tuple[RunInfo, ...] | None = ()
         self._problems: tuple[str, ...] = ()
 
@@ -65,7 +61,7 @@ class Catalog:
         if self._runs is None:
             found = (run.info for run in self._found.values())
             infos = [info for info in found if info is not None]
-            infos.sort(key=lambda info: (info.service, -_start_of(info.path), info.path))
+            infos.sort(key=lambda info: (info.service, -_start_of(info.id), info.id))
             self._runs = tuple(infos)
         return self._runs
 
@@ -98,10 +94,10 @@ class Catalog:
         """The number of runs that were read."""
         return len(self._found) - len(self._unread)
 
-    def find(self, path: str) -> RunInfo | None:
-        """Return the entry of the run at `path`, None if there is none or it is not read yet."""
-        run = self._found.get(path)
-        return run.info if run is not None else None
+    def find(self, run: RunId) -> RunInfo | None:
+        """Return what is known of a run, None if there is none or it is not read yet."""
+        found = self._found.get(run)
+        return found.info if found is not None else None
 
     @property
     def running(self) -> list[RunInfo]:
@@ -110,11 +106,11 @@ class Catalog:
         return [info for info in found if info is not None and info.state in RUNNING]
 
     @property
-    def infos(self) -> Mapping[str, RunInfo]:
+    def infos(self) -> Mapping[RunId, RunInfo]:
         """A live view of the runs found, by path."""
         return _Infos(self._found)
 
-    def changes(self) -> dict[str, RunInfo | None]:
+    def changes(self) -> dict[RunId, RunInfo | None]:
         """Return, by path, the runs that changed since the last call; None for a removed run.
 
         Only here an ended run that was read whole has `last` and `recent`; they are not kept.
@@ -122,7 +118,9 @@ class Catalog:
         changes, self._changes = self._changes, {}
         return changes
 
-    def refresh(self, sought: Collection[str] | None = None, until_s: float | None = None) -> bool:
+    def refresh(
+        self, sought: Collection[RunId] | None = None, until_s: float | None = None
+    ) -> bool:
         """Read what is new; return whether `runs` or `problems` changed. Raises nothing.
 
         With `sought`, only the record of an ended run is read; `complete` reads the rest. Runs
@@ -148,7 +146,7 @@ class Catalog:
         self._problems = lines
         return changed
 
-    def _settled(self, sought: Collection[str] | None) -> list[CatalogEntry]:
+    def _settled(self, sought: Collection[RunId] | None) -> list[CatalogEntry]:
         """Return the settled runs to refresh now: all, or those sought and the next in turn."""
         if sought is None:
             return [run for run in self._found.values() if run.settled]
@@ -161,7 +159,7 @@ class Catalog:
         self._swept = iter(list(self._found.values()))
         return found
 
-    def _ticks_for(self, sought: Collection[str] | None) -> int:
+    def _ticks_for(self, sought: Collection[RunId] | None) -> int:
         """Return the number of ticks between two refreshes of a visible run."""
         if sought is None:
             return 1
@@ -177,7 +175,7 @@ class Catalog:
         for place in self._homes.values():
             place.refresh(now_ns, new, gone, problems)
         changed = False
-        for path in gone:
+        for path in map(RunId, gone):
             run = self._found.pop(path, None)
             self._active.pop(path, None)
             self._troubled.pop(path, None)
@@ -186,7 +184,7 @@ class Catalog:
         if gone and self._unread:
             self._unread = [run for run in self._unread if run.path in self._found]
         if new:
-            runs = [CatalogEntry(path) for path in by_promise(new)]
+            runs = [CatalogEntry(RunId(path)) for path in by_promise(new)]
             self._found.update((run.path, run) for run in runs)
             self._unread += runs
         return changed, problems
@@ -230,20 +228,20 @@ class Catalog:
             run.drop_recent()
         return True
 
-    def lacking(self, paths: Iterable[str]) -> list[str]:
-        """Return those of the paths of which only the record of an ended run was read."""
+    def lacking(self, runs: Iterable[RunId]) -> list[RunId]:
+        """Return those of the runs of which only the record of an ended run was read."""
         found = self._found
         return [
             path
-            for path in paths
+            for path in runs
             if (run := found.get(path)) is not None and run.info is not None and not run.whole
         ]
 
-    def complete(self, paths: Iterable[str], until_s: float) -> bool:
+    def complete(self, runs: Iterable[RunId], until_s: float) -> bool:
         """Read these ended runs whole, until a monotonic time; return whether any was read."""
         now_ns = time.time_ns()
         done = False
-        for path in self.lacking(paths):
+        for path in self.lacking(runs):
             run = self._found[path]
             run.refresh(now_ns, whole=True)
             self._changes[path], self._runs, done = run.info, None, True
@@ -252,35 +250,20 @@ class Catalog:
                 break
         return done
 
-    @staticmethod
-    def open(path: str) -> RunLog:
-        """Return the refreshed log of the run at `path`. Raises PprofplusError if it is no run.
 
-        Most of its rows are blocks: see `RunLog`.
-        """
-        run = RunLog(path, in_blocks=True)
-        run.refresh()
-        return run
-
-    @staticmethod
-    def scan(info: RunInfo) -> RunInfo:
-        """Return `info` with its samples and damaged pages counted; reads all page heads."""
-        return counted(info)
-
-
-class _Infos(Mapping[str, RunInfo]):
+class _Infos(Mapping[RunId, RunInfo]):
     """A live view of the runs of a catalogue, by path."""
 
-    def __init__(self, found: Mapping[str, CatalogEntry]) -> None:
+    def __init__(self, found: Mapping[RunId, CatalogEntry]) -> None:
         self._found = found
 
-    def __getitem__(self, path: str) -> RunInfo:
+    def __getitem__(self, path: RunId) -> RunInfo:
         info = self._found[path].info
         if info is None:
             raise KeyError(path)
         return info
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[RunId]:
         return (path for path, run in self._found.items() if run.info is not None)
 
     def __len__(self) -> int:

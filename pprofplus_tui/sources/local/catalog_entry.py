@@ -8,14 +8,14 @@ from types import MappingProxyType
 
 from pprofplus.log import log_directory
 from pprofplus_tui.model.points import Points
-from pprofplus_tui.model.runs import LIVE, RUNNING
+from pprofplus_tui.model.runs import LIVE, RUNNING, RunId
 from pprofplus_tui.sources.local.ended_run import YOUNG_NS, EndedRun, read_ended_run
 from pprofplus_tui.sources.local.liveness import Lock, lock_of, state_of
-from pprofplus_tui.sources.local.run_info import NO_POINTS, NO_VALUES, RSS, RunInfo
 from pprofplus_tui.sources.local.run_log import RunLog
 from pprofplus_tui.sources.local.segment_header import begin_on_axis, first_instant
 from pprofplus_tui.sources.local.segment_tail import LAST_SLOTS
 from pprofplus_tui.sources.local.window_query import page_extremes, query
+from pprofplus_tui.sources.run_info import NO_POINTS, NO_VALUES, RSS, RunInfo
 
 _RECENT_MS = 900_000
 _RECENT_BUCKETS = 24
@@ -84,7 +84,7 @@ class CatalogEntry:
         "whole",
     )
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: RunId) -> None:
         self.path = path
         self.info: RunInfo | None = None
         self.whole = False
@@ -183,7 +183,7 @@ class CatalogEntry:
     def _info_of(self, seen: EndedRun) -> RunInfo:
         service, pid = _names(self.path)
         return RunInfo(
-            path=self.path,
+            id=self.path,
             service=service,
             pid=pid,
             state=seen.state,
@@ -250,7 +250,7 @@ class CatalogEntry:
             return
         end_ms, last = log.end_ms, log.last()
         found = RunInfo(
-            path=log.path,
+            id=self.path,
             service=sys.intern(log.service),
             pid=log.pid,
             state=state,

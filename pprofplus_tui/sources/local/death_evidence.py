@@ -44,8 +44,9 @@ _MAX_TIME_SHARE = 0.05  # the maximum share of the time to spend on searches
 class CauseFinder:
     """Finds the causes of deaths; caches what several searches need. Use it from one thread."""
 
-    def __init__(self) -> None:
-        self._kernel = KernelLog()
+    def __init__(self, kernel: KernelLog | None = None) -> None:
+        """Make a finder; several may share the kernel's log."""
+        self._kernel = KernelLog() if kernel is None else kernel
         self._machine = this_machine()
         self._path = ""
         self._key: tuple[str, int] = ("", 0)

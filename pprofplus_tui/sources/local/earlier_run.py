@@ -5,7 +5,7 @@ import os
 
 from pprofplus.errors import PprofplusError
 from pprofplus.log import log_directory
-from pprofplus_tui.sources.local.run_log import RunLog
+from pprofplus_tui.sources.local.run_log import RunLog, open_log
 
 _MAX_CANDIDATES = 3  # of the runs that began earlier, the newest
 DAYS_KNOWN_MS = 36 * 3_600_000  # the minimum duration that shows a daily pattern
@@ -39,10 +39,9 @@ def earlier_run(log: RunLog) -> RunLog | None:
     lasted: list[tuple[bool, str]] = []
     for path in _earlier_paths(log):
         try:
-            end = RunLog(path, last_slots=1)
+            end = open_log(path, last_slots=1)
         except PprofplusError:
             continue
-        end.refresh()
         span_ms = end.end_ms - end.start_ms
         if span_ms >= DAYS_KNOWN_MS:
             lasted.append((False, path))
@@ -51,6 +50,5 @@ def earlier_run(log: RunLog) -> RunLog | None:
             lasted.append((True, path))
     if not lasted:
         return None
-    found = RunLog(min(lasted, key=lambda one: one[0])[1], in_blocks=True)
-    found.refresh()
+    found = open_log(min(lasted, key=lambda one: one[0])[1], in_blocks=True)
     return found if found.samples else None

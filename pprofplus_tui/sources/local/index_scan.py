@@ -5,14 +5,13 @@ from dataclasses import replace
 import numpy as np
 
 from pprofplus_tui.sources.local.page_table import ABSENT
-from pprofplus_tui.sources.local.run_info import NO_POINTS, NO_VALUES, RSS, RunInfo
-from pprofplus_tui.sources.local.run_log import RunLog
+from pprofplus_tui.sources.local.run_log import RunLog, open_log
+from pprofplus_tui.sources.run_info import NO_POINTS, NO_VALUES, RSS, RunInfo
 
 
 def counted(info: RunInfo) -> RunInfo:
     """Return `info` with its samples and damaged pages counted; reads all page heads."""
-    log = RunLog(info.path)
-    log.refresh()
+    log = open_log(info.id)
     first, peak = _extremes(log)
     return replace(
         info,

@@ -1,6 +1,5 @@
 """Whether the process of a run still records: the lock on the newest segment shows it."""
 
-import fcntl
 from collections.abc import Container
 from enum import Enum, auto
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from pprofplus.errors import LogFormatError
 from pprofplus.log.format import RunHeader
+from pprofplus.system.locks import is_locked
 from pprofplus_tui.model.death import GOES_ON, SEEN_FROM_OUTSIDE, WATCH_ENDED
 from pprofplus_tui.model.lifetimes import stale_ms
 from pprofplus_tui.model.runs import DIED, EXITED, LIVE, PACKED, PAUSED, STALLED, UNRECORDED
@@ -39,13 +39,12 @@ def lock_of(path: str) -> Lock:
 def lock_on(file: int) -> Lock:
     """Return whether a writer holds the lock of the segment with this descriptor."""
     try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return Lock.HELD
+        locked = is_locked(file)
     except OSError:
         return Lock.UNKNOWN
-    fcntl.flock(file, fcntl.LOCK_UN)
-    return Lock.FREE
+    if locked is None:
+        return Lock.UNKNOWN
+    return Lock.HELD if locked else Lock.FREE
 
 
 def last_mono_ms(run: RunLog) -> int:

@@ -9,9 +9,10 @@ import numpy as np
 
 from pprofplus.errors import LogFormatError
 from pprofplus.log.format import DATA_HEAD, DATA_HEAD_OFFSET, Event
+from pprofplus_tui.model.events import RunEvent
 from pprofplus_tui.model.points import Ints
 from pprofplus_tui.sources.local.page_table import PageTable
-from pprofplus_tui.sources.local.run_events import RunEvent, events_of, placed
+from pprofplus_tui.sources.local.run_events import events_of, placed
 from pprofplus_tui.sources.local.segment_reader import TAIL_SLOTS, SegmentReader
 
 _PAGES_AT_ONCE = 64

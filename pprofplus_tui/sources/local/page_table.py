@@ -12,10 +12,10 @@ from pprofplus_tui.model.points import Bools, Ints
 from pprofplus_tui.sources.local.column_slots import assign_lanes
 from pprofplus_tui.sources.local.page_blocks import NO_HEAD, PageBlocks
 from pprofplus_tui.sources.local.page_index import PageHeads
+from pprofplus_tui.sources.run_info import MetricRow
 
 ABSENT, GAUGE_COLUMN, COUNTER_COLUMN = 0, 1, 2
 _KINDS = 3
-Metric = tuple[str, str, str]  # name, unit, kind
 _ROW_DTYPE = np.dtype(
     [
         ("number", "i8"),
@@ -92,7 +92,7 @@ class PageTable:
         self._schema_bytes = 0
         self._index: dict[str, int] = {}
         self._schema_index: dict[int, int] = {}
-        self._metrics: dict[Metric, Metric] = {}  # each once, for all schemas that have it
+        self._metrics: dict[MetricRow, MetricRow] = {}  # each once, for all schemas that have it
         self._columns: list[Ints] = []  # per schema, the column of each of its metrics
         self._having: list[array[int]] = []  # per column, schema * _KINDS + kind of each schema
         self._kinds: dict[int, Ints] = {}  # by column, results of `kinds`

@@ -3,16 +3,12 @@
 import os
 import stat
 
-from pprofplus.errors import PprofplusError
 from pprofplus.log import log_directory
+from pprofplus_tui.sources.port import PinError
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _MODE = 0o600
-
-
-class PinError(PprofplusError):
-    """A run could not be pinned or unpinned; the text is one line with the reason."""
 
 
 def is_pinned(path: str) -> bool:

@@ -1,7 +1,5 @@
 """The events in the pages of a run, on its time axis."""
 
-from dataclasses import dataclass
-
 from pprofplus.errors import LogFormatError
 from pprofplus.log.format import (
     EVENT_KINDS,
@@ -11,23 +9,7 @@ from pprofplus.log.format import (
     read_events,
     read_prefix,
 )
-
-
-@dataclass(frozen=True)
-class RunEvent:
-    """Something that happened in a run.
-
-    Attributes:
-        t_ms: unix milliseconds on the run's time axis.
-        kind: as in `pprofplus.log.format.EVENT_KINDS`, or the number of a kind of a later version.
-        value: what the kind says.
-        text: untrusted; escape it before it is shown.
-    """
-
-    t_ms: int
-    kind: str
-    value: int
-    text: str
+from pprofplus_tui.model.events import RunEvent
 
 
 def events_of(page: bytes | None) -> list[Event]:

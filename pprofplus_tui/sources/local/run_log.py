@@ -9,6 +9,7 @@ import numpy as np
 from pprofplus.errors import LogFormatError, PprofplusError
 from pprofplus.log import log_directory
 from pprofplus.log.format import MAX_UNIX_MS, RunHeader
+from pprofplus_tui.model.events import RunEvent
 from pprofplus_tui.model.points import Ints
 from pprofplus_tui.sources.local.block_detail import (
     BlockMismatchError,
@@ -19,11 +20,11 @@ from pprofplus_tui.sources.local.block_detail import (
 from pprofplus_tui.sources.local.buckets import WindowMemo
 from pprofplus_tui.sources.local.page_cache import PageCache, PagesLostError
 from pprofplus_tui.sources.local.page_store import PageStore
-from pprofplus_tui.sources.local.page_table import Metric, PageTable
+from pprofplus_tui.sources.local.page_table import PageTable
 from pprofplus_tui.sources.local.pins import is_pinned
-from pprofplus_tui.sources.local.run_events import RunEvent
 from pprofplus_tui.sources.local.safe_files import DirectoryWatch, segment_sizes
 from pprofplus_tui.sources.local.segment_reader import TAIL_SLOTS, SegmentReader
+from pprofplus_tui.sources.run_info import MetricRow
 
 _TOO_MANY_PAGES = "not read: the run has more pages than fit into memory, only the newest are read"
 _TOO_MANY_METRICS = (
@@ -84,7 +85,7 @@ class RunLog:
         self._block_events: tuple[RunEvent, ...] = ()
         self.memos: list[WindowMemo] = []
         self.pinned = False
-        self._metrics: tuple[tuple[int, int | None], tuple[Metric, ...]] = ((-1, None), ())
+        self._metrics: tuple[tuple[int, int | None], tuple[MetricRow, ...]] = ((-1, None), ())
         self._problem = ""  # of the run directory
         self._failed: set[int] = set()  # segments that could not be read
         self._left_out: dict[int, str] = {}  # segment to reason
@@ -178,13 +179,13 @@ class RunLog:
         return self.header.interval_ms if self.header else 1000
 
     @property
-    def metrics(self) -> tuple[Metric, ...]:
+    def metrics(self) -> tuple[MetricRow, ...]:
         """(name, unit, kind) of each metric of all segments; the newest schema takes precedence."""
         table = self.table
         newest = self._segments[self._newest].schema if self._segments else None
         key = table.generation, newest
         if self._metrics[0] != key:
-            found: dict[str, Metric] = dict.fromkeys(table.names, ("", "", ""))
+            found: dict[str, MetricRow] = dict.fromkeys(table.names, ("", "", ""))
             for number in sorted(self._schemas_in, key=self._schemas_in.__getitem__):
                 found.update({row[0]: row for row in table.schemas[number].metrics})
             self._metrics = key, tuple(found.values())
@@ -488,3 +489,10 @@ class RunLog:
             return {}
         rows = detail.asked[detail.table.rows["samples"][detail.asked] > 0]
         return detail.cache.last_values(int(rows[-1])) if len(rows) else {}
+
+
+def open_log(path: str, *, last_slots: int | None = None, in_blocks: bool = False) -> RunLog:
+    """Return the log of the run at `path`, refreshed; see `RunLog`. Raises PprofplusError."""
+    log = RunLog(path, last_slots=last_slots, in_blocks=in_blocks)
+    log.refresh()
+    return log

@@ -5,16 +5,10 @@ from collections.abc import Iterable
 import numpy as np
 
 from pprofplus_tui.model.cursor import Reading
-from pprofplus_tui.model.points import Ints
+from pprofplus_tui.model.points import Ints, SeriesKey
 from pprofplus_tui.sources.local.block_detail import PageView
 from pprofplus_tui.sources.local.bucket_grid import BucketGrid
-from pprofplus_tui.sources.local.buckets import (
-    GAP_INTERVALS,
-    LEAST_GAP_MS,
-    Request,
-    rated,
-    reaching,
-)
+from pprofplus_tui.sources.local.buckets import GAP_INTERVALS, LEAST_GAP_MS, rated, reaching
 from pprofplus_tui.sources.local.page_cache import PagesLostError, predecessors
 from pprofplus_tui.sources.local.page_table import ABSENT, COUNTER_COLUMN
 from pprofplus_tui.sources.local.run_log import RunLog
@@ -24,7 +18,7 @@ _MILLI = 1000.0
 _END_PAGES = 8  # searched for a sample at an end of a window: a page may overlap only with an event
 
 
-def read_at(run: RunLog, at_ms: int, near_ms: int, requests: Iterable[Request]) -> Reading:
+def read_at(run: RunLog, at_ms: int, near_ms: int, requests: Iterable[SeriesKey]) -> Reading:
     """Return the sample nearest to `at_ms`, unix ms, with its values of these requests.
 
     A request is (metric, rate) as in `window_query.query`; a counter's first sample has no rate. A
@@ -40,7 +34,7 @@ def read_at(run: RunLog, at_ms: int, near_ms: int, requests: Iterable[Request]) 
             run.discard_cached()  # they are removed from the table now, so the loop terminates
 
 
-def _read(run: PageView, at_ms: int, near_ms: int, requests: list[Request]) -> Reading:
+def _read(run: PageView, at_ms: int, near_ms: int, requests: list[SeriesKey]) -> Reading:
     table = run.table
     sampled = np.flatnonzero(table.rows["samples"] > 0)
     here = int(np.searchsorted(table.begin_ms[sampled], at_ms, side="right")) - 1
@@ -63,7 +57,7 @@ def _read(run: PageView, at_ms: int, near_ms: int, requests: list[Request]) -> R
 
 
 def read_ends(
-    run: RunLog, begin_ms: int, end_ms: int, requests: Iterable[Request]
+    run: RunLog, begin_ms: int, end_ms: int, requests: Iterable[SeriesKey]
 ) -> tuple[Reading, Reading] | None:
     """Return the first and the last sample in [begin_ms, end_ms), unix ms; None without one.
 
@@ -84,7 +78,7 @@ def read_ends(
 
 
 def _end(
-    run: PageView, grid: BucketGrid, rows: Ints, requests: list[Request], *, last: bool
+    run: PageView, grid: BucketGrid, rows: Ints, requests: list[SeriesKey], *, last: bool
 ) -> Reading | None:
     """Return the first or the last sample of the window, which is the grid's only bucket."""
     table = run.table
@@ -105,10 +99,12 @@ def _end(
     return None
 
 
-def _values(run: PageView, row: int, place: int, requests: list[Request]) -> dict[Request, float]:
+def _values(
+    run: PageView, row: int, place: int, requests: list[SeriesKey]
+) -> dict[SeriesKey, float]:
     table = run.table
     schema = int(table.rows["schema"][row])
-    having: list[tuple[Request, int]] = []
+    having: list[tuple[SeriesKey, int]] = []
     wanted: list[tuple[int, int | None]] = []
     for name, rate in requests:
         column = table.column(name)
@@ -120,7 +116,7 @@ def _values(run: PageView, row: int, place: int, requests: list[Request]) -> dic
         if rate:
             wanted += [(before, column) for before in predecessors(table, [row], column)]
     decoded = run.cache.decode([(r, column) for r, column in wanted if r >= 0])
-    values: dict[Request, float] = {}
+    values: dict[SeriesKey, float] = {}
     for request, column in having:
         if not request[1]:
             values[request] = float(decoded.values([row], column)[place])

@@ -4,17 +4,14 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pprofplus.errors import PprofplusError
 from pprofplus_tui.model.death import OomKills
-from pprofplus_tui.model.runs import RUNNING
+from pprofplus_tui.model.runs import RUNNING, RunId
 from pprofplus_tui.sources.local.cgroup_counts import OOM_KILLS, oom_kills_now
 from pprofplus_tui.sources.local.run_log import RunLog
 from pprofplus_tui.sources.local.sample_at import read_at
-
-if TYPE_CHECKING:
-    from pprofplus_tui.sources.local.run_info import RunInfo
+from pprofplus_tui.sources.run_info import RunInfo
 
 USED, LIMIT = "cgroup_used", "cgroup_limit"
 _AFTER_MS = 10_000  # this long after the end, other runs of the cgroup have a sample
@@ -30,17 +27,17 @@ _LAST_SLOTS, _LAST_MS = 8, 300_000  # this many pages cover this time, at one sa
 class Sibling:
     """Another run that may share the cgroup: its run directory and its extent, unix ms."""
 
-    path: str
+    path: RunId
     begin_ms: int
     end_ms: int
     pid: int = 0
     running: bool = False
 
     @classmethod
-    def of(cls, info: "RunInfo") -> "Sibling":
+    def of(cls, info: RunInfo) -> "Sibling":
         """Return a run of the catalogue as a sibling."""
         running = info.state in RUNNING
-        return cls(info.path, info.begin_ms, info.end_ms, info.pid, running)
+        return cls(info.id, info.begin_ms, info.end_ms, info.pid, running)
 
 
 class Siblings:

@@ -4,14 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pprofplus_tui.model.points import Bools, Floats, Ints, Points
+from pprofplus_tui.model.points import Bools, Floats, Ints, Points, SeriesKey
 from pprofplus_tui.sources.local.block_detail import PageView
 from pprofplus_tui.sources.local.bucket_grid import BucketGrid
 from pprofplus_tui.sources.local.buckets import (
     GAP_INTERVALS,
     LEAST_GAP_MS,
     BucketSeries,
-    Request,
     WindowMemo,
     fill,
     gap_limits,
@@ -24,8 +23,6 @@ from pprofplus_tui.sources.local.run_log import RunLog
 from pprofplus_tui.sources.local.segment_reader import TAIL_SLOTS
 
 _MILLI = 1000.0
-_MARKS = 64
-_MARK_PAGES = 64  # read whole the first time
 _MEMOS = 16  # two widths of charts in eight windows
 _MEMO_REQUESTS = 320  # more than the charts of one window request: a schema has at most 256 metrics
 
@@ -35,10 +32,10 @@ def query(  # noqa: PLR0913 - the window, the resolution, the series
     begin_ms: int,
     end_ms: int,
     buckets: int,
-    requests: Sequence[Request],
+    requests: Sequence[SeriesKey],
     *,
     exact: bool = True,
-) -> dict[Request, Points]:
+) -> dict[SeriesKey, Points]:
     """Return the points of each request in [begin_ms, end_ms), unix ms; at most `buckets` each.
 
     A request is (metric, rate). With rate, the points are the increase of a counter per second
@@ -96,26 +93,6 @@ def page_extremes(run: RunLog, name: str) -> Points:
     )
 
 
-def marks_within(run: RunLog, begin_ms: int, end_ms: int) -> tuple[tuple[int, str], ...]:
-    """Return (unix ms, untrusted text) of the marks in [begin_ms, end_ms), in order of time.
-
-    If there are more than a chart could show, the newest are returned.
-    """
-    table = run.table
-    # what came after a page's last sample is in that page, too
-    begin = max(int(np.searchsorted(table.end_ms, begin_ms, side="left")) - 1, 0)
-    end = int(np.searchsorted(table.begin_ms, end_ms, side="left"))
-    telling = begin + np.flatnonzero(table.rows["events_bytes"][begin:end] > 0)
-    if not len(telling):
-        return ()
-    found = [
-        (event.t_ms, event.text)
-        for event in run.events_in(telling[-_MARK_PAGES:])
-        if event.kind == "mark" and begin_ms <= event.t_ms < end_ms
-    ]
-    return tuple(found[-_MARKS:])
-
-
 def rows_within(table: PageTable, begin_ms: int, end_ms: int) -> Ints:
     """Return the rows of pages with samples that overlap [begin_ms, end_ms)."""
     begin = int(np.searchsorted(table.end_ms, begin_ms, side="left"))
@@ -151,7 +128,7 @@ def _few_samples(
     return (view, rows) if count <= most else None
 
 
-def _memo_of(run: RunLog, grid: BucketGrid, requests: Sequence[Request]) -> WindowMemo:
+def _memo_of(run: RunLog, grid: BucketGrid, requests: Sequence[SeriesKey]) -> WindowMemo:
     """Return the memo of a window, if possible from that of a window shifted by whole buckets."""
     epoch = run.table.epoch
     known = [memo for memo in run.memos if memo.epoch == epoch]
@@ -172,8 +149,8 @@ def _memo_of(run: RunLog, grid: BucketGrid, requests: Sequence[Request]) -> Wind
 
 
 def _buckets(
-    run: RunLog, rows: Ints, grid: BucketGrid, requests: Sequence[Request]
-) -> dict[Request, Points]:
+    run: RunLog, rows: Ints, grid: BucketGrid, requests: Sequence[SeriesKey]
+) -> dict[SeriesKey, Points]:
     table = run.table
     steady = max(0, table.count - TAIL_SLOTS)
     memo = _memo_of(run, grid, requests)
@@ -187,7 +164,7 @@ def _buckets(
         memo.upto = steady
     series = {request: memo.series[request].copy() for request in requests}
     fill(run, grid, series, rows[rows >= steady])
-    found: dict[Request, Points] = {}
+    found: dict[SeriesKey, Points] = {}
     schema = table.rows["schema"][rows]
     for request, filled in series.items():
         name, rate = request
@@ -208,12 +185,12 @@ def _having(table: PageTable, column: int, *, rate: bool) -> Bools:
 
 
 def _samples(
-    run: PageView, rows: Ints, begin_ms: int, end_ms: int, requests: Sequence[Request]
-) -> dict[Request, Points]:
+    run: PageView, rows: Ints, begin_ms: int, end_ms: int, requests: Sequence[SeriesKey]
+) -> dict[SeriesKey, Points]:
     table = run.table
     schema = table.rows["schema"][rows]
     wanted: list[tuple[int, int | None]] = []
-    having: dict[Request, list[int]] = {}
+    having: dict[SeriesKey, list[int]] = {}
     for name, rate in requests:
         column = table.column(name)
         if column is None:
@@ -226,7 +203,7 @@ def _samples(
     decoded = run.cache.decode(wanted)
     resumed_ms = _resumptions(run, rows)
     times: dict[tuple[int, ...], tuple[Ints, Bools, Bools]] = {}
-    found: dict[Request, Points] = {}
+    found: dict[SeriesKey, Points] = {}
     for request in requests:
         mine = having.get(request, [])
         column = table.column(request[0])

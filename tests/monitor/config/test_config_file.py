@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from pprofplus_tui.config.settings_table import TONES
 from pprofplus_tui.model.keys import KEYS, rebound
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.screens.help_page import key_table
+from pprofplus_tui.sources.open import open_source
 from pprofplus_tui.widgets.theme import NIGHT, TokenColours
 
 FULL = """\
@@ -254,7 +256,10 @@ def test_the_help_shows_the_rebound_keys():
 
 async def test_the_keys_of_the_file_run_their_actions(tmp_path):
     keys = rebound({"help": ("x",), "quit": ("z",)})
-    app = MonitorApp(Options(directories=(str(tmp_path),), keys=keys, colours=()))
+    app = MonitorApp(
+        Options(directories=(str(tmp_path),), keys=keys, colours=()),
+        partial(open_source, [str(tmp_path)]),
+    )
     async with app.run_test() as pilot:
         await pilot.press("question_mark")
         assert len(app.screen_stack) == 1
@@ -267,7 +272,9 @@ async def test_the_keys_of_the_file_run_their_actions(tmp_path):
 
 async def test_the_charts_of_the_file_are_shown_first(tmp_path):
     looks = parse_config(FULL, "tui.toml").looks
-    app = MonitorApp(Options(directories=(str(tmp_path),), looks=looks))
+    app = MonitorApp(
+        Options(directories=(str(tmp_path),), looks=looks), partial(open_source, [str(tmp_path)])
+    )
     async with app.run_test():
         assert app.monitor.view.shown == ("memory", "gc")
         assert app.monitor.view.log == {"memory"}
@@ -282,7 +289,9 @@ def test_the_colours_of_the_file_are_used():
 
 async def test_a_warning_is_shown_on_the_screen(tmp_path):
     told = "x.toml:1: [bold]theme[/]"
-    app = MonitorApp(Options(directories=(str(tmp_path),), notice=told))
+    app = MonitorApp(
+        Options(directories=(str(tmp_path),), notice=told), partial(open_source, [str(tmp_path)])
+    )
     async with app.run_test(notifications=True) as pilot:
         await pilot.pause()
         assert [note.message for note in app._notifications] == [told]

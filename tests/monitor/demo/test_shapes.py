@@ -67,7 +67,7 @@ class Watched:
         self.catalog.refresh()
         logs = {}
         for run in self.catalog.runs:
-            log = RunLog(run.path)
+            log = RunLog(run.id)
             log.refresh()
             wanted = tuple((name, False) for name in COLUMNS)
             # a bucket a sample: nothing is put together

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,14 @@ from pprofplus.metrics import CATALOGUE
 from pprofplus_tui.app import MonitorApp
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.screens.explain_page import ExplainScreen
+from pprofplus_tui.sources.open import open_source
 
 
 @pytest.fixture
 def monitor(home):
-    return lambda **options: MonitorApp(Options(directories=(str(home.path),), **options))
+    return lambda **options: MonitorApp(
+        Options(directories=(str(home.path),), **options), partial(open_source, [str(home.path)])
+    )
 
 
 def page_of(app):
@@ -126,7 +130,7 @@ async def test_on_a_terminal_without_utf8_it_is_ascii(home, monitor):
 
 
 async def test_without_a_run_there_is_nothing_to_explain(tmp_path):
-    app = MonitorApp(Options(directories=(str(tmp_path),)))
+    app = MonitorApp(Options(directories=(str(tmp_path),)), partial(open_source, [str(tmp_path)]))
     async with app.run_test(size=(100, 30)) as pilot:
         await pilot.press("i")
         await pilot.pause()

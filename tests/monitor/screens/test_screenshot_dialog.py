@@ -8,6 +8,7 @@ import threading
 import time
 import xml.etree.ElementTree as ET
 import zlib
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from pprofplus_tui.app import MonitorApp
 from pprofplus_tui.atomic_file import OutputError
 from pprofplus_tui.model.options import Options
+from pprofplus_tui.sources.open import open_source
 from pprofplus_tui.terminal.screenshot import (
     ScreenshotCancelledError,
     find_browser,
@@ -40,7 +42,9 @@ async def settled(pilot, found, seconds=30):
 
 @pytest.fixture
 def monitor(home):
-    return MonitorApp(Options(directories=(str(home.path),)))
+    return MonitorApp(
+        Options(directories=(str(home.path),)), partial(open_source, [str(home.path)])
+    )
 
 
 async def test_s_saves_the_screen_as_svg_under_the_name_shown(home, monitor, tmp_path, monkeypatch):

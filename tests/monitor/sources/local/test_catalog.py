@@ -9,6 +9,8 @@ import pytest
 from pprofplus.log import format as fmt
 from pprofplus.log import log_directory
 from pprofplus_tui.sources.local.catalog import Catalog
+from pprofplus_tui.sources.local.index_scan import counted
+from pprofplus_tui.sources.local.local_source import LocalSource
 
 
 def found(root):
@@ -222,7 +224,7 @@ def test_a_refresh_detects_a_run_that_dies(write_now, tmp_path):
 def test_a_run_has_its_extent_its_size_and_its_last_values(write_now, tmp_path):
     writer = write_now(count=5)
     info = found(tmp_path).runs[0]
-    assert (info.service, info.pid, info.path) == ("api", 7, str(writer.path))
+    assert (info.service, info.pid, info.id) == ("api", 7, str(writer.path))
     assert info.begin_ms == writer.start_ms + 1000
     assert info.end_ms == writer.start_ms + 5000
     assert info.last == {"rss": 500, "cpu_user": 5, "threads": 5}
@@ -244,7 +246,7 @@ def test_a_scan_counts_samples_and_damage_of_all_segments(write_now, tmp_path):
     raw[fmt.PAGE_SIZE + 50] ^= 1
     path.write_bytes(raw)
     catalog = found(tmp_path)
-    info = catalog.scan(catalog.runs[0])
+    info = counted(catalog.runs[0])
     assert info.samples == 7
     assert info.damaged_pages == 1
     assert info.begin_ms == writer.start_ms + 1000
@@ -349,7 +351,7 @@ def test_a_run_of_random_bytes_is_listed_with_its_damage(tmp_path):
 def test_a_log_is_opened_by_its_path(write_now, tmp_path):
     write_now(count=4)
     catalog = found(tmp_path)
-    assert catalog.open(catalog.runs[0].path).samples == 4
+    assert LocalSource([str(tmp_path)]).open(catalog.runs[0].id).sample_count == 4
 
 
 def test_an_ended_run_is_not_opened_again(write_now, tmp_path, monkeypatch):

@@ -15,8 +15,8 @@ from pprofplus_tui.commands.export import ExportRequest, export_runs
 from pprofplus_tui.export import write_rows
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.sources.local import page_table
-from pprofplus_tui.sources.local.catalog import Catalog
-from pprofplus_tui.sources.local.run_log import RunLog
+from pprofplus_tui.sources.local.local_run import LocalRun
+from pprofplus_tui.sources.local.run_log import RunLog, open_log
 from pprofplus_tui.sources.local.window_query import query
 
 START_MS = 1_760_000_000_000
@@ -111,7 +111,7 @@ def test_an_export_has_every_sample_and_the_newest_names(thousand_tables):
     assert [row["n"] for row in rows] == list(range(2195, 2200))
     assert [row["tenant1098.1_jobs"] for row in rows] == [None, 2196, 2197, None, None]
     whole = io.BytesIO()
-    count, skipped = write_rows(RunLog(path), 0, 1 << 50, whole, metrics=["n"])
+    count, skipped = write_rows([LocalRun(RunLog(path))], 0, 1 << 50, whole, metrics=["n"])
     assert (count, skipped) == (2200, 0)
 
 
@@ -255,10 +255,11 @@ def test_a_service_with_changing_gauges_is_read_to_its_last_sample(tmp_path):
         timeout=100,
     )
     told = json.loads(ended.stdout)
-    run = Catalog.open(told["directory"])
+    run = open_log(told["directory"], in_blocks=True)
     assert len({name for name, _, _ in run.metrics if name.startswith("queue")}) == 2700
     out = io.BytesIO()
-    write_rows(RunLog(told["directory"]), 0, 1 << 50, out, form="jsonl", metrics=["rss"])
+    readers = [LocalRun(RunLog(told["directory"]))]
+    write_rows(readers, 0, 1 << 50, out, form="jsonl", metrics=["rss"])
     rows = [json.loads(line)["rss_bytes"] for line in out.getvalue().splitlines()]
     assert rows == list(range(told["taken"]))
     assert run.samples == told["taken"]

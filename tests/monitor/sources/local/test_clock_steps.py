@@ -18,8 +18,9 @@ from pprofplus_tui.model.messages import ChartRequest, Shape
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.window import Window
 from pprofplus_tui.sources.local.catalog import Catalog
-from pprofplus_tui.sources.local.event_search import all_happened
+from pprofplus_tui.sources.local.event_search import search_events
 from pprofplus_tui.sources.local.run_log import RunLog
+from pprofplus_tui.sources.open import open_source
 
 HELPERS = Path(__file__).parents[3] / "collector" / "service.py"
 HOUR_MS = 3_600_000
@@ -176,7 +177,7 @@ def test_a_catalogue_knows_the_beginning_after_one_step_from_the_ends_alone(step
 def test_the_monitor_knows_the_beginning_of_an_open_run(stepped):
     run = RunLog(str(stepped.directory))
     run.refresh()
-    desk = Session(Options((str(stepped.home),)), lambda _: None)
+    desk = Session(Options(), open_source([str(stepped.home)]), lambda _: None)
     try:
         desk.look()
         window = Window.fit(run.begin_ms, run.end_ms)
@@ -190,6 +191,6 @@ def test_the_monitor_knows_the_beginning_of_an_open_run(stepped):
 def test_each_clock_step_is_an_event(stepped):
     run = RunLog(str(stepped.directory))
     run.refresh()
-    found = [one for one in all_happened(run, 1000) if one.kind == CLOCK_STEP]
+    found = [one for one in search_events(run, most=1000) if one.kind == CLOCK_STEP]
     steps = [later - earlier for earlier, later in pairwise([0, *stepped.hours])]
     assert [round(one.value / HOUR_MS) for one in found] == steps

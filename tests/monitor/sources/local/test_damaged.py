@@ -18,8 +18,10 @@ from pprofplus_tui.commands.list import list_runs
 from pprofplus_tui.export import FORMATS, write_rows
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.sources.local.catalog import Catalog
-from pprofplus_tui.sources.local.run_log import RunLog
-from pprofplus_tui.sources.local.sample_rows import page_values
+from pprofplus_tui.sources.local.index_scan import counted
+from pprofplus_tui.sources.local.local_run import LocalRun
+from pprofplus_tui.sources.local.run_log import RunLog, open_log
+from pprofplus_tui.sources.local.sample_rows import page_blocks
 from pprofplus_tui.sources.local.window_query import page_extremes, query
 
 _spec = importlib.util.spec_from_file_location(
@@ -46,14 +48,14 @@ def read_everything(home):
     catalog.refresh()
     logs = []
     for info in catalog.runs:
-        run = Catalog.open(info.path)
+        run = open_log(info.id, in_blocks=True)
         run.refresh()
         look_at(run)
-        scanned = catalog.scan(info)
+        scanned = counted(info)
         assert scanned.begin_ms <= scanned.end_ms
         for form in FORMATS:
             with Path(os.devnull).open("wb") as out:
-                write_rows(run, 0, fmt.MAX_UNIX_MS, out, form=form)
+                write_rows([LocalRun(run)], 0, fmt.MAX_UNIX_MS, out, form=form)
         logs.append(run)
     if logs:
         options = Options((str(home),))
@@ -93,15 +95,17 @@ def look_at(run):
 def samples_of(run):
     """Return {n: (unix ms, values)} of the samples of the corpus's run, by its metric `n`."""
     found = {}
-    columns = [run.table.column(name) for name in ("rss", "cpu_user", "a", "n")]
+    wanted = ("rss", "cpu_user", "a", "n")
     for row in range(run.table.count):
-        own = run.table.own_columns(int(run.table.rows["schema"][row])).tolist()
-        order = [own[column] for column in columns if column is not None and own[column] >= 0]
+        (block,) = page_blocks(run, np.array([row]), wanted)
+        order = sorted(
+            range(len(block.metrics)),
+            key=lambda at, block=block: wanted.index(block.metrics[at][0]),
+        )
         if len(order) != 3:
             continue
-        for t_ms, values in page_values(run, np.array([row]), order):
-            rows = zip(t_ms.tolist(), values.T.tolist(), strict=True)
-            found.update({value[2]: (time, value) for time, value in rows})
+        rows = zip(block.t_ms.tolist(), block.values[order].T.tolist(), strict=True)
+        found.update({value[2]: (time, value) for time, value in rows})
     return found
 
 
@@ -170,8 +174,8 @@ def by_monitor(run):
     """Return the same of the monitor's reader."""
     if not run.table.count:
         return None
-    (found,) = page_values(run, np.array([0]), [0, 1, 2])
-    t_ms, values = found
+    (found,) = page_blocks(run, np.array([0]), None)
+    t_ms, values = found.t_ms, found.values
     if run.table.rows["samples"][0] and not len(t_ms):
         return None
     events = [(kind_number(e.kind), e.value, e.text) for e in run.events()]
@@ -322,7 +326,7 @@ def test_a_page_that_replaced_one_with_the_same_crc_is_not_read(tmp_path, name):
         forged_pages()[name.partition("/")[2]], int.from_bytes(pages[1][24:28], "little")
     )
     Path(path, "000001.pplog").write_bytes(make.laid_out([*heads, forged]))
-    list(page_values(run, np.array([0, 1]), [0, 1, 2]))
+    page_blocks(run, np.array([0, 1]), None)
     points = query(run, run.begin_ms, run.end_ms + 1, 1000, [("n", False)])["n", False]
     assert points.lo.tolist() == list(range(8, 24))
 

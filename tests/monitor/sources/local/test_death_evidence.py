@@ -19,6 +19,7 @@ from pprofplus_tui.sources.local.catalog import Catalog
 from pprofplus_tui.sources.local.death_evidence import CauseFinder, quick_cause
 from pprofplus_tui.sources.local.ended_run import read_ended_run
 from pprofplus_tui.sources.local.machine import Machine, this_machine
+from pprofplus_tui.sources.local.run_log import open_log
 from pprofplus_tui.sources.local.siblings import Sibling
 
 START = """
@@ -69,7 +70,7 @@ def found(home, pid=None):
     while not catalog.runs and time.monotonic() < until:
         catalog.refresh()
     (info,) = (info for info in catalog.runs if pid in {None, info.pid})
-    log = Catalog.open(info.path)
+    log = open_log(info.id, in_blocks=True)
     return info, CauseFinder().death_of(log, info.state, map(Sibling.of, catalog.runs))
 
 
@@ -180,7 +181,7 @@ def test_a_cause_stays_when_its_evidence_disappears(place):
         until = time.monotonic() + 30
         while (info := found(place)[0]).state != "died":
             assert time.monotonic() < until, info
-        log = Catalog.open(info.path)
+        log = open_log(info.id, in_blocks=True)
         assert finder.death_of(log, "died").cause.kind == "killed"
     time.sleep(1.1)  # the search runs once a second
     assert found(place)[1].cause.kind == "unknown"
@@ -212,7 +213,7 @@ def test_a_process_that_executed_another_program_has_not_died(place):
         assert death.cause.kind == "stopped"
         assert "exec" in death.cause.reason
         # this needs /proc, which the record of an ended run does not read
-        assert read_ended_run(info.path, "rss", time.time_ns() + 1) is None
+        assert read_ended_run(info.id, "rss", time.time_ns() + 1) is None
     finally:
         process.kill()
         process.wait()
@@ -413,7 +414,7 @@ def test_texts_of_an_outcome_are_cleaned(place):
 
 def test_an_outcome_that_is_written_late_is_found(place):
     path = killed_run(place)
-    log, finder = Catalog.open(str(path)), CauseFinder()
+    log, finder = open_log(str(path), in_blocks=True), CauseFinder()
     assert finder.death_of(log, "died").cause.kind == "unknown"
     (path / "outcome").write_text(json.dumps({**OUTCOME, "signal": 11}))
     until = time.monotonic() + 30
@@ -448,7 +449,7 @@ def test_a_run_of_another_machine_has_no_evidence_here(place, monkeypatch):
 
 def test_a_list_has_the_same_cause_from_the_few_files_that_it_reads(place):
     path = killed_run(place)
-    log = Catalog.open(str(path))
+    log = open_log(str(path), in_blocks=True)
 
     def quick(names=None):
         return quick_cause(

@@ -13,6 +13,7 @@ import pytest
 
 from pprofplus.log import format as fmt
 from pprofplus_tui.sources.local.catalog import Catalog
+from pprofplus_tui.sources.local.index_scan import counted
 
 COLLECTOR = Path(__file__).parents[3] / "collector"
 _spec = importlib.util.spec_from_file_location(
@@ -33,7 +34,7 @@ def age(root):
 
 def told(info):
     return (
-        *(info.path, info.service, info.pid, info.state, info.begin_ms, info.end_ms),
+        *(info.id, info.service, info.pid, info.state, info.begin_ms, info.end_ms),
         *(info.interval_ms, info.size_bytes, info.rss_bytes, info.pinned, info.metrics, info.host),
     )
 
@@ -90,7 +91,7 @@ def test_a_run_in_progress_is_read_whole(home):
 def test_a_run_with_only_a_record_is_read_whole_on_request(ended):
     catalog = Catalog([str(ended.path)])
     catalog.refresh(())
-    first, *others = [info.path for info in catalog.runs]
+    first, *others = [info.id for info in catalog.runs]
     catalog.changes()
     assert catalog.lacking([first, "/gone"]) == [first]
     assert catalog.complete([first], time.monotonic() + 60)
@@ -109,8 +110,8 @@ def test_a_pin_is_detected_after_the_record_was_read(ended):
     catalog = Catalog([str(ended.path)])
     catalog.refresh(())
     time.sleep(0.2)  # longer than the resolution of file times
-    Path(catalog.runs[0].path, "pinned").touch()
-    assert catalog.refresh({catalog.runs[0].path})
+    Path(catalog.runs[0].id, "pinned").touch()
+    assert catalog.refresh({catalog.runs[0].id})
     assert [info.pinned for info in catalog.runs] == [True, False, False, False]
 
 
@@ -119,7 +120,7 @@ def test_a_pin_is_detected_after_the_record_was_read(ended):
 
 def figures(info):
     return (
-        *(info.path, info.state, info.begin_ms, info.end_ms, info.samples, info.damaged_pages),
+        *(info.id, info.state, info.begin_ms, info.end_ms, info.samples, info.damaged_pages),
         *(info.rss_bytes, info.first_rss_bytes, info.peak_bytes, info.growth_bytes),
         *(info.size_bytes, info.host, info.pinned, info.metrics),
     )
@@ -133,10 +134,10 @@ def both_counted(root):
     counting, looking = Catalog([str(root)], counting=True), Catalog([str(root)])
     counting.refresh(())
     looking.refresh()
-    counted = {info.path: info for info in counting.runs}
-    scanned = [looking.scan(info) for info in looking.runs]
-    assert [info.path for info in counting.runs] == [info.path for info in scanned]
-    of_records = [counted[info.path] for info in scanned]
+    listed = {info.id: info for info in counting.runs}
+    scanned = [counted(info) for info in looking.runs]
+    assert [info.id for info in counting.runs] == [info.id for info in scanned]
+    of_records = [listed[info.id] for info in scanned]
     return (
         [figures(info) for info in of_records if info.samples is not None],
         [

@@ -11,6 +11,8 @@ import pytest
 
 from pprofplus_tui.export import write_rows
 from pprofplus_tui.sources.local.catalog import Catalog
+from pprofplus_tui.sources.local.local_run import LocalRun
+from pprofplus_tui.sources.local.run_log import open_log
 from pprofplus_tui.sources.local.window_query import query
 
 GOLDEN = Path(__file__).parents[3] / "collector" / "golden"
@@ -39,7 +41,8 @@ def runs(tmp_path_factory):
     catalog.refresh()
     assert catalog.problems == ()
     return {
-        str(Path(info.path).relative_to(home)): Catalog.open(info.path) for info in catalog.runs
+        str(Path(info.id).relative_to(home)): open_log(info.id, in_blocks=True)
+        for info in catalog.runs
     }
 
 
@@ -49,7 +52,7 @@ NAMES = sorted({str(Path(path).parent) for path in WANTED})
 @pytest.mark.parametrize("name", NAMES)
 def test_every_sample_is_exported_with_its_time_and_values(runs, name):
     out = io.BytesIO()
-    write_rows(runs[name], 0, 1 << 53, out, zone=timezone.utc)
+    write_rows([LocalRun(runs[name])], 0, 1 << 53, out, zone=timezone.utc)
     rows = list(csv.DictReader(io.StringIO(out.getvalue().decode())))
     units = {"rss": "rss_bytes", "cpu_user": "cpu_user_us", "queue_depth": "queue_depth_jobs"}
     wanted = []

@@ -10,11 +10,11 @@ from pprofplus.errors import LogFormatError
 from pprofplus.log import format as fmt
 from pprofplus_tui.sources.local import page_blocks as blocks_module
 from pprofplus_tui.sources.local.ended_run import read_ended_run
-from pprofplus_tui.sources.local.event_search import all_happened, happened_within
+from pprofplus_tui.sources.local.event_search import search_events
 from pprofplus_tui.sources.local.page_blocks import summary_blocks
 from pprofplus_tui.sources.local.run_log import RunLog
 from pprofplus_tui.sources.local.sample_at import read_at
-from pprofplus_tui.sources.local.window_query import marks_within, query
+from pprofplus_tui.sources.local.window_query import query
 
 REQUESTS = [("rss", False), ("cpu_user", True), ("cpu_user", False), ("threads", False)]
 _HEAD = fmt.SUMMARY_HEAD
@@ -85,8 +85,9 @@ def test_a_run_in_blocks_reads_only_the_heads_that_a_window_needs(long_run):
     assert run.last() == whole.last()
     assert run.events() == whole.events()
     assert drawn(run) == drawn(whole)
-    assert marks_within(run, run.begin_ms, run.end_ms) == marks_within(
-        whole, whole.begin_ms, whole.end_ms
+    extent = whole.extent_ms
+    assert search_events(run, *extent, most=64, kinds={"mark"}, exact=False) == search_events(
+        whole, *extent, most=64, kinds={"mark"}, exact=False
     )
 
 
@@ -137,12 +138,14 @@ def test_events_are_the_same_as_in_a_run_without_blocks(write_run):
         writer.new_page()
     whole, run = read(writer), read(writer, in_blocks=True)
     assert run.table.blocks.any()
-    found = all_happened(whole, 100)
+    found = search_events(whole, most=100)
     assert [happening.kind for happening in found].count("clock") == 4
-    assert all_happened(run, 100) == found
-    assert all_happened(run, 100) == found
+    assert search_events(run, most=100) == found
+    assert search_events(run, most=100) == found
     begin, end = whole.begin_ms, whole.end_ms + 1
-    assert happened_within(run, begin, end) == happened_within(whole, begin, end)
+    assert search_events(run, begin, end, most=64, exact=False) == search_events(
+        whole, begin, end, most=64, exact=False
+    )
 
 
 def test_the_sample_at_any_time_is_the_same_as_in_a_run_without_blocks(long_run):
@@ -258,7 +261,7 @@ def test_queries_terminate_without_an_error_for_any_summary(long_run, tmp_path, 
             span = run.end_ms - run.begin_ms
             a, b = (run.begin_ms + int(part * span) for part in (begin, end))
             query(run, a, b + 1, buckets, REQUESTS)
-    marks_within(run, run.begin_ms, run.end_ms)
+    search_events(run, *run.extent_ms, most=64, kinds={"mark"}, exact=False)
     run.events()
     run.last()
     run.refresh()

@@ -79,7 +79,7 @@ def soak(kit, tmp_path, seconds):
             while not catalog.runs and process.poll() is None:
                 time.sleep(0.01)
                 catalog.refresh()
-            run = RunLog(catalog.runs[0].path)
+            run = RunLog(catalog.runs[0].id)
             while process.poll() is None:
                 run.refresh()
                 if run.table.count:

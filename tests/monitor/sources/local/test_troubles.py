@@ -12,6 +12,7 @@ import pytest
 
 from pprofplus_tui.sources.local import catalog
 from pprofplus_tui.sources.local.catalog import Catalog
+from pprofplus_tui.sources.local.run_log import open_log
 from pprofplus_tui.sources.local.window_query import query
 
 HELPERS = Path(__file__).parents[3] / "collector" / "service.py"
@@ -127,7 +128,7 @@ def test_lost_samples_are_a_break_in_the_chart_without_points(service):
     running.do("resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)")
     running.do("samples(100)")
     running.do("pprofplus.stop()")
-    run = Catalog.open(running.directory)
+    run = open_log(running.directory, in_blocks=True)
     (lost,) = (event for event in run.events() if event.kind == "lost")
     for buckets in (20_000, 100):
         points = query(run, run.begin_ms, run.end_ms + 1, buckets, [REQUEST])[REQUEST]
@@ -160,7 +161,7 @@ def test_a_wall_clock_that_steps_by_an_hour_leaves_a_live_run_live(service, stat
         running.do("samples(5)")
         info = state("live")
         assert abs(info.end_ms - clock.time_ns() // 1_000_000) < 60_000
-    run = Catalog.open(running.directory)
+    run = open_log(running.directory, in_blocks=True)
     points = query(run, 0, 1 << 50, 1 << 20, [REQUEST])[REQUEST]
     assert (np.diff(points.t_ms) > 0).all()
     assert list(points.lo) == sorted(points.lo)  # the value of each sample is its number
@@ -171,7 +172,7 @@ def test_a_clock_set_forward_leaves_a_break(service):
     running.do("samples(5)")
     running.do("shift_ns[0] = 3_600 * 10**9")
     running.do("samples(5)")
-    run = Catalog.open(running.directory)
+    run = open_log(running.directory, in_blocks=True)
     points = query(run, run.begin_ms, run.end_ms + 1, 1 << 20, [REQUEST])[REQUEST]
     (at,) = np.flatnonzero(np.diff(points.t_ms) > 3_000_000)
     assert points.breaks[at + 1]

@@ -14,7 +14,7 @@ from pprofplus_tui.sources.local import buckets as buckets_module
 from pprofplus_tui.sources.local import page_blocks as blocks_module
 from pprofplus_tui.sources.local import page_cache as samples_module
 from pprofplus_tui.sources.local.run_log import RunLog
-from pprofplus_tui.sources.local.window_query import marks_within, query
+from pprofplus_tui.sources.local.window_query import query
 
 TABLES = (
     (("rss", "B", "gauge"), ("cpu_user", "us", "counter"), ("threads", "count", "gauge")),
@@ -328,41 +328,6 @@ def test_a_pause_shorter_than_the_interval_is_a_gap(write_run):
     run.refresh()
     points = query(run, run.begin_ms, run.end_ms + 1, 100, [("rss", False)])["rss", False]
     assert np.flatnonzero(points.breaks).tolist() == [4]
-
-
-def test_marks_of_a_window_are_in_order_also_between_samples_and_pages(write_run):
-    writer = write_run()
-    for i in range(10):
-        writer.add(i * 1000, [i, i, i])
-    writer.event(fmt.MARK, 9500, text="after the last sample")
-    writer.new_page()
-    writer.event(fmt.PAUSE, 9600)
-    writer.event(fmt.MARK, 20_000, text="paused \x1b[31m")
-    writer.event(fmt.RESUME, 30_000)
-    writer.new_page()
-    writer.add(30_000, [1, 1, 1])
-    run = RunLog(str(writer.path))
-    run.refresh()
-    begin = writer.start_ms
-    found = marks_within(run, begin, begin + 60_000)
-    assert [(t_ms - begin, text) for t_ms, text in found] == [
-        (9500, "after the last sample"),
-        (20_000, "paused \x1b[31m"),
-    ]
-    assert len(marks_within(run, begin + 9501, begin + 60_000)) == 1
-    assert len(marks_within(run, begin + 9500, begin + 20_000)) == 1
-    assert marks_within(run, begin + 20_001, begin + 60_000) == ()
-    assert marks_within(run, begin + 99_000, begin + 99_001) == ()
-
-
-def test_the_newest_of_very_many_marks_are_returned(write_run):
-    writer = write_run()
-    for i in range(1000):
-        writer.event(fmt.MARK, i * 1000, text=str(i))
-    run = RunLog(str(writer.path))
-    run.refresh()
-    found = marks_within(run, 0, run.end_ms + 2_000_000)
-    assert [text for _, text in found] == [str(i) for i in range(936, 1000)]
 
 
 def test_zero_buckets_raise_a_clear_error(write_run):
