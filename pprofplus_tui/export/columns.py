@@ -13,11 +13,11 @@ FIXED = ("time", "unix_ms", "service", "pid")
 _UNIT_SUFFIXES = {BYTES: "bytes", MICROSECONDS: "us", COUNT: ""}
 _MAX_CHARS = 100  # of a name or a unit in a heading
 
-Key = tuple[str, str]  # name, true unit
+MetricKey = tuple[str, str]  # name, true unit
 
 
 class UnknownMetricError(PprofplusError):
-    """A metric is in none of the runs; its text is one line that names those near it."""
+    """A metric is in none of the runs; the text is one line that suggests similar names."""
 
 
 def unknown_metrics(runs: Sequence[RunReader], metrics: Sequence[str]) -> str:
@@ -25,17 +25,17 @@ def unknown_metrics(runs: Sequence[RunReader], metrics: Sequence[str]) -> str:
     return unknown(metrics, list(dict.fromkeys(name for run in runs for name, _, _ in run.metrics)))
 
 
-def keys(metrics: Sequence[MetricRow]) -> dict[Key, int]:
-    """Return (name, unit) of each metric of a schema, and its place there."""
+def keys(metrics: Sequence[MetricRow]) -> dict[MetricKey, int]:
+    """Return (name, unit) of each metric of a schema, and its column."""
     return {(name, true_unit(unit)[0]): column for column, (name, unit, _) in enumerate(metrics)}
 
 
-def labels(runs: Sequence[RunReader], metrics: Sequence[str] | None = None) -> dict[Key, str]:
+def labels(runs: Sequence[RunReader], metrics: Sequence[str] | None = None) -> dict[MetricKey, str]:
     """Return a unique heading for each metric of the runs.
 
     `metrics` selects exact names, in this order; None selects all. Raises UnknownMetricError.
     """
-    found: list[Key] = []
+    found: list[MetricKey] = []
     for run in runs:
         for schema in run.schemas:
             found += keys(schema)
@@ -44,7 +44,7 @@ def labels(runs: Sequence[RunReader], metrics: Sequence[str] | None = None) -> d
         if problem:
             raise UnknownMetricError(problem)
         found = [key for name in metrics for key in found if key[0] == name]
-    named: dict[Key, str] = {}
+    named: dict[MetricKey, str] = {}
     taken = dict.fromkeys(FIXED, 1)
     for key in found:
         if key not in named:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pprofplus_tui.atomic_file import OutputError, free_path, new_file
-from pprofplus_tui.export.columns import FIXED, Key, labels
+from pprofplus_tui.export.columns import FIXED, MetricKey, labels
 from pprofplus_tui.export.sheets import Samples, Sheet, Steps, step_headings
 from pprofplus_tui.export.timestamps import moment
 from pprofplus_tui.sources.port import RunReader
@@ -160,7 +160,7 @@ def write_rows(  # noqa: PLR0913 - as `export`
 
 def _sheet(  # noqa: PLR0913, PLR0917 - the parts of a sheet
     run: RunReader,
-    named: dict[Key, str],
+    named: dict[MetricKey, str],
     zone: tzinfo | None,
     form: str,
     begin_ms: int,

@@ -7,17 +7,17 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pprofplus.log import log_directory
 from pprofplus_tui.model.runs import LIVE, RUNNING, RunId
 from pprofplus_tui.sources.local.catalog_entry import CatalogEntry
-from pprofplus_tui.sources.local.run_directories import RunDirectories, by_promise
+from pprofplus_tui.sources.local.run_directories import RunDirectories, by_priority
 from pprofplus_tui.sources.run_info import RunInfo
 
 # Live runs that are not visible are refreshed once in this many ticks. Visible ones are refreshed
 # each tick, but less often if there are so many that it would take noticeable time.
-_SELDOM_TICKS = 5
-_MANY_LIVE, _MOST_TICKS = 20, 3
+_HIDDEN_TICKS = 5
+_MANY_LIVE, _MAX_TICKS = 20, 3
 # Ended runs that are not visible are checked in turn, this many per tick: an operator may have
 # pinned one, or removed segments.
-_SWEPT = 100
-_LOOKED_AT_ONCE = 16  # runs that are read between two readings of the clock
+_CHECKED_PER_TICK = 100
+_BATCH_RUNS = 16  # runs that are read between two readings of the clock
 
 
 class Catalog:
@@ -41,16 +41,16 @@ class Catalog:
         With `service` or `pids`, other runs are ignored. With `counting`, the samples of ended
         runs are counted where that is cheap; `scan` counts the others.
         """
-        self._homes: dict[str, RunDirectories] = {}
+        self._directories: dict[str, RunDirectories] = {}
         for path in directories:
             place = RunDirectories(os.path.abspath(path), service, frozenset(pids))  # noqa: PTH100 - keeps links
-            self._homes.setdefault(os.path.realpath(path), place)
+            self._directories.setdefault(os.path.realpath(path), place)
         self._counting = counting
         self._found: dict[RunId, CatalogEntry] = {}  # by path
         self._active: dict[RunId, CatalogEntry] = {}  # those of `_found` that are not settled
         self._unread: list[CatalogEntry] = []  # the last is read next
-        self._troubled: dict[RunId, CatalogEntry] = {}
-        self._swept: Iterator[CatalogEntry] = iter(())
+        self._with_problems: dict[RunId, CatalogEntry] = {}
+        self._rotation: Iterator[CatalogEntry] = iter(())
         self._changes: dict[RunId, RunInfo | None] = {}
         self._runs: tuple[RunInfo, ...] | None = ()
         self._problems: tuple[str, ...] = ()
@@ -72,8 +72,8 @@ class Catalog:
 
     def unlisted(self, service: str | None) -> tuple[str, ...]:
         """Return the problems that hide runs of a service, or of any service if it is None."""
-        found = [line for place in self._homes.values() for line in place.unlisted(service)]
-        for path, run in self._troubled.items():
+        found = [line for place in self._directories.values() for line in place.unlisted(service)]
+        for path, run in self._with_problems.items():
             if run.info is None and service in {None, path.split("/")[-2]}:
                 found += run.problems
         return tuple(found)
@@ -81,7 +81,7 @@ class Catalog:
     @property
     def services(self) -> tuple[str, ...]:
         """The services that have run directories, whether selected or not."""
-        names = {name for place in self._homes.values() for name in place.services()}
+        names = {name for place in self._directories.values() for name in place.services()}
         return tuple(sorted(names))
 
     @property
@@ -134,12 +134,12 @@ class Catalog:
         for run in list(self._active.values()):
             often = whole or (sought is not None and run.path in sought)
             changed |= self._refresh(
-                run, now_ns, whole=whole, every=every if often else _SELDOM_TICKS
+                run, now_ns, whole=whole, every=every if often else _HIDDEN_TICKS
             )
         for run in self._settled(sought):
             changed |= self._refresh(run, now_ns, whole=whole)
         changed |= self._read_on(until_s, whole=whole)
-        for run in self._troubled.values():
+        for run in self._with_problems.values():
             problems += run.problems
         lines = tuple(dict.fromkeys(problems))
         changed |= lines != self._problems
@@ -151,12 +151,12 @@ class Catalog:
         if sought is None:
             return [run for run in self._found.values() if run.settled]
         found = [run for path in sought if (run := self._found.get(path)) and run.settled]
-        for run in self._swept:
+        for run in self._rotation:
             if run.settled:
                 found.append(run)
-            if len(found) >= _SWEPT + len(sought):
+            if len(found) >= _CHECKED_PER_TICK + len(sought):
                 return found
-        self._swept = iter(list(self._found.values()))
+        self._rotation = iter(list(self._found.values()))
         return found
 
     def _ticks_for(self, sought: Collection[RunId] | None) -> int:
@@ -165,26 +165,26 @@ class Catalog:
             return 1
         infos = (run.info for path in sought if (run := self._active.get(path)))
         live = sum(info is not None and info.state == LIVE for info in infos)
-        return min(1 + live // _MANY_LIVE, _MOST_TICKS)
+        return min(1 + live // _MANY_LIVE, _MAX_TICKS)
 
     def _list(self, now_ns: int) -> tuple[bool, list[str]]:
         """List the directories; return (whether a run was removed, problems)."""
         problems: list[str] = []
         new: list[str] = []
         gone: list[str] = []
-        for place in self._homes.values():
+        for place in self._directories.values():
             place.refresh(now_ns, new, gone, problems)
         changed = False
         for path in map(RunId, gone):
             run = self._found.pop(path, None)
             self._active.pop(path, None)
-            self._troubled.pop(path, None)
+            self._with_problems.pop(path, None)
             if run is not None and run.info is not None:
                 self._changes[path], self._runs, changed = None, None, True
         if gone and self._unread:
             self._unread = [run for run in self._unread if run.path in self._found]
         if new:
-            runs = [CatalogEntry(RunId(path)) for path in by_promise(new)]
+            runs = [CatalogEntry(RunId(path)) for path in by_priority(new)]
             self._found.update((run.path, run) for run in runs)
             self._unread += runs
         return changed, problems
@@ -198,7 +198,7 @@ class Catalog:
         now_ns = time.time_ns()
         unread = self._unread
         while unread:
-            for _ in range(min(_LOOKED_AT_ONCE, len(unread))):
+            for _ in range(min(_BATCH_RUNS, len(unread))):
                 run = unread.pop()
                 if run.path in self._found:
                     self._active[run.path] = run
@@ -218,9 +218,9 @@ class Catalog:
         else:
             self._active[path] = run
         if run.problems:
-            self._troubled[path] = run
-        elif self._troubled:
-            self._troubled.pop(path, None)
+            self._with_problems[path] = run
+        elif self._with_problems:
+            self._with_problems.pop(path, None)
         if info is before:
             return False
         self._changes[path], self._runs = info, None

@@ -1,4 +1,4 @@
-"""One run of the local source behind the port: its log, and the queries of it."""
+"""One run of the local source, for `sources.port`: its log and the queries on it."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
@@ -19,14 +19,14 @@ from pprofplus_tui.sources.local.window_query import query, rows_within
 from pprofplus_tui.sources.port import Artefact, Header, SampleBlock
 from pprofplus_tui.sources.run_info import MetricRow, RunInfo
 
-_ROW_BYTES = 1536  # of a page, in its table and in what is cached
+_ROW_BYTES = 1536  # of a page, in the page table and in the caches
 
 
 class LocalRun:
     """Reads a run from its directory. See `sources.port.RunReader`."""
 
     def __init__(self, log: RunLog, kernel: KernelLog | None = None) -> None:
-        """Make a reader of a log that was refreshed; `kernel` has evidence why it ended."""
+        """Make a reader of a refreshed log; `kernel` has evidence of why the process ended."""
         self._log = log
         self._kernel = kernel
         self._causes: CauseFinder | None = None
@@ -218,6 +218,6 @@ class PageSamples:
         return len(self._rows)
 
     def __iter__(self) -> Iterator[Sequence[SampleBlock]]:
-        """Yield the pages that are read at one time."""
+        """Yield the pages in the batches in which they are read."""
         for batch in batches(self._log, self._rows):
             yield page_blocks(self._log, batch, self._metrics)

@@ -7,7 +7,7 @@ from pprofplus.log import log_directory
 from pprofplus_tui.sources.local.safe_files import DirectoryWatch
 
 
-def by_promise(paths: list[str]) -> list[str]:
+def by_priority(paths: list[str]) -> list[str]:
     """Return the run directories by priority, the highest last: the newest, and those that may run.
 
     The pid of a run may be reused, or belong to another container; a pid in use only raises the

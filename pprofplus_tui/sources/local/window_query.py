@@ -235,10 +235,10 @@ def _resumptions(run: PageView, rows: Ints) -> Ints:
     if not len(rows):  # a block overlaps the window, but none of its pages does
         return np.zeros(0, np.int64)
     begin, end = max(int(rows[0]) - 1, 0), int(rows[-1]) + 1
-    telling = begin + np.flatnonzero(run.table.rows["events_bytes"][begin:end] > 0)
-    if not len(telling):
+    pages = begin + np.flatnonzero(run.table.rows["events_bytes"][begin:end] > 0)
+    if not len(pages):
         return np.zeros(0, np.int64)
-    found = [event.t_ms for event in run.pages.events(telling) if event.kind == "resume"]
+    found = [event.t_ms for event in run.pages.events(pages) if event.kind == "resume"]
     return np.array(found, np.int64)
 
 
