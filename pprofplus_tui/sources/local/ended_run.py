@@ -22,7 +22,12 @@ from pprofplus_tui.sources.local.liveness import Lock, ended_state, is_silent, l
 from pprofplus_tui.sources.local.machine import this_machine
 from pprofplus_tui.sources.local.safe_files import opened
 from pprofplus_tui.sources.local.segment_header import begin_on_axis, first_instant
-from pprofplus_tui.sources.local.segment_tail import Schema, SegmentTail, TailPage, check_order
+from pprofplus_tui.sources.local.segment_tail import (
+    SegmentSchema,
+    SegmentTail,
+    TailPage,
+    check_order,
+)
 from pprofplus_tui.sources.local.siblings import LIMIT, USED
 
 _FEW_SEGMENTS = 4  # up to half a megabyte, because segments grow with their run
@@ -57,7 +62,7 @@ class EndedRun:
     end_ms: int
     interval_ms: int
     size_bytes: int
-    schema: Schema
+    schema: SegmentSchema
     last: int | None
     samples: int | None
     first: int | None
@@ -138,7 +143,9 @@ def _read_ended_run(path: str, metric: str, now_ns: int, *, counting: bool) -> E
     )
 
 
-def _cause_of_death(path: str, schema: Schema, page: TailPage, names: list[str]) -> str | None:
+def _cause_of_death(
+    path: str, schema: SegmentSchema, page: TailPage, names: list[str]
+) -> str | None:
     """Return why a run died, from its run directory, header and last page."""
     used, limit = (
         None if column is None else page.last(column)
@@ -212,7 +219,7 @@ def _size(path: str, numbers: Iterable[int]) -> int:
     return total
 
 
-def _may_exist(schema: Schema, pid: int) -> bool:
+def _may_exist(schema: SegmentSchema, pid: int) -> bool:
     """Return whether a process exists that may be that of the run and no longer records."""
     here = schema.boot_id and schema.boot_id == this_machine().boot_id
     return bool(here) and os.path.lexists(f"/proc/{pid}")

@@ -40,7 +40,7 @@ Metrics = tuple[tuple[str, str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Schema:
+class SegmentSchema:
     """The metrics of a segment, and its machine.
 
     Attributes:
@@ -60,8 +60,8 @@ class Schema:
         return next((i for i, row in enumerate(self.metrics) if row[0] == metric), None)
 
 
-_schemas: dict[tuple[Metrics, str, str], Schema] = {}
-_by_text: dict[bytes, Schema] = {}
+_schemas: dict[tuple[Metrics, str, str], SegmentSchema] = {}
+_by_text: dict[bytes, SegmentSchema] = {}
 # A header as the collector writes it: the parts that differ between runs are at its start and end.
 # If these match, the middle, which is most of the text, determines the schema.
 _TEXT = rb'"(?:[ !#-\[\]-~]|\\["\\/bfnrt]|\\u[0-9a-f]{4})*"'
@@ -73,18 +73,20 @@ _AFTER = re.compile(
 _AFTER_BEGINS = b',"pid":'
 
 
-def _shared(header: RunHeader) -> Schema:
+def _shared(header: RunHeader) -> SegmentSchema:
     """Return the schema of a header; equal headers share one object."""
     key = header.metrics, header.host, header.boot_id
     schema = _schemas.get(key)
     if schema is None:
         if len(_schemas) >= _MAX_SCHEMAS:
             _schemas.clear()
-        schema = _schemas[key] = Schema(header.metrics, header.schema, header.host, header.boot_id)
+        schema = _schemas[key] = SegmentSchema(
+            header.metrics, header.schema, header.host, header.boot_id
+        )
     return schema
 
 
-def schema_of(text: bytes) -> Schema:
+def schema_of(text: bytes) -> SegmentSchema:
     """Return the schema in a header's JSON. Raises LogFormatError.
 
     Of headers that differ only in pid, start and arguments, only one is parsed.
@@ -174,7 +176,7 @@ class SegmentTail:
             return self._start[at : at + PAGE_SIZE]
         return os.pread(self._file, PAGE_SIZE, at)
 
-    def _read_header(self) -> tuple[Schema, int]:
+    def _read_header(self) -> tuple[SegmentSchema, int]:
         """Return (the schema, the number of slots of the header)."""
         page = self._page(0)
         prefix = read_prefix(page)
