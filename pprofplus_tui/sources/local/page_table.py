@@ -114,10 +114,10 @@ class PageTable:
         """Return the index of the schema with this CRC, None if no header had it."""
         return self._schema_index.get(schema)
 
-    def learn(self, header: RunHeader, schema: int, *, sparing: bool = False) -> bool:
+    def add_schema(self, header: RunHeader, schema: int, *, keep_spare: bool = False) -> bool:
         """Add the schema of a header if it is new; return False if there is no memory for it.
 
-        `schema` is its CRC, `header.schema`, which takes time to compute. With `sparing`, some
+        `schema` is its CRC, `header.schema`, which takes time to compute. With `keep_spare`, some
         memory is kept for later schemas. The header's metrics become those of the table, so that a
         name in a thousand headers is in memory once.
         """
@@ -129,7 +129,7 @@ class PageTable:
         new = [name for name, _, _ in header.metrics if name not in self._index]
         size_bytes = _SCHEMA_BYTES + _METRIC_BYTES * len(header.metrics)
         size_bytes += sum(_NAME_BYTES + len(name) for name in new)
-        most_bytes = _MAX_SCHEMAS_BYTES - sparing * _MAX_SCHEMAS_BYTES // _SPARE_SHARE
+        most_bytes = _MAX_SCHEMAS_BYTES - keep_spare * _MAX_SCHEMAS_BYTES // _SPARE_SHARE
         if self.schemas and self._schema_bytes + size_bytes > most_bytes:
             return False
         self._schema_bytes += size_bytes

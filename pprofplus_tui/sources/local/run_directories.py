@@ -122,7 +122,7 @@ class _Listed:
         except FileNotFoundError:
             self.paths, self.problem = set(), ""
         except OSError as error:
-            self._watch.forget()
+            self._watch.invalidate()
             self.paths, self.problem = set(), f"{self._path}: {error.strerror}"
         if self.problem:
             problems.append(self.problem)

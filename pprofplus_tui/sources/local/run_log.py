@@ -218,7 +218,7 @@ class RunLog:
         except FileNotFoundError:
             found = {}
         except OSError as error:
-            self._watch.forget()
+            self._watch.invalidate()
             self._problem = error.strerror or str(error)
             return False
         if found is not None:
@@ -292,17 +292,17 @@ class RunLog:
         self._failed.discard(number)
         self._sizes[number] = segment.size_bytes
         if segment.header is not None:
-            self._learn(number, segment)
+            self._add_schema(number, segment)
             if number == self._newest or self.header is None:
                 self.header = segment.header
         return row
 
-    def _learn(self, number: int, segment: SegmentReader, *, sparing: bool = False) -> None:
+    def _add_schema(self, number: int, segment: SegmentReader, *, keep_spare: bool = False) -> None:
         """Add the schema of a segment to the table, if it has one and there is memory for it."""
         header, schema = segment.header, segment.schema
         if header is None or schema is None:
             return
-        if self.table.learn(header, schema, sparing=sparing):
+        if self.table.add_schema(header, schema, keep_spare=keep_spare):
             index = self.table.schema_index(schema)
             if index is not None:
                 self._schemas_in[index] = max(number, self._schemas_in.get(index, 0))
@@ -321,7 +321,7 @@ class RunLog:
         self._head_cache.clear()
         self.memos.clear()
         for number in sorted(self._segments, reverse=True):
-            self._learn(number, self._segments[number], sparing=True)
+            self._add_schema(number, self._segments[number], keep_spare=True)
         self._rebuild(appended=False)
 
     def _poll(self, number: int, *, growing: bool) -> bool:
@@ -334,9 +334,9 @@ class RunLog:
         begin = self._row_after(segment, number, row)
         others = (table.rows["segment"][begin:] != number).any()
         many = begin + len(segment.heads) - row > table.max_rows
-        learnt = self._unresolved and table.generation != tables
+        may_resolve = self._unresolved and table.generation != tables
         # whether a page is out of order depends on all pages
-        if schema is None or others or many or learnt or self._misplaced:
+        if schema is None or others or many or may_resolve or self._misplaced:
             self._rebuild(appended=False)
             return True
         if begin < table.count - TAIL_SLOTS:

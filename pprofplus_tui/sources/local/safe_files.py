@@ -72,6 +72,6 @@ class DirectoryWatch:
         self._seen = None if fresh else seen
         return True
 
-    def forget(self) -> None:
+    def invalidate(self) -> None:
         """Report the directory as changed at the next call, because listing it failed."""
         self._seen = None

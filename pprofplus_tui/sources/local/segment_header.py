@@ -70,7 +70,7 @@ def read_header(file: int) -> HeaderPages:
                 return HeaderPages(None, part, size_log2, damaged_pages=1)
         return HeaderPages(_parsed(text), parts, size_log2)
     except LogVersionError as error:
-        return HeaderPages(None, min(part + 1, parts), size_log2, problem=str(error))
+        return HeaderPages(None, min(part + 1, parts), size_log2, problem=f"not read: {error}")
     except LogFormatError:
         return HeaderPages(None, min(part + 1, parts), size_log2, damaged_pages=1)
 

@@ -345,7 +345,7 @@ class SegmentReader:
         if bodies is not None:
             whole &= np.array([body_is_whole(body) for body in bodies])
         if (whole & checked.newer).any() and not self.problem:
-            self.problem = "has pages of a newer log format: upgrade pprofplus"
+            self.problem = "not fully read: some pages have a newer log format, upgrade pprofplus"
         data = whole & checked.data
         if self.schema is None and data.any():
             first = fixed[int(np.argmax(data))]
