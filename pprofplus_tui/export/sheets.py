@@ -219,8 +219,8 @@ class Steps:
         if self._json:
             names = step_headings(list(self._labels.values()))[1:]
             cells = "".join(f', "{n}": {v}' for n, v in zip(names, values, strict=True))
-            who = f'{_identity(self._run)}, "samples": {self._samples}'
-            text = f'{{"time": "{time}", "unix_ms": {at_ms}, {who}{cells}}}\n'
+            identity = f'{_identity(self._run)}, "samples": {self._samples}'
+            text = f'{{"time": "{time}", "unix_ms": {at_ms}, {identity}{cells}}}\n'
         else:
             fixed = (time, str(at_ms), _service(self._run), str(self._run.pid), str(self._samples))
             text = ",".join((*fixed, *values)) + "\n"

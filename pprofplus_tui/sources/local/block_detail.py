@@ -47,14 +47,16 @@ class Detail:
     Attributes:
         table: the requested pages, and before each of them its predecessor.
         pages, cache: read the pages, and share their cache with the run.
-        asked: the rows of the requested pages.
+        requested: the rows of the requested pages.
     """
 
-    def __init__(self, table: PageTable, pages: PageStore, cache: PageCache, asked: Ints) -> None:
+    def __init__(
+        self, table: PageTable, pages: PageStore, cache: PageCache, requested: Ints
+    ) -> None:
         self.table = table
         self.pages = pages
         self.cache = cache
-        self.asked = asked
+        self.requested = requested
 
     def single_pages(self, rows: Ints) -> "Detail":
         """Return only these rows: this table has no blocks."""
@@ -142,7 +144,7 @@ class PageHeadCache:
 
 
 def _size_of(heads: PageHeads) -> int:
-    return heads.cells.nbytes + heads.fixed.nbytes + _HEAD_OVERHEAD_BYTES
+    return heads.values.nbytes + heads.fixed.nbytes + _HEAD_OVERHEAD_BYTES
 
 
 class BlockMismatchError(PagesLostError):
@@ -162,10 +164,10 @@ def detail_of(
 ) -> Detail:
     """Return the single pages of these rows of a run's table. Raises BlockMismatchError."""
     context = table.before[rows]
-    asked = np.zeros(table.count, np.bool_)
-    asked[rows] = True
+    requested = np.zeros(table.count, np.bool_)
+    requested[rows] = True
     context = context[context >= 0]
-    context = context[~asked[context]]
+    context = context[~requested[context]]
     every = np.sort(np.concatenate((rows, context)))
     info = table.rows[every]
     single = ~table.blocks[every]

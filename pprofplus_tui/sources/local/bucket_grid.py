@@ -118,19 +118,19 @@ class Extremes:
 
     def copy(self) -> "Extremes":
         """Return an independent copy."""
-        twin = Extremes(0)
-        twin.lo, twin.hi = self.lo.copy(), self.hi.copy()
-        return twin
+        result = Extremes(0)
+        result.lo, result.hi = self.lo.copy(), self.hi.copy()
+        return result
 
     def moved(self, by: int, whole: int) -> "Extremes":
         """Return these for buckets shifted by `by`; only the first `whole` buckets are used."""
         count = len(self.lo)
-        twin = Extremes(count)
+        result = Extremes(count)
         first, last = max(by, 0), min(whole, count + by)
         if first < last:
             there = slice(first - by, last - by)
-            twin.lo[there], twin.hi[there] = self.lo[first:last], self.hi[first:last]
-        return twin
+            result.lo[there], result.hi[there] = self.lo[first:last], self.hi[first:last]
+        return result
 
     def add(self, buckets: Ints, lo: Ints, hi: Ints) -> None:
         """Add values; `buckets` must not decrease."""

@@ -12,7 +12,7 @@ from pprofplus_tui.sources.local.bucket_grid import BucketGrid, Extremes, PageSp
 from pprofplus_tui.sources.local.page_cache import Decoded, beginnings, predecessors
 from pprofplus_tui.sources.local.page_table import COUNTER_COLUMN, GAUGE_COLUMN, PageTable
 
-LEAST_GAP_MS = 1000  # a shorter stall is not a gap, whatever the interval
+MIN_GAP_MS = 1000  # a shorter stall is not a gap, whatever the interval
 GAP_INTERVALS = 3
 _STRETCH_SAMPLES = 200_000  # limits memory: a page of an idle service has 4096 samples
 
@@ -37,15 +37,15 @@ class BucketSeries:
 
     def copy(self) -> "BucketSeries":
         """Return an independent copy."""
-        twin = BucketSeries(0)
-        twin.values, twin.times = self.values.copy(), self.times.copy()
-        return twin
+        result = BucketSeries(0)
+        result.values, result.times = self.values.copy(), self.times.copy()
+        return result
 
     def moved(self, by: int, whole: int) -> "BucketSeries":
         """Return these for buckets shifted by `by`; only the first `whole` buckets are used."""
-        twin = BucketSeries(0)
-        twin.values, twin.times = self.values.moved(by, whole), self.times.moved(by, whole)
-        return twin
+        result = BucketSeries(0)
+        result.values, result.times = self.values.moved(by, whole), self.times.moved(by, whole)
+        return result
 
 
 def parts_of(table: PageTable, request: SeriesKey, span: PageSpan) -> list[Part]:
@@ -80,7 +80,7 @@ def fill(
     """
     table = view.table
     single = ~table.hidden
-    closer = np.zeros(table.count, np.bool_)
+    to_expand = np.zeros(table.count, np.bool_)
     span = PageSpan.of(table, grid, rows)
     parts = [part for request in all_series for part in parts_of(table, request, span)]
     times: dict[int, tuple[Ints, Extremes]] = {}
@@ -89,17 +89,17 @@ def fill(
         values = all_series[part.request].values
         need = _from_heads(table, part, values) if part.from_heads else _levels(table, part, values)
         wanted = part.span.rows[need]
-        closer[wanted] = True
+        to_expand[wanted] = True
         needed.append((part, wanted[single[wanted]]))
         if id(part.span) not in times:  # most metrics are on the same pages
             unclear = part.span.rows[part.span.unclear]
-            closer[unclear] = True
+            to_expand[unclear] = True
             unclear = unclear[single[unclear]]
             times[id(part.span)] = unclear, _times_from_heads(table, part.span, grid.count)
-    closer &= ~single
-    if closer.any():
-        detail = view.single_pages(np.flatnonzero(closer))
-        fill(detail, grid, all_series, reaching(detail.table, grid, detail.asked))
+    to_expand &= ~single
+    if to_expand.any():
+        detail = view.single_pages(np.flatnonzero(to_expand))
+        fill(detail, grid, all_series, reaching(detail.table, grid, detail.requested))
     involved = [rows for _, rows in needed] + [rows for rows, _ in times.values()]
     for begin, end in _stretches(table, involved):
         _decode(view, grid, all_series, (begin, end), needed, list(times.values()))
@@ -300,7 +300,7 @@ def gap_limits(table: PageTable, rows: Ints, before_ms: Ints, after_ms: Ints) ->
     left = np.minimum(np.searchsorted(begins, before_ms, side="right") - 1, len(rows) - 1)
     right = np.minimum(np.searchsorted(ends, after_ms, side="left"), len(rows) - 1)
     longest = np.maximum(interval[np.maximum(left, 0)], interval[right])
-    limits: Ints = np.maximum(GAP_INTERVALS * longest, LEAST_GAP_MS)
+    limits: Ints = np.maximum(GAP_INTERVALS * longest, MIN_GAP_MS)
     return limits
 
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from pprofplus.log import log_directory
 from pprofplus_tui.model.points import Points
 from pprofplus_tui.model.runs import LIVE, RUNNING, RunId
-from pprofplus_tui.sources.local.ended_run import YOUNG_NS, EndedRun, read_ended_run
+from pprofplus_tui.sources.local.ended_run import RECENT_NS, EndedRun, read_ended_run
 from pprofplus_tui.sources.local.liveness import Lock, lock_of, state_of
 from pprofplus_tui.sources.local.run_log import RunLog
 from pprofplus_tui.sources.local.segment_header import begin_on_axis, first_instant
@@ -131,7 +131,7 @@ class CatalogEntry:
 
     def _has_changed(self, now_ns: int) -> bool:
         """Return whether an ended run must be read again."""
-        if not self.settled and not 0 <= now_ns - self._refreshed_ns < YOUNG_NS:
+        if not self.settled and not 0 <= now_ns - self._refreshed_ns < RECENT_NS:
             return True  # it may be settled now
         return self._seen is None or self._seen != self._fingerprint(now_ns)
 
@@ -221,7 +221,7 @@ class CatalogEntry:
             self._seen = None if self.problems else self._seen
             return
         lock = lock_of(segment)
-        old = now_ns - log.written_ns > YOUNG_NS
+        old = now_ns - log.written_ns > RECENT_NS
         if lock is not Lock.HELD and not old:
             # The writer may meanwhile have begun another segment or written its stop event.
             changed |= log.refresh()
@@ -236,7 +236,7 @@ class CatalogEntry:
 
     def _is_old(self, now_ns: int) -> bool:
         try:
-            return now_ns - os.stat(self.path).st_mtime_ns > YOUNG_NS  # noqa: PTH116 - as above
+            return now_ns - os.stat(self.path).st_mtime_ns > RECENT_NS  # noqa: PTH116 - as above
         except OSError:
             return False
 

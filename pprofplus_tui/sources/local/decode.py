@@ -30,11 +30,11 @@ class PageBatch:
     def __init__(self, pages: Sequence[bytes], columns: int) -> None:
         self._pages = pages
         count = len(pages)
-        cells_end = COLUMNS_OFFSET + 24 * columns
+        values_end = COLUMNS_OFFSET + 24 * columns
         self.fixed = np.frombuffer(b"".join([p[:COLUMNS_OFFSET] for p in pages]), HEAD_DTYPE)
         first = b"".join([p[COLUMNS_OFFSET : COLUMNS_OFFSET + 8 * columns] for p in pages])
         self.first = np.frombuffer(first, "<i8").reshape(count, columns)
-        lengths = b"".join([p[cells_end : cells_end + 2 * (columns + 1)] for p in pages])
+        lengths = b"".join([p[values_end : values_end + 2 * (columns + 1)] for p in pages])
         self._lengths = np.frombuffer(lengths, "<u2").reshape(count, columns + 1).astype(np.int64)
         ends = np.cumsum(self._lengths, axis=1) + self.fixed["head_length"][:, None]
         self._starts = ends - self._lengths

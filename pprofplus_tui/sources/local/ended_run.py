@@ -31,7 +31,7 @@ from pprofplus_tui.sources.local.segment_tail import (
 from pprofplus_tui.sources.local.siblings import LIMIT, USED
 
 _FEW_SEGMENTS = 4  # up to half a megabyte, because segments grow with their run
-YOUNG_NS = 60_000_000_000  # after its last write, a run is checked each second for this long
+RECENT_NS = 60_000_000_000  # after its last write, a run is checked each second for this long
 
 
 @dataclass(slots=True, eq=False)  # not frozen: that triples the cost of a new one
@@ -97,11 +97,11 @@ def _read_ended_run(path: str, metric: str, now_ns: int, *, counting: bool) -> E
     newest, few = numbers[-1], counting and len(numbers) <= _FEW_SEGMENTS
     with opened(f"{path}/{log_directory.segment_name(newest)}") as (file, status):
         lock = lock_on(file)
-        young = now_ns - status.st_mtime_ns < YOUNG_NS
-        if lock is Lock.HELD or (lock is Lock.UNKNOWN and young):
+        recent = now_ns - status.st_mtime_ns < RECENT_NS
+        if lock is Lock.HELD or (lock is Lock.UNKNOWN and recent):
             return None
         # the writer may have released this segment because it began the next one
-        if young and _segments(os.listdir(path)) != numbers:
+        if recent and _segments(os.listdir(path)) != numbers:
             return None
         ending = SegmentTail(file, status.st_size, every=few)
     page = ending.pages[-1]
@@ -139,7 +139,7 @@ def _read_ended_run(path: str, metric: str, now_ns: int, *, counting: bool) -> E
         log_directory.PIN_NAME in names,
         newest,
         (status.st_ino, status.st_mtime_ns, status.st_size),
-        lock is Lock.FREE and not young,
+        lock is Lock.FREE and not recent,
     )
 
 

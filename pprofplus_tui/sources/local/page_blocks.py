@@ -48,7 +48,7 @@ class PageBlocks(PageHeads):
 
     def take(self, which: Ints | Bools | slice) -> "PageBlocks":
         """Return the rows that `which` selects."""
-        return PageBlocks(self.slot[which], self.fixed[which], self.cells[which])
+        return PageBlocks(self.slot[which], self.fixed[which], self.values[which])
 
 
 @lru_cache(8)
@@ -61,7 +61,7 @@ def _row_dtype(columns: int) -> "np.dtype[np.void]":
             ("last_mono_ms", "<i8"),
             ("offset_ms", "<i8"),
             ("end_offset_ms", "<i8"),
-            ("cells", "<i8", (3 * columns,)),
+            ("values", "<i8", (3 * columns,)),
         ]
     )
     assert dtype.itemsize == summary_row_size(columns)  # noqa: S101 - pinned by the format
@@ -106,7 +106,7 @@ def summary_blocks(
     fixed["interval_ms"] = interval_ms
     if not _is_plausible(fixed):
         return None
-    return PageBlocks(slot + begins, fixed, rows["cells"])
+    return PageBlocks(slot + begins, fixed, rows["values"])
 
 
 def _is_plausible(rows: npt.NDArray[np.void]) -> bool:
@@ -155,13 +155,13 @@ def blocks_of(heads: PageHeads, final_slots: int) -> PageBlocks | None:
     begin = np.maximum.accumulate(np.where(fresh, index, 0))
     starts = np.flatnonzero((index - begin) % _BLOCK_PAGES == 0)
     ends = np.append(starts[1:], len(heads)) - 1
-    columns = heads.cells.shape[1] // 3
-    cells = np.empty((len(starts), 3 * columns), np.int64)
-    cells[:, :columns] = heads.cells[starts, :columns]
+    columns = heads.values.shape[1] // 3
+    values = np.empty((len(starts), 3 * columns), np.int64)
+    values[:, :columns] = heads.values[starts, :columns]
     lo, hi = slice(columns, 2 * columns), slice(2 * columns, 3 * columns)
     if columns:
-        cells[:, lo] = np.minimum.reduceat(heads.cells[:, lo], starts, axis=0)
-        cells[:, hi] = np.maximum.reduceat(heads.cells[:, hi], starts, axis=0)
+        values[:, lo] = np.minimum.reduceat(heads.values[:, lo], starts, axis=0)
+        values[:, hi] = np.maximum.reduceat(heads.values[:, hi], starts, axis=0)
     offset_ms = fixed["first_unix_ms"] - fixed["first_mono_ms"]
     rows = np.empty(len(starts), BLOCK_DTYPE)
     rows["number"], rows["pages"] = number[starts], ends - starts + 1
@@ -175,4 +175,4 @@ def blocks_of(heads: PageHeads, final_slots: int) -> PageBlocks | None:
     rows["offset_ms"] = np.minimum.reduceat(offset_ms, starts)
     rows["end_offset_ms"] = offset_ms[ends]
     rows["interval_ms"] = interval_ms[starts]
-    return PageBlocks(slot[starts], rows, cells)
+    return PageBlocks(slot[starts], rows, values)

@@ -106,14 +106,14 @@ class PageCache:
         batch = PageBatch([page for _, page in whole], len(table.schemas[schema].metrics))
         counts = batch.fixed["samples"].tolist()
         times, bad_pages = batch.times()
-        asked = [
+        requested = [
             (i, column)
             for i, (row, _) in enumerate(whole)
             for column in missing[row]
             if own[column] >= 0
         ]
-        of_page = np.array([i for i, _ in asked], np.int64)
-        of_column = np.array([column for _, column in asked], np.int64)
+        of_page = np.array([i for i, _ in requested], np.int64)
+        of_column = np.array([column for _, column in requested], np.int64)
         values, bad_streams = batch.columns(of_page, own[of_column])
         bad_pages[of_page[bad_streams]] = True
         at = 0
@@ -122,7 +122,7 @@ class PageCache:
                 pages[row] = self._keep(row, times[at : at + counts[i]].copy())
             at += counts[i]
         at = 0
-        for i, column in asked:
+        for i, column in requested:
             end = at + counts[i]
             if not bad_pages[i]:
                 page = pages[whole[i][0]]
@@ -237,8 +237,8 @@ def beginnings(table: PageTable, rows: Ints, column: int) -> Bools:
     if not len(rows):
         return np.zeros(0, np.bool_)
     before = table.before[rows]
-    # pages are numbered from 0: if number and place are equal, no page before is missing
-    first: Bools = (before < 0) & (table.rows["number"][rows] == table.place[rows])
+    # pages are numbered from 0: if number and `pages_before` are equal, no page before is missing
+    first: Bools = (before < 0) & (table.rows["number"][rows] == table.pages_before[rows])
     if len(table.schemas) == 1:
         return first
     known = table.kinds(column)[table.rows["schema"][before]] != ABSENT

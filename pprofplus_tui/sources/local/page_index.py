@@ -63,12 +63,12 @@ class PageHeads:
     Attributes:
         slot: the position of the page in its file, counted in pages, shape (n,).
         fixed: HEAD_DTYPE, shape (n,).
-        cells: first values, smallest, largest, shape (n, 3 x columns).
+        values: first, smallest and largest value of each column, shape (n, 3 x columns).
     """
 
     slot: Ints
     fixed: npt.NDArray[np.void]
-    cells: Ints
+    values: Ints
 
     def __len__(self) -> int:
         """The number of pages."""
@@ -81,7 +81,7 @@ class PageHeads:
 
     def take(self, which: Ints | Bools | slice) -> "PageHeads":
         """Return the pages that `which` selects."""
-        return PageHeads(self.slot[which], self.fixed[which], self.cells[which])
+        return PageHeads(self.slot[which], self.fixed[which], self.values[which])
 
     @classmethod
     def of(cls, parts: Sequence["PageHeads"], columns: int) -> "PageHeads":
@@ -94,16 +94,16 @@ class PageHeads:
             np.concatenate(
                 [np.ascontiguousarray(part.fixed).view(np.uint8) for part in parts]
             ).view(HEAD_DTYPE),
-            np.concatenate([part.cells for part in parts]),
+            np.concatenate([part.values for part in parts]),
         )
 
     def copy(self) -> "PageHeads":
         """Return a copy that shares no memory."""
-        return PageHeads(self.slot.copy(), self.fixed.copy(), self.cells.copy())
+        return PageHeads(self.slot.copy(), self.fixed.copy(), self.values.copy())
 
     def joined(self, other: "PageHeads") -> "PageHeads":
         """Return the pages of both; they must have the same number of columns."""
-        return PageHeads.of((self, other), self.cells.shape[1] // 3)
+        return PageHeads.of((self, other), self.values.shape[1] // 3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,13 +163,13 @@ def data_heads(
     All heads must have the same length and `columns` columns.
     """
     size = len(heads[0]) if heads else 0
-    cells_end = COLUMNS_OFFSET + 24 * columns
-    lengths_end = cells_end + 2 * (columns + 1)
+    values_end = COLUMNS_OFFSET + 24 * columns
+    lengths_end = values_end + 2 * (columns + 1)
     if size < lengths_end or columns > MAX_COLUMNS:
         return PageHeads.empty(columns), np.zeros(len(heads), np.bool_)
     table = np.frombuffer(b"".join(heads), np.uint8).reshape(len(heads), size)
-    cells = np.ascontiguousarray(table[:, COLUMNS_OFFSET:cells_end]).view("<i8")
-    lengths = np.ascontiguousarray(table[:, cells_end:lengths_end]).view("<u2")
+    values = np.ascontiguousarray(table[:, COLUMNS_OFFSET:values_end]).view("<i8")
+    lengths = np.ascontiguousarray(table[:, values_end:lengths_end]).view("<u2")
     used = lengths.sum(axis=1, dtype=np.int64) + fixed["events_bytes"]
     first, last = fixed["first_mono_ms"], fixed["last_mono_ms"]
     unix = fixed["first_unix_ms"]
@@ -183,7 +183,7 @@ def data_heads(
         # the difference overflows only for times that a condition above has rejected
         & (unix < MAX_UNIX_MS - (last - first))
     )
-    found = PageHeads(slots, fixed, cells)
+    found = PageHeads(slots, fixed, values)
     # A page without samples and events contains nothing, not even a time.
     filled = good & ((fixed["samples"] > 0) | (fixed["events_bytes"] > 0))
     return (found if filled.all() else found.take(filled)), good

@@ -37,7 +37,7 @@ _ROW_DTYPE = np.dtype(
 _INITIAL_ROWS = 16  # enough for the end of a run; there may be hundreds of such tables
 _NO_CAP_MS = np.iinfo(np.int64).max
 # A real run has fewer; a malicious log could otherwise exhaust the memory.
-_MAX_CELLS = 1 << 24  # 400 MB; a month at 1 Hz has half a million
+_MAX_VALUES = 1 << 24  # 400 MB; a month at 1 Hz has half a million
 # Memory for schemas: some 100,000 names. A run that adds a gauge with each segment uses 10 MB of it
 # when its log reaches the cap of 64 MiB with segments of two pages.
 _MAX_SCHEMAS_BYTES = 64 << 20
@@ -74,7 +74,7 @@ class PageTable:
         offset_ms: to add to a page's monotonic times, shape (count,), never decreasing.
         begin_ms, end_ms: unix ms of a page's first and last sample, shape (count,).
         before: the row with the sample before a page's first, -1 if missing, shape (count,).
-        place: number of pages in the rows before, shape (count,).
+        pages_before: number of pages in the rows before, shape (count,).
     """
 
     def __init__(self) -> None:
@@ -97,18 +97,18 @@ class PageTable:
         self._having: list[array[int]] = []  # per column, schema * _KINDS + kind of each schema
         self._kinds: dict[int, Ints] = {}  # by column, results of `kinds`
         self._lanes: Ints = np.zeros(0, np.int64)  # per column
-        self._cells = np.zeros((3, 0, len(self._rows)), np.int64)
+        self._values = np.zeros((3, 0, len(self._rows)), np.int64)
 
     def like(self) -> "PageTable":
         """Return a table without rows and with the same metrics, valid until a metric is added."""
-        twin = PageTable()
-        twin.names, twin.schemas, twin.crcs = self.names, self.schemas, self.crcs
-        twin._index, twin._schema_index = self._index, self._schema_index
-        twin._columns, twin._having, twin._lanes = self._columns, self._having, self._lanes
-        twin._kinds = self._kinds
-        twin._rows = np.zeros(0, _ROW_DTYPE)
-        twin._cells = np.zeros((3, self._cells.shape[1], 0), np.int64)
-        return twin
+        result = PageTable()
+        result.names, result.schemas, result.crcs = self.names, self.schemas, self.crcs
+        result._index, result._schema_index = self._index, self._schema_index
+        result._columns, result._having, result._lanes = self._columns, self._having, self._lanes
+        result._kinds = self._kinds
+        result._rows = np.zeros(0, _ROW_DTYPE)
+        result._values = np.zeros((3, self._values.shape[1], 0), np.int64)
+        return result
 
     def schema_index(self, schema: int) -> int | None:
         """Return the index of the schema with this CRC, None if no header had it."""
@@ -153,14 +153,14 @@ class PageTable:
 
     def _make_room_for(self, columns: Ints) -> None:
         """Assign a lane to each column of a new schema, different from its other columns."""
-        known, width = len(self._lanes), self._cells.shape[1]
+        known, width = len(self._lanes), self._values.shape[1]
         lanes, wider = assign_lanes(self._lanes, columns, len(self.names) - known, width)
         if wider > width:
-            cells = np.zeros((3, wider, len(self._rows)), np.int64)
-            cells[:, :width] = self._cells
-            self._cells = cells
+            values = np.zeros((3, wider, len(self._rows)), np.int64)
+            values[:, :width] = self._values
+            self._values = values
         for column in np.flatnonzero(lanes[:known] != self._lanes).tolist():
-            self._cells[:, lanes[column]] = self._cells[:, self._lanes[column]]
+            self._values[:, lanes[column]] = self._values[:, self._lanes[column]]
         self._lanes = lanes
 
     def clear(self) -> None:
@@ -174,16 +174,16 @@ class PageTable:
     @property
     def max_rows(self) -> int:
         """The number of rows that fit into memory, with that many metrics."""
-        return _MAX_CELLS // max(1, self._cells.shape[1])
+        return _MAX_VALUES // max(1, self._values.shape[1])
 
     def reserve(self, count: int) -> None:
         """Allocate memory for `count` rows at once, instead of by doubling."""
         short = count - len(self._rows)
         if short > 0:
             self._rows = np.concatenate((self._rows, np.zeros(short, _ROW_DTYPE)))
-            room = np.zeros((3, self._cells.shape[1], count), np.int64)
-            room[:, :, : self.count] = self._cells[:, :, : self.count]
-            self._cells = room
+            larger = np.zeros((3, self._values.shape[1], count), np.int64)
+            larger[:, :, : self.count] = self._values[:, :, : self.count]
+            self._values = larger
 
     def append(self, segment: int | Ints, schema_index: int, heads: PageHeads) -> None:
         """Append pages of one schema; call `finish` when all are added.
@@ -211,11 +211,11 @@ class PageTable:
         rows["segment"], rows["schema"], rows["slot"] = segment, schema_index, heads.slot
         lanes = self._lanes[self._columns[schema_index]]
         # If the run has one schema, its columns are in order, and a plain copy is enough.
-        plain = len(lanes) == self._cells.shape[1] and bool((np.diff(lanes) == 1).all())
+        plain = len(lanes) == self._values.shape[1] and bool((np.diff(lanes) == 1).all())
         places: slice | Ints = slice(None) if plain else lanes
         for i in range(3):
-            part = heads.cells[:, i * len(lanes) : (i + 1) * len(lanes)].T
-            self._cells[i, places, begin:end] = part
+            part = heads.values[:, i * len(lanes) : (i + 1) * len(lanes)].T
+            self._values[i, places, begin:end] = part
         self.count = end
 
     def adopt(self, other: "PageTable", rows: Ints) -> None:
@@ -223,7 +223,7 @@ class PageTable:
         end = self.count + len(rows)
         self.reserve(end)
         self._rows[self.count : end] = other.rows[rows]
-        self._cells[:, :, self.count : end] = other._cells[:, :, rows]  # noqa: SLF001 - the same class
+        self._values[:, :, self.count : end] = other._values[:, :, rows]  # noqa: SLF001 - the same class
         self.count = end
 
     def truncate(self, count: int) -> None:
@@ -234,7 +234,7 @@ class PageTable:
         """Remove the rows in the mask of shape (count,)."""
         keep = np.flatnonzero(~rows)
         self._rows[: len(keep)] = self._rows[keep]
-        self._cells[:, :, : len(keep)] = self._cells[:, :, keep]
+        self._values[:, :, : len(keep)] = self._values[:, :, keep]
         self.count = len(keep)
         self.epoch += 1
         self._retime()
@@ -284,7 +284,7 @@ class PageTable:
         last[:-1] = ordered[1:] != ordered[:-1]
         keep = order[last]
         self._rows[: len(keep)] = rows[keep]
-        self._cells[:, :, : len(keep)] = self._cells[:, :, keep]
+        self._values[:, :, : len(keep)] = self._values[:, :, keep]
         self.count = len(keep)
         self.epoch += 1
 
@@ -302,9 +302,9 @@ class PageTable:
         sampled = np.flatnonzero(rows["samples"] > 0)
         before = np.full(self.count, -1)
         number = rows["number"][sampled]
-        place = np.cumsum(rows["pages"]) - rows["pages"]
-        self.place: Ints = place
-        whole = np.diff(number) == np.diff(place[sampled])
+        pages_before = np.cumsum(rows["pages"]) - rows["pages"]
+        self.pages_before: Ints = pages_before
+        whole = np.diff(number) == np.diff(pages_before[sampled])
         before[sampled[1:]] = np.where(whole, sampled[:-1], -1)
         self.before: Ints = before
 
@@ -327,21 +327,21 @@ class PageTable:
 
     def first(self, column: int) -> Ints:
         """Return each page's first value, shape (count,); undefined where the metric is absent."""
-        return self._cells[0, self._lanes[column], : self.count]
+        return self._values[0, self._lanes[column], : self.count]
 
     def lo(self, column: int) -> Ints:
         """Return each page's smallest value, for a counter its smallest rate in 1/1000 per s.
 
         Undefined where the metric is absent according to `kinds`.
         """
-        return self._cells[1, self._lanes[column], : self.count]
+        return self._values[1, self._lanes[column], : self.count]
 
     def hi(self, column: int) -> Ints:
         """Return each page's largest value, for a counter its largest rate in 1/1000 per s.
 
         Undefined where the metric is absent according to `kinds`.
         """
-        return self._cells[2, self._lanes[column], : self.count]
+        return self._values[2, self._lanes[column], : self.count]
 
     def column(self, name: str) -> int | None:
         """Return the column of a metric, None if the run has none with that name."""

@@ -460,8 +460,8 @@ class RunLog:
                     detail = self.single_pages(rows[blocks][begin : begin + _BLOCKS_AT_ONCE])
                 except PagesLostError:
                     return found  # the next call reads the rest
-                has_events = detail.table.rows["events_bytes"][detail.asked] > 0
-                in_blocks += detail.pages.events(detail.asked[has_events])
+                has_events = detail.table.rows["events_bytes"][detail.requested] > 0
+                in_blocks += detail.pages.events(detail.requested[has_events])
             self._block_events_key, self._block_events = key, tuple(in_blocks)
         return tuple(sorted((*self._block_events, *found), key=lambda event: event.t_ms))
 
@@ -487,7 +487,7 @@ class RunLog:
             detail = self.single_pages(rows)
         except PagesLostError:
             return {}
-        rows = detail.asked[detail.table.rows["samples"][detail.asked] > 0]
+        rows = detail.requested[detail.table.rows["samples"][detail.requested] > 0]
         return detail.cache.last_values(int(rows[-1])) if len(rows) else {}
 
 

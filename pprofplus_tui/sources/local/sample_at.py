@@ -8,7 +8,7 @@ from pprofplus_tui.model.cursor import Reading
 from pprofplus_tui.model.points import Ints, SeriesKey
 from pprofplus_tui.sources.local.block_detail import PageView
 from pprofplus_tui.sources.local.bucket_grid import BucketGrid
-from pprofplus_tui.sources.local.buckets import GAP_INTERVALS, LEAST_GAP_MS, rated, reaching
+from pprofplus_tui.sources.local.buckets import GAP_INTERVALS, MIN_GAP_MS, rated, reaching
 from pprofplus_tui.sources.local.page_cache import PagesLostError, predecessors
 from pprofplus_tui.sources.local.page_table import ABSENT, COUNTER_COLUMN
 from pprofplus_tui.sources.local.run_log import RunLog
@@ -51,7 +51,7 @@ def _read(run: PageView, at_ms: int, near_ms: int, requests: list[SeriesKey]) ->
         nearest.append((abs(int(sampled_ms[place]) - at_ms), row, place, int(sampled_ms[place])))
     away_ms, row, place, t_ms = min(nearest)
     interval_ms = int(table.rows["interval_ms"][row])
-    if away_ms > max(near_ms, LEAST_GAP_MS, GAP_INTERVALS * interval_ms):
+    if away_ms > max(near_ms, MIN_GAP_MS, GAP_INTERVALS * interval_ms):
         return Reading(at_ms)
     return Reading(at_ms, t_ms, _values(run, row, place, requests))
 
@@ -85,7 +85,7 @@ def _end(
     for row in (rows[::-1] if last else rows)[:_END_PAGES].tolist():
         if table.hidden[row]:
             detail = run.single_pages(np.array([row]))
-            pages = reaching(detail.table, grid, detail.asked)
+            pages = reaching(detail.table, grid, detail.requested)
             found = _end(detail, grid, pages, requests, last=last)
             if found is not None:
                 return found

@@ -122,10 +122,10 @@ class Siblings:
 def _rise_until_now(count: int, processes: Iterable[str], limit: int | None) -> int:
     """Return how much the current count in the cgroup of these processes exceeds `count`."""
     risen = 0
-    for who in processes:
-        found = oom_kills_now(who)
+    for process in processes:
+        found = oom_kills_now(process)
         # our own cgroup may be another one: it counts only if the limit is the same
-        if found is not None and (who != "self" or (limit and found[1] == limit)):
+        if found is not None and (process != "self" or (limit and found[1] == limit)):
             risen = max(risen, found[0] - count)
     return risen
 

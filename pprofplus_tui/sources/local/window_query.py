@@ -9,7 +9,7 @@ from pprofplus_tui.sources.local.block_detail import PageView
 from pprofplus_tui.sources.local.bucket_grid import BucketGrid
 from pprofplus_tui.sources.local.buckets import (
     GAP_INTERVALS,
-    LEAST_GAP_MS,
+    MIN_GAP_MS,
     BucketSeries,
     WindowMemo,
     fill,
@@ -114,7 +114,7 @@ def _few_samples(
         return None
     if table.hidden[rows].any():
         detail = view.single_pages(rows)
-        rows = detail.asked
+        rows = detail.requested
         rows = rows[
             (detail.table.rows["samples"][rows] > 0)
             & (detail.table.end_ms[rows] >= begin_ms)
@@ -253,7 +253,7 @@ def _times(
     t_ms = t_ms[inside]
     breaks = np.zeros(len(t_ms), np.bool_)
     longest = np.maximum(interval[1:], interval[:-1])
-    breaks[1:] = np.diff(t_ms) > np.maximum(GAP_INTERVALS * longest, LEAST_GAP_MS)
+    breaks[1:] = np.diff(t_ms) > np.maximum(GAP_INTERVALS * longest, MIN_GAP_MS)
     return t_ms, inside, breaks
 
 

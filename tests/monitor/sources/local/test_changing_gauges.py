@@ -131,7 +131,7 @@ def test_an_open_monitor_reads_names_that_change(record):
 
 def test_metrics_share_memory_unless_a_schema_has_both(record):
     run = opened(record(tables_of(300)))
-    assert run.table._cells.shape[1] == 4
+    assert run.table._values.shape[1] == 4
 
 
 @pytest.mark.parametrize("seed", range(4))
