@@ -1,4 +1,4 @@
-"""Which runs there are, and how they are: looked at each second, read hardly ever."""
+"""The runs in log directories: checked every second, read only when they change."""
 
 import os
 import time
@@ -10,22 +10,21 @@ from pprofplus_tui.sources.local.catalog_entry import CatalogEntry
 from pprofplus_tui.sources.local.run_directories import RunDirectories, by_promise
 from pprofplus_tui.sources.run_info import RunInfo
 
-# Live runs out of sight are looked at so seldom, in ticks; those in sight each tick, until so
-# many of them live that this would be noticed.
+# Live runs that are not in view are checked every so many ticks; those in view every tick, until
+# so many of them are live that the cost would be noticed.
 _SELDOM_TICKS = 5
 _MANY_LIVE, _MOST_TICKS = 20, 3
-# Of the ended runs out of sight, so many are looked at in a tick, one after the other: an
-# operator may have pinned one, or have made room by removing segments.
+# Of the ended runs that are not in view, so many are checked in a tick, in turn: an operator may
+# have pinned one, or removed segments.
 _SWEPT = 100
-_LOOKED_AT_ONCE = 16  # runs, between two looks at the clock
+_LOOKED_AT_ONCE = 16  # runs that are read between two readings of the clock
 
 
 class Catalog:
-    """All runs in some home directories. Use it from one thread at a time.
+    """All runs in some log directories; see `sources.port.RunCatalog`.
 
-    It starts empty: `refresh` looks. Of each run only the end of its newest segment is read, of
-    one that has ended only once: it does not change, and nothing is asked of it then but, in the
-    times of its directories, whether it is still there.
+    Of each run only the end of its newest segment is read, and of a run that has ended only once:
+    it does not change. From then on only the times of its directories are checked.
     """
 
     def __init__(
@@ -36,19 +35,19 @@ class Catalog:
         pids: Collection[int] = (),
         counting: bool = False,
     ) -> None:
-        """Make a catalogue of the homes `directories`; missing ones may appear later.
+        """Make a catalogue of log directories; missing ones may appear later.
 
-        With `service` or `pids`, others are not looked at. With `counting`, the samples of ended
-        runs are counted where that is cheap; `scan` counts the others.
+        With `service` or `pids`, other runs are not read. With `counting`, the samples of ended
+        runs are counted where that is cheap; `index_scan` counts the others.
         """
-        self._homes: dict[str, RunDirectories] = {}
+        self._directories: dict[str, RunDirectories] = {}
         for path in directories:
-            place = RunDirectories(os.path.abspath(path), service, frozenset(pids))  # noqa: PTH100 - keeps links
-            self._homes.setdefault(os.path.realpath(path), place)
+            found = RunDirectories(os.path.abspath(path), service, frozenset(pids))  # noqa: PTH100 - keeps links
+            self._directories.setdefault(os.path.realpath(path), found)
         self._counting = counting
-        self._found: dict[RunId, CatalogEntry] = {}  # by path
-        self._active: dict[RunId, CatalogEntry] = {}  # of these, those that have not settled
-        self._unread: list[CatalogEntry] = []  # the next one is the last
+        self._found: dict[RunId, CatalogEntry] = {}  # by id
+        self._active: dict[RunId, CatalogEntry] = {}  # of these, those that may change
+        self._unread: list[CatalogEntry] = []  # the last one is the next to be read
         self._troubled: dict[RunId, CatalogEntry] = {}
         self._swept: Iterator[CatalogEntry] = iter(())
         self._changes: dict[RunId, RunInfo | None] = {}
@@ -72,7 +71,7 @@ class Catalog:
 
     def unlisted(self, service: str | None) -> tuple[str, ...]:
         """Return the problems that hide runs of a service, of any if it is None."""
-        found = [line for place in self._homes.values() for line in place.unlisted(service)]
+        found = [line for each in self._directories.values() for line in each.unlisted(service)]
         for path, run in self._troubled.items():
             if run.info is None and service in {None, path.split("/")[-2]}:
                 found += run.problems
@@ -80,18 +79,18 @@ class Catalog:
 
     @property
     def services(self) -> tuple[str, ...]:
-        """The services that have directories of runs, whether those are looked at or not."""
-        names = {name for place in self._homes.values() for name in place.services()}
+        """The services that have run directories, selected or not."""
+        names = {name for each in self._directories.values() for name in each.services()}
         return tuple(sorted(names))
 
     @property
     def unread(self) -> int:
-        """How many runs were found but not yet looked at."""
+        """How many runs were found but not read yet."""
         return len(self._unread)
 
     @property
     def read(self) -> int:
-        """How many runs were looked at."""
+        """How many runs were read."""
         return len(self._found) - len(self._unread)
 
     def find(self, run: RunId) -> RunInfo | None:
@@ -101,19 +100,19 @@ class Catalog:
 
     @property
     def running(self) -> list[RunInfo]:
-        """The runs that go on; that takes no longer where many others have ended."""
+        """The runs whose processes are alive; ended runs do not make this slower."""
         found = (run.info for run in self._active.values())
         return [info for info in found if info is not None and info.state in RUNNING]
 
     @property
     def infos(self) -> Mapping[RunId, RunInfo]:
-        """The runs found by their paths; it follows what is looked at."""
+        """The runs found; the mapping follows `refresh`."""
         return _Infos(self._found)
 
     def changes(self) -> dict[RunId, RunInfo | None]:
-        """Return, by path, the runs that changed since this was last asked; None: it is gone.
+        """Return the runs that changed since the last call; None: the run is gone.
 
-        Only here an ended run that was read whole has `last` and `recent`: they are not kept.
+        Only here an ended run that was read in full has `last` and `recent`: they are not kept.
         """
         changes, self._changes = self._changes, {}
         return changes
@@ -121,12 +120,12 @@ class Catalog:
     def refresh(
         self, sought: Collection[RunId] | None = None, until_s: float | None = None
     ) -> bool:
-        """Look at what is new; return whether `runs` or `problems` changed. Raises nothing.
+        """Check for changes; return whether `runs` or `problems` changed. Raises nothing.
 
-        With `sought`, at runs that have ended only a glance is taken: `complete` reads them. And
-        those with other paths are looked at every few seconds only, as are all if many are live.
-        With `until_s`, a monotonic time, new runs are looked at until then, the likeliest to run
-        and the newest first; `unread` are left for `read_on`.
+        With `sought`, the runs in view, only summaries of ended runs are read: `complete` reads
+        the rest. Runs not in view are checked every few seconds only, as are all if many are live.
+        With `until_s`, a monotonic time, new runs are read until then: first those that may be
+        running and the newest. The rest stays `unread`, for `read_on`.
         """
         now_ns = time.time_ns()
         whole, every = sought is None, self._ticks_for(sought)
@@ -139,13 +138,13 @@ class Catalog:
         changed |= self._read_on(until_s, whole=whole)
         for run in self._troubled.values():
             problems += run.problems
-        told = tuple(dict.fromkeys(problems))
-        changed |= told != self._problems
-        self._problems = told
+        distinct = tuple(dict.fromkeys(problems))
+        changed |= distinct != self._problems
+        self._problems = distinct
         return changed
 
     def _settled(self, sought: Collection[RunId] | None) -> list[CatalogEntry]:
-        """Return the settled runs to look at now: all, or those sought and the next in turn."""
+        """Return the settled runs to check now: all, or those in view and the next in turn."""
         if sought is None:
             return [run for run in self._found.values() if run.settled]
         found = [run for path in sought if (run := self._found.get(path)) and run.settled]
@@ -158,7 +157,7 @@ class Catalog:
         return found
 
     def _ticks_for(self, sought: Collection[RunId] | None) -> int:
-        """Return every how many ticks the runs in sight are looked at."""
+        """Return every how many ticks the runs in view are checked."""
         if sought is None:
             return 1
         infos = (run.info for path in sought if (run := self._active.get(path)))
@@ -166,12 +165,12 @@ class Catalog:
         return min(1 + live // _MANY_LIVE, _MOST_TICKS)
 
     def _list(self, now_ns: int) -> tuple[bool, list[str]]:
-        """Look which runs there are; return (whether any is gone, problems)."""
+        """List the run directories; return (whether any is gone, problems)."""
         problems: list[str] = []
         new: list[str] = []
         gone: list[str] = []
-        for place in self._homes.values():
-            place.refresh(now_ns, new, gone, problems)
+        for each in self._directories.values():
+            each.refresh(now_ns, new, gone, problems)
         changed = False
         for path in map(RunId, gone):
             run = self._found.pop(path, None)
@@ -188,7 +187,7 @@ class Catalog:
         return changed, problems
 
     def read_on(self, until_s: float) -> bool:
-        """Look at more `unread` runs until a monotonic time; return whether `runs` changed."""
+        """Read more of the `unread` runs until a monotonic time; return whether any changed."""
         return self._read_on(until_s, whole=False)
 
     def _read_on(self, until_s: float | None, *, whole: bool) -> bool:
@@ -207,7 +206,7 @@ class Catalog:
         return changed
 
     def _look(self, run: CatalogEntry, now_ns: int, *, whole: bool, every: int = 1) -> bool:
-        """Look at a run; return whether that changed anything."""
+        """Check a run; return whether anything changed."""
         before = run.info
         run.look(now_ns, whole=whole, every=every, counting=self._counting)
         info, path = run.info, run.path
@@ -236,7 +235,7 @@ class Catalog:
         ]
 
     def complete(self, runs: Iterable[RunId], until_s: float) -> bool:
-        """Read what a glance left out of these runs, until a monotonic time; tell if any was."""
+        """Read these runs in full until a monotonic time; return whether any was."""
         now_ns = time.time_ns()
         done = False
         for path in self.lacking(runs):
@@ -250,7 +249,7 @@ class Catalog:
 
 
 class _Infos(Mapping[RunId, RunInfo]):
-    """How the runs of a catalogue are, by their paths."""
+    """The runs of a catalogue, by id."""
 
     def __init__(self, found: Mapping[RunId, CatalogEntry]) -> None:
         self._found = found
