@@ -3,9 +3,9 @@
 import heapq
 import os
 
-from pprofplus.errors import PprofplusError
 from pprofplus.log import log_directory
 from pprofplus_tui.sources.local.run_log import RunLog, open_log
+from pprofplus_tui.sources.port import NoRunError
 
 _TRIED = 3  # the last ones that began before
 DAYS_KNOWN_MS = 36 * 3_600_000  # so long a run must have lasted for its days to be known
@@ -40,7 +40,7 @@ def earlier_run(log: RunLog) -> RunLog | None:
     for path in _began_before(log):
         try:
             end = open_log(path, last_slots=1)
-        except PprofplusError:
+        except NoRunError:
             continue
         span_ms = end.end_ms - end.start_ms
         if span_ms >= DAYS_KNOWN_MS:
