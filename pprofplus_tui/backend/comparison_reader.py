@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from pprofplus.errors import PprofplusError
 from pprofplus_tui.analysis.aligned_runs import shifted
 from pprofplus_tui.analysis.verdict_tracker import judged_curve
 from pprofplus_tui.charts.build import ChartStyle, buckets_for
@@ -18,7 +17,7 @@ from pprofplus_tui.model.runs import LIVE, Run, RunId
 from pprofplus_tui.model.time_buckets import TimeBuckets
 from pprofplus_tui.model.verdict import Verdict
 from pprofplus_tui.model.window import JUMPS, Window
-from pprofplus_tui.sources.port import RunInfo, RunReader, Source
+from pprofplus_tui.sources.port import NoRunError, RunInfo, RunReader, Source
 
 _DRAWN_EACH_S = 1.0  # while there is more to read
 _SLICE_S = 0.04  # of reading, before it is asked whether something else is wanted by now
@@ -185,7 +184,7 @@ class ComparisonReader:
         if kept is None or kept.reader is None:
             try:
                 reader = self._source.open(run.id)
-            except PprofplusError:
+            except NoRunError:
                 return Points.empty()
             kept = self._kept[run.id] = _Kept(reader, end_ms=run.end_ms, read_s=now_s)
         elif kept.end_ms != run.end_ms:

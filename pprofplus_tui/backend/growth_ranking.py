@@ -4,13 +4,12 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pprofplus.errors import PprofplusError
 from pprofplus_tui.analysis.verdict_tracker import judged_curve
 from pprofplus_tui.model.runs import RUNNING, RunId
 from pprofplus_tui.model.verdict import GROWING, Verdict
 from pprofplus_tui.model.view import young_span_ms
 from pprofplus_tui.model.window import Window
-from pprofplus_tui.sources.port import Access, RunInfo, RunReader, Source
+from pprofplus_tui.sources.port import Access, NoRunError, RunInfo, RunReader, Source
 
 _RSS = ("rss", False)
 _JUDGED_SHARE = 50  # of the window in new samples, before a run is judged again
@@ -82,7 +81,7 @@ class GrowthRanking:
         return not 0 <= info.end_ms - judged.end_ms < max(span_ms // _JUDGED_SHARE, _LEAST_NEW_MS)
 
     def _opened(self, info: RunInfo, judged: _Judged | None) -> RunReader:
-        """Return the run, up to date. Raises PprofplusError."""
+        """Return the run, up to date. Raises NoRunError."""
         if judged is None:
             return self._source.open(info.id, Access.END)
         judged.run.refresh()
@@ -93,7 +92,7 @@ class GrowthRanking:
         judged = self._judged.get(info.id)
         try:
             run = self._opened(info, judged)
-        except PprofplusError:  # not a run any more
+        except NoRunError:  # not a run any more
             return False
         window = Window.live(info.end_ms, young_span_ms(info.end_ms - info.begin_ms))
         before = "" if judged is None else judged.verdict.kind

@@ -123,13 +123,13 @@ def _growth(source: "Source", info: "RunInfo") -> tuple[str | None, float | None
     """
     if info.rss_bytes is None:
         return None, None
-    from pprofplus.errors import PprofplusError
     from pprofplus_tui.analysis.verdict_tracker import judged
     from pprofplus_tui.model.verdict import TOO_LITTLE
+    from pprofplus_tui.sources.port import NoRunError
 
     try:
         reader = source.open(info.id)
-    except PprofplusError:
+    except NoRunError:
         return None, None
     layers = judged(reader, reader.begin_ms, reader.end_ms + 1).layers
     verdict = next((layer.verdict for layer in layers if layer.kind.id == "rss"), None)

@@ -4,14 +4,13 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
-from pprofplus.errors import PprofplusError
 from pprofplus_tui.commands.errors import NothingFoundError, UsageError
 from pprofplus_tui.commands.unread_runs import UnreadRuns
 from pprofplus_tui.model.death import Death
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.runs import RUNNING
 from pprofplus_tui.model.text import clean
-from pprofplus_tui.sources.port import RunId, RunInfo, Selection, Source
+from pprofplus_tui.sources.port import NoRunError, RunId, RunInfo, Selection, Source
 
 
 def find_runs(
@@ -58,7 +57,7 @@ def deaths_of(
         others = catalog.runs
     deaths = {}
     for info in ended:
-        with suppress(PprofplusError):
+        with suppress(NoRunError):
             death = source.open(info.id).death(info.state, others)
             if death is not None:
                 deaths[info.id] = death

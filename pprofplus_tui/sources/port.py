@@ -27,6 +27,7 @@ __all__ = [
     "BundleError",
     "Header",
     "MetricRow",
+    "NoRunError",
     "PinError",
     "RunCatalog",
     "RunId",
@@ -42,6 +43,10 @@ __all__ = [
 
 
 BUNDLE_SUFFIX = ".pplogs"  # of files that `Source.pack` writes
+
+
+class NoRunError(PprofplusError):
+    """An id that is not of a run of the source, or not any more."""
 
 
 class SourceError(PprofplusError):
@@ -415,7 +420,7 @@ class Source(Protocol):
         """
 
     def open(self, run: RunId, access: Access = Access.CHARTS) -> RunReader:
-        """Return a reader of a run, refreshed. Raises PprofplusError if it cannot be one."""
+        """Return a reader of a run, refreshed. Raises NoRunError if there is none."""
 
     def name(self, run: RunId) -> str:
         """Return the name that only this run has: SERVICE/PID-START."""

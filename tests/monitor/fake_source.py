@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from pprofplus.errors import PprofplusError
 from pprofplus.metrics import BY_NAME
 from pprofplus_tui.model.cursor import Reading
 from pprofplus_tui.model.death import KILLED, KNOWN, Cause, Death
@@ -22,6 +21,7 @@ from pprofplus_tui.model.time_buckets import TimeBuckets
 from pprofplus_tui.sources.port import (
     Access,
     Header,
+    NoRunError,
     PinError,
     RunInfo,
     SampleBlock,
@@ -159,7 +159,7 @@ class FakeSource:
     def open(self, run, access=Access.CHARTS):
         self.read("open")
         if run not in self.runs:
-            raise PprofplusError(f"no run {run}")
+            raise NoRunError(f"no run {run}")
         return FakeReader(self, self.runs[run], access)
 
     def name(self, run):

@@ -1,1 +1,1 @@
-"""Reads the log directory: catalogue of runs, vectorised decode, window queries, live tail."""
+"""The local source: log directories and bundles on this machine. May import port, model."""

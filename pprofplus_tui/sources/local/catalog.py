@@ -1,4 +1,4 @@
-"""The catalogue of runs and their states; refreshed each second, reads only what changed."""
+"""The runs in log directories: checked every second, read only when they change."""
 
 import os
 import time
@@ -10,22 +10,21 @@ from pprofplus_tui.sources.local.catalog_entry import CatalogEntry
 from pprofplus_tui.sources.local.run_directories import RunDirectories, by_priority
 from pprofplus_tui.sources.run_info import RunInfo
 
-# Live runs that are not visible are refreshed once in this many ticks. Visible ones are refreshed
+# Live runs that are not in view are refreshed once in this many ticks. Those in view are refreshed
 # each tick, but less often if there are so many that it would take noticeable time.
 _HIDDEN_TICKS = 5
 _MANY_LIVE, _MAX_TICKS = 20, 3
-# Ended runs that are not visible are checked in turn, this many per tick: an operator may have
+# Ended runs that are not in view are checked in turn, this many per tick: an operator may have
 # pinned one, or removed segments.
 _CHECKED_PER_TICK = 100
 _BATCH_RUNS = 16  # runs that are read between two readings of the clock
 
 
 class Catalog:
-    """All runs in some log directories. Use it from one thread at a time.
+    """All runs in some log directories; see `sources.port.RunCatalog`.
 
-    It is empty until `refresh` reads the runs. Of each run it reads only the end of the newest
-    segment. It reads an ended run once, because that does not change; afterwards it checks only
-    the mtimes of the directories to find out whether the run still exists.
+    Of each run only the end of its newest segment is read, and of a run that has ended only once:
+    it does not change. From then on only the times of its directories are checked.
     """
 
     def __init__(
@@ -36,19 +35,19 @@ class Catalog:
         pids: Collection[int] = (),
         counting: bool = False,
     ) -> None:
-        """Make a catalogue of the log directories `directories`; missing ones may appear later.
+        """Make a catalogue of log directories; missing ones may appear later.
 
-        With `service` or `pids`, other runs are ignored. With `counting`, the samples of ended
-        runs are counted where that is cheap; `scan` counts the others.
+        With `service` or `pids`, other runs are not read. With `counting`, the samples of ended
+        runs are counted where that is cheap; `index_scan` counts the others.
         """
         self._directories: dict[str, RunDirectories] = {}
         for path in directories:
-            place = RunDirectories(os.path.abspath(path), service, frozenset(pids))  # noqa: PTH100 - keeps links
-            self._directories.setdefault(os.path.realpath(path), place)
+            found = RunDirectories(os.path.abspath(path), service, frozenset(pids))  # noqa: PTH100 - keeps links
+            self._directories.setdefault(os.path.realpath(path), found)
         self._counting = counting
-        self._found: dict[RunId, CatalogEntry] = {}  # by path
-        self._active: dict[RunId, CatalogEntry] = {}  # those of `_found` that are not settled
-        self._unread: list[CatalogEntry] = []  # the last is read next
+        self._found: dict[RunId, CatalogEntry] = {}  # by id
+        self._active: dict[RunId, CatalogEntry] = {}  # of these, those that may change
+        self._unread: list[CatalogEntry] = []  # the last one is the next to be read
         self._with_problems: dict[RunId, CatalogEntry] = {}
         self._rotation: Iterator[CatalogEntry] = iter(())
         self._changes: dict[RunId, RunInfo | None] = {}
@@ -72,7 +71,7 @@ class Catalog:
 
     def unlisted(self, service: str | None) -> tuple[str, ...]:
         """Return the problems that hide runs of a service, or of any service if it is None."""
-        found = [line for place in self._directories.values() for line in place.unlisted(service)]
+        found = [line for each in self._directories.values() for line in each.unlisted(service)]
         for path, run in self._with_problems.items():
             if run.info is None and service in {None, path.split("/")[-2]}:
                 found += run.problems
@@ -80,8 +79,8 @@ class Catalog:
 
     @property
     def services(self) -> tuple[str, ...]:
-        """The services that have run directories, whether selected or not."""
-        names = {name for place in self._directories.values() for name in place.services()}
+        """The services that have run directories, selected or not."""
+        names = {name for each in self._directories.values() for name in each.services()}
         return tuple(sorted(names))
 
     @property
@@ -101,19 +100,19 @@ class Catalog:
 
     @property
     def running(self) -> list[RunInfo]:
-        """The runs in progress; the cost does not depend on the number of ended runs."""
+        """The runs whose processes are alive; ended runs do not make this slower."""
         found = (run.info for run in self._active.values())
         return [info for info in found if info is not None and info.state in RUNNING]
 
     @property
     def infos(self) -> Mapping[RunId, RunInfo]:
-        """A live view of the runs found, by path."""
+        """The runs found; the mapping follows `refresh`."""
         return _Infos(self._found)
 
     def changes(self) -> dict[RunId, RunInfo | None]:
-        """Return, by path, the runs that changed since the last call; None for a removed run.
+        """Return the runs that changed since the last call; None: the run is gone.
 
-        Only here an ended run that was read whole has `last` and `recent`; they are not kept.
+        Only here an ended run that was read in full has `last` and `recent`: they are not kept.
         """
         changes, self._changes = self._changes, {}
         return changes
@@ -121,12 +120,12 @@ class Catalog:
     def refresh(
         self, sought: Collection[RunId] | None = None, until_s: float | None = None
     ) -> bool:
-        """Read what is new; return whether `runs` or `problems` changed. Raises nothing.
+        """Check for changes; return whether `runs` or `problems` changed. Raises nothing.
 
-        With `sought`, only the record of an ended run is read; `complete` reads the rest. Runs
-        with other paths are refreshed only every few seconds, as are all runs if many are live.
-        With `until_s`, a monotonic time, new runs are read until then, those that probably run and
-        the newest first; `read_on` reads the remaining `unread` ones.
+        With `sought`, the runs in view, only records of ended runs are read: `complete` reads
+        the rest. Runs not in view are checked every few seconds only, as are all if many are live.
+        With `until_s`, a monotonic time, new runs are read until then: first those that may be
+        running and the newest. The rest stays `unread`, for `read_on`.
         """
         now_ns = time.time_ns()
         whole, every = sought is None, self._ticks_for(sought)
@@ -141,13 +140,13 @@ class Catalog:
         changed |= self._read_on(until_s, whole=whole)
         for run in self._with_problems.values():
             problems += run.problems
-        lines = tuple(dict.fromkeys(problems))
-        changed |= lines != self._problems
-        self._problems = lines
+        distinct = tuple(dict.fromkeys(problems))
+        changed |= distinct != self._problems
+        self._problems = distinct
         return changed
 
     def _settled(self, sought: Collection[RunId] | None) -> list[CatalogEntry]:
-        """Return the settled runs to refresh now: all, or those sought and the next in turn."""
+        """Return the settled runs to check now: all, or those in view and the next in turn."""
         if sought is None:
             return [run for run in self._found.values() if run.settled]
         found = [run for path in sought if (run := self._found.get(path)) and run.settled]
@@ -160,7 +159,7 @@ class Catalog:
         return found
 
     def _ticks_for(self, sought: Collection[RunId] | None) -> int:
-        """Return the number of ticks between two refreshes of a visible run."""
+        """Return the number of ticks between two refreshes of a run in view."""
         if sought is None:
             return 1
         infos = (run.info for path in sought if (run := self._active.get(path)))
@@ -168,12 +167,12 @@ class Catalog:
         return min(1 + live // _MANY_LIVE, _MAX_TICKS)
 
     def _list(self, now_ns: int) -> tuple[bool, list[str]]:
-        """List the directories; return (whether a run was removed, problems)."""
+        """List the run directories; return (whether any is gone, problems)."""
         problems: list[str] = []
         new: list[str] = []
         gone: list[str] = []
-        for place in self._directories.values():
-            place.refresh(now_ns, new, gone, problems)
+        for each in self._directories.values():
+            each.refresh(now_ns, new, gone, problems)
         changed = False
         for path in map(RunId, gone):
             run = self._found.pop(path, None)
@@ -190,7 +189,7 @@ class Catalog:
         return changed, problems
 
     def read_on(self, until_s: float) -> bool:
-        """Read more `unread` runs until a monotonic time; return whether `runs` changed."""
+        """Read more of the `unread` runs until a monotonic time; return whether any changed."""
         return self._read_on(until_s, whole=False)
 
     def _read_on(self, until_s: float | None, *, whole: bool) -> bool:
@@ -238,7 +237,7 @@ class Catalog:
         ]
 
     def complete(self, runs: Iterable[RunId], until_s: float) -> bool:
-        """Read these ended runs whole, until a monotonic time; return whether any was read."""
+        """Read these runs in full until a monotonic time; return whether any was read."""
         now_ns = time.time_ns()
         done = False
         for path in self.lacking(runs):
@@ -252,7 +251,7 @@ class Catalog:
 
 
 class _Infos(Mapping[RunId, RunInfo]):
-    """A live view of the runs of a catalogue, by path."""
+    """The runs of a catalogue, by id."""
 
     def __init__(self, found: Mapping[RunId, CatalogEntry]) -> None:
         self._found = found

@@ -3,9 +3,9 @@
 import heapq
 import os
 
-from pprofplus.errors import PprofplusError
 from pprofplus.log import log_directory
 from pprofplus_tui.sources.local.run_log import RunLog, open_log
+from pprofplus_tui.sources.port import NoRunError
 
 _MAX_CANDIDATES = 3  # of the runs that began earlier, the newest
 DAYS_KNOWN_MS = 36 * 3_600_000  # the minimum duration that shows a daily pattern
@@ -40,7 +40,7 @@ def earlier_run(log: RunLog) -> RunLog | None:
     for path in _earlier_paths(log):
         try:
             end = open_log(path, last_slots=1)
-        except PprofplusError:
+        except NoRunError:
             continue
         span_ms = end.end_ms - end.start_ms
         if span_ms >= DAYS_KNOWN_MS:

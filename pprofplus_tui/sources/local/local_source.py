@@ -6,7 +6,6 @@ from pathlib import Path
 
 from pprofplus.log import log_directory
 from pprofplus_tui.model.runs import RunId
-from pprofplus_tui.sources.local.bundle import pack
 from pprofplus_tui.sources.local.catalog import Catalog
 from pprofplus_tui.sources.local.index_scan import counted
 from pprofplus_tui.sources.local.kernel_log import KernelLog
@@ -88,5 +87,7 @@ class LocalSource:
         return toggle_pin(run)
 
     def pack(self, runs: Iterable[RunToPack], path: str | Path) -> int:
-        """See the port; the file is a bundle."""
+        """See the port."""
+        from pprofplus_tui.sources.local.bundle import pack  # noqa: PLC0415 - zipfile loads slowly
+
         return pack(runs, path)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pprofplus.errors import LogFormatError, PprofplusError
+from pprofplus.errors import LogFormatError
 from pprofplus.log import log_directory
 from pprofplus.log.format import MAX_UNIX_MS, RunHeader
 from pprofplus_tui.model.events import RunEvent
@@ -24,7 +24,7 @@ from pprofplus_tui.sources.local.page_table import PageTable
 from pprofplus_tui.sources.local.pins import is_pinned
 from pprofplus_tui.sources.local.safe_files import DirectoryWatch, segment_sizes
 from pprofplus_tui.sources.local.segment_reader import TAIL_SLOTS, SegmentReader
-from pprofplus_tui.sources.run_info import MetricRow
+from pprofplus_tui.sources.port import MetricRow, NoRunError
 
 _TOO_MANY_PAGES = "not read: the run has more pages than fit into memory, only the newest are read"
 _TOO_MANY_METRICS = (
@@ -61,16 +61,14 @@ class RunLog:
         and takes little memory: `query` returns the same, and `single_pages` returns the pages.
 
         With `last_slots`, only that many pages at the end of the newest segment are read: enough
-        for the state and the last values. Raises PprofplusError if `path` is not a run directory.
+        for the state and the last values. Raises NoRunError if `path` is not a run directory.
         """
         self.path = os.path.abspath(path)  # noqa: PTH100 - keeps links, and paths are str here
         parent, name = os.path.split(self.path)
         service = os.path.basename(parent)  # noqa: PTH119
         found = log_directory.parse_run_name(name)
         if found is None or not log_directory.valid_service(service):
-            raise PprofplusError(
-                f"{path}: not a run directory, which is named <service>/<pid>-<start>"
-            )
+            raise NoRunError(f"{path}: not a run directory, which is named <service>/<pid>-<start>")
         self.service = service
         self.pid, self.start_ms = found
         self.header: RunHeader | None = None
@@ -492,7 +490,7 @@ class RunLog:
 
 
 def open_log(path: str, *, last_slots: int | None = None, in_blocks: bool = False) -> RunLog:
-    """Return the log of the run at `path`, refreshed; see `RunLog`. Raises PprofplusError."""
+    """Return the log of the run at `path`, refreshed; see `RunLog`. Raises NoRunError."""
     log = RunLog(path, last_slots=last_slots, in_blocks=in_blocks)
     log.refresh()
     return log

@@ -5,13 +5,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pprofplus.errors import PprofplusError
 from pprofplus_tui.model.death import OomKills
 from pprofplus_tui.model.runs import RUNNING, RunId
 from pprofplus_tui.sources.local.cgroup_counts import OOM_KILLS, oom_kills_now
 from pprofplus_tui.sources.local.run_log import RunLog
 from pprofplus_tui.sources.local.sample_at import read_at
-from pprofplus_tui.sources.run_info import RunInfo
+from pprofplus_tui.sources.port import NoRunError, RunInfo
 
 USED, LIMIT = "cgroup_used", "cgroup_limit"
 _AFTER_MS = 10_000  # this long after the end, other runs of the cgroup have a sample
@@ -112,7 +111,7 @@ class Siblings:
                     if recent
                     else RunLog(other.path, in_blocks=True)
                 )
-            except PprofplusError:
+            except NoRunError:
                 return None
             self._logs[other.path] = log
         log.refresh()

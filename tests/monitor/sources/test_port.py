@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from fake_source import FakeCatalog, FakeReader, FakeRun, FakeSource
 
-from pprofplus.errors import PprofplusError
 from pprofplus.metrics import BY_NAME
 from pprofplus_tui.export import write_rows
 from pprofplus_tui.model.events import RunEvent
@@ -195,5 +194,5 @@ def test_a_catalogue_notices_that_a_run_is_gone(both, home):
 
 def test_a_run_that_there_is_not_is_a_clear_error(both):
     for source in both:
-        with pytest.raises(PprofplusError):
+        with pytest.raises(port.NoRunError):
             source.open(port.RunId("nothing"))
