@@ -103,10 +103,10 @@ def test_thousands_of_names_in_a_thousand_schemas_hide_no_sample(thousand_tables
 
 def test_an_export_has_every_sample_and_the_newest_names(thousand_tables):
     path = thousand_tables.path
-    out, told = io.BytesIO(), io.StringIO()
+    out, errors = io.BytesIO(), io.StringIO()
     options = Options(directories=(str(Path(path).parents[1]),), last_ms=5000)
     request = ExportRequest(form="jsonl", metrics=("n", "tenant1098.1"))
-    assert export_runs(options, request, out, told) == 0
+    assert export_runs(options, request, out, errors) == 0
     rows = [json.loads(line) for line in out.getvalue().splitlines()]
     assert [row["n"] for row in rows] == list(range(2195, 2200))
     assert [row["tenant1098.1_jobs"] for row in rows] == [None, 2196, 2197, None, None]
@@ -222,11 +222,11 @@ def test_an_open_log_drops_the_oldest_segments_for_the_newest(record):
 @pytest.mark.usefixtures("little_memory")
 def test_an_export_without_old_segments_reports_it_once_and_exits_with_1(record):
     recorder = record(tables_of(60))
-    out, told = io.BytesIO(), io.StringIO()
+    out, errors = io.BytesIO(), io.StringIO()
     options = Options(directories=(str(Path(recorder.path).parents[1]),))
-    assert export_runs(options, ExportRequest(metrics=("n",)), out, told) == 1
+    assert export_runs(options, ExportRequest(metrics=("n",)), out, errors) == 1
     assert out.getvalue().splitlines()[-1].endswith(b",119")
-    (line,) = told.getvalue().splitlines()
+    (line,) = errors.getvalue().splitlines()
     assert "of 60 segments not read: the run has more metrics than fit into memory" in line
 
 
@@ -254,13 +254,13 @@ def test_a_service_with_changing_gauges_is_read_to_its_last_sample(tmp_path):
         env={"PPROFPLUS_DIR": str(tmp_path), "PYTHONPATH": ":".join(filter(None, sys.path))},
         timeout=100,
     )
-    told = json.loads(ended.stdout)
-    run = open_log(told["directory"], in_blocks=True)
+    result = json.loads(ended.stdout)
+    run = open_log(result["directory"], in_blocks=True)
     assert len({name for name, _, _ in run.metrics if name.startswith("queue")}) == 2700
     out = io.BytesIO()
-    readers = [LocalRun(RunLog(told["directory"]))]
+    readers = [LocalRun(RunLog(result["directory"]))]
     write_rows(readers, 0, 1 << 50, out, form="jsonl", metrics=["rss"])
     rows = [json.loads(line)["rss_bytes"] for line in out.getvalue().splitlines()]
-    assert rows == list(range(told["taken"]))
-    assert run.samples == told["taken"]
+    assert rows == list(range(result["taken"]))
+    assert run.samples == result["taken"]
     assert run.problems == ()

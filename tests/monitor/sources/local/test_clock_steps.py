@@ -62,12 +62,12 @@ def stepped(request, tmp_path_factory):
         env={"PPROFPLUS_DIR": str(home), "PYTHONPATH": ":".join(filter(None, sys.path))},
         timeout=60,
     )
-    told = json.loads(ended.stdout)
-    assert told["heard"] == []
+    result = json.loads(ended.stdout)
+    assert result["heard"] == []
     (directory,) = home.glob("api/*")
     now_ms = time.time_ns() // 1_000_000 + request.param[-1] * HOUR_MS
     return SimpleNamespace(
-        home=home, directory=directory, taken=told["taken"], hours=request.param, now_ms=now_ms
+        home=home, directory=directory, taken=result["taken"], hours=request.param, now_ms=now_ms
     )
 
 

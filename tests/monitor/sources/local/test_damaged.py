@@ -50,7 +50,7 @@ def read_everything(home):
     for info in catalog.runs:
         run = open_log(info.id, in_blocks=True)
         run.refresh()
-        look_at(run)
+        read_all(run)
         scanned = counted(info)
         assert scanned.begin_ms <= scanned.end_ms
         for form in FORMATS:
@@ -64,7 +64,7 @@ def read_everything(home):
     return logs
 
 
-def look_at(run):
+def read_all(run):
     """Read from a run all that charts and lists show."""
     requests = [(name, rate) for name, _, _ in run.metrics for rate in (False, True)]
     requests.append(("no such metric", False))
@@ -140,7 +140,7 @@ def test_damage_is_counted_or_a_problem(unpacked):
         run = RunLog(str(corpus.home_of(unpacked, case) / make.RUN))
         run.refresh()
         samples_of(run)
-        look_at(run)
+        read_all(run)
         if not run.damaged_pages and not run.problems:
             silent.append(case)
     assert silent == []
@@ -238,7 +238,7 @@ def test_all_readers_accept_any_pages_with_valid_crcs_in_any_order(
         (directory / f"{number:06d}.pplog").write_bytes(data)
     run = RunLog(str(directory))
     run.refresh()
-    look_at(run)
+    read_all(run)
 
 
 def test_a_page_out_of_order_is_counted_once_even_if_written_again(tmp_path):
@@ -275,9 +275,9 @@ def test_a_damaged_page_is_replaced_by_a_later_copy(tmp_path):
     pages = make.pages()
     run = one_page_run(tmp_path, pages[0])
     heads = fmt.pack_header(make.header())
-    spoilt = pages[1][:-1] + bytes([pages[1][-1] ^ 1])
-    for behind in ([], [pages[1]]):
-        log = make.laid_out([*heads, pages[0], spoilt, *pages[2:5], *behind])
+    damaged = pages[1][:-1] + bytes([pages[1][-1] ^ 1])
+    for copies in ([], [pages[1]]):
+        log = make.laid_out([*heads, pages[0], damaged, *pages[2:5], *copies])
         Path(run.path, "000001.pplog").write_bytes(log)
         run.refresh()
     assert sorted(samples_of(run)) == list(range(20))

@@ -349,7 +349,7 @@ OUTCOME = {
 
 
 @pytest.mark.parametrize(
-    ("said", "wanted"),
+    ("outcome", "wanted"),
     [
         ({}, ("died", "killed", "known")),
         ({"signal": 15}, ("exited", "terminated", "known")),
@@ -358,9 +358,9 @@ OUTCOME = {
         ({"by": "systemd", "oom_killed": True}, ("died", "oom", "known")),
     ],
 )
-def test_the_outcome_from_a_parent_is_the_cause(place, said, wanted):
+def test_the_outcome_from_a_parent_is_the_cause(place, outcome, wanted):
     path = killed_run(place)
-    (path / "outcome").write_text(json.dumps({**OUTCOME, **said}))
+    (path / "outcome").write_text(json.dumps({**OUTCOME, **outcome}))
     assert cause_of(place) == wanted
 
 
@@ -471,9 +471,9 @@ def test_a_list_has_the_same_cause_from_the_few_files_that_it_reads(place):
 
 def test_the_record_and_the_whole_log_agree_on_how_a_run_ended(place):
     path = killed_run(place)
-    for said in (None, {**OUTCOME, "signal": 15}, OUTCOME):
-        if said is not None:
-            (path / "outcome").write_text(json.dumps(said))
+    for outcome in (None, {**OUTCOME, "signal": 15}, OUTCOME):
+        if outcome is not None:
+            (path / "outcome").write_text(json.dumps(outcome))
         state = found(place)[0].state
         assert read_ended_run(str(path), "rss", time.time_ns() + 1).state == state
         names = os.listdir(path)  # noqa: PTH208

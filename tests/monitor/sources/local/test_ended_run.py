@@ -17,7 +17,7 @@ from pprofplus_tui.sources.local.index_scan import counted
 
 COLLECTOR = Path(__file__).parents[3] / "collector"
 _spec = importlib.util.spec_from_file_location(
-    "glanced_corpus", COLLECTOR / "damaged" / "corpus.py"
+    "ended_run_corpus", COLLECTOR / "damaged" / "corpus.py"
 )
 corpus = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(corpus)
@@ -32,7 +32,7 @@ def age(root):
         os.utime(path, (then, then))
 
 
-def told(info):
+def values_of(info):
     return (
         *(info.id, info.service, info.pid, info.state, info.begin_ms, info.end_ms),
         *(info.interval_ms, info.size_bytes, info.rss_bytes, info.pinned, info.metrics, info.host),
@@ -41,10 +41,10 @@ def told(info):
 
 def both(root):
     """Return (infos from records, infos from whole logs) of the runs below `root`."""
-    glanced, looked = Catalog([str(root)]), Catalog([str(root)])
-    glanced.refresh(())
-    looked.refresh()
-    return glanced.runs, looked.runs
+    records, whole_infos = Catalog([str(root)]), Catalog([str(root)])
+    records.refresh(())
+    whole_infos.refresh()
+    return records.runs, whole_infos.runs
 
 
 @pytest.fixture
@@ -58,26 +58,28 @@ def ended(home):
 
 
 def test_a_record_equals_the_info_from_the_whole_log(ended):
-    glanced, looked = both(ended.path)
-    assert [told(info) for info in glanced] == [told(info) for info in looked]
-    assert [info.whole for info in glanced] == [False] * 4
-    assert [info.whole for info in looked] == [True] * 4
+    records, whole_infos = both(ended.path)
+    assert [values_of(info) for info in records] == [values_of(info) for info in whole_infos]
+    assert [info.whole for info in records] == [False] * 4
+    assert [info.whole for info in whole_infos] == [True] * 4
 
 
 def test_records_of_golden_runs_equal_the_infos_from_whole_logs(tmp_path):
     with zipfile.ZipFile(COLLECTOR / "golden" / "runs-1.0.zip") as archive:
         archive.extractall(tmp_path)
     age(tmp_path)
-    glanced, looked = both(tmp_path)
-    assert [told(info) for info in glanced] == [told(info) for info in looked]
+    records, whole_infos = both(tmp_path)
+    assert [values_of(info) for info in records] == [values_of(info) for info in whole_infos]
 
 
 def test_records_of_damaged_runs_equal_the_infos_from_whole_logs(tmp_path):
     corpus.unpack(tmp_path)
     age(tmp_path)
     for case in corpus.CASES:
-        glanced, looked = both(corpus.home_of(tmp_path, case))
-        assert [told(info) for info in glanced] == [told(info) for info in looked], case
+        records, whole_infos = both(corpus.home_of(tmp_path, case))
+        assert [values_of(info) for info in records] == [values_of(info) for info in whole_infos], (
+            case
+        )
 
 
 def test_a_run_in_progress_is_read_whole(home):
@@ -213,7 +215,7 @@ def test_the_record_of_any_log_equals_the_info_from_the_whole_log(write_run, tmp
         raw[random.randrange(len(raw))] ^= 1 << random.randrange(8)
         path.write_bytes(raw[: random.choice([len(raw), random.randrange(len(raw) + 1)])])
     age(tmp_path)
-    glanced, looked = both(tmp_path)
-    assert [told(info) for info in glanced] == [told(info) for info in looked]
+    records, whole_infos = both(tmp_path)
+    assert [values_of(info) for info in records] == [values_of(info) for info in whole_infos]
     records, scans = both_counted(tmp_path)
     assert records == scans

@@ -45,7 +45,7 @@ for pid in range({first}, {last}, {step}):
     service = Service(pid)
     service.add(1)
     watched = [RunLog(service.writer.directory, in_blocks=blocks) for blocks in (False, True)]
-    def look():
+    def check():
         for log in watched:
             log.refresh()
         found.append([*(log.samples for log in watched), service.writer.samples])
@@ -53,13 +53,13 @@ for pid in range({first}, {last}, {step}):
     fill()
     for _ in range(80):
         service.add(7)
-        look()
+        check()
     free()
     for _ in range(20):
         service.add(11)
-        look()
+        check()
     service.writer.close()
-    look()
+    check()
     keep(service, {copy!r})
 print(json.dumps(found))
 """

@@ -233,8 +233,8 @@ def test_anything_but_regular_files_is_ignored(write_run):
     (writer.path / "000005.pplog").symlink_to(writer.segment_path(1))
     try:
         os.chdir(writer.path)  # the path of a socket must be short
-        with socket.socket(socket.AF_UNIX) as planted:
-            planted.bind("000006.pplog")
+        with socket.socket(socket.AF_UNIX) as endpoint:
+            endpoint.bind("000006.pplog")
     finally:
         os.fchdir(here)
         os.close(here)

@@ -65,16 +65,16 @@ def summary_of(path):
     return at, data[at:]
 
 
-def tell(path, *, number=None, body=None, **changed):
+def replace_summary(path, *, number=None, body=None, **changed):
     """Replace a segment's summary by one with other values and correct CRCs."""
     at, page = summary_of(path)
     names = ("schema", "columns", "rows", "slot", "pages", "row_pages", "zero", "interval_ms")
     head = dict(zip(names, _HEAD.unpack_from(page, fmt.PREFIX.size), strict=True)) | changed
     prefix = fmt.read_prefix(page)
-    said = page[prefix.head_length :] if body is None else body
+    content = page[prefix.head_length :] if body is None else body
     number = prefix.number if number is None else number
-    lie = fmt.pack_page(fmt.SUMMARY, number, _HEAD.pack(*head.values()), bytes(said))
-    path.write_bytes(path.read_bytes()[:at] + lie)
+    replaced = fmt.pack_page(fmt.SUMMARY, number, _HEAD.pack(*head.values()), bytes(content))
+    path.write_bytes(path.read_bytes()[:at] + replaced)
 
 
 def test_a_run_in_blocks_reads_only_the_heads_that_a_window_needs(long_run):
@@ -139,7 +139,7 @@ def test_events_are_the_same_as_in_a_run_without_blocks(write_run):
     whole, run = read(writer), read(writer, in_blocks=True)
     assert run.table.blocks.any()
     found = search_events(whole, most=100)
-    assert [happening.kind for happening in found].count("clock") == 4
+    assert [event.kind for event in found].count("clock") == 4
     assert search_events(run, most=100) == found
     assert search_events(run, most=100) == found
     begin, end = whole.begin_ms, whole.end_ms + 1
@@ -161,8 +161,8 @@ def test_the_record_of_a_run_that_ends_with_a_summary_has_its_last_sample(write_
         writer.new_page()
     writer._summarise()
     writer.close()
-    told = read_ended_run(str(writer.path), "rss", 1 << 62)
-    assert (told.last, told.end_ms) == (19, writer.start_ms + 19_000)
+    record = read_ended_run(str(writer.path), "rss", 1 << 62)
+    assert (record.last, record.end_ms) == (19, writer.start_ms + 19_000)
 
 
 def test_a_live_log_uses_blocks_for_a_segment_once_it_is_finished(write_run):
@@ -183,7 +183,7 @@ def test_a_live_log_uses_blocks_for_a_segment_once_it_is_finished(write_run):
 
 
 @pytest.mark.parametrize(
-    "lie",
+    "changes",
     [
         {"schema": 1},
         {"columns": 2},
@@ -201,18 +201,18 @@ def test_a_live_log_uses_blocks_for_a_segment_once_it_is_finished(write_run):
     ],
     ids=str,
 )
-def test_an_impossible_summary_is_ignored(long_run, lie):
+def test_an_impossible_summary_is_ignored(long_run, changes):
     true = drawn(read(long_run))
-    tell(long_run.segment_path(2), **lie)
+    replace_summary(long_run.segment_path(2), **changes)
     run = read(long_run, in_blocks=True)
     assert drawn(run) == true
     assert run.damaged_pages == 0
 
 
-@pytest.mark.parametrize("lie", [{"number": 9}, {"interval_ms": 77}])
-def test_pages_take_precedence_over_a_contradicting_block(long_run, lie):
+@pytest.mark.parametrize("changes", [{"number": 9}, {"interval_ms": 77}])
+def test_pages_take_precedence_over_a_contradicting_block(long_run, changes):
     true = drawn(read(long_run), 40)
-    tell(long_run.segment_path(2), **lie)
+    replace_summary(long_run.segment_path(2), **changes)
     run = read(long_run, in_blocks=True)
     assert drawn(run, 40) == true
 
@@ -253,7 +253,7 @@ def test_queries_terminate_without_an_error_for_any_summary(long_run, tmp_path, 
                 )
             )
             body[at : at + size] = (new % (1 << 8 * size)).to_bytes(size, "little")
-        tell(path, body=body, number=data.draw(st.sampled_from([None, 0, 3, 2**32 - 1])))
+        replace_summary(path, body=body, number=data.draw(st.sampled_from([None, 0, 3, 2**32 - 1])))
     run = RunLog(str(copy), in_blocks=True)
     run.refresh()
     for buckets in (7, 60, 400):

@@ -19,7 +19,7 @@ HELPERS = Path(__file__).parents[3] / "collector" / "service.py"
 REQUEST = ("rss", False)
 
 # executes commands from its standard input, one a line
-OBEDIENT = """
+COMMANDS = """
 import ctypes, resource
 print(collector.directory, flush=True)
 for line in sys.stdin:
@@ -33,7 +33,7 @@ class Service:
 
     def __init__(self, home, before="", interval_s=0.05):
         start = f"collector = pprofplus.start('api', interval_s={interval_s})\n"
-        program = before + HELPERS.read_text() + start + OBEDIENT
+        program = before + HELPERS.read_text() + start + COMMANDS
         self.process = subprocess.Popen(
             [sys.executable, "-c", program],
             stdin=subprocess.PIPE,
