@@ -11,6 +11,13 @@ from pprofplus.errors import UnsafePlaceError
 from pprofplus.format import PAGE_SIZE, RunHeader, pack_header
 from pprofplus.home import make_run, open_home, open_run, remove_empty_run, run_name
 from pprofplus.ledger import PATIENCE_S, Account, Ledger, LedgerBusyError
+from pprofplus.log.artefact_writer import HOME_IS_FULL, ArtefactWriter
+from pprofplus.log.artefacts import (
+    PROFILE_SUFFIX,
+    artefacts_bytes,
+    evict_artefacts,
+    free_name,
+)
 from pprofplus.retention import is_ready, load, look_soon, make_home_room, tend
 from pprofplus.segment import (
     SEGMENT_BYTES,
@@ -35,9 +42,6 @@ _CLOSE_PATIENCE_S = 0.01
 _FIRST_PATIENCE_S = 0.25
 _BUSY_PATIENCE_S = 10.0
 _FULL_PAUSE_S = 30.0
-_HOME_IS_FULL = (
-    "live and pinned runs take all of max_total_bytes: raise it, or unpin what is not needed"
-)
 
 
 class RunFiles:
@@ -77,6 +81,10 @@ class RunFiles:
         header = self._header
         return "/".join((self._home, header.service, run_name(header.pid, header.start_ms)))
 
+    @property
+    def _mode(self) -> int:
+        return 0o640 if self._group_readable else 0o600
+
     def open_next(self, spare: int | None, end_previous: Callable[[], int]) -> Segment:
         """Make the next segment where run and home have room for it, and the directory with it.
 
@@ -94,6 +102,30 @@ class RunFiles:
                     ledger.release()
         finally:
             close_descriptor(home_fd)
+
+    def store_artefact(
+        self, unix_ms: int, kind: str, data: bytes, *, why: str = "", suffix: str = PROFILE_SUFFIX
+    ) -> str:
+        """Write an artefact into the run's directory, complete or not at all; return its name.
+
+        The oldest artefacts of the run make room for it. Raises ValueError for a name that is not
+        allowed, OSError, PprofplusError; LedgerBusyError if it is only a moment too early.
+        """
+        home_fd = open_home(self._home, group_readable=self._group_readable)
+        try:
+            run_fd = self._open_directory()
+            if run_fd is None:
+                raise OSError(errno.ENOENT, "the run has no directory")
+            try:
+                name = free_name(run_fd, unix_ms, kind, why, suffix)
+                ArtefactWriter(
+                    home_fd, run_fd, self._take_ledger, self._account, self._max_total_bytes
+                ).write(name, data, self._mode)
+            finally:
+                close_descriptor(run_fd)
+        finally:
+            close_descriptor(home_fd)
+        return name
 
     def tend(self) -> None:
         """Do what is due for the home, for milliseconds: cheap if nothing is. No OSError."""
@@ -246,8 +278,7 @@ class RunFiles:
     def _make_segment(self, directory: int, size_bytes: int) -> Segment:
         wanted = self._number + 1
         pages = pack_header(self._header, size_bytes)
-        mode = 0o640 if self._group_readable else 0o600
-        new = Segment(directory, wanted, pages, size_bytes, mode)
+        new = Segment(directory, wanted, pages, size_bytes, self._mode)
         self.passed_over = wanted if new.number != wanted else 0
         self._number = new.number
         return new
@@ -282,7 +313,7 @@ class RunFiles:
         moment, OSError with EDQUOT if not.
         """
         if monotonic() < self._full_until_s:  # looking again takes long where there are many runs
-            raise OSError(errno.EDQUOT, _HOME_IS_FULL)
+            raise OSError(errno.EDQUOT, HOME_IS_FULL)
         # a short job never needs more; a long run would have very many small segments
         enough_bytes = size_bytes if self._number else self._least_pages() * PAGE_SIZE
         room, certain = make_home_room(
@@ -292,6 +323,11 @@ class RunFiles:
             freed = drop_oldest(directory, spare, size_bytes - room)
             ledger.give_back(freed, self._account)
             room = min(size_bytes, room + freed)
+            least_bytes = self._least_pages() * PAGE_SIZE
+            if room < least_bytes:  # the log goes on rather than that old artefacts stay
+                freed = evict_artefacts(directory, least_bytes - room, artefacts_bytes(directory))
+                ledger.give_back(freed, self._account)
+                room = min(size_bytes, room + freed)
         size_bytes = room // PAGE_SIZE * PAGE_SIZE
         if size_bytes < self._least_pages() * PAGE_SIZE:
             ledger.note()
@@ -299,7 +335,7 @@ class RunFiles:
             if not certain:
                 raise LedgerBusyError(errno.EAGAIN, "room is being made in the log directory")
             self._full_until_s = monotonic() + _FULL_PAUSE_S
-            raise OSError(errno.EDQUOT, _HOME_IS_FULL)
+            raise OSError(errno.EDQUOT, HOME_IS_FULL)
         if directory is None:
             self._account.made_in = ledger.scan.number
         ledger.reserve(size_bytes, self._account)

@@ -9,6 +9,7 @@ import os
 
 from pprofplus.descriptor import close_descriptor
 from pprofplus.home import LEDGER_NAME, NEW_RUN_LIST_NAME, RUN_LIST_NAME, SEGMENT_SUFFIX
+from pprofplus.log.artefacts import UNFINISHED_SUFFIX
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ _LOCKED = (
     f"/{LEDGER_NAME}",
     f"/{RUN_LIST_NAME}",
     f"/{NEW_RUN_LIST_NAME}",
+    UNFINISHED_SUFFIX,  # has no lock, but its blocks stay in use as long as it is open
 )
 
 

@@ -24,12 +24,14 @@ from pprofplus.format import (
 )
 from pprofplus.home import OUTCOME_NAME, PIN_NAME, SEGMENT_PATTERN, TERMINATED_NAME
 from pprofplus.locks import lock
+from pprofplus.log.artefacts import ARTEFACT_NAME
 
-_COUNTED = re.compile(r"\.?[0-9]{6,9}\.pplog(\.new)?")
-# besides the segments: one in the making when its writer died, requests and their answers, and
-# how the process ended
+_COUNTED = re.compile(rf"\.?(?:[0-9]{{6,9}}\.pplog|{ARTEFACT_NAME})(\.new)?")
+# besides the segments: artefacts, both when their writer died before they were complete, requests
+# and their answers, and how the process ended
 _OURS = re.compile(
     rf"\.[0-9]{{6,9}}\.pplog\.new|\.?ctl-[0-9a-f]{{1,32}}\.[a-z]{{1,16}}"
+    rf"|{ARTEFACT_NAME}|\.{ARTEFACT_NAME}\.new"
     rf"|{OUTCOME_NAME}|\.{OUTCOME_NAME}\.new|{TERMINATED_NAME}"
 )
 # A segment that its writer closed ends with the page that has the stop event, with another version
@@ -45,7 +47,8 @@ class FoundRun:
     """A run as a visit finds it.
 
     Attributes:
-        size_bytes: what its segments take, a live one's newest with what it may come to take.
+        size_bytes: what its segments and artefacts take, the newest segment of a live run with
+            what it may come to take.
         ended_s: unix seconds of its last write.
         removable: it has ended, and nobody pinned it.
         empty: its directory is all there is, and is not new.
@@ -76,10 +79,10 @@ def visit(name: str, service_fd: int) -> FoundRun | None:
             if entry == PIN_NAME:
                 pinned = True
             elif _COUNTED.fullmatch(entry):
-                status = os.stat(entry, dir_fd=run_fd, follow_symlinks=False)
-                if stat.S_ISREG(status.st_mode):
+                status, is_segment = _counted(entry, run_fd)
+                if status is not None:
                     size_bytes += status.st_size
-                    if entry[0] != "." and (len(entry), entry) > (len(newest), newest):
+                    if is_segment and (len(entry), entry) > (len(newest), newest):
                         newest, ended_s = entry, status.st_mtime
         growing_bytes = _growing_bytes(newest, run_fd) if newest else None
         return FoundRun(
@@ -92,6 +95,21 @@ def visit(name: str, service_fd: int) -> FoundRun | None:
         return None
     finally:
         close_descriptor(run_fd)
+
+
+def _counted(entry: str, run_fd: int) -> tuple[os.stat_result | None, bool]:
+    """Return the status of a file that counts, None for another one, and if it is a segment.
+
+    Raises OSError.
+    """
+    is_segment = SEGMENT_PATTERN.fullmatch(entry) is not None
+    try:
+        status = os.stat(entry, dir_fd=run_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        if is_segment:
+            raise
+        return None, False  # it is complete now, and has another name
+    return (status if stat.S_ISREG(status.st_mode) else None), is_segment
 
 
 def remove_run(service: str, name: str, home_fd: int) -> int:
@@ -159,7 +177,7 @@ def _is_stopped(fd: int, size_bytes: int) -> bool:
 
 
 def _empty(name: str, service_fd: int) -> int:
-    """Remove what we wrote to a run's directory; return the bytes of its segments. Raises OSError.
+    """Remove what we wrote to a run's directory; return the bytes that count. Raises OSError.
 
     The newest segment goes last and its lock is held, so that no one else takes the run for one
     that lives, or removes it too.

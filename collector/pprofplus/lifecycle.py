@@ -108,7 +108,7 @@ def start(  # noqa: PLR0913 - the settings
     )
     collector = _start(settings, 0.0)
     collector.hurry()
-    collector.speak()
+    collector.emit_warnings()
     return collector
 
 

@@ -12,6 +12,7 @@ from collections import deque
 from time import monotonic, monotonic_ns
 
 from pprofplus.background import Background, Bell, Gate
+from pprofplus.control.request_handler import RequestHandler
 from pprofplus.gauges import REGISTRY
 from pprofplus.grid import next_due_ns, on_grid_ns
 from pprofplus.identity import header
@@ -20,6 +21,7 @@ from pprofplus.notices import describe, say_again, say_once
 from pprofplus.probes.panel import Panel
 from pprofplus.recording import Recording, open_recording, read_first
 from pprofplus.retention import SWEEP_PERIOD_S, load, sweep_home
+from pprofplus.run_actions import ACTIONS
 from pprofplus.settings import Settings, check_interval_s
 from pprofplus.termination import Termination
 from pprofplus.user import User
@@ -192,6 +194,9 @@ class Collector:
         if self.pid != os.getpid():
             return  # C code forked, and did not tell Python: the log is the parent's
         self._ending = True
+        recording = self._recording
+        if recording is not None:
+            recording.cancel_actions()
         self._bell.ring()
         thread = self._thread
         if thread is None or thread.is_current():
@@ -239,11 +244,14 @@ class Collector:
         elif not self._closed or self._inherited:
             self._start_thread()
 
-    def speak(self) -> None:
-        """Warn of troubles, one of each kind. Holds no lock: the host's log handlers run here."""
+    def emit_warnings(self) -> None:
+        """Log the warnings that are due, one of each kind.
+
+        Holds no lock: the log handlers of the host run here.
+        """
         recording = self._recording
         if recording is not None:
-            recording.speak()
+            recording.emit_warnings()
 
     def _guard(self, action: Callable[[], object]) -> bool:
         """Run one step; False, after a warning, if it failed in a way that nobody foresaw."""
@@ -308,7 +316,7 @@ class Collector:
                 return  # forked along: gevent's threads are, and any that forks
             self._guard(self._recording.sample)
         self._guard(self._close)
-        self.speak()
+        self.emit_warnings()
 
     def _load_as_root(self) -> None:
         """Load what is needed later: a server that gives up root's rights may not read it then."""
@@ -325,7 +333,7 @@ class Collector:
         due_ns = next_due_ns(on_grid_ns(recording.began_ns), interval_ns, monotonic_ns())
         self._guard(recording.tend)  # a short-lived process takes no other sample
         while True:
-            recording.speak()
+            recording.emit_warnings()
             now_ns = monotonic_ns()
             bell.wait(min(due_ns - now_ns, _LOOK_NS) / 1e9)
             if self._ending or bell is not self._bell:
@@ -333,7 +341,8 @@ class Collector:
             now_ns = monotonic_ns()
             self._termination.suspend()
             self._guard(recording.flush)
-            self._guard(recording.obey)
+            self._guard(recording.write_artefacts)
+            self._guard(recording.handle_requests)
             if now_ns >= due_ns and (uid := self._user.became()) is not None:
                 self._follow_user(uid)
                 recording = self._recording or recording
@@ -393,6 +402,7 @@ class Collector:
                 self._identify,
                 parent_pid=parent_pid,
                 wake=self._bell.ring,
+                requests=RequestHandler(ACTIONS, self._bell.ring),
             )
             keep(recording)
 

@@ -8,12 +8,14 @@ from time import monotonic
 
 import psutil
 
+from pprofplus.control.request_handler import RequestHandler
 from pprofplus.errors import UnsafePlaceError
 from pprofplus.identity import header
 from pprofplus.otherprocess import lives
 from pprofplus.probes.other import names_of_all, sources_of
 from pprofplus.probes.panel import Panel
 from pprofplus.recording import open_recording, read_first
+from pprofplus.run_actions import ACTIONS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ class Watched:
             lambda start_ms, metrics: header(
                 service, process.pid, start_ms, settings.interval_s, metrics, argv=argv
             ),
+            requests=RequestHandler(ACTIONS, own_process=False),
         )
         listed = {name for name, _, _ in panel.metrics}
         self.hidden = tuple(name for name in names_of_all() if name not in listed)
@@ -74,7 +77,7 @@ class Watched:
         """Take what is due; False, with the log closed, when the process has ended."""
         if not self.lives:
             return self._end()
-        self.recording.obey()
+        self.recording.handle_requests()
         interval_s = self.recording.interval_s
         if now_s >= self.due_s or self.recording.resumed:
             self.recording.sample()
@@ -85,7 +88,7 @@ class Watched:
             # it ended in the middle of the sample: that is no trouble of a probe's
             self.recording.panel.troubles.clear()
             return self._end()
-        self.recording.speak()
+        self.recording.emit_warnings()
         return True
 
     def _end(self) -> bool:

@@ -217,7 +217,7 @@ class Watch:
         self.begun += 1
         self.watched[process.pid] = watched
         self._announce(watched)
-        watched.recording.speak()
+        watched.recording.emit_warnings()
         if watched.hidden:
             self._complain(
                 f"{service} {process.pid}: without {', '.join(watched.hidden)}, which are not for"

@@ -9,6 +9,7 @@ from pprofplus.files import DEFAULT_MAX_BYTES, RunFiles
 from pprofplus.format import LOST, PAGE_SIZE, Event, RunHeader
 from pprofplus.home import segment_name
 from pprofplus.ledger import LedgerBusyError
+from pprofplus.log.artefacts import PROFILE_SUFFIX
 from pprofplus.page import PageBuilder
 from pprofplus.retention import DEFAULT_MAX_TOTAL_BYTES
 from pprofplus.segment import Segment
@@ -150,6 +151,16 @@ class Writer:
         if self._segment is not None:
             self._files.close(self._end_segment)
             self._segment = None
+
+    def store_artefact(
+        self, unix_ms: int, kind: str, data: bytes, *, why: str = "", suffix: str = PROFILE_SUFFIX
+    ) -> str:
+        """Write an artefact next to the segments; return its name.
+
+        Raises ValueError for a name that is not allowed, OSError and PprofplusError if it cannot
+        be written, LedgerBusyError if it is only a moment too early.
+        """
+        return self._files.store_artefact(unix_ms, kind, data, why=why, suffix=suffix)
 
     def relieve(self) -> None:
         """Do what is due for the log directory, for some milliseconds; cheap if nothing is."""

@@ -48,8 +48,8 @@ def _live(samples, directory, look):
         # a page in the making holds what it says: so each look is at one that has just begun
         while sample < until or record.writer._page.samples > 1:
             kept[draw.randrange(1000)] = bytes(draw.randrange(400))
-            record.speak()
-            record.obey()
+            record.emit_warnings()
+            record.handle_requests()
             record.sample()
             sample += 1
             if sample % _SWEEP_SAMPLES == 0:

@@ -148,8 +148,8 @@ for until in (360, 4_320):
     # a page in the making takes what it takes: each look is at one that has just begun
     while samples < until or record.writer._page.samples > 1:
         kept[random.randrange(1000)] = bytes(random.randrange(20_000))
-        record.speak()
-        record.obey()
+        record.emit_warnings()
+        record.handle_requests()
         record.sample()
         samples += 1
         if samples % 180 == 0:

@@ -23,7 +23,7 @@ GROWING = (
 # everything is imported first: this user may not read where Python is
 AS_ANOTHER_USER = """
 import logging, os, resource, sys
-import pprofplus.control, pprofplus.directory, pprofplus.scan, pprofplus.watching
+import pprofplus.control.client, pprofplus.directory, pprofplus.scan, pprofplus.watching
 from pprofplus.cli import build_parser, main
 build_parser()
 os.setgroups([])
