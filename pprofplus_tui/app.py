@@ -20,15 +20,15 @@ from textual.message import Message
 from textual.screen import Screen
 
 from pprofplus_tui import signals
-from pprofplus_tui.feed import Feed
-from pprofplus_tui.model.frames import Drawn, Frame
+from pprofplus_tui.backend.worker import BackendThread
 from pprofplus_tui.model.keys import Key
+from pprofplus_tui.model.messages import Drawn, Frame
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.screens.monitor import MonitorScreen
-from pprofplus_tui.widgets.paint import THEMES, themes
-from pprofplus_tui.widgets.plain import InAscii
-from pprofplus_tui.wire import lean
+from pprofplus_tui.terminal.ascii_filter import AsciiFilter
+from pprofplus_tui.terminal.encoder import lean
+from pprofplus_tui.widgets.theme import THEMES, themes
 
 
 class MonitorApp(App[int]):
@@ -68,8 +68,8 @@ class MonitorApp(App[int]):
             ColorSystem.EIGHT_BIT if options.low_bandwidth else ColorSystem.TRUECOLOR
         )
         self._options = options
-        self._plain = [InAscii()] if options.plain else []
-        self.feed = Feed(
+        self._plain = [AsciiFilter()] if options.plain else []
+        self.feed = BackendThread(
             options,
             self._take_frame,
             self._take_drawn,

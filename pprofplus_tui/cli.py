@@ -107,7 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one a way
     except KeyboardInterrupt:
         return 130
     except Exception as error:  # noqa: BLE001 - a user has no use for a traceback on the screen
-        from pprofplus_tui.crash import keep  # noqa: PLC0415 - seldom needed
+        from pprofplus_tui.terminal.crash_report import keep  # noqa: PLC0415 - seldom needed
 
         return _complain(keep(error), FAILED)
     return code
@@ -162,8 +162,8 @@ def _places(words: argparse.Namespace) -> Iterator[list[str]]:
     if all(map(os.path.isdir, named)):
         yield named
         return
-    from pprofplus_tui.bundle import BundleError, unpacked  # noqa: PLC0415 - as in _run
     from pprofplus_tui.signals import ended_by_signals  # noqa: PLC0415
+    from pprofplus_tui.sources.local.bundle import BundleError, unpacked  # noqa: PLC0415 - as in _run
 
     with ended_by_signals() as ignore, ExitStack() as kept:
         try:
@@ -230,16 +230,16 @@ def _options(
 
     Raises UsageError with one line that says what is wrong.
     """
-    from pprofplus.home import valid_service  # noqa: PLC0415 - as in _run
-    from pprofplus_tui.logs.homes import homes_for  # noqa: PLC0415
+    from pprofplus.log.log_directory import valid_service  # noqa: PLC0415 - as in _run
     from pprofplus_tui.model.keys import rebound  # noqa: PLC0415
     from pprofplus_tui.model.options import Options  # noqa: PLC0415
-    from pprofplus_tui.model.timegrammar import (  # noqa: PLC0415
+    from pprofplus_tui.model.time_grammar import (  # noqa: PLC0415
         TimeSyntaxError,
         parse_span,
         parse_time,
     )
     from pprofplus_tui.setup import is_light, own_colours  # noqa: PLC0415
+    from pprofplus_tui.sources.local.default_directories import homes_for  # noqa: PLC0415
 
     service = getattr(words, "service", None)
     if service is not None and not valid_service(service):

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pprofplus_tui.model.chart_options import ChartOptions
 from pprofplus_tui.model.charts import CHARTS
 from pprofplus_tui.model.keys import KEYS
-from pprofplus_tui.model.looks import Looks
 from pprofplus_tui.model.text import clean
-from pprofplus_tui.model.timegrammar import TimeSyntaxError, parse_span
+from pprofplus_tui.model.time_grammar import TimeSyntaxError, parse_span
 
 THEMES = ("auto", "dark", "light")
 TONES = ("background", "bar", "chosen", "text", "dim", "frame", "accent", "good", "warn", "bad")
@@ -82,10 +82,12 @@ class Config:
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
-    def looks(self) -> Looks:
+    def looks(self) -> ChartOptions:
         """How the charts are looked at to begin with."""
         hidden = {chart.id for chart in CHARTS} - set(self.charts)
-        return Looks(frozenset(hidden), frozenset(self.log_charts), frozenset(self.total_charts))
+        return ChartOptions(
+            frozenset(hidden), frozenset(self.log_charts), frozenset(self.total_charts)
+        )
 
     @property
     def window_ms(self) -> int | None:

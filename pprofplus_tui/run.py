@@ -6,8 +6,8 @@ import sys
 import threading
 
 from pprofplus_tui.app import MonitorApp
-from pprofplus_tui.crash import keep
 from pprofplus_tui.model.options import Options
+from pprofplus_tui.terminal.crash_report import keep
 
 
 def run_monitor(options: Options) -> int:

@@ -60,7 +60,7 @@ def own_colours(config: Config) -> tuple[tuple[str, str], ...]:
 
 def print_config(config: Config, asked: str | None) -> int:
     """Print the settings in effect as a file; return the exit code."""
-    from pprofplus_tui.widgets.paint import DAY, NIGHT  # noqa: PLC0415 - Textual is slow to load
+    from pprofplus_tui.widgets.theme import DAY, NIGHT  # noqa: PLC0415 - Textual is slow to load
 
     path = Path(asked) if asked is not None else default_path(os.environ)
     tones = vars(DAY if is_light(config, os.environ) else NIGHT)

@@ -17,11 +17,11 @@ import tour
 from textual.pilot import Pilot
 
 from pprofplus_tui.app import MonitorApp
-from pprofplus_tui.demo.history import write_history
+from pprofplus_tui.demo.past_runs import write_history
 from pprofplus_tui.demo.processes import demo_directory, running_services
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.runs import DIED
-from pprofplus_tui.snapshot import find_browser, png_of, tidy
+from pprofplus_tui.terminal.screenshot import find_browser, png_of, tidy
 
 HERE = Path(__file__).parent
 SIZE = (132, 40)

@@ -15,7 +15,7 @@ from textual.pilot import Pilot
 
 from pprofplus_tui.app import MonitorApp
 from pprofplus_tui.model.options import Options
-from pprofplus_tui.snapshot import png_of, tidy
+from pprofplus_tui.terminal.screenshot import png_of, tidy
 
 SIZE = (112, 32)
 _DRAWN_S = 1.2

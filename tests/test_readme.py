@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from pprofplus_tui.demo.history import write_history
-from pprofplus_tui.logs.catalog import Catalog
-from pprofplus_tui.logs.run import RunLog
+from pprofplus_tui.demo.past_runs import write_history
 from pprofplus_tui.model.keys import KEYS
+from pprofplus_tui.sources.local.catalog import Catalog
+from pprofplus_tui.sources.local.run_log import RunLog
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

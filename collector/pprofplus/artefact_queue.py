@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from time import time_ns
 
-from pprofplus.background import Gate
-from pprofplus.ledger import LedgerBusyError
+from pprofplus.log.ledger import LedgerBusyError
+from pprofplus.system.background import Gate
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:

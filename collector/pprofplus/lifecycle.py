@@ -11,12 +11,12 @@ import sys
 import threading
 from _thread import RLock, get_ident
 
-from pprofplus.background import on_main_thread
-from pprofplus.locks import LOCKS_EXIST
-from pprofplus.notices import say_once
-from pprofplus.sampler import Collector
+from pprofplus.recording.sampler import Collector
+from pprofplus.recording.termination import reserve
 from pprofplus.settings import Settings
-from pprofplus.termination import reserve
+from pprofplus.system.background import on_main_thread
+from pprofplus.system.locks import LOCKS_EXIST
+from pprofplus.warn import say_once
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:

@@ -9,26 +9,26 @@ TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
     from typing import Any
 
-    from pprofplus.recording import Recording
+    from pprofplus.recording.run_recorder import RunRecorder
 
 ACTIONS = ActionRegistry()
 
 
-def _pause(recording: Recording, _: dict[str, Any]) -> str:
+def _pause(recording: RunRecorder, _: dict[str, Any]) -> str:
     return "paused" if recording.pause() else "it was paused already"
 
 
-def _resume(recording: Recording, _: dict[str, Any]) -> str:
+def _resume(recording: RunRecorder, _: dict[str, Any]) -> str:
     return "resumed" if recording.resume() else "it was not paused"
 
 
-def _set_interval(recording: Recording, arguments: dict[str, Any]) -> str:
+def _set_interval(recording: RunRecorder, arguments: dict[str, Any]) -> str:
     changed = recording.set_interval(arguments["interval_s"])
     text = f"every {recording.interval_s:g} s"
     return text if changed else f"{text}, as before"
 
 
-def _mark(recording: Recording, arguments: dict[str, Any]) -> str:
+def _mark(recording: RunRecorder, arguments: dict[str, Any]) -> str:
     recording.add_mark(arguments["text"])
     return "marked"
 

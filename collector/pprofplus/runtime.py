@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pprofplus.gauges import REGISTRY, Gauge
 from pprofplus.lifecycle import current
 from pprofplus.metrics import GAUGE
-from pprofplus.notices import say_once
+from pprofplus.probes.gauge_registry import REGISTRY, Gauge
+from pprofplus.warn import say_once
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
-    from pprofplus.gauges import Figure
-    from pprofplus.sampler import Collector
+    from pprofplus.probes.gauge_registry import Figure
+    from pprofplus.recording.sampler import Collector
 
 
 def mark(text: str) -> None:

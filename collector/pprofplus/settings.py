@@ -9,12 +9,17 @@ import math
 import os
 import sys
 
-from pprofplus.files import DEFAULT_MAX_BYTES, LEAST_MAX_BYTES
-from pprofplus.home import default_home, valid_service
-from pprofplus.notices import say_once
-from pprofplus.probes.panel import DEFAULT_BUDGET
-from pprofplus.program import NAMELESS, module_running, service_of_module, service_of_script
-from pprofplus.retention import DEFAULT_MAX_AGE_DAYS, DEFAULT_MAX_TOTAL_BYTES
+from pprofplus.log.log_directory import default_home, valid_service
+from pprofplus.log.retention import DEFAULT_MAX_AGE_DAYS, DEFAULT_MAX_TOTAL_BYTES
+from pprofplus.log.run_directory import DEFAULT_MAX_BYTES, LEAST_MAX_BYTES
+from pprofplus.probes.probe_set import DEFAULT_BUDGET
+from pprofplus.system.command_line import (
+    NAMELESS,
+    module_running,
+    service_of_module,
+    service_of_script,
+)
+from pprofplus.warn import say_once
 
 DEFAULT_INTERVAL_S = 1.0
 LEAST_INTERVAL_S = 0.05

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from pprofplus_tui.charts.grid import Grid
-from pprofplus_tui.charts.picture import Area, Line, Picture
+from pprofplus_tui.charts.cell_grid import CellGrid
+from pprofplus_tui.charts.spec import Area, ChartSpec, Line
 from pprofplus_tui.charts.strokes import visible
-from pprofplus_tui.model.series import Bools, Ints
+from pprofplus_tui.model.points import Bools, Ints
 
 # The dots of a cell that a part sets, the lowest row first, left and right; from the bottom of
 # the stack up. Neighbours differ in density and in direction.
@@ -25,7 +25,7 @@ _TILES: tuple[Bools, ...] = tuple(
 _BLANK = 0x2800
 
 
-def signs(picture: Picture) -> tuple[str, ...]:
+def signs(picture: ChartSpec) -> tuple[str, ...]:
     """Return for each part of a stack the character that fills it."""
     kinds = [index % len(_PATTERNS) for index in range(len(picture.lines))]
     if picture.ascii_only:
@@ -33,7 +33,7 @@ def signs(picture: Picture) -> tuple[str, ...]:
     return tuple(chr(_BLANK + int((_BITS * _TILES[kind]).sum())) for kind in kinds)
 
 
-def fill(grid: Grid, picture: Picture, area: Area) -> None:
+def fill(grid: CellGrid, picture: ChartSpec, area: Area) -> None:
     """Draw the parts into the grid; each line's points are the edges of its band."""
     per_cell = (1, 1) if picture.ascii_only else (4, 2)
     rows, columns = area.height * per_cell[0], area.width * per_cell[1]
@@ -64,7 +64,9 @@ def fill(grid: Grid, picture: Picture, area: Area) -> None:
     grid.owners = [bytearray(row) for row in most.astype(np.uint8).tolist()]
 
 
-def _edges(line: Line, picture: Picture, rows: int, columns: int, area: Area) -> tuple[Ints, Ints]:
+def _edges(
+    line: Line, picture: ChartSpec, rows: int, columns: int, area: Area
+) -> tuple[Ints, Ints]:
     """Return the lowest dot of the band, and the one above its highest, for each column."""
     none = np.zeros(columns, np.int64)
     points = visible(line.points, picture.begin_ms, picture.end_ms, area.width)

@@ -19,9 +19,9 @@ Nothing else in this repository knows plotext. What it must be guarded from (5.3
 from typing import Any
 
 from pprofplus_tui.charts.areas import fill, signs
-from pprofplus_tui.charts.grid import Grid
+from pprofplus_tui.charts.cell_grid import CellGrid
 from pprofplus_tui.charts.palette import FAINT, slot
-from pprofplus_tui.charts.picture import Area, Picture, plot_area
+from pprofplus_tui.charts.spec import Area, ChartSpec, plot_area
 from pprofplus_tui.charts.strokes import Bar, cell_at, paths
 
 _ASCII_MARKERS: tuple[str, ...] = ("*", "+", "o", "x", "#", "@")
@@ -33,7 +33,7 @@ _FAINT_MARKER, _FAINT_ASCII_MARKER = "░", "."
 _MOST_LINES = 250
 
 
-def markers(picture: Picture) -> tuple[str, ...]:
+def markers(picture: ChartSpec) -> tuple[str, ...]:
     """Return what each line or band is drawn with: "braille" or one character."""
     if picture.stacked:
         return signs(picture)
@@ -54,9 +54,9 @@ class Canvas:
     def __init__(self) -> None:
         self._figure: Any = None  # made for the first stroke
         self._drawn: tuple[object, ...] = ()
-        self._grid = Grid()
+        self._grid = CellGrid()
 
-    def draw(self, picture: Picture) -> Grid:
+    def draw(self, picture: ChartSpec) -> CellGrid:
         """Return the grid of the picture's plot area, which may have no cells.
 
         Titles, legends, marks and cursors are not part of it, so moving a cursor draws nothing
@@ -77,8 +77,8 @@ class Canvas:
         self._drawn = wanted
         return self._grid
 
-    def _draw(self, picture: Picture, area: Area) -> Grid:
-        grid = Grid()
+    def _draw(self, picture: ChartSpec, area: Area) -> CellGrid:
+        grid = CellGrid()
         grid.set_size(area.width, area.height)
         grid.set_matrices()
         if not area.width or not area.height:
@@ -109,7 +109,7 @@ class Canvas:
         return grid
 
     def _stroke(
-        self, signals: list[tuple[list[float], list[float], str, int]], grid: Grid, area: Area
+        self, signals: list[tuple[list[float], list[float], str, int]], grid: CellGrid, area: Area
     ) -> None:
         """Have plotext draw strokes (x, y, marker, line) into the grid."""
         if self._figure is None:

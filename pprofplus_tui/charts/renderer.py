@@ -5,13 +5,13 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterable
 
 from pprofplus_tui.charts.canvas import Canvas
-from pprofplus_tui.charts.frame import compose, message_rows, retitled
-from pprofplus_tui.charts.picture import Picture, same_picture
-from pprofplus_tui.model.rows import Rows
+from pprofplus_tui.charts.compose import compose, message_rows, retitled
+from pprofplus_tui.charts.spec import ChartSpec, same_picture
+from pprofplus_tui.model.cell_rows import Rows
 
 _KEPT_ERRORS = 32
 
-OnRows = Callable[[Hashable, Picture, Rows], None]
+OnRows = Callable[[Hashable, ChartSpec, Rows], None]
 
 
 class _Easel:
@@ -19,9 +19,9 @@ class _Easel:
 
     def __init__(self) -> None:
         self._canvas = Canvas()
-        self._shown: tuple[Picture, Rows] | None = None
+        self._shown: tuple[ChartSpec, Rows] | None = None
 
-    def draw(self, picture: Picture) -> Rows:
+    def draw(self, picture: ChartSpec) -> Rows:
         """Return a picture's rows; its lines are drawn only if they are others than before."""
         rows = retitled(picture, *self._shown) if self._shown is not None else None
         if rows is None:
@@ -47,8 +47,8 @@ class Renderer:
         """
         self._on_rows = on_rows
         self._changed = threading.Condition()
-        self._waiting: dict[Hashable, Picture] = {}
-        self._latest: dict[Hashable, Picture] = {}
+        self._waiting: dict[Hashable, ChartSpec] = {}
+        self._latest: dict[Hashable, ChartSpec] = {}
         self._forgotten: set[Hashable] = set()
         self._busy = False
         self._closing = False
@@ -68,7 +68,7 @@ class Renderer:
         with self._changed:
             return bool(self._waiting)
 
-    def submit(self, key: Hashable, picture: Picture) -> bool:
+    def submit(self, key: Hashable, picture: ChartSpec) -> bool:
         """Ask for a picture; return whether it will be drawn.
 
         It will not if the latest one for this key was the same, in which case the rows
@@ -77,7 +77,7 @@ class Renderer:
         """
         return bool(self.submit_all([(key, picture)]))
 
-    def submit_all(self, pictures: Iterable[tuple[Hashable, Picture]]) -> int:
+    def submit_all(self, pictures: Iterable[tuple[Hashable, ChartSpec]]) -> int:
         """Ask for several pictures at one time; return how many will be drawn. See `submit`."""
         with self._changed:
             count = 0
@@ -136,7 +136,7 @@ class Renderer:
                 self._busy = True
             self._deliver(key, picture, self._rows(easels, key, picture))
 
-    def _rows(self, easels: dict[Hashable, _Easel], key: Hashable, picture: Picture) -> Rows:
+    def _rows(self, easels: dict[Hashable, _Easel], key: Hashable, picture: ChartSpec) -> Rows:
         try:
             if key not in easels:
                 easels[key] = _Easel()
@@ -147,7 +147,7 @@ class Renderer:
             self._record(f"{picture.title}: {reason}")
             return message_rows(picture, reason)
 
-    def _deliver(self, key: Hashable, picture: Picture, rows: Rows) -> None:
+    def _deliver(self, key: Hashable, picture: ChartSpec, rows: Rows) -> None:
         with self._changed:
             if self._closing:
                 return

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from pprofplus_tui.charts.picture import Area, Line, Picture
-from pprofplus_tui.model.series import Bools, Floats, Ints, Points
+from pprofplus_tui.charts.spec import Area, ChartSpec, Line
+from pprofplus_tui.model.points import Bools, Floats, Ints, Points
 from pprofplus_tui.model.ticks import YAxis
 
 # plotext's cost grows with the points: at most 400 a line, two for each bucket.
@@ -123,7 +123,7 @@ def _strokes(x: list[float], level: list[float], cut: list[bool]) -> list[Stroke
     return strokes
 
 
-def last_place(line: Line, picture: Picture, area: Area) -> tuple[int, int] | None:
+def last_place(line: Line, picture: ChartSpec, area: Area) -> tuple[int, int] | None:
     """Return (column, row from below) of a line's last visible point, or None."""
     shown = visible(line.points, picture.begin_ms, picture.end_ms, area.width)
     if not len(shown) or picture.end_ms <= picture.begin_ms or not area.height:
@@ -134,7 +134,7 @@ def last_place(line: Line, picture: Picture, area: Area) -> tuple[int, int] | No
     return cell_at(at, 2, area.width), cell_at((low + high) / 2, 4, area.height)
 
 
-def place_at(line: Line, picture: Picture, area: Area, share: float) -> tuple[int, int] | None:
+def place_at(line: Line, picture: ChartSpec, area: Area, share: float) -> tuple[int, int] | None:
     """Return (column, row from below) of a line's visible point at a share of them, or None."""
     shown = visible(line.points, picture.begin_ms, picture.end_ms, area.width)
     span_ms = picture.end_ms - picture.begin_ms

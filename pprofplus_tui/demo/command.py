@@ -3,7 +3,7 @@
 import time
 from dataclasses import replace
 
-from pprofplus_tui.demo.history import write_history
+from pprofplus_tui.demo.past_runs import write_history
 from pprofplus_tui.demo.processes import demo_directory, running_services
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.run import run_monitor

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pprofplus.metrics import CATALOGUE
-from pprofplus_tui.model.series import Floats, Ints
+from pprofplus_tui.model.points import Floats, Ints
 
 MIB = 1 << 20
 DAY_S = 86_400.0

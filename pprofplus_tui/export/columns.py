@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from pprofplus.errors import PprofplusError
 from pprofplus.metrics import BYTES, COUNT, MICROSECONDS
-from pprofplus_tui.logs.run import RunLog
-from pprofplus_tui.model.names import unknown
+from pprofplus_tui.model.metric_names import unknown
 from pprofplus_tui.model.units import true_unit
+from pprofplus_tui.sources.local.run_log import RunLog
 
 FIXED = ("time", "unix_ms", "service", "pid")
 _UNIT_SUFFIXES = {BYTES: "bytes", MICROSECONDS: "us", COUNT: ""}

@@ -9,10 +9,10 @@ from typing import Protocol
 import numpy as np
 
 from pprofplus_tui.export.columns import Key, keys
-from pprofplus_tui.logs.rows import iso_times, moment, page_values
-from pprofplus_tui.logs.run import RunLog
-from pprofplus_tui.model.series import Ints
+from pprofplus_tui.model.points import Ints
 from pprofplus_tui.model.units import true_unit
+from pprofplus_tui.sources.local.run_log import RunLog
+from pprofplus_tui.sources.local.sample_rows import iso_times, moment, page_values
 
 _STATISTICS = ("min", "max", "last")
 Cells = tuple[int, int, int]  # smallest, largest, last

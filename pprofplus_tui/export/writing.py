@@ -14,12 +14,12 @@ from datetime import tzinfo
 from pathlib import Path
 from typing import BinaryIO
 
+from pprofplus_tui.atomic_file import OutputError, free_path, new_file
 from pprofplus_tui.export.columns import FIXED, Key, labels
 from pprofplus_tui.export.sheets import Samples, Sheet, Steps, step_headings
-from pprofplus_tui.logs.history import rows_within
-from pprofplus_tui.logs.rows import batches, moment
-from pprofplus_tui.logs.run import RunLog
-from pprofplus_tui.output import OutputError, free_path, new_file
+from pprofplus_tui.sources.local.run_log import RunLog
+from pprofplus_tui.sources.local.sample_rows import batches, moment
+from pprofplus_tui.sources.local.window_query import rows_within
 
 CSV, JSON, JSONL = FORMATS = ("csv", "json", "jsonl")  # the last two are the same: JSON lines
 _SUFFIXES = {CSV: ".csv", JSON: ".jsonl", JSONL: ".jsonl"}

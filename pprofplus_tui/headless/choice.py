@@ -5,17 +5,17 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from pprofplus import home
 from pprofplus.errors import PprofplusError
+from pprofplus.log import log_directory
 from pprofplus_tui.errors import NothingFoundError, UsageError
 from pprofplus_tui.headless.unread import Unread
-from pprofplus_tui.logs.catalog import Catalog, RunInfo
-from pprofplus_tui.logs.deaths import CauseFinder
-from pprofplus_tui.logs.siblings import Sibling
 from pprofplus_tui.model.death import Death
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.runs import RUNNING
 from pprofplus_tui.model.text import clean
+from pprofplus_tui.sources.local.catalog import Catalog, RunInfo
+from pprofplus_tui.sources.local.death_evidence import CauseFinder
+from pprofplus_tui.sources.local.siblings import Sibling
 
 
 def find_runs(
@@ -81,7 +81,7 @@ def named_run(options: Options, name: str) -> RunInfo:
     """
     service, _, rest = name.strip("/").rpartition("/")
     # of others, the names are enough
-    known = home.parse_run_name(rest) or home.parse_run_name(f"{rest}-0")
+    known = log_directory.parse_run_name(rest) or log_directory.parse_run_name(f"{rest}-0")
     pids = () if known is None else known[:1]
     catalog = Catalog(list(options.directories), service=service, pids=pids)
     catalog.refresh(())

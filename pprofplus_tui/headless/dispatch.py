@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from pprofplus_tui.errors import UsageError
 from pprofplus_tui.model.options import Options
-from pprofplus_tui.model.timegrammar import TimeSyntaxError, parse_span
+from pprofplus_tui.model.time_grammar import TimeSyntaxError, parse_span
 
 # each command imports what it needs: a list must not wait for plotext
 

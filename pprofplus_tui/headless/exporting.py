@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
+from pprofplus_tui.atomic_file import OutputError
 from pprofplus_tui.errors import NothingFoundError, UsageError
 from pprofplus_tui.export import CSV, UnknownMetricError, export, unknown_metrics, write_rows
 from pprofplus_tui.headless.choice import chosen_runs, of_several, window_of
 from pprofplus_tui.headless.unread import Unread
-from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.units import format_bytes
-from pprofplus_tui.output import OutputError
+from pprofplus_tui.sources.local.run_log import RunLog
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,13 @@ from typing import TextIO
 from pprofplus.errors import PprofplusError
 from pprofplus_tui.headless.choice import deaths_of, find_runs
 from pprofplus_tui.headless.unread import Unread, one_line
-from pprofplus_tui.logs.catalog import Catalog, RunInfo
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.runs import DIED, RUNNING
 from pprofplus_tui.model.text import clean
-from pprofplus_tui.model.timeaxis import local, zone_name
+from pprofplus_tui.model.time_axis import local, zone_name
 from pprofplus_tui.model.units import format_bytes, format_span_ms
 from pprofplus_tui.model.verdict import TOO_LITTLE
+from pprofplus_tui.sources.local.catalog import Catalog, RunInfo
 
 _BEGIN = "BEGIN"
 _HEADINGS = (
@@ -112,7 +112,7 @@ def _growth(info: RunInfo) -> tuple[str | None, float | None]:
     """
     if info.rss_bytes is None:
         return None, None
-    from pprofplus_tui.judge import judged  # noqa: PLC0415 - a table does not judge
+    from pprofplus_tui.analysis.verdict_tracker import judged  # noqa: PLC0415 - a table does not judge
 
     try:
         log = Catalog.open(info.path)

@@ -2,13 +2,13 @@
 
 from typing import TextIO
 
-from pprofplus_tui.bundle import SUFFIX, BundleError, PackedRun, pack
+from pprofplus_tui.atomic_file import OutputError
 from pprofplus_tui.errors import NothingFoundError, UsageError
 from pprofplus_tui.headless.choice import deaths_of, named_runs
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.units import format_bytes
-from pprofplus_tui.output import OutputError
+from pprofplus_tui.sources.local.bundle import SUFFIX, BundleError, PackedRun, pack
 
 
 def pack_runs(options: Options, names: list[str], output: str, told: TextIO) -> int:

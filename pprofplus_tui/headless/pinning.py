@@ -4,9 +4,9 @@ from typing import TextIO
 
 from pprofplus_tui.errors import NothingFoundError
 from pprofplus_tui.headless.choice import named_run
-from pprofplus_tui.logs.pins import PinError, set_pin
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.text import clean
+from pprofplus_tui.sources.local.pins import PinError, set_pin
 
 
 def pin_run(options: Options, name: str, *, pinned: bool, out: TextIO) -> int:

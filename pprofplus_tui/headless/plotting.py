@@ -7,28 +7,28 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from pprofplus.metrics import BY_NAME, COUNTER
+from pprofplus_tui.charts.build import ChartBuilder, ChartStyle, buckets_for, wanted_by
 from pprofplus_tui.charts.canvas import Canvas
-from pprofplus_tui.charts.frame import compose
+from pprofplus_tui.charts.compose import compose
 from pprofplus_tui.charts.palette import DARK, LIGHT, Palette
-from pprofplus_tui.charts.portray import Manner, Portrayer, buckets_for, wanted_by
 from pprofplus_tui.errors import NothingFoundError, UsageError
 from pprofplus_tui.headless.choice import chosen_run, deaths_of, of_several, window_of
 from pprofplus_tui.headless.unread import Unread
-from pprofplus_tui.logs.catalog import RunInfo
-from pprofplus_tui.logs.history import marks_within, query
-from pprofplus_tui.logs.run import RunLog
-from pprofplus_tui.model.charts import ChartKind, Series, charts_for
+from pprofplus_tui.model.cell_rows import Row
+from pprofplus_tui.model.charts import ChartKind, ChartSeries, charts_for
 from pprofplus_tui.model.death import UNKNOWN, Death
-from pprofplus_tui.model.frames import Shape
-from pprofplus_tui.model.happenings import death_event
-from pprofplus_tui.model.names import unknown
+from pprofplus_tui.model.events import death_event
+from pprofplus_tui.model.messages import Shape
+from pprofplus_tui.model.metric_names import unknown
 from pprofplus_tui.model.options import Options
-from pprofplus_tui.model.rows import Row
 from pprofplus_tui.model.runs import state_label
 from pprofplus_tui.model.text import clean
-from pprofplus_tui.model.timeaxis import local
+from pprofplus_tui.model.time_axis import local
 from pprofplus_tui.model.units import format_span_ms, true_unit
 from pprofplus_tui.model.window import Window
+from pprofplus_tui.sources.local.catalog import RunInfo
+from pprofplus_tui.sources.local.run_log import RunLog
+from pprofplus_tui.sources.local.window_query import marks_within, query
 
 WIDTHS, HEIGHTS = (20, 1000), (6, 400)
 _FALLBACK = (80, 24)
@@ -73,7 +73,7 @@ def plot(options: Options, wish: PlotWish, out: TextIO, told: TextIO) -> int:
     plain = options.plain or not _speaks_unicode(out)
     coloured = out.isatty() and not options.colourless and os.environ.get("TERM") != "dumb"
     window = Window.fit(begin_ms, end_ms)
-    portrayer = Portrayer(Manner(plain, not coloured, options.zone))
+    portrayer = ChartBuilder(ChartStyle(plain, not coloured, options.zone))
     marks = marks_within(log, window.begin_ms, window.end_ms)
     death = deaths_of(options, [info]).get(info.path)
     pictures, sampled = [], False
@@ -167,7 +167,7 @@ def _own_kind(
 ) -> ChartKind:
     """Return one chart of some metrics of one unit and kind."""
     lines = tuple(
-        Series(name, clean(name, 24), at, rate=rate, scale=true_unit(table[name][0])[1])
+        ChartSeries(name, clean(name, 24), at, rate=rate, scale=true_unit(table[name][0])[1])
         for at, name in enumerate(names)
     )
     title = ", ".join(BY_NAME[name].name if name in BY_NAME else clean(name, 24) for name in names)

@@ -5,19 +5,19 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from pprofplus import __version__
+from pprofplus_tui.atomic_file import OutputError, new_file
 from pprofplus_tui.errors import NothingFoundError, UsageError
 from pprofplus_tui.headless.choice import chosen_runs, deaths_of, of_several, window_of
 from pprofplus_tui.headless.unread import Unread
-from pprofplus_tui.logs.catalog import RunInfo
-from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.runs import RUNNING
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.units import format_bytes
-from pprofplus_tui.output import OutputError, new_file
+from pprofplus_tui.reports.collect import report_run, samples_within
 from pprofplus_tui.reports.content import Report, RunReport
-from pprofplus_tui.reports.gather import report_run, samples_within
-from pprofplus_tui.reports.page import write_page
+from pprofplus_tui.reports.html_page import write_page
+from pprofplus_tui.sources.local.catalog import RunInfo
+from pprofplus_tui.sources.local.run_log import RunLog
 
 _MOST_RUNS = 40  # a page of more is read by nobody
 

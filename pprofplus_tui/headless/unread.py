@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import TextIO
 
-from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.text import clean
+from pprofplus_tui.sources.local.run_log import RunLog
 
 
 class Unread:

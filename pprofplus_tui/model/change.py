@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pprofplus_tui.model.series import Points
+    from pprofplus_tui.model.points import Points
 
 _HOUR_MS = 3_600_000
 _ALIKE = 0.1  # a trend that misses the change by no more says the same

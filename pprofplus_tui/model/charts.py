@@ -10,7 +10,7 @@ from pprofplus_tui.model.units import true_unit
 
 
 @dataclass(frozen=True)
-class Series:
+class ChartSeries:
     """One line of a chart.
 
     Attributes:
@@ -78,7 +78,7 @@ class ChartKind:
     title: str
     unit: str
     zero_based: bool
-    series: tuple[Series, ...]
+    series: tuple[ChartSeries, ...]
     notes: tuple[Note, ...] = ()
     noise: float | None = None
     total: str = ""
@@ -100,9 +100,9 @@ CHARTS: tuple[ChartKind, ...] = (
         "B",
         zero_based=False,
         series=(
-            Series("cgroup_limit", "limit", 5, when_near=True),
-            Series("uss", "uss", 1),
-            Series("rss", "rss", 0),
+            ChartSeries("cgroup_limit", "limit", 5, when_near=True),
+            ChartSeries("uss", "uss", 1),
+            ChartSeries("rss", "rss", 0),
         ),
     ),
     ChartKind(
@@ -111,7 +111,7 @@ CHARTS: tuple[ChartKind, ...] = (
         "virtual memory",
         "B",
         zero_based=False,
-        series=(Series("vms", "vms", 3),),
+        series=(ChartSeries("vms", "vms", 3),),
     ),
     ChartKind(
         "3",
@@ -120,9 +120,9 @@ CHARTS: tuple[ChartKind, ...] = (
         "B",
         zero_based=False,
         series=(
-            Series("heap_idle", "idle", 2),
-            Series("heap_sys", "sys", 0),
-            Series("heap_used", "used", 1),
+            ChartSeries("heap_idle", "idle", 2),
+            ChartSeries("heap_sys", "sys", 0),
+            ChartSeries("heap_used", "used", 1),
         ),
     ),
     ChartKind(
@@ -132,9 +132,9 @@ CHARTS: tuple[ChartKind, ...] = (
         "B",
         zero_based=False,
         series=(
-            Series("malloc_free", "free", 2),
-            Series("malloc_sys", "sys", 0),
-            Series("malloc_used", "used", 1),
+            ChartSeries("malloc_free", "free", 2),
+            ChartSeries("malloc_sys", "sys", 0),
+            ChartSeries("malloc_used", "used", 1),
         ),
     ),
     # Pauses are what hurts a service, so they are the line. Collections per second have another
@@ -145,7 +145,7 @@ CHARTS: tuple[ChartKind, ...] = (
         "gc pause",
         "us",
         zero_based=True,
-        series=(Series("gc_pause_max", "longest", 4, extreme=True),),
+        series=(ChartSeries("gc_pause_max", "longest", 4, extreme=True),),
         notes=(Note("runs", ("gc_runs_0", "gc_runs_1", "gc_runs_2"), "count/s", rate=True),),
     ),
     ChartKind(
@@ -155,8 +155,8 @@ CHARTS: tuple[ChartKind, ...] = (
         "us/s",
         zero_based=True,
         series=(
-            Series("cpu_system", "system", 5, rate=True),
-            Series("cpu_user", "user", 3, rate=True),
+            ChartSeries("cpu_system", "system", 5, rate=True),
+            ChartSeries("cpu_user", "user", 3, rate=True),
         ),
         notes=(Note("threads", ("threads",), "count"),),
     ),
@@ -168,12 +168,12 @@ CHARTS: tuple[ChartKind, ...] = (
         "B",
         zero_based=True,
         series=(
-            Series("heap_used", "py used", 1),
-            Series("heap_idle", "py idle", 2, spare=True),
-            Series("heap_sys", "py frag", 4, less=("heap_used", "heap_idle"), spare=True),
-            Series("malloc_used", "C used", 0),
-            Series("malloc_free", "C free", 3, spare=True),
-            Series("rss", "other", 5, less=("heap_sys", "malloc_sys")),
+            ChartSeries("heap_used", "py used", 1),
+            ChartSeries("heap_idle", "py idle", 2, spare=True),
+            ChartSeries("heap_sys", "py frag", 4, less=("heap_used", "heap_idle"), spare=True),
+            ChartSeries("malloc_used", "C used", 0),
+            ChartSeries("malloc_free", "C free", 3, spare=True),
+            ChartSeries("rss", "other", 5, less=("heap_sys", "malloc_sys")),
         ),
         total="rss",
     ),
@@ -226,7 +226,7 @@ def charts_for(metrics: tuple[tuple[str, str, str], ...]) -> ChartTable:
     What is not in the catalogue is the run's own, and gets charts after all others: one a unit,
     of at most four lines; counters are drawn as rates.
     """
-    groups: dict[tuple[str, bool], list[Series]] = {}
+    groups: dict[tuple[str, bool], list[ChartSeries]] = {}
     for name, unit, kind in metrics:
         if name in BY_NAME:
             continue
@@ -234,7 +234,7 @@ def charts_for(metrics: tuple[tuple[str, str, str], ...]) -> ChartTable:
         lines = groups.setdefault((shown[:_NAME_CHARS] or COUNT, kind == COUNTER), [])
         label = clean(name[:_NAME_CHARS]) or "?"
         colour = len(lines) % _OWN_LINES
-        lines.append(Series(name, label, colour, rate=kind == COUNTER, scale=scale))
+        lines.append(ChartSeries(name, label, colour, rate=kind == COUNTER, scale=scale))
     if not groups:
         return STANDARD
     own: list[ChartKind] = []
@@ -247,7 +247,7 @@ def charts_for(metrics: tuple[tuple[str, str, str], ...]) -> ChartTable:
 
 
 def _own_chart(
-    index: int, unit: str, lines: Sequence[Series], number: str, *, rate: bool
+    index: int, unit: str, lines: Sequence[ChartSeries], number: str, *, rate: bool
 ) -> ChartKind:
     title = _UNIT_TITLES.get(unit) or clean(unit)
     title = f"{title}{' per second' if rate else ''}{number}"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from pprofplus_tui.model.runs import Run
-from pprofplus_tui.model.timeaxis import column, instant
+from pprofplus_tui.model.time_axis import column, instant
 from pprofplus_tui.model.view import View
 
 _HELD_S = 0.15  # terminals repeat a held key faster than a finger types

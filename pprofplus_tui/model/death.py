@@ -42,7 +42,7 @@ _TEXT_CELLS, _SHORT_CELLS = 120, 40
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ProcessOutcome:
     """How a process ended, as its parent or its service manager saw it.
 
     Attributes:
@@ -109,7 +109,7 @@ class Evidence:
         stop: text of its stop event, None if there is none.
         packed: the run was live when the bundle was packed that it is from.
         packed_cause: what was found when the bundle was packed, None if nothing.
-        outcome: see `Outcome`.
+        outcome: see `ProcessOutcome`.
         kernel: see `KernelRecord`.
         kills: see `OomKills`.
         used_bytes, limit_bytes: use and limit of the cgroup at the last sample.
@@ -124,7 +124,7 @@ class Evidence:
     stop: str | None = None
     packed: bool = False
     packed_cause: "Cause | None" = None
-    outcome: Outcome | None = None
+    outcome: ProcessOutcome | None = None
     kernel: KernelRecord | None = None
     kills: OomKills = field(default_factory=OomKills)
     used_bytes: int | None = None

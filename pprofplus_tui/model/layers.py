@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pprofplus_tui.model.charts import ChartKind, Series
-from pprofplus_tui.model.series import Floats, Points
+from pprofplus_tui.model.charts import ChartKind, ChartSeries
+from pprofplus_tui.model.points import Floats, Points
 from pprofplus_tui.model.units import format_bytes
 
 Levels = Mapping[str, Floats]
@@ -35,7 +35,7 @@ class Split:
         absent: what the parts were measured as beyond the whole: allocated, but not resident.
     """
 
-    parts: list[tuple[Series, Floats]]
+    parts: list[tuple[ChartSeries, Floats]]
     absent: Floats
 
 
@@ -44,14 +44,14 @@ def split_of(kind: ChartKind, levels: Levels) -> Split | None:
 
     `levels` are values of metrics, all of one shape, which the parts have too. They add up to
     `levels[kind.total]`; None if that is missing. What the allocators have, but the kernel has
-    not made resident, is taken off what is free (`Series.spare`) first, from the top of the stack
+    not made resident, is taken off what is free (`ChartSeries.spare`) first, from the top of the stack
     down, then off the rest. What no other part accounts for is the part of the total itself.
     """
     total = levels.get(kind.total)
     if total is None:
         return None
     zero = np.zeros_like(total)
-    found: list[tuple[Series, Floats]] = []
+    found: list[tuple[ChartSeries, Floats]] = []
     for series in kind.series:
         if series.metric in levels and series.metric != kind.total:
             known = sum((levels[name] for name in series.less if name in levels), zero)
@@ -69,7 +69,7 @@ def split_of(kind: ChartKind, levels: Levels) -> Split | None:
     return Split(parts, absent)
 
 
-def parts_of(kind: ChartKind, levels: Levels) -> list[tuple[Series, Floats]]:
+def parts_of(kind: ChartKind, levels: Levels) -> list[tuple[ChartSeries, Floats]]:
     """Return the parts alone; none without the total."""
     split = split_of(kind, levels)
     return [] if split is None else split.parts
@@ -84,7 +84,7 @@ class Stack:
         absent: what is allocated beyond the whole, shape as the sizes.
     """
 
-    bands: list[tuple[Series, Floats, Points]]
+    bands: list[tuple[ChartSeries, Floats, Points]]
     absent: Floats
 
 
@@ -114,7 +114,9 @@ def absent_text(absent_bytes: float) -> str:
     return f"{format_bytes(absent_bytes)} not resident"
 
 
-def bands_of(kind: ChartKind, points: Mapping[str, Points]) -> list[tuple[Series, Floats, Points]]:
+def bands_of(
+    kind: ChartKind, points: Mapping[str, Points]
+) -> list[tuple[ChartSeries, Floats, Points]]:
     """Return the bands alone."""
     return stack_of(kind, points).bands
 

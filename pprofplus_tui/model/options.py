@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from datetime import tzinfo
 
+from pprofplus_tui.model.chart_options import ChartOptions
 from pprofplus_tui.model.keys import KEYS, Key
-from pprofplus_tui.model.looks import Looks
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Options:
     colourless: bool = False
     light: bool = False
     mouse: bool = True
-    looks: Looks = field(default_factory=Looks)
+    looks: ChartOptions = field(default_factory=ChartOptions)
     low_bandwidth: bool = False
     keys: tuple[Key, ...] = KEYS
     colours: tuple[tuple[str, str], ...] = ()

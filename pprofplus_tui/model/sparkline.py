@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pprofplus_tui.model.series import Points
+from pprofplus_tui.model.points import Points
 
 _BARS = "▁▂▃▄▅▆▇█"
 _ASCII_BARS = "_.-=+*#@"

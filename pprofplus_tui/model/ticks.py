@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pprofplus_tui.model.series import Floats
+from pprofplus_tui.model.points import Floats
 from pprofplus_tui.model.text import cell_width, clean
 
 LABEL_CELLS = 9  # no tick label is wider, so that all charts can share one label column

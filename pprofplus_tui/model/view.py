@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from pprofplus_tui.model.chart_options import ChartOptions, counts
 from pprofplus_tui.model.charts import STANDARD, ChartTable
-from pprofplus_tui.model.looks import Looks, counts
 from pprofplus_tui.model.runs import Run
 from pprofplus_tui.model.window import Window
 
@@ -68,11 +68,11 @@ class View:
     cursor_ms: int | None = None
 
     @property
-    def looks(self) -> Looks:
+    def looks(self) -> ChartOptions:
         """How the charts are looked at."""
-        return Looks(self.hidden, self.log, self.levels)
+        return ChartOptions(self.hidden, self.log, self.levels)
 
-    def looking(self, looks: Looks) -> "View":
+    def looking(self, looks: ChartOptions) -> "View":
         """Return the view with the charts looked at in this way."""
         return replace(self, hidden=looks.hidden, log=looks.log, levels=looks.levels)
 
@@ -128,7 +128,7 @@ class View:
         if run.charts != self.table:
             # what is called the first own chart shows something else there
             known = STANDARD.by_id.keys()
-            looks = Looks(self.hidden & known, self.log & known, self.levels & known)
+            looks = ChartOptions(self.hidden & known, self.log & known, self.levels & known)
             view = self.looking(looks).having(run.charts)
         return replace(
             view, run=run.path, window=window if kept else self._opening_window(run, now_ms)

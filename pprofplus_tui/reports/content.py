@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, field
 
-from pprofplus_tui.charts.picture import Picture
+from pprofplus_tui.charts.spec import ChartSpec
 from pprofplus_tui.model.death import Death
 from pprofplus_tui.model.verdict import Verdicts
 
 
 @dataclass(frozen=True)
-class Happening:
+class ReportedEvent:
     """A row of the list of events: when, what, and its untrusted text; `number` on the charts."""
 
     t_ms: int
@@ -36,8 +36,8 @@ class RunReport:
     state: str
     facts: tuple[tuple[str, str], ...]
     verdicts: Verdicts
-    pictures: tuple[Picture, ...]
-    happenings: tuple[Happening, ...] = ()
+    pictures: tuple[ChartSpec, ...]
+    happenings: tuple[ReportedEvent, ...] = ()
     left_out: int = 0
     death: Death | None = None
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from pprofplus_tui.charts.palette import COLOURS
-from pprofplus_tui.charts.picture import Line, Picture
-from pprofplus_tui.model.series import Floats, Points
+from pprofplus_tui.charts.spec import ChartSpec, Line
+from pprofplus_tui.model.points import Floats, Points
 from pprofplus_tui.reports.markup import shown
 
 WIDTH, HEIGHT = 920, 250
@@ -16,7 +16,7 @@ _LETTER = 13  # height of a line of text
 _MARK_GAP = 18  # between the numbers of two marks
 
 
-def draw(picture: Picture, marks: tuple[tuple[int, str], ...] = ()) -> str:
+def draw(picture: ChartSpec, marks: tuple[tuple[int, str], ...] = ()) -> str:
     """Return the chart as an <svg>.
 
     A line is a band from the smallest to the largest value of each bucket; a gap is a gap. Of a
@@ -36,16 +36,16 @@ def draw(picture: Picture, marks: tuple[tuple[int, str], ...] = ()) -> str:
     return "\n".join(parts)
 
 
-def _x(picture: Picture, t_ms: Floats) -> Floats:
+def _x(picture: ChartSpec, t_ms: Floats) -> Floats:
     share: Floats = (t_ms - picture.begin_ms) / (picture.end_ms - picture.begin_ms)
     return _LEFT + np.clip(share, 0, 1) * _PLOT_WIDTH
 
 
-def _y(picture: Picture, values: Floats) -> Floats:
+def _y(picture: ChartSpec, values: Floats) -> Floats:
     return _TOP + (1 - picture.y.fractions(values)) * _PLOT_HEIGHT
 
 
-def _axes(picture: Picture) -> Iterator[str]:
+def _axes(picture: ChartSpec) -> Iterator[str]:
     right, bottom = WIDTH - _RIGHT, HEIGHT - _BOTTOM
     for place, (_, label) in zip(picture.y.places(), picture.y.ticks, strict=True):
         y = _TOP + (1 - place) * _PLOT_HEIGHT
@@ -60,7 +60,7 @@ def _axes(picture: Picture) -> Iterator[str]:
     yield f'<path class="axis" d="M{_LEFT} {_TOP}V{bottom}H{right}"/>'
 
 
-def _marks(picture: Picture, marks: tuple[tuple[int, str], ...]) -> Iterator[str]:
+def _marks(picture: ChartSpec, marks: tuple[tuple[int, str], ...]) -> Iterator[str]:
     free = 0.0
     for ms, number in marks:
         (x,) = _x(picture, np.array([float(ms)]))
@@ -80,7 +80,7 @@ def _pieces(points: Points) -> Iterator[slice]:
             yield slice(begin, end)
 
 
-def _line(picture: Picture, line: Line, rank: int) -> Iterator[str]:
+def _line(picture: ChartSpec, line: Line, rank: int) -> Iterator[str]:
     """Give the shapes of one line; `rank` counts from the one that matters most."""
     points = line.points
     x = _x(picture, points.t_ms.astype(np.float64))
@@ -107,7 +107,7 @@ def _line(picture: Picture, line: Line, rank: int) -> Iterator[str]:
         yield f'<path class="line c{colour} d{way}" d="{"".join(path)}"/>'
 
 
-def _names(picture: Picture) -> Iterator[str]:
+def _names(picture: ChartSpec) -> Iterator[str]:
     """Give the names beside the ends of the lines, none over another."""
     places: list[tuple[float, Line]] = []
     for line in picture.lines:

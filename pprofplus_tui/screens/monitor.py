@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingsMap, BindingType
 
+from pprofplus_tui.model.cell_rows import Cellrun
 from pprofplus_tui.model.cursor import Held, Reading, pointed_at, stepped
-from pprofplus_tui.model.frames import Drawn, Frame, Request, Shape
+from pprofplus_tui.model.grid_layout import ChartPlace, arrange
 from pprofplus_tui.model.keys import KEYS
-from pprofplus_tui.model.layout import Place, arrange
+from pprofplus_tui.model.messages import ChartRequest, Drawn, Frame, Shape
 from pprofplus_tui.model.options import Options
-from pprofplus_tui.model.rows import Cellrun
 from pprofplus_tui.model.runs import (
     PIN_SIGN,
     PLAIN_PIN_SIGN,
@@ -24,24 +24,24 @@ from pprofplus_tui.model.runs import (
     sibling,
 )
 from pprofplus_tui.model.text import clean
-from pprofplus_tui.model.timeaxis import instant
+from pprofplus_tui.model.time_axis import instant
 from pprofplus_tui.model.view import View
 from pprofplus_tui.screens.bindings import bindings_of
-from pprofplus_tui.screens.picking import FeedPort, PickingScreen
+from pprofplus_tui.screens.run_picker import FeedPort, RunPicker
 from pprofplus_tui.widgets.bars import Bar, StatusView, keys_row, status_row
-from pprofplus_tui.widgets.empty import Notice, empty_rows
-from pprofplus_tui.widgets.facts import facts_row
-from pprofplus_tui.widgets.grid import ChartGrid
-from pprofplus_tui.widgets.paint import Paint
-from pprofplus_tui.widgets.rows import RowsWidget
-from pprofplus_tui.widgets.runlist import RunList
-from pprofplus_tui.widgets.text import fit, with_end
+from pprofplus_tui.widgets.cell_widget import CellWidget
+from pprofplus_tui.widgets.chart_grid import ChartGrid
+from pprofplus_tui.widgets.placeholder import Placeholder, empty_rows
+from pprofplus_tui.widgets.row_text import fit, with_end
+from pprofplus_tui.widgets.run_list import RunList
+from pprofplus_tui.widgets.theme import TokenColours
+from pprofplus_tui.widgets.verdict_line import facts_row
 
 if TYPE_CHECKING:
-    from pprofplus_tui.charts.picture import Area
+    from pprofplus_tui.charts.spec import Area
     from pprofplus_tui.model.death import Death
-    from pprofplus_tui.model.happenings import Happening
-    from pprofplus_tui.model.timegrammar import Goto
+    from pprofplus_tui.model.events import Happening
+    from pprofplus_tui.model.time_grammar import Goto
 
 MIN_COLUMNS, MIN_ROWS = 60, 15
 _LIST_FROM_COLUMNS = 76  # narrower, and the list would leave no room for a chart
@@ -51,7 +51,7 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-class MonitorScreen(PickingScreen):
+class MonitorScreen(RunPicker):
     """Runs at the left, charts on one time axis, three lines that tell the rest."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(KEYS)]
@@ -66,7 +66,7 @@ class MonitorScreen(PickingScreen):
         # kept, not queried: late values of the feed may find the screen taken down
         self._status, self._facts, self._keys = Bar(id="status"), Bar(id="facts"), Bar(id="keys")
         self._charts = ChartGrid(id="charts")
-        self._notice, self._small = Notice(id="notice"), Notice(id="small")
+        self._notice, self._small = Placeholder(id="notice"), Placeholder(id="small")
 
     # -- what is on the screen
 
@@ -77,7 +77,7 @@ class MonitorScreen(PickingScreen):
         yield from (self._notice, self._keys, self._small)
 
     def on_mount(self) -> None:
-        """Paint in the theme's colours, now and when it changes."""
+        """TokenColours in the theme's colours, now and when it changes."""
         self.app.theme_changed_signal.subscribe(self, lambda _: self._repaint())
         self._repaint()
         # the first layout is for this size already: a second one would delay the first chart
@@ -90,8 +90,8 @@ class MonitorScreen(PickingScreen):
             self._set_view(self.view.tick(self.run, _now_ms()))
 
     def _repaint(self) -> None:
-        paint = Paint.standard(dark=self.app.current_theme.dark, own=self._options.colours)
-        for widget in self.query(RowsWidget):
+        paint = TokenColours.standard(dark=self.app.current_theme.dark, own=self._options.colours)
+        for widget in self.query(CellWidget):
             widget.set_paint(paint)
 
     def on_resize(self) -> None:
@@ -125,7 +125,7 @@ class MonitorScreen(PickingScreen):
         """How the run shown ended, None while it is running."""
         return self.frame.death if self.frame.run == self.view.run else None
 
-    def _places(self) -> dict[str, Place]:
+    def _places(self) -> dict[str, ChartPlace]:
         size = self._charts.size
         found = arrange(size.width, size.height, len(self.view.shown))
         return dict(zip(self.view.fitting(len(found)), found, strict=True))
@@ -139,7 +139,7 @@ class MonitorScreen(PickingScreen):
             Shape(chart, at.width, at.height, chart in log, chart in levels)
             for chart, at in places.items()
         )
-        self._feed.show(Request(self.view.run, self.view.window, shapes, self.view.cursor))
+        self._feed.show(ChartRequest(self.view.run, self.view.window, shapes, self.view.cursor))
 
     def _reading(self) -> Reading | None:
         """Return what is read at the cursor; where that has yet to come, when it stands."""
@@ -291,7 +291,7 @@ class MonitorScreen(PickingScreen):
 
     def _area(self, chart: str | None = None) -> "Area | None":
         """Return where the plot lies in a chart on the screen, by default the widest."""
-        from pprofplus_tui.charts.picture import plot_area  # noqa: PLC0415 - it needs numpy
+        from pprofplus_tui.charts.spec import plot_area  # noqa: PLC0415 - it needs numpy
 
         places = self._places()
         widest = max(places.values(), key=lambda place: place.width, default=None)
@@ -318,18 +318,18 @@ class MonitorScreen(PickingScreen):
         run, window = self.run, self.view.window
         if run is None or window is None:
             return
-        from pprofplus_tui.screens.goto import GotoAsked, GotoScreen  # noqa: PLC0415
+        from pprofplus_tui.screens.goto_dialog import GotoAsked, GotoDialog  # noqa: PLC0415
 
         base_ms = self.view.cursor or window.begin_ms
         asked = GotoAsked(run, base_ms, self._options.zone)
-        self.app.push_screen(GotoScreen(asked, plain=self._options.plain), self._go)
+        self.app.push_screen(GotoDialog(asked, plain=self._options.plain), self._go)
 
     def action_events(self) -> None:
         """List what happened in the run."""
         run, window = self.run, self.view.window
         if run is None or window is None:
             return
-        from pprofplus_tui.screens.events import EventsAsked, EventsScreen  # noqa: PLC0415
+        from pprofplus_tui.screens.event_list import EventsAsked, EventsScreen  # noqa: PLC0415
 
         at_ms = self.view.cursor or window.end_ms
         options = self._options
@@ -341,14 +341,14 @@ class MonitorScreen(PickingScreen):
         if event is not None and event.path:
             self.select_path(event.path)
         elif event is not None:
-            from pprofplus_tui.model.timegrammar import Goto  # noqa: PLC0415 - as in _go
+            from pprofplus_tui.model.time_grammar import Goto  # noqa: PLC0415 - as in _go
 
             self._go(Goto(at_ms=event.t_ms))
 
     def _go(self, goto: "Goto | None") -> None:
         """Go where the dialog was told."""
         if goto is not None and self.run is not None:
-            from pprofplus_tui.model.goto import gone  # noqa: PLC0415 - what only a key needs
+            from pprofplus_tui.model.goto_target import gone  # noqa: PLC0415 - what only a key needs
 
             self._set_view(gone(self.view, goto, self.run, _now_ms()))
 
@@ -391,7 +391,7 @@ class MonitorScreen(PickingScreen):
 
     def _pin(self, run: Run) -> None:
         """Do it; runs in the worker's thread."""
-        from pprofplus_tui.logs.pins import PinError, toggle_pin  # noqa: PLC0415
+        from pprofplus_tui.sources.local.pins import PinError, toggle_pin  # noqa: PLC0415
 
         try:
             told = "pinned" if toggle_pin(run.path) else "unpinned"
@@ -421,7 +421,7 @@ class MonitorScreen(PickingScreen):
     def action_help(self) -> None:
         """Show the help."""
         # what only a key needs is loaded by it: the first paint comes sooner
-        from pprofplus_tui.screens.help import HelpScreen  # noqa: PLC0415
+        from pprofplus_tui.screens.help_page import HelpScreen  # noqa: PLC0415
 
         self.app.push_screen(HelpScreen(plain=self._options.plain, keys=self._options.keys))
 
@@ -435,7 +435,7 @@ class MonitorScreen(PickingScreen):
         if run is None or chart is None:
             self.notify("There is no run to explain yet.", severity="warning", markup=False)
             return
-        from pprofplus_tui.screens.explain import Explained, ExplainScreen  # noqa: PLC0415
+        from pprofplus_tui.screens.explain_page import Explained, ExplainScreen  # noqa: PLC0415
 
         plain = self._options.plain
         name = clean(f"{run.service} {run.pid}", ascii_only=plain)
@@ -452,14 +452,14 @@ class MonitorScreen(PickingScreen):
         if run is None or window is None:
             self.notify("There is no run to export yet.", severity="warning", markup=False)
             return
-        from pprofplus_tui.screens.export import ExportJob, ExportScreen  # noqa: PLC0415
+        from pprofplus_tui.screens.export_dialog import ExportDialog, ExportJob  # noqa: PLC0415
 
         job = ExportJob(run, window.begin_ms, window.end_ms, self._options.zone)
-        self.app.push_screen(ExportScreen(job, plain=self._options.plain))
+        self.app.push_screen(ExportDialog(job, plain=self._options.plain))
 
     def action_picture(self) -> None:
         """Ask where to, then save a picture of the screen."""
-        from pprofplus_tui.screens.picture import picture_of  # noqa: PLC0415
+        from pprofplus_tui.screens.screenshot_dialog import picture_of  # noqa: PLC0415
 
         run, options = self.run, self._options
         who = f"-{run.service}-{run.pid}" if run is not None else ""

@@ -7,9 +7,9 @@ from functools import lru_cache
 from textual.events import Click
 from textual.message import Message
 
+from pprofplus_tui.model.cell_rows import Cellrun, Row, width_of
 from pprofplus_tui.model.cursor import Reading
 from pprofplus_tui.model.keys import KEYS, Key
-from pprofplus_tui.model.rows import Cellrun, Row, width_of
 from pprofplus_tui.model.runs import (
     DIED,
     EXITED,
@@ -21,11 +21,11 @@ from pprofplus_tui.model.runs import (
     state_label,
 )
 from pprofplus_tui.model.text import narrow
-from pprofplus_tui.model.timeaxis import local, zone_name
+from pprofplus_tui.model.time_axis import local, zone_name
 from pprofplus_tui.model.units import format_span_ms
 from pprofplus_tui.model.window import Window
-from pprofplus_tui.widgets.rows import RowsWidget
-from pprofplus_tui.widgets.text import fit, spread
+from pprofplus_tui.widgets.cell_widget import CellWidget
+from pprofplus_tui.widgets.row_text import fit, spread
 
 _DAY_MS = 86_400_000
 _PROBLEM_CELLS = 32  # less shows no more than a path's beginning
@@ -191,7 +191,7 @@ def keys_row(width: int, *, plain: bool = False, keys: tuple[Key, ...] = KEYS) -
     return fit((*row, *last), width, "bar")
 
 
-class Bar(RowsWidget):
+class Bar(CellWidget):
     """One line; its owner computes the row for `size.width`."""
 
     DEFAULT_CSS = "Bar { height: 1; width: 1fr; }"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pprofplus_tui.model.series import Floats, Points
+from pprofplus_tui.model.points import Floats, Points
 from pprofplus_tui.model.verdict import GROWING, SAW_TOOTH, STEADY
 
 MIB = float(1 << 20)

@@ -22,8 +22,8 @@ from candidates import memory_bytes
 from simulated import opened
 
 import pprofplus
-from pprofplus import recording
-from pprofplus.grid import next_due_ns, on_grid_ns
+from pprofplus.recording import run_recorder
+from pprofplus.recording.schedule import next_due_ns, on_grid_ns
 
 _OWN = f"{os.path.dirname(pprofplus.__file__)}/*"  # noqa: PTH120 - a pattern
 _SWEEP_SAMPLES = 3600
@@ -83,13 +83,13 @@ def grid(seconds, directory):
     for _ in range(86_400):
         due_ns = next_due_ns(due_ns, interval_ns, due_ns + draw.randrange(3 * interval_ns))
     hours_ns = []
-    sample = recording.Recording.sample
+    sample = run_recorder.RunRecorder.sample
 
     def timed(self):
         hours_ns.append(time.monotonic_ns())
         sample(self)
 
-    recording.Recording.sample = timed
+    run_recorder.RunRecorder.sample = timed
     collector = pprofplus.start("grid", interval_s=_INTERVAL_S, directory=directory)
     threading.Event().wait(seconds)
     begin_ns = on_grid_ns(collector._recording.began_ns)

@@ -10,8 +10,8 @@ from synthetic import DAY_S, Day, make_day, write_run
 from tables import Column, Row, Table
 from timing import Effort, median_ms, timed
 
-from pprofplus.format import DataHead, check_body, read_data_page, read_prefix, read_stream
-from pprofplus_tui.logs.run import RunLog
+from pprofplus.log.format import DataHead, check_body, read_data_page, read_prefix, read_stream
+from pprofplus_tui.sources.local.run_log import RunLog
 
 _WANTED = ("rss", "heap_used", "malloc_used", "cpu_user")
 

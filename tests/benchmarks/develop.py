@@ -3,7 +3,7 @@
 import numpy as np
 from histories import CALM, DAY_H, LEAK, MIB, UNKNOWN, Draft, History, hours_for
 
-from pprofplus_tui.model.series import Floats
+from pprofplus_tui.model.points import Floats
 
 SEED = 7
 Rng = np.random.Generator

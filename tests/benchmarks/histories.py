@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pprofplus_tui.model.past import Past, past_grid
-from pprofplus_tui.model.series import Floats, Points
+from pprofplus_tui.analysis.run_overview import RunOverview, past_grid
+from pprofplus_tui.model.points import Floats, Points
 from pprofplus_tui.model.verdict import GROWING, NOT_SURE, VERDICT_BUCKETS, Verdicts
 
 MIB = float(1 << 20)
@@ -167,12 +167,12 @@ def window_of(case: Case) -> dict[str, Points]:
     return points_of(case.t_ms, case.table, case.begin_ms, case.end_ms, VERDICT_BUCKETS)
 
 
-def past_of(case: Case) -> Past:
+def past_of(case: Case) -> RunOverview:
     """Return the whole of a history, as the monitor asks for it."""
     run_begin_ms, end_ms = int(case.t_ms[0]), int(case.t_ms[-1]) + 1
     begin_ms, grid_end_ms, count = past_grid(run_begin_ms, end_ms)
     table = points_of(case.t_ms, case.table, begin_ms, grid_end_ms, count)
-    return Past(table, run_begin_ms)
+    return RunOverview(table, run_begin_ms)
 
 
 Judge = Callable[[Case], Verdicts]

@@ -10,7 +10,7 @@ from histories import CALM, LEAK, UNKNOWN, Case, History, Tally, past_of, summar
 from tables import Column, Row, Table
 from timing import Effort
 
-from pprofplus_tui.model.judgement import backgrounds, verdicts
+from pprofplus_tui.analysis.layer_verdicts import backgrounds, verdicts
 from pprofplus_tui.model.verdict import Verdicts
 
 # The goals, in per cent.

@@ -17,9 +17,9 @@ import threading
 import time
 
 import pprofplus
-from pprofplus import recording
-from pprofplus.grid import on_grid_ns
-from pprofplus.probes.full import RollupProbe
+from pprofplus.probes.smaps import RollupProbe
+from pprofplus.recording import run_recorder
+from pprofplus.recording.schedule import on_grid_ns
 
 ARMS = {"without": 0.0, "1 Hz": 1.0, "without, again": 0.0, "10 Hz": 0.1}
 _SETTLE_S = 0.5  # half of the longest interval: each slice of n seconds has n samples at 1 Hz
@@ -137,14 +137,14 @@ def _windows(seconds, grid_ns):
 def throughput(rounds, slice_s, directory):
     """Return the windows with the collector and without, and the CPU time of its samples (us)."""
     own_us = []
-    sample = recording.Recording.sample
+    sample = run_recorder.RunRecorder.sample
 
     def timed(self):
         began_ns = time.thread_time_ns()
         sample(self)
         own_us.append((time.thread_time_ns() - began_ns) / 1000)
 
-    recording.Recording.sample = timed
+    run_recorder.RunRecorder.sample = timed
     # the mixture of dear and cheap samples that there is at 1 Hz
     RollupProbe.least_period_s = 9 * _WINDOW_S
     found = {"with": [], "without": [], "own_us": own_us}

@@ -14,10 +14,10 @@ from tables import Column, Row, Table
 from timing import Effort
 
 from pprofplus.errors import LogFormatError
-from pprofplus.format import PAGE_SIZE, DataPage, head_size, read_data_page
-from pprofplus.segment import SEGMENT_BYTES
+from pprofplus.log.format import PAGE_SIZE, DataPage, head_size, read_data_page
+from pprofplus.log.segment import SEGMENT_BYTES
 from pprofplus_tui.demo.services import SERVICES
-from pprofplus_tui.logs.run import RunLog
+from pprofplus_tui.sources.local.run_log import RunLog
 
 _COLUMNS = (
     Column("samples", compared=False),

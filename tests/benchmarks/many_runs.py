@@ -7,10 +7,10 @@ from pathlib import Path
 
 from synthetic import TABLE
 
-from pprofplus.format import PAGE_SIZE, START, STOP, Event, RunHeader, pack_header
-from pprofplus.home import run_name, segment_name
+from pprofplus.log.format import PAGE_SIZE, START, STOP, Event, RunHeader, pack_header
+from pprofplus.log.log_directory import run_name, segment_name
+from pprofplus.log.page import PageBuilder
 from pprofplus.metrics import BYTES
-from pprofplus.page import PageBuilder
 
 SAMPLES = 2
 _SERVICES = 5

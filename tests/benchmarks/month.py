@@ -13,15 +13,22 @@ from synthetic import DAY_S, cached_run, make_day, write_run, write_runs
 from tables import Column, Row, Table
 from timing import Effort, quantile
 
-from pprofplus_tui.charts.portray import Manner, Portrayer, Shape, Wanted, buckets_for, wanted_by
+from pprofplus_tui.charts.build import (
+    ChartBuilder,
+    ChartStyle,
+    Shape,
+    Wanted,
+    buckets_for,
+    wanted_by,
+)
 from pprofplus_tui.charts.renderer import Renderer
-from pprofplus_tui.logs.catalog import Catalog
-from pprofplus_tui.logs.history import query
-from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.charts import PRIORITY, STANDARD
-from pprofplus_tui.model.layout import arrange
-from pprofplus_tui.model.series import Points
+from pprofplus_tui.model.grid_layout import arrange
+from pprofplus_tui.model.points import Points
 from pprofplus_tui.model.window import Window
+from pprofplus_tui.sources.local.catalog import Catalog
+from pprofplus_tui.sources.local.run_log import RunLog
+from pprofplus_tui.sources.local.window_query import query
 
 _AREA = (165, 47)  # what a 200x50 terminal leaves for charts
 _DRAWN_WITHIN_S = 10.0
@@ -35,7 +42,7 @@ class Desk:
         self._shapes = [
             Shape(chart, at.width, at.height) for chart, at in zip(PRIORITY, places, strict=True)
         ]
-        self._portrayer = Portrayer(Manner())
+        self._portrayer = ChartBuilder(ChartStyle())
         self._renderer = Renderer(lambda *_: None)
         self.query_ms: list[float] = []
 

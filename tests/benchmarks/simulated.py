@@ -22,10 +22,14 @@ def opened(service, directory, **settings_of):
 
     So the probes run at their real pace: the dear ones are not due at every step of a tight loop.
     """
-    from pprofplus import recording, sampler, settings  # noqa: PLC0415 - its import is timed
+    from pprofplus import settings
+    from pprofplus.recording import (
+        run_recorder,
+        sampler,
+    )
 
-    recording.monotonic_ns = sampler.monotonic_ns = Clock(time.monotonic_ns)
-    recording.time_ns = sampler.time_ns = Clock(time.time_ns)
+    run_recorder.monotonic_ns = sampler.monotonic_ns = Clock(time.monotonic_ns)
+    run_recorder.time_ns = sampler.time_ns = Clock(time.time_ns)
     collector = sampler.Collector(settings.Settings(service, directory=directory, **settings_of))
     collector._open()
     return collector

@@ -17,8 +17,8 @@ from synthetic import BEGIN_MS, DAY_S, Day, make_day, write_run
 from tables import Column, Row, Table
 from timing import Effort
 
-from pprofplus_tui.logs.catalog import Catalog
 from pprofplus_tui.model.window import Window
+from pprofplus_tui.sources.local.catalog import Catalog
 
 _WINDOW_MS = 6 * 3_600_000
 

@@ -8,7 +8,7 @@ from typing import cast
 
 import numpy as np
 
-from pprofplus.format import (
+from pprofplus.log.format import (
     COLUMNS_OFFSET,
     DATA,
     DATA_HEAD,
@@ -21,11 +21,11 @@ from pprofplus.format import (
     pack_page,
     read_prefix,
 )
-from pprofplus.home import run_name, segment_name
+from pprofplus.log.log_directory import run_name, segment_name
+from pprofplus.log.page import PageBuilder
+from pprofplus.log.segment import SEGMENT_BYTES
+from pprofplus.log.summary import Summary
 from pprofplus.metrics import BYTES, CATALOGUE, COUNTER
-from pprofplus.page import PageBuilder
-from pprofplus.segment import SEGMENT_BYTES
-from pprofplus.summary import Summary
 
 DAY_S = 86_400
 BEGIN_MS = 1_767_225_600_000

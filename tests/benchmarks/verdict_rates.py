@@ -8,8 +8,8 @@ from curves import CURVES, UNTOLD, Curve, bucketed, drawn
 from tables import Column, Row, Table
 from timing import Effort, median_ms
 
-from pprofplus_tui.model.judgement import backgrounds, verdicts
-from pprofplus_tui.model.past import Past
+from pprofplus_tui.analysis.layer_verdicts import backgrounds, verdicts
+from pprofplus_tui.analysis.run_overview import RunOverview
 from pprofplus_tui.model.verdict import GROWING, VERDICT_METRICS
 
 
@@ -142,7 +142,7 @@ def _speed(effort: Effort) -> Table:
         table = bucketed(curve.make(np.random.default_rng(1), 3600))
         if len(table) == 1:
             table = dict.fromkeys(VERDICT_METRICS[:6], table["rss"])
-        past = Past(table, 0)
+        past = RunOverview(table, 0)
         known = backgrounds(past)
         took.append(median_ms(lambda table=table, known=known: verdicts(table, past=known), rounds))
         looked.append(median_ms(lambda past=past: backgrounds(past), rounds))

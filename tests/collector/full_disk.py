@@ -10,9 +10,9 @@ import shutil
 import subprocess
 import sys
 
-from pprofplus.format import RunHeader
-from pprofplus.segment import Segment  # noqa: F401 - for the programs that go on from here
-from pprofplus.writer import Writer
+from pprofplus.log.format import RunHeader
+from pprofplus.log.segment import Segment  # noqa: F401 - for the programs that go on from here
+from pprofplus.log.writer import Writer
 
 START_MS = 1_760_000_000_000
 METRICS = tuple((f"m{i}", "B", "gauge") for i in range(8))

@@ -11,7 +11,7 @@ WHY_NOT = "the monitor needs numpy"
 def exported(directory, metric):
     """Return (the metric of each sample as `pprofplus-tui export` gives it, pages it skipped)."""
     from pprofplus_tui.export import write_rows  # noqa: PLC0415 - not everywhere
-    from pprofplus_tui.logs.run import RunLog  # noqa: PLC0415
+    from pprofplus_tui.sources.local.run_log import RunLog  # noqa: PLC0415
 
     out = io.BytesIO()
     _, skipped = write_rows(RunLog(str(directory)), 0, 1 << 50, out, form="jsonl", metrics=[metric])
@@ -22,7 +22,7 @@ def exported(directory, metric):
 
 def counted(directory):
     """Return how many samples the heads of pages promise, read one by one and in blocks."""
-    from pprofplus_tui.logs.run import RunLog  # noqa: PLC0415
+    from pprofplus_tui.sources.local.run_log import RunLog  # noqa: PLC0415
 
     counts = []
     for in_blocks in (False, True):

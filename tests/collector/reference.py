@@ -4,7 +4,7 @@ import fcntl
 from pathlib import Path
 
 from pprofplus.errors import LogFormatError
-from pprofplus.format import (
+from pprofplus.log.format import (
     DATA,
     EVENT_KINDS,
     HEADER,
@@ -15,7 +15,7 @@ from pprofplus.format import (
     read_data_page,
     read_prefix,
 )
-from pprofplus.home import parse_segment_name
+from pprofplus.log.log_directory import parse_segment_name
 
 
 class Run:

@@ -13,11 +13,11 @@ import time
 
 import pprofplus
 from pprofplus import settings
-from pprofplus.probes import panel
-from pprofplus.writer import Writer
+from pprofplus.log.writer import Writer
+from pprofplus.probes import probe_set
 
 settings.LEAST_INTERVAL_S = 0.002  # with figures that change a lot, a page is soon full
-panel._SLOW_NS = 10**12  # a machine that stands still for seconds is not what a test is about
+probe_set._SLOW_NS = 10**12  # a machine that stands still for seconds is not what a test is about
 
 heard = []
 writers = []

@@ -240,7 +240,7 @@ def test_a_python_of_another_environment_is_recorded_and_finds_nothing_else_of_o
 ):
     program = """
 import importlib.util, sys
-assert "pprofplus.sampler" in sys.modules
+assert "pprofplus.recording.sampler" in sys.modules
 assert importlib.util.find_spec("psutil") is None
 print(*sys.path, sep="\\n")
 """

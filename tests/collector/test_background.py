@@ -4,11 +4,11 @@ import threading
 
 import pytest
 
-from pprofplus.background import Background, Bell, Gate
+from pprofplus.system.background import BackgroundThread, Gate, WakeEvent
 
 
 def test_a_ring_wakes_the_one_who_waits():
-    bell = Bell()
+    bell = WakeEvent()
     found = []
     thread = threading.Thread(target=lambda: found.append(bell.wait(60)))
     thread.start()
@@ -18,14 +18,14 @@ def test_a_ring_wakes_the_one_who_waits():
 
 
 def test_a_bell_that_does_not_ring_is_waited_for_no_longer_than_said():
-    bell = Bell()
+    bell = WakeEvent()
     assert not bell.wait(0.001)
     assert not bell.wait(0)
     assert not bell.wait(-1)
 
 
 def test_a_ring_that_nobody_waited_for_is_heard_once_and_two_are_one():
-    bell = Bell()
+    bell = WakeEvent()
     bell.ring()
     bell.ring()
     assert bell.wait(60)
@@ -34,7 +34,7 @@ def test_a_ring_that_nobody_waited_for_is_heard_once_and_two_are_one():
 
 def test_many_who_ring_at_once_do_not_disturb_each_other():
     for _ in range(50):
-        bell = Bell()
+        bell = WakeEvent()
         begin = threading.Barrier(4)
 
         def ring(bell=bell, begin=begin):
@@ -50,8 +50,8 @@ def test_many_who_ring_at_once_do_not_disturb_each_other():
 
 
 def test_a_thread_is_alive_until_its_function_returns():
-    bell, seen = Bell(), []
-    thread = Background(lambda: seen.append((thread.is_current(), bell.wait(60))))
+    bell, seen = WakeEvent(), []
+    thread = BackgroundThread(lambda: seen.append((thread.is_current(), bell.wait(60))))
     assert not thread.alive
     thread.start()
     assert thread.alive
@@ -66,13 +66,13 @@ def test_a_thread_is_alive_until_its_function_returns():
 
 
 def test_joining_a_thread_that_was_never_started_returns_at_once():
-    Background(lambda: None).join(60)
+    BackgroundThread(lambda: None).join(60)
 
 
 def test_the_hosts_list_of_threads_does_not_know_it():
-    bell = Bell()
+    bell = WakeEvent()
     before = threading.enumerate()
-    thread = Background(lambda: bell.wait(60))
+    thread = BackgroundThread(lambda: bell.wait(60))
     thread.start()
     try:
         assert threading.enumerate() == before
@@ -85,7 +85,7 @@ def test_the_hosts_list_of_threads_does_not_know_it():
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_function_that_raises_ends_the_thread(monkeypatch):
     monkeypatch.setattr("sys.unraisablehook", lambda _: None)
-    thread = Background(lambda: 1 / 0)
+    thread = BackgroundThread(lambda: 1 / 0)
     thread.start()
     thread.join(30)
     assert not thread.alive

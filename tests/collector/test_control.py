@@ -15,7 +15,7 @@ import pprofplus
 from pprofplus.control import request_handler
 from pprofplus.control.client import put_request, take_answer, withdraw
 from pprofplus.control.requests import Request, parse_request
-from pprofplus.home import TERMINATED_NAME
+from pprofplus.log.log_directory import TERMINATED_NAME
 from pprofplus.run_actions import ACTIONS
 
 EVER_S = 30
@@ -30,7 +30,7 @@ time.sleep(600)
 # everything is imported first: this user may not read where Python is
 AS_ANOTHER_USER = """
 import logging, os, resource, sys
-import pprofplus.control.client, pprofplus.directory, pprofplus.watching
+import pprofplus.control.client, pprofplus.log.discovery, pprofplus.recording.watching
 from pprofplus.cli import build_parser, main
 build_parser()
 os.setgroups([])
@@ -175,7 +175,7 @@ def test_a_request_that_fails_in_a_way_that_nobody_foresaw_is_answered_and_gone(
     def fail(*_):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("pprofplus.recording.Recording.set_interval", fail)
+    monkeypatch.setattr("pprofplus.recording.run_recorder.RunRecorder.set_interval", fail)
     plant(collector, Request("interval", {"interval_s": 1.0}).pack(), "ctl-0.request")
     plant(collector, Request("mark", {"text": "after it"}).pack(), "ctl-1.request")
     done, text = wait_for(lambda: take_answer(collector.directory, "ctl-0"))

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pprofplus.errors import LogFormatError
-from pprofplus.format import (
+from pprofplus.log.format import (
     DATA,
     HEADER,
     MAX_HEADER_BYTES,

@@ -11,7 +11,7 @@ import mounts
 import pytest
 import reference
 
-from pprofplus.format import LOST
+from pprofplus.log.format import LOST
 
 
 @pytest.fixture(scope="session")
@@ -110,8 +110,8 @@ def test_a_disk_full_anew_is_told_of_anew_but_not_within_the_hour(on_disk, again
     told, run = on_disk(
         "size=512k",
         f"""
-from pprofplus import notices
-notices.AGAIN_S = {again_s}
+from pprofplus import warn
+warn.AGAIN_S = {again_s}
 pprofplus.start("api", interval_s=0.002)
 for _ in range(2):
     samples(100)

@@ -12,8 +12,8 @@ import pytest
 import reference
 
 import pprofplus
-from pprofplus import home as home_module
 from pprofplus import settings
+from pprofplus.log import log_directory as home_module
 from pprofplus.metrics import CATALOGUE
 
 BOOTSTRAP = Path(pprofplus.__file__).parent / "autostart"

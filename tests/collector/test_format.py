@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pprofplus.errors import LogFormatError, LogVersionError
-from pprofplus.format import (
+from pprofplus.log.format import (
     CRC,
     CRC_OFFSET,
     HEADER,
@@ -29,7 +29,7 @@ from pprofplus.format import (
     read_prefix,
     read_stream,
 )
-from pprofplus.page import PageBuilder
+from pprofplus.log.page import PageBuilder
 
 EXTREMES = (INT64_MIN, INT64_MIN + 1, -1, 0, 1, INT64_MAX - 1, INT64_MAX)
 VALUES = st.one_of(st.sampled_from(EXTREMES), st.integers(INT64_MIN, INT64_MAX), st.integers(0, 9))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import reference
 
-from pprofplus.format import EVENT_KINDS, PAGE_SIZE, SummaryPage
+from pprofplus.log.format import EVENT_KINDS, PAGE_SIZE, SummaryPage
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -10,7 +10,7 @@ from zlib import crc32
 
 import pytest
 
-from pprofplus.format import EVENT_KINDS, PAGE_SIZE
+from pprofplus.log.format import EVENT_KINDS, PAGE_SIZE
 
 GOLDEN = Path(__file__).parent / "golden"
 _spec = importlib.util.spec_from_file_location("golden_runs", GOLDEN / "make_run.py")

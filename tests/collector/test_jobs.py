@@ -11,7 +11,7 @@ import crowd
 import pytest
 import reference
 
-from pprofplus.home import PIN_NAME
+from pprofplus.log.log_directory import PIN_NAME
 
 MIB = 1 << 20
 
@@ -109,7 +109,7 @@ def test_of_thousands_of_jobs_under_a_small_cap_the_last_ones_are_recorded(spawn
 
 LONG_LIVED = """
 import os, subprocess, sys, time
-from pprofplus import retention
+from pprofplus.log import retention
 # all pauses are 200 times shorter: those after a scan, too, which follow from what it took
 retention._LOOK_S /= 200
 retention._SHARE /= 200
@@ -147,13 +147,13 @@ sys.addaudithook(
     lambda name, words: seen.append(name) if name in {"os.listdir", "os.scandir"} else None
 )
 import pprofplus
-from pprofplus import files
-tend = getattr(files, "tend", None)
-files.tend = lambda *words: None  # what is done later, in the background
+from pprofplus.log import run_directory
+tend = getattr(run_directory, "tend", None)
+run_directory.tend = lambda *words: None  # what is done later, in the background
 seen.clear()
 collector = pprofplus.start("new", max_total_bytes=int(sys.argv[1]), interval_s=0.05)
 looked, samples = len(seen), collector.samples
-files.tend = tend
+run_directory.tend = tend
 import json, time
 end = time.monotonic() + 60
 while True:

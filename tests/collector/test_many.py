@@ -10,8 +10,8 @@ import pytest
 import reference
 
 import pprofplus
-from pprofplus.home import open_home
-from pprofplus.ledger import Ledger
+from pprofplus.log.ledger import Ledger
+from pprofplus.log.log_directory import open_home
 
 CAP = 8 << 20
 

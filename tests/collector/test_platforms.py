@@ -16,7 +16,7 @@ for name in {modules!r}:
 for name in {functions!r}:
     delattr(os, name)
 import pprofplus
-from pprofplus.home import default_home
+from pprofplus.log.log_directory import default_home
 assert default_home()
 collector = pprofplus.start("api", interval_s=0.05)
 pprofplus.stop()

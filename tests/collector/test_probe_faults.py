@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import pytest
 
-from pprofplus.format import INT64_MAX, INT64_MIN
+from pprofplus.log.format import INT64_MAX, INT64_MIN
 from pprofplus.probes import Probe
-from pprofplus.probes.panel import Panel
+from pprofplus.probes.probe_set import ProbeSet
 
 SECOND_NS = 10**9
 
@@ -58,7 +58,7 @@ class Sly:
 @pytest.fixture
 def panel():
     """A panel of a steady probe and a faulty one."""
-    made = Panel(1.0, sources=((Steady,), (Faulty,)))
+    made = ProbeSet(1.0, sources=((Steady,), (Faulty,)))
     made.read(0)
     made.relist(0)
     yield made
@@ -145,7 +145,7 @@ def test_figures_of_a_probe_that_failed_for_a_minute_are_left_out_until_it_works
 
 
 def test_a_dear_probe_that_fails_keeps_to_its_budget():
-    panel = Panel(1.0, budget=0.001, sources=((Dear,),))
+    panel = ProbeSet(1.0, budget=0.001, sources=((Dear,),))
     for now_ns in range(0, 20 * SECOND_NS, SECOND_NS // 100):
         panel.read(now_ns)
     # 2000 times it was there to be read; at 0.1 ms or more a time, that is once in 0.1 s
@@ -281,7 +281,7 @@ collector = pprofplus.start("api", interval_s=0.05)
 samples(3)
 def hang(self):
     acts.clear()
-    panel._SLOW_NS = 2 * 10**9
+    probe_set._SLOW_NS = 2 * 10**9
     time.sleep(2.1)
     return read(self)
 acts.append(hang)

@@ -18,10 +18,10 @@ import pytest
 
 from pprofplus.errors import ProbeAbsentError
 from pprofplus.metrics import BY_NAME, CATALOGUE
-from pprofplus.probes import blocks, cgroup, full, malloc, process, pymalloc, tracing, usage
+from pprofplus.probes import blocks, cgroup, malloc, process, pymalloc, smaps, tracing, usage
 from pprofplus.probes.budget import LONGEST_PERIOD_S, periods_s
 from pprofplus.probes.garbage import CollectionsProbe
-from pprofplus.probes.panel import SOURCES
+from pprofplus.probes.probe_set import SOURCES
 
 MIB = 1 << 20
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="a source that Linux has")
@@ -117,7 +117,7 @@ def test_open_descriptors_are_counted(opened, kind):
 
 
 @linux_only
-@pytest.mark.parametrize("kind", [full.RollupProbe, full.PortableFullProbe])
+@pytest.mark.parametrize("kind", [smaps.RollupProbe, smaps.PortableFullProbe])
 def test_the_processs_own_memory_is_what_psutil_says(opened, kind):
     found, truth = figures(opened(kind)), psutil.Process().memory_full_info()
     assert abs(found["uss"] - truth.uss) < MIB
@@ -446,8 +446,8 @@ def test_no_memory_file_or_no_mount_means_no_cgroup(cgroups, tmp_path):
 
 METRICS_OF_THIS_PROCESS = """
 import json
-from pprofplus.probes.panel import Panel
-panel = Panel(1.0)
+from pprofplus.probes.probe_set import ProbeSet
+panel = ProbeSet(1.0)
 panel.read(0)
 panel.relist(0)
 print(json.dumps([name for name, _, _ in panel.metrics]))
@@ -479,8 +479,8 @@ def test_tracing_from_the_start_is_in_the_table(run):
         (process, "_TASKS", process.ThreadsProbe, "/proc"),  # counts its links in another way
         (process, "_DESCRIPTORS", process.DescriptorsProbe, "/nowhere"),
         (process, "_DESCRIPTORS", process.DescriptorsProbe, "/etc"),  # its size is no count
-        (full, "_ROLLUP", full.RollupProbe, "/nowhere"),
-        (full, "_ROLLUP", full.RollupProbe, "/proc/self/statm"),  # not of this form
+        (smaps, "_ROLLUP", smaps.RollupProbe, "/nowhere"),
+        (smaps, "_ROLLUP", smaps.RollupProbe, "/proc/self/statm"),  # not of this form
     ],
 )
 def test_a_source_that_is_not_there_is_absent(monkeypatch, module, constant, kind, gone):
@@ -497,7 +497,7 @@ def test_a_source_that_is_not_there_is_absent(monkeypatch, module, constant, kin
         ("resource", usage.UsageProbe),
         ("_tracemalloc", tracing.TracingProbe),
         ("psutil", process.PortableProbe),
-        ("psutil", full.PortableFullProbe),
+        ("psutil", smaps.PortableFullProbe),
     ],
 )
 def test_without_its_module_a_probe_is_absent(monkeypatch, module, kind):

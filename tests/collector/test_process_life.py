@@ -415,16 +415,16 @@ def test_an_end_while_a_probe_hangs_does_not_wait_for_it(run, home):
     run(
         """
 import threading
-from pprofplus.probes import panel
+from pprofplus.probes import probe_set
 held = threading.Event()
-read = panel.StatmProbe.read
+read = probe_set.StatmProbe.read
 started = threading.Event()
 def hang(probe):
     if started.is_set():
         held.set()
         threading.Event().wait(3600)
     return read(probe)
-panel.StatmProbe.read = hang
+probe_set.StatmProbe.read = hang
 import pprofplus
 pprofplus.start("api", interval_s=0.05)
 started.set()

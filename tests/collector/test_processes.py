@@ -84,8 +84,8 @@ def test_a_kill_in_the_midst_of_incessant_writing_loses_nothing(spawn, home):
     # the writer alone, without an interval: the kill falls into a write most of the time
     program = """
 import os, sys
-from pprofplus.format import RunHeader
-from pprofplus.writer import Writer
+from pprofplus.log.format import RunHeader
+from pprofplus.log.writer import Writer
 metrics = tuple((f"m{i}", "B", "gauge") for i in range(33))
 header = RunHeader(service="api", pid=os.getpid(), start_ms=int(sys.argv[1]), metrics=metrics)
 writer = Writer(os.environ["PPROFPLUS_DIR"], header, max_bytes=1 << 20)
@@ -292,7 +292,7 @@ for _ in range(50):
 HASTY = """
 import os, sys
 import pprofplus
-from pprofplus import sampler
+from pprofplus.recording import sampler
 sampler._GRACE_S = 1000  # for a machine on which "at once" takes a while
 collector = pprofplus.start("api", interval_s=3600)
 child = os.fork()

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import reference
 
-from pprofplus import retention, scan
-from pprofplus.format import RunHeader, segment_capacity
-from pprofplus.home import LEDGER_NAME, PIN_NAME, open_home
-from pprofplus.ledger import Ledger, LedgerBusyError
-from pprofplus.retention import sweep_home
-from pprofplus.writer import Writer
+from pprofplus.log import ledger_scan, retention
+from pprofplus.log.format import RunHeader, segment_capacity
+from pprofplus.log.ledger import Ledger, LedgerBusyError
+from pprofplus.log.log_directory import LEDGER_NAME, PIN_NAME, open_home
+from pprofplus.log.retention import sweep_home
+from pprofplus.log.writer import Writer
 
 METRICS = tuple((f"m{i}", "B", "gauge") for i in range(33))
 UNIX_MS = 1_795_000_000_000
@@ -280,7 +280,7 @@ def test_a_ledger_in_use_is_waited_for_without_a_word_and_nothing_is_lost(place)
 
 
 def test_a_ledger_whose_holder_hangs_does_not_stop_recording(place, monkeypatch):
-    monkeypatch.setattr("pprofplus.files._BUSY_PATIENCE_S", 0.0)
+    monkeypatch.setattr("pprofplus.log.run_directory._BUSY_PATIENCE_S", 0.0)
     record(place, 1, 3)
     home_fd = open_home(str(place))
     ledger = Ledger.take(home_fd)
@@ -294,8 +294,10 @@ def test_a_new_process_does_not_look_at_the_runs_that_are_there(place, monkeypat
     for number in range(3):
         record(place, number, 3)
     looks = []
-    list_runs = scan.list_runs
-    monkeypatch.setattr(scan, "list_runs", lambda *words: looks.append(1) or list_runs(*words))
+    list_runs = ledger_scan.list_runs
+    monkeypatch.setattr(
+        ledger_scan, "list_runs", lambda *words: looks.append(1) or list_runs(*words)
+    )
     for number in range(3, 6):
         record(place, number, 3, max_bytes=256 << 10)
     assert looks == []
@@ -304,11 +306,11 @@ def test_a_new_process_does_not_look_at_the_runs_that_are_there(place, monkeypat
 _ENFORCER = """
 import os, random, sys
 sys.path.insert(0, {collector!r})
-from pprofplus.format import RunHeader
-from pprofplus.home import LEDGER_NAME, PIN_NAME, open_home
-from pprofplus.ledger import LedgerBusyError
-from pprofplus.retention import _tend
-from pprofplus.writer import Writer
+from pprofplus.log.format import RunHeader
+from pprofplus.log.log_directory import LEDGER_NAME, PIN_NAME, open_home
+from pprofplus.log.ledger import LedgerBusyError
+from pprofplus.log.retention import _tend
+from pprofplus.log.writer import Writer
 home, number = sys.argv[1], int(sys.argv[2])
 metrics = tuple((f"m{{i}}", "B", "gauge") for i in range(33))
 source = random.Random(number)
@@ -339,7 +341,7 @@ def test_processes_that_enforce_the_cap_at_once_never_fail_and_never_touch_a_liv
     pinned = record(place, 2, 100, max_bytes=256 << 10)
     (Path(pinned.directory) / PIN_NAME).touch()
     aged(pinned, 300)
-    collector = str(Path(retention.__file__).parents[1])
+    collector = str(Path(retention.__file__).parents[2])
     program = _ENFORCER.format(collector=collector, unix=UNIX_MS)
     processes = [
         subprocess.Popen(

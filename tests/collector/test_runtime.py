@@ -12,9 +12,9 @@ import pytest
 import reference
 
 import pprofplus
-from pprofplus.gauges import MAX_GAUGES, REGISTRY
 from pprofplus.lifecycle import _process
-from pprofplus.recording import _MARKS_AT_ONCE
+from pprofplus.probes.gauge_registry import MAX_GAUGES, REGISTRY
+from pprofplus.recording.run_recorder import _MARKS_AT_ONCE
 
 EVER_S = 30
 

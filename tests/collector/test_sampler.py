@@ -11,17 +11,17 @@ import pytest
 import reference
 
 import pprofplus
-from pprofplus import notices
-from pprofplus.grid import next_due_ns
-from pprofplus.identity import cut_argv
-from pprofplus.probes.panel import Panel
+from pprofplus import warn
+from pprofplus.log.identity import cut_argv
+from pprofplus.probes.probe_set import ProbeSet
+from pprofplus.recording.schedule import next_due_ns
 
 
 @pytest.fixture
 def start(home, monkeypatch):  # noqa: ARG001 - the log goes there
     """Start recording, and stop at the end."""
-    monkeypatch.setattr(notices, "_said", set())
-    monkeypatch.setattr(notices, "_said_ns", {})
+    monkeypatch.setattr(warn, "_said", set())
+    monkeypatch.setattr(warn, "_said_ns", {})
     yield pprofplus.start
     pprofplus.stop()
 
@@ -199,7 +199,7 @@ def test_an_unsafe_home_is_warned_of_once_and_the_host_goes_on(start, home, capl
 
 
 def test_no_trouble_at_start_reaches_the_host(start, monkeypatch, caplog):
-    monkeypatch.setattr(Panel, "relist", _stumble)
+    monkeypatch.setattr(ProbeSet, "relist", _stumble)
     collector = start("api")
     assert not collector.running
     assert "pprofplus stumbled" in caplog.text
@@ -209,7 +209,7 @@ def test_no_trouble_at_start_reaches_the_host(start, monkeypatch, caplog):
 def test_no_trouble_while_sampling_reaches_the_host(start, monkeypatch, caplog):
     collector = start("api", interval_s=0.05)
     with monkeypatch.context() as patch:
-        patch.setattr(Panel, "read", _stumble)
+        patch.setattr(ProbeSet, "read", _stumble)
         wait_until(lambda: "stumbled" in caplog.text)
     before = collector.samples
     wait_until(lambda: collector.samples > before)
@@ -239,14 +239,14 @@ def test_tracing_that_starts_later_gets_its_columns_in_a_new_segment(start):
 def test_a_slow_probe_at_the_end_does_not_hold_up_the_stop_for_long(start, monkeypatch):
     collector = start("api", interval_s=0.05)
     held, let_go = threading.Event(), threading.Event()
-    read = Panel.read
+    read = ProbeSet.read
 
     def hang(self, now_ns):
         held.set()
         let_go.wait(30)
         return read(self, now_ns)
 
-    monkeypatch.setattr(Panel, "read", hang)
+    monkeypatch.setattr(ProbeSet, "read", hang)
     assert held.wait(30)
     began = time.monotonic()
     collector.finish(0.05)
@@ -259,13 +259,13 @@ def test_a_slow_probe_at_the_end_does_not_hold_up_the_stop_for_long(start, monke
 
 def test_a_probe_that_stops_the_collector_from_within_ends_it_in_order(start, monkeypatch):
     collector = start("api", interval_s=0.05)
-    read = Panel.read
+    read = ProbeSet.read
 
     def stop_and_read(self, now_ns):
         collector.stop()
         return read(self, now_ns)
 
-    monkeypatch.setattr(Panel, "read", stop_and_read)
+    monkeypatch.setattr(ProbeSet, "read", stop_and_read)
     collector._thread.join(30)
     assert reference.Run(collector.directory).kinds == ["start", "stop"]
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from pprofplus import notices
+from pprofplus import warn
 from pprofplus.settings import Settings, default_service
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("home")
 
 @pytest.fixture(autouse=True)
 def _nothing_said(monkeypatch):
-    monkeypatch.setattr(notices, "_said", set())
+    monkeypatch.setattr(warn, "_said", set())
 
 
 def test_defaults(home, monkeypatch):

@@ -4,10 +4,10 @@ import reference
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pprofplus import format as fmt
-from pprofplus.page import PageBuilder
-from pprofplus.summary import LEAST_PAGES, Summary
-from pprofplus.writer import Writer
+from pprofplus.log import format as fmt
+from pprofplus.log.page import PageBuilder
+from pprofplus.log.summary import LEAST_PAGES, Summary
+from pprofplus.log.writer import Writer
 
 METRICS = (("rss", "B", "gauge"), ("cpu", "us", "counter"))
 COUNTERS = (False, True)
@@ -93,7 +93,7 @@ def summaries(directory):
 
 
 def test_a_segment_that_is_full_ends_with_a_summary_of_all_its_pages(tmp_path, monkeypatch):
-    monkeypatch.setattr("pprofplus.files._FIRST_BYTES", 1 << 20)
+    monkeypatch.setattr("pprofplus.log.run_directory._FIRST_BYTES", 1 << 20)
     writer = recorded(tmp_path, 150_000)
     writer.close()
     (first, pages, size_bytes), *rest = summaries(writer.directory)
@@ -106,7 +106,7 @@ def test_a_segment_that_is_full_ends_with_a_summary_of_all_its_pages(tmp_path, m
 
 
 def test_a_run_that_ends_in_order_has_a_summary_if_it_is_long_enough(tmp_path, monkeypatch):
-    monkeypatch.setattr("pprofplus.files._FIRST_BYTES", 1 << 20)
+    monkeypatch.setattr("pprofplus.log.run_directory._FIRST_BYTES", 1 << 20)
     writer = recorded(tmp_path / "long", 60_000)
     writer.close()
     ((summary, pages, _),) = summaries(writer.directory)

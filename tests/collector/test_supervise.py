@@ -16,7 +16,7 @@ import pytest
 import reference
 from oom import ENTER, HOG, small_cgroup
 
-from pprofplus.descriptor import read_small_file
+from pprofplus.system.descriptor import read_small_file
 
 RUN = [sys.executable, "-m", "pprofplus", "run", "--wait"]
 BASH = shutil.which("bash") or "bash"

@@ -12,8 +12,8 @@ import monitor_reader
 import pytest
 import reference
 
-from pprofplus.descriptor import read_small_file
-from pprofplus.home import TERMINATED_NAME
+from pprofplus.log.log_directory import TERMINATED_NAME
+from pprofplus.system.descriptor import read_small_file
 
 EVER_S = 60
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="tried on Linux")
@@ -50,7 +50,7 @@ def up(spawn):
 def states(home):
     if not monitor_reader.AVAILABLE:
         pytest.skip(monitor_reader.WHY_NOT)
-    from pprofplus_tui.logs.catalog import Catalog  # noqa: PLC0415 - not everywhere
+    from pprofplus_tui.sources.local.catalog import Catalog  # noqa: PLC0415 - not everywhere
 
     catalog = Catalog([str(home)])
     catalog.refresh()

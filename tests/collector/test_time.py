@@ -127,7 +127,9 @@ def test_a_day_leaves_no_more_in_memory_than_its_second_hour(run):
             """
 import gc, os, random, time, tracemalloc
 import pprofplus
-from pprofplus import recording, sampler, settings
+from pprofplus import settings
+from pprofplus.recording import run_recorder
+from pprofplus.recording import sampler
 
 class Clock:
     def __init__(self, now):
@@ -136,8 +138,8 @@ class Clock:
         self.now_ns += 20_000_000_000
         return self.now_ns
 
-recording.monotonic_ns = sampler.monotonic_ns = Clock(time.monotonic_ns)
-recording.time_ns = sampler.time_ns = Clock(time.time_ns)
+run_recorder.monotonic_ns = sampler.monotonic_ns = Clock(time.monotonic_ns)
+run_recorder.time_ns = sampler.time_ns = Clock(time.time_ns)
 own = tracemalloc.Filter(True, os.path.dirname(pprofplus.__file__) + "/*")
 tracemalloc.start()
 collector = sampler.Collector(settings.Settings("day", interval_s=20, max_bytes=1 << 18))

@@ -15,7 +15,7 @@ UMASKS = [0, 0o022, 0o077, 0o177, 0o277, 0o377, 0o777]
 # the user may not reach the interpreter's own modules: all that is used is loaded before
 AS_USER = """
 import os, sys, tempfile
-import logging, pprofplus, pprofplus.scan
+import logging, pprofplus, pprofplus.log.ledger_scan
 uid, umask = int(sys.argv[1]), int(sys.argv[2], 8)
 if uid:
     with tempfile.TemporaryDirectory() as place:
@@ -117,7 +117,7 @@ def test_under_any_umask_a_request_of_the_same_user_is_read_and_answered(home, s
         "import os, sys\n"
         "from pprofplus.cli import build_parser, main\n"
         "import gettext, locale, logging, platform, shutil\n"
-        "import pprofplus.control.client, pprofplus.directory\n"
+        "import pprofplus.control.client, pprofplus.log.discovery\n"
         "build_parser()\n"
         "uid, umask = int(sys.argv[1]), int(sys.argv[2], 8)\n"
         "uid and (os.setgid(uid), os.setuid(uid))\n"

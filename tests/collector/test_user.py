@@ -71,7 +71,7 @@ print(json.dumps([first, collector.directory]))
 def test_a_new_user_who_may_not_write_is_warned_of_once_and_the_old_log_goes_on(spawn, home):
     program = """
 import logging  # this user may not read the interpreter's library
-from pprofplus import user
+from pprofplus.system import user
 user._AGAIN_NS = 0
 collector = pprofplus.start("api", interval_s=0.05)
 samples(5)

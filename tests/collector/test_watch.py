@@ -12,8 +12,8 @@ import psutil
 import pytest
 import reference
 
+from pprofplus.recording.watched_process import WatchedProcess
 from pprofplus.settings import Settings
-from pprofplus.watched import Watched
 
 EVER_S = 60
 GROWING = (
@@ -23,7 +23,7 @@ GROWING = (
 # everything is imported first: this user may not read where Python is
 AS_ANOTHER_USER = """
 import logging, os, resource, sys
-import pprofplus.control.client, pprofplus.directory, pprofplus.scan, pprofplus.watching
+import pprofplus.control.client, pprofplus.log.discovery, pprofplus.log.ledger_scan, pprofplus.recording.watching
 from pprofplus.cli import build_parser, main
 build_parser()
 os.setgroups([])
@@ -258,7 +258,7 @@ def test_what_this_user_may_not_read_is_named_and_the_rest_recorded(others, home
     program = (
         "import logging, os, sys, time\n"
         "from pprofplus.settings import Settings\n"
-        "from pprofplus.watching import Choice, Watch\n"
+        "from pprofplus.recording.watching import Choice, Watch\n"
         "os.setgroups([]); os.setgid(12345); os.setuid(12345)\n"
         "def complain(line): print(line, file=sys.stderr)\n"
         "choice = Choice((int(sys.argv[1]),), None, ())\n"
@@ -325,7 +325,7 @@ def test_escape_sequences_in_a_command_line_do_not_reach_the_terminal(watch, oth
 def test_a_pid_that_passes_to_another_process_ends_the_run(others, tmp_path):
     """A pid cannot be reused on demand: the process's identity is what is checked."""
     process = others("sleep", "600")
-    watched = Watched(
+    watched = WatchedProcess(
         psutil.Process(process.pid), "svc", Settings("svc", directory=tmp_path / "logs")
     )
     assert watched.lives

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import reference
 
-from pprofplus.files import LEAST_MAX_BYTES
-from pprofplus.format import MARK, PAGE_SIZE, START, STOP, Event, RunHeader, segment_capacity
-from pprofplus.home import make_run
-from pprofplus.writer import Writer
+from pprofplus.log.format import MARK, PAGE_SIZE, START, STOP, Event, RunHeader, segment_capacity
+from pprofplus.log.log_directory import make_run
+from pprofplus.log.run_directory import LEAST_MAX_BYTES
+from pprofplus.log.writer import Writer
 
 METRICS = tuple((f"m{i}", "B", "counter" if i % 3 == 0 else "gauge") for i in range(33))
 UNIX_MS = 1_795_000_000_000

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pprofplus.format import MARK, PAUSE, START, STOP, Event, RunHeader
+from pprofplus.log.format import MARK, PAUSE, START, STOP, Event, RunHeader
+from pprofplus.log.writer import Writer
 from pprofplus.metrics import BY_NAME
-from pprofplus.writer import Writer
 
 MIB = 1 << 20
 METRICS = (

@@ -14,11 +14,11 @@ import pytest
 from textual.events import Key, MouseMove
 
 from pprofplus_tui.app import MonitorApp
+from pprofplus_tui.model.chart_options import ChartOptions
 from pprofplus_tui.model.charts import CHARTS
-from pprofplus_tui.model.looks import Looks
 from pprofplus_tui.model.options import Options
-from pprofplus_tui.screens.export import ExportScreen
-from pprofplus_tui.screens.help import HelpScreen
+from pprofplus_tui.screens.export_dialog import ExportDialog
+from pprofplus_tui.screens.help_page import HelpScreen
 
 LARGE, SMALL = (120, 40), (80, 24)
 
@@ -332,7 +332,7 @@ async def test_leaving_in_the_middle_of_an_export_neither_waits_nor_leaves_a_fil
         if screen._cancelled.wait(20):
             ended.set()
 
-    monkeypatch.setattr(ExportScreen, "_report", report)
+    monkeypatch.setattr(ExportDialog, "_report", report)
     home.run(count=20_000)
     app = monitor()
     async with app.run_test(size=LARGE) as pilot:
@@ -741,7 +741,7 @@ async def test_y_and_r_change_the_chosen_chart_and_say_where_they_cannot(home, m
 
 async def test_charts_can_be_preset(home, monitor):
     home.run(count=600)
-    looks = Looks(frozenset({"virtual"}), frozenset({"memory"}), frozenset({"cpu"}))
+    looks = ChartOptions(frozenset({"virtual"}), frozenset({"memory"}), frozenset({"cpu"}))
     async with monitor(looks=looks).run_test(size=LARGE) as pilot:
         text = await settled(pilot, lambda text: "cpu, total" in text and "gc pause" in text)
         assert "log scale" in text
@@ -802,14 +802,14 @@ async def test_a_death_is_in_the_list_of_events_and_leads_to_the_last_sample(hom
 
 async def test_a_long_export_shows_how_far_it_is(home, monitor, tmp_path, monkeypatch):
     begun, go_on = threading.Event(), threading.Event()
-    report = ExportScreen._report
+    report = ExportDialog._report
 
     def slowly(screen, share):
         report(screen, share)
         begun.set()
         go_on.wait(20)
 
-    monkeypatch.setattr(ExportScreen, "_report", slowly)
+    monkeypatch.setattr(ExportDialog, "_report", slowly)
     home.run(count=20_000)
     app = monitor()
     async with app.run_test(size=LARGE, notifications=True) as pilot:

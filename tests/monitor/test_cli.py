@@ -16,9 +16,9 @@ import pytest
 
 import pprofplus
 import pprofplus_tui
-from pprofplus.format import PAGE_SIZE, RunHeader, pack_header
-from pprofplus.home import run_name, segment_name
-from pprofplus.page import PageBuilder
+from pprofplus.log.format import PAGE_SIZE, RunHeader, pack_header
+from pprofplus.log.log_directory import run_name, segment_name
+from pprofplus.log.page import PageBuilder
 from pprofplus_tui.cli import main
 from pprofplus_tui.model.verdict import KINDS
 

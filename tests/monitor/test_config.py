@@ -22,9 +22,9 @@ from pprofplus_tui.config import (
 )
 from pprofplus_tui.model.keys import KEYS, rebound
 from pprofplus_tui.model.options import Options
-from pprofplus_tui.screens.help import key_table
+from pprofplus_tui.screens.help_page import key_table
 from pprofplus_tui.setup import is_light
-from pprofplus_tui.widgets.paint import NIGHT, Paint
+from pprofplus_tui.widgets.theme import NIGHT, TokenColours
 
 FULL = """\
 theme = "light"
@@ -276,7 +276,7 @@ async def test_the_charts_of_the_file_are_shown_at_first(tmp_path):
 
 
 def test_the_colours_of_the_file_are_painted():
-    paint = Paint.standard(dark=True, own=(("background", "#000001"), ("line0", "#000002")))
+    paint = TokenColours.standard(dark=True, own=(("background", "#000001"), ("line0", "#000002")))
     assert paint["text"].bgcolor.name == "#000001"
     assert paint["line0"].color.name == "#000002"
 

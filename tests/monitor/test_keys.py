@@ -9,7 +9,7 @@ from pprofplus_tui.app import MonitorApp
 from pprofplus_tui.model.charts import CHARTS, charts_for
 from pprofplus_tui.model.keys import KEYS
 from pprofplus_tui.model.options import Options
-from pprofplus_tui.screens.help import key_table
+from pprofplus_tui.screens.help_page import key_table
 from pprofplus_tui.screens.monitor import MonitorScreen
 
 # tmux and screen take the first two for themselves; some terminals do not send the others

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from pprofplus.format import RunHeader
-from pprofplus.writer import Writer
-from pprofplus_tui import desk
+from pprofplus.log.format import RunHeader
+from pprofplus.log.writer import Writer
 from pprofplus_tui.app import MonitorApp
-from pprofplus_tui.logs import catalog as catalogs
-from pprofplus_tui.logs.catalog import Catalog
-from pprofplus_tui.model.frames import Request
+from pprofplus_tui.backend import session
+from pprofplus_tui.model.messages import ChartRequest
 from pprofplus_tui.model.options import Options
+from pprofplus_tui.sources.local import catalog as catalogs
+from pprofplus_tui.sources.local.catalog import Catalog
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 SERVICE = "import pprofplus, sys; pprofplus.start('api', interval_s=0.1); sys.stdin.read()"
@@ -256,8 +256,8 @@ async def settled(pilot, found, seconds=30):
 @pytest.fixture
 def slow_reading(monkeypatch):
     """Read one run at a time, and show each."""
-    monkeypatch.setattr(desk, "_SLICE_S", 0.0)
-    monkeypatch.setattr(desk, "_WORTH_IT", 0.0)
+    monkeypatch.setattr(session, "_SLICE_S", 0.0)
+    monkeypatch.setattr(session, "_WORTH_IT", 0.0)
     monkeypatch.setattr(catalogs, "_LOOKED_AT_ONCE", 1)
 
 
@@ -277,25 +277,25 @@ async def test_what_is_not_yet_read_is_told_and_then_all_is_there(logs):
 
 
 def test_a_running_run_goes_on_while_others_are_yet_to_be_read(home, monkeypatch):
-    monkeypatch.setattr(desk, "_SLICE_S", 0.0)
-    monkeypatch.setattr(desk, "_WORTH_IT", 1e9)
+    monkeypatch.setattr(session, "_SLICE_S", 0.0)
+    monkeypatch.setattr(session, "_WORTH_IT", 1e9)
     monkeypatch.setattr(catalogs, "_LOOKED_AT_ONCE", 1)
     now_ms = time.time_ns() // 1_000_000
     # begun last, so it is read first
     live = LiveRun(home.path, begin_ms=now_ms - 20_000)
     for i in range(40):
         home.run("job", 5_000_000 + i, begin_ms=now_ms - 800_000 + i * 1000, count=3)
-    with closing(desk.Desk(Options(directories=(str(home.path),)), lambda _: None)) as made:
+    with closing(session.Session(Options(directories=(str(home.path),)), lambda _: None)) as made:
         made.look()
-        (first,) = made.answer(Request(), fresh=True, before=None).runs
+        (first,) = made.answer(ChartRequest(), fresh=True, before=None).runs
         live.add()
         made.look((first.path,))
-        frame = made.answer(Request(), fresh=False, before=None)
+        frame = made.answer(ChartRequest(), fresh=False, before=None)
         assert [(run.pid, run.end_ms) for run in frame.runs] == [(first.pid, first.end_ms + 1000)]
         assert frame.unread
         while made.loading:
             made.look_closer(())
-        frame = made.answer(Request(), fresh=False, before=None)
+        frame = made.answer(ChartRequest(), fresh=False, before=None)
         assert (len(frame.runs), frame.unread) == (41, 0)
 
 
@@ -360,9 +360,9 @@ async def test_the_oldest_of_many_is_found_by_typing_and_shown(logs):
 async def test_runs_in_sight_have_their_curves_and_the_others_are_not_opened(logs, monkeypatch):
     write_ended_runs(logs, 400)
     opened = []
-    read = catalogs.WatchedRun._read
+    read = catalogs.CatalogEntry._read
     monkeypatch.setattr(
-        catalogs.WatchedRun,
+        catalogs.CatalogEntry,
         "_read",
         lambda run, now_ns: opened.append(run.path) or read(run, now_ns),
     )

@@ -12,19 +12,19 @@ from pathlib import Path
 
 import pytest
 
-from pprofplus_tui.desk import Desk
-from pprofplus_tui.judge import judged
-from pprofplus_tui.logs.catalog import Catalog
-from pprofplus_tui.model.frames import Request, Shape
-from pprofplus_tui.model.listing import GROWTH, Arranger
+from pprofplus_tui.analysis.verdict_tracker import judged
+from pprofplus_tui.backend.session import Session
+from pprofplus_tui.model.comparison_request import SERVICE, SUM, ComparisonRequest
+from pprofplus_tui.model.messages import ChartRequest, Shape
 from pprofplus_tui.model.options import Options
-from pprofplus_tui.model.study import SERVICE, SUM, Study
+from pprofplus_tui.model.run_filter import GROWTH, Arranger
 from pprofplus_tui.model.verdict import GROWING, SAW_TOOTH, TOO_LITTLE
 from pprofplus_tui.model.window import Window
+from pprofplus_tui.reports.collect import report_run
 from pprofplus_tui.reports.content import Report
-from pprofplus_tui.reports.gather import report_run
-from pprofplus_tui.reports.page import write_page
-from pprofplus_tui.widgets.facts import facts_row
+from pprofplus_tui.reports.html_page import write_page
+from pprofplus_tui.sources.local.catalog import Catalog
+from pprofplus_tui.widgets.verdict_line import facts_row
 
 MIB = 1 << 20
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -97,7 +97,7 @@ class Watcher:
     """The desk of a monitor on a directory, and the pictures that it orders."""
 
     def __init__(self, home):
-        self.desk = Desk(Options(directories=(str(home),)), lambda _: None)
+        self.desk = Session(Options(directories=(str(home),)), lambda _: None)
         self.pictures = {}
         submit_all = self.desk._renderer.submit_all
 
@@ -130,7 +130,7 @@ class Watcher:
     def service(self, name, **changes):
         """Answer the view of a service until all of it is read; return the findings."""
         self.study = replace(
-            Study(SERVICE, service=name, chart="memory"),
+            ComparisonRequest(SERVICE, service=name, chart="memory"),
             shapes=(Shape(SERVICE, 100, 20), Shape(SUM, 100, 10)),
             **changes,
         )
@@ -147,7 +147,7 @@ class Watcher:
         return self.frame.findings
 
     def answer(self, pid, window, *shapes):
-        request = Request(self.run(pid).path, window, shapes)
+        request = ChartRequest(self.run(pid).path, window, shapes)
         self.frame = self.desk.answer(request, fresh=True, before=self.frame)
         if not self.frame.facts.layers:  # the first charts of a run come before its verdict
             self.frame = self.desk.answer(request, fresh=False, before=self.frame)

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from pprofplus_tui.desk import Desk
-from pprofplus_tui.model.frames import Request, Shape
+from pprofplus_tui.backend.session import Session
+from pprofplus_tui.model.messages import ChartRequest, Shape
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.window import Window
 
@@ -19,9 +19,9 @@ def desk(home):
     """Return a desk, what it drew, and a request that it has answered."""
     path = home.run(count=600)
     drawn = []
-    desk = Desk(Options(directories=(str(home.path),)), drawn.append)
+    desk = Session(Options(directories=(str(home.path),)), drawn.append)
     desk.look()
-    request = Request(path, WINDOW, SHAPES)
+    request = ChartRequest(path, WINDOW, SHAPES)
     frame = desk.answer(request, fresh=True, before=None)
     assert desk._renderer.wait_idle(20)
     yield desk, drawn, request, frame

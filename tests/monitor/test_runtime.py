@@ -9,10 +9,10 @@ import time
 import pytest
 
 from pprofplus_tui.export import write_rows
-from pprofplus_tui.logs.catalog import Catalog
-from pprofplus_tui.logs.history import query
-from pprofplus_tui.logs.run import RunLog
 from pprofplus_tui.model.charts import charts_for
+from pprofplus_tui.sources.local.catalog import Catalog
+from pprofplus_tui.sources.local.run_log import RunLog
+from pprofplus_tui.sources.local.window_query import query
 
 SERVICE = """
 import sys, pprofplus

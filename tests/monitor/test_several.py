@@ -8,12 +8,12 @@ import time
 import pytest
 
 from pprofplus_tui.app import MonitorApp
+from pprofplus_tui.model.comparison_keys import study_keys
+from pprofplus_tui.model.comparison_request import COMPARE, SERVICE, SUM
 from pprofplus_tui.model.keys import rebound
 from pprofplus_tui.model.options import Options
-from pprofplus_tui.model.study import COMPARE, SERVICE, SUM
-from pprofplus_tui.model.studykeys import study_keys
 from pprofplus_tui.model.verdict import GROWING, STEADY
-from pprofplus_tui.screens.study import StudyScreen
+from pprofplus_tui.screens.comparison import ComparisonScreen
 
 MIB = 1 << 20
 LARGE, SMALL = (120, 40), (80, 24)
@@ -212,7 +212,7 @@ async def compared(pilot, *pids):
     await marked(pilot, *pids)
     await pilot.press("C")
     screen = pilot.app.screen
-    assert isinstance(screen, StudyScreen)
+    assert isinstance(screen, ComparisonScreen)
     await settled(pilot, lambda text: screen.findings.members and "growth" in text)
     return screen
 
@@ -376,7 +376,7 @@ async def test_sixty_four_workers_are_one_picture(monitor):
         await settled(pilot, "64 live")
         await pilot.press("v")
         screen = pilot.app.screen
-        assert isinstance(screen, StudyScreen)
+        assert isinstance(screen, ComparisonScreen)
         await settled(pilot, lambda _: screen.findings.count == 64, seconds=60)
         found = screen.findings
         assert {member.pid for member in found.members[:3]} == {7005, 7006, 7007}

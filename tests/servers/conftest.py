@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from pprofplus_tui.logs.catalog import Catalog
+from pprofplus_tui.sources.local.catalog import Catalog
 
 PATIENCE_S = 60
 

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from pprofplus.format import START, STOP, Event, RunHeader
+from pprofplus.log.format import START, STOP, Event, RunHeader
+from pprofplus.log.writer import Writer
 from pprofplus.metrics import BY_NAME
-from pprofplus.writer import Writer
 
 BEGIN_MS = 1_800_000_000_000  # 15 Jan 2027, 08:00:00 UTC
 MIB = 1 << 20

@@ -15,7 +15,7 @@ FAULTY = """
 import sys
 from pprofplus_tui.cli import main
 from pprofplus_tui.screens.monitor import MonitorScreen
-from pprofplus_tui.feed import Feed
+from pprofplus_tui.backend.worker import BackendThread
 where = sys.argv.pop(1)
 secret = "a value of the user's"
 
@@ -28,7 +28,7 @@ if where == "screen":
 elif where == "worker":
     MonitorScreen.action_fit = lambda self: self.run_worker(broken, thread=True)
 elif where == "thread":
-    Feed._serve = broken
+    BackendThread._serve = broken
 elif where == "start":
     MonitorScreen.compose = broken
 elif where == "options":

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pprofplus.format import PAGE_SIZE, START, Event, RunHeader, pack_header
-from pprofplus.page import PageBuilder
+from pprofplus.log.format import PAGE_SIZE, START, Event, RunHeader, pack_header
+from pprofplus.log.page import PageBuilder
 
 START_MS = 1_795_169_333_907
 MIB = 1 << 20

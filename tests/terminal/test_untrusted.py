@@ -10,8 +10,8 @@ from zlib import crc32
 
 import pytest
 
-from pprofplus.format import MARK, PAGE_SIZE, START, STOP, Event, RunHeader, pack_header
-from pprofplus.page import PageBuilder
+from pprofplus.log.format import MARK, PAGE_SIZE, START, STOP, Event, RunHeader, pack_header
+from pprofplus.log.page import PageBuilder
 
 _spec = importlib.util.spec_from_file_location(
     "damaged_corpus", Path(__file__).parents[1] / "collector" / "damaged" / "corpus.py"

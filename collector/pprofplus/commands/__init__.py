@@ -9,8 +9,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from pprofplus.plain import printable
 from pprofplus.settings import check_directory, check_interval_s, check_service
+from pprofplus.system.printable import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,16 +10,16 @@ import argparse
 import sys
 
 from pprofplus.commands import add_dir, checked, complain
-from pprofplus.plain import printable
 from pprofplus.run_actions import ACTIONS
 from pprofplus.settings import check_service
+from pprofplus.system.printable import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pprofplus.commands import Subparsers
     from pprofplus.control.actions import Action
     from pprofplus.control.requests import Request
-    from pprofplus.directory import Place
+    from pprofplus.log.discovery import LogDirectory
 
 _PATIENCE_S = 10.0
 # after it was cancelled, a long action has so long to end
@@ -75,7 +75,7 @@ def add(subparsers: Subparsers) -> None:
 def run(options: argparse.Namespace) -> int:
     """Send the requests, wait, and print the answers; return the exit code."""
     from pprofplus.control.requests import Request  # noqa: PLC0415 - as the package says
-    from pprofplus.directory import homes, live_runs  # noqa: PLC0415 - as above
+    from pprofplus.log.discovery import homes, live_runs  # noqa: PLC0415 - as above
 
     action = ACTIONS.get(options.action)
     if action is None:
@@ -113,14 +113,14 @@ def run(options: argparse.Namespace) -> int:
 
 def _pid_of(path: str) -> int | None:
     """Return the pid in the path of a run's directory; None if it is another directory's."""
-    from pprofplus.home import parse_run_name  # noqa: PLC0415 - as the package says
+    from pprofplus.log.log_directory import parse_run_name  # noqa: PLC0415 - as the package says
 
     parsed = parse_run_name(path.rsplit("/", 1)[-1])
     return None if parsed is None else parsed[0]
 
 
 def _complain_of_none(options: argparse.Namespace) -> None:
-    from pprofplus.directory import homes_of_others  # noqa: PLC0415 - as above
+    from pprofplus.log.discovery import homes_of_others  # noqa: PLC0415 - as above
 
     who = options.service if options.pid is None else f"{options.service} {options.pid}"
     where = options.dir or "the log directory (pprofplus where)"
@@ -136,12 +136,12 @@ class _Exchange:
         """`duration_s` is how long the action is expected to take."""
         self._action = action
         self._duration_s = duration_s
-        self._waiting: list[tuple[Place, str]] = []
-        self._answers: list[tuple[Place, tuple[bool, str]]] = []
+        self._waiting: list[tuple[LogDirectory, str]] = []
+        self._answers: list[tuple[LogDirectory, tuple[bool, str]]] = []
         self._begun: set[str] = set()
         self._status = _StatusLine()
 
-    def send(self, place: Place, request: Request) -> None:
+    def send(self, place: LogDirectory, request: Request) -> None:
         """Put the request into a run's directory."""
         from pprofplus.control.client import put_request  # noqa: PLC0415 - as the package says
 
@@ -152,7 +152,7 @@ class _Exchange:
         except OSError as error:
             self._answers.append((place, (False, error.strerror or str(error))))
 
-    def answers(self) -> list[tuple[Place, tuple[bool, str]]]:
+    def answers(self) -> list[tuple[LogDirectory, tuple[bool, str]]]:
         """Return each run's answer, (done, text), when all have come or it has taken too long.
 
         On Ctrl-C, what has not been answered is withdrawn or cancelled.
@@ -219,7 +219,7 @@ class _Exchange:
     def _give_up_the_dead(self) -> None:
         """Wait no longer for runs whose processes have ended."""
         from pprofplus.control.client import take_answer  # noqa: PLC0415 - as above
-        from pprofplus.directory import lives  # noqa: PLC0415 - as above
+        from pprofplus.log.discovery import lives  # noqa: PLC0415 - as above
 
         for place, name in tuple(self._waiting):
             if not lives(place.path):
@@ -270,7 +270,7 @@ class _StatusLine:
         self.show("")
 
 
-def _print_answer(place: Place, answer: tuple[bool, str]) -> bool:
+def _print_answer(place: LogDirectory, answer: tuple[bool, str]) -> bool:
     done, text = answer
     line = f"{place.service} {place.pid}: {printable(text)}\n"
     (sys.stdout if done else sys.stderr).write(line)

@@ -40,13 +40,13 @@ def run(options: argparse.Namespace) -> int:
     import logging  # noqa: PLC0415 - only here
 
     from pprofplus import __version__  # noqa: PLC0415 - as above
-    from pprofplus.checkup.environment import examine_environment  # noqa: PLC0415 - as above
-    from pprofplus.checkup.place import examine_place  # noqa: PLC0415 - as above
-    from pprofplus.checkup.report import Report  # noqa: PLC0415 - as above
-    from pprofplus.checkup.sources import examine_sources  # noqa: PLC0415 - as above
-    from pprofplus.locks import LOCKS_EXIST  # noqa: PLC0415 - as above
+    from pprofplus.doctor.availability import examine_sources  # noqa: PLC0415 - as above
+    from pprofplus.doctor.check_report import CheckReport  # noqa: PLC0415 - as above
+    from pprofplus.doctor.destination import examine_place  # noqa: PLC0415 - as above
+    from pprofplus.doctor.environment import examine_environment  # noqa: PLC0415 - as above
+    from pprofplus.system.locks import LOCKS_EXIST  # noqa: PLC0415 - as above
 
-    report = Report()
+    report = CheckReport()
     user = f", uid {os.geteuid()}" if hasattr(os, "geteuid") else ""
     report.lines.append(
         f"pprofplus {__version__}, {platform.python_implementation()} "

@@ -13,7 +13,7 @@ from pprofplus.settings import check_service
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pprofplus.commands import Subparsers
-    from pprofplus.outcome import Outcome
+    from pprofplus.log.outcome_file import OutcomeFile
 
 _RESULTS = {
     "timeout": "it did not stop in time",
@@ -48,8 +48,8 @@ def add(subparsers: Subparsers) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Note it; return the exit code."""
-    from pprofplus.directory import homes  # noqa: PLC0415 - as the package says
-    from pprofplus.outcome import find_run, write_outcome  # noqa: PLC0415 - as above
+    from pprofplus.log.discovery import homes  # noqa: PLC0415 - as the package says
+    from pprofplus.log.outcome_file import find_run, write_outcome  # noqa: PLC0415 - as above
 
     result = os.environ.get("SERVICE_RESULT")
     if not result:
@@ -73,25 +73,27 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def outcome_of(result: str, code: str, status: str) -> Outcome | None:
+def outcome_of(result: str, code: str, status: str) -> OutcomeFile | None:
     """Return the outcome in systemd's words; None if no process of the unit ended.
 
     `result` is $SERVICE_RESULT, `code` is "exited", "killed" or "dumped", `status` an exit code or
     the name of a signal without SIG.
     """
-    from pprofplus.outcome import Outcome  # noqa: PLC0415 - as above
+    from pprofplus.log.outcome_file import OutcomeFile  # noqa: PLC0415 - as above
 
     more = f": {_RESULTS[result]}" if result in _RESULTS else ""
     by = "systemd"
     if code == "exited" and status.isdecimal():
         exit_code = int(status)
-        return Outcome(by, f"exit code {exit_code}{more}", exit_code=exit_code, oom_killed=False)
+        return OutcomeFile(
+            by, f"exit code {exit_code}{more}", exit_code=exit_code, oom_killed=False
+        )
     number = _signal_number(status)
     if code not in {"killed", "dumped"} or number is None:
         return None
     by_oom_killer = result == "oom-kill" and status == "KILL"
     text = "killed by the OOM killer (SIGKILL)" if by_oom_killer else f"killed by SIG{status}{more}"
-    return Outcome(by, text, signal=number, oom_killed=by_oom_killer)
+    return OutcomeFile(by, text, signal=number, oom_killed=by_oom_killer)
 
 
 def _signal_number(name: str) -> int | None:
@@ -138,7 +140,7 @@ def _unit() -> str:
 
 def _cgroup() -> str:
     """Return the path of the cgroup in systemd's hierarchy, or ""."""
-    from pprofplus.descriptor import read_small_file  # noqa: PLC0415 - as above
+    from pprofplus.system.descriptor import read_small_file  # noqa: PLC0415 - as above
 
     try:
         lines = read_small_file("/proc/self/cgroup").decode("utf-8", "surrogateescape").splitlines()

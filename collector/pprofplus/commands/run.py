@@ -15,10 +15,10 @@ import sys
 
 from pprofplus.commands import add_recording, complain
 from pprofplus.commands.autostart import bootstrap
-from pprofplus.locks import LOCKS_EXIST
-from pprofplus.program import call_of, call_of_file, service_of_script
 from pprofplus.settings import check_service
 from pprofplus.supervision.execute import NOT_EXECUTABLE, NOT_FOUND, execute
+from pprofplus.system.command_line import call_of, call_of_file, service_of_script
+from pprofplus.system.locks import LOCKS_EXIST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

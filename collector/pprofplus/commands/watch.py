@@ -7,12 +7,12 @@ import re
 import sys
 
 from pprofplus.commands import add_recording, checked, complain
-from pprofplus.plain import printable
+from pprofplus.system.printable import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pprofplus.commands import Subparsers
-    from pprofplus.watching import Watch
+    from pprofplus.recording.watching import Watch
 
 
 def add(subparsers: Subparsers) -> None:
@@ -61,10 +61,10 @@ def run(options: argparse.Namespace) -> int:
     """Watch until there is nothing left, or a signal comes; return the exit code."""
     import os  # noqa: PLC0415 - as the package says
 
-    from pprofplus.openfiles import raise_descriptor_limit  # noqa: PLC0415 - as above
-    from pprofplus.procfs import proc_problem  # noqa: PLC0415 - as above
+    from pprofplus.recording.watching import Choice, Watch  # noqa: PLC0415 - as above
     from pprofplus.settings import Settings  # noqa: PLC0415 - as above
-    from pprofplus.watching import Choice, Watch  # noqa: PLC0415 - as above
+    from pprofplus.system.open_files import raise_descriptor_limit  # noqa: PLC0415 - as above
+    from pprofplus.system.procfs import proc_problem  # noqa: PLC0415 - as above
 
     if not options.pids and options.name is None and not options.children:
         complain("name what to watch: a PID, --name REGEX or --children (see --help)")
@@ -91,7 +91,7 @@ def _place_problem(home: str) -> str:
     import os  # noqa: PLC0415 - as above
 
     from pprofplus.errors import UnsafePlaceError  # noqa: PLC0415 - as above
-    from pprofplus.home import open_home  # noqa: PLC0415 - as above
+    from pprofplus.log.log_directory import open_home  # noqa: PLC0415 - as above
 
     try:
         os.close(open_home(home))
@@ -110,9 +110,9 @@ def _place_problem(home: str) -> str:
 def _until_a_signal(watch: Watch) -> None:
     import signal  # noqa: PLC0415 - as the package says
 
-    from pprofplus.background import Bell  # noqa: PLC0415 - as above
+    from pprofplus.system.background import WakeEvent  # noqa: PLC0415 - as above
 
-    bell = Bell()
+    bell = WakeEvent()
     ended = []
 
     def end(*_: object) -> None:

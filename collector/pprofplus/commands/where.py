@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from pprofplus.commands import add_dir
-from pprofplus.home import default_home
+from pprofplus.log.log_directory import default_home
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import json
 import os
 
 from pprofplus.control.requests import MAX_REQUEST_BYTES
-from pprofplus.descriptor import DIRECTORY, EXISTING, NEW, close_descriptor
+from pprofplus.system.descriptor import DIRECTORY, EXISTING, NEW, close_descriptor
 
 TYPE_CHECKING = False  # typing costs each command 3 ms
 if TYPE_CHECKING:

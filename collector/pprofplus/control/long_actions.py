@@ -11,8 +11,8 @@ from __future__ import annotations
 import os
 from time import monotonic_ns
 
-from pprofplus.background import Background, Bell
-from pprofplus.notices import describe
+from pprofplus.system.background import BackgroundThread, WakeEvent
+from pprofplus.warn import describe
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class LongAction:
         self._arguments = arguments
         self._recorder = recorder
         self._wake = wake
-        self._wake_event = Bell()
+        self._wake_event = WakeEvent()
         self._cancelled = False
         self._why = ""
         self._pid = os.getpid()
@@ -84,7 +84,7 @@ class LongAction:
         self._unwritten = True  # that it has begun is the first thing to write
         self._reported_ns = 0
         self._written_ns = -_REPORT_NS
-        self._thread = Background(self._run)
+        self._thread = BackgroundThread(self._run)
 
     def start(self) -> None:
         """Start its thread. Raises RuntimeError or MemoryError if there can be no more threads."""

@@ -19,8 +19,8 @@ from pprofplus.control.requests import (
     parse_request,
     read_request,
 )
-from pprofplus.descriptor import DIRECTORY, NEW, close_descriptor
-from pprofplus.notices import describe
+from pprofplus.system.descriptor import DIRECTORY, NEW, close_descriptor
+from pprofplus.warn import describe
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ import os
 import re
 import stat
 
-from pprofplus.descriptor import EXISTING, close_descriptor
+from pprofplus.system.descriptor import EXISTING, close_descriptor
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ import errno
 import os
 
 from pprofplus.errors import UnsafePlaceError
-from pprofplus.ledger import Ledger, LedgerBusyError
 from pprofplus.log.artefacts import (
     NewArtefact,
     artefacts_bytes,
@@ -14,14 +13,15 @@ from pprofplus.log.artefacts import (
     most_artefact_bytes,
     parse_artefact_name,
 )
-from pprofplus.retention import make_home_room
-from pprofplus.segment import largest_file_bytes
+from pprofplus.log.ledger import Ledger, LedgerBusyError
+from pprofplus.log.retention import make_home_room
+from pprofplus.log.segment import largest_file_bytes
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pprofplus.ledger import Account
+    from pprofplus.log.ledger import Account
 
 HOME_IS_FULL = (
     "live and pinned runs take all of max_total_bytes: raise it, or unpin what is not needed"

@@ -12,7 +12,7 @@ import os
 import re
 import stat
 
-from pprofplus.descriptor import NEW, Descriptor, above_standard, close_descriptor
+from pprofplus.system.descriptor import NEW, Descriptor, above_standard, close_descriptor
 
 MAX_ARTEFACTS_BYTES = 16 << 20  # of one run
 # a log directory with a small cap keeps most of it for logs

@@ -7,9 +7,9 @@ from __future__ import annotations
 import os
 import re
 
-from pprofplus.descriptor import KeptFile, read_small_file
 from pprofplus.errors import ProbeAbsentError
 from pprofplus.probes import Probe
+from pprofplus.system.descriptor import KeptFile, read_small_file
 
 # version 1 says "no limit" as the largest whole page below 2**63
 _NO_LIMIT = 1 << 60

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from time import monotonic
 
-from pprofplus.format import INT64_MAX, INT64_MIN
-from pprofplus.gauges import Gauge
+from pprofplus.log.format import INT64_MAX, INT64_MIN
 from pprofplus.probes import Probe
+from pprofplus.probes.gauge_registry import Gauge
 
 # one that takes long is asked less often, so that it takes no more of the thread's time than this
 _SHARE = 0.01

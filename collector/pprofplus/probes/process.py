@@ -6,10 +6,10 @@ from __future__ import annotations
 # ruff: noqa: PTH112, PTH116, PTH208
 import os
 
-from pprofplus.descriptor import KeptFile
 from pprofplus.errors import ProbeAbsentError
 from pprofplus.probes import Probe
-from pprofplus.procfs import proc_problem
+from pprofplus.system.descriptor import KeptFile
+from pprofplus.system.procfs import proc_problem
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:

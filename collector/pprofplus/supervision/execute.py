@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 
-from pprofplus.plain import printable
+from pprofplus.system.printable import printable
 
 # as env(1), nice(1) and shells have it
 NOT_FOUND = 127

@@ -8,8 +8,8 @@ from pathlib import Path
 from struct import Struct
 from zlib import crc32
 
-from pprofplus import format as fmt
-from pprofplus.page import PageBuilder
+from pprofplus.log import format as fmt
+from pprofplus.log.page import PageBuilder
 
 HERE = Path(__file__).parent
 METRICS = (("rss", "B", "gauge"), ("cpu_user", "us", "counter"), ("n", "count", "gauge"))

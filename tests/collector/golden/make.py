@@ -2,9 +2,19 @@
 
 from pathlib import Path
 
-from pprofplus.format import FORK, LOST, MARK, PAGE_SIZE, START, STOP, Event, RunHeader, pack_header
-from pprofplus.page import PageBuilder
-from pprofplus.summary import Summary
+from pprofplus.log.format import (
+    FORK,
+    LOST,
+    MARK,
+    PAGE_SIZE,
+    START,
+    STOP,
+    Event,
+    RunHeader,
+    pack_header,
+)
+from pprofplus.log.page import PageBuilder
+from pprofplus.log.summary import Summary
 
 METRICS = (
     ("rss", "B", "gauge"),

@@ -9,8 +9,8 @@ import json
 import zipfile
 from pathlib import Path
 
-from pprofplus import format as fmt
-from pprofplus.page import PageBuilder
+from pprofplus.log import format as fmt
+from pprofplus.log.page import PageBuilder
 
 HERE = Path(__file__).parent
 START_MS = 1_795_169_333_907

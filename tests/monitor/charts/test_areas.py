@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from pprofplus_tui.charts.areas import signs
 from pprofplus_tui.charts.canvas import Canvas
-from pprofplus_tui.charts.frame import compose
-from pprofplus_tui.charts.picture import Line, Picture, plot_area
-from pprofplus_tui.model.rows import width_of
-from pprofplus_tui.model.series import Points
+from pprofplus_tui.charts.compose import compose
+from pprofplus_tui.charts.spec import ChartSpec, Line, plot_area
+from pprofplus_tui.model.cell_rows import width_of
+from pprofplus_tui.model.points import Points
 from pprofplus_tui.model.ticks import fit_axis
 
 MIB = 1 << 20
@@ -28,7 +28,7 @@ def stack(*bands, width=60, height=14, **changes):
     lines = tuple(Line(f"part {i}", i, points, f"{i} MiB") for i, points in enumerate(bands))
     axis = fit_axis(None, 0, 100 * MIB, "B", plot_area(width, height).height, zero_based=True)
     end_ms = max(map(len, bands))
-    return Picture("stack", width, height, 0, end_ms, axis, lines=lines, stacked=True, **changes)
+    return ChartSpec("stack", width, height, 0, end_ms, axis, lines=lines, stacked=True, **changes)
 
 
 def owners(picture):
@@ -79,14 +79,14 @@ def test_a_gap_is_a_gap():
 
 def test_before_and_after_the_data_nothing_is_filled():
     picture = stack(*flat(50, 0, 100))
-    half = Picture(**{**vars(picture), "end_ms": 100})
+    half = ChartSpec(**{**vars(picture), "end_ms": 100})
     shown = owners(half)[0]
     assert set(shown[: len(shown) // 2 - 1]) == {0}
     assert set(shown[len(shown) // 2 + 2 :]) == {-1}
 
 
 def test_the_cursor_is_seen_through_it():
-    picture = Picture(**{**vars(stack(*flat(100, 0, 50, 100))), "cursor_ms": 50})
+    picture = ChartSpec(**{**vars(stack(*flat(100, 0, 50, 100))), "cursor_ms": 50})
     rows = compose(picture, Canvas())
     assert sum(any(run.style == "cursor" for run in row) for row in rows[1:-1]) >= 10
 
@@ -105,6 +105,8 @@ def test_any_sizes_fill_the_chart_exactly(width, height, values, plain):
     ]
     axis = fit_axis(None, 0, 1e12, "B", plot_area(width, height).height, zero_based=True)
     lines = tuple(Line(str(i), i, part) for i, part in enumerate(points))
-    picture = Picture("s", width, height, 0, 20, axis, lines=lines, stacked=True, ascii_only=plain)
+    picture = ChartSpec(
+        "s", width, height, 0, 20, axis, lines=lines, stacked=True, ascii_only=plain
+    )
     rows = compose(picture, Canvas())
     assert [width_of(row) for row in rows] == [width] * height

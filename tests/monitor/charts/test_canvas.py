@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pprofplus_tui.charts.canvas import Canvas, markers
-from pprofplus_tui.charts.picture import Line, Picture, plot_area
+from pprofplus_tui.charts.spec import ChartSpec, Line, plot_area
 from pprofplus_tui.charts.strokes import cell_at
-from pprofplus_tui.model.series import Points
+from pprofplus_tui.model.points import Points
 from pprofplus_tui.model.ticks import YAxis
 
 AXIS = YAxis(0.0, 100.0, (), "count", 8)
@@ -28,7 +28,7 @@ def points(values, times=None, breaks=(), lows=None):
 
 def picture(*series, begin=0, end=100, width=60, height=12, **changes):
     lines = tuple(Line(f"l{i}", i, each) for i, each in enumerate(series))
-    return Picture("t", width, height, begin, end, AXIS, lines=lines, **changes)
+    return ChartSpec("t", width, height, begin, end, AXIS, lines=lines, **changes)
 
 
 def drawn(canvas_picture):
@@ -102,14 +102,14 @@ def test_only_a_stroke_loads_plotext():
 import sys
 import numpy as np
 from pprofplus_tui.charts.canvas import Canvas
-from pprofplus_tui.charts.picture import Line, Picture
-from pprofplus_tui.model.series import Points
+from pprofplus_tui.charts.spec import Line, ChartSpec
+from pprofplus_tui.model.points import Points
 from pprofplus_tui.model.ticks import YAxis
 for count, loaded in ((100, False), (3, True)):
     times = np.linspace(0, 99, count).astype(np.int64)
     points = Points(times, times * 1.0, times * 1.0, np.zeros(count, np.bool_))
     axis = YAxis(0.0, 100.0, (), "count", 8)
-    grid = Canvas().draw(Picture("t", 60, 12, 0, 100, axis, lines=(Line("a", 0, points),)))
+    grid = Canvas().draw(ChartSpec("t", 60, 12, 0, 100, axis, lines=(Line("a", 0, points),)))
     assert any(map(any, grid.owners))
     assert ("plotext" in sys.modules) == loaded, count
 """

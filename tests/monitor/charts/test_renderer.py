@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from pprofplus_tui.charts import renderer as renderer_module
-from pprofplus_tui.charts.picture import Line, Picture
 from pprofplus_tui.charts.renderer import Renderer
-from pprofplus_tui.model.series import Points
+from pprofplus_tui.charts.spec import ChartSpec, Line
+from pprofplus_tui.model.points import Points
 from pprofplus_tui.model.ticks import fit_axis
 
 WAIT_S = 30
@@ -17,7 +17,7 @@ WAIT_S = 30
 def picture(title="memory", top=9.0):
     values = np.linspace(0, top, 10)
     points = Points(np.arange(10, dtype=np.int64), values, values, np.zeros(10, np.bool_))
-    return Picture(
+    return ChartSpec(
         title, 40, 8, 0, 10, fit_axis(None, 0, 9, "count", 6), lines=(Line("a", 0, points),)
     )
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pprofplus_tui.charts.picture import Line, Picture, plot_area
+from pprofplus_tui.charts.spec import ChartSpec, Line, plot_area
 from pprofplus_tui.charts.strokes import cell_at, last_place, paths, visible
-from pprofplus_tui.model.series import Points
+from pprofplus_tui.model.points import Points
 from pprofplus_tui.model.ticks import YAxis
 
 AXIS = YAxis(0.0, 100.0, (), "count", 8)
@@ -93,7 +93,7 @@ def test_points_far_outside_the_window_are_left_out():
 
 def test_a_line_ends_at_its_last_visible_point():
     line = Line("a", 0, points([0, 100, 50], [0, 100, 900]))
-    shown = Picture("t", 60, 12, 0, 100, AXIS, lines=(line,))
+    shown = ChartSpec("t", 60, 12, 0, 100, AXIS, lines=(line,))
     assert last_place(line, shown, AREA) == (AREA.width - 1, AREA.height - 1)
 
 

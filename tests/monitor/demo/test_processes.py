@@ -11,8 +11,8 @@ import pytest
 from pprofplus_tui.demo import processes as module
 from pprofplus_tui.demo.processes import demo_directory, running_services
 from pprofplus_tui.demo.services import SERVICES
-from pprofplus_tui.logs.catalog import Catalog
 from pprofplus_tui.signals import signals_held
+from pprofplus_tui.sources.local.catalog import Catalog
 
 
 def alive(process):

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from pprofplus.metrics import BY_NAME, CATALOGUE
 from pprofplus_tui.demo import shapes
 from pprofplus_tui.demo.processes import demo_directory, running_services
-from pprofplus_tui.logs.catalog import Catalog
-from pprofplus_tui.logs.history import query
-from pprofplus_tui.logs.run import RunLog
+from pprofplus_tui.sources.local.catalog import Catalog
+from pprofplus_tui.sources.local.run_log import RunLog
+from pprofplus_tui.sources.local.window_query import query
 
 MIB = 1 << 20
 PATIENCE_S = 120

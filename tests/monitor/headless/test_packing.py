@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pprofplus_tui.bundle import BundleError, unpacked
+from pprofplus_tui.sources.local.bundle import BundleError, unpacked
 
 BEGIN_MS = 1_800_000_000_000
 MANIFEST = json.dumps({"format": 1, "runs": []})

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pprofplus.format import PAGE_SIZE, RunHeader, pack_header
-from pprofplus.home import run_name, segment_name
-from pprofplus.page import PageBuilder
+from pprofplus.log.format import PAGE_SIZE, RunHeader, pack_header
+from pprofplus.log.log_directory import run_name, segment_name
+from pprofplus.log.page import PageBuilder
 
 BEGIN_MS = 1_800_000_000_000
 HOSTILE = "\x1b]0;owned\x07[bold red]x[/]\u202e"

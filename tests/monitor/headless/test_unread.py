@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pprofplus.format import RunHeader
-from pprofplus.writer import Writer
+from pprofplus.log.format import RunHeader
+from pprofplus.log.writer import Writer
 
 BEGIN_MS = 1_800_000_000_000
 DENIED = "Permission denied"
@@ -226,8 +226,8 @@ def test_a_segment_on_a_disk_that_fails_is_named_once_and_the_command_fails(
 SHUT_DOWN_LATER = """
 import fcntl, io, os, shutil, struct, subprocess, sys
 from pprofplus_tui.export import write_rows
-from pprofplus_tui.logs.history import query
-from pprofplus_tui.logs.run import RunLog
+from pprofplus_tui.sources.local.window_query import query
+from pprofplus_tui.sources.local.run_log import RunLog
 image, disk, directory = sys.argv[1:4]
 subprocess.run(["mount", "-o", "loop", image, disk], check=True)
 place = os.path.join(disk, "api", os.path.basename(directory))
@@ -272,13 +272,13 @@ def test_a_disk_that_fails_after_the_heads_were_read_is_named(run, failing_disk,
 
 MONITOR = """
 import os, sys
-from pprofplus_tui.desk import Desk
-from pprofplus_tui.model.frames import Request, Shape
+from pprofplus_tui.backend.session import Session
+from pprofplus_tui.model.messages import ChartRequest, Shape
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.window import Window
 home, directory, begin_ms = sys.argv[1], sys.argv[2], int(sys.argv[3])
-desk = Desk(Options((home,)), lambda drawn: None)
-request = Request(directory, Window.fit(begin_ms, begin_ms + 60_000), (Shape("memory", 80, 20),))
+desk = Session(Options((home,)), lambda drawn: None)
+request = ChartRequest(directory, Window.fit(begin_ms, begin_ms + 60_000), (Shape("memory", 80, 20),))
 for mode in (0, 0o600):
     os.chmod(directory + "/000002.pplog", mode)
     desk.look((directory,))

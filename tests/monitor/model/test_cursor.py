@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pprofplus_tui.model.cursor import Held, pointed_at, stepped
 from pprofplus_tui.model.runs import Run
-from pprofplus_tui.model.timeaxis import column
+from pprofplus_tui.model.time_axis import column
 from pprofplus_tui.model.view import View
 
 NOW_MS = 1_800_000_000_000

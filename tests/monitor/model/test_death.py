@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-from pprofplus_tui.model.causes import NO_STOP, decide
 from pprofplus_tui.model.death import (
     CERTAINTIES,
     DEATHS,
@@ -16,12 +15,13 @@ from pprofplus_tui.model.death import (
     Evidence,
     KernelRecord,
     OomKills,
-    Outcome,
+    ProcessOutcome,
     cause_of,
     signal_name,
 )
-from pprofplus_tui.model.explain import of_death
-from pprofplus_tui.model.happenings import DEATH, death_event
+from pprofplus_tui.model.death_causes import NO_STOP, decide
+from pprofplus_tui.model.events import DEATH, death_event
+from pprofplus_tui.model.explanations import of_death
 
 GIB = 1 << 30
 FULL = {"used_bytes": int(0.97 * GIB), "limit_bytes": GIB}
@@ -44,52 +44,52 @@ FACTS = {
     ),
     "the kernel's record of a fault": (Evidence(kernel=FAULT), ("crash", "known", "segfault")),
     "systemd's oom-kill": (
-        Evidence(outcome=Outcome("systemd", signal=9, oom_killed=True)),
+        Evidence(outcome=ProcessOutcome("systemd", signal=9, oom_killed=True)),
         ("oom", "known", "out of memory"),
     ),
-    "SIGKILL": (Evidence(outcome=Outcome(BY, signal=9)), ("killed", "known", "SIGKILL")),
+    "SIGKILL": (Evidence(outcome=ProcessOutcome(BY, signal=9)), ("killed", "known", "SIGKILL")),
     "SIGKILL with room": (
-        Evidence(outcome=Outcome(BY, signal=9), **ROOMY),
+        Evidence(outcome=ProcessOutcome(BY, signal=9), **ROOMY),
         ("killed", "known", "SIGKILL"),
     ),
     "SIGKILL near the limit": (
-        Evidence(outcome=Outcome(BY, signal=9), **FULL),
+        Evidence(outcome=ProcessOutcome(BY, signal=9), **FULL),
         ("oom", "probable", "out of memory"),
     ),
     "SIGKILL, and the cgroup counted": (
-        Evidence(outcome=Outcome(BY, signal=9), kills=OomKills(now=1)),
+        Evidence(outcome=ProcessOutcome(BY, signal=9), kills=OomKills(now=1)),
         ("oom", "probable", "out of memory"),
     ),
     "SIGKILL near the limit, not by the OOM killer": (
-        Evidence(outcome=Outcome(BY, signal=9, oom_killed=False), **FULL),
+        Evidence(outcome=ProcessOutcome(BY, signal=9, oom_killed=False), **FULL),
         ("killed", "known", "SIGKILL"),
     ),
     "SIGSEGV near the limit": (
-        Evidence(outcome=Outcome(BY, signal=11), **FULL),
+        Evidence(outcome=ProcessOutcome(BY, signal=11), **FULL),
         ("crash", "known", "SIGSEGV"),
     ),
     "SIGTERM without a stop event": (
-        Evidence(outcome=Outcome(BY, signal=15)),
+        Evidence(outcome=ProcessOutcome(BY, signal=15)),
         ("terminated", "known", "ended by SIGTERM"),
     ),
     "SIGTERM while the cgroup counted another's kill": (
-        Evidence(outcome=Outcome(BY, signal=15), kills=OomKills(siblings=1)),
+        Evidence(outcome=ProcessOutcome(BY, signal=15), kills=OomKills(siblings=1)),
         ("terminated", "known", "ended by SIGTERM"),
     ),
     "an exit code": (
-        Evidence(outcome=Outcome(BY, exit_code=3)),
+        Evidence(outcome=ProcessOutcome(BY, exit_code=3)),
         ("failed", "known", "exit code 3"),
     ),
     "an exit code after a stop event": (
-        Evidence(stop="", outcome=Outcome(BY, exit_code=3)),
+        Evidence(stop="", outcome=ProcessOutcome(BY, exit_code=3)),
         ("failed", "known", "exit code 3"),
     ),
     "a shell's code for SIGKILL": (
-        Evidence(outcome=Outcome(BY, exit_code=137)),
+        Evidence(outcome=ProcessOutcome(BY, exit_code=137)),
         ("failed", "known", "exit code 137 (SIGKILL)"),
     ),
     "exit code 0 without a stop event": (
-        Evidence(outcome=Outcome(BY, exit_code=0)),
+        Evidence(outcome=ProcessOutcome(BY, exit_code=0)),
         ("exit", "known", "exited"),
     ),
     "other runs counted a kill": (
@@ -124,7 +124,7 @@ FACTS = {
         ("stopped", "known", "not recorded any more"),
     ),
     "it still runs, but a parent saw its end": (
-        Evidence(lives=True, outcome=Outcome(BY, signal=9)),
+        Evidence(lives=True, outcome=ProcessOutcome(BY, signal=9)),
         ("killed", "known", "SIGKILL"),
     ),
     "the watch ended": (
@@ -212,7 +212,7 @@ def test_what_is_no_cause_is_none(found):
 def test_texts_from_outside_cannot_reach_a_terminal():
     hostile = "\x1b]0;owned\x07\u202e" * 500
     causes = [
-        decide(Evidence(outcome=Outcome(hostile, exit_code=1, text=hostile))),
+        decide(Evidence(outcome=ProcessOutcome(hostile, exit_code=1, text=hostile))),
         decide(Evidence(kernel=replace(FAULT, text=hostile))),
         decide(Evidence(stop=f"SIGTERM {hostile}")),
         cause_of({"kind": "oom", "certainty": "known", "short": hostile, "reason": hostile}),

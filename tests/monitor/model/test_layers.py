@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pprofplus_tui.analysis.layer_verdicts import verdicts
 from pprofplus_tui.model.charts import STANDARD
-from pprofplus_tui.model.judgement import verdicts
 from pprofplus_tui.model.layers import absent_text, bands_of, parts_of, residue, split_of
-from pprofplus_tui.model.series import Points
+from pprofplus_tui.model.points import Points
 from pprofplus_tui.model.verdict import GROWING
 
 LAYERS = STANDARD.by_id["layers"]

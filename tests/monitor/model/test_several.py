@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pprofplus_tui.analysis.across_runs import band, on_grid, standing_out, total, up_to_present
+from pprofplus_tui.analysis.aligned_runs import age_ticks, shared_moment, shifted, value_at
+from pprofplus_tui.analysis.layer_verdicts import judge_curve
 from pprofplus_tui.model.change import change_between, change_over
-from pprofplus_tui.model.compare import age_ticks, shared_moment, shifted, value_at
-from pprofplus_tui.model.fleet import band, on_grid, standing_out, total, up_to_present
-from pprofplus_tui.model.judgement import judge_curve
-from pprofplus_tui.model.lives import Life
+from pprofplus_tui.model.comparison_request import COMPARE, SERVICE, ComparisonRequest
+from pprofplus_tui.model.lifetimes import Lifetime
+from pprofplus_tui.model.points import Points
 from pprofplus_tui.model.runs import DIED, LIVE, Run
-from pprofplus_tui.model.series import Points
-from pprofplus_tui.model.study import COMPARE, SERVICE, Study
 from pprofplus_tui.model.window import Window
 
 H_MS = 3_600_000
@@ -53,12 +53,12 @@ def test_a_trend_that_comes_to_something_else_is_known():
 # -- one moment
 
 
-ALWAYS = Life.over(0, 10**15)
+ALWAYS = Lifetime.over(0, 10**15)
 
 
 def alive(begin_ms, last_ms, newest, present_ms=None):
     present_ms = last_ms if present_ms is None else present_ms
-    return Life.going_on(begin_ms, last_ms, 1000, present_ms, newest)
+    return Lifetime.going_on(begin_ms, last_ms, 1000, present_ms, newest)
 
 
 def test_the_value_at_a_time_is_that_of_the_last_point_before():
@@ -75,9 +75,9 @@ def test_in_a_gap_there_is_no_value():
 
 def test_a_run_that_has_ended_has_no_value_after_its_last_sample_however_wide_the_buckets_are():
     points = curve([60_000], [7])
-    assert value_at(points, 90_000, 120_000, Life.over(1000, 90_000)) == 7
-    assert value_at(points, 90_001, 120_000, Life.over(1000, 90_000)) is None
-    assert value_at(points, 999, 120_000, Life.over(1000, 90_000)) is None
+    assert value_at(points, 90_000, 120_000, Lifetime.over(1000, 90_000)) == 7
+    assert value_at(points, 90_001, 120_000, Lifetime.over(1000, 90_000)) is None
+    assert value_at(points, 999, 120_000, Lifetime.over(1000, 90_000)) is None
 
 
 def test_a_live_runs_newest_value_holds_until_it_is_stale():
@@ -89,18 +89,18 @@ def test_a_live_runs_newest_value_holds_until_it_is_stale():
 
 
 def test_why_a_run_has_no_value_is_known():
-    assert Life.over(1000, 2000).why_not(3000, aligned=False) == "ended"
-    assert Life.over(1000, 2000).why_not(500, aligned=False) == "not yet"
+    assert Lifetime.over(1000, 2000).why_not(3000, aligned=False) == "ended"
+    assert Lifetime.over(1000, 2000).why_not(500, aligned=False) == "not yet"
     assert alive(0, 2000, 1.0).why_not(60_000, aligned=True) == "not yet"
     assert alive(0, 2000, 1.0).why_not(60_000, aligned=False) == "no sample"
 
 
 def test_the_shared_moment_is_the_last_at_which_both_were_there():
     window = Window.fit(0, 100_000)
-    lives = [Life.over(1, 9), Life.over(3, 7)]
+    lives = [Lifetime.over(1, 9), Lifetime.over(3, 7)]
     assert shared_moment(lives, window) == 7
-    assert shared_moment([Life.over(1, 2), Life.over(3, 7)], window) is None
-    assert shared_moment([Life.over(1, 2)], window) is None
+    assert shared_moment([Lifetime.over(1, 2), Lifetime.over(3, 7)], window) is None
+    assert shared_moment([Lifetime.over(1, 2)], window) is None
 
 
 def test_an_age_is_a_time_less_the_start():
@@ -140,25 +140,25 @@ def together(curves, lives, width_ms, count):
 
 def test_the_sum_counts_who_is_there():
     curves = [curve([0, 100, 200], [1, 2, 3]), curve([100, 200], [10, 10])]
-    points = together(curves, [Life.over(0, 200), Life.over(100, 200)], 100, 3)
+    points = together(curves, [Lifetime.over(0, 200), Lifetime.over(100, 200)], 100, 3)
     assert points.hi.tolist() == [1, 12, 13]
 
 
 def test_where_nobody_is_there_is_a_gap():
     one = curve([0, 500], [1, 2], breaks=[1])
-    points = together([one], [Life.over(0, 500)], 100, 6)
+    points = together([one], [Lifetime.over(0, 500)], 100, 6)
     assert points.breaks.tolist() == [False, True]
 
 
 def test_runs_that_follow_each_other_within_a_bucket_are_not_added_up():
     curves = [curve([500], [10]), curve([500], [20]), curve([500], [3])]
-    lives = [Life.over(0, 400), Life.over(600, 999), Life.over(0, 5000)]
+    lives = [Lifetime.over(0, 400), Lifetime.over(600, 999), Lifetime.over(0, 5000)]
     points = together(curves, lives, 1000, 1)
     assert (points.lo.tolist(), points.hi.tolist()) == ([3], [23])
 
 
 def test_a_sum_at_the_live_edge_has_every_live_run_in_its_unfinished_bucket():
-    lives = [alive(0, 300, 5.0, 300), alive(0, 190, 7.0, 300), Life.over(0, 100)]
+    lives = [alive(0, 300, 5.0, 300), alive(0, 190, 7.0, 300), Lifetime.over(0, 100)]
     curves = [
         curve([0, 100, 200, 300], [5, 5, 5, 5]),
         curve([0, 100], [7, 7]),  # read some time ago, its sample at 190 is known besides
@@ -205,7 +205,7 @@ def test_the_sum_within_a_bucket_is_what_ran_at_one_time(runs):
     for begin, lasted, value in runs:
         times = range(begin, begin + lasted + 1)
         curves.append(curve(times, [value] * len(times)))
-        lives.append(Life.over(begin, begin + lasted))
+        lives.append(Lifetime.over(begin, begin + lasted))
     points = together(curves, lives, 20, 8)
     sums = [sum(v for begin, lasted, v in runs if begin <= t <= begin + lasted) for t in range(160)]
     known = dict(zip((points.t_ms // 20).tolist(), points.hi.tolist(), strict=True))
@@ -271,14 +271,14 @@ def run(pid, begin_ms, end_ms, state=DIED):
 
 def test_runs_that_never_ran_at_one_time_are_aligned_at_first():
     before, after = run(1, 0, H_MS), run(2, 2 * H_MS, 5 * H_MS)
-    study = Study(COMPARE, ("/api/1", "/api/2")).opened((before, after), 9 * H_MS)
+    study = ComparisonRequest(COMPARE, ("/api/1", "/api/2")).opened((before, after), 9 * H_MS)
     assert study.aligned
     assert study.window.begin_ms <= 0 < 3 * H_MS <= study.window.end_ms + 1
 
 
 def test_runs_that_ran_at_one_time_are_shown_in_time():
     one, other = run(1, 0, H_MS), run(2, H_MS // 2, 5 * H_MS, LIVE)
-    study = Study(COMPARE, ("/api/1", "/api/2")).opened((one, other), 5 * H_MS)
+    study = ComparisonRequest(COMPARE, ("/api/1", "/api/2")).opened((one, other), 5 * H_MS)
     assert not study.aligned
     assert study.window.following
     turned = study.turned((one, other), 5 * H_MS)
@@ -288,16 +288,18 @@ def test_runs_that_ran_at_one_time_are_shown_in_time():
 
 def test_a_service_has_all_its_runs_and_no_others():
     runs = (run(1, 0, 1), run(2, 0, 1), Run("/api2/3", "api2", 3, LIVE, 0, 1))
-    assert Study(SERVICE, service="api").members(runs) == runs[:2]
+    assert ComparisonRequest(SERVICE, service="api").members(runs) == runs[:2]
 
 
 def test_a_cursor_stays_in_the_window():
-    study = Study(SERVICE, service="api", cursor_ms=5).opened((run(1, 0, H_MS),), 2 * H_MS)
+    study = ComparisonRequest(SERVICE, service="api", cursor_ms=5).opened(
+        (run(1, 0, H_MS),), 2 * H_MS
+    )
     moved = study.seen(study.window.zoom_in())
     assert moved.window.begin_ms <= moved.cursor_ms < moved.window.end_ms
 
 
 def test_a_study_of_nothing_is_harmless():
-    study = Study(SERVICE, service="gone").opened((), 1)
+    study = ComparisonRequest(SERVICE, service="gone").opened((), 1)
     assert study.members(()) == ()
     assert math.isfinite(study.window.span_ms)

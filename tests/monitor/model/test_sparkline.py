@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pprofplus_tui.model.series import Points
+from pprofplus_tui.model.points import Points
 from pprofplus_tui.model.sparkline import sparkline
 
 

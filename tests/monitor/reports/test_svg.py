@@ -5,15 +5,15 @@ from itertools import pairwise
 
 import numpy as np
 
-from pprofplus_tui.charts.picture import Line, Picture
-from pprofplus_tui.model.series import Points
+from pprofplus_tui.charts.spec import ChartSpec, Line
+from pprofplus_tui.model.points import Points
 from pprofplus_tui.model.ticks import YAxis
 from pprofplus_tui.reports.svg import HEIGHT, WIDTH, draw
 
 
 def picture(*lines):
     axis = YAxis(0.0, 100.0, ((0.0, "0"), (100.0, "100")))
-    return Picture("t", 100, 20, 0, 1000, axis, ((500, "noon"),), lines)
+    return ChartSpec("t", 100, 20, 0, 1000, axis, ((500, "noon"),), lines)
 
 
 def line(t_ms, lo, hi, breaks=None, label="x"):

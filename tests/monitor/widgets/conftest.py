@@ -3,7 +3,7 @@
 import pytest
 from textual.app import App
 
-from pprofplus_tui.widgets.paint import THEMES
+from pprofplus_tui.widgets.theme import THEMES
 
 
 class Stage(App):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pprofplus_tui.model.runs import DIED, EXITED, LIVE, PAUSED, STALLED, STATES, Run
 from pprofplus_tui.model.window import Window
 from pprofplus_tui.widgets.bars import StatusView, keys_row, status_row
-from pprofplus_tui.widgets.text import width_of
+from pprofplus_tui.widgets.row_text import width_of
 
 UTC = timezone.utc
 END_MS = 1_700_000_000_000  # 22:13:20 in UTC

@@ -1,0 +1,95 @@
+"""What a forked child has of its parent's files, and how it lets go of them."""
+
+# pathlib costs each service 5 ms
+# ruff: noqa: PTH115, PTH208
+
+from __future__ import annotations
+
+import os
+
+from pprofplus.log.artefacts import UNFINISHED_SUFFIX
+from pprofplus.log.log_directory import (
+    LEDGER_NAME,
+    NEW_RUN_LIST_NAME,
+    RUN_LIST_NAME,
+    SEGMENT_SUFFIX,
+)
+from pprofplus.system.descriptor import close_descriptor
+
+TYPE_CHECKING = False  # typing costs each service 3 ms
+if TYPE_CHECKING:
+    from pprofplus.recording.run_recorder import RunRecorder
+
+_DESCRIPTORS = "/proc/self/fd"
+_LOCKED = (
+    SEGMENT_SUFFIX,
+    f"{SEGMENT_SUFFIX}.new",
+    f"/{LEDGER_NAME}",
+    f"/{RUN_LIST_NAME}",
+    f"/{NEW_RUN_LIST_NAME}",
+    UNFINISHED_SUFFIX,  # has no lock, but its blocks stay in use as long as it is open
+)
+
+
+class Inherited:
+    """The parent's files that a forked child is to close.
+
+    Copies of its descriptors hold the parent's locks: a dead parent would look alive, and the
+    ledger would stay taken. A close may wait for the disk, so a thread of ours does it.
+    """
+
+    __slots__ = ("_recordings", "_torn")
+
+    def __init__(self) -> None:
+        self._recordings: list[RunRecorder] = []
+        self._torn = False
+
+    def __bool__(self) -> bool:
+        """Tell whether there is anything to close."""
+        return self._torn or bool(self._recordings)
+
+    def add(self, recording: RunRecorder | None, *, torn: bool) -> None:
+        """Take in what a fork has copied.
+
+        `torn`: it came in the middle of a change of files, as it does not wait for a disk that
+        hangs. There may be descriptors whose numbers no object of the parent's knew yet.
+        """
+        if recording is not None and not recording.closed:
+            self._recordings.append(recording)
+        self._torn = self._torn or torn
+
+    def close(self, home: str) -> None:
+        """Close all of it; `home` is the log directory. Call it before this process opens a log."""
+        for recording in self._recordings:
+            recording.abandon()
+        self._recordings.clear()
+        if self._torn:
+            close_strays(home)
+            self._torn = False
+
+
+def close_strays(home: str) -> int:
+    """Close descriptors that may hold a lock on a file of the log directory; return how many.
+
+    Only those open for writing: a program that reads logs keeps its own. Call it before this
+    process opens a log. Without /proc nothing is found. Never raises OSError.
+    """
+    try:
+        numbers = [int(name) for name in os.listdir(_DESCRIPTORS)]
+    except OSError:
+        return 0
+    return sum(_close_stray(number, f"{home}/") for number in numbers)
+
+
+def _close_stray(number: int, home: str) -> bool:
+    import fcntl  # noqa: PLC0415 - Windows has none, and hardly a child comes here
+
+    try:
+        path = os.readlink(f"{_DESCRIPTORS}/{number}").removesuffix(" (deleted)")
+        writes = fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
+    except OSError:  # the listing's own descriptor is gone
+        return False
+    if writes and path.startswith(home) and path.endswith(_LOCKED):
+        close_descriptor(number)
+        return True
+    return False

@@ -1,0 +1,34 @@
+"""What is said and noted when the command of `pprofplus run --wait` has ended."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from pprofplus.log.discovery import homes
+from pprofplus.log.outcome_file import OutcomeFile, find_run, signal_name, write_outcome
+from pprofplus.system.printable import printable
+
+BY = "pprofplus run"
+
+
+def report(  # noqa: PLR0913 - all that is known
+    home: str, shown: str, began_ms: int, *, child: int, status: int, oom_killed: bool | None
+) -> None:
+    """Say one line if a signal ended the command, and put the outcome into its run's directory.
+
+    `status` is that of waitpid(2). Raises OSError.
+    """
+    code = os.waitstatus_to_exitcode(status)
+    if code < 0:
+        name = signal_name(-code)
+        text = "killed by the OOM killer (SIGKILL)" if oom_killed else f"killed by {name}"
+        if os.WCOREDUMP(status):
+            text += ", core dumped"
+        sys.stderr.write(f"pprofplus: {printable(shown)} (pid {child}) was {text}\n")
+        outcome = OutcomeFile(BY, text, signal=-code, oom_killed=oom_killed)
+    else:
+        outcome = OutcomeFile(BY, f"exit code {code}", exit_code=code, oom_killed=oom_killed)
+    directory = find_run(homes(home or None), child, began_ms)
+    if directory is not None:  # else it is no Python, or nothing of it was recorded
+        write_outcome(directory, outcome)

@@ -1,0 +1,1 @@
+"""The operating system: descriptors, locks, threads, /proc, users. Imports nothing from here."""

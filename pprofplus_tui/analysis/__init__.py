@@ -1,0 +1,1 @@
+"""What curves mean: growth, saw-tooth, verdicts, several runs. May import sources, model."""

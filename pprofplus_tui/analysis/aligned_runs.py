@@ -1,0 +1,77 @@
+"""Several runs in one time: shifting to ages, values at one moment, ticks of ages."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from pprofplus_tui.model.lifetimes import Lifetime
+from pprofplus_tui.model.points import Points
+from pprofplus_tui.model.units import format_span_ms
+from pprofplus_tui.model.window import Window
+
+_S, _MIN, _H, _D = 1000, 60_000, 3_600_000, 86_400_000
+_STEPS_MS = (
+    *(_S, 2 * _S, 5 * _S, 10 * _S, 15 * _S, 30 * _S),
+    *(_MIN, 2 * _MIN, 5 * _MIN, 10 * _MIN, 15 * _MIN, 30 * _MIN),
+    *(_H, 2 * _H, 3 * _H, 6 * _H, 12 * _H),
+    *(_D, 2 * _D, 7 * _D, 14 * _D, 28 * _D, 56 * _D, 182 * _D, 364 * _D, 728 * _D),
+)
+_LABEL_CELLS = 12
+
+
+def shifted(points: Points, by_ms: int) -> Points:
+    """Return the points `by_ms` earlier."""
+    return replace(points, t_ms=points.t_ms - by_ms) if by_ms else points
+
+
+def value_at(points: Points, t_ms: int, width_ms: int, life: Lifetime) -> float | None:
+    """Return the value at a time; None outside of the run's life, and in a gap.
+
+    Of a bucket it is the middle of its extremes; `width_ms` is that of a bucket. From the last
+    sample on it is that sample's value.
+    """
+    if not life.covers(t_ms):
+        return None
+    if t_ms >= life.last_ms and life.newest is not None:
+        return life.newest
+    at = int(np.searchsorted(points.t_ms, t_ms + width_ms // 2, "right")) - 1
+    if at < 0:
+        return None
+    last = at == len(points) - 1
+    if (last or bool(points.breaks[at + 1])) and t_ms - int(points.t_ms[at]) > max(
+        life.stale_ms, width_ms
+    ):
+        return None
+    return float(points.lo[at] / 2 + points.hi[at] / 2)
+
+
+def last_value(points: Points, life: Lifetime) -> float | None:
+    """Return the last value, None if there is none."""
+    if life.newest is not None:
+        return life.newest
+    return float(points.lo[-1] / 2 + points.hi[-1] / 2) if len(points) else None
+
+
+def shared_moment(lives: Sequence[Lifetime], window: Window) -> int | None:
+    """Return the last time in a window at which the first two runs have values; None without."""
+    pair = lives[:2]
+    if len(pair) < 2:  # noqa: PLR2004 - a pair
+        return None
+    end = min(window.end_ms - 1, *(life.last_ms for life in pair))
+    begin = max(window.begin_ms, *(life.begin_ms for life in pair))
+    return end if end >= begin else None
+
+
+def age_ticks(begin_ms: int, end_ms: int, width_cells: int) -> tuple[tuple[int, str], ...]:
+    """Return (age in ms, label) of round ages in [begin_ms, end_ms), as `timeaxis.time_ticks`."""
+    span_ms = end_ms - begin_ms
+    if span_ms <= 0 or width_cells <= 0:
+        return ()
+    least_ms = -(-_LABEL_CELLS * span_ms // width_cells)
+    largest_ms = _STEPS_MS[-1]
+    step = next((s for s in _STEPS_MS if s >= least_ms), -(-least_ms // largest_ms) * largest_ms)
+    first = -(-begin_ms // step) * step
+    return tuple(
+        (ms, f"+{format_span_ms(ms)}" if ms else "start") for ms in range(first, end_ms, step)
+    )

@@ -1,0 +1,154 @@
+"""From the metrics of a log to the layers of memory, and what each of them does."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from pprofplus_tui.analysis.long_term import LongTermTrend, look_back
+from pprofplus_tui.analysis.run_overview import RunOverview
+from pprofplus_tui.analysis.trend import LEAST_BYTES, judge
+from pprofplus_tui.analysis.window_verdict import weigh
+from pprofplus_tui.model.change import change_over
+from pprofplus_tui.model.cursor import Reading
+from pprofplus_tui.model.layers import LEAST_ABSENT_BYTES, residue
+from pprofplus_tui.model.points import Points
+from pprofplus_tui.model.verdict import (
+    GROWING,
+    LAYERS,
+    LIMIT,
+    NOT_SURE,
+    USED,
+    Layer,
+    LayerKind,
+    Verdict,
+    Verdicts,
+)
+
+_NOTHING = Verdicts()
+
+Backgrounds = Mapping[str, LongTermTrend]
+
+
+def _of_layer(kind: LayerKind, table: Mapping[str, Points]) -> Points | None:
+    """Return a layer as a series; None if the log lacks a part of it.
+
+    Buckets hold extremes, and those of a difference cannot be told from those of its parts:
+    their middles are taken, which add up.
+    """
+    parts = [table.get(metric) for metric in (*kind.plus, *kind.minus)]
+    found = [part for part in parts if part is not None and len(part)]
+    if len(found) < len(parts):
+        return None
+    if len(found) == 1:
+        return found[0]
+    shared = found[0].t_ms
+    for part in found[1:]:
+        if len(part) != len(shared) or not np.array_equal(part.t_ms, shared):
+            shared = np.intersect1d(shared, part.t_ms, assume_unique=True)
+    if not len(shared):
+        return None
+    plus, minus = np.zeros(len(shared)), np.zeros(len(shared))
+    breaks = np.zeros(len(shared), np.bool_)
+    for i, part in enumerate(found):
+        at = np.searchsorted(part.t_ms, shared)
+        side = plus if i < len(kind.plus) else minus
+        side += (part.lo[at] + part.hi[at]) / 2
+        breaks |= part.breaks[at]
+    level, _ = residue(plus, minus)
+    return Points(shared, level, level, breaks)
+
+
+def _at_ends(ends: tuple[Reading, Reading] | None) -> dict[str, Points]:
+    """Return the levels of the window's first and last sample."""
+    if ends is None or ends[0].t_ms is None or ends[1].t_ms is None:
+        return {}
+    first, last = ends
+    t_ms = np.array([first.t_ms, last.t_ms], np.int64)
+    return {
+        metric: Points(t_ms, values, values, np.zeros(2, np.bool_))
+        for (metric, rate), value in first.values.items()
+        if not rate and (metric, False) in last.values
+        for values in (np.array([value, last.values[metric, False]]),)
+    }
+
+
+# A change that is none, by unit, for series that are not bytes.
+_LEAST_CHANGE = {"count": 2.0, "us": 1000.0, "us/s": 10_000.0, "count/s": 1.0}
+
+
+def judge_curve(points: Points, unit: str = "B", before: str = "") -> Verdict:
+    """Return what one curve does: the verdict on a run wherever runs are put side by side.
+
+    It is the judge of the main view. `unit` is as `units.format_quantity` knows it; `before` is
+    the kind of verdict that this curve had a moment ago.
+    """
+    least = LEAST_BYTES if unit in {"B", "B/s"} else _LEAST_CHANGE.get(unit, 1.0)
+    return judge(points, least, before)
+
+
+def _last(metric: str, table: Mapping[str, Points], measured: Mapping[str, Points]) -> int | None:
+    points = measured.get(metric, table.get(metric))
+    return int(points.hi[-1]) if points is not None and len(points) else None
+
+
+def backgrounds(past: RunOverview, kinds: Sequence[LayerKind] = LAYERS) -> Backgrounds:
+    """Return by id of layer what the whole run says of it; it changes slowly, and can be kept."""
+    found = {}
+    for kind in kinds:
+        points = _of_layer(kind, past.table)
+        background = look_back(points, past.start_ms, LEAST_BYTES) if points is not None else None
+        if background is not None:
+            found[kind.id] = background
+    return found
+
+
+def verdicts(  # noqa: PLR0913 - a window, and what is known besides it
+    table: Mapping[str, Points],
+    before: Verdicts = _NOTHING,
+    ends: tuple[Reading, Reading] | None = None,
+    kinds: Sequence[LayerKind] = LAYERS,
+    *,
+    past: Backgrounds | None = None,
+    earlier: Backgrounds | None = None,
+) -> Verdicts:
+    """Return what the layers of memory do in a window.
+
+    Args:
+        table: metric -> its level in the window, `verdict.VERDICT_METRICS` as far as the log has
+            them; bytes. Layers that it does not tell of are left out.
+        before: what was told of this view a moment ago.
+        ends: the first and the last sample in the window: a change is what was measured.
+        kinds: the layers to judge.
+        past: what the whole run says of the layers; without, the window alone is judged.
+        earlier: what the run of the service that came before says of them, if that is known.
+    """
+    known = {layer.kind: layer.verdict.kind for layer in before.layers}
+    whole = past.get(LAYERS[0].id) if past is not None else None
+    measured = _at_ends(ends)
+    layers = []
+    for kind in kinds:
+        points = _of_layer(kind, table)
+        if points is None:
+            continue
+        at_ends = _of_layer(kind, measured)
+        change = change_over(points if at_ends is None else at_ends)
+        now_bytes = int((points if at_ends is None else at_ends).hi[-1])
+        if kind.resident or float(points.hi.max()) >= LEAST_ABSENT_BYTES:
+            told = known.get(kind, "")
+            # what may grow had grown in its window
+            verdict = judge(points, before=GROWING if told == NOT_SURE else told)
+            if past is not None:
+                verdict = weigh(
+                    verdict,
+                    points,
+                    past.get(kind.id),
+                    LEAST_BYTES,
+                    level=whole.level if whole is not None else 0.0,
+                    before=told,
+                    earlier=earlier.get(kind.id) if earlier is not None else None,
+                )
+            layers.append(Layer(kind, now_bytes, verdict, change))
+    rss = measured.get("rss", table.get("rss"))
+    span_ms = int(rss.t_ms[-1] - rss.t_ms[0]) if rss is not None and len(rss) else 0
+    limit_bytes, used_bytes = (_last(metric, table, measured) for metric in (LIMIT, USED))
+    return Verdicts(tuple(layers), limit_bytes, used_bytes, span_ms)

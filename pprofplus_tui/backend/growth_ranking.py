@@ -1,0 +1,106 @@
+"""Judges how live runs grow, for the list's order by growth: a few at a time, as time allows."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pprofplus.errors import PprofplusError
+from pprofplus_tui.analysis.verdict_tracker import judged_curve
+from pprofplus_tui.model.runs import RUNNING
+from pprofplus_tui.model.verdict import GROWING, Verdict
+from pprofplus_tui.model.view import young_span_ms
+from pprofplus_tui.model.window import Window
+from pprofplus_tui.sources.local.catalog import RunInfo
+from pprofplus_tui.sources.local.run_log import RunLog
+
+_RSS = ("rss", False)
+# Pages at the end of a run: more than a quarter of an hour at a sample a second.
+_LAST_SLOTS = 32
+_JUDGED_SHARE = 50  # of the window in new samples, before a run is judged again
+_LEAST_NEW_MS = 5000
+
+
+@dataclass(eq=False)
+class _Judged:
+    """A run's log, the verdict on its end, and how far it then reached."""
+
+    log: RunLog
+    verdict: Verdict
+    end_ms: int
+
+
+class GrowthRanking:
+    """Knows the verdict on the last minutes of each live run. Used by one thread, the feed's.
+
+    The window is the one in which the main view opens on such a run.
+    """
+
+    def __init__(self) -> None:
+        self._judged: dict[str, _Judged] = {}
+        self._lacking = False
+
+    @property
+    def lacking(self) -> bool:
+        """Whether there were more runs to judge than time."""
+        return self._lacking
+
+    def forget(self) -> None:
+        """Drop all logs and verdicts: the list is in another order."""
+        self._judged.clear()
+        self._lacking = False
+
+    def verdict(self, path: str) -> Verdict | None:
+        """Return the verdict on a run, None while there is none."""
+        judged = self._judged.get(path)
+        return None if judged is None else judged.verdict
+
+    def judge(self, infos: Iterable[RunInfo], until_s: float) -> bool:
+        """Judge live runs until that monotonic time; return whether any verdict is new.
+
+        Those that were never judged come first, then those judged longest ago.
+        """
+        live = {info.path: info for info in infos if info.state in RUNNING}
+        for path in self._judged.keys() - live.keys():
+            del self._judged[path]
+        due = sorted(filter(self._is_due, live.values()), key=self._judged_until)
+        new = False
+        for info in due:
+            if time.monotonic() > until_s:
+                self._lacking = True
+                return new
+            new |= self._judge(info)
+        self._lacking = False
+        return new
+
+    def _judged_until(self, info: RunInfo) -> int:
+        judged = self._judged.get(info.path)
+        return -1 if judged is None else judged.end_ms
+
+    def _is_due(self, info: RunInfo) -> bool:
+        judged = self._judged.get(info.path)
+        if judged is None:
+            return True
+        span_ms = young_span_ms(info.end_ms - info.begin_ms)
+        return not 0 <= info.end_ms - judged.end_ms < max(span_ms // _JUDGED_SHARE, _LEAST_NEW_MS)
+
+    def _judge(self, info: RunInfo) -> bool:
+        """Judge one run; return whether the verdict is another one."""
+        judged = self._judged.get(info.path)
+        try:
+            log = RunLog(info.path, last_slots=_LAST_SLOTS) if judged is None else judged.log
+        except PprofplusError:  # not a run's directory any more
+            return False
+        log.refresh()
+        window = Window.live(info.end_ms, young_span_ms(info.end_ms - info.begin_ms))
+        before = "" if judged is None else judged.verdict.kind
+        verdict = judged_curve(log, window.begin_ms, window.end_ms, _RSS, "B", before)
+        if verdict.kind == GROWING and log.only_end:
+            # whether that is a wave or a tooth the whole run tells, as it does the main view
+            log = RunLog(info.path, in_blocks=True)
+            log.refresh()
+            verdict = judged_curve(log, window.begin_ms, window.end_ms, _RSS, "B", before)
+        if judged is not None and judged.log is log and judged.verdict == verdict:
+            judged.end_ms = info.end_ms
+            return False
+        self._judged[info.path] = _Judged(log, verdict, info.end_ms)
+        return True

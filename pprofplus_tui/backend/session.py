@@ -1,0 +1,366 @@
+"""Answers the screen's requests from the logs: which runs, which figures, which charts."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from pprofplus.errors import PprofplusError
+from pprofplus.log.format import MAX_UNIX_MS
+from pprofplus_tui.analysis.verdict_tracker import FACTS, VerdictTracker
+from pprofplus_tui.backend.cgroup_sharing import with_sharers
+from pprofplus_tui.backend.comparison_reader import ComparisonReader
+from pprofplus_tui.backend.growth_ranking import GrowthRanking
+from pprofplus_tui.charts.at_cursor import pointed
+from pprofplus_tui.charts.build import ChartBuilder, ChartStyle, Wanted, buckets_for, wanted_by
+from pprofplus_tui.charts.renderer import Renderer
+from pprofplus_tui.charts.spec import ChartSpec
+from pprofplus_tui.charts.strokes import MAX_BUCKETS
+from pprofplus_tui.model.cell_rows import Rows
+from pprofplus_tui.model.chart_options import as_levels
+from pprofplus_tui.model.charts import ChartKind, ChartTable, charts_for
+from pprofplus_tui.model.comparison_request import ComparisonRequest
+from pprofplus_tui.model.cursor import Reading
+from pprofplus_tui.model.death import Death
+from pprofplus_tui.model.events import Happening, death_event, next_run
+from pprofplus_tui.model.messages import ChartRequest, Drawn, Frame, Shape
+from pprofplus_tui.model.options import Options
+from pprofplus_tui.model.points import Points
+from pprofplus_tui.model.runs import LIVE, Run, Runs, find, opening
+from pprofplus_tui.model.sparkline import sparkline
+from pprofplus_tui.model.verdict import VERDICT_BUCKETS, Verdicts
+from pprofplus_tui.model.window import Window
+from pprofplus_tui.sources.local.catalog import Catalog, RunInfo
+from pprofplus_tui.sources.local.death_evidence import CauseFinder
+from pprofplus_tui.sources.local.event_search import happened_within
+from pprofplus_tui.sources.local.run_log import RunLog
+from pprofplus_tui.sources.local.sample_at import read_at
+from pprofplus_tui.sources.local.siblings import Sibling
+from pprofplus_tui.sources.local.window_query import query
+
+Levels = dict[Wanted, Points]
+
+SPARK_CELLS = 6
+_LONG_S = 0.1  # what takes longer to open is worth to be shown piece by piece
+_FIRST_CHARTS_S = 1.0  # they are drawn by then, or something is wrong
+_CLOSER_S = 0.03  # of reading about runs in the list, before a key is heeded
+_SLICE_S = 0.05  # of looking at runs for the first time, likewise
+_WORTH_IT = 1.25
+
+
+class Session:
+    """Owns the catalogue of runs and the renderer. Used by one thread, the feed's.
+
+    `on_drawn` is called from the renderer's thread and must only hand the value over.
+    """
+
+    def __init__(self, options: Options, on_drawn: Callable[[Drawn], None]) -> None:
+        self._options = options
+        self._on_drawn = on_drawn
+        self._catalog = Catalog(
+            list(options.directories), service=options.service, pids=options.all_pids
+        )
+        self._renderer = Renderer(self._drawn)
+        manner = ChartStyle(options.plain, options.colourless, options.zone)
+        self._portrayer = ChartBuilder(manner)
+        self._gatherer = ComparisonReader(manner)
+        self._runs = Runs()
+        self._log: RunLog | None = None
+        # reading takes longer than drawing: each chart is shown as it comes. All at once are
+        # shown sooner than all one by one
+        self._cold = True
+        # what was drawn last, without the cursor, for which request
+        self._pictures: list[tuple[ChartKind, ChartSpec]] = []
+        self._answered: ChartRequest | None = None
+        self._judge = VerdictTracker()
+        self._ranker = GrowthRanking()
+        self._causes = CauseFinder()
+        # the first charts of a run are drawn before anything is judged
+        self._unjudged = False
+        self._sought: tuple[str, ...] = ()
+        self._waiting: dict[str, RunInfo | None] = {}  # changes that were not taken over yet
+        self._unread = 0  # when new runs were last taken over
+
+    def close(self) -> None:
+        """Join the renderer's thread."""
+        self._renderer.close()
+
+    def _drawn(self, key: object, picture: ChartSpec, rows: Rows) -> None:
+        more = not self._cold and self._renderer.waiting
+        self._on_drawn(Drawn(str(key), picture.width, picture.height, rows, more=more))
+
+    def look(self, sought: tuple[str, ...] = (), *, ranking: bool = False) -> None:
+        """Look which runs there are, and how they are; of those not `sought`, only the least.
+
+        For a list in the order of growth, `ranking`, live runs are judged too.
+        """
+        self._catalog.refresh(frozenset(sought), time.monotonic() + _SLICE_S)
+        if sought or ranking:
+            self.look_closer(sought, ranking=ranking)
+        self._take_runs()
+
+    def look_closer(self, sought: tuple[str, ...], *, ranking: bool = False) -> None:
+        """Read on, for a while, about the runs that are sought, then about those not yet read."""
+        self._sought = sought
+        catalog, until_s = self._catalog, time.monotonic() + _CLOSER_S
+        changed = catalog.complete(sought, until_s)
+        if not ranking:
+            self._ranker.forget()
+        elif self._ranker.judge(catalog.running, until_s):
+            self._waiting.update((info.path, info) for info in catalog.running)
+            changed = True
+        if catalog.unread:
+            changed |= catalog.read_on(time.monotonic() + _SLICE_S)
+        if changed:
+            self._take_runs()
+
+    @property
+    def loading(self) -> bool:
+        """Whether there are runs that were never looked at."""
+        return bool(self._catalog.unread)
+
+    @property
+    def behind(self) -> bool:
+        """Whether there is more to be read about the runs sought, or of all, or to be judged."""
+        unread = self._catalog.unread or self._catalog.lacking(self._sought)
+        return bool(unread) or self._ranker.lacking or self._unjudged
+
+    def _take_runs(self) -> None:
+        """Take over what has changed; while many runs are yet to be read, new ones in lots.
+
+        What is new is put in order with all the rest, which may take as long as reading it.
+        """
+        catalog, changes = self._catalog, self._waiting
+        changes.update(catalog.changes())
+        if catalog.unread and catalog.read <= _WORTH_IT * len(self._runs):
+            places = self._runs.places
+            known = {path: info for path, info in changes.items() if path in places}
+            for path in known:
+                del changes[path]
+            changes = known
+        else:
+            self._waiting, self._unread = {}, catalog.unread
+        gone = [path for path, info in changes.items() if info is None]
+        new = [self._as_run(info) for info in changes.values() if info is not None]
+        if gone or new:
+            self._runs = self._runs.changed(new, gone)
+
+    def _as_run(self, info: RunInfo) -> Run:
+        return Run(
+            info.path,
+            info.service,
+            info.pid,
+            info.state,
+            info.begin_ms,
+            info.end_ms,
+            info.rss_bytes,
+            # over a slow line, no curve that changes with each sample
+            ""
+            if self._options.low_bandwidth or not len(info.recent)
+            else sparkline(info.recent, SPARK_CELLS, ascii_only=self._options.plain),
+            charts_for(self._metrics_of(info)),
+            info.pinned,
+            self._ranker.verdict(info.path),
+        )
+
+    def _metrics_of(self, info: RunInfo) -> tuple[tuple[str, str, str], ...]:
+        """Return the metrics of a run: of all of it if it is read, of its end otherwise."""
+        log = self._log
+        return log.metrics if log is not None and log.path == info.path else info.metrics
+
+    def foresee(self, request: ChartRequest) -> None:
+        """Open the run that will be asked for first, while the screen makes up its mind."""
+        run = find(self._runs, self._options.run) or opening(self._runs)
+        if request.run is None and run is not None:
+            with suppress(PprofplusError):  # the answer that needs it will tell
+                self._open(run.path)
+
+    def answer(self, request: ChartRequest, *, fresh: bool, before: Frame | None) -> Frame:
+        """Return what there is to tell, and order the charts that have changed.
+
+        Args:
+            request: what to show.
+            fresh: the request is a new one.
+            before: the last answer.
+        """
+        self._gatherer.close()  # a study that was shown is over
+        unjudged, self._unjudged = self._unjudged, False
+        run = find(self._runs, request.run)
+        facts = before.facts if before is not None and before.run == request.run else Verdicts()
+        reading = before.cursor if before is not None else None
+        death: Death | None = None
+        if run is not None and request.window is not None:
+            log, changed = self._open(run.path)
+            run = self._with_all_charts(run)
+            others = map(Sibling.of, self._catalog.infos.values())
+            death = self._causes.death_of(log, run.state, others, at_once=True)
+            changed |= before is not None and before.death != death
+            was = find(before.runs, run.path) if before is not None else None
+            # the last samples before an end are the ones that matter: draw them all
+            ended = was is not None and was.state != run.state
+            # where but the cursor moved, the charts stay as they are
+            drawn = replace(request, cursor_ms=None) == self._answered
+            still = drawn and (request.window.frozen or not (changed or ended))
+            due = fresh or ended or self._judge.is_due(log, request.window)
+            first = self._cold and not still
+            judging = (not still and due and not first) or (still and unjudged)
+            levels: Levels | None = None
+            if not still:
+                facts_too = FACTS if judging else ()
+                growing = run.state == LIVE
+                levels = self._draw(request, run.charts, facts_too, death, growing=growing)
+            if fresh or not still:
+                reading = self._point(request.window, request.cursor_ms)
+            self._unjudged = first
+            if judging:  # while the charts are drawn, but the first ones have been
+                if still:
+                    self._renderer.wait_idle(_FIRST_CHARTS_S)
+                facts = self._judge.judge(log, request.window, facts, levels)
+            elif run.rss_bytes is not None and (not still or request.window.following):
+                # also while the charts stand still: the list may know of a later sample than they
+                facts = facts.with_rss(run.rss_bytes)
+            facts = with_sharers(facts, log, run, request.window, self._catalog.running)
+        runs = self._runs
+        return Frame(
+            runs,
+            self._catalog.services if not runs else (),
+            self._problem(request.run),
+            request.run,
+            facts,
+            reading,
+            death=death,
+            unread=self._unread,
+        )
+
+    def _problem(self, path: str | None) -> str:
+        """Return one line about what could not be read: of the run that is shown, else of any."""
+        log = self._log
+        shown = log.problems if log is not None and log.path == path else ()
+        return next(iter((*shown, *self._catalog.problems)), "")
+
+    def inquire(
+        self, study: ComparisonRequest, *, fresh: bool, before: Frame | None
+    ) -> tuple[Frame, bool]:
+        """Answer a study of several runs; return (frame, whether there is more to read)."""
+        infos = self._catalog.infos
+        frozen = study.window is not None and study.window.frozen and not fresh
+        findings, more = before.findings if before is not None else None, False
+        if not frozen or findings is None or not findings.whole:
+            findings, pictures, more = self._gatherer.answer(
+                study, self._runs, infos, None if fresh else findings
+            )
+            self._renderer.submit_all(pictures)
+        frame = replace(before or Frame(), runs=self._runs, findings=findings, unread=self._unread)
+        return frame, more
+
+    def _open(self, path: str) -> tuple[RunLog, bool]:
+        """Return the log of a run, which is read from now on, and whether it has anything new."""
+        log = self._log
+        if log is not None and log.path == path:
+            return log, log.refresh()
+        began_s = time.monotonic()
+        self._judge.forget()
+        self._log = self._catalog.open(path)
+        # the first of a session also waits for what is loaded with its first use
+        self._cold = log is None or time.monotonic() - began_s > _LONG_S
+        self._portrayer.forget()
+        return self._log, True
+
+    def _with_all_charts(self, run: Run) -> Run:
+        """Return the run that was opened with what only all of its segments tell.
+
+        That is the charts of all its metrics, and where it begins if its clock was set.
+        """
+        log = self._log
+        if log is None:
+            return run
+        begin_ms = log.begin_ms if log.table.count else run.begin_ms
+        known = replace(run, charts=charts_for(log.metrics), begin_ms=begin_ms)
+        if known == run:
+            return run
+        self._runs = self._runs.changed([known])
+        return known
+
+    def _draw(
+        self,
+        request: ChartRequest,
+        charts: ChartTable,
+        facts_too: tuple[Wanted, ...],
+        death: Death | None,
+        *,
+        growing: bool,
+    ) -> Levels | None:
+        """Make the charts of a request; return what it cost nothing to ask for besides."""
+        log, window = self._log, request.window
+        if log is None or window is None:
+            return None
+        begin_ms, end_ms = window.begin_ms, window.end_ms
+        self._answered = None
+        run = find(self._runs, request.run)
+        events = _happened(log, run, begin_ms, end_ms)
+        after = next_run(run, self._runs) if run is not None else None
+        later = death_event(death) + ((after,) if after is not None else ())
+        events += tuple(event for event in later if begin_ms <= event.t_ms < end_ms)
+        kinds = [
+            (shape, as_levels(kind) if shape.levels else kind)
+            for shape in request.shapes
+            # else the screen has yet to hear that this run has no such metric
+            if (kind := charts.by_id.get(shape.chart)) is not None
+        ]
+        pictures: list[tuple[ChartKind, ChartSpec]] = []
+        known = {} if self._cold else _asked_at_once(log, window, kinds, facts_too)
+        for shape, kind in kinds:
+            buckets, wanted = buckets_for(shape), wanted_by(kind)
+            if self._cold:
+                points = query(log, begin_ms, end_ms, buckets, wanted, exact=False)
+            else:
+                points = {one: known[buckets][one] for one in wanted}
+            picture = self._portrayer.picture(
+                kind, shape, window, points, growing=growing, events=events
+            )
+            pictures.append((kind, picture))
+            if self._cold and request.cursor_ms is None:
+                # one after the other, so that the first is drawn while the next is read
+                self._renderer.submit(kind.id, picture)
+        self._pictures = pictures
+        self._answered = replace(request, cursor_ms=None)
+        return known.get(VERDICT_BUCKETS)
+
+    def _point(self, window: Window, cursor_ms: int | None) -> Reading | None:
+        """Order the charts last made, with the cursor in them; return what is read there."""
+        log, pictures = self._log, self._pictures
+        reading = None
+        if log is not None and cursor_ms is not None:
+            wanted = [request for kind, _ in pictures for request in wanted_by(kind)]
+            # what lies in the cursor's column is near
+            reading = read_at(log, cursor_ms, window.span_ms // (2 * MAX_BUCKETS), wanted)
+            pictures = [(kind, pointed(picture, kind, reading)) for kind, picture in pictures]
+        self._renderer.submit_all((kind.id, picture) for kind, picture in pictures)
+        self._cold = False
+        return reading
+
+
+def _happened(log: RunLog, run: Run | None, begin_ms: int, end_ms: int) -> tuple[Happening, ...]:
+    """Return what happened in a window; what came after the last sample of a run is at its end."""
+    if run is None or run.running or end_ms <= log.last_sample_ms:
+        return happened_within(log, begin_ms, end_ms)
+    found = happened_within(log, begin_ms, MAX_UNIX_MS)
+    return tuple(replace(event, t_ms=min(event.t_ms, end_ms - 1)) for event in found)
+
+
+def _asked_at_once(
+    log: RunLog,
+    window: Window,
+    kinds: Sequence[tuple[Shape, ChartKind]],
+    facts_too: tuple[Wanted, ...],
+) -> dict[int, Levels]:
+    """Return by number of buckets what all charts of that width show: one query costs as much."""
+    asked: dict[int, dict[Wanted, None]] = {}
+    for shape, kind in kinds:
+        asked.setdefault(buckets_for(shape), {}).update(dict.fromkeys(wanted_by(kind)))
+    if VERDICT_BUCKETS in asked:
+        asked[VERDICT_BUCKETS].update(dict.fromkeys(facts_too))
+    return {
+        buckets: query(log, window.begin_ms, window.end_ms, buckets, tuple(wanted), exact=False)
+        for buckets, wanted in asked.items()
+    }

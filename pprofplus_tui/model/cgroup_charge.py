@@ -1,0 +1,55 @@
+"""How many runs are charged to one cgroup, as far as their logs show it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from pprofplus_tui.model.points import Points
+
+NEAR_MS = 2000  # runs of one cgroup read the same figure, but not at the same instant
+OLDEST_MS = 15_000  # a run whose last sample is older says nothing about the present
+_ALIKE_SHARE = 0.005  # of the limit, by which figures of one instant may differ
+_ALIKE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Charge:
+    """What a run's last sample says of its cgroup.
+
+    Attributes:
+        machine: the kernel it ran on and the host's name there; "" if the log does not say.
+        limit_bytes: the cgroup's limit.
+        used_bytes: what is charged to the cgroup.
+        t_ms: when, unix milliseconds.
+    """
+
+    machine: str
+    limit_bytes: int
+    used_bytes: int
+    t_ms: int
+
+
+def sharers(mine: Charge, used: Points, others: Iterable[Charge]) -> int | None:
+    """Return how many runs are charged to the cgroup of `mine`, itself included.
+
+    A log does not name its cgroup. Live runs of one kernel and one host name that have the same
+    limit, and read at their time what was read here about then, are taken for one cgroup's. None
+    if the log does not tell where it was written.
+
+    `used` is what this run read of late: samples of `OLDEST_MS` before its last.
+    """
+    if not mine.machine:
+        return None
+    return 1 + sum(_is_alike(mine, used, other) for other in others)
+
+
+def _is_alike(mine: Charge, used: Points, other: Charge) -> bool:
+    if (other.machine, other.limit_bytes) != (mine.machine, mine.limit_bytes):
+        return False
+    near = np.abs(used.t_ms - other.t_ms) <= NEAR_MS
+    if not near.any():
+        return False
+    wide = max(_ALIKE_BYTES, _ALIKE_SHARE * mine.limit_bytes)
+    low, high = float(used.lo[near].min()) - wide, float(used.hi[near].max()) + wide
+    return low <= other.used_bytes <= high

@@ -1,0 +1,272 @@
+"""What the list of runs shows: narrowed by words, in an order of choice, some runs marked."""
+
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from pprofplus_tui.model.runs import Run, Runs, find, indexed
+
+NEWEST, RSS, GROWTH, AGE, NAME = ORDERS = ("newest", "rss", "growth", "age", "name")
+MOST_MARKED = 6  # as many lines as there are colours to tell them apart
+LETTERS = "ABCDEF"
+_MOST_TYPED = 80
+_SETTLED_S = 10.0
+_RUNNING, _ENDED, _PINNED, _MARKED = "running", "ended", "pinned", "marked"
+
+
+@dataclass(frozen=True)
+class RunFilter:
+    """What the user made of the list.
+
+    Attributes:
+        order: one of ORDERS.
+        text: words that a run shown must match, or "".
+        typing: keys go to the text.
+        marked: paths of the runs to compare, in the order in which they were marked.
+    """
+
+    order: str = NEWEST
+    text: str = ""
+    typing: bool = False
+    marked: tuple[str, ...] = ()
+
+    def asked(self) -> "RunFilter":
+        """Return the listing with the text open for typing."""
+        return replace(self, typing=True)
+
+    def typed(self, text: str) -> "RunFilter":
+        """Return the listing with printable text added."""
+        return replace(self, text=(self.text + text)[:_MOST_TYPED])
+
+    def erased(self, *, word: bool = False) -> "RunFilter":
+        """Return the listing with its last character gone, or its last word."""
+        if word:
+            return replace(self, text=self.text.rstrip(" ").rpartition(" ")[0])
+        return replace(self, text=self.text[:-1])
+
+    def done(self) -> "RunFilter":
+        """Return the listing with the text kept and no longer open."""
+        return replace(self, typing=False, text=self.text.strip())
+
+    def cleared(self) -> "RunFilter":
+        """Return the listing of all runs."""
+        return replace(self, typing=False, text="")
+
+    def cycled(self) -> "RunFilter":
+        """Return the listing in the next order."""
+        return replace(self, order=ORDERS[(ORDERS.index(self.order) + 1) % len(ORDERS)])
+
+    def toggled(self, path: str) -> "RunFilter":
+        """Return the listing with a run marked or not; itself if there are too many marked."""
+        if path in self.marked:
+            return replace(self, marked=tuple(p for p in self.marked if p != path))
+        if len(self.marked) >= MOST_MARKED:
+            return self
+        return replace(self, marked=(*self.marked, path))
+
+    def letter(self, path: str) -> str:
+        """Return the letter of a marked run, or ""."""
+        return LETTERS[self.marked.index(path)] if path in self.marked else ""
+
+
+def matches(run: Run, words: Iterable[str], marked: Iterable[str] = ()) -> bool:
+    """Tell whether a run matches all words: parts of its service, pid or state, in lower case."""
+    service, pid = run.service.lower(), str(run.pid)
+    states = _states(run, marked)
+    return all(
+        word in service or word in pid or any(state.startswith(word) for state in states)
+        for word in words
+    )
+
+
+def _states(run: Run, marked: Iterable[str]) -> list[str]:
+    """Return the words for the state of a run."""
+    states = [run.state, _RUNNING if run.running else _ENDED]
+    states += [_PINNED] * run.pinned
+    states += [_MARKED] * (run.path in marked)
+    return states
+
+
+def matching(runs: tuple[Run, ...], listing: RunFilter) -> Runs:
+    """Return the runs that match, in their order."""
+    runs = indexed(runs)
+    words = listing.text.lower().split()
+    if not words:
+        return runs
+    return Runs(runs[at] for at in _matching_places(runs, words, listing.marked))
+
+
+def _matching_places(runs: Runs, words: Sequence[str], marked: Sequence[str]) -> Iterator[int]:
+    """Yield the places of the runs that match all words.
+
+    What the name of a service matches is not asked of each of its runs.
+    """
+    for group in runs.groups:
+        service = group.service.lower()
+        others = [word for word in words if word not in service]
+        places = range(group.begin, group.end)
+        if not others:
+            yield from places
+            continue
+        known: dict[tuple[str, bool, bool], list[str]] = {}
+        for at in places:
+            run = runs[at]
+            key = run.state, run.pinned, run.path in marked
+            unmatched = known.get(key)
+            if unmatched is None:
+                states = _states(run, marked)
+                unmatched = known[key] = [
+                    word for word in others if not any(s.startswith(word) for s in states)
+                ]
+            if unmatched:
+                pid = str(run.pid)
+                if not all(word in pid for word in unmatched):
+                    continue
+            yield at
+
+
+def _figure(run: Run, order: str) -> float | None:
+    """Return what a run is put in order by, the largest first; None while it is not known."""
+    if order == RSS:
+        return float(run.rss_bytes) if run.rss_bytes is not None else -1.0
+    if order == GROWTH:
+        # what has ended does not grow: the newest of them come first
+        return None if run.growth is None or not run.running else run.growth.order
+    return float(run.end_ms - run.begin_ms)
+
+
+class Arranger:
+    """Puts runs in order; one by figures holds for some seconds, so that lines do not dance.
+
+    While the same runs have new figures, they are put where they were: nothing is sorted, and
+    nothing is searched for words.
+    """
+
+    def __init__(self) -> None:
+        self._figures: dict[str, float] = {}
+        self._order = NEWEST
+        self._taken_s = float("-inf")
+        self._unknown: set[str] = set()  # running runs without a figure yet
+        self._arranged = _Picked()
+        self._matching = _Picked()
+
+    def listed(self, runs: Runs, listing: RunFilter, now_s: float) -> Runs:
+        """Return the runs that match, in the order asked for; see `arranged`."""
+        arranged = self.arranged(runs, listing.order, now_s)
+        words = listing.text.lower().split()
+        if not words:
+            return arranged
+        asked = tuple(words), listing.marked
+        return self._matching.of(
+            arranged, asked, lambda: list(_matching_places(arranged, words, listing.marked))
+        )
+
+    def arranged(self, runs: tuple[Run, ...], order: str, now_s: float) -> Runs:
+        """Return the runs (as `runs.ordered` gives them) in the order asked for.
+
+        Services stay together, the one with the first run first; within one, what runs comes
+        before what has ended. `now_s` is monotonic.
+        """
+        runs = indexed(runs)
+        if order == NEWEST:
+            return runs
+        if order == NAME:
+            return self._arranged.of(runs, order, lambda: _by_name(runs))
+        if order != self._order or not 0 <= now_s - self._taken_s < _SETTLED_S:
+            self._figures, self._order, self._taken_s = {}, order, now_s
+            self._arranged = _Picked()
+        elif any(self._is_known(runs, path, order) for path in self._unknown):
+            self._arranged = _Picked()
+        return self._arranged.of(runs, order, lambda: self._by_figures(runs, order))
+
+    @staticmethod
+    def _is_known(runs: Runs, path: str, order: str) -> bool:
+        run = find(runs, path)
+        return run is not None and _figure(run, order) is not None
+
+    def _by_figures(self, runs: Runs, order: str) -> list[int]:
+        """Return the places of the runs in an order by figures."""
+        known, figures = self._figures, []
+        self._unknown = set()
+        for run in runs:
+            figure = _figure(run, order)
+            if run.running:  # that of one that has ended stays
+                figure = known.get(run.path, figure)
+                if figure is None:
+                    self._unknown.add(run.path)
+                else:
+                    known[run.path] = figure
+            figures.append(float("inf") if figure is None else -figure)
+        services = []
+        for group in runs.groups:
+            running: list[int] = []
+            ended: list[int] = []
+            for at in range(group.begin, group.end):
+                (running if runs[at].running else ended).append(at)
+            running.sort(key=figures.__getitem__)
+            ended.sort(key=figures.__getitem__)
+            first = (running or ended)[0]
+            services.append(((not running, figures[first], group.service), running + ended))
+        services.sort()
+        return [at for _, places in services for at in places]
+
+
+def _by_name(runs: Runs) -> list[int]:
+    """Return the places of the runs by service and pid, the newest of one pid first."""
+
+    def key(at: int) -> tuple[str, int, int]:
+        run = runs[at]
+        return run.service, run.pid, -run.begin_ms
+
+    return sorted(range(len(runs)), key=key)
+
+
+class _PickedPlaces(Mapping[str, int]):
+    """Where runs are that were picked of others: four bytes each, not a table of paths."""
+
+    def __init__(self, places: Mapping[str, int], picked: Sequence[int], count: int) -> None:
+        self._places = places
+        self._now = array("i", [-1]) * count
+        for at, place in enumerate(picked):
+            self._now[place] = at
+
+    def __getitem__(self, path: str) -> int:
+        at = self._now[self._places[path]]
+        if at < 0:
+            raise KeyError(path)
+        return at
+
+    def __iter__(self) -> Iterator[str]:
+        return (path for path, place in self._places.items() if self._now[place] >= 0)
+
+    def __len__(self) -> int:
+        return sum(at >= 0 for at in self._now)
+
+
+class _Picked:
+    """Some of the runs, or all in another order: their places, for as long as they hold."""
+
+    def __init__(self) -> None:
+        self._layout: object = None
+        self._asked: object = None
+        self._places = array("i")
+        self._from: Runs | None = None
+        self._runs = Runs()
+
+    def of(self, runs: Runs, asked: object, pick: Callable[[], Sequence[int]]) -> Runs:
+        """Return the runs at the places that `pick` gives when other runs or words are asked for.
+
+        The same runs give the same object.
+        """
+        same = self._layout is runs.layout and self._asked == asked
+        if same and self._from is runs:
+            return self._runs
+        if not same:
+            self._layout, self._asked, self._places = runs.layout, asked, array("i", pick())
+        picked = Runs(map(runs.__getitem__, self._places))
+        if same:
+            picked.laid_out_as(self._runs)
+        else:
+            picked.find_by(_PickedPlaces(runs.places, self._places, len(runs)))
+        self._from, self._runs = runs, picked
+        return picked

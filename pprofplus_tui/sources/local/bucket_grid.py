@@ -1,0 +1,170 @@
+"""A window cut into buckets of time, and the extremes in each."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pprofplus_tui.model.points import Bools, Ints
+from pprofplus_tui.sources.local.page_table import PageTable
+
+_INT64 = np.iinfo(np.int64)
+_WHOLE_SHARE = 2  # of a bucket: pages that last no longer are not cut by its edges
+
+
+@dataclass(frozen=True)
+class BucketGrid:
+    """A window cut into buckets of equal width; only the last may be shorter.
+
+    Attributes:
+        begin_ms: unix ms, inclusive.
+        end_ms: unix ms, exclusive.
+        width_ms: of a bucket.
+        count: of buckets.
+        whole_ms: pages that last no longer, and lie in the window, are not cut by a bucket's
+            edge: they count where their middle lies. 0: all that are cut are looked into.
+    """
+
+    begin_ms: int
+    end_ms: int
+    width_ms: int
+    count: int
+    whole_ms: int = 0
+
+    @classmethod
+    def over(cls, begin_ms: int, end_ms: int, buckets: int, *, exact: bool = True) -> "BucketGrid":
+        """Return the grid with at most `buckets` buckets over [begin_ms, end_ms).
+
+        Unless it is `exact`, pages of up to half a bucket stay whole.
+        """
+        width = -(-(end_ms - begin_ms) // buckets)
+        count = -(-(end_ms - begin_ms) // width)
+        return cls(begin_ms, end_ms, width, count, 0 if exact else width // _WHOLE_SHARE)
+
+    def bucket(self, t_ms: Ints) -> Ints:
+        """Return the bucket of each instant; below 0 or from `count` on outside of the window."""
+        return (t_ms - self.begin_ms) // self.width_ms
+
+    @property
+    def whole_until_ms(self) -> int:
+        """The end of the last bucket that is not cut, unix ms."""
+        return self.begin_ms + (self.end_ms - self.begin_ms) // self.width_ms * self.width_ms
+
+    def shares_buckets_with(self, other: "BucketGrid") -> bool:
+        """Tell whether both have some of their buckets in common."""
+        away_ms = self.begin_ms - other.begin_ms
+        return (
+            (self.width_ms, self.count, self.whole_ms)
+            == (other.width_ms, other.count, other.whole_ms)
+            and away_ms % self.width_ms == 0
+            and abs(away_ms) < (self.count - 1) * self.width_ms
+        )
+
+    def reach(self, begin_ms: Ints, end_ms: Ints) -> tuple[Ints, Ints]:
+        """Return the buckets of pages' first and last samples, cut at the window's edges."""
+        first = np.maximum(self.bucket(begin_ms), 0)
+        last = np.minimum(self.bucket(end_ms), self.count - 1)
+        if not self.whole_ms:
+            return first, last
+        whole = (begin_ms >= self.begin_ms) & (end_ms < self.end_ms)
+        whole &= end_ms - begin_ms <= self.whole_ms
+        middle = self.bucket((begin_ms + end_ms) // 2)
+        return np.where(whole, middle, first), np.where(whole, middle, last)
+
+    def middle_ms(self, buckets: Ints) -> Ints:
+        """Return the middle of each bucket in unix ms."""
+        begin = self.begin_ms + buckets * self.width_ms
+        return (begin + np.minimum(begin + self.width_ms, self.end_ms)) // 2
+
+
+@dataclass(frozen=True, eq=False)
+class Span:
+    """Pages that reach into a grid, in order of time; all arrays have shape (pages,).
+
+    Attributes:
+        rows: of the table.
+        first, last: bucket of the first and of the last sample, cut at the window's edges.
+        entered: whether the first sample is in the window.
+        within: whether all samples are.
+    """
+
+    rows: Ints
+    first: Ints
+    last: Ints
+    entered: Bools
+    within: Bools
+
+    @classmethod
+    def of(cls, table: PageTable, grid: BucketGrid, rows: Ints) -> "Span":
+        """Return the span of `rows`, which must reach into the grid."""
+        begin, end = table.begin_ms[rows], table.end_ms[rows]
+        entered = begin >= grid.begin_ms
+        within = entered & (end < grid.end_ms)
+        return cls(rows, *grid.reach(begin, end), entered, within)
+
+    def take(self, which: Ints | Bools) -> "Span":
+        """Return the pages that `which` picks."""
+        return Span(
+            self.rows[which],
+            self.first[which],
+            self.last[which],
+            self.entered[which],
+            self.within[which],
+        )
+
+    @property
+    def index(self) -> Ints | slice:
+        """The rows, as a slice if there is none missing between them: no copy is made then."""
+        rows = self.rows
+        if len(rows) and int(rows[-1]) - int(rows[0]) == len(rows) - 1:
+            return slice(int(rows[0]), int(rows[-1]) + 1)
+        return rows
+
+    @property
+    def unclear(self) -> Bools:
+        """Pages of which heads do not tell what buckets have samples: only their times do."""
+        return (self.last - self.first > 1) | ~self.within
+
+
+class Extremes:
+    """Per bucket the smallest and the largest so far; `lo` > `hi` where there was nothing."""
+
+    def __init__(self, count: int) -> None:
+        self.lo: Ints = np.full(count, _INT64.max)
+        self.hi: Ints = np.full(count, _INT64.min)
+
+    def copy(self) -> "Extremes":
+        """Return an independent copy."""
+        twin = Extremes(0)
+        twin.lo, twin.hi = self.lo.copy(), self.hi.copy()
+        return twin
+
+    def moved(self, by: int, whole: int) -> "Extremes":
+        """Return these for buckets that begin `by` later; of these here the first `whole` count."""
+        count = len(self.lo)
+        twin = Extremes(count)
+        first, last = max(by, 0), min(whole, count + by)
+        if first < last:
+            there = slice(first - by, last - by)
+            twin.lo[there], twin.hi[there] = self.lo[first:last], self.hi[first:last]
+        return twin
+
+    def add(self, buckets: Ints, lo: Ints, hi: Ints) -> None:
+        """Take in values; `buckets` must not decrease."""
+        if not len(buckets):
+            return
+        fresh = np.empty(len(buckets), np.bool_)
+        fresh[0] = True
+        np.not_equal(buckets[1:], buckets[:-1], out=fresh[1:])
+        starts = np.flatnonzero(fresh)
+        at = buckets[starts]
+        self.lo[at] = np.minimum(self.lo[at], np.minimum.reduceat(lo, starts))
+        self.hi[at] = np.maximum(self.hi[at], np.maximum.reduceat(hi, starts))
+
+    def merge(self, other: "Extremes") -> None:
+        """Take in all of another's values; both must have the same buckets."""
+        np.minimum(self.lo, other.lo, out=self.lo)
+        np.maximum(self.hi, other.hi, out=self.hi)
+
+    def contain(self, buckets: Ints, lo: Ints, hi: Ints) -> Bools:
+        """Tell whether [lo, hi] would change nothing in these buckets."""
+        return (self.lo[buckets] <= lo) & (self.hi[buckets] >= hi)

@@ -1,0 +1,219 @@
+"""The end of a run: collects the evidence for its cause, and what it held then."""
+
+import time
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from pprofplus_tui.model.death import (
+    KNOWN,
+    OOM,
+    STOPPED,
+    UNKNOWN,
+    UNWATCHED,
+    Cause,
+    Death,
+    Evidence,
+    KernelRecord,
+)
+from pprofplus_tui.model.death_causes import decide
+from pprofplus_tui.model.runs import RUNNING
+from pprofplus_tui.sources.local.ending_files import read_notes
+from pprofplus_tui.sources.local.kernel_log import KernelLog
+from pprofplus_tui.sources.local.liveness import last_mono_ms
+from pprofplus_tui.sources.local.machine import (
+    Machine,
+    monotonic_now_ms,
+    process_of,
+    same_command,
+    this_machine,
+)
+from pprofplus_tui.sources.local.run_log import RunLog
+from pprofplus_tui.sources.local.siblings import LIMIT, USED, Sibling, Siblings
+
+# The kernel's clock is not corrected by NTP: it may be off by a part of the time since the start.
+_SLACK_MS, _DRIFT = 5000, 2e-4
+_LATE_MS = 600_000  # a process may get no time for a sample for minutes before it is killed
+_SOON_S, _SETTLED_S, _LOOK_S, _SELDOM_S = 15.0, 180.0, 1.0, 15.0
+_RECENT_S = 600.0  # later, nothing new comes about a death
+_SHARE = 0.05  # of the time is spent looking, at the most
+
+
+class CauseFinder:
+    """Finds the causes of deaths; keeps what it needs for the next. Use it from one thread."""
+
+    def __init__(self) -> None:
+        self._kernel = KernelLog()
+        self._machine = this_machine()
+        self._path = ""
+        self._key: tuple[str, int] = ("", 0)
+        self._death: Death | None = None
+        self._siblings = Siblings()
+        self._first_s = self._next_s = 0.0
+
+    def death_of(
+        self, log: RunLog, state: str, others: Iterable[Sibling] = (), *, at_once: bool = False
+    ) -> Death | None:
+        """Return how the run of a log that was refreshed ended, None if it is running.
+
+        With `at_once`, the first look at a run takes a millisecond: the kernel's log and other
+        runs, which take more, are left to the next.
+
+        Evidence may come later than the death, from a parent or from other runs: so it is looked
+        for again, often at first, until some minutes have passed.
+        """
+        if state in RUNNING:
+            self._path = ""
+            return None
+        now_s = time.monotonic()
+        key = state, log.end_ms
+        if self._path != log.path or self._key != key:
+            self._path, self._key, self._first_s, self._next_s = log.path, key, now_s, now_s
+            self._death, self._siblings = None, Siblings()
+        if at_once and self._death is None:
+            self._death = self._look(log, None)
+        elif now_s >= self._next_s:
+            self._death = _surer(self._death, self._look(log, others))
+            self._next_s = self._next_look_s(self._death, now_s)
+        return self._death
+
+    def _next_look_s(self, death: Death, began_s: float) -> float:
+        """Return the monotonic time of the next look, after one that began at `began_s`."""
+        now_s = time.monotonic()
+        lives = death.cause.kind in {STOPPED, UNWATCHED}
+        if not lives and death.cause.kind == OOM and death.cause.certainty == KNOWN:
+            return float("inf")
+        age_s = time.time() - death.t_ms / 1000
+        recent = 0 <= age_s < _RECENT_S
+        if not lives and (not recent or now_s - self._first_s > _SETTLED_S):
+            return float("inf")
+        soon = recent and now_s - self._first_s < _SOON_S
+        # however long the kernel's log is: a small part of the time
+        return now_s + max(_LOOK_S if soon else _SELDOM_S, (now_s - began_s) / _SHARE)
+
+    def _look(self, log: RunLog, others: Iterable[Sibling] | None) -> Death:
+        last = log.last()
+        return Death(
+            log.last_sample_ms,
+            decide(self._evidence(log, last, others)),
+            last.get("rss"),
+            peak_of(log),
+            last.get(USED),
+            last.get(LIMIT),
+        )
+
+    def _evidence(
+        self, log: RunLog, last: Mapping[str, int], others: Iterable[Sibling] | None
+    ) -> Evidence:
+        header, machine = log.header, self._machine
+        events = log.last_events()
+        stop = None
+        if events and events[-1].kind == "stop" and events[-1].t_ms >= log.last_sample_ms:
+            stop = events[-1].text
+        host, boot_id = (header.host, header.boot_id) if header is not None else ("", "")
+        here = bool(boot_id) and boot_id == machine.boot_id
+        slowly = here and others is not None
+        elsewhere, booted_ms = _elsewhere(machine, host, boot_id, log.last_sample_ms)
+        found = process_of(log.path, log.pid, header, last_mono_ms(log)) if here else None
+        notes = read_notes(log.path)
+        evidence = Evidence(
+            stop=stop,
+            packed=notes.packed,
+            packed_cause=notes.cause,
+            outcome=notes.outcome,
+            kernel=self._kernel_record(log) if slowly else None,
+            used_bytes=last.get(USED),
+            limit_bytes=last.get(LIMIT),
+            lives=found is not None and not found.ended,
+            renamed=found is not None
+            and header is not None
+            and not same_command(found.argv, header.argv),
+            wait_status=found.wait_status if found is not None and found.ended else None,
+            last_ms=log.last_sample_ms,
+            booted_ms=booted_ms,
+            elsewhere=elsewhere,
+        )
+        if not slowly or others is None or decide(evidence).kind == OOM:
+            return evidence
+        # other logs are opened only where they may say more
+        kills = self._siblings.kills(log, last, others, same_host=host == machine.host)
+        return replace(evidence, kills=kills)
+
+    def _kernel_record(self, log: RunLog) -> KernelRecord | None:
+        last_ms = last_mono_ms(log)
+        early_ms = _SLACK_MS + int(_DRIFT * last_ms)
+        late_ms = early_ms + _LATE_MS + 2 * log.interval_ms
+        found = self._kernel.end_of(log.pid, last_ms - early_ms, last_ms + late_ms)
+        if found is None:
+            return None
+        now_ms, _ = monotonic_now_ms()
+        t_ms = time.time_ns() // 1_000_000 - (now_ms - found.mono_ms)
+        return KernelRecord(found.oom, t_ms, found.text)
+
+
+def _surer(before: Death | None, now: Death) -> Death:
+    """Return what was found now, or before if that was surer: evidence goes, as a zombie does."""
+    gone = before is not None and before.cause.is_death and now.cause.certainty == UNKNOWN
+    return before if gone and before is not None else now
+
+
+def quick_cause(  # noqa: PLR0913 - what the header, the last page and the directory say
+    path: str,
+    *,
+    stop: str | None,
+    last_ms: int,
+    host: str,
+    boot_id: str,
+    used_bytes: int | None,
+    limit_bytes: int | None,
+    names: Container[str] | None = None,
+) -> Cause:
+    """Return the cause of a run's end by what a list has at hand: it opens two files at most.
+
+    Args:
+        path: the run's directory.
+        stop: text of its stop event, None if its last page has none after the last sample.
+        last_ms: unix ms of the last sample.
+        host: of its header.
+        boot_id: of its header.
+        used_bytes: last value of cgroup_used, None if there is none.
+        limit_bytes: last value of cgroup_limit, None if there is none.
+        names: of the files in the directory, None if it was not listed.
+    """
+    notes = read_notes(path, names)
+    elsewhere, booted_ms = _elsewhere(this_machine(), host, boot_id, last_ms)
+    return decide(
+        Evidence(
+            stop=stop,
+            packed=notes.packed,
+            packed_cause=notes.cause,
+            outcome=notes.outcome,
+            used_bytes=used_bytes,
+            limit_bytes=limit_bytes,
+            last_ms=last_ms,
+            booted_ms=booted_ms,
+            elsewhere=elsewhere,
+        )
+    )
+
+
+def peak_of(log: RunLog) -> int | None:
+    """Return the largest resident set in a log, None if it has none; reads nothing."""
+    table = log.table
+    column = table.column("rss")
+    if column is None:
+        return None
+    rows = np.flatnonzero(table.rows["samples"] > 0)
+    has = table.kinds(column)[table.rows["schema"][rows]] != 0
+    return int(table.hi(column)[rows[has]].max()) if has.any() else None
+
+
+def _elsewhere(machine: Machine, host: str, boot_id: str, last_ms: int) -> tuple[str, int | None]:
+    """Return (name of another machine that a run is from, when this one started after its end)."""
+    if not boot_id or not machine.boot_id or boot_id == machine.boot_id:
+        return "", None
+    if host != machine.host:
+        return host, None
+    booted_ms = machine.booted_ms
+    return "", booted_ms if booted_ms is not None and booted_ms > last_ms else None

@@ -1,0 +1,189 @@
+"""Page heads to numpy: many heads checked and taken apart at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from zlib import crc32
+
+import numpy as np
+import numpy.typing as npt
+
+from pprofplus.log.format import (
+    COLUMNS_OFFSET,
+    CRC_OFFSET,
+    DATA,
+    MAGIC,
+    MAJOR,
+    MAX_COLUMNS,
+    MAX_MONO_MS,
+    MAX_SAMPLES,
+    MAX_UNIX_MS,
+    PREFIX,
+)
+from pprofplus_tui.model.points import Bools, Ints
+
+HEAD_DTYPE = np.dtype(
+    [
+        ("magic", "<u4"),
+        ("major", "u1"),
+        ("type", "u1"),
+        ("page_size_log2", "u1"),
+        ("zero", "u1"),
+        ("length", "<u4"),
+        ("head_length", "<u4"),
+        ("number", "<u4"),
+        ("body_crc", "<u4"),
+        ("head_crc", "<u4"),
+        ("schema", "<u4"),
+        ("samples", "<u4"),
+        ("columns", "<u2"),
+        ("events_bytes", "<u2"),
+        ("first_mono_ms", "<i8"),
+        ("first_unix_ms", "<i8"),
+        ("last_mono_ms", "<i8"),
+        ("interval_ms", "<u4"),
+        ("zero_too", "<u4"),
+    ]
+)
+assert HEAD_DTYPE.itemsize == COLUMNS_OFFSET  # noqa: S101 - pinned by the format
+
+_MAGIC = int.from_bytes(MAGIC, "little")
+
+
+@lru_cache(8)
+def _nothing(columns: int) -> tuple[Ints, npt.NDArray[np.void], Ints]:
+    """Return what no pages have; a year's segments are emptied some thousand times."""
+    return np.zeros(0, np.int64), np.zeros(0, HEAD_DTYPE), np.zeros((0, 3 * columns), np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class PageHeads:
+    """PageHeads of data pages with one number of columns, n pages.
+
+    Attributes:
+        slot: the page's place in its file, counted in pages, shape (n,).
+        fixed: HEAD_DTYPE, shape (n,).
+        cells: first values, smallest, largest, shape (n, 3 x columns).
+    """
+
+    slot: Ints
+    fixed: npt.NDArray[np.void]
+    cells: Ints
+
+    def __len__(self) -> int:
+        """The number of pages."""
+        return len(self.slot)
+
+    @classmethod
+    def empty(cls, columns: int = 0) -> "PageHeads":
+        """No pages."""
+        return cls(*_nothing(columns))
+
+    def take(self, which: Ints | Bools | slice) -> "PageHeads":
+        """Return the pages that `which` picks."""
+        return PageHeads(self.slot[which], self.fixed[which], self.cells[which])
+
+    @classmethod
+    def of(cls, parts: Sequence["PageHeads"], columns: int) -> "PageHeads":
+        """Return the pages of all parts; they must have that number of columns."""
+        if not parts:
+            return cls.empty(columns)
+        return cls(
+            np.concatenate([part.slot for part in parts]),
+            # as plain bytes: numpy compares the fields of each part's type otherwise
+            np.concatenate(
+                [np.ascontiguousarray(part.fixed).view(np.uint8) for part in parts]
+            ).view(HEAD_DTYPE),
+            np.concatenate([part.cells for part in parts]),
+        )
+
+    def copy(self) -> "PageHeads":
+        """Return the same pages in memory of their own."""
+        return PageHeads(self.slot.copy(), self.fixed.copy(), self.cells.copy())
+
+    def joined(self, other: "PageHeads") -> "PageHeads":
+        """Return the pages of both; they must have the same number of columns."""
+        return PageHeads.of((self, other), self.cells.shape[1] // 3)
+
+
+@dataclass(frozen=True, eq=False)
+class Checked:
+    """What n heads of one length are; each mask has shape (n,).
+
+    Attributes:
+        fixed: HEAD_DTYPE; of a head that is not whole its fields mean nothing.
+        whole: magic, lengths and CRC are right, so it is a page of some version and type.
+        data: of these, the data pages of this version whose counts fit together.
+        newer: of these, the pages of a later major version.
+    """
+
+    fixed: npt.NDArray[np.void]
+    whole: Bools
+    data: Bools
+    newer: Bools
+
+
+def fixed_parts(heads: Sequence[bytes]) -> npt.NDArray[np.void]:
+    """Return the first COLUMNS_OFFSET bytes of each head as HEAD_DTYPE; shorter ones as zeros."""
+    parts = [head[:COLUMNS_OFFSET] for head in heads]
+    if len(min(parts, key=len, default=b"")) < COLUMNS_OFFSET:
+        parts = [part.ljust(COLUMNS_OFFSET, b"\0") for part in parts]
+    return np.frombuffer(b"".join(parts), HEAD_DTYPE)
+
+
+def check_heads(heads: Sequence[bytes], size: int, page_size_log2: int) -> Checked:
+    """Check heads that all say a head length of `size` and have that many bytes here."""
+    fixed = fixed_parts(heads)
+    rest = PREFIX.size
+    crc = np.array(
+        [crc32(head[rest:], crc32(head[:CRC_OFFSET])) for head in heads], dtype=np.uint32
+    )
+    whole = (
+        (fixed["magic"] == _MAGIC)
+        & (fixed["page_size_log2"] == page_size_log2)
+        & (fixed["head_length"] == size)
+        & (fixed["length"] >= size)
+        & (fixed["length"] <= 1 << page_size_log2)
+        & (fixed["head_crc"] == crc)
+        & np.array([len(head) == size for head in heads])
+    )
+    newer = whole & (fixed["major"] > MAJOR)
+    data = whole & ~newer & (fixed["type"] == DATA)
+    if size < COLUMNS_OFFSET:
+        # too short for what a data page must say
+        whole, data = whole & ~data, np.zeros_like(data)
+    return Checked(fixed, whole, data, newer)
+
+
+def data_heads(
+    heads: Sequence[bytes], fixed: npt.NDArray[np.void], slots: Ints, columns: int
+) -> tuple[PageHeads, Bools]:
+    """Return (the data pages among checked heads that say something, which heads can be true).
+
+    All heads must have the same length and say `columns` columns.
+    """
+    size = len(heads[0]) if heads else 0
+    cells_end = COLUMNS_OFFSET + 24 * columns
+    lengths_end = cells_end + 2 * (columns + 1)
+    if size < lengths_end or columns > MAX_COLUMNS:
+        return PageHeads.empty(columns), np.zeros(len(heads), np.bool_)
+    table = np.frombuffer(b"".join(heads), np.uint8).reshape(len(heads), size)
+    cells = np.ascontiguousarray(table[:, COLUMNS_OFFSET:cells_end]).view("<i8")
+    lengths = np.ascontiguousarray(table[:, cells_end:lengths_end]).view("<u2")
+    used = lengths.sum(axis=1, dtype=np.int64) + fixed["events_bytes"]
+    first, last = fixed["first_mono_ms"], fixed["last_mono_ms"]
+    unix = fixed["first_unix_ms"]
+    good = (
+        (fixed["samples"] <= MAX_SAMPLES)
+        & (used <= fixed["length"].astype(np.int64) - size)
+        & (first >= 0)
+        & (last >= first)
+        & (last < MAX_MONO_MS)
+        & (unix >= 0)
+        # a difference that leaves 64 bits is of times that one line above has refused
+        & (unix < MAX_UNIX_MS - (last - first))
+    )
+    found = PageHeads(slots, fixed, cells)
+    # One without samples and events says nothing, not even a time.
+    told = good & ((fixed["samples"] > 0) | (fixed["events_bytes"] > 0))
+    return (found if told.all() else found.take(told)), good

@@ -1,0 +1,388 @@
+"""All pages of a run as columns of numbers, on one time axis."""
+
+from array import array
+from bisect import bisect_right
+
+import numpy as np
+import numpy.typing as npt
+
+from pprofplus.log.format import RunHeader
+from pprofplus.metrics import COUNTER
+from pprofplus_tui.model.points import Bools, Ints
+from pprofplus_tui.sources.local.column_slots import assigned
+from pprofplus_tui.sources.local.page_blocks import NO_HEAD, PageBlocks
+from pprofplus_tui.sources.local.page_index import PageHeads
+
+ABSENT, GAUGE_COLUMN, COUNTER_COLUMN = 0, 1, 2
+_KINDS = 3
+Metric = tuple[str, str, str]  # name, unit, kind
+_ROW_DTYPE = np.dtype(
+    [
+        ("number", "i8"),
+        ("segment", "i8"),
+        ("slot", "i8"),
+        ("schema", "i8"),
+        ("head_crc", "i8"),
+        ("samples", "i8"),
+        ("events_bytes", "i8"),
+        ("first_mono_ms", "i8"),
+        ("last_mono_ms", "i8"),
+        ("offset_ms", "i8"),
+        ("end_offset_ms", "i8"),
+        ("cap_ms", "i8"),  # the least offset of what follows in another table
+        ("interval_ms", "i8"),
+        ("pages", "i8"),
+    ]
+)
+_FIRST_ROOM = 16  # what the end of a run takes, of which there may be hundreds
+_NO_CAP_MS = np.iinfo(np.int64).max
+# What no run has, but a log that was made to exhaust the monitor's memory.
+_MAX_CELLS = 1 << 24  # 400 MB; a month at 1 Hz has half a million
+# What the metric tables may take: some 100,000 names. A run that adds a gauge with each segment
+# takes 10 MB of it, when the cap of 64 MiB is full of segments of two pages.
+_MAX_SCHEMAS_BYTES = 64 << 20
+_RELEARNT_SHARE = 4  # a quarter of that is kept free when the oldest tables are left out
+_MOST_KINDS = 1024  # columns: more than charts ask for
+_SCHEMA_BYTES, _METRIC_BYTES, _NAME_BYTES = 600, 24, 500
+
+
+class PageTable:
+    """Rows are data pages in order of time, columns the metrics of all the run's tables.
+
+    A row may also be a block: some pages of a segment that follow on each other, of which only
+    what they have in common is known. It reads as one large page, but cannot be decoded.
+
+    The time axis of a run is its monotonic clock, moved to unix time by the wall clock as that was
+    last: unix time never runs back on it, and no two samples change their order. Where the wall
+    clock was set back, the pages before are moved back by as much: the clock is taken to have been
+    wrong until then, and a run of 20 minutes stays one of 20 minutes. Where it was set forward
+    there is a gap: a machine that was suspended looks just so, and then the time did pass. Windows,
+    exports, begin and end of a run are all on this axis. What the clock showed before it was set
+    back is later than that, by the step, which is among what happened in the run.
+
+    Each metric has a column, and its cells are in a lane of that many columns' cells. Metrics that
+    are in no table together share a lane: a run whose gauges come and go has thousands of names,
+    and never more than 256 of them at once.
+
+    Attributes:
+        names: metrics in the order in which they were first seen.
+        schemas: the metric tables; a row's `schema` is an index into it.
+        crcs: of each of these, by which a page names it.
+        generation: changes when `names` or `schemas` do.
+        epoch: changes when rows that stay change their place, time or contents.
+        count: rows.
+        offset_ms: what to add to a page's monotonic times, shape (count,), never decreasing.
+        begin_ms, end_ms: unix ms of a page's first and last sample, shape (count,).
+        before: the row that a page's first sample follows on, -1 if missing, shape (count,).
+        place: pages in the rows before, shape (count,).
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.epoch = 0
+        self.generation = 0
+        self._rows = np.zeros(_FIRST_ROOM, _ROW_DTYPE)
+        self._forget_schemas()
+        self._retime()
+
+    def _forget_schemas(self) -> None:
+        self.names: list[str] = []
+        self.schemas: list[RunHeader] = []
+        self.crcs: list[int] = []
+        self._schema_bytes = 0
+        self._index: dict[str, int] = {}
+        self._schema_index: dict[int, int] = {}
+        self._metrics: dict[Metric, Metric] = {}  # each once, in how many tables it may be
+        self._columns: list[Ints] = []  # per schema, the table's column of each of its columns
+        self._having: list[array[int]] = []  # per column, schema * _KINDS + kind of each
+        self._kinds: dict[int, Ints] = {}  # by column, what `kinds` returned
+        self._lanes: Ints = np.zeros(0, np.int64)  # per column
+        self._cells = np.zeros((3, 0, len(self._rows)), np.int64)
+
+    def like(self) -> "PageTable":
+        """Return a table without rows that knows the same metrics, for as long as none is new."""
+        twin = PageTable()
+        twin.names, twin.schemas, twin.crcs = self.names, self.schemas, self.crcs
+        twin._index, twin._schema_index = self._index, self._schema_index
+        twin._columns, twin._having, twin._lanes = self._columns, self._having, self._lanes
+        twin._kinds = self._kinds
+        twin._rows = np.zeros(0, _ROW_DTYPE)
+        twin._cells = np.zeros((3, self._cells.shape[1], 0), np.int64)
+        return twin
+
+    def schema_index(self, schema: int) -> int | None:
+        """Return the index of the metric table with this CRC, None if no header told it."""
+        return self._schema_index.get(schema)
+
+    def learn(self, header: RunHeader, schema: int, *, sparing: bool = False) -> bool:
+        """Add the header's metric table if it is new; False if there is no memory for it.
+
+        `schema` is its CRC, `header.schema`, which takes time to make. With `sparing`, some memory
+        is left for tables to come. The header's metrics become those of the table, so that a name
+        that a thousand headers have is in memory once.
+        """
+        known = self._schema_index.get(schema)
+        if known is not None:
+            if self.schemas[known].metrics == header.metrics:
+                header.metrics = self.schemas[known].metrics
+            return True
+        new = [name for name, _, _ in header.metrics if name not in self._index]
+        size_bytes = _SCHEMA_BYTES + _METRIC_BYTES * len(header.metrics)
+        size_bytes += sum(_NAME_BYTES + len(name) for name in new)
+        most_bytes = _MAX_SCHEMAS_BYTES - sparing * _MAX_SCHEMAS_BYTES // _RELEARNT_SHARE
+        if self.schemas and self._schema_bytes + size_bytes > most_bytes:
+            return False
+        self._schema_bytes += size_bytes
+        header.metrics = tuple(self._metrics.setdefault(row, row) for row in header.metrics)
+        self._schema_index[schema] = len(self.schemas)
+        self.schemas.append(header)
+        self.crcs.append(schema)
+        for name in new:
+            self._index[name] = len(self.names)
+            self.names.append(name)
+            self._having.append(array("q"))
+        columns = np.array([self._index[name] for name, _, _ in header.metrics], np.int64)
+        for column, (_, _, kind) in zip(columns.tolist(), header.metrics, strict=True):
+            code = COUNTER_COLUMN if kind == COUNTER else GAUGE_COLUMN
+            self._having[column].append(len(self._columns) * _KINDS + code)
+        self._columns.append(columns)
+        self._kinds.clear()
+        self._make_room_for(columns)
+        self.generation += 1
+        return True
+
+    def _make_room_for(self, columns: Ints) -> None:
+        """Give each column of a new metric table a lane of its own."""
+        known, width = len(self._lanes), self._cells.shape[1]
+        lanes, wider = assigned(self._lanes, columns, len(self.names) - known, width)
+        if wider > width:
+            cells = np.zeros((3, wider, len(self._rows)), np.int64)
+            cells[:, :width] = self._cells
+            self._cells = cells
+        for column in np.flatnonzero(lanes[:known] != self._lanes).tolist():
+            self._cells[:, lanes[column]] = self._cells[:, self._lanes[column]]
+        self._lanes = lanes
+
+    def forget(self) -> None:
+        """Forget all rows and all metric tables."""
+        self.count = 0
+        self.epoch += 1
+        self.generation += 1
+        self._forget_schemas()
+        self._retime()
+
+    @property
+    def most_rows(self) -> int:
+        """Rows that there is memory for, with that many metrics."""
+        return _MAX_CELLS // max(1, self._cells.shape[1])
+
+    def reserve(self, count: int) -> None:
+        """Make room for `count` rows at once, rather than by doubling."""
+        short = count - len(self._rows)
+        if short > 0:
+            self._rows = np.concatenate((self._rows, np.zeros(short, _ROW_DTYPE)))
+            room = np.zeros((3, self._cells.shape[1], count), np.int64)
+            room[:, :, : self.count] = self._cells[:, :, : self.count]
+            self._cells = room
+
+    def append(self, segment: int | Ints, schema_index: int, heads: PageHeads) -> None:
+        """Add pages of one metric table after all others; call `finish` when all are added.
+
+        `segment` is the one of all, or that of each.
+        """
+        if not len(heads):
+            return
+        begin, end = self.count, self.count + len(heads)
+        if end > len(self._rows):
+            self.reserve(max(end, 2 * len(self._rows)))
+        rows, fixed = self._rows[begin:end], heads.fixed
+        for field in ("number", "head_crc", "samples", "events_bytes", "first_mono_ms"):
+            rows[field] = fixed[field]
+        rows["last_mono_ms"] = fixed["last_mono_ms"]
+        rows["interval_ms"] = fixed["interval_ms"]
+        if isinstance(heads, PageBlocks):
+            rows["offset_ms"], rows["end_offset_ms"] = fixed["offset_ms"], fixed["end_offset_ms"]
+            rows["pages"] = fixed["pages"]
+        else:
+            rows["offset_ms"] = fixed["first_unix_ms"] - fixed["first_mono_ms"]
+            rows["end_offset_ms"] = rows["offset_ms"]
+            rows["pages"] = 1
+        rows["cap_ms"] = _NO_CAP_MS
+        rows["segment"], rows["schema"], rows["slot"] = segment, schema_index, heads.slot
+        lanes = self._lanes[self._columns[schema_index]]
+        # Where the run has one table, its columns are in order and a plain copy will do.
+        plain = len(lanes) == self._cells.shape[1] and bool((np.diff(lanes) == 1).all())
+        places: slice | Ints = slice(None) if plain else lanes
+        for i in range(3):
+            part = heads.cells[:, i * len(lanes) : (i + 1) * len(lanes)].T
+            self._cells[i, places, begin:end] = part
+        self.count = end
+
+    def adopt(self, other: "PageTable", rows: Ints) -> None:
+        """Add rows of another table that knows the same metrics; call `finish` then."""
+        end = self.count + len(rows)
+        self.reserve(end)
+        self._rows[self.count : end] = other.rows[rows]
+        self._cells[:, :, self.count : end] = other._cells[:, :, rows]  # noqa: SLF001 - its own kind
+        self.count = end
+
+    def truncate(self, count: int) -> None:
+        """Forget all rows from `count` on."""
+        self.count = min(self.count, count)
+
+    def remove(self, rows: Bools) -> None:
+        """Take out the rows that the mask of shape (count,) marks, then `finish`."""
+        keep = np.flatnonzero(~rows)
+        self._rows[: len(keep)] = self._rows[keep]
+        self._cells[:, :, : len(keep)] = self._cells[:, :, keep]
+        self.count = len(keep)
+        self.epoch += 1
+        self._retime()
+
+    def repeated(self, begin: int) -> Ints:
+        """Return the rows of pages, not blocks, whose number other rows have too.
+
+        Ask before `finish`; the rows from `begin` on are new, those before are in order.
+        """
+        number = self.rows["number"]
+        new = number[max(begin - 1, 0) :]
+        if (new[1:] > new[:-1]).all():
+            return np.zeros(0, np.int64)
+        order = np.argsort(number, kind="stable")
+        same = np.diff(number[order]) == 0
+        several = order[np.append(False, same) | np.append(same, False)]
+        return np.sort(several[~self.blocks[several]])
+
+    def finish(self) -> list[int]:
+        """Order the rows, drop what cannot be in one run; return the numbers of pages dropped."""
+        number = self.rows["number"]
+        if not (number[1:] > number[:-1]).all():
+            self._order(number)
+        dropped: list[int] = []
+        first, last = self.rows["first_mono_ms"], self.rows["last_mono_ms"]
+        if (first[1:] < last[:-1]).any():
+            dropped += self._drop(_out_of_order(first, last))
+        if self.count:
+            # By such a clock the run would have begun before 1970, and all its pages with it.
+            begin_ms = self.rows["offset_ms"] + self.rows["first_mono_ms"][0]
+            if (begin_ms < 0).any():
+                dropped += self._drop(begin_ms < 0)
+        self._retime()
+        return dropped
+
+    def _drop(self, rows: Bools) -> list[int]:
+        numbers: list[int] = self.rows["number"][rows].tolist()
+        self.remove(rows)
+        return numbers
+
+    def _order(self, number: Ints) -> None:
+        """Put rows in order of page number, each number once, in its fullest version."""
+        rows = self.rows
+        order = np.lexsort((rows["events_bytes"], rows["samples"], number))
+        ordered = number[order]
+        last = np.ones(len(order), np.bool_)
+        last[:-1] = ordered[1:] != ordered[:-1]
+        keep = order[last]
+        self._rows[: len(keep)] = rows[keep]
+        self._cells[:, :, : len(keep)] = self._cells[:, :, keep]
+        self.count = len(keep)
+        self.epoch += 1
+
+    def _retime(self) -> None:
+        rows = self.rows
+        # A wall clock that is set back shifts the pages before it back, so time never overlaps;
+        # one that is set forward, or a machine that slept, leaves a gap.
+        capped_ms = np.minimum(rows["offset_ms"], rows["cap_ms"])
+        self.offset_ms: Ints = np.minimum.accumulate(capped_ms[::-1])[::-1]
+        self.begin_ms: Ints = rows["first_mono_ms"] + self.offset_ms
+        end_offset_ms = np.minimum(rows["end_offset_ms"], rows["cap_ms"])
+        np.minimum(end_offset_ms[:-1], self.offset_ms[1:], out=end_offset_ms[:-1])
+        self.end_ms: Ints = rows["last_mono_ms"] + end_offset_ms
+        self.end_offset_ms: Ints = end_offset_ms
+        sampled = np.flatnonzero(rows["samples"] > 0)
+        before = np.full(self.count, -1)
+        number = rows["number"][sampled]
+        place = np.cumsum(rows["pages"]) - rows["pages"]
+        self.place: Ints = place
+        whole = np.diff(number) == np.diff(place[sampled])
+        before[sampled[1:]] = np.where(whole, sampled[:-1], -1)
+        self.before: Ints = before
+
+    @property
+    def blocks(self) -> Bools:
+        """Which rows are blocks, shape (count,)."""
+        blocks: Bools = self.rows["head_crc"] == NO_HEAD
+        return blocks
+
+    @property
+    def hidden(self) -> Bools:
+        """Which rows cannot be decoded here: blocks, and pages that follow on one, for rates."""
+        blocks = self.blocks
+        return blocks | ((self.before >= 0) & blocks[self.before])
+
+    @property
+    def rows(self) -> npt.NDArray[np.void]:
+        """Number, segment, slot and so on of each page, shape (count,)."""
+        return self._rows[: self.count]
+
+    def first(self, column: int) -> Ints:
+        """Return each page's first value, shape (count,); anything where the metric is absent."""
+        return self._cells[0, self._lanes[column], : self.count]
+
+    def lo(self, column: int) -> Ints:
+        """Return each page's smallest value, of a counter its smallest rate in 1/1000 per s.
+
+        Where the metric is absent, as `kinds` tells, it is anything.
+        """
+        return self._cells[1, self._lanes[column], : self.count]
+
+    def hi(self, column: int) -> Ints:
+        """Return each page's largest value, of a counter its largest rate in 1/1000 per s.
+
+        Where the metric is absent, as `kinds` tells, it is anything.
+        """
+        return self._cells[2, self._lanes[column], : self.count]
+
+    def column(self, name: str) -> int | None:
+        """Return the column of a metric, None if the run has none of that name."""
+        return self._index.get(name)
+
+    def kinds(self, column: int) -> Ints:
+        """Return per schema whether it is ABSENT, GAUGE_COLUMN or COUNTER_COLUMN there."""
+        kinds = self._kinds.get(column)
+        if kinds is None:
+            having = np.frombuffer(self._having[column], np.int64)
+            kinds = np.full(len(self.schemas), ABSENT)
+            kinds[having // _KINDS] = having % _KINDS
+            if len(self._kinds) >= _MOST_KINDS:
+                self._kinds.clear()
+            self._kinds[column] = kinds
+        return kinds
+
+    def own_columns(self, schema_index: int) -> Ints:
+        """Return the schema's own place of each of the table's columns, -1 if absent."""
+        columns = self._columns[schema_index]
+        own = np.full(len(self.names), -1)
+        own[columns] = np.arange(len(columns))
+        return own
+
+
+def _out_of_order(first: Ints, last: Ints) -> Bools:
+    """Return the fewest pages to take out, so that monotonic time never runs back."""
+    ends: list[int] = []  # of the chains of 1, 2, … pages in order, that which ends first
+    tops: list[int] = []  # the page that it ends with
+    before: list[int] = []
+    for page, (begin, end) in enumerate(zip(first.tolist(), last.tolist(), strict=True)):
+        length = bisect_right(ends, begin)
+        before.append(tops[length - 1] if length else -1)
+        if length == len(ends):
+            ends.append(end)
+            tops.append(page)
+        elif end < ends[length]:
+            ends[length], tops[length] = end, page
+    out = np.ones(len(first), np.bool_)
+    page = tops[-1] if tops else -1
+    while page >= 0:
+        out[page] = False
+        page = before[page]
+    return out

@@ -1,0 +1,86 @@
+"""Pinned runs: a file named `pinned` in a run's directory, which retention then leaves alone."""
+
+import os
+import stat
+
+from pprofplus.errors import PprofplusError
+from pprofplus.log import log_directory
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_MODE = 0o600
+
+
+class PinError(PprofplusError):
+    """A run that could not be pinned or unpinned; its text is one line that says why."""
+
+
+def is_pinned(path: str) -> bool:
+    """Tell whether retention leaves the run at `path` alone: for anything of that name."""
+    return os.path.lexists(f"{path}/{log_directory.PIN_NAME}")
+
+
+def set_pin(path: str, *, pinned: bool) -> None:
+    """Pin the run at `path`, or unpin it; what is so already is left as it is. Raises PinError."""
+    _change(path, pinned)
+
+
+def toggle_pin(path: str) -> bool:
+    """Pin the run at `path` if it is not pinned, else unpin it; return whether it now is.
+
+    Raises PinError.
+    """
+    return _change(path, None)
+
+
+def _change(path: str, wanted: bool | None) -> bool:  # noqa: FBT001 - private; None: the other way
+    try:
+        directory = _open_own(path)
+        try:
+            was = _has_pin(directory)
+            now = not was if wanted is None else wanted
+            if now and not was:
+                os.close(os.open(log_directory.PIN_NAME, _NEW_FILE, _MODE, dir_fd=directory))
+            elif was and not now:
+                os.unlink(log_directory.PIN_NAME, dir_fd=directory)
+        finally:
+            os.close(directory)
+    except OSError as error:
+        raise PinError(f"{path}: {error.strerror or error}") from error
+    return now
+
+
+def _open_own(path: str) -> int:
+    """Return a descriptor of a run's directory that is ours. Raises PinError, OSError.
+
+    Of its path, only what the user named may have links in it: not the service, not the run.
+    """
+    place, name = os.path.split(os.path.abspath(path))  # noqa: PTH100 - keeps links, as RunLog does
+    place, service = os.path.split(place)
+    if log_directory.parse_run_name(name) is None or not log_directory.valid_service(service):
+        raise PinError(f"{path}: not the directory of a run: <service>/<pid>-<start>")
+    number = os.open(place, _DIRECTORY)
+    for step in (service, name):
+        above = number
+        try:
+            number = os.open(step, _DIRECTORY | os.O_NOFOLLOW, dir_fd=above)
+        finally:
+            os.close(above)
+    owner = os.fstat(number).st_uid
+    if owner != os.geteuid():
+        os.close(number)
+        raise PinError(f"{path}: the run belongs to uid {owner}: only that user can pin it")
+    return number
+
+
+def _has_pin(directory: int) -> bool:
+    """Tell whether the run is pinned. Raises PinError if something else has the pin's name."""
+    try:
+        found = os.stat(log_directory.PIN_NAME, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    if not stat.S_ISREG(found.st_mode):
+        raise PinError(
+            f"there is something named {log_directory.PIN_NAME} in the run's directory that is no file"
+        )
+    return True

@@ -1,0 +1,52 @@
+"""What happened in a run: the events in its pages, on its time axis."""
+
+from dataclasses import dataclass
+
+from pprofplus.errors import LogFormatError
+from pprofplus.log.format import (
+    EVENT_KINDS,
+    MAX_UNIX_MS,
+    DataHead,
+    Event,
+    read_events,
+    read_prefix,
+)
+
+
+@dataclass(frozen=True)
+class RunEvent:
+    """Something that happened in a run.
+
+    Attributes:
+        t_ms: unix milliseconds on the run's time axis.
+        kind: as in `pprofplus.log.format.EVENT_KINDS`, or the number of a kind of a later version.
+        value: what the kind says.
+        text: untrusted; escape it before it is shown.
+    """
+
+    t_ms: int
+    kind: str
+    value: int
+    text: str
+
+
+def events_of(page: bytes | None) -> list[Event]:
+    """Return the events of a data page, none if it is not there or damaged."""
+    if page is None:
+        return []
+    try:
+        head = DataHead(read_prefix(page), page)
+        begin = head.prefix.head_length + sum(head.lengths)
+        return read_events(page[begin : begin + head.events_bytes])
+    except LogFormatError:
+        return []
+
+
+def placed(event: Event, offset_ms: int) -> RunEvent:
+    """Return the event on the time axis that is `offset_ms` from monotonic time.
+
+    One at a time that no clock shows is put at the nearest that a clock could.
+    """
+    kind = EVENT_KINDS.get(event.kind, str(event.kind))
+    t_ms = min(max(event.mono_ms + offset_ms, 0), MAX_UNIX_MS - 1)
+    return RunEvent(t_ms, kind, event.value, event.text)

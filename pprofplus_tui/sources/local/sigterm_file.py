@@ -1,0 +1,19 @@
+"""Whether a SIGTERM ended a run's process as the kernel does: the collector leaves a mark of it."""
+
+import stat
+from pathlib import Path
+
+from pprofplus.log.log_directory import TERMINATED_NAME
+
+
+def terminated_ms(path: str) -> int | None:
+    """Return when a SIGTERM ended the process of the run at `path`, unix ms; None if none did.
+
+    Of use for a run that is not live and has no stop event. Raises nothing.
+    """
+    try:
+        found = Path(path, TERMINATED_NAME).lstat()
+    except OSError:
+        return None
+    marked = stat.S_ISREG(found.st_mode) and found.st_size > 0
+    return found.st_mtime_ns // 1_000_000 if marked else None

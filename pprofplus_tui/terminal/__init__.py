@@ -1,0 +1,1 @@
+"""What terminals need: less output, ASCII, screenshots, crash reports. May import model."""

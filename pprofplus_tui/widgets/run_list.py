@@ -1,0 +1,264 @@
+"""The list of runs at the left: services, their runs, state, resident set, sparkline."""
+
+from bisect import bisect_right
+from dataclasses import dataclass
+
+from textual.events import Click, MouseScrollDown, MouseScrollUp
+from textual.message import Message
+
+from pprofplus_tui.model.cell_rows import Cellrun, Row
+from pprofplus_tui.model.run_filter import AGE, GROWTH, RunFilter
+from pprofplus_tui.model.runs import (
+    PIN_SIGN,
+    PLAIN_PIN_SIGN,
+    PLAIN_SIGNS,
+    SIGNS,
+    Group,
+    Run,
+    Runs,
+    indexed,
+)
+from pprofplus_tui.model.text import narrow
+from pprofplus_tui.model.units import format_bytes, format_span_ms, rate_text
+from pprofplus_tui.model.verdict import TOO_LITTLE, Verdict
+from pprofplus_tui.widgets.cell_widget import CellWidget
+from pprofplus_tui.widgets.row_text import fit, spread
+
+# what `pid` and `value` may take before the sparkline begins
+_PID_CELLS = 7
+_VALUE_CELLS = 9
+_FOOT_FROM_ROWS = 4
+
+
+@dataclass(frozen=True)
+class RunListView:
+    """What the list shows.
+
+    Attributes:
+        runs: in the order of the list.
+        selected: path of the run shown.
+        plain: ASCII only.
+        listing: what the user made of the list; its last line tells that, None: there is none.
+        total: runs that there are, shown or not.
+        unread: runs that were found but not yet looked at.
+    """
+
+    runs: tuple[Run, ...] = ()
+    selected: str | None = None
+    plain: bool = False
+    listing: RunFilter | None = None
+    total: int = 0
+    unread: int = 0
+
+
+Line = Group | Run
+
+
+class _Lines:
+    """The lines of the whole list: of each service its name, then its runs.
+
+    None is made before it is asked for: there may be a hundred thousand.
+    """
+
+    def __init__(self, runs: Runs) -> None:
+        self.runs = runs
+        # where the lines with the services' names are
+        self._headings = [group.begin + i for i, group in enumerate(runs.groups)]
+
+    def __len__(self) -> int:
+        return len(self.runs) + len(self._headings)
+
+    def __getitem__(self, at: int) -> Line:
+        index = bisect_right(self._headings, at) - 1
+        group = self.runs.groups[index]
+        place = at - self._headings[index] - 1
+        return group if place < 0 else self.runs[group.begin + place]
+
+    def place(self, path: str | None) -> int | None:
+        """Return the line of the run of that path, None if it is not in the list."""
+        at = self.runs.places.get(path) if path is not None else None
+        return None if at is None else at + self.runs.group_at(at) + 1
+
+
+def list_rows(view: RunListView, width: int) -> tuple[tuple[Row, str | None], ...]:
+    """Return (row, path of its run or None) for every line of the whole list."""
+    lines = _Lines(indexed(view.runs))
+    return tuple(
+        (_row(view, line, width), line.path if isinstance(line, Run) else None)
+        for line in map(lines.__getitem__, range(len(lines)))
+    )
+
+
+def _row(view: RunListView, line: Line, width: int) -> Row:
+    if isinstance(line, Run):
+        return _run_row(view, line, width)
+    total = line.end - line.begin
+    count = f" {line.running} " if line.running == total else f" {line.running}/{total} "
+    return spread(
+        (Cellrun(f" {line.service}", "service"),), (Cellrun(count, "dim"),), width, "service"
+    )
+
+
+def _run_row(view: RunListView, run: Run, width: int) -> Row:
+    selected = run.path == view.selected
+
+    def style(name: str) -> str:
+        return f"{name}_selected" if selected else name
+
+    value = _value(view, run)
+    text = style("text" if run.running else "dim")
+    letter = view.listing.letter(run.path) if view.listing is not None else ""
+    pin = PLAIN_PIN_SIGN if view.plain else PIN_SIGN
+    first = Cellrun(pin if run.pinned else " ", text)
+    if letter:
+        first = Cellrun(letter, style("title"))
+    # a rate may take one cell more, and the sparkline then begins one later
+    pad = " " if _by_growth(view) else ""
+    row = (
+        first,
+        Cellrun((PLAIN_SIGNS if view.plain else SIGNS)[run.state], style(run.state)),
+        Cellrun(f" {run.pid:<{_PID_CELLS - 1}} ", text),
+        Cellrun(f"{value:>{_VALUE_CELLS}}".ljust(_VALUE_CELLS + 1) + pad, text),
+        Cellrun(run.spark, style("spark" if run.running else "dim")),
+    )
+    return fit(row, width, text)
+
+
+def _by_growth(view: RunListView) -> bool:
+    return view.listing is not None and view.listing.order == GROWTH
+
+
+def _value(view: RunListView, run: Run) -> str:
+    """Return the figure of a run: what the list is in order of, or the resident set."""
+    if _by_growth(view):
+        # what has ended does not grow
+        return growth_text(run.growth, plain=view.plain) if run.running else ""
+    if view.listing is not None and view.listing.order == AGE:
+        return format_span_ms(run.end_ms - run.begin_ms)
+    return "" if run.rss_bytes is None else format_bytes(run.rss_bytes)
+
+
+def growth_text(verdict: Verdict | None, *, plain: bool) -> str:
+    """Return what a live run does in at most ten cells; dots while it is not judged."""
+    if verdict is None:
+        return "..." if plain else "…"
+    if verdict.moves:
+        return rate_text(verdict.per_hour)
+    return "too little" if verdict.kind == TOO_LITTLE else verdict.kind
+
+
+def foot_row(view: RunListView, listing: RunFilter, width: int) -> Row:
+    """Return the last line of the list: the words typed, how many match, the order."""
+    shown = len(view.runs)
+    told = f"{shown}/{view.total}" if shown != view.total else f"{shown}"
+    # show how many runs are not yet read: a part must not look like the whole
+    count = Cellrun(f" {told}+{view.unread} " if view.unread else f" {told} ", "bar")
+    if listing.typing or listing.text:
+        words = narrow(listing.text, ascii_only=view.plain)
+        room = max(width - len(count.text) - 3, 0)
+        left: Row = (
+            Cellrun(" /", "key"),
+            Cellrun(words[-room:] if room else "", "accent_bar"),
+            Cellrun("_" if listing.typing else "", "key"),
+        )
+    else:
+        marked = f" - {len(listing.marked)} marked" if listing.marked else ""
+        left = (Cellrun(f" by {listing.order}{marked}", "bar"),)
+    return spread(left, (count,), width, "bar")
+
+
+def _text(view: RunListView) -> str:
+    return view.listing.text if view.listing is not None else ""
+
+
+class RunList(CellWidget):
+    """Keeps the selected run in sight; a click on a run asks to show it."""
+
+    class Chosen(Message):
+        """The user wants to see this run."""
+
+        def __init__(self, path: str) -> None:
+            super().__init__()
+            self.path = path
+
+    class Headed(Message):
+        """The user wants to see all runs of this service."""
+
+        def __init__(self, service: str) -> None:
+            super().__init__()
+            self.service = service
+
+    class Stepped(Message):
+        """The user wants the run `step` further down."""
+
+        def __init__(self, step: int) -> None:
+            super().__init__()
+            self.step = step
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id)
+        self._view = RunListView()
+        self._offset = 0
+        self._paths: tuple[str | None, ...] = ()
+        self._lines = _Lines(Runs())
+
+    def show(self, view: RunListView) -> None:
+        """Show the runs; the list scrolls only to keep the selected one in sight."""
+        if _text(view) != _text(self._view):
+            self._offset = 0  # what matches is shown from the top, unless the cursor is in it
+        self._view = view
+        self._update()
+
+    def on_resize(self) -> None:
+        """Lay the list out for the new size."""
+        self._update()
+
+    def _update(self) -> None:
+        width, height = self.size
+        if not width or not height:
+            return
+        view = self._view
+        if view.runs is not self._lines.runs:
+            self._lines = _Lines(indexed(view.runs))
+        lines = self._lines
+        listing = view.listing if height >= _FOOT_FROM_ROWS else None
+        room = height - (listing is not None)
+        at = lines.place(view.selected)
+        if at is not None:
+            # the service's name is worth a line: keep it in sight above its first run
+            top = at - 1 if isinstance(lines[at - 1], Group) and room > 1 else at
+            self._offset = min(max(self._offset, at - room + 1), top)
+        self._offset = max(0, min(self._offset, len(lines) - room))
+        # only what can be seen is made into rows: a list may have thousands of lines
+        end = min(self._offset + room, len(lines))
+        shown = [lines[at] for at in range(self._offset, end)]
+        self._paths = tuple(line.path if isinstance(line, Run) else None for line in shown)
+        rows = tuple(_row(view, line, width) for line in shown)
+        if not rows and listing is not None and listing.text:
+            rows = (fit((Cellrun(" nothing matches", "dim"),), width),)
+        rows += (fit((), width),) * (room - len(rows))
+        self.set_rows(rows if listing is None else (*rows, foot_row(view, listing, width)))
+
+    @property
+    def in_sight(self) -> tuple[str, ...]:
+        """Paths of the runs in sight."""
+        return tuple(path for path in self._paths if path is not None)
+
+    def on_click(self, event: Click) -> None:
+        """Ask for the run under the mouse."""
+        if 0 <= event.y < len(self._paths):
+            path, line = self._paths[event.y], self._lines[self._offset + event.y]
+            if path is not None:
+                self.post_message(self.Chosen(path))
+            elif isinstance(line, Group):
+                self.post_message(self.Headed(line.service))
+
+    def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
+        """Ask for the run below."""
+        event.stop()
+        self.post_message(self.Stepped(1))
+
+    def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
+        """Ask for the run above."""
+        event.stop()
+        self.post_message(self.Stepped(-1))

@@ -1,0 +1,550 @@
+"""The scan of all runs: in slices by anyone, exact whatever happens meanwhile."""
+
+import contextlib
+import os
+import random
+import struct
+import subprocess
+import sys
+import time
+import zlib
+from pathlib import Path
+
+import crowd
+import pytest
+import reference
+
+from pprofplus.log import ledger as ledger_module
+from pprofplus.log import ledger_scan, retention
+from pprofplus.log.format import RunHeader, segment_capacity
+from pprofplus.log.ledger import IDLE, VISITING, Ledger, LedgerBusyError
+from pprofplus.log.log_directory import LEDGER_NAME, PIN_NAME, RUN_LIST_NAME, open_home
+from pprofplus.log.writer import Writer
+
+METRICS = tuple((f"m{i}", "B", "gauge") for i in range(33))
+UNIX_MS = 1_795_000_000_000
+CAP = 64 << 20
+
+
+@pytest.fixture
+def place(tmp_path):
+    return tmp_path / "logs"
+
+
+@pytest.fixture
+def small_slices(monkeypatch):
+    """Let each slice visit three runs, however fast the machine is."""
+    for name in ("_SLICE_S", "_NEAR_SLICE_S"):
+        monkeypatch.setattr(retention, name, 0.0)
+    monkeypatch.setattr(retention, "_SLICE_LEAST", 3)
+
+
+@contextlib.contextmanager
+def ledger_of(home):
+    home_fd = open_home(str(home))
+    ledger = Ledger.take(home_fd)
+    try:
+        yield ledger
+        ledger.note()
+    finally:
+        ledger.release()
+        os.close(home_fd)
+
+
+def bound_of(home):
+    with ledger_of(home) as ledger:
+        return ledger.bound_bytes
+
+
+def progress_of(home):
+    with ledger_of(home) as ledger:
+        return ledger.scan
+
+
+def due(home):
+    """Have the next slice begin a scan, if none is in progress."""
+    with ledger_of(home) as ledger:
+        ledger.scan.finished_s = 0.0
+
+
+def one_slice(home, cap=CAP):
+    home_fd = open_home(str(home))
+    try:
+        return retention._tend(home_fd, cap)
+    finally:
+        os.close(home_fd)
+
+
+def whole_scan(home, cap=CAP):
+    """Scan the home in slices; return how many it took."""
+    due(home)
+    slices = 0
+    while slices == 0 or progress_of(home).phase != IDLE:
+        one_slice(home, cap)
+        slices += 1
+        assert slices < 10_000
+    return slices
+
+
+def truth(home):
+    """What is on disk, and what the live ones may add, found without the code under test."""
+    total = 0
+    for directory in Path(home).glob("*/*-*"):
+        sizes = {path: path.stat().st_size for path in directory.glob("*.pplog")}
+        total += sum(sizes.values())
+        if sizes and reference.is_live(directory):
+            newest = max(sizes)
+            total += max(0, segment_capacity(newest.read_bytes()[:64]) - sizes[newest])
+    return total
+
+
+def writer_of(home, number, *, start_ms=None, service="svc", **options):
+    start_ms = UNIX_MS + number if start_ms is None else start_ms
+    header = RunHeader(service=service, pid=100 + number, start_ms=start_ms, metrics=METRICS)
+    options = {"max_bytes": 4 << 20, "max_total_bytes": CAP, **options}
+    return Writer(str(home), header, **options)
+
+
+def fill(writer, samples, source, since=0):
+    for i in range(since, since + samples):
+        values = [source.randrange(1 << 40) for _ in METRICS]
+        writer.add(1000 * i, UNIX_MS + 1000 * i, values)
+
+
+def ended_runs(home, count, *, service="svc", first=0):
+    """Make many ended runs quickly: the segment of one, copied."""
+    writer = writer_of(home, 9_000_000 + first, service=service)
+    fill(writer, 3, random.Random(1))  # noqa: S311 - not for secrets
+    writer.close()
+    (segment,) = reference.segments(writer.directory)
+    data = segment.read_bytes()
+    for number in range(first, first + count):
+        directory = Path(home) / service / f"{100 + number}-{UNIX_MS + number}"
+        directory.mkdir(mode=0o700)
+        (directory / segment.name).write_bytes(data)
+        ended = time.time() - 86_400 + number
+        os.utime(directory / segment.name, (ended, ended))
+    return len(data)
+
+
+def earlier_ledger(home, bound):
+    """Write the ledger as the former release does: 28 bytes."""
+    start = struct.pack("<8sqd", b"PPLEDG1\n", bound, time.time())
+    fd = os.open(Path(home) / LEDGER_NAME, os.O_RDWR | os.O_CREAT, 0o600)
+    os.pwrite(fd, start + zlib.crc32(start).to_bytes(4, "little"), 0)
+    os.close(fd)
+
+
+def test_what_a_killed_process_had_reserved_is_free_after_a_scan(place):
+    program = (
+        "import os, sys, pprofplus\n"
+        "pprofplus.start('job', directory=sys.argv[1], interval_s=3600)\n"
+        "os._exit(0)\n"
+    )
+    for _ in range(5):
+        subprocess.run([sys.executable, "-c", program, str(place)], check=True)
+    leaked = bound_of(place) - truth(place)
+    assert leaked > 5 * 30_000
+    whole_scan(place)
+    assert bound_of(place) == truth(place) > 0
+
+
+@pytest.mark.usefixtures("small_slices")
+@pytest.mark.parametrize("few", [1000, 5])
+def test_a_scan_in_slices_finds_what_is_there_to_the_byte(place, monkeypatch, few):
+    monkeypatch.setattr(ledger_scan, "_FEW_RUNS", few)
+    ended_runs(place, 50)
+    ended_runs(place, 30, service="other", first=1000)
+    living = writer_of(place, 3000)
+    fill(living, 400, random.Random(2))  # noqa: S311 - not for secrets
+    with ledger_of(place) as ledger:
+        ledger.bound_bytes = CAP * 3
+    assert whole_scan(place) > 5
+    assert bound_of(place) == truth(place)
+    living.close()
+    assert bound_of(place) == truth(place)
+
+
+SLICE = """
+import os, sys
+from pprofplus.log import inventory
+from pprofplus.log import retention
+from pprofplus.log import ledger_scan
+from pprofplus.log.log_directory import open_home
+retention._SLICE_S = retention._NEAR_SLICE_S = 0.0
+retention._SLICE_LEAST = 40
+ledger_scan._FEW_RUNS = int(sys.argv[2])
+if sys.argv[3] == "killed":
+    visits = []
+    visit = ledger_scan.visit
+    def last(*words):
+        visits.append(words)
+        if len(visits) == 20:
+            os.kill(os.getpid(), 9)
+        return visit(*words)
+    ledger_scan.visit = last
+retention._tend(open_home(sys.argv[1]), 64 << 20)
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("few", [1000, 5])
+def test_processes_that_live_for_one_slice_complete_a_scan_together(place, few):
+    """Every second one is killed in the middle of its slice, under the lock."""
+    ended_runs(place, 400)
+    with ledger_of(place) as ledger:
+        ledger.bound_bytes = CAP * 3
+    due(place)
+    ends = []
+    for number in range(40):
+        how = "killed" if number % 2 else "whole"
+        command = [sys.executable, "-c", SLICE, str(place), str(few), how]
+        ends.append(subprocess.run(command, check=False).returncode)
+        if progress_of(place).finished_s:
+            break
+    assert set(ends) == {0, -9}
+    assert 8 < len(ends) < 40
+    assert bound_of(place) == truth(place)
+
+
+class _Chaos:
+    """Runs that begin, grow, end, are removed, and are killed, while a scan goes on."""
+
+    def __init__(self, home, seed, *, kills):
+        self.home = home
+        self.source = random.Random(seed)  # noqa: S311 - not for secrets
+        self.kills = kills
+        self.live = []
+        self.number = 0
+
+    def begin(self):
+        self.number += 1
+        start_ms = UNIX_MS + self.number * 10
+        if self.source.random() < 0.3:  # its clock, or its first sample, was early
+            start_ms -= 500_000 + self.source.randrange(400_000)
+        writer = writer_of(self.home, self.number, start_ms=start_ms)
+        fill(writer, 1, self.source)
+        self.live.append([writer, 1])
+
+    def grow(self):
+        if self.live:
+            entry = self.source.choice(self.live)
+            fill(entry[0], 120, self.source, entry[1])
+            entry[1] += 120
+
+    def end(self):
+        if self.live:
+            self.live.pop(self.source.randrange(len(self.live)))[0].close()
+
+    def kill(self):
+        if self.live and self.kills:
+            self.live.pop(self.source.randrange(len(self.live)))[0].abandon()
+
+    def remove(self):
+        home_fd = open_home(str(self.home))
+        ledger = Ledger.take(home_fd)
+        found = ledger_scan.Scan(home_fd, ledger)
+        try:
+            if self.source.random() < 0.5:
+                found.remove_oldest(30_000, 0.0, 1, sure=False)
+            else:
+                found.remove_one_of_many(30_000)
+            found.settle(keep=True)
+            ledger.note()
+        finally:
+            found.close()
+            ledger.release()
+            os.close(home_fd)
+
+    def step(self):
+        actions = [self.begin, self.grow, self.grow, self.end, self.kill, self.remove]
+        self.source.choice(actions)()
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.usefixtures("small_slices")
+@pytest.mark.parametrize("few", [1000, 3])
+def test_a_scan_is_exact_whatever_is_opened_closed_and_removed_meanwhile(
+    place, monkeypatch, seed, few
+):
+    monkeypatch.setattr(ledger_scan, "_FEW_RUNS", few)
+    chaos = _Chaos(place, seed, kills=False)
+    for _ in range(30):
+        chaos.begin()
+        if chaos.source.random() < 0.7:
+            chaos.end()
+    scans = 0
+    for _ in range(150):
+        if progress_of(place).phase == IDLE:
+            due(place)
+        one_slice(place)
+        scans += progress_of(place).phase == IDLE
+        assert bound_of(place) == truth(place)
+        chaos.step()
+        assert bound_of(place) == truth(place)
+    assert scans > 3
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.usefixtures("small_slices")
+def test_the_ledger_is_never_below_what_is_there_though_processes_are_killed(place, seed):
+    chaos = _Chaos(place, seed, kills=True)
+    for _ in range(20):
+        chaos.begin()
+        chaos.step()
+    for _ in range(200):
+        if progress_of(place).phase == IDLE:
+            due(place)
+        one_slice(place)
+        chaos.step()
+        assert bound_of(place) >= truth(place)
+    whole_scan(place)
+    assert bound_of(place) == truth(place)
+
+
+def test_a_ledger_of_an_earlier_release_is_understood_and_corrected(place):
+    ended_runs(place, 20)
+    (place / LEDGER_NAME).unlink()
+    earlier_ledger(place, 1 << 30)
+    assert bound_of(place) == 1 << 30
+    whole_scan(place, cap=1 << 30)
+    assert bound_of(place) == truth(place)
+
+
+@pytest.mark.usefixtures("small_slices")
+def test_what_a_process_of_an_earlier_release_reserves_during_a_scan_is_not_forgotten(place):
+    ended_runs(place, 40)
+    due(place)
+    for _ in range(3):
+        one_slice(place)
+    assert progress_of(place).phase == VISITING
+    earlier_ledger(place, bound_of(place) + (1 << 20))
+    while progress_of(place).phase != IDLE:
+        one_slice(place)
+    assert bound_of(place) >= truth(place) + (1 << 20)
+
+
+def test_an_earlier_release_reads_its_part_of_the_ledger_as_before(place):
+    ended_runs(place, 3)
+    whole_scan(place)
+    raw = (place / LEDGER_NAME).read_bytes()[:28]
+    magic, bound, _, crc = struct.unpack("<8sqdI", raw)
+    assert (magic, bound) == (b"PPLEDG1\n", truth(place))
+    assert crc == zlib.crc32(raw[:-4])
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.usefixtures("small_slices")
+def test_a_damaged_ledger_or_list_is_never_trusted_and_the_next_scan_is_right(
+    place, monkeypatch, seed
+):
+    monkeypatch.setattr(ledger_scan, "_FEW_RUNS", 5)
+    source = random.Random(seed)  # noqa: S311 - not for secrets
+    ended_runs(place, 40)
+    due(place)
+    for _ in range(4):
+        one_slice(place)
+    assert progress_of(place).phase == VISITING
+    for _ in range(10):
+        for name in (LEDGER_NAME, RUN_LIST_NAME):
+            path = place / name
+            if not path.exists():
+                continue
+            data = bytearray(path.read_bytes())
+            how = source.randrange(4)
+            if how == 0:
+                data[source.randrange(len(data))] ^= 1 << source.randrange(8)
+            elif how == 1:
+                del data[source.randrange(len(data)) :]
+            elif how == 2:  # as after a power cut
+                at = source.randrange(len(data))
+                data[at:] = bytes(len(data) - at)
+            path.write_bytes(bytes(data))
+        one_slice(place)
+    monkeypatch.setattr(ledger_scan, "_FEW_RUNS", 1000)
+    with ledger_of(place) as ledger:
+        ledger.scan.phase = IDLE
+    whole_scan(place)
+    assert bound_of(place) == truth(place)
+    assert len(reference.runs(place)) == 41
+
+
+@pytest.mark.usefixtures("small_slices")
+def test_a_list_of_nonsense_keeps_no_run_from_its_room(place, monkeypatch):
+    monkeypatch.setattr(ledger_scan, "_FEW_RUNS", 20)
+    size_bytes = ended_runs(place, 60)
+    cap = truth(place) + size_bytes
+    for visits in (0, 3, 200):
+        due(place)
+        for _ in range(1 + visits):
+            one_slice(place)
+        data = bytearray((place / RUN_LIST_NAME).read_bytes())
+        data[-60 * 26 :] = random.Random(visits).randbytes(60 * 26)  # noqa: S311 - not for secrets
+        (place / RUN_LIST_NAME).write_bytes(bytes(data))
+        with ledger_of(place) as ledger:
+            ledger.bound_bytes = cap
+        writer = writer_of(place, 70_000 + visits, max_total_bytes=cap)
+        fill(writer, 3, random.Random(4))  # noqa: S311 - not for secrets
+        assert (writer.samples, writer.trouble) == (3, None)
+        writer.close()
+        assert truth(place) <= cap
+
+
+@pytest.mark.usefixtures("small_slices")
+def test_among_many_pinned_runs_it_is_said_that_there_is_no_room_when_that_is_certain(
+    place, monkeypatch
+):
+    monkeypatch.setattr(ledger_scan, "_FEW_RUNS", 5)
+    ended_runs(place, 60)
+    for directory in reference.runs(place):
+        (directory / PIN_NAME).touch()
+    cap = truth(place)
+    with ledger_of(place) as ledger:
+        ledger.bound_bytes = cap
+    writer = writer_of(place, 5000, max_total_bytes=cap)
+    fill(writer, 1, random.Random(4))  # noqa: S311 - not for secrets
+    assert (writer.samples, writer.trouble) == (0, None)  # not known yet: the next sample tries
+    whole_scan(place, cap)
+    fill(writer, 1, random.Random(4), 1)  # noqa: S311 - not for secrets
+    assert "live and pinned runs take all" in str(writer.trouble)
+    assert len(reference.runs(place)) == 61
+    assert truth(place) == cap
+
+
+@pytest.mark.parametrize("what", ["pipe", "link", "directory"])
+def test_what_stands_in_the_place_of_the_list_is_not_followed_and_stops_no_recording(
+    place, tmp_path, monkeypatch, what
+):
+    monkeypatch.setattr(ledger_scan, "_FEW_RUNS", 5)
+    ended_runs(place, 20)
+    planted = place / RUN_LIST_NAME
+    if what == "pipe":
+        os.mkfifo(planted)
+    elif what == "link":
+        (tmp_path / "target").write_bytes(b"precious")
+        planted.symlink_to(tmp_path / "target")
+    else:
+        planted.mkdir()
+    due(place)
+    for _ in range(5):
+        with contextlib.suppress(OSError):
+            one_slice(place)
+    writer = writer_of(place, 50_000)
+    fill(writer, 3, random.Random(3))  # noqa: S311 - not for secrets
+    assert (writer.samples, writer.trouble) == (3, None)
+    writer.close()
+    if what == "link":
+        assert (tmp_path / "target").read_bytes() == b"precious"
+
+
+def test_an_empty_directory_that_a_failed_start_left_is_removed_but_not_a_new_one(place):
+    ended_runs(place, 2)
+    old, young = place / "svc" / "7-1000", place / "svc" / "8-2000"
+    old.mkdir(mode=0o700)
+    os.utime(old, (time.time() - 3600,) * 2)
+    young.mkdir(mode=0o700)
+    whole_scan(place)
+    assert not old.exists()
+    assert young.exists()
+
+
+def test_two_processes_do_not_list_many_runs_at_once(place, monkeypatch):
+    monkeypatch.setattr(ledger_scan, "_FEW_RUNS", 5)
+    ended_runs(place, 20)
+    due(place)
+    home_fd = open_home(str(place))
+    ledger = Ledger.take(home_fd)
+    first = ledger_scan.Scan(home_fd, ledger)
+    assert not first.begin()
+    number, fd = first.begin_long()
+    ledger.note()
+    first.close()
+    ledger.release()
+    # it is at its list, and lives
+    assert one_slice(place) == retention._PAUSE_S
+    assert progress_of(place).number == number
+    # it is killed: another begins anew
+    os.close(fd)
+    one_slice(place)
+    assert progress_of(place).number == number + 1
+    os.close(home_fd)
+
+
+def test_a_list_that_comes_too_late_is_thrown_away(place, monkeypatch):
+    monkeypatch.setattr(ledger_scan, "_FEW_RUNS", 5)
+    ended_runs(place, 20)
+    due(place)
+    with ledger_of(place) as ledger:
+        home_fd = open_home(str(place))
+        first = ledger_scan.Scan(home_fd, ledger)
+        assert not first.begin()
+        number, fd = first.begin_long()
+        first.close()
+    with ledger_of(place) as ledger:
+        ledger.scan.number += 1
+    with pytest.raises(LedgerBusyError):
+        ledger_scan.make_long_list(home_fd, number, fd)
+    assert progress_of(place).number == number + 1
+    os.close(home_fd)
+
+
+@pytest.mark.usefixtures("small_slices")
+def test_those_that_ended_first_go_first_though_others_started_before(place):
+    size_bytes = ended_runs(place, 60)
+    # the one that started first ended last
+    last = place / "svc" / f"100-{UNIX_MS}" / "000001.pplog"
+    os.utime(last, (time.time() - 60,) * 2)
+    cap = truth(place) + size_bytes
+    with ledger_of(place) as ledger:
+        ledger.bound_bytes = truth(place)
+    due(place)
+    whole_scan(place, cap)
+    while one_slice(place, cap) == 0:
+        pass
+    assert last.exists()
+    left = {int(path.name.split("-")[0]) - 100 for path in reference.runs(place, "svc")}
+    gone = set(range(60)) - left
+    assert gone == set(range(1, 1 + len(gone)))
+    assert 2 < len(gone) < 30
+    assert bound_of(place) == truth(place) < cap - cap // 16
+
+
+def test_a_record_of_the_progress_fits_into_one_block():
+    """A kill leaves both records of the ledger, or none: the write is one, and short."""
+    assert ledger_module._SCAN_AT + ledger_module._SCAN.size <= 512
+
+
+def test_a_pinned_run_is_counted_but_not_a_candidate(place):
+    ended_runs(place, 3)
+    for directory in reference.runs(place):
+        (directory / PIN_NAME).touch()
+    size_bytes = truth(place)
+    whole_scan(place, cap=size_bytes)
+    assert progress_of(place).full
+    for _ in range(10):
+        one_slice(place, cap=size_bytes)
+    assert len(reference.runs(place)) == 4
+    assert bound_of(place) == size_bytes
+
+
+def test_without_a_ledger_a_start_removes_no_run_of_a_directory_below_its_cap(tmp_path, run):
+    home = tmp_path / "logs"
+    crowd.fill(home, 12_000)
+    (home / ".ledger").unlink()
+    run(
+        "import struct, time, pprofplus\n"
+        f"c = pprofplus.start('late', directory={str(home)!r}, interval_s=0.05)\n"
+        "assert c.samples == 1\n"
+        "def bound():\n"
+        f"    raw = open({str(home / '.ledger')!r}, 'rb').read()\n"
+        "    return struct.unpack_from('<q', raw, 8)[0]\n"
+        "until = time.monotonic() + 50\n"
+        "while bound() < 0:\n"
+        "    assert time.monotonic() < until\n"
+        "    time.sleep(0.05)\n"
+        "pprofplus.stop()\n"
+    )
+    assert len(list(home.glob("ended/*"))) == 12_000
+    assert len(list(home.glob("late/*"))) == 1
+    # the scan has counted them all
+    assert crowd.bound_of(home) == sum(each.stat().st_size for each in home.glob("*/*/*.pplog"))

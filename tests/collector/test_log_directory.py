@@ -1,0 +1,145 @@
+"""Where logs may be: nothing is written where others could have planted something."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pprofplus.errors import UnsafePlaceError
+from pprofplus.log.log_directory import (
+    default_home,
+    open_home,
+    open_private,
+    parse_run_name,
+    parse_segment_name,
+    run_name,
+    segment_name,
+    valid_service,
+)
+
+
+def test_home_is_the_one_named_else_systemds_else_the_users_own(monkeypatch):
+    monkeypatch.setenv("PPROFPLUS_DIR", "/srv/logs")
+    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/api:/var/lib/other")
+    assert default_home() == "/srv/logs"
+    monkeypatch.delenv("PPROFPLUS_DIR")
+    assert default_home() == "/var/lib/api/pprofplus"
+    monkeypatch.delenv("STATE_DIRECTORY")
+    assert default_home() == f"/var/tmp/pprofplus-{os.getuid()}"  # noqa: S108 - the fact
+
+
+def test_home_is_made_with_its_parents(tmp_path):
+    os.close(open_home(str(tmp_path / "a" / "b" / "logs")))
+    assert (tmp_path / "a" / "b" / "logs").stat().st_mode & 0o777 == 0o700
+
+
+def test_parents_made_under_any_umask_are_not_for_others_to_write(tmp_path):
+    before = os.umask(0)
+    try:
+        os.close(open_home(str(tmp_path / "a" / "b" / "logs")))
+    finally:
+        os.umask(before)
+    for made in (tmp_path / "a", tmp_path / "a" / "b"):
+        assert made.stat().st_mode & 0o777 == 0o755
+
+
+def test_parents_that_are_no_directories_are_an_error(tmp_path):
+    (tmp_path / "a").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "b").write_text("")
+    for name in ("a", "b"):
+        with pytest.raises(OSError, match="File exists"):
+            open_home(str(tmp_path / name / "logs"))
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o707, 0o1777])
+def test_a_directory_that_others_may_write_is_refused(tmp_path, mode):
+    place = tmp_path / "logs"
+    place.mkdir()
+    place.chmod(mode)
+    with pytest.raises(UnsafePlaceError, match="chmod go-w"):
+        open_private(str(place))
+
+
+def test_a_directory_that_others_may_only_read_is_taken(tmp_path):
+    place = tmp_path / "logs"
+    place.mkdir()
+    place.chmod(0o755)
+    os.close(open_private(str(place)))
+
+
+@pytest.mark.parametrize("target", ["elsewhere", "nowhere"])
+def test_a_link_is_never_followed(tmp_path, target):
+    (tmp_path / "elsewhere").mkdir(mode=0o700)
+    (tmp_path / "logs").symlink_to(tmp_path / target)
+    with pytest.raises(UnsafePlaceError, match="link"):
+        open_private(str(tmp_path / "logs"))
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_file_or_a_pipe_in_its_place_is_refused_without_hanging(tmp_path):
+    (tmp_path / "file").write_text("")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("file", "pipe"):
+        with pytest.raises(UnsafePlaceError, match="no directory"):
+            open_private(str(tmp_path / name))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+def test_a_directory_of_another_user_is_refused(tmp_path):
+    place = tmp_path / "logs"
+    place.mkdir(mode=0o700)
+    os.chown(place, 12345, 12345)
+    with pytest.raises(UnsafePlaceError, match="belongs to uid 12345"):
+        open_private(str(place))
+
+
+def test_refusing_a_directory_leaks_no_descriptor(tmp_path):
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs").chmod(0o777)
+    before = len(list(Path("/dev/fd").iterdir()))
+    for _ in range(10):
+        with pytest.raises(UnsafePlaceError):
+            open_private(str(tmp_path / "logs"))
+    assert len(list(Path("/dev/fd").iterdir())) == before
+
+
+def test_names_of_runs_and_segments_are_read_as_they_are_written():
+    assert parse_run_name(run_name(4711, 1_795_000_000_000)) == (4711, 1_795_000_000_000)
+    assert parse_segment_name(segment_name(1)) == 1
+    assert parse_segment_name(segment_name(1_234_567)) == 1_234_567
+    for name in ("000001.pplog.new", ".000001.pplog.new", "1.pplog", "0000a1.pplog", "000001.log"):
+        assert parse_segment_name(name) is None
+    for name in ("4711", "4711-", "-5", "4711-1-1", "a-1", "4711-1\n"):
+        assert parse_run_name(name) is None
+
+
+def test_a_service_is_a_plain_word():
+    assert all(map(valid_service, ("api", "a", "x" * 64, "web-1.2_b", "...")))
+    assert not any(
+        map(valid_service, ("", ".", "..", "a/b", "x" * 65, "a b", "é", "a\n", "\x1b[1m"))
+    )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+@pytest.mark.parametrize("readable", [True, False])
+def test_the_group_of_a_volume_is_that_of_all_in_it_if_it_may_read(tmp_path, run, readable):
+    # as a Kubernetes volume with fsGroup comes
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    os.chown(volume, -1, 4242)
+    volume.chmod(0o2755)
+    run(
+        f"""
+import pprofplus, sys
+pprofplus.start("api", directory=sys.argv[1], group_readable={readable}, interval_s=0.05)
+""",
+        str(volume / "logs"),
+    )
+    made = [path for path in (volume / "logs").rglob("*") if path.name != ".ledger"]
+    assert len(made) == 3
+    if readable:
+        assert {path.stat().st_gid for path in made} == {4242}
+    wanted = ({0o640}, {0o2750}) if readable else ({0o600}, {0o700})
+    assert {path.stat().st_mode & 0o7777 for path in made if path.is_file()} == wanted[0]
+    assert {path.stat().st_mode & 0o7777 for path in made if path.is_dir()} == wanted[1]

@@ -1,0 +1,325 @@
+"""From points to a picture: what lags, what stays put, what is left out."""
+
+from datetime import timezone
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pprofplus_tui.charts.build import (
+    MAX_BUCKETS,
+    ChartBuilder,
+    ChartStyle,
+    buckets_for,
+    wanted_by,
+)
+from pprofplus_tui.charts.spec import plot_area
+from pprofplus_tui.model.charts import CHARTS, STANDARD, charts_for
+from pprofplus_tui.model.messages import Shape
+from pprofplus_tui.model.points import Points
+from pprofplus_tui.model.window import JUMPS, Window
+
+MIB = 1 << 20
+NOW_MS = 1_700_000_000_000
+SPAN_MS = 300_000
+MEMORY, GC, CPU = (STANDARD.by_id[name] for name in ("memory", "gc", "cpu"))
+SHAPE = Shape("memory", 80, 16)
+FOLLOWING = Window.live(NOW_MS, SPAN_MS)
+PAST = Window.fit(NOW_MS - SPAN_MS, NOW_MS)
+CELL_MS = SPAN_MS / plot_area(SHAPE.width, SHAPE.height).width
+
+
+def level(*values, end_ms=NOW_MS, step_ms=1000):
+    data = np.array(values, dtype=float)
+    t_ms = end_ms - step_ms * np.arange(len(values), dtype=np.int64)[::-1]
+    return Points(t_ms, data, data, np.zeros(len(values), np.bool_))
+
+
+def memory(rss, *, end_ms=NOW_MS, limit=None):
+    """Return the points of the memory chart: `rss` and a `limit`, in MiB."""
+    points = {("rss", False): level(*(MIB * v for v in rss), end_ms=end_ms)}
+    if limit is not None:
+        points["cgroup_limit", False] = level(limit * MIB, end_ms=end_ms)
+    return points
+
+
+def portrayer(**manner):
+    return ChartBuilder(ChartStyle(zone=timezone.utc, **manner))
+
+
+def reach_ms(picture):
+    return max(int(line.points.t_ms[-1]) for line in picture.lines)
+
+
+def values_of(picture):
+    return {line.label: line.value for line in picture.lines}
+
+
+# -- buckets
+
+
+@given(st.integers(1, 500), st.integers(1, 200))
+def test_buckets_are_whole_jumps_and_never_more_than_a_series_may_have(width, height):
+    buckets = buckets_for(Shape("memory", width, height))
+    assert buckets % JUMPS == 0
+    assert JUMPS <= buckets <= MAX_BUCKETS <= 200
+
+
+@given(st.integers(20, 500))
+def test_no_more_buckets_than_the_plot_has_dots(width):
+    assert buckets_for(Shape("memory", width, 20)) <= max(JUMPS, 2 * plot_area(width, 20).width)
+
+
+def test_a_chart_wants_its_lines_and_its_notes():
+    assert wanted_by(MEMORY) == (("cgroup_limit", False), ("uss", False), ("rss", False))
+    assert ("threads", False) in wanted_by(CPU)
+    assert ("cpu_user", True) in wanted_by(CPU)
+    assert {("gc_runs_0", True), ("gc_pause_max", False)} <= set(wanted_by(GC))
+
+
+# -- what lags and what does not
+
+
+def follow(  # noqa: PLR0913 - each test changes one of them
+    one, at_ms, *, window=FOLLOWING, growing=True, rss=100, shape=SHAPE
+):
+    points = memory([90, rss], end_ms=at_ms)
+    return one.picture(MEMORY, shape, window, points, growing=growing)
+
+
+@given(st.lists(st.integers(1, 20_000), min_size=1, max_size=40))
+def test_the_lines_of_a_following_chart_lag_less_than_a_cell(steps):
+    one, at_ms = portrayer(), NOW_MS - SPAN_MS + 10_000
+    for step in steps:
+        at_ms += step
+        assert at_ms - reach_ms(follow(one, at_ms)) < CELL_MS
+
+
+def test_within_a_bucket_the_lines_stay_and_the_numbers_go_on():
+    one = portrayer()
+    first = follow(one, NOW_MS, rss=100)
+    second = follow(one, NOW_MS + 1000, rss=99)
+    assert second.lines[-1].points is first.lines[-1].points
+    assert values_of(second) == {"rss": "99 MiB"}
+
+
+@pytest.mark.parametrize(("span_ms", "each"), [(30_000, 1), (120_000, 2), (900_000, 6)])
+def test_the_lines_of_a_wide_chart_go_on_as_often_as_is_worth_it(span_ms, each):
+    one, wide = portrayer(), Shape("memory", 165, 18)  # as on a terminal of 200 columns
+    window = Window.live(NOW_MS, span_ms)
+    seen = [
+        reach_ms(follow(one, NOW_MS + 1000 * i, window=window, shape=wide))
+        for i in range(4 * each + 1)
+    ]
+    assert [at - NOW_MS for at in dict.fromkeys(seen)] == [1000 * each * i for i in range(5)]
+
+
+@given(st.integers(0, 3000))
+def test_the_last_samples_before_an_end_are_drawn_however_few(late_ms):
+    one = portrayer()
+    follow(one, NOW_MS)
+    ended = follow(one, NOW_MS + late_ms, growing=False, rss=200)
+    assert reach_ms(ended) == NOW_MS + late_ms
+    assert float(ended.lines[-1].points.hi[-1]) == 200 * MIB
+
+
+def test_a_window_in_the_past_is_drawn_as_it_is():
+    one = portrayer()
+    follow(one, NOW_MS - 5000, window=PAST)
+    assert reach_ms(follow(one, NOW_MS - 4000, window=PAST)) == NOW_MS - 4000
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"window": FOLLOWING.follow(NOW_MS + SPAN_MS)},
+        {"shape": Shape("memory", 81, 16)},
+        {"shape": Shape("memory", 80, 17)},
+        {"rss": 900},
+    ],
+    ids=["jump", "width", "height", "axis"],
+)
+def test_what_is_drawn_anew_anyway_is_drawn_to_the_last_sample(change):
+    one = portrayer()
+    follow(one, NOW_MS)
+    assert reach_ms(follow(one, NOW_MS + 500, **change)) == NOW_MS + 500
+
+
+def test_a_line_that_appears_is_drawn_at_once():
+    one = portrayer()
+    follow(one, NOW_MS)
+    points = {**memory([90, 100], end_ms=NOW_MS + 500), ("uss", False): level(80 * MIB)}
+    picture = one.picture(MEMORY, SHAPE, FOLLOWING, points, growing=True)
+    assert [line.label for line in picture.lines] == ["uss", "rss"]
+    assert reach_ms(picture) == NOW_MS + 500
+
+
+def test_a_clock_that_was_set_back_is_drawn_at_once():
+    one = portrayer()
+    follow(one, NOW_MS)
+    assert reach_ms(follow(one, NOW_MS - 700)) == NOW_MS - 700
+
+
+def test_another_run_is_not_drawn_with_the_lines_of_the_former():
+    one = portrayer()
+    follow(one, NOW_MS)
+    one.forget()
+    assert reach_ms(follow(one, NOW_MS + 500)) == NOW_MS + 500
+
+
+# -- axes
+
+
+def axis(one, *rss):
+    return one.picture(MEMORY, SHAPE, PAST, memory(rss), growing=False).y
+
+
+def test_the_axis_stays_while_the_data_move_within_it():
+    one = portrayer()
+    first = axis(one, 100, 160)
+    for top in (165, 158, 170, 150):
+        if top * MIB <= first.hi:
+            assert axis(one, 100, top) == first
+
+
+@given(st.lists(st.integers(1, 4000), min_size=1, max_size=20))
+def test_the_axis_always_holds_the_data(tops):
+    one = portrayer()
+    for top in tops:
+        found = axis(one, top / 2, top)
+        assert found.lo <= top / 2 * MIB
+        assert found.hi >= top * MIB
+
+
+def test_a_window_without_samples_does_not_forget_the_axis():
+    one = portrayer()
+    first = axis(one, 100, 160)
+    empty = {("rss", False): Points.empty()}
+    one.picture(MEMORY, SHAPE, PAST, empty, growing=False)
+    assert axis(one, 101, 160) == first
+
+
+def test_each_chart_has_an_axis_of_its_own():
+    one = portrayer()
+    memory_axis = axis(one, 100, 160)
+    pauses = {("gc_pause_max", False): level(100.0, 900.0)}
+    gc_axis = one.picture(GC, SHAPE, PAST, pauses, growing=False).y
+    assert gc_axis.lo == 0
+    assert gc_axis.unit == "us"
+    assert axis(one, 100, 160) == memory_axis
+
+
+# -- what is left out
+
+
+@pytest.mark.parametrize(
+    ("limit", "shown"),
+    [(1024, False), (126, False), (125, True), (110, True), (90, True), (1 << 30, False)],
+)
+def test_the_limit_is_drawn_only_when_the_data_reach_four_fifths_of_it(limit, shown):
+    picture = portrayer().picture(
+        MEMORY, SHAPE, PAST, memory([50, 100], limit=limit), growing=False
+    )
+    assert ("limit" in values_of(picture)) is shown
+
+
+def test_a_limit_alone_is_no_chart():
+    points = {("cgroup_limit", False): level(100 * MIB)}
+    picture = portrayer().picture(MEMORY, SHAPE, PAST, points, growing=False)
+    assert picture.lines == ()
+
+
+def test_a_far_limit_does_not_stretch_the_axis():
+    picture = portrayer().picture(
+        MEMORY, SHAPE, PAST, memory([50, 100], limit=10_000), growing=False
+    )
+    assert picture.y.hi < 300 * MIB
+
+
+@pytest.mark.parametrize("kind", CHARTS, ids=lambda kind: kind.id)
+def test_metrics_that_the_log_lacks_are_said_to_be_not_in_it(kind):
+    picture = portrayer().picture(kind, SHAPE, PAST, {}, growing=False)
+    assert picture.lines == ()
+    assert picture.empty == "not in this log"
+    assert picture.note == ""
+
+
+def test_metrics_without_samples_here_are_said_to_have_none():
+    empty = {("rss", False): Points.empty()}
+    picture = portrayer().picture(MEMORY, SHAPE, PAST, empty, growing=False)
+    assert picture.empty == "no samples in this window"
+    assert values_of(picture) == {"rss": ""}
+
+
+# -- notes and texts
+
+
+def test_a_note_is_the_sum_of_its_metrics_and_those_absent_count_for_nothing():
+    points = {("gc_runs_0", True): level(3.0), ("gc_runs_2", True): level(0.5)}
+    picture = portrayer().picture(GC, SHAPE, PAST, points, growing=False)
+    assert picture.note == "3.5/s runs"
+
+
+def test_a_note_without_samples_is_no_note():
+    points = {("threads", False): Points.empty()}
+    assert portrayer().picture(CPU, SHAPE, PAST, points, growing=False).note == ""
+
+
+def test_ascii_only_is_ascii_in_every_text():
+    points = {("gc_pause_max", False): level(100.0, 900.0), ("gc_runs_0", True): level(3.0)}
+    picture = portrayer(plain=True).picture(GC, SHAPE, PAST, points, growing=False)
+    assert picture.ascii_only
+    texts = [line.value for line in picture.lines]
+    texts += [label for _, label in (*picture.y.ticks, *picture.x_ticks)]
+    assert "900 us" in texts
+    assert all(text.isascii() for text in texts)
+
+
+def test_without_colour_lines_are_told_apart_by_their_marks():
+    assert portrayer(colourless=True).picture(MEMORY, SHAPE, PAST, {}, growing=False).distinct
+
+
+# -- a run's own metrics
+
+
+def own_picture(metrics, points):
+    (kind,) = charts_for(metrics).own
+    return portrayer().picture(kind, SHAPE, PAST, points, growing=False)
+
+
+def test_thousandths_are_drawn_in_their_unit():
+    picture = own_picture(
+        (("load", "1/1000 jobs", "gauge"),), {("load", False): level(1500.0, 2250.0)}
+    )
+    (line,) = picture.lines
+    assert line.value == "2.25 jobs"
+    assert line.points.hi.tolist() == [1.5, 2.25]
+    assert picture.y.hi <= 3
+    assert {label[-5:] for _, label in picture.y.ticks} == {" jobs"}
+
+
+def test_small_fractions_are_no_flat_line():
+    picture = own_picture((("wait", "1/1000 s", "gauge"),), {("wait", False): level(12.0, 30.0)})
+    assert picture.y.hi < 0.1
+
+
+def test_whole_figures_that_were_written_in_thousandths_get_an_axis_of_whole_figures():
+    picture = own_picture((("queue", "1/1000 ", "gauge"),), {("queue", False): level(3000.0)})
+    assert picture.y.hi - picture.y.lo >= 1
+
+
+def test_a_counter_in_thousandths_is_drawn_per_second_in_its_unit():
+    picture = own_picture(
+        (("sold", "1/1000 EUR", "counter"),), {("sold", True): level(4000.0, 5000.0)}
+    )
+    assert picture.lines[0].value == "5 EUR/s"
+
+
+def test_a_long_unit_stands_in_the_legend_alone():
+    picture = own_picture(
+        (("a", "messages", "gauge"), ("b", "messages", "gauge")),
+        {("a", False): level(10.0, 400.0), ("b", False): level(20.0)},
+    )
+    assert values_of(picture)["a"] == "400 messages"
+    assert all(label.isdecimal() for _, label in picture.y.ticks)

@@ -1,0 +1,54 @@
+import dataclasses
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pprofplus_tui.charts.spec import ChartSpec, Line, plot_area, same_picture
+from pprofplus_tui.model.points import Points
+from pprofplus_tui.model.text import cell_width, narrow
+from pprofplus_tui.model.ticks import fit_axis
+
+
+def ramp(top=9.0):
+    values = np.linspace(0, top, 10)
+    return Points(np.arange(10, dtype=np.int64), values, values, np.zeros(10, np.bool_))
+
+
+def picture(points=None, **changes):
+    line = Line("rss", 0, ramp() if points is None else points, "9 B")
+    axis = fit_axis(None, 0, 9, "count", 8)
+    return ChartSpec("memory", 60, 10, 0, 10, axis, lines=(line,), **changes)
+
+
+@given(st.integers(0, 300), st.integers(0, 100))
+def test_the_plot_lies_inside_the_chart(width, height):
+    area = plot_area(width, height)
+    assert area.width == 0 or area.left + area.width < width
+    assert area.height == 0 or area.top + area.height < height
+
+
+def test_charts_of_one_width_share_their_columns():
+    assert plot_area(80, 10).left == plot_area(80, 40).left
+
+
+def test_the_smallest_chart_has_a_plot():
+    area = plot_area(10, 4)
+    assert (area.width, area.height) == (8, 2)
+
+
+@given(st.text(max_size=20), st.booleans(), st.integers(0, 12))
+def test_narrow_text_takes_one_cell_a_character(text, ascii_only, limit):
+    shown = narrow(text, ascii_only=ascii_only, limit=limit)
+    assert cell_width(shown) == len(shown) <= limit
+
+
+def test_pictures_with_equal_points_are_the_same():
+    assert same_picture(picture(), picture())
+
+
+def test_pictures_with_other_points_or_titles_are_not_the_same():
+    assert not same_picture(picture(), picture(ramp(8.0)))
+    assert not same_picture(picture(), dataclasses.replace(picture(), title="heap"))
+    assert not same_picture(picture(), dataclasses.replace(picture(), lines=()))
+    assert not same_picture(None, picture())

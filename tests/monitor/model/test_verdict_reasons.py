@@ -1,0 +1,71 @@
+"""The words for a verdict's reason."""
+
+import pytest
+
+from pprofplus_tui.model.explanations import in_words, told
+from pprofplus_tui.model.verdict import (
+    CONFIDENCES,
+    EVERY_DAY,
+    FLOOR_RISES,
+    GROWING,
+    HOUR_MS,
+    LAYER_BY_ID,
+    LOW,
+    MAYBE_WAVE,
+    NOT_SURE,
+    REASONS,
+    STEADY,
+    Layer,
+    Verdict,
+    Verdicts,
+)
+from pprofplus_tui.model.verdict_reasons import SENTENCES, because, shortly
+
+MIB = 1 << 20
+UNSURE = Verdict(
+    NOT_SURE,
+    3.0 * MIB,
+    2.0 * MIB,
+    4.0 * MIB,
+    confidence=LOW,
+    reason=MAYBE_WAVE,
+    known_ms=6 * HOUR_MS,
+)
+
+
+def test_every_reason_has_a_sentence():
+    assert tuple(SENTENCES) == REASONS
+
+
+@pytest.mark.parametrize("reason", REASONS)
+@pytest.mark.parametrize("confidence", CONFIDENCES)
+def test_a_sentence_has_the_confidence_and_ends(reason, confidence):
+    said = because(Verdict(STEADY, confidence=confidence, reason=reason, known_ms=HOUR_MS))
+    assert said.startswith(f"Confidence: {confidence}; ")
+    assert said.endswith(".")
+    assert "{" not in said
+
+
+def test_of_the_window_alone_there_is_no_reason():
+    assert because(Verdict(STEADY)) == ""
+    assert shortly(Verdict(GROWING, MIB)) == ""
+
+
+def test_a_short_history_says_so():
+    assert because(UNSURE).startswith("Confidence: low; a run of 6h: this may be a daily wave")
+    assert in_words(UNSURE) == "not sure, +3 MiB/h (+2 to +4 MiB), may be a daily wave"
+
+
+def test_explain_says_that_it_is_not_sure_why_and_where_the_rise_is():
+    layers = (Layer(LAYER_BY_ID["rss"], 9, UNSURE), Layer(LAYER_BY_ID["c_heap"], 9, UNSURE))
+    lines = told(Verdicts(layers, span_ms=6 * HOUR_MS))
+    assert lines[0] == (
+        "In these 6h, RSS is rising +3 MiB/h (+2 to +4 MiB); whether it grows for good is not sure."
+    )
+    assert lines[1] == because(UNSURE)
+    assert lines[2] == "Most of the rise is in C heap."
+
+
+def test_the_line_has_room_for_what_the_window_does_not_show():
+    assert shortly(Verdict(STEADY, reason=EVERY_DAY)) == "a daily wave"
+    assert shortly(Verdict(GROWING, reason=FLOOR_RISES, known_ms=48 * HOUR_MS)) == "over 2d"

@@ -1,0 +1,265 @@
+"""Gauges whose names change: all of them are read, and what there is no memory for is named."""
+
+import io
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pprofplus.log.format import RunHeader
+from pprofplus.log.writer import Writer
+from pprofplus_tui.export import write_rows
+from pprofplus_tui.headless.exporting import ExportWish, export_runs
+from pprofplus_tui.model.options import Options
+from pprofplus_tui.sources.local import page_table
+from pprofplus_tui.sources.local.catalog import Catalog
+from pprofplus_tui.sources.local.run_log import RunLog
+from pprofplus_tui.sources.local.window_query import query
+
+START_MS = 1_760_000_000_000
+BASE = (("n", "count", "gauge"), ("work", "us", "counter"))
+HELPERS = Path(__file__).parents[3] / "collector" / "service.py"
+
+
+def tables_of(count, each=2):
+    """Metric tables of which each has gauges that no other has."""
+    for number in range(count):
+        yield (*BASE, *((f"tenant{number}.{i}", "jobs", "gauge") for i in range(each)))
+
+
+class Recorder:
+    """The collector's writer, with a sample's number as the figure of each metric."""
+
+    def __init__(self, home, tables):
+        self.taken = 0
+        self._writer = None
+        self._home = home
+        for metrics in tables:
+            self.begin(metrics)
+            self.add(2)
+
+    def begin(self, metrics):
+        self._metrics = metrics
+        if self._writer is None:
+            header = RunHeader(service="api", pid=7, start_ms=START_MS, metrics=metrics)
+            self._writer = Writer(str(self._home), header, max_bytes=1 << 30)
+            self.path = self._writer.directory
+        else:
+            self._writer.change_metrics(metrics, [self.taken] * len(metrics))
+
+    def add(self, count):
+        for _ in range(count):
+            at_ms = 1000 * self.taken
+            self._writer.add(at_ms, START_MS + at_ms, [self.taken] * len(self._metrics))
+            self.taken += 1
+
+    def close(self):
+        self._writer.close()
+
+
+@pytest.fixture
+def record(tmp_path):
+    made = []
+
+    def start(tables):
+        made.append(Recorder(tmp_path, tables))
+        return made[-1]
+
+    yield start
+    for recorder in made:
+        recorder.close()
+
+
+@pytest.fixture(scope="session")
+def thousand_tables(tmp_path_factory):
+    """A run that has ended, with 2,200 samples of 2,202 metrics in 1,100 tables."""
+    recorder = Recorder(tmp_path_factory.mktemp("logs"), tables_of(1100))
+    recorder.close()
+    return recorder
+
+
+def opened(recorder, **options):
+    run = RunLog(recorder.path, **options)
+    run.refresh()
+    return run
+
+
+@pytest.mark.parametrize("in_blocks", [False, True])
+def test_thousands_of_names_in_a_thousand_tables_hide_no_sample(thousand_tables, in_blocks):
+    run = opened(thousand_tables, in_blocks=in_blocks)
+    assert len(run.table.names) == 2202
+    assert run.samples == thousand_tables.taken == 2200
+    assert run.problems == ()
+    assert run.damaged_pages == 0
+    requests = [("n", False), ("tenant0.1", False), ("tenant1099.0", False)]
+    found = query(run, 0, 1 << 50, 10_000, requests)
+    assert found["n", False].lo.tolist() == list(range(2200))
+    assert found["tenant0.1", False].lo.tolist() == [0, 1]
+    assert found["tenant1099.0", False].lo.tolist() == [2198, 2199]
+
+
+def test_an_export_has_every_sample_and_the_newest_names(thousand_tables):
+    path = thousand_tables.path
+    out, told = io.BytesIO(), io.StringIO()
+    options = Options(directories=(str(Path(path).parents[1]),), last_ms=5000)
+    wish = ExportWish(form="jsonl", metrics=("n", "tenant1098.1"))
+    assert export_runs(options, wish, out, told) == 0
+    rows = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [row["n"] for row in rows] == list(range(2195, 2200))
+    assert [row["tenant1098.1_jobs"] for row in rows] == [None, 2196, 2197, None, None]
+    whole = io.BytesIO()
+    count, skipped = write_rows(RunLog(path), 0, 1 << 50, whole, metrics=["n"])
+    assert (count, skipped) == (2200, 0)
+
+
+def test_a_monitor_that_is_open_follows_names_as_they_change(record):
+    recorder = record(tables_of(1))
+    run = opened(recorder, in_blocks=True)
+    for number in range(1, 700):
+        recorder.begin((*BASE, *((f"job{number}.{i}", "count", "gauge") for i in range(4))))
+        recorder.add(1)
+        run.refresh()
+        assert run.samples == recorder.taken
+        assert run.last()["n"] == recorder.taken - 1
+    assert len(run.metrics) == len(BASE) + 2 + 4 * 699
+    found = query(run, 0, 1 << 50, 10_000, [("job350.3", False)])["job350.3", False]
+    assert found.lo.tolist() == [351]
+
+
+def test_metrics_share_memory_unless_a_table_has_both(record):
+    run = opened(record(tables_of(300)))
+    assert run.table._cells.shape[1] == 4
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_names_that_come_and_go_keep_their_own_values(write_run, kit, seed):
+    rng = random.Random(seed)  # noqa: S311 - the same names each time
+    names = [(f"g{i}", "count", "counter" if i % 3 == 0 else "gauge") for i in range(12)]
+    writer = write_run(metrics=[("rss", "B", "gauge"), *rng.sample(names, 3)])
+    run = RunLog(str(writer.path))
+    now_ms = 0
+    for step in range(30):
+        if step:
+            writer.change_metrics([("rss", "B", "gauge"), *rng.sample(names, rng.randrange(6))])
+        for _ in range(rng.randrange(1, 5)):
+            writer.add(now_ms, [rng.randrange(1000) for _ in writer.header.metrics])
+            now_ms += 1000
+        if rng.random() < 0.5:
+            run.refresh()
+    writer.close_page()
+    run.refresh()
+    reference = kit.Reference(writer.path)
+    fresh = RunLog(str(writer.path), in_blocks=True)
+    fresh.refresh()
+    requests = [(name, False) for name, _, _ in [("rss", "", ""), *names]]
+    for log in (run, fresh):
+        for buckets in (1000, 20):
+            found = query(log, 0, now_ms + kit.START_MS, buckets, requests)
+            for request in requests:
+                series = [v for _, _, v in reference.series(request, 0, now_ms + kit.START_MS)]
+                assert (len(found[request]) > 0) == (len(series) > 0)
+                if series:
+                    assert found[request].lo.min() == min(series)
+                    assert found[request].hi.max() == max(series)
+                if buckets == 1000:
+                    assert found[request].lo.tolist() == series
+
+
+def test_the_newest_segment_says_what_a_metric_is_even_if_its_table_is_an_old_one(write_run):
+    one, other = (("depth", "jobs", "gauge"),), (("depth", "us", "counter"),)
+    writer = write_run(metrics=one)
+    run = RunLog(str(writer.path))
+    for step, metrics in enumerate((one, other, one)):
+        if step:
+            writer.change_metrics(metrics)
+        writer.add(step * 1000, [step])
+        run.refresh()
+        assert run.metrics == metrics
+    fresh = RunLog(str(writer.path))
+    fresh.refresh()
+    assert fresh.metrics == one
+
+
+@pytest.fixture
+def little_memory(monkeypatch):
+    """Room for some 20 tables."""
+    monkeypatch.setattr(page_table, "_MAX_SCHEMAS_BYTES", 40_000)
+
+
+@pytest.mark.usefixtures("little_memory")
+def test_what_there_is_no_memory_for_is_the_oldest_and_is_named(record):
+    recorder = record(tables_of(60))
+    run = opened(recorder)
+    found = query(run, 0, 1 << 50, 10_000, [("n", False)])["n", False].lo.tolist()
+    assert found == list(range(int(found[0]), recorder.taken))
+    assert 20 < len(found) < 100
+    (line,) = run.problems
+    left_out = (recorder.taken - len(found)) // 2
+    assert line.startswith(f"{run.name}: {left_out} of 60 segments left out: ")
+    assert "more metrics than fit into memory" in line
+    assert run.damaged_pages == 0
+
+
+@pytest.mark.usefixtures("little_memory")
+def test_who_is_open_drops_the_oldest_for_the_newest(record):
+    recorder = record(tables_of(1))
+    run = opened(recorder, in_blocks=True)
+    for number in range(1, 100):
+        recorder.begin((*BASE, *((f"job{number}.{i}", "count", "gauge") for i in range(4))))
+        recorder.add(3)
+        run.refresh()
+        found = query(run, 0, 1 << 50, 10_000, [("n", False), (f"job{number}.3", False)])
+        newest = [recorder.taken - 3 + i for i in range(3)]
+        assert found["n", False].lo.tolist()[-3:] == newest
+        assert found[f"job{number}.3", False].lo.tolist() == newest
+    assert "left out" in run.problems[0]
+    assert len(run.table.names) < 100
+
+
+@pytest.mark.usefixtures("little_memory")
+def test_an_export_that_lacks_old_segments_says_so_once_and_exits_1(record):
+    recorder = record(tables_of(60))
+    out, told = io.BytesIO(), io.StringIO()
+    options = Options(directories=(str(Path(recorder.path).parents[1]),))
+    assert export_runs(options, ExportWish(metrics=("n",)), out, told) == 1
+    assert out.getvalue().splitlines()[-1].endswith(b",119")
+    (line,) = told.getvalue().splitlines()
+    assert "of 60 segments left out: there are more metrics than fit into memory" in line
+
+
+PROGRAM = """
+panel._LEAST_TABLE_AGE_NS = 0  # else a minute: that makes a thousand tables in a day
+collector = pprofplus.start("api", interval_s=0.002)
+for number in range(45):
+    for i in range(60):
+        pprofplus.gauge(f"queue{number}.{i}", lambda: 1)
+    samples(3)
+    for i in range(60):
+        pprofplus.gauge(f"queue{number}.{i}", None)
+samples(20)
+tell(directory=collector.directory)
+"""
+
+
+@pytest.mark.slow
+def test_a_service_whose_gauges_change_is_read_to_its_last_sample(tmp_path):
+    ended = subprocess.run(
+        [sys.executable, "-c", HELPERS.read_text() + PROGRAM],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PPROFPLUS_DIR": str(tmp_path), "PYTHONPATH": ":".join(filter(None, sys.path))},
+        timeout=100,
+    )
+    told = json.loads(ended.stdout)
+    run = Catalog.open(told["directory"])
+    assert len({name for name, _, _ in run.metrics if name.startswith("queue")}) == 2700
+    out = io.BytesIO()
+    write_rows(RunLog(told["directory"]), 0, 1 << 50, out, form="jsonl", metrics=["rss"])
+    rows = [json.loads(line)["rss_bytes"] for line in out.getvalue().splitlines()]
+    assert rows == list(range(told["taken"]))
+    assert run.samples == told["taken"]
+    assert run.problems == ()

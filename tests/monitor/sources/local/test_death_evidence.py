@@ -1,0 +1,485 @@
+"""What is found about the end of real processes: killed, crashed, out of memory, still there."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pprofplus.metrics import BY_NAME
+from pprofplus_tui.model.death_causes import NO_STOP
+from pprofplus_tui.sources.local import death_evidence, kernel_log, liveness, machine
+from pprofplus_tui.sources.local.catalog import Catalog
+from pprofplus_tui.sources.local.death_evidence import CauseFinder, quick_cause
+from pprofplus_tui.sources.local.ended_run import glance
+from pprofplus_tui.sources.local.machine import Machine, this_machine
+from pprofplus_tui.sources.local.siblings import Sibling
+
+START = """
+import os, signal, sys, time, pprofplus
+collector = pprofplus.start("svc", directory=sys.argv[1], interval_s=0.05)
+while collector.samples < 3:
+    time.sleep(0.01)
+"""
+WAITS = START + "print('ready', flush=True); sys.stdin.read()"
+EATS = START + "kept = []\nwhile True:\n    kept.append(bytearray(b'x') * 500_000)"
+LIMIT = 64 << 20
+SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
+
+
+def run_to_its_end(home, program, *, before=(), wait=True):
+    """Run a service; return its process, which has ended unless `wait` is False."""
+    process = subprocess.Popen(
+        [*before, sys.executable, "-c", program, str(home)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    if wait:
+        process.wait(60)
+        process.stdin.close()
+        process.stdout.close()
+    return process
+
+
+@contextmanager
+def waiting(home):
+    """Run a service that waits; end it afterwards."""
+    process = run_to_its_end(home, WAITS, wait=False)
+    try:
+        assert process.stdout.readline() == "ready\n"
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        process.stdin.close()
+        process.stdout.close()
+
+
+def found(home, pid=None):
+    """Return (info, death) of a run in a home."""
+    catalog = Catalog([str(home)])
+    until = time.monotonic() + 30
+    while not catalog.runs and time.monotonic() < until:
+        catalog.refresh()
+    (info,) = (info for info in catalog.runs if pid in {None, info.pid})
+    log = Catalog.open(info.path)
+    return info, CauseFinder().death_of(log, info.state, map(Sibling.of, catalog.runs))
+
+
+def cause_of(home, pid=None):
+    info, death = found(home, pid)
+    return info.state, death.cause.kind, death.cause.certainty
+
+
+@contextmanager
+def cgroup(name):
+    """Make a cgroup with a limit; gives what a command is put before to run in it."""
+    v1, v2 = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
+    place = (v1 if v1.is_dir() else v2) / f"pprofplus-{name}-{os.getpid()}"
+    try:
+        place.mkdir()
+        limit = place / ("memory.limit_in_bytes" if v1.is_dir() else "memory.max")
+        limit.write_text(str(LIMIT))
+    except OSError as error:
+        if place.is_dir():
+            place.rmdir()
+        pytest.skip(f"no cgroup with a limit can be made here: {error}")
+    try:
+        yield ("sh", "-c", f'echo $$ > {place}/cgroup.procs; exec "$@"', "sh")
+    finally:
+        until = time.monotonic() + 20
+        while place.exists() and time.monotonic() < until:
+            try:
+                place.rmdir()
+            except OSError:  # noqa: PERF203 - the last process may be on its way out
+                time.sleep(0.05)
+
+
+@pytest.fixture
+def place(tmp_path):
+    home = tmp_path / "logs"
+    home.mkdir(mode=0o700)
+    return home
+
+
+def needs_kernel_log():
+    if kernel_log._from_device() is None and kernel_log._from_ring() is None:
+        pytest.skip("the kernel's log may not be read here")
+
+
+def test_out_of_memory_is_known_where_the_kernels_log_can_be_read(place):
+    needs_kernel_log()
+    with cgroup("known") as before:
+        process = run_to_its_end(place, EATS, before=before)
+    assert process.returncode == -signal.SIGKILL
+    info, death = found(place)
+    assert (info.state, death.cause.kind, death.cause.certainty) == ("died", "oom", "known")
+    assert death.limit_bytes == LIMIT
+    assert 0 < death.rss_bytes <= death.peak_bytes  # pages of files count, charged elsewhere
+    assert "64 MiB" in death.told
+
+
+def test_a_sibling_that_counted_the_kill_makes_out_of_memory_probable(place, monkeypatch):
+    if "cgroup_oom_kills" not in BY_NAME:
+        pytest.skip("this collector does not count OOM kills")
+    monkeypatch.setattr(kernel_log, "process_records", lambda: ())
+    with cgroup("sibling") as before:
+        other = run_to_its_end(place, WAITS, before=before, wait=False)
+        try:
+            assert other.stdout.readline() == "ready\n"
+            for _ in range(3):  # use grows fast here: at their samples the two may differ too much
+                process = run_to_its_end(place, EATS, before=before)
+                assert process.returncode == -signal.SIGKILL
+                until = time.monotonic() + 10
+                info, death = found(place, process.pid)
+                while death.cause.kind != "oom" and time.monotonic() < until:
+                    time.sleep(0.1)
+                    info, death = found(place, process.pid)
+                if death.cause.kind == "oom":
+                    break
+        finally:
+            other.kill()
+            other.wait()
+            other.stdin.close()
+            other.stdout.close()
+    assert (info.state, death.cause.kind, death.cause.certainty) == ("died", "oom", "probable")
+    assert "OOM kill" in death.cause.reason
+
+
+def test_sigkill_leaves_no_evidence_and_none_is_made_up(place):
+    process = run_to_its_end(place, START + "os.kill(os.getpid(), signal.SIGKILL)")
+    assert process.returncode == -signal.SIGKILL
+    info, death = found(place)
+    assert (info.state, death.cause.kind, death.cause.certainty) == ("died", "unknown", "unknown")
+    assert death.cause.reason == NO_STOP
+
+
+def test_a_process_that_nobody_has_waited_for_says_how_it_ended(place):
+    with waiting(place) as process:
+        process.kill()
+        until = time.monotonic() + 30
+        while (death := found(place)[1]) is None or death.cause.kind != "killed":
+            assert time.monotonic() < until, death
+            time.sleep(0.05)
+        assert cause_of(place) == ("died", "killed", "known")
+
+
+def test_a_cause_that_was_seen_stays_when_its_evidence_goes(place):
+    finder = CauseFinder()
+    with waiting(place) as process:
+        process.kill()
+        until = time.monotonic() + 30
+        while (info := found(place)[0]).state != "died":
+            assert time.monotonic() < until, info
+        log = Catalog.open(info.path)
+        assert finder.death_of(log, "died").cause.kind == "killed"
+    time.sleep(1.1)  # a look comes once a second
+    assert found(place)[1].cause.kind == "unknown"
+    assert finder.death_of(log, "died").cause.kind == "killed"
+
+
+def test_a_segfault_is_known_where_the_kernels_log_can_be_read(place):
+    needs_kernel_log()
+    process = run_to_its_end(place, START + "import ctypes; ctypes.string_at(0)")
+    assert process.returncode == -signal.SIGSEGV
+    if not any(record.pid == process.pid for record in kernel_log.process_records()):
+        pytest.skip("this kernel does not log segfaults")
+    assert cause_of(place) == ("died", "crash", "known")
+
+
+def test_an_exit_in_order_has_no_other_cause(place):
+    assert run_to_its_end(place, START).returncode == 0
+    assert cause_of(place) == ("exited", "exit", "known")
+
+
+def test_a_process_that_became_another_program_has_not_died(place):
+    process = run_to_its_end(place, START + "os.execvp('sleep', ['sleep', '60'])", wait=False)
+    try:
+        until = time.monotonic() + 30
+        while found(place)[0].state != "unrecorded":
+            assert time.monotonic() < until, found(place)[0].state
+            time.sleep(0.05)
+        info, death = found(place)
+        assert death.cause.kind == "stopped"
+        assert "exec" in death.cause.reason
+        # that needs a look at the process, which the record of an ended run does not take
+        assert glance(info.path, "rss", time.time_ns() + 1) is None
+    finally:
+        process.kill()
+        process.wait()
+        process.stdin.close()
+        process.stdout.close()
+    assert found(place)[0].state == "died"
+
+
+def test_a_process_that_stopped_recording_still_runs(place):
+    program = START + "pprofplus.stop(); print('ready', flush=True); sys.stdin.read()"
+    process = run_to_its_end(place, program, wait=False)
+    try:
+        assert process.stdout.readline() == "ready\n"
+        _, death = found(place)
+        assert death.cause.kind == "stopped"
+        assert "pprofplus.stop()" in death.cause.reason
+    finally:
+        process.kill()
+        process.wait()
+        process.stdin.close()
+        process.stdout.close()
+
+
+def test_a_later_process_of_the_same_pid_is_not_the_run(place, tmp_path):
+    path = killed_run(place)
+    other = tmp_path / "other"
+    other.mkdir(mode=0o700)
+    with waiting(other) as later:
+        # as if the kernel had given the id again
+        path.rename(path.with_name(f"{later.pid}-{path.name.partition('-')[2]}"))
+        assert cause_of(place) == ("died", "unknown", "unknown")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="root alone makes a pid namespace")
+def test_a_process_of_ours_is_not_taken_for_one_of_a_container(place, monkeypatch):
+    # in its own namespace, its pid is that of another process here, which began long before
+    monkeypatch.setattr(machine, "_LONGEST_START_MS", 1000)
+    monkeypatch.setattr(machine, "_CLOCK_SLACK_MS", 0)
+    inside = (
+        "import os, sys\n"
+        "for _ in range(100000):\n"
+        "    pid = os.fork()\n"
+        "    if pid == 0:\n"
+        "        if os.getpid() == int(sys.argv[2]):\n"
+        "            exec(sys.argv[3])\n"
+        "        os._exit(0)\n"
+        "    os.waitpid(pid, 0)\n"
+        "    if pid >= int(sys.argv[2]):\n"
+        "        break\n"
+    )
+    ours = next(
+        pid
+        for pid in sorted(map(int, filter(str.isdigit, os.listdir("/proc"))))  # noqa: PTH208
+        if pid > 2
+        and (seen := machine.process(pid)) is not None
+        and seen.argv
+        and machine.monotonic_now_ms()[0] - seen.started_ms > 3000
+    )
+    program = START + "os.kill(os.getpid(), signal.SIGKILL)"
+    done = subprocess.run(
+        ["unshare", "-pf", sys.executable, "-c", inside, str(place), str(ours), program],  # noqa: S607
+        check=False,
+        timeout=100,
+    )
+    if done.returncode != 0:
+        pytest.skip("no pid namespace can be made here")
+    info, death = found(place)
+    assert info.pid == ours
+    assert (info.state, death.cause.kind) == ("died", "unknown")
+
+
+def test_a_watch_that_ends_before_its_target_is_no_exit(place):
+    target = subprocess.Popen(SLEEP)
+    try:
+        with subprocess.Popen(
+            [
+                *(sys.executable, "-m", "pprofplus", "watch", "--service", "svc"),
+                *("--dir", str(place), "--interval", "0.1", str(target.pid)),
+            ],
+            stdout=subprocess.PIPE,
+            text=True,
+            # what runs behind a shell's & ignores it, and so does what it starts
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
+        ) as watch:
+            assert "recorded to" in watch.stdout.readline()
+            watch.send_signal(signal.SIGINT)
+        info, death = found(place)
+        assert (info.state, death.cause.text) == ("unrecorded", "not watched any more")
+        assert death.cause.reason == "the process still runs"
+    finally:
+        target.kill()
+        target.wait()
+    assert found(place)[1].cause.text == "not watched any more"
+
+
+def test_a_process_that_a_watch_saw_end_is_not_said_to_have_ended_in_order(place):
+    with (
+        subprocess.Popen(SLEEP) as target,
+        subprocess.Popen(
+            [
+                *(sys.executable, "-m", "pprofplus", "watch", "--service", "svc"),
+                *("--dir", str(place), "--interval", "0.1", str(target.pid)),
+            ],
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as watch,
+    ):
+        assert "recorded to" in watch.stdout.readline()
+        target.kill()
+        target.wait()
+        watch.wait(60)
+    _, death = found(place)
+    assert death.cause.kind != "exit" or death.cause.certainty == "unknown"
+
+
+# -- the outcome file
+
+
+def killed_run(place):
+    run_to_its_end(place, START + "os.kill(os.getpid(), signal.SIGKILL)")
+    (path,) = place.glob("svc/*")
+    return path
+
+
+OUTCOME = {
+    "by": "pprofplus run",
+    "unix_ms": 1,
+    "exit_code": None,
+    "signal": 9,
+    "oom_killed": None,
+    "text": "",
+}
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted"),
+    [
+        ({}, ("died", "killed", "known")),
+        ({"signal": 15}, ("exited", "terminated", "known")),
+        ({"signal": None, "exit_code": 0}, ("exited", "exit", "known")),
+        ({"signal": None, "exit_code": 7}, ("died", "failed", "known")),
+        ({"by": "systemd", "oom_killed": True}, ("died", "oom", "known")),
+    ],
+)
+def test_what_a_parent_saw_is_the_cause(place, said, wanted):
+    path = killed_run(place)
+    (path / "outcome").write_text(json.dumps({**OUTCOME, **said}))
+    assert cause_of(place) == wanted
+
+
+HOSTILE = [
+    b"",
+    b"null",
+    b"[1]",
+    b"{",
+    b"\xff\xfe{}",
+    b"[" * 100_000,
+    b'{"signal": "9"}',
+    b'{"signal": true}',
+    b'{"signal": 9.0}',
+    b'{"signal": -9}',
+    b'{"signal": 1e400, "exit_code": NaN}',
+    b'{"exit_code": ' + b"9" * 5000 + b"}",
+    b'{"exit_code": [0]}',
+    b'{"oom_killed": "yes"}',
+    b'{"signal": 9, "text": "' + b"x" * (1 << 20) + b'"}',
+]
+
+
+@pytest.mark.parametrize("raw", HOSTILE, ids=range(len(HOSTILE)))
+def test_an_outcome_file_that_cannot_be_believed_is_none(place, raw):
+    path = killed_run(place)
+    (path / "outcome").write_bytes(raw)
+    assert cause_of(place) == ("died", "unknown", "unknown")
+
+
+def test_an_outcome_that_is_a_link_a_pipe_or_a_directory_is_none(place, tmp_path):
+    path = killed_run(place)
+    (tmp_path / "other").write_text(json.dumps(OUTCOME))
+    (path / "outcome").symlink_to(tmp_path / "other")
+    assert cause_of(place)[1] == "unknown"
+    (path / "outcome").unlink()
+    os.mkfifo(path / "outcome")
+    assert cause_of(place)[1] == "unknown"
+    (path / "outcome").unlink()
+    (path / "outcome").mkdir()
+    assert cause_of(place)[1] == "unknown"
+
+
+def test_texts_of_an_outcome_are_made_safe(place):
+    path = killed_run(place)
+    hostile = "\x1b]0;owned\x07[bold]\u202e"
+    (path / "outcome").write_text(json.dumps({**OUTCOME, "by": hostile, "text": hostile}))
+    _, death = found(place)
+    assert death.cause.kind == "killed"
+    assert all(line.isprintable() for line in death.told.split("\n"))
+
+
+def test_an_outcome_that_comes_late_is_found(place):
+    path = killed_run(place)
+    log, finder = Catalog.open(str(path)), CauseFinder()
+    assert finder.death_of(log, "died").cause.kind == "unknown"
+    (path / "outcome").write_text(json.dumps({**OUTCOME, "signal": 11}))
+    until = time.monotonic() + 30
+    while (death := finder.death_of(log, "died")).cause.kind != "crash":
+        assert time.monotonic() < until, death
+        time.sleep(0.1)
+
+
+# -- other boots and machines
+
+
+def test_a_run_of_an_earlier_boot_may_have_ended_with_the_machine(place, monkeypatch):
+    killed_run(place)
+    now_ms = time.time_ns() // 1_000_000
+    rebooted = replace(this_machine(), boot_id="another", booted_ms=now_ms + 30_000)
+    for module in (death_evidence, machine):
+        monkeypatch.setattr(module, "this_machine", lambda: rebooted)
+    info, death = found(place)
+    assert (info.state, death.cause.kind, death.cause.certainty) == ("died", "restart", "probable")
+
+
+def test_a_run_of_another_machine_has_no_evidence_here(place, monkeypatch):
+    killed_run(place)
+    now_ms = time.time_ns() // 1_000_000
+    other = Machine("elsewhere", "another", now_ms + 30_000)
+    for module in (death_evidence, machine):
+        monkeypatch.setattr(module, "this_machine", lambda: other)
+    _, death = found(place)
+    assert death.cause.kind == "unknown"
+    assert os.uname().nodename in death.cause.reason
+
+
+def test_a_list_has_the_same_cause_from_the_little_that_it_reads(place):
+    path = killed_run(place)
+    log = Catalog.open(str(path))
+
+    def quick(names=None):
+        return quick_cause(
+            str(path),
+            stop=None,
+            last_ms=log.last_sample_ms,
+            host=log.header.host,
+            boot_id=log.header.boot_id,
+            used_bytes=None,
+            limit_bytes=None,
+            names=names,
+        )
+
+    assert quick().reason == NO_STOP
+    (path / "outcome").write_text(json.dumps(OUTCOME))
+    assert quick() == quick(os.listdir(path)) == found(place)[1].cause  # noqa: PTH208
+    assert quick(()).reason == NO_STOP  # a file that is not there is not asked for
+
+
+def test_a_glance_and_a_look_agree_on_how_a_run_ended(place):
+    path = killed_run(place)
+    for said in (None, {**OUTCOME, "signal": 15}, OUTCOME):
+        if said is not None:
+            (path / "outcome").write_text(json.dumps(said))
+        state = found(place)[0].state
+        assert glance(str(path), "rss", time.time_ns() + 1).state == state
+        names = os.listdir(path)  # noqa: PTH208
+        assert liveness.ended_state(str(path), None, 1, None, 0, names=names) == state
+    for stop, state in (
+        ("the watch ended", "unrecorded"),
+        ("goes on in another run, as uid 5", "unrecorded"),
+        ("", "exited"),
+        ("SIGTERM", "exited"),
+        ("the process ended, seen from outside", "died"),  # the outcome says so
+    ):
+        assert liveness.ended_state(str(path), stop, 1, None, 0) == state

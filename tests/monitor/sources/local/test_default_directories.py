@@ -1,0 +1,52 @@
+"""Where logs are looked for."""
+
+import os
+
+import pytest
+
+from pprofplus_tui.sources.local import default_directories
+from pprofplus_tui.sources.local.default_directories import homes_for
+
+
+@pytest.fixture
+def shared(tmp_path, monkeypatch):
+    """Directories of two users, and what looks like them; return where they are."""
+    (tmp_path / "pprofplus-1000").mkdir()
+    (tmp_path / "pprofplus-1001").symlink_to(tmp_path / "pprofplus-1000")
+    (tmp_path / "pprofplus-1002").touch()
+    (tmp_path / "other").mkdir()
+    monkeypatch.setattr(default_directories, "_SHARED_HOMES", str(tmp_path))
+    monkeypatch.delenv("PPROFPLUS_DIR", raising=False)
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    return tmp_path
+
+
+def as_user(monkeypatch, uid):
+    monkeypatch.setattr(os, "getuid", lambda: uid)
+
+
+def test_by_default_a_user_sees_his_own_home_and_root_those_of_all(shared, monkeypatch):
+    own = "/var/tmp/pprofplus-1000"  # noqa: S108 - the default
+    as_user(monkeypatch, 1000)
+    assert homes_for((), all_users=False) == (own,)
+    as_user(monkeypatch, 0)
+    root = "/var/tmp/pprofplus-0"  # noqa: S108 - the default
+    assert homes_for((), all_users=False) == (root, str(shared / "pprofplus-1000"))
+
+
+@pytest.mark.parametrize("uid", [0, 1000])
+def test_a_directory_that_is_named_is_the_only_one(shared, monkeypatch, uid):
+    as_user(monkeypatch, uid)
+    assert homes_for(("/a", "/b", "/a"), all_users=False) == ("/a", "/b")
+    monkeypatch.setenv("PPROFPLUS_DIR", str(shared / "mine"))
+    assert homes_for((), all_users=False) == (str(shared / "mine"),)
+    assert homes_for(("/a",), all_users=False) == ("/a",)
+
+
+@pytest.mark.parametrize("uid", [0, 1000])
+def test_with_all_users_those_that_can_be_read_are_added(shared, monkeypatch, uid):
+    as_user(monkeypatch, uid)
+    others = str(shared / "pprofplus-1000")
+    assert homes_for(("/a",), all_users=True) == ("/a", others)
+    monkeypatch.setenv("PPROFPLUS_DIR", str(shared / "mine"))
+    assert homes_for((), all_users=True) == (str(shared / "mine"), others)

@@ -1,0 +1,75 @@
+"""What happened in a run: events and steps of the clock, in order, in and out of a window."""
+
+from pprofplus.log import format as fmt
+from pprofplus_tui.sources.local.event_search import all_happened, happened_within
+from pprofplus_tui.sources.local.run_log import RunLog
+
+
+def opened(writer):
+    run = RunLog(str(writer.path))
+    run.refresh()
+    return run
+
+
+def test_events_of_a_window_come_in_order_also_from_between_samples_and_pages(write_run):
+    writer = write_run()
+    for i in range(10):
+        writer.add(i * 1000, [i, i, i])
+    writer.event(fmt.MARK, 9500, text="after the last sample")
+    writer.new_page()
+    writer.event(fmt.PAUSE, 9600)
+    writer.event(fmt.LOST, 20_000, 3, text="full \x1b[31m")
+    writer.event(fmt.RESUME, 30_000)
+    writer.new_page()
+    writer.add(30_000, [1, 1, 1])
+    run, begin = opened(writer), writer.start_ms
+    found = happened_within(run, begin, begin + 60_000)
+    assert [(e.t_ms - begin, e.kind, e.value, e.text) for e in found] == [
+        (9500, "mark", 0, "after the last sample"),
+        (9600, "pause", 0, ""),
+        (20_000, "lost", 3, "full \x1b[31m"),
+        (30_000, "resume", 0, ""),
+    ]
+    assert [e.kind for e in happened_within(run, begin + 9501, begin + 20_000)] == ["pause"]
+    assert happened_within(run, begin + 99_000, begin + 99_001) == ()
+    assert all_happened(run, 10) == found
+    assert [e.kind for e in all_happened(run, 2)] == ["mark", "lost"]
+
+
+def test_a_step_of_the_clock_is_told_where_it_happened(write_run):
+    writer = write_run()
+    for i in range(30):
+        forward = 3_600_000 if i >= 10 else 0
+        back = -60_000 if i >= 20 else 0
+        if i in {10, 20}:
+            writer.new_page()
+        writer.add(i * 1000, [i, i, i], unix_ms=writer.start_ms + i * 1000 + forward + back)
+    run = opened(writer)
+    found = all_happened(run, 10)
+    assert [(e.kind, e.value) for e in found] == [("clock", 3_600_000), ("clock", -60_000)]
+    assert [e.t_ms for e in found] == run.table.begin_ms[1:].tolist()
+    (first, _) = found
+    assert happened_within(run, first.t_ms, first.t_ms + 1) == (first,)
+
+
+def test_a_clock_that_is_slewed_is_no_event(write_run):
+    writer = write_run()
+    for i in range(20):
+        writer.new_page()
+        writer.add(i * 1000, [i, i, i], unix_ms=writer.start_ms + i * 1000 + 40 * i)
+    assert all_happened(opened(writer), 10) == ()
+
+
+def test_of_countless_events_those_that_a_chart_has_room_for_are_read(write_run):
+    writer = write_run()
+    for i in range(2000):
+        writer.event(fmt.MARK, i * 1000, text=str(i))
+    run = opened(writer)
+    found = happened_within(run, 0, run.end_ms + 2_000_000)
+    assert [event.text for event in found] == [str(i) for i in range(1936, 2000)]
+
+
+def test_an_empty_run_has_no_events(write_run):
+    run = opened(write_run())
+    assert happened_within(run, 0, 1 << 40) == ()
+    assert all_happened(run, 10) == ()

@@ -1,0 +1,202 @@
+"""Pages whose newest version a full disk cut short: the version before it is the page."""
+
+import json
+import runpy
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pprofplus.log import format as fmt
+from pprofplus_tui.sources.local.catalog import Catalog
+from pprofplus_tui.sources.local.ended_run import glance
+from pprofplus_tui.sources.local.run_log import RunLog
+from pprofplus_tui.sources.local.window_query import page_extremes, query
+
+COLLECTOR = Path(__file__).parents[3] / "collector"
+SERVICE = (COLLECTOR / "full_disk.py").read_text()
+FIRST, LAST, STEP = 62, 122, 2
+FIGURES = [(f"m{i}", False) for i in range(8)]
+
+# as before 1.2, and as on a file system that writes no block twice
+WITHOUT_BLANKS = "Segment._blank = lambda self, slot: None\n"
+
+OUTGROWN = """
+for pid in range({first}, {last}, {step}):
+    service = Service(pid)
+    service.add(pid)
+    fill()
+    service.add(600)
+    free()
+    service.add(300)
+    {end}
+    keep(service, {copy!r})
+    print(service.writer.samples)
+"""
+
+WATCHED = """
+import json
+from pprofplus_tui.sources.local.run_log import RunLog
+import reference
+found = []
+for pid in range({first}, {last}, {step}):
+    service = Service(pid)
+    service.add(1)
+    watched = [RunLog(service.writer.directory, in_blocks=blocks) for blocks in (False, True)]
+    def look():
+        for log in watched:
+            log.refresh()
+        found.append([*(log.samples for log in watched), service.writer.samples])
+    service.add(pid)
+    fill()
+    for _ in range(80):
+        service.add(7)
+        look()
+    free()
+    for _ in range(20):
+        service.add(11)
+        look()
+    service.writer.close()
+    look()
+    keep(service, {copy!r})
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="session")
+def private_mounts(tmp_path_factory):
+    """The command that gives a process mounts of its own."""
+    return runpy.run_path(str(COLLECTOR / "mounts.py"))["private"](tmp_path_factory.mktemp("mount"))
+
+
+@pytest.fixture
+def outgrow(private_mounts, tmp_path):
+    """Let pages outgrow their blocks on a full disk, in many runs; returns what was said."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+
+    def run(program, **given):
+        text = program.format(
+            **{"first": FIRST, "last": LAST, "step": STEP, "copy": str(tmp_path), **given}
+        )
+        command = [
+            *private_mounts,
+            sys.executable,
+            "-c",
+            SERVICE + WITHOUT_BLANKS + text,
+            str(disk),
+        ]
+        environment = {"PYTHONPATH": ":".join(filter(None, [str(COLLECTOR), *sys.path]))}
+        ended = subprocess.run(
+            command, capture_output=True, text=True, check=False, env=environment, timeout=100
+        )
+        assert (ended.returncode, ended.stderr) == (0, "")
+        return ended.stdout
+
+    return run
+
+
+@pytest.fixture(params=["service.writer.close()", "service.writer.abandon()"], ids=["ended", "cut"])
+def runs(outgrow, tmp_path, request, kit):
+    """Pairs of the monitor's log and the reference reader's, of runs that ended well or not."""
+    written = list(map(int, outgrow(OUTGROWN, end=request.param).split()))
+    found = []
+    for pid, count in zip(range(FIRST, LAST, STEP), written, strict=True):
+        (directory,) = (tmp_path / "api").glob(f"{pid}-*")
+        reference = kit.Reference(directory)
+        assert len(reference.samples) == count
+        found.append((directory, reference))
+    return found
+
+
+@pytest.mark.parametrize("in_blocks", [False, True])
+def test_heads_promise_only_the_samples_of_the_version_that_is_whole(runs, in_blocks):
+    damaged = 0
+    for directory, reference in runs:
+        run = RunLog(str(directory), in_blocks=in_blocks)
+        run.refresh()
+        assert run.samples == len(reference.samples)
+        damaged += run.damaged_pages
+    assert damaged > len(runs) // 4  # else nothing was cut short
+
+
+@pytest.mark.parametrize("in_blocks", [False, True])
+def test_every_sample_of_an_older_whole_version_is_read(runs, in_blocks):
+    for directory, reference in runs:
+        run = RunLog(str(directory), in_blocks=in_blocks)
+        run.refresh()
+        found = query(run, 0, 1 << 50, 10_000, FIGURES)
+        for request in FIGURES:
+            series = reference.series(request, 0, 1 << 50)
+            assert found[request].t_ms.tolist() == [t_ms for t_ms, _, _ in series]
+            assert found[request].lo.tolist() == [value for *_, value in series]
+
+
+def test_a_chart_from_heads_has_no_extreme_of_a_version_that_is_not_whole(runs):
+    for directory, reference in runs:
+        run = RunLog(str(directory))
+        run.refresh()
+        points = page_extremes(run, "m1")
+        values = [values["m1"] for _, _, values, _ in reference.samples]
+        assert points.lo.min() == min(values)
+        assert points.hi.max() == max(values)
+        assert len(points) == len(reference.pages)
+
+
+def test_who_watches_a_disk_fill_sees_what_was_written_and_no_more(outgrow):
+    for heads, blocks, written in json.loads(outgrow(WATCHED, step=6)):
+        assert heads == blocks == written
+
+
+def torn(path, slot):
+    """Spoil the body of the page in that slot of a segment."""
+    raw = bytearray(path.read_bytes())
+    at = slot * fmt.PAGE_SIZE
+    raw[at + int.from_bytes(raw[at + 8 : at + 12], "little") - 1] ^= 1
+    path.write_bytes(raw)
+
+
+@pytest.mark.parametrize("in_blocks", [False, True])
+def test_a_version_in_the_segment_before_is_the_page_if_the_newer_one_is_not_whole(
+    write_run, kit, in_blocks
+):
+    writer = write_run()
+    for n in range(5):
+        if n == 2:
+            writer.new_page()
+        writer.add(n * 1000, [n * n, n, n])
+    writer._open()  # as a writer does whose disk fails: it goes on with the same page
+    for n in range(5, 9):
+        writer.add(n * 1000, [n * n, n, n])
+    for n in range(9, 15):
+        writer.new_page()
+        writer.add(n * 1000, [n * n, n, n])
+    writer.close_page()
+    torn(writer.segment_path(2), 1)
+    reference = kit.Reference(writer.path)
+    threads = [values["threads"] for _, _, values, _ in reference.samples]
+    assert threads == [*range(5), *range(9, 15)]
+    run = RunLog(str(writer.path), in_blocks=in_blocks)
+    run.refresh()
+    assert run.samples == len(threads)
+    assert run.damaged_pages == 1
+    assert (
+        query(run, 0, 1 << 50, 100, [("threads", False)])["threads", False].lo.tolist() == threads
+    )
+
+
+def test_a_list_takes_the_last_version_that_is_whole(write_run):
+    writer = write_run()
+    for n in range(6):
+        writer.add(n * 1000, [n * n, n, n])
+    writer.close()
+    torn(writer.segment_path(), 2)  # the sixth sample's version
+    # the record of a run leaves what is torn to the reader of whole logs
+    assert glance(str(writer.path), "threads", time.time_ns() + 10**9) is None
+    catalog = Catalog([str(writer.path.parent.parent)])
+    catalog.refresh(())
+    (info,) = catalog.runs
+    assert info.last["threads"] == 4
+    assert info.end_ms == writer.start_ms + 4000

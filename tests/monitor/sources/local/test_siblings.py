@@ -1,0 +1,123 @@
+"""Which other runs are witnesses of an OOM kill: those of the same cgroup, by its figures."""
+
+import os
+import time
+
+import pytest
+
+from pprofplus.log.format import RunHeader
+from pprofplus.log.writer import Writer
+from pprofplus_tui.model.death import OomKills
+from pprofplus_tui.sources.local import siblings
+from pprofplus_tui.sources.local.machine import this_machine
+from pprofplus_tui.sources.local.run_log import RunLog
+from pprofplus_tui.sources.local.siblings import Sibling, Siblings
+
+GIB = 1 << 30
+METRICS = (
+    ("rss", "B", "gauge"),
+    ("cgroup_used", "B", "gauge"),
+    ("cgroup_limit", "B", "gauge"),
+    ("cgroup_oom_kills", "count", "counter"),
+)
+NOW_MS = time.time_ns() // 1_000_000
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a run of one sample a second; return its path."""
+    home = tmp_path / "logs"
+    home.mkdir(mode=0o700)
+
+    def run(  # noqa: PLR0913 - what runs differ in
+        pid, *, age_s=3600, count=60, used=GIB // 2, limit=GIB, kills=lambda _: 3, boot_id=None
+    ):
+        begin_ms = NOW_MS - age_s * 1000
+        header = RunHeader(
+            service="api",
+            pid=pid,
+            start_ms=begin_ms,
+            metrics=METRICS,
+            host=os.uname().nodename,
+            boot_id=this_machine().boot_id if boot_id is None else boot_id,
+            interval_ms=1000,
+        )
+        writer = Writer(str(home), header)
+        for i in range(count):
+            at = i * 1000
+            writer.add(at, begin_ms + at, [100, used, limit, kills(at + begin_ms)])
+        writer.abandon()
+        return writer.directory
+
+    return run
+
+
+@pytest.fixture(autouse=True)
+def _quiet_cgroup(monkeypatch):
+    """The cgroup of the tests has nothing to say."""
+    monkeypatch.setattr(siblings, "oom_kills_now", lambda _: None)
+
+
+def seen(path, *others):
+    """Return what the other runs tell about the end of a run."""
+    logs = []
+    for one in (path, *others):
+        log = RunLog(one)
+        log.refresh()
+        logs.append(log)
+    died = logs[0]
+    found = [Sibling(log.path, log.begin_ms, log.end_ms, log.pid) for log in logs[1:]]
+    return Siblings().kills(died, died.last(), found, same_host=True)
+
+
+END_MS = NOW_MS - 3600 * 1000 + 59_000  # of the run of a minute
+
+
+def after(ms):
+    """Return the count of a cgroup in which the fourth kill came at a time."""
+    return lambda at: 4 if at > ms else 3
+
+
+def test_a_run_that_saw_the_count_rise_right_after_is_a_witness(write):
+    path = write(1)
+    assert seen(path, write(2, count=120, kills=after(END_MS))) == OomKills(siblings=1)
+
+
+def test_a_rise_long_after_is_about_another_process(write):
+    path = write(1)
+    assert seen(path, write(2, count=120, kills=after(END_MS + 40_000))) == OomKills()
+
+
+def test_a_run_that_began_soon_after_is_a_witness_though_the_memory_is_free_by_then(write):
+    path = write(1, used=GIB)
+    later = write(2, age_s=3600 - 63, count=30, used=GIB // 8, kills=after(END_MS))
+    assert seen(path, later) == OomKills(siblings=1)
+
+
+@pytest.mark.parametrize(
+    "other", [{"limit": 2 * GIB}, {"used": GIB // 8}, {"boot_id": "another"}, {"count": 60}]
+)
+def test_a_run_of_another_cgroup_or_boot_or_that_ended_too_is_none(write, other):
+    path = write(1)
+    assert seen(path, write(2, **{"count": 120, "kills": after(END_MS), **other})) == OomKills()
+
+
+def test_a_new_cgroup_that_counts_from_zero_is_none(write):
+    path = write(1)
+    assert seen(path, write(2, age_s=3600 - 63, kills=lambda _: 0)) == OomKills()
+
+
+def test_a_rise_in_its_own_last_samples_counts(write):
+    assert seen(write(1, kills=after(END_MS - 10_000))) == OomKills(own=1)
+
+
+def test_an_early_rise_of_its_own_does_not(write):
+    assert seen(write(1, kills=after(END_MS - 50_000))) == OomKills()
+
+
+def test_what_the_cgroup_says_now_counts_if_the_death_is_recent(write, monkeypatch):
+    monkeypatch.setattr(siblings, "oom_kills_now", lambda _: (5, GIB))
+    assert seen(write(1, age_s=70)) == OomKills(now=2)
+    assert seen(write(2)) == OomKills()  # an hour ago
+    monkeypatch.setattr(siblings, "oom_kills_now", lambda _: (5, 2 * GIB))
+    assert seen(write(3, age_s=70)) == OomKills()  # the limit is another one

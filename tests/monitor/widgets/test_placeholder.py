@@ -1,0 +1,86 @@
+"""What stands where there is nothing to draw says what to do next."""
+
+import ast
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pprofplus.log.log_directory import default_home
+from pprofplus_tui.model.cell_rows import Cellrun
+from pprofplus_tui.widgets.placeholder import empty_rows, paste, placed
+from pprofplus_tui.widgets.row_text import width_of
+
+
+def text_of(rows):
+    return "\n".join("".join(run.text for run in row) for row in rows)
+
+
+def test_the_three_lines_to_paste_are_shown_whole():
+    text = text_of(empty_rows([default_home()], None, None))
+    assert "No service has written a log here yet." in text
+    assert default_home() in text
+    assert "pprofplus-tui demo" in text
+    for line in ("pip install pprofplus", "import pprofplus", 'pprofplus.start("my-service")'):
+        assert f"    {line}" in text.split("\n")
+
+
+@given(st.text(st.characters(exclude_characters="\0"), min_size=1, max_size=40))
+def test_what_is_to_be_pasted_is_python_that_names_the_directory_looked_in(directory):
+    _, _, call = paste([directory])
+    (keyword,) = ast.parse(call, mode="eval").body.keywords
+    assert (keyword.arg, keyword.value.value) == ("directory", directory)
+    assert call.isascii()
+
+
+def test_where_services_write_by_default_need_not_be_named():
+    assert paste([default_home()])[-1] == 'pprofplus.start("my-service")'
+
+
+def test_every_directory_has_a_line_of_its_own():
+    text = text_of(empty_rows(["/one", "/two"], None, None))
+    first, second = (line for line in text.split("\n") if line.endswith(("/one", "/two")))
+    assert first.split() == ["looked", "in", "/one"]
+    assert second.split() == ["/two"]
+
+
+def test_what_was_asked_for_is_named_and_so_is_what_there_is_instead():
+    text = text_of(empty_rows(["/one"], "apo", 7, others=["api", "worker"]))
+    assert "No run of service apo pid 7 here yet." in text
+    assert "there are  api, worker" in text
+
+
+def test_a_hostile_directory_cannot_command_the_terminal():
+    text = text_of(empty_rows(["/a\x1b[31m\nb"], None, None))
+    assert "\x1b" not in text
+    assert "/a\\x1b[31m\\x0ab" in text
+
+
+def test_wide_characters_do_not_make_a_line_longer_than_it_counts():
+    text = text_of(empty_rows(["/日志"], None, None))
+    assert all(ord(char) < 0x2E80 for char in text)
+
+
+def test_ascii_only_is_ascii_whatever_the_directory_is_called():
+    text = text_of(empty_rows(["/tmp/é/日志"], None, None, plain=True))  # noqa: S108 - a name
+    assert text.isascii()
+
+
+@given(
+    st.lists(
+        st.text(st.sampled_from("ab "), max_size=30).map(lambda t: (Cellrun(t, "text"),)),
+        max_size=8,
+    ),
+    st.integers(0, 60),
+    st.integers(0, 20),
+)
+def test_lines_are_placed_within_the_area(lines, width, height):
+    rows = placed(lines, width, height)
+    assert len(rows) == height
+    assert all(width_of(row) == width for row in rows)
+
+
+def test_lines_that_have_room_are_shown_whole_and_not_at_the_very_edge():
+    rows = placed([(Cellrun("hello", "text"),)], 40, 9)
+    (line,) = [row for row in text_of(rows).split("\n") if "hello" in row]
+    assert line.startswith("        hello")
+    assert text_of(rows).split("\n").index(line) == 2

@@ -1,0 +1,263 @@
+"""The line above the charts: calm, exactly as wide as asked, what matters last to go."""
+
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pprofplus_tui.model.change import change_between
+from pprofplus_tui.model.death import CERTAINTIES, Cause, Death
+from pprofplus_tui.model.verdict import (
+    CONFIDENCES,
+    EVERY_DAY,
+    FAST,
+    FLOOR_RISES,
+    GROWING,
+    HIGH,
+    HOUR_MS,
+    KINDS,
+    LAYER_BY_ID,
+    LAYERS,
+    LOW,
+    MAYBE_WAVE,
+    MEDIUM,
+    NOT_SURE,
+    REASONS,
+    SAW_TOOTH,
+    SHAPES,
+    SHRINKING,
+    STEADY,
+    STEP,
+    TEETH,
+    TOO_LITTLE,
+    WARM_UP,
+    Layer,
+    Verdict,
+    Verdicts,
+)
+from pprofplus_tui.widgets.row_text import width_of
+from pprofplus_tui.widgets.verdict_line import facts_row
+
+MIB = 1 << 20
+
+sizes = st.integers(0, 1 << 44)
+rates = st.floats(-(2.0**44), 2.0**44)
+verdicts = st.builds(
+    Verdict,
+    st.sampled_from(KINDS),
+    rates,
+    rates,
+    rates,
+    rates,
+    st.sampled_from(SHAPES),
+    st.sampled_from(("", *CONFIDENCES)),
+    st.sampled_from(("", *REASONS)),
+    sizes,
+)
+facts = st.builds(
+    Verdicts,
+    st.lists(st.builds(Layer, st.sampled_from(LAYERS), sizes, verdicts), max_size=6).map(tuple),
+    st.none() | st.integers(0, 1 << 44),
+    st.none() | sizes,
+    st.integers(0, 10**12),
+)
+
+
+def text_of(row):
+    return "".join(run.text for run in row)
+
+
+def styles_of(row, word):
+    return {run.style for run in row if word in run.text}
+
+
+def because(verdict, reason, confidence=HIGH):
+    return replace(verdict, reason=reason, confidence=confidence, known_ms=48 * HOUR_MS)
+
+
+def parts_of(row):
+    return re.split(" {3,}", text_of(row).strip())
+
+
+def growing(mib_per_hour, change=0):
+    return Verdict(GROWING, mib_per_hour * MIB, change=change)
+
+
+def found(rss, limit=None, used=None, **others):
+    layers = {"rss": rss, **others}
+    return Verdicts(
+        tuple(
+            Layer(LAYER_BY_ID[name], (400 if name == "rss" else 90 + i) * MIB, verdict)
+            for i, (name, verdict) in enumerate(layers.items())
+        ),
+        limit,
+        used,
+        HOUR_MS,
+    )
+
+
+LEAKING = found(
+    growing(3.14),
+    1024 * MIB,
+    512 * MIB,
+    objects=growing(2.9),
+    fragmentation=Verdict(STEADY),
+    c_heap=Verdict(STEADY),
+    other=Verdict(STEADY),
+)
+
+
+@given(facts, st.integers(20, 200), st.booleans())
+def test_the_line_is_exactly_as_wide_as_asked(told, width, plain):
+    row = facts_row(told, width, plain=plain)
+    assert width_of(row) == width
+    assert text_of(row).isascii() or not plain
+
+
+@pytest.mark.parametrize(
+    ("verdict", "words"),
+    [
+        (Verdict(STEADY), "RSS 400 MiB steady"),
+        (Verdict(SAW_TOOTH, change=3 * MIB, shape=TEETH), "RSS 400 MiB saw-tooth"),
+        (Verdict(TOO_LITTLE), "RSS 400 MiB too little data"),
+        (growing(3.14159), "RSS 400 MiB ↗ growing +3.1 MiB/h"),
+        (Verdict(SHRINKING, -0.5 * MIB), "RSS 400 MiB ↘ shrinking -510 KiB/h"),
+        (Verdict(STEADY, change=20 * MIB, shape=STEP), "RSS 400 MiB steady, stepped +20 MiB"),
+        (Verdict(STEADY, change=20 * MIB, shape=WARM_UP), "RSS 400 MiB steady after +20 MiB"),
+        (because(growing(3.14159), FAST, MEDIUM), "RSS 400 MiB ↗ likely growing +3.1 MiB/h"),
+        (because(growing(3.14159), FLOOR_RISES), "RSS 400 MiB ↗ growing +3.1 MiB/h over 2d"),
+        (because(Verdict(STEADY), EVERY_DAY), "RSS 400 MiB steady, a daily wave"),
+        (
+            because(Verdict(NOT_SURE, 9 * MIB), MAYBE_WAVE, LOW),
+            "RSS 400 MiB ↗ +9 MiB/h, may be a daily wave",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_verdict_is_told_in_words(verdict, words):
+    assert parts_of(facts_row(found(verdict), 80)) == [words]
+
+
+def test_the_layer_to_blame_and_the_time_to_the_limit_fit_on_eighty_columns():
+    assert parts_of(facts_row(LEAKING, 80)) == [
+        "RSS 400 MiB ↗ growing +3.1 MiB/h",
+        "Python ↗ +2.9 MiB/h",
+        "limit 1 GiB in 6d",
+    ]
+
+
+def test_on_sixty_columns_the_layer_to_blame_is_told_beside_rss():
+    assert parts_of(facts_row(LEAKING, 60)) == [
+        "RSS 400 MiB ↗ growing +3.1 MiB/h",
+        "Python ↗ +2.9 MiB/h",
+    ]
+
+
+def test_more_room_tells_the_sizes_of_the_layers():
+    assert parts_of(facts_row(LEAKING, 200)) == [
+        "RSS 400 MiB ↗ growing +3.1 MiB/h",
+        "Python 91 MiB ↗ +2.9 MiB/h",
+        "fragmentation 92 MiB",
+        "C 93 MiB",
+        "other 94 MiB",
+        "cgroup 512 MiB, limit 1 GiB in 6d",
+    ]
+
+
+def test_rss_stays_longest():
+    for width in range(34, 200):
+        assert parts_of(facts_row(LEAKING, width))[0] == "RSS 400 MiB ↗ growing +3.1 MiB/h"
+
+
+def test_growth_is_coloured_only_if_it_is_large_or_the_limit_is_near_in_time():
+    def style(told):
+        return styles_of(facts_row(told, 100), "growing")
+
+    assert style(found(growing(1, change=MIB))) == {"text"}
+    assert style(found(growing(1, change=100 * MIB))) == {"grow"}
+    assert style(found(growing(9, change=MIB), 1024 * MIB, 900 * MIB)) == {"grow"}
+    assert style(found(growing(1, change=MIB), 9024 * MIB, 900 * MIB)) == {"text"}
+
+
+@pytest.mark.parametrize("kind", [STEADY, SAW_TOOTH, TOO_LITTLE])
+def test_what_does_not_grow_is_quiet(kind):
+    assert styles_of(facts_row(found(Verdict(kind)), 80), kind) == {"dim"}
+
+
+def test_a_limit_that_nothing_grows_towards_is_told_as_a_share_and_alarms_when_near():
+    far = facts_row(found(Verdict(STEADY), 1024 * MIB, 512 * MIB), 80)
+    near = facts_row(found(Verdict(STEADY), 1024 * MIB, 1000 * MIB), 80)
+    assert "cgroup 512 MiB, 50 % of its limit 1 GiB" in text_of(far)
+    assert styles_of(far, "50 %") == {"text"}
+    assert "cgroup 1000 MiB, 98 % of its limit 1 GiB" in text_of(near)
+    assert styles_of(near, "98 %") == {"died"}
+
+
+@pytest.mark.parametrize(
+    ("per_hour", "told"), [(500, "in 1h1m"), (100, "in 5h"), (2, "in 10d"), (0.1, "50 % of")]
+)
+def test_the_time_to_the_limit_is_rough_and_only_told_if_it_will_come(per_hour, told):
+    assert told in text_of(facts_row(found(growing(per_hour), 1024 * MIB, 512 * MIB), 100))
+
+
+def test_on_eighty_columns_rss_the_cgroups_figure_its_share_and_the_runs_that_share_it_fit():
+    told = replace(found(Verdict(STEADY), 1024 * MIB, 973 * MIB), sharers=3)
+    assert parts_of(facts_row(told, 80)) == [
+        "RSS 400 MiB steady",
+        "cgroup 973 MiB, 95 % of its limit 1 GiB, 3 runs",
+    ]
+
+
+def test_where_there_is_room_the_measured_change_stands_beside_the_rate():
+    change = change_between(360 * MIB, 0, 400 * MIB, 600_000)
+    layer = Layer(LAYER_BY_ID["rss"], 400 * MIB, growing(240), change)
+    told = parts_of(facts_row(Verdicts((layer,)), 80))
+    assert told == ["RSS 400 MiB ↗ growing +240 MiB/h", "+40 MiB in 10m"]
+
+
+def test_no_figures_give_a_blank_line():
+    assert text_of(facts_row(Verdicts(), 50)) == " " * 50
+
+
+OOM = Cause("oom", "probable", "out of memory", "its cgroup has counted an OOM kill since")
+
+
+def test_a_run_that_died_begins_with_the_cause():
+    death, whole = Death(0, OOM, MIB, 2 * MIB), Verdicts((Layer(LAYERS[0], MIB),))
+    cause = "probably out of memory"
+    for width, begin in (
+        (240, f" {cause}: its cgroup has counted an OOM kill since, peak 2 MiB   RSS 1 MiB"),
+        (200, f" {cause}: its cgroup has counted an OOM kill since   RSS 1 MiB"),
+        (120, f" {cause}, peak 2 MiB   RSS 1 MiB"),
+        (80, f" {cause}   RSS 1 MiB"),
+    ):
+        row = facts_row(whole, width, death=death)
+        assert text_of(row).startswith(begin)
+        assert styles_of(row, cause) == {"died"}
+
+
+def test_a_run_that_ended_in_order_has_no_cause_there():
+    row = facts_row(Verdicts(), 120, death=Death(0, Cause("exit", "known", "exited")))
+    assert not text_of(row).strip()
+
+
+texts = st.text(st.characters(codec="ascii", categories=["L", "N", "Zs"]), max_size=150)
+causes = st.builds(
+    Cause, st.sampled_from(["oom", "unknown", "exit"]), st.sampled_from(CERTAINTIES), texts, texts
+)
+deaths = st.none() | st.builds(Death, st.just(0), causes, st.none() | sizes, st.none() | sizes)
+
+
+@given(deaths, st.integers(0, 250), st.booleans())
+def test_with_a_cause_the_line_has_the_width_of_the_screen(death, width, plain):
+    row = facts_row(Verdicts((Layer(LAYERS[0], MIB),)), width, plain=plain, death=death)
+    assert width_of(row) == width
+
+
+def test_a_cause_is_ascii_where_the_terminal_is():
+    death = Death(0, Cause("killed", "known", "SIGKILL", "größer"), MIB, MIB)
+    row = facts_row(Verdicts((Layer(LAYERS[0], MIB),)), 160, plain=True, death=death)
+    assert text_of(row).startswith(" SIGKILL: gr\\xf6\\xdfer, peak 1 MiB")
+    assert text_of(row).isascii()
