@@ -46,10 +46,10 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric("vms", BYTES, GAUGE, "process", "virtual memory: all address space mapped", "VMS"),
     Metric("shared", BYTES, GAUGE, "process", "resident memory backed by files or shared"),
     Metric(
-        "uss", BYTES, GAUGE, "full", "unique set: what would be freed if this process ended now"
+        "uss", BYTES, GAUGE, "smaps", "unique set: what would be freed if this process ended now"
     ),
-    Metric("pss", BYTES, GAUGE, "full", "proportional set: shared pages divided by their users"),
-    Metric("swap", BYTES, GAUGE, "full", "memory of this process swapped out"),
+    Metric("pss", BYTES, GAUGE, "smaps", "proportional set: shared pages divided by their users"),
+    Metric("swap", BYTES, GAUGE, "smaps", "memory of this process swapped out"),
     Metric("cpu_user", MICROSECONDS, COUNTER, "usage", "CPU time spent in user code"),
     Metric("cpu_system", MICROSECONDS, COUNTER, "usage", "CPU time spent in the kernel"),
     Metric("threads", COUNT, GAUGE, "process", "threads of this process"),

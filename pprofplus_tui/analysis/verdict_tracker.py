@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from pprofplus_tui.analysis.layer_verdicts import judge_curve, verdicts
 from pprofplus_tui.analysis.whole_run import beyond, facts_of
-from pprofplus_tui.charts.build import Wanted
-from pprofplus_tui.model.points import Points
+from pprofplus_tui.model.points import Points, Wanted
 from pprofplus_tui.model.verdict import (
     LAYERS,
     NOT_SURE,

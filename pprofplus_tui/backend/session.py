@@ -12,7 +12,7 @@ from pprofplus_tui.backend.cgroup_sharing import with_sharers
 from pprofplus_tui.backend.comparison_reader import ComparisonReader
 from pprofplus_tui.backend.growth_ranking import GrowthRanking
 from pprofplus_tui.charts.at_cursor import pointed
-from pprofplus_tui.charts.build import ChartBuilder, ChartStyle, Wanted, buckets_for, wanted_by
+from pprofplus_tui.charts.build import ChartBuilder, ChartStyle, buckets_for, wanted_by
 from pprofplus_tui.charts.renderer import Renderer
 from pprofplus_tui.charts.spec import ChartSpec
 from pprofplus_tui.charts.strokes import MAX_BUCKETS
@@ -25,7 +25,7 @@ from pprofplus_tui.model.death import Death
 from pprofplus_tui.model.events import Happening, death_event, next_run
 from pprofplus_tui.model.messages import ChartRequest, Drawn, Frame, Shape
 from pprofplus_tui.model.options import Options
-from pprofplus_tui.model.points import Points
+from pprofplus_tui.model.points import Points, Wanted
 from pprofplus_tui.model.runs import LIVE, Run, Runs, find, opening
 from pprofplus_tui.model.sparkline import sparkline
 from pprofplus_tui.model.verdict import VERDICT_BUCKETS, Verdicts

@@ -10,7 +10,7 @@ from pprofplus_tui.model.charts import ChartKind, ChartSeries, Note
 from pprofplus_tui.model.events import DEATH, MARKED, UNWATCHED, Happening
 from pprofplus_tui.model.layers import Stack, absent_text, stack_of
 from pprofplus_tui.model.messages import Shape
-from pprofplus_tui.model.points import Points
+from pprofplus_tui.model.points import Points, Wanted
 from pprofplus_tui.model.ticks import YAxis, fit_axis
 from pprofplus_tui.model.time_axis import Tick, time_ticks, zone_names
 from pprofplus_tui.model.units import format_quantity
@@ -22,8 +22,6 @@ _NEAR = 1.25  # a limit is near when the data reach four fifths of it
 _STEPS, _LEAST_STEP_MS = 100, 1200
 _LEAST_WORDY = 24
 _WORDY = 60  # a narrower plot has its border for the time alone
-
-Wanted = tuple[str, bool]  # metric, as a rate
 
 
 @dataclass(frozen=True)

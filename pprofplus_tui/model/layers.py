@@ -44,8 +44,8 @@ def split_of(kind: ChartKind, levels: Levels) -> Split | None:
 
     `levels` are values of metrics, all of one shape, which the parts have too. They add up to
     `levels[kind.total]`; None if that is missing. What the allocators have, but the kernel has
-    not made resident, is taken off what is free (`ChartSeries.spare`) first, from the top of the stack
-    down, then off the rest. What no other part accounts for is the part of the total itself.
+    not made resident, is taken off what is free (`ChartSeries.spare`) first, from the top of the
+    stack down, then off the rest. What no other part accounts for is the part of the total itself.
     """
     total = levels.get(kind.total)
     if total is None:

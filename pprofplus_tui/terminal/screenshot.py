@@ -52,8 +52,8 @@ def tidy(svg: str) -> str:
 def save(svg: str, path: str | Path, cancelled: Callable[[], bool] | None = None) -> Path:
     """Write a picture to a new file at `path`, whose suffix says which kind; return the path.
 
-    Raises FileExistsError if there is something at `path`, ScreenshotCancelledError, and OutputError
-    if the suffix is another, nothing draws PNGs here, or the disk will not have it.
+    Raises FileExistsError if `path` exists, ScreenshotCancelledError, and OutputError if the
+    suffix is another, nothing draws PNGs here, or the disk will not have it.
     """
     target = Path(path)
     kind = target.suffix.lower()

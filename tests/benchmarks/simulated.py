@@ -22,11 +22,8 @@ def opened(service, directory, **settings_of):
 
     So the probes run at their real pace: the dear ones are not due at every step of a tight loop.
     """
-    from pprofplus import settings
-    from pprofplus.recording import (
-        run_recorder,
-        sampler,
-    )
+    from pprofplus import settings  # noqa: PLC0415 - its import is timed
+    from pprofplus.recording import run_recorder, sampler  # noqa: PLC0415 - as above
 
     run_recorder.monotonic_ns = sampler.monotonic_ns = Clock(time.monotonic_ns)
     run_recorder.time_ns = sampler.time_ns = Clock(time.time_ns)

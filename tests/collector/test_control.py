@@ -16,7 +16,7 @@ from pprofplus.control import request_handler
 from pprofplus.control.client import put_request, take_answer, withdraw
 from pprofplus.control.requests import Request, parse_request
 from pprofplus.log.log_directory import TERMINATED_NAME
-from pprofplus.run_actions import ACTIONS
+from pprofplus.recording.run_actions import ACTIONS
 
 EVER_S = 30
 SERVICE = """

@@ -23,7 +23,8 @@ GROWING = (
 # everything is imported first: this user may not read where Python is
 AS_ANOTHER_USER = """
 import logging, os, resource, sys
-import pprofplus.control.client, pprofplus.log.discovery, pprofplus.log.ledger_scan, pprofplus.recording.watching
+import pprofplus.control.client, pprofplus.log.discovery, pprofplus.log.ledger_scan
+import pprofplus.recording.watching
 from pprofplus.cli import build_parser, main
 build_parser()
 os.setgroups([])

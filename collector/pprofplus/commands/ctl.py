@@ -10,7 +10,7 @@ import argparse
 import sys
 
 from pprofplus.commands import add_dir, checked, complain
-from pprofplus.run_actions import ACTIONS
+from pprofplus.recording.run_actions import ACTIONS
 from pprofplus.settings import check_service
 from pprofplus.system.printable import printable
 

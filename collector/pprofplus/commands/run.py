@@ -2,7 +2,7 @@
 
 The command takes this process's place, so its pid, arguments, terminal, signals and exit code are
 its own. What is left of us is the environment. With --wait a small parent stays and notes how the
-command ended: see supervision/supervise.py.
+command ended: see supervision/supervisor.py.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def _stay(home: str | None, path: str, words: list[str], environment: dict[str, 
     """Become the command's parent, an interpreter with next to nothing in it."""
     from pprofplus.supervision import __file__ as package  # noqa: PLC0415 - only here
 
-    script = os.path.join(os.path.dirname(package), "supervise.py")
+    script = os.path.join(os.path.dirname(package), "supervisor.py")
     # PYTHONHOME says where the interpreter's own modules are
     options = ["-S", "-B"] if environment.get("PYTHONHOME") else ["-S", "-B", "-E"]
     arguments = [home or "", _oom_counter(), words[0], path, *words]

@@ -1,4 +1,4 @@
 """Requests from outside to a running collector, and the actions that carry them out.
 
-Imports `system` and `warn` only; what an action does is registered by the module that does it.
+Imports system, warn and errors only; an action is registered by the module that implements it.
 """

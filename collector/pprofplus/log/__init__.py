@@ -1,4 +1,1 @@
-"""The binary log on disk and what lies next to it in a run's directory.
-
-Imports `system`, `metrics` and `warn` only.
-"""
+"""The log on disk: format, segments, directories, the cap. May import metrics, system, errors."""

@@ -12,10 +12,10 @@ from _thread import get_ident
 from collections import deque
 from time import monotonic_ns, time_ns
 
-from pprofplus.artefact_queue import ArtefactQueue, PendingArtefact
 from pprofplus.log.artefacts import PROFILE_SUFFIX
 from pprofplus.log.format import FORK, INTERVAL, MARK, PAUSE, RESUME, START, STOP, Event
 from pprofplus.log.writer import Writer
+from pprofplus.recording.artefact_queue import ArtefactQueue, PendingArtefact
 from pprofplus.settings import check_interval_s
 from pprofplus.system.background import Gate
 from pprofplus.warn import describe, say_again, say_once, say_over

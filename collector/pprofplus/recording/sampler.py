@@ -17,10 +17,10 @@ from pprofplus.log.retention import SWEEP_PERIOD_S, load, sweep_home
 from pprofplus.probes.gauge_registry import REGISTRY
 from pprofplus.probes.probe_set import ProbeSet
 from pprofplus.recording.inherited import Inherited
+from pprofplus.recording.run_actions import ACTIONS
 from pprofplus.recording.run_recorder import RunRecorder, open_recorder, read_first
 from pprofplus.recording.schedule import next_due_ns, on_grid_ns
 from pprofplus.recording.termination import Termination
-from pprofplus.run_actions import ACTIONS
 from pprofplus.settings import Settings, check_interval_s
 from pprofplus.system.background import BackgroundThread, Gate, WakeEvent
 from pprofplus.system.user import User

@@ -13,8 +13,8 @@ from pprofplus.errors import UnsafePlaceError
 from pprofplus.log.identity import header
 from pprofplus.probes.foreign_process import names_of_all, sources_of
 from pprofplus.probes.probe_set import ProbeSet
+from pprofplus.recording.run_actions import ACTIONS
 from pprofplus.recording.run_recorder import open_recorder, read_first
-from pprofplus.run_actions import ACTIONS
 from pprofplus.system.processes import lives
 
 TYPE_CHECKING = False

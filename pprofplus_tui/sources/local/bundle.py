@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from pprofplus import __version__
 from pprofplus.errors import LogFormatError, PprofplusError
 from pprofplus.log import log_directory
+from pprofplus.version import __version__
 from pprofplus_tui.atomic_file import new_file
 from pprofplus_tui.model.death import Cause, cause_of
 from pprofplus_tui.model.runs import PACKED, RUNNING

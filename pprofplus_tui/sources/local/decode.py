@@ -1,6 +1,6 @@
 """Page bodies to numpy: the streams of many pages decoded in one pass.
 
-Bit for bit what `pprofplus.log.format.read_data_page` gives, which stays the reference. Everything is
+Bit for bit what `pprofplus.log.format.read_data_page` gives, which stays the reference. All is
 arithmetic modulo 2**64, as in the format, so sums over several streams can share one cumsum.
 """
 

@@ -80,7 +80,5 @@ def _has_pin(directory: int) -> bool:
     except FileNotFoundError:
         return False
     if not stat.S_ISREG(found.st_mode):
-        raise PinError(
-            f"there is something named {log_directory.PIN_NAME} in the run's directory that is no file"
-        )
+        raise PinError(f"{log_directory.PIN_NAME} in the run's directory is not a regular file")
     return True

@@ -43,8 +43,8 @@ class SegmentReader:
         path: of the file.
         header: None if it is damaged or not yet written.
         heads: each healthy data page once, ordered by number. All are of one metric table. They
-            are `PageBlocks` if it was made so, and has so many. Of the bodies, only those of the last
-            pages and of pages in several versions were checked: see `versions`.
+            are `PageBlocks` if it was made so, and has so many. Of the bodies, only those of the
+            last pages and of pages in several versions were checked: see `versions`.
         schema: CRC of that table, None if there is no header and no page.
         columns: metrics in it.
         released: the heads were forgotten; a poll reads them again.

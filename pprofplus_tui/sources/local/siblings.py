@@ -14,7 +14,7 @@ from pprofplus_tui.sources.local.run_log import RunLog
 from pprofplus_tui.sources.local.sample_at import read_at
 
 if TYPE_CHECKING:
-    from pprofplus_tui.sources.local.catalog import RunInfo
+    from pprofplus_tui.sources.local.run_info import RunInfo
 
 USED, LIMIT = "cgroup_used", "cgroup_limit"
 _AFTER_MS = 10_000  # so long after the end, other runs of the cgroup have a sample

@@ -278,7 +278,8 @@ from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.window import Window
 home, directory, begin_ms = sys.argv[1], sys.argv[2], int(sys.argv[3])
 desk = Session(Options((home,)), lambda drawn: None)
-request = ChartRequest(directory, Window.fit(begin_ms, begin_ms + 60_000), (Shape("memory", 80, 20),))
+window = Window.fit(begin_ms, begin_ms + 60_000)
+request = ChartRequest(directory, window, (Shape("memory", 80, 20),))
 for mode in (0, 0o600):
     os.chmod(directory + "/000002.pplog", mode)
     desk.look((directory,))

@@ -231,7 +231,7 @@ def test_an_export_that_lacks_old_segments_says_so_once_and_exits_1(record):
 
 
 PROGRAM = """
-panel._LEAST_TABLE_AGE_NS = 0  # else a minute: that makes a thousand tables in a day
+probe_set._LEAST_TABLE_AGE_NS = 0  # else a minute: that makes a thousand tables in a day
 collector = pprofplus.start("api", interval_s=0.002)
 for number in range(45):
     for i in range(60):
