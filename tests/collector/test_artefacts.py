@@ -4,8 +4,6 @@ import errno
 import os
 import signal
 import stat
-import subprocess
-import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +21,6 @@ from pprofplus.log.artefacts import (
     MAX_ARTEFACTS_BYTES,
     SOURCE_SUFFIX,
     artefact_name,
-    evict_artefacts,
     list_artefacts,
     parse_artefact_name,
 )
@@ -79,6 +76,10 @@ def kept(writer):
         return [artefact.name for artefact in list_artefacts(run_fd)]
     finally:
         os.close(run_fd)
+
+
+def files_of(writer):
+    return sorted(path.name for path in Path(writer.directory).iterdir())
 
 
 def used_bytes(home):
@@ -338,7 +339,7 @@ def test_a_busy_ledger_makes_it_wait_and_leaves_nothing_behind(place):
 
 def test_a_write_that_fails_leaves_no_file_and_gives_its_room_back(place, monkeypatch):
     writer = begin(place)
-    before, files = bound_of(place), sorted(os.listdir(writer.directory))
+    before, files = bound_of(place), files_of(writer)
     for step in ("ftruncate", "pwrite", "rename"):
         with monkeypatch.context() as patched:
 
@@ -352,7 +353,7 @@ def test_a_write_that_fails_leaves_no_file_and_gives_its_room_back(place, monkey
             patched.setattr(artefacts, "os", Faulty())
             with pytest.raises(OSError, match="No space"):
                 store(writer, 1000)
-        assert sorted(os.listdir(writer.directory)) == files
+        assert files_of(writer) == files
         assert bound_of(place) == before
     add(writer, 10)
     assert writer.trouble is None
@@ -476,7 +477,9 @@ import os, signal, sys
 from pprofplus.log import artefacts
 from pprofplus.log.format import RunHeader
 from pprofplus.log.writer import Writer
-header = RunHeader(service="svc", pid=101, start_ms=1_795_000_000_001, metrics=(("m", "B", "gauge"),))
+header = RunHeader(
+    service="svc", pid=101, start_ms=1_795_000_000_001, metrics=(("m", "B", "gauge"),)
+)
 writer = Writer(os.environ["PPROFPLUS_DIR"], header, max_total_bytes=int(sys.argv[2]))
 writer.add(0, 1, [1])
 def die(*_):
@@ -504,7 +507,7 @@ def test_the_next_write_removes_what_one_before_it_left(place):
     writer = begin(place)
     Path(writer.directory, f".{UNIX_MS}-cpu.pb.gz.new").write_bytes(b"half")
     name = store(writer, 10)
-    assert sorted(os.listdir(writer.directory)) == ["000001.pplog", name]
+    assert files_of(writer) == ["000001.pplog", name]
     writer.close()
 
 

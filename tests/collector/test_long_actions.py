@@ -97,7 +97,7 @@ def finished(process):
 
 def left(directory):
     """Return the files of requests that are in a run's directory."""
-    return sorted(name for name in os.listdir(directory) if "ctl-" in name)
+    return sorted(path.name for path in Path(directory).iterdir() if "ctl-" in path.name)
 
 
 def hold(actions, name="hold"):
@@ -512,6 +512,14 @@ def test_ctrl_c_withdraws_a_request_that_nobody_took(service, home):
     assert left(directory) == []
 
 
+def read_some(terminal):
+    """Return what a program wrote to its terminal, nothing when it has closed that."""
+    try:
+        return os.read(terminal, 4096)
+    except OSError:
+        return b""
+
+
 def test_progress_is_shown_on_a_terminal_as_plain_text_and_wiped(service):
     process = service()
     ours, theirs = pty.openpty()
@@ -522,12 +530,7 @@ def test_progress_is_shown_on_a_terminal_as_plain_text_and_wiped(service):
         text=True,
     )
     os.close(theirs)
-    shown = b""
-    while True:
-        try:
-            shown += os.read(ours, 4096)
-        except OSError:
-            break
+    shown = b"".join(iter(lambda: read_some(ours), b""))
     os.close(ours)
     out, _ = asking.communicate(timeout=EVER_S)
     assert (asking.returncode, out) == (0, f"api {process.pid}: worked\n")
