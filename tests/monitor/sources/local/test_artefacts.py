@@ -1,12 +1,13 @@
 """Artefacts next to a log: listed and read, whatever else lies there under such names."""
 
 import os
-from pathlib import Path
 
 import pytest
 
 from pprofplus.errors import LogFormatError
 from pprofplus.log.artefacts import MAX_ARTEFACTS_BYTES
+from pprofplus.log.format import RunHeader
+from pprofplus.log.writer import Writer
 from pprofplus_tui.sources.local.artefacts import RunArtefact, read_artefact, run_artefacts
 
 UNIX_MS = 1_800_000_000_000
@@ -90,8 +91,12 @@ def test_an_artefact_is_read_whole_with_the_time_of_its_last_change(tmp_path):
     assert read_artefact(str(tmp_path), path.name) == (path.read_bytes(), 7.0)
 
 
-def test_what_the_collector_writes_is_listed(home):
-    writer = home.run("api", 1, count=3)
-    directory = Path(writer if isinstance(writer, str) else writer.directory)
-    (directory / f"{UNIX_MS}-heap.pb.gz").write_bytes(b"x")
-    assert names(directory) == [f"{UNIX_MS}-heap.pb.gz"]
+def test_what_the_collector_writes_is_listed_and_read(tmp_path):
+    header = RunHeader(service="api", pid=1, start_ms=UNIX_MS, metrics=(("rss", "B", "gauge"),))
+    writer = Writer(str(tmp_path / "logs"), header)
+    writer.add(0, UNIX_MS, [1])
+    name = writer.store_artefact(UNIX_MS, "heap", b"profile", why="asked")
+    writer.close()
+    (artefact,) = run_artefacts(writer.directory)
+    assert artefact == RunArtefact(name, "heap", UNIX_MS, "asked", "pb.gz", 7)
+    assert read_artefact(writer.directory, name)[0] == b"profile"
