@@ -1,4 +1,4 @@
-"""Make the pictures of the README, and its animation, from the demo.
+"""Make the pictures of the documents, and the animation of the README, from the demo.
 
     python screenshots/make.py
 

@@ -1,4 +1,4 @@
-"""The command `pprofplus`: the table of its commands."""
+"""The command `pprofplus`: the table of its subcommands."""
 
 from __future__ import annotations
 
@@ -6,18 +6,29 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
+# (name and module in `commands`, one line of help)
+SUBCOMMANDS = (
+    ("run", "run a program, and record each Python process in it"),
+    ("watch", "record other processes, in any language, from outside"),
+    ("ctl", "ask a running service to pause, resume, change its interval, or add a mark"),
+    ("doctor", "check whether a service started here would be recorded"),
+    ("autostart", "print the directory to put into PYTHONPATH for PPROFPLUS_AUTOSTART"),
+    ("where", "print the log directory"),
+    ("outcome", "record how systemd saw a service end (ExecStopPost=)"),
+)
+
 
 def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of all words of the command."""
-    # imported here: a service imports this package, and never its command line
-    import argparse  # noqa: PLC0415
+    """Return the parser of the command with all its subcommands."""
+    # imported here: a service imports this package, but never its command line
+    import argparse
+    from importlib import import_module
 
-    from pprofplus import __version__  # noqa: PLC0415
-    from pprofplus.commands import autostart, ctl, doctor, outcome, run, watch, where  # noqa: PLC0415
+    from pprofplus import __version__
 
     class Parser(argparse.ArgumentParser):
         def error(self, message: str) -> None:  # type: ignore[override]
-            """End with one line that says what is wrong, and where to look."""
+            """Exit with one line that says what is wrong, and where the help is."""
             self.exit(2, f"pprofplus: {message} (see {self.prog} --help)\n")
 
     parser = Parser(
@@ -28,13 +39,16 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"pprofplus {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for command in (run, watch, ctl, doctor, autostart, where, outcome):
-        command.add(subparsers)
+    for name, summary in SUBCOMMANDS:
+        module = import_module(f"pprofplus.commands.{name}")
+        subparser = subparsers.add_parser(name, help=summary, allow_abbrev=False)
+        module.add_arguments(subparser)
+        subparser.set_defaults(run=module.run)
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; return the exit code: 0 fine, 1 failed, 2 usage."""
+    """Run the command; return the exit code: 0 success, 1 failed, 2 wrong usage."""
     options = build_parser().parse_args(argv)
     code: int = options.run(options)
     return code

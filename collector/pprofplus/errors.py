@@ -1,4 +1,4 @@
-"""Everything that pprofplus raises on purpose."""
+"""All exceptions that pprofplus raises intentionally."""
 
 
 class PprofplusError(Exception):
@@ -6,16 +6,16 @@ class PprofplusError(Exception):
 
 
 class LogFormatError(PprofplusError):
-    """Bytes that are not a page of this format: damaged, cut short, foreign or hostile."""
+    """Bytes that are not a valid page of this format: damaged, truncated, foreign or malicious."""
 
 
 class LogVersionError(LogFormatError):
-    """A healthy page of a later major version, which this release cannot read."""
+    """A valid page of a later major version, which this release cannot read."""
 
 
 class UnsafePlaceError(PprofplusError):
-    """A directory that others could read or plant files in; nothing is written there."""
+    """A directory that other users own or can write to; nothing is written there."""
 
 
 class ProbeAbsentError(PprofplusError):
-    """A source of figures that this platform or process does not have."""
+    """A metric source that this platform or process does not have."""

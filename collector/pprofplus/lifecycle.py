@@ -1,4 +1,4 @@
-"""One collector a process: its start, its stop, its forks, and the interpreter's end."""
+"""The one collector of a process: start and stop, forks, and the interpreter's end."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import atexit
 import os
 import sys
 
-# it takes the thread that imports it first for the main one: that may not be ours
+# The first import of `threading` records the importing thread as the main thread, so import it here
+# and not in our thread.
 import threading
 from _thread import RLock, get_ident
 
@@ -16,35 +17,35 @@ from pprofplus.recording.termination import reserve
 from pprofplus.settings import Settings
 from pprofplus.system.background import on_main_thread
 from pprofplus.system.locks import LOCKS_EXIST
-from pprofplus.warn import say_once
+from pprofplus.warn import warn_once
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
     from types import FrameType
 
-# how long a fork waits for files that are being changed, and an ending interpreter for the last
-# sample
-_FORK_PATIENCE_S = 0.25
-_EXIT_PATIENCE_S = 0.025
-# a process that never asked to be recorded is worth a run if it lives so long
-_UNASKED_GRACE_S = 1.0
+# how long a fork waits while files are changed, and an ending interpreter for the last sample
+_FORK_TIMEOUT_S = 0.25
+_EXIT_TIMEOUT_S = 0.025
+# a process that did not request recording gets a run if it lives this long
+_UNREQUESTED_GRACE_S = 1.0
 
 
 class _Process:
-    """What this process has of the collector.
+    """The state of the collector in this process.
 
     Attributes:
         collector: the one that runs, or the last one.
-        started: `start()` was called, if only to hear that nothing is recorded.
+        started: `start()` was called, even if nothing is recorded.
         starting: the one that is being started.
-        hooked: fork and exit call us.
-        followed: of other libraries, those that call us in the children that they fork.
-        lock: held while a collector starts; a fork waits for it. Reentrant, for a signal handler
-            may fork or start in the middle of that.
+        hooked: the fork and exit hooks are installed.
+        hooked_libraries: other libraries whose hooks for forked children are installed.
+        lock: held while a collector starts; a fork waits for it. Reentrant, because a signal
+            handler may fork or start meanwhile.
         held: by thread, the locks that it took for its fork.
-        torn: the last fork did not get all of them: files may have been half open. Forks do not
-            wait again until one gets them at once, for a disk that hangs does so for long.
-        last_words: what a thread that forks says when it ends.
+        torn: the last fork did not get all locks, so files may have been half open. Further forks
+            do not wait until one gets all locks at once, because a disk that hangs may do so for
+            long.
+        fork_exit_hook: thread-local; in a forked child, runs when the forking thread ends.
     """
 
     def __init__(self) -> None:
@@ -52,11 +53,11 @@ class _Process:
         self.started = False
         self.starting: dict[str, Collector] = {}
         self.hooked = False
-        self.followed: set[str] = set()
+        self.hooked_libraries: set[str] = set()
         self.lock = RLock()
         self.held: dict[int, list[RLock]] = {}
         self.torn = False
-        self.last_words = threading.local()
+        self.fork_exit_hook = threading.local()
 
 
 _process = _Process()
@@ -75,26 +76,26 @@ def start(  # noqa: PLR0913 - the settings
 ) -> Collector:
     """Record this process from now on, and in its forked children; return the collector.
 
-    If it runs already, the running collector is returned as it is, whatever the arguments. Safe
-    from any thread. Each argument left out is taken from the environment, else from the default.
+    If a collector runs already, it is returned unchanged; the arguments are ignored. Thread-safe.
+    An argument that is left out is taken from the environment, else from the default.
 
     Args:
         service: name of the service, 1 to 64 of A-Z a-z 0-9 . _ -; `PPROFPLUS_SERVICE`; the
             script's name.
         interval_s: seconds from sample to sample, 0.05 to 3600; `PPROFPLUS_INTERVAL`; 1.
-        directory: home of all logs; `PPROFPLUS_DIR`; `$STATE_DIRECTORY/pprofplus` under systemd,
+        directory: the log directory; `PPROFPLUS_DIR`; `$STATE_DIRECTORY/pprofplus` under systemd,
             else `/var/tmp/pprofplus-<uid>`.
-        max_bytes: hard cap of this run's log, 256 KiB or more: the oldest goes first;
+        max_bytes: hard cap of this run's log, 256 KiB or more: the oldest part is removed first;
             `PPROFPLUS_MAX_BYTES`; 64 MiB.
-        max_total_bytes: hard cap of the whole directory: ended runs go first, the oldest before
-            the others, never a live or a pinned one; `PPROFPLUS_MAX_TOTAL_BYTES`; 1 GiB.
-        max_age_days: an ended run is kept so long; `PPROFPLUS_MAX_AGE_DAYS`; 14.
-        group_readable: let the group read what is written; `PPROFPLUS_GROUP_READABLE`; False.
+        max_total_bytes: hard cap of the log directory: the ended run that ended first is removed
+            first, never a live or a pinned one; `PPROFPLUS_MAX_TOTAL_BYTES`; 1 GiB.
+        max_age_days: an ended run is kept for this time; `PPROFPLUS_MAX_AGE_DAYS`; 14.
+        group_readable: let the group read the logs; `PPROFPLUS_GROUP_READABLE`; False.
         budget: share of one core for the probes whose cost grows with the process;
             `PPROFPLUS_BUDGET`; 0.001.
 
     With `PPROFPLUS_DISABLED=1` nothing is recorded. Raises ValueError for an argument out of its
-    range, and nothing else: other trouble is warned of once, by `logging.getLogger("pprofplus")`.
+    range, and nothing else: other problems are logged once, by `logging.getLogger("pprofplus")`.
     """
     settings = Settings(
         service,
@@ -107,19 +108,19 @@ def start(  # noqa: PLR0913 - the settings
         budget=budget,
     )
     collector = _start(settings, 0.0)
-    collector.hurry()
+    collector.open_now()
     collector.emit_warnings()
     return collector
 
 
 def start_if_it_lasts(service: str | None = None) -> Collector:
-    """As `start()`, for a program that has not asked: only if it lives for a second, or asks.
+    """As `start()`, for a program that did not request it: after one second of life, or on use.
 
-    One that ends before leaves nothing on disk.
+    A process that ends earlier leaves nothing on disk.
     """
-    # a relative path is meant from here, wherever the program goes in that second
+    # resolve a relative path now: the program may change its directory in that second
     settings = Settings(service, directory=os.environ.get("PPROFPLUS_DIR") or None)
-    return _start(settings, _UNASKED_GRACE_S)
+    return _start(settings, _UNREQUESTED_GRACE_S)
 
 
 def _start(settings: Settings, grace_s: float) -> Collector:
@@ -127,13 +128,13 @@ def _start(settings: Settings, grace_s: float) -> Collector:
     _process.started = True
     known = _process.collector
     if known is not None and known.pid != os.getpid():
-        _after_fork_in_child()  # forked past Python, as uWSGI's workers are: nobody has told us
+        _after_fork_in_child()  # forked without informing Python, as uWSGI's workers are
     with _process.lock:
         running = _process.collector
         if running is not None and running.running:
-            return running  # before another one is made: a signal handler would get that
+            return running  # before another one is created: a signal handler would get that one
         collector = Collector(settings, grace_s)
-        # one step, for a signal handler may start in the middle of our start
+        # one atomic step: a signal handler may call start() during this start
         first = _process.starting.setdefault("collector", collector)
         if first is not collector:
             return first
@@ -141,17 +142,17 @@ def _start(settings: Settings, grace_s: float) -> Collector:
             running = _process.collector
             if running is not None and running.running:
                 return running
-            obstacle = "" if settings.disabled else _obstacle()
-            if not settings.disabled and not obstacle:
+            reason = "" if settings.disabled else _reason_not_to_record()
+            if not settings.disabled and not reason:
                 _process.collector = collector
-                _hook()
+                _install_hooks()
                 if not grace_s:
                     reserve()
                 collector.begin()
         finally:
             _process.starting.clear()
-    if obstacle:
-        say_once("obstacle", f"nothing is recorded: {obstacle}")
+    if reason:
+        warn_once("obstacle", f"nothing is recorded: {reason}")
     return collector
 
 
@@ -167,20 +168,21 @@ def current() -> tuple[Collector | None, bool]:
     return _process.collector, _process.started
 
 
-def _obstacle() -> str:
-    """Return what forbids to record here, or nothing."""
+def _reason_not_to_record() -> str:
+    """Return why recording is impossible here, or ""."""
     if not LOCKS_EXIST:
         return "this platform has no file locks"
     if _in_subinterpreter():
-        # its figures would be the same, no fork tells it, and its end would have to wait for us
-        return "this is a subinterpreter, call start() in the main one"
+        # its metrics would be the same, forks do not notify it, and its end would have to wait for
+        # us
+        return "this is a subinterpreter: call start() in the main interpreter"
     if sys.is_finalizing():
         return "the interpreter is ending"
     return ""
 
 
 def _in_subinterpreter() -> bool:
-    # Python 3.12 and later have this one, earlier ones the other
+    # Python 3.12 and later have the first function, earlier ones the second
     is_main = getattr(_thread, "_is_main_interpreter", None)
     if is_main is not None:
         return not is_main()
@@ -191,8 +193,8 @@ def _in_subinterpreter() -> bool:
     return bool(interpreters.get_current() != interpreters.get_main())
 
 
-def _hook() -> None:
-    """Have fork and exit call us; none of these can be undone, so they are done once."""
+def _install_hooks() -> None:
+    """Install the fork and exit hooks; once, because they cannot be removed."""
     if not _process.hooked:
         _process.hooked = True
         atexit.register(_at_exit)
@@ -202,21 +204,22 @@ def _hook() -> None:
                 after_in_parent=_after_fork_in_parent,
                 after_in_child=_after_fork_in_child,
             )
-    _follow_multiprocessing()
-    _finish_with_multiprocessing()
+    _hook_multiprocessing_forks()
+    _hook_multiprocessing_exit()
 
 
 def _at_exit() -> None:
     collector = _process.collector
     if collector is not None:
-        collector.finish(_EXIT_PATIENCE_S)
+        collector.finish(_EXIT_TIMEOUT_S)
 
 
-class _LastWords:
-    """Ends the record of a forked child whose only thread is not the main one.
+class _ForkExitHook:
+    """Ends the run of a forked child whose only thread is not the main one.
 
-    Such a child has no end of the interpreter: it ends with its last thread, which must not be
-    ours. So each thread that forks keeps one of these, and its end is the child's.
+    Such a child does not shut down the interpreter: it ends with its last thread, which must not be
+    ours. So each thread that forks keeps an instance in a thread-local, and the deletion of that is
+    the end of the child.
     """
 
     __slots__ = ("_ident", "_pid")
@@ -225,22 +228,22 @@ class _LastWords:
         self._pid, self._ident = os.getpid(), get_ident()
 
     def __del__(self) -> None:
-        # a child that another thread forks clears this one's locals at once: that is no end
+        # a child that another thread forks clears this thread's locals at once: that is not an end
         if os.getpid() != self._pid and get_ident() == self._ident:
             _at_exit()
 
 
 def _before_fork() -> None:
     """Wait until no file is half open: the child would have to search for it to close it."""
-    if not (on_main_thread() or hasattr(_process.last_words, "kept")):
-        _process.last_words.kept = _LastWords()
-    _finish_with_celery()
+    if not (on_main_thread() or hasattr(_process.fork_exit_hook, "kept")):
+        _process.fork_exit_hook.kept = _ForkExitHook()
+    _hook_celery_exit()
     held = _process.held.setdefault(get_ident(), [])
     locks = [_process.lock]
     if _process.collector is not None:
         locks.append(_process.collector.lock)
-    patience_s = 0.0 if _process.torn else _FORK_PATIENCE_S
-    taken = [lock for lock in locks if lock.acquire(timeout=patience_s)]
+    timeout_s = 0.0 if _process.torn else _FORK_TIMEOUT_S
+    taken = [lock for lock in locks if lock.acquire(timeout=timeout_s)]
     held.extend(taken)
     _process.torn = len(taken) < len(locks)
 
@@ -255,49 +258,50 @@ def _after_fork_in_child() -> None:
     _process.lock = RLock()
     _process.starting.clear()
     if _process.collector is not None:
-        _process.collector.follow_fork(
+        _process.collector.after_fork_in_child(
             record=not _called_by_subprocess(sys._getframe().f_back),  # noqa: SLF001 - the only way
             torn=_process.torn,
         )
     _process.torn = False
-    _follow_multiprocessing()
+    _hook_multiprocessing_forks()
 
 
 def _called_by_subprocess(frame: FrameType | None) -> bool:
-    """Tell whether subprocess forks, for a program of its own.
+    """Return whether subprocess forks, to execute another program.
 
-    It calls us if it has a `preexec_fn`, which may need to be alone: unshare() fails with threads.
+    It calls the hooks only with a `preexec_fn`, which may require a single thread: unshare() fails
+    with more.
     """
     return frame is not None and frame.f_globals.get("__name__") == "subprocess"
 
 
-def _follow_multiprocessing() -> None:
-    """Have multiprocessing call us in each child that it forks, when it has forgotten finalizers.
+def _hook_multiprocessing_forks() -> None:
+    """Install a hook in each child that multiprocessing forks, after it has reset its finalizers.
 
     Those children end by os._exit, without atexit.
     """
     util = sys.modules.get("multiprocessing.util")
-    if util is not None and "multiprocessing" not in _process.followed:
-        _process.followed.add("multiprocessing")
-        util.register_after_fork(_process, _finish_with_multiprocessing)
+    if util is not None and "multiprocessing" not in _process.hooked_libraries:
+        _process.hooked_libraries.add("multiprocessing")
+        util.register_after_fork(_process, _hook_multiprocessing_exit)
 
 
-def _finish_with_multiprocessing(_: object = None) -> None:
-    """Have multiprocessing call us when it ends a process."""
+def _hook_multiprocessing_exit(_: object = None) -> None:
+    """Install a hook that multiprocessing calls when it ends a process."""
     util = sys.modules.get("multiprocessing.util")
     if util is not None:
         util.Finalize(None, _at_exit, exitpriority=-100)
 
 
-def _finish_with_celery() -> None:
-    """Have Celery call us when it ends a worker process: by os._exit, with nothing before it."""
+def _hook_celery_exit() -> None:
+    """Install a hook that Celery calls before it ends a worker process by os._exit."""
     signals = sys.modules.get("celery.signals")
-    if signals is not None and "celery" not in _process.followed:
-        _process.followed.add("celery")
+    if signals is not None and "celery" not in _process.hooked_libraries:
+        _process.hooked_libraries.add("celery")
         try:
             signals.worker_process_shutdown.connect(_at_celery_exit, weak=False)
-        except Exception as error:  # noqa: BLE001 - the outer edge: its workers may still record
-            say_once("celery", f"the ends of Celery's workers will not be seen: {error!r}")
+        except Exception as error:  # noqa: BLE001 - outer boundary: its workers may still record
+            warn_once("celery", f"the log will not show how Celery's workers end: {error!r}")
 
 
 def _at_celery_exit(**_: object) -> None:

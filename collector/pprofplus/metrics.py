@@ -1,7 +1,7 @@
-"""The catalogue: one row a metric. Probes, log headers, help and README are made from it.
+"""The metric catalogue: one row a metric. Probes, log headers, help and README are made from it.
 
 All values are signed 64-bit integers. A *gauge* is a level; a *counter* only grows, and charts show
-its rate. A metric that a platform cannot give is left out of the log, never written as 0.
+its rate. A metric that a platform does not provide is left out of the log, never written as 0.
 """
 
 GAUGE = "gauge"
@@ -17,11 +17,11 @@ class Metric:
 
     Attributes:
         name: as in the log and in exports.
-        unit: "B", "count" or "us" (microseconds); user gauges may bring their own.
+        unit: "B", "count" or "us" (microseconds); user gauges may have other units.
         kind: "gauge" or "counter".
-        source: the module of `probes` that takes it.
+        source: the module of `probes` that reads it.
         meaning: one sentence for help and documentation.
-        go: what Go's runtime calls it, or "".
+        go: the name in Go's runtime, or "".
     """
 
     __slots__ = ("go", "kind", "meaning", "name", "source", "unit")
@@ -85,7 +85,7 @@ CATALOGUE: tuple[Metric, ...] = (
         BYTES,
         COUNTER,
         "pymalloc",
-        "arenas that pymalloc has given back to the system so far",
+        "arenas that pymalloc has returned to the system so far",
         "HeapReleased",
     ),
     Metric(
@@ -99,7 +99,7 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric("malloc_used", BYTES, GAUGE, "malloc", "C heap in use by C code, extensions, big bytes"),
     Metric("malloc_free", BYTES, GAUGE, "malloc", "C heap freed by the program but kept by malloc"),
     Metric(
-        "malloc_trimmable", BYTES, GAUGE, "malloc", "top of the C heap that malloc could give back"
+        "malloc_trimmable", BYTES, GAUGE, "malloc", "top of the C heap that malloc could return"
     ),
     Metric(
         "gc_pending_0", COUNT, GAUGE, "garbage", "objects waiting for a collection of generation 0"
@@ -109,14 +109,14 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric("gc_runs_0", COUNT, COUNTER, "garbage", "collections of generation 0", "NumGC"),
     Metric("gc_runs_1", COUNT, COUNTER, "garbage", "collections of generation 1", "NumGC"),
     Metric("gc_runs_2", COUNT, COUNTER, "garbage", "collections of generation 2", "NumGC"),
-    Metric("gc_collected", COUNT, COUNTER, "garbage", "objects that the collector has freed"),
+    Metric("gc_collected", COUNT, COUNTER, "garbage", "objects that the GC has freed"),
     Metric("gc_uncollectable", COUNT, COUNTER, "garbage", "objects found that cannot be freed"),
     Metric(
         "gc_pause",
         MICROSECONDS,
         COUNTER,
         "garbage",
-        "time that the program stood still for the GC",
+        "time that the GC has stopped the program",
         "PauseTotalNs",
     ),
     Metric(
@@ -129,7 +129,11 @@ CATALOGUE: tuple[Metric, ...] = (
     ),
     Metric("cgroup_used", BYTES, GAUGE, "cgroup", "memory charged to this process's cgroup"),
     Metric(
-        "cgroup_limit", BYTES, GAUGE, "cgroup", "the cgroup's limit: past it the OOM killer comes"
+        "cgroup_limit",
+        BYTES,
+        GAUGE,
+        "cgroup",
+        "memory limit of the cgroup, enforced by the OOM killer",
     ),
     Metric(
         "cgroup_oom_kills",

@@ -1,4 +1,4 @@
-"""What `start()` is told: by arguments, else by `PPROFPLUS_*` in the environment, else defaults."""
+"""The settings of `start()`: from its arguments, else from `PPROFPLUS_*`, else the defaults."""
 
 # pathlib costs each service 5 ms
 # ruff: noqa: PTH100, PTH111
@@ -9,9 +9,9 @@ import math
 import os
 import sys
 
-from pprofplus.log.log_directory import default_home, valid_service
+from pprofplus.log.log_directory import default_log_directory, valid_service
 from pprofplus.log.retention import DEFAULT_MAX_AGE_DAYS, DEFAULT_MAX_TOTAL_BYTES
-from pprofplus.log.run_directory import DEFAULT_MAX_BYTES, LEAST_MAX_BYTES
+from pprofplus.log.run_directory import DEFAULT_MAX_BYTES, MIN_MAX_BYTES
 from pprofplus.probes.probe_set import DEFAULT_BUDGET
 from pprofplus.system.command_line import (
     NAMELESS,
@@ -19,11 +19,11 @@ from pprofplus.system.command_line import (
     service_of_module,
     service_of_script,
 )
-from pprofplus.warn import say_once
+from pprofplus.warn import warn_once
 
 DEFAULT_INTERVAL_S = 1.0
-LEAST_INTERVAL_S = 0.05
-LONGEST_INTERVAL_S = 3600.0
+MIN_INTERVAL_S = 0.05
+MAX_INTERVAL_S = 3600.0
 
 _SHOWN_LETTERS = 80
 
@@ -38,10 +38,10 @@ class Settings:
         service: `PPROFPLUS_SERVICE`.
         interval_s: `PPROFPLUS_INTERVAL`, seconds.
         max_bytes: `PPROFPLUS_MAX_BYTES`, of one run.
-        max_total_bytes: `PPROFPLUS_MAX_TOTAL_BYTES`, of all runs in the directory.
+        max_total_bytes: `PPROFPLUS_MAX_TOTAL_BYTES`, of all runs in the log directory.
         max_age_days: `PPROFPLUS_MAX_AGE_DAYS`, of runs that have ended.
         group_readable: `PPROFPLUS_GROUP_READABLE`, "1" or "0".
-        budget: `PPROFPLUS_BUDGET`, share of one core for the dear probes together.
+        budget: `PPROFPLUS_BUDGET`, share of one core for all expensive probes together.
         disabled: `PPROFPLUS_DISABLED`, "1" or "0"; environment only.
     """
 
@@ -71,8 +71,8 @@ class Settings:
     ) -> None:
         """Check and complete the settings.
 
-        Raises ValueError if an argument is out of its range; a malformed environment variable is
-        warned of, and passed over.
+        Raises ValueError if an argument is out of its range; a malformed environment variable
+        causes a warning and is ignored.
         """
         self.service = (
             _from_environment("PPROFPLUS_SERVICE", check_service, default_service())
@@ -115,13 +115,13 @@ class Settings:
         self._directory = None if directory is None else check_directory(directory)
 
     @property
-    def home(self) -> str:
-        """The directory for logs.
+    def log_directory(self) -> str:
+        """The log directory.
 
-        If none was named, that of the user who runs us now: a server that starts as root gives its
-        workers to another.
+        If none was given, the default of the current user: a server that starts as root runs its
+        workers as another user.
         """
-        return default_home() if self._directory is None else self._directory
+        return default_log_directory() if self._directory is None else self._directory
 
 
 def _from_environment(name: str, check, default):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - a TypeVar would import typing
@@ -131,12 +131,12 @@ def _from_environment(name: str, check, default):  # type: ignore[no-untyped-def
     try:
         return check(text)
     except ValueError as error:
-        say_once(name, f"{name} is passed over: {error}")
+        warn_once(name, f"{name} is ignored: {error}")
         return default
 
 
 def _shown(value: object) -> str:
-    """Return a value as an error shows it: short, whatever it is."""
+    """Return a value for an error message: short, for any value."""
     try:
         text = repr(value)
     except Exception:  # noqa: BLE001 - an integer of too many digits, or the caller's own class
@@ -147,18 +147,25 @@ def _shown(value: object) -> str:
 def check_service(name: object) -> str:
     """Return the service's name. Raises ValueError unless it may be one."""
     if not (isinstance(name, str) and valid_service(name)):
-        raise ValueError(f"service {_shown(name)}: take 1 to 64 of A-Z a-z 0-9 . _ -")
+        raise ValueError(f"service {_shown(name)}: use 1 to 64 of A-Z a-z 0-9 . _ -")
     return name
 
 
 def check_interval_s(interval_s: float | str) -> float:
     """Return the interval in seconds. Raises ValueError unless it is 0.05 to 3600."""
+    return _check_number(
+        "interval_s", interval_s, MIN_INTERVAL_S, MAX_INTERVAL_S, "0.05 to 3600 seconds"
+    )
+
+
+def _check_number(name: str, given: float | str, least: float, most: float, range_: str) -> float:
+    """Return a number. Raises ValueError, which names the range, unless it is in it."""
     try:
-        value = float(interval_s)
+        value = float(given)
     except (TypeError, ValueError, OverflowError):
         value = math.nan
-    if not LEAST_INTERVAL_S <= value <= LONGEST_INTERVAL_S:
-        raise ValueError(f"interval_s {_shown(interval_s)}: take 0.05 to 3600 seconds")
+    if not least <= value <= most:
+        raise ValueError(f"{name} {_shown(given)}: use {range_}")
     return value
 
 
@@ -168,7 +175,7 @@ def check_max_bytes(max_bytes: int | str) -> int:
 
 
 def check_max_total_bytes(max_total_bytes: int | str) -> int:
-    """Return the cap of the directory. Raises ValueError unless it is at least 256 KiB."""
+    """Return the cap of the log directory. Raises ValueError unless it is at least 256 KiB."""
     return _check_cap("max_total_bytes", max_total_bytes)
 
 
@@ -177,38 +184,26 @@ def _check_cap(name: str, given: int | str) -> int:
         value = int(given)
     except (TypeError, ValueError, OverflowError):
         value = 0
-    if not LEAST_MAX_BYTES <= value < 1 << 62:
-        raise ValueError(f"{name} {_shown(given)}: take {LEAST_MAX_BYTES} or more")
+    if not MIN_MAX_BYTES <= value < 1 << 62:
+        raise ValueError(f"{name} {_shown(given)}: use {MIN_MAX_BYTES} or more")
     return value
 
 
 def check_max_age_days(days: float | str) -> float:
-    """Return days that an ended run is kept. Raises ValueError unless it is 0.01 to 36500."""
-    try:
-        value = float(days)
-    except (TypeError, ValueError, OverflowError):
-        value = math.nan
-    if not 0.01 <= value <= 36_500:  # noqa: PLR2004 - as the text says
-        raise ValueError(f"max_age_days {_shown(days)}: take 0.01 to 36500 days")
-    return value
+    """Return the days that an ended run is kept. Raises ValueError unless 0.01 to 36500."""
+    return _check_number("max_age_days", days, 0.01, 36_500, "0.01 to 36500 days")
 
 
 def check_budget(budget: float | str) -> float:
     """Return the share of a core. Raises ValueError unless it is 0.0001 to 1."""
-    try:
-        value = float(budget)
-    except (TypeError, ValueError, OverflowError):
-        value = math.nan
-    if not 0.0001 <= value <= 1:  # noqa: PLR2004 - as the text says
-        raise ValueError(f"budget {_shown(budget)}: take 0.0001 to 1 of a core")
-    return value
+    return _check_number("budget", budget, 0.0001, 1, "0.0001 to 1 of a core")
 
 
 def check_switch(text: str) -> bool:
-    """Return what an environment variable says. Raises ValueError if that is neither."""
+    """Return the value of a switch in the environment. Raises ValueError for another word."""
     word = text.strip().lower()
     if word not in _TRUE | _FALSE:
-        raise ValueError(f"{_shown(text)}: take 1 or 0")
+        raise ValueError(f"{_shown(text)}: use 1 or 0")
     return word in _TRUE
 
 
@@ -219,14 +214,14 @@ def check_directory(directory: str | os.PathLike[str]) -> str:
     except TypeError:
         path = ""
     if not path or "\0" in path:
-        raise ValueError(f"directory {_shown(directory)}: take the path of a directory")
+        raise ValueError(f"directory {_shown(directory)}: use the path of a directory")
     return os.path.abspath(os.path.expanduser(path))
 
 
 def default_service() -> str:
-    """Return the script's name, or the package's under `-m`, made fit to be a service's name."""
+    """Return the script's name, or the package's under `-m`, as a valid service name."""
     script = sys.argv[0] if getattr(sys, "argv", None) else ""
-    # "", "-c", "-" and "-m" are what Python itself puts there, the last until it finds the module
+    # Python itself sets "", "-c", "-" and "-m", the last until it finds the module
     if script == "-m" and (module := module_running()):
         return service_of_module(module)
     return NAMELESS if script in {"-c", "-m", "-"} else service_of_script(script)
@@ -243,4 +238,4 @@ ENVIRONMENT = {
     "PPROFPLUS_BUDGET": check_budget,
     "PPROFPLUS_DISABLED": check_switch,
 }
-"""All variables that are settings, and what checks the text of each."""
+"""All environment variables that are settings, and the function that checks each text."""

@@ -1,74 +1,74 @@
-"""What the collector has to say to the host: one line per kind of trouble, and never too often."""
+"""Warnings to the host's `logging`: one line per kind of problem, limited in rate."""
 
 from __future__ import annotations
 
 from time import monotonic_ns
 
-# a trouble that ended and came back is told of again, no sooner than this
-AGAIN_S = 3600
-_LONGEST = 500
+# a problem that ended and came back is logged again after this time at the earliest
+THROTTLE_S = 3600
+_MAX_LENGTH = 500
 
-_said: set[str] = set()
-_said_ns: dict[str, int] = {}
+_warned: set[str] = set()
+_warned_ns: dict[str, int] = {}
 
 
-def say_once(kind: str, text: str) -> None:
+def warn_once(kind: str, text: str) -> None:
     """Log a warning, unless one of its kind was logged in this process or its parent.
 
-    Call it without holding a lock: the host's log handlers run in here.
+    Do not hold a lock when you call it: the host's log handlers run inside.
     """
-    if kind in _said:
+    if kind in _warned:
         return
-    _said.add(kind)
+    _warned.add(kind)
     if not _log(text):
-        _said.discard(kind)
+        _warned.discard(kind)
 
 
-def say_again(kind: str, text: str) -> bool:
-    """Log a warning of a trouble that began; False if it is too soon after the last of its kind.
+def warn_throttled(kind: str, text: str) -> bool:
+    """Log a warning about a new problem; False if the last one of its kind is too recent.
 
-    Call it without holding a lock, as above.
+    Do not hold a lock when you call it, as above.
     """
     now_ns = monotonic_ns()
-    said_ns = _said_ns.get(kind)
-    if said_ns is not None:
-        if now_ns - said_ns < AGAIN_S * 1e9:
+    warned_ns = _warned_ns.get(kind)
+    if warned_ns is not None:
+        if now_ns - warned_ns < THROTTLE_S * 1e9:
             return False
-        _said_ns.pop(kind, None)
-    # one step, for start() and the thread that it started speak at the same time; no lock, for a
-    # fork would leave it held
-    if _said_ns.setdefault(kind, now_ns) is not now_ns:
+        _warned_ns.pop(kind, None)
+    # One atomic step, because start() and the thread that it started may warn at the same time. A
+    # lock would stay held in a forked child.
+    if _warned_ns.setdefault(kind, now_ns) is not now_ns:
         return False
     if _log(text):
         return True
-    _said_ns.pop(kind, None)
+    _warned_ns.pop(kind, None)
     return False
 
 
-def say_over(text: str) -> None:
-    """Log, for information, that a trouble is over."""
+def log_recovery(text: str) -> None:
+    """Log, at level INFO, that a problem is over."""
     _log(text, over=True)
 
 
 def describe(error: BaseException) -> str:
-    """Return what an error says of itself, whatever its own code does."""
+    """Return the `repr` of an error, or its class if `repr` raises."""
     try:
         return repr(error)
-    except Exception:  # noqa: BLE001 - the outer edge: it may be of the host's own class
+    except Exception:  # noqa: BLE001 - outer boundary: a class of the host may raise anything
         return type(error).__name__
 
 
 def _log(text: str, *, over: bool = False) -> bool:
-    """Log one printable line of bounded length; False if logging cannot be had now."""
-    line = "".join(letter if letter.isprintable() else "?" for letter in text[:_LONGEST])
+    """Log one printable line of limited length; False if `logging` cannot be loaded now."""
+    line = "".join(letter if letter.isprintable() else "?" for letter in text[:_MAX_LENGTH])
     try:
-        # imported here: 5 ms and 1 MB, for a service that has nothing to be told
+        # imported only when needed: it costs 5 ms and 1 MB, and most services never log a warning
         import logging  # noqa: PLC0415
-    except Exception:  # noqa: BLE001 - no descriptor or no memory to load it: later, perhaps
+    except Exception:  # noqa: BLE001 - no descriptor or memory to load it: try later
         return False
     try:
         logger = logging.getLogger("pprofplus")
         (logger.info if over else logger.warning)("%s", line)
-    except Exception:  # noqa: BLE001, S110 - the outer edge: a log handler of the host's failed
+    except Exception:  # noqa: BLE001, S110 - outer boundary: a log handler of the host failed
         pass
     return True

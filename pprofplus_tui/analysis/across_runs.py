@@ -1,4 +1,4 @@
-"""Many runs on one grid of time: which stand out, what the rest is, what all are together."""
+"""Many runs in the same buckets of time: the most important ones, the band of the rest, the sum."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,12 +8,13 @@ import numpy as np
 from pprofplus_tui.model.comparison_request import TOP
 from pprofplus_tui.model.lifetimes import Lifetime
 from pprofplus_tui.model.points import Bools, Floats, Ints, Points
+from pprofplus_tui.model.time_buckets import TimeBuckets, first_of_each
 from pprofplus_tui.model.verdict import Verdict
 
 
 @dataclass(frozen=True, eq=False)
-class Levels:
-    """A curve on a grid, n buckets: extremes of each, NaN where there was nothing.
+class BucketLevels:
+    """A curve in n buckets: the extremes of each, NaN where there is no value.
 
     Attributes:
         lo, hi: shape (n,).
@@ -23,18 +24,18 @@ class Levels:
     hi: Floats
 
 
-def on_grid(points: Points, begin_ms: int, width_ms: int, count: int) -> Levels:
-    """Return the points in buckets of `width_ms` from `begin_ms` on.
+def in_buckets(points: Points, buckets: TimeBuckets) -> BucketLevels:
+    """Return the points in buckets.
 
-    Between two points without a gap the former value is held.
+    Between two points without a gap, the former value is held.
     """
-    lo, hi = np.full(count, np.nan), np.full(count, np.nan)
-    places = (points.t_ms - begin_ms) // width_ms
-    inside = (places >= 0) & (places < count)
+    lo, hi = np.full(buckets.count, np.nan), np.full(buckets.count, np.nan)
+    places = buckets.bucket(points.t_ms)
+    inside = (places >= 0) & (places < buckets.count)
     places = places[inside]
     if not len(places):
-        return Levels(lo, hi)
-    starts = np.flatnonzero(np.diff(places, prepend=-1))
+        return BucketLevels(lo, hi)
+    starts = first_of_each(places)
     at = places[starts]
     lo[at] = np.minimum.reduceat(points.lo[inside], starts)
     hi[at] = np.maximum.reduceat(points.hi[inside], starts)
@@ -44,28 +45,27 @@ def on_grid(points: Points, begin_ms: int, width_ms: int, count: int) -> Levels:
         ends = np.cumsum(held)
         steps = np.arange(int(ends[-1])) - np.repeat(ends - held, held)
         lo[source + 1 + steps], hi[source + 1 + steps] = lo[source], hi[source]
-    return Levels(lo, hi)
+    return BucketLevels(lo, hi)
 
 
 def up_to_present(
-    levels: Levels, begin_ms: int, width_ms: int, life: Lifetime, present_ms: int
-) -> Levels:
-    """Return the levels of a run that goes on, held to the present, and cut off there.
+    levels: BucketLevels, buckets: TimeBuckets, life: Lifetime, present_ms: int
+) -> BucketLevels:
+    """Return the levels of a live run, held until the present and cut off there.
 
-    The newest bucket is unfinished: not every run has a sample in it yet, but each still has its
-    memory. Of one that was read a moment later than others, there may be a newer one.
-    `present_ms` is the newest sample that is known of all runs.
+    The newest bucket is unfinished: not every run has a sample in it yet, but each still uses its
+    memory. A run that was read later than others may have a newer bucket. `present_ms` is the time
+    of the newest known sample of all runs.
     """
-    count = len(levels.lo)
-    at = (life.last_ms - begin_ms) // width_ms
-    end = (min(present_ms, life.until_ms - 1) - begin_ms) // width_ms
-    if life.ended or not 0 <= at <= min(end, count - 1):
+    at = buckets.bucket(life.last_ms)
+    end = buckets.bucket(min(present_ms, life.until_ms - 1))
+    if life.ended or not 0 <= at <= min(end, buckets.count - 1):
         return levels
     lo, hi = levels.lo.copy(), levels.hi.copy()
     lo[end + 1 :] = hi[end + 1 :] = np.nan
     if life.newest is not None:
         known = np.flatnonzero(~np.isnan(lo[:at]))
-        if len(known):  # a curve is not read anew for each sample
+        if len(known):  # a curve is not read again for each sample
             last = int(known[-1])
             lo[last + 1 : at], hi[last + 1 : at] = lo[last], hi[last]
         lo[at], hi[at] = np.fmin(lo[at], life.newest), np.fmax(hi[at], life.newest)
@@ -75,41 +75,40 @@ def up_to_present(
         held = life.newest if life.newest is not None and last == at else None
         lo[last + 1 : end + 1] = lo[last] if held is None else held
         hi[last + 1 : end + 1] = hi[last] if held is None else held
-    return Levels(lo, hi)
+    return BucketLevels(lo, hi)
 
 
-def _as_points(lo: Floats, hi: Floats, there: Bools, begin_ms: int, width_ms: int) -> Points:
+def _as_points(lo: Floats, hi: Floats, there: Bools, buckets: TimeBuckets) -> Points:
     at = np.flatnonzero(there)
     breaks = np.zeros(len(at), np.bool_)
     breaks[1:] = np.diff(at) > 1
-    t_ms = begin_ms + at * width_ms + width_ms // 2
-    return Points(t_ms.astype(np.int64), lo[at], hi[at], breaks)
+    return Points(buckets.middle_ms(at), lo[at], hi[at], breaks)
 
 
-def band(levels: Sequence[Levels], begin_ms: int, width_ms: int) -> Points:
-    """Return from the smallest to the largest value of all curves, bucket by bucket."""
+def band(levels: Sequence[BucketLevels], buckets: TimeBuckets) -> Points:
+    """Return the smallest and largest value of all curves in each bucket."""
     if not levels:
         return Points.empty()
     low = np.array([level.lo for level in levels])
     high = np.array([level.hi for level in levels])
     there = ~np.isnan(low).all(axis=0)
     low, high = np.where(np.isnan(low), np.inf, low), np.where(np.isnan(high), -np.inf, high)
-    return _as_points(low.min(axis=0), high.max(axis=0), there, begin_ms, width_ms)
+    return _as_points(low.min(axis=0), high.max(axis=0), there, buckets)
 
 
 def total(
-    levels: Sequence[Levels], lives: Sequence[Lifetime], begin_ms: int, width_ms: int
+    levels: Sequence[BucketLevels], lives: Sequence[Lifetime], buckets: TimeBuckets
 ) -> Points:
-    """Return the sum of all curves; what it was within a bucket lies between its extremes.
+    """Return the extremes of the sum of all curves in each bucket.
 
-    A run counts for its lifetime only: of runs that follow each other within a bucket, no two
-    that did not run at one time are added up.
+    A run counts during its lifetime only: runs that follow each other within a bucket are not
+    added up.
     """
     if not levels:
         return Points.empty()
     low, high = np.array([level.lo for level in levels]), np.array([level.hi for level in levels])
     there = ~np.isnan(low)
-    cut = _cut_by_lives(there, lives, begin_ms, width_ms)
+    cut = _partial_buckets(there, lives, buckets)
     steady = there
     if len(cut):
         steady = there.copy()
@@ -117,38 +116,36 @@ def total(
     lo = np.where(steady, low, 0.0).sum(axis=0)
     hi = np.where(steady, high, 0.0).sum(axis=0)
     if len(cut):
-        _add_cut(lo, hi, steady.any(axis=0), low, high, cut, begin_ms, width_ms)
-    return _as_points(lo, hi, there.any(axis=0), begin_ms, width_ms)
+        _add_partial(lo, hi, steady.any(axis=0), low, high, cut, buckets)
+    return _as_points(lo, hi, there.any(axis=0), buckets)
 
 
-def _cut_by_lives(there: Bools, lives: Sequence[Lifetime], begin_ms: int, width_ms: int) -> Ints:
+def _partial_buckets(there: Bools, lives: Sequence[Lifetime], buckets: TimeBuckets) -> Ints:
     """Return (run, bucket, first ms, end ms) where a run began or ended within a bucket."""
-    count = there.shape[1]
     found: dict[tuple[int, int], tuple[int, int]] = {}
     for run, life in enumerate(lives):
         ends = (life.begin_ms, life.last_ms) if life.ended else (life.begin_ms,)
-        for at in {(ms - begin_ms) // width_ms for ms in ends}:
-            if 0 <= at < count and there[run, at]:
-                first = max(begin_ms + at * width_ms, life.begin_ms)
-                end = begin_ms + (at + 1) * width_ms
+        for at in {buckets.bucket(ms) for ms in ends}:
+            if 0 <= at < buckets.count and there[run, at]:
+                first = max(buckets.begin_of(at), life.begin_ms)
+                end = buckets.begin_of(at + 1)
                 found[run, at] = first, min(end, life.last_ms + 1) if life.ended else end
     rows = [(run, at, first, end) for (run, at), (first, end) in found.items()]
     return np.array(rows, np.int64).reshape(len(rows), 4)
 
 
-def _add_cut(  # noqa: PLR0913, PLR0917 - private: the sums so far, the curves, the cut buckets
+def _add_partial(  # noqa: PLR0913, PLR0917 - private: the sums so far, the curves, the cut buckets
     lo: Floats,
     hi: Floats,
     others: Bools,
     low: Floats,
     high: Floats,
     cut: Ints,
-    begin_ms: int,
-    width_ms: int,
+    buckets: TimeBuckets,
 ) -> None:
-    """Add what begins or ends within a bucket to the sums: the extremes over that bucket's time.
+    """Add the runs that begin or end within a bucket to the sums: extremes over the bucket's time.
 
-    `others` tells where a run is there for the whole bucket; a time without any run counts not.
+    `others` says in which buckets a run is present throughout; times without any run are ignored.
     """
     run, at, first, end = cut.T
     size = len(cut)
@@ -159,13 +156,13 @@ def _add_cut(  # noqa: PLR0913, PLR0917 - private: the sums so far, the curves, 
         np.cumsum(np.concatenate((values, -values))[order])
         for values in (low[run, at], high[run, at], np.ones(size, np.int64))
     ]
-    # what holds for no time is no state: the next event is at the same instant
-    next_ms = np.append(when[1:], begin_ms)
+    # a state of zero duration is ignored: the next change is at the same instant
+    next_ms = np.append(when[1:], buckets.begin_ms)
     final = np.append(bucket[1:] != bucket[:-1], True)
-    next_ms[final] = begin_ms + (bucket[final] + 1) * width_ms
+    next_ms[final] = buckets.begin_of(bucket[final] + 1)
     counts = (next_ms > when) & ((steps[2] > 0) | others[bucket])
     opening = np.append(True, bucket[1:] != bucket[:-1])
-    alone = others[bucket] & opening & (when > begin_ms + bucket * width_ms)
+    alone = others[bucket] & opening & (when > buckets.begin_of(bucket))
     added_lo, added_hi = np.full(len(lo), np.inf), np.full(len(hi), -np.inf)
     np.minimum.at(added_lo, bucket[counts], steps[0][counts])
     np.maximum.at(added_hi, bucket[counts], steps[1][counts])
@@ -176,7 +173,7 @@ def _add_cut(  # noqa: PLR0913, PLR0917 - private: the sums so far, the curves, 
     hi[some] += added_hi[some]
 
 
-def standing_out(
+def most_important_runs(
     curves: Mapping[str, Points],
     verdicts: Mapping[str, Verdict],
     *,
@@ -186,8 +183,8 @@ def standing_out(
 ) -> tuple[str, ...]:
     """Return the names of the curves that grow most or are largest.
 
-    Those that stood out `before` keep their places while they are nearly among them: many
-    workers are much alike, and their lines must not change colours with every sample.
+    Those returned `before` keep their places while they are nearly among them: many workers are
+    similar, and their lines must not change colours with every sample.
     """
     there = [name for name, points in curves.items() if len(points)]
 
@@ -199,6 +196,6 @@ def standing_out(
     near = set(ranked[: 2 * top])
     kept = [name for name in before if name in near][:top]
     if len(kept) == top and ranked[0] not in kept:
-        kept.pop()  # whatever the others do, the first of all is shown
+        kept.pop()  # the first in the ranking is always shown
     others = [name for name in ranked if name not in kept][: top - len(kept)]
     return (*kept, *others)

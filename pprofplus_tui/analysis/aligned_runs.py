@@ -1,21 +1,19 @@
-"""Several runs in one time: shifting to ages, values at one moment, ticks of ages."""
+"""Several runs on one time axis: shift to ages, values at one moment, ticks of ages."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from pprofplus_tui.model.durations import DAY_MS, ROUND_STEPS_MS
 from pprofplus_tui.model.lifetimes import Lifetime
 from pprofplus_tui.model.points import Points
 from pprofplus_tui.model.units import format_span_ms
 from pprofplus_tui.model.window import Window
 
-_S, _MIN, _H, _D = 1000, 60_000, 3_600_000, 86_400_000
 _STEPS_MS = (
-    *(_S, 2 * _S, 5 * _S, 10 * _S, 15 * _S, 30 * _S),
-    *(_MIN, 2 * _MIN, 5 * _MIN, 10 * _MIN, 15 * _MIN, 30 * _MIN),
-    *(_H, 2 * _H, 3 * _H, 6 * _H, 12 * _H),
-    *(_D, 2 * _D, 7 * _D, 14 * _D, 28 * _D, 56 * _D, 182 * _D, 364 * _D, 728 * _D),
+    *ROUND_STEPS_MS,
+    *(days * DAY_MS for days in (1, 2, 7, 14, 28, 56, 182, 364, 728)),
 )
 _LABEL_CELLS = 12
 
@@ -26,10 +24,10 @@ def shifted(points: Points, by_ms: int) -> Points:
 
 
 def value_at(points: Points, t_ms: int, width_ms: int, life: Lifetime) -> float | None:
-    """Return the value at a time; None outside of the run's life, and in a gap.
+    """Return the value at a time; None outside of the run's lifetime and in a gap.
 
-    Of a bucket it is the middle of its extremes; `width_ms` is that of a bucket. From the last
-    sample on it is that sample's value.
+    For a bucket it is the middle of its extremes; `width_ms` is the width of a bucket. From the
+    last sample on it is that sample's value.
     """
     if not life.covers(t_ms):
         return None
@@ -43,18 +41,18 @@ def value_at(points: Points, t_ms: int, width_ms: int, life: Lifetime) -> float 
         life.stale_ms, width_ms
     ):
         return None
-    return float(points.lo[at] / 2 + points.hi[at] / 2)
+    return points.middle(at)
 
 
 def last_value(points: Points, life: Lifetime) -> float | None:
     """Return the last value, None if there is none."""
     if life.newest is not None:
         return life.newest
-    return float(points.lo[-1] / 2 + points.hi[-1] / 2) if len(points) else None
+    return points.middle(-1) if len(points) else None
 
 
 def shared_moment(lives: Sequence[Lifetime], window: Window) -> int | None:
-    """Return the last time in a window at which the first two runs have values; None without."""
+    """Return the last time in a window at which the first two runs have values; else None."""
     pair = lives[:2]
     if len(pair) < 2:  # noqa: PLR2004 - a pair
         return None

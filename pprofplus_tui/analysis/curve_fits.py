@@ -1,7 +1,7 @@
-"""Tells what a rise is: a line, a rise that slows down, or a few steps, by how well each fits.
+"""Classifies a rise by the best fit: a line, a rise that slows down, or a few steps.
 
-Each family is fitted by least squares over a small table of its one non-linear figure (where a
-turn is, how fast a warm-up is), all members of a family at once.
+Each family of curves has one non-linear parameter (where a turn is, how fast a warm-up is). A
+small table of its values is fitted by least squares, all members of a family together.
 """
 
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ import numpy as np
 
 from pprofplus_tui.model.points import Floats
 
-# Shares of the span: time constants of warm-ups that are soon over, and of those that are not.
+# Time constants of short and of all warm-ups, as shares of the span.
 _FAST = (0.005, 0.01, 0.02, 0.04, 0.07)
 _SLOW = (*_FAST, 0.12, 0.2, 0.35, 0.6, 1.0)
 _LOGARITHMS = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 _POWERS = (0.1, 0.2, 0.35)
-_STOPS = (0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75)  # where a rise may end
+_STOPS = (0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75)  # where a rise may end, as shares of the span
 _BEGINS = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.88)  # where it may begin
 _MOST_STEPS = 3
 _LEAST_OF_A_STEP = 3  # points on each side
@@ -28,12 +28,12 @@ _SECOND = (0.14, 0.2, 0.27, 0.35)
 _LONG_LOGARITHMS = (0.001, 0.01, 0.03)
 _LONG_POWERS = (0.1, 0.2, 0.3)
 _FIRST = np.geomspace(0.005, 0.12, 8)
-_LEAST_LEFT = 0.2  # of the rise, at least, is along the line
+_LEAST_LEFT = 0.2  # at least this share of the rise is along the line
 
 LINE, SLOWING, STEPS = "line", "slowing", "steps"
 _LEAST_POINTS = 8
-_SMOOTHED = 12  # points: of fewer each counts
-# Steps have more figures than a line has; of a real staircase they leave next to nothing.
+_SMOOTHED = 12  # curves of fewer points are not smoothed
+# Steps have more parameters than a line, so they must fit a staircase much better.
 _OF_STEPS = 0.25
 # How much better a slowing rise must fit, by the number of independent values.
 _BY_CHANCE = 7.0
@@ -42,13 +42,13 @@ _MOST_BY_CHANCE = 0.8
 
 @dataclass(frozen=True)
 class Rise:
-    """What a rise is.
+    """The kind of a rise.
 
     Attributes:
         kind: LINE, SLOWING or STEPS.
         per_unit: slope at the end of the line that fits best, in units of y over units of t.
         begin: where that line begins to rise, as a share of the span: 0 unless there is a turn.
-        late: of a rise that slows, the share of it in the last third; of a line it is a third.
+        late: the share of a slowing rise in the last third; a third for a line.
     """
 
     kind: str = LINE
@@ -72,16 +72,16 @@ def _fitted_to_line(x: Floats, shapes: Floats, y: Floats) -> tuple[Floats, Float
     size = float(line @ line)
     columns = shapes - shapes.mean(axis=0)
     values = y - y.mean()
-    beside = columns - np.outer(line, line @ columns / size)
+    residuals = columns - np.outer(line, line @ columns / size)
     rest = values - line * float(line @ values) / size
-    sizes = np.maximum(np.sum(beside * beside, axis=0), 1e-30)
-    factors = rest @ beside / sizes
+    sizes = np.maximum(np.sum(residuals * residuals, axis=0), 1e-30)
+    factors = rest @ residuals / sizes
     slopes = (line @ values - factors * (line @ columns)) / size
     return np.maximum(rest @ rest - factors * factors * sizes, 0.0), slopes, factors
 
 
 def _least_of_two(firsts: Floats, seconds: Floats, y: Floats) -> float:
-    """Return the least sum of squares beside a + b f + c g; b, c > 0; of all pairs f, g."""
+    """Return the least sum of squares around a + b f + c g; b, c > 0; of all pairs f, g."""
     f, g, values = firsts - firsts.mean(axis=0), seconds - seconds.mean(axis=0), y - y.mean()
     ff, gg = np.sum(f * f, axis=0)[:, None], np.sum(g * g, axis=0)[None, :]
     fy, gy = (values @ f)[:, None], (values @ g)[None, :]
@@ -93,7 +93,7 @@ def _least_of_two(firsts: Floats, seconds: Floats, y: Floats) -> float:
 
 
 def stepped(y: Floats) -> float:
-    """Return the sum of squares beside one to three steps, found one after the other."""
+    """Return the sum of squares around one to three steps, found one after the other."""
     bounds = [0, len(y)]
     for _ in range(_MOST_STEPS):
         best, at = 0.0, 0
@@ -115,19 +115,19 @@ def stepped(y: Floats) -> float:
     return float(sum(np.sum((part - part.mean()) ** 2) for part in parts))
 
 
-def independent(rest: Floats) -> float:
-    """Return how many independent values these are worth, as much as neighbours resemble."""
+def effective_count(rest: Floats) -> float:
+    """Return the effective number of independent values, given their autocorrelation."""
     total, count = float(rest @ rest), len(rest)
     if total <= 0:
         return float(count)
-    alike = float(rest[1:] @ rest[:-1]) / total
-    # what is left beside a fitted curve seems less alike than it is
-    alike = min(max(alike + (1 + 4 * alike) / count, 0.0), 0.95)
-    return count * (1 - alike) / (1 + alike)
+    correlation = float(rest[1:] @ rest[:-1]) / total
+    # residuals of a fitted curve underestimate the autocorrelation
+    correlation = min(max(correlation + (1 + 4 * correlation) / count, 0.0), 0.95)
+    return count * (1 - correlation) / (1 + correlation)
 
 
 def _smooth(y: Floats) -> Floats:
-    """Return the running median of three: one value far out is no step."""
+    """Return the running median of three: a single outlier is not a step."""
     if len(y) < _SMOOTHED:
         return y
     inner = np.sort(np.stack((y[:-2], y[1:-1], y[2:])), axis=0)[1]
@@ -135,10 +135,10 @@ def _smooth(y: Floats) -> Floats:
 
 
 def what_rise(t: Floats, y: Floats, *, from_start: bool) -> Rise:
-    """Return what the rise of a curve is; a LINE if it has too few points to tell.
+    """Return the kind of a curve's rise; LINE if it has too few points to decide.
 
-    With `from_start`, the curve begins where the process did: a line may follow a warm-up that is
-    soon over, and a warm-up may be a logarithm or a root of the time.
+    With `from_start`, the curve begins where the process did: a line may follow a short
+    warm-up, and a warm-up may be a logarithm or a root of the time.
     """
     if len(y) < _LEAST_POINTS:
         return Rise()
@@ -170,7 +170,7 @@ def what_rise(t: Floats, y: Floats, *, from_start: bool) -> Rise:
     if steps < min(_OF_STEPS * straight, slowest):
         return Rise(STEPS, slope / span, begin)
     rest = y - y.mean() - factors[place] * (shapes[:, place] - shapes[:, place].mean())
-    limit = min(float(np.exp(-_BY_CHANCE / max(independent(rest), 3.0))), _MOST_BY_CHANCE)
+    limit = min(float(np.exp(-_BY_CHANCE / max(effective_count(rest), 3.0))), _MOST_BY_CHANCE)
     slows = slowest < limit * straight or (slowest < limit * line and slowest < straight)
     if not slows:
         return Rise(LINE, slope / span, begin)
@@ -182,12 +182,12 @@ def what_rise(t: Floats, y: Floats, *, from_start: bool) -> Rise:
 
 @dataclass(frozen=True)
 class Steady:
-    """A line that goes on after a warm-up.
+    """A line that continues after a warm-up.
 
     Attributes:
         slope: in units of y over units of t.
-        gain: how much better the line fits than what comes to rest: twice a ratio's logarithm.
-        clear: what it rises by over the span, over what is left beside it.
+        gain: how much better the line fits than a curve that levels off: twice a log ratio.
+        clear: rise over the span, divided by the residual deviation.
         late: slope of the last half, over `slope`.
     """
 
@@ -198,16 +198,16 @@ class Steady:
 
 
 def steady(t: Floats, y: Floats, span: float, grain: float) -> Steady | None:
-    """Return the line that floors follow beside a warm-up that is over; None if there is none.
+    """Return the line that floors follow after a warm-up; None if there is none.
 
-    It is compared with what slows down all along: a warm-up of one stage or two, a logarithm, a
-    root, a rise that stopped.
+    It is compared with curves that slow down throughout: a warm-up of one or two stages, a
+    logarithm, a root, a rise that stopped.
 
     Args:
-        t: times since the begin of the run.
+        t: times since the start of the run.
         y: floors, one a day.
         span: length of the run.
-        grain: less is no noise.
+        grain: least noise that is assumed.
     """
     x = t / span
     column, count = x[:, None], len(y)

@@ -1,4 +1,4 @@
-"""From the metrics of a log to the layers of memory, and what each of them does."""
+"""From the metrics of a log to the layers of memory, and a verdict on each."""
 
 from collections.abc import Mapping, Sequence
 
@@ -26,14 +26,14 @@ from pprofplus_tui.model.verdict import (
 
 _NOTHING = Verdicts()
 
-Backgrounds = Mapping[str, LongTermTrend]
+LongTermTrends = Mapping[str, LongTermTrend]
 
 
 def _of_layer(kind: LayerKind, table: Mapping[str, Points]) -> Points | None:
     """Return a layer as a series; None if the log lacks a part of it.
 
-    Buckets hold extremes, and those of a difference cannot be told from those of its parts:
-    their middles are taken, which add up.
+    Buckets hold extremes, and the extremes of a difference cannot be derived from those of its
+    parts: their middles are used, which add up.
     """
     parts = [table.get(metric) for metric in (*kind.plus, *kind.minus)]
     found = [part for part in parts if part is not None and len(part)]
@@ -72,14 +72,14 @@ def _at_ends(ends: tuple[Reading, Reading] | None) -> dict[str, Points]:
     }
 
 
-# A change that is none, by unit, for series that are not bytes.
+# The least change that counts, by unit, for series that are not bytes.
 _LEAST_CHANGE = {"count": 2.0, "us": 1000.0, "us/s": 10_000.0, "count/s": 1.0}
 
 
 def judge_curve(points: Points, unit: str = "B", before: str = "") -> Verdict:
-    """Return what one curve does: the verdict on a run wherever runs are put side by side.
+    """Return the verdict on one curve, for views of several runs.
 
-    It is the judge of the main view. `unit` is as `units.format_quantity` knows it; `before` is
+    It uses the tests of the main view. `unit` is as in `units.format_quantity`; `before` is
     the kind of verdict that this curve had a moment ago.
     """
     least = LEAST_BYTES if unit in {"B", "B/s"} else _LEAST_CHANGE.get(unit, 1.0)
@@ -91,36 +91,36 @@ def _last(metric: str, table: Mapping[str, Points], measured: Mapping[str, Point
     return int(points.hi[-1]) if points is not None and len(points) else None
 
 
-def backgrounds(past: RunOverview, kinds: Sequence[LayerKind] = LAYERS) -> Backgrounds:
-    """Return by id of layer what the whole run says of it; it changes slowly, and can be kept."""
+def long_term_trends(past: RunOverview, kinds: Sequence[LayerKind] = LAYERS) -> LongTermTrends:
+    """Return the long-term trend of each layer, by its id; it changes slowly and can be kept."""
     found = {}
     for kind in kinds:
         points = _of_layer(kind, past.table)
-        background = look_back(points, past.start_ms, LEAST_BYTES) if points is not None else None
-        if background is not None:
-            found[kind.id] = background
+        trend = look_back(points, past.start_ms, LEAST_BYTES) if points is not None else None
+        if trend is not None:
+            found[kind.id] = trend
     return found
 
 
-def verdicts(  # noqa: PLR0913 - a window, and what is known besides it
+def verdicts(  # noqa: PLR0913 - a window, and its context
     table: Mapping[str, Points],
     before: Verdicts = _NOTHING,
     ends: tuple[Reading, Reading] | None = None,
     kinds: Sequence[LayerKind] = LAYERS,
     *,
-    past: Backgrounds | None = None,
-    earlier: Backgrounds | None = None,
+    past: LongTermTrends | None = None,
+    earlier: LongTermTrends | None = None,
 ) -> Verdicts:
     """Return what the layers of memory do in a window.
 
     Args:
         table: metric -> its level in the window, `verdict.VERDICT_METRICS` as far as the log has
-            them; bytes. Layers that it does not tell of are left out.
-        before: what was told of this view a moment ago.
-        ends: the first and the last sample in the window: a change is what was measured.
+            them; bytes. Layers without all their metrics are left out.
+        before: the previous verdicts on this view.
+        ends: the first and the last sample in the window, for the measured change.
         kinds: the layers to judge.
-        past: what the whole run says of the layers; without, the window alone is judged.
-        earlier: what the run of the service that came before says of them, if that is known.
+        past: the long-term trends of the layers; without them, the window alone is judged.
+        earlier: the long-term trends of the service's previous run, if they are known.
     """
     known = {layer.kind: layer.verdict.kind for layer in before.layers}
     whole = past.get(LAYERS[0].id) if past is not None else None
@@ -134,9 +134,9 @@ def verdicts(  # noqa: PLR0913 - a window, and what is known besides it
         change = change_over(points if at_ends is None else at_ends)
         now_bytes = int((points if at_ends is None else at_ends).hi[-1])
         if kind.resident or float(points.hi.max()) >= LEAST_ABSENT_BYTES:
-            told = known.get(kind, "")
-            # what may grow had grown in its window
-            verdict = judge(points, before=GROWING if told == NOT_SURE else told)
+            former = known.get(kind, "")
+            # "not sure" means that it grew in the window
+            verdict = judge(points, before=GROWING if former == NOT_SURE else former)
             if past is not None:
                 verdict = weigh(
                     verdict,
@@ -144,7 +144,7 @@ def verdicts(  # noqa: PLR0913 - a window, and what is known besides it
                     past.get(kind.id),
                     LEAST_BYTES,
                     level=whole.level if whole is not None else 0.0,
-                    before=told,
+                    before=former,
                     earlier=earlier.get(kind.id) if earlier is not None else None,
                 )
             layers.append(Layer(kind, now_bytes, verdict, change))

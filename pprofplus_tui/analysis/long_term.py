@@ -1,8 +1,8 @@
-"""What the whole of a run says of one layer: does its floor rise for good, and in what way?
+"""The long-term trend of one layer over the whole run: does its floor rise, and how?
 
-The same hours of all days are compared: what recurs from day to day is taken off where it explains
-most of the variation. Of each day the low end is a floor of its own, and in a saw-tooth so is
-each trough; what a leak cannot help is to raise these.
+The same hours of all days are compared: a daily pattern is subtracted where it explains most of the
+variation. The low end of each day is its floor, and so is each trough of a saw-tooth. A leak raises
+these floors.
 """
 
 from dataclasses import dataclass, field, replace
@@ -28,38 +28,38 @@ from pprofplus_tui.analysis.trend import (
     sure,
     trough_blocks,
 )
+from pprofplus_tui.model.durations import HOUR_MS
 from pprofplus_tui.model.points import Floats, Ints, Points
-from pprofplus_tui.model.verdict import HOUR_MS
 
-_MOST_CELLS = 4 * PAST_BUCKETS  # of an even grid, however uneven the points are
+_MOST_CELLS = 4 * PAST_BUCKETS  # of an even grid, for uneven points too
 _CELLS = 48  # points that curves are fitted to
-_LEAST_OF_A_DAY = 4  # points, for what recurs
+_LEAST_OF_A_DAY = 4  # points, for a daily pattern
 _LEAST_TROUGHS = 4
 _FEW_TROUGHS = 6
 _LEAST_CELLS = 8
-_RECURS = 0.5  # share of the variation from which on days are taken off
-_FLOORS_TELL = 0.3  # and from which on their floors show better what a rise is
+_RECURS = 0.5  # share of the variation from which the daily pattern is subtracted
+_FLOORS_TELL = 0.3  # and from which the floors of days show the kind of a rise better
 _START_SHARE = 0.05
 _START_MS = 60_000
 
 
 @dataclass(frozen=True, eq=False)
 class LongTermTrend:
-    """What is known of a layer from the whole run.
+    """The trend of a layer over the whole run.
 
     Attributes:
         begin_ms: unix ms of the first point.
         span_h: hours from the first to the last point.
-        from_start: there is a log since the process's start.
+        from_start: the log begins with the process.
         t: hours since the first point, shape (n,).
         floor, ceiling: smallest and largest values, shape (n,).
         line: of the floor; None if there is none.
-        rises, falls: the floor does so for good, more than chance would have it.
-        curve: (hours, values) of what shows best what a rise is: the floor without its days, the
-            floors of days, or troughs.
-        teeth: falls of a saw-tooth.
-        daily: share of the variation that recurs from day to day, 0 if that is not known.
-        even: it rises evenly from day to day beside a warm-up that is over; `line` is of that.
+        rises, falls: the floor does so significantly.
+        curve: (hours, values) that show the kind of a rise best: the floor without the daily
+            pattern, the floors of days, or troughs.
+        teeth: number of falls of a saw-tooth.
+        daily: share of the variation that the daily pattern explains, 0 if that is not known.
+        even: after a warm-up it rises by as much each day; `line` is of those days.
     """
 
     begin_ms: int
@@ -78,33 +78,33 @@ class LongTermTrend:
 
     @cached_property
     def rise(self) -> Rise:
-        """What a rise over the whole run is; asked for only if there may be one."""
+        """The kind of a rise over the whole run; computed only if there may be one."""
         if self.even:
             raw = what_rise(*_cells(self.t, self.floor), from_start=self.from_start)
             return raw if raw.kind == STEPS else Rise()
         found = what_rise(*_cells(*self.curve), from_start=self.from_start)
         if found.kind == LINE and self.daily:
-            # what recurs in two days only may be a step that was smeared
+            # a daily pattern of two days only may be a step
             raw = what_rise(*_cells(self.t, self.floor), from_start=self.from_start)
             return raw if raw.kind == STEPS else found
         return found
 
     @property
     def leaks(self) -> bool:
-        """Whether the floor rises, neither in steps nor ever more slowly."""
+        """Whether the floor rises steadily: neither in steps nor slowing down."""
         return self.rises and self.rise.kind == LINE
 
     @cached_property
     def level(self) -> float:
-        """The level that the run began at; at least 1."""
+        """The level at the start of the run; at least 1."""
         early = self.floor[: max(len(self.floor) // 8, 1)]
         return max(abs(median(early)), 1.0)
 
     def rises_at(self, begin_ms: int, end_ms: int) -> Floats:
-        """Return by how much the level rose from the one hour of the day to the other, each day.
+        """Return by how much the level rose from one hour of the day to another, for each day.
 
-        The times are those of another run; whole days before them lie in this one. What the floor
-        rises by in general is taken off.
+        The times are those of another run; whole days before them lie in this one. The general
+        rise of the floor is subtracted.
         """
         day_ms = int(DAY_H * HOUR_MS)
         last_ms = self.begin_ms + int(self.span_h * HOUR_MS)
@@ -133,7 +133,7 @@ class LongTermTrend:
         return rises
 
     def range_before(self, t_ms: int) -> tuple[float, float] | None:
-        """Return (low, high) of all before a time, but for the rare; None if that is little."""
+        """Return (low, high) before a time, without outliers; None if there is too little."""
         before = self.t < (t_ms - self.begin_ms) / HOUR_MS
         count = int(before.sum())
         if count < _LEAST_CELLS:
@@ -144,7 +144,7 @@ class LongTermTrend:
 
 
 def _cells(t: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """Return a curve in few points, each the median of as many; one of few as it is."""
+    """Return a curve reduced to few points, each the median of as many."""
     if len(y) <= _CELLS:
         return t, y
     groups = np.array_split(np.arange(len(y)), min(_CELLS, len(y) // 4))
@@ -155,9 +155,9 @@ def _cells(t: Floats, y: Floats) -> tuple[Floats, Floats]:
 
 
 def without_days(points: Points, y: Floats) -> tuple[Floats, float]:
-    """Return (y without what recurs each day, the share of the variation that did).
+    """Return (y without its daily pattern, the share of the variation that this explains).
 
-    A run of less than two days is left as it is, and so is one that lacks an hour of all days.
+    A run of less than two days is returned unchanged, and so is one that lacks an hour of each day.
     """
     span_ms = int(points.t_ms[-1] - points.t_ms[0])
     step_ms = max(median(np.diff(points.t_ms).astype(float)), span_ms / _MOST_CELLS)
@@ -180,18 +180,18 @@ def without_days(points: Points, y: Floats) -> tuple[Floats, float]:
     sizes = np.isfinite(table).sum(axis=0)
     if not sizes.all():
         return y, 0.0
-    ordered, columns = np.sort(table, axis=0), np.arange(per_day)  # what is missing comes last
+    ordered, columns = np.sort(table, axis=0), np.arange(per_day)  # missing values come last
     usual = (ordered[(sizes - 1) // 2, columns] + ordered[sizes // 2, columns]) / 2
     usual = np.tile(usual - usual.mean(), days)[:count]
     before, after = float(np.var(rest[place])), float(np.var((rest - usual)[place]))
     return (grid - usual)[place], max(1 - after / before, 0.0) if before > 0 else 0.0
 
 
-def _for_good(line: TrendLine, count: int, *, of_troughs: bool) -> bool:
-    """Tell whether a line that rises is more than chance.
+def _is_significant(line: TrendLine, count: int, *, of_troughs: bool) -> bool:
+    """Return whether a rising line is significant.
 
-    Of floors of teeth four are enough if each is higher than the one before. A line that hardly
-    anything lies beside needs no other test: what is left of days widens the variance.
+    Four troughs are enough if each is higher than the one before. A line with very small residuals
+    needs no other test: a rest of the daily pattern widens the variance.
     """
     clear = line.tau > 0.85 and line.drift > 2.5 and line.clear > 10  # noqa: PLR2004
     if of_troughs and line.clear > 4.5:  # noqa: PLR2004
@@ -200,12 +200,12 @@ def _for_good(line: TrendLine, count: int, *, of_troughs: bool) -> bool:
 
 
 def look_back(points: Points, start_ms: int, least: float) -> LongTermTrend | None:
-    """Return what the whole run says of a layer; None if that is too little.
+    """Return the long-term trend of a layer; None if there is too little data.
 
     Args:
         points: all of the run, in even buckets.
         start_ms: when the process began, unix ms.
-        least: a change below it, in the series' unit, is none.
+        least: a smaller change, in the series' unit, is ignored.
     """
     if len(points) < MIN_POINTS or int(points.t_ms[-1] - points.t_ms[0]) < MIN_SPAN_MS:
         return None
@@ -239,7 +239,7 @@ def look_back(points: Points, start_ms: int, least: float) -> LongTermTrend | No
         if over is None or abs(over.change) < least:
             continue
         upright = over if over.slope > 0 else mirrored(over)
-        if _for_good(upright, len(blocks.y), of_troughs=teeth is not None):
+        if _is_significant(upright, len(blocks.y), of_troughs=teeth is not None):
             return replace(found, line=over, rises=over.slope > 0, falls=over.slope < 0)
     return found
 
@@ -247,7 +247,7 @@ def look_back(points: Points, start_ms: int, least: float) -> LongTermTrend | No
 def _floors(
     points: Points, t: Floats, y: Floats, whole: Ints
 ) -> tuple[list[TrendBlocks], tuple[Floats, Floats], float]:
-    """Return (what to look for a rise in, what shows best what it is, how much recurs daily)."""
+    """Return (series to test for a rise, the curve that shows its kind best, the daily share)."""
     flat, daily = without_days(points, y)
     if daily < _RECURS:
         flat = y

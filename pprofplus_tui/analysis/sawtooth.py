@@ -1,4 +1,4 @@
-"""Finds the teeth of a saw: a curve that rises slowly and falls at once, again and again."""
+"""Saw-tooth detection: a curve that rises slowly and drops suddenly, repeatedly."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from pprofplus_tui.model.points import Floats, Ints
 
 @dataclass(frozen=True, eq=False)
 class Teeth:
-    """Swings up and down of a saw-tooth.
+    """The teeth of a saw-tooth.
 
     Attributes:
         troughs: numbers of the points where a fall ended.
@@ -23,9 +23,9 @@ class Teeth:
 
 
 def _swings(values: list[float], height: float) -> Iterator[tuple[int, int, int]]:
-    """Yield (where a rise began, its top, where the fall after it ended); all at least as high.
+    """Yield (where a rise began, its top, where the fall after it ended); all at least `height`.
 
-    The last fall may still go on; nothing before the next rise can then have come lower.
+    The last fall may not be finished.
     """
     begin = top = bottom = 0
     rising = True
@@ -49,9 +49,9 @@ def find_teeth(level: Floats, piece: Ints, noise: float, least: float) -> Teeth 
 
     Args:
         level: shape (n,).
-        piece: which piece each point is of; a fall between two pieces is none.
+        piece: the piece that each point belongs to; a fall between two pieces is ignored.
         noise: how much neighbouring points differ by chance.
-        least: a fall that is smaller is none.
+        least: a smaller fall is ignored.
     """
     height = max(5 * noise, 0.35 * float(np.ptp(level)), least)
     bounds = np.flatnonzero(np.diff(piece, prepend=-1, append=-1)).tolist()
@@ -64,6 +64,6 @@ def find_teeth(level: Floats, piece: Ints, noise: float, least: float) -> Teeth 
         return None
     begins, tops, troughs = np.array(found).T
     fall, rise = np.median(troughs - tops), np.median(tops - begins)
-    if fall > max(2, rise / 4):  # a wave comes down as slowly as it rose
+    if fall > max(2, rise / 4):  # a wave falls as slowly as it rises
         return None
     return Teeth(troughs, float(np.median(level[tops] - level[troughs])))

@@ -1,9 +1,9 @@
-"""Tells whether a run rises evenly from day to day once its warm-up is over.
+"""Detects a steady rise from day to day after the warm-up.
 
-A cache that fills over the first hours or days, and a leak that goes on for long after, look like
-one rise that slows down. What tells them from a warm-up alone is that the later days all rise by
-as much. Of five days or more their floors are compared; of three or four the same hours of them,
-each of which then has to rise every day.
+A cache that fills over the first hours or days and a leak that continues look together like one
+rise that slows down. Unlike a warm-up alone, they rise by as much on each of the later days. With
+five days or more, the floors of days are compared; with three or four, the same hours of the days,
+each of which has to rise every day.
 """
 
 from dataclasses import replace
@@ -18,13 +18,13 @@ DAY_H = 24.0
 _LEAST_DAYS = 5  # whose floors are compared
 _MOST_FLOORS = 24
 _LEAST_OF_A_DAY = 4  # points, for a floor
-# What a line beside a warm-up has to pass, of at least so many floors or of fewer: see `Steady`.
+# Limits for a line after a warm-up, for this number of floors or fewer: see `Steady`.
 _FEW_FLOORS = 8
 _GAIN, _GAIN_OF_FEW = 2.5, 4.0
 _CLEAR, _CLEAR_OF_FEW = 10.0, 10.0
 _LATE = 0.6
-# Of the same hours of a few days: the share of the hours that rise each day, and by how much the
-# last day's quiet hours do, over the mean of all days. A logarithm has 0.74 and 0.62 of it.
+# For the same hours of a few days: the share of the hours that rise each day, and the rise of the
+# last day's quiet hours over the mean of all days. A logarithm reaches 0.74 and 0.62.
 _FEWEST_DAYS = 3
 _HOURS = 24
 _QUIET = 8
@@ -39,7 +39,7 @@ def day_floors(t: Floats, y: Floats) -> TrendBlocks | None:
     if days < _LEAST_DAYS:
         return None
     size = -(-days // _MOST_FLOORS)
-    # days are counted from the end: the first, where warm-ups are, may be left out in part
+    # days are counted from the end: the first, where warm-ups are, may be incomplete
     number = ((t[-1] - t) / (DAY_H * size)).astype(np.int64)
     times, values = [], []
     for which in range(days // size - 1, -1, -1):
@@ -56,12 +56,12 @@ def day_floors(t: Floats, y: Floats) -> TrendBlocks | None:
 
 
 def settled(t: Floats, y: Floats, least: float) -> TrendLine | None:
-    """Return the line of days that rise evenly beside a warm-up that is over; None if none do.
+    """Return the line of days that rise steadily after a warm-up; None if there is none.
 
     Args:
         t: hours since the first point of the run.
         y: the lowest values then.
-        least: a change below it is none.
+        least: a smaller change is ignored.
     """
     floors = day_floors(t, y)
     if floors is None:
@@ -85,7 +85,7 @@ def settled(t: Floats, y: Floats, least: float) -> TrendLine | None:
 
 
 def _same_hours(t: Floats, y: Floats, least: float) -> TrendLine | None:
-    """Return the line of a few days of which each hour rises from day to day, evenly."""
+    """Return the line of a few days of which each hour rises steadily from day to day."""
     days = int(t[-1] / DAY_H + 0.01)
     if days not in _RISING or len(y) < 2 * days * _HOURS:
         return None
@@ -93,7 +93,7 @@ def _same_hours(t: Floats, y: Floats, least: float) -> TrendLine | None:
     grid = t[-1] - np.arange(3 * _HOURS * days)[::-1] / 3
     hours = np.sort(np.interp(grid, t, y).reshape(-1, 3), axis=1)[:, 1].reshape(days, _HOURS)
     above = hours - np.median(hours, axis=1)[:, None]
-    # the first hours of the first day, where a warm-up is fastest, are not asked
+    # the first hours of the first day, where a warm-up is fastest, are left out
     quiet = _STARTING + np.argsort(np.median(above, axis=0)[_STARTING:])[:_QUIET]
     rises = np.diff(hours, axis=0)
     by_day = np.median(rises[:, quiet], axis=1)

@@ -1,13 +1,13 @@
-"""Judges curves: does it grow, or is that noise, a saw-tooth, a step, a warm-up?
+"""Classifies a curve: growth, noise, a saw-tooth, a step or a warm-up.
 
-Memory wanders: each value is much like the one before, so a plain trend test finds trends in
-everything. Here a window is cut into at most 16 blocks, each of which is known by its median, or
-in a saw-tooth by its troughs, so that what is asked is whether the floor rises. The rate is the
-Theil-Sen slope of the blocks, its interval Sen's. "Growing" it is only if three tests agree:
-Mann-Kendall's, with the variance widened for what neighbouring blocks still share; the mean step
-from block to block against how steps differ, which a random walk, a single step and a warm-up do
-not pass; and the growth against what is left beside the line. The limits were chosen on the
-labelled curves of tests/benchmarks/curves.py; `run.py --only verdict` tells how often they err.
+Memory use is autocorrelated, so a plain trend test finds trends everywhere. Here a window is cut
+into at most 16 blocks, each represented by its median, or a saw-tooth by its troughs, so that the
+floor is tested. The rate is the Theil-Sen slope of the blocks, its interval is Sen's. A curve grows
+only if three tests agree: Mann-Kendall's, with the variance widened for the autocorrelation of the
+blocks; the mean step from block to block against the deviation of steps, which a random walk, a
+single step and a warm-up do not pass; and the growth against the residuals of the line. The limits
+were chosen on the labelled curves of tests/benchmarks/curves.py; `run.py --only verdict` measures
+the error rates.
 
 Sources: Sen 1968; Hirsch, Slack & Smith 1982 (pooling over pieces); Hamed & Rao 1998.
 """
@@ -18,10 +18,10 @@ from functools import lru_cache
 import numpy as np
 
 from pprofplus_tui.analysis.sawtooth import Teeth, find_teeth
+from pprofplus_tui.model.durations import HOUR_MS
 from pprofplus_tui.model.points import Bools, Floats, Ints, Points
 from pprofplus_tui.model.verdict import (
     GROWING,
-    HOUR_MS,
     LEVEL,
     LINE,
     SAW_TOOTH,
@@ -40,19 +40,19 @@ _BLOCKS = 16
 _LEAST_BLOCKS = 6
 _LEAST_TROUGHS = 5
 _SURE = 1.96
-_SOME = 0.3  # Kendall's tau of what rises somehow
+_SOME = 0.3  # least Kendall's tau of a rise
 
-# What is no growth whatever the tests say: less than this, or this share of the level.
+# A smaller change, or a smaller share of the level, is never growth.
 LEAST_BYTES = 256 * 1024.0
 LEAST_SHARE = 0.002
-# A verdict that was given stands until it misses its limits by a fifth: one at its limit would
-# change with each sample, and a line that changes its mind is not believed.
+# Hysteresis: a verdict is kept until it misses its limits by a fifth. Otherwise one at its limit
+# would change with each sample.
 HELD = 0.8
 
 
 @dataclass(frozen=True, eq=False)
 class TrendBlocks:
-    """A series in few points: times in hours, values, which piece each is of; shape (k,)."""
+    """A series reduced to few points: times in hours, values, number of the piece; shape (k,)."""
 
     t: Floats
     y: Floats
@@ -61,7 +61,7 @@ class TrendBlocks:
 
 @dataclass(frozen=True)
 class TrendLine:
-    """The line through blocks, and how sure it is.
+    """The line through blocks, and its statistics.
 
     Attributes:
         slope: per hour.
@@ -70,9 +70,9 @@ class TrendLine:
         tau: Kendall's, -1 to 1.
         z: Mann-Kendall's, corrected.
         drift: mean step over its standard error.
-        clear: change over what is left beside the line.
-        late, last: slope of the later half and of the last quarter, over the slope; 1 if it
-            hardly rises.
+        clear: change divided by the residual deviation.
+        late, last: slope of the later half and of the last quarter, over the slope; 1 without a
+            rise.
     """
 
     slope: float
@@ -94,7 +94,7 @@ def _pairs(count: int) -> tuple[Ints, Ints]:
 
 
 def median(values: Floats) -> float:
-    """Return the median; numpy's own takes five times as long for so few."""
+    """Return the median; numpy.median takes five times as long for so few."""
     ordered = np.sort(values)
     half = len(ordered) // 2
     return float(ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2)
@@ -113,7 +113,7 @@ def _slopes(blocks: TrendBlocks, which: Bools | None = None) -> tuple[Floats, Fl
 
 
 def line_of(blocks: TrendBlocks, grain: float) -> TrendLine | None:
-    """Return the line through blocks; None if no two are of one piece. `grain` is no noise."""
+    """Return the line through blocks; None if no two are of one piece. `grain`: least noise."""
     slopes, rises = _slopes(blocks)
     if not len(slopes):
         return None
@@ -132,9 +132,9 @@ def line_of(blocks: TrendBlocks, grain: float) -> TrendLine | None:
             rest[mine] -= median(rest[mine])
             covered += float(np.ptp(blocks.t[mine]))
     change = slope * covered
-    beside = max(float(rest @ rest / len(rest)) ** 0.5, grain)
+    residual = max(float(rest @ rest / len(rest)) ** 0.5, grain)
     variance = float((sizes * (sizes - 1) * (2 * sizes + 5)).sum() / 18)
-    widened = variance * _widening(rest, beside)
+    widened = variance * _widening(rest, residual)
     sum_of_signs = float(np.sign(rises).sum())
     mean = float(steps.sum()) / len(steps)
     spread = float("inf")
@@ -152,7 +152,7 @@ def line_of(blocks: TrendBlocks, grain: float) -> TrendLine | None:
         tau=tau,
         z=sum_of_signs / widened**0.5,
         drift=mean / max(spread, grain) * len(steps) ** 0.5,
-        clear=change / beside,
+        clear=change / residual,
         late=late,
         last=last,
     )
@@ -172,19 +172,19 @@ def _shares(blocks: TrendBlocks, slope: float) -> tuple[float, float]:
     )
 
 
-def _widening(rest: Floats, beside: float) -> float:
-    """Return by how much blocks that resemble their neighbours widen the variance."""
+def _widening(rest: Floats, residual: float) -> float:
+    """Return by how much the autocorrelation of blocks widens the variance."""
     count = len(rest)
-    likeness = float(np.sum(rest[1:] * rest[:-1])) / (beside * beside * count)
-    # what is left beside a fitted line seems less alike than it is
-    likeness = min(max((likeness * count + 1) / max(count - 3, 1), 0.0), 0.95)
-    return (1 + likeness) / (1 - likeness)
+    correlation = float(np.sum(rest[1:] * rest[:-1])) / (residual * residual * count)
+    # residuals of a fitted line underestimate the autocorrelation
+    correlation = min(max((correlation * count + 1) / max(count - 3, 1), 0.0), 0.95)
+    return (1 + correlation) / (1 - correlation)
 
 
 def _pieces(points: Points, level: Floats, noise: float) -> Ints:
-    """Return which piece each point is of: one begins where a gap is followed by less.
+    """Return the piece of each point: a piece begins where the level is lower after a gap.
 
-    So the runs of a service, one after the other, are judged each by itself, and together.
+    So successive runs of a service are separate pieces of one curve.
     """
     falls = np.zeros(len(level), np.bool_)
     falls[1:] = points.breaks[1:] & (level[1:] < level[:-1] - 5 * noise)
@@ -202,7 +202,7 @@ def blocks_of(t: Floats, y: Floats, piece: Ints) -> TrendBlocks:
         if not blocks:
             continue
         size = (end - begin) // blocks
-        # what does not fill a block is left out at the piece's start, where warm-ups are
+        # points that do not fill a block are left out at the piece's start, where warm-ups are
         begin = end - size * blocks  # noqa: PLW2901
         times.append(t[begin:end].reshape(blocks, size).mean(axis=1))
         values.append(np.sort(y[begin:end].reshape(blocks, size), axis=1)[:, size // 2])
@@ -211,25 +211,25 @@ def blocks_of(t: Floats, y: Floats, piece: Ints) -> TrendBlocks:
 
 
 def noise_of(level: Floats) -> float:
-    """Return how much neighbouring points differ by chance, robustly, in the series' unit.
+    """Return a robust estimate of the noise between neighbouring points, in the series' unit.
 
-    Of second differences, so that the even rise of a tooth is none.
+    It uses second differences, so that a steady rise is not noise.
     """
     return 1.4826 * median(np.abs(np.diff(level, 2))) / 3**0.5
 
 
 def trough_blocks(t: Floats, floor: Floats, piece: Ints, teeth: Teeth) -> TrendBlocks:
-    """Return the troughs of a saw-tooth, of many the lowest of a few neighbours each."""
+    """Return the troughs of a saw-tooth; many are reduced to the lowest of each few."""
     at = teeth.troughs
     if len(at) > _BLOCKS:
-        # a trough may have been cut off by its bucket
+        # a bucket may hide a trough
         groups = np.array_split(at, _BLOCKS)
         at = np.array([group[np.argmin(floor[group])] for group in groups])
     return TrendBlocks(t[at], floor[at], piece[at])
 
 
 def sure(line: TrendLine, count: int, ease: float) -> bool:
-    """Tell whether a line that rises is more than chance, by limits that hold for its blocks."""
+    """Return whether a rising line is significant, by limits for this number of blocks."""
     few = count < 10  # noqa: PLR2004 - of few blocks nearly all have to agree
     tau, drift, clear, z = (x / ease for x in (line.tau, line.drift, line.clear, line.z))
     if tau < (0.8 if few else 0.6):
@@ -238,8 +238,8 @@ def sure(line: TrendLine, count: int, ease: float) -> bool:
     return walked or (not few and z > 3.4 and clear > 5)  # noqa: PLR2004
 
 
-def levelled(line: TrendLine, ease: float = 1.0) -> bool:
-    """Tell whether a rise comes to rest: its later half and last quarter both lag behind."""
+def levels_off(line: TrendLine, ease: float = 1.0) -> bool:
+    """Return whether a rise levels off: its later half and last quarter are both slower."""
     return max(line.late, line.last) < 0.55 * ease
 
 
@@ -258,23 +258,23 @@ def mirrored(line: TrendLine) -> TrendLine:
     )
 
 
-def _rested(blocks: TrendBlocks, line: TrendLine | None, least: float) -> Verdict:
-    """Return the verdict on a curve that does not grow, with what it did instead."""
+def _no_growth(blocks: TrendBlocks, line: TrendLine | None, least: float) -> Verdict:
+    """Return the verdict on a curve that does not grow, with its shape."""
     y = blocks.y
     if line is not None and len(y) >= _LEAST_BLOCKS:
         ends = max(len(y) // 4, 2)
         rise = median(y[-ends:]) - float(y[0])
-        # where the means before and after differ most; medians then say by how much
+        # find where the means before and after differ most; the step is the difference of medians
         sums, sizes = np.cumsum(y)[1:-2], np.arange(2, len(y) - 1)
         gaps = (y.sum() - sums) / (len(y) - sizes) - sums / sizes
         cut = int(np.argmax(np.abs(gaps))) + 2
         before, after = median(y[:cut]), median(y[cut:])
-        beside = np.concatenate((y[:cut] - before, y[cut:] - after))
-        wide = max(float(beside @ beside / len(beside)) ** 0.5, least / 8)
+        residual = np.concatenate((y[:cut] - before, y[cut:] - after))
+        wide = max(float(residual @ residual / len(residual)) ** 0.5, least / 8)
         if abs(after - before) > max(5 * wide, least):
             early = after > before and 4 * cut <= len(y)
             return Verdict(STEADY, change=rise, shape=WARM_UP if early else STEP)
-        if line.tau > _SOME and levelled(line) and rise > least:
+        if line.tau > _SOME and levels_off(line) and rise > least:
             return Verdict(STEADY, change=rise, shape=WARM_UP)
     return Verdict(STEADY, shape=LEVEL)
 
@@ -290,7 +290,7 @@ def _judged(
     if abs(line.change) < least * ease:
         return None, line
     upright = line if line.slope > 0 else mirrored(line)
-    if not sure(upright, len(blocks.y), ease) or levelled(upright, ease):
+    if not sure(upright, len(blocks.y), ease) or levels_off(upright, ease):
         return None, line
     return Verdict(kind, line.slope, line.low, line.high, line.change, shape), line
 
@@ -298,14 +298,14 @@ def _judged(
 def _turned(t: Floats, y: Floats, piece: Ints, least: float, before: str) -> Verdict | None:
     """Return the verdict on a curve that was level and began to grow half way or before."""
     half = len(y) // 2
-    # something new only if it leaves the range that was known before
+    # it counts only if it leaves the range of the first half
     tenth = max(half // 10, 2)
     known = np.sort(y[:half])[tenth:-tenth]
     ease = HELD if before == GROWING else 1.0
     if median(y[-tenth:]) - known[-1] < max(known[-1] - known[0], least) * ease:
         return None
     found, line = _judged(blocks_of(t[half:], y[half:], piece[half:]), least, TURN, before)
-    if found is None or line is None or line.tau < 0.7 * ease:  # a second try must be clearer
+    if found is None or line is None or line.tau < 0.7 * ease:  # a second test must be clearer
         return None
     return found if found.kind == GROWING else None
 
@@ -314,11 +314,11 @@ def judge(points: Points, least: float = LEAST_BYTES, before: str = "") -> Verdi
     """Return what a series does in its window.
 
     Args:
-        points: samples or buckets; of buckets the smallest values count, as a leak raises the
-            floor. A gap before a lower level begins a new run of a service.
-        least: a change below it, in the series' unit, is none.
-        before: the kind that this series had in this window a moment ago, which is kept while
-            it nearly holds; "" if it was not judged before.
+        points: samples or buckets; the smallest values of buckets count, because a leak raises
+            the floor. A gap before a lower level begins a new run of a service.
+        least: a smaller change, in the series' unit, is ignored.
+        before: the previous kind of this series in this window, which is kept while it nearly
+            holds; "" if there is none.
     """
     count = len(points)
     if count < MIN_POINTS or int(points.t_ms[-1] - points.t_ms[0]) < MIN_SPAN_MS:
@@ -340,4 +340,4 @@ def judge(points: Points, least: float = LEAST_BYTES, before: str = "") -> Verdi
         found = found or _judged(blocks, least, TEETH, before)[0]
         return found or Verdict(SAW_TOOTH, change=teeth.height, shape=TEETH)
     found, line = _judged(blocks, least, LINE, before)
-    return found or _turned(t, floor, piece, least, before) or _rested(blocks, line, least)
+    return found or _turned(t, floor, piece, least, before) or _no_growth(blocks, line, least)

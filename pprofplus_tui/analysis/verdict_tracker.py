@@ -86,7 +86,7 @@ class VerdictTracker:
         self._window = None
 
     def is_due(self, log: RunLog, window: Window) -> bool:
-        """Tell whether there is enough new to judge again: that costs as much as two charts."""
+        """Return whether there is enough new to judge again: that costs as much as two charts."""
         if self._window is None:
             return True
         new_ms = log.end_ms - self._end_ms

@@ -6,7 +6,7 @@ It is kept with the log, as long as that is, and asked for again only when the r
 from collections.abc import Sequence
 from weakref import WeakKeyDictionary
 
-from pprofplus_tui.analysis.layer_verdicts import Backgrounds, backgrounds
+from pprofplus_tui.analysis.layer_verdicts import LongTermTrends, long_term_trends
 from pprofplus_tui.analysis.run_overview import RunOverview, past_grid
 from pprofplus_tui.model.verdict import LAYERS, LayerKind
 from pprofplus_tui.sources.local.earlier_run import earlier_run
@@ -28,25 +28,25 @@ def facts_of(kinds: Kinds) -> tuple[tuple[str, bool], ...]:
     return tuple(dict.fromkeys((name, False) for name in names))
 
 
-def past_of(log: RunLog, kinds: Kinds = LAYERS) -> Backgrounds:
+def past_of(log: RunLog, kinds: Kinds = LAYERS) -> LongTermTrends:
     """Return what the whole run says of its layers: a query of page heads, and some arithmetic."""
     facts = facts_of(kinds)
     begin_ms, end_ms, buckets = past_grid(log.begin_ms, log.end_ms + 1)
     points = query(log, begin_ms, end_ms, buckets, facts, exact=False)
     table = {metric: points[metric, rate] for metric, rate in facts}
-    return backgrounds(RunOverview(table, log.start_ms), kinds)
+    return long_term_trends(RunOverview(table, log.start_ms), kinds)
 
 
 class WholeRun:
     """What one log knows beyond a window."""
 
     def __init__(self) -> None:
-        self._past: Backgrounds | None = None
+        self._past: LongTermTrends | None = None
         self._kinds: Kinds = ()
         self._ms = (0, 0)  # where the log began and ended then
-        self._earlier: Backgrounds | None = None
+        self._earlier: LongTermTrends | None = None
 
-    def past(self, log: RunLog, kinds: Kinds) -> Backgrounds:
+    def past(self, log: RunLog, kinds: Kinds) -> LongTermTrends:
         """Return what the whole run says, as it was a while ago if the run hardly grew since.
 
         Nothing if only the end of the log was read.
@@ -63,11 +63,11 @@ class WholeRun:
         return self._past
 
     @property
-    def known_earlier(self) -> Backgrounds | None:
+    def known_earlier(self) -> LongTermTrends | None:
         """What the run before says, None unless it was asked for."""
         return self._earlier
 
-    def earlier(self, log: RunLog) -> Backgrounds:
+    def earlier(self, log: RunLog) -> LongTermTrends:
         """Return what the run of the service before says, empty if there is none; read once."""
         if self._earlier is None:
             before = earlier_run(log)

@@ -1,9 +1,9 @@
-"""Weighs what a curve does in its window against what the whole run says of it.
+"""The verdict on a curve in a window, in the context of the whole run.
 
-A rise in a window is growth only if the run does not explain it otherwise: by its days, by teeth,
-by a warm-up, by steps. A leak that the window is too short or too noisy to show is taken from the
-floor of the whole run. A run that is too young to know its days is no proof of either; then the
-verdict is "not sure", unless the rise is faster or longer than a daily wave's.
+A rise in a window is growth only if the run does not explain it otherwise: by a daily pattern, a
+saw-tooth, a warm-up or steps. If the window is too short or too noisy to show a leak, the floor of
+the whole run decides. If the run is too short to know its daily pattern, the verdict is "not sure",
+unless the rise is faster or longer than that of a daily wave.
 """
 
 from dataclasses import dataclass, replace
@@ -14,6 +14,7 @@ from pprofplus_tui.analysis.curve_fits import SLOWING, STEPS
 from pprofplus_tui.analysis.long_term import LongTermTrend
 from pprofplus_tui.analysis.steady_growth import DAY_H
 from pprofplus_tui.analysis.trend import HELD, LEAST_SHARE, median
+from pprofplus_tui.model.durations import HOUR_MS
 from pprofplus_tui.model.points import Points
 from pprofplus_tui.model.verdict import (
     ALL_DAY,
@@ -25,7 +26,6 @@ from pprofplus_tui.model.verdict import (
     FLOOR_RISES,
     GROWING,
     HIGH,
-    HOUR_MS,
     LEVEL,
     LINE,
     LOW,
@@ -49,37 +49,37 @@ from pprofplus_tui.model.verdict import (
     Verdict,
 )
 
-# A daily wave is taken for possible up to this rate, as a share of the level in an hour, and up to
-# this height, as a share of the level.
+# A daily wave is possible up to this rate, as a share of the level in an hour, and up to this
+# height, as a share of the level.
 WAVE_PER_HOUR = 0.15
 _WAVE_HEIGHT = 0.7
-_DAYS_KNOWN_H = 36.0  # from a day and a half on, days are compared
-_ALL_DAY_H = 20.0  # no daily wave rises for so long
-_ALL_DAY_SHARE = 0.35  # of the mean rise, at least, in each part of it
+_DAYS_KNOWN_H = 36.0  # days are compared from a day and a half on
+_ALL_DAY_H = 20.0  # longer than the rise of a daily wave
+_ALL_DAY_SHARE = 0.35  # at least this share of the mean rise in each part
 _PARTS = 6
-_NEW_SHARE = 0.5  # of the range before, beyond which a level is a new one
-_BEFORE_SHARE = 0.2  # of the range before, within which a level is none
+_NEW_SHARE = 0.5  # of the range before: a level that is farther above is new
+_BEFORE_SHARE = 0.2  # of the range before: a level within it is not new
 _RECURS = 0.5
-_SLOPING = 0.5  # Kendall's tau, from which on a floor is not called level
-_STILL = 0.05  # of a slowing rise in the last third, from which on it has not come to rest
-_LEAST_DAYS = 2  # of an earlier run, to be compared with
-# A rise of as much as the largest one of the run before, and some more, is like it.
+_SLOPING = 0.5  # Kendall's tau from which a floor is not called level
+_STILL = 0.05  # of a slowing rise in the last third, from which it has not levelled off
+_LEAST_DAYS = 2  # of an earlier run, for a comparison
+# A rise up to this factor of the largest one of the previous run is like it.
 _LIKE_EARLIER = 1.3
 _UNLIKE_EARLIER = 2.0
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """What there is to weigh.
+    """The input of a verdict.
 
     Attributes:
         seen: the verdict on the window alone.
         points: the window.
         past: the whole run.
-        least: a change below it is none.
-        level: what the rate of a wave is measured by: the level of the resident set.
-        before: the kind that was told of this view a moment ago.
-        earlier: the run of the service that came before, if that is known.
+        least: a smaller change is ignored.
+        level: of the resident set, to which the rate of a wave is compared.
+        before: the previous kind of verdict on this view.
+        earlier: the trend of the service's previous run, if that is known.
     """
 
     seen: Verdict
@@ -111,7 +111,7 @@ class Case:
         return max(int(self.past.span_h * HOUR_MS), self.span_ms)
 
 
-def weigh(  # noqa: PLR0913 - a verdict, and what it is weighed against
+def weigh(  # noqa: PLR0913 - a verdict, and its context
     seen: Verdict,
     points: Points,
     past: LongTermTrend | None,
@@ -126,11 +126,11 @@ def weigh(  # noqa: PLR0913 - a verdict, and what it is weighed against
     Args:
         seen: the verdict on the window alone.
         points: the window.
-        past: what the whole run says of the layer, or None.
-        least: a change below it, in the series' unit, is none.
+        past: the long-term trend of the layer, or None.
+        least: a smaller change, in the series' unit, is ignored.
         level: of the resident set; 0: the layer's own.
-        before: the kind that was told of this view a moment ago.
-        earlier: what the run of the service that came before says of the layer, or None.
+        before: the previous kind of verdict on this view.
+        earlier: the long-term trend of the layer in the service's previous run, or None.
     """
     if past is None or not len(points):
         return seen
@@ -161,14 +161,14 @@ def _weighed(case: Case) -> Verdict:
 
 
 def _calm(seen: Verdict, reason: str, shape: str = LEVEL, confidence: str = HIGH) -> Verdict:
-    """Return the verdict on a rise that is no growth."""
+    """Return the verdict on a rise that is not growth."""
     if seen.kind != GROWING:
         return replace(seen, confidence=confidence, reason=reason)
     return Verdict(STEADY, change=seen.change, shape=shape, confidence=confidence, reason=reason)
 
 
 def _slowing(case: Case, *, still: bool) -> Verdict:
-    """Return the verdict on a rise that slows down; it may `still` go on."""
+    """Return the verdict on a rise that slows down; `still`: it may continue."""
     if not still:
         return _calm(case.seen, SLOWS, WARM_UP, MEDIUM)
     if case.seen.kind != GROWING:
@@ -177,7 +177,7 @@ def _slowing(case: Case, *, still: bool) -> Verdict:
 
 
 def _at_rest(case: Case) -> Verdict:
-    """Return the verdict on what does not rise, neither in the window nor in the run."""
+    """Return the verdict on a curve that rises neither in the window nor in the run."""
     seen, past = case.seen, case.past
     if seen.kind == TOO_LITTLE:
         return seen
@@ -191,7 +191,7 @@ def _at_rest(case: Case) -> Verdict:
 
 
 def _why_level(past: LongTermTrend) -> tuple[str, str]:
-    """Return (confidence, reason) of what is not called growing in a run of days."""
+    """Return (confidence, reason) of a curve that does not grow in a run of days."""
     if past.line is None or past.line.tau <= _SLOPING:
         return HIGH, FLOOR_LEVEL
     reason = {STEPS: STEPPED, SLOWING: SLOWS}.get(past.rise.kind)
@@ -217,14 +217,14 @@ def _risen(case: Case) -> Verdict:
     seen = case.seen
     if seen.kind != GROWING:
         return _from_past(case, FLOOR_RISES, MEDIUM if seen.kind == SHRINKING else HIGH)
-    # the rate of less than a day may be that of its hours
+    # a rate over less than a day may be part of the daily pattern
     if case.span_ms < DAY_H * HOUR_MS:
         return _from_past(case, FLOOR_RISES, HIGH)
     return replace(seen, confidence=HIGH, reason=FLOOR_RISES)
 
 
 def _young(case: Case) -> Verdict:
-    """Return the verdict on a rise in a run of which no two days are known."""
+    """Return the verdict on a rise in a run of less than two days."""
     seen, past = case.seen, case.past
     prior = past.range_before(int(case.points.t_ms[0]))
     if seen.kind == GROWING and not past.rises and prior is not None:
@@ -245,13 +245,13 @@ def _young(case: Case) -> Verdict:
 
 
 def _all_along(past: LongTermTrend) -> bool:
-    """Tell whether the floor rises in each part of the run."""
+    """Return whether the floor rises in each part of the run."""
     rises = np.diff([median(part) for part in np.array_split(past.floor, _PARTS)])
     return bool(rises.min() > _ALL_DAY_SHARE * rises.mean())
 
 
 def _new(case: Case) -> Verdict:
-    """Return the verdict on what rises in the window of a run of days whose floor does not."""
+    """Return the verdict on a rise in the window if the floor of a run of days does not rise."""
     seen, past = case.seen, case.past
     begin_ms = int(case.points.t_ms[0])
     prior = past.range_before(begin_ms)
@@ -267,10 +267,10 @@ def _new(case: Case) -> Verdict:
 
 
 def _as_earlier(case: Case, found: Verdict, earlier: LongTermTrend) -> Verdict:
-    """Return the verdict on what may be a wave or a warm-up, by what the run before did.
+    """Return the verdict on a possible wave or warm-up, by comparison with the previous run.
 
-    Its rise at the same age counts if its floor was level after all, and its rises at the same
-    hours of its days if there were two; what it grew by in general is taken off.
+    The previous run's rise at the same age counts if its floor was level, and its rises at the
+    same hours of its days if it had two; its general growth is subtracted.
     """
     begin_ms, end_ms = (int(case.points.t_ms[at]) for at in (0, -1))
     usual: list[float] = []

@@ -63,7 +63,7 @@ class ComparisonReader:
     """Reads the logs of many runs for one picture. Used by one thread, the feed's."""
 
     def __init__(self, manner: ChartStyle) -> None:
-        self._portrayer = ComparisonBuilder(manner)
+        self._builder = ComparisonBuilder(manner)
         self._kept: dict[str, _Kept] = {}
         self._drawn_s = 0.0
         self._told: Findings | None = None  # with the charts drawn last
@@ -73,7 +73,7 @@ class ComparisonReader:
         """Forget all logs: nobody looks at several runs any more."""
         self._kept.clear()
         self._drawn = self._told = None
-        self._portrayer.forget()
+        self._builder.forget()
 
     def answer(
         self,
@@ -135,7 +135,7 @@ class ComparisonReader:
         # at one age there is no present that runs share
         edge_ms = 0 if study.aligned else present_ms
         scene = Scene(study, window, kind, members, curves, width_ms, lives, verdicts, edge_ms)
-        self._told, charts = self._portrayer.portray(scene, findings)
+        self._told, charts = self._builder.build(scene, findings)
         return self._told, charts, pending
 
     def _is_new_enough(
@@ -282,10 +282,10 @@ def _life(
 ) -> Lifetime:
     """Return when a run has values, in the study's time."""
     if not run.running or info is None:
-        life = Lifetime.over(run.begin_ms, run.end_ms)
+        life = Lifetime.of_ended_run(run.begin_ms, run.end_ms)
     else:
         newest = None if series.rate else info.last.get(series.metric)
-        life = Lifetime.going_on(
+        life = Lifetime.of_live_run(
             run.begin_ms,
             run.end_ms,
             info.interval_ms,

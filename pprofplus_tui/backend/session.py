@@ -11,7 +11,7 @@ from pprofplus_tui.analysis.verdict_tracker import FACTS, VerdictTracker
 from pprofplus_tui.backend.cgroup_sharing import with_sharers
 from pprofplus_tui.backend.comparison_reader import ComparisonReader
 from pprofplus_tui.backend.growth_ranking import GrowthRanking
-from pprofplus_tui.charts.at_cursor import pointed
+from pprofplus_tui.charts.at_cursor import at_cursor
 from pprofplus_tui.charts.build import ChartBuilder, ChartStyle, buckets_for, wanted_by
 from pprofplus_tui.charts.renderer import Renderer
 from pprofplus_tui.charts.spec import ChartSpec
@@ -22,7 +22,7 @@ from pprofplus_tui.model.charts import ChartKind, ChartTable, charts_for
 from pprofplus_tui.model.comparison_request import ComparisonRequest
 from pprofplus_tui.model.cursor import Reading
 from pprofplus_tui.model.death import Death
-from pprofplus_tui.model.events import Happening, death_event, next_run
+from pprofplus_tui.model.events import RunEvent, death_event, next_run
 from pprofplus_tui.model.messages import ChartRequest, Drawn, Frame, Shape
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.points import Points, Wanted
@@ -62,7 +62,7 @@ class Session:
         )
         self._renderer = Renderer(self._drawn)
         manner = ChartStyle(options.plain, options.colourless, options.zone)
-        self._portrayer = ChartBuilder(manner)
+        self._builder = ChartBuilder(manner)
         self._gatherer = ComparisonReader(manner)
         self._runs = Runs()
         self._log: RunLog | None = None
@@ -263,7 +263,7 @@ class Session:
         self._log = self._catalog.open(path)
         # the first of a session also waits for what is loaded with its first use
         self._cold = log is None or time.monotonic() - began_s > _LONG_S
-        self._portrayer.forget()
+        self._builder.forget()
         return self._log, True
 
     def _with_all_charts(self, run: Run) -> Run:
@@ -315,7 +315,7 @@ class Session:
                 points = query(log, begin_ms, end_ms, buckets, wanted, exact=False)
             else:
                 points = {one: known[buckets][one] for one in wanted}
-            picture = self._portrayer.picture(
+            picture = self._builder.chart(
                 kind, shape, window, points, growing=growing, events=events
             )
             pictures.append((kind, picture))
@@ -334,13 +334,13 @@ class Session:
             wanted = [request for kind, _ in pictures for request in wanted_by(kind)]
             # what lies in the cursor's column is near
             reading = read_at(log, cursor_ms, window.span_ms // (2 * MAX_BUCKETS), wanted)
-            pictures = [(kind, pointed(picture, kind, reading)) for kind, picture in pictures]
+            pictures = [(kind, at_cursor(picture, kind, reading)) for kind, picture in pictures]
         self._renderer.submit_all((kind.id, picture) for kind, picture in pictures)
         self._cold = False
         return reading
 
 
-def _happened(log: RunLog, run: Run | None, begin_ms: int, end_ms: int) -> tuple[Happening, ...]:
+def _happened(log: RunLog, run: Run | None, begin_ms: int, end_ms: int) -> tuple[RunEvent, ...]:
     """Return what happened in a window; what came after the last sample of a run is at its end."""
     if run is None or run.running or end_ms <= log.last_sample_ms:
         return happened_within(log, begin_ms, end_ms)

@@ -1,13 +1,13 @@
-"""A picture with the time cursor in it, and the values of that instant in its legend.
+"""A chart with the time cursor in it, and the values at that instant in its legend.
 
-The lines are those of the picture without it, so that moving the cursor draws none of them anew.
+The lines do not change, so that moving the cursor does not draw them again.
 """
 
 from dataclasses import replace
 
 import numpy as np
 
-from pprofplus_tui.charts.build import noted
+from pprofplus_tui.charts.build import joined_notes
 from pprofplus_tui.charts.spec import ChartSpec, Line
 from pprofplus_tui.model.charts import ChartKind, Note
 from pprofplus_tui.model.cursor import Reading
@@ -15,9 +15,9 @@ from pprofplus_tui.model.exact_units import format_exact
 from pprofplus_tui.model.layers import absent_text, split_of
 
 
-def pointed(picture: ChartSpec, kind: ChartKind, reading: Reading) -> ChartSpec:
-    """Return the picture with the cursor at `reading.at_ms` and the values read there."""
-    plain = picture.ascii_only
+def at_cursor(spec: ChartSpec, kind: ChartKind, reading: Reading) -> ChartSpec:
+    """Return the chart with the cursor at `reading.at_ms` and the values read there."""
+    plain = spec.ascii_only
     notes = [_note(note, reading, plain=plain) for note in kind.notes]
     if kind.total:
         levels = {metric: np.array([value]) for (metric, _), value in reading.values.items()}
@@ -26,21 +26,21 @@ def pointed(picture: ChartSpec, kind: ChartKind, reading: Reading) -> ChartSpec:
         if split is not None:
             parts = {series.label: float(size[0]) for series, size in split.parts}
             notes.append(absent_text(float(split.absent[0])))
-        lines = [_part(line, kind, parts, plain=plain) for line in picture.lines]
+        lines = [_part(line, kind, parts, plain=plain) for line in spec.lines]
     else:
-        lines = [_read(line, kind, reading, plain=plain) for line in picture.lines]
+        lines = [_read(line, kind, reading, plain=plain) for line in spec.lines]
     return replace(
-        picture,
+        spec,
         cursor_ms=reading.at_ms,
         lines=tuple(lines),
-        note=noted(*notes, log=picture.y.log),
+        note=joined_notes(*notes, log=spec.y.log),
     )
 
 
 def _part(line: Line, kind: ChartKind, parts: dict[str, float], *, plain: bool) -> Line:
     size = parts.get(line.label)
-    told = "-" if size is None else format_exact(size, kind.unit, ascii_only=plain)
-    return replace(line, value=told)
+    text = "-" if size is None else format_exact(size, kind.unit, ascii_only=plain)
+    return replace(line, value=text)
 
 
 def _read(line: Line, kind: ChartKind, reading: Reading, *, plain: bool) -> Line:

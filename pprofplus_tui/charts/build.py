@@ -1,32 +1,33 @@
-"""From a row of the chart table and its points to a picture: axes, legend, numbers beside it."""
+"""From a row of the chart table and its points to a chart: axes, legend, notes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 
+from pprofplus_tui.charts.kept_axes import KeptAxes
 from pprofplus_tui.charts.spec import ChartMarker, ChartSpec, Line, plot_area
 from pprofplus_tui.charts.strokes import MAX_BUCKETS
 from pprofplus_tui.model.charts import ChartKind, ChartSeries, Note
-from pprofplus_tui.model.events import DEATH, MARKED, UNWATCHED, Happening
+from pprofplus_tui.model.events import DEATH, MARKED, UNWATCHED, RunEvent
 from pprofplus_tui.model.layers import Stack, absent_text, stack_of
 from pprofplus_tui.model.messages import Shape
 from pprofplus_tui.model.points import Points, Wanted
-from pprofplus_tui.model.ticks import YAxis, fit_axis
+from pprofplus_tui.model.ticks import YAxis
 from pprofplus_tui.model.time_axis import Tick, time_ticks, zone_names
 from pprofplus_tui.model.units import format_quantity
 from pprofplus_tui.model.window import JUMPS, Window
 
-_NEAR = 1.25  # a limit is near when the data reach four fifths of it
+_NEAR = 1.25  # a limit is near if the data reach four fifths of it
 
-# A following chart goes on in so many steps a window at the most, or in steps as long as this.
+# A following chart is drawn again at most so many times a window, or in steps of this length.
 _STEPS, _LEAST_STEP_MS = 100, 1200
 _LEAST_WORDY = 24
-_WORDY = 60  # a narrower plot has its border for the time alone
+_WORDY = 60  # the border of a narrower plot has times only
 
 
 @dataclass(frozen=True)
 class ChartStyle:
-    """How charts are drawn: ASCII only, lines told apart without colour, the time zone."""
+    """How charts are drawn: ASCII only, lines distinguished without colour, the time zone."""
 
     plain: bool = False
     colourless: bool = False
@@ -37,7 +38,7 @@ def buckets_for(shape: Shape) -> int:
     """Return how many buckets of time a chart of that size can show.
 
     Two a cell, as braille has; a multiple of the jumps of a following window, so that a jump
-    moves whole buckets and the picture does not shimmer.
+    moves whole buckets and the lines do not flicker.
     """
     cells = plot_area(shape.width, shape.height).width
     return max(JUMPS, min(MAX_BUCKETS, 2 * cells) // JUMPS * JUMPS)
@@ -48,17 +49,17 @@ def wanted_by(kind: ChartKind) -> tuple[Wanted, ...]:
     return kind.metrics
 
 
-def noted(*notes: str, log: bool) -> str:
-    """Return what stands beside the title: the numbers, and that the scale is logarithmic."""
+def joined_notes(*notes: str, log: bool) -> str:
+    """Return the text next to the title: the notes, and whether the scale is logarithmic."""
     return ", ".join(filter(None, ("log scale" if log else "", *notes)))
 
 
-def _event(event: Happening, cells: int) -> ChartMarker:
-    """Return an event as a plot of that width shows it; an end is worth a word anywhere."""
+def _event(event: RunEvent, cells: int) -> ChartMarker:
+    """Return an event as a plot of that width shows it; an end is always shown in words."""
     main = event.kind in {DEATH, UNWATCHED}
     worded = cells >= (_LEAST_WORDY if main else _WORDY)
     return ChartMarker(
-        event.t_ms, event.short if worded else event.short[:1], event.told.style, main
+        event.t_ms, event.short if worded else event.short[:1], event.description.style, main
     )
 
 
@@ -79,33 +80,33 @@ def _is_near(limit: Points, others: list[Points]) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class _Last:
-    """The picture last made of a chart, and the time that its points reach to."""
+    """The last spec of a chart, and the time of its last point."""
 
     window: Window
-    picture: ChartSpec
+    spec: ChartSpec
     reach_ms: int
 
 
 class ChartBuilder:
-    """Makes pictures; remembers each chart's y axis so that it does not jump.
+    """Builds chart specs; keeps each chart's y axis so that it does not jump.
 
-    Drawing lines is what a frame costs. So the lines of a following window go on only when there
-    is about a cell's worth of new time to draw; in between the numbers beside them change alone.
+    Drawing lines is the main cost of a frame. So the lines of a following window are drawn again
+    only when there is about one cell of new time; in between, only the numbers change.
     """
 
     def __init__(self, manner: ChartStyle) -> None:
         self._manner = manner
-        self._axes: dict[str, YAxis] = {}
+        self._axes = KeptAxes(ascii_only=manner.plain)
         self._last: dict[str, _Last] = {}
         # of the window that is drawn, by the width of a plot: charts of one width share them
         self._ticks: tuple[int, int, dict[int, tuple[Tick, ...]]] = (0, 0, {})
 
     def forget(self) -> None:
-        """Choose axes afresh, for another run."""
+        """Forget all axes, for another run."""
         self._axes.clear()
         self._last.clear()
 
-    def picture(  # noqa: PLR0913 - all that a picture is made of
+    def chart(  # noqa: PLR0913 - the parts of a chart
         self,
         kind: ChartKind,
         shape: Shape,
@@ -114,13 +115,13 @@ class ChartBuilder:
         *,
         growing: bool,
         marks: tuple[tuple[int, str], ...] = (),
-        events: tuple[Happening, ...] = (),
+        events: tuple[RunEvent, ...] = (),
     ) -> ChartSpec:
-        """Return the picture of one chart; `points` may lack metrics that the log lacks.
+        """Return the spec of one chart; `points` may lack metrics that the log lacks.
 
-        `marks` are (unix ms, text) of lines to draw through it; their texts need room. So do the
-        words of `events`, which are fainter; marks among them are drawn as such.
-        Only while the log is `growing` may the lines lag behind by a cell.
+        `marks` are (unix ms, text) of vertical lines; texts are shown if there is room, and so are
+        the words of `events`. Marks among the events are drawn as marks. While the log is
+        `growing`, the lines may be late by a cell.
         """
         manner = self._manner
         notes = [self._note(note, points) for note in kind.notes]
@@ -149,14 +150,14 @@ class ChartBuilder:
             lines=lines,
             marks=marks if wordy else tuple((ms, "") for ms, _ in marks),
             events=tuple(_event(event, area.width) for event in events if event.kind != MARKED),
-            note=noted(*notes, log=log),
+            note=joined_notes(*notes, log=log),
             ascii_only=manner.plain,
             distinct=manner.colourless,
             empty="no samples in this window" if known else "not in this log",
             zone=zone_names(window.begin_ms, window.end_ms, manner.zone),
             stacked=bool(kind.total),
         )
-        return self._steadied(kind, shape, window, fresh) if growing else fresh
+        return self._with_kept_lines(kind, shape, window, fresh) if growing else fresh
 
     def _time_ticks(self, window: Window, cells: int) -> tuple[Tick, ...]:
         begin_ms, end_ms, known = self._ticks
@@ -167,15 +168,15 @@ class ChartBuilder:
             known[cells] = time_ticks(window.begin_ms, window.end_ms, cells, self._manner.zone)
         return known[cells]
 
-    def _steadied(
+    def _with_kept_lines(
         self, kind: ChartKind, shape: Shape, window: Window, fresh: ChartSpec
     ) -> ChartSpec:
-        """Return the picture with the lines of the last one while little time has passed."""
+        """Return the spec with the lines of the last one while little time has passed."""
         reach_ms = max(
             (int(line.points.t_ms[-1]) for line in fresh.lines if len(line.points)), default=0
         )
-        # a cell's worth, and in a wide chart of two minutes every other second's: a young run is
-        # the dearest to follow
+        # the time of a cell; in a wide chart of two minutes, every other second: short windows
+        # cost the most output
         step_ms = max(
             window.span_ms / max(plot_area(shape.width, shape.height).width, 1),
             min(window.span_ms / _STEPS, _LEAST_STEP_MS),
@@ -184,41 +185,25 @@ class ChartBuilder:
         same = last is not None and (
             last.window == window
             and window.following
-            and (last.picture.width, last.picture.height) == (shape.width, shape.height)
-            and last.picture.y == fresh.y
-            and [line.label for line in last.picture.lines] == [line.label for line in fresh.lines]
+            and (last.spec.width, last.spec.height) == (shape.width, shape.height)
+            and last.spec.y == fresh.y
+            and [line.label for line in last.spec.lines] == [line.label for line in fresh.lines]
         )
         if (
             last is None
             or not same
-            # less than before: the clock was set back, and all that is drawn has moved
+            # earlier than before: the clock was set back, and all points have moved
             or not 0 <= reach_ms - last.reach_ms < step_ms
         ):
             self._last[kind.id] = _Last(window, fresh, reach_ms)
             return fresh
-        lines = zip(fresh.lines, last.picture.lines, strict=True)
-        return replace(
-            fresh, lines=tuple(replace(now, points=before.points) for now, before in lines)
-        )
+        lines = zip(fresh.lines, last.spec.lines, strict=True)
+        return replace(fresh, lines=tuple(replace(new, points=old.points) for new, old in lines))
 
     def _axis(self, kind: ChartKind, rows: int, drawn: list[Points], *, log: bool) -> YAxis:
-        some = [points for points in drawn if len(points)]
-        lo = min((float(points.lo.min()) for points in some), default=0.0)
-        hi = max((float(points.hi.max()) for points in some), default=0.0)
-        axis = fit_axis(
-            self._axes.get(kind.id),
-            lo,
-            hi,
-            kind.unit,
-            rows,
-            zero_based=kind.zero_based,
-            log=log,
-            ascii_only=self._manner.plain,
-            noise=kind.noise if any(map(_has_fractions, some)) else None,
-        )
-        if some:
-            self._axes[kind.id] = axis
-        return axis
+        fine = any(_has_fractions(points) for points in drawn if len(points))
+        noise = kind.noise if fine else None
+        return self._axes.fit(kind.id, kind, drawn, rows, noise=noise, log=log)
 
     def _lines(self, kind: ChartKind, points: Mapping[Wanted, Points]) -> tuple[Line, ...]:
         found = [
@@ -251,8 +236,8 @@ class ChartBuilder:
     def _line(self, kind: ChartKind, series: ChartSeries, points: Points) -> Line:
         value = ""
         if len(points):
-            told = points.hi.max() if series.extreme else points.hi[-1]
-            value = format_quantity(float(told), kind.unit, ascii_only=self._manner.plain)
+            shown = points.hi.max() if series.extreme else points.hi[-1]
+            value = format_quantity(float(shown), kind.unit, ascii_only=self._manner.plain)
         return Line(series.label, series.colour, points, value, series.metric)
 
     def _note(self, note: Note, points: Mapping[Wanted, Points]) -> str:

@@ -1,18 +1,19 @@
-"""Curves of several runs to pictures and figures: a comparison, or the survey of a service."""
+"""From curves of several runs to charts and figures: a comparison, or all runs of a service."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from pprofplus_tui.analysis.across_runs import (
-    Levels,
+    BucketLevels,
     band,
-    on_grid,
-    standing_out,
+    in_buckets,
+    most_important_runs,
     total,
     up_to_present,
 )
 from pprofplus_tui.analysis.aligned_runs import age_ticks, last_value, shared_moment, value_at
 from pprofplus_tui.charts.build import ChartStyle
+from pprofplus_tui.charts.kept_axes import KeptAxes
 from pprofplus_tui.charts.palette import FAINT
 from pprofplus_tui.charts.spec import ChartSpec, Line, plot_area
 from pprofplus_tui.model.charts import ChartKind
@@ -23,8 +24,8 @@ from pprofplus_tui.model.messages import Shape
 from pprofplus_tui.model.points import Points
 from pprofplus_tui.model.run_filter import LETTERS
 from pprofplus_tui.model.runs import Run
-from pprofplus_tui.model.ticks import YAxis, fit_axis
 from pprofplus_tui.model.time_axis import time_ticks
+from pprofplus_tui.model.time_buckets import TimeBuckets
 from pprofplus_tui.model.units import format_quantity
 from pprofplus_tui.model.verdict import Verdict
 from pprofplus_tui.model.window import Window
@@ -34,21 +35,21 @@ Charts = list[tuple[str, ChartSpec]]
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """All that is to be drawn of a study.
+    """The input of the charts of a comparison.
 
     Attributes:
-        study: what was asked.
+        request: of the screen.
         window: its window.
-        kind: the chart whose main series the curves are.
-        runs: of the study, in its order.
-        curves: by path, in the study's time and the chart's unit; of the runs read so far.
+        kind: the chart whose main series is drawn.
+        runs: of the request, in its order.
+        curves: by path, in the request's time and the chart's unit; of the runs read so far.
         width_ms: of a bucket of theirs.
-        lives: by path, when each run has values, in the study's time.
-        verdicts: by path, what each curve does.
-        present_ms: the newest sample of all runs that go on, unix ms; 0 where times are ages.
+        lives: by path, when each run has values, in the request's time.
+        verdicts: by path, on each curve.
+        present_ms: the newest sample of all live runs, unix ms; 0 where times are ages.
     """
 
-    study: ComparisonRequest
+    request: ComparisonRequest
     window: Window
     kind: ChartKind
     runs: tuple[Run, ...]
@@ -58,6 +59,11 @@ class Scene:
     verdicts: Mapping[str, Verdict]
     present_ms: int
 
+    @property
+    def buckets(self) -> TimeBuckets:
+        """The window in buckets of the curves' width."""
+        return TimeBuckets.of_width(self.window.begin_ms, self.window.end_ms, self.width_ms)
+
     def value(self, path: str, moment_ms: int | None) -> float | None:
         """Return a run's value at a moment, None: its last."""
         points, life = self.curves.get(path, Points.empty()), self.lives[path]
@@ -66,11 +72,11 @@ class Scene:
         return value_at(points, moment_ms, self.width_ms, life)
 
     def member(self, run: Run, index: int, moment_ms: int | None) -> Member:
-        """Return what is known of a run."""
+        """Return the figures of a run."""
         value = self.value(run.path, moment_ms)
         why = ""
         if value is None and moment_ms is not None:
-            why = self.lives[run.path].why_not(moment_ms, aligned=self.study.aligned)
+            why = self.lives[run.path].reason_for_none(moment_ms, aligned=self.request.aligned)
         return Member(
             run.path,
             run.service,
@@ -89,71 +95,66 @@ _UNJUDGED = Verdict()
 
 
 class ComparisonBuilder:
-    """Makes pictures of several runs; remembers the y axes so that they do not jump."""
+    """Builds charts of several runs; keeps the y axes so that they do not jump."""
 
     def __init__(self, manner: ChartStyle) -> None:
         self._manner = manner
-        self._axes: dict[str, YAxis] = {}
+        self._axes = KeptAxes(ascii_only=manner.plain)
         self._of: tuple[str, str] = "", ""
         self._top: tuple[object, tuple[str, ...]] = None, ()
 
     def forget(self) -> None:
-        """Choose axes and lines afresh."""
+        """Forget all axes and lines."""
         self._axes.clear()
         self._top = None, ()
 
-    def portray(self, scene: Scene, findings: Findings) -> tuple[Findings, Charts]:
-        """Return the findings with the figures of the runs, and the pictures."""
-        of = scene.study.kind, scene.kind.id
+    def build(self, scene: Scene, findings: Findings) -> tuple[Findings, Charts]:
+        """Return the findings with the figures of the runs, and the charts."""
+        of = scene.request.kind, scene.kind.id
         if of != self._of:
             self._axes.clear()
             self._of = of
-        if scene.study.kind == COMPARE:
-            return self._compared(scene, findings)
-        return self._surveyed(scene, findings)
+        if scene.request.kind == COMPARE:
+            return self._comparison(scene, findings)
+        return self._service(scene, findings)
 
-    def _compared(self, scene: Scene, findings: Findings) -> tuple[Findings, Charts]:
-        study, kind = scene.study, scene.kind
+    def _comparison(self, scene: Scene, findings: Findings) -> tuple[Findings, Charts]:
+        request, kind = scene.request, scene.kind
         curves = [scene.curves.get(run.path, Points.empty()) for run in scene.runs]
-        moment_ms = study.cursor_ms
+        moment_ms = request.cursor_ms
         if moment_ms is None and all(map(len, curves[:2])):
             lives = [scene.lives[run.path] for run in scene.runs]
             moment_ms = shared_moment(lives, scene.window)
         members = tuple(scene.member(run, i, moment_ms) for i, run in enumerate(scene.runs))
-        # the first one is what the others are compared with: it is drawn on top
+        # the others are compared with the first one: it is drawn on top
         lines = tuple(
             self._line(member, points, kind) for member, points in zip(members, curves, strict=True)
         )[::-1]
         title = f"{kind.title}: {findings.label}"
-        note = "since each start" if study.aligned else ""
+        note = "time since each start" if request.aligned else ""
         charts = [
-            (shape.chart, self._picture(scene, shape, lines, title, note)) for shape in study.shapes
+            (shape.chart, self._chart(scene, shape, lines, title, note)) for shape in request.shapes
         ]
         return replace(findings, members=members, moment_ms=moment_ms), charts
 
-    def _surveyed(self, scene: Scene, findings: Findings) -> tuple[Findings, Charts]:
-        study, kind, window = scene.study, scene.kind, scene.window
+    def _service(self, scene: Scene, findings: Findings) -> tuple[Findings, Charts]:
+        request, kind, window = scene.request, scene.kind, scene.window
         curves = {path: points for path, points in scene.curves.items() if len(points)}
-        width_ms, begin_ms = scene.width_ms, window.begin_ms
-        ranking = study.service, study.by_size, study.chart, window.span_ms
+        buckets = scene.buckets
+        ranking = request.service, request.by_size, request.chart, window.span_ms
         before = self._top[1] if self._top[0] == ranking else ()
-        top = standing_out(curves, scene.verdicts, by_size=study.by_size, before=before)
+        top = most_important_runs(curves, scene.verdicts, by_size=request.by_size, before=before)
         if findings.whole:
             self._top = ranking, top
         by_path = {run.path: run for run in scene.runs}
-        count = -(-window.span_ms // width_ms)
         levels = {
             path: up_to_present(
-                on_grid(points, begin_ms, width_ms, count),
-                begin_ms,
-                width_ms,
-                scene.lives[path],
-                scene.present_ms,
+                in_buckets(points, buckets), buckets, scene.lives[path], scene.present_ms
             )
             for path, points in curves.items()
         }
         others = [path for path in levels if path not in top]
-        moment_ms = study.cursor_ms
+        moment_ms = request.cursor_ms
         if moment_ms is None:
             last = (scene.lives[path].last_ms for path in curves)
             moment_ms = max((min(ms, window.end_ms - 1) for ms in last), default=None)
@@ -161,8 +162,8 @@ class ComparisonBuilder:
         if moment_ms is not None:
             values = {path: scene.value(path, moment_ms) for path in curves}
             now = {path: value for path, value in values.items() if value is not None}
-        # at one age, runs of different times would be added up, and extremes do not add up
-        summable = not study.aligned and not kind.series[-1].extreme
+        # ages would add up runs of different times, and extremes do not add up
+        summable = not request.aligned and not kind.series[-1].extreme
         found = replace(
             findings,
             members=tuple(scene.member(by_path[path], i, moment_ms) for i, path in enumerate(top)),
@@ -174,65 +175,53 @@ class ComparisonBuilder:
         members = found.members
         lines = [self._line(member, curves[member.path], kind) for member in members][::-1]
         if others:
-            behind = band([levels[path] for path in others], begin_ms, width_ms)
-            lines.insert(0, Line(f"{len(others)} others", FAINT, behind))
-        ranked = "largest" if study.by_size else "fastest growing"
+            rest = band([levels[path] for path in others], buckets)
+            lines.insert(0, Line(f"{len(others)} others", FAINT, rest))
+        ranked = "largest" if request.by_size else "fastest growing"
         note = f"the {len(members)} {ranked}" + (f", {len(others)} others" if others else "")
         charts = []
-        for shape in study.shapes:
+        for shape in request.shapes:
             if shape.chart == SUM:
                 charts.append((SUM, self._everyone(scene, shape, levels, found)))
                 continue
             title = f"{kind.title}: {findings.label}"
-            charts.append((shape.chart, self._picture(scene, shape, tuple(lines), title, note)))
+            charts.append((shape.chart, self._chart(scene, shape, tuple(lines), title, note)))
         return found, charts
 
     def _everyone(
-        self, scene: Scene, shape: Shape, levels: Mapping[str, Levels], found: Findings
+        self, scene: Scene, shape: Shape, levels: Mapping[str, BucketLevels], found: Findings
     ) -> ChartSpec:
         """Return the chart of all runs together: their sum, or their extremes."""
-        kind, begin_ms, width_ms = scene.kind, scene.window.begin_ms, scene.width_ms
+        kind = scene.kind
         if kind.series[-1].extreme:
-            everyone = band(list(levels.values()), begin_ms, width_ms)
-            told = self._told(float(everyone.hi.max()), kind) if len(everyone) else ""
-            line = Line(found.label, 0, everyone, told)
-            return self._picture(scene, shape, (line,), f"{found.label} of all", "")
+            everyone = band(list(levels.values()), scene.buckets)
+            value = self._formatted(float(everyone.hi.max()), kind) if len(everyone) else ""
+            line = Line(found.label, 0, everyone, value)
+            return self._chart(scene, shape, (line,), f"{found.label} of all runs", "")
         lives = [scene.lives[path] for path in levels]
-        everyone = total(list(levels.values()), lives, begin_ms, width_ms)
-        told = "" if found.total is None else self._told(found.total, kind)
+        everyone = total(list(levels.values()), lives, scene.buckets)
+        value = "" if found.total is None else self._formatted(found.total, kind)
         note = f"{found.summed} runs" if found.summed != 1 else "1 run"
-        title = f"{found.label} of all together"
-        return self._picture(scene, shape, (Line("sum", 0, everyone, told),), title, note)
+        title = f"total {found.label} of all runs"
+        return self._chart(scene, shape, (Line("sum", 0, everyone, value),), title, note)
 
-    def _told(self, value: float, kind: ChartKind) -> str:
+    def _formatted(self, value: float, kind: ChartKind) -> str:
         return format_quantity(value, kind.unit, ascii_only=self._manner.plain)
 
     def _line(self, member: Member, points: Points, kind: ChartKind) -> Line:
-        told = member.why_not if member.value is None else self._told(member.value, kind)
+        value = member.why_not if member.value is None else self._formatted(member.value, kind)
         label = f"{member.letter} {member.service} {member.pid}"
-        return Line(label, member.colour, points, told, tag=member.letter)
+        return Line(label, member.colour, points, value, tag=member.letter)
 
-    def _picture(
+    def _chart(
         self, scene: Scene, shape: Shape, lines: tuple[Line, ...], title: str, note: str
     ) -> ChartSpec:
-        manner, window, kind, study = self._manner, scene.window, scene.kind, scene.study
+        manner, window, kind, request = self._manner, scene.window, scene.kind, scene.request
         area = plot_area(shape.width, shape.height)
-        drawn = [line.points for line in lines if len(line.points)]
-        axis = fit_axis(
-            self._axes.get(shape.chart),
-            min((float(points.lo.min()) for points in drawn), default=0.0),
-            max((float(points.hi.max()) for points in drawn), default=0.0),
-            kind.unit,
-            area.height,
-            zero_based=kind.zero_based,
-            ascii_only=manner.plain,
-            noise=kind.noise,
-        )
-        if drawn:
-            self._axes[shape.chart] = axis
+        drawn = [line.points for line in lines]
         ticks = (
             age_ticks(window.begin_ms, window.end_ms, area.width)
-            if study.aligned
+            if request.aligned
             else time_ticks(window.begin_ms, window.end_ms, area.width, manner.zone)
         )
         return ChartSpec(
@@ -241,18 +230,18 @@ class ComparisonBuilder:
             height=shape.height,
             begin_ms=window.begin_ms,
             end_ms=window.end_ms,
-            y=axis,
+            y=self._axes.fit(shape.chart, kind, drawn, area.height, noise=kind.noise),
             x_ticks=ticks,
             lines=lines,
             note=note,
-            cursor_ms=study.cursor_ms,
+            cursor_ms=request.cursor_ms,
             ascii_only=manner.plain,
             distinct=manner.colourless,
         )
 
 
 def _rest(others: list[str], now: Mapping[str, float], *, summable: bool) -> Rest:
-    """Return what the runs without a line of their own are at the moment."""
+    """Return the figures of the runs without a line of their own."""
     values = [now[path] for path in others if path in now]
     low, high = min(values, default=None), max(values, default=None)
     return Rest(len(others), len(values), low, high, sum(values) if summable else None)

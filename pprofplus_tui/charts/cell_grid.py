@@ -1,4 +1,4 @@
-"""The cells of a plot: what plotext draws into, in place of its own matrix."""
+"""The cells of a plot: plotext draws into them instead of its own matrix."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ _COLUMN = tuple(
 
 
 class CellGrid:
-    """The cells of a plot; it stands in for plotext's matrix, with its rows counted from below.
+    """The cells of a plot; it replaces plotext's matrix; rows are counted from below.
 
     Attributes:
         chars: one list of characters for each row, the bottom row first.
@@ -49,7 +49,7 @@ class CellGrid:
         """Ignore a colour; called by plotext."""
 
     def set_canvas_area(self, *_: object) -> None:
-        """Ignore the area, which is the whole grid for want of axes; called by plotext."""
+        """Ignore the area, which is the whole grid because there are no axes; called by plotext."""
 
     def set_canvas(self) -> str:
         """Build no string; called by plotext."""
@@ -60,7 +60,7 @@ class CellGrid:
     def insert_element(self, col: int, row: int, marker: str, line: int, *_: object) -> None:
         """Put one character of a line into a cell; called by plotext.
 
-        The later line owns the cell, in whatever order they come, and both keep their dots.
+        The line with the higher number owns the cell, in any order, and both keep their dots.
         """
         cells, owners = self.chars[row], self.owners[row]
         former = cells[col]

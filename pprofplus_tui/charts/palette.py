@@ -25,7 +25,7 @@ class Palette:
 
 
 # Sky blue, orange, bluish green, reddish purple, yellow, vermilion, as published; the palette's
-# blue is left out here, for it is too dark to be read on black.
+# blue is left out here because it is too dark on black.
 DARK = Palette(
     lines=("#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#d55e00"),
     ansi=(
@@ -37,15 +37,15 @@ DARK = Palette(
         "ansi_bright_red",
     ),
 )
-# The same hues in the same order, darkened until thin dots can be read on white; blue as
-# published takes the place of sky blue.
+# The same hues in the same order, darkened until thin dots are legible on white; sky blue is
+# replaced by the published blue.
 LIGHT = Palette(
     lines=("#0072b2", "#a86f00", "#007f5c", "#a8487f", "#7a7000", "#b84a00"),
     ansi=("ansi_blue", "ansi_red", "ansi_green", "ansi_magenta", "ansi_black", "ansi_cyan"),
 )
 
 COLOURS = len(DARK.lines)
-FAINT = COLOURS  # of what lies behind the lines: the frame's colour, in every theme
+FAINT = COLOURS  # of bands below the lines: the frame's colour, in every theme
 
 
 def slot(colour: int) -> int:

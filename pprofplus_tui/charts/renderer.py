@@ -1,4 +1,4 @@
-"""The one thread that draws: the latest picture wins, late ones are dropped, never queued."""
+"""The one thread that draws: the latest chart wins, late ones are dropped, never queued."""
 
 import threading
 from collections import deque
@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterable
 
 from pprofplus_tui.charts.canvas import Canvas
 from pprofplus_tui.charts.compose import compose, message_rows, retitled
-from pprofplus_tui.charts.spec import ChartSpec, same_picture
+from pprofplus_tui.charts.spec import ChartSpec, same_chart
 from pprofplus_tui.model.cell_rows import Rows
 
 _KEPT_ERRORS = 32
@@ -14,36 +14,35 @@ _KEPT_ERRORS = 32
 OnRows = Callable[[Hashable, ChartSpec, Rows], None]
 
 
-class _Easel:
-    """The canvas of one chart, and the picture that is on it."""
+class _ChartCanvas:
+    """The canvas of one chart, and what was drawn last."""
 
     def __init__(self) -> None:
         self._canvas = Canvas()
         self._shown: tuple[ChartSpec, Rows] | None = None
 
-    def draw(self, picture: ChartSpec) -> Rows:
-        """Return a picture's rows; its lines are drawn only if they are others than before."""
-        rows = retitled(picture, *self._shown) if self._shown is not None else None
+    def draw(self, spec: ChartSpec) -> Rows:
+        """Return the rows; the lines are drawn only if they differ from the last ones."""
+        rows = retitled(spec, *self._shown) if self._shown is not None else None
         if rows is None:
-            rows = compose(picture, self._canvas)
-        self._shown = picture, rows
+            rows = compose(spec, self._canvas)
+        self._shown = spec, rows
         return rows
 
 
 class Renderer:
-    """Draws pictures in a thread of its own, which owns every plotext figure.
+    """Draws charts in a thread of its own, which owns every plotext figure.
 
-    Whoever makes it closes it.
+    Its owner must close it.
     """
 
     def __init__(self, on_rows: OnRows) -> None:
         """Start the thread.
 
         Args:
-            on_rows: called from the thread with (key, picture, rows) for every picture drawn;
-                it must hand them over and return (`call_from_thread`, `post_message`). What it
-                raises is recorded in `errors`: an app that is going away must not end in a
-                traceback from here.
+            on_rows: called from the thread with (key, chart, rows) for every chart drawn;
+                it must pass them on and return (`call_from_thread`, `post_message`). Its exceptions
+                are recorded in `errors`: an app that is closing must not end with a traceback.
         """
         self._on_rows = on_rows
         self._changed = threading.Condition()
@@ -64,35 +63,35 @@ class Renderer:
 
     @property
     def waiting(self) -> bool:
-        """Whether a picture waits to be drawn."""
+        """Whether a chart waits to be drawn."""
         with self._changed:
             return bool(self._waiting)
 
-    def submit(self, key: Hashable, picture: ChartSpec) -> bool:
-        """Ask for a picture; return whether it will be drawn.
+    def submit(self, key: Hashable, spec: ChartSpec) -> bool:
+        """Request a drawing; return whether it will be drawn.
 
         It will not if the latest one for this key was the same, in which case the rows
-        delivered or about to be delivered are right, or if the renderer is closed. A picture
+        delivered or about to be delivered are right, or if the renderer is closed. A chart
         still waiting under this key is dropped.
         """
-        return bool(self.submit_all([(key, picture)]))
+        return bool(self.submit_all([(key, spec)]))
 
-    def submit_all(self, pictures: Iterable[tuple[Hashable, ChartSpec]]) -> int:
-        """Ask for several pictures at one time; return how many will be drawn. See `submit`."""
+    def submit_all(self, specs: Iterable[tuple[Hashable, ChartSpec]]) -> int:
+        """Ask for several charts at one time; return how many will be drawn. See `submit`."""
         with self._changed:
             count = 0
-            for key, picture in pictures:
-                if self._closing or same_picture(self._latest.get(key), picture):
+            for key, spec in specs:
+                if self._closing or same_chart(self._latest.get(key), spec):
                     continue
-                self._latest[key] = picture
-                self._waiting[key] = picture
+                self._latest[key] = spec
+                self._waiting[key] = spec
                 count += 1
             if count:
                 self._changed.notify_all()
             return count
 
     def forget(self, key: Hashable) -> None:
-        """Drop what is kept for a key: its figure, and a picture that waits."""
+        """Drop what is kept for a key: its figure, and a chart that waits."""
         with self._changed:
             self._latest.pop(key, None)
             self._waiting.pop(key, None)
@@ -117,7 +116,7 @@ class Renderer:
             self._thread.join()
 
     def _run(self) -> None:
-        easels: dict[Hashable, _Easel] = {}
+        canvases: dict[Hashable, _ChartCanvas] = {}
         while True:
             with self._changed:
                 self._busy = False
@@ -126,35 +125,35 @@ class Renderer:
                 if self._closing:
                     return
                 for key in self._forgotten:
-                    easels.pop(key, None)
+                    canvases.pop(key, None)
                 self._forgotten.clear()
                 if not self._waiting:
                     continue
-                # The oldest key first, so that one busy chart cannot starve the others.
+                # The oldest key first, so that no chart that changes often blocks the others.
                 key = next(iter(self._waiting))
-                picture = self._waiting.pop(key)
+                spec = self._waiting.pop(key)
                 self._busy = True
-            self._deliver(key, picture, self._rows(easels, key, picture))
+            self._deliver(key, spec, self._rows(canvases, key, spec))
 
-    def _rows(self, easels: dict[Hashable, _Easel], key: Hashable, picture: ChartSpec) -> Rows:
+    def _rows(self, canvases: dict[Hashable, _ChartCanvas], key: Hashable, spec: ChartSpec) -> Rows:
         try:
-            if key not in easels:
-                easels[key] = _Easel()
-            return easels[key].draw(picture)
-        except Exception as error:  # noqa: BLE001 - one bad picture must not end all charts
-            easels.pop(key, None)  # its figure may be half built
+            if key not in canvases:
+                canvases[key] = _ChartCanvas()
+            return canvases[key].draw(spec)
+        except Exception as error:  # noqa: BLE001 - one bad chart must not end all charts
+            canvases.pop(key, None)  # its figure may be half built
             reason = f"cannot draw this chart: {type(error).__name__}: {error}"
-            self._record(f"{picture.title}: {reason}")
-            return message_rows(picture, reason)
+            self._record(f"{spec.title}: {reason}")
+            return message_rows(spec, reason)
 
-    def _deliver(self, key: Hashable, picture: ChartSpec, rows: Rows) -> None:
+    def _deliver(self, key: Hashable, spec: ChartSpec, rows: Rows) -> None:
         with self._changed:
             if self._closing:
                 return
         try:
-            self._on_rows(key, picture, rows)
+            self._on_rows(key, spec, rows)
         except Exception as error:  # noqa: BLE001 - see on_rows: the app may be going away
-            self._record(f"{picture.title}: not delivered: {type(error).__name__}: {error}")
+            self._record(f"{spec.title}: not delivered: {type(error).__name__}: {error}")
 
     def _record(self, message: str) -> None:
         with self._changed:

@@ -1,4 +1,4 @@
-"""What a chart is made from and what it is made into: plain values, no colours, no plotext."""
+"""The specification of a chart: plain values, no colours, no plotext."""
 
 from dataclasses import dataclass, fields
 
@@ -7,7 +7,7 @@ import numpy as np
 from pprofplus_tui.model.points import Points
 from pprofplus_tui.model.ticks import LABEL_CELLS, YAxis
 
-_ROOMY = 40  # from this width on the labels get air around them
+_ROOMY = 40  # from this width on, labels are padded
 _LABELLED = 24  # below it there is no room for labels at all
 
 
@@ -21,7 +21,8 @@ class Line:
         points: what to draw, in the axis's unit.
         value: the value the legend shows after the label, already formatted; may be empty.
         metric: the name in the log of what it shows, or "".
-        tag: one character written on the line here and there, to tell it without colour; or "".
+        tag: one character written on the line in some places, to identify it without colour; or
+            "".
     """
 
     label: str
@@ -34,11 +35,11 @@ class Line:
 
 @dataclass(frozen=True)
 class ChartMarker:
-    """Something that happened, drawn as a fainter line than a mark.
+    """An event, drawn as a fainter line than a mark.
 
     Attributes:
         ms: unix milliseconds.
-        text: what it was; its first letter stands for it where there is no room.
+        text: its word; only the first letter is shown where there is no room.
         style: the name of its style.
         main: its text comes before the times on the border.
     """
@@ -54,7 +55,7 @@ class ChartSpec:
     """Everything that one chart shows.
 
     Attributes:
-        title: stands at the left of the top border.
+        title: at the left of the top border.
         width: cells of the whole chart with its frame.
         height: rows of the whole chart with its frame.
         begin_ms: unix milliseconds at the left edge of the plot.
@@ -64,12 +65,12 @@ class ChartSpec:
             `plot_area(width, height).width` cells.
         lines: the series; a later one is drawn over an earlier one.
         marks: (unix ms, label) drawn as vertical lines.
-        events: what else happened; see `ChartMarker`.
+        events: other events; see `ChartMarker`.
         note: a short text after the title.
-        cursor_ms: where the time cursor stands, or None.
+        cursor_ms: unix milliseconds of the time cursor, or None.
         ascii_only: nothing but ASCII is drawn.
-        distinct: lines are told apart without colour, by their marks.
-        empty: what is said when no line has a point.
+        distinct: lines are distinguished without colour, by their markers.
+        empty: the text if no line has a point.
         zone: the name of the time zone, for the corner below the y labels.
         stacked: the lines are bands, from the bottom up; their points have both edges.
     """
@@ -103,7 +104,7 @@ class Area:
         width: cells, may be 0.
         height: rows, may be 0.
         label_cells: width of the column of y labels, 0 if there is none.
-        padded: a space stands on either side of a y label.
+        padded: there is a space on either side of a y label.
     """
 
     left: int
@@ -118,13 +119,13 @@ def plot_area(width: int, height: int) -> Area:
     """Return where the plot lies in a chart of this size; charts of one width agree on it."""
     labels = LABEL_CELLS if width >= _LABELLED else 0
     padded = width >= _ROOMY
-    # The frame, and with labels the axis and the air around them.
+    # The frame, and with labels the axis and the padding.
     left = 1 + (labels + 1 + (2 if padded else 0) if labels else 0)
     return Area(left, 1, max(width - left - 1, 0), max(height - 2, 0), labels, padded)
 
 
-def same_picture(one: ChartSpec | None, other: ChartSpec) -> bool:
-    """Return whether two pictures draw alike, comparing points by their values."""
+def same_chart(one: ChartSpec | None, other: ChartSpec) -> bool:
+    """Return whether two charts look the same, comparing points by their values."""
     if one is None:
         return False
     for field in fields(ChartSpec):

@@ -1,4 +1,4 @@
-"""Gives the demo a past: runs of the last week, through the real writer with a shifted clock."""
+"""The demo's history: runs of the last week, written by the real writer with a shifted clock."""
 
 import time
 from dataclasses import dataclass
@@ -22,22 +22,21 @@ from pprofplus_tui.demo.shapes import (
     saw_toothed,
 )
 
-_HOUR_MS = 3_600_000
 _LIMIT_BYTES = 1024 * MIB
 _MAX_BYTES = 64 * MIB
 
 
 @dataclass(frozen=True)
 class DemoPast:
-    """A run that was.
+    """A run of the past.
 
     Attributes:
         service: its service.
-        pid: a process id that nothing has.
-        shape: how its memory went.
+        pid: an unused process id.
+        shape: its memory use over time.
         begin: where in the week it began, 0 to 1.
         end: where it ended.
-        killed: whether it ended without a word.
+        killed: whether it ended without a stop event.
         limit_bytes: its cgroup's limit.
     """
 
@@ -92,7 +91,7 @@ def write_history(home: Path, *, begin_ms: int, end_ms: int) -> Path:
 def write_run(home: Path, past: DemoPast, begin_ms: int, end_ms: int) -> Path:
     """Write one run with a sample a minute; return its directory. Raises OSError if it cannot."""
     unix_ms = np.arange(begin_ms, end_ms, INTERVAL_MS, dtype=np.int64)
-    # services keep the hours of the people who use them
+    # the load follows the local time of day
     local_s = unix_ms / 1000 + time.localtime(begin_ms / 1000).tm_gmtoff
     found = columns(local_s, past.shape, np.random.default_rng(past.pid), past.limit_bytes)
     header = RunHeader(
@@ -118,8 +117,8 @@ def write_run(home: Path, past: DemoPast, begin_ms: int, end_ms: int) -> Path:
         writer.add_event(Event(STOP, end_ms - begin_ms, end_ms))
         writer.close()
     else:
-        # as a SIGKILL leaves it: nothing is ended in order
+        # as SIGKILL leaves it: no stop event
         writer.abandon()
-    if writer.trouble is not None:
-        raise OSError(f"cannot write the demo's history: {writer.trouble}")
+    if writer.write_error is not None:
+        raise OSError(f"cannot write the demo's history: {writer.write_error}")
     return Path(writer.directory)

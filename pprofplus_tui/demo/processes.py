@@ -1,4 +1,4 @@
-"""Starts the demo's services and makes sure that none of them, and no file, is left."""
+"""Starts the demo's services, and removes all processes and files at the end."""
 
 import os
 import shutil
@@ -12,12 +12,12 @@ from pathlib import Path
 from pprofplus_tui.demo.services import SERVICES
 from pprofplus_tui.signals import signals_held
 
-_PATIENCE_S = 1.0
+_END_TIMEOUT_S = 1.0
 
 
 @contextmanager
 def demo_directory() -> Iterator[Path]:
-    """Provide a temporary log directory that is gone afterwards."""
+    """Provide a temporary log directory, which is removed afterwards."""
     directory: Path | None = None
     try:
         with signals_held():
@@ -32,8 +32,8 @@ def demo_directory() -> Iterator[Path]:
 def running_services(directory: Path) -> Iterator[list["subprocess.Popen[bytes]"]]:
     """Run all services of the demo, logging to `directory`, until the block is left.
 
-    Each holds the read end of a pipe to this process and ends when the pipe does, so they end
-    even if this process is killed; here they are also waited for, and killed if they linger.
+    Each reads from a pipe to this process and ends when the pipe is closed, so they end even if
+    this process is killed. Here they are also waited for, and killed after a timeout.
     """
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("PPROFPLUS_")
@@ -41,14 +41,14 @@ def running_services(directory: Path) -> Iterator[list["subprocess.Popen[bytes]"
     processes: list[subprocess.Popen[bytes]] = []
     try:
         for name in SERVICES:
-            with signals_held():  # one that is started is one that is waited for
+            with signals_held():  # no signal between the start and the entry in the list
                 processes.append(
                     subprocess.Popen(  # noqa: S603 - our own module
                         [sys.executable, "-m", "pprofplus_tui.demo.services", name, str(directory)],
                         stdin=subprocess.PIPE,
                         stdout=subprocess.DEVNULL,
                         stderr=subprocess.DEVNULL,
-                        start_new_session=True,  # Ctrl-C in the terminal is not for them
+                        start_new_session=True,  # Ctrl-C in the terminal must not reach them
                         env=environment,
                     )
                 )
@@ -64,7 +64,7 @@ def running_services(directory: Path) -> Iterator[list["subprocess.Popen[bytes]"
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
     try:
-        process.wait(_PATIENCE_S)
+        process.wait(_END_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

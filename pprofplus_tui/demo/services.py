@@ -2,8 +2,8 @@
 
     python -m pprofplus_tui.demo.services NAME DIRECTORY
 
-They import the collector alone, as any service would, and end when their standard input does, so
-that none outlives the monitor, however that ends.
+They import the collector only, as any service would, and end when their standard input is closed,
+so that none outlives the monitor, however that ends.
 """
 
 import gc
@@ -26,7 +26,7 @@ def _work(step_s: float = _PACE_S) -> bool:
 
 
 def leak() -> None:
-    """Keep something of every request in a cache that nobody empties: Python objects pile up."""
+    """Keep data of every request in an unbounded cache: Python objects accumulate."""
     sessions: dict[int, dict[str, object]] = {}
     request = 0
     while _work():
@@ -40,7 +40,7 @@ def leak() -> None:
 
 
 def saw_tooth() -> None:
-    """Make reference cycles: memory climbs until the garbage collector comes, then falls."""
+    """Make reference cycles: memory rises until the garbage collector runs, then falls."""
 
     class Node:
         def __init__(self) -> None:
@@ -64,7 +64,7 @@ def c_heap() -> None:
 
 
 def fragment() -> None:
-    """Build big reports of small objects and drop all but a few: the heap stays, full of holes."""
+    """Build big reports of small objects, drop all but a few: the heap stays fragmented."""
     kept = []
     while _work(1.0):
         rows: list[str] = []
@@ -77,7 +77,7 @@ def fragment() -> None:
 
 
 def doomed() -> None:
-    """Grow fast and be killed, as the OOM killer does it: without a word, with SIGKILL."""
+    """Grow fast and end by SIGKILL without a stop event, as the OOM killer does."""
     batch = []
     for _ in range(250):
         batch.append(["x" * 400 + str(i) for i in range(1_500)])
@@ -97,7 +97,7 @@ SERVICES: dict[str, tuple[str, Callable[[], None]]] = {
 
 
 def _end_with_parent() -> None:
-    """Set the end when standard input does: the kernel closes it, whatever ends the parent."""
+    """End when standard input is closed: the kernel closes it however the parent ends."""
     while os.read(0, 1):
         pass
     _ENDING.set()

@@ -1,4 +1,4 @@
-"""A believable past: what a week of each demo service would have looked like, as arrays."""
+"""Plausible memory use of each demo service over a week, as arrays."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ ARENA = 1 << 20  # CPython's arenas, 1 MiB since 3.10
 INTERVAL_MS = 60_000
 
 _SHARED = 14 * MIB  # text and libraries
-_FULL_COLLECTIONS = 0.01  # of the minutes see one, which visits all objects
-_OTHER = 9 * MIB  # stacks and maps that no heap knows of
+_FULL_COLLECTIONS = 0.01  # share of the minutes with a full collection, which visits all objects
+_OTHER = 9 * MIB  # stacks and maps outside of the heaps
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ def _day_wave(t_s: Floats) -> Floats:
 
 
 def _noise(rng: np.random.Generator, n: int, size: float) -> Floats:
-    """Return noise that wanders: what caches and connections do."""
+    """Return autocorrelated noise, as caches and connections cause it."""
     steps = rng.normal(0, size / 6, n)
     out = np.empty(n)
     level = 0.0
@@ -55,7 +55,7 @@ def _noise(rng: np.random.Generator, n: int, size: float) -> Floats:
 
 
 def _high_water(used: Floats) -> Floats:
-    """Return what a heap holds that gives nothing back: its highest use so far."""
+    """Return the size of a heap that releases nothing: its highest use so far."""
     return np.maximum.accumulate(used)
 
 
@@ -69,7 +69,7 @@ def leaking(t_s: Floats, rng: np.random.Generator) -> Layers:
 
 
 def saw_toothed(t_s: Floats, rng: np.random.Generator) -> Layers:
-    """Climb and fall with the garbage collector, week in, week out, and grow not at all."""
+    """Rise and fall with the garbage collector, without growth."""
     load = _day_wave(t_s) * (1 + _noise(rng, len(t_s), 0.2))
     done = np.cumsum(0.4 + load) / 260.0
     used = 88 * MIB + 64 * MIB * (done % 1.0) + _noise(rng, len(t_s), 2 * MIB)
@@ -79,7 +79,7 @@ def saw_toothed(t_s: Floats, rng: np.random.Generator) -> Layers:
 
 
 def c_leaking(t_s: Floats, rng: np.random.Generator) -> Layers:
-    """Keep image buffers: the C heap alone grows, in steps, as batches come in."""
+    """Keep image buffers: only the C heap grows, in steps, as batches arrive."""
     load = np.clip(_day_wave(t_s) + _noise(rng, len(t_s), 0.2), 0, None)
     batches = np.cumsum(rng.random(len(t_s)) < 0.008 * load).astype(np.float64)
     used = 61 * MIB + 5 * MIB * load + _noise(rng, len(t_s), MIB)
@@ -99,7 +99,7 @@ def fragmenting(t_s: Floats, rng: np.random.Generator) -> Layers:
 
 
 def racing(t_s: Floats, rng: np.random.Generator) -> Layers:
-    """Grow within minutes until there is no more: the batch that the OOM killer takes."""
+    """Grow within minutes until the OOM killer ends it: a batch job."""
     age = t_s - t_s[0] if len(t_s) else t_s
     load = np.ones(len(t_s))
     used = 45 * MIB + 0.28 * MIB * age + _noise(rng, len(t_s), 3 * MIB)

@@ -10,6 +10,7 @@ import numpy as np
 
 from pprofplus_tui.export.columns import Key, keys
 from pprofplus_tui.model.points import Ints
+from pprofplus_tui.model.time_buckets import first_of_each
 from pprofplus_tui.model.units import true_unit
 from pprofplus_tui.sources.local.run_log import RunLog
 from pprofplus_tui.sources.local.sample_rows import iso_times, moment, page_values
@@ -178,7 +179,7 @@ class Steps:
         if not len(t_ms):
             return "", 0
         steps = (t_ms + self._offset_ms) // self._every_ms
-        starts = np.flatnonzero(np.append(True, steps[1:] != steps[:-1]))
+        starts = first_of_each(steps)
         ends = np.append(starts[1:], len(t_ms))
         lows, highs = (
             (np.minimum.reduceat(columns, starts, axis=1).T.tolist()),

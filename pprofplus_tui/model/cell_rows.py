@@ -1,4 +1,4 @@
-"""Rows of styled text: what charts are drawn into and widgets show. No colours, no terminal."""
+"""Rows of styled text that charts are drawn into and widgets show. No colours, no terminal."""
 
 from typing import NamedTuple
 

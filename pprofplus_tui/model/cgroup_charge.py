@@ -7,8 +7,8 @@ import numpy as np
 
 from pprofplus_tui.model.points import Points
 
-NEAR_MS = 2000  # runs of one cgroup read the same figure, but not at the same instant
-OLDEST_MS = 15_000  # a run whose last sample is older says nothing about the present
+NEAR_MS = 2000  # runs of one cgroup read the same figure, but at different instants
+OLDEST_MS = 15_000  # a run whose last sample is older is ignored
 _ALIKE_SHARE = 0.005  # of the limit, by which figures of one instant may differ
 _ALIKE_BYTES = 1 << 20
 
@@ -33,11 +33,11 @@ class Charge:
 def sharers(mine: Charge, used: Points, others: Iterable[Charge]) -> int | None:
     """Return how many runs are charged to the cgroup of `mine`, itself included.
 
-    A log does not name its cgroup. Live runs of one kernel and one host name that have the same
-    limit, and read at their time what was read here about then, are taken for one cgroup's. None
-    if the log does not tell where it was written.
+    A log does not name its cgroup. Live runs on one kernel and one host name are taken to share a
+    cgroup if they have the same limit, and their usage equals the usage here at about the same
+    time. None if the log does not say where it was written.
 
-    `used` is what this run read of late: samples of `OLDEST_MS` before its last.
+    `used` has this run's recent samples: those of the last `OLDEST_MS`.
     """
     if not mine.machine:
         return None

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pprofplus_tui.model.durations import HOUR_MS
+
 if TYPE_CHECKING:
     from pprofplus_tui.model.points import Points
 
-_HOUR_MS = 3_600_000
-_ALIKE = 0.1  # a trend that misses the change by no more says the same
+_ALIKE = 0.1  # a trend within this share of the change counts as equal
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,11 @@ class Change:
         return self.last_ms - self.first_ms
 
     def along(self, per_hour: float) -> float:
-        """Return what a trend of `per_hour` comes to in the same time: slope times span."""
-        return per_hour * self.span_ms / _HOUR_MS
+        """Return the change that a trend of `per_hour` gives in the same time: slope times span."""
+        return per_hour * self.span_ms / HOUR_MS
 
     def differs_from(self, per_hour: float) -> bool:
-        """Tell whether the trend comes to something else, so that both have to be shown."""
+        """Return whether the trend gives another change, so that both have to be shown."""
         along = self.along(per_hour)
         return abs(along - self.amount) > _ALIKE * max(abs(along), abs(self.amount))
 
@@ -59,10 +60,10 @@ def change_between(
 def change_over(points: "Points") -> Change | None:
     """Return the change over points, None of fewer than two.
 
-    Exact if the points are samples. Of a bucket only the extremes are known: their middle counts.
-    Where the log is at hand, take its first and last sample: `logs.instant.read_ends`.
+    Exact if the points are samples. For a bucket, the middle of its extremes is used.
+    With access to the log, use its first and last sample: `logs.instant.read_ends`.
     """
     if not len(points):
         return None
-    first, last = (float(points.lo[at] / 2 + points.hi[at] / 2) for at in (0, -1))
+    first, last = (points.middle(at) for at in (0, -1))
     return change_between(first, int(points.t_ms[0]), last, int(points.t_ms[-1]))

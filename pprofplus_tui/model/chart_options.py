@@ -1,4 +1,4 @@
-"""How charts are looked at: which are hidden, which have a logarithmic axis, which show totals."""
+"""Options of charts: which are hidden, which have a logarithmic axis, which show totals."""
 
 from dataclasses import dataclass, replace
 
@@ -9,7 +9,7 @@ _PER_SECOND = " per second"
 
 @dataclass(frozen=True)
 class ChartOptions:
-    """What is remembered of the charts while the program runs, and what it may begin with.
+    """The options of the charts, kept while the program runs.
 
     Attributes:
         hidden: ids of the charts not to show.
@@ -23,7 +23,7 @@ class ChartOptions:
 
 
 def counts(kind: ChartKind) -> bool:
-    """Tell whether a chart shows growth per second, and so could show levels instead."""
+    """Return whether a chart shows growth per second, and so could show levels instead."""
     return any(rate for _, rate in kind.metrics)
 
 

@@ -1,4 +1,4 @@
-"""The charts of the monitor, declared once, and those that a run's own metrics add to them."""
+"""The table of charts, and the charts that a run's own metrics add to it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ class ChartSeries:
 
     Attributes:
         metric: name in the log, as in `pprofplus.metrics`.
-        label: what the legend calls it.
+        label: its name in the legend.
         colour: index into the palette; a metric keeps its colour wherever it is drawn.
         rate: draw the counter's growth per second, not its level.
-        when_near: draw it only when the data come near it (a limit far above would flatten them).
+        when_near: draw it only if the data come near it (a limit far above would flatten them).
         scale: the log's figures are divided by it to be in the chart's unit.
         less: metrics to take off it; what is left is the part of a stack.
         spare: the part of a stack is free memory, which need not be resident.
-        extreme: its label names the largest value of the window, so that this is the number
-            beside it; otherwise it is the latest. Of several runs, the largest counts, not a sum.
+        extreme: the legend shows the largest value of the window, not the latest. Several runs
+            are combined by their largest value, not by a sum.
     """
 
     metric: str
@@ -39,12 +39,12 @@ class ChartSeries:
 
 @dataclass(frozen=True)
 class Note:
-    """A number beside a chart's title, for what has another unit than the chart.
+    """A number next to a chart's title, for a metric whose unit is not that of the chart.
 
     Attributes:
-        label: what stands after the number.
+        label: the text after the number.
         metrics: the metrics whose sum is shown; those that a log lacks count as absent.
-        unit: the unit of the number shown, as `units.format_quantity` knows it.
+        unit: the unit of the number shown, as in `units.format_quantity`.
         rate: show the growth per second, not the level.
     """
 
@@ -61,12 +61,12 @@ class ChartKind:
     Attributes:
         key: the digit that shows and hides it, or "".
         id: stable name for settings, widgets and the command line.
-        title: what the frame says.
-        unit: the unit of every series in it, as `units.format_quantity` knows it.
+        title: the text in the frame.
+        unit: the unit of every series in it, as in `units.format_quantity`.
         zero_based: the y axis starts at 0; otherwise it starts near the data, so that a leak of
             a few MiB in a large service is visible.
         series: its lines, the most important last, because a later line is drawn on top.
-        notes: numbers shown beside the title.
+        notes: numbers shown next to the title.
         noise: the least height of its y axis, in its unit, while it shows fractions; None: what
             suits the unit.
         total: its series are stacked, from the bottom up, and add up to this metric; "": they
@@ -85,7 +85,7 @@ class ChartKind:
 
     @property
     def metrics(self) -> tuple[tuple[str, bool], ...]:
-        """What it draws or notes: (metric, as a rate)."""
+        """The metrics of its lines and notes: (metric, as a rate)."""
         lines = [(series.metric, series.rate) for series in self.series]
         lines += [(metric, False) for series in self.series for metric in series.less]
         notes = [(metric, note.rate) for note in self.notes for metric in note.metrics]
@@ -137,8 +137,8 @@ CHARTS: tuple[ChartKind, ...] = (
             ChartSeries("malloc_used", "used", 1),
         ),
     ),
-    # Pauses are what hurts a service, so they are the line. Collections per second have another
-    # unit, and two units on one axis mislead: they are a number beside the title.
+    # Pauses slow a service down, so they are the line. Collections per second have another unit,
+    # and two units on one axis mislead: they are a number next to the title.
     ChartKind(
         "5",
         "gc",
@@ -160,7 +160,7 @@ CHARTS: tuple[ChartKind, ...] = (
         ),
         notes=(Note("threads", ("threads",), "count"),),
     ),
-    # neighbours in a stack have to differ, so metrics have other colours here than as lines
+    # neighbours in a stack must differ, so metrics have other colours here than as lines
     ChartKind(
         "7",
         "layers",
@@ -179,14 +179,14 @@ CHARTS: tuple[ChartKind, ...] = (
     ),
 )
 
-# Which charts stay when the terminal has no room for all: where the memory is, before how much
-# address space there is.
+# Which charts stay when the terminal has no room for all: the use of memory comes before the
+# size of the address space.
 PRIORITY: tuple[str, ...] = ("memory", "python_heap", "layers", "c_heap", "cpu", "gc", "virtual")
 
 
 @dataclass(frozen=True)
 class ChartTable:
-    """The charts that a run can be seen in.
+    """The charts of a run.
 
     Attributes:
         charts: in the order of their keys.
@@ -209,12 +209,12 @@ class ChartTable:
 
 STANDARD = ChartTable()
 
-# Ids of charts of a run's own metrics are numbered, not named: what a log says is no name for
-# things in a program. The first of them have keys.
+# Ids of charts of a run's own metrics are numbers, not names: text from a log is not used as an
+# id in the program. The first two have keys.
 _OWN = "own"
 OWN_KEYS: tuple[tuple[str, str], ...] = tuple((f"{_OWN}{i + 1}", str(8 + i)) for i in range(2))
-_OWN_LINES = 4  # more lines in one chart could not be told apart
-_NAME_CHARS = 64  # our collector writes no longer name; a file may claim any
+_OWN_LINES = 4  # more lines in one chart could not be distinguished
+_NAME_CHARS = 64  # the collector writes no longer name; a file may hold any
 _FINE_NOISE = 0.01  # of figures in thousandths, ten of these
 _UNIT_TITLES = {BYTES: "bytes", MICROSECONDS: "times", COUNT: "counts"}
 
@@ -223,8 +223,8 @@ _UNIT_TITLES = {BYTES: "bytes", MICROSECONDS: "times", COUNT: "counts"}
 def charts_for(metrics: tuple[tuple[str, str, str], ...]) -> ChartTable:
     """Return the charts for a run with these metrics: (name, unit, kind), untrusted.
 
-    What is not in the catalogue is the run's own, and gets charts after all others: one a unit,
-    of at most four lines; counters are drawn as rates.
+    Metrics that are not in the catalogue get charts after all others: one for each unit, with at
+    most four lines; counters are drawn as rates.
     """
     groups: dict[tuple[str, bool], list[ChartSeries]] = {}
     for name, unit, kind in metrics:

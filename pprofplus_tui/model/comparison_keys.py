@@ -1,4 +1,4 @@
-"""What the keys do in the views of several runs: those of time as everywhere, and their own."""
+"""The keys in views of several runs: those for time as in the main screen, and their own."""
 
 from pprofplus_tui.model.keys import KEYS, Key
 

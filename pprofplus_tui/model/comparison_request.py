@@ -1,4 +1,4 @@
-"""What a view of several runs asks for and finds: plain values between its screen and the desk."""
+"""What a view of several runs asks the backend for: a plain value."""
 
 from dataclasses import dataclass, replace
 
@@ -7,7 +7,7 @@ from pprofplus_tui.model.runs import Run, find, indexed
 from pprofplus_tui.model.window import Window
 
 COMPARE, SERVICE = "compare", "service"
-TOP = 5  # of a service's runs, so many have a line of their own
+TOP = 5  # so many of a service's runs have a line of their own
 SUM = "service-sum"  # the chart of a service's sum
 
 
@@ -17,13 +17,13 @@ class ComparisonRequest:
 
     Attributes:
         kind: COMPARE or SERVICE.
-        paths: the runs to compare, the first one is what the others are compared with.
+        paths: the runs to compare; the others are compared with the first.
         service: whose runs to show.
         chart: id of the chart whose main series is drawn of each run.
         aligned: times are ages, in ms since each run's start, not unix ms.
         window: the stretch of time shown, of ages if aligned; None until the runs are known.
-        by_size: of a service, the largest are told apart, not those that grow most.
-        cursor_ms: a time whose values are told; None: the last that the first two runs share.
+        by_size: of a service, the largest runs get a line each, not those that grow most.
+        cursor_ms: the time whose values are shown; None: the last that the first two runs share.
         shapes: the charts to draw and their sizes.
     """
 
@@ -38,14 +38,14 @@ class ComparisonRequest:
     shapes: tuple[Shape, ...] = ()
 
     def members(self, runs: tuple[Run, ...]) -> tuple[Run, ...]:
-        """Return the runs that it is about, in its order."""
+        """Return its runs, in its order."""
         if self.kind == SERVICE:
             return indexed(runs).of_service(self.service)
         found = (find(runs, path) for path in self.paths)
         return tuple(run for run in found if run is not None)
 
     def extent(self, members: tuple[Run, ...], now_ms: int) -> tuple[int, int, int | None]:
-        """Return (begin, end, present) of all there is, in its own time.
+        """Return (begin, end, present) of all its runs, in its own time.
 
         The present is None if no run grows any more. `now_ms` is unix time.
         """
@@ -63,7 +63,7 @@ class ComparisonRequest:
         return 0, end, end if running and max(running) == end else None
 
     def opened(self, members: tuple[Run, ...], now_ms: int) -> "ComparisonRequest":
-        """Return the study with its first window: all there is.
+        """Return the request with its first window: all time with samples.
 
         Runs of which the first two never ran at one time, such as those before and after a
         deploy, are aligned to their starts.
@@ -76,18 +76,18 @@ class ComparisonRequest:
         return replace(self, aligned=apart).fitted(members, now_ms)
 
     def fitted(self, members: tuple[Run, ...], now_ms: int) -> "ComparisonRequest":
-        """Return the study of all the time there is."""
+        """Return the request for all time with samples."""
         begin, end, present = self.extent(members, now_ms)
         slack = max(1000, (end - begin) // 16) if present is not None else 0
         return self.seen(Window.fit(begin, end + slack, present))
 
     def seen(self, window: Window | None) -> "ComparisonRequest":
-        """Return the study in another window; a cursor stays within it."""
+        """Return the request with another window; a cursor stays within it."""
         cursor_ms = self.cursor_ms
         if window is not None and cursor_ms is not None:
             cursor_ms = min(max(cursor_ms, window.begin_ms), window.end_ms - 1)
         return replace(self, window=window, cursor_ms=cursor_ms)
 
     def turned(self, members: tuple[Run, ...], now_ms: int) -> "ComparisonRequest":
-        """Return the study with ages for times, or times for ages, over all there is."""
+        """Return the request with ages instead of times, or times instead of ages."""
         return replace(self, aligned=not self.aligned, cursor_ms=None).fitted(members, now_ms)

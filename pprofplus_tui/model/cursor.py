@@ -1,4 +1,4 @@
-"""The time cursor: how keys move it, and what is read where it stands."""
+"""The time cursor: how keys move it, and the sample at it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -15,13 +15,12 @@ _MOST_CELLS = 8
 
 @dataclass(frozen=True)
 class Reading:
-    """The sample that is nearest to an instant.
+    """The sample nearest to an instant.
 
     Attributes:
         at_ms: the instant asked for, unix milliseconds.
-        t_ms: when the sample was taken, or None if there is none near.
-        values: (metric, as a rate) -> value in the metric's unit; those that the sample lacks
-            are not in it.
+        t_ms: when the sample was taken, or None if no sample is near.
+        values: (metric, as a rate) -> value in the metric's unit, for the metrics of the sample.
     """
 
     at_ms: int
@@ -31,7 +30,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Held:
-    """A key that is pressed again and again, or held.
+    """A key that is pressed repeatedly, or held down.
 
     Attributes:
         direction: -1 or 1; 0 before the first press.
@@ -44,13 +43,13 @@ class Held:
     count: int = 0
 
     def press(self, direction: int, now_s: float) -> "Held":
-        """Return it pressed once more."""
+        """Return the state after one more press."""
         again = direction == self.direction and now_s - self.at_s <= _HELD_S
         return Held(direction, now_s, self.count + 1 if again else 1)
 
     @property
     def cells(self) -> int:
-        """How many cells this press goes, left if negative."""
+        """How many cells this press moves the cursor, left if negative."""
         quicker = max(0, self.count - _STEADY) // _QUICKER
         return self.direction * min(1 + quicker, _MOST_CELLS)
 
@@ -67,8 +66,8 @@ def pointed_at(view: View, cell: int, width: int) -> View:
 def stepped(view: View, cells: int, width: int, run: Run, now_ms: int) -> View:
     """Return the view with the cursor moved by cells of a plot of that width.
 
-    Where there is none yet, it is put on the last sample in the window. It stays between the
-    run's first and last sample, and takes the window along by a quarter where it would leave it.
+    If there is no cursor yet, it is put on the last sample in the window. It stays between the
+    run's first and last sample; where it would leave the window, the window moves by a quarter.
     """
     window = view.window
     if window is None or width < 1 or not cells:

@@ -8,19 +8,19 @@ import signal
 from dataclasses import dataclass, field
 
 from pprofplus_tui.model.text import clean
-from pprofplus_tui.model.units import format_bytes
+from pprofplus_tui.model.units import format_bytes, format_share
 
 # how sure a cause is
 KNOWN, PROBABLE, UNKNOWN = CERTAINTIES = ("known", "probable", "unknown")
 
 # kinds of causes
 OOM = "oom"  # the kernel's OOM killer
-KILLED = "killed"  # SIGKILL, by whom is not known
+KILLED = "killed"  # SIGKILL from an unknown sender
 CRASH = "crash"  # a signal that the process's own fault raises
 FAILED = "failed"  # an exit code other than 0
 RESTART = "restart"  # the machine restarted
 NOT_KNOWN = "unknown"
-EXIT = "exit"  # in order
+EXIT = "exit"  # normally
 TERMINATED = "terminated"  # by a signal that asks a process to end
 UNWATCHED = "unwatched"  # `pprofplus watch` ended before the process did
 STOPPED = "stopped"  # recording ended, the process still runs
@@ -31,13 +31,13 @@ _KINDS = DEATHS | {EXIT, TERMINATED, UNWATCHED, STOPPED, PACKED}
 # texts of stop events, as `pprofplus watch` writes them
 WATCH_ENDED = "the watch ended"
 SEEN_FROM_OUTSIDE = "the process ended, seen from outside"
-# how the text of a stop event begins that a process writes which became another user
+# how the stop event of a process that became another user begins
 GOES_ON = "goes on in another run"
 
 _BRIEFS = {OOM: "OOM", RESTART: "restart"}
 # signals that ask a process to end
 ASKED = frozenset({"SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"})
-NEAR_LIMIT = 0.9  # of the cgroup's limit; what is above it is taken for near
+NEAR_LIMIT = 0.9  # share of the cgroup's limit; use above it counts as near
 _TEXT_CELLS, _SHORT_CELLS = 120, 40
 
 
@@ -46,12 +46,12 @@ class ProcessOutcome:
     """How a process ended, as its parent or its service manager saw it.
 
     Attributes:
-        by: who says so; untrusted, as `text`.
+        by: who wrote it; untrusted, as `text`.
         unix_ms: when.
         exit_code: None if a signal ended it, or it is not known.
         signal: number, None if it is not known or none ended it.
         oom_killed: None if it is not known.
-        text: what else was said.
+        text: more details.
     """
 
     by: str = ""
@@ -73,12 +73,12 @@ class ProcessOutcome:
 
 @dataclass(frozen=True)
 class KernelRecord:
-    """What the kernel's log says about the process.
+    """The record of the kernel's log about the process.
 
     Attributes:
         oom: the OOM killer killed it; False: a fault of its own.
         t_ms: unix milliseconds.
-        text: the record; untrusted, for a process chooses its name.
+        text: the record; untrusted, because a process chooses its own name.
     """
 
     oom: bool
@@ -88,7 +88,7 @@ class KernelRecord:
 
 @dataclass(frozen=True)
 class OomKills:
-    """By how much the `oom_kill` count of the process's cgroup rose, and where that was seen.
+    """The increase of the `oom_kill` count of the process's cgroup, by where it was read.
 
     Attributes:
         own: between the last samples of the run itself.
@@ -107,18 +107,18 @@ class Evidence:
 
     Attributes:
         stop: text of its stop event, None if there is none.
-        packed: the run was live when the bundle was packed that it is from.
-        packed_cause: what was found when the bundle was packed, None if nothing.
+        packed: the run comes from a bundle, and was live when the bundle was packed.
+        packed_cause: the cause found when the bundle was packed, None if there was none.
         outcome: see `ProcessOutcome`.
         kernel: see `KernelRecord`.
         kills: see `OomKills`.
         used_bytes, limit_bytes: use and limit of the cgroup at the last sample.
-        lives: the process is still there.
-        renamed: its command line is another one than the log's.
-        wait_status: of a process that its parent has yet to wait for, as `os.wait` gives it.
+        lives: the process still runs.
+        renamed: its command line differs from the log's.
+        wait_status: of a zombie (its parent has not waited for it yet), as `os.wait` returns it.
         last_ms: unix milliseconds of the last sample.
         booted_ms: when the machine started, if that was after the last sample.
-        elsewhere: name of another machine that the run is from, or "".
+        elsewhere: the machine on which the run was recorded, if it is not this one, or "".
     """
 
     stop: str | None = None
@@ -138,7 +138,7 @@ class Evidence:
 
     @property
     def stopped_in_order(self) -> bool:
-        """Whether the process itself wrote that it stops."""
+        """Whether the process itself wrote a stop event."""
         others = {SEEN_FROM_OUTSIDE, WATCH_ENDED}
         return self.stop is not None and self.stop not in others and not self.goes_on
 
@@ -156,7 +156,7 @@ class Evidence:
 
     @property
     def near_limit(self) -> bool:
-        """Whether the cgroup had little room left at the last sample."""
+        """Whether the cgroup was near its limit at the last sample."""
         return self.share is not None and self.share >= NEAR_LIMIT
 
 
@@ -178,12 +178,12 @@ class Cause:
 
     @property
     def is_death(self) -> bool:
-        """Whether the process did not end as it should."""
+        """Whether the process ended abnormally."""
         return self.kind in DEATHS
 
     @property
     def is_expected(self) -> bool:
-        """Whether the run's state says all that there is to say."""
+        """Whether the run's state already says all that the cause does."""
         return self.kind == PACKED or (self.kind == EXIT and self.certainty == KNOWN)
 
     @property
@@ -193,12 +193,12 @@ class Cause:
 
     @property
     def listed(self) -> str | None:
-        """The cause in a list of runs, None if it is not known or the state says as much."""
+        """The cause for a list of runs, None if it is unknown or the state already says it."""
         return None if self.is_expected or self.certainty == UNKNOWN else self.text
 
     @property
     def brief(self) -> str:
-        """The cause where there is room for a word or two only; "" if it is not known."""
+        """The cause in a word or two; "" if it is not known."""
         if self.certainty == UNKNOWN:
             return ""
         brief = _BRIEFS.get(self.kind, self.short)
@@ -221,7 +221,7 @@ class Cause:
 
 @dataclass(frozen=True)
 class Death:
-    """The end of a run, and what it held then.
+    """The end of a run, and its memory then.
 
     Attributes:
         t_ms: unix milliseconds of the last sample.
@@ -240,27 +240,27 @@ class Death:
 
     @property
     def figures(self) -> str:
-        """What memory was at the end, in words; "" if the log has none of it."""
+        """The memory at the end, in words; "" if the log has no figures."""
         parts = []
         if self.rss_bytes is not None:
             parts.append(f"RSS {format_bytes(self.rss_bytes)}")
         if self.peak_bytes is not None:
             parts.append(f"peak {format_bytes(self.peak_bytes)}")
         if self.used_bytes is not None and self.limit_bytes:
-            share = f"{100 * self.used_bytes / self.limit_bytes:.0f} %"
+            share = format_share(self.used_bytes / self.limit_bytes)
             parts.append(f"cgroup at {share} of its limit, {format_bytes(self.limit_bytes)}")
         return ", ".join(parts)
 
     @property
-    def told(self) -> str:
+    def details(self) -> str:
         """The cause, the figures and the evidence, a line each."""
         return "\n".join(filter(None, (self.cause.text, self.figures, self.cause.reason)))
 
 
 def cause_of(found: object) -> Cause | None:
-    """Return the cause in an object of JSON, as `as_json` makes them; None if it is no such thing.
+    """Return the cause in an object of JSON, as `as_json` makes them; None if it is something else.
 
-    It may come from anybody: its texts are made safe.
+    The object is untrusted: its texts are made safe.
     """
     if not isinstance(found, dict):
         return None

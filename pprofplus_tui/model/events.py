@@ -1,4 +1,4 @@
-"""What happens to a run, declared once: kinds of events, their letters, and how they are told."""
+"""The events of a run: the table of their kinds, letters and texts."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -27,11 +27,11 @@ class Kind:
     """A kind of event.
 
     Attributes:
-        word: what it is called; its first letter, a capital that no other kind has, stands for
-            it where there is no room.
-        meaning: what it is, for those who see it the first time.
+        word: its name; the first letter, a capital that no other kind has, is shown where there
+            is no room for the word.
+        meaning: an explanation for the help.
         style: of its line and its word.
-        rank: kinds of a lower rank are kept first where there are too many to show.
+        rank: if there are too many to show, kinds of a lower rank are kept first.
     """
 
     word: str
@@ -41,30 +41,30 @@ class Kind:
 
 
 KINDS: dict[str, Kind] = {
-    MARKED: Kind("Mark", "a mark of the service's own", "mark", 0),
+    MARKED: Kind("Mark", "a mark that the service set", "mark", 0),
     EVENT_KINDS[LOST]: Kind("Lost", "samples that could not be written", "lost", 0),
     EVENT_KINDS[START]: Kind("Start", "sampling began"),
-    EVENT_KINDS[STOP]: Kind("End", "the process ended in order, or stopped recording"),
-    EVENT_KINDS[PAUSE]: Kind("Pause", "told to take no samples"),
-    EVENT_KINDS[RESUME]: Kind("Resume", "told to take samples again"),
-    EVENT_KINDS[FORK]: Kind("Fork", "this process was forked off by another"),
-    EVENT_KINDS[INTERVAL]: Kind("Interval", "samples come at another pace from here on"),
-    CLOCK: Kind("Clock", "the wall clock was set, or the machine slept"),
+    EVENT_KINDS[STOP]: Kind("End", "the process ended normally, or stopped recording"),
+    EVENT_KINDS[PAUSE]: Kind("Pause", "sampling was paused"),
+    EVENT_KINDS[RESUME]: Kind("Resume", "sampling was resumed"),
+    EVENT_KINDS[FORK]: Kind("Fork", "another process forked this one"),
+    EVENT_KINDS[INTERVAL]: Kind("Interval", "the sampling interval changed"),
+    CLOCK: Kind("Clock", "the wall clock was set, or the machine was suspended"),
     NEXT: Kind("Next", "the next run of this service began", "accent"),
-    DEATH: Kind("Died", "the last sample of a process that did not end in order", "lost", 0),
-    UNWATCHED: Kind("Unwatched", "pprofplus watch ended; the process went on"),
+    DEATH: Kind("Died", "the last sample of a process that did not end normally", "lost", 0),
+    UNWATCHED: Kind("Unwatched", "pprofplus watch ended; the process continued"),
 }
 _OTHER = Kind("?", "an event of a later version", rank=2)
 
 
 @dataclass(frozen=True)
-class Happening:
+class RunEvent:
     """One event of a run.
 
     Attributes:
         t_ms: unix milliseconds on the run's time axis.
-        kind: one of KINDS, or what a later version calls it.
-        value: what the kind says: samples lost, microseconds, a pid, milliseconds of a step.
+        kind: one of KINDS, or the name of a later version's kind.
+        value: depends on the kind: samples lost, microseconds, a pid, milliseconds of a step.
         text: untrusted; clean it before it is shown.
         path: of the run that began, or "".
         brief: a word or two for a chart, or "".
@@ -78,8 +78,8 @@ class Happening:
     brief: str = ""
 
     @property
-    def told(self) -> Kind:
-        """What is known of its kind."""
+    def description(self) -> Kind:
+        """Its row of the table of kinds."""
         return KINDS.get(self.kind, _OTHER)
 
     @property
@@ -100,24 +100,24 @@ class Happening:
     @property
     def short(self) -> str:
         """Its word and figure, for a chart."""
-        return f"{self.told.word} {self.brief or self.figure}".rstrip()
+        return f"{self.description.word} {self.brief or self.figure}".rstrip()
 
 
-def most_telling(found: Iterable[Happening], most: int) -> tuple[Happening, ...]:
-    """Return at most so many in order of time: by rank, of one rank the newest."""
-    ranked = sorted(found, key=lambda event: (event.told.rank, -event.t_ms))
+def most_important(found: Iterable[RunEvent], most: int) -> tuple[RunEvent, ...]:
+    """Return at most `most` events in order of time: by rank, within a rank the newest."""
+    ranked = sorted(found, key=lambda event: (event.description.rank, -event.t_ms))
     return tuple(sorted(ranked[:most], key=lambda event: event.t_ms))
 
 
-def death_event(death: Death | None) -> tuple[Happening, ...]:
+def death_event(death: Death | None) -> tuple[RunEvent, ...]:
     """Return the event of a run's death: one, or none if it ended in order."""
     if death is None or not death.cause.is_death:
         return ()
-    return (Happening(death.t_ms, DEATH, 0, death.told, brief=death.cause.brief),)
+    return (RunEvent(death.t_ms, DEATH, 0, death.details, brief=death.cause.brief),)
 
 
-def next_run(run: Run, runs: Iterable[Run]) -> Happening | None:
-    """Return the beginning of the first run of the service after this one ended, if it did."""
+def next_run(run: Run, runs: Iterable[Run]) -> RunEvent | None:
+    """Return the begin of the service's next run after this one ended, None if there is none."""
     if run.running:
         return None
     same = runs.of_service(run.service) if isinstance(runs, Runs) else runs
@@ -129,4 +129,4 @@ def next_run(run: Run, runs: Iterable[Run]) -> Happening | None:
     if not later:
         return None
     first = min(later, key=lambda other: (other.begin_ms, other.pid))
-    return Happening(first.begin_ms, NEXT, first.pid, path=first.path)
+    return RunEvent(first.begin_ms, NEXT, first.pid, path=first.path)

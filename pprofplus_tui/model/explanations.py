@@ -1,14 +1,13 @@
-"""What curves of memory usually mean and what to do next: tables, and sentences of a verdict."""
+"""What curves of memory usually mean and what to do next: tables, and sentences on verdicts."""
 
 from dataclasses import dataclass
 
 from pprofplus_tui.model.charts import ChartKind
 from pprofplus_tui.model.death import KNOWN, PROBABLE, UNKNOWN, Death
 from pprofplus_tui.model.units import (
-    change_text,
     format_bytes,
-    format_delta_bytes,
     format_roughly_ms,
+    format_share,
     format_span_ms,
     rate_text,
 )
@@ -17,18 +16,16 @@ from pprofplus_tui.model.verdict import (
     LEVEL,
     LINE,
     NOT_SURE,
-    SAW_TOOTH,
-    STEADY,
     STEP,
     TEETH,
     TOO_LITTLE,
     TURN,
     WARM_UP,
     Layer,
-    Verdict,
     Verdicts,
 )
-from pprofplus_tui.model.verdict_reasons import because, shortly
+from pprofplus_tui.model.verdict_reasons import reason_sentence
+from pprofplus_tui.model.verdict_text import change_words, interval_text, layer_text
 
 
 @dataclass(frozen=True)
@@ -52,14 +49,14 @@ SHAPE_KINDS: tuple[ShapeKind, ...] = (
     ShapeKind(
         LEVEL,
         "level, with noise or waves",
-        "the service holds what it needs; waves follow its load",
-        "nothing; a longer window (-, or 0 for the whole run) makes sure",
+        "memory use is stable; waves follow the load",
+        "nothing; to be sure, look at a longer window (-, or 0 for the whole run)",
     ),
     ShapeKind(
         WARM_UP,
         "rises, then stays flat",
-        "caches, pools and modules have filled up",
-        "nothing, if it stays flat as long as it rose",
+        "caches and pools have filled, modules are loaded",
+        "nothing, if it stays flat for as long as it rose",
     ),
     ShapeKind(
         STEP,
@@ -69,24 +66,33 @@ SHAPE_KINDS: tuple[ShapeKind, ...] = (
     ),
     ShapeKind(
         TEETH,
-        "rises slowly, falls at once, again and again",
-        "garbage in cycles until a collection, or batches; the floor is what counts",
-        "nothing while the floor is level; compare with the gc chart",
+        "rises slowly, drops suddenly, repeatedly",
+        "reference cycles until a collection frees them, or batches; only the low points matter",
+        "nothing while the low points stay level; compare with the gc chart",
     ),
     ShapeKind(
         LINE,
-        "rises evenly, or in many steps",
-        "something is kept for each request, job or tick: a leak, or a cache without a bound",
+        "rises steadily, or in many steps",
+        "each request, job or tick keeps some memory: a leak, or an unbounded cache",
         "see which layer grows below; compare two tracemalloc snapshots",
     ),
     ShapeKind(
         TURN,
         "was level, then began to rise",
-        "something switched a leak on",
-        "zoom in (+) on where it begins: deploy, mark, load, threads",
+        "a leak began at that moment",
+        "zoom in (+) where the rise begins: look for a deploy, a mark, load, threads",
     ),
 )
-# Sums that Go's MemStats has a name for, beside those in the catalogue.
+LAYERS_HEADING = "\nWhere the memory is: rss is about heap_sys + malloc_sys + other"
+# What the metrics of the layers say together: (figures, id of the layer that grows).
+SIGNPOSTS: tuple[tuple[str, str], ...] = (
+    ("heap_used grows", "objects"),
+    ("heap_sys stays up while heap_used falls", "fragmentation"),
+    ("malloc_used grows, heap_used flat", "c_heap"),
+    ("malloc_free is large", "c_free"),
+    ("rss grows and none of those", "other"),
+)
+# Sums of metrics that Go's MemStats has a name for; the catalogue has the single metrics.
 GO_SUMS: tuple[tuple[str, str], ...] = (
     ("heap_sys + malloc_sys", "Sys"),
     ("heap_sys - heap_idle", "HeapInuse"),
@@ -99,58 +105,6 @@ def chart_metrics(chart: ChartKind) -> tuple[str, ...]:
     return tuple(dict.fromkeys(lines + [name for note in chart.notes for name in note.metrics]))
 
 
-def _interval(verdict: Verdict) -> str:
-    """Return the interval of a rate, its unit once, or nothing if it has no width."""
-    low, high = change_text(verdict.low), change_text(verdict.high)
-    if low == high:
-        return ""
-    number, _, unit = low.partition(" ")
-    return f" ({number if high.endswith(f' {unit}') else low} to {high})"
-
-
-def in_words(verdict: Verdict, change_bytes: float | None = None) -> str:
-    """Return a verdict with its figures: the interval of a rate, the height of a step.
-
-    `change_bytes` is what was measured over the window, if that is known.
-    """
-    change = verdict.change if change_bytes is None else change_bytes
-    if verdict.moves:
-        return f"{verdict.kind} {rate_text(verdict.per_hour)}{_interval(verdict)}"
-    if verdict.kind == NOT_SURE:
-        told = shortly(verdict)
-        rise = f"{rate_text(verdict.per_hour)}{_interval(verdict)}"
-        return f"not sure, {rise}{f', {told}' if told else ''}"
-    if verdict.kind == SAW_TOOTH:
-        return f"saw-tooth, {format_bytes(verdict.change)} high"
-    if verdict.kind == STEADY and verdict.shape == STEP:
-        return f"steady, stepped {change_text(change)}"
-    if verdict.kind == STEADY and verdict.shape == WARM_UP:
-        return f"steady after {change_text(change)}"
-    return verdict.kind
-
-
-def layer_in_words(layer: Layer) -> str:
-    """Return the verdict on a layer, with what was measured."""
-    return in_words(layer.verdict, None if layer.change is None else layer.change.amount)
-
-
-def change_words(layer: Layer) -> str:
-    """Return what a layer changed by, as measured: "+85.7 MiB in 4m58s (188 MiB to 274 MiB)".
-
-    What its trend comes to in that time is added if that is something else. "" if nothing was
-    measured.
-    """
-    change, verdict = layer.change, layer.verdict
-    if change is None:
-        return ""
-    first, last = format_bytes(change.first), format_bytes(change.last)
-    words = f"{format_delta_bytes(change.amount)} in {format_span_ms(change.span_ms)}"
-    words += f" ({first} to {last})" if first != last else ""
-    if verdict.moves and change.differs_from(verdict.per_hour):
-        words += f", {format_delta_bytes(change.along(verdict.per_hour))} along the trend"
-    return words
-
-
 def shape_of(facts: Verdicts) -> str:
     """Return the shape of RSS's curve, or "" if there is too little of it."""
     whole = facts.rss
@@ -159,54 +113,56 @@ def shape_of(facts: Verdicts) -> str:
 
 def _first(facts: Verdicts, whole: Layer) -> str:
     span, verdict, measured = format_span_ms(facts.span_ms), whole.verdict, change_words(whole)
-    words = layer_in_words(whole)
+    words = layer_text(whole)
     if verdict.kind == NOT_SURE:
-        words = f"rising {rate_text(verdict.per_hour)}{_interval(verdict)}"
-        words += "; whether it grows for good is not sure"
-    return f"In these {span}, RSS is {words}{': ' if measured else ''}{measured}."
+        words = f"rising {rate_text(verdict.per_hour)}{interval_text(verdict)}"
+        words += "; whether this is lasting growth is not sure"
+    return f"In this window of {span}, RSS is {words}{': ' if measured else ''}{measured}."
 
 
-def _of_whole(facts: Verdicts, whole: Layer) -> list[str]:
+def layer_sentences(facts: Verdicts) -> tuple[str, ...]:
+    """Return which layer a rise of RSS is in, what that means and what to do; none if none is."""
+    layer = facts.responsible
+    if layer is not None:
+        kind = layer.kind
+        return (f"The layer that grows most is {kind.title}: {kind.meaning}. Next: {kind.action}.",)
+    whole = facts.rss
+    if whole is not None and whole.verdict.kind == GROWING and len(facts.layers) > 1:
+        return ("No single layer explains the growth.",)
+    if facts.rising is not None:
+        return (f"The layer that rises most is {facts.rising.kind.title}.",)
+    return ()
+
+
+def _rss_sentences(facts: Verdicts, whole: Layer) -> list[str]:
     verdict = whole.verdict
     if verdict.kind == TOO_LITTLE:
-        return ["There is too little data in this window for a verdict: look at more of it."]
-    lines = [_first(facts, whole)]
-    why = because(verdict)
-    if why:
-        lines.append(why)
-    blamed = facts.responsible
-    if blamed is not None:
-        lines.append(
-            f"Behind it is {blamed.kind.title}: {blamed.kind.meaning}. Next: {blamed.kind.action}."
-        )
-    elif verdict.kind == GROWING and len(facts.layers) > 1:
-        lines.append("No layer alone is behind it.")
-    elif facts.rising is not None:
-        lines.append(f"Most of the rise is in {facts.rising.kind.title}.")
-    return lines
+        return ["This window has too little data for a verdict: zoom out (-)."]
+    reason = reason_sentence(verdict)
+    return [_first(facts, whole), *([reason] if reason else []), *layer_sentences(facts)]
 
 
-def absent_words(facts: Verdicts) -> str:
+def absent_sentence(facts: Verdicts) -> str:
     """Return a sentence on memory that is allocated but not resident, "" if there is none."""
     absent = facts.layer("absent")
     if absent is None or not absent.now_bytes:
         return ""
     size = format_bytes(absent.now_bytes)
     return (
-        f"{size} of what is allocated is not resident, so that the layers add up to more than RSS: "
+        f"{size} of the allocated memory is not resident, so the layers add up to more than RSS: "
         f"{absent.kind.meaning}."
     )
 
 
-def sharing_words(facts: Verdicts) -> str:
-    """Return whose memory the cgroup's figure is besides that of this run."""
+def sharing_clause(facts: Verdicts) -> str:
+    """Return a clause on what else the cgroup's figure includes."""
     if facts.sharers is None or facts.sharers < 2:  # noqa: PLR2004 - this run alone
-        return "that includes its other processes and page cache"
-    return f"{facts.sharers} live runs share it, with its other processes and page cache"
+        return "this includes other processes and the page cache"
+    return f"{facts.sharers} live runs share it, with other processes and the page cache"
 
 
-def limit_words(facts: Verdicts, *, ended: bool = False) -> tuple[str, ...]:
-    """Return sentences on the limit: whose it is, how much of it is used, when it is reached.
+def limit_sentences(facts: Verdicts, *, ended: bool = False) -> tuple[str, ...]:
+    """Return sentences on the cgroup's limit: how much of it is used, when it is reached.
 
     The figure is what the kernel charges to the cgroup, which is not this run's RSS.
     """
@@ -215,10 +171,10 @@ def limit_words(facts: Verdicts, *, ended: bool = False) -> tuple[str, ...]:
     limit = format_bytes(facts.limit_bytes)
     if facts.used_bytes is None:
         return (f"The limit of the container (cgroup) is {limit}.",)
-    share = f"{100 * facts.used_bytes / facts.limit_bytes:.0f} %"
+    share = format_share(facts.used_bytes / facts.limit_bytes)
     used = format_bytes(facts.used_bytes)
     uses = f"The container (cgroup) uses {used}, {share} of its limit of {limit}"
-    lines = [f"{uses}; {sharing_words(facts)}."]
+    lines = [f"{uses}; {sharing_clause(facts)}."]
     left_ms = facts.limit_in_ms
     if left_ms is not None:
         when = "would have been" if ended else "is"
@@ -230,13 +186,13 @@ def limit_words(facts: Verdicts, *, ended: bool = False) -> tuple[str, ...]:
 _CERTAIN = {KNOWN: "Known", PROBABLE: "Probable, not proven"}
 
 
-def of_death(death: Death | None) -> tuple[str, ...]:
-    """Return what there is to say about the end of a run, in sentences."""
+def death_sentences(death: Death | None) -> tuple[str, ...]:
+    """Return sentences on how a run ended."""
     if death is None:
         return ()
     cause = death.cause
     if cause.certainty == UNKNOWN:
-        lines = [f"How it ended is not known: {cause.reason}."]
+        lines = [f"The cause of its end is not known: {cause.reason}."]
     else:
         why = f": {cause.reason}" if cause.reason else ""
         lines = [f"How it ended: {cause.short}. {_CERTAIN[cause.certainty]}{why}."]
@@ -245,14 +201,14 @@ def of_death(death: Death | None) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def told(facts: Verdicts) -> tuple[str, ...]:
-    """Return what there is to say of a window, in sentences."""
+def window_sentences(facts: Verdicts) -> tuple[str, ...]:
+    """Return sentences on what memory does in a window."""
     whole = facts.rss
     if whole is None:
-        return ("There are no figures in this window.",)
-    lines = _of_whole(facts, whole)
-    lines += limit_words(facts)
-    absent = absent_words(facts)
+        return ("This window has no samples of RSS.",)
+    lines = _rss_sentences(facts, whole)
+    lines += limit_sentences(facts)
+    absent = absent_sentence(facts)
     lines += [absent] if absent else []
     hidden = [
         layer.kind.title
@@ -260,5 +216,5 @@ def told(facts: Verdicts) -> tuple[str, ...]:
         if layer.verdict.kind == GROWING and whole.verdict.kind != GROWING
     ]
     if hidden:
-        lines.append(f"Growing though RSS does not: {', '.join(hidden)}.")
+        lines.append(f"Growing although RSS is not: {', '.join(hidden)}.")
     return tuple(lines)

@@ -1,4 +1,4 @@
-"""What a view of several runs found: the figures beside its charts."""
+"""The figures of a view of several runs, which are shown with its charts."""
 
 from dataclasses import dataclass, field
 
@@ -7,15 +7,15 @@ from pprofplus_tui.model.verdict import Verdict
 
 @dataclass(frozen=True)
 class Member:
-    """What is known of one run of a study.
+    """One run of a comparison.
 
     Attributes:
         path, service, pid, state, begin_ms: of the run.
         letter: marks its line.
         colour: palette index of its line.
-        value: at the study's moment, in the unit of the series; None if it had none then.
-        why_not: why there is no value: one of `lives`' words, "" if there is one.
-        verdict: what the curve does in the window, by the judge of the main view.
+        value: at the moment of the comparison, in the unit of the series; None if it had none then.
+        why_not: why there is no value: one of the words of `lifetimes`, "" if there is one.
+        verdict: on the curve in the window, as in the main view.
     """
 
     path: str
@@ -36,9 +36,9 @@ class Rest:
 
     Attributes:
         count: of them.
-        there: how many of them have a value at the study's moment.
+        there: how many of them have a value at that moment.
         lo, hi: smallest and largest value then, None if none had one.
-        total: sum of the values then; None where a sum means nothing: of ages, and of extremes.
+        total: sum of the values then; None where a sum has no meaning: for ages and extremes.
     """
 
     count: int
@@ -50,17 +50,17 @@ class Rest:
 
 @dataclass(frozen=True)
 class Findings:
-    """What a study found.
+    """What a comparison found.
 
     Attributes:
-        kind: as in the study.
+        kind: as in `ComparisonRequest`.
         label: the name of the series.
-        unit: its unit, as `units.format_quantity` knows it.
+        unit: its unit, as in `units.format_quantity`.
         aligned: times are ages.
         moment_ms: the time that the values are of; None: of each run its last.
         members: the runs with a line of their own, in order.
         rest: the others.
-        total: sum of all runs' values at the moment; None where a sum means nothing.
+        total: sum of all runs' values at the moment; None where a sum has no meaning.
         summed: how many runs have a value then.
         rss_bytes, uss_bytes: sums of the newest samples of the runs that are running now.
         running: how many these are.

@@ -1,4 +1,4 @@
-"""Where a time that somebody typed leads to."""
+"""The view for a time that the user typed."""
 
 from dataclasses import replace
 from datetime import tzinfo
@@ -11,8 +11,8 @@ from pprofplus_tui.model.view import View, ending
 from pprofplus_tui.model.window import Window
 
 
-def gone(view: View, goto: Goto, run: Run, now_ms: int) -> View:
-    """Return the view there: the window around the time with the cursor on it, or the last span."""
+def goto_view(view: View, goto: Goto, run: Run, now_ms: int) -> View:
+    """Return the view with the window around the time and the cursor on it, or the last span."""
     window = view.window
     if goto.last_ms is not None:
         last = Window.live(now_ms, goto.last_ms) if run.running else ending(run, goto.last_ms)
@@ -24,8 +24,8 @@ def gone(view: View, goto: Goto, run: Run, now_ms: int) -> View:
     return replace(view, window=there, own_span=True, cursor_ms=goto.at_ms)
 
 
-def told(goto: Goto, run: Run, zone: tzinfo | None) -> str:
-    """Return in words where that is, and whether the run was there."""
+def goto_text(goto: Goto, run: Run, zone: tzinfo | None) -> str:
+    """Return the time in words, and whether it is outside of the run."""
     if goto.last_ms is not None:
         return f"the last {format_span_ms(goto.last_ms)} of the run"
     at_ms = goto.at_ms or 0

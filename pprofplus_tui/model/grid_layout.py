@@ -1,10 +1,10 @@
-"""Where each chart goes on a screen of a given size."""
+"""The places of charts on a screen of a given size."""
 
 from dataclasses import dataclass
 
-MIN_WIDTH = 40  # a chart narrower than this says little beside its labels
+MIN_WIDTH = 40  # a chart narrower than this has little room besides its labels
 MIN_HEIGHT = 8
-SMALL_HEIGHT = 6  # better one low chart than none
+SMALL_HEIGHT = 6  # one low chart is better than none
 THREE_COLUMNS = 3 * 50
 LEAD_SHARE = 0.4  # of the height, for the first chart above the grid
 
@@ -19,7 +19,7 @@ class ChartPlace:
     height: int
 
     def contains(self, x: int, y: int) -> bool:
-        """Tell whether the cell lies inside."""
+        """Return whether the cell lies inside."""
         return self.x <= x < self.x + self.width and self.y <= y < self.y + self.height
 
 
@@ -27,8 +27,8 @@ def arrange(width: int, height: int, count: int) -> tuple[ChartPlace, ...]:
     """Return places for at most `count` charts, most important first, filling the area.
 
     The first chart gets the full width above the others, which share rows of one to three
-    columns, all of one width, so that equal times stand in equal columns below each other.
-    Fewer places than `count` come back when there is no room for more.
+    columns, all of one width, so that equal times are in equal columns.
+    There are fewer places than `count` if there is no room for more.
     """
     if width < 1 or height < 1 or count < 1:
         return ()

@@ -1,4 +1,4 @@
-"""What a whole is made of: parts that add up to it exactly, whatever each was measured as."""
+"""The parts of a whole: they add up to it exactly, even if the measured values do not."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,19 +9,19 @@ from pprofplus_tui.model.charts import ChartKind, ChartSeries
 from pprofplus_tui.model.points import Floats, Points
 from pprofplus_tui.model.units import format_bytes
 
-Levels = Mapping[str, Floats]
+MetricLevels = Mapping[str, Floats]
 
 
-# What is allocated but not resident is worth a figure from here on: probes do not all read at one
-# instant, so that a little of it is always there.
+# Allocated but not resident memory is shown from this size on: probes do not all read at the same
+# instant, so a small difference is normal.
 LEAST_ABSENT_BYTES = 1 << 20
 
 
 def residue(whole: Floats, accounted: Floats) -> tuple[Floats, Floats]:
     """Return (what of the whole is not accounted for, what is accounted for but not in the whole).
 
-    Neither is below 0. Of the resident set, the latter is memory that the allocators have and the
-    kernel has not made resident: it was never written to, or is swapped out.
+    Neither is below 0. For the resident set, the latter is memory that the allocators hold but
+    that is not resident: it was never written, or is swapped out.
     """
     return np.maximum(whole - accounted, 0), np.maximum(accounted - whole, 0)
 
@@ -32,15 +32,15 @@ class Split:
 
     Attributes:
         parts: (series, sizes), from the bottom of the stack up; they add up to the whole.
-        absent: what the parts were measured as beyond the whole: allocated, but not resident.
+        absent: by how much the measured parts exceed the whole: allocated, but not resident.
     """
 
     parts: list[tuple[ChartSeries, Floats]]
     absent: Floats
 
 
-def split_of(kind: ChartKind, levels: Levels) -> Split | None:
-    """Return the parts of a stacked chart that the log knows of, in its order, none below 0.
+def split_of(kind: ChartKind, levels: MetricLevels) -> Split | None:
+    """Return the parts of a stacked chart that the log has, in the chart's order, none below 0.
 
     `levels` are values of metrics, all of one shape, which the parts have too. They add up to
     `levels[kind.total]`; None if that is missing. What the allocators have, but the kernel has
@@ -69,7 +69,7 @@ def split_of(kind: ChartKind, levels: Levels) -> Split | None:
     return Split(parts, absent)
 
 
-def parts_of(kind: ChartKind, levels: Levels) -> list[tuple[ChartSeries, Floats]]:
+def parts_of(kind: ChartKind, levels: MetricLevels) -> list[tuple[ChartSeries, Floats]]:
     """Return the parts alone; none without the total."""
     split = split_of(kind, levels)
     return [] if split is None else split.parts
@@ -91,7 +91,7 @@ class Stack:
 def stack_of(kind: ChartKind, points: Mapping[str, Points]) -> Stack:
     """Return the parts over time, none if the total is missing.
 
-    Of a bucket of samples the highest values count, so that no peak of the total is lost.
+    The highest values of a bucket count, so that no peak of the total is lost.
     """
     whole = points.get(kind.total, Points.empty())
     levels = {metric: _at(found, whole) for metric, found in points.items()}
@@ -108,7 +108,7 @@ def stack_of(kind: ChartKind, points: Mapping[str, Points]) -> Stack:
 
 
 def absent_text(absent_bytes: float) -> str:
-    """Return what stands beside the title of a stack: what is allocated but not in it, or ""."""
+    """Return the note of a stack on memory that is allocated but not in it, or ""."""
     if absent_bytes < LEAST_ABSENT_BYTES:
         return ""
     return f"{format_bytes(absent_bytes)} not resident"

@@ -1,4 +1,4 @@
-"""When a run's values count: from its first sample to its last, or until that is stale."""
+"""The time in which a run's values count: to its last sample, or until that is stale."""
 
 from dataclasses import dataclass, replace
 
@@ -21,10 +21,10 @@ class Lifetime:
         begin_ms: of the first sample.
         last_ms: of the last.
         until_ms: from here on it has none: just after the last sample of a run that has ended;
-            of one that goes on, when its last sample is stale.
+            of a live run, when its last sample is stale.
         ended: the run has ended.
         stale_ms: a value holds so long in a gap between samples.
-        newest: the last sample's value if the run goes on and has one, in the drawn series' unit.
+        newest: the last sample's value if the run is live and has one, in the drawn series' unit.
     """
 
     begin_ms: int
@@ -35,15 +35,15 @@ class Lifetime:
     newest: float | None = None
 
     @classmethod
-    def over(cls, begin_ms: int, last_ms: int) -> "Lifetime":
-        """Return the life of a run that has ended."""
+    def of_ended_run(cls, begin_ms: int, last_ms: int) -> "Lifetime":
+        """Return the lifetime of a run that has ended."""
         return cls(min(begin_ms, last_ms), last_ms, last_ms + 1)
 
     @classmethod
-    def going_on(
+    def of_live_run(
         cls, begin_ms: int, last_ms: int, interval_ms: int, present_ms: int, newest: float | None
     ) -> "Lifetime":
-        """Return the life of a run that goes on.
+        """Return the lifetime of a live run.
 
         `present_ms` is until when its last sample counts as new: the newest sample of all runs,
         for one whose samples arrive, else its own last sample.
@@ -63,10 +63,10 @@ class Lifetime:
         )
 
     def covers(self, t_ms: int) -> bool:
-        """Tell whether the run has a value at a time, but for gaps in between."""
+        """Return whether the run has a value at a time, but for gaps in between."""
         return self.begin_ms <= t_ms < self.until_ms
 
-    def why_not(self, t_ms: int, *, aligned: bool) -> str:
+    def reason_for_none(self, t_ms: int, *, aligned: bool) -> str:
         """Return why it has no value at a time, or at an age if times are `aligned`."""
         if t_ms < self.begin_ms:
             return NOT_YET

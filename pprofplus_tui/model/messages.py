@@ -1,4 +1,4 @@
-"""What passes between the screen and the feed: plain values, so that neither knows the other."""
+"""The messages between screens and backend: plain values, so that neither imports the other."""
 
 from dataclasses import dataclass, field
 
@@ -24,13 +24,13 @@ class Shape:
 
 @dataclass(frozen=True)
 class ChartRequest:
-    """What the screen wants to see.
+    """What the screen shows.
 
     Attributes:
-        run: path of a run, or None to be told of the runs only.
+        run: path of a run, or None for the list of runs only.
         window: the stretch of time.
         shapes: the charts to draw and their sizes.
-        cursor_ms: where the time cursor stands in the window, or None.
+        cursor_ms: the time cursor's place in the window, or None.
     """
 
     run: str | None = None
@@ -41,7 +41,7 @@ class ChartRequest:
 
 @dataclass(frozen=True)
 class Frame:
-    """What there is to tell besides the charts.
+    """The answer to a request, without the charts.
 
     Attributes:
         runs: those that the options ask for, in the order of the list.
@@ -49,10 +49,10 @@ class Frame:
         problem: one line about what could not be read, or "".
         run: the run that `facts` are of.
         facts: what its memory does in the requested window.
-        cursor: what is read where the time cursor stands, or None.
-        findings: of the study that is shown, None while there is none.
+        cursor: the sample at the time cursor, or None.
+        findings: of the comparison that is shown, None while there is none.
         death: how `run` ended, None while it is running.
-        unread: how many runs were found, but not yet looked at.
+        unread: how many runs were found but not read yet.
     """
 
     runs: Runs = Runs()  # noqa: RUF009 - as a tuple, it never changes
@@ -68,7 +68,7 @@ class Frame:
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """A chart as it is to be shown.
+    """A drawn chart.
 
     Attributes:
         chart: its id.

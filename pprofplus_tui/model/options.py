@@ -16,20 +16,20 @@ class Options:
         service: show this service only; matched exactly.
         pid: show this pid only.
         pids: these pids, where several may be asked for.
-        run: path of the run to open on, or None for what suits.
+        run: path of the run to open on, or None for the default.
         begin_ms: left edge of the first window, unix milliseconds, or None.
         end_ms: right edge of the first window, or None for the run's end.
         last_ms: span of the first window, or None.
         zone: time zone of all times shown; None is the machine's.
         plain: draw with ASCII only.
-        colourless: the terminal shows no colours, so lines are told apart by their marks.
+        colourless: the terminal shows no colours, so lines are distinguished by their marks.
         light: colours for a light background.
         mouse: take mouse events from the terminal.
         looks: which charts to hide at first, and how to show the others.
-        low_bandwidth: write as little as can be: fewer frames and colours, no sparklines.
+        low_bandwidth: write less: fewer frames and colours, no sparklines.
         keys: what the keys do.
-        colours: colours that differ from the theme's, by what they are for or "line0" and so on.
-        notice: one line to tell the user at the start, or "".
+        colours: colours that replace the theme's, by their names, or "line0" and so on.
+        notice: one line to show at the start, or "".
     """
 
     directories: tuple[str, ...] = ()
@@ -53,5 +53,5 @@ class Options:
 
     @property
     def all_pids(self) -> tuple[int, ...]:
-        """The pids asked for; none if any will do."""
+        """The pids asked for; none if all are shown."""
         return self.pids or (() if self.pid is None else (self.pid,))

@@ -1,4 +1,4 @@
-"""What a window query answers: at most a few hundred points a series, gaps kept as gaps."""
+"""The answer to a window query: at most a few hundred points a series, gaps kept as gaps."""
 
 from dataclasses import dataclass
 
@@ -33,6 +33,10 @@ class Points:
     def __len__(self) -> int:
         """The number of points."""
         return len(self.t_ms)
+
+    def middle(self, at: int) -> float:
+        """Return the middle of a point's extremes; of a sample, its value."""
+        return float(self.lo[at] / 2 + self.hi[at] / 2)
 
     @classmethod
     def empty(cls) -> "Points":

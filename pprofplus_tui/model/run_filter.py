@@ -1,4 +1,4 @@
-"""What the list of runs shows: narrowed by words, in an order of choice, some runs marked."""
+"""What the list of runs shows: filtered by words, in a chosen order, some runs marked."""
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pprofplus_tui.model.runs import Run, Runs, find, indexed
 
 NEWEST, RSS, GROWTH, AGE, NAME = ORDERS = ("newest", "rss", "growth", "age", "name")
-MOST_MARKED = 6  # as many lines as there are colours to tell them apart
+MOST_MARKED = 6  # as many lines as there are colours
 LETTERS = "ABCDEF"
 _MOST_TYPED = 80
 _SETTLED_S = 10.0
@@ -16,7 +16,7 @@ _RUNNING, _ENDED, _PINNED, _MARKED = "running", "ended", "pinned", "marked"
 
 @dataclass(frozen=True)
 class RunFilter:
-    """What the user made of the list.
+    """Filter, order and marks of the list of runs.
 
     Attributes:
         order: one of ORDERS.
@@ -31,33 +31,33 @@ class RunFilter:
     marked: tuple[str, ...] = ()
 
     def asked(self) -> "RunFilter":
-        """Return the listing with the text open for typing."""
+        """Return the filter with the text open for typing."""
         return replace(self, typing=True)
 
     def typed(self, text: str) -> "RunFilter":
-        """Return the listing with printable text added."""
+        """Return the filter with printable text added."""
         return replace(self, text=(self.text + text)[:_MOST_TYPED])
 
     def erased(self, *, word: bool = False) -> "RunFilter":
-        """Return the listing with its last character gone, or its last word."""
+        """Return the filter without its last character, or its last word."""
         if word:
             return replace(self, text=self.text.rstrip(" ").rpartition(" ")[0])
         return replace(self, text=self.text[:-1])
 
     def done(self) -> "RunFilter":
-        """Return the listing with the text kept and no longer open."""
+        """Return the filter with the text kept and no longer open."""
         return replace(self, typing=False, text=self.text.strip())
 
     def cleared(self) -> "RunFilter":
-        """Return the listing of all runs."""
+        """Return the filter of all runs."""
         return replace(self, typing=False, text="")
 
     def cycled(self) -> "RunFilter":
-        """Return the listing in the next order."""
+        """Return the filter in the next order."""
         return replace(self, order=ORDERS[(ORDERS.index(self.order) + 1) % len(ORDERS)])
 
     def toggled(self, path: str) -> "RunFilter":
-        """Return the listing with a run marked or not; itself if there are too many marked."""
+        """Return the filter with a run marked or not; itself if there are too many marked."""
         if path in self.marked:
             return replace(self, marked=tuple(p for p in self.marked if p != path))
         if len(self.marked) >= MOST_MARKED:
@@ -70,7 +70,7 @@ class RunFilter:
 
 
 def matches(run: Run, words: Iterable[str], marked: Iterable[str] = ()) -> bool:
-    """Tell whether a run matches all words: parts of its service, pid or state, in lower case."""
+    """Return whether a run matches all words: parts of its service, pid or state, in lower case."""
     service, pid = run.service.lower(), str(run.pid)
     states = _states(run, marked)
     return all(
@@ -99,7 +99,7 @@ def matching(runs: tuple[Run, ...], listing: RunFilter) -> Runs:
 def _matching_places(runs: Runs, words: Sequence[str], marked: Sequence[str]) -> Iterator[int]:
     """Yield the places of the runs that match all words.
 
-    What the name of a service matches is not asked of each of its runs.
+    Words that the service's name matches are not compared with each of its runs.
     """
     for group in runs.groups:
         service = group.service.lower()
@@ -126,20 +126,19 @@ def _matching_places(runs: Runs, words: Sequence[str], marked: Sequence[str]) ->
 
 
 def _figure(run: Run, order: str) -> float | None:
-    """Return what a run is put in order by, the largest first; None while it is not known."""
+    """Return the figure that a run is sorted by, the largest first; None while it is unknown."""
     if order == RSS:
         return float(run.rss_bytes) if run.rss_bytes is not None else -1.0
     if order == GROWTH:
-        # what has ended does not grow: the newest of them come first
+        # ended runs do not grow: the newest of them come first
         return None if run.growth is None or not run.running else run.growth.order
     return float(run.end_ms - run.begin_ms)
 
 
 class Arranger:
-    """Puts runs in order; one by figures holds for some seconds, so that lines do not dance.
+    """Puts runs in order; an order by figures is kept for some seconds, so that lines do not jump.
 
-    While the same runs have new figures, they are put where they were: nothing is sorted, and
-    nothing is searched for words.
+    While the same runs have new figures, they keep their places: nothing is sorted or searched.
     """
 
     def __init__(self) -> None:
@@ -222,7 +221,7 @@ def _by_name(runs: Runs) -> list[int]:
 
 
 class _PickedPlaces(Mapping[str, int]):
-    """Where runs are that were picked of others: four bytes each, not a table of paths."""
+    """The places of picked runs, by path: four bytes a run, not a table of paths."""
 
     def __init__(self, places: Mapping[str, int], picked: Sequence[int], count: int) -> None:
         self._places = places
@@ -244,7 +243,7 @@ class _PickedPlaces(Mapping[str, int]):
 
 
 class _Picked:
-    """Some of the runs, or all in another order: their places, for as long as they hold."""
+    """Some of the runs, or all in another order: their places, while these are valid."""
 
     def __init__(self) -> None:
         self._layout: object = None

@@ -1,4 +1,4 @@
-"""The list of runs as the screen sees it: order, neighbours, which to open on."""
+"""The list of runs: states, order, neighbours, which one to open on."""
 
 from bisect import bisect_right, insort
 from collections.abc import Iterable, Mapping
@@ -33,18 +33,18 @@ PLAIN_SIGNS = {
     UNRECORDED: "?",
     PACKED: "+",
 }
-# how a state is shown; the others by their own names
-_LABELS = {UNRECORDED: "not recorded here any more", PACKED: "live when packed"}
+# labels of the states whose name is not their label
+_LABELS = {UNRECORDED: "no longer recorded", PACKED: "live when packed"}
 PIN_SIGN, PLAIN_PIN_SIGN = "◆", "#"
-PINNED_MEANING = "retention leaves the run alone, however old it is"
+PINNED_MEANING = "retention never removes the run"
 MEANINGS = {
-    LIVE: "running, samples arrive",
-    PAUSED: "running, but told to take no samples",
-    STALLED: "running, but no sample for several intervals: stopped, or the GIL is held",
-    EXITED: "ended in order, or was seen to end by pprofplus watch",
-    DIED: "ended without a word: SIGKILL, OOM killer, crash, power",
-    UNRECORDED: "this log ended before the process: its watch ended, an exec, or another user",
-    PACKED: "live when this bundle was packed, which has no more of it",
+    LIVE: "running; samples arrive",
+    PAUSED: "running; sampling is paused",
+    STALLED: "running, but no sample for several intervals: suspended, or the GIL is held",
+    EXITED: "ended normally, or pprofplus watch saw it end",
+    DIED: "ended without a stop event: SIGKILL, OOM killer, crash, power loss",
+    UNRECORDED: "the log ends before the process: end of pprofplus watch, exec, change of user",
+    PACKED: "live when this bundle was packed; the bundle ends there",
 }
 
 
@@ -58,7 +58,7 @@ class Run:
     """One run of one process. There may be a hundred thousand.
 
     Attributes:
-        path: its directory; what tells runs apart.
+        path: its directory, which identifies it.
         service: its service's name.
         pid: its process id.
         state: one of STATES.
@@ -66,9 +66,9 @@ class Run:
         end_ms: of its last.
         rss_bytes: resident set at the last sample, or None if the log has none.
         spark: its recent resident set as a sparkline, or "".
-        charts: what it can be seen in.
-        pinned: retention leaves it alone.
-        growth: what its resident set did of late, None while that was not judged.
+        charts: the charts that its metrics have.
+        pinned: retention never removes it.
+        growth: the verdict on its resident set, None before there is one.
     """
 
     path: str
@@ -85,7 +85,7 @@ class Run:
 
     @property
     def running(self) -> bool:
-        """Whether the process is still there."""
+        """Whether the process still runs."""
         return self.state in RUNNING
 
 
@@ -99,17 +99,17 @@ class Group:
     running: int
 
 
-class Runs(tuple[Run, ...]):  # noqa: SLOT001 - what is known of it is kept with it
+class Runs(tuple[Run, ...]):  # noqa: SLOT001 - cached properties need a dict
     """Runs in an order, the services one after the other; each is found by its path at once.
 
-    There may be a hundred thousand, and each second some of them have new figures: what is known
-    of their places is made once and handed on to the next value. So `layout` is the same object
-    for values that have the same runs, in the same order and states.
+    There may be a hundred thousand, and each second some of them have new figures: the tables of
+    their places are made once and passed on to the next value. So `layout` is the same object for
+    values that have the same runs, in the same order and states.
     """
 
     @cached_property
     def layout(self) -> object:
-        """What stands for the order of these runs."""
+        """An object that identifies the order of these runs."""
         return object()
 
     @cached_property
@@ -144,7 +144,7 @@ class Runs(tuple[Run, ...]):  # noqa: SLOT001 - what is known of it is kept with
         return Runs(chain.from_iterable(self[group.begin : group.end] for group in found))
 
     def changed(self, new: Iterable[Run], gone: Iterable[str] = ()) -> "Runs":
-        """Return these runs as `ordered` has them, with some new, some changed, some gone."""
+        """Return these runs as `ordered` has them, with some added, some changed, some removed."""
         new, gone = list(new), set(gone)
         places = self.places
         before = [places.get(run.path) for run in new]
@@ -171,11 +171,11 @@ class Runs(tuple[Run, ...]):  # noqa: SLOT001 - what is known of it is kept with
         return Runs(runs).laid_out_as(self)
 
     def find_by(self, places: Mapping[str, int]) -> None:
-        """Take these places for the ones of the runs, instead of making a table of them."""
+        """Use these places of the runs, instead of making a table of them."""
         self.__dict__["places"] = places
 
     def laid_out_as(self, other: "Runs") -> "Runs":
-        """Take over what is known of the places of the same runs in the same order."""
+        """Take over the tables of places from the same runs in the same order."""
         _ = other.layout
         for name in ("layout", "places", "groups", "_begins"):
             if name in other.__dict__:
@@ -183,7 +183,7 @@ class Runs(tuple[Run, ...]):  # noqa: SLOT001 - what is known of it is kept with
         return self
 
 
-_FEW = 64  # runs that are put in their places one by one
+_FEW = 64  # runs that are inserted one by one
 _service_of, _state_of = attrgetter("service"), attrgetter("state")
 
 
@@ -231,7 +231,7 @@ def neighbour(runs: tuple[Run, ...], path: str | None, step: int) -> Run | None:
 
 
 def sibling(runs: tuple[Run, ...], path: str | None, step: int) -> Run | None:
-    """Return the next run of the same service, round and round."""
+    """Return the next run of the same service; after the last comes the first."""
     runs = indexed(runs)
     at = _place(runs, path)
     if at is None:

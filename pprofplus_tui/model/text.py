@@ -42,21 +42,21 @@ def cell_width(text: str) -> int:
 
 
 def clean(text: str, limit: int | None = None, *, ascii_only: bool = False) -> str:
-    r"""Return text that a terminal can only show, never obey, on one line.
+    r"""Return text on one line that a terminal shows and never interprets.
 
     Control characters, escape sequences, bidi overrides, zero-width characters, combining marks
     and surrogates become visible escapes such as `\x1b`; other spaces become a space. Brackets
-    stay as they are: a caller must hand the result over as text, not as markup.
+    are not changed: a caller must pass the result on as text, not as markup.
 
     Args:
-        text: anything, as read from a log.
+        text: untrusted, as read from a log.
         limit: most terminal cells of the result, None for no limit; an ellipsis shows the cut.
         ascii_only: escape everything beyond ASCII too.
     """
     if limit is not None and limit <= 0:
         return ""
     if limit is not None:
-        # Each character takes a cell or more: the rest of a megabyte need not be looked at.
+        # Each character takes a cell or more: the rest of a long text can be ignored.
         text = text[: _MOST_COMPOSED * (limit + 1)]
     # Normalised, so that a letter and its accent are one character where one exists.
     if not text.isascii():

@@ -1,4 +1,4 @@
-"""The y axis: round ticks that share one unit, and limits that stay put while they can."""
+"""The y axis: round ticks in one unit, and limits that are kept while they fit."""
 
 import math
 from collections.abc import Sequence
@@ -57,7 +57,7 @@ class YAxis:
     def fractions(self, values: Floats) -> Floats:
         """Return where values lie on the axis, 0 at lo and 1 at hi, clipped; same shape.
 
-        A value that is no number lies at 0.
+        A value that is not finite lies at 0.
         """
         if not self.hi > self.lo:
             return np.zeros_like(values)
@@ -98,7 +98,7 @@ def _ticks(
 
 
 def _scales_of(unit: str) -> tuple[tuple[float, str], ...]:
-    """Return the scales of a unit that somebody made up; a long one is left to the legend."""
+    """Return the scales of a user's own unit; a long one is shown in the legend only."""
     shown = clean(unit)
     if unit in {"", "count"} or not 0 < cell_width(shown) <= _SHORT_UNIT:
         return _PLAIN
@@ -173,7 +173,7 @@ def _round_values(
             found += [
                 (digit * 10.0**power * size, f"{digit * 10.0**power:g}{suffix}", digit)
                 for digit in (1, 2, 5)
-                if digit * 10.0**power * size < 0.97 * below  # not 1000 MiB beside 1 GiB
+                if digit * 10.0**power * size < 0.97 * below  # not both 1000 MiB and 1 GiB
             ]
             power += 1
     first = max((i for i, (value, _, _) in enumerate(found) if value <= lo * (1 + 1e-9)), default=0)
@@ -186,7 +186,7 @@ def _fresh_log(lo: float, hi: float, unit: str, rows: int, *, ascii_only: bool) 
     hi = max(hi, scales[0][0] * _LOG_LEAST)
     lo = min(max(lo, hi * _LOG_REACH), hi)
     values = _round_values(lo, hi, scales)
-    if len(values) == 1:  # a level: a step of air above it
+    if len(values) == 1:  # a level: leave one step above it
         values = _round_values(lo, values[0][0] * 1.5, scales)
     wanted = max(2, rows // 2)
     ones = [(value, label) for value, label, digit in values if digit == 1]
@@ -213,15 +213,15 @@ def fit_axis(  # noqa: PLR0913 - the flags are named at every call
     ascii_only: bool = False,
     noise: float | None = None,
 ) -> YAxis:
-    """Return an axis for data in [data_lo, data_hi], the previous one while it still serves.
+    """Return an axis for data in [data_lo, data_hi], the previous one while it still fits.
 
     The previous axis is kept while the data fit in it and use at least 40 % of its height, so
-    that the picture does not jump with every sample. Limits that are no numbers or stand the
-    wrong way round are repaired, never refused.
+    that the picture does not jump with every sample. Limits that are not finite or in the
+    wrong order are repaired, not rejected.
 
     Args:
-        previous: the axis of the last picture, or None. One of another unit, height or scale is
-            not kept.
+        previous: the axis of the last drawing, or None. It is not kept if its unit, height or
+            scale differs.
         data_lo: smallest value to be shown.
         data_hi: largest value to be shown.
         unit: the metric's unit, which chooses the labels.
@@ -229,7 +229,7 @@ def fit_axis(  # noqa: PLR0913 - the flags are named at every call
         zero_based: start at 0; by default everything but bytes does.
         log: logarithmic scale.
         ascii_only: labels in ASCII.
-        noise: no axis is less high than this; None: what suits the unit.
+        noise: least height of the axis; None: a default for the unit.
     """
     noise = _LEAST_HEIGHT.get(unit, 1.0) if noise is None else noise
     lo = min(max(data_lo, -_HUGE), _HUGE) if math.isfinite(data_lo) else 0.0
@@ -252,7 +252,7 @@ def fit_axis(  # noqa: PLR0913 - the flags are named at every call
         return fresh
     if from_zero and not log and previous.lo > 0:
         return fresh
-    # on an axis from 0, data that would not get one again take no more than they reach over
+    # data that no longer need an axis from 0 count with their own range only
     grounded = from_zero or (previous.lo == 0 and fresh.lo == 0)
     used = _used(previous, lo, hi, grounded=grounded, noise=noise)
     return previous if used >= _KEEP_SHARE else fresh

@@ -4,20 +4,15 @@ import math
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta, timezone, tzinfo
 
-_S, _MIN, _H = 1000, 60_000, 3_600_000
-_DAY_MS = 86_400_000
+from pprofplus_tui.model.durations import DAY_MS, MINUTE_MS, ROUND_STEPS_MS
+
 # Offsets of all time zones in use are multiples of this, so what is round in local time is found
 # among the multiples of what divides both this and the step.
-_QUARTER_MS = 15 * _MIN
-_FINE_MS: tuple[int, ...] = (
-    *(1 * _S, 2 * _S, 5 * _S, 10 * _S, 15 * _S, 30 * _S),
-    *(1 * _MIN, 2 * _MIN, 5 * _MIN, 10 * _MIN, 15 * _MIN),
-)
-_COARSE_MS: tuple[int, ...] = (30 * _MIN, _H, 2 * _H, 3 * _H, 6 * _H, 12 * _H)
+_QUARTER_MS = 15 * MINUTE_MS
 _DAYS: tuple[int, ...] = (1, 2, 7, 14)
 _MONTHS: tuple[int, ...] = (1, 2, 3, 6, 12, 24, 60, 120)
 _LABEL_GAP_CELLS = 4  # room for the border's line between two labels, at least
-_WIDE_GAP_SHARE = 16  # a wide chart gets gaps of 1/16 of its width: labels, not a ruler
+_WIDE_GAP_SHARE = 16  # a wide chart gets gaps of 1/16 of its width
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTH_NAMES = (
     *("Jan", "Feb", "Mar", "Apr", "May", "Jun"),
@@ -32,6 +27,16 @@ Tick = tuple[int, str]
 def local(ms: int, tz: tzinfo | None) -> datetime:
     """Return the local time of unix milliseconds; tz None is the machine's own zone."""
     return datetime.fromtimestamp(ms / 1000, _UTC).astimezone(tz)
+
+
+def date_text(ms: int, tz: tzinfo | None) -> str:
+    """Return date, time to the second, and zone: "2026-11-20 14:05:00 CET"."""
+    return f"{local(ms, tz):%Y-%m-%d %H:%M:%S %Z}"
+
+
+def clock_text(ms: int, tz: tzinfo | None) -> str:
+    """Return hours, minutes and seconds."""
+    return f"{local(ms, tz):%H:%M:%S}"
 
 
 def zone_name(ms: int, tz: tzinfo | None) -> str:
@@ -55,7 +60,7 @@ def column(ms: int, begin_ms: int, end_ms: int, width: int) -> int:
     """Return the cell, 0 to width - 1, of an instant; instants outside go to the nearest."""
     if width <= 1 or end_ms <= begin_ms:
         return 0
-    # By half cells, as the dots of braille lie: a label then stands under the dot it names.
+    # By half cells, as the dots of braille lie: a label is then below the dot that it names.
     cell = math.floor((ms - begin_ms) / (end_ms - begin_ms) * (2 * width - 1) + 0.5) // 2
     return min(max(cell, 0), width - 1)
 
@@ -78,9 +83,9 @@ def _clock_ticks(begin_ms: int, end_ms: int, step_ms: int, tz: tzinfo | None) ->
         if since_midnight_ms % step_ms:
             continue
         if since_midnight_ms == 0:
-            # One label tells the day where the clock alone would be ambiguous.
+            # At midnight the label is the day: the clock alone would be ambiguous.
             yield ms, f"{_WEEKDAYS[clock.weekday()]} {clock.day}"
-        elif step_ms < _MIN:
+        elif step_ms < MINUTE_MS:
             yield ms, f"{clock:%H:%M:%S}"
         else:
             yield ms, f"{clock:%H:%M}"
@@ -90,12 +95,12 @@ def _day_ticks(begin_ms: int, end_ms: int, days: int, tz: tzinfo | None) -> Iter
     day = local(begin_ms, tz).date()
     last = local(end_ms, tz).date()
     # Multi-day steps are counted from a Monday long ago, so that panning keeps the same days.
-    behind = (day.toordinal() - 1) % days
-    day += timedelta(days=days - behind if behind else 0)
+    past = (day.toordinal() - 1) % days
+    day += timedelta(days=days - past if past else 0)
     while day <= last:
         ms = _midnight_ms(day, tz)
         if begin_ms <= ms < end_ms:
-            if end_ms - begin_ms > 21 * _DAY_MS or days >= 7:  # noqa: PLR2004 - weekdays repeat
+            if end_ms - begin_ms > 21 * DAY_MS or days >= 7:  # noqa: PLR2004 - weekdays repeat
                 yield ms, f"{day.day} {_MONTH_NAMES[day.month - 1]}"
             else:
                 yield ms, f"{_WEEKDAYS[day.weekday()]} {day.day}"
@@ -151,13 +156,13 @@ def time_ticks(begin_ms: int, end_ms: int, width_cells: int, tz: tzinfo | None) 
     def roomy(step_ms: int, label_cells: int) -> bool:
         return step_ms * width_cells >= (label_cells + gap_cells) * span_ms
 
-    for step_ms in _FINE_MS + _COARSE_MS:
-        if roomy(step_ms, 8 if step_ms < _MIN else 5):
+    for step_ms in ROUND_STEPS_MS:
+        if roomy(step_ms, 8 if step_ms < MINUTE_MS else 5):
             return _spread(
                 _clock_ticks(begin_ms, end_ms, step_ms, tz), begin_ms, end_ms, width_cells
             )
     for days in _DAYS:
-        if roomy(days * _DAY_MS, 6):
+        if roomy(days * DAY_MS, 6):
             return _spread(_day_ticks(begin_ms, end_ms, days, tz), begin_ms, end_ms, width_cells)
-    months = next((m for m in _MONTHS if roomy(m * 28 * _DAY_MS, 4)), _MONTHS[-1])
+    months = next((m for m in _MONTHS if roomy(m * 28 * DAY_MS, 4)), _MONTHS[-1])
     return _spread(_month_ticks(begin_ms, end_ms, months, tz), begin_ms, end_ms, width_cells)

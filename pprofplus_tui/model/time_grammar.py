@@ -1,9 +1,17 @@
-"""What people type for a time or a span: `14:05`, `-2h`, `monday 9:00`, `+10m`, ISO 8601."""
+"""Parses times and spans as users type them: `14:05`, `-2h`, `monday 9:00`, `+10m`, ISO 8601."""
 
 import re
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
 
+from pprofplus_tui.model.durations import (
+    DAY_MS,
+    HOUR_MS,
+    MINUTE_MS,
+    SECOND_MS,
+    WEEK_MS,
+    YEAR_MS,
+)
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.window import LATEST_MS
 
@@ -14,15 +22,15 @@ ACCEPTED_TIMES = (
 ACCEPTED_SPANS = "45s, 15m, 2h, 1h30m, 1d12h, 1w or 1y"
 
 _UNIT_MS = {
-    "s": 1000,
-    "m": 60_000,
-    "h": 3_600_000,
-    "d": 86_400_000,
-    "w": 7 * 86_400_000,
-    "y": 365 * 86_400_000,
+    "s": SECOND_MS,
+    "m": MINUTE_MS,
+    "h": HOUR_MS,
+    "d": DAY_MS,
+    "w": WEEK_MS,
+    "y": YEAR_MS,
 }
-_AFTER = "+10m in --end is after --begin, in the dialog after the cursor or the left edge"
-_LONGEST_SPAN_MS = 100 * _UNIT_MS["y"]
+_AFTER = "+10m counts from --begin in --end, and from the cursor or the left edge in the dialog"
+_LONGEST_SPAN_MS = 100 * YEAR_MS
 _QUOTED_CELLS = 30
 
 _SPAN = re.compile(r"(?:[0-9]{1,9}(?:\.[0-9]{1,6})?[smhdwy])+")
@@ -45,23 +53,25 @@ _UNIX = re.compile(r"@(?P<seconds>[0-9]{1,12})(?:\.(?P<part>[0-9]{1,9}))?")
 
 
 class TimeSyntaxError(ValueError):
-    """The text is no time or span that is understood; the message is one line saying what is."""
+    """The text is not a time or a span; the message is one line with the accepted forms."""
 
 
 def parse_span(text: str) -> int:
     """Return a span such as "15m", "1h30m" or "1.5d" in milliseconds, above 0.
 
-    A month is not accepted, for it has no fixed length; a year is 365 days.
+    A month is not accepted because it has no fixed length; a year is 365 days.
     Raises TimeSyntaxError if the text is no span, is zero or is longer than a century.
     """
     compact = text.strip().lower()
     if not _SPAN.fullmatch(compact):
-        raise TimeSyntaxError(f"{_quoted(text)} is no span of time: write {ACCEPTED_SPANS}")
+        raise TimeSyntaxError(f"{_quoted(text)} is not a time span: write {ACCEPTED_SPANS}")
     total_ms = round(
         sum(float(number) * _UNIT_MS[unit] for number, unit in _SPAN_PART.findall(compact))
     )
     if not 0 < total_ms <= _LONGEST_SPAN_MS:
-        raise TimeSyntaxError(f"{_quoted(text)} is zero or above a century: write {ACCEPTED_SPANS}")
+        raise TimeSyntaxError(
+            f"{_quoted(text)} is zero or longer than a century: write {ACCEPTED_SPANS}"
+        )
     return total_ms
 
 
@@ -71,19 +81,19 @@ def parse_time(text: str, now: datetime, tz: tzinfo | None, base_ms: int | None 
     A bare clock time is the latest such time that is not in the future: at 14:04, "14:05" is
     yesterday's. So is a day of the week: on a Friday, "friday" is today and "saturday" six days
     ago. A span with a minus is counted back from now, with a plus on from `base_ms`. Days are
-    those of the calendar, also where the clocks change. Of a local time that they repeat, the
-    first is meant; one that they skip is as much later as they skip.
+    calendar days, also where the clocks change: of a repeated local time the first is meant, and a
+    skipped one is later by the length of the skip.
 
     Args:
         text: see ACCEPTED_TIMES; upper and lower case, and spaces around it, do not matter.
         now: the present, with its time zone.
         tz: the zone of times given without an offset; None for the machine's own.
-        base_ms: unix milliseconds of what "+10m" is after; None: there is no such time.
+        base_ms: unix milliseconds from which "+10m" counts; None: there is no such time.
 
     Raises:
         TimeSyntaxError: the text is none of these; nothing else is raised.
     """
-    # Unicode has letters whose lower case is longer than they are; none of them is in a time.
+    # lower() may lengthen some Unicode letters; none of them is part of a time.
     compact = text.strip().lower()
     try:
         instant_ms = _parse(compact, now, tz, base_ms)
@@ -92,13 +102,13 @@ def parse_time(text: str, now: datetime, tz: tzinfo | None, base_ms: int | None 
     except (ValueError, OverflowError, OSError):  # no such day, or beyond what datetime holds
         instant_ms = None
     if instant_ms is None or not 0 <= instant_ms < LATEST_MS:
-        raise TimeSyntaxError(f"{_quoted(text)} is no time: write {ACCEPTED_TIMES}")
+        raise TimeSyntaxError(f"{_quoted(text)} is not a time: write {ACCEPTED_TIMES}")
     return instant_ms
 
 
 @dataclass(frozen=True)
 class Goto:
-    """What somebody wants to see.
+    """A time or span to go to.
 
     Attributes:
         at_ms: the instant to go to, unix milliseconds, or None.
@@ -110,7 +120,7 @@ class Goto:
 
 
 def parse_goto(text: str, now: datetime, tz: tzinfo | None, base_ms: int | None = None) -> Goto:
-    """Return where `text` leads to: a time, or as a bare span such as "2h" the last two hours.
+    """Return the target that `text` names: a time, or for a bare span such as "2h" the last 2 h.
 
     The arguments are those of `parse_time`. Raises TimeSyntaxError.
     """

@@ -4,23 +4,21 @@ import math
 
 from pprofplus_tui.model.text import clean
 
-_BYTE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+BYTE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _SI_SUFFIXES = ("", "k", "M", "G", "T", "P", "E")
 _NO_NUMBER = "n/a"
-_UNIT_CELLS = 12
+UNIT_CELLS = 12
 
-_US_PER_PERCENT = 10_000  # one percent of a core is 10 ms of CPU time a second
+US_PER_PERCENT = 10_000  # one percent of a core is 10 ms of CPU time a second
 _MS_PER_S = 1000
 _SPAN_UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 _WEEK_S = 7 * 86_400
 _LONG_PAUSE_US = 120_000_000  # from here on, minutes read better than seconds
-
-
 _THOUSANDTHS = "1/1000 "
 
 
 def true_unit(unit: str) -> tuple[str, int]:
-    """Return (unit, what figures are divided by to be in it) of a metric of a log.
+    """Return (unit, divisor of the log's figures) of a metric of a log.
 
     A log holds whole numbers only; a gauge that gives fractions is written in thousandths, and
     its unit then begins with "1/1000 ".
@@ -51,22 +49,22 @@ def _scaled(value: float, base: float, top: float, names: tuple[str, ...]) -> tu
 def format_bytes(value: float) -> str:
     """Return a size in bytes in binary units, such as "412 MiB", "1.5 GiB" or "-12 KiB".
 
-    The number takes at most four characters beside its sign. A value that is no number
+    The number has at most four characters besides its sign. A value that is not finite
     gives "n/a".
     """
     if not math.isfinite(value):
         return _NO_NUMBER
-    number, unit = _scaled(abs(value), 1024, 1024, _BYTE_UNITS)
+    number, unit = _scaled(abs(value), 1024, 1024, BYTE_UNITS)
     return f"{'-' if value < 0 else ''}{number} {unit}"
 
 
 def format_delta_bytes(value: float) -> str:
     """Return a change in bytes with its sign, such as "+3.1 MiB"; no change is "0 B"."""
-    return f"+{format_bytes(value)}" if value > 0 else format_bytes(value)
+    return format_delta(value, "B")
 
 
 def change_text(change: float) -> str:
-    """Return a change in bytes to two digits, so that it stands still while it hardly changes."""
+    """Return a change in bytes to two digits, so that small variations do not change the text."""
     unit = 1.0
     while abs(change) >= 1000 * unit:
         unit *= 1024
@@ -88,7 +86,7 @@ def _format_count(value: float) -> str:
 
 
 def _format_fine(value: float) -> str:
-    """Return what a gauge gave; of fractions below ten, more than one decimal tells something."""
+    """Return a gauge's value; fractions below ten have two or three decimals."""
     if value == int(value) or abs(value) >= 10:  # noqa: PLR2004 - one digit
         return _format_count(value)
     decimals = 2 if abs(value) >= 0.1 else 3  # noqa: PLR2004 - logs hold thousandths
@@ -98,8 +96,8 @@ def _format_fine(value: float) -> str:
 def _format_us(value: float, *, ascii_only: bool) -> str:
     if abs(value) >= _LONG_PAUSE_US:
         return ("-" if value < 0 else "") + format_span_ms(abs(value) / _MS_PER_S)
-    micro = "us" if ascii_only else "µs"
-    number, unit = _scaled(abs(value), 1000, 1000, (micro, "ms", "s"))
+    names = (micro_unit(ascii_only=ascii_only), "ms", "s")
+    number, unit = _scaled(abs(value), 1000, 1000, names)
     return f"{'-' if value < 0 else ''}{number} {unit}"
 
 
@@ -113,7 +111,7 @@ def format_quantity(  # noqa: PLR0911 - one return a unit
     """Return a value of a metric as short text.
 
     Args:
-        value: in `unit`; a value that is no number gives "n/a".
+        value: in `unit`; a value that is not finite gives "n/a".
         unit: "B", "count", "us", "B/s", "count/s", "us/s" (CPU time per second, shown as percent
             of one core), or the unit of a user's gauge, which is shown after the number.
         ascii_only: write "us" for "µs".
@@ -127,12 +125,27 @@ def format_quantity(  # noqa: PLR0911 - one return a unit
     if unit == "us":
         return _format_us(value, ascii_only=ascii_only)
     if unit == "us/s":
-        return _format_percent(value / _US_PER_PERCENT)
+        return _format_percent(value / US_PER_PERCENT)
     if unit == "count/s":
         return f"{_format_count(value)}/s"
     if unit in {"", "count"}:
         return _format_fine(value)
-    return f"{_format_fine(value)} {clean(unit, _UNIT_CELLS, ascii_only=ascii_only)}"
+    return f"{_format_fine(value)} {clean(unit, UNIT_CELLS, ascii_only=ascii_only)}"
+
+
+def format_delta(value: float, unit: str, *, ascii_only: bool = False) -> str:
+    """Return a change with its sign; the arguments are those of `format_quantity`."""
+    return f"{'+' if value > 0 else ''}{format_quantity(value, unit, ascii_only=ascii_only)}"
+
+
+def format_share(share: float) -> str:
+    """Return a share in whole percent, such as "93 %" for 0.93."""
+    return f"{100 * share:.0f} %"
+
+
+def micro_unit(*, ascii_only: bool) -> str:
+    """Return the sign of microseconds."""
+    return "us" if ascii_only else "µs"
 
 
 def format_span_ms(span_ms: float) -> str:
@@ -162,7 +175,7 @@ def format_span_ms(span_ms: float) -> str:
 
 
 def format_roughly_ms(span_ms: int) -> str:
-    """Return a span in one unit, for what is extrapolated: "8d", "5h", "40m"."""
+    """Return a span in one unit, for extrapolated times: "8d", "5h", "40m"."""
     for size_s, least in ((86_400, 2), (3600, 2), (60, 1)):
         if span_ms >= least * size_s * _MS_PER_S:
             whole_ms = span_ms // (size_s * _MS_PER_S) * size_s * _MS_PER_S

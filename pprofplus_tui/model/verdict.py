@@ -1,11 +1,12 @@
-"""What a curve does, in one word and a rate, and which layer of memory is behind it: the values.
+"""Verdicts: what a curve does, its rate, and the table of the layers of memory.
 
-`model.trend` finds them; they are here so that a screen can hold them before numpy is loaded.
+`analysis.trend` finds them. This module does not import numpy, so screens can load it first.
 """
 
 from dataclasses import dataclass, field, replace
 
 from pprofplus_tui.model.change import Change
+from pprofplus_tui.model.durations import HOUR_MS
 
 # what a curve does
 TOO_LITTLE = "too little data"
@@ -13,10 +14,10 @@ STEADY = "steady"
 GROWING = "growing"
 SHRINKING = "shrinking"
 SAW_TOOTH = "saw-tooth"
-NOT_SURE = "not sure"  # it rises in the window, and the run is too young to tell why
+NOT_SURE = "not sure"  # it rises in the window, and the run is too short to decide why
 KINDS: tuple[str, ...] = (STEADY, GROWING, SHRINKING, SAW_TOOTH, NOT_SURE, TOO_LITTLE)
 
-# how it looks, which says more than what it does
+# the shape of the curve, which is more specific than its kind
 LEVEL = "level"
 LINE = "line"
 TEETH = "teeth"
@@ -25,13 +26,11 @@ WARM_UP = "warm-up"
 TURN = "turn"
 SHAPES: tuple[str, ...] = (LEVEL, WARM_UP, STEP, TEETH, LINE, TURN)
 
-HOUR_MS = 3_600_000
-
-# how much a verdict is to be relied on
+# how reliable a verdict is
 HIGH, MEDIUM, LOW = "high", "medium", "low"
 CONFIDENCES: tuple[str, ...] = (HIGH, MEDIUM, LOW)
 
-# why a verdict is what it is, where more is known than the window; `model.reasons` has the words
+# the reason of a verdict that is based on more than the window; `verdict_reasons` has the texts
 FLOOR_RISES = "floor rises"
 FAST = "fast"
 ALL_DAY = "all day"
@@ -75,14 +74,14 @@ class Verdict:
         per_hour: change in an hour, in the metric's unit; 0 unless it grows, shrinks or may grow.
         low: lower end of the interval that holds the true rate in about 19 cases of 20.
         high: its upper end.
-        change: what it came to in the window, along the line, not from point to point; with
-            the shape of a step or a warm-up, how far the end is above the beginning; of a
-            saw-tooth, how high a tooth is.
+        change: the change in the window along the line, not from point to point; for a step or a
+            warm-up, how far the end is above the beginning; for a saw-tooth, the height of a
+            tooth.
         shape: one of `SHAPES`. A curve that grows under a saw-tooth has `TEETH`, one that began
             to grow within the window has `TURN`.
         confidence: one of `CONFIDENCES`; "" if the window alone was judged.
         reason: one of `REASONS`, or "" if the window alone was judged, or nothing more is known.
-        known_ms: how much of the run the verdict rests on; 0 for the window alone.
+        known_ms: how much of the run the verdict is based on; 0 for the window alone.
     """
 
     kind: str = TOO_LITTLE
@@ -102,7 +101,7 @@ class Verdict:
 
     @property
     def order(self) -> float:
-        """What runs are put in order by, the fastest growing first; the unjudged come last."""
+        """The figure that runs are sorted by, the fastest growing first; the unjudged come last."""
         return float("-inf") if self.kind == TOO_LITTLE else self.per_hour
 
 
@@ -132,9 +131,9 @@ class LayerKind:
 
 
 # rss = heap_sys + malloc_sys + other - absent. Of the last two one is 0, for no layer is below 0:
-# what the allocators have beyond the resident set is not resident, and a figure of its own. What
-# pymalloc holds and no object is in counts as fragmentation, idle pools too: it gives back whole
-# arenas only.
+# what the allocators hold beyond the resident set is not resident, and has a layer of its own.
+# Memory that pymalloc holds without an object in it counts as fragmentation, idle pools included:
+# pymalloc releases whole arenas only.
 LAYERS: tuple[LayerKind, ...] = (
     LayerKind("rss", "RSS", "resident set", ("rss",)),
     LayerKind(
@@ -142,8 +141,8 @@ LAYERS: tuple[LayerKind, ...] = (
         "Python",
         "Python objects",
         ("heap_used",),
-        meaning="Python objects are being kept",
-        action="look for their owner: caches without a bound, lists that only grow, tracemalloc",
+        meaning="Python objects accumulate",
+        action="find what holds them: unbounded caches, lists that only grow, tracemalloc",
     ),
     LayerKind(
         "fragmentation",
@@ -151,23 +150,23 @@ LAYERS: tuple[LayerKind, ...] = (
         "fragmentation",
         ("heap_sys",),
         ("heap_used",),
-        meaning="objects went, the arenas stay, with idle pools: RSS will not come down",
-        action="look at the peak that made it: long-lived objects among many short-lived ones",
+        meaning="objects were freed, their arenas (with idle pools) were not: RSS does not fall",
+        action="look at the peak that caused it: long-lived objects among many short-lived ones",
     ),
     LayerKind(
         "c_heap",
         "C",
         "C heap",
         ("malloc_used",),
-        meaning="a C extension, numpy, TLS, or big bytes objects keep memory",
-        action="look at what allocates outside Python: buffers, images, connections",
+        meaning="a C extension, numpy, TLS or large bytes objects hold memory",
+        action="look for allocations outside the Python heap: buffers, images, connections",
     ),
     LayerKind(
         "c_free",
         "C free",
         "freed C heap",
         ("malloc_free",),
-        meaning="freed, but not given back to the system",
+        meaning="freed, but not returned to the operating system",
         action="try MALLOC_ARENA_MAX=2, malloc_trim(0), or another allocator",
     ),
     LayerKind(
@@ -176,8 +175,8 @@ LAYERS: tuple[LayerKind, ...] = (
         "other memory",
         ("rss",),
         ("heap_sys", "malloc_sys"),
-        meaning="memory maps, stacks of threads, shared memory, files",
-        action="compare threads and fds; look into /proc/PID/smaps",
+        meaning="memory maps, thread stacks, shared memory, mapped files",
+        action="compare the threads and fds metrics; read /proc/PID/smaps",
     ),
     LayerKind(
         "absent",
@@ -185,17 +184,17 @@ LAYERS: tuple[LayerKind, ...] = (
         "memory allocated but not resident",
         ("heap_sys", "malloc_sys"),
         ("rss",),
-        meaning="allocated and never written to, or swapped out: RSS grows once it is used",
-        action="look for large zeroed buffers and pools made in advance; compare swap",
+        meaning="allocated but never written, or swapped out: RSS grows when it is used",
+        action="look for large zeroed buffers and preallocated pools; compare swap",
         resident=False,
     ),
 )
 LAYER_BY_ID: dict[str, LayerKind] = {layer.id: layer for layer in LAYERS}
 LIMIT, USED = "cgroup_limit", "cgroup_used"
-# Into how many buckets a window is cut for it, whatever the size of the charts: what a curve does
-# must not depend on how wide it is drawn, nor on where it is told.
+# The number of buckets for a verdict, whatever the size of the charts: a verdict must not depend
+# on how wide a curve is drawn, nor on where it is shown.
 VERDICT_BUCKETS = 200
-# all that a verdict asks of a log, as levels
+# the metrics of a verdict, as levels
 VERDICT_METRICS: tuple[str, ...] = (
     *dict.fromkeys(metric for layer in LAYERS for metric in (*layer.plus, *layer.minus)),
     USED,
@@ -221,7 +220,7 @@ class Layer:
 
     @property
     def change_bytes(self) -> float:
-        """What it changed by in the window: as measured, or what the verdict says without that."""
+        """Its change in the window: as measured, or the verdict's if it was not measured."""
         return self.verdict.change if self.change is None else self.change.amount
 
 
@@ -230,7 +229,7 @@ class Verdicts:
     """What the memory of a run does in a window.
 
     Attributes:
-        layers: those that the log tells of, in the order of `LAYERS`.
+        layers: those that the log has, in the order of `LAYERS`.
         limit_bytes: the cgroup's limit, or None.
         used_bytes: what is charged to the cgroup, or None.
         span_ms: time from the window's first to its last point.
@@ -263,9 +262,9 @@ class Verdicts:
 
     @property
     def responsible(self) -> Layer | None:
-        """The layer behind the growth of the resident set: the one that itself grows most.
+        """The layer that is responsible for the growth of the resident set: it grows most itself.
 
-        None if the resident set does not grow, or no layer grows enough to be the reason.
+        None if the resident set does not grow, or no layer grows enough to explain it.
         """
         whole = self.rss
         if whole is None or whole.verdict.kind != GROWING:
@@ -274,7 +273,7 @@ class Verdicts:
 
     @property
     def rising(self) -> Layer | None:
-        """The layer in which most of a rise is that may be no growth; None as for growth."""
+        """The layer that rises most, if RSS rises without a sure verdict; else None."""
         whole = self.rss
         if whole is None or whole.verdict.kind != NOT_SURE:
             return None

@@ -1,19 +1,19 @@
-"""What the user is looking at, and how each key changes it: one frozen value."""
+"""The state of the main screen, and how keys change it: one frozen value."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from pprofplus_tui.model.chart_options import ChartOptions, counts
 from pprofplus_tui.model.charts import STANDARD, ChartTable
+from pprofplus_tui.model.durations import MINUTE_MS
 from pprofplus_tui.model.runs import Run
 from pprofplus_tui.model.window import Window
 
-_MINUTE_MS = 60_000
-# A young service is shown in a window that it soon fills; an old one in its last quarter hour. A
-# window jumps every eighth of its span, so a shorter one would cost the line too much.
-YOUNG_SPANS_MS = (2 * _MINUTE_MS, 5 * _MINUTE_MS, 15 * _MINUTE_MS)
+# A young service is shown in a window that it soon fills, an old one in its last 15 minutes. A
+# window jumps every eighth of its span: a shorter one would send too much over a slow line.
+YOUNG_SPANS_MS = (2 * MINUTE_MS, 5 * MINUTE_MS, 15 * MINUTE_MS)
 _FRESH_SHARE = 0.9
-# a run that stalled or paused so long ago would leave the window that follows it all but empty
+# a run that stalled or paused so long ago would leave a following window nearly empty
 _SILENT_SHARE = 0.75
 
 
@@ -52,8 +52,8 @@ class View:
         alone: that chart is shown alone.
         log: ids of the charts with a logarithmic axis.
         levels: ids of those that show counters as they are.
-        cursor_ms: where the time cursor stands, unix milliseconds, or None; outside of the
-            window it waits to be seen again.
+        cursor_ms: the time cursor, unix milliseconds, or None; outside of the window it is kept
+            but not shown.
     """
 
     run: str | None = None
@@ -68,12 +68,12 @@ class View:
     cursor_ms: int | None = None
 
     @property
-    def looks(self) -> ChartOptions:
-        """How the charts are looked at."""
+    def chart_options(self) -> ChartOptions:
+        """The options of the charts."""
         return ChartOptions(self.hidden, self.log, self.levels)
 
-    def looking(self, looks: ChartOptions) -> "View":
-        """Return the view with the charts looked at in this way."""
+    def with_options(self, looks: ChartOptions) -> "View":
+        """Return the view with these options of the charts."""
         return replace(self, hidden=looks.hidden, log=looks.log, levels=looks.levels)
 
     @property
@@ -102,7 +102,7 @@ class View:
             return (*first[:-1], self.chosen)
         return first
 
-    def having(self, table: ChartTable) -> "View":
+    def with_charts(self, table: ChartTable) -> "View":
         """Return the view of a run that can be seen in these charts."""
         if table == self.table:
             return self
@@ -114,7 +114,7 @@ class View:
 
         A window that the user went back to is kept where the run has something to show in it,
         so that workers can be compared at one time; otherwise a live run is followed, one that
-        fell silent long ago is shown to its last sample, and an ended one is shown whole.
+        has no recent samples is shown to its last sample, and an ended one is shown whole.
         """
         window = self.window
         kept = (
@@ -126,10 +126,10 @@ class View:
         )
         view = self
         if run.charts != self.table:
-            # what is called the first own chart shows something else there
+            # the first own chart of another run has other metrics
             known = STANDARD.by_id.keys()
             looks = ChartOptions(self.hidden & known, self.log & known, self.levels & known)
-            view = self.looking(looks).having(run.charts)
+            view = self.with_options(looks).with_charts(run.charts)
         return replace(
             view, run=run.path, window=window if kept else self._opening_window(run, now_ms)
         )
@@ -160,13 +160,13 @@ class View:
             return ending(run, own) if own else whole(run)
         span_ms = own or young_span_ms(now_ms - run.begin_ms)
         if now_ms - run.end_ms > _SILENT_SHARE * span_ms:
-            # what it did before it fell silent is what matters
+            # show what it did before its samples stopped
             return ending(run, own or young_span_ms(run.end_ms - run.begin_ms))
         return Window.live(now_ms, span_ms)
 
     def tick(self, run: Run, now_ms: int) -> "View":
         """Return the view as time passes: a following window jumps, a young one grows."""
-        view = self.having(run.charts)
+        view = self.with_charts(run.charts)
         window = self.window
         if window is None or not window.following or window.frozen or not run.running:
             return view
@@ -183,7 +183,7 @@ class View:
         moved = change(window)
         last_ms = max(_past(run), window.end_ms)
         if not run.running and moved.end_ms > last_ms:
-            # there is nothing to see behind the end of a run, and it may not even have come yet
+            # a run has nothing after its end, and that time may be in the future
             moved = replace(Window.fit(last_ms - moved.span_ms, last_ms), frozen=moved.frozen)
         return replace(self, window=moved, own_span=True)
 
@@ -252,7 +252,7 @@ class View:
         return replace(self, levels=self.levels ^ {self.chosen}) if counts(kind) else self
 
     def choose(self, step: int) -> "View":
-        """Return the view with the next or previous chart chosen, round and round."""
+        """Return the view with the next or previous chart chosen, cyclically."""
         charts = self._not_hidden
         at = charts.index(self.chosen) if self.chosen in charts else 0
         return replace(self, chosen=charts[(at + step) % len(charts)])

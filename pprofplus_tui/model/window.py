@@ -1,10 +1,12 @@
-"""The stretch of time on the screen, and how it pans, zooms and follows the clock."""
+"""The period of time on the screen, and how it pans, zooms and follows the clock."""
 
 import math
 from dataclasses import dataclass, replace
 
+from pprofplus_tui.model.durations import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, YEAR_MS
+
 MIN_SPAN_MS = 10_000
-MAX_SPAN_MS = 10 * 365 * 86_400_000
+MAX_SPAN_MS = 10 * YEAR_MS
 # Times stay inside what datetime can show in any time zone.
 EARLIEST_MS = 0
 LATEST_MS = 253_370_764_800_000  # 9999-01-01T00:00Z
@@ -12,12 +14,13 @@ JUMPS = 8  # a following window moves in jumps of 1/8 of its span
 SHORT_JUMPS = 4  # of 1/4 if it is short: a jump repaints all charts, however soon it comes
 SHORT_SPAN_MS = 120_000
 
-_S, _MIN, _H, _D = 1000, 60_000, 3_600_000, 86_400_000
 # What `+` and `-` step through: neighbours are 2 to 3.5 times apart, like zooming on a map.
 LADDER_MS: tuple[int, ...] = (
-    *(10 * _S, 30 * _S, _MIN, 2 * _MIN, 5 * _MIN, 15 * _MIN, 30 * _MIN),
-    *(_H, 3 * _H, 6 * _H, 12 * _H, _D, 2 * _D, 7 * _D, 14 * _D, 30 * _D, 90 * _D, 180 * _D),
-    *(365 * _D, 730 * _D, 1825 * _D, MAX_SPAN_MS),
+    *(seconds * SECOND_MS for seconds in (10, 30)),
+    *(minutes * MINUTE_MS for minutes in (1, 2, 5, 15, 30)),
+    *(hours * HOUR_MS for hours in (1, 3, 6, 12)),
+    *(days * DAY_MS for days in (1, 2, 7, 14, 30, 90, 180)),
+    *(YEAR_MS, 2 * YEAR_MS, 5 * YEAR_MS, MAX_SPAN_MS),
 )
 
 
@@ -34,7 +37,7 @@ def jump_ms(span_ms: int) -> int:
 
 @dataclass(frozen=True)
 class Window:
-    """A stretch of time [begin_ms, end_ms); every method returns a new one.
+    """A period of time [begin_ms, end_ms); every method returns a new one.
 
     Its span is always MIN_SPAN_MS to MAX_SPAN_MS, within EARLIEST_MS and LATEST_MS. Build one
     with `live`, `fit` or `around`.
@@ -43,7 +46,7 @@ class Window:
         begin_ms: unix milliseconds, inclusive.
         end_ms: unix milliseconds, exclusive.
         following: the window moves with the clock.
-        frozen: the picture stands still until it is thawed; panning and zooming still work.
+        frozen: the charts do not change until it is thawed; panning and zooming still work.
     """
 
     begin_ms: int
@@ -89,7 +92,7 @@ class Window:
     def follow(self, now_ms: int) -> "Window":
         """Return the window for the time `now_ms`; itself unless it follows and must jump.
 
-        The end stands at multiples of the jump and moves on when the clock reaches it, so the
+        The end is at multiples of the jump and moves when the clock reaches it, so the
         axes stay fixed between jumps and new samples are drawn into the room at the right.
         """
         if not self.following or self.frozen:
@@ -116,7 +119,7 @@ class Window:
         """Return the window with its span times `factor`, below 1 to zoom in.
 
         The instant `anchor_ms` keeps its place on the screen; without one the right edge stays,
-        and a following window goes on following. A window whose right edge reaches `now_ms`
+        and a following window continues to follow. A window whose right edge reaches `now_ms`
         follows.
         """
         if not math.isfinite(factor) or factor <= 0:
@@ -148,7 +151,7 @@ class Window:
         return _settled(zoomed, now_ms)
 
     def freeze(self) -> "Window":
-        """Return the window standing still."""
+        """Return the window frozen."""
         return replace(self, frozen=True)
 
     def thaw(self, now_ms: int) -> "Window":

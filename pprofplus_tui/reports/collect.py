@@ -9,11 +9,10 @@ from pprofplus_tui.charts.build import ChartBuilder, ChartStyle, wanted_by
 from pprofplus_tui.charts.spec import ChartSpec
 from pprofplus_tui.model.charts import ChartTable, charts_for
 from pprofplus_tui.model.death import KNOWN, Death
-from pprofplus_tui.model.events import Happening as Event
-from pprofplus_tui.model.events import death_event
+from pprofplus_tui.model.events import RunEvent, death_event
 from pprofplus_tui.model.messages import Shape
 from pprofplus_tui.model.runs import MEANINGS, RUNNING, state_label
-from pprofplus_tui.model.time_axis import local
+from pprofplus_tui.model.time_axis import date_text
 from pprofplus_tui.model.units import format_bytes, format_quantity, format_span_ms
 from pprofplus_tui.model.window import Window
 from pprofplus_tui.reports.content import ReportedEvent, RunReport
@@ -25,12 +24,12 @@ from pprofplus_tui.sources.local.window_query import query, rows_within
 _BUCKETS = 400
 # In cells, for what is measured in them: about as many labels as there is room for.
 _SHAPE_CELLS, _SHAPE_ROWS = 118, 22
-_MOST_HAPPENINGS = 300
+_MOST_EVENTS = 300
 _ARGV_CELLS = 600
 
 
 def samples_within(log: RunLog, begin_ms: int, end_ms: int) -> bool:
-    """Tell whether a log that was refreshed has samples in [begin_ms, end_ms)."""
+    """Return whether a log that was refreshed has samples in [begin_ms, end_ms)."""
     return bool(len(rows_within(log.table, begin_ms, end_ms)))
 
 
@@ -47,7 +46,7 @@ def report_run(
     """
     begin_ms, end_ms = within
     window = Window.fit(begin_ms, end_ms)
-    happenings, left_out = _happenings(log, begin_ms, end_ms, death)
+    events, left_out = _events(log, begin_ms, end_ms, death)
     return RunReport(
         info.service,
         info.pid,
@@ -55,7 +54,7 @@ def report_run(
         _facts(info, log, zone, death),
         judged(log, begin_ms, end_ms),
         tuple(_pictures(log, charts_for(log.metrics), window, zone)),
-        happenings,
+        events,
         left_out,
         death,
     )
@@ -65,13 +64,13 @@ def _pictures(
     log: RunLog, table: ChartTable, window: Window, zone: tzinfo | None
 ) -> list[ChartSpec]:
     """Return a picture of each chart that has something to show, the most telling first."""
-    portrayer = ChartBuilder(ChartStyle(zone=zone))
+    builder = ChartBuilder(ChartStyle(zone=zone))
     found = []
     for chart in table.priority:
         kind = table.by_id[chart]
         points = query(log, window.begin_ms, window.end_ms, _BUCKETS, wanted_by(kind))
         shape = Shape(kind.id, _SHAPE_CELLS, _SHAPE_ROWS)
-        picture = portrayer.picture(kind, shape, window, points, growing=False)
+        picture = builder.chart(kind, shape, window, points, growing=False)
         if any(len(line.points) for line in picture.lines):
             found.append(picture)
     return found
@@ -89,8 +88,8 @@ def _facts(
         ("pid", str(info.pid)),
         ("state", f"{state_label(info.state)}: {MEANINGS.get(info.state, '')}".rstrip(": ")),
         ("cause", _cause(death)),
-        ("began", _time(log.begin_ms, zone)),
-        (ended, _time(log.end_ms, zone)),
+        ("began", date_text(log.begin_ms, zone)),
+        (ended, date_text(log.end_ms, zone)),
         ("lasted", format_span_ms(log.end_ms - log.begin_ms)),
         ("host", header.host if header else ""),
         ("command", _command(header.argv) if header else ""),
@@ -130,28 +129,24 @@ def _command(argv: tuple[str, ...]) -> str:
     return shlex.join(argv)[: 4 * _ARGV_CELLS]
 
 
-def _time(ms: int, zone: tzinfo | None) -> str:
-    return f"{local(ms, zone):%Y-%m-%d %H:%M:%S %Z}"
-
-
-def _happenings(
+def _events(
     log: RunLog, begin_ms: int, end_ms: int, death: Death | None
 ) -> tuple[tuple[ReportedEvent, ...], int]:
     """Return (what happened in the window, how much more): the newest, if it is much."""
     events = [
-        Event(event.t_ms, kind_of(event.kind, event.text), event.value, event.text)
+        RunEvent(event.t_ms, kind_of(event.kind, event.text), event.value, event.text)
         for event in log.events()
     ]
     events += (replace(event, text=event.text.replace("\n", "; ")) for event in death_event(death))
     found = [event for event in events if begin_ms <= event.t_ms < end_ms]
-    kept = found[-_MOST_HAPPENINGS:]
+    kept = found[-_MOST_EVENTS:]
     rows = []
     for number, event in enumerate(kept, 1):
-        told = {
+        details = {
             "interval": f"from now on every {format_span_ms(event.value / 1000)}",
             "lost": f"{event.value} samples could not be written",
             "fork": f"forked off process {event.value}",
         }.get(event.kind, "")
-        text = ": ".join(filter(None, (told, event.text)))
+        text = ": ".join(filter(None, (details, event.text)))
         rows.append(ReportedEvent(event.t_ms, str(number), event.kind, text))
     return tuple(rows), len(found) - len(kept)

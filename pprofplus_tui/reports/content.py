@@ -1,4 +1,4 @@
-"""What a report says: plain values, gathered from the logs by `gather`, written by `page`."""
+"""The content of a report: plain values that `collect` reads and `html_page` writes."""
 
 from dataclasses import dataclass, field
 
@@ -22,13 +22,13 @@ class RunReport:
     """One run in a report.
 
     Attributes:
-        service, pid, state: who, and how it is.
+        service, pid, state: of the run.
         facts: (label, untrusted text).
         verdicts: what its memory does in the window.
-        pictures: its charts; all of one window.
-        happenings: what happened in the window.
-        left_out: how many happenings there are besides.
-        death: how it ended, None while it is running.
+        charts: all of one window.
+        events: the events in the window.
+        left_out: how many more events there are.
+        death: its end, None while it is running.
     """
 
     service: str
@@ -36,22 +36,22 @@ class RunReport:
     state: str
     facts: tuple[tuple[str, str], ...]
     verdicts: Verdicts
-    pictures: tuple[ChartSpec, ...]
-    happenings: tuple[ReportedEvent, ...] = ()
+    charts: tuple[ChartSpec, ...]
+    events: tuple[ReportedEvent, ...] = ()
     left_out: int = 0
     death: Death | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """A page.
+    """The whole page.
 
     Attributes:
         title: untrusted text.
         begin_ms, end_ms: the window, unix ms.
         made_ms: when it was made.
         runs: in the order of the page.
-        left_out: runs with samples in the window that have no place on it.
+        left_out: how many runs with samples in the window are not on the page.
         version: of pprofplus.
     """
 

@@ -1,4 +1,4 @@
-"""Writes a report as one page of HTML that needs nothing else: no script, no font, no network."""
+"""Writes a report as one self-contained page of HTML: no script, no font, no network."""
 
 from collections.abc import Iterator
 from datetime import tzinfo
@@ -6,26 +6,19 @@ from datetime import tzinfo
 from pprofplus_tui.charts.palette import COLOURS
 from pprofplus_tui.charts.spec import ChartSpec
 from pprofplus_tui.model.events import DEATH, MARKED
-from pprofplus_tui.model.explanations import absent_words, change_words, limit_words
+from pprofplus_tui.model.explanations import absent_sentence, layer_sentences, limit_sentences
 from pprofplus_tui.model.runs import RUNNING, state_label
-from pprofplus_tui.model.time_axis import local
+from pprofplus_tui.model.time_axis import date_text
 from pprofplus_tui.model.units import format_bytes, format_delta_bytes, format_span_ms
-from pprofplus_tui.model.verdict import (
-    GROWING,
-    NOT_SURE,
-    STEADY,
-    TOO_LITTLE,
-    Layer,
-    Verdict,
-    Verdicts,
-)
-from pprofplus_tui.model.verdict_reasons import because, shortly
+from pprofplus_tui.model.verdict import TOO_LITTLE, Layer, Verdicts
+from pprofplus_tui.model.verdict_reasons import reason_sentence
+from pprofplus_tui.model.verdict_text import headline, rate_is_shown, report_text
 from pprofplus_tui.reports.content import Report, RunReport
 from pprofplus_tui.reports.markup import shown
 from pprofplus_tui.reports.style import STYLE
 from pprofplus_tui.reports.svg import draw
 
-# Even if something got past the escaping, a browser would load and run nothing.
+# If the escaping had a gap, a browser would still load and run nothing.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _TEXT_CELLS = 600
 _LONG = ("state", "cause", "command")
@@ -56,16 +49,16 @@ def _page(report: Report, zone: tzinfo | None) -> Iterator[str]:
         yield from _run(run, number, zone, alone=len(report.runs) == 1)
     yield "<footer>"
     yield (
-        "A line's band reaches from the smallest to the largest sample of each point; "
-        "nothing is averaged, and a gap is a gap."
+        "Each point of a line shows the smallest and the largest sample of its time; "
+        "nothing is averaged, and a gap in the samples is a gap in the line."
     )
     version = shown(report.version, 40)
-    yield f"<p>Made {_time(report.made_ms, zone)} by pprofplus {version}.</p></footer>"
+    yield f"<p>Created {_time(report.made_ms, zone)} by pprofplus {version}.</p></footer>"
     yield "</main>\n</body>\n</html>"
 
 
 def _time(ms: int, zone: tzinfo | None) -> str:
-    return shown(f"{local(ms, zone):%Y-%m-%d %H:%M:%S %Z}")
+    return shown(date_text(ms, zone))
 
 
 def _overview(report: Report) -> Iterator[str]:
@@ -78,11 +71,11 @@ def _overview(report: Report) -> Iterator[str]:
             f'<tr><td><a href="#run{number}">{shown(run.service)} {run.pid}</a></td>'
             f'<td class="state {shown(run.state)}">{shown(state_label(run.state))}</td>'
             f'<td class="number">{shown(size)}</td>'
-            f"<td>{shown(headline(run.verdicts))}</td></tr>"
+            f"<td>{shown(headline(rss.verdict) if rss else TOO_LITTLE)}</td></tr>"
         )
     yield "</tbody></table>"
     if report.left_out:
-        yield f'<p class="dim">{report.left_out} more runs in this window are left out.</p>'
+        yield f'<p class="dim">{report.left_out} more runs in this window are not shown.</p>'
 
 
 def _run(run: RunReport, number: int, zone: tzinfo | None, *, alone: bool) -> Iterator[str]:
@@ -100,54 +93,33 @@ def _run(run: RunReport, number: int, zone: tzinfo | None, *, alone: bool) -> It
         long = ' class="long"' if label in _LONG else ""
         yield f"<div{long}><dt>{shown(label)}</dt><dd>{shown(text, _TEXT_CELLS)}</dd></div>"
     yield "</dl>"
-    marks = tuple((h.t_ms, h.number) for h in run.happenings if h.kind in {MARKED, DEATH})
-    for picture in run.pictures:
-        yield from _figure(picture, marks)
+    marks = tuple((h.t_ms, h.number) for h in run.events if h.kind in {MARKED, DEATH})
+    for spec in run.charts:
+        yield from _figure(spec, marks)
     yield from _events(run, zone)
     yield "</section>"
-
-
-def headline(found: Verdicts) -> str:
-    """Return in a few words what the resident set does."""
-    rss = found.rss
-    if rss is None:
-        return TOO_LITTLE
-    return headline_of(rss.verdict)
-
-
-def headline_of(verdict: Verdict) -> str:
-    """Return in a few words what a layer does."""
-    rate = f"{format_delta_bytes(verdict.per_hour)}/h"
-    if verdict.kind == NOT_SURE:
-        return f"{verdict.kind}, {rate}, {shortly(verdict)}"
-    return f"{verdict.kind} {rate}" if verdict.moves else verdict.kind
 
 
 def _verdict(found: Verdicts, *, ended: bool) -> Iterator[str]:
     rss = found.rss
     if rss is None:
         return
-    verdict, span = rss.verdict, format_span_ms(found.span_ms)
+    verdict = rss.verdict
     yield f'<div class="verdict {shown(verdict.kind.replace(" ", "-"))}">'
-    yield f"<p>RSS: {shown(_sentence(rss, span))}</p>"
-    why = because(verdict)
-    if why:
-        yield f"<p>{shown(why)}</p>"
-    behind = found.responsible
-    if behind is not None:
-        kind = behind.kind
-        yield f"<p>Behind it: {shown(kind.title)}, {shown(_sentence(behind, span))}. "
-        yield f"That means: {shown(kind.meaning)}. Next: {shown(kind.action)}.</p>"
-    elif verdict.kind == GROWING:
-        yield "<p>No single layer grows enough to be the reason.</p>"
-    for sentence in limit_words(found, ended=ended):
+    yield f"<p>RSS: {shown(report_text(rss, found.span_ms))}</p>"
+    reason = reason_sentence(verdict)
+    if reason:
+        yield f"<p>{shown(reason)}</p>"
+    for sentence in layer_sentences(found):
+        yield f"<p>{shown(sentence)}</p>"
+    for sentence in limit_sentences(found, ended=ended):
         yield f"<p>{shown(sentence, _TEXT_CELLS)}</p>"
-    absent = absent_words(found)
+    absent = absent_sentence(found)
     if absent:
         yield f"<p>{shown(absent, _TEXT_CELLS)}</p>"
     yield "</div>"
     yield "<table><thead><tr><th>layer</th>"
-    yield '<th class="number">at the end</th><th>verdict</th><th class="number">an hour</th>'
+    yield '<th class="number">at the end</th><th>verdict</th><th class="number">per hour</th>'
     yield '<th class="number">95 % interval</th><th class="number">in the window</th></tr></thead>'
     yield "<tbody>"
     for layer in found.layers:
@@ -155,25 +127,10 @@ def _verdict(found: Verdicts, *, ended: bool) -> Iterator[str]:
     yield "</tbody></table>"
 
 
-def _sentence(layer: Layer, span: str) -> str:
-    verdict = layer.verdict
-    measured = change_words(layer)
-    if verdict.moves:
-        return ", ".join(
-            filter(None, (f"{verdict.kind} {format_delta_bytes(verdict.per_hour)}/h", measured))
-        )
-    size = format_bytes(layer.now_bytes)
-    if verdict.kind == NOT_SURE:
-        return f"{headline_of(verdict)} over {span}, {size}"
-    if verdict.kind == STEADY and verdict.shape not in {"level", "line"}:
-        return f"{verdict.kind} after a {verdict.shape}, {measured or size}"
-    return f"{verdict.kind} over {span}, {measured or size}"
-
-
 def _layer_row(layer: Layer) -> str:
     verdict = layer.verdict
     rate = between = change = ""
-    if verdict.moves or verdict.kind == NOT_SURE:
+    if rate_is_shown(verdict):
         rate = format_delta_bytes(verdict.per_hour)
         between = f"{format_delta_bytes(verdict.low)} to {format_delta_bytes(verdict.high)}"
     if layer.change is not None:
@@ -187,15 +144,15 @@ def _layer_row(layer: Layer) -> str:
     return f"<tr><td>{shown(layer.kind.title)}</td>{row}</tr>"
 
 
-def _figure(picture: ChartSpec, marks: tuple[tuple[int, str], ...]) -> Iterator[str]:
-    note = f' <span class="dim">{shown(picture.note, 60)}</span>' if picture.note else ""
-    yield f"<figure><figcaption><b>{shown(picture.title, 60)}</b>{note}"
-    # the last line is drawn on top and matters most; a stack is read from the top, too
-    for rank, line in enumerate(reversed(picture.lines)):
+def _figure(spec: ChartSpec, marks: tuple[tuple[int, str], ...]) -> Iterator[str]:
+    note = f' <span class="dim">{shown(spec.note, 60)}</span>' if spec.note else ""
+    yield f"<figure><figcaption><b>{shown(spec.title, 60)}</b>{note}"
+    # the last line is drawn on top and matters most; a stack is read from the top too
+    for rank, line in enumerate(reversed(spec.lines)):
         colour = f"c{line.colour % COLOURS}"
         way, form = (
             (f"area {colour}", "M1 0H25V9H1Z")
-            if picture.stacked
+            if spec.stacked
             else (f"line {colour} d{min(rank, 3)}", "M1 4.5H25")
         )
         yield (
@@ -204,22 +161,22 @@ def _figure(picture: ChartSpec, marks: tuple[tuple[int, str], ...]) -> Iterator[
             f'{shown(line.label, 40)} <span class="dim">{shown(line.value, 40)}</span></span>'
         )
     yield "</figcaption>"
-    yield draw(picture, marks)
+    yield draw(spec, marks)
     yield "</figure>"
 
 
 def _events(run: RunReport, zone: tzinfo | None) -> Iterator[str]:
-    if not run.happenings:
+    if not run.events:
         return
     yield '<h3>Events</h3>\n<table><thead><tr><th class="number">no.</th><th>time</th>'
     yield "<th>what</th><th></th></tr></thead><tbody>"
     if run.left_out:
-        yield f'<tr><td></td><td colspan="3" class="dim">{run.left_out} earlier ones</td></tr>'
-    for happening in run.happenings:
+        yield f'<tr><td></td><td colspan="3" class="dim">{run.left_out} earlier events</td></tr>'
+    for event in run.events:
         yield (
-            f'<tr><td class="number">{shown(happening.number)}</td>'
-            f'<td class="time">{_time(happening.t_ms, zone)}</td>'
-            f"<td>{shown(happening.kind, 20)}</td>"
-            f"<td>{shown(happening.text, _TEXT_CELLS)}</td></tr>"
+            f'<tr><td class="number">{shown(event.number)}</td>'
+            f'<td class="time">{_time(event.t_ms, zone)}</td>'
+            f"<td>{shown(event.kind, 20)}</td>"
+            f"<td>{shown(event.text, _TEXT_CELLS)}</td></tr>"
         )
     yield "</tbody></table>"

@@ -1,4 +1,4 @@
-"""Text into markup: whatever a log says is shown, and never more than shown."""
+"""Escapes untrusted text for HTML: it is shown, and never interpreted."""
 
 from html import escape
 
@@ -8,7 +8,7 @@ from pprofplus_tui.model.text import clean
 def shown(text: str, limit: int | None = None) -> str:
     """Return untrusted text for an element or an attribute in double quotes.
 
-    Control characters, bidi overrides and the like become visible escapes, and what HTML would
-    take for markup is escaped. `limit` is in cells.
+    Control characters, bidi overrides and the like become visible escapes, and HTML markup is
+    escaped. `limit` is in cells.
     """
     return escape(clean(text, limit), quote=True)

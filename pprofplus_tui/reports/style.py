@@ -1,4 +1,4 @@
-"""The style of a report: quiet, light or dark as the reader's screen is, and fit for paper."""
+"""The style of a report: light or dark as the reader's screen, and suitable for print."""
 
 from pprofplus_tui.charts.palette import DARK, LIGHT, Palette
 

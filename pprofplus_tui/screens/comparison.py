@@ -18,12 +18,12 @@ from pprofplus_tui.model.messages import Drawn, Frame, Shape
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.runs import Run
 from pprofplus_tui.model.text import narrow
-from pprofplus_tui.model.time_axis import instant, zone_name
+from pprofplus_tui.model.time_axis import clock_text, instant, zone_name
 from pprofplus_tui.model.units import format_span_ms
 from pprofplus_tui.model.window import Window
 from pprofplus_tui.screens.bindings import bindings_of
 from pprofplus_tui.screens.run_picker import FeedPort
-from pprofplus_tui.widgets.bars import Bar, clock, keys_row, stretch
+from pprofplus_tui.widgets.bars import Bar, keys_row, period_text
 from pprofplus_tui.widgets.cell_widget import CellWidget
 from pprofplus_tui.widgets.chart_grid import ChartGrid
 from pprofplus_tui.widgets.comparison_table import difference_row, figure_rows, totals_row
@@ -200,10 +200,10 @@ class ComparisonScreen(Screen[None]):
         name = zone_name(window.end_ms, zone)
         if window.following and not window.frozen:
             last_ms = max((run.end_ms for run in self.members), default=window.end_ms)
-            return (Cellrun(state, style), Cellrun(f"{clock(last_ms, zone)} {name} ", "bar"))
+            return (Cellrun(state, style), Cellrun(f"{clock_text(last_ms, zone)} {name} ", "bar"))
         return (
             Cellrun(state, style),
-            Cellrun(f"{stretch(window, zone, plain=plain)} {name} ", "bar"),
+            Cellrun(f"{period_text(window, zone, plain=plain)} {name} ", "bar"),
         )
 
     # -- what the feed brings

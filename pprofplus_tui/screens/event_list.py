@@ -14,7 +14,7 @@ from textual.widgets.option_list import Option
 from textual.worker import Worker, WorkerState
 
 from pprofplus_tui.model.death import Death
-from pprofplus_tui.model.events import DEATH, Happening, death_event, next_run
+from pprofplus_tui.model.events import DEATH, RunEvent, death_event, next_run
 from pprofplus_tui.model.runs import Run
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.time_axis import local, zone_name
@@ -42,9 +42,9 @@ class EventsAsked:
     death: Death | None = None
 
 
-def event_line(event: Happening, zone: tzinfo | None, paint: TokenColours, *, plain: bool) -> Text:
+def event_line(event: RunEvent, zone: tzinfo | None, paint: TokenColours, *, plain: bool) -> Text:
     """Return one line: when, what, and the values and text that it came with; of a death, more."""
-    kind = event.told
+    kind = event.description
     # a kind of a later version is named by the log
     word = kind.word if kind.word != "?" else clean(event.kind, 8, ascii_only=plain)
     # a log's text is one line, whatever it holds
@@ -65,7 +65,7 @@ def event_line(event: Happening, zone: tzinfo | None, paint: TokenColours, *, pl
     return line
 
 
-class EventsScreen(ModalScreen[Happening | None]):
+class EventsScreen(ModalScreen[RunEvent | None]):
     """Reads the run in a worker, with a reader of its own, and lists what happened in it."""
 
     DEFAULT_CSS = """
@@ -99,7 +99,7 @@ class EventsScreen(ModalScreen[Happening | None]):
         super().__init__()
         self._asked = asked
         self._plain = plain
-        self._found: tuple[Happening, ...] = ()
+        self._found: tuple[RunEvent, ...] = ()
 
     def compose(self) -> ComposeResult:
         """Lay out the list, which fills when it is read."""
@@ -117,7 +117,7 @@ class EventsScreen(ModalScreen[Happening | None]):
     def _list(self) -> OptionList:
         return self.query_one("#events", OptionList)
 
-    def _read(self) -> tuple[Happening, ...]:
+    def _read(self) -> tuple[RunEvent, ...]:
         log = RunLog(self._asked.run.path)
         log.refresh()
         after = next_run(self._asked.run, self._asked.runs)
@@ -133,7 +133,7 @@ class EventsScreen(ModalScreen[Happening | None]):
             told = clean(f"reading failed: {type(error).__name__}: {error}", _TEXT_CELLS)
             self._list.add_option(Option(Text(told), disabled=True))
 
-    def _fill(self, found: tuple[Happening, ...]) -> None:
+    def _fill(self, found: tuple[RunEvent, ...]) -> None:
         self._found = found
         paint = TokenColours.standard(dark=self.app.current_theme.dark, own=self._asked.colours)
         zone, plain = self._asked.zone, self._plain

@@ -14,17 +14,18 @@ from pprofplus_tui.model.charts import ChartKind
 from pprofplus_tui.model.death import Death
 from pprofplus_tui.model.explanations import (
     GO_SUMS,
+    LAYERS_HEADING,
     SHAPE_KINDS,
     chart_metrics,
-    layer_in_words,
-    of_death,
+    death_sentences,
     shape_of,
-    told,
+    window_sentences,
 )
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.units import format_bytes, format_delta_bytes
 from pprofplus_tui.model.verdict import LAYERS, Verdicts
-from pprofplus_tui.screens.help_page import WHERE, metric_table, signpost_table
+from pprofplus_tui.model.verdict_text import layer_text
+from pprofplus_tui.screens.help_page import metric_table, signpost_table
 from pprofplus_tui.screens.text_page import DIM, HEADING, TextPage, page_table
 
 _UNIT_CELLS = 24
@@ -51,9 +52,9 @@ def layers_table(facts: Verdicts, *, plain: bool) -> Table:
     """Return each layer's size, measured change and verdict; the one to blame has a sign."""
     table = page_table(("layer", 13), ("now", 8), ("change", 9), ("in this window", None))
     blamed = facts.responsible
-    sign = "<- behind the growth" if plain else "← behind the growth"
+    sign = "<- grows most" if plain else "← grows most"
     for layer in facts.layers:
-        verdict = layer_in_words(layer)
+        verdict = layer_text(layer)
         told_more = f"  {sign}" if layer is blamed else ""
         table.add_row(
             Text(layer.kind.label),
@@ -122,9 +123,9 @@ class ExplainScreen(TextPage):
         mine = chart_metrics(chart)
         known = [BY_NAME[name] for name in mine if name in BY_NAME]
         yield Static(Text(f"{self._explained.run}, the visible window", HEADING))
-        for sentence in of_death(self._explained.death):
+        for sentence in death_sentences(self._explained.death):
             yield Static(Text(clean(sentence, ascii_only=plain)))
-        for sentence in told(facts):
+        for sentence in window_sentences(facts):
             yield Static(Text(sentence))
         if facts.layers:
             yield Static("")
@@ -140,7 +141,7 @@ class ExplainScreen(TextPage):
         yield Static(shapes_table(shape_of(facts), plain=plain))
         yield Static(Text("\nWhich layer grows", HEADING))
         yield Static(growth_table())
-        yield Static(Text(WHERE, HEADING))
+        yield Static(Text(LAYERS_HEADING, HEADING))
         yield Static(signpost_table())
         yield Static(Text("\nThe other metrics", HEADING))
         yield Static(metric_table(metric for metric in CATALOGUE if metric.name not in mine))

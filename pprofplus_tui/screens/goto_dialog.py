@@ -11,7 +11,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from pprofplus_tui.model.goto_target import told
+from pprofplus_tui.model.goto_target import goto_text
 from pprofplus_tui.model.runs import Run
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.time_grammar import Goto, TimeSyntaxError, parse_goto
@@ -87,7 +87,7 @@ class GotoDialog(ModalScreen[Goto | None]):
         """Tell which time it is as far as it is typed; what is not yet one is no error."""
         event.stop()
         try:
-            self._tell(told(self._read(event.value), self._asked.run, self._asked.zone))
+            self._tell(goto_text(self._read(event.value), self._asked.run, self._asked.zone))
         except TimeSyntaxError:
             self._tell("")
 

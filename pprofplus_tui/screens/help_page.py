@@ -11,6 +11,7 @@ from textual.widgets import Static
 
 from pprofplus.metrics import CATALOGUE, COUNTER, Metric
 from pprofplus_tui.model.events import KINDS
+from pprofplus_tui.model.explanations import LAYERS_HEADING, SIGNPOSTS
 from pprofplus_tui.model.keys import KEYS, Key
 from pprofplus_tui.model.runs import (
     MEANINGS,
@@ -20,19 +21,8 @@ from pprofplus_tui.model.runs import (
     PLAIN_SIGNS,
     SIGNS,
 )
+from pprofplus_tui.model.verdict import LAYER_BY_ID
 from pprofplus_tui.screens.text_page import DIM, HEADING, TextPage, page_table
-
-WHERE = "\nWhere the memory is: rss is about heap_sys + malloc_sys + other"
-SIGNPOSTS: tuple[tuple[str, str], ...] = (
-    ("heap_used grows", "Python objects are being kept: look for their owner"),
-    ("heap_sys stays up while heap_used falls", "fragmentation: RSS will not come down"),
-    (
-        "malloc_used grows, heap_used flat",
-        "a C extension, numpy, TLS, or big bytes objects",
-    ),
-    ("malloc_free is large", "freed, but not given back to the system"),
-    ("rss grows and none of those", "memory maps, stacks, shared memory, files"),
-)
 
 
 def key_table(*, plain: bool, keys: Sequence[Key] = KEYS) -> Table:
@@ -65,8 +55,8 @@ def event_table() -> Table:
 def signpost_table() -> Table:
     """Return what the layers say together."""
     table = page_table(("", 28), ("", None))
-    for shape, meaning in SIGNPOSTS:
-        table.add_row(Text(shape), Text(meaning))
+    for figures, layer in SIGNPOSTS:
+        table.add_row(Text(figures), Text(LAYER_BY_ID[layer].meaning))
     return table
 
 
@@ -100,7 +90,7 @@ class HelpScreen(TextPage):
         yield Static(state_table(plain=plain))
         yield Static(Text("\nLines across the charts, by letter where room is short", HEADING))
         yield Static(event_table())
-        yield Static(Text(WHERE, HEADING))
+        yield Static(Text(LAYERS_HEADING, HEADING))
         yield Static(signpost_table())
         yield Static(Text("\nMetrics", HEADING))
         yield Static(metric_table())

@@ -40,7 +40,7 @@ from pprofplus_tui.widgets.verdict_line import facts_row
 if TYPE_CHECKING:
     from pprofplus_tui.charts.spec import Area
     from pprofplus_tui.model.death import Death
-    from pprofplus_tui.model.events import Happening
+    from pprofplus_tui.model.events import RunEvent
     from pprofplus_tui.model.time_grammar import Goto
 
 MIN_COLUMNS, MIN_ROWS = 60, 15
@@ -60,7 +60,7 @@ class MonitorScreen(RunPicker):
         super().__init__(feed, options)
         if options.keys is not KEYS:
             self._bindings = BindingsMap(bindings_of(options.keys))  # Textual's, made from BINDINGS
-        self.view = View().looking(options.looks)
+        self.view = View().with_options(options.looks)
         self._as_opened = self.view  # before the user did anything
         self._held = Held()
         # kept, not queried: late values of the feed may find the screen taken down
@@ -336,7 +336,7 @@ class MonitorScreen(RunPicker):
         asked = EventsAsked(run, self.frame.runs, options.zone, at_ms, options.colours, self._death)
         self.app.push_screen(EventsScreen(asked, plain=options.plain), self._go_to_event)
 
-    def _go_to_event(self, event: "Happening | None") -> None:
+    def _go_to_event(self, event: "RunEvent | None") -> None:
         """Show the time of an event, or the run that began."""
         if event is not None and event.path:
             self.select_path(event.path)
@@ -348,9 +348,9 @@ class MonitorScreen(RunPicker):
     def _go(self, goto: "Goto | None") -> None:
         """Go where the dialog was told."""
         if goto is not None and self.run is not None:
-            from pprofplus_tui.model.goto_target import gone  # noqa: PLC0415 - what only a key needs
+            from pprofplus_tui.model.goto_target import goto_view  # noqa: PLC0415 - what only a key needs
 
-            self._set_view(gone(self.view, goto, self.run, _now_ms()))
+            self._set_view(goto_view(self.view, goto, self.run, _now_ms()))
 
     def action_start(self) -> None:
         """Go to the start of the run."""

@@ -1,4 +1,4 @@
-"""The base of every widget here: rows of styled text in, changed cells out."""
+"""The base of all widgets: rows of styled text in, changed cells out."""
 
 from rich.segment import Segment
 from textual.filter import ANSIToTruecolor
@@ -18,8 +18,8 @@ def _is_blank(row: Row) -> bool:
 class CellWidget(Widget):
     """Draws rows of (text, style token) runs and repaints only the cells that differ.
 
-    Textual rewrites a refreshed region whole; over a slow line that is what costs. So the widget
-    compares its rows itself and refreshes just the changed span of each.
+    Textual rewrites a refreshed region as a whole, which is expensive over a slow line. So the
+    widget compares its rows itself and refreshes only the changed span of each.
     """
 
     DEFAULT_CSS = "CellWidget { width: 1fr; height: 1fr; }"
@@ -31,15 +31,15 @@ class CellWidget(Widget):
         self._strips: dict[int, tuple[Row, Strip]] = {}
 
     def set_rows(self, rows: Rows) -> None:
-        """Show `rows`; nothing is written where they equal the ones shown."""
+        """Show `rows`; nothing is written where they equal the current ones."""
         if not self.rows and all(map(_is_blank, rows)):
-            self.rows = rows  # as the empty widget is
+            self.rows = rows  # like the empty widget
             return
         spans = changed_spans(self.rows, rows)
         fewer = len(rows) < len(self.rows)
         self.rows = rows
         if fewer:
-            self.refresh()  # what stood below must go too
+            self.refresh()  # the rows below must be cleared too
         elif spans:
             self.refresh(*(Region(x, y, width, 1) for y, x, width in spans))
 
@@ -52,14 +52,14 @@ class CellWidget(Widget):
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        """Return row `y` as a strip of the widget's width; strips are kept while a row stays."""
+        """Return row `y` as a strip of the widget's width; unchanged rows keep their strip."""
         width = self.size.width
         row = self.rows[y] if y < len(self.rows) else ()
         kept = self._strips.get(y)
         if kept is not None and kept[0] == row and kept[1].cell_length == width:
             return kept[1]
         styles = self._paint
-        # its length is told: Textual would measure each character, which here all have one cell
+        # the length is given: Textual would measure each character, which all have one cell here
         strip = Strip([Segment(run.text, styles[run.style]) for run in row], width_of(row))
         strip = strip.adjust_cell_length(width, styles["text"])
         self._strips[y] = (row, strip)
@@ -68,11 +68,11 @@ class CellWidget(Widget):
     def render_lines(self, crop: Region) -> list[Strip]:
         """Return the rows of a part of the widget.
 
-        Textual asks for all rows whenever a cell of any widget changes, and goes through the
-        styles of each: borders, paddings and tints, of which there are none here.
+        Textual requests all rows whenever a cell of any widget changes, and applies borders,
+        paddings and tints to each, of which there are none here.
         """
-        self._dirty_regions.clear()  # of no use here; nobody else would ever empty it
-        # what has true colours already needs not be given them; a strip keeps what a filter made
+        self._dirty_regions.clear()  # not used here, and nothing else clears it
+        # these rows already have true colours; a strip caches the result of a filter
         found = self.get_line_filters()
         filters = [each for each in found if not isinstance(each, ANSIToTruecolor)]
         strips = []

@@ -1,4 +1,4 @@
-"""The charts: rectangles of drawn rows, put together into one widget's rows."""
+"""The charts: rectangles of drawn rows, combined into one widget's rows."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
@@ -46,7 +46,7 @@ class ChartGrid(CellWidget):
     """Shows drawn charts at their places."""
 
     class Clicked(Message):
-        """A chart was clicked, at a cell of it; twice in short order if `double`."""
+        """A chart was clicked, at a cell of it; a double click if `double`."""
 
         def __init__(self, chart: str, x: int, y: int, *, double: bool = False) -> None:
             super().__init__()
@@ -78,14 +78,14 @@ class ChartGrid(CellWidget):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
         self._places: dict[str, ChartPlace] = {}
-        self._drawn: dict[str, Rows] = {}  # as they came
+        self._drawn: dict[str, Rows] = {}  # as they were drawn
         self._sized: dict[str, Rows] = {}  # as they are shown
         self._chosen: str | None = None
 
     def place(self, places: dict[str, ChartPlace], chosen: str | None) -> None:
         """Put the charts at these places, one of them framed as chosen.
 
-        Pictures of another size are shown, cut or padded, until new ones come.
+        Drawings of another size are shown, cut or padded, until new ones arrive.
         """
         if (places, chosen) == (self._places, self._chosen) and self.rows:
             return
@@ -118,7 +118,7 @@ class ChartGrid(CellWidget):
         return tuple(map(highlighted, rows)) if chart == self._chosen else rows
 
     def on_resize(self) -> None:
-        """Ask the screen to arrange the charts anew."""
+        """Request a new arrangement of the charts."""
         self.post_message(self.Resized())
 
     def chart_at(self, x: int, y: int) -> str | None:
@@ -126,7 +126,7 @@ class ChartGrid(CellWidget):
         return next((name for name, place in self._places.items() if place.contains(x, y)), None)
 
     def on_click(self, event: Click) -> None:
-        """Tell which chart was clicked."""
+        """Post which chart was clicked."""
         chart = self.chart_at(event.x, event.y)
         if chart is not None:
             place = self._places[chart]
@@ -134,7 +134,7 @@ class ChartGrid(CellWidget):
             self.post_message(self.Clicked(chart, x, y, double=event.chain == 2))  # noqa: PLR2004
 
     def on_mouse_move(self, event: MouseMove) -> None:
-        """Tell where the mouse is dragged; a mouse that only passes by is let alone."""
+        """Post where the mouse is dragged; without a button, nothing is posted."""
         chart = self.chart_at(event.x, event.y) if event.button else None
         if chart is not None:
             self.post_message(self.Dragged(chart, event.x - self._places[chart].x))

@@ -1,9 +1,10 @@
-"""What stands where charts would be when there is nothing to draw."""
+"""The text in place of charts when there is nothing to draw."""
 
 from collections.abc import Sequence
 
-from pprofplus.log.log_directory import default_home
+from pprofplus.log.log_directory import default_log_directory
 from pprofplus_tui.model.cell_rows import Cellrun, Row, Rows
+from pprofplus_tui.model.installation import install_line
 from pprofplus_tui.model.text import narrow
 from pprofplus_tui.widgets.cell_widget import CellWidget
 from pprofplus_tui.widgets.row_text import fit
@@ -13,9 +14,9 @@ _TEXT_CELLS = 200
 
 def paste(directories: Sequence[str]) -> tuple[str, ...]:
     """Return the three lines that make a service record to where the monitor looks."""
-    elsewhere = directories and default_home() not in directories
+    elsewhere = directories and default_log_directory() not in directories
     place = f", directory={directories[0]!a}" if elsewhere else ""
-    return ("pip install pprofplus", "import pprofplus", f'pprofplus.start("my-service"{place})')
+    return (install_line(), "import pprofplus", f'pprofplus.start("my-service"{place})')
 
 
 def empty_rows(
@@ -32,7 +33,7 @@ def empty_rows(
         directories: where logs are looked for.
         service: the one asked for, or None.
         pid: the one asked for, or None.
-        others: services that are there but were not asked for.
+        others: services that exist but were not asked for.
         plain: ASCII only.
     """
 
@@ -52,16 +53,16 @@ def empty_rows(
         for i, path in enumerate(directories)
     ]
     if others:
-        lines.append((Cellrun("there are  ", "dim"), Cellrun(safe(", ".join(others)), "text")))
+        lines.append((Cellrun("services   ", "dim"), Cellrun(safe(", ".join(others)), "text")))
     lines += [
         (),
-        (Cellrun("Add it to your service, and start that:", "text"),),
+        (Cellrun("Add this to your service and start it:", "text"),),
         (),
         *((Cellrun(f"    {line}", "accent"),) for line in paste(directories)),
         (),
-        (Cellrun("Its charts appear here with its first sample.", "text"),),
+        (Cellrun("Its charts appear here after its first sample.", "text"),),
         (
-            Cellrun("To see how that looks: ", "dim"),
+            Cellrun("To see an example: ", "dim"),
             Cellrun("pprofplus-tui demo", "accent"),
         ),
     ]
@@ -91,5 +92,5 @@ class Placeholder(CellWidget):
         self.on_resize()
 
     def on_resize(self) -> None:
-        """Place the lines anew."""
+        """Place the lines again."""
         self.set_rows(placed(self._lines, self.size.width, self.size.height))

@@ -1,4 +1,4 @@
-"""Small helpers to lay out one row of styled text."""
+"""Layout of one row of styled text."""
 
 from pprofplus_tui.model.cell_rows import Cellrun, Row, width_of
 

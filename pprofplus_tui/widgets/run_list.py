@@ -19,12 +19,12 @@ from pprofplus_tui.model.runs import (
     indexed,
 )
 from pprofplus_tui.model.text import narrow
-from pprofplus_tui.model.units import format_bytes, format_span_ms, rate_text
-from pprofplus_tui.model.verdict import TOO_LITTLE, Verdict
+from pprofplus_tui.model.units import format_bytes, format_span_ms
+from pprofplus_tui.model.verdict_text import growth_cell
 from pprofplus_tui.widgets.cell_widget import CellWidget
 from pprofplus_tui.widgets.row_text import fit, spread
 
-# what `pid` and `value` may take before the sparkline begins
+# cells of the pid and the value before the sparkline
 _PID_CELLS = 7
 _VALUE_CELLS = 9
 _FOOT_FROM_ROWS = 4
@@ -38,9 +38,9 @@ class RunListView:
         runs: in the order of the list.
         selected: path of the run shown.
         plain: ASCII only.
-        listing: what the user made of the list; its last line tells that, None: there is none.
+        listing: filter and order, shown in the last line; None: no such line.
         total: runs that there are, shown or not.
-        unread: runs that were found but not yet looked at.
+        unread: runs that were found but not read yet.
     """
 
     runs: tuple[Run, ...] = ()
@@ -57,7 +57,7 @@ Line = Group | Run
 class _Lines:
     """The lines of the whole list: of each service its name, then its runs.
 
-    None is made before it is asked for: there may be a hundred thousand.
+    Lines are made on request: there may be a hundred thousand.
     """
 
     def __init__(self, runs: Runs) -> None:
@@ -129,30 +129,21 @@ def _by_growth(view: RunListView) -> bool:
 
 
 def _value(view: RunListView, run: Run) -> str:
-    """Return the figure of a run: what the list is in order of, or the resident set."""
+    """Return the figure of a run: the one that the list is sorted by, or the resident set."""
     if _by_growth(view):
-        # what has ended does not grow
-        return growth_text(run.growth, plain=view.plain) if run.running else ""
+        # an ended run does not grow
+        return growth_cell(run.growth, plain=view.plain) if run.running else ""
     if view.listing is not None and view.listing.order == AGE:
         return format_span_ms(run.end_ms - run.begin_ms)
     return "" if run.rss_bytes is None else format_bytes(run.rss_bytes)
 
 
-def growth_text(verdict: Verdict | None, *, plain: bool) -> str:
-    """Return what a live run does in at most ten cells; dots while it is not judged."""
-    if verdict is None:
-        return "..." if plain else "…"
-    if verdict.moves:
-        return rate_text(verdict.per_hour)
-    return "too little" if verdict.kind == TOO_LITTLE else verdict.kind
-
-
 def foot_row(view: RunListView, listing: RunFilter, width: int) -> Row:
     """Return the last line of the list: the words typed, how many match, the order."""
     shown = len(view.runs)
-    told = f"{shown}/{view.total}" if shown != view.total else f"{shown}"
-    # show how many runs are not yet read: a part must not look like the whole
-    count = Cellrun(f" {told}+{view.unread} " if view.unread else f" {told} ", "bar")
+    text = f"{shown}/{view.total}" if shown != view.total else f"{shown}"
+    # show how many runs are not read yet: an incomplete list must not look complete
+    count = Cellrun(f" {text}+{view.unread} " if view.unread else f" {text} ", "bar")
     if listing.typing or listing.text:
         words = narrow(listing.text, ascii_only=view.plain)
         room = max(width - len(count.text) - 3, 0)
@@ -172,7 +163,7 @@ def _text(view: RunListView) -> str:
 
 
 class RunList(CellWidget):
-    """Keeps the selected run in sight; a click on a run asks to show it."""
+    """The list; it keeps the selected run visible, and a click on a run selects it."""
 
     class Chosen(Message):
         """The user wants to see this run."""
@@ -203,9 +194,9 @@ class RunList(CellWidget):
         self._lines = _Lines(Runs())
 
     def show(self, view: RunListView) -> None:
-        """Show the runs; the list scrolls only to keep the selected one in sight."""
+        """Show the runs; the list scrolls only to keep the selected one visible."""
         if _text(view) != _text(self._view):
-            self._offset = 0  # what matches is shown from the top, unless the cursor is in it
+            self._offset = 0  # show matches from the top, unless the selected run is among them
         self._view = view
         self._update()
 
@@ -225,11 +216,11 @@ class RunList(CellWidget):
         room = height - (listing is not None)
         at = lines.place(view.selected)
         if at is not None:
-            # the service's name is worth a line: keep it in sight above its first run
+            # keep the service's name visible above its first run
             top = at - 1 if isinstance(lines[at - 1], Group) and room > 1 else at
             self._offset = min(max(self._offset, at - room + 1), top)
         self._offset = max(0, min(self._offset, len(lines) - room))
-        # only what can be seen is made into rows: a list may have thousands of lines
+        # only visible lines become rows: a list may have thousands of lines
         end = min(self._offset + room, len(lines))
         shown = [lines[at] for at in range(self._offset, end)]
         self._paths = tuple(line.path if isinstance(line, Run) else None for line in shown)
@@ -241,7 +232,7 @@ class RunList(CellWidget):
 
     @property
     def in_sight(self) -> tuple[str, ...]:
-        """Paths of the runs in sight."""
+        """Paths of the visible runs."""
         return tuple(path for path in self._paths if path is not None)
 
     def on_click(self, event: Click) -> None:

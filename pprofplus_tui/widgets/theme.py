@@ -7,11 +7,12 @@ from rich.style import Style
 from textual.theme import Theme
 
 from pprofplus_tui.charts.palette import COLOURS, DARK, FAINT, LIGHT, Palette
+from pprofplus_tui.model.runs import STATES
 
 
 @dataclass(frozen=True)
 class Tones:
-    """The colours of everything but the lines, as "#rrggbb"."""
+    """All colours except those of lines, as "#rrggbb"."""
 
     background: str
     bar: str
@@ -52,12 +53,12 @@ DAY = Tones(
 
 
 def toned(tones: Tones, own: tuple[tuple[str, str], ...]) -> Tones:
-    """Return the tones with those of `own` that are no line's instead."""
+    """Return the tones with the user's own colours that are not of lines."""
     return replace(tones, **{name: colour for name, colour in own if name[:4] != "line"})
 
 
 def lined(palette: Palette, own: tuple[tuple[str, str], ...]) -> Palette:
-    """Return the palette with the lines' colours of `own` instead: "line0" and so on."""
+    """Return the palette with the user's own colours of lines: "line0" and so on."""
     asked = dict(own)
     lines = (asked.get(f"line{i}", colour) for i, colour in enumerate(palette.lines))
     return replace(palette, lines=tuple(lines))
@@ -92,7 +93,7 @@ THEMES: tuple[Theme, ...] = themes()
 
 
 class TokenColours:
-    """Looks up the style of a token; a token it does not know is drawn as plain text.
+    """Looks up the style of a token; an unknown token is drawn as plain text.
 
     Every style carries its background: Textual crashes under NO_COLOR on a segment without one.
     """
@@ -134,8 +135,7 @@ class TokenColours:
             "frame_selected": style(tones.accent),
             "title_selected": style(tones.accent, bold=True),
         }
-        states = ("live", "paused", "stalled", "exited", "died", "unrecorded", "packed")
-        for name in ("text", "dim", *states, "spark"):
+        for name in ("text", "dim", *STATES, "spark"):
             plain = table[name]
             table.setdefault(
                 f"{name}_selected", plain + Style(bgcolor=tones.chosen, bold=name == "text" or None)

@@ -53,7 +53,7 @@ def _live(samples, directory, look):
             record.sample()
             sample += 1
             if sample % _SWEEP_SAMPLES == 0:
-                collector._sweep()
+                collector._request_expiry()
         gc.collect()
         looks.append(look())
     collector._close()

@@ -10,7 +10,7 @@ from histories import CALM, LEAK, UNKNOWN, Case, History, Tally, past_of, summar
 from tables import Column, Row, Table
 from timing import Effort
 
-from pprofplus_tui.analysis.layer_verdicts import backgrounds, verdicts
+from pprofplus_tui.analysis.layer_verdicts import long_term_trends, verdicts
 from pprofplus_tui.model.verdict import Verdicts
 
 # The goals, in per cent.
@@ -19,7 +19,7 @@ PRECISION, RECALL, LAYER = 98, 92, 95
 
 def whole_run(case: Case) -> Verdicts:
     """Return the verdicts on a window, with the whole run known."""
-    return verdicts(window_of(case), past=backgrounds(past_of(case)))
+    return verdicts(window_of(case), past=long_term_trends(past_of(case)))
 
 
 def window_alone(case: Case) -> Verdicts:

@@ -146,7 +146,7 @@ def throughput(rounds, slice_s, directory):
 
     run_recorder.RunRecorder.sample = timed
     # the mixture of dear and cheap samples that there is at 1 Hz
-    RollupProbe.least_period_s = 9 * _WINDOW_S
+    RollupProbe.min_period_s = 9 * _WINDOW_S
     found = {"with": [], "without": [], "own_us": own_us}
     for _ in range(rounds):
         collector = pprofplus.start(

@@ -42,7 +42,7 @@ class Desk:
         self._shapes = [
             Shape(chart, at.width, at.height) for chart, at in zip(PRIORITY, places, strict=True)
         ]
-        self._portrayer = ChartBuilder(ChartStyle())
+        self._builder = ChartBuilder(ChartStyle())
         self._renderer = Renderer(lambda *_: None)
         self.query_ms: list[float] = []
 
@@ -65,7 +65,7 @@ class Desk:
         for shape in self._shapes:
             points = found[buckets_for(shape)]
             kind = STANDARD.by_id[shape.chart]
-            picture = self._portrayer.picture(kind, shape, window, points, growing=False)
+            picture = self._builder.chart(kind, shape, window, points, growing=False)
             self._renderer.submit(shape.chart, picture)
         if not self._renderer.wait_idle(_DRAWN_WITHIN_S) or self._renderer.errors:
             raise RuntimeError(f"charts were not drawn: {self._renderer.errors}")

@@ -8,7 +8,7 @@ from curves import CURVES, UNTOLD, Curve, bucketed, drawn
 from tables import Column, Row, Table
 from timing import Effort, median_ms
 
-from pprofplus_tui.analysis.layer_verdicts import backgrounds, verdicts
+from pprofplus_tui.analysis.layer_verdicts import long_term_trends, verdicts
 from pprofplus_tui.analysis.run_overview import RunOverview
 from pprofplus_tui.model.verdict import GROWING, VERDICT_METRICS
 
@@ -143,9 +143,9 @@ def _speed(effort: Effort) -> Table:
         if len(table) == 1:
             table = dict.fromkeys(VERDICT_METRICS[:6], table["rss"])
         past = RunOverview(table, 0)
-        known = backgrounds(past)
+        known = long_term_trends(past)
         took.append(median_ms(lambda table=table, known=known: verdicts(table, past=known), rounds))
-        looked.append(median_ms(lambda past=past: backgrounds(past), rounds))
+        looked.append(median_ms(lambda past=past: long_term_trends(past), rounds))
     return Table(
         "Verdict: time for six layers of 200 buckets",
         (Column("time", "ms", at_most=2),),

@@ -1,4 +1,4 @@
-"""A log directory with very many ended runs, made quickly: hard links to the segment of one."""
+"""A log directory with a large number of ended runs, made quickly: hard links to one segment."""
 
 import os
 import struct
@@ -8,7 +8,7 @@ import time
 import zlib
 from pathlib import Path
 
-_LINKS = 20_000  # ext4 allows 65,000 to one file
+_LINKS = 20_000  # ext4 allows 65,000 links to one file
 
 _ONE = """
 import sys, pprofplus
@@ -39,7 +39,7 @@ def fill(home, count):
 
 
 def set_ledger(home, bound_bytes):
-    """Write a ledger as an earlier release leaves it."""
+    """Write a ledger like an earlier release."""
     start = struct.pack("<8sqd", b"PPLEDG1\n", bound_bytes, time.time())
     path = Path(home) / ".ledger"
     path.write_bytes(start + zlib.crc32(start).to_bytes(4, "little"))
@@ -47,5 +47,5 @@ def set_ledger(home, bound_bytes):
 
 
 def bound_of(home):
-    """Return what the ledger says, in bytes."""
+    """Return the bound in the ledger, in bytes."""
     return struct.unpack_from("<q", (Path(home) / ".ledger").read_bytes(), 8)[0]

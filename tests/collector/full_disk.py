@@ -1,7 +1,7 @@
-"""A writer on a disk of its own, which is full for a while.
+"""A writer on its own disk, which is full for some time.
 
 Not imported by tests: its text is put before a test's own program, and run in a process that has
-mounts of its own, with a directory to mount the disk at.
+its own mounts, with a directory to mount the disk at.
 """
 
 import os
@@ -23,7 +23,7 @@ subprocess.run(["mount", "-t", "tmpfs", "-o", "size=640k", "tmpfs", disk], check
 
 
 class Service:
-    """Samples that take room in the log, of which the first figure is the sample's number."""
+    """Samples that need space in the log; the first value is the sample's number."""
 
     def __init__(self, pid):
         header = RunHeader(service="api", pid=pid, start_ms=START_MS, metrics=METRICS)
@@ -32,7 +32,7 @@ class Service:
         self._taken = 0
 
     def add(self, count):
-        """Take so many samples."""
+        """Take that many samples."""
         for _ in range(count):
             figures = [self._random.randrange(1 << 30) for _ in METRICS[1:]]
             at_ms = self._taken * 1000
@@ -41,7 +41,7 @@ class Service:
 
 
 def fill():
-    """Leave no room for another block."""
+    """Fill the disk so that no block is free."""
     with open(filler, "ab", buffering=0) as file:  # noqa: PTH123 - a script
         size = 1 << 16
         while size >= 1 << 12:
@@ -52,12 +52,12 @@ def fill():
 
 
 def free():
-    """Make room again."""
+    """Free the space again."""
     os.unlink(filler)  # noqa: PTH108 - a script
 
 
 def keep(service, place):
-    """Copy the run away from the disk, which is gone with this process, and make room."""
+    """Copy the run from the disk, which disappears with this process, and free the space."""
     directory = service.writer.directory
     shutil.copytree(directory, f"{place}/api/{os.path.basename(directory)}")  # noqa: PTH119 - a script
     shutil.rmtree(f"{disk}/logs")

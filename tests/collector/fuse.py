@@ -1,9 +1,9 @@
-"""A file system in memory whose faults a test chooses: the server that the kernel speaks to.
+"""A file system in memory whose faults a test chooses: the FUSE server.
 
 Run as `python fuse.py FD FAULTS`: FD is an open /dev/fuse that is mounted, FAULTS a file with one
 word a line, read before each request:
 
-    write-0       a write takes no byte and reports no error
+    write-0       a write takes 0 bytes and reports no error
     flush-EIO     a close reports that a write-back failed
     getattr-EIO   a file's status cannot be read, ESTALE and others likewise
     flock-ENOLCK  there are no file locks, EOPNOTSUPP likewise
@@ -27,7 +27,7 @@ IN = Struct("<IIQQIIII")
 OUT = Struct("<IiQ")
 ATTR = Struct("<QQQQQQIIIIIIIIII")
 ENTRY = Struct("<QQQQII")
-FOREVER_S = 0  # nothing is cached by the kernel
+FOREVER_S = 0  # the kernel caches nothing
 DIRECT_IO = 1
 FLOCK_LOCKS = 1 << 10
 NAMES = {
@@ -48,7 +48,7 @@ class Node:
 
 
 class RefusalError(Exception):
-    """An errno as the answer."""
+    """Raised to answer with an errno."""
 
 
 class Server:
@@ -218,7 +218,7 @@ class Server:
 
 @contextmanager
 def mounted(where, faults=""):
-    """Mount such a file system at `where`; gives its server's process and the file of its faults.
+    """Mount such a file system at `where`; yield its server's process and the file of its faults.
 
     Raises OSError where that is not allowed.
     """

@@ -1,4 +1,4 @@
-"""What the monitor finds in a run, where it can run: a service's environment has no numpy."""
+"""What the monitor reads in a run, if it can be imported: a service's environment has no numpy."""
 
 import io
 import json
@@ -21,7 +21,7 @@ def exported(directory, metric):
 
 
 def counted(directory):
-    """Return how many samples the heads of pages promise, read one by one and in blocks."""
+    """Return the number of samples in the heads of pages, read one by one and in blocks."""
     from pprofplus_tui.sources.local.run_log import RunLog  # noqa: PLC0415
 
     counts = []
@@ -34,7 +34,7 @@ def counted(directory):
 
 
 def assert_the_monitor_reads_the_same(run, metric="rss"):
-    """Compare with the reference decoder's `run`: what is exported, and what heads promise."""
+    """Compare with the reference decoder's `run`: the export, and the heads."""
     if AVAILABLE:
         assert exported(run.directory, metric) == ([row[metric] for *_, row in run.samples], 0)
         assert counted(run.directory) == [len(run.samples)] * 2

@@ -1,4 +1,4 @@
-"""How a test gives a process mounts of its own, which are gone with it."""
+"""Mount namespaces for tests: the mounts disappear with the process."""
 
 import shutil
 import subprocess
@@ -7,7 +7,7 @@ import pytest
 
 
 def private(place):
-    """Return the command that does it: as a user's root, or as the real one; skips without."""
+    """Return the command prefix: as a user's root, or as the real one; skips the test without."""
     for prefix in (["unshare", "-rm"], ["unshare", "-m"]):
         command = [*prefix, "mount", "-t", "tmpfs", "tmpfs", str(place)]
         if shutil.which("unshare") and not subprocess.run(command, capture_output=True).returncode:  # noqa: PLW1510 - asked

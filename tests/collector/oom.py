@@ -10,15 +10,15 @@ import pytest
 from pprofplus.errors import ProbeAbsentError
 from pprofplus.probes.cgroup import Cgroup
 
-# a shell that moves itself into the cgroup and becomes the program
+# a shell that moves itself into the cgroup and executes the program
 ENTER = ("sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"')
-# ends by the OOM killer, and by nothing else
+# ends only by the OOM killer
 HOG = "held = []\nwhile True:\n    held.append(b'x' * (1 << 20))\n"
 
 
 @contextlib.contextmanager
 def small_cgroup(name, limit_bytes):
-    """Make a cgroup below ours with a limit of memory; skip the test where that is not allowed."""
+    """Create a cgroup below ours with a memory limit; skip the test where that is not allowed."""
     try:
         found = Cgroup()
     except ProbeAbsentError as error:
@@ -38,7 +38,7 @@ def small_cgroup(name, limit_bytes):
             pytest.skip(f"the cgroup's memory cannot be limited here: {error}")
         yield place
     finally:
-        for _ in range(500):  # the last process may be on its way out
+        for _ in range(500):  # the last process may still be ending
             with contextlib.suppress(OSError):
                 place.rmdir()
                 break

@@ -1,4 +1,4 @@
-"""Reads a whole run with the reference decoder: slow, simple, and right."""
+"""Reads a whole run with the reference decoder: slow, simple, and correct."""
 
 import fcntl
 from pathlib import Path
@@ -58,7 +58,7 @@ class Run:
 
     @property
     def lost(self):
-        """Samples that the log tells of as lost."""
+        """Samples that the log counts as lost."""
         return sum(event.value for event in self.events if event.kind == LOST)
 
     @property
@@ -71,7 +71,7 @@ def weight(page):
 
 
 def read_segment(data):
-    """Return (header or None, all healthy data pages, count of bad pages)."""
+    """Return (header or None, all intact data pages, number of bad pages)."""
     parts, pages, bad = {}, [], 0
     for at in range(0, len(data), PAGE_SIZE):
         page = data[at : at + PAGE_SIZE]
@@ -101,7 +101,7 @@ def runs(home, service=None):
 
 
 def is_locked(path):
-    """Tell whether a writer holds the segment, as a reader finds out."""
+    """Return whether a writer holds the segment's lock."""
     with Path(path).open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -111,5 +111,5 @@ def is_locked(path):
 
 
 def is_live(directory):
-    """Tell whether the run's newest segment is held."""
+    """Return whether the run's newest segment is locked."""
     return is_locked(segments(directory)[-1])

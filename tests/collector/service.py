@@ -1,4 +1,4 @@
-"""A service for tests of trouble: it counts its samples itself, and keeps what it was warned of.
+"""A service for tests of errors: it counts its samples itself, and keeps the warnings.
 
 Not imported by tests: its text is put before a test's own program, and run in a process.
 """
@@ -16,12 +16,12 @@ from pprofplus import settings
 from pprofplus.log.writer import Writer
 from pprofplus.probes import probe_set
 
-settings.LEAST_INTERVAL_S = 0.002  # with figures that change a lot, a page is soon full
-probe_set._SLOW_NS = 10**12  # a machine that stands still for seconds is not what a test is about
+settings.MIN_INTERVAL_S = 0.002  # with values that change a lot, a page is soon full
+probe_set._SLOW_NS = 10**12  # these tests must not depend on a machine that stalls for seconds
 
 heard = []
 writers = []
-history = []  # after each sample, what was wrong with the disk
+history = []  # the error of the disk after each sample
 
 
 class _Hearing(logging.Handler):
@@ -34,20 +34,20 @@ _add = Writer.add
 
 
 def _counted(self, mono_ms, unix_ms, values):
-    """Add a sample whose first figure is its number, and whose others take room in the log."""
+    """Add a sample whose first value is its number, and whose others need space in the log."""
     if self not in writers:
         writers.append(self)
     noisy = [value + random.randrange(1 << 30) for value in values]  # noqa: S311 - not for secrets
     noisy[:1] = [len(history)][: len(noisy)]
     _add(self, mono_ms, unix_ms, noisy)
-    history.append(self.trouble)
+    history.append(self.write_error)
 
 
 Writer.add = _counted
 
 
 def wait_for(condition):
-    """Wait for what the collector's thread does."""
+    """Wait for an effect of the collector's thread."""
     end, pause = time.monotonic() + 60, threading.Event()
     while not condition():
         assert time.monotonic() < end, (heard, history[-1:])
@@ -55,23 +55,23 @@ def wait_for(condition):
 
 
 def samples(count):
-    """Wait for so many more samples, written or not."""
+    """Wait for that many more samples, written or not."""
     goal = len(history) + count
     wait_for(lambda: len(history) >= goal)
 
 
 def lost():
-    """Return the samples that are lost and not yet told of."""
+    """Return the samples that are lost and not yet reported."""
     return writers[-1].lost
 
 
 def in_trouble():
-    """Tell whether the last write failed."""
+    """Return whether the last write failed."""
     return history[-1] is not None
 
 
 def fill(path):
-    """Leave no room for another block on the disk of `path`."""
+    """Fill the disk of `path` so that no block is free."""
     with open(path, "ab", buffering=0) as file:  # noqa: PTH123 - a script
         size = 1 << 16
         while size >= 1 << 12:
@@ -82,12 +82,12 @@ def fill(path):
 
 
 def resumed(since):
-    """Wait until writing works; return which sample after number `since` was the first."""
+    """Wait until writing works; return the first sample after number `since`."""
     wait_for(lambda: None in history[since:])
     return history.index(None, since) - since + 1
 
 
 def tell(**more):
-    """End recording, and tell the test what happened."""
+    """End recording, and print the results for the test."""
     pprofplus.stop()
     sys.stdout.write(json.dumps({"taken": len(history), "heard": heard, **more}))

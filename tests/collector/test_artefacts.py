@@ -26,8 +26,8 @@ from pprofplus.log.artefacts import (
 )
 from pprofplus.log.format import RunHeader
 from pprofplus.log.ledger import Ledger, LedgerBusyError
-from pprofplus.log.log_directory import PIN_NAME, open_home
-from pprofplus.log.retention import sweep_home
+from pprofplus.log.log_directory import PIN_NAME, open_log_directory
+from pprofplus.log.retention import request_expiry
 from pprofplus.log.writer import Writer
 from pprofplus.recording.inherited import close_strays
 from pprofplus.recording.run_actions import ACTIONS
@@ -89,14 +89,14 @@ def used_bytes(home):
 
 @contextmanager
 def ledger_of(home):
-    home_fd = open_home(str(home))
-    ledger = Ledger.take(home_fd)
+    log_directory_fd = open_log_directory(str(home))
+    ledger = Ledger.acquire(log_directory_fd)
     try:
         yield ledger
-        ledger.note()
+        ledger.save()
     finally:
-        ledger.release()
-        os.close(home_fd)
+        ledger.unlock()
+        os.close(log_directory_fd)
 
 
 def bound_of(home):
@@ -106,12 +106,12 @@ def bound_of(home):
 
 def tended(home, max_total_bytes=CAP):
     """Do everything that is due for the log directory, as a collector does in slices."""
-    home_fd = open_home(str(home))
+    log_directory_fd = open_log_directory(str(home))
     try:
-        while retention._tend(home_fd, max_total_bytes) <= retention._PAUSE_S:
+        while retention._maintain_once(log_directory_fd, max_total_bytes) <= retention._PAUSE_S:
             pass
     finally:
-        os.close(home_fd)
+        os.close(log_directory_fd)
 
 
 def scanned(home):
@@ -130,8 +130,8 @@ def aged(writer, days):
 
 def swept(home):
     with ledger_of(home) as ledger:
-        ledger.swept_s = time.time() - 7200
-    sweep_home(str(home), 14.0)
+        ledger.expiry_checked_s = time.time() - 7200
+    request_expiry(str(home), 14.0)
     tended(home)
 
 
@@ -323,7 +323,7 @@ def test_the_log_goes_on_where_only_own_artefacts_can_make_room(place):
     add(pinned, 1000)
     Path(pinned.directory, PIN_NAME).touch()
     add(writer, 3000)
-    assert writer.trouble is None
+    assert writer.write_error is None
     assert used_bytes(place) <= cap
 
 
@@ -356,7 +356,7 @@ def test_a_write_that_fails_leaves_no_file_and_gives_its_room_back(place, monkey
         assert files_of(writer) == files
         assert bound_of(place) == before
     add(writer, 10)
-    assert writer.trouble is None
+    assert writer.write_error is None
     writer.close()
 
 
@@ -379,7 +379,7 @@ except OSError as error:
     print(error.errno, os.listdir(writer.directory))
 print(writer.store_artefact(1, "heap", bytes(1 << 17)))
 writer.add(1, 2, [2])
-print(writer.trouble)
+print(writer.write_error)
 """,
         prefix=prefix,
     )

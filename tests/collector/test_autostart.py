@@ -1,4 +1,4 @@
-"""Recording that the environment alone asks for: `PPROFPLUS_AUTOSTART`."""
+"""Recording requested by the environment only: `PPROFPLUS_AUTOSTART`."""
 
 import ast
 import os
@@ -15,16 +15,17 @@ import pprofplus
 
 PACKAGE = Path(pprofplus.__file__).parent
 BOOTSTRAP = PACKAGE / "autostart"
-QUIET = ["-W", "ignore::DeprecationWarning"]  # 3.12 and later warn of a fork beside a thread
+# Python 3.12 and later warn about a fork in a process with threads
+QUIET = ["-W", "ignore::DeprecationWarning"]
 
 
-# recorded at once, however short: as the program of `pprofplus run`
+# recorded at once, even if short: the program of `pprofplus run`
 AT_ONCE = ["/bin/sh", "-c", 'PPROFPLUS_AUTOSTART_PID=$$ exec "$0" "$@"']
 
 
 @pytest.fixture
 def python(home):  # noqa: ARG001 - what is started logs there
-    """Run Python, for which the environment names the service `api`; return what it said."""
+    """Run Python with an environment that names the service `api`; return the completed process."""
 
     def run(*words, code=0, err="", path=(), variables=None, prefix=AT_ONCE, **options):
         search = [str(BOOTSTRAP), *map(str, path), str(PACKAGE.parent)]
@@ -95,7 +96,7 @@ print(os.getpid())
     assert recorded(home) == sorted(("api", int(pid)) for pid in done.lines)
 
 
-def test_without_the_variable_nothing_of_ours_is_loaded_but_the_file_itself(python, home):
+def test_without_the_variable_only_the_file_itself_is_loaded(python, home):
     done = python(
         "-X",
         "importtime",
@@ -113,7 +114,7 @@ def test_without_the_variable_nothing_of_ours_is_loaded_but_the_file_itself(pyth
 
 
 def _bare_imports():
-    """Return the modules that Python loads at its start here, whatever we do."""
+    """Return the modules that Python loads at its start without our variable."""
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", ""],
         capture_output=True,
@@ -124,13 +125,13 @@ def _bare_imports():
     return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
 
 
-def test_being_installed_loads_nothing_into_a_python():
+def test_the_installed_package_adds_no_module_to_a_python_process():
     assert not {name for name in _bare_imports() if name.startswith("pprofplus")}
     assert not list(PACKAGE.rglob("*.pth"))
 
 
 @pytest.mark.parametrize("word", ["0", "false", "No", "OFF", " "])
-def test_a_variable_that_says_no_starts_nothing(python, home, word):
+def test_a_false_value_starts_nothing(python, home, word):
     python("-c", "", variables={"PPROFPLUS_AUTOSTART": word})
     assert not home.exists()
 
@@ -140,7 +141,7 @@ def test_a_disabled_collector_is_not_started_either(python, home):
     assert not home.exists()
 
 
-def test_a_variable_that_only_says_yes_leaves_the_name_to_start(python, home, tmp_path):
+def test_a_true_value_uses_the_default_service_name(python, home, tmp_path):
     (tmp_path / "shop").mkdir()
     for name in ("worker.py", "shop/__init__.py", "shop/__main__.py", "shop/till.py"):
         (tmp_path / name).write_text("")
@@ -152,15 +153,15 @@ def test_a_variable_that_only_says_yes_leaves_the_name_to_start(python, home, tm
     assert services(home) == ["named", "python", "shop", "till", "worker"]
 
 
-def test_a_malformed_service_is_told_in_one_line_and_the_script_is_the_name(python, home, tmp_path):
+def test_a_malformed_service_prints_one_line_and_the_script_is_the_name(python, home, tmp_path):
     (tmp_path / "app.py").write_text("")
     done = python("app.py", cwd=tmp_path, err=None, variables={"PPROFPLUS_AUTOSTART": "a/b"})
-    assert done.stderr.startswith("pprofplus: PPROFPLUS_AUTOSTART is passed over: service 'a/b'")
+    assert done.stderr.startswith("pprofplus: PPROFPLUS_AUTOSTART is ignored: service 'a/b'")
     assert done.stderr.count("\n") == 1
     assert services(home) == ["app"]
 
 
-def test_the_hosts_own_sitecustomize_has_its_turn(python, home, tmp_path):
+def test_the_hosts_own_sitecustomize_is_run(python, home, tmp_path):
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.of_the_host = __file__\n")
     program = "import sys, sitecustomize; print(sys.of_the_host, sitecustomize.__file__)"
     for word in ("api", ""):
@@ -169,7 +170,7 @@ def test_the_hosts_own_sitecustomize_has_its_turn(python, home, tmp_path):
     assert services(home) == ["api"]
 
 
-def test_trouble_of_the_hosts_own_sitecustomize_is_told_as_without_us(python, home, tmp_path):
+def test_an_error_of_the_hosts_own_sitecustomize_is_reported_unchanged(python, home, tmp_path):
     for trouble in ("raise RuntimeError('mine')", "import no_such_module"):
         (tmp_path / "sitecustomize.py").write_text(trouble)
         without = subprocess.run(
@@ -184,7 +185,7 @@ def test_trouble_of_the_hosts_own_sitecustomize_is_told_as_without_us(python, ho
     assert services(home) == ["api", "api"]
 
 
-def test_two_ways_in_one_behind_the_other_make_one_run(python, home, tmp_path):
+def test_autostart_and_a_call_of_start_make_one_run(python, home, tmp_path):
     (tmp_path / "link").symlink_to(BOOTSTRAP)
     (tmp_path / "copy").mkdir()
     (tmp_path / "copy" / "sitecustomize.py").write_text(
@@ -202,19 +203,19 @@ def test_two_ways_in_one_behind_the_other_make_one_run(python, home, tmp_path):
 @pytest.mark.parametrize(
     "trouble", ["raise RuntimeError('broken')", "import no_such_module", "(", "start = None"]
 )
-def test_a_package_that_cannot_be_used_is_one_line_and_the_program_goes_on(
+def test_an_unusable_package_prints_one_line_and_the_program_continues(
     python, home, tmp_path, trouble
 ):
     (tmp_path / "pprofplus.py").write_text(trouble)
     done = python("-c", "print(5)", path=[tmp_path], err=None)
     assert done.stdout == "5\n"
-    if "no_such" not in trouble:  # else ours is taken, which imports
+    if "no_such" not in trouble:  # otherwise our package is found, which can be imported
         assert done.stderr.startswith("pprofplus: nothing is recorded: ")
         assert done.stderr.count("\n") == 1
         assert not home.exists()
 
 
-def test_a_place_that_may_not_be_used_is_one_line_and_the_program_goes_on(python, home):
+def test_an_unusable_log_directory_prints_one_line_and_the_program_continues(python, home):
     home.write_text("in the way")
     done = python("-c", "print(5)", err=None)
     assert done.stdout == "5\n"
@@ -235,7 +236,7 @@ def stranger(tmp_path_factory):
     return str(place / "bin" / "python")
 
 
-def test_a_python_of_another_environment_is_recorded_and_finds_nothing_else_of_ours(
+def test_a_python_of_another_environment_is_recorded_and_finds_no_other_module_of_ours(
     python, home, stranger
 ):
     program = """
@@ -249,7 +250,7 @@ print(*sys.path, sep="\\n")
     assert services(home) == ["api"]
 
 
-def test_a_link_to_the_directory_serves_as_well(python, home, stranger, tmp_path):
+def test_a_link_to_the_directory_works(python, home, stranger, tmp_path):
     (tmp_path / "link").symlink_to(BOOTSTRAP)
     python("-c", "", executable=stranger, variables={"PYTHONPATH": str(tmp_path / "link")})
     assert services(home) == ["api"]
@@ -266,7 +267,7 @@ def test_our_own_commands_record_nothing(python, home, tmp_path, words):
     assert not home.exists()
 
 
-def test_a_command_of_ours_hands_the_variable_on(python, home):
+def test_our_own_command_passes_the_variable_on(python, home):
     python("-m", "pprofplus", "run", "--service", "inner", "--", sys.executable, "-c", "")
     assert services(home) == ["inner"]
 
@@ -304,7 +305,7 @@ if __name__ == "__main__":
         ["-u"],
     ],
 )
-def test_options_of_python_change_nothing(python, home, options):
+def test_options_of_python_do_not_prevent_recording(python, home, options):
     python(*options, "-c", "pass")
     assert services(home) == ["api"]
 
@@ -351,7 +352,7 @@ def test_a_program_without_its_standard_streams_is_recorded_and_their_numbers_st
     assert run.bad == 0
 
 
-# -- a process that never asked is worth a run if it lives for a second
+# -- a process that did not request recording gets a run if it lives for a second
 
 
 def test_a_process_that_lives_for_a_second_is_recorded(python, home, tmp_path):
@@ -372,11 +373,11 @@ assert time.monotonic() - sys.began_s > 0.99
 
 @pytest.fixture
 def waiting(python, tmp_path):
-    """Run a program that is over before its time is, for that is a quarter of an hour."""
+    """Run a program that ends within its grace time, which is a quarter of an hour here."""
     place = tmp_path / "waiting"
     place.mkdir()
     (place / "sitecustomize.py").write_text(
-        "from pprofplus import lifecycle\nlifecycle._UNASKED_GRACE_S = 1000\n"
+        "from pprofplus import lifecycle\nlifecycle._UNREQUESTED_GRACE_S = 1000\n"
     )
     begin = """
 import os, signal, sys, threading, time
@@ -404,17 +405,17 @@ assert collector.running and collector.directory is None and collector.samples =
         ("pprofplus.gauge('answer', lambda: 42)", 0),
     ],
 )
-def test_a_process_that_ends_before_leaves_nothing_on_disk(waiting, home, ending, code):
+def test_a_process_that_ends_within_the_second_leaves_nothing_on_disk(waiting, home, ending, code):
     waiting(ending, code=code, err=None)
     assert not home.exists()
 
 
-def test_a_program_that_another_one_replaces_before_leaves_nothing_either(waiting, home):
+def test_a_program_that_calls_exec_within_the_second_leaves_nothing_on_disk(waiting, home):
     waiting("os.execv(sys.executable, [sys.executable, '-S', '-c', ''])")
     assert not home.exists()
 
 
-def test_a_pid_that_is_not_its_own_makes_no_difference(waiting, home):
+def test_a_pid_of_another_process_is_ignored(waiting, home):
     waiting("", variables={"PPROFPLUS_AUTOSTART_PID": "1"})
     assert not home.exists()
 
@@ -443,7 +444,7 @@ pprofplus.stop()
         ("collector.interval_s = 7", []),
     ],
 )
-def test_a_program_that_says_something_has_its_log_opened_for_that(waiting, home, says, kinds):
+def test_a_call_of_the_program_opens_the_log(waiting, home, says, kinds):
     waiting(f"{says}\npprofplus.start()")
     (run,) = map(reference.Run, reference.runs(home))
     assert run.kinds == ["start", *kinds, "stop"]
@@ -469,7 +470,7 @@ for thread in threads:
         assert [mark for mark in marks if mark[0] == i] == [(i, 0), (i, 1), (i, 2)]
 
 
-def test_a_mark_under_a_lock_that_a_gauge_wants_is_written_and_hangs_nobody(waiting, home):
+def test_a_mark_under_a_lock_that_a_gauge_needs_is_written_without_a_deadlock(waiting, home):
     waiting(
         """
 lock = threading.Lock()
@@ -548,7 +549,7 @@ assert os.waitpid(child, 0)[1] == 0
     assert not home.exists()
 
 
-def test_a_child_that_asks_is_recorded_and_its_waiting_parent_is_not(waiting, home):
+def test_a_child_that_calls_start_is_recorded_and_its_waiting_parent_is_not(waiting, home):
     done = waiting(
         """
 child = os.fork()
@@ -565,7 +566,7 @@ assert collector.samples == 0
     assert run.kinds == ["start", "fork", "stop"]
 
 
-def test_forks_while_others_ask_hang_nobody_and_leave_whole_runs(waiting, home):
+def test_forks_during_calls_of_other_threads_hang_nothing_and_leave_complete_runs(waiting, home):
     waiting(
         """
 def ask():
@@ -599,14 +600,14 @@ def test_a_collector_that_was_stopped_while_it_waited_may_be_started(waiting, ho
     assert services(home) == ["again"]
 
 
-def test_a_relative_directory_is_meant_from_where_the_process_began(waiting, home, tmp_path):
+def test_a_relative_directory_is_resolved_when_the_process_begins(waiting, home, tmp_path):
     relative = {"PPROFPLUS_DIR": "logs"}
     waiting("os.chdir('/')\npprofplus.start()", cwd=tmp_path, variables=relative)
     assert home == tmp_path / "logs"
     assert services(home) == ["api"]
 
 
-def test_every_python_that_meets_the_file_can_read_it():
+def test_every_python_version_can_parse_the_file():
     text = (BOOTSTRAP / "sitecustomize.py").read_text()
     ast.parse(text, feature_version=(3, 6))
     assert text.isascii()
@@ -615,7 +616,7 @@ def test_every_python_that_meets_the_file_can_read_it():
 
 
 def _annotations(node):
-    """Return what Python 2.7 has no syntax for."""
+    """Return syntax in the file that Python 2.7 does not have."""
     if isinstance(node, ast.FunctionDef):
         return [node.name] if node.returns or any(a.annotation for a in node.args.args) else []
     return ["f"] if isinstance(node, ast.JoinedStr | ast.AnnAssign | ast.NamedExpr) else []

@@ -1,4 +1,4 @@
-"""The collector's own thread, the bell that wakes it, and the gate that others wait at."""
+"""The collector's own thread, the event that wakes it, and the gate that others wait for."""
 
 import threading
 
@@ -7,58 +7,58 @@ import pytest
 from pprofplus.system.background import BackgroundThread, Gate, WakeEvent
 
 
-def test_a_ring_wakes_the_one_who_waits():
-    bell = WakeEvent()
+def test_setting_the_event_wakes_the_waiting_thread():
+    wake_event = WakeEvent()
     found = []
-    thread = threading.Thread(target=lambda: found.append(bell.wait(60)))
+    thread = threading.Thread(target=lambda: found.append(wake_event.wait(60)))
     thread.start()
-    bell.ring()
+    wake_event.set()
     thread.join(30)
     assert found == [True]
 
 
-def test_a_bell_that_does_not_ring_is_waited_for_no_longer_than_said():
-    bell = WakeEvent()
-    assert not bell.wait(0.001)
-    assert not bell.wait(0)
-    assert not bell.wait(-1)
+def test_waiting_for_an_event_ends_at_the_timeout():
+    wake_event = WakeEvent()
+    assert not wake_event.wait(0.001)
+    assert not wake_event.wait(0)
+    assert not wake_event.wait(-1)
 
 
-def test_a_ring_that_nobody_waited_for_is_heard_once_and_two_are_one():
-    bell = WakeEvent()
-    bell.ring()
-    bell.ring()
-    assert bell.wait(60)
-    assert not bell.wait(0)
+def test_an_event_set_before_the_wait_wakes_it_once_even_if_set_twice():
+    wake_event = WakeEvent()
+    wake_event.set()
+    wake_event.set()
+    assert wake_event.wait(60)
+    assert not wake_event.wait(0)
 
 
-def test_many_who_ring_at_once_do_not_disturb_each_other():
+def test_many_threads_may_set_the_event_at_once():
     for _ in range(50):
-        bell = WakeEvent()
+        wake_event = WakeEvent()
         begin = threading.Barrier(4)
 
-        def ring(bell=bell, begin=begin):
+        def wake(wake_event=wake_event, begin=begin):
             begin.wait()
-            bell.ring()
+            wake_event.set()
 
-        threads = [threading.Thread(target=ring) for _ in range(4)]
+        threads = [threading.Thread(target=wake) for _ in range(4)]
         for thread in threads:
             thread.start()
-        assert bell.wait(60)
+        assert wake_event.wait(60)
         for thread in threads:
             thread.join()
 
 
 def test_a_thread_is_alive_until_its_function_returns():
-    bell, seen = WakeEvent(), []
-    thread = BackgroundThread(lambda: seen.append((thread.is_current(), bell.wait(60))))
+    wake_event, seen = WakeEvent(), []
+    thread = BackgroundThread(lambda: seen.append((thread.is_current(), wake_event.wait(60))))
     assert not thread.alive
     thread.start()
     assert thread.alive
     assert not thread.is_current()
     thread.join(0.01)
     assert thread.alive
-    bell.ring()
+    wake_event.set()
     thread.join(30)
     assert seen == [(True, True)]
     assert not thread.alive
@@ -69,15 +69,15 @@ def test_joining_a_thread_that_was_never_started_returns_at_once():
     BackgroundThread(lambda: None).join(60)
 
 
-def test_the_hosts_list_of_threads_does_not_know_it():
-    bell = WakeEvent()
+def test_the_thread_is_not_in_the_list_of_threading():
+    wake_event = WakeEvent()
     before = threading.enumerate()
-    thread = BackgroundThread(lambda: bell.wait(60))
+    thread = BackgroundThread(lambda: wake_event.wait(60))
     thread.start()
     try:
         assert threading.enumerate() == before
     finally:
-        bell.ring()
+        wake_event.set()
         thread.join(30)
 
 
@@ -91,7 +91,7 @@ def test_a_function_that_raises_ends_the_thread(monkeypatch):
     assert not thread.alive
 
 
-def test_all_pass_a_gate_once_it_is_open_and_nobody_waits_longer_than_said():
+def test_an_open_gate_releases_all_threads_and_a_wait_ends_at_its_timeout():
     gate = Gate()
     gate.wait(0.001)
     assert not gate.is_open

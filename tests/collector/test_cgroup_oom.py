@@ -1,4 +1,4 @@
-"""The OOM killer's kills are counted where they happen: in a real cgroup with a limit."""
+"""OOM kills are counted in a real cgroup with a limit."""
 
 import subprocess
 import sys
@@ -34,7 +34,7 @@ def kills(run):
     return [values["cgroup_oom_kills"] for _, _, values in run.samples]
 
 
-def test_a_sibling_that_the_oom_killer_ends_is_counted(run, home, cgroup):
+def test_an_oom_kill_of_another_process_in_the_cgroup_is_counted(run, home, cgroup):
     run(SERVICE, prefix=(*ENTER, str(cgroup)))
     (directory,) = reference.runs(home)
     found = reference.Run(directory)

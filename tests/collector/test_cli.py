@@ -16,18 +16,18 @@ def command(*arguments):
     )
 
 
-def test_it_tells_its_version():
+def test_it_prints_its_version():
     done = command("--version")
     assert (done.returncode, done.stdout) == (0, f"pprofplus {pprofplus.__version__}\n")
 
 
-def test_it_tells_where_logs_go(home, tmp_path):
+def test_it_prints_the_log_directory(home, tmp_path):
     assert command("where").stdout == f"{home}\n"
     assert command("where", "--dir", f"{tmp_path}/x/../y").stdout == f"{tmp_path}/y\n"
     assert not home.exists()
 
 
-def test_a_wrong_word_is_answered_in_one_line_and_code_2():
+def test_a_wrong_argument_prints_one_line_and_exits_2():
     for arguments in ((), ("wher",), ("where", "--nonsense")):
         done = command(*arguments)
         assert (done.returncode, done.stdout) == (2, "")

@@ -1,4 +1,4 @@
-"""Requests from outside: carried out, answered, refused or put aside, and never a trouble."""
+"""Requests from outside: handled, answered, refused or renamed, without affecting the service."""
 
 import json
 import os
@@ -27,7 +27,7 @@ print("up", flush=True)
 time.sleep(600)
 """
 
-# everything is imported first: this user may not read where Python is
+# import everything first: this user may not read Python's directory
 AS_ANOTHER_USER = """
 import logging, os, resource, sys
 import pprofplus.control.client, pprofplus.log.discovery, pprofplus.recording.watching
@@ -55,13 +55,13 @@ def wait_for(found):
 
 
 def ask(collector, request):
-    """Put a request; return its answer."""
+    """Send a request; return its answer."""
     stem = put_request(collector.directory, request)
     return wait_for(lambda: take_answer(collector.directory, stem))
 
 
 def plant(collector, raw, name="ctl-abc.request"):
-    """Put a file of our own making into the run's directory, whole at once."""
+    """Write a file of the test's own into the run directory, atomically."""
     place = Path(collector.directory)
     (place / "planted").write_bytes(raw)
     (place / "planted").rename(place / name)
@@ -79,7 +79,7 @@ def ctl(*words, timeout=60):
 
 
 def left(collector):
-    """Return what is in the run's directory beside segments and the mark of a SIGTERM."""
+    """Return what is in the run directory besides segments and the SIGTERM file."""
     names = [path.name for path in Path(collector.directory).iterdir()]
     ours = (".pplog", TERMINATED_NAME)
     return sorted(name for name in names if not name.endswith(ours))
@@ -115,7 +115,7 @@ def test_the_interval_may_be_set_from_outside(start):
     )
 
 
-def test_an_interval_out_of_its_range_is_refused_with_the_range(start):
+def test_an_interval_out_of_range_is_refused_with_the_range(start):
     collector = start("api", interval_s=0.05)
     done, text = ask(collector, Request("interval", {"interval_s": 0.001}))
     assert not done
@@ -123,7 +123,7 @@ def test_an_interval_out_of_its_range_is_refused_with_the_range(start):
     assert collector.interval_s == 0.05
 
 
-def test_a_long_interval_does_not_make_a_request_wait_for_it(start):
+def test_a_request_does_not_wait_for_a_long_interval(start):
     collector = start("api", interval_s=3600)
     assert ask(collector, Request("interval", {"interval_s": 0.05})) == (True, "every 0.05 s")
     wait_for(lambda: collector.samples > 3)
@@ -147,7 +147,7 @@ def test_a_long_interval_does_not_make_a_request_wait_for_it(start):
         b'{"do": "interval", "interval_s": 1' + b"0" * 5000 + b"}",
     ],
 )
-def test_a_malformed_request_is_put_aside_refused_and_told_of(start, raw, caplog):
+def test_a_malformed_request_is_renamed_refused_and_logged(start, raw, caplog):
     collector = start("api", interval_s=0.05)
     plant(collector, raw)
     done, _ = wait_for(lambda: take_answer(collector.directory, "ctl-abc"))
@@ -157,7 +157,7 @@ def test_a_malformed_request_is_put_aside_refused_and_told_of(start, raw, caplog
     wait_for(lambda: collector.samples > 2)
 
 
-def test_an_interval_of_four_hundred_digits_is_refused_and_holds_up_no_other_request(start):
+def test_an_interval_of_four_hundred_digits_is_refused_and_delays_no_other_request(start):
     collector = start("api", interval_s=0.05)
     plant(collector, b'{"do": "interval", "interval_s": 1' + b"0" * 400 + b"}", "ctl-0.request")
     plant(collector, Request("mark", {"text": "after it"}).pack(), "ctl-1.request")
@@ -169,7 +169,7 @@ def test_an_interval_of_four_hundred_digits_is_refused_and_holds_up_no_other_req
     assert left(collector) == []
 
 
-def test_a_request_that_fails_in_a_way_that_nobody_foresaw_is_answered_and_gone(start, monkeypatch):
+def test_a_request_that_fails_unexpectedly_is_answered_and_removed(start, monkeypatch):
     collector = start("api", interval_s=0.05)
 
     def fail(*_):
@@ -200,7 +200,7 @@ def test_a_fifo_a_link_and_a_directory_under_a_requests_name_hang_nothing(start,
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
-def test_a_request_of_another_user_is_refused_and_told_of(start):
+def test_a_request_of_another_user_is_refused_and_logged(start):
     collector = start("api", interval_s=0.05)
     place = Path(collector.directory)
     (place / "planted").write_bytes(Request("pause").pack())
@@ -215,7 +215,7 @@ def test_a_request_of_another_user_is_refused_and_told_of(start):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="root asks a service of another user")
 @pytest.mark.usefixtures("open_to_all")
-def test_root_may_ask_the_service_of_another_user(home, spawn):
+def test_root_may_send_requests_to_the_service_of_another_user(home, spawn):
     home.mkdir(mode=0o700)
     os.chown(home, 12345, 12345)
     process = spawn(
@@ -236,7 +236,7 @@ def test_many_requests_at_once_are_all_answered(start):
     assert left(collector) == []
 
 
-def test_answers_that_nobody_takes_are_removed_after_a_while(start, monkeypatch):
+def test_answers_that_are_not_read_are_removed_later(start, monkeypatch):
     collector = start("api", interval_s=0.05)
     put_request(collector.directory, Request("pause"))
     wait_for(lambda: left(collector) and left(collector)[0].endswith(".answer"))
@@ -255,7 +255,7 @@ def test_a_request_that_is_withdrawn_is_not_carried_out(start):
     assert left(collector) == []
 
 
-def test_what_is_packed_is_parsed_as_it_was():
+def test_a_packed_request_is_parsed_unchanged():
     for name, arguments in (
         ("pause", {}),
         ("interval", {"interval_s": 2.5}),
@@ -278,7 +278,7 @@ def service(spawn):
     return begin
 
 
-def test_the_command_asks_each_live_run_of_the_service_and_tells_their_answers(service, home):
+def test_the_command_asks_each_live_run_of_the_service_and_prints_the_answers(service, home):
     pids = sorted(service().pid for _ in range(3))
     assert ctl("pause", "--service", "api") == (
         0,
@@ -293,12 +293,12 @@ def test_the_command_asks_each_live_run_of_the_service_and_tells_their_answers(s
     assert [reference.Run(d).header.pid for d in marked] == [pids[1]]
 
 
-def test_the_command_takes_the_interval_and_says_what_it_is_now(service):
+def test_the_command_sets_the_interval_and_prints_the_new_one(service):
     process = service()
     assert ctl("interval", "2", "--service", "api")[:2] == (0, f"api {process.pid}: every 2 s\n")
 
 
-def test_a_service_that_does_not_run_is_one_line_and_exit_code_1(service, home):
+def test_a_service_that_does_not_run_prints_one_line_and_exits_1(service, home):
     process = service()
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -323,14 +323,14 @@ def test_a_service_that_does_not_run_is_one_line_and_exit_code_1(service, home):
         ("pause", "--service", "api", "--pid", "x"),
     ],
 )
-def test_wrong_usage_is_one_line_and_exit_code_2(words, home):  # noqa: ARG001 - logs would go there
+def test_wrong_usage_prints_one_line_and_exits_2(words, home):  # noqa: ARG001 - logs would go there
     code, out, err = ctl(*words)
     assert (code, out) == (2, "")
     assert err.count("\n") == 1
 
 
 @pytest.mark.slow
-def test_a_stopped_process_is_waited_for_and_its_request_withdrawn(service, home):
+def test_a_request_to_a_stopped_process_times_out_and_is_withdrawn(service, home):
     process = service()
     process.send_signal(signal.SIGSTOP)
     code, out, err = ctl("pause", "--service", "api")
@@ -343,8 +343,8 @@ def test_a_stopped_process_is_waited_for_and_its_request_withdrawn(service, home
     assert "pause" not in reference.Run(directory).kinds
 
 
-def test_an_answer_that_is_hostile_is_printed_as_plain_text(service):
-    """The run's directory is the service's: what it answers may be anything."""
+def test_an_answer_with_escape_sequences_is_printed_as_plain_text(service):
+    """The run directory belongs to the service, so an answer in it may contain anything."""
     process = service()
     process.send_signal(signal.SIGSTOP)
     home = Path(os.environ["PPROFPLUS_DIR"])
@@ -371,7 +371,7 @@ def test_an_answer_that_is_hostile_is_printed_as_plain_text(service):
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a service of another user")
 @pytest.mark.usefixtures("open_to_all", "start")
 @pytest.mark.parametrize("closed", ["home", "service", "run", "request"])
-def test_a_service_of_another_user_is_permission_denied_and_says_what_to_do(spawn, home, closed):
+def test_a_service_of_another_user_is_denied_and_the_line_says_what_to_do(spawn, home, closed):
     service = spawn(SERVICE, "0.05")
     assert service.stdout.readline() == "up\n"
     (directory,) = reference.runs(home)

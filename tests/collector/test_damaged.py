@@ -1,4 +1,4 @@
-"""Damaged and hostile logs: the reference reader says LogFormatError, or reads what is healthy."""
+"""Damaged and malicious logs: the reference reader raises LogFormatError, or reads intact pages."""
 
 import importlib.util
 import lzma
@@ -29,7 +29,7 @@ corpus = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(corpus)
 make = corpus.make
 
-# What a reader under a limit of memory runs: all of the corpus, and what is worse than that.
+# What a reader with a memory limit runs: the whole corpus, and larger headers.
 LIMITED = """
 import importlib.util, resource, sys
 from pathlib import Path
@@ -50,7 +50,7 @@ print("read")
 
 
 def bombs():
-    """Give headers as large as they may be, that are larger in memory."""
+    """Yield headers of the maximum size that need much more memory than bytes."""
     size = MAX_HEADER_BYTES
     for piece in (b"[],", b"{},", b'{"a":0},', b"0,", b'"",', b"1e9,", b'"\\u1234",', b"-9,"):
         for name in (b"argv", b"metrics", b"later"):
@@ -64,7 +64,7 @@ def bombs():
 
 
 def page_size(data):
-    """Return the page size that the first healthy page says."""
+    """Return the page size in the first intact page."""
     sizes = [8192, *(1 << n for n in range(9, 21))]
     for at in sorted({slot * size for slot in range(4) for size in sizes}):
         try:
@@ -77,7 +77,7 @@ def page_size(data):
 
 
 def read_file(data):
-    """Return (header or None, healthy data pages, how many pages are bad) of a segment."""
+    """Return (header or None, intact data pages, number of bad pages) of a segment."""
     size = page_size(data)
     parts, pages, bad, count = {}, [], 0, 0
     for at in range(0, len(data), size):
@@ -108,7 +108,7 @@ def unpacked(tmp_path_factory):
     return directory
 
 
-def test_the_corpus_is_what_its_script_makes():
+def test_the_corpus_equals_the_output_of_its_script():
     data, told = make.archive()
     assert told == corpus.CASES
     assert lzma.decompress(data) == lzma.decompress((DAMAGED / "corpus.tar.xz").read_bytes())
@@ -119,7 +119,9 @@ def test_the_corpus_is_small():
 
 
 @pytest.mark.parametrize("case", corpus.CASES)
-def test_the_healthy_pages_of_a_damaged_log_are_read_and_nothing_else_is_raised(unpacked, case):
+def test_the_intact_pages_of_a_damaged_log_are_read_and_only_format_errors_are_raised(
+    unpacked, case
+):
     seen = {}
     schemas = {make.header().schema, make.header(make.OTHER).schema}
     for path in sorted(corpus.home_of(unpacked, case).rglob("*.pplog")):
@@ -167,7 +169,7 @@ CHANGES = st.lists(
 
 @settings(max_examples=500, deadline=None)
 @given(st.sampled_from(make.pages()), CHANGES)
-def test_a_page_changed_anywhere_and_believed_is_refused_or_read_whole(page, changes):
+def test_a_changed_page_with_valid_checksums_is_refused_or_read_completely(page, changes):
     changed = bytearray(page)
     for at, value in changes:
         changed[at % len(changed)] = value
@@ -181,7 +183,7 @@ def test_a_page_changed_anywhere_and_believed_is_refused_or_read_whole(page, cha
     assert found.mono_ms == sorted(found.mono_ms)
 
 
-# few letters: to learn of all that there are takes Hypothesis seconds
+# few letters: Hypothesis needs seconds to collect all Unicode letters
 TEXT = st.text(st.sampled_from("a[\0\x1b\x9b\u202e\ud800\U0001f600"), max_size=9)
 JSON = st.recursive(
     st.none()
@@ -219,7 +221,7 @@ def test_a_header_changed_at_any_byte_is_refused_or_read(data):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS is kept by Linux")
-def test_the_reference_reader_reads_all_of_it_within_256_mib(unpacked):
+def test_the_reference_reader_reads_the_corpus_within_256_mib(unpacked):
     command = [sys.executable, "-c", LIMITED, __file__, str(unpacked), "256"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=110)
     assert (done.stdout, done.stderr) == ("read\n", "")

@@ -1,4 +1,4 @@
-"""Trouble with the disk: the host goes on, is told once, and every sample lost is counted."""
+"""Errors of the disk: the host continues, one line is logged, and every lost sample is counted."""
 
 import os
 import shutil
@@ -16,15 +16,15 @@ from pprofplus.log.format import LOST
 
 @pytest.fixture(scope="session")
 def private_mounts(tmp_path_factory):
-    """The command that gives a process mounts of its own."""
+    """The command that starts a process in its own mount namespace."""
     return mounts.private(tmp_path_factory.mktemp("mount"))
 
 
 @pytest.fixture
 def on_disk(tells, private_mounts, tmp_path):
-    """Run a service whose logs are on a small disk of its own, `disk`; see `tells`.
+    """Run a service whose logs are on its own small disk, `disk`; see `tells`.
 
-    The disk is gone with the process, so its log is copied before that.
+    The disk disappears with the process, so the log is copied before that.
     """
     disk, copy = tmp_path / "disk", tmp_path / "copy"
     disk.mkdir()
@@ -49,12 +49,12 @@ def lost_of(run):
 
 
 def numbers(run):
-    """The numbers that the service gave to the samples that are in the log."""
+    """The sequence numbers of the samples that are in the log."""
     return [row["rss"] for _, _, row in run.samples]
 
 
 def assert_all_accounted(told, run):
-    """To the sample: what was taken is in the log once, or told of as lost, and in order."""
+    """Assert that each sample is in the log once, or counted as lost, and in order."""
     kept = numbers(run)
     assert kept == sorted(set(kept))
     assert set(kept) <= set(range(told["taken"]))
@@ -79,7 +79,7 @@ tell(first=first)
 """
 
 
-def test_a_full_disk_is_told_of_once_and_every_sample_lost_on_it_is_counted(on_disk):
+def test_a_full_disk_is_logged_once_and_every_lost_sample_is_counted(on_disk):
     told, run = on_disk("size=512k", FULL)
     assert_all_accounted(told, run)
     assert run.bad == 0
@@ -91,12 +91,12 @@ def test_a_full_disk_is_told_of_once_and_every_sample_lost_on_it_is_counted(on_d
     assert "will try again" in line
 
 
-def test_recording_resumes_within_two_intervals_of_a_full_disks_end(on_disk):
+def test_recording_resumes_within_two_intervals_after_a_full_disk_has_space(on_disk):
     told, _ = on_disk("size=512k", FULL)
     assert told["first"] <= 2
 
 
-def test_a_full_disk_leaves_a_gap_of_the_length_that_it_lasted_and_the_newest_samples(on_disk):
+def test_a_full_disk_leaves_a_gap_of_its_duration_and_the_newest_samples(on_disk):
     told, run = on_disk("size=512k", FULL)
     kept = numbers(run)
     times = [mono for mono, _, _ in run.samples]
@@ -106,12 +106,12 @@ def test_a_full_disk_leaves_a_gap_of_the_length_that_it_lasted_and_the_newest_sa
 
 
 @pytest.mark.parametrize("again_s", [3600, 0])
-def test_a_disk_full_anew_is_told_of_anew_but_not_within_the_hour(on_disk, again_s):
+def test_a_disk_that_is_full_again_is_logged_again_but_not_within_the_hour(on_disk, again_s):
     told, run = on_disk(
         "size=512k",
         f"""
 from pprofplus import warn
-warn.AGAIN_S = {again_s}
+warn.THROTTLE_S = {again_s}
 pprofplus.start("api", interval_s=0.002)
 for _ in range(2):
     samples(100)
@@ -147,7 +147,7 @@ tell()
     monitor_reader.assert_the_monitor_reads_the_same(run)
 
 
-def test_a_disk_full_at_the_end_holds_up_nobody(on_disk):
+def test_a_full_disk_does_not_delay_the_end(on_disk):
     told, run = on_disk(
         "size=256k",
         """
@@ -171,7 +171,7 @@ def test_the_monitor_exports_every_sample_that_a_full_disk_has_taken(on_disk):
     assert skipped == 0
 
 
-def test_a_page_that_outgrows_its_block_on_a_full_disk_leaves_no_head_without_a_body(
+def test_a_page_that_needs_another_block_on_a_full_disk_leaves_no_head_without_a_body(
     run, private_mounts, tmp_path
 ):
     disk, copy = tmp_path / "disk", tmp_path / "copy"
@@ -198,7 +198,7 @@ for pid in range(62, 122, 4):
         monitor_reader.assert_the_monitor_reads_the_same(found, "m0")
 
 
-def test_without_an_inode_the_old_segment_says_that_we_live_and_the_next_comes_later(on_disk):
+def test_without_an_inode_the_old_segment_stays_locked_and_the_next_comes_later(on_disk):
     told, run = on_disk(
         "size=4m,nr_inodes=40",
         """
@@ -236,8 +236,9 @@ tell(first=first)
     assert len(told["heard"]) == 1
 
 
-def test_a_disk_that_is_read_only_is_told_of_once_and_used_when_it_is_not(on_disk):
-    # the kernel refuses to remount while a file is open for writing, so it is so from the start
+def test_a_read_only_disk_is_logged_once_and_used_when_it_is_writable(on_disk):
+    # the kernel refuses to remount while a file is open for writing, so the disk is read-only from
+    # the start
     told, run = on_disk(
         "size=4m",
         """
@@ -261,7 +262,7 @@ tell(first=first)
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount an image")
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("mkfs.btrfs") is None, reason="no mkfs.btrfs")
-def test_a_quota_is_a_full_disk_to_whom_it_concerns(tells, tmp_path):
+def test_a_quota_is_handled_as_a_full_disk(tells, tmp_path):
     image, disk, copy = tmp_path / "image", tmp_path / "disk", tmp_path / "copy"
     disk.mkdir()
     with image.open("wb") as file:
@@ -301,7 +302,7 @@ shutil.copytree(home, {str(copy)!r})
 
 
 @pytest.mark.skipif(shutil.which("mkfs.ext4") is None, reason="no mkfs.ext4")
-def test_a_file_system_that_failed_for_good_is_left_when_another_is_mounted(tells, tmp_path):
+def test_recording_moves_from_a_failed_file_system_to_one_mounted_over_it(tells, tmp_path):
     image, disk, copy = tmp_path / "image", tmp_path / "disk", tmp_path / "copy"
     disk.mkdir()
     image.write_bytes(bytes(4 << 20))
@@ -338,8 +339,8 @@ shutil.copytree(home, {str(copy)!r}, dirs_exist_ok=True)
     assert len(told["heard"]) == len({line.rpartition(": ")[2] for line in told["heard"]}) <= 2
 
 
-def test_a_limit_to_the_size_of_files_makes_segments_smaller(tells):
-    # SIGXFSZ at its default would end a host that Python was only embedded in
+def test_a_file_size_limit_makes_segments_smaller(tells):
+    # SIGXFSZ with its default disposition would end a host that only embeds Python
     told, run = tells(
         """
 import resource, signal
@@ -357,7 +358,7 @@ tell()
     assert all(path.stat().st_size <= 50_000 for path in reference.segments(run.directory))
 
 
-def test_a_limit_too_small_for_a_segment_is_told_of_and_never_tried(tells):
+def test_a_file_size_limit_below_a_segment_is_logged_and_never_exceeded(tells):
     told, run = tells(
         """
 import resource, signal
@@ -378,7 +379,7 @@ tell(first=first)
     assert "File too large" in line
 
 
-def test_a_host_that_closes_our_descriptor_on_a_full_disk_loses_what_is_counted(tells):
+def test_samples_lost_when_the_host_closes_our_descriptor_on_a_full_disk_are_counted(tells):
     told, run = tells(
         """
 import resource
@@ -400,7 +401,7 @@ tell(first=first)
     assert run.kinds == ["start", "lost", "stop"]
 
 
-def test_a_limit_to_the_size_of_files_that_comes_later_costs_no_sample(tells):
+def test_a_file_size_limit_that_is_set_later_costs_no_sample(tells):
     told, run = tells(
         """
 import resource
@@ -428,10 +429,10 @@ tell()
         ("remove(os.environ['PPROFPLUS_DIR'])", "removed", "lost"),
         ("os.truncate(segment, 0)", "removed", "lost"),
         ("os.truncate(segment, 100)", "removed", "lost"),
-        ("os.truncate(segment, 3 * 8192 + 5000)", "cut short", "start"),
+        ("os.truncate(segment, 3 * 8192 + 5000)", "truncated", "start"),
     ],
 )
-def test_what_someone_takes_of_the_open_segment_is_told_of_and_counted(
+def test_samples_removed_from_the_open_segment_are_logged_and_counted(
     tells, harm, text, first_kind
 ):
     told, run = tells(
@@ -465,7 +466,7 @@ tell(written=written)
     assert text in line
 
 
-def test_samples_lost_with_a_segment_that_told_of_lost_ones_are_all_counted(on_disk):
+def test_samples_lost_with_a_segment_that_has_a_lost_event_are_all_counted(on_disk):
     told, run = on_disk(
         "size=512k",
         """
@@ -483,7 +484,7 @@ tell()
 """,
     )
     assert_all_accounted(told, run)
-    # of the first loss the log has no word left but this one
+    # the log has no other record of the first loss
     assert lost_of(run)[-1].text == "removed"
 
 
@@ -500,7 +501,7 @@ def exhaust():
 """
 
 
-def test_without_descriptors_an_open_segment_is_written_on(tells):
+def test_without_descriptors_the_open_segment_is_still_written(tells):
     told, run = tells(
         NO_DESCRIPTORS
         + """
@@ -518,7 +519,7 @@ tell()
     assert lost_of(run) == []
 
 
-def test_without_descriptors_a_new_segment_comes_later_and_all_is_counted(tells):
+def test_without_descriptors_a_new_segment_comes_later_and_lost_samples_are_counted(tells):
     told, run = tells(
         NO_DESCRIPTORS
         + """
@@ -546,7 +547,7 @@ tell(first=first)
     assert len(told["heard"]) == len(set(told["heard"]))
 
 
-def test_a_start_without_descriptors_records_every_figure_once_there_are_some(tells):
+def test_a_start_without_descriptors_records_every_metric_once_some_are_free(tells):
     told, run = tells(
         NO_DESCRIPTORS
         + """

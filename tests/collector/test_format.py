@@ -1,4 +1,4 @@
-"""The format: what is packed is read back, and what is damaged is refused."""
+"""The format: what is packed is read back, and damage is refused."""
 
 from itertools import pairwise
 
@@ -60,7 +60,7 @@ def filled(counters, rows, previous=None):
 
 
 @given(histories())
-def test_samples_are_read_back_as_they_were_added(history):
+def test_samples_are_read_back_unchanged(history):
     counters, rows = history
     builder, times, values = filled(counters, rows)
     page = read_data_page(bytes(builder))
@@ -98,7 +98,7 @@ def test_values_beyond_64_bits_are_clipped(is_counter):
     assert page.columns == [[INT64_MAX, INT64_MIN, INT64_MAX, 0]]
 
 
-def test_a_counter_that_fell_and_then_stood_still_has_the_largest_rate_0():
+def test_a_counter_that_decreases_and_then_stays_has_the_largest_rate_0():
     builder = PageBuilder(7, (True,), 1, 1000, (0, [100]))
     for i, value in enumerate((50, 50)):
         builder.add(i * 1000 + 1000, 0, [value])
@@ -106,7 +106,7 @@ def test_a_counter_that_fell_and_then_stood_still_has_the_largest_rate_0():
     assert (head.lo, head.hi) == ((-50_000,), (0,))
 
 
-def test_a_full_page_takes_nothing_more_and_stays_readable():
+def test_a_full_page_accepts_nothing_more_and_stays_readable():
     builder = PageBuilder(7, (False,) * 30, 0, 1000)
     added = 0
     while builder.add(added * 1000, added * 1000, [(added * 7919 + i) << 20 for i in range(30)]):
@@ -118,7 +118,7 @@ def test_a_full_page_takes_nothing_more_and_stays_readable():
     assert PAGE_SIZE - 30 * 10 < len(before) <= PAGE_SIZE
 
 
-def test_a_page_of_nothing_new_ends_at_the_most_samples():
+def test_a_page_of_unchanged_values_ends_at_the_maximum_of_samples():
     builder = PageBuilder(7, (False, True), 0, 1000)
     added = 0
     while builder.add(added * 1000, added * 1000, [5, 6]):
@@ -127,7 +127,7 @@ def test_a_page_of_nothing_new_ends_at_the_most_samples():
     assert len(read_data_page(bytes(builder)).mono_ms) == MAX_SAMPLES
 
 
-def test_events_are_read_back_and_a_text_too_long_is_cut_at_a_character():
+def test_events_are_read_back_and_a_long_text_is_truncated_at_a_character():
     builder = PageBuilder(7, (), 0, 1000)
     events = [
         Event(1, 5, 6),
@@ -178,7 +178,7 @@ def test_a_page_with_any_bit_flipped_is_refused():
 @settings(max_examples=300)
 @given(st.binary(max_size=300), st.binary(max_size=300))
 @example(b"\0" * 44, b"")
-def test_a_page_of_nonsense_with_right_sums_is_refused_or_read_but_never_breaks(rest, body):
+def test_a_random_page_with_valid_checksums_is_refused_or_read(rest, body):
     page = pack_page(2, 0, rest, body)
     try:
         found = read_data_page(page)
@@ -188,7 +188,7 @@ def test_a_page_of_nonsense_with_right_sums_is_refused_or_read_but_never_breaks(
 
 
 @given(st.binary(max_size=64), st.integers(0, 50))
-def test_a_stream_of_nonsense_is_refused_or_has_the_length_asked_for(stream, count):
+def test_a_random_stream_is_refused_or_has_the_requested_length(stream, count):
     try:
         assert len(read_stream(stream, count)) == count
     except LogFormatError:
@@ -230,12 +230,12 @@ def test_a_long_header_spans_pages():
 @example(b'{"metrics":[],"pid":-1}')
 @example(b'{"metrics":[],"argv":[1]}')
 @example(b'{"metrics":[],"service":1}')
-def test_a_header_of_nonsense_is_refused(text):
+def test_a_random_header_is_refused(text):
     with pytest.raises(LogFormatError):
         parse_header(text)
 
 
-def test_a_page_of_a_later_major_version_is_refused_by_name():
+def test_a_page_of_a_later_major_version_is_refused_with_its_version():
     page = bytearray(page_for_damage())
     page[4] = 2
     length = PREFIX.unpack_from(page)[6]

@@ -1,4 +1,4 @@
-"""Files of each release stay readable for ever, and this release writes the same bytes."""
+"""Files of each release stay readable, and this release writes the same bytes."""
 
 import importlib.util
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Runs of format 1.0 stay readable for ever: they are read as on the day they were made."""
+"""Runs of format 1.0 stay readable: their content equals the content recorded with them."""
 
 import importlib.util
 import json
@@ -37,20 +37,20 @@ def test_this_release_writes_the_data_pages_of_the_runs_of_format_1_0():
     assert behind_header(make.files()) == behind_header(kept())
 
 
-def test_the_runs_of_format_1_0_are_read_as_on_the_day_they_were_made():
+def test_the_runs_of_format_1_0_are_read_unchanged():
     assert make.decoded(kept()) == WANTED
 
 
-def test_they_hold_every_kind_of_event():
+def test_they_contain_every_kind_of_event():
     assert {event[0] for _, page in PAGES for event in page["events"]} == set(EVENT_KINDS.values())
 
 
-def test_they_hold_two_versions_of_a_page_and_a_torn_one():
+def test_they_contain_two_versions_of_a_page_and_a_torn_one():
     numbers = [[page.get("number") for page in file["pages"]] for file in WANTED.values()]
     assert numbers == [[0, 1, 2], [3, 4, 4], [5, 6, None], [0]]
 
 
-def test_their_samples_are_those_that_were_put_in():
+def test_their_samples_equal_the_input():
     for path, page in PAGES:
         table, interval_ms, first, _ = make.PAGES[page["number"]]
         span = range(first, first + len(page["mono_ms"]))
@@ -63,17 +63,18 @@ def test_their_samples_are_those_that_were_put_in():
         assert [list(row) for row in table] == WANTED[path]["header"]["metrics"]
 
 
-def test_their_heads_are_those_that_the_samples_give():
+def test_their_heads_agree_with_the_samples():
     for _, page in PAGES:
         table, _, first, _ = make.PAGES[page["number"]]
-        begins = page["number"] in {0, 5}  # a run, and a table
+        begins = page["number"] in {0, 5}  # of a run, or of a schema
         span = range(first if begins else first - 1, first + len(page["mono_ms"]))
         for column, (_, _, kind) in enumerate(table):
             points = [(make.times(n)[0], make.values(n, table)[column]) for n in span]
             if kind == "gauge":
                 measures = [value for _, value in points[not begins :]]
             else:
-                # the spec, in exact numbers; clipped to 64 bits as all that is in a page
+                # from the specification, in exact numbers; clipped to 64 bits like every value in a
+                # page
                 measures = [0] if begins else []
                 for (then, before), (now, value) in pairwise(points):
                     rate = (value - before) * 1_000_000 // max(1, now - then)

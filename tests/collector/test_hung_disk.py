@@ -1,4 +1,4 @@
-"""A disk that hangs: no call of the host's waits for it, and what was said is in the log later.
+"""A disk that hangs: no call of the host waits for it, and all calls are in the log later.
 
 The disk is a FUSE file system whose server is stopped, so that each call on it hangs: open, stat,
 read, write and close.
@@ -14,7 +14,8 @@ import fuse
 import pytest
 import reference
 
-# these have 50 ms, start() 5 s, stop() and exit 4 s; without a timeout it would be for ever
+# the limits are 50 ms for these, 5 s for start(), 4 s for stop() and exit; without limits they
+# would wait forever
 AT_ONCE_S = 2.5
 EVER_S = 60
 
@@ -71,7 +72,7 @@ class Disk:
         self.path, self.server, self.faults = path, server, faults
 
     def fail(self, *faults):
-        # renamed into place, for the server reads it before each request
+        # renamed into place, because the server reads it before each request
         new = self.faults.with_suffix(".new")
         new.write_text("\n".join(faults))
         new.rename(self.faults)
@@ -121,7 +122,7 @@ print(json.dumps(took))
     assert took_s < AT_ONCE_S
 
 
-def test_what_was_said_while_the_disk_hung_is_in_the_log_when_it_answers(on_disk, disk):
+def test_calls_made_while_the_disk_hangs_are_in_the_log_when_it_responds(on_disk, disk):
     on_disk("""
 collector = pprofplus.start("api", interval_s=0.05)
 wait_for(lambda: collector.samples > 2)
@@ -139,7 +140,7 @@ wait_for(lambda: collector.samples > before + 3)
     assert run.bad == 0
 
 
-def test_a_start_on_a_disk_that_hangs_returns_and_records_when_it_answers(on_disk, disk):
+def test_a_start_on_a_disk_that_hangs_returns_and_records_when_it_responds(on_disk, disk):
     (first_s, second_s), err = on_disk("""
 hang()
 took = timed(lambda: pprofplus.start("api", interval_s=0.05)), timed(pprofplus.start)
@@ -158,8 +159,8 @@ print(json.dumps(took))
 
 
 @pytest.mark.parametrize("ending", ["pprofplus.stop()", "pass"])
-def test_an_end_on_a_disk_that_hangs_waits_four_seconds_at_the_most(on_disk, ending):
-    # the kernel closes our files when the process ends, which hangs too: the disk recovers then
+def test_an_end_on_a_disk_that_hangs_waits_at_most_four_seconds(on_disk, ending):
+    # the kernel closes our files when the process ends, which hangs too: so the disk recovers then
     hung_s, err = on_disk(f"""
 import atexit
 def report():
@@ -173,7 +174,7 @@ hang()
 {ending}
 """)
     assert hung_s < 4 + AT_ONCE_S
-    assert "its disk does not answer" in err
+    assert "its disk does not respond" in err
 
 
 ACTING = f"""
@@ -279,7 +280,7 @@ os.kill(os.getpid(), signal.SIGKILL)
         code=-signal.SIGKILL,
     )
     assert took_s < AT_ONCE_S
-    assert many_s < 2 * AT_ONCE_S  # only the first of them waits for the thread at all
+    assert many_s < 2 * AT_ONCE_S  # only the first of them waits for the thread
     parent = min(disk.path.glob("logs/*/*"), key=lambda path: int(path.name.split("-")[1]))
     end = time.monotonic() + 10
     while reference.is_live(parent):  # the child's thread closes its copies
@@ -287,7 +288,7 @@ os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(0.05)
 
 
-def test_a_write_that_takes_no_byte_is_an_error_and_not_for_ever(on_disk, disk):
+def test_a_write_of_zero_bytes_is_an_error_and_not_an_endless_loop(on_disk, disk):
     _, err = on_disk(f"""
 collector = pprofplus.start("api", interval_s=0.05)
 wait_for(lambda: collector.samples > 2)
@@ -302,16 +303,14 @@ before = collector.samples
 fail("")
 wait_for(lambda: collector.samples > before + 5)
 """)
-    assert "the file system took none of the page's bytes" in err
+    assert "the file system wrote 0 bytes of the page" in err
     (run,) = disk.runs
     assert "mark" in run.kinds
     assert run.bad == 0
 
 
 @pytest.mark.parametrize("error", ["EIO", "ESTALE"])
-def test_a_status_that_cannot_be_read_for_a_moment_costs_no_sample_and_no_descriptor(
-    on_disk, disk, error
-):
+def test_a_temporary_error_of_fstat_costs_no_sample_and_no_descriptor(on_disk, disk, error):
     (count, descriptors), _ = on_disk(f"""
 collector = pprofplus.start("api", interval_s=0.05)
 wait_for(lambda: collector.samples > 2)
@@ -337,11 +336,11 @@ print(json.dumps([collector.samples, after - before]))
     assert len(set(times)) == len(times)
 
 
-def test_a_close_that_reports_an_error_loses_nothing_and_leaks_nothing(on_disk, disk):
+def test_an_error_of_close_loses_no_sample_and_leaks_no_descriptor(on_disk, disk):
     disk.fail("flush-EIO")
     (count, descriptors), _ = on_disk("""
 from pprofplus import settings
-settings.LEAST_INTERVAL_S = 0.001
+settings.MIN_INTERVAL_S = 0.001
 before = len(os.listdir("/proc/self/fd"))
 collector = pprofplus.start("api", interval_s=0.01, max_bytes=1 << 18)
 for round in range(6):  # another table begins another segment
@@ -351,7 +350,8 @@ for round in range(6):  # another table begins another segment
 pprofplus.stop()
 print(json.dumps([collector.samples, len(os.listdir("/proc/self/fd")) - before]))
 """)
-    assert descriptors <= 1  # that of the handler of SIGTERM, which leads nowhere now
+    # the descriptor of the SIGTERM handler, which is redirected to /dev/null
+    assert descriptors <= 1
     (run,) = disk.runs
     assert len(run.samples) == count
     assert run.lost == 0

@@ -1,4 +1,4 @@
-"""A service pays for what it imports: next to nothing."""
+"""The cost of the import for a service."""
 
 import json
 
@@ -33,7 +33,7 @@ print(json.dumps([sorted(imported), sorted(set(sys.modules) - before)]))
 """
 
 
-def test_the_import_brings_nothing_heavy_and_recording_nothing_foreign(run):
+def test_the_import_loads_no_heavy_module_and_recording_loads_only_psutil(run):
     imported, at_the_end = map(set, json.loads(" ".join(run(PROGRAM))))
     assert not imported & (HEAVY | FOREIGN)
     assert not at_the_end & (HEAVY - {"ctypes"} | FOREIGN)

@@ -1,4 +1,4 @@
-"""Short jobs that end by os._exit: all are recorded, however many, and the ledger recovers."""
+"""Short jobs that end by os._exit: all are recorded, in any number, and the ledger recovers."""
 
 import json
 import os
@@ -15,8 +15,8 @@ from pprofplus.log.log_directory import PIN_NAME
 
 MIB = 1 << 20
 
-# Forks as a queue's worker does, twelve at once. Each lives for 0.15 s, and until its first sample,
-# but is killed by SIGALRM before a scan of very many runs could be done in one go.
+# Fork like a worker of a queue, twelve at a time. Each child lives for 0.15 s, and at least until
+# its first sample, but SIGALRM kills it before a scan of many runs could be done in one go.
 WORKER = """
 import json, os, signal, sys, time
 import pprofplus
@@ -51,7 +51,7 @@ def used_bytes(home):
 
 
 def pids(home):
-    """The processes of which there is a sample on disk."""
+    """The processes with a sample on disk."""
     return {int(path.name.partition("-")[0]) for path in reference.runs(home, "worker")}
 
 
@@ -67,10 +67,8 @@ def empty_runs(home):
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("how", ["short-lived only", "long-lived"])
-def test_jobs_among_very_many_runs_are_recorded_though_the_ledger_says_that_there_is_no_room(
-    spawn, home, how
-):
-    """A scan takes longer than a job lives, as after thousands of jobs that leaked."""
+def test_jobs_among_many_runs_are_recorded_although_the_ledger_shows_no_room(spawn, home, how):
+    """A scan takes longer than a job lives, as after thousands of killed jobs."""
     size_bytes = crowd.fill(home, 30_000)
     cap = 2 * size_bytes
     crowd.set_ledger(home, cap)
@@ -82,7 +80,7 @@ def test_jobs_among_very_many_runs_are_recorded_though_the_ledger_says_that_ther
 
 
 @pytest.mark.timeout(600)
-def test_jobs_alone_correct_the_ledger_each_with_a_part_of_the_scan(spawn, home):
+def test_jobs_correct_the_ledger_each_with_a_slice_of_the_scan(spawn, home):
     size_bytes = crowd.fill(home, 30_000)
     cap = 2 * size_bytes
     crowd.set_ledger(home, cap)
@@ -91,19 +89,19 @@ def test_jobs_alone_correct_the_ledger_each_with_a_part_of_the_scan(spawn, home)
         if crowd.bound_of(home) < cap - 16 * MIB:
             break
     assert crowd.bound_of(home) < cap - 16 * MIB
-    # and no more than was needed meanwhile was removed
+    # no more was removed than was needed meanwhile
     assert used_bytes(home) > size_bytes // 2
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("how", ["short-lived only", "long-lived"])
-def test_of_thousands_of_jobs_under_a_small_cap_the_last_ones_are_recorded(spawn, home, how):
+def test_of_thousands_of_jobs_under_a_small_cap_the_last_ones_are_kept(spawn, home, how):
     cap = 16 * MIB
     order = work(spawn, cap, 2500, how)
     assert len(pids(home) & set(order[-200:])) > 150
     assert used_bytes(home) <= cap
-    # what is kept is a good part of what the cap allows
+    # the runs that are kept use a large part of the cap
     assert used_bytes(home) > cap // 4
 
 
@@ -111,7 +109,7 @@ LONG_LIVED = """
 import os, subprocess, sys, time
 from pprofplus.log import retention
 # all pauses are 200 times shorter: those after a scan, too, which follow from what it took
-retention._LOOK_S /= 200
+retention._MAINTENANCE_S /= 200
 retention._SHARE /= 200
 retention._QUIET_SHARE /= 200
 import pprofplus
@@ -129,7 +127,7 @@ def test_a_long_lived_collector_corrects_the_ledger_while_it_records(spawn, home
     assert service.stdout.readline() == "done\n"
     used = used_bytes(home)
     for _ in range(600):
-        # its own segment may grow, and is counted so
+        # its own segment may grow, and counts with its full size
         if crowd.bound_of(home) < used + 2 * 64 * 1024:
             break
         time.sleep(0.05)
@@ -139,7 +137,7 @@ def test_a_long_lived_collector_corrects_the_ledger_while_it_records(spawn, home
     assert crowd.bound_of(home) >= used_bytes(home)
 
 
-# what start() itself looks at: each listed directory is an event
+# what start() itself reads: each listed directory is an audit event
 STARTED = """
 import sys
 seen = []
@@ -148,12 +146,12 @@ sys.addaudithook(
 )
 import pprofplus
 from pprofplus.log import run_directory
-tend = getattr(run_directory, "tend", None)
-run_directory.tend = lambda *words: None  # what is done later, in the background
+maintain = run_directory.maintain
+run_directory.maintain = lambda *words: None  # what is done later, in the background
 seen.clear()
 collector = pprofplus.start("new", max_total_bytes=int(sys.argv[1]), interval_s=0.05)
 looked, samples = len(seen), collector.samples
-run_directory.tend = tend
+run_directory.maintain = maintain
 import json, time
 end = time.monotonic() + 60
 while True:
@@ -167,7 +165,7 @@ print(json.dumps([looked, samples, bound, collector.samples]))
 
 
 @pytest.mark.timeout(300)
-def test_a_start_over_the_cap_among_very_many_runs_looks_at_a_few_and_makes_room_later(spawn, home):
+def test_a_start_over_the_cap_among_many_runs_reads_a_few_of_them_and_evicts_later(spawn, home):
     size_bytes = crowd.fill(home, 20_000)
     crowd.set_ledger(home, size_bytes)
     out, err = spawn(STARTED, str(size_bytes), str(home)).communicate(timeout=200)
@@ -175,14 +173,14 @@ def test_a_start_over_the_cap_among_very_many_runs_looks_at_a_few_and_makes_room
     looked, at_start, bound, samples = json.loads(out)
     assert at_start >= 1
     assert looked < 100
-    # then, between the samples, the oldest go until there is room again
+    # then, between the samples, the oldest runs are removed until there is room again
     assert bound < size_bytes * 15 // 16
     assert used_bytes(home) <= size_bytes * 15 // 16
     (directory,) = reference.runs(home, "new")
     assert len(reference.Run(directory).samples) == samples > 20
 
 
-def test_where_there_is_no_room_no_directory_is_made(home, run):
+def test_without_room_no_directory_is_created(home, run):
     program = (
         "import sys, pprofplus\n"
         "pprofplus.start('pinned', max_total_bytes=300 << 10, interval_s=3600)\n"
@@ -207,7 +205,7 @@ def test_where_there_is_no_room_no_directory_is_made(home, run):
     assert used_bytes(home) <= cap
 
 
-def test_a_segment_that_cannot_be_made_leaves_neither_a_directory_nor_a_reservation(home, run):
+def test_a_failed_segment_leaves_neither_a_directory_nor_a_reservation(home, run):
     """The file system runs out of inodes: a real tmpfs that allows a few."""
     if os.geteuid() != 0:
         pytest.skip("only root may mount")

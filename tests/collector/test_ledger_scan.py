@@ -1,4 +1,4 @@
-"""The scan of all runs: in slices by anyone, exact whatever happens meanwhile."""
+"""The scan of all runs: in slices by any process, and exact while runs change."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ from pprofplus.log import ledger as ledger_module
 from pprofplus.log import ledger_scan, retention
 from pprofplus.log.format import RunHeader, segment_capacity
 from pprofplus.log.ledger import IDLE, VISITING, Ledger, LedgerBusyError
-from pprofplus.log.log_directory import LEDGER_NAME, PIN_NAME, RUN_LIST_NAME, open_home
+from pprofplus.log.log_directory import LEDGER_NAME, PIN_NAME, RUN_LIST_NAME, open_log_directory
 from pprofplus.log.writer import Writer
 
 METRICS = tuple((f"m{i}", "B", "gauge") for i in range(33))
@@ -33,22 +33,22 @@ def place(tmp_path):
 
 @pytest.fixture
 def small_slices(monkeypatch):
-    """Let each slice visit three runs, however fast the machine is."""
+    """Let each slice visit three runs, independent of the machine's speed."""
     for name in ("_SLICE_S", "_NEAR_SLICE_S"):
         monkeypatch.setattr(retention, name, 0.0)
-    monkeypatch.setattr(retention, "_SLICE_LEAST", 3)
+    monkeypatch.setattr(retention, "_SLICE_MIN_RUNS", 3)
 
 
 @contextlib.contextmanager
 def ledger_of(home):
-    home_fd = open_home(str(home))
-    ledger = Ledger.take(home_fd)
+    log_directory_fd = open_log_directory(str(home))
+    ledger = Ledger.acquire(log_directory_fd)
     try:
         yield ledger
-        ledger.note()
+        ledger.save()
     finally:
-        ledger.release()
-        os.close(home_fd)
+        ledger.unlock()
+        os.close(log_directory_fd)
 
 
 def bound_of(home):
@@ -62,21 +62,21 @@ def progress_of(home):
 
 
 def due(home):
-    """Have the next slice begin a scan, if none is in progress."""
+    """Make the next slice begin a scan, if none is in progress."""
     with ledger_of(home) as ledger:
         ledger.scan.finished_s = 0.0
 
 
 def one_slice(home, cap=CAP):
-    home_fd = open_home(str(home))
+    log_directory_fd = open_log_directory(str(home))
     try:
-        return retention._tend(home_fd, cap)
+        return retention._maintain_once(log_directory_fd, cap)
     finally:
-        os.close(home_fd)
+        os.close(log_directory_fd)
 
 
 def whole_scan(home, cap=CAP):
-    """Scan the home in slices; return how many it took."""
+    """Scan the log directory in slices; return their number."""
     due(home)
     slices = 0
     while slices == 0 or progress_of(home).phase != IDLE:
@@ -87,7 +87,7 @@ def whole_scan(home, cap=CAP):
 
 
 def truth(home):
-    """What is on disk, and what the live ones may add, found without the code under test."""
+    """The bytes on disk, and those that live runs may add, counted without the code under test."""
     total = 0
     for directory in Path(home).glob("*/*-*"):
         sizes = {path: path.stat().st_size for path in directory.glob("*.pplog")}
@@ -112,7 +112,7 @@ def fill(writer, samples, source, since=0):
 
 
 def ended_runs(home, count, *, service="svc", first=0):
-    """Make many ended runs quickly: the segment of one, copied."""
+    """Create many ended runs quickly: copies of one segment."""
     writer = writer_of(home, 9_000_000 + first, service=service)
     fill(writer, 3, random.Random(1))  # noqa: S311 - not for secrets
     writer.close()
@@ -128,14 +128,14 @@ def ended_runs(home, count, *, service="svc", first=0):
 
 
 def earlier_ledger(home, bound):
-    """Write the ledger as the former release does: 28 bytes."""
+    """Write the ledger like the former release: 28 bytes."""
     start = struct.pack("<8sqd", b"PPLEDG1\n", bound, time.time())
     fd = os.open(Path(home) / LEDGER_NAME, os.O_RDWR | os.O_CREAT, 0o600)
     os.pwrite(fd, start + zlib.crc32(start).to_bytes(4, "little"), 0)
     os.close(fd)
 
 
-def test_what_a_killed_process_had_reserved_is_free_after_a_scan(place):
+def test_the_reservation_of_a_killed_process_is_free_after_a_scan(place):
     program = (
         "import os, sys, pprofplus\n"
         "pprofplus.start('job', directory=sys.argv[1], interval_s=3600)\n"
@@ -151,7 +151,7 @@ def test_what_a_killed_process_had_reserved_is_free_after_a_scan(place):
 
 @pytest.mark.usefixtures("small_slices")
 @pytest.mark.parametrize("few", [1000, 5])
-def test_a_scan_in_slices_finds_what_is_there_to_the_byte(place, monkeypatch, few):
+def test_a_scan_in_slices_counts_all_bytes_exactly(place, monkeypatch, few):
     monkeypatch.setattr(ledger_scan, "_FEW_RUNS", few)
     ended_runs(place, 50)
     ended_runs(place, 30, service="other", first=1000)
@@ -170,9 +170,9 @@ import os, sys
 from pprofplus.log import inventory
 from pprofplus.log import retention
 from pprofplus.log import ledger_scan
-from pprofplus.log.log_directory import open_home
+from pprofplus.log.log_directory import open_log_directory
 retention._SLICE_S = retention._NEAR_SLICE_S = 0.0
-retention._SLICE_LEAST = 40
+retention._SLICE_MIN_RUNS = 40
 ledger_scan._FEW_RUNS = int(sys.argv[2])
 if sys.argv[3] == "killed":
     visits = []
@@ -183,14 +183,14 @@ if sys.argv[3] == "killed":
             os.kill(os.getpid(), 9)
         return visit(*words)
     ledger_scan.visit = last
-retention._tend(open_home(sys.argv[1]), 64 << 20)
+retention._maintain_once(open_log_directory(sys.argv[1]), 64 << 20)
 os._exit(0)
 """
 
 
 @pytest.mark.parametrize("few", [1000, 5])
 def test_processes_that_live_for_one_slice_complete_a_scan_together(place, few):
-    """Every second one is killed in the middle of its slice, under the lock."""
+    """Every second process is killed during its slice, under the lock."""
     ended_runs(place, 400)
     with ledger_of(place) as ledger:
         ledger.bound_bytes = CAP * 3
@@ -208,7 +208,7 @@ def test_processes_that_live_for_one_slice_complete_a_scan_together(place, few):
 
 
 class _Chaos:
-    """Runs that begin, grow, end, are removed, and are killed, while a scan goes on."""
+    """Runs that begin, grow, end, are removed, and are killed, during a scan."""
 
     def __init__(self, home, seed, *, kills):
         self.home = home
@@ -220,7 +220,7 @@ class _Chaos:
     def begin(self):
         self.number += 1
         start_ms = UNIX_MS + self.number * 10
-        if self.source.random() < 0.3:  # its clock, or its first sample, was early
+        if self.source.random() < 0.3:  # its clock was behind, or it took its first sample early
             start_ms -= 500_000 + self.source.randrange(400_000)
         writer = writer_of(self.home, self.number, start_ms=start_ms)
         fill(writer, 1, self.source)
@@ -241,20 +241,20 @@ class _Chaos:
             self.live.pop(self.source.randrange(len(self.live)))[0].abandon()
 
     def remove(self):
-        home_fd = open_home(str(self.home))
-        ledger = Ledger.take(home_fd)
-        found = ledger_scan.Scan(home_fd, ledger)
+        log_directory_fd = open_log_directory(str(self.home))
+        ledger = Ledger.acquire(log_directory_fd)
+        found = ledger_scan.Scan(log_directory_fd, ledger)
         try:
             if self.source.random() < 0.5:
-                found.remove_oldest(30_000, 0.0, 1, sure=False)
+                found.remove_oldest(30_000, 0.0, 1, certain_only=False)
             else:
                 found.remove_one_of_many(30_000)
-            found.settle(keep=True)
-            ledger.note()
+            found.end_slice(keep=True)
+            ledger.save()
         finally:
             found.close()
-            ledger.release()
-            os.close(home_fd)
+            ledger.unlock()
+            os.close(log_directory_fd)
 
     def step(self):
         actions = [self.begin, self.grow, self.grow, self.end, self.kill, self.remove]
@@ -264,9 +264,7 @@ class _Chaos:
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.usefixtures("small_slices")
 @pytest.mark.parametrize("few", [1000, 3])
-def test_a_scan_is_exact_whatever_is_opened_closed_and_removed_meanwhile(
-    place, monkeypatch, seed, few
-):
+def test_a_scan_is_exact_while_runs_are_opened_closed_and_removed(place, monkeypatch, seed, few):
     monkeypatch.setattr(ledger_scan, "_FEW_RUNS", few)
     chaos = _Chaos(place, seed, kills=False)
     for _ in range(30):
@@ -287,7 +285,7 @@ def test_a_scan_is_exact_whatever_is_opened_closed_and_removed_meanwhile(
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.usefixtures("small_slices")
-def test_the_ledger_is_never_below_what_is_there_though_processes_are_killed(place, seed):
+def test_the_ledger_is_never_below_the_actual_size_even_if_processes_are_killed(place, seed):
     chaos = _Chaos(place, seed, kills=True)
     for _ in range(20):
         chaos.begin()
@@ -302,7 +300,7 @@ def test_the_ledger_is_never_below_what_is_there_though_processes_are_killed(pla
     assert bound_of(place) == truth(place)
 
 
-def test_a_ledger_of_an_earlier_release_is_understood_and_corrected(place):
+def test_a_ledger_of_an_earlier_release_is_read_and_corrected(place):
     ended_runs(place, 20)
     (place / LEDGER_NAME).unlink()
     earlier_ledger(place, 1 << 30)
@@ -312,7 +310,7 @@ def test_a_ledger_of_an_earlier_release_is_understood_and_corrected(place):
 
 
 @pytest.mark.usefixtures("small_slices")
-def test_what_a_process_of_an_earlier_release_reserves_during_a_scan_is_not_forgotten(place):
+def test_a_reservation_by_an_earlier_release_during_a_scan_is_counted(place):
     ended_runs(place, 40)
     due(place)
     for _ in range(3):
@@ -356,7 +354,7 @@ def test_a_damaged_ledger_or_list_is_never_trusted_and_the_next_scan_is_right(
                 data[source.randrange(len(data))] ^= 1 << source.randrange(8)
             elif how == 1:
                 del data[source.randrange(len(data)) :]
-            elif how == 2:  # as after a power cut
+            elif how == 2:  # as after a power failure
                 at = source.randrange(len(data))
                 data[at:] = bytes(len(data) - at)
             path.write_bytes(bytes(data))
@@ -370,7 +368,7 @@ def test_a_damaged_ledger_or_list_is_never_trusted_and_the_next_scan_is_right(
 
 
 @pytest.mark.usefixtures("small_slices")
-def test_a_list_of_nonsense_keeps_no_run_from_its_room(place, monkeypatch):
+def test_a_random_list_file_keeps_no_run_from_recording(place, monkeypatch):
     monkeypatch.setattr(ledger_scan, "_FEW_RUNS", 20)
     size_bytes = ended_runs(place, 60)
     cap = truth(place) + size_bytes
@@ -385,15 +383,13 @@ def test_a_list_of_nonsense_keeps_no_run_from_its_room(place, monkeypatch):
             ledger.bound_bytes = cap
         writer = writer_of(place, 70_000 + visits, max_total_bytes=cap)
         fill(writer, 3, random.Random(4))  # noqa: S311 - not for secrets
-        assert (writer.samples, writer.trouble) == (3, None)
+        assert (writer.samples, writer.write_error) == (3, None)
         writer.close()
         assert truth(place) <= cap
 
 
 @pytest.mark.usefixtures("small_slices")
-def test_among_many_pinned_runs_it_is_said_that_there_is_no_room_when_that_is_certain(
-    place, monkeypatch
-):
+def test_among_many_pinned_runs_no_room_is_reported_only_when_it_is_certain(place, monkeypatch):
     monkeypatch.setattr(ledger_scan, "_FEW_RUNS", 5)
     ended_runs(place, 60)
     for directory in reference.runs(place):
@@ -403,16 +399,17 @@ def test_among_many_pinned_runs_it_is_said_that_there_is_no_room_when_that_is_ce
         ledger.bound_bytes = cap
     writer = writer_of(place, 5000, max_total_bytes=cap)
     fill(writer, 1, random.Random(4))  # noqa: S311 - not for secrets
-    assert (writer.samples, writer.trouble) == (0, None)  # not known yet: the next sample tries
+    # not known yet: the next sample tries again
+    assert (writer.samples, writer.write_error) == (0, None)
     whole_scan(place, cap)
     fill(writer, 1, random.Random(4), 1)  # noqa: S311 - not for secrets
-    assert "live and pinned runs take all" in str(writer.trouble)
+    assert "live and pinned runs take all" in str(writer.write_error)
     assert len(reference.runs(place)) == 61
     assert truth(place) == cap
 
 
 @pytest.mark.parametrize("what", ["pipe", "link", "directory"])
-def test_what_stands_in_the_place_of_the_list_is_not_followed_and_stops_no_recording(
+def test_a_foreign_file_instead_of_the_list_is_not_followed_and_stops_no_recording(
     place, tmp_path, monkeypatch, what
 ):
     monkeypatch.setattr(ledger_scan, "_FEW_RUNS", 5)
@@ -431,13 +428,13 @@ def test_what_stands_in_the_place_of_the_list_is_not_followed_and_stops_no_recor
             one_slice(place)
     writer = writer_of(place, 50_000)
     fill(writer, 3, random.Random(3))  # noqa: S311 - not for secrets
-    assert (writer.samples, writer.trouble) == (3, None)
+    assert (writer.samples, writer.write_error) == (3, None)
     writer.close()
     if what == "link":
         assert (tmp_path / "target").read_bytes() == b"precious"
 
 
-def test_an_empty_directory_that_a_failed_start_left_is_removed_but_not_a_new_one(place):
+def test_an_old_empty_run_directory_is_removed_but_not_a_new_one(place):
     ended_runs(place, 2)
     old, young = place / "svc" / "7-1000", place / "svc" / "8-2000"
     old.mkdir(mode=0o700)
@@ -452,46 +449,46 @@ def test_two_processes_do_not_list_many_runs_at_once(place, monkeypatch):
     monkeypatch.setattr(ledger_scan, "_FEW_RUNS", 5)
     ended_runs(place, 20)
     due(place)
-    home_fd = open_home(str(place))
-    ledger = Ledger.take(home_fd)
-    first = ledger_scan.Scan(home_fd, ledger)
+    log_directory_fd = open_log_directory(str(place))
+    ledger = Ledger.acquire(log_directory_fd)
+    first = ledger_scan.Scan(log_directory_fd, ledger)
     assert not first.begin()
-    number, fd = first.begin_long()
-    ledger.note()
+    number, fd = first.begin_long_list()
+    ledger.save()
     first.close()
-    ledger.release()
-    # it is at its list, and lives
+    ledger.unlock()
+    # it is listing, and alive
     assert one_slice(place) == retention._PAUSE_S
     assert progress_of(place).number == number
-    # it is killed: another begins anew
+    # it is killed: another process begins a new scan
     os.close(fd)
     one_slice(place)
     assert progress_of(place).number == number + 1
-    os.close(home_fd)
+    os.close(log_directory_fd)
 
 
-def test_a_list_that_comes_too_late_is_thrown_away(place, monkeypatch):
+def test_a_list_that_is_finished_too_late_is_discarded(place, monkeypatch):
     monkeypatch.setattr(ledger_scan, "_FEW_RUNS", 5)
     ended_runs(place, 20)
     due(place)
     with ledger_of(place) as ledger:
-        home_fd = open_home(str(place))
-        first = ledger_scan.Scan(home_fd, ledger)
+        log_directory_fd = open_log_directory(str(place))
+        first = ledger_scan.Scan(log_directory_fd, ledger)
         assert not first.begin()
-        number, fd = first.begin_long()
+        number, fd = first.begin_long_list()
         first.close()
     with ledger_of(place) as ledger:
         ledger.scan.number += 1
     with pytest.raises(LedgerBusyError):
-        ledger_scan.make_long_list(home_fd, number, fd)
+        ledger_scan.make_long_list(log_directory_fd, number, fd)
     assert progress_of(place).number == number + 1
-    os.close(home_fd)
+    os.close(log_directory_fd)
 
 
 @pytest.mark.usefixtures("small_slices")
-def test_those_that_ended_first_go_first_though_others_started_before(place):
+def test_runs_that_ended_first_are_removed_first_even_if_others_started_earlier(place):
     size_bytes = ended_runs(place, 60)
-    # the one that started first ended last
+    # the run that started first ended last
     last = place / "svc" / f"100-{UNIX_MS}" / "000001.pplog"
     os.utime(last, (time.time() - 60,) * 2)
     cap = truth(place) + size_bytes
@@ -509,8 +506,8 @@ def test_those_that_ended_first_go_first_though_others_started_before(place):
     assert bound_of(place) == truth(place) < cap - cap // 16
 
 
-def test_a_record_of_the_progress_fits_into_one_block():
-    """A kill leaves both records of the ledger, or none: the write is one, and short."""
+def test_the_progress_record_fits_into_one_block():
+    """A kill leaves both records of the ledger or neither: it is one short write."""
     assert ledger_module._SCAN_AT + ledger_module._SCAN.size <= 512
 
 
@@ -527,7 +524,7 @@ def test_a_pinned_run_is_counted_but_not_a_candidate(place):
     assert bound_of(place) == size_bytes
 
 
-def test_without_a_ledger_a_start_removes_no_run_of_a_directory_below_its_cap(tmp_path, run):
+def test_without_a_ledger_a_start_removes_no_run_of_a_log_directory_below_its_cap(tmp_path, run):
     home = tmp_path / "logs"
     crowd.fill(home, 12_000)
     (home / ".ledger").unlink()

@@ -1,4 +1,4 @@
-"""Where logs may be: nothing is written where others could have planted something."""
+"""The log directory: nothing is written where other users could write."""
 
 import os
 from pathlib import Path
@@ -7,8 +7,8 @@ import pytest
 
 from pprofplus.errors import UnsafePlaceError
 from pprofplus.log.log_directory import (
-    default_home,
-    open_home,
+    default_log_directory,
+    open_log_directory,
     open_private,
     parse_run_name,
     parse_segment_name,
@@ -18,42 +18,42 @@ from pprofplus.log.log_directory import (
 )
 
 
-def test_home_is_the_one_named_else_systemds_else_the_users_own(monkeypatch):
+def test_the_log_directory_is_the_given_one_else_systemds_else_the_users(monkeypatch):
     monkeypatch.setenv("PPROFPLUS_DIR", "/srv/logs")
     monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/api:/var/lib/other")
-    assert default_home() == "/srv/logs"
+    assert default_log_directory() == "/srv/logs"
     monkeypatch.delenv("PPROFPLUS_DIR")
-    assert default_home() == "/var/lib/api/pprofplus"
+    assert default_log_directory() == "/var/lib/api/pprofplus"
     monkeypatch.delenv("STATE_DIRECTORY")
-    assert default_home() == f"/var/tmp/pprofplus-{os.getuid()}"  # noqa: S108 - the fact
+    assert default_log_directory() == f"/var/tmp/pprofplus-{os.getuid()}"  # noqa: S108 - the fact
 
 
-def test_home_is_made_with_its_parents(tmp_path):
-    os.close(open_home(str(tmp_path / "a" / "b" / "logs")))
+def test_the_log_directory_is_created_with_its_parents(tmp_path):
+    os.close(open_log_directory(str(tmp_path / "a" / "b" / "logs")))
     assert (tmp_path / "a" / "b" / "logs").stat().st_mode & 0o777 == 0o700
 
 
-def test_parents_made_under_any_umask_are_not_for_others_to_write(tmp_path):
+def test_under_any_umask_other_users_cannot_write_to_created_parents(tmp_path):
     before = os.umask(0)
     try:
-        os.close(open_home(str(tmp_path / "a" / "b" / "logs")))
+        os.close(open_log_directory(str(tmp_path / "a" / "b" / "logs")))
     finally:
         os.umask(before)
     for made in (tmp_path / "a", tmp_path / "a" / "b"):
         assert made.stat().st_mode & 0o777 == 0o755
 
 
-def test_parents_that_are_no_directories_are_an_error(tmp_path):
+def test_a_parent_that_is_not_a_directory_is_an_error(tmp_path):
     (tmp_path / "a").symlink_to(tmp_path / "nowhere")
     (tmp_path / "b").write_text("")
     for name in ("a", "b"):
         with pytest.raises(OSError, match="File exists"):
-            open_home(str(tmp_path / name / "logs"))
+            open_log_directory(str(tmp_path / name / "logs"))
     assert not (tmp_path / "nowhere").exists()
 
 
 @pytest.mark.parametrize("mode", [0o770, 0o707, 0o1777])
-def test_a_directory_that_others_may_write_is_refused(tmp_path, mode):
+def test_a_directory_that_other_users_can_write_to_is_refused(tmp_path, mode):
     place = tmp_path / "logs"
     place.mkdir()
     place.chmod(mode)
@@ -61,7 +61,7 @@ def test_a_directory_that_others_may_write_is_refused(tmp_path, mode):
         open_private(str(place))
 
 
-def test_a_directory_that_others_may_only_read_is_taken(tmp_path):
+def test_a_directory_that_other_users_can_only_read_is_accepted(tmp_path):
     place = tmp_path / "logs"
     place.mkdir()
     place.chmod(0o755)
@@ -77,11 +77,11 @@ def test_a_link_is_never_followed(tmp_path, target):
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_a_file_or_a_pipe_in_its_place_is_refused_without_hanging(tmp_path):
+def test_a_file_or_a_pipe_instead_of_the_directory_is_refused_without_hanging(tmp_path):
     (tmp_path / "file").write_text("")
     os.mkfifo(tmp_path / "pipe")
     for name in ("file", "pipe"):
-        with pytest.raises(UnsafePlaceError, match="no directory"):
+        with pytest.raises(UnsafePlaceError, match="not a directory"):
             open_private(str(tmp_path / name))
 
 
@@ -104,7 +104,7 @@ def test_refusing_a_directory_leaks_no_descriptor(tmp_path):
     assert len(list(Path("/dev/fd").iterdir())) == before
 
 
-def test_names_of_runs_and_segments_are_read_as_they_are_written():
+def test_names_of_runs_and_segments_are_parsed_as_written():
     assert parse_run_name(run_name(4711, 1_795_000_000_000)) == (4711, 1_795_000_000_000)
     assert parse_segment_name(segment_name(1)) == 1
     assert parse_segment_name(segment_name(1_234_567)) == 1_234_567
@@ -114,7 +114,7 @@ def test_names_of_runs_and_segments_are_read_as_they_are_written():
         assert parse_run_name(name) is None
 
 
-def test_a_service_is_a_plain_word():
+def test_a_service_name_has_only_the_allowed_characters():
     assert all(map(valid_service, ("api", "a", "x" * 64, "web-1.2_b", "...")))
     assert not any(
         map(valid_service, ("", ".", "..", "a/b", "x" * 65, "a b", "é", "a\n", "\x1b[1m"))
@@ -123,8 +123,8 @@ def test_a_service_is_a_plain_word():
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
 @pytest.mark.parametrize("readable", [True, False])
-def test_the_group_of_a_volume_is_that_of_all_in_it_if_it_may_read(tmp_path, run, readable):
-    # as a Kubernetes volume with fsGroup comes
+def test_files_inherit_the_group_of_a_volume_if_the_group_may_read(tmp_path, run, readable):
+    # like a Kubernetes volume with fsGroup
     volume = tmp_path / "volume"
     volume.mkdir()
     os.chown(volume, -1, 4242)

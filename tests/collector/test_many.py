@@ -1,4 +1,4 @@
-"""Many processes, many ended runs, many starts: the caps hold, and nothing piles up."""
+"""Many processes, many ended runs, many starts: the caps hold, and nothing leaks."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import reference
 
 import pprofplus
 from pprofplus.log.ledger import Ledger
-from pprofplus.log.log_directory import open_home
+from pprofplus.log.log_directory import open_log_directory
 
 CAP = 8 << 20
 
@@ -20,7 +20,7 @@ def used_bytes(home):
     return sum(path.stat().st_size for path in Path(home).rglob("*.pplog*"))
 
 
-# a process that forks, as a server does; each child starts for itself, and all live at once
+# a process that forks like a server; each child starts its own collector, and all live at once
 _SERVER = """
 import json, os, sys, time
 import pprofplus
@@ -49,7 +49,7 @@ sys.stdin.read()
 
 
 @pytest.mark.slow
-def test_two_hundred_processes_of_one_service_have_a_live_run_each_under_the_homes_cap(
+def test_two_hundred_processes_of_one_service_have_a_live_run_each_under_the_cap(
     spawn, home, monkeypatch
 ):
     monkeypatch.setenv("PPROFPLUS_MAX_TOTAL_BYTES", str(64 << 20))
@@ -62,7 +62,7 @@ def test_two_hundred_processes_of_one_service_have_a_live_run_each_under_the_hom
     assert len(runs) == 200
     assert all(map(reference.is_live, runs))
     assert used_bytes(home) <= 64 << 20
-    # on an idle machine it is a millisecond; here two hundred start at once
+    # on an idle machine it takes a millisecond; here two hundred start at once
     assert statistics.median(took_s for took_s, _ in told) < 3
     server.kill()
     server.wait()
@@ -72,7 +72,7 @@ def test_two_hundred_processes_of_one_service_have_a_live_run_each_under_the_hom
         assert len(run.samples) >= 3
 
 
-# a small process, for what a start costs grows with it
+# a small process, because the cost of a start grows with it
 _RESTLESS = """
 import json, os, resource, sys
 from pathlib import Path
@@ -96,8 +96,7 @@ before, resident, most = left(), resident_kib(), 0
 for _ in range(98):
     go(100)
     most = max(most, sum(path.stat().st_size for path in Path(home).rglob("*.pplog*")))
-print(json.dumps([before, left(), most, resident_kib() - resident]))
-"""
+print(json.dumps([before, left(), most, resident_kib() - resident]))"""
 
 
 @pytest.mark.slow
@@ -108,7 +107,7 @@ def test_ten_thousand_starts_and_stops_leak_nothing_and_keep_the_cap(spawn, home
     assert err == ""
     before, after, most, grown_kib = json.loads(out)
     assert most <= CAP
-    assert after[0] <= before[0]  # threads: one may have been about to end
+    assert after[0] <= before[0]  # threads: before, one may have been about to end
     assert after[1] == before[1]  # descriptors
     assert grown_kib < 2 << 10
     kept = reference.runs(home)
@@ -118,19 +117,19 @@ def test_ten_thousand_starts_and_stops_leak_nothing_and_keep_the_cap(spawn, home
         assert (run.kinds, len(run.samples)) == (["start", "stop"], 2)
 
 
-def test_a_process_that_starts_among_a_thousand_ended_runs_looks_at_none_of_them(home, run):
+def test_a_process_that_starts_among_a_thousand_ended_runs_reads_none_of_them(home, run):
     for number in range(1000):
         place = home / "old" / f"{number + 1}-{1_700_000_000_000 + number}"
         place.mkdir(parents=True)
         (place / "000001.pplog").write_bytes(b"x" * 1000)
     for directory in (home, home / "old"):
         directory.chmod(0o700)
-    home_fd = open_home(str(home))
-    ledger = Ledger.take(home_fd)
+    log_directory_fd = open_log_directory(str(home))
+    ledger = Ledger.acquire(log_directory_fd)
     ledger.bound_bytes = 1_000_000
-    ledger.note()
-    ledger.release()
-    os.close(home_fd)
+    ledger.save()
+    ledger.unlock()
+    os.close(log_directory_fd)
     opened = run(
         "import os, sys\n"
         "seen = []\n"
@@ -146,8 +145,8 @@ def test_a_process_that_starts_among_a_thousand_ended_runs_looks_at_none_of_them
     assert opened[1] == "1"
 
 
-def test_the_cap_of_the_home_is_that_of_the_process_that_opens(home):
-    """Ended runs of a time with a larger cap go when a process with a smaller one needs room."""
+def test_the_cap_of_the_process_that_opens_a_segment_applies(home):
+    """Runs that ended under a larger cap go when a process with a smaller one needs room."""
     for _ in range(40):
         pprofplus.start("ended", directory=home, max_total_bytes=64 << 20)
         pprofplus.stop()

@@ -1,4 +1,4 @@
-"""/proc is missing, or that of another pid namespace: no stranger's figures, and one line."""
+"""/proc is missing or of another pid namespace: no values of another process, and one line."""
 
 import os
 import shutil
@@ -8,10 +8,10 @@ import sys
 import pytest
 import reference
 
-# each becomes the command that follows it
+# each executes the command that follows it
 OUTER_PROC = ("unshare", "--pid", "--fork")
 NO_PROC = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh")
-# our pid does not exist in the /proc of a namespace below ours, which ends with the command
+# our pid does not exist in the /proc of a child namespace, which ends with the command
 BELOW = """
 mount --make-rprivate / && mkfifo $0 $0.end || exit 1
 unshare --pid --fork sh -c 'mount -t proc proc /proc; echo > $0; read x < $0.end' $0 \\
@@ -39,7 +39,7 @@ PROCESS = {"rss", "vms", "shared", "uss", "pss", "swap", "threads"}
 
 
 def able(prefix):
-    """Tell whether this machine lets us do that."""
+    """Return whether this machine allows that."""
     if sys.platform != "linux" or os.geteuid() or not shutil.which("unshare"):
         return False
     return subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode == 0
@@ -47,7 +47,7 @@ def able(prefix):
 
 @pytest.fixture(params=["outer", "none", "inner"])
 def place(request, tmp_path):
-    """Return what starts a command there, the line, and whether /proc/self leads to us."""
+    """Return the command prefix, the expected line, and whether /proc/self exists for us."""
     prefix, line, own = {
         "outer": (OUTER_PROC, FOREIGN, True),
         "none": (NO_PROC, MISSING, False),
@@ -60,7 +60,7 @@ def place(request, tmp_path):
     return prefix, line, own
 
 
-def test_a_service_warns_once_and_records_no_figure_of_another_process(place, spawn, home):
+def test_a_service_warns_once_and_records_no_value_of_another_process(place, spawn, home):
     prefix, line, own = place
     service = spawn(PROGRAM, prefix=prefix)
     out, err = service.communicate(timeout=60)
@@ -72,14 +72,14 @@ def test_a_service_warns_once_and_records_no_figure_of_another_process(place, sp
     assert run.header.pid == int(out)
     names = {name for name, _, _ in run.header.metrics}
     assert {"cpu_user", "gc_pause", "heap_used"} <= names
-    if own:  # /proc/self leads to us
+    if own:  # /proc/self exists for us
         assert names >= PROCESS
         assert all(100 * MIB < values["rss"] < 300 * MIB for _, _, values in run.samples)
     else:
         assert not names & PROCESS
 
 
-def test_the_doctor_says_so_and_the_exit_code_is_1(place, home):
+def test_the_doctor_reports_a_wrong_proc_and_exits_1(place, home):
     prefix, line, _ = place
     done = subprocess.run(
         [*prefix, sys.executable, "-m", "pprofplus", "doctor", "--dir", str(home)],
@@ -94,7 +94,7 @@ def test_the_doctor_says_so_and_the_exit_code_is_1(place, home):
 
 
 @pytest.mark.parametrize("what", [("1",), ("--name", "."), ("--children",)])
-def test_a_watch_says_so_in_one_line_and_records_nobody(place, home, what):
+def test_a_watch_reports_a_wrong_proc_in_one_line_and_records_nothing(place, home, what):
     prefix, line, _ = place
     done = subprocess.run(
         [*prefix, sys.executable, "-m", "pprofplus", "watch", *what, "--dir", str(home)],

@@ -1,4 +1,4 @@
-"""A file system without locks: it is said once, and the log directory stays under its cap."""
+"""A file system without locks: one warning, and the log directory stays within its cap."""
 
 import json
 import os
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(
     reason="flock() is made to fail by seccomp, for x86-64 and arm64",
 )
 
-# the kernel answers flock() in this process and its children as such a file system does
+# the kernel answers flock() in this process and its children like such a file system
 NO_FLOCK = """
 import ctypes, errno, json, logging, os, struct, subprocess, sys, time
 architecture, flock = {syscall}
@@ -58,7 +58,7 @@ print(json.dumps([heard, sum(lost)]))
 
 
 @pytest.mark.parametrize("error", ["ENOLCK", "EOPNOTSUPP", "ENOSYS"])
-def test_start_warns_once_that_nobody_can_tell_who_lives(spawn, home, error):
+def test_start_warns_once_that_live_runs_cannot_be_detected(spawn, home, error):
     program = without_locks(MANY_STARTS.replace("range(90)", "range(3)"), error)
     out, err = spawn(program).communicate(timeout=60)
     assert err == ""
@@ -73,7 +73,7 @@ def used_bytes(home):
     return sum(path.stat().st_size for path in home.rglob("*.pplog*"))
 
 
-def test_runs_that_stopped_in_order_make_room_for_new_ones(spawn, home):
+def test_runs_with_a_stop_event_are_evicted_for_new_ones(spawn, home):
     out, err = spawn(without_locks(MANY_STARTS)).communicate(timeout=60)
     assert err == ""
     heard, lost = json.loads(out)
@@ -92,7 +92,7 @@ os.kill(os.getpid(), 9)
 """
 
 
-def test_a_run_that_did_not_stop_is_left_alone_until_it_was_silent_for_a_day(spawn, home):
+def test_a_run_without_a_stop_event_is_kept_until_it_has_had_no_write_for_a_day(spawn, home):
     out, _ = spawn(without_locks(KILLED)).communicate(timeout=60)
     (killed,) = reference.runs(home)
     assert out.strip() == str(killed)
@@ -116,7 +116,7 @@ print(json.dumps([samples, collector.samples]))
 """
 
 
-def test_a_live_run_without_a_lock_is_left_alone(spawn, home):
+def test_a_live_run_without_a_lock_is_kept(spawn, home):
     out, err = spawn(without_locks(ALONE), without_locks(MANY_STARTS)).communicate(timeout=60)
     assert err == ""
     before, samples = json.loads(out)

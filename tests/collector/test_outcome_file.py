@@ -1,4 +1,4 @@
-"""`pprofplus outcome`: what systemd says of a service's end is noted in its main process's log."""
+"""`pprofplus outcome`: the end that systemd reports is recorded in the main process's run."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import reference
 from pprofplus.commands.outcome import outcome_of
 
 SYSTEMD = "/lib/systemd/systemd"
-# a user's systemd, in a machine that seems to be booted with it and is not changed by it
+# a user's systemd, in a namespace that looks booted with it and is not changed by it
 SCRIPT = r"""
 mount --make-rprivate / && mount -t tmpfs none /run && mkdir -p /run/systemd/system /run/user/0 ||
     exit 77
@@ -67,7 +67,7 @@ def noted(directory):
     os.geteuid() != 0 or not os.path.exists(SYSTEMD) or not shutil.which("unshare"),  # noqa: PTH110 - a constant
     reason="needs root and systemd",
 )
-def test_a_real_systemd_has_each_end_noted_in_the_services_log(home, tmp_path):
+def test_with_a_real_systemd_each_end_is_recorded_in_the_services_log(home, tmp_path):
     units, state = tmp_path / "config" / "systemd" / "user", tmp_path / "state"
     units.mkdir(parents=True)
     state.mkdir()
@@ -129,10 +129,10 @@ def test_a_real_systemd_has_each_end_noted_in_the_services_log(home, tmp_path):
         ("success", "exited", "0", (0, None, False, "exit code 0")),
         ("oom-kill", "killed", "KILL", (None, 9, True, "killed by the OOM killer (SIGKILL)")),
         (
-            "oom-kill",  # of a worker: the rest of the unit was stopped for that
+            "oom-kill",  # of a worker: systemd stopped the rest of the unit for that
             "killed",
             "TERM",
-            (None, 15, False, "killed by SIGTERM: the OOM killer was at work in the unit"),
+            (None, 15, False, "killed by SIGTERM: the OOM killer killed a process of the unit"),
         ),
         (
             "timeout",
@@ -143,13 +143,13 @@ def test_a_real_systemd_has_each_end_noted_in_the_services_log(home, tmp_path):
         ("core-dump", "dumped", "SEGV", (None, 11, False, "killed by SIGSEGV: core dumped")),
     ],
 )
-def test_systemds_words_are_told_as_an_outcome(result, code, status, expected):
+def test_systemds_variables_are_translated_to_an_outcome(result, code, status, expected):
     found = outcome_of(result, code, status)
     assert (found.exit_code, found.signal, found.oom_killed, found.text) == expected
 
 
 @pytest.mark.parametrize("words", [("", ""), ("killed", "NONSENSE"), ("exited", "x"), ("odd", "0")])
-def test_what_says_nothing_of_an_end_is_none(words):
+def test_variables_without_an_end_give_no_outcome(words):
     assert outcome_of("resources", *words) is None
 
 
@@ -171,7 +171,7 @@ def test_what_says_nothing_of_an_end_is_none(words):
     ],
 )
 @pytest.mark.usefixtures("home")
-def test_what_cannot_be_noted_is_one_line(variables, code, line):
+def test_an_outcome_that_cannot_be_written_prints_one_line(variables, code, line):
     done = subprocess.run(
         [sys.executable, "-m", "pprofplus", "outcome"],
         env={**os.environ, **variables},

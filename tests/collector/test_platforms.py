@@ -1,9 +1,9 @@
-"""Hosts that lack what Linux has: importing and starting never fail there."""
+"""Platforms without features of Linux: import and start never fail there."""
 
 import pytest
 import reference
 
-# takes away what a platform lacks, before anything is imported
+# removes what a platform lacks, before anything is imported
 WITHOUT = """
 import os, sys
 class Absent:
@@ -16,8 +16,8 @@ for name in {modules!r}:
 for name in {functions!r}:
     delattr(os, name)
 import pprofplus
-from pprofplus.log.log_directory import default_home
-assert default_home()
+from pprofplus.log.log_directory import default_log_directory
+assert default_log_directory()
 collector = pprofplus.start("api", interval_s=0.05)
 pprofplus.stop()
 print(collector.samples)

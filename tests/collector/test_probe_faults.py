@@ -1,4 +1,4 @@
-"""Probes that raise, hang or return nonsense: isolated, told of once, and the others unaffected."""
+"""Probes that raise, hang or return invalid results: isolated, logged once, others unaffected."""
 
 import itertools
 import math
@@ -22,7 +22,7 @@ class Steady(Probe):
 
 
 class Faulty(Probe):
-    """Does what it was told to; its figures are two."""
+    """Does what the test has set; it has two values."""
 
     names = ("uss", "pss")
     says = (7, 8)
@@ -44,7 +44,7 @@ class Dear(Faulty):
 
 
 class Zero:
-    """As numpy's integers: no int, but one that can be had."""
+    """Like numpy's integers: not an int, but convertible to one."""
 
     def __index__(self):
         return 0
@@ -57,10 +57,10 @@ class Sly:
 
 @pytest.fixture
 def panel():
-    """A panel of a steady probe and a faulty one."""
+    """A probe set with a good probe and a faulty one."""
     made = ProbeSet(1.0, sources=((Steady,), (Faulty,)))
     made.read(0)
-    made.relist(0)
+    made.rebuild_schema(0)
     yield made
     made.close()
 
@@ -94,82 +94,84 @@ NONSENSE = {
 
 
 @pytest.mark.parametrize("nonsense", NONSENSE.values(), ids=NONSENSE)
-def test_nonsense_is_refused_told_of_once_and_the_last_figures_stand(panel, faulty, nonsense):
+def test_an_invalid_result_is_refused_logged_once_and_the_last_values_are_kept(
+    panel, faulty, nonsense
+):
     faulty.says = nonsense
     assert panel.read(1) == [1, 7, 8]
-    assert list(panel.troubles) == ["Faulty"]
-    panel.troubles.clear()
+    assert list(panel.failures) == ["Faulty"]
+    panel.failures.clear()
     assert panel.read(2) == [1, 7, 8]
-    assert panel.troubles == {}
+    assert panel.failures == {}
     faulty.says = (9, 10)
     assert panel.read(3) == [1, 9, 10]
 
 
-def test_truth_counts_as_one_and_integers_of_others_as_what_they_are(panel, faulty):
+def test_true_counts_as_one_and_other_integer_types_by_their_value(panel, faulty):
     faulty.says = (True, Zero())
     values = panel.read(1)
     assert values == [1, 1, 0]
     assert all(type(value) is int for value in values)
-    assert panel.troubles == {}
+    assert panel.failures == {}
 
 
-def test_all_of_64_bits_is_taken(panel, faulty):
+def test_the_full_range_of_64_bits_is_accepted(panel, faulty):
     faulty.says = (INT64_MIN, INT64_MAX)
     assert panel.read(1) == [1, INT64_MIN, INT64_MAX]
 
 
-def test_a_probe_that_fails_anew_is_told_of_anew(panel, faulty):
+def test_a_probe_that_fails_again_is_logged_again(panel, faulty):
     for now_ns in range(1, 7, 2):
         faulty.says = ValueError("no")
         panel.read(now_ns)
-        assert list(panel.troubles) == ["Faulty"]
-        panel.troubles.clear()
+        assert list(panel.failures) == ["Faulty"]
+        panel.failures.clear()
         faulty.says = (7, 8)
         panel.read(now_ns + 1)
-        assert panel.troubles == {}
+        assert panel.failures == {}
 
 
-def test_figures_of_a_probe_that_failed_for_a_minute_are_left_out_until_it_works(panel, faulty):
+def test_values_of_a_probe_that_fails_for_a_minute_are_left_out_until_it_works(panel, faulty):
     faulty.says = OSError(5, "EIO")
     for second in range(1, 61):
         assert panel.read(second * SECOND_NS) == [1, 7, 8]
         assert not panel.outdated
     panel.read(61 * SECOND_NS)
     assert panel.outdated
-    assert panel.relist(61 * SECOND_NS) == [1]
+    assert panel.rebuild_schema(61 * SECOND_NS) == [1]
     assert [name for name, _, _ in panel.metrics] == ["rss"]
     faulty.says = (9, 10)
     panel.read(122 * SECOND_NS)
     assert panel.outdated
-    assert panel.relist(122 * SECOND_NS) == [1, 9, 10]
+    assert panel.rebuild_schema(122 * SECOND_NS) == [1, 9, 10]
 
 
-def test_a_dear_probe_that_fails_keeps_to_its_budget():
+def test_an_expensive_probe_that_fails_stays_within_its_budget():
     panel = ProbeSet(1.0, budget=0.001, sources=((Dear,),))
     for now_ns in range(0, 20 * SECOND_NS, SECOND_NS // 100):
         panel.read(now_ns)
-    # 2000 times it was there to be read; at 0.1 ms or more a time, that is once in 0.1 s
+    # it was due 2000 times; at 0.1 ms or more a read, the budget allows one read in 0.1 s
     assert panel._slots[0].probe.reads < 1000
 
 
 @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit])
-def test_in_the_collectors_thread_a_probe_may_not_end_it(panel, faulty, kind):
+def test_a_probe_cannot_end_the_collectors_thread(panel, faulty, kind):
     faulty.says = kind()
     found = []
     thread = threading.Thread(target=lambda: found.append(panel.read(1)))
     thread.start()
     thread.join()
     assert found == [[1, 7, 8]]
-    assert list(panel.troubles) == ["Faulty"]
+    assert list(panel.failures) == ["Faulty"]
 
 
-def test_in_the_hosts_own_thread_its_interrupt_is_not_swallowed(panel, faulty):
+def test_a_keyboard_interrupt_in_the_hosts_thread_is_not_swallowed(panel, faulty):
     faulty.says = KeyboardInterrupt()
     with pytest.raises(KeyboardInterrupt):
         panel.read(1)
 
 
-# what a probe does in a real service: the program sets `act`, which is asked at each reading
+# a probe in a real service: the program sets `act`, which each reading calls
 SERVICE = """
 from pprofplus.probes.usage import UsageProbe
 read, acts = UsageProbe.read, []
@@ -181,7 +183,7 @@ def fail(self):
 """
 
 
-def test_a_probe_that_raises_at_every_sample_is_told_of_in_one_line(tells):
+def test_a_probe_that_raises_at_every_sample_is_logged_in_one_line(tells):
     told, run = tells(
         SERVICE
         + """
@@ -202,7 +204,7 @@ tell()
     assert "\n" not in line
 
 
-def test_a_probe_that_raises_from_the_start_leaves_its_figures_out_and_no_others(tells):
+def test_a_probe_that_raises_from_the_start_leaves_out_only_its_own_values(tells):
     _, run = tells(
         SERVICE
         + """
@@ -218,7 +220,7 @@ tell()
     assert {"rss", "heap_used", "threads", "gc_pause"} <= names
 
 
-def test_an_error_that_cannot_be_shown_is_told_of_by_its_name(tells):
+def test_an_error_whose_repr_raises_is_logged_by_its_class(tells):
     told, run = tells(
         SERVICE
         + """
@@ -238,7 +240,9 @@ tell()
     assert line.endswith("Hostile")
 
 
-def test_an_error_of_a_megabyte_or_of_escape_sequences_is_one_short_plain_line(tells):
+def test_an_error_text_of_a_megabyte_or_with_escape_sequences_is_logged_as_one_short_printable_line(
+    tells,
+):
     told, _ = tells(
         SERVICE
         + """
@@ -273,7 +277,7 @@ tell()
     assert run.kinds == ["start", "stop"]
 
 
-def test_a_probe_that_hangs_once_is_told_of_and_leaves_a_gap(tells):
+def test_a_probe_that_hangs_once_is_logged_and_leaves_a_gap(tells):
     told, run = tells(
         SERVICE
         + """
@@ -293,11 +297,11 @@ tell()
     times = [mono for mono, _, _ in run.samples]
     assert max(later - earlier for earlier, later in pairwise(times)) >= 2000
     line = next(line for line in told["heard"] if line.startswith("UsageProbe (slow)"))
-    assert "the others waited" in line
+    assert "other probes waited" in line
     assert told["heard"].count(line) == 1
 
 
-def test_a_log_handler_of_the_hosts_that_fails_stops_nothing(tells):
+def test_a_failing_log_handler_of_the_host_stops_nothing(tells):
     told, run = tells(
         SERVICE
         + """
@@ -316,7 +320,7 @@ tell()
     assert len(run.samples) == told["taken"]
 
 
-def test_tracemalloc_that_starts_brings_no_word_about_pymalloc(tells):
+def test_starting_tracemalloc_logs_nothing_about_pymalloc(tells):
     told, run = tells(
         """
 import tracemalloc
@@ -331,7 +335,7 @@ tell()
     assert "traced" in run.samples[-1][2]
 
 
-def test_two_that_speak_at_once_say_it_once(tells):
+def test_two_threads_that_warn_at_once_log_one_line(tells):
     told, _ = tells(
         SERVICE
         + """
@@ -339,7 +343,7 @@ error = ValueError("no")
 acts.append(fail)
 for _ in range(30):
     collector = pprofplus.start("api", interval_s=0.002)
-    speakers = [threading.Thread(target=collector.speak) for _ in range(4)]
+    speakers = [threading.Thread(target=collector.emit_warnings) for _ in range(4)]
     for speaker in speakers:
         speaker.start()
     for speaker in speakers:

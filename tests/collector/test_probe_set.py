@@ -1,4 +1,4 @@
-"""The panel: what is due is read, one probe's trouble is its own, and the table follows."""
+"""The probe set: reads the probes that are due, isolates failures, and updates the schema."""
 
 import pytest
 
@@ -19,7 +19,7 @@ class Steady(Probe):
 
 
 class Moody(Probe):
-    """Gives, raises or returns whatever it was told to."""
+    """Returns or raises what the test has set."""
 
     names = ("uss",)
     says = (1,)
@@ -62,7 +62,7 @@ def panel():
     def make(*sources, **options):
         made.append(ProbeSet(1.0, sources=tuple((kind,) for kind in sources), **options))
         made[-1].read(0)
-        made[-1].relist(0)
+        made[-1].rebuild_schema(0)
         return made[-1]
 
     yield make
@@ -81,60 +81,60 @@ def names(panel):
 def test_every_source_of_this_platform_opens_and_fills_its_columns():
     panel = ProbeSet(1.0, sources=SOURCES)
     panel.read(0)
-    values = panel.relist(0)
+    values = panel.rebuild_schema(0)
     assert len(values) == len(panel.metrics) >= 25
-    assert panel.troubles == {}
+    assert panel.failures == {}
     assert all(type(value) is int for value in values)
     panel.close()
 
 
-def test_of_several_sources_the_first_that_exists_is_taken():
+def test_of_several_sources_the_first_that_exists_is_used():
     panel = ProbeSet(1.0, sources=((Missing, Steady, Moody), (Missing,)))
     panel.read(0)
-    panel.relist(0)
+    panel.rebuild_schema(0)
     assert names(panel) == ["rss", "vms"]
-    assert panel.troubles == {}
+    assert panel.failures == {}
 
 
-def test_a_source_that_cannot_be_opened_is_reported_and_left_out(panel):
+def test_a_source_that_cannot_be_opened_is_logged_and_left_out(panel):
     made = panel(Broken, Steady)
     assert names(made) == ["rss", "vms"]
-    assert isinstance(made.troubles["Broken"], ZeroDivisionError)
+    assert isinstance(made.failures["Broken"], ZeroDivisionError)
 
 
 @pytest.mark.parametrize("trouble", [ValueError("no"), OSError(5, "EIO"), (1, 2), ()])
-def test_a_probe_in_trouble_keeps_its_last_value_and_is_reported_once(panel, trouble):
+def test_a_failing_probe_keeps_its_last_value_and_is_logged_once(panel, trouble):
     made = panel(Steady, Moody)
     probe_of(made, Moody).says = (7,)
     assert made.read(1) == [2, -2, 7]
     probe_of(made, Moody).says = trouble
     assert made.read(2) == [3, -3, 7]
-    assert list(made.troubles) == ["Moody"]
-    made.troubles.clear()
+    assert list(made.failures) == ["Moody"]
+    made.failures.clear()
     assert made.read(3) == [4, -4, 7]
-    assert made.troubles == {}
+    assert made.failures == {}
     probe_of(made, Moody).says = (8,)
     assert made.read(4) == [5, -5, 8]
     assert not made.outdated
 
 
-def test_a_source_that_comes_later_is_taken_into_the_next_table(panel):
+def test_a_source_that_appears_later_is_in_the_next_schema(panel):
     made = panel(Steady, Moody)
     probe_of(made, Moody).says = None
     made.read(SECOND_NS)
     assert made.outdated
-    assert made.relist(SECOND_NS) == [2, -2]
+    assert made.rebuild_schema(SECOND_NS) == [2, -2]
     assert names(made) == ["rss", "vms"]
     probe_of(made, Moody).says = (9,)
     assert made.read(2 * SECOND_NS) == [3, -3]
-    assert not made.outdated  # not so soon again
+    assert not made.outdated  # too early for another schema
     made.read(62 * SECOND_NS)
     assert made.outdated
-    assert made.relist(62 * SECOND_NS) == [4, -4, 9]
+    assert made.rebuild_schema(62 * SECOND_NS) == [4, -4, 9]
     assert names(made) == ["rss", "vms", "uss"]
 
 
-def test_a_dear_probe_runs_no_sooner_than_its_budget_allows(panel):
+def test_an_expensive_probe_runs_no_earlier_than_its_budget_allows(panel):
     made = panel(Dear, budget=0.001)
     slot = made._slots[0]
     for now_ns in range(0, 20 * SECOND_NS, SECOND_NS // 100):
@@ -147,7 +147,7 @@ def test_a_dear_probe_runs_no_sooner_than_its_budget_allows(panel):
     assert 2 < slot.probe.reads < 2000
 
 
-def test_a_dear_probe_waits_five_minutes_at_the_most(panel):
+def test_an_expensive_probe_waits_at_most_five_minutes(panel):
     made = panel(Dear, budget=1e-9)
     slot = made._slots[0]
     made.read(299 * SECOND_NS)
@@ -156,9 +156,9 @@ def test_a_dear_probe_waits_five_minutes_at_the_most(panel):
     assert slot.probe.reads == 2
 
 
-def test_a_dear_probe_with_a_least_period_waits_for_it_whatever_its_budget(panel):
+def test_an_expensive_probe_waits_for_its_least_period_with_any_budget(panel):
     class Rare(Dear):
-        least_period_s = 4.5
+        min_period_s = 4.5
 
         def read(self):
             self.reads += 1

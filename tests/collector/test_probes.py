@@ -1,4 +1,4 @@
-"""Each figure is the one that it says it is, and a source that is gone leaves no figure behind."""
+"""Each value is what its name says, and a missing source leaves no value."""
 
 import ctypes
 import gc
@@ -19,7 +19,7 @@ import pytest
 from pprofplus.errors import ProbeAbsentError
 from pprofplus.metrics import BY_NAME, CATALOGUE
 from pprofplus.probes import blocks, cgroup, malloc, process, pymalloc, smaps, tracing, usage
-from pprofplus.probes.budget import LONGEST_PERIOD_S, periods_s
+from pprofplus.probes.budget import MAX_PERIOD_S, periods_s
 from pprofplus.probes.garbage import CollectionsProbe
 from pprofplus.probes.probe_set import SOURCES
 
@@ -45,12 +45,12 @@ def figures(probe):
     return dict(zip(probe.names, probe.read(), strict=True))
 
 
-def test_every_name_of_a_probe_is_in_the_catalogue_and_the_other_way_round():
+def test_probes_and_catalogue_have_the_same_names():
     named = {name for row in SOURCES for kind in row for name in kind.names}
     assert named == set(BY_NAME) == {metric.name for metric in CATALOGUE}
 
 
-def test_each_metric_is_taken_by_the_module_that_the_catalogue_names():
+def test_each_metric_is_read_by_the_module_that_the_catalogue_names():
     for row in SOURCES:
         for kind in row:
             for name in kind.names:
@@ -58,7 +58,7 @@ def test_each_metric_is_taken_by_the_module_that_the_catalogue_names():
 
 
 @linux_only
-def test_memory_is_what_psutil_says(opened):
+def test_memory_equals_that_of_psutil(opened):
     found, truth = figures(opened(process.StatmProbe)), psutil.Process().memory_info()
     assert found["vms"] == truth.vms
     assert abs(found["rss"] - truth.rss) < MIB
@@ -66,7 +66,7 @@ def test_memory_is_what_psutil_says(opened):
 
 
 @linux_only
-def test_memory_follows_what_is_mapped_and_touched(opened):
+def test_memory_grows_with_mapped_and_touched_pages(opened):
     probe = opened(process.StatmProbe)
     before = figures(probe)
     with mmap.mmap(-1, 64 * MIB) as area:
@@ -91,7 +91,7 @@ def test_threads_are_counted(opened, kind):
     for thread in others:
         thread.start()
     try:
-        # the kernel counts one that was joined until it is all gone
+        # the kernel counts a joined thread until it is gone completely
         counts = {figures(probe)["threads"] - psutil.Process().num_threads() for _ in range(100)}
         assert 0 in counts
         assert figures(probe)["threads"] >= 6
@@ -108,7 +108,8 @@ def test_open_descriptors_are_counted(opened, kind):
     except ProbeAbsentError:
         pytest.skip("a kernel before 6.2")
     before = figures(probe)["fds"]
-    assert before == psutil.Process().num_fds() - 1  # psutil counts the one that it lists with
+    # psutil also counts the descriptor of its listing
+    assert before == psutil.Process().num_fds() - 1
     ends = [os.pipe() for _ in range(10)]
     assert figures(probe)["fds"] == before + 20
     for number in (number for pair in ends for number in pair):
@@ -118,7 +119,7 @@ def test_open_descriptors_are_counted(opened, kind):
 
 @linux_only
 @pytest.mark.parametrize("kind", [smaps.RollupProbe, smaps.PortableFullProbe])
-def test_the_processs_own_memory_is_what_psutil_says(opened, kind):
+def test_the_processs_own_memory_equals_that_of_psutil(opened, kind):
     found, truth = figures(opened(kind)), psutil.Process().memory_full_info()
     assert abs(found["uss"] - truth.uss) < MIB
     assert abs(found["pss"] - truth.pss) < MIB
@@ -126,7 +127,7 @@ def test_the_processs_own_memory_is_what_psutil_says(opened, kind):
     assert found["uss"] <= found["pss"] <= truth.rss
 
 
-def test_cpu_time_and_faults_grow_with_use_and_are_the_kernels(opened):
+def test_cpu_time_and_faults_grow_with_use_and_equal_the_kernels(opened):
     probe = opened(usage.UsageProbe)
     before = figures(probe)
     with mmap.mmap(-1, 32 * MIB) as area:
@@ -141,7 +142,7 @@ def test_cpu_time_and_faults_grow_with_use_and_are_the_kernels(opened):
     assert after["faults_minor"] <= resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
 
-def test_pymallocs_figures_follow_the_heap(opened):
+def test_pymallocs_values_follow_the_heap(opened):
     try:
         probe = opened(pymalloc.PymallocProbe)
     except ProbeAbsentError:
@@ -151,7 +152,8 @@ def test_pymallocs_figures_follow_the_heap(opened):
     kept = [bytes(200) for _ in range(200_000)]
     filled = figures(probe)
     grown = filled["heap_used"] - before["heap_used"]
-    assert 200_000 * sys.getsizeof(kept[0]) <= grown < 200_000 * 272  # the list itself is malloc's
+    # malloc allocates the list itself
+    assert 200_000 * sys.getsizeof(kept[0]) <= grown < 200_000 * 272
     assert filled["heap_sys"] - before["heap_sys"] > 30 * MIB
     del kept
     freed = figures(probe)
@@ -169,7 +171,7 @@ def test_blocks_are_counted(opened):
     del kept
 
 
-def test_pymalloc_is_silent_while_tracemalloc_traces(opened):
+def test_pymalloc_has_no_values_while_tracemalloc_traces(opened):
     try:
         opened(pymalloc.PymallocProbe)
     except ProbeAbsentError:
@@ -183,7 +185,7 @@ def test_pymalloc_is_silent_while_tracemalloc_traces(opened):
     assert len(probe.read()) == len(probe.names)
 
 
-def test_tracemalloc_is_silent_until_it_traces(opened):
+def test_tracemalloc_has_no_values_until_it_traces(opened):
     probe = opened(tracing.TracingProbe)
     assert probe.read() is None
     tracemalloc.start()
@@ -219,7 +221,7 @@ void free(void *p) { __libc_free(p); }
 """
 
 
-def test_another_malloc_is_not_read_as_glibcs(run, tmp_path):
+def test_another_malloc_is_not_taken_for_glibcs(run, tmp_path):
     glibc_malloc()
     compiler = shutil.which("cc")
     if compiler is None:
@@ -241,9 +243,9 @@ except ProbeAbsentError as error:
     assert words[:2] == ["another", "malloc"]
 
 
-def test_a_program_that_is_no_pie_has_glibcs_malloc_all_the_same():
+def test_a_program_that_is_not_a_pie_has_glibcs_malloc():
     system = Path("/usr/bin/python3")
-    # the type in the ELF header: 2 is a program with fixed addresses, as Debian's
+    # the type in the ELF header: 2 is a program with fixed addresses, like Debian's
     if not system.exists() or system.read_bytes()[16] != 2:
         pytest.skip("the system's Python is a PIE")
     glibc_malloc()
@@ -261,7 +263,7 @@ print(len(MallocProbe().read()))
     assert (done.stdout, done.stderr) == ("4\n", "")
 
 
-def test_the_c_heap_follows_mallocs_big_and_small():
+def test_the_c_heap_follows_large_and_small_allocations():
     probe = glibc_malloc()
     libc = ctypes.CDLL(None)
     libc.malloc.restype = ctypes.c_void_p
@@ -299,7 +301,7 @@ def test_collections_are_counted_as_gc_counts_them(opened):
     assert after["gc_pending_1"] == 0
 
 
-def test_pauses_are_timed_and_the_longest_is_told_once(opened):
+def test_pauses_are_timed_and_the_longest_is_returned_once(opened):
     probe = opened(CollectionsProbe)
     before = figures(probe)
     kept = [[] for _ in range(300_000)]
@@ -315,7 +317,7 @@ def test_pauses_are_timed_and_the_longest_is_told_once(opened):
     del kept
 
 
-def test_timing_pauses_makes_nothing_that_the_collector_tracks(opened):
+def test_timing_pauses_creates_no_object_that_the_gc_tracks(opened):
     probe = opened(CollectionsProbe)
     pauses, info = probe.pauses, {"generation": 0}
     gc.collect()
@@ -330,12 +332,12 @@ def test_timing_pauses_makes_nothing_that_the_collector_tracks(opened):
         new = [one for one in gc.get_objects() if id(one) not in known]
     finally:
         gc.enable()
-    assert grown < 20  # this test's own
+    assert grown < 20  # from the test itself
     assert not [one for one in new if "pprofplus" in str(type(one))]
     assert len(new) < 20
 
 
-def test_the_callback_is_taken_out_when_the_probe_is_closed():
+def test_closing_the_probe_removes_its_callback():
     before = list(gc.callbacks)
     probe = CollectionsProbe()
     assert len(gc.callbacks) == len(before) + 1
@@ -344,14 +346,14 @@ def test_the_callback_is_taken_out_when_the_probe_is_closed():
     assert gc.callbacks == before
 
 
-def test_a_stop_without_a_start_is_no_pause(opened):
+def test_a_stop_without_a_start_is_not_a_pause(opened):
     probe = opened(CollectionsProbe)
     probe.pauses("stop", {})
     assert probe.pauses.longest_ns == 0
 
 
 @linux_only
-def test_the_cgroups_use_is_the_kernels(opened):
+def test_the_cgroups_use_equals_the_kernels(opened):
     try:
         probe = opened(cgroup.CgroupUsedProbe)
     except ProbeAbsentError:
@@ -365,7 +367,7 @@ def test_the_cgroups_use_is_the_kernels(opened):
 
 @pytest.fixture
 def cgroups(tmp_path):
-    """A /proc/self and a cgroup file system made of plain files."""
+    """A fake /proc/self and cgroup file system of plain files."""
 
     def make(version, path, limits, root="/"):
         mount = tmp_path / "cgroup mount"
@@ -407,7 +409,7 @@ NONE_OF_VERSION_1 = (1 << 63) - 4096
         (1, {"a/b": NONE_OF_VERSION_1, "a": 700, "": NONE_OF_VERSION_1}, 700),
     ],
 )
-def test_the_limit_is_the_smallest_upwards_and_none_is_none(cgroups, version, limits, expected):
+def test_the_limit_is_the_smallest_of_all_levels_or_none(cgroups, version, limits, expected):
     found, mount = cgroups(version, "/a/b", limits)
     assert found.directory == str(mount / "a" / "b")
     assert found.limit_bytes() == expected
@@ -419,9 +421,9 @@ def test_the_limit_is_the_smallest_upwards_and_none_is_none(cgroups, version, li
         ("/docker/4e1f", "/", ""),  # the host's path, which does not exist under this mount
         ("/docker/4e1f/worker", "/docker/4e1f", "worker"),  # the mount begins at the container
         ("/docker/4e1f", "/docker/4e1f", ""),
-        ("/../../outside", "/", ""),  # outside of our cgroup namespace
+        ("/../../outside", "/", ""),  # outside our cgroup namespace
         ("/", "/", ""),
-        ("/docker/4e1f5", "/docker/4e1f", ""),  # another container's name begins like ours
+        ("/docker/4e1f5", "/docker/4e1f", ""),  # another container's name has ours as its prefix
     ],
 )
 @pytest.mark.parametrize("version", [1, 2])
@@ -449,24 +451,24 @@ import json
 from pprofplus.probes.probe_set import ProbeSet
 panel = ProbeSet(1.0)
 panel.read(0)
-panel.relist(0)
+panel.rebuild_schema(0)
 print(json.dumps([name for name, _, _ in panel.metrics]))
 """
 
 
-def test_without_pymalloc_its_figures_are_absent(run):
+def test_without_pymalloc_its_metrics_are_absent(run):
     words = run(METRICS_OF_THIS_PROCESS, env={**os.environ, "PYTHONMALLOC": "malloc"})
     names = json.loads(" ".join(words))
     assert not [name for name in names if name.startswith("heap_")]
     assert "rss" in names
 
 
-def test_with_the_debug_hooks_pymallocs_figures_are_there(run):
+def test_with_the_debug_hooks_pymallocs_metrics_exist(run):
     words = run(METRICS_OF_THIS_PROCESS, env={**os.environ, "PYTHONMALLOC": "debug"})
     assert "heap_used" in json.loads(" ".join(words))
 
 
-def test_tracing_from_the_start_is_in_the_table(run):
+def test_tracing_from_the_start_is_in_the_schema(run):
     words = run(METRICS_OF_THIS_PROCESS, env={**os.environ, "PYTHONTRACEMALLOC": "1"})
     assert "traced" in json.loads(" ".join(words))
 
@@ -476,14 +478,14 @@ def test_tracing_from_the_start_is_in_the_table(run):
     [
         (process, "_STATM", process.StatmProbe, "/nowhere"),
         (process, "_TASKS", process.ThreadsProbe, "/nowhere"),
-        (process, "_TASKS", process.ThreadsProbe, "/proc"),  # counts its links in another way
+        (process, "_TASKS", process.ThreadsProbe, "/proc"),  # has another link count
         (process, "_DESCRIPTORS", process.DescriptorsProbe, "/nowhere"),
-        (process, "_DESCRIPTORS", process.DescriptorsProbe, "/etc"),  # its size is no count
+        (process, "_DESCRIPTORS", process.DescriptorsProbe, "/etc"),  # its size is not a count
         (smaps, "_ROLLUP", smaps.RollupProbe, "/nowhere"),
-        (smaps, "_ROLLUP", smaps.RollupProbe, "/proc/self/statm"),  # not of this form
+        (smaps, "_ROLLUP", smaps.RollupProbe, "/proc/self/statm"),  # has another format
     ],
 )
-def test_a_source_that_is_not_there_is_absent(monkeypatch, module, constant, kind, gone):
+def test_a_missing_source_is_absent(monkeypatch, module, constant, kind, gone):
     monkeypatch.setattr(module, constant, gone)
     with pytest.raises(ProbeAbsentError):
         kind()
@@ -523,18 +525,18 @@ def test_a_kept_file_survives_the_host_closing_every_descriptor(opened, tmp_path
     other = os.open(tmp_path / "other", os.O_RDONLY)
     os.dup2(other, number)
     assert figures(probe)["rss"] > MIB
-    assert os.pread(number, 7, 0) == b"1 1 1 1"  # not closed either
+    assert os.pread(number, 7, 0) == b"1 1 1 1"  # nor was it closed
     os.close(number)
     os.close(other)
 
 
-def test_dear_probes_share_the_budget_and_cheap_ones_leave_theirs_to_them():
+def test_expensive_probes_share_the_budget_that_cheap_ones_do_not_use():
     assert periods_s([0.0001], 1.0, 0.001) == [pytest.approx(0.1)]
     small, large = periods_s([0.00001, 0.0009], 1.0, 0.001)
     assert small < 1.0
     assert large == pytest.approx(0.0009 / 0.00099)
     assert periods_s([0.012, 0.012, 0.012], 1.0, 0.001) == [pytest.approx(36.0)] * 3
-    assert periods_s([5.0], 1.0, 0.001) == [LONGEST_PERIOD_S]
+    assert periods_s([5.0], 1.0, 0.001) == [MAX_PERIOD_S]
     assert periods_s([0.0, 0.0], 1.0, 0.001) == [0.0, 0.0]
 
 
@@ -542,11 +544,11 @@ def test_dear_probes_share_the_budget_and_cheap_ones_leave_theirs_to_them():
     "costs", [[0.0001, 0.004, 0.02], [0.01] * 5, [0.0009, 0.0009], [1e-6, 0.05]]
 )
 @pytest.mark.parametrize("interval_s", [0.05, 1.0, 10.0])
-def test_all_dear_probes_together_keep_to_the_budget(costs, interval_s):
+def test_all_expensive_probes_together_stay_within_the_budget(costs, interval_s):
     periods = periods_s(costs, interval_s, 0.001)
     used = sum(
         cost / max(period, interval_s)
         for cost, period in zip(costs, periods, strict=True)
-        if period < LONGEST_PERIOD_S
+        if period < MAX_PERIOD_S
     )
     assert used <= 0.001 * 1.000001

@@ -1,6 +1,6 @@
-"""A process's life, where it is hard: signals, odd forks, odd ends. Nothing hangs, nothing is lost.
+"""Difficult moments of a process: signals, unusual forks, unusual ends. Nothing hangs or is lost.
 
-See test_processes.py for what every process goes through.
+See test_processes.py for the usual ones.
 """
 
 import os
@@ -24,7 +24,7 @@ def by_pid(home):
     return {int(path.name.split("-")[0]): reference.Run(path) for path in reference.runs(home)}
 
 
-def test_stops_from_a_signal_handler_at_any_moment_hang_nothing_and_leave_whole_runs(run, home):
+def test_stops_from_a_signal_handler_at_any_moment_hang_nothing_and_leave_complete_runs(run, home):
     run(
         """
 import signal, threading
@@ -49,7 +49,7 @@ signal.setitimer(signal.ITIMER_REAL, 0)
         assert reference.Run(directory).kinds == ["start", "stop"]
 
 
-def test_starts_from_a_signal_handler_in_the_midst_of_a_start_make_one_run(run, home):
+def test_starts_from_a_signal_handler_during_a_start_make_one_run(run, home):
     run(
         """
 import signal, threading
@@ -99,7 +99,7 @@ for i in range(60):
         assert not found or not reference.is_live(directory)
 
 
-def test_a_signal_that_the_host_waits_for_is_never_taken_by_our_thread(run, home):
+def test_our_thread_never_receives_a_signal_that_the_host_waits_for(run, home):
     run(
         SERVICE
         + """
@@ -113,8 +113,8 @@ assert signal.sigwait({signal.SIGTERM}) == signal.SIGTERM
     assert found.kinds == ["start", "stop"]
 
 
-def test_a_child_whose_only_thread_ends_is_not_kept_alive_by_ours(run, home):
-    # it has no main thread, so no end of the interpreter: it ends with its last thread
+def test_our_thread_does_not_keep_a_child_alive_whose_only_thread_ends(run, home):
+    # it has no main thread, so the interpreter does not shut down: it ends with its last thread
     run(
         SERVICE
         + """
@@ -135,7 +135,7 @@ assert collector.running and collector.pid == os.getpid()
     assert kinds == [["start", "fork", "stop"]] * 3 + [["start", "stop"]]
 
 
-def test_a_grandchild_whose_only_thread_ends_is_not_kept_alive_either(run, home):
+def test_our_thread_does_not_keep_a_grandchild_alive_whose_only_thread_ends(run, home):
     run(
         SERVICE
         + """
@@ -157,7 +157,7 @@ thread.join()
     assert all(found.kinds[-1] == "stop" for found in runs.values())
 
 
-def test_the_end_of_a_thread_that_forked_does_not_end_the_record_of_its_process(run, home):
+def test_the_end_of_a_thread_that_forked_does_not_end_the_run_of_its_process(run, home):
     run(
         SERVICE
         + """
@@ -177,13 +177,13 @@ wait_for(collector.samples + 3)
     assert found.kinds == ["start", "stop"]
 
 
-def test_forks_in_the_midst_of_incessant_sampling_hang_no_child_and_spoil_no_log(run, home):
-    # a sample each millisecond: most forks meet the sampler with its locks held
+def test_forks_during_continuous_sampling_hang_no_child_and_damage_no_log(run, home):
+    # a sample each millisecond: most forks happen while the sampler holds its locks
     (parent,) = run(
         """
 import os, sys, threading
 from pprofplus import settings
-settings.LEAST_INTERVAL_S = 0.0001
+settings.MIN_INTERVAL_S = 0.0001
 import pprofplus
 collector = pprofplus.start("api", interval_s=0.001)
 def fork(rounds):
@@ -210,7 +210,7 @@ print(os.getpid())
     children = 0
     for path in reference.runs(home):
         if not reference.segments(path):
-            continue  # of one that was gone in the midst of its beginning
+            continue  # the process was killed while its run began
         found = reference.Run(path)
         assert found.bad == 0
         assert not reference.is_live(path)
@@ -222,7 +222,7 @@ print(os.getpid())
     assert children == 80
 
 
-def test_a_child_that_subprocess_forks_for_a_program_has_no_thread_of_ours_and_no_run(run, home):
+def test_a_child_that_subprocess_forks_for_a_program_has_no_collector_thread_and_no_run(run, home):
     run(
         SERVICE
         + """
@@ -264,7 +264,7 @@ print(os.getpid(), child)
 @pytest.mark.parametrize(
     ("does", "kinds"), [("stops", []), ("starts", [["start", "fork", "stop"]])]
 )
-def test_a_fork_that_python_is_not_told_of_leaves_the_parents_log_alone(run, home, does, kinds):
+def test_a_fork_unknown_to_python_leaves_the_parents_log_unchanged(run, home, does, kinds):
     parent, child = map(int, run(UNTOLD, does))
     runs = by_pid(home)
     assert (runs[parent].kinds, runs[parent].bad) == (["start", "stop"], 0)
@@ -284,7 +284,7 @@ os.write(1, b"%d\\n" % os.getpid())
 )
 
 
-def test_a_program_that_replaces_ours_in_the_process_has_a_run_of_its_own(run, home):
+def test_a_program_that_exec_starts_in_the_process_has_a_run_of_its_own(run, home):
     first, told, second = map(int, run(EXEC))
     assert first == second
     before, after = (reference.Run(path) for path in reference.runs(home))
@@ -294,7 +294,7 @@ def test_a_program_that_replaces_ours_in_the_process_has_a_run_of_its_own(run, h
     assert not reference.is_live(before.directory)
 
 
-def test_the_log_of_a_program_replaced_by_one_that_runs_on_is_not_live(spawn, home):
+def test_the_log_of_a_program_replaced_by_exec_is_not_live(spawn, home):
     service = spawn(
         SERVICE
         + """
@@ -310,7 +310,7 @@ os.execv(sys.executable, [sys.executable, "-c", "print(flush=True); import time;
 
 
 @pytest.mark.parametrize("ending", ["os._exit(3)", "os.abort()", "os.kill(os.getpid(), 9)"])
-def test_an_end_without_ceremony_loses_no_sample_that_was_counted(spawn, home, ending):
+def test_an_immediate_exit_loses_no_counted_sample(spawn, home, ending):
     service = spawn(SERVICE + f"wait_for(4)\nos.write(1, b'%d' % collector.samples)\n{ending}\n")
     told = int(service.communicate(timeout=60)[0])
     ((directory, found),) = ((run.directory, run) for run in by_pid(home).values())
@@ -319,7 +319,7 @@ def test_an_end_without_ceremony_loses_no_sample_that_was_counted(spawn, home, e
     assert not reference.is_live(directory)
 
 
-def test_a_termination_by_default_ends_at_once_and_loses_no_sample_that_was_counted(spawn, home):
+def test_a_default_sigterm_ends_at_once_and_loses_no_counted_sample(spawn, home):
     service = spawn(
         SERVICE
         + """
@@ -338,7 +338,7 @@ while True:
     assert found.kinds == ["start"]
 
 
-def test_a_termination_that_the_host_turns_into_an_exit_is_an_orderly_end(spawn, home):
+def test_a_sigterm_that_the_host_turns_into_an_exit_is_a_normal_end(spawn, home):
     service = spawn(
         SERVICE
         + """
@@ -356,7 +356,7 @@ while True:  # Python does not see a signal that comes just before it waits
     assert found.kinds == ["start", "stop"]
 
 
-def test_an_exit_in_a_thread_ends_the_thread_and_not_the_record(run, home):
+def test_an_exit_in_a_thread_ends_the_thread_and_not_the_run(run, home):
     run(
         SERVICE
         + """
@@ -372,7 +372,7 @@ wait_for(collector.samples + 3)
     assert len(found.samples) >= 4
 
 
-def test_threads_that_outlive_the_main_one_are_recorded_to_their_end(run, home):
+def test_threads_that_outlive_the_main_thread_are_recorded_to_their_end(run, home):
     (told,) = run(
         SERVICE
         + """
@@ -388,16 +388,16 @@ threading.Thread(target=outlive).start()
     assert len(found.samples) >= int(told)
 
 
-def test_ends_in_the_midst_of_incessant_sampling_are_orderly_and_quiet(spawn, home):
+def test_ends_during_continuous_sampling_are_normal_and_print_nothing(spawn, home):
     program = """
 import sys, threading
 from pprofplus import settings
-settings.LEAST_INTERVAL_S = 0.0001
+settings.MIN_INTERVAL_S = 0.0001
 import pprofplus
 pprofplus.start("api", interval_s=0.0005)
 threading.Event().wait(float(sys.argv[1]))
 """
-    for batch in range(4):  # side by side, for most of the time is spent starting Python
+    for batch in range(4):  # in parallel, because most of the time is spent starting Python
         services = [spawn(program, str(0.002 * batch + 0.0003 * i)) for i in range(8)]
         for service in services:
             err = service.communicate(timeout=60)[1]
@@ -459,7 +459,7 @@ os.close(answer)
 sys.exit(0)
 """
     )
-    out, _ = service.communicate(timeout=60)  # to its end: it held the pipe
+    out, _ = service.communicate(timeout=60)  # until its end, because it held the pipe
     runs = by_pid(home)
     daemon = int(out)
     assert set(runs) == {service.pid, daemon}
@@ -501,7 +501,7 @@ def test_a_fork_server_that_preloads_the_service_and_its_children_have_runs(
     assert len(kinds) == 4
 
 
-def test_the_workers_of_an_executor_end_in_order(run, home):
+def test_the_workers_of_an_executor_end_normally(run, home):
     run(
         """
 import multiprocessing, os, time
@@ -555,7 +555,7 @@ if sys.argv[1] == "recorded":
 
 @pytest.mark.parametrize("kind", ["legacy", "isolated"])
 @pytest.mark.parametrize("main", ["recorded", "idle"])
-def test_a_subinterpreter_records_nothing_and_is_told_so(spawn, home, main, kind):
+def test_a_subinterpreter_records_nothing_and_logs_why(spawn, home, main, kind):
     pytest.importorskip(
         "_testcapi"
         if kind == "legacy"
@@ -568,7 +568,7 @@ def test_a_subinterpreter_records_nothing_and_is_told_so(spawn, home, main, kind
     assert service.returncode == 0
     assert out.split() == ["False", "0"]
     assert err.splitlines() == [
-        "nothing is recorded: this is a subinterpreter, call start() in the main one"
+        "nothing is recorded: this is a subinterpreter: call start() in the main interpreter"
     ]
     assert [found.kinds for found in by_pid(home).values()] == [["start", "stop"]] * (
         main == "recorded"

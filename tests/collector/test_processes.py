@@ -1,4 +1,4 @@
-"""Processes that fork, end and are killed: each has a run of its own, and loses nothing."""
+"""Processes that fork, end and are killed: each has its own run, and loses no sample."""
 
 import os
 import random
@@ -17,7 +17,7 @@ import pprofplus
 collector = pprofplus.start("api", interval_s=0.05)
 """
 
-# tells how many samples it has on disk, after each
+# prints how many samples it has on disk, after each
 COUNTING = (
     SERVICE
     + """
@@ -50,11 +50,11 @@ def by_pid(home):
 
 def kill_rounds(spawn, home, rounds, seed):
     moments = random.Random(seed)  # noqa: S311 - not for secrets
-    batch = 8  # side by side, for most of the time is spent waiting
+    batch = 8  # in parallel, because most of the time is spent waiting
     for _ in range(rounds // batch):
         services = [spawn(COUNTING) for _ in range(batch)]
         for service in services:
-            service.stdout.readline()  # it runs
+            service.stdout.readline()  # it is running
         for service in services:
             threading.Event().wait(moments.uniform(0, 0.06))
             service.send_signal(signal.SIGKILL)
@@ -70,18 +70,18 @@ def kill_rounds(spawn, home, rounds, seed):
             assert not reference.is_live(directory)
 
 
-def test_a_kill_at_any_moment_loses_no_sample_that_was_counted(spawn, home):
+def test_a_kill_at_any_moment_loses_no_counted_sample(spawn, home):
     kill_rounds(spawn, home, 24, 1)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_hundred_and_more_kills_lose_no_sample_that_was_counted(spawn, home):
+def test_more_than_a_hundred_kills_lose_no_counted_sample(spawn, home):
     kill_rounds(spawn, home, 160, 2)
 
 
-def test_a_kill_in_the_midst_of_incessant_writing_loses_nothing(spawn, home):
-    # the writer alone, without an interval: the kill falls into a write most of the time
+def test_a_kill_during_continuous_writing_loses_no_counted_sample(spawn, home):
+    # the writer alone, without an interval: most kills happen during a write
     program = """
 import os, sys
 from pprofplus.log.format import RunHeader
@@ -120,7 +120,7 @@ def _drain(service):
             service.told = int(words)
 
 
-def test_the_lock_is_held_while_the_process_lives_and_free_when_it_is_killed(spawn, home):
+def test_the_lock_is_held_while_the_process_runs_and_free_when_it_is_killed(spawn, home):
     service = spawn(COUNTING)
     service.stdout.readline()
     (directory,) = reference.runs(home)
@@ -140,7 +140,7 @@ def test_the_lock_is_held_while_the_process_lives_and_free_when_it_is_killed(spa
         "collector.stop()",
     ],
 )
-def test_an_orderly_end_is_told_in_a_stop_event_after_a_last_sample(run, home, ending):
+def test_a_normal_end_writes_a_stop_event_after_a_last_sample(run, home, ending):
     run(SERVICE + ending)
     found = one_run(home)
     assert found.kinds == ["start", "stop"]
@@ -148,19 +148,19 @@ def test_an_orderly_end_is_told_in_a_stop_event_after_a_last_sample(run, home, e
     assert not reference.is_live(found.directory)
 
 
-def test_an_end_without_ceremony_leaves_no_stop_event(spawn, home):
+def test_an_immediate_exit_leaves_no_stop_event(spawn, home):
     service = spawn(SERVICE + "os._exit(0)")
     service.communicate(timeout=60)
     assert one_run(home).kinds == ["start"]
 
 
-def test_an_end_by_an_exception_is_orderly(spawn, home):
+def test_an_end_by_an_exception_writes_a_stop_event(spawn, home):
     service = spawn(SERVICE + "raise RuntimeError('of the host')")
     assert "of the host" in service.communicate(timeout=60)[1]
     assert one_run(home).kinds == ["start", "stop"]
 
 
-def test_the_end_is_not_held_up_by_a_long_interval(run, home):
+def test_a_long_interval_does_not_delay_the_end(run, home):
     program = """
 import atexit, time
 def tell():
@@ -171,7 +171,7 @@ pprofplus.start("api", interval_s=3600)
 began = time.monotonic()
 """
     (took_s,) = run(program)
-    assert float(took_s) < 2  # 50 ms on a machine with nothing else to do
+    assert float(took_s) < 2  # 50 ms on an idle machine
     assert one_run(home).kinds == ["start", "stop"]
 
 
@@ -187,7 +187,7 @@ wait_for(2)
 )
 
 
-def test_a_forked_child_gets_a_run_of_its_own_and_leaves_the_parents_alone(run, home):
+def test_a_forked_child_gets_its_own_run_and_leaves_the_parents_unchanged(run, home):
     parent, child = map(
         int,
         run(
@@ -244,7 +244,7 @@ threading.Event().wait(60)
         os.kill(child, signal.SIGKILL)
 
 
-def test_a_grandchild_and_a_fork_from_a_thread_get_runs_of_their_own(run, home):
+def test_a_grandchild_and_a_fork_from_a_thread_get_their_own_runs(run, home):
     pids = set(
         map(
             int,
@@ -275,7 +275,7 @@ os.write(1, b"%d\\n" % os.getpid())
     assert all(found.kinds[-1] == "stop" for found in runs.values())
 
 
-def test_a_child_that_ends_at_once_leaves_no_half_run(run, home):
+def test_a_child_that_ends_at_once_leaves_no_incomplete_run(run, home):
     run(
         FORKING
         + """
@@ -319,7 +319,7 @@ def test_a_forked_child_that_ends_at_once_has_no_run(run, home, does):
         ("collector.interval_s = 7", []),
     ],
 )
-def test_a_forked_child_that_says_something_has_a_whole_run_however_short(run, home, does, kinds):
+def test_a_short_forked_child_that_marks_something_has_a_complete_run(run, home, does, kinds):
     run(HASTY, does)
     parent, child = sorted(by_pid(home).values(), key=lambda found: "fork" in found.kinds)
     assert parent.kinds == ["start", "stop"]
@@ -372,7 +372,7 @@ assert os.waitpid(child, 0)[1] == 0
     assert one_run(home, "child").kinds == ["start", "stop"]
 
 
-def test_a_program_started_from_here_inherits_nothing(run, home):
+def test_a_program_that_the_process_starts_inherits_nothing(run, home):
     run(
         FORKING
         + """
@@ -392,8 +392,8 @@ assert "pplog" not in out.stdout and "statm" not in out.stdout, out.stdout
     assert one_run(home).kinds == ["start", "stop"]
 
 
-def test_a_worker_forked_past_python_records_itself_when_it_starts(run, home):
-    # as uWSGI forks, unless it is told to call Python's hooks
+def test_a_worker_forked_without_python_records_itself_when_it_starts(run, home):
+    # like uWSGI, unless it is configured to call Python's hooks
     run(
         FORKING
         + """
@@ -419,7 +419,7 @@ wait_for(collector.samples + 3)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel tells it on Linux")
-def test_a_python_within_a_server_is_known_by_the_servers_command_line(run, home):
+def test_an_embedded_python_is_identified_by_the_servers_command_line(run, home):
     run("import sys\nsys.orig_argv, sys.argv = [], ['']\n" + SERVICE, "the-servers-argument")
     assert one_run(home).header.argv[-1] == "the-servers-argument"
 
@@ -459,7 +459,7 @@ if __name__ == "__main__":
         ("forkserver", "yes", 4),
     ],
 )
-def test_children_of_multiprocessing_get_runs_that_end_in_order(
+def test_children_of_multiprocessing_get_runs_that_end_normally(
     run, home, method, starts, recorded
 ):
     pids = set(map(int, run(MULTIPROCESSING, method, starts)))
@@ -498,7 +498,7 @@ if __name__ == "__main__":
     assert all(found.kinds[-1] == "stop" for found in runs.values())
 
 
-def test_a_child_killed_by_a_signal_is_seen_to_have_died(spawn, home):
+def test_a_child_killed_by_a_signal_is_shown_as_died(spawn, home):
     service = spawn(COUNTING)
     service.stdout.readline()
     service.send_signal(signal.SIGTERM)
@@ -506,7 +506,7 @@ def test_a_child_killed_by_a_signal_is_seen_to_have_died(spawn, home):
     assert one_run(home).kinds == ["start"]
 
 
-def test_a_stall_leaves_a_gap_and_sampling_goes_on_from_now(spawn, home):
+def test_a_stall_leaves_a_gap_and_sampling_continues_from_now(spawn, home):
     service = spawn(COUNTING)
     service.stdout.readline()
     (directory,) = reference.runs(home)
@@ -523,10 +523,10 @@ def test_a_stall_leaves_a_gap_and_sampling_goes_on_from_now(spawn, home):
     steps = [later - earlier for earlier, later in pairwise(times)]
     assert max(steps) >= stalled_s * 900
     after = steps[steps.index(max(steps)) + 1 :]
-    assert sum(after[:4]) > 100  # missed points are not made up for
+    assert sum(after[:4]) > 100  # missed points are skipped
 
 
-def test_a_host_that_closes_every_descriptor_keeps_its_files_and_its_record(run, home):
+def test_a_host_that_closes_every_descriptor_keeps_its_files_and_its_run(run, home):
     run(
         FORKING
         + """

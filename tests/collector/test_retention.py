@@ -1,4 +1,4 @@
-"""A home of many runs: under its cap to the byte, the living and the pinned left alone."""
+"""A log directory with many runs: within its cap to the byte; live and pinned runs are kept."""
 
 import os
 import random
@@ -14,8 +14,8 @@ import reference
 from pprofplus.log import ledger_scan, retention
 from pprofplus.log.format import RunHeader, segment_capacity
 from pprofplus.log.ledger import Ledger, LedgerBusyError
-from pprofplus.log.log_directory import LEDGER_NAME, PIN_NAME, open_home
-from pprofplus.log.retention import sweep_home
+from pprofplus.log.log_directory import LEDGER_NAME, PIN_NAME, open_log_directory
+from pprofplus.log.retention import request_expiry
 from pprofplus.log.writer import Writer
 
 METRICS = tuple((f"m{i}", "B", "gauge") for i in range(33))
@@ -25,7 +25,7 @@ DAY_S = 86_400
 
 
 def record(home, number, samples, *, open_still=False, **options):
-    """Write a run; return its writer, closed unless it is to live on."""
+    """Write a run; return its writer, closed unless the run is to stay live."""
     header = RunHeader(service="svc", pid=100 + number, start_ms=UNIX_MS + number, metrics=METRICS)
     options = {"max_bytes": CAP, "max_total_bytes": CAP, **options}
     writer = Writer(str(home), header, **options)
@@ -47,41 +47,41 @@ def names(home):
 
 
 def aged(writer, days):
-    """Make a run look as if it had ended so long ago."""
+    """Make a run look as if it had ended at that time."""
     then = time.time() - days * DAY_S
     for path in reference.segments(writer.directory):
         os.utime(path, (then, then))
 
 
 def tended(home, max_total_bytes=CAP):
-    """Do everything that is due for the home, as a collector does in slices."""
-    home_fd = open_home(str(home))
+    """Do all maintenance that is due for the log directory, in slices like a collector."""
+    log_directory_fd = open_log_directory(str(home))
     try:
-        while retention._tend(home_fd, max_total_bytes) <= retention._PAUSE_S:
+        while retention._maintain_once(log_directory_fd, max_total_bytes) <= retention._PAUSE_S:
             pass
     finally:
-        os.close(home_fd)
+        os.close(log_directory_fd)
 
 
 @contextmanager
 def ledger_of(home):
-    """The home's ledger, locked; what the test changes is written."""
-    home_fd = open_home(str(home))
-    ledger = Ledger.take(home_fd)
+    """The log directory's ledger, locked; changes that the test makes are saved."""
+    log_directory_fd = open_log_directory(str(home))
+    ledger = Ledger.acquire(log_directory_fd)
     try:
         yield ledger
-        ledger.note()
+        ledger.save()
     finally:
-        ledger.release()
-        os.close(home_fd)
+        ledger.unlock()
+        os.close(log_directory_fd)
 
 
 def swept(home, max_age_days=14.0, *, since_s=7200):
-    """Sweep as if the last sweep had been so long ago; return the number of runs removed."""
+    """Request an expiry with that age of the last one; return the number of runs removed."""
     before = names(home)
     with ledger_of(home) as ledger:
-        ledger.swept_s = time.time() - since_s
-    sweep_home(str(home), max_age_days)
+        ledger.expiry_checked_s = time.time() - since_s
+    request_expiry(str(home), max_age_days)
     tended(home)
     return len(before - names(home))
 
@@ -91,7 +91,7 @@ def place(tmp_path):
     return tmp_path / "logs"
 
 
-def test_many_ended_runs_keep_the_home_under_its_cap_to_the_byte(place):
+def test_many_ended_runs_keep_the_log_directory_within_its_cap_to_the_byte(place):
     for number in range(20):
         writer = record(place, number, 0, open_still=True)
         source = random.Random(number)  # noqa: S311 - not for secrets
@@ -101,12 +101,12 @@ def test_many_ended_runs_keep_the_home_under_its_cap_to_the_byte(place):
             assert used_bytes(place) <= CAP
         writer.close()
     assert used_bytes(place) > CAP // 2
-    # the newest are there, the oldest are not
+    # the newest ones exist, the oldest do not
     assert "119" in names(place)
     assert "100" not in names(place)
 
 
-def test_the_oldest_ended_run_goes_first_by_its_end_not_its_start(place):
+def test_the_run_that_ended_first_is_removed_first_not_the_one_that_started_first(place):
     first = record(place, 1, 600)
     second = record(place, 2, 600)
     aged(first, 1)
@@ -119,7 +119,7 @@ def test_the_oldest_ended_run_goes_first_by_its_end_not_its_start(place):
     assert "102" not in names(place)
 
 
-def test_a_live_run_is_never_dropped(place):
+def test_a_live_run_is_never_removed(place):
     living = record(place, 1, 600, open_still=True)
     aged(living, 400)
     for number in range(2, 30):
@@ -131,7 +131,7 @@ def test_a_live_run_is_never_dropped(place):
     living.close()
 
 
-def test_a_pinned_run_is_never_dropped(place):
+def test_a_pinned_run_is_never_removed(place):
     pinned = record(place, 1, 600)
     (Path(pinned.directory) / PIN_NAME).touch()
     aged(pinned, 400)
@@ -141,7 +141,7 @@ def test_a_pinned_run_is_never_dropped(place):
     assert len(reference.Run(pinned.directory).samples) == 600
 
 
-def test_a_home_full_of_pinned_runs_takes_no_more_and_says_so(place):
+def test_a_log_directory_full_of_pinned_runs_accepts_no_more_and_says_so(place):
     number = 0
     while number < 50 and used_bytes(place) + (256 << 10) < CAP:
         number += 1
@@ -153,16 +153,16 @@ def test_a_home_full_of_pinned_runs_takes_no_more_and_says_so(place):
         record(place, number, 200)
     late = record(place, 99, 50, open_still=True, max_bytes=256 << 10)
     assert used_bytes(place) <= CAP
-    if late.trouble is not None:
-        assert "max_total_bytes" in str(late.trouble)
+    if late.write_error is not None:
+        assert "max_total_bytes" in str(late.write_error)
     late.close()
 
 
-def test_a_run_gives_its_own_past_before_it_loses_its_present(place):
-    """One live run alone is larger than the home may be."""
+def test_a_run_drops_its_oldest_segments_before_it_loses_new_samples(place):
+    """One live run alone is larger than the cap of the log directory."""
     writer = record(place, 1, 6000, open_still=True, max_bytes=64 << 20)
     assert used_bytes(place) <= CAP
-    assert writer.trouble is None
+    assert writer.write_error is None
     assert writer.samples == 6000
     writer.close()
     samples = reference.Run(writer.directory).samples
@@ -170,7 +170,7 @@ def test_a_run_gives_its_own_past_before_it_loses_its_present(place):
     assert len(samples) > 500
 
 
-def test_what_a_live_run_may_yet_take_is_counted(place):
+def test_the_reservation_of_a_live_run_is_counted(place):
     writers = [
         record(place, n, 5, open_still=True, max_total_bytes=2 << 20, max_bytes=256 << 10)
         for n in range(40)
@@ -181,12 +181,12 @@ def test_what_a_live_run_may_yet_take_is_counted(place):
             (segment,) = reference.segments(writer.directory)
             capacity += segment_capacity(segment.read_bytes()[:64])
     assert 0 < capacity <= 2 << 20
-    assert any(writer.samples == 0 for writer in writers)  # there was no room for all
+    assert any(writer.samples == 0 for writer in writers)  # there was not enough room for all
     for writer in writers:
         writer.close()
 
 
-def test_runs_older_than_their_age_are_swept(place):
+def test_runs_older_than_the_maximum_age_are_removed(place):
     old, young = record(place, 1, 10), record(place, 2, 10)
     aged(old, 15)
     aged(young, 13)
@@ -194,14 +194,14 @@ def test_runs_older_than_their_age_are_swept(place):
     assert names(place) == {"102"}
 
 
-def test_within_an_hour_it_is_swept_once(place):
+def test_expired_runs_are_removed_once_an_hour(place):
     old = record(place, 1, 10)
     aged(old, 15)
     assert swept(place, since_s=60) == 0
     assert names(place) == {"101"}
 
 
-def test_after_a_step_of_the_clock_nothing_is_dropped_for_its_age_at_the_first_look(place):
+def test_after_a_step_of_the_clock_the_first_check_removes_no_run_for_its_age(place):
     old = record(place, 1, 10)
     aged(old, 15)
     assert swept(place, since_s=30 * DAY_S) == 0
@@ -209,7 +209,7 @@ def test_after_a_step_of_the_clock_nothing_is_dropped_for_its_age_at_the_first_l
     assert swept(place, since_s=3700) == 1
 
 
-def test_files_that_are_not_ours_stay_with_their_directory(place):
+def test_foreign_files_and_their_directory_stay(place):
     old = record(place, 1, 10)
     (Path(old.directory) / "notes.txt").write_text("mine")
     (place / "svc" / "keep.me").touch()
@@ -221,7 +221,7 @@ def test_files_that_are_not_ours_stay_with_their_directory(place):
     assert (place / "README").exists()
 
 
-def test_links_and_strangers_among_the_runs_are_not_followed(place, tmp_path):
+def test_links_and_foreign_entries_among_the_runs_are_not_followed(place, tmp_path):
     target = record(tmp_path / "other", 1, 10)
     aged(target, 400)
     record(place, 2, 10)
@@ -238,7 +238,7 @@ def test_links_and_strangers_among_the_runs_are_not_followed(place, tmp_path):
     assert len(reference.Run(target.directory).samples) == 10
 
 
-def test_a_damaged_or_missing_ledger_is_made_anew_from_the_directories(place):
+def test_a_damaged_or_missing_ledger_is_rebuilt_from_the_directories(place):
     for number in range(8):
         record(place, number, 600)
     for text in (b"", b"\xff" * 64, b"short"):
@@ -251,46 +251,46 @@ def test_a_damaged_or_missing_ledger_is_made_anew_from_the_directories(place):
     assert used_bytes(place) <= CAP
 
 
-def test_a_fifo_or_a_link_in_the_place_of_the_ledger_is_refused_with_one_line(place, tmp_path):
+def test_a_fifo_or_a_link_instead_of_the_ledger_is_refused_with_one_line(place, tmp_path):
     place.mkdir(mode=0o700)
     os.mkfifo(place / LEDGER_NAME)
     writer = record(place, 1, 3)
-    assert "remove it" in str(writer.trouble)
+    assert "remove it" in str(writer.write_error)
     (place / LEDGER_NAME).unlink()
     (tmp_path / "target").write_bytes(b"precious")
     (place / LEDGER_NAME).symlink_to(tmp_path / "target")
     writer = record(place, 2, 3)
-    assert "remove it" in str(writer.trouble)
+    assert "remove it" in str(writer.write_error)
     assert (tmp_path / "target").read_bytes() == b"precious"
 
 
-def test_a_ledger_in_use_is_waited_for_without_a_word_and_nothing_is_lost(place):
+def test_a_busy_ledger_is_waited_for_without_a_warning_and_nothing_is_lost(place):
     record(place, 1, 3)
-    home_fd = open_home(str(place))
-    ledger = Ledger.take(home_fd)
+    log_directory_fd = open_log_directory(str(place))
+    ledger = Ledger.acquire(log_directory_fd)
     with pytest.raises(LedgerBusyError):
-        Ledger.take(home_fd, patience_s=0.002)
+        Ledger.acquire(log_directory_fd, timeout_s=0.002)
     writer = record(place, 2, 3, open_still=True)
-    assert (writer.samples, writer.trouble) == (0, None)
-    ledger.release()
-    os.close(home_fd)
+    assert (writer.samples, writer.write_error) == (0, None)
+    ledger.unlock()
+    os.close(log_directory_fd)
     writer.add(99_000, UNIX_MS + 99_000, [0] * 33)
     assert (writer.samples, writer.lost) == (4, 0)
     writer.close()
 
 
 def test_a_ledger_whose_holder_hangs_does_not_stop_recording(place, monkeypatch):
-    monkeypatch.setattr("pprofplus.log.run_directory._BUSY_PATIENCE_S", 0.0)
+    monkeypatch.setattr("pprofplus.log.run_directory._BUSY_TIMEOUT_S", 0.0)
     record(place, 1, 3)
-    home_fd = open_home(str(place))
-    ledger = Ledger.take(home_fd)
+    log_directory_fd = open_log_directory(str(place))
+    ledger = Ledger.acquire(log_directory_fd)
     writer = record(place, 2, 3)
     assert writer.samples == 3
-    ledger.release()
-    os.close(home_fd)
+    ledger.unlock()
+    os.close(log_directory_fd)
 
 
-def test_a_new_process_does_not_look_at_the_runs_that_are_there(place, monkeypatch):
+def test_a_new_process_does_not_read_the_existing_runs(place, monkeypatch):
     for number in range(3):
         record(place, number, 3)
     looks = []
@@ -307,9 +307,9 @@ _ENFORCER = """
 import os, random, sys
 sys.path.insert(0, {collector!r})
 from pprofplus.log.format import RunHeader
-from pprofplus.log.log_directory import LEDGER_NAME, PIN_NAME, open_home
+from pprofplus.log.log_directory import LEDGER_NAME, PIN_NAME, open_log_directory
 from pprofplus.log.ledger import LedgerBusyError
-from pprofplus.log.retention import _tend
+from pprofplus.log.retention import _maintain_once
 from pprofplus.log.writer import Writer
 home, number = sys.argv[1], int(sys.argv[2])
 metrics = tuple((f"m{{i}}", "B", "gauge") for i in range(33))
@@ -320,21 +320,21 @@ for round in range(30):
     writer = Writer(home, header, max_bytes=256 << 10, max_total_bytes=1 << 20)
     for i in range(60):
         writer.add(1000 * i, {unix} + 1000 * i, [source.randrange(1 << 40) for _ in metrics])
-        assert writer.trouble is None or "max_total" in str(writer.trouble), writer.trouble
+        assert writer.write_error is None or "max_total" in str(writer.write_error)
     writer.add(10**6, {unix} + 10**6, [0] * 33)
     assert os.path.isdir(writer.directory) or not writer.samples
     writer.close()
-    home_fd = open_home(home)
+    log_directory_fd = open_log_directory(home)
     try:
-        _tend(home_fd, 1 << 20)
+        _maintain_once(log_directory_fd, 1 << 20)
     except LedgerBusyError:
         pass
-    os.close(home_fd)
+    os.close(log_directory_fd)
 print("done")
 """
 
 
-def test_processes_that_enforce_the_cap_at_once_never_fail_and_never_touch_a_live_or_pinned_run(
+def test_processes_that_enforce_the_cap_at_once_never_fail_and_never_remove_a_live_or_pinned_run(
     place,
 ):
     living = record(place, 1, 100, open_still=True, max_bytes=256 << 10)

@@ -1,4 +1,4 @@
-"""`pprofplus run`: the command is as it is without, and each Python in it is recorded."""
+"""`pprofplus run`: the command runs unchanged, and each Python process in it is recorded."""
 
 import json
 import os
@@ -17,7 +17,7 @@ import pprofplus
 
 RUN = [sys.executable, "-m", "pprofplus", "run"]
 
-# all that a program may look at to learn how it was started
+# everything by which a program can see how it was started
 REPORT = """
 import json, os, signal, sys
 report = {
@@ -50,7 +50,7 @@ def services(home):
 
 @pytest.fixture
 def programs(tmp_path, monkeypatch):
-    """Put one program in all shapes that it can have into the working directory."""
+    """Write one program in all its forms to the working directory."""
     place = tmp_path / "work"
     (place / "shop").mkdir(parents=True)
     monkeypatch.chdir(place)
@@ -83,7 +83,7 @@ SHAPES = [
 
 @pytest.mark.parametrize(("command", "service"), SHAPES)
 @pytest.mark.usefixtures("programs")
-def test_a_program_is_as_without_and_recorded_by_its_name(home, command, service):
+def test_a_program_runs_unchanged_and_is_recorded_by_its_name(home, command, service):
     words = [*command, "--service", "x y", "--", "", "-m"]
     stdin = REPORT if command[-1] == "-" else ""
     without = finish(words, input=stdin)
@@ -98,7 +98,7 @@ def test_a_program_is_as_without_and_recorded_by_its_name(home, command, service
 
 
 @pytest.mark.usefixtures("programs")
-def test_a_script_without_a_first_line_is_run_by_the_shell_as_a_shell_does(home):
+def test_a_script_without_a_shebang_is_run_by_the_shell(home):
     code, out, _ = finish([*RUN, "--", "./plain", "a"])
     assert (code, json.loads(out)["argv"]) == (0, ["app.py", "a"])
     assert services(home) == ["plain"]
@@ -114,10 +114,10 @@ def test_the_program_has_the_pid_of_the_command():
 
 
 @pytest.mark.usefixtures("home")
-def test_exit_codes_and_deaths_by_signal_are_the_programs():
+def test_exit_codes_and_fatal_signals_are_the_programs():
     assert finish([*RUN, "--", sys.executable, "-c", "raise SystemExit(7)"])[0] == 7
     for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGPIPE, signal.SIGXFSZ):
-        # a shell, for Python itself ignores the last two
+        # a shell, because Python itself ignores the last two
         assert finish([*RUN, "--", "sh", "-c", f"kill -{number:d} $$"])[0] == -number
 
 
@@ -154,7 +154,7 @@ def test_the_terminal_is_the_programs():
 
 
 @pytest.mark.parametrize("locale", [{}, {"LC_ALL": "C"}, {"LANG": "C"}, {"LC_CTYPE": "C.UTF-8"}])
-def test_the_environment_has_our_variables_more_and_nothing_else(home, tmp_path, locale):
+def test_only_our_variables_are_added_to_the_environment(home, tmp_path, locale):
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": _import_path(), **locale}
     code, out, _ = finish(
         [*RUN, "--service", "api", "--interval", "0.5", "--dir", "logs", "--", "env"],
@@ -171,7 +171,7 @@ def test_the_environment_has_our_variables_more_and_nothing_else(home, tmp_path,
         "PPROFPLUS_DIR": str(home),
         "PYTHONPATH": found["PYTHONPATH"],
     }
-    found.pop("_", None)  # what a shell in between leaves
+    found.pop("_", None)  # a shell in between sets it
     assert found.pop("PPROFPLUS_AUTOSTART_PID").isdecimal()
     assert found == {**environment, **added}
 
@@ -192,10 +192,10 @@ def test_an_empty_search_path_does_not_become_the_working_directory():
 
 
 @pytest.mark.usefixtures("programs")
-def test_the_options_say_service_interval_and_directory(home, tmp_path):
+def test_the_options_set_service_interval_and_directory(home, tmp_path):
     other = tmp_path / "other"
     words = [*RUN, "--service", "web", "--interval", "0.25", "--dir", "../other", "--"]
-    # the program goes elsewhere before Python starts
+    # the program changes its directory before Python starts
     code, _, err = finish([*words, "sh", "-c", f"cd / && exec '{sys.executable}' -c pass"])
     assert (code, err) == (0, "")
     assert services(home) == []
@@ -205,20 +205,18 @@ def test_the_options_say_service_interval_and_directory(home, tmp_path):
 
 
 @pytest.mark.usefixtures("programs")
-def test_the_environments_service_wins_over_the_programs_name(home, monkeypatch):
+def test_the_environments_service_overrides_the_programs_name(home, monkeypatch):
     monkeypatch.setenv("PPROFPLUS_SERVICE", "web")
     assert finish([*RUN, "--", sys.executable, "app.py"])[0] == 0
     assert services(home) == ["web"]
 
 
 @pytest.mark.usefixtures("programs")
-def test_a_malformed_service_in_the_environment_is_told_in_one_line_and_passed_over(
-    home, monkeypatch
-):
+def test_a_malformed_service_in_the_environment_prints_one_line_and_is_ignored(home, monkeypatch):
     monkeypatch.setenv("PPROFPLUS_SERVICE", "a/b\x1b[1m")
     code, _, err = finish([*RUN, "--", sys.executable, "app.py"])
     assert code == 0
-    assert err.startswith("pprofplus: PPROFPLUS_SERVICE is passed over")
+    assert err.startswith("pprofplus: PPROFPLUS_SERVICE is ignored")
     assert (err.count("\n"), err.count("\x1b")) == (1, 0)
     assert services(home) == ["app"]
 
@@ -242,7 +240,7 @@ def test_a_malformed_service_in_the_environment_is_told_in_one_line_and_passed_o
     ],
 )
 @pytest.mark.usefixtures("programs")
-def test_what_cannot_be_run_is_answered_in_one_line(home, arguments, code, word):
+def test_a_command_that_cannot_be_run_prints_one_line(home, arguments, code, word):
     Path("orphan").write_text("#!/no/such/interpreter\n")
     Path("orphan").chmod(0o755)
     found, out, err = finish([*RUN, *arguments])
@@ -254,7 +252,7 @@ def test_what_cannot_be_run_is_answered_in_one_line(home, arguments, code, word)
 
 @pytest.mark.parametrize("option", ["-I", "-E", "-S", "-sE"])
 @pytest.mark.usefixtures("programs")
-def test_a_python_that_hides_its_search_path_is_run_and_warned_of(home, option):
+def test_a_python_that_ignores_pythonpath_is_run_with_a_warning(home, option):
     Path("console").write_text(f"#!{sys.executable} {option}\n")
     for words in ([sys.executable, option, "-c", ""], ["./console"]):
         code, _, err = finish([*RUN, "--", *words])
@@ -263,7 +261,7 @@ def test_a_python_that_hides_its_search_path_is_run_and_warned_of(home, option):
     assert services(home) == []
 
 
-def test_a_kill_loses_nothing_that_was_sampled(home):
+def test_a_kill_loses_no_sample(home):
     program = "print('ready', flush=True)\nimport signal; signal.pause()"
     process = subprocess.Popen(
         [*RUN, "--interval", "0.05", "--", sys.executable, "-c", program], stdout=subprocess.PIPE
@@ -304,9 +302,9 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize(("method", "helpers"), [("fork", 0), ("spawn", 0), ("forkserver", 1)])
-def test_workers_of_multiprocessing_have_runs_that_end_in_order(home, tmp_path, method, helpers):
+def test_workers_of_multiprocessing_have_runs_that_end_normally(home, tmp_path, method, helpers):
     (tmp_path / "boss.py").write_text(WORKERS)
-    # 3.12 and later warn of a fork beside a thread
+    # Python 3.12 and later warn about a fork in a process with threads
     quiet = ["-W", "ignore::DeprecationWarning"]
     words = [sys.executable, *quiet, str(tmp_path / "boss.py"), method]
     code, out, err = finish([*RUN, "--", *words])
@@ -315,20 +313,20 @@ def test_workers_of_multiprocessing_have_runs_that_end_in_order(home, tmp_path, 
     runs = {int(path.name.split("-")[0]): reference.Run(path) for path in reference.runs(home)}
     assert services(home) == ["boss"]
     assert pids <= set(runs)
-    # the fork server is a Python of its own; the resource tracker of spawn is not recorded
+    # the fork server is a Python process of its own; the resource tracker of spawn is not recorded
     assert 3 <= len(runs) <= 3 + helpers
     assert all(runs[pid].kinds[-1] == "stop" for pid in pids)
 
 
-def test_the_program_is_recorded_however_short_and_what_it_starts_is_not(
+def test_a_short_program_is_recorded_and_the_short_programs_that_it_starts_are_not(
     home, tmp_path, monkeypatch
 ):
     (tmp_path / "sitecustomize.py").write_text(
-        "from pprofplus import lifecycle\nlifecycle._UNASKED_GRACE_S = 1000\n"
+        "from pprofplus import lifecycle\nlifecycle._UNREQUESTED_GRACE_S = 1000\n"
     )
     path = [str(tmp_path), _import_path(), os.environ.get("PYTHONPATH", "")]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path))
-    # the shell starts the first, and becomes the second
+    # the shell starts the first, and executes the second
     short = f"'{sys.executable}' -c pass"
     process = subprocess.Popen([*RUN, "--", "sh", "-c", f"{short}; exec {short}"])
     assert process.wait(timeout=60) == 0

@@ -1,4 +1,4 @@
-"""What a program says to its collector while it runs, and what the log has of it."""
+"""The calls of a program during recording, and their effect in the log."""
 
 import logging
 import os
@@ -53,7 +53,7 @@ def test_a_mark_is_on_disk_when_the_call_returns(start):
     assert texts(collector, "mark") == ["deploy 1.4.2", "Grüße 🎉"]
 
 
-def test_a_mark_survives_the_kill_that_follows_it(spawn, home):
+def test_a_mark_survives_a_kill_after_it(spawn, home):
     process = spawn(
         "import os, signal, pprofplus\n"
         "pprofplus.start('api', interval_s=60)\n"
@@ -75,13 +75,13 @@ def test_a_mark_has_the_time_of_its_call(start):
     assert before <= event.unix_ms <= after
 
 
-def test_control_characters_in_a_mark_are_kept_as_they_are(start):
+def test_control_characters_in_a_mark_are_kept(start):
     collector = start("api", interval_s=3600)
     pprofplus.mark("\x1b[2J[bold]\n\x00")
     assert texts(collector, "mark") == ["\x1b[2J[bold]\n\x00"]
 
 
-def test_what_is_no_text_is_marked_as_the_text_that_it_has(start):
+def test_a_mark_that_is_not_text_is_converted_to_text(start):
     collector = start("api", interval_s=3600)
     pprofplus.mark(1.5)
     pprofplus.mark(None)
@@ -89,7 +89,7 @@ def test_what_is_no_text_is_marked_as_the_text_that_it_has(start):
     assert texts(collector, "mark") == ["1.5", "None", "lone ? surrogate"]
 
 
-def test_a_text_that_raises_does_not_reach_the_caller(start, caplog):
+def test_an_object_whose_str_raises_does_not_raise_in_mark(start, caplog):
     class Nasty:
         def __str__(self):
             raise RuntimeError("no text")
@@ -99,7 +99,7 @@ def test_a_text_that_raises_does_not_reach_the_caller(start, caplog):
         pprofplus.mark(Nasty())
 
 
-def test_a_flood_of_marks_is_cut_and_counted(start):
+def test_a_flood_of_marks_is_throttled_and_counted(start):
     collector = start("api", interval_s=0.05)
     for i in range(1000):
         pprofplus.mark(f"mark {i}")
@@ -111,7 +111,7 @@ def test_a_flood_of_marks_is_cut_and_counted(start):
     assert len(marks) + left_out == 1000
 
 
-def test_marks_from_many_threads_are_all_there(start):
+def test_marks_from_many_threads_are_all_written(start):
     collector = start("api", interval_s=0.05)
     threads = [
         threading.Thread(target=lambda n=n: [pprofplus.mark(f"{n}-{i}") for i in range(10)])
@@ -128,7 +128,7 @@ def test_marks_from_many_threads_are_all_there(start):
     assert reference.Run(collector.directory).bad == 0
 
 
-def test_a_signal_handler_may_mark_in_the_middle_of_a_mark(run, home):
+def test_a_signal_handler_may_mark_during_a_mark(run, home):
     run(
         "import os, signal, pprofplus\n"
         "signal.signal(signal.SIGALRM, lambda *_: pprofplus.mark('handler'))\n"
@@ -144,17 +144,17 @@ def test_a_signal_handler_may_mark_in_the_middle_of_a_mark(run, home):
     assert found.kinds[-1] == "stop"
 
 
-def test_a_mark_before_the_start_is_told_of_once_and_harmless(run):
+def test_a_mark_before_the_start_is_logged_once_and_harmless(run):
     assert run(
         "import logging, pprofplus\n"
         "told = []\n"
         "logging.getLogger('pprofplus').warning = lambda *words: told.append(words[-1])\n"
         "pprofplus.mark('x'); pprofplus.mark('y'); pprofplus.pause(); pprofplus.resume()\n"
-        "print(len(told), 'before' in told[0])\n"
+        "print(len(told), 'start() has not been called' in told[0])\n"
     ) == ["3", "True"]
 
 
-def test_with_recording_disabled_nothing_is_said_and_nothing_happens(run, home, monkeypatch):
+def test_with_recording_disabled_nothing_is_logged_and_nothing_happens(run, home, monkeypatch):
     monkeypatch.setenv("PPROFPLUS_DISABLED", "1")
     run(
         "import pprofplus\n"
@@ -182,7 +182,7 @@ def test_a_paused_collector_takes_no_samples_until_it_is_resumed(start):
     wait_until(lambda: collector.samples > 2)
     pprofplus.pause()
     assert collector.paused
-    time.sleep(0.06)  # one that was being taken may end
+    time.sleep(0.06)  # a sample that was being taken may finish
     samples = collector.samples
     time.sleep(0.5)
     assert collector.samples == samples
@@ -200,7 +200,7 @@ def test_resuming_takes_a_sample_at_once(start):
     wait_until(lambda: collector.samples == 2)
 
 
-def test_pausing_twice_is_pausing_once(start):
+def test_a_second_pause_has_no_effect(start):
     collector = start("api", interval_s=3600)
     for _ in range(2):
         pprofplus.pause()
@@ -209,7 +209,7 @@ def test_pausing_twice_is_pausing_once(start):
     assert reference.Run(collector.directory).kinds == ["start", "pause", "resume"]
 
 
-def test_a_paused_collector_stops_in_order(start):
+def test_a_paused_collector_stops_normally(start):
     collector = start("api", interval_s=3600)
     pprofplus.pause()
     pprofplus.stop()
@@ -252,7 +252,7 @@ def test_the_interval_may_change_at_any_time(start):
 
 
 @pytest.mark.parametrize("wrong", [0, 0.01, 3601, -1, "x", None, float("nan"), 10**400])
-def test_an_interval_out_of_its_range_is_refused_and_nothing_changes(start, wrong):
+def test_an_interval_out_of_range_is_refused_and_nothing_changes(start, wrong):
     collector = start("api", interval_s=60)
     with pytest.raises(ValueError, match=r"0\.05 to 3600"):
         collector.interval_s = wrong
@@ -292,7 +292,7 @@ def test_a_gauge_is_recorded_with_each_sample(start):
     assert figures(collector, "queue_depth")[0] == 3_000
 
 
-def test_a_gauge_that_comes_while_it_runs_is_in_the_log_from_the_next_sample(start):
+def test_a_gauge_added_during_the_run_is_in_the_log_from_the_next_sample(start):
     collector = start("api", interval_s=0.05)
     wait_until(lambda: collector.samples > 1)
     pprofplus.gauge("late", lambda: 2.5, unit="s")
@@ -313,16 +313,14 @@ def test_a_gauge_that_comes_while_it_runs_is_in_the_log_from_the_next_sample(sta
         ("", "gauge", 1 << 80, (1 << 63) - 1),
     ],
 )
-def test_figures_are_whole_in_whole_units_and_thousandths_in_all_others(
-    start, unit, kind, given, kept
-):
+def test_values_are_whole_in_whole_units_and_thousandths_in_others(start, unit, kind, given, kept):
     pprofplus.gauge("g", lambda: given, unit=unit, kind=kind)
     collector = start("api", interval_s=3600)
     assert figures(collector, "g") == [kept]
 
 
 @pytest.mark.parametrize("nonsense", ["text", float("nan"), float("inf"), [], object(), b"x"])
-def test_a_gauge_that_returns_nonsense_is_told_of_once_and_disturbs_nothing(
+def test_a_gauge_that_returns_an_invalid_value_is_logged_once_and_affects_no_other(
     start, nonsense, caplog
 ):
     pprofplus.gauge(f"odd_{abs(hash(repr(nonsense)))}", lambda: nonsense)
@@ -335,7 +333,7 @@ def test_a_gauge_that_returns_nonsense_is_told_of_once_and_disturbs_nothing(
     assert figures(collector, "rss")[-1] > 0
 
 
-def test_a_gauge_that_raises_keeps_its_last_figure_and_comes_back(start, caplog):
+def test_a_gauge_that_raises_keeps_its_last_value_and_recovers(start, caplog):
     answers = [5, ZeroDivisionError, ZeroDivisionError, 6]
 
     def ask():
@@ -351,7 +349,7 @@ def test_a_gauge_that_raises_keeps_its_last_figure_and_comes_back(start, caplog)
     assert figures(collector, "flaky")[:4] == [5000, 5000, 5000, 6000]
 
 
-def test_a_gauge_without_a_figure_yet_is_not_in_the_table(start):
+def test_a_gauge_without_a_value_yet_is_not_in_the_schema(start):
     found = [None]
     pprofplus.gauge("later", lambda: found[0])
     collector = start("api", interval_s=0.05)
@@ -361,7 +359,7 @@ def test_a_gauge_without_a_figure_yet_is_not_in_the_table(start):
     wait_until(lambda: figures(collector, "later"))
 
 
-def test_a_gauge_may_be_replaced_and_taken_away(start):
+def test_a_gauge_may_be_replaced_and_removed(start):
     pprofplus.gauge("g", lambda: 1)
     collector = start("api", interval_s=0.05)
     pprofplus.gauge("g", lambda: 2)
@@ -372,7 +370,7 @@ def test_a_gauge_may_be_replaced_and_taken_away(start):
     assert reference.Run(collector.directory).bad == 0
 
 
-def test_a_slow_gauge_is_asked_less_often(start):
+def test_a_slow_gauge_is_called_less_often(start):
     asked = []
 
     def slow():
@@ -421,7 +419,7 @@ def test_forked_children_record_the_gauges_too(run, home):
         {"unit": [], "kind": {}},
     ],
 )
-def test_a_gauge_that_cannot_be_is_refused_with_one_clear_line(arguments):
+def test_an_invalid_gauge_is_refused_with_one_clear_line(arguments):
     given = {"name": "g", "function": lambda: 1, **arguments}
     before = REGISTRY.all()
     with pytest.raises(ValueError, match="gauge") as caught:
@@ -430,7 +428,7 @@ def test_a_gauge_that_cannot_be_is_refused_with_one_clear_line(arguments):
     assert REGISTRY.all() == before
 
 
-def test_there_is_an_end_to_how_many_gauges_there_may_be(start):
+def test_the_number_of_gauges_is_limited(start):
     for i in range(MAX_GAUGES):
         pprofplus.gauge(f"g{i}", lambda: 1)
     with pytest.raises(ValueError, match="already"):
@@ -440,7 +438,7 @@ def test_there_is_an_end_to_how_many_gauges_there_may_be(start):
     assert len(figures(collector, "g63")) == 1
 
 
-def test_threads_that_add_gauges_at_once_lose_none_and_all_are_recorded(start):
+def test_gauges_that_threads_add_at_once_are_all_recorded(start):
     collector = start("api", interval_s=0.05)
     together = threading.Barrier(8)
 
@@ -453,7 +451,7 @@ def test_threads_that_add_gauges_at_once_lose_none_and_all_are_recorded(start):
 
     threads = [threading.Thread(target=add, args=(number,)) for number in range(8)]
     before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)  # between any two steps, as without the GIL
+    sys.setswitchinterval(1e-6)  # thread switches between any two steps, as without the GIL
     try:
         for thread in threads:
             thread.start()
@@ -466,7 +464,7 @@ def test_threads_that_add_gauges_at_once_lose_none_and_all_are_recorded(start):
     wait_until(lambda: names <= {name for name, _, _ in collector._recording.writer.header.metrics})
 
 
-def test_a_gauge_may_mark_pause_and_stop_from_within(start):
+def test_a_gauge_function_may_call_mark_pause_and_stop(start):
     collector = None
 
     def ask():
@@ -484,7 +482,7 @@ def test_a_gauge_may_mark_pause_and_stop_from_within(start):
     assert run.bad == 0
 
 
-def test_the_process_knows_that_start_was_called(start):
+def test_the_process_records_that_start_was_called(start):
     start("api", interval_s=3600)
     assert _process.started
     assert os.getpid() == _process.collector.pid

@@ -1,4 +1,4 @@
-"""Sampling in one process: the grid, start and stop, and troubles that stay inside."""
+"""Sampling in one process: the grid, start and stop, and errors that do not reach the host."""
 
 import gc
 import os
@@ -20,8 +20,8 @@ from pprofplus.recording.schedule import next_due_ns
 @pytest.fixture
 def start(home, monkeypatch):  # noqa: ARG001 - the log goes there
     """Start recording, and stop at the end."""
-    monkeypatch.setattr(warn, "_said", set())
-    monkeypatch.setattr(warn, "_said_ns", {})
+    monkeypatch.setattr(warn, "_warned", set())
+    monkeypatch.setattr(warn, "_warned_ns", {})
     yield pprofplus.start
     pprofplus.stop()
 
@@ -35,15 +35,15 @@ def wait_until(condition, patience_s=30):
         pause.wait(0.005)
 
 
-def test_the_grid_has_no_drift_and_leaves_out_what_a_stall_passed_over():
+def test_the_grid_does_not_drift_and_skips_points_missed_in_a_stall():
     assert next_due_ns(1000, 100, 1003) == 1100
     assert next_due_ns(1000, 100, 1099) == 1100
     assert next_due_ns(1000, 100, 1100) == 1200
     assert next_due_ns(1000, 100, 5_432) == 5500
-    assert next_due_ns(1000, 100, 990) == 1100  # woken early: that point is served
+    assert next_due_ns(1000, 100, 990) == 1100  # woken early: that point is done
 
 
-def test_starting_takes_a_sample_at_once_and_records_on(start, home):
+def test_start_takes_a_sample_at_once_and_continues_recording(start, home):
     collector = start("api", interval_s=0.05)
     assert collector.samples == 1
     assert collector.running
@@ -61,7 +61,7 @@ def test_samples_lie_on_a_fixed_grid(start):
     wait_until(lambda: collector.samples >= 41)
     times = [mono for mono, _, _ in reference.Run(collector.directory).samples]
     late = sorted((time - times[0]) % 50 for time in times)
-    # a busy machine wakes us late now and then, but never for good
+    # a busy machine wakes us late sometimes, but not permanently
     assert late[len(late) // 2] <= 10
     assert times == sorted(times)
 
@@ -73,7 +73,7 @@ def test_a_punctual_sample_takes_no_byte_for_its_time(start):
     assert page.head.lengths[0] < 2.5 * page.head.samples
 
 
-def test_stopping_takes_a_last_sample_and_says_so(start):
+def test_stop_takes_a_last_sample_and_writes_an_event(start):
     collector = start("api", interval_s=3600)
     pprofplus.stop()
     assert not collector.running
@@ -86,7 +86,7 @@ def test_stopping_takes_a_last_sample_and_says_so(start):
     assert len(reference.Run(collector.directory).samples) == 2
 
 
-def test_starting_again_while_running_returns_the_one_that_runs(start, home):
+def test_start_returns_the_running_collector(start, home):
     first = start("api", interval_s=0.05)
     assert start("api", interval_s=0.05) is first
     assert start("other", interval_s=5, directory=home / "other") is first
@@ -120,7 +120,7 @@ def test_many_threads_that_start_at_once_get_one_collector(start, home):
     assert len(reference.runs(home)) == 1
 
 
-def test_starting_and_stopping_from_many_threads_ends_with_every_run_whole(start, home):
+def test_starting_and_stopping_from_many_threads_leaves_complete_runs(start, home):
     def work():
         for _ in range(5):
             start("api", interval_s=0.05)
@@ -138,7 +138,7 @@ def test_starting_and_stopping_from_many_threads_ends_with_every_run_whole(start
         assert not reference.is_live(directory)
 
 
-def test_stopping_leaves_nothing_behind(start):
+def test_stop_leaves_no_thread_and_no_descriptor(start):
     start("api")
     pprofplus.stop()
     callbacks = len(gc.callbacks)
@@ -152,7 +152,7 @@ def test_stopping_leaves_nothing_behind(start):
     assert threading.active_count() == threads
 
 
-def test_the_header_says_who_is_recorded(start):
+def test_the_header_identifies_the_process(start):
     collector = start("api", interval_s=0.25)
     header = reference.Run(collector.directory).header
     assert (header.service, header.pid) == ("api", os.getpid())
@@ -166,7 +166,7 @@ def test_the_header_says_who_is_recorded(start):
     assert len(header.metrics) >= 25
 
 
-def test_a_long_command_line_is_cut_to_four_kibibytes():
+def test_a_long_command_line_is_truncated_to_four_kibibytes():
     assert cut_argv(["python", "app.py"]) == ("python", "app.py")
     cut = cut_argv(["x" * 3000, "é" * 3000, "z"])
     assert cut[0] == "x" * 3000
@@ -184,7 +184,7 @@ def test_disabled_by_the_environment_nothing_is_recorded(start, home, monkeypatc
     assert not home.exists()
 
 
-def test_an_unsafe_home_is_warned_of_once_and_the_host_goes_on(start, home, caplog):
+def test_an_unsafe_log_directory_is_logged_once_and_the_host_continues(start, home, caplog):
     home.mkdir()
     home.chmod(0o777)
     collector = start("api", interval_s=0.05)
@@ -198,19 +198,19 @@ def test_an_unsafe_home_is_warned_of_once_and_the_host_goes_on(start, home, capl
     assert len(caplog.records) == 1
 
 
-def test_no_trouble_at_start_reaches_the_host(start, monkeypatch, caplog):
-    monkeypatch.setattr(ProbeSet, "relist", _stumble)
+def test_no_error_at_start_reaches_the_host(start, monkeypatch, caplog):
+    monkeypatch.setattr(ProbeSet, "rebuild_schema", _stumble)
     collector = start("api")
     assert not collector.running
-    assert "pprofplus stumbled" in caplog.text
+    assert "internal error of pprofplus" in caplog.text
     pprofplus.stop()
 
 
-def test_no_trouble_while_sampling_reaches_the_host(start, monkeypatch, caplog):
+def test_no_error_while_sampling_reaches_the_host(start, monkeypatch, caplog):
     collector = start("api", interval_s=0.05)
     with monkeypatch.context() as patch:
         patch.setattr(ProbeSet, "read", _stumble)
-        wait_until(lambda: "stumbled" in caplog.text)
+        wait_until(lambda: "internal error" in caplog.text)
     before = collector.samples
     wait_until(lambda: collector.samples > before)
     assert len(caplog.records) == 1
@@ -236,7 +236,7 @@ def test_tracing_that_starts_later_gets_its_columns_in_a_new_segment(start):
     assert len(run.samples) >= before
 
 
-def test_a_slow_probe_at_the_end_does_not_hold_up_the_stop_for_long(start, monkeypatch):
+def test_a_slow_probe_at_the_end_does_not_delay_the_stop_for_long(start, monkeypatch):
     collector = start("api", interval_s=0.05)
     held, let_go = threading.Event(), threading.Event()
     read = ProbeSet.read
@@ -257,7 +257,7 @@ def test_a_slow_probe_at_the_end_does_not_hold_up_the_stop_for_long(start, monke
     assert reference.Run(collector.directory).kinds == ["start", "stop"]
 
 
-def test_a_probe_that_stops_the_collector_from_within_ends_it_in_order(start, monkeypatch):
+def test_a_probe_that_stops_the_collector_ends_it_normally(start, monkeypatch):
     collector = start("api", interval_s=0.05)
     read = ProbeSet.read
 
@@ -270,7 +270,7 @@ def test_a_probe_that_stops_the_collector_from_within_ends_it_in_order(start, mo
     assert reference.Run(collector.directory).kinds == ["start", "stop"]
 
 
-def test_the_collector_tells_what_it_does(start):
+def test_the_collectors_properties_show_its_state(start):
     collector = start("api")
     assert repr(collector) == f"<pprofplus.Collector api {os.getpid()} running>"
     collector.stop()

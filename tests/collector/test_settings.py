@@ -1,4 +1,4 @@
-"""Settings: arguments win over the environment, and only a wrong argument is an error."""
+"""Settings: arguments override the environment, and only a wrong argument is an error."""
 
 import logging
 import sys
@@ -13,10 +13,10 @@ pytestmark = pytest.mark.usefixtures("home")
 
 @pytest.fixture(autouse=True)
 def _nothing_said(monkeypatch):
-    monkeypatch.setattr(warn, "_said", set())
+    monkeypatch.setattr(warn, "_warned", set())
 
 
-def test_defaults(home, monkeypatch):
+def test_settings_have_defaults(home, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["/srv/api.py"])
     settings = Settings()
     assert settings.service == "api"
@@ -25,10 +25,10 @@ def test_defaults(home, monkeypatch):
     assert settings.budget == 0.001
     assert not settings.group_readable
     assert not settings.disabled
-    assert settings.home == str(home)
+    assert settings.log_directory == str(home)
 
 
-def test_the_environment_sets_what_arguments_leave_open(monkeypatch):
+def test_the_environment_sets_what_the_arguments_omit(monkeypatch):
     for name, value in {
         "SERVICE": "web",
         "INTERVAL": "0.25",
@@ -45,7 +45,7 @@ def test_the_environment_sets_what_arguments_leave_open(monkeypatch):
     assert settings.disabled
 
 
-def test_arguments_win_over_the_environment(monkeypatch, tmp_path):
+def test_arguments_override_the_environment(monkeypatch, tmp_path):
     for name, value in {
         "SERVICE": "web",
         "INTERVAL": "0.25",
@@ -66,7 +66,7 @@ def test_arguments_win_over_the_environment(monkeypatch, tmp_path):
     assert (settings.service, settings.interval_s) == ("api", 2.0)
     assert (settings.max_bytes, settings.budget) == (1 << 21, 0.1)
     assert not settings.group_readable
-    assert settings.home == str(tmp_path)
+    assert settings.log_directory == str(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_arguments_win_over_the_environment(monkeypatch, tmp_path):
         ("DISABLED=perhaps", "disabled", False),
     ],
 )
-def test_a_malformed_environment_is_warned_of_once_and_passed_over(
+def test_a_malformed_environment_variable_is_logged_once_and_ignored(
     monkeypatch, caplog, variable, attribute, default
 ):
     name, value = variable.split("=")
@@ -128,7 +128,7 @@ def test_a_wrong_argument_is_a_value_error_that_names_it(arguments):
 
 
 @pytest.mark.parametrize("interval_s", [0.05, 1, 3600])
-def test_the_ends_of_the_range_of_intervals_are_in_it(interval_s):
+def test_the_limits_of_the_interval_are_valid(interval_s):
     assert Settings("api", interval_s=interval_s).interval_s == interval_s
 
 
@@ -148,7 +148,7 @@ def test_the_ends_of_the_range_of_intervals_are_in_it(interval_s):
         ("/srv/...", "python"),
     ],
 )
-def test_the_default_service_is_the_scripts_name_made_fit(monkeypatch, script, service):
+def test_the_default_service_is_derived_from_the_scripts_name(monkeypatch, script, service):
     monkeypatch.setattr(sys, "argv", [script])
     assert default_service() == service
     assert Settings().service == service

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pprofplus.log import format as fmt
 from pprofplus.log.page import PageBuilder
-from pprofplus.log.summary import LEAST_PAGES, Summary
+from pprofplus.log.summary import MIN_PAGES, Summary
 from pprofplus.log.writer import Writer
 
 METRICS = (("rss", "B", "gauge"), ("cpu", "us", "counter"))
@@ -27,7 +27,7 @@ PAGES = st.lists(
 
 
 def filled(plan):
-    """Return finished pages, none without samples and events."""
+    """Return finished pages, without pages that have neither samples nor events."""
     page, pages, mono_ms, step_ms = PageBuilder(SCHEMA, COUNTERS, 5, 1000), [], 0, 10_000_000
     for samples, step, eventful in plan:
         step_ms += step
@@ -42,11 +42,11 @@ def filled(plan):
 
 
 @given(PAGES, st.integers(1, 100))
-def test_a_summary_says_what_the_heads_of_its_pages_say(plan, room):
+def test_a_summary_agrees_with_the_heads_of_its_pages(plan, room):
     pages = filled(plan)
     summary = Summary(SCHEMA, 2, room)
     for slot, page in enumerate(pages, 3):
-        summary.take(page, slot)
+        summary.add_page(page, slot)
     if len(pages) > 16 * -(-room // 16):
         return  # more than fit in the segment
     found = fmt.SummaryPage(summary.page(least_pages=1))
@@ -80,7 +80,7 @@ def recorded(home, samples, metrics=METRICS, **kwargs):
 
 
 def summaries(directory):
-    """Return per segment its pages, of which the last may be a summary."""
+    """Return the pages of each segment; the last one may be a summary."""
     found = []
     for path in reference.segments(directory):
         data = path.read_bytes()
@@ -98,24 +98,24 @@ def test_a_segment_that_is_full_ends_with_a_summary_of_all_its_pages(tmp_path, m
     writer.close()
     (first, pages, size_bytes), *rest = summaries(writer.directory)
     assert rest
-    assert first.pages == pages > LEAST_PAGES
+    assert first.pages == pages > MIN_PAGES
     assert size_bytes <= 1 << 20
     run = reference.Run(writer.directory)
     assert run.bad == 0
     assert len(run.samples) == 150_000
 
 
-def test_a_run_that_ends_in_order_has_a_summary_if_it_is_long_enough(tmp_path, monkeypatch):
+def test_a_long_run_that_ends_normally_has_a_summary(tmp_path, monkeypatch):
     monkeypatch.setattr("pprofplus.log.run_directory._FIRST_BYTES", 1 << 20)
     writer = recorded(tmp_path / "long", 60_000)
     writer.close()
     ((summary, pages, _),) = summaries(writer.directory)
-    assert summary.pages == pages >= LEAST_PAGES
+    assert summary.pages == pages >= MIN_PAGES
     writer = recorded(tmp_path / "short", 2_000)
     writer.close()
     ((summary, pages, _),) = summaries(writer.directory)
     assert summary is None
-    assert pages < LEAST_PAGES
+    assert pages < MIN_PAGES
 
 
 def test_a_segment_of_the_smallest_runs_has_no_summary(tmp_path):
@@ -125,7 +125,7 @@ def test_a_segment_of_the_smallest_runs_has_no_summary(tmp_path):
     assert [summary for summary, _, _ in found] == [None] * len(found)
 
 
-def test_a_segment_in_which_the_pace_changed_has_no_summary(tmp_path):
+def test_a_segment_with_two_intervals_has_no_summary(tmp_path):
     writer = recorded(tmp_path, 40_000)
     writer.set_interval(100)
     for i in range(20_000):
@@ -137,19 +137,19 @@ def test_a_segment_in_which_the_pace_changed_has_no_summary(tmp_path):
 
 def test_a_writer_that_is_killed_leaves_no_summary_and_every_sample(tmp_path):
     writer = recorded(tmp_path, 60_000)
-    writer.abandon()  # what a SIGKILL leaves
+    writer.abandon()  # like a SIGKILL
     assert summaries(writer.directory)[0][0] is None
     assert len(reference.Run(writer.directory).samples) == 60_000
 
 
-def test_a_table_as_wide_as_can_be_has_a_summary_in_one_page():
+def test_the_widest_schema_has_a_summary_in_one_page():
     metrics = tuple((f"m{i}", "B", "gauge") for i in range(fmt.MAX_COLUMNS))
     header = fmt.RunHeader(service="s", pid=1, start_ms=0, metrics=metrics)
     page = PageBuilder(header.schema, header.counters, 0, 1000)
     summary = Summary(header.schema, len(metrics), 126)
     for slot in range(126):
         page.add(slot, slot, list(range(len(metrics))))
-        summary.take(page, slot)
+        summary.add_page(page, slot)
         page = page.follow(page.number + 1, 1000)
     image = summary.page()
     assert len(image) <= fmt.PAGE_SIZE

@@ -1,4 +1,4 @@
-"""`pprofplus run --wait`: a parent that nobody notices, and that notes how the command ended."""
+"""`pprofplus run --wait`: the parent changes nothing for the command, and records how it ended."""
 
 import contextlib
 import json
@@ -37,7 +37,7 @@ def finish(words, **options):
 
 @pytest.fixture
 def start(home):  # noqa: ARG001 - logs go there
-    """Start a Python program under it; return the parent, and the pid that the program tells."""
+    """Start a Python program under it; return the parent, and the pid that the program prints."""
     started = []
 
     def begin(program, *, before=(), **options):
@@ -62,7 +62,7 @@ def outcomes(home):
 
 
 def gone(pid):
-    """Tell whether a process has ended, if only as a zombie."""
+    """Return whether a process has ended, even if it is a zombie."""
     try:
         return read_small_file(f"/proc/{pid}/stat").rpartition(b")")[2].split()[0] == b"Z"
     except OSError:
@@ -80,7 +80,7 @@ def wait_until(true):
 
 
 @pytest.mark.parametrize("code", [0, 1, 7, 255])
-def test_its_exit_code_is_the_commands_and_noted(home, code):
+def test_its_exit_code_is_the_commands_and_is_recorded(home, code):
     found = finish([*RUN, "--", sys.executable, "-c", f"raise SystemExit({code})"])
     assert found == (code, "", "")
     (outcome,) = outcomes(home).values()
@@ -95,7 +95,7 @@ def test_its_exit_code_is_the_commands_and_noted(home, code):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGSEGV])
-def test_a_signals_exit_code_is_that_of_shells_and_one_line_says_so(home, number):
+def test_a_signals_exit_code_is_that_of_shells_and_one_line_is_printed(home, number):
     program = f"import os; os.kill(os.getpid(), {number:d})"
     code, out, err = finish([*RUN, "--", sys.executable, "-c", program])
     assert (code, out) == (128 + number, "")
@@ -124,7 +124,7 @@ sys.exit(3)
     assert list(outcomes(home)) == [int(out)]
 
 
-def test_of_a_shell_that_becomes_the_program_the_last_run_has_the_outcome(home):
+def test_if_a_shell_execs_the_program_the_last_run_has_the_outcome(home):
     again = f"'{sys.executable}' -c 'import time; time.sleep(0.05)'"
     become = "import os, sys; os.execv(sys.executable, [sys.executable, '-c', 'exit(4)'])"
     script = f'{again}; exec "{sys.executable}" -c "{become}"'
@@ -136,12 +136,12 @@ def test_of_a_shell_that_becomes_the_program_the_last_run_has_the_outcome(home):
     assert outcomes(home)[pid]["exit_code"] == 4
 
 
-def test_a_command_that_records_nothing_ends_as_it_would():
+def test_a_command_that_records_nothing_ends_unchanged():
     assert finish([*RUN, "--", "sh", "-c", "exit 9"]) == (9, "", "")
 
 
 @linux_only
-def test_the_oom_killers_victim_is_called_that(home):
+def test_an_oom_kill_is_reported_as_such(home):
     with small_cgroup("pprofplus-wait", 128 << 20) as cgroup:
         code, _, err = finish([*ENTER, str(cgroup), *RUN, "--", sys.executable, "-c", HOG])
     assert code == 128 + signal.SIGKILL
@@ -150,7 +150,7 @@ def test_the_oom_killers_victim_is_called_that(home):
     assert (outcome["signal"], outcome["oom_killed"]) == (signal.SIGKILL, True)
 
 
-def test_a_log_that_cannot_be_noted_changes_no_exit_code(home):
+def test_an_outcome_that_cannot_be_written_changes_no_exit_code(home):
     program = f"""
 import os, sys
 print(os.getpid())
@@ -159,12 +159,12 @@ sys.exit(6)
 """
     code, _, err = finish([*RUN, "--", sys.executable, "-c", program])
     assert code == 6
-    assert err.startswith("pprofplus: how ")
+    assert err.startswith("pprofplus: cannot record how ")
     assert err.count("\n") == 1
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
-def test_root_notes_it_so_that_the_services_user_may_read_it(tmp_path, monkeypatch):
+def test_an_outcome_that_root_writes_is_readable_for_the_services_user(tmp_path, monkeypatch):
     logs = tmp_path / "logs"
     logs.mkdir(mode=0o700)
     os.chown(logs, 12345, 12345)
@@ -197,7 +197,7 @@ sys.exit(2)
     "name", ["SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGTTIN", "SIGTTOU",
              "SIGWINCH", "SIGALRM", "SIGTSTP"],
 )  # fmt: skip
-def test_what_a_process_sends_is_passed_on_once(start, name):
+def test_a_signal_of_another_process_is_forwarded_once(start, name):
     process, _ = start(
         f"""
 import os, signal, sys, time
@@ -234,7 +234,7 @@ def test_a_stop_of_the_command_stops_the_parent_and_a_continue_continues_both(st
     assert process.wait(EVER_S) == 0
 
 
-def test_the_commands_signals_are_as_without():
+def test_the_commands_signal_dispositions_are_unchanged():
     program = """
 import signal
 print([n for n in range(1, 32) if signal.getsignal(n) == signal.SIG_IGN],
@@ -265,7 +265,7 @@ def test_a_pipe_that_the_command_closes_is_closed(start):
     process, _ = start(
         READY + "os.close(1)\nsys.stdout = None\nsys.stdin.readline()\n", stdin=subprocess.PIPE
     )
-    assert process.stdout.read() == ""  # at once, though it runs on
+    assert process.stdout.read() == ""  # at once, although it still runs
     assert process.poll() is None
     process.stdin.write("\n")
     process.stdin.flush()
@@ -290,7 +290,7 @@ def test_a_service_manager_finds_its_pid_in_the_commands_environment():
 
 
 @pytest.mark.parametrize("locale", [{}, {"LC_ALL": "C"}, {"LANG": "C"}, {"LC_CTYPE": "C.UTF-8"}])
-def test_the_environment_is_that_without_it(home, locale):
+def test_the_commands_environment_is_unchanged(home, locale):
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
@@ -310,7 +310,7 @@ def test_the_environment_is_that_without_it(home, locale):
 @pytest.mark.parametrize(
     ("name", "code"), [("no-such-command", 127), ("./orphan", 127), ("./text", 0)]
 )
-def test_what_cannot_be_run_is_told_as_without_it(tmp_path, monkeypatch, name, code):
+def test_a_command_that_cannot_be_run_prints_the_same_error(tmp_path, monkeypatch, name, code):
     monkeypatch.chdir(tmp_path)
     for file, text in {"orphan": "#!/no/such/interpreter\n", "text": "exit 0\n"}.items():
         Path(file).write_text(text)
@@ -333,7 +333,7 @@ def test_it_costs_a_few_megabytes(start):
 @pytest.mark.skipif(
     os.geteuid() != 0 or not shutil.which("unshare"), reason="a pid namespace needs root"
 )
-def test_as_pid_1_it_takes_in_orphans_and_a_sigterm_ends_the_command(start):
+def test_as_pid_1_it_reaps_orphans_and_a_sigterm_ends_the_command(start):
     program = """
 import os, signal, subprocess, sys, time
 orphan = subprocess.run(["sh", "-c", "sleep 0.1 & echo $!"], capture_output=True).stdout
@@ -358,7 +358,7 @@ time.sleep(600)
 
 
 class Terminal:
-    """A shell with job control on a terminal of its own."""
+    """A shell with job control on its own terminal."""
 
     def __init__(self, environment):
         self.pid, self._fd = pty.fork()
@@ -370,7 +370,7 @@ class Terminal:
         os.write(self._fd, text.encode())
 
     def expect(self, text):
-        """Wait for a text; what was said before it is forgotten."""
+        """Wait for a text; discard the output before it."""
         until = time.monotonic() + EVER_S
         while text not in self.said:
             assert time.monotonic() < until, self.said
@@ -435,7 +435,7 @@ def test_it_reads_the_terminal_and_waits_for_it_in_the_background(terminal):
     program = "print(\\'got \\' + input())"
     terminal.type(f"{run} -- {sys.executable} -c $'{program}' &\n")
     terminal.expect("[1]")
-    # SIGTTIN: it reads in the background; the shell says so before its next prompt
+    # SIGTTIN: it reads in the background; the shell prints that before its next prompt
     terminal.type(
         "for i in $(seq 600); do jobs; jobs | grep -q Stopped && break; sleep 0.1; done\n"
     )

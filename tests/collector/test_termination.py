@@ -1,4 +1,4 @@
-"""A SIGTERM that ends a process by default is marked, and ends it as it would without us."""
+"""A SIGTERM that ends a process by default is recorded, and ends it as it would without us."""
 
 import os
 import random
@@ -38,7 +38,7 @@ SLEEP = SERVICE + "wait_for(armed)\nup()\ntime.sleep(600)\n"
 
 @pytest.fixture
 def up(spawn):
-    """Start a program and wait until it says that it is up; return the process and its words."""
+    """Start a program and wait until it prints that it runs; return the process and its output."""
 
     def start(program, **options):
         process = spawn(program, **options)
@@ -65,13 +65,13 @@ def marks(home):
     }
 
 
-def test_it_ends_by_the_signal_without_a_word_and_has_exited(up, home):
+def test_it_ends_by_the_signal_without_output_and_has_exited(up, home):
     process, _ = up(SLEEP)
     process.terminate()
     out, err = process.communicate(timeout=EVER_S)
     assert (process.returncode, out, err) == (-signal.SIGTERM, "", "")
     assert states(home) == {process.pid: "exited"}
-    assert "in <module>" in marks(home)[process.pid]  # where it was
+    assert "in <module>" in marks(home)[process.pid]  # where the program was
 
 
 def test_a_killed_process_has_died(up, home):
@@ -91,7 +91,7 @@ def test_it_ends_a_process_that_hangs_in_c_code_with_and_without_the_gil(up, hom
     assert states(home) == {process.pid: "exited"}
 
 
-def test_the_program_sees_the_default_and_its_own_handler_comes_alone(up, home):
+def test_the_program_sees_the_default_and_only_its_own_handler_runs(up, home):
     process, _ = up(
         SERVICE
         + """
@@ -115,7 +115,7 @@ sys.exit(7)
 
 
 @pytest.mark.parametrize("handler", ["signal.SIG_IGN", "lambda *_: sys.exit(7)"])
-def test_a_program_that_has_a_handler_before_keeps_it_and_has_no_mark(up, home, handler):
+def test_a_program_with_an_earlier_handler_keeps_it_and_has_no_mark(up, home, handler):
     process, _ = up(
         f"import signal, sys\nsignal.signal(signal.SIGTERM, {handler})\n"
         + SERVICE
@@ -131,7 +131,7 @@ def test_a_program_that_has_a_handler_before_keeps_it_and_has_no_mark(up, home, 
     assert process.wait(EVER_S) == (8 if "IGN" in handler else 7)
 
 
-def test_a_default_that_the_program_restores_ends_it_as_ever(up):
+def test_a_default_that_the_program_restores_ends_it(up):
     process, _ = up(
         SERVICE
         + """
@@ -146,7 +146,7 @@ time.sleep(600)
     assert process.wait(EVER_S) == -signal.SIGTERM
 
 
-def test_of_a_parent_and_its_child_the_one_that_was_terminated_has_the_mark(up, home):
+def test_of_a_parent_and_its_child_only_the_terminated_one_has_the_mark(up, home):
     process, (_, child) = up(
         SERVICE
         + """
@@ -172,7 +172,7 @@ time.sleep(600)
     assert states(home) == {process.pid: "died", int(child): "exited"}
 
 
-def test_a_child_that_is_terminated_before_it_records_marks_nothing_of_its_parents(run, home):
+def test_a_child_terminated_before_it_records_does_not_write_the_parents_mark(run, home):
     run(
         SERVICE
         + """
@@ -189,7 +189,7 @@ wait_for(lambda: os.path.getsize(mark) == 0)
     assert marks(home) == {}
 
 
-def test_a_child_that_python_is_not_told_of_leaves_a_mark_that_is_erased(run):
+def test_the_mark_of_a_child_unknown_to_python_is_erased(run):
     run(
         SERVICE
         + """
@@ -206,7 +206,7 @@ wait_for(lambda: os.path.getsize(mark) == 0)
     )
 
 
-def test_a_program_that_it_starts_has_the_default(run):
+def test_a_program_that_the_process_starts_has_the_default(run):
     run(
         SERVICE
         + """
@@ -239,7 +239,7 @@ time.sleep(600)
     assert {(tmp_path / f"file{n}").stat().st_size for n in range(200)} == {0}
 
 
-def test_after_a_host_has_closed_every_descriptor_the_next_look_marks_again(up, home):
+def test_after_a_host_has_closed_every_descriptor_the_next_refresh_restores_the_mark(up, home):
     process, _ = up(
         SERVICE
         + """
@@ -259,7 +259,7 @@ time.sleep(600)
 @pytest.mark.skipif(
     os.geteuid() != 0 or not shutil.which("unshare"), reason="a pid namespace needs root"
 )
-def test_as_pid_1_it_lives_on_as_without_us_and_the_mark_is_erased(up, home):
+def test_as_pid_1_it_ignores_the_signal_and_the_mark_is_erased(up, home):
     process, (pid,) = up(
         SERVICE
         + """

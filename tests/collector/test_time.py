@@ -1,4 +1,4 @@
-"""Clocks that step and processes that stand still: the log stays ordered, and gaps are gaps."""
+"""Clocks that step and processes that stall: the log stays ordered, and stalls are gaps."""
 
 from itertools import pairwise
 
@@ -6,8 +6,9 @@ import pytest
 
 HOUR_MS = 3_600_000
 
-# The wall clock cannot be set for one process, and no test may set it for all. So the process
-# under test has its own: what Python calls to read it, replaced before anything is imported.
+# The wall clock cannot be set for one process, and no test may set it for all. So the process under
+# test has its own: the functions with which Python reads it are replaced before anything is
+# imported.
 CLOCK = """
 import time
 true_ns, shift_ns = time.time_ns, [0]
@@ -39,7 +40,7 @@ def stepped(tells, shifts, before=CLOCK):
 
 
 def wall_steps(run, least_ms):
-    """The samples before which the wall clock stepped, and by how much, in ms."""
+    """The samples before which the wall clock stepped, and the steps in ms."""
     offsets = [unix - mono for mono, unix, _ in run.samples]
     return [
         (i + 1, later - earlier)
@@ -53,7 +54,7 @@ def test_a_wall_clock_set_forward_and_back_by_an_hour_costs_no_sample_and_no_ord
     found = wall_steps(run, HOUR_MS // 2)
     signs = [round(step / HOUR_MS) for _, step in found]
     assert signs == [1, -1, -1, 1]
-    # the sample that was being taken may have read the clock before
+    # the sample that was being taken may have read the clock earlier
     for (number, _), (first, last) in zip(found, told["steps"], strict=True):
         assert first <= number <= last + 1
 
@@ -62,7 +63,7 @@ def test_a_wall_clock_that_steps_before_every_sample_costs_no_sample(tells):
     stepped(tells, "[n % 2 * HOUR_NS for n in range(8)]")
 
 
-def test_a_clock_that_begins_in_1970_and_is_set_later_is_recorded_as_it_was(tells):
+def test_a_clock_that_begins_in_1970_and_is_set_later_is_recorded_unchanged(tells):
     before = CLOCK + "shift_ns[0] = -true_ns()\n"
     _, run = stepped(tells, "[0]", before)
     assert run.header.start_ms < HOUR_MS
@@ -70,16 +71,16 @@ def test_a_clock_that_begins_in_1970_and_is_set_later_is_recorded_as_it_was(tell
     assert step[1] > 50 * 365 * 24 * HOUR_MS
 
 
-def test_a_clock_that_is_slewed_is_never_a_second_off(tells):
+def test_a_slewed_clock_is_never_off_by_a_second(tells):
     _, run = stepped(tells, "[n * 10**8 for n in range(1, 16)]")
     assert run.samples[-1][1] - run.samples[0][1] - (run.samples[-1][0] - run.samples[0][0]) >= 500
-    # each page says the time of its first sample, and the next begins before they part by more
+    # each page has the time of its first sample, and the next one begins before they differ by more
     starts = [page.head.first_unix_ms - page.head.first_mono_ms for page in run.pages]
     assert len(starts) > 1
     assert all(abs(later - earlier) < 1500 for earlier, later in pairwise(starts))
 
 
-def test_a_c_extension_that_holds_the_gil_leaves_a_gap_and_no_crowd_after_it(tells):
+def test_a_c_extension_that_holds_the_gil_leaves_a_gap_and_no_burst_after_it(tells):
     told, run = tells(
         """
 import ctypes
@@ -95,12 +96,12 @@ tell()
     steps = [later - earlier for earlier, later in pairwise(times)]
     gap = steps.index(max(steps))
     assert steps[gap] >= 1900
-    # missed points of the grid are not made up for: the next ones lie a whole interval apart
+    # missed points of the grid are skipped: the next ones are a whole interval later
     assert sum(steps[gap + 1 : gap + 9]) >= 6 * 50
     assert (times[-2] - times[0]) // 50 >= len(times) - 2
 
 
-def test_a_slow_host_thread_that_never_waits_stops_no_sample(tells):
+def test_a_busy_host_thread_stops_no_sample(tells):
     told, run = tells(
         """
 collector = pprofplus.start("api", interval_s=0.05)
@@ -120,7 +121,7 @@ tell()
 
 
 @pytest.mark.slow
-def test_a_day_leaves_no_more_in_memory_than_its_second_hour(run):
+def test_a_day_uses_no_more_memory_than_its_second_hour(run):
     samples, grown = map(
         int,
         run(
@@ -155,7 +156,7 @@ for until in (360, 4_320):
         record.sample()
         samples += 1
         if samples % 180 == 0:
-            collector._sweep()
+            collector._request_expiry()
     gc.collect()
     found = tracemalloc.take_snapshot().filter_traces([own])
     held.append(sum(trace.size for trace in found.traces))
@@ -164,6 +165,6 @@ print(samples, held[1] - held[0])
         ),
     )
     assert samples >= 4_320
-    # 3.10 gives each function that is called its 1,024th time a cache, 15 KB in all; an object
-    # kept of each sample would be 100
+    # Python 3.10 gives each function a cache at its 1,024th call, 15 KB in all; an object kept per
+    # sample would take 100 KB
     assert grown < 32_768

@@ -1,4 +1,4 @@
-"""Whatever the umask: what the collector makes can be used by it, and by nobody who should not."""
+"""Under any umask the collector can use what it creates, and other users cannot."""
 
 import os
 import stat
@@ -12,7 +12,7 @@ import reference
 NOBODY = 65534
 UMASKS = [0, 0o022, 0o077, 0o177, 0o277, 0o377, 0o777]
 
-# the user may not reach the interpreter's own modules: all that is used is loaded before
+# the user may not read the interpreter's modules: load all that is used before
 AS_USER = """
 import os, sys, tempfile
 import logging, pprofplus, pprofplus.log.ledger_scan
@@ -27,7 +27,7 @@ if uid:
 os.umask(umask)
 """
 
-# two starts: what the first one made, the second one has to open
+# two starts: the second one must be able to open what the first one created
 TWO_RUNS = (
     AS_USER
     + """
@@ -42,12 +42,12 @@ for _ in range(2):
 
 @pytest.fixture(params=["root", "user"])
 def uid(request, open_to_all, tmp_path, monkeypatch):  # noqa: ARG001 - the user reaches the place
-    """The user that records: root, whom no mode stops, and one whom they do."""
+    """The user that records: root, to whom modes do not apply, and an ordinary one."""
     if request.param == "root":
         return 0
     if os.geteuid() != 0:
-        return 0  # then the tests' own user is one
-    # a place of the user's, whose parents are to be made
+        return 0  # otherwise the tests' own user is an ordinary one
+    # a directory of the user's, whose parents do not exist yet
     place = tmp_path / "mine"
     place.mkdir()
     os.chown(place, NOBODY, NOBODY)
@@ -65,7 +65,7 @@ def modes(home):
 
 @pytest.mark.parametrize("readable", ["group", "owner"])
 @pytest.mark.parametrize("umask", UMASKS, ids=oct)
-def test_under_any_umask_every_start_records_and_the_modes_are_the_promised_ones(
+def test_under_any_umask_every_start_records_with_the_documented_modes(
     home, run, uid, umask, readable
 ):
     told = run(TWO_RUNS, str(uid), oct(umask), readable)
@@ -77,7 +77,7 @@ def test_under_any_umask_every_start_records_and_the_modes_are_the_promised_ones
         assert reference.Run(directory).kinds == ["start", "mark", "stop"]
 
 
-def test_parents_that_are_made_have_their_owners_rights_and_what_the_umask_leaves(home, run, uid):
+def test_created_parents_have_the_owners_permissions_and_those_the_umask_leaves(home, run, uid):
     run(TWO_RUNS, str(uid), "0o177", "owner")
     place = Path(os.environ["PPROFPLUS_DIR"])
     if uid:

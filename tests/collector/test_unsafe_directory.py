@@ -1,4 +1,4 @@
-"""Hostile places: refused in one clear line, never followed, never hung on, left as they are."""
+"""Unsafe log directories: refused in one clear line, never followed, never hung on, not changed."""
 
 import os
 import stat
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-# the home, and a service's directory in it
+# the log directory, and a service's directory in it
 PLACES = ["logs", "logs/api"]
 
 
@@ -44,10 +44,10 @@ def plant_directory_of_another(place, _):
 
 
 HOSTILE = {
-    plant_link: "is a link or no directory",
-    plant_dangling_link: "is a link or no directory",
-    plant_file: "is a link or no directory",
-    plant_pipe: "is a link or no directory",
+    plant_link: "is a link or not a directory",
+    plant_dangling_link: "is a link or not a directory",
+    plant_file: "is a link or not a directory",
+    plant_pipe: "is a link or not a directory",
     plant_directory_of_all: "chmod go-w",
     plant_directory_of_the_group: "chmod go-w",
     plant_directory_of_another: "belongs to uid 12345",
@@ -74,7 +74,7 @@ def program_for(place):
 
 @pytest.mark.parametrize("name", PLACES)
 @pytest.mark.parametrize("plant", HOSTILE, ids=lambda plant: plant.__name__[6:])
-def test_a_hostile_place_is_refused_in_one_line_and_left_as_it_is(tells, home, plant, name):
+def test_an_unsafe_directory_is_refused_in_one_line_and_left_unchanged(tells, home, plant, name):
     elsewhere, place = home.parent / "elsewhere", home.parent / name
     elsewhere.mkdir(mode=0o700)
     place.parent.mkdir(mode=0o700, exist_ok=True)
@@ -86,21 +86,21 @@ def test_a_hostile_place_is_refused_in_one_line_and_left_as_it_is(tells, home, p
     assert HOSTILE[plant] in line
     assert (told["mode"], told["uid"], told["inside"]) == (before.st_mode, before.st_uid, [])
     assert list(elsewhere.iterdir()) == []
-    # and when it is gone, what was sampled meanwhile is there, or counted
+    # after the file is removed, each sample is there, or counted
     assert told["first"] <= 2
     assert len(run.samples) + run.lost == told["taken"]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="to root, the root directory is its own")
-def test_a_home_of_another_user_is_refused_without_root_too(spawn, monkeypatch):
+def test_a_log_directory_of_another_user_is_refused_also_without_root(spawn, monkeypatch):
     monkeypatch.setenv("PPROFPLUS_DIR", "/usr")
     program = 'import pprofplus\npprofplus.start("api", interval_s=0.05)\npprofplus.stop()\n'
     _, err = spawn(program).communicate(timeout=60)
     (line,) = err.splitlines()
-    assert "/usr belongs to uid 0: name another directory" in line
+    assert "/usr belongs to uid 0: use another directory" in line
 
 
-def test_a_link_in_the_place_of_the_runs_directory_is_not_followed(tells, home):
+def test_a_link_instead_of_the_run_directory_is_not_followed(tells, home):
     elsewhere = home.parent / "elsewhere"
     elsewhere.mkdir(mode=0o700)
     told, run = tells(
@@ -127,7 +127,7 @@ tell(first=first)
     assert len(run.samples) + run.lost == told["taken"]
     assert told["first"] <= 2
     (line,) = told["heard"]
-    assert "is a link or no directory" in line
+    assert "is a link or not a directory" in line
 
 
 def plant_link_to_a_file(place, elsewhere):
@@ -141,7 +141,7 @@ def plant_directory(place, _):
 
 NAMES = [plant_pipe, plant_link_to_a_file, plant_dangling_link, plant_directory, plant_file]
 
-# the test plants between the two lines that it is told
+# the test creates the file between the two lines that it receives
 ROTATING = """
 import tracemalloc
 collector = pprofplus.start("api", interval_s=0.002)
@@ -158,7 +158,7 @@ print(*heard, sep="\\n", end="")
 
 
 @pytest.mark.parametrize("plant", NAMES, ids=lambda plant: plant.__name__[6:])
-def test_what_is_planted_under_a_segments_name_is_left_alone_and_passed_over(
+def test_a_foreign_file_with_a_segments_name_is_left_unchanged_and_skipped(
     spawn, service_text, home, plant
 ):
     elsewhere = home.parent / "elsewhere"
@@ -174,7 +174,7 @@ def test_what_is_planted_under_a_segments_name_is_left_alone_and_passed_over(
     taken, written = map(int, counts.split())
     assert taken == written
     (line,) = heard
-    assert "000002.pplog is not ours" in line
+    assert "000002.pplog is not a file of pprofplus" in line
     after = os.lstat(planted)
     assert (after.st_ino, after.st_mode) == (before.st_ino, before.st_mode)
     assert [path.read_text() for path in elsewhere.iterdir()] in ([], ["precious"])
@@ -182,7 +182,7 @@ def test_what_is_planted_under_a_segments_name_is_left_alone_and_passed_over(
 
 
 @pytest.mark.parametrize("plant", NAMES, ids=lambda plant: plant.__name__[6:])
-def test_what_is_planted_under_a_hidden_name_is_neither_written_to_nor_followed(
+def test_a_foreign_file_with_a_hidden_name_is_neither_written_to_nor_followed(
     spawn, service_text, home, plant
 ):
     elsewhere = home.parent / "elsewhere"

@@ -1,4 +1,4 @@
-"""A process that becomes another user after `start()`, as servers do that begin as root."""
+"""A process that changes its user after `start()`, as servers do that start as root."""
 
 import json
 import os
@@ -33,16 +33,16 @@ def runs_of(*homes):
 
 
 @pytest.mark.parametrize("become", ["os.setuid(12345)", "os.seteuid(12345)"])
-def test_a_process_that_becomes_another_user_goes_on_in_a_run_of_that_users(
+def test_a_process_that_changes_user_continues_in_a_run_of_the_new_user(
     spawn, tmp_path, monkeypatch, become
 ):
-    # the default directory is the user's; here it lies in this test's directory
+    # the default directory depends on the user; here it is in this test's directory
     monkeypatch.delenv("PPROFPLUS_DIR")
     (tmp_path / "logs-12345").mkdir()
     os.chown(tmp_path / "logs-12345", 12345, 12345)
     program = f"""
 from pprofplus import settings
-settings.default_home = lambda: {str(tmp_path)!r} + f"/logs-{{os.geteuid()}}"
+settings.default_log_directory = lambda: {str(tmp_path)!r} + f"/logs-{{os.geteuid()}}"
 collector = pprofplus.start("api", interval_s=0.05)
 samples(5)
 first = collector.directory
@@ -68,7 +68,7 @@ print(json.dumps([first, collector.directory]))
     assert before.bad == after.bad == 0
 
 
-def test_a_new_user_who_may_not_write_is_warned_of_once_and_the_old_log_goes_on(spawn, home):
+def test_a_new_user_without_write_permission_is_logged_once_and_the_old_log_continues(spawn, home):
     program = """
 import logging  # this user may not read the interpreter's library
 from pprofplus.system import user
@@ -84,13 +84,13 @@ print(collector.samples)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0
     assert err.count("\n") == 1
-    assert "runs as uid 12345 now, which cannot write to" in err
+    assert "now runs as uid 12345, which cannot write to" in err
     (run,) = runs_of(home)
     assert run.kinds == ["start", "stop"]
     assert len(run.samples) == int(out)
 
 
-def test_a_user_who_is_another_for_a_moment_stays_in_one_run(spawn, home):
+def test_a_temporary_change_of_user_stays_in_one_run(spawn, home):
     program = """
 collector = pprofplus.start("api", interval_s=0.05)
 directory = collector.directory

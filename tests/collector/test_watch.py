@@ -1,4 +1,4 @@
-"""Processes of others recorded from outside: found, followed, ended, and what may not be read."""
+"""Other processes recorded from outside: found, recorded to their end, and without permission."""
 
 import os
 import re
@@ -20,7 +20,7 @@ GROWING = (
     "import time\nheld = []\nwhile True:\n    held.append(bytes(1 << 20))\n    time.sleep(0.02)\n"
 )
 
-# everything is imported first: this user may not read where Python is
+# import everything first: this user may not read Python's directory
 AS_ANOTHER_USER = """
 import logging, os, resource, sys
 import pprofplus.control.client, pprofplus.log.discovery, pprofplus.log.ledger_scan
@@ -38,7 +38,7 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @pytest.fixture
 def others():
-    """Start processes that know nothing of us; they are killed in the end."""
+    """Start processes without the collector; they are killed at the end."""
     started = []
 
     def start(*words, **options):
@@ -54,11 +54,11 @@ def others():
 
 @pytest.fixture
 def watch(home):  # noqa: ARG001 - logs go there
-    """Run `pprofplus watch`; it is killed in the end if it still runs."""
+    """Run `pprofplus watch`; it is killed at the end if it still runs."""
     started = []
 
     def start(*words, **options):
-        # tests that run under nohup or behind a shell's & hand that on, and the watch heeds it
+        # under nohup or a shell's `&`, tests inherit an ignored SIGINT, and so would the watch
         ignored = [each for each in _ENDING if signal.getsignal(each) == signal.SIG_IGN]
         for each in ignored:
             signal.signal(each, signal.SIG_DFL)
@@ -90,7 +90,7 @@ def wait_until(true):
 
 
 def runs(home):
-    """Return, by pid, what is read of each run."""
+    """Return, by pid, the reading of each run."""
     found = [reference.Run(path) for path in reference.runs(home) if reference.segments(path)]
     return {run.header.pid: run for run in found}
 
@@ -100,7 +100,7 @@ def samples(home, pid):
     return 0 if run is None else len(run.samples)
 
 
-def test_a_process_that_knows_nothing_of_us_is_recorded_until_it_ends(watch, others, home):
+def test_a_process_without_the_collector_is_recorded_until_it_ends(watch, others, home):
     other = others("sleep", "600")
     watching = watch(str(other.pid))
     wait_until(lambda: samples(home, other.pid) > 5)
@@ -119,7 +119,7 @@ def test_a_process_that_knows_nothing_of_us_is_recorded_until_it_ends(watch, oth
     assert run.bad == 0
 
 
-def test_its_figures_are_those_of_the_process(watch, others, home):
+def test_its_values_are_those_of_the_process(watch, others, home):
     other = others(sys.executable, "-c", GROWING)
     watching = watch(str(other.pid), "--service", "grower")
     wait_until(lambda: samples(home, other.pid) > 20)
@@ -137,7 +137,7 @@ def test_its_figures_are_those_of_the_process(watch, others, home):
 
 
 @pytest.mark.parametrize("number", _ENDING)
-def test_a_signal_ends_the_watch_in_order(watch, others, home, number):
+def test_a_signal_ends_the_watch_normally(watch, others, home, number):
     other = others("sleep", "600")
     watching = watch(str(other.pid))
     wait_until(lambda: samples(home, other.pid) > 1)
@@ -158,7 +158,7 @@ def test_a_python_program_has_its_scripts_name(watch, others, home, tmp_path):
     assert runs(home)[other.pid].header.service == "shop_api"
 
 
-def test_by_name_those_that_match_are_found_and_new_ones_picked_up(watch, others, home):
+def test_by_name_matching_processes_are_found_also_new_ones(watch, others, home):
     mark = f"watched-{os.getpid()}-{time.monotonic_ns()}"
     words = (sys.executable, "-c", "import time; time.sleep(600)", mark)
     first = others(*words)
@@ -175,7 +175,7 @@ def test_by_name_those_that_match_are_found_and_new_ones_picked_up(watch, others
     assert other.pid not in runs(home)
 
 
-def test_with_a_name_it_waits_for_the_first_that_matches(watch, others, home):
+def test_with_a_name_it_waits_for_the_first_match(watch, others, home):
     mark = f"waited-{os.getpid()}-{time.monotonic_ns()}"
     watching = watch("--name", mark)
     time.sleep(0.5)
@@ -184,7 +184,7 @@ def test_with_a_name_it_waits_for_the_first_that_matches(watch, others, home):
     wait_until(lambda: samples(home, other.pid) > 0)
 
 
-def test_children_are_followed_as_they_come_and_it_ends_with_them(watch, others, home):
+def test_new_children_are_recorded_and_the_watch_ends_with_the_last(watch, others, home):
     parent = others(
         sys.executable,
         "-c",
@@ -206,7 +206,7 @@ def test_children_are_followed_as_they_come_and_it_ends_with_them(watch, others,
     assert {run.kinds[-1] for run in runs(home).values()} == {"stop"}
 
 
-def test_children_alone_are_those_of_the_process_that_started_the_watch(home, tmp_path):
+def test_without_a_pid_children_are_those_of_the_process_that_started_the_watch(home, tmp_path):
     script = tmp_path / "supervisor.py"
     script.write_text(
         "import subprocess, sys\n"
@@ -232,7 +232,7 @@ def test_children_alone_are_those_of_the_process_that_started_the_watch(home, tm
     assert out == "0\n"
 
 
-def test_a_pid_that_is_not_there_is_one_line_and_exit_code_1(watch):
+def test_a_missing_pid_prints_one_line_and_exits_1(watch):
     watching = watch("4194303")
     out, err = watching.communicate(timeout=EVER_S)
     assert (watching.returncode, out) == (1, "")
@@ -243,7 +243,7 @@ def test_a_pid_that_is_not_there_is_one_line_and_exit_code_1(watch):
     "words",
     [(), ("0",), ("-1",), ("x",), ("99999999999",), ("--name", "("), ("1", "--service", "../x")],
 )
-def test_wrong_usage_is_one_line_and_exit_code_2(watch, words):
+def test_wrong_usage_prints_one_line_and_exits_2(watch, words):
     watching = watch(*words)
     out, err = watching.communicate(timeout=EVER_S)
     assert (watching.returncode, out) == (2, "")
@@ -252,18 +252,18 @@ def test_wrong_usage_is_one_line_and_exit_code_2(watch, words):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a process of another user to look at")
 @pytest.mark.usefixtures("open_to_all")
-def test_what_this_user_may_not_read_is_named_and_the_rest_recorded(others, home):
+def test_metrics_that_this_user_may_not_read_are_named_and_the_others_recorded(others, home):
     other = others("sleep", "600")  # root's
     home.mkdir(mode=0o700)
     os.chown(home, 12345, 12345)
     program = (
         "import logging, os, sys, time\n"
         "from pprofplus.settings import Settings\n"
-        "from pprofplus.recording.watching import Choice, Watch\n"
+        "from pprofplus.recording.watching import Selection, Watch\n"
         "os.setgroups([]); os.setgid(12345); os.setuid(12345)\n"
         "def complain(line): print(line, file=sys.stderr)\n"
-        "choice = Choice((int(sys.argv[1]),), None, ())\n"
-        "watch = Watch(choice, Settings('watch', interval_s=0.05), None, print, complain)\n"
+        "selection = Selection((int(sys.argv[1]),), None, ())\n"
+        "watch = Watch(selection, Settings('watch', interval_s=0.05), None, print, complain)\n"
         "while not watch.over: time.sleep(watch.step())\n"
     )
     watching = subprocess.Popen(
@@ -284,7 +284,7 @@ def test_what_this_user_may_not_read_is_named_and_the_rest_recorded(others, home
     }
 
 
-def test_a_watched_process_may_be_marked_and_paused_by_ctl(watch, others, home):
+def test_ctl_may_mark_and_pause_a_watched_process(watch, others, home):
     other = others("sleep", "600")
     watch(str(other.pid))
     wait_until(lambda: samples(home, other.pid) > 0)
@@ -297,7 +297,7 @@ def test_a_watched_process_may_be_marked_and_paused_by_ctl(watch, others, home):
     assert runs(home)[other.pid].kinds == ["start", "mark", "pause"]
 
 
-def test_a_killed_watch_loses_nothing_and_its_runs_have_died(watch, others, home):
+def test_a_killed_watch_loses_no_sample_and_its_runs_have_died(watch, others, home):
     other = others("sleep", "600")
     watching = watch(str(other.pid))
     wait_until(lambda: samples(home, other.pid) > 3)
@@ -323,13 +323,13 @@ def test_escape_sequences_in_a_command_line_do_not_reach_the_terminal(watch, oth
     assert all(char >= " " or char == "\n" for char in out + err)
 
 
-def test_a_pid_that_passes_to_another_process_ends_the_run(others, tmp_path):
-    """A pid cannot be reused on demand: the process's identity is what is checked."""
+def test_a_pid_reused_by_another_process_ends_the_run(others, tmp_path):
+    """A pid cannot be reused on demand: so the test checks the process's identity."""
     process = others("sleep", "600")
     watched = WatchedProcess(
         psutil.Process(process.pid), "svc", Settings("svc", directory=tmp_path / "logs")
     )
-    assert watched.lives
+    assert watched.is_alive
     watched.process._create_time = 1.0
     watched.process._ident = (process.pid, 1.0)
     assert not watched.step(time.monotonic())
@@ -339,7 +339,7 @@ def test_a_pid_that_passes_to_another_process_ends_the_run(others, tmp_path):
 # -- without enough descriptors
 
 MANY = 60
-LIMIT = 64  # files that the watch may open
+LIMIT = 64  # maximum of files that the watch may open
 HERD = """
 import subprocess, sys
 herd = [subprocess.Popen(["sleep", sys.argv[2]]) for _ in range(int(sys.argv[1]))]
@@ -373,7 +373,7 @@ def herd():
 
 
 def limited(soft, hard):
-    """Return what gives a process these limits of open files, before it is the watch."""
+    """Return the command prefix that sets these limits of open files."""
     return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
@@ -392,14 +392,14 @@ def test_the_soft_limit_of_descriptors_is_raised_to_the_hard_one(watch, herd, ho
     assert pids < set(map(int, live(home)))
 
 
-def test_a_watched_process_takes_one_descriptor(watch, herd, home):
+def test_a_watched_process_uses_one_descriptor(watch, herd, home):
     parent, _ = herd(MANY)
     watching = watch(str(parent.pid), "--children", preexec_fn=limited(1024, 1024))
     wait_until(lambda: len(live(home)) == MANY + 1)
     assert len(os.listdir(f"/proc/{watching.pid}/fd")) < MANY + 16  # noqa: PTH208 - as above
 
 
-def test_when_descriptors_run_out_one_line_says_so_and_those_recorded_go_on(watch, herd, home):
+def test_without_descriptors_one_line_is_printed_and_recorded_processes_continue(watch, herd, home):
     parent, _ = herd(MANY)
     watching = watch(str(parent.pid), "--children", preexec_fn=limited(LIMIT, LIMIT))
     line = watching.stderr.readline()
@@ -410,7 +410,7 @@ def test_when_descriptors_run_out_one_line_says_so_and_those_recorded_go_on(watc
     (first, *_) = sorted(recorded)
     before = samples(home, int(first))
     wait_until(lambda: samples(home, int(first)) > before + 5)
-    # room for others: they are picked up
+    # room for others: they are recorded
     parent.stdin.write("30\n")
     parent.stdin.flush()
     wait_until(lambda: live(home) - recorded)
@@ -422,7 +422,7 @@ def test_when_descriptors_run_out_one_line_says_so_and_those_recorded_go_on(watc
     assert {run.kinds[-1] for run in runs(home).values()} == {"stop"}
 
 
-def test_without_a_descriptor_for_any_process_one_line_says_so_and_the_exit_code_is_1(
+def test_without_a_descriptor_for_any_process_one_line_is_printed_and_the_exit_code_is_1(
     watch, others
 ):
     other = others("sleep", "600")
@@ -433,8 +433,8 @@ def test_without_a_descriptor_for_any_process_one_line_says_so_and_the_exit_code
     assert "no file descriptor is left (limit 14)" in err
 
 
-def test_with_a_name_too_those_that_found_no_descriptor_are_picked_up_later(watch, herd, home):
-    duration_s = f"600.{os.getpid()}{time.monotonic_ns()}"  # no other process has it
+def test_with_a_name_processes_without_a_descriptor_are_recorded_later(watch, herd, home):
+    duration_s = f"600.{os.getpid()}{time.monotonic_ns()}"  # a duration that no other process has
     parent, pids = herd(40, duration_s)
     watching = watch("--name", f"^sleep {re.escape(duration_s)}$", preexec_fn=limited(48, 48))
     assert "no file descriptor is left" in watching.stderr.readline()
@@ -452,7 +452,7 @@ def test_with_a_name_too_those_that_found_no_descriptor_are_picked_up_later(watc
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a directory of another user")
 @pytest.mark.usefixtures("open_to_all")
-def test_a_directory_that_may_not_be_written_is_one_line_and_exit_code_1(others, home, tmp_path):
+def test_a_directory_without_write_permission_prints_one_line_and_exits_1(others, home, tmp_path):
     home.parent.joinpath("closed").mkdir(mode=0o755)
     other = others("sleep", "600", preexec_fn=lambda: os.setuid(12345))
     for place in (tmp_path / "closed" / "logs", tmp_path / "closed", home):
@@ -470,7 +470,7 @@ def test_a_directory_that_may_not_be_written_is_one_line_and_exit_code_1(others,
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a directory of another user")
 @pytest.mark.usefixtures("open_to_all")
-def test_a_services_directory_of_another_user_is_one_line_and_exit_code_1(others, home):
+def test_a_services_directory_of_another_user_prints_one_line_and_exits_1(others, home):
     home.mkdir(mode=0o755)
     os.chown(home, 12345, 12345)
     (home / "sleep").mkdir(mode=0o700)  # root's
@@ -487,7 +487,7 @@ def test_a_services_directory_of_another_user_is_one_line_and_exit_code_1(others
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
-def test_on_a_full_disk_it_says_where_it_records_when_it_does(watch, others, tmp_path):
+def test_on_a_full_disk_it_prints_the_run_directory_after_the_first_write(watch, others, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)]

@@ -1,4 +1,4 @@
-"""The writer: under its cap to the byte, whole at any moment, patient with the disk."""
+"""The writer: within its cap to the byte, complete at any moment, tolerant of disk errors."""
 
 import errno
 import os
@@ -13,7 +13,7 @@ import reference
 
 from pprofplus.log.format import MARK, PAGE_SIZE, START, STOP, Event, RunHeader, segment_capacity
 from pprofplus.log.log_directory import make_run
-from pprofplus.log.run_directory import LEAST_MAX_BYTES
+from pprofplus.log.run_directory import MIN_MAX_BYTES
 from pprofplus.log.writer import Writer
 
 METRICS = tuple((f"m{i}", "B", "counter" if i % 3 == 0 else "gauge") for i in range(33))
@@ -21,7 +21,7 @@ UNIX_MS = 1_795_000_000_000
 
 
 class Recorder:
-    """A writer, and what it was told."""
+    """A writer, and the samples that it was given."""
 
     def __init__(self, home, metrics=METRICS, **options):
         header = RunHeader(
@@ -60,7 +60,7 @@ def recorder(tmp_path):
 
 @pytest.fixture
 def small_files():
-    """Make every write past a size fail as on a full disk; the fixture sets that size."""
+    """Make every write beyond a size fail like on a full disk; the fixture sets that size."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     yield lambda size: resource.setrlimit(
@@ -71,15 +71,15 @@ def small_files():
 
 
 def test_a_run_of_many_segments_keeps_its_newest_samples_under_its_cap_to_the_byte(tmp_path):
-    recorder = Recorder(tmp_path / "logs", max_bytes=LEAST_MAX_BYTES)
+    recorder = Recorder(tmp_path / "logs", max_bytes=MIN_MAX_BYTES)
     most = 0
     for _ in range(6000):
         recorder.sample()
         used = sum(path.stat().st_size for path in Path(recorder.writer.directory).iterdir())
         most = max(most, used)
-        assert used <= LEAST_MAX_BYTES
+        assert used <= MIN_MAX_BYTES
     recorder.writer.close()
-    assert most > LEAST_MAX_BYTES // 2
+    assert most > MIN_MAX_BYTES // 2
     kept = recorder.rows()
     assert kept == recorder.told[-len(kept) :]
     assert len(kept) > 1000
@@ -99,7 +99,7 @@ def test_segments_count_up_and_grow_with_the_run_from_64_kib_to_one_mebibyte(rec
         assert (capacity << 10) - 2 * PAGE_SIZE < path.stat().st_size <= capacity << 10
 
 
-def test_a_copy_taken_at_any_moment_has_every_sample_counted(recorder):
+def test_a_copy_at_any_moment_has_every_counted_sample(recorder):
     for _ in range(300):
         recorder.sample()
         run = recorder.read()
@@ -108,7 +108,7 @@ def test_a_copy_taken_at_any_moment_has_every_sample_counted(recorder):
     assert recorder.rows() == recorder.told
 
 
-def test_a_write_torn_at_any_place_costs_at_most_the_newest_sample(recorder):
+def test_a_write_torn_at_any_byte_costs_at_most_the_newest_sample(recorder):
     tears = random.Random(9)  # noqa: S311 - not for secrets
     for _ in range(150):
         recorder.sample()
@@ -129,7 +129,7 @@ def test_a_write_torn_at_any_place_costs_at_most_the_newest_sample(recorder):
 
 
 @pytest.mark.parametrize("spoiled", [0, 1])
-def test_either_version_of_the_live_page_may_be_spoiled(recorder, spoiled):
+def test_either_version_of_the_live_page_may_be_damaged(recorder, spoiled):
     recorder.sample(101)
     path = reference.segments(recorder.writer.directory)[-1]
     data = bytearray(path.read_bytes())
@@ -145,7 +145,7 @@ def test_either_version_of_the_live_page_may_be_spoiled(recorder, spoiled):
     assert sum(best.values()) >= 100
 
 
-def test_an_ended_segment_has_each_page_once_and_nothing_behind_the_last(recorder):
+def test_an_ended_segment_has_each_page_once_and_nothing_after_the_last(recorder):
     recorder.writer.add_event(Event(START, 1000, UNIX_MS))
     recorder.sample(350)
     recorder.writer.add_event(Event(STOP, recorder.mono_ms, UNIX_MS + recorder.mono_ms))
@@ -163,7 +163,7 @@ def test_a_clock_step_and_an_interval_change_begin_a_page(recorder):
     recorder.sample(10)
     recorder.offset_ms -= 3_600_000
     recorder.sample(10)
-    recorder.offset_ms += 900  # slewing does not
+    recorder.offset_ms += 900  # slewing does not begin a page
     recorder.sample(10)
     recorder.writer.set_interval(5000)
     recorder.sample(10)
@@ -178,14 +178,14 @@ def test_a_clock_step_and_an_interval_change_begin_a_page(recorder):
     assert recorder.read().header.interval_ms == 1000
 
 
-def test_monotonic_time_that_runs_back_is_held(recorder):
+def test_a_decreasing_monotonic_time_is_clamped(recorder):
     recorder.sample(2)
     recorder.writer.add(5, 5 + recorder.offset_ms, list(recorder.values))
     times = [mono for mono, _, _ in recorder.read().samples]
     assert times == [*(told[0] for told in recorder.told), recorder.mono_ms]
 
 
-def test_another_table_begins_a_segment_and_counters_keep_their_rate(recorder):
+def test_another_schema_begins_a_segment_and_counters_keep_their_rate(recorder):
     recorder.sample(5)
     metrics = (*METRICS[:3], ("traced", "B", "gauge"), ("new", "count", "counter"))
     values = [*recorder.values[:3], 77, 1000]
@@ -213,7 +213,7 @@ def test_a_live_segment_is_locked_and_a_closed_one_is_not(recorder):
 
 
 def test_the_newest_segment_is_locked_and_has_its_header_across_every_rotation(tmp_path):
-    recorder = Recorder(tmp_path / "logs", max_bytes=LEAST_MAX_BYTES)
+    recorder = Recorder(tmp_path / "logs", max_bytes=MIN_MAX_BYTES)
     seen = set()
     for _ in range(200):
         recorder.sample(10)
@@ -225,7 +225,7 @@ def test_the_newest_segment_is_locked_and_has_its_header_across_every_rotation(t
     assert len(seen) > 4
 
 
-def test_directories_are_private_whatever_the_umask(tmp_path):
+def test_directories_are_private_under_any_umask(tmp_path):
     before = os.umask(0)
     try:
         recorder = Recorder(tmp_path / "logs")
@@ -239,7 +239,7 @@ def test_directories_are_private_whatever_the_umask(tmp_path):
     recorder.writer.close()
 
 
-def test_the_group_may_read_if_asked_for(tmp_path):
+def test_group_readable_lets_the_group_read(tmp_path):
     recorder = Recorder(tmp_path / "logs", group_readable=True)
     recorder.sample()
     place = Path(recorder.writer.directory)
@@ -249,7 +249,7 @@ def test_the_group_may_read_if_asked_for(tmp_path):
     recorder.writer.close()
 
 
-def test_a_run_whose_directory_is_taken_gets_the_next_millisecond(tmp_path):
+def test_a_run_whose_directory_exists_gets_the_next_millisecond(tmp_path):
     home = tmp_path / "logs"
     assert make_run(str(home), "svc", 4711, UNIX_MS) == UNIX_MS
     recorder = Recorder(home)
@@ -259,15 +259,15 @@ def test_a_run_whose_directory_is_taken_gets_the_next_millisecond(tmp_path):
     recorder.writer.close()
 
 
-def test_a_full_disk_costs_nothing_that_still_fits_in_a_page(recorder, small_files):
+def test_a_full_disk_costs_no_sample_that_fits_in_the_page(recorder, small_files):
     recorder.sample(20)
     small_files(PAGE_SIZE + 100)
     recorder.sample(10)
-    assert recorder.writer.trouble.errno == errno.EFBIG
+    assert recorder.writer.write_error.errno == errno.EFBIG
     assert recorder.writer.samples == 20
     small_files(None)
     recorder.sample(1)
-    assert recorder.writer.trouble is None
+    assert recorder.writer.write_error is None
     assert recorder.writer.samples == 31
     assert recorder.rows() == recorder.told
     assert recorder.read().kinds == []
@@ -290,38 +290,38 @@ def test_samples_lost_on_a_full_disk_are_counted_in_the_log(recorder, small_file
     assert [row for row in recorder.told if row[0] in kept] == recorder.rows()
 
 
-def test_trouble_from_the_start_is_overcome_when_it_ends(tmp_path):
+def test_recording_begins_when_an_error_from_the_start_ends(tmp_path):
     blocked = tmp_path / "logs"
     blocked.write_text("in the way")
     recorder = Recorder(blocked)
     recorder.sample(5)
-    assert "link or no directory" in str(recorder.writer.trouble)
+    assert "link or not a directory" in str(recorder.writer.write_error)
     blocked.unlink()
     recorder.sample(1)
     assert recorder.rows() == recorder.told
     recorder.writer.close()
 
 
-@pytest.mark.parametrize("how", ["removed", "directory removed", "cut short"])
-def test_a_segment_that_someone_takes_away_is_replaced(recorder, how):
+@pytest.mark.parametrize("how", ["removed", "directory removed", "truncated"])
+def test_a_removed_segment_is_replaced(recorder, how):
     recorder.sample(300)
     directory = Path(recorder.writer.directory)
     (path,) = reference.segments(directory)
-    if how == "cut short":
+    if how == "truncated":
         os.truncate(path, 100)
     else:
         path.unlink()
         if how == "directory removed":
             directory.rmdir()
     recorder.sample(3)
-    assert recorder.writer.trouble is None
+    assert recorder.writer.write_error is None
     kept = recorder.rows()
     assert kept == recorder.told[-len(kept) :]
     assert len(kept) >= 3
     assert reference.is_live(directory)
 
 
-def test_a_descriptor_that_the_host_closed_is_never_written_to_nor_closed(recorder, tmp_path):
+def test_a_descriptor_that_the_host_closed_is_neither_written_to_nor_closed(recorder, tmp_path):
     recorder.sample(500)
     number = recorder.writer._segment._descriptor.number
     os.close(number)
@@ -338,29 +338,29 @@ def test_a_descriptor_that_the_host_closed_is_never_written_to_nor_closed(record
     assert recorder.rows() == recorder.told
 
 
-def test_a_leftover_of_a_failed_segment_is_replaced(recorder):
+def test_the_remains_of_a_failed_segment_are_replaced(recorder):
     place = Path(recorder.writer.directory)
     place.mkdir(parents=True, mode=0o700)
     for directory in (place, place.parent, place.parent.parent):
         directory.chmod(0o700)
-    recorder.writer._files._made = True
+    recorder.writer._files._created = True
     (place / ".000001.pplog.new").write_text("leftover")
     recorder.sample(1)
     assert [path.name for path in place.iterdir()] == ["000001.pplog"]
 
 
-def test_files_of_others_in_the_directory_are_left_alone(tmp_path):
-    recorder = Recorder(tmp_path / "logs", max_bytes=LEAST_MAX_BYTES)
+def test_foreign_files_in_the_directory_are_left_unchanged(tmp_path):
+    recorder = Recorder(tmp_path / "logs", max_bytes=MIN_MAX_BYTES)
     recorder.sample()
     notes = Path(recorder.writer.directory) / "notes.txt"
-    notes.write_text("x" * LEAST_MAX_BYTES)
+    notes.write_text("x" * MIN_MAX_BYTES)
     recorder.sample(4000)
     recorder.writer.close()
-    assert notes.stat().st_size == LEAST_MAX_BYTES
-    assert recorder.writer.trouble is None
+    assert notes.stat().st_size == MIN_MAX_BYTES
+    assert recorder.writer.write_error is None
 
 
-def test_a_sample_that_memory_does_not_suffice_for_is_counted_lost(recorder, monkeypatch):
+def test_a_sample_without_enough_memory_is_counted_as_lost(recorder, monkeypatch):
     recorder.sample(10)
     with monkeypatch.context() as patch:
         patch.setattr(type(recorder.writer._page), "_extend", _no_memory)

@@ -98,7 +98,7 @@ class Home:
                     writer.add_event(
                         Event(MARK, i * interval_ms, begin_ms + i * interval_ms, 0, text)
                     )
-        assert writer.trouble is None
+        assert writer.write_error is None
         end_ms = count * interval_ms
         if state == "paused":
             writer.add_event(Event(PAUSE, end_ms, begin_ms + end_ms))

@@ -185,7 +185,7 @@ async def test_a_service_that_is_not_there_names_those_that_are(home, monitor):
     home.run("api", 1)
     async with monitor(service="apo").run_test(size=LARGE) as pilot:
         text = await settled(pilot, "No run of service apo")
-        assert "there are  api" in text
+        assert "services   api" in text
 
 
 async def test_new_runs_appear_and_the_selection_stays(home, monitor):
@@ -630,7 +630,7 @@ async def test_a_pin_that_may_not_be_set_says_why(home, monitor):
     async with monitor().run_test(size=LARGE, notifications=True) as pilot:
         await settled(pilot, "python heap")
         await pilot.press("p")
-        await settled(pilot, "that is no file")
+        await settled(pilot, "is not a regular file")
 
 
 async def test_the_cursor_reads_every_chart_at_one_instant_until_escape_removes_it(home, monitor):
@@ -704,7 +704,7 @@ async def test_b_goes_to_a_time_and_tells_which_while_it_is_typed(home, monitor)
         await settled(pilot, "go to a time")
         await pilot.press(*"2027-01-15 08:2")
         await pilot.press("enter")
-        await settled(pilot, "is no time: write now, 14:05")
+        await settled(pilot, "is not a time: write now, 14:05")
         await pilot.press("5")
         await settled(pilot, "Fri 15 Jan 2027 08:25:00 UTC")
         await pilot.press("enter")

@@ -1,4 +1,4 @@
-"""The command without a screen: exit codes, one-line errors, `list` and `export`."""
+"""The command line: exit codes, one-line errors, `list`, `pin` and `export`."""
 
 import csv
 import io
@@ -76,13 +76,16 @@ def test_other_users_logs_are_listed_by_default_or_when_asked_for(home, tmp_path
     ("words", "said"),
     [
         (["--dir", "/nowhere/at/all"], "/nowhere/at/all: no such directory"),
-        (["--begin", "soon"], "'soon' is no time: write"),
-        (["--end", "25:99"], "'25:99' is no time: write"),
-        (["--last", "15"], "'15' is no span of time: write"),
+        (["--begin", "soon"], "'soon' is not a time: write"),
+        (["--end", "25:99"], "'25:99' is not a time: write"),
+        (["--last", "15"], "'15' is not a time span: write"),
         (["--last", "0s"], "'0s' is zero"),
-        (["--service", "../etc"], "cannot be a service"),
-        (["--service", ""], "cannot be a service"),
-        (["--begin", "-2h", "--end", "-1h", "--last", "5m"], "two of them are enough"),
+        (["--service", "../etc"], "is not a valid service name"),
+        (["--service", ""], "is not a valid service name"),
+        (
+            ["--begin", "-2h", "--end", "-1h", "--last", "5m"],
+            "give at most two of --begin, --end and --last",
+        ),
         (["--begin", "-1h", "--end", "-2h"], "--end is not after --begin"),
         (["--begin"], "--begin"),
         (["--begin", "--end"], "--begin"),
@@ -94,7 +97,7 @@ def test_other_users_logs_are_listed_by_default_or_when_asked_for(home, tmp_path
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_wrong_use_exits_2_with_one_line_that_says_what_is_wrong(capfd, words, said):
+def test_wrong_usage_exits_2_with_one_line_that_names_the_error(capfd, words, said):
     command = [] if words[0] in {"export", "list", "nonsense"} else ["list"]
     code, out, err = run_main(capfd, *command, *words)
     assert code == 2
@@ -108,11 +111,11 @@ def test_wrong_use_exits_2_with_one_line_that_says_what_is_wrong(capfd, words, s
 def test_an_empty_directory_exits_1_with_one_line(capfd, home, command):
     code, out, err = run_main(capfd, command, "--dir", home.path)
     assert (code, out) == (1, "")
-    hint = "name the directory with --dir, or try --all-users"
+    hint = "give the log directory with --dir, or try --all-users"
     assert err == f"pprofplus-tui: no run in {home.path}; {hint}\n"
 
 
-def test_a_service_that_is_not_there_names_those_that_are(capfd, home):
+def test_an_unknown_service_is_reported_with_the_known_ones(capfd, home):
     home.run("api", 1, count=5)
     home.run("worker", 2, count=5)
     code, _, err = run_main(capfd, "list", "--dir", home.path, "--service", "ap")
@@ -124,7 +127,9 @@ def test_a_service_that_is_not_there_names_those_that_are(capfd, home):
 def test_help_says_the_exit_codes_and_exits_0(capfd):
     code, out, _ = run_main(capfd, "--help")
     assert code == 0
-    assert "0 fine, 1 nothing found, failed or incomplete, 2 usage" in " ".join(out.split())
+    assert "0 success, 1 nothing found, failed or incomplete, 2 wrong usage" in " ".join(
+        out.split()
+    )
     for command in ("demo", "list", "export"):
         assert command in out
 
@@ -138,7 +143,7 @@ def test_the_version_is_that_of_the_distribution(capfd):
     "words", [[], ["list"], ["export"], ["demo"]], ids=lambda w: " ".join(w) or "monitor"
 )
 def test_without_the_extra_one_line_says_what_to_install(words):
-    # an interpreter without any site packages but ours, as after `pip install pprofplus`
+    # an interpreter without any site packages but ours, as after `pip install .`
     places = [str(Path(found.__file__).parents[1]) for found in (pprofplus, pprofplus_tui)]
     program = (
         f"import sys; sys.path[:0] = {places!r}; "
@@ -154,10 +159,10 @@ def test_without_the_extra_one_line_says_what_to_install(words):
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
-    assert "pip install 'pprofplus[tui]'" in done.stderr
+    assert "pip install '.[tui]'  in a clone of pprofplus" in done.stderr
 
 
-def test_without_a_terminal_one_line_names_what_works_without(tmp_path):
+def test_without_a_terminal_one_line_names_the_commands_that_need_none(tmp_path):
     done = started("--dir", tmp_path, text=True)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
@@ -181,7 +186,7 @@ def test_list_is_a_table_with_a_line_a_run(capfd, home):
     assert (api[column:][:4], worker[column:][:6]) == ("died", "exited")
 
 
-def test_list_tells_the_cause_of_each_death_however_many_there_are(capfd, home):
+def test_list_has_the_cause_of_each_of_many_deaths(capfd, home):
     outcome = {"by": "pprofplus run", "unix_ms": BEGIN_MS, "exit_code": None, "signal": 11}
     for i in range(70):
         path = home.run("api", 1000 + i, begin_ms=BEGIN_MS + 1000 * i, count=3)
@@ -254,7 +259,7 @@ def test_list_as_json_names_the_host_of_a_real_run(capfd, tmp_path):
     assert 0 < run["rss_bytes"] <= run["peak_bytes"]
 
 
-def test_a_table_of_usual_names_has_room_in_80_columns_and_tells_only_what_there_is(capfd, home):
+def test_the_table_fits_80_columns_and_has_no_empty_optional_columns(capfd, home):
     home.run("api", 4711, count=60)
     home.run("worker", 51_200, count=30, state="exited")
     _, out, _ = run_main(capfd, "list", "--dir", home.path)
@@ -328,7 +333,7 @@ def test_a_pid_that_two_runs_had_asks_which(capfd, home):
 
 @pytest.mark.parametrize("words", [["list"], ["list", "--json"], ["export"]])
 @pytest.mark.parametrize("count", [5, 20_000], ids=["little", "much"])
-def test_a_reader_that_leaves_early_is_no_traceback(home, words, count):
+def test_a_closed_pipe_prints_no_traceback(home, words, count):
     home.run("api", 1, count=count)
     reading, writing = os.pipe()
     os.close(reading)  # as `| head -1` once it has its line
@@ -350,7 +355,7 @@ def test_a_reader_that_leaves_early_is_no_traceback(home, words, count):
 @pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
 @pytest.mark.parametrize("words", [["list"], ["list", "--json"], ["export"]])
 @pytest.mark.parametrize("count", [5, 20_000], ids=["little", "much"])
-def test_a_full_disk_behind_standard_output_is_one_line(home, words, count):
+def test_standard_output_on_a_full_disk_is_one_line(home, words, count):
     home.run("api", 1, count=count)
     with FULL.open("w") as full:
         done = subprocess.run(

@@ -262,7 +262,7 @@ async def test_a_turns_between_age_and_time(monitor):
         screen = await compared(pilot, 4711, 4712)
         await pilot.press("a")
         assert not screen.study.aligned
-        await settled(pilot, "at its last")
+        await settled(pilot, "last value")
         await pilot.press("a")
         await settled(pilot, "since each start")
 
@@ -346,7 +346,7 @@ async def test_a_comparison_fits_every_size(monitor, size):
         screen = await compared(pilot, 4711, 4712)
         await pilot.resize_terminal(*size)
         await settled(pilot, lambda _: screen._charts.size.width == size[0])
-        await settled(pilot, lambda text: "against A" in text and "MiB ┤" in text)
+        await settled(pilot, lambda text: "difference to A" in text and "MiB ┤" in text)
         assert all(len(line) == size[0] for line in text_of(pilot.app).splitlines())
 
 
@@ -386,7 +386,7 @@ async def test_sixty_four_workers_are_one_picture(monitor):
         assert found.rss_bytes == pytest.approx((64 * 60 + 63 * 32) * MIB, rel=0.01)
         assert found.uss_bytes == pytest.approx((64 * 50 + 63 * 32) * MIB, rel=0.01)
         text = await settled(pilot, lambda text: "59 others" in text and "░" in text)
-        assert "rss of all together" in text
+        assert "total rss of all runs" in text
         assert {SERVICE, SUM} == set(screen._charts._places)
 
 
@@ -396,13 +396,13 @@ async def test_by_age_there_is_no_chart_of_a_sum_and_it_says_why(monitor):
         await settled(pilot, "64 live")
         await pilot.press("v")
         screen = pilot.app.screen
-        await settled(pilot, lambda text: "rss of all together" in text, seconds=60)
+        await settled(pilot, lambda text: "total rss of all runs" in text, seconds=60)
         await pilot.press("a")
-        await settled(pilot, "no sum by age: not all ran at one time")
+        await settled(pilot, "no total by age: runs at different times")
         assert set(screen._charts._places) == {SERVICE}
-        await settled(pilot, lambda text: "rss of all together" not in text)
+        await settled(pilot, lambda text: "total rss of all runs" not in text)
         await pilot.press("a")
-        await settled(pilot, lambda text: "rss of all together" in text, seconds=60)
+        await settled(pilot, lambda text: "total rss of all runs" in text, seconds=60)
 
 
 @pytest.mark.usefixtures("fleet")

@@ -1,4 +1,4 @@
-"""What the tests of real servers share: servers as processes, ended whatever happens."""
+"""Shared fixtures of the tests with real servers: servers as processes that always end."""
 
 import contextlib
 import http.client

@@ -1,4 +1,4 @@
-"""Celery: its prefork workers end by os._exit, and are recycled after so many tasks."""
+"""Celery: its prefork workers end by os._exit, and are replaced after a number of tasks."""
 
 import os
 import signal
@@ -39,7 +39,7 @@ for name in sys.argv[1:]:
 
 @pytest.fixture
 def celery(serve, tmp_path):
-    """Start a worker of two processes; give it tasks with `send`."""
+    """Start a worker of two processes; send tasks to it with `send`."""
     (tmp_path / "app.py").write_text(APP)
     (tmp_path / "send.py").write_text(SEND)
 
@@ -54,7 +54,7 @@ def celery(serve, tmp_path):
 
 @pytest.fixture
 def send(serve, tmp_path, monkeypatch):
-    """Send tasks; return what each told, (pid, pid recorded, samples), when all are done."""
+    """Send tasks; return the result of each, (pid, pid recorded, samples), when all are done."""
 
     def work(server, *names):
         with monkeypatch.context() as patch:
@@ -67,7 +67,7 @@ def send(serve, tmp_path, monkeypatch):
     return work
 
 
-def test_each_process_has_a_run_that_ends_in_order(celery, send, runs):
+def test_each_process_has_a_run_that_ends_normally(celery, send, runs):
     server = celery()
     server.wait_for(lambda: len(runs.live()) == 3)
     told = send(server, "a", "b", "c")
@@ -94,8 +94,9 @@ def test_recycled_processes_have_exited_and_their_successors_are_live(celery, se
     assert set(runs.states().values()) == {"exited"}
 
 
-def test_a_killed_process_has_died_and_its_successor_lives(celery, runs):
-    # no orderly end after that: without a collector too, the pool waits for the dead one's lock
+def test_a_killed_process_has_died_and_its_successor_is_live(celery, runs):
+    # there is no normal end after that: also without a collector, the pool waits for the dead one's
+    # lock
     server = celery()
     server.wait_for(lambda: len(runs.live()) == 3)
     (victim, *_) = runs.live() - {server.pid}

@@ -1,4 +1,4 @@
-"""gevent: it patches threads into greenlets, before the collector starts or while it runs."""
+"""gevent: it replaces threads by greenlets, before the collector starts or while it runs."""
 
 import pytest
 
@@ -51,7 +51,7 @@ def program(serve, tmp_path):
 
 
 @order
-def test_sampling_goes_on_and_ends_in_order(program, runs, order):
+def test_sampling_continues_and_ends_normally(program, runs, order):
     whole(program(ORDERS[order] + WORK), runs)
 
 
@@ -80,7 +80,7 @@ wait_for(collector.samples + 3)
 
 
 @order
-def test_no_greenlet_runs_in_a_child_on_its_way_to_another_program(program, runs, order):
+def test_no_greenlet_runs_in_a_child_before_its_exec(program, runs, order):
     text = """
 import subprocess
 parent = os.getpid()

@@ -1,4 +1,4 @@
-"""gunicorn: a run for each process that loads the service, whatever becomes of it."""
+"""gunicorn: a run for each process that loads the service, for any end of it."""
 
 import os
 import signal
@@ -40,14 +40,14 @@ def gunicorn(serve, web, *arguments):
 
 
 def wait_for_workers(server, count):
-    """Wait until so many have come up, those included that are gone."""
+    """Wait until that many have started, including those that have ended."""
     server.wait_for(lambda: server.said().count("ready") >= count)
 
 
 @pytest.mark.parametrize(
     ("arguments", "processes"), [((), 2), (("--preload",), 3), (("--threads", "2"), 2)]
 )
-def test_each_process_has_a_run_that_ends_in_order(serve, web, runs, arguments, processes):
+def test_each_process_has_a_run_that_ends_normally(serve, web, runs, arguments, processes):
     server = gunicorn(serve, web, *arguments)
     server.wait_for(lambda: len(runs.live()) == processes)
     worker, recorded, _ = server.wait_for(web.ask)
@@ -60,7 +60,7 @@ def test_each_process_has_a_run_that_ends_in_order(serve, web, runs, arguments, 
 
 
 @pytest.mark.parametrize("preload", [[], ["--preload"]])
-def test_recycled_workers_end_in_order_and_their_successors_are_live(serve, web, runs, preload):
+def test_recycled_workers_end_normally_and_their_successors_are_live(serve, web, runs, preload):
     server = gunicorn(serve, web, "--max-requests", "5", *preload)
     told = {}
 
@@ -72,7 +72,7 @@ def test_recycled_workers_end_in_order_and_their_successors_are_live(serve, web,
         return list(runs.states().values()).count("exited") >= 3
 
     server.wait_for(recycled)
-    # the successors of those that ended, and nobody else
+    # the successors of those that ended, and no others
     server.wait_for(lambda: len(runs.live()) == (3 if preload else 2))
     wait_for_workers(server, len(runs.states()) - len(preload))
     assert server.end() == 0, server.said()
@@ -81,7 +81,7 @@ def test_recycled_workers_end_in_order_and_their_successors_are_live(serve, web,
     assert all(found[pid] >= count for pid, count in told.items())
 
 
-def test_a_killed_worker_has_died_and_its_successor_lives(serve, web, runs):
+def test_a_killed_worker_has_died_and_its_successor_is_live(serve, web, runs):
     server = gunicorn(serve, web, "--preload")
     server.wait_for(lambda: len(runs.live()) == 3)
     pid, _, count = server.wait_for(web.ask)
@@ -93,7 +93,7 @@ def test_a_killed_worker_has_died_and_its_successor_lives(serve, web, runs):
     assert server.end() == 0, server.said()
 
 
-def test_workers_of_gevent_that_were_loaded_before_it_patched_are_recorded(serve, web, runs):
+def test_gevent_workers_loaded_before_the_patch_are_recorded(serve, web, runs):
     pytest.importorskip("gevent")
     server = gunicorn(serve, web, "--preload", "-k", "gevent")
     server.wait_for(lambda: len(runs.live()) == 3)

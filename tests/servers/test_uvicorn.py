@@ -1,4 +1,4 @@
-"""uvicorn: its workers are new processes, and its last act is the signal that it was sent."""
+"""uvicorn: its workers are new processes, and it ends by the signal that it received."""
 
 import signal
 import sys

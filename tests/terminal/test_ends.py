@@ -32,8 +32,8 @@ elif where == "thread":
 elif where == "start":
     MonitorScreen.compose = broken
 elif where == "options":
-    import pprofplus_tui.cli
-    pprofplus_tui.cli._need_terminal = broken
+    import pprofplus_tui.commands.open_monitor
+    pprofplus_tui.commands.open_monitor.require_terminal = broken
 sys.exit(main())
 """
 

@@ -1,14 +1,14 @@
-"""Start recording in a Python whose environment asks for it.
+"""Start recording in a Python process if its environment requests it.
 
-With PYTHONPATH leading to this directory, each Python imports this at its start. It records if
-PPROFPLUS_AUTOSTART names the service ("1": by the name that `pprofplus.start()` gives), and else
-does nothing. The process PPROFPLUS_AUTOSTART_PID, which `pprofplus run` became, is recorded at
-once; any other if it lives for a second, for health checks and shell loops start thousands a day
-that do not. Either way the directory leaves sys.path again, and the sitecustomize that is hidden
-behind this one has its turn: to the program, all is as without.
+If PYTHONPATH contains this directory, each Python process imports this module at its start. It
+records if PPROFPLUS_AUTOSTART names the service ("1": the default name of `pprofplus.start()`), and
+otherwise does nothing. The process PPROFPLUS_AUTOSTART_PID, which `pprofplus run` executed, is
+recorded at once. Any other process is recorded if it lives for a second, because health checks and
+shell loops start thousands of shorter ones a day. In any case the directory is removed from
+sys.path, and the next sitecustomize on the path is run, so that the program sees no difference.
 
-Whatever Python the program starts has to bear this: the text is that of 2.7 and 3 alike, and no
-trouble of ours goes further than one line on stderr.
+Every Python that the program starts imports this file: so it is valid in Python 2.7 and 3, and an
+error here causes only one line on stderr.
 """
 
 import os
@@ -17,25 +17,25 @@ import sys
 _HERE = os.path.dirname(os.path.realpath(__file__))
 _OFF = ("", "0", "false", "no", "off")
 _UNNAMED = ("1", "true", "yes", "on")
-# the monitor is started in the container whose image has the variable set
+# the monitor may be started in a container whose image sets the variable
 _OURS = ("pprofplus", "pprofplus-tui")
 _OUR_MODULES = ("pprofplus", "pprofplus_tui")
-# the interpreters that multiprocessing keeps for housekeeping
+# interpreters that multiprocessing starts for its own use
 _HELPERS = (
     "from multiprocessing.resource_tracker ",
     "from multiprocessing.semaphore_tracker ",
 )
 
 
-def _say(text):
-    try:  # noqa: SIM105 - contextlib is dear
+def _print_line(text):
+    try:  # noqa: SIM105 - contextlib is expensive
         sys.stderr.write("pprofplus: %s\n" % (text,))
-    except Exception:  # noqa: BLE001, S110 - there is no stderr, or nobody reads it
+    except Exception:  # noqa: BLE001, S110 - stderr is missing or closed
         pass
 
 
 def _is_helper():
-    """Tell whether this is no program of the host's, by the first word after Python's options."""
+    """Return whether this is not the host's program, by the first word after Python's options."""
     argv = getattr(sys, "argv", None) or [""]
     if argv[0] not in ("-c", "-m"):
         return os.path.basename(argv[0]) in _OURS
@@ -48,12 +48,12 @@ def _is_helper():
     return word.split(".")[0] in _OUR_MODULES
 
 
-def _load():
-    """Return the package: the one that is installed here, else the one that this file is of."""
+def _import_package():
+    """Return the package: the installed one, else the one that contains this file."""
     try:
         import pprofplus
     except ImportError:
-        # the Python of another environment: nothing else of ours may be found by it
+        # the Python of another environment: it must not find other modules of ours
         root = os.path.dirname(os.path.dirname(_HERE))
         sys.path.append(root)
         try:
@@ -63,15 +63,17 @@ def _load():
     return pprofplus
 
 
-def _begin():
+def _start():
     word = os.environ.get("PPROFPLUS_AUTOSTART", "").strip()
     try:
         if word.lower() in _OFF or _is_helper():
             return
         if sys.version_info < (3, 10):
-            _say("nothing is recorded: Python %d.%d is older than 3.10" % sys.version_info[:2])
+            _print_line(
+                "nothing is recorded: Python %d.%d is older than 3.10" % sys.version_info[:2]
+            )
             return
-        package = _load()
+        package = _import_package()
         asked = os.environ.get("PPROFPLUS_AUTOSTART_PID") == str(os.getpid())
         start = package.start if asked else package.lifecycle.start_if_it_lasts
         if word.lower() in _UNNAMED:
@@ -80,26 +82,26 @@ def _begin():
         try:
             start(word)
         except ValueError as error:
-            _say("PPROFPLUS_AUTOSTART is passed over: %s" % (error,))
+            _print_line("PPROFPLUS_AUTOSTART is ignored: %s" % (error,))
             start()
-    except Exception as error:  # noqa: BLE001 - the outer edge: nothing leaves for the host
-        _say("nothing is recorded: %s: %s" % (type(error).__name__, error))
+    except Exception as error:  # noqa: BLE001 - outer boundary: no exception reaches the host
+        _print_line("nothing is recorded: %s: %s" % (type(error).__name__, error))
 
 
-def _take_turns():
-    """Leave the path, run the sitecustomize that is hidden behind this one, and begin."""
+def _run_next_and_start():
+    """Remove the directory from the path, run the next sitecustomize, and start recording."""
     sys.path[:] = [entry for entry in sys.path if not entry or os.path.realpath(entry) != _HERE]
-    # held until the end: 2.7 empties a module that nobody holds
+    # held until the end: Python 2.7 clears a module without references
     ours = sys.modules.pop("sitecustomize", None)
     try:
         import sitecustomize  # type: ignore[import-not-found]  # noqa: F401 - another one now
     except ImportError as error:
         if getattr(error, "name", None) != "sitecustomize":
-            raise  # the host's own trouble, to be told as without us
+            raise  # an error of the host's own: raise it unchanged
     finally:
         if ours is not None:
             sys.modules.setdefault("sitecustomize", ours)
-        _begin()
+        _start()
 
 
-_take_turns()
+_run_next_and_start()

@@ -1,4 +1,4 @@
-"""`pprofplus autostart`: the directory that makes each Python record itself, for PYTHONPATH."""
+"""`pprofplus autostart`: the directory for PYTHONPATH in which Python finds the autostart hook."""
 
 from __future__ import annotations
 
@@ -10,24 +10,17 @@ import sys
 
 import pprofplus
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pprofplus.commands import Subparsers
 
-
-def add(subparsers: Subparsers) -> None:
-    """Add the command."""
-    parser = subparsers.add_parser(
-        "autostart",
-        help="print the directory that PYTHONPATH leads to where PPROFPLUS_AUTOSTART is used",
-        description="Prints a directory. A Python whose PYTHONPATH has it, and whose environment "
-        "has PPROFPLUS_AUTOSTART=service, records itself.",
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the long help; there are no arguments."""
+    parser.description = (
+        "Prints a directory. A Python process that has it in PYTHONPATH, and "
+        "PPROFPLUS_AUTOSTART=service in its environment, records itself."
     )
-    parser.set_defaults(run=run)
 
 
 def bootstrap() -> str:
-    """Return the directory, absolute; it holds one file, `sitecustomize.py`."""
+    """Return the absolute path of the directory; it holds only `sitecustomize.py`."""
     return os.path.join(os.path.dirname(os.path.abspath(pprofplus.__file__)), "autostart")  # noqa: PTH100 - as above
 
 

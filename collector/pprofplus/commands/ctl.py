@@ -9,21 +9,20 @@ from __future__ import annotations
 import argparse
 import sys
 
-from pprofplus.commands import add_dir, checked, complain
+from pprofplus.commands.common_arguments import add_directory_option, checked, print_error
 from pprofplus.recording.run_actions import ACTIONS
 from pprofplus.settings import check_service
 from pprofplus.system.printable import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pprofplus.commands import Subparsers
     from pprofplus.control.actions import Action
     from pprofplus.control.requests import Request
     from pprofplus.log.discovery import LogDirectory
 
-_PATIENCE_S = 10.0
+_TIMEOUT_S = 10.0
 # after it was cancelled, a long action has so long to end
-_CANCEL_PATIENCE_S = 5.0
+_CANCEL_TIMEOUT_S = 5.0
 _STEP_S = 0.02
 _SHOW_S = 0.2
 _LIVE_S = 1.0
@@ -32,14 +31,11 @@ _DENIED = "Permission denied: run this as the service's user or as root"
 _DENIED_SHOWN = 3
 
 
-def add(subparsers: Subparsers) -> None:
-    """Add the command."""
-    parser = subparsers.add_parser(
-        "ctl",
-        help="ask a running service to pause, resume, change its interval, or note a mark",
-        description="Asks the live runs of a service for something, and waits for their answers. "
-        "Exit code: 0 all have done it, 1 not all have, 2 usage.",
-        allow_abbrev=False,
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the actions with their arguments."""
+    parser.description = (
+        "Sends a request to the live runs of a service, and waits for their answers. "
+        "Exit codes: 0 all have done it, 1 not all have, 2 wrong usage."
     )
     asked = parser.add_subparsers(dest="action", metavar="WHAT", required=True)
     for action in ACTIONS:
@@ -58,7 +54,7 @@ def add(subparsers: Subparsers) -> None:
             "--service", metavar="NAME", required=True, type=checked(check_service), help="exactly"
         )
         one.add_argument("--pid", metavar="PID", type=int, help="this process of it alone")
-        add_dir(one)
+        add_directory_option(one)
         for argument in action.arguments:
             if argument.default is not None:
                 one.add_argument(
@@ -69,25 +65,24 @@ def add(subparsers: Subparsers) -> None:
                     default=argument.default,
                     help=argument.help or None,
                 )
-        one.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Send the requests, wait, and print the answers; return the exit code."""
-    from pprofplus.control.requests import Request  # noqa: PLC0415 - as the package says
-    from pprofplus.log.discovery import homes, live_runs  # noqa: PLC0415 - as above
+    from pprofplus.control.requests import Request
+    from pprofplus.log.discovery import live_runs, log_directories
 
     action = ACTIONS.get(options.action)
     if action is None:
         raise ValueError(options.action)  # the parser knows these names only
     arguments = {each.name: getattr(options, each.name) for each in action.arguments}
     request = Request(action.name, arguments)
-    found = [live_runs(home, options.service) for home in homes(options.dir)]
+    found = [live_runs(each, options.service) for each in log_directories(options.dir)]
     wanted = {None, options.pid}
-    places = [
+    runs = [
         place
         for each in found
-        for place in each.places
+        for place in each.runs
         if options.pid is None or place.pid == options.pid
     ]
     denied = [
@@ -97,15 +92,15 @@ def run(options: argparse.Namespace) -> int:
         if options.pid is None or _pid_of(path) in wanted
     ]
     for path in denied[:_DENIED_SHOWN]:
-        complain(f"{path}: {_DENIED}")
+        print_error(f"{path}: {_DENIED}")
     if len(denied) > _DENIED_SHOWN:
-        complain(f"and {len(denied) - _DENIED_SHOWN} more: {_DENIED}")
-    if not places:
+        print_error(f"and {len(denied) - _DENIED_SHOWN} more: {_DENIED}")
+    if not runs:
         if not denied:
-            _complain_of_none(options)
+            _print_none_found(options)
         return 1
     exchange = _Exchange(action, action.duration_s(arguments))
-    for place in places:
+    for place in runs:
         exchange.send(place, request)
     done = [_print_answer(place, answer) for place, answer in exchange.answers()]
     return 0 if all(done) and not denied else 1
@@ -113,20 +108,20 @@ def run(options: argparse.Namespace) -> int:
 
 def _pid_of(path: str) -> int | None:
     """Return the pid in the path of a run's directory; None if it is another directory's."""
-    from pprofplus.log.log_directory import parse_run_name  # noqa: PLC0415 - as the package says
+    from pprofplus.log.log_directory import parse_run_name
 
     parsed = parse_run_name(path.rsplit("/", 1)[-1])
     return None if parsed is None else parsed[0]
 
 
-def _complain_of_none(options: argparse.Namespace) -> None:
-    from pprofplus.log.discovery import homes_of_others  # noqa: PLC0415 - as above
+def _print_none_found(options: argparse.Namespace) -> None:
+    from pprofplus.log.discovery import unreadable_log_directories
 
     who = options.service if options.pid is None else f"{options.service} {options.pid}"
     where = options.dir or "the log directory (pprofplus where)"
-    others = [] if options.dir else homes_of_others()
+    others = [] if options.dir else unreadable_log_directories()
     hint = f"; for {', '.join(others)}: {_DENIED}" if others else ""
-    complain(f"no live run of {who} in {where}{hint}")
+    print_error(f"no live run of {who} in {where}{hint}")
 
 
 class _Exchange:
@@ -143,7 +138,7 @@ class _Exchange:
 
     def send(self, place: LogDirectory, request: Request) -> None:
         """Put the request into a run's directory."""
-        from pprofplus.control.client import put_request  # noqa: PLC0415 - as the package says
+        from pprofplus.control.client import put_request
 
         try:
             self._waiting.append((place, put_request(place.path, request)))
@@ -159,7 +154,7 @@ class _Exchange:
         """
         interrupted = False
         try:
-            self._wait(_PATIENCE_S, self._duration_s)
+            self._wait(_TIMEOUT_S, self._duration_s)
         except KeyboardInterrupt:
             if not self._action.long:
                 self._withdraw("")
@@ -168,9 +163,9 @@ class _Exchange:
         self._end("interrupted" if interrupted else "")
         return sorted(self._answers, key=lambda each: each[0].pid)
 
-    def _wait(self, patience_s: float, duration_s: float) -> None:
+    def _wait(self, timeout_s: float, duration_s: float) -> None:
         """Wait for answers: longer from those runs that have begun with a long action."""
-        from time import monotonic, sleep  # noqa: PLC0415 - as above
+        from time import monotonic, sleep
 
         began_s = monotonic()
         show_s, live_s = began_s + _SHOW_S, began_s + _LIVE_S
@@ -183,20 +178,20 @@ class _Exchange:
                     self._show_progress()
                 if self._action.long and now_s >= live_s:
                     live_s = now_s + _LIVE_S
-                    self._give_up_the_dead()
-                if now_s >= began_s + patience_s:
+                    self._drop_ended_runs()
+                if now_s >= began_s + timeout_s:
                     begun = [each for each in self._waiting if each[1] in self._begun]
-                    if not begun or now_s >= began_s + patience_s + duration_s:
+                    if not begun or now_s >= began_s + timeout_s + duration_s:
                         return
                     if len(begun) < len(self._waiting):
-                        self._withdraw(f"no answer in {patience_s:g} s: it is stopped or busy")
+                        self._withdraw(f"no answer in {timeout_s:g} s: it is stopped or busy")
                 if self._waiting:
                     sleep(_STEP_S)
         finally:
             self._status.clear()
 
     def _take_answers(self) -> None:
-        from pprofplus.control.client import take_answer  # noqa: PLC0415 - as above
+        from pprofplus.control.client import take_answer
 
         for place, name in tuple(self._waiting):
             answer = take_answer(place.path, name)
@@ -205,7 +200,7 @@ class _Exchange:
                 self._waiting.remove((place, name))
 
     def _show_progress(self) -> None:
-        from pprofplus.control.client import read_progress  # noqa: PLC0415 - as above
+        from pprofplus.control.client import read_progress
 
         parts = []
         for place, name in self._waiting:
@@ -216,10 +211,10 @@ class _Exchange:
                 parts.append(f"{place.service} {place.pid}: {share:4.0%} {text}".rstrip())
         self._status.show("  ".join(parts))
 
-    def _give_up_the_dead(self) -> None:
+    def _drop_ended_runs(self) -> None:
         """Wait no longer for runs whose processes have ended."""
-        from pprofplus.control.client import take_answer  # noqa: PLC0415 - as above
-        from pprofplus.log.discovery import lives  # noqa: PLC0415 - as above
+        from pprofplus.control.client import take_answer
+        from pprofplus.log.discovery import lives
 
         for place, name in tuple(self._waiting):
             if not lives(place.path):
@@ -229,14 +224,14 @@ class _Exchange:
 
     def _end(self, why: str) -> None:
         """Withdraw or cancel what is not answered; `why`, "" for the time that it has taken."""
-        from pprofplus.control.client import cancel, take_answer  # noqa: PLC0415 - as above
+        from pprofplus.control.client import cancel, take_answer
 
-        busy = why or f"no answer in {_PATIENCE_S:g} s: it is stopped or busy"
+        busy = why or f"no answer in {_TIMEOUT_S:g} s: it is stopped or busy"
         self._withdraw(busy)
         if self._action.long:
             for place, name in self._waiting:
                 cancel(place.path, name)
-            self._wait(_CANCEL_PATIENCE_S, 0.0)
+            self._wait(_CANCEL_TIMEOUT_S, 0.0)
         for place, name in self._waiting:
             if self._action.long:
                 text = f"{why or 'it takes too long'}; it has not yet answered to being cancelled"
@@ -246,7 +241,7 @@ class _Exchange:
 
     def _withdraw(self, why: str) -> None:
         """Withdraw those requests that no run has taken; `why` is part of their answers."""
-        from pprofplus.control.client import withdraw  # noqa: PLC0415 - as above
+        from pprofplus.control.client import withdraw
 
         for place, name in tuple(self._waiting):
             if withdraw(place.path, name):

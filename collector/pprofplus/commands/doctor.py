@@ -1,4 +1,4 @@
-"""`pprofplus doctor`: whether a service that is started here would be recorded, and how."""
+"""`pprofplus doctor`: checks whether a service started here would be recorded, and how."""
 
 from __future__ import annotations
 
@@ -7,44 +7,37 @@ import os
 import platform
 import sys
 
-from pprofplus.commands import add_dir, checked
 from pprofplus.commands.autostart import bootstrap
+from pprofplus.commands.common_arguments import add_directory_option, checked
 from pprofplus.settings import check_service
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pprofplus.commands import Subparsers
 
-
-def add(subparsers: Subparsers) -> None:
-    """Add the command."""
-    parser = subparsers.add_parser(
-        "doctor",
-        help="tell whether a service started here would be recorded",
-        description="Tries to record, and tells where logs go and why, what is available, and "
-        "what a sample costs. Give it the user and the environment of the service. Exit code: 0 "
-        "healthy, 1 not.",
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the log directory and the service."""
+    parser.description = (
+        "Records a test run, and prints the log directory and the reason for it, which metrics "
+        "are available, and the cost of a sample. Run it with the user and the environment of the "
+        "service. Exit codes: 0 healthy, 1 not, 2 wrong usage."
     )
-    add_dir(parser)
+    add_directory_option(parser)
     parser.add_argument(
         "--service",
         metavar="NAME",
         type=checked(check_service),
-        help="look at this service's directory, too",
+        help="also check the directory of this service",
     )
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print what was found; return the exit code."""
-    import logging  # noqa: PLC0415 - only here
+    """Print the report; return the exit code."""
+    import logging
 
-    from pprofplus import __version__  # noqa: PLC0415 - as above
-    from pprofplus.doctor.availability import examine_sources  # noqa: PLC0415 - as above
-    from pprofplus.doctor.check_report import CheckReport  # noqa: PLC0415 - as above
-    from pprofplus.doctor.destination import examine_place  # noqa: PLC0415 - as above
-    from pprofplus.doctor.environment import examine_environment  # noqa: PLC0415 - as above
-    from pprofplus.system.locks import LOCKS_EXIST  # noqa: PLC0415 - as above
+    from pprofplus import __version__
+    from pprofplus.doctor.availability import examine_sources
+    from pprofplus.doctor.check_report import CheckReport
+    from pprofplus.doctor.destination import examine_destination
+    from pprofplus.doctor.environment import examine_environment
+    from pprofplus.system.locks import LOCKS_EXIST
 
     report = CheckReport()
     user = f", uid {os.geteuid()}" if hasattr(os, "geteuid") else ""
@@ -53,17 +46,17 @@ def run(options: argparse.Namespace) -> int:
         f"{platform.python_version()}, {platform.system()} {platform.machine()}"
         f"{_c_library()}{user}"
     )
-    # what start() would warn of is told below, with what to do
+    # the warnings of start() are in the report, with advice
     logging.getLogger("pprofplus").addHandler(logging.NullHandler())
     examine_environment(report, bootstrap())
     if LOCKS_EXIST:
-        examine_place(report, options.dir, options.service)
+        examine_destination(report, options.dir, options.service)
         examine_sources(report)
     else:
-        report.trouble("this platform has no file locks: nothing is recorded here")
+        report.add_problem("this platform has no file locks: nothing is recorded here")
     report.conclude("healthy: a service started like this is recorded")
     sys.stdout.write("".join(f"{line}\n" for line in report.lines))
-    return 1 if report.troubles else 0
+    return 1 if report.problems else 0
 
 
 def _c_library() -> str:

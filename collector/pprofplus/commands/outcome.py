@@ -1,4 +1,4 @@
-"""`pprofplus outcome`: note how systemd saw a service's main process end, for ExecStopPost=."""
+"""`pprofplus outcome`: records how systemd saw a main process end, for ExecStopPost=."""
 
 from __future__ import annotations
 
@@ -7,79 +7,74 @@ import argparse
 import os
 import sys
 
-from pprofplus.commands import add_dir, checked, complain
+from pprofplus.commands.common_arguments import add_directory_option, checked, print_error
 from pprofplus.settings import check_service
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pprofplus.commands import Subparsers
     from pprofplus.log.outcome_file import OutcomeFile
 
 _RESULTS = {
     "timeout": "it did not stop in time",
-    "watchdog": "its watchdog was not answered",
-    "oom-kill": "the OOM killer was at work in the unit",
+    "watchdog": "its watchdog timed out",
+    "oom-kill": "the OOM killer killed a process of the unit",
     "core-dump": "core dumped",
-    "protocol": "it broke the protocol of its Type=",
-    "resources": "systemd was out of resources",
+    "protocol": "it violated the protocol of its Type=",
+    "resources": "systemd had no resources left",
 }
 _PATIENCE_S = 5
 
 
-def add(subparsers: Subparsers) -> None:
-    """Add the command."""
-    parser = subparsers.add_parser(
-        "outcome",
-        help="note how systemd saw a service end (ExecStopPost=)",
-        description="Reads what systemd puts into the environment of ExecStopPost= "
-        "(SERVICE_RESULT, EXIT_CODE, EXIT_STATUS), and notes it in the log of the main process. "
-        "Exit code: 0 noted, or nothing of it was recorded; 1 failed; 2 usage.",
-        allow_abbrev=False,
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the service and the log directory."""
+    parser.description = (
+        "Reads the environment that systemd gives to ExecStopPost= (SERVICE_RESULT, EXIT_CODE, "
+        "EXIT_STATUS), and records it in the log of the main process. Exit codes: 0 recorded, or "
+        "the process has no log; 1 failed; 2 wrong usage."
     )
     parser.add_argument(
         "--service",
         metavar="NAME",
         type=checked(check_service),
-        help="look among this service's runs alone",
+        help="only runs of this service",
     )
-    add_dir(parser)
-    parser.set_defaults(run=run)
+    add_directory_option(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Note it; return the exit code."""
-    from pprofplus.log.discovery import homes  # noqa: PLC0415 - as the package says
-    from pprofplus.log.outcome_file import find_run, write_outcome  # noqa: PLC0415 - as above
+    """Record it; return the exit code."""
+    from pprofplus.log.discovery import log_directories
+    from pprofplus.log.outcome_file import find_run, write_outcome
 
     result = os.environ.get("SERVICE_RESULT")
     if not result:
-        complain("SERVICE_RESULT is not in the environment: call this from ExecStopPost= of a unit")
+        print_error("SERVICE_RESULT is not set: call this from ExecStopPost= of a unit")
         return 2
     outcome = outcome_of(result, os.environ.get("EXIT_CODE", ""), os.environ.get("EXIT_STATUS", ""))
     pid = _main_pid()
     if outcome is None or pid is None:
-        complain("systemd does not say how a main process ended: nothing is noted")
+        print_error("systemd does not say how a main process ended: nothing is recorded")
         return 0
-    directory = find_run(homes(options.dir), pid, 0, options.service)
+    directory = find_run(log_directories(options.dir), pid, 0, options.service)
     if directory is None:
-        complain(f"no run of pid {pid} in the log directory (pprofplus where): nothing is noted")
+        print_error(f"no run of pid {pid} in the log directory (see pprofplus where)")
         return 0
     try:
         write_outcome(directory, outcome)
     except OSError as error:
-        complain(f"cannot write to {directory}: {error.strerror}")
+        print_error(f"cannot write to {directory}: {error.strerror}")
         return 1
     sys.stdout.write(f"{directory}: {outcome.text}\n")
     return 0
 
 
 def outcome_of(result: str, code: str, status: str) -> OutcomeFile | None:
-    """Return the outcome in systemd's words; None if no process of the unit ended.
+    """Return the outcome from systemd's variables; None if no process of the unit ended.
 
-    `result` is $SERVICE_RESULT, `code` is "exited", "killed" or "dumped", `status` an exit code or
-    the name of a signal without SIG.
+    `result` is $SERVICE_RESULT, `code` is "exited", "killed" or "dumped", `status` is an exit code
+    or the name of a signal without SIG.
     """
-    from pprofplus.log.outcome_file import OutcomeFile  # noqa: PLC0415 - as above
+    from pprofplus.log.outcome_file import OutcomeFile
 
     more = f": {_RESULTS[result]}" if result in _RESULTS else ""
     by = "systemd"
@@ -97,7 +92,7 @@ def outcome_of(result: str, code: str, status: str) -> OutcomeFile | None:
 
 
 def _signal_number(name: str) -> int | None:
-    import signal  # noqa: PLC0415 - as above
+    import signal
 
     found = getattr(signal, f"SIG{name}", None)
     return int(found) if isinstance(found, signal.Signals) else None
@@ -106,24 +101,24 @@ def _signal_number(name: str) -> int | None:
 def _main_pid() -> int | None:
     """Return the pid of the unit's main process that ended, or None.
 
-    systemd has forgotten it for $MAINPID by then, and tells it to whom asks for ExecMainPID.
+    systemd does not set $MAINPID any more at this time, but `systemctl show` has ExecMainPID.
     """
-    text = os.environ.get("MAINPID", "") or _asked_for()
+    text = os.environ.get("MAINPID", "") or _exec_main_pid()
     return int(text) if text.isdecimal() and int(text) > 0 else None
 
 
-def _asked_for() -> str:
-    import subprocess  # noqa: PLC0415 - as above
+def _exec_main_pid() -> str:
+    import subprocess
 
     unit = _unit()
     if not unit:
         return ""
-    words = ["systemctl", "show", "--property=ExecMainPID", "--value", "--", unit]
+    command = ["systemctl", "show", "--property=ExecMainPID", "--value", "--", unit]
     if "MANAGERPID" in os.environ:  # of a user's own systemd
-        words.insert(1, "--user")
+        command.insert(1, "--user")
     try:
         done = subprocess.run(  # noqa: S603 - the unit's name is systemd's own
-            words, capture_output=True, text=True, timeout=_PATIENCE_S, check=False
+            command, capture_output=True, text=True, timeout=_PATIENCE_S, check=False
         )
     except (OSError, subprocess.SubprocessError):
         return ""
@@ -131,7 +126,7 @@ def _asked_for() -> str:
 
 
 def _unit() -> str:
-    """Return the name of the unit that this process is in, or ""."""
+    """Return the name of this process's unit, or ""."""
     for part in reversed(_cgroup().split("/")):
         if part.endswith(".service"):
             return part
@@ -139,8 +134,8 @@ def _unit() -> str:
 
 
 def _cgroup() -> str:
-    """Return the path of the cgroup in systemd's hierarchy, or ""."""
-    from pprofplus.system.descriptor import read_small_file  # noqa: PLC0415 - as above
+    """Return the path of this process's cgroup in systemd's hierarchy, or ""."""
+    from pprofplus.system.descriptor import read_small_file
 
     try:
         lines = read_small_file("/proc/self/cgroup").decode("utf-8", "surrogateescape").splitlines()

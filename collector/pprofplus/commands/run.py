@@ -1,8 +1,8 @@
-"""`pprofplus run`: start a command, and have each Python that it runs record itself.
+"""`pprofplus run`: starts a command so that each Python process in it records itself.
 
-The command takes this process's place, so its pid, arguments, terminal, signals and exit code are
-its own. What is left of us is the environment. With --wait a small parent stays and notes how the
-command ended: see supervision/supervisor.py.
+The command replaces this process (exec), so that its pid, arguments, terminal, signals and exit
+code are unchanged. Only the environment differs. With --wait a small parent process stays and
+records how the command ended: see supervision/supervisor.py.
 """
 
 from __future__ import annotations
@@ -13,84 +13,79 @@ import argparse
 import os
 import sys
 
-from pprofplus.commands import add_recording, complain
 from pprofplus.commands.autostart import bootstrap
+from pprofplus.commands.common_arguments import add_recording_options, print_error
 from pprofplus.settings import check_service
 from pprofplus.supervision.execute import NOT_EXECUTABLE, NOT_FOUND, execute
-from pprofplus.system.command_line import call_of, call_of_file, service_of_script
+from pprofplus.system.command_line import parse_call, parse_shebang, service_of_script
 from pprofplus.system.locks import LOCKS_EXIST
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pprofplus.commands import Subparsers
 
-
-def add(subparsers: Subparsers) -> None:
-    """Add the command."""
-    parser = subparsers.add_parser(
-        "run",
-        help="run a program, and record each Python in it",
-        usage="%(prog)s [--wait] [--service NAME] [--interval SECONDS] [--dir DIR] -- COMMAND ...",
-        description="Runs COMMAND as it is, and records each Python in it: the program, its "
-        "workers, and what they start.",
-        allow_abbrev=False,
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options and the command to run."""
+    parser.usage = (
+        "%(prog)s [--wait] [--service NAME] [--interval SECONDS] [--dir DIR] -- COMMAND ..."
     )
-    add_recording(parser, "PPROFPLUS_SERVICE, else the program's")
+    parser.description = (
+        "Runs COMMAND unchanged, and records each Python process in it: the program, its workers, "
+        "and the processes that these start."
+    )
+    add_recording_options(parser, "PPROFPLUS_SERVICE, or the name of the program")
     parser.add_argument(
         "--wait",
         action="store_true",
-        help="stay as its parent, pass signals on, and note in its log how it ended; the exit code"
-        " is the command's, or 128 + n if signal n ended it",
+        help="stay as the parent process, forward signals, and record in the log how the command "
+        "ended; the exit code is that of the command, or 128 + n if signal n ended it",
     )
     parser.add_argument("program", metavar="COMMAND", nargs=argparse.REMAINDER)
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Become the command; return an exit code only if that failed."""
+    """Replace this process by the command; return an exit code only if that failed."""
     words: list[str] = options.program
     if words and words[0] == "--":
         words = words[1:]
     if not words or not words[0]:
-        complain("name a command to run: pprofplus run -- python app.py")
+        print_error("give a command to run: pprofplus run -- python app.py")
         return 2
     if not LOCKS_EXIST:
-        complain("this platform has no exec: call pprofplus.start() in the program")
+        print_error("this platform has no exec: call pprofplus.start() in the program")
         return 2
     path = _find(words[0])
-    call = call_of(words) or (None if path is None else call_of_file(path))
+    call = parse_call(words) or (None if path is None else parse_shebang(path))
     environment = _environment(options, _service(options, words))
     if path is None:
-        return _refuse(words[0])
-    if call is not None and call.deaf:
-        complain(f"{words[0]} runs with {call.deaf}, which hides PYTHONPATH: it is not recorded")
+        return _report_missing(words[0])
+    if call is not None and call.isolating_option:
+        option = call.isolating_option
+        print_error(f"{words[0]} runs with {option}, which hides PYTHONPATH: it is not recorded")
     if options.wait:
-        return _stay(options.dir, path, words, environment)
-    return _become(path, words, environment)
+        return _exec_supervisor(options.dir, path, words, environment)
+    return _exec_command(path, words, environment)
 
 
 def _find(name: str) -> str | None:
-    """Return the file that a command's name stands for, as execvp(3) looks for it, or None."""
-    import shutil  # noqa: PLC0415 - 5 ms
+    """Return the file of a command, searched like execvp(3) does, or None."""
+    import shutil
 
     return shutil.which(name)
 
 
-def _refuse(name: str) -> int:
-    """Say why nothing can be executed under this name; return the exit code."""
-    import shutil  # noqa: PLC0415 - as above
+def _report_missing(name: str) -> int:
+    """Print why this name cannot be executed; return the exit code."""
+    import shutil
 
     there = os.path.exists(name) if "/" in name else shutil.which(name, mode=os.F_OK)
     if not there:
-        complain(f"{name}: command not found")
+        print_error(f"{name}: command not found")
         return NOT_FOUND
     hint = f": run it as `python {name}`" if name.endswith(".py") else ""
-    complain(f"{name} is not executable{hint}")
+    print_error(f"{name} is not executable{hint}")
     return NOT_EXECUTABLE
 
 
 def _service(options: argparse.Namespace, words: list[str]) -> str:
-    """Return the service's name: the option's, the environment's, or the program's."""
+    """Return the name of the service: from the option, the environment, or the program."""
     if options.service is not None:
         name: str = options.service
         return name
@@ -99,18 +94,18 @@ def _service(options: argparse.Namespace, words: list[str]) -> str:
         try:
             return check_service(named)
         except ValueError as error:
-            complain(f"PPROFPLUS_SERVICE is passed over: {error}")
-    call = call_of(words)
+            print_error(f"PPROFPLUS_SERVICE is ignored: {error}")
+    call = parse_call(words)
     return service_of_script(words[0]) if call is None else call.service
 
 
 def _environment(options: argparse.Namespace, service: str) -> dict[str, str]:
-    """Return the environment that makes each Python in the command record itself."""
+    """Return the environment in which each Python process of the command records itself."""
     environment = dict(os.environ)
     if environment.get("LC_CTYPE") and not _was_given(b"LC_CTYPE="):
-        del environment["LC_CTYPE"]  # Python has set it in the C locale, for itself
+        del environment["LC_CTYPE"]  # Python sets it in the C locale, for itself
     environment["PPROFPLUS_AUTOSTART"] = service
-    environment["PPROFPLUS_AUTOSTART_PID"] = str(os.getpid())  # the command will have it
+    environment["PPROFPLUS_AUTOSTART_PID"] = str(os.getpid())  # the command keeps our pid
     if options.interval is not None:
         environment["PPROFPLUS_INTERVAL"] = str(options.interval)
     if options.dir is not None:
@@ -123,7 +118,7 @@ def _environment(options: argparse.Namespace, service: str) -> dict[str, str]:
 
 
 def _was_given(variable: bytes) -> bool:
-    """Tell whether a variable was in the environment when we began; True if nothing tells."""
+    """Return whether a variable was in our initial environment; True if that is unknown."""
     try:
         with open("/proc/self/environ", "rb") as file:  # noqa: PTH123 - as above
             return any(entry.startswith(variable) for entry in file.read().split(b"\0"))
@@ -131,32 +126,34 @@ def _was_given(variable: bytes) -> bool:
         return True
 
 
-def _become(path: str, words: list[str], environment: dict[str, str]) -> int:
-    """Execute the command in our place; return an exit code if that failed."""
-    import signal  # noqa: PLC0415 - only before the exec
+def _exec_command(path: str, words: list[str], environment: dict[str, str]) -> int:
+    """Replace this process by the command; return an exit code if that failed."""
+    import signal
 
-    # Python ignores these for itself, and what is ignored stays so in the command
+    # Python ignores these, and the command would inherit that
     for name in ("SIGPIPE", "SIGXFSZ"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_DFL)
     return execute(path, words, environment)
 
 
-def _stay(home: str | None, path: str, words: list[str], environment: dict[str, str]) -> int:
-    """Become the command's parent, an interpreter with next to nothing in it."""
-    from pprofplus.supervision import __file__ as package  # noqa: PLC0415 - only here
+def _exec_supervisor(
+    directory: str | None, path: str, words: list[str], environment: dict[str, str]
+) -> int:
+    """Become the parent of the command: a small interpreter without site packages."""
+    from pprofplus.supervision import __file__ as package
 
     script = os.path.join(os.path.dirname(package), "supervisor.py")
-    # PYTHONHOME says where the interpreter's own modules are
+    # PYTHONHOME is the place of the interpreter's own modules
     options = ["-S", "-B"] if environment.get("PYTHONHOME") else ["-S", "-B", "-E"]
-    arguments = [home or "", _oom_counter(), words[0], path, *words]
+    arguments = [directory or "", _oom_counter(), words[0], path, *words]
     return execute(sys.executable, [sys.executable, *options, script, *arguments], environment)
 
 
 def _oom_counter() -> str:
-    """Return the file that counts the OOM killer's kills here, or ""."""
-    from pprofplus.errors import ProbeAbsentError  # noqa: PLC0415 - as above
-    from pprofplus.probes.cgroup import Cgroup  # noqa: PLC0415 - as above
+    """Return the file that counts the kills of the OOM killer here, or ""."""
+    from pprofplus.errors import ProbeAbsentError
+    from pprofplus.probes.cgroup import Cgroup
 
     try:
         found = Cgroup()
@@ -165,5 +162,5 @@ def _oom_counter() -> str:
             return path
     except ProbeAbsentError:
         pass
-    # the root of version 2 has no such file; this counts those of the whole machine
+    # the root cgroup of version 2 has no such file; this one counts for the whole machine
     return "/proc/vmstat" if os.path.exists("/proc/vmstat") else ""

@@ -1,26 +1,20 @@
-"""`pprofplus where`: the directory that logs are written to."""
+"""`pprofplus where`: the log directory."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-from pprofplus.commands import add_dir
-from pprofplus.log.log_directory import default_home
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pprofplus.commands import Subparsers
+from pprofplus.commands.common_arguments import add_directory_option
+from pprofplus.log.log_directory import default_log_directory
 
 
-def add(subparsers: Subparsers) -> None:
-    """Add the command."""
-    parser = subparsers.add_parser("where", help="print the directory that logs are written to")
-    add_dir(parser)
-    parser.set_defaults(run=run)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the log directory."""
+    add_directory_option(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Print it; return the exit code."""
-    sys.stdout.write(f"{options.dir or default_home()}\n")
+    sys.stdout.write(f"{options.dir or default_log_directory()}\n")
     return 0

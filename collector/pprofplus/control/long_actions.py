@@ -99,7 +99,7 @@ class LongAction:
         if not self._cancelled:
             self._why = why
             self._cancelled = True
-            self._wake_event.ring()
+            self._wake_event.set()
 
     @property
     def cancelled(self) -> bool:

@@ -1,1 +1,1 @@
-"""What `pprofplus doctor` looks at: the place for logs, the settings, the sources of figures."""
+"""The checks of `pprofplus doctor`: log directory, settings, metric sources."""

@@ -1,4 +1,4 @@
-"""Which metrics are to be had here, which not and why, and what the dear ones cost."""
+"""Check of the metric sources: available, unavailable and why, and the cost of expensive ones."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# what a source has to say of itself when it is there, and has no figures now
+# the reason why a source that exists has no values now
 _SILENT = {
-    "traced": "comes and goes with tracemalloc, which is not tracing",
-    "cgroup_limit": "comes and goes with a limit, and none is set",
+    "traced": "recorded while tracemalloc is tracing, which is not now",
+    "cgroup_limit": "recorded while the cgroup has a limit; none is set",
 }
 _ROUNDS = 5
 
 
 def examine_sources(report: CheckReport) -> None:
-    """Open each source as a service does, read it, and say what came of it."""
+    """Open each source as a service does, read it, and report the result."""
     problem = proc_problem()
     if problem:
-        report.trouble(problem)
+        report.add_problem(problem)
     available: list[str] = []
     costs: list[tuple[tuple[str, ...], float]] = []
     absent: dict[tuple[str, ...], str] = {}
@@ -38,32 +38,34 @@ def examine_sources(report: CheckReport) -> None:
             continue
         missing = tuple(name for name in wanted if name not in probe.names)
         if missing:
-            absent[missing] = "; ".join([*reasons, "psutil does not tell it on this platform"])
+            absent[missing] = "; ".join([*reasons, "psutil does not provide it on this platform"])
         try:
             if probe.read() is None:
-                absent[probe.names] = _SILENT.get(probe.names[0], "has no figures now")
+                absent[probe.names] = _SILENT.get(probe.names[0], "has no value now")
             else:
                 available += probe.names
                 if probe.budgeted:
                     costs.append((probe.names, _cost_s(probe)))
-        except Exception as error:  # noqa: BLE001 - whatever a probe raises is what we are here to tell
+        except Exception as error:  # noqa: BLE001 - report any exception of a probe
             absent[probe.names] = f"failed: {error!r}"
-            report.trouble(
-                f"{', '.join(probe.names)} cannot be read: {error!r}; the others are kept up"
+            report.add_problem(
+                f"{', '.join(probe.names)} cannot be read: {error!r}; other metrics are recorded"
             )
         finally:
             probe.close()
     report.section(f"metrics: {len(available)} of {len(CATALOGUE)}")
-    report.tell("available", ", ".join(available))
+    report.add_line("available", ", ".join(available))
     for names, reason in absent.items():
-        report.tell("not here", f"{', '.join(names)}: {reason}")
+        report.add_line("unavailable", f"{', '.join(names)}: {reason}")
     for names, cost_s in costs:
-        report.tell("budgeted", f"{', '.join(names)}: {duration(cost_s)} of CPU in this process")
-    report.tell("", "these grow with the heap, and run as seldom as the budget says")
+        report.add_line(
+            "budgeted", f"{', '.join(names)}: {duration(cost_s)} of CPU in this process"
+        )
+    report.add_line("", "this cost grows with the heap; the budget limits how often they are read")
 
 
 def _open(choices: tuple[Callable[[], Probe], ...]) -> tuple[Probe | None, list[str]]:
-    """Return the first source that exists here, or None, and why those before it do not."""
+    """Return the first source that exists here, or None, and why the earlier ones do not."""
     reasons: list[str] = []
     for choice in choices:
         try:
@@ -74,7 +76,7 @@ def _open(choices: tuple[Callable[[], Probe], ...]) -> tuple[Probe | None, list[
 
 
 def _cost_s(probe: Probe) -> float:
-    """Return the least CPU seconds that one reading takes."""
+    """Return the minimum CPU seconds of one reading."""
     costs_ns = []
     for _ in range(_ROUNDS):
         began_ns = thread_time_ns()

@@ -1,4 +1,4 @@
-"""The place for logs: which and why, whether a run can be written there, what is there already."""
+"""Check of the log directory: its path and why, a test recording, space, and its content."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import errno
 import os
 
 from pprofplus.doctor.check_report import CheckReport, duration, size
-from pprofplus.doctor.trial_run import SAMPLES, Trial, try_place
+from pprofplus.doctor.trial_run import SAMPLES, Trial, try_recording
 from pprofplus.errors import PprofplusError, UnsafePlaceError
 from pprofplus.log.log_directory import (
-    open_home,
+    open_log_directory,
     open_private,
     parse_run_name,
     parse_segment_name,
@@ -23,116 +23,122 @@ from pprofplus.system.procfs import file_system_type
 _MEMORY = {"tmpfs", "ramfs"}
 _REMOTE = {"nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "fuse.sshfs"}
 _WHAT_TO_DO = {
-    errno.EACCES: "run as the service's user, or name a directory of its own (PPROFPLUS_DIR)",
-    errno.EPERM: "run as the service's user, or name a directory of its own (PPROFPLUS_DIR)",
-    errno.EROFS: "mount a volume there, or name another directory (PPROFPLUS_DIR)",
-    errno.ENOSPC: "make room there, or name another directory (PPROFPLUS_DIR)",
-    errno.EDQUOT: "make room there, or name another directory (PPROFPLUS_DIR)",
+    errno.EACCES: "run as the service's user, or use another directory (PPROFPLUS_DIR)",
+    errno.EPERM: "run as the service's user, or use another directory (PPROFPLUS_DIR)",
+    errno.EROFS: "mount a volume there, or use another directory (PPROFPLUS_DIR)",
+    errno.ENOSPC: "free some space there, or use another directory (PPROFPLUS_DIR)",
+    errno.EDQUOT: "free some space there, or use another directory (PPROFPLUS_DIR)",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
-    errno.ENAMETOOLONG: "name a directory with a shorter path (PPROFPLUS_DIR)",
+    errno.ENAMETOOLONG: "use a directory with a shorter path (PPROFPLUS_DIR)",
 }
 
 
-def examine_place(report: CheckReport, directory: str | None, service: str | None) -> None:
-    """Say where logs go, and try it; `directory` is the option's, or None."""
+def examine_destination(report: CheckReport, directory: str | None, service: str | None) -> None:
+    """Report where logs go, and record a test run there; `directory` is --dir, or None."""
     settings = Settings(directory=directory)
-    home = settings.home
-    report.section("place")
-    report.tell("directory", home)
-    report.tell("because", _reason(directory))
-    trial = try_place(home, settings)
-    _tell_of_trial(report, home, trial)
+    log_directory = settings.log_directory
+    report.section("log directory")
+    report.add_line("directory", log_directory)
+    report.add_line("reason", _reason(directory))
+    trial = try_recording(log_directory, settings)
+    _report_trial(report, log_directory, trial)
     if service is not None and trial.error is None:
-        _examine_service(report, home, service)
-    _examine_space(report, home, None if trial.error else settings)
-    report.tell("there now", _contents(home, settings))
+        _examine_service(report, log_directory, service)
+    _examine_space(report, log_directory, None if trial.error else settings)
+    report.add_line("content", _contents(log_directory, settings))
     if trial.costs_s:
-        _tell_of_costs(report, trial.costs_s, settings.interval_s)
+        _report_costs(report, trial.costs_s, settings.interval_s)
 
 
 def _reason(directory: str | None) -> str:
-    """Return why the logs go where they go; the order is that of `default_home`."""
+    """Return why this log directory is used; the order is that of `default_log_directory`."""
     if directory is not None:
-        return "--dir says so"
+        return "given by --dir"
     for name in ("PPROFPLUS_DIR", "STATE_DIRECTORY"):
         if os.environ.get(name):
-            more = ", of systemd or its like," if name == "STATE_DIRECTORY" else ""
-            return f"{name}={os.environ[name]}{more} is in the environment"
-    return "neither --dir nor PPROFPLUS_DIR nor STATE_DIRECTORY names one"
+            more = " (set by systemd)" if name == "STATE_DIRECTORY" else ""
+            return f"{name}={os.environ[name]} in the environment{more}"
+    return "the default: neither --dir nor PPROFPLUS_DIR nor STATE_DIRECTORY is set"
 
 
-def _tell_of_trial(report: CheckReport, home: str, trial: Trial) -> None:
+def _report_trial(report: CheckReport, log_directory: str, trial: Trial) -> None:
     error = trial.error
     if error is not None:
-        report.tell("recording", "fails")
-        report.trouble(_advice(home, error))
+        report.add_line("recording", "fails")
+        report.add_problem(_advice(log_directory, error))
         return
-    report.tell("recording", f"works: {SAMPLES} samples written, read back and removed")
+    report.add_line("recording", f"works: {SAMPLES} samples were written, read back and removed")
     if trial.locked:
-        report.tell("locks", "work: the monitor can tell the living from the dead")
+        report.add_line("locks", "work: the monitor can detect which runs are live")
     else:
-        report.tell("locks", "do not work")
-        report.trouble(
-            f"{home} has no file locks, so the monitor cannot tell who lives: name a directory on "
-            "a local disk (PPROFPLUS_DIR)"
+        report.add_line("locks", "do not work")
+        report.add_problem(
+            f"{log_directory} is on a file system without file locks, so the monitor cannot detect "
+            "which runs are live: use a directory on a local disk (PPROFPLUS_DIR)"
         )
 
 
-def _advice(home: str, error: BaseException) -> str:
-    """Return what is wrong and what to do."""
+def _advice(log_directory: str, error: BaseException) -> str:
+    """Return the problem and what to do."""
     if isinstance(error, PprofplusError):
         mine = isinstance(error, UnsafePlaceError) and os.geteuid() == 0
-        return f"{error} (if it is the service's, run this as its user)" if mine else str(error)
+        return f"{error} (if the service owns it, run this as its user)" if mine else str(error)
     number = getattr(error, "errno", None) or 0
-    hint = _WHAT_TO_DO.get(number, "name another directory (PPROFPLUS_DIR)")
-    return f"cannot record in {home}: {getattr(error, 'strerror', None) or error}: {hint}"
+    hint = _WHAT_TO_DO.get(number, "use another directory (PPROFPLUS_DIR)")
+    return f"cannot record in {log_directory}: {getattr(error, 'strerror', None) or error}: {hint}"
 
 
-def _examine_service(report: CheckReport, home: str, service: str) -> None:
-    """Look whether the service's own directory, if there is one, may be used."""
-    if not os.path.lexists(os.path.join(home, service)):
-        report.tell("service", f"{service}: nothing there yet")
+def _examine_service(report: CheckReport, log_directory: str, service: str) -> None:
+    """Check the service's own directory, if it exists."""
+    if not os.path.lexists(os.path.join(log_directory, service)):
+        report.add_line("service", f"{service}: it has no directory yet")
         return
     try:
-        home_fd = open_home(home)
+        log_directory_fd = open_log_directory(log_directory)
         try:
-            os.close(open_private(service, within=home_fd))
+            os.close(open_private(service, within=log_directory_fd))
         finally:
-            os.close(home_fd)
+            os.close(log_directory_fd)
     except (OSError, PprofplusError) as error:
-        report.tell("service", f"{service}: refused")
-        report.trouble(f"in {home}: {error}")
+        report.add_line("service", f"{service}: refused")
+        report.add_problem(f"in {log_directory}: {error}")
         return
-    report.tell("service", f"{service}: its directory is there, and safe")
+    report.add_line("service", f"{service}: its directory exists and is safe")
 
 
-def _examine_space(report: CheckReport, home: str, settings: Settings | None) -> None:
-    """Say how much room there is, and on what; and whether that does for `settings`."""
-    place = home
-    while not os.path.exists(place):
-        place = os.path.dirname(place)
-    found = os.statvfs(place)
+def _examine_space(report: CheckReport, log_directory: str, settings: Settings | None) -> None:
+    """Report the free space and the file system, and whether the space is enough for `settings`."""
+    existing = log_directory
+    while not os.path.exists(existing):
+        existing = os.path.dirname(existing)
+    found = os.statvfs(existing)
     free = found.f_bavail * found.f_frsize
-    kind = file_system_type(os.stat(place).st_dev)
-    report.tell("free", f"{size(free)}{f' on {kind}' if kind else ''}")
+    kind = file_system_type(os.stat(existing).st_dev)
+    report.add_line("free", f"{size(free)}{f' on {kind}' if kind else ''}")
     if kind in _MEMORY:
-        report.tell("", "this is memory: it counts as used, and is gone at a restart")
+        report.add_line(
+            "", "this file system is in memory: logs use memory, and are lost at a reboot"
+        )
     elif kind == "overlay":
-        report.tell("", "a container's own layer: gone with the container; mount a volume")
+        report.add_line(
+            "", "the container's own layer: logs are lost with the container; mount a volume"
+        )
     elif kind in _REMOTE:
-        report.tell("", "over the network: a local disk is faster, and sure of its locks")
+        report.add_line(
+            "", "a network file system: a local disk is faster, and its locks are reliable"
+        )
     if settings is not None and free < settings.max_bytes:
-        report.trouble(
-            f"{size(free)} are free in {place}, and one run may take {size(settings.max_bytes)}: "
-            "make room, or lower PPROFPLUS_MAX_BYTES"
+        report.add_problem(
+            f"{existing} has {size(free)} free, but one run may take {size(settings.max_bytes)}: "
+            "free some space, or lower PPROFPLUS_MAX_BYTES"
         )
 
 
-def _contents(home: str, settings: Settings) -> str:
-    """Return what is there, in words."""
+def _contents(log_directory: str, settings: Settings) -> str:
+    """Return a description of the log directory's content."""
     services = runs = total = 0
     try:
-        for service in os.scandir(home):
+        for service in os.scandir(log_directory):
             if not (valid_service(service.name) and service.is_dir(follow_symlinks=False)):
                 continue
             sizes = [_size_of(run.path) for run in os.scandir(service.path) if _is_run(run)]
@@ -140,9 +146,9 @@ def _contents(home: str, settings: Settings) -> str:
             runs += len(sizes)
             total += sum(sizes)
     except FileNotFoundError:
-        return "nothing"
+        return "empty"
     except OSError as error:
-        return f"cannot be told: {error.strerror}"
+        return f"cannot be read: {error.strerror}"
     cap = size(settings.max_total_bytes)
     return f"services: {services}, runs: {runs}, {size(total)} of at most {cap}"
 
@@ -163,11 +169,11 @@ def _size_of(run: str) -> int:
         return 0
 
 
-def _tell_of_costs(report: CheckReport, costs_s: list[float], interval_s: float) -> None:
+def _report_costs(report: CheckReport, costs_s: list[float], interval_s: float) -> None:
     ordered = sorted(costs_s)
     median_s, p99_s = ordered[len(ordered) // 2], ordered[len(ordered) * 99 // 100]
     mean_s = sum(ordered) / len(ordered)
-    report.section(f"cost of a sample here, with its write, one every {interval_s:g} s")
-    report.tell("median", duration(median_s))
-    report.tell("p99", duration(p99_s))
-    report.tell("share", f"{mean_s / interval_s:.3%} of a core")
+    report.section(f"cost of a sample and its write, at one sample every {interval_s:g} s")
+    report.add_line("median", duration(median_s))
+    report.add_line("p99", duration(p99_s))
+    report.add_line("share", f"{mean_s / interval_s:.3%} of a core")

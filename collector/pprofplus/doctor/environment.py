@@ -1,4 +1,4 @@
-"""What the environment says of the settings, and what of that is malformed."""
+"""Check of the settings in the environment."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pprofplus.doctor.check_report import CheckReport
 from pprofplus.settings import ENVIRONMENT, check_service
 
 AUTOSTART = "PPROFPLUS_AUTOSTART"
-_AUTOSTART_PID = "PPROFPLUS_AUTOSTART_PID"  # `pprofplus run` sets it
+_AUTOSTART_PID = "PPROFPLUS_AUTOSTART_PID"  # set by `pprofplus run`
 _DISABLED = "PPROFPLUS_DISABLED"
 _PREFIX = "PPROFPLUS_"
 
 
 def examine_environment(report: CheckReport, bootstrap: str) -> None:
-    """Say which settings the environment makes; `bootstrap` is what PYTHONPATH should lead to."""
+    """Report the settings in the environment; PYTHONPATH must contain `bootstrap`."""
     report.section("settings from the environment")
     given = {name: text for name, text in sorted(os.environ.items()) if name.startswith(_PREFIX)}
     if not given:
-        report.tell("none", "the defaults, or what start() is told")
+        report.add_line("none", "the defaults apply, or the arguments of start()")
     for name, text in given.items():
-        report.tell(name.removeprefix(_PREFIX), text or "(empty: the default)")
+        report.add_line(name.removeprefix(_PREFIX), text or "(empty: the default)")
         if name == AUTOSTART:
             _examine_autostart(report, text.strip(), bootstrap)
             continue
@@ -31,7 +31,7 @@ def examine_environment(report: CheckReport, bootstrap: str) -> None:
         check = ENVIRONMENT.get(name)
         if check is None:
             known = ", ".join(word.removeprefix(_PREFIX) for word in (*ENVIRONMENT, AUTOSTART))
-            report.trouble(f"{name} is no setting: after PPROFPLUS_ comes one of {known}")
+            report.add_problem(f"{name} is not a setting: after PPROFPLUS_ use one of {known}")
         elif text:
             _examine_setting(report, name, text)
 
@@ -40,10 +40,10 @@ def _examine_setting(report: CheckReport, name: str, text: str) -> None:
     try:
         value = ENVIRONMENT[name](text)
     except ValueError as error:
-        report.trouble(f"{name} is passed over: {error}")
+        report.add_problem(f"{name} is ignored: {error}")
         return
     if name == _DISABLED and value:
-        report.trouble(f"{name}={text}: nothing is recorded; unset it to record")
+        report.add_problem(f"{name}={text}: nothing is recorded; unset it to record")
 
 
 def _examine_autostart(report: CheckReport, text: str, bootstrap: str) -> None:
@@ -54,13 +54,13 @@ def _examine_autostart(report: CheckReport, text: str, bootstrap: str) -> None:
         try:
             check_service(text)
         except ValueError as error:
-            report.trouble(f"{AUTOSTART} is passed over: {error}")
-    place = _first_sitecustomize()
-    if place is None or os.path.realpath(place) != os.path.realpath(bootstrap):
-        found = "" if place is None else f" ahead of {place}"
-        report.trouble(
-            f'{AUTOSTART} is set, but starts nothing: put "$(pprofplus autostart)", which is '
-            f"{bootstrap}, into PYTHONPATH{found}"
+            report.add_problem(f"{AUTOSTART} is ignored: {error}")
+    found_at = _first_sitecustomize()
+    if found_at is None or os.path.realpath(found_at) != os.path.realpath(bootstrap):
+        found = "" if found_at is None else f" before {found_at}"
+        report.add_problem(
+            f'{AUTOSTART} is set but has no effect: add "$(pprofplus autostart)", which is '
+            f"{bootstrap}, to PYTHONPATH{found}"
         )
 
 

@@ -1,4 +1,4 @@
-"""A run for trial: written as a service writes, read back, and removed without a trace."""
+"""A test run: written as a service writes, read back, and removed completely."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from pprofplus.log.log_directory import (
     LEDGER_NAME,
     NEW_RUN_LIST_NAME,
     RUN_LIST_NAME,
-    open_home,
+    open_log_directory,
     open_private,
     run_name,
 )
-from pprofplus.log.run_directory import LEAST_MAX_BYTES
+from pprofplus.log.run_directory import MIN_MAX_BYTES
 from pprofplus.log.writer import Writer
 from pprofplus.probes.probe_set import ProbeSet
 from pprofplus.settings import Settings
@@ -36,20 +36,20 @@ from pprofplus.system.locks import lock
 
 SERVICE = "pprofplus-doctor"
 SAMPLES = 200
-# so much that no run of others goes to make room for ours
+# so large that no other run is removed to make room for the test run
 _NO_CAP = (1 << 62) - 1
 _UNMEASURED = 10
 _LEDGER_FILES = {LEDGER_NAME, RUN_LIST_NAME, NEW_RUN_LIST_NAME}
 
 
 class Trial:
-    """What came of it.
+    """The result of a test run.
 
     Attributes:
-        error: what kept the samples from the disk, or None.
+        error: what prevented writing the samples, or None.
         read_back: samples found in the log.
-        locked: the lock was seen by another descriptor; None if that could not be tried.
-        costs_s: seconds that each collection took, with its write.
+        locked: the lock is visible through another descriptor; None if that was not tested.
+        costs_s: seconds that each collection took, including its write.
     """
 
     def __init__(self) -> None:
@@ -59,33 +59,33 @@ class Trial:
         self.costs_s: list[float] = []
 
 
-def try_place(home: str, settings: Settings) -> Trial:
-    """Record this process under a name of its own, at the pace of the processor."""
+def try_recording(log_directory: str, settings: Settings) -> Trial:
+    """Record this process under a reserved service name, as fast as possible."""
     trial = Trial()
-    made = _missing(home)
-    noted = os.path.lexists(os.path.join(home, LEDGER_NAME))
+    made = _missing(log_directory)
+    had_ledger = os.path.lexists(os.path.join(log_directory, LEDGER_NAME))
     panel = ProbeSet(settings.interval_s, settings.budget)
     try:
         now_ns, unix_ms = time.monotonic_ns(), time.time_ns() // 1_000_000
         panel.read(now_ns)
-        values = panel.relist(now_ns)
+        values = panel.rebuild_schema(now_ns)
         writer = Writer(
-            home,
+            log_directory,
             header(SERVICE, os.getpid(), unix_ms, settings.interval_s, panel.metrics),
-            max_bytes=LEAST_MAX_BYTES,
+            max_bytes=MIN_MAX_BYTES,
             max_total_bytes=_NO_CAP,
             group_readable=settings.group_readable,
         )
         try:
             writer.add_event(Event(START, now_ns // 1_000_000, unix_ms))
             writer.add(now_ns // 1_000_000, unix_ms, values)
-            if writer.trouble is None:
+            if writer.write_error is None:
                 _collect(trial, panel, writer, (now_ns, unix_ms), settings.interval_s)
-            trial.error = writer.trouble
+            trial.error = writer.write_error
             if trial.error is None:
-                _look_at(trial, writer)
+                _verify(trial, writer)
         finally:
-            _remove(home, writer, made, noted=noted)
+            _remove(log_directory, writer, made, had_ledger=had_ledger)
     except (OSError, PprofplusError) as error:
         trial.error = error
     finally:
@@ -93,19 +93,19 @@ def try_place(home: str, settings: Settings) -> Trial:
     return trial
 
 
-def _missing(home: str) -> list[str]:
-    """Return the directories that are not there yet, the deepest first."""
+def _missing(log_directory: str) -> list[str]:
+    """Return the directories that do not exist yet, the deepest first."""
     missing = []
-    while home and not os.path.lexists(home):
-        missing.append(home)
-        home = os.path.dirname(home)
+    while log_directory and not os.path.lexists(log_directory):
+        missing.append(log_directory)
+        log_directory = os.path.dirname(log_directory)
     return missing
 
 
 def _collect(
     trial: Trial, panel: ProbeSet, writer: Writer, began: tuple[int, int], interval_s: float
 ) -> None:
-    """Take the samples, and time them. The probes' clock goes as if each were an interval later."""
+    """Take the samples, and time them. The probes' clock advances one interval per sample."""
     now_ns, unix_ms = began
     interval_ns = round(interval_s * 1e9)
     for i in range(1, SAMPLES):
@@ -119,8 +119,8 @@ def _collect(
             trial.costs_s.append(took_s)
 
 
-def _look_at(trial: Trial, writer: Writer) -> None:
-    """Try the lock and read the log. Raises OSError, LogFormatError."""
+def _verify(trial: Trial, writer: Writer) -> None:
+    """Test the lock and read the log. Raises OSError, LogFormatError."""
     newest = os.path.join(writer.directory, max(os.listdir(writer.directory)))
     number = os.open(newest, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
@@ -136,7 +136,7 @@ def _look_at(trial: Trial, writer: Writer) -> None:
     trial.read_back = sum(found.values())
     if trial.read_back < SAMPLES:
         raise LogFormatError(
-            f"of {SAMPLES} samples written, {trial.read_back} were read back: use another disk"
+            f"{SAMPLES} samples were written, {trial.read_back} were read back: use another disk"
         )
 
 
@@ -154,26 +154,26 @@ def _read(segment: bytes, found: dict[int, int]) -> None:
     parse_header(parts)
 
 
-def _remove(home: str, writer: Writer, made: list[str], *, noted: bool) -> None:
-    """Remove the run, and the directories that it was the first in. Raises OSError, ..."""
+def _remove(log_directory: str, writer: Writer, made: list[str], *, had_ledger: bool) -> None:
+    """Remove the run, and the directories that it created. Raises OSError, PprofplusError."""
     writer.abandon()
-    if not os.path.lexists(home):
+    if not os.path.lexists(log_directory):
         return
-    home_fd = open_home(home)
+    log_directory_fd = open_log_directory(log_directory)
     try:
-        if SERVICE in os.listdir(home_fd):
-            service_fd = open_private(SERVICE, within=home_fd)
+        if SERVICE in os.listdir(log_directory_fd):
+            service_fd = open_private(SERVICE, within=log_directory_fd)
             try:
                 _remove_run(run_name(writer.header.pid, writer.header.start_ms), service_fd)
             finally:
                 os.close(service_fd)
-            _remove_empty(SERVICE, home_fd)
-        left = set(os.listdir(home_fd))
-        if not noted and left <= _LEDGER_FILES:
+            _remove_empty(SERVICE, log_directory_fd)
+        left = set(os.listdir(log_directory_fd))
+        if not had_ledger and left <= _LEDGER_FILES:
             for name in left:
-                os.unlink(name, dir_fd=home_fd)
+                os.unlink(name, dir_fd=log_directory_fd)
     finally:
-        os.close(home_fd)
+        os.close(log_directory_fd)
     for path in made:
         _remove_empty(path, None)
 

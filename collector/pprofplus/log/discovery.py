@@ -1,4 +1,4 @@
-"""The runs in a home, for the commands that look at them from outside."""
+"""Find log directories and live runs, for commands that run outside of the service."""
 
 # pathlib costs each command 5 ms, and has no openat
 # ruff: noqa: PTH118, PTH208
@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from pprofplus.log.log_directory import (
-    default_home,
+    default_log_directory,
     parse_run_name,
     parse_segment_name,
     valid_service,
@@ -21,12 +21,12 @@ _PREFIX = "pprofplus-"
 
 
 class LogDirectory:
-    """Where a run is.
+    """The directory of one run.
 
     Attributes:
         service: its service's name.
         pid: its process, in its own namespace.
-        path: its directory.
+        path: the path of the directory.
     """
 
     __slots__ = ("path", "pid", "service")
@@ -38,36 +38,44 @@ class LogDirectory:
 
 
 class FoundRunDirectory:
-    """What was found of a service.
+    """The search result for one service.
 
     Attributes:
-        places: the runs whose processes live.
+        runs: the runs whose processes are alive.
         denied: directories and files that this user may not read.
     """
 
-    __slots__ = ("denied", "places")
+    __slots__ = ("denied", "runs")
 
     def __init__(self) -> None:
-        self.places: list[LogDirectory] = []
+        self.runs: list[LogDirectory] = []
         self.denied: list[str] = []
 
 
-def homes(named: str | None) -> list[str]:
-    """Return the homes to look in: the one named, else our own, and to root every user's."""
+def log_directories(named: str | None) -> list[str]:
+    """Return the log directories to search: `named`, else our own, and for root all users'."""
     if named is not None:
         return [named]
-    found = [default_home()]
+    found = [default_log_directory()]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
-        found += [home for home in _shared_homes() if home not in found]
+        found += [
+            log_directory
+            for log_directory in _shared_log_directories()
+            if log_directory not in found
+        ]
     return found
 
 
-def homes_of_others() -> list[str]:
-    """Return the default homes of other users that this user may not read."""
-    return [home for home in _shared_homes() if not os.access(home, os.R_OK | os.X_OK)]
+def unreadable_log_directories() -> list[str]:
+    """Return the default log directories of other users that this user may not read."""
+    return [
+        log_directory
+        for log_directory in _shared_log_directories()
+        if not os.access(log_directory, os.R_OK | os.X_OK)
+    ]
 
 
-def _shared_homes() -> list[str]:
+def _shared_log_directories() -> list[str]:
     try:
         names = sorted(os.listdir(_SHARED))
     except OSError:
@@ -75,10 +83,10 @@ def _shared_homes() -> list[str]:
     return [f"{_SHARED}/{name}" for name in names if name.startswith(_PREFIX)]
 
 
-def live_runs(home: str, service: str) -> FoundRunDirectory:
-    """Return the runs of a service whose processes live, by pid, and what may not be read."""
+def live_runs(log_directory: str, service: str) -> FoundRunDirectory:
+    """Return the runs of a service whose processes are alive, by pid, and what may not be read."""
     found = FoundRunDirectory()
-    path = os.path.join(home, service)
+    path = os.path.join(log_directory, service)
     if not valid_service(service):
         return found
     try:
@@ -95,14 +103,14 @@ def live_runs(home: str, service: str) -> FoundRunDirectory:
                 continue
             try:
                 if _is_live(name, fd):
-                    found.places.append(LogDirectory(os.path.join(path, name), service, parsed[0]))
+                    found.runs.append(LogDirectory(os.path.join(path, name), service, parsed[0]))
             except PermissionError:
                 found.denied.append(os.path.join(path, name))
     except OSError:
         return found
     finally:
         os.close(fd)
-    found.places.sort(key=lambda place: place.pid)
+    found.runs.sort(key=lambda run: run.pid)
     return found
 
 
@@ -122,7 +130,7 @@ def lives(path: str) -> bool:
 
 
 def _is_live(name: str, service_fd: int) -> bool:
-    """Tell whether a run's newest segment is locked. Raises PermissionError."""
+    """Return whether a run's newest segment is locked. Raises PermissionError."""
     try:
         run_fd = os.open(name, DIRECTORY, dir_fd=service_fd)
     except PermissionError:
@@ -140,7 +148,7 @@ def _is_live(name: str, service_fd: int) -> bool:
             os.close(fd)
     except PermissionError:
         raise
-    except OSError:  # it went away
+    except OSError:  # it was removed
         return False
     finally:
         os.close(run_fd)

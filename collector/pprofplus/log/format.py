@@ -1,11 +1,11 @@
-r"""The log format, version 1: the specification, and its pure reading and packing. No I/O.
+r"""The log format, version 1: the specification, and functions to read and pack it. No I/O.
 
 A **segment** (`000001.pplog`) is a sequence of **pages** of one size, 8 KiB unless a page says
-otherwise. Page i starts at i x size. All integers are little-endian. The last page may end early:
-only its used bytes are there.
+otherwise. Page i starts at i x size. All integers are little-endian. The last page may be shorter:
+the file ends after its used bytes.
 
-**Prefix** of every page, 28 bytes. Magic, type, the three lengths and the two CRCs keep their
-place in all versions to come::
+**Prefix** of every page, 28 bytes. Magic, type, the three lengths and the two CRCs stay at the same
+offsets in all future versions::
 
      0  4s  magic b"PPLG"
      4  B   major version: 1
@@ -20,16 +20,16 @@ place in all versions to come::
     20  I   CRC-32 of the body
     24  I   CRC-32 of the head without these 4 bytes
 
-**Header pages** come first in each segment and together carry one JSON object: who is recorded, and
-the metric table (see `RunHeader`). Head: prefix, H part, H parts, I bytes that the segment may grow
-to; that last one may be missing. Body: that part of the JSON.
+**Header pages** come first in each segment and together hold one JSON object: the process recorded
+and the schema (see `RunHeader`). Head: prefix, H part, H parts, I bytes that the segment may grow
+to; the last field may be missing. Body: this part of the JSON.
 
-**Data pages** carry samples and events of a stretch of time. Head::
+**Data pages** hold the samples and events of a period of time. Head::
 
-    28  I   schema: CRC-32 of the metric table's JSON, so a page is never read with another's table
+    28  I   schema id: CRC-32 of the schema's JSON, so no page is read with another schema
     32  I   samples, at most 4096
-    36  H   columns: metrics in the table
-    38  H   bytes of events, behind the streams
+    36  H   columns: metrics in the schema
+    38  H   bytes of events, after the streams
     40  q   monotonic ms of the first sample (of the first event if there is no sample)
     48  q   unix ms at that same instant
     56  q   monotonic ms of the last sample
@@ -42,26 +42,26 @@ to; that last one may be missing. Body: that part of the JSON.
 
 Of a *gauge* the head has the smallest and largest **value**; of a *counter*, whose values only
 grow, the smallest and largest **rate** from one sample to the next, in thousandths per second:
-`(value - previous) * 1_000_000 // max(1, milliseconds between)`. The first sample of a page follows
-on the last of the page before; the first sample of a run has the rate 0. So the heads alone draw
-any zoomed-out chart, and no spike is averaged away.
+`(value - previous) * 1_000_000 // max(1, milliseconds between)`. For the first sample of a page,
+`previous` is the last sample of the previous page; the first sample of a run has the rate 0. So a
+zoomed-out chart needs the heads only, and no spike is averaged away.
 
-Body: the streams in that order, and right behind them the events. A **stream** holds the
-differences from sample to sample (of the times: less the interval, so that a punctual sample is a
-0) modulo 2**64, zig-zag coded, as LEB128 varints. A varint 0 is not a difference but begins a run
-of zeros: the varint after it is how many. What is missing at a stream's end is zeros. So a column
-that does not change takes no bytes at all.
+Body: the streams in that order, directly followed by the events. A **stream** holds the differences
+from sample to sample (of the times: minus the interval, so that a sample that is exactly on time is
+a 0) modulo 2**64, zig-zag coded, as LEB128 varints. A varint 0 is not a difference but begins a
+zero run: the next varint is its length. Values missing at a stream's end are zeros. So a column
+that does not change takes no bytes.
 
-**Summary page**, since 1.1: the last page of a segment that its writer has finished. It spares who
-draws a year the heads of its pages, and says nothing that they do not say. A segment may lack it:
-a writer that was killed left none, nor one that saw its pages out of line. It stands for pages with
-consecutive numbers in consecutive places, all of this segment's table and of one interval, in rows
-of so many pages each; the last row may have fewer. Head::
+**Summary page**, since 1.1: the last page of a segment that its writer has finished. With it, a
+reader that draws a year need not read the head of each page; it contains nothing that the heads do
+not contain. It may be missing: a killed writer leaves none, nor does a writer that found a page out
+of order. It covers pages with consecutive numbers in consecutive slots, all with this segment's
+schema and one interval, in rows of a fixed number of pages; the last row may have fewer. Head::
 
-    28  I   schema
+    28  I   schema id
     32  H   columns
     34  H   rows, at least 1
-    36  H   place of the first page
+    36  H   slot of the first page
     38  H   pages
     40  H   pages a row
     42  H   0
@@ -73,36 +73,36 @@ Body, per row::
      4  I   bytes of events
      8  q   monotonic ms of the first sample (of the first event if the row has no sample)
     16  q   monotonic ms of the last sample
-    24  q   unix less monotonic ms: the smallest of its pages
+    24  q   unix minus monotonic ms: the smallest of its pages
     32  q   the same, of its last page
     40  q x columns   first value
         q x columns   smallest
         q x columns   largest
 
-First, smallest and largest are over those pages of the row that have samples, and mean what they
-mean in a page's head. A summary that cannot be true of its segment is to be ignored.
+First, smallest and largest cover those pages of the row that have samples, and mean the same as in
+a page's head. A reader ignores a summary that contradicts its segment.
 
 **Events** are packed one after the other: B kind, q monotonic ms, q unix ms, q value, H length,
-UTF-8 text. See `EVENT_KINDS`. Events behind a malformed one are lost with it, samples are not.
+UTF-8 text. See `EVENT_KINDS`. Events after a malformed one are lost with it, samples are not.
 
-**Versions of a page.** While a page is filled it is written anew at every sample, by turns to two
-neighbouring places. So there is always one whole version on disk: a write that a full disk or a
-SIGKILL cuts short (the kernel looks for one between any two blocks; the OOM killer may strike in
-this very call) costs no sample that had been taken. Two data pages with one number are versions of
-the same page: of those that are whole, head and body, the one with more samples and events is the
-page, and the others are to be ignored. Where a version could not be written whole, its writer puts
-a **blank page**, a prefix and nothing else, because a head without its body promises samples that
-are not there. A writer that was killed before, or whose disk refused that, too, leaves such a head.
+**Versions of a page.** While a page is filled, it is written again at every sample, alternately to
+two adjacent slots. So one complete version is always on disk: a write that a full disk or a SIGKILL
+truncates (the kernel checks for signals between any two blocks; the OOM killer may act during this
+very call) costs no sample that had been taken. Two data pages with the same number are versions of
+the same page: of those with an intact head and body, the one with more samples and events counts,
+and a reader ignores the others. Where a version could not be written completely, its writer puts a
+**blank page**, a prefix only, because a head without its body announces samples that are not there.
+A writer that is killed before that, or whose disk refuses that write too, leaves such a head.
 
-**Liveness.** The writer holds an exclusive `flock` on its newest segment, which the kernel drops
-when the process ends, however it ends. It takes the lock before the file gets its name, so a reader
-that tries a shared lock to find out can never be in its way. A page without samples and events
-says nothing.
+**Liveness.** The writer holds an exclusive `flock` on its newest segment, which the kernel releases
+when the process ends for any reason. It takes the lock before the file gets its name, so a reader
+that tries a shared lock to check never disturbs it. A page without samples and events has no
+meaning.
 
-**Clocks.** Inside a page, unix time is the first unix ms plus the monotonic time passed. A wall
-clock step of more than a second begins a new page. Monotonic time never runs back within a run. A
+**Clocks.** Inside a page, unix time is the first unix ms plus the monotonic time elapsed. A wall
+clock step of more than a second begins a new page. Monotonic time never decreases within a run. A
 page with a monotonic time outside of [0, 2**53) or a unix time outside of [0, 9999-01-01) is
-damaged: no clock shows such times, and sums with them could leave 64 bits.
+damaged: no clock shows such times, and sums with them could exceed 64 bits.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ assert EVENT.size == 27  # noqa: PLR2004, S101 - pinned by the format
 
 EVENT_KINDS: dict[int, str] = {
     1: "start",  # sampling began
-    2: "stop",  # the process ended in order, or the program stopped recording
+    2: "stop",  # the process ended normally, or the program stopped recording
     3: "mark",  # text: what the user wrote
     4: "interval",  # value: the new interval in microseconds
     5: "pause",
@@ -175,7 +175,7 @@ def head_size(columns: int) -> int:
 
 
 class Prefix:
-    """What every page says of itself; sizes in bytes."""
+    """The fields of a page's prefix; sizes in bytes."""
 
     __slots__ = ("body_crc", "head_length", "length", "number", "page_size", "type")
 
@@ -193,8 +193,8 @@ class Prefix:
 def read_prefix(head: bytes | memoryview) -> Prefix:
     """Return the prefix of a page whose whole head is in `head`; the head's CRC is checked.
 
-    Raises LogFormatError if it is no healthy page, LogVersionError if it is one of a later major
-    version.
+    Raises LogFormatError if it is not an intact page, LogVersionError if its major version is
+    newer.
     """
     if len(head) < PREFIX.size:
         raise LogFormatError(f"a page is cut short: {len(head)} bytes")
@@ -208,11 +208,11 @@ def read_prefix(head: bytes | memoryview) -> Prefix:
         and PREFIX.size <= head_length <= min(length, MAX_HEAD_BYTES)
         and length <= 1 << log2
     ):
-        raise LogFormatError("a page whose lengths cannot be")
+        raise LogFormatError("a page has impossible lengths")
     if head_length > len(head):
         raise LogFormatError("a page is cut short in its head")
     if crc32(head[PREFIX.size : head_length], crc32(head[:CRC_OFFSET])) != head_crc:
-        raise LogFormatError("a page whose head is damaged (CRC)")
+        raise LogFormatError("a page has a damaged head (CRC)")
     if major > MAJOR:
         raise LogVersionError(
             f"log format {major} is newer than this pprofplus reads ({MAJOR}.{MINOR}): upgrade it"
@@ -221,15 +221,15 @@ def read_prefix(head: bytes | memoryview) -> Prefix:
 
 
 def check_body(prefix: Prefix, page: bytes | memoryview) -> None:
-    """Raise LogFormatError unless the body of `page` is whole and its CRC is right."""
+    """Raise LogFormatError unless the body of `page` is complete and its CRC is right."""
     if len(page) < prefix.length:
         raise LogFormatError("a page is cut short in its body")
     if crc32(page[prefix.head_length : prefix.length]) != prefix.body_crc:
-        raise LogFormatError("a page whose body is damaged (CRC)")
+        raise LogFormatError("a page has a damaged body (CRC)")
 
 
 def pack_page(kind: int, number: int, head_rest: bytes, body: bytes) -> bytes:
-    """Return a page of PAGE_SIZE at the most: the prefix, `head_rest`, `body`, both CRCs."""
+    """Return a page of at most PAGE_SIZE: the prefix, `head_rest`, `body`, both CRCs."""
     head_length = PREFIX.size + len(head_rest)
     start = PREFIX.pack(
         MAGIC,
@@ -250,7 +250,7 @@ BLANK_PAGE = pack_page(BLANK, 0, b"", b"")
 
 
 class RunHeader:
-    """Who is recorded and what: the header pages of every segment.
+    """The JSON header of a segment: which process and which metrics are recorded.
 
     Attributes:
         service: the service's name, as in the path.
@@ -262,7 +262,7 @@ class RunHeader:
         python: implementation and version, as "CPython 3.11.7".
         collector: version of the pprofplus that wrote this.
         interval_ms: sampling interval at the start.
-        metrics: (name, unit, kind) a column; whatever is no counter is a level.
+        metrics: (name, unit, kind) a column; a kind other than "counter" is read as a gauge.
     """
 
     __slots__ = (
@@ -304,7 +304,7 @@ class RunHeader:
         self.interval_ms = interval_ms
 
     def __eq__(self, other: object) -> bool:
-        """Tell whether two headers say the same."""
+        """Return whether all fields of two headers are equal."""
         return isinstance(other, RunHeader) and all(
             getattr(self, name) == getattr(other, name) for name in self.__slots__
         )
@@ -313,7 +313,7 @@ class RunHeader:
 
     @property
     def schema(self) -> int:
-        """The CRC-32 by which a data page names this metric table."""
+        """The CRC-32 of the schema, by which a data page refers to it."""
         return _schema_of(self.metrics)
 
     @property
@@ -324,7 +324,7 @@ class RunHeader:
 
 @lru_cache(8)
 def _schema_of(metrics: tuple[tuple[str, str, str], ...]) -> int:
-    """Return the schema of a table; a run has few, and asks for them with every segment."""
+    """Return the CRC-32 of a schema; cached, because each new segment needs it."""
     return crc32(_compact(metrics))
 
 
@@ -333,7 +333,7 @@ def _compact(value: object) -> bytes:
 
 
 def header_text(header: RunHeader) -> bytes:
-    """Return a header's JSON. Raises LogFormatError if it is too large to be read back."""
+    """Return a header's JSON. Raises LogFormatError if it exceeds the limits of a reader."""
     text = _compact(
         {
             "format": f"{MAJOR}.{MINOR}",
@@ -341,7 +341,7 @@ def header_text(header: RunHeader) -> bytes:
         }
     )
     if len(text) > MAX_HEADER_BYTES or len(header.metrics) > MAX_COLUMNS:
-        raise LogFormatError("too many metrics or too long a command line for a log header")
+        raise LogFormatError("a log header has too many metrics or too long a command line")
     return text
 
 
@@ -351,7 +351,7 @@ _HEADER_ROOM = PAGE_SIZE - PREFIX.size - HEADER_HEAD.size
 def pack_header(header: RunHeader, segment_bytes: int = 0) -> list[bytes]:
     """Return the header pages of a segment that may grow to `segment_bytes`.
 
-    Raises LogFormatError if the header is too large to be read back.
+    Raises LogFormatError if the header exceeds the limits of a reader.
     """
     text = header_text(header)
     parts = [text[at : at + _HEADER_ROOM] for at in range(0, len(text), _HEADER_ROOM)]
@@ -362,9 +362,9 @@ def pack_header(header: RunHeader, segment_bytes: int = 0) -> list[bytes]:
 
 
 def segment_capacity(start: bytes) -> int:
-    """Return the bytes that a segment may grow to, from its first 36 bytes; 0 if they tell none.
+    """Return the bytes that a segment may grow to, from its first 36 bytes; 0 if unknown.
 
-    Nothing is checked: retention asks this of its own files, and takes a wrong answer for a size.
+    Nothing is checked: retention reads only its own files, and a wrong answer is only a wrong size.
     """
     least = PREFIX.size + HEADER_HEAD.size
     if len(start) < least or start[5] != HEADER or int.from_bytes(start[12:16], "little") < least:
@@ -374,42 +374,42 @@ def segment_capacity(start: bytes) -> int:
 
 
 def header_part(prefix: Prefix, page: bytes | memoryview) -> tuple[int, int, bytes]:
-    """Return (part, parts, its bytes of JSON) of a header page. Raises LogFormatError."""
+    """Return (part, parts, JSON bytes of this part) of a header page. Raises LogFormatError."""
     check_body(prefix, page)
     if prefix.head_length < PREFIX.size + HEADER_PART.size:
-        raise LogFormatError("a header page that says too little")
+        raise LogFormatError("a header page is too short")
     part, parts = HEADER_PART.unpack_from(page, PREFIX.size)
     if not 0 <= part < parts <= MAX_HEADER_BYTES >> 9:
-        raise LogFormatError("a header page whose part numbers cannot be")
+        raise LogFormatError("a header page has impossible part numbers")
     return part, parts, bytes(page[prefix.head_length : prefix.length])
 
 
 def parse_header(text: bytes) -> RunHeader:
-    """Return the header that the joined parts spell. Raises LogFormatError."""
+    """Return the header whose JSON `text` is. Raises LogFormatError."""
     if len(text) > MAX_HEADER_BYTES:
-        raise LogFormatError("a log header that is too large")
+        raise LogFormatError("a log header is too large")
     try:
         found = json.loads(str(text, "utf-8"))
     except (ValueError, RecursionError) as error:
-        raise LogFormatError("a log header that is no JSON") from error
+        raise LogFormatError("a log header is not JSON") from error
     if not isinstance(found, dict):
-        raise LogFormatError("a log header that is no JSON object")
+        raise LogFormatError("a log header is not a JSON object")
 
     def text_of(name: str) -> str:
         value = found.get(name, "")
         if not isinstance(value, str):
-            raise LogFormatError(f"a log header whose {name} is no text")
+            raise LogFormatError(f"a log header has a {name} that is not text")
         return value
 
     def number_of(name: str) -> int:
         value = found.get(name, 0)
         if type(value) is not int or not 0 <= value <= INT64_MAX:
-            raise LogFormatError(f"a log header whose {name} is no count")
+            raise LogFormatError(f"a log header has a {name} that is not a count")
         return value
 
     argv = found.get("argv", [])
     if not (isinstance(argv, list) and all(isinstance(word, str) for word in argv)):
-        raise LogFormatError("a log header whose argv is no list of texts")
+        raise LogFormatError("a log header has an argv that is not a list of texts")
     return RunHeader(
         service=text_of("service"),
         pid=number_of("pid"),
@@ -425,25 +425,25 @@ def parse_header(text: bytes) -> RunHeader:
 
 
 def _metrics(rows: object) -> tuple[tuple[str, str, str], ...]:
-    """Return the metric table of a header's JSON. Raises LogFormatError."""
+    """Return the schema in a header's JSON. Raises LogFormatError."""
     if not (isinstance(rows, list) and len(rows) <= MAX_COLUMNS):
-        raise LogFormatError("a log header without a metric table")
+        raise LogFormatError("a log header has no schema")
     table = []
     for row in rows:
         if not (isinstance(row, list) and len(row) == 3):  # noqa: PLR2004 - name, unit, kind
-            raise LogFormatError("a log header whose metric table is malformed")
+            raise LogFormatError("a log header has a malformed schema")
         name, unit, kind = row
         if not (isinstance(name, str) and isinstance(unit, str) and isinstance(kind, str)):
-            raise LogFormatError("a log header whose metric table is malformed")
-        # a kind that only a later minor version knows is kept: the schema's CRC is of it, too
+            raise LogFormatError("a log header has a malformed schema")
+        # a kind that only a later minor version knows is kept: the CRC-32 of the schema includes it
         table.append((name, unit, kind))
     if len({name for name, _, _ in table}) != len(table):
-        raise LogFormatError("a log header that names a metric twice")
+        raise LogFormatError("a log header names a metric twice")
     return tuple(table)
 
 
 class DataHead:
-    """The head of a data page; see the module's text for each field."""
+    """The head of a data page; the module's docstring describes each field."""
 
     __slots__ = (
         "columns",
@@ -477,7 +477,7 @@ class DataHead:
             n = self.columns
             cells = Struct(f"<{3 * n}q{n + 1}H").unpack_from(head, COLUMNS_OFFSET)
         except StructError as error:
-            raise LogFormatError("a data page that is too short for its columns") from error
+            raise LogFormatError("a data page is too short for its columns") from error
         self.prefix = prefix
         self.first: tuple[int, ...] = cells[:n]
         self.lo: tuple[int, ...] = cells[n : 2 * n]
@@ -495,21 +495,21 @@ class DataHead:
             0 <= self.first_mono_ms <= self.last_mono_ms < MAX_MONO_MS
             and 0 <= self.first_unix_ms < MAX_UNIX_MS - span_ms
         ):
-            raise LogFormatError("a data page at a time that no clock shows")
+            raise LogFormatError("a data page has an impossible time")
 
 
 def check_data_head(
     head_length: int, body_length: int, columns: int, samples: int, used: int
 ) -> None:
-    """Raise LogFormatError if a data page's counts and lengths cannot be true together."""
+    """Raise LogFormatError if a data page's counts and lengths contradict each other."""
     if columns > MAX_COLUMNS or samples > MAX_SAMPLES or head_length < head_size(columns):
-        raise LogFormatError("a data page whose counts cannot be")
+        raise LogFormatError("a data page has impossible counts")
     if used > body_length:
-        raise LogFormatError("a data page whose lengths cannot be")
+        raise LogFormatError("a data page has impossible lengths")
 
 
 class Event:
-    """Something that happened; `value` and `text` mean what EVENT_KINDS says of the kind."""
+    """One event; EVENT_KINDS says what `value` and `text` mean for each kind."""
 
     __slots__ = ("kind", "mono_ms", "text", "unix_ms", "value")
 
@@ -523,7 +523,7 @@ class Event:
         self.text = text
 
     def __eq__(self, other: object) -> bool:
-        """Tell whether two events say the same."""
+        """Return whether all fields of two events are equal."""
         return isinstance(other, Event) and all(
             getattr(self, name) == getattr(other, name) for name in self.__slots__
         )
@@ -558,7 +558,7 @@ def read_events(data: bytes | memoryview) -> list[Event]:
 
 
 def unzigzag(token: int) -> int:
-    """Return the signed 64-bit difference that a zig-zag token stands for."""
+    """Return the signed 64-bit difference that a zig-zag token encodes."""
     return (token >> 1) ^ -(token & 1)
 
 
@@ -569,9 +569,9 @@ def wrap(value: int) -> int:
 
 
 def read_stream(stream: bytes | memoryview, count: int) -> list[int]:
-    """Return the `count` differences of a stream: the reference for every faster decoder.
+    """Return the `count` differences of a stream; faster decoders must give the same result.
 
-    Raises LogFormatError if the stream is cut short, overlong or holds more than `count`.
+    Raises LogFormatError if the stream is truncated, overlong or holds more than `count`.
     """
     deltas: list[int] = []
     token, shift, in_run = 0, 0, False
@@ -580,11 +580,11 @@ def read_stream(stream: bytes | memoryview, count: int) -> list[int]:
         shift += 7
         if byte & 0x80:
             if shift >= 70:  # noqa: PLR2004 - ten bytes hold 64 bits
-                raise LogFormatError("a number in a page is overlong")
+                raise LogFormatError("a page has an overlong varint")
             continue
         if in_run:
             if token > count - len(deltas):
-                raise LogFormatError("a page holds more samples than it says")
+                raise LogFormatError("a page has more samples than its head says")
             deltas.extend([0] * token)
             in_run = False
         elif token == 0:
@@ -598,14 +598,14 @@ def read_stream(stream: bytes | memoryview, count: int) -> list[int]:
 
 
 class DataPage:
-    """A data page read whole.
+    """A decoded data page.
 
     Attributes:
         head: its head.
         mono_ms: monotonic milliseconds of each sample, never decreasing.
-        unix_ms: unix milliseconds of each sample by the page's own anchor.
+        unix_ms: unix milliseconds of each sample, from the page's first unix time.
         columns: per column, the value at each sample.
-        events: what happened.
+        events: its events.
     """
 
     __slots__ = ("columns", "events", "head", "mono_ms", "unix_ms")
@@ -621,7 +621,7 @@ class DataPage:
 
 
 def read_data_page(page: bytes | memoryview) -> DataPage:
-    """Return a data page decoded whole, in plain Python. Raises LogFormatError."""
+    """Return a data page decoded in plain Python. Raises LogFormatError."""
     prefix = read_prefix(page)
     if prefix.type != DATA:
         raise LogFormatError("not a data page")
@@ -643,14 +643,14 @@ def read_data_page(page: bytes | memoryview) -> DataPage:
         at += length
     times = decoded[0]
     if any(b < a for a, b in pairwise(times)):
-        raise LogFormatError("a page in which time runs back")
+        raise LogFormatError("a page has times that decrease")
     if head.samples and times[-1] != head.last_mono_ms:
-        raise LogFormatError("a page whose times do not end where it says")
+        raise LogFormatError("a page's last time differs from that in its head")
     return DataPage(head, times, decoded[1:], read_events(page[at : at + head.events_bytes]))
 
 
 class SummaryRow:
-    """What a summary says of some pages; see the module's text for each field."""
+    """One row of a summary, for several pages; the module's docstring describes each field."""
 
     __slots__ = (
         "end_offset_ms",
@@ -682,11 +682,11 @@ class SummaryRow:
             and self.first_mono_ms + self.offset_ms >= 0
             and self.offset_ms <= self.end_offset_ms < MAX_UNIX_MS - self.last_mono_ms
         ):
-            raise LogFormatError("a summary of times that no clock shows")
+            raise LogFormatError("a summary has an impossible time")
 
 
 class SummaryPage:
-    """A summary page read whole; see the module's text for each field."""
+    """A decoded summary page; the module's docstring describes each field."""
 
     __slots__ = (
         "columns",
@@ -700,7 +700,7 @@ class SummaryPage:
     )
 
     def __init__(self, page: bytes | memoryview) -> None:
-        """Read a page. Raises LogFormatError if it is no summary, or one that cannot be true."""
+        """Read a page. Raises LogFormatError if it is not a summary, or contradicts itself."""
         self.prefix = prefix = read_prefix(page)
         if prefix.type != SUMMARY or prefix.head_length < PREFIX.size + SUMMARY_HEAD.size:
             raise LogFormatError("not a summary page")
@@ -717,15 +717,15 @@ class SummaryPage:
             or rows != -(-self.pages // self.row_pages)
             or rows * size > prefix.length - prefix.head_length
         ):
-            raise LogFormatError("a summary page whose counts cannot be")
+            raise LogFormatError("a summary page has impossible counts")
         begin = prefix.head_length
         self.rows = [SummaryRow(page, begin + i * size, self.columns) for i in range(rows)]
         for i, row in enumerate(self.rows):
             pages = min(self.row_pages, self.pages - i * self.row_pages)
             if row.samples > pages * MAX_SAMPLES or not (row.samples or row.events_bytes):
-                raise LogFormatError("a summary page whose counts cannot be")
+                raise LogFormatError("a summary page has impossible counts")
         if any(b.first_mono_ms < a.last_mono_ms for a, b in pairwise(self.rows)):
-            raise LogFormatError("a summary page in which time runs back")
+            raise LogFormatError("a summary page has times that decrease")
 
 
 def summary_row_size(columns: int) -> int:

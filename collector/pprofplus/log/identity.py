@@ -1,4 +1,4 @@
-"""Who is recorded: what a log's header says of this process."""
+"""The header of a run: identifies the process that is recorded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def header(  # noqa: PLR0913 - what a header says
 ) -> RunHeader:
     """Return the header for a run that begins at unix `start_ms`.
 
-    It is of this process, unless `argv` is the command line of another one.
+    It describes this process, unless `argv` is the command line of another one.
     """
     return RunHeader(
         service=service,
@@ -40,7 +40,7 @@ def header(  # noqa: PLR0913 - what a header says
 
 
 def _argv() -> list[str]:
-    """Return the command line as Python has it, else, in a Python within a server, the kernel."""
+    """Return the command line from Python or, if it is embedded in a server, from the kernel."""
     words = getattr(sys, "orig_argv", None) or getattr(sys, "argv", [])
     if any(words):
         return list(words)
@@ -52,7 +52,7 @@ def _argv() -> list[str]:
 
 
 def cut_argv(argv: list[str], size_bytes: int = _ARGV_BYTES) -> tuple[str, ...]:
-    """Return the words that fit in `size_bytes` of UTF-8, the last one cut to what is left."""
+    """Return the words that fit in `size_bytes` of UTF-8, the last one truncated."""
     words = []
     for word in argv:
         raw = word.encode("utf-8", "surrogateescape")[:size_bytes]

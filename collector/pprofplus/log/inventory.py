@@ -1,4 +1,4 @@
-"""One run as retention sees it: its bytes, whether it has ended, its removal."""
+"""One run directory from the view of retention: its bytes, whether it has ended, its removal."""
 
 # pathlib costs each service 5 ms, and has no openat
 # ruff: noqa: PTH208
@@ -27,9 +27,9 @@ from pprofplus.system.descriptor import DIRECTORY, EXISTING, close_descriptor
 from pprofplus.system.locks import lock
 
 _COUNTED = re.compile(rf"\.?(?:[0-9]{{6,9}}\.pplog|{ARTEFACT_NAME})(\.new)?")
-# besides the segments: artefacts, both when their writer died before they were complete, requests
-# and their answers, and how the process ended
-_OURS = re.compile(
+# Other files that pprofplus writes: artefacts, unfinished files of a killed writer,
+# requests and their answers, and the files that say how the process ended.
+_OUR_FILES = re.compile(
     rf"\.[0-9]{{6,9}}\.pplog\.new|\.?ctl-[0-9a-f]{{1,32}}\.[a-z]{{1,16}}"
     rf"|{ARTEFACT_NAME}|\.{ARTEFACT_NAME}\.new"
     rf"|{OUTCOME_NAME}|\.{OUTCOME_NAME}\.new|{TERMINATED_NAME}"
@@ -37,21 +37,22 @@ _OURS = re.compile(
 # A segment that its writer closed ends with the page that has the stop event, with another version
 # of that page, or with a summary.
 _LAST_PAGES = 3
-# Without file locks, a run that was silent for so long has ended: the longest interval is an hour.
+# Without file locks, a run without a write for this long has ended: the longest interval is an
+# hour.
 _SILENT_S = 86_400.0
-# A directory without a segment is left over from a start that failed: but not one of this minute.
+# A directory without a segment is the remains of a failed start, if it is not new.
 _EMPTY_S = 600.0
 
 
 class FoundRun:
-    """A run as a visit finds it.
+    """A run, as found by a visit.
 
     Attributes:
-        size_bytes: what its segments and artefacts take, the newest segment of a live run with
-            what it may come to take.
+        size_bytes: bytes of its segments and artefacts; the newest segment of a live run counts
+            with the size that it may grow to.
         ended_s: unix seconds of its last write.
-        removable: it has ended, and nobody pinned it.
-        empty: its directory is all there is, and is not new.
+        removable: it has ended and is not pinned.
+        empty: its directory is empty and not new.
     """
 
     __slots__ = ("empty", "ended_s", "removable", "size_bytes")
@@ -64,7 +65,7 @@ class FoundRun:
 
 
 def visit(name: str, service_fd: int) -> FoundRun | None:
-    """Look at run `name` in the directory of its service; None if it is gone or not ours."""
+    """Inspect run `name` in its service's directory; None if it is gone or another user's."""
     try:
         run_fd = os.open(name, DIRECTORY, dir_fd=service_fd)
     except OSError:
@@ -84,14 +85,14 @@ def visit(name: str, service_fd: int) -> FoundRun | None:
                     size_bytes += status.st_size
                     if is_segment and (len(entry), entry) > (len(newest), newest):
                         newest, ended_s = entry, status.st_mtime
-        growing_bytes = _growing_bytes(newest, run_fd) if newest else None
+        growing_bytes = _reserved_growth_bytes(newest, run_fd) if newest else None
         return FoundRun(
             size_bytes + (growing_bytes or 0),
             ended_s,
             removable=growing_bytes is None and not pinned,
             empty=not names and time() - ended_s > _EMPTY_S,
         )
-    except OSError:  # it went away, or may not be read
+    except OSError:  # it was removed, or must not be read
         return None
     finally:
         close_descriptor(run_fd)
@@ -108,31 +109,31 @@ def _counted(entry: str, run_fd: int) -> tuple[os.stat_result | None, bool]:
     except FileNotFoundError:
         if is_segment:
             raise
-        return None, False  # it is complete now, and has another name
+        return None, False  # it became complete, and has another name now
     return (status if stat.S_ISREG(status.st_mode) else None), is_segment
 
 
-def remove_run(service: str, name: str, home_fd: int) -> int:
-    """Remove a run that has ended; return the bytes freed, 0 if it lives or somebody pinned it."""
+def remove_run(service: str, name: str, log_directory_fd: int) -> int:
+    """Remove a run that has ended; return the bytes freed, 0 if it is live or pinned."""
     try:
-        service_fd = os.open(service, DIRECTORY, dir_fd=home_fd)
+        service_fd = os.open(service, DIRECTORY, dir_fd=log_directory_fd)
     except OSError:
         return 0
     freed = 0
     try:
-        freed = _empty(name, service_fd)
+        freed = _remove_files(name, service_fd)
         os.rmdir(name, dir_fd=service_fd)
-        os.rmdir(service, dir_fd=home_fd)
+        os.rmdir(service, dir_fd=log_directory_fd)
     except OSError:
-        # something that is not ours is in there, or another run of the service
+        # the directory contains files of others, or another run of the service
         return freed
     finally:
         close_descriptor(service_fd)
     return freed
 
 
-def _growing_bytes(newest: str, run_fd: int) -> int | None:
-    """Return None if a run has ended, else the bytes that its newest segment may yet take."""
+def _reserved_growth_bytes(newest: str, run_fd: int) -> int | None:
+    """Return None if a run has ended, else the bytes that its newest segment may still take."""
     fd = os.open(newest, EXISTING, dir_fd=run_fd)
     try:
         found = os.fstat(fd)
@@ -144,9 +145,9 @@ def _growing_bytes(newest: str, run_fd: int) -> int | None:
 
 
 def _has_ended(fd: int, found: os.stat_result, locked: bool | None) -> bool:  # noqa: FBT001 - as lock() returns it
-    """Tell whether the writer of a run's newest segment has ended: we got its lock.
+    """Return whether the writer of a run's newest segment has ended: its lock is free.
 
-    Where there are no locks, it has ended if it says so, or if it was silent for a day.
+    Without locks, it has ended if its log has a stop event, or no write for a day.
     """
     if locked is not None:
         return locked
@@ -154,7 +155,7 @@ def _has_ended(fd: int, found: os.stat_result, locked: bool | None) -> bool:  # 
 
 
 def _is_stopped(fd: int, size_bytes: int) -> bool:
-    """Tell whether a segment's last page with samples or events ends with the stop event."""
+    """Return whether a segment's last page with samples or events ends with the stop event."""
     last = (size_bytes - 1) // PAGE_SIZE
     number, stopped = -1, False
     for slot in range(max(0, last - _LAST_PAGES + 1), last + 1):
@@ -176,11 +177,11 @@ def _is_stopped(fd: int, size_bytes: int) -> bool:
     return stopped
 
 
-def _empty(name: str, service_fd: int) -> int:
-    """Remove what we wrote to a run's directory; return the bytes that count. Raises OSError.
+def _remove_files(name: str, service_fd: int) -> int:
+    """Remove our files from a run's directory; return the bytes that count. Raises OSError.
 
-    The newest segment goes last and its lock is held, so that no one else takes the run for one
-    that lives, or removes it too.
+    The newest segment goes last, while its lock is held, so that no other process takes the run for
+    a live one, or removes it too.
     """
     run_fd = os.open(name, DIRECTORY, dir_fd=service_fd)
     held = None
@@ -194,12 +195,12 @@ def _empty(name: str, service_fd: int) -> int:
                 return 0
         if PIN_NAME in names:
             return 0
-        for ours in (*filter(_OURS.fullmatch, names), *segments):
+        for ours in (*filter(_OUR_FILES.fullmatch, names), *segments):
             size_bytes = os.stat(ours, dir_fd=run_fd, follow_symlinks=False).st_size
             os.unlink(ours, dir_fd=run_fd)
             if _COUNTED.fullmatch(ours):
                 freed += size_bytes
-    except FileNotFoundError:  # someone else is at it, too
+    except FileNotFoundError:  # another process removes it at the same time
         return freed
     finally:
         if held is not None:

@@ -1,4 +1,7 @@
-"""Where logs live: `<home>/<service>/<pid>-<start unix ms>/000001.pplog`, and that it is safe."""
+"""The log directory: its default path, names in it, and directories that only we can write to.
+
+A segment's path is `<log directory>/<service>/<pid>-<start unix ms>/000001.pplog`.
+"""
 
 # pathlib costs each service 5 ms, and has no openat
 # ruff: noqa: PTH100, PTH101, PTH102, PTH111, PTH112, PTH116, PTH118, PTH120
@@ -15,16 +18,16 @@ from pprofplus.system.descriptor import DIRECTORY, close_descriptor
 
 SEGMENT_SUFFIX = ".pplog"
 LEDGER_NAME = ".ledger"  # see ledger.py
-RUN_LIST_NAME = ".ledger.runs"  # see runlist.py
+RUN_LIST_NAME = ".ledger.runs"  # see scan_list.py
 NEW_RUN_LIST_NAME = ".ledger.runs.new"
-PIN_NAME = "pinned"  # retention leaves alone a run that has a file of this name
+PIN_NAME = "pinned"  # retention never removes a run that has a file of this name
 # How the process ended, as its parent or its service manager saw it: one JSON object,
 # {"by": "pprofplus run" or "systemd", "unix_ms": int, "exit_code": int or null,
-#  "signal": int or null, "oom_killed": bool or null, "text": str}. It is renamed into place.
+# "signal": int or null, "oom_killed": bool or null, "text": str}. It is renamed into place.
 OUTCOME_NAME = "outcome"
-# Empty while a run is recorded; with something in it, a SIGTERM ended the process, at the time of
-# its last change, as the kernel does where the program has no handler. What is in it is for people:
-# where the program was. See termination.py.
+# This file is empty while a run is recorded. If it has content, a SIGTERM without a handler of the
+# program ended the process, at the time of the file's last change. The content is for people: where
+# the program was. See termination.py.
 TERMINATED_NAME = "sigterm"
 SERVICE_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,64}")
 RUN_PATTERN = re.compile(r"([0-9]{1,10})-([0-9]{1,15})")
@@ -35,10 +38,10 @@ _OWNERS_RIGHTS = stat.S_IRWXU
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
-def default_home() -> str:
-    """Return the directory for logs when none is named.
+def default_log_directory() -> str:
+    """Return the log directory to use if none is given.
 
-    `$PPROFPLUS_DIR`; else `$STATE_DIRECTORY/pprofplus`, which systemd makes for a unit; else
+    `$PPROFPLUS_DIR`; else `$STATE_DIRECTORY/pprofplus`, which systemd creates for a unit; else
     `/var/tmp/pprofplus-<uid>`, which needs no home directory and which root finds for any user.
     """
     named = os.environ.get("PPROFPLUS_DIR")
@@ -46,7 +49,7 @@ def default_home() -> str:
         return os.path.abspath(os.path.expanduser(named))
     state = os.environ.get("STATE_DIRECTORY")
     if state:
-        # systemd joins several directories with colons; the first is ours
+        # systemd joins several directories with colons; use the first
         return os.path.abspath(os.path.join(state.split(":")[0], "pprofplus"))
     if not hasattr(os, "getuid"):
         return os.path.join(os.path.expanduser("~"), "pprofplus-logs")
@@ -54,7 +57,7 @@ def default_home() -> str:
 
 
 def valid_service(name: str) -> bool:
-    """Tell whether `name` may be a service: 1 to 64 of A-Z a-z 0-9 . _ -, and not `.` or `..`."""
+    """Return whether `name` is valid: 1 to 64 of A-Z a-z 0-9 . _ -, and not `.` or `..`."""
     return SERVICE_PATTERN.fullmatch(name) is not None and name not in _NO_SERVICE
 
 
@@ -64,7 +67,7 @@ def run_name(pid: int, start_ms: int) -> str:
 
 
 def parse_run_name(name: str) -> tuple[int, int] | None:
-    """Return (pid, start_ms) of a run's directory name, or None if it is none."""
+    """Return (pid, start_ms) of a run directory's name, or None if it is not one."""
     found = RUN_PATTERN.fullmatch(name)
     return (int(found[1]), int(found[2])) if found else None
 
@@ -75,7 +78,7 @@ def segment_name(number: int) -> str:
 
 
 def parse_segment_name(name: str) -> int | None:
-    """Return the number of a segment's file name, or None if it is none."""
+    """Return the number of a segment's file name, or None if it is not one."""
     found = SEGMENT_PATTERN.fullmatch(name)
     return int(found[1]) if found else None
 
@@ -88,12 +91,12 @@ def open_private(
     group_readable: bool = False,
     make: bool = True,
 ) -> int:
-    """Return a descriptor of directory `path`, made with mode 0700 (or 0750) if it is missing.
+    """Return a descriptor of directory `path`, created with mode 0700 (or 0750) if it is missing.
 
     `within` is the descriptor of the directory that a relative `path` starts from, `above` its
-    name, for the error's text. Raises UnsafePlaceError if it is a link or no directory, belongs to
-    another user, or others may write there; OSError if it cannot be made or opened, or is missing
-    and not to be made.
+    name, for the error's text. Raises UnsafePlaceError if it is a link or not a directory, belongs
+    to another user, or others can write to it; OSError if it cannot be created or opened, or is
+    missing and `make` is false.
     """
     shown = f"{above}/{path}" if above else path
     mode = 0o750 if group_readable else 0o700
@@ -108,11 +111,13 @@ def open_private(
         number = _open_directory(path, within, made=made)
     except OSError as error:
         if error.errno in {errno.ENOTDIR, errno.ELOOP}:
-            raise UnsafePlaceError(f"{shown} is a link or no directory: name another") from error
+            raise UnsafePlaceError(
+                f"{shown} is a link or not a directory: use another path"
+            ) from error
         raise
     try:
         if made:
-            os.fchmod(number, mode | _kept_group(os.fstat(number), group_readable))
+            os.fchmod(number, mode | _inherited_setgid(os.fstat(number), group_readable))
         _check_safe(shown, os.fstat(number))
     except BaseException:
         close_descriptor(number)
@@ -125,14 +130,14 @@ def _open_directory(path: str, within: int | None, *, made: bool) -> int:
     try:
         return os.open(path, DIRECTORY, dir_fd=within)
     except PermissionError:
-        # a umask may take the owner's right to read what it has just made
-        if not made or not give_mode(path, _OWNERS_RIGHTS, within):
+        # a umask may remove the owner's read permission from a new directory
+        if not made or not set_mode(path, _OWNERS_RIGHTS, within):
             raise
     return os.open(path, DIRECTORY, dir_fd=within)
 
 
-def give_mode(path: str, mode: int, within: int | None) -> bool:
-    """Set the mode of a file or directory of ours that cannot be opened as it is.
+def set_mode(path: str, mode: int, within: int | None) -> bool:
+    """Set the mode of our own file or directory that cannot be opened with its present mode.
 
     A link is not followed. False if that failed.
     """
@@ -155,62 +160,64 @@ def give_mode(path: str, mode: int, within: int | None) -> bool:
     return True
 
 
-def _kept_group(found: os.stat_result, group_readable: bool) -> int:  # noqa: FBT001 - as given
-    """Return the bit by which what is made in a new directory has its group, if it is set there.
+def _inherited_setgid(found: os.stat_result, group_readable: bool) -> int:  # noqa: FBT001 - as given
+    """Return the setgid bit of a new directory, if it is set there and the group may read.
 
-    It comes from above, as from a Kubernetes volume with fsGroup; without it the group that may
-    read the directory may not read what is in it.
+    The bit is inherited, as from a Kubernetes volume with fsGroup. Without it, new files do not get
+    the directory's group, and that group could read the directory but not the files in it.
     """
     return found.st_mode & stat.S_ISGID if group_readable else 0
 
 
 def _check_safe(path: str, found: os.stat_result) -> None:
-    """Raise UnsafePlaceError unless a directory is ours, and only we may write there."""
+    """Raise UnsafePlaceError unless a directory is ours, and no other user can write to it."""
     if found.st_uid != os.geteuid():
-        raise UnsafePlaceError(f"{path} belongs to uid {found.st_uid}: name another directory")
+        raise UnsafePlaceError(
+            f"{path} belongs to uid {found.st_uid}: use another directory, or run as that user"
+        )
     if found.st_mode & _OTHERS_MAY_WRITE:
-        raise UnsafePlaceError(f"{path} may be written by others: chmod go-w it")
+        raise UnsafePlaceError(f"{path} is writable by other users: run chmod go-w on it")
 
 
-def open_home(path: str, *, group_readable: bool = False) -> int:
-    """Return a descriptor of the home directory, made with its parents if missing; see above."""
+def open_log_directory(path: str, *, group_readable: bool = False) -> int:
+    """Return a descriptor of the log directory, created with its parents if missing; as above."""
     _make_parents(os.path.dirname(path))
     return open_private(path, group_readable=group_readable)
 
 
 def _make_parents(path: str) -> None:
-    """Make a directory and those above it that are missing. Raises OSError."""
+    """Create a directory and its missing parents. Raises OSError."""
     missing = []
     while path and not os.path.isdir(path):
         missing.append(path)
         path = os.path.dirname(path)
     for each in reversed(missing):
         try:
-            # under the umask 0 of many a daemon, others could put something else in our place
+            # many daemons have umask 0: then other users could put something else there
             os.mkdir(each, 0o755)
-        except FileExistsError:  # another process may make each of them first
+        except FileExistsError:  # another process may create each of them first
             if not os.path.isdir(each):
                 raise
             continue
         mode = stat.S_IMODE(os.stat(each).st_mode)
-        if mode & _OWNERS_RIGHTS != _OWNERS_RIGHTS:  # the umask took some of them
-            give_mode(each, mode | _OWNERS_RIGHTS, None)
+        if mode & _OWNERS_RIGHTS != _OWNERS_RIGHTS:  # the umask removed some of them
+            set_mode(each, mode | _OWNERS_RIGHTS, None)
 
 
 def make_run(
-    home: str, service: str, pid: int, start_ms: int, *, group_readable: bool = False
+    log_directory: str, service: str, pid: int, start_ms: int, *, group_readable: bool = False
 ) -> int:
-    """Make a new run's directory; return its start: later than `start_ms` if that one is taken.
+    """Create a new run directory; return its start, later than `start_ms` if that one is taken.
 
     Raises UnsafePlaceError, OSError.
     """
-    home_fd = open_home(home, group_readable=group_readable)
+    log_directory_fd = open_log_directory(log_directory, group_readable=group_readable)
     try:
         service_fd = open_private(
-            service, within=home_fd, above=home, group_readable=group_readable
+            service, within=log_directory_fd, above=log_directory, group_readable=group_readable
         )
     finally:
-        close_descriptor(home_fd)
+        close_descriptor(log_directory_fd)
     try:
         while True:
             try:
@@ -222,18 +229,18 @@ def make_run(
             name = run_name(pid, start_ms)
             mode = 0o700
             if group_readable:
-                mode = 0o750 | _kept_group(os.stat(name, dir_fd=service_fd), group_readable)
-            os.chmod(name, mode, dir_fd=service_fd)  # whatever the umask left of it
+                mode = 0o750 | _inherited_setgid(os.stat(name, dir_fd=service_fd), group_readable)
+            os.chmod(name, mode, dir_fd=service_fd)  # the umask may have removed permissions
             return start_ms
     finally:
         close_descriptor(service_fd)
 
 
 def open_run(
-    home: str, service: str, pid: int, start_ms: int, *, group_readable: bool = False
+    log_directory: str, service: str, pid: int, start_ms: int, *, group_readable: bool = False
 ) -> int:
-    """Return a descriptor of a run's directory. Raises UnsafePlaceError, OSError."""
-    number, path = open_home(home, group_readable=group_readable), home
+    """Return a descriptor of a run directory. Raises UnsafePlaceError, OSError."""
+    number, path = open_log_directory(log_directory, group_readable=group_readable), log_directory
     for name in (service, run_name(pid, start_ms)):
         above = number
         try:
@@ -244,17 +251,17 @@ def open_run(
     return number
 
 
-def remove_empty_run(home_fd: int, service: str, pid: int, start_ms: int) -> None:
-    """Remove a run's directory that has nothing in it, and the service's; never raises OSError."""
+def remove_empty_run(log_directory_fd: int, service: str, pid: int, start_ms: int) -> None:
+    """Remove a run directory that is empty, and the service's; never raises OSError."""
     try:
-        service_fd = os.open(service, DIRECTORY, dir_fd=home_fd)
+        service_fd = os.open(service, DIRECTORY, dir_fd=log_directory_fd)
     except OSError:
         return
     try:
         os.rmdir(run_name(pid, start_ms), dir_fd=service_fd)
-        os.rmdir(service, dir_fd=home_fd)
+        os.rmdir(service, dir_fd=log_directory_fd)
     except OSError:
-        # there is something in it, or another run of the service
+        # it is not empty, or the service has another run
         return
     finally:
         close_descriptor(service_fd)

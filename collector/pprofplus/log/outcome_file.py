@@ -1,6 +1,7 @@
-"""How a process ended, as its parent or its service manager saw it: a file in its run's directory.
+"""The outcome file in a run directory: how the process ended, as its parent saw it.
 
-The JSON is specified at OUTCOME_NAME in home.py.
+The parent is `pprofplus run` or the service manager. OUTCOME_NAME in log_directory.py specifies the
+JSON.
 """
 
 # pathlib costs each command 5 ms, and has no openat
@@ -20,7 +21,7 @@ from pprofplus.log.log_directory import (
 )
 from pprofplus.system.descriptor import DIRECTORY, EXISTING, NEW
 
-# a run begins with the process or later; the wall clock may be set meanwhile
+# a run begins after the process starts, but the wall clock may be set in between
 _CLOCK_SLACK_MS = 5_000
 
 
@@ -28,12 +29,12 @@ class OutcomeFile:
     """How a process ended.
 
     Attributes:
-        by: who saw it: "pprofplus run" or "systemd".
+        by: the observer: "pprofplus run" or "systemd".
         exit_code: its exit code, or None if a signal ended it.
         signal: the number of that signal, or None.
-        oom_killed: whether the OOM killer ended it; None if nobody knows.
+        oom_killed: whether the OOM killer ended it; None if unknown.
         text: the same in words, one line.
-        unix_ms: when it was seen.
+        unix_ms: when it was observed.
     """
 
     __slots__ = ("by", "exit_code", "oom_killed", "signal", "text", "unix_ms")
@@ -70,20 +71,22 @@ def signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def find_run(homes: list[str], pid: int, since_ms: int, service: str | None = None) -> str | None:
+def find_run(
+    log_directories: list[str], pid: int, since_ms: int, service: str | None = None
+) -> str | None:
     """Return the directory of the newest run of a pid that began at unix `since_ms` or later.
 
-    None if there is none, or if this user may not read where it is.
+    None if there is none, or if this user may not read its log directory.
     """
     found: list[tuple[int, str]] = []
-    for home in homes:
-        for name in [service] if service else _listed(home):
+    for log_directory in log_directories:
+        for name in [service] if service else _listed(log_directory):
             if not valid_service(name):
                 continue
-            for run in _listed(f"{home}/{name}"):
+            for run in _listed(f"{log_directory}/{name}"):
                 parsed = parse_run_name(run)
                 if parsed and parsed[0] == pid and parsed[1] >= since_ms - _CLOCK_SLACK_MS:
-                    found.append((parsed[1], f"{home}/{name}/{run}"))
+                    found.append((parsed[1], f"{log_directory}/{name}/{run}"))
     return max(found)[1] if found else None
 
 
@@ -95,7 +98,7 @@ def _listed(path: str) -> list[str]:
 
 
 def write_outcome(directory: str, outcome: OutcomeFile) -> None:
-    """Put the file into a run's directory, whole at once, readable as its segments are.
+    """Write the file to a run directory atomically, with the permissions of its segments.
 
     Raises OSError.
     """
@@ -118,7 +121,7 @@ def write_outcome(directory: str, outcome: OutcomeFile) -> None:
 
 
 def _permit(fd: int, run_fd: int) -> None:
-    """Give a new file the owner and the mode of the run's segments: root writes it for a user."""
+    """Give a new file the owner and mode of the run's segments: root may write it for a user."""
     segments = [name for name in os.listdir(run_fd) if parse_segment_name(name) is not None]
     if not segments:
         return

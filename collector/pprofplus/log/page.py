@@ -1,4 +1,4 @@
-"""The page being filled: samples and events in, the bytes of a data page out. No I/O."""
+"""Builder of the page being filled: takes samples and events, returns the page's bytes. No I/O."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pprofplus.log.format import (
     wrap,
 )
 
-# the longest that one sample can add to a stream: a run of zeros (1 + 2 bytes), a 64-bit varint
+# the most bytes that one sample can add to a stream: a zero run (1 + 2 bytes) and a 64-bit varint
 _WORST_TOKEN = 13
 
 
@@ -32,16 +32,16 @@ def append_varint(stream: bytearray, token: int) -> None:
 
 
 class PageBuilder:
-    """One data page in the making; `bytes()` of it is valid at any moment.
+    """A data page under construction; `bytes()` of it is a valid page at any moment.
 
-    `add` and `add_event` return False, and change nothing, when the page has no room left: then
-    the caller closes it and begins the next one with `follow()`.
+    `add` and `add_event` return False, and change nothing, when the page has no room left. The
+    caller then finishes it and begins the next page with `follow()`.
 
     Attributes:
         number: the page's number in the run.
         samples: samples in it.
         events: events in it.
-        size: bytes of the page as it stands.
+        size: bytes of the page so far.
         interval_ms: the sampling interval when the page was begun.
         last_mono_ms: monotonic milliseconds of the last sample.
         anchor_ms: unix minus monotonic milliseconds.
@@ -102,7 +102,7 @@ class PageBuilder:
         self._cells = Struct(f"<{3 * columns}q{columns + 1}H")
 
     def follow(self, number: int, interval_ms: int) -> PageBuilder:
-        """Return the page that comes after this one."""
+        """Return the next page."""
         return PageBuilder(self._schema, self._counters, number, interval_ms, self.last_sample)
 
     @property
@@ -128,8 +128,8 @@ class PageBuilder:
     def add(self, mono_ms: int, unix_ms: int, values: list[int]) -> bool:
         """Append a sample, one value a column; False if there is no room.
 
-        `mono_ms` may not be less than that of the sample before. Values are clipped to 64 bits.
-        The list is kept: the caller may not change it afterwards.
+        `mono_ms` must not be less than that of the previous sample. Values are clipped to 64 bits.
+        The list is kept: the caller must not change it afterwards.
         """
         n = self.samples
         if n == 0:
@@ -172,7 +172,7 @@ class PageBuilder:
         return value
 
     def _extend(self, index: int, delta: int) -> None:
-        """Append a difference other than 0 to a stream, after the run of zeros before it."""
+        """Append a difference other than 0 to a stream, after the zero run before it."""
         changed, n = self._changed, self.samples
         stream = self._streams[index]
         self.size -= len(stream)
@@ -231,14 +231,15 @@ class PageBuilder:
         if not self.samples and not self.events:
             self._first_mono_ms = self.last_mono_ms = event.mono_ms
             self.anchor_ms = event.unix_ms - event.mono_ms
-        # the size first: a signal that raises in between may not leave the page too small
+        # Update the size first: if a signal handler raises between the two lines, the size is too
+        # large at most, so the page never exceeds PAGE_SIZE.
         self.size += len(packed)
         self._events += packed
         self.events += 1
         return True
 
     def __bytes__(self) -> bytes:
-        """Return the page as it stands, without padding."""
+        """Return the page so far, without padding."""
         streams = self._streams
         head = DATA_HEAD.pack(
             self._schema,
@@ -255,7 +256,7 @@ class PageBuilder:
 
 
 def _append(stream: bytearray, zeros: int, delta: int) -> None:
-    """Append a difference other than 0, after a run of `zeros`."""
+    """Append a difference other than 0, after a zero run of length `zeros`."""
     if zeros:
         stream.append(0)
         append_varint(stream, zeros)

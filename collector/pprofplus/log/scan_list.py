@@ -1,7 +1,7 @@
-"""The list file: the runs that a scan visits, and which of them ended first.
+"""The list file: the runs that a scan visits, and the table of those that ended first.
 
-A process of a few milliseconds reads a part of it, so all records have fixed sizes. What is read
-is checked: the file is not synced, and a power cut may leave any part of it zeroed.
+A process that lives for milliseconds reads a part of it, so all records have a fixed size. Data
+that is read is checked: the file is not synced, and a power failure may zero any part of it.
 """
 
 from __future__ import annotations
@@ -25,35 +25,35 @@ from pprofplus.system.locks import lock
 _HEAD = Struct("<8sQIII")  # magic, number of the scan, runs, bytes of the services' names, CRC-32
 _MAGIC = b"PPRUNS1\n"
 _CRC_BYTES = 4
-_RUN = Struct(">QQH")  # start in unix ms, pid, index of the service: so they sort by their start
+_RUN = Struct(">QQH")  # start in unix ms, pid, index of the service: so the records sort by start
 _OLDEST = Struct("<q")  # end of the run in units of 16 ms, then 22 bits: its index in the list
 _INDEX_BITS = 22
 _END_SHIFT = 4
-_LONGEST_NAME = 26
+_MAX_NAME_LENGTH = 26
 _TOO_LARGE = 1 << 63
-_SORTED_AT_ONCE = 4096  # a sort does not let the service's threads run: some of it, then
+_SORT_BATCH = 4096  # a sort holds the GIL and blocks the service's threads: sort in parts
 _UNSEEN_S = 10.0
-_MOST_SERVICES = 1 << 16
-_MOST_TEXT = _MOST_SERVICES * 65
+_MAX_SERVICES = 1 << 16
+_MAX_TEXT = _MAX_SERVICES * 65
 
-MOST_RUNS = 1 << 18  # in a list: that takes 25 MB while it is made
-MOST_OLDEST = 4096
+MAX_RUNS = 1 << 18  # in a list: building it takes 25 MB
+MAX_OLDEST = 4096
 
 
-def list_runs(home_fd: int, most: int) -> tuple[list[str], list[bytes], bool]:
+def list_runs(log_directory_fd: int, most: int) -> tuple[list[str], list[bytes], bool]:
     """Return services, records of runs, and whether these are all.
 
-    The runs are in no order, and `most` at the most.
+    The runs are not sorted; there are at most `most`.
 
     Raises OSError if the log directory cannot be read.
     """
     services: list[str] = []
     entries: list[bytes] = []
-    for service in sorted(os.listdir(home_fd))[:_MOST_SERVICES]:
+    for service in sorted(os.listdir(log_directory_fd))[:_MAX_SERVICES]:
         if not valid_service(service):
             continue
         try:
-            service_fd = os.open(service, DIRECTORY, dir_fd=home_fd)
+            service_fd = os.open(service, DIRECTORY, dir_fd=log_directory_fd)
         except OSError:
             continue
         number = len(services)
@@ -63,31 +63,29 @@ def list_runs(home_fd: int, most: int) -> tuple[list[str], list[bytes], bool]:
                 for entry in found:
                     name = entry.name
                     pid, _, start = name.partition("-")
-                    if len(name) <= _LONGEST_NAME and pid.isdecimal() and start.isdecimal():
+                    if len(name) <= _MAX_NAME_LENGTH and pid.isdecimal() and start.isdecimal():
                         entries.append(_RUN.pack(int(start), int(pid), number))
                         if len(entries) >= most:
                             return services, entries, False
-        except OSError:  # the directory went away under us
+        except OSError:  # the directory was removed meanwhile
             continue
         finally:
             close_descriptor(service_fd)
     return services, entries, True
 
 
-def in_order_of_start(entries: list[bytes]) -> list[bytes]:
-    """Return the runs sorted, in steps that let other threads run."""
-    if len(entries) <= _SORTED_AT_ONCE:
+def sorted_by_start(entries: list[bytes]) -> list[bytes]:
+    """Return the runs sorted by start, in steps that let other threads run."""
+    if len(entries) <= _SORT_BATCH:
         return sorted(entries)
     from heapq import merge  # noqa: PLC0415 - few services have so many runs
 
-    parts = [
-        sorted(entries[at : at + _SORTED_AT_ONCE]) for at in range(0, len(entries), _SORTED_AT_ONCE)
-    ]
+    parts = [sorted(entries[at : at + _SORT_BATCH]) for at in range(0, len(entries), _SORT_BATCH)]
     return list(merge(*parts))
 
 
 class ScanList:
-    """The runs of one scan, in the order of their start; in memory, or read from the file.
+    """The runs of one scan, sorted by start; in memory, or read from the file.
 
     Attributes:
         number: of the scan.
@@ -105,10 +103,10 @@ class ScanList:
         self._runs_at = 0
 
     @classmethod
-    def open(cls, home_fd: int, number: int, count: int) -> ScanList | None:
-        """Return the list of scan `number` as it was saved; None if there is none that is whole."""
+    def open(cls, log_directory_fd: int, number: int, count: int) -> ScanList | None:
+        """Return the saved list of scan `number`; None if there is no complete one."""
         try:
-            fd = os.open(RUN_LIST_NAME, os.O_RDWR | EXISTING, dir_fd=home_fd)
+            fd = os.open(RUN_LIST_NAME, os.O_RDWR | EXISTING, dir_fd=log_directory_fd)
         except OSError:
             return None
         found = cls(number, [], [])
@@ -118,17 +116,22 @@ class ScanList:
             return None
         return found
 
-    def save(self, home_fd: int) -> None:
-        """Write the file anew, unless it is in the file already. Raises OSError."""
+    def save(self, log_directory_fd: int) -> None:
+        """Write the file again, unless the list is in the file already. Raises OSError."""
         if self._entries is None:
             return
-        fd = new_file(home_fd)
+        fd = new_file(log_directory_fd)
         try:
             self.write(fd)
-            os.rename(NEW_RUN_LIST_NAME, RUN_LIST_NAME, src_dir_fd=home_fd, dst_dir_fd=home_fd)
+            os.rename(
+                NEW_RUN_LIST_NAME,
+                RUN_LIST_NAME,
+                src_dir_fd=log_directory_fd,
+                dst_dir_fd=log_directory_fd,
+            )
         except BaseException:
             close_descriptor(fd)
-            _unlink(NEW_RUN_LIST_NAME, home_fd)
+            _unlink(NEW_RUN_LIST_NAME, log_directory_fd)
             raise
         self._fd, self._entries = fd, None
 
@@ -152,7 +155,7 @@ class ScanList:
             size_bytes = count * _RUN.size
             raw = os.pread(self._fd, size_bytes, self._runs_at + first * _RUN.size)
             if len(raw) != size_bytes:
-                raise ValueError("the list of runs is cut short")
+                raise ValueError("the list of runs is truncated")
         runs = []
         for start_ms, pid, service in _RUN.iter_unpack(raw):
             if service >= len(self._services) or not 0 < start_ms | pid < _TOO_LARGE:
@@ -161,18 +164,18 @@ class ScanList:
         return runs
 
     def read_oldest(self, first: int, count: int) -> list[int]:
-        """Return entries of the table of those runs that ended first; see `end_and_index`.
+        """Return entries of the table of the runs that ended first; see `end_and_index`.
 
         Raises ValueError, OSError.
         """
         at = self._runs_at + self.count * _RUN.size + first * _OLDEST.size
         raw = os.pread(self._fd, count * _OLDEST.size, at)
         if len(raw) != count * _OLDEST.size:
-            raise ValueError("the list of runs is cut short")
+            raise ValueError("the list of runs is truncated")
         return [value for (value,) in iter_unpack("<q", raw)]
 
     def write_oldest(self, values: list[int]) -> None:
-        """Write that table anew. Raises OSError."""
+        """Write that table again. Raises OSError."""
         raw = pack(f"<{len(values)}q", *values)
         if os.pwrite(self._fd, raw, self._runs_at + self.count * _RUN.size) != len(raw):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -194,7 +197,7 @@ class ScanList:
             if len(raw) != _HEAD.size:
                 return False
             magic, number, self.count, length, crc = _HEAD.unpack(raw)
-            if (magic, number, self.count) != (_MAGIC, self.number, count) or length > _MOST_TEXT:
+            if (magic, number, self.count) != (_MAGIC, self.number, count) or length > _MAX_TEXT:
                 return False
             text = os.pread(self._fd, length, _HEAD.size)
         except (OSError, MemoryError, OverflowError):
@@ -207,7 +210,7 @@ class ScanList:
 
 
 def oldest_entry(ended_s: float, index: int) -> int:
-    """Return an entry of the table of those runs that ended first; they sort by their end."""
+    """Return an entry of the table of the runs that ended first; entries sort by end."""
     ended_ms = min(max(0, int(ended_s * 1000)), (1 << 44) - 1)
     return ended_ms >> _END_SHIFT << _INDEX_BITS | index
 
@@ -217,10 +220,10 @@ def end_and_index(entry: int) -> tuple[int, int]:
     return ((entry >> _INDEX_BITS) + 1) << _END_SHIFT, entry & (1 << _INDEX_BITS) - 1
 
 
-def new_file(home_fd: int) -> int:
-    """Return the descriptor of a new list file, which nobody else writes. Raises OSError."""
-    _unlink(NEW_RUN_LIST_NAME, home_fd)
-    fd = os.open(NEW_RUN_LIST_NAME, NEW, 0o600, dir_fd=home_fd)
+def new_file(log_directory_fd: int) -> int:
+    """Return the descriptor of a new list file, which no other process writes. Raises OSError."""
+    _unlink(NEW_RUN_LIST_NAME, log_directory_fd)
+    fd = os.open(NEW_RUN_LIST_NAME, NEW, 0o600, dir_fd=log_directory_fd)
     try:
         os.fchmod(fd, 0o600)
     except BaseException:
@@ -229,15 +232,17 @@ def new_file(home_fd: int) -> int:
     return fd
 
 
-def install(home_fd: int) -> None:
-    """Give the new list file its name. Raises OSError."""
-    os.rename(NEW_RUN_LIST_NAME, RUN_LIST_NAME, src_dir_fd=home_fd, dst_dir_fd=home_fd)
+def install(log_directory_fd: int) -> None:
+    """Rename the new list file to its final name. Raises OSError."""
+    os.rename(
+        NEW_RUN_LIST_NAME, RUN_LIST_NAME, src_dir_fd=log_directory_fd, dst_dir_fd=log_directory_fd
+    )
 
 
-def is_being_listed(home_fd: int) -> bool:
-    """Tell whether a process that lives is writing the new list file."""
+def is_being_listed(log_directory_fd: int) -> bool:
+    """Return whether a live process is writing the new list file."""
     try:
-        fd = os.open(NEW_RUN_LIST_NAME, EXISTING, dir_fd=home_fd)
+        fd = os.open(NEW_RUN_LIST_NAME, EXISTING, dir_fd=log_directory_fd)
     except OSError:
         return False
     try:
@@ -251,9 +256,9 @@ def is_being_listed(home_fd: int) -> bool:
         close_descriptor(fd)
 
 
-def _unlink(name: str, home_fd: int) -> None:
+def _unlink(name: str, log_directory_fd: int) -> None:
     try:
-        os.unlink(name, dir_fd=home_fd)
+        os.unlink(name, dir_fd=log_directory_fd)
     except OSError:
-        # it is not there, or the next step fails, too
+        # it does not exist, or the next step fails as well
         return

@@ -1,4 +1,4 @@
-"""One segment on disk: made whole, locked while it lives, written page by page."""
+"""One segment file: created with its header, locked while open, written page by page."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ SEGMENT_BYTES = 1 << 20
 class Segment:
     """A segment that is being written.
 
-    The lock tells readers that its writer lives: the kernel drops it when the process dies. It
-    belongs to the open file, which forked children share, so they have to close theirs.
+    The lock shows readers that its writer runs: the kernel releases it when the process dies. It
+    belongs to the open file, which forked children share, so they must close their copies.
 
     Attributes:
         number: as in its name.
-        slots: places for pages.
-        first_slot: the place behind its header.
+        slots: slots for pages.
+        first_slot: the slot after its header.
         header_bytes: where the header ends.
         locked: it has a lock; False on a file system without locks.
     """
@@ -33,23 +33,24 @@ class Segment:
     def __init__(
         self, directory: int, number: int, header_pages: list[bytes], size_bytes: int, mode: int
     ) -> None:
-        """Make segment `number` in the run's directory, or the next whose name is free.
+        """Create segment `number` in the run directory, or the next whose name is free.
 
-        Raises OSError. It gets its name when it is locked and has its header, so that no reader
-        finds it without. What someone planted under its name is neither opened nor replaced.
+        Raises OSError. The file is renamed to its final name after it is locked and has its header,
+        so no reader finds it without them. A file that already has the name is neither opened nor
+        replaced.
         """
-        # whatever the header takes, a page and its other version must fit
-        least, largest_bytes = len(header_pages) + 3, largest_file_bytes()
-        if least * PAGE_SIZE > largest_bytes:
+        # with a header of any size, a page and its other version must fit
+        min_slots, largest_bytes = len(header_pages) + 3, largest_file_bytes()
+        if min_slots * PAGE_SIZE > largest_bytes:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
-        self.slots = max(min(size_bytes, largest_bytes) // PAGE_SIZE, least)
+        self.slots = max(min(size_bytes, largest_bytes) // PAGE_SIZE, min_slots)
         self.first_slot = len(header_pages)
         self.header_bytes = (len(header_pages) - 1) * PAGE_SIZE + len(header_pages[-1])
         hidden, fd = _open_hidden(directory, number)
         try:
             self._descriptor = Descriptor(fd)
             os.fchmod(fd, mode)
-            # without locks it records all the same, though readers cannot tell that we live
+            # without locks, record nevertheless, though readers cannot see that the writer runs
             locked = lock(fd)
             self.locked = locked is not None
             if locked is False:
@@ -66,17 +67,17 @@ class Segment:
             raise
 
     def write(self, slot: int, page: bytes) -> None:
-        """Write one page whole. Raises OSError; what was in that slot may be gone then."""
+        """Write one complete page. Raises OSError; the slot's previous content may be lost then."""
         if self._descriptor.stat() is None:
             raise OSError(errno.EBADF, "the host closed the log's descriptor")
         written = 0
         try:
-            while written < len(page):  # the rest of a short write brings the reason, as an error
+            while written < len(page):  # after a short write, the next write reports the reason
                 at = slot * PAGE_SIZE + written
                 rest = page[written:] if written else page
                 count = os.pwrite(self._descriptor.number, rest, at)
                 if not count:  # no error and no progress: some FUSE file systems do that
-                    raise OSError(errno.EIO, "the file system took none of the page's bytes")  # noqa: TRY301 - one way out
+                    raise OSError(errno.EIO, "the file system wrote 0 bytes of the page")  # noqa: TRY301 - one way out
                 written += count
         except (OSError, MemoryError):
             if written:
@@ -84,9 +85,9 @@ class Segment:
             raise
 
     def _blank(self, slot: int) -> None:
-        """Take away the head of a page whose body was not written; never raises.
+        """Overwrite the head of a page whose body was not written; never raises.
 
-        It is shorter than a block, and that block is there: a full disk takes it.
+        It is shorter than a block, and that block is allocated: it works on a full disk too.
         """
         try:  # noqa: SIM105 - contextlib costs each service 1 ms
             os.pwrite(self._descriptor.number, BLANK_PAGE, slot * PAGE_SIZE)
@@ -95,13 +96,13 @@ class Segment:
             pass
 
     def ours(self) -> bool:
-        """Tell whether the descriptor is still the segment's."""
+        """Return whether the descriptor still belongs to the segment."""
         return self._descriptor.ours()
 
     def left_bytes(self) -> int | None:
-        """Return how much of the file is of use: 0 without its name or its header.
+        """Return how many bytes of the file are usable: 0 without its name or its header.
 
-        None if the file system does not say: what it holds may all be there in a moment.
+        None if the file system returns an error: all bytes may be readable again in a moment.
         """
         try:
             found = self._descriptor.stat()
@@ -112,30 +113,30 @@ class Segment:
         return found.st_size
 
     def close(self, size_bytes: int | None = None) -> None:
-        """Close it, cut to `size_bytes` if given; drops the lock; never raises."""
+        """Close the file, truncated to `size_bytes` if given; releases the lock; never raises."""
         if size_bytes is not None and self.ours():
             try:  # noqa: SIM105 - contextlib costs each service 1 ms
                 os.ftruncate(self._descriptor.number, size_bytes)
             except OSError:
-                # what stays behind the end is another version of the last page: readers know it
+                # the rest is another version of the last page, which readers handle
                 pass
         self._descriptor.close()
 
 
 def _open_hidden(directory: int, number: int) -> tuple[str, int]:
-    """Return the name and the descriptor of a new file, not yet to be found. Raises OSError."""
+    """Return the name and the descriptor of a new hidden file. Raises OSError."""
     while True:
         hidden = f".{segment_name(number)}.new"
         try:
             return hidden, above_standard(os.open(hidden, NEW, 0o600, dir_fd=directory))
         except FileExistsError:
-            # ours, from an attempt that failed: the directory is of this run alone
+            # left by a failed attempt of this process: only this run uses the directory
             if not _remove(hidden, directory):
                 number += 1
 
 
 def largest_file_bytes(unlimited_bytes: int = SEGMENT_BYTES) -> int:
-    """Return what this process may write to one file: more would end it by SIGXFSZ.
+    """Return the largest size that this process may write: more would end it by SIGXFSZ.
 
     Without a limit that is `unlimited_bytes`.
     """
@@ -165,7 +166,7 @@ def _remove(name: str, directory: int) -> bool:
 
 
 def drop_oldest(directory: int, spare: int | None, wanted_bytes: int) -> int:
-    """Drop the oldest segments of a run until `wanted_bytes` are free; return how many are.
+    """Remove the oldest segments of a run until `wanted_bytes` are free; return the bytes freed.
 
     Segment `spare`, the one being written, stays. Raises OSError.
     """
@@ -180,10 +181,10 @@ def drop_oldest(directory: int, spare: int | None, wanted_bytes: int) -> int:
 
 
 def make_room(directory: int, spare: int | None, new_bytes: int, max_bytes: int) -> int:
-    """Drop the oldest segments of a run until `new_bytes` more keep it within `max_bytes`.
+    """Remove the oldest segments of a run until `new_bytes` more keep it within `max_bytes`.
 
-    Segment `spare`, the one being written, stays. Returns the bytes dropped. Raises OSError with
-    EDQUOT if that does not do.
+    Segment `spare`, the one being written, stays. Returns the bytes removed. Raises OSError with
+    EDQUOT if there is still no room.
     """
     over = sum(_sizes(directory).values()) + new_bytes - max_bytes
     freed = drop_oldest(directory, spare, over)
@@ -201,7 +202,7 @@ def _sizes(directory: int) -> dict[int, int]:
             try:
                 found = os.stat(name, dir_fd=directory, follow_symlinks=False)
             except FileNotFoundError:
-                continue  # an operator makes room, too
-            if stat.S_ISREG(found.st_mode):  # else it is none of ours
+                continue  # an operator may remove segments too
+            if stat.S_ISREG(found.st_mode):  # anything else is not ours
                 sizes[number] = found.st_size
     return sizes

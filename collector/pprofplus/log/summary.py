@@ -1,4 +1,4 @@
-"""The summary of a segment's pages, kept while they are written. No I/O."""
+"""The summary of a segment's pages, updated while they are written. No I/O."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from pprofplus.log.format import (
 )
 from pprofplus.log.page import PageBuilder
 
-LEAST_PAGES = 32  # fewer are read as soon as their summary, which would take a page itself
+MIN_PAGES = 32  # with fewer pages, their heads are read as fast as a summary page
 _MAX_ROWS = 16
 _ROOM = PAGE_SIZE - PREFIX.size - SUMMARY_HEAD.size
 
 
 class Summary:
-    """What the summary page of a segment will say, page after finished page."""
+    """Builder of a segment's summary page, from its finished pages."""
 
     __slots__ = (
         "_cells",
@@ -43,11 +43,11 @@ class Summary:
         "_samples",
         "_schema",
         "_slot",
-        "_sound",
+        "_valid",
     )
 
     def __init__(self, schema: int, columns: int, pages: int) -> None:
-        """Begin the summary of a segment with a metric table, and room for so many pages."""
+        """Begin the summary of a segment with a schema, and room for `pages` pages."""
         rows = max(1, min(_MAX_ROWS, _ROOM // summary_row_size(columns)))
         self._schema = schema
         self._columns = columns
@@ -55,7 +55,7 @@ class Summary:
         self._cells = Struct(f"<{3 * columns}q")
         self._rows: list[bytes] = []
         self._number = self._slot = self._pages = self._interval_ms = 0
-        self._sound = True
+        self._valid = True
         self._begin_row()
 
     def _begin_row(self) -> None:
@@ -64,12 +64,12 @@ class Summary:
         self._first: list[int] = [0] * self._columns
         self._lo = self._hi = self._first
 
-    def spoil(self) -> None:
-        """Write none: a page is not where it ought to be."""
-        self._sound = False
+    def discard(self) -> None:
+        """Discard the summary: a page is not in its expected slot."""
+        self._valid = False
 
-    def take(self, page: PageBuilder, slot: int) -> None:
-        """Take in a page that is finished, in its place."""
+    def add_page(self, page: PageBuilder, slot: int) -> None:
+        """Add a finished page in its slot."""
         if not self._pages:
             self._number, self._slot, self._interval_ms = page.number, slot, page.interval_ms
         elif (page.number - self._number, slot - self._slot, page.interval_ms) != (
@@ -77,8 +77,8 @@ class Summary:
             self._pages,
             self._interval_ms,
         ):
-            self._sound = False
-        if not self._sound:
+            self._valid = False
+        if not self._valid:
             return
         if self._in_row == self._row_pages:
             self._rows.append(self._row())
@@ -109,9 +109,9 @@ class Summary:
             self._end_offset_ms,
         ) + self._cells.pack(*self._first, *self._lo, *self._hi)
 
-    def page(self, least_pages: int = LEAST_PAGES) -> bytes | None:
-        """Return the summary page, None if there is nothing to say or nothing to be trusted."""
-        if not self._sound or self._pages < least_pages:
+    def page(self, least_pages: int = MIN_PAGES) -> bytes | None:
+        """Return the summary page, None if there are too few pages or one is out of order."""
+        if not self._valid or self._pages < least_pages:
             return None
         rows = [*self._rows, self._row()]
         head = SUMMARY_HEAD.pack(

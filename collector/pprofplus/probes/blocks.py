@@ -1,4 +1,4 @@
-"""Memory blocks that Python has in use; the interpreter walks its pools to count them."""
+"""Memory blocks that Python has allocated; the interpreter walks its pools to count them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class BlocksProbe(Probe):
     def __init__(self) -> None:
         count = getattr(sys, "getallocatedblocks", None)
         if count is None or not count():
-            # PYTHONMALLOC=malloc: no block is pymalloc's
-            raise ProbeAbsentError("this interpreter does not count its blocks")
+            # PYTHONMALLOC=malloc: pymalloc is not used
+            raise ProbeAbsentError("this interpreter does not count its memory blocks")
         self._count = count
 
     def read(self) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""The control group that a process is charged to, version 2 or 1: memory used, limit, OOM kills."""
+"""The control group of a process, version 2 or 1: memory used, limit, OOM kills."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from pprofplus.errors import ProbeAbsentError
 from pprofplus.probes import Probe
 from pprofplus.system.descriptor import KeptFile, read_small_file
 
-# version 1 says "no limit" as the largest whole page below 2**63
+# version 1 reports "no limit" as the largest whole page below 2**63
 _NO_LIMIT = 1 << 60
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 _OOM_KILLS = re.compile(rb"^oom_kill (\d+)$", re.MULTILINE)
 
 
 class Cgroup:
-    """Where the memory files of this process's cgroup are.
+    """The memory files of a process's cgroup.
 
     Attributes:
-        directory: the cgroup as seen from here.
-        top: the uppermost cgroup that can be seen from here.
-        used: name of the file that tells the use.
-        limit: name of the file that tells the limit.
-        events: name of the file that counts the kills by the OOM killer.
+        directory: the cgroup's path as seen from here.
+        top: the topmost cgroup visible from here.
+        used: name of the file with the memory used.
+        limit: name of the file with the limit.
+        events: name of the file with the count of OOM kills.
     """
 
     __slots__ = ("directory", "events", "limit", "top", "used")
 
     def __init__(self, who: str = "self", proc: str = "/proc") -> None:
-        """Find that of process `who` (a pid, or "self") among our mounts.
+        """Find the cgroup of process `who` (a pid, or "self") among our mounts.
 
         Raises ProbeAbsentError.
         """
@@ -39,14 +39,14 @@ class Cgroup:
             groups = read_small_file(f"{proc}/{who}/cgroup").decode("utf-8", "surrogateescape")
             mounts = read_small_file(f"{proc}/self/mountinfo").decode("utf-8", "surrogateescape")
         except OSError as error:
-            raise ProbeAbsentError("no cgroups") from error
+            raise ProbeAbsentError("this kernel has no cgroups") from error
         path = ""
         fstype, self.used, self.limit = "cgroup2", "memory.current", "memory.max"
         self.events = "memory.events"
         for line in groups.splitlines():
-            _, controllers, place = line.split(":", 2)
+            _, controllers, group_path = line.split(":", 2)
             if "memory" in controllers.split(","):
-                path = place
+                path = group_path
                 fstype, self.used, self.limit = (
                     "cgroup",
                     "memory.usage_in_bytes",
@@ -55,7 +55,7 @@ class Cgroup:
                 self.events = "memory.oom_control"
                 break
             if not controllers:
-                path = place
+                path = group_path
         if not path:
             raise ProbeAbsentError("this process is in no cgroup")
         root, self.top = _mount(mounts, fstype)
@@ -66,8 +66,8 @@ class Cgroup:
         if ".." not in inside.split("/") and os.path.exists(f"{below}/{self.used}"):
             self.directory = below
         elif who != "self" or not os.path.exists(f"{self.top}/{self.used}"):
-            # where ours is found at the mount's top, another's is not
-            raise ProbeAbsentError("the cgroup does not tell its memory")
+            # our own cgroup is the mount's top, but another process's is not
+            raise ProbeAbsentError("the cgroup has no memory files")
 
     def limit_bytes(self) -> int | None:
         """Return the smallest limit from this cgroup upwards, or None if there is none."""
@@ -79,7 +79,7 @@ class Cgroup:
                 if text.isdigit() and int(text) < _NO_LIMIT:
                     limits.append(int(text))
             except FileNotFoundError:
-                pass  # the root of version 2 has no limit to tell
+                pass  # the root cgroup of version 2 has no limit file
             if directory == self.top:
                 return min(limits, default=None)
             directory = os.path.dirname(directory)
@@ -99,7 +99,7 @@ def _mount(mounts: str, fstype: str) -> tuple[str, str]:
 
 
 class _ReopenedFile:
-    """A file of a cgroup that is opened for each reading, so that it takes no descriptor."""
+    """A cgroup file that is opened for each reading, so that it keeps no descriptor."""
 
     __slots__ = ("_path",)
 
@@ -117,10 +117,10 @@ class _ReopenedFile:
 
 
 class _CgroupFileProbe(Probe):
-    """One file of the cgroup, found again when the process is moved to another cgroup.
+    """One file of the cgroup; found again when the process is moved to another cgroup.
 
-    `keep` says whether a descriptor is kept open: that is four times as fast as opening the file
-    for each reading, but `pprofplus watch` records more processes than it has descriptors.
+    With `keep`, the file stays open: that is four times as fast as opening it for each reading, but
+    `pprofplus watch` records more processes than it may open files.
     """
 
     exact = True
@@ -133,7 +133,7 @@ class _CgroupFileProbe(Probe):
             self.read()
         except (OSError, ValueError) as error:
             self._file.close()
-            raise ProbeAbsentError(f"this kernel does not tell {self.names[0]}") from error
+            raise ProbeAbsentError(f"this kernel does not provide {self.names[0]}") from error
 
     def _open(self) -> KeptFile | _ReopenedFile:
         cgroup = Cgroup(self._who)
@@ -152,11 +152,11 @@ class _CgroupFileProbe(Probe):
         raise NotImplementedError
 
     def read(self) -> tuple[int, ...]:
-        """Return the figure. Raises OSError, ValueError, ProbeAbsentError."""
+        """Return the value. Raises OSError, ValueError, ProbeAbsentError."""
         try:
             return (self._parse(self._file.read()),)
         except OSError:
-            # moved to another cgroup, and the old one removed
+            # the process was moved to another cgroup, and the old one removed
             self._file.close()
             self._file = self._open()
             return (self._parse(self._file.read()),)
@@ -167,7 +167,7 @@ class _CgroupFileProbe(Probe):
 
 
 class CgroupUsedProbe(_CgroupFileProbe):
-    """Memory charged to the cgroup: that of its other processes and its page cache included."""
+    """Memory charged to the cgroup, including its other processes and its page cache."""
 
     names = ("cgroup_used",)
 
@@ -181,7 +181,7 @@ class CgroupUsedProbe(_CgroupFileProbe):
 
 
 class CgroupOomKillsProbe(_CgroupFileProbe):
-    """Processes of the cgroup that the OOM killer has ended; the root cgroup of v2 has no count."""
+    """OOM kills in the cgroup; the root cgroup of version 2 has no count."""
 
     names = ("cgroup_oom_kills",)
 
@@ -195,7 +195,7 @@ class CgroupOomKillsProbe(_CgroupFileProbe):
 
 
 def oom_kills_in(text: bytes) -> int:
-    """Return the kills that `memory.events`, `memory.oom_control` or `/proc/vmstat` counts.
+    """Return the count of OOM kills in `memory.events`, `memory.oom_control` or `/proc/vmstat`.
 
     Raises ValueError if the kernel does not count them there, as before Linux 4.13.
     """
@@ -206,10 +206,10 @@ def oom_kills_in(text: bytes) -> int:
 
 
 class CgroupLimitProbe(Probe):
-    """The limit that counts: the smallest of this cgroup's and of those above it."""
+    """The effective limit: the smallest of this cgroup and its ancestors."""
 
     names = ("cgroup_limit",)
-    least_period_s = 10.0  # an operator changes it now and then; each level is a file to open
+    min_period_s = 10.0  # an operator changes it rarely, and each level is a file to open
 
     def __init__(self, who: str = "self") -> None:
         self._who = who

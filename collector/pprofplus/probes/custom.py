@@ -1,4 +1,4 @@
-"""A figure of the user's own: a function of theirs, asked once a sample."""
+"""A user's gauge: a function that is called once a sample."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pprofplus.log.format import INT64_MAX, INT64_MIN
 from pprofplus.probes import Probe
 from pprofplus.probes.gauge_registry import Gauge
 
-# one that takes long is asked less often, so that it takes no more of the thread's time than this
+# a slow gauge is called less often, so that it takes at most this share of the thread's time
 _SHARE = 0.01
 _SLOW_S = 0.001
-_LONGEST_PERIOD_S = 60.0
+_MAX_PERIOD_S = 60.0
 
 
 class CustomProbe(Probe):
-    """Asks one gauge's function."""
+    """Calls one gauge's function."""
 
     def __init__(self, gauge: Gauge) -> None:
         self.gauge = gauge
@@ -25,15 +25,15 @@ class CustomProbe(Probe):
 
     @property
     def rows(self) -> tuple[tuple[str, str, str], ...]:
-        """The table's row: name, unit, kind."""
+        """The schema's row: name, unit, kind."""
         return (self._row,)
 
-    def like(self, gauge: Gauge) -> bool:
-        """Tell whether a gauge has this one's row, so that it can go on in its column."""
+    def matches(self, gauge: Gauge) -> bool:
+        """Return whether a gauge has the same row, so that it can continue in this column."""
         return self._row == (gauge.name, gauge.unit, gauge.kind)
 
     def read(self) -> tuple[int, ...] | None:
-        """Return the figure; None while the function returns None. Raises whatever it raises."""
+        """Return the value; None while the function returns None. Raises any exception of it."""
         gauge = self.gauge
         if self.retired:
             return None
@@ -42,12 +42,10 @@ class CustomProbe(Probe):
             found = gauge.function()
         finally:
             took_s = monotonic() - began_s
-            self.least_period_s = (
-                min(took_s / _SHARE, _LONGEST_PERIOD_S) if took_s > _SLOW_S else 0.0
-            )
+            self.min_period_s = min(took_s / _SHARE, _MAX_PERIOD_S) if took_s > _SLOW_S else 0.0
         if found is None:
             return None
         scaled = found * gauge.scale
-        # a figure may be a float, a Decimal, or a scalar of some library's; NaN and infinity
-        # raise here, and are reported
+        # the value may be a float, a Decimal, or a scalar of another library; NaN and infinity
+        # raise here, and are logged
         return (min(max(round(scaled), INT64_MIN), INT64_MAX),)

@@ -1,4 +1,4 @@
-"""What the kernel accounts to another process, read from outside through psutil."""
+"""Memory, CPU time and descriptors of another process, read through psutil."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# fields of /proc/<pid>/stat behind the process's name
+# fields of /proc/<pid>/stat after the process's name
 _MINOR_FAULTS, _MAJOR_FAULTS = 7, 9
 
 
 class _OtherProbe(Probe):
-    """Figures of another process; absent if this user may not read them."""
+    """Metrics of another process; absent if this user may not read them."""
 
     _names: tuple[str, ...] = ()
 
@@ -32,15 +32,15 @@ class _OtherProbe(Probe):
 
 
 class _OtherFieldsProbe(_OtherProbe):
-    """Those of its wanted figures that psutil has of another process on this platform."""
+    """Those of the wanted values that psutil provides for another process on this platform."""
 
     _method = ""
     _wanted: tuple[str, ...] = ()
 
     def __init__(self, process: psutil.Process) -> None:
-        self._ask = getattr(process, self._method)
+        self._read_fields = getattr(process, self._method)
         try:
-            found = self._ask()
+            found = self._read_fields()
         except psutil.Error as error:
             raise ProbeAbsentError(f"{', '.join(self._wanted)}: {error}") from error
         self._names = tuple(name for name in self._wanted if hasattr(found, name))
@@ -48,7 +48,7 @@ class _OtherFieldsProbe(_OtherProbe):
 
     def read(self) -> tuple[int, ...]:
         """Return bytes, in the order of `names`. Raises psutil.Error."""
-        found = self._ask()
+        found = self._read_fields()
         return tuple(getattr(found, name) for name in self._names)
 
 
@@ -65,11 +65,11 @@ class OtherFullProbe(_OtherFieldsProbe):
     _method = "memory_full_info"
     _wanted = ("uss", "pss", "swap")
     budgeted = True
-    least_period_s = 4.5  # as in the service itself
+    min_period_s = 4.5  # as in the service itself
 
 
 class OtherCpuProbe(_OtherProbe):
-    """CPU time, in the ticks of 10 ms that the kernel tells of others."""
+    """CPU time, in ticks of 10 ms: the kernel's resolution for other processes."""
 
     _names = ("cpu_user", "cpu_system")
 
@@ -108,7 +108,7 @@ class OtherFaultsProbe(_OtherProbe):
     def read(self) -> tuple[int, ...]:
         """Return faults without and with disk. Raises OSError, ValueError."""
         text = read_small_file(f"/proc/{self._process.pid}/stat")
-        # the name stands in parentheses, and may hold any character
+        # the name is in parentheses, and may contain any character
         fields = text[text.rindex(b")") + 1 :].split()
         return int(fields[_MINOR_FAULTS]), int(fields[_MAJOR_FAULTS])
 
@@ -124,7 +124,7 @@ _OF_A_PROCESS = (
 
 
 def sources_of(process: psutil.Process) -> tuple[tuple[Callable[[], Probe], ...], ...]:
-    """Return the sources of a panel for another process."""
+    """Return the sources of a probe set for another process."""
     who = str(process.pid)
     return (
         *((lambda probe=probe: probe(process),) for probe in _OF_A_PROCESS),
@@ -135,8 +135,8 @@ def sources_of(process: psutil.Process) -> tuple[tuple[Callable[[], Probe], ...]
     )
 
 
-def names_of_all() -> tuple[str, ...]:
-    """Return what can be told of another process where everything may be read, on Linux."""
+def all_metric_names() -> tuple[str, ...]:
+    """Return the metrics of another process that a user with all permissions can read, on Linux."""
     return (
         *("rss", "vms", "shared", "uss", "pss", "swap", "cpu_user", "cpu_system", "threads"),
         *("fds", "faults_minor", "faults_major"),

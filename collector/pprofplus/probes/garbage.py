@@ -1,4 +1,4 @@
-"""The garbage collector: what waits for it, what it did, and how long the program stood still."""
+"""The garbage collector: objects that wait for it, its collections, and its pauses."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pprofplus.probes import Probe
 class Pauses:
     """Times each collection.
 
-    It runs inside the collector, so it keeps to integers in slots: it makes nothing that the
-    collector would have to track.
+    It is called inside the collector, so it uses only integers in slots: it creates no object that
+    the collector would have to track.
 
     Attributes:
         total_ns: time of all collections so far.
@@ -24,7 +24,8 @@ class Pauses:
 
     def __init__(self) -> None:
         self._began_ns = 0
-        self._now_ns = perf_counter_ns  # kept here: module globals are gone when exit collects
+        # kept here: module globals are gone when the interpreter's exit runs the GC
+        self._now_ns = perf_counter_ns
         self.longest_ns = 0
         self.total_ns = 0
 
@@ -32,14 +33,14 @@ class Pauses:
         """Take the time at "start" and at "stop"."""
         if phase == "start":
             self._began_ns = self._now_ns()
-        elif self._began_ns:  # else we came in the middle of a collection
+        elif self._began_ns:  # otherwise we were installed during a collection
             pause_ns = self._now_ns() - self._began_ns
             self._began_ns = 0
             self.total_ns += pause_ns
             self.longest_ns = max(self.longest_ns, pause_ns)
 
     def take_longest_ns(self) -> int:
-        """Return the longest pause since this was asked last."""
+        """Return the longest pause since the last call."""
         longest_ns, self.longest_ns = self.longest_ns, 0
         return longest_ns
 
@@ -64,15 +65,15 @@ class CollectionsProbe(Probe):
     def __init__(self) -> None:
         try:
             if len(gc.get_stats()) != len(gc.get_count()) or len(gc.get_count()) != 3:  # noqa: PLR2004
-                raise ProbeAbsentError("a garbage collector without three generations")
+                raise ProbeAbsentError("this garbage collector does not have three generations")
             self._callbacks = gc.callbacks
         except AttributeError as error:  # PyPy
-            raise ProbeAbsentError("this interpreter's garbage collector is another") from error
+            raise ProbeAbsentError("this interpreter has a different garbage collector") from error
         self.pauses = Pauses()
         self._callbacks.append(self.pauses)
 
     def read(self) -> tuple[int, ...]:
-        """Return counts, then microseconds of all pauses and of the longest one since last time."""
+        """Return counts, then microseconds of all pauses and of the longest since the last read."""
         young, middle, old = gc.get_stats()
         pauses = self.pauses
         return (
@@ -87,6 +88,6 @@ class CollectionsProbe(Probe):
         )
 
     def close(self) -> None:
-        """Take the callback out."""
+        """Remove the callback."""
         if self.pauses in self._callbacks:
             self._callbacks.remove(self.pauses)

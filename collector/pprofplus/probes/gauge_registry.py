@@ -1,4 +1,4 @@
-"""Figures of the user's own: what `gauge()` has registered, for this run and those to come."""
+"""Gauges that the user has registered with `gauge()`, for this run and later ones."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Figure = Callable[[], float | None]
+    GaugeFunction = Callable[[], float | None]
 
 MAX_GAUGES = 64
-# the log knows integers: figures in these units are whole, all others are kept in thousandths
+# the log holds integers: values in these units are whole, all others are kept in thousandths
 WHOLE_UNITS = (BYTES, COUNT, MICROSECONDS)
 THOUSANDTHS = "1/1000 "
 
@@ -22,27 +22,29 @@ _UNIT_LENGTH = 32
 
 
 class Gauge:
-    """One figure.
+    """One gauge.
 
     Attributes:
         name: as in the log.
         unit: as in the log.
         kind: "gauge" or "counter".
-        scale: what the function's figure is multiplied by.
-        function: returns the figure.
+        scale: factor from the function's value to the value in the log.
+        function: returns the value.
     """
 
     __slots__ = ("function", "kind", "name", "scale", "unit")
 
-    def __init__(self, name: str, function: Figure, unit: str, kind: str) -> None:
-        """Check and take. Raises ValueError."""
+    def __init__(self, name: str, function: GaugeFunction, unit: str, kind: str) -> None:
+        """Check the arguments. Raises ValueError."""
         if not _NAME_PATTERN.fullmatch(str(name)) or name in BY_NAME:
-            raise ValueError(f"gauge {name!r}: 1 to 64 of A-Z a-z 0-9 . _ - and no metric of ours")
+            raise ValueError(
+                f"gauge {name!r}: use 1 to 64 of A-Z a-z 0-9 . _ - and no name of a built-in metric"
+            )
         if not callable(function):
-            raise ValueError(f"gauge {name}: give a function that returns its figure")  # noqa: TRY004 - as all others
+            raise ValueError(f"gauge {name}: pass a function that returns its value")  # noqa: TRY004 - as all others
         if len(str(unit)) > _UNIT_LENGTH or not str(unit).isprintable():
-            raise ValueError(f"gauge {name}: unit {unit!r} is no short text")
-        if kind not in (GAUGE, COUNTER):  # no set: it raises TypeError for a list
+            raise ValueError(f"gauge {name}: unit {unit!r} is not a short printable text")
+        if kind not in (GAUGE, COUNTER):  # not a set: `in` raises TypeError for a list then
             raise ValueError(f"gauge {name}: kind {kind!r} is neither 'gauge' nor 'counter'")
         whole = unit in WHOLE_UNITS
         self.name = str(name)
@@ -55,11 +57,12 @@ class Gauge:
 class GaugeRegistry:
     """The gauges of this process.
 
-    Any number of threads may change it at once, also without the GIL, and a signal handler in the
-    middle of that: each step on the dict is atomic. There is no lock: a fork could leave it held.
+    Several threads may change it at the same time, even without the GIL, and a signal handler may
+    interrupt a change: each step on the dict is atomic. There is no lock, because a fork could
+    leave it held.
 
     Attributes:
-        version: another object after each change.
+        version: a new object after each change.
     """
 
     def __init__(self) -> None:
@@ -67,17 +70,19 @@ class GaugeRegistry:
         self._gauges: dict[str, Gauge] = {}
 
     def put(self, gauge: Gauge) -> None:
-        """Add a gauge, in the place of one with its name. Raises ValueError for one too many."""
+        """Add a gauge; it replaces one of the same name. Raises ValueError for one too many."""
         gauges = self._gauges
         is_new = gauge.name not in gauges
         gauges[gauge.name] = gauge
         if is_new and len(gauges) > MAX_GAUGES:
             gauges.pop(gauge.name, None)
-            raise ValueError(f"gauge {gauge.name}: there are {MAX_GAUGES} already")
+            raise ValueError(
+                f"gauge {gauge.name}: {MAX_GAUGES} gauges exist already, which is the maximum"
+            )
         self.version = object()
 
     def drop(self, name: str) -> None:
-        """Take a gauge out, if it is there."""
+        """Remove a gauge, if it exists."""
         self._gauges.pop(name, None)
         self.version = object()
 

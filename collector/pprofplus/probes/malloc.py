@@ -1,4 +1,4 @@
-"""The C heap by glibc's own account: mallinfo2, in glibc 2.33 and later."""
+"""The C heap as reported by glibc: mallinfo2, in glibc 2.33 and later."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _FIELDS = (
     "keepcost",
 )
 
-# Another malloc has to bring all of these. One alone says nothing: where a program takes the
-# address of a function, and is no PIE (Debian's python3), that address is in the program itself.
+# Another malloc must replace all of these. One alone proves nothing: in a program that is not a PIE
+# (Debian's python3) and takes the address of a function, that address is in the program itself.
 _REPLACED = ("malloc", "calloc", "realloc")
 
 
 class MallocProbe(Probe):
-    """What malloc holds, uses, keeps and could give back.
+    """Memory that malloc holds, uses, keeps free and could return.
 
-    It walks the lists of free chunks, which a fragmented heap has by the million: budgeted.
+    It walks the lists of free chunks, of which a fragmented heap has millions: budgeted.
     """
 
     names = ("malloc_sys", "malloc_used", "malloc_free", "malloc_trimmable")
@@ -47,7 +47,9 @@ class MallocProbe(Probe):
                 for name in _REPLACED
             )
         except (ImportError, OSError, AttributeError, TypeError) as error:
-            raise ProbeAbsentError("no mallinfo2: not glibc, or older than 2.33") from error
+            raise ProbeAbsentError(
+                "no mallinfo2: the C library is not glibc, or older than 2.33"
+            ) from error
         if not glibcs:
             raise ProbeAbsentError("another malloc is in use (LD_PRELOAD)")
         fields = [(name, ctypes.c_size_t) for name in _FIELDS]

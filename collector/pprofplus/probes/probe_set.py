@@ -1,4 +1,4 @@
-"""All figures of one sample: reads the probes that are due, and keeps their troubles apart."""
+"""The set of probes: reads those that are due for a sample, and isolates their failures."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     Choices = tuple[Callable[[], Probe], ...]
 
-# of each row the first that exists here is taken
+# of each row the first source that exists here is used
 SOURCES: tuple[Choices, ...] = (
     (StatmProbe, PortableProbe),
     (RollupProbe, PortableFullProbe),
@@ -55,30 +55,30 @@ SOURCES: tuple[Choices, ...] = (
 )
 
 DEFAULT_BUDGET = 0.001
-# a source that comes and goes may not begin a new segment more often than this
-_LEAST_TABLE_AGE_NS = 60_000_000_000
-# so long the last figures of a probe that fails stand for those of now; then they are left out
+# a source that comes and goes begins a new segment at most this often
+_MIN_SCHEMA_AGE_NS = 60_000_000_000
+# the last values of a failing probe stay in use this long; then they are left out
 _STALE_NS = 60_000_000_000
-# a probe that takes longer is told of: nothing else is sampled meanwhile
+# a slower probe causes a warning: no other probe is read meanwhile
 _SLOW_NS = 2_000_000_000
 
-Figures = tuple[int, ...]
-Table = tuple[tuple[str, str, str], ...]
-Troubles = dict[str, BaseException]
+Values = tuple[int, ...]
+Schema = tuple[tuple[str, str, str], ...]
+Failures = dict[str, BaseException]
 
 
 class _Slot:
-    """One probe and what it said last."""
+    """One probe and its last values."""
 
-    __slots__ = ("cells", "cost_s", "due_ns", "failing_ns", "last", "listed", "present", "probe")
+    __slots__ = ("cells", "cost_s", "due_ns", "failing_ns", "in_schema", "last", "present", "probe")
 
     def __init__(self, probe: Probe) -> None:
         self.probe = probe
         self.cells = Struct(f"{len(probe.names)}q")
-        self.last: Figures = ()
-        self.present = False  # it has figures now
-        self.listed = False  # they are in the table
-        self.failing_ns: int | None = None  # since when it has done nothing but fail
+        self.last: Values = ()
+        self.present = False  # it has values now
+        self.in_schema = False  # they are in the schema
+        self.failing_ns: int | None = None  # since when it has only failed
         self.due_ns = 0
         self.cost_s = 0.0
 
@@ -86,14 +86,15 @@ class _Slot:
 class ProbeSet:
     """The probes that exist here.
 
-    A figure of a probe that is not due, or that failed, is the last one known; those of a probe
-    that has failed for a minute are left out. What is no tuple of whole numbers of 64 bits, one a
-    name, is a failure, too. Used by one thread at a time.
+    If a probe is not due, or fails, its last known values are used; the values of a probe that has
+    failed for a minute are left out. A result that is not a tuple of 64-bit integers, one a name,
+    is a failure too. Used by one thread at a time.
 
     Attributes:
-        metrics: the table, (name, unit, kind) a column of what `read` returns.
-        outdated: the sources that have figures are no longer those of the table: call `relist`.
-        troubles: by probe, its error when it began to fail; whoever reports them takes them out.
+        metrics: the schema, (name, unit, kind) a column of what `read` returns.
+        outdated: the sources that have values are no longer those of the schema: call
+            `rebuild_schema`.
+        failures: by probe, its error when it began to fail; the caller that logs them removes them.
         warnings: by kind, a line for the host, to be logged once.
     """
 
@@ -104,27 +105,28 @@ class ProbeSet:
         sources: tuple[Choices, ...] = SOURCES,
         registry: GaugeRegistry | None = None,
     ) -> None:
-        """Open the probes; `budget` is the share of a core for the dear ones together.
+        """Open the probes; `budget` is the share of a core for all expensive probes together.
 
-        The gauges of `registry` come behind them, as they come and go.
+        The gauges of `registry` follow them, and are added and removed at runtime.
         """
         self.interval_s = interval_s
         self.budget = budget
-        self.metrics: Table = ()
+        self.metrics: Schema = ()
         self.outdated = False
-        self.troubles: Troubles = {}
+        self.failures: Failures = {}
         self.warnings: dict[str, str] = {}
         problem = proc_problem() if sources is SOURCES else ""
         if problem:
             self.warnings["proc"] = problem
-        self._listed_ns: int | None = None  # when the first table was replaced last
+        self._schema_changed_ns: int | None = None  # when the first schema was last replaced
         self._slots: list[_Slot] = []
         self._budgeted: list[_Slot] = []
-        self._later: list[Choices] = []  # sources that no descriptor was left for
+        # sources that could not be opened for lack of descriptors
+        self._unopened: list[Choices] = []
         self._registry = registry
         self._registered: object = None
         self._open_all(sources)
-        self._follow_registry()
+        self._sync_gauges()
 
     def _open_all(self, sources: Iterable[Choices]) -> None:
         absent = []
@@ -135,11 +137,11 @@ class ProbeSet:
             else:
                 self._slots.append(_Slot(probe))
         self._budgeted = [slot for slot in self._slots if slot.probe.budgeted]
-        # absent only because this process may open nothing now: they will be there
-        self._later = absent if absent and _no_descriptor_left() else []
+        # absent only because this process may open no file now: try again later
+        self._unopened = absent if absent and _no_descriptor_left() else []
 
-    def _follow_registry(self) -> None:
-        """Have a slot for each gauge that is registered now; one no longer so ends at `relist`."""
+    def _sync_gauges(self) -> None:
+        """Add a slot for each registered gauge; retire removed ones until `rebuild_schema`."""
         registry = self._registry
         if registry is None or registry.version is self._registered:
             return
@@ -148,7 +150,7 @@ class ProbeSet:
         for slot in self._slots:
             if isinstance(slot.probe, CustomProbe) and not slot.probe.retired:
                 gauge = gauges.get(slot.probe.names[0])
-                if gauge is not None and slot.probe.like(gauge):
+                if gauge is not None and slot.probe.matches(gauge):
                     slot.probe.gauge = gauges.pop(gauge.name)
                 else:
                     slot.probe.retired = True
@@ -160,15 +162,15 @@ class ProbeSet:
                 return choice()
             except ProbeAbsentError:  # noqa: PERF203 - each choice fails for itself
                 continue
-            except Exception as error:  # noqa: BLE001 - the outer edge: no probe may stop the host
-                self.troubles[_name(choice)] = error
+            except Exception as error:  # noqa: BLE001 - outer boundary: a probe must not stop the host
+                self.failures[_name(choice)] = error
         return None
 
     def read(self, now_ns: int) -> list[int]:
-        """Return the figures of now, one a column of `metrics`; `now_ns` is monotonic."""
-        if self._later and not _no_descriptor_left():
-            self._open_all(self._later)
-        self._follow_registry()
+        """Return the current values, one a column of `metrics`; `now_ns` is monotonic."""
+        if self._unopened and not _no_descriptor_left():
+            self._open_all(self._unopened)
+        self._sync_gauges()
         values: list[int] = []
         spent: list[_Slot] = []
         cpu_ns = 0
@@ -179,51 +181,52 @@ class ProbeSet:
                 probe = slot.probe
                 if not probe.budgeted:
                     cpu_ns = 0
-                    self._take(slot, now_ns)
-                    if probe.least_period_s:
-                        slot.due_ns = now_ns + int(probe.least_period_s * 1e9)
+                    self._read_probe(slot, now_ns)
+                    if probe.min_period_s:
+                        slot.due_ns = now_ns + int(probe.min_period_s * 1e9)
                 else:
-                    # CPU time: a budget is not used up by waiting for a busy machine. It is dear
-                    # to ask for, so that neighbours share the moment between them
+                    # CPU time, because waiting on a busy machine must not use up the budget.
+                    # Reading that clock is expensive; adjacent probes share one reading
                     began_ns = cpu_ns or thread_time_ns()
-                    self._take(slot, now_ns)
+                    self._read_probe(slot, now_ns)
                     cpu_ns = thread_time_ns()
-                    # whether it failed or not: it may be dear in failing, too
+                    # also after a failure, because a failing probe may be expensive too
                     slot.cost_s = (cpu_ns - began_ns) / 1e9
                     spent.append(slot)
                 took_ns = monotonic_ns() - then_ns
                 then_ns += took_ns
                 if took_ns >= _SLOW_NS:
                     self._report_slow(probe, took_ns)
-            if slot.listed:
+            if slot.in_schema:
                 values += slot.last
-            if slot.present is not slot.listed:
+            if slot.present is not slot.in_schema:
                 outdated = True
         if spent:
-            self._put_off(spent, now_ns)
+            self._schedule(spent, now_ns)
         self.outdated = outdated and (
-            self._listed_ns is None or now_ns - self._listed_ns >= _LEAST_TABLE_AGE_NS
+            self._schema_changed_ns is None
+            or now_ns - self._schema_changed_ns >= _MIN_SCHEMA_AGE_NS
         )
         return values
 
-    def _take(self, slot: _Slot, now_ns: int) -> None:
+    def _read_probe(self, slot: _Slot, now_ns: int) -> None:
         try:
-            figures = slot.probe.read()
-            if figures is None:
+            result = slot.probe.read()
+            if result is None:
                 slot.present = False
             elif slot.probe.exact:
-                slot.last = figures
+                slot.last = result
                 slot.present = True
             else:
-                if not isinstance(figures, tuple):
-                    raise TypeError(f"{type(figures).__name__} instead of figures")  # noqa: TRY301 - handled as all that a probe may do
-                # packing checks their count, that they are whole numbers, and their size
-                slot.last = slot.cells.unpack(slot.cells.pack(*figures))
+                if not isinstance(result, tuple):
+                    raise TypeError(f"{type(result).__name__} instead of a tuple of integers")  # noqa: TRY301 - handled as all that a probe may do
+                # packing checks their count, their type and their size
+                slot.last = slot.cells.unpack(slot.cells.pack(*result))
                 slot.present = True
             slot.failing_ns = None
         except BaseException as error:
-            # SystemExit and its like are the probe's own, save where the host's signal handlers
-            # run: in the main thread, in start()
+            # SystemExit and similar come from the probe itself, except where the host's signal
+            # handlers run: in the main thread, in start()
             if not isinstance(error, Exception) and on_main_thread():
                 raise
             self._note_failure(slot, now_ns, error)
@@ -231,37 +234,37 @@ class ProbeSet:
     def _note_failure(self, slot: _Slot, now_ns: int, error: BaseException) -> None:
         if slot.failing_ns is None:
             slot.failing_ns = now_ns
-            self.troubles[_name(slot.probe)] = error
+            self.failures[_name(slot.probe)] = error
         elif slot.present and now_ns - slot.failing_ns >= _STALE_NS:
-            # without a descriptor to spare the log could not begin a segment for another table
+            # without a free descriptor the log could not begin a segment for another schema
             slot.present = _no_descriptor_left()
 
     def _report_slow(self, probe: Probe, took_ns: int) -> None:
         name = f"{_name(probe)} (slow)"
-        self.troubles[name] = TimeoutError(
-            f"took {took_ns / 1e9:.1f} s (or the process stood still), the others waited"
+        self.failures[name] = TimeoutError(
+            f"took {took_ns / 1e9:.1f} s (or the process stalled); other probes waited"
         )
 
-    def _put_off(self, spent: list[_Slot], now_ns: int) -> None:
-        """Say when the budgeted probes that have just run may run again."""
+    def _schedule(self, spent: list[_Slot], now_ns: int) -> None:
+        """Schedule the next run of the budgeted probes that have just run."""
         budgeted = self._budgeted
         costs_s = [slot.cost_s for slot in budgeted]
         periods = periods_s(costs_s, self.interval_s, self.budget)
         for slot, period_s in zip(budgeted, periods, strict=True):
             if slot in spent:
-                slot.due_ns = now_ns + int(max(period_s, slot.probe.least_period_s) * 1e9)
+                slot.due_ns = now_ns + int(max(period_s, slot.probe.min_period_s) * 1e9)
 
-    def relist(self, now_ns: int) -> list[int]:
-        """Make the table anew from the sources that have figures; return the figures for it."""
+    def rebuild_schema(self, now_ns: int) -> list[int]:
+        """Rebuild the schema from the sources that have values; return the values for it."""
         if self.metrics:
-            self._listed_ns = now_ns
+            self._schema_changed_ns = now_ns
         self.outdated = False
         self._slots = [slot for slot in self._slots if not slot.probe.retired]
         rows: list[tuple[str, str, str]] = []
         values: list[int] = []
         for slot in self._slots:
-            slot.listed = slot.present
-            if slot.listed:
+            slot.in_schema = slot.present
+            if slot.in_schema:
                 rows += slot.probe.rows
                 values += slot.last
         self.metrics = tuple(rows)
@@ -272,8 +275,8 @@ class ProbeSet:
         for slot in self._slots:
             try:
                 slot.probe.close()
-            except Exception as error:  # noqa: BLE001, PERF203 - the outer edge, as above
-                self.troubles[_name(slot.probe)] = error
+            except Exception as error:  # noqa: BLE001, PERF203 - outer boundary, as above
+                self.failures[_name(slot.probe)] = error
         self._slots = []
         self._budgeted = []
 

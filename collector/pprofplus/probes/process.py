@@ -1,4 +1,4 @@
-"""What the kernel accounts to this process: resident and virtual memory, threads, descriptors."""
+"""Resident and virtual memory, threads and descriptors of this process."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from pprofplus.system.procfs import proc_problem
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import psutil
 
 _STATM = "/proc/self/statm"
@@ -21,7 +23,7 @@ _DESCRIPTORS = "/proc/self/fd"
 
 
 def _keep(path: str) -> KeptFile:
-    """Open `path` to look at it at each sample: walking its way takes longer than the look."""
+    """Open `path` and keep it open: resolving the path takes longer than reading the status."""
     try:
         return KeptFile(path)
     except OSError as error:
@@ -29,22 +31,22 @@ def _keep(path: str) -> KeptFile:
 
 
 def own_process() -> psutil.Process:
-    """Return this process as psutil reads it, by its pid.
+    """Return the psutil object of this process.
 
-    Raises ProbeAbsentError where that pid is another process or none: in a pid namespace that sees
-    the /proc of another. `/proc/self` is right there too, if it leads anywhere.
+    Raises ProbeAbsentError where our pid is another process or missing: in a pid namespace with the
+    /proc of another one. `/proc/self`, if it exists, is correct even there.
     """
     problem = proc_problem()
     if problem:
         raise ProbeAbsentError(problem)
-    # imported here: 10 ms and 2.5 MB that a service on Linux need not pay
+    # imported only when needed: 10 ms and 2.5 MB that a service on Linux does not need
     import psutil  # noqa: PLC0415
 
     return psutil.Process()
 
 
 class StatmProbe(Probe):
-    """Linux: the three figures that psutil takes from the same file, at a tenth of the cost."""
+    """Linux: the three values that psutil reads from the same file, at a tenth of the cost."""
 
     names = ("rss", "vms", "shared")
     exact = True
@@ -68,27 +70,43 @@ class StatmProbe(Probe):
         self._file.close()
 
 
-class PortableProbe(Probe):
-    """Elsewhere: the same figures from psutil, as far as it has them on this platform."""
+class PsutilMemoryProbe(Probe):
+    """Memory values from psutil, as far as it has them on this platform.
+
+    Attributes:
+        wanted: names of the values, as psutil calls them.
+        method: of `psutil.Process`, which returns them.
+        absent: why there is no such probe where psutil cannot read this process.
+    """
+
+    wanted: tuple[str, ...] = ()
+    method = "memory_info"
+    absent = "psutil cannot see this process"
 
     def __init__(self) -> None:
         try:
-            self._process = own_process()
-            found = self._process.memory_info()
+            self._read: Callable[[], object] = getattr(own_process(), self.method)
+            found = self._read()
         except ProbeAbsentError:
             raise
-        except Exception as error:  # psutil raises errors of its own, and we may not import them
-            raise ProbeAbsentError("psutil cannot see this process") from error
-        self.names = tuple(name for name in StatmProbe.names if hasattr(found, name))
+        except Exception as error:  # psutil raises its own exceptions, and we must not import them
+            raise ProbeAbsentError(self.absent) from error
+        self.names = tuple(name for name in self.wanted if hasattr(found, name))
 
     def read(self) -> tuple[int, ...]:
         """Return bytes, in the order of `names`. Raises psutil.Error."""
-        found = self._process.memory_info()
+        found = self._read()
         return tuple(getattr(found, name) for name in self.names)
 
 
+class PortableProbe(PsutilMemoryProbe):
+    """Other platforms: the same values from psutil."""
+
+    wanted = StatmProbe.names
+
+
 class ThreadsProbe(Probe):
-    """Threads of this process: the links that Linux reports of its directory of tasks."""
+    """Threads of this process: the link count of Linux's task directory."""
 
     names = ("threads",)
     exact = True
@@ -99,8 +117,9 @@ class ThreadsProbe(Probe):
         except OSError as error:
             raise ProbeAbsentError(f"no {_TASKS}") from error
         if self._extra != 2:  # noqa: PLR2004 - `.` and `..`
-            # an imitation of /proc, or a thread that came between the two looks: take the long way
-            raise ProbeAbsentError(f"{_TASKS} does not count its links as Linux does")
+            # an emulated /proc, or a thread that was created between the two calls: use the slow
+            # way
+            raise ProbeAbsentError(f"{_TASKS} has no usable link count")
         self._directory = _keep(_TASKS)
 
     def read(self) -> tuple[int, ...]:
@@ -113,7 +132,7 @@ class ThreadsProbe(Probe):
 
 
 class PortableThreadsProbe(Probe):
-    """Threads of this process as psutil counts them, where links do not tell."""
+    """Threads of this process as psutil counts them, where the link count is not usable."""
 
     names = ("threads",)
 
@@ -132,19 +151,19 @@ class PortableThreadsProbe(Probe):
 
 
 class DescriptorsProbe(Probe):
-    """Open file descriptors, which Linux 6.2 and later give as the size of their directory."""
+    """Open file descriptors, which Linux 6.2 and later report as the size of their directory."""
 
     names = ("fds",)
     exact = True
 
     def __init__(self) -> None:
         try:
-            listed = len(os.listdir(_DESCRIPTORS)) - 1  # the listing's own
+            listed = len(os.listdir(_DESCRIPTORS)) - 1  # without the descriptor of the listing
             size = os.stat(_DESCRIPTORS).st_size
         except OSError as error:
             raise ProbeAbsentError(f"no {_DESCRIPTORS}") from error
         if not listed - 2 <= size <= listed + 2:  # another thread may open or close one meanwhile
-            raise ProbeAbsentError(f"{_DESCRIPTORS} does not tell its size")
+            raise ProbeAbsentError(f"{_DESCRIPTORS} has no usable size")
         self._directory = _keep(_DESCRIPTORS)
 
     def read(self) -> tuple[int, ...]:
@@ -157,14 +176,14 @@ class DescriptorsProbe(Probe):
 
 
 class ListedDescriptorsProbe(Probe):
-    """Open file descriptors counted one by one: budgeted, for a server may have thousands."""
+    """Open file descriptors counted one by one: budgeted, because a server may have thousands."""
 
     names = ("fds",)
     exact = True
     budgeted = True
 
     def __init__(self) -> None:
-        # /dev/fd is macOS's; on Linux it leads to /proc/self/fd
+        # macOS has /dev/fd; on Linux it is a link to /proc/self/fd
         self._directory = _DESCRIPTORS if os.path.isdir(_DESCRIPTORS) else "/dev/fd"
         try:
             self.read()
@@ -172,5 +191,5 @@ class ListedDescriptorsProbe(Probe):
             raise ProbeAbsentError("no directory lists the open descriptors") from error
 
     def read(self) -> tuple[int, ...]:
-        """Return the number of open descriptors, less the one that lists them. Raises OSError."""
+        """Return the number of open descriptors, without that of the listing. Raises OSError."""
         return (len(os.listdir(self._directory)) - 1,)

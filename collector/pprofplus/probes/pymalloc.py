@@ -1,7 +1,7 @@
-"""The Python heap by pymalloc's own account.
+"""The Python heap as reported by pymalloc.
 
-CPython prints it for people only (`sys._debugmallocstats`). The function behind that takes a C
-FILE, and libc makes one that is memory; so the text can be had without touching stderr.
+CPython only prints these statistics (`sys._debugmallocstats`). The C function for that takes a
+FILE, and libc can create one in memory; so the text can be read without writing to stderr.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _FIGURES = re.compile(
 
 
 def _number(digits: bytes) -> int:
-    """Return a number as CPython prints it: thousands may be parted by commas."""
+    """Return a number as CPython prints it: with commas between thousands."""
     return int(digits.replace(b",", b""))
 
 
@@ -35,12 +35,13 @@ class PymallocProbe(Probe):
         try:
             import ctypes  # noqa: PLC0415 - 4 ms, paid by start() and not by the import
 
-            # a library object of our own: argument types set on the shared one are everybody's
+            # our own library object: argument types set on the shared one would affect the whole
+            # process
             self._library = library = ctypes.PyDLL(None)
             print_stats = library._PyObject_DebugMallocStats  # noqa: SLF001 - there is no other way
             open_memstream = library.open_memstream
         except (ImportError, OSError, AttributeError, TypeError) as error:
-            raise ProbeAbsentError("no pymalloc statistics or no stream in memory") from error
+            raise ProbeAbsentError("no pymalloc statistics, or no open_memstream") from error
         print_stats.argtypes = [ctypes.c_void_p]
         open_memstream.restype = ctypes.c_void_p
         library.fclose.argtypes = [ctypes.c_void_p]
@@ -55,13 +56,15 @@ class PymallocProbe(Probe):
         try:
             found = self.read()
         except (OSError, ValueError) as error:
-            raise ProbeAbsentError("this interpreter tells of pymalloc in other words") from error
+            raise ProbeAbsentError(
+                "the pymalloc statistics of this interpreter have an unknown format"
+            ) from error
         if found is None and not is_tracing():
             # free-threaded builds and PYTHONMALLOC=malloc do not use pymalloc
             raise ProbeAbsentError("this interpreter does not use pymalloc")
 
     def _stats(self) -> bytes:
-        """Return CPython's own text. Raises OSError."""
+        """Return CPython's text. Raises OSError."""
         stream = self._open_memstream(*self._places)
         if not stream:
             raise OSError("no memory for pymalloc's statistics")
@@ -75,17 +78,17 @@ class PymallocProbe(Probe):
             self._library.free(self._text)
 
     def read(self) -> tuple[int, ...] | None:
-        """Return bytes held, used, idle, and given back so far. Raises OSError, ValueError.
+        """Return bytes held, used, idle, and released so far. Raises OSError, ValueError.
 
-        None while tracemalloc stands between Python and pymalloc: CPython says nothing then.
+        None while tracemalloc is between Python and pymalloc: CPython prints nothing then.
         """
         text = self._stats()
         if not text:
             return None
-        # the table of all size classes comes first: a pattern that searched it would take as long
-        # as the rest of this
+        # The table of all size classes comes first: a pattern that searched it would take as long
+        # as the rest of this method.
         found = _FIGURES.match(text, max(0, text.rfind(_BEGIN)))
         if found is None:
-            raise ValueError("pymalloc's statistics in other words")
+            raise ValueError("pymalloc's statistics have an unknown format")
         reclaimed, arenas, arena_bytes, used, pools, pool_bytes = map(_number, found.groups())
         return arenas * arena_bytes, used, pools * pool_bytes, reclaimed * arena_bytes

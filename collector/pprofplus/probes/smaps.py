@@ -1,4 +1,4 @@
-"""What is this process's own: unique and proportional set, swap. The kernel walks every page."""
+"""Memory of this process alone: unique and proportional set, swap. The kernel walks every page."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from pprofplus.errors import ProbeAbsentError
 from pprofplus.probes import Probe
-from pprofplus.probes.process import own_process
+from pprofplus.probes.process import PsutilMemoryProbe
 from pprofplus.system.descriptor import read_small_file
 
 _ROLLUP = "/proc/self/smaps_rollup"
@@ -16,14 +16,15 @@ _SWAP = re.compile(rb"^Swap:\s+(\d+) kB$", re.MULTILINE)
 
 
 class RollupProbe(Probe):
-    """Linux 4.14 and later: the sums that the kernel keeps for us, as psutil reads them."""
+    """Linux 4.14 and later: the totals that the kernel computes, as psutil reads them."""
 
     names = ("uss", "pss", "swap")
     exact = True
     budgeted = True
-    # In a small process it costs four times all other figures together, and rss is there every
-    # second. Half an interval short of five seconds, so that the fifth sample is not just missed.
-    least_period_s = 4.5
+    # In a small process it costs four times as much as all other values together, and rss is read
+    # every second. Half an interval less than five seconds, so that the fifth sample is not missed
+    # by a little.
+    min_period_s = 4.5
 
     def __init__(self) -> None:
         try:
@@ -41,22 +42,10 @@ class RollupProbe(Probe):
         return unique_kib << 10, int(proportional[1]) << 10, int(swap[1]) << 10
 
 
-class PortableFullProbe(Probe):
-    """Elsewhere: what psutil finds out on this platform; macOS tells the unique set only."""
+class PortableFullProbe(PsutilMemoryProbe):
+    """Other platforms: what psutil provides; macOS has the unique set only."""
 
     budgeted = True
-
-    def __init__(self) -> None:
-        try:
-            self._process = own_process()
-            found = self._process.memory_full_info()
-        except ProbeAbsentError:
-            raise
-        except Exception as error:  # psutil raises errors of its own, and we may not import them
-            raise ProbeAbsentError("psutil cannot see this process's own memory") from error
-        self.names = tuple(name for name in RollupProbe.names if hasattr(found, name))
-
-    def read(self) -> tuple[int, ...]:
-        """Return bytes, in the order of `names`. Raises psutil.Error."""
-        found = self._process.memory_full_info()
-        return tuple(getattr(found, name) for name in self.names)
+    wanted = RollupProbe.names
+    method = "memory_full_info"
+    absent = "psutil cannot see this process's own memory"

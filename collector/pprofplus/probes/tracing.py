@@ -1,4 +1,4 @@
-"""What tracemalloc knows, while it is tracing."""
+"""The memory that tracemalloc reports, while it is tracing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pprofplus.probes import Probe
 
 
 def is_tracing() -> bool:
-    """Tell whether tracemalloc traces now."""
+    """Return whether tracemalloc is tracing."""
     try:
         import _tracemalloc  # noqa: PLC0415 - as below
     except ImportError:
@@ -23,7 +23,7 @@ class TracingProbe(Probe):
 
     def __init__(self) -> None:
         try:
-            # the built-in part: `tracemalloc` itself loads pickle and linecache to analyse
+            # the built-in part: `tracemalloc` itself also loads pickle and linecache
             import _tracemalloc  # noqa: PLC0415
         except ImportError as error:
             raise ProbeAbsentError("no tracemalloc") from error

@@ -1,4 +1,4 @@
-"""CPU time and page faults, from getrusage: to the microsecond, where /proc counts 10 ms ticks."""
+"""CPU time and page faults from getrusage, in microseconds; /proc counts ticks of 10 ms."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class UsageProbe(Probe):
         self._getrusage = getrusage
 
     def read(self) -> tuple[int, ...]:
-        """Return microseconds in user code and in the kernel, faults without and with disk."""
+        """Return microseconds in user code and in the kernel, minor and major faults."""
         used = self._getrusage(self._who)
         return (
             int(used.ru_utime * 1e6 + 0.5),

@@ -1,4 +1,4 @@
-"""What a forked child has of its parent's files, and how it lets go of them."""
+"""The parent's files that a forked child inherits, and how the child closes them."""
 
 # pathlib costs each service 5 ms
 # ruff: noqa: PTH115, PTH208
@@ -32,10 +32,10 @@ _LOCKED = (
 
 
 class Inherited:
-    """The parent's files that a forked child is to close.
+    """The parent's files that a forked child must close.
 
     Copies of its descriptors hold the parent's locks: a dead parent would look alive, and the
-    ledger would stay taken. A close may wait for the disk, so a thread of ours does it.
+    ledger would stay locked. A close may wait for the disk, so a thread of ours does it.
     """
 
     __slots__ = ("_recordings", "_torn")
@@ -45,30 +45,30 @@ class Inherited:
         self._torn = False
 
     def __bool__(self) -> bool:
-        """Tell whether there is anything to close."""
+        """Return whether there is anything to close."""
         return self._torn or bool(self._recordings)
 
     def add(self, recording: RunRecorder | None, *, torn: bool) -> None:
-        """Take in what a fork has copied.
+        """Add the files that a fork has copied.
 
-        `torn`: it came in the middle of a change of files, as it does not wait for a disk that
-        hangs. There may be descriptors whose numbers no object of the parent's knew yet.
+        `torn`: the fork came during a change of files, because it does not wait for a disk that
+        hangs. There may be descriptors whose numbers no object of the parent held yet.
         """
         if recording is not None and not recording.closed:
             self._recordings.append(recording)
         self._torn = self._torn or torn
 
-    def close(self, home: str) -> None:
-        """Close all of it; `home` is the log directory. Call it before this process opens a log."""
+    def close(self, log_directory: str) -> None:
+        """Close all of it; call this before this process opens a log."""
         for recording in self._recordings:
             recording.abandon()
         self._recordings.clear()
         if self._torn:
-            close_strays(home)
+            close_strays(log_directory)
             self._torn = False
 
 
-def close_strays(home: str) -> int:
+def close_strays(log_directory: str) -> int:
     """Close descriptors that may hold a lock on a file of the log directory; return how many.
 
     Only those open for writing: a program that reads logs keeps its own. Call it before this
@@ -78,18 +78,18 @@ def close_strays(home: str) -> int:
         numbers = [int(name) for name in os.listdir(_DESCRIPTORS)]
     except OSError:
         return 0
-    return sum(_close_stray(number, f"{home}/") for number in numbers)
+    return sum(_close_stray(number, f"{log_directory}/") for number in numbers)
 
 
-def _close_stray(number: int, home: str) -> bool:
+def _close_stray(number: int, log_directory: str) -> bool:
     import fcntl  # noqa: PLC0415 - Windows has none, and hardly a child comes here
 
     try:
         path = os.readlink(f"{_DESCRIPTORS}/{number}").removesuffix(" (deleted)")
         writes = fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
-    except OSError:  # the listing's own descriptor is gone
+    except OSError:  # the listing's own descriptor is closed
         return False
-    if writes and path.startswith(home) and path.endswith(_LOCKED):
+    if writes and path.startswith(log_directory) and path.endswith(_LOCKED):
         close_descriptor(number)
         return True
     return False

@@ -1,4 +1,4 @@
-"""Records one run: its probes, its log, and the requests that come while it runs.
+"""One run being recorded: its probes, its log, and the requests to it while it runs.
 
 It owns no thread. The thread that opened it, its owner, calls `sample`, `flush`, `write_artefacts`,
 `handle_requests` and `emit_warnings` when they are due, and is the only one that reads or writes
@@ -18,7 +18,7 @@ from pprofplus.log.writer import Writer
 from pprofplus.recording.artefact_queue import ArtefactQueue, PendingArtefact
 from pprofplus.settings import check_interval_s
 from pprofplus.system.background import Gate
-from pprofplus.warn import describe, say_again, say_once, say_over
+from pprofplus.warn import describe, log_recovery, warn_once, warn_throttled
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
@@ -30,18 +30,18 @@ if TYPE_CHECKING:
 
     from pprofplus.control.request_handler import RequestHandler
     from pprofplus.log.format import RunHeader
-    from pprofplus.probes.probe_set import ProbeSet, Table
+    from pprofplus.probes.probe_set import ProbeSet, Schema
     from pprofplus.settings import Settings
 
 _NS_PER_MS = 1_000_000
-# Marks are for people: more than a burst of them, and then one a second, would only displace older
-# samples from the log.
+# Marks are for people: more than a burst of these, and then one a second, would only push the
+# run's past out of its log.
 _MARKS_AT_ONCE = 100
 _NS_PER_MARK = 1_000_000_000
 # the caller of mark() waits no longer than this for a disk that hangs; the mark is written later
-_PATIENCE_S = 0.05
+_TIMEOUT_S = 0.05
 # how long the end of a run waits for a long action that is cancelled
-_ACTION_PATIENCE_S = 0.25
+_ACTION_TIMEOUT_S = 0.25
 _RUN_ENDS = "cancelled: the recording ends"
 _QUEUED = 1000
 
@@ -71,7 +71,7 @@ def open_recorder(  # noqa: PLR0913 - what a run consists of
     read_at: tuple[int, int],
     settings: Settings,
     lock: RLock,
-    identify: Callable[[int, Table], RunHeader],
+    identify: Callable[[int, Schema], RunHeader],
     *,
     requests: RequestHandler,
     parent_pid: int = 0,
@@ -80,14 +80,14 @@ def open_recorder(  # noqa: PLR0913 - what a run consists of
     """Begin a run: write its first events and its first sample; the calling thread is its owner.
 
     `read_at` is from `read_first`; `identify` makes the header from the start in unix milliseconds
-    and the metric table; `requests` carries out what is asked for from outside; `wake` makes the
-    owner call `flush` soon, if other threads use the recording.
+    and the metric table; `requests` carries out requests from outside; `wake` makes the owner call
+    `flush` soon, if other threads use the recording.
     """
     now_ns, unix_ms = read_at
     mono_ms = now_ns // _NS_PER_MS
-    values = panel.relist(now_ns)
+    values = panel.rebuild_schema(now_ns)
     writer = Writer(
-        settings.home,
+        settings.log_directory,
         identify(unix_ms, panel.metrics),
         max_bytes=settings.max_bytes,
         max_total_bytes=settings.max_total_bytes,
@@ -163,7 +163,7 @@ class RunRecorder:
             self._writing = True
             try:
                 if panel.outdated:
-                    values = panel.relist(now_ns)
+                    values = panel.rebuild_schema(now_ns)
                     writer.change_metrics(panel.metrics, values)
                 self._last_mono_ms = now_ns // _NS_PER_MS
                 writer.add(self._last_mono_ms, unix_ms, values)
@@ -171,13 +171,13 @@ class RunRecorder:
                 self._writing = False
             if self._queue or self._marks_left_out:
                 self._write_queue()
-            writer.relieve()
+            writer.maintain()
 
-    def tend(self) -> None:
+    def maintain(self) -> None:
         """Do what is due for the log directory, for some milliseconds; cheap if nothing is."""
         with self._lock:
             if not self.closed:
-                self.writer.relieve()
+                self.writer.maintain()
 
     def note(self, kind: int, value: int = 0, text: str = "") -> None:
         """Write an event. It is on disk when this returns, unless the disk takes longer than 50 ms.
@@ -193,12 +193,12 @@ class RunRecorder:
             written = Gate()
             self._queue.append((event, written))
             self._wake()
-            written.wait(_PATIENCE_S)
+            written.wait(_TIMEOUT_S)
 
     def flush(self) -> None:
         """Write the events that wait; the owner calls it."""
         if not self._queue or self._writing:
-            return  # a signal handler or a finalizer may run in the middle of our own writing
+            return  # a signal handler or a finalizer may come in the middle of our own writing
         with self._lock:
             if not self.closed:
                 self._write_queue()
@@ -254,7 +254,7 @@ class RunRecorder:
             self._marks_left_out += 1
 
     def add_mark(self, text: str) -> None:
-        """Write a mark, however many there are."""
+        """Write a mark, without a limit to their number."""
         self.note(MARK, 0, text)
 
     def pause(self) -> bool:
@@ -294,35 +294,32 @@ class RunRecorder:
                 requests.handle(writer.directory, self)
 
     def cancel_actions(self) -> None:
-        """Have the long action end that is at work, if any; does not wait, and uses no file."""
+        """Cancel the long action that is running, if any; does not wait, and uses no file."""
         self._requests.cancel(_RUN_ENDS)
 
     def emit_warnings(self) -> None:
-        """Log the warnings that are due, one of each kind.
-
-        Call it without holding a lock: the log handlers of the host run here.
-        """
-        for name, error in _taken(self.panel.troubles):
-            say_again(
+        """Warn of troubles, one of each kind. Holds no lock: the host's log handlers run here."""
+        for name, error in _taken(self.panel.failures):
+            warn_throttled(
                 f"probe {name}", f"{name} in trouble, its figures may be old: {describe(error)}"
             )
         for kind, line in _taken(self.panel.warnings):
-            say_once(kind, line)
+            warn_once(kind, line)
         for kind, line in _taken(self.writer.incidents):
-            say_again(f"log {kind}", line)
+            warn_throttled(f"log {kind}", line)
         for kind, line in self._requests.take_troubles():
-            say_again(f"control {kind}", line)
-        error_now, warned = self.writer.trouble, self._warned
+            warn_throttled(f"control {kind}", line)
+        error_now, warned = self.writer.write_error, self._warned
         if error_now is not None:
             kind = str(getattr(error_now, "errno", None) or type(error_now).__name__)
             where = self.writer.directory
-            if kind not in warned and say_again(
+            if kind not in warned and warn_throttled(
                 f"write {kind}", f"cannot write to {where}, will try again: {error_now}"
             ):
                 warned.add(kind)
         elif warned:
             warned.clear()
-            say_over(f"writing to {self.writer.directory} again")
+            log_recovery(f"writing to {self.writer.directory} again")
 
     def close_log(self, why: str = "") -> None:
         """Write the stop event, with `why` for its text, and close the log."""
@@ -341,10 +338,10 @@ class RunRecorder:
     def close(self, why: str = "") -> None:
         """Close log and probes; the thread that reads the probes does it.
 
-        A long action that is at work is cancelled; it has a moment to end.
+        A long action that is running is cancelled, and has a moment to end.
         """
         self.cancel_actions()
-        self._requests.join(_ACTION_PATIENCE_S)
+        self._requests.join(_ACTION_TIMEOUT_S)
         self.close_log(why)
         self.panel.close()
 

@@ -1,13 +1,13 @@
-"""Mark a SIGTERM that ends the process as the kernel would without us, so that it is no crash.
+"""Record that a SIGTERM ended the process, so that this does not refresh like a crash.
 
-While a run is recorded, its directory has an empty file, TERMINATED_NAME. For a SIGTERM whose
-disposition is the default, faulthandler's handler writes there where the program was, restores the
-default and raises the signal again. It is C code that needs neither the GIL nor the main thread, so
-the process ends as soon as without us, by the same signal, also if it hangs in C code.
-`signal.getsignal()` still says SIG_DFL, a handler that the program installs replaces ours, and exec
-resets it. A program that has a handler when recording begins keeps it, alone.
+While a run is recorded, its directory has an empty file, TERMINATED_NAME. If SIGTERM has its
+default disposition, we install faulthandler's handler: it writes to this file where the program
+was, restores the default and raises the signal again. It is C code that needs neither the GIL nor
+the main thread. So the process ends as fast as without us, by the same signal, even if it hangs in
+C code. `signal.getsignal()` still returns SIG_DFL, a handler that the program installs replaces
+ours, and exec resets it. A program that has a handler when recording begins keeps only its own.
 
-What a SIGTERM without effect has left (pid 1 ignores it by default) is erased at the next look.
+A SIGTERM may have no effect (pid 1 ignores it by default): the next refresh empties the file again.
 """
 
 # pathlib costs each service 5 ms, and has no openat
@@ -39,14 +39,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-# A host that closes all descriptors, and opens files of its own, gets the lowest free numbers: at
-# these the handler cannot meet one of its files.
+# A host that closes all descriptors and then opens its own files gets the lowest free numbers. At
+# these high numbers the handler never writes to a file of the host.
 _HIGH_NUMBER = 1000
 _ROOM = 8
-# What they write does not wait for a server. A disk that hangs holds the process itself, but that
-# is so without us: the thread that samples waits for it where no signal reaches.
+# Writes to these file systems do not wait for a server. A disk that hangs can still block the
+# process, but it would without us: the sampling thread waits for the disk in the kernel, where no
+# signal interrupts it.
 _LOCAL = {"bcachefs", "btrfs", "overlay", "ramfs", "rootfs", "tmpfs", "zfs"}
-_MARK = flags("O_WRONLY", "O_CREAT", "O_APPEND", "O_NONBLOCK")
+_FILE_FLAGS = flags("O_WRONLY", "O_CREAT", "O_APPEND", "O_NONBLOCK")
 _NULL = flags("O_WRONLY")
 
 
@@ -58,8 +59,8 @@ def _high_number() -> int:
     return max(_ROOM, min(_HIGH_NUMBER, getrlimit(RLIMIT_NOFILE)[0] - _ROOM))
 
 
-def _raised(number: int) -> Descriptor:
-    """Return an open descriptor's copy at a high number; `number` is closed. Raises OSError."""
+def _at_high_number(number: int) -> Descriptor:
+    """Return an open descriptor's copy with a high number; closes `number`. Raises OSError."""
     import fcntl  # noqa: PLC0415 - Windows has none
 
     try:
@@ -69,39 +70,39 @@ def _raised(number: int) -> Descriptor:
 
 
 class _Handler:
-    """faulthandler's handler of SIGTERM, and the descriptor that it writes to; one a process.
+    """faulthandler's handler of SIGTERM, and the descriptor that it writes to; one per process.
 
-    It is installed once, and never uninstalled: that would uninstall a handler of the program's
-    that has come in between. What changes is where its descriptor leads.
+    It is installed once, and never uninstalled: that would also uninstall a handler that the
+    program has installed meanwhile. Only the target of its descriptor changes.
     """
 
     __slots__ = ("_inherited", "_out", "_refused", "_registered")
 
     def __init__(self) -> None:
         self._out: Descriptor | None = None
-        self._inherited: list[Descriptor] = []  # of the parent's, to be closed
+        self._inherited: list[Descriptor] = []  # copies of the parent's descriptors, to be closed
         self._registered = False
         self._refused = False
 
     @property
     def installed(self) -> bool:
-        """Whether it is there, and its descriptor still ours."""
+        """Whether it is installed, and its descriptor still ours."""
         return self._registered and self._out is not None and self._out.ours()
 
     @property
     def usable(self) -> bool:
-        """Whether it is installed, or may be: the program has none of its own."""
+        """Whether it is installed, or may be: the program has no handler of its own."""
         if not (self._registered or self._refused):
             self._refused = not _is_default()
         return not self._refused
 
     def reserve(self) -> None:
-        """Take its descriptor, which leads nowhere yet, if it is usable. Raises OSError."""
+        """Open its descriptor on /dev/null, if it is usable. Raises OSError."""
         if self._out is None and self.usable:
-            self._out = _raised(os.open(os.devnull, _NULL))
+            self._out = _at_high_number(os.open(os.devnull, _NULL))
 
-    def lead_to(self, target: Descriptor) -> bool:
-        """Have it write to `target`; False if it has no descriptor. Raises OSError."""
+    def redirect(self, target: Descriptor) -> bool:
+        """Redirect it to `target`; False if it has no descriptor. Raises OSError."""
         out = self._out
         if out is None or not out.ours():
             return False
@@ -113,20 +114,20 @@ class _Handler:
         """Install it, if it is usable; False if not. Raises OSError."""
         while self._inherited:
             self._inherited.pop().close()
-        if self._registered and self.lead_to(target):
+        if self._registered and self.redirect(target):
             return True
         if not self.usable:
             return False
-        out = self._out if self.lead_to(target) else _raised(os.dup(target.number))
+        out = self._out if self.redirect(target) else _at_high_number(os.dup(target.number))
         if out is not None:
             self._register(out)
             self._out = out
         return self._registered
 
-    def turn_away(self) -> None:
-        """In a forked child: write nowhere. It closes and asks no file of the parent's."""
+    def redirect_to_null(self) -> None:
+        """In a forked child: redirect it to /dev/null, without access to the parent's files."""
         if self._registered and self._out is not None:
-            null = _raised(os.open(os.devnull, _NULL))
+            null = _at_high_number(os.open(os.devnull, _NULL))
             self._register(null)
             self._inherited.append(self._out)
             self._out = null
@@ -134,13 +135,13 @@ class _Handler:
     def _register(self, out: Descriptor) -> None:
         import faulthandler  # noqa: PLC0415 - built in, but for those that record
 
-        # a second time it only learns the number
+        # a second call only changes the number
         faulthandler.register(_signal.SIGTERM, file=out.number, all_threads=False, chain=True)
         self._registered = True
 
 
 def _is_default() -> bool:
-    """Tell whether SIGTERM has its default disposition, in Python and in the kernel."""
+    """Return whether SIGTERM has its default disposition, in Python and in the kernel."""
     if _signal is None or _signal.getsignal(_signal.SIGTERM) != _signal.SIG_DFL:
         return False
     if not hasattr(_signal, "pthread_sigmask"):  # Windows
@@ -157,9 +158,9 @@ _handler = _Handler()
 
 
 def reserve() -> None:
-    """Take the handler's descriptor before there is a thread of ours; never raises OSError.
+    """Open the handler's descriptor before the collector has a thread; never raises OSError.
 
-    A high number makes the kernel enlarge the table of descriptors. In a process of one thread that
+    A high number makes the kernel enlarge the descriptor table. In a process with one thread that
     takes no time, in others some 15 ms, and `start()` would wait for it.
     """
     try:
@@ -170,54 +171,56 @@ def reserve() -> None:
 
 
 class Termination:
-    """The mark of one run. None of its methods raises OSError.
+    """The SIGTERM file of one run. None of its methods raises OSError.
 
-    `look` is called after files are written, `suspend` before. On a file system that may wait for
-    a server, the mark is put aside meanwhile, for the handler must not wait for it, too.
+    `refresh` is called after files are written, `suspend` before. On a file system that may wait
+    for a server, the handler is redirected to /dev/null meanwhile, because it must not wait as
+    well.
     """
 
-    __slots__ = ("_aside", "_careful", "_directory", "_led", "_mark", "_mode")
+    __slots__ = ("_directory", "_file", "_may_block", "_mode", "_redirected", "_suspended")
 
     def __init__(self) -> None:
         self._directory = ""
         self._mode = 0o600
-        self._mark: Descriptor | None = None
-        self._careful = True
-        self._aside = True
-        self._led = False  # the handler writes to this mark
+        self._file: Descriptor | None = None
+        self._may_block = True
+        self._suspended = True
+        self._redirected = False  # the handler writes to this run's file
 
     def arm(self, directory: str, *, group_readable: bool) -> None:
-        """Begin in the run's directory."""
+        """Begin in the run directory."""
         self.disarm()
         self._directory, self._mode = directory, 0o640 if group_readable else 0o600
-        self.look()
+        self.refresh()
 
-    def look(self) -> None:
-        """Take up the mark again after files were written; erase one that had no effect."""
+    def refresh(self) -> None:
+        """Redirect the handler to the file after writes; empty it if a signal had no effect."""
         if not self._directory:
             return
         if not _handler.usable and "uvicorn.server" not in sys.modules:
             return
         try:
-            if self._mark is None or not self._mark.ours():
-                self._mark = self._open_mark()
-            if os.fstat(self._mark.number).st_size:
-                os.ftruncate(self._mark.number, 0)
-            self._aside = False
-            if not (self._led and _handler.installed):
-                self._led = _handler.install(self._mark)
-            _follow_uvicorn(self)
+            if self._file is None or not self._file.ours():
+                self._file = self._open_file()
+            if os.fstat(self._file.number).st_size:
+                os.ftruncate(self._file.number, 0)
+            self._suspended = False
+            if not (self._redirected and _handler.installed):
+                self._redirected = _handler.install(self._file)
+            _hook_uvicorn(self)
         except (OSError, ValueError, RuntimeError, ImportError, AttributeError):
-            # no descriptor left, a full disk, no faulthandler: then a SIGTERM looks as any death
-            self._led = False
+            # no descriptor left, a full disk, no faulthandler: then a SIGTERM looks like any other
+            # death
+            self._redirected = False
 
     def suspend(self) -> None:
-        """Put the mark aside while files are written, if that may take long."""
-        if self._careful:
-            self._put_aside()
+        """Redirect the handler away while files are written, if a write may take long."""
+        if self._may_block:
+            self._redirect_away()
 
-    def _put_aside(self) -> None:
-        self._aside, self._led = True, False
+    def _redirect_away(self) -> None:
+        self._suspended, self._redirected = True, False
         if not _handler.installed:
             return
         try:
@@ -225,72 +228,72 @@ class Termination:
         except OSError:
             return
         try:
-            _handler.lead_to(null)
+            _handler.redirect(null)
         except OSError:
             return
         finally:
             null.close()
 
-    def note(self, text: str) -> None:
-        """Mark that the process is about to end by SIGTERM."""
-        mark = self._mark
-        if mark is not None and not self._aside and mark.ours():
+    def write_reason(self, text: str) -> None:
+        """Record that the process is about to end by SIGTERM."""
+        file = self._file
+        if file is not None and not self._suspended and file.ours():
             try:
-                os.write(mark.number, text.encode("utf-8", "replace") + b"\n")
+                os.write(file.number, text.encode("utf-8", "replace") + b"\n")
             except OSError:
                 return
 
     def disarm(self) -> None:
-        """End: the log says by itself how it ends."""
-        self._put_aside()
+        """End: the log itself records how it ends."""
+        self._redirect_away()
         directory, self._directory = self._directory, ""
-        mark, self._mark = self._mark, None
-        if mark is not None:
-            mark.close()
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
         if directory:
             try:
                 os.unlink(f"{directory}/{TERMINATED_NAME}")
             except OSError:
                 return
 
-    def leave_to_parent(self) -> None:
-        """In a forked child: write nothing to the parent's mark. It waits for no disk."""
-        self._aside, self._led = True, False
+    def detach_from_parent(self) -> None:
+        """In a forked child: write nothing to the parent's file. It does not wait for the disk."""
+        self._suspended, self._redirected = True, False
         self._directory = ""
         try:
-            _handler.turn_away()
+            _handler.redirect_to_null()
         except (OSError, ValueError, RuntimeError):
             return
 
-    def _open_mark(self) -> Descriptor:
+    def _open_file(self) -> Descriptor:
         directory = os.open(self._directory, DIRECTORY)
         try:
-            number = os.open(TERMINATED_NAME, _MARK, self._mode, dir_fd=directory)
+            number = os.open(TERMINATED_NAME, _FILE_FLAGS, self._mode, dir_fd=directory)
         finally:
             close_descriptor(directory)
-        mark = _raised(number)
-        os.fchmod(mark.number, self._mode)
-        device = os.fstat(mark.number).st_dev
-        self._careful = not (os.major(device) or file_system_type(device) in _LOCAL)
-        self._led = False
-        return mark
+        file = _at_high_number(number)
+        os.fchmod(file.number, self._mode)
+        device = os.fstat(file.number).st_dev
+        self._may_block = not (os.major(device) or file_system_type(device) in _LOCAL)
+        self._redirected = False
+        return file
 
 
-# uvicorn ends by the signal that it was sent, when it has restored the default disposition itself
-_of_uvicorn: list[
+# uvicorn restores the default disposition itself, then ends by the signal that it received
+_uvicorn_termination: list[
     Termination
-] = []  # the one that is notified of its shutdown, once its class calls us
+] = []  # the one to notify of a shutdown, once uvicorn's class is patched
 
 
-def _follow_uvicorn(termination: Termination) -> None:
-    """Have uvicorn's servers call us when they have shut down."""
-    if _of_uvicorn:
-        _of_uvicorn[:] = [termination]
+def _hook_uvicorn(termination: Termination) -> None:
+    """Patch uvicorn's server so that it notifies us after its shutdown."""
+    if _uvicorn_termination:
+        _uvicorn_termination[:] = [termination]
         return
     server: Any = getattr(sys.modules.get("uvicorn.server"), "Server", None)
     if server is None:
         return
-    _of_uvicorn.append(termination)
+    _uvicorn_termination.append(termination)
     shutdown: Callable[..., Any] = server.shutdown
 
     async def shut_down(self: Any, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - as the one that it calls
@@ -298,7 +301,7 @@ def _follow_uvicorn(termination: Termination) -> None:
             return await shutdown(self, *arguments, **options)
         finally:
             if _signal.SIGTERM in getattr(self, "_captured_signals", ()):
-                _of_uvicorn[0].note("uvicorn has shut down")
+                _uvicorn_termination[0].write_reason("uvicorn has shut down")
 
     shut_down.__name__, shut_down.__doc__ = "shutdown", shutdown.__doc__
     server.shutdown = shut_down

@@ -1,4 +1,4 @@
-"""One process that is recorded from outside, and its log."""
+"""One process that is recorded from outside, and its run."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import psutil
 from pprofplus.control.request_handler import RequestHandler
 from pprofplus.errors import UnsafePlaceError
 from pprofplus.log.identity import header
-from pprofplus.probes.foreign_process import names_of_all, sources_of
+from pprofplus.probes.foreign_process import all_metric_names, sources_of
 from pprofplus.probes.probe_set import ProbeSet
 from pprofplus.recording.run_actions import ACTIONS
 from pprofplus.recording.run_recorder import open_recorder, read_first
-from pprofplus.system.processes import lives
+from pprofplus.system.processes import is_alive
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,19 +25,19 @@ _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 class WatchedProcess:
-    """One process and its log.
+    """One process and its run.
 
     Attributes:
         process: the process.
         service: its service's name.
         recording: its run.
-        hidden: metrics that this user may not read of it.
-        announced: the user was told where it is recorded.
+        hidden: metrics of it that this user may not read.
+        announced: the user was informed where it is recorded.
         due_s: monotonic time of the next sample.
     """
 
     def __init__(self, process: psutil.Process, service: str, settings: Settings) -> None:
-        """Begin its log with a first sample. Raises psutil.Error if it cannot be seen."""
+        """Begin its run with a first sample. Raises psutil.Error if it cannot be inspected."""
         self.process = process
         self.service = service
         process.memory_info()
@@ -54,28 +54,28 @@ class WatchedProcess:
             requests=RequestHandler(ACTIONS, own_process=False),
         )
         listed = {name for name, _, _ in panel.metrics}
-        self.hidden = tuple(name for name in names_of_all() if name not in listed)
+        self.hidden = tuple(name for name in all_metric_names() if name not in listed)
         self.announced = False
         self.due_s = monotonic() + settings.interval_s
 
     @property
-    def lives(self) -> bool:
-        """Whether it is still the same process, and runs."""
-        return lives(self.process)
+    def is_alive(self) -> bool:
+        """Whether it is still the same process, and is alive."""
+        return is_alive(self.process)
 
     @property
     def forbidden(self) -> BaseException | None:
         """Why this user may not write the log, or None if it is written or may be later."""
-        trouble = self.recording.writer.trouble
-        if isinstance(trouble, UnsafePlaceError) or (
-            isinstance(trouble, OSError) and trouble.errno in _FORBIDDEN
+        write_error = self.recording.writer.write_error
+        if isinstance(write_error, UnsafePlaceError) or (
+            isinstance(write_error, OSError) and write_error.errno in _FORBIDDEN
         ):
-            return trouble
+            return write_error
         return None
 
     def step(self, now_s: float) -> bool:
-        """Take what is due; False, with the log closed, when the process has ended."""
-        if not self.lives:
+        """Do what is due; False, with the log closed, when the process has ended."""
+        if not self.is_alive:
             return self._end()
         self.recording.handle_requests()
         interval_s = self.recording.interval_s
@@ -84,9 +84,9 @@ class WatchedProcess:
         if now_s >= self.due_s:
             self.due_s += interval_s * max(1, int((now_s - self.due_s) / interval_s) + 1)
         self.due_s = min(self.due_s, now_s + interval_s)
-        if self.recording.panel.troubles and not lives(self.process):
-            # it ended in the middle of the sample: that is no trouble of a probe's
-            self.recording.panel.troubles.clear()
+        if self.recording.panel.failures and not is_alive(self.process):
+            # it ended during the sample: that is not a failure of a probe
+            self.recording.panel.failures.clear()
             return self._end()
         self.recording.emit_warnings()
         return True

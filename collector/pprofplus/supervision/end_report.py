@@ -1,11 +1,11 @@
-"""What is said and noted when the command of `pprofplus run --wait` has ended."""
+"""Report how the command of `pprofplus run --wait` has ended."""
 
 from __future__ import annotations
 
 import os
 import sys
 
-from pprofplus.log.discovery import homes
+from pprofplus.log.discovery import log_directories
 from pprofplus.log.outcome_file import OutcomeFile, find_run, signal_name, write_outcome
 from pprofplus.system.printable import printable
 
@@ -13,9 +13,15 @@ BY = "pprofplus run"
 
 
 def report(  # noqa: PLR0913 - all that is known
-    home: str, shown: str, began_ms: int, *, child: int, status: int, oom_killed: bool | None
+    log_directory: str,
+    shown: str,
+    began_ms: int,
+    *,
+    child: int,
+    status: int,
+    oom_killed: bool | None,
 ) -> None:
-    """Say one line if a signal ended the command, and put the outcome into its run's directory.
+    """Print a line if a signal ended the command, and write the outcome file to its run directory.
 
     `status` is that of waitpid(2). Raises OSError.
     """
@@ -29,6 +35,6 @@ def report(  # noqa: PLR0913 - all that is known
         outcome = OutcomeFile(BY, text, signal=-code, oom_killed=oom_killed)
     else:
         outcome = OutcomeFile(BY, f"exit code {code}", exit_code=code, oom_killed=oom_killed)
-    directory = find_run(homes(home or None), child, began_ms)
-    if directory is not None:  # else it is no Python, or nothing of it was recorded
+    directory = find_run(log_directories(log_directory or None), child, began_ms)
+    if directory is not None:  # otherwise it is not Python, or was not recorded
         write_outcome(directory, outcome)

@@ -1,4 +1,4 @@
-"""Execute a command in this process's place, as execvp(3) and shells do."""
+"""Execute a command in place of this process, as execvp(3) and shells do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 from pprofplus.system.printable import printable
 
-# as env(1), nice(1) and shells have it
+# the exit codes of env(1), nice(1) and shells
 NOT_FOUND = 127
 NOT_EXECUTABLE = 126
 
@@ -22,11 +22,11 @@ def execute(path: str, words: list[str], environment: dict[bytes, bytes] | dict[
         except OSError as error:
             if error.errno != errno.ENOEXEC:
                 raise
-            # no first line that names an interpreter: a shell script, to execvp(3) too
+            # no `#!` line: a shell script, as for execvp(3)
             os.execve("/bin/sh", ["sh", path, *words[1:]], environment)  # noqa: S606 - as above
     except OSError as error:
         if error.errno == errno.ENOENT:
-            _complain(f"{words[0]}: the interpreter that its first line names is not there")
+            _complain(f"{words[0]}: the interpreter that its first line names does not exist")
             return NOT_FOUND
         _complain(f"{words[0]} cannot be executed: {error.strerror}")
         return NOT_EXECUTABLE

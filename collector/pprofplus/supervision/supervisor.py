@@ -1,13 +1,14 @@
-"""The parent that `pprofplus run --wait` becomes: it waits for the command and says how it ended.
+"""The parent process of `pprofplus run --wait`: waits for the command and reports how it ended.
 
-A script, run by its path and without `site`, for it lives as long as the service: it holds to the
-interpreter's built-in modules until the command has ended. Its arguments are the log directory
-("" for the default), the file that counts the OOM killer's kills ("" for none), the name to show,
-the file to execute and the command's words.
+It is run as a script, by its path and without `site`. Because it lives as long as the service, it
+uses only the interpreter's built-in modules until the command has ended. Its arguments are the log
+directory ("" for the default), the file with the count of OOM kills ("" for none), the name to
+show, the file to execute and the command's words.
 
-It blocks every signal and takes them one at a time, so no handler of its own ever runs. What a
-process sends is passed on. What the terminal sends (Ctrl-C, Ctrl-Z) is not: the command is in the
-same process group and has it already. When the command stops, it stops, so the shell sees that.
+It blocks every signal and takes them one at a time, so it never runs a signal handler of its own.
+It forwards signals that a process sends, but not those of the terminal (Ctrl-C, Ctrl-Z): the
+command is in the same process group and receives them itself. When the command stops, this process
+stops too, so that the shell sees it.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-# how old the count of OOM kills may be to which that at the end is compared
+# maximum age of the count of OOM kills with which the count at the end is compared
 _COUNT_PERIOD_S = 5.0
 _PR_SET_PDEATHSIG = 1
-# variables by which a service manager names the process that it has started
+# variables in which a service manager names the process that it has started
 _PID_VARIABLES = (b"LISTEN_PID", b"WATCHDOG_PID", b"SYSTEMD_EXEC_PID")
-# a fault of our own may not be blocked
+# signals for our own faults must not be blocked
 _FAULTS = {"SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGKILL", "SIGSTOP"}
 _BY_TERMINAL = {"SIGINT", "SIGQUIT", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGHUP", "SIGWINCH"}
 _CANNOT_START = 126
@@ -45,8 +46,8 @@ class Supervisor:
 
     Attributes:
         child: its pid.
-        status: as waitpid(2) gave it; None while it runs.
-        oom_killed: whether the OOM killer ended it; None if nothing counts that.
+        status: as waitpid(2) returned it; None while it runs.
+        oom_killed: whether the OOM killer ended it; None if that is not counted.
     """
 
     def __init__(self, counter: str, path: str, words: list[str]) -> None:
@@ -55,7 +56,7 @@ class Supervisor:
         self.oom_killed: bool | None = None
         self._counter = counter
         self._signals = set(_signal.valid_signals()) - _numbers(_FAULTS)
-        # a parent that ignores it would have the kernel throw the exit code away
+        # if the parent ignores SIGCHLD, the kernel discards the exit code
         ignored = _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL) == _signal.SIG_IGN
         mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, self._signals)
         parent = posix.getpid()
@@ -63,23 +64,23 @@ class Supervisor:
         if self.child == 0:
             if ignored:
                 _signal.signal(_signal.SIGCHLD, _signal.SIG_IGN)
-            _become(path, words, mask, parent)
-        _let_go_of_descriptors()
+            _execute(path, words, mask, parent)
+        _close_descriptors()
 
     def wait(self) -> int:
-        """Wait for the command's end; return its exit code as shells have it."""
-        kills = self._kills()
+        """Wait for the command's end; return its exit code as shells do."""
+        kills = self._oom_kills()
         while True:
             number, from_process = self._next_signal()
             if number == 0:
-                kills = self._kills()
+                kills = self._oom_kills()
             elif number == _signal.SIGCHLD:
                 self._reap()
                 if self.status is not None:
                     break
             elif from_process:
-                self._pass_on(number)
-        kills_now = self._kills()
+                self._forward(number)
+        kills_now = self._oom_kills()
         code = posix.waitstatus_to_exitcode(self.status or 0)
         if kills is not None and kills_now is not None:
             self.oom_killed = code == -_signal.SIGKILL and kills_now > kills
@@ -89,20 +90,20 @@ class Supervisor:
         """Return (signal, whether a process sent it); (0, False) after a while without one."""
         if hasattr(_signal, "sigtimedwait"):
             found = _signal.sigtimedwait(self._signals, _COUNT_PERIOD_S)
-            # from a terminal and from the kernel itself it is above 0
+            # from a terminal and from the kernel itself, si_code is above 0
             return (0, False) if found is None else (found.si_signo, found.si_code <= 0)
         number = _signal.sigwait(self._signals)  # macOS
         by_terminal = number in _numbers(_BY_TERMINAL) and posix.isatty(2)
         return number, not by_terminal
 
-    def _pass_on(self, number: int) -> None:
+    def _forward(self, number: int) -> None:
         try:  # noqa: SIM105 - contextlib is not built in
             posix.kill(self.child, number)
         except OSError:  # it has another user, or has just ended
             pass
 
     def _reap(self) -> None:
-        """Take in every child that ended: as pid 1 of a container we have those of others too."""
+        """Reap every child that ended: as pid 1 of a container we get orphans too."""
         flags = posix.WNOHANG | posix.WUNTRACED | posix.WCONTINUED
         stopped = False
         while True:
@@ -118,10 +119,10 @@ class Supervisor:
                     self.status = status
         if stopped:
             posix.kill(posix.getpid(), _signal.SIGSTOP)
-            # here a shell has continued us, by a signal that is passed on next
+            # execution continues here after SIGCONT, a signal that is forwarded next
 
-    def _kills(self) -> int | None:
-        """Return the OOM killer's kills so far, or None if that file does not tell."""
+    def _oom_kills(self) -> int | None:
+        """Return the count of OOM kills so far, or None if the file does not contain it."""
         if not self._counter:
             return None
         try:
@@ -138,12 +139,12 @@ class Supervisor:
         return int(digits) if digits.isdigit() else None
 
 
-def _become(path: str, words: list[str], mask: set[int], parent: int) -> NoReturn:
-    """In the child: execute the command as it would be without us, or end."""
+def _execute(path: str, words: list[str], mask: set[int], parent: int) -> NoReturn:
+    """In the child: execute the command with its original environment and signal mask, or exit."""
     environment = _environment(parent)
     if parent != 1:
-        _die_with(parent)
-    for name in ("SIGPIPE", "SIGXFSZ"):  # Python ignores these for itself
+        _end_with_parent(parent)
+    for name in ("SIGPIPE", "SIGXFSZ"):  # Python sets these to be ignored
         if hasattr(_signal, name):
             _signal.signal(getattr(_signal, name), _signal.SIG_DFL)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
@@ -152,7 +153,7 @@ def _become(path: str, words: list[str], mask: set[int], parent: int) -> NoRetur
         posix.execve(path, words, environment)
     except OSError:
         _find_package()
-        # tries again, as a shell script too, and says what is wrong
+        # tries again, also as a shell script, and prints the error
         from pprofplus.supervision.execute import execute  # noqa: PLC0415 - in the child alone
 
         code = execute(path, words, environment)
@@ -161,20 +162,20 @@ def _become(path: str, words: list[str], mask: set[int], parent: int) -> NoRetur
 
 
 def _environment(parent: int) -> dict[bytes, bytes]:
-    """Return the command's environment: ours, with its own pid where ours was."""
+    """Return the command's environment: ours, with the command's pid in place of ours."""
     environment = dict(posix.environ)
     pid = b"%d" % posix.getpid()
     for name in _PID_VARIABLES:
         if environment.get(name) == b"%d" % parent:
             environment[name] = pid
     environment[b"PPROFPLUS_AUTOSTART_PID"] = pid
-    if environment.get(b"LC_CTYPE") and not _was_given(b"LC_CTYPE="):
-        del environment[b"LC_CTYPE"]  # Python has set it in the C locale, for itself
+    if environment.get(b"LC_CTYPE") and not _in_environment(b"LC_CTYPE="):
+        del environment[b"LC_CTYPE"]  # Python sets it itself in the C locale
     return environment
 
 
-def _was_given(variable: bytes) -> bool:
-    """Tell whether a variable was in the environment when we began; True if nothing tells."""
+def _in_environment(variable: bytes) -> bool:
+    """Return whether a variable was in the environment at our start; True if unknown."""
     text = b""
     try:
         fd = posix.open("/proc/self/environ", posix.O_RDONLY | posix.O_CLOEXEC)
@@ -188,8 +189,8 @@ def _was_given(variable: bytes) -> bool:
     return any(entry.startswith(variable) for entry in text.split(b"\0"))
 
 
-def _die_with(parent: int) -> None:
-    """In the child: be killed when our parent is, as if the two were one process."""
+def _end_with_parent(parent: int) -> None:
+    """In the child: request SIGKILL at the parent's death, so that both end together."""
     try:
         import ctypes  # noqa: PLC0415 - in the child alone
 
@@ -201,10 +202,10 @@ def _die_with(parent: int) -> None:
         posix._exit(_CANNOT_START)  # noqa: SLF001 - it has no other name
 
 
-def _let_go_of_descriptors() -> None:
-    """Close what the command has inherited: a pipe or socket that it closes has to be closed.
+def _close_descriptors() -> None:
+    """Close the descriptors that we share with the command, so that a pipe it closes is closed.
 
-    stderr stays, for the one line at the end.
+    stderr stays open, for the line at the end.
     """
     try:
         fd = posix.open("/dev/null", posix.O_RDWR)
@@ -227,8 +228,8 @@ def _find_package() -> None:
         sys.path.append(root)
 
 
-def main(home: str, counter: str, shown: str, path: str, *words: str) -> int:
-    """Run the command, note how it ended, and return its exit code."""
+def main(log_directory: str, counter: str, shown: str, path: str, *words: str) -> int:
+    """Run the command, record how it ended, and return its exit code."""
     began_ms = time_ns() // 1_000_000
     supervisor = Supervisor(counter, path, list(words))
     code = supervisor.wait()
@@ -237,13 +238,13 @@ def main(home: str, counter: str, shown: str, path: str, *words: str) -> int:
         from pprofplus.supervision.end_report import report  # noqa: PLC0415 - not while it runs
 
         report(
-            *(home, shown, began_ms),
+            *(log_directory, shown, began_ms),
             child=supervisor.child,
             status=supervisor.status or 0,
             oom_killed=supervisor.oom_killed,
         )
-    except Exception as error:  # noqa: BLE001 - the outer edge: the exit code is the command's
-        sys.stderr.write(f"pprofplus: how {shown} ended is not noted: {error!r}\n")
+    except Exception as error:  # noqa: BLE001 - outer boundary: the exit code is the command's
+        sys.stderr.write(f"pprofplus: cannot record how {shown} ended: {error!r}\n")
     return code
 
 

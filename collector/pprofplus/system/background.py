@@ -1,9 +1,10 @@
-"""The collector's own thread, made without `threading`, so that no host notices or disturbs it.
+"""The collector's own thread, made without `threading`, so that the host cannot interfere with it.
 
-`threading` has a thread wait until the one that it starts has begun. In a child forked under
-gevent that wait runs the parent's greenlets, each a second time; in an ending interpreter it never
-returns. Its Event has a lock inside, which a signal handler that sets it twice waits for in vain.
-And a host that patches `threading` while we run breaks the entries that it keeps of our thread.
+`threading` makes the starting thread wait until the new thread runs. In a child forked under
+gevent, that wait runs the parent's greenlets a second time; while the interpreter shuts down, it
+never returns. `threading.Event` contains a lock that deadlocks if a signal handler sets the event
+while it is being set. A host that patches `threading` at runtime breaks the entries that
+`threading` keeps of our thread.
 """
 
 from __future__ import annotations
@@ -22,22 +23,23 @@ TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# errors of a thread's own: blocked, they would kill the process without a word of faulthandler's
+# Signals for errors of the thread itself stay unblocked: if they were blocked, the kernel would
+# kill the process before faulthandler could write its traceback.
 _ERRORS = ("SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGSYS", "SIGTRAP")
 
 _ON_LINUX: bool = sys.platform == "linux"
 
 
 def on_main_thread() -> bool:
-    """Tell whether this is the process's first thread."""
-    if _ON_LINUX:  # the kernel's word, whatever the host has patched
+    """Return whether this is the process's main thread."""
+    if _ON_LINUX:  # ask the kernel: the host may have patched `threading`
         return get_native_id() == os.getpid()
     threading = sys.modules.get("threading")
     return threading is None or threading.main_thread().ident == get_ident()
 
 
 class WakeEvent:
-    """What one thread waits for, and any may ring, whatever they are in the middle of."""
+    """Wakes one waiting thread; `set` may be called from any thread and any signal handler."""
 
     __slots__ = ("_lock",)
 
@@ -45,24 +47,24 @@ class WakeEvent:
         self._lock = allocate_lock()
         self._lock.acquire()
 
-    def ring(self) -> None:
-        """Wake the thread that waits, or the next one that does."""
+    def set(self) -> None:
+        """Wake the thread that waits, or the next one that waits."""
         try:  # noqa: SIM105 - contextlib costs each service 1 ms
             self._lock.release()
         except RuntimeError:
-            # it rings already
+            # it is already set
             pass
 
     def wait(self, timeout_s: float) -> bool:
-        """Wait for a ring, `timeout_s` at the most; return whether one came, which ends it."""
+        """Wait until it is set, at most `timeout_s`; clear it and return whether it was set."""
         return self._lock.acquire(timeout=max(timeout_s, 0.0))
 
 
 class Gate:
-    """What any number of threads wait for, until one opens it for good.
+    """Blocks any number of threads until it is opened; it then stays open.
 
     Attributes:
-        is_open: nobody waits any more.
+        is_open: `wait` returns at once.
     """
 
     __slots__ = ("_lock", "is_open")
@@ -73,22 +75,23 @@ class Gate:
         self._lock.acquire()
 
     def open(self) -> None:
-        """Let all pass; only the thread that others wait for may call it."""
+        """Release all waiting threads. Only the thread that the others wait for may call it."""
         if not self.is_open:
-            self.is_open = True  # first, for a signal handler between the two lines of `wait`
+            # set it first: a signal handler may run between the two lines of `wait`
+            self.is_open = True
             self._lock.release()
 
     def wait(self, timeout_s: float) -> None:
-        """Wait until it is open, `timeout_s` at the most."""
+        """Wait until it is open, at most `timeout_s`."""
         if not self.is_open and self._lock.acquire(timeout=timeout_s):
             self._lock.release()
 
 
 class BackgroundThread:
-    """A thread that runs one function, and that no end of the interpreter waits for.
+    """A thread that runs one function; the end of the interpreter does not wait for it.
 
     Attributes:
-        alive: it was started and has not ended.
+        alive: it has been started and has not ended.
     """
 
     __slots__ = ("_ended", "_function", "_ident", "alive")
@@ -100,10 +103,11 @@ class BackgroundThread:
         self._ended = allocate_lock()
 
     def start(self) -> None:
-        """Start it, once. Raises RuntimeError or MemoryError if there can be no more threads."""
+        """Start it, once. Raises RuntimeError or MemoryError if no more threads can be created."""
         self._ended.acquire()
         self.alive = True
-        # it inherits the mask, and takes no signal that another thread waits for
+        # The new thread inherits the signal mask, so it never takes a signal that another thread
+        # waits for.
         mask = _block_signals()
         try:
             start_new_thread(self._run, ())
@@ -114,11 +118,11 @@ class BackgroundThread:
             _restore_signals(mask)
 
     def is_current(self) -> bool:
-        """Tell whether it is this thread that asks."""
+        """Return whether the calling thread is this one."""
         return self._ident == get_ident()
 
     def join(self, timeout_s: float) -> None:
-        """Wait for its end, `timeout_s` at the most."""
+        """Wait for its end, at most `timeout_s`."""
         if self.alive and self._ended.acquire(timeout=timeout_s):
             self._ended.release()
 
@@ -136,7 +140,7 @@ class BackgroundThread:
 
 
 def _block_signals() -> set[int] | None:
-    """Block all signals in this thread; return those that were blocked before."""
+    """Block all signals in this thread; return the signals that were blocked before."""
     if not hasattr(_signal, "pthread_sigmask"):  # Windows
         return None
     errors = {getattr(_signal, name, 0) for name in _ERRORS}

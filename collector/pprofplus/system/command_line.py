@@ -1,4 +1,4 @@
-"""What a command line runs, and the name of a service that is made from it."""
+"""Parse a Python command line, and derive a service's name from it."""
 
 # pathlib costs each service 5 ms
 # ruff: noqa: PTH119, PTH122
@@ -13,31 +13,31 @@ NAMELESS = "python"
 
 _PYTHON = re.compile(r"(?:python|pypy)[0-9.]*(?:t|d|-dbg)?")
 _MODULE = re.compile(r"-[A-Za-z]*m(.+)")
-# what makes Python pass over PYTHONPATH, and what takes a value
-_DEAF = "IES"
-_VALUED = "WX"
+# options with which Python ignores PYTHONPATH, and options that take a value
+_ISOLATING_OPTIONS = "IES"
+_VALUE_OPTIONS = "WX"
 
 
 def service_of_script(path: str) -> str:
-    """Return the script's stem, or its directory's name for a `__main__`, made fit."""
+    """Return the script's stem, or its directory for a `__main__`, as a valid service name."""
     directory, name = os.path.split(path)
     stem = os.path.splitext(name)[0]
-    return _fit(os.path.basename(directory) if stem == "__main__" else stem)
+    return _valid_name(os.path.basename(directory) if stem == "__main__" else stem)
 
 
 def service_of_module(module: str) -> str:
-    """Return what `service_of_script` makes of the file that `python -m module` runs."""
+    """Return what `service_of_script` returns for the file that `python -m module` runs."""
     return service_of_script(module.replace(".", "/") + ".py")
 
 
-def _fit(text: str) -> str:
+def _valid_name(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")[:64] or NAMELESS
 
 
 def module_running() -> str:
-    """Return the module of `python -m` before Python has found its file, or "" if there is none.
+    """Return the module of `python -m` before Python has found its file, or "" without `-m`.
 
-    That is at the interpreter's start, when `sys.argv` has "-m" in the module's place.
+    This is needed at the interpreter's start, when `sys.argv` has "-m" in place of the module.
     """
     line = getattr(sys, "orig_argv", [])
     at = len(line) - len(sys.argv)
@@ -51,18 +51,18 @@ def module_running() -> str:
 
 
 class PythonCall:
-    """The command line of a Python.
+    """A parsed Python command line.
 
     Attributes:
-        service: the name made from what it runs.
-        deaf: the option by which it passes over PYTHONPATH, as "-I", or "".
+        service: the service name derived from the script or module.
+        isolating_option: the option with which Python ignores PYTHONPATH, as "-I", or "".
     """
 
-    __slots__ = ("deaf", "service")
+    __slots__ = ("isolating_option", "service")
 
     def __init__(self, arguments: list[str]) -> None:
-        """Read what follows the interpreter on the command line."""
-        self.deaf = ""
+        """Parse the arguments that follow the interpreter on the command line."""
+        self.isolating_option = ""
         self.service = NAMELESS
         words = iter(arguments)
         for word in words:
@@ -74,16 +74,16 @@ class PythonCall:
             elif word in {"-", "--"}:
                 self.service = service_of_script(next(words, "")) if word == "--" else NAMELESS
                 return
-            elif not word.startswith("--") and self._ends(word[1:], words):
+            elif not word.startswith("--") and self._parse_options(word[1:], words):
                 return
 
-    def _ends(self, letters: str, words: Iterator[str]) -> bool:
-        """Read options in one word; True if it is the last before the program's arguments."""
+    def _parse_options(self, letters: str, words: Iterator[str]) -> bool:
+        """Parse the options in one word; True if the program's arguments follow it."""
         for at, letter in enumerate(letters):
             rest = letters[at + 1 :]
-            if letter in _DEAF:
-                self.deaf = self.deaf or f"-{letter}"
-            elif letter in _VALUED:
+            if letter in _ISOLATING_OPTIONS:
+                self.isolating_option = self.isolating_option or f"-{letter}"
+            elif letter in _VALUE_OPTIONS:
                 if not rest:
                     next(words, "")
                 return False
@@ -95,15 +95,15 @@ class PythonCall:
         return False
 
 
-def call_of(words: list[str]) -> PythonCall | None:
-    """Return the Python that a command line runs, or None if its first word is no Python."""
+def parse_call(words: list[str]) -> PythonCall | None:
+    """Return the parsed call if the first word is a Python interpreter, else None."""
     if words and _PYTHON.fullmatch(os.path.basename(words[0])):
         return PythonCall(words[1:])
     return None
 
 
-def call_of_file(path: str) -> PythonCall | None:
-    """Return the Python that a script's first line names, or None; never raises."""
+def parse_shebang(path: str) -> PythonCall | None:
+    """Return the parsed call in a script's `#!` line, or None; never raises."""
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - as above
             line = file.readline(512)
@@ -114,7 +114,7 @@ def call_of_file(path: str) -> PythonCall | None:
     words = line[2:].decode("utf-8", "replace").split()
     if words and os.path.basename(words[0]) == "env":
         words = [word for word in words[1:] if word != "-S"]
-    return call_of(words)
+    return parse_call(words)
 
 
 TYPE_CHECKING = False  # typing costs each service 3 ms

@@ -1,4 +1,4 @@
-"""A file descriptor that knows what it was opened on."""
+"""File descriptors that detect when the host has closed or reused their number."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import os
 
 
 def flags(*names: str) -> int:
-    """Return the flags of open(2) together; those that a platform lacks are left out."""
+    """Return the combined flags of open(2); flags that the platform lacks are left out."""
     found = 0
     for name in (*names, "O_NOFOLLOW", "O_CLOEXEC"):
         found |= getattr(os, name, 0)
     return found
 
 
-# nothing is followed through a link, and nothing waits for the other end of a pipe
+# never follow a link, and never wait for the other end of a pipe
 DIRECTORY = flags("O_RDONLY", "O_DIRECTORY")
 EXISTING = flags("O_RDONLY", "O_NONBLOCK")
 NEW = flags("O_RDWR", "O_CREAT", "O_EXCL")
@@ -27,8 +27,8 @@ _STANDARD = 2  # stdin, stdout and stderr are 0 to 2
 def close_descriptor(number: int) -> None:
     """Close a descriptor; never raises OSError.
 
-    close(2) reports a write-back that failed on a network file system or a bad disk. The number is
-    free all the same, and an exception here would lose what the caller has just opened.
+    close(2) reports a failed write-back of a network file system or a bad disk. The descriptor is
+    closed nevertheless, and an exception here would lose what the caller has just opened.
     """
     try:  # noqa: SIM105 - contextlib costs each service 1 ms
         os.close(number)
@@ -39,9 +39,9 @@ def close_descriptor(number: int) -> None:
 def above_standard(number: int) -> int:
     """Return an open descriptor, or its copy above the numbers of the standard streams.
 
-    A host that was started without these has their numbers free. Whatever it writes to stderr
-    without asking, as C code does, would go into a file of ours that we kept there, and what it
-    opens to stand for them would not. Raises OSError; `number` is closed then.
+    A host may have been started without standard streams: then 0 to 2 are free numbers. If a log
+    file had number 2, C code that writes to stderr would write into the log. If the host later
+    opens its own stderr, it needs that number. Raises OSError; `number` is closed then.
     """
     if number > _STANDARD:
         return number
@@ -54,18 +54,18 @@ def above_standard(number: int) -> int:
 
 
 class Descriptor:
-    """A descriptor of ours, and proof that it still is.
+    """A descriptor that this package opened, with the identity of its file.
 
-    The host shares the table of descriptors with us. A daemon that closes all of them, and then
-    opens a file of its own, gets one of our numbers for it: reading there gives nonsense, and
-    writing there destroys the host's file. So whoever uses the number asks `stat` first, and a
-    number that has passed to someone else is forgotten, never closed.
+    The host shares the process's descriptor table. A daemon that closes all descriptors and then
+    opens its own files gets one of our numbers: a read there returns wrong data, and a write there
+    destroys the host's file. So each user of the number calls `stat` first, and a number that now
+    belongs to another file is forgotten, never closed.
     """
 
     __slots__ = ("_identity", "number")
 
     def __init__(self, number: int) -> None:
-        """Take over the open descriptor `number`. Raises OSError if it is none."""
+        """Take ownership of the open descriptor `number`. Raises OSError if it is not open."""
         found = os.fstat(number)
         self.number = number
         self._identity = (found.st_dev, found.st_ino)
@@ -73,8 +73,8 @@ class Descriptor:
     def stat(self) -> os.stat_result | None:
         """Return the file's status, or None if the number is no longer ours.
 
-        Only EBADF and another file's identity say so. Raises OSError for any other error: a file
-        system that fails for a moment (ESTALE, EIO) says nothing about the number.
+        Only EBADF or another file's identity means that. Raises OSError for any other error: a file
+        system that fails for a moment (ESTALE, EIO) does not change the owner of the number.
         """
         try:
             found = os.fstat(self.number)
@@ -85,7 +85,7 @@ class Descriptor:
         return found if (found.st_dev, found.st_ino) == self._identity else None
 
     def ours(self) -> bool:
-        """Tell whether the number is still ours; a failing file system does not change that."""
+        """Return whether the number is still ours; True if the file system reports an error."""
         try:
             return self.stat() is not None
         except OSError:
@@ -108,7 +108,7 @@ def read_small_file(path: str) -> bytes:
         close_descriptor(number)
 
 
-def _open_to_keep(path: str) -> Descriptor:
+def _open_kept(path: str) -> Descriptor:
     number = above_standard(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
     try:
         return Descriptor(number)
@@ -118,10 +118,9 @@ def _open_to_keep(path: str) -> Descriptor:
 
 
 class KeptFile:
-    """A small file or a directory of the kernel's, looked at again and again by one descriptor.
+    """A small kernel file or directory that is kept open and read repeatedly.
 
-    That is four times as fast as opening it each time, and goes on when the host has no
-    descriptor left to open.
+    That is four times as fast as opening it each time, and works when no descriptor is left.
     """
 
     __slots__ = ("_descriptor", "_path")
@@ -129,18 +128,18 @@ class KeptFile:
     def __init__(self, path: str) -> None:
         """Open `path`. Raises OSError."""
         self._path = path
-        self._descriptor = _open_to_keep(path)
+        self._descriptor = _open_kept(path)
 
     def read(self) -> bytes:
-        """Return what it says now, up to 256 bytes. Raises OSError."""
+        """Return the current content, up to 256 bytes. Raises OSError."""
         self.stat()
         return os.pread(self._descriptor.number, 256, 0)
 
     def stat(self) -> os.stat_result:
-        """Return its status now. Raises OSError."""
+        """Return the current status. Raises OSError."""
         found = self._descriptor.stat()
         if found is None:
-            self._descriptor = _open_to_keep(self._path)
+            self._descriptor = _open_kept(self._path)
             found = os.fstat(self._descriptor.number)
         return found
 

@@ -1,4 +1,4 @@
-"""File locks: how the living are known, as the kernel drops a dead process's."""
+"""File locks. A writer that runs holds one; the kernel releases it when the process ends."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
 def lock(fd: int, *, shared: bool = False) -> bool | None:
-    """Lock an open file at once; False if another holder is in the way.
+    """Lock an open file without waiting; False if another process holds a conflicting lock.
 
-    None on a file system that has no locks: nobody can tell then who lives. Raises OSError.
+    None on a file system without locks: a live writer cannot be detected there. Raises OSError.
     """
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     try:

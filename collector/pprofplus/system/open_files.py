@@ -1,4 +1,4 @@
-"""How many files this process may open, and whether some are left."""
+"""The limit of open files of this process, and whether descriptors are left."""
 
 # pathlib costs each command 5 ms
 
@@ -11,7 +11,7 @@ NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE})
 
 
 def descriptors_left(count: int) -> bool:
-    """Tell whether `count` more files can be open at once."""
+    """Return whether `count` more files can be open at the same time."""
     numbers: list[int] = []
     try:
         numbers.extend(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) for _ in range(count))
@@ -33,7 +33,7 @@ def descriptor_limit() -> str:
 
 
 def raise_descriptor_limit() -> None:
-    """Allow this process as many open files as it may have; never raises."""
+    """Raise the limit of open files to the maximum allowed; never raises."""
     try:
         from resource import RLIMIT_NOFILE, getrlimit, setrlimit  # noqa: PLC0415 - not everywhere
     except ImportError:
@@ -43,4 +43,4 @@ def raise_descriptor_limit() -> None:
         try:
             setrlimit(RLIMIT_NOFILE, (hard, hard))
         except (ValueError, OSError):
-            return  # macOS: the hard limit is "none", and the kernel's own is lower
+            return  # macOS: the hard limit is "unlimited", but the kernel has a lower one

@@ -1,10 +1,10 @@
-"""Somebody else's text, made fit for a terminal."""
+"""Untrusted text as printable ASCII."""
 
 from __future__ import annotations
 
 
 def printable(text: str) -> str:
-    """Return `text` in plain ASCII that no terminal obeys and every terminal can show."""
+    """Return `text` as ASCII without control characters, which any terminal can show safely."""
     return "".join(
         char if " " <= char <= "~" else char.encode("unicode_escape").decode() for char in text
     )

@@ -1,10 +1,10 @@
-"""Questions about processes other than this one, answered through psutil."""
+"""Information about other processes, through psutil."""
 
 from __future__ import annotations
 
 import psutil
 
-from pprofplus.system.command_line import call_of, service_of_script
+from pprofplus.system.command_line import parse_call, service_of_script
 from pprofplus.system.open_files import NO_DESCRIPTOR
 
 TYPE_CHECKING = False
@@ -13,23 +13,23 @@ if TYPE_CHECKING:
 
 
 def service_of(process: psutil.Process) -> str:
-    """Return a service's name for a process: its script's under Python, else its program's."""
+    """Return a service name for a process: its script's under Python, else its program's."""
     words = process.cmdline()
-    call = call_of(words)
+    call = parse_call(words)
     if call is not None:
         return call.service
     return service_of_script(words[0] if words and "/" in words[0] else process.name())
 
 
 def matches(process: psutil.Process, pattern: re.Pattern[str]) -> bool:
-    """Tell whether a pattern finds something in a process's name or command line."""
+    """Return whether a pattern matches a process's name or command line."""
     try:
         return bool(pattern.search(process.name()) or pattern.search(" ".join(process.cmdline())))
     except psutil.Error:
         return False
 
 
-def process_of(pid: int) -> psutil.Process | None:
+def find_process(pid: int) -> psutil.Process | None:
     """Return the process of a pid, or None if there is none."""
     try:
         return psutil.Process(pid)
@@ -37,18 +37,19 @@ def process_of(pid: int) -> psutil.Process | None:
         return None
 
 
-def lives(process: psutil.Process) -> bool:
-    """Tell whether it is still the same process, and runs."""
+def is_alive(process: psutil.Process) -> bool:
+    """Return whether it is still the same process, and is alive."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
     except OSError as error:
-        return error.errno in NO_DESCRIPTOR  # then nothing says that it has ended
+        # no descriptor is left: this does not show that it has ended
+        return error.errno in NO_DESCRIPTOR
 
 
 def descendants(process: psutil.Process) -> list[psutil.Process]:
-    """Return the processes below one, none if it is gone."""
+    """Return all descendants of a process; none if it is gone."""
     try:
         found: list[psutil.Process] = process.children(recursive=True)
     except psutil.Error:
@@ -57,6 +58,6 @@ def descendants(process: psutil.Process) -> list[psutil.Process]:
 
 
 def ancestors() -> set[int]:
-    """Return our pid and those above us: their command lines hold the pattern, too."""
+    """Return our pid and those of our ancestors: their command lines contain the pattern too."""
     me = psutil.Process()
     return {me.pid, *(process.pid for process in me.parents())}

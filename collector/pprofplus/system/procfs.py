@@ -1,4 +1,4 @@
-"""What /proc tells: whether it is that of this process, and which file systems are mounted."""
+"""Checks of /proc: whether it shows this process's pid namespace; types of file systems."""
 
 # pathlib costs each service 5 ms
 # ruff: noqa: PTH115
@@ -16,15 +16,15 @@ MISSING = (
     " (mount -t proc proc /proc)"
 )
 FOREIGN = (
-    "/proc shows another pid namespace, where this process's pid is another process: mount the"
+    "/proc shows another pid namespace, in which this process's pid is another process: mount the"
     " right one (mount -t proc proc /proc)"
 )
 
 
 def proc_problem() -> str:
-    """Return what is wrong with /proc on Linux and what to do, or "".
+    """Return what is wrong with /proc on Linux and how to fix it, or "".
 
-    With FOREIGN, `/proc/self` is this process or nothing, and `/proc/<pid>` is a stranger.
+    With FOREIGN, `/proc/self` is this process or missing, but `/proc/<pid>` is another process.
     """
     if sys.platform != "linux":
         return ""
@@ -32,8 +32,8 @@ def proc_problem() -> str:
         named = os.readlink("/proc/self")
     except OSError as error:
         if error.errno in {errno.EMFILE, errno.ENFILE, errno.ENOMEM}:
-            return ""  # it says nothing about /proc
-        # a mount of another namespace has the entry, though it leads nowhere
+            return ""  # no descriptor or memory: the error does not come from /proc
+        # a mount of another namespace has the entry `self`, but the link is broken
         return FOREIGN if _is_proc() else MISSING
     return "" if named == str(os.getpid()) else FOREIGN
 
@@ -46,7 +46,7 @@ def _is_proc() -> bool:
 
 
 def file_system_type(device: int) -> str:
-    """Return the type of a device's file system, or "" if nothing tells."""
+    """Return the type of a device's file system, or "" if it is unknown."""
     wanted = f"{os.major(device)}:{os.minor(device)}"
     try:
         mounts = read_small_file("/proc/self/mountinfo").decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""Whom the process runs as, and when it has become another user for good."""
+"""The user that the process runs as, and detection of a permanent change of user."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _AGAIN_NS = 60_000_000_000
 class User:
     """The user whose run is recorded.
 
-    A server that begins as root gives up its rights after `start()`: what it opens from then on
-    belongs to another user, and segments of that user cannot follow those of the first.
+    A server that starts as root drops its rights after `start()`. What it then opens belongs to
+    another user, and segments of that user cannot continue the run of the first.
 
     Attributes:
         recorded: the real and the effective user whose run is recorded.
@@ -22,30 +22,30 @@ class User:
     __slots__ = ("_again_ns", "_seen", "recorded")
 
     def __init__(self) -> None:
-        self.recorded = self._seen = now()
+        self.recorded = self._seen = current_ids()
         self._again_ns = 0
 
-    def settle(self) -> None:
-        """Take the user of now for the one whose run is recorded."""
-        self.recorded = self._seen = now()
+    def accept(self) -> None:
+        """Accept the current user as the one whose run is recorded."""
+        self.recorded = self._seen = current_ids()
 
-    def became(self) -> int | None:
-        """Return the effective user that the process has become, else None; ask at each sample.
+    def changed_uid(self) -> int | None:
+        """Return the new effective user after a change of user, else None; call once a sample.
 
-        A change of the effective user alone may be for a moment: it has to be seen twice. A change
-        that is not followed by `settle` is reported again after a minute.
+        A change of the effective user alone may be temporary: it must be seen twice. A change that
+        is not followed by `accept` is reported again after a minute.
         """
-        user, recorded = now(), self.recorded
+        user, recorded = current_ids(), self.recorded
         if user == recorded:
             self._seen = user
             return None
         settled, self._seen = user == self._seen or user[0] != recorded[0], user
         if user[1] == recorded[1] or not settled or monotonic_ns() < self._again_ns:
-            return None  # the real user alone does not decide who may write
+            return None  # a change of the real user alone does not change write permissions
         self._again_ns = monotonic_ns() + _AGAIN_NS
         return user[1]
 
 
-def now() -> tuple[int, int]:
-    """Return the real and the effective user of the process; zeros where there are none."""
+def current_ids() -> tuple[int, int]:
+    """Return the real and the effective user of the process; zeros on platforms without users."""
     return (os.getuid(), os.geteuid()) if hasattr(os, "geteuid") else (0, 0)

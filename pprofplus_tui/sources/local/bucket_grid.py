@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pprofplus_tui.model.points import Bools, Ints
+from pprofplus_tui.model.time_buckets import TimeBuckets, first_of_each
 from pprofplus_tui.sources.local.page_table import PageTable
 
 _INT64 = np.iinfo(np.int64)
@@ -12,22 +13,14 @@ _WHOLE_SHARE = 2  # of a bucket: pages that last no longer are not cut by its ed
 
 
 @dataclass(frozen=True)
-class BucketGrid:
-    """A window cut into buckets of equal width; only the last may be shorter.
+class BucketGrid(TimeBuckets):
+    """The buckets of a window, and which pages count as a whole.
 
     Attributes:
-        begin_ms: unix ms, inclusive.
-        end_ms: unix ms, exclusive.
-        width_ms: of a bucket.
-        count: of buckets.
         whole_ms: pages that last no longer, and lie in the window, are not cut by a bucket's
             edge: they count where their middle lies. 0: all that are cut are looked into.
     """
 
-    begin_ms: int
-    end_ms: int
-    width_ms: int
-    count: int
     whole_ms: int = 0
 
     @classmethod
@@ -36,13 +29,9 @@ class BucketGrid:
 
         Unless it is `exact`, pages of up to half a bucket stay whole.
         """
-        width = -(-(end_ms - begin_ms) // buckets)
-        count = -(-(end_ms - begin_ms) // width)
-        return cls(begin_ms, end_ms, width, count, 0 if exact else width // _WHOLE_SHARE)
-
-    def bucket(self, t_ms: Ints) -> Ints:
-        """Return the bucket of each instant; below 0 or from `count` on outside of the window."""
-        return (t_ms - self.begin_ms) // self.width_ms
+        cut = TimeBuckets.at_most(begin_ms, end_ms, buckets)
+        whole_ms = 0 if exact else cut.width_ms // _WHOLE_SHARE
+        return cls(begin_ms, end_ms, cut.width_ms, cut.count, whole_ms)
 
     @property
     def whole_until_ms(self) -> int:
@@ -69,11 +58,6 @@ class BucketGrid:
         whole &= end_ms - begin_ms <= self.whole_ms
         middle = self.bucket((begin_ms + end_ms) // 2)
         return np.where(whole, middle, first), np.where(whole, middle, last)
-
-    def middle_ms(self, buckets: Ints) -> Ints:
-        """Return the middle of each bucket in unix ms."""
-        begin = self.begin_ms + buckets * self.width_ms
-        return (begin + np.minimum(begin + self.width_ms, self.end_ms)) // 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,10 +136,7 @@ class Extremes:
         """Take in values; `buckets` must not decrease."""
         if not len(buckets):
             return
-        fresh = np.empty(len(buckets), np.bool_)
-        fresh[0] = True
-        np.not_equal(buckets[1:], buckets[:-1], out=fresh[1:])
-        starts = np.flatnonzero(fresh)
+        starts = first_of_each(buckets)
         at = buckets[starts]
         self.lo[at] = np.minimum(self.lo[at], np.minimum.reduceat(lo, starts))
         self.hi[at] = np.maximum(self.hi[at], np.maximum.reduceat(hi, starts))

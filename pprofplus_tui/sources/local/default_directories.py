@@ -14,7 +14,7 @@ def homes_for(named: Sequence[str], *, all_users: bool) -> tuple[str, ...]:
     Those that were `named`, or else what $PPROFPLUS_DIR names, are the only ones. Without either
     it is the user's own, and root sees those of all users, too; `all_users` adds them in any case.
     """
-    homes = list(named) or [log_directory.default_home()]
+    homes = list(named) or [log_directory.default_log_directory()]
     chosen = bool(named) or bool(os.environ.get("PPROFPLUS_DIR"))
     if all_users or (not chosen and os.getuid() == 0):
         homes += _of_all_users()

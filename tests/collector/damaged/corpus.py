@@ -1,4 +1,4 @@
-"""Unpacks the corpus of damaged logs, and loads the script that made it."""
+"""Unpacks the corpus of damaged logs, and imports the script that made it."""
 
 import importlib.util
 import json
@@ -21,7 +21,7 @@ CASES = json.loads((HERE / "corpus.json").read_text())
 
 
 def unpack(directory):
-    """Write every case below `directory`; each is a home with one run."""
+    """Write every case below `directory`; each is a log directory with one run."""
     with tarfile.open(HERE / "corpus.tar.xz") as tar:
         for entry in tar:
             path = Path(directory, entry.name)
@@ -30,10 +30,10 @@ def unpack(directory):
 
 
 def home_of(directory, case):
-    """Return the home of a case that was unpacked below `directory`."""
+    """Return the log directory of a case that was unpacked below `directory`."""
     return Path(directory, CASES[case]["directory"])
 
 
 def resealed(page):
-    """Return a page with its CRCs made right, as far as its lengths allow."""
+    """Return a page with corrected CRCs, as far as its lengths allow."""
     return make.sealed(page)

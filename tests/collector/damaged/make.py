@@ -27,11 +27,11 @@ EXTREMES = {
     "unix beyond": fmt.MAX_UNIX_MS,
     "largest": fmt.INT64_MAX,
 }
-VICTIM = 1  # the page that is tampered with, second of the first segment
+VICTIM = 1  # the page that is modified, second of the first segment
 
 
 def values(n):
-    """Return the values of sample n; the third tells which it is."""
+    """Return the values of sample n; the third is its number."""
     return [4096 * (n * n % 17), 5000 * n, n]
 
 
@@ -57,7 +57,7 @@ def pages(metrics=METRICS):
 
 
 def laid_out(some, size=fmt.PAGE_SIZE):
-    """Return pages as they lie in a file."""
+    """Return pages as they are stored in a file."""
     return b"".join([page.ljust(size, b"\0") for page in some[:-1]] + [some[-1]])
 
 
@@ -72,7 +72,7 @@ def segments(some=None, heads=None):
 
 
 def sealed(page):
-    """Return a page that was tampered with, with the CRCs that it needs to be believed."""
+    """Return a modified page, with valid CRCs."""
     page = bytearray(page)
     length, head = (int.from_bytes(page[at : at + 4], "little") for at in (8, 12))
     page[20:24] = crc32(page[head:length]).to_bytes(4, "little")
@@ -81,7 +81,7 @@ def sealed(page):
 
 
 def with_field(page, at, code, value):
-    """Return `page` with another value there, believed."""
+    """Return `page` with another value there, and valid CRCs."""
     page = bytearray(page)
     Struct(f"<{code}").pack_into(page, at, value)
     return sealed(page)
@@ -106,7 +106,7 @@ def resized(page, log2):
 
 
 def header_pages(text, log2=fmt.PAGE_SIZE_LOG2, room=None, parts=None):
-    """Return header pages that carry any bytes at all."""
+    """Return header pages that contain any bytes."""
     room = room or (1 << log2) - 36
     pieces = [text[at : at + room] for at in range(0, max(1, len(text)), room)]
     parts = len(pieces) if parts is None else parts
@@ -124,7 +124,7 @@ def header_json(**changes):
 
 
 def lying_heads():
-    """Give (name, page) of pages whose head lies, but is believed."""
+    """Yield (name, page) of pages with a wrong head and valid CRCs."""
     page = pages()[VICTIM]
     fields = {
         "type": (5, "B", (0, 1, 3, 255)),
@@ -153,7 +153,7 @@ def lying_heads():
 
 
 def lying_bodies():
-    """Give (name, page) of pages whose streams or events lie, but are believed."""
+    """Yield (name, page) of pages with wrong streams or events and valid CRCs."""
     page = pages()[VICTIM]
     huge = b"\xff" * 9 + b"\x01"
     streams = {
@@ -187,7 +187,7 @@ def lying_bodies():
 
 
 def header_texts():
-    """Give (name, bytes) of what a header should not say."""
+    """Yield (name, bytes) of invalid headers."""
     good = header_json()
     rows = [[f"g{i}", "B", "gauge"] for i in range(257)]
     yield "empty", b""
@@ -226,7 +226,7 @@ def header_texts():
 
 
 def odd_header_texts():
-    """Give (name, bytes) of what is odd in a header, but no harm."""
+    """Yield (name, bytes) of unusual but valid headers."""
     good = header_json()
     yield "a key twice", good[:-1] + b', "host": "again", "host": "last"}'
     yield "keys of later versions", header_json(later={"a": [1, None, 1.5]}, more=float("nan"))
@@ -244,16 +244,16 @@ SECOND = EVERY[len(EVERY) // 2 :]
 
 
 def with_victim(page):
-    """Return the run's segments with another page in the victim's place."""
+    """Return the run's segments with another page in place of the victim."""
     some = pages()
     return segments([*some[:VICTIM], page, *some[VICTIM + 1 :]])
 
 
 def forged():
-    """Give logs with one page that lies."""
+    """Yield logs with one wrong page."""
     for where, lies in (("head", lying_heads()), ("body", lying_bodies())):
         for name, page in lies:
-            # at one time with the page before: which of them is true, no one can tell
+            # at the same time as the previous page: it is undecidable which one is right
             kept = [n for n in REST if n // SAMPLES or not name.startswith("monos zero")]
             yield f"{where}/{name}", with_victim(page), kept
     none, other = (pages(table)[VICTIM] for table in ((), OTHER))
@@ -269,13 +269,13 @@ def forged():
 
 
 def misnumbered():
-    """Give logs whose pages are not where their numbers and times say."""
+    """Yield logs whose pages are not where their numbers and times say."""
     some = pages()
     for name, number in (("repeats", 0), ("jumps", 1 << 20), ("wraps", 0xFFFFFFFF)):
-        # two pages of one number are versions of one: which of them is the page, no one can tell
+        # two pages with one number are versions of one page: it is undecidable which one is right
         kept = [n for n in REST if n // SAMPLES or name != "repeats"]
         yield f"number/{name}", with_victim(with_field(some[VICTIM], 16, "I", number)), kept
-    still = [b"\xcf\x0f" * 3, b"", b"", b""]  # all samples at one time
+    still = [b"\xcf\x0f" * 3, b"", b"", b""]  # all samples at the same time
     ahead = with_field(with_field(some[VICTIM], 40, "q", 1 << 50), 56, "q", 1 << 50)
     behind = with_field(with_field(some[4], 40, "q", 0), 56, "q", 0)
     both = [some[0], with_body(ahead, still), *some[2:4], with_body(behind, still), some[5]]
@@ -284,7 +284,7 @@ def misnumbered():
 
 
 def versions_and_sizes():
-    """Give logs of later versions and of other page sizes, some spoilt."""
+    """Yield logs of later versions and of other page sizes, some damaged."""
     some, whole, heads = pages(), segments(), fmt.pack_header(header())
     yield "version/a page of version 2", with_victim(with_field(some[VICTIM], 4, "B", 2)), REST
     future = [with_field(page, 4, "B", 255) for page in (*heads, *some[:3])]
@@ -302,7 +302,7 @@ def versions_and_sizes():
 
 
 def headers():
-    """Give logs whose first header is damaged or odd; the other segment tells the table."""
+    """Yield logs whose first header is damaged or unusual; the other segment has the schema."""
     whole, heads, text = segments(), fmt.pack_header(header()), header_json()
     for at in (0, 4, 5, 6, 8, 12, 16, 20, 24, 28, 40, 200):
         raw = bytearray(whole[1])
@@ -323,7 +323,7 @@ def headers():
 
 
 def strangers():
-    """Give logs with a third segment that is none, or too much."""
+    """Yield logs with a third segment that is invalid, or too much."""
     whole, heads = segments(), fmt.pack_header(header())
     event = fmt.pack_event(fmt.Event(3, 30_000, START_MS + 30_000, 0, ""))
     crowd = []
@@ -349,7 +349,7 @@ def strangers():
 
 
 def cases():
-    """Give (name, {segment: bytes}, numbers of the samples that must be read) of each log."""
+    """Yield (name, {segment: bytes}, numbers of the samples that must be read) of each log."""
     yield "whole", segments(), EVERY
     for some in (forged, misnumbered, versions_and_sizes, headers, strangers):
         yield from some()

@@ -1,4 +1,4 @@
-"""Makes the golden segments: `python tests/collector/golden/make.py`, once a release, then kept."""
+"""Makes the golden segments: run `python tests/collector/golden/make.py` once a release."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def values(i):
 
 
 def times(i):
-    """Return (monotonic, unix) milliseconds: punctual but for a stall and a clock step."""
+    """Return (monotonic, unix) milliseconds: on time except for a stall and a clock step."""
     mono_ms = 5_000 + 1000 * i + (3 if i % 40 == 0 else 0) + (60_000 if i >= 500 else 0)
     return mono_ms, START_MS + mono_ms - 5_000 + (3_600_000 if i >= 700 else 0)
 
@@ -55,7 +55,7 @@ def header():
 
 
 def segment():
-    """Return a segment whole, as it is after an orderly end."""
+    """Return a complete segment, as after a normal end."""
     pages = [*pack_header(header()), *map(bytes, data_pages())]
     padded = [one.ljust(PAGE_SIZE, b"\0") for one in pages[:-1]]
     return b"".join((*padded, pages[-1]))
@@ -67,7 +67,7 @@ def summarised():
     pages = pack_header(head)
     summary = Summary(head.schema, len(head.metrics), 32)
     for page in data_pages(every=150):
-        summary.take(page, len(pages))
+        summary.add_page(page, len(pages))
         pages.append(bytes(page))
     pages.append(summary.page(least_pages=1))
     padded = [one.ljust(PAGE_SIZE, b"\0") for one in pages[:-1]]
@@ -75,7 +75,7 @@ def summarised():
 
 
 def data_pages(every=SAMPLES):
-    """Return the data pages, with at most so many samples each."""
+    """Return the data pages, with at most that many samples each."""
     head = header()
     done = []
     page = PageBuilder(head.schema, head.counters, 0, 1000)

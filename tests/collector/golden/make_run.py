@@ -1,7 +1,7 @@
-"""Makes the golden runs: `python tests/collector/golden/make_run.py`, once a release, then kept.
+"""Makes the golden runs: run `python tests/collector/golden/make_run.py` once a release.
 
 `runs-1.0.zip` has the segments, `runs-1.0.json` what the reference decoder read in them on that
-day: first each page by its place, then the run as a whole.
+day: first each page by its slot, then the run as a whole.
 """
 
 import io
@@ -31,7 +31,7 @@ SECOND = (
     ("queue_depth", "jobs", "gauge"),
     ("requests", "requests", "counter"),
 )
-# by page: table, interval in ms, first sample, samples
+# by page: schema, interval in ms, first sample, samples
 PAGES = (
     (FIRST, 1000, 0, 60),
     (FIRST, 1000, 60, 40),
@@ -66,7 +66,7 @@ def values(n, table):
 
 
 def times(n):
-    """Return (monotonic, unix) milliseconds: now and then late, once paused, once set forward."""
+    """Return (monotonic, unix) milliseconds: sometimes late, once paused, once set forward."""
     late = 3 if n % 20 == 7 else 0
     mono_ms = 5000 + 1000 * min(n, 100) + 250 * max(0, n - 100) + late
     mono_ms += 90_000 if n > 120 else 0
@@ -113,7 +113,7 @@ def versions():
 
 
 def laid_out(pages):
-    """Return pages as they lie in a file."""
+    """Return pages as they are stored in a file."""
     return b"".join([page.ljust(fmt.PAGE_SIZE, b"\0") for page in pages[:-1]] + [pages[-1]])
 
 
@@ -129,15 +129,15 @@ def files():
     ]
     return {
         f"{RUN}/000001.pplog": laid_out([*fmt.pack_header(first, 1 << 20), *last[:3]]),
-        # the last page is there in two versions, the older one behind
+        # the last page has two versions, the older one second
         f"{RUN}/000002.pplog": laid_out(
             [*fmt.pack_header(fast, 1 << 20), *last[3:5], pages[4][-2]],
         ),
-        # the last page's newest version is torn: the one before it is the page
+        # the last page's newest version is torn: the previous one counts
         f"{RUN}/000003.pplog": laid_out(
             [*fmt.pack_header(second, 1 << 20), last[5], pages[6][-2], last[6][:-2]]
         ),
-        # before 1.0 was released, a header page did not tell how far the segment may grow
+        # before 1.0 was released, a header page did not contain the maximum size of the segment
         f"{OLD}/000001.pplog": laid_out(short),
     }
 

@@ -11,8 +11,8 @@ import pytest
 from pprofplus_tui.analysis import whole_run
 from pprofplus_tui.analysis.verdict_tracker import VerdictTracker, judged
 from pprofplus_tui.backend.session import Session
-from pprofplus_tui.headless.reporting import report
-from pprofplus_tui.model.explanations import told
+from pprofplus_tui.commands.report import write_report
+from pprofplus_tui.model.explanations import window_sentences
 from pprofplus_tui.model.messages import ChartRequest, Shape
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.verdict import (
@@ -103,18 +103,18 @@ def test_a_slow_leak_of_the_c_heap_is_found_and_the_c_heap_named(slow_leak):
         assert found.layer("c_heap").verdict.kind == GROWING
         assert found.layer("c_heap").verdict.per_hour == pytest.approx(2 * MIB, rel=0.25)
         assert found.responsible.kind.id == "c_heap"
-        assert not any("No layer alone" in line for line in told(found))
+        assert not any("No layer alone" in line for line in window_sentences(found))
 
 
 @pytest.mark.usefixtures("slow_leak")
 def test_the_report_says_the_same_with_its_reason(home):
     out = io.StringIO()
     options = Options(directories=(str(home.path),))
-    assert report(options, [], None, out, io.StringIO()) == 0
+    assert write_report(options, [], None, out, io.StringIO()) == 0
     page = out.getvalue()
     assert "RSS: growing +" in page
-    assert "Confidence: high; the floor rises over the whole" in page
-    assert "Behind it: C heap" in page
+    assert "Confidence: high; the floor rises over all" in page
+    assert "The layer that grows most is C heap" in page
 
 
 def test_the_edge_of_a_day_is_steady_after_nine_days_and_not_sure_after_six_hours(home):

@@ -15,7 +15,7 @@ import held_out
 import histories
 from histories import Case, past_of, summary, tally, window_of
 
-from pprofplus_tui.analysis.layer_verdicts import backgrounds, verdicts
+from pprofplus_tui.analysis.layer_verdicts import long_term_trends, verdicts
 from pprofplus_tui.model.verdict import (
     ALL_DAY,
     AS_HIGH_BEFORE,
@@ -69,8 +69,8 @@ def alone(one):
 
 
 def weighed(one, before=None, earlier=None):
-    known = backgrounds(past_of(earlier)) if earlier is not None else None
-    past = backgrounds(past_of(one))
+    known = long_term_trends(past_of(earlier)) if earlier is not None else None
+    past = long_term_trends(past_of(one))
     return verdicts(window_of(one), before or Verdicts(), past=past, earlier=known).rss.verdict
 
 
@@ -286,7 +286,7 @@ def test_a_leak_of_the_run_before_does_not_excuse_that_of_this_one():
 
 def rates(kinds, count, seed):
     def judge(one):
-        return verdicts(window_of(one), past=backgrounds(past_of(one)))
+        return verdicts(window_of(one), past=long_term_trends(past_of(one)))
 
     return [tally(kind, [judge], count, seed)[0] for kind in kinds]
 

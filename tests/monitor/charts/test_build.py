@@ -44,7 +44,7 @@ def memory(rss, *, end_ms=NOW_MS, limit=None):
     return points
 
 
-def portrayer(**manner):
+def builder(**manner):
     return ChartBuilder(ChartStyle(zone=timezone.utc, **manner))
 
 
@@ -85,19 +85,19 @@ def follow(  # noqa: PLR0913 - each test changes one of them
     one, at_ms, *, window=FOLLOWING, growing=True, rss=100, shape=SHAPE
 ):
     points = memory([90, rss], end_ms=at_ms)
-    return one.picture(MEMORY, shape, window, points, growing=growing)
+    return one.chart(MEMORY, shape, window, points, growing=growing)
 
 
 @given(st.lists(st.integers(1, 20_000), min_size=1, max_size=40))
 def test_the_lines_of_a_following_chart_lag_less_than_a_cell(steps):
-    one, at_ms = portrayer(), NOW_MS - SPAN_MS + 10_000
+    one, at_ms = builder(), NOW_MS - SPAN_MS + 10_000
     for step in steps:
         at_ms += step
         assert at_ms - reach_ms(follow(one, at_ms)) < CELL_MS
 
 
 def test_within_a_bucket_the_lines_stay_and_the_numbers_go_on():
-    one = portrayer()
+    one = builder()
     first = follow(one, NOW_MS, rss=100)
     second = follow(one, NOW_MS + 1000, rss=99)
     assert second.lines[-1].points is first.lines[-1].points
@@ -106,7 +106,7 @@ def test_within_a_bucket_the_lines_stay_and_the_numbers_go_on():
 
 @pytest.mark.parametrize(("span_ms", "each"), [(30_000, 1), (120_000, 2), (900_000, 6)])
 def test_the_lines_of_a_wide_chart_go_on_as_often_as_is_worth_it(span_ms, each):
-    one, wide = portrayer(), Shape("memory", 165, 18)  # as on a terminal of 200 columns
+    one, wide = builder(), Shape("memory", 165, 18)  # as on a terminal of 200 columns
     window = Window.live(NOW_MS, span_ms)
     seen = [
         reach_ms(follow(one, NOW_MS + 1000 * i, window=window, shape=wide))
@@ -117,7 +117,7 @@ def test_the_lines_of_a_wide_chart_go_on_as_often_as_is_worth_it(span_ms, each):
 
 @given(st.integers(0, 3000))
 def test_the_last_samples_before_an_end_are_drawn_however_few(late_ms):
-    one = portrayer()
+    one = builder()
     follow(one, NOW_MS)
     ended = follow(one, NOW_MS + late_ms, growing=False, rss=200)
     assert reach_ms(ended) == NOW_MS + late_ms
@@ -125,7 +125,7 @@ def test_the_last_samples_before_an_end_are_drawn_however_few(late_ms):
 
 
 def test_a_window_in_the_past_is_drawn_as_it_is():
-    one = portrayer()
+    one = builder()
     follow(one, NOW_MS - 5000, window=PAST)
     assert reach_ms(follow(one, NOW_MS - 4000, window=PAST)) == NOW_MS - 4000
 
@@ -141,28 +141,28 @@ def test_a_window_in_the_past_is_drawn_as_it_is():
     ids=["jump", "width", "height", "axis"],
 )
 def test_what_is_drawn_anew_anyway_is_drawn_to_the_last_sample(change):
-    one = portrayer()
+    one = builder()
     follow(one, NOW_MS)
     assert reach_ms(follow(one, NOW_MS + 500, **change)) == NOW_MS + 500
 
 
 def test_a_line_that_appears_is_drawn_at_once():
-    one = portrayer()
+    one = builder()
     follow(one, NOW_MS)
     points = {**memory([90, 100], end_ms=NOW_MS + 500), ("uss", False): level(80 * MIB)}
-    picture = one.picture(MEMORY, SHAPE, FOLLOWING, points, growing=True)
+    picture = one.chart(MEMORY, SHAPE, FOLLOWING, points, growing=True)
     assert [line.label for line in picture.lines] == ["uss", "rss"]
     assert reach_ms(picture) == NOW_MS + 500
 
 
 def test_a_clock_that_was_set_back_is_drawn_at_once():
-    one = portrayer()
+    one = builder()
     follow(one, NOW_MS)
     assert reach_ms(follow(one, NOW_MS - 700)) == NOW_MS - 700
 
 
 def test_another_run_is_not_drawn_with_the_lines_of_the_former():
-    one = portrayer()
+    one = builder()
     follow(one, NOW_MS)
     one.forget()
     assert reach_ms(follow(one, NOW_MS + 500)) == NOW_MS + 500
@@ -172,11 +172,11 @@ def test_another_run_is_not_drawn_with_the_lines_of_the_former():
 
 
 def axis(one, *rss):
-    return one.picture(MEMORY, SHAPE, PAST, memory(rss), growing=False).y
+    return one.chart(MEMORY, SHAPE, PAST, memory(rss), growing=False).y
 
 
 def test_the_axis_stays_while_the_data_move_within_it():
-    one = portrayer()
+    one = builder()
     first = axis(one, 100, 160)
     for top in (165, 158, 170, 150):
         if top * MIB <= first.hi:
@@ -185,7 +185,7 @@ def test_the_axis_stays_while_the_data_move_within_it():
 
 @given(st.lists(st.integers(1, 4000), min_size=1, max_size=20))
 def test_the_axis_always_holds_the_data(tops):
-    one = portrayer()
+    one = builder()
     for top in tops:
         found = axis(one, top / 2, top)
         assert found.lo <= top / 2 * MIB
@@ -193,18 +193,18 @@ def test_the_axis_always_holds_the_data(tops):
 
 
 def test_a_window_without_samples_does_not_forget_the_axis():
-    one = portrayer()
+    one = builder()
     first = axis(one, 100, 160)
     empty = {("rss", False): Points.empty()}
-    one.picture(MEMORY, SHAPE, PAST, empty, growing=False)
+    one.chart(MEMORY, SHAPE, PAST, empty, growing=False)
     assert axis(one, 101, 160) == first
 
 
 def test_each_chart_has_an_axis_of_its_own():
-    one = portrayer()
+    one = builder()
     memory_axis = axis(one, 100, 160)
     pauses = {("gc_pause_max", False): level(100.0, 900.0)}
-    gc_axis = one.picture(GC, SHAPE, PAST, pauses, growing=False).y
+    gc_axis = one.chart(GC, SHAPE, PAST, pauses, growing=False).y
     assert gc_axis.lo == 0
     assert gc_axis.unit == "us"
     assert axis(one, 100, 160) == memory_axis
@@ -218,28 +218,24 @@ def test_each_chart_has_an_axis_of_its_own():
     [(1024, False), (126, False), (125, True), (110, True), (90, True), (1 << 30, False)],
 )
 def test_the_limit_is_drawn_only_when_the_data_reach_four_fifths_of_it(limit, shown):
-    picture = portrayer().picture(
-        MEMORY, SHAPE, PAST, memory([50, 100], limit=limit), growing=False
-    )
+    picture = builder().chart(MEMORY, SHAPE, PAST, memory([50, 100], limit=limit), growing=False)
     assert ("limit" in values_of(picture)) is shown
 
 
 def test_a_limit_alone_is_no_chart():
     points = {("cgroup_limit", False): level(100 * MIB)}
-    picture = portrayer().picture(MEMORY, SHAPE, PAST, points, growing=False)
+    picture = builder().chart(MEMORY, SHAPE, PAST, points, growing=False)
     assert picture.lines == ()
 
 
 def test_a_far_limit_does_not_stretch_the_axis():
-    picture = portrayer().picture(
-        MEMORY, SHAPE, PAST, memory([50, 100], limit=10_000), growing=False
-    )
+    picture = builder().chart(MEMORY, SHAPE, PAST, memory([50, 100], limit=10_000), growing=False)
     assert picture.y.hi < 300 * MIB
 
 
 @pytest.mark.parametrize("kind", CHARTS, ids=lambda kind: kind.id)
 def test_metrics_that_the_log_lacks_are_said_to_be_not_in_it(kind):
-    picture = portrayer().picture(kind, SHAPE, PAST, {}, growing=False)
+    picture = builder().chart(kind, SHAPE, PAST, {}, growing=False)
     assert picture.lines == ()
     assert picture.empty == "not in this log"
     assert picture.note == ""
@@ -247,7 +243,7 @@ def test_metrics_that_the_log_lacks_are_said_to_be_not_in_it(kind):
 
 def test_metrics_without_samples_here_are_said_to_have_none():
     empty = {("rss", False): Points.empty()}
-    picture = portrayer().picture(MEMORY, SHAPE, PAST, empty, growing=False)
+    picture = builder().chart(MEMORY, SHAPE, PAST, empty, growing=False)
     assert picture.empty == "no samples in this window"
     assert values_of(picture) == {"rss": ""}
 
@@ -257,18 +253,18 @@ def test_metrics_without_samples_here_are_said_to_have_none():
 
 def test_a_note_is_the_sum_of_its_metrics_and_those_absent_count_for_nothing():
     points = {("gc_runs_0", True): level(3.0), ("gc_runs_2", True): level(0.5)}
-    picture = portrayer().picture(GC, SHAPE, PAST, points, growing=False)
+    picture = builder().chart(GC, SHAPE, PAST, points, growing=False)
     assert picture.note == "3.5/s runs"
 
 
 def test_a_note_without_samples_is_no_note():
     points = {("threads", False): Points.empty()}
-    assert portrayer().picture(CPU, SHAPE, PAST, points, growing=False).note == ""
+    assert builder().chart(CPU, SHAPE, PAST, points, growing=False).note == ""
 
 
 def test_ascii_only_is_ascii_in_every_text():
     points = {("gc_pause_max", False): level(100.0, 900.0), ("gc_runs_0", True): level(3.0)}
-    picture = portrayer(plain=True).picture(GC, SHAPE, PAST, points, growing=False)
+    picture = builder(plain=True).chart(GC, SHAPE, PAST, points, growing=False)
     assert picture.ascii_only
     texts = [line.value for line in picture.lines]
     texts += [label for _, label in (*picture.y.ticks, *picture.x_ticks)]
@@ -277,7 +273,7 @@ def test_ascii_only_is_ascii_in_every_text():
 
 
 def test_without_colour_lines_are_told_apart_by_their_marks():
-    assert portrayer(colourless=True).picture(MEMORY, SHAPE, PAST, {}, growing=False).distinct
+    assert builder(colourless=True).chart(MEMORY, SHAPE, PAST, {}, growing=False).distinct
 
 
 # -- a run's own metrics
@@ -285,7 +281,7 @@ def test_without_colour_lines_are_told_apart_by_their_marks():
 
 def own_picture(metrics, points):
     (kind,) = charts_for(metrics).own
-    return portrayer().picture(kind, SHAPE, PAST, points, growing=False)
+    return builder().chart(kind, SHAPE, PAST, points, growing=False)
 
 
 def test_thousandths_are_drawn_in_their_unit():

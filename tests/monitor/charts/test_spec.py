@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pprofplus_tui.charts.spec import ChartSpec, Line, plot_area, same_picture
+from pprofplus_tui.charts.spec import ChartSpec, Line, plot_area, same_chart
 from pprofplus_tui.model.points import Points
 from pprofplus_tui.model.text import cell_width, narrow
 from pprofplus_tui.model.ticks import fit_axis
@@ -44,11 +44,11 @@ def test_narrow_text_takes_one_cell_a_character(text, ascii_only, limit):
 
 
 def test_pictures_with_equal_points_are_the_same():
-    assert same_picture(picture(), picture())
+    assert same_chart(picture(), picture())
 
 
 def test_pictures_with_other_points_or_titles_are_not_the_same():
-    assert not same_picture(picture(), picture(ramp(8.0)))
-    assert not same_picture(picture(), dataclasses.replace(picture(), title="heap"))
-    assert not same_picture(picture(), dataclasses.replace(picture(), lines=()))
-    assert not same_picture(None, picture())
+    assert not same_chart(picture(), picture(ramp(8.0)))
+    assert not same_chart(picture(), dataclasses.replace(picture(), title="heap"))
+    assert not same_chart(picture(), dataclasses.replace(picture(), lines=()))
+    assert not same_chart(None, picture())

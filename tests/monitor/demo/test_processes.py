@@ -62,7 +62,7 @@ def test_services_end_in_order_so_that_none_is_shown_as_died():
 
 
 def test_a_service_that_hangs_is_killed(monkeypatch):
-    monkeypatch.setattr(module, "_PATIENCE_S", 0.1)
+    monkeypatch.setattr(module, "_END_TIMEOUT_S", 0.1)
     with demo_directory() as directory:
         with running_services(directory) as started:
             for process in started:

@@ -68,12 +68,12 @@ def test_own_counters_are_no_longer_per_second():
     ],
 )
 def test_what_was_preset_is_there_when_a_run_is_shown(looks):
-    view = View().looking(looks).select(RUN, NOW_MS)
-    assert view.looks == looks
+    view = View().with_options(looks).select(RUN, NOW_MS)
+    assert view.chart_options == looks
     assert not looks.hidden & set(view.shown)
 
 
 def test_presets_of_charts_that_are_not_there_do_no_harm():
     nonsense = frozenset({"nonsense"})
-    view = View().looking(ChartOptions(nonsense, nonsense, nonsense)).select(RUN, NOW_MS)
+    view = View().with_options(ChartOptions(nonsense, nonsense, nonsense)).select(RUN, NOW_MS)
     assert view.shown == STANDARD.priority

@@ -21,7 +21,7 @@ from pprofplus_tui.model.death import (
 )
 from pprofplus_tui.model.death_causes import NO_STOP, decide
 from pprofplus_tui.model.events import DEATH, death_event
-from pprofplus_tui.model.explanations import of_death
+from pprofplus_tui.model.explanations import death_sentences
 
 GIB = 1 << 30
 FULL = {"used_bytes": int(0.97 * GIB), "limit_bytes": GIB}
@@ -121,7 +121,7 @@ FACTS = {
     ),
     "the process still runs": (
         Evidence(lives=True),
-        ("stopped", "known", "not recorded any more"),
+        ("stopped", "known", "no longer recorded"),
     ),
     "it still runs, but a parent saw its end": (
         Evidence(lives=True, outcome=ProcessOutcome(BY, signal=9)),
@@ -129,11 +129,11 @@ FACTS = {
     ),
     "the watch ended": (
         Evidence(stop=WATCH_ENDED),
-        ("unwatched", "known", "not watched any more"),
+        ("unwatched", "known", "no longer watched"),
     ),
     "the watch ended, the process runs": (
         Evidence(stop=WATCH_ENDED, lives=True),
-        ("unwatched", "known", "not watched any more"),
+        ("unwatched", "known", "no longer watched"),
     ),
     "another run goes on": (
         Evidence(stop="goes on in another run, as uid 5", kernel=OOM_RECORD, lives=True),
@@ -236,10 +236,15 @@ def test_a_death_says_what_memory_was_and_whose_limit_it_is():
     cause = Cause("oom", "known", "out of memory", "the kernel says so")
     death = Death(5, cause, GIB // 2, GIB, GIB * 3 // 4, GIB)
     figures = "RSS 512 MiB, peak 1 GiB, cgroup at 75 % of its limit, 1 GiB"
-    assert death.told == f"out of memory\n{figures}\nthe kernel says so"
+    assert death.details == f"out of memory\n{figures}\nthe kernel says so"
     (event,) = death_event(death)
-    assert (event.t_ms, event.kind, event.short, event.text) == (5, DEATH, "Died OOM", death.told)
-    assert of_death(death) == (
+    assert (event.t_ms, event.kind, event.short, event.text) == (
+        5,
+        DEATH,
+        "Died OOM",
+        death.details,
+    )
+    assert death_sentences(death) == (
         "How it ended: out of memory. Known: the kernel says so.",
         f"At its last sample: {figures}.",
     )

@@ -7,8 +7,8 @@ from pprofplus_tui.model.events import (
     KINDS,
     NEXT,
     UNWATCHED,
-    Happening,
-    most_telling,
+    RunEvent,
+    most_important,
     next_run,
 )
 from pprofplus_tui.model.runs import Run
@@ -37,12 +37,12 @@ def test_each_kind_is_told_in_a_word_and_its_figure():
         ("pause", 0): "Pause",
         ("17", 0): "?",
     }
-    assert {key: Happening(0, *key).short for key in told} == told
+    assert {key: RunEvent(0, *key).short for key in told} == told
 
 
 def test_where_there_are_too_many_marks_and_losses_stay():
-    found = [Happening(i, "interval", 1) for i in range(100)] + [Happening(3, "mark")]
-    kept = most_telling(found, 10)
+    found = [RunEvent(i, "interval", 1) for i in range(100)] + [RunEvent(3, "mark")]
+    kept = most_important(found, 10)
     assert [event.t_ms for event in kept] == [3, *range(91, 100)]
     assert kept[0].kind == "mark"
 

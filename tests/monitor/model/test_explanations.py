@@ -4,15 +4,12 @@ from itertools import product
 import pytest
 
 from pprofplus.metrics import BY_NAME
-from pprofplus_tui.model.change import change_between
 from pprofplus_tui.model.charts import CHARTS
 from pprofplus_tui.model.explanations import (
     SHAPE_KINDS,
-    change_words,
     chart_metrics,
-    in_words,
     shape_of,
-    told,
+    window_sentences,
 )
 from pprofplus_tui.model.verdict import (
     GROWING,
@@ -20,10 +17,8 @@ from pprofplus_tui.model.verdict import (
     KINDS,
     LAYER_BY_ID,
     LAYERS,
-    SAW_TOOTH,
     SHAPES,
     STEADY,
-    STEP,
     Layer,
     Verdict,
     Verdicts,
@@ -63,67 +58,45 @@ def test_every_metric_of_a_chart_is_in_the_catalogue(chart):
 @pytest.mark.parametrize(("kind", "shape"), product(KINDS, SHAPES))
 def test_whatever_the_verdict_is_there_are_sentences(kind, shape):
     facts = found(rss=Verdict(kind, 9.0 * MIB, 8 * MIB, 10 * MIB, 5 * MIB, shape))
-    assert all(line.endswith(".") for line in told(facts))
+    assert all(line.endswith(".") for line in window_sentences(facts))
     assert shape_of(facts) in {"", *SHAPES}
 
 
-def test_the_rate_is_told_with_its_interval():
-    assert in_words(grows(3)) == "growing +3 MiB/h (+2.5 to +3.5 MiB)"
-    assert in_words(Verdict(GROWING, MIB, MIB / 2, 2 * MIB)) == (
-        "growing +1 MiB/h (+510 KiB to +2 MiB)"
-    )
-    assert in_words(Verdict(GROWING, MIB, MIB, MIB)) == "growing +1 MiB/h"
-
-
-def test_steps_and_teeth_are_told_with_their_height():
-    assert in_words(Verdict(STEADY, change=9 * MIB, shape=STEP)) == "steady, stepped +9 MiB"
-    assert in_words(Verdict(SAW_TOOTH, change=9 * MIB)) == "saw-tooth, 9 MiB high"
-
-
 def test_growth_names_the_layer_what_to_do_and_when_the_limit_comes():
-    lines = told(found(1024 * MIB, 424 * MIB, rss=grows(3), c_heap=grows(3)))
-    assert lines[0] == "In these 1h, RSS is growing +3 MiB/h (+2.5 to +3.5 MiB)."
-    assert lines[1].startswith("Behind it is C heap: a C extension")
+    lines = window_sentences(found(1024 * MIB, 424 * MIB, rss=grows(3), c_heap=grows(3)))
+    assert lines[0] == "In this window of 1h, RSS is growing +3 MiB/h (+2.5 to +3.5 MiB)."
+    assert lines[1].startswith("The layer that grows most is C heap: a C extension")
     assert lines[3] == "At this rate the limit is reached 8d after this window."
 
 
 def test_the_limit_is_the_containers_and_the_figure_is_named():
-    alone = told(found(1024 * MIB, 973 * MIB, rss=Verdict(STEADY)))
+    alone = window_sentences(found(1024 * MIB, 973 * MIB, rss=Verdict(STEADY)))
     assert alone[1] == (
         "The container (cgroup) uses 973 MiB, 95 % of its limit of 1 GiB; "
-        "that includes its other processes and page cache."
+        "this includes other processes and the page cache."
     )
     shared = replace(found(1024 * MIB, 973 * MIB, rss=Verdict(STEADY)), sharers=3)
-    assert told(shared)[1].endswith(
-        "; 3 live runs share it, with its other processes and page cache."
+    assert window_sentences(shared)[1].endswith(
+        "; 3 live runs share it, with other processes and the page cache."
     )
-
-
-def test_a_change_is_what_was_measured_and_the_trend_stands_beside_it_where_it_differs():
-    change = change_between(188.4 * MIB, 1_000, 274.1 * MIB, 299_000)
-    layer = Layer(LAYER_BY_ID["rss"], 274 * MIB, Verdict(GROWING, 1024.0 * MIB), change)
-    assert change_words(layer) == "+85.7 MiB in 4m58s (188 MiB to 274 MiB)"
-    half = replace(layer, verdict=Verdict(GROWING, 512.0 * MIB))
-    assert change_words(half) == (
-        "+85.7 MiB in 4m58s (188 MiB to 274 MiB), +42.4 MiB along the trend"
-    )
-    assert change_words(replace(layer, change=None)) == ""
 
 
 def test_memory_that_is_not_resident_is_explained():
     facts = found(rss=Verdict(STEADY), c_heap=Verdict(STEADY), absent=Verdict(STEADY))
-    assert "400 MiB of what is allocated is not resident" in " ".join(told(facts))
+    assert "400 MiB of the allocated memory is not resident" in " ".join(window_sentences(facts))
 
 
 def test_growth_of_no_one_layer_says_so():
-    assert told(found(rss=grows(3), objects=Verdict(STEADY)))[1] == ("No layer alone is behind it.")
+    assert window_sentences(found(rss=grows(3), objects=Verdict(STEADY)))[1] == (
+        "No single layer explains the growth."
+    )
 
 
 def test_a_layer_that_grows_under_a_steady_whole_is_told():
-    lines = told(found(rss=Verdict(STEADY), objects=grows(3)))
-    assert lines[-1] == "Growing though RSS does not: Python objects."
+    lines = window_sentences(found(rss=Verdict(STEADY), objects=grows(3)))
+    assert lines[-1] == "Growing although RSS is not: Python objects."
 
 
 def test_without_figures_it_says_so():
-    assert told(Verdicts()) == ("There are no figures in this window.",)
+    assert window_sentences(Verdicts()) == ("This window has no samples of RSS.",)
     assert shape_of(Verdicts()) == ""

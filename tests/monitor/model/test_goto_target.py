@@ -2,7 +2,7 @@
 
 from datetime import timezone
 
-from pprofplus_tui.model.goto_target import gone, told
+from pprofplus_tui.model.goto_target import goto_text, goto_view
 from pprofplus_tui.model.runs import Run
 from pprofplus_tui.model.time_grammar import Goto
 from pprofplus_tui.model.view import View
@@ -17,7 +17,7 @@ UTC = timezone.utc
 def test_the_window_keeps_its_span_with_the_cursor_in_its_middle():
     view = View().select(ENDED, NOW_MS).zoom(-1, ENDED, NOW_MS)
     at_ms = NOW_MS - 10 * HOUR_MS
-    there = gone(view, Goto(at_ms=at_ms), ENDED, NOW_MS)
+    there = goto_view(view, Goto(at_ms=at_ms), ENDED, NOW_MS)
     assert there.window.span_ms == view.window.span_ms
     assert there.cursor == at_ms
     assert abs(there.window.begin_ms + there.window.span_ms // 2 - at_ms) <= 1
@@ -25,27 +25,29 @@ def test_the_window_keeps_its_span_with_the_cursor_in_its_middle():
 
 def test_a_live_run_is_left_for_the_past_and_followed_again_at_now():
     view = View().select(LIVE, NOW_MS)
-    assert not gone(view, Goto(at_ms=NOW_MS - HOUR_MS), LIVE, NOW_MS).window.following
-    assert gone(view, Goto(at_ms=NOW_MS), LIVE, NOW_MS).window.following
+    assert not goto_view(view, Goto(at_ms=NOW_MS - HOUR_MS), LIVE, NOW_MS).window.following
+    assert goto_view(view, Goto(at_ms=NOW_MS), LIVE, NOW_MS).window.following
 
 
 def test_the_last_hours_are_those_of_the_run():
-    ended = gone(View().select(ENDED, NOW_MS), Goto(last_ms=2 * HOUR_MS), ENDED, NOW_MS + HOUR_MS)
+    ended = goto_view(
+        View().select(ENDED, NOW_MS), Goto(last_ms=2 * HOUR_MS), ENDED, NOW_MS + HOUR_MS
+    )
     assert ended.window.span_ms == 2 * HOUR_MS
     assert ended.window.end_ms == NOW_MS + 1
-    live = gone(View().select(LIVE, NOW_MS), Goto(last_ms=2 * HOUR_MS), LIVE, NOW_MS)
+    live = goto_view(View().select(LIVE, NOW_MS), Goto(last_ms=2 * HOUR_MS), LIVE, NOW_MS)
     assert live.window.following
     assert live.window.span_ms == 2 * HOUR_MS
 
 
 def test_a_time_is_told_with_its_day_and_zone():
-    text = told(Goto(at_ms=NOW_MS - HOUR_MS), ENDED, UTC)
+    text = goto_text(Goto(at_ms=NOW_MS - HOUR_MS), ENDED, UTC)
     assert text == "Fri 15 Jan 2027 07:00:00 UTC"
 
 
 def test_it_is_told_where_the_run_was_not_there():
-    before = told(Goto(at_ms=ENDED.begin_ms - HOUR_MS), ENDED, UTC)
+    before = goto_text(Goto(at_ms=ENDED.begin_ms - HOUR_MS), ENDED, UTC)
     assert before.endswith("1h before the run's first sample")
-    after = told(Goto(at_ms=ENDED.end_ms + 90_000), ENDED, UTC)
+    after = goto_text(Goto(at_ms=ENDED.end_ms + 90_000), ENDED, UTC)
     assert after.endswith("1m30s after the run's last sample")
-    assert told(Goto(last_ms=2 * HOUR_MS), ENDED, UTC) == "the last 2h of the run"
+    assert goto_text(Goto(last_ms=2 * HOUR_MS), ENDED, UTC) == "the last 2h of the run"

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pprofplus_tui.analysis.across_runs import band, on_grid, standing_out, total, up_to_present
+from pprofplus_tui.analysis.across_runs import (
+    band,
+    in_buckets,
+    most_important_runs,
+    total,
+    up_to_present,
+)
 from pprofplus_tui.analysis.aligned_runs import age_ticks, shared_moment, shifted, value_at
 from pprofplus_tui.analysis.layer_verdicts import judge_curve
 from pprofplus_tui.model.change import change_between, change_over
@@ -15,6 +21,7 @@ from pprofplus_tui.model.comparison_request import COMPARE, SERVICE, ComparisonR
 from pprofplus_tui.model.lifetimes import Lifetime
 from pprofplus_tui.model.points import Points
 from pprofplus_tui.model.runs import DIED, LIVE, Run
+from pprofplus_tui.model.time_buckets import TimeBuckets
 from pprofplus_tui.model.window import Window
 
 H_MS = 3_600_000
@@ -53,12 +60,12 @@ def test_a_trend_that_comes_to_something_else_is_known():
 # -- one moment
 
 
-ALWAYS = Lifetime.over(0, 10**15)
+ALWAYS = Lifetime.of_ended_run(0, 10**15)
 
 
 def alive(begin_ms, last_ms, newest, present_ms=None):
     present_ms = last_ms if present_ms is None else present_ms
-    return Lifetime.going_on(begin_ms, last_ms, 1000, present_ms, newest)
+    return Lifetime.of_live_run(begin_ms, last_ms, 1000, present_ms, newest)
 
 
 def test_the_value_at_a_time_is_that_of_the_last_point_before():
@@ -75,9 +82,9 @@ def test_in_a_gap_there_is_no_value():
 
 def test_a_run_that_has_ended_has_no_value_after_its_last_sample_however_wide_the_buckets_are():
     points = curve([60_000], [7])
-    assert value_at(points, 90_000, 120_000, Lifetime.over(1000, 90_000)) == 7
-    assert value_at(points, 90_001, 120_000, Lifetime.over(1000, 90_000)) is None
-    assert value_at(points, 999, 120_000, Lifetime.over(1000, 90_000)) is None
+    assert value_at(points, 90_000, 120_000, Lifetime.of_ended_run(1000, 90_000)) == 7
+    assert value_at(points, 90_001, 120_000, Lifetime.of_ended_run(1000, 90_000)) is None
+    assert value_at(points, 999, 120_000, Lifetime.of_ended_run(1000, 90_000)) is None
 
 
 def test_a_live_runs_newest_value_holds_until_it_is_stale():
@@ -89,18 +96,18 @@ def test_a_live_runs_newest_value_holds_until_it_is_stale():
 
 
 def test_why_a_run_has_no_value_is_known():
-    assert Lifetime.over(1000, 2000).why_not(3000, aligned=False) == "ended"
-    assert Lifetime.over(1000, 2000).why_not(500, aligned=False) == "not yet"
-    assert alive(0, 2000, 1.0).why_not(60_000, aligned=True) == "not yet"
-    assert alive(0, 2000, 1.0).why_not(60_000, aligned=False) == "no sample"
+    assert Lifetime.of_ended_run(1000, 2000).reason_for_none(3000, aligned=False) == "ended"
+    assert Lifetime.of_ended_run(1000, 2000).reason_for_none(500, aligned=False) == "not yet"
+    assert alive(0, 2000, 1.0).reason_for_none(60_000, aligned=True) == "not yet"
+    assert alive(0, 2000, 1.0).reason_for_none(60_000, aligned=False) == "no sample"
 
 
 def test_the_shared_moment_is_the_last_at_which_both_were_there():
     window = Window.fit(0, 100_000)
-    lives = [Lifetime.over(1, 9), Lifetime.over(3, 7)]
+    lives = [Lifetime.of_ended_run(1, 9), Lifetime.of_ended_run(3, 7)]
     assert shared_moment(lives, window) == 7
-    assert shared_moment([Lifetime.over(1, 2), Lifetime.over(3, 7)], window) is None
-    assert shared_moment([Lifetime.over(1, 2)], window) is None
+    assert shared_moment([Lifetime.of_ended_run(1, 2), Lifetime.of_ended_run(3, 7)], window) is None
+    assert shared_moment([Lifetime.of_ended_run(1, 2)], window) is None
 
 
 def test_an_age_is_a_time_less_the_start():
@@ -111,15 +118,22 @@ def test_an_age_is_a_time_less_the_start():
 def test_ticks_of_ages_are_few_and_inside(begin_ms, span_ms, width):
     ticks = age_ticks(begin_ms, begin_ms + span_ms, width)
     assert all(begin_ms <= ms < begin_ms + span_ms for ms, _ in ticks)
-    assert len(ticks) <= max(1, width // 8)
+    assert len(ticks) <= -(-width // 12)  # a label takes up to 12 cells
 
 
 # -- many
 
 
+def buckets(width_ms, count):
+    return TimeBuckets.of_width(0, count * width_ms, width_ms)
+
+
+EIGHT = buckets(100, 8)
+
+
 def test_on_the_grid_a_value_holds_to_the_next_but_not_over_a_gap():
     points = curve([0, 300, 900], [1, 3, 9], breaks=[2])
-    levels = on_grid(points, 0, 100, 12)
+    levels = in_buckets(points, buckets(100, 12))
     assert levels.lo[:4].tolist() == [1, 1, 1, 3]
     assert np.isnan(levels.lo[4:9]).all()
     assert levels.lo[9] == 9
@@ -128,47 +142,53 @@ def test_on_the_grid_a_value_holds_to_the_next_but_not_over_a_gap():
 
 def test_the_band_goes_from_the_smallest_to_the_largest():
     curves = [curve([0, 100, 200], values) for values in ([1, 2, 3], [9, 8, 7], [4, 4, 4])]
-    points = band([on_grid(one, 0, 100, 3) for one in curves], 0, 100)
+    points = band([in_buckets(one, buckets(100, 3)) for one in curves], buckets(100, 3))
     assert points.lo.tolist() == [1, 2, 3]
     assert points.hi.tolist() == [9, 8, 7]
 
 
 def together(curves, lives, width_ms, count):
-    levels = [on_grid(one, 0, width_ms, count) for one in curves]
-    return total(levels, lives, 0, width_ms)
+    levels = [in_buckets(one, buckets(width_ms, count)) for one in curves]
+    return total(levels, lives, buckets(width_ms, count))
 
 
 def test_the_sum_counts_who_is_there():
     curves = [curve([0, 100, 200], [1, 2, 3]), curve([100, 200], [10, 10])]
-    points = together(curves, [Lifetime.over(0, 200), Lifetime.over(100, 200)], 100, 3)
+    points = together(
+        curves, [Lifetime.of_ended_run(0, 200), Lifetime.of_ended_run(100, 200)], 100, 3
+    )
     assert points.hi.tolist() == [1, 12, 13]
 
 
 def test_where_nobody_is_there_is_a_gap():
     one = curve([0, 500], [1, 2], breaks=[1])
-    points = together([one], [Lifetime.over(0, 500)], 100, 6)
+    points = together([one], [Lifetime.of_ended_run(0, 500)], 100, 6)
     assert points.breaks.tolist() == [False, True]
 
 
 def test_runs_that_follow_each_other_within_a_bucket_are_not_added_up():
     curves = [curve([500], [10]), curve([500], [20]), curve([500], [3])]
-    lives = [Lifetime.over(0, 400), Lifetime.over(600, 999), Lifetime.over(0, 5000)]
+    lives = [
+        Lifetime.of_ended_run(0, 400),
+        Lifetime.of_ended_run(600, 999),
+        Lifetime.of_ended_run(0, 5000),
+    ]
     points = together(curves, lives, 1000, 1)
     assert (points.lo.tolist(), points.hi.tolist()) == ([3], [23])
 
 
 def test_a_sum_at_the_live_edge_has_every_live_run_in_its_unfinished_bucket():
-    lives = [alive(0, 300, 5.0, 300), alive(0, 190, 7.0, 300), Lifetime.over(0, 100)]
+    lives = [alive(0, 300, 5.0, 300), alive(0, 190, 7.0, 300), Lifetime.of_ended_run(0, 100)]
     curves = [
         curve([0, 100, 200, 300], [5, 5, 5, 5]),
         curve([0, 100], [7, 7]),  # read some time ago, its sample at 190 is known besides
         curve([0, 100], [9, 9]),
     ]
     levels = [
-        up_to_present(on_grid(one, 0, 100, 8), 0, 100, life, 300)
+        up_to_present(in_buckets(one, EIGHT), EIGHT, life, 300)
         for one, life in zip(curves, lives, strict=True)
     ]
-    points = total(levels, lives, 0, 100)
+    points = total(levels, lives, EIGHT)
     assert points.t_ms.tolist() == [50, 150, 250, 350]
     assert points.hi.tolist() == [21, 21, 12, 12]
     assert points.lo.tolist() == [21, 12, 12, 12]
@@ -176,13 +196,13 @@ def test_a_sum_at_the_live_edge_has_every_live_run_in_its_unfinished_bucket():
 
 def test_a_bucket_newer_than_the_present_of_all_is_not_drawn():
     read_later = curve([0, 100, 200, 300], [5, 5, 5, 5])
-    levels = up_to_present(on_grid(read_later, 0, 100, 8), 0, 100, alive(0, 200, 5.0), 200)
+    levels = up_to_present(in_buckets(read_later, EIGHT), EIGHT, alive(0, 200, 5.0), 200)
     assert np.flatnonzero(~np.isnan(levels.hi)).tolist() == [0, 1, 2]
 
 
 def test_a_rate_has_no_newest_value_but_is_held_to_the_present_too():
     levels = up_to_present(
-        on_grid(curve([0, 100], [5, 7]), 0, 100, 8), 0, 100, alive(0, 190, None, 300), 300
+        in_buckets(curve([0, 100], [5, 7]), EIGHT), EIGHT, alive(0, 190, None, 300), 300
     )
     assert levels.hi[:4].tolist() == [5, 7, 7, 7]
     assert np.isnan(levels.hi[4:]).all()
@@ -191,11 +211,12 @@ def test_a_rate_has_no_newest_value_but_is_held_to_the_present_too():
 def test_a_live_run_that_is_stale_is_in_no_sum():
     lives = [alive(0, 20_000, 5.0), alive(0, 1000, 7.0)]
     curves = [curve(range(0, 20_001, 1000), [5] * 21), curve([0, 1000], [7, 7])]
+    seconds = buckets(1000, 21)
     levels = [
-        up_to_present(on_grid(one, 0, 1000, 21), 0, 1000, life, 20_000)
+        up_to_present(in_buckets(one, seconds), seconds, life, 20_000)
         for one, life in zip(curves, lives, strict=True)
     ]
-    points = total(levels, lives, 0, 1000)
+    points = total(levels, lives, seconds)
     assert points.hi.tolist() == [12] * 6 + [5] * 15
 
 
@@ -205,7 +226,7 @@ def test_the_sum_within_a_bucket_is_what_ran_at_one_time(runs):
     for begin, lasted, value in runs:
         times = range(begin, begin + lasted + 1)
         curves.append(curve(times, [value] * len(times)))
-        lives.append(Lifetime.over(begin, begin + lasted))
+        lives.append(Lifetime.of_ended_run(begin, begin + lasted))
     points = together(curves, lives, 20, 8)
     sums = [sum(v for begin, lasted, v in runs if begin <= t <= begin + lasted) for t in range(160)]
     known = dict(zip((points.t_ms // 20).tolist(), points.hi.tolist(), strict=True))
@@ -230,7 +251,7 @@ def test_no_sample_is_outside_of_the_band(samples):
     for given_rows in samples:
         rows = sorted(dict(given_rows).items())
         curves.append(curve([t for t, _ in rows], [v for _, v in rows]))
-    points = band([on_grid(one, 0, 50, 20) for one in curves], 0, 50)
+    points = band([in_buckets(one, buckets(50, 20)) for one in curves], buckets(50, 20))
     for one in curves:
         for t_ms, value in zip(one.t_ms.tolist(), one.lo.tolist(), strict=True):
             at = int(np.searchsorted(points.t_ms, t_ms // 50 * 50))
@@ -246,9 +267,9 @@ def test_what_grows_most_or_is_largest_stands_out():
         "slow": curve(times, np.arange(60.0) / 10),
     }
     verdicts = {name: judge_curve(points, "count") for name, points in curves.items()}
-    assert standing_out(curves, verdicts, by_size=False, top=2) == ("leak", "slow")
-    assert standing_out(curves, verdicts, by_size=True, top=2) == ("steady", "leak")
-    assert "none" not in standing_out(curves, verdicts, by_size=True, top=9)
+    assert most_important_runs(curves, verdicts, by_size=False, top=2) == ("leak", "slow")
+    assert most_important_runs(curves, verdicts, by_size=True, top=2) == ("steady", "leak")
+    assert "none" not in most_important_runs(curves, verdicts, by_size=True, top=9)
 
 
 def test_a_curve_too_short_to_be_judged_grows_less_than_any_other():
@@ -259,7 +280,7 @@ def test_a_curve_too_short_to_be_judged_grows_less_than_any_other():
         "leak": curve(times, 1e6 * np.arange(60.0)),
     }
     verdicts = {name: judge_curve(points) for name, points in curves.items()}
-    assert standing_out(curves, verdicts, by_size=False) == ("leak", "sinking", "child")
+    assert most_important_runs(curves, verdicts, by_size=False) == ("leak", "sinking", "child")
 
 
 # -- what is asked

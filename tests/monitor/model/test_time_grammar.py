@@ -80,7 +80,7 @@ def test_a_time_that_no_calendar_here_shows_is_refused():
 
 
 def test_without_a_time_to_count_from_a_plus_says_what_it_would_be_after():
-    with pytest.raises(TimeSyntaxError, match="after --begin") as caught:
+    with pytest.raises(TimeSyntaxError, match="counts from --begin") as caught:
         parse_time("+10m", NOW, BERLIN)
     assert "\n" not in str(caught.value)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pprofplus_tui.model.explanations import in_words, told
+from pprofplus_tui.model.explanations import window_sentences
 from pprofplus_tui.model.verdict import (
     CONFIDENCES,
     EVERY_DAY,
@@ -19,7 +19,8 @@ from pprofplus_tui.model.verdict import (
     Verdict,
     Verdicts,
 )
-from pprofplus_tui.model.verdict_reasons import SENTENCES, because, shortly
+from pprofplus_tui.model.verdict_reasons import SENTENCES, reason_sentence, short_reason
+from pprofplus_tui.model.verdict_text import verdict_text
 
 MIB = 1 << 20
 UNSURE = Verdict(
@@ -40,32 +41,35 @@ def test_every_reason_has_a_sentence():
 @pytest.mark.parametrize("reason", REASONS)
 @pytest.mark.parametrize("confidence", CONFIDENCES)
 def test_a_sentence_has_the_confidence_and_ends(reason, confidence):
-    said = because(Verdict(STEADY, confidence=confidence, reason=reason, known_ms=HOUR_MS))
+    said = reason_sentence(Verdict(STEADY, confidence=confidence, reason=reason, known_ms=HOUR_MS))
     assert said.startswith(f"Confidence: {confidence}; ")
     assert said.endswith(".")
     assert "{" not in said
 
 
 def test_of_the_window_alone_there_is_no_reason():
-    assert because(Verdict(STEADY)) == ""
-    assert shortly(Verdict(GROWING, MIB)) == ""
+    assert reason_sentence(Verdict(STEADY)) == ""
+    assert short_reason(Verdict(GROWING, MIB)) == ""
 
 
 def test_a_short_history_says_so():
-    assert because(UNSURE).startswith("Confidence: low; a run of 6h: this may be a daily wave")
-    assert in_words(UNSURE) == "not sure, +3 MiB/h (+2 to +4 MiB), may be a daily wave"
+    assert reason_sentence(UNSURE).startswith(
+        "Confidence: low; only 6h is logged: this may be a daily wave"
+    )
+    assert verdict_text(UNSURE) == "not sure, +3 MiB/h (+2 to +4 MiB), may be a daily wave"
 
 
 def test_explain_says_that_it_is_not_sure_why_and_where_the_rise_is():
     layers = (Layer(LAYER_BY_ID["rss"], 9, UNSURE), Layer(LAYER_BY_ID["c_heap"], 9, UNSURE))
-    lines = told(Verdicts(layers, span_ms=6 * HOUR_MS))
+    lines = window_sentences(Verdicts(layers, span_ms=6 * HOUR_MS))
     assert lines[0] == (
-        "In these 6h, RSS is rising +3 MiB/h (+2 to +4 MiB); whether it grows for good is not sure."
+        "In this window of 6h, RSS is rising +3 MiB/h (+2 to +4 MiB); "
+        "whether this is lasting growth is not sure."
     )
-    assert lines[1] == because(UNSURE)
-    assert lines[2] == "Most of the rise is in C heap."
+    assert lines[1] == reason_sentence(UNSURE)
+    assert lines[2] == "The layer that rises most is C heap."
 
 
 def test_the_line_has_room_for_what_the_window_does_not_show():
-    assert shortly(Verdict(STEADY, reason=EVERY_DAY)) == "a daily wave"
-    assert shortly(Verdict(GROWING, reason=FLOOR_RISES, known_ms=48 * HOUR_MS)) == "over 2d"
+    assert short_reason(Verdict(STEADY, reason=EVERY_DAY)) == "a daily wave"
+    assert short_reason(Verdict(GROWING, reason=FLOOR_RISES, known_ms=48 * HOUR_MS)) == "over 2d"

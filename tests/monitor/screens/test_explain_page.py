@@ -45,8 +45,8 @@ async def test_i_tells_the_verdict_the_layer_and_the_shape(home, monitor):
     async with monitor().run_test(size=(120, 40)) as pilot:
         text = await explained(pilot)
         assert "RSS is growing" in text
-        assert "Behind it is Python objects" in text
-        assert "▸  rises evenly" in text
+        assert "The layer that grows most is Python objects" in text
+        assert "▸  rises steadily" in text
 
 
 async def test_the_chosen_chart_comes_first_and_every_metric_once(home, monitor):
@@ -66,7 +66,7 @@ async def test_the_chosen_chart_comes_first_and_every_metric_once(home, monitor)
 async def test_i_says_that_it_is_not_known_how_a_run_ended(home, monitor):
     home.run()
     async with monitor().run_test(size=(120, 40)) as pilot:
-        assert "How it ended is not known: no stop event: killed" in await explained(pilot)
+        assert "The cause of its end is not known: no stop event: killed" in await explained(pilot)
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def oom_killed(home):
 async def test_i_says_how_a_run_ended_and_how_sure_that_is(monitor):
     async with monitor().run_test(size=(120, 40)) as pilot:
         text = await explained(pilot)
-        assert "How it ended: out of memory. Known: systemd: the OOM killer came." in text
+        assert "How it ended: out of memory. Known: systemd: killed by the OOM killer." in text
         assert "At its last sample: RSS" in text
 
 

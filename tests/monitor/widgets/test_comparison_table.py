@@ -5,12 +5,8 @@ import pytest
 from pprofplus_tui.model.comparison_request import COMPARE, SERVICE
 from pprofplus_tui.model.findings import Findings, Member, Rest
 from pprofplus_tui.model.verdict import GROWING, SAW_TOOTH, TOO_LITTLE, Verdict
-from pprofplus_tui.widgets.comparison_table import (
-    difference_row,
-    figure_rows,
-    growth_text,
-    totals_row,
-)
+from pprofplus_tui.model.verdict_text import growth_text
+from pprofplus_tui.widgets.comparison_table import difference_row, figure_rows, totals_row
 
 MIB = 1 << 20
 
@@ -52,17 +48,17 @@ def test_the_others_are_summed_as_far_as_they_are_there_and_not_by_age():
     found = service(member(1, 5.0), rest=Rest(9, 2, 1.0 * MIB, 3.0 * MIB, 4.0 * MIB))
     line = text_of(figure_rows(found, 100)[-1])
     assert "9 others" in line
-    assert "2 of them then: 1 MiB – 3 MiB, together 4 MiB" in line  # noqa: RUF001 - a dash
+    assert "2 with a value then: 1 MiB – 3 MiB; total 4 MiB" in line  # noqa: RUF001 - a dash
     by_age = service(member(1, 5.0), rest=Rest(9, 9, 1.0 * MIB, 3.0 * MIB), aligned=True)
-    assert "together" not in text_of(figure_rows(by_age, 100)[-1])
+    assert "total" not in text_of(figure_rows(by_age, 100)[-1])
 
 
 def test_on_eighty_columns_it_says_which_runs_are_in_no_sum_and_that_ages_have_none():
     known = {"rss_bytes": 169 * MIB, "uss_bytes": 92 * MIB, "running": 9, "count": 9}
     now = text_of(totals_row(service(**known, silent=1), 80))
-    assert "running now 9 (1 without samples)   rss together 169 MiB" in now
+    assert "running now 9 (1 without samples)   rss total 169 MiB" in now
     by_age = text_of(totals_row(service(**known, aligned=True), 80))
-    assert "no sum by age: not all ran at one time" in by_age
+    assert "no total by age: runs at different times" in by_age
 
 
 def test_growths_are_compared_only_if_both_are_judged():

@@ -5,8 +5,9 @@ import ast
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pprofplus.log.log_directory import default_home
+from pprofplus.log.log_directory import default_log_directory
 from pprofplus_tui.model.cell_rows import Cellrun
+from pprofplus_tui.model.installation import install_line
 from pprofplus_tui.widgets.placeholder import empty_rows, paste, placed
 from pprofplus_tui.widgets.row_text import width_of
 
@@ -16,11 +17,11 @@ def text_of(rows):
 
 
 def test_the_three_lines_to_paste_are_shown_whole():
-    text = text_of(empty_rows([default_home()], None, None))
+    text = text_of(empty_rows([default_log_directory()], None, None))
     assert "No service has written a log here yet." in text
-    assert default_home() in text
+    assert default_log_directory() in text
     assert "pprofplus-tui demo" in text
-    for line in ("pip install pprofplus", "import pprofplus", 'pprofplus.start("my-service")'):
+    for line in (install_line(), "import pprofplus", 'pprofplus.start("my-service")'):
         assert f"    {line}" in text.split("\n")
 
 
@@ -33,7 +34,7 @@ def test_what_is_to_be_pasted_is_python_that_names_the_directory_looked_in(direc
 
 
 def test_where_services_write_by_default_need_not_be_named():
-    assert paste([default_home()])[-1] == 'pprofplus.start("my-service")'
+    assert paste([default_log_directory()])[-1] == 'pprofplus.start("my-service")'
 
 
 def test_every_directory_has_a_line_of_its_own():
@@ -46,7 +47,7 @@ def test_every_directory_has_a_line_of_its_own():
 def test_what_was_asked_for_is_named_and_so_is_what_there_is_instead():
     text = text_of(empty_rows(["/one"], "apo", 7, others=["api", "worker"]))
     assert "No run of service apo pid 7 here yet." in text
-    assert "there are  api, worker" in text
+    assert "services   api, worker" in text
 
 
 def test_a_hostile_directory_cannot_command_the_terminal():

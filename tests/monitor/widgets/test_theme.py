@@ -1,4 +1,4 @@
-"""Every token that is drawn anywhere has colours that can be read on both backgrounds."""
+"""Every token that is drawn anywhere has colours that can be read on both long_term_trends."""
 
 import ast
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 import pprofplus_tui
-from pprofplus_tui.charts.compose import _STYLES as CHART_STYLES
 from pprofplus_tui.charts.palette import COLOURS
+from pprofplus_tui.charts.row_builder import _STYLES as CHART_STYLES
 from pprofplus_tui.model.runs import STATES, Run
 from pprofplus_tui.model.verdict import GROWING, LAYERS, STEADY, Layer, Verdict, Verdicts
 from pprofplus_tui.model.window import Window

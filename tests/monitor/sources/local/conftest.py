@@ -130,7 +130,7 @@ class Writer:
             return
         self.turn = 0
         self._write()
-        self.summary.take(self.page, self.slot)
+        self.summary.add_page(self.page, self.slot)
         self.slot += 1
         self.turn = 0
         if self.slot >= self.slots_per_segment:

@@ -11,8 +11,8 @@ import pytest
 
 from pprofplus.log.format import RunHeader
 from pprofplus.log.writer import Writer
+from pprofplus_tui.commands.export import ExportRequest, export_runs
 from pprofplus_tui.export import write_rows
-from pprofplus_tui.headless.exporting import ExportWish, export_runs
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.sources.local import page_table
 from pprofplus_tui.sources.local.catalog import Catalog
@@ -105,8 +105,8 @@ def test_an_export_has_every_sample_and_the_newest_names(thousand_tables):
     path = thousand_tables.path
     out, told = io.BytesIO(), io.StringIO()
     options = Options(directories=(str(Path(path).parents[1]),), last_ms=5000)
-    wish = ExportWish(form="jsonl", metrics=("n", "tenant1098.1"))
-    assert export_runs(options, wish, out, told) == 0
+    request = ExportRequest(form="jsonl", metrics=("n", "tenant1098.1"))
+    assert export_runs(options, request, out, told) == 0
     rows = [json.loads(line) for line in out.getvalue().splitlines()]
     assert [row["n"] for row in rows] == list(range(2195, 2200))
     assert [row["tenant1098.1_jobs"] for row in rows] == [None, 2196, 2197, None, None]
@@ -224,14 +224,14 @@ def test_an_export_that_lacks_old_segments_says_so_once_and_exits_1(record):
     recorder = record(tables_of(60))
     out, told = io.BytesIO(), io.StringIO()
     options = Options(directories=(str(Path(recorder.path).parents[1]),))
-    assert export_runs(options, ExportWish(metrics=("n",)), out, told) == 1
+    assert export_runs(options, ExportRequest(metrics=("n",)), out, told) == 1
     assert out.getvalue().splitlines()[-1].endswith(b",119")
     (line,) = told.getvalue().splitlines()
     assert "of 60 segments left out: there are more metrics than fit into memory" in line
 
 
 PROGRAM = """
-probe_set._LEAST_TABLE_AGE_NS = 0  # else a minute: that makes a thousand tables in a day
+probe_set._MIN_SCHEMA_AGE_NS = 0  # else a minute: that makes a thousand tables in a day
 collector = pprofplus.start("api", interval_s=0.002)
 for number in range(45):
     for i in range(60):

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from pprofplus.errors import LogFormatError
 from pprofplus.log import format as fmt
+from pprofplus_tui.commands.list import list_runs
 from pprofplus_tui.export import FORMATS, write_rows
-from pprofplus_tui.headless.listing import list_runs
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.sources.local.catalog import Catalog
 from pprofplus_tui.sources.local.run_log import RunLog
@@ -57,8 +57,8 @@ def read_everything(home):
         logs.append(run)
     if logs:
         options = Options((str(home),))
-        list_runs(options, as_json=False, out=io.StringIO(), told=io.StringIO())
-        list_runs(options, as_json=True, out=io.StringIO(), told=io.StringIO())
+        list_runs(options, as_json=False, out=io.StringIO(), err=io.StringIO())
+        list_runs(options, as_json=True, out=io.StringIO(), err=io.StringIO())
     return logs
 
 

@@ -123,7 +123,7 @@ def test_out_of_memory_is_known_where_the_kernels_log_can_be_read(place):
     assert (info.state, death.cause.kind, death.cause.certainty) == ("died", "oom", "known")
     assert death.limit_bytes == LIMIT
     assert 0 < death.rss_bytes <= death.peak_bytes  # pages of files count, charged elsewhere
-    assert "64 MiB" in death.told
+    assert "64 MiB" in death.details
 
 
 def test_a_sibling_that_counted_the_kill_makes_out_of_memory_probable(place, monkeypatch):
@@ -298,12 +298,12 @@ def test_a_watch_that_ends_before_its_target_is_no_exit(place):
             assert "recorded to" in watch.stdout.readline()
             watch.send_signal(signal.SIGINT)
         info, death = found(place)
-        assert (info.state, death.cause.text) == ("unrecorded", "not watched any more")
+        assert (info.state, death.cause.text) == ("unrecorded", "no longer watched")
         assert death.cause.reason == "the process still runs"
     finally:
         target.kill()
         target.wait()
-    assert found(place)[1].cause.text == "not watched any more"
+    assert found(place)[1].cause.text == "no longer watched"
 
 
 def test_a_process_that_a_watch_saw_end_is_not_said_to_have_ended_in_order(place):
@@ -406,7 +406,7 @@ def test_texts_of_an_outcome_are_made_safe(place):
     (path / "outcome").write_text(json.dumps({**OUTCOME, "by": hostile, "text": hostile}))
     _, death = found(place)
     assert death.cause.kind == "killed"
-    assert all(line.isprintable() for line in death.told.split("\n"))
+    assert all(line.isprintable() for line in death.details.split("\n"))
 
 
 def test_an_outcome_that_comes_late_is_found(place):

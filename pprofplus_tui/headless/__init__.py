@@ -1,1 +1,0 @@
-"""What the command does without a screen: one module a subcommand."""

@@ -1,0 +1,30 @@
+"""Tables in the documents are those that the code makes."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+_spec = importlib.util.spec_from_file_location(
+    "document_tables", Path(__file__).with_name("document_tables.py")
+)
+made = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(made)
+
+
+@pytest.mark.parametrize("where", made.TABLES, ids=": ".join)
+def test_a_table_made_from_code_is_up_to_date(where, documents):
+    document, name = where
+    assert made.table_in(documents[document].text, name)[1] == made.TABLES[where](), (
+        "run  python tests/documents/document_tables.py"
+    )
+
+
+def test_every_marker_of_a_made_table_is_known(documents):
+    found = {
+        (document.name, name)
+        for document in documents.values()
+        for name in re.findall(r"<!-- made from code: ([^>]*) -->", document.text)
+    }
+    assert found == set(made.TABLES)

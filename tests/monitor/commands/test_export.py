@@ -1,0 +1,137 @@
+"""`export`: chosen metrics, steps of time, several runs, a new file or none."""
+
+import json
+
+import pytest
+
+BEGIN_MS = 1_800_000_000_000  # 8:00:00 UTC
+MIB = 1 << 20
+NAMES = (
+    *("rss", "uss", "vms", "heap_sys", "heap_used", "heap_idle", "malloc_sys", "malloc_used"),
+    *("malloc_free", "gc_pause_max", "gc_runs_0", "cpu_user", "cpu_system", "threads"),
+)
+
+
+def test_metrics_are_those_named_in_the_order_given(home, command):
+    home.run(count=3)
+    done = command("export", "--metrics", "threads,rss")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[0] == "time,unix_ms,service,pid,threads,rss_bytes"
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("rs", "no metric 'rs' in this log; similar names: rss\n"),
+        ("rss,heap", "no metric 'heap' in this log; similar names: heap_sys, heap_"),
+        ("zzzz", "no metric 'zzzz' in this log; it has rss, uss, vms, "),
+        ("RSS", "no metric 'RSS' in this log; similar names: rss"),
+        (",", "--metrics needs names"),
+    ],
+)
+def test_an_unknown_metric_is_one_line_with_near_matches_and_no_file(
+    home, command, tmp_path, asked, said
+):
+    home.run(count=3)
+    done = command("export", "--metrics", asked, "-o", tmp_path / "out.csv")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"pprofplus-tui: {said}")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_steps_have_the_smallest_the_largest_and_the_last_value(home, command, rows_of):
+    def sawtooth(i):
+        return dict.fromkeys(NAMES, 0) | {"rss": [5, 9, 2, 7][i % 4] * MIB}
+
+    home.run(count=600, sample=sawtooth)
+    done = command("export", "--metrics", "rss", "--every", "1m")
+    rows = rows_of(done.stdout)
+    assert list(rows[0]) == [
+        *("time", "unix_ms", "service", "pid", "samples"),
+        *("rss_bytes_min", "rss_bytes_max", "rss_bytes_last"),
+    ]
+    assert [int(row["unix_ms"]) for row in rows] == [BEGIN_MS + 60_000 * i for i in range(10)]
+    assert {row["samples"] for row in rows} == {"60"}
+    for row in rows:
+        found = [int(row[f"rss_bytes_{what}"]) // MIB for what in ("min", "max", "last")]
+        assert found == [2, 9, 7]
+
+
+def test_steps_sum_up_what_every_sample_says(home, command, rows_of):
+    home.run(count=5000)  # of several pages
+    samples = rows_of(command("export").stdout)
+    steps = rows_of(command("export", "--every", "7m").stdout)
+    assert sum(int(step["samples"]) for step in steps) == len(samples) == 5000
+    at = 0
+    for step in steps:
+        mine = samples[at : at + int(step["samples"])]
+        at += len(mine)
+        for label in ("rss_bytes", "gc_pause_max_us", "cpu_user_us"):
+            values = [int(row[label]) for row in mine]
+            assert int(step[f"{label}_min"]) == min(values)
+            assert int(step[f"{label}_max"]) == max(values)
+            assert int(step[f"{label}_last"]) == values[-1]
+
+
+def test_steps_begin_at_round_local_times(home, command, rows_of):
+    home.run(count=10, interval_ms=3_600_000, begin_ms=BEGIN_MS)
+    done = command("export", "--every", "1d", env={"TZ": "XST-5:30"})
+    assert [row["time"][10:] for row in rows_of(done.stdout)] == ["T00:00:00.000+05:30"]
+
+
+def test_a_gap_is_no_row_of_zeros(home, command, rows_of):
+    home.run(count=2, interval_ms=600_000)
+    steps = rows_of(command("export", "--every", "1m").stdout)
+    assert [int(step["unix_ms"]) for step in steps] == [BEGIN_MS, BEGIN_MS + 600_000]
+
+
+def test_steps_as_json_are_an_object_a_line(home, command):
+    home.run(count=60)
+    done = command("export", "--every", "30s", "--metrics", "rss", "--format", "jsonl")
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["samples"] for row in rows] == [30, 30]
+    assert rows[0]["rss_bytes_min"] == 70 * MIB
+
+
+def test_thousandths_in_steps_are_whole_units(home, command, rows_of):
+    lag = ("lag", "1/1000 s", "gauge", lambda i: [250, 1500, 3][i % 3])
+    home.run(count=3, own=(lag,))
+    (row,) = rows_of(command("export", "--every", "1h", "--metrics", "lag").stdout)
+    found = row["lag_s_min"], row["lag_s_max"], row["lag_s_last"]
+    assert found == ("0.003", "1.5", "0.003")
+
+
+def test_all_pids_of_a_service_are_exported_in_one_window(home, command, rows_of):
+    home.run("api", 1, count=30)
+    home.run("api", 2, begin_ms=BEGIN_MS + 60_000, count=30)
+    home.run("web", 3, count=30)
+    done = command("export", "--service", "api")
+    assert [row["pid"] for row in rows_of(done.stdout)] == ["1"] * 30 + ["2"] * 30
+    assert done.stderr == ""
+    done = command("export", "--service", "api", "--last", "10s")
+    assert [row["pid"] for row in rows_of(done.stdout)] == ["2"] * 10
+
+
+def test_several_pids_and_several_runs_can_be_named(home, command, rows_of):
+    home.run("api", 1, count=3)
+    home.run("api", 2, count=3)
+    home.run("web", 3, count=3)
+    done = command("export", "--pid", "1", "--pid", "3")
+    assert {row["pid"] for row in rows_of(done.stdout)} == {"1", "3"}
+    done = command("export", "web/3", "api/2", "web/3")
+    assert [row["pid"] for row in rows_of(done.stdout)] == ["3"] * 3 + ["2"] * 3
+
+
+def test_a_run_that_is_not_there_is_one_line(home, command):
+    home.run("api", 1, count=3)
+    done = command("export", "api/2")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("\n") == 1
+    assert "no run api/2" in done.stderr
+
+
+def test_the_monitor_shows_one_pid(command):
+    done = command("--pid", "1", "--pid", "2")
+    assert done.returncode == 2
+    assert "one --pid" in done.stderr
