@@ -253,7 +253,7 @@ recover()  # the kernel closes our files when the process ends, which hangs too
 """
     )
     assert took_s < 4 + AT_ONCE_S
-    assert "its disk does not answer" in err
+    assert "its disk does not respond" in err
 
 
 def test_children_of_a_process_whose_disk_hangs_run_and_do_not_hold_its_lock(on_disk, disk):
