@@ -13,7 +13,7 @@ class LogVersionError(LogFormatError):
     """A valid page of a later major version, which this release cannot read."""
 
 
-class UnsafePlaceError(PprofplusError):
+class UnsafeDirectoryError(PprofplusError):
     """A directory that other users own or can write to; nothing is written there."""
 
 

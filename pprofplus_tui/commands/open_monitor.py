@@ -60,7 +60,7 @@ def run_monitor(options: Options) -> int:
     def report_to_app(broken: threading.ExceptHookArgs) -> None:
         # the default hook would write the traceback across the screen
         if broken.exc_value is not None and not _is_hung_up():
-            app.post_message(MonitorApp.Broke(broken.exc_value))
+            app.post_message(MonitorApp.ThreadFailed(broken.exc_value))
 
     threading.excepthook = report_to_app
     try:
@@ -73,8 +73,8 @@ def run_monitor(options: Options) -> int:
             os.dup2(nowhere, sys.stderr.fileno())
             os.close(nowhere)
             return 128 + signal.SIGHUP  # noqa: B012 - no error can be shown after a hangup
-    if app.fault is not None:
-        print(f"pprofplus-tui: {keep(_cause(app.fault))}", file=sys.stderr)  # noqa: T201 - errors are lines there
+    if app.failure is not None:
+        print(f"pprofplus-tui: {keep(_cause(app.failure))}", file=sys.stderr)  # noqa: T201 - errors are lines there
         return 1
     return app.return_code or code or 0
 

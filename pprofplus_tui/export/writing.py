@@ -9,7 +9,6 @@ three columns a metric: `rss_bytes_min`, `rss_bytes_max`, `rss_bytes_last`.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import tzinfo
 from pathlib import Path
 from typing import BinaryIO
@@ -17,6 +16,7 @@ from typing import BinaryIO
 from pprofplus_tui.atomic_file import OutputError, free_path, new_file
 from pprofplus_tui.export.columns import FIXED, Key, labels
 from pprofplus_tui.export.sheets import Samples, Sheet, Steps, step_headings
+from pprofplus_tui.model.export_job import Exported
 from pprofplus_tui.sources.local.run_log import RunLog
 from pprofplus_tui.sources.local.sample_rows import batches, moment
 from pprofplus_tui.sources.local.window_query import rows_within
@@ -27,25 +27,6 @@ _SUFFIXES = {CSV: ".csv", JSON: ".jsonl", JSONL: ".jsonl"}
 
 class ExportCancelledError(OutputError):
     """The export was cancelled, and left nothing behind."""
-
-
-@dataclass(frozen=True)
-class Exported:
-    """What was written.
-
-    Attributes:
-        path: of the file.
-        rows: samples, or steps, in it.
-        size_bytes: of the file.
-        skipped_pages: pages in the window that were damaged or gone.
-        problems: one line about each thing that could not be read; untrusted text may be in it.
-    """
-
-    path: Path
-    rows: int
-    size_bytes: int
-    skipped_pages: int
-    problems: tuple[str, ...] = ()
 
 
 def suggest_path(  # noqa: PLR0913, PLR0917 - what a name is made of

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pprofplus.errors import UnsafePlaceError
+from pprofplus.errors import UnsafeDirectoryError
 from pprofplus.log.log_directory import (
     default_log_directory,
     open_log_directory,
@@ -57,7 +57,7 @@ def test_a_directory_that_other_users_can_write_to_is_refused(tmp_path, mode):
     place = tmp_path / "logs"
     place.mkdir()
     place.chmod(mode)
-    with pytest.raises(UnsafePlaceError, match="chmod go-w"):
+    with pytest.raises(UnsafeDirectoryError, match="chmod go-w"):
         open_private(str(place))
 
 
@@ -72,7 +72,7 @@ def test_a_directory_that_other_users_can_only_read_is_accepted(tmp_path):
 def test_a_link_is_never_followed(tmp_path, target):
     (tmp_path / "elsewhere").mkdir(mode=0o700)
     (tmp_path / "logs").symlink_to(tmp_path / target)
-    with pytest.raises(UnsafePlaceError, match="link"):
+    with pytest.raises(UnsafeDirectoryError, match="link"):
         open_private(str(tmp_path / "logs"))
     assert not (tmp_path / "nowhere").exists()
 
@@ -81,7 +81,7 @@ def test_a_file_or_a_pipe_instead_of_the_directory_is_refused_without_hanging(tm
     (tmp_path / "file").write_text("")
     os.mkfifo(tmp_path / "pipe")
     for name in ("file", "pipe"):
-        with pytest.raises(UnsafePlaceError, match="not a directory"):
+        with pytest.raises(UnsafeDirectoryError, match="not a directory"):
             open_private(str(tmp_path / name))
 
 
@@ -90,7 +90,7 @@ def test_a_directory_of_another_user_is_refused(tmp_path):
     place = tmp_path / "logs"
     place.mkdir(mode=0o700)
     os.chown(place, 12345, 12345)
-    with pytest.raises(UnsafePlaceError, match="belongs to uid 12345"):
+    with pytest.raises(UnsafeDirectoryError, match="belongs to uid 12345"):
         open_private(str(place))
 
 
@@ -99,7 +99,7 @@ def test_refusing_a_directory_leaks_no_descriptor(tmp_path):
     (tmp_path / "logs").chmod(0o777)
     before = len(list(Path("/dev/fd").iterdir()))
     for _ in range(10):
-        with pytest.raises(UnsafePlaceError):
+        with pytest.raises(UnsafeDirectoryError):
             open_private(str(tmp_path / "logs"))
     assert len(list(Path("/dev/fd").iterdir())) == before
 

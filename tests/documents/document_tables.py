@@ -15,8 +15,9 @@ from pprofplus.metrics import CATALOGUE
 from pprofplus_tui.commands.table import SUBCOMMANDS as MONITOR_SUBCOMMANDS
 from pprofplus_tui.config.config_value import Config
 from pprofplus_tui.config.settings_table import TOP
-from pprofplus_tui.model.comparison_keys import study_keys
+from pprofplus_tui.model.comparison_keys import comparison_keys
 from pprofplus_tui.model.events import KINDS
+from pprofplus_tui.model.explanations import SIGNPOSTS
 from pprofplus_tui.model.keys import KEYS, Key
 from pprofplus_tui.model.runs import (
     MEANINGS,
@@ -27,7 +28,7 @@ from pprofplus_tui.model.runs import (
     SIGNS,
     state_label,
 )
-from pprofplus_tui.screens.help_page import SIGNPOSTS
+from pprofplus_tui.model.verdict import LAYER_BY_ID
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -40,14 +41,14 @@ FIRST_ACTIONS = (
     *("run(-1)", "run(1)", "pan(-0.25)", "pan(0.25)", "zoom(-1)", "zoom(1)", "fit", "live"),
     *("cursor(-1)", "cursor(1)", "maximise", "events", "explain", "export", "help", "quit"),
 )
-# the help names metrics; the main README says where they are in the charts
-SEEN = (
-    "*python heap*: `used` grows",
-    "*python heap*: `used` falls, `sys` stays up",
-    "*C heap*: `used` grows, the Python heap does not",
-    "*C heap*: `free` is large",
-    "RSS grows and none of those",
-)
+# the help names the metrics of a layer; the main README says where they are in the charts
+SEEN = {
+    "objects": "*python heap*: `used` grows",
+    "fragmentation": "*python heap*: `used` falls, `sys` stays up",
+    "c_heap": "*C heap*: `used` grows, the Python heap does not",
+    "c_free": "*C heap*: `free` is large",
+    "other": "RSS grows and none of those",
+}
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -76,12 +77,13 @@ def _first_keys() -> str:
 
 def _comparison_keys() -> str:
     everywhere = {key.action for key in KEYS}
-    return _keys([key for key in study_keys() if key.action not in everywhere])
+    return _keys([key for key in comparison_keys() if key.action not in everywhere])
 
 
 def _layers() -> str:
-    meanings = (meaning for _, meaning in SIGNPOSTS)
-    return table(("what you see", "what it means"), zip(SEEN, meanings, strict=True))
+    layers = [LAYER_BY_ID[layer] for _, layer in SIGNPOSTS]
+    rows = ((SEEN[layer.id], layer.meaning, layer.action) for layer in layers)
+    return table(("what you see", "what it means", "what to do next"), rows)
 
 
 def _states() -> str:

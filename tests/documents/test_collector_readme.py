@@ -22,8 +22,8 @@ from pprofplus.probes.probe_set import DEFAULT_BUDGET
 from pprofplus.settings import (
     DEFAULT_INTERVAL_S,
     ENVIRONMENT,
-    LEAST_INTERVAL_S,
-    LONGEST_INTERVAL_S,
+    MAX_INTERVAL_S,
+    MIN_INTERVAL_S,
 )
 from pprofplus_tui.sources.local.catalog import Catalog
 from pprofplus_tui.sources.local.run_log import RunLog
@@ -56,7 +56,7 @@ def test_the_settings_are_the_arguments_of_start_and_the_environment(collector_r
 def test_the_defaults_are_those_of_the_program(collector_readme):
     said = {name.strip("`"): default for name, _, default in collector_readme.table_of("settings")}
     assert said["interval_s"] == (
-        f"{DEFAULT_INTERVAL_S:g} ({LEAST_INTERVAL_S:g} to {LONGEST_INTERVAL_S:g})"
+        f"{DEFAULT_INTERVAL_S:g} ({MIN_INTERVAL_S:g} to {MAX_INTERVAL_S:g})"
     )
     assert said["max_bytes"].startswith(f"{DEFAULT_MAX_BYTES // MIB} MiB")
     assert said["max_total_bytes"].startswith(f"{DEFAULT_MAX_TOTAL_BYTES // GIB} GiB")

@@ -768,7 +768,7 @@ async def test_what_happened_is_on_the_charts_and_in_a_list_that_leads_there(hom
         await settled(pilot, lambda text: "api 1 " in text and "Start" in text)
         await settled(pilot, lambda text: "deploy" in text)
         await pilot.press("m")
-        text = await settled(pilot, "what happened in api 1")
+        text = await settled(pilot, "events of api 1")
         text = await settled(pilot, "4 events")
         assert "Fri 15 Jan 08:30:00 UTC  Mark      deploy \\x1b[31m[bold]1.4.2" in text
         assert "Start     sampling began" in text

@@ -65,7 +65,7 @@ async def still(pilot):
         await pilot.pause(0.05)
         drawn = {name: (len(rows), rows[0]) for name, rows in grid._sized.items()}
         there = grid._places and set(grid._places) <= set(drawn) and app.monitor.frame.facts.layers
-        now = (drawn, app.monitor.frame, app.monitor._status.rows)
+        now = (drawn, app.monitor.frame, app.monitor._bars.status.rows)
         same = same + 1 if there and now == before else 0
         before = now
 

@@ -85,12 +85,12 @@ def _directory_problem(log_directory: str) -> str:
     import errno
     import os
 
-    from pprofplus.errors import UnsafePlaceError
+    from pprofplus.errors import UnsafeDirectoryError
     from pprofplus.log.log_directory import open_log_directory
 
     try:
         os.close(open_log_directory(log_directory))
-    except UnsafePlaceError as error:
+    except UnsafeDirectoryError as error:
         return f"cannot record: {error}"
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE}:

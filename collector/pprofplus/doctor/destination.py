@@ -9,7 +9,7 @@ import os
 
 from pprofplus.doctor.check_report import CheckReport, duration, size
 from pprofplus.doctor.trial_run import SAMPLES, Trial, try_recording
-from pprofplus.errors import PprofplusError, UnsafePlaceError
+from pprofplus.errors import PprofplusError, UnsafeDirectoryError
 from pprofplus.log.log_directory import (
     open_log_directory,
     open_private,
@@ -81,7 +81,7 @@ def _report_trial(report: CheckReport, log_directory: str, trial: Trial) -> None
 def _advice(log_directory: str, error: BaseException) -> str:
     """Return the problem and what to do."""
     if isinstance(error, PprofplusError):
-        mine = isinstance(error, UnsafePlaceError) and os.geteuid() == 0
+        mine = isinstance(error, UnsafeDirectoryError) and os.geteuid() == 0
         return f"{error} (if the service owns it, run this as its user)" if mine else str(error)
     number = getattr(error, "errno", None) or 0
     hint = _WHAT_TO_DO.get(number, "use another directory (PPROFPLUS_DIR)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-from pprofplus.errors import UnsafePlaceError
+from pprofplus.errors import UnsafeDirectoryError
 from pprofplus.log.artefacts import (
     NewArtefact,
     artefacts_bytes,
@@ -118,7 +118,7 @@ class ArtefactWriter:
         ledger: Ledger | None = None
         try:  # noqa: SIM105 - contextlib costs each service 1 ms
             ledger = Ledger.acquire(self._log_directory_fd, _FINISH_TIMEOUT_S)
-        except (OSError, UnsafePlaceError):
+        except (OSError, UnsafeDirectoryError):
             # the sum may be wrong until the next scan
             pass
         try:

@@ -21,7 +21,7 @@ from struct import Struct
 from time import monotonic, sleep
 from zlib import crc32
 
-from pprofplus.errors import UnsafePlaceError
+from pprofplus.errors import UnsafeDirectoryError
 from pprofplus.log.log_directory import LEDGER_NAME, set_mode
 from pprofplus.system.descriptor import EITHER, close_descriptor
 from pprofplus.system.locks import lock
@@ -169,7 +169,7 @@ class Ledger:
 
     @classmethod
     def acquire(cls, log_directory_fd: int, timeout_s: float = TIMEOUT_S) -> Ledger:
-        """Return the ledger, locked. Raises LedgerBusyError, UnsafePlaceError, OSError."""
+        """Return the ledger, locked. Raises LedgerBusyError, UnsafeDirectoryError, OSError."""
         fd = _open(log_directory_fd)
         try:
             _wait_for(fd, timeout_s)
@@ -249,7 +249,7 @@ def _crc_holds(record: bytes) -> bool:
 
 
 def _open(log_directory_fd: int) -> int:
-    """Return the ledger's descriptor. Raises UnsafePlaceError, OSError."""
+    """Return the ledger's descriptor. Raises UnsafeDirectoryError, OSError."""
     try:
         try:
             fd = os.open(LEDGER_NAME, EITHER, 0o600, dir_fd=log_directory_fd)
@@ -260,16 +260,16 @@ def _open(log_directory_fd: int) -> int:
             fd = os.open(LEDGER_NAME, EITHER, 0o600, dir_fd=log_directory_fd)
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.EISDIR, errno.ENXIO}:
-            raise UnsafePlaceError(_NO_FILE) from error
+            raise UnsafeDirectoryError(_NO_FILE) from error
         raise
     return fd
 
 
 def _wait_for(fd: int, timeout_s: float) -> None:
-    """Lock the ledger's descriptor. Raises LedgerBusyError, UnsafePlaceError, OSError."""
+    """Lock the ledger's descriptor. Raises LedgerBusyError, UnsafeDirectoryError, OSError."""
     found = os.fstat(fd)
     if not stat.S_ISREG(found.st_mode):
-        raise UnsafePlaceError(_NO_FILE)
+        raise UnsafeDirectoryError(_NO_FILE)
     if not found.st_size:  # new file: any umask must not keep the next process from opening it
         os.fchmod(fd, 0o600)
     until_s, pause_s = monotonic() + timeout_s, _MIN_PAUSE_S

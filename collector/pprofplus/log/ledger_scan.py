@@ -328,7 +328,7 @@ def record_list(ledger: Ledger, runs: ScanList) -> None:
 def make_long_list(log_directory_fd: int, number: int, fd: int) -> None:
     """List all runs without holding the ledger; then record it there. Closes `fd`.
 
-    Raises LedgerBusyError, UnsafePlaceError, OSError.
+    Raises LedgerBusyError, UnsafeDirectoryError, OSError.
     """
     began_s = monotonic()
     try:

@@ -13,7 +13,7 @@ import os
 import re
 import stat
 
-from pprofplus.errors import UnsafePlaceError
+from pprofplus.errors import UnsafeDirectoryError
 from pprofplus.system.descriptor import DIRECTORY, close_descriptor
 
 SEGMENT_SUFFIX = ".pplog"
@@ -94,9 +94,9 @@ def open_private(
     """Return a descriptor of directory `path`, created with mode 0700 (or 0750) if it is missing.
 
     `within` is the descriptor of the directory that a relative `path` starts from, `above` its
-    name, for the error's text. Raises UnsafePlaceError if it is a link or not a directory, belongs
-    to another user, or others can write to it; OSError if it cannot be created or opened, or is
-    missing and `make` is false.
+    name, for the error's text. Raises UnsafeDirectoryError if it is a link or not a directory,
+    belongs to another user, or others can write to it; OSError if it cannot be created or opened,
+    or is missing and `make` is false.
     """
     shown = f"{above}/{path}" if above else path
     mode = 0o750 if group_readable else 0o700
@@ -111,7 +111,7 @@ def open_private(
         number = _open_directory(path, within, made=made)
     except OSError as error:
         if error.errno in {errno.ENOTDIR, errno.ELOOP}:
-            raise UnsafePlaceError(
+            raise UnsafeDirectoryError(
                 f"{shown} is a link or not a directory: use another path"
             ) from error
         raise
@@ -170,13 +170,13 @@ def _inherited_setgid(found: os.stat_result, group_readable: bool) -> int:  # no
 
 
 def _check_safe(path: str, found: os.stat_result) -> None:
-    """Raise UnsafePlaceError unless a directory is ours, and no other user can write to it."""
+    """Raise UnsafeDirectoryError unless a directory is ours, and no other user can write to it."""
     if found.st_uid != os.geteuid():
-        raise UnsafePlaceError(
+        raise UnsafeDirectoryError(
             f"{path} belongs to uid {found.st_uid}: use another directory, or run as that user"
         )
     if found.st_mode & _OTHERS_MAY_WRITE:
-        raise UnsafePlaceError(f"{path} is writable by other users: run chmod go-w on it")
+        raise UnsafeDirectoryError(f"{path} is writable by other users: run chmod go-w on it")
 
 
 def open_log_directory(path: str, *, group_readable: bool = False) -> int:
@@ -209,7 +209,7 @@ def make_run(
 ) -> int:
     """Create a new run directory; return its start, later than `start_ms` if that one is taken.
 
-    Raises UnsafePlaceError, OSError.
+    Raises UnsafeDirectoryError, OSError.
     """
     log_directory_fd = open_log_directory(log_directory, group_readable=group_readable)
     try:
@@ -239,7 +239,7 @@ def make_run(
 def open_run(
     log_directory: str, service: str, pid: int, start_ms: int, *, group_readable: bool = False
 ) -> int:
-    """Return a descriptor of a run directory. Raises UnsafePlaceError, OSError."""
+    """Return a descriptor of a run directory. Raises UnsafeDirectoryError, OSError."""
     number, path = open_log_directory(log_directory, group_readable=group_readable), log_directory
     for name in (service, run_name(pid, start_ms)):
         above = number

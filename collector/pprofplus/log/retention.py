@@ -16,7 +16,7 @@ import os
 from sys import modules
 from time import monotonic, time
 
-from pprofplus.errors import UnsafePlaceError
+from pprofplus.errors import UnsafeDirectoryError
 from pprofplus.log.ledger import IDLE, LISTING, VISITING, Ledger, LedgerBusyError
 from pprofplus.log.log_directory import LEDGER_NAME, open_private
 from pprofplus.system.descriptor import close_descriptor
@@ -150,14 +150,14 @@ def maintain(log_directory: str, max_total_bytes: int) -> None:
             close_descriptor(log_directory_fd)
     except LedgerBusyError:
         wait_s = _PAUSE_S
-    except (OSError, UnsafePlaceError):
+    except (OSError, UnsafeDirectoryError):
         # the writer meets the same error, and warns about it
         pass
     _next_due_s[log_directory] = monotonic() + wait_s
 
 
 def _maintain_once(log_directory_fd: int, max_total_bytes: int) -> float:
-    """Do one slice; return the seconds until the next. Raises OSError, UnsafePlaceError."""
+    """Do one slice; return the seconds until the next. Raises OSError, UnsafeDirectoryError."""
     ledger = Ledger.acquire(log_directory_fd, timeout_s=0)
     try:
         rest_s = 0.0 if ledger.scan.phase != IDLE else _scan_due_in_s(ledger, max_total_bytes)
@@ -245,6 +245,6 @@ def request_expiry(log_directory: str, max_age_days: float) -> None:
                 ledger.unlock()
         finally:
             close_descriptor(log_directory_fd)
-    except (OSError, UnsafePlaceError):
+    except (OSError, UnsafeDirectoryError):
         # the writer meets the same error, and warns about it
         return

@@ -6,7 +6,7 @@ import errno
 import os
 from time import monotonic
 
-from pprofplus.errors import UnsafePlaceError
+from pprofplus.errors import UnsafeDirectoryError
 from pprofplus.log.artefact_writer import NO_ROOM, ArtefactWriter
 from pprofplus.log.artefacts import (
     PROFILE_SUFFIX,
@@ -164,7 +164,7 @@ class RunDirectory:
         try:
             if self._reserved_bytes:
                 self._close_within(end_once)
-        except (OSError, UnsafePlaceError):
+        except (OSError, UnsafeDirectoryError):
             # then the sum is too large until the next scan
             pass
         end_once()
@@ -187,7 +187,7 @@ class RunDirectory:
     def _take_ledger(self, log_directory_fd: int) -> Ledger | None:
         """Return the log directory's ledger, or None if its holder seems to hang.
 
-        Raises LedgerBusyError, UnsafePlaceError, OSError.
+        Raises LedgerBusyError, UnsafeDirectoryError, OSError.
         """
         timeout_s = TIMEOUT_S if self._number else _FIRST_TIMEOUT_S
         try:
@@ -268,7 +268,7 @@ class RunDirectory:
     def _open_directory(self) -> int | None:
         """Return the run's directory, None if it is not created yet or was removed.
 
-        Raises UnsafePlaceError, OSError.
+        Raises UnsafeDirectoryError, OSError.
         """
         if not self._created:
             return None
@@ -279,7 +279,7 @@ class RunDirectory:
             return None
 
     def _make_directory(self) -> int:
-        """Create the run's directory; return a descriptor. Raises UnsafePlaceError, OSError."""
+        """Create the run's directory; return a descriptor. Raises UnsafeDirectoryError, OSError."""
         header = self._header
         location = (self._log_directory, header.service, header.pid)
         header.start_ms = make_run(*location, header.start_ms, group_readable=self._group_readable)

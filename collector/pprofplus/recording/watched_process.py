@@ -9,7 +9,7 @@ from time import monotonic
 import psutil
 
 from pprofplus.control.request_handler import RequestHandler
-from pprofplus.errors import UnsafePlaceError
+from pprofplus.errors import UnsafeDirectoryError
 from pprofplus.log.identity import header
 from pprofplus.probes.foreign_process import all_metric_names, sources_of
 from pprofplus.probes.probe_set import ProbeSet
@@ -67,7 +67,7 @@ class WatchedProcess:
     def forbidden(self) -> BaseException | None:
         """Why this user may not write the log, or None if it is written or may be later."""
         write_error = self.recording.writer.write_error
-        if isinstance(write_error, UnsafePlaceError) or (
+        if isinstance(write_error, UnsafeDirectoryError) or (
             isinstance(write_error, OSError) and write_error.errno in _FORBIDDEN
         ):
             return write_error

@@ -4,17 +4,14 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pprofplus.errors import PprofplusError
 from pprofplus_tui.model.death import OomKills
 from pprofplus_tui.model.runs import RUNNING
 from pprofplus_tui.sources.local.cgroup_counts import OOM_KILLS, oom_kills_now
+from pprofplus_tui.sources.local.run_info import RunInfo
 from pprofplus_tui.sources.local.run_log import RunLog
 from pprofplus_tui.sources.local.sample_at import read_at
-
-if TYPE_CHECKING:
-    from pprofplus_tui.sources.local.run_info import RunInfo
 
 USED, LIMIT = "cgroup_used", "cgroup_limit"
 _AFTER_MS = 10_000  # so long after the end, other runs of the cgroup have a sample
@@ -37,7 +34,7 @@ class Sibling:
     running: bool = False
 
     @classmethod
-    def of(cls, info: "RunInfo") -> "Sibling":
+    def of(cls, info: RunInfo) -> "Sibling":
         """Return a run of the catalogue as a sibling."""
         running = info.state in RUNNING
         return cls(info.path, info.begin_ms, info.end_ms, info.pid, running)

@@ -112,7 +112,7 @@ async def test_a_hostile_metric_of_its_own_is_named_and_not_obeyed(home, monitor
     home.run(own=((evil, evil, "gauge", lambda i: i),))
     async with monitor().run_test(size=(120, 40)) as pilot:
         text = await explained(pilot, "7", "7", "shift+tab")
-        assert "Metrics that the service itself brought" in text
+        assert "Metrics that the service itself added" in text
         assert "\x1b" not in text
         assert "owned" in text
 

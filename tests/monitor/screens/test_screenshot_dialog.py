@@ -49,7 +49,7 @@ async def test_s_saves_the_screen_as_svg_under_the_name_shown(home, monitor, tmp
     async with monitor.run_test(size=LARGE, notifications=True) as pilot:
         await settled(pilot, "python heap")
         await pilot.press("s")
-        await settled(pilot, "save a picture")
+        await settled(pilot, "save a screenshot")
         # a long path shows only in part
         assert "pprofplus-api-4711-" in pilot.app.screen.query_one("#path").value
         await pilot.press("enter")
@@ -59,7 +59,7 @@ async def test_s_saves_the_screen_as_svg_under_the_name_shown(home, monitor, tmp
     text = "".join(ET.fromstring(written.read_text()).itertext())  # noqa: S314 - our own
     assert "4711" in text
     assert "python\xa0heap" in text
-    assert "save a picture" not in text.replace("\xa0", " ")
+    assert "save a screenshot" not in text.replace("\xa0", " ")
 
 
 async def test_a_picture_asks_nobody_for_a_font(home, monitor):
@@ -78,7 +78,7 @@ async def test_the_path_can_be_changed_and_a_file_is_never_overwritten(home, mon
     async with monitor.run_test(size=LARGE) as pilot:
         await settled(pilot, "python heap")
         await pilot.press("s")
-        await settled(pilot, "save a picture")
+        await settled(pilot, "save a screenshot")
         pilot.app.screen.query_one("#path").value = str(mine)
         await pilot.press("enter")
         await settled(pilot, "choose another name")
@@ -100,7 +100,7 @@ async def test_escape_saves_nothing(home, monitor, tmp_path, monkeypatch):
     async with monitor.run_test(size=LARGE) as pilot:
         await settled(pilot, "python heap")
         await pilot.press("s")
-        await settled(pilot, "save a picture")
+        await settled(pilot, "save a screenshot")
         await pilot.press("escape")
         await settled(pilot, "python heap")
     assert [path.name for path in tmp_path.iterdir()] == ["logs"]
@@ -112,7 +112,7 @@ async def test_an_empty_screen_can_be_saved_too(home, monitor, tmp_path, monkeyp
     async with monitor.run_test(size=LARGE, notifications=True) as pilot:
         await pilot.pause(0.2)
         await pilot.press("s")
-        await settled(pilot, "save a picture")
+        await settled(pilot, "save a screenshot")
         await pilot.press("enter")
         await settled(pilot, "saved")
     assert len(list(tmp_path.glob("pprofplus-2*.svg"))) == 1
