@@ -1,35 +1,14 @@
 """The artefacts next to a run's log, such as profiles: listed and read as untrusted input."""
 
 import os
-from dataclasses import dataclass
 
 from pprofplus.errors import LogFormatError
 from pprofplus.log.artefacts import MAX_ARTEFACTS_BYTES, parse_artefact_name
 from pprofplus_tui.sources.local.safe_files import opened
+from pprofplus_tui.sources.port import RunArtefact
 
-_MOST_LISTED = 10_000
+_MAX_LISTED = 10_000
 _LATEST_MS = 1 << 48
-
-
-@dataclass(frozen=True)
-class RunArtefact:
-    """An artefact of a run.
-
-    Attributes:
-        name: its file's name in the run's directory.
-        kind: what it is, such as "heap".
-        unix_ms: when it was taken.
-        why: what caused it, or "".
-        suffix: of its name, such as "pb.gz".
-        size_bytes: of the file; at most MAX_ARTEFACTS_BYTES.
-    """
-
-    name: str
-    kind: str
-    unix_ms: int
-    why: str
-    suffix: str
-    size_bytes: int
 
 
 def run_artefacts(path: str) -> tuple[RunArtefact, ...]:
@@ -59,7 +38,7 @@ def run_artefacts(path: str) -> tuple[RunArtefact, ...]:
                         size_bytes,
                     )
                 )
-            if len(found) >= _MOST_LISTED:
+            if len(found) >= _MAX_LISTED:
                 break
     return tuple(sorted(found, key=lambda each: (each.unix_ms, each.name)))
 
