@@ -1,4 +1,4 @@
-"""Samples to CSV or JSON lines: every one of a window, or steps of it; whole files or none."""
+"""Exports samples, or min, max and last of each step, to CSV or JSON lines, in complete files."""
 
 from pprofplus_tui.export.columns import UnknownMetricError, unknown_metrics
 from pprofplus_tui.export.writing import (

@@ -1,4 +1,4 @@
-"""The rows of one run in an export: a sample each, or a step of time each."""
+"""The rows of one run in an export: one for each sample, or one for each step of time."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -26,11 +26,11 @@ class Sheet(Protocol):
         """Give (text, rows in it, whether the page is damaged) of each page."""
 
     def end(self) -> tuple[str, int]:
-        """Return what is left to be written, and the rows in it."""
+        """Return the remaining text to write, and the number of rows in it."""
 
 
 def in_units(thousandths: int) -> str:
-    """Return a number of thousandths as an exact decimal, without needless zeros."""
+    """Return a number of thousandths as an exact decimal without trailing zeros."""
     whole, rest = divmod(abs(thousandths), 1000)
     text = f"{whole}.{rest:03d}".rstrip("0").rstrip(".")
     return f"-{text}" if thousandths < 0 else text
@@ -72,7 +72,7 @@ class _Tables:
 
 
 class Samples:
-    """A row for every sample."""
+    """One row for each sample."""
 
     def __init__(
         self, run: RunLog, labels: dict[Key, str], zone: tzinfo | None, *, as_json: bool
@@ -100,7 +100,7 @@ class Samples:
             yield "".join(map(template.__mod__, cells)), len(times), not len(t_ms)
 
     def _template(self, taken: _Columns) -> str:
-        """Return the %-format of a row, which is as long as there are columns in the export."""
+        """Return the %-format of a row; it has all columns of the export."""
         if self._latest is None or self._latest[0] is not taken:
             pairs = zip(taken.keys, taken.fine, strict=True)
             formats = {key: "%s" if fine else "%d" for key, fine in pairs}
@@ -114,7 +114,7 @@ class Samples:
 
 
 def _service(run: RunLog) -> str:
-    # a leading "-" may begin a service's name, and a formula
+    # the name of a service may begin with "-", which a spreadsheet reads as a formula
     return f"'{run.service}" if run.service.startswith("-") else run.service
 
 
@@ -124,28 +124,28 @@ def _template(
     """Return the %-format of a row of a run's pages; `formats` are those of the metrics there."""
     if as_json:
         cells = [f', "{label}": {formats.get(key, "null")}' for key, label in labels.items()]
-        return f'{{"time": "%s", "unix_ms": %d, {_who(run)}{"".join(cells)}}}\n'
+        return f'{{"time": "%s", "unix_ms": %d, {_identity(run)}{"".join(cells)}}}\n'
     given = [formats.get(key, "") for key in labels]
     return ",".join(("%s", "%d", _service(run), str(run.pid), *given)) + "\n"
 
 
-def _who(run: RunLog) -> str:
+def _identity(run: RunLog) -> str:
     return f'"service": {json.dumps(run.service)}, "pid": {run.pid}'
 
 
 def step_headings(labels: Sequence[str]) -> list[str]:
-    """Return the headings of steps after the fixed ones."""
+    """Return the headings that follow the fixed ones in an export of steps."""
     return ["samples", *(f"{label}_{what}" for label in labels for what in _STATISTICS)]
 
 
 class Steps:
-    """A row for every step of time that has samples: min, max and last of each metric.
+    """One row for each step of time that has samples: min, max and last of each metric.
 
     Steps are counted from a local midnight, so that they begin at round times; `time` and
-    `unix_ms` are those of a step's begin.
+    `unix_ms` are those of the beginning of the step.
     """
 
-    def __init__(  # noqa: PLR0913 - as Samples, and the steps
+    def __init__(  # noqa: PLR0913 - those of Samples, and the steps
         self,
         run: RunLog,
         labels: dict[Key, str],
@@ -208,7 +208,7 @@ class Steps:
         return "".join(written), len(written)
 
     def end(self) -> tuple[str, int]:
-        """Return the step that was begun, and begin none."""
+        """Return the row of the current step, and leave no current step."""
         if self._step is None:
             return "", 0
         at_ms = self._step * self._every_ms - self._offset_ms
@@ -223,7 +223,7 @@ class Steps:
         if self._json:
             names = step_headings(list(self._labels.values()))[1:]
             cells = "".join(f', "{n}": {v}' for n, v in zip(names, values, strict=True))
-            who = f'{_who(self._run)}, "samples": {self._samples}'
+            who = f'{_identity(self._run)}, "samples": {self._samples}'
             text = f'{{"time": "{time}", "unix_ms": {at_ms}, {who}{cells}}}\n'
         else:
             fixed = (time, str(at_ms), _service(self._run), str(self._run.pid), str(self._samples))
@@ -234,7 +234,7 @@ class Steps:
 
 
 def _alike(was: tuple[Cells, bool], now: Cells, *, is_fine: bool) -> Cells:
-    """Return the sum of two parts of a step, of which one is in thousandths, in thousandths."""
+    """Merge two parts of a step, one of which is in thousandths; return it in thousandths."""
     (low, high, _), was_fine = was
     before, after = 1 if was_fine else 1000, 1 if is_fine else 1000
     lo, hi, last = now
@@ -242,7 +242,7 @@ def _alike(was: tuple[Cells, bool], now: Cells, *, is_fine: bool) -> Cells:
 
 
 def _offset_ms(at_ms: int, zone: tzinfo | None) -> int:
-    """Return the local time's distance from UTC."""
+    """Return the offset of local time from UTC."""
     try:
         offset = moment(at_ms, zone).utcoffset()
     except (ValueError, OverflowError, OSError):

@@ -1,1 +1,1 @@
-"""Disk to numpy: the catalogue of runs, vectorised decode, window queries, the live tail."""
+"""Reads the log directory: catalogue of runs, vectorised decode, window queries, live tail."""

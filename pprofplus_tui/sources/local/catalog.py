@@ -1,4 +1,4 @@
-"""Which runs there are, and how they are: looked at each second, read hardly ever."""
+"""The catalogue of runs and their states; refreshed each second, reads only what changed."""
 
 import os
 import time
@@ -14,22 +14,22 @@ from pprofplus_tui.sources.local.run_log import RunLog
 
 __all__ = ["Catalog", "RunInfo"]
 
-# Live runs out of sight are looked at so seldom, in ticks; those in sight each tick, until so
-# many of them live that this would be noticed.
+# Live runs that are not visible are refreshed once in this many ticks. Visible ones are refreshed
+# each tick, but less often if there are so many that it would take noticeable time.
 _SELDOM_TICKS = 5
 _MANY_LIVE, _MOST_TICKS = 20, 3
-# Of the ended runs out of sight, so many are looked at in a tick, one after the other: an
-# operator may have pinned one, or have made room by removing segments.
+# Ended runs that are not visible are checked in turn, this many per tick: an operator may have
+# pinned one, or removed segments.
 _SWEPT = 100
-_LOOKED_AT_ONCE = 16  # runs, between two looks at the clock
+_LOOKED_AT_ONCE = 16  # runs that are read between two readings of the clock
 
 
 class Catalog:
-    """All runs in some home directories. Use it from one thread at a time.
+    """All runs in some log directories. Use it from one thread at a time.
 
-    It starts empty: `refresh` looks. Of each run only the end of its newest segment is read, of
-    one that has ended only once: it does not change, and nothing is asked of it then but, in the
-    times of its directories, whether it is still there.
+    It is empty until `refresh` reads the runs. Of each run it reads only the end of the newest
+    segment. It reads an ended run once, because that does not change; afterwards it checks only
+    the mtimes of the directories to find out whether the run still exists.
     """
 
     def __init__(
@@ -40,9 +40,9 @@ class Catalog:
         pids: Collection[int] = (),
         counting: bool = False,
     ) -> None:
-        """Make a catalogue of the homes `directories`; missing ones may appear later.
+        """Make a catalogue of the log directories `directories`; missing ones may appear later.
 
-        With `service` or `pids`, others are not looked at. With `counting`, the samples of ended
+        With `service` or `pids`, other runs are ignored. With `counting`, the samples of ended
         runs are counted where that is cheap; `scan` counts the others.
         """
         self._homes: dict[str, RunDirectories] = {}
@@ -51,8 +51,8 @@ class Catalog:
             self._homes.setdefault(os.path.realpath(path), place)
         self._counting = counting
         self._found: dict[str, CatalogEntry] = {}  # by path
-        self._active: dict[str, CatalogEntry] = {}  # of these, those that have not settled
-        self._unread: list[CatalogEntry] = []  # the next one is the last
+        self._active: dict[str, CatalogEntry] = {}  # those of `_found` that are not settled
+        self._unread: list[CatalogEntry] = []  # the last is read next
         self._troubled: dict[str, CatalogEntry] = {}
         self._swept: Iterator[CatalogEntry] = iter(())
         self._changes: dict[str, RunInfo | None] = {}
@@ -71,11 +71,11 @@ class Catalog:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """One line about each thing that could not be read; untrusted text may be in it."""
+        """One line for each part that could not be read; may contain untrusted text."""
         return self._problems
 
     def unlisted(self, service: str | None) -> tuple[str, ...]:
-        """Return the problems that hide runs of a service, of any if it is None."""
+        """Return the problems that hide runs of a service, or of any service if it is None."""
         found = [line for place in self._homes.values() for line in place.unlisted(service)]
         for path, run in self._troubled.items():
             if run.info is None and service in {None, path.split("/")[-2]}:
@@ -84,70 +84,72 @@ class Catalog:
 
     @property
     def services(self) -> tuple[str, ...]:
-        """The services that have directories of runs, whether those are looked at or not."""
+        """The services that have run directories, whether selected or not."""
         names = {name for place in self._homes.values() for name in place.services()}
         return tuple(sorted(names))
 
     @property
     def unread(self) -> int:
-        """How many runs were found but not yet looked at."""
+        """The number of runs that were found but not yet read."""
         return len(self._unread)
 
     @property
     def read(self) -> int:
-        """How many runs were looked at."""
+        """The number of runs that were read."""
         return len(self._found) - len(self._unread)
 
     def find(self, path: str) -> RunInfo | None:
-        """Return how the run at `path` is, None if there is none or it was not looked at yet."""
+        """Return the entry of the run at `path`, None if there is none or it is not read yet."""
         run = self._found.get(path)
         return run.info if run is not None else None
 
     @property
     def running(self) -> list[RunInfo]:
-        """The runs that go on; that takes no longer where many others have ended."""
+        """The runs in progress; the cost does not depend on the number of ended runs."""
         found = (run.info for run in self._active.values())
         return [info for info in found if info is not None and info.state in RUNNING]
 
     @property
     def infos(self) -> Mapping[str, RunInfo]:
-        """The runs found by their paths; it follows what is looked at."""
+        """A live view of the runs found, by path."""
         return _Infos(self._found)
 
     def changes(self) -> dict[str, RunInfo | None]:
-        """Return, by path, the runs that changed since this was last asked; None: it is gone.
+        """Return, by path, the runs that changed since the last call; None for a removed run.
 
-        Only here an ended run that was read whole has `last` and `recent`: they are not kept.
+        Only here an ended run that was read whole has `last` and `recent`; they are not kept.
         """
         changes, self._changes = self._changes, {}
         return changes
 
     def refresh(self, sought: Collection[str] | None = None, until_s: float | None = None) -> bool:
-        """Look at what is new; return whether `runs` or `problems` changed. Raises nothing.
+        """Read what is new; return whether `runs` or `problems` changed. Raises nothing.
 
-        With `sought`, at runs that have ended only a glance is taken: `complete` reads them. And
-        those with other paths are looked at every few seconds only, as are all if many are live.
-        With `until_s`, a monotonic time, new runs are looked at until then, the likeliest to run
-        and the newest first; `unread` are left for `read_on`.
+        With `sought`, only the record of an ended run is read; `complete` reads the rest. Runs
+        with other paths are refreshed only every few seconds, as are all runs if many are live.
+        With `until_s`, a monotonic time, new runs are read until then, those that probably run and
+        the newest first; `read_on` reads the remaining `unread` ones.
         """
         now_ns = time.time_ns()
         whole, every = sought is None, self._ticks_for(sought)
         changed, problems = self._list(now_ns)
         for run in list(self._active.values()):
             often = whole or (sought is not None and run.path in sought)
-            changed |= self._look(run, now_ns, whole=whole, every=every if often else _SELDOM_TICKS)
+            changed |= self._refresh(
+                run, now_ns, whole=whole, every=every if often else _SELDOM_TICKS
+            )
         for run in self._settled(sought):
-            changed |= self._look(run, now_ns, whole=whole)
+            changed |= self._refresh(run, now_ns, whole=whole)
         changed |= self._read_on(until_s, whole=whole)
         for run in self._troubled.values():
             problems += run.problems
-        told = tuple(dict.fromkeys(problems))
-        changed |= told != self._problems
-        self._problems = told
+        lines = tuple(dict.fromkeys(problems))
+        changed |= lines != self._problems
+        self._problems = lines
         return changed
 
     def _settled(self, sought: Collection[str] | None) -> list[CatalogEntry]:
-        """Return the settled runs to look at now: all, or those sought and the next in turn."""
+        """Return the settled runs to refresh now: all, or those sought and the next in turn."""
         if sought is None:
             return [run for run in self._found.values() if run.settled]
         found = [run for path in sought if (run := self._found.get(path)) and run.settled]
@@ -160,7 +162,7 @@ class Catalog:
         return found
 
     def _ticks_for(self, sought: Collection[str] | None) -> int:
-        """Return every how many ticks the runs in sight are looked at."""
+        """Return the number of ticks between two refreshes of a visible run."""
         if sought is None:
             return 1
         infos = (run.info for path in sought if (run := self._active.get(path)))
@@ -168,7 +170,7 @@ class Catalog:
         return min(1 + live // _MANY_LIVE, _MOST_TICKS)
 
     def _list(self, now_ns: int) -> tuple[bool, list[str]]:
-        """Look which runs there are; return (whether any is gone, problems)."""
+        """List the directories; return (whether a run was removed, problems)."""
         problems: list[str] = []
         new: list[str] = []
         gone: list[str] = []
@@ -190,7 +192,7 @@ class Catalog:
         return changed, problems
 
     def read_on(self, until_s: float) -> bool:
-        """Look at more `unread` runs until a monotonic time; return whether `runs` changed."""
+        """Read more `unread` runs until a monotonic time; return whether `runs` changed."""
         return self._read_on(until_s, whole=False)
 
     def _read_on(self, until_s: float | None, *, whole: bool) -> bool:
@@ -202,16 +204,16 @@ class Catalog:
                 run = unread.pop()
                 if run.path in self._found:
                     self._active[run.path] = run
-                    changed |= self._look(run, now_ns, whole=whole)
+                    changed |= self._refresh(run, now_ns, whole=whole)
             if until_s is not None and time.monotonic() >= until_s:
                 break
             now_ns = time.time_ns()
         return changed
 
-    def _look(self, run: CatalogEntry, now_ns: int, *, whole: bool, every: int = 1) -> bool:
-        """Look at a run; return whether that changed anything."""
+    def _refresh(self, run: CatalogEntry, now_ns: int, *, whole: bool, every: int = 1) -> bool:
+        """Refresh one run; return whether it changed."""
         before = run.info
-        run.look(now_ns, whole=whole, every=every, counting=self._counting)
+        run.refresh(now_ns, whole=whole, every=every, counting=self._counting)
         info, path = run.info, run.path
         if run.settled:
             self._active.pop(path, None)
@@ -225,11 +227,11 @@ class Catalog:
             return False
         self._changes[path], self._runs = info, None
         if not whole:
-            run.slim()
+            run.drop_recent()
         return True
 
     def lacking(self, paths: Iterable[str]) -> list[str]:
-        """Return those of the paths that only a glance was taken at."""
+        """Return those of the paths of which only the record of an ended run was read."""
         found = self._found
         return [
             path
@@ -238,21 +240,21 @@ class Catalog:
         ]
 
     def complete(self, paths: Iterable[str], until_s: float) -> bool:
-        """Read what a glance left out of these runs, until a monotonic time; tell if any was."""
+        """Read these ended runs whole, until a monotonic time; return whether any was read."""
         now_ns = time.time_ns()
         done = False
         for path in self.lacking(paths):
             run = self._found[path]
-            run.look(now_ns, whole=True)
+            run.refresh(now_ns, whole=True)
             self._changes[path], self._runs, done = run.info, None, True
-            run.slim()
+            run.drop_recent()
             if time.monotonic() >= until_s:
                 break
         return done
 
     @staticmethod
     def open(path: str) -> RunLog:
-        """Return the log of the run at `path`, read. Raises PprofplusError if it cannot be one.
+        """Return the refreshed log of the run at `path`. Raises PprofplusError if it is no run.
 
         Most of its rows are blocks: see `RunLog`.
         """
@@ -267,7 +269,7 @@ class Catalog:
 
 
 class _Infos(Mapping[str, RunInfo]):
-    """How the runs of a catalogue are, by their paths."""
+    """A live view of the runs of a catalogue, by path."""
 
     def __init__(self, found: Mapping[str, CatalogEntry]) -> None:
         self._found = found

@@ -1,4 +1,4 @@
-"""Where logs are looked for when nobody says where."""
+"""The log directories that the monitor reads by default."""
 
 import os
 from collections.abc import Sequence
@@ -9,10 +9,10 @@ _SHARED_HOMES = "/var/tmp"  # noqa: S108 - where collectors write by default; on
 
 
 def homes_for(named: Sequence[str], *, all_users: bool) -> tuple[str, ...]:
-    """Return the directories to look in.
+    """Return the log directories to read.
 
-    Those that were `named`, or else what $PPROFPLUS_DIR names, are the only ones. Without either
-    it is the user's own, and root sees those of all users, too; `all_users` adds them in any case.
+    These are only those `named`, or else $PPROFPLUS_DIR. Without either it is the directory of
+    this user, and for root also those of all users; `all_users` adds these in any case.
     """
     homes = list(named) or [log_directory.default_log_directory()]
     chosen = bool(named) or bool(os.environ.get("PPROFPLUS_DIR"))

@@ -72,7 +72,9 @@ def _clock_steps(run: RunLog, begin: int, end: int) -> list[RunEvent]:
     ]
     if within.any():
         with suppress(PagesLostError):  # until the next look
-            found += _steps_behind(run.behind(first + np.flatnonzero(within)[-_STEPPED_BLOCKS:]))
+            found += _steps_behind(
+                run.single_pages(first + np.flatnonzero(within)[-_STEPPED_BLOCKS:])
+            )
     return sorted(found, key=lambda event: event.t_ms)
 
 

@@ -9,8 +9,8 @@ from pprofplus_tui.model.points import Ints
 from pprofplus_tui.sources.local.decode import PageBatch
 from pprofplus_tui.sources.local.run_log import RunLog
 
-_BATCH_STREAMS = 528  # 16 pages of the usual table
-_LEAST_STREAMS = 8  # as which a page with fewer counts: pages may be large
+_BATCH_STREAMS = 528  # 16 pages of the usual schema
+_MIN_STREAMS = 8  # a page with fewer counts as this many, because pages may be large
 _MINUTE_MS = 60_000
 
 
@@ -20,15 +20,15 @@ def batches(run: RunLog, rows: Ints) -> Iterator[Ints]:
     for part in np.split(rows, np.flatnonzero(np.diff(schema)) + 1):
         if len(part):
             table = run.table.schemas[int(run.table.rows["schema"][part[0]])]
-            pages = _BATCH_STREAMS // max(_LEAST_STREAMS, len(table.metrics)) or 1
+            pages = _BATCH_STREAMS // max(_MIN_STREAMS, len(table.metrics)) or 1
             for at in range(0, len(part), pages):
                 yield part[at : at + pages]
 
 
 def page_values(run: RunLog, rows: Ints, order: Sequence[int]) -> Iterator[tuple[Ints, Ints]]:
-    """Give (unix ms, values of shape (columns, samples)) of each page, empty if it is damaged.
+    """Yield (unix ms, values of shape (columns, samples)) of each page, empty if damaged.
 
-    All rows must be of one schema; `order` picks columns of its metric table.
+    All rows must have one schema; `order` selects columns of it.
     """
     table = run.table
     columns = len(table.schemas[int(table.rows["schema"][rows[0]])].metrics)

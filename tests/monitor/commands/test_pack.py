@@ -58,7 +58,7 @@ def test_a_bundle_is_private_and_never_takes_the_place_of_a_file(command, packed
     before = packed.read_bytes()
     done = command("pack", "web/2", "-o", packed)
     assert done.returncode == 2
-    assert "is there already" in done.stderr
+    assert "already exists" in done.stderr
     assert packed.read_bytes() == before
     assert [path.name for path in packed.parent.iterdir()] == ["logs", "run.pplogs"]
 
@@ -296,7 +296,7 @@ def test_what_is_no_archive_is_one_line(tmp_path, command, data):
     done = command("list", directory=path)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
-    assert "no bundle" in done.stderr
+    assert "not a bundle" in done.stderr
 
 
 def test_any_damage_is_one_line_or_a_log_that_is_read(packed, tmp_path):
