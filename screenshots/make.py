@@ -10,7 +10,6 @@ import asyncio
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -18,11 +17,11 @@ import tour
 from textual.pilot import Pilot
 
 from pprofplus_tui.app import MonitorApp
+from pprofplus_tui.commands.open_monitor import local_backend
 from pprofplus_tui.demo.past_runs import write_history
 from pprofplus_tui.demo.processes import demo_directory, running_services
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.runs import DIED
-from pprofplus_tui.sources.open import open_source
 from pprofplus_tui.terminal.screenshot import find_browser, png_of, tidy
 
 HERE = Path(__file__).parent
@@ -80,7 +79,7 @@ def to_png(svg: Path, png: Path, chromium: str) -> None:
 
 async def shoot(options: Options, scenes: tuple[tuple[str, Scene], ...]) -> None:
     """Open the monitor at one size, play the scenes, save a picture of each."""
-    app = MonitorApp(options, partial(open_source, options.directories))
+    app = MonitorApp(options, local_backend(options.directories))
     async with app.run_test(size=SIZE) as pilot:
         for name, play in scenes:
             await play(pilot)

@@ -21,7 +21,7 @@ from pprofplus_tui.model.charts import ChartKind, ChartTable, charts_for
 from pprofplus_tui.model.comparison_request import ComparisonRequest
 from pprofplus_tui.model.cursor import Reading
 from pprofplus_tui.model.death import Death
-from pprofplus_tui.model.events import RunEvent, death_event, next_run
+from pprofplus_tui.model.events import RunEvent, end_events
 from pprofplus_tui.model.messages import ChartRequest, Drawn, Frame, Shape
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.points import Points, SeriesKey
@@ -229,10 +229,10 @@ class Session:
         shown = reader.problems if reader is not None and reader.id == run else ()
         return next(iter((*shown, *self._catalog.problems)), "")
 
-    def inquire(
+    def answer_comparison(
         self, study: ComparisonRequest, *, fresh: bool, before: Frame | None
     ) -> tuple[Frame, bool]:
-        """Answer a study of several runs; return (frame, whether there is more to read)."""
+        """Answer a comparison of runs; return (frame, whether there is more to read)."""
         infos = self._catalog.infos
         frozen = study.window is not None and study.window.frozen and not fresh
         findings, more = before.findings if before is not None else None, False
@@ -289,8 +289,7 @@ class Session:
         self._answered = None
         run = find(self._runs, request.run)
         events = _events_within(reader, run, begin_ms, end_ms)
-        after = next_run(run, self._runs) if run is not None else None
-        later = death_event(death) + ((after,) if after is not None else ())
+        later = end_events(run, self._runs, death) if run is not None else ()
         events += tuple(event for event in later if begin_ms <= event.t_ms < end_ms)
         kinds = [
             (shape, as_levels(kind) if shape.levels else kind)

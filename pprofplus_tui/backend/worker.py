@@ -5,12 +5,16 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pprofplus_tui.backend import run_jobs
 from pprofplus_tui.model.comparison_request import ComparisonRequest
+from pprofplus_tui.model.events import RunEvent
+from pprofplus_tui.model.export_job import Exported, ExportJob
 from pprofplus_tui.model.messages import ChartRequest, Drawn, Frame
 from pprofplus_tui.model.options import Options
-from pprofplus_tui.model.runs import RunId
+from pprofplus_tui.model.runs import Run, RunId
 
 if TYPE_CHECKING:
     from pprofplus_tui.backend.session import Session
@@ -31,9 +35,10 @@ class BackendThread:
     def __init__(
         self,
         options: Options,
-        open_source: "Callable[[], Source]",
         on_frame: Callable[[Frame], None],
         on_drawn: Callable[[Drawn], None],
+        *,
+        open_source: "Callable[[], Source]",
     ) -> None:
         self._options = options
         self._open_source = open_source
@@ -44,9 +49,9 @@ class BackendThread:
         self._on_drawn = on_drawn
         self._changed = threading.Condition()
         self._request = ChartRequest()
-        self._study: ComparisonRequest | None = None
-        self._in_sight: tuple[RunId, ...] = ()
-        self._ranking = False
+        self._comparison: ComparisonRequest | None = None
+        self._first: tuple[RunId, ...] = ()
+        self._judge_growth = False
         self._scrolled = False
         self._fresh = True
         self._closing = False
@@ -82,23 +87,46 @@ class BackendThread:
             self._request = request
             self._changed.notify_all()
 
-    def study(self, study: ComparisonRequest | None) -> None:
-        """Answer this study instead of the request; None: the request again."""
+    def compare(self, comparison: ComparisonRequest | None) -> None:
+        """Answer this comparison instead of the last request; None: the request again."""
         with self._changed:
-            self._fresh = self._fresh or study != self._study
-            self._study = study
+            self._fresh = self._fresh or comparison != self._comparison
+            self._comparison = comparison
             self._changed.notify_all()
 
-    def in_sight(self, runs: tuple[RunId, ...], *, ranking: bool = False) -> None:
-        """Read these runs before others, of which only the least is read.
+    def read_first(self, runs: tuple[RunId, ...], *, judge_growth: bool = False) -> None:
+        """Read all figures of these runs before those of other runs.
 
-        With `ranking`, judge how each live run grows.
+        With `judge_growth`, also judge how each live run grows.
         """
         with self._changed:
-            asked = runs, ranking
-            self._scrolled = self._scrolled or asked != (self._in_sight, self._ranking)
-            self._in_sight, self._ranking = asked
+            wanted = runs, judge_growth
+            self._scrolled = self._scrolled or wanted != (self._first, self._judge_growth)
+            self._first, self._judge_growth = wanted
             self._changed.notify_all()
+
+    def events(self, run: Run, limit: int) -> tuple[RunEvent, ...]:
+        """Return the events of a run in order of time, at most `limit` of them."""
+        return run_jobs.events(self.source, run, limit)
+
+    def toggle_pin(self, run: Run) -> bool:
+        """Pin a run if it is not pinned, else unpin it; return whether it is pinned now."""
+        return self.source.toggle_pinned(run.id)
+
+    @staticmethod
+    def suggest_export_path(job: ExportJob, directory: Path) -> Path:
+        """Return the path of a file in `directory` that does not exist, named after the job."""
+        return run_jobs.suggest_export_path(job, directory)
+
+    def export(
+        self,
+        job: ExportJob,
+        path: Path,
+        progress: Callable[[float], None],
+        cancelled: Callable[[], bool],
+    ) -> Exported:
+        """Write the samples of a job to a new CSV file, complete or not at all."""
+        return run_jobs.export(self.source, job, path, progress, cancelled)
 
     def _anything_new(self) -> bool:
         return self._fresh or self._scrolled or self._closing
@@ -140,8 +168,8 @@ class BackendThread:
                 if self._closing:
                     return
                 request, fresh, self._fresh = self._request, self._fresh or owed, False
-                study, sought, self._scrolled = self._study, self._in_sight, False
-                ranking = self._ranking
+                comparison, paths, self._scrolled = self._comparison, self._first, False
+                ranking = self._judge_growth
             owed = fresh  # until it is answered: what failed is tried again at the next look
             pending = False
             # a key is answered before anything else is read, but not for ever
@@ -149,11 +177,11 @@ class BackendThread:
             try:
                 if time.monotonic() >= look_at + (self._tick_s if at_once else 0.0):
                     look_at = time.monotonic() + self._tick_s
-                    desk.look(sought, ranking=ranking)
+                    desk.look(paths, ranking=ranking)
                 elif not at_once:
-                    desk.look_closer(sought, ranking=ranking)
-                if study is not None:
-                    told, pending = desk.inquire(study, fresh=fresh, before=frame)
+                    desk.look_closer(paths, ranking=ranking)
+                if comparison is not None:
+                    told, pending = desk.answer_comparison(comparison, fresh=fresh, before=frame)
                 else:
                     told = desk.answer(request, fresh=fresh, before=frame)
                 owed = False

@@ -6,11 +6,16 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from pprofplus_tui.commands.errors import UsageError
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.sources.open import open_source
+
+if TYPE_CHECKING:
+    from pprofplus_tui.app import MakeBackend
 
 
 def run(_: argparse.Namespace, options: Options) -> int:
@@ -48,6 +53,13 @@ def require_terminal() -> None:
         )
 
 
+def local_backend(directories: Sequence[str]) -> "MakeBackend":
+    """Return the function that makes the backend on the runs in these log directories."""
+    from pprofplus_tui.backend.worker import BackendThread  # after prepare_monitor()
+
+    return partial(BackendThread, open_source=partial(open_source, directories))
+
+
 def run_monitor(options: Options) -> int:
     """Run the monitor until the user quits; return the exit code.
 
@@ -56,13 +68,13 @@ def run_monitor(options: Options) -> int:
     from pprofplus_tui.app import MonitorApp  # after prepare_monitor()
     from pprofplus_tui.terminal.crash_report import keep  # as above
 
-    app = MonitorApp(options, partial(open_source, options.directories))
+    app = MonitorApp(options, local_backend(options.directories))
     before = threading.excepthook
 
     def report_to_app(broken: threading.ExceptHookArgs) -> None:
         # the default hook would write the traceback across the screen
         if broken.exc_value is not None and not _is_hung_up():
-            app.post_message(MonitorApp.Broke(broken.exc_value))
+            app.post_message(MonitorApp.ThreadFailed(broken.exc_value))
 
     threading.excepthook = report_to_app
     try:
@@ -75,8 +87,8 @@ def run_monitor(options: Options) -> int:
             os.dup2(nowhere, sys.stderr.fileno())
             os.close(nowhere)
             return 128 + signal.SIGHUP  # noqa: B012 - no error can be shown after a hangup
-    if app.fault is not None:
-        print(f"pprofplus-tui: {keep(_cause(app.fault))}", file=sys.stderr)  # noqa: T201 - errors are lines there
+    if app.failure is not None:
+        print(f"pprofplus-tui: {keep(_cause(app.failure))}", file=sys.stderr)  # noqa: T201 - errors are lines there
         return 1
     return app.return_code or code or 0
 

@@ -7,11 +7,11 @@ from pprofplus_tui.export.writing import (
     JSON,
     JSONL,
     ExportCancelledError,
-    Exported,
     export,
     suggest_path,
     write_rows,
 )
+from pprofplus_tui.model.export_job import Exported
 
 __all__ = [
     "CSV",

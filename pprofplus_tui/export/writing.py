@@ -9,7 +9,6 @@ recorded, not as rates. If a sample lacks a metric, the value is empty, in JSON 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import tzinfo
 from pathlib import Path
 from typing import BinaryIO
@@ -18,6 +17,7 @@ from pprofplus_tui.atomic_file import OutputError, free_path, new_file
 from pprofplus_tui.export.columns import FIXED, MetricKey, labels
 from pprofplus_tui.export.sheets import Samples, Sheet, Steps, step_headings
 from pprofplus_tui.export.timestamps import moment
+from pprofplus_tui.model.export_job import Exported
 from pprofplus_tui.sources.port import RunReader
 
 CSV, JSON, JSONL = FORMATS = ("csv", "json", "jsonl")  # the last two are the same: JSON lines
@@ -26,25 +26,6 @@ _SUFFIXES = {CSV: ".csv", JSON: ".jsonl", JSONL: ".jsonl"}
 
 class ExportCancelledError(OutputError):
     """The export was cancelled; no file remains."""
-
-
-@dataclass(frozen=True)
-class Exported:
-    """The result of an export.
-
-    Attributes:
-        path: of the file.
-        rows: samples, or steps, in it.
-        size_bytes: of the file.
-        skipped_pages: parts of the record in the window that were damaged or missing.
-        problems: one line for each part that could not be read; may contain untrusted text.
-    """
-
-    path: Path
-    rows: int
-    size_bytes: int
-    skipped_pages: int
-    problems: tuple[str, ...] = ()
 
 
 def suggest_path(  # noqa: PLR0913, PLR0917 - the parts of the name

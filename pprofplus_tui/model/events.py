@@ -67,7 +67,7 @@ class RunEvent:
         value: depends on the kind: samples lost, microseconds, a pid, milliseconds of a step.
         text: untrusted; clean it before it is shown.
         run: the run that began, None for all other kinds.
-        brief: a word or two for a chart, or "".
+        brief: one or two words for a chart, or "".
     """
 
     t_ms: int
@@ -84,7 +84,7 @@ class RunEvent:
 
     @property
     def figure(self) -> str:
-        """Its value in words, "" if the kind has none."""
+        """Its value as text, "" if the kind has none."""
         if self.kind == EVENT_KINDS[LOST]:
             return f"{self.value}"
         if self.kind == EVENT_KINDS[FORK]:
@@ -110,7 +110,7 @@ def most_important(found: Iterable[RunEvent], most: int) -> tuple[RunEvent, ...]
 
 
 def death_event(death: Death | None) -> tuple[RunEvent, ...]:
-    """Return the event of a run's death: one, or none if it ended in order."""
+    """Return the event of a run's death: one, or none if it ended normally."""
     if death is None or not death.cause.is_death:
         return ()
     return (RunEvent(death.t_ms, DEATH, 0, death.details, brief=death.cause.brief),)
@@ -130,3 +130,9 @@ def next_run(run: Run, runs: Iterable[Run]) -> RunEvent | None:
         return None
     first = min(later, key=lambda other: (other.begin_ms, other.pid))
     return RunEvent(first.begin_ms, NEXT, first.pid, run=first.id)
+
+
+def end_events(run: Run, runs: Iterable[Run], death: Death | None) -> tuple[RunEvent, ...]:
+    """Return the events that a run's own log does not hold: its death, and the next run's start."""
+    following = next_run(run, runs)
+    return death_event(death) + ((following,) if following is not None else ())

@@ -1,4 +1,4 @@
-"""What the keys do, declared once: bindings, footer, help, palette and README come from it."""
+"""The key table, declared once: bindings, footer, help, palette and README are made from it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,13 +11,13 @@ class Key:
     """One action and its keys.
 
     Attributes:
-        keys: as Textual names them, separated by commas; the first is the one shown.
+        keys: their names in Textual, separated by commas; the footer shows the first.
         action: the screen's action, with its argument if it has one.
-        shown: how the keys are written for a reader.
+        shown: the keys as help and README show them.
         plain: the same in ASCII.
-        text: what it does, a sentence without its full stop.
-        group: the heading it stands under in help.
-        footer: what the bottom line says, or "" to leave it out.
+        text: what the action does, a sentence without its full stop.
+        group: the heading in help.
+        footer: the text of the bottom line, or "" to omit the key there.
     """
 
     keys: str
@@ -49,9 +49,9 @@ KEYS: tuple[Key, ...] = (
         "Show the next pid of the same service",
         "Runs",
     ),
-    Key("slash", "filter", "/", "/", "Narrow the list of runs; Esc clears", "Runs", "/ find"),
+    Key("slash", "filter", "/", "/", "Filter the list of runs; Esc clears it", "Runs", "/ find"),
     Key("o", "order", "o", "o", "Order the list: newest, RSS, growth, age, name", "Runs"),
-    Key("c", "mark", "c", "c", "Mark the run to compare it, or unmark it", "Runs"),
+    Key("c", "mark", "c", "c", "Mark the run for a comparison, or unmark it", "Runs"),
     Key("C", "compare", "C", "C", "Compare the marked runs in one chart", "Runs"),
     Key("v", "service", "v", "v", "Show all pids of the service in one chart", "Runs"),
     Key("left,h", "pan(-0.25)", "← h", "Left h", "Go back by a quarter window", "Time", "←→ pan"),
@@ -72,14 +72,14 @@ KEYS: tuple[Key, ...] = (
         "Go to a time, such as 14:05, -2h or yesterday 9:00",
         "Time",
     ),
-    Key("m", "events", "m", "m", "List what happened in the run, and go there", "Time"),
+    Key("m", "events", "m", "m", "List the events of the run, and go to one", "Time"),
     Key("0", "fit", "0", "0", "Fit the whole run", "Time", "0 all"),
     Key(
         "space",
         "freeze",
         "Space",
         "Space",
-        "Freeze the picture, or let it run again; recording goes on",
+        "Freeze the display, or resume it; recording continues",
         "Time",
         "Space freeze",
     ),
@@ -101,7 +101,7 @@ KEYS: tuple[Key, ...] = (
             f"chart('{chart}')",
             digit,
             digit,
-            f"Show or hide the {nth} chart of the service's own metrics, if it has one",
+            f"Show or hide the {nth} chart of the service's own metrics, if there is one",
             "Charts",
         )
         for (chart, digit), nth in zip(OWN_KEYS, ("first", "second"), strict=True)
@@ -118,9 +118,11 @@ KEYS: tuple[Key, ...] = (
         "Enter enlarge",
     ),
     Key(
-        "y", "log", "y", "y", "Give the chosen chart a logarithmic scale, or a plain one", "Charts"
+        "y", "log", "y", "y", "Give the chosen chart a logarithmic scale, or a linear one", "Charts"
     ),
-    Key("r", "levels", "r", "r", "Show the chosen chart's counters as totals, or rates", "Charts"),
+    Key(
+        "r", "levels", "r", "r", "Show the chosen chart's counters as totals, or as rates", "Charts"
+    ),
     Key(
         "escape",
         "back",
@@ -130,14 +132,22 @@ KEYS: tuple[Key, ...] = (
         "Charts",
     ),
     Key("e", "export", "e", "e", "Export the visible window to CSV", "Files", "e export"),
-    Key("s", "picture", "s", "s", "Save a picture of the screen", "Files"),
-    Key("p", "pin", "p", "p", "Pin the run for retention to keep, or unpin it", "Files", "p pin"),
+    Key("s", "picture", "s", "s", "Save a screenshot", "Files"),
+    Key(
+        "p",
+        "pin",
+        "p",
+        "p",
+        "Pin the run, which retention then keeps, or unpin it",
+        "Files",
+        "p pin",
+    ),
     Key(
         "ctrl+p",
         "command_palette",
         "Ctrl-P",
         "Ctrl-P",
-        "Find any of these by name",
+        "Find a command by its name",
         "Program",
     ),
     Key(
@@ -145,7 +155,7 @@ KEYS: tuple[Key, ...] = (
         "explain",
         "i",
         "i",
-        "Explain the chart's metrics, and what curves of this shape usually mean",
+        "Explain the chart's metrics and the shape of its curves",
         "Program",
         "i explain",
     ),
@@ -155,7 +165,7 @@ KEYS: tuple[Key, ...] = (
         "suspend_process",
         "Ctrl-Z",
         "Ctrl-Z",
-        "Stop the monitor and go back to the shell; fg brings it back",
+        "Suspend the monitor and return to the shell; fg resumes it",
         "Program",
     ),
     Key("q,ctrl+c", "quit", "q Ctrl-C", "q Ctrl-C", "Quit", "Program", "q quit"),
@@ -186,7 +196,7 @@ _SIGNS = {
 
 
 def _shown(name: str, *, plain: bool) -> str:
-    """Return how a key is written for a reader."""
+    """Return the name of a key for a reader."""
     *modifiers, last = name.split("+")
     sign = _SIGNS.get(last, last)
     if plain and not sign.isascii():
@@ -199,9 +209,10 @@ def _shown(name: str, *, plain: bool) -> str:
 def rebound(
     changes: Mapping[str, tuple[str, ...]], table: tuple[Key, ...] = KEYS
 ) -> tuple[Key, ...]:
-    """Return the table with other keys, by action; a key given away is taken from who had it.
+    """Return the table with other keys; `changes` has the new keys of some actions.
 
-    Ctrl-C quits whatever is asked for. An action may be left without a key.
+    A key that gets a new action loses its old one, so an action may be left without a key.
+    Ctrl-C always quits.
     """
     if not changes:
         return table

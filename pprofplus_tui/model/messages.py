@@ -1,4 +1,4 @@
-"""The messages between screens and backend: plain values, so that neither imports the other."""
+"""The messages between the screens and the backend: requests and their answers."""
 
 from dataclasses import dataclass, field
 
@@ -13,7 +13,7 @@ from pprofplus_tui.model.window import Window
 
 @dataclass(frozen=True)
 class Shape:
-    """A chart to draw, its size in cells, and how: see `looks.Looks`."""
+    """A chart to draw: its id, its size in cells, and its options (see `looks.Looks`)."""
 
     chart: str
     width: int
@@ -24,13 +24,13 @@ class Shape:
 
 @dataclass(frozen=True)
 class ChartRequest:
-    """What the screen shows.
+    """What the main screen shows: one run, its window and its charts.
 
     Attributes:
-        run: the run to show, or None for the list of runs only.
-        window: the stretch of time.
+        run: the run; None requests the list of runs only.
+        window: the time range of the charts.
         shapes: the charts to draw and their sizes.
-        cursor_ms: the time cursor's place in the window, or None.
+        cursor_ms: position of the time cursor in the window, unix ms, or None.
     """
 
     run: RunId | None = None
@@ -41,16 +41,16 @@ class ChartRequest:
 
 @dataclass(frozen=True)
 class Frame:
-    """The answer to a request, without the charts.
+    """The answer to a request, except for the charts.
 
     Attributes:
-        runs: those that the options ask for, in the order of the list.
-        other_services: services that are there but not asked for.
+        runs: the runs that the options select, in the order of the list.
+        other_services: services that exist but are not selected.
         problem: one line about what could not be read, or "".
-        run: the run that `facts` are of.
-        facts: what its memory does in the requested window.
+        run: the run that `facts` and `death` describe.
+        facts: the verdicts on that run's memory in the requested window.
         cursor: the sample at the time cursor, or None.
-        findings: of the comparison that is shown, None while there is none.
+        findings: the results of the open comparison, None without one.
         death: how `run` ended, None while it is running.
         unread: how many runs were found but not read yet.
     """
@@ -65,17 +65,28 @@ class Frame:
     death: Death | None = None
     unread: int = 0
 
+    def death_of(self, run: RunId | None) -> Death | None:
+        """Return how a run ended, None while it runs or before it is known."""
+        return self.death if self.run == run else None
+
+    def reading_at(self, at_ms: int | None) -> Reading | None:
+        """Return the sample at the time cursor, an empty reading until the backend has read it."""
+        if at_ms is None:
+            return None
+        known = self.cursor is not None and self.cursor.at_ms == at_ms
+        return self.cursor if known else Reading(at_ms, at_ms)
+
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
     """A drawn chart.
 
     Attributes:
-        chart: its id.
-        width: cells that it was drawn for.
-        height: rows that it was drawn for.
-        rows: what was drawn.
-        more: another chart of the same moment follows at once, so showing it can wait for that.
+        chart: id of the chart.
+        width: the width that it was drawn for, in cells.
+        height: the height that it was drawn for, in rows.
+        rows: its text and styles.
+        more: another chart of the same answer follows at once; show both in one repaint.
     """
 
     chart: str

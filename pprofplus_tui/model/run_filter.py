@@ -20,8 +20,8 @@ class RunFilter:
 
     Attributes:
         order: one of ORDERS.
-        text: words that a run shown must match, or "".
-        typing: keys go to the text.
+        text: words that a run must match to be listed, or "".
+        typing: keys are typed into the text.
         marked: the runs to compare, in the order in which they were marked.
     """
 
@@ -30,7 +30,7 @@ class RunFilter:
     typing: bool = False
     marked: tuple[RunId, ...] = ()
 
-    def asked(self) -> "RunFilter":
+    def opened(self) -> "RunFilter":
         """Return the filter with the text open for typing."""
         return replace(self, typing=True)
 
@@ -49,7 +49,7 @@ class RunFilter:
         return replace(self, typing=False, text=self.text.strip())
 
     def cleared(self) -> "RunFilter":
-        """Return the filter of all runs."""
+        """Return the filter without words: all runs are listed."""
         return replace(self, typing=False, text="")
 
     def cycled(self) -> "RunFilter":
@@ -57,7 +57,7 @@ class RunFilter:
         return replace(self, order=ORDERS[(ORDERS.index(self.order) + 1) % len(ORDERS)])
 
     def toggled(self, run_id: RunId) -> "RunFilter":
-        """Return the filter with a run marked or not; itself if there are too many marked."""
+        """Return the filter with a run marked or unmarked; itself if too many are marked."""
         if run_id in self.marked:
             return replace(self, marked=tuple(p for p in self.marked if p != run_id))
         if len(self.marked) >= MOST_MARKED:
@@ -87,13 +87,13 @@ def _states(run: Run, marked: Iterable[RunId]) -> list[str]:
     return states
 
 
-def matching(runs: tuple[Run, ...], listing: RunFilter) -> Runs:
+def matching(runs: tuple[Run, ...], run_filter: RunFilter) -> Runs:
     """Return the runs that match, in their order."""
     runs = indexed(runs)
-    words = listing.text.lower().split()
+    words = run_filter.text.lower().split()
     if not words:
         return runs
-    return Runs(runs[at] for at in _matching_places(runs, words, listing.marked))
+    return Runs(runs[at] for at in _matching_places(runs, words, run_filter.marked))
 
 
 def _matching_places(runs: Runs, words: Sequence[str], marked: Sequence[RunId]) -> Iterator[int]:
@@ -149,22 +149,22 @@ class Arranger:
         self._arranged = _Picked()
         self._matching = _Picked()
 
-    def listed(self, runs: Runs, listing: RunFilter, now_s: float) -> Runs:
-        """Return the runs that match, in the order asked for; see `arranged`."""
-        arranged = self.arranged(runs, listing.order, now_s)
-        words = listing.text.lower().split()
+    def listed(self, runs: Runs, run_filter: RunFilter, now_s: float) -> Runs:
+        """Return the runs that match, in the filter's order; see `arranged`."""
+        arranged = self.arranged(runs, run_filter.order, now_s)
+        words = run_filter.text.lower().split()
         if not words:
             return arranged
-        asked = tuple(words), listing.marked
+        criteria = tuple(words), run_filter.marked
         return self._matching.of(
-            arranged, asked, lambda: list(_matching_places(arranged, words, listing.marked))
+            arranged, criteria, lambda: list(_matching_places(arranged, words, run_filter.marked))
         )
 
     def arranged(self, runs: tuple[Run, ...], order: str, now_s: float) -> Runs:
-        """Return the runs (as `runs.ordered` gives them) in the order asked for.
+        """Return the runs (as `runs.ordered` gives them) in that order.
 
-        Services stay together, the one with the first run first; within one, what runs comes
-        before what has ended. `now_s` is monotonic.
+        The runs of a service stay together, running before ended ones; the service with the first
+        run comes first. `now_s` is monotonic.
         """
         runs = indexed(runs)
         if order == NEWEST:
@@ -189,7 +189,7 @@ class Arranger:
         self._unknown = set()
         for run in runs:
             figure = _figure(run, order)
-            if run.running:  # that of one that has ended stays
+            if run.running:  # the value of an ended run is final
                 figure = known.get(run.id, figure)
                 if figure is None:
                     self._unknown.add(run.id)
@@ -247,21 +247,21 @@ class _Picked:
 
     def __init__(self) -> None:
         self._layout: object = None
-        self._asked: object = None
+        self._criteria: object = None
         self._places = array("i")
         self._from: Runs | None = None
         self._runs = Runs()
 
-    def of(self, runs: Runs, asked: object, pick: Callable[[], Sequence[int]]) -> Runs:
-        """Return the runs at the places that `pick` gives when other runs or words are asked for.
+    def of(self, runs: Runs, criteria: object, pick: Callable[[], Sequence[int]]) -> Runs:
+        """Return the runs at the places that `pick` gives; called if runs or criteria changed.
 
         The same runs give the same object.
         """
-        same = self._layout is runs.layout and self._asked == asked
+        same = self._layout is runs.layout and self._criteria == criteria
         if same and self._from is runs:
             return self._runs
         if not same:
-            self._layout, self._asked, self._places = runs.layout, asked, array("i", pick())
+            self._layout, self._criteria, self._places = runs.layout, criteria, array("i", pick())
         picked = Runs(map(runs.__getitem__, self._places))
         if same:
             picked.laid_out_as(self._runs)

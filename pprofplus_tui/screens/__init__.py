@@ -1,1 +1,1 @@
-"""Screens: they own the state and hand values to widgets."""
+"""Screens, pages and dialogs: they own the state. May import widgets, backend.port, model."""

@@ -1,4 +1,4 @@
-"""From the table of keys to Textual's bindings."""
+"""Textual's bindings, made from a key table."""
 
 from textual.binding import Binding
 
@@ -10,5 +10,5 @@ def bindings_of(keys: tuple[Key, ...]) -> list[Binding]:
     return [
         Binding(key.keys, key.action, key.text, show=False, priority=key.action == "quit")
         for key in keys
-        if key.keys and key.action != "command_palette"  # the application's own
+        if key.keys and key.action != "command_palette"  # Textual binds it
     ]

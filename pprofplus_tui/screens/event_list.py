@@ -1,4 +1,4 @@
-"""The list of all that happened in a run; Enter shows the charts at that time."""
+"""The list of a run's events; Enter goes to the time of one."""
 
 from dataclasses import dataclass
 from datetime import tzinfo
@@ -13,12 +13,12 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 from textual.worker import Worker, WorkerState
 
+from pprofplus_tui.backend.port import BackendPort
 from pprofplus_tui.model.death import Death
-from pprofplus_tui.model.events import DEATH, RunEvent, death_event, next_run
+from pprofplus_tui.model.events import DEATH, RunEvent, end_events
 from pprofplus_tui.model.runs import Run
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.time_axis import local, zone_name
-from pprofplus_tui.sources.port import Access, Source
 from pprofplus_tui.widgets.theme import TokenColours
 
 MOST = 5000
@@ -27,10 +27,16 @@ _WORD_CELLS = 10
 
 
 @dataclass(frozen=True)
-class EventsAsked:
-    """Whose events: the run, all runs, the zone of the times, where to begin in the list.
+class EventsContext:
+    """Which run's events are listed, and how.
 
-    `colours` are the user's own; `death` is how the run ended.
+    Attributes:
+        run: the run.
+        runs: all runs, to find the next run of the service.
+        zone: time zone of all times shown; None is the machine's.
+        at_ms: the last event before this time is highlighted first, unix ms.
+        colours: the user's own, see `Options`.
+        death: how the run ended, None while it is running.
     """
 
     run: Run
@@ -42,30 +48,30 @@ class EventsAsked:
 
 
 def event_line(event: RunEvent, zone: tzinfo | None, paint: TokenColours, *, plain: bool) -> Text:
-    """Return one line: when, what, and the values and text that it came with; of a death, more."""
+    """Return the line of an event: time, kind, value, text; a death has more lines."""
     kind = event.description
-    # a kind of a later version is named by the log
+    # the log names a kind that only a later version knows
     word = kind.word if kind.word != "?" else clean(event.kind, 8, ascii_only=plain)
-    # a log's text is one line, whatever it holds
+    # text from a log stays one line, even if it contains line breaks
     lines = event.text.split("\n") if event.kind == DEATH else [event.text]
-    said, *more = (clean(text, _TEXT_CELLS, ascii_only=plain) for text in lines)
-    told = "  ".join(filter(None, (event.figure, said)))
+    first, *more = (clean(text, _TEXT_CELLS, ascii_only=plain) for text in lines)
+    details = "  ".join(filter(None, (event.figure, first)))
     line = Text(no_wrap=True, overflow="ellipsis")
     at = local(event.t_ms, zone)
     dim, own, text = (Style(color=paint[token].color) for token in ("dim", kind.style, "text"))
     when = f"{at:%a %d %b %H:%M:%S} {zone_name(event.t_ms, zone)}  "
     line.append(when, dim)
     line.append(f"{word:<{_WORD_CELLS - 1}} ", own)
-    line.append(told, text)
-    if not said:
-        line.append(f"  {kind.meaning}" if told else kind.meaning, dim)
+    line.append(details, text)
+    if not first:
+        line.append(f"  {kind.meaning}" if details else kind.meaning, dim)
     for another in more:
         line.append(f"\n    {another}", dim)
     return line
 
 
 class EventsScreen(ModalScreen[RunEvent | None]):
-    """Reads the run in a worker, with a reader of its own, and lists what happened in it."""
+    """Reads the events of a run in a worker, and lists them."""
 
     DEFAULT_CSS = """
     #events {
@@ -94,22 +100,25 @@ class EventsScreen(ModalScreen[RunEvent | None]):
         Binding("k", "step(-1)", show=False),
     ]
 
-    def __init__(self, asked: EventsAsked, source: Source, *, plain: bool = False) -> None:
+    def __init__(
+        self, backend: BackendPort, context: EventsContext, *, plain: bool = False
+    ) -> None:
         super().__init__()
-        self._asked = asked
-        self._source = source
+        self._backend = backend
+        self._subject = context
         self._plain = plain
         self._found: tuple[RunEvent, ...] = ()
 
     def compose(self) -> ComposeResult:
-        """Lay out the list, which fills when it is read."""
+        """Lay out the list; it is empty until the run is read."""
         events = OptionList(id="events", markup=False)
-        events.border_title = f"what happened in {self._asked.run.service} {self._asked.run.pid}"
-        events.border_subtitle = "Enter shows it, Esc closes"
+        run = self._subject.run
+        events.border_title = f"events of {run.service} {run.pid}"
+        events.border_subtitle = "Enter goes there, Esc closes"
         yield events
 
     def on_mount(self) -> None:
-        """Read the run; a long one takes a moment."""
+        """Start to read the run; a long one takes a moment."""
         self._list.focus()
         self.run_worker(self._read, thread=True, exit_on_error=False)
 
@@ -118,41 +127,42 @@ class EventsScreen(ModalScreen[RunEvent | None]):
         return self.query_one("#events", OptionList)
 
     def _read(self) -> tuple[RunEvent, ...]:
-        reader = self._source.open(self._asked.run.id, Access.SAMPLES)
-        after = next_run(self._asked.run, self._asked.runs)
-        later = death_event(self._asked.death) + ((after,) if after is not None else ())
-        return reader.events(most=MOST) + later
+        """Return all events; called in a worker thread."""
+        context = self._subject
+        later = end_events(context.run, context.runs, context.death)
+        return self._backend.events(context.run, MOST) + later
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """Show what was read, the last event before the time shown chosen."""
+        """Fill the list, or show why the run could not be read."""
         if event.state is WorkerState.SUCCESS and event.worker.result is not None:
             self._fill(event.worker.result)
         elif event.state is WorkerState.ERROR:
             error = event.worker.error
-            told = clean(f"reading failed: {type(error).__name__}: {error}", _TEXT_CELLS)
-            self._list.add_option(Option(Text(told), disabled=True))
+            text = clean(f"reading failed: {type(error).__name__}: {error}", _TEXT_CELLS)
+            self._list.add_option(Option(Text(text), disabled=True))
 
     def _fill(self, found: tuple[RunEvent, ...]) -> None:
         self._found = found
-        paint = TokenColours.standard(dark=self.app.current_theme.dark, own=self._asked.colours)
-        zone, plain = self._asked.zone, self._plain
+        paint = TokenColours.standard(dark=self.app.current_theme.dark, own=self._subject.colours)
+        zone, plain = self._subject.zone, self._plain
         self._list.add_options(event_line(event, zone, paint, plain=plain) for event in found)
-        before = [i for i, event in enumerate(found) if event.t_ms <= self._asked.at_ms]
+        before = [i for i, event in enumerate(found) if event.t_ms <= self._subject.at_ms]
         if found:
             self._list.highlighted = before[-1] if before else 0
-            more = ", the most telling" if len(found) >= MOST else ""
-            self._list.border_subtitle = f"{len(found)} events{more}: Enter shows one, Esc closes"
+            some = ", the most important" if len(found) >= MOST else ""
+            count = "1 event" if len(found) == 1 else f"{len(found)} events"
+            self._list.border_subtitle = f"{count}{some}: Enter goes to one, Esc closes"
         else:
-            self._list.add_option(Option(Text("No events are in this log."), disabled=True))
+            self._list.add_option(Option(Text("This log contains no events."), disabled=True))
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """Go there."""
+        """Go to the event."""
         event.stop()
         if event.option_index < len(self._found):
             self.dismiss(self._found[event.option_index])
 
     def action_step(self, step: int) -> None:
-        """Move as with the arrows."""
+        """Move the highlight as the arrow keys do."""
         if step > 0:
             self._list.action_cursor_down()
         else:

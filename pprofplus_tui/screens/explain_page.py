@@ -1,4 +1,4 @@
-"""What the metrics mean, the chosen chart's first, and what such curves usually mean."""
+"""The explain page: the window, the chosen chart's metrics, shapes of curves, all metrics."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,13 +33,13 @@ _UNIT_CELLS = 24
 
 @dataclass(frozen=True)
 class Explained:
-    """What is to be explained.
+    """What the page explains.
 
     Attributes:
         chart: the chosen chart.
         facts: the verdicts on the visible window.
-        run: whose they are, as text that is safe to show.
-        death: how that run ended, None while it is running.
+        run: service and pid of the run, as text that is safe to show.
+        death: how the run ended, None while it is running.
     """
 
     chart: ChartKind
@@ -49,24 +49,24 @@ class Explained:
 
 
 def layers_table(facts: Verdicts, *, plain: bool) -> Table:
-    """Return each layer's size, measured change and verdict; the one to blame has a sign."""
+    """Return each layer's size, measured change and verdict; the cause of the growth is marked."""
     table = page_table(("layer", 13), ("now", 8), ("change", 9), ("in this window", None))
     blamed = facts.responsible
     sign = "<- grows most" if plain else "← grows most"
     for layer in facts.layers:
         verdict = layer_text(layer)
-        told_more = f"  {sign}" if layer is blamed else ""
+        marked = f"  {sign}" if layer is blamed else ""
         table.add_row(
             Text(layer.kind.label),
             Text(format_bytes(layer.now_bytes)),
             Text("" if layer.change is None else format_delta_bytes(layer.change.amount)),
-            Text(verdict + told_more, HEADING if layer is blamed else ""),
+            Text(verdict + marked, HEADING if layer is blamed else ""),
         )
     return table
 
 
 def own_table(chart: ChartKind, *, plain: bool) -> Table:
-    """Return the metrics of a chart that the service itself brought, with their units."""
+    """Return the metrics of a chart of the service's own gauges, with their units."""
     table = page_table(("metric", 24), ("unit", None))
     for series in reversed(chart.series):
         unit = clean(chart.unit, _UNIT_CELLS, ascii_only=plain)
@@ -79,7 +79,7 @@ def _advice(meaning: str, action: str) -> Text:
 
 
 def shapes_table(current: str, *, plain: bool) -> Table:
-    """Return shapes, their meanings and what to do; the current shape is first, and marked."""
+    """Return shapes, their meanings and what to do; the current shape is first and marked."""
     table = page_table(("", 1), ("shape", 18), ("usually means", None))
     sign = ">" if plain else "▸"
     for shape in sorted(SHAPE_KINDS, key=lambda shape: shape.id != current):
@@ -100,7 +100,7 @@ def growth_table() -> Table:
 
 
 def go_table() -> Table:
-    """Return the sums that Go has a name for."""
+    """Return the sums of metrics that Go has names for."""
     table = page_table(("", 24), ("in Go", None))
     for ours, theirs in GO_SUMS:
         table.add_row(Text(ours), Text(theirs, DIM))
@@ -108,7 +108,7 @@ def go_table() -> Table:
 
 
 class ExplainScreen(TextPage):
-    """One page: the chosen chart first, then everything else."""
+    """One page: the window and the chosen chart first, then the rest."""
 
     TITLE_OF_PAGE = "explain"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("i", "dismiss", show=False)]
@@ -135,7 +135,7 @@ class ExplainScreen(TextPage):
         if known:
             yield Static(metric_table(known))
         else:
-            yield Static(Text("Metrics that the service itself brought with pprofplus.gauge()."))
+            yield Static(Text("Metrics that the service itself added with pprofplus.gauge()."))
             yield Static(own_table(chart, plain=plain))
         yield Static(Text("\nWhat shapes usually mean", HEADING))
         yield Static(shapes_table(shape_of(facts), plain=plain))

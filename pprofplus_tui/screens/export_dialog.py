@@ -1,7 +1,5 @@
-"""The export dialog: the path is shown and editable first, then a worker writes."""
+"""The export dialog: it shows an editable path first, then a worker writes the file."""
 
-from dataclasses import dataclass
-from datetime import tzinfo
 from pathlib import Path
 
 from textual import on
@@ -9,65 +7,44 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import ProgressBar
 
-from pprofplus_tui.export import Exported, export, suggest_path
-from pprofplus_tui.model.runs import Run
+from pprofplus_tui.backend.port import BackendPort
+from pprofplus_tui.model.export_job import Exported, ExportJob
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.units import format_bytes, format_span_ms
 from pprofplus_tui.screens.save_dialog import SaveDialog, working_directory
-from pprofplus_tui.sources.port import Access, Source
-
-
-@dataclass(frozen=True)
-class ExportJob:
-    """What to export: the samples of `run` in [begin_ms, end_ms)."""
-
-    run: Run
-    begin_ms: int
-    end_ms: int
-    zone: tzinfo | None
 
 
 class ExportDialog(SaveDialog[Exported]):
-    """Exports the visible window, with a progress bar."""
+    """Exports a window of a run to CSV, with a progress bar."""
 
     class Progressed(Message):
-        """A share of the work, 0 to 1, is done."""
+        """The worker has written this share of the file, 0 to 1."""
 
         def __init__(self, share: float) -> None:
             super().__init__()
             self.share = share
 
-    def __init__(self, job: ExportJob, source: Source, *, plain: bool = False) -> None:
-        run, place = job.run, working_directory()
-        span = format_span_ms(job.end_ms - job.begin_ms)
+    def __init__(self, backend: BackendPort, job: ExportJob, *, plain: bool = False) -> None:
+        run, span = job.run, format_span_ms(job.end_ms - job.begin_ms)
         super().__init__(
             "export to CSV",
             f"{run.service} {run.pid}: the visible {span}, every sample, all metrics",
-            suggest_path(run.service, run.pid, job.begin_ms, job.end_ms, place, job.zone),
+            backend.suggest_export_path(job, working_directory()),
             plain=plain,
         )
+        self._backend = backend
         self._job = job
-        self._source = source
 
-    def meanwhile(self) -> tuple[Widget, ...]:
+    def progress_widgets(self) -> tuple[Widget, ...]:
         """Return the progress bar."""
         return (ProgressBar(total=1000, show_eta=False, id="progress"),)
 
     def write(self, path: Path) -> Exported:
-        """Write the samples, with a reader of its own."""
-        job = self._job
-        return export(
-            [self._source.open(job.run.id, Access.SAMPLES)],
-            job.begin_ms,
-            job.end_ms,
-            path,
-            zone=job.zone,
-            progress=self._report,
-            cancelled=self._cancelled.is_set,
-        )
+        """Write the samples."""
+        return self._backend.export(self._job, path, self._report, self._cancelled.is_set)
 
     def _report(self, share: float) -> None:
-        # posted, not called: the worker must never wait for a screen that is going away
+        # posted, not called: the worker must never wait for a screen that closes
         self.post_message(self.Progressed(share))
 
     @on(Progressed)
@@ -75,7 +52,7 @@ class ExportDialog(SaveDialog[Exported]):
         self.query_one("#progress", ProgressBar).update(progress=message.share * 1000)
 
     def done(self, written: Exported) -> tuple[str, str]:
-        """Tell how much it was, where it is, and what is missing."""
+        """Return how much was written, where to, and what is missing."""
         size, where = format_bytes(written.size_bytes), clean(str(written.path), 200)
         missing = [clean(problem, 200) for problem in written.problems]
         if written.skipped_pages:

@@ -1,4 +1,4 @@
-"""The dialog that asks for a time to go to, and tells while it is typed which time that is."""
+"""The dialog that asks for a time to go to, and shows how it understands what is typed."""
 
 from dataclasses import dataclass
 from datetime import datetime, timezone, tzinfo
@@ -24,8 +24,14 @@ _HINT = (
 
 
 @dataclass(frozen=True)
-class GotoAsked:
-    """What a time is read by: the run, what "+10m" counts from, the zone of all times."""
+class GotoContext:
+    """How a typed time is read.
+
+    Attributes:
+        run: the run that is shown.
+        base_ms: what a relative time such as "+10m" counts from, unix ms.
+        zone: time zone of all times; None is the machine's.
+    """
 
     run: Run
     base_ms: int
@@ -33,7 +39,7 @@ class GotoAsked:
 
 
 class GotoDialog(ModalScreen[Goto | None]):
-    """Asks for a time; Enter goes there, Esc stays."""
+    """Asks for a time; Enter goes there, Esc closes."""
 
     DEFAULT_CSS = """
     #goto {
@@ -56,49 +62,50 @@ class GotoDialog(ModalScreen[Goto | None]):
         Binding("ctrl+c", "leave", show=False, priority=True),
     ]
 
-    def __init__(self, asked: GotoAsked, *, plain: bool = False) -> None:
+    def __init__(self, context: GotoContext, *, plain: bool = False) -> None:
         super().__init__()
-        self._asked = asked
+        self._subject = context
         self._plain = plain
 
     def compose(self) -> ComposeResult:
         """Lay out the dialog."""
         box = Vertical(id="goto")
         box.border_title = "go to a time"
-        box.border_subtitle = "Enter goes there, Esc stays"
+        box.border_subtitle = "Enter goes there, Esc closes"
         with box:
             yield Static(Text(_HINT), id="hint")
             yield PathInput("", id="time")
             yield Static("", id="there")
 
     def on_mount(self) -> None:
-        """Begin in the line."""
+        """Focus the input."""
         self.query_one("#time", Input).focus()
 
     def _read(self, text: str) -> Goto:
-        asked = self._asked
-        return parse_goto(text, datetime.now(timezone.utc), asked.zone, asked.base_ms)
+        context = self._subject
+        return parse_goto(text, datetime.now(timezone.utc), context.zone, context.base_ms)
 
-    def _tell(self, text: str) -> None:
+    def _show(self, text: str) -> None:
         shown = Text(clean(text, 400, ascii_only=self._plain))
         self.query_one("#there", Static).update(shown)
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Tell which time it is as far as it is typed; what is not yet one is no error."""
+        """Show which time the input means; an incomplete one is not an error."""
         event.stop()
         try:
-            self._tell(goto_text(self._read(event.value), self._asked.run, self._asked.zone))
+            goto = self._read(event.value)
+            self._show(goto_text(goto, self._subject.run, self._subject.zone))
         except TimeSyntaxError:
-            self._tell("")
+            self._show("")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Go there, or say in one line what would be understood."""
+        """Go there, or show in one line which inputs are valid."""
         event.stop()
         try:
             self.dismiss(self._read(event.value))
         except TimeSyntaxError as error:
-            self._tell(str(error))
+            self._show(str(error))
 
     def action_leave(self) -> None:
-        """Stay."""
+        """Close the dialog."""
         self.dismiss(None)

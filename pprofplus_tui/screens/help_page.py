@@ -1,4 +1,4 @@
-"""The help: keys, states, charts, and what each metric means, all from the tables."""
+"""The help page: keys, states, events and metrics, all made from the tables of the model."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
@@ -45,7 +45,7 @@ def state_table(*, plain: bool) -> Table:
 
 
 def event_table() -> Table:
-    """Return what the lines across the charts stand for."""
+    """Return the kinds of events, which are drawn as vertical lines."""
     table = page_table(("", 10), ("", None))
     for kind in KINDS.values():
         table.add_row(Text(kind.word), Text(kind.meaning))
@@ -53,7 +53,7 @@ def event_table() -> Table:
 
 
 def signpost_table() -> Table:
-    """Return what the layers say together."""
+    """Return what combinations of layers usually mean."""
     table = page_table(("", 28), ("", None))
     for figures, layer in SIGNPOSTS:
         table.add_row(Text(figures), Text(LAYER_BY_ID[layer].meaning))
@@ -61,7 +61,7 @@ def signpost_table() -> Table:
 
 
 def metric_table(metrics: Iterable[Metric] = CATALOGUE) -> Table:
-    """Return metrics with their meanings, units, and what Go calls them."""
+    """Return metrics with their meanings, units, and names in Go."""
     table = page_table(("metric", 16), ("meaning, unit, name in Go", None))
     for metric in metrics:
         unit = f"{metric.unit}/s" if metric.kind == COUNTER else metric.unit
@@ -71,7 +71,7 @@ def metric_table(metrics: Iterable[Metric] = CATALOGUE) -> Table:
 
 
 class HelpScreen(TextPage):
-    """Everything the program can do, on one page that scrolls."""
+    """Keys, states, events and metrics on one page that scrolls."""
 
     TITLE_OF_PAGE = "help"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -88,7 +88,9 @@ class HelpScreen(TextPage):
         yield Static(key_table(plain=plain, keys=self._keys))
         yield Static(Text("\nState of a run", HEADING))
         yield Static(state_table(plain=plain))
-        yield Static(Text("\nLines across the charts, by letter where room is short", HEADING))
+        yield Static(
+            Text("\nVertical lines in the charts; small charts show their first letters", HEADING)
+        )
         yield Static(event_table())
         yield Static(Text(LAYERS_HEADING, HEADING))
         yield Static(signpost_table())

@@ -1,232 +1,202 @@
-"""The part of the main screen that picks runs: narrowing, ordering, marking, comparing."""
+"""The run picker: the list of runs as the user filtered, ordered, marked and pinned it."""
 
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from textual.binding import BindingsMap
 from textual.events import Key
-from textual.screen import Screen
 
+from pprofplus.errors import PprofplusError
+from pprofplus_tui.backend.port import BackendPort
 from pprofplus_tui.model.comparison_request import COMPARE, SERVICE, ComparisonRequest
-from pprofplus_tui.model.messages import ChartRequest, Drawn, Frame
+from pprofplus_tui.model.messages import Frame
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.run_filter import GROWTH, MOST_MARKED, Arranger, RunFilter
-from pprofplus_tui.model.runs import Run, RunId, Runs, find
-from pprofplus_tui.model.view import View
+from pprofplus_tui.model.runs import Run, RunId, Runs, find, neighbour, sibling
+from pprofplus_tui.model.text import clean
 from pprofplus_tui.widgets.run_list import RunList, RunListView
-
-if TYPE_CHECKING:
-    from pprofplus_tui.screens.comparison import ComparisonScreen
-    from pprofplus_tui.sources.port import Source
 
 _LEAST_COMPARED = 2
 
 
-class FeedPort(Protocol):
-    """What the screen asks of the feed."""
+class PickerOwner(Protocol):
+    """What the run picker reports to: the screen that shows the picked run."""
 
-    @property
-    def source(self) -> "Source":
-        """The source of the runs, for what a worker reads or changes by itself."""
+    def pick_run(self, run: Run | None) -> None:
+        """Show this run; None: keep the one that is shown."""
 
-    def show(self, request: ChartRequest) -> None:
-        """Answer this request now and whenever there is something new."""
-
-    def study(self, study: ComparisonRequest | None) -> None:
-        """Answer this study instead of the request, or the request again."""
-
-    def in_sight(self, runs: tuple[RunId, ...], *, ranking: bool = False) -> None:
-        """Take these runs for the ones of which everything is to be known.
-
-        With `ranking`, tell how each live run grows.
-        """
+    def open_comparison(self, comparison: ComparisonRequest) -> None:
+        """Show this comparison."""
 
 
-class RunPicker(Screen[None]):
-    """Owns what the user made of the list of runs, and the views of several runs."""
+class RunPicker:
+    """Filters, orders, marks and pins the runs; reports what was picked to its owner.
 
-    def __init__(self, feed: FeedPort, options: Options) -> None:
-        super().__init__()
-        self._feed = feed
+    Attributes:
+        list: the widget of the list.
+        run_filter: the words, the order and the marks that the user chose.
+        listed: the runs in the list, in its order.
+    """
+
+    def __init__(self, backend: BackendPort, options: Options, owner: PickerOwner) -> None:
+        self._backend = backend
         self._options = options
-        self.view = View()
-        self.frame = Frame()
-        self.listing = RunFilter()
-        self.listed = Runs()
+        self._owner = owner
+        self._frame = Frame()
+        self._selected: RunId | None = None  # the run that is shown
         self._arranger = Arranger()
-        self._list = RunList(id="runs")
-        self._study: ComparisonScreen | None = None
-        self._missed: Frame | None = None  # the last that came while that was shown
+        self.list = RunList(id="runs")
+        self.run_filter = RunFilter()
+        self.listed = Runs()
 
-    def _select(self, run: Run | None) -> None:
-        """Show a run."""
-        raise NotImplementedError
+    def show(self, frame: Frame, selected: RunId | None, *, redraw: bool = True) -> None:
+        """Show the runs of a frame; the highlight stays on the selected run.
 
-    def _show_list(self) -> None:
-        """Show the list as it now is; the cursor stays on its run."""
-        runs = self.frame.runs
-        self.listed = self._arranger.listed(runs, self.listing, time.monotonic())
+        Without `redraw` the list on the screen stays as it is until the next change.
+        """
+        self._frame, self._selected = frame, selected
+        if redraw:
+            self._update()
+
+    def _update(self) -> None:
+        frame, selected = self._frame, self._selected
+        self.listed = self._arranger.listed(frame.runs, self.run_filter, time.monotonic())
         view = RunListView(
             self.listed,
-            self.view.run,
+            selected,
             plain=self._options.plain,
-            listing=self.listing,
-            total=len(runs),
-            unread=self.frame.unread,
+            run_filter=self.run_filter,
+            total=len(frame.runs),
+            unread=frame.unread,
         )
-        self._list.show(view)
-        sought = self._list.in_sight
-        if self.view.run is not None and self.view.run not in sought:
-            sought = (self.view.run, *sought)
-        self._feed.in_sight(sought, ranking=self.listing.order == GROWTH)
+        self.list.show(view)
+        first = self.list.in_sight
+        if selected is not None and selected not in first:
+            first = (selected, *first)
+        self._backend.read_first(first, judge_growth=self.run_filter.order == GROWTH)
 
-    def _set_listing(self, listing: RunFilter) -> None:
-        if listing != self.listing:
-            self.listing = listing
-            self._show_list()
+    def _set_filter(self, run_filter: RunFilter) -> None:
+        if run_filter != self.run_filter:
+            self.run_filter = run_filter
+            self._update()
 
-    # -- narrowing
+    @property
+    def _run(self) -> Run | None:
+        """The run that is shown."""
+        return find(self._frame.runs, self._selected)
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Let no key act while it is typed into the text."""
-        return not self.listing.typing and super().check_action(action, parameters) is not False
+    # -- moving in the list
 
-    def on_key(self, event: Key) -> None:
-        """Take what is typed into the text; the arrows still go through the list."""
-        if not self.listing.typing and self._is_filter_key(event.key):
-            # not by its binding, which the app runs later: letters that come in one piece with it,
-            # as over a slow line, would be lost
-            self.action_filter()
-        elif not self.listing.typing:
-            return
-        else:
-            self._take_key(event)
-        event.stop()
-        event.prevent_default()
+    def step(self, step: int) -> None:
+        """Pick the run `step` places down the list."""
+        self._owner.pick_run(neighbour(self.listed, self._selected, step))
 
-    def _is_filter_key(self, key: str) -> bool:
-        bindings = self._bindings.key_to_bindings.get(key, ())
-        return any(binding.action == "filter" for binding in bindings)
+    def step_sibling(self, step: int) -> None:
+        """Pick the next or previous pid of the same service."""
+        self._owner.pick_run(sibling(self._frame.runs, self._selected, step))
 
-    def _take_key(self, event: Key) -> None:
-        """Change the text by a key, or end it."""
-        listing, key = self.listing, event.key
+    # -- filtering
+
+    @property
+    def typing(self) -> bool:
+        """Whether keys go to the filter's text."""
+        return self.run_filter.typing
+
+    def open_filter(self) -> None:
+        """Start to type the filter's text."""
+        if not self.list.display:
+            self.list.notify("The list of runs needs a wider terminal.", markup=False)
+        elif self._frame.runs:
+            self._set_filter(self.run_filter.opened())
+
+    def take_key(self, event: Key, bindings: BindingsMap) -> bool:
+        """Type a key into the filter, or open the filter by it; return whether either was done."""
+        if self.run_filter.typing:
+            self._type(event)
+            return True
+        bound = bindings.key_to_bindings.get(event.key, ())
+        if any(binding.action == "filter" for binding in bound):
+            # not through its binding, which Textual runs later: over a slow line, letters that
+            # arrive together with this key would be lost
+            self.open_filter()
+            return True
+        return False
+
+    def _type(self, event: Key) -> None:
+        """Change the filter's text by a key, or end it; the arrows move in the list."""
+        run_filter, key = self.run_filter, event.key
         if key == "escape":
-            self._set_listing(listing.cleared())
+            self._set_filter(run_filter.cleared())
         elif key in {"enter", "tab"}:
-            self._set_listing(listing.done())
-            if self.listed and find(self.listed, self.view.run) is None:
-                self._select(self.listed[0])
+            self._set_filter(run_filter.done())
+            if self.listed and find(self.listed, self._selected) is None:
+                self._owner.pick_run(self.listed[0])
         elif key in {"up", "down"}:
-            self.action_run(-1 if key == "up" else 1)
+            self.step(-1 if key == "up" else 1)
         elif key in {"backspace", "ctrl+h"}:
-            self._set_listing(listing.erased())
+            self._set_filter(run_filter.erased())
         elif key in {"ctrl+w", "ctrl+u"}:
-            self._set_listing(listing.erased(word=True))
+            self._set_filter(run_filter.erased(word=True))
         elif key == "ctrl+c":
-            self.app.exit()
+            self.list.app.exit()
         elif event.is_printable and event.character is not None:
-            self._set_listing(listing.typed(event.character))
+            self._set_filter(run_filter.typed(event.character))
 
-    def action_run(self, step: int) -> None:
-        """Show the run `step` places down the list."""
-        raise NotImplementedError
+    def clear_filter(self) -> None:
+        """List all runs again."""
+        self._set_filter(self.run_filter.cleared())
 
-    def action_filter(self) -> None:
-        """Open the text that narrows the list."""
-        if not self._list.display:
-            self.notify("The list of runs needs a wider terminal.", markup=False)
-        elif self.frame.runs:
-            self._set_listing(self.listing.asked())
+    # -- ordering, marking, pinning
 
-    def _cleared(self) -> bool:
-        """Show all runs again; return whether they were narrowed."""
-        narrowed = bool(self.listing.text)
-        self._set_listing(self.listing.cleared())
-        return narrowed
-
-    # -- ordering and marking
-
-    def action_order(self) -> None:
+    def next_order(self) -> None:
         """Put the list in the next order."""
-        self._set_listing(self.listing.cycled())
+        self._set_filter(self.run_filter.cycled())
 
-    def action_mark(self) -> None:
-        """Mark the run shown, or unmark it."""
-        run = find(self.frame.runs, self.view.run)
+    def toggle_mark(self) -> None:
+        """Mark the run that is shown, or unmark it."""
+        run = self._run
         if run is None:
             return
-        marked = self.listing.toggled(run.id)
-        if marked == self.listing:
-            self.notify(
-                f"No more than {MOST_MARKED} runs can be told apart in one chart: unmark one.",
+        marked = self.run_filter.toggled(run.id)
+        if marked == self.run_filter:
+            self.list.notify(
+                f"At most {MOST_MARKED} runs can be compared: unmark one first.",
                 severity="warning",
                 markup=False,
             )
-        self._set_listing(marked)
+        self._set_filter(marked)
 
-    # -- several runs at once
-
-    def action_compare(self) -> None:
-        """Compare the marked runs."""
-        runs = tuple(
-            run
-            for marked in self.listing.marked
-            if (run := find(self.frame.runs, marked)) is not None
-        )
-        if len(runs) < _LEAST_COMPARED:
-            self.notify("Mark two runs or more with c, then compare them.", markup=False)
-            return
-        self._open(
-            ComparisonRequest(COMPARE, tuple(run.id for run in runs), chart=self.view.chosen)
-        )
-
-    def action_service(self) -> None:
-        """Show all runs of the service of the run shown."""
-        run = find(self.frame.runs, self.view.run)
+    def toggle_pin(self) -> None:
+        """Pin the run that is shown, or unpin it; in a worker, because a disk may be slow."""
+        run = self._run
         if run is not None:
-            self._open(ComparisonRequest(SERVICE, service=run.service, chart=self.view.chosen))
+            self.list.run_worker(lambda: self._toggle_pin(run), thread=True)
 
-    def on_run_list_headed(self, message: RunList.Headed) -> None:
-        """Show all runs of the service whose line was clicked."""
-        self._open(ComparisonRequest(SERVICE, service=message.service, chart=self.view.chosen))
+    def _toggle_pin(self, run: Run) -> None:
+        try:
+            state = "pinned" if self._backend.toggle_pin(run) else "unpinned"
+        except PprofplusError as error:
+            text = clean(str(error), ascii_only=self._options.plain)
+            self.list.notify(text, severity="warning", markup=False)
+        else:
+            self.list.notify(f"{run.service} {run.pid} {state}", markup=False)
 
-    def _open(self, study: ComparisonRequest) -> None:
-        # what only a key needs is loaded by it: the first paint comes sooner
-        from pprofplus_tui.screens.comparison import ComparisonScreen  # noqa: PLC0415
+    # -- comparing
 
-        if self._study is None:
-            self._study = ComparisonScreen(self._feed, self._options, study, self.frame, self._left)
-            self.app.push_screen(self._study)
+    def compare_marked(self, chart: str) -> None:
+        """Compare the marked runs in that chart."""
+        runs = self._frame.runs
+        marked = tuple(run for run in self.run_filter.marked if find(runs, run) is not None)
+        if len(marked) < _LEAST_COMPARED:
+            hint = "Mark at least two runs with c, then press C to compare them."
+            self.list.notify(hint, markup=False)
+            return
+        self._owner.open_comparison(ComparisonRequest(COMPARE, marked, chart=chart))
 
-    def _hidden_by_study(self, frame: Frame) -> bool:
-        """Hand a frame to the view of several runs, if that is shown.
-
-        What lies below it is not drawn: Textual would paint all of the screen for that.
-        """
-        if self._study is None:
-            return False
-        self._missed = frame
-        self._study.show_frame(frame)
-        return True
-
-    def _left(self) -> None:
-        self._study = None
-        self._feed.study(None)
-        missed, self._missed = self._missed, None
-        if missed is not None:
-            self.show_frame(missed)
-
-    def show_frame(self, frame: Frame) -> None:
-        """Take over what the feed found."""
-        raise NotImplementedError
-
-    def _own(self, drawn: Sequence[Drawn]) -> list[Drawn]:
-        """Hand charts of several runs to the screen that shows them; return the others."""
-        own: list[Drawn] = []
-        passed_on: list[Drawn] = []
-        for one in drawn:
-            (passed_on if one.chart.startswith((COMPARE, SERVICE)) else own).append(one)
-        if passed_on and self._study is not None:
-            self._study.show_drawn(passed_on)
-        return own
+    def compare_service(self, chart: str, service: str | None = None) -> None:
+        """Compare all runs of a service in that chart, by default of the run that is shown."""
+        run = self._run
+        if service is None and run is not None:
+            service = run.service
+        if service is not None:
+            self._owner.open_comparison(ComparisonRequest(SERVICE, service=service, chart=chart))

@@ -1,4 +1,4 @@
-"""A dialog that asks where to write, has a worker write it, and tells how that went."""
+"""A dialog that asks for a path, writes the file in a worker, and reports the result."""
 
 from pathlib import Path
 from threading import Event
@@ -21,20 +21,20 @@ Written = TypeVar("Written")
 
 
 def working_directory() -> Path:
-    """Return where files go by default, in a form that can be shown."""
+    """Return the default directory of new files, in a form that is safe to show."""
     try:
         found = Path.cwd()
-    except OSError:  # somebody removed it
+    except OSError:  # the directory was removed
         found = Path.home()
-    # a name that a terminal would obey cannot be shown, and need not: it is where we are
+    # a name with escape sequences is not shown; a relative path leads to the same directory
     return found if clean(str(found)) == str(found) else Path()
 
 
 class PathInput(Input):
-    """An input whose editing keys keep their turn.
+    """An input that handles its editing keys in the order in which they arrive.
 
-    Textual looks keys with a binding up after they have bubbled to the top; what is typed behind
-    Ctrl-U or Enter, as a slow line delivers it, overtakes them.
+    Textual handles keys with a binding late, after they bubbled up to the app. Over a slow line,
+    letters that arrive together with Ctrl-U or Enter would be handled before it.
     """
 
     async def on_key(self, event: Key) -> None:
@@ -47,9 +47,9 @@ class PathInput(Input):
 
 
 class SaveDialog(ModalScreen[None], Generic[Written]):
-    """Asks for a path, writes in a worker, tells how it went; Esc cancels at any time.
+    """Asks for a path, writes in a worker, reports the result; Esc cancels at any time.
 
-    What is written, and how, is a subclass's to say.
+    A subclass defines what is written: `write` and `done`, and optionally the other methods.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -57,11 +57,11 @@ class SaveDialog(ModalScreen[None], Generic[Written]):
         Binding("ctrl+c", "leave", show=False, priority=True),
     ]
 
-    def __init__(self, title: str, told: str, path: Path, *, plain: bool) -> None:
-        """Make a dialog; `told` is what will be written, `path` where if nobody objects."""
+    def __init__(self, title: str, description: str, path: Path, *, plain: bool) -> None:
+        """Make a dialog; `description` says what is written, `path` is the suggested path."""
         super().__init__()
         self._heading = title
-        self._told = told
+        self._description = description
         self._path = path
         self._plain = plain
         self._cancelled = Event()
@@ -73,57 +73,57 @@ class SaveDialog(ModalScreen[None], Generic[Written]):
         box.border_title = self._heading
         box.border_subtitle = "Enter writes, Esc cancels"
         with box:
-            yield Static(Text(self._told))
+            yield Static(Text(self._description))
             yield PathInput(str(self._path), id="path", select_on_focus=False)
-            yield from self.meanwhile()
-            yield Static("", id="told")
+            yield from self.progress_widgets()
+            yield Static("", id="message")
 
-    def meanwhile(self) -> tuple[Widget, ...]:
-        """Return the widgets that show how far it is."""
+    def progress_widgets(self) -> tuple[Widget, ...]:
+        """Return the widgets that show the progress."""
         return ()
 
     def write(self, path: Path) -> Written:
-        """Write the file; runs in the worker's thread, and heeds `self._cancelled`."""
+        """Write the file; called in a worker thread, polls `self._cancelled`."""
         raise NotImplementedError
 
-    def begun(self, path: Path) -> str:
-        """Return what is told while it is written."""
+    def started_text(self, path: Path) -> str:
+        """Return the text to show while the file is written."""
         del path
         return ""
 
     def done(self, written: Written) -> tuple[str, str]:
-        """Return (title, text) of what is told when it is written."""
+        """Return (title, text) of the notification that the file is written."""
         raise NotImplementedError
 
     def on_mount(self) -> None:
-        """Begin in the path."""
+        """Focus the path."""
         self.query_one("#path", Input).focus()
 
-    def _tell(self, text: str) -> None:
-        self.query_one("#told", Static).update(Text(clean(text, 400, ascii_only=self._plain)))
+    def _show_message(self, text: str) -> None:
+        self.query_one("#message", Static).update(Text(clean(text, 400, ascii_only=self._plain)))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Start writing."""
+        """Start to write."""
         event.stop()
         if self._worker is not None and self._worker.state is WorkerState.RUNNING:
             return
         if not event.value.strip():
-            self._tell("Write a file name.")
+            self._show_message("Type a file name.")
             return
         path = Path(event.value.strip()).expanduser()
         self.add_class("writing")
-        self._tell(self.begun(path))
+        self._show_message(self.started_text(path))
         self._cancelled.clear()
         self._worker = self.run_worker(
             lambda: self.write(path), thread=True, exit_on_error=False, exclusive=True
         )
 
     def on_unmount(self) -> None:
-        """End the writing too when the program ends."""
+        """Cancel the writing, also when the program ends."""
         self._cancelled.set()
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """Tell how the writing ended."""
+        """Report how the writing ended."""
         worker = self._worker
         if worker is None or event.worker is not worker:
             return
@@ -135,9 +135,9 @@ class SaveDialog(ModalScreen[None], Generic[Written]):
             self.remove_class("writing")
             known = isinstance(worker.error, OutputError | OSError)
             name = "" if known else f"{type(worker.error).__name__}: "
-            self._tell(f"{name}{worker.error}")
+            self._show_message(f"{name}{worker.error}")
 
     def action_leave(self) -> None:
-        """Cancel the writing, which leaves no file, or leave the dialog."""
+        """Cancel the writing, which leaves no file, and close the dialog."""
         self._cancelled.set()
         self.dismiss()

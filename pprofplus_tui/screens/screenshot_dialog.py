@@ -1,4 +1,4 @@
-"""The dialog that saves a picture of the screen: the path is shown and editable first."""
+"""The screenshot dialog: it shows an editable path first, then a worker writes the file."""
 
 import time
 from datetime import tzinfo
@@ -14,34 +14,34 @@ from pprofplus_tui.terminal.screenshot import SVG, find_browser, save, tidy
 
 
 class ScreenshotDialog(SaveDialog[Path]):
-    """Saves a picture of the screen as it was when it was asked for."""
+    """Saves the screen as it was before the dialog opened."""
 
     def __init__(self, svg: str, stem: str, *, plain: bool = False) -> None:
-        """Make the dialog for a picture; `stem` is what its file is called by default."""
-        also = "; a name in .png is a PNG" if find_browser() else ""
+        """Make the dialog; `stem` is the suggested name of the file, without its suffix."""
+        also = "; for a PNG, end the name in .png" if find_browser() else ""
         super().__init__(
-            "save a picture",
-            f"the screen as it was, as SVG{also}",
+            "save a screenshot",
+            f"the screen as an SVG file{also}",
             free_path(working_directory(), stem, SVG),
             plain=plain,
         )
         self._svg = svg
 
-    def begun(self, path: Path) -> str:
-        """Tell that a PNG has to be drawn."""
+    def started_text(self, path: Path) -> str:
+        """Return that a PNG is drawn, which takes a moment."""
         return "drawing" if path.suffix.lower() != SVG else ""
 
     def write(self, path: Path) -> Path:
-        """Write the picture; return where."""
+        """Write the file; return its path."""
         return save(self._svg, path, self._cancelled.is_set)
 
     def done(self, written: Path) -> tuple[str, str]:
-        """Tell where it is."""
+        """Return where the file is."""
         return "saved", clean(str(written), 200, ascii_only=self._plain)
 
 
-def picture_of(app: App[int], who: str, zone: tzinfo | None, *, plain: bool) -> ScreenshotDialog:
-    """Return the dialog for what an application shows now; `who` is a part of the file's name."""
+def dialog_for(app: App[int], name: str, zone: tzinfo | None, *, plain: bool) -> ScreenshotDialog:
+    """Return the dialog that saves what an app shows now; `name` is part of the file's name."""
     svg = tidy(app.export_screenshot(title="pprofplus-tui"))
     now = local(time.time_ns() // 1_000_000, zone)
-    return ScreenshotDialog(svg, f"pprofplus{who}-{now:%Y%m%dT%H%M%S}", plain=plain)
+    return ScreenshotDialog(svg, f"pprofplus{name}-{now:%Y%m%dT%H%M%S}", plain=plain)

@@ -1,4 +1,4 @@
-"""A page of text over the main screen, scrolled by the keys that scroll everywhere."""
+"""A page of text above another screen, scrolled by the usual keys."""
 
 from collections.abc import Iterator
 from typing import ClassVar
@@ -26,7 +26,7 @@ def page_table(*columns: tuple[str, int | None]) -> Table:
 
 
 class TextPage(ModalScreen[None]):
-    """One page that scrolls; `parts` are what is on it."""
+    """One page that scrolls; a subclass defines its `parts`."""
 
     TITLE_OF_PAGE: ClassVar[str] = ""
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -45,7 +45,7 @@ class TextPage(ModalScreen[None]):
         self._plain = plain
 
     def parts(self) -> Iterator[Static]:
-        """Yield what is on the page, from top to bottom."""
+        """Yield the parts of the page, from top to bottom."""
         raise NotImplementedError
 
     def compose(self) -> ComposeResult:

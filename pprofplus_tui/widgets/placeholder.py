@@ -13,7 +13,7 @@ _TEXT_CELLS = 200
 
 
 def paste(directories: Sequence[str]) -> tuple[str, ...]:
-    """Return the three lines that make a service record to where the monitor looks."""
+    """Return the three lines with which a service records to where the monitor looks."""
     elsewhere = directories and default_log_directory() not in directories
     place = f", directory={directories[0]!a}" if elsewhere else ""
     return (install_line(), "import pprofplus", f'pprofplus.start("my-service"{place})')

@@ -39,7 +39,7 @@ class RunListView:
         runs: in the order of the list.
         selected: the run shown.
         plain: ASCII only.
-        listing: filter and order, shown in the last line; None: no such line.
+        run_filter: filter and order, shown in the last line; None: no such line.
         total: runs that there are, shown or not.
         unread: runs that were found but not read yet.
     """
@@ -47,7 +47,7 @@ class RunListView:
     runs: tuple[Run, ...] = ()
     selected: RunId | None = None
     plain: bool = False
-    listing: RunFilter | None = None
+    run_filter: RunFilter | None = None
     total: int = 0
     unread: int = 0
 
@@ -108,7 +108,7 @@ def _run_row(view: RunListView, run: Run, width: int) -> Row:
 
     value = _value(view, run)
     text = style("text" if run.running else "dim")
-    letter = view.listing.letter(run.id) if view.listing is not None else ""
+    letter = view.run_filter.letter(run.id) if view.run_filter is not None else ""
     pin = PLAIN_PIN_SIGN if view.plain else PIN_SIGN
     first = Cellrun(pin if run.pinned else " ", text)
     if letter:
@@ -126,7 +126,7 @@ def _run_row(view: RunListView, run: Run, width: int) -> Row:
 
 
 def _by_growth(view: RunListView) -> bool:
-    return view.listing is not None and view.listing.order == GROWTH
+    return view.run_filter is not None and view.run_filter.order == GROWTH
 
 
 def _value(view: RunListView, run: Run) -> str:
@@ -134,33 +134,33 @@ def _value(view: RunListView, run: Run) -> str:
     if _by_growth(view):
         # an ended run does not grow
         return growth_cell(run.growth, plain=view.plain) if run.running else ""
-    if view.listing is not None and view.listing.order == AGE:
+    if view.run_filter is not None and view.run_filter.order == AGE:
         return format_span_ms(run.end_ms - run.begin_ms)
     return "" if run.rss_bytes is None else format_bytes(run.rss_bytes)
 
 
-def foot_row(view: RunListView, listing: RunFilter, width: int) -> Row:
+def foot_row(view: RunListView, run_filter: RunFilter, width: int) -> Row:
     """Return the last line of the list: the words typed, how many match, the order."""
     shown = len(view.runs)
     text = f"{shown}/{view.total}" if shown != view.total else f"{shown}"
     # show how many runs are not read yet: an incomplete list must not look complete
     count = Cellrun(f" {text}+{view.unread} " if view.unread else f" {text} ", "bar")
-    if listing.typing or listing.text:
-        words = narrow(listing.text, ascii_only=view.plain)
+    if run_filter.typing or run_filter.text:
+        words = narrow(run_filter.text, ascii_only=view.plain)
         room = max(width - len(count.text) - 3, 0)
         left: Row = (
             Cellrun(" /", "key"),
             Cellrun(words[-room:] if room else "", "accent_bar"),
-            Cellrun("_" if listing.typing else "", "key"),
+            Cellrun("_" if run_filter.typing else "", "key"),
         )
     else:
-        marked = f" - {len(listing.marked)} marked" if listing.marked else ""
-        left = (Cellrun(f" by {listing.order}{marked}", "bar"),)
+        marked = f" - {len(run_filter.marked)} marked" if run_filter.marked else ""
+        left = (Cellrun(f" by {run_filter.order}{marked}", "bar"),)
     return spread(left, (count,), width, "bar")
 
 
 def _text(view: RunListView) -> str:
-    return view.listing.text if view.listing is not None else ""
+    return view.run_filter.text if view.run_filter is not None else ""
 
 
 class RunList(CellWidget):
@@ -213,8 +213,8 @@ class RunList(CellWidget):
         if view.runs is not self._lines.runs:
             self._lines = _Lines(indexed(view.runs))
         lines = self._lines
-        listing = view.listing if height >= _FOOT_FROM_ROWS else None
-        room = height - (listing is not None)
+        run_filter = view.run_filter if height >= _FOOT_FROM_ROWS else None
+        room = height - (run_filter is not None)
         at = lines.place(view.selected)
         if at is not None:
             # keep the service's name visible above its first run
@@ -226,10 +226,10 @@ class RunList(CellWidget):
         shown = [lines[at] for at in range(self._offset, end)]
         self._runs = tuple(line.id if isinstance(line, Run) else None for line in shown)
         rows = tuple(_row(view, line, width) for line in shown)
-        if not rows and listing is not None and listing.text:
+        if not rows and run_filter is not None and run_filter.text:
             rows = (fit((Cellrun(" nothing matches", "dim"),), width),)
         rows += (fit((), width),) * (room - len(rows))
-        self.set_rows(rows if listing is None else (*rows, foot_row(view, listing, width)))
+        self.set_rows(rows if run_filter is None else (*rows, foot_row(view, run_filter, width)))
 
     @property
     def in_sight(self) -> tuple[RunId, ...]:

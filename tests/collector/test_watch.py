@@ -23,7 +23,7 @@ GROWING = (
 # import everything first: this user may not read Python's directory
 AS_ANOTHER_USER = """
 import logging, os, resource, sys
-import pprofplus.control, pprofplus.log.discovery, pprofplus.log.ledger_scan
+import pprofplus.control.client, pprofplus.log.discovery, pprofplus.log.ledger_scan
 import pprofplus.recording.watching
 from pprofplus.cli import build_parser, main
 build_parser()

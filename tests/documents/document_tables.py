@@ -15,7 +15,7 @@ from pprofplus.metrics import CATALOGUE
 from pprofplus_tui.commands.table import SUBCOMMANDS as MONITOR_SUBCOMMANDS
 from pprofplus_tui.config.config_value import Config
 from pprofplus_tui.config.settings_table import TOP
-from pprofplus_tui.model.comparison_keys import study_keys
+from pprofplus_tui.model.comparison_keys import comparison_keys
 from pprofplus_tui.model.events import KINDS
 from pprofplus_tui.model.explanations import SIGNPOSTS
 from pprofplus_tui.model.keys import KEYS, Key
@@ -77,7 +77,7 @@ def _first_keys() -> str:
 
 def _comparison_keys() -> str:
     everywhere = {key.action for key in KEYS}
-    return _keys([key for key in study_keys() if key.action not in everywhere])
+    return _keys([key for key in comparison_keys() if key.action not in everywhere])
 
 
 def _layers() -> str:

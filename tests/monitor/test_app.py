@@ -7,7 +7,6 @@ import shutil
 import threading
 import time
 from datetime import datetime, timezone
-from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -15,12 +14,12 @@ import pytest
 from textual.events import Key, MouseMove
 
 from pprofplus_tui.app import MonitorApp
+from pprofplus_tui.commands.open_monitor import local_backend
 from pprofplus_tui.model.chart_options import ChartOptions
 from pprofplus_tui.model.charts import CHARTS
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.screens.export_dialog import ExportDialog
 from pprofplus_tui.screens.help_page import HelpScreen
-from pprofplus_tui.sources.open import open_source
 
 LARGE, SMALL = (120, 40), (80, 24)
 
@@ -49,7 +48,7 @@ def monitor(home):
     def make(**options):
         return MonitorApp(
             Options(directories=(str(home.path),), **options),
-            partial(open_source, [str(home.path)]),
+            local_backend([str(home.path)]),
         )
 
     return make
@@ -773,7 +772,7 @@ async def test_what_happened_is_on_the_charts_and_in_a_list_that_leads_there(hom
         await settled(pilot, lambda text: "api 1 " in text and "Start" in text)
         await settled(pilot, lambda text: "deploy" in text)
         await pilot.press("m")
-        text = await settled(pilot, "what happened in api 1")
+        text = await settled(pilot, "events of api 1")
         text = await settled(pilot, "4 events")
         assert "Fri 15 Jan 08:30:00 UTC  Mark      deploy \\x1b[31m[bold]1.4.2" in text
         assert "Start     sampling began" in text

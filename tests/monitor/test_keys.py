@@ -1,18 +1,17 @@
 """One table of keys: bindings, help, palette and bottom line are made from it, and it is sound."""
 
 import re
-from functools import partial
 from itertools import chain, pairwise
 
 import pytest
 
 from pprofplus_tui.app import MonitorApp
+from pprofplus_tui.commands.open_monitor import local_backend
 from pprofplus_tui.model.charts import CHARTS, charts_for
 from pprofplus_tui.model.keys import KEYS
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.screens.help_page import key_table
 from pprofplus_tui.screens.monitor import MonitorScreen
-from pprofplus_tui.sources.open import open_source
 
 # tmux and screen take the first two for themselves; some terminals do not send the others
 FORBIDDEN = re.compile(r"ctrl\+[ab]|(shift|ctrl|alt)\+.*(up|down|left|right|home|end)")
@@ -29,7 +28,7 @@ def name_and_argument(action):
 
 @pytest.fixture
 def app(tmp_path):
-    return MonitorApp(Options(directories=(str(tmp_path),)), partial(open_source, [str(tmp_path)]))
+    return MonitorApp(Options(directories=(str(tmp_path),)), local_backend([str(tmp_path)]))
 
 
 @pytest.mark.parametrize("key", KEYS, ids=lambda key: key.action)
@@ -114,7 +113,7 @@ def test_every_chart_has_its_digit():
 
 @pytest.mark.parametrize("group", ["Time", "Charts", "Runs"])
 async def test_without_a_run_every_key_is_harmless(tmp_path, group):
-    app = MonitorApp(Options(directories=(str(tmp_path),)), partial(open_source, [str(tmp_path)]))
+    app = MonitorApp(Options(directories=(str(tmp_path),)), local_backend([str(tmp_path)]))
     async with app.run_test(size=(100, 30)) as pilot:
         for key in KEYS:
             if key.group == group:

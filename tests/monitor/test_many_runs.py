@@ -10,7 +10,6 @@ import time
 import tracemalloc
 from collections import Counter
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from pprofplus.log.format import RunHeader
 from pprofplus.log.writer import Writer
 from pprofplus_tui.app import MonitorApp
 from pprofplus_tui.backend import session
+from pprofplus_tui.commands.open_monitor import local_backend
 from pprofplus_tui.model.messages import ChartRequest
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.sources.local import catalog as catalogs
@@ -264,9 +264,7 @@ def slow_reading(monkeypatch):
 
 
 def app_on(logs, **options):
-    return MonitorApp(
-        Options(directories=(str(logs),), **options), partial(open_source, [str(logs)])
-    )
+    return MonitorApp(Options(directories=(str(logs),), **options), local_backend([str(logs)]))
 
 
 @pytest.mark.usefixtures("slow_reading")

@@ -145,7 +145,9 @@ class Watcher:
     def again(self, *, fresh=True):
         pending = True
         while pending:
-            self.frame, pending = self.desk.inquire(self.study, fresh=fresh, before=self.frame)
+            self.frame, pending = self.desk.answer_comparison(
+                self.study, fresh=fresh, before=self.frame
+            )
             fresh = False
         return self.frame.findings
 
@@ -320,7 +322,7 @@ def test_memory_that_is_allocated_and_not_touched_is_a_figure_and_no_layer_is_ne
     (info,) = [info for info in watcher.desk._catalog.runs if info.pid == lazy]
     log = LocalRun(open_log(info.id, in_blocks=True))
     page = report_page(info, log, info.begin_ms, info.end_ms + 1)
-    assert "of what is allocated is not resident" in page
+    assert "of the allocated memory is not resident" in page
     assert "-" not in re.sub(r".*<td>other memory</td>(.*?)</td>.*", r"\1", page, flags=re.DOTALL)
 
 

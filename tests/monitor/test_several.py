@@ -4,18 +4,17 @@ import os
 import re
 import shutil
 import time
-from functools import partial
 
 import pytest
 
 from pprofplus_tui.app import MonitorApp
-from pprofplus_tui.model.comparison_keys import study_keys
+from pprofplus_tui.commands.open_monitor import local_backend
+from pprofplus_tui.model.comparison_keys import comparison_keys
 from pprofplus_tui.model.comparison_request import COMPARE, SERVICE, SUM
 from pprofplus_tui.model.keys import rebound
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.verdict import GROWING, STEADY
 from pprofplus_tui.screens.comparison import ComparisonScreen
-from pprofplus_tui.sources.open import open_source
 
 MIB = 1 << 20
 LARGE, SMALL = (120, 40), (80, 24)
@@ -61,7 +60,7 @@ def monitor(home):
     def make(**options):
         return MonitorApp(
             Options(directories=(str(home.path),), **options),
-            partial(open_source, [str(home.path)]),
+            local_backend([str(home.path)]),
         )
 
     return make
@@ -81,7 +80,7 @@ async def type_(pilot, text):
 
 
 def listed(app):
-    return [run.pid for run in app.monitor.listed]
+    return [run.pid for run in app.monitor.picker.listed]
 
 
 # -- the list
@@ -111,9 +110,9 @@ async def test_what_is_typed_is_text_and_no_key(monitor):
         await pilot.press("slash")
         await type_(pilot, "qp1c")
         await settled(pilot, "nothing matches")
-        assert pilot.app.monitor.listing.text == "qp1c"
+        assert pilot.app.monitor.picker.run_filter.text == "qp1c"
         assert pilot.app.is_running
-        assert pilot.app.monitor.listing.marked == ()
+        assert pilot.app.monitor.picker.run_filter.marked == ()
         await pilot.press("backspace", "backspace", "backspace", "backspace")
         assert listed(pilot.app) == [4712, 4711, 5120]
 
@@ -126,7 +125,7 @@ async def test_enter_keeps_the_words_and_shows_a_run_that_matches(monitor):
         await type_(pilot, "4711")
         await pilot.press("enter")
         assert pilot.app.monitor.run.pid == 4711
-        assert not pilot.app.monitor.listing.typing
+        assert not pilot.app.monitor.picker.run_filter.typing
         await pilot.press("down", "down")
         assert pilot.app.monitor.run.pid == 4711
         await pilot.press("escape")
@@ -186,8 +185,8 @@ def thousand(home):
 @pytest.mark.usefixtures("thousand")
 async def test_a_thousand_runs_are_listed_found_and_walked_through(monitor):
     async with monitor().run_test(size=LARGE) as pilot:
-        await settled(pilot, lambda _: len(pilot.app.monitor.listed) == 1000, seconds=90)
-        assert pilot.app.monitor._list.size.height == len(pilot.app.monitor._list.rows)
+        await settled(pilot, lambda _: len(pilot.app.monitor.picker.listed) == 1000, seconds=90)
+        assert pilot.app.monitor.picker.list.size.height == len(pilot.app.monitor.picker.list.rows)
         await pilot.press("slash")
         await type_(pilot, "10777")
         assert listed(pilot.app) == [10_777]
@@ -247,7 +246,7 @@ async def test_one_run_alone_is_not_compared(monitor):
 async def test_runs_before_and_after_a_deploy_are_compared_at_the_same_age(monitor):
     async with monitor().run_test(size=LARGE) as pilot:
         screen = await compared(pilot, 4711, 4712)
-        assert screen.study.aligned
+        assert screen.comparison.aligned
         one, other = screen.findings.members
         # at the last second: 110 MiB, and 160 MiB with 599 steps of 10,000 bytes
         assert one.value == pytest.approx(110 * MIB, rel=0.001)
@@ -266,7 +265,7 @@ async def test_a_turns_between_age_and_time(monitor):
     async with monitor().run_test(size=LARGE) as pilot:
         screen = await compared(pilot, 4711, 4712)
         await pilot.press("a")
-        assert not screen.study.aligned
+        assert not screen.comparison.aligned
         await settled(pilot, "last value")
         await pilot.press("a")
         await settled(pilot, "since each start")
@@ -292,7 +291,7 @@ async def test_the_cursor_tells_the_values_of_its_time(monitor):
         last = screen.findings.members[1].value
         for _ in range(40):
             await pilot.press("comma")
-        await settled(pilot, lambda _: screen.findings.moment_ms == screen.study.cursor_ms)
+        await settled(pilot, lambda _: screen.findings.moment_ms == screen.comparison.cursor_ms)
         assert screen.findings.members[1].value < last
         await pilot.press("escape")
         assert pilot.app.screen is screen
@@ -305,9 +304,9 @@ async def test_the_cursor_tells_the_values_of_its_time(monitor):
 async def test_pan_and_zoom_work_as_on_the_main_screen(monitor):
     async with monitor().run_test(size=LARGE) as pilot:
         screen = await compared(pilot, 4711, 4712)
-        whole = screen.study.window
+        whole = screen.comparison.window
         await pilot.press("plus", "left", "home", "end", "right", "minus", "space", "space", "0")
-        assert screen.study.window == whole
+        assert screen.comparison.window == whole
         await pilot.press("tab")
         await settled(pilot, "python heap: used")
         assert pilot.app.monitor.view.run is not None
@@ -329,7 +328,7 @@ async def test_a_live_run_is_compared_with_a_dead_one(home, monitor):
     home.run("api", 4711, begin_ms=now_ms - 600_000, count=300, sample=of_size(40))
     async with monitor().run_test(size=LARGE) as pilot:
         screen = await compared(pilot, 1, 4711)
-        await settled(pilot, "LIVE" if not screen.study.aligned else "by age")
+        await settled(pilot, "LIVE" if not screen.comparison.aligned else "by age")
         assert [member.state for member in screen.findings.members] == ["live", "died"]
 
 
@@ -351,7 +350,7 @@ async def test_a_comparison_fits_every_size(monitor, size):
         screen = await compared(pilot, 4711, 4712)
         await pilot.resize_terminal(*size)
         await settled(pilot, lambda _: screen._charts.size.width == size[0])
-        await settled(pilot, lambda text: "difference to A" in text and "MiB ┤" in text)
+        await settled(pilot, lambda text: "B minus A" in text and "MiB ┤" in text)
         assert all(len(line) == size[0] for line in text_of(pilot.app).splitlines())
 
 
@@ -429,7 +428,7 @@ async def test_a_click_on_a_services_line_opens_its_picture(monitor):
         y = next(i for i, line in enumerate(text.splitlines()) if line.startswith(" worker"))
         await pilot.click(offset=(3, y))
         await settled(pilot, "worker · 1 runs")
-        assert pilot.app.screen.study.kind == SERVICE
+        assert pilot.app.screen.comparison.kind == SERVICE
 
 
 @pytest.mark.usefixtures("three")
@@ -440,7 +439,7 @@ async def test_a_comparison_of_a_service_keeps_what_was_marked(monitor):
         await pilot.press("v", "escape")
         await settled(pilot, "2 marked")
         await pilot.press("C")
-        assert pilot.app.screen.study.kind == COMPARE
+        assert pilot.app.screen.comparison.kind == COMPARE
 
 
 # -- as everywhere
@@ -457,9 +456,9 @@ async def test_the_palette_of_a_comparison_offers_its_own_keys(monitor):
         await pilot.press("ctrl+p")
         await pilot.press(*"align the runs")
         await settled(pilot, "Align the runs to their starts")
-        aligned = screen.study.aligned
+        aligned = screen.comparison.aligned
         await pilot.press("enter")
-        await settled(pilot, lambda _: screen.study.aligned != aligned)
+        await settled(pilot, lambda _: screen.comparison.aligned != aligned)
 
 
 @pytest.mark.usefixtures("three")
@@ -468,15 +467,15 @@ async def test_a_picture_of_a_comparison_is_saved(monitor, tmp_path, monkeypatch
     async with monitor().run_test(size=LARGE, notifications=True) as pilot:
         await compared(pilot, 4711, 5120)
         await pilot.press("s")
-        await settled(pilot, "save a picture")
+        await settled(pilot, "save a screenshot")
         await pilot.press("enter")
         await settled(pilot, "saved")
     (written,) = tmp_path.glob("pprofplus-compared-*.svg")
     assert "compared" in written.read_text()
 
 
-def test_keys_that_were_moved_are_moved_in_the_views_of_several_runs_too():
-    moved = study_keys(rebound({"fit": ("F",)}))
+def test_keys_that_were_moved_are_moved_in_a_comparison_too():
+    moved = comparison_keys(rebound({"fit": ("F",)}))
     (fit,) = [key for key in moved if key.action == "fit"]
     assert fit.keys == "F"
     names = [name for key in moved for name in key.keys.split(",")]

@@ -2,13 +2,12 @@
 
 import math
 import time
-from functools import partial
 
 import pytest
 
 from pprofplus_tui.app import MonitorApp
+from pprofplus_tui.commands.open_monitor import local_backend
 from pprofplus_tui.model.options import Options
-from pprofplus_tui.sources.open import open_source
 
 MIB = 1 << 20
 BEGIN_MS = 1_700_000_000_000  # 14 Nov 2023, 22:13:20 UTC
@@ -67,7 +66,7 @@ async def still(pilot):
         await pilot.pause(0.05)
         drawn = {name: (len(rows), rows[0]) for name, rows in grid._sized.items()}
         there = grid._places and set(grid._places) <= set(drawn) and app.monitor.frame.facts.layers
-        now = (drawn, app.monitor.frame, app.monitor._status.rows)
+        now = (drawn, app.monitor.frame, app.monitor._bars.status.rows)
         same = same + 1 if there and now == before else 0
         before = now
 
@@ -75,7 +74,7 @@ async def still(pilot):
 def opened(home, **options):
     return MonitorApp(
         Options(directories=(str(home.path),), service="api", **options),
-        partial(open_source, [str(home.path)]),
+        local_backend([str(home.path)]),
     )
 
 

@@ -162,7 +162,7 @@ def test_every_look_is_drawn(home, here, words):
     leave(screen)
 
 
-def test_without_colour_lines_are_told_apart_by_their_marks(home, here):
+def test_without_colour_lines_are_distinguished_by_their_markers(home, here):
     env = {"NO_COLOR": "1", "COLORTERM": "truecolor"}
     screen = here("--dir", str(home), env=env, columns=120, rows=40)
     text = drawn(screen)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 
 from pprofplus.errors import PprofplusError
+from pprofplus.log.artefacts import PROFILE_SUFFIX
 from pprofplus.log.format import LOST, PAGE_SIZE, Event, RunHeader
 from pprofplus.log.ledger import LedgerBusyError
 from pprofplus.log.log_directory import segment_name
@@ -158,6 +159,16 @@ class Writer:
         if self._segment is not None:
             self._files.close(self._end_segment)
             self._segment = None
+
+    def store_artefact(
+        self, unix_ms: int, kind: str, data: bytes, *, why: str = "", suffix: str = PROFILE_SUFFIX
+    ) -> str:
+        """Write an artefact next to the segments; return its name.
+
+        Raises ValueError for a name that is not allowed, OSError and PprofplusError if it cannot
+        be written, LedgerBusyError if it may work in a moment.
+        """
+        return self._files.store_artefact(unix_ms, kind, data, why=why, suffix=suffix)
 
     def maintain(self) -> None:
         """Do what is due for the log directory, for some milliseconds; cheap if nothing is due."""

@@ -1,8 +1,8 @@
 """Bundles: runs in one file to send to others; packs runs in progress too, unpacks to a directory.
 
-A bundle is a zip archive of `manifest.json` and the segments of the runs under their paths in a log
-directory, `<service>/<pid>-<start>/000001.pplog`. It is untrusted: only such names are unpacked, as
-new files in a private directory, and up to a size limit.
+A bundle is a zip archive of `manifest.json` and the segments and artefacts of the runs under their
+paths in a log directory, `<service>/<pid>-<start>/000001.pplog`. It is untrusted: only such names
+are unpacked, as new files in a private directory, and up to a size limit.
 """
 
 import json
@@ -17,17 +17,20 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
 from pprofplus.errors import LogFormatError
 from pprofplus.log import log_directory
+from pprofplus.log.artefacts import MAX_ARTEFACTS_BYTES
 from pprofplus.version import __version__
 from pprofplus_tui.atomic_file import new_file
 from pprofplus_tui.model.death import Cause, cause_of
 from pprofplus_tui.model.runs import PACKED, RUNNING
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.signals import signals_held
+from pprofplus_tui.sources.local.artefacts import artefact_named, read_artefact, run_artefacts
 from pprofplus_tui.sources.local.ending_files import CAUSE_NAME, PACKED_NAME
 from pprofplus_tui.sources.local.safe_files import opened, segment_sizes
 from pprofplus_tui.sources.port import BundleError, RunToPack
@@ -51,7 +54,7 @@ _CHUNK = 1 << 20
 _TAIL_BYTES = 1 << 16  # read again, because the segment may be written to meanwhile
 _TRIES = 5
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # others may use unlimited memory
-_SEGMENT = re.compile(r"([^/]{1,64})/([^/]{1,32})/([^/]{1,32})")
+_PATH = re.compile(r"([^/]{1,64})/([^/]{1,32})/([^/]{1,80})")
 
 
 # Packing
@@ -69,13 +72,15 @@ def pack(runs: Iterable[RunToPack], path: str | Path) -> int:
         entries: list[dict[str, object]] = []
         with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, allowZip64=False) as archive:
             for run in runs:
-                sizes = {}
-                for name, data, written_s in _segments(run.id):
+                sizes: dict[str, int] = {}
+                artefact_sizes: dict[str, int] = {}
+                for name, data, written_s in chain(_segments(run.id), _artefacts(run.id)):
                     files, total = files + 1, total + len(data)
                     if files >= _MAX_FILES or total > _MAX_TOTAL_BYTES:
                         raise BundleError("a bundle holds at most 1 GiB: pack fewer runs")
                     archive.writestr(_entry(f"{_archive_path(run)}/{name}", written_s), data)
-                    sizes[name] = len(data)
+                    is_artefact = artefact_named(name) is not None
+                    (artefact_sizes if is_artefact else sizes)[name] = len(data)
                 if not sizes:
                     raise BundleError(f"{run.id}: the log no longer exists")
                 entries.append(
@@ -87,6 +92,7 @@ def pack(runs: Iterable[RunToPack], path: str | Path) -> int:
                         "begin_ms": run.begin_ms,
                         "end_ms": run.end_ms,
                         "segments": sizes,
+                        "artefacts": artefact_sizes,
                         "cause": run.cause.as_json() if run.cause is not None else None,
                     }
                 )
@@ -131,6 +137,24 @@ def _segments(path: str) -> Iterator[tuple[str, bytes, float]]:
         except (OSError, LogFormatError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise BundleError(f"{path}/{name}: {reason}") from error
+
+
+def _artefacts(path: str) -> Iterator[tuple[str, bytes, float]]:
+    """Give (name, bytes, unix seconds of the last write) of each artefact that is there."""
+    try:
+        artefacts = run_artefacts(path)
+    except OSError as error:
+        raise BundleError(f"{path}: {error.strerror}") from error
+    for artefact in artefacts:
+        name = artefact.name
+        try:
+            data, written_s = read_artefact(path, name)
+        except FileNotFoundError:
+            continue  # the collector has evicted it since the directory was listed
+        except (OSError, LogFormatError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            raise BundleError(f"{path}/{name}: {reason}") from error
+        yield name, data, written_s
 
 
 def _read(file: int, size: int) -> bytes:
@@ -216,17 +240,25 @@ def _unpack(archive: zipfile.ZipFile, directory: Path, path: str) -> None:
             continue
         target = directory / entry.filename
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        most = min(left, _MAX_FILE_BYTES)
+        kind, most = _limit_of(target.name)
+        most = min(left, most)
         with target.open("xb") as out, archive.open(entry) as source:
             # the sizes in the index are untrusted
             while chunk := source.read(min(_CHUNK, most + 1)):
                 most, left = most - len(chunk), left - len(chunk)
                 if most < 0:
-                    raise refuse(f"{entry.filename!r} is larger than a segment may be")
+                    raise refuse(f"{entry.filename!r} is larger than {kind} may be")
                 out.write(chunk)
     for name, (state, cause) in endings.items():
         if (directory / name).is_dir():
             _save_ending(directory / name, state, cause)
+
+
+def _limit_of(name: str) -> tuple[str, int]:
+    """Return what a file of this name is, and how large it may be."""
+    if artefact_named(name) is not None:
+        return "an artefact", MAX_ARTEFACTS_BYTES
+    return "a segment", _MAX_FILE_BYTES
 
 
 def _save_ending(run: Path, state: str, cause: Cause | None) -> None:
@@ -250,21 +282,22 @@ def _problem_of(entries: list[zipfile.ZipInfo]) -> str:
             return f"{entry.filename!r} is not a regular file"
         if entry.flag_bits & 1 or entry.compress_type not in _METHODS:
             return f"{entry.filename!r} is encrypted or uses an unknown compression"
-        if entry.filename != MANIFEST and not _is_segment(entry.filename):
-            return f"{entry.filename!r} is not a segment of a log"
+        if entry.filename != MANIFEST and not _is_allowed(entry.filename):
+            return f"{entry.filename!r} is neither a segment nor an artefact of a run"
     return ""
 
 
-def _is_segment(name: str) -> bool:
-    found = _SEGMENT.fullmatch(name)
+def _is_allowed(name: str) -> bool:
+    """Tell whether a path is that of a segment or of an artefact of a run."""
+    found = _PATH.fullmatch(name)
     if found is None or not log_directory.valid_service(found[1]):
         return False
+    if log_directory.parse_run_name(found[2]) is None:
+        return False
     number = log_directory.parse_segment_name(found[3])
-    return (
-        log_directory.parse_run_name(found[2]) is not None
-        and number is not None
-        and found[3] == log_directory.segment_name(number)
-    )
+    if number is not None:
+        return found[3] == log_directory.segment_name(number)
+    return artefact_named(found[3]) is not None
 
 
 def _read_manifest(
@@ -285,5 +318,5 @@ def _read_manifest(
     return {
         path: (state, cause_of(cause))  # bundles of earlier versions have no causes
         for path, state, cause in runs
-        if isinstance(path, str) and isinstance(state, str) and _is_segment(f"{path}/000001.pplog")
+        if isinstance(path, str) and isinstance(state, str) and _is_allowed(f"{path}/000001.pplog")
     }

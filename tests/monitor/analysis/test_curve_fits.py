@@ -29,7 +29,7 @@ def test_a_line_after_a_warm_up_that_is_soon_over_is_a_line(fast):
 
 
 @pytest.mark.parametrize("begin", [0.3, 0.5, 0.7])
-def test_a_line_that_begins_late_is_a_line_and_its_turn_is_told(begin):
+def test_a_line_that_begins_late_is_a_line_with_a_turn(begin):
     rise = what_rise(X, noisy((X - begin).clip(0)), from_start=True)
     assert rise.kind == LINE
     assert rise.begin == pytest.approx(begin, abs=0.11)
@@ -66,5 +66,5 @@ def test_one_value_far_out_is_no_step():
 
 
 @pytest.mark.parametrize("count", [1, 2, 7])
-def test_of_few_points_nothing_is_told(count):
+def test_few_points_have_no_verdict(count):
     assert what_rise(np.arange(count), np.arange(count) ** 0.1, from_start=True).kind == LINE

@@ -35,7 +35,7 @@ def day_wave(hours, height):
     return height * np.exp(-((((hours % 24) - 14.5) / 4.2) ** 2))
 
 
-def test_days_are_taken_off_and_how_much_they_explain_is_told():
+def test_the_daily_pattern_is_subtracted_and_its_share_is_returned():
     hours = np.linspace(0, 9 * 24, 432, endpoint=False)
     points = run(300 + day_wave(hours, 60) + noise(432), 9 * 24)
     flat, daily = without_days(points, points.lo)
@@ -68,7 +68,7 @@ def test_a_leak_under_a_few_large_teeth_raises_their_troughs(count):
     assert back(teeth + 60 * at, 100).rises
 
 
-def test_a_floor_that_falls_is_told():
+def test_a_floor_that_falls_is_detected():
     assert back(300 - np.linspace(0, 60, 360) + noise(), 100).falls
 
 
@@ -105,7 +105,7 @@ def test_rises_at_the_same_hours_are_those_of_whole_days_before():
     st.lists(st.integers(1, 10**11), min_size=400, max_size=400),
     st.integers(0, 1 << 44),
 )
-def test_whatever_a_log_says_there_is_a_verdict_with_finite_figures(values, steps_ms, start_ms):
+def test_every_log_has_a_verdict_with_finite_figures(values, steps_ms, start_ms):
     t_ms = np.cumsum(np.array(steps_ms[: len(values)], np.int64))
     level = np.array(values, float)
     points = Points(t_ms, level, level, np.zeros(len(level), bool))

@@ -144,7 +144,7 @@ def test_what_no_longer_grows_is_not_called_growing_for_long():
 
 
 @calm
-def test_of_what_is_harmless_hardly_any_is_kept_for_growth(curve):
+def test_few_harmless_histories_are_called_growth(curve):
     kept = 0
     for seed in range(SEEDS):
         points = curves.drawn(curve, seed)["rss"]
@@ -177,7 +177,7 @@ def test_of_less_than_a_minute_it_says_so():
     assert judge(series(noisy(100), span_ms=59_000)).kind == TOO_LITTLE
 
 
-def test_what_stands_still_is_steady():
+def test_a_constant_curve_is_steady():
     assert judge(series(np.full(200, 400.0 * MIB))) == Verdict(STEADY)
 
 
@@ -200,7 +200,7 @@ def test_a_single_sample_far_out_changes_nothing():
     assert after.per_hour == pytest.approx(before.per_hour, rel=0.2)
 
 
-def test_a_step_is_told_as_a_step_with_its_height():
+def test_a_step_is_detected_with_its_height():
     level = noisy()
     level[120:] += 30 * MIB
     verdict = judge(series(level))
@@ -209,7 +209,7 @@ def test_a_step_is_told_as_a_step_with_its_height():
 
 
 @pytest.mark.parametrize("share", [0.05, 0.1, 0.2])
-def test_a_warm_up_is_told_as_one(share):
+def test_a_warm_up_is_detected(share):
     at = np.linspace(0, 1, 200)
     level = noisy(noise_mib=0.3) + 40 * MIB * (1 - np.exp(-at / share))
     verdict = judge(series(level))
@@ -272,7 +272,7 @@ def test_restarts_of_what_does_not_leak_are_no_leak():
     st.lists(st.booleans(), min_size=250, max_size=250),
     st.integers(1, 10**12),
 )
-def test_whatever_a_log_says_there_is_a_verdict_with_finite_figures(values, gaps, step_ms):
+def test_every_log_has_a_verdict_with_finite_figures(values, gaps, step_ms):
     count = len(values)
     t_ms = np.arange(count, dtype=np.int64) * step_ms
     level = np.array(values, float)
@@ -327,7 +327,7 @@ def test_the_time_to_the_limit_is_what_is_left_over_the_rate():
     assert found.limit_in_ms == pytest.approx(10 * HOUR_MS, rel=0.01)
 
 
-def test_without_growth_or_limit_no_time_is_told():
+def test_without_growth_or_limit_there_is_no_time_to_the_limit():
     used = {"cgroup_used": series([1] * 200), "cgroup_limit": series([2] * 200)}
     assert verdicts({"rss": series(noisy()), **used}).limit_in_ms is None
     assert verdicts({"rss": series(noisy(20))}).limit_in_ms is None

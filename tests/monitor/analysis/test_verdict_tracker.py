@@ -144,7 +144,7 @@ def restarted(home):
     return before, after
 
 
-def test_the_run_before_tells_what_a_young_one_cannot(restarted):
+def test_the_previous_run_explains_a_young_one(restarted):
     log = log_of(restarted[1])
     found = judged(log, log.begin_ms, log.end_ms + 1).rss.verdict
     assert (found.kind, found.reason) == (STEADY, EARLIER_RUN)

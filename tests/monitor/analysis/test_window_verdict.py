@@ -134,7 +134,7 @@ def test_what_begins_to_grow_after_days_at_a_level_is_new():
     assert (found.kind, found.reason) == (GROWING, NEW)
 
 
-def test_a_logarithmic_warm_up_is_told_by_its_start_outside_the_window():
+def test_a_logarithmic_warm_up_is_detected_by_its_start_outside_the_window():
     t = hours(60)
     one = case(200 + 40 * np.log1p(t / 0.5) + noise(), 60, 30, 60)
     assert alone(one).kind == GROWING
@@ -216,7 +216,7 @@ def test_of_too_little_data_nothing_more_is_said():
 
 
 @pytest.mark.parametrize("span_h", [0.015, 3])
-def test_of_too_little_data_in_a_young_run_no_growth_is_told(span_h):
+def test_too_little_data_in_a_young_run_is_no_growth(span_h):
     t = hours(span_h)
     one = case(100 + 400 * t + noise(size=0.01), span_h, span_h - min(span_h, 0.015), span_h)
     found = weighed(one)
@@ -292,7 +292,7 @@ def rates(kinds, count, seed):
 
 
 @pytest.mark.parametrize("kind", develop.DEVELOP, ids=lambda kind: kind.name)
-def test_of_each_kind_of_history_most_are_told_right(kind):
+def test_most_histories_of_each_kind_get_the_right_verdict(kind):
     found = rates([kind], 20, develop.SEED)[0]
     if found.truth == histories.LEAK:
         assert found.growing >= 15
@@ -310,7 +310,7 @@ def test_of_services_with_a_warm_up_most_leaks_are_found_and_few_others():
 
 
 @pytest.mark.slow
-def test_on_held_out_histories_growth_is_told_as_well_as_promised():
+def test_on_held_out_histories_growth_is_detected_as_well_as_promised():
     found = summary(rates(held_out.HELD_OUT, 60, held_out.SEED))
     assert found.precision >= 98
     assert found.recall >= 92

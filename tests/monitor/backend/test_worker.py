@@ -39,7 +39,7 @@ class Screen:
         self.drawn = []
         self._came = threading.Condition()
         opened = partial(open_source, [str(place)])
-        self.feed = BackendThread(Options(**options), opened, self._frame, self._chart)
+        self.feed = BackendThread(Options(**options), self._frame, self._chart, open_source=opened)
 
     def _frame(self, frame):
         with self._came:

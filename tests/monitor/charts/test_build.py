@@ -105,7 +105,7 @@ def test_within_a_bucket_the_lines_stay_and_the_numbers_go_on():
 
 
 @pytest.mark.parametrize(("span_ms", "each"), [(30_000, 1), (120_000, 2), (900_000, 6)])
-def test_the_lines_of_a_wide_chart_go_on_as_often_as_is_worth_it(span_ms, each):
+def test_the_lines_of_a_wide_chart_are_drawn_every_other_second(span_ms, each):
     one, wide = builder(), Shape("memory", 165, 18)  # as on a terminal of 200 columns
     window = Window.live(NOW_MS, span_ms)
     seen = [
@@ -140,7 +140,7 @@ def test_a_window_in_the_past_is_drawn_as_it_is():
     ],
     ids=["jump", "width", "height", "axis"],
 )
-def test_what_is_drawn_anew_anyway_is_drawn_to_the_last_sample(change):
+def test_a_full_drawing_reaches_the_last_sample(change):
     one = builder()
     follow(one, NOW_MS)
     assert reach_ms(follow(one, NOW_MS + 500, **change)) == NOW_MS + 500
@@ -272,7 +272,7 @@ def test_ascii_only_is_ascii_in_every_text():
     assert all(text.isascii() for text in texts)
 
 
-def test_without_colour_lines_are_told_apart_by_their_marks():
+def test_without_colour_lines_are_distinguished_by_their_markers():
     assert builder(colourless=True).chart(MEMORY, SHAPE, PAST, {}, growing=False).distinct
 
 
@@ -312,7 +312,7 @@ def test_a_counter_in_thousandths_is_drawn_per_second_in_its_unit():
     assert picture.lines[0].value == "5 EUR/s"
 
 
-def test_a_long_unit_stands_in_the_legend_alone():
+def test_a_long_unit_is_in_the_legend_only():
     picture = own_picture(
         (("a", "messages", "gauge"), ("b", "messages", "gauge")),
         {("a", False): level(10.0, 400.0), ("b", False): level(20.0)},

@@ -47,7 +47,7 @@ def test_a_flat_line_fills_its_row_and_no_other():
     assert {column for column, _ in cells} == set(range(plot_area(60, 12).width))
 
 
-def test_the_grid_is_as_large_as_the_plot_whatever_the_terminal(monkeypatch):
+def test_the_grid_is_as_large_as_the_plot_in_any_terminal(monkeypatch):
     monkeypatch.setattr(os, "get_terminal_size", lambda *_: os.terminal_size((20, 5)))
     monkeypatch.setenv("COLUMNS", "20")
     monkeypatch.setenv("LINES", "5")

@@ -38,7 +38,7 @@ def test_a_bar_of_characters_fills_whole_cells():
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-def test_the_later_line_owns_the_cell_in_whatever_order_they_come(order):
+def test_the_later_line_owns_the_cell_in_any_order(order):
     made = grid()
     for line in order:
         made.insert_element(0, 0, "⡀" if line else "⠁", line)

@@ -74,7 +74,7 @@ def test_runs_of_one_style_are_joined():
         assert all(one.style != other.style for one, other in pairwise(row))
 
 
-def test_the_title_stands_in_the_top_border():
+def test_the_title_is_in_the_top_border():
     assert draw(full())[0].startswith("┌ memory ─")
 
 
@@ -170,7 +170,7 @@ def test_no_data_says_so_in_the_middle_and_gives_no_levels():
     assert "MiB" not in "".join(shown)
 
 
-def test_data_beside_the_window_are_no_data():
+def test_data_outside_the_window_are_ignored():
     late = Points(np.array([500]), np.array([1.0]), np.array([1.0]), np.array([False]))
     assert "no samples in this window" in "".join(draw(picture(Line("rss", 0, late))))
 
@@ -187,7 +187,7 @@ def test_a_message_takes_the_place_of_the_plot():
     assert "line0" not in styles(rows)
 
 
-def test_the_cursor_stands_on_the_border_too():
+def test_the_cursor_is_on_the_border_too():
     shown = draw(full(cursor_ms=40))
     at = shown[-1].index("┴")
     assert {row[at] for row in shown[1:-1]} <= {"│", *map(chr, range(0x2800, 0x2900))}
@@ -195,7 +195,7 @@ def test_the_cursor_stands_on_the_border_too():
 
 
 @pytest.mark.parametrize("cursor_ms", [10, 90])
-def test_without_room_in_the_legend_all_values_stand_beside_the_cursor(cursor_ms):
+def test_without_room_in_the_legend_all_values_are_next_to_the_cursor(cursor_ms):
     shown = draw(full(cursor_ms=cursor_ms, width=36))
     assert "uss 70 MiB" not in shown[0]
     inside = "\n".join(shown[1:-1])
@@ -207,7 +207,7 @@ def test_with_room_in_the_legend_nothing_covers_the_lines():
     assert "MiB" not in "".join(row[12:] for row in draw(full(cursor_ms=10))[1:-1])
 
 
-def test_events_are_told_from_marks_by_their_words_and_their_lines():
+def test_events_differ_from_marks_in_their_words_and_their_lines():
     shown = draw(full(marks=((60, "deploy"),), events=(ChartMarker(8, "Pause", "event"),)))
     assert "Pause" in shown[-1]
     at = shown[-1].index("Pause")
@@ -215,7 +215,7 @@ def test_events_are_told_from_marks_by_their_words_and_their_lines():
     assert "┊" not in {row[at] for row in shown[1:-1]}
 
 
-def test_without_room_an_event_s_letter_stands_for_it():
+def test_without_room_an_event_is_shown_by_its_letter():
     bottom = draw(full(events=(ChartMarker(42, "Pause", "event"),)))[-1]
     assert "Pause" not in bottom
     assert "P" in bottom
@@ -229,7 +229,7 @@ def test_events_are_drawn_in_ascii_too():
 
 @pytest.mark.parametrize(("width", "height"), [(80, 14), (30, 8), (12, 3), (80, 1), (3, 2)])
 @pytest.mark.parametrize("plain", [False, True])
-def test_new_numbers_alone_leave_the_plot_and_look_as_if_drawn_anew(width, height, plain):
+def test_new_numbers_alone_keep_the_plot_and_equal_a_full_drawing(width, height, plain):
     before = full(width=width, height=height, ascii_only=plain)
     uss, rss = before.lines
     lines = (dataclasses.replace(uss, value="71 MiB"), dataclasses.replace(rss, value="1.1 GiB"))
@@ -251,7 +251,7 @@ def test_new_numbers_alone_leave_the_plot_and_look_as_if_drawn_anew(width, heigh
     ],
     ids=lambda changes: next(iter(changes)),
 )
-def test_more_than_new_numbers_is_drawn_anew(changes):
+def test_more_than_new_numbers_is_drawn_again(changes):
     before = full()
     after = dataclasses.replace(before, **changes)
     assert retitled(after, before, compose(before, Canvas())) is None

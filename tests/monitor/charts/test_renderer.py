@@ -87,7 +87,7 @@ def test_an_equal_picture_builds_nothing():
     assert len(delivered.calls) == 1
 
 
-def test_a_forgotten_key_is_drawn_anew():
+def test_a_forgotten_key_is_drawn_again():
     delivered = Delivered()
     with closing(Renderer(delivered)) as renderer:
         renderer.submit("a", picture())

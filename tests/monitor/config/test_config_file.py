@@ -4,7 +4,6 @@ import io
 import os
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from rich.console import Console
 
 from pprofplus_tui.app import MonitorApp
 from pprofplus_tui.cli import main
+from pprofplus_tui.commands.open_monitor import local_backend
 from pprofplus_tui.commands.settings_in_effect import is_light
 from pprofplus_tui.config.config_file import ConfigError, default_path, parse_config
 from pprofplus_tui.config.config_template import config_template
@@ -21,7 +21,6 @@ from pprofplus_tui.config.settings_table import TONES
 from pprofplus_tui.model.keys import KEYS, rebound
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.screens.help_page import key_table
-from pprofplus_tui.sources.open import open_source
 from pprofplus_tui.widgets.theme import NIGHT, TokenColours
 
 FULL = """\
@@ -258,7 +257,7 @@ async def test_the_keys_of_the_file_run_their_actions(tmp_path):
     keys = rebound({"help": ("x",), "quit": ("z",)})
     app = MonitorApp(
         Options(directories=(str(tmp_path),), keys=keys, colours=()),
-        partial(open_source, [str(tmp_path)]),
+        local_backend([str(tmp_path)]),
     )
     async with app.run_test() as pilot:
         await pilot.press("question_mark")
@@ -273,7 +272,7 @@ async def test_the_keys_of_the_file_run_their_actions(tmp_path):
 async def test_the_charts_of_the_file_are_shown_first(tmp_path):
     looks = parse_config(FULL, "tui.toml").looks
     app = MonitorApp(
-        Options(directories=(str(tmp_path),), looks=looks), partial(open_source, [str(tmp_path)])
+        Options(directories=(str(tmp_path),), looks=looks), local_backend([str(tmp_path)])
     )
     async with app.run_test():
         assert app.monitor.view.shown == ("memory", "gc")
@@ -290,7 +289,7 @@ def test_the_colours_of_the_file_are_used():
 async def test_a_warning_is_shown_on_the_screen(tmp_path):
     told = "x.toml:1: [bold]theme[/]"
     app = MonitorApp(
-        Options(directories=(str(tmp_path),), notice=told), partial(open_source, [str(tmp_path)])
+        Options(directories=(str(tmp_path),), notice=told), local_backend([str(tmp_path)])
     )
     async with app.run_test(notifications=True) as pilot:
         await pilot.pause()

@@ -26,7 +26,7 @@ def wait_for(found, seconds=15):
         time.sleep(0.02)
 
 
-def test_the_directory_is_private_and_gone_afterwards():
+def test_the_directory_is_private_and_removed_afterwards():
     with demo_directory() as directory:
         assert directory.stat().st_mode & 0o777 == 0o700
         (directory / "api").mkdir()
@@ -34,7 +34,7 @@ def test_the_directory_is_private_and_gone_afterwards():
     assert not directory.exists()
 
 
-def test_the_directory_is_gone_after_an_error_too():
+def test_the_directory_is_removed_after_an_error_too():
     with pytest.raises(KeyboardInterrupt), demo_directory() as directory:
         raise KeyboardInterrupt
     assert not directory.exists()

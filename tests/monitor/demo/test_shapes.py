@@ -146,7 +146,7 @@ def test_a_leak_in_c_grows_in_the_c_heap_alone(watched):
 
 @slow
 @patient
-def test_a_fragmented_heap_stays_though_its_objects_are_gone(watched):
+def test_a_fragmented_heap_stays_although_its_objects_were_freed(watched):
     def fragments(reports):
         used, held = reports.heap_used, reports.heap_sys
         if len(used) < 2:

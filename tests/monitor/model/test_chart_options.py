@@ -45,7 +45,7 @@ def test_levels_have_the_unit_of_the_counter_and_need_not_start_at_0():
     assert as_levels(levels) == levels
 
 
-def test_the_collections_beside_the_pauses_become_a_count():
+def test_the_collections_next_to_the_pauses_become_a_count():
     gc = as_levels(STANDARD.by_id["gc"])
     assert (gc.title, gc.unit) == ("gc pause", "us")
     assert [(note.unit, note.rate) for note in gc.notes] == [("count", False)]

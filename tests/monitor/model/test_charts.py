@@ -81,7 +81,7 @@ def test_counters_are_drawn_per_second_apart_from_gauges_of_their_unit():
     assert rate.zero_based
 
 
-def test_thousandths_share_the_chart_of_their_unit_and_are_told_to_be_scaled():
+def test_thousandths_share_the_chart_of_their_unit_and_have_a_scale():
     (chart,) = charts_for((*gauges("a"), *gauges("b", unit="1/1000 jobs"))).own
     assert {series.metric: series.scale for series in chart.series} == {"a": 1, "b": 1000}
 

@@ -26,7 +26,7 @@ def test_no_two_kinds_share_a_letter():
     assert all(letter.isupper() and letter.isascii() for letter in letters)
 
 
-def test_each_kind_is_told_in_a_word_and_its_figure():
+def test_each_kind_is_shown_as_a_word_and_its_figure():
     told = {
         ("lost", 12): "Lost 12",
         ("fork", 4000): "Fork of 4000",

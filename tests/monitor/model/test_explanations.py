@@ -56,7 +56,7 @@ def test_every_metric_of_a_chart_is_in_the_catalogue(chart):
 
 
 @pytest.mark.parametrize(("kind", "shape"), product(KINDS, SHAPES))
-def test_whatever_the_verdict_is_there_are_sentences(kind, shape):
+def test_every_verdict_has_sentences(kind, shape):
     facts = found(rss=Verdict(kind, 9.0 * MIB, 8 * MIB, 10 * MIB, 5 * MIB, shape))
     assert all(line.endswith(".") for line in window_sentences(facts))
     assert shape_of(facts) in {"", *SHAPES}
@@ -92,7 +92,7 @@ def test_growth_of_no_one_layer_says_so():
     )
 
 
-def test_a_layer_that_grows_under_a_steady_whole_is_told():
+def test_a_layer_that_grows_under_a_steady_rss_is_named():
     lines = window_sentences(found(rss=Verdict(STEADY), objects=grows(3)))
     assert lines[-1] == "Growing although RSS is not: Python objects."
 

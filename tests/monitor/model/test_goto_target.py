@@ -40,12 +40,12 @@ def test_the_last_hours_are_those_of_the_run():
     assert live.window.span_ms == 2 * HOUR_MS
 
 
-def test_a_time_is_told_with_its_day_and_zone():
+def test_a_time_is_shown_with_its_day_and_zone():
     text = goto_text(Goto(at_ms=NOW_MS - HOUR_MS), ENDED, UTC)
     assert text == "Fri 15 Jan 2027 07:00:00 UTC"
 
 
-def test_it_is_told_where_the_run_was_not_there():
+def test_a_time_outside_of_the_run_is_named_as_such():
     before = goto_text(Goto(at_ms=ENDED.begin_ms - HOUR_MS), ENDED, UTC)
     assert before.endswith("1h before the run's first sample")
     after = goto_text(Goto(at_ms=ENDED.end_ms + 90_000), ENDED, UTC)

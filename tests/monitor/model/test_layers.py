@@ -129,7 +129,7 @@ def test_without_the_total_there_is_nothing_to_split():
 
 
 @given(st.dictionaries(st.sampled_from(ALL), st.integers(-(1 << 50), 1 << 50)))
-def test_whatever_a_log_says_parts_add_up_to_rss_and_none_is_negative(given_levels):
+def test_parts_of_any_log_add_up_to_rss_and_none_is_negative(given_levels):
     values = {metric: np.array([float(value)]) for metric, value in given_levels.items()}
     found = parts_of(LAYERS, values)
     if "rss" not in values:

@@ -70,7 +70,7 @@ def test_marked_runs_can_be_asked_for():
 
 
 def test_typing_and_erasing_are_each_others_opposite():
-    listing = RunFilter().asked()
+    listing = RunFilter().opened()
     for char in "ap x":
         listing = listing.typed(char)
     assert (listing.text, listing.typing) == ("ap x", True)
@@ -91,7 +91,7 @@ def test_the_orders_come_round():
     assert listing.order == NEWEST
 
 
-def test_no_more_runs_are_marked_than_can_be_told_apart():
+def test_no_more_runs_are_marked_than_there_are_colours():
     listing = RunFilter()
     for number in range(MOST_MARKED + 2):
         listing = listing.toggled(f"/{number}")
@@ -224,7 +224,7 @@ def test_new_figures_are_shown_in_the_old_places(runs, data):
 
 
 @given(some_runs, some_runs, st.data())
-def test_changed_runs_are_those_that_would_be_ordered_anew(runs, new, data):
+def test_changed_runs_are_those_that_sorting_again_would_give(runs, new, data):
     paths = [one.id for one in runs]
     gone = data.draw(st.sets(st.sampled_from(paths))) if paths else set()
     gone -= {one.id for one in new}

@@ -152,7 +152,7 @@ def together(curves, lives, width_ms, count):
     return total(levels, lives, buckets(width_ms, count))
 
 
-def test_the_sum_counts_who_is_there():
+def test_the_sum_counts_the_runs_that_have_a_value():
     curves = [curve([0, 100, 200], [1, 2, 3]), curve([100, 200], [10, 10])]
     points = together(
         curves, [Lifetime.of_ended_run(0, 200), Lifetime.of_ended_run(100, 200)], 100, 3
@@ -160,7 +160,7 @@ def test_the_sum_counts_who_is_there():
     assert points.hi.tolist() == [1, 12, 13]
 
 
-def test_where_nobody_is_there_is_a_gap():
+def test_where_no_run_has_a_value_there_is_a_gap():
     one = curve([0, 500], [1, 2], breaks=[1])
     points = together([one], [Lifetime.of_ended_run(0, 500)], 100, 6)
     assert points.breaks.tolist() == [False, True]
@@ -258,7 +258,7 @@ def test_no_sample_is_outside_of_the_band(samples):
             assert points.lo[at] <= value <= points.hi[at]
 
 
-def test_what_grows_most_or_is_largest_stands_out():
+def test_the_most_important_runs_grow_most_or_are_largest():
     times = np.arange(0, H_MS, 60_000)
     curves = {
         "steady": curve(times, np.full(60, 100.0)),
@@ -302,9 +302,9 @@ def test_runs_that_ran_at_one_time_are_shown_in_time():
     study = ComparisonRequest(COMPARE, ("/api/1", "/api/2")).opened((one, other), 5 * H_MS)
     assert not study.aligned
     assert study.window.following
-    turned = study.turned((one, other), 5 * H_MS)
+    turned = study.realigned((one, other), 5 * H_MS)
     assert turned.aligned
-    assert turned.turned((one, other), 5 * H_MS).window == study.window
+    assert turned.realigned((one, other), 5 * H_MS).window == study.window
 
 
 def test_a_service_has_all_its_runs_and_no_others():
@@ -316,11 +316,11 @@ def test_a_cursor_stays_in_the_window():
     study = ComparisonRequest(SERVICE, service="api", cursor_ms=5).opened(
         (run(1, 0, H_MS),), 2 * H_MS
     )
-    moved = study.seen(study.window.zoom_in())
+    moved = study.with_window(study.window.zoom_in())
     assert moved.window.begin_ms <= moved.cursor_ms < moved.window.end_ms
 
 
-def test_a_study_of_nothing_is_harmless():
+def test_a_comparison_of_nothing_is_harmless():
     study = ComparisonRequest(SERVICE, service="gone").opened((), 1)
     assert study.members(()) == ()
     assert math.isfinite(study.window.span_ms)

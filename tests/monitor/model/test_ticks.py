@@ -79,7 +79,7 @@ def test_bytes_start_at_zero_when_the_data_nearly_do():
     assert fit_axis(None, 10 * MIB, 400 * MIB, "B", 10).lo == 0
 
 
-def test_bytes_start_at_zero_when_told_to():
+def test_bytes_start_at_zero_on_request():
     assert fit_axis(None, 400 * MIB, 405 * MIB, "B", 10, zero_based=True).lo == 0
 
 

@@ -99,7 +99,7 @@ def test_a_time_that_the_clocks_skip_is_as_much_later_as_they_skip():
     assert parse_time("2026-03-29 03:30", NOW, BERLIN) == at(2026, 3, 29, 1, 30, tz=UTC)
 
 
-def test_of_a_repeated_hour_the_offset_tells_which_is_meant():
+def test_of_a_repeated_hour_the_offset_says_which_is_meant():
     assert parse_time("2026-10-25 02:30+01:00", NOW, BERLIN) == at(2026, 10, 25, 1, 30, tz=UTC)
     assert parse_time("2026-10-25 02:30+02:00", NOW, BERLIN) == at(2026, 10, 25, 0, 30, tz=UTC)
 
@@ -111,7 +111,7 @@ def test_yesterday_is_a_day_of_the_calendar_however_long_it_was(month, day, hour
     assert end - begin == hours * 3_600_000
 
 
-def test_a_span_back_is_of_time_that_passed_whatever_the_clocks_did():
+def test_a_span_back_is_elapsed_time_also_where_the_clocks_change():
     now = datetime(2026, 3, 29, 3, 30, tzinfo=BERLIN)
     found = datetime.fromtimestamp(parse_time("-1h", now, BERLIN) / 1000, BERLIN)
     assert (found.hour, found.minute) == (1, 30)

@@ -37,7 +37,7 @@ def test_bytes_are_shown_in_the_nearest_binary_unit(value, text):
 
 
 @given(st.integers(-(2**63), 2**63))
-def test_a_size_takes_at_most_four_characters_beside_its_sign_and_unit(value):
+def test_a_size_has_at_most_four_characters_without_its_sign_and_unit(value):
     number, _unit = format_bytes(value).split(" ")
     assert len(number.lstrip("-")) <= 4
 

@@ -49,7 +49,7 @@ def test_a_list_shows_a_rate_or_the_kind_and_dots_before_there_is_a_verdict():
     assert growth_cell(grows(3), plain=True) == growth_text(grows(3), "B") == "+3 MiB/h"
 
 
-def test_the_rate_is_told_with_its_interval():
+def test_the_rate_is_shown_with_its_interval():
     assert verdict_text(grows(3)) == "growing +3 MiB/h (+2.5 to +3.5 MiB)"
     assert verdict_text(Verdict(GROWING, MIB, MIB / 2, 2 * MIB)) == (
         "growing +1 MiB/h (+510 KiB to +2 MiB)"
@@ -57,12 +57,12 @@ def test_the_rate_is_told_with_its_interval():
     assert verdict_text(Verdict(GROWING, MIB, MIB, MIB)) == "growing +1 MiB/h"
 
 
-def test_steps_and_teeth_are_told_with_their_height():
+def test_steps_and_teeth_are_shown_with_their_height():
     assert verdict_text(Verdict(STEADY, change=9 * MIB, shape=STEP)) == "steady, stepped +9 MiB"
     assert verdict_text(Verdict(SAW_TOOTH, change=9 * MIB)) == "saw-tooth, 9 MiB high"
 
 
-def test_a_change_is_what_was_measured_and_the_trend_stands_beside_it_where_it_differs():
+def test_a_change_is_what_was_measured_and_the_trend_is_added_where_it_differs():
     change = change_between(188.4 * MIB, 1_000, 274.1 * MIB, 299_000)
     layer = Layer(LAYER_BY_ID["rss"], 274 * MIB, Verdict(GROWING, 1024.0 * MIB), change)
     assert change_words(layer) == "+85.7 MiB in 4m58s (188 MiB to 274 MiB)"

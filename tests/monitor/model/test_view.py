@@ -195,7 +195,7 @@ def test_a_run_s_own_charts_are_shown_after_the_others():
     assert View().select(with_own(), NOW_MS).shown[len(CHARTS) :] == ("own1", "own2")
 
 
-def test_own_charts_are_hidden_by_their_keys_and_gone_with_the_run():
+def test_own_charts_are_hidden_by_their_keys_and_removed_with_the_run():
     view = View().select(with_own(), NOW_MS).toggle("own1").toggle("gc")
     assert "own1" not in view.shown
     assert view.select(with_own("/other"), NOW_MS).shown == view.shown

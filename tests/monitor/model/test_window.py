@@ -132,7 +132,7 @@ def test_fitting_a_run_that_still_goes_on_follows_it():
     assert Window.fit(NOW - HOUR, NOW, NOW).following
 
 
-def test_a_frozen_window_stands_still_until_it_is_thawed():
+def test_a_frozen_window_does_not_change_until_it_is_thawed():
     frozen = Window.live(NOW, MINUTE).freeze()
     assert frozen.follow(NOW + HOUR) is frozen
     assert frozen.thaw(NOW + HOUR) == Window.live(NOW + HOUR, MINUTE)

@@ -2,22 +2,21 @@
 
 import asyncio
 import json
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from pprofplus.metrics import CATALOGUE
 from pprofplus_tui.app import MonitorApp
+from pprofplus_tui.commands.open_monitor import local_backend
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.screens.explain_page import ExplainScreen
-from pprofplus_tui.sources.open import open_source
 
 
 @pytest.fixture
 def monitor(home):
     return lambda **options: MonitorApp(
-        Options(directories=(str(home.path),), **options), partial(open_source, [str(home.path)])
+        Options(directories=(str(home.path),), **options), local_backend([str(home.path)])
     )
 
 
@@ -116,7 +115,7 @@ async def test_a_hostile_metric_of_its_own_is_named_and_not_obeyed(home, monitor
     home.run(own=((evil, evil, "gauge", lambda i: i),))
     async with monitor().run_test(size=(120, 40)) as pilot:
         text = await explained(pilot, "7", "7", "shift+tab")
-        assert "Metrics that the service itself brought" in text
+        assert "Metrics that the service itself added" in text
         assert "\x1b" not in text
         assert "owned" in text
 
@@ -130,7 +129,7 @@ async def test_on_a_terminal_without_utf8_it_is_ascii(home, monitor):
 
 
 async def test_without_a_run_there_is_nothing_to_explain(tmp_path):
-    app = MonitorApp(Options(directories=(str(tmp_path),)), partial(open_source, [str(tmp_path)]))
+    app = MonitorApp(Options(directories=(str(tmp_path),)), local_backend([str(tmp_path)]))
     async with app.run_test(size=(100, 30)) as pilot:
         await pilot.press("i")
         await pilot.pause()

@@ -8,15 +8,14 @@ import threading
 import time
 import xml.etree.ElementTree as ET
 import zlib
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from pprofplus_tui.app import MonitorApp
 from pprofplus_tui.atomic_file import OutputError
+from pprofplus_tui.commands.open_monitor import local_backend
 from pprofplus_tui.model.options import Options
-from pprofplus_tui.sources.open import open_source
 from pprofplus_tui.terminal.screenshot import (
     ScreenshotCancelledError,
     find_browser,
@@ -42,9 +41,7 @@ async def settled(pilot, found, seconds=30):
 
 @pytest.fixture
 def monitor(home):
-    return MonitorApp(
-        Options(directories=(str(home.path),)), partial(open_source, [str(home.path)])
-    )
+    return MonitorApp(Options(directories=(str(home.path),)), local_backend([str(home.path)]))
 
 
 async def test_s_saves_the_screen_as_svg_under_the_name_shown(home, monitor, tmp_path, monkeypatch):
@@ -53,7 +50,7 @@ async def test_s_saves_the_screen_as_svg_under_the_name_shown(home, monitor, tmp
     async with monitor.run_test(size=LARGE, notifications=True) as pilot:
         await settled(pilot, "python heap")
         await pilot.press("s")
-        await settled(pilot, "save a picture")
+        await settled(pilot, "save a screenshot")
         # a long path shows only in part
         assert "pprofplus-api-4711-" in pilot.app.screen.query_one("#path").value
         await pilot.press("enter")
@@ -63,7 +60,7 @@ async def test_s_saves_the_screen_as_svg_under_the_name_shown(home, monitor, tmp
     text = "".join(ET.fromstring(written.read_text()).itertext())  # noqa: S314 - our own
     assert "4711" in text
     assert "python\xa0heap" in text
-    assert "save a picture" not in text.replace("\xa0", " ")
+    assert "save a screenshot" not in text.replace("\xa0", " ")
 
 
 async def test_a_picture_asks_nobody_for_a_font(home, monitor):
@@ -82,7 +79,7 @@ async def test_the_path_can_be_changed_and_a_file_is_never_overwritten(home, mon
     async with monitor.run_test(size=LARGE) as pilot:
         await settled(pilot, "python heap")
         await pilot.press("s")
-        await settled(pilot, "save a picture")
+        await settled(pilot, "save a screenshot")
         pilot.app.screen.query_one("#path").value = str(mine)
         await pilot.press("enter")
         await settled(pilot, "choose another name")
@@ -104,7 +101,7 @@ async def test_escape_saves_nothing(home, monitor, tmp_path, monkeypatch):
     async with monitor.run_test(size=LARGE) as pilot:
         await settled(pilot, "python heap")
         await pilot.press("s")
-        await settled(pilot, "save a picture")
+        await settled(pilot, "save a screenshot")
         await pilot.press("escape")
         await settled(pilot, "python heap")
     assert [path.name for path in tmp_path.iterdir()] == ["logs"]
@@ -116,7 +113,7 @@ async def test_an_empty_screen_can_be_saved_too(home, monitor, tmp_path, monkeyp
     async with monitor.run_test(size=LARGE, notifications=True) as pilot:
         await pilot.pause(0.2)
         await pilot.press("s")
-        await settled(pilot, "save a picture")
+        await settled(pilot, "save a screenshot")
         await pilot.press("enter")
         await settled(pilot, "saved")
     assert len(list(tmp_path.glob("pprofplus-2*.svg"))) == 1

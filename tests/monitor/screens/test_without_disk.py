@@ -2,12 +2,14 @@
 
 import csv
 import time
+from functools import partial
 
 import numpy as np
 import pytest
 from fake_source import MIB, FakeRun, FakeSource, ended, level, rising
 
 from pprofplus_tui.app import MonitorApp
+from pprofplus_tui.backend.worker import BackendThread
 from pprofplus_tui.model.events import RunEvent
 from pprofplus_tui.model.options import Options
 
@@ -55,7 +57,9 @@ def source():
 
 @pytest.fixture
 def monitor(source):
-    return lambda **options: MonitorApp(Options(**options), lambda: source)
+    return lambda **options: MonitorApp(
+        Options(**options), partial(BackendThread, open_source=lambda: source)
+    )
 
 
 def chosen(app):

@@ -88,11 +88,11 @@ def test_a_live_run_shown_in_its_past_is_past_though_it_is_up():
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_a_frozen_picture_says_so_whatever_the_state(state):
+def test_a_frozen_window_says_so_in_any_state(state):
     assert "FROZEN 14 Nov" in status(run_of(state), following.freeze(), 120)
 
 
-def test_a_death_and_a_freeze_are_told_apart_by_colour_too():
+def test_a_death_and_a_freeze_differ_in_colour_too():
     row = status_row(StatusView((run_of(DIED),), run_of(DIED), past, UTC), 120)
     assert styles_of(row, "died") == {"died_bar"}
     row = status_row(StatusView((run_of(),), run_of(), following.freeze(), UTC), 120)
@@ -127,7 +127,7 @@ def test_what_is_dropped_at_one_width_is_not_back_at_a_smaller_one():
         assert shown == sorted(shown), word
 
 
-def test_a_problem_is_told_where_there_is_room_and_cannot_command_the_terminal():
+def test_a_problem_is_shown_where_there_is_room_and_cannot_command_the_terminal():
     problem = "/log\x1b[31m\n: Permission denied"
     text = status(run_of(), following, 160, problem=problem)
     assert "\\x1b[31m\\x0a: Permission denied" in text

@@ -110,7 +110,7 @@ screens = st.lists(
 
 @given(screens)
 @settings(max_examples=20, deadline=None)
-def test_whatever_was_shown_before_the_screen_shows_the_rows(stage, shown):
+def test_the_screen_shows_the_new_rows_after_any_others(stage, shown):
     async def play():
         app = stage(CellWidget())
         async with app.run_test(size=(WIDTH, HEIGHT)) as pilot:

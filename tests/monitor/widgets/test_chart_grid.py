@@ -43,7 +43,7 @@ def test_a_picture_of_another_size_is_cut_or_padded_to_its_place(
     assert shown == [there if y < of_height else "" for y in range(height)]
 
 
-def test_a_picture_of_the_right_size_is_not_made_anew():
+def test_a_drawing_of_the_right_size_is_not_made_again():
     rows = picture("x", 30, 8)
     assert sized(rows, ChartPlace(5, 5, 30, 8)) is rows
 
@@ -151,7 +151,7 @@ async def test_every_size_leaves_whole_lines_and_asks_for_new_places(grid):
             assert [len(line) for line in grid.lines] == [size[0]] * size[1]
 
 
-async def test_a_click_tells_the_chart_under_it_and_the_wheel_where_in_it(grid):
+async def test_a_click_names_the_chart_under_it_and_the_wheel_the_place_in_it(grid):
     places = places_of(["memory", "heap", "cpu"])
     async with grid.run_test(size=SIZE) as pilot:
         grid.widget.place(places, None)

@@ -61,7 +61,7 @@ def test_wide_characters_do_not_make_a_line_longer_than_it_counts():
     assert all(ord(char) < 0x2E80 for char in text)
 
 
-def test_ascii_only_is_ascii_whatever_the_directory_is_called():
+def test_ascii_only_is_ascii_for_any_directory_name():
     text = text_of(empty_rows(["/tmp/é/日志"], None, None, plain=True))  # noqa: S108 - a name
     assert text.isascii()
 

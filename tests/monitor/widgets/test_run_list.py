@@ -84,14 +84,14 @@ def test_a_run_shows_its_state_pid_memory_and_curve():
 def test_in_the_order_of_growth_each_live_run_shows_the_verdict_it_is_ordered_by(verdict, words):
     live = replace(run_of(pid=4711, rss=412 << 20), growth=verdict)
     dead = run_of(pid=4712, state=DIED, rss=412 << 20)
-    lines = texts((live, dead), listing=RunFilter(order=GROWTH))
+    lines = texts((live, dead), run_filter=RunFilter(order=GROWTH))
     assert lines[1].split(maxsplit=2)[2].split("▁")[0].strip() == words
     assert lines[2].split() == ["✝", "4712", "▁▂▃▄▅▆"]
 
 
 def test_in_the_order_of_age_each_run_shows_its_age():
     run = replace(run_of(pid=4711, rss=412 << 20), begin_ms=0, end_ms=7_440_000)
-    assert texts((run,), listing=RunFilter(order=AGE))[1].split()[2] == "2h4m"
+    assert texts((run,), run_filter=RunFilter(order=AGE))[1].split()[2] == "2h4m"
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -143,7 +143,7 @@ async def test_the_selected_run_is_kept_in_sight_all_the_way_down_and_up(stage):
             assert any(line.split()[1] == str(runs[at].pid) for line in app.lines if line.strip())
 
 
-async def test_the_heading_stands_above_the_first_run_of_a_service(stage):
+async def test_the_heading_is_above_the_first_run_of_a_service(stage):
     app = stage(RunList())
     runs = many(300)
     async with app.run_test(size=(34, 12)) as pilot:

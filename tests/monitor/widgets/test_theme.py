@@ -125,7 +125,7 @@ def test_the_light_background_is_light_and_the_dark_one_dark():
     assert lightness(NIGHT.background) < 0.05
 
 
-def test_a_chosen_run_stands_out_from_the_others():
+def test_a_chosen_run_looks_different_from_the_others():
     for paint in (TokenColours.standard(dark=True), TokenColours.standard(dark=False)):
         assert paint["text_selected"].bgcolor != paint["text"].bgcolor
         assert paint["text_selected"].bold

@@ -136,7 +136,7 @@ def test_the_line_is_exactly_as_wide_as_asked(told, width, plain):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_verdict_is_told_in_words(verdict, words):
+def test_a_verdict_is_shown_in_words(verdict, words):
     assert parts_of(facts_row(found(verdict), 80)) == [words]
 
 
@@ -148,14 +148,14 @@ def test_the_layer_to_blame_and_the_time_to_the_limit_fit_on_eighty_columns():
     ]
 
 
-def test_on_sixty_columns_the_layer_to_blame_is_told_beside_rss():
+def test_on_sixty_columns_the_layer_that_grows_most_is_next_to_rss():
     assert parts_of(facts_row(LEAKING, 60)) == [
         "RSS 400 MiB ↗ growing +3.1 MiB/h",
         "Python ↗ +2.9 MiB/h",
     ]
 
 
-def test_more_room_tells_the_sizes_of_the_layers():
+def test_with_more_room_the_sizes_of_the_layers_are_shown():
     assert parts_of(facts_row(LEAKING, 200)) == [
         "RSS 400 MiB ↗ growing +3.1 MiB/h",
         "Python 91 MiB ↗ +2.9 MiB/h",
@@ -186,7 +186,7 @@ def test_what_does_not_grow_is_quiet(kind):
     assert styles_of(facts_row(found(Verdict(kind)), 80), kind) == {"dim"}
 
 
-def test_a_limit_that_nothing_grows_towards_is_told_as_a_share_and_alarms_when_near():
+def test_a_limit_without_growth_is_shown_as_a_share_and_highlighted_when_near():
     far = facts_row(found(Verdict(STEADY), 1024 * MIB, 512 * MIB), 80)
     near = facts_row(found(Verdict(STEADY), 1024 * MIB, 1000 * MIB), 80)
     assert "cgroup 512 MiB, 50 % of its limit 1 GiB" in text_of(far)
@@ -198,7 +198,7 @@ def test_a_limit_that_nothing_grows_towards_is_told_as_a_share_and_alarms_when_n
 @pytest.mark.parametrize(
     ("per_hour", "told"), [(500, "in 1h1m"), (100, "in 5h"), (2, "in 10d"), (0.1, "50 % of")]
 )
-def test_the_time_to_the_limit_is_rough_and_only_told_if_it_will_come(per_hour, told):
+def test_the_time_to_the_limit_is_rough_and_only_shown_if_it_is_reached(per_hour, told):
     assert told in text_of(facts_row(found(growing(per_hour), 1024 * MIB, 512 * MIB), 100))
 
 
@@ -210,7 +210,7 @@ def test_on_eighty_columns_rss_the_cgroups_figure_its_share_and_the_runs_that_sh
     ]
 
 
-def test_where_there_is_room_the_measured_change_stands_beside_the_rate():
+def test_where_there_is_room_the_measured_change_is_next_to_the_rate():
     change = change_between(360 * MIB, 0, 400 * MIB, 600_000)
     layer = Layer(LAYER_BY_ID["rss"], 400 * MIB, growing(240), change)
     told = parts_of(facts_row(Verdicts((layer,)), 80))

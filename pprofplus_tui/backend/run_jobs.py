@@ -1,0 +1,55 @@
+"""Jobs on one run for the screens' worker threads: list events, export.
+
+The export is imported on first use: importing numpy would delay the first paint.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pprofplus_tui.model.events import RunEvent
+from pprofplus_tui.model.export_job import Exported, ExportJob
+from pprofplus_tui.model.runs import Run
+
+if TYPE_CHECKING:
+    from pprofplus_tui.sources.port import Source
+
+
+def events(source: "Source", run: Run, limit: int) -> tuple[RunEvent, ...]:
+    """Read all events of a run; return them in order of time, at most `limit`."""
+    from pprofplus_tui.sources.port import Access  # noqa: PLC0415 - see the module
+
+    return source.open(run.id, Access.SAMPLES).events(most=limit)
+
+
+def suggest_export_path(job: ExportJob, directory: Path) -> Path:
+    """Return a free path in `directory`, named after the run and the window."""
+    from pprofplus_tui.export import suggest_path  # noqa: PLC0415 - see the module
+
+    run = job.run
+    return suggest_path(run.service, run.pid, job.begin_ms, job.end_ms, directory, job.zone)
+
+
+def export(
+    source: "Source",
+    job: ExportJob,
+    path: Path,
+    progress: Callable[[float], None],
+    cancelled: Callable[[], bool],
+) -> Exported:
+    """Write the samples of a job, read with a reader of its own.
+
+    Raises FileExistsError, ExportCancelledError, OutputError.
+    """
+    from pprofplus_tui import export as exporter  # noqa: PLC0415 - see the module
+    from pprofplus_tui.sources.port import Access  # noqa: PLC0415 - see the module
+
+    return exporter.export(
+        [source.open(job.run.id, Access.SAMPLES)],
+        job.begin_ms,
+        job.end_ms,
+        path,
+        zone=job.zone,
+        progress=progress,
+        cancelled=cancelled,
+    )
