@@ -1,4 +1,4 @@
-"""The artefacts next to a run's log, such as profiles: listed and read as untrusted input."""
+"""The artefacts in a run directory, such as profiles: listed and read as untrusted input."""
 
 import os
 
@@ -7,15 +7,15 @@ from pprofplus.log.artefacts import MAX_ARTEFACTS_BYTES, parse_artefact_name
 from pprofplus_tui.sources.local.safe_files import opened
 from pprofplus_tui.sources.port import RunArtefact
 
-_MAX_LISTED = 10_000
-_LATEST_MS = 1 << 48
+_MAX_ARTEFACTS = 10_000
+_MAX_UNIX_MS = 1 << 48
 
 
 def run_artefacts(path: str) -> tuple[RunArtefact, ...]:
-    """Return the artefacts in the directory of a run, the oldest first. Raises OSError.
+    """Return the artefacts in a run directory, the oldest first. Raises OSError.
 
-    Whatever is a link or no regular file, is larger than the collector writes, or has another name
-    is left out.
+    Links, files that are not regular or larger than the collector writes, and files with other
+    names are left out.
     """
     found = []
     with os.scandir(path) as entries:
@@ -38,29 +38,29 @@ def run_artefacts(path: str) -> tuple[RunArtefact, ...]:
                         size_bytes,
                     )
                 )
-            if len(found) >= _MAX_LISTED:
+            if len(found) >= _MAX_ARTEFACTS:
                 break
     return tuple(sorted(found, key=lambda each: (each.unix_ms, each.name)))
 
 
 def artefact_named(name: str) -> RunArtefact | None:
-    """Return what the name of an artefact says, with no size; None if it is no such name."""
+    """Return the artefact with this file name, without its size; None for any other name."""
     parsed = parse_artefact_name(name)
-    if parsed is None or parsed.unix_ms >= _LATEST_MS:
+    if parsed is None or parsed.unix_ms >= _MAX_UNIX_MS:
         return None
     return RunArtefact(name, parsed.kind, parsed.unix_ms, parsed.why, parsed.suffix, 0)
 
 
 def read_artefact(path: str, name: str) -> tuple[bytes, float]:
-    """Return the content of a run's artefact, and the unix seconds of its last change.
+    """Return the content of an artefact, and the unix seconds of its last change.
 
-    Raises LogFormatError if it is none that the collector writes, OSError if it cannot be read.
+    Raises LogFormatError if it is not an artefact of the collector, OSError if it cannot be read.
     """
     if artefact_named(name) is None:
         raise LogFormatError(f"{name}: not the name of an artefact")
     with opened(f"{path}/{name}") as (file, status):
         if status.st_size > MAX_ARTEFACTS_BYTES:
-            raise LogFormatError(f"{path}/{name}: too large for an artefact")
-        # complete when it got its name: it does not grow
+            raise LogFormatError(f"{path}/{name}: larger than an artefact may be")
+        # the collector renames a file when it is complete, so it does not grow
         with os.fdopen(os.dup(file), "rb") as whole:
             return whole.read(MAX_ARTEFACTS_BYTES), status.st_mtime

@@ -140,7 +140,7 @@ def _segments(path: str) -> Iterator[tuple[str, bytes, float]]:
 
 
 def _artefacts(path: str) -> Iterator[tuple[str, bytes, float]]:
-    """Give (name, bytes, unix seconds of the last write) of each artefact that is there."""
+    """Yield (name, bytes, unix seconds of the last write) of each artefact."""
     try:
         artefacts = run_artefacts(path)
     except OSError as error:
@@ -150,7 +150,7 @@ def _artefacts(path: str) -> Iterator[tuple[str, bytes, float]]:
         try:
             data, written_s = read_artefact(path, name)
         except FileNotFoundError:
-            continue  # the collector has evicted it since the directory was listed
+            continue  # the collector evicted it after the directory was listed
         except (OSError, LogFormatError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise BundleError(f"{path}/{name}: {reason}") from error
@@ -255,7 +255,7 @@ def _unpack(archive: zipfile.ZipFile, directory: Path, path: str) -> None:
 
 
 def _limit_of(name: str) -> tuple[str, int]:
-    """Return what a file of this name is, and how large it may be."""
+    """Return the kind of a file with this name, and its maximum size in bytes."""
     if artefact_named(name) is not None:
         return "an artefact", MAX_ARTEFACTS_BYTES
     return "a segment", _MAX_FILE_BYTES
@@ -288,7 +288,7 @@ def _problem_of(entries: list[zipfile.ZipInfo]) -> str:
 
 
 def _is_allowed(name: str) -> bool:
-    """Tell whether a path is that of a segment or of an artefact of a run."""
+    """Return whether a path is that of a segment or an artefact of a run."""
     found = _PATH.fullmatch(name)
     if found is None or not log_directory.valid_service(found[1]):
         return False

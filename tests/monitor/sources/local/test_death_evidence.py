@@ -135,9 +135,8 @@ def test_out_of_memory_is_probable_if_a_sibling_counted_the_kill(place, monkeypa
         other = run_to_its_end(place, WAITS, before=before, wait=False)
         try:
             assert other.stdout.readline() == "ready\n"
-            for _ in range(
-                3
-            ):  # usage grows fast here: the samples of the two runs may differ too much
+            # usage grows fast here: the samples of the two runs may differ too much
+            for _ in range(3):
                 process = run_to_its_end(place, EATS, before=before)
                 assert process.returncode == -signal.SIGKILL
                 until = time.monotonic() + 10
