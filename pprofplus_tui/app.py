@@ -20,8 +20,7 @@ from textual.message import Message
 from textual.screen import Screen
 
 from pprofplus_tui import signals
-from pprofplus_tui.backend.port import Backend
-from pprofplus_tui.backend.worker import BackendThread
+from pprofplus_tui.backend.interface import Backend
 from pprofplus_tui.model.keys import Key
 from pprofplus_tui.model.messages import Drawn, Frame
 from pprofplus_tui.model.options import Options
@@ -59,7 +58,7 @@ class MonitorApp(App[int]):
     class ChartsDrawn(Message):
         """Charts were drawn and are not shown yet."""
 
-    def __init__(self, options: Options, make_backend: MakeBackend = BackendThread) -> None:
+    def __init__(self, options: Options, make_backend: MakeBackend) -> None:
         super().__init__()
         # an animated page costs half a megabyte over SSH
         self.animation_level = "none"

@@ -17,6 +17,7 @@ import tour
 from textual.pilot import Pilot
 
 from pprofplus_tui.app import MonitorApp
+from pprofplus_tui.commands.open_monitor import local_backend
 from pprofplus_tui.demo.past_runs import write_history
 from pprofplus_tui.demo.processes import demo_directory, running_services
 from pprofplus_tui.model.options import Options
@@ -45,7 +46,7 @@ async def leak(pilot: Pilot[int]) -> None:
     """Show the live service that leaks, enlarged to its Python heap."""
     app = monitor_of(pilot)
     run = next(r for r in app.monitor.frame.runs if r.service == "api" and r.running)
-    app.monitor.select_path(run.path)
+    app.monitor.select_run(run.id)
     await pilot.pause(_SETTLE_S)
 
 
@@ -53,7 +54,7 @@ async def dead(pilot: Pilot[int]) -> None:
     """Show the service that was killed a moment ago, to its last sample."""
     app = monitor_of(pilot)
     runs = [r for r in app.monitor.frame.runs if r.service == "batch" and r.state == DIED]
-    app.monitor.select_path(max(runs, key=lambda r: r.end_ms).path)
+    app.monitor.select_run(max(runs, key=lambda r: r.end_ms).id)
     await pilot.pause(_SETTLE_S)
 
 
@@ -78,7 +79,7 @@ def to_png(svg: Path, png: Path, chromium: str) -> None:
 
 async def shoot(options: Options, scenes: tuple[tuple[str, Scene], ...]) -> None:
     """Open the monitor at one size, play the scenes, save a picture of each."""
-    app = MonitorApp(options)
+    app = MonitorApp(options, local_backend(options.directories))
     async with app.run_test(size=SIZE) as pilot:
         for name, play in scenes:
             await play(pilot)

@@ -14,6 +14,7 @@ from PIL import Image
 from textual.pilot import Pilot
 
 from pprofplus_tui.app import MonitorApp
+from pprofplus_tui.commands.open_monitor import local_backend
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.terminal.screenshot import png_of, tidy
 
@@ -56,7 +57,7 @@ STOPS: tuple[Stop, ...] = (
 
 async def fly(options: Options) -> list[tuple[Stop, str]]:
     """Open the monitor, go through the tour, return an SVG of each stop."""
-    app = MonitorApp(options)
+    app = MonitorApp(options, local_backend(options.directories))
     os.chdir(tempfile.gettempdir())  # the dialog shows where it would write
     async with app.run_test(size=SIZE) as pilot:
         await pilot.pause(_DRAWN_S)

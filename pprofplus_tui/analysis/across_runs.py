@@ -8,6 +8,7 @@ import numpy as np
 from pprofplus_tui.model.comparison_request import TOP
 from pprofplus_tui.model.lifetimes import Lifetime
 from pprofplus_tui.model.points import Bools, Floats, Ints, Points
+from pprofplus_tui.model.runs import RunId
 from pprofplus_tui.model.time_buckets import TimeBuckets, first_of_each
 from pprofplus_tui.model.verdict import Verdict
 
@@ -174,13 +175,13 @@ def _add_partial(  # noqa: PLR0913, PLR0917 - private: the sums so far, the curv
 
 
 def most_important_runs(
-    curves: Mapping[str, Points],
-    verdicts: Mapping[str, Verdict],
+    curves: Mapping[RunId, Points],
+    verdicts: Mapping[RunId, Verdict],
     *,
     by_size: bool,
     top: int = TOP,
-    before: Sequence[str] = (),
-) -> tuple[str, ...]:
+    before: Sequence[RunId] = (),
+) -> tuple[RunId, ...]:
     """Return the names of the curves that grow most or are largest.
 
     Those returned `before` keep their places while they are nearly among them: many workers are
@@ -188,7 +189,7 @@ def most_important_runs(
     """
     there = [name for name, points in curves.items() if len(points)]
 
-    def rank(name: str) -> tuple[float, str]:
+    def rank(name: RunId) -> tuple[float, RunId]:
         figure = float(curves[name].hi[-1]) if by_size else verdicts[name].order
         return -figure, name
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from pprofplus_tui.analysis.layer_verdicts import judge_curve, verdicts
 from pprofplus_tui.analysis.whole_run import beyond, facts_of
-from pprofplus_tui.model.points import Points, Wanted
+from pprofplus_tui.model.points import Points, SeriesKey
 from pprofplus_tui.model.verdict import (
     LAYERS,
     NOT_SURE,
@@ -16,24 +16,22 @@ from pprofplus_tui.model.verdict import (
     Verdicts,
 )
 from pprofplus_tui.model.window import Window
-from pprofplus_tui.sources.local.run_log import RunLog
-from pprofplus_tui.sources.local.sample_at import read_ends
-from pprofplus_tui.sources.local.window_query import query
+from pprofplus_tui.sources.port import RunReader
 
-FACTS: tuple[Wanted, ...] = tuple((metric, False) for metric in VERDICT_METRICS)
+FACTS: tuple[SeriesKey, ...] = tuple((metric, False) for metric in VERDICT_METRICS)
 _OLDEST_MS = 5000  # in a long window too, a verdict is no older than this
 
 _NOTHING = Verdicts()
 _WHOLE = LAYERS[0]
-_RSS: Wanted = ("rss", False)
+_RSS: SeriesKey = ("rss", False)
 
 
 def judged(  # noqa: PLR0913 - a window of a run, what is known of it, and what is asked
-    log: RunLog,
+    run: RunReader,
     begin_ms: int,
     end_ms: int,
     before: Verdicts = _NOTHING,
-    known: Mapping[Wanted, Points] | None = None,
+    known: Mapping[SeriesKey, Points] | None = None,
     *,
     kinds: Sequence[LayerKind] = LAYERS,
 ) -> Verdicts:
@@ -41,35 +39,35 @@ def judged(  # noqa: PLR0913 - a window of a run, what is known of it, and what 
 
     `known` are the points of `FACTS` in `VERDICT_BUCKETS` buckets, if they are known already;
     `before` is what was said of this view a moment ago. Of the layers only `kinds` are judged.
-    What the log knows beyond the window is asked for as well, and where it cannot tell, the run
-    of the service that came before is.
+    The whole run is read as well, and where that does not decide, the run of the service that
+    came before.
     """
     facts = FACTS if kinds is LAYERS else facts_of(kinds)
-    points = known or query(log, begin_ms, end_ms, VERDICT_BUCKETS, facts, exact=False)
-    ends = read_ends(log, begin_ms, end_ms, facts)
+    points = known or run.query(begin_ms, end_ms, VERDICT_BUCKETS, facts, exact=False)
+    ends = run.end_samples(begin_ms, end_ms, facts)
     table = {metric: points[metric, rate] for metric, rate in facts}
-    outside = beyond(log)
-    past, earlier = outside.past(log, kinds), outside.known_earlier
+    outside = beyond(run)
+    past, earlier = outside.past(run, kinds), outside.known_earlier
     found = verdicts(table, before, ends, kinds, past=past, earlier=earlier)
     if earlier is not None or all(layer.verdict.kind != NOT_SURE for layer in found.layers):
         return found
-    return verdicts(table, before, ends, kinds, past=past, earlier=outside.earlier(log))
+    return verdicts(table, before, ends, kinds, past=past, earlier=outside.earlier(run))
 
 
-def judged_curve(  # noqa: PLR0913, PLR0917 - what is asked of a log, and of what view
-    log: RunLog, begin_ms: int, end_ms: int, wanted: Wanted, unit: str, before: str = ""
+def judged_curve(  # noqa: PLR0913, PLR0917 - what is asked of a run, and in what view
+    run: RunReader, begin_ms: int, end_ms: int, wanted: SeriesKey, unit: str, before: str = ""
 ) -> Verdict:
     """Return what one figure of a run does in [begin_ms, end_ms), unix ms.
 
     Of the resident set it is the verdict of the main view, by the same steps, wherever runs
-    stand side by side. `unit` is that of the log's figures; `before` is the kind that this view
+    stand side by side. `unit` is that of the recorded figures; `before` is the kind that this view
     had a moment ago.
     """
     if wanted == _RSS:
         said = Verdicts((Layer(_WHOLE, 0, Verdict(before)),)) if before else _NOTHING
-        rss = judged(log, begin_ms, end_ms, said, kinds=(_WHOLE,)).rss
+        rss = judged(run, begin_ms, end_ms, said, kinds=(_WHOLE,)).rss
         return Verdict() if rss is None else rss.verdict
-    points = query(log, begin_ms, end_ms, VERDICT_BUCKETS, (wanted,), exact=False)[wanted]
+    points = run.query(begin_ms, end_ms, VERDICT_BUCKETS, (wanted,), exact=False)[wanted]
     return judge_curve(points, unit, before)
 
 
@@ -77,7 +75,7 @@ class VerdictTracker:
     """Keeps to what it said of a view that is not a new one, but for the time that went by."""
 
     def __init__(self) -> None:
-        # the window that was judged last, and where its log then ended
+        # the window that was judged last, and where its run then ended
         self._window: Window | None = None
         self._end_ms = 0
 
@@ -85,32 +83,32 @@ class VerdictTracker:
         """Begin anew, with another run."""
         self._window = None
 
-    def is_due(self, log: RunLog, window: Window) -> bool:
+    def is_due(self, run: RunReader, window: Window) -> bool:
         """Return whether there is enough new to judge again: that costs as much as two charts."""
         if self._window is None:
             return True
-        new_ms = log.end_ms - self._end_ms
+        new_ms = run.end_ms - self._end_ms
         return not 0 <= new_ms < min(window.span_ms // VERDICT_BUCKETS, _OLDEST_MS)
 
     def judge(
         self,
-        log: RunLog,
+        run: RunReader,
         window: Window,
         before: Verdicts,
-        known: Mapping[Wanted, Points] | None = None,
+        known: Mapping[SeriesKey, Points] | None = None,
     ) -> Verdicts:
         """Return what the run's memory does in a window.
 
         Args:
-            log: of the run.
+            run: refreshed.
             window: what is shown.
             before: what was told of this run last.
             known: see `judged`.
         """
         last, self._window = self._window, window
-        self._end_ms = log.end_ms
+        self._end_ms = run.end_ms
         went_on = last is not None and (
             last == window
             or (last.following and window.following and last.span_ms == window.span_ms)
         )
-        return judged(log, window.begin_ms, window.end_ms, before if went_on else _NOTHING, known)
+        return judged(run, window.begin_ms, window.end_ms, before if went_on else _NOTHING, known)

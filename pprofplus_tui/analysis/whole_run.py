@@ -1,6 +1,6 @@
-"""What a log knows beyond the window shown: its whole run, and the run of the service before it.
+"""What is known beyond the window shown: the whole run, and the run of the service before it.
 
-It is kept with the log, as long as that is, and asked for again only when the run has grown.
+It is kept as long as the reader of the run, and read again only when the run has grown.
 """
 
 from collections.abc import Sequence
@@ -8,58 +8,57 @@ from weakref import WeakKeyDictionary
 
 from pprofplus_tui.analysis.layer_verdicts import LongTermTrends, long_term_trends
 from pprofplus_tui.analysis.run_overview import RunOverview, past_grid
+from pprofplus_tui.model.points import SeriesKey
 from pprofplus_tui.model.verdict import LAYERS, LayerKind
-from pprofplus_tui.sources.local.earlier_run import earlier_run
-from pprofplus_tui.sources.local.run_log import RunLog
-from pprofplus_tui.sources.local.window_query import query
+from pprofplus_tui.sources.port import RunReader
 
 # What the whole run says is kept until the run has grown by this share, within these limits.
 _SHARE = 64
 _LEAST_MS, _MOST_MS = 5000, 600_000
-# A log whose begin is later than the process's by more was cut off, or only its end is read.
+# A run that begins later than its process by more was cut off, or only its end is read.
 _START_MS = 60_000
 
 Kinds = Sequence[LayerKind]
 
 
-def facts_of(kinds: Kinds) -> tuple[tuple[str, bool], ...]:
-    """Return what to ask a log for, to know these layers."""
+def facts_of(kinds: Kinds) -> tuple[SeriesKey, ...]:
+    """Return the series that these layers are made of."""
     names = (name for kind in kinds for name in (*kind.plus, *kind.minus))
     return tuple(dict.fromkeys((name, False) for name in names))
 
 
-def past_of(log: RunLog, kinds: Kinds = LAYERS) -> LongTermTrends:
-    """Return what the whole run says of its layers: a query of page heads, and some arithmetic."""
+def past_of(run: RunReader, kinds: Kinds = LAYERS) -> LongTermTrends:
+    """Return what the whole run says of its layers: one query that is not exact."""
     facts = facts_of(kinds)
-    begin_ms, end_ms, buckets = past_grid(log.begin_ms, log.end_ms + 1)
-    points = query(log, begin_ms, end_ms, buckets, facts, exact=False)
+    begin_ms, end_ms, buckets = past_grid(run.begin_ms, run.end_ms + 1)
+    points = run.query(begin_ms, end_ms, buckets, facts, exact=False)
     table = {metric: points[metric, rate] for metric, rate in facts}
-    return long_term_trends(RunOverview(table, log.start_ms), kinds)
+    return long_term_trends(RunOverview(table, run.start_ms), kinds)
 
 
 class WholeRun:
-    """What one log knows beyond a window."""
+    """What is known of one run beyond a window."""
 
     def __init__(self) -> None:
         self._past: LongTermTrends | None = None
         self._kinds: Kinds = ()
-        self._ms = (0, 0)  # where the log began and ended then
+        self._ms = (0, 0)  # where the run began and ended then
         self._earlier: LongTermTrends | None = None
 
-    def past(self, log: RunLog, kinds: Kinds) -> LongTermTrends:
+    def past(self, run: RunReader, kinds: Kinds) -> LongTermTrends:
         """Return what the whole run says, as it was a while ago if the run hardly grew since.
 
-        Nothing if only the end of the log was read.
+        Nothing if only the end of the run was read.
         """
-        if log.only_end and log.begin_ms - log.start_ms > _START_MS:
+        if run.only_end and run.begin_ms - run.start_ms > _START_MS:
             return {}
         begin_ms, end_ms = self._ms
-        new_ms = log.end_ms - end_ms
-        kept_ms = min(max((log.end_ms - log.begin_ms) // _SHARE, _LEAST_MS), _MOST_MS)
-        grown = log.begin_ms != begin_ms or not 0 <= new_ms < kept_ms
+        new_ms = run.end_ms - end_ms
+        kept_ms = min(max((run.end_ms - run.begin_ms) // _SHARE, _LEAST_MS), _MOST_MS)
+        grown = run.begin_ms != begin_ms or not 0 <= new_ms < kept_ms
         if self._past is None or grown or not set(kinds) <= set(self._kinds):
-            self._past, self._kinds = past_of(log, kinds), tuple(kinds)
-            self._ms = log.begin_ms, log.end_ms
+            self._past, self._kinds = past_of(run, kinds), tuple(kinds)
+            self._ms = run.begin_ms, run.end_ms
         return self._past
 
     @property
@@ -67,20 +66,20 @@ class WholeRun:
         """What the run before says, None unless it was asked for."""
         return self._earlier
 
-    def earlier(self, log: RunLog) -> LongTermTrends:
+    def earlier(self, run: RunReader) -> LongTermTrends:
         """Return what the run of the service before says, empty if there is none; read once."""
         if self._earlier is None:
-            before = earlier_run(log)
+            before = run.earlier()
             self._earlier = past_of(before) if before is not None else {}
         return self._earlier
 
 
-_KNOWN: WeakKeyDictionary[RunLog, WholeRun] = WeakKeyDictionary()
+_KNOWN: WeakKeyDictionary[RunReader, WholeRun] = WeakKeyDictionary()
 
 
-def beyond(log: RunLog) -> WholeRun:
-    """Return what is known beyond the window of this log; it goes with the log."""
-    known = _KNOWN.get(log)
+def beyond(run: RunReader) -> WholeRun:
+    """Return what is known of a run beyond the window; it is dropped with its reader."""
+    known = _KNOWN.get(run)
     if known is None:
-        known = _KNOWN[log] = WholeRun()
+        known = _KNOWN[run] = WholeRun()
     return known

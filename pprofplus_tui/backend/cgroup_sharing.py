@@ -1,4 +1,4 @@
-"""Asks the logs of live runs how many of them are charged to the cgroup of the run shown."""
+"""Counts the live runs that are charged to the cgroup of the run shown."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -7,21 +7,19 @@ from pprofplus_tui.model.cgroup_charge import OLDEST_MS, Charge, sharers
 from pprofplus_tui.model.runs import RUNNING, Run
 from pprofplus_tui.model.verdict import LIMIT, USED, VERDICT_BUCKETS, Verdicts
 from pprofplus_tui.model.window import Window
-from pprofplus_tui.sources.local.catalog import RunInfo
-from pprofplus_tui.sources.local.run_log import RunLog
-from pprofplus_tui.sources.local.window_query import query
+from pprofplus_tui.sources.port import RunInfo, RunReader
 
 _USED = (USED, False)
 
 
 def with_sharers(
-    facts: Verdicts, log: RunLog, run: Run, window: Window, infos: Iterable[RunInfo]
+    facts: Verdicts, reader: RunReader, run: Run, window: Window, infos: Iterable[RunInfo]
 ) -> Verdicts:
     """Return the facts with the number of runs in the cgroup, which is known of the present only.
 
     Args:
         facts: of the run in the window.
-        log: of the run, refreshed.
+        reader: of the run, refreshed.
         run: that is shown.
         window: that is shown.
         infos: of all runs there are.
@@ -29,14 +27,14 @@ def with_sharers(
     count = None
     if facts.limit_bytes and run.running and window.end_ms > run.end_ms:
         charges = {
-            info.path: charge
+            info.id: charge
             for info in infos
             if info.state in RUNNING and (charge := _charge_of(info)) is not None
         }
-        mine = charges.pop(run.path, None)
+        mine = charges.pop(run.id, None)
         if mine is not None:
-            end_ms = log.end_ms + 1
-            used = query(log, end_ms - OLDEST_MS, end_ms, VERDICT_BUCKETS, (_USED,))[_USED]
+            end_ms = reader.end_ms + 1
+            used = reader.query(end_ms - OLDEST_MS, end_ms, VERDICT_BUCKETS, (_USED,))[_USED]
             count = sharers(mine, used, charges.values())
     return facts if count == facts.sharers else replace(facts, sharers=count)
 

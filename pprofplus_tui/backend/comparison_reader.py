@@ -1,10 +1,9 @@
-"""Answers what a view of several runs asks: reads many logs in slices, and orders its charts."""
+"""Answers what a view of several runs asks: reads many runs in slices, and orders its charts."""
 
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from pprofplus.errors import PprofplusError
 from pprofplus_tui.analysis.aligned_runs import shifted
 from pprofplus_tui.analysis.verdict_tracker import judged_curve
 from pprofplus_tui.charts.build import ChartStyle, buckets_for
@@ -14,35 +13,33 @@ from pprofplus_tui.model.comparison_request import COMPARE, ComparisonRequest
 from pprofplus_tui.model.findings import Findings
 from pprofplus_tui.model.lifetimes import Lifetime, stale_ms
 from pprofplus_tui.model.points import Points
-from pprofplus_tui.model.runs import LIVE, Run
+from pprofplus_tui.model.runs import LIVE, Run, RunId
+from pprofplus_tui.model.time_buckets import TimeBuckets
 from pprofplus_tui.model.verdict import Verdict
 from pprofplus_tui.model.window import JUMPS, Window
-from pprofplus_tui.sources.local.bucket_grid import BucketGrid
-from pprofplus_tui.sources.local.catalog import Catalog, RunInfo
-from pprofplus_tui.sources.local.run_log import RunLog
-from pprofplus_tui.sources.local.window_query import query
+from pprofplus_tui.sources.port import NoRunError, RunInfo, RunReader, Source
 
 _DRAWN_EACH_S = 1.0  # while there is more to read
 _SLICE_S = 0.04  # of reading, before it is asked whether something else is wanted by now
-_REOPENED_S = 30.0  # a growing log that there was no room for is read again no sooner
-_OLDEST_MS = 30_000  # a growing log is read on at least that often
+_REOPENED_S = 30.0  # a growing run that there was no room for is read again no sooner
+_OLDEST_MS = 30_000  # a growing run is read on at least that often
 _JUDGED_SHARE = 50  # of the window in new samples, before a curve is judged again
-_MOST_PAGES = 32_768  # kept of all logs together: some 50 MB
+_MOST_BYTES = 48 << 20  # held by all readers together
 
 _Key = tuple[int, int, int, str, bool]  # begin, end, buckets, metric, rate
 
 
 @dataclass(eq=False)
 class _Kept:
-    """A log that was opened, and the answer it gave last."""
+    """A run that was opened, and the answer it gave last."""
 
-    log: RunLog | None
+    reader: RunReader | None
     key: _Key | None = None
     points: Points = field(default_factory=Points.empty)
     verdict: Verdict = field(default_factory=Verdict)  # on the points
     judged: _Key | None = None  # what it was given for
     judged_ms: int = -1  # and how far the points then reached
-    end_ms: int = -1  # of the run, when the log was last refreshed
+    end_ms: int = -1  # of the run, when the reader was last refreshed
     read_s: float = 0.0  # monotonic, when it was last opened
 
 
@@ -60,17 +57,18 @@ def main_series(infos: Iterable[RunInfo], chart: str) -> tuple[ChartKind, ChartS
 
 
 class ComparisonReader:
-    """Reads the logs of many runs for one picture. Used by one thread, the feed's."""
+    """Reads many runs for one picture. Used by one thread, the feed's."""
 
-    def __init__(self, manner: ChartStyle) -> None:
+    def __init__(self, manner: ChartStyle, source: Source) -> None:
+        self._source = source
         self._builder = ComparisonBuilder(manner)
-        self._kept: dict[str, _Kept] = {}
+        self._kept: dict[RunId, _Kept] = {}
         self._drawn_s = 0.0
         self._told: Findings | None = None  # with the charts drawn last
         self._drawn: tuple[ComparisonRequest, tuple[tuple[str, str], ...]] | None = None
 
     def close(self) -> None:
-        """Forget all logs: nobody looks at several runs any more."""
+        """Drop all readers: no view of several runs is open."""
         self._kept.clear()
         self._drawn = self._told = None
         self._builder.forget()
@@ -79,17 +77,17 @@ class ComparisonReader:
         self,
         study: ComparisonRequest,
         runs: tuple[Run, ...],
-        infos: Mapping[str, RunInfo],
+        infos: Mapping[RunId, RunInfo],
         before: Findings | None = None,
     ) -> tuple[Findings, Charts, bool]:
         """Return (findings, charts to draw, whether there is more to read).
 
-        Reads for some 40 ms at the most, so that a key need not wait for sixty logs; what is
+        Reads for some 40 ms at the most, so that a key need not wait for sixty runs; what is
         still to be read is left out of the charts, and the findings tell how many runs that is.
         """
         members = study.members(runs)
         kind, series = main_series(
-            (infos[run.path] for run in members if run.path in infos), study.chart
+            (infos[run.id] for run in members if run.id in infos), study.chart
         )
         empty = Findings(study.kind, series.label, kind.unit, study.aligned)
         window = study.window
@@ -99,20 +97,20 @@ class ComparisonReader:
         if before is not None and before.whole and self._is_new_enough(study, members, buckets):
             return _with_totals(before, members, infos), [], False
         present_ms = _present_ms(members)
-        curves: dict[str, Points] = {}
+        curves: dict[RunId, Points] = {}
         wanted = [run for run in members if _reaches(run, study, window)]
         until = time.monotonic() + _SLICE_S
         read = 0
         for run in wanted:
             late = time.monotonic() > until
             points = self._points(run, study, window, buckets, series, late=late)
-            if points is not None and self._is_judged(run.path, kind, series, late=late):
+            if points is not None and self._is_judged(run.id, kind, series, late=late):
                 read += 1
             if points is None:  # what was known in the window before stands until it is read
                 points = self._stand_in(run, study, series)
             if points is not None:
-                curves[run.path] = points
-        self._forget({run.path for run in wanted})
+                curves[run.id] = points
+        self._forget({run.id for run in wanted})
         count = sum(len(points) > 0 for points in curves.values())
         findings = replace(empty, read=read, of=len(wanted), count=count)
         findings = _with_totals(findings, members, infos)
@@ -123,14 +121,13 @@ class ComparisonReader:
                 findings = replace(told, read=read, of=len(wanted))
             return findings, [], True
         self._drawn_s = time.monotonic()
-        self._drawn = study, tuple((run.path, run.state) for run in members)
-        width_ms = BucketGrid.over(window.begin_ms, window.end_ms, buckets).width_ms
+        self._drawn = study, tuple((run.id, run.state) for run in members)
+        width_ms = TimeBuckets.at_most(window.begin_ms, window.end_ms, buckets).width_ms
         named = members if study.kind == COMPARE else wanted
-        lives = {
-            run.path: _life(run, infos.get(run.path), study, series, present_ms) for run in named
-        }
+        lives = {run.id: _life(run, infos.get(run.id), study, series, present_ms) for run in named}
         verdicts = {
-            path: self._kept[path].verdict if path in self._kept else Verdict() for path in curves
+            run_id: self._kept[run_id].verdict if run_id in self._kept else Verdict()
+            for run_id in curves
         }
         # at one age there is no present that runs share
         edge_ms = 0 if study.aligned else present_ms
@@ -145,7 +142,7 @@ class ComparisonReader:
 
         Only then all lines go on at once, not each in a second of its own.
         """
-        states = tuple((run.path, run.state) for run in members)
+        states = tuple((run.id, run.state) for run in members)
         if study.window is None or self._drawn != (study, states):
             return False
         bucket_s = min(study.window.span_ms // buckets, _OLDEST_MS) / 1000
@@ -153,7 +150,7 @@ class ComparisonReader:
 
     # -- reading
 
-    def _points(  # noqa: PLR0913 - private: what is asked of one log
+    def _points(  # noqa: PLR0913 - private: what is asked of one run
         self,
         run: Run,
         study: ComparisonRequest,
@@ -167,7 +164,7 @@ class ComparisonReader:
         shift_ms = run.begin_ms if study.aligned else 0
         begin_ms, end_ms = window.begin_ms + shift_ms, window.end_ms + shift_ms
         key: _Key = (begin_ms, end_ms, buckets, series.metric, series.rate)
-        kept = self._kept.get(run.path)
+        kept = self._kept.get(run.id)
         if kept is not None and kept.key == key:
             # less than a bucket of new time would hardly be seen, and there may be sixty runs
             newer_ms = run.end_ms - kept.end_ms
@@ -180,24 +177,24 @@ class ComparisonReader:
         if (
             kept is not None
             and kept.key == key
-            and kept.log is None
+            and kept.reader is None
             and (late or now_s - kept.read_s < _REOPENED_S)
         ):
             return shifted(kept.points, shift_ms)
-        if kept is None or kept.log is None:
+        if kept is None or kept.reader is None:
             try:
-                log = Catalog.open(run.path)
-            except PprofplusError:
+                reader = self._source.open(run.id)
+            except NoRunError:
                 return Points.empty()
-            kept = self._kept[run.path] = _Kept(log, end_ms=run.end_ms, read_s=now_s)
+            kept = self._kept[run.id] = _Kept(reader, end_ms=run.end_ms, read_s=now_s)
         elif kept.end_ms != run.end_ms:
-            log = kept.log
-            log.refresh()
+            reader = kept.reader
+            reader.refresh()
             kept.end_ms = run.end_ms
         else:
-            log = kept.log
+            reader = kept.reader
         request = (series.metric, series.rate)
-        points = query(log, begin_ms, end_ms, buckets, [request])[request]
+        points = reader.query(begin_ms, end_ms, buckets, [request])[request]
         if series.scale != 1:
             points = replace(points, lo=points.lo / series.scale, hi=points.hi / series.scale)
         kept.key, kept.points = key, points
@@ -205,18 +202,20 @@ class ComparisonReader:
 
     def _stand_in(self, run: Run, study: ComparisonRequest, series: ChartSeries) -> Points | None:
         """Return the curve that was read last, if it is one of the same metric."""
-        kept = self._kept.get(run.path)
+        kept = self._kept.get(run.id)
         if kept is None or kept.key is None or kept.key[3:] != (series.metric, series.rate):
             return None
         return shifted(kept.points, run.begin_ms if study.aligned else 0)
 
-    def _is_judged(self, path: str, kind: ChartKind, series: ChartSeries, *, late: bool) -> bool:
+    def _is_judged(
+        self, run_id: RunId, kind: ChartKind, series: ChartSeries, *, late: bool
+    ) -> bool:
         """Judge a curve if there is enough new in it; False if it is too late for the first time.
 
         That costs about as much as to read it.
         """
-        kept = self._kept.get(path)
-        if kept is None or kept.key is None or kept.log is None:
+        kept = self._kept.get(run_id)
+        if kept is None or kept.key is None or kept.reader is None:
             return True
         begin_ms, end_ms, *_ = kept.key
         new_ms = kept.end_ms - kept.judged_ms
@@ -228,11 +227,11 @@ class ComparisonReader:
             kept.verdict, kept.judged = Verdict(), None
         if late:
             return same
-        # a log has thousandths, and what is no change is said of the true unit
+        # recorded are thousandths, and what is no change is said of the true unit
         unit = kind.unit if series.scale == 1 else ""
         wanted = series.metric, series.rate
         before = kept.verdict.kind if same else ""
-        found = judged_curve(kept.log, begin_ms, end_ms, wanted, unit, before)
+        found = judged_curve(kept.reader, begin_ms, end_ms, wanted, unit, before)
         if series.scale != 1:
             found = replace(
                 found,
@@ -244,18 +243,19 @@ class ComparisonReader:
         kept.verdict, kept.judged, kept.judged_ms = found, kept.key, kept.end_ms
         return True
 
-    def _forget(self, wanted: set[str]) -> None:
-        """Drop the logs that are too many, first those not wanted; a wanted one's curve stays."""
-        pages = sum(kept.log.table.count for kept in self._kept.values() if kept.log is not None)
-        for path in sorted(self._kept, key=lambda path: path in wanted):
-            if pages <= _MOST_PAGES:
+    def _forget(self, wanted: set[RunId]) -> None:
+        """Drop surplus readers, first those not wanted; the curve of a wanted one stays."""
+        readers = (kept.reader for kept in self._kept.values())
+        held_bytes = sum(reader.held_bytes for reader in readers if reader is not None)
+        for run_id in sorted(self._kept, key=lambda run_id: run_id in wanted):
+            if held_bytes <= _MOST_BYTES:
                 return
-            kept = self._kept[path]
-            if kept.log is not None:
-                pages -= kept.log.table.count
-                kept.log = None
-            if path not in wanted:
-                del self._kept[path]
+            kept = self._kept[run_id]
+            if kept.reader is not None:
+                held_bytes -= kept.reader.held_bytes
+                kept.reader = None
+            if run_id not in wanted:
+                del self._kept[run_id]
 
 
 def _reaches(run: Run, study: ComparisonRequest, window: Window) -> bool:
@@ -296,14 +296,16 @@ def _life(
     return life.earlier(run.begin_ms) if study.aligned else life
 
 
-def _with_totals(findings: Findings, runs: Iterable[Run], infos: Mapping[str, RunInfo]) -> Findings:
+def _with_totals(
+    findings: Findings, runs: Iterable[Run], infos: Mapping[RunId, RunInfo]
+) -> Findings:
     """Return the findings with the sums of the newest samples of what runs now."""
-    running = [run for run in runs if run.running and run.path in infos]
+    running = [run for run in runs if run.running and run.id in infos]
     present_ms = _present_ms(running)
     fresh = [
-        infos[run.path].last
+        infos[run.id].last
         for run in running
-        if run.state == LIVE or present_ms - run.end_ms < stale_ms(infos[run.path].interval_ms)
+        if run.state == LIVE or present_ms - run.end_ms < stale_ms(infos[run.id].interval_ms)
     ]
 
     def of(metric: str) -> int | None:

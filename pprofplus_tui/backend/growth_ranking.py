@@ -4,27 +4,23 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pprofplus.errors import PprofplusError
 from pprofplus_tui.analysis.verdict_tracker import judged_curve
-from pprofplus_tui.model.runs import RUNNING
+from pprofplus_tui.model.runs import RUNNING, RunId
 from pprofplus_tui.model.verdict import GROWING, Verdict
 from pprofplus_tui.model.view import young_span_ms
 from pprofplus_tui.model.window import Window
-from pprofplus_tui.sources.local.catalog import RunInfo
-from pprofplus_tui.sources.local.run_log import RunLog
+from pprofplus_tui.sources.port import Access, NoRunError, RunInfo, RunReader, Source
 
 _RSS = ("rss", False)
-# Pages at the end of a run: more than a quarter of an hour at a sample a second.
-_LAST_SLOTS = 32
 _JUDGED_SHARE = 50  # of the window in new samples, before a run is judged again
 _LEAST_NEW_MS = 5000
 
 
 @dataclass(eq=False)
 class _Judged:
-    """A run's log, the verdict on its end, and how far it then reached."""
+    """A run, the verdict on its end, and how far it then reached."""
 
-    log: RunLog
+    run: RunReader
     verdict: Verdict
     end_ms: int
 
@@ -35,8 +31,9 @@ class GrowthRanking:
     The window is the one in which the main view opens on such a run.
     """
 
-    def __init__(self) -> None:
-        self._judged: dict[str, _Judged] = {}
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._judged: dict[RunId, _Judged] = {}
         self._lacking = False
 
     @property
@@ -45,13 +42,13 @@ class GrowthRanking:
         return self._lacking
 
     def forget(self) -> None:
-        """Drop all logs and verdicts: the list is in another order."""
+        """Drop all readers and verdicts: the list is in another order."""
         self._judged.clear()
         self._lacking = False
 
-    def verdict(self, path: str) -> Verdict | None:
+    def verdict(self, run_id: RunId) -> Verdict | None:
         """Return the verdict on a run, None while there is none."""
-        judged = self._judged.get(path)
+        judged = self._judged.get(run_id)
         return None if judged is None else judged.verdict
 
     def judge(self, infos: Iterable[RunInfo], until_s: float) -> bool:
@@ -59,9 +56,9 @@ class GrowthRanking:
 
         Those that were never judged come first, then those judged longest ago.
         """
-        live = {info.path: info for info in infos if info.state in RUNNING}
-        for path in self._judged.keys() - live.keys():
-            del self._judged[path]
+        live = {info.id: info for info in infos if info.state in RUNNING}
+        for run_id in self._judged.keys() - live.keys():
+            del self._judged[run_id]
         due = sorted(filter(self._is_due, live.values()), key=self._judged_until)
         new = False
         for info in due:
@@ -73,34 +70,39 @@ class GrowthRanking:
         return new
 
     def _judged_until(self, info: RunInfo) -> int:
-        judged = self._judged.get(info.path)
+        judged = self._judged.get(info.id)
         return -1 if judged is None else judged.end_ms
 
     def _is_due(self, info: RunInfo) -> bool:
-        judged = self._judged.get(info.path)
+        judged = self._judged.get(info.id)
         if judged is None:
             return True
         span_ms = young_span_ms(info.end_ms - info.begin_ms)
         return not 0 <= info.end_ms - judged.end_ms < max(span_ms // _JUDGED_SHARE, _LEAST_NEW_MS)
 
+    def _opened(self, info: RunInfo, judged: _Judged | None) -> RunReader:
+        """Return the run, up to date. Raises NoRunError."""
+        if judged is None:
+            return self._source.open(info.id, Access.END)
+        judged.run.refresh()
+        return judged.run
+
     def _judge(self, info: RunInfo) -> bool:
         """Judge one run; return whether the verdict is another one."""
-        judged = self._judged.get(info.path)
+        judged = self._judged.get(info.id)
         try:
-            log = RunLog(info.path, last_slots=_LAST_SLOTS) if judged is None else judged.log
-        except PprofplusError:  # not a run's directory any more
+            run = self._opened(info, judged)
+        except NoRunError:  # not a run any more
             return False
-        log.refresh()
         window = Window.live(info.end_ms, young_span_ms(info.end_ms - info.begin_ms))
         before = "" if judged is None else judged.verdict.kind
-        verdict = judged_curve(log, window.begin_ms, window.end_ms, _RSS, "B", before)
-        if verdict.kind == GROWING and log.only_end:
-            # whether that is a wave or a tooth the whole run tells, as it does the main view
-            log = RunLog(info.path, in_blocks=True)
-            log.refresh()
-            verdict = judged_curve(log, window.begin_ms, window.end_ms, _RSS, "B", before)
-        if judged is not None and judged.log is log and judged.verdict == verdict:
+        verdict = judged_curve(run, window.begin_ms, window.end_ms, _RSS, "B", before)
+        if verdict.kind == GROWING and run.only_end:
+            # only the whole run shows whether that is a wave or a saw-tooth, as in the main view
+            run = self._source.open(info.id)
+            verdict = judged_curve(run, window.begin_ms, window.end_ms, _RSS, "B", before)
+        if judged is not None and judged.run is run and judged.verdict == verdict:
             judged.end_ms = info.end_ms
             return False
-        self._judged[info.path] = _Judged(log, verdict, info.end_ms)
+        self._judged[info.id] = _Judged(run, verdict, info.end_ms)
         return True

@@ -1,31 +1,25 @@
-"""Jobs on one run for the screens' worker threads: list events, toggle the pin, export.
+"""Jobs on one run for the screens' worker threads: list events, export.
 
-The readers are imported on first use: importing numpy would delay the first paint.
+The export is imported on first use: importing numpy would delay the first paint.
 """
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pprofplus_tui.model.events import RunEvent
 from pprofplus_tui.model.export_job import Exported, ExportJob
 from pprofplus_tui.model.runs import Run
 
-
-def events(run: Run, limit: int) -> tuple[RunEvent, ...]:
-    """Read the whole log of a run; return its events in order of time, at most `limit`."""
-    from pprofplus_tui.sources.local.event_search import all_happened  # noqa: PLC0415 - see the module
-    from pprofplus_tui.sources.local.run_log import RunLog  # noqa: PLC0415 - see the module
-
-    log = RunLog(run.path)
-    log.refresh()
-    return all_happened(log, limit)
+if TYPE_CHECKING:
+    from pprofplus_tui.sources.port import Source
 
 
-def toggle_pin(run: Run) -> bool:
-    """Pin or unpin a run; return whether it is pinned now. Raises PinError."""
-    from pprofplus_tui.sources.local import pins  # noqa: PLC0415 - see the module
+def events(source: "Source", run: Run, limit: int) -> tuple[RunEvent, ...]:
+    """Read all events of a run; return them in order of time, at most `limit`."""
+    from pprofplus_tui.sources.port import Access  # noqa: PLC0415 - see the module
 
-    return pins.toggle_pin(run.path)
+    return source.open(run.id, Access.SAMPLES).events(most=limit)
 
 
 def suggest_export_path(job: ExportJob, directory: Path) -> Path:
@@ -37,6 +31,7 @@ def suggest_export_path(job: ExportJob, directory: Path) -> Path:
 
 
 def export(
+    source: "Source",
     job: ExportJob,
     path: Path,
     progress: Callable[[float], None],
@@ -47,11 +42,10 @@ def export(
     Raises FileExistsError, ExportCancelledError, OutputError.
     """
     from pprofplus_tui import export as exporter  # noqa: PLC0415 - see the module
-    from pprofplus_tui.sources.local.run_log import RunLog  # noqa: PLC0415 - see the module
+    from pprofplus_tui.sources.port import Access  # noqa: PLC0415 - see the module
 
-    log = RunLog(job.run.path)
     return exporter.export(
-        log,
+        [source.open(job.run.id, Access.SAMPLES)],
         job.begin_ms,
         job.end_ms,
         path,

@@ -1,4 +1,4 @@
-"""Answers the screen's requests from the logs: which runs, which figures, which charts."""
+"""Answers the screen's requests from a source: which runs, which figures, which charts."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -6,7 +6,6 @@ from contextlib import suppress
 from dataclasses import replace
 
 from pprofplus.errors import PprofplusError
-from pprofplus.log.format import MAX_UNIX_MS
 from pprofplus_tui.analysis.verdict_tracker import FACTS, VerdictTracker
 from pprofplus_tui.backend.cgroup_sharing import with_sharers
 from pprofplus_tui.backend.comparison_reader import ComparisonReader
@@ -25,20 +24,14 @@ from pprofplus_tui.model.death import Death
 from pprofplus_tui.model.events import RunEvent, end_events
 from pprofplus_tui.model.messages import ChartRequest, Drawn, Frame, Shape
 from pprofplus_tui.model.options import Options
-from pprofplus_tui.model.points import Points, Wanted
-from pprofplus_tui.model.runs import LIVE, Run, Runs, find, opening
+from pprofplus_tui.model.points import Points, SeriesKey
+from pprofplus_tui.model.runs import LIVE, Run, RunId, Runs, find, opening
 from pprofplus_tui.model.sparkline import sparkline
 from pprofplus_tui.model.verdict import VERDICT_BUCKETS, Verdicts
 from pprofplus_tui.model.window import Window
-from pprofplus_tui.sources.local.catalog import Catalog, RunInfo
-from pprofplus_tui.sources.local.death_evidence import CauseFinder
-from pprofplus_tui.sources.local.event_search import happened_within
-from pprofplus_tui.sources.local.run_log import RunLog
-from pprofplus_tui.sources.local.sample_at import read_at
-from pprofplus_tui.sources.local.siblings import Sibling
-from pprofplus_tui.sources.local.window_query import query
+from pprofplus_tui.sources.port import RunInfo, RunReader, Selection, Source
 
-Levels = dict[Wanted, Points]
+Levels = dict[SeriesKey, Points]
 
 SPARK_CELLS = 6
 _LONG_S = 0.1  # what takes longer to open is worth to be shown piece by piece
@@ -46,6 +39,7 @@ _FIRST_CHARTS_S = 1.0  # they are drawn by then, or something is wrong
 _CLOSER_S = 0.03  # of reading about runs in the list, before a key is heeded
 _SLICE_S = 0.05  # of looking at runs for the first time, likewise
 _WORTH_IT = 1.25
+_MOST_EVENTS = 64  # on a chart
 
 
 class Session:
@@ -54,18 +48,17 @@ class Session:
     `on_drawn` is called from the renderer's thread and must only hand the value over.
     """
 
-    def __init__(self, options: Options, on_drawn: Callable[[Drawn], None]) -> None:
+    def __init__(self, options: Options, source: Source, on_drawn: Callable[[Drawn], None]) -> None:
         self._options = options
+        self._source = source
         self._on_drawn = on_drawn
-        self._catalog = Catalog(
-            list(options.directories), service=options.service, pids=options.all_pids
-        )
+        self._catalog = source.catalog(Selection(options.service, options.all_pids))
         self._renderer = Renderer(self._drawn)
         manner = ChartStyle(options.plain, options.colourless, options.zone)
         self._builder = ChartBuilder(manner)
-        self._gatherer = ComparisonReader(manner)
+        self._gatherer = ComparisonReader(manner, source)
         self._runs = Runs()
-        self._log: RunLog | None = None
+        self._reader: RunReader | None = None  # of the run shown
         # reading takes longer than drawing: each chart is shown as it comes. All at once are
         # shown sooner than all one by one
         self._cold = True
@@ -73,12 +66,11 @@ class Session:
         self._pictures: list[tuple[ChartKind, ChartSpec]] = []
         self._answered: ChartRequest | None = None
         self._judge = VerdictTracker()
-        self._ranker = GrowthRanking()
-        self._causes = CauseFinder()
+        self._ranker = GrowthRanking(source)
         # the first charts of a run are drawn before anything is judged
         self._unjudged = False
-        self._sought: tuple[str, ...] = ()
-        self._waiting: dict[str, RunInfo | None] = {}  # changes that were not taken over yet
+        self._sought: tuple[RunId, ...] = ()
+        self._waiting: dict[RunId, RunInfo | None] = {}  # changes that were not taken over yet
         self._unread = 0  # when new runs were last taken over
 
     def close(self) -> None:
@@ -89,7 +81,7 @@ class Session:
         more = not self._cold and self._renderer.waiting
         self._on_drawn(Drawn(str(key), picture.width, picture.height, rows, more=more))
 
-    def look(self, sought: tuple[str, ...] = (), *, ranking: bool = False) -> None:
+    def look(self, sought: tuple[RunId, ...] = (), *, ranking: bool = False) -> None:
         """Look which runs there are, and how they are; of those not `sought`, only the least.
 
         For a list in the order of growth, `ranking`, live runs are judged too.
@@ -99,7 +91,7 @@ class Session:
             self.look_closer(sought, ranking=ranking)
         self._take_runs()
 
-    def look_closer(self, sought: tuple[str, ...], *, ranking: bool = False) -> None:
+    def look_closer(self, sought: tuple[RunId, ...], *, ranking: bool = False) -> None:
         """Read on, for a while, about the runs that are sought, then about those not yet read."""
         self._sought = sought
         catalog, until_s = self._catalog, time.monotonic() + _CLOSER_S
@@ -107,7 +99,7 @@ class Session:
         if not ranking:
             self._ranker.forget()
         elif self._ranker.judge(catalog.running, until_s):
-            self._waiting.update((info.path, info) for info in catalog.running)
+            self._waiting.update((info.id, info) for info in catalog.running)
             changed = True
         if catalog.unread:
             changed |= catalog.read_on(time.monotonic() + _SLICE_S)
@@ -134,20 +126,20 @@ class Session:
         changes.update(catalog.changes())
         if catalog.unread and catalog.read <= _WORTH_IT * len(self._runs):
             places = self._runs.places
-            known = {path: info for path, info in changes.items() if path in places}
-            for path in known:
-                del changes[path]
+            known = {run: info for run, info in changes.items() if run in places}
+            for run in known:
+                del changes[run]
             changes = known
         else:
             self._waiting, self._unread = {}, catalog.unread
-        gone = [path for path, info in changes.items() if info is None]
+        gone = [run for run, info in changes.items() if info is None]
         new = [self._as_run(info) for info in changes.values() if info is not None]
         if gone or new:
             self._runs = self._runs.changed(new, gone)
 
     def _as_run(self, info: RunInfo) -> Run:
         return Run(
-            info.path,
+            info.id,
             info.service,
             info.pid,
             info.state,
@@ -160,20 +152,20 @@ class Session:
             else sparkline(info.recent, SPARK_CELLS, ascii_only=self._options.plain),
             charts_for(self._metrics_of(info)),
             info.pinned,
-            self._ranker.verdict(info.path),
+            self._ranker.verdict(info.id),
         )
 
     def _metrics_of(self, info: RunInfo) -> tuple[tuple[str, str, str], ...]:
         """Return the metrics of a run: of all of it if it is read, of its end otherwise."""
-        log = self._log
-        return log.metrics if log is not None and log.path == info.path else info.metrics
+        reader = self._reader
+        return reader.metrics if reader is not None and reader.id == info.id else info.metrics
 
     def foresee(self, request: ChartRequest) -> None:
         """Open the run that will be asked for first, while the screen makes up its mind."""
         run = find(self._runs, self._options.run) or opening(self._runs)
         if request.run is None and run is not None:
             with suppress(PprofplusError):  # the answer that needs it will tell
-                self._open(run.path)
+                self._open(run.id)
 
     def answer(self, request: ChartRequest, *, fresh: bool, before: Frame | None) -> Frame:
         """Return what there is to tell, and order the charts that have changed.
@@ -190,18 +182,17 @@ class Session:
         reading = before.cursor if before is not None else None
         death: Death | None = None
         if run is not None and request.window is not None:
-            log, changed = self._open(run.path)
+            reader, changed = self._open(run.id)
             run = self._with_all_charts(run)
-            others = map(Sibling.of, self._catalog.infos.values())
-            death = self._causes.death_of(log, run.state, others, at_once=True)
+            death = reader.death(run.state, self._catalog.infos.values(), at_once=True)
             changed |= before is not None and before.death != death
-            was = find(before.runs, run.path) if before is not None else None
+            was = find(before.runs, run.id) if before is not None else None
             # the last samples before an end are the ones that matter: draw them all
             ended = was is not None and was.state != run.state
             # where but the cursor moved, the charts stay as they are
             drawn = replace(request, cursor_ms=None) == self._answered
             still = drawn and (request.window.frozen or not (changed or ended))
-            due = fresh or ended or self._judge.is_due(log, request.window)
+            due = fresh or ended or self._judge.is_due(reader, request.window)
             first = self._cold and not still
             judging = (not still and due and not first) or (still and unjudged)
             levels: Levels | None = None
@@ -215,11 +206,11 @@ class Session:
             if judging:  # while the charts are drawn, but the first ones have been
                 if still:
                     self._renderer.wait_idle(_FIRST_CHARTS_S)
-                facts = self._judge.judge(log, request.window, facts, levels)
+                facts = self._judge.judge(reader, request.window, facts, levels)
             elif run.rss_bytes is not None and (not still or request.window.following):
                 # also while the charts stand still: the list may know of a later sample than they
                 facts = facts.with_rss(run.rss_bytes)
-            facts = with_sharers(facts, log, run, request.window, self._catalog.running)
+            facts = with_sharers(facts, reader, run, request.window, self._catalog.running)
         runs = self._runs
         return Frame(
             runs,
@@ -232,10 +223,10 @@ class Session:
             unread=self._unread,
         )
 
-    def _problem(self, path: str | None) -> str:
+    def _problem(self, run: RunId | None) -> str:
         """Return one line about what could not be read: of the run that is shown, else of any."""
-        log = self._log
-        shown = log.problems if log is not None and log.path == path else ()
+        reader = self._reader
+        shown = reader.problems if reader is not None and reader.id == run else ()
         return next(iter((*shown, *self._catalog.problems)), "")
 
     def answer_comparison(
@@ -253,29 +244,29 @@ class Session:
         frame = replace(before or Frame(), runs=self._runs, findings=findings, unread=self._unread)
         return frame, more
 
-    def _open(self, path: str) -> tuple[RunLog, bool]:
-        """Return the log of a run, which is read from now on, and whether it has anything new."""
-        log = self._log
-        if log is not None and log.path == path:
-            return log, log.refresh()
+    def _open(self, run: RunId) -> tuple[RunReader, bool]:
+        """Return the reader of a run, refreshed, and whether it has anything new."""
+        reader = self._reader
+        if reader is not None and reader.id == run:
+            return reader, reader.refresh()
         began_s = time.monotonic()
         self._judge.forget()
-        self._log = self._catalog.open(path)
+        self._reader = self._source.open(run)
         # the first of a session also waits for what is loaded with its first use
-        self._cold = log is None or time.monotonic() - began_s > _LONG_S
+        self._cold = reader is None or time.monotonic() - began_s > _LONG_S
         self._builder.forget()
-        return self._log, True
+        return self._reader, True
 
     def _with_all_charts(self, run: Run) -> Run:
-        """Return the run that was opened with what only all of its segments tell.
+        """Return the run that was opened with what only the whole run tells.
 
         That is the charts of all its metrics, and where it begins if its clock was set.
         """
-        log = self._log
-        if log is None:
+        reader = self._reader
+        if reader is None:
             return run
-        begin_ms = log.begin_ms if log.table.count else run.begin_ms
-        known = replace(run, charts=charts_for(log.metrics), begin_ms=begin_ms)
+        begin_ms = reader.begin_ms if reader.has_data else run.begin_ms
+        known = replace(run, charts=charts_for(reader.metrics), begin_ms=begin_ms)
         if known == run:
             return run
         self._runs = self._runs.changed([known])
@@ -285,19 +276,19 @@ class Session:
         self,
         request: ChartRequest,
         charts: ChartTable,
-        facts_too: tuple[Wanted, ...],
+        facts_too: tuple[SeriesKey, ...],
         death: Death | None,
         *,
         growing: bool,
     ) -> Levels | None:
         """Make the charts of a request; return what it cost nothing to ask for besides."""
-        log, window = self._log, request.window
-        if log is None or window is None:
+        reader, window = self._reader, request.window
+        if reader is None or window is None:
             return None
         begin_ms, end_ms = window.begin_ms, window.end_ms
         self._answered = None
         run = find(self._runs, request.run)
-        events = _happened(log, run, begin_ms, end_ms)
+        events = _events_within(reader, run, begin_ms, end_ms)
         later = end_events(run, self._runs, death) if run is not None else ()
         events += tuple(event for event in later if begin_ms <= event.t_ms < end_ms)
         kinds = [
@@ -307,11 +298,11 @@ class Session:
             if (kind := charts.by_id.get(shape.chart)) is not None
         ]
         pictures: list[tuple[ChartKind, ChartSpec]] = []
-        known = {} if self._cold else _asked_at_once(log, window, kinds, facts_too)
+        known = {} if self._cold else _asked_at_once(reader, window, kinds, facts_too)
         for shape, kind in kinds:
             buckets, wanted = buckets_for(shape), wanted_by(kind)
             if self._cold:
-                points = query(log, begin_ms, end_ms, buckets, wanted, exact=False)
+                points = reader.query(begin_ms, end_ms, buckets, wanted, exact=False)
             else:
                 points = {one: known[buckets][one] for one in wanted}
             picture = self._builder.chart(
@@ -327,39 +318,41 @@ class Session:
 
     def _point(self, window: Window, cursor_ms: int | None) -> Reading | None:
         """Order the charts last made, with the cursor in them; return what is read there."""
-        log, pictures = self._log, self._pictures
+        reader, pictures = self._reader, self._pictures
         reading = None
-        if log is not None and cursor_ms is not None:
+        if reader is not None and cursor_ms is not None:
             wanted = [request for kind, _ in pictures for request in wanted_by(kind)]
             # what lies in the cursor's column is near
-            reading = read_at(log, cursor_ms, window.span_ms // (2 * MAX_BUCKETS), wanted)
+            reading = reader.sample_at(cursor_ms, window.span_ms // (2 * MAX_BUCKETS), wanted)
             pictures = [(kind, at_cursor(picture, kind, reading)) for kind, picture in pictures]
         self._renderer.submit_all((kind.id, picture) for kind, picture in pictures)
         self._cold = False
         return reading
 
 
-def _happened(log: RunLog, run: Run | None, begin_ms: int, end_ms: int) -> tuple[RunEvent, ...]:
-    """Return what happened in a window; what came after the last sample of a run is at its end."""
-    if run is None or run.running or end_ms <= log.last_sample_ms:
-        return happened_within(log, begin_ms, end_ms)
-    found = happened_within(log, begin_ms, MAX_UNIX_MS)
+def _events_within(
+    reader: RunReader, run: Run | None, begin_ms: int, end_ms: int
+) -> tuple[RunEvent, ...]:
+    """Return the events in a window; at its end those after the last sample of an ended run."""
+    if run is None or run.running or end_ms <= reader.last_sample_ms:
+        return reader.events(begin_ms, end_ms, most=_MOST_EVENTS, exact=False)
+    found = reader.events(begin_ms, most=_MOST_EVENTS, exact=False)
     return tuple(replace(event, t_ms=min(event.t_ms, end_ms - 1)) for event in found)
 
 
 def _asked_at_once(
-    log: RunLog,
+    reader: RunReader,
     window: Window,
     kinds: Sequence[tuple[Shape, ChartKind]],
-    facts_too: tuple[Wanted, ...],
+    facts_too: tuple[SeriesKey, ...],
 ) -> dict[int, Levels]:
     """Return by number of buckets what all charts of that width show: one query costs as much."""
-    asked: dict[int, dict[Wanted, None]] = {}
+    asked: dict[int, dict[SeriesKey, None]] = {}
     for shape, kind in kinds:
         asked.setdefault(buckets_for(shape), {}).update(dict.fromkeys(wanted_by(kind)))
     if VERDICT_BUCKETS in asked:
         asked[VERDICT_BUCKETS].update(dict.fromkeys(facts_too))
     return {
-        buckets: query(log, window.begin_ms, window.end_ms, buckets, tuple(wanted), exact=False)
+        buckets: reader.query(window.begin_ms, window.end_ms, buckets, tuple(wanted), exact=False)
         for buckets, wanted in asked.items()
     }

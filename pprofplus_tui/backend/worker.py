@@ -1,4 +1,4 @@
-"""The thread between disk and screen. What it needs is loaded by it, after the first paint."""
+"""The thread between source and screen. It loads what it needs, after the first paint."""
 
 import gc
 import threading
@@ -14,10 +14,11 @@ from pprofplus_tui.model.events import RunEvent
 from pprofplus_tui.model.export_job import Exported, ExportJob
 from pprofplus_tui.model.messages import ChartRequest, Drawn, Frame
 from pprofplus_tui.model.options import Options
-from pprofplus_tui.model.runs import Run
+from pprofplus_tui.model.runs import Run, RunId
 
 if TYPE_CHECKING:
     from pprofplus_tui.backend.session import Session
+    from pprofplus_tui.sources.port import Source
 
 TICK_S = 1.0
 LOW_TICK_S = 5.0  # over a line that is slow, or paid for by the byte
@@ -25,9 +26,10 @@ _YOUNG_OBJECTS = 5000  # new ones that are searched for garbage at a time; Pytho
 
 
 class BackendThread:
-    """Answers the latest request, at once and each tick; whoever makes it starts and closes it.
+    """Answers the latest request, at once and each tick; its owner starts and closes it.
 
-    Both callbacks are called from threads of the feed and must only hand the value over.
+    `open_source` is called once, not before it is needed: a source takes long to load. Both
+    callbacks are called from threads of the feed and must only hand the value over.
     """
 
     def __init__(
@@ -35,15 +37,20 @@ class BackendThread:
         options: Options,
         on_frame: Callable[[Frame], None],
         on_drawn: Callable[[Drawn], None],
+        *,
+        open_source: "Callable[[], Source]",
     ) -> None:
         self._options = options
+        self._open_source = open_source
+        self._source: Source | None = None
+        self._source_lock = threading.Lock()
         self._tick_s = LOW_TICK_S if options.low_bandwidth else TICK_S
         self._on_frame = on_frame
         self._on_drawn = on_drawn
         self._changed = threading.Condition()
         self._request = ChartRequest()
         self._comparison: ComparisonRequest | None = None
-        self._first: tuple[str, ...] = ()
+        self._first: tuple[RunId, ...] = ()
         self._judge_growth = False
         self._scrolled = False
         self._fresh = True
@@ -65,6 +72,14 @@ class BackendThread:
         if self._thread.ident is not None:
             self._thread.join()
 
+    @property
+    def source(self) -> "Source":
+        """The source of the runs; it may be used from any thread."""
+        with self._source_lock:
+            if self._source is None:
+                self._source = self._open_source()
+            return self._source
+
     def show(self, request: ChartRequest) -> None:
         """Answer this request now, and again whenever the log has more to say."""
         with self._changed:
@@ -79,41 +94,39 @@ class BackendThread:
             self._comparison = comparison
             self._changed.notify_all()
 
-    def read_first(self, paths: tuple[str, ...], *, judge_growth: bool = False) -> None:
+    def read_first(self, runs: tuple[RunId, ...], *, judge_growth: bool = False) -> None:
         """Read all figures of these runs before those of other runs.
 
         With `judge_growth`, also judge how each live run grows.
         """
         with self._changed:
-            wanted = paths, judge_growth
+            wanted = runs, judge_growth
             self._scrolled = self._scrolled or wanted != (self._first, self._judge_growth)
             self._first, self._judge_growth = wanted
             self._changed.notify_all()
 
-    @staticmethod
-    def events(run: Run, limit: int) -> tuple[RunEvent, ...]:
-        """Return the events in a run's log in order of time, at most `limit` of them."""
-        return run_jobs.events(run, limit)
+    def events(self, run: Run, limit: int) -> tuple[RunEvent, ...]:
+        """Return the events of a run in order of time, at most `limit` of them."""
+        return run_jobs.events(self.source, run, limit)
 
-    @staticmethod
-    def toggle_pin(run: Run) -> bool:
+    def toggle_pin(self, run: Run) -> bool:
         """Pin a run if it is not pinned, else unpin it; return whether it is pinned now."""
-        return run_jobs.toggle_pin(run)
+        return self.source.toggle_pinned(run.id)
 
     @staticmethod
     def suggest_export_path(job: ExportJob, directory: Path) -> Path:
         """Return the path of a file in `directory` that does not exist, named after the job."""
         return run_jobs.suggest_export_path(job, directory)
 
-    @staticmethod
     def export(
+        self,
         job: ExportJob,
         path: Path,
         progress: Callable[[float], None],
         cancelled: Callable[[], bool],
     ) -> Exported:
         """Write the samples of a job to a new CSV file, complete or not at all."""
-        return run_jobs.export(job, path, progress, cancelled)
+        return run_jobs.export(self.source, job, path, progress, cancelled)
 
     def _anything_new(self) -> bool:
         return self._fresh or self._scrolled or self._closing
@@ -122,7 +135,7 @@ class BackendThread:
         # numpy, plotext and the readers take longer to load than the first paint
         from pprofplus_tui.backend.session import Session  # noqa: PLC0415
 
-        desk = Session(self._options, self._on_drawn)
+        desk = Session(self._options, self.source, self._on_drawn)
         try:
             self._serve(desk)
         finally:
@@ -174,9 +187,8 @@ class BackendThread:
                 owed = False
                 pending = pending or at_once or desk.behind
             except Exception as error:  # noqa: BLE001 - what cannot be read must not end the monitor
-                told = replace(
-                    frame or Frame(), problem=f"reading failed: {type(error).__name__}: {error}"
-                )
+                # what is known stays on the screen
+                told = replace(frame or Frame(), problem=_problem_of(error))
             if starting and not desk.loading:
                 starting = False
                 self._look_for_garbage()
@@ -186,3 +198,12 @@ class BackendThread:
                 self._on_frame(told)
                 if first:
                     desk.foresee(request)
+
+
+def _problem_of(error: Exception) -> str:
+    """Return one line about what a source raised."""
+    from pprofplus_tui.sources.port import SourceError  # noqa: PLC0415 - as above
+
+    if isinstance(error, SourceError):
+        return str(error)
+    return f"reading failed: {type(error).__name__}: {error}"

@@ -11,7 +11,7 @@ from pprofplus_tui.model.charts import ChartKind, ChartSeries, Note
 from pprofplus_tui.model.events import DEATH, MARKED, UNWATCHED, RunEvent
 from pprofplus_tui.model.layers import Stack, absent_text, stack_of
 from pprofplus_tui.model.messages import Shape
-from pprofplus_tui.model.points import Points, Wanted
+from pprofplus_tui.model.points import Points, SeriesKey
 from pprofplus_tui.model.ticks import YAxis
 from pprofplus_tui.model.time_axis import Tick, time_ticks, zone_names
 from pprofplus_tui.model.units import format_quantity
@@ -44,7 +44,7 @@ def buckets_for(shape: Shape) -> int:
     return max(JUMPS, min(MAX_BUCKETS, 2 * cells) // JUMPS * JUMPS)
 
 
-def wanted_by(kind: ChartKind) -> tuple[Wanted, ...]:
+def wanted_by(kind: ChartKind) -> tuple[SeriesKey, ...]:
     """Return the metrics that a chart draws or notes."""
     return kind.metrics
 
@@ -111,7 +111,7 @@ class ChartBuilder:
         kind: ChartKind,
         shape: Shape,
         window: Window,
-        points: Mapping[Wanted, Points],
+        points: Mapping[SeriesKey, Points],
         *,
         growing: bool,
         marks: tuple[tuple[int, str], ...] = (),
@@ -205,7 +205,7 @@ class ChartBuilder:
         noise = kind.noise if fine else None
         return self._axes.fit(kind.id, kind, drawn, rows, noise=noise, log=log)
 
-    def _lines(self, kind: ChartKind, points: Mapping[Wanted, Points]) -> tuple[Line, ...]:
+    def _lines(self, kind: ChartKind, points: Mapping[SeriesKey, Points]) -> tuple[Line, ...]:
         found = [
             (series, _in_unit(points[series.metric, series.rate], series))
             for series in kind.series
@@ -240,7 +240,7 @@ class ChartBuilder:
             value = format_quantity(float(shown), kind.unit, ascii_only=self._manner.plain)
         return Line(series.label, series.colour, points, value, series.metric)
 
-    def _note(self, note: Note, points: Mapping[Wanted, Points]) -> str:
+    def _note(self, note: Note, points: Mapping[SeriesKey, Points]) -> str:
         last = [
             float(found.hi[-1])
             for metric in note.metrics

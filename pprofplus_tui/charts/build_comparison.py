@@ -23,7 +23,7 @@ from pprofplus_tui.model.lifetimes import Lifetime
 from pprofplus_tui.model.messages import Shape
 from pprofplus_tui.model.points import Points
 from pprofplus_tui.model.run_filter import LETTERS
-from pprofplus_tui.model.runs import Run
+from pprofplus_tui.model.runs import Run, RunId
 from pprofplus_tui.model.time_axis import time_ticks
 from pprofplus_tui.model.time_buckets import TimeBuckets
 from pprofplus_tui.model.units import format_quantity
@@ -42,10 +42,10 @@ class Scene:
         window: its window.
         kind: the chart whose main series is drawn.
         runs: of the request, in its order.
-        curves: by path, in the request's time and the chart's unit; of the runs read so far.
+        curves: by run, in the request's time and the chart's unit; of the runs read so far.
         width_ms: of a bucket of theirs.
-        lives: by path, when each run has values, in the request's time.
-        verdicts: by path, on each curve.
+        lives: by run, when each run has values, in the request's time.
+        verdicts: by run, on each curve.
         present_ms: the newest sample of all live runs, unix ms; 0 where times are ages.
     """
 
@@ -53,10 +53,10 @@ class Scene:
     window: Window
     kind: ChartKind
     runs: tuple[Run, ...]
-    curves: Mapping[str, Points]
+    curves: Mapping[RunId, Points]
     width_ms: int
-    lives: Mapping[str, Lifetime]
-    verdicts: Mapping[str, Verdict]
+    lives: Mapping[RunId, Lifetime]
+    verdicts: Mapping[RunId, Verdict]
     present_ms: int
 
     @property
@@ -64,21 +64,21 @@ class Scene:
         """The window in buckets of the curves' width."""
         return TimeBuckets.of_width(self.window.begin_ms, self.window.end_ms, self.width_ms)
 
-    def value(self, path: str, moment_ms: int | None) -> float | None:
+    def value(self, run_id: RunId, moment_ms: int | None) -> float | None:
         """Return a run's value at a moment, None: its last."""
-        points, life = self.curves.get(path, Points.empty()), self.lives[path]
+        points, life = self.curves.get(run_id, Points.empty()), self.lives[run_id]
         if moment_ms is None:
             return last_value(points, life)
         return value_at(points, moment_ms, self.width_ms, life)
 
     def member(self, run: Run, index: int, moment_ms: int | None) -> Member:
         """Return the figures of a run."""
-        value = self.value(run.path, moment_ms)
+        value = self.value(run.id, moment_ms)
         why = ""
         if value is None and moment_ms is not None:
-            why = self.lives[run.path].reason_for_none(moment_ms, aligned=self.request.aligned)
+            why = self.lives[run.id].reason_for_none(moment_ms, aligned=self.request.aligned)
         return Member(
-            run.path,
+            run.id,
             run.service,
             run.pid,
             run.state,
@@ -87,7 +87,7 @@ class Scene:
             index,
             value,
             why,
-            self.verdicts.get(run.path, _UNJUDGED),
+            self.verdicts.get(run.id, _UNJUDGED),
         )
 
 
@@ -101,7 +101,7 @@ class ComparisonBuilder:
         self._manner = manner
         self._axes = KeptAxes(ascii_only=manner.plain)
         self._of: tuple[str, str] = "", ""
-        self._top: tuple[object, tuple[str, ...]] = None, ()
+        self._top: tuple[object, tuple[RunId, ...]] = None, ()
 
     def forget(self) -> None:
         """Forget all axes and lines."""
@@ -120,10 +120,10 @@ class ComparisonBuilder:
 
     def _comparison(self, scene: Scene, findings: Findings) -> tuple[Findings, Charts]:
         request, kind = scene.request, scene.kind
-        curves = [scene.curves.get(run.path, Points.empty()) for run in scene.runs]
+        curves = [scene.curves.get(run.id, Points.empty()) for run in scene.runs]
         moment_ms = request.cursor_ms
         if moment_ms is None and all(map(len, curves[:2])):
-            lives = [scene.lives[run.path] for run in scene.runs]
+            lives = [scene.lives[run.id] for run in scene.runs]
             moment_ms = shared_moment(lives, scene.window)
         members = tuple(scene.member(run, i, moment_ms) for i, run in enumerate(scene.runs))
         # the others are compared with the first one: it is drawn on top
@@ -139,43 +139,45 @@ class ComparisonBuilder:
 
     def _service(self, scene: Scene, findings: Findings) -> tuple[Findings, Charts]:
         request, kind, window = scene.request, scene.kind, scene.window
-        curves = {path: points for path, points in scene.curves.items() if len(points)}
+        curves = {run_id: points for run_id, points in scene.curves.items() if len(points)}
         buckets = scene.buckets
         ranking = request.service, request.by_size, request.chart, window.span_ms
         before = self._top[1] if self._top[0] == ranking else ()
         top = most_important_runs(curves, scene.verdicts, by_size=request.by_size, before=before)
         if findings.whole:
             self._top = ranking, top
-        by_path = {run.path: run for run in scene.runs}
+        by_id = {run.id: run for run in scene.runs}
         levels = {
-            path: up_to_present(
-                in_buckets(points, buckets), buckets, scene.lives[path], scene.present_ms
+            run_id: up_to_present(
+                in_buckets(points, buckets), buckets, scene.lives[run_id], scene.present_ms
             )
-            for path, points in curves.items()
+            for run_id, points in curves.items()
         }
-        others = [path for path in levels if path not in top]
+        others = [run_id for run_id in levels if run_id not in top]
         moment_ms = request.cursor_ms
         if moment_ms is None:
-            last = (scene.lives[path].last_ms for path in curves)
+            last = (scene.lives[run_id].last_ms for run_id in curves)
             moment_ms = max((min(ms, window.end_ms - 1) for ms in last), default=None)
-        now: dict[str, float] = {}
+        now: dict[RunId, float] = {}
         if moment_ms is not None:
-            values = {path: scene.value(path, moment_ms) for path in curves}
-            now = {path: value for path, value in values.items() if value is not None}
+            values = {run_id: scene.value(run_id, moment_ms) for run_id in curves}
+            now = {run_id: value for run_id, value in values.items() if value is not None}
         # ages would add up runs of different times, and extremes do not add up
         summable = not request.aligned and not kind.series[-1].extreme
         found = replace(
             findings,
-            members=tuple(scene.member(by_path[path], i, moment_ms) for i, path in enumerate(top)),
+            members=tuple(
+                scene.member(by_id[run_id], i, moment_ms) for i, run_id in enumerate(top)
+            ),
             rest=_rest(others, now, summable=summable) if others else None,
             moment_ms=moment_ms,
             total=sum(now.values()) if now and summable else None,
             summed=len(now),
         )
         members = found.members
-        lines = [self._line(member, curves[member.path], kind) for member in members][::-1]
+        lines = [self._line(member, curves[member.id], kind) for member in members][::-1]
         if others:
-            rest = band([levels[path] for path in others], buckets)
+            rest = band([levels[run_id] for run_id in others], buckets)
             lines.insert(0, Line(f"{len(others)} others", FAINT, rest))
         ranked = "largest" if request.by_size else "fastest growing"
         note = f"the {len(members)} {ranked}" + (f", {len(others)} others" if others else "")
@@ -189,7 +191,7 @@ class ComparisonBuilder:
         return found, charts
 
     def _everyone(
-        self, scene: Scene, shape: Shape, levels: Mapping[str, BucketLevels], found: Findings
+        self, scene: Scene, shape: Shape, levels: Mapping[RunId, BucketLevels], found: Findings
     ) -> ChartSpec:
         """Return the chart of all runs together: their sum, or their extremes."""
         kind = scene.kind
@@ -198,7 +200,7 @@ class ComparisonBuilder:
             value = self._formatted(float(everyone.hi.max()), kind) if len(everyone) else ""
             line = Line(found.label, 0, everyone, value)
             return self._chart(scene, shape, (line,), f"{found.label} of all runs", "")
-        lives = [scene.lives[path] for path in levels]
+        lives = [scene.lives[run_id] for run_id in levels]
         everyone = total(list(levels.values()), lives, scene.buckets)
         value = "" if found.total is None else self._formatted(found.total, kind)
         note = f"{found.summed} runs" if found.summed != 1 else "1 run"
@@ -240,8 +242,8 @@ class ComparisonBuilder:
         )
 
 
-def _rest(others: list[str], now: Mapping[str, float], *, summable: bool) -> Rest:
+def _rest(others: list[RunId], now: Mapping[RunId, float], *, summable: bool) -> Rest:
     """Return the figures of the runs without a line of their own."""
-    values = [now[path] for path in others if path in now]
+    values = [now[run_id] for run_id in others if run_id in now]
     low, high = min(values, default=None), max(values, default=None)
     return Rest(len(others), len(values), low, high, sum(values) if summable else None)

@@ -28,13 +28,14 @@ def run(arguments: argparse.Namespace, options: Options) -> int:
     from pprofplus_tui.demo.past_runs import write_history
     from pprofplus_tui.demo.processes import demo_directory, running_services
     from pprofplus_tui.signals import ended_by_signals
+    from pprofplus_tui.sources.open import run_in_directory
 
     with ended_by_signals() as ignore, demo_directory() as directory:
         options = replace(options, directories=(str(directory),))
         if arguments.history:
             now_ms = time.time_ns() // 1_000_000
             path = write_history(directory, begin_ms=now_ms - WEEK_MS, end_ms=now_ms)
-            options = replace(options, run=str(path))
+            options = replace(options, run=run_in_directory(str(path)))
         with running_services(directory):
             try:
                 return run_monitor(options)

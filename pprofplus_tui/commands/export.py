@@ -13,7 +13,7 @@ from pprofplus_tui.model.text import clean
 
 if TYPE_CHECKING:
     from pprofplus_tui.commands.unread_runs import UnreadRuns
-    from pprofplus_tui.sources.local.run_log import RunLog
+    from pprofplus_tui.sources.port import RunReader
 
 
 class ExportRequest(NamedTuple):
@@ -84,15 +84,17 @@ def export_runs(options: Options, request: ExportRequest, out: BinaryIO, err: Te
     from pprofplus_tui.commands.run_choice import chosen_runs, newest_of, window_of
     from pprofplus_tui.commands.unread_runs import UnreadRuns
     from pprofplus_tui.export import UnknownMetricError
-    from pprofplus_tui.sources.local.run_log import RunLog
+    from pprofplus_tui.sources.open import open_source
+    from pprofplus_tui.sources.port import Access
 
     unread = UnreadRuns()
-    found, others = chosen_runs(options, request.runs, unread)
-    runs = [RunLog(info.path) for info in found]
-    for log in runs:
-        log.refresh()
-        unread.note_run(log)
-    begin_ms, end_ms = window_of(options, found, lambda: [log.extent_ms for log in runs])
+    source = open_source(options.directories)
+    found, others = chosen_runs(source, options, request.runs, unread)
+    runs = [source.open(info.id, Access.SAMPLES) for info in found]
+    for reader in runs:
+        unread.note_run(reader)
+    extents = [(reader.begin_ms, reader.end_ms) for reader in runs]
+    begin_ms, end_ms = window_of(options, found, lambda: extents)
     if others:
         err.write(newest_of(found[0], others))
     _check_metrics(runs, request.metrics or (), unread, err)
@@ -108,26 +110,26 @@ def export_runs(options: Options, request: ExportRequest, out: BinaryIO, err: Te
         err.write(f"pprofplus-tui: {skipped} damaged pages in this window were skipped\n")
     if not rows:
         err.write("pprofplus-tui: no samples in this window\n")
-    for log in runs:
-        unread.note_run(log)  # reading its pages may have found more
+    for reader in runs:
+        unread.note_run(reader)  # reading its samples may have found more
     return unread.exit_code(err, 0 if rows and not skipped else 1)
 
 
 def _check_metrics(
-    runs: "Sequence[RunLog]", metrics: Sequence[str], unread: "UnreadRuns", err: TextIO
+    runs: "Sequence[RunReader]", metrics: Sequence[str], unread: "UnreadRuns", err: TextIO
 ) -> None:
     """Raise an error if a metric is unknown, before anything is written."""
     from pprofplus_tui.export import unknown_metrics
 
     problem = unknown_metrics(runs, metrics)
-    if problem and unread.exit_code(err):  # its samples may be in a segment that cannot be read
+    if problem and unread.exit_code(err):  # its samples may be among those that cannot be read
         raise NothingFoundError(problem)
     if problem:
         raise UsageError(problem)
 
 
 def _write(
-    runs: "Sequence[RunLog]",
+    runs: "Sequence[RunReader]",
     window_ms: tuple[int, int],
     request: ExportRequest,
     out: BinaryIO,

@@ -6,16 +6,15 @@ import heapq
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from pprofplus_tui.commands.common_arguments import add_run_options
 from pprofplus_tui.model.options import Options
 
 if TYPE_CHECKING:
-    from pprofplus_tui.sources.local.catalog import RunInfo
+    from pprofplus_tui.sources.port import RunId, RunInfo, Source
 
-_MOST_EXAMINED = 50  # runs whose whole logs are read
+_MOST_EXAMINED = 50  # runs that are read in full
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,38 +41,41 @@ def list_runs(options: Options, *, as_json: bool, out: TextIO, err: TextIO) -> i
     from pprofplus_tui.commands.run_choice import find_runs
     from pprofplus_tui.commands.run_table import table_lines
     from pprofplus_tui.commands.unread_runs import UnreadRuns, one_line
-    from pprofplus_tui.sources.local.catalog import Catalog
+    from pprofplus_tui.sources.open import open_source
 
     unread = UnreadRuns()
-    found = find_runs(options, unread, counting=True)
-    runs = [Catalog.scan(info) if info.samples is None else info for info in found]
+    source = open_source(options.directories)
+    found = find_runs(source, options, unread, counting=True)
+    runs = [source.count(info) if info.samples is None else info for info in found]
     runs.sort(key=lambda info: (info.service, -info.begin_ms, info.pid))
-    causes = _causes(options, runs)
-    out.writelines(_json_lines(runs, causes) if as_json else table_lines(runs, causes))
+    causes = _causes(source, runs)
+    out.writelines(_json_lines(source, runs, causes) if as_json else table_lines(runs, causes))
     for info in runs:
         if info.problems:
-            unread.note(one_line(f"{info.service}/{Path(info.path).name}", info.problems))
+            unread.note(one_line(source.name(info.id), info.problems))
     return unread.exit_code(err)
 
 
-def _causes(options: Options, runs: "Sequence[RunInfo]") -> dict[str, str]:
-    """Return, by path, why runs died.
+def _causes(source: "Source", runs: "Sequence[RunInfo]") -> "dict[RunId, str]":
+    """Return why runs died.
 
-    For the newest ones their logs, other runs and the kernel's log are examined; for all others
-    the run directory and the last page must be enough.
+    For the newest ones the whole run, other runs and the kernel's log are examined; for all others
+    their summaries must be enough.
     """
     from pprofplus_tui.commands.run_choice import deaths_of
     from pprofplus_tui.model.runs import DIED
 
     died = [info for info in runs if info.state == DIED]
-    causes = {info.path: info.cause for info in died}
+    causes = {info.id: info.cause for info in died}
     examined = heapq.nlargest(_MOST_EXAMINED, died, key=lambda info: info.end_ms)
-    deaths = deaths_of(options, examined, runs)
-    causes.update({path: death.cause.listed for path, death in deaths.items()})
-    return {path: cause for path, cause in causes.items() if cause}
+    deaths = deaths_of(source, examined, runs)
+    causes.update({run_id: death.cause.listed for run_id, death in deaths.items()})
+    return {run_id: cause for run_id, cause in causes.items() if cause}
 
 
-def _json_lines(runs: "Sequence[RunInfo]", causes: Mapping[str, str]) -> Iterator[str]:
+def _json_lines(
+    source: "Source", runs: "Sequence[RunInfo]", causes: "Mapping[RunId, str]"
+) -> Iterator[str]:
     """Yield a JSON array with one line for each run."""
     from pprofplus_tui.model.runs import RUNNING
 
@@ -81,13 +83,17 @@ def _json_lines(runs: "Sequence[RunInfo]", causes: Mapping[str, str]) -> Iterato
     few = len(runs) <= _MOST_EXAMINED
     for info in runs:
         with_growth = few or info.state in RUNNING
-        yield before + json.dumps(_as_json(info, causes.get(info.path), with_growth=with_growth))
+        yield before + json.dumps(
+            _as_json(source, info, causes.get(info.id), with_growth=with_growth)
+        )
         before = ",\n  "
     yield "\n]\n"
 
 
-def _as_json(info: "RunInfo", cause: str | None, *, with_growth: bool) -> dict[str, object]:
-    growth_kind, growth_bytes_per_h = _growth(info) if with_growth else (None, None)
+def _as_json(
+    source: "Source", info: "RunInfo", cause: str | None, *, with_growth: bool
+) -> dict[str, object]:
+    growth_kind, growth_bytes_per_h = _growth(source, info) if with_growth else (None, None)
     return {
         "service": info.service,
         "pid": info.pid,
@@ -105,28 +111,27 @@ def _as_json(info: "RunInfo", cause: str | None, *, with_growth: bool) -> dict[s
         "size_bytes": info.size_bytes,
         "damaged_pages": info.damaged_pages,
         "pinned": info.pinned,
-        "path": info.path,
+        "path": source.location(info.id),
     }
 
 
-def _growth(info: "RunInfo") -> tuple[str | None, float | None]:
+def _growth(source: "Source", info: "RunInfo") -> tuple[str | None, float | None]:
     """Return (the kind of growth, bytes per hour) of the resident set over the whole run.
 
-    It is the verdict that the monitor shows. It needs the whole log, so that a long list has it
+    It is the verdict that the monitor shows. It needs the whole run, so that a long list has it
     for running processes only.
     """
     if info.rss_bytes is None:
         return None, None
-    from pprofplus.errors import PprofplusError
     from pprofplus_tui.analysis.verdict_tracker import judged
     from pprofplus_tui.model.verdict import TOO_LITTLE
-    from pprofplus_tui.sources.local.catalog import Catalog
+    from pprofplus_tui.sources.port import NoRunError
 
     try:
-        log = Catalog.open(info.path)
-    except PprofplusError:
+        reader = source.open(info.id)
+    except NoRunError:
         return None, None
-    layers = judged(log, log.begin_ms, log.end_ms + 1).layers
+    layers = judged(reader, reader.begin_ms, reader.end_ms + 1).layers
     verdict = next((layer.verdict for layer in layers if layer.kind.id == "rss"), None)
     if verdict is None:
         return None, None

@@ -23,12 +23,13 @@ def named_directories(paths: Sequence[str]) -> Iterator[list[str]]:
         return
     # these are slow to load, and most commands read directories
     from pprofplus_tui.signals import ended_by_signals
-    from pprofplus_tui.sources.local.bundle import BundleError, unpacked
+    from pprofplus_tui.sources.open import unpacked_bundle
+    from pprofplus_tui.sources.port import BundleError
 
     with ended_by_signals() as ignore, ExitStack() as unpacking:
         try:
             directories = [
-                path if os.path.isdir(path) else str(unpacking.enter_context(unpacked(path)))
+                path if os.path.isdir(path) else unpacking.enter_context(unpacked_bundle(path))
                 for path in named
             ]
         except BundleError as error:

@@ -6,9 +6,16 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
 from pprofplus_tui.commands.errors import UsageError
 from pprofplus_tui.model.options import Options
+from pprofplus_tui.sources.open import open_source
+
+if TYPE_CHECKING:
+    from pprofplus_tui.app import MakeBackend
 
 
 def run(_: argparse.Namespace, options: Options) -> int:
@@ -46,6 +53,13 @@ def require_terminal() -> None:
         )
 
 
+def local_backend(directories: Sequence[str]) -> "MakeBackend":
+    """Return the function that makes the backend on the runs in these log directories."""
+    from pprofplus_tui.backend.worker import BackendThread  # after prepare_monitor()
+
+    return partial(BackendThread, open_source=partial(open_source, directories))
+
+
 def run_monitor(options: Options) -> int:
     """Run the monitor until the user quits; return the exit code.
 
@@ -54,7 +68,7 @@ def run_monitor(options: Options) -> int:
     from pprofplus_tui.app import MonitorApp  # after prepare_monitor()
     from pprofplus_tui.terminal.crash_report import keep  # as above
 
-    app = MonitorApp(options)
+    app = MonitorApp(options, local_backend(options.directories))
     before = threading.excepthook
 
     def report_to_app(broken: threading.ExceptHookArgs) -> None:

@@ -14,7 +14,7 @@ from pprofplus_tui.config.config_value import Config
 from pprofplus_tui.model.keys import rebound
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.time_grammar import TimeSyntaxError, parse_span, parse_time
-from pprofplus_tui.sources.local.default_directories import homes_for
+from pprofplus_tui.sources.open import log_directories
 
 
 def options_in_effect(
@@ -43,7 +43,7 @@ def options_in_effect(
         raise UsageError("the monitor takes one --pid, or a --service to show all its processes")
     encoding = (getattr(sys.stderr, "encoding", None) or "ascii").lower().replace("-", "")
     return Options(
-        directories=homes_for(
+        directories=log_directories(
             directories or config.directories, all_users=getattr(arguments, "all_users", False)
         ),
         service=service,

@@ -30,31 +30,33 @@ def run(arguments: argparse.Namespace, options: Options) -> int:
     from pprofplus_tui.atomic_file import OutputError
     from pprofplus_tui.commands.run_choice import deaths_of, named_runs
     from pprofplus_tui.model.units import format_bytes
-    from pprofplus_tui.sources.local.bundle import SUFFIX, BundleError, PackedRun, pack
+    from pprofplus_tui.sources.open import open_source
+    from pprofplus_tui.sources.port import BUNDLE_SUFFIX, BundleError, RunToPack
 
     output: str = arguments.output
-    found = named_runs(options, arguments.runs)
-    deaths = deaths_of(options, found)
+    source = open_source(options.directories)
+    found = named_runs(source, arguments.runs)
+    deaths = deaths_of(source, found)
     runs = [
-        PackedRun(
-            info.path,
+        RunToPack(
+            info.id,
             info.service,
             info.pid,
             info.state,
             info.begin_ms,
             info.end_ms,
-            deaths[info.path].cause if info.path in deaths else None,
+            deaths[info.id].cause if info.id in deaths else None,
         )
         for info in found
     ]
     try:
-        size_bytes = pack(runs, output)
+        size_bytes = source.pack(runs, output)
     except FileExistsError as error:
         raise UsageError(clean(str(error))) from error
     except (BundleError, OutputError) as error:
         raise NothingFoundError(clean(str(error))) from error
     names = ", ".join(f"{info.service} {info.pid}" for info in found)
     sys.stderr.write(f"{clean(output)}: {names}, {format_bytes(size_bytes)}\n")
-    if not output.endswith(SUFFIX):
+    if not output.endswith(BUNDLE_SUFFIX):
         sys.stderr.write(f"pprofplus-tui: open it with  pprofplus-tui --dir {clean(output)}\n")
     return 0

@@ -22,13 +22,17 @@ def run(arguments: argparse.Namespace, options: Options) -> int:
     user may not change it.
     """
     from pprofplus_tui.commands.run_choice import named_run
-    from pprofplus_tui.sources.local.pins import PinError, set_pin
+    from pprofplus_tui.sources.open import open_source
+    from pprofplus_tui.sources.port import PinError
 
     pinned = arguments.command == "pin"
-    path = named_run(options, arguments.run).path
+    source = open_source(options.directories)
+    found = named_run(source, arguments.run).id
     try:
-        set_pin(path, pinned=pinned)
+        source.set_pinned(found, pinned=pinned)
     except PinError as error:
         raise NothingFoundError(clean(str(error))) from error
-    sys.stdout.write(clean(f"{path}: {'pinned' if pinned else 'not pinned'}") + "\n")
+    sys.stdout.write(
+        clean(f"{source.location(found)}: {'pinned' if pinned else 'not pinned'}") + "\n"
+    )
     return 0

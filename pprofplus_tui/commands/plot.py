@@ -16,7 +16,9 @@ from pprofplus_tui.model.options import Options
 
 if TYPE_CHECKING:
     from pprofplus_tui.model.death import Death
-    from pprofplus_tui.sources.local.catalog import RunInfo
+    from pprofplus_tui.sources.port import RunInfo
+
+_MOST_MARKS = 64
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,35 +67,37 @@ def run(arguments: argparse.Namespace, options: Options) -> int:
     )
     from pprofplus_tui.commands.run_choice import chosen_run, deaths_of, newest_of, window_of
     from pprofplus_tui.commands.unread_runs import UnreadRuns
-    from pprofplus_tui.model.events import death_event
+    from pprofplus_tui.model.events import MARKED, death_event
     from pprofplus_tui.model.messages import Shape
     from pprofplus_tui.model.window import Window
-    from pprofplus_tui.sources.local.run_log import RunLog
-    from pprofplus_tui.sources.local.window_query import marks_within, query
+    from pprofplus_tui.sources.open import open_source
 
     out, err = sys.stdout, sys.stderr
     names = names_in(",".join(arguments.metrics), "--metric") if arguments.metrics else ()
     unread = UnreadRuns()
-    info, others = chosen_run(options, arguments.run, unread)
-    log = RunLog(info.path, in_blocks=True)
-    log.refresh()
-    begin_ms, end_ms = window_of(options, [info], lambda: [log.extent_ms])
+    source = open_source(options.directories)
+    info, others = chosen_run(source, options, arguments.run, unread)
+    reader = source.open(info.id)
+    begin_ms, end_ms = window_of(options, [info], lambda: [(reader.begin_ms, reader.end_ms)])
     if others:
         err.write(newest_of(info, others))
     kinds = (
-        metric_charts(log.metrics, names) if names else [named_chart(log.metrics, arguments.chart)]
+        metric_charts(reader.metrics, names)
+        if names
+        else [named_chart(reader.metrics, arguments.chart)]
     )
     width, height = chart_size(arguments.width, arguments.height, len(kinds))
     plain = options.plain or not is_unicode(out)
     coloured = out.isatty() and not options.colourless and os.environ.get("TERM") != "dumb"
     window = Window.fit(begin_ms, end_ms)
     builder = ChartBuilder(ChartStyle(plain, not coloured, options.zone))
-    marks = marks_within(log, window.begin_ms, window.end_ms)
-    death = deaths_of(options, [info]).get(info.path)
+    begin_end = window.begin_ms, window.end_ms
+    marks = reader.events(*begin_end, most=_MOST_MARKS, kinds={MARKED}, exact=False)
+    death = deaths_of(source, [info]).get(info.id)
     pictures, sampled = [], False
     for kind in kinds:
         shape = Shape(kind.id, width, height)
-        points = query(log, window.begin_ms, window.end_ms, buckets_for(shape), wanted_by(kind))
+        points = reader.query(*begin_end, buckets_for(shape), wanted_by(kind))
         sampled |= any(map(len, points.values()))
         picture = builder.chart(
             kind,
@@ -101,11 +105,10 @@ def run(arguments: argparse.Namespace, options: Options) -> int:
             window,
             points,
             growing=False,
-            marks=marks,
-            events=death_event(death),
+            events=(*marks, *death_event(death)),
         )
         pictures.append(picture)
-    unread.note_run(log)
+    unread.note_run(reader)
     code = unread.exit_code(err)
     if not sampled:
         ids = ", ".join(kind.id for kind in kinds)

@@ -13,7 +13,7 @@ from pprofplus_tui.model.text import clean
 
 if TYPE_CHECKING:
     from pprofplus_tui.reports.content import RunReport
-    from pprofplus_tui.sources.local.catalog import RunInfo
+    from pprofplus_tui.sources.port import RunInfo, Source
 
 _MOST_RUNS = 40  # a longer page is not readable
 _MOST_TITLES = 5
@@ -46,32 +46,34 @@ def write_report(
     from pprofplus_tui.commands.unread_runs import UnreadRuns
     from pprofplus_tui.model.runs import RUNNING
     from pprofplus_tui.model.units import format_bytes
-    from pprofplus_tui.reports.collect import report_run, samples_within
+    from pprofplus_tui.reports.collect import report_run
     from pprofplus_tui.reports.content import Report
     from pprofplus_tui.reports.html_page import write_page
-    from pprofplus_tui.sources.local.run_log import RunLog
+    from pprofplus_tui.sources.open import open_source
+    from pprofplus_tui.sources.port import Access
 
     unread = UnreadRuns()
-    found, others = chosen_runs(options, names, unread)
-    begin_ms, end_ms = window_of(options, found, lambda: map(_extent_of, found))
+    source = open_source(options.directories)
+    found, others = chosen_runs(source, options, names, unread)
+    extents = (_extent_of(source, info) for info in found)
+    begin_ms, end_ms = window_of(options, found, lambda: extents)
     if others:
         err.write(newest_of(found[0], others))
     # running ones first, then the newest
     found = sorted(found, key=lambda info: (info.state not in RUNNING, -info.begin_ms))
-    deaths = deaths_of(options, found)
+    deaths = deaths_of(source, found)
     runs: list[RunReport] = []
     left_out = 0
     for info in found:
-        log = RunLog(info.path)
-        log.refresh()
-        within = samples_within(log, begin_ms, end_ms)
-        unread.note_run(log)
+        reader = source.open(info.id, Access.SAMPLES)
+        within = reader.has_samples(begin_ms, end_ms)
+        unread.note_run(reader)
         if not within:
             continue
         if len(runs) < _MOST_RUNS:
-            death = deaths.get(info.path)
-            runs.append(report_run(info, log, (begin_ms, end_ms), options.zone, death))
-            unread.note_run(log)  # decoding may have found more
+            death = deaths.get(info.id)
+            runs.append(report_run(info, reader, (begin_ms, end_ms), options.zone, death))
+            unread.note_run(reader)  # decoding may have found more
         else:
             left_out += 1
     code = unread.exit_code(err)
@@ -112,13 +114,10 @@ def _write_file(output: str, data: bytes) -> int:
     return len(data)
 
 
-def _extent_of(info: "RunInfo") -> tuple[int, int]:
-    """Return the unix ms of a run's first and last sample, without keeping its log in memory."""
-    from pprofplus_tui.sources.local.run_log import RunLog
-
-    log = RunLog(info.path, in_blocks=True)
-    log.refresh()
-    return log.extent_ms
+def _extent_of(source: "Source", info: "RunInfo") -> tuple[int, int]:
+    """Return the unix ms of a run's first and last sample, without keeping it in memory."""
+    reader = source.open(info.id)
+    return reader.begin_ms, reader.end_ms
 
 
 def _title(runs: "Sequence[RunReport]") -> str:

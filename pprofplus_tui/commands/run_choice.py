@@ -3,23 +3,18 @@
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from pathlib import Path
 
-from pprofplus.errors import PprofplusError
-from pprofplus.log import log_directory
 from pprofplus_tui.commands.errors import NothingFoundError, UsageError
 from pprofplus_tui.commands.unread_runs import UnreadRuns
 from pprofplus_tui.model.death import Death
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.runs import RUNNING
 from pprofplus_tui.model.text import clean
-from pprofplus_tui.sources.local.catalog import Catalog, RunInfo
-from pprofplus_tui.sources.local.death_evidence import CauseFinder
-from pprofplus_tui.sources.local.siblings import Sibling
+from pprofplus_tui.sources.port import NoRunError, RunId, RunInfo, Selection, Source
 
 
 def find_runs(
-    options: Options, unread: UnreadRuns | None = None, *, counting: bool = False
+    source: Source, options: Options, unread: UnreadRuns | None = None, *, counting: bool = False
 ) -> list[RunInfo]:
     """Return the runs that match the options: running ones first, then the newest.
 
@@ -28,87 +23,75 @@ def find_runs(
     Raises NothingFoundError with a line that names the services that exist.
     """
     pids = options.all_pids
-    catalog = Catalog(
-        list(options.directories), service=options.service, pids=pids, counting=counting
-    )
+    catalog = source.catalog(Selection(options.service, pids), counting=counting)
     catalog.refresh(())
     if catalog.runs:
         if unread is not None:
             unread.note(catalog.unlisted(options.service))
         return sorted(catalog.runs, key=lambda info: (info.state not in RUNNING, -info.begin_ms))
-    where = ", ".join(options.directories)
     wanted = [f"service {options.service}"] if options.service is not None else []
     wanted += [f"pid {', '.join(map(str, pids))}"] if pids else []
-    line = f"no run of {' '.join(wanted)} in {where}" if wanted else f"no run in {where}"
+    line = f"no run of {' '.join(wanted)}" if wanted else "no run"
     services = catalog.services if wanted else ()
     hint = "; give the log directory with --dir, or try --all-users"
     if services:
         hint = f"; there are {', '.join(services)}"
     problem = f"; {catalog.problems[0]}" if catalog.problems else ""
-    raise NothingFoundError(clean(line + hint + problem))
+    raise NothingFoundError(clean(f"{line} in {source.where}{hint}{problem}"))
 
 
 def deaths_of(
-    options: Options, found: Sequence[RunInfo], others: Sequence[RunInfo] | None = None
-) -> dict[str, Death]:
-    """Return, by path, how each run that has ended did so.
+    source: Source, found: Sequence[RunInfo], others: Sequence[RunInfo] | None = None
+) -> dict[RunId, Death]:
+    """Return how each run that has ended did so.
 
-    `others` are all runs of the directories, by default searched here: they are evidence, because
+    `others` are all runs of the source, by default searched here: they are evidence, because
     one of them may have recorded the OOM killer.
     """
     ended = [info for info in found if info.state not in RUNNING]
     if not ended:
         return {}
-    causes = CauseFinder()
     if others is None:
-        catalog = Catalog(list(options.directories))
+        catalog = source.catalog()
         catalog.refresh(())
         others = catalog.runs
     deaths = {}
     for info in ended:
-        with suppress(PprofplusError):
-            log = Catalog.open(info.path)
-            death = causes.death_of(log, info.state, map(Sibling.of, others))
+        with suppress(NoRunError):
+            death = source.open(info.id).death(info.state, others)
             if death is not None:
-                deaths[info.path] = death
+                deaths[info.id] = death
     return deaths
 
 
-def named_run(options: Options, name: str) -> RunInfo:
+def named_run(source: Source, name: str) -> RunInfo:
     """Return the run with the name `name`: SERVICE/PID or SERVICE/PID-START.
 
     Raises UsageError if several runs have it, NothingFoundError if none has.
     """
-    service, _, rest = name.strip("/").rpartition("/")
-    # the catalogue opens only the directories of these pids
-    known = log_directory.parse_run_name(rest) or log_directory.parse_run_name(f"{rest}-0")
-    pids = () if known is None else known[:1]
-    catalog = Catalog(list(options.directories), service=service, pids=pids)
-    catalog.refresh(())
-    found = [info for info in catalog.runs if rest in {str(info.pid), Path(info.path).name}]
+    found, problems = source.called(name)
     if not found:
-        where = ", ".join(options.directories)
-        hidden = "".join(f"; {line}" for line in catalog.unlisted(service)[:1])
+        hidden = "".join(f"; {line}" for line in problems[:1])
         raise NothingFoundError(
             clean(
-                f"no run {name} in {where}; give it as SERVICE/PID (see  pprofplus-tui list )"
-                + hidden
+                f"no run {name} in {source.where}; "
+                f"give it as SERVICE/PID (see  pprofplus-tui list ){hidden}"
             )
         )
     if len(found) > 1:
-        names = ", ".join(f"{service}/{Path(info.path).name}" for info in found)
+        names = ", ".join(source.name(info.id) for info in found)
         raise UsageError(clean(f"{len(found)} runs match {name}: give one of {names}"))
     return found[0]
 
 
-def named_runs(options: Options, names: Sequence[str]) -> list[RunInfo]:
+def named_runs(source: Source, names: Sequence[str]) -> list[RunInfo]:
     """Return the runs of these names, each once, in the order given; see `named_run`."""
-    found = [named_run(options, name) for name in names]
-    return list({info.path: info for info in found}.values())
+    found = [named_run(source, name) for name in names]
+    return list({info.id: info for info in found}.values())
 
 
 def chosen_runs(
-    options: Options, names: Sequence[str], unread: UnreadRuns | None = None
+    source: Source, options: Options, names: Sequence[str], unread: UnreadRuns | None = None
 ) -> tuple[list[RunInfo], int]:
     """Return (the chosen runs, how many other runs match).
 
@@ -117,20 +100,20 @@ def chosen_runs(
     NothingFoundError.
     """
     if names:
-        return named_runs(options, names), 0
-    found = find_runs(options, unread)
+        return named_runs(source, names), 0
+    found = find_runs(source, options, unread)
     if options.service is None and not options.all_pids:
         return found[:1], len(found) - 1
     return sorted(found, key=lambda info: (info.service, info.begin_ms, info.pid)), 0
 
 
 def chosen_run(
-    options: Options, name: str | None, unread: UnreadRuns | None = None
+    source: Source, options: Options, name: str | None, unread: UnreadRuns | None = None
 ) -> tuple[RunInfo, int]:
     """Return (the chosen run, how many other runs match); see `chosen_runs`."""
     if name:
-        return named_run(options, name), 0
-    found = find_runs(options, unread)
+        return named_run(source, name), 0
+    found = find_runs(source, options, unread)
     return found[0], len(found) - 1
 
 
@@ -147,11 +130,10 @@ def window_of(
 ) -> tuple[int, int]:
     """Return [begin_ms, end_ms) that the options choose; by default, all of the runs.
 
-    `extents` returns the unix ms of the first and last sample of each run, from its whole log; it
-    is called only when needed. The catalogue cannot give them: it reads only the two ends of a
-    log, which may be unreadable, and do not give the begin of a run whose clock was set (see
-    `PageTable`). `--last` counts from now if one of the runs is running, else from the end of the
-    last run.
+    `extents` returns the unix ms of the first and last sample of each run that was opened; it is
+    called only when needed. The catalogue cannot give them: it reads only the two ends of a run,
+    which may be unreadable, and do not give the begin of a run whose clock was set.
+    `--last` counts from now if one of the runs is running, else from the end of the last run.
     """
     now_ms = time.time_ns() // 1_000_000
     begin_ms, end_ms, last_ms = options.begin_ms, options.end_ms, options.last_ms

@@ -7,7 +7,7 @@ from itertools import chain
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.time_axis import local, zone_name
 from pprofplus_tui.model.units import format_bytes, format_span_ms
-from pprofplus_tui.sources.local.catalog import RunInfo
+from pprofplus_tui.sources.port import RunId, RunInfo
 
 _BEGIN = "BEGIN"
 _HEADINGS = (
@@ -29,7 +29,7 @@ _SIZE_CELLS, _SPAN_CELLS, _TIME_CELLS = 8, 6, 19
 _QUARTER_MS = 900_000
 
 
-def table_lines(runs: Sequence[RunInfo], causes: Mapping[str, str]) -> Iterator[str]:
+def table_lines(runs: Sequence[RunInfo], causes: Mapping[RunId, str]) -> Iterator[str]:
     """Yield the headings and a line for each run; `causes` of deaths are by path."""
     zones = {_zone_of(info.begin_ms // _QUARTER_MS) for info in runs}
     zone = zones.pop() if len(zones) == 1 else ""  # one zone for all lines is in the heading
@@ -46,7 +46,7 @@ def table_lines(runs: Sequence[RunInfo], causes: Mapping[str, str]) -> Iterator[
         if used.get(name, True)
     ]
     line = "  ".join(cells).format
-    rows = (_as_row(info, causes.get(info.path), zoned=not zone) for info in runs)
+    rows = (_as_row(info, causes.get(info.id), zoned=not zone) for info in runs)
     for row in chain([headings], rows):
         yield line(*row).rstrip() + "\n"
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import TextIO
 
 from pprofplus_tui.model.text import clean
-from pprofplus_tui.sources.local.run_log import RunLog
+from pprofplus_tui.sources.port import RunReader
 
 
 class UnreadRuns:
@@ -18,10 +18,10 @@ class UnreadRuns:
         """Note these lines; the same line counts once."""
         self._lines.update(dict.fromkeys(lines))
 
-    def note_run(self, run: RunLog) -> None:
+    def note_run(self, run: RunReader) -> None:
         """Note what is missing in a run, in one line; this replaces an earlier line about it."""
         for line in one_line(run.name, run.problems):
-            self._of_runs[run.path] = line
+            self._of_runs[run.id] = line
 
     def exit_code(self, err: TextIO, code: int = 0) -> int:
         """Write the lines; return 1 if there is any, else `code`."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pprofplus_tui.model.charts import charts_for
 from pprofplus_tui.model.grid_layout import ChartPlace
 from pprofplus_tui.model.messages import Shape
-from pprofplus_tui.model.runs import Run, find, indexed
+from pprofplus_tui.model.runs import Run, RunId, find, indexed
 from pprofplus_tui.model.window import Window
 
 COMPARE, SERVICE = "compare", "service"
@@ -26,7 +26,7 @@ class ComparisonRequest:
 
     Attributes:
         kind: COMPARE or SERVICE.
-        paths: the runs to compare; the others are compared with the first.
+        runs: those to compare; the others are compared with the first.
         service: the service whose runs are shown.
         chart: id of the chart whose main series is drawn for each run.
         aligned: times are ages, in ms since each run's start, not unix ms.
@@ -37,7 +37,7 @@ class ComparisonRequest:
     """
 
     kind: str
-    paths: tuple[str, ...] = ()
+    runs: tuple[RunId, ...] = ()
     service: str = ""
     chart: str = ""
     aligned: bool = False
@@ -50,7 +50,7 @@ class ComparisonRequest:
         """Return the runs to compare, in the order of the comparison."""
         if self.kind == SERVICE:
             return indexed(runs).of_service(self.service)
-        found = (find(runs, path) for path in self.paths)
+        found = (find(runs, run) for run in self.runs)
         return tuple(run for run in found if run is not None)
 
     def extent(self, members: tuple[Run, ...], now_ms: int) -> tuple[int, int, int | None]:

@@ -15,7 +15,7 @@ from pprofplus.log.format import (
     STOP,
 )
 from pprofplus_tui.model.death import Death
-from pprofplus_tui.model.runs import Run, Runs
+from pprofplus_tui.model.runs import Run, RunId, Runs
 from pprofplus_tui.model.units import format_span_ms
 
 CLOCK, NEXT, DEATH, UNWATCHED = "clock", "next", "death", "unwatched"
@@ -66,7 +66,7 @@ class RunEvent:
         kind: one of KINDS, or the name of a later version's kind.
         value: depends on the kind: samples lost, microseconds, a pid, milliseconds of a step.
         text: untrusted; clean it before it is shown.
-        path: path of the run that began, or "".
+        run: the run that began, None for all other kinds.
         brief: one or two words for a chart, or "".
     """
 
@@ -74,7 +74,7 @@ class RunEvent:
     kind: str
     value: int = 0
     text: str = ""
-    path: str = ""
+    run: RunId | None = None
     brief: str = ""
 
     @property
@@ -124,12 +124,12 @@ def next_run(run: Run, runs: Iterable[Run]) -> RunEvent | None:
     later = [
         other
         for other in same
-        if other.begin_ms >= run.end_ms and other.service == run.service and other.path != run.path
+        if other.begin_ms >= run.end_ms and other.service == run.service and other.id != run.id
     ]
     if not later:
         return None
     first = min(later, key=lambda other: (other.begin_ms, other.pid))
-    return RunEvent(first.begin_ms, NEXT, first.pid, path=first.path)
+    return RunEvent(first.begin_ms, NEXT, first.pid, run=first.id)
 
 
 def end_events(run: Run, runs: Iterable[Run], death: Death | None) -> tuple[RunEvent, ...]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from pprofplus_tui.model.runs import RunId
 from pprofplus_tui.model.verdict import Verdict
 
 
@@ -10,7 +11,7 @@ class Member:
     """One run of a comparison.
 
     Attributes:
-        path, service, pid, state, begin_ms: of the run.
+        id, service, pid, state, begin_ms: of the run.
         letter: marks its line.
         colour: palette index of its line.
         value: at the moment of the comparison, in the unit of the series; None if it had none then.
@@ -18,7 +19,7 @@ class Member:
         verdict: on the curve in the window, as in the main view.
     """
 
-    path: str
+    id: RunId
     service: str
     pid: int
     state: str

@@ -6,7 +6,7 @@ from pprofplus_tui.model.cell_rows import Rows
 from pprofplus_tui.model.cursor import Reading
 from pprofplus_tui.model.death import Death
 from pprofplus_tui.model.findings import Findings
-from pprofplus_tui.model.runs import Runs
+from pprofplus_tui.model.runs import RunId, Runs
 from pprofplus_tui.model.verdict import Verdicts
 from pprofplus_tui.model.window import Window
 
@@ -27,13 +27,13 @@ class ChartRequest:
     """What the main screen shows: one run, its window and its charts.
 
     Attributes:
-        run: path of the run; None requests the list of runs only.
+        run: the run; None requests the list of runs only.
         window: the time range of the charts.
         shapes: the charts to draw and their sizes.
         cursor_ms: position of the time cursor in the window, unix ms, or None.
     """
 
-    run: str | None = None
+    run: RunId | None = None
     window: Window | None = None
     shapes: tuple[Shape, ...] = ()
     cursor_ms: int | None = None
@@ -47,7 +47,7 @@ class Frame:
         runs: the runs that the options select, in the order of the list.
         other_services: services that exist but are not selected.
         problem: one line about what could not be read, or "".
-        run: path of the run that `facts` and `death` describe.
+        run: the run that `facts` and `death` describe.
         facts: the verdicts on that run's memory in the requested window.
         cursor: the sample at the time cursor, or None.
         findings: the results of the open comparison, None without one.
@@ -58,16 +58,16 @@ class Frame:
     runs: Runs = Runs()  # noqa: RUF009 - as a tuple, it never changes
     other_services: tuple[str, ...] = ()
     problem: str = ""
-    run: str | None = None
+    run: RunId | None = None
     facts: Verdicts = field(default_factory=Verdicts)
     cursor: Reading | None = None
     findings: Findings | None = None
     death: Death | None = None
     unread: int = 0
 
-    def death_of(self, path: str | None) -> Death | None:
-        """Return how the run at `path` ended, None while it runs or before it is known."""
-        return self.death if self.run == path else None
+    def death_of(self, run: RunId | None) -> Death | None:
+        """Return how a run ended, None while it runs or before it is known."""
+        return self.death if self.run == run else None
 
     def reading_at(self, at_ms: int | None) -> Reading | None:
         """Return the sample at the time cursor, an empty reading until the backend has read it."""

@@ -5,6 +5,7 @@ from datetime import tzinfo
 
 from pprofplus_tui.model.chart_options import ChartOptions
 from pprofplus_tui.model.keys import KEYS, Key
+from pprofplus_tui.model.runs import RunId
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class Options:
         service: show this service only; matched exactly.
         pid: show this pid only.
         pids: these pids, where several may be asked for.
-        run: path of the run to open on, or None for the default.
+        run: the run to open on, or None for the default.
         begin_ms: left edge of the first window, unix milliseconds, or None.
         end_ms: right edge of the first window, or None for the run's end.
         last_ms: span of the first window, or None.
@@ -36,7 +37,7 @@ class Options:
     service: str | None = None
     pid: int | None = None
     pids: tuple[int, ...] = ()
-    run: str | None = None
+    run: RunId | None = None
     begin_ms: int | None = None
     end_ms: int | None = None
     last_ms: int | None = None

@@ -8,7 +8,7 @@ import numpy.typing as npt
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
-Wanted = tuple[str, bool]  # a metric, and whether as a rate
+SeriesKey = tuple[str, bool]  # name of a metric, whether as a rate per second
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pprofplus_tui.model.runs import Run, Runs, find, indexed
+from pprofplus_tui.model.runs import Run, RunId, Runs, find, indexed
 
 NEWEST, RSS, GROWTH, AGE, NAME = ORDERS = ("newest", "rss", "growth", "age", "name")
 MOST_MARKED = 6  # as many lines as there are colours
@@ -22,13 +22,13 @@ class RunFilter:
         order: one of ORDERS.
         text: words that a run must match to be listed, or "".
         typing: keys are typed into the text.
-        marked: paths of the runs to compare, in the order in which they were marked.
+        marked: the runs to compare, in the order in which they were marked.
     """
 
     order: str = NEWEST
     text: str = ""
     typing: bool = False
-    marked: tuple[str, ...] = ()
+    marked: tuple[RunId, ...] = ()
 
     def opened(self) -> "RunFilter":
         """Return the filter with the text open for typing."""
@@ -56,20 +56,20 @@ class RunFilter:
         """Return the filter in the next order."""
         return replace(self, order=ORDERS[(ORDERS.index(self.order) + 1) % len(ORDERS)])
 
-    def toggled(self, path: str) -> "RunFilter":
+    def toggled(self, run_id: RunId) -> "RunFilter":
         """Return the filter with a run marked or unmarked; itself if too many are marked."""
-        if path in self.marked:
-            return replace(self, marked=tuple(p for p in self.marked if p != path))
+        if run_id in self.marked:
+            return replace(self, marked=tuple(p for p in self.marked if p != run_id))
         if len(self.marked) >= MOST_MARKED:
             return self
-        return replace(self, marked=(*self.marked, path))
+        return replace(self, marked=(*self.marked, run_id))
 
-    def letter(self, path: str) -> str:
+    def letter(self, run_id: RunId) -> str:
         """Return the letter of a marked run, or ""."""
-        return LETTERS[self.marked.index(path)] if path in self.marked else ""
+        return LETTERS[self.marked.index(run_id)] if run_id in self.marked else ""
 
 
-def matches(run: Run, words: Iterable[str], marked: Iterable[str] = ()) -> bool:
+def matches(run: Run, words: Iterable[str], marked: Iterable[RunId] = ()) -> bool:
     """Return whether a run matches all words: parts of its service, pid or state, in lower case."""
     service, pid = run.service.lower(), str(run.pid)
     states = _states(run, marked)
@@ -79,15 +79,15 @@ def matches(run: Run, words: Iterable[str], marked: Iterable[str] = ()) -> bool:
     )
 
 
-def _states(run: Run, marked: Iterable[str]) -> list[str]:
+def _states(run: Run, marked: Iterable[RunId]) -> list[str]:
     """Return the words for the state of a run."""
     states = [run.state, _RUNNING if run.running else _ENDED]
     states += [_PINNED] * run.pinned
-    states += [_MARKED] * (run.path in marked)
+    states += [_MARKED] * (run.id in marked)
     return states
 
 
-def _matching_places(runs: Runs, words: Sequence[str], marked: Sequence[str]) -> Iterator[int]:
+def _matching_places(runs: Runs, words: Sequence[str], marked: Sequence[RunId]) -> Iterator[int]:
     """Yield the places of the runs that match all words.
 
     Words that the service's name matches are not compared with each of its runs.
@@ -102,7 +102,7 @@ def _matching_places(runs: Runs, words: Sequence[str], marked: Sequence[str]) ->
         known: dict[tuple[str, bool, bool], list[str]] = {}
         for at in places:
             run = runs[at]
-            key = run.state, run.pinned, run.path in marked
+            key = run.state, run.pinned, run.id in marked
             unmatched = known.get(key)
             if unmatched is None:
                 states = _states(run, marked)
@@ -133,10 +133,10 @@ class Arranger:
     """
 
     def __init__(self) -> None:
-        self._figures: dict[str, float] = {}
+        self._figures: dict[RunId, float] = {}
         self._order = NEWEST
         self._taken_s = float("-inf")
-        self._unknown: set[str] = set()  # running runs without a figure yet
+        self._unknown: set[RunId] = set()  # running runs without a figure yet
         self._arranged = _Picked()
         self._matching = _Picked()
 
@@ -165,13 +165,13 @@ class Arranger:
         if order != self._order or not 0 <= now_s - self._taken_s < _SETTLED_S:
             self._figures, self._order, self._taken_s = {}, order, now_s
             self._arranged = _Picked()
-        elif any(self._is_known(runs, path, order) for path in self._unknown):
+        elif any(self._is_known(runs, run_id, order) for run_id in self._unknown):
             self._arranged = _Picked()
         return self._arranged.of(runs, order, lambda: self._by_figures(runs, order))
 
     @staticmethod
-    def _is_known(runs: Runs, path: str, order: str) -> bool:
-        run = find(runs, path)
+    def _is_known(runs: Runs, run_id: RunId, order: str) -> bool:
+        run = find(runs, run_id)
         return run is not None and _figure(run, order) is not None
 
     def _by_figures(self, runs: Runs, order: str) -> list[int]:
@@ -181,11 +181,11 @@ class Arranger:
         for run in runs:
             figure = _figure(run, order)
             if run.running:  # the value of an ended run is final
-                figure = known.get(run.path, figure)
+                figure = known.get(run.id, figure)
                 if figure is None:
-                    self._unknown.add(run.path)
+                    self._unknown.add(run.id)
                 else:
-                    known[run.path] = figure
+                    known[run.id] = figure
             figures.append(float("inf") if figure is None else -figure)
         services = []
         for group in runs.groups:
@@ -211,23 +211,23 @@ def _by_name(runs: Runs) -> list[int]:
     return sorted(range(len(runs)), key=key)
 
 
-class _PickedPlaces(Mapping[str, int]):
-    """The places of picked runs, by path: four bytes a run, not a table of paths."""
+class _PickedPlaces(Mapping[RunId, int]):
+    """The places of picked runs, by id: four bytes a run, not a table of ids."""
 
-    def __init__(self, places: Mapping[str, int], picked: Sequence[int], count: int) -> None:
+    def __init__(self, places: Mapping[RunId, int], picked: Sequence[int], count: int) -> None:
         self._places = places
         self._now = array("i", [-1]) * count
         for at, place in enumerate(picked):
             self._now[place] = at
 
-    def __getitem__(self, path: str) -> int:
-        at = self._now[self._places[path]]
+    def __getitem__(self, run_id: RunId) -> int:
+        at = self._now[self._places[run_id]]
         if at < 0:
-            raise KeyError(path)
+            raise KeyError(run_id)
         return at
 
-    def __iter__(self) -> Iterator[str]:
-        return (path for path, place in self._places.items() if self._now[place] >= 0)
+    def __iter__(self) -> Iterator[RunId]:
+        return (run_id for run_id, place in self._places.items() if self._now[place] >= 0)
 
     def __len__(self) -> int:
         return sum(at >= 0 for at in self._now)

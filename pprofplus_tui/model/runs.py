@@ -6,9 +6,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, groupby
 from operator import attrgetter
+from typing import NewType
 
 from pprofplus_tui.model.charts import STANDARD, ChartTable
 from pprofplus_tui.model.verdict import Verdict
+
+# Tells runs apart. It can be hashed, ordered and printed, and only its source knows what is in it.
+RunId = NewType("RunId", str)
 
 LIVE, PAUSED, STALLED, EXITED, DIED, UNRECORDED, PACKED = STATES = (
     *("live", "paused", "stalled", "exited", "died"),
@@ -58,7 +62,7 @@ class Run:
     """One run of one process. There may be a hundred thousand.
 
     Attributes:
-        path: its directory, which identifies it.
+        id: tells it from others.
         service: its service's name.
         pid: its process id.
         state: one of STATES.
@@ -71,7 +75,7 @@ class Run:
         growth: the verdict on its resident set, None before there is one.
     """
 
-    path: str
+    id: RunId
     service: str
     pid: int
     state: str
@@ -100,7 +104,7 @@ class Group:
 
 
 class Runs(tuple[Run, ...]):  # noqa: SLOT001 - cached properties need a dict
-    """Runs in an order, the services one after the other; each is found by its path at once.
+    """Runs in an order, the services one after the other; each is found by its id at once.
 
     There may be a hundred thousand, and each second some of them have new figures: the tables of
     their places are made once and passed on to the next value. So `layout` is the same object for
@@ -113,9 +117,9 @@ class Runs(tuple[Run, ...]):  # noqa: SLOT001 - cached properties need a dict
         return object()
 
     @cached_property
-    def places(self) -> Mapping[str, int]:
-        """Where each run is, by its path."""
-        return {run.path: i for i, run in enumerate(self)}
+    def places(self) -> Mapping[RunId, int]:
+        """Where each run is, by its id."""
+        return {run.id: i for i, run in enumerate(self)}
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
@@ -143,18 +147,18 @@ class Runs(tuple[Run, ...]):  # noqa: SLOT001 - cached properties need a dict
         found = [group for group in self.groups if group.service == service]
         return Runs(chain.from_iterable(self[group.begin : group.end] for group in found))
 
-    def changed(self, new: Iterable[Run], gone: Iterable[str] = ()) -> "Runs":
+    def changed(self, new: Iterable[Run], gone: Iterable[RunId] = ()) -> "Runs":
         """Return these runs as `ordered` has them, with some added, some changed, some removed."""
         new, gone = list(new), set(gone)
         places = self.places
-        before = [places.get(run.path) for run in new]
+        before = [places.get(run.id) for run in new]
         if not gone and all(
             at is not None and _rank(self[at]) == _rank(run) and self[at].pinned == run.pinned
             for at, run in zip(before, new, strict=True)
         ):
             return self._with_figures(new)
-        moved = gone.union(run.path for run in new)
-        kept = [run for run in self if run.path not in moved] if places else []
+        moved = gone.union(run.id for run in new)
+        kept = [run for run in self if run.id not in moved] if places else []
         if len(new) <= _FEW:
             for run in new:
                 insort(kept, run, key=_rank)
@@ -167,10 +171,10 @@ class Runs(tuple[Run, ...]):  # noqa: SLOT001 - cached properties need a dict
         """Return these runs, some with new figures, at their places."""
         runs = list(self)
         for run in new:
-            runs[self.places[run.path]] = run
+            runs[self.places[run.id]] = run
         return Runs(runs).laid_out_as(self)
 
-    def find_by(self, places: Mapping[str, int]) -> None:
+    def find_by(self, places: Mapping[RunId, int]) -> None:
         """Use these places of the runs, instead of making a table of them."""
         self.__dict__["places"] = places
 
@@ -188,11 +192,11 @@ _service_of, _state_of = attrgetter("service"), attrgetter("state")
 
 
 def _rank(run: Run) -> tuple[str, bool, int, int, str]:
-    return run.service, not run.running, -run.begin_ms, -run.pid, run.path
+    return run.service, not run.running, -run.begin_ms, -run.pid, run.id
 
 
 def indexed(runs: tuple[Run, ...]) -> Runs:
-    """Return runs that can be found by their paths."""
+    """Return runs that can be found by their ids."""
     return runs if isinstance(runs, Runs) else Runs(runs)
 
 
@@ -201,36 +205,36 @@ def ordered(runs: Iterable[Run]) -> Runs:
     return Runs(sorted(runs, key=_rank))
 
 
-def find(runs: tuple[Run, ...], path: str | None) -> Run | None:
-    """Return the run of that path, or None."""
-    at = _place(runs, path)
+def find(runs: tuple[Run, ...], run_id: RunId | None) -> Run | None:
+    """Return the run of that id, or None."""
+    at = _place(runs, run_id)
     return None if at is None else runs[at]
 
 
-def _place(runs: tuple[Run, ...], path: str | None) -> int | None:
-    if path is None:
+def _place(runs: tuple[Run, ...], run_id: RunId | None) -> int | None:
+    if run_id is None:
         return None
     if isinstance(runs, Runs):
-        return runs.places.get(path)
-    return next((i for i, run in enumerate(runs) if run.path == path), None)
+        return runs.places.get(run_id)
+    return next((i for i, run in enumerate(runs) if run.id == run_id), None)
 
 
-def neighbour(runs: tuple[Run, ...], path: str | None, step: int) -> Run | None:
+def neighbour(runs: tuple[Run, ...], run_id: RunId | None, step: int) -> Run | None:
     """Return the run `step` places down the list (up if negative), stopping at the ends."""
     if not runs:
         return None
-    at = _place(runs, path)
+    at = _place(runs, run_id)
     if at is None:
         return runs[0]
     return runs[min(max(at + step, 0), len(runs) - 1)]
 
 
-def sibling(runs: tuple[Run, ...], path: str | None, step: int) -> Run | None:
+def sibling(runs: tuple[Run, ...], run_id: RunId | None, step: int) -> Run | None:
     """Return the next run of the same service; after the last comes the first."""
     runs = indexed(runs)
-    at = _place(runs, path)
+    at = _place(runs, run_id)
     if at is None:
-        return neighbour(runs, path, step)
+        return neighbour(runs, run_id, step)
     group = runs.groups[runs.group_at(at)]
     return runs[group.begin + (at - group.begin + step) % (group.end - group.begin)]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pprofplus_tui.model.chart_options import ChartOptions, counts
 from pprofplus_tui.model.charts import STANDARD, ChartTable
 from pprofplus_tui.model.durations import MINUTE_MS
-from pprofplus_tui.model.runs import Run
+from pprofplus_tui.model.runs import Run, RunId
 from pprofplus_tui.model.window import Window
 
 # A young service is shown in a window that it soon fills, an old one in its last 15 minutes. A
@@ -43,7 +43,7 @@ class View:
     """The state of the main screen.
 
     Attributes:
-        run: path of the run shown, or None while there is none.
+        run: the run shown, or None while there is none.
         window: the stretch of time shown; None until a run is chosen.
         own_span: the user chose the span; otherwise it grows with a young run.
         table: the charts that the run can be seen in.
@@ -56,7 +56,7 @@ class View:
             but not shown.
     """
 
-    run: str | None = None
+    run: RunId | None = None
     window: Window | None = None
     own_span: bool = False
     table: ChartTable = STANDARD
@@ -131,7 +131,7 @@ class View:
             looks = ChartOptions(self.hidden & known, self.log & known, self.levels & known)
             view = self.with_options(looks).with_charts(run.charts)
         return replace(
-            view, run=run.path, window=window if kept else self._opening_window(run, now_ms)
+            view, run=run.id, window=window if kept else self._opening_window(run, now_ms)
         )
 
     def opened(

@@ -4,17 +4,8 @@ from dataclasses import dataclass, field
 
 from pprofplus_tui.charts.spec import ChartSpec
 from pprofplus_tui.model.death import Death
+from pprofplus_tui.model.events import RunEvent
 from pprofplus_tui.model.verdict import Verdicts
-
-
-@dataclass(frozen=True)
-class ReportedEvent:
-    """A row of the list of events: when, what, and its untrusted text; `number` on the charts."""
-
-    t_ms: int
-    number: str
-    kind: str
-    text: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +17,7 @@ class RunReport:
         facts: (label, untrusted text).
         verdicts: what its memory does in the window.
         charts: all of one window.
-        events: the events in the window.
+        events: those in the window, the newest if there are many.
         left_out: how many more events there are.
         death: its end, None while it is running.
     """
@@ -37,7 +28,7 @@ class RunReport:
     facts: tuple[tuple[str, str], ...]
     verdicts: Verdicts
     charts: tuple[ChartSpec, ...]
-    events: tuple[ReportedEvent, ...] = ()
+    events: tuple[RunEvent, ...] = ()
     left_out: int = 0
     death: Death | None = None
 

@@ -5,7 +5,7 @@ from datetime import tzinfo
 
 from pprofplus_tui.charts.palette import COLOURS
 from pprofplus_tui.charts.spec import ChartSpec
-from pprofplus_tui.model.events import DEATH, MARKED
+from pprofplus_tui.model.events import DEATH, MARKED, RunEvent
 from pprofplus_tui.model.explanations import absent_sentence, layer_sentences, limit_sentences
 from pprofplus_tui.model.runs import RUNNING, state_label
 from pprofplus_tui.model.time_axis import date_text
@@ -93,7 +93,11 @@ def _run(run: RunReport, number: int, zone: tzinfo | None, *, alone: bool) -> It
         long = ' class="long"' if label in _LONG else ""
         yield f"<div{long}><dt>{shown(label)}</dt><dd>{shown(text, _TEXT_CELLS)}</dd></div>"
     yield "</dl>"
-    marks = tuple((h.t_ms, h.number) for h in run.events if h.kind in {MARKED, DEATH})
+    marks = tuple(
+        (event.t_ms, str(number))
+        for number, event in enumerate(run.events, 1)
+        if event.kind in {MARKED, DEATH}
+    )
     for spec in run.charts:
         yield from _figure(spec, marks)
     yield from _events(run, zone)
@@ -172,11 +176,22 @@ def _events(run: RunReport, zone: tzinfo | None) -> Iterator[str]:
     yield "<th>what</th><th></th></tr></thead><tbody>"
     if run.left_out:
         yield f'<tr><td></td><td colspan="3" class="dim">{run.left_out} earlier events</td></tr>'
-    for event in run.events:
+    for number, event in enumerate(run.events, 1):
         yield (
-            f'<tr><td class="number">{shown(event.number)}</td>'
+            f'<tr><td class="number">{number}</td>'
             f'<td class="time">{_time(event.t_ms, zone)}</td>'
             f"<td>{shown(event.kind, 20)}</td>"
-            f"<td>{shown(event.text, _TEXT_CELLS)}</td></tr>"
+            f"<td>{shown(_event_text(event), _TEXT_CELLS)}</td></tr>"
         )
     yield "</tbody></table>"
+
+
+def _event_text(event: RunEvent) -> str:
+    """Return an event's value in words, and its untrusted text."""
+    details = {
+        "interval": f"from now on every {format_span_ms(event.value / 1000)}",
+        "lost": f"{event.value} samples could not be written",
+        "fork": f"forked off process {event.value}",
+    }.get(event.kind, "")
+    text = event.text.replace("\n", "; ") if event.kind == DEATH else event.text
+    return ": ".join(filter(None, (details, text)))

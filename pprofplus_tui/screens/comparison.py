@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingsMap
 from textual.screen import Screen
 
-from pprofplus_tui.backend.port import BackendPort
+from pprofplus_tui.backend.interface import BackendPort
 from pprofplus_tui.model.comparison_keys import comparison_keys
 from pprofplus_tui.model.comparison_request import COMPARE, SERVICE, TOP, ComparisonRequest
 from pprofplus_tui.model.findings import Findings
@@ -137,7 +137,7 @@ class ComparisonScreen(Screen[None]):
         rows = figure_rows(found, width, options.zone, plain=plain)
         # of constant height: another height would redraw the charts above
         service = self.comparison.kind == SERVICE
-        most = 2 + TOP if service else 1 + len(self.comparison.paths)
+        most = 2 + TOP if service else 1 + len(self.comparison.runs)
         height = min(most, max(2, self.size.height // _TABLE_SHARE))
         rows = rows[:height]
         rows += (fit((), width),) * (height - len(rows))

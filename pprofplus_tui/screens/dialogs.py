@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 
 from textual.screen import Screen
 
-from pprofplus_tui.backend.port import BackendPort
+from pprofplus_tui.backend.interface import BackendPort
 from pprofplus_tui.model.export_job import ExportJob
 from pprofplus_tui.model.keys import Key
 from pprofplus_tui.model.messages import Frame
 from pprofplus_tui.model.options import Options
-from pprofplus_tui.model.runs import Run, find
+from pprofplus_tui.model.runs import Run, RunId, find
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.view import View
 
@@ -57,7 +57,7 @@ class Dialogs:
 
         plain = self._options.plain
         name = clean(f"{run.service} {run.pid}", ascii_only=plain)
-        explained = Explained(chart, frame.facts, name, frame.death_of(run.path))
+        explained = Explained(chart, frame.facts, name, frame.death_of(run.id))
         self._screen.app.push_screen(ExplainScreen(explained, plain=plain))
 
     def ask_time(self, view: View, frame: Frame, change_view: ChangeView) -> None:
@@ -75,7 +75,7 @@ class Dialogs:
         self._screen.app.push_screen(GotoDialog(context, plain=self._options.plain), done)
 
     def list_events(
-        self, view: View, frame: Frame, change_view: ChangeView, show_run: Callable[[str], None]
+        self, view: View, frame: Frame, change_view: ChangeView, show_run: Callable[[RunId], None]
     ) -> None:
         """List the events of the run; go to the one that is picked, or to the run it started."""
         run, window = find(frame.runs, view.run), view.window
@@ -85,13 +85,13 @@ class Dialogs:
         from pprofplus_tui.screens.event_list import EventsContext, EventsScreen  # noqa: PLC0415
 
         def done(event: "RunEvent | None") -> None:
-            if event is not None and event.path:
-                show_run(event.path)
+            if event is not None and event.run:
+                show_run(event.run)
             elif event is not None:
                 _go_to(Goto(at_ms=event.t_ms), change_view)
 
         options, at_ms = self._options, view.cursor or window.end_ms
-        death = frame.death_of(run.path)
+        death = frame.death_of(run.id)
         context = EventsContext(run, frame.runs, options.zone, at_ms, options.colours, death)
         page = EventsScreen(self._backend, context, plain=options.plain)
         self._screen.app.push_screen(page, done)

@@ -10,7 +10,7 @@ from textual.binding import BindingsMap, BindingType
 from textual.events import Key
 from textual.screen import Screen
 
-from pprofplus_tui.backend.port import BackendPort
+from pprofplus_tui.backend.interface import BackendPort
 from pprofplus_tui.model.comparison_request import ComparisonRequest
 from pprofplus_tui.model.cursor import Held, stepped
 from pprofplus_tui.model.first_run import FirstRun
@@ -18,7 +18,7 @@ from pprofplus_tui.model.grid_layout import ChartPlace
 from pprofplus_tui.model.keys import KEYS
 from pprofplus_tui.model.messages import Drawn, Frame
 from pprofplus_tui.model.options import Options
-from pprofplus_tui.model.runs import Run, find
+from pprofplus_tui.model.runs import Run, RunId, find
 from pprofplus_tui.model.view import View
 from pprofplus_tui.model.visible_charts import chart_places, chart_request, toggle_chart
 from pprofplus_tui.screens.bindings import bindings_of
@@ -151,13 +151,13 @@ class MonitorScreen(Screen[None]):
         if self.run is not None:
             self._set_view(change(self.view, self.run, _now_ms()))
 
-    def select_path(self, path: str) -> None:
-        """Show the run at that path, if it is in the last frame."""
-        self.pick_run(find(self.frame.runs, path))
+    def select_run(self, run: RunId) -> None:
+        """Show that run, if it is in the last frame."""
+        self.pick_run(find(self.frame.runs, run))
 
     def pick_run(self, run: Run | None) -> None:
         """Show a run; None: keep the one that is shown."""
-        if run is not None and run.path != self.view.run:
+        if run is not None and run.id != self.view.run:
             self._set_view(self.view.select(run, _now_ms()))
             self.picker.show(self.frame, self.view.run)
 
@@ -255,7 +255,7 @@ class MonitorScreen(Screen[None]):
 
     def action_events(self) -> None:
         """List the events of the run, and go to one."""
-        self._dialogs.list_events(self.view, self.frame, self._change_view, self.select_path)
+        self._dialogs.list_events(self.view, self.frame, self._change_view, self.select_run)
 
     # -- actions of keys: charts
 
@@ -326,7 +326,7 @@ class MonitorScreen(Screen[None]):
 
     def on_run_list_chosen(self, message: RunList.Chosen) -> None:
         """Show the run that was clicked."""
-        self.select_path(message.path)
+        self.select_run(message.run)
 
     def on_run_list_stepped(self, message: RunList.Stepped) -> None:
         """Show the next run, or the previous one."""

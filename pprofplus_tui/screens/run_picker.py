@@ -7,12 +7,12 @@ from textual.binding import BindingsMap
 from textual.events import Key
 
 from pprofplus.errors import PprofplusError
-from pprofplus_tui.backend.port import BackendPort
+from pprofplus_tui.backend.interface import BackendPort
 from pprofplus_tui.model.comparison_request import COMPARE, SERVICE, ComparisonRequest
 from pprofplus_tui.model.messages import Frame
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.run_filter import GROWTH, MOST_MARKED, Arranger, RunFilter
-from pprofplus_tui.model.runs import Run, Runs, find, neighbour, sibling
+from pprofplus_tui.model.runs import Run, RunId, Runs, find, neighbour, sibling
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.widgets.run_list import RunList, RunListView
 
@@ -43,13 +43,13 @@ class RunPicker:
         self._options = options
         self._owner = owner
         self._frame = Frame()
-        self._selected: str | None = None  # path of the run that is shown
+        self._selected: RunId | None = None  # the run that is shown
         self._arranger = Arranger()
         self.list = RunList(id="runs")
         self.run_filter = RunFilter()
         self.listed = Runs()
 
-    def show(self, frame: Frame, selected: str | None, *, redraw: bool = True) -> None:
+    def show(self, frame: Frame, selected: RunId | None, *, redraw: bool = True) -> None:
         """Show the runs of a frame; the highlight stays on the selected run.
 
         Without `redraw` the list on the screen stays as it is until the next change.
@@ -157,7 +157,7 @@ class RunPicker:
         run = self._run
         if run is None:
             return
-        marked = self.run_filter.toggled(run.path)
+        marked = self.run_filter.toggled(run.id)
         if marked == self.run_filter:
             self.list.notify(
                 f"At most {MOST_MARKED} runs can be compared: unmark one first.",
@@ -186,12 +186,12 @@ class RunPicker:
     def compare_marked(self, chart: str) -> None:
         """Compare the marked runs in that chart."""
         runs = self._frame.runs
-        paths = tuple(path for path in self.run_filter.marked if find(runs, path) is not None)
-        if len(paths) < _LEAST_COMPARED:
+        marked = tuple(run for run in self.run_filter.marked if find(runs, run) is not None)
+        if len(marked) < _LEAST_COMPARED:
             hint = "Mark at least two runs with c, then press C to compare them."
             self.list.notify(hint, markup=False)
             return
-        self._owner.open_comparison(ComparisonRequest(COMPARE, paths, chart=chart))
+        self._owner.open_comparison(ComparisonRequest(COMPARE, marked, chart=chart))
 
     def compare_service(self, chart: str, service: str | None = None) -> None:
         """Compare all runs of a service in that chart, by default of the run that is shown."""

@@ -15,6 +15,7 @@ from pprofplus_tui.model.runs import (
     SIGNS,
     Group,
     Run,
+    RunId,
     Runs,
     indexed,
 )
@@ -36,7 +37,7 @@ class RunListView:
 
     Attributes:
         runs: in the order of the list.
-        selected: path of the run shown.
+        selected: the run shown.
         plain: ASCII only.
         run_filter: filter and order, shown in the last line; None: no such line.
         total: runs that there are, shown or not.
@@ -44,7 +45,7 @@ class RunListView:
     """
 
     runs: tuple[Run, ...] = ()
-    selected: str | None = None
+    selected: RunId | None = None
     plain: bool = False
     run_filter: RunFilter | None = None
     total: int = 0
@@ -74,9 +75,9 @@ class _Lines:
         place = at - self._headings[index] - 1
         return group if place < 0 else self.runs[group.begin + place]
 
-    def place(self, path: str | None) -> int | None:
-        """Return the line of the run of that path, None if it is not in the list."""
-        at = self.runs.places.get(path) if path is not None else None
+    def place(self, run_id: RunId | None) -> int | None:
+        """Return the line of a run, None if it is not in the list."""
+        at = self.runs.places.get(run_id) if run_id is not None else None
         return None if at is None else at + self.runs.group_at(at) + 1
 
 
@@ -91,14 +92,14 @@ def _row(view: RunListView, line: Line, width: int) -> Row:
 
 
 def _run_row(view: RunListView, run: Run, width: int) -> Row:
-    selected = run.path == view.selected
+    selected = run.id == view.selected
 
     def style(name: str) -> str:
         return f"{name}_selected" if selected else name
 
     value = _value(view, run)
     text = style("text" if run.running else "dim")
-    letter = view.run_filter.letter(run.path) if view.run_filter is not None else ""
+    letter = view.run_filter.letter(run.id) if view.run_filter is not None else ""
     pin = PLAIN_PIN_SIGN if view.plain else PIN_SIGN
     first = Cellrun(pin if run.pinned else " ", text)
     if letter:
@@ -159,9 +160,9 @@ class RunList(CellWidget):
     class Chosen(Message):
         """The user wants to see this run."""
 
-        def __init__(self, path: str) -> None:
+        def __init__(self, run_id: RunId) -> None:
             super().__init__()
-            self.path = path
+            self.run = run_id
 
     class Headed(Message):
         """The user wants to see all runs of this service."""
@@ -181,7 +182,7 @@ class RunList(CellWidget):
         super().__init__(id=id)
         self._view = RunListView()
         self._offset = 0
-        self._paths: tuple[str | None, ...] = ()
+        self._runs: tuple[RunId | None, ...] = ()
         self._lines = _Lines(Runs())
 
     def show(self, view: RunListView) -> None:
@@ -214,7 +215,7 @@ class RunList(CellWidget):
         # only visible lines become rows: a list may have thousands of lines
         end = min(self._offset + room, len(lines))
         shown = [lines[at] for at in range(self._offset, end)]
-        self._paths = tuple(line.path if isinstance(line, Run) else None for line in shown)
+        self._runs = tuple(line.id if isinstance(line, Run) else None for line in shown)
         rows = tuple(_row(view, line, width) for line in shown)
         if not rows and run_filter is not None and run_filter.text:
             rows = (fit((Cellrun(" nothing matches", "dim"),), width),)
@@ -222,16 +223,16 @@ class RunList(CellWidget):
         self.set_rows(rows if run_filter is None else (*rows, foot_row(view, run_filter, width)))
 
     @property
-    def in_sight(self) -> tuple[str, ...]:
-        """Paths of the visible runs."""
-        return tuple(path for path in self._paths if path is not None)
+    def in_sight(self) -> tuple[RunId, ...]:
+        """The visible runs."""
+        return tuple(run_id for run_id in self._runs if run_id is not None)
 
     def on_click(self, event: Click) -> None:
         """Ask for the run under the mouse."""
-        if 0 <= event.y < len(self._paths):
-            path, line = self._paths[event.y], self._lines[self._offset + event.y]
-            if path is not None:
-                self.post_message(self.Chosen(path))
+        if 0 <= event.y < len(self._runs):
+            run_id, line = self._runs[event.y], self._lines[self._offset + event.y]
+            if run_id is not None:
+                self.post_message(self.Chosen(run_id))
             elif isinstance(line, Group):
                 self.post_message(self.Headed(line.service))
 

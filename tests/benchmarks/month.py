@@ -12,8 +12,8 @@ from month_keys import among_runs, through_the_terminal
 from pprofplus_tui.charts.build import (
     ChartBuilder,
     ChartStyle,
+    SeriesKey,
     Shape,
-    Wanted,
     buckets_for,
     wanted_by,
 )
@@ -22,9 +22,8 @@ from pprofplus_tui.model.charts import PRIORITY, STANDARD
 from pprofplus_tui.model.grid_layout import arrange
 from pprofplus_tui.model.points import Points
 from pprofplus_tui.model.window import Window
-from pprofplus_tui.sources.local.catalog import Catalog
-from pprofplus_tui.sources.local.run_log import RunLog
-from pprofplus_tui.sources.local.window_query import query
+from pprofplus_tui.sources.open import open_source
+from pprofplus_tui.sources.port import RunReader
 from synthetic import DAY_S, cached_run, make_day, write_run, write_runs
 from tables import Column, Row, Table
 from timing import Effort, quantile
@@ -49,15 +48,15 @@ class Desk:
         """Join the renderer."""
         self._renderer.close()
 
-    def draw(self, log: RunLog, window: Window) -> None:
+    def draw(self, run: RunReader, window: Window) -> None:
         """Query and draw all default charts; return when they are drawn."""
         began = time.perf_counter()
-        by_buckets: dict[int, dict[Wanted, None]] = {}
+        by_buckets: dict[int, dict[SeriesKey, None]] = {}
         for shape in self._shapes:
             wanted = by_buckets.setdefault(buckets_for(shape), {})
             wanted.update(dict.fromkeys(wanted_by(STANDARD.by_id[shape.chart])))
-        found: dict[int, dict[Wanted, Points]] = {
-            buckets: query(log, window.begin_ms, window.end_ms, buckets, tuple(wanted))
+        found: dict[int, dict[SeriesKey, Points]] = {
+            buckets: run.query(window.begin_ms, window.end_ms, buckets, tuple(wanted))
             for buckets, wanted in by_buckets.items()
         }
         self.query_ms.append((time.perf_counter() - began) * 1000)
@@ -91,12 +90,13 @@ def _first_chart(home: Path) -> dict[str, float]:
     """Return the milliseconds of each stage on the way to the first charts."""
     with closing(Desk()) as desk:
         marks = [time.perf_counter()]
-        catalog = Catalog([str(home)])
+        source = open_source([str(home)])
+        catalog = source.catalog()
         catalog.refresh()
         marks.append(time.perf_counter())
-        log = catalog.open(catalog.runs[0].path)
+        run = source.open(catalog.runs[0].id)
         marks.append(time.perf_counter())
-        desk.draw(log, Window.fit(log.begin_ms, log.end_ms))
+        desk.draw(run, Window.fit(run.begin_ms, run.end_ms))
         marks.append(time.perf_counter())
         found, index, drawn = (b - a for a, b in pairwise(marks))
         query_ms = desk.query_ms[0]
@@ -112,16 +112,17 @@ def _first_chart(home: Path) -> dict[str, float]:
 def _walk(home: Path, rounds: int) -> dict[str, list[tuple[float, float]]]:
     """Return (milliseconds in all, of these the query) of each kind of step."""
     taken: dict[str, list[tuple[float, float]]] = {"pan": [], "zoom": []}
-    catalog = Catalog([str(home)])
+    source = open_source([str(home)])
+    catalog = source.catalog()
     catalog.refresh()
     with closing(Desk()) as desk:
         for _ in range(rounds):
-            log = catalog.open(catalog.runs[0].path)
-            whole = Window.fit(log.begin_ms, log.end_ms)
-            desk.draw(log, whole)
+            run = source.open(catalog.runs[0].id)
+            whole = Window.fit(run.begin_ms, run.end_ms)
+            desk.draw(run, whole)
             for kind, window in steps_through(whole):
                 began = time.perf_counter()
-                desk.draw(log, window)
+                desk.draw(run, window)
                 took_ms = (time.perf_counter() - began) * 1000
                 taken[kind].append((took_ms, desk.query_ms[-1]))
     return taken

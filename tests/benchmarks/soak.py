@@ -15,7 +15,7 @@ import psutil
 
 from month import Desk
 from pprofplus_tui.model.window import Window
-from pprofplus_tui.sources.local.catalog import Catalog
+from pprofplus_tui.sources.open import open_source
 from synthetic import BEGIN_MS, DAY_S, Day, make_day, write_run
 from tables import Column, Row, Table
 from timing import Effort
@@ -52,12 +52,13 @@ def _follow(days: int, seconds: int) -> dict[str, float]:
     day_mb: list[float] = []
     with tempfile.TemporaryDirectory() as made, closing(Desk()) as desk:
         home = Path(made)
-        catalog, log = Catalog([str(home / "logs")]), None
+        source = open_source([str(home / "logs")])
+        catalog, log = source.catalog(), None
         for at_ms in _growing(home, make_day(seconds), days):
             began = time.perf_counter()
             catalog.refresh()
             if log is None and catalog.runs:
-                log = catalog.open(catalog.runs[0].path)
+                log = source.open(catalog.runs[0].id)
             if log is not None:
                 log.refresh()
                 begin_ms = max(log.begin_ms, log.end_ms - _WINDOW_MS)

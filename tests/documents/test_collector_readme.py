@@ -41,7 +41,7 @@ def services_in(log_directory):
 
 
 def events_of(info):
-    log = RunLog(info.path)
+    log = RunLog(info.id)
     log.refresh()
     return [event.kind for event in log.events()]
 

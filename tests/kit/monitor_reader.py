@@ -11,10 +11,12 @@ WHY_NOT = "the monitor needs numpy"
 def exported(directory, metric):
     """Return (the metric of each sample as `pprofplus-tui export` gives it, pages it skipped)."""
     from pprofplus_tui.export import write_rows  # noqa: PLC0415 - not everywhere
-    from pprofplus_tui.sources.local.run_log import RunLog  # noqa: PLC0415
+    from pprofplus_tui.sources.local.local_run import LocalRun  # noqa: PLC0415
+    from pprofplus_tui.sources.local.run_log import open_log  # noqa: PLC0415
 
     out = io.BytesIO()
-    _, skipped = write_rows(RunLog(str(directory)), 0, 1 << 50, out, form="jsonl", metrics=[metric])
+    run = LocalRun(open_log(str(directory)))
+    _, skipped = write_rows([run], 0, 1 << 50, out, form="jsonl", metrics=[metric])
     rows = [json.loads(line) for line in out.getvalue().splitlines()]
     values = [value for row in rows for name, value in row.items() if name.startswith(metric)]
     return values, skipped
@@ -22,12 +24,11 @@ def exported(directory, metric):
 
 def counted(directory):
     """Return the number of samples in the heads of pages, read one by one and in blocks."""
-    from pprofplus_tui.sources.local.run_log import RunLog  # noqa: PLC0415
+    from pprofplus_tui.sources.local.run_log import open_log  # noqa: PLC0415
 
     counts = []
     for in_blocks in (False, True):
-        run = RunLog(str(directory), in_blocks=in_blocks)
-        run.refresh()
+        run = open_log(str(directory), in_blocks=in_blocks)
         assert run.problems == ()
         counts.append(run.samples)
     return counts

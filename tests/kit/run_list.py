@@ -5,9 +5,9 @@ from pprofplus_tui.widgets.run_list import _Lines, _row
 
 
 def list_rows(view, width):
-    """Return (row, path of its run or None) for each line."""
+    """Return (row, id of its run or None) for each line."""
     lines = _Lines(indexed(view.runs))
     return tuple(
-        (_row(view, line, width), line.path if isinstance(line, Run) else None)
+        (_row(view, line, width), line.id if isinstance(line, Run) else None)
         for line in map(lines.__getitem__, range(len(lines)))
     )

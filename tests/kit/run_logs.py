@@ -2,14 +2,12 @@
 
 from kit.waiting import wait_until
 from pprofplus_tui.sources.local.catalog import Catalog
-from pprofplus_tui.sources.local.run_log import RunLog
+from pprofplus_tui.sources.local.run_log import open_log
 
 
 def open_run(path, **options):
     """Return the log of a run, read once; `path` may be a writer, too."""
-    run = RunLog(str(getattr(path, "path", path)), **options)
-    run.refresh()
-    return run
+    return open_log(str(getattr(path, "path", path)), **options)
 
 
 def open_catalog(log_directory):

@@ -4,6 +4,7 @@ import pytest
 
 from kit.written_logs import WrittenLogs
 from pprofplus_tui.app import MonitorApp
+from pprofplus_tui.commands.open_monitor import local_backend
 from pprofplus_tui.model.options import Options
 
 
@@ -20,6 +21,8 @@ def monitor(home):
     """Return a function that makes the application on the test's logs."""
 
     def make(**options):
-        return MonitorApp(Options(directories=(str(home.path),), **options))
+        return MonitorApp(
+            Options(directories=(str(home.path),), **options), local_backend([str(home.path)])
+        )
 
     return make

@@ -57,7 +57,7 @@ async def test_brackets_go_round_the_pids_of_one_service(home, monitor):
     app = monitor(service=None)
     async with app.run_test(size=LARGE) as pilot:
         await settled(pilot, "python heap")
-        app.monitor.select_path(next(r.path for r in app.monitor.frame.runs if r.pid == 13))
+        app.monitor.select_run(next(r.id for r in app.monitor.frame.runs if r.pid == 13))
         seen = []
         for _ in range(4):
             seen.append(app.monitor.run.pid)

@@ -6,6 +6,7 @@ from itertools import chain, pairwise
 import pytest
 
 from pprofplus_tui.app import MonitorApp
+from pprofplus_tui.commands.open_monitor import local_backend
 from pprofplus_tui.model.charts import CHARTS, charts_for
 from pprofplus_tui.model.keys import KEYS
 from pprofplus_tui.model.options import Options
@@ -27,7 +28,7 @@ def name_and_argument(action):
 
 @pytest.fixture
 def app(tmp_path):
-    return MonitorApp(Options(directories=(str(tmp_path),)))
+    return MonitorApp(Options(directories=(str(tmp_path),)), local_backend([str(tmp_path)]))
 
 
 @pytest.mark.parametrize("key", KEYS, ids=lambda key: key.action)
@@ -112,7 +113,7 @@ def test_every_chart_has_its_digit():
 
 @pytest.mark.parametrize("group", ["Time", "Charts", "Runs"])
 async def test_without_a_run_every_key_is_harmless(tmp_path, group):
-    app = MonitorApp(Options(directories=(str(tmp_path),)))
+    app = MonitorApp(Options(directories=(str(tmp_path),)), local_backend([str(tmp_path)]))
     async with app.run_test(size=(100, 30)) as pilot:
         for key in KEYS:
             if key.group == group:

@@ -21,10 +21,12 @@ from kit.written_logs import LiveRun
 from many_runs import write_ended_runs
 from pprofplus_tui.app import MonitorApp
 from pprofplus_tui.backend import session
+from pprofplus_tui.commands.open_monitor import local_backend
 from pprofplus_tui.model.messages import ChartRequest
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.sources.local import catalog as catalogs
 from pprofplus_tui.sources.local.catalog import Catalog
+from pprofplus_tui.sources.open import open_source
 
 SERVICE = "import pprofplus, sys; pprofplus.start('api', interval_s=0.1); sys.stdin.read()"
 
@@ -113,7 +115,7 @@ def test_a_run_that_an_operator_pins_is_seen_though_nobody_looks_at_it(logs):
     catalog = Catalog([str(logs)])
     catalog.refresh(())
     time.sleep(0.2)  # past the tick of the clock that files are stamped with
-    Path(catalog.runs[222].path, "pinned").touch()
+    Path(catalog.runs[222].id, "pinned").touch()
     for _ in range(6):
         catalog.refresh(())
     assert [i for i, info in enumerate(catalog.runs) if info.pinned] == [222]
@@ -127,11 +129,11 @@ def test_runs_that_are_removed_go_and_the_others_stay_as_they_are(logs):
     before = catalog.runs
     gone = before[7:20]
     for info in gone:
-        Path(info.path, "000001.pplog").unlink()
-        Path(info.path).rmdir()
+        Path(info.id, "000001.pplog").unlink()
+        Path(info.id).rmdir()
     catalog.changes()
     assert catalog.refresh(())
-    assert catalog.changes() == {info.path: None for info in gone}
+    assert catalog.changes() == {info.id: None for info in gone}
     assert all(a is b for a, b in zip(catalog.runs, before[:7] + before[20:], strict=True))
 
 
@@ -165,7 +167,7 @@ def test_a_service_and_a_pid_are_looked_for_by_name_alone(logs, asked):
 
 
 def test_all_that_is_found_is_read_at_last_the_newest_first(logs, monkeypatch):
-    monkeypatch.setattr(catalogs, "_LOOKED_AT_ONCE", 1)
+    monkeypatch.setattr(catalogs, "_BATCH_RUNS", 1)
     write_ended_runs(logs, 60)
     catalog = Catalog([str(logs)])
     catalog.refresh((), time.monotonic())
@@ -220,11 +222,11 @@ def slow_reading(monkeypatch):
     """Read one run at a time, and show each."""
     monkeypatch.setattr(session, "_SLICE_S", 0.0)
     monkeypatch.setattr(session, "_WORTH_IT", 0.0)
-    monkeypatch.setattr(catalogs, "_LOOKED_AT_ONCE", 1)
+    monkeypatch.setattr(catalogs, "_BATCH_RUNS", 1)
 
 
 def app_on(logs, **options):
-    return MonitorApp(Options(directories=(str(logs),), **options))
+    return MonitorApp(Options(directories=(str(logs),), **options), local_backend([str(logs)]))
 
 
 @pytest.mark.usefixtures("slow_reading")
@@ -241,17 +243,17 @@ async def test_what_is_not_yet_read_is_told_and_then_all_is_there(logs):
 def test_a_running_run_goes_on_while_others_are_yet_to_be_read(home, monkeypatch):
     monkeypatch.setattr(session, "_SLICE_S", 0.0)
     monkeypatch.setattr(session, "_WORTH_IT", 1e9)
-    monkeypatch.setattr(catalogs, "_LOOKED_AT_ONCE", 1)
+    monkeypatch.setattr(catalogs, "_BATCH_RUNS", 1)
     now_ms = time.time_ns() // 1_000_000
     # begun last, so it is read first
     live = LiveRun(home.path, begin_ms=now_ms - 20_000, count=20)
     for i in range(40):
         home.run("job", 5_000_000 + i, begin_ms=now_ms - 800_000 + i * 1000, count=3)
-    with closing(session.Session(Options(directories=(str(home.path),)), lambda _: None)) as made:
+    with closing(session.Session(Options(), open_source([str(home.path)]), lambda _: None)) as made:
         made.look()
         (first,) = made.answer(ChartRequest(), fresh=True, before=None).runs
         live.add()
-        made.look((first.path,))
+        made.look((first.id,))
         frame = made.answer(ChartRequest(), fresh=False, before=None)
         assert [(run.pid, run.end_ms) for run in frame.runs] == [(first.pid, first.end_ms + 1000)]
         assert frame.unread
@@ -309,7 +311,7 @@ async def test_runs_in_sight_have_their_curves_and_the_others_are_not_opened(log
     monkeypatch.setattr(
         catalogs.CatalogEntry,
         "_read",
-        lambda run, now_ns: opened.append(run.path) or read(run, now_ns),
+        lambda run, now_ns: opened.append(run.id) or read(run, now_ns),
     )
     async with app_on(logs).run_test(size=(120, 40)) as pilot:
         await settled(pilot, lambda text: text.count("▁▁▁▁▁█") > 20)

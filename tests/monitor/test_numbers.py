@@ -28,6 +28,9 @@ from pprofplus_tui.reports.collect import report_run
 from pprofplus_tui.reports.content import Report
 from pprofplus_tui.reports.html_page import write_page
 from pprofplus_tui.sources.local.catalog import Catalog
+from pprofplus_tui.sources.local.local_run import LocalRun
+from pprofplus_tui.sources.local.run_log import open_log
+from pprofplus_tui.sources.open import open_source
 from pprofplus_tui.widgets.verdict_line import facts_row
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -100,7 +103,7 @@ class Watcher:
     """The desk of a monitor on a directory, and the pictures that it orders."""
 
     def __init__(self, home):
-        self.desk = Session(Options(directories=(str(home),)), lambda _: None)
+        self.desk = Session(Options(), open_source([str(home)]), lambda _: None)
         self.pictures = {}
         submit_all = self.desk._renderer.submit_all
 
@@ -121,7 +124,7 @@ class Watcher:
         return next(run for run in self.runs if run.pid == pid)
 
     def look(self, **asked):
-        self.desk.look(tuple(run.path for run in self.runs), **asked)
+        self.desk.look(tuple(run.id for run in self.runs), **asked)
 
     def until_found(self, pids):
         self.look_until(lambda: {run.pid for run in self.runs if run.rss_bytes} >= set(pids), 0.2)
@@ -154,7 +157,7 @@ class Watcher:
         return self.frame.findings
 
     def answer(self, pid, window, *shapes):
-        request = ChartRequest(self.run(pid).path, window, shapes)
+        request = ChartRequest(self.run(pid).id, window, shapes)
         self.frame = self.desk.answer(request, fresh=True, before=self.frame)
         if not self.frame.facts.layers:  # the first charts of a run come before its verdict
             self.frame = self.desk.answer(request, fresh=False, before=self.frame)
@@ -314,7 +317,7 @@ def test_memory_that_is_allocated_and_not_touched_is_a_figure_and_no_layer_is_ne
     assert re.search(r"\d+(\.\d)? MiB not resident", watcher.pictures["layers"].note)
     assert "not resident" in "".join(run.text for run in facts_row(facts, 200))
     (info,) = [info for info in watcher.desk._catalog.runs if info.pid == lazy]
-    log = Catalog.open(info.path)
+    log = LocalRun(open_log(info.id, in_blocks=True))
     page = report_page(info, log, info.begin_ms, info.end_ms + 1)
     assert "of the allocated memory is not resident" in page
     assert "-" not in re.sub(r".*<td>other memory</td>(.*?)</td>.*", r"\1", page, flags=re.DOTALL)
@@ -350,7 +353,9 @@ def test_the_report_tells_the_change_that_the_export_has(home):
     catalog = Catalog([str(home.path)])
     catalog.refresh(frozenset([path]))
     (info,) = catalog.runs
-    page = report_page(info, Catalog.open(path), info.begin_ms, info.end_ms + 1)
+    page = report_page(
+        info, LocalRun(open_log(path, in_blocks=True)), info.begin_ms, info.end_ms + 1
+    )
     csv = subprocess.run(
         [sys.executable, "-m", "pprofplus_tui", "--dir", str(home.path), "export",
          "--metrics", "rss"],
@@ -363,7 +368,7 @@ def test_the_report_tells_the_change_that_the_export_has(home):
 
 def test_a_layers_change_is_of_the_first_and_the_last_sample_whatever_the_buckets_hold(home):
     path = home.run(count=3000)
-    log = Catalog.open(path)
+    log = LocalRun(open_log(path, in_blocks=True))
     begin_ms = log.begin_ms
     facts = judged(log, begin_ms + 10_000, begin_ms + 2_900_000)
     for name, step in (("rss", 65_536), ("objects", 65_536), ("c_heap", 0)):

@@ -8,6 +8,7 @@ from pprofplus_tui.backend.session import Session
 from pprofplus_tui.model.messages import ChartRequest, Shape
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.window import Window
+from pprofplus_tui.sources.open import open_source
 
 BEGIN_MS = 1_800_000_000_000
 WINDOW = Window.fit(BEGIN_MS, BEGIN_MS + 600_000)
@@ -19,7 +20,7 @@ def desk(home):
     """Return a desk, what it drew, and a request that it has answered."""
     path = home.run(count=600)
     drawn = []
-    desk = Session(Options(directories=(str(home.path),)), drawn.append)
+    desk = Session(Options(), open_source([str(home.path)]), drawn.append)
     desk.look()
     request = ChartRequest(path, WINDOW, SHAPES)
     frame = desk.answer(request, fresh=True, before=None)

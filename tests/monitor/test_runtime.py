@@ -12,6 +12,7 @@ from kit.waiting import wait_until
 from pprofplus_tui.export import write_rows
 from pprofplus_tui.model.charts import charts_for
 from pprofplus_tui.sources.local.catalog import Catalog
+from pprofplus_tui.sources.local.local_run import LocalRun
 from pprofplus_tui.sources.local.window_query import query
 
 SERVICE = """
@@ -60,7 +61,7 @@ class Service:
 
     def log(self):
         self.catalog.refresh()
-        return open_run(self.catalog.runs[0].path)
+        return open_run(self.catalog.runs[0].id)
 
 
 @pytest.fixture
@@ -115,7 +116,7 @@ def test_a_gauge_has_a_chart_and_a_column_in_its_true_unit(service):
         "sent": "B/s",
     }
     out = io.BytesIO()
-    write_rows(run, run.begin_ms, run.end_ms + 1, out)
+    write_rows([LocalRun(run)], run.begin_ms, run.end_ms + 1, out)
     rows = list(csv.DictReader(io.StringIO(out.getvalue().decode())))
     last = rows[-1]
     assert (last["queue_jobs"], last["load"], last["sent_bytes"]) == ("3", "2.5", "4096")

@@ -174,8 +174,8 @@ async def test_a_thousand_runs_are_listed_found_and_walked_through(monitor):
 async def marked(pilot, *pids):
     """Mark these runs, wherever the cursor is."""
     for pid in pids:
-        (path,) = [run.path for run in pilot.app.monitor.frame.runs if run.pid == pid]
-        pilot.app.monitor.select_path(path)
+        (path,) = [run.id for run in pilot.app.monitor.frame.runs if run.pid == pid]
+        pilot.app.monitor.select_run(path)
         await pilot.press("c")
 
 
@@ -286,7 +286,7 @@ async def test_the_main_screen_draws_again_after_a_comparison(monitor):
         await compared(pilot, 4711, 4712)
         await pilot.press("escape")
         await settled(pilot, "by newest")
-        pilot.app.monitor.select_path(pilot.app.monitor.frame.runs[-1].path)
+        pilot.app.monitor.select_run(pilot.app.monitor.frame.runs[-1].id)
         await settled(pilot, lambda text: "worker 5120" in text and "RSS 60 MiB" in text)
 
 
@@ -304,7 +304,7 @@ async def test_a_live_run_is_compared_with_a_dead_one(home, monitor):
 async def test_a_compared_run_that_vanishes_takes_nothing_down(monitor):
     async with monitor().run_test(size=LARGE) as pilot:
         screen = await compared(pilot, 4711, 4712)
-        shutil.rmtree(screen.members[1].path)
+        shutil.rmtree(screen.members[1].id)
         await settled(pilot, "1 runs compared")
         await pilot.press("a", "0", "plus", "escape")
         await pilot.pause()

@@ -8,6 +8,7 @@ import pytest
 from kit.pilot import until_unchanged
 from kit.units import MIB
 from pprofplus_tui.app import MonitorApp
+from pprofplus_tui.commands.open_monitor import local_backend
 from pprofplus_tui.model.options import Options
 
 BEGIN_MS = 1_700_000_000_000  # 14 Nov 2023, 22:13:20 UTC
@@ -69,7 +70,10 @@ async def still(pilot):
 
 
 def opened(home, **options):
-    return MonitorApp(Options(directories=(str(home.path),), service="api", **options))
+    return MonitorApp(
+        Options(directories=(str(home.path),), service="api", **options),
+        local_backend([str(home.path)]),
+    )
 
 
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)

@@ -13,6 +13,7 @@ import pytest
 from kit.environment import isolate_logs
 from kit.waiting import wait_until
 from pprofplus_tui.sources.local.catalog import Catalog
+from pprofplus_tui.sources.local.index_scan import counted
 
 PATIENCE_S = 60
 
@@ -94,7 +95,7 @@ class Runs:
 
     def samples(self):
         """Tell how many samples each has; no page may be damaged."""
-        runs = {pid: self._catalog.scan(run) for pid, run in self._look().items()}
+        runs = {pid: counted(run) for pid, run in self._look().items()}
         assert not any(run.damaged_pages for run in runs.values())
         return {pid: run.samples for pid, run in runs.items()}
 

@@ -170,6 +170,7 @@ def test_batch_is_killed_and_shown_as_died(demo):
 LOST = """
 import os, signal
 from pprofplus_tui.app import MonitorApp
+from pprofplus_tui.commands.open_monitor import local_backend
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.signals import ended_by_signals
 
@@ -181,7 +182,7 @@ class Finalized:
 
 with ended_by_signals():
     Finalized()
-    app = MonitorApp(Options(directories=("/nowhere",)))
+    app = MonitorApp(Options(directories=("/nowhere",)), local_backend(["/nowhere"]))
     app.run(headless=True)
     print("left with", app.return_code)
 """

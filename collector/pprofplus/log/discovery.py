@@ -14,7 +14,7 @@ from pprofplus.log.log_directory import (
     valid_service,
 )
 from pprofplus.system.descriptor import DIRECTORY, EXISTING
-from pprofplus.system.locks import lock
+from pprofplus.system.locks import is_locked
 
 _SHARED = "/var/tmp"  # noqa: S108 - only looked at
 _PREFIX = "pprofplus-"
@@ -60,7 +60,7 @@ def log_directories(named: str | None) -> list[str]:
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         found += [
             log_directory
-            for log_directory in _shared_log_directories()
+            for log_directory in shared_log_directories()
             if log_directory not in found
         ]
     return found
@@ -70,17 +70,22 @@ def unreadable_log_directories() -> list[str]:
     """Return the default log directories of other users that this user may not read."""
     return [
         log_directory
-        for log_directory in _shared_log_directories()
+        for log_directory in shared_log_directories()
         if not os.access(log_directory, os.R_OK | os.X_OK)
     ]
 
 
-def _shared_log_directories() -> list[str]:
+def shared_log_directories() -> list[str]:
+    """Return the default log directories of all users, readable or not."""
     try:
-        names = sorted(os.listdir(_SHARED))
+        with os.scandir(_SHARED) as entries:
+            return sorted(
+                entry.path
+                for entry in entries
+                if entry.name.startswith(_PREFIX) and entry.is_dir(follow_symlinks=False)
+            )
     except OSError:
         return []
-    return [f"{_SHARED}/{name}" for name in names if name.startswith(_PREFIX)]
 
 
 def live_runs(log_directory: str, service: str) -> FoundRunDirectory:
@@ -114,6 +119,21 @@ def live_runs(log_directory: str, service: str) -> FoundRunDirectory:
     return found
 
 
+def lives(path: str) -> bool:
+    """Tell whether the process of the run in directory `path` lives; True if that is not known."""
+    parent, _, name = path.rpartition("/")
+    try:
+        fd = os.open(parent, DIRECTORY)
+    except OSError:
+        return True
+    try:
+        return _is_live(name, fd)
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+
+
 def _is_live(name: str, service_fd: int) -> bool:
     """Return whether a run's newest segment is locked. Raises PermissionError."""
     try:
@@ -128,7 +148,7 @@ def _is_live(name: str, service_fd: int) -> bool:
             return False
         fd = os.open(max(numbers, key=lambda n: numbers[n]), EXISTING, dir_fd=run_fd)
         try:
-            return lock(fd, shared=True) is False
+            return is_locked(fd) is True
         finally:
             os.close(fd)
     except PermissionError:

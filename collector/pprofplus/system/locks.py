@@ -14,6 +14,17 @@ else:
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
+def is_locked(fd: int) -> bool | None:
+    """Tell whether another process holds the lock of an open file; None if nobody can tell.
+
+    The lock is left as it was. Raises OSError.
+    """
+    taken = lock(fd, shared=True)
+    if taken:
+        fcntl.flock(fd, fcntl.LOCK_UN)
+    return None if taken is None else not taken
+
+
 def lock(fd: int, *, shared: bool = False) -> bool | None:
     """Lock an open file without waiting; False if another process holds a conflicting lock.
 

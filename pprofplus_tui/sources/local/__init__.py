@@ -1,1 +1,1 @@
-"""Disk to numpy: the catalogue of runs, vectorised decode, window queries, the live tail."""
+"""The local source: log directories and bundles on this machine. May import port, model."""

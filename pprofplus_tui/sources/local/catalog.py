@@ -1,35 +1,30 @@
-"""Which runs there are, and how they are: looked at each second, read hardly ever."""
+"""The runs in log directories: checked every second, read only when they change."""
 
 import os
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from pprofplus.log import log_directory
-from pprofplus_tui.model.runs import LIVE, RUNNING
+from pprofplus_tui.model.runs import LIVE, RUNNING, RunId
 from pprofplus_tui.sources.local.catalog_entry import CatalogEntry
-from pprofplus_tui.sources.local.index_scan import counted
-from pprofplus_tui.sources.local.run_directories import RunDirectories, by_promise
-from pprofplus_tui.sources.local.run_info import RunInfo
-from pprofplus_tui.sources.local.run_log import RunLog
+from pprofplus_tui.sources.local.run_directories import RunDirectories, by_priority
+from pprofplus_tui.sources.run_info import RunInfo
 
-__all__ = ["Catalog", "RunInfo"]
-
-# Live runs out of sight are looked at so seldom, in ticks; those in sight each tick, until so
-# many of them live that this would be noticed.
-_SELDOM_TICKS = 5
-_MANY_LIVE, _MOST_TICKS = 20, 3
-# Of the ended runs out of sight, so many are looked at in a tick, one after the other: an
-# operator may have pinned one, or have made room by removing segments.
-_SWEPT = 100
-_LOOKED_AT_ONCE = 16  # runs, between two looks at the clock
+# Live runs that are not in view are refreshed once in this many ticks. Those in view are refreshed
+# each tick, but less often if there are so many that it would take noticeable time.
+_HIDDEN_TICKS = 5
+_MANY_LIVE, _MAX_TICKS = 20, 3
+# Ended runs that are not in view are checked in turn, this many per tick: an operator may have
+# pinned one, or removed segments.
+_CHECKED_PER_TICK = 100
+_BATCH_RUNS = 16  # runs that are read between two readings of the clock
 
 
 class Catalog:
-    """All runs in some home directories. Use it from one thread at a time.
+    """All runs in some log directories; see `sources.port.RunCatalog`.
 
-    It starts empty: `refresh` looks. Of each run only the end of its newest segment is read, of
-    one that has ended only once: it does not change, and nothing is asked of it then but, in the
-    times of its directories, whether it is still there.
+    Of each run only the end of its newest segment is read, and of a run that has ended only once:
+    it does not change. From then on only the times of its directories are checked.
     """
 
     def __init__(
@@ -40,22 +35,22 @@ class Catalog:
         pids: Collection[int] = (),
         counting: bool = False,
     ) -> None:
-        """Make a catalogue of the homes `directories`; missing ones may appear later.
+        """Make a catalogue of log directories; missing ones may appear later.
 
-        With `service` or `pids`, others are not looked at. With `counting`, the samples of ended
-        runs are counted where that is cheap; `scan` counts the others.
+        With `service` or `pids`, other runs are not read. With `counting`, the samples of ended
+        runs are counted where that is cheap; `index_scan` counts the others.
         """
-        self._homes: dict[str, RunDirectories] = {}
+        self._directories: dict[str, RunDirectories] = {}
         for path in directories:
-            place = RunDirectories(os.path.abspath(path), service, frozenset(pids))  # noqa: PTH100 - keeps links
-            self._homes.setdefault(os.path.realpath(path), place)
+            found = RunDirectories(os.path.abspath(path), service, frozenset(pids))  # noqa: PTH100 - keeps links
+            self._directories.setdefault(os.path.realpath(path), found)
         self._counting = counting
-        self._found: dict[str, CatalogEntry] = {}  # by path
-        self._active: dict[str, CatalogEntry] = {}  # of these, those that have not settled
-        self._unread: list[CatalogEntry] = []  # the next one is the last
-        self._troubled: dict[str, CatalogEntry] = {}
-        self._swept: Iterator[CatalogEntry] = iter(())
-        self._changes: dict[str, RunInfo | None] = {}
+        self._found: dict[RunId, CatalogEntry] = {}  # by id
+        self._active: dict[RunId, CatalogEntry] = {}  # of these, those that may change
+        self._unread: list[CatalogEntry] = []  # the last one is the next to be read
+        self._with_problems: dict[RunId, CatalogEntry] = {}
+        self._rotation: Iterator[CatalogEntry] = iter(())
+        self._changes: dict[RunId, RunInfo | None] = {}
         self._runs: tuple[RunInfo, ...] | None = ()
         self._problems: tuple[str, ...] = ()
 
@@ -65,132 +60,136 @@ class Catalog:
         if self._runs is None:
             found = (run.info for run in self._found.values())
             infos = [info for info in found if info is not None]
-            infos.sort(key=lambda info: (info.service, -_start_of(info.path), info.path))
+            infos.sort(key=lambda info: (info.service, -_start_of(info.id), info.id))
             self._runs = tuple(infos)
         return self._runs
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """One line about each thing that could not be read; untrusted text may be in it."""
+        """One line for each part that could not be read; may contain untrusted text."""
         return self._problems
 
     def unlisted(self, service: str | None) -> tuple[str, ...]:
-        """Return the problems that hide runs of a service, of any if it is None."""
-        found = [line for place in self._homes.values() for line in place.unlisted(service)]
-        for path, run in self._troubled.items():
+        """Return the problems that hide runs of a service, or of any service if it is None."""
+        found = [line for each in self._directories.values() for line in each.unlisted(service)]
+        for path, run in self._with_problems.items():
             if run.info is None and service in {None, path.split("/")[-2]}:
                 found += run.problems
         return tuple(found)
 
     @property
     def services(self) -> tuple[str, ...]:
-        """The services that have directories of runs, whether those are looked at or not."""
-        names = {name for place in self._homes.values() for name in place.services()}
+        """The services that have run directories, selected or not."""
+        names = {name for each in self._directories.values() for name in each.services()}
         return tuple(sorted(names))
 
     @property
     def unread(self) -> int:
-        """How many runs were found but not yet looked at."""
+        """The number of runs that were found but not yet read."""
         return len(self._unread)
 
     @property
     def read(self) -> int:
-        """How many runs were looked at."""
+        """The number of runs that were read."""
         return len(self._found) - len(self._unread)
 
-    def find(self, path: str) -> RunInfo | None:
-        """Return how the run at `path` is, None if there is none or it was not looked at yet."""
-        run = self._found.get(path)
-        return run.info if run is not None else None
+    def find(self, run: RunId) -> RunInfo | None:
+        """Return what is known of a run, None if there is none or it is not read yet."""
+        found = self._found.get(run)
+        return found.info if found is not None else None
 
     @property
     def running(self) -> list[RunInfo]:
-        """The runs that go on; that takes no longer where many others have ended."""
+        """The runs whose processes are alive; ended runs do not make this slower."""
         found = (run.info for run in self._active.values())
         return [info for info in found if info is not None and info.state in RUNNING]
 
     @property
-    def infos(self) -> Mapping[str, RunInfo]:
-        """The runs found by their paths; it follows what is looked at."""
+    def infos(self) -> Mapping[RunId, RunInfo]:
+        """The runs found; the mapping follows `refresh`."""
         return _Infos(self._found)
 
-    def changes(self) -> dict[str, RunInfo | None]:
-        """Return, by path, the runs that changed since this was last asked; None: it is gone.
+    def changes(self) -> dict[RunId, RunInfo | None]:
+        """Return the runs that changed since the last call; None: the run is gone.
 
-        Only here an ended run that was read whole has `last` and `recent`: they are not kept.
+        Only here an ended run that was read in full has `last` and `recent`: they are not kept.
         """
         changes, self._changes = self._changes, {}
         return changes
 
-    def refresh(self, sought: Collection[str] | None = None, until_s: float | None = None) -> bool:
-        """Look at what is new; return whether `runs` or `problems` changed. Raises nothing.
+    def refresh(
+        self, sought: Collection[RunId] | None = None, until_s: float | None = None
+    ) -> bool:
+        """Check for changes; return whether `runs` or `problems` changed. Raises nothing.
 
-        With `sought`, at runs that have ended only a glance is taken: `complete` reads them. And
-        those with other paths are looked at every few seconds only, as are all if many are live.
-        With `until_s`, a monotonic time, new runs are looked at until then, the likeliest to run
-        and the newest first; `unread` are left for `read_on`.
+        With `sought`, the runs in view, only records of ended runs are read: `complete` reads
+        the rest. Runs not in view are checked every few seconds only, as are all if many are live.
+        With `until_s`, a monotonic time, new runs are read until then: first those that may be
+        running and the newest. The rest stays `unread`, for `read_on`.
         """
         now_ns = time.time_ns()
         whole, every = sought is None, self._ticks_for(sought)
         changed, problems = self._list(now_ns)
         for run in list(self._active.values()):
             often = whole or (sought is not None and run.path in sought)
-            changed |= self._look(run, now_ns, whole=whole, every=every if often else _SELDOM_TICKS)
+            changed |= self._refresh(
+                run, now_ns, whole=whole, every=every if often else _HIDDEN_TICKS
+            )
         for run in self._settled(sought):
-            changed |= self._look(run, now_ns, whole=whole)
+            changed |= self._refresh(run, now_ns, whole=whole)
         changed |= self._read_on(until_s, whole=whole)
-        for run in self._troubled.values():
+        for run in self._with_problems.values():
             problems += run.problems
-        told = tuple(dict.fromkeys(problems))
-        changed |= told != self._problems
-        self._problems = told
+        distinct = tuple(dict.fromkeys(problems))
+        changed |= distinct != self._problems
+        self._problems = distinct
         return changed
 
-    def _settled(self, sought: Collection[str] | None) -> list[CatalogEntry]:
-        """Return the settled runs to look at now: all, or those sought and the next in turn."""
+    def _settled(self, sought: Collection[RunId] | None) -> list[CatalogEntry]:
+        """Return the settled runs to check now: all, or those in view and the next in turn."""
         if sought is None:
             return [run for run in self._found.values() if run.settled]
         found = [run for path in sought if (run := self._found.get(path)) and run.settled]
-        for run in self._swept:
+        for run in self._rotation:
             if run.settled:
                 found.append(run)
-            if len(found) >= _SWEPT + len(sought):
+            if len(found) >= _CHECKED_PER_TICK + len(sought):
                 return found
-        self._swept = iter(list(self._found.values()))
+        self._rotation = iter(list(self._found.values()))
         return found
 
-    def _ticks_for(self, sought: Collection[str] | None) -> int:
-        """Return every how many ticks the runs in sight are looked at."""
+    def _ticks_for(self, sought: Collection[RunId] | None) -> int:
+        """Return the number of ticks between two refreshes of a run in view."""
         if sought is None:
             return 1
         infos = (run.info for path in sought if (run := self._active.get(path)))
         live = sum(info is not None and info.state == LIVE for info in infos)
-        return min(1 + live // _MANY_LIVE, _MOST_TICKS)
+        return min(1 + live // _MANY_LIVE, _MAX_TICKS)
 
     def _list(self, now_ns: int) -> tuple[bool, list[str]]:
-        """Look which runs there are; return (whether any is gone, problems)."""
+        """List the run directories; return (whether any is gone, problems)."""
         problems: list[str] = []
         new: list[str] = []
         gone: list[str] = []
-        for place in self._homes.values():
-            place.refresh(now_ns, new, gone, problems)
+        for each in self._directories.values():
+            each.refresh(now_ns, new, gone, problems)
         changed = False
-        for path in gone:
+        for path in map(RunId, gone):
             run = self._found.pop(path, None)
             self._active.pop(path, None)
-            self._troubled.pop(path, None)
+            self._with_problems.pop(path, None)
             if run is not None and run.info is not None:
                 self._changes[path], self._runs, changed = None, None, True
         if gone and self._unread:
             self._unread = [run for run in self._unread if run.path in self._found]
         if new:
-            runs = [CatalogEntry(path) for path in by_promise(new)]
+            runs = [CatalogEntry(RunId(path)) for path in by_priority(new)]
             self._found.update((run.path, run) for run in runs)
             self._unread += runs
         return changed, problems
 
     def read_on(self, until_s: float) -> bool:
-        """Look at more `unread` runs until a monotonic time; return whether `runs` changed."""
+        """Read more of the `unread` runs until a monotonic time; return whether any changed."""
         return self._read_on(until_s, whole=False)
 
     def _read_on(self, until_s: float | None, *, whole: bool) -> bool:
@@ -198,87 +197,72 @@ class Catalog:
         now_ns = time.time_ns()
         unread = self._unread
         while unread:
-            for _ in range(min(_LOOKED_AT_ONCE, len(unread))):
+            for _ in range(min(_BATCH_RUNS, len(unread))):
                 run = unread.pop()
                 if run.path in self._found:
                     self._active[run.path] = run
-                    changed |= self._look(run, now_ns, whole=whole)
+                    changed |= self._refresh(run, now_ns, whole=whole)
             if until_s is not None and time.monotonic() >= until_s:
                 break
             now_ns = time.time_ns()
         return changed
 
-    def _look(self, run: CatalogEntry, now_ns: int, *, whole: bool, every: int = 1) -> bool:
-        """Look at a run; return whether that changed anything."""
+    def _refresh(self, run: CatalogEntry, now_ns: int, *, whole: bool, every: int = 1) -> bool:
+        """Refresh one run; return whether it changed."""
         before = run.info
-        run.look(now_ns, whole=whole, every=every, counting=self._counting)
+        run.refresh(now_ns, whole=whole, every=every, counting=self._counting)
         info, path = run.info, run.path
         if run.settled:
             self._active.pop(path, None)
         else:
             self._active[path] = run
         if run.problems:
-            self._troubled[path] = run
-        elif self._troubled:
-            self._troubled.pop(path, None)
+            self._with_problems[path] = run
+        elif self._with_problems:
+            self._with_problems.pop(path, None)
         if info is before:
             return False
         self._changes[path], self._runs = info, None
         if not whole:
-            run.slim()
+            run.drop_recent()
         return True
 
-    def lacking(self, paths: Iterable[str]) -> list[str]:
-        """Return those of the paths that only a glance was taken at."""
+    def lacking(self, runs: Iterable[RunId]) -> list[RunId]:
+        """Return those of the runs of which only the record of an ended run was read."""
         found = self._found
         return [
             path
-            for path in paths
+            for path in runs
             if (run := found.get(path)) is not None and run.info is not None and not run.whole
         ]
 
-    def complete(self, paths: Iterable[str], until_s: float) -> bool:
-        """Read what a glance left out of these runs, until a monotonic time; tell if any was."""
+    def complete(self, runs: Iterable[RunId], until_s: float) -> bool:
+        """Read these runs in full until a monotonic time; return whether any was read."""
         now_ns = time.time_ns()
         done = False
-        for path in self.lacking(paths):
+        for path in self.lacking(runs):
             run = self._found[path]
-            run.look(now_ns, whole=True)
+            run.refresh(now_ns, whole=True)
             self._changes[path], self._runs, done = run.info, None, True
-            run.slim()
+            run.drop_recent()
             if time.monotonic() >= until_s:
                 break
         return done
 
-    @staticmethod
-    def open(path: str) -> RunLog:
-        """Return the log of the run at `path`, read. Raises PprofplusError if it cannot be one.
 
-        Most of its rows are blocks: see `RunLog`.
-        """
-        run = RunLog(path, in_blocks=True)
-        run.refresh()
-        return run
+class _Infos(Mapping[RunId, RunInfo]):
+    """The runs of a catalogue, by id."""
 
-    @staticmethod
-    def scan(info: RunInfo) -> RunInfo:
-        """Return `info` with its samples and damaged pages counted; reads all page heads."""
-        return counted(info)
-
-
-class _Infos(Mapping[str, RunInfo]):
-    """How the runs of a catalogue are, by their paths."""
-
-    def __init__(self, found: Mapping[str, CatalogEntry]) -> None:
+    def __init__(self, found: Mapping[RunId, CatalogEntry]) -> None:
         self._found = found
 
-    def __getitem__(self, path: str) -> RunInfo:
+    def __getitem__(self, path: RunId) -> RunInfo:
         info = self._found[path].info
         if info is None:
             raise KeyError(path)
         return info
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[RunId]:
         return (path for path, run in self._found.items() if run.info is not None)
 
     def __len__(self) -> int:

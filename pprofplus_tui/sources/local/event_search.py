@@ -1,6 +1,8 @@
-"""What happened in a run, or in a stretch of it: its events, and steps of the wall clock."""
+"""Event search: the events of a run, or of a window of it, and steps of the wall clock."""
 
+from collections.abc import Collection
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,53 +13,64 @@ from pprofplus_tui.sources.local.block_detail import Detail
 from pprofplus_tui.sources.local.page_cache import PagesLostError
 from pprofplus_tui.sources.local.run_log import RunLog
 
-_ON_A_CHART = 64
-_CHART_PAGES = 64  # read whole the first time
+_QUICK_PAGES = 64  # these are read whole, unless their events are cached
 _STEPPED_BLOCKS = 256
-_STEP_MS = 1000  # less is the clock being slewed
+_STEP_MS = 1000  # a smaller difference is a slewed clock
 
 
-def happened_within(run: RunLog, begin_ms: int, end_ms: int) -> tuple[RunEvent, ...]:
-    """Return what happened in [begin_ms, end_ms), unix ms, in order of time.
+def search_events(  # noqa: PLR0913 - see `sources.port.RunReader.events`
+    run: RunLog,
+    begin_ms: int | None = None,
+    end_ms: int | None = None,
+    *,
+    most: int | None = None,
+    kinds: Collection[str] = (),
+    exact: bool = True,
+) -> tuple[RunEvent, ...]:
+    """Return the events in [begin_ms, end_ms), unix ms, in order of time; None: no limit.
 
-    If there is more than a chart could show, marks and losses are kept, and of the rest the
-    newest. Reads the pages that have events, each once.
+    Of more than `most`, those of the lowest rank are kept, and of one rank the newest. `kinds` are
+    the kinds wanted, all if empty. Unless `exact`, only the newest pages that have events are
+    searched. Each page is read once.
     """
     table = run.table
-    # what came after a page's last sample is in that page, too
-    begin = max(int(np.searchsorted(table.end_ms, begin_ms, side="left")) - 1, 0)
-    end = int(np.searchsorted(table.begin_ms, end_ms, side="left"))
-    telling = begin + np.flatnonzero(table.rows["events_bytes"][begin:end] > 0)
-    found = _events(run, telling[-_CHART_PAGES:]) + _clock_steps(run, begin, end)
-    within = (event for event in found if begin_ms <= event.t_ms < end_ms)
-    return most_important(within, _ON_A_CHART)
-
-
-def all_happened(run: RunLog, most: int) -> tuple[RunEvent, ...]:
-    """Return what happened in all of the run, in order of time, at most so much of it."""
-    telling = np.flatnonzero(run.table.rows["events_bytes"] > 0)
-    found = _events(run, telling) + _clock_steps(run, 0, run.table.count)
-    return most_important(found, most)
-
-
-def _events(run: RunLog, rows: Ints) -> list[RunEvent]:
-    if not len(rows):
-        return []
-    return [
-        RunEvent(event.t_ms, kind_of(event.kind, event.text), event.value, event.text)
-        for event in run.events_in(rows)
+    begin, end = 0, table.count
+    if begin_ms is not None:
+        # events after a page's last sample are in that page
+        begin = max(int(np.searchsorted(table.end_ms, begin_ms, side="left")) - 1, 0)
+    if end_ms is not None:
+        end = int(np.searchsorted(table.begin_ms, end_ms, side="left"))
+    pages = begin + np.flatnonzero(table.rows["events_bytes"][begin:end] > 0)
+    found = _recorded(run, pages if exact else pages[-_QUICK_PAGES:])
+    if not kinds or CLOCK in kinds:
+        found += _clock_steps(run, begin, end)
+    within = [
+        event
+        for event in found
+        if (begin_ms is None or event.t_ms >= begin_ms)
+        and (end_ms is None or event.t_ms < end_ms)
+        and (not kinds or event.kind in kinds)
     ]
+    if most is None:
+        return tuple(sorted(within, key=lambda event: event.t_ms))
+    return most_important(within, most)
 
 
-def kind_of(kind: str, text: str) -> str:
-    """Return the kind of an event; that a watch ended is not that the process stopped."""
-    return UNWATCHED if kind == "stop" and text == WATCH_ENDED else kind
+def _recorded(run: RunLog, rows: Ints) -> list[RunEvent]:
+    """Return the events in the pages of these rows."""
+    return [_named(event) for event in run.events_in(rows)] if len(rows) else []
+
+
+def _named(event: RunEvent) -> RunEvent:
+    """Return the event, with a separate kind if it says that a watch ended, not the process."""
+    unwatched = event.kind == "stop" and event.text == WATCH_ENDED
+    return replace(event, kind=UNWATCHED) if unwatched else event
 
 
 def _clock_steps(run: RunLog, begin: int, end: int) -> list[RunEvent]:
-    """Return the steps between the pages of these rows, and between the first and its former.
+    """Return the clock steps between the pages of these rows, and before the first of them.
 
-    Of steps within a block those that cancel each other out remain unknown.
+    Steps within a block that cancel each other out are not found.
     """
     first = max(begin - 1, 0)
     table = run.table
@@ -71,12 +84,15 @@ def _clock_steps(run: RunLog, begin: int, end: int) -> list[RunEvent]:
         for place in np.flatnonzero(stepped & ~within[1:]).tolist()
     ]
     if within.any():
-        with suppress(PagesLostError):  # until the next look
-            found += _steps_behind(run.behind(first + np.flatnonzero(within)[-_STEPPED_BLOCKS:]))
+        with suppress(PagesLostError):  # until the next refresh
+            found += _steps_in_blocks(
+                run.single_pages(first + np.flatnonzero(within)[-_STEPPED_BLOCKS:])
+            )
     return sorted(found, key=lambda event: event.t_ms)
 
 
-def _steps_behind(detail: Detail) -> list[RunEvent]:
+def _steps_in_blocks(detail: Detail) -> list[RunEvent]:
+    """Return the clock steps between the pages of some blocks."""
     table = detail.table
     number, offset_ms = table.rows["number"], table.rows["offset_ms"]
     steps = np.diff(offset_ms)

@@ -1,18 +1,17 @@
-"""What a list shows of a run and the end of its log does not tell: all page heads are read."""
+"""The values of a run in a list that need all page heads, such as its number of samples."""
 
 from dataclasses import replace
 
 import numpy as np
 
 from pprofplus_tui.sources.local.page_table import ABSENT
-from pprofplus_tui.sources.local.run_info import NO_POINTS, NO_VALUES, RSS, RunInfo
-from pprofplus_tui.sources.local.run_log import RunLog
+from pprofplus_tui.sources.local.run_log import RunLog, open_log
+from pprofplus_tui.sources.run_info import NO_POINTS, NO_VALUES, RSS, RunInfo
 
 
 def counted(info: RunInfo) -> RunInfo:
     """Return `info` with its samples and damaged pages counted; reads all page heads."""
-    log = RunLog(info.path)
-    log.refresh()
+    log = open_log(info.id)
     first, peak = _extremes(log)
     return replace(
         info,
@@ -31,7 +30,7 @@ def counted(info: RunInfo) -> RunInfo:
 
 
 def _extremes(log: RunLog) -> tuple[int | None, int | None]:
-    """Return the resident set's (first value, largest value), None if it was never measured."""
+    """Return (first value, largest value) of the resident set, None if it was never measured."""
     table = log.table
     column = table.column(RSS)
     if column is None:

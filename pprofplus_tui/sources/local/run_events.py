@@ -1,6 +1,4 @@
-"""What happened in a run: the events in its pages, on its time axis."""
-
-from dataclasses import dataclass
+"""The events in the pages of a run, on its time axis."""
 
 from pprofplus.errors import LogFormatError
 from pprofplus.log.format import (
@@ -11,27 +9,11 @@ from pprofplus.log.format import (
     read_events,
     read_prefix,
 )
-
-
-@dataclass(frozen=True)
-class RunEvent:
-    """Something that happened in a run.
-
-    Attributes:
-        t_ms: unix milliseconds on the run's time axis.
-        kind: as in `pprofplus.log.format.EVENT_KINDS`, or the number of a kind of a later version.
-        value: what the kind says.
-        text: untrusted; escape it before it is shown.
-    """
-
-    t_ms: int
-    kind: str
-    value: int
-    text: str
+from pprofplus_tui.model.events import RunEvent
 
 
 def events_of(page: bytes | None) -> list[Event]:
-    """Return the events of a data page, none if it is not there or damaged."""
+    """Return the events of a data page, none if it is missing or damaged."""
     if page is None:
         return []
     try:
@@ -43,9 +25,9 @@ def events_of(page: bytes | None) -> list[Event]:
 
 
 def placed(event: Event, offset_ms: int) -> RunEvent:
-    """Return the event on the time axis that is `offset_ms` from monotonic time.
+    """Return the event on the time axis, which is monotonic time plus `offset_ms`.
 
-    One at a time that no clock shows is put at the nearest that a clock could.
+    A time that no clock can show is clamped to the nearest valid time.
     """
     kind = EVENT_KINDS.get(event.kind, str(event.kind))
     t_ms = min(max(event.mono_ms + offset_ms, 0), MAX_UNIX_MS - 1)

@@ -28,9 +28,15 @@ from pprofplus_tui.model.verdict import (
     Verdicts,
 )
 from pprofplus_tui.model.window import Window
-from pprofplus_tui.sources.local.earlier_run import earlier_run
+from pprofplus_tui.sources.local.local_run import LocalRun
+from pprofplus_tui.sources.local.run_log import open_log
+from pprofplus_tui.sources.open import open_source
 
 BEGIN_MS = 1_800_000_000_000
+
+
+def log_of(path):
+    return LocalRun(open_log(path))
 
 
 def wandering(count, size, memory, seed):
@@ -148,15 +154,14 @@ def test_of_the_runs_before_the_last_that_lasted_is_asked(home, restarted):
     crashed_ms = BEGIN_MS + 4 * 24 * HOUR_MS - 600_000
     write(home, np.full(5, 300.0), pid=3, begin_ms=crashed_ms)
     write(home, np.full(3000, 300.0), pid=4, begin_ms=BEGIN_MS + 5 * 24 * HOUR_MS)
-    assert earlier_run(open_run(after)).path == before
-    assert earlier_run(open_run(before)) is None
+    assert log_of(after).earlier().id == before
+    assert log_of(before).earlier() is None
 
 
 def test_the_run_before_is_read_once_and_only_if_it_is_needed(restarted, monkeypatch):
     asked = []
-    monkeypatch.setattr(
-        whole_run, "earlier_run", lambda log: asked.append(log.path) or earlier_run(log)
-    )
+    earlier = LocalRun.earlier
+    monkeypatch.setattr(LocalRun, "earlier", lambda run: asked.append(run.id) or earlier(run))
     judge = VerdictTracker()
     for path in restarted:
         log = open_run(path)
@@ -203,7 +208,7 @@ def test_what_is_known_of_a_log_goes_with_it(slow_leak):
 
 
 def test_of_a_log_whose_end_alone_is_read_the_window_alone_is_judged(slow_leak):
-    end = open_run(slow_leak, last_slots=2)
+    end = LocalRun(open_log(slow_leak, last_slots=2))
     assert end.begin_ms > BEGIN_MS + 10 * HOUR_MS
     assert whole_run.beyond(end).past(end, LAYERS) == {}
     assert judged(end, end.begin_ms, end.end_ms + 1).rss.verdict.reason == ""
@@ -215,7 +220,7 @@ def test_no_verdict_is_worked_on_before_the_first_charts_are_drawn(slow_leak, ho
     monkeypatch.setattr(
         whole_run, "past_of", lambda *asks: drawn_then.append(len(drawn)) or past_of(*asks)
     )
-    desk = Session(Options(directories=(str(home.path),)), drawn.append)
+    desk = Session(Options(), open_source([str(home.path)]), drawn.append)
     try:
         desk.look()
         shapes = (Shape("memory", 91, 13), Shape("python_heap", 45, 8))

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,8 @@ from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.verdict import GROWING, LAYERS
 from pprofplus_tui.model.window import Window
 from pprofplus_tui.sources.local.catalog import Catalog
+from pprofplus_tui.sources.local.local_run import LocalRun
+from pprofplus_tui.sources.open import open_source
 
 SHAPES = (Shape("memory", 80, 16), Shape("cpu", 80, 12))
 
@@ -33,9 +36,8 @@ class Screen:
         self.frames = []
         self.drawn = []
         self._came = threading.Condition()
-        self.feed = BackendThread(
-            Options(directories=(str(place),), **options), self._frame, self._chart
-        )
+        opened = partial(open_source, [str(place)])
+        self.feed = BackendThread(Options(**options), self._frame, self._chart, open_source=opened)
 
     def _frame(self, frame):
         with self._came:
@@ -256,8 +258,8 @@ def test_the_death_of_a_process_that_is_watched_appears_by_itself(tmp_path, open
             screen.until(lambda: screen.runs and screen.runs[0].state == "live")
             (run,) = screen.runs
             window = Window.fit(run.begin_ms - 1000, run.begin_ms + 60_000)
-            screen.feed.show(ChartRequest(run.path, window, SHAPES))
-            screen.until(lambda: screen.frame.run == run.path and screen.drawn)
+            screen.feed.show(ChartRequest(run.id, window, SHAPES))
+            screen.until(lambda: screen.frame.run == run.id and screen.drawn)
             assert screen.frame.death is None
             service.kill()
             # nobody has waited for it yet, so that the kernel still tells by which signal it ended
@@ -307,7 +309,7 @@ def test_a_run_whose_directory_is_deleted_goes_and_the_rest_stays(home, open_scr
     screen.feed.show(ChartRequest(path, whole(path), SHAPES))
     screen.until(lambda: len(screen.runs) == 2 and screen.drawn)
     shutil.rmtree(path)
-    screen.until(lambda: [run.path for run in screen.runs] == [other])
+    screen.until(lambda: [run.id for run in screen.runs] == [other])
     assert screen.frame.problem == ""
     screen.feed.show(ChartRequest(other, whole(other), (Shape("memory", 90, 16),)))
     screen.until(lambda: screen.drawn[-1].width == 90)
@@ -359,7 +361,7 @@ def test_what_cannot_be_read_is_a_problem_told_and_the_feed_lives_on(
 def test_a_request_that_failed_is_tried_again_though_nothing_new_is_written(
     home, open_screen, monkeypatch
 ):
-    reader = Breaking(monkeypatch, session, "query")
+    reader = Breaking(monkeypatch, LocalRun, "query")
     path = home.run(count=60)
     screen = open_screen(home.path)
     screen.feed.show(ChartRequest(path, whole(path), SHAPES))

@@ -227,6 +227,7 @@ SHUT_DOWN_LATER = """
 import fcntl, io, os, shutil, struct, subprocess, sys
 from pprofplus_tui.export import write_rows
 from pprofplus_tui.sources.local.window_query import query
+from pprofplus_tui.sources.local.local_run import LocalRun
 from pprofplus_tui.sources.local.run_log import RunLog
 image, disk, directory = sys.argv[1:4]
 subprocess.run(["mount", "-o", "loop", image, disk], check=True)
@@ -241,7 +242,7 @@ file = os.open(disk, os.O_RDONLY)
 fcntl.ioctl(file, 0x8004587D, struct.pack("I", 2))
 os.close(file)
 out = io.BytesIO()
-print(write_rows(logs[0], 0, 1 << 50, out))
+print(write_rows([LocalRun(logs[0])], 0, 1 << 50, out))
 print(len(query(logs[1], 0, 1 << 50, 1000, [("rss", False)])["rss", False]))
 for log in logs:
     print(*log.problems)
@@ -276,15 +277,16 @@ from pprofplus_tui.backend.session import Session
 from pprofplus_tui.model.messages import ChartRequest, Shape
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.window import Window
+from pprofplus_tui.sources.open import open_source
 home, directory, begin_ms = sys.argv[1], sys.argv[2], int(sys.argv[3])
-desk = Session(Options((home,)), lambda drawn: None)
+desk = Session(Options(), open_source([home]), lambda drawn: None)
 window = Window.fit(begin_ms, begin_ms + 60_000)
 request = ChartRequest(directory, window, (Shape("memory", 80, 20),))
 for mode in (0, 0o600):
     os.chmod(directory + "/000002.pplog", mode)
     desk.look((directory,))
     print(desk.answer(request, fresh=True, before=None).problem)
-print(desk._log.samples)
+print(desk._reader.sample_count)
 desk.close()
 """
 

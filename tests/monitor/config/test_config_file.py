@@ -11,6 +11,7 @@ from rich.console import Console
 
 from pprofplus_tui.app import MonitorApp
 from pprofplus_tui.cli import main
+from pprofplus_tui.commands.open_monitor import local_backend
 from pprofplus_tui.commands.settings_in_effect import is_light
 from pprofplus_tui.config.config_file import ConfigError, default_path, parse_config
 from pprofplus_tui.config.config_template import config_template
@@ -254,7 +255,10 @@ def test_the_help_shows_the_rebound_keys():
 
 async def test_the_keys_of_the_file_run_their_actions(tmp_path):
     keys = rebound({"help": ("x",), "quit": ("z",)})
-    app = MonitorApp(Options(directories=(str(tmp_path),), keys=keys, colours=()))
+    app = MonitorApp(
+        Options(directories=(str(tmp_path),), keys=keys, colours=()),
+        local_backend([str(tmp_path)]),
+    )
     async with app.run_test() as pilot:
         await pilot.press("question_mark")
         assert len(app.screen_stack) == 1
@@ -267,7 +271,9 @@ async def test_the_keys_of_the_file_run_their_actions(tmp_path):
 
 async def test_the_charts_of_the_file_are_shown_first(tmp_path):
     looks = parse_config(FULL, "tui.toml").looks
-    app = MonitorApp(Options(directories=(str(tmp_path),), looks=looks))
+    app = MonitorApp(
+        Options(directories=(str(tmp_path),), looks=looks), local_backend([str(tmp_path)])
+    )
     async with app.run_test():
         assert app.monitor.view.shown == ("memory", "gc")
         assert app.monitor.view.log == {"memory"}
@@ -282,7 +288,9 @@ def test_the_colours_of_the_file_are_used():
 
 async def test_a_warning_is_shown_on_the_screen(tmp_path):
     told = "x.toml:1: [bold]theme[/]"
-    app = MonitorApp(Options(directories=(str(tmp_path),), notice=told))
+    app = MonitorApp(
+        Options(directories=(str(tmp_path),), notice=told), local_backend([str(tmp_path)])
+    )
     async with app.run_test(notifications=True) as pilot:
         await pilot.pause()
         assert [note.message for note in app._notifications] == [told]

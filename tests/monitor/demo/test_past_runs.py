@@ -32,7 +32,7 @@ def week(tmp_path_factory):
 
 
 def of(week, service):
-    return [open_run(info.path) for info in week[1] if info.service == service]
+    return [open_run(info.id) for info in week[1] if info.service == service]
 
 
 def test_every_service_of_the_demo_has_a_past(week):
@@ -48,7 +48,7 @@ def test_those_killed_died_and_the_others_exited(week):
 
 def test_no_log_of_the_past_is_damaged(week):
     assert [
-        log.problems for log in map(open_run, (info.path for info in week[1])) if log.problems
+        log.problems for log in map(open_run, (info.id for info in week[1])) if log.problems
     ] == []
     assert all(info.damaged_pages == 0 for info in week[1])
 
@@ -93,7 +93,7 @@ def test_reports_gives_objects_back_but_keeps_the_heap(week):
 
 def test_the_layers_never_exceed_the_whole(week):
     for info in week[1]:
-        log = open_run(info.path)
+        log = open_run(info.id)
         rss, heap, malloc = (curve(log, name) for name in ("rss", "heap_sys", "malloc_used"))
         assert (heap + 0.9 * malloc <= rss).all()
         assert (curve(log, "heap_used") <= heap).all()

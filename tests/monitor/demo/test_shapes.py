@@ -68,7 +68,7 @@ class Watched:
         self.catalog.refresh()
         logs = {}
         for run in self.catalog.runs:
-            log = open_run(run.path)
+            log = open_run(run.id)
             wanted = tuple((name, False) for name in COLUMNS)
             # a bucket a sample: nothing is put together
             buckets = 8 * max(8, log.samples)

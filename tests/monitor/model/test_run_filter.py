@@ -160,14 +160,14 @@ some_runs = st.lists(
         st.none() | st.floats(-1e12, 1e12),
     ),
     max_size=20,
-    unique_by=lambda one: one.path,
+    unique_by=lambda one: one.id,
 ).map(ordered)
 
 
 @given(some_runs, st.sampled_from(ORDERS))
 def test_every_order_has_every_run_once_and_services_in_one_piece(runs, order):
     found = Arranger().arranged(runs, order, 0.0)
-    assert sorted(one.path for one in found) == sorted(one.path for one in runs)
+    assert sorted(one.id for one in found) == sorted(one.id for one in runs)
     services = [one.service for one in found]
     starts = [i for i, name in enumerate(services) if i == 0 or services[i - 1] != name]
     assert len(starts) == len(set(services))
@@ -213,26 +213,26 @@ def test_new_figures_are_shown_in_the_old_places(runs, data):
     assert arranger.listed(runs, listing, 1.0) is before
     newer = [replace(one, rss_bytes=5, end_ms=one.end_ms + 1000) for one in runs[::2]]
     found = arranger.listed(runs.changed(newer), listing, 2.0)
-    assert [one.path for one in found] == [one.path for one in before]
-    by_path = {one.path: one for one in (*runs, *newer)}
-    assert list(found) == [by_path[one.path] for one in before]
+    assert [one.id for one in found] == [one.id for one in before]
+    by_id = {one.id: one for one in (*runs, *newer)}
+    assert list(found) == [by_id[one.id] for one in before]
     assert found.layout is before.layout
 
 
 @given(some_runs, some_runs, st.data())
 def test_changed_runs_are_those_that_sorting_again_would_give(runs, new, data):
-    paths = [one.path for one in runs]
+    paths = [one.id for one in runs]
     gone = data.draw(st.sets(st.sampled_from(paths))) if paths else set()
-    gone -= {one.path for one in new}
-    left = {one.path: one for one in runs if one.path not in gone}
-    expected = ordered({**left, **{one.path: one for one in new}}.values())
+    gone -= {one.id for one in new}
+    left = {one.id: one for one in runs if one.id not in gone}
+    expected = ordered({**left, **{one.id: one for one in new}}.values())
     found = runs.changed(new, gone)
     assert found == expected
     assert found.places == expected.places
     assert found.groups == expected.groups
     for at, one in enumerate(found):
         assert found.groups[found.group_at(at)].service == one.service
-        assert find(found, one.path) is one
+        assert find(found, one.id) is one
 
 
 def test_a_hundred_thousand_runs_are_put_in_order_once_while_only_figures_change(monkeypatch):

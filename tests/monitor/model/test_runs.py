@@ -38,9 +38,9 @@ def test_a_service_is_never_grouped_with_one_whose_name_begins_alike():
 
 
 def test_stepping_down_the_list_stops_at_its_ends():
-    assert neighbour(RUNS, RUNS[0].path, -1) == RUNS[0]
-    assert neighbour(RUNS, RUNS[0].path, 1) == RUNS[1]
-    assert neighbour(RUNS, RUNS[-1].path, 1) == RUNS[-1]
+    assert neighbour(RUNS, RUNS[0].id, -1) == RUNS[0]
+    assert neighbour(RUNS, RUNS[0].id, 1) == RUNS[1]
+    assert neighbour(RUNS, RUNS[-1].id, 1) == RUNS[-1]
     assert neighbour((), None, 1) is None
 
 
@@ -49,11 +49,11 @@ def test_a_vanished_selection_goes_to_the_first_run():
 
 
 def test_siblings_go_round_within_their_service():
-    pids, path = [], RUNS[0].path
+    pids, path = [], RUNS[0].id
     for _ in range(4):
         there = sibling(RUNS, path, 1)
         pids.append(there.pid)
-        path = there.path
+        path = there.id
     assert pids == [2, 1, 3, 2]
 
 

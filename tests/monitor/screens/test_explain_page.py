@@ -8,6 +8,7 @@ import pytest
 
 from pprofplus.metrics import CATALOGUE
 from pprofplus_tui.app import MonitorApp
+from pprofplus_tui.commands.open_monitor import local_backend
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.screens.explain_page import ExplainScreen
 
@@ -121,7 +122,7 @@ async def test_on_a_terminal_without_utf8_it_is_ascii(home, monitor):
 
 
 async def test_without_a_run_there_is_nothing_to_explain(tmp_path):
-    app = MonitorApp(Options(directories=(str(tmp_path),)))
+    app = MonitorApp(Options(directories=(str(tmp_path),)), local_backend([str(tmp_path)]))
     async with app.run_test(size=(100, 30)) as pilot:
         await pilot.press("i")
         await pilot.pause()

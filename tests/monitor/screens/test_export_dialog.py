@@ -22,8 +22,9 @@ from pprofplus_tui.export import (
     suggest_path,
     write_rows,
 )
+from pprofplus_tui.export.timestamps import iso_times
+from pprofplus_tui.sources.local.local_run import LocalRun
 from pprofplus_tui.sources.local.run_log import RunLog
-from pprofplus_tui.sources.local.sample_rows import iso_times
 
 UTC = timezone.utc
 
@@ -41,7 +42,7 @@ def run(write_run):
         if n == 6:
             writer.new_page()
         writer.add(n * 1000, [n * 100, n * 7, -n])
-    return RunLog(str(writer.path))
+    return [LocalRun(RunLog(str(writer.path)))]
 
 
 def rows_of(path):
@@ -94,7 +95,9 @@ def test_thousandths_come_in_whole_units_exactly(write_run, tmp_path, form):
     for n, (value, _) in enumerate(THOUSANDTHS):
         writer.add(n * 1000, [n, value, value])
     out = tmp_path / f"out.{form}"
-    export(RunLog(str(writer.path)), START_MS, START_MS + 60_000, out, form=form, zone=UTC)
+    export(
+        [LocalRun(RunLog(str(writer.path)))], START_MS, START_MS + 60_000, out, form=form, zone=UTC
+    )
     if form == "csv":
         assert out.read_text().startswith("time,unix_ms,service,pid,rss_bytes,lag_s,x\n")
         read = rows_of(out)
@@ -111,7 +114,7 @@ def test_a_gauge_that_went_from_whole_figures_to_fractions_keeps_its_column(writ
     writer.change_metrics((("lag", "1/1000 s", "gauge"),))
     writer.add(1000, [3250])
     out = tmp_path / "out.csv"
-    export(RunLog(str(writer.path)), START_MS, START_MS + 2000, out, zone=UTC)
+    export([LocalRun(RunLog(str(writer.path)))], START_MS, START_MS + 2000, out, zone=UTC)
     assert [row["lag_s"] for row in rows_of(out)] == ["3", "3.25"]
 
 
@@ -138,7 +141,14 @@ def test_metrics_that_a_segment_has_not_are_empty_cells(write_run, tmp_path):
     writer.add(1000, [4, 5])
     for form, empty in (("csv", ""), ("json", None)):
         out = tmp_path / f"out.{form}"
-        export(RunLog(str(writer.path)), START_MS, START_MS + 2000, out, form=form, zone=UTC)
+        export(
+            [LocalRun(RunLog(str(writer.path)))],
+            START_MS,
+            START_MS + 2000,
+            out,
+            form=form,
+            zone=UTC,
+        )
         read = rows_of(out) if form == "csv" else map(json.loads, out.read_text().splitlines())
         first, second = read
         assert (first["queue_depth_jobs"], second["rss_bytes"]) == (empty, empty)
@@ -152,7 +162,7 @@ def test_runs_follow_one_another_under_the_columns_of_all(write_run, tmp_path):
     second = write_run(pid=2, metrics=[("rss", "B", "gauge"), ("rss", "B2", "gauge")][:1])
     second.add(0, [9])
     out = tmp_path / "out.csv"
-    runs = [RunLog(str(writer.path)) for writer in (first, second)]
+    runs = [LocalRun(RunLog(str(writer.path))) for writer in (first, second)]
     assert export(runs, START_MS, START_MS + 1, out).rows == 2
     assert [(row["pid"], row["rss_bytes"], row["threads"]) for row in rows_of(out)] == [
         ("1", "1", "3"),
@@ -174,7 +184,7 @@ def test_hostile_names_make_harmless_and_distinct_columns(write_run, tmp_path):
     writer.add(0, list(range(7)))
     for form in ("csv", "json"):
         out = tmp_path / f"out.{form}"
-        export(RunLog(str(writer.path)), START_MS, START_MS + 1, out, form=form)
+        export([LocalRun(RunLog(str(writer.path)))], START_MS, START_MS + 1, out, form=form)
         if form == "csv":
             (row,) = rows_of(out)
             assert row["service"] == "'-rf"
@@ -196,7 +206,7 @@ def test_hostile_names_make_harmless_and_distinct_columns(write_run, tmp_path):
 def test_a_file_that_is_there_is_never_overwritten_silently(run, tmp_path):
     out = tmp_path / "out.csv"
     out.write_text("precious")
-    with pytest.raises(FileExistsError, match=r"out\.csv: is there already") as caught:
+    with pytest.raises(FileExistsError, match=r"out\.csv: already exists") as caught:
         export(run, START_MS, START_MS + 9000, out)
     assert "\n" not in str(caught.value)
     assert out.read_text() == "precious"
@@ -207,7 +217,7 @@ def test_a_file_that_is_there_is_never_overwritten_silently(run, tmp_path):
 
 def test_a_file_that_appears_while_writing_is_kept(run, tmp_path):
     out = tmp_path / "out.csv"
-    with pytest.raises(FileExistsError, match="is there already"):
+    with pytest.raises(FileExistsError, match="already exists"):
         export(run, START_MS, START_MS + 9000, out, progress=lambda _: out.write_text("precious"))
     assert out.read_text() == "precious"
     assert leftovers(tmp_path) == ["out.csv"]
@@ -261,12 +271,12 @@ def test_a_place_that_will_not_do_is_one_clear_line(run, tmp_path, name):
 
 
 def test_a_name_with_a_nul_is_one_clear_line(run, tmp_path):
-    with pytest.raises(OutputError, match="no name for a file"):
+    with pytest.raises(OutputError, match="not a valid file name"):
         export(run, START_MS, START_MS + 9000, f"{tmp_path}/a\0b")
 
 
 def test_a_directory_is_not_replaced_even_when_asked_to(run, tmp_path):
-    with pytest.raises(OutputError, match="no name for a file"):
+    with pytest.raises(OutputError, match="not a valid file name"):
         export(run, START_MS, START_MS + 9000, tmp_path, overwrite=True)
 
 
@@ -303,7 +313,7 @@ def test_an_unknown_format_is_a_clear_error(run, tmp_path):
 
 
 def test_a_damaged_page_is_left_out_and_counted(run, tmp_path):
-    segment = Path(run.path) / "000001.pplog"
+    segment = Path(run[0].id) / "000001.pplog"
     raw = bytearray(segment.read_bytes())
     length = int.from_bytes(raw[fmt.PAGE_SIZE + 8 : fmt.PAGE_SIZE + 12], "little")
     raw[fmt.PAGE_SIZE + length - 1] ^= 1
@@ -356,7 +366,7 @@ def test_a_name_that_a_spreadsheet_would_run_or_that_breaks_a_line_is_a_plain_he
     table = tuple((name, unit, "gauge") for name, unit in zip(names, units, strict=True))
     writer = write_run(metrics=table)
     writer.add(0, list(range(len(table))))
-    run = RunLog(str(writer.path))
+    run = [LocalRun(RunLog(str(writer.path)))]
     out = io.BytesIO()
     write_rows(run, START_MS, START_MS + 1, out)
     heading, row = out.getvalue().decode().splitlines()

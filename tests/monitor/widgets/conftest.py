@@ -23,7 +23,7 @@ class Stage(App):
         yield self.widget
 
     def on_run_list_chosen(self, message):
-        self.posted.append(("chosen", message.path))
+        self.posted.append(("chosen", message.run))
 
     def on_run_list_stepped(self, message):
         self.posted.append(("stepped", message.step))

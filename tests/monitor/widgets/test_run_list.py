@@ -40,7 +40,7 @@ runs_of_any_kind = st.lists(
         st.sampled_from(["", "▁▂▃▄▅▆"]),
     ),
     max_size=12,
-    unique_by=lambda run: run.path,
+    unique_by=lambda run: run.id,
 ).map(ordered)
 
 
@@ -53,14 +53,14 @@ def test_every_line_is_exactly_as_wide_as_the_list(runs, width):
 @given(runs_of_any_kind)
 def test_every_run_has_one_line_under_its_service(runs):
     lines = list_rows(RunListView(runs), 34)
-    assert [path for _, path in lines if path is not None] == [run.path for run in runs]
+    assert [path for _, path in lines if path is not None] == [run.id for run in runs]
     heading = ""
     for row, path in lines:
         if path is None:
             heading, _, count = row_text(row)[1:].partition(" ")
             assert count.strip()
         else:
-            (run,) = [run for run in runs if run.path == path]
+            (run,) = [run for run in runs if run.id == path]
             assert run.service.startswith(heading)
 
 
@@ -123,9 +123,9 @@ def test_ascii_only_is_ascii():
 
 def test_the_selected_run_alone_is_on_another_background():
     runs = many(6)
-    for row, path in list_rows(RunListView(runs, runs[2].path), 34):
+    for row, path in list_rows(RunListView(runs, runs[2].id), 34):
         chosen = [run.style.endswith("_selected") for run in row]
-        assert all(chosen) if path == runs[2].path else not any(chosen)
+        assert all(chosen) if path == runs[2].id else not any(chosen)
 
 
 # -- on a screen
@@ -136,7 +136,7 @@ async def test_the_selected_run_is_kept_in_sight_all_the_way_down_and_up(stage):
     runs = many(300)
     async with app.run_test(size=(34, 12)) as pilot:
         for at in (*range(0, 300, 7), 299, *range(299, -1, -11), 0):
-            app.widget.show(RunListView(runs, runs[at].path))
+            app.widget.show(RunListView(runs, runs[at].id))
             await pilot.pause()
             assert any(line.split()[1] == str(runs[at].pid) for line in app.lines if line.strip())
 
@@ -146,8 +146,8 @@ async def test_the_heading_is_above_the_first_run_of_a_service(stage):
     runs = many(300)
     async with app.run_test(size=(34, 12)) as pilot:
         first = next(run for run in runs if run.service == "batch")
-        app.widget.show(RunListView(runs, runs[-1].path))
-        app.widget.show(RunListView(runs, first.path))
+        app.widget.show(RunListView(runs, runs[-1].id))
+        app.widget.show(RunListView(runs, first.id))
         await pilot.pause()
         assert app.lines[0].split()[0] == "batch"
         assert app.lines[1].split()[1] == str(first.pid)
@@ -157,10 +157,10 @@ async def test_the_list_does_not_scroll_while_the_selected_run_is_in_sight(stage
     app = stage(RunList())
     runs = many(60, ("api",))
     async with app.run_test(size=(34, 12)) as pilot:
-        app.widget.show(RunListView(runs, runs[30].path))
+        app.widget.show(RunListView(runs, runs[30].id))
         await pilot.pause()
         before = [line.split()[1] for line in app.lines]
-        app.widget.show(RunListView(runs, runs[25].path))
+        app.widget.show(RunListView(runs, runs[25].id))
         await pilot.pause()
         assert [line.split()[1] for line in app.lines] == before
 
@@ -169,8 +169,8 @@ async def test_a_run_that_appears_above_does_not_push_the_selected_one_out(stage
     app = stage(RunList())
     runs = many(60, ("api",))
     async with app.run_test(size=(34, 12)) as pilot:
-        app.widget.show(RunListView(runs, runs[-1].path))
-        app.widget.show(RunListView(ordered([*runs, run_of(pid=999)]), runs[-1].path))
+        app.widget.show(RunListView(runs, runs[-1].id))
+        app.widget.show(RunListView(ordered([*runs, run_of(pid=999)]), runs[-1].id))
         await pilot.pause()
         assert any(line.split()[1] == str(runs[-1].pid) for line in app.lines)
 
@@ -179,9 +179,9 @@ async def test_a_list_that_became_shorter_leaves_no_lines_behind(stage):
     app = stage(RunList())
     runs = many(60)
     async with app.run_test(size=(34, 12)) as pilot:
-        app.widget.show(RunListView(runs, runs[-1].path))
+        app.widget.show(RunListView(runs, runs[-1].id))
         await pilot.pause()
-        app.widget.show(RunListView(runs[:2], runs[0].path))
+        app.widget.show(RunListView(runs[:2], runs[0].id))
         await pilot.pause()
         assert [line.strip() != "" for line in app.lines] == [True] * 3 + [False] * 9
 
@@ -190,7 +190,7 @@ async def test_a_smaller_terminal_still_shows_the_selected_run(stage):
     app = stage(RunList())
     runs = many(300)
     async with app.run_test(size=(34, 40)) as pilot:
-        app.widget.show(RunListView(runs, runs[35].path))
+        app.widget.show(RunListView(runs, runs[35].id))
         for height in (30, 4, 2, 1, 25):
             await pilot.resize_terminal(34, height)
             await pilot.pause()
@@ -201,7 +201,7 @@ async def test_a_click_asks_for_the_run_under_the_mouse_also_when_scrolled(stage
     app = stage(RunList())
     runs = many(300)
     async with app.run_test(size=(34, 12)) as pilot:
-        app.widget.show(RunListView(runs, runs[150].path))
+        app.widget.show(RunListView(runs, runs[150].id))
         await pilot.pause()
         for y, line in enumerate(app.lines):
             app.posted.clear()
@@ -209,7 +209,7 @@ async def test_a_click_asks_for_the_run_under_the_mouse_also_when_scrolled(stage
             word = line.split()[1]
             if line[1] in SIGNS.values():
                 (run,) = [run for run in runs if str(run.pid) == word]
-                assert app.posted == [("chosen", run.path)]
+                assert app.posted == [("chosen", run.id)]
 
 
 async def test_a_click_on_a_heading_or_below_the_last_run_asks_for_nothing(stage):

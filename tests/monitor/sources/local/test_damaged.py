@@ -1,4 +1,4 @@
-"""Damaged and hostile logs through everything that reads them, against the reference reader."""
+"""Damaged and malicious logs in all readers of the monitor, compared with the reference."""
 
 import io
 import os
@@ -13,14 +13,17 @@ from hypothesis import strategies as st
 
 from kit import damaged_corpus as corpus
 from kit.processes import IMPORT_PATH
-from kit.run_logs import open_catalog, open_run
+from kit.run_logs import open_run
 from pprofplus.errors import LogFormatError
 from pprofplus.log import format as fmt
 from pprofplus_tui.commands.list import list_runs
 from pprofplus_tui.export import FORMATS, write_rows
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.sources.local.catalog import Catalog
-from pprofplus_tui.sources.local.sample_rows import page_values
+from pprofplus_tui.sources.local.index_scan import counted
+from pprofplus_tui.sources.local.local_run import LocalRun
+from pprofplus_tui.sources.local.run_log import open_log
+from pprofplus_tui.sources.local.sample_rows import page_blocks
 from pprofplus_tui.sources.local.window_query import page_extremes, query
 
 make = corpus.make
@@ -36,19 +39,20 @@ def unpacked(tmp_path_factory):
 
 
 def read_everything(home):
-    """Do with a home whatever the monitor does; return the logs of its runs."""
-    catalog = open_catalog(home)
+    """Read a log directory in all ways of the monitor; return the logs of its runs."""
+    catalog = Catalog([str(home)])
+    catalog.refresh()
     catalog.refresh()
     logs = []
     for info in catalog.runs:
-        run = Catalog.open(info.path)
+        run = open_log(info.id, in_blocks=True)
         run.refresh()
-        look_at(run)
-        scanned = catalog.scan(info)
+        read_all(run)
+        scanned = counted(info)
         assert scanned.begin_ms <= scanned.end_ms
         for form in FORMATS:
             with Path(os.devnull).open("wb") as out:
-                write_rows(run, 0, fmt.MAX_UNIX_MS, out, form=form)
+                write_rows([LocalRun(run)], 0, fmt.MAX_UNIX_MS, out, form=form)
         logs.append(run)
     if logs:
         options = Options((str(home),))
@@ -57,8 +61,8 @@ def read_everything(home):
     return logs
 
 
-def look_at(run):
-    """Ask a run for all that the charts and the lists show."""
+def read_all(run):
+    """Read from a run all that charts and lists show."""
     requests = [(name, rate) for name, _, _ in run.metrics for rate in (False, True)]
     requests.append(("no such metric", False))
     begin, end = run.begin_ms, run.end_ms + 1
@@ -88,27 +92,29 @@ def look_at(run):
 def samples_of(run):
     """Return {n: (unix ms, values)} of the samples of the corpus's run, by its metric `n`."""
     found = {}
-    columns = [run.table.column(name) for name in ("rss", "cpu_user", "a", "n")]
+    wanted = ("rss", "cpu_user", "a", "n")
     for row in range(run.table.count):
-        own = run.table.own_columns(int(run.table.rows["schema"][row])).tolist()
-        order = [own[column] for column in columns if column is not None and own[column] >= 0]
+        (block,) = page_blocks(run, np.array([row]), wanted)
+        order = sorted(
+            range(len(block.metrics)),
+            key=lambda at, block=block: wanted.index(block.metrics[at][0]),
+        )
         if len(order) != 3:
             continue
-        for t_ms, values in page_values(run, np.array([row]), order):
-            rows = zip(t_ms.tolist(), values.T.tolist(), strict=True)
-            found.update({value[2]: (time, value) for time, value in rows})
+        rows = zip(block.t_ms.tolist(), block.values[order].T.tolist(), strict=True)
+        found.update({value[2]: (time, value) for time, value in rows})
     return found
 
 
 @pytest.mark.parametrize("case", corpus.CASES)
-def test_the_healthy_samples_of_a_damaged_log_go_through_the_whole_monitor(unpacked, case):
+def test_all_readers_return_the_undamaged_samples_of_a_damaged_log(unpacked, case):
     (run,) = read_everything(corpus.home_of(unpacked, case))
     found = samples_of(run)
     for n in corpus.CASES[case]["must"]:
         assert found[n] == (FIRST_MS + 1000 * n, make.values(n))
 
 
-# What these say is wrong, but it can be.
+# The values in these cases are wrong, but possible.
 HARMLESS = {case for case in corpus.CASES if len(corpus.CASES[case]["must"]) == 24} | {
     *(case for case in corpus.CASES if case.startswith(("head/cell", "body/events"))),
     *(f"head/type {kind}" for kind in (0, 1, 3, 255)),
@@ -125,12 +131,12 @@ HARMLESS = {case for case in corpus.CASES if len(corpus.CASES[case]["must"]) == 
 }
 
 
-def test_damage_is_counted_or_told(unpacked):
+def test_damage_is_counted_or_a_problem(unpacked):
     silent = []
     for case in sorted(corpus.CASES.keys() - HARMLESS):
         run = open_run(corpus.home_of(unpacked, case) / make.RUN)
         samples_of(run)
-        look_at(run)
+        read_all(run)
         if not run.damaged_pages and not run.problems:
             silent.append(case)
     assert silent == []
@@ -145,7 +151,7 @@ def one_page_run(directory, page, metrics=make.METRICS):
 
 
 def by_reference(page, schema):
-    """Return (times, columns, events) by the reference, None if the page is refused."""
+    """Return (times, columns, events) of the reference reader, None if it rejects the page."""
     try:
         found = fmt.read_data_page(page)
     except LogFormatError:
@@ -154,16 +160,16 @@ def by_reference(page, schema):
     if found.head.schema != schema or found.head.columns != 3 or not says:
         return None
     if found.head.prefix.page_size != fmt.PAGE_SIZE:
-        return None  # the file's size is another
+        return None  # the page size differs from the size of the file
     return found.mono_ms, found.columns, [(e.kind, e.value, e.text) for e in found.events]
 
 
 def by_monitor(run):
-    """Return the same by the monitor's reader."""
+    """Return the same of the monitor's reader."""
     if not run.table.count:
         return None
-    (found,) = page_values(run, np.array([0]), [0, 1, 2])
-    t_ms, values = found
+    (found,) = page_blocks(run, np.array([0]), None)
+    t_ms, values = found.t_ms, found.values
     if run.table.rows["samples"][0] and not len(t_ms):
         return None
     events = [(kind_number(e.kind), e.value, e.text) for e in run.events()]
@@ -189,7 +195,7 @@ def forged_pages():
 
 
 @pytest.mark.parametrize("name", forged_pages())
-def test_both_readers_say_the_same_of_a_forged_page(name, tmp_path):
+def test_both_readers_give_the_same_result_for_a_forged_page(name, tmp_path):
     agree(tmp_path, forged_pages()[name])
 
 
@@ -202,7 +208,9 @@ CHANGES = st.lists(
 
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(make.pages()[:2]), CHANGES)
-def test_both_readers_say_the_same_of_any_page_that_is_believed(tmp_path_factory, page, changes):
+def test_both_readers_give_the_same_result_for_any_page_with_valid_crcs(
+    tmp_path_factory, page, changes
+):
     changed = bytearray(page)
     for at, value in changes:
         changed[at % len(changed)] = value
@@ -211,7 +219,9 @@ def test_both_readers_say_the_same_of_any_page_that_is_believed(tmp_path_factory
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), CHANGES), max_size=4), st.permutations(range(6)))
-def test_a_run_of_any_believed_pages_in_any_order_goes_through(tmp_path_factory, changes, order):
+def test_all_readers_accept_any_pages_with_valid_crcs_in_any_order(
+    tmp_path_factory, changes, order
+):
     pages = [bytearray(page) for page in make.pages()]
     for which, some in changes:
         for at, value in some:
@@ -221,10 +231,10 @@ def test_a_run_of_any_believed_pages_in_any_order_goes_through(tmp_path_factory,
     for number, data in make.segments([make.sealed(pages[i]) for i in order]).items():
         (directory / f"{number:06d}.pplog").write_bytes(data)
     run = open_run(directory)
-    look_at(run)
+    read_all(run)
 
 
-def test_a_page_out_of_place_is_counted_once_however_often_it_is_written_anew(tmp_path):
+def test_a_page_out_of_order_is_counted_once_even_if_written_again(tmp_path):
     pages = make.pages()
     late = make.with_field(pages[0], 16, "I", 9)
     for count in range(1, 5):
@@ -240,7 +250,7 @@ def test_a_page_out_of_place_is_counted_once_however_often_it_is_written_anew(tm
         assert run.damaged_pages == 1
 
 
-def test_a_forged_page_that_came_first_is_given_up_when_healthy_ones_follow(tmp_path):
+def test_an_earlier_forged_page_is_dropped_when_undamaged_pages_follow(tmp_path):
     pages = make.pages()
     far = make.with_field(make.with_field(pages[1], 40, "q", 1 << 50), 56, "q", 1 << 50)
     far = make.with_field(make.with_body(far, [b"\xcf\x0f" * 3, b"", b"", b""]), 16, "I", 0)
@@ -254,20 +264,20 @@ def test_a_forged_page_that_came_first_is_given_up_when_healthy_ones_follow(tmp_
     assert run.damaged_pages == 1
 
 
-def test_a_spoilt_page_is_given_up_for_its_twin_written_behind(tmp_path):
+def test_a_damaged_page_is_replaced_by_a_later_copy(tmp_path):
     pages = make.pages()
     run = one_page_run(tmp_path, pages[0])
     heads = fmt.pack_header(make.header())
-    spoilt = pages[1][:-1] + bytes([pages[1][-1] ^ 1])
-    for behind in ([], [pages[1]]):
-        log = make.laid_out([*heads, pages[0], spoilt, *pages[2:5], *behind])
+    damaged = pages[1][:-1] + bytes([pages[1][-1] ^ 1])
+    for copies in ([], [pages[1]]):
+        log = make.laid_out([*heads, pages[0], damaged, *pages[2:5], *copies])
         Path(run.path, "000001.pplog").write_bytes(log)
         run.refresh()
     assert sorted(samples_of(run)) == list(range(20))
 
 
 def forged_to(page, crc):
-    """Return `page` with four bytes more in its head, so that its head has that CRC."""
+    """Return `page` with four more bytes in its head that give the head this CRC."""
     head_length = int.from_bytes(page[12:16], "little")
     longer = bytearray(page[:head_length]) + bytes(4) + page[head_length:]
     longer[8:12] = (len(longer)).to_bytes(4, "little")
@@ -278,7 +288,7 @@ def forged_to(page, crc):
         longer[head_length : head_length + 4] = patch.to_bytes(4, "little")
         return int.from_bytes(make.sealed(longer)[24:28], "little")
 
-    # a CRC is linear in the bits: solve for those that make the difference
+    # a CRC is linear in the bits: solve for the bits that produce the difference
     base = sum_with(0)
     rows = [(sum_with(1 << bit) ^ base, 1 << bit) for bit in range(32)]
     want, patch = crc ^ base, 0
@@ -297,7 +307,7 @@ def forged_to(page, crc):
     "name",
     ["head/columns 2", "head/times' length 65535", "head/samples 3", "body/a bomb of 4096 samples"],
 )
-def test_a_page_that_was_exchanged_for_one_of_the_same_crc_is_not_read(tmp_path, name):
+def test_a_page_that_replaced_one_with_the_same_crc_is_not_read(tmp_path, name):
     pages = make.pages()
     path = one_page_run(tmp_path, pages[1]).path
     heads = fmt.pack_header(make.header())
@@ -308,12 +318,12 @@ def test_a_page_that_was_exchanged_for_one_of_the_same_crc_is_not_read(tmp_path,
         forged_pages()[name.partition("/")[2]], int.from_bytes(pages[1][24:28], "little")
     )
     Path(path, "000001.pplog").write_bytes(make.laid_out([*heads, forged]))
-    list(page_values(run, np.array([0, 1]), [0, 1, 2]))
+    page_blocks(run, np.array([0, 1]), None)
     points = query(run, run.begin_ms, run.end_ms + 1, 1000, [("n", False)])["n", False]
     assert points.lo.tolist() == list(range(8, 24))
 
 
-def test_a_device_under_a_segments_name_is_passed_over(tmp_path):
+def test_a_device_with_the_name_of_a_segment_is_ignored(tmp_path):
     run = one_page_run(tmp_path, make.pages()[0])
     device = Path(run.path, "000002.pplog")
     try:
@@ -339,7 +349,7 @@ def test_a_run_whose_name_has_huge_numbers_is_listed(tmp_path, name):
     assert sorted(run.samples for run in runs) == [0, make.SAMPLES]
 
 
-def test_a_segment_whose_number_is_written_otherwise_is_no_segment(tmp_path):
+def test_a_file_name_with_another_number_format_is_not_a_segment(tmp_path):
     run = one_page_run(tmp_path, make.pages()[0])
     raw = Path(run.path, "000001.pplog").read_bytes()
     Path(run.path, "0000002.pplog").write_bytes(raw)
@@ -349,7 +359,7 @@ def test_a_segment_whose_number_is_written_otherwise_is_no_segment(tmp_path):
     assert run.problems == ()
 
 
-# What costs whoever plants it little disk, and a careless reader gigabytes.
+# Files that take little disk space, and gigabytes of memory in a careless reader.
 
 
 def write_sparse(path, size, log2, pieces):
@@ -362,7 +372,7 @@ def write_sparse(path, size, log2, pieces):
 
 
 def wide(log2, body_bytes, head_bytes=0):
-    """Return the head of a believed data page whose body is nothing but zeros."""
+    """Return the head, with a valid CRC, of a data page whose body is all zeros."""
     page = bytearray(make.pages()[0])
     head = bytearray(page[: int.from_bytes(page[12:16], "little")])
     head[32:36] = (0).to_bytes(4, "little")
@@ -377,7 +387,7 @@ def wide(log2, body_bytes, head_bytes=0):
 
 
 def plant_bombs(home):
-    """Write runs that a careless reader would not survive; their names tell what they are."""
+    """Write runs that exhaust the memory of a careless reader; their names describe them."""
     heads = fmt.pack_header(make.header())
 
     def run(pid):

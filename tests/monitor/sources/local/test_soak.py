@@ -1,4 +1,4 @@
-"""A reader that polls while another process writes and rotates, as fast as both can."""
+"""A reader polls at full speed while another process writes and rotates at full speed."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ from pprofplus_tui.sources.local.run_log import RunLog
 from pprofplus_tui.sources.local.window_query import query
 
 STEP_MS = 10
-# Sample n is a function of n, so a reader can tell a wrong value from its time.
+# Sample n is a function of n, so a wrong value can be detected from its time.
 WRITER = """
 import sys, time
 from kit.page_writer import PageWriter
@@ -79,7 +79,7 @@ def soak(tmp_path, seconds):
             while not catalog.runs and process.poll() is None:
                 time.sleep(0.01)
                 catalog.refresh()
-            run = RunLog(catalog.runs[0].path)
+            run = RunLog(catalog.runs[0].id)
             while process.poll() is None:
                 run.refresh()
                 if run.table.count:

@@ -8,7 +8,7 @@ from pprofplus_tui.model.comparison_request import ComparisonRequest
 from pprofplus_tui.model.events import RunEvent
 from pprofplus_tui.model.export_job import Exported, ExportJob
 from pprofplus_tui.model.messages import ChartRequest
-from pprofplus_tui.model.runs import Run
+from pprofplus_tui.model.runs import Run, RunId
 
 
 class BackendPort(Protocol):
@@ -26,14 +26,14 @@ class BackendPort(Protocol):
     def compare(self, comparison: ComparisonRequest | None) -> None:
         """Answer this comparison instead of the last request; None: the request again."""
 
-    def read_first(self, paths: tuple[str, ...], *, judge_growth: bool = False) -> None:
+    def read_first(self, runs: tuple[RunId, ...], *, judge_growth: bool = False) -> None:
         """Read all figures of these runs before those of other runs.
 
         With `judge_growth`, also judge how each live run grows.
         """
 
     def events(self, run: Run, limit: int) -> tuple[RunEvent, ...]:
-        """Return the events in a run's log in order of time, at most `limit` of them."""
+        """Return the events of a run in order of time, at most `limit` of them."""
 
     def toggle_pin(self, run: Run) -> bool:
         """Pin a run if it is not pinned, else unpin it; return whether it is pinned now."""

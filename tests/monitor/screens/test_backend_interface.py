@@ -56,12 +56,12 @@ class MemoryBackend:
 
     def events(self, run, limit):
         self.threads.add(threading.current_thread())
-        self.runs_read.append((run.path, limit))
+        self.runs_read.append((run.id, limit))
         return self.happened
 
     def toggle_pin(self, run):
         self.threads.add(threading.current_thread())
-        self.runs_pinned.append(run.path)
+        self.runs_pinned.append(run.id)
         if self.pin_error:
             raise self.pin_error
         self.pinned = not self.pinned
@@ -141,7 +141,7 @@ async def test_events_are_listed_with_the_next_run_and_enter_goes_there(app):
     async with app.run_test(size=(120, 40)) as pilot:
         shown(app, run(1), later)
         await until(pilot, "api 2")
-        app.monitor.select_path("/api/1")
+        app.monitor.select_run("/api/1")
         await pilot.press("m")
         await until(pilot, "deploy 7")
         await until(pilot, "2 events")
@@ -188,7 +188,7 @@ async def test_an_export_of_the_visible_window_is_one_job(app):
         await pilot.press("enter")
         await until(pilot, "42 samples")
     ((job, path),) = app.backend.jobs
-    assert (job.run.path, job.begin_ms, job.end_ms) == ("/api/1", window.begin_ms, window.end_ms)
+    assert (job.run.id, job.begin_ms, job.end_ms) == ("/api/1", window.begin_ms, window.end_ms)
     assert path.name == "api.csv"
 
 
@@ -213,7 +213,7 @@ async def test_marked_runs_are_compared_and_the_main_screen_comes_back(app):
         await pilot.press("c", "down", "c", "C")
         await until(pilot, "2 runs compared")
         comparison = app.backend.comparisons[-1]
-        assert set(comparison.paths) == {"/api/1", "/api/2"}
+        assert set(comparison.runs) == {"/api/1", "/api/2"}
         assert comparison.shapes
         shown(app, run(1), run(2), run(3))
         await pilot.press("escape")

@@ -1,4 +1,4 @@
-"""What is known of a run without its log being open: the entry of a catalogue."""
+"""What a list of runs knows of a run without opening it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,43 +6,47 @@ from types import MappingProxyType
 
 from pprofplus_tui.model.change import change_between
 from pprofplus_tui.model.points import Points
+from pprofplus_tui.model.runs import RunId
 
 RSS = "rss"  # the metric that every list of runs shows
 NO_VALUES: Mapping[str, int] = MappingProxyType({})
 NO_POINTS = Points.empty()
 
+MetricRow = tuple[str, str, str]  # name, unit, kind; untrusted
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class RunInfo:
-    """How a run is; there may be a hundred thousand, so it has no more than it needs.
+    """The state and the figures of a run; a list may hold 100,000, so it has no more than needed.
 
     Attributes:
-        path: the run's directory.
-        service, pid: as the path says.
+        id: tells the run from others.
+        service, pid: of its process.
         state: one of `model.runs.STATES`.
-        begin_ms: unix ms of the first sample that rotation has left.
+        begin_ms: unix ms of the first sample that is kept.
         end_ms: unix ms of the last sample or event.
         interval_ms: between samples.
-        size_bytes: on disk.
+        size_bytes: as stored.
         samples: None unless they were counted.
-        damaged_pages: seen so far; all of them if the samples were counted.
-        rss_bytes: resident set at the last sample, None if the log has none.
-        last: the last value of each metric; empty unless the run was read whole.
+        damaged_pages: parts of the record that were found damaged; all of them if the samples
+            were counted.
+        rss_bytes: resident set at the last sample, None if there is none.
+        last: the last value of each metric; empty unless the run was read in full.
         recent: rss of the last quarter of an hour, for a sparkline; empty as `last`.
         pinned: kept by retention.
-        metrics: (name, unit, kind) of each metric of the newest table; untrusted.
+        metrics: the metrics of its newest schema.
         whole: False if only the record of an ended run was read: `last`, `recent` and
             `damaged_pages` are then not known.
         host: name of the machine that recorded it; untrusted.
         first_rss_bytes: resident set at the first sample kept, None unless samples were counted.
         peak_bytes: the largest resident set of all samples kept, None as above.
-        cause: why its process died, by its directory and its last page; None if that is not known,
-            or samples were not counted.
-        machine: boot id of the kernel and host name, "" if unknown or after a mere glance.
-        problems: one line about each reason why some of it was not read by `Catalog.scan`.
+        cause: why its process died, as far as that is known without opening the run; None if
+            unknown, or if samples were not counted.
+        machine: tells the machine from others, "" if unknown or not read.
+        problems: one line for each reason why `Source.count` could not read all of it.
     """
 
-    path: str
+    id: RunId
     service: str
     pid: int
     state: str
@@ -56,7 +60,7 @@ class RunInfo:
     last: Mapping[str, int] = field(default_factory=lambda: NO_VALUES)
     recent: Points = field(default_factory=lambda: NO_POINTS)
     pinned: bool = False
-    metrics: tuple[tuple[str, str, str], ...] = ()
+    metrics: tuple[MetricRow, ...] = ()
     whole: bool = True
     host: str = ""
     first_rss_bytes: int | None = None
