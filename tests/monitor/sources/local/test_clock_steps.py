@@ -179,14 +179,14 @@ def test_a_catalogue_that_reads_only_the_ends_knows_the_begin_after_one_step(ste
 def test_the_monitor_knows_where_a_run_begins_once_it_is_open(stepped):
     run = RunLog(str(stepped.directory))
     run.refresh()
-    desk = Session(Options(), open_source([str(stepped.home)]), lambda _: None)
+    session = Session(Options(), open_source([str(stepped.home)]), lambda _: None)
     try:
-        desk.look()
+        session.refresh()
         window = Window.fit(run.begin_ms, run.end_ms)
         request = ChartRequest(str(stepped.directory), window, (Shape("memory", 80, 20),))
-        frame = desk.answer(request, fresh=True, before=None)
+        frame = session.answer(request, fresh=True, before=None)
     finally:
-        desk.close()
+        session.close()
     assert [(run.begin_ms, run.end_ms) for run in frame.runs] == [(run.begin_ms, run.end_ms)]
 
 
