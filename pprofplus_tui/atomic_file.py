@@ -1,4 +1,4 @@
-"""New files: there whole or not at all, and never in the place of another."""
+"""Atomic creation of output files: complete or absent, and never over an existing file."""
 
 import os
 import secrets
@@ -9,19 +9,19 @@ from typing import BinaryIO
 
 from pprofplus.errors import PprofplusError
 
-_MODE = 0o600  # what a service does is not for all to read
+_MODE = 0o600  # other users must not read what a service does
 
 
 class OutputError(PprofplusError):
-    """The file could not be written; its text is one line that says why."""
+    """A file could not be written; the text is one line with the reason."""
 
 
-def _taken(target: Path) -> FileExistsError:
-    return FileExistsError(f"{target}: is there already, choose another name")
+def _exists_error(target: Path) -> FileExistsError:
+    return FileExistsError(f"{target}: already exists, choose another name")
 
 
 def free_path(directory: Path, stem: str, suffix: str) -> Path:
-    """Return a path in `directory` at which nothing is: the stem, if need be with a number."""
+    """Return an unused path in `directory`: the stem, with a number appended if it is taken."""
     path = directory / (stem + suffix)
     count = 1
     while os.path.lexists(path):
@@ -32,16 +32,16 @@ def free_path(directory: Path, stem: str, suffix: str) -> Path:
 
 @contextmanager
 def new_file(path: str | Path, *, overwrite: bool = False) -> Iterator[BinaryIO]:
-    """Give a file to write to, which appears at `path` when the block ends without an error.
+    """Yield a file to write to; it appears at `path` when the block ends without an error.
 
-    Raises FileExistsError if there is something at `path` and not `overwrite`, OutputError if the
-    disk will not have it. What the block raises passes through, and nothing is left behind.
+    Raises FileExistsError if `path` exists and not `overwrite`, OutputError if the file cannot be
+    written. An exception of the block propagates, and no file remains.
     """
     target = Path(path)
     if not overwrite and os.path.lexists(target):
-        raise _taken(target)
+        raise _exists_error(target)
     if os.path.isdir(target) or "\0" in str(target):  # noqa: PTH112 - Path.is_dir raises on long names
-        raise OutputError(f"{target!s}: no name for a file".replace("\0", "?"))
+        raise OutputError(f"{target!s}: not a valid file name".replace("\0", "?"))
     draft = target.with_name(f".pprofplus-{secrets.token_hex(6)}.part")
     try:
         number = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
@@ -55,13 +55,13 @@ def new_file(path: str | Path, *, overwrite: bool = False) -> Iterator[BinaryIO]
             with suppress(FileNotFoundError):
                 draft.unlink()
     except FileExistsError:
-        raise _taken(target) from None
+        raise _exists_error(target) from None
     except OSError as error:
         raise OutputError(f"{target}: {error.strerror or error}") from error
 
 
 def _publish(draft: Path, target: Path, *, overwrite: bool) -> None:
-    """Give the finished file its name. Raises FileExistsError if that is taken."""
+    """Rename the finished file to `target`. Raises FileExistsError if `target` exists."""
     if overwrite:
         draft.replace(target)
         return
@@ -70,7 +70,7 @@ def _publish(draft: Path, target: Path, *, overwrite: bool) -> None:
     except FileExistsError:
         raise
     except OSError:
-        # No hard links here: an empty file keeps the name for us until it is replaced.
+        # The file system has no hard links: an empty file reserves the name until the rename.
         os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE))
         try:
             draft.replace(target)

@@ -1,4 +1,4 @@
-"""Which signals end a command that has to clean up, and how they wait while it begins to."""
+"""Termination signals of commands that must clean up: defer them, or turn them into SystemExit."""
 
 import signal
 import sys
@@ -7,38 +7,38 @@ from contextlib import contextmanager
 from types import FrameType
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# Those that were to end this process. Where a finalizer runs, as imports have them, what a handler
-# raises is dropped: whoever begins something long asks here first.
+# The termination signals received. A SystemExit that a handler raises is lost if a finalizer runs
+# at that moment, as during imports: code that starts something long checks this list first.
 heard: list[int] = []
 
 
 @contextmanager
 def signals_held() -> Iterator[None]:
-    """Hold back the signals that end; one that came is heard when the block is left.
+    """Defer termination signals; the first one received is raised again at the end of the block.
 
-    A blocked mask would not do: it holds for one thread, and numpy has others.
+    A blocked signal mask is not enough: it applies to one thread, and numpy starts others.
     """
-    noted: list[int] = []
+    received: list[int] = []
 
-    def note(number: int, _: FrameType | None) -> None:
-        noted.append(number)
+    def record(number: int, _: FrameType | None) -> None:
+        received.append(number)
 
-    before = {number: signal.signal(number, note) for number in ENDING}
+    before = {number: signal.signal(number, record) for number in ENDING}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
-        if noted:
-            signal.raise_signal(noted[0])
+        if received:
+            signal.raise_signal(received[0])
 
 
 @contextmanager
 def ended_by_signals() -> Iterator[Callable[[], None]]:
-    """Turn the first signal to end into SystemExit; provide what makes any further one ignored.
+    """Turn the first termination signal into SystemExit; yield a function that ignores the others.
 
-    So what was begun is cleaned up, and the cleaning, which takes seconds at most, is not broken
-    off by a second Ctrl-C.
+    The command can then clean up, which takes a few seconds at most, and a second Ctrl-C does not
+    interrupt the cleanup.
     """
 
     def ignore() -> None:

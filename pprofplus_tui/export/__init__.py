@@ -1,4 +1,4 @@
-"""Samples to CSV or JSON lines: every one of a window, or steps of it; whole files or none."""
+"""Exports samples, or steps of them, to CSV or JSON lines. May import sources and model."""
 
 from pprofplus_tui.export.columns import UnknownMetricError, unknown_metrics
 from pprofplus_tui.export.writing import (

@@ -1,4 +1,4 @@
-"""The columns of an export: which metrics, under which headings."""
+"""The columns of an export: the metrics and their headings."""
 
 import re
 from collections.abc import Sequence
@@ -11,31 +11,31 @@ from pprofplus_tui.sources.port import MetricRow, RunReader
 
 FIXED = ("time", "unix_ms", "service", "pid")
 _UNIT_SUFFIXES = {BYTES: "bytes", MICROSECONDS: "us", COUNT: ""}
-_MOST_LETTERS = 100  # of a name or a unit: a heading, not a text
+_MAX_CHARS = 100  # of a name or a unit in a heading
 
-Key = tuple[str, str]  # name, true unit
+MetricKey = tuple[str, str]  # name, true unit
 
 
 class UnknownMetricError(PprofplusError):
-    """A metric is in none of the runs; its text is one line that names those near it."""
+    """A metric is in none of the runs; the text is one line that suggests similar names."""
 
 
 def unknown_metrics(runs: Sequence[RunReader], metrics: Sequence[str]) -> str:
-    """Return one line about the first of these metrics that no run has, or ""."""
+    """Return one line about the first of these metrics that no run has, else ""."""
     return unknown(metrics, list(dict.fromkeys(name for run in runs for name, _, _ in run.metrics)))
 
 
-def keys(metrics: Sequence[MetricRow]) -> dict[Key, int]:
-    """Return (name, unit) of each metric of a schema, and its place there."""
+def keys(metrics: Sequence[MetricRow]) -> dict[MetricKey, int]:
+    """Return (name, unit) of each metric of a schema, and its column."""
     return {(name, true_unit(unit)[0]): column for column, (name, unit, _) in enumerate(metrics)}
 
 
-def labels(runs: Sequence[RunReader], metrics: Sequence[str] | None = None) -> dict[Key, str]:
-    """Return the heading of each metric of the runs, all different.
+def labels(runs: Sequence[RunReader], metrics: Sequence[str] | None = None) -> dict[MetricKey, str]:
+    """Return a unique heading for each metric of the runs.
 
-    `metrics` picks by exact names, in this order; None is all. Raises UnknownMetricError.
+    `metrics` selects exact names, in this order; None selects all. Raises UnknownMetricError.
     """
-    found: list[Key] = []
+    found: list[MetricKey] = []
     for run in runs:
         for schema in run.schemas:
             found += keys(schema)
@@ -44,7 +44,7 @@ def labels(runs: Sequence[RunReader], metrics: Sequence[str] | None = None) -> d
         if problem:
             raise UnknownMetricError(problem)
         found = [key for name in metrics for key in found if key[0] == name]
-    named: dict[Key, str] = {}
+    named: dict[MetricKey, str] = {}
     taken = dict.fromkeys(FIXED, 1)
     for key in found:
         if key not in named:
@@ -53,13 +53,13 @@ def labels(runs: Sequence[RunReader], metrics: Sequence[str] | None = None) -> d
 
 
 def _label(name: str, unit: str, taken: dict[str, int]) -> str:
-    """Return a heading that is not taken; `taken` counts those that would be alike."""
-    # Names come out of a file: only what needs no quoting, and no spreadsheet takes for a formula.
-    stem = re.sub(r"[^A-Za-z0-9_.]+", "_", name[:_MOST_LETTERS]).strip("_") or "metric"
-    suffix = re.sub(r"[^A-Za-z0-9_]+", "_", _UNIT_SUFFIXES.get(unit, unit)[:_MOST_LETTERS])
+    """Return a heading that is not in `taken`, which counts how often each heading occurred."""
+    # Names are untrusted: keep only characters that need no quoting and cannot begin a formula.
+    stem = re.sub(r"[^A-Za-z0-9_.]+", "_", name[:_MAX_CHARS]).strip("_") or "metric"
+    suffix = re.sub(r"[^A-Za-z0-9_]+", "_", _UNIT_SUFFIXES.get(unit, unit)[:_MAX_CHARS])
     suffix = suffix.strip("_")
-    told = not suffix or stem == suffix or stem.endswith(f"_{suffix}")
-    label = stem if told else f"{stem}_{suffix}"
+    has_unit = not suffix or stem == suffix or stem.endswith(f"_{suffix}")
+    label = stem if has_unit else f"{stem}_{suffix}"
     free, count = label, taken.get(label, 1)
     while free in taken:
         count += 1

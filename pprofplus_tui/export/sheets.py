@@ -1,4 +1,4 @@
-"""The rows of one run in an export: a sample each, or a step of time each."""
+"""The rows of one run in an export: one for each sample, or one for each step of time."""
 
 import json
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from pprofplus_tui.export.columns import Key, keys
+from pprofplus_tui.export.columns import MetricKey, keys
 from pprofplus_tui.export.timestamps import iso_times, moment
 from pprofplus_tui.model.points import Ints
 from pprofplus_tui.model.time_buckets import first_of_each
@@ -16,7 +16,7 @@ from pprofplus_tui.model.units import true_unit
 from pprofplus_tui.sources.port import MetricRow, RunReader, SampleBlock
 
 _STATISTICS = ("min", "max", "last")
-Cells = tuple[int, int, int]  # smallest, largest, last
+StepValues = tuple[int, int, int]  # smallest, largest, last
 
 
 class Sheet(Protocol):
@@ -26,11 +26,11 @@ class Sheet(Protocol):
         """Return (text, rows in it) of the block's samples in [begin_ms, end_ms)."""
 
     def end(self) -> tuple[str, int]:
-        """Return what is left to be written, and the rows in it."""
+        """Return the remaining text to write, and the number of rows in it."""
 
 
 def in_units(thousandths: int) -> str:
-    """Return a number of thousandths as an exact decimal, without needless zeros."""
+    """Return a number of thousandths as an exact decimal without trailing zeros."""
     whole, rest = divmod(abs(thousandths), 1000)
     text = f"{whole}.{rest:03d}".rstrip("0").rstrip(".")
     return f"-{text}" if thousandths < 0 else text
@@ -38,7 +38,7 @@ def in_units(thousandths: int) -> str:
 
 @dataclass(frozen=True)
 class _Columns:
-    """What an export takes of the blocks of one schema; all have the same order.
+    """The columns that an export uses of the blocks of one schema, always in the same order.
 
     Attributes:
         keys: of the metrics.
@@ -46,42 +46,42 @@ class _Columns:
         fine: which of them are in thousandths.
     """
 
-    keys: tuple[Key, ...]
+    keys: tuple[MetricKey, ...]
     order: tuple[int, ...]
     fine: tuple[bool, ...]
 
 
 class _Schemas:
-    """The columns of each of a run's schemas; the latest is kept, because blocks come in order."""
+    """The columns of each schema of a run; the last is cached, because blocks are in order."""
 
-    def __init__(self, labels: dict[Key, str]) -> None:
+    def __init__(self, labels: dict[MetricKey, str]) -> None:
         self._places = {key: place for place, key in enumerate(labels)}
-        self._latest: tuple[tuple[MetricRow, ...], _Columns] | None = None
+        self._cached: tuple[tuple[MetricRow, ...], _Columns] | None = None
 
     def columns(self, schema: tuple[MetricRow, ...]) -> _Columns:
-        """Return the columns of a schema."""
-        if self._latest is None or self._latest[0] != schema:
+        """Return the columns of this schema."""
+        if self._cached is None or self._cached[0] != schema:
             found = keys(schema)
             having = sorted(found.keys() & self._places.keys(), key=self._places.__getitem__)
             order = tuple(found[key] for key in having)
             units = [unit for _, unit, _ in schema]
             fine = tuple(true_unit(units[column])[1] != 1 for column in order)
-            self._latest = schema, _Columns(tuple(having), order, fine)
-        return self._latest[1]
+            self._cached = schema, _Columns(tuple(having), order, fine)
+        return self._cached[1]
 
 
 class Samples:
-    """A row for every sample."""
+    """One row for each sample."""
 
     def __init__(
-        self, run: RunReader, labels: dict[Key, str], zone: tzinfo | None, *, as_json: bool
+        self, run: RunReader, labels: dict[MetricKey, str], zone: tzinfo | None, *, as_json: bool
     ) -> None:
         self._run = run
         self._labels = labels
         self._zone = zone
         self._json = as_json
         self._schemas = _Schemas(labels)
-        self._latest: tuple[_Columns, str] | None = None
+        self._cached: tuple[_Columns, str] | None = None
 
     def add(self, block: SampleBlock, begin_ms: int, end_ms: int) -> tuple[str, int]:
         """Return (text, samples in it) of the block's samples in [begin_ms, end_ms)."""
@@ -99,13 +99,13 @@ class Samples:
         return "".join(map(template.__mod__, cells)), len(times)
 
     def _template(self, taken: _Columns) -> str:
-        """Return the %-format of a row, which is as long as there are columns in the export."""
-        if self._latest is None or self._latest[0] is not taken:
+        """Return the %-format of a row; it has all columns of the export."""
+        if self._cached is None or self._cached[0] is not taken:
             pairs = zip(taken.keys, taken.fine, strict=True)
             formats = {key: "%s" if fine else "%d" for key, fine in pairs}
             template = _template(self._run, formats, self._labels, as_json=self._json)
-            self._latest = taken, template
-        return self._latest[1]
+            self._cached = taken, template
+        return self._cached[1]
 
     def end(self) -> tuple[str, int]:
         """Return nothing: every sample is written with its block."""
@@ -113,41 +113,41 @@ class Samples:
 
 
 def _service(run: RunReader) -> str:
-    # a leading "-" may begin a service's name, and a formula
+    # the name of a service may begin with "-", which a spreadsheet reads as a formula
     return f"'{run.service}" if run.service.startswith("-") else run.service
 
 
 def _template(
-    run: RunReader, formats: dict[Key, str], labels: dict[Key, str], *, as_json: bool
+    run: RunReader, formats: dict[MetricKey, str], labels: dict[MetricKey, str], *, as_json: bool
 ) -> str:
     """Return the %-format of a row of a run's blocks; `formats` are those of the metrics there."""
     if as_json:
         cells = [f', "{label}": {formats.get(key, "null")}' for key, label in labels.items()]
-        return f'{{"time": "%s", "unix_ms": %d, {_who(run)}{"".join(cells)}}}\n'
+        return f'{{"time": "%s", "unix_ms": %d, {_identity(run)}{"".join(cells)}}}\n'
     given = [formats.get(key, "") for key in labels]
     return ",".join(("%s", "%d", _service(run), str(run.pid), *given)) + "\n"
 
 
-def _who(run: RunReader) -> str:
+def _identity(run: RunReader) -> str:
     return f'"service": {json.dumps(run.service)}, "pid": {run.pid}'
 
 
 def step_headings(labels: Sequence[str]) -> list[str]:
-    """Return the headings of steps after the fixed ones."""
+    """Return the headings that follow the fixed ones in an export of steps."""
     return ["samples", *(f"{label}_{what}" for label in labels for what in _STATISTICS)]
 
 
 class Steps:
-    """A row for every step of time that has samples: min, max and last of each metric.
+    """One row for each step of time that has samples: min, max and last of each metric.
 
     Steps are counted from a local midnight, so that they begin at round times; `time` and
-    `unix_ms` are those of a step's begin.
+    `unix_ms` are those of the beginning of the step.
     """
 
-    def __init__(  # noqa: PLR0913 - as Samples, and the steps
+    def __init__(  # noqa: PLR0913 - those of Samples, and the steps
         self,
         run: RunReader,
-        labels: dict[Key, str],
+        labels: dict[MetricKey, str],
         zone: tzinfo | None,
         begin_ms: int,
         every_ms: int,
@@ -163,7 +163,7 @@ class Steps:
         self._schemas = _Schemas(labels)
         self._step: int | None = None
         self._samples = 0
-        self._cells: dict[Key, tuple[Cells, bool]] = {}
+        self._cells: dict[MetricKey, tuple[StepValues, bool]] = {}
 
     def add(self, block: SampleBlock, begin_ms: int, end_ms: int) -> tuple[str, int]:
         """Return (text, steps in it) of the steps that the block's samples end."""
@@ -204,7 +204,7 @@ class Steps:
         return "".join(written), len(written)
 
     def end(self) -> tuple[str, int]:
-        """Return the step that was begun, and begin none."""
+        """Return the row of the current step, and leave no current step."""
         if self._step is None:
             return "", 0
         at_ms = self._step * self._every_ms - self._offset_ms
@@ -219,8 +219,8 @@ class Steps:
         if self._json:
             names = step_headings(list(self._labels.values()))[1:]
             cells = "".join(f', "{n}": {v}' for n, v in zip(names, values, strict=True))
-            who = f'{_who(self._run)}, "samples": {self._samples}'
-            text = f'{{"time": "{time}", "unix_ms": {at_ms}, {who}{cells}}}\n'
+            identity = f'{_identity(self._run)}, "samples": {self._samples}'
+            text = f'{{"time": "{time}", "unix_ms": {at_ms}, {identity}{cells}}}\n'
         else:
             fixed = (time, str(at_ms), _service(self._run), str(self._run.pid), str(self._samples))
             text = ",".join((*fixed, *values)) + "\n"
@@ -229,8 +229,8 @@ class Steps:
         return text, 1
 
 
-def _alike(was: tuple[Cells, bool], now: Cells, *, is_fine: bool) -> Cells:
-    """Return the sum of two parts of a step, of which one is in thousandths, in thousandths."""
+def _alike(was: tuple[StepValues, bool], now: StepValues, *, is_fine: bool) -> StepValues:
+    """Merge two parts of a step, one of which is in thousandths; return it in thousandths."""
     (low, high, _), was_fine = was
     before, after = 1 if was_fine else 1000, 1 if is_fine else 1000
     lo, hi, last = now
@@ -238,7 +238,7 @@ def _alike(was: tuple[Cells, bool], now: Cells, *, is_fine: bool) -> Cells:
 
 
 def _offset_ms(at_ms: int, zone: tzinfo | None) -> int:
-    """Return the local time's distance from UTC."""
+    """Return the offset of local time from UTC."""
     try:
         offset = moment(at_ms, zone).utcoffset()
     except (ValueError, OverflowError, OSError):

@@ -1,4 +1,4 @@
-"""Instants as text in an export, in a time zone."""
+"""Times as text in an export, in a time zone."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone, tzinfo
@@ -7,9 +7,9 @@ _MINUTE_MS = 60_000
 
 
 def iso_times(times_ms: Sequence[int], zone: tzinfo | None = None) -> list[str]:
-    """Return each instant in ISO 8601 with milliseconds and offset; `zone` None is the local one.
+    """Return each time in ISO 8601 with milliseconds and offset; `zone` None is the local one.
 
-    An instant that no calendar has is "".
+    A time outside the calendar is "".
     """
     texts = []
     minute, begin, end = None, "", ""
@@ -26,7 +26,7 @@ def iso_times(times_ms: Sequence[int], zone: tzinfo | None = None) -> list[str]:
 
 
 def _minute_texts(minute: int, zone: tzinfo | None) -> tuple[str, str]:
-    """Return what stands before and behind the seconds; "" if the offset has seconds itself."""
+    """Return the text before and after the seconds; "" if the offset itself has seconds."""
     try:
         instant = moment(minute * _MINUTE_MS, zone)
         offset = instant.utcoffset() or timedelta(0)
@@ -47,6 +47,6 @@ def _iso(t_ms: int, zone: tzinfo | None) -> str:
 
 
 def moment(unix_ms: int, zone: tzinfo | None) -> datetime:
-    """Return the instant in a time zone. Raises ValueError, OverflowError past the calendar."""
+    """Return the time in a time zone. Raises ValueError, OverflowError outside the calendar."""
     epoch = datetime(1970, 1, 1, tzinfo=timezone.utc)
     return (epoch + timedelta(milliseconds=unix_ms)).astimezone(zone)

@@ -1,11 +1,11 @@
-"""Writes an export: every sample of a window, or the smallest, largest and last of each step.
+"""Writes an export: each sample of a window, or the smallest, largest and last of each step.
 
-Columns: `time` (ISO 8601 with offset, milliseconds), `unix_ms`, `service`, `pid`, then one a
-metric, named by the metric and its unit: bytes end in `_bytes`, microseconds in `_us`, counts have
-the name alone, other units follow as they are called (`queue_depth_jobs`). What is logged in
-thousandths comes in whole units, with three decimals at the most. Counters are as recorded, not
-rates. A metric that a sample has not is an empty cell, in JSON null. Steps have `samples`, and
-three columns a metric: `rss_bytes_min`, `rss_bytes_max`, `rss_bytes_last`.
+Columns: `time` (ISO 8601 with offset, milliseconds), `unix_ms`, `service`, `pid`, then one for each
+metric, with the name of the metric and its unit: bytes end in `_bytes`, microseconds in `_us`,
+counts have no suffix, other units are appended (`queue_depth_jobs`). Values that are logged in
+thousandths are written in whole units, with at most three decimals. Counters are written as
+recorded, not as rates. If a sample lacks a metric, the value is empty, in JSON null. Steps have
+`samples`, and three columns for each metric: `rss_bytes_min`, `rss_bytes_max`, `rss_bytes_last`.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pprofplus_tui.atomic_file import OutputError, free_path, new_file
-from pprofplus_tui.export.columns import FIXED, Key, labels
+from pprofplus_tui.export.columns import FIXED, MetricKey, labels
 from pprofplus_tui.export.sheets import Samples, Sheet, Steps, step_headings
 from pprofplus_tui.export.timestamps import moment
 from pprofplus_tui.model.export_job import Exported
@@ -25,10 +25,10 @@ _SUFFIXES = {CSV: ".csv", JSON: ".jsonl", JSONL: ".jsonl"}
 
 
 class ExportCancelledError(OutputError):
-    """The export was cancelled, and left nothing behind."""
+    """The export was cancelled; no file remains."""
 
 
-def suggest_path(  # noqa: PLR0913, PLR0917 - what a name is made of
+def suggest_path(  # noqa: PLR0913, PLR0917 - the parts of the name
     service: str,
     pid: int,
     begin_ms: int,
@@ -38,12 +38,12 @@ def suggest_path(  # noqa: PLR0913, PLR0917 - what a name is made of
     *,
     form: str = CSV,
 ) -> Path:
-    """Return a path in `directory` that is free, named after the run and the window.
+    """Return an unused path in `directory`, named after the run and the window.
 
-    `zone` None is the local one.
+    `zone` None is the local time zone.
     """
     begin, end = (moment(ms, zone).strftime("%Y%m%dT%H%M%S") for ms in (begin_ms, end_ms))
-    # begins with a fixed word: a service may be called "-rf" or ".hidden"
+    # begins with a fixed word, because a service may be named "-rf" or ".hidden"
     stem = f"pprofplus-{service}-{pid}-{begin}-{end}"
     return free_path(directory, stem, _SUFFIXES[form])
 
@@ -64,14 +64,13 @@ def export(  # noqa: PLR0913 - the window, the file, and how
 ) -> Exported:
     """Write the samples in [begin_ms, end_ms), unix ms, to a new file at `path`.
 
-    It appears there whole or not at all. `progress` gets the share done, 0 to 1; `cancelled`
-    is called now and then. Runs, opened with `Access.SAMPLES`, follow one after
-    the other; `zone` None is the local one.
-    `metrics` are the exact names of those wanted, None for all; `every_ms` is the length of a
-    step, None for every sample.
+    The file is complete or absent. `progress` is called with the fraction done, 0 to 1;
+    `cancelled` is called now and then. The runs, opened with `Access.SAMPLES`, follow one after the
+    other; `zone` None is the local time zone. `metrics` are the exact names to write, None for all;
+    `every_ms` is the length of a step, None for each sample.
 
-    Raises FileExistsError if there is something at `path` and not `overwrite`,
-    UnknownMetricError, ExportCancelledError, and OutputError if the disk will not have it.
+    Raises FileExistsError if `path` exists and not `overwrite`, UnknownMetricError,
+    ExportCancelledError, and OutputError if the file cannot be written.
     """
     target = Path(path)
     with new_file(target, overwrite=overwrite) as out:
@@ -107,11 +106,11 @@ def write_rows(  # noqa: PLR0913 - as `export`
 ) -> tuple[int, int]:
     """Write the samples to an open binary file, as `export` does; return (rows, skipped pages).
 
-    Raises UnknownMetricError, ExportCancelledError, ValueError if `form` is none of FORMATS, and
-    what `out` raises.
+    Raises UnknownMetricError, ExportCancelledError, ValueError if `form` is not one of FORMATS,
+    and what `out` raises.
     """
     if form not in FORMATS:
-        raise ValueError(f"{form!r}: none of {', '.join(FORMATS)}")
+        raise ValueError(f"{form!r}: not one of {', '.join(FORMATS)}")
     for run in runs:
         run.refresh()
     samples = [run.samples(begin_ms, end_ms, metrics) for run in runs]
@@ -140,9 +139,9 @@ def write_rows(  # noqa: PLR0913 - as `export`
     return rows, skipped
 
 
-def _sheet(  # noqa: PLR0913, PLR0917 - what a sheet is made of
+def _sheet(  # noqa: PLR0913, PLR0917 - the parts of a sheet
     run: RunReader,
-    named: dict[Key, str],
+    named: dict[MetricKey, str],
     zone: tzinfo | None,
     form: str,
     begin_ms: int,

@@ -35,7 +35,7 @@ class RunInfo:
         recent: rss of the last quarter of an hour, for a sparkline; empty as `last`.
         pinned: kept by retention.
         metrics: the metrics of its newest schema.
-        whole: False if only the summary of an ended run was read: `last`, `recent` and
+        whole: False if only the record of an ended run was read: `last`, `recent` and
             `damaged_pages` are then not known.
         host: name of the machine that recorded it; untrusted.
         first_rss_bytes: resident set at the first sample kept, None unless samples were counted.

@@ -1,1 +1,1 @@
-"""What terminals need: less output, ASCII, screenshots, crash reports. May import model."""
+"""Terminal output: encoder, changed cells, ASCII, screenshots, crash reports. May import model."""

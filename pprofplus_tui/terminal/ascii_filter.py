@@ -1,4 +1,4 @@
-"""For terminals that are not UTF-8: what Textual draws itself, frames and bars, in ASCII too."""
+"""ASCII output for terminals without UTF-8, including the frames and bars that Textual draws."""
 
 from rich.segment import Segment
 from textual.color import Color
@@ -6,7 +6,7 @@ from textual.filter import LineFilter
 
 from pprofplus_tui.model.text import cell_width
 
-_SAME = {
+_REPLACEMENTS = {
     **dict.fromkeys("─━╸╺▁▂▃▔‾⎯╌", "-"),
     **dict.fromkeys("│┃▌▐▏▕▎▊", "|"),
     **dict.fromkeys("╭╮╯╰┌┐┘└├┤", "+"),
@@ -16,16 +16,17 @@ _SAME = {
 
 
 def in_ascii(text: str) -> str:
-    """Return text of the same width in cells that is ASCII."""
+    """Return the text in ASCII, with the same width in cells."""
     if text.isascii():
         return text
     return "".join(
-        char if char.isascii() else _SAME.get(char) or "?" * cell_width(char) for char in text
+        char if char.isascii() else _REPLACEMENTS.get(char) or "?" * cell_width(char)
+        for char in text
     )
 
 
 class AsciiFilter(LineFilter):
-    """Lets nothing but ASCII through to the screen."""
+    """Replaces all characters outside ASCII before Textual writes them to the screen."""
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:  # noqa: ARG002 - Textual's signature
         """Return the segments in ASCII."""

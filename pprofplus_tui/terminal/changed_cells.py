@@ -1,29 +1,29 @@
-"""Which cells of a chart changed, so that only they are sent to the terminal."""
+"""Finds the changed cells of a chart, so that only these are sent to the terminal."""
 
 from collections.abc import Iterator
 
 from pprofplus_tui.model.cell_rows import Row, Rows, width_of
 
-Span = tuple[int, int, int]
-_MOVE_BYTES = 5  # what moving the cursor within a line costs, about
-_STYLE_BYTES = 8  # and what another colour costs
+CellSpan = tuple[int, int, int]  # row, x, width
+_MOVE_BYTES = 5  # about what a cursor move within a row costs
+_STYLE_BYTES = 8  # about what a change of colour costs
 
 
 def _cells(row: Row) -> list[tuple[str, str]]:
     return [(char, run.style) for run in row for char in run.text]
 
 
-def changed_spans(old: Rows | None, new: Rows) -> list[Span]:
+def changed_spans(old: Rows | None, new: Rows) -> list[CellSpan]:
     """Return (row, x, width) of the cells that differ, left to right, top to bottom.
 
-    Changes come as one span where the cells between them take no more bytes than moving the
-    cursor past them. Without old rows, or if their number or a row's width is another, whole rows
-    are returned. Rows hold characters of one cell each, so a span is in cells.
+    Two changes are one span if the cells between them take no more bytes than a cursor move past
+    them. Whole rows are returned if there are no old rows, or if the number of rows or the width
+    of a row has changed. Each character is one cell wide, so a span is counted in cells.
     """
     former: tuple[Row | None, ...] = (None,) * len(new)
     if old is not None and len(old) == len(new):
         former = old
-    spans: list[Span] = []
+    spans: list[CellSpan] = []
     for index, (before, after) in enumerate(zip(former, new, strict=True)):
         if before == after:
             continue
@@ -40,7 +40,7 @@ def changed_spans(old: Rows | None, new: Rows) -> list[Span]:
 
 
 def _shared(one: Row, other: Row) -> tuple[int, int]:
-    """Return how many runs at the begin and at the end two rows have in common."""
+    """Return how many styled parts two rows have in common at the beginning and at the end."""
     least = min(len(one), len(other))
     begin = 0
     while begin < least and one[begin] == other[begin]:
@@ -52,7 +52,7 @@ def _shared(one: Row, other: Row) -> tuple[int, int]:
 
 
 def _differing(old: list[tuple[str, str]], new: list[tuple[str, str]]) -> Iterator[tuple[int, int]]:
-    """Yield (x, width) of each stretch of cells that differ, those joined that are cheaper so."""
+    """Yield (x, width) of each span of cells that differ; join spans where that saves bytes."""
     begin = end = -1
     between = 0  # the bytes of the cells since `end`
     style = ""

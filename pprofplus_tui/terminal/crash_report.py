@@ -1,4 +1,4 @@
-"""What becomes of a fault of the program: a file for whoever mends it, a line for the user."""
+"""Crash reports: a file with the traceback for the developers, one line for the user."""
 
 import os
 import sys
@@ -8,23 +8,23 @@ import traceback
 
 from pprofplus_tui.model.text import clean
 
-_MOST_CELLS = 120  # of what the fault says about itself
+_MAX_CELLS = 120  # of the text of the exception
 
 
 def keep(error: BaseException) -> str:
-    """Write the traceback to a new private file; return the line that tells the user."""
-    told = clean(f"{type(error).__name__}: {error}", _MOST_CELLS).rstrip(": ")
+    """Write the traceback to a new private file; return the line for the user."""
+    summary = clean(f"{type(error).__name__}: {error}", _MAX_CELLS).rstrip(": ")
     try:
-        path = _written(error)
-    except OSError as trouble:
-        return f"a fault of the program: {told} (and no traceback: {trouble.strerror})"
+        path = _save_traceback(error)
+    except OSError as failure:
+        return f"internal error: {summary} (the traceback was not saved: {failure.strerror})"
     return (
-        f"a fault of the program: {told}; please report it with the traceback in {clean(path)}. "
-        "The logs are as they were, and recording goes on"
+        f"internal error: {summary}; please report it with the traceback in {clean(path)}. "
+        "The logs are unchanged, and services continue to record"
     )
 
 
-def _written(error: BaseException) -> str:
+def _save_traceback(error: BaseException) -> str:
     descriptor, path = tempfile.mkstemp(prefix="pprofplus-tui-fault-", suffix=".txt", text=True)
     with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S %z')}  Python {sys.version}\n")

@@ -1,12 +1,14 @@
-"""What goes over the line: only the cells that changed, and no style said twice.
+"""Encodes screen updates in few bytes: only the changed cells, and each style only once.
 
-Textual 8 writes a changed span from the left edge of its widget on, and gives every run of cells
-its full style and a reset. Over a slow SSH line these bytes are what a frame costs, so here an
-update is taken apart into runs of one style, cut to the cells that changed. They are written by
-place or by colour, whichever is shorter, with the shortest move of the cursor between them.
+Textual 8 writes a changed span from the left edge of its widget, and writes the full style and a
+reset for every sequence of cells of one style. On a slow SSH connection these bytes are the cost of
+a frame. This module splits an update into spans of one style, cropped to the cells that changed. It
+writes them in order of position or of colour, whichever is shorter, and moves the cursor between
+them with the shortest sequence.
 
-Only what every terminal since the VT100 knows is used: colours, and moves of the cursor. Erasing,
-repeating and shifting cells would save more, but terminals differ in the colour they leave behind.
+It uses only colours and cursor moves, which every terminal since the VT100 supports. Erasing,
+repeating and shifting cells would save more bytes, but terminals differ in the colour that these
+operations leave in the cells.
 """
 
 from collections.abc import Iterable, Iterator
@@ -26,7 +28,7 @@ _Parts = tuple[str, str, str]
 
 @lru_cache(4096)
 def _parts(style: Style, system: ColorSystem) -> _Parts:
-    """Return the SGR codes of a style's attributes, foreground and background."""
+    """Return the SGR codes of a style: attributes, foreground, background."""
 
     def colour(which: str, default: str) -> str:
         found = style.color if which == "fore" else style.bgcolor
@@ -40,14 +42,14 @@ def _parts(style: Style, system: ColorSystem) -> _Parts:
 
 @lru_cache(4096)
 def _shows_in_blanks(style: Style) -> bool:
-    """Return whether a blank of this style differs from one of another colour or weight."""
+    """Return whether a blank in this style shows its foreground colour or weight."""
     return bool(style.underline or style.underline2 or style.strike or style.overline) or bool(
         style.reverse
     )
 
 
-class _Run(NamedTuple):
-    """Cells of one style side by side; `linked` is the whole text of a link, else ""."""
+class _StyledSpan(NamedTuple):
+    """Adjacent cells of one style; `linked` is the whole text of a link, else ""."""
 
     x: int
     y: int
@@ -57,8 +59,8 @@ class _Run(NamedTuple):
     linked: str = ""
 
 
-def _turn(now: _Parts | None, wanted: _Parts) -> str:
-    """Return what makes a terminal write in the style wanted."""
+def _style_change(now: _Parts | None, wanted: _Parts) -> str:
+    """Return the escape sequence that changes the style `now` to `wanted`."""
     if now == wanted:
         return ""
     if now is None or now[0] != wanted[0]:
@@ -68,18 +70,18 @@ def _turn(now: _Parts | None, wanted: _Parts) -> str:
     return f"\x1b[{';'.join(codes)}m"
 
 
-def _steps(count: int, way: str) -> str:
-    return f"\x1b[{way}" if count == 1 else f"\x1b[{count}{way}"
+def _steps(count: int, direction: str) -> str:
+    return f"\x1b[{direction}" if count == 1 else f"\x1b[{count}{direction}"
 
 
-def _is_sure(text: str) -> bool:
-    """Return whether every terminal gives each of these characters one cell."""
+def _has_certain_width(text: str) -> bool:
+    """Return whether each of these characters takes one cell on every terminal."""
     return text.isascii() or all(char < "\x7f" or "\u2800" <= char <= "\u28ff" for char in text)
 
 
-def _move(here: tuple[int, int] | None, run: _Run) -> str:
-    """Return the shortest way of the cursor to a run; `here` is None if it is not certain."""
-    x, y = run.x, run.y
+def _move(here: tuple[int, int] | None, span: _StyledSpan) -> str:
+    """Return the shortest cursor move to a span; `here` is None if the position is uncertain."""
+    x, y = span.x, span.y
     if here == (x, y):
         return ""
     ways = ["\x1b[" + (f"{y + 1};{x + 1}" if x else f"{y + 1}" if y else "") + "H"]
@@ -92,28 +94,34 @@ def _move(here: tuple[int, int] | None, run: _Run) -> str:
     return min(ways, key=len)
 
 
-def _written(runs: Iterable[_Run], width: int) -> str:
-    """Return the bytes that write runs in their order, and the plain style after them."""
+def _encode(spans: Iterable[_StyledSpan], width: int) -> str:
+    """Return the bytes that write the spans in this order, followed by a reset of the style."""
     out: list[str] = []
     now: _Parts | None = None
     here: tuple[int, int] | None = None
-    for run in runs:
-        out.append(_move(here, run))
-        if run.linked:
-            out.append(_RESET + run.linked)
+    for span in spans:
+        out.append(_move(here, span))
+        if span.linked:
+            out.append(_RESET + span.linked)
             now = None
         else:
-            out.append(_turn(now, run.parts) + run.text)
-            now = run.parts
-        end = run.x + run.cells
-        # at the right edge terminals differ in where the cursor is
-        here = (end, run.y) if end < width and (run.linked == "" and _is_sure(run.text)) else None
+            out.append(_style_change(now, span.parts) + span.text)
+            now = span.parts
+        end = span.x + span.cells
+        # after the last column, terminals differ in the position of the cursor
+        here = (
+            (end, span.y)
+            if end < width and (span.linked == "" and _has_certain_width(span.text))
+            else None
+        )
     return "".join(out) + _RESET
 
 
-def _runs(segments: Iterable[Segment], x: int, y: int, system: ColorSystem) -> Iterator[_Run]:
-    """Yield the runs of a stretch of cells; a blank takes the colour of what is beside it."""
-    kept: _Run | None = None
+def _spans(
+    segments: Iterable[Segment], x: int, y: int, system: ColorSystem
+) -> Iterator[_StyledSpan]:
+    """Yield the spans of adjacent cells; a blank joins the span next to it, whatever its colour."""
+    kept: _StyledSpan | None = None
     kept_is_blank = False
     for segment in segments:
         text, style, _ = segment
@@ -124,9 +132,9 @@ def _runs(segments: Iterable[Segment], x: int, y: int, system: ColorSystem) -> I
         parts = _parts(style, system)
         linked = Strip.render_style(style, text, system) if style.link else ""
         blank = text.isspace() and not linked and not _shows_in_blanks(style)
-        run = _Run(x, y, cells, text, parts, linked)
+        span = _StyledSpan(x, y, cells, text, parts, linked)
         x += cells
-        # bold, too, does not show in a blank; an underline does, in the one beside it as well
+        # attributes must be equal too: an underline shows in a blank and must not spread to it
         joins = (
             kept is not None
             and not (linked or kept.linked)
@@ -136,43 +144,43 @@ def _runs(segments: Iterable[Segment], x: int, y: int, system: ColorSystem) -> I
         )
         if kept is not None and joins:
             wanted = kept.parts if blank else parts
-            kept = _Run(kept.x, y, kept.cells + cells, kept.text + text, wanted)
+            kept = _StyledSpan(kept.x, y, kept.cells + cells, kept.text + text, wanted)
             kept_is_blank = kept_is_blank and blank
             continue
         if kept is not None:
             yield kept
-        kept, kept_is_blank = run, blank
+        kept, kept_is_blank = span, blank
     if kept is not None:
         yield kept
 
 
-def _of_chops(update: ChopsUpdate, system: ColorSystem) -> Iterator[_Run]:
+def _of_chops(update: ChopsUpdate, system: ColorSystem) -> Iterator[_StyledSpan]:
     chops, ends = update.chops, update.chop_ends
     for y, left, right in update.spans:
         for end, (x, strip) in zip(ends[y], chops[y].items(), strict=False):
             begin, stop = max(x, left), min(end, right)
             if strip is not None and begin < stop:
-                yield from _runs(strip.crop(begin - x, stop - x), begin, y, system)
+                yield from _spans(strip.crop(begin - x, stop - x), begin, y, system)
 
 
-def _of_layout(update: LayoutUpdate, system: ColorSystem) -> Iterator[_Run]:
+def _of_layout(update: LayoutUpdate, system: ColorSystem) -> Iterator[_StyledSpan]:
     for y, strips in enumerate(update.strips, update.region.y):
         segments = (segment for strip in strips for segment in strip)
-        yield from _runs(segments, update.region.x, y, system)
+        yield from _spans(segments, update.region.x, y, system)
 
 
 class CellUpdate(CompositorUpdate):
-    """An update of Textual's compositor that writes as little as it can."""
+    """An update of Textual's compositor in few bytes."""
 
     def __init__(
         self, update: ChopsUpdate | LayoutUpdate, most: ColorSystem = ColorSystem.TRUECOLOR
     ) -> None:
-        """Write `update` with the colours of the terminal, but no more than `most`."""
+        """Encode `update` in the colours of the terminal, limited to those of `most`."""
         self._update = update
         self._most = most
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Render as Textual would."""
+        """Render as Textual does."""
         yield from self._update.__rich_console__(console, options)
 
     def render_segments(self, console: Console) -> str:
@@ -182,18 +190,18 @@ class CellUpdate(CompositorUpdate):
         update = self._update
         width = console.width
         if isinstance(update, LayoutUpdate):
-            # much of it is new: by place, so that a slow line fills the screen from the top
-            return _written(_of_layout(update, system), width)
-        runs = list(_of_chops(update, system))
-        order = {parts: i for i, parts in enumerate(dict.fromkeys(run.parts for run in runs))}
-        by_ground = sorted(order, key=lambda parts: (parts[2], parts[0], order[parts]))
-        rank = {parts: i for i, parts in enumerate(by_ground)}
-        by_colour = sorted(runs, key=lambda run: rank[run.parts])
-        return min(_written(runs, width), _written(by_colour, width), key=len)
+            # mostly new: in order of position, a slow connection fills the screen from the top
+            return _encode(_of_layout(update, system), width)
+        spans = list(_of_chops(update, system))
+        order = {parts: i for i, parts in enumerate(dict.fromkeys(span.parts for span in spans))}
+        by_background = sorted(order, key=lambda parts: (parts[2], parts[0], order[parts]))
+        rank = {parts: i for i, parts in enumerate(by_background)}
+        by_colour = sorted(spans, key=lambda span: rank[span.parts])
+        return min(_encode(spans, width), _encode(by_colour, width), key=len)
 
 
 def lean(update: object, most: ColorSystem = ColorSystem.TRUECOLOR) -> object:
-    """Return the update to display: a lean one for one of Textual's that has cells."""
+    """Return the update to display: a `CellUpdate` in place of an update that writes cells."""
     if isinstance(update, ChopsUpdate | LayoutUpdate):
         return CellUpdate(update, most)
     return update

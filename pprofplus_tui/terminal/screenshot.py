@@ -1,6 +1,6 @@
-"""A picture of the screen as a file: SVG always, PNG where a Chromium is there to draw it.
+"""Screenshots as files: SVG always, PNG if a Chromium is installed to render it.
 
-Other converters (rsvg, cairosvg) set the letters of a terminal out of line, so none is asked.
+Other converters (rsvg, cairosvg) do not align the characters of a terminal, so none is used.
 """
 
 import os
@@ -20,12 +20,12 @@ from pprofplus_tui.atomic_file import OutputError, new_file
 SVG, PNG = ".svg", ".png"
 FONT = "'DejaVu Sans Mono', monospace"
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-_SPARE_ROWS = 200  # a window has less room than its size says, and how much less is not told
+_EXTRA_ROWS = 200  # the page is smaller than the window, and the difference is not documented
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
-_CHANNELS = {2: 3, 6: 4}  # by the code of the kind of colour
-_PATIENCE_S = 60.0
-_GLANCE_S = 0.05
-# What is in the picture is text of logs: nothing of it may be loaded or run.
+_CHANNELS = {2: 3, 6: 4}  # bytes per pixel by the colour type of a PNG
+_TIMEOUT_S = 60.0
+_POLL_S = 0.05
+# The screenshot contains untrusted text of logs: the browser may load and execute nothing.
 _PAGE = (
     "<!DOCTYPE html><meta charset='utf-8'>"
     "<meta http-equiv='Content-Security-Policy' "
@@ -35,33 +35,35 @@ _PAGE = (
 
 
 class ScreenshotCancelledError(OutputError):
-    """The picture was cancelled, and left nothing behind."""
+    """The screenshot was cancelled; no file remains."""
 
 
 def find_browser() -> str | None:
-    """Return the path of a browser that draws PNGs, None if there is none."""
+    """Return the path of a browser that can render PNGs, None if there is none."""
     return next(filter(None, map(shutil.which, _BROWSERS)), None)
 
 
 def tidy(svg: str) -> str:
-    """Return Textual's SVG with a font that every machine has instead of one from the network."""
+    """Return Textual's SVG with a font that is installed everywhere, not one from the network."""
     svg = re.sub(r"@font-face\s*{[^}]*}", "", svg)
     return re.sub(r"font-family:\s*[^;]+;", f"font-family: {FONT};", svg)
 
 
 def save(svg: str, path: str | Path, cancelled: Callable[[], bool] | None = None) -> Path:
-    """Write a picture to a new file at `path`, whose suffix says which kind; return the path.
+    """Write a screenshot to a new file at `path`, in the format of its suffix; return the path.
 
     Raises FileExistsError if `path` exists, ScreenshotCancelledError, and OutputError if the
-    suffix is another, nothing draws PNGs here, or the disk will not have it.
+    suffix is unknown, no browser can render a PNG, or the file cannot be written.
     """
     target = Path(path)
     kind = target.suffix.lower()
     if kind not in {SVG, PNG}:
-        raise OutputError(f"{target}: a picture's name ends in .svg or .png")
+        raise OutputError(f"{target}: the file name must end in .svg or .png")
     browser = find_browser()
     if kind == PNG and browser is None:
-        raise OutputError(f"{target}: a PNG needs chromium here; save it as .svg")
+        raise OutputError(
+            f"{target}: a PNG needs Chromium, which is not installed; save it as .svg"
+        )
     with new_file(target) as out:
         if kind == SVG or browser is None:
             out.write(svg.encode())
@@ -71,37 +73,37 @@ def save(svg: str, path: str | Path, cancelled: Callable[[], bool] | None = None
 
 
 def png_of(svg: str, browser: str, cancelled: Callable[[], bool] | None = None) -> bytes:
-    """Return an SVG drawn in its own size. Raises OutputError, ScreenshotCancelledError."""
+    """Return an SVG rendered in its own size. Raises OutputError, ScreenshotCancelledError."""
     found = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
     if found is None:
-        raise OutputError("the picture has no size")
+        raise OutputError("the screenshot has no size")
     width, height = (round(float(part)) for part in found.groups())
-    # what it starts may still be writing when it is ended
+    # processes that the browser started may still write while the directory is removed
     with tempfile.TemporaryDirectory(
         prefix="pprofplus-picture-", ignore_cleanup_errors=True
-    ) as place:
-        page, png = Path(place, "page.html"), Path(place, "page.png")
+    ) as directory:
+        page, png = Path(directory, "page.html"), Path(directory, "page.png")
         page.write_text(_PAGE + svg, encoding="utf-8")
         flags = [
             *("--headless", "--disable-gpu", "--hide-scrollbars", "--no-first-run"),
             *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-            f"--user-data-dir={place}/profile",
-            f"--window-size={width},{height + _SPARE_ROWS}",
+            f"--user-data-dir={directory}/profile",
+            f"--window-size={width},{height + _EXTRA_ROWS}",
             f"--screenshot={png}",
         ]
         if os.geteuid() == 0:
-            flags.append("--no-sandbox")  # Chromium does not start as root with it
-        _run([browser, *flags, page.as_uri()], place, cancelled or bool)
+            flags.append("--no-sandbox")  # Chromium as root does not start with a sandbox
+        _run([browser, *flags, page.as_uri()], directory, cancelled or bool)
         try:
-            return _cut(png.read_bytes(), height)
+            return _crop(png.read_bytes(), height)
         except (FileNotFoundError, ValueError, KeyError, struct.error, zlib.error):
-            raise OutputError(f"{browser} drew nothing; save it as .svg") from None
+            raise OutputError(f"{browser} produced no image; save it as .svg") from None
 
 
-def _cut(png: bytes, height: int) -> bytes:
+def _crop(png: bytes, height: int) -> bytes:
     """Return a PNG's first rows. Raises ValueError, KeyError, struct.error, zlib.error.
 
-    A row is coded by the rows above it, so those below can be left out as they are.
+    Each row is encoded relative to the row above it, so the rows below can be dropped.
     """
     parts: dict[bytes, bytes] = {}
     at = len(_PNG_MAGIC)
@@ -113,7 +115,7 @@ def _cut(png: bytes, height: int) -> bytes:
     row = 1 + width * _CHANNELS[colour] * depth // 8
     data = zlib.decompress(parts[b"IDAT"])[: row * height]
     if len(data) < row * height or rest[-1]:
-        raise ValueError("not as high as asked for, or not row by row")
+        raise ValueError("too few rows, or interlaced")
     head = struct.pack(">2I5B", width, height, depth, colour, *rest)
     chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(data, 9)), (b"IEND", b""))
     return _PNG_MAGIC + b"".join(
@@ -122,20 +124,20 @@ def _cut(png: bytes, height: int) -> bytes:
     )
 
 
-def _run(command: list[str], place: str, cancelled: Callable[[], bool]) -> None:
-    """Run a program to its end, or end it and all that it started."""
+def _run(command: list[str], directory: str, cancelled: Callable[[], bool]) -> None:
+    """Run a program until it exits; on a timeout or cancellation kill its process group."""
     with subprocess.Popen(  # noqa: S603 - a browser of this machine
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-        env={**os.environ, "TMPDIR": place},
+        env={**os.environ, "TMPDIR": directory},
     ) as process:
         try:
-            for _ in range(int(_PATIENCE_S / _GLANCE_S)):
+            for _ in range(int(_TIMEOUT_S / _POLL_S)):
                 with suppress(subprocess.TimeoutExpired):
-                    process.wait(_GLANCE_S)
+                    process.wait(_POLL_S)
                     return
                 if cancelled():
                     raise ScreenshotCancelledError("cancelled, nothing was written")

@@ -40,7 +40,7 @@ def _vectorised_ms(path: str) -> float:
     log.refresh()
     rows = range(log.table.count)
     wanted = [(row, log.table.column(name)) for row in rows for name in _WANTED]
-    return timed(lambda: log.cache.want(wanted))
+    return timed(lambda: log.cache.decode(wanted))
 
 
 def _rate(samples: int, milliseconds: float) -> float:

@@ -12,9 +12,11 @@ import pytest
 import reference
 
 import pprofplus
-from pprofplus import control
-from pprofplus.control import Request, parse_request, put_request, take_answer, withdraw
+from pprofplus.control import request_handler
+from pprofplus.control.client import put_request, take_answer, withdraw
+from pprofplus.control.requests import Request, parse_request
 from pprofplus.log.log_directory import TERMINATED_NAME
+from pprofplus.recording.run_actions import ACTIONS
 
 EVER_S = 30
 SERVICE = """
@@ -28,7 +30,7 @@ time.sleep(600)
 # import everything first: this user may not read Python's directory
 AS_ANOTHER_USER = """
 import logging, os, resource, sys
-import pprofplus.control, pprofplus.log.discovery, pprofplus.recording.watching
+import pprofplus.control.client, pprofplus.log.discovery, pprofplus.recording.watching
 from pprofplus.cli import build_parser, main
 build_parser()
 os.setgroups([])
@@ -99,20 +101,23 @@ def test_pausing_and_resuming_from_outside_is_answered_and_recorded(start):
 
 def test_a_mark_from_outside_is_a_mark(start):
     collector = start("api", interval_s=0.05)
-    assert ask(collector, Request("mark", text="deploy ✓")) == (True, "marked")
+    assert ask(collector, Request("mark", {"text": "deploy ✓"})) == (True, "marked")
     assert reference.Run(collector.directory).events[-1].text == "deploy ✓"
 
 
 def test_the_interval_may_be_set_from_outside(start):
     collector = start("api", interval_s=0.05)
-    assert ask(collector, Request("interval", 0.5)) == (True, "every 0.5 s")
+    assert ask(collector, Request("interval", {"interval_s": 0.5})) == (True, "every 0.5 s")
     assert collector.interval_s == 0.5
-    assert ask(collector, Request("interval", 0.5)) == (True, "every 0.5 s, as before")
+    assert ask(collector, Request("interval", {"interval_s": 0.5})) == (
+        True,
+        "every 0.5 s, as before",
+    )
 
 
 def test_an_interval_out_of_range_is_refused_with_the_range(start):
     collector = start("api", interval_s=0.05)
-    done, text = ask(collector, Request("interval", 0.001))
+    done, text = ask(collector, Request("interval", {"interval_s": 0.001}))
     assert not done
     assert "0.05 to 3600" in text
     assert collector.interval_s == 0.05
@@ -120,7 +125,7 @@ def test_an_interval_out_of_range_is_refused_with_the_range(start):
 
 def test_a_request_does_not_wait_for_a_long_interval(start):
     collector = start("api", interval_s=3600)
-    assert ask(collector, Request("interval", 0.05)) == (True, "every 0.05 s")
+    assert ask(collector, Request("interval", {"interval_s": 0.05})) == (True, "every 0.05 s")
     wait_for(lambda: collector.samples > 3)
 
 
@@ -155,7 +160,7 @@ def test_a_malformed_request_is_renamed_refused_and_logged(start, raw, caplog):
 def test_an_interval_of_four_hundred_digits_is_refused_and_delays_no_other_request(start):
     collector = start("api", interval_s=0.05)
     plant(collector, b'{"do": "interval", "interval_s": 1' + b"0" * 400 + b"}", "ctl-0.request")
-    plant(collector, Request("mark", text="after it").pack(), "ctl-1.request")
+    plant(collector, Request("mark", {"text": "after it"}).pack(), "ctl-1.request")
     done, text = wait_for(lambda: take_answer(collector.directory, "ctl-0"))
     assert not done
     assert "0.05 to 3600" in text
@@ -171,8 +176,8 @@ def test_a_request_that_fails_unexpectedly_is_answered_and_removed(start, monkey
         raise RuntimeError("a bug")
 
     monkeypatch.setattr("pprofplus.recording.run_recorder.RunRecorder.set_interval", fail)
-    plant(collector, Request("interval", 1.0).pack(), "ctl-0.request")
-    plant(collector, Request("mark", text="after it").pack(), "ctl-1.request")
+    plant(collector, Request("interval", {"interval_s": 1.0}).pack(), "ctl-0.request")
+    plant(collector, Request("mark", {"text": "after it"}).pack(), "ctl-1.request")
     done, text = wait_for(lambda: take_answer(collector.directory, "ctl-0"))
     assert not done
     assert "a bug" in text
@@ -223,7 +228,9 @@ def test_root_may_send_requests_to_the_service_of_another_user(home, spawn):
 
 def test_many_requests_at_once_are_all_answered(start):
     collector = start("api", interval_s=0.05)
-    stems = [put_request(collector.directory, Request("mark", text=str(i))) for i in range(150)]
+    stems = [
+        put_request(collector.directory, Request("mark", {"text": str(i)})) for i in range(150)
+    ]
     for stem in stems:
         assert wait_for(lambda stem=stem: take_answer(collector.directory, stem))[0]
     assert left(collector) == []
@@ -233,7 +240,7 @@ def test_answers_that_are_not_read_are_removed_later(start, monkeypatch):
     collector = start("api", interval_s=0.05)
     put_request(collector.directory, Request("pause"))
     wait_for(lambda: left(collector) and left(collector)[0].endswith(".answer"))
-    monkeypatch.setattr(control, "_LEFT_S", -1)
+    monkeypatch.setattr(request_handler, "_LEFT_S", -1)
     ask(collector, Request("resume"))
     wait_for(lambda: left(collector) == [])
 
@@ -249,13 +256,13 @@ def test_a_request_that_is_withdrawn_is_not_carried_out(start):
 
 
 def test_a_packed_request_is_parsed_unchanged():
-    for request in (Request("pause"), Request("interval", 2.5), Request("mark", text="\x1b✓")):
-        found = parse_request(request.pack())
-        assert (found.action, found.interval_s, found.text) == (
-            request.action,
-            request.interval_s,
-            request.text,
-        )
+    for name, arguments in (
+        ("pause", {}),
+        ("interval", {"interval_s": 2.5}),
+        ("mark", {"text": "\x1b✓"}),
+    ):
+        action, found = parse_request(Request(name, arguments).pack(), ACTIONS)
+        assert (action.name, found) == (name, arguments)
 
 
 # -- the command

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import time
+from pathlib import Path
 
 import fuse
 import pytest
@@ -173,6 +174,85 @@ hang()
 {ending}
 """)
     assert hung_s < 4 + AT_ONCE_S
+    assert "its disk does not respond" in err
+
+
+ACTING = f"""
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+import extra_actions
+from pprofplus.control.client import put_request, read_progress, take_answer
+from pprofplus.control.requests import Request
+
+def begun(name, **arguments):
+    "Ask for a long action, and wait until it has begun."
+    stem = put_request(directory, Request(name, arguments))
+    wait_for(lambda: read_progress(directory, stem))
+    return stem
+
+def answer(stem):
+    found = []
+    wait_for(lambda: found.append(take_answer(directory, stem)) or found[-1])
+    return found[-1]
+"""
+
+
+def test_a_long_action_that_ends_while_the_disk_hangs_is_answered_when_that_answers(on_disk, disk):
+    (took_s, answered), _ = on_disk(
+        ACTING
+        + """
+collector = pprofplus.start("api", interval_s=0.05)
+directory = collector.directory
+stem = begun("work", seconds=1)
+hang()
+time.sleep(1.5)
+took = timed(lambda: (pprofplus.mark("hung"), pprofplus.pause(), pprofplus.resume(), forked()))
+recover()
+print(json.dumps((took, answer(stem))))
+"""
+    )
+    assert took_s < AT_ONCE_S
+    assert answered == [True, "worked"]
+    (run, *_) = disk.runs
+    assert (run.bad, run.kinds[-1]) == (0, "stop")
+
+
+def test_artefacts_of_an_action_are_written_when_a_disk_that_hung_answers(on_disk, disk):
+    (took_s, (done, names)), _ = on_disk(
+        ACTING
+        + """
+collector = pprofplus.start("api", interval_s=0.05)
+directory = collector.directory
+stem = begun("capture", size_bytes=10_000, count=30)
+hang()
+took = timed(lambda: (pprofplus.mark("hung"), forked()))
+recover()
+print(json.dumps((took, answer(stem))))
+"""
+    )
+    assert took_s < AT_ONCE_S
+    assert done
+    assert len(names.split()) == len(set(names.split())) == 30
+    (directory, *_) = reference.runs(disk.path / "logs")
+    sizes = {path.name: path.stat().st_size for path in directory.glob("*.pb.gz")}
+    assert set(sizes) == set(names.split())
+    assert set(sizes.values()) == {10_000}
+
+
+def test_an_end_on_a_disk_that_hangs_during_a_long_action_waits_four_seconds_at_the_most(
+    on_disk,
+):
+    took_s, err = on_disk(
+        ACTING
+        + """
+collector = pprofplus.start("api", interval_s=0.05)
+directory = collector.directory
+begun("stubborn", seconds=600)
+hang()
+print(json.dumps(timed(pprofplus.stop)), flush=True)
+recover()  # the kernel closes our files when the process ends, which hangs too
+"""
+    )
+    assert took_s < 4 + AT_ONCE_S
     assert "its disk does not respond" in err
 
 

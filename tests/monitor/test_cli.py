@@ -418,7 +418,7 @@ def test_export_never_overwrites(capfd, home, tmp_path):
     code, _, err = run_main(capfd, "export", "--dir", home.path, "-o", target)
     assert code == 2
     assert err.count("\n") == 1
-    assert "there already" in err
+    assert "already exists" in err
     assert target.read_text() == "precious"
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["out.csv"]
 

@@ -189,7 +189,7 @@ def test_a_service_and_a_pid_are_looked_for_by_name_alone(logs, asked):
 
 
 def test_all_that_is_found_is_read_at_last_the_newest_first(logs, monkeypatch):
-    monkeypatch.setattr(catalogs, "_LOOKED_AT_ONCE", 1)
+    monkeypatch.setattr(catalogs, "_BATCH_RUNS", 1)
     write_ended_runs(logs, 60)
     catalog = Catalog([str(logs)])
     catalog.refresh((), time.monotonic())
@@ -260,7 +260,7 @@ def slow_reading(monkeypatch):
     """Read one run at a time, and show each."""
     monkeypatch.setattr(session, "_SLICE_S", 0.0)
     monkeypatch.setattr(session, "_WORTH_IT", 0.0)
-    monkeypatch.setattr(catalogs, "_LOOKED_AT_ONCE", 1)
+    monkeypatch.setattr(catalogs, "_BATCH_RUNS", 1)
 
 
 def app_on(logs, **options):
@@ -281,7 +281,7 @@ async def test_what_is_not_yet_read_is_told_and_then_all_is_there(logs):
 def test_a_running_run_goes_on_while_others_are_yet_to_be_read(home, monkeypatch):
     monkeypatch.setattr(session, "_SLICE_S", 0.0)
     monkeypatch.setattr(session, "_WORTH_IT", 1e9)
-    monkeypatch.setattr(catalogs, "_LOOKED_AT_ONCE", 1)
+    monkeypatch.setattr(catalogs, "_BATCH_RUNS", 1)
     now_ms = time.time_ns() // 1_000_000
     # begun last, so it is read first
     live = LiveRun(home.path, begin_ms=now_ms - 20_000)

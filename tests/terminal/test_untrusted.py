@@ -124,7 +124,7 @@ def test_the_export_dialog_in_a_hostile_directory_obeys_nothing_of_its_name(
     screen.send("e")
     screen.until("export to CSV")
     screen.send("\x15" + str(tmp_path) + "\r")
-    screen.until("already")  # it is there: the line may be wrapped anywhere
+    screen.until("already")  # of "already exists": the line may be wrapped anywhere
     screen.send("escape")
     screen.until(lambda text: "export to CSV" not in text)
     screen.send("q")

@@ -119,6 +119,21 @@ def live_runs(log_directory: str, service: str) -> FoundRunDirectory:
     return found
 
 
+def lives(path: str) -> bool:
+    """Tell whether the process of the run in directory `path` lives; True if that is not known."""
+    parent, _, name = path.rpartition("/")
+    try:
+        fd = os.open(parent, DIRECTORY)
+    except OSError:
+        return True
+    try:
+        return _is_live(name, fd)
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+
+
 def _is_live(name: str, service_fd: int) -> bool:
     """Return whether a run's newest segment is locked. Raises PermissionError."""
     try:

@@ -11,6 +11,7 @@ import stat
 from time import time
 
 from pprofplus.errors import PprofplusError
+from pprofplus.log.artefacts import ARTEFACT_NAME
 from pprofplus.log.format import (
     DATA,
     PAGE_SIZE,
@@ -25,11 +26,12 @@ from pprofplus.log.log_directory import OUTCOME_NAME, PIN_NAME, SEGMENT_PATTERN,
 from pprofplus.system.descriptor import DIRECTORY, EXISTING, close_descriptor
 from pprofplus.system.locks import lock
 
-_COUNTED = re.compile(r"\.?[0-9]{6,9}\.pplog(\.new)?")
-# Other files that pprofplus writes: an unfinished segment of a killed writer, requests and their
-# answers, and the files that say how the process ended.
+_COUNTED = re.compile(rf"\.?(?:[0-9]{{6,9}}\.pplog|{ARTEFACT_NAME})(\.new)?")
+# Other files that pprofplus writes: artefacts, unfinished files of a killed writer,
+# requests and their answers, and the files that say how the process ended.
 _OUR_FILES = re.compile(
     rf"\.[0-9]{{6,9}}\.pplog\.new|\.?ctl-[0-9a-f]{{1,32}}\.[a-z]{{1,16}}"
+    rf"|{ARTEFACT_NAME}|\.{ARTEFACT_NAME}\.new"
     rf"|{OUTCOME_NAME}|\.{OUTCOME_NAME}\.new|{TERMINATED_NAME}"
 )
 # A segment that its writer closed ends with the page that has the stop event, with another version
@@ -46,8 +48,8 @@ class FoundRun:
     """A run, as found by a visit.
 
     Attributes:
-        size_bytes: bytes of its segments; the newest of a live run counts with the size that it may
-            grow to.
+        size_bytes: bytes of its segments and artefacts; the newest segment of a live run counts
+            with the size that it may grow to.
         ended_s: unix seconds of its last write.
         removable: it has ended and is not pinned.
         empty: its directory is empty and not new.
@@ -78,10 +80,10 @@ def visit(name: str, service_fd: int) -> FoundRun | None:
             if entry == PIN_NAME:
                 pinned = True
             elif _COUNTED.fullmatch(entry):
-                status = os.stat(entry, dir_fd=run_fd, follow_symlinks=False)
-                if stat.S_ISREG(status.st_mode):
+                status, is_segment = _counted(entry, run_fd)
+                if status is not None:
                     size_bytes += status.st_size
-                    if entry[0] != "." and (len(entry), entry) > (len(newest), newest):
+                    if is_segment and (len(entry), entry) > (len(newest), newest):
                         newest, ended_s = entry, status.st_mtime
         growing_bytes = _reserved_growth_bytes(newest, run_fd) if newest else None
         return FoundRun(
@@ -94,6 +96,21 @@ def visit(name: str, service_fd: int) -> FoundRun | None:
         return None
     finally:
         close_descriptor(run_fd)
+
+
+def _counted(entry: str, run_fd: int) -> tuple[os.stat_result | None, bool]:
+    """Return the status of a file that counts, None for another one, and if it is a segment.
+
+    Raises OSError.
+    """
+    is_segment = SEGMENT_PATTERN.fullmatch(entry) is not None
+    try:
+        status = os.stat(entry, dir_fd=run_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        if is_segment:
+            raise
+        return None, False  # it became complete, and has another name now
+    return (status if stat.S_ISREG(status.st_mode) else None), is_segment
 
 
 def remove_run(service: str, name: str, log_directory_fd: int) -> int:
@@ -161,7 +178,7 @@ def _is_stopped(fd: int, size_bytes: int) -> bool:
 
 
 def _remove_files(name: str, service_fd: int) -> int:
-    """Remove our files from a run's directory; return the bytes of its segments. Raises OSError.
+    """Remove our files from a run's directory; return the bytes that count. Raises OSError.
 
     The newest segment goes last, while its lock is held, so that no other process takes the run for
     a live one, or removes it too.

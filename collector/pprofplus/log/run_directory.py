@@ -16,7 +16,14 @@ from pprofplus.log.log_directory import (
     remove_empty_run,
     run_name,
 )
-from pprofplus.log.retention import find_room, is_ready, load, maintain, schedule_maintenance
+from pprofplus.log.retention import (
+    NO_ROOM,
+    find_room,
+    is_ready,
+    load,
+    maintain,
+    schedule_maintenance,
+)
 from pprofplus.log.segment import (
     SEGMENT_BYTES,
     Segment,
@@ -41,9 +48,6 @@ _CLOSE_TIMEOUT_S = 0.01
 _FIRST_TIMEOUT_S = 0.25
 _BUSY_TIMEOUT_S = 10.0
 _FULL_PAUSE_S = 30.0
-_NO_ROOM = (
-    "live and pinned runs take all of max_total_bytes: raise it, or unpin runs that you do not need"
-)
 
 
 class RunDirectory:
@@ -85,6 +89,10 @@ class RunDirectory:
             (self._log_directory, header.service, run_name(header.pid, header.start_ms))
         )
 
+    @property
+    def _mode(self) -> int:
+        return 0o640 if self._group_readable else 0o600
+
     def open_next(self, spare: int | None, end_previous: Callable[[], int]) -> Segment:
         """Create the next segment, and the run's directory if missing, if both caps leave room.
 
@@ -104,6 +112,39 @@ class RunDirectory:
                     ledger.unlock()
         finally:
             close_descriptor(log_directory_fd)
+
+    def store_artefact(
+        self, unix_ms: int, kind: str, data: bytes, *, why: str = "", suffix: str = ""
+    ) -> str:
+        """Write an artefact into the run's directory, complete or not at all; return its name.
+
+        The oldest artefacts of the run are evicted for it. Raises ValueError for a name that is not
+        allowed, OSError, PprofplusError; LedgerBusyError if it may work in a moment.
+        """
+        from pprofplus.log import artefact_writer, artefacts  # noqa: PLC0415 - few services need them
+
+        log_directory_fd = open_log_directory(
+            self._log_directory, group_readable=self._group_readable
+        )
+        try:
+            run_fd = self._open_directory()
+            if run_fd is None:
+                raise OSError(errno.ENOENT, "the run has no directory")
+            try:
+                suffix = suffix or artefacts.PROFILE_SUFFIX
+                name = artefacts.free_name(run_fd, unix_ms, kind, why, suffix)
+                artefact_writer.ArtefactWriter(
+                    log_directory_fd,
+                    run_fd,
+                    self._take_ledger,
+                    self._account,
+                    self._max_total_bytes,
+                ).write(name, data, self._mode)
+            finally:
+                close_descriptor(run_fd)
+        finally:
+            close_descriptor(log_directory_fd)
+        return name
 
     def maintain(self) -> None:
         """Do what is due for the log directory, for milliseconds; cheap if nothing is due."""
@@ -259,8 +300,7 @@ class RunDirectory:
     def _make_segment(self, directory: int, size_bytes: int) -> Segment:
         wanted = self._number + 1
         pages = pack_header(self._header, size_bytes)
-        mode = 0o640 if self._group_readable else 0o600
-        new = Segment(directory, wanted, pages, size_bytes, mode)
+        new = Segment(directory, wanted, pages, size_bytes, self._mode)
         self.skipped_number = wanted if new.number != wanted else 0
         self._number = new.number
         return new
@@ -295,7 +335,7 @@ class RunDirectory:
         if there may be room in a moment, OSError with EDQUOT if not.
         """
         if monotonic() < self._full_until_s:  # another search takes long where there are many runs
-            raise OSError(errno.EDQUOT, _NO_ROOM)
+            raise OSError(errno.EDQUOT, NO_ROOM)
         # a short job never needs more; a long run would get a very large number of small segments
         enough_bytes = size_bytes if self._number else self._min_pages() * PAGE_SIZE
         room, certain = find_room(
@@ -305,6 +345,11 @@ class RunDirectory:
             freed = drop_oldest(directory, spare, size_bytes - room)
             ledger.release(freed, self._account)
             room = min(size_bytes, room + freed)
+            min_bytes = self._min_pages() * PAGE_SIZE
+            if room < min_bytes:  # the log matters more than old artefacts
+                freed = _evict_artefacts(directory, min_bytes - room)
+                ledger.release(freed, self._account)
+                room = min(size_bytes, room + freed)
         size_bytes = room // PAGE_SIZE * PAGE_SIZE
         if size_bytes < self._min_pages() * PAGE_SIZE:
             ledger.save()
@@ -312,9 +357,21 @@ class RunDirectory:
             if not certain:
                 raise LedgerBusyError(errno.EAGAIN, "another process is evicting runs to make room")
             self._full_until_s = monotonic() + _FULL_PAUSE_S
-            raise OSError(errno.EDQUOT, _NO_ROOM)
+            raise OSError(errno.EDQUOT, NO_ROOM)
         if directory is None:
             self._account.created_in = ledger.scan.number
         ledger.reserve(size_bytes, self._account)
         ledger.save()
         return size_bytes
+
+
+def _evict_artefacts(directory: int, wanted_bytes: int) -> int:
+    """Evict a run's oldest artefacts until `wanted_bytes` are free; return how many are.
+
+    Raises OSError.
+    """
+    try:
+        from pprofplus.log import artefacts  # noqa: PLC0415 - few services need it
+    except ImportError:  # a server that was root may not read the library any more
+        return 0
+    return artefacts.evict_artefacts(directory, wanted_bytes, artefacts.artefacts_bytes(directory))

@@ -135,14 +135,17 @@ def _open_hidden(directory: int, number: int) -> tuple[str, int]:
                 number += 1
 
 
-def largest_file_bytes() -> int:
-    """Return the largest size that this process may write: more would end it by SIGXFSZ."""
+def largest_file_bytes(unlimited_bytes: int = SEGMENT_BYTES) -> int:
+    """Return the largest size that this process may write: more would end it by SIGXFSZ.
+
+    Without a limit that is `unlimited_bytes`.
+    """
     try:
         from resource import RLIM_INFINITY, RLIMIT_FSIZE, getrlimit  # noqa: PLC0415 - not everywhere
     except ImportError:
-        return SEGMENT_BYTES
+        return unlimited_bytes
     limit_bytes = getrlimit(RLIMIT_FSIZE)[0]
-    return SEGMENT_BYTES if limit_bytes == RLIM_INFINITY else limit_bytes
+    return unlimited_bytes if limit_bytes == RLIM_INFINITY else limit_bytes
 
 
 def _exists(name: str, directory: int) -> bool:

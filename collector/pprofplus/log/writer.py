@@ -159,6 +159,18 @@ class Writer:
             self._files.close(self._end_segment)
             self._segment = None
 
+    def store_artefact(
+        self, unix_ms: int, kind: str, data: bytes, *, why: str = "", suffix: str = ""
+    ) -> str:
+        """Write an artefact next to the segments; return its name.
+
+        `suffix` is one of those in artefacts.py, "" for PROFILE_SUFFIX.
+
+        Raises ValueError for a name that is not allowed, OSError and PprofplusError if it cannot
+        be written, LedgerBusyError if it may work in a moment.
+        """
+        return self._files.store_artefact(unix_ms, kind, data, why=why, suffix=suffix)
+
     def maintain(self) -> None:
         """Do what is due for the log directory, for some milliseconds; cheap if nothing is due."""
         self._files.maintain()

@@ -12,6 +12,7 @@ from pprofplus.log.log_directory import (
     NEW_RUN_LIST_NAME,
     RUN_LIST_NAME,
     SEGMENT_SUFFIX,
+    UNFINISHED_ARTEFACT_SUFFIX,
 )
 from pprofplus.system.descriptor import close_descriptor
 
@@ -26,6 +27,7 @@ _LOCKED = (
     f"/{LEDGER_NAME}",
     f"/{RUN_LIST_NAME}",
     f"/{NEW_RUN_LIST_NAME}",
+    UNFINISHED_ARTEFACT_SUFFIX,  # has no lock, but its blocks stay in use as long as it is open
 )
 
 

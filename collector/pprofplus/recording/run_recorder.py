@@ -1,9 +1,9 @@
 """One run being recorded: its probes, its log, and the requests to it while it runs.
 
-It owns no thread. The thread that opened it, its owner, calls `sample`, `flush`, `handle_requests`
-and `emit_warnings` when they are due, and is the only one that reads or writes files, so that a
-disk that hangs blocks no other thread. `mark`, `pause`, `resume` and `set_interval` may be called
-from any thread.
+It owns no thread. The thread that opened it, its owner, calls `sample`, `flush`, `write_artefacts`,
+`handle_requests` and `emit_warnings` when they are due, and is the only one that reads or writes
+files, so that a disk that hangs blocks no other thread. `mark`, `pause`, `resume`, `set_interval`,
+`store_artefact` and `cancel_actions` may be called from any thread.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from _thread import get_ident
 from collections import deque
 from time import monotonic_ns, time_ns
 
-from pprofplus.control import Control, Request
 from pprofplus.log.format import FORK, INTERVAL, MARK, PAUSE, RESUME, START, STOP, Event
 from pprofplus.log.writer import Writer
+from pprofplus.recording.artefact_queue import ArtefactQueue, PendingArtefact
 from pprofplus.settings import check_interval_s
 from pprofplus.system.background import Gate
 from pprofplus.warn import describe, log_recovery, warn_once, warn_throttled
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     _Any = TypeVar("_Any", str, BaseException)
 
+    from pprofplus.control.request_handler import RequestHandler
     from pprofplus.log.format import RunHeader
     from pprofplus.probes.probe_set import ProbeSet, Schema
     from pprofplus.settings import Settings
@@ -38,6 +39,9 @@ _MARKS_AT_ONCE = 100
 _NS_PER_MARK = 1_000_000_000
 # the caller of mark() waits no longer than this for a disk that hangs; the mark is written later
 _TIMEOUT_S = 0.05
+# how long the end of a run waits for a long action that is cancelled
+_ACTION_TIMEOUT_S = 0.25
+_RUN_ENDS = "cancelled: the recording ends"
 _QUEUED = 1000
 
 
@@ -68,14 +72,15 @@ def open_recorder(  # noqa: PLR0913 - what a run consists of
     lock: RLock,
     identify: Callable[[int, Schema], RunHeader],
     *,
+    requests: RequestHandler,
     parent_pid: int = 0,
     wake: Callable[[], None] | None = None,
 ) -> RunRecorder:
     """Begin a run: write its first events and its first sample; the calling thread is its owner.
 
     `read_at` is from `read_first`; `identify` makes the header from the start in unix milliseconds
-    and the metric table; `wake` makes the owner call `flush` soon, if other threads use the
-    recording.
+    and the metric table; `requests` carries out requests from outside; `wake` makes the owner call
+    `flush` soon, if other threads use the recording.
     """
     now_ns, unix_ms = read_at
     mono_ms = now_ns // _NS_PER_MS
@@ -87,7 +92,7 @@ def open_recorder(  # noqa: PLR0913 - what a run consists of
         max_total_bytes=settings.max_total_bytes,
         group_readable=settings.group_readable,
     )
-    recording = RunRecorder(panel, writer, lock, now_ns, wake)
+    recording = RunRecorder(panel, writer, lock, now_ns, wake, requests=requests)
     writer.add_event(Event(START, mono_ms, unix_ms))
     if parent_pid:
         writer.add_event(Event(FORK, mono_ms, unix_ms, parent_pid))
@@ -108,18 +113,20 @@ class RunRecorder:
         closed: the stop event is written.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a run consists of
         self,
         panel: ProbeSet,
         writer: Writer,
         lock: RLock,
         began_ns: int,
         wake: Callable[[], None] | None = None,
+        *,
+        requests: RequestHandler,
     ) -> None:
         """Take over probes and a log whose tables are the same; see `open_recorder`.
 
-        `lock` is held while the log's files change; a fork waits for it. It is reentrant, for the
-        garbage collector may run a finalizer that forks in the middle of anything.
+        `lock` is held while the log's files change; a fork waits for it. It is reentrant, because
+        the garbage collector may run a finalizer that forks at any point.
         """
         self.panel = panel
         self.writer = writer
@@ -131,8 +138,9 @@ class RunRecorder:
         self._lock = lock
         self._owner = get_ident()
         self._wake = wake
-        self._control = Control()
-        self._told: set[str] = set()  # kinds of trouble with the disk that go on, and were told
+        self._requests = requests
+        self._artefacts = ArtefactQueue()
+        self._warned: set[str] = set()  # kinds of disk errors that last and were warned of
         self._queue: deque[tuple[Event, Gate | None]] = deque(maxlen=_QUEUED)
         self._writing = False
         self._last_mono_ms = 0
@@ -194,6 +202,43 @@ class RunRecorder:
             if not self.closed:
                 self._write_queue()
 
+    def store_artefact(  # noqa: PLR0913 - what an artefact consists of
+        self,
+        kind: str,
+        data: bytes,
+        *,
+        why: str = "",
+        suffix: str = "",
+        unix_ms: int = 0,
+        check: Callable[[], None] | None = None,
+    ) -> str:
+        """Write an artefact into the run's directory, by the owner; wait; return its file's name.
+
+        `unix_ms` is when it was taken, 0 for now. `check` is called while another thread waits,
+        and may raise to end that. Raises ValueError, OSError, PprofplusError if it cannot be
+        written.
+        """
+        if self.closed:
+            raise ValueError(_RUN_ENDS)
+        pending = PendingArtefact(kind, data, why, suffix, unix_ms)
+        if self._wake is None or get_ident() == self._owner:
+            with self._lock:
+                pending.write(self._write_artefact)
+        else:
+            self._artefacts.add(pending)
+            self._wake()
+        try:
+            return pending.wait(check)
+        finally:
+            self._artefacts.discard(pending)
+
+    def write_artefacts(self) -> None:
+        """Write the artefacts that wait; the owner calls it."""
+        if self._artefacts:
+            with self._lock:
+                if not self.closed:
+                    self._artefacts.write(self._write_artefact)
+
     def mark(self, text: str) -> None:
         """Write a mark; more than a burst of them, and then one a second, are only counted."""
         now_ns = monotonic_ns()
@@ -203,9 +248,13 @@ class RunRecorder:
             self._counted_ns += gained * _NS_PER_MARK
         if self._marks_free > 0:
             self._marks_free -= 1
-            self.note(MARK, 0, text)
+            self.add_mark(text)
         else:
             self._marks_left_out += 1
+
+    def add_mark(self, text: str) -> None:
+        """Write a mark, without a limit to their number."""
+        self.note(MARK, 0, text)
 
     def pause(self) -> bool:
         """Take no more samples; False if it was so already."""
@@ -236,24 +285,16 @@ class RunRecorder:
 
     def handle_requests(self) -> None:
         """Look for requests from outside, carry them out, and answer."""
-        control, writer = self._control, self.writer
-        if self.closed or not control.due(writer.directory):
+        requests, writer = self._requests, self.writer
+        if self.closed or not requests.due(writer.directory):
             return
         with self._lock:  # no fork while descriptors are open
-            control.serve(writer.directory, self._carry_out)
+            if not self.closed:
+                requests.handle(writer.directory, self)
 
-    def _carry_out(self, request: Request) -> str:
-        """Do what a request says; return what was done. Raises ValueError if it is refused."""
-        if request.action == "pause":
-            return "paused" if self.pause() else "it was paused already"
-        if request.action == "resume":
-            return "resumed" if self.resume() else "it was not paused"
-        if request.action == "interval":
-            changed = self.set_interval(request.interval_s)
-            words = f"every {self.interval_s:g} s"
-            return words if changed else f"{words}, as before"
-        self.note(MARK, 0, request.text)
-        return "marked"
+    def cancel_actions(self) -> None:
+        """Cancel the long action that is running, if any; does not wait, and uses no file."""
+        self._requests.cancel(_RUN_ENDS)
 
     def emit_warnings(self) -> None:
         """Warn of troubles, one of each kind. Holds no lock: the host's log handlers run here."""
@@ -265,18 +306,18 @@ class RunRecorder:
             warn_once(kind, line)
         for kind, line in _taken(self.writer.incidents):
             warn_throttled(f"log {kind}", line)
-        for kind, line in self._control.take_troubles():
+        for kind, line in self._requests.take_troubles():
             warn_throttled(f"control {kind}", line)
-        error_now, told = self.writer.write_error, self._told
+        error_now, warned = self.writer.write_error, self._warned
         if error_now is not None:
             kind = str(getattr(error_now, "errno", None) or type(error_now).__name__)
             where = self.writer.directory
-            if kind not in told and warn_throttled(
+            if kind not in warned and warn_throttled(
                 f"write {kind}", f"cannot write to {where}, will try again: {error_now}"
             ):
-                told.add(kind)
-        elif told:
-            told.clear()
+                warned.add(kind)
+        elif warned:
+            warned.clear()
             log_recovery(f"writing to {self.writer.directory} again")
 
     def close_log(self, why: str = "") -> None:
@@ -285,13 +326,21 @@ class RunRecorder:
             if self.closed or self._writing:
                 return
             self._write_queue()
+            self._artefacts.write(self._write_artefact)
+            self._artefacts.fail(ValueError(_RUN_ENDS))
             self.closed = True
+            self._requests.end(self.writer.directory, _RUN_ENDS)
             mono_ms, unix_ms = monotonic_ns() // _NS_PER_MS, time_ns() // _NS_PER_MS
             self.writer.add_event(Event(STOP, mono_ms, unix_ms, 0, why))
             self.writer.close()
 
     def close(self, why: str = "") -> None:
-        """Close log and probes; the thread that reads the probes does it."""
+        """Close log and probes; the thread that reads the probes does it.
+
+        A long action that is running is cancelled, and has a moment to end.
+        """
+        self.cancel_actions()
+        self._requests.join(_ACTION_TIMEOUT_S)
         self.close_log(why)
         self.panel.close()
 
@@ -300,8 +349,15 @@ class RunRecorder:
 
         On some file systems a close waits for the disk: only a thread of ours may call it.
         """
+        self._requests.abandon()
         self.writer.abandon()
         self.panel.close()
+
+    def _write_artefact(self, pending: PendingArtefact) -> str:
+        """Write one artefact; return its name. Raises what `Writer.store_artefact` raises."""
+        return self.writer.store_artefact(
+            pending.unix_ms, pending.kind, pending.data, why=pending.why, suffix=pending.suffix
+        )
 
     def _write_queue(self) -> None:
         """Write the events that wait; the lock is held."""

@@ -11,11 +11,13 @@ from _thread import RLock
 from collections import deque
 from time import monotonic, monotonic_ns
 
+from pprofplus.control.request_handler import RequestHandler
 from pprofplus.log.identity import header
 from pprofplus.log.retention import EXPIRY_PERIOD_S, load, request_expiry
 from pprofplus.probes.gauge_registry import REGISTRY
 from pprofplus.probes.probe_set import ProbeSet
 from pprofplus.recording.inherited import Inherited
+from pprofplus.recording.run_actions import ACTIONS
 from pprofplus.recording.run_recorder import RunRecorder, open_recorder, read_first
 from pprofplus.recording.schedule import next_due_ns, on_grid_ns
 from pprofplus.recording.termination import Termination
@@ -192,6 +194,9 @@ class Collector:
         if self.pid != os.getpid():
             return  # C code forked without informing Python: the log belongs to the parent
         self._ending = True
+        recording = self._recording
+        if recording is not None:
+            recording.cancel_actions()
         self._wake_event.set()
         thread = self._thread
         if thread is None or thread.is_current():
@@ -324,7 +329,9 @@ class Collector:
         if self._user.recorded[1] == 0:
             try:
                 load()
-            except OSError:
+                import pprofplus.control.long_actions  # noqa: PLC0415 - as load() does
+                import pprofplus.log.artefact_writer  # noqa: F401, PLC0415 - as above
+            except (OSError, ImportError):
                 return  # no descriptor left: loading is tried again when the modules are needed
 
     def _record(self, recording: RunRecorder, wake_event: WakeEvent) -> None:
@@ -342,6 +349,7 @@ class Collector:
             now_ns = monotonic_ns()
             self._termination.suspend()
             self._guard(recording.flush)
+            self._guard(recording.write_artefacts)
             self._guard(recording.handle_requests)
             if now_ns >= due_ns and (uid := self._user.changed_uid()) is not None:
                 self._follow_user(uid)
@@ -402,6 +410,7 @@ class Collector:
                 self._identify,
                 parent_pid=parent_pid,
                 wake=self._wake_event.set,
+                requests=RequestHandler(ACTIONS, self._wake_event.set),
             )
             keep(recording)
 

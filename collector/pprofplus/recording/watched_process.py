@@ -8,10 +8,12 @@ from time import monotonic
 
 import psutil
 
+from pprofplus.control.request_handler import RequestHandler
 from pprofplus.errors import UnsafeDirectoryError
 from pprofplus.log.identity import header
 from pprofplus.probes.foreign_process import all_metric_names, sources_of
 from pprofplus.probes.probe_set import ProbeSet
+from pprofplus.recording.run_actions import ACTIONS
 from pprofplus.recording.run_recorder import open_recorder, read_first
 from pprofplus.system.processes import is_alive
 
@@ -49,6 +51,7 @@ class WatchedProcess:
             lambda start_ms, metrics: header(
                 service, process.pid, start_ms, settings.interval_s, metrics, argv=argv
             ),
+            requests=RequestHandler(ACTIONS, own_process=False),
         )
         listed = {name for name, _, _ in panel.metrics}
         self.hidden = tuple(name for name in all_metric_names() if name not in listed)

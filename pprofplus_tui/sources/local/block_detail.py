@@ -1,4 +1,4 @@
-"""The pages behind blocks: their heads read when a window asks for them, and kept for a while."""
+"""The single pages of blocks: their heads are read when a window needs them, and cached."""
 
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -17,13 +17,13 @@ from pprofplus_tui.sources.local.page_store import PageStore
 from pprofplus_tui.sources.local.page_table import PageTable
 from pprofplus_tui.sources.local.segment_reader import SegmentReader
 
-_SHELF_BYTES = 10 << 20
+_MAX_CACHED_BYTES = 10 << 20
 _HEAD_OVERHEAD_BYTES = 2000
-_Place = tuple[int, int, int]  # segment, slot, pages
+_Location = tuple[int, int, int]  # segment, first slot, number of pages
 
 
 class PageView(Protocol):
-    """Pages in a table, and how to read them: a run's, or those behind some of its blocks."""
+    """Pages in a table, and how to read them: those of a run, or of some of its blocks."""
 
     @property
     def table(self) -> PageTable:
@@ -37,80 +37,85 @@ class PageView(Protocol):
     def cache(self) -> PageCache:
         """Decodes them."""
 
-    def behind(self, rows: Ints) -> "Detail":
-        """Return the pages behind these rows, blocks or pages. Raises PagesLostError."""
+    def single_pages(self, rows: Ints) -> "Detail":
+        """Return the single pages of these rows. Raises PagesLostError."""
 
 
 class Detail:
-    """Single pages of a run, in a table of their own, which is not kept up to date.
+    """Single pages of a run in a separate table, which is not updated.
 
     Attributes:
-        table: of these pages; before each that was asked for is the one that it follows on.
-        pages, cache: read the pages, and share with the run what was read.
-        asked: the rows that were asked for.
+        table: the requested pages, and before each of them its predecessor.
+        pages, cache: read the pages, and share their cache with the run.
+        requested: the rows of the requested pages.
     """
 
-    def __init__(self, table: PageTable, pages: PageStore, cache: PageCache, asked: Ints) -> None:
+    def __init__(
+        self, table: PageTable, pages: PageStore, cache: PageCache, requested: Ints
+    ) -> None:
         self.table = table
         self.pages = pages
         self.cache = cache
-        self.asked = asked
+        self.requested = requested
 
-    def behind(self, rows: Ints) -> "Detail":
-        """Return these rows alone: there are no blocks here."""
+    def single_pages(self, rows: Ints) -> "Detail":
+        """Return only these rows: this table has no blocks."""
         return Detail(self.table, self.pages, self.cache, rows)
 
 
-class HeadShelf:
-    """Reads the heads behind blocks; the most recently used stay, bounded in bytes."""
+class PageHeadCache:
+    """Reads the page heads of blocks; caches the most recently used ones, limited in bytes."""
 
     def __init__(self, segments: Mapping[int, SegmentReader]) -> None:
         self._segments = segments
-        self._kept: OrderedDict[_Place, PageHeads] = OrderedDict()
+        self._entries: OrderedDict[_Location, PageHeads] = OrderedDict()
         self._size_bytes = 0
 
     def clear(self) -> None:
-        """Forget all heads."""
-        self._kept.clear()
+        """Drop all heads."""
+        self._entries.clear()
         self._size_bytes = 0
 
-    def get(self, places: list[_Place]) -> list[PageHeads]:
-        """Return the pages of each place; those that are damaged or gone are left out."""
-        missing: dict[int, list[_Place]] = {}
-        for place in places:
-            if place in self._kept:
-                self._kept.move_to_end(place)
+    def get(self, locations: list[_Location]) -> list[PageHeads]:
+        """Return the pages of each location without those that are damaged or missing."""
+        missing: dict[int, list[_Location]] = {}
+        for location in locations:
+            if location in self._entries:
+                self._entries.move_to_end(location)
             else:
-                missing.setdefault(place[0], []).append(place)
-        fresh: dict[_Place, PageHeads] = {}
-        alike: dict[tuple[int | None, int, int], list[_Place]] = {}
+                missing.setdefault(location[0], []).append(location)
+        fresh: dict[_Location, PageHeads] = {}
+        alike: dict[tuple[int | None, int, int], list[_Location]] = {}
         for number, wanted in missing.items():
             segment = self._segments[number]
             kind = segment.schema, segment.columns, segment.page_size
             alike.setdefault(kind, []).extend(wanted)
         for wanted in alike.values():
             fresh.update(zip(wanted, self._read(wanted), strict=True))
-        answer = [fresh[place] if place in fresh else self._kept[place] for place in places]
-        for place, heads in fresh.items():
-            self._kept[place] = heads
+        answer = [
+            fresh[location] if location in fresh else self._entries[location]
+            for location in locations
+        ]
+        for location, heads in fresh.items():
+            self._entries[location] = heads
             self._size_bytes += _size_of(heads)
-        while self._size_bytes > _SHELF_BYTES:
-            _, heads = self._kept.popitem(last=False)
+        while self._size_bytes > _MAX_CACHED_BYTES:
+            _, heads = self._entries.popitem(last=False)
             self._size_bytes -= _size_of(heads)
         return answer
 
-    def _read(self, places: list[_Place]) -> list[PageHeads]:
-        """Read the heads of places in segments of one table; all are checked at once."""
-        segment = self._segments[places[0][0]]
+    def _read(self, locations: list[_Location]) -> list[PageHeads]:
+        """Read the heads of locations in segments of one schema; check all at once."""
+        segment = self._segments[locations[0][0]]
         size = head_size(segment.columns)
         raw: list[bytes] = []
         sizes_bytes: list[int] = []
-        for number, mine in groupby(places, itemgetter(0)):
+        for number, mine in groupby(locations, itemgetter(0)):
             segment = self._segments[number]
             some = [slot for _, first, count in mine for slot in range(first, first + count)]
             raw += segment.raw_heads(some, size)
             sizes_bytes += [segment.size_bytes] * len(some)
-        slots = np.concatenate([np.arange(slot, slot + count) for _, slot, count in places])
+        slots = np.concatenate([np.arange(slot, slot + count) for _, slot, count in locations])
         checked = check_heads(raw, size, segment.page_size.bit_length() - 1)
         fixed = checked.fixed
         ours = (
@@ -121,7 +126,7 @@ class HeadShelf:
         )
         heads, good = data_heads(raw, fixed, slots, segment.columns) if ours.all() else (None, ours)
         found, at = [], 0
-        for number, slot, count in places:
+        for number, slot, count in locations:
             if heads is not None and good.all() and len(heads) == len(slots):
                 found.append(heads.take(slice(at, at + count)).copy())
             else:
@@ -130,7 +135,7 @@ class HeadShelf:
         return found
 
     def _read_each(self, number: int, slot: int, count: int) -> PageHeads:
-        """Read heads among which not all are as they ought to be."""
+        """Read heads one block at a time, because some of them are not valid."""
         segment = self._segments[number]
         try:
             return segment.heads_in(slot, count)
@@ -139,14 +144,14 @@ class HeadShelf:
 
 
 def _size_of(heads: PageHeads) -> int:
-    return heads.cells.nbytes + heads.fixed.nbytes + _HEAD_OVERHEAD_BYTES
+    return heads.values.nbytes + heads.fixed.nbytes + _HEAD_OVERHEAD_BYTES
 
 
-class Contradiction(PagesLostError):  # noqa: N818 - what a block says and its pages do not
-    """Some segments' pages are not what their blocks said: their heads must be read.
+class BlockMismatchError(PagesLostError):
+    """The pages of some segments contradict their blocks: all their heads must be read.
 
     Attributes:
-        segments: their numbers.
+        segments: the numbers of the segments.
     """
 
     def __init__(self, segments: set[int]) -> None:
@@ -155,14 +160,14 @@ class Contradiction(PagesLostError):  # noqa: N818 - what a block says and its p
 
 
 def detail_of(
-    table: PageTable, pages: PageStore, cache: PageCache, shelf: HeadShelf, rows: Ints
+    table: PageTable, pages: PageStore, cache: PageCache, head_cache: PageHeadCache, rows: Ints
 ) -> Detail:
-    """Return the pages behind these rows of a run's table. Raises Contradiction."""
+    """Return the single pages of these rows of a run's table. Raises BlockMismatchError."""
     context = table.before[rows]
-    asked = np.zeros(table.count, np.bool_)
-    asked[rows] = True
+    requested = np.zeros(table.count, np.bool_)
+    requested[rows] = True
     context = context[context >= 0]
-    context = context[~asked[context]]
+    context = context[~requested[context]]
     every = np.sort(np.concatenate((rows, context)))
     info = table.rows[every]
     single = ~table.blocks[every]
@@ -172,7 +177,7 @@ def detail_of(
     numbers: set[int] = set()
     numbers.update((info["number"] + info["pages"] - 1)[is_context].tolist())
     blocks = np.flatnonzero(~single)
-    places = [
+    locations = [
         (segment, slot + count - 1, 1) if last else (segment, slot, count)
         for segment, slot, count, last in zip(
             info["segment"][blocks].tolist(),
@@ -182,7 +187,7 @@ def detail_of(
             strict=True,
         )
     ]
-    found = shelf.get(places)
+    found = head_cache.get(locations)
     caps = np.append(table.offset_ms, np.iinfo(np.int64).max)[every + 1]
     schema = info["schema"][blocks]
     edges = [0, *(np.flatnonzero(np.diff(schema)) + 1).tolist(), len(blocks)]
@@ -194,7 +199,7 @@ def detail_of(
         of_block = np.repeat(mine, counts)
         columns = len(table.schemas[int(schema[begin])].metrics)
         heads = PageHeads.of(parts, columns)
-        _agree(heads, info[of_block])
+        _check_against_blocks(heads, info[of_block])
         at = fine.count
         fine.append(info["segment"][of_block], int(schema[begin]), heads)
         fine.rows["cap_ms"][at:] = caps[of_block]
@@ -209,8 +214,10 @@ def detail_of(
     return Detail(fine, store, PageCache(store, cache), np.flatnonzero(kept))
 
 
-def _agree(heads: PageHeads, blocks: "np.ndarray[tuple[int], np.dtype[np.void]]") -> None:
-    """Raise Contradiction unless each page is within what its block said."""
+def _check_against_blocks(
+    heads: PageHeads, blocks: "np.ndarray[tuple[int], np.dtype[np.void]]"
+) -> None:
+    """Raise BlockMismatchError unless each page is within the range of its block."""
     fixed = heads.fixed
     number = fixed["number"].astype(np.int64) - blocks["number"]
     sampled = fixed["samples"] > 0
@@ -223,4 +230,4 @@ def _agree(heads: PageHeads, blocks: "np.ndarray[tuple[int], np.dtype[np.void]]"
         | (sampled & (fixed["last_mono_ms"] > blocks["last_mono_ms"]))
     )
     if wrong.any():
-        raise Contradiction(set(blocks["segment"][wrong].tolist()))
+        raise BlockMismatchError(set(blocks["segment"][wrong].tolist()))

@@ -1,4 +1,4 @@
-"""A window cut into buckets of time, and the extremes in each."""
+"""A window divided into buckets of time, and the extremes in each bucket."""
 
 from dataclasses import dataclass
 
@@ -9,16 +9,16 @@ from pprofplus_tui.model.time_buckets import TimeBuckets, first_of_each
 from pprofplus_tui.sources.local.page_table import PageTable
 
 _INT64 = np.iinfo(np.int64)
-_WHOLE_SHARE = 2  # of a bucket: pages that last no longer are not cut by its edges
+_WHOLE_SHARE = 2  # of a bucket: pages up to that length are not split at its edges
 
 
 @dataclass(frozen=True)
 class BucketGrid(TimeBuckets):
-    """The buckets of a window, and which pages count as a whole.
+    """The buckets of a window, and the length of pages that are not split.
 
     Attributes:
-        whole_ms: pages that last no longer, and lie in the window, are not cut by a bucket's
-            edge: they count where their middle lies. 0: all that are cut are looked into.
+        whole_ms: pages in the window up to that length are not split at the edge of a bucket:
+            they count for the bucket of their middle. 0: all such pages are decoded.
     """
 
     whole_ms: int = 0
@@ -27,7 +27,7 @@ class BucketGrid(TimeBuckets):
     def over(cls, begin_ms: int, end_ms: int, buckets: int, *, exact: bool = True) -> "BucketGrid":
         """Return the grid with at most `buckets` buckets over [begin_ms, end_ms).
 
-        Unless it is `exact`, pages of up to half a bucket stay whole.
+        Unless `exact`, pages of up to half a bucket are not split.
         """
         cut = TimeBuckets.at_most(begin_ms, end_ms, buckets)
         whole_ms = 0 if exact else cut.width_ms // _WHOLE_SHARE
@@ -35,11 +35,11 @@ class BucketGrid(TimeBuckets):
 
     @property
     def whole_until_ms(self) -> int:
-        """The end of the last bucket that is not cut, unix ms."""
+        """The end of the last bucket of full width, unix ms."""
         return self.begin_ms + (self.end_ms - self.begin_ms) // self.width_ms * self.width_ms
 
     def shares_buckets_with(self, other: "BucketGrid") -> bool:
-        """Tell whether both have some of their buckets in common."""
+        """Return whether both have buckets in common."""
         away_ms = self.begin_ms - other.begin_ms
         return (
             (self.width_ms, self.count, self.whole_ms)
@@ -49,7 +49,7 @@ class BucketGrid(TimeBuckets):
         )
 
     def reach(self, begin_ms: Ints, end_ms: Ints) -> tuple[Ints, Ints]:
-        """Return the buckets of pages' first and last samples, cut at the window's edges."""
+        """Return the buckets of the pages' first and last samples, clamped to the window."""
         first = np.maximum(self.bucket(begin_ms), 0)
         last = np.minimum(self.bucket(end_ms), self.count - 1)
         if not self.whole_ms:
@@ -61,12 +61,12 @@ class BucketGrid(TimeBuckets):
 
 
 @dataclass(frozen=True, eq=False)
-class Span:
-    """Pages that reach into a grid, in order of time; all arrays have shape (pages,).
+class PageSpan:
+    """Pages that overlap a grid, in order of time; all arrays have shape (pages,).
 
     Attributes:
         rows: of the table.
-        first, last: bucket of the first and of the last sample, cut at the window's edges.
+        first, last: bucket of the first and of the last sample, clamped to the window.
         entered: whether the first sample is in the window.
         within: whether all samples are.
     """
@@ -78,16 +78,16 @@ class Span:
     within: Bools
 
     @classmethod
-    def of(cls, table: PageTable, grid: BucketGrid, rows: Ints) -> "Span":
-        """Return the span of `rows`, which must reach into the grid."""
+    def of(cls, table: PageTable, grid: BucketGrid, rows: Ints) -> "PageSpan":
+        """Return the span of `rows`, which must overlap the grid."""
         begin, end = table.begin_ms[rows], table.end_ms[rows]
         entered = begin >= grid.begin_ms
         within = entered & (end < grid.end_ms)
         return cls(rows, *grid.reach(begin, end), entered, within)
 
-    def take(self, which: Ints | Bools) -> "Span":
-        """Return the pages that `which` picks."""
-        return Span(
+    def take(self, which: Ints | Bools) -> "PageSpan":
+        """Return the pages that `which` selects."""
+        return PageSpan(
             self.rows[which],
             self.first[which],
             self.last[which],
@@ -97,7 +97,7 @@ class Span:
 
     @property
     def index(self) -> Ints | slice:
-        """The rows, as a slice if there is none missing between them: no copy is made then."""
+        """The rows, as a slice if they are consecutive, which avoids a copy."""
         rows = self.rows
         if len(rows) and int(rows[-1]) - int(rows[0]) == len(rows) - 1:
             return slice(int(rows[0]), int(rows[-1]) + 1)
@@ -105,12 +105,12 @@ class Span:
 
     @property
     def unclear(self) -> Bools:
-        """Pages of which heads do not tell what buckets have samples: only their times do."""
+        """Pages whose heads do not determine which buckets have samples: their times are needed."""
         return (self.last - self.first > 1) | ~self.within
 
 
 class Extremes:
-    """Per bucket the smallest and the largest so far; `lo` > `hi` where there was nothing."""
+    """The smallest and largest value of each bucket so far; `lo` > `hi` in an empty bucket."""
 
     def __init__(self, count: int) -> None:
         self.lo: Ints = np.full(count, _INT64.max)
@@ -118,22 +118,22 @@ class Extremes:
 
     def copy(self) -> "Extremes":
         """Return an independent copy."""
-        twin = Extremes(0)
-        twin.lo, twin.hi = self.lo.copy(), self.hi.copy()
-        return twin
+        result = Extremes(0)
+        result.lo, result.hi = self.lo.copy(), self.hi.copy()
+        return result
 
     def moved(self, by: int, whole: int) -> "Extremes":
-        """Return these for buckets that begin `by` later; of these here the first `whole` count."""
+        """Return these for buckets shifted by `by`; only the first `whole` buckets are used."""
         count = len(self.lo)
-        twin = Extremes(count)
+        result = Extremes(count)
         first, last = max(by, 0), min(whole, count + by)
         if first < last:
             there = slice(first - by, last - by)
-            twin.lo[there], twin.hi[there] = self.lo[first:last], self.hi[first:last]
-        return twin
+            result.lo[there], result.hi[there] = self.lo[first:last], self.hi[first:last]
+        return result
 
     def add(self, buckets: Ints, lo: Ints, hi: Ints) -> None:
-        """Take in values; `buckets` must not decrease."""
+        """Add values; `buckets` must not decrease."""
         if not len(buckets):
             return
         starts = first_of_each(buckets)
@@ -142,10 +142,10 @@ class Extremes:
         self.hi[at] = np.maximum(self.hi[at], np.maximum.reduceat(hi, starts))
 
     def merge(self, other: "Extremes") -> None:
-        """Take in all of another's values; both must have the same buckets."""
+        """Add the values of another object with the same buckets."""
         np.minimum(self.lo, other.lo, out=self.lo)
         np.maximum(self.hi, other.hi, out=self.hi)
 
     def contain(self, buckets: Ints, lo: Ints, hi: Ints) -> Bools:
-        """Tell whether [lo, hi] would change nothing in these buckets."""
+        """Return whether these buckets already contain [lo, hi]."""
         return (self.lo[buckets] <= lo) & (self.hi[buckets] >= hi)

@@ -1,4 +1,4 @@
-"""Smallest and largest of many samples per bucket of time, from page heads wherever they do."""
+"""Smallest and largest sample of each bucket of time, from page heads where these suffice."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,28 +8,28 @@ import numpy as np
 
 from pprofplus_tui.model.points import Bools, Ints, Points, SeriesKey
 from pprofplus_tui.sources.local.block_detail import PageView
-from pprofplus_tui.sources.local.bucket_grid import BucketGrid, Extremes, Span
+from pprofplus_tui.sources.local.bucket_grid import BucketGrid, Extremes, PageSpan
 from pprofplus_tui.sources.local.page_cache import Decoded, beginnings, predecessors
 from pprofplus_tui.sources.local.page_table import COUNTER_COLUMN, GAUGE_COLUMN, PageTable
 
-LEAST_GAP_MS = 1000  # a stall shorter than this is no gap at any interval
+MIN_GAP_MS = 1000  # a shorter stall is not a gap, whatever the interval
 GAP_INTERVALS = 3
-_STRETCH_SAMPLES = 200_000  # an idle service has pages of 4096 samples: bounds memory
+_STRETCH_SAMPLES = 200_000  # limits memory: a page of an idle service has 4096 samples
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """A request on pages of one kind: a level or a rate that heads know, or a counter's level."""
+    """A request on pages of one kind: a value or rate that is in heads, or a counter's value."""
 
     request: SeriesKey
     column: int
     rate: bool
     from_heads: bool
-    span: Span
+    span: PageSpan
 
 
 class BucketSeries:
-    """The buckets of one request, filled page after page."""
+    """The buckets of one request, filled page by page."""
 
     def __init__(self, count: int) -> None:
         self.values = Extremes(count)
@@ -37,19 +37,19 @@ class BucketSeries:
 
     def copy(self) -> "BucketSeries":
         """Return an independent copy."""
-        twin = BucketSeries(0)
-        twin.values, twin.times = self.values.copy(), self.times.copy()
-        return twin
+        result = BucketSeries(0)
+        result.values, result.times = self.values.copy(), self.times.copy()
+        return result
 
     def moved(self, by: int, whole: int) -> "BucketSeries":
-        """Return what is known of buckets that begin `by` later, of the first `whole` of these."""
-        twin = BucketSeries(0)
-        twin.values, twin.times = self.values.moved(by, whole), self.times.moved(by, whole)
-        return twin
+        """Return these for buckets shifted by `by`; only the first `whole` buckets are used."""
+        result = BucketSeries(0)
+        result.values, result.times = self.values.moved(by, whole), self.times.moved(by, whole)
+        return result
 
 
-def parts_of(table: PageTable, request: SeriesKey, span: Span) -> list[Part]:
-    """Return the pages that have the metric, by kind; a rate is asked of counters only."""
+def parts_of(table: PageTable, request: SeriesKey, span: PageSpan) -> list[Part]:
+    """Return the pages that have the metric, by kind; only counters have a rate."""
     name, rate = request
     column = table.column(name)
     if column is None or not len(span.rows):
@@ -72,16 +72,16 @@ def parts_of(table: PageTable, request: SeriesKey, span: Span) -> list[Part]:
 def fill(
     view: PageView, grid: BucketGrid, all_series: dict[SeriesKey, BucketSeries], rows: Ints
 ) -> None:
-    """Take the samples of these rows into the series. Raises PagesLostError.
+    """Add the samples of these rows to the series. Raises PagesLostError.
 
-    Heads answer for pages within one bucket. A page that a bucket's edge cuts is decoded only
-    where its extremes are not yet within those of the buckets that it touches. A block answers
-    and is looked into just so.
+    For a page within one bucket the head is enough. A page that overlaps several buckets is decoded
+    only if its extremes exceed those of the buckets so far. Blocks are handled in the same way:
+    their single pages are read only if needed.
     """
     table = view.table
     single = ~table.hidden
-    closer = np.zeros(table.count, np.bool_)
-    span = Span.of(table, grid, rows)
+    to_expand = np.zeros(table.count, np.bool_)
+    span = PageSpan.of(table, grid, rows)
     parts = [part for request in all_series for part in parts_of(table, request, span)]
     times: dict[int, tuple[Ints, Extremes]] = {}
     needed: list[tuple[Part, Ints]] = []
@@ -89,17 +89,17 @@ def fill(
         values = all_series[part.request].values
         need = _from_heads(table, part, values) if part.from_heads else _levels(table, part, values)
         wanted = part.span.rows[need]
-        closer[wanted] = True
+        to_expand[wanted] = True
         needed.append((part, wanted[single[wanted]]))
-        if id(part.span) not in times:  # most metrics are on the very same pages
+        if id(part.span) not in times:  # most metrics are on the same pages
             unclear = part.span.rows[part.span.unclear]
-            closer[unclear] = True
+            to_expand[unclear] = True
             unclear = unclear[single[unclear]]
             times[id(part.span)] = unclear, _times_from_heads(table, part.span, grid.count)
-    closer &= ~single
-    if closer.any():
-        detail = view.behind(np.flatnonzero(closer))
-        fill(detail, grid, all_series, reaching(detail.table, grid, detail.asked))
+    to_expand &= ~single
+    if to_expand.any():
+        detail = view.single_pages(np.flatnonzero(to_expand))
+        fill(detail, grid, all_series, reaching(detail.table, grid, detail.requested))
     involved = [rows for _, rows in needed] + [rows for rows, _ in times.values()]
     for begin, end in _stretches(table, involved):
         _decode(view, grid, all_series, (begin, end), needed, list(times.values()))
@@ -108,8 +108,8 @@ def fill(
 
 
 def _stretches(table: PageTable, involved: list[Ints]) -> list[tuple[int, int]]:
-    """Return ranges of rows that have all `involved` ones, each few enough to decode at once."""
-    # not np.unique: its first call loads numpy.ma, which the first chart would wait for
+    """Return ranges that cover all `involved` rows, each small enough to decode at once."""
+    # not np.unique: its first call imports numpy.ma, which would delay the first chart
     rows = np.sort(np.concatenate(involved)) if involved else np.zeros(0, np.int64)
     rows = rows[np.append(True, np.diff(rows) > 0)[: len(rows)]]
     if not len(rows):
@@ -119,7 +119,7 @@ def _stretches(table: PageTable, involved: list[Ints]) -> list[tuple[int, int]]:
     return list(pairwise([*begins, int(rows[-1]) + 1]))
 
 
-def _decode(  # noqa: PLR0913, PLR0917 - what is to be decoded, from where, to where
+def _decode(  # noqa: PLR0913, PLR0917 - the pages to decode, and the series to add them to
     view: PageView,
     grid: BucketGrid,
     all_series: dict[SeriesKey, BucketSeries],
@@ -127,7 +127,7 @@ def _decode(  # noqa: PLR0913, PLR0917 - what is to be decoded, from where, to w
     needed: list[tuple[Part, Ints]],
     unclear: list[tuple[Ints, Extremes]],
 ) -> None:
-    """Take in the samples of the rows in a stretch that heads could not answer for."""
+    """Decode the pages in a range of rows whose heads are not enough, and add their samples."""
     table = view.table
 
     def within(rows: Ints) -> list[int]:
@@ -143,7 +143,7 @@ def _decode(  # noqa: PLR0913, PLR0917 - what is to be decoded, from where, to w
         if part.rate:
             before = predecessors(table, mine, part.column)
             wanted += [(row, part.column) for row in before if row >= 0]
-    decoded = view.cache.want(wanted)
+    decoded = view.cache.decode(wanted)
     buckets = _Buckets(table, decoded, grid)
     for part, mine in chosen:
         if mine:
@@ -163,7 +163,7 @@ def _decode(  # noqa: PLR0913, PLR0917 - what is to be decoded, from where, to w
 
 
 def reaching(table: PageTable, grid: BucketGrid, rows: Ints) -> Ints:
-    """Return those of these rows that have samples and reach into the grid."""
+    """Return those of these rows that have samples and overlap the grid."""
     return rows[
         (table.rows["samples"][rows] > 0)
         & (table.end_ms[rows] >= grid.begin_ms)
@@ -181,7 +181,7 @@ def rated(table: PageTable, rows: Sequence[int], column: int) -> Bools:
 
 
 class _Buckets:
-    """The buckets of rows' samples; most metrics of a run ask for the same rows."""
+    """The buckets of the samples of rows, cached: most metrics of a run have the same rows."""
 
     def __init__(self, table: PageTable, decoded: Decoded, grid: BucketGrid) -> None:
         self._table = table
@@ -196,7 +196,7 @@ class _Buckets:
             t_ms = self._decoded.t_ms(rows)
             inside = (t_ms >= self._grid.begin_ms) & (t_ms < self._grid.end_ms)
             buckets = self._grid.bucket(t_ms[inside])
-            if self._grid.whole_ms:  # a page that is not cut has all its samples in one bucket
+            if self._grid.whole_ms:  # a page that is not split has all its samples in one bucket
                 table = self._table
                 counts = table.rows["samples"][rows]
                 reach = self._grid.reach(table.begin_ms[rows], table.end_ms[rows])
@@ -206,12 +206,12 @@ class _Buckets:
 
 
 def _from_heads(table: PageTable, part: Part, values: Extremes) -> Ints:
-    """Take in what heads say; return which pages of the part must be decoded."""
+    """Add the extremes in heads; return which pages of the part must be decoded."""
     span = part.span
     index = span.index
     lo, hi = table.lo(part.column)[index], table.hi(part.column)[index]
     inner = (span.first == span.last) & span.within
-    # the head of a counter's first page has a 0 for the rate that its first sample has not
+    # the head of a counter's first page includes a rate of 0 for the first sample, which has none
     made_up = beginnings(table, span.rows, part.column) if part.rate else np.zeros_like(inner)
     inner &= ~made_up
     values.add(span.first[inner], lo[inner], hi[inner])
@@ -231,10 +231,10 @@ def _from_heads(table: PageTable, part: Part, values: Extremes) -> Ints:
 
 
 def _levels(table: PageTable, part: Part, values: Extremes) -> Ints:
-    """Take in first values of a counter; return which pages must be decoded for its level.
+    """Add the first values of a counter; return which pages must be decoded for its values.
 
-    A head has a counter's rates and its first value. While it grows, a page's largest value is
-    its last, and the first value of the next page is no smaller.
+    A head has the rates of a counter and its first value. While it increases, the largest value of
+    a page is its last, and the first value of the next page is not smaller.
     """
     span = part.span
     first_value = table.first(part.column)[span.rows]
@@ -254,10 +254,10 @@ def _levels(table: PageTable, part: Part, values: Extremes) -> Ints:
     return np.flatnonzero(~((inner & grows & followed) | still))
 
 
-def _times_from_heads(table: PageTable, span: Span, count: int) -> Extremes:
-    """Return each bucket's first and last sample; exact beside empty buckets, for `breaks`.
+def _times_from_heads(table: PageTable, span: PageSpan, count: int) -> Extremes:
+    """Return each bucket's first and last sample; exact next to empty buckets, for `breaks`.
 
-    The pages that are `unclear` are left for their times to tell.
+    Pages that are `unclear` are skipped: their times must be decoded.
     """
     times = Extremes(count)
     clear = ~span.unclear
@@ -272,7 +272,7 @@ def _times_from_heads(table: PageTable, span: Span, count: int) -> Extremes:
 def points_of(
     table: PageTable, grid: BucketGrid, part_rows: Ints, series: BucketSeries, scale: float
 ) -> Points:
-    """Return the filled buckets as points, values divided by `scale`."""
+    """Return the non-empty buckets as points, with values divided by `scale`."""
     times, values = series.times, series.values
     filled = np.flatnonzero((times.lo <= times.hi) & (values.lo <= values.hi))
     gap_ms = times.lo[filled][1:] - times.hi[filled][:-1]
@@ -291,7 +291,7 @@ def points_of(
 
 
 def gap_limits(table: PageTable, rows: Ints, before_ms: Ints, after_ms: Ints) -> Ints:
-    """Return how long each gap between two samples may be without being one.
+    """Return for each pair of samples the longest time between them that is not a gap.
 
     `rows` are the pages of the samples at `before_ms` and `after_ms`, in order of time.
     """
@@ -300,20 +300,20 @@ def gap_limits(table: PageTable, rows: Ints, before_ms: Ints, after_ms: Ints) ->
     left = np.minimum(np.searchsorted(begins, before_ms, side="right") - 1, len(rows) - 1)
     right = np.minimum(np.searchsorted(ends, after_ms, side="left"), len(rows) - 1)
     longest = np.maximum(interval[np.maximum(left, 0)], interval[right])
-    limits: Ints = np.maximum(GAP_INTERVALS * longest, LEAST_GAP_MS)
+    limits: Ints = np.maximum(GAP_INTERVALS * longest, MIN_GAP_MS)
     return limits
 
 
 @dataclass(eq=False)
 class WindowMemo:
-    """What a window's buckets hold of the pages that will not change any more.
+    """The buckets of a window, filled from the pages that no longer change.
 
-    A chart that follows asks for the same window each second: only the newest pages are new.
+    A live chart requests the same window each second, and only the newest pages are new.
 
     Attributes:
-        epoch: of the run when it was filled; another one makes it worthless.
+        epoch: of the page table when it was filled; after a change it is invalid.
         grid: the window.
-        upto: rows below this are in.
+        upto: rows below this are included.
         series: by request.
     """
 
@@ -323,7 +323,7 @@ class WindowMemo:
     series: dict[SeriesKey, BucketSeries]
 
     def moved(self, grid: BucketGrid, requests: Sequence[SeriesKey]) -> "WindowMemo":
-        """Return what is known of a window that shares buckets: its other buckets are empty."""
+        """Return the memo of a window that shares buckets; its other buckets are empty."""
         own = self.grid
         by = (grid.begin_ms - own.begin_ms) // own.width_ms
         whole = (own.end_ms - own.begin_ms) // own.width_ms

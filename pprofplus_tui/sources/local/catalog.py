@@ -7,17 +7,17 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pprofplus.log import log_directory
 from pprofplus_tui.model.runs import LIVE, RUNNING, RunId
 from pprofplus_tui.sources.local.catalog_entry import CatalogEntry
-from pprofplus_tui.sources.local.run_directories import RunDirectories, by_promise
+from pprofplus_tui.sources.local.run_directories import RunDirectories, by_priority
 from pprofplus_tui.sources.run_info import RunInfo
 
-# Live runs that are not in view are checked every so many ticks; those in view every tick, until
-# so many of them are live that the cost would be noticed.
-_SELDOM_TICKS = 5
-_MANY_LIVE, _MOST_TICKS = 20, 3
-# Of the ended runs that are not in view, so many are checked in a tick, in turn: an operator may
-# have pinned one, or removed segments.
-_SWEPT = 100
-_LOOKED_AT_ONCE = 16  # runs that are read between two readings of the clock
+# Live runs that are not in view are refreshed once in this many ticks. Those in view are refreshed
+# each tick, but less often if there are so many that it would take noticeable time.
+_HIDDEN_TICKS = 5
+_MANY_LIVE, _MAX_TICKS = 20, 3
+# Ended runs that are not in view are checked in turn, this many per tick: an operator may have
+# pinned one, or removed segments.
+_CHECKED_PER_TICK = 100
+_BATCH_RUNS = 16  # runs that are read between two readings of the clock
 
 
 class Catalog:
@@ -48,8 +48,8 @@ class Catalog:
         self._found: dict[RunId, CatalogEntry] = {}  # by id
         self._active: dict[RunId, CatalogEntry] = {}  # of these, those that may change
         self._unread: list[CatalogEntry] = []  # the last one is the next to be read
-        self._troubled: dict[RunId, CatalogEntry] = {}
-        self._swept: Iterator[CatalogEntry] = iter(())
+        self._with_problems: dict[RunId, CatalogEntry] = {}
+        self._rotation: Iterator[CatalogEntry] = iter(())
         self._changes: dict[RunId, RunInfo | None] = {}
         self._runs: tuple[RunInfo, ...] | None = ()
         self._problems: tuple[str, ...] = ()
@@ -66,13 +66,13 @@ class Catalog:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """One line about each thing that could not be read; untrusted text may be in it."""
+        """One line for each part that could not be read; may contain untrusted text."""
         return self._problems
 
     def unlisted(self, service: str | None) -> tuple[str, ...]:
-        """Return the problems that hide runs of a service, of any if it is None."""
+        """Return the problems that hide runs of a service, or of any service if it is None."""
         found = [line for each in self._directories.values() for line in each.unlisted(service)]
-        for path, run in self._troubled.items():
+        for path, run in self._with_problems.items():
             if run.info is None and service in {None, path.split("/")[-2]}:
                 found += run.problems
         return tuple(found)
@@ -85,16 +85,16 @@ class Catalog:
 
     @property
     def unread(self) -> int:
-        """How many runs were found but not read yet."""
+        """The number of runs that were found but not yet read."""
         return len(self._unread)
 
     @property
     def read(self) -> int:
-        """How many runs were read."""
+        """The number of runs that were read."""
         return len(self._found) - len(self._unread)
 
     def find(self, run: RunId) -> RunInfo | None:
-        """Return what is known of a run, None if there is none or it was not read yet."""
+        """Return what is known of a run, None if there is none or it is not read yet."""
         found = self._found.get(run)
         return found.info if found is not None else None
 
@@ -122,7 +122,7 @@ class Catalog:
     ) -> bool:
         """Check for changes; return whether `runs` or `problems` changed. Raises nothing.
 
-        With `sought`, the runs in view, only summaries of ended runs are read: `complete` reads
+        With `sought`, the runs in view, only records of ended runs are read: `complete` reads
         the rest. Runs not in view are checked every few seconds only, as are all if many are live.
         With `until_s`, a monotonic time, new runs are read until then: first those that may be
         running and the newest. The rest stays `unread`, for `read_on`.
@@ -132,11 +132,13 @@ class Catalog:
         changed, problems = self._list(now_ns)
         for run in list(self._active.values()):
             often = whole or (sought is not None and run.path in sought)
-            changed |= self._look(run, now_ns, whole=whole, every=every if often else _SELDOM_TICKS)
+            changed |= self._refresh(
+                run, now_ns, whole=whole, every=every if often else _HIDDEN_TICKS
+            )
         for run in self._settled(sought):
-            changed |= self._look(run, now_ns, whole=whole)
+            changed |= self._refresh(run, now_ns, whole=whole)
         changed |= self._read_on(until_s, whole=whole)
-        for run in self._troubled.values():
+        for run in self._with_problems.values():
             problems += run.problems
         distinct = tuple(dict.fromkeys(problems))
         changed |= distinct != self._problems
@@ -148,21 +150,21 @@ class Catalog:
         if sought is None:
             return [run for run in self._found.values() if run.settled]
         found = [run for path in sought if (run := self._found.get(path)) and run.settled]
-        for run in self._swept:
+        for run in self._rotation:
             if run.settled:
                 found.append(run)
-            if len(found) >= _SWEPT + len(sought):
+            if len(found) >= _CHECKED_PER_TICK + len(sought):
                 return found
-        self._swept = iter(list(self._found.values()))
+        self._rotation = iter(list(self._found.values()))
         return found
 
     def _ticks_for(self, sought: Collection[RunId] | None) -> int:
-        """Return every how many ticks the runs in view are checked."""
+        """Return the number of ticks between two refreshes of a run in view."""
         if sought is None:
             return 1
         infos = (run.info for path in sought if (run := self._active.get(path)))
         live = sum(info is not None and info.state == LIVE for info in infos)
-        return min(1 + live // _MANY_LIVE, _MOST_TICKS)
+        return min(1 + live // _MANY_LIVE, _MAX_TICKS)
 
     def _list(self, now_ns: int) -> tuple[bool, list[str]]:
         """List the run directories; return (whether any is gone, problems)."""
@@ -175,13 +177,13 @@ class Catalog:
         for path in map(RunId, gone):
             run = self._found.pop(path, None)
             self._active.pop(path, None)
-            self._troubled.pop(path, None)
+            self._with_problems.pop(path, None)
             if run is not None and run.info is not None:
                 self._changes[path], self._runs, changed = None, None, True
         if gone and self._unread:
             self._unread = [run for run in self._unread if run.path in self._found]
         if new:
-            runs = [CatalogEntry(RunId(path)) for path in by_promise(new)]
+            runs = [CatalogEntry(RunId(path)) for path in by_priority(new)]
             self._found.update((run.path, run) for run in runs)
             self._unread += runs
         return changed, problems
@@ -195,38 +197,38 @@ class Catalog:
         now_ns = time.time_ns()
         unread = self._unread
         while unread:
-            for _ in range(min(_LOOKED_AT_ONCE, len(unread))):
+            for _ in range(min(_BATCH_RUNS, len(unread))):
                 run = unread.pop()
                 if run.path in self._found:
                     self._active[run.path] = run
-                    changed |= self._look(run, now_ns, whole=whole)
+                    changed |= self._refresh(run, now_ns, whole=whole)
             if until_s is not None and time.monotonic() >= until_s:
                 break
             now_ns = time.time_ns()
         return changed
 
-    def _look(self, run: CatalogEntry, now_ns: int, *, whole: bool, every: int = 1) -> bool:
-        """Check a run; return whether anything changed."""
+    def _refresh(self, run: CatalogEntry, now_ns: int, *, whole: bool, every: int = 1) -> bool:
+        """Refresh one run; return whether it changed."""
         before = run.info
-        run.look(now_ns, whole=whole, every=every, counting=self._counting)
+        run.refresh(now_ns, whole=whole, every=every, counting=self._counting)
         info, path = run.info, run.path
         if run.settled:
             self._active.pop(path, None)
         else:
             self._active[path] = run
         if run.problems:
-            self._troubled[path] = run
-        elif self._troubled:
-            self._troubled.pop(path, None)
+            self._with_problems[path] = run
+        elif self._with_problems:
+            self._with_problems.pop(path, None)
         if info is before:
             return False
         self._changes[path], self._runs = info, None
         if not whole:
-            run.slim()
+            run.drop_recent()
         return True
 
     def lacking(self, runs: Iterable[RunId]) -> list[RunId]:
-        """Return those of the runs of which only the summary was read."""
+        """Return those of the runs of which only the record of an ended run was read."""
         found = self._found
         return [
             path
@@ -235,14 +237,14 @@ class Catalog:
         ]
 
     def complete(self, runs: Iterable[RunId], until_s: float) -> bool:
-        """Read these runs in full until a monotonic time; return whether any was."""
+        """Read these runs in full until a monotonic time; return whether any was read."""
         now_ns = time.time_ns()
         done = False
         for path in self.lacking(runs):
             run = self._found[path]
-            run.look(now_ns, whole=True)
+            run.refresh(now_ns, whole=True)
             self._changes[path], self._runs, done = run.info, None, True
-            run.slim()
+            run.drop_recent()
             if time.monotonic() >= until_s:
                 break
         return done

@@ -1,4 +1,4 @@
-"""The OOM kills that a cgroup has counted by now."""
+"""The current count of OOM kills in a cgroup."""
 
 from contextlib import suppress
 
@@ -9,15 +9,15 @@ OOM_KILLS = "cgroup_oom_kills"  # the metric of the same count
 _COUNTERS = {"memory.current": "memory.events", "memory.usage_in_bytes": "memory.oom_control"}
 
 
-def oom_kills_now(who: str = "self") -> tuple[int, int | None] | None:
-    """Return (OOM kills, limit in bytes or None) of the cgroup of process `who`, a pid or "self".
+def oom_kills_now(process: str = "self") -> tuple[int, int | None] | None:
+    """Return (OOM kills, limit in bytes or None) in the cgroup of `process`, a pid or "self".
 
-    None if it is not to be had.
+    None if it cannot be read.
     """
     with suppress(OSError, ValueError, ProbeAbsentError):
-        cgroup = Cgroup(who)
+        cgroup = Cgroup(process)
         path = f"{cgroup.directory}/{_COUNTERS[cgroup.used]}"
-        with open(path, encoding="ascii") as file:  # noqa: PTH123 - a string is all that is needed
+        with open(path, encoding="ascii") as file:  # noqa: PTH123 - the path is a string
             for line in file:
                 name, _, count = line.partition(" ")
                 if name == "oom_kill":

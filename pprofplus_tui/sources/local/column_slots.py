@@ -1,24 +1,24 @@
-"""Which metrics may share memory: those that no metric table has together."""
+"""Assigns lanes to columns: metrics that are never in one schema share memory."""
 
 import numpy as np
 
 from pprofplus_tui.model.points import Ints
 
 
-def assigned(lanes: Ints, columns: Ints, new: int, width: int) -> tuple[Ints, int]:
-    """Return (the lane of each column, how many lanes there are) with one more metric table.
+def assign_lanes(lanes: Ints, columns: Ints, new: int, width: int) -> tuple[Ints, int]:
+    """Return (the lane of each column, the number of lanes) after one more schema.
 
-    `lanes` has those of the columns known so far, in `width` lanes; `new` columns follow on these.
-    `columns` are those of the table, each of which gets a lane that no other of them has. A column
-    keeps its lane unless another one in the table has it: then it moves to a lane that was not
-    there before, and its cells have to be copied.
+    `lanes` are those of the known columns, out of `width` lanes; `new` columns are added to them.
+    `columns` are those of the schema, each of which gets a different lane. A column keeps its lane
+    unless another column of the schema has it: then it moves to an additional lane, and its values
+    must be copied.
     """
     known = len(lanes)
     found = np.append(lanes, np.full(new, -1))
     mine = columns[columns < known].tolist()
     held: set[int] = set()
     for column in mine:
-        if int(found[column]) in held:  # they were in no table together until now
+        if int(found[column]) in held:  # no schema had both of them until now
             found[column] = width
             width += 1
         held.add(int(found[column]))

@@ -1,4 +1,4 @@
-"""The end of a run: collects the evidence for its cause, and what it held then."""
+"""The end of a run: the evidence for its cause, and the memory that it used then."""
 
 import time
 from collections.abc import Container, Iterable, Mapping
@@ -19,7 +19,7 @@ from pprofplus_tui.model.death import (
 )
 from pprofplus_tui.model.death_causes import decide
 from pprofplus_tui.model.runs import RUNNING
-from pprofplus_tui.sources.local.ending_files import read_notes
+from pprofplus_tui.sources.local.ending_files import read_ending_files
 from pprofplus_tui.sources.local.kernel_log import KernelLog
 from pprofplus_tui.sources.local.liveness import last_mono_ms
 from pprofplus_tui.sources.local.machine import (
@@ -32,16 +32,17 @@ from pprofplus_tui.sources.local.machine import (
 from pprofplus_tui.sources.local.run_log import RunLog
 from pprofplus_tui.sources.local.siblings import LIMIT, USED, Sibling, Siblings
 
-# The kernel's clock is not corrected by NTP: it may be off by a part of the time since the start.
+# The kernel's clock is not corrected by NTP: its error grows with the time since the start.
 _SLACK_MS, _DRIFT = 5000, 2e-4
-_LATE_MS = 600_000  # a process may get no time for a sample for minutes before it is killed
-_SOON_S, _SETTLED_S, _LOOK_S, _SELDOM_S = 15.0, 180.0, 1.0, 15.0
-_RECENT_S = 600.0  # later, nothing new comes about a death
-_SHARE = 0.05  # of the time is spent looking, at the most
+_LATE_MS = 600_000  # a process may be unable to take a sample for minutes before it is killed
+_FREQUENT_S, _FINAL_S = 15.0, 180.0  # after the first search: the searches get rare, and end
+_SHORT_DELAY_S, _LONG_DELAY_S = 1.0, 15.0
+_RECENT_S = 600.0  # later, no new evidence of a death appears
+_MAX_TIME_SHARE = 0.05  # the maximum share of the time to spend on searches
 
 
 class CauseFinder:
-    """Finds the causes of deaths; keeps what it needs for the next. Use it from one thread."""
+    """Finds the causes of deaths; caches what several searches need. Use it from one thread."""
 
     def __init__(self, kernel: KernelLog | None = None) -> None:
         """Make a finder; several may share the kernel's log."""
@@ -56,13 +57,13 @@ class CauseFinder:
     def death_of(
         self, log: RunLog, state: str, others: Iterable[Sibling] = (), *, at_once: bool = False
     ) -> Death | None:
-        """Return how the run of a log that was refreshed ended, None if it is running.
+        """Return how the run of a refreshed log ended, None if it is in progress.
 
-        With `at_once`, the first look at a run takes a millisecond: the kernel's log and other
-        runs, which take more, are left to the next.
+        With `at_once`, the first search takes a millisecond: it omits the kernel's log and other
+        runs, which take longer, and the next search reads them.
 
-        Evidence may come later than the death, from a parent or from other runs: so it is looked
-        for again, often at first, until some minutes have passed.
+        Evidence from a parent or from other runs may appear after the death, so the search is
+        repeated, often at first, until some minutes have passed.
         """
         if state in RUNNING:
             self._path = ""
@@ -73,27 +74,28 @@ class CauseFinder:
             self._path, self._key, self._first_s, self._next_s = log.path, key, now_s, now_s
             self._death, self._siblings = None, Siblings()
         if at_once and self._death is None:
-            self._death = self._look(log, None)
+            self._death = self._find_cause(log, None)
         elif now_s >= self._next_s:
-            self._death = _surer(self._death, self._look(log, others))
-            self._next_s = self._next_look_s(self._death, now_s)
+            self._death = _more_certain(self._death, self._find_cause(log, others))
+            self._next_s = self._next_search_s(self._death, now_s)
         return self._death
 
-    def _next_look_s(self, death: Death, began_s: float) -> float:
-        """Return the monotonic time of the next look, after one that began at `began_s`."""
+    def _next_search_s(self, death: Death, began_s: float) -> float:
+        """Return the monotonic time of the next search, after one that began at `began_s`."""
         now_s = time.monotonic()
         lives = death.cause.kind in {STOPPED, UNWATCHED}
         if not lives and death.cause.kind == OOM and death.cause.certainty == KNOWN:
             return float("inf")
         age_s = time.time() - death.t_ms / 1000
         recent = 0 <= age_s < _RECENT_S
-        if not lives and (not recent or now_s - self._first_s > _SETTLED_S):
+        if not lives and (not recent or now_s - self._first_s > _FINAL_S):
             return float("inf")
-        soon = recent and now_s - self._first_s < _SOON_S
-        # however long the kernel's log is: a small part of the time
-        return now_s + max(_LOOK_S if soon else _SELDOM_S, (now_s - began_s) / _SHARE)
+        frequent = recent and now_s - self._first_s < _FREQUENT_S
+        delay_s = _SHORT_DELAY_S if frequent else _LONG_DELAY_S
+        # a small share of the time, however long the kernel's log is
+        return now_s + max(delay_s, (now_s - began_s) / _MAX_TIME_SHARE)
 
-    def _look(self, log: RunLog, others: Iterable[Sibling] | None) -> Death:
+    def _find_cause(self, log: RunLog, others: Iterable[Sibling] | None) -> Death:
         last = log.last()
         return Death(
             log.last_sample_ms,
@@ -114,16 +116,16 @@ class CauseFinder:
             stop = events[-1].text
         host, boot_id = (header.host, header.boot_id) if header is not None else ("", "")
         here = bool(boot_id) and boot_id == machine.boot_id
-        slowly = here and others is not None
-        elsewhere, booted_ms = _elsewhere(machine, host, boot_id, log.last_sample_ms)
+        thorough = here and others is not None
+        elsewhere, booted_ms = _other_machine(machine, host, boot_id, log.last_sample_ms)
         found = process_of(log.path, log.pid, header, last_mono_ms(log)) if here else None
-        notes = read_notes(log.path)
+        notes = read_ending_files(log.path)
         evidence = Evidence(
             stop=stop,
             packed=notes.packed,
             packed_cause=notes.cause,
             outcome=notes.outcome,
-            kernel=self._kernel_record(log) if slowly else None,
+            kernel=self._kernel_record(log) if thorough else None,
             used_bytes=last.get(USED),
             limit_bytes=last.get(LIMIT),
             lives=found is not None and not found.ended,
@@ -135,9 +137,9 @@ class CauseFinder:
             booted_ms=booted_ms,
             elsewhere=elsewhere,
         )
-        if not slowly or others is None or decide(evidence).kind == OOM:
+        if not thorough or others is None or decide(evidence).kind == OOM:
             return evidence
-        # other logs are opened only where they may say more
+        # other logs are opened only if they may add evidence
         kills = self._siblings.kills(log, last, others, same_host=host == machine.host)
         return replace(evidence, kills=kills)
 
@@ -153,13 +155,13 @@ class CauseFinder:
         return KernelRecord(found.oom, t_ms, found.text)
 
 
-def _surer(before: Death | None, now: Death) -> Death:
-    """Return what was found now, or before if that was surer: evidence goes, as a zombie does."""
+def _more_certain(before: Death | None, now: Death) -> Death:
+    """Return `now`, or `before` if it was more certain: evidence such as a zombie disappears."""
     gone = before is not None and before.cause.is_death and now.cause.certainty == UNKNOWN
     return before if gone and before is not None else now
 
 
-def quick_cause(  # noqa: PLR0913 - what the header, the last page and the directory say
+def quick_cause(  # noqa: PLR0913 - values of the header, the last page and the run directory
     path: str,
     *,
     stop: str | None,
@@ -170,20 +172,20 @@ def quick_cause(  # noqa: PLR0913 - what the header, the last page and the direc
     limit_bytes: int | None,
     names: Container[str] | None = None,
 ) -> Cause:
-    """Return the cause of a run's end by what a list has at hand: it opens two files at most.
+    """Return the cause of a run's end from the data that a list has; opens two files at most.
 
     Args:
-        path: the run's directory.
-        stop: text of its stop event, None if its last page has none after the last sample.
+        path: the run directory.
+        stop: text of the stop event, None if the last page has none after the last sample.
         last_ms: unix ms of the last sample.
         host: of its header.
         boot_id: of its header.
         used_bytes: last value of cgroup_used, None if there is none.
         limit_bytes: last value of cgroup_limit, None if there is none.
-        names: of the files in the directory, None if it was not listed.
+        names: of the files in the run directory, None if it was not listed.
     """
-    notes = read_notes(path, names)
-    elsewhere, booted_ms = _elsewhere(this_machine(), host, boot_id, last_ms)
+    notes = read_ending_files(path, names)
+    elsewhere, booted_ms = _other_machine(this_machine(), host, boot_id, last_ms)
     return decide(
         Evidence(
             stop=stop,
@@ -200,7 +202,7 @@ def quick_cause(  # noqa: PLR0913 - what the header, the last page and the direc
 
 
 def peak_of(log: RunLog) -> int | None:
-    """Return the largest resident set in a log, None if it has none; reads nothing."""
+    """Return the largest resident set in a log, None if it has none; reads no file."""
     table = log.table
     column = table.column("rss")
     if column is None:
@@ -210,8 +212,10 @@ def peak_of(log: RunLog) -> int | None:
     return int(table.hi(column)[rows[has]].max()) if has.any() else None
 
 
-def _elsewhere(machine: Machine, host: str, boot_id: str, last_ms: int) -> tuple[str, int | None]:
-    """Return (name of another machine that a run is from, when this one started after its end)."""
+def _other_machine(
+    machine: Machine, host: str, boot_id: str, last_ms: int
+) -> tuple[str, int | None]:
+    """Return (host of the run if it is another machine, start of this machine after the end)."""
     if not boot_id or not machine.boot_id or boot_id == machine.boot_id:
         return "", None
     if host != machine.host:

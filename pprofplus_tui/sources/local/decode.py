@@ -1,7 +1,7 @@
-"""Page bodies to numpy: the streams of many pages decoded in one pass.
+"""Page bodies in numpy: decodes the streams of many pages in one pass.
 
-Bit for bit what `pprofplus.log.format.read_data_page` gives, which stays the reference. All is
-arithmetic modulo 2**64, as in the format, so sums over several streams can share one cumsum.
+The results are equal to those of `pprofplus.log.format.read_data_page`, which is the reference. All
+arithmetic is modulo 2**64, as in the format, so sums over several streams can share one cumsum.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ _ONE = np.uint64(1)
 
 
 class PageBatch:
-    """Data pages of one metric table, read whole and checked by their CRCs.
+    """Data pages of one schema, read whole and verified by their CRCs.
 
     Attributes:
         fixed: the fixed part of each head, HEAD_DTYPE, shape (pages,).
@@ -30,22 +30,22 @@ class PageBatch:
     def __init__(self, pages: Sequence[bytes], columns: int) -> None:
         self._pages = pages
         count = len(pages)
-        cells_end = COLUMNS_OFFSET + 24 * columns
+        values_end = COLUMNS_OFFSET + 24 * columns
         self.fixed = np.frombuffer(b"".join([p[:COLUMNS_OFFSET] for p in pages]), HEAD_DTYPE)
         first = b"".join([p[COLUMNS_OFFSET : COLUMNS_OFFSET + 8 * columns] for p in pages])
         self.first = np.frombuffer(first, "<i8").reshape(count, columns)
-        lengths = b"".join([p[cells_end : cells_end + 2 * (columns + 1)] for p in pages])
+        lengths = b"".join([p[values_end : values_end + 2 * (columns + 1)] for p in pages])
         self._lengths = np.frombuffer(lengths, "<u2").reshape(count, columns + 1).astype(np.int64)
         ends = np.cumsum(self._lengths, axis=1) + self.fixed["head_length"][:, None]
         self._starts = ends - self._lengths
-        # heads that were indexed fit their pages; a file may be another one since
+        # indexed heads fit their pages, but the file may have been replaced since
         self._overlong = ends[:, -1] > self.fixed["length"]
         self._lengths[self._overlong] = 0
 
     def times(self) -> tuple[Ints, Bools]:
         """Return (monotonic ms of all samples, page after page, and which pages are bad).
 
-        Shapes (samples of all pages,) and (pages,). The samples of a bad page mean nothing.
+        Shapes (samples of all pages,) and (pages,). The samples of a bad page are undefined.
         """
         fixed = self.fixed
         counts = fixed["samples"].astype(np.int64)
@@ -65,10 +65,10 @@ class PageBatch:
         return values, bad
 
     def columns(self, pages: Ints, columns: Ints) -> tuple[Ints, Bools]:
-        """Return (values of stream after stream, and which streams are bad).
+        """Return (the values of all streams in order, and which streams are bad).
 
         Stream i is column `columns[i]` of page `pages[i]` and has that page's samples. Shapes
-        (samples of all streams,) and (streams,). The values of a bad stream mean nothing.
+        (samples of all streams,) and (streams,). The values of a bad stream are undefined.
         """
         values, bad = self._decode(pages, columns + 1, self.first[pages, columns], None)
         return values, bad | self._overlong[pages]
@@ -77,7 +77,7 @@ class PageBatch:
         self, pages: Ints, streams: Ints, firsts: Ints, steps: npt.NDArray[np.uint32] | None
     ) -> tuple[Ints, Bools]:
         counts = self.fixed["samples"][pages].astype(np.int64)
-        # what a page without samples has in its streams is not looked at
+        # the streams of a page without samples are ignored
         lengths = np.where(counts > 0, self._lengths[pages, streams], 0)
         starts = self._starts[pages, streams]
         whole = self._pages
@@ -99,11 +99,11 @@ def decode_streams(
     firsts: Ints,
     steps: npt.NDArray[np.uint32] | None = None,
 ) -> tuple[Ints, Bools]:
-    """Return (values, bad) of streams that lie one after the other in `data`.
+    """Return (values, bad) of streams that are concatenated in `data`.
 
     All arguments have shape (streams,): `lengths` in bytes, `counts` samples, the first of which
     has the value `firsts`; `steps` is added to each difference. `values` has shape
-    (sum(counts),), whatever the bytes say; `bad` tells which streams are malformed.
+    (sum(counts),) for any bytes; `bad` marks the malformed streams.
     """
     bad = np.zeros(len(lengths), np.bool_)
     out = np.zeros(int(counts.sum()), np.int64)
@@ -126,7 +126,7 @@ def decode_streams(
         out += np.repeat(wide, counts)
         sums += wide * np.maximum(counts - 1, 0)
     if len(out):
-        # One cumsum for all: each stream begins with the step from where the last one ended.
+        # One cumsum for all: a stream begins with the difference from the end of the previous one.
         begin = firsts[some].astype(np.int64)
         end = begin + sums[some]
         begin[1:] -= end[:-1]
@@ -136,7 +136,7 @@ def decode_streams(
 
 
 def _without_cut_streams(raw: _Bytes, lengths: Ints, bad: Bools) -> tuple[_Bytes, Ints]:
-    """Mark and take out streams that end within a number: they would run into the next."""
+    """Mark and remove streams that end within a number, which would continue in the next."""
     some = np.flatnonzero(lengths)
     last = np.cumsum(lengths)[some] - 1
     cut = some[raw[last] > 0x7F]  # noqa: PLR2004 - the continuation bit
@@ -148,7 +148,7 @@ def _without_cut_streams(raw: _Bytes, lengths: Ints, bad: Bools) -> tuple[_Bytes
 
 
 def _tokens(raw: _Bytes, ends: Ints) -> tuple[_Tokens, Ints, Ints]:
-    """Return (varints modulo 2**64, which are wider than 64 bits, which are overlong)."""
+    """Return (varints modulo 2**64, which are wider than 64 bits, which are too long)."""
     starts = np.empty_like(ends)
     starts[0] = 0
     starts[1:] = ends[:-1] + 1
@@ -168,9 +168,9 @@ def _tokens(raw: _Bytes, ends: Ints) -> tuple[_Tokens, Ints, Ints]:
 
 
 def _markers(zero: Bools, stream_starts: Ints) -> Ints:
-    """Return which tokens begin a run of zeros; `zero` tells the tokens that are 0.
+    """Return the tokens that begin a sequence of zeros; `zero` marks the tokens that are 0.
 
-    Of zeros one after the other in a stream, every second one is a run's length.
+    Of consecutive zero tokens in a stream, every second one is the length of a sequence.
     """
     if not (zero[1:] & zero[:-1]).any():
         return np.flatnonzero(zero)
@@ -185,9 +185,9 @@ def _markers(zero: Bools, stream_starts: Ints) -> Ints:
 def _differences(
     raw: _Bytes, lengths: Ints, counts: Ints, out_starts: Ints, bad: Bools
 ) -> tuple[Ints, Ints, Ints]:
-    """Return (places in the output, differences other than a run's, how many a stream).
+    """Return (positions in the output, nonzero differences, number of them in each stream).
 
-    Bad streams are marked in `bad` and give none.
+    Bad streams are marked in `bad` and have none.
     """
     ends = np.flatnonzero(raw < 0x80)  # noqa: PLR2004 - the continuation bit
     token_ends = np.searchsorted(ends, np.cumsum(lengths))
@@ -202,20 +202,20 @@ def _differences(
     zero = tokens == 0
     zero[wide] = False
     markers = _markers(zero, token_starts[per_stream > 0])
-    runs = markers + 1
+    length_tokens = markers + 1
     of_marker = stream_of(markers)
-    unfinished = runs == token_ends[of_marker]
+    unfinished = length_tokens == token_ends[of_marker]
     if unfinished.any():
         bad[of_marker[unfinished]] = True
-        runs, of_marker = runs[~unfinished], of_marker[~unfinished]
-    zeros = tokens[runs]
+        length_tokens, of_marker = length_tokens[~unfinished], of_marker[~unfinished]
+    zeros = tokens[length_tokens]
     absurd = zeros > counts[of_marker].astype(np.uint64)
     if len(wide):
-        absurd |= np.isin(runs, wide)
+        absurd |= np.isin(length_tokens, wide)
     bad[of_marker[absurd]] = True
     emits = np.ones(len(tokens), np.int64)
     emits[markers] = 0
-    emits[runs] = np.where(absurd, np.uint64(0), zeros).astype(np.int64)
+    emits[length_tokens] = np.where(absurd, np.uint64(0), zeros).astype(np.int64)
     place = np.zeros(len(tokens) + 1, np.int64)
     np.cumsum(emits, out=place[1:])
     before = place[token_starts]
@@ -223,7 +223,7 @@ def _differences(
 
     is_delta = np.ones(len(tokens), np.bool_)
     is_delta[markers] = False
-    is_delta[runs] = False
+    is_delta[length_tokens] = False
     if bad.any():
         is_delta &= ~np.repeat(bad, per_stream)
     at = (place[1:] + np.repeat(out_starts - before, per_stream))[is_delta]

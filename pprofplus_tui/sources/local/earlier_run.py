@@ -1,4 +1,4 @@
-"""Finds the run of the same service that came before a run, to learn its days and its start."""
+"""Finds an earlier run of the same service, to compare its daily pattern and its start."""
 
 import heapq
 import os
@@ -7,13 +7,13 @@ from pprofplus.log import log_directory
 from pprofplus_tui.sources.local.run_log import RunLog, open_log
 from pprofplus_tui.sources.port import NoRunError
 
-_TRIED = 3  # the last ones that began before
-DAYS_KNOWN_MS = 36 * 3_600_000  # so long a run must have lasted for its days to be known
-_TIMES_THE_AGE = 3  # or so many times longer than the young one, for its start to be
+_MAX_CANDIDATES = 3  # of the runs that began earlier, the newest
+DAYS_KNOWN_MS = 36 * 3_600_000  # the minimum duration that shows a daily pattern
+_TIMES_THE_AGE = 3  # or that many times the age of the young run, to compare the start
 
 
-def _began_before(log: RunLog) -> list[str]:
-    """Return the directories of the service's last runs before this one, the newest first."""
+def _earlier_paths(log: RunLog) -> list[str]:
+    """Return the run directories of the service's last runs before this one, the newest first."""
     parent = os.path.dirname(log.path)  # noqa: PTH120 - paths are str here
     try:
         with os.scandir(parent) as entries:
@@ -23,21 +23,21 @@ def _began_before(log: RunLog) -> list[str]:
                 if (parsed := log_directory.parse_run_name(entry.name)) is not None
                 and (start_ms := parsed[1]) < log.start_ms
             )
-            return [path for _, path in heapq.nlargest(_TRIED, found)]
+            return [path for _, path in heapq.nlargest(_MAX_CANDIDATES, found)]
     except OSError:
         return []
 
 
 def earlier_run(log: RunLog) -> RunLog | None:
-    """Return the log, refreshed, of a run of the service that is worth comparing with a young one.
+    """Return the refreshed log of an earlier run to compare a young run with, None without one.
 
-    It is one of the last three that began before: the first that lasted for a day and a half, else
-    the first that lasted three times as long as the young run has. None if there is none. Reads
-    the last pages of each, and the whole index of one.
+    It is one of the last three runs before: the newest that lasted a day and a half, else the
+    newest that lasted three times as long as the young run so far. Reads the last pages of each
+    candidate, and the whole page index of one.
     """
     age_ms = log.end_ms - log.begin_ms
     lasted: list[tuple[bool, str]] = []
-    for path in _began_before(log):
+    for path in _earlier_paths(log):
         try:
             end = open_log(path, last_slots=1)
         except NoRunError:

@@ -1,10 +1,10 @@
-"""The record of a run that has ended: read once from the end of its log, without arrays.
+"""The record of an ended run: read once from the end of its log, without arrays.
 
-A look at a run as `RunLog` takes it costs a millisecond and 40 kB: of ten thousand runs that
-nobody has scrolled to, that is 14 s. What a glance cannot be sure of is left to the look.
+Reading a run with `RunLog` costs a millisecond and 40 kB, which is 14 s for ten thousand runs that
+are not visible. If this module cannot be certain, it returns None, and `RunLog` must be used.
 """
 
-# of ten thousand runs, pathlib would double what each costs
+# pathlib would double the cost of each of ten thousand runs
 # ruff: noqa: PTH208
 
 import os
@@ -22,34 +22,39 @@ from pprofplus_tui.sources.local.liveness import Lock, ended_state, is_silent, l
 from pprofplus_tui.sources.local.machine import this_machine
 from pprofplus_tui.sources.local.safe_files import opened
 from pprofplus_tui.sources.local.segment_header import begin_on_axis, first_instant
-from pprofplus_tui.sources.local.segment_tail import Page, SegmentTail, Table, check_order
+from pprofplus_tui.sources.local.segment_tail import (
+    SegmentSchema,
+    SegmentTail,
+    TailPage,
+    check_order,
+)
 from pprofplus_tui.sources.local.siblings import LIMIT, USED
 
-_FEW_SEGMENTS = 4  # up to half a megabyte, as segments grow with their run
-YOUNG_NS = 60_000_000_000  # for so long after its last write, a run is looked at each second
+_FEW_SEGMENTS = 4  # up to half a megabyte, because segments grow with their run
+RECENT_NS = 60_000_000_000  # after its last write, a run is checked each second for this long
 
 
-@dataclass(slots=True, eq=False)  # not frozen: that triples what making one costs
+@dataclass(slots=True, eq=False)  # not frozen: that triples the cost of a new one
 class EndedRun:
-    """How an ended run is.
+    """The record of an ended run.
 
     Attributes:
-        state: one of `model.runs.STATES` that is not of a running process.
-        begin_ms: unix ms of the first sample or event that rotation has left.
+        state: one of `model.runs.STATES` in which the process does not run.
+        begin_ms: unix ms of the first sample or event that rotation has not removed.
         end_ms: unix ms of the last.
         interval_ms: between samples.
         size_bytes: on disk.
-        table: the newest metric table.
-        last: the last value of the metric asked for, None if there is none of that name.
+        schema: the newest.
+        last: the last value of the requested metric, None if the run lacks it.
         samples: None unless they were counted.
         first: the first value of that metric, None unless samples were counted.
         peak: its largest value, as `first`.
-        cause: why the process ended, as a list shows it; None if nothing is known, or as `first`.
-        pinned: retention leaves the run alone.
+        cause: why the process ended, as a list shows it; None if unknown, or as `first`.
+        pinned: retention does not remove the run.
         newest: number of the newest segment.
         written: its inode, unix ns of the last write to it and its size, when it was read.
-        settled: the process is gone, and not just now, so that only retention and operators can
-            change anything.
+        settled: the process ended some time ago, so that only retention and operators can change
+            the run.
     """
 
     state: str
@@ -57,7 +62,7 @@ class EndedRun:
     end_ms: int
     interval_ms: int
     size_bytes: int
-    table: Table
+    schema: SegmentSchema
     last: int | None
     samples: int | None
     first: int | None
@@ -69,20 +74,22 @@ class EndedRun:
     settled: bool
 
 
-def glance(path: str, metric: str, now_ns: int, *, counting: bool = False) -> EndedRun | None:
-    """Return how the run at `path` ended; None if it may go on, or anything is out of order.
+def read_ended_run(
+    path: str, metric: str, now_ns: int, *, counting: bool = False
+) -> EndedRun | None:
+    """Return the record of the run at `path`; None if it may still run, or its log is unusual.
 
-    With `counting`, all page heads of a run of few segments are read. `now_ns` is unix time. Raises
-    nothing.
+    With `counting`, all page heads are read if the run has few segments. `now_ns` is unix time.
+    Raises nothing.
     """
     try:
-        return _seen(path, metric, now_ns, counting=counting)
+        return _read_ended_run(path, metric, now_ns, counting=counting)
     except (OSError, LogFormatError):
         return None
 
 
-def _seen(path: str, metric: str, now_ns: int, *, counting: bool) -> EndedRun | None:
-    """Do what `glance` does; raises OSError, LogFormatError if anything is out of order."""
+def _read_ended_run(path: str, metric: str, now_ns: int, *, counting: bool) -> EndedRun | None:
+    """Do what `read_ended_run` does; raises OSError, LogFormatError if the log is unusual."""
     names = os.listdir(path)
     numbers = _segments(names)
     if not numbers:
@@ -90,22 +97,22 @@ def _seen(path: str, metric: str, now_ns: int, *, counting: bool) -> EndedRun | 
     newest, few = numbers[-1], counting and len(numbers) <= _FEW_SEGMENTS
     with opened(f"{path}/{log_directory.segment_name(newest)}") as (file, status):
         lock = lock_on(file)
-        young = now_ns - status.st_mtime_ns < YOUNG_NS
-        if lock is Lock.HELD or (lock is Lock.UNKNOWN and young):
+        recent = now_ns - status.st_mtime_ns < RECENT_NS
+        if lock is Lock.HELD or (lock is Lock.UNKNOWN and recent):
             return None
-        # the writer may have begun a next segment, and then left this one
-        if young and _segments(os.listdir(path)) != numbers:
+        # the writer may have released this segment because it began the next one
+        if recent and _segments(os.listdir(path)) != numbers:
             return None
         ending = SegmentTail(file, status.st_size, every=few)
     page = ending.pages[-1]
-    if lock is Lock.UNKNOWN and not _has_fallen_silent(page, now_ns // 1_000_000):
+    if lock is Lock.UNKNOWN and not _is_silent_page(page, now_ns // 1_000_000):
         return None
     pid = log_directory.parse_run_name(path.rpartition("/")[2])
     stop = _stop_of(page)
-    if pid is None or (stop is None and _may_be_there(ending.table, pid[0])):
+    if pid is None or (stop is None and _may_exist(ending.schema, pid[0])):
         return None
     pages = _every_page(path, numbers, ending) if few and ending.complete else None
-    column = ending.table.column(metric)
+    column = ending.schema.column(metric)
     begin_ms = _begin_ms(path, numbers, ending, pages)
     first = peak = samples = None
     if pages is not None:
@@ -114,14 +121,16 @@ def _seen(path: str, metric: str, now_ns: int, *, counting: bool) -> EndedRun | 
         if column is not None:
             first, peak = sampled[0].first[column], max(head.hi[column] for head in sampled)
     state = ended_state(path, stop, pid[0], None, page.head.last_mono_ms, names=names)
-    cause = _cause_of_death(path, ending.table, page, names) if counting and state == DIED else None
+    cause = (
+        _cause_of_death(path, ending.schema, page, names) if counting and state == DIED else None
+    )
     return EndedRun(
         state,
         min(begin_ms, page.end_ms),
         page.end_ms,
         page.head.interval_ms,
         status.st_size + _size(path, numbers[:-1]),
-        ending.table,
+        ending.schema,
         None if column is None else page.last(column),
         samples,
         first,
@@ -130,48 +139,53 @@ def _seen(path: str, metric: str, now_ns: int, *, counting: bool) -> EndedRun | 
         log_directory.PIN_NAME in names,
         newest,
         (status.st_ino, status.st_mtime_ns, status.st_size),
-        lock is Lock.FREE and not young,
+        lock is Lock.FREE and not recent,
     )
 
 
-def _cause_of_death(path: str, table: Table, page: Page, names: list[str]) -> str | None:
-    """Return why a run died, by what its directory, header and last page say."""
+def _cause_of_death(
+    path: str, schema: SegmentSchema, page: TailPage, names: list[str]
+) -> str | None:
+    """Return why a run died, from its run directory, header and last page."""
     used, limit = (
-        None if column is None else page.last(column) for column in map(table.column, (USED, LIMIT))
+        None if column is None else page.last(column)
+        for column in map(schema.column, (USED, LIMIT))
     )
     return quick_cause(
         path,
         stop=None,
         last_ms=page.end_ms,
-        host=table.host,
-        boot_id=table.boot_id,
+        host=schema.host,
+        boot_id=schema.boot_id,
         used_bytes=used,
         limit_bytes=limit,
         names=names,
     ).listed
 
 
-def _every_page(path: str, numbers: list[int], ending: SegmentTail) -> list[Page] | None:
+def _every_page(path: str, numbers: list[int], ending: SegmentTail) -> list[TailPage] | None:
     """Return the data pages of all segments in order, None if there are too many.
 
-    `ending` is the newest segment's. Raises OSError, LogFormatError.
+    `ending` is the end of the newest segment. Raises OSError, LogFormatError.
     """
-    found: list[Page] = []
+    found: list[TailPage] = []
     for number in numbers[:-1]:
         with opened(f"{path}/{log_directory.segment_name(number)}") as (file, status):
             before = SegmentTail(file, status.st_size, every=True)
-        if not before.complete or before.table is not ending.table:
+        if not before.complete or before.schema is not ending.schema:
             return None
         found += before.pages
     found += ending.pages
     if any(b.head.prefix.number <= a.head.prefix.number for a, b in pairwise(found)):
-        return None  # a page that was written again to the next segment
+        return None  # a page was written again to the next segment
     check_order(found)
     return found
 
 
-def _begin_ms(path: str, numbers: list[int], ending: SegmentTail, pages: list[Page] | None) -> int:
-    """Return the unix ms of the first instant that rotation has left, as a look tells it."""
+def _begin_ms(
+    path: str, numbers: list[int], ending: SegmentTail, pages: list[TailPage] | None
+) -> int:
+    """Return the unix ms of the first instant that rotation has not removed, as `RunLog` does."""
     if pages is not None:
         return int(pages[0].head.first_unix_ms)
     if len(numbers) == 1 and ending.first is not None:
@@ -183,11 +197,11 @@ def _begin_ms(path: str, numbers: list[int], ending: SegmentTail, pages: list[Pa
 
 
 def _segments(names: Iterable[str]) -> list[int]:
-    """Return the numbers of the segments among a directory's names, in order."""
+    """Return the numbers of the segments among the names in a run directory, in order."""
     found = []
     for name in names:
         number = log_directory.parse_segment_name(name)
-        # not 0000001.pplog, which is another file than 000001.pplog
+        # not 0000001.pplog, which is a different file from 000001.pplog
         if number and log_directory.segment_name(number) == name:
             found.append(number)
     found.sort()
@@ -195,7 +209,7 @@ def _segments(names: Iterable[str]) -> list[int]:
 
 
 def _size(path: str, numbers: Iterable[int]) -> int:
-    """Return the bytes of these segments. Raises OSError, LogFormatError if one is no file."""
+    """Return the size of these segments. Raises OSError, LogFormatError if one is not a file."""
     total = 0
     for number in numbers:
         status = os.lstat(f"{path}/{log_directory.segment_name(number)}")
@@ -205,21 +219,21 @@ def _size(path: str, numbers: Iterable[int]) -> int:
     return total
 
 
-def _may_be_there(table: Table, pid: int) -> bool:
-    """Tell whether there is a process that may be the run's, and went on without its log."""
-    here = table.boot_id and table.boot_id == this_machine().boot_id
+def _may_exist(schema: SegmentSchema, pid: int) -> bool:
+    """Return whether a process exists that may be that of the run and no longer records."""
+    here = schema.boot_id and schema.boot_id == this_machine().boot_id
     return bool(here) and os.path.lexists(f"/proc/{pid}")
 
 
-def _stop_of(page: Page) -> str | None:
-    """Return the text of a stop event behind the last sample, None if there is none."""
+def _stop_of(page: TailPage) -> str | None:
+    """Return the text of a stop event after the last sample, None if there is none."""
     event = next(iter(page.events()[-1:]), None)
     stopped = event is not None and event.kind == STOP and event.mono_ms >= page.head.last_mono_ms
     return event.text if event is not None and stopped else None
 
 
-def _has_fallen_silent(page: Page, now_ms: int) -> bool:
-    """Tell whether a run without a lock to ask has ended; one that changed its pace may not."""
+def _is_silent_page(page: TailPage, now_ms: int) -> bool:
+    """Return whether a run without a usable lock has ended; unknown if the interval changed."""
     if any(event.kind == INTERVAL for event in page.events()):
         return False
     return is_silent(page.end_ms, page.head.interval_ms, now_ms)

@@ -13,9 +13,9 @@ from pprofplus_tui.sources.local.block_detail import Detail
 from pprofplus_tui.sources.local.page_cache import PagesLostError
 from pprofplus_tui.sources.local.run_log import RunLog
 
-_QUICK_PAGES = 64  # read whole the first time
+_QUICK_PAGES = 64  # these are read whole, unless their events are cached
 _STEPPED_BLOCKS = 256
-_STEP_MS = 1000  # less is the clock being slewed
+_STEP_MS = 1000  # a smaller difference is a slewed clock
 
 
 def search_events(  # noqa: PLR0913 - see `sources.port.RunReader.events`
@@ -57,12 +57,12 @@ def search_events(  # noqa: PLR0913 - see `sources.port.RunReader.events`
 
 
 def _recorded(run: RunLog, rows: Ints) -> list[RunEvent]:
-    """Return the events that the pages of these rows hold."""
+    """Return the events in the pages of these rows."""
     return [_named(event) for event in run.events_in(rows)] if len(rows) else []
 
 
 def _named(event: RunEvent) -> RunEvent:
-    """Return the event with a kind of its own if it says that a watch ended, not the process."""
+    """Return the event, with a separate kind if it says that a watch ended, not the process."""
     unwatched = event.kind == "stop" and event.text == WATCH_ENDED
     return replace(event, kind=UNWATCHED) if unwatched else event
 
@@ -85,7 +85,9 @@ def _clock_steps(run: RunLog, begin: int, end: int) -> list[RunEvent]:
     ]
     if within.any():
         with suppress(PagesLostError):  # until the next refresh
-            found += _steps_in_blocks(run.behind(first + np.flatnonzero(within)[-_STEPPED_BLOCKS:]))
+            found += _steps_in_blocks(
+                run.single_pages(first + np.flatnonzero(within)[-_STEPPED_BLOCKS:])
+            )
     return sorted(found, key=lambda event: event.t_ms)
 
 

@@ -1,4 +1,4 @@
-"""What a list shows of a run and the end of its log does not tell: all page heads are read."""
+"""The values of a run in a list that need all page heads, such as its number of samples."""
 
 from dataclasses import replace
 
@@ -30,7 +30,7 @@ def counted(info: RunInfo) -> RunInfo:
 
 
 def _extremes(log: RunLog) -> tuple[int | None, int | None]:
-    """Return the resident set's (first value, largest value), None if it was never measured."""
+    """Return (first value, largest value) of the resident set, None if it was never measured."""
     table = log.table
     column = table.column(RSS)
     if column is None:

@@ -1,4 +1,4 @@
-"""What the kernel's log says about processes that it killed, or that died by a fault."""
+"""Records of the kernel's log about processes that it killed, or that crashed."""
 
 import os
 import re
@@ -6,21 +6,27 @@ import time
 from dataclasses import dataclass
 
 _DEVICE = "/dev/kmsg"
-_RECORD_BYTES = 8192  # the kernel gives one record a read
-_MOST_RECORDS = 200_000
-_MOST_RING_BYTES = 1 << 24
+_RECORD_BYTES = 8192  # one read returns one record
+_MAX_RECORDS = 200_000
+_MAX_RING_BYTES = 1 << 24
 _READ_ALL, _SIZE_BUFFER = 3, 10  # actions of syslog(2)
 
 # `6,339,5140900,-;text`: facility and level, number, microseconds since the machine started
-_HEAD = re.compile(rb"(\d+),\d+,(\d+),[^;]*;([^\n]*)")
+_RECORD = re.compile(rb"(\d+),\d+,(\d+),[^;]*;([^\n]*)")
 _LINE = re.compile(rb"<(\d+)>\[ *(\d+)\.(\d{6})\] ?(.*)")
 _OOM = re.compile(rb"^(?:(?:Memory cgroup out|Out) of memory[^:]{0,60}: )?Killed process (\d+)[ ,]")
-# a process chooses its name, which may look like the rest of a record: the last match counts
+# a process chooses its name, which may imitate the rest of a record: the last match counts
 _FAULT = re.compile(
     rb"^.*\[(\d+)\]:? (?:segfault at|general protection|trap [a-z0-9 ]+ ip|bad frame in)"
 )
-_WORDS = (b"illed process", b"segfault", b"protection", b" trap ", b"bad frame")  # in these
-_KERNEL = 8  # less than that: the record is the kernel's own, not one that root wrote
+_KEYWORDS = (
+    b"illed process",
+    b"segfault",
+    b"protection",
+    b" trap ",
+    b"bad frame",
+)  # of such records
+_KERNEL_LEVELS = 8  # a lower number is a record of the kernel, not one that root wrote
 
 
 @dataclass(frozen=True)
@@ -28,9 +34,9 @@ class ProcessRecord:
     """A record about the end of a process.
 
     Attributes:
-        pid: as the first pid namespace knows it.
+        pid: in the initial pid namespace.
         mono_ms: milliseconds since the machine started, by the kernel's own clock.
-        oom: the OOM killer killed it; False: it died by a fault of its own.
+        oom: the OOM killer killed it; False: it crashed.
         text: untrusted.
     """
 
@@ -41,7 +47,7 @@ class ProcessRecord:
 
 
 def process_records() -> tuple[ProcessRecord, ...]:
-    """Return what the kernel's log has, oldest first; none where it may not be read."""
+    """Return the records in the kernel's log, oldest first; none without permission to read it."""
     records = _from_device()
     if records is None:
         records = _from_ring()
@@ -55,17 +61,17 @@ def _from_device() -> list[ProcessRecord] | None:
         return None
     found = []
     try:
-        for _ in range(_MOST_RECORDS):
+        for _ in range(_MAX_RECORDS):
             try:
                 raw = os.read(file, _RECORD_BYTES)
             except BrokenPipeError:
-                continue  # overwritten since the last read: the next read is further on
+                continue  # records were overwritten: the next read continues after them
             except BlockingIOError:
                 break
             if not raw:
                 break
-            head = _HEAD.match(raw) if any(map(raw.__contains__, _WORDS)) else None
-            if head is not None and int(head[1]) < _KERNEL:
+            head = _RECORD.match(raw) if any(map(raw.__contains__, _KEYWORDS)) else None
+            if head is not None and int(head[1]) < _KERNEL_LEVELS:
                 record = record_of(head[3], int(head[2]) // 1000)
                 if record is not None:
                     found.append(record)
@@ -78,23 +84,23 @@ def _from_device() -> list[ProcessRecord] | None:
 
 def _from_ring() -> list[ProcessRecord] | None:
     """Return the records by syslog(2), for a container without the device."""
-    import ctypes  # noqa: PLC0415 - seldom needed, and slow to load
+    import ctypes  # noqa: PLC0415 - rarely needed, and slow to import
 
     try:
         klogctl = ctypes.CDLL(None, use_errno=True).klogctl
-        size = min(klogctl(_SIZE_BUFFER, None, 0), _MOST_RING_BYTES)
+        size = min(klogctl(_SIZE_BUFFER, None, 0), _MAX_RING_BYTES)
         if size <= 0:
             return None
-        room = ctypes.create_string_buffer(size)
-        length = klogctl(_READ_ALL, room, size)
+        buffer = ctypes.create_string_buffer(size)
+        length = klogctl(_READ_ALL, buffer, size)
     except (OSError, AttributeError):
         return None
     if length < 0:
         return None
     found = []
-    for line in room.raw[:length].splitlines():
+    for line in buffer.raw[:length].splitlines():
         parts = _LINE.match(line)
-        if parts is not None and int(parts[1]) < _KERNEL:
+        if parts is not None and int(parts[1]) < _KERNEL_LEVELS:
             record = record_of(parts[4], int(parts[2]) * 1000 + int(parts[3]) // 1000)
             if record is not None:
                 found.append(record)
@@ -102,25 +108,25 @@ def _from_ring() -> list[ProcessRecord] | None:
 
 
 def record_of(text: bytes, mono_ms: int) -> ProcessRecord | None:
-    """Return what a line of the kernel's log says about the end of a process, None if nothing."""
+    """Return the record in a line of the kernel's log, None if it is about something else."""
     if b"illed process " in text:
         killed = _OOM.match(text)
         if killed is not None:
-            return ProcessRecord(int(killed[1]), mono_ms, oom=True, text=_shown(text))
+            return ProcessRecord(int(killed[1]), mono_ms, oom=True, text=_decoded(text))
     fault = _FAULT.match(text)
     if fault is not None:
-        return ProcessRecord(int(fault[1]), mono_ms, oom=False, text=_shown(text))
+        return ProcessRecord(int(fault[1]), mono_ms, oom=False, text=_decoded(text))
     return None
 
 
-def _shown(text: bytes) -> str:
+def _decoded(text: bytes) -> str:
     return text.decode("utf-8", "replace")
 
 
 class KernelLog:
-    """The records, read again at most once in so many seconds: the log may have megabytes."""
+    """The records, cached for a short time, because the log may have megabytes."""
 
-    _KEPT_S = 1.0
+    _MAX_AGE_S = 1.0
 
     def __init__(self) -> None:
         self._records: tuple[ProcessRecord, ...] = ()
@@ -129,7 +135,7 @@ class KernelLog:
     def end_of(self, pid: int, begin_ms: int, end_ms: int) -> ProcessRecord | None:
         """Return the first record about a pid in [begin_ms, end_ms], on the kernel's clock."""
         now_s = time.monotonic()
-        if now_s - self._read_s >= self._KEPT_S:
+        if now_s - self._read_s >= self._MAX_AGE_S:
             self._records, self._read_s = process_records(), now_s
         return next(
             (

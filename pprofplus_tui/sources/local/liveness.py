@@ -1,4 +1,4 @@
-"""Whether a run's process is still there: the kernel knows, by the lock on the newest segment."""
+"""Whether the process of a run still records: the lock on the newest segment shows it."""
 
 from collections.abc import Container
 from enum import Enum, auto
@@ -11,24 +11,24 @@ from pprofplus.system.locks import is_locked
 from pprofplus_tui.model.death import GOES_ON, SEEN_FROM_OUTSIDE, WATCH_ENDED
 from pprofplus_tui.model.lifetimes import stale_ms
 from pprofplus_tui.model.runs import DIED, EXITED, LIVE, PACKED, PAUSED, STALLED, UNRECORDED
-from pprofplus_tui.sources.local.ending_files import read_notes
+from pprofplus_tui.sources.local.ending_files import read_ending_files
 from pprofplus_tui.sources.local.machine import process_of
 from pprofplus_tui.sources.local.run_log import RunLog
 from pprofplus_tui.sources.local.safe_files import opened
 
-_LATE_SAMPLE_MS = 1000  # one that was being taken when the pause came is written after it
+_LATE_SAMPLE_MS = 1000  # a sample in progress when the pause begins is written after it
 
 
 class Lock(Enum):
-    """What is known of a segment's lock."""
+    """The state of a segment's lock."""
 
     HELD = auto()
     FREE = auto()
-    UNKNOWN = auto()  # no file, no permission, or a file system without locks
+    UNKNOWN = auto()  # no file, no permission, or no locks on this file system
 
 
 def lock_of(path: str) -> Lock:
-    """Return whether a writer holds the segment at `path`."""
+    """Return whether a writer holds the lock of the segment at `path`."""
     try:
         with opened(path) as (file, _):
             return lock_on(file)
@@ -37,7 +37,7 @@ def lock_of(path: str) -> Lock:
 
 
 def lock_on(file: int) -> Lock:
-    """Return whether a writer holds the segment with this descriptor."""
+    """Return whether a writer holds the lock of the segment with this descriptor."""
     try:
         locked = is_locked(file)
     except OSError:
@@ -48,12 +48,12 @@ def lock_on(file: int) -> Lock:
 
 
 def last_mono_ms(run: RunLog) -> int:
-    """Return when the last sample was taken, on the monotonic clock; 0 if there is none."""
+    """Return the time of the last sample on the monotonic clock; 0 if there is none."""
     rows = np.flatnonzero(run.table.rows["samples"] > 0)
     return int(run.table.rows["last_mono_ms"][rows[-1]]) if len(rows) else 0
 
 
-def ended_state(  # noqa: PLR0911, PLR0913 - a return a kind of evidence; what a glance has
+def ended_state(  # noqa: PLR0911, PLR0913 - one return for each kind of evidence; values that callers have
     path: str,
     stop: str | None,
     pid: int,
@@ -65,23 +65,23 @@ def ended_state(  # noqa: PLR0911, PLR0913 - a return a kind of evidence; what a
     """Return the state of a run that has ended: EXITED, DIED, UNRECORDED or PACKED.
 
     Args:
-        path: its directory; without a stop event, up to three files in it are asked, and /proc.
+        path: the run directory; without a stop event, up to three files in it and /proc are read.
         stop: the text of its stop event, None if it has none after its last sample.
         pid: its process id.
         header: of its log.
         last_mono_ms: of its last sample, on the monotonic clock.
-        names: of the files in the directory, None if it was not listed.
+        names: of the files in the run directory, None if it was not listed.
     """
     if stop is not None and (stop == WATCH_ENDED or stop.startswith(GOES_ON)):
         return UNRECORDED
     if stop is not None and stop != SEEN_FROM_OUTSIDE:
         return EXITED
-    notes = read_notes(path, names)
+    notes = read_ending_files(path, names)
     if notes.outcome is not None:
         return EXITED if notes.outcome.in_order else DIED
     if stop is not None:
         return EXITED
-    # the log of one that was packed ends there, and that says nothing about its process
+    # the log of a packed run ends when it was packed, which says nothing about the process
     if notes.packed:
         return PACKED
     process = process_of(path, pid, header, last_mono_ms)
@@ -91,33 +91,33 @@ def ended_state(  # noqa: PLR0911, PLR0913 - a return a kind of evidence; what a
 
 
 def is_silent(since_ms: int, interval_ms: int, now_ms: int) -> bool:
-    """Tell whether a run has missed samples, `since_ms` being the last instant in its log."""
+    """Return whether a run has missed samples; `since_ms` is the last time in its log."""
     return now_ms - since_ms > stale_ms(interval_ms)
 
 
 def state_of(run: RunLog, lock: Lock, now_ms: int) -> str:
     """Return one of the states of `model.runs`; `now_ms` is unix time.
 
-    Without a lock to ask, a run whose samples are fresh is taken for live.
+    If the state of the lock is unknown, a run with recent samples counts as live.
     """
     events = run.last_events()
-    sampled_ms = told_ms = run.last_sample_ms
+    sampled_ms = active_ms = run.last_sample_ms
     if events and events[-1].kind == "stop" and events[-1].t_ms >= sampled_ms:
         return _ended(run, events[-1].text)
     interval_ms = run.interval_ms
     paused = False
     for event in events:
         if event.kind == "interval" and event.t_ms >= sampled_ms:
-            # the page that has the new interval begins with the next sample only
+            # the page with the new interval begins only with the next sample
             interval_ms = event.value // 1000
         if event.kind in {"interval", "resume"}:
-            told_ms = max(told_ms, event.t_ms)
+            active_ms = max(active_ms, event.t_ms)
         if event.kind in {"pause", "resume"}:
-            # what is sampled long after a pause tells of a resumption that could not be written
+            # a sample long after a pause shows that the resume event could not be written
             paused = event.kind == "pause" and sampled_ms - event.t_ms <= _LATE_SAMPLE_MS
     if paused and lock is Lock.HELD:
         return PAUSED
-    silent = is_silent(told_ms, interval_ms, now_ms)
+    silent = is_silent(active_ms, interval_ms, now_ms)
     if lock is Lock.HELD:
         return STALLED if silent else LIVE
     if not silent and lock is not Lock.FREE:

@@ -1,4 +1,4 @@
-"""One run of the local source behind the port: its log, and the queries of it."""
+"""One run of the local source, for `sources.port`: its log and the queries on it."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
@@ -7,6 +7,7 @@ from pprofplus_tui.model.death import Death
 from pprofplus_tui.model.events import RunEvent
 from pprofplus_tui.model.points import Ints, Points, SeriesKey
 from pprofplus_tui.model.runs import RunId
+from pprofplus_tui.sources.local.artefacts import run_artefacts
 from pprofplus_tui.sources.local.death_evidence import CauseFinder
 from pprofplus_tui.sources.local.earlier_run import earlier_run
 from pprofplus_tui.sources.local.event_search import search_events
@@ -16,17 +17,17 @@ from pprofplus_tui.sources.local.sample_at import read_at, read_ends
 from pprofplus_tui.sources.local.sample_rows import batches, page_blocks
 from pprofplus_tui.sources.local.siblings import Sibling
 from pprofplus_tui.sources.local.window_query import query, rows_within
-from pprofplus_tui.sources.port import Artefact, Header, SampleBlock
+from pprofplus_tui.sources.port import Header, NoRunError, RunArtefact, SampleBlock
 from pprofplus_tui.sources.run_info import MetricRow, RunInfo
 
-_ROW_BYTES = 1536  # of a page, in its table and in what is cached
+_ROW_BYTES = 1536  # of a page, in the page table and in the caches
 
 
 class LocalRun:
     """Reads a run from its directory. See `sources.port.RunReader`."""
 
     def __init__(self, log: RunLog, kernel: KernelLog | None = None) -> None:
-        """Make a reader of a log that was refreshed; `kernel` has evidence why it ended."""
+        """Make a reader of a refreshed log; `kernel` has evidence of why the process ended."""
         self._log = log
         self._kernel = kernel
         self._causes: CauseFinder | None = None
@@ -200,9 +201,12 @@ class LocalRun:
             self._causes = CauseFinder(self._kernel)
         return self._causes.death_of(self._log, state, map(Sibling.of, others), at_once=at_once)
 
-    def profiles(self) -> tuple[Artefact, ...]:
+    def profiles(self) -> tuple[RunArtefact, ...]:
         """See the port."""
-        return ()
+        try:
+            return run_artefacts(self._log.path)
+        except FileNotFoundError as error:
+            raise NoRunError(f"{self._log.path}: the run does not exist any more") from error
 
 
 class PageSamples:
@@ -218,6 +222,6 @@ class PageSamples:
         return len(self._rows)
 
     def __iter__(self) -> Iterator[Sequence[SampleBlock]]:
-        """Yield the pages that are read at one time."""
+        """Yield the pages in the batches in which they are read."""
         for batch in batches(self._log, self._rows):
             yield page_blocks(self._log, batch, self._metrics)

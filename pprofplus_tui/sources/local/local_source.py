@@ -1,4 +1,4 @@
-"""The local source: runs in log directories on this machine, behind the port."""
+"""The local source: runs in log directories on this machine, for `sources.port`."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -20,7 +20,7 @@ _END_SLOTS = 32  # pages: more than a quarter of an hour at a sample a second
 
 
 def run_id(path: str) -> RunId:
-    """Return what tells the run in the run directory at `path` from others."""
+    """Return the identifier of the run in the run directory at `path`."""
     return RunId(os.path.abspath(path))  # noqa: PTH100 - keeps links, as the catalogue does
 
 
@@ -49,7 +49,7 @@ class LocalSource:
     def called(self, name: str) -> tuple[tuple[RunInfo, ...], tuple[str, ...]]:
         """See the port."""
         service, _, rest = name.strip("/").rpartition("/")
-        # of others, the names are enough
+        # only runs with this pid are read; the names of other runs are enough
         known = log_directory.parse_run_name(rest) or log_directory.parse_run_name(f"{rest}-0")
         pids = () if known is None else known[:1]
         catalog = Catalog(self._directories, service=service, pids=pids)

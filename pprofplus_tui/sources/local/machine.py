@@ -1,4 +1,4 @@
-"""This machine and its processes, as far as /proc tells: which boot, and which process is alive."""
+"""This machine and its processes, read from /proc: the current boot, and which processes exist."""
 
 import os
 import time
@@ -9,9 +9,9 @@ from pathlib import Path
 from pprofplus.log.format import RunHeader
 
 _CMDLINE_BYTES = 4096
-_MOST_BYTES = 1 << 16
+_MAX_BYTES = 1 << 16
 _CLOCK_SLACK_MS = 5000
-_LONGEST_START_MS = 600_000  # from a process's start to that of its recording
+_LONGEST_START_MS = 600_000  # from the start of a process to the start of its run
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Machine:
 
     Attributes:
         host: its name.
-        boot_id: the kernel's, "" if it is not known.
-        booted_ms: unix milliseconds of its start, None if that is not known.
+        boot_id: of the kernel, "" if unknown.
+        booted_ms: unix milliseconds of its start, None if unknown.
     """
 
     host: str
@@ -30,7 +30,7 @@ class Machine:
 
     @classmethod
     def this(cls) -> "Machine":
-        """Return the machine that this process runs on."""
+        """Return the machine of this process."""
         boot_id = (_read("/proc/sys/kernel/random/boot_id") or b"").decode("ascii", "replace")
         clock = getattr(time, "CLOCK_BOOTTIME", None)
         booted_ms = None
@@ -41,7 +41,7 @@ class Machine:
 
 @cache
 def this_machine() -> Machine:
-    """Return the machine that this process runs on, looked at once."""
+    """Return the machine of this process, cached."""
     return Machine.this()
 
 
@@ -51,10 +51,10 @@ class Process:
 
     Attributes:
         started_ms: milliseconds since the machine started, suspended time included.
-        ended: it has ended, and its parent has yet to wait for it.
-        wait_status: of one that has ended, as `os.wait` gives it; 0 if it may not be seen, too.
-        uid: whose it is.
-        argv: its command line, cut; empty for a thread of the kernel.
+        ended: it has ended, and its parent has not waited for it yet.
+        wait_status: of an ended process, as `os.wait` returns it; also 0 without permission.
+        uid: of its user.
+        argv: its command line, truncated; empty for a kernel thread.
     """
 
     started_ms: int
@@ -69,7 +69,7 @@ def process(pid: int) -> Process | None:
     stat = _read(f"/proc/{pid}/stat")
     if stat is None:
         return None
-    # the name, in parentheses, may hold anything
+    # the name, in parentheses, may contain any character
     fields = stat.rpartition(b")")[2].split()
     try:
         ticks_a_second = os.sysconf("SC_CLK_TCK")
@@ -84,16 +84,16 @@ def process(pid: int) -> Process | None:
 
 
 def process_of(path: str, pid: int, header: RunHeader | None, last_mono_ms: int) -> Process | None:
-    """Return the process that a run is of, None if it is gone or cannot be seen from here.
+    """Return the process of a run, None if it has ended or is not visible from here.
 
-    One of another pid namespace cannot be told from one of ours but by host name, user and
-    command line.
+    Only host name, user and command line distinguish a process of another pid namespace from one
+    of ours.
 
     Args:
-        path: the run's directory.
+        path: the run directory.
         pid: its process id.
         header: of its log.
-        last_mono_ms: when its last sample was taken, on the monotonic clock.
+        last_mono_ms: of its last sample, on the monotonic clock.
     """
     machine = this_machine()
     if header is None or not header.boot_id or header.boot_id != machine.boot_id:
@@ -101,10 +101,10 @@ def process_of(path: str, pid: int, header: RunHeader | None, last_mono_ms: int)
     found = process(pid) if header.host == machine.host else None
     _, suspended_ms = monotonic_now_ms()
     if found is None or found.started_ms > last_mono_ms + suspended_ms:
-        return None  # or another process has the id now
+        return None  # it ended, and another process may have the pid now
     if found.ended or same_command(found.argv, header.argv):
         return found
-    # under another command line, after an exec, it is taken for the run's only if all else fits
+    # after an exec the command line differs: accept the process only if all else matches
     try:
         owner = Path(path).stat().st_uid
     except OSError:
@@ -115,7 +115,7 @@ def process_of(path: str, pid: int, header: RunHeader | None, last_mono_ms: int)
 
 
 def monotonic_now_ms() -> tuple[int, int]:
-    """Return (now on the clock of the logs, time that the machine was suspended), milliseconds."""
+    """Return (current time on the clock of the logs, time spent suspended), milliseconds."""
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     now_ms = time.monotonic_ns() // 1_000_000
     if clock is None:
@@ -124,7 +124,7 @@ def monotonic_now_ms() -> tuple[int, int]:
 
 
 def same_command(found: tuple[str, ...], recorded: tuple[str, ...]) -> bool:
-    """Tell whether a command line is the one that a log's header has, which may be cut."""
+    """Return whether a command line equals that in a header, which may be truncated."""
     if not recorded or not found:
         return False
     mine, theirs = "\0".join(found)[:_CMDLINE_BYTES], "\0".join(recorded)[:_CMDLINE_BYTES]
@@ -133,7 +133,7 @@ def same_command(found: tuple[str, ...], recorded: tuple[str, ...]) -> bool:
 
 def _read(path: str) -> bytes | None:
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - asked each second
-            return file.read(_MOST_BYTES)
+        with open(path, "rb") as file:  # noqa: PTH123 - called each second
+            return file.read(_MAX_BYTES)
     except OSError:
         return None

@@ -1,4 +1,4 @@
-"""Many pages as one row: from a segment's summary, or from the heads of one that has none."""
+"""Blocks: several pages as one row, from the summary of a segment or from its page heads."""
 
 from functools import lru_cache
 
@@ -21,9 +21,9 @@ from pprofplus.log.format import (
 from pprofplus_tui.model.points import Bools, Ints
 from pprofplus_tui.sources.local.page_index import PageHeads
 
-LEAST_PAGES = 32  # fewer are kept one by one
+MIN_PAGES = 32  # fewer stay single pages
 _BLOCK_PAGES = 16
-NO_HEAD = -1  # in place of the CRC of a page's head
+NO_HEAD = -1  # instead of the CRC of a page head
 BLOCK_DTYPE = np.dtype(
     [
         ("number", "<i8"),
@@ -41,14 +41,14 @@ BLOCK_DTYPE = np.dtype(
 
 
 class PageBlocks(PageHeads):
-    """PageBlocks of pages and single pages of one segment; see `table.PageTable`.
+    """Blocks and single pages of one segment; see `page_table.PageTable`.
 
-    `slot` is the place of the first page, the others are right behind it; `fixed` is BLOCK_DTYPE.
+    `slot` is that of the first page, and the others follow it directly; `fixed` is BLOCK_DTYPE.
     """
 
     def take(self, which: Ints | Bools | slice) -> "PageBlocks":
-        """Return the rows that `which` picks."""
-        return PageBlocks(self.slot[which], self.fixed[which], self.cells[which])
+        """Return the rows that `which` selects."""
+        return PageBlocks(self.slot[which], self.fixed[which], self.values[which])
 
 
 @lru_cache(8)
@@ -61,7 +61,7 @@ def _row_dtype(columns: int) -> "np.dtype[np.void]":
             ("last_mono_ms", "<i8"),
             ("offset_ms", "<i8"),
             ("end_offset_ms", "<i8"),
-            ("cells", "<i8", (3 * columns,)),
+            ("values", "<i8", (3 * columns,)),
         ]
     )
     assert dtype.itemsize == summary_row_size(columns)  # noqa: S101 - pinned by the format
@@ -72,9 +72,9 @@ def _row_dtype(columns: int) -> "np.dtype[np.void]":
 def summary_blocks(
     page: bytes, page_size: int, schema: int | None, columns: int, slots: range
 ) -> PageBlocks | None:
-    """Return what a summary in the last of a segment's `slots` says, if it can be true there.
+    """Return the blocks of a summary in the last of `slots`, None if it is invalid there.
 
-    `page_size`, `schema` and `columns` are the segment's, `slots` the places behind its header.
+    `page_size`, `schema` and `columns` are those of the segment, `slots` follow its header.
     """
     try:
         prefix = read_prefix(page)
@@ -83,8 +83,8 @@ def summary_blocks(
         check_body(prefix, page)
     except LogFormatError:
         return None
-    said = SUMMARY_HEAD.unpack_from(page, PREFIX.size)
-    its_schema, its_columns, count, slot, pages, row_pages, _, interval_ms = said
+    fields = SUMMARY_HEAD.unpack_from(page, PREFIX.size)
+    its_schema, its_columns, count, slot, pages, row_pages, _, interval_ms = fields
     if (
         (prefix.page_size, its_schema, its_columns) != (page_size, schema, columns)
         or (slot, pages) != (slots.start, len(slots) - 1)
@@ -104,17 +104,17 @@ def summary_blocks(
     fixed["pages"] = np.minimum(row_pages, pages - begins)
     fixed["head_crc"] = NO_HEAD
     fixed["interval_ms"] = interval_ms
-    if not _can_be(fixed):
+    if not _is_plausible(fixed):
         return None
-    return PageBlocks(slot + begins, fixed, rows["cells"])
+    return PageBlocks(slot + begins, fixed, rows["values"])
 
 
-def _can_be(rows: npt.NDArray[np.void]) -> bool:
-    """Tell whether there could be pages of which a summary says this."""
+def _is_plausible(rows: npt.NDArray[np.void]) -> bool:
+    """Return whether the rows of a summary are possible for any pages."""
     first, last = rows["first_mono_ms"], rows["last_mono_ms"]
     least, end = rows["offset_ms"], rows["end_offset_ms"]
     samples = rows["samples"]
-    # a sum may leave 64 bits only where one of its parts is out of bounds already
+    # a sum overflows 64 bits only if one of its operands is out of range already
     possible = (
         (first >= 0)
         & (last >= first)
@@ -131,17 +131,17 @@ def _can_be(rows: npt.NDArray[np.void]) -> bool:
     return bool(possible.all())
 
 
-def digested(heads: PageHeads, settled: int) -> PageBlocks | None:
-    """Return pages as blocks of those that follow on each other; None if that gains nothing.
+def blocks_of(heads: PageHeads, final_slots: int) -> PageBlocks | None:
+    """Return the pages as blocks of consecutive ones; None if that saves nothing.
 
-    Of the pages from slot `settled` on another version may be there: they stay single.
+    Pages from slot `final_slots` on may have another version: they stay single.
     """
     fixed, slot = heads.fixed, heads.slot
-    if len(heads) < LEAST_PAGES:
+    if len(heads) < MIN_PAGES:
         return None
     number = fixed["number"].astype(np.int64)
     samples, interval_ms = fixed["samples"], fixed["interval_ms"]
-    plain = (samples > 0) & (slot < settled)
+    plain = (samples > 0) & (slot < final_slots)
     joint = (
         (np.diff(number) == 1)
         & (np.diff(slot) == 1)
@@ -155,13 +155,13 @@ def digested(heads: PageHeads, settled: int) -> PageBlocks | None:
     begin = np.maximum.accumulate(np.where(fresh, index, 0))
     starts = np.flatnonzero((index - begin) % _BLOCK_PAGES == 0)
     ends = np.append(starts[1:], len(heads)) - 1
-    columns = heads.cells.shape[1] // 3
-    cells = np.empty((len(starts), 3 * columns), np.int64)
-    cells[:, :columns] = heads.cells[starts, :columns]
+    columns = heads.values.shape[1] // 3
+    values = np.empty((len(starts), 3 * columns), np.int64)
+    values[:, :columns] = heads.values[starts, :columns]
     lo, hi = slice(columns, 2 * columns), slice(2 * columns, 3 * columns)
     if columns:
-        cells[:, lo] = np.minimum.reduceat(heads.cells[:, lo], starts, axis=0)
-        cells[:, hi] = np.maximum.reduceat(heads.cells[:, hi], starts, axis=0)
+        values[:, lo] = np.minimum.reduceat(heads.values[:, lo], starts, axis=0)
+        values[:, hi] = np.maximum.reduceat(heads.values[:, hi], starts, axis=0)
     offset_ms = fixed["first_unix_ms"] - fixed["first_mono_ms"]
     rows = np.empty(len(starts), BLOCK_DTYPE)
     rows["number"], rows["pages"] = number[starts], ends - starts + 1
@@ -175,4 +175,4 @@ def digested(heads: PageHeads, settled: int) -> PageBlocks | None:
     rows["offset_ms"] = np.minimum.reduceat(offset_ms, starts)
     rows["end_offset_ms"] = offset_ms[ends]
     rows["interval_ms"] = interval_ms[starts]
-    return PageBlocks(slot[starts], rows, cells)
+    return PageBlocks(slot[starts], rows, values)

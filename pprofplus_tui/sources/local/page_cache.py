@@ -1,4 +1,4 @@
-"""Decoded pages, kept while they are wanted, and the rates of counters."""
+"""A cache of decoded pages, and the rates of counters."""
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,18 +11,18 @@ from pprofplus_tui.sources.local.decode import PageBatch
 from pprofplus_tui.sources.local.page_store import PageStore
 from pprofplus_tui.sources.local.page_table import ABSENT, PageTable
 
-_BATCH_STREAMS = 256  # keeps the decoder's scratch arrays within the processor's cache
+_BATCH_STREAMS = 256  # keeps the decoder's temporary arrays within the processor's cache
 _CACHE_BYTES = 8 << 20
 _PAGE_OVERHEAD_BYTES = 600
-_EXACT_DELTA = 9_000_000_000_000  # times a million it still fits into 64 bits
+_EXACT_DELTA = 9_000_000_000_000  # multiplied by a million, it fits into 64 bits
 
 
 class PagesLostError(Exception):
-    """Pages turned out to be damaged or gone, and were taken out of the table: ask again."""
+    """Pages are damaged or missing and were removed from the table: repeat the query."""
 
 
-class _Page:
-    """A page as far as it was decoded."""
+class _DecodedPage:
+    """The decoded columns of a page."""
 
     __slots__ = ("columns", "head_crc", "mono_ms", "size_bytes")
 
@@ -33,33 +33,33 @@ class _Page:
         self.size_bytes = mono_ms.nbytes + _PAGE_OVERHEAD_BYTES
 
 
-class _Kept:
-    """Pages by number, the most recently used last, and their size."""
+class _CacheEntries:
+    """Pages by number, the most recently used last, and their total size."""
 
     def __init__(self) -> None:
-        self.pages: OrderedDict[int, _Page] = OrderedDict()
+        self.pages: OrderedDict[int, _DecodedPage] = OrderedDict()
         self.size_bytes = 0
 
 
 class PageCache:
-    """Decoded columns of a run's pages, the most recently used ones, bounded in bytes."""
+    """Decoded columns of the most recently used pages of a run, limited in bytes."""
 
-    def __init__(self, source: PageStore, twin: "PageCache | None" = None) -> None:
-        """Make a cache of a table's pages; with `twin`, one that shares what that has decoded."""
+    def __init__(self, source: PageStore, shared: "PageCache | None" = None) -> None:
+        """Make a cache of the pages of a table; with `shared`, it uses that cache's entries."""
         self._source = source
-        self._kept = _Kept()
-        if twin is not None:
-            self._kept = twin._kept  # noqa: SLF001 - its own kind
+        self._entries = _CacheEntries()
+        if shared is not None:
+            self._entries = shared._entries  # noqa: SLF001 - the same class
 
-    def forget(self) -> None:
-        """Forget all pages: the table's columns mean something else from now on."""
-        self._kept = _Kept()
+    def clear(self) -> None:
+        """Drop all pages, because the columns of the table have changed."""
+        self._entries = _CacheEntries()
 
-    def want(self, wanted: Iterable[tuple[int, int | None]]) -> "Decoded":
-        """Decode what is not yet decoded of these (row, column) pairs; column None: times alone.
+    def decode(self, wanted: Iterable[tuple[int, int | None]]) -> "Decoded":
+        """Decode these (row, column) pairs unless they are cached; column None: times alone.
 
-        Columns are those of the run's table; a pair whose page has not that metric is ignored.
-        What is returned stays valid whatever the cache forgets. Raises PagesLostError.
+        Columns are those of the run's table; a pair whose page lacks the metric is ignored. The
+        result stays valid when the cache evicts its pages. Raises PagesLostError.
         """
         table = self._source.table
         by_row: dict[int, set[int]] = {}
@@ -70,29 +70,29 @@ class PageCache:
         rows = sorted(by_row)
         numbers = table.rows["number"][rows].tolist()
         crcs = table.rows["head_crc"][rows].tolist()
-        pages: dict[int, _Page] = {}
+        pages: dict[int, _DecodedPage] = {}
         missing: dict[int, list[int]] = {}
         for row, number, crc in zip(rows, numbers, crcs, strict=True):
-            page = self._kept.pages.get(number)
+            page = self._entries.pages.get(number)
             if page is None or page.head_crc != crc:
                 missing[row] = sorted(by_row[row])
                 continue
-            self._kept.pages.move_to_end(number)
+            self._entries.pages.move_to_end(number)
             pages[row] = page
-            lacking = by_row[row] - page.columns.keys()
-            if lacking:
-                missing[row] = sorted(lacking)
+            absent = by_row[row] - page.columns.keys()
+            if absent:
+                missing[row] = sorted(absent)
         lost: list[int] = []
         for some in _batches(missing, table):
             lost += self._decode(some, missing, pages)
         if lost:
             self._source.exclude(lost)
             raise PagesLostError
-        self._forget()
+        self._evict()
         return Decoded(table, pages)
 
     def _decode(
-        self, rows: list[int], missing: dict[int, list[int]], pages: dict[int, _Page]
+        self, rows: list[int], missing: dict[int, list[int]], pages: dict[int, _DecodedPage]
     ) -> list[int]:
         """Decode columns of pages of one schema into `pages`; return the rows that are bad."""
         table = self._source.table
@@ -106,14 +106,14 @@ class PageCache:
         batch = PageBatch([page for _, page in whole], len(table.schemas[schema].metrics))
         counts = batch.fixed["samples"].tolist()
         times, bad_pages = batch.times()
-        asked = [
+        requested = [
             (i, column)
             for i, (row, _) in enumerate(whole)
             for column in missing[row]
             if own[column] >= 0
         ]
-        of_page = np.array([i for i, _ in asked], np.int64)
-        of_column = np.array([column for _, column in asked], np.int64)
+        of_page = np.array([i for i, _ in requested], np.int64)
+        of_column = np.array([column for _, column in requested], np.int64)
         values, bad_streams = batch.columns(of_page, own[of_column])
         bad_pages[of_page[bad_streams]] = True
         at = 0
@@ -122,31 +122,31 @@ class PageCache:
                 pages[row] = self._keep(row, times[at : at + counts[i]].copy())
             at += counts[i]
         at = 0
-        for i, column in asked:
+        for i, column in requested:
             end = at + counts[i]
             if not bad_pages[i]:
                 page = pages[whole[i][0]]
                 page.columns[column] = values[at:end].copy()
                 page.size_bytes += 8 * counts[i]
-                self._kept.size_bytes += 8 * counts[i]
+                self._entries.size_bytes += 8 * counts[i]
             at = end
         return lost + [whole[i][0] for i in np.flatnonzero(bad_pages)]
 
-    def _keep(self, row: int, mono_ms: Ints) -> _Page:
+    def _keep(self, row: int, mono_ms: Ints) -> _DecodedPage:
         rows = self._source.table.rows
         number = int(rows["number"][row])
-        old = self._kept.pages.pop(number, None)
+        old = self._entries.pages.pop(number, None)
         if old is not None:
-            self._kept.size_bytes -= old.size_bytes
-        page = _Page(int(rows["head_crc"][row]), mono_ms)
-        self._kept.pages[number] = page
-        self._kept.size_bytes += page.size_bytes
+            self._entries.size_bytes -= old.size_bytes
+        page = _DecodedPage(int(rows["head_crc"][row]), mono_ms)
+        self._entries.pages[number] = page
+        self._entries.size_bytes += page.size_bytes
         return page
 
-    def _forget(self) -> None:
-        while self._kept.size_bytes > _CACHE_BYTES:
-            _, page = self._kept.pages.popitem(last=False)
-            self._kept.size_bytes -= page.size_bytes
+    def _evict(self) -> None:
+        while self._entries.size_bytes > _CACHE_BYTES:
+            _, page = self._entries.pages.popitem(last=False)
+            self._entries.size_bytes -= page.size_bytes
 
     def last_values(self, row: int) -> dict[str, int]:
         """Return the value of each metric at the last sample of a page; {} if it is damaged."""
@@ -168,7 +168,7 @@ class PageCache:
 class Decoded:
     """Times and values of some rows of a run's table."""
 
-    def __init__(self, table: PageTable, pages: dict[int, _Page]) -> None:
+    def __init__(self, table: PageTable, pages: dict[int, _DecodedPage]) -> None:
         self._table = table
         self._pages = pages
 
@@ -188,8 +188,8 @@ class Decoded:
     def rates(self, rows: Sequence[int], column: int) -> Ints:
         """Return a counter's rates in 1/1000 per second in these rows, one after the other.
 
-        The rows that `predecessors` names must have been wanted too. A counter's first sample
-        has the rate 0, which says nothing: see `beginnings`.
+        The rows that `predecessors` returns must be decoded too. The first sample of a counter
+        has the rate 0, which has no meaning: see `beginnings`.
         """
         table = self._table
         counts = table.rows["samples"][rows]
@@ -218,9 +218,9 @@ class Decoded:
 
 
 def predecessors(table: PageTable, rows: Sequence[int], column: int) -> list[int]:
-    """Return for each row the one whose last sample its first rate follows on, -1 if none.
+    """Return for each row the row with the sample before its first, -1 if there is none.
 
-    A counter that the table before did not have begins with the rate 0, like a run.
+    A counter that the schema before lacks begins with the rate 0, as at the beginning of a run.
     """
     before = table.before[rows]
     known = table.kinds(column)[table.rows["schema"][before]] != ABSENT
@@ -229,16 +229,16 @@ def predecessors(table: PageTable, rows: Sequence[int], column: int) -> list[int
 
 
 def beginnings(table: PageTable, rows: Ints, column: int) -> Bools:
-    """Tell for each row whether a counter begins in it: its first sample has no rate.
+    """Return for each row whether a counter begins in it: its first sample has no rate.
 
-    That is so in a run's first page, and where the table of the page before lacks the counter,
-    but not where that page is missing.
+    This holds for the first page of a run, and if the schema of the page before lacks the counter,
+    but not if that page is missing.
     """
     if not len(rows):
         return np.zeros(0, np.bool_)
     before = table.before[rows]
-    # pages are numbered from 0: one whose number is its place has none missing before it
-    first: Bools = (before < 0) & (table.rows["number"][rows] == table.place[rows])
+    # pages are numbered from 0: if number and `pages_before` are equal, no page before is missing
+    first: Bools = (before < 0) & (table.rows["number"][rows] == table.pages_before[rows])
     if len(table.schemas) == 1:
         return first
     known = table.kinds(column)[table.rows["schema"][before]] != ABSENT
@@ -249,8 +249,8 @@ def beginnings(table: PageTable, rows: Ints, column: int) -> Bools:
 def _first_rate(rest: Ints, lo: int, hi: int) -> int:
     """Return the rate of a page's first sample when the page before it is missing.
 
-    It is the extreme in the head that no other sample explains. If the others explain both, it
-    lies between them, and none of the chart's extremes can be its.
+    It is the extreme in the head that no other sample has. If other samples have both extremes, it
+    lies between them, and cannot be an extreme in a chart.
     """
     if not len(rest) or lo < rest.min():
         return lo

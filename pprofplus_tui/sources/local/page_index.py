@@ -1,4 +1,4 @@
-"""Page heads to numpy: many heads checked and taken apart at once."""
+"""Page heads in numpy: many heads are checked and parsed at once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -51,24 +51,24 @@ _MAGIC = int.from_bytes(MAGIC, "little")
 
 
 @lru_cache(8)
-def _nothing(columns: int) -> tuple[Ints, npt.NDArray[np.void], Ints]:
-    """Return what no pages have; a year's segments are emptied some thousand times."""
+def _empty_arrays(columns: int) -> tuple[Ints, npt.NDArray[np.void], Ints]:
+    """Return the arrays of no pages, cached: a run of a year uses them some thousand times."""
     return np.zeros(0, np.int64), np.zeros(0, HEAD_DTYPE), np.zeros((0, 3 * columns), np.int64)
 
 
 @dataclass(frozen=True, eq=False)
 class PageHeads:
-    """PageHeads of data pages with one number of columns, n pages.
+    """The heads of n data pages that have the same number of columns.
 
     Attributes:
-        slot: the page's place in its file, counted in pages, shape (n,).
+        slot: the position of the page in its file, counted in pages, shape (n,).
         fixed: HEAD_DTYPE, shape (n,).
-        cells: first values, smallest, largest, shape (n, 3 x columns).
+        values: first, smallest and largest value of each column, shape (n, 3 x columns).
     """
 
     slot: Ints
     fixed: npt.NDArray[np.void]
-    cells: Ints
+    values: Ints
 
     def __len__(self) -> int:
         """The number of pages."""
@@ -77,11 +77,11 @@ class PageHeads:
     @classmethod
     def empty(cls, columns: int = 0) -> "PageHeads":
         """No pages."""
-        return cls(*_nothing(columns))
+        return cls(*_empty_arrays(columns))
 
     def take(self, which: Ints | Bools | slice) -> "PageHeads":
-        """Return the pages that `which` picks."""
-        return PageHeads(self.slot[which], self.fixed[which], self.cells[which])
+        """Return the pages that `which` selects."""
+        return PageHeads(self.slot[which], self.fixed[which], self.values[which])
 
     @classmethod
     def of(cls, parts: Sequence["PageHeads"], columns: int) -> "PageHeads":
@@ -90,30 +90,30 @@ class PageHeads:
             return cls.empty(columns)
         return cls(
             np.concatenate([part.slot for part in parts]),
-            # as plain bytes: numpy compares the fields of each part's type otherwise
+            # as bytes, because numpy otherwise compares the fields of all dtypes
             np.concatenate(
                 [np.ascontiguousarray(part.fixed).view(np.uint8) for part in parts]
             ).view(HEAD_DTYPE),
-            np.concatenate([part.cells for part in parts]),
+            np.concatenate([part.values for part in parts]),
         )
 
     def copy(self) -> "PageHeads":
-        """Return the same pages in memory of their own."""
-        return PageHeads(self.slot.copy(), self.fixed.copy(), self.cells.copy())
+        """Return a copy that shares no memory."""
+        return PageHeads(self.slot.copy(), self.fixed.copy(), self.values.copy())
 
     def joined(self, other: "PageHeads") -> "PageHeads":
         """Return the pages of both; they must have the same number of columns."""
-        return PageHeads.of((self, other), self.cells.shape[1] // 3)
+        return PageHeads.of((self, other), self.values.shape[1] // 3)
 
 
 @dataclass(frozen=True, eq=False)
-class Checked:
-    """What n heads of one length are; each mask has shape (n,).
+class CheckedHeads:
+    """The result of checking n heads of one length; each mask has shape (n,).
 
     Attributes:
-        fixed: HEAD_DTYPE; of a head that is not whole its fields mean nothing.
-        whole: magic, lengths and CRC are right, so it is a page of some version and type.
-        data: of these, the data pages of this version whose counts fit together.
+        fixed: HEAD_DTYPE; the fields of a head that is not whole are undefined.
+        whole: magic, lengths and CRC are correct, so it is a page of some version and type.
+        data: of these, the data pages of this version with consistent counts.
         newer: of these, the pages of a later major version.
     """
 
@@ -131,8 +131,8 @@ def fixed_parts(heads: Sequence[bytes]) -> npt.NDArray[np.void]:
     return np.frombuffer(b"".join(parts), HEAD_DTYPE)
 
 
-def check_heads(heads: Sequence[bytes], size: int, page_size_log2: int) -> Checked:
-    """Check heads that all say a head length of `size` and have that many bytes here."""
+def check_heads(heads: Sequence[bytes], size: int, page_size_log2: int) -> CheckedHeads:
+    """Check heads whose field `head_length` is `size`, given with that many bytes."""
     fixed = fixed_parts(heads)
     rest = PREFIX.size
     crc = np.array(
@@ -150,26 +150,26 @@ def check_heads(heads: Sequence[bytes], size: int, page_size_log2: int) -> Check
     newer = whole & (fixed["major"] > MAJOR)
     data = whole & ~newer & (fixed["type"] == DATA)
     if size < COLUMNS_OFFSET:
-        # too short for what a data page must say
+        # too short for the fields of a data page
         whole, data = whole & ~data, np.zeros_like(data)
-    return Checked(fixed, whole, data, newer)
+    return CheckedHeads(fixed, whole, data, newer)
 
 
 def data_heads(
     heads: Sequence[bytes], fixed: npt.NDArray[np.void], slots: Ints, columns: int
 ) -> tuple[PageHeads, Bools]:
-    """Return (the data pages among checked heads that say something, which heads can be true).
+    """Return (the non-empty data pages among checked heads, which heads are plausible).
 
-    All heads must have the same length and say `columns` columns.
+    All heads must have the same length and `columns` columns.
     """
     size = len(heads[0]) if heads else 0
-    cells_end = COLUMNS_OFFSET + 24 * columns
-    lengths_end = cells_end + 2 * (columns + 1)
+    values_end = COLUMNS_OFFSET + 24 * columns
+    lengths_end = values_end + 2 * (columns + 1)
     if size < lengths_end or columns > MAX_COLUMNS:
         return PageHeads.empty(columns), np.zeros(len(heads), np.bool_)
     table = np.frombuffer(b"".join(heads), np.uint8).reshape(len(heads), size)
-    cells = np.ascontiguousarray(table[:, COLUMNS_OFFSET:cells_end]).view("<i8")
-    lengths = np.ascontiguousarray(table[:, cells_end:lengths_end]).view("<u2")
+    values = np.ascontiguousarray(table[:, COLUMNS_OFFSET:values_end]).view("<i8")
+    lengths = np.ascontiguousarray(table[:, values_end:lengths_end]).view("<u2")
     used = lengths.sum(axis=1, dtype=np.int64) + fixed["events_bytes"]
     first, last = fixed["first_mono_ms"], fixed["last_mono_ms"]
     unix = fixed["first_unix_ms"]
@@ -180,10 +180,10 @@ def data_heads(
         & (last >= first)
         & (last < MAX_MONO_MS)
         & (unix >= 0)
-        # a difference that leaves 64 bits is of times that one line above has refused
+        # the difference overflows only for times that a condition above has rejected
         & (unix < MAX_UNIX_MS - (last - first))
     )
-    found = PageHeads(slots, fixed, cells)
-    # One without samples and events says nothing, not even a time.
-    told = good & ((fixed["samples"] > 0) | (fixed["events_bytes"] > 0))
-    return (found if told.all() else found.take(told)), good
+    found = PageHeads(slots, fixed, values)
+    # A page without samples and events contains nothing, not even a time.
+    filled = good & ((fixed["samples"] > 0) | (fixed["events_bytes"] > 0))
+    return (found if filled.all() else found.take(filled)), good

@@ -1,4 +1,4 @@
-"""The pages of a run that its table names: read whole when asked for, and left out if damaged."""
+"""Reads whole pages of the page table, and removes damaged pages from it."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,8 @@ from pprofplus_tui.sources.local.segment_reader import TAIL_SLOTS, SegmentReader
 _PAGES_AT_ONCE = 64
 _MAX_EVENTS_BYTES = 4 << 20  # some 100,000 events
 _Key = tuple[int, int]  # page number, CRC of its head
-_Place = tuple[int, int, int]  # segment, slot, CRC of the head: two versions may have the same head
+# segment, slot, CRC of the head: two versions may have the same head
+_Location = tuple[int, int, int]
 
 
 class PageStore:
@@ -27,25 +28,25 @@ class PageStore:
     Attributes:
         table: the rows.
         segments: of the run, by number.
-        bad: pages whose body turned out to be damaged.
+        bad: pages whose body is damaged.
     """
 
     def __init__(
         self,
         table: PageTable,
         segments: Mapping[int, SegmentReader],
-        twin: "PageStore | None" = None,
+        shared: "PageStore | None" = None,
     ) -> None:
-        """Make a store for a table; with `twin`, one that shares what that found out."""
+        """Make a store for a table; with `shared`, it uses the results of that store."""
         self.table = table
         self.segments = segments
-        self.bad: set[_Place] = set()
+        self.bad: set[_Location] = set()
         self._events: dict[_Key, list[Event]] = {}
-        if twin is not None:
-            self.bad, self._events = twin.bad, twin._events  # noqa: SLF001 - its own kind
+        if shared is not None:
+            self.bad, self._events = shared.bad, shared._events  # noqa: SLF001 - the same class
 
     def read_pages(self, rows: Ints) -> list[bytes | None]:
-        """Return these rows' pages whole, bodies checked; None where damaged or gone."""
+        """Return the pages of these rows whole, bodies verified; None if damaged or missing."""
         picked = self.table.rows[rows]
         pages: list[bytes | None] = []
         segments = picked["segment"]
@@ -59,11 +60,11 @@ class PageStore:
             if segment is not None:
                 with suppress(OSError, LogFormatError):
                     found = segment.read_pages(slots.tolist(), crcs.tolist())
-            pages += map(self._still, found, picked[begin:end])
+            pages += map(self._if_unchanged, found, picked[begin:end])
         return pages
 
-    def _still(self, page: bytes | None, row: np.void) -> bytes | None:
-        """Return `page` if it is what was indexed: its CRC alone could be that of another."""
+    def _if_unchanged(self, page: bytes | None, row: np.void) -> bytes | None:
+        """Return `page` if it is the indexed one: another page could have the same CRC."""
         if page is None:
             return None
         schema, samples, columns, events_bytes, first_mono_ms, _, last_mono_ms, interval_ms, _ = (
@@ -79,11 +80,11 @@ class PageStore:
         return page if same else None
 
     def exclude(self, rows: Sequence[int]) -> None:
-        """Take pages out of the table that turned out to be damaged, and count them.
+        """Remove damaged pages from the table, and count them.
 
-        Pages of a segment that is no longer there are taken out without being counted.
+        Pages of a segment that no longer exists are removed without being counted.
         """
-        places = self._places(np.array(rows))
+        places = self._locations(np.array(rows))
         for place in places:
             segment = self.segments.get(place[0])
             if segment is not None and os.path.lexists(segment.path):
@@ -91,16 +92,16 @@ class PageStore:
         self._drop(set(places), 0)
 
     def drop_bad(self, begin: int) -> None:
-        """Take pages known to be damaged out of the rows from `begin` on."""
+        """Remove pages known to be damaged from the rows from `begin` on."""
         if self.bad:
             self._drop(self.bad, begin)
 
     def exclude_torn_versions(self, begin: int) -> None:
-        """Take out versions whose body is damaged of pages that the table has several of.
+        """Remove versions with a damaged body of pages that are in the table several times.
 
-        Of a segment's pages each is in the table once, but a writer whose disk failed goes on with
-        the same page in another segment. Call it before `table.finish`, which takes the fullest;
-        the rows from `begin` on are new.
+        Each page of a segment is in the table once, but a writer whose disk failed continues with
+        the same page in another segment. Call it before `table.finish`, which keeps the fullest
+        version; the rows from `begin` on are new.
         """
         rows = self.table.repeated(begin)
         if len(rows):
@@ -109,7 +110,7 @@ class PageStore:
             if torn:
                 self.exclude(torn)
 
-    def _places(self, rows: Ints | slice) -> list[_Place]:
+    def _locations(self, rows: Ints | slice) -> list[_Location]:
         picked = self.table.rows[rows]
         columns = (picked[field].tolist() for field in ("segment", "slot", "head_crc"))
         return list(zip(*columns, strict=True))
@@ -118,16 +119,16 @@ class PageStore:
         picked = self.table.rows[rows]
         return list(zip(picked["number"].tolist(), picked["head_crc"].tolist(), strict=True))
 
-    def _drop(self, places: set[_Place], begin: int) -> None:
+    def _drop(self, places: set[_Location], begin: int) -> None:
         mask = np.zeros(self.table.count, np.bool_)
-        mask[begin:] = [place in places for place in self._places(slice(begin, None))]
+        mask[begin:] = [place in places for place in self._locations(slice(begin, None))]
         if mask.any():
             self.table.remove(mask)
 
     def events(self, rows: Ints) -> tuple[RunEvent, ...]:
-        """Return the events in these rows, in order of time; each page is read once.
+        """Return the events in these rows, in order of time; reads each page once.
 
-        If there are more than anyone could look at, the newest are returned.
+        If there are too many, the newest are returned.
         """
         rows = self._newest(rows)
         keys = self._keys(rows)
@@ -138,7 +139,7 @@ class PageStore:
                 some = places[begin : begin + _PAGES_AT_ONCE]
                 for at, page in zip(some.tolist(), self.read_pages(rows[some]), strict=True):
                     self._events[keys[at]] = events_of(page)
-            # former versions of the live page would pile up
+            # without this, former versions of the live page would accumulate
             present = set(self._keys(slice(-TAIL_SLOTS, None)))
             tail = {number for number, _ in present}
             for key in [k for k in self._events if k[0] in tail and k not in present]:
@@ -151,6 +152,6 @@ class PageStore:
         return tuple(sorted(found, key=lambda event: event.t_ms))
 
     def _newest(self, rows: Ints) -> Ints:
-        """Return the last of these rows, as many as there is room for with their events."""
-        behind = np.cumsum(self.table.rows["events_bytes"][rows][::-1])
-        return rows[len(rows) - int(np.searchsorted(behind, _MAX_EVENTS_BYTES, side="right")) :]
+        """Return the last of these rows, as many as the limit for events allows."""
+        sizes = np.cumsum(self.table.rows["events_bytes"][rows][::-1])
+        return rows[len(rows) - int(np.searchsorted(sizes, _MAX_EVENTS_BYTES, side="right")) :]

@@ -1,4 +1,4 @@
-"""All pages of a run as columns of numbers, on one time axis."""
+"""The page index of a run: its pages as rows of numbers, on one time axis."""
 
 from array import array
 from bisect import bisect_right
@@ -9,7 +9,7 @@ import numpy.typing as npt
 from pprofplus.log.format import RunHeader
 from pprofplus.metrics import COUNTER
 from pprofplus_tui.model.points import Bools, Ints
-from pprofplus_tui.sources.local.column_slots import assigned
+from pprofplus_tui.sources.local.column_slots import assign_lanes
 from pprofplus_tui.sources.local.page_blocks import NO_HEAD, PageBlocks
 from pprofplus_tui.sources.local.page_index import PageHeads
 from pprofplus_tui.sources.run_info import MetricRow
@@ -29,97 +29,97 @@ _ROW_DTYPE = np.dtype(
         ("last_mono_ms", "i8"),
         ("offset_ms", "i8"),
         ("end_offset_ms", "i8"),
-        ("cap_ms", "i8"),  # the least offset of what follows in another table
+        ("cap_ms", "i8"),  # the smallest offset of the pages that follow in another PageTable
         ("interval_ms", "i8"),
         ("pages", "i8"),
     ]
 )
-_FIRST_ROOM = 16  # what the end of a run takes, of which there may be hundreds
+_INITIAL_ROWS = 16  # enough for the end of a run; there may be hundreds of such tables
 _NO_CAP_MS = np.iinfo(np.int64).max
-# What no run has, but a log that was made to exhaust the monitor's memory.
-_MAX_CELLS = 1 << 24  # 400 MB; a month at 1 Hz has half a million
-# What the metric tables may take: some 100,000 names. A run that adds a gauge with each segment
-# takes 10 MB of it, when the cap of 64 MiB is full of segments of two pages.
+# A real run has fewer; a malicious log could otherwise exhaust the memory.
+_MAX_VALUES = 1 << 24  # 400 MB; a month at 1 Hz has half a million
+# Memory for schemas: some 100,000 names. A run that adds a gauge with each segment uses 10 MB of it
+# when its log reaches the cap of 64 MiB with segments of two pages.
 _MAX_SCHEMAS_BYTES = 64 << 20
-_RELEARNT_SHARE = 4  # a quarter of that is kept free when the oldest tables are left out
-_MOST_KINDS = 1024  # columns: more than charts ask for
+_SPARE_SHARE = 4  # a quarter of it is kept free when the oldest schemas are dropped
+_MAX_KINDS = 1024  # columns: more than charts request
 _SCHEMA_BYTES, _METRIC_BYTES, _NAME_BYTES = 600, 24, 500
 
 
 class PageTable:
-    """Rows are data pages in order of time, columns the metrics of all the run's tables.
+    """Rows are data pages in order of time, columns the metrics of all schemas of the run.
 
-    A row may also be a block: some pages of a segment that follow on each other, of which only
-    what they have in common is known. It reads as one large page, but cannot be decoded.
+    A row may also be a block: consecutive pages of a segment, of which only the combined values
+    are known. It is used like one large page, but cannot be decoded.
 
-    The time axis of a run is its monotonic clock, moved to unix time by the wall clock as that was
-    last: unix time never runs back on it, and no two samples change their order. Where the wall
-    clock was set back, the pages before are moved back by as much: the clock is taken to have been
-    wrong until then, and a run of 20 minutes stays one of 20 minutes. Where it was set forward
-    there is a gap: a machine that was suspended looks just so, and then the time did pass. Windows,
-    exports, begin and end of a run are all on this axis. What the clock showed before it was set
-    back is later than that, by the step, which is among what happened in the run.
+    The time axis of a run is its monotonic clock, shifted to unix time by the last setting of the
+    wall clock: unix time never goes back on it, and the order of samples never changes. If the wall
+    clock was set back, the pages before are moved back by the same amount: the clock is assumed to
+    have been wrong until then, so a run of 20 minutes stays a run of 20 minutes. If it was set
+    forward, there is a gap: a suspended machine looks the same, and then the time did pass.
+    Windows, exports, begin and end of a run use this axis. Before a step back, the wall clock
+    showed a later time than the axis, by the size of the step, which is an event of the run.
 
-    Each metric has a column, and its cells are in a lane of that many columns' cells. Metrics that
-    are in no table together share a lane: a run whose gauges come and go has thousands of names,
-    and never more than 256 of them at once.
+    Each metric has a column, and its values are stored in a lane. Metrics that are never in one
+    schema share a lane: a run whose gauges come and go has thousands of names, but at most 256 of
+    them at once.
 
     Attributes:
         names: metrics in the order in which they were first seen.
-        schemas: the metric tables; a row's `schema` is an index into it.
-        crcs: of each of these, by which a page names it.
-        generation: changes when `names` or `schemas` do.
-        epoch: changes when rows that stay change their place, time or contents.
-        count: rows.
-        offset_ms: what to add to a page's monotonic times, shape (count,), never decreasing.
+        schemas: the headers with these; the `schema` of a row is an index into it.
+        crcs: of each of these, by which pages refer to it.
+        generation: changes when `names` or `schemas` change.
+        epoch: changes when existing rows change their index, time or contents.
+        count: number of rows.
+        offset_ms: to add to a page's monotonic times, shape (count,), never decreasing.
         begin_ms, end_ms: unix ms of a page's first and last sample, shape (count,).
-        before: the row that a page's first sample follows on, -1 if missing, shape (count,).
-        place: pages in the rows before, shape (count,).
+        before: the row with the sample before a page's first, -1 if missing, shape (count,).
+        pages_before: number of pages in the rows before, shape (count,).
     """
 
     def __init__(self) -> None:
         self.count = 0
         self.epoch = 0
         self.generation = 0
-        self._rows = np.zeros(_FIRST_ROOM, _ROW_DTYPE)
-        self._forget_schemas()
+        self._rows = np.zeros(_INITIAL_ROWS, _ROW_DTYPE)
+        self._clear_schemas()
         self._retime()
 
-    def _forget_schemas(self) -> None:
+    def _clear_schemas(self) -> None:
         self.names: list[str] = []
         self.schemas: list[RunHeader] = []
         self.crcs: list[int] = []
         self._schema_bytes = 0
         self._index: dict[str, int] = {}
         self._schema_index: dict[int, int] = {}
-        self._metrics: dict[MetricRow, MetricRow] = {}  # each once, in how many tables it may be
-        self._columns: list[Ints] = []  # per schema, the table's column of each of its columns
-        self._having: list[array[int]] = []  # per column, schema * _KINDS + kind of each
-        self._kinds: dict[int, Ints] = {}  # by column, what `kinds` returned
+        self._metrics: dict[MetricRow, MetricRow] = {}  # each once, for all schemas that have it
+        self._columns: list[Ints] = []  # per schema, the column of each of its metrics
+        self._having: list[array[int]] = []  # per column, schema * _KINDS + kind of each schema
+        self._kinds: dict[int, Ints] = {}  # by column, results of `kinds`
         self._lanes: Ints = np.zeros(0, np.int64)  # per column
-        self._cells = np.zeros((3, 0, len(self._rows)), np.int64)
+        self._values = np.zeros((3, 0, len(self._rows)), np.int64)
 
     def like(self) -> "PageTable":
-        """Return a table without rows that knows the same metrics, for as long as none is new."""
-        twin = PageTable()
-        twin.names, twin.schemas, twin.crcs = self.names, self.schemas, self.crcs
-        twin._index, twin._schema_index = self._index, self._schema_index
-        twin._columns, twin._having, twin._lanes = self._columns, self._having, self._lanes
-        twin._kinds = self._kinds
-        twin._rows = np.zeros(0, _ROW_DTYPE)
-        twin._cells = np.zeros((3, self._cells.shape[1], 0), np.int64)
-        return twin
+        """Return a table without rows and with the same metrics, valid until a metric is added."""
+        result = PageTable()
+        result.names, result.schemas, result.crcs = self.names, self.schemas, self.crcs
+        result._index, result._schema_index = self._index, self._schema_index
+        result._columns, result._having, result._lanes = self._columns, self._having, self._lanes
+        result._kinds = self._kinds
+        result._rows = np.zeros(0, _ROW_DTYPE)
+        result._values = np.zeros((3, self._values.shape[1], 0), np.int64)
+        return result
 
     def schema_index(self, schema: int) -> int | None:
-        """Return the index of the metric table with this CRC, None if no header told it."""
+        """Return the index of the schema with this CRC, None if no header had it."""
         return self._schema_index.get(schema)
 
-    def learn(self, header: RunHeader, schema: int, *, sparing: bool = False) -> bool:
-        """Add the header's metric table if it is new; False if there is no memory for it.
+    def add_schema(self, header: RunHeader, schema: int, *, keep_spare: bool = False) -> bool:
+        """Add the schema of a header if it is new; return False if there is no memory for it.
 
-        `schema` is its CRC, `header.schema`, which takes time to make. With `sparing`, some memory
-        is left for tables to come. The header's metrics become those of the table, so that a name
-        that a thousand headers have is in memory once.
+        `schema` is its CRC, `header.schema`, which takes time to compute. With `keep_spare`, some
+        memory is kept for later schemas. The header's metrics become those of the table, so that a
+        name in a thousand headers is in memory once.
         """
         known = self._schema_index.get(schema)
         if known is not None:
@@ -129,7 +129,7 @@ class PageTable:
         new = [name for name, _, _ in header.metrics if name not in self._index]
         size_bytes = _SCHEMA_BYTES + _METRIC_BYTES * len(header.metrics)
         size_bytes += sum(_NAME_BYTES + len(name) for name in new)
-        most_bytes = _MAX_SCHEMAS_BYTES - sparing * _MAX_SCHEMAS_BYTES // _RELEARNT_SHARE
+        most_bytes = _MAX_SCHEMAS_BYTES - keep_spare * _MAX_SCHEMAS_BYTES // _SPARE_SHARE
         if self.schemas and self._schema_bytes + size_bytes > most_bytes:
             return False
         self._schema_bytes += size_bytes
@@ -152,43 +152,43 @@ class PageTable:
         return True
 
     def _make_room_for(self, columns: Ints) -> None:
-        """Give each column of a new metric table a lane of its own."""
-        known, width = len(self._lanes), self._cells.shape[1]
-        lanes, wider = assigned(self._lanes, columns, len(self.names) - known, width)
+        """Assign a lane to each column of a new schema, different from its other columns."""
+        known, width = len(self._lanes), self._values.shape[1]
+        lanes, wider = assign_lanes(self._lanes, columns, len(self.names) - known, width)
         if wider > width:
-            cells = np.zeros((3, wider, len(self._rows)), np.int64)
-            cells[:, :width] = self._cells
-            self._cells = cells
+            values = np.zeros((3, wider, len(self._rows)), np.int64)
+            values[:, :width] = self._values
+            self._values = values
         for column in np.flatnonzero(lanes[:known] != self._lanes).tolist():
-            self._cells[:, lanes[column]] = self._cells[:, self._lanes[column]]
+            self._values[:, lanes[column]] = self._values[:, self._lanes[column]]
         self._lanes = lanes
 
-    def forget(self) -> None:
-        """Forget all rows and all metric tables."""
+    def clear(self) -> None:
+        """Remove all rows and all schemas."""
         self.count = 0
         self.epoch += 1
         self.generation += 1
-        self._forget_schemas()
+        self._clear_schemas()
         self._retime()
 
     @property
-    def most_rows(self) -> int:
-        """Rows that there is memory for, with that many metrics."""
-        return _MAX_CELLS // max(1, self._cells.shape[1])
+    def max_rows(self) -> int:
+        """The number of rows that fit into memory, with that many metrics."""
+        return _MAX_VALUES // max(1, self._values.shape[1])
 
     def reserve(self, count: int) -> None:
-        """Make room for `count` rows at once, rather than by doubling."""
+        """Allocate memory for `count` rows at once, instead of by doubling."""
         short = count - len(self._rows)
         if short > 0:
             self._rows = np.concatenate((self._rows, np.zeros(short, _ROW_DTYPE)))
-            room = np.zeros((3, self._cells.shape[1], count), np.int64)
-            room[:, :, : self.count] = self._cells[:, :, : self.count]
-            self._cells = room
+            larger = np.zeros((3, self._values.shape[1], count), np.int64)
+            larger[:, :, : self.count] = self._values[:, :, : self.count]
+            self._values = larger
 
     def append(self, segment: int | Ints, schema_index: int, heads: PageHeads) -> None:
-        """Add pages of one metric table after all others; call `finish` when all are added.
+        """Append pages of one schema; call `finish` when all are added.
 
-        `segment` is the one of all, or that of each.
+        `segment` is that of all pages, or of each.
         """
         if not len(heads):
             return
@@ -210,39 +210,39 @@ class PageTable:
         rows["cap_ms"] = _NO_CAP_MS
         rows["segment"], rows["schema"], rows["slot"] = segment, schema_index, heads.slot
         lanes = self._lanes[self._columns[schema_index]]
-        # Where the run has one table, its columns are in order and a plain copy will do.
-        plain = len(lanes) == self._cells.shape[1] and bool((np.diff(lanes) == 1).all())
+        # If the run has one schema, its columns are in order, and a plain copy is enough.
+        plain = len(lanes) == self._values.shape[1] and bool((np.diff(lanes) == 1).all())
         places: slice | Ints = slice(None) if plain else lanes
         for i in range(3):
-            part = heads.cells[:, i * len(lanes) : (i + 1) * len(lanes)].T
-            self._cells[i, places, begin:end] = part
+            part = heads.values[:, i * len(lanes) : (i + 1) * len(lanes)].T
+            self._values[i, places, begin:end] = part
         self.count = end
 
     def adopt(self, other: "PageTable", rows: Ints) -> None:
-        """Add rows of another table that knows the same metrics; call `finish` then."""
+        """Append rows of another table with the same metrics; call `finish` afterwards."""
         end = self.count + len(rows)
         self.reserve(end)
         self._rows[self.count : end] = other.rows[rows]
-        self._cells[:, :, self.count : end] = other._cells[:, :, rows]  # noqa: SLF001 - its own kind
+        self._values[:, :, self.count : end] = other._values[:, :, rows]  # noqa: SLF001 - the same class
         self.count = end
 
     def truncate(self, count: int) -> None:
-        """Forget all rows from `count` on."""
+        """Remove all rows from `count` on."""
         self.count = min(self.count, count)
 
     def remove(self, rows: Bools) -> None:
-        """Take out the rows that the mask of shape (count,) marks, then `finish`."""
+        """Remove the rows in the mask of shape (count,)."""
         keep = np.flatnonzero(~rows)
         self._rows[: len(keep)] = self._rows[keep]
-        self._cells[:, :, : len(keep)] = self._cells[:, :, keep]
+        self._values[:, :, : len(keep)] = self._values[:, :, keep]
         self.count = len(keep)
         self.epoch += 1
         self._retime()
 
     def repeated(self, begin: int) -> Ints:
-        """Return the rows of pages, not blocks, whose number other rows have too.
+        """Return the rows of pages, not blocks, whose page number occurs several times.
 
-        Ask before `finish`; the rows from `begin` on are new, those before are in order.
+        Call it before `finish`; the rows from `begin` on are new, those before are in order.
         """
         number = self.rows["number"]
         new = number[max(begin - 1, 0) :]
@@ -254,7 +254,7 @@ class PageTable:
         return np.sort(several[~self.blocks[several]])
 
     def finish(self) -> list[int]:
-        """Order the rows, drop what cannot be in one run; return the numbers of pages dropped."""
+        """Sort the rows, drop those that contradict others; return the page numbers dropped."""
         number = self.rows["number"]
         if not (number[1:] > number[:-1]).all():
             self._order(number)
@@ -263,7 +263,7 @@ class PageTable:
         if (first[1:] < last[:-1]).any():
             dropped += self._drop(_out_of_order(first, last))
         if self.count:
-            # By such a clock the run would have begun before 1970, and all its pages with it.
+            # with such a clock the run would have begun before 1970
             begin_ms = self.rows["offset_ms"] + self.rows["first_mono_ms"][0]
             if (begin_ms < 0).any():
                 dropped += self._drop(begin_ms < 0)
@@ -276,7 +276,7 @@ class PageTable:
         return numbers
 
     def _order(self, number: Ints) -> None:
-        """Put rows in order of page number, each number once, in its fullest version."""
+        """Sort the rows by page number; keep of each number the fullest version."""
         rows = self.rows
         order = np.lexsort((rows["events_bytes"], rows["samples"], number))
         ordered = number[order]
@@ -284,14 +284,14 @@ class PageTable:
         last[:-1] = ordered[1:] != ordered[:-1]
         keep = order[last]
         self._rows[: len(keep)] = rows[keep]
-        self._cells[:, :, : len(keep)] = self._cells[:, :, keep]
+        self._values[:, :, : len(keep)] = self._values[:, :, keep]
         self.count = len(keep)
         self.epoch += 1
 
     def _retime(self) -> None:
         rows = self.rows
-        # A wall clock that is set back shifts the pages before it back, so time never overlaps;
-        # one that is set forward, or a machine that slept, leaves a gap.
+        # A wall clock set back moves the pages before it back, so that times never overlap;
+        # a clock set forward, or a suspended machine, leaves a gap.
         capped_ms = np.minimum(rows["offset_ms"], rows["cap_ms"])
         self.offset_ms: Ints = np.minimum.accumulate(capped_ms[::-1])[::-1]
         self.begin_ms: Ints = rows["first_mono_ms"] + self.offset_ms
@@ -302,9 +302,9 @@ class PageTable:
         sampled = np.flatnonzero(rows["samples"] > 0)
         before = np.full(self.count, -1)
         number = rows["number"][sampled]
-        place = np.cumsum(rows["pages"]) - rows["pages"]
-        self.place: Ints = place
-        whole = np.diff(number) == np.diff(place[sampled])
+        pages_before = np.cumsum(rows["pages"]) - rows["pages"]
+        self.pages_before: Ints = pages_before
+        whole = np.diff(number) == np.diff(pages_before[sampled])
         before[sampled[1:]] = np.where(whole, sampled[:-1], -1)
         self.before: Ints = before
 
@@ -316,51 +316,51 @@ class PageTable:
 
     @property
     def hidden(self) -> Bools:
-        """Which rows cannot be decoded here: blocks, and pages that follow on one, for rates."""
+        """Which rows cannot be decoded here: blocks, and pages after one, because of rates."""
         blocks = self.blocks
         return blocks | ((self.before >= 0) & blocks[self.before])
 
     @property
     def rows(self) -> npt.NDArray[np.void]:
-        """Number, segment, slot and so on of each page, shape (count,)."""
+        """Number, segment, slot and the other fields of each page, shape (count,)."""
         return self._rows[: self.count]
 
     def first(self, column: int) -> Ints:
-        """Return each page's first value, shape (count,); anything where the metric is absent."""
-        return self._cells[0, self._lanes[column], : self.count]
+        """Return each page's first value, shape (count,); undefined where the metric is absent."""
+        return self._values[0, self._lanes[column], : self.count]
 
     def lo(self, column: int) -> Ints:
-        """Return each page's smallest value, of a counter its smallest rate in 1/1000 per s.
+        """Return each page's smallest value, for a counter its smallest rate in 1/1000 per s.
 
-        Where the metric is absent, as `kinds` tells, it is anything.
+        Undefined where the metric is absent according to `kinds`.
         """
-        return self._cells[1, self._lanes[column], : self.count]
+        return self._values[1, self._lanes[column], : self.count]
 
     def hi(self, column: int) -> Ints:
-        """Return each page's largest value, of a counter its largest rate in 1/1000 per s.
+        """Return each page's largest value, for a counter its largest rate in 1/1000 per s.
 
-        Where the metric is absent, as `kinds` tells, it is anything.
+        Undefined where the metric is absent according to `kinds`.
         """
-        return self._cells[2, self._lanes[column], : self.count]
+        return self._values[2, self._lanes[column], : self.count]
 
     def column(self, name: str) -> int | None:
-        """Return the column of a metric, None if the run has none of that name."""
+        """Return the column of a metric, None if the run has none with that name."""
         return self._index.get(name)
 
     def kinds(self, column: int) -> Ints:
-        """Return per schema whether it is ABSENT, GAUGE_COLUMN or COUNTER_COLUMN there."""
+        """Return for each schema ABSENT, GAUGE_COLUMN or COUNTER_COLUMN."""
         kinds = self._kinds.get(column)
         if kinds is None:
             having = np.frombuffer(self._having[column], np.int64)
             kinds = np.full(len(self.schemas), ABSENT)
             kinds[having // _KINDS] = having % _KINDS
-            if len(self._kinds) >= _MOST_KINDS:
+            if len(self._kinds) >= _MAX_KINDS:
                 self._kinds.clear()
             self._kinds[column] = kinds
         return kinds
 
     def own_columns(self, schema_index: int) -> Ints:
-        """Return the schema's own place of each of the table's columns, -1 if absent."""
+        """Return the index within the schema of each column of the table, -1 if absent."""
         columns = self._columns[schema_index]
         own = np.full(len(self.names), -1)
         own[columns] = np.arange(len(columns))
@@ -368,9 +368,9 @@ class PageTable:
 
 
 def _out_of_order(first: Ints, last: Ints) -> Bools:
-    """Return the fewest pages to take out, so that monotonic time never runs back."""
-    ends: list[int] = []  # of the chains of 1, 2, … pages in order, that which ends first
-    tops: list[int] = []  # the page that it ends with
+    """Return the smallest set of pages to remove so that monotonic time never goes back."""
+    ends: list[int] = []  # the earliest end of any chain of 1, 2, … pages in order
+    tops: list[int] = []  # the last page of that chain
     before: list[int] = []
     for page, (begin, end) in enumerate(zip(first.tolist(), last.tolist(), strict=True)):
         length = bisect_right(ends, begin)

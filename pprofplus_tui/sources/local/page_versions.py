@@ -1,9 +1,9 @@
-"""Which version of a page is the page: the fullest one whose body is whole.
+"""Selects the version of each page to use: the fullest one with an undamaged body.
 
-A page that could not be written whole, because the disk was full or the writer was killed, has a
-head that promises samples which are not there. Its other version, written before, has nearly all of
-them. So wherever several versions are known, their bodies are checked; a page that exists once is
-believed by its head, which is what keeps the heads of a year quick to read.
+If a page is written incompletely, because the disk is full or the writer is killed, its head counts
+samples that are missing in its body. The other version, written before, has nearly all of them. So
+if a page has several versions, their bodies are verified. If it has one version, its head is
+trusted, so that the page index of a year loads fast.
 """
 
 from collections.abc import Callable, Iterable
@@ -18,17 +18,17 @@ from pprofplus_tui.sources.local.page_index import PageHeads
 _NO_SLOTS: Ints = np.zeros(0, np.int64)
 
 
-def resolved(heads: PageHeads, is_whole: Callable[[int], bool]) -> tuple[PageHeads, Ints]:
-    """Return (each page once, in order of number; the slots of versions that are damaged).
+def unique_pages(heads: PageHeads, is_whole: Callable[[int], bool]) -> tuple[PageHeads, Ints]:
+    """Return (each page once, in order of number; the slots of damaged versions).
 
-    `is_whole` tells whether the body in a slot is whole; it is asked only for pages that exist in
-    several versions, the fullest first. A page of which no version is whole is left out.
+    `is_whole` returns whether the body in a slot is undamaged; it is called only for pages with
+    several versions, the fullest first. A page without an undamaged version is left out.
     """
     number = heads.fixed["number"].astype(np.int64)
     if (number[1:] > number[:-1]).all():
         return heads, _NO_SLOTS
     filled = heads.fixed["samples"].astype(np.int64) * 65536 + heads.fixed["events_bytes"]
-    # of equals, as when a page was copied to its final place, the later one comes last
+    # of equal versions, as when a page was copied to its final slot, the later one comes last
     order = np.lexsort((filled, number))
     ordered = number[order]
     same = ordered[1:] == ordered[:-1]
@@ -36,12 +36,12 @@ def resolved(heads: PageHeads, is_whole: Callable[[int], bool]) -> tuple[PageHea
     last = np.append(~same, True)
     taken = order[last & ~several].tolist()
     damaged: list[int] = []
-    settled = -1  # the number of the page whose version was found last
+    resolved = -1  # the number of the last page with a selected version
     for at in order[several][::-1].tolist():
-        if number[at] == settled:
+        if number[at] == resolved:
             continue
         if is_whole(int(heads.slot[at])):
-            settled = int(number[at])
+            resolved = int(number[at])
             taken.append(at)
         else:
             damaged.append(int(heads.slot[at]))
@@ -50,7 +50,7 @@ def resolved(heads: PageHeads, is_whole: Callable[[int], bool]) -> tuple[PageHea
 
 
 def body_is_whole(page: bytes) -> bool:
-    """Tell whether a page is healthy to its end; one of a later version is believed."""
+    """Return whether a page is undamaged; a page of a later format version counts as undamaged."""
     try:
         check_body(read_prefix(page), page)
     except LogVersionError:
@@ -61,11 +61,11 @@ def body_is_whole(page: bytes) -> bool:
 
 
 def newest_whole(pages: Iterable[bytes]) -> tuple[DataHead, bytes] | None:
-    """Return (head, page) of the last data page, in its fullest whole version; None if none is.
+    """Return (head, page) of the last data page, in its fullest undamaged version, None without.
 
-    `pages` are what is in a segment's last `segment.TAIL_SLOTS` slots. Blank pages, a summary and
-    versions whose writing was cut short are skipped. Raises LogVersionError if one is of a later
-    format.
+    `pages` are those in the last `segment_reader.TAIL_SLOTS` slots of a segment. Blank pages, a
+    summary and incompletely written versions are skipped. Raises LogVersionError if a page has a
+    later format.
     """
     best: tuple[tuple[int, int, int], DataHead, bytes] | None = None
     for page in pages:

@@ -1,4 +1,4 @@
-"""Pinned runs: a file named `pinned` in a run's directory, which retention then leaves alone."""
+"""Pinned runs: retention does not remove a run directory with a file named `pinned`."""
 
 import os
 import stat
@@ -12,24 +12,24 @@ _MODE = 0o600
 
 
 def is_pinned(path: str) -> bool:
-    """Tell whether retention leaves the run at `path` alone: for anything of that name."""
+    """Return whether the run at `path` is pinned: any kind of file of that name counts."""
     return os.path.lexists(f"{path}/{log_directory.PIN_NAME}")
 
 
 def set_pin(path: str, *, pinned: bool) -> None:
-    """Pin the run at `path`, or unpin it; what is so already is left as it is. Raises PinError."""
+    """Pin or unpin the run at `path`; does nothing if it is so already. Raises PinError."""
     _change(path, pinned)
 
 
 def toggle_pin(path: str) -> bool:
-    """Pin the run at `path` if it is not pinned, else unpin it; return whether it now is.
+    """Pin the run at `path` if it is not pinned, else unpin it; return whether it is pinned now.
 
     Raises PinError.
     """
     return _change(path, None)
 
 
-def _change(path: str, wanted: bool | None) -> bool:  # noqa: FBT001 - private; None: the other way
+def _change(path: str, wanted: bool | None) -> bool:  # noqa: FBT001 - private; None toggles
     try:
         directory = _open_own(path)
         try:
@@ -47,15 +47,16 @@ def _change(path: str, wanted: bool | None) -> bool:  # noqa: FBT001 - private; 
 
 
 def _open_own(path: str) -> int:
-    """Return a descriptor of a run's directory that is ours. Raises PinError, OSError.
+    """Return a descriptor of a run directory of this user. Raises PinError, OSError.
 
-    Of its path, only what the user named may have links in it: not the service, not the run.
+    The log directory may be reached through links, but the last two parts of the path may not be
+    links.
     """
-    place, name = os.path.split(os.path.abspath(path))  # noqa: PTH100 - keeps links, as RunLog does
-    place, service = os.path.split(place)
+    log_root, name = os.path.split(os.path.abspath(path))  # noqa: PTH100 - keeps links, as RunLog does
+    log_root, service = os.path.split(log_root)
     if log_directory.parse_run_name(name) is None or not log_directory.valid_service(service):
-        raise PinError(f"{path}: not the directory of a run: <service>/<pid>-<start>")
-    number = os.open(place, _DIRECTORY)
+        raise PinError(f"{path}: not a run directory, which is named <service>/<pid>-<start>")
+    number = os.open(log_root, _DIRECTORY)
     for step in (service, name):
         above = number
         try:
@@ -70,11 +71,11 @@ def _open_own(path: str) -> int:
 
 
 def _has_pin(directory: int) -> bool:
-    """Tell whether the run is pinned. Raises PinError if something else has the pin's name."""
+    """Return whether the run is pinned. Raises PinError if the pin is not a regular file."""
     try:
         found = os.stat(log_directory.PIN_NAME, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
         return False
     if not stat.S_ISREG(found.st_mode):
-        raise PinError(f"{log_directory.PIN_NAME} in the run's directory is not a regular file")
+        raise PinError(f"{log_directory.PIN_NAME} in the run directory is not a regular file")
     return True

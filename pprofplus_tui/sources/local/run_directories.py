@@ -1,4 +1,4 @@
-"""Which directories of runs there are in a home: listed when that changes, never followed."""
+"""Lists the run directories of a log directory when they change; follows no links."""
 
 import os
 from collections.abc import Callable, Collection, Iterator
@@ -7,16 +7,16 @@ from pprofplus.log import log_directory
 from pprofplus_tui.sources.local.safe_files import DirectoryWatch
 
 
-def by_promise(paths: list[str]) -> list[str]:
-    """Return the directories of runs, those to look at first last: the newest, and what may run.
+def by_priority(paths: list[str]) -> list[str]:
+    """Return the run directories by priority, the highest last: the newest, and those that may run.
 
-    A run's pid may be in use here again, or be one of another container: that it is in use only
-    tells where to begin.
+    The pid of a run may be reused, or belong to another container; a pid in use only raises the
+    priority.
     """
     if len(paths) == 1:
         return paths
     try:
-        pids = set(os.listdir("/proc"))  # noqa: PTH208 - names are wanted
+        pids = set(os.listdir("/proc"))  # noqa: PTH208 - only names are needed
     except OSError:
         pids = set()
 
@@ -27,7 +27,7 @@ def by_promise(paths: list[str]) -> list[str]:
     likely = [path for path in paths if path.rpartition("/")[2].partition("-")[0] in pids]
     chosen = set(likely)
     others = [path for path in paths if path not in chosen]
-    # by turns, from the end
+    # alternate between both, from the end
     turns = [
         path for pair in zip(reversed(likely), reversed(others), strict=False) for path in pair
     ]
@@ -37,7 +37,7 @@ def by_promise(paths: list[str]) -> list[str]:
 
 
 class RunDirectories:
-    """A home: its services, listed when that changes."""
+    """A log directory: its services, listed when it changes."""
 
     def __init__(self, path: str, service: str | None, pids: frozenset[int]) -> None:
         self._service = service
@@ -46,7 +46,7 @@ class RunDirectories:
         self._services: dict[str, _Listed] = {}  # by path
 
     def services(self) -> list[str]:
-        """Return the names of the services that have directories of runs."""
+        """Return the names of the services that have run directories."""
         return [
             path.rpartition("/")[2]
             for path in self._listed.paths
@@ -54,7 +54,7 @@ class RunDirectories:
         ]
 
     def unlisted(self, service: str | None) -> list[str]:
-        """Return why directories of a service could not be listed, of any if it is None."""
+        """Return why directories of a service, or of any if None, could not be listed."""
         found = [self._listed.problem]
         found += [
             listed.problem
@@ -64,7 +64,7 @@ class RunDirectories:
         return [line for line in found if line]
 
     def refresh(self, now_ns: int, new: list[str], gone: list[str], problems: list[str]) -> None:
-        """Add the paths of the runs that are new and that are gone, and what is in the way."""
+        """Append the paths of new runs and of removed runs, and the problems."""
         appeared, left = self._listed.refresh(now_ns, problems)
         for path in left:
             service = self._services.pop(path, None)
@@ -87,33 +87,33 @@ def _is_run(name: str) -> bool:
 
 
 class _Listed:
-    """A directory whose subdirectories with proper names are known.
+    """A directory, and its subdirectories with valid names.
 
     Attributes:
-        paths: of the subdirectories; links are left out.
+        paths: of the subdirectories; links are ignored.
         problem: why it cannot be listed, or "".
     """
 
-    def __init__(self, path: str, proper: Callable[[str], bool]) -> None:
+    def __init__(self, path: str, is_valid: Callable[[str], bool]) -> None:
         self.paths: set[str] = set()
         self._path = path
-        self._proper = proper
+        self._is_valid = is_valid
         self._watch = DirectoryWatch(path)
         self.problem = ""
 
     def has_any(self) -> bool:
-        """Tell whether there is any such subdirectory."""
+        """Return whether there is any such subdirectory."""
         try:
             return bool(self.paths) or any(True for _ in self._found())
         except OSError:
             return False
 
     def refresh(self, now_ns: int, problems: list[str]) -> tuple[Collection[str], Collection[str]]:
-        """Return the paths that are (new, gone) since the last time."""
+        """Return the (new, removed) paths since the last call."""
         before = self.paths
         try:
             if self._watch.changed(now_ns):
-                # those known keep their strings: what else is known of a run has the same
+                # known paths keep their string objects, which other data of a run shares
                 found = set(self._found())
                 gone = before - found
                 new = found - before
@@ -122,7 +122,7 @@ class _Listed:
         except FileNotFoundError:
             self.paths, self.problem = set(), ""
         except OSError as error:
-            self._watch.forget()
+            self._watch.invalidate()
             self.paths, self.problem = set(), f"{self._path}: {error.strerror}"
         if self.problem:
             problems.append(self.problem)
@@ -131,11 +131,11 @@ class _Listed:
         return self.paths - before, before - self.paths
 
     def _found(self) -> Iterator[str]:
-        """Yield the paths of the subdirectories with proper names. Raises OSError."""
+        """Yield the paths of the subdirectories with valid names. Raises OSError."""
         known = self.paths
         with os.scandir(self._path) as entries:
             for entry in entries:
                 path = f"{self._path}/{entry.name}"
-                proper = path in known or self._proper(entry.name)
-                if proper and entry.is_dir(follow_symlinks=False):
+                valid = path in known or self._is_valid(entry.name)
+                if valid and entry.is_dir(follow_symlinks=False):
                     yield path

@@ -13,7 +13,7 @@ from pprofplus_tui.model.events import RunEvent
 
 
 def events_of(page: bytes | None) -> list[Event]:
-    """Return the events of a data page, none if it is not there or damaged."""
+    """Return the events of a data page, none if it is missing or damaged."""
     if page is None:
         return []
     try:
@@ -25,9 +25,9 @@ def events_of(page: bytes | None) -> list[Event]:
 
 
 def placed(event: Event, offset_ms: int) -> RunEvent:
-    """Return the event on the time axis that is `offset_ms` from monotonic time.
+    """Return the event on the time axis, which is monotonic time plus `offset_ms`.
 
-    One at a time that no clock shows is put at the nearest that a clock could.
+    A time that no clock can show is clamped to the nearest valid time.
     """
     kind = EVENT_KINDS.get(event.kind, str(event.kind))
     t_ms = min(max(event.mono_ms + offset_ms, 0), MAX_UNIX_MS - 1)

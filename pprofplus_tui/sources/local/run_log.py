@@ -1,4 +1,4 @@
-"""One run: the segments of its directory as one log that grows, loses its oldest, and ends."""
+"""The log of one run: the segments of its run directory, which are added, removed and finished."""
 
 import os
 import time
@@ -11,7 +11,12 @@ from pprofplus.log import log_directory
 from pprofplus.log.format import MAX_UNIX_MS, RunHeader
 from pprofplus_tui.model.events import RunEvent
 from pprofplus_tui.model.points import Ints
-from pprofplus_tui.sources.local.block_detail import Contradiction, Detail, HeadShelf, detail_of
+from pprofplus_tui.sources.local.block_detail import (
+    BlockMismatchError,
+    Detail,
+    PageHeadCache,
+    detail_of,
+)
 from pprofplus_tui.sources.local.buckets import WindowMemo
 from pprofplus_tui.sources.local.page_cache import PageCache, PagesLostError
 from pprofplus_tui.sources.local.page_store import PageStore
@@ -21,28 +26,30 @@ from pprofplus_tui.sources.local.safe_files import DirectoryWatch, segment_sizes
 from pprofplus_tui.sources.local.segment_reader import TAIL_SLOTS, SegmentReader
 from pprofplus_tui.sources.port import MetricRow, NoRunError
 
-_TOO_MANY_PAGES = "left out: there are more pages than fit into memory, the newest are read"
-_TOO_MANY_METRICS = "left out: there are more metrics than fit into memory, the newest are read"
-_LATE_PAGES = 8
-_TRIED_AGAIN = 8  # segments that could not be read, at each look
+_TOO_MANY_PAGES = "not read: the run has more pages than fit into memory, only the newest are read"
+_TOO_MANY_METRICS = (
+    "not read: the run has more metrics than fit into memory, only the newest are read"
+)
+_LAST_EVENT_PAGES = 8
+_MAX_RETRIES = 8  # segments that could not be read, in each refresh
 _BLOCKS_AT_ONCE = 256
-_NO_OFFSET: Ints = np.zeros(0, np.int64)
+_NO_OFFSET_MS: Ints = np.zeros(0, np.int64)
 
 
 class RunLog:
     """The log of one run. Use it from one thread at a time.
 
-    It starts empty: `refresh` reads. Nothing that was read is read again but the live tail.
+    It is empty until `refresh` reads the segments. Only the live tail is read more than once.
 
     Attributes:
-        path: the run's directory.
-        service, pid, start_ms: as the path says; only the rest of the header is untrusted text.
+        path: the run directory.
+        service, pid, start_ms: from the path, and therefore trusted, unlike the header's text.
         header: of the newest readable segment, None if there is none.
-        table: all pages, for `history`.
-        pages: reads the table's pages whole, for `rows`.
-        cache: decoded pages, for `history`.
-        memos: what `history` remembers of the last windows.
-        pinned: retention leaves the run alone.
+        table: the page index, for `window_query`.
+        pages: reads whole pages of the table, for `sample_rows`.
+        cache: decoded pages, for `window_query`.
+        memos: the buckets of the last windows, for `window_query`.
+        pinned: retention does not remove the run.
     """
 
     def __init__(
@@ -50,46 +57,46 @@ class RunLog:
     ) -> None:
         """Make the log of the run at `path`.
 
-        With `in_blocks`, most rows of its table are blocks of pages, so that a long run is read
-        soon and takes little memory: `query` answers the same, and `behind` has the pages.
+        With `in_blocks`, most rows of the table are blocks of pages, so that a long run loads fast
+        and takes little memory: `query` returns the same, and `single_pages` returns the pages.
 
         With `last_slots`, only that many pages at the end of the newest segment are read: enough
-        for the state and the last values. Raises NoRunError if `path` is no run's directory.
+        for the state and the last values. Raises NoRunError if `path` is not a run directory.
         """
         self.path = os.path.abspath(path)  # noqa: PTH100 - keeps links, and paths are str here
         parent, name = os.path.split(self.path)
         service = os.path.basename(parent)  # noqa: PTH119
         found = log_directory.parse_run_name(name)
         if found is None or not log_directory.valid_service(service):
-            raise NoRunError(f"{path}: not the directory of a run: <service>/<pid>-<start>")
+            raise NoRunError(f"{path}: not a run directory, which is named <service>/<pid>-<start>")
         self.service = service
         self.pid, self.start_ms = found
         self.header: RunHeader | None = None
         self.table = PageTable()
         self._segments: dict[int, SegmentReader] = {}
-        self._newest = 0  # the largest number of these
+        self._newest = 0  # the largest number in `_segments`
         self.pages = PageStore(self.table, self._segments)
         self.cache = PageCache(self.pages)
-        self._shelf = HeadShelf(self._segments)
+        self._head_cache = PageHeadCache(self._segments)
         self._in_blocks = in_blocks
-        self._told_of: tuple[int, bytes] | None = None  # the blocks whose events are known
-        self._told: tuple[RunEvent, ...] = ()
+        self._block_events_key: tuple[int, bytes] | None = None  # the blocks whose events are known
+        self._block_events: tuple[RunEvent, ...] = ()
         self.memos: list[WindowMemo] = []
         self.pinned = False
         self._metrics: tuple[tuple[int, int | None], tuple[MetricRow, ...]] = ((-1, None), ())
-        self._problem = ""  # of the directory
+        self._problem = ""  # of the run directory
         self._failed: set[int] = set()  # segments that could not be read
-        self._left_out: dict[int, str] = {}  # why, by segment
+        self._left_out: dict[int, str] = {}  # segment to reason
         self._last_slots = last_slots
         self._watch = DirectoryWatch(self.path)
         self._sizes: dict[int, int] = {}
         self._unresolved = 0
-        self._misplaced: set[int] = set()  # numbers of pages that cannot be in this run
-        self._schemas_in: dict[int, int] = {}  # the newest segment of each of the table's schemas
+        self._misplaced: set[int] = set()  # numbers of pages that cannot belong to this run
+        self._schemas_in: dict[int, int] = {}  # schema to the newest segment that has it
 
     @property
     def name(self) -> str:
-        """What the run is called: SERVICE/PID-START."""
+        """The name of the run: SERVICE/PID-START."""
         return f"{self.service}/{os.path.basename(self.path)}"  # noqa: PTH119
 
     @property
@@ -99,7 +106,7 @@ class RunLog:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """One line about each reason why something is missing here that may be on disk."""
+        """One line for each reason why data that may be on disk is not in this log."""
         reasons: dict[str, list[int]] = {}
         for number in sorted(self._segments):
             segment = self._segments[number]
@@ -107,12 +114,12 @@ class RunLog:
             if reason:
                 reasons.setdefault(reason, []).append(number)
         lines = [f"{self.path}: {self._problem}"] if self._problem else []
-        place = self.path.removesuffix(f"/{self.name}")
+        log_root = self.path.removesuffix(f"/{self.name}")
         for reason, numbers in reasons.items():
             what = f"{len(numbers)} of {len(self._sizes)} segments"
             if len(numbers) == 1:
                 what = log_directory.segment_name(numbers[0])
-            lines.append(f"{self.name}: {what} {reason} (in {place})")
+            lines.append(f"{self.name}: {what} {reason} (in {log_root})")
         return tuple(lines)
 
     @property
@@ -122,12 +129,12 @@ class RunLog:
 
     @property
     def begin_ms(self) -> int:
-        """Unix ms of the first sample or event kept; the run's start if there is none."""
+        """Unix ms of the first sample or event in the log; the run's start if there is none."""
         return int(self.table.begin_ms[0]) if self.table.count else self._start_ms
 
     @property
     def end_ms(self) -> int:
-        """Unix ms of the last sample or event; the run's start if there is none."""
+        """Unix ms of the last sample or event; the start of the run if there is none."""
         return int(self.table.end_ms.max()) if self.table.count else self._start_ms
 
     @property
@@ -137,12 +144,12 @@ class RunLog:
 
     @property
     def _start_ms(self) -> int:
-        """The start that the path tells; 0 if no clock could, so that such a run comes last."""
+        """The start in the path; 0 if it is out of range, so that such a run is listed last."""
         return self.start_ms if self.start_ms < MAX_UNIX_MS else 0
 
     @property
     def last_sample_ms(self) -> int:
-        """Unix ms of the last sample; of the last event, else the start, if there is none."""
+        """Unix ms of the last sample; without samples that of the last event, else the start."""
         rows = np.flatnonzero(self.table.rows["samples"] > 0)
         return int(self.table.end_ms[rows[-1]]) if len(rows) else self.end_ms
 
@@ -164,14 +171,14 @@ class RunLog:
 
     @property
     def interval_ms(self) -> int:
-        """The sampling interval, as the last page or the header says."""
+        """The sampling interval of the last page, else of the header."""
         if self.table.count:
             return int(self.table.rows["interval_ms"][-1])
         return self.header.interval_ms if self.header else 1000
 
     @property
     def metrics(self) -> tuple[MetricRow, ...]:
-        """(name, unit, kind) of each metric of all segments; the newest table has the say."""
+        """(name, unit, kind) of each metric of all segments; the newest schema takes precedence."""
         table = self.table
         newest = self._segments[self._newest].schema if self._segments else None
         key = table.generation, newest
@@ -189,18 +196,18 @@ class RunLog:
 
     @property
     def oldest_segment(self) -> str | None:
-        """Path of the oldest segment in the directory, read or not; None if there is none."""
+        """Path of the oldest segment in the run directory, read or not; None if there is none."""
         if not self._sizes:
             return None
         return os.path.join(self.path, log_directory.segment_name(min(self._sizes)))  # noqa: PTH118
 
-    # Keeping up
+    # Refresh
 
     def refresh(self) -> bool:
-        """Bring the log up to date; return whether anything changed.
+        """Read what is new in the run directory; return whether anything changed.
 
-        A run whose directory is gone is empty from then on. Raises nothing: what cannot be read
-        is in `problems` or counted in `damaged_pages`.
+        If the run directory is removed, the log becomes empty. Raises nothing: what cannot be
+        read is in `problems` or counted in `damaged_pages`.
         """
         changed = False
         try:
@@ -209,33 +216,33 @@ class RunLog:
         except FileNotFoundError:
             found = {}
         except OSError as error:
-            self._watch.forget()
+            self._watch.invalidate()
             self._problem = error.strerror or str(error)
             return False
         if found is not None:
             self._problem = ""
             newest, before = max(found, default=0), self._newest
             for number in sorted(self._segments.keys() & found.keys() - {newest}):
-                # What was the newest may have been written to until its successor began.
+                # The former newest segment may have grown until the next segment began.
                 if number == before or found[number] != self._segments[number].size_bytes:
                     changed |= self._poll(number, growing=False)
             changed |= self._take(found)
             pinned = is_pinned(self.path)
             changed |= pinned != self.pinned
             self.pinned = pinned
-        if self._failed:  # a chmod since then changes no directory
+        if self._failed:  # a chmod does not change the mtime of the directory
             self._failed &= self._segments.keys()
-            for number in sorted(self._failed - {self._newest}, reverse=True)[:_TRIED_AGAIN]:
+            for number in sorted(self._failed - {self._newest}, reverse=True)[:_MAX_RETRIES]:
                 changed |= self._poll(number, growing=False)
         if self._newest:
             changed |= self._poll(self._newest, growing=True)
             if not self._is_known(self._segments[self._newest]):
-                self._relearn()
+                self._rebuild_schemas()
                 changed = True
         return changed
 
     def _take(self, sizes: dict[int, int]) -> bool:
-        """Drop the segments that are gone and read those that are new."""
+        """Drop the removed segments and read the new ones."""
         changed = sizes != self._sizes
         self._sizes = sizes
         numbers = sorted(sizes)
@@ -243,13 +250,13 @@ class RunLog:
             numbers = numbers[-1:]
         gone = [number for number in self._segments if number not in numbers]
         if gone:
-            self._shelf.clear()
+            self._head_cache.clear()
         for number in gone:
             del self._segments[number]
             self._left_out.pop(number, None)
         self._newest = max(self._segments, default=0)
         new = [number for number in numbers if number not in self._segments]
-        # the newest first: if there is no memory for the metric tables of all, they are worth most
+        # the newest first: they matter most if memory does not suffice for all schemas
         for number in reversed(new):
             self._add(number, growing=number == numbers[-1])
         if self._last_slots is not None and new and len(sizes) > 1:
@@ -276,24 +283,24 @@ class RunLog:
         try:
             row = segment.poll(growing=growing)
         except FileNotFoundError:
-            return None  # rotation took it since the directory was listed
+            return None  # rotation removed it after the directory was listed
         except (OSError, LogFormatError):
             self._failed.add(number)
             return None
         self._failed.discard(number)
         self._sizes[number] = segment.size_bytes
         if segment.header is not None:
-            self._learn(number, segment)
+            self._add_schema(number, segment)
             if number == self._newest or self.header is None:
                 self.header = segment.header
         return row
 
-    def _learn(self, number: int, segment: SegmentReader, *, sparing: bool = False) -> None:
-        """Learn a segment's metric table, if it has one and there is memory for it."""
+    def _add_schema(self, number: int, segment: SegmentReader, *, keep_spare: bool = False) -> None:
+        """Add the schema of a segment to the table, if it has one and there is memory for it."""
         header, schema = segment.header, segment.schema
         if header is None or schema is None:
             return
-        if self.table.learn(header, schema, sparing=sparing):
+        if self.table.add_schema(header, schema, keep_spare=keep_spare):
             index = self.table.schema_index(schema)
             if index is not None:
                 self._schemas_in[index] = max(number, self._schemas_in.get(index, 0))
@@ -304,15 +311,15 @@ class RunLog:
             segment.header is None or schema is None or self.table.schema_index(schema) is not None
         )
 
-    def _relearn(self) -> None:
-        """Learn the metric tables anew, those of the newest segments first."""
-        self.table.forget()
+    def _rebuild_schemas(self) -> None:
+        """Add all schemas to the table again, those of the newest segments first."""
+        self.table.clear()
         self._schemas_in.clear()
-        self.cache.forget()
-        self._shelf.clear()
+        self.cache.clear()
+        self._head_cache.clear()
         self.memos.clear()
         for number in sorted(self._segments, reverse=True):
-            self._learn(number, self._segments[number], sparing=True)
+            self._add_schema(number, self._segments[number], keep_spare=True)
         self._rebuild(appended=False)
 
     def _poll(self, number: int, *, growing: bool) -> bool:
@@ -324,15 +331,15 @@ class RunLog:
         schema = self._schema(segment)
         begin = self._row_after(segment, number, row)
         others = (table.rows["segment"][begin:] != number).any()
-        many = begin + len(segment.heads) - row > table.most_rows
-        learnt = self._unresolved and table.generation != tables
-        # which pages are out of place, all of them tell together
-        if schema is None or others or many or learnt or self._misplaced:
+        many = begin + len(segment.heads) - row > table.max_rows
+        may_resolve = self._unresolved and table.generation != tables
+        # whether a page is out of order depends on all pages
+        if schema is None or others or many or may_resolve or self._misplaced:
             self._rebuild(appended=False)
             return True
         if begin < table.count - TAIL_SLOTS:
             self.table.epoch += 1
-        offset_ms = table.offset_ms[begin - 1 : begin].copy() if begin else _NO_OFFSET
+        offset_ms = table.offset_ms[begin - 1 : begin].copy() if begin else _NO_OFFSET_MS
         table.truncate(begin)
         table.append(number, schema, segment.heads.take(slice(row, None)))
         self._finish(begin, offset_ms)
@@ -356,7 +363,7 @@ class RunLog:
         return index
 
     def _rebuild(self, *, appended: bool) -> None:
-        """Fill the table from the segments: from all, or from those after the ones in it."""
+        """Fill the table from all segments, or from those that follow the ones in it."""
         table = self.table
         known = set(table.rows["segment"].tolist()) if appended else set()
         if not appended:
@@ -365,16 +372,16 @@ class RunLog:
             self._unresolved = 0
             self._misplaced.clear()
         begin = table.count
-        offset_ms = table.offset_ms[begin - 1 : begin].copy() if begin else _NO_OFFSET
+        offset_ms = table.offset_ms[begin - 1 : begin].copy() if begin else _NO_OFFSET_MS
         new = sorted(self._segments.keys() - known)
         for number in new:
             if self._segments[number].released:
                 self._read(number, growing=False)
         pages = self._leave_out(new, begin)
-        if appended and pages > table.most_rows:
+        if appended and pages > table.max_rows:
             self._rebuild(appended=False)
             return
-        table.reserve(min(pages, table.most_rows))
+        table.reserve(min(pages, table.max_rows))
         for number in new:
             if number in self._left_out:
                 continue
@@ -384,14 +391,14 @@ class RunLog:
                 self._unresolved += len(segment.heads)
             else:
                 table.append(number, schema, segment.heads)
-                if number != self._newest:  # that one is polled each second
+                if number != self._newest:  # the newest is polled each second
                     segment.release()
         self._finish(begin, offset_ms)
 
     def _leave_out(self, numbers: Sequence[int], pages: int) -> int:
-        """Find out which of these segments there is no memory for, the oldest: see `problems`.
+        """Record the oldest of these segments for which there is no memory; see `problems`.
 
-        Beside so many `pages`. Return how many those would be together with all that are known.
+        `pages` are in the table already. Return their number plus that of the known segments.
         """
         for number in reversed(numbers):
             self._left_out.pop(number, None)
@@ -400,42 +407,42 @@ class RunLog:
                 self._left_out[number] = _TOO_MANY_METRICS
                 continue
             pages += len(segment.heads)
-            if pages > self.table.most_rows:
+            if pages > self.table.max_rows:
                 self._left_out[number] = _TOO_MANY_PAGES
         return pages
 
     def _finish(self, begin: int, offset_ms: Ints) -> None:
-        """Complete the table, of which the rows from `begin` on are new.
+        """Complete the table after adding the rows from `begin` on.
 
-        `offset_ms` was that of the row before, shape (1,) or, if there is none, (0,).
+        `offset_ms` is the former offset of the row before, shape (1,), or (0,) if there is none.
         """
         table = self.table
         self.pages.exclude_torn_versions(begin)
         self._misplaced.update(table.finish())
         self.pages.drop_bad(begin)
-        # A clock that was set back has moved the pages before: first of all the last of them.
+        # If the clock was set back, the pages before have moved, and the last of them first.
         if len(offset_ms) and not np.array_equal(table.offset_ms[begin - 1 : begin], offset_ms):
             table.epoch += 1
 
-    def behind(self, rows: Ints) -> Detail:
-        """Return the pages behind these rows of the table, which may be blocks.
+    def single_pages(self, rows: Ints) -> Detail:
+        """Return the single pages of these rows of the table, which may be blocks.
 
-        Raises PagesLostError if they are not what the blocks said; then the table has changed.
+        Raises PagesLostError if the pages contradict their blocks; the table has changed then.
         """
         try:
-            return detail_of(self.table, self.pages, self.cache, self._shelf, rows)
-        except Contradiction as error:
-            self._shelf.clear()
+            return detail_of(self.table, self.pages, self.cache, self._head_cache, rows)
+        except BlockMismatchError as error:
+            self._head_cache.clear()
             for number in error.segments:
-                self._segments[number].distrust()
+                self._segments[number].disable_blocks()
                 self._read(number, growing=False)
             self._rebuild(appended=False)
             raise
 
-    def forget(self) -> None:
-        """Forget what was made of pages that turned out to be damaged or gone."""
+    def discard_cached(self) -> None:
+        """Discard cached results that used pages which are damaged or removed."""
         self.memos.clear()
-        self._shelf.clear()
+        self._head_cache.clear()
 
     def events_in(self, rows: Ints) -> tuple[RunEvent, ...]:
         """Return the events in these rows of the table, in order of time."""
@@ -444,27 +451,27 @@ class RunLog:
         if not blocks.any():
             return found
         key = self.table.epoch, rows[blocks].tobytes()
-        if key != self._told_of:
-            told: list[RunEvent] = []
+        if key != self._block_events_key:
+            in_blocks: list[RunEvent] = []
             for begin in range(0, int(blocks.sum()), _BLOCKS_AT_ONCE):
                 try:
-                    detail = self.behind(rows[blocks][begin : begin + _BLOCKS_AT_ONCE])
+                    detail = self.single_pages(rows[blocks][begin : begin + _BLOCKS_AT_ONCE])
                 except PagesLostError:
-                    return found  # until the next look
-                telling = detail.table.rows["events_bytes"][detail.asked] > 0
-                told += detail.pages.events(detail.asked[telling])
-            self._told_of, self._told = key, tuple(told)
-        return tuple(sorted((*self._told, *found), key=lambda event: event.t_ms))
+                    return found  # the next call reads the rest
+                has_events = detail.table.rows["events_bytes"][detail.requested] > 0
+                in_blocks += detail.pages.events(detail.requested[has_events])
+            self._block_events_key, self._block_events = key, tuple(in_blocks)
+        return tuple(sorted((*self._block_events, *found), key=lambda event: event.t_ms))
 
     def events(self) -> tuple[RunEvent, ...]:
         """Return all events in the pages read, in order of time."""
         return self.events_in(np.flatnonzero(self.table.rows["events_bytes"] > 0))
 
     def last_events(self) -> tuple[RunEvent, ...]:
-        """Return the events since the last sample, and some before; of a few pages at the most."""
+        """Return the events since the last sample, and some before; reads a few pages at most."""
         rows = self.table.rows
         sampled = np.flatnonzero(rows["samples"] > 0)
-        begin = max(int(sampled[-1]) - 1 if len(sampled) else 0, len(rows) - _LATE_PAGES, 0)
+        begin = max(int(sampled[-1]) - 1 if len(sampled) else 0, len(rows) - _LAST_EVENT_PAGES, 0)
         return self.events_in(begin + np.flatnonzero(rows["events_bytes"][begin:] > 0))
 
     def last(self) -> dict[str, int]:
@@ -475,10 +482,10 @@ class RunLog:
         if not self.table.blocks[rows[0]]:
             return self.cache.last_values(int(rows[0]))
         try:
-            detail = self.behind(rows)
+            detail = self.single_pages(rows)
         except PagesLostError:
             return {}
-        rows = detail.asked[detail.table.rows["samples"][detail.asked] > 0]
+        rows = detail.requested[detail.table.rows["samples"][detail.requested] > 0]
         return detail.cache.last_values(int(rows[-1])) if len(rows) else {}
 
 

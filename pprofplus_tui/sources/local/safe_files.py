@@ -1,4 +1,4 @@
-"""Opening what others wrote: never through a link, never a thing that could block."""
+"""Opens untrusted files: follows no links, and never blocks."""
 
 import os
 import stat
@@ -8,16 +8,16 @@ from contextlib import contextmanager
 from pprofplus.errors import LogFormatError
 from pprofplus.log import log_directory
 
-# A name planted in a log directory must neither lead elsewhere nor hang the monitor.
+# A malicious name in a log directory must not lead to another file or block the monitor.
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @contextmanager
 def opened(path: str) -> Iterator[tuple[int, os.stat_result]]:
-    """Open the regular file at `path` to read; gives (file descriptor, its status).
+    """Open the regular file at `path` for reading; yield (file descriptor, its status).
 
-    Raises OSError if it is not there, is a link or may not be read, LogFormatError if it is
-    something else than a regular file.
+    Raises OSError if it is missing, is a link or may not be read, LogFormatError if it is not a
+    regular file.
     """
     file = os.open(path, _FLAGS)
     try:
@@ -30,12 +30,12 @@ def opened(path: str) -> Iterator[tuple[int, os.stat_result]]:
 
 
 def segment_sizes(path: str) -> dict[int, int]:
-    """Return the size in bytes of each segment in a run's directory, by number. Raises OSError."""
+    """Return the size in bytes of each segment in a run directory, by number. Raises OSError."""
     sizes: dict[int, int] = {}
     with os.scandir(path) as entries:
         for entry in entries:
             number = log_directory.parse_segment_name(entry.name)
-            # not 0000001.pplog, which is another file than 000001.pplog
+            # not 0000001.pplog, which is a different file from 000001.pplog
             if (
                 number
                 and entry.name == log_directory.segment_name(number)
@@ -46,10 +46,10 @@ def segment_sizes(path: str) -> dict[int, int]:
 
 
 class DirectoryWatch:
-    """Tells whether a directory's entries may have changed since they were last listed."""
+    """Detects whether the entries of a directory may have changed since they were listed."""
 
-    # Kernels stamp files with a clock that stands still for some milliseconds, so what happened
-    # within the same tick as a listing cannot be told from it.
+    # The kernel takes file times from a clock with a resolution of some milliseconds: a change
+    # within the same tick as a listing does not change the time.
     _TICK_NS = 100_000_000
 
     def __init__(self, path: str) -> None:
@@ -60,18 +60,18 @@ class DirectoryWatch:
     def changed(self, now_ns: int) -> bool:
         """Return True if the directory must be listed again; `now_ns` is unix time.
 
-        Raises OSError if it is gone.
+        Raises OSError if it does not exist.
         """
-        status = os.stat(self._path)  # noqa: PTH116 - asked each second, and pathlib doubles it
+        status = os.stat(self._path)  # noqa: PTH116 - called each second, and pathlib doubles the cost
         seen = (status.st_dev, status.st_ino, status.st_mtime_ns)
         fresh = now_ns - status.st_mtime_ns < self._TICK_NS
         if seen == self._seen and not fresh:
             return False
         self.mtime_ns = status.st_mtime_ns
-        # A listing this close to the last change may have missed the next one: not remembered.
+        # A listing this soon after the last change may miss the next one: list it again.
         self._seen = None if fresh else seen
         return True
 
-    def forget(self) -> None:
-        """Take the directory for changed, because listing it failed."""
+    def invalidate(self) -> None:
+        """Report the directory as changed at the next call, because listing it failed."""
         self._seen = None

@@ -1,4 +1,4 @@
-"""Single samples of a run, at full resolution: the nearest to an instant, the ends of a window."""
+"""Single samples of a run: the one nearest to a time, and the first and last of a window."""
 
 from collections.abc import Iterable
 
@@ -8,30 +8,30 @@ from pprofplus_tui.model.cursor import Reading
 from pprofplus_tui.model.points import Ints, SeriesKey
 from pprofplus_tui.sources.local.block_detail import PageView
 from pprofplus_tui.sources.local.bucket_grid import BucketGrid
-from pprofplus_tui.sources.local.buckets import GAP_INTERVALS, LEAST_GAP_MS, rated, reaching
+from pprofplus_tui.sources.local.buckets import GAP_INTERVALS, MIN_GAP_MS, rated, reaching
 from pprofplus_tui.sources.local.page_cache import PagesLostError, predecessors
 from pprofplus_tui.sources.local.page_table import ABSENT, COUNTER_COLUMN
 from pprofplus_tui.sources.local.run_log import RunLog
 from pprofplus_tui.sources.local.window_query import rows_within
 
 _MILLI = 1000.0
-_END_PAGES = 8  # looked into for a sample at an end of a window: a page may reach in by an event
+_END_PAGES = 8  # searched for a sample at an end of a window: a page may overlap only with an event
 
 
 def read_at(run: RunLog, at_ms: int, near_ms: int, requests: Iterable[SeriesKey]) -> Reading:
     """Return the sample nearest to `at_ms`, unix ms, with its values of these requests.
 
-    A request is (metric, rate) as in `history.query`; a counter's first sample has no rate. A
-    sample farther away than `near_ms` and than a gap is none: in a gap nothing is known.
+    A request is (metric, rate) as in `window_query.query`; a counter's first sample has no rate. A
+    sample farther away than `near_ms` and than a gap does not count: in a gap nothing is known.
 
-    Reads two pages at most, and those only once while the cache keeps them.
+    Reads at most two pages, and only if they are not cached.
     """
     wanted = list(dict.fromkeys(requests))
     while True:
         try:
             return _read(run, at_ms, near_ms, wanted)
-        except PagesLostError:  # noqa: PERF203 - it nearly never comes
-            run.forget()  # they are out of the table now, so this ends
+        except PagesLostError:  # noqa: PERF203 - it is very rare
+            run.discard_cached()  # they are removed from the table now, so the loop terminates
 
 
 def _read(run: PageView, at_ms: int, near_ms: int, requests: list[SeriesKey]) -> Reading:
@@ -42,8 +42,8 @@ def _read(run: PageView, at_ms: int, near_ms: int, requests: list[SeriesKey]) ->
     if not rows:
         return Reading(at_ms)
     if table.hidden[rows].any():
-        return _read(run.behind(np.array(rows)), at_ms, near_ms, requests)
-    times = run.cache.want([(row, None) for row in rows])
+        return _read(run.single_pages(np.array(rows)), at_ms, near_ms, requests)
+    times = run.cache.decode([(row, None) for row in rows])
     nearest = []
     for row in rows:
         sampled_ms = times.t_ms([row])
@@ -51,7 +51,7 @@ def _read(run: PageView, at_ms: int, near_ms: int, requests: list[SeriesKey]) ->
         nearest.append((abs(int(sampled_ms[place]) - at_ms), row, place, int(sampled_ms[place])))
     away_ms, row, place, t_ms = min(nearest)
     interval_ms = int(table.rows["interval_ms"][row])
-    if away_ms > max(near_ms, LEAST_GAP_MS, GAP_INTERVALS * interval_ms):
+    if away_ms > max(near_ms, MIN_GAP_MS, GAP_INTERVALS * interval_ms):
         return Reading(at_ms)
     return Reading(at_ms, t_ms, _values(run, row, place, requests))
 
@@ -61,8 +61,8 @@ def read_ends(
 ) -> tuple[Reading, Reading] | None:
     """Return the first and the last sample in [begin_ms, end_ms), unix ms; None without one.
 
-    A request is (metric, rate) as in `history.query`. Reads the page at each end, and that only
-    once while the cache keeps it.
+    A request is (metric, rate) as in `window_query.query`. Reads the page at each end, unless it
+    is cached.
     """
     wanted = list(dict.fromkeys(requests))
     grid = BucketGrid(begin_ms, end_ms, max(end_ms - begin_ms, 1), 1)
@@ -72,7 +72,7 @@ def read_ends(
             first = _end(run, grid, rows, wanted, last=False)
             last = None if first is None else _end(run, grid, rows, wanted, last=True)
         except PagesLostError:
-            run.forget()  # they are out of the table now, so this ends
+            run.discard_cached()  # they are removed from the table now, so the loop terminates
             continue
         return None if first is None or last is None else (first, last)
 
@@ -84,13 +84,13 @@ def _end(
     table = run.table
     for row in (rows[::-1] if last else rows)[:_END_PAGES].tolist():
         if table.hidden[row]:
-            detail = run.behind(np.array([row]))
-            pages = reaching(detail.table, grid, detail.asked)
+            detail = run.single_pages(np.array([row]))
+            pages = reaching(detail.table, grid, detail.requested)
             found = _end(detail, grid, pages, requests, last=last)
             if found is not None:
                 return found
             continue
-        t_ms = run.cache.want([(row, None)]).t_ms([row])
+        t_ms = run.cache.decode([(row, None)]).t_ms([row])
         places = np.flatnonzero((t_ms >= grid.begin_ms) & (t_ms < grid.end_ms))
         if len(places):
             place = int(places[-1 if last else 0])
@@ -115,7 +115,7 @@ def _values(
         wanted.append((row, column))
         if rate:
             wanted += [(before, column) for before in predecessors(table, [row], column)]
-    decoded = run.cache.want([(r, column) for r, column in wanted if r >= 0])
+    decoded = run.cache.decode([(r, column) for r, column in wanted if r >= 0])
     values: dict[SeriesKey, float] = {}
     for request, column in having:
         if not request[1]:

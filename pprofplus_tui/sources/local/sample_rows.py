@@ -9,8 +9,8 @@ from pprofplus_tui.sources.local.decode import PageBatch
 from pprofplus_tui.sources.local.run_log import RunLog
 from pprofplus_tui.sources.port import SampleBlock
 
-_BATCH_STREAMS = 528  # 16 pages of the usual table
-_LEAST_STREAMS = 8  # as which a page with fewer counts: pages may be large
+_BATCH_STREAMS = 528  # 16 pages of the usual schema
+_MIN_STREAMS = 8  # a page with fewer counts as this many, because pages may be large
 
 
 def batches(run: RunLog, rows: Ints) -> Iterator[Ints]:
@@ -19,15 +19,15 @@ def batches(run: RunLog, rows: Ints) -> Iterator[Ints]:
     for part in np.split(rows, np.flatnonzero(np.diff(schema)) + 1):
         if len(part):
             table = run.table.schemas[int(run.table.rows["schema"][part[0]])]
-            pages = _BATCH_STREAMS // max(_LEAST_STREAMS, len(table.metrics)) or 1
+            pages = _BATCH_STREAMS // max(_MIN_STREAMS, len(table.metrics)) or 1
             for at in range(0, len(part), pages):
                 yield part[at : at + pages]
 
 
 def page_blocks(run: RunLog, rows: Ints, names: Collection[str] | None) -> list[SampleBlock]:
-    """Return the samples of each page, none of a damaged one; of these metrics, None: of all.
+    """Return the samples of each page, none of a damaged one; `names` selects metrics, None all.
 
-    All rows must be of one schema.
+    All rows must have one schema.
     """
     table = run.table
     schema = table.schemas[int(table.rows["schema"][rows[0]])].metrics

@@ -21,21 +21,21 @@ from pprofplus.log.format import (
 )
 from pprofplus_tui.sources.local.safe_files import opened
 
-_LEAST_PAGE_LOG2, _LARGEST_PAGE_LOG2 = 9, 20
+_MIN_PAGE_LOG2, _MAX_PAGE_LOG2 = 9, 20
 _MAX_PARTS = MAX_HEADER_BYTES >> 9
-_PAGES_ASKED = 4  # for the size of all, before it is taken for the usual one
+_MAX_PAGES_TRIED = 4  # to find the page size, before the usual size is assumed
 
 
 @dataclass(frozen=True)
 class HeaderPages:
-    """What the beginning of a segment says.
+    """The content of the header pages.
 
     Attributes:
-        header: None if it is not whole.
-        slots: pages that it takes, or that were looked at in vain.
+        header: None if it is incomplete.
+        slots: number of its pages, or of the pages that were tried.
         page_size_log2: of all pages of the segment.
-        damaged_pages: 1 if a page of it is bad.
-        problem: one line if a later version wrote it, or "".
+        damaged_pages: 1 if one of its pages is damaged.
+        problem: one line if it has a later format version, else "".
     """
 
     header: RunHeader | None = None
@@ -47,7 +47,7 @@ class HeaderPages:
 
 @lru_cache(64)
 def _parsed(text: bytes) -> RunHeader:
-    """Return what the parts spell, which is alike in a run. Raises LogFormatError."""
+    """Return the header of this text, cached: segments share it. Raises LogFormatError."""
     return parse_header(text)
 
 
@@ -60,27 +60,27 @@ def read_header(file: int) -> HeaderPages:
             page = _read_page(file, part << size_log2)
             prefix = read_prefix(page)
             if prefix.type != HEADER:
-                # a segment without one: its pages may name a sibling's table
+                # no header: the pages may use the schema of another segment
                 return HeaderPages(slots=part, page_size_log2=size_log2)
             found, parts, piece = header_part(prefix, page)
             text += piece
             part += 1
-            # the sum is checked at each part: pages of a sparse file may be large, and many
+            # the total is checked at each part: a sparse file may have many large pages
             if found != part - 1 or parts > _MAX_PARTS or len(text) > MAX_HEADER_BYTES:
                 return HeaderPages(None, part, size_log2, damaged_pages=1)
         return HeaderPages(_parsed(text), parts, size_log2)
     except LogVersionError as error:
-        return HeaderPages(None, min(part + 1, parts), size_log2, problem=str(error))
+        return HeaderPages(None, min(part + 1, parts), size_log2, problem=f"not read: {error}")
     except LogFormatError:
         return HeaderPages(None, min(part + 1, parts), size_log2, damaged_pages=1)
 
 
 def _read_page(file: int, at: int) -> bytes:
-    """Return a page as far as it is used, or what there is of it. Raises LogFormatError."""
+    """Return the used part of a page, as far as it is in the file. Raises LogFormatError."""
     page = os.pread(file, PAGE_SIZE, at)
     if len(page) == PAGE_SIZE:
         head_length, length = int.from_bytes(page[12:16], "little"), _length(page)
-        if PAGE_SIZE < length <= MAX_HEADER_BYTES + head_length <= 1 << _LARGEST_PAGE_LOG2:
+        if PAGE_SIZE < length <= MAX_HEADER_BYTES + head_length <= 1 << _MAX_PAGE_LOG2:
             page = os.pread(file, length, at)
     return page
 
@@ -90,23 +90,23 @@ def _length(page: bytes) -> int:
 
 
 def _page_size_log2(file: int) -> int:
-    """Return what the first healthy page says of the size of all; of a later version, too.
+    """Return the page size that the first undamaged page has, also of a later version.
 
-    If it is not the first in the file, it is looked for where each size would have put it.
+    If the first page is damaged, the next pages are tried at the positions of each possible size.
     """
-    first = _size_log2_said(file, 0)
+    first = _size_log2_at(file, 0)
     if first is not None:
         return first
-    others = [n for n in range(_LEAST_PAGE_LOG2, _LARGEST_PAGE_LOG2 + 1) if n != PAGE_SIZE_LOG2]
-    for slot in range(1, _PAGES_ASKED):
+    others = [n for n in range(_MIN_PAGE_LOG2, _MAX_PAGE_LOG2 + 1) if n != PAGE_SIZE_LOG2]
+    for slot in range(1, _MAX_PAGES_TRIED):
         for size_log2 in (PAGE_SIZE_LOG2, *others):
-            if _size_log2_said(file, slot << size_log2) == size_log2:
+            if _size_log2_at(file, slot << size_log2) == size_log2:
                 return size_log2
     return PAGE_SIZE_LOG2
 
 
-def _size_log2_said(file: int, at: int) -> int | None:
-    """Return what the page there says of its size, None if it is damaged."""
+def _size_log2_at(file: int, at: int) -> int | None:
+    """Return the size in the page at this position, None if it is damaged."""
     page = os.pread(file, PAGE_SIZE, at)
     if PAGE_SIZE < int.from_bytes(page[12:16], "little") <= MAX_HEAD_BYTES:
         page = os.pread(file, MAX_HEAD_BYTES, at)
@@ -122,8 +122,8 @@ def _size_log2_said(file: int, at: int) -> int | None:
 def first_instant(path: str) -> tuple[int, int] | None:
     """Return (monotonic ms, unix ms) of the first sample or event in a segment, None if unknown.
 
-    Unix time is what the wall clock showed then, not a time on the run's axis: see
-    `begin_on_axis`. Reads the heads of the header's pages and of the first healthy data page only.
+    Unix time is that of the wall clock then, not a time on the axis of the run: see
+    `begin_on_axis`. Reads only the heads of the header pages and of the first undamaged data page.
     """
     try:
         with opened(path) as (file, status):
@@ -142,11 +142,11 @@ def first_instant(path: str) -> tuple[int, int] | None:
 
 
 def begin_on_axis(first: tuple[int, int], offset_ms: int) -> int:
-    """Return where a run begins on its time axis, unix ms, as far as its two ends tell.
+    """Return the beginning of a run on its time axis, unix ms, from its first and last page.
 
     `first` is (monotonic ms, unix ms) of its first sample, `offset_ms` unix less monotonic time of
-    its last page. A wall clock that was set back since has moved the begin back, too (see
-    `table.PageTable`); one that was set back and forward again in between is not seen from here.
+    its last page. If the wall clock was set back since, the beginning has moved back too (see
+    `page_table.PageTable`); a step back and forward again in between cannot be detected here.
     """
     mono_ms, unix_ms = first
     return min(unix_ms, mono_ms + offset_ms)

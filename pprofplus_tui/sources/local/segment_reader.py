@@ -1,4 +1,4 @@
-"""One segment file: its header, the heads of its pages, and its live tail."""
+"""One segment file: its header, its page index, and its live tail."""
 
 import errno
 import os
@@ -20,47 +20,47 @@ from pprofplus.log.format import (
     read_prefix,
 )
 from pprofplus_tui.model.points import Ints
-from pprofplus_tui.sources.local.page_blocks import PageBlocks, digested, summary_blocks
+from pprofplus_tui.sources.local.page_blocks import PageBlocks, blocks_of, summary_blocks
 from pprofplus_tui.sources.local.page_index import PageHeads, check_heads, data_heads, fixed_parts
-from pprofplus_tui.sources.local.page_versions import body_is_whole, resolved
+from pprofplus_tui.sources.local.page_versions import body_is_whole, unique_pages
 from pprofplus_tui.sources.local.safe_files import opened
 from pprofplus_tui.sources.local.segment_header import read_header
 
-TAIL_SLOTS = 2  # the writer writes a page's versions to two neighbouring places
-# Far above any segment: a sparse file's size costs whoever plants it nothing.
+TAIL_SLOTS = 2  # the writer alternates between two adjacent slots for the versions of a page
+# Larger than any real segment: a malicious sparse file can have any size.
 _MAX_SLOTS = 1 << 15
 _MAX_BYTES = 1 << 28
-_CHUNK_SLOTS = 1024  # indexed at once, which bounds memory
-_CHUNK_BYTES = 4 << 20  # of heads that are longer than usual
-_TRIES = 3  # reads of a tail page before it is taken for damaged, not for caught in a write
-_FIRST_GUESS = 1024  # bytes of a head, until the header tells
+_CHUNK_SLOTS = 1024  # indexed at once, which limits memory
+_CHUNK_BYTES = 4 << 20  # of heads that are longer than expected
+_TRIES = 3  # reads of a tail page before it counts as damaged and not as being written
+_FIRST_HEAD_BYTES = 1024  # bytes to read of a head before the header is known
 
 
 class SegmentReader:
-    """What is known of one segment; `poll` brings it up to date, reading only what is new.
+    """The page index of one segment; `poll` updates it, and reads only what is new.
 
-    No file stays open in between. Attributes:
+    No file stays open between calls. Attributes:
         path: of the file.
         header: None if it is damaged or not yet written.
-        heads: each healthy data page once, ordered by number. All are of one metric table. They
-            are `PageBlocks` if it was made so, and has so many. Of the bodies, only those of the
-            last pages and of pages in several versions were checked: see `versions`.
-        schema: CRC of that table, None if there is no header and no page.
-        columns: metrics in it.
-        released: the heads were forgotten; a poll reads them again.
+        heads: each undamaged data page once, ordered by number. All have one schema. With
+            `in_blocks`, many pages are `PageBlocks`. Of the bodies, only those of the last pages
+            and of pages with several versions are verified: see `page_versions`.
+        schema: CRC of the schema, None if there is no header and no page.
+        columns: number of metrics in it.
+        released: the heads were dropped; a poll reads them again.
         damaged_pages: pages that were skipped.
         size_bytes: of the file.
         written_ns: unix ns of the last write to it.
-        problem: why some of it is not understood, or "": a later version wrote the file.
-        unread: why the last attempt to read it failed, or "". That it is gone is no failure.
+        problem: set if a later format version wrote some of it, else "".
+        unread: why the last attempt to read it failed, else "". A removed file is not a failure.
     """
 
     def __init__(
         self, path: str, last_slots: int | None = None, *, in_blocks: bool = False
     ) -> None:
-        """Make a segment; with `last_slots`, only that many of the last pages are indexed.
+        """Make a reader; with `last_slots`, only that many of the last pages are indexed.
 
-        With `in_blocks`, one that is no longer growing has blocks in place of most of its heads.
+        With `in_blocks`, a segment that no longer grows has blocks instead of most heads.
         """
         self.path = path
         self._last_slots = last_slots
@@ -79,36 +79,36 @@ class SegmentReader:
         self.released = False
         self.problem = ""
         self._summarised = False
-        self._settled = PageHeads.empty()
-        self._settled_slots = 0
-        self._settled_damaged = 0
+        self._final = PageHeads.empty()
+        self._final_slots = 0
+        self._final_damaged = 0
         self._tail_damaged = 0
         self._tail: dict[int, bytes] = {}
         self._page_size_log2 = PAGE_SIZE_LOG2
         self._header_slots = 0
         self._header_damaged = 0
-        self._guess = _FIRST_GUESS
+        self._head_bytes = _FIRST_HEAD_BYTES
 
     @property
     def damaged_pages(self) -> int:
-        """Pages that were skipped because they are damaged or belong to something else."""
-        return self._settled_damaged + self._tail_damaged + self._header_damaged
+        """Pages that were skipped because they are damaged or have another schema."""
+        return self._final_damaged + self._tail_damaged + self._header_damaged
 
     @property
     def page_size(self) -> int:
-        """Bytes from one page's place to the next."""
+        """Bytes of a slot."""
         return 1 << self._page_size_log2
 
     def poll(self, *, growing: bool) -> int | None:
-        """Read what is new; return from which row `heads` changed, None if nothing did.
+        """Read what is new; return the first row of `heads` that changed, None if none did.
 
-        `growing`: a writer may still be at work, so the last pages are kept to compare them.
-        Raises OSError if the file is gone, LogFormatError if it is no regular file.
+        `growing`: a writer may still be active, so the last pages are kept for comparison.
+        Raises OSError if the file is missing, LogFormatError if it is not a regular file.
         """
         with self._opened() as (file, status):
             identity = (status.st_dev, status.st_ino)
             restarted = identity != self._identity or status.st_size < self.size_bytes
-            if isinstance(self.heads, PageBlocks):  # it had ended, but somebody wrote to it
+            if isinstance(self.heads, PageBlocks):  # it was complete, but was written to
                 restarted |= status.st_size != self.size_bytes or not self._in_blocks
             if restarted and self._identity is not None:
                 self._reset()
@@ -123,7 +123,7 @@ class SegmentReader:
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[int, os.stat_result]]:
-        """Open the file as `opened`; note why, if it cannot be read."""
+        """Open the file with `opened`; store the reason in `unread` if that fails."""
         try:
             with opened(self.path) as found:
                 yield found
@@ -145,14 +145,14 @@ class SegmentReader:
         if self.header is not None:
             self.schema = self.header.schema
             self.columns = len(self.header.metrics)
-            self._guess = head_size(self.columns)
+            self._head_bytes = head_size(self.columns)
 
     def _read_pages(self, file: int, *, growing: bool) -> int | None:
         size_bytes = min(self.size_bytes, _MAX_BYTES)
         slots = min(-(-size_bytes // self.page_size), _MAX_SLOTS)
         slots = max(slots, self._header_slots)
-        begin = max(self._settled_slots, self._header_slots)
-        if self._last_slots is not None and not self._settled_slots:
+        begin = max(self._final_slots, self._header_slots)
+        if self._last_slots is not None and not self._final_slots:
             begin = max(begin, slots - self._last_slots)
         if not growing:
             if isinstance(self.heads, PageBlocks):
@@ -160,38 +160,44 @@ class SegmentReader:
             if self._in_blocks and self._read_summary(file, slots):
                 return 0
             if not self._tail:
-                settled, damaged = self._index(file, range(begin, slots), None)
+                final, damaged = self._index(file, range(begin, slots), None)
                 before = self.heads
-                self._settle(file, settled, damaged, slots)
-                self.heads, self._tail_damaged = self._settled, 0
-                return 0 if self._digest(slots) else _first_change(before, self.heads, set())
+                self._add_final(file, final, damaged, slots)
+                self.heads, self._tail_damaged = self._final, 0
+                return (
+                    0
+                    if self._merge_into_blocks(slots)
+                    else _first_change(before, self.heads, set())
+                )
         return self._read_growing(file, range(begin, slots), growing=growing)
 
     def _read_growing(self, file: int, new: range, *, growing: bool) -> int | None:
-        """Read the new slots, of which the last may be of pages in several versions."""
+        """Read the new slots, the last of which may have several versions of a page."""
         begin, slots = new.start, new.stop
         tail = max(begin, slots - TAIL_SLOTS)
         pages = self._read_tail(file, range(tail, slots))
-        if tail == begin and pages == self._tail and self._settled_slots == begin:
+        if tail == begin and pages == self._tail and self._final_slots == begin:
             self._tail = pages if growing else {}
             return None
-        settled, damaged = self._index(file, range(begin, tail), None)
+        final, damaged = self._index(file, range(begin, tail), None)
         old_tail, before = set(self._tail), self.heads
         live, self._tail_damaged = self._index(file, range(tail, slots), pages)
-        self._settle(file, settled, damaged, tail)
+        self._add_final(file, final, damaged, tail)
         self._tail = pages if growing else {}
-        heads = self._settled.joined(live) if len(self._settled) else live
-        # bodies in the tail are checked: what is damaged is a version before it
-        self.heads, torn = resolved(heads, lambda slot: slot >= tail or self._is_whole(file, slot))
+        heads = self._final.joined(live) if len(self._final) else live
+        # bodies in the tail are verified already; only earlier slots must be read
+        self.heads, torn = unique_pages(
+            heads, lambda slot: slot >= tail or self._is_whole(file, slot)
+        )
         if len(torn):
-            self._settled = self._settled.take(~np.isin(self._settled.slot, torn))
-            self._settled_damaged += len(torn)
-        if not growing and self._digest(slots):
+            self._final = self._final.take(~np.isin(self._final.slot, torn))
+            self._final_damaged += len(torn)
+        if not growing and self._merge_into_blocks(slots):
             return 0
         return _first_change(before, self.heads, old_tail)
 
     def _read_summary(self, file: int, slots: int) -> bool:
-        """Take the summary in the last slot for all pages; False if none is to be believed."""
+        """Use the summary in the last slot instead of all heads; return False if it is invalid."""
         if slots <= self._header_slots:
             return False
         page = os.pread(file, self.page_size, (slots - 1) * self.page_size)
@@ -203,41 +209,41 @@ class SegmentReader:
         self._summarised = True
         return True
 
-    def _digest(self, slots: int) -> bool:
-        """Keep only blocks in place of all heads, if that is wanted and gains anything."""
+    def _merge_into_blocks(self, slots: int) -> bool:
+        """Replace all heads by blocks, if enabled and if that saves memory."""
         if not self._in_blocks:
             return False
-        blocks = digested(self.heads, slots - TAIL_SLOTS - 1)
+        blocks = blocks_of(self.heads, slots - TAIL_SLOTS - 1)
         if blocks is not None:
             self._take_blocks(blocks, self.damaged_pages - self._header_damaged, slots)
         return blocks is not None
 
     def _take_blocks(self, blocks: PageBlocks, damaged: int, slots: int) -> None:
-        self.heads, self._settled = blocks, PageHeads.empty()
-        self._settled_slots, self._settled_damaged, self._tail_damaged = slots, damaged, 0
+        self.heads, self._final = blocks, PageHeads.empty()
+        self._final_slots, self._final_damaged, self._tail_damaged = slots, damaged, 0
         self._tail = {}
 
     def release(self) -> None:
-        """Forget blocks that one page told, once they are in a table: of a year that is 10 MB."""
+        """Drop the blocks of a summary once they are in a table, which saves 10 MB for a year."""
         if self._summarised and isinstance(self.heads, PageBlocks):
             self.heads, self.released = PageHeads.empty(), True
-            self._settled_slots = 0
+            self._final_slots = 0
 
-    def distrust(self) -> None:
-        """Have the heads read at the next poll: they are not what the blocks said."""
+    def disable_blocks(self) -> None:
+        """Read the heads at the next poll, because they contradict the blocks."""
         self._in_blocks = False
 
     def heads_in(self, slot: int, count: int) -> PageHeads:
-        """Return the pages in so many slots, read from the disk.
+        """Return the pages in these slots, read from the disk.
 
         Raises OSError, LogFormatError as `poll`.
         """
         with self._opened() as (file, _):
             heads, _ = self._index(file, range(slot, slot + count), None)
-            return resolved(heads, lambda slot: self._is_whole(file, slot))[0]
+            return unique_pages(heads, lambda slot: self._is_whole(file, slot))[0]
 
     def raw_heads(self, slots: Sequence[int], size: int) -> list[bytes]:
-        """Return the first `size` bytes in each slot, unchecked; b"" if that cannot be read."""
+        """Return the first `size` bytes of each slot, unchecked; b"" if they cannot be read."""
         page_size, pread = self.page_size, os.pread
         try:
             with self._opened() as (file, _):
@@ -245,20 +251,20 @@ class SegmentReader:
         except (OSError, LogFormatError):
             return [b""] * len(slots)
 
-    def _settle(self, file: int, heads: PageHeads, damaged: int, slots: int) -> None:
-        """Take in pages that will not change any more, up to slot `slots`."""
-        joined = self._settled.joined(heads) if len(self._settled) else heads
-        self._settled, torn = resolved(joined, lambda slot: self._is_whole(file, slot))
-        self._settled_damaged += damaged + len(torn)
-        self._settled_slots = slots
+    def _add_final(self, file: int, heads: PageHeads, damaged: int, slots: int) -> None:
+        """Add pages that will not change any more, up to slot `slots`."""
+        joined = self._final.joined(heads) if len(self._final) else heads
+        self._final, torn = unique_pages(joined, lambda slot: self._is_whole(file, slot))
+        self._final_damaged += damaged + len(torn)
+        self._final_slots = slots
 
     def _is_whole(self, file: int, slot: int) -> bool:
         return body_is_whole(os.pread(file, self.page_size, slot * self.page_size))
 
     def _read_tail(self, file: int, slots: range) -> dict[int, bytes]:
-        """Read pages whole; one caught in the middle of being written is read again.
+        """Read whole pages; read a page again if it is being written.
 
-        The last comes first: whoever finds the next page there finds this one complete before it.
+        The last slot is read first: if it has the next page, the page before it is complete.
         """
         pages = dict.fromkeys(slots, b"")
         for slot in reversed(slots):
@@ -278,9 +284,9 @@ class SegmentReader:
     def _index(
         self, file: int, slots: range, pages: dict[int, bytes] | None
     ) -> tuple[PageHeads, int]:
-        """Return (the data pages in these slots, how many others are damaged).
+        """Return (the data pages in these slots, number of damaged pages).
 
-        Only heads are read unless `pages` has the pages already: then bodies are checked too.
+        Only heads are read, unless `pages` has the whole pages: then bodies are verified too.
         """
         found: list[PageHeads] = []
         damaged = 0
@@ -297,8 +303,8 @@ class SegmentReader:
     def _index_chunk(
         self, file: int, slots: range, pages: dict[int, bytes] | None, found: list[PageHeads]
     ) -> int:
-        """Add the data pages in these slots to `found`; return how many others are damaged."""
-        size, guess = self.page_size, self._guess
+        """Append the data pages in these slots to `found`; return the number of damaged pages."""
+        size, guess = self.page_size, self._head_bytes
         if pages is None:
             pread = os.pread
             heads = [pread(file, guess, slot * size) for slot in slots]
@@ -331,7 +337,7 @@ class SegmentReader:
     def _sift(
         self, heads: Sequence[bytes], length: int, places: Ints, bodies: Sequence[bytes] | None
     ) -> tuple[PageHeads, int]:
-        """Return (data pages of this segment's table, damaged) of heads of one length."""
+        """Return (data pages of this segment's schema, damaged pages) of heads of one length."""
         checked = check_heads(heads, length, self._page_size_log2)
         fixed = checked.fixed
         ends = places * self.page_size + fixed["length"]
@@ -339,7 +345,7 @@ class SegmentReader:
         if bodies is not None:
             whole &= np.array([body_is_whole(body) for body in bodies])
         if (whole & checked.newer).any() and not self.problem:
-            self.problem = "some pages are of a newer log format: upgrade pprofplus"
+            self.problem = "not fully read: some pages have a newer log format, upgrade pprofplus"
         data = whole & checked.data
         if self.schema is None and data.any():
             first = fixed[int(np.argmax(data))]
@@ -355,27 +361,27 @@ class SegmentReader:
                 [heads[i] for i in rows], fixed[rows], places[rows], self.columns
             )
         if len(found):
-            self._guess = length
+            self._head_bytes = length
         return found, damaged + int(len(good) - good.sum())
 
     def read_pages(self, slots: Sequence[int], crcs: Sequence[int]) -> list[bytes | None]:
-        """Return pages whole, None for each that is damaged or no longer the one indexed.
+        """Return whole pages, None for each that is damaged or no longer the indexed one.
 
         `crcs` are the CRCs in the indexed heads. Raises OSError, LogFormatError as `poll`.
         """
         size = self.page_size
         tail = self._tail
         if all(slot in tail for slot in slots):
-            return [_the_page(tail[s], crc) for s, crc in zip(slots, crcs, strict=True)]
+            return [_checked_page(tail[s], crc) for s, crc in zip(slots, crcs, strict=True)]
         with self._opened() as (file, _):
             return [
-                _the_page(tail[s] if s in tail else os.pread(file, size, s * size), crc)
+                _checked_page(tail[s] if s in tail else os.pread(file, size, s * size), crc)
                 for s, crc in zip(slots, crcs, strict=True)
             ]
 
 
 def _is_hole(file: int, at: int, size_bytes: int) -> bool:
-    """Tell whether nothing was ever written to that part of a file; False if that is unknown."""
+    """Return whether that part of a file was never written; False if unknown."""
     try:
         return os.lseek(file, at, os.SEEK_DATA) >= at + size_bytes
     except OSError as error:
@@ -384,8 +390,8 @@ def _is_hole(file: int, at: int, size_bytes: int) -> bool:
         return False
 
 
-def _the_page(page: bytes, head_crc: int) -> bytes | None:
-    """Return `page` if it is healthy and has this head, else None."""
+def _checked_page(page: bytes, head_crc: int) -> bytes | None:
+    """Return `page` if it is undamaged and has this head, else None."""
     try:
         prefix = read_prefix(page)
         check_body(prefix, page)
@@ -397,12 +403,12 @@ def _the_page(page: bytes, head_crc: int) -> bytes | None:
 
 
 def _first_change(before: PageHeads, after: PageHeads, old_tail: set[int]) -> int:
-    """Return the first row that may differ: all of the old tail's pages may."""
+    """Return the first row that may differ; all pages of the old tail may."""
     steady = len(before)
     while steady and (int(before.slot[steady - 1]) in old_tail):
         steady -= 1
     steady = min(steady, len(after))
     same = before.fixed["head_crc"][:steady] == after.fixed["head_crc"][:steady]
-    # the same head may be in two places, and only one of them with its body
+    # the same head may be in two slots, only one of which has its body
     same &= before.slot[:steady] == after.slot[:steady]
     return steady if same.all() else int(np.argmin(same))

@@ -1,7 +1,7 @@
-"""The end of a segment, read without arrays: its metric table and its last pages.
+"""The end of a segment, read without arrays: its schema and its last pages.
 
-Nothing here repairs anything: what is damaged, or not as the collector writes it, raises
-LogFormatError, and is left to `Segment`, which knows what to make of it.
+This module repairs nothing: if anything is damaged, or not as the collector writes it, it raises
+LogFormatError, and the caller uses `SegmentReader`, which handles damage.
 """
 
 import os
@@ -29,41 +29,41 @@ from pprofplus.log.format import (
 from pprofplus_tui.sources.local.segment_header import read_header
 from pprofplus_tui.sources.local.segment_reader import TAIL_SLOTS
 
-# Pages at the end of a run that tell of its present: a quarter of an hour at one sample a second.
+# Pages at the end of a run for its current state: a quarter of an hour at one sample a second.
 LAST_SLOTS = 8
 _LONGEST_SHIFT = 63  # ten bytes hold 64 bits
-_AT_ONCE_BYTES = 64 << 10  # a file that is not larger is read with one call
-_MOST_SLOTS = 128  # whose heads are read here: arrays are faster for more
-_MOST_TABLES = 1024  # kept, so that runs with the same metrics share one
+_AT_ONCE_BYTES = 64 << 10  # a file up to this size is read with one call
+_MAX_SLOTS = 128  # of which all heads are read; for more, arrays are faster
+_MAX_SCHEMAS = 1024  # cached, so that runs with the same metrics share one
 
 Metrics = tuple[tuple[str, str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
-    """The metrics of a segment.
+class SegmentSchema:
+    """The metrics of a segment, and its machine.
 
     Attributes:
-        metrics: (name, unit, kind) a column; untrusted.
-        schema: the CRC by which pages name it.
+        metrics: (name, unit, kind) of each column; untrusted.
+        crc: by which pages refer to it.
         host: name of the machine that recorded it; untrusted.
         boot_id: of that machine's kernel, "" if unknown.
     """
 
     metrics: Metrics
-    schema: int
+    crc: int
     host: str
     boot_id: str
 
     def column(self, metric: str) -> int | None:
-        """Return the column of a metric, None if there is none of that name."""
+        """Return the column of a metric, None if there is none with that name."""
         return next((i for i, row in enumerate(self.metrics) if row[0] == metric), None)
 
 
-_tables: dict[tuple[Metrics, str, str], Table] = {}
-_by_text: dict[bytes, Table] = {}
-# A header as the collector writes it: what differs from run to run comes before and after the
-# rest, which is most of the text. Where these match, the rest alone says what is in the middle.
+_schemas: dict[tuple[Metrics, str, str], SegmentSchema] = {}
+_by_text: dict[bytes, SegmentSchema] = {}
+# A header as the collector writes it: the parts that differ between runs are at its start and end.
+# If these match, the middle, which is most of the text, determines the schema.
 _TEXT = rb'"(?:[ !#-\[\]-~]|\\["\\/bfnrt]|\\u[0-9a-f]{4})*"'
 _NUMBER = rb"(?:0|[1-9][0-9]{0,17})"
 _BEFORE = re.compile(rb'\{"format":"1\.[0-9]","argv":\[(?:%b(?:,%b)*)?\]' % (_TEXT, _TEXT))
@@ -73,38 +73,40 @@ _AFTER = re.compile(
 _AFTER_BEGINS = b',"pid":'
 
 
-def _shared(header: RunHeader) -> Table:
-    """Return the table of a header; the same object for all that say the same."""
+def _shared(header: RunHeader) -> SegmentSchema:
+    """Return the schema of a header; equal headers share one object."""
     key = header.metrics, header.host, header.boot_id
-    table = _tables.get(key)
-    if table is None:
-        if len(_tables) >= _MOST_TABLES:
-            _tables.clear()
-        table = _tables[key] = Table(header.metrics, header.schema, header.host, header.boot_id)
-    return table
+    schema = _schemas.get(key)
+    if schema is None:
+        if len(_schemas) >= _MAX_SCHEMAS:
+            _schemas.clear()
+        schema = _schemas[key] = SegmentSchema(
+            header.metrics, header.schema, header.host, header.boot_id
+        )
+    return schema
 
 
-def table_of(text: bytes) -> Table:
-    """Return what a header's JSON says of the metrics. Raises LogFormatError.
+def schema_of(text: bytes) -> SegmentSchema:
+    """Return the schema in a header's JSON. Raises LogFormatError.
 
-    Of headers that differ only in pid, start and arguments, one is parsed.
+    Of headers that differ only in pid, start and arguments, only one is parsed.
     """
     before = _BEFORE.match(text)
     at = text.rfind(_AFTER_BEGINS)
     if before is None or at < before.end() or _AFTER.fullmatch(text, at) is None:
         return _shared(parse_header(text))
     middle = text[before.end() : at]
-    table = _by_text.get(middle)
-    if table is None:
-        if len(_by_text) >= _MOST_TABLES:
+    schema = _by_text.get(middle)
+    if schema is None:
+        if len(_by_text) >= _MAX_SCHEMAS:
             _by_text.clear()
-        table = _by_text[middle] = _shared(parse_header(text))
-    return table
+        schema = _by_text[middle] = _shared(parse_header(text))
+    return schema
 
 
-@dataclass(slots=True, eq=False)  # not frozen: that triples what making one costs
-class Page:
-    """A data page: its head, and its bytes if its body was checked, else b""."""
+@dataclass(slots=True, eq=False)  # not frozen: that triples the cost of a new one
+class TailPage:
+    """A data page: its head, and its bytes if its body was verified, else b""."""
 
     head: DataHead
     data: bytes
@@ -122,7 +124,7 @@ class Page:
         return end_ms
 
     def events(self) -> list[Event]:
-        """Return what happened in it."""
+        """Return its events."""
         at = self.head.prefix.head_length + sum(self.head.lengths)
         return read_events(self.data[at : at + self.head.events_bytes])
 
@@ -131,39 +133,39 @@ class Page:
         head = self.head
         at = head.prefix.head_length
         times, lengths = head.lengths[0], head.lengths
-        passed_ms = (head.samples - 1) * head.interval_ms
-        passed_ms += _rise(self.data[at : at + times], head.samples)
-        if wrap(head.first_mono_ms + passed_ms) != head.last_mono_ms:
-            raise LogFormatError("a page whose times do not end where it says")
+        elapsed_ms = (head.samples - 1) * head.interval_ms
+        elapsed_ms += _sum_of_differences(self.data[at : at + times], head.samples)
+        if wrap(head.first_mono_ms + elapsed_ms) != head.last_mono_ms:
+            raise LogFormatError("the times of a page do not end at the time in its head")
         at += sum(lengths[: column + 1])
         stream = self.data[at : at + lengths[column + 1]]
-        return wrap(head.first[column] + _rise(stream, head.samples))
+        return wrap(head.first[column] + _sum_of_differences(stream, head.samples))
 
 
 class SegmentTail:
-    """The end of a segment that nobody writes to any more.
+    """The end of a segment that has no writer any more.
 
     Attributes:
-        table: its metrics.
+        schema: of the segment.
         pages: the data pages read, each once, in order; the last has samples and its body.
         first: the first data page in the file, None if it was not read.
         complete: whether all pages were read.
     """
 
     def __init__(self, file: int, size_bytes: int, *, every: bool) -> None:
-        """Read the segment with this descriptor; `every` page if there are not too many.
+        """Read the segment with this descriptor; `every` page unless there are too many.
 
         Raises LogFormatError, OSError.
         """
         self._file = file
         self._start = os.pread(file, min(size_bytes, _AT_ONCE_BYTES), 0)
         slots = -(-size_bytes // PAGE_SIZE)
-        self.table, header_slots = self._read_header()
+        self.schema, header_slots = self._read_header()
         begin = max(header_slots, slots - LAST_SLOTS)
-        if every and slots <= _MOST_SLOTS:
+        if every and slots <= _MAX_SLOTS:
             begin = header_slots
         self.complete = begin == header_slots
-        self.first: Page | None = None
+        self.first: TailPage | None = None
         self.pages = self._read_pages(range(begin, slots))
         if not self.complete:
             self.first = None
@@ -174,23 +176,23 @@ class SegmentTail:
             return self._start[at : at + PAGE_SIZE]
         return os.pread(self._file, PAGE_SIZE, at)
 
-    def _read_header(self) -> tuple[Table, int]:
-        """Return (the metric table, the slots that the header takes)."""
+    def _read_header(self) -> tuple[SegmentSchema, int]:
+        """Return (the schema, the number of slots of the header)."""
         page = self._page(0)
         prefix = read_prefix(page)
         if prefix.type != HEADER or prefix.page_size != PAGE_SIZE:
-            raise LogFormatError("no header of the usual size")
+            raise LogFormatError("no header with the usual page size")
         part, parts, text = header_part(prefix, page)
         if (part, parts) == (0, 1):
-            return table_of(text), 1
+            return schema_of(text), 1
         found = read_header(self._file)
         if found.header is None or found.damaged_pages:
-            raise LogFormatError("a damaged header")
+            raise LogFormatError("the header is damaged")
         return _shared(found.header), found.slots
 
-    def _read_pages(self, slots: range) -> list[Page]:
+    def _read_pages(self, slots: range) -> list[TailPage]:
         """Return the data pages in these slots, each once, in order."""
-        found: dict[int, Page] = {}
+        found: dict[int, TailPage] = {}
         for slot in slots:
             page = self._read_page(slot, whole=slot >= slots.stop - TAIL_SLOTS)
             if page is None:
@@ -199,7 +201,7 @@ class SegmentTail:
             number = page.head.prefix.number
             before = found.get(number)
             if before is not None and not before.data:
-                raise LogFormatError("versions of a page that is not the last")
+                raise LogFormatError("a page that is not the last has several versions")
             if before is None or _fullness(before) <= _fullness(page):
                 found[number] = page
         pages = [page for _, page in sorted(found.items())]
@@ -208,59 +210,59 @@ class SegmentTail:
         check_order(pages)
         return pages
 
-    def _read_page(self, slot: int, *, whole: bool) -> Page | None:
-        """Return the data page in a slot, None if there is another; its body, too, if `whole`."""
+    def _read_page(self, slot: int, *, whole: bool) -> TailPage | None:
+        """Return the data page in a slot, None for another type; with its body if `whole`."""
         data = self._page(slot)
         prefix = read_prefix(data)
         if whole:
             check_body(prefix, data)
         if prefix.page_size != PAGE_SIZE or prefix.type not in {DATA, SUMMARY}:
-            raise LogFormatError("another page than one of samples")
+            raise LogFormatError("not a data page")
         if prefix.type == SUMMARY:
-            return None  # its writer had finished the page before it
+            return None  # the writer finished the page before it
         head = DataHead(prefix, data)
-        if head.schema != self.table.schema or head.columns != len(self.table.metrics):
-            raise LogFormatError("a page of another table")
+        if head.schema != self.schema.crc or head.columns != len(self.schema.metrics):
+            raise LogFormatError("a page of another schema")
         if not head.samples and not head.events_bytes:
-            return None  # it says nothing, not even a time
-        return Page(head, data if whole else b"")
+            return None  # it contains nothing, not even a time
+        return TailPage(head, data if whole else b"")
 
 
-def check_order(pages: Sequence[Page]) -> None:
-    """Raise LogFormatError if time or the wall clock ever runs back from page to page."""
+def check_order(pages: Sequence[TailPage]) -> None:
+    """Raise LogFormatError if monotonic or wall-clock time goes back between two pages."""
     for page, after in pairwise(pages):
         if after.head.first_mono_ms < page.head.last_mono_ms or after.offset_ms < page.offset_ms:
-            raise LogFormatError("time runs back")
+            raise LogFormatError("time goes back")
 
 
-def _fullness(page: Page) -> tuple[int, int]:
+def _fullness(page: TailPage) -> tuple[int, int]:
     return page.head.samples, page.head.events_bytes
 
 
-def _rise(stream: bytes, samples: int) -> int:
-    """Return the sum of the differences in the stream of so many samples.
+def _sum_of_differences(stream: bytes, samples: int) -> int:
+    """Return the sum of the differences in the stream of that many samples.
 
     Raises LogFormatError if it is malformed.
     """
     total = token = shift = count = 0
-    in_run = False
+    after_zero = False
     for byte in stream:
         if byte & 0x80:
             token |= (byte & 0x7F) << shift
             shift += 7
             if shift > _LONGEST_SHIFT:
-                raise LogFormatError("a number in a page is overlong")
+                raise LogFormatError("a number in a page is too long")
             continue
         token |= byte << shift
-        if in_run:
-            in_run = False
+        if after_zero:
+            after_zero = False
             count += token
         elif token:
             total += (token >> 1) ^ -(token & 1)
             count += 1
         else:
-            in_run = True
+            after_zero = True
         token = shift = 0
-    if shift or in_run or count >= max(samples, 1):
-        raise LogFormatError("a stream in a page is cut short or too long")
+    if shift or after_zero or count >= max(samples, 1):
+        raise LogFormatError("a stream in a page is truncated or too long")
     return total

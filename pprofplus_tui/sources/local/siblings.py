@@ -1,4 +1,4 @@
-"""Other runs of a run's cgroup as witnesses: by how much the count of its OOM kills rose."""
+"""Evidence of an OOM kill in the other runs of a cgroup: how much its count of OOM kills rose."""
 
 import time
 from collections.abc import Iterable, Mapping
@@ -13,18 +13,18 @@ from pprofplus_tui.sources.local.sample_at import read_at
 from pprofplus_tui.sources.port import NoRunError, RunInfo
 
 USED, LIMIT = "cgroup_used", "cgroup_limit"
-_AFTER_MS = 10_000  # so long after the end, other runs of the cgroup have a sample
-_SUCCESSOR_MS = 60_000  # a worker's successor begins within that time
-_OWN_MS = 30_000
-_NOW_MS = 900_000  # later, what the cgroup counts may have another reason
-_MOST = 4
-_CLOSE = 0.1  # of the limit: two runs of one cgroup read its use at different moments
-_LAST_SLOTS, _LAST_MS = 8, 300_000  # pages that reach back as far as that, at one sample a second
+_AFTER_MS = 10_000  # this long after the end, other runs of the cgroup have a sample
+_SUCCESSOR_MS = 60_000  # the successor of a worker begins within that time
+_OWN_SPAN_MS = 30_000
+_MAX_DEATH_AGE_MS = 900_000  # later, the count of the cgroup may have risen for another reason
+_MAX_SIBLINGS = 4
+_CLOSE = 0.1  # of the limit: two runs of one cgroup read its usage at different moments
+_LAST_SLOTS, _LAST_MS = 8, 300_000  # this many pages cover this time, at one sample a second
 
 
 @dataclass(frozen=True)
 class Sibling:
-    """Another run that may share the cgroup: its directory and the time it covers, unix ms."""
+    """Another run that may share the cgroup: its run directory and its extent, unix ms."""
 
     path: RunId
     begin_ms: int
@@ -40,7 +40,7 @@ class Sibling:
 
 
 class Siblings:
-    """The logs of the runs that may have shared a cgroup with one run; kept between two looks."""
+    """The logs of the runs that may share a cgroup with one run, cached between two searches."""
 
     def __init__(self) -> None:
         self._logs: dict[str, RunLog] = {}
@@ -53,19 +53,19 @@ class Siblings:
         *,
         same_host: bool,
     ) -> OomKills:
-        """Return how the OOM kills of a run's cgroup rose about its end.
+        """Return how much the OOM kills of a run's cgroup rose around its end.
 
         Args:
             log: of the run, refreshed.
             last: its last value of each metric.
-            others: all other runs that there are.
-            same_host: a pid of the run's time is one of ours.
+            others: all other runs.
+            same_host: the pids of other runs are pids of this host.
         """
         count = last.get(OOM_KILLS)
         if count is None:
             return OomKills()
         end_ms = log.last_sample_ms
-        before = _values_at(log, max(end_ms - _OWN_MS, log.begin_ms)).get(OOM_KILLS)
+        before = _values_at(log, max(end_ms - _OWN_SPAN_MS, log.begin_ms)).get(OOM_KILLS)
         own = 0 if before is None else count - int(before)
         seen, ours = 0, ["self"]
         for other in _candidates(log, others, end_ms):
@@ -75,14 +75,14 @@ class Siblings:
                 if other.running and same_host:
                     ours.insert(0, str(other.pid))
         now = 0
-        if 0 <= time.time_ns() // 1_000_000 - end_ms < _NOW_MS:
-            now = _risen_since(count, ours[:2], last.get(LIMIT))
+        if 0 <= time.time_ns() // 1_000_000 - end_ms < _MAX_DEATH_AGE_MS:
+            now = _rise_until_now(count, ours[:2], last.get(LIMIT))
         return OomKills(max(own, 0), seen, now)
 
     def _rise_in(
         self, other: Sibling, log: RunLog, last: Mapping[str, int], end_ms: int
     ) -> int | None:
-        """Return by how much another run saw the count rise; None if it is of another cgroup."""
+        """Return how much the count rose in another run; None if that is in another cgroup."""
         theirs = self._opened(other, end_ms)
         if theirs is None or theirs.header is None or log.header is None:
             return None
@@ -94,7 +94,7 @@ class Siblings:
         if OOM_KILLS not in then or then.get(LIMIT) != limit:
             return None
         used, theirs_used = last.get(USED), then.get(USED)
-        # a successor finds the memory freed; one that was there used as much
+        # a successor begins with the memory freed; a run at that time read the same usage
         both = other.begin_ms <= end_ms and used is not None and theirs_used is not None
         if both and not _is_close(used or 0, theirs_used or 0, limit):
             return None
@@ -118,19 +118,19 @@ class Siblings:
         return log
 
 
-def _risen_since(count: int, processes: Iterable[str], limit: int | None) -> int:
-    """Return by how much the count of the cgroup of some processes is above `count` by now."""
+def _rise_until_now(count: int, processes: Iterable[str], limit: int | None) -> int:
+    """Return how much the current count in the cgroup of these processes exceeds `count`."""
     risen = 0
-    for who in processes:
-        found = oom_kills_now(who)
-        # our own cgroup need not be the run's: its limit has to be the same
-        if found is not None and (who != "self" or (limit and found[1] == limit)):
+    for process in processes:
+        found = oom_kills_now(process)
+        # our own cgroup may be another one: it counts only if the limit is the same
+        if found is not None and (process != "self" or (limit and found[1] == limit)):
             risen = max(risen, found[0] - count)
     return risen
 
 
 def _candidates(log: RunLog, others: Iterable[Sibling], end_ms: int) -> list[Sibling]:
-    """Return the runs that went on after a run's end or began soon after, its service's first."""
+    """Return the runs that continued or began soon after the end, its own service first."""
     found = [
         other
         for other in others
@@ -140,16 +140,16 @@ def _candidates(log: RunLog, others: Iterable[Sibling], end_ms: int) -> list[Sib
     ]
     service = str(Path(log.path).parent)
     found.sort(key=lambda other: (str(Path(other.path).parent) != service, other.begin_ms))
-    return found[:_MOST]
+    return found[:_MAX_SIBLINGS]
 
 
 def _is_close(used: float, theirs: float, limit: int | None) -> bool:
-    """Tell whether two readings of a cgroup's use may be of one cgroup."""
+    """Return whether two readings of cgroup usage may be of the same cgroup."""
     return abs(used - theirs) <= _CLOSE * (limit or max(used, theirs))
 
 
 def _values_at(log: RunLog, at_ms: int) -> dict[str, float]:
-    """Return the figures of the cgroup in a run's sample nearest to a time, none without one."""
+    """Return the cgroup values of the sample nearest to a time; empty without a sample."""
     wanted = [(name, False) for name in (OOM_KILLS, LIMIT, USED)]
-    values = read_at(log, at_ms, _OWN_MS, wanted).values
+    values = read_at(log, at_ms, _OWN_SPAN_MS, wanted).values
     return {name: value for (name, _), value in values.items()}

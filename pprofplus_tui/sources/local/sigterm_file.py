@@ -1,4 +1,4 @@
-"""Whether a SIGTERM ended a run's process as the kernel does: the collector leaves a mark of it."""
+"""The file in which the collector records that a SIGTERM ended the process."""
 
 import stat
 from pathlib import Path
@@ -9,7 +9,7 @@ from pprofplus.log.log_directory import TERMINATED_NAME
 def terminated_ms(path: str) -> int | None:
     """Return when a SIGTERM ended the process of the run at `path`, unix ms; None if none did.
 
-    Of use for a run that is not live and has no stop event. Raises nothing.
+    Meaningful only for a run that is not live and has no stop event. Raises nothing.
     """
     try:
         found = Path(path, TERMINATED_NAME).lstat()

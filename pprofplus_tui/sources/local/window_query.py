@@ -1,4 +1,4 @@
-"""Window queries: at most so many points a series, with the extremes of all samples in it."""
+"""Window queries: a limited number of points per series, with the extremes of all samples."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from pprofplus_tui.sources.local.block_detail import PageView
 from pprofplus_tui.sources.local.bucket_grid import BucketGrid
 from pprofplus_tui.sources.local.buckets import (
     GAP_INTERVALS,
-    LEAST_GAP_MS,
+    MIN_GAP_MS,
     BucketSeries,
     WindowMemo,
     fill,
@@ -24,10 +24,10 @@ from pprofplus_tui.sources.local.segment_reader import TAIL_SLOTS
 
 _MILLI = 1000.0
 _MEMOS = 16  # two widths of charts in eight windows
-_MEMO_REQUESTS = 320  # above what one window's charts can ask for: a table has 256 metrics
+_MEMO_REQUESTS = 320  # more than the charts of one window request: a schema has at most 256 metrics
 
 
-def query(  # noqa: PLR0913 - what is asked of a run, and how
+def query(  # noqa: PLR0913 - the window, the resolution, the series
     run: RunLog,
     begin_ms: int,
     end_ms: int,
@@ -38,19 +38,20 @@ def query(  # noqa: PLR0913 - what is asked of a run, and how
 ) -> dict[SeriesKey, Points]:
     """Return the points of each request in [begin_ms, end_ms), unix ms; at most `buckets` each.
 
-    A request is (metric, rate). With rate, a counter's increase per second since the sample
-    before, of which a counter's first sample has none; a metric that is no counter has no points
-    then. Without, the values as recorded. A metric that the run has not gives no points.
+    A request is (metric, rate). With rate, the points are the increase of a counter per second
+    since the previous sample, which the first sample of a counter lacks; a metric that is not a
+    counter has no points then. Without rate, they are the recorded values. A metric that the run
+    lacks has no points.
 
-    If the window has no more than `buckets` samples, they are the points. Else it is cut into
-    buckets of equal width from `begin_ms` on, and a point is one that has samples.
-    `Points.breaks` is True after a gap: more than 3 sampling intervals and a second, and in
-    buckets at least one of them empty; between samples also after a pause of any length. The
-    first point never breaks.
+    If the window has at most `buckets` samples, each is a point. Else the window is divided into
+    buckets of equal width from `begin_ms` on, and each bucket with samples is a point.
+    `Points.breaks` is True after a gap: more than 3 sampling intervals and more than a second, and
+    between buckets at least one empty bucket; between samples also after a pause of any length.
+    The first point never breaks.
 
-    Reads the disk for pages that a bucket's edge cuts, damaged ones are left out. Unless it is to
-    be `exact`, it does so for longer pages only: the extremes of one of up to half a bucket may
-    then be a quarter of a bucket away from where they belong, and none is lost.
+    Pages that overlap several buckets are read from disk; damaged ones are left out. Unless
+    `exact`, only long pages are read: the extremes of a page of up to half a bucket may then be
+    a quarter of a bucket away from their correct position, but none is lost.
 
     Raises ValueError if `buckets` is less than 1.
     """
@@ -67,12 +68,12 @@ def query(  # noqa: PLR0913 - what is asked of a run, and how
             grid = BucketGrid.over(begin_ms, end_ms, buckets, exact=exact)
             return _buckets(run, rows, grid, requests)
         except PagesLostError:
-            # They are out of the table now, so this ends.
-            run.forget()
+            # They are removed from the table now, so the loop terminates.
+            run.discard_cached()
 
 
 def page_extremes(run: RunLog, name: str) -> Points:
-    """Return one point a page for a gauge, from heads alone, at the page's end."""
+    """Return one point for each page of a gauge, at the page's end, from heads alone."""
     table = run.table
     column = table.column(name)
     if column is None:
@@ -93,7 +94,7 @@ def page_extremes(run: RunLog, name: str) -> Points:
 
 
 def rows_within(table: PageTable, begin_ms: int, end_ms: int) -> Ints:
-    """Return the rows of pages with samples that reach into [begin_ms, end_ms)."""
+    """Return the rows of pages with samples that overlap [begin_ms, end_ms)."""
     begin = int(np.searchsorted(table.end_ms, begin_ms, side="left"))
     end = int(np.searchsorted(table.begin_ms, end_ms, side="left"))
     if end <= begin or end_ms <= begin_ms:
@@ -105,15 +106,15 @@ def rows_within(table: PageTable, begin_ms: int, end_ms: int) -> Ints:
 def _few_samples(
     view: PageView, rows: Ints, begin_ms: int, end_ms: int, most: int
 ) -> tuple[PageView, Ints] | None:
-    """Return the pages of a window, and which rows, if it has no more samples than `most`."""
+    """Return the pages of a window and their rows if it has at most `most` samples, else None."""
     table = view.table
     within = (table.begin_ms[rows] >= begin_ms) & (table.end_ms[rows] < end_ms)
     count = int(table.rows["samples"][rows[within]].sum())
     if count > most:
         return None
     if table.hidden[rows].any():
-        detail = view.behind(rows)
-        rows = detail.asked
+        detail = view.single_pages(rows)
+        rows = detail.requested
         rows = rows[
             (detail.table.rows["samples"][rows] > 0)
             & (detail.table.end_ms[rows] >= begin_ms)
@@ -122,13 +123,13 @@ def _few_samples(
         return _few_samples(detail, rows, begin_ms, end_ms, most)
     cut = rows[~within].tolist()
     if cut:
-        t_ms = view.cache.want([(row, None) for row in cut]).t_ms(cut)
+        t_ms = view.cache.decode([(row, None) for row in cut]).t_ms(cut)
         count += int(((t_ms >= begin_ms) & (t_ms < end_ms)).sum())
     return (view, rows) if count <= most else None
 
 
 def _memo_of(run: RunLog, grid: BucketGrid, requests: Sequence[SeriesKey]) -> WindowMemo:
-    """Return what is remembered of a window, or of one that was moved by whole buckets."""
+    """Return the memo of a window, if possible from that of a window shifted by whole buckets."""
     epoch = run.table.epoch
     known = [memo for memo in run.memos if memo.epoch == epoch]
     for memo in known:
@@ -177,7 +178,7 @@ def _buckets(
 
 
 def _having(table: PageTable, column: int, *, rate: bool) -> Bools:
-    """Return per schema whether it has the metric, for a rate: as a counter."""
+    """Return for each schema whether it has the metric; for a rate, as a counter."""
     kinds = table.kinds(column)
     having: Bools = kinds == COUNTER_COLUMN if rate else kinds != ABSENT
     return having
@@ -199,7 +200,7 @@ def _samples(
         wanted += [(row, column) for row in mine]
         if rate:
             wanted += [(row, column) for row in predecessors(table, mine, column) if row >= 0]
-    decoded = run.cache.want(wanted)
+    decoded = run.cache.decode(wanted)
     resumed_ms = _resumptions(run, rows)
     times: dict[tuple[int, ...], tuple[Ints, Bools, Bools]] = {}
     found: dict[SeriesKey, Points] = {}
@@ -227,24 +228,24 @@ def _samples(
 
 
 def _resumptions(run: PageView, rows: Ints) -> Ints:
-    """Return when sampling went on after a pause, as the pages around these rows tell.
+    """Return the times of the resume events in the pages of these rows and next to them.
 
-    A pause that is short beside a long interval looks like a late sample, but is none.
+    A pause that is short relative to the interval looks like a late sample, but is a gap.
     """
-    if not len(rows):  # a block reached into the window, but none of its pages does
+    if not len(rows):  # a block overlaps the window, but none of its pages does
         return np.zeros(0, np.int64)
     begin, end = max(int(rows[0]) - 1, 0), int(rows[-1]) + 1
-    telling = begin + np.flatnonzero(run.table.rows["events_bytes"][begin:end] > 0)
-    if not len(telling):
+    pages = begin + np.flatnonzero(run.table.rows["events_bytes"][begin:end] > 0)
+    if not len(pages):
         return np.zeros(0, np.int64)
-    found = [event.t_ms for event in run.pages.events(telling) if event.kind == "resume"]
+    found = [event.t_ms for event in run.pages.events(pages) if event.kind == "resume"]
     return np.array(found, np.int64)
 
 
 def _times(
     table: PageTable, decoded: Decoded, rows: list[int], begin_ms: int, end_ms: int
 ) -> tuple[Ints, Bools, Bools]:
-    """Return (times of the samples in the window, which samples these are, their breaks)."""
+    """Return (times of the samples in the window, mask of these samples, their breaks)."""
     t_ms = decoded.t_ms(rows)
     inside = (t_ms >= begin_ms) & (t_ms < end_ms)
     counts = table.rows["samples"][rows]
@@ -252,12 +253,12 @@ def _times(
     t_ms = t_ms[inside]
     breaks = np.zeros(len(t_ms), np.bool_)
     longest = np.maximum(interval[1:], interval[:-1])
-    breaks[1:] = np.diff(t_ms) > np.maximum(GAP_INTERVALS * longest, LEAST_GAP_MS)
+    breaks[1:] = np.diff(t_ms) > np.maximum(GAP_INTERVALS * longest, MIN_GAP_MS)
     return t_ms, inside, breaks
 
 
 def _without(t_ms: Ints, breaks: Bools, left_out: Bools) -> tuple[Ints, Bools]:
-    """Return times and breaks without some samples; a gap before one is a gap before the next."""
+    """Return times and breaks without some samples; their gaps move to the next sample."""
     if not left_out.any():
         return t_ms, breaks
     gaps = breaks.copy()
@@ -268,7 +269,7 @@ def _without(t_ms: Ints, breaks: Bools, left_out: Bools) -> tuple[Ints, Bools]:
 
 
 def _distinct(t_ms: Ints, values: Floats, breaks: Bools) -> Points:
-    """Return samples as points; those of the same millisecond become one."""
+    """Return samples as points; samples of the same millisecond are merged."""
     repeated = t_ms[1:] == t_ms[:-1]
     if not repeated.any():
         return Points(t_ms, values, values, breaks)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from pprofplus_tui.sources.local.artefacts import run_artefacts
 from pprofplus_tui.sources.local.bundle import BundleError, unpacked
 
 BEGIN_MS = 1_800_000_000_000
@@ -57,7 +58,7 @@ def test_a_bundle_is_private_and_never_takes_the_place_of_a_file(command, packed
     before = packed.read_bytes()
     done = command("pack", "web/2", "-o", packed)
     assert done.returncode == 2
-    assert "is there already" in done.stderr
+    assert "already exists" in done.stderr
     assert packed.read_bytes() == before
     assert [path.name for path in packed.parent.iterdir()] == ["logs", "run.pplogs"]
 
@@ -295,7 +296,7 @@ def test_what_is_no_archive_is_one_line(tmp_path, command, data):
     done = command("list", directory=path)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
-    assert "no bundle" in done.stderr
+    assert "not a bundle" in done.stderr
 
 
 def test_any_damage_is_one_line_or_a_log_that_is_read(packed, tmp_path):
@@ -315,3 +316,84 @@ def test_a_pipe_instead_of_a_file_is_no_hang(tmp_path, command):
     os.mkfifo(tmp_path / "pipe")
     done = command("list", directory=tmp_path / "pipe")
     assert done.returncode == 2
+
+
+# -- artefacts
+
+
+PROFILE = "1800000000500-heap-limit-75.pb.gz"
+
+
+def test_a_bundle_carries_the_artefacts_of_its_runs_and_packing_it_again_does_too(
+    home, command, tmp_path
+):
+    run = Path(home.run("api", 1, count=30))
+    data = os.urandom(100_000)
+    (run / PROFILE).write_bytes(data)
+    (run / f".{PROFILE}.new").write_bytes(b"half")
+    (run / "notes.txt").write_text("mine")
+    out, again = tmp_path / "run.pplogs", tmp_path / "again.pplogs"
+    assert command("pack", "api/1", "-o", out).returncode == 0
+    assert command("pack", "api/1", "-o", again, directory=out).returncode == 0
+    for bundle in (out, again):
+        with unpacked(str(bundle)) as place:
+            (found,) = place.glob("api/*")
+            (artefact,) = run_artefacts(str(found))
+            assert (artefact.kind, artefact.why, artefact.size_bytes) == (
+                "heap",
+                "limit-75",
+                100_000,
+            )
+            assert (found / PROFILE).read_bytes() == data
+            assert stat.S_IMODE(place.stat().st_mode) == 0o700
+        with zipfile.ZipFile(bundle) as archive:
+            (told,) = json.loads(archive.read("manifest.json"))["runs"]
+            assert told["artefacts"] == {PROFILE: 100_000}
+            assert not [name for name in archive.namelist() if "notes" in name or ".new" in name]
+
+
+def test_links_and_huge_files_under_an_artefacts_name_are_not_packed(home, command, tmp_path):
+    run = Path(home.run("api", 1, count=30))
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    (run / "1-heap.pb.gz").symlink_to(secret)
+    with (run / "2-heap.pb.gz").open("wb") as file:
+        file.truncate((16 << 20) + 1)
+    out = tmp_path / "run.pplogs"
+    assert command("pack", "api/1", "-o", out).returncode == 0
+    with zipfile.ZipFile(out) as archive:
+        assert not [name for name in archive.namelist() if name.endswith(".gz")]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "api/7-1800000000000/../1-heap.pb.gz",
+        "api/7-1800000000000/heap.pb.gz",
+        "api/7-1800000000000/1-heap.sh.gz",
+        "api/7-1800000000000/1-heap-\x1b[31m.pb.gz",
+        "api/7-1800000000000/.1-heap.pb.gz.new",
+        "api/x/1-heap.pb.gz",
+        "../7-1800000000000/1-heap.pb.gz",
+        "/etc/1-heap.pb.gz",
+        "1-heap.pb.gz",
+    ],
+)
+def test_a_bundle_with_an_artefact_under_another_name_is_refused(tmp_path, name):
+    out = tmp_path / "run.pplogs"
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("manifest.json", MANIFEST)
+        archive.writestr(NAME, b"x")
+        archive.writestr(name, b"x")
+    with pytest.raises(BundleError, match="refused") as refused, unpacked(str(out)):
+        pass
+    assert "\x1b" not in str(refused.value)
+
+
+def test_an_artefact_that_unpacks_to_more_than_one_may_be_is_refused(tmp_path):
+    out = tmp_path / "run.pplogs"
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("manifest.json", MANIFEST)
+        archive.writestr("api/7-1800000000000/1-heap.pb.gz", bytes((16 << 20) + 1))
+    with pytest.raises(BundleError, match="larger than an artefact may be"), unpacked(str(out)):
+        pass

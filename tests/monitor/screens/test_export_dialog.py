@@ -210,7 +210,7 @@ def test_hostile_names_make_harmless_and_distinct_columns(write_run, tmp_path):
 def test_a_file_that_is_there_is_never_overwritten_silently(run, tmp_path):
     out = tmp_path / "out.csv"
     out.write_text("precious")
-    with pytest.raises(FileExistsError, match=r"out\.csv: is there already") as caught:
+    with pytest.raises(FileExistsError, match=r"out\.csv: already exists") as caught:
         export(run, START, START + 9000, out)
     assert "\n" not in str(caught.value)
     assert out.read_text() == "precious"
@@ -221,7 +221,7 @@ def test_a_file_that_is_there_is_never_overwritten_silently(run, tmp_path):
 
 def test_a_file_that_appears_while_writing_is_kept(run, tmp_path):
     out = tmp_path / "out.csv"
-    with pytest.raises(FileExistsError, match="is there already"):
+    with pytest.raises(FileExistsError, match="already exists"):
         export(run, START, START + 9000, out, progress=lambda _: out.write_text("precious"))
     assert out.read_text() == "precious"
     assert leftovers(tmp_path) == ["out.csv"]
@@ -275,12 +275,12 @@ def test_a_place_that_will_not_do_is_one_clear_line(run, tmp_path, name):
 
 
 def test_a_name_with_a_nul_is_one_clear_line(run, tmp_path):
-    with pytest.raises(OutputError, match="no name for a file"):
+    with pytest.raises(OutputError, match="not a valid file name"):
         export(run, START, START + 9000, f"{tmp_path}/a\0b")
 
 
 def test_a_directory_is_not_replaced_even_when_asked_to(run, tmp_path):
-    with pytest.raises(OutputError, match="no name for a file"):
+    with pytest.raises(OutputError, match="not a valid file name"):
         export(run, START, START + 9000, tmp_path, overwrite=True)
 
 

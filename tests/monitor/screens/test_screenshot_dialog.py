@@ -85,7 +85,7 @@ async def test_the_path_can_be_changed_and_a_file_is_never_overwritten(home, mon
         await settled(pilot, "choose another name")
         pilot.app.screen.query_one("#path").value = str(tmp_path / "x.jpeg")
         await pilot.press("enter")
-        await settled(pilot, "ends in .svg or .png")
+        await settled(pilot, "must end in .svg or .png")
         pilot.app.screen.query_one("#path").value = str(tmp_path / "other.svg")
         await pilot.press("enter")
         deadline = time.monotonic() + 30
@@ -133,7 +133,7 @@ def fake_browser(tmp_path, monkeypatch, text):
 
 def test_without_a_browser_a_png_is_one_line_and_no_file(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(OutputError, match=r"a PNG needs chromium here; save it as \.svg"):
+    with pytest.raises(OutputError, match=r"a PNG needs Chromium, .*; save it as \.svg"):
         save(SIZED, tmp_path / "x.png")
     assert list(tmp_path.iterdir()) == []
     assert save(SIZED, tmp_path / "x.svg").read_text() == SIZED
@@ -141,7 +141,7 @@ def test_without_a_browser_a_png_is_one_line_and_no_file(tmp_path, monkeypatch):
 
 def test_a_browser_that_draws_nothing_is_one_line_and_no_file(tmp_path, monkeypatch):
     fake_browser(tmp_path, monkeypatch, "exit 1")
-    with pytest.raises(OutputError, match=r"drew nothing; save it as \.svg"):
+    with pytest.raises(OutputError, match=r"produced no image; save it as \.svg"):
         save(SIZED, tmp_path / "x.png")
     assert [path.name for path in tmp_path.iterdir()] == ["bin"]
 

@@ -1,4 +1,4 @@
-"""On a terminal that is not UTF-8 whatever Textual draws is ASCII, cell for cell."""
+"""On a terminal without UTF-8, all output of Textual is ASCII of the same width."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,11 +18,11 @@ def test_text_becomes_ascii_of_the_same_width(text):
 
 
 @given(st.text(st.characters(codec="ascii"), max_size=40))
-def test_ascii_stays_as_it_is(text):
+def test_ascii_text_is_unchanged(text):
     assert in_ascii(text) == text
 
 
-def test_frames_are_still_frames():
+def test_frames_are_drawn_with_ascii_characters():
     assert in_ascii("╭─ help ─╮") == "+- help -+"
     assert in_ascii("│x│") == "|x|"
 

@@ -13,28 +13,28 @@ def cells(rows):
     return [[(char, run.style) for run in line for char in run.text] for line in rows]
 
 
-def test_without_old_rows_everything_changed():
+def test_without_old_rows_all_rows_changed():
     assert changed_spans(None, (row(("abc", "a")), row(("de", "a")))) == [(0, 0, 3), (1, 0, 2)]
 
 
-def test_equal_rows_changed_nowhere():
+def test_equal_rows_have_no_changed_spans():
     rows = (row(("abc", "a")), row(("abc", "a")))
     assert changed_spans(rows, rows) == []
 
 
-def test_the_same_cells_in_other_runs_are_no_change():
+def test_equal_cells_split_into_other_parts_are_unchanged():
     assert changed_spans((row(("ab", "a"), ("c", "a")),), (row(("abc", "a")),)) == []
 
 
-def test_a_change_of_style_alone_is_a_change():
+def test_a_change_of_style_alone_is_found():
     assert changed_spans((row(("abc", "a")),), (row(("a", "a"), ("bc", "b")),)) == [(0, 1, 2)]
 
 
-def test_another_number_of_rows_changes_all():
+def test_a_changed_number_of_rows_changes_all_rows():
     assert changed_spans((row(("abc", "a")),) * 2, (row(("abc", "a")),)) == [(0, 0, 3)]
 
 
-def test_another_width_changes_the_whole_row():
+def test_a_changed_width_changes_the_whole_row():
     assert changed_spans((row(("abc", "a")),), (row(("abcd", "a")),)) == [(0, 0, 4)]
 
 
@@ -52,7 +52,7 @@ screens = st.integers(0, 4).flatmap(
 
 
 @given(screens, screens)
-def test_redrawing_the_spans_gives_the_new_picture_and_no_span_could_be_smaller(old, new):
+def test_drawing_the_spans_gives_the_new_rows_and_each_span_is_minimal(old, new):
     before, after = cells(old), cells(new)
     spans = changed_spans(old, new)
     for y, x, width in spans:
@@ -67,7 +67,7 @@ def test_redrawing_the_spans_gives_the_new_picture_and_no_span_could_be_smaller(
         assert before[y] == line or not line
 
 
-def test_only_what_lies_between_runs_that_stayed_is_compared():
+def test_only_the_cells_between_unchanged_parts_are_compared():
     old = row(("rss ", "title"), ("901 MiB", "a"), (" ──", "frame"))
     new = row(("rss ", "title"), ("902 MiB", "a"), (" ──", "frame"))
     assert changed_spans((old,), (new,)) == [(0, 6, 1)]

@@ -60,7 +60,7 @@ def shown(text):
     pyte.Stream(screen).feed(text)
     return [
         [
-            # the colour and the weight of a blank cannot be seen
+            # the foreground colour and the weight of a blank are invisible
             (c.data, c.bg, *((c.fg, c.bold, c.italics) if c.data != " " else ()))
             for c in (screen.buffer[y][x] for x in range(WIDTH))
         ]
@@ -70,7 +70,7 @@ def shown(text):
 
 @given(updates())
 @settings(deadline=None)
-def test_a_lean_update_shows_in_its_spans_what_textuals_own_shows(update):
+def test_an_encoded_update_shows_the_same_cells_as_textuals_update(update):
     expected = shown(update.render_segments(console()).replace("\n", ""))
     found = shown(CellUpdate(update).render_segments(console()))
     for y, left, right in update.spans:
@@ -79,7 +79,7 @@ def test_a_lean_update_shows_in_its_spans_what_textuals_own_shows(update):
 
 @given(updates())
 @settings(deadline=None)
-def test_a_lean_update_touches_no_cell_outside_its_spans(update):
+def test_an_encoded_update_writes_no_cell_outside_its_spans(update):
     found = shown(CellUpdate(update).render_segments(console()))
     blank = shown("")
     for y, left, right in update.spans:
@@ -89,33 +89,33 @@ def test_a_lean_update_touches_no_cell_outside_its_spans(update):
 
 @given(updates())
 @settings(deadline=None)
-def test_a_lean_update_is_never_longer(update):
+def test_an_encoded_update_is_never_longer_than_textuals(update):
     ours = CellUpdate(update).render_segments(console())
     theirs = update.render_segments(console())
-    # Textual need not move the cursor within a line
+    # Textual does not move the cursor within a row
     assert len(ours) <= len(theirs) + 8 * len(update.spans)
 
 
-def test_a_style_is_said_once_for_runs_that_share_it():
+def test_the_style_of_adjacent_spans_is_written_once():
     strip = Strip([Segment("ab", STYLES[0]), Segment("cd", STYLES[0])])
     update = ChopsUpdate([{0: strip}], [(0, 0, 4)], [[4]])
     assert CellUpdate(update).render_segments(console()).count("38;2;86;180;233") == 1
 
 
-def test_a_blank_takes_no_colour_of_its_own():
+def test_the_foreground_colour_of_a_blank_is_not_written():
     strip = Strip([Segment("ab", STYLES[0]), Segment("  ", STYLES[2]), Segment("cd", STYLES[0])])
     update = ChopsUpdate([{0: strip}], [(0, 0, 6)], [[6]])
     assert "ab  cd" in CellUpdate(update).render_segments(console())
 
 
-def test_a_blank_under_a_line_keeps_it():
+def test_an_underlined_blank_keeps_its_underline():
     underlined = Style.parse("underline #56b4e9 on #11151a")
     strip = Strip([Segment("  ", underlined), Segment("cd", STYLES[0])])
     update = ChopsUpdate([{0: strip}], [(0, 0, 4)], [[4]])
     assert "  cd" not in CellUpdate(update).render_segments(console())
 
 
-def test_runs_of_one_colour_are_written_together():
+def test_spans_of_one_colour_are_written_together():
     rows = [[Segment("a", STYLES[0]), Segment("b" * 9, STYLES[2]), Segment("c", STYLES[4])]] * 3
     spans = [(y, x, x + 1) for y in range(3) for x in (0, 10)]
     update = ChopsUpdate([{0: Strip(row)} for row in rows], spans, [[11]] * 3)
@@ -123,14 +123,14 @@ def test_runs_of_one_colour_are_written_together():
     assert written.count("38;2;86;180;233") == written.count("3;31m") == 1
 
 
-def test_no_more_colours_than_allowed_are_written():
+def test_no_more_colours_than_the_limit_are_written():
     update = ChopsUpdate([{0: Strip([Segment("ab", STYLES[0])])}], [(0, 0, 2)], [[2]])
     assert "38;2" not in CellUpdate(update, ColorSystem.EIGHT_BIT).render_segments(console())
 
 
 @given(st.lists(runs, min_size=HEIGHT, max_size=HEIGHT))
 @settings(deadline=None)
-def test_a_lean_repaint_shows_what_textuals_own_shows(lines):
+def test_an_encoded_repaint_shows_the_same_cells_as_textuals_repaint(lines):
     strips = [[strip_of(pieces, WIDTH)] for pieces in lines]
     update = LayoutUpdate(strips, Region(0, 0, WIDTH, HEIGHT))
     expected = shown(update.render_segments(console()).replace("\n", ""))

@@ -1,4 +1,4 @@
-"""Which runs there are and how they are."""
+"""The catalogue of runs and their states."""
 
 import fcntl
 import os
@@ -41,46 +41,46 @@ def state(root):
     return [info.state for info in found(root).runs]
 
 
-def test_a_locked_run_with_fresh_samples_is_live(write_now, tmp_path):
+def test_a_locked_run_with_recent_samples_is_live(write_now, tmp_path):
     writer = write_now()
     fcntl.flock(writer.file, fcntl.LOCK_EX)
     assert state(tmp_path) == ["live"]
 
 
-def test_asking_for_the_state_leaves_the_lock_to_the_writer(write_now, tmp_path):
+def test_reading_the_state_does_not_take_the_lock_from_the_writer(write_now, tmp_path):
     writer = write_now()
     assert state(tmp_path) == ["died"]
     fcntl.flock(writer.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     assert state(tmp_path) == ["live"]
 
 
-def test_a_locked_run_without_fresh_samples_is_stalled(write_now, tmp_path):
+def test_a_locked_run_without_recent_samples_is_stalled(write_now, tmp_path):
     writer = write_now(ago_ms=6000)
     fcntl.flock(writer.file, fcntl.LOCK_EX)
     assert state(tmp_path) == ["stalled"]
 
 
-def test_a_long_interval_is_no_stall(write_now, tmp_path):
+def test_a_run_with_a_long_interval_is_not_stalled(write_now, tmp_path):
     writer = write_now(ago_ms=60_000, interval_ms=30_000)
     fcntl.flock(writer.file, fcntl.LOCK_EX)
     assert state(tmp_path) == ["live"]
 
 
-def test_an_interval_just_made_longer_is_no_stall(write_now, tmp_path):
+def test_a_run_whose_interval_was_just_increased_is_not_stalled(write_now, tmp_path):
     writer = write_now(ago_ms=20_000)
     writer.event(fmt.INTERVAL, 3000, value=60_000_000)
     fcntl.flock(writer.file, fcntl.LOCK_EX)
     assert state(tmp_path) == ["live"]
 
 
-def test_an_interval_just_made_shorter_is_what_a_stall_is_measured_by(write_now, tmp_path):
+def test_a_stall_is_measured_by_an_interval_that_was_just_decreased(write_now, tmp_path):
     writer = write_now(ago_ms=60_000, interval_ms=600_000)
     writer.event(fmt.INTERVAL, 3000 + 40_000, value=1_000_000)
     fcntl.flock(writer.file, fcntl.LOCK_EX)
     assert state(tmp_path) == ["stalled"]
 
 
-def test_the_interval_of_the_header_is_that_of_the_start_only(write_now, tmp_path):
+def test_the_interval_in_the_header_is_only_the_first_one(write_now, tmp_path):
     writer = write_now(count=60, ago_ms=60_000)
     writer.event(fmt.INTERVAL, 60_000, value=600_000_000)
     writer.interval_ms = 600_000
@@ -91,14 +91,14 @@ def test_the_interval_of_the_header_is_that_of_the_start_only(write_now, tmp_pat
     assert found(tmp_path).runs[0].interval_ms == 600_000
 
 
-def test_a_locked_run_that_was_told_to_pause_is_paused_however_long_ago(write_now, tmp_path):
+def test_a_locked_run_with_a_pause_event_is_paused_for_any_duration(write_now, tmp_path):
     writer = write_now(ago_ms=3_600_000)
     writer.event(fmt.PAUSE, 3000)
     fcntl.flock(writer.file, fcntl.LOCK_EX)
     assert state(tmp_path) == ["paused"]
 
 
-def test_a_sample_that_was_being_taken_when_the_pause_came_changes_nothing(write_now, tmp_path):
+def test_a_sample_in_progress_at_the_pause_does_not_end_the_pause(write_now, tmp_path):
     writer = write_now(ago_ms=60_000)
     writer.event(fmt.PAUSE, 3000)
     writer.add(3005, [1, 1, 1])
@@ -106,7 +106,7 @@ def test_a_sample_that_was_being_taken_when_the_pause_came_changes_nothing(write
     assert state(tmp_path) == ["paused"]
 
 
-def test_marks_and_intervals_during_a_pause_change_nothing(write_now, tmp_path):
+def test_marks_and_intervals_during_a_pause_do_not_end_it(write_now, tmp_path):
     writer = write_now(ago_ms=60_000)
     writer.event(fmt.PAUSE, 3000)
     for i in range(300):
@@ -116,7 +116,7 @@ def test_marks_and_intervals_during_a_pause_change_nothing(write_now, tmp_path):
     assert state(tmp_path) == ["paused"]
 
 
-def test_a_run_that_was_just_resumed_is_live_before_its_first_sample(write_now, tmp_path):
+def test_a_resumed_run_is_live_before_its_first_sample(write_now, tmp_path):
     writer = write_now(ago_ms=60_000)
     writer.event(fmt.PAUSE, 3000)
     writer.event(fmt.RESUME, 62_000)
@@ -124,7 +124,7 @@ def test_a_run_that_was_just_resumed_is_live_before_its_first_sample(write_now, 
     assert state(tmp_path) == ["live"]
 
 
-def test_a_resumption_that_brings_no_samples_is_a_stall(write_now, tmp_path):
+def test_a_resumed_run_without_samples_is_stalled(write_now, tmp_path):
     writer = write_now(ago_ms=60_000)
     writer.event(fmt.PAUSE, 3000)
     writer.event(fmt.RESUME, 20_000)
@@ -132,7 +132,7 @@ def test_a_resumption_that_brings_no_samples_is_a_stall(write_now, tmp_path):
     assert state(tmp_path) == ["stalled"]
 
 
-def test_samples_after_a_pause_tell_of_a_resumption_that_could_not_be_written(write_now, tmp_path):
+def test_samples_after_a_pause_replace_a_missing_resume_event(write_now, tmp_path):
     writer = write_now(ago_ms=6000)
     writer.event(fmt.PAUSE, 3000)
     for second in range(5, 10):
@@ -141,7 +141,7 @@ def test_samples_after_a_pause_tell_of_a_resumption_that_could_not_be_written(wr
     assert state(tmp_path) == ["live"]
 
 
-def test_a_paused_run_that_is_killed_died_and_one_that_stops_exited(write_now, tmp_path):
+def test_a_paused_run_died_if_killed_and_exited_if_stopped(write_now, tmp_path):
     writer = write_now()
     writer.event(fmt.PAUSE, 3000)
     assert state(tmp_path) == ["died"]
@@ -149,7 +149,7 @@ def test_a_paused_run_that_is_killed_died_and_one_that_stops_exited(write_now, t
     assert state(tmp_path) == ["exited"]
 
 
-def test_a_pause_and_its_end_are_noticed(write_now, tmp_path):
+def test_a_refresh_detects_a_pause_and_its_end(write_now, tmp_path):
     writer = write_now()
     fcntl.flock(writer.file, fcntl.LOCK_EX)
     catalog = found(tmp_path)
@@ -162,7 +162,7 @@ def test_a_pause_and_its_end_are_noticed(write_now, tmp_path):
 
 
 @pytest.mark.parametrize("locked", [True, False], ids=["running", "ended"])
-def test_a_pin_is_noticed_and_so_is_that_it_goes(write_now, tmp_path, locked):
+def test_a_refresh_detects_a_new_pin_and_a_removed_pin(write_now, tmp_path, locked):
     writer = write_now(ago_ms=200_000)
     if locked:
         fcntl.flock(writer.file, fcntl.LOCK_EX)
@@ -179,7 +179,7 @@ def test_a_pin_is_noticed_and_so_is_that_it_goes(write_now, tmp_path, locked):
 
 
 @pytest.mark.parametrize("thing", ["link", "directory"])
-def test_what_retention_takes_for_a_pin_is_shown_as_one(write_now, tmp_path, thing):
+def test_any_file_that_pins_a_run_for_retention_is_shown_as_a_pin(write_now, tmp_path, thing):
     pin = write_now().path / "pinned"
     if thing == "link":
         pin.symlink_to("/etc/passwd")
@@ -208,11 +208,11 @@ def test_the_lock_on_a_newer_segment_counts(write_now, tmp_path):
     fcntl.flock(writer.file, fcntl.LOCK_EX)
     assert catalog.refresh()
     assert [info.state for info in catalog.runs] == ["live"]
-    # the new segment has no page yet, so the last values are those of the one before
+    # the new segment has no page yet, so the last values are in the previous segment
     assert catalog.runs[0].last["rss"] == 300
 
 
-def test_a_run_that_dies_is_noticed(write_now, tmp_path):
+def test_a_refresh_detects_a_run_that_dies(write_now, tmp_path):
     writer = write_now()
     fcntl.flock(writer.file, fcntl.LOCK_EX)
     catalog = found(tmp_path)
@@ -221,7 +221,7 @@ def test_a_run_that_dies_is_noticed(write_now, tmp_path):
     assert [info.state for info in catalog.runs] == ["died"]
 
 
-def test_a_run_tells_its_span_its_size_and_its_last_values(write_now, tmp_path):
+def test_a_run_has_its_extent_its_size_and_its_last_values(write_now, tmp_path):
     writer = write_now(count=5)
     info = found(tmp_path).runs[0]
     assert (info.service, info.pid, info.id) == ("api", 7, str(writer.path))
@@ -252,7 +252,7 @@ def test_a_scan_counts_samples_and_damage_of_all_segments(write_now, tmp_path):
     assert info.begin_ms == writer.start_ms + 1000
 
 
-def test_the_begin_follows_rotation(write_now, tmp_path):
+def test_rotation_moves_the_beginning_of_a_run(write_now, tmp_path):
     writer = write_now(count=1, slots_per_segment=2)
     for n in range(2, 5):
         writer.new_page()
@@ -263,7 +263,7 @@ def test_the_begin_follows_rotation(write_now, tmp_path):
     assert catalog.runs[0].begin_ms == writer.start_ms + 2000
 
 
-def test_new_services_and_runs_appear_and_removed_ones_go(write_now, tmp_path):
+def test_new_services_and_runs_appear_and_removed_ones_disappear(write_now, tmp_path):
     catalog = Catalog([str(tmp_path / "home")])
     assert not catalog.refresh()
     assert catalog.runs == ()
@@ -283,13 +283,13 @@ def test_new_services_and_runs_appear_and_removed_ones_go(write_now, tmp_path):
     assert [info.service for info in catalog.runs] == ["api"]
 
 
-def test_runs_of_a_service_come_newest_first(write_run, tmp_path):
+def test_runs_of_a_service_are_sorted_newest_first(write_run, tmp_path):
     for pid, start in ((5, 1000), (3, 3000), (4, 2000)):
         write_run(pid=pid, start_ms=start).add(0, [1, 1, 1])
     assert [info.pid for info in found(tmp_path).runs] == [3, 4, 5]
 
 
-def test_nothing_new_is_no_change_and_keeps_the_values(write_now, tmp_path):
+def test_a_refresh_without_new_data_is_not_a_change_and_keeps_the_values(write_now, tmp_path):
     write_now()
     catalog = found(tmp_path)
     runs = catalog.runs
@@ -297,7 +297,7 @@ def test_nothing_new_is_no_change_and_keeps_the_values(write_now, tmp_path):
     assert catalog.runs[0] is runs[0]
 
 
-def test_junk_and_links_are_passed_over(write_now, tmp_path):
+def test_unknown_files_and_links_are_ignored(write_now, tmp_path):
     writer = write_now()
     (tmp_path / "not a service!").mkdir()
     (tmp_path / "file").touch()
@@ -310,7 +310,7 @@ def test_junk_and_links_are_passed_over(write_now, tmp_path):
     assert catalog.problems == ()
 
 
-def test_a_home_given_twice_is_one(write_now, tmp_path):
+def test_a_log_directory_given_twice_is_read_once(write_now, tmp_path):
     write_now()
     catalog = Catalog([str(tmp_path), f"{tmp_path}/."])
     catalog.refresh()
@@ -318,9 +318,7 @@ def test_a_home_given_twice_is_one(write_now, tmp_path):
 
 
 @pytest.mark.parametrize("closed", ["closed", "closed/7-1000"])
-def test_a_directory_that_cannot_be_listed_hides_nothing_else(
-    write_run, tmp_path, monkeypatch, closed
-):
+def test_an_unreadable_directory_hides_no_other_runs(write_run, tmp_path, monkeypatch, closed):
     write_run(service="api").add(0, [1, 1, 1])
     write_run(service="closed", start_ms=1000).add(0, [1, 1, 1])
     scandir = os.scandir
@@ -340,7 +338,7 @@ def test_a_directory_that_cannot_be_listed_hides_nothing_else(
     assert catalog.problems == ()
 
 
-def test_a_run_of_garbage_is_listed_with_its_damage(tmp_path):
+def test_a_run_of_random_bytes_is_listed_with_its_damage(tmp_path):
     path = tmp_path / "api" / "5-1000"
     path.mkdir(parents=True)
     (path / "000001.pplog").write_bytes(b"garbage")
@@ -350,7 +348,7 @@ def test_a_run_of_garbage_is_listed_with_its_damage(tmp_path):
     assert len(info.recent) == 0
 
 
-def test_a_log_can_be_opened_by_its_path(write_now, tmp_path):
+def test_a_log_is_opened_by_its_path(write_now, tmp_path):
     write_now(count=4)
     catalog = found(tmp_path)
     assert LocalSource([str(tmp_path)]).open(catalog.runs[0].id).sample_count == 4

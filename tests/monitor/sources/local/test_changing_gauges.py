@@ -1,4 +1,4 @@
-"""Gauges whose names change: all of them are read, and what there is no memory for is named."""
+"""Gauges whose names change: all are read, and a problem names those beyond the memory limit."""
 
 import io
 import json
@@ -25,13 +25,13 @@ HELPERS = Path(__file__).parents[3] / "collector" / "service.py"
 
 
 def tables_of(count, each=2):
-    """Metric tables of which each has gauges that no other has."""
+    """Return schemas, each with gauges that no other has."""
     for number in range(count):
         yield (*BASE, *((f"tenant{number}.{i}", "jobs", "gauge") for i in range(each)))
 
 
 class Recorder:
-    """The collector's writer, with a sample's number as the figure of each metric."""
+    """The collector's writer; the value of each metric is the number of the sample."""
 
     def __init__(self, home, tables):
         self.taken = 0
@@ -75,7 +75,7 @@ def record(tmp_path):
 
 @pytest.fixture(scope="session")
 def thousand_tables(tmp_path_factory):
-    """A run that has ended, with 2,200 samples of 2,202 metrics in 1,100 tables."""
+    """A run that has ended, with 2,200 samples of 2,202 metrics in 1,100 schemas."""
     recorder = Recorder(tmp_path_factory.mktemp("logs"), tables_of(1100))
     recorder.close()
     return recorder
@@ -88,7 +88,7 @@ def opened(recorder, **options):
 
 
 @pytest.mark.parametrize("in_blocks", [False, True])
-def test_thousands_of_names_in_a_thousand_tables_hide_no_sample(thousand_tables, in_blocks):
+def test_thousands_of_names_in_a_thousand_schemas_hide_no_sample(thousand_tables, in_blocks):
     run = opened(thousand_tables, in_blocks=in_blocks)
     assert len(run.table.names) == 2202
     assert run.samples == thousand_tables.taken == 2200
@@ -103,10 +103,10 @@ def test_thousands_of_names_in_a_thousand_tables_hide_no_sample(thousand_tables,
 
 def test_an_export_has_every_sample_and_the_newest_names(thousand_tables):
     path = thousand_tables.path
-    out, told = io.BytesIO(), io.StringIO()
+    out, errors = io.BytesIO(), io.StringIO()
     options = Options(directories=(str(Path(path).parents[1]),), last_ms=5000)
     request = ExportRequest(form="jsonl", metrics=("n", "tenant1098.1"))
-    assert export_runs(options, request, out, told) == 0
+    assert export_runs(options, request, out, errors) == 0
     rows = [json.loads(line) for line in out.getvalue().splitlines()]
     assert [row["n"] for row in rows] == list(range(2195, 2200))
     assert [row["tenant1098.1_jobs"] for row in rows] == [None, 2196, 2197, None, None]
@@ -115,7 +115,7 @@ def test_an_export_has_every_sample_and_the_newest_names(thousand_tables):
     assert (count, skipped) == (2200, 0)
 
 
-def test_a_monitor_that_is_open_follows_names_as_they_change(record):
+def test_an_open_monitor_reads_names_that_change(record):
     recorder = record(tables_of(1))
     run = opened(recorder, in_blocks=True)
     for number in range(1, 700):
@@ -129,9 +129,9 @@ def test_a_monitor_that_is_open_follows_names_as_they_change(record):
     assert found.lo.tolist() == [351]
 
 
-def test_metrics_share_memory_unless_a_table_has_both(record):
+def test_metrics_share_memory_unless_a_schema_has_both(record):
     run = opened(record(tables_of(300)))
-    assert run.table._cells.shape[1] == 4
+    assert run.table._values.shape[1] == 4
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -168,7 +168,7 @@ def test_names_that_come_and_go_keep_their_own_values(write_run, kit, seed):
                     assert found[request].lo.tolist() == series
 
 
-def test_the_newest_segment_says_what_a_metric_is_even_if_its_table_is_an_old_one(write_run):
+def test_the_newest_segment_defines_a_metric_even_if_its_schema_is_old(write_run):
     one, other = (("depth", "jobs", "gauge"),), (("depth", "us", "counter"),)
     writer = write_run(metrics=one)
     run = RunLog(str(writer.path))
@@ -185,12 +185,12 @@ def test_the_newest_segment_says_what_a_metric_is_even_if_its_table_is_an_old_on
 
 @pytest.fixture
 def little_memory(monkeypatch):
-    """Room for some 20 tables."""
+    """Memory for some 20 schemas."""
     monkeypatch.setattr(page_table, "_MAX_SCHEMAS_BYTES", 40_000)
 
 
 @pytest.mark.usefixtures("little_memory")
-def test_what_there_is_no_memory_for_is_the_oldest_and_is_named(record):
+def test_the_oldest_segments_beyond_the_memory_limit_are_a_problem(record):
     recorder = record(tables_of(60))
     run = opened(recorder)
     found = query(run, 0, 1 << 50, 10_000, [("n", False)])["n", False].lo.tolist()
@@ -198,13 +198,13 @@ def test_what_there_is_no_memory_for_is_the_oldest_and_is_named(record):
     assert 20 < len(found) < 100
     (line,) = run.problems
     left_out = (recorder.taken - len(found)) // 2
-    assert line.startswith(f"{run.name}: {left_out} of 60 segments left out: ")
+    assert line.startswith(f"{run.name}: {left_out} of 60 segments not read: ")
     assert "more metrics than fit into memory" in line
     assert run.damaged_pages == 0
 
 
 @pytest.mark.usefixtures("little_memory")
-def test_who_is_open_drops_the_oldest_for_the_newest(record):
+def test_an_open_log_drops_the_oldest_segments_for_the_newest(record):
     recorder = record(tables_of(1))
     run = opened(recorder, in_blocks=True)
     for number in range(1, 100):
@@ -220,18 +220,18 @@ def test_who_is_open_drops_the_oldest_for_the_newest(record):
 
 
 @pytest.mark.usefixtures("little_memory")
-def test_an_export_that_lacks_old_segments_says_so_once_and_exits_1(record):
+def test_an_export_without_old_segments_reports_it_once_and_exits_with_1(record):
     recorder = record(tables_of(60))
-    out, told = io.BytesIO(), io.StringIO()
+    out, errors = io.BytesIO(), io.StringIO()
     options = Options(directories=(str(Path(recorder.path).parents[1]),))
-    assert export_runs(options, ExportRequest(metrics=("n",)), out, told) == 1
+    assert export_runs(options, ExportRequest(metrics=("n",)), out, errors) == 1
     assert out.getvalue().splitlines()[-1].endswith(b",119")
-    (line,) = told.getvalue().splitlines()
-    assert "of 60 segments left out: there are more metrics than fit into memory" in line
+    (line,) = errors.getvalue().splitlines()
+    assert "of 60 segments not read: the run has more metrics than fit into memory" in line
 
 
 PROGRAM = """
-probe_set._MIN_SCHEMA_AGE_NS = 0  # else a minute: that makes a thousand tables in a day
+probe_set._MIN_SCHEMA_AGE_NS = 0  # the default is a minute: a thousand schemas take a day
 collector = pprofplus.start("api", interval_s=0.002)
 for number in range(45):
     for i in range(60):
@@ -245,7 +245,7 @@ tell(directory=collector.directory)
 
 
 @pytest.mark.slow
-def test_a_service_whose_gauges_change_is_read_to_its_last_sample(tmp_path):
+def test_a_service_with_changing_gauges_is_read_to_its_last_sample(tmp_path):
     ended = subprocess.run(
         [sys.executable, "-c", HELPERS.read_text() + PROGRAM],
         capture_output=True,
@@ -254,13 +254,13 @@ def test_a_service_whose_gauges_change_is_read_to_its_last_sample(tmp_path):
         env={"PPROFPLUS_DIR": str(tmp_path), "PYTHONPATH": ":".join(filter(None, sys.path))},
         timeout=100,
     )
-    told = json.loads(ended.stdout)
-    run = open_log(told["directory"], in_blocks=True)
+    result = json.loads(ended.stdout)
+    run = open_log(result["directory"], in_blocks=True)
     assert len({name for name, _, _ in run.metrics if name.startswith("queue")}) == 2700
     out = io.BytesIO()
-    readers = [LocalRun(RunLog(told["directory"]))]
+    readers = [LocalRun(RunLog(result["directory"]))]
     write_rows(readers, 0, 1 << 50, out, form="jsonl", metrics=["rss"])
     rows = [json.loads(line)["rss_bytes"] for line in out.getvalue().splitlines()]
-    assert rows == list(range(told["taken"]))
-    assert run.samples == told["taken"]
+    assert rows == list(range(result["taken"]))
+    assert run.samples == result["taken"]
     assert run.problems == ()

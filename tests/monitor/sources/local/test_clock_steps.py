@@ -1,4 +1,4 @@
-"""A wall clock that is set during a run: every sample is read, in order, on one time axis."""
+"""A wall clock set during a run: every sample is read, in order, on one time axis."""
 
 import csv
 import io
@@ -51,7 +51,7 @@ STEPS = {
 
 @pytest.fixture(scope="module", params=STEPS.values(), ids=STEPS)
 def stepped(request, tmp_path_factory):
-    """A real run whose clock is set; its home, directory, samples, and hours by which it is off."""
+    """A real run whose clock is set; its log directory, run directory, samples, and clock steps."""
     home = tmp_path_factory.mktemp("logs")
     program = STEPPING.format(hours=request.param, each=EACH)
     ended = subprocess.run(
@@ -62,12 +62,12 @@ def stepped(request, tmp_path_factory):
         env={"PPROFPLUS_DIR": str(home), "PYTHONPATH": ":".join(filter(None, sys.path))},
         timeout=60,
     )
-    told = json.loads(ended.stdout)
-    assert told["heard"] == []
+    result = json.loads(ended.stdout)
+    assert result["heard"] == []
     (directory,) = home.glob("api/*")
     now_ms = time.time_ns() // 1_000_000 + request.param[-1] * HOUR_MS
     return SimpleNamespace(
-        home=home, directory=directory, taken=told["taken"], hours=request.param, now_ms=now_ms
+        home=home, directory=directory, taken=result["taken"], hours=request.param, now_ms=now_ms
     )
 
 
@@ -115,19 +115,17 @@ def test_every_sample_is_exported_in_the_order_of_the_monotonic_clock(stepped, e
     assert times == sorted(times)
 
 
-def test_the_axis_ends_as_the_clock_was_last_and_has_a_gap_only_where_it_was_set_forward(
-    stepped, exported
-):
+def test_the_axis_ends_with_the_last_clock_and_has_a_gap_only_at_a_step_forward(stepped, exported):
     times = [t_ms for t_ms, _ in exported()]
     assert 0 <= stepped.now_ms - times[-1] < 60_000
     ahead = sum(max(later - earlier, 0) for earlier, later in pairwise([0, *stepped.hours]))
-    # what is set back again was never ahead
+    # a step forward that is set back again is not on the axis
     expected = 0 if stepped.hours == [1, 0] else ahead
     assert sum(gaps(times)) == expected
     assert times[-1] - times[0] - expected * HOUR_MS < 60_000
 
 
-def test_list_says_the_begin_and_the_end_that_the_export_has(stepped, command, exported):
+def test_list_shows_the_same_beginning_and_end_as_the_export(stepped, command, exported):
     (listed,) = json.loads(command("list", "--json"))
     times = [t_ms for t_ms, _ in exported()]
     assert listed["samples"] == stepped.taken
@@ -136,7 +134,7 @@ def test_list_says_the_begin_and_the_end_that_the_export_has(stepped, command, e
     assert 0 <= listed["end_ms"] - times[-1] < 10_000
 
 
-def test_a_window_has_the_samples_whose_times_are_in_it(exported):
+def test_a_window_has_the_samples_with_times_in_it(exported):
     rows = exported()
     for first, last in ((3, 15), (EACH - 2, EACH + 4), (0, len(rows) - 1)):
         begin_ms, end_ms = rows[first][0], rows[last][0]
@@ -144,7 +142,7 @@ def test_a_window_has_the_samples_whose_times_are_in_it(exported):
         assert exported(*asked) == [row for row in rows if begin_ms <= row[0] < end_ms]
 
 
-def test_the_last_second_is_that_before_the_end(exported):
+def test_the_last_second_is_the_one_before_the_end(exported):
     rows = exported()
     last = exported("--last", "1s")
     assert 0 < len(last) < len(rows)
@@ -157,26 +155,26 @@ def test_steps_of_time_have_every_sample(stepped, command):
     assert sum(int(row["samples"]) for row in rows) == stepped.taken
 
 
-def test_a_plot_says_how_long_the_axis_is(command, exported):
+def test_a_plot_shows_the_length_of_the_axis(command, exported):
     times = [t_ms for t_ms, _ in exported()]
     heading = command("plot", "--metric", "rss", "--width", "60", "--height", "8").splitlines()[0]
     hours = (times[-1] - times[0]) // HOUR_MS
     assert ("1h" in heading.split()) == (hours == 1)
 
 
-def test_a_catalogue_that_reads_only_the_ends_knows_the_begin_after_one_step(stepped):
+def test_a_catalogue_knows_the_beginning_after_one_step_from_the_ends_alone(stepped):
     if stepped.hours == [-1, 0]:
         pytest.skip("what happened between the ends is not seen from there")
     run = RunLog(str(stepped.directory))
     run.refresh()
     catalog = Catalog([str(stepped.home)])
-    for sought in ((), None):  # at a glance, and as it is read
+    for sought in ((), None):  # from the record, and from the whole log
         catalog.refresh(sought)
         (info,) = catalog.runs
         assert (info.begin_ms, info.end_ms) == (run.begin_ms, run.end_ms)
 
 
-def test_the_monitor_knows_where_a_run_begins_once_it_is_open(stepped):
+def test_the_monitor_knows_the_beginning_of_an_open_run(stepped):
     run = RunLog(str(stepped.directory))
     run.refresh()
     session = Session(Options(), open_source([str(stepped.home)]), lambda _: None)
@@ -190,7 +188,7 @@ def test_the_monitor_knows_where_a_run_begins_once_it_is_open(stepped):
     assert [(run.begin_ms, run.end_ms) for run in frame.runs] == [(run.begin_ms, run.end_ms)]
 
 
-def test_each_step_is_among_what_happened(stepped):
+def test_each_clock_step_is_an_event(stepped):
     run = RunLog(str(stepped.directory))
     run.refresh()
     found = [one for one in search_events(run, most=1000) if one.kind == CLOCK_STEP]

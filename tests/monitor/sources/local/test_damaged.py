@@ -1,4 +1,4 @@
-"""Damaged and hostile logs through everything that reads them, against the reference reader."""
+"""Damaged and malicious logs in all readers of the monitor, compared with the reference."""
 
 import importlib.util
 import io
@@ -42,7 +42,7 @@ def unpacked(tmp_path_factory):
 
 
 def read_everything(home):
-    """Do with a home whatever the monitor does; return the logs of its runs."""
+    """Read a log directory in all ways of the monitor; return the logs of its runs."""
     catalog = Catalog([str(home)])
     catalog.refresh()
     catalog.refresh()
@@ -50,7 +50,7 @@ def read_everything(home):
     for info in catalog.runs:
         run = open_log(info.id, in_blocks=True)
         run.refresh()
-        look_at(run)
+        read_all(run)
         scanned = counted(info)
         assert scanned.begin_ms <= scanned.end_ms
         for form in FORMATS:
@@ -64,8 +64,8 @@ def read_everything(home):
     return logs
 
 
-def look_at(run):
-    """Ask a run for all that the charts and the lists show."""
+def read_all(run):
+    """Read from a run all that charts and lists show."""
     requests = [(name, rate) for name, _, _ in run.metrics for rate in (False, True)]
     requests.append(("no such metric", False))
     begin, end = run.begin_ms, run.end_ms + 1
@@ -110,14 +110,14 @@ def samples_of(run):
 
 
 @pytest.mark.parametrize("case", corpus.CASES)
-def test_the_healthy_samples_of_a_damaged_log_go_through_the_whole_monitor(unpacked, case):
+def test_all_readers_return_the_undamaged_samples_of_a_damaged_log(unpacked, case):
     (run,) = read_everything(corpus.home_of(unpacked, case))
     found = samples_of(run)
     for n in corpus.CASES[case]["must"]:
         assert found[n] == (FIRST_MS + 1000 * n, make.values(n))
 
 
-# What these say is wrong, but it can be.
+# The values in these cases are wrong, but possible.
 HARMLESS = {case for case in corpus.CASES if len(corpus.CASES[case]["must"]) == 24} | {
     *(case for case in corpus.CASES if case.startswith(("head/cell", "body/events"))),
     *(f"head/type {kind}" for kind in (0, 1, 3, 255)),
@@ -134,13 +134,13 @@ HARMLESS = {case for case in corpus.CASES if len(corpus.CASES[case]["must"]) == 
 }
 
 
-def test_damage_is_counted_or_told(unpacked):
+def test_damage_is_counted_or_a_problem(unpacked):
     silent = []
     for case in sorted(corpus.CASES.keys() - HARMLESS):
         run = RunLog(str(corpus.home_of(unpacked, case) / make.RUN))
         run.refresh()
         samples_of(run)
-        look_at(run)
+        read_all(run)
         if not run.damaged_pages and not run.problems:
             silent.append(case)
     assert silent == []
@@ -157,7 +157,7 @@ def one_page_run(directory, page, metrics=make.METRICS):
 
 
 def by_reference(page, schema):
-    """Return (times, columns, events) by the reference, None if the page is refused."""
+    """Return (times, columns, events) of the reference reader, None if it rejects the page."""
     try:
         found = fmt.read_data_page(page)
     except LogFormatError:
@@ -166,12 +166,12 @@ def by_reference(page, schema):
     if found.head.schema != schema or found.head.columns != 3 or not says:
         return None
     if found.head.prefix.page_size != fmt.PAGE_SIZE:
-        return None  # the file's size is another
+        return None  # the page size differs from the size of the file
     return found.mono_ms, found.columns, [(e.kind, e.value, e.text) for e in found.events]
 
 
 def by_monitor(run):
-    """Return the same by the monitor's reader."""
+    """Return the same of the monitor's reader."""
     if not run.table.count:
         return None
     (found,) = page_blocks(run, np.array([0]), None)
@@ -201,7 +201,7 @@ def forged_pages():
 
 
 @pytest.mark.parametrize("name", forged_pages())
-def test_both_readers_say_the_same_of_a_forged_page(name, tmp_path):
+def test_both_readers_give_the_same_result_for_a_forged_page(name, tmp_path):
     agree(tmp_path, forged_pages()[name])
 
 
@@ -214,7 +214,9 @@ CHANGES = st.lists(
 
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(make.pages()[:2]), CHANGES)
-def test_both_readers_say_the_same_of_any_page_that_is_believed(tmp_path_factory, page, changes):
+def test_both_readers_give_the_same_result_for_any_page_with_valid_crcs(
+    tmp_path_factory, page, changes
+):
     changed = bytearray(page)
     for at, value in changes:
         changed[at % len(changed)] = value
@@ -223,7 +225,9 @@ def test_both_readers_say_the_same_of_any_page_that_is_believed(tmp_path_factory
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), CHANGES), max_size=4), st.permutations(range(6)))
-def test_a_run_of_any_believed_pages_in_any_order_goes_through(tmp_path_factory, changes, order):
+def test_all_readers_accept_any_pages_with_valid_crcs_in_any_order(
+    tmp_path_factory, changes, order
+):
     pages = [bytearray(page) for page in make.pages()]
     for which, some in changes:
         for at, value in some:
@@ -234,10 +238,10 @@ def test_a_run_of_any_believed_pages_in_any_order_goes_through(tmp_path_factory,
         (directory / f"{number:06d}.pplog").write_bytes(data)
     run = RunLog(str(directory))
     run.refresh()
-    look_at(run)
+    read_all(run)
 
 
-def test_a_page_out_of_place_is_counted_once_however_often_it_is_written_anew(tmp_path):
+def test_a_page_out_of_order_is_counted_once_even_if_written_again(tmp_path):
     pages = make.pages()
     late = make.with_field(pages[0], 16, "I", 9)
     for count in range(1, 5):
@@ -253,7 +257,7 @@ def test_a_page_out_of_place_is_counted_once_however_often_it_is_written_anew(tm
         assert run.damaged_pages == 1
 
 
-def test_a_forged_page_that_came_first_is_given_up_when_healthy_ones_follow(tmp_path):
+def test_an_earlier_forged_page_is_dropped_when_undamaged_pages_follow(tmp_path):
     pages = make.pages()
     far = make.with_field(make.with_field(pages[1], 40, "q", 1 << 50), 56, "q", 1 << 50)
     far = make.with_field(make.with_body(far, [b"\xcf\x0f" * 3, b"", b"", b""]), 16, "I", 0)
@@ -267,20 +271,20 @@ def test_a_forged_page_that_came_first_is_given_up_when_healthy_ones_follow(tmp_
     assert run.damaged_pages == 1
 
 
-def test_a_spoilt_page_is_given_up_for_its_twin_written_behind(tmp_path):
+def test_a_damaged_page_is_replaced_by_a_later_copy(tmp_path):
     pages = make.pages()
     run = one_page_run(tmp_path, pages[0])
     heads = fmt.pack_header(make.header())
-    spoilt = pages[1][:-1] + bytes([pages[1][-1] ^ 1])
-    for behind in ([], [pages[1]]):
-        log = make.laid_out([*heads, pages[0], spoilt, *pages[2:5], *behind])
+    damaged = pages[1][:-1] + bytes([pages[1][-1] ^ 1])
+    for copies in ([], [pages[1]]):
+        log = make.laid_out([*heads, pages[0], damaged, *pages[2:5], *copies])
         Path(run.path, "000001.pplog").write_bytes(log)
         run.refresh()
     assert sorted(samples_of(run)) == list(range(20))
 
 
 def forged_to(page, crc):
-    """Return `page` with four bytes more in its head, so that its head has that CRC."""
+    """Return `page` with four more bytes in its head that give the head this CRC."""
     head_length = int.from_bytes(page[12:16], "little")
     longer = bytearray(page[:head_length]) + bytes(4) + page[head_length:]
     longer[8:12] = (len(longer)).to_bytes(4, "little")
@@ -291,7 +295,7 @@ def forged_to(page, crc):
         longer[head_length : head_length + 4] = patch.to_bytes(4, "little")
         return int.from_bytes(make.sealed(longer)[24:28], "little")
 
-    # a CRC is linear in the bits: solve for those that make the difference
+    # a CRC is linear in the bits: solve for the bits that produce the difference
     base = sum_with(0)
     rows = [(sum_with(1 << bit) ^ base, 1 << bit) for bit in range(32)]
     want, patch = crc ^ base, 0
@@ -310,7 +314,7 @@ def forged_to(page, crc):
     "name",
     ["head/columns 2", "head/times' length 65535", "head/samples 3", "body/a bomb of 4096 samples"],
 )
-def test_a_page_that_was_exchanged_for_one_of_the_same_crc_is_not_read(tmp_path, name):
+def test_a_page_that_replaced_one_with_the_same_crc_is_not_read(tmp_path, name):
     pages = make.pages()
     path = one_page_run(tmp_path, pages[1]).path
     heads = fmt.pack_header(make.header())
@@ -327,7 +331,7 @@ def test_a_page_that_was_exchanged_for_one_of_the_same_crc_is_not_read(tmp_path,
     assert points.lo.tolist() == list(range(8, 24))
 
 
-def test_a_device_under_a_segments_name_is_passed_over(tmp_path):
+def test_a_device_with_the_name_of_a_segment_is_ignored(tmp_path):
     run = one_page_run(tmp_path, make.pages()[0])
     device = Path(run.path, "000002.pplog")
     try:
@@ -353,7 +357,7 @@ def test_a_run_whose_name_has_huge_numbers_is_listed(tmp_path, name):
     assert sorted(run.samples for run in runs) == [0, make.SAMPLES]
 
 
-def test_a_segment_whose_number_is_written_otherwise_is_no_segment(tmp_path):
+def test_a_file_name_with_another_number_format_is_not_a_segment(tmp_path):
     run = one_page_run(tmp_path, make.pages()[0])
     raw = Path(run.path, "000001.pplog").read_bytes()
     Path(run.path, "0000002.pplog").write_bytes(raw)
@@ -363,7 +367,7 @@ def test_a_segment_whose_number_is_written_otherwise_is_no_segment(tmp_path):
     assert run.problems == ()
 
 
-# What costs whoever plants it little disk, and a careless reader gigabytes.
+# Files that take little disk space, and gigabytes of memory in a careless reader.
 
 
 def write_sparse(path, size, log2, pieces):
@@ -376,7 +380,7 @@ def write_sparse(path, size, log2, pieces):
 
 
 def wide(log2, body_bytes, head_bytes=0):
-    """Return the head of a believed data page whose body is nothing but zeros."""
+    """Return the head, with a valid CRC, of a data page whose body is all zeros."""
     page = bytearray(make.pages()[0])
     head = bytearray(page[: int.from_bytes(page[12:16], "little")])
     head[32:36] = (0).to_bytes(4, "little")
@@ -391,7 +395,7 @@ def wide(log2, body_bytes, head_bytes=0):
 
 
 def plant_bombs(home):
-    """Write runs that a careless reader would not survive; their names tell what they are."""
+    """Write runs that exhaust the memory of a careless reader; their names describe them."""
     heads = fmt.pack_header(make.header())
 
     def run(pid):

@@ -1,4 +1,4 @@
-"""What is found about the end of real processes: killed, crashed, out of memory, still there."""
+"""The evidence for the end of real processes: killed, crashed, out of memory, running."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from pprofplus_tui.model.death_causes import NO_STOP
 from pprofplus_tui.sources.local import death_evidence, kernel_log, liveness, machine
 from pprofplus_tui.sources.local.catalog import Catalog
 from pprofplus_tui.sources.local.death_evidence import CauseFinder, quick_cause
-from pprofplus_tui.sources.local.ended_run import glance
+from pprofplus_tui.sources.local.ended_run import read_ended_run
 from pprofplus_tui.sources.local.machine import Machine, this_machine
 from pprofplus_tui.sources.local.run_log import open_log
 from pprofplus_tui.sources.local.siblings import Sibling
@@ -64,7 +64,7 @@ def waiting(home):
 
 
 def found(home, pid=None):
-    """Return (info, death) of a run in a home."""
+    """Return (info, death) of a run in a log directory."""
     catalog = Catalog([str(home)])
     until = time.monotonic() + 30
     while not catalog.runs and time.monotonic() < until:
@@ -81,7 +81,7 @@ def cause_of(home, pid=None):
 
 @contextmanager
 def cgroup(name):
-    """Make a cgroup with a limit; gives what a command is put before to run in it."""
+    """Make a cgroup with a limit; yield the command prefix that runs a command in it."""
     v1, v2 = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
     place = (v1 if v1.is_dir() else v2) / f"pprofplus-{name}-{os.getpid()}"
     try:
@@ -99,7 +99,7 @@ def cgroup(name):
         while place.exists() and time.monotonic() < until:
             try:
                 place.rmdir()
-            except OSError:  # noqa: PERF203 - the last process may be on its way out
+            except OSError:  # noqa: PERF203 - the last process may still be ending
                 time.sleep(0.05)
 
 
@@ -115,7 +115,7 @@ def needs_kernel_log():
         pytest.skip("the kernel's log may not be read here")
 
 
-def test_out_of_memory_is_known_where_the_kernels_log_can_be_read(place):
+def test_out_of_memory_is_certain_if_the_kernels_log_is_readable(place):
     needs_kernel_log()
     with cgroup("known") as before:
         process = run_to_its_end(place, EATS, before=before)
@@ -127,7 +127,7 @@ def test_out_of_memory_is_known_where_the_kernels_log_can_be_read(place):
     assert "64 MiB" in death.details
 
 
-def test_a_sibling_that_counted_the_kill_makes_out_of_memory_probable(place, monkeypatch):
+def test_out_of_memory_is_probable_if_a_sibling_counted_the_kill(place, monkeypatch):
     if "cgroup_oom_kills" not in BY_NAME:
         pytest.skip("this collector does not count OOM kills")
     monkeypatch.setattr(kernel_log, "process_records", lambda: ())
@@ -135,7 +135,8 @@ def test_a_sibling_that_counted_the_kill_makes_out_of_memory_probable(place, mon
         other = run_to_its_end(place, WAITS, before=before, wait=False)
         try:
             assert other.stdout.readline() == "ready\n"
-            for _ in range(3):  # use grows fast here: at their samples the two may differ too much
+            # usage grows fast here: the samples of the two runs may differ too much
+            for _ in range(3):
                 process = run_to_its_end(place, EATS, before=before)
                 assert process.returncode == -signal.SIGKILL
                 until = time.monotonic() + 10
@@ -154,7 +155,7 @@ def test_a_sibling_that_counted_the_kill_makes_out_of_memory_probable(place, mon
     assert "OOM kill" in death.cause.reason
 
 
-def test_sigkill_leaves_no_evidence_and_none_is_made_up(place):
+def test_a_sigkill_without_evidence_has_an_unknown_cause(place):
     process = run_to_its_end(place, START + "os.kill(os.getpid(), signal.SIGKILL)")
     assert process.returncode == -signal.SIGKILL
     info, death = found(place)
@@ -162,7 +163,7 @@ def test_sigkill_leaves_no_evidence_and_none_is_made_up(place):
     assert death.cause.reason == NO_STOP
 
 
-def test_a_process_that_nobody_has_waited_for_says_how_it_ended(place):
+def test_a_zombie_process_has_its_wait_status_as_the_cause(place):
     with waiting(place) as process:
         process.kill()
         until = time.monotonic() + 30
@@ -172,7 +173,7 @@ def test_a_process_that_nobody_has_waited_for_says_how_it_ended(place):
         assert cause_of(place) == ("died", "killed", "known")
 
 
-def test_a_cause_that_was_seen_stays_when_its_evidence_goes(place):
+def test_a_cause_stays_when_its_evidence_disappears(place):
     finder = CauseFinder()
     with waiting(place) as process:
         process.kill()
@@ -181,12 +182,12 @@ def test_a_cause_that_was_seen_stays_when_its_evidence_goes(place):
             assert time.monotonic() < until, info
         log = open_log(info.id, in_blocks=True)
         assert finder.death_of(log, "died").cause.kind == "killed"
-    time.sleep(1.1)  # a look comes once a second
+    time.sleep(1.1)  # the search runs once a second
     assert found(place)[1].cause.kind == "unknown"
     assert finder.death_of(log, "died").cause.kind == "killed"
 
 
-def test_a_segfault_is_known_where_the_kernels_log_can_be_read(place):
+def test_a_segfault_is_certain_if_the_kernels_log_is_readable(place):
     needs_kernel_log()
     process = run_to_its_end(place, START + "import ctypes; ctypes.string_at(0)")
     assert process.returncode == -signal.SIGSEGV
@@ -195,12 +196,12 @@ def test_a_segfault_is_known_where_the_kernels_log_can_be_read(place):
     assert cause_of(place) == ("died", "crash", "known")
 
 
-def test_an_exit_in_order_has_no_other_cause(place):
+def test_a_regular_exit_has_no_other_cause(place):
     assert run_to_its_end(place, START).returncode == 0
     assert cause_of(place) == ("exited", "exit", "known")
 
 
-def test_a_process_that_became_another_program_has_not_died(place):
+def test_a_process_that_executed_another_program_has_not_died(place):
     process = run_to_its_end(place, START + "os.execvp('sleep', ['sleep', '60'])", wait=False)
     try:
         until = time.monotonic() + 30
@@ -210,8 +211,8 @@ def test_a_process_that_became_another_program_has_not_died(place):
         info, death = found(place)
         assert death.cause.kind == "stopped"
         assert "exec" in death.cause.reason
-        # that needs a look at the process, which the record of an ended run does not take
-        assert glance(info.id, "rss", time.time_ns() + 1) is None
+        # this needs /proc, which the record of an ended run does not read
+        assert read_ended_run(info.id, "rss", time.time_ns() + 1) is None
     finally:
         process.kill()
         process.wait()
@@ -220,7 +221,7 @@ def test_a_process_that_became_another_program_has_not_died(place):
     assert found(place)[0].state == "died"
 
 
-def test_a_process_that_stopped_recording_still_runs(place):
+def test_a_process_that_stopped_recording_is_not_dead(place):
     program = START + "pprofplus.stop(); print('ready', flush=True); sys.stdin.read()"
     process = run_to_its_end(place, program, wait=False)
     try:
@@ -235,19 +236,19 @@ def test_a_process_that_stopped_recording_still_runs(place):
         process.stdout.close()
 
 
-def test_a_later_process_of_the_same_pid_is_not_the_run(place, tmp_path):
+def test_a_later_process_with_the_same_pid_is_not_that_of_the_run(place, tmp_path):
     path = killed_run(place)
     other = tmp_path / "other"
     other.mkdir(mode=0o700)
     with waiting(other) as later:
-        # as if the kernel had given the id again
+        # as if the kernel had reused the pid
         path.rename(path.with_name(f"{later.pid}-{path.name.partition('-')[2]}"))
         assert cause_of(place) == ("died", "unknown", "unknown")
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="root alone makes a pid namespace")
-def test_a_process_of_ours_is_not_taken_for_one_of_a_container(place, monkeypatch):
-    # in its own namespace, its pid is that of another process here, which began long before
+def test_a_process_of_this_host_is_not_mistaken_for_one_of_a_container(place, monkeypatch):
+    # its pid in its own namespace is that of an unrelated older process here
     monkeypatch.setattr(machine, "_LONGEST_START_MS", 1000)
     monkeypatch.setattr(machine, "_CLOCK_SLACK_MS", 0)
     inside = (
@@ -283,7 +284,7 @@ def test_a_process_of_ours_is_not_taken_for_one_of_a_container(place, monkeypatc
     assert (info.state, death.cause.kind) == ("died", "unknown")
 
 
-def test_a_watch_that_ends_before_its_target_is_no_exit(place):
+def test_a_watch_that_ends_before_its_target_is_not_an_exit(place):
     target = subprocess.Popen(SLEEP)
     try:
         with subprocess.Popen(
@@ -293,7 +294,7 @@ def test_a_watch_that_ends_before_its_target_is_no_exit(place):
             ],
             stdout=subprocess.PIPE,
             text=True,
-            # what runs behind a shell's & ignores it, and so does what it starts
+            # a background process of a shell ignores SIGINT, and so do its children
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
         ) as watch:
             assert "recorded to" in watch.stdout.readline()
@@ -307,7 +308,7 @@ def test_a_watch_that_ends_before_its_target_is_no_exit(place):
     assert found(place)[1].cause.text == "no longer watched"
 
 
-def test_a_process_that_a_watch_saw_end_is_not_said_to_have_ended_in_order(place):
+def test_an_end_seen_by_a_watch_does_not_count_as_a_regular_exit(place):
     with (
         subprocess.Popen(SLEEP) as target,
         subprocess.Popen(
@@ -347,7 +348,7 @@ OUTCOME = {
 
 
 @pytest.mark.parametrize(
-    ("said", "wanted"),
+    ("outcome", "wanted"),
     [
         ({}, ("died", "killed", "known")),
         ({"signal": 15}, ("exited", "terminated", "known")),
@@ -356,9 +357,9 @@ OUTCOME = {
         ({"by": "systemd", "oom_killed": True}, ("died", "oom", "known")),
     ],
 )
-def test_what_a_parent_saw_is_the_cause(place, said, wanted):
+def test_the_outcome_from_a_parent_is_the_cause(place, outcome, wanted):
     path = killed_run(place)
-    (path / "outcome").write_text(json.dumps({**OUTCOME, **said}))
+    (path / "outcome").write_text(json.dumps({**OUTCOME, **outcome}))
     assert cause_of(place) == wanted
 
 
@@ -382,13 +383,13 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("raw", HOSTILE, ids=range(len(HOSTILE)))
-def test_an_outcome_file_that_cannot_be_believed_is_none(place, raw):
+def test_an_invalid_outcome_file_is_ignored(place, raw):
     path = killed_run(place)
     (path / "outcome").write_bytes(raw)
     assert cause_of(place) == ("died", "unknown", "unknown")
 
 
-def test_an_outcome_that_is_a_link_a_pipe_or_a_directory_is_none(place, tmp_path):
+def test_an_outcome_that_is_a_link_a_pipe_or_a_directory_is_ignored(place, tmp_path):
     path = killed_run(place)
     (tmp_path / "other").write_text(json.dumps(OUTCOME))
     (path / "outcome").symlink_to(tmp_path / "other")
@@ -401,7 +402,7 @@ def test_an_outcome_that_is_a_link_a_pipe_or_a_directory_is_none(place, tmp_path
     assert cause_of(place)[1] == "unknown"
 
 
-def test_texts_of_an_outcome_are_made_safe(place):
+def test_texts_of_an_outcome_are_cleaned(place):
     path = killed_run(place)
     hostile = "\x1b]0;owned\x07[bold]\u202e"
     (path / "outcome").write_text(json.dumps({**OUTCOME, "by": hostile, "text": hostile}))
@@ -410,7 +411,7 @@ def test_texts_of_an_outcome_are_made_safe(place):
     assert all(line.isprintable() for line in death.details.split("\n"))
 
 
-def test_an_outcome_that_comes_late_is_found(place):
+def test_an_outcome_that_is_written_late_is_found(place):
     path = killed_run(place)
     log, finder = open_log(str(path), in_blocks=True), CauseFinder()
     assert finder.death_of(log, "died").cause.kind == "unknown"
@@ -445,7 +446,7 @@ def test_a_run_of_another_machine_has_no_evidence_here(place, monkeypatch):
     assert os.uname().nodename in death.cause.reason
 
 
-def test_a_list_has_the_same_cause_from_the_little_that_it_reads(place):
+def test_a_list_has_the_same_cause_from_the_few_files_that_it_reads(place):
     path = killed_run(place)
     log = open_log(str(path), in_blocks=True)
 
@@ -467,13 +468,13 @@ def test_a_list_has_the_same_cause_from_the_little_that_it_reads(place):
     assert quick(()).reason == NO_STOP  # a file that is not there is not asked for
 
 
-def test_a_glance_and_a_look_agree_on_how_a_run_ended(place):
+def test_the_record_and_the_whole_log_agree_on_how_a_run_ended(place):
     path = killed_run(place)
-    for said in (None, {**OUTCOME, "signal": 15}, OUTCOME):
-        if said is not None:
-            (path / "outcome").write_text(json.dumps(said))
+    for outcome in (None, {**OUTCOME, "signal": 15}, OUTCOME):
+        if outcome is not None:
+            (path / "outcome").write_text(json.dumps(outcome))
         state = found(place)[0].state
-        assert glance(str(path), "rss", time.time_ns() + 1).state == state
+        assert read_ended_run(str(path), "rss", time.time_ns() + 1).state == state
         names = os.listdir(path)  # noqa: PTH208
         assert liveness.ended_state(str(path), None, 1, None, 0, names=names) == state
     for stop, state in (
@@ -481,6 +482,6 @@ def test_a_glance_and_a_look_agree_on_how_a_run_ended(place):
         ("goes on in another run, as uid 5", "unrecorded"),
         ("", "exited"),
         ("SIGTERM", "exited"),
-        ("the process ended, seen from outside", "died"),  # the outcome says so
+        ("the process ended, seen from outside", "died"),  # from the outcome
     ):
         assert liveness.ended_state(str(path), stop, 1, None, 0) == state

@@ -1,4 +1,4 @@
-"""The numpy decoder against the plain one of `format`."""
+"""The numpy decoder compared with the reference decoder of `format`."""
 
 from zlib import crc32
 
@@ -56,12 +56,12 @@ def same(found, wanted):
 @example(b"\xff" * 10 + b"\x01", 3, 0)
 @example(b"\x80\0\2", 3, 0)
 @example(b"\5\x80", 3, 0)
-def test_any_stream_gives_what_the_reference_gives(stream, count, first):
+def test_any_stream_decodes_as_the_reference_decodes_it(stream, count, first):
     same(decode_one(stream, count, first), reference(stream, count, first))
 
 
 @given(st.lists(st.tuples(st.binary(max_size=12), st.integers(0, 20), VALUES), max_size=8))
-def test_a_malformed_stream_does_not_spoil_its_neighbours(streams):
+def test_a_malformed_stream_does_not_affect_other_streams(streams):
     data = b"".join(stream for stream, _, _ in streams)
     lengths = np.array([len(stream) for stream, _, _ in streams], np.int64)
     counts = np.array([count + 1 for _, count, _ in streams], np.int64)
@@ -74,7 +74,7 @@ def test_a_malformed_stream_does_not_spoil_its_neighbours(streams):
         same(got, reference(stream, count, first))
 
 
-def test_a_run_length_of_2_to_the_63_allocates_nothing():
+def test_a_sequence_of_2_to_the_63_zeros_allocates_no_memory():
     stream = b"\0" + b"\xff" * 8 + b"\x7f"
     assert decode_one(stream, 4) is None
 
@@ -110,7 +110,7 @@ def test_whole_pages_decode_as_the_reference_decodes_them(pages):
 
 
 @given(ROWS, st.data())
-def test_a_page_with_a_forged_body_is_bad_for_both(rows, data):
+def test_both_decoders_reject_a_page_with_a_forged_body(rows, data):
     page = bytearray(packed(rows))
     prefix = fmt.read_prefix(page)
     if prefix.length == prefix.head_length:
@@ -134,7 +134,7 @@ def test_a_page_with_a_forged_body_is_bad_for_both(rows, data):
     assert values.tolist() == [v for column in wanted.columns for v in column]
 
 
-def test_a_page_whose_last_time_lies_is_bad():
+def test_a_page_with_a_wrong_last_time_is_bad():
     page = bytearray(packed([(5, 1, 1, 7), (1000, 2, 2, 7)]))
     page[56:64] = (77_777).to_bytes(8, "little")
     head_length = fmt.head_size(3)

@@ -1,4 +1,4 @@
-"""Where logs are looked for."""
+"""The log directories that are read by default."""
 
 import os
 
@@ -10,7 +10,7 @@ from pprofplus_tui.sources.local.default_directories import log_directories
 
 @pytest.fixture
 def shared(tmp_path, monkeypatch):
-    """Directories of two users, and what looks like them; return where they are."""
+    """Make directories of two users, and similar names; return their parent."""
     (tmp_path / "pprofplus-1000").mkdir()
     (tmp_path / "pprofplus-1001").symlink_to(tmp_path / "pprofplus-1000")
     (tmp_path / "pprofplus-1002").touch()
@@ -25,7 +25,7 @@ def as_user(monkeypatch, uid):
     monkeypatch.setattr(os, "getuid", lambda: uid)
 
 
-def test_by_default_a_user_sees_his_own_home_and_root_those_of_all(shared, monkeypatch):
+def test_by_default_a_user_reads_their_own_directory_and_root_those_of_all(shared, monkeypatch):
     own = "/var/tmp/pprofplus-1000"  # noqa: S108 - the default
     as_user(monkeypatch, 1000)
     assert log_directories((), all_users=False) == (own,)
@@ -35,7 +35,7 @@ def test_by_default_a_user_sees_his_own_home_and_root_those_of_all(shared, monke
 
 
 @pytest.mark.parametrize("uid", [0, 1000])
-def test_a_directory_that_is_named_is_the_only_one(shared, monkeypatch, uid):
+def test_a_named_directory_is_the_only_one(shared, monkeypatch, uid):
     as_user(monkeypatch, uid)
     assert log_directories(("/a", "/b", "/a"), all_users=False) == ("/a", "/b")
     monkeypatch.setenv("PPROFPLUS_DIR", str(shared / "mine"))
@@ -44,7 +44,7 @@ def test_a_directory_that_is_named_is_the_only_one(shared, monkeypatch, uid):
 
 
 @pytest.mark.parametrize("uid", [0, 1000])
-def test_with_all_users_those_that_can_be_read_are_added(shared, monkeypatch, uid):
+def test_all_users_adds_the_readable_directories(shared, monkeypatch, uid):
     as_user(monkeypatch, uid)
     others = str(shared / "pprofplus-1000")
     assert log_directories(("/a",), all_users=True) == ("/a", others)

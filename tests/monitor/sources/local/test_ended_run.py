@@ -1,4 +1,4 @@
-"""A glance at an ended run tells what a look at it tells, or leaves it to the look."""
+"""The record of an ended run equals what the whole log gives, or is None."""
 
 import fcntl
 import importlib.util
@@ -17,7 +17,7 @@ from pprofplus_tui.sources.local.index_scan import counted
 
 COLLECTOR = Path(__file__).parents[3] / "collector"
 _spec = importlib.util.spec_from_file_location(
-    "glanced_corpus", COLLECTOR / "damaged" / "corpus.py"
+    "ended_run_corpus", COLLECTOR / "damaged" / "corpus.py"
 )
 corpus = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(corpus)
@@ -26,13 +26,13 @@ AGO_S = 3600
 
 
 def age(root):
-    """Make everything below `root` as old as it would be an hour after its end."""
+    """Make all files below `root` as old as an hour after the end of the run."""
     then = time.time() - AGO_S
     for path in Path(root).rglob("*.pplog"):
         os.utime(path, (then, then))
 
 
-def told(info):
+def values_of(info):
     return (
         *(info.id, info.service, info.pid, info.state, info.begin_ms, info.end_ms),
         *(info.interval_ms, info.size_bytes, info.rss_bytes, info.pinned, info.metrics, info.host),
@@ -40,11 +40,11 @@ def told(info):
 
 
 def both(root):
-    """Return (what a glance told, what a look told) of the runs below `root`."""
-    glanced, looked = Catalog([str(root)]), Catalog([str(root)])
-    glanced.refresh(())
-    looked.refresh()
-    return glanced.runs, looked.runs
+    """Return (infos from records, infos from whole logs) of the runs below `root`."""
+    records, whole_infos = Catalog([str(root)]), Catalog([str(root)])
+    records.refresh(())
+    whole_infos.refresh()
+    return records.runs, whole_infos.runs
 
 
 @pytest.fixture
@@ -57,30 +57,32 @@ def ended(home):
     return home
 
 
-def test_a_glance_tells_what_a_look_tells(ended):
-    glanced, looked = both(ended.path)
-    assert [told(info) for info in glanced] == [told(info) for info in looked]
-    assert [info.whole for info in glanced] == [False] * 4
-    assert [info.whole for info in looked] == [True] * 4
+def test_a_record_equals_the_info_from_the_whole_log(ended):
+    records, whole_infos = both(ended.path)
+    assert [values_of(info) for info in records] == [values_of(info) for info in whole_infos]
+    assert [info.whole for info in records] == [False] * 4
+    assert [info.whole for info in whole_infos] == [True] * 4
 
 
-def test_of_golden_runs_a_glance_tells_what_a_look_tells(tmp_path):
+def test_records_of_golden_runs_equal_the_infos_from_whole_logs(tmp_path):
     with zipfile.ZipFile(COLLECTOR / "golden" / "runs-1.0.zip") as archive:
         archive.extractall(tmp_path)
     age(tmp_path)
-    glanced, looked = both(tmp_path)
-    assert [told(info) for info in glanced] == [told(info) for info in looked]
+    records, whole_infos = both(tmp_path)
+    assert [values_of(info) for info in records] == [values_of(info) for info in whole_infos]
 
 
-def test_of_damaged_runs_too(tmp_path):
+def test_records_of_damaged_runs_equal_the_infos_from_whole_logs(tmp_path):
     corpus.unpack(tmp_path)
     age(tmp_path)
     for case in corpus.CASES:
-        glanced, looked = both(corpus.home_of(tmp_path, case))
-        assert [told(info) for info in glanced] == [told(info) for info in looked], case
+        records, whole_infos = both(corpus.home_of(tmp_path, case))
+        assert [values_of(info) for info in records] == [values_of(info) for info in whole_infos], (
+            case
+        )
 
 
-def test_a_run_that_goes_on_is_read(home):
+def test_a_run_in_progress_is_read_whole(home):
     path = Path(home.run("api", 1, count=20))
     age(home.path)
     with max(path.glob("*.pplog")).open("rb") as file:
@@ -88,7 +90,7 @@ def test_a_run_that_goes_on_is_read(home):
         assert both(home.path)[0][0].whole
 
 
-def test_what_a_glance_left_out_is_read_when_it_is_wanted(ended):
+def test_a_run_with_only_a_record_is_read_whole_on_request(ended):
     catalog = Catalog([str(ended.path)])
     catalog.refresh(())
     first, *others = [info.id for info in catalog.runs]
@@ -100,22 +102,22 @@ def test_what_a_glance_left_out_is_read_when_it_is_wanted(ended):
     assert list(changes) == [first]
     assert len(changes[first].recent)
     assert not catalog.complete([first], time.monotonic() + 60)
-    assert catalog.complete(others, time.monotonic())  # one at a time if there is no time
+    assert catalog.complete(others, time.monotonic())  # one per call if the time is over
     assert sum(info.whole for info in catalog.runs) == 2
     catalog.refresh(())
     assert sum(info.whole for info in catalog.runs) == 2
 
 
-def test_a_pin_is_seen_after_a_glance(ended):
+def test_a_pin_is_detected_after_the_record_was_read(ended):
     catalog = Catalog([str(ended.path)])
     catalog.refresh(())
-    time.sleep(0.2)  # past the tick of the clock that files are stamped with
+    time.sleep(0.2)  # longer than the resolution of file times
     Path(catalog.runs[0].id, "pinned").touch()
     assert catalog.refresh({catalog.runs[0].id})
     assert [info.pinned for info in catalog.runs] == [True, False, False, False]
 
 
-# -- counted: what a list shows
+# -- counted: the values in a list
 
 
 def figures(info):
@@ -127,7 +129,7 @@ def figures(info):
 
 
 def both_counted(root):
-    """Return (figures of a list's records, figures of scans) of the runs below `root`.
+    """Return (values of records, values of scans) of the runs below `root`.
 
     The second has None in place of runs whose samples the record does not count.
     """
@@ -149,7 +151,7 @@ def both_counted(root):
 
 
 @pytest.mark.parametrize("ago", ["long ago", "just now"])
-def test_a_counted_record_has_the_figures_of_a_scan(home, ago):
+def test_a_counted_record_has_the_values_of_a_scan(home, ago):
     home.run("api", 1, count=900)
     home.run("api", 2, count=500, state="exited")
     home.run("batch", 3, count=1)
@@ -175,7 +177,7 @@ def test_a_counted_record_has_the_peak_in_the_middle_of_a_run(home):
     assert record[6:10] == (5, 5, 900, 0)
 
 
-def test_counted_records_of_golden_and_of_damaged_runs_have_the_figures_of_a_scan(tmp_path):
+def test_counted_records_of_golden_and_damaged_runs_have_the_values_of_a_scan(tmp_path):
     with zipfile.ZipFile(COLLECTOR / "golden" / "runs-1.0.zip") as archive:
         archive.extractall(tmp_path / "golden")
     corpus.unpack(tmp_path / "damaged")
@@ -190,8 +192,8 @@ def test_counted_records_of_golden_and_of_damaged_runs_have_the_figures_of_a_sca
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_whatever_is_written_a_record_says_what_the_log_says(write_run, tmp_path, seed):
-    """Runs with pauses, clock steps, marks, stops, several pages and segments, bytes that flip."""
+def test_the_record_of_any_log_equals_the_info_from_the_whole_log(write_run, tmp_path, seed):
+    """Runs with pauses, clock steps, marks, stops, several pages and segments, flipped bytes."""
     random = Random(seed)  # noqa: S311 - no secret
     writer = write_run(slots_per_segment=random.choice([4, 128]), summarised=random.random() < 0.5)
     mono_ms = 0
@@ -213,7 +215,7 @@ def test_whatever_is_written_a_record_says_what_the_log_says(write_run, tmp_path
         raw[random.randrange(len(raw))] ^= 1 << random.randrange(8)
         path.write_bytes(raw[: random.choice([len(raw), random.randrange(len(raw) + 1)])])
     age(tmp_path)
-    glanced, looked = both(tmp_path)
-    assert [told(info) for info in glanced] == [told(info) for info in looked]
+    records, whole_infos = both(tmp_path)
+    assert [values_of(info) for info in records] == [values_of(info) for info in whole_infos]
     records, scans = both_counted(tmp_path)
     assert records == scans

@@ -1,4 +1,4 @@
-"""What happened in a run: events and steps of the clock, in order, in and out of a window."""
+"""Event search: events and clock steps of a run, or of a window of it, in order of time."""
 
 from pprofplus.log import format as fmt
 from pprofplus_tui.sources.local.event_search import search_events
@@ -11,7 +11,7 @@ def opened(writer):
     return run
 
 
-def test_events_of_a_window_come_in_order_also_from_between_samples_and_pages(write_run):
+def test_events_of_a_window_are_in_order_also_between_samples_and_pages(write_run):
     writer = write_run()
     for i in range(10):
         writer.add(i * 1000, [i, i, i])
@@ -38,7 +38,7 @@ def test_events_of_a_window_come_in_order_also_from_between_samples_and_pages(wr
     assert [e.kind for e in search_events(run, most=2)] == ["mark", "lost"]
 
 
-def test_a_step_of_the_clock_is_told_where_it_happened(write_run):
+def test_a_clock_step_is_an_event_at_its_time(write_run):
     writer = write_run()
     for i in range(30):
         forward = 3_600_000 if i >= 10 else 0
@@ -54,7 +54,7 @@ def test_a_step_of_the_clock_is_told_where_it_happened(write_run):
     assert search_events(run, first.t_ms, first.t_ms + 1, most=64, exact=False) == (first,)
 
 
-def test_a_clock_that_is_slewed_is_no_event(write_run):
+def test_a_slewed_clock_is_not_an_event(write_run):
     writer = write_run()
     for i in range(20):
         writer.new_page()
@@ -62,7 +62,7 @@ def test_a_clock_that_is_slewed_is_no_event(write_run):
     assert search_events(opened(writer), most=10) == ()
 
 
-def test_of_countless_events_those_that_a_chart_has_room_for_are_read(write_run):
+def test_only_the_newest_of_very_many_events_are_read(write_run):
     writer = write_run()
     for i in range(2000):
         writer.event(fmt.MARK, i * 1000, text=str(i))

@@ -1,4 +1,4 @@
-"""Pages whose newest version a full disk cut short: the version before it is the page."""
+"""Pages whose newest version is truncated by a full disk: the previous version is used."""
 
 import json
 import runpy
@@ -11,7 +11,7 @@ import pytest
 
 from pprofplus.log import format as fmt
 from pprofplus_tui.sources.local.catalog import Catalog
-from pprofplus_tui.sources.local.ended_run import glance
+from pprofplus_tui.sources.local.ended_run import read_ended_run
 from pprofplus_tui.sources.local.run_log import RunLog
 from pprofplus_tui.sources.local.window_query import page_extremes, query
 
@@ -20,7 +20,7 @@ SERVICE = (COLLECTOR / "full_disk.py").read_text()
 FIRST, LAST, STEP = 62, 122, 2
 FIGURES = [(f"m{i}", False) for i in range(8)]
 
-# as before 1.2, and as on a file system that writes no block twice
+# as before 1.2, and on a file system that never overwrites a block
 WITHOUT_BLANKS = "Segment._blank = lambda self, slot: None\n"
 
 OUTGROWN = """
@@ -45,7 +45,7 @@ for pid in range({first}, {last}, {step}):
     service = Service(pid)
     service.add(1)
     watched = [RunLog(service.writer.directory, in_blocks=blocks) for blocks in (False, True)]
-    def look():
+    def check():
         for log in watched:
             log.refresh()
         found.append([*(log.samples for log in watched), service.writer.samples])
@@ -53,13 +53,13 @@ for pid in range({first}, {last}, {step}):
     fill()
     for _ in range(80):
         service.add(7)
-        look()
+        check()
     free()
     for _ in range(20):
         service.add(11)
-        look()
+        check()
     service.writer.close()
-    look()
+    check()
     keep(service, {copy!r})
 print(json.dumps(found))
 """
@@ -67,13 +67,13 @@ print(json.dumps(found))
 
 @pytest.fixture(scope="session")
 def private_mounts(tmp_path_factory):
-    """The command that gives a process mounts of its own."""
+    """The command that runs a process with private mounts."""
     return runpy.run_path(str(COLLECTOR / "mounts.py"))["private"](tmp_path_factory.mktemp("mount"))
 
 
 @pytest.fixture
 def outgrow(private_mounts, tmp_path):
-    """Let pages outgrow their blocks on a full disk, in many runs; returns what was said."""
+    """Let pages outgrow their disk blocks on a full disk, in many runs; return the output."""
     disk = tmp_path / "disk"
     disk.mkdir()
 
@@ -100,7 +100,7 @@ def outgrow(private_mounts, tmp_path):
 
 @pytest.fixture(params=["service.writer.close()", "service.writer.abandon()"], ids=["ended", "cut"])
 def runs(outgrow, tmp_path, request, kit):
-    """Pairs of the monitor's log and the reference reader's, of runs that ended well or not."""
+    """Pairs of the monitor's log and the reference, of runs with a regular end or not."""
     written = list(map(int, outgrow(OUTGROWN, end=request.param).split()))
     found = []
     for pid, count in zip(range(FIRST, LAST, STEP), written, strict=True):
@@ -112,7 +112,7 @@ def runs(outgrow, tmp_path, request, kit):
 
 
 @pytest.mark.parametrize("in_blocks", [False, True])
-def test_heads_promise_only_the_samples_of_the_version_that_is_whole(runs, in_blocks):
+def test_heads_count_only_the_samples_of_an_undamaged_version(runs, in_blocks):
     damaged = 0
     for directory, reference in runs:
         run = RunLog(str(directory), in_blocks=in_blocks)
@@ -123,7 +123,7 @@ def test_heads_promise_only_the_samples_of_the_version_that_is_whole(runs, in_bl
 
 
 @pytest.mark.parametrize("in_blocks", [False, True])
-def test_every_sample_of_an_older_whole_version_is_read(runs, in_blocks):
+def test_every_sample_of_an_older_undamaged_version_is_read(runs, in_blocks):
     for directory, reference in runs:
         run = RunLog(str(directory), in_blocks=in_blocks)
         run.refresh()
@@ -134,7 +134,7 @@ def test_every_sample_of_an_older_whole_version_is_read(runs, in_blocks):
             assert found[request].lo.tolist() == [value for *_, value in series]
 
 
-def test_a_chart_from_heads_has_no_extreme_of_a_version_that_is_not_whole(runs):
+def test_a_chart_from_heads_has_no_extreme_of_a_damaged_version(runs):
     for directory, reference in runs:
         run = RunLog(str(directory))
         run.refresh()
@@ -145,13 +145,13 @@ def test_a_chart_from_heads_has_no_extreme_of_a_version_that_is_not_whole(runs):
         assert len(points) == len(reference.pages)
 
 
-def test_who_watches_a_disk_fill_sees_what_was_written_and_no_more(outgrow):
+def test_a_monitor_shows_only_written_samples_while_a_disk_fills(outgrow):
     for heads, blocks, written in json.loads(outgrow(WATCHED, step=6)):
         assert heads == blocks == written
 
 
 def torn(path, slot):
-    """Spoil the body of the page in that slot of a segment."""
+    """Damage the body of the page in that slot of a segment."""
     raw = bytearray(path.read_bytes())
     at = slot * fmt.PAGE_SIZE
     raw[at + int.from_bytes(raw[at + 8 : at + 12], "little") - 1] ^= 1
@@ -159,15 +159,13 @@ def torn(path, slot):
 
 
 @pytest.mark.parametrize("in_blocks", [False, True])
-def test_a_version_in_the_segment_before_is_the_page_if_the_newer_one_is_not_whole(
-    write_run, kit, in_blocks
-):
+def test_a_version_in_the_previous_segment_replaces_a_damaged_newer_one(write_run, kit, in_blocks):
     writer = write_run()
     for n in range(5):
         if n == 2:
             writer.new_page()
         writer.add(n * 1000, [n * n, n, n])
-    writer._open()  # as a writer does whose disk fails: it goes on with the same page
+    writer._open()  # as a writer after a disk failure: it continues with the same page
     for n in range(5, 9):
         writer.add(n * 1000, [n * n, n, n])
     for n in range(9, 15):
@@ -187,14 +185,14 @@ def test_a_version_in_the_segment_before_is_the_page_if_the_newer_one_is_not_who
     )
 
 
-def test_a_list_takes_the_last_version_that_is_whole(write_run):
+def test_a_list_uses_the_last_undamaged_version(write_run):
     writer = write_run()
     for n in range(6):
         writer.add(n * 1000, [n * n, n, n])
     writer.close()
-    torn(writer.segment_path(), 2)  # the sixth sample's version
-    # the record of a run leaves what is torn to the reader of whole logs
-    assert glance(str(writer.path), "threads", time.time_ns() + 10**9) is None
+    torn(writer.segment_path(), 2)  # the version with the sixth sample
+    # the record of a run is None for a torn page: only the whole log is used
+    assert read_ended_run(str(writer.path), "threads", time.time_ns() + 10**9) is None
     catalog = Catalog([str(writer.path.parent.parent)])
     catalog.refresh(())
     (info,) = catalog.runs

@@ -1,4 +1,4 @@
-"""The monitor reads the golden runs of each release as the reference decoder once read them."""
+"""The monitor reads the golden runs of each release like the reference decoder of then."""
 
 import csv
 import io
@@ -20,7 +20,7 @@ WANTED = json.loads((GOLDEN / "runs-1.0.json").read_text())
 
 
 def resolved(run):
-    """Return the pages of a run, each once in its fullest version, with their metric tables."""
+    """Return the pages of a run, each once in its fullest version, with their headers."""
     best = {}
     for path, file in WANTED.items():
         if path.startswith(run):
@@ -57,7 +57,7 @@ def test_every_sample_is_exported_with_its_time_and_values(runs, name):
     units = {"rss": "rss_bytes", "cpu_user": "cpu_user_us", "queue_depth": "queue_depth_jobs"}
     wanted = []
     for header, page in resolved(name):
-        # a wall clock that is set forward leaves a gap: the times are as recorded
+        # a wall clock set forward leaves a gap: the times are as recorded
         for at, unix_ms in enumerate(page["unix_ms"]):
             row = {"unix_ms": str(unix_ms)}
             for (metric, _, _), column in zip(header["metrics"], page["columns"], strict=True):
@@ -93,7 +93,7 @@ def test_a_chart_of_few_points_has_the_extremes_of_all_samples(runs, name):
             assert (points.lo.min(), points.hi.max()) == (float(min(values)), float(max(values)))
 
 
-def test_the_torn_page_is_counted_and_all_that_the_header_says_is_kept(runs):
+def test_the_torn_page_is_counted_and_the_whole_header_is_kept(runs):
     run = runs[NAMES[0]]
     wanted = WANTED[f"{NAMES[0]}/000003.pplog"]["header"]
     assert run.damaged_pages == 1

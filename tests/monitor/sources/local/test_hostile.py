@@ -1,4 +1,4 @@
-"""Files that are damaged, foreign or planted: never an exception, a hang or a wrong value."""
+"""Damaged, foreign or malicious files: never an exception, a hang or a wrong value."""
 
 import os
 import random
@@ -17,7 +17,7 @@ REQUESTS = [("rss", False), ("cpu_user", True), ("threads", False)]
 
 
 def small_run(write_run, pages=3, samples=4):
-    """Write whole pages, each in one version; returns the writer."""
+    """Write complete pages, each in one version; return the writer."""
     writer = write_run()
     for page in range(pages):
         if page:
@@ -41,18 +41,18 @@ def all_points(run):
 
 
 def threads_seen(run):
-    """The third metric counts the samples, so it tells which were read."""
+    """The third metric counts the samples, so it shows which were read."""
     return [int(n) for n in all_points(run)["threads", False].lo]
 
 
 def used_ranges(raw):
-    """Where the bytes are that mean something, page by page."""
+    """Return the ranges of the used bytes, page by page."""
     for at in range(0, len(raw), fmt.PAGE_SIZE):
         yield at, at + int.from_bytes(raw[at + 8 : at + 12], "little")
 
 
 def resealed(page):
-    """Give a page that was tampered with the CRCs that it needs to be believed."""
+    """Return a modified page with correct CRCs."""
     page = bytearray(page)
     head = int.from_bytes(page[12:16], "little")
     length = int.from_bytes(page[8:12], "little")
@@ -61,7 +61,7 @@ def resealed(page):
     return bytes(page)
 
 
-def test_a_file_cut_anywhere_gives_the_pages_before_the_cut(write_run):
+def test_a_truncated_file_has_the_pages_before_the_cut(write_run):
     writer = small_run(write_run)
     path = writer.segment_path()
     raw = path.read_bytes()
@@ -77,7 +77,7 @@ def test_a_file_cut_anywhere_gives_the_pages_before_the_cut(write_run):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_flipped_bit_costs_its_page_and_nothing_else(write_run, seed):
+def test_a_flipped_bit_loses_only_its_page(write_run, seed):
     writer = small_run(write_run)
     path = writer.segment_path()
     raw = path.read_bytes()
@@ -102,14 +102,14 @@ def test_a_torn_newest_version_falls_back_to_the_one_before(write_run):
     path = writer.segment_path()
     raw = bytearray(path.read_bytes())
     assert len(raw) > 2 * fmt.PAGE_SIZE  # header and both versions
-    raw[fmt.PAGE_SIZE + 160] ^= 1  # the fifth write went to the first place
+    raw[fmt.PAGE_SIZE + 160] ^= 1  # the fifth write went to the first slot
     path.write_bytes(raw)
     run = opened(writer)
     assert threads_seen(run) == [0, 1, 2, 3]
     assert run.damaged_pages == 1
 
 
-def test_two_versions_of_a_page_are_one_page(write_run):
+def test_two_versions_of_a_page_count_as_one_page(write_run):
     writer = write_run()
     for n in range(6):
         writer.add(n * 1000, [n, n, n])
@@ -119,7 +119,7 @@ def test_two_versions_of_a_page_are_one_page(write_run):
     assert run.damaged_pages == 0
 
 
-def test_a_page_that_claims_samples_it_has_not_is_counted_and_skipped(write_run):
+def test_a_page_with_fewer_samples_than_its_head_is_counted_and_skipped(write_run):
     writer = small_run(write_run)
     path = writer.segment_path()
     raw = path.read_bytes()
@@ -147,7 +147,7 @@ def test_a_page_that_claims_samples_it_has_not_is_counted_and_skipped(write_run)
         (56, 64, (1 << 63) - 1),
     ],
 )
-def test_a_head_that_lies_costs_its_page(write_run, begin, end, value):
+def test_a_wrong_value_in_a_head_loses_only_its_page(write_run, begin, end, value):
     writer = small_run(write_run)
     path = writer.segment_path()
     raw = path.read_bytes()
@@ -165,7 +165,7 @@ def test_a_head_that_lies_costs_its_page(write_run, begin, end, value):
     [b"[" * 8000, b'{"metrics":' + b"[" * 7000, b"\xff", b"{}", b"7"],
     ids=["deep", "deep table", "no text", "no table", "no object"],
 )
-def test_a_header_that_is_a_bomb_is_no_header(write_run, text):
+def test_a_malicious_header_is_ignored(write_run, text):
     writer = small_run(write_run)
     path = writer.segment_path()
     raw = path.read_bytes()
@@ -177,7 +177,7 @@ def test_a_header_that_is_a_bomb_is_no_header(write_run, text):
     assert run.refresh() is False
 
 
-def test_a_damaged_header_is_replaced_by_that_of_a_sibling_with_the_same_table(write_run):
+def test_a_damaged_header_is_replaced_by_that_of_a_segment_with_the_same_schema(write_run):
     writer = write_run(slots_per_segment=2)
     for n in range(6):
         writer.new_page()
@@ -192,7 +192,7 @@ def test_a_damaged_header_is_replaced_by_that_of_a_sibling_with_the_same_table(w
     assert run.damaged_pages == 1
 
 
-def test_a_file_of_a_later_version_is_told_of_and_hides_nothing(write_run):
+def test_a_file_of_a_later_version_is_a_problem_and_hides_no_other_segment(write_run):
     writer = write_run(slots_per_segment=2)
     for n in range(3):
         writer.new_page()
@@ -224,7 +224,7 @@ def test_an_unknown_page_type_is_skipped_and_not_counted(write_run):
     assert run.damaged_pages == 0
 
 
-def test_things_that_are_no_files_are_passed_over(write_run):
+def test_anything_but_regular_files_is_ignored(write_run):
     writer = small_run(write_run)
     here = os.open(".", os.O_RDONLY)
     os.mkfifo(writer.path / "000002.pplog")
@@ -232,9 +232,9 @@ def test_things_that_are_no_files_are_passed_over(write_run):
     (writer.path / "000004.pplog").symlink_to("/dev/zero")
     (writer.path / "000005.pplog").symlink_to(writer.segment_path(1))
     try:
-        os.chdir(writer.path)  # a socket's path has to be short
-        with socket.socket(socket.AF_UNIX) as planted:
-            planted.bind("000006.pplog")
+        os.chdir(writer.path)  # the path of a socket must be short
+        with socket.socket(socket.AF_UNIX) as endpoint:
+            endpoint.bind("000006.pplog")
     finally:
         os.fchdir(here)
         os.close(here)
@@ -243,7 +243,7 @@ def test_things_that_are_no_files_are_passed_over(write_run):
     assert run.damaged_pages == 0
 
 
-def test_a_huge_sparse_file_costs_no_time(write_run):
+def test_a_huge_sparse_file_is_read_fast(write_run):
     writer = small_run(write_run)
     with (writer.path / "000002.pplog").open("wb") as sparse:
         sparse.truncate(1 << 40)
@@ -255,7 +255,7 @@ def test_a_huge_sparse_file_costs_no_time(write_run):
 
 
 @pytest.mark.parametrize("size", [1, 27, 28, 8191, 8192, 100_000])
-def test_garbage_is_counted_and_hides_nothing(write_run, size):
+def test_random_bytes_are_counted_and_hide_no_other_segment(write_run, size):
     writer = small_run(write_run)
     garbage = random.Random(size).randbytes(size)  # noqa: S311 - the same each time
     (writer.path / "000002.pplog").write_bytes(garbage)
@@ -264,7 +264,7 @@ def test_garbage_is_counted_and_hides_nothing(write_run, size):
     assert run.damaged_pages == -(-size // fmt.PAGE_SIZE)
 
 
-def test_an_empty_file_is_no_damage(write_run):
+def test_an_empty_file_is_not_damage(write_run):
     writer = small_run(write_run)
     (writer.path / "000002.pplog").touch()
     run = opened(writer)
@@ -272,7 +272,7 @@ def test_an_empty_file_is_no_damage(write_run):
     assert run.damaged_pages == 0
 
 
-def test_a_forged_page_number_out_of_order_costs_that_page_only(write_run):
+def test_a_forged_page_number_out_of_order_loses_only_that_page(write_run):
     writer = small_run(write_run)
     path = writer.segment_path()
     raw = path.read_bytes()
@@ -284,7 +284,7 @@ def test_a_forged_page_number_out_of_order_costs_that_page_only(write_run):
     assert run.damaged_pages == 1
 
 
-def test_a_log_that_shrinks_while_open_is_read_anew(write_run):
+def test_a_log_that_shrinks_while_open_is_read_again(write_run):
     writer = small_run(write_run)
     run = opened(writer)
     os.truncate(writer.segment_path(), 2 * fmt.PAGE_SIZE)
@@ -292,7 +292,7 @@ def test_a_log_that_shrinks_while_open_is_read_anew(write_run):
     assert threads_seen(run) == list(range(4))
 
 
-def test_a_log_that_is_replaced_while_open_is_read_anew(write_run):
+def test_a_log_that_is_replaced_while_open_is_read_again(write_run):
     writer = small_run(write_run)
     run = opened(writer)
     path = writer.segment_path()
@@ -304,7 +304,7 @@ def test_a_log_that_is_replaced_while_open_is_read_anew(write_run):
     assert threads_seen(run) == list(range(8))
 
 
-def test_pages_that_vanish_between_index_and_decode_are_left_out(write_run):
+def test_pages_removed_between_index_and_decode_are_left_out(write_run):
     writer = write_run(slots_per_segment=2)
     for n in range(4):
         writer.new_page()
@@ -317,7 +317,7 @@ def test_pages_that_vanish_between_index_and_decode_are_left_out(write_run):
     assert run.damaged_pages == 0
 
 
-def test_a_run_whose_directory_vanishes_becomes_empty(write_run):
+def test_a_run_whose_directory_is_removed_becomes_empty(write_run):
     writer = small_run(write_run)
     run = opened(writer)
     writer.segment_path().unlink()

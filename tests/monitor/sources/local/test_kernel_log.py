@@ -1,4 +1,4 @@
-"""Which of the kernel's records tell of the end of a process, and of which one."""
+"""Parsing the records of the kernel's log about the end of a process."""
 
 import pytest
 
@@ -16,7 +16,7 @@ from pprofplus_tui.sources.local.kernel_log import KernelLog, ProcessRecord, rec
         (b"traps: python3[12] general protection fault ip:7 sp:7 error:0", 12, False),
         (b"traps: python3[12] trap invalid opcode ip:7 sp:7 error:0", 12, False),
         (b"traps: python3[12] trap int3 ip:7 sp:7 error:0", 12, False),
-        # a process may call itself like the beginning of a record about another one
+        # the name of a process may imitate the beginning of a record about another process
         (b"a[4711]: segfau[99]: segfault at 0 ip", 99, False),
     ],
 )
@@ -36,11 +36,11 @@ def test_a_record_names_the_process_that_ended(text, pid, oom):
         b"",
     ],
 )
-def test_other_records_say_nothing(text):
+def test_other_records_are_ignored(text):
     assert record_of(text, 5) is None
 
 
-def test_a_pid_that_was_used_again_is_told_apart_by_time(monkeypatch):
+def test_the_time_of_a_record_distinguishes_processes_with_the_same_pid(monkeypatch):
     log = KernelLog()
     records = tuple(ProcessRecord(7, ms, oom=True, text=str(ms)) for ms in (1000, 50_000))
     monkeypatch.setattr("pprofplus_tui.sources.local.kernel_log.process_records", lambda: records)

@@ -1,4 +1,4 @@
-"""Blocks: summaries that lie, pages that are damaged or vanish behind them."""
+"""Blocks: invalid summaries, and pages of blocks that are damaged or removed."""
 
 import shutil
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pprofplus.errors import LogFormatError
 from pprofplus.log import format as fmt
 from pprofplus_tui.sources.local import page_blocks as blocks_module
-from pprofplus_tui.sources.local.ended_run import glance
+from pprofplus_tui.sources.local.ended_run import read_ended_run
 from pprofplus_tui.sources.local.event_search import search_events
 from pprofplus_tui.sources.local.page_blocks import summary_blocks
 from pprofplus_tui.sources.local.run_log import RunLog
@@ -23,7 +23,7 @@ _ROWS_FROM = fmt.PREFIX.size + _HEAD.size
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(blocks_module, "MIN_PAGES", 2)
+    monkeypatch.setattr(blocks_module, "LEAST_PAGES", 2)
     monkeypatch.setattr(blocks_module, "_BLOCK_PAGES", 3)
 
 
@@ -58,26 +58,26 @@ def drawn(run, buckets=10):
 
 
 def summary_of(path):
-    """Return (the place of a segment's last page, that page)."""
+    """Return (the position of a segment's last page, that page)."""
     data = path.read_bytes()
     at = (len(data) - 1) // fmt.PAGE_SIZE * fmt.PAGE_SIZE
     assert fmt.read_prefix(data[at:]).type == fmt.SUMMARY
     return at, data[at:]
 
 
-def tell(path, *, number=None, body=None, **changed):
-    """Replace a segment's summary by one that says something else, with CRCs that are right."""
+def replace_summary(path, *, number=None, body=None, **changed):
+    """Replace a segment's summary by one with other values and correct CRCs."""
     at, page = summary_of(path)
     names = ("schema", "columns", "rows", "slot", "pages", "row_pages", "zero", "interval_ms")
     head = dict(zip(names, _HEAD.unpack_from(page, fmt.PREFIX.size), strict=True)) | changed
     prefix = fmt.read_prefix(page)
-    said = page[prefix.head_length :] if body is None else body
+    content = page[prefix.head_length :] if body is None else body
     number = prefix.number if number is None else number
-    lie = fmt.pack_page(fmt.SUMMARY, number, _HEAD.pack(*head.values()), bytes(said))
-    path.write_bytes(path.read_bytes()[:at] + lie)
+    replaced = fmt.pack_page(fmt.SUMMARY, number, _HEAD.pack(*head.values()), bytes(content))
+    path.write_bytes(path.read_bytes()[:at] + replaced)
 
 
-def test_a_run_in_blocks_reads_no_heads_that_no_window_needs(long_run):
+def test_a_run_in_blocks_reads_only_the_heads_that_a_window_needs(long_run):
     whole, run = read(long_run), read(long_run, in_blocks=True)
     assert run.table.blocks.sum() >= 6
     assert run.table.count < whole.table.count
@@ -91,7 +91,7 @@ def test_a_run_in_blocks_reads_no_heads_that_no_window_needs(long_run):
     )
 
 
-def test_blocks_that_were_put_into_the_table_are_forgotten_and_read_again_when_it_is_made_anew(
+def test_blocks_are_released_after_a_load_and_read_again_for_a_rebuild(
     long_run,
 ):
     run = read(long_run, in_blocks=True)
@@ -113,19 +113,19 @@ def test_blocks_that_were_put_into_the_table_are_forgotten_and_read_again_when_i
     assert drawn(run) == drawn(fresh)
 
 
-def test_a_segment_that_was_forgotten_and_then_damaged_is_counted_like_any(long_run):
+def test_damage_in_a_released_segment_is_counted(long_run):
     run = read(long_run, in_blocks=True)
     first, second, *_ = sorted(long_run.path.glob("*.pplog"))
     at, _ = summary_of(second)
     data = bytearray(second.read_bytes())
-    data[at + 40] ^= 1  # the summary no longer holds: the heads are read
+    data[at + 40] ^= 1  # the summary is invalid now: the heads are read
     second.write_bytes(data)
     first.unlink()
     assert run.refresh()
     assert drawn(run) == drawn(read(long_run))
 
 
-def test_what_happened_is_told_as_in_a_run_without_blocks(write_run):
+def test_events_are_the_same_as_in_a_run_without_blocks(write_run):
     writer = write_run(summarised=True, slots_per_segment=9)
     step_ms = mono = 0
     for page in range(40):
@@ -139,7 +139,7 @@ def test_what_happened_is_told_as_in_a_run_without_blocks(write_run):
     whole, run = read(writer), read(writer, in_blocks=True)
     assert run.table.blocks.any()
     found = search_events(whole, most=100)
-    assert [happening.kind for happening in found].count("clock") == 4
+    assert [event.kind for event in found].count("clock") == 4
     assert search_events(run, most=100) == found
     assert search_events(run, most=100) == found
     begin, end = whole.begin_ms, whole.end_ms + 1
@@ -148,24 +148,24 @@ def test_what_happened_is_told_as_in_a_run_without_blocks(write_run):
     )
 
 
-def test_any_instant_is_read_as_in_a_run_without_blocks(long_run):
+def test_the_sample_at_any_time_is_the_same_as_in_a_run_without_blocks(long_run):
     whole, run = read(long_run), read(long_run, in_blocks=True)
     for at_ms in range(run.begin_ms - 1000, run.end_ms + 1000, 3700):
         assert read_at(run, at_ms, 500, REQUESTS) == read_at(whole, at_ms, 500, REQUESTS)
 
 
-def test_a_glance_at_a_run_that_ends_with_a_summary_tells_its_last_sample(write_run):
+def test_the_record_of_a_run_that_ends_with_a_summary_has_its_last_sample(write_run):
     writer = write_run(summarised=True)
     for i in range(20):
         writer.add(1000 * i, [i, i, 4])
         writer.new_page()
     writer._summarise()
     writer.close()
-    told = glance(str(writer.path), "rss", 1 << 62)
-    assert (told.last, told.end_ms) == (19, writer.start_ms + 19_000)
+    record = read_ended_run(str(writer.path), "rss", 1 << 62)
+    assert (record.last, record.end_ms) == (19, writer.start_ms + 19_000)
 
 
-def test_a_log_that_is_followed_turns_to_blocks_when_a_segment_is_finished(write_run):
+def test_a_live_log_uses_blocks_for_a_segment_once_it_is_finished(write_run):
     writer = write_run(summarised=True, slots_per_segment=9)
     run = RunLog(str(writer.path), in_blocks=True)
     mono = 0
@@ -183,7 +183,7 @@ def test_a_log_that_is_followed_turns_to_blocks_when_a_segment_is_finished(write
 
 
 @pytest.mark.parametrize(
-    "lie",
+    "changes",
     [
         {"schema": 1},
         {"columns": 2},
@@ -201,18 +201,18 @@ def test_a_log_that_is_followed_turns_to_blocks_when_a_segment_is_finished(write
     ],
     ids=str,
 )
-def test_a_summary_that_cannot_be_true_is_ignored(long_run, lie):
+def test_an_impossible_summary_is_ignored(long_run, changes):
     true = drawn(read(long_run))
-    tell(long_run.segment_path(2), **lie)
+    replace_summary(long_run.segment_path(2), **changes)
     run = read(long_run, in_blocks=True)
     assert drawn(run) == true
     assert run.damaged_pages == 0
 
 
-@pytest.mark.parametrize("lie", [{"number": 9}, {"interval_ms": 77}])
-def test_pages_that_are_not_what_their_block_says_are_believed(long_run, lie):
+@pytest.mark.parametrize("changes", [{"number": 9}, {"interval_ms": 77}])
+def test_pages_take_precedence_over_a_contradicting_block(long_run, changes):
     true = drawn(read(long_run), 40)
-    tell(long_run.segment_path(2), **lie)
+    replace_summary(long_run.segment_path(2), **changes)
     run = read(long_run, in_blocks=True)
     assert drawn(run, 40) == true
 
@@ -232,7 +232,7 @@ def test_a_summary_of_another_segment_raises_nothing(long_run):
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data())
-def test_whatever_a_summary_claims_every_query_ends_and_none_raises(long_run, tmp_path, data):
+def test_queries_terminate_without_an_error_for_any_summary(long_run, tmp_path, data):
     copy = tmp_path / "copy" / "api" / long_run.path.name
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(long_run.path, copy)
@@ -253,7 +253,7 @@ def test_whatever_a_summary_claims_every_query_ends_and_none_raises(long_run, tm
                 )
             )
             body[at : at + size] = (new % (1 << 8 * size)).to_bytes(size, "little")
-        tell(path, body=body, number=data.draw(st.sampled_from([None, 0, 3, 2**32 - 1])))
+        replace_summary(path, body=body, number=data.draw(st.sampled_from([None, 0, 3, 2**32 - 1])))
     run = RunLog(str(copy), in_blocks=True)
     run.refresh()
     for buckets in (7, 60, 400):
@@ -268,7 +268,7 @@ def test_whatever_a_summary_claims_every_query_ends_and_none_raises(long_run, tm
 
 
 @given(st.binary(max_size=300), st.integers(0, 300))
-def test_both_readers_agree_on_which_summary_can_be(junk, at):
+def test_both_readers_accept_the_same_summaries(junk, at):
     header = fmt.RunHeader(service="s", pid=1, start_ms=0, metrics=(("rss", "B", "gauge"),))
     cells = (1, 1, 5)
     rows = b"".join(
@@ -303,7 +303,7 @@ def test_both_readers_agree_on_which_summary_can_be(junk, at):
     assert fast.cells.tolist() == [[*row.first, *row.lo, *row.hi] for row in slow.rows]
 
 
-def test_a_damaged_page_behind_a_block_is_left_out(long_run):
+def test_a_damaged_page_of_a_block_is_left_out(long_run):
     path = long_run.segment_path(2)
     data = bytearray(path.read_bytes())
     data[3 * fmt.PAGE_SIZE + 40] ^= 1  # a head
@@ -319,7 +319,7 @@ def test_a_damaged_page_behind_a_block_is_left_out(long_run):
     assert run.pages.bad
 
 
-def test_a_segment_that_vanishes_behind_its_blocks_is_left_out(long_run):
+def test_a_removed_segment_with_blocks_is_left_out(long_run):
     run = read(long_run, in_blocks=True)
     drawn(run)
     long_run.segment_path(2).unlink()
@@ -330,7 +330,7 @@ def test_a_segment_that_vanishes_behind_its_blocks_is_left_out(long_run):
     assert drawn(run) == drawn(read(long_run))
 
 
-def test_a_segment_that_is_cut_short_behind_its_blocks_is_left_out(long_run):
+def test_a_truncated_segment_with_blocks_is_left_out(long_run):
     run = read(long_run, in_blocks=True)
     drawn(run)
     path = long_run.segment_path(2)

@@ -1,4 +1,4 @@
-"""Pinning a run: one private file in its own directory, and nothing else."""
+"""Pinning a run: one private file in its run directory, and no other change."""
 
 import os
 import stat
@@ -24,37 +24,37 @@ def test_a_pin_is_a_private_empty_file_named_pinned(path):
     assert is_pinned(str(path))
 
 
-def test_unpinning_takes_that_file_and_leaves_the_log(path):
+def test_unpinning_removes_only_that_file(path):
     log = sorted(path.iterdir())
     set_pin(str(path), pinned=True)
     set_pin(str(path), pinned=False)
     assert sorted(path.iterdir()) == log
 
 
-def test_what_is_so_already_is_left_as_it_is(path):
+def test_pinning_twice_or_unpinning_twice_changes_nothing(path):
     set_pin(str(path), pinned=False)
     (path / "pinned").write_text("by hand")
     set_pin(str(path), pinned=True)
     assert (path / "pinned").read_text() == "by hand"
 
 
-def test_a_toggle_tells_what_it_made_of_it(path):
+def test_a_toggle_returns_whether_the_run_is_now_pinned(path):
     assert [toggle_pin(str(path)) for _ in range(3)] == [True, False, True]
 
 
-def test_a_link_in_the_pin_s_place_is_neither_followed_nor_removed(path, tmp_path):
+def test_a_link_with_the_name_of_the_pin_is_neither_followed_nor_removed(path, tmp_path):
     target = tmp_path / "precious"
     target.write_text("precious")
     (path / "pinned").symlink_to(target)
     for pinned in (True, False):
-        with pytest.raises(PinError, match="no file"):
+        with pytest.raises(PinError, match="not a regular file"):
             set_pin(str(path), pinned=pinned)
     assert target.read_text() == "precious"
     assert (path / "pinned").is_symlink()
 
 
 @pytest.mark.parametrize("step", ["run", "service"])
-def test_no_link_on_the_way_is_followed(path, tmp_path, step):
+def test_no_link_in_the_last_parts_of_the_path_is_followed(path, tmp_path, step):
     linked = path if step == "run" else path.parent
     elsewhere = tmp_path / "elsewhere"
     linked.rename(elsewhere)
@@ -64,7 +64,7 @@ def test_no_link_on_the_way_is_followed(path, tmp_path, step):
     assert not list(elsewhere.rglob("pinned"))
 
 
-def test_a_home_that_is_reached_through_a_link_will_do(path, tmp_path):
+def test_a_log_directory_reached_through_a_link_is_accepted(path, tmp_path):
     home = tmp_path / "link"
     home.symlink_to(path.parent.parent)
     set_pin(f"{home}/{path.parent.name}/{path.name}", pinned=True)
@@ -72,7 +72,7 @@ def test_a_home_that_is_reached_through_a_link_will_do(path, tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
-def test_another_user_s_run_is_refused_with_one_line_that_says_so(path):
+def test_a_run_of_another_user_is_refused_with_one_line(path):
     os.chown(path, 12345, 12345)
     with pytest.raises(PinError, match="belongs to uid 12345") as caught:
         set_pin(str(path), pinned=True)
@@ -80,12 +80,12 @@ def test_another_user_s_run_is_refused_with_one_line_that_says_so(path):
     assert not is_pinned(str(path))
 
 
-def test_a_run_that_is_gone_is_one_line(path):
+def test_a_missing_run_is_an_error_of_one_line(path):
     path.rename(path.with_name("7-1"))
     with pytest.raises(PinError, match="No such file"):
         toggle_pin(str(path))
 
 
-def test_a_directory_that_is_no_run_is_refused(tmp_path):
-    with pytest.raises(PinError, match="not the directory of a run"):
+def test_a_directory_that_is_not_a_run_directory_is_refused(tmp_path):
+    with pytest.raises(PinError, match="not a run directory"):
         set_pin(str(tmp_path), pinned=True)

@@ -1,4 +1,4 @@
-"""A run's log as it grows, rotates and tells of events."""
+"""The log of a run that grows, rotates and has events."""
 
 import os
 
@@ -16,7 +16,7 @@ def opened(writer):
     return run
 
 
-def test_nothing_new_is_no_change(write_run):
+def test_a_refresh_without_new_data_is_not_a_change(write_run):
     writer = write_run()
     writer.add(0, [1, 2, 3])
     run = opened(writer)
@@ -27,7 +27,7 @@ def test_nothing_new_is_no_change(write_run):
     assert not run.refresh()
 
 
-def test_what_was_read_is_not_read_again(write_run, monkeypatch):
+def test_pages_that_were_read_are_not_read_again(write_run, monkeypatch):
     writer = write_run()
     for n in range(60):
         writer.new_page()
@@ -42,7 +42,7 @@ def test_what_was_read_is_not_read_again(write_run, monkeypatch):
     assert all(at >= 58 * fmt.PAGE_SIZE for _, _, at in read)
 
 
-def test_rotation_drops_the_oldest_and_adds_the_newest(write_run):
+def test_rotation_removes_the_oldest_segment_and_adds_the_newest(write_run):
     writer = write_run(slots_per_segment=3)
     run = opened(writer)
     for n in range(30):
@@ -58,7 +58,7 @@ def test_rotation_drops_the_oldest_and_adds_the_newest(write_run):
     assert run.last() == {"rss": 29, "cpu_user": 29, "threads": 29}
 
 
-def test_a_clock_set_back_moves_the_past_back_and_time_never_overlaps(write_run):
+def test_a_clock_set_back_moves_earlier_pages_back_and_times_never_overlap(write_run):
     writer = write_run()
     start = writer.start_ms
     for n in range(10):
@@ -84,8 +84,8 @@ def test_a_clock_set_forward_leaves_a_gap(write_run):
     assert points.breaks.tolist() == [False, False, True]
 
 
-def test_a_smaller_step_back_after_a_larger_one_is_remembered_right(write_run):
-    """The memo of a window must go when pages before the tail move."""
+def test_a_smaller_step_back_after_a_larger_one_gives_correct_times(write_run):
+    """The memo of a window becomes invalid when pages before the tail move."""
     writer = write_run()
     start = writer.start_ms
     steps = [0, 60_000, 60_000, 60_000, 60_000, 60_000, 40_000]
@@ -105,7 +105,7 @@ def test_a_smaller_step_back_after_a_larger_one_is_remembered_right(write_run):
             assert seen[request].hi.tolist() == points.hi.tolist()
 
 
-def test_events_come_in_order_with_their_text_raw(write_run):
+def test_events_are_in_order_with_their_raw_text(write_run):
     writer = write_run()
     writer.event(fmt.START, 0)
     writer.add(0, [1, 1, 1])
@@ -123,7 +123,7 @@ def test_events_come_in_order_with_their_text_raw(write_run):
     assert [e.kind for e in run.last_events()] == ["start", "mark", "stop"]
 
 
-def test_metrics_of_all_segments_are_told(write_run):
+def test_metrics_of_all_segments_are_listed(write_run):
     writer = write_run()
     writer.add(0, [1, 1, 1])
     writer.change_metrics((*writer.header.metrics, ("queue", "jobs", "gauge")))
@@ -145,6 +145,6 @@ def test_a_header_of_several_pages_is_read(write_run):
     assert run.damaged_pages == 0
 
 
-def test_a_path_that_is_no_run_is_a_clear_error(tmp_path):
-    with pytest.raises(PprofplusError, match="not the directory of a run"):
+def test_a_path_that_is_not_a_run_directory_raises_a_clear_error(tmp_path):
+    with pytest.raises(PprofplusError, match="not a run directory"):
         RunLog(str(tmp_path / "api" / "what"))

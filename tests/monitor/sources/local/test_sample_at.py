@@ -1,4 +1,4 @@
-"""Reading one sample: the nearest, exactly, of levels and counters; none in a gap."""
+"""Reading the nearest sample: exact for gauges and counters, none in a gap."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def many_pages(write_run):
     return run, writer.start_ms, values
 
 
-def test_every_instant_reads_the_nearest_sample_exactly(many_pages):
+def test_at_any_time_the_nearest_sample_is_read_exactly(many_pages):
     run, begin_ms, values = many_pages
     assert run.table.count > 3
     for i in (0, 1, 777, 1500, 1999, 2000, 3333, 3999):
@@ -38,7 +38,7 @@ def test_every_instant_reads_the_nearest_sample_exactly(many_pages):
             assert reading.values[CPU] == i * i * 10
 
 
-def test_what_is_read_is_what_a_window_of_samples_shows(many_pages):
+def test_the_sample_equals_that_of_a_window_query(many_pages):
     run, begin_ms, _ = many_pages
     points = query(run, begin_ms + 1_200_000, begin_ms + 1_300_000, 200, [RSS, CPU_RATE])
     for at, t_ms in enumerate(points[RSS].t_ms.tolist()):
@@ -47,7 +47,7 @@ def test_what_is_read_is_what_a_window_of_samples_shows(many_pages):
         assert reading.values[CPU_RATE] == points[CPU_RATE].hi[at]
 
 
-def test_the_first_sample_has_no_rates_a_level_never_one_and_an_unknown_metric_nothing(many_pages):
+def test_first_samples_and_gauges_have_no_rate_and_unknown_metrics_no_value(many_pages):
     run, begin_ms, _ = many_pages
     assert set(read_at(run, begin_ms, 0, ALL).values) == {RSS, CPU}
     assert set(read_at(run, begin_ms + 5000, 0, ALL).values) == {RSS, CPU, CPU_RATE}
@@ -61,20 +61,20 @@ def test_in_a_gap_there_is_no_sample_unless_the_gap_is_narrower_than_the_cursor(
     assert read_at(run, middle_ms, 60_000, ALL).t_ms == begin_ms + 1_999_000
 
 
-def test_before_and_after_the_run_there_is_none(many_pages):
+def test_there_is_no_sample_before_and_after_the_run(many_pages):
     run, begin_ms, _ = many_pages
     assert read_at(run, begin_ms - 60_000, 0, ALL).t_ms is None
     assert read_at(run, run.end_ms + 60_000, 0, ALL).t_ms is None
     assert read_at(run, run.end_ms + 1000, 0, ALL).t_ms == run.end_ms
 
 
-def test_a_run_without_samples_has_nothing_to_read(write_run):
+def test_a_run_without_samples_gives_no_sample(write_run):
     run = RunLog(str(write_run().path))
     run.refresh()
     assert read_at(run, 1_760_000_000_000, 0, ALL).t_ms is None
 
 
-def test_a_damaged_page_is_passed_over(many_pages):
+def test_a_damaged_page_is_skipped(many_pages):
     run, begin_ms, _ = many_pages
     row = run.table.count // 2
     at_ms = int(run.table.begin_ms[row]) + 5000

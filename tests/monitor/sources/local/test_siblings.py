@@ -1,4 +1,4 @@
-"""Which other runs are witnesses of an OOM kill: those of the same cgroup, by its figures."""
+"""Which other runs are evidence of an OOM kill: those with the values of the same cgroup."""
 
 import os
 import time
@@ -29,7 +29,7 @@ def write(tmp_path):
     home = tmp_path / "logs"
     home.mkdir(mode=0o700)
 
-    def run(  # noqa: PLR0913 - what runs differ in
+    def run(  # noqa: PLR0913 - the properties of a run
         pid, *, age_s=3600, count=60, used=GIB // 2, limit=GIB, kills=lambda _: 3, boot_id=None
     ):
         begin_ms = NOW_MS - age_s * 1000
@@ -54,12 +54,12 @@ def write(tmp_path):
 
 @pytest.fixture(autouse=True)
 def _quiet_cgroup(monkeypatch):
-    """The cgroup of the tests has nothing to say."""
+    """Hide the cgroup of the tests."""
     monkeypatch.setattr(siblings, "oom_kills_now", lambda _: None)
 
 
 def seen(path, *others):
-    """Return what the other runs tell about the end of a run."""
+    """Return the evidence of the other runs about the end of a run."""
     logs = []
     for one in (path, *others):
         log = RunLog(one)
@@ -74,21 +74,21 @@ END_MS = NOW_MS - 3600 * 1000 + 59_000  # of the run of a minute
 
 
 def after(ms):
-    """Return the count of a cgroup in which the fourth kill came at a time."""
+    """Return the count of a cgroup with a fourth kill at a time after the end."""
     return lambda at: 4 if at > ms else 3
 
 
-def test_a_run_that_saw_the_count_rise_right_after_is_a_witness(write):
+def test_a_rise_of_the_count_in_another_run_right_after_the_end_counts(write):
     path = write(1)
     assert seen(path, write(2, count=120, kills=after(END_MS))) == OomKills(siblings=1)
 
 
-def test_a_rise_long_after_is_about_another_process(write):
+def test_a_rise_long_after_the_end_does_not_count(write):
     path = write(1)
     assert seen(path, write(2, count=120, kills=after(END_MS + 40_000))) == OomKills()
 
 
-def test_a_run_that_began_soon_after_is_a_witness_though_the_memory_is_free_by_then(write):
+def test_a_rise_counts_in_a_run_that_began_soon_after_with_the_memory_freed(write):
     path = write(1, used=GIB)
     later = write(2, age_s=3600 - 63, count=30, used=GIB // 8, kills=after(END_MS))
     assert seen(path, later) == OomKills(siblings=1)
@@ -97,27 +97,27 @@ def test_a_run_that_began_soon_after_is_a_witness_though_the_memory_is_free_by_t
 @pytest.mark.parametrize(
     "other", [{"limit": 2 * GIB}, {"used": GIB // 8}, {"boot_id": "another"}, {"count": 60}]
 )
-def test_a_run_of_another_cgroup_or_boot_or_that_ended_too_is_none(write, other):
+def test_a_run_of_another_cgroup_or_boot_or_that_ended_too_does_not_count(write, other):
     path = write(1)
     assert seen(path, write(2, **{"count": 120, "kills": after(END_MS), **other})) == OomKills()
 
 
-def test_a_new_cgroup_that_counts_from_zero_is_none(write):
+def test_a_new_cgroup_that_counts_from_zero_does_not_count(write):
     path = write(1)
     assert seen(path, write(2, age_s=3600 - 63, kills=lambda _: 0)) == OomKills()
 
 
-def test_a_rise_in_its_own_last_samples_counts(write):
+def test_a_rise_in_the_last_samples_of_the_run_counts(write):
     assert seen(write(1, kills=after(END_MS - 10_000))) == OomKills(own=1)
 
 
-def test_an_early_rise_of_its_own_does_not(write):
+def test_an_early_rise_in_the_run_does_not_count(write):
     assert seen(write(1, kills=after(END_MS - 50_000))) == OomKills()
 
 
-def test_what_the_cgroup_says_now_counts_if_the_death_is_recent(write, monkeypatch):
+def test_the_current_count_of_the_cgroup_counts_if_the_death_is_recent(write, monkeypatch):
     monkeypatch.setattr(siblings, "oom_kills_now", lambda _: (5, GIB))
     assert seen(write(1, age_s=70)) == OomKills(now=2)
-    assert seen(write(2)) == OomKills()  # an hour ago
+    assert seen(write(2)) == OomKills()  # the death was an hour ago
     monkeypatch.setattr(siblings, "oom_kills_now", lambda _: (5, 2 * GIB))
-    assert seen(write(3, age_s=70)) == OomKills()  # the limit is another one
+    assert seen(write(3, age_s=70)) == OomKills()  # the limit differs

@@ -1,4 +1,4 @@
-"""A reader that polls while another process writes and rotates, as fast as both can."""
+"""A reader polls at full speed while another process writes and rotates at full speed."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ from pprofplus_tui.sources.local.run_log import RunLog
 from pprofplus_tui.sources.local.window_query import query
 
 STEP_MS = 10
-# Sample n is a function of n, so a reader can tell a wrong value from its time.
+# Sample n is a function of n, so a wrong value can be detected from its time.
 WRITER = """
 import fcntl, importlib.util, sys, time
 spec = importlib.util.spec_from_file_location("kit", sys.argv[1])

@@ -1,4 +1,4 @@
-"""What the monitor shows of a service in trouble: its state meanwhile, and a gap afterwards."""
+"""What the monitor shows of a disturbed service: its state, and a gap afterwards."""
 
 import signal
 import subprocess
@@ -18,8 +18,8 @@ from pprofplus_tui.sources.local.window_query import query
 HELPERS = Path(__file__).parents[3] / "collector" / "service.py"
 REQUEST = ("rss", False)
 
-# does what it is told to, line by line
-OBEDIENT = """
+# executes commands from its standard input, one a line
+COMMANDS = """
 import ctypes, resource
 print(collector.directory, flush=True)
 for line in sys.stdin:
@@ -29,11 +29,11 @@ for line in sys.stdin:
 
 
 class Service:
-    """A process that records itself and does what it is told."""
+    """A process that records itself and executes commands."""
 
     def __init__(self, home, before="", interval_s=0.05):
         start = f"collector = pprofplus.start('api', interval_s={interval_s})\n"
-        program = before + HELPERS.read_text() + start + OBEDIENT
+        program = before + HELPERS.read_text() + start + COMMANDS
         self.process = subprocess.Popen(
             [sys.executable, "-c", program],
             stdin=subprocess.PIPE,
@@ -85,7 +85,7 @@ def state(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_stopped_process_is_stalled_until_it_goes_on(service, state):
+def test_a_stopped_process_is_stalled_until_it_continues(service, state):
     running = service()
     state("live")
     running.process.send_signal(signal.SIGSTOP)
@@ -118,12 +118,12 @@ def test_while_nothing_can_be_written_a_process_is_stalled(service, state):
     state("live")
 
 
-def test_a_gap_of_samples_lost_is_a_break_in_the_chart_with_nothing_in_it(service):
+def test_lost_samples_are_a_break_in_the_chart_without_points(service):
     running = service(interval_s=0.005)
     running.do("samples(100)")
     running.do("resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))")
     running.do("wait_for(in_trouble)")
-    # more than a gap takes to be one: a second
+    # longer than a second, which is the minimum of a gap
     running.do("wait_for(lambda: lost() * 0.005 > 1.5)")
     running.do("resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)")
     running.do("samples(100)")
@@ -135,7 +135,7 @@ def test_a_gap_of_samples_lost_is_a_break_in_the_chart_with_nothing_in_it(servic
         gap = int(np.argmax(np.diff(points.t_ms)))
         assert points.t_ms[gap + 1] - points.t_ms[gap] >= 1400
         assert points.breaks[gap + 1]
-        # it is told of where it ends
+        # the event is at the end of the gap
         assert points.t_ms[gap] < lost.t_ms
     assert lost.value >= 300
     assert "EFBIG" in lost.text
@@ -149,7 +149,7 @@ time.time_ns = lambda: true_ns() + shift_ns[0]
 
 
 def test_a_wall_clock_that_steps_by_an_hour_leaves_a_live_run_live(service, state, monkeypatch):
-    # one clock for the service and for us, as on a machine: it cannot be set for real
+    # service and monitor share one simulated clock, because the real one cannot be set
     shift_ns = [0]
     true_ns = time.time_ns
     clock = SimpleNamespace(time_ns=lambda: true_ns() + shift_ns[0])
@@ -164,7 +164,7 @@ def test_a_wall_clock_that_steps_by_an_hour_leaves_a_live_run_live(service, stat
     run = open_log(running.directory, in_blocks=True)
     points = query(run, 0, 1 << 50, 1 << 20, [REQUEST])[REQUEST]
     assert (np.diff(points.t_ms) > 0).all()
-    assert list(points.lo) == sorted(points.lo)  # each sample's figure is its number
+    assert list(points.lo) == sorted(points.lo)  # the value of each sample is its number
 
 
 def test_a_clock_set_forward_leaves_a_break(service):

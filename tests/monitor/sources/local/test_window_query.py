@@ -1,4 +1,4 @@
-"""Window queries against every sample of the reference reader."""
+"""Window queries compared with every sample of the reference reader."""
 
 import shutil
 import tempfile
@@ -142,7 +142,7 @@ STEPS = st.lists(st.integers(-70, 70), max_size=6)
 
 
 def moved(begin, end, buckets, steps):
-    """Yield windows each of which is the one before, moved by whole buckets."""
+    """Yield windows, each shifted by whole buckets from the one before."""
     width = -(-(end - begin) // buckets)
     for step in steps:
         begin += step * width
@@ -150,7 +150,7 @@ def moved(begin, end, buckets, steps):
 
 
 def check_near(run, reference, begin, end, buckets):
-    """Check that nothing is lost, and nothing farther off than a quarter of a bucket."""
+    """Check that no extreme is lost, or moved by more than a quarter of a bucket."""
     if sum(begin <= sample[0] < end for sample in reference.samples) <= buckets:
         return
     width = -(-(end - begin) // buckets)
@@ -196,7 +196,7 @@ def test_any_window_has_the_extremes_of_every_bucket(kit, log, windows, steps):
             span = end - begin
             a, b = sorted((begin + int(left * span), begin + int(right * span) + 1))
             check(run, reference, a, b, buckets)
-            check(run, reference, a, b, buckets)  # from what is remembered of it
+            check(run, reference, a, b, buckets)  # from its memo
             for c, d in moved(a, b, buckets, steps):
                 check(run, reference, c, d, buckets)
             check_near(run, reference, a, b, buckets)
@@ -207,7 +207,7 @@ def test_any_window_has_the_extremes_of_every_bucket(kit, log, windows, steps):
 @pytest.fixture(scope="module")
 def small_blocks():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blocks_module, "MIN_PAGES", 2)
+        patch.setattr(blocks_module, "LEAST_PAGES", 2)
         patch.setattr(blocks_module, "_BLOCK_PAGES", 3)
         yield
 
@@ -233,7 +233,7 @@ def test_any_window_of_a_run_in_blocks_has_the_extremes_of_every_bucket(
             span = end - begin
             a, b = sorted((begin + int(left * span), begin + int(right * span) + 1))
             check(run, reference, a, b, buckets)
-            check(run, reference, a, b, buckets)  # from what is remembered of it
+            check(run, reference, a, b, buckets)  # from its memo
             for c, d in moved(a, b, buckets, steps):
                 check(run, reference, c, d, buckets)
             check_near(run, reference, a, b, buckets)
@@ -244,7 +244,7 @@ def test_any_window_of_a_run_in_blocks_has_the_extremes_of_every_bucket(
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(3, 80))
-def test_a_followed_window_stays_right_while_the_log_grows(kit, seed, buckets):
+def test_a_live_window_stays_correct_while_the_log_grows(kit, seed, buckets):
     root = Path(tempfile.mkdtemp())
     rng = np.random.default_rng(seed)
     try:
@@ -268,7 +268,7 @@ def test_a_followed_window_stays_right_while_the_log_grows(kit, seed, buckets):
 
 @settings(max_examples=30, deadline=None)
 @given(logs(), st.integers(1, 60), st.integers(1, 40))
-def test_a_window_decoded_in_stretches_is_the_same(kit, log, buckets, samples):
+def test_a_window_decoded_in_parts_is_the_same(kit, log, buckets, samples):
     root = Path(tempfile.mkdtemp())
     try:
         path = written(kit, root, *log)
@@ -284,7 +284,7 @@ def test_a_window_decoded_in_stretches_is_the_same(kit, log, buckets, samples):
         shutil.rmtree(root)
 
 
-def test_a_window_without_samples_gives_no_points(write_run):
+def test_a_window_without_samples_has_no_points(write_run):
     writer = write_run()
     writer.add(0, [1, 1, 1])
     run = RunLog(str(writer.path))
@@ -295,7 +295,7 @@ def test_a_window_without_samples_gives_no_points(write_run):
 
 
 @pytest.mark.parametrize("buckets", [5, 40, 1000])
-def test_a_change_of_the_interval_is_no_gap_and_a_pause_at_any_interval_is(write_run, buckets):
+def test_a_change_of_the_interval_is_not_a_gap_but_a_pause_is(write_run, buckets):
     writer = write_run()
     for second in range(0, 600, 1):
         writer.add(second * 1000, [second, 0, 1])
@@ -316,7 +316,7 @@ def test_a_change_of_the_interval_is_no_gap_and_a_pause_at_any_interval_is(write
     assert 15_000_000 < after[0] < 25_000_000
 
 
-def test_a_pause_shorter_than_the_interval_is_a_gap_too(write_run):
+def test_a_pause_shorter_than_the_interval_is_a_gap(write_run):
     writer = write_run(interval_ms=60_000)
     for minute in range(4):
         writer.add(minute * 60_000, [minute, 0, 1])
@@ -330,13 +330,13 @@ def test_a_pause_shorter_than_the_interval_is_a_gap_too(write_run):
     assert np.flatnonzero(points.breaks).tolist() == [4]
 
 
-def test_no_buckets_is_a_clear_error(write_run):
+def test_zero_buckets_raise_a_clear_error(write_run):
     run = RunLog(str(write_run().path))
     with pytest.raises(ValueError, match="0 buckets"):
         query(run, 0, 1, 0, [])
 
 
-def test_a_one_sample_spike_shows_at_every_zoom(write_run):
+def test_a_spike_of_one_sample_is_visible_at_every_zoom(write_run):
     writer = write_run()
     for i in range(5000):
         writer.add(i * 1000, [10**6 if i == 3210 else i % 7, 0, 1], write=False)
@@ -360,7 +360,7 @@ def test_a_pause_breaks_the_line_and_a_late_sample_does_not(write_run):
     assert wide.breaks.tolist() == [False, False, True]
 
 
-def test_the_first_sample_of_a_run_has_no_rate_and_that_of_a_page_goes_on(write_run):
+def test_only_the_first_sample_of_a_run_has_no_rate(write_run):
     writer = write_run()
     writer.add(0, [1, 500, 1])
     writer.add(1000, [1, 600, 1])
@@ -373,7 +373,7 @@ def test_the_first_sample_of_a_run_has_no_rate_and_that_of_a_page_goes_on(write_
 
 
 @pytest.mark.parametrize("buckets", [1, 3, 7, 50])
-def test_no_made_up_rate_is_in_a_bucket(write_run, buckets):
+def test_the_undefined_first_rate_is_in_no_bucket(write_run, buckets):
     writer = write_run()
     for i in range(400):
         if i % 90 == 0 and i:
@@ -386,7 +386,7 @@ def test_no_made_up_rate_is_in_a_bucket(write_run, buckets):
 
 
 @pytest.mark.parametrize("buckets", [1, 3, 7, 50, 400])
-def test_a_counter_that_comes_later_begins_without_a_rate(write_run, buckets):
+def test_a_counter_that_appears_later_begins_without_a_rate(write_run, buckets):
     writer = write_run(metrics=(("rss", "B", "gauge"),))
     for i in range(100):
         writer.add(i * 1000, [i])
@@ -400,7 +400,7 @@ def test_a_counter_that_comes_later_begins_without_a_rate(write_run, buckets):
     assert not points.breaks.any()
 
 
-def test_a_spike_at_the_seam_survives_the_loss_of_the_page_before(write_run):
+def test_a_spike_at_the_start_of_a_page_is_kept_without_the_page_before(write_run):
     writer = write_run(slots_per_segment=2)
     writer.add(0, [1, 0, 1])
     writer.new_page()

@@ -1,0 +1,112 @@
+"""Artefacts on their way to disk: any thread hands one over, the collector's thread writes it."""
+
+from __future__ import annotations
+
+from collections import deque
+from time import time_ns
+
+from pprofplus.log.ledger import LedgerBusyError
+from pprofplus.system.background import Gate
+
+TYPE_CHECKING = False  # typing costs each service 3 ms
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_NS_PER_MS = 1_000_000
+# the thread that waits looks so often whether it is to go on waiting
+_STEP_S = 0.05
+
+
+class PendingArtefact:
+    """An artefact that is to be written.
+
+    Attributes:
+        unix_ms: when it was taken.
+        kind: part of its name, as `why` and `suffix`.
+        data: its content.
+        name: its file's name, when it is written.
+        error: why it was not written, or None.
+    """
+
+    __slots__ = ("_done", "data", "error", "kind", "name", "suffix", "unix_ms", "why")
+
+    def __init__(self, kind: str, data: bytes, why: str, suffix: str, unix_ms: int = 0) -> None:
+        self.unix_ms = unix_ms or time_ns() // _NS_PER_MS
+        self.kind = kind
+        self.data = data
+        self.why = why
+        self.suffix = suffix
+        self.name = ""
+        self.error: BaseException | None = None
+        self._done = Gate()
+
+    def write(self, store: Callable[[PendingArtefact], str]) -> None:
+        """Write it by `store`, and have its waiting thread go on.
+
+        Raises LedgerBusyError if that is to be tried again.
+        """
+        try:
+            self.name = store(self)
+        except LedgerBusyError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the thread that waits raises it
+            self.error = error
+        self._done.open()
+
+    def fail(self, error: BaseException) -> None:
+        """Give up; the waiting thread raises `error`."""
+        self.error = error
+        self._done.open()
+
+    def wait(self, check: Callable[[], None] | None) -> str:
+        """Wait until it is written; return its name. Raises why it was not, and what `check` does.
+
+        `check` is called while it waits, and raises to end that.
+        """
+        while not self._done.is_open:
+            if check is not None:
+                check()
+            self._done.wait(_STEP_S)
+        if self.error is not None:
+            raise self.error
+        return self.name
+
+
+class ArtefactQueue:
+    """Artefacts in the order in which they came."""
+
+    __slots__ = ("_pending",)
+
+    def __init__(self) -> None:
+        self._pending: deque[PendingArtefact] = deque()
+
+    def __bool__(self) -> bool:
+        """Tell whether there is one to write."""
+        return bool(self._pending)
+
+    def add(self, pending: PendingArtefact) -> None:
+        """Add one, from any thread."""
+        self._pending.append(pending)
+
+    def discard(self, pending: PendingArtefact) -> None:
+        """Take one out again, if it is there."""
+        try:  # noqa: SIM105 - contextlib costs each service 1 ms
+            self._pending.remove(pending)
+        except ValueError:
+            # it is written, or about to be
+            pass
+
+    def write(self, store: Callable[[PendingArtefact], str]) -> None:
+        """Write all of them, unless the ledger is busy: then those that are left come later."""
+        while self._pending:
+            pending = self._pending.popleft()
+            try:
+                pending.write(store)
+            except LedgerBusyError:
+                self._pending.appendleft(pending)
+                return
+
+    def fail(self, error: BaseException) -> None:
+        """Give up those that are left."""
+        while self._pending:
+            self._pending.popleft().fail(error)
