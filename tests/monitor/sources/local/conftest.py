@@ -1,4 +1,4 @@
-"""Logs written by hand, and a reference reader in plain Python to hold the fast one against."""
+"""A writer of test logs, and a reference reader in plain Python to compare the fast one with."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ def header_of(metrics=METRICS, **kwargs) -> fmt.RunHeader:
 
 
 class Writer:
-    """Writes a run as the spec says: the page being filled goes by turns to two places."""
+    """Writes a run as the format specifies: versions of the live page alternate in two slots."""
 
     def __init__(  # noqa: PLR0913 - what the facts differ in
         self,
@@ -67,7 +67,7 @@ class Writer:
         )
 
     def change_metrics(self, metrics):
-        """Begin a segment with another table; rates go on where a metric was there before."""
+        """Begin a segment with another schema; rates continue for metrics that it shares."""
         self.close_page()
         then = self.page.follow(0, 1)._previous
         self._before = dict(zip([n for n, _, _ in self.header.metrics], then[1], strict=True))
@@ -90,7 +90,7 @@ class Writer:
         self.summary = Summary(self.header.schema, len(self.header.metrics), 48)
 
     def _summarise(self):
-        """End the segment with its summary, of blocks of three pages."""
+        """End the segment with a summary of blocks of three pages."""
         page = self.summary.page(least_pages=1) if self.summarised else None
         if page is not None:
             os.pwrite(self.file, page, self.slot * fmt.PAGE_SIZE)
@@ -125,7 +125,7 @@ class Writer:
         self.number += 1
 
     def close_page(self):
-        """End the page: its last version goes to the first of its two places."""
+        """End the page: its last version goes to the first of its two slots."""
         if self.page is None:
             return
         self.turn = 0
@@ -166,7 +166,7 @@ class Writer:
 
 
 class Reference:
-    """Every sample of a run by `format.read_data_page`, on the run's time axis.
+    """Every sample of a run, read by `format.read_data_page`, on the time axis of the run.
 
     `samples` is a list of (t_ms, interval_ms, {metric: level}, {counter: rate per second}); the
     rate is None at a counter's first sample.
@@ -234,7 +234,7 @@ def kit() -> SimpleNamespace:
 
 @pytest.fixture
 def write_run(tmp_path) -> Iterator[Callable[..., Writer]]:
-    """Make a `Writer` in a fresh home."""
+    """Make a `Writer` in a new log directory."""
     made = []
 
     def make(**kwargs) -> Writer:
