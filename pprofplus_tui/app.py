@@ -20,7 +20,7 @@ from textual.message import Message
 from textual.screen import Screen
 
 from pprofplus_tui import signals
-from pprofplus_tui.backend.port import Backend
+from pprofplus_tui.backend.interface import Backend
 from pprofplus_tui.model.keys import Key
 from pprofplus_tui.model.messages import Drawn, Frame
 from pprofplus_tui.model.options import Options

@@ -1,1 +1,1 @@
-"""Numbers to terminal rows; the only package that imports plotext."""
+"""Turns numbers into rows of cells, with plotext. May import analysis and model."""

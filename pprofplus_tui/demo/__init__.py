@@ -1,1 +1,1 @@
-"""Small real services that leak, saw-tooth, fragment and die, recorded live."""
+"""Real small services that leak, fragment and die. May import model and signals."""

@@ -1,4 +1,4 @@
-"""Exports samples, or min, max and last of each step, to CSV or JSON lines, in complete files."""
+"""Exports samples, or steps of them, to CSV or JSON lines. May import sources and model."""
 
 from pprofplus_tui.export.columns import UnknownMetricError, unknown_metrics
 from pprofplus_tui.export.writing import (

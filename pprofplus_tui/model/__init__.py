@@ -1,1 +1,1 @@
-"""Pure values: windows, units, ticks, tables. No I/O, no Textual, no plotext."""
+"""Pure values: windows, units, ticks, tables, texts. Imports no other package of the monitor."""

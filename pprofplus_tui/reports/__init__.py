@@ -1,1 +1,1 @@
-"""A window of runs as one page of HTML, for the ticket of an incident."""
+"""A window of runs as one HTML page. May import charts, analysis, sources and model."""

@@ -1,1 +1,1 @@
-"""Screens, pages and dialogs: they own the state. May import widgets, backend.port, model."""
+"""Screens and dialogs: they own the state. May import widgets, backend.interface, model."""

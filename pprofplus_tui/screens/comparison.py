@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingsMap
 from textual.screen import Screen
 
-from pprofplus_tui.backend.port import BackendPort
+from pprofplus_tui.backend.interface import BackendPort
 from pprofplus_tui.model.comparison_keys import comparison_keys
 from pprofplus_tui.model.comparison_request import COMPARE, SERVICE, TOP, ComparisonRequest
 from pprofplus_tui.model.findings import Findings

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from textual.screen import Screen
 
-from pprofplus_tui.backend.port import BackendPort
+from pprofplus_tui.backend.interface import BackendPort
 from pprofplus_tui.model.export_job import ExportJob
 from pprofplus_tui.model.keys import Key
 from pprofplus_tui.model.messages import Frame

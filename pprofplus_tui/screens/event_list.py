@@ -13,7 +13,7 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 from textual.worker import Worker, WorkerState
 
-from pprofplus_tui.backend.port import BackendPort
+from pprofplus_tui.backend.interface import BackendPort
 from pprofplus_tui.model.death import Death
 from pprofplus_tui.model.events import DEATH, RunEvent, end_events
 from pprofplus_tui.model.runs import Run

@@ -7,7 +7,7 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import ProgressBar
 
-from pprofplus_tui.backend.port import BackendPort
+from pprofplus_tui.backend.interface import BackendPort
 from pprofplus_tui.model.export_job import Exported, ExportJob
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.units import format_bytes, format_span_ms

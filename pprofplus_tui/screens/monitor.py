@@ -10,7 +10,7 @@ from textual.binding import BindingsMap, BindingType
 from textual.events import Key
 from textual.screen import Screen
 
-from pprofplus_tui.backend.port import BackendPort
+from pprofplus_tui.backend.interface import BackendPort
 from pprofplus_tui.model.comparison_request import ComparisonRequest
 from pprofplus_tui.model.cursor import Held, stepped
 from pprofplus_tui.model.first_run import FirstRun

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from textual.app import App
 
-from pprofplus_tui.backend.port import BackendPort
+from pprofplus_tui.backend.interface import BackendPort
 from pprofplus_tui.model.comparison_request import COMPARE, SERVICE, ComparisonRequest
 from pprofplus_tui.model.messages import Drawn, Frame
 from pprofplus_tui.model.options import Options

@@ -7,7 +7,7 @@ from textual.binding import BindingsMap
 from textual.events import Key
 
 from pprofplus.errors import PprofplusError
-from pprofplus_tui.backend.port import BackendPort
+from pprofplus_tui.backend.interface import BackendPort
 from pprofplus_tui.model.comparison_request import COMPARE, SERVICE, ComparisonRequest
 from pprofplus_tui.model.messages import Frame
 from pprofplus_tui.model.options import Options

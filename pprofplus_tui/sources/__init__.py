@@ -1,1 +1,1 @@
-"""Sources of runs: the port that each offers, and each of them. May import terminal, model."""
+"""Sources of runs: the port that each one offers, and each. May import terminal and model."""

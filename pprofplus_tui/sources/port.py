@@ -23,12 +23,12 @@ from pprofplus_tui.sources.run_info import MetricRow, RunInfo
 __all__ = [
     "BUNDLE_SUFFIX",
     "Access",
-    "Artefact",
     "BundleError",
     "Header",
     "MetricRow",
     "NoRunError",
     "PinError",
+    "RunArtefact",
     "RunCatalog",
     "RunId",
     "RunInfo",
@@ -103,19 +103,23 @@ class Header:
 
 
 @dataclass(frozen=True)
-class Artefact:
-    """A file that was recorded with a run, such as a profile; the texts are untrusted.
+class RunArtefact:
+    """A file that was recorded with a run, such as a profile; its texts are untrusted.
 
     Attributes:
-        name: tells it from the others of the run.
-        kind: what it is, such as "cpu".
-        t_ms: when it was made, unix ms.
+        name: identifies it among those of the run.
+        kind: what it contains, such as "heap".
+        unix_ms: when it was taken.
+        why: what caused it, or "".
+        suffix: of its name, such as "pb.gz".
         size_bytes: as stored.
     """
 
     name: str
     kind: str
-    t_ms: int
+    unix_ms: int
+    why: str
+    suffix: str
     size_bytes: int
 
 
@@ -329,8 +333,11 @@ class RunReader(Protocol):
             at_once: take a millisecond at most the first time, and leave more to the next call.
         """
 
-    def profiles(self) -> tuple[Artefact, ...]:
-        """Return the profiles that were recorded with it, in order of time."""
+    def profiles(self) -> tuple[RunArtefact, ...]:
+        """Return the profiles that were recorded with it, the oldest first.
+
+        Raises NoRunError, OSError.
+        """
 
 
 class RunCatalog(Protocol):

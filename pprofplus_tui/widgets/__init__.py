@@ -1,1 +1,1 @@
-"""Widgets: they draw values and post messages."""
+"""Widgets: they draw values and post messages. May import charts, terminal and model."""

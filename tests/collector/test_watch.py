@@ -259,10 +259,10 @@ def test_metrics_that_this_user_may_not_read_are_named_and_the_others_recorded(o
     program = (
         "import logging, os, sys, time\n"
         "from pprofplus.settings import Settings\n"
-        "from pprofplus.recording.watching import Selection, Watch\n"
+        "from pprofplus.recording.watching import WatchSelection, Watch\n"
         "os.setgroups([]); os.setgid(12345); os.setuid(12345)\n"
         "def complain(line): print(line, file=sys.stderr)\n"
-        "selection = Selection((int(sys.argv[1]),), None, ())\n"
+        "selection = WatchSelection((int(sys.argv[1]),), None, ())\n"
         "watch = Watch(selection, Settings('watch', interval_s=0.05), None, print, complain)\n"
         "while not watch.over: time.sleep(watch.step())\n"
     )

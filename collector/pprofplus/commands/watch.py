@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     """Watch until all processes have ended, or a signal arrives; return the exit code."""
     import os
 
-    from pprofplus.recording.watching import Selection, Watch
+    from pprofplus.recording.watching import Watch, WatchSelection
     from pprofplus.settings import Settings
     from pprofplus.system.open_files import raise_descriptor_limit
     from pprofplus.system.procfs import proc_problem
@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
         print_error(problem)
         return 1
     raise_descriptor_limit()
-    selection = Selection(tuple(options.pids), options.name, above)
+    selection = WatchSelection(tuple(options.pids), options.name, above)
     report = _print_nothing if options.quiet else _print_line
     watch = Watch(selection, settings, options.service, report, print_error)
     _watch_until_signal(watch)

@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from time import monotonic, monotonic_ns, time
 
-from pprofplus.control.long_actions import LongAction
 from pprofplus.control.requests import (
-    CANCEL_PATTERN,
+    FILE_PATTERN,
     MAX_REQUEST_BYTES,
-    REQUEST_PATTERN,
     check_owner,
     parse_request,
     read_request,
@@ -28,9 +25,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pprofplus.control.actions import Action, ActionRegistry
+    from pprofplus.control.long_actions import LongAction
 
-# files that stay where nobody waited for an answer
-_LEFT_PATTERN = re.compile(r"\.?(ctl-[0-9a-f]{1,32})\.(answer|bad|new|progress|cancel)")
+# files that stay where nobody waited for an answer are removed after this
 _LEFT_S = 600.0
 # an answer that cannot be written is tried again for so long
 _UNWRITTEN_S = 60.0
@@ -168,7 +165,8 @@ class RequestHandler:
         run_fd = os.open(directory, DIRECTORY)
         try:
             names = sorted(os.listdir(run_fd))
-            requests = [name for name in names if REQUEST_PATTERN.fullmatch(name)]
+            names = [name for name in names if FILE_PATTERN.fullmatch(name)]
+            requests = [name for name in names if _is_visible(name, ".request")]
             for name in requests[:_AT_ONCE]:
                 try:
                     self._handle_one(name, run_fd, recorder)
@@ -223,7 +221,9 @@ class RequestHandler:
                 f"{busy.action.name} is at work, and one long action runs at a time:"
                 " try again when it has ended"
             )
-        long = LongAction(stem, action, arguments, recorder, self._wake)
+        from pprofplus.control import long_actions  # noqa: PLC0415 - most services never need it
+
+        long = long_actions.LongAction(stem, action, arguments, recorder, self._wake)
         try:
             long.start()
         except (RuntimeError, MemoryError) as error:
@@ -243,7 +243,9 @@ class RequestHandler:
 
     def _cancel_as_asked(self, names: list[str], run_fd: int) -> None:
         """Cancel the long action if that was asked for. Raises OSError."""
-        for name in filter(CANCEL_PATTERN.fullmatch, names):
+        for name in names:
+            if not _is_visible(name, ".cancel"):
+                continue
             try:
                 found = os.stat(name, dir_fd=run_fd, follow_symlinks=False)
                 os.unlink(name, dir_fd=run_fd)
@@ -289,6 +291,10 @@ class RequestHandler:
                 _remove(f"{answer.stem}.{suffix}", run_fd)
 
 
+def _is_visible(name: str, suffix: str) -> bool:
+    return name[0] != "." and name.endswith(suffix)
+
+
 def _pack(content: dict[str, object], text: str) -> bytes:
     """Return the JSON of an answer or of progress, with as much of `text` as its reader reads."""
     while True:
@@ -326,8 +332,8 @@ def _remove(name: str, run_fd: int) -> None:
 def _tidy(names: list[str], run_fd: int, at_work: str) -> None:
     """Remove files that nobody takes any more, but not those of the request `at_work`."""
     for name in names:
-        parsed = _LEFT_PATTERN.fullmatch(name)
-        if parsed is None or parsed[1] == at_work:
+        stem, _, suffix = name.removeprefix(".").partition(".")
+        if suffix == "request" or stem == at_work:
             continue
         try:
             if time() - os.stat(name, dir_fd=run_fd, follow_symlinks=False).st_mtime > _LEFT_S:

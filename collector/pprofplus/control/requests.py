@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 
     from pprofplus.control.actions import Action, ActionRegistry
 
-REQUEST_PATTERN = re.compile(r"(ctl-[0-9a-f]{1,32})\.request")
-CANCEL_PATTERN = re.compile(r"(ctl-[0-9a-f]{1,32})\.cancel")
+FILE_PATTERN = re.compile(r"\.?(ctl-[0-9a-f]{1,32})\.(request|cancel|answer|bad|new|progress)")
 MAX_REQUEST_BYTES = 4096  # of an answer, too
 
 

@@ -1,1 +1,1 @@
-"""The checks of `pprofplus doctor`: log directory, settings, metric sources."""
+"""The checks of `pprofplus doctor`. May import settings, probes, log, metrics, system, errors."""

@@ -1,1 +1,1 @@
-"""The log on disk: format, segments, directories, the cap. May import metrics, system, errors."""
+"""The log on disk: format, segments, directories, cap. May import metrics, system, errors."""

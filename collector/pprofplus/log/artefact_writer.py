@@ -14,7 +14,7 @@ from pprofplus.log.artefacts import (
     parse_artefact_name,
 )
 from pprofplus.log.ledger import Ledger, LedgerBusyError
-from pprofplus.log.retention import find_room
+from pprofplus.log.retention import NO_ROOM, find_room
 from pprofplus.log.segment import largest_file_bytes
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
     from pprofplus.log.ledger import Account
 
-NO_ROOM = (
-    "live and pinned runs take all of max_total_bytes: raise it, or unpin runs that you do not need"
-)
 _FINISH_TIMEOUT_S = 0.25
 
 

@@ -23,10 +23,9 @@ TRACE_SUFFIX = "json.gz"  # Chrome's trace format
 SOURCE_SUFFIX = "src.gz"  # the lines of source code that a profile of the same name refers to
 
 ARTEFACT_NAME = r"[0-9]{1,15}-[a-z]{1,16}(?:-[a-z0-9][a-z0-9_-]{0,31})?\.(?:pb|json|src)\.gz"
-_PATTERN = re.compile(r"([0-9]{1,15})-([a-z]{1,16})(?:-([a-z0-9][a-z0-9_-]{0,31}))?\.([a-z]+\.gz)")
-_NAME = re.compile(ARTEFACT_NAME)
-_UNFINISHED = re.compile(rf"\.{ARTEFACT_NAME}\.new")
-UNFINISHED_SUFFIX = ".gz.new"
+_PATTERN = re.compile(
+    r"([0-9]{1,15})-([a-z]{1,16})(?:-([a-z0-9][a-z0-9_-]{0,31}))?\.((?:pb|json|src)\.gz)"
+)
 _CHUNK_BYTES = 1 << 20
 
 
@@ -70,8 +69,6 @@ def artefact_name(unix_ms: int, kind: str, why: str = "", suffix: str = PROFILE_
 
 def parse_artefact_name(name: str, size_bytes: int = 0) -> Artefact | None:
     """Return what a file name says, None if it is not that of an artefact."""
-    if _NAME.fullmatch(name) is None:
-        return None
     found = _PATTERN.fullmatch(name)
     if found is None:
         return None
@@ -130,8 +127,9 @@ def evict_artefacts(
     go first. Returns the bytes freed. Raises OSError.
     """
     freed = 0
-    for name in filter(_UNFINISHED.fullmatch, os.listdir(run_fd)):
-        freed += _remove(name, run_fd)
+    for name in os.listdir(run_fd):
+        if name[0] == "." and name.endswith(".new") and parse_artefact_name(name[1:-4]):
+            freed += _remove(name, run_fd)
     found = list_artefacts(run_fd)
     over = sum(each.size_bytes for each in found) + new_bytes - max_bytes
     evicted = None

@@ -17,6 +17,7 @@ from pprofplus.errors import UnsafeDirectoryError
 from pprofplus.system.descriptor import DIRECTORY, close_descriptor
 
 SEGMENT_SUFFIX = ".pplog"
+UNFINISHED_ARTEFACT_SUFFIX = ".gz.new"  # see artefacts.py
 LEDGER_NAME = ".ledger"  # see ledger.py
 RUN_LIST_NAME = ".ledger.runs"  # see scan_list.py
 NEW_RUN_LIST_NAME = ".ledger.runs.new"

@@ -24,6 +24,10 @@ from pprofplus.system.descriptor import close_descriptor
 DEFAULT_MAX_TOTAL_BYTES = 1 << 30
 DEFAULT_MAX_AGE_DAYS = 14.0
 
+NO_ROOM = (
+    "live and pinned runs take all of max_total_bytes: raise it, or unpin runs that you do not need"
+)
+
 EXPIRY_PERIOD_S = 3600.0
 
 _DAY_S = 86_400.0

@@ -7,13 +7,6 @@ import os
 from time import monotonic
 
 from pprofplus.errors import UnsafeDirectoryError
-from pprofplus.log.artefact_writer import NO_ROOM, ArtefactWriter
-from pprofplus.log.artefacts import (
-    PROFILE_SUFFIX,
-    artefacts_bytes,
-    evict_artefacts,
-    free_name,
-)
 from pprofplus.log.format import PAGE_SIZE, RunHeader, pack_header
 from pprofplus.log.ledger import TIMEOUT_S, Account, Ledger, LedgerBusyError
 from pprofplus.log.log_directory import (
@@ -23,7 +16,14 @@ from pprofplus.log.log_directory import (
     remove_empty_run,
     run_name,
 )
-from pprofplus.log.retention import find_room, is_ready, load, maintain, schedule_maintenance
+from pprofplus.log.retention import (
+    NO_ROOM,
+    find_room,
+    is_ready,
+    load,
+    maintain,
+    schedule_maintenance,
+)
 from pprofplus.log.segment import (
     SEGMENT_BYTES,
     Segment,
@@ -114,13 +114,15 @@ class RunDirectory:
             close_descriptor(log_directory_fd)
 
     def store_artefact(
-        self, unix_ms: int, kind: str, data: bytes, *, why: str = "", suffix: str = PROFILE_SUFFIX
+        self, unix_ms: int, kind: str, data: bytes, *, why: str = "", suffix: str = ""
     ) -> str:
         """Write an artefact into the run's directory, complete or not at all; return its name.
 
         The oldest artefacts of the run are evicted for it. Raises ValueError for a name that is not
         allowed, OSError, PprofplusError; LedgerBusyError if it may work in a moment.
         """
+        from pprofplus.log import artefact_writer, artefacts  # noqa: PLC0415 - few services need them
+
         log_directory_fd = open_log_directory(
             self._log_directory, group_readable=self._group_readable
         )
@@ -129,8 +131,9 @@ class RunDirectory:
             if run_fd is None:
                 raise OSError(errno.ENOENT, "the run has no directory")
             try:
-                name = free_name(run_fd, unix_ms, kind, why, suffix)
-                ArtefactWriter(
+                suffix = suffix or artefacts.PROFILE_SUFFIX
+                name = artefacts.free_name(run_fd, unix_ms, kind, why, suffix)
+                artefact_writer.ArtefactWriter(
                     log_directory_fd,
                     run_fd,
                     self._take_ledger,
@@ -344,7 +347,7 @@ class RunDirectory:
             room = min(size_bytes, room + freed)
             min_bytes = self._min_pages() * PAGE_SIZE
             if room < min_bytes:  # the log matters more than old artefacts
-                freed = evict_artefacts(directory, min_bytes - room, artefacts_bytes(directory))
+                freed = _evict_artefacts(directory, min_bytes - room)
                 ledger.release(freed, self._account)
                 room = min(size_bytes, room + freed)
         size_bytes = room // PAGE_SIZE * PAGE_SIZE
@@ -360,3 +363,15 @@ class RunDirectory:
         ledger.reserve(size_bytes, self._account)
         ledger.save()
         return size_bytes
+
+
+def _evict_artefacts(directory: int, wanted_bytes: int) -> int:
+    """Evict a run's oldest artefacts until `wanted_bytes` are free; return how many are.
+
+    Raises OSError.
+    """
+    try:
+        from pprofplus.log import artefacts  # noqa: PLC0415 - few services need it
+    except ImportError:  # a server that was root may not read the library any more
+        return 0
+    return artefacts.evict_artefacts(directory, wanted_bytes, artefacts.artefacts_bytes(directory))

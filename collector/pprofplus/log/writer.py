@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 
 from pprofplus.errors import PprofplusError
-from pprofplus.log.artefacts import PROFILE_SUFFIX
 from pprofplus.log.format import LOST, PAGE_SIZE, Event, RunHeader
 from pprofplus.log.ledger import LedgerBusyError
 from pprofplus.log.log_directory import segment_name
@@ -161,9 +160,11 @@ class Writer:
             self._segment = None
 
     def store_artefact(
-        self, unix_ms: int, kind: str, data: bytes, *, why: str = "", suffix: str = PROFILE_SUFFIX
+        self, unix_ms: int, kind: str, data: bytes, *, why: str = "", suffix: str = ""
     ) -> str:
         """Write an artefact next to the segments; return its name.
+
+        `suffix` is one of those in artefacts.py, "" for PROFILE_SUFFIX.
 
         Raises ValueError for a name that is not allowed, OSError and PprofplusError if it cannot
         be written, LedgerBusyError if it may work in a moment.

@@ -1,4 +1,4 @@
-"""Metric sources: one module a source."""
+"""Metric sources, one module each. May import log.format, metrics, system and errors."""
 
 from __future__ import annotations
 

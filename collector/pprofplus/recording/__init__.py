@@ -1,1 +1,1 @@
-"""The recording of processes: thread, schedule, runs. May import all below it but commands."""
+"""Records processes: thread, schedule, runs. May import settings, probes, control and log."""

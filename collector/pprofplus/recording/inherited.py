@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 
-from pprofplus.log.artefacts import UNFINISHED_SUFFIX
 from pprofplus.log.log_directory import (
     LEDGER_NAME,
     NEW_RUN_LIST_NAME,
     RUN_LIST_NAME,
     SEGMENT_SUFFIX,
+    UNFINISHED_ARTEFACT_SUFFIX,
 )
 from pprofplus.system.descriptor import close_descriptor
 
@@ -27,7 +27,7 @@ _LOCKED = (
     f"/{LEDGER_NAME}",
     f"/{RUN_LIST_NAME}",
     f"/{NEW_RUN_LIST_NAME}",
-    UNFINISHED_SUFFIX,  # has no lock, but its blocks stay in use as long as it is open
+    UNFINISHED_ARTEFACT_SUFFIX,  # has no lock, but its blocks stay in use as long as it is open
 )
 
 

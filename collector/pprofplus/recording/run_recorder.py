@@ -12,7 +12,6 @@ from _thread import get_ident
 from collections import deque
 from time import monotonic_ns, time_ns
 
-from pprofplus.log.artefacts import PROFILE_SUFFIX
 from pprofplus.log.format import FORK, INTERVAL, MARK, PAUSE, RESUME, START, STOP, Event
 from pprofplus.log.writer import Writer
 from pprofplus.recording.artefact_queue import ArtefactQueue, PendingArtefact
@@ -209,7 +208,7 @@ class RunRecorder:
         data: bytes,
         *,
         why: str = "",
-        suffix: str = PROFILE_SUFFIX,
+        suffix: str = "",
         unix_ms: int = 0,
         check: Callable[[], None] | None = None,
     ) -> str:

@@ -329,7 +329,9 @@ class Collector:
         if self._user.recorded[1] == 0:
             try:
                 load()
-            except OSError:
+                import pprofplus.control.long_actions  # noqa: PLC0415 - as load() does
+                import pprofplus.log.artefact_writer  # noqa: F401, PLC0415 - as above
+            except (OSError, ImportError):
                 return  # no descriptor left: loading is tried again when the modules are needed
 
     def _record(self, recording: RunRecorder, wake_event: WakeEvent) -> None:

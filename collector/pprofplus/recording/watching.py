@@ -35,7 +35,7 @@ _SEARCH_S = 2.0
 _SPARE_DESCRIPTORS = 16
 
 
-class Selection:
+class WatchSelection:
     """The processes to watch.
 
     Attributes:
@@ -62,7 +62,7 @@ class Watch:
 
     def __init__(
         self,
-        selection: Selection,
+        selection: WatchSelection,
         settings: Settings,
         service: str | None,
         report: Callable[[str], None],

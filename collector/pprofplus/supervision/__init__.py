@@ -1,1 +1,1 @@
-"""`pprofplus run --wait`: the parent that stays, waits for the command, and notes how it ended."""
+"""The parent of `pprofplus run --wait`, which notes how it ended. May import log, system."""

@@ -1,1 +1,1 @@
-"""The operating system: descriptors, locks, threads, /proc, users. Imports nothing from here."""
+"""The operating system: descriptors, locks, threads, /proc. Imports no other package here."""

@@ -1,35 +1,14 @@
 """The artefacts in a run directory, such as profiles: listed and read as untrusted input."""
 
 import os
-from dataclasses import dataclass
 
 from pprofplus.errors import LogFormatError
 from pprofplus.log.artefacts import MAX_ARTEFACTS_BYTES, parse_artefact_name
 from pprofplus_tui.sources.local.safe_files import opened
+from pprofplus_tui.sources.port import RunArtefact
 
 _MAX_ARTEFACTS = 10_000
 _MAX_UNIX_MS = 1 << 48
-
-
-@dataclass(frozen=True)
-class RunArtefact:
-    """An artefact of a run.
-
-    Attributes:
-        name: of its file in the run directory.
-        kind: what it is, such as "heap".
-        unix_ms: when it was taken.
-        why: the reason why it was taken, or "".
-        suffix: of its name, such as "pb.gz".
-        size_bytes: of the file; at most MAX_ARTEFACTS_BYTES.
-    """
-
-    name: str
-    kind: str
-    unix_ms: int
-    why: str
-    suffix: str
-    size_bytes: int
 
 
 def run_artefacts(path: str) -> tuple[RunArtefact, ...]:

@@ -7,6 +7,7 @@ from pprofplus_tui.model.death import Death
 from pprofplus_tui.model.events import RunEvent
 from pprofplus_tui.model.points import Ints, Points, SeriesKey
 from pprofplus_tui.model.runs import RunId
+from pprofplus_tui.sources.local.artefacts import run_artefacts
 from pprofplus_tui.sources.local.death_evidence import CauseFinder
 from pprofplus_tui.sources.local.earlier_run import earlier_run
 from pprofplus_tui.sources.local.event_search import search_events
@@ -16,7 +17,7 @@ from pprofplus_tui.sources.local.sample_at import read_at, read_ends
 from pprofplus_tui.sources.local.sample_rows import batches, page_blocks
 from pprofplus_tui.sources.local.siblings import Sibling
 from pprofplus_tui.sources.local.window_query import query, rows_within
-from pprofplus_tui.sources.port import Artefact, Header, SampleBlock
+from pprofplus_tui.sources.port import Header, NoRunError, RunArtefact, SampleBlock
 from pprofplus_tui.sources.run_info import MetricRow, RunInfo
 
 _ROW_BYTES = 1536  # of a page, in the page table and in the caches
@@ -200,9 +201,12 @@ class LocalRun:
             self._causes = CauseFinder(self._kernel)
         return self._causes.death_of(self._log, state, map(Sibling.of, others), at_once=at_once)
 
-    def profiles(self) -> tuple[Artefact, ...]:
+    def profiles(self) -> tuple[RunArtefact, ...]:
         """See the port."""
-        return ()
+        try:
+            return run_artefacts(self._log.path)
+        except FileNotFoundError as error:
+            raise NoRunError(f"{self._log.path}: the run does not exist any more") from error
 
 
 class PageSamples:

@@ -1,6 +1,7 @@
 """Artefacts in a run directory: listed and read, next to any other files of such names."""
 
 import os
+import shutil
 
 import pytest
 
@@ -8,7 +9,9 @@ from pprofplus.errors import LogFormatError
 from pprofplus.log.artefacts import MAX_ARTEFACTS_BYTES
 from pprofplus.log.format import RunHeader
 from pprofplus.log.writer import Writer
-from pprofplus_tui.sources.local.artefacts import RunArtefact, read_artefact, run_artefacts
+from pprofplus_tui.sources.local.artefacts import read_artefact, run_artefacts
+from pprofplus_tui.sources.local.local_source import LocalSource
+from pprofplus_tui.sources.port import NoRunError, RunArtefact, RunId
 
 UNIX_MS = 1_800_000_000_000
 
@@ -100,3 +103,16 @@ def test_what_the_collector_writes_is_listed_and_read(tmp_path):
     (artefact,) = run_artefacts(writer.directory)
     assert artefact == RunArtefact(name, "heap", UNIX_MS, "asked", "pb.gz", 7)
     assert read_artefact(writer.directory, name)[0] == b"profile"
+
+
+def test_the_source_lists_the_artefacts_of_a_run_as_its_profiles(tmp_path):
+    header = RunHeader(service="api", pid=1, start_ms=UNIX_MS, metrics=(("rss", "B", "gauge"),))
+    writer = Writer(str(tmp_path / "logs"), header)
+    writer.add(0, UNIX_MS, [1])
+    name = writer.store_artefact(UNIX_MS, "heap", b"profile", why="asked")
+    writer.close()
+    reader = LocalSource([str(tmp_path / "logs")]).open(RunId(writer.directory))
+    assert [artefact.name for artefact in reader.profiles()] == [name]
+    shutil.rmtree(writer.directory)
+    with pytest.raises(NoRunError):
+        reader.profiles()
