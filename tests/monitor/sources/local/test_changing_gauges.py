@@ -210,7 +210,7 @@ def test_an_open_log_drops_the_oldest_segments_for_the_newest(record):
         newest = [recorder.taken - 3 + i for i in range(3)]
         assert found["n", False].lo.tolist()[-3:] == newest
         assert found[f"job{number}.3", False].lo.tolist() == newest
-    assert "left out" in run.problems[0]
+    assert "not read" in run.problems[0]
     assert len(run.table.names) < 100
 
 

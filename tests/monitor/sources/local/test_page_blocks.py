@@ -25,7 +25,7 @@ _ROWS_FROM = fmt.PREFIX.size + _HEAD.size
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(blocks_module, "LEAST_PAGES", 2)
+    monkeypatch.setattr(blocks_module, "MIN_PAGES", 2)
     monkeypatch.setattr(blocks_module, "_BLOCK_PAGES", 3)
 
 

@@ -209,7 +209,7 @@ def test_any_window_has_the_extremes_of_every_bucket(log, windows, steps):
 @pytest.fixture(scope="module")
 def small_blocks():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blocks_module, "LEAST_PAGES", 2)
+        patch.setattr(blocks_module, "MIN_PAGES", 2)
         patch.setattr(blocks_module, "_BLOCK_PAGES", 3)
         yield
 
