@@ -250,15 +250,15 @@ def test_a_running_run_goes_on_while_others_are_yet_to_be_read(home, monkeypatch
     for i in range(40):
         home.run("job", 5_000_000 + i, begin_ms=now_ms - 800_000 + i * 1000, count=3)
     with closing(session.Session(Options(), open_source([str(home.path)]), lambda _: None)) as made:
-        made.look()
+        made.refresh()
         (first,) = made.answer(ChartRequest(), fresh=True, before=None).runs
         live.add()
-        made.look((first.id,))
+        made.refresh((first.id,))
         frame = made.answer(ChartRequest(), fresh=False, before=None)
         assert [(run.pid, run.end_ms) for run in frame.runs] == [(first.pid, first.end_ms + 1000)]
         assert frame.unread
         while made.loading:
-            made.look_closer(())
+            made.read_more(())
         frame = made.answer(ChartRequest(), fresh=False, before=None)
         assert (len(frame.runs), frame.unread) == (41, 0)
 

@@ -100,31 +100,31 @@ class Workers:
 
 
 class Watcher:
-    """The desk of a monitor on a directory, and the pictures that it orders."""
+    """The session of a monitor on a directory, and the pictures that it orders."""
 
     def __init__(self, home):
-        self.desk = Session(Options(), open_source([str(home)]), lambda _: None)
+        self.session = Session(Options(), open_source([str(home)]), lambda _: None)
         self.pictures = {}
-        submit_all = self.desk._renderer.submit_all
+        submit_all = self.session._renderer.submit_all
 
         def keep(pictures):
             pictures = list(pictures)
             self.pictures.update(pictures)
             submit_all(pictures)
 
-        self.desk._renderer.submit_all = keep
+        self.session._renderer.submit_all = keep
         self.frame = None
         self.study = None
 
     @property
     def runs(self):
-        return self.desk._runs
+        return self.session._runs
 
     def run(self, pid):
         return next(run for run in self.runs if run.pid == pid)
 
     def look(self, **asked):
-        self.desk.look(tuple(run.id for run in self.runs), **asked)
+        self.session.refresh(tuple(run.id for run in self.runs), **asked)
 
     def until_found(self, pids):
         self.look_until(lambda: {run.pid for run in self.runs if run.rss_bytes} >= set(pids), 0.2)
@@ -150,7 +150,7 @@ class Watcher:
     def again(self, *, fresh=True):
         pending = True
         while pending:
-            self.frame, pending = self.desk.answer_comparison(
+            self.frame, pending = self.session.answer_comparison(
                 self.study, fresh=fresh, before=self.frame
             )
             fresh = False
@@ -158,9 +158,9 @@ class Watcher:
 
     def answer(self, pid, window, *shapes):
         request = ChartRequest(self.run(pid).id, window, shapes)
-        self.frame = self.desk.answer(request, fresh=True, before=self.frame)
+        self.frame = self.session.answer(request, fresh=True, before=self.frame)
         if not self.frame.facts.layers:  # the first charts of a run come before its verdict
-            self.frame = self.desk.answer(request, fresh=False, before=self.frame)
+            self.frame = self.session.answer(request, fresh=False, before=self.frame)
         return self.frame.facts
 
 
@@ -174,7 +174,7 @@ def watch():
 
     yield make
     for watcher in made:
-        watcher.desk.close()
+        watcher.session.close()
 
 
 @pytest.fixture
@@ -316,7 +316,7 @@ def test_memory_that_is_allocated_and_not_touched_is_a_figure_and_no_layer_is_ne
     assert sum(sizes[name] for name in parts) - absent == pytest.approx(sizes["rss"], rel=0.02)
     assert re.search(r"\d+(\.\d)? MiB not resident", watcher.pictures["layers"].note)
     assert "not resident" in "".join(run.text for run in facts_row(facts, 200))
-    (info,) = [info for info in watcher.desk._catalog.runs if info.pid == lazy]
+    (info,) = [info for info in watcher.session._catalog.runs if info.pid == lazy]
     log = LocalRun(open_log(info.id, in_blocks=True))
     page = report_page(info, log, info.begin_ms, info.end_ms + 1)
     assert "of the allocated memory is not resident" in page
@@ -432,8 +432,8 @@ def test_the_order_by_growth_goes_by_the_verdict_and_has_live_runs_first(home, w
     home.run("web", 4, begin_ms=now_ms - 900_000, count=600)
     watcher = watch(home.path)
     watcher.look(ranking=True)
-    while watcher.desk.behind:
-        watcher.desk.look_closer((), ranking=True)
+    while watcher.session.has_more:
+        watcher.session.read_more((), ranking=True)
     arranged = Arranger().arranged(watcher.runs, GROWTH, 0.0)
     assert [run.pid for run in arranged] == [2, 1, 3, 4]
     kinds = [run.growth.kind for run in arranged[:3]]

@@ -220,17 +220,17 @@ def test_no_verdict_is_worked_on_before_the_first_charts_are_drawn(slow_leak, ho
     monkeypatch.setattr(
         whole_run, "past_of", lambda *asks: drawn_then.append(len(drawn)) or past_of(*asks)
     )
-    desk = Session(Options(), open_source([str(home.path)]), drawn.append)
+    session = Session(Options(), open_source([str(home.path)]), drawn.append)
     try:
-        desk.look()
+        session.refresh()
         shapes = (Shape("memory", 91, 13), Shape("python_heap", 45, 8))
         request = ChartRequest(slow_leak, Window.fit(BEGIN_MS, BEGIN_MS + 48 * HOUR_MS), shapes)
-        first = desk.answer(request, fresh=True, before=None)
+        first = session.answer(request, fresh=True, before=None)
         assert (first.facts.layers, drawn_then) == ((), [])
-        assert desk.behind  # so it is asked again at once
-        second = desk.answer(request, fresh=False, before=first)
+        assert session.has_more  # so it is asked again at once
+        second = session.answer(request, fresh=False, before=first)
         assert second.facts.rss.verdict.kind == GROWING
         assert drawn_then == [len(shapes)]
-        assert not desk.behind
+        assert not session.has_more
     finally:
-        desk.close()
+        session.close()

@@ -399,7 +399,7 @@ def test_closing_joins_both_threads_and_closing_twice_is_nothing(home, open_scre
     screen = open_screen(home.path)
     screen.feed.show(ChartRequest(path, whole(path), SHAPES))
     screen.until(lambda: screen.frames)
-    assert {thread.name for thread in ours()} == {"pprofplus-feed", "pprofplus-charts"}
+    assert {thread.name for thread in ours()} == {"pprofplus-backend", "pprofplus-charts"}
     screen.feed.close()
     assert ours() == []
     count = len(screen.frames) + len(screen.drawn)
@@ -421,7 +421,7 @@ def test_a_feed_that_never_started_closes(home):
 
 
 def spied(monkeypatch, *names):
-    """Return what the desk is asked to do, in its order."""
+    """Return what the session is asked to do, in its order."""
     done = []
     for name in names:
         plain = getattr(session.Session, name)
@@ -442,12 +442,12 @@ def test_a_key_is_answered_before_the_list_is_read_on(home, monkeypatch):
     try:
         screen.until(lambda: screen.runs)
         time.sleep(0.2)  # until it waits
-        done = spied(monkeypatch, "look_closer", "answer")
+        done = spied(monkeypatch, "read_more", "answer")
         screen.feed.show(ChartRequest(path, whole(path), SHAPES))
-        wait_until(lambda: "look_closer" in done, 15)
+        wait_until(lambda: "read_more" in done, 15)
     finally:
         screen.feed.close()
-    assert done[:2] == ["answer", "look_closer"]
+    assert done[:2] == ["answer", "read_more"]
 
 
 def test_keys_that_go_on_and_on_do_not_keep_new_runs_from_being_told(home, open_screen):

@@ -170,14 +170,14 @@ def test_a_catalogue_knows_the_beginning_after_one_step_from_the_ends_alone(step
 
 def test_the_monitor_knows_the_beginning_of_an_open_run(stepped):
     run = open_run(stepped.directory)
-    desk = Session(Options(), open_source([str(stepped.home)]), lambda _: None)
+    session = Session(Options(), open_source([str(stepped.home)]), lambda _: None)
     try:
-        desk.look()
+        session.refresh()
         window = Window.fit(run.begin_ms, run.end_ms)
         request = ChartRequest(str(stepped.directory), window, (Shape("memory", 80, 20),))
-        frame = desk.answer(request, fresh=True, before=None)
+        frame = session.answer(request, fresh=True, before=None)
     finally:
-        desk.close()
+        session.close()
     assert [(run.begin_ms, run.end_ms) for run in frame.runs] == [(run.begin_ms, run.end_ms)]
 
 
