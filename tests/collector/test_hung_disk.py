@@ -184,12 +184,12 @@ from pprofplus.control.requests import Request
 def begun(name, **arguments):
     "Ask for a long action, and wait until it has begun."
     stem = put_request(directory, Request(name, arguments))
-    wait_for(lambda: read_progress(directory, stem))
+    wait_until(lambda: read_progress(directory, stem))
     return stem
 
 def answer(stem):
     found = []
-    wait_for(lambda: found.append(take_answer(directory, stem)) or found[-1])
+    wait_until(lambda: found.append(take_answer(directory, stem)) or found[-1])
     return found[-1]
 """
 
