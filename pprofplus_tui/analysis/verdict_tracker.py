@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from pprofplus_tui.analysis.layer_verdicts import judge_curve, verdicts
-from pprofplus_tui.analysis.whole_run import beyond, facts_of
+from pprofplus_tui.analysis.whole_run import beyond, series_of
 from pprofplus_tui.model.points import Points, SeriesKey
 from pprofplus_tui.model.verdict import (
     LAYERS,
@@ -18,7 +18,7 @@ from pprofplus_tui.model.verdict import (
 from pprofplus_tui.model.window import Window
 from pprofplus_tui.sources.port import RunReader
 
-FACTS: tuple[SeriesKey, ...] = tuple((metric, False) for metric in VERDICT_METRICS)
+VERDICT_SERIES: tuple[SeriesKey, ...] = tuple((metric, False) for metric in VERDICT_METRICS)
 _OLDEST_MS = 5000  # in a long window too, a verdict is no older than this
 
 _NOTHING = Verdicts()
@@ -37,15 +37,15 @@ def judged(  # noqa: PLR0913 - a window of a run, what is known of it, and what 
 ) -> Verdicts:
     """Return what the run's memory does in [begin_ms, end_ms), unix ms, wherever it is told.
 
-    `known` are the points of `FACTS` in `VERDICT_BUCKETS` buckets, if they are known already;
+    `known` are the points of `VERDICT_SERIES` in `VERDICT_BUCKETS` buckets, if they are known already;
     `before` is what was said of this view a moment ago. Of the layers only `kinds` are judged.
     The whole run is read as well, and where that does not decide, the run of the service that
     came before.
     """
-    facts = FACTS if kinds is LAYERS else facts_of(kinds)
-    points = known or run.query(begin_ms, end_ms, VERDICT_BUCKETS, facts, exact=False)
-    ends = run.end_samples(begin_ms, end_ms, facts)
-    table = {metric: points[metric, rate] for metric, rate in facts}
+    series = VERDICT_SERIES if kinds is LAYERS else series_of(kinds)
+    points = known or run.query(begin_ms, end_ms, VERDICT_BUCKETS, series, exact=False)
+    ends = run.end_samples(begin_ms, end_ms, series)
+    table = {metric: points[metric, rate] for metric, rate in series}
     outside = beyond(run)
     past, earlier = outside.past(run, kinds), outside.known_earlier
     found = verdicts(table, before, ends, kinds, past=past, earlier=earlier)

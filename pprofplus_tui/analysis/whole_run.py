@@ -21,7 +21,7 @@ _START_MS = 60_000
 Kinds = Sequence[LayerKind]
 
 
-def facts_of(kinds: Kinds) -> tuple[SeriesKey, ...]:
+def series_of(kinds: Kinds) -> tuple[SeriesKey, ...]:
     """Return the series that these layers are made of."""
     names = (name for kind in kinds for name in (*kind.plus, *kind.minus))
     return tuple(dict.fromkeys((name, False) for name in names))
@@ -29,10 +29,10 @@ def facts_of(kinds: Kinds) -> tuple[SeriesKey, ...]:
 
 def past_of(run: RunReader, kinds: Kinds = LAYERS) -> LongTermTrends:
     """Return what the whole run says of its layers: one query that is not exact."""
-    facts = facts_of(kinds)
+    series = series_of(kinds)
     begin_ms, end_ms, buckets = past_grid(run.begin_ms, run.end_ms + 1)
-    points = run.query(begin_ms, end_ms, buckets, facts, exact=False)
-    table = {metric: points[metric, rate] for metric, rate in facts}
+    points = run.query(begin_ms, end_ms, buckets, series, exact=False)
+    table = {metric: points[metric, rate] for metric, rate in series}
     return long_term_trends(RunOverview(table, run.start_ms), kinds)
 
 

@@ -13,19 +13,19 @@ _USED = (USED, False)
 
 
 def with_sharers(
-    facts: Verdicts, reader: RunReader, run: Run, window: Window, infos: Iterable[RunInfo]
+    verdicts: Verdicts, reader: RunReader, run: Run, window: Window, infos: Iterable[RunInfo]
 ) -> Verdicts:
-    """Return the facts with the number of runs in the cgroup, which is known of the present only.
+    """Return the verdicts with the number of runs in the cgroup, which is known of the present only.
 
     Args:
-        facts: of the run in the window.
+        verdicts: of the run in the window.
         reader: of the run, refreshed.
         run: that is shown.
         window: that is shown.
         infos: of all runs there are.
     """
     count = None
-    if facts.limit_bytes and run.running and window.end_ms > run.end_ms:
+    if verdicts.limit_bytes and run.running and window.end_ms > run.end_ms:
         charges = {
             info.id: charge
             for info in infos
@@ -36,7 +36,7 @@ def with_sharers(
             end_ms = reader.end_ms + 1
             used = reader.query(end_ms - OLDEST_MS, end_ms, VERDICT_BUCKETS, (_USED,))[_USED]
             count = sharers(mine, used, charges.values())
-    return facts if count == facts.sharers else replace(facts, sharers=count)
+    return verdicts if count == verdicts.sharers else replace(verdicts, sharers=count)
 
 
 def _charge_of(info: RunInfo) -> Charge | None:

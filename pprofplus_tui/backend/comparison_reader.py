@@ -75,7 +75,7 @@ class ComparisonReader:
 
     def answer(
         self,
-        study: ComparisonRequest,
+        comparison: ComparisonRequest,
         runs: tuple[Run, ...],
         infos: Mapping[RunId, RunInfo],
         before: Findings | None = None,
@@ -85,29 +85,33 @@ class ComparisonReader:
         Reads for some 40 ms at the most, so that a key need not wait for sixty runs; what is
         still to be read is left out of the charts, and the findings tell how many runs that is.
         """
-        members = study.members(runs)
+        members = comparison.members(runs)
         kind, series = main_series(
-            (infos[run.id] for run in members if run.id in infos), study.chart
+            (infos[run.id] for run in members if run.id in infos), comparison.chart
         )
-        empty = Findings(study.kind, series.label, kind.unit, study.aligned)
-        window = study.window
-        if window is None or not study.shapes:
+        empty = Findings(comparison.kind, series.label, kind.unit, comparison.aligned)
+        window = comparison.window
+        if window is None or not comparison.shapes:
             return empty, [], False
-        buckets = max(JUMPS, *(buckets_for(shape) for shape in study.shapes))
-        if before is not None and before.whole and self._is_new_enough(study, members, buckets):
+        buckets = max(JUMPS, *(buckets_for(shape) for shape in comparison.shapes))
+        if (
+            before is not None
+            and before.whole
+            and self._is_new_enough(comparison, members, buckets)
+        ):
             return _with_totals(before, members, infos), [], False
         present_ms = _present_ms(members)
         curves: dict[RunId, Points] = {}
-        wanted = [run for run in members if _reaches(run, study, window)]
+        wanted = [run for run in members if _reaches(run, comparison, window)]
         until = time.monotonic() + _SLICE_S
         read = 0
         for run in wanted:
             late = time.monotonic() > until
-            points = self._points(run, study, window, buckets, series, late=late)
+            points = self._points(run, comparison, window, buckets, series, late=late)
             if points is not None and self._is_judged(run.id, kind, series, late=late):
                 read += 1
             if points is None:  # what was known in the window before stands until it is read
-                points = self._stand_in(run, study, series)
+                points = self._stand_in(run, comparison, series)
             if points is not None:
                 curves[run.id] = points
         self._forget({run.id for run in wanted})
@@ -116,36 +120,38 @@ class ComparisonReader:
         findings = _with_totals(findings, members, infos)
         pending = read < len(wanted)
         if pending and time.monotonic() - self._drawn_s < _DRAWN_EACH_S:
-            if self._told is not None and self._told.kind == study.kind:
+            if self._told is not None and self._told.kind == comparison.kind:
                 told = self._told  # its figures stand until there are new ones
                 findings = replace(told, read=read, of=len(wanted))
             return findings, [], True
         self._drawn_s = time.monotonic()
-        self._drawn = study, tuple((run.id, run.state) for run in members)
+        self._drawn = comparison, tuple((run.id, run.state) for run in members)
         width_ms = TimeBuckets.at_most(window.begin_ms, window.end_ms, buckets).width_ms
-        named = members if study.kind == COMPARE else wanted
-        lives = {run.id: _life(run, infos.get(run.id), study, series, present_ms) for run in named}
+        named = members if comparison.kind == COMPARE else wanted
+        lives = {
+            run.id: _life(run, infos.get(run.id), comparison, series, present_ms) for run in named
+        }
         verdicts = {
             run_id: self._kept[run_id].verdict if run_id in self._kept else Verdict()
             for run_id in curves
         }
         # at one age there is no present that runs share
-        edge_ms = 0 if study.aligned else present_ms
-        scene = Scene(study, window, kind, members, curves, width_ms, lives, verdicts, edge_ms)
+        edge_ms = 0 if comparison.aligned else present_ms
+        scene = Scene(comparison, window, kind, members, curves, width_ms, lives, verdicts, edge_ms)
         self._told, charts = self._builder.build(scene, findings)
         return self._told, charts, pending
 
     def _is_new_enough(
-        self, study: ComparisonRequest, members: tuple[Run, ...], buckets: int
+        self, comparison: ComparisonRequest, members: tuple[Run, ...], buckets: int
     ) -> bool:
         """Tell whether the charts are as they were drawn, but for less than a bucket of time.
 
         Only then all lines go on at once, not each in a second of its own.
         """
         states = tuple((run.id, run.state) for run in members)
-        if study.window is None or self._drawn != (study, states):
+        if comparison.window is None or self._drawn != (comparison, states):
             return False
-        bucket_s = min(study.window.span_ms // buckets, _OLDEST_MS) / 1000
+        bucket_s = min(comparison.window.span_ms // buckets, _OLDEST_MS) / 1000
         return time.monotonic() - self._drawn_s < bucket_s
 
     # -- reading
@@ -153,15 +159,15 @@ class ComparisonReader:
     def _points(  # noqa: PLR0913 - private: what is asked of one run
         self,
         run: Run,
-        study: ComparisonRequest,
+        comparison: ComparisonRequest,
         window: Window,
         buckets: int,
         series: ChartSeries,
         *,
         late: bool,
     ) -> Points | None:
-        """Return a run's curve in the study's time; None if it is too late to read it now."""
-        shift_ms = run.begin_ms if study.aligned else 0
+        """Return a run's curve in the time of the comparison; None if it is too late to read it now."""
+        shift_ms = run.begin_ms if comparison.aligned else 0
         begin_ms, end_ms = window.begin_ms + shift_ms, window.end_ms + shift_ms
         key: _Key = (begin_ms, end_ms, buckets, series.metric, series.rate)
         kept = self._kept.get(run.id)
@@ -200,12 +206,14 @@ class ComparisonReader:
         kept.key, kept.points = key, points
         return shifted(points, shift_ms)
 
-    def _stand_in(self, run: Run, study: ComparisonRequest, series: ChartSeries) -> Points | None:
+    def _stand_in(
+        self, run: Run, comparison: ComparisonRequest, series: ChartSeries
+    ) -> Points | None:
         """Return the curve that was read last, if it is one of the same metric."""
         kept = self._kept.get(run.id)
         if kept is None or kept.key is None or kept.key[3:] != (series.metric, series.rate):
             return None
-        return shifted(kept.points, run.begin_ms if study.aligned else 0)
+        return shifted(kept.points, run.begin_ms if comparison.aligned else 0)
 
     def _is_judged(
         self, run_id: RunId, kind: ChartKind, series: ChartSeries, *, late: bool
@@ -258,9 +266,9 @@ class ComparisonReader:
                 del self._kept[run_id]
 
 
-def _reaches(run: Run, study: ComparisonRequest, window: Window) -> bool:
+def _reaches(run: Run, comparison: ComparisonRequest, window: Window) -> bool:
     """Tell whether a run has anything to show in the window."""
-    if study.aligned:
+    if comparison.aligned:
         return window.begin_ms <= run.end_ms - run.begin_ms
     return run.begin_ms < window.end_ms and run.end_ms >= window.begin_ms
 
@@ -278,9 +286,13 @@ def _present_ms(runs: Iterable[Run]) -> int:
 
 
 def _life(
-    run: Run, info: RunInfo | None, study: ComparisonRequest, series: ChartSeries, present_ms: int
+    run: Run,
+    info: RunInfo | None,
+    comparison: ComparisonRequest,
+    series: ChartSeries,
+    present_ms: int,
 ) -> Lifetime:
-    """Return when a run has values, in the study's time."""
+    """Return when a run has values, in the time of the comparison."""
     if not run.running or info is None:
         life = Lifetime.of_ended_run(run.begin_ms, run.end_ms)
     else:
@@ -293,7 +305,7 @@ def _life(
             present_ms if run.state == LIVE else run.end_ms,
             None if newest is None else newest / series.scale,
         )
-    return life.earlier(run.begin_ms) if study.aligned else life
+    return life.earlier(run.begin_ms) if comparison.aligned else life
 
 
 def _with_totals(

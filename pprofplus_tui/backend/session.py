@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from pprofplus.errors import PprofplusError
-from pprofplus_tui.analysis.verdict_tracker import FACTS, VerdictTracker
+from pprofplus_tui.analysis.verdict_tracker import VERDICT_SERIES, VerdictTracker
 from pprofplus_tui.backend.cgroup_sharing import with_sharers
 from pprofplus_tui.backend.comparison_reader import ComparisonReader
 from pprofplus_tui.backend.growth_ranking import GrowthRanking
@@ -178,7 +178,9 @@ class Session:
         self._comparison.close()  # the screen shows one run again
         unjudged, self._unjudged = self._unjudged, False
         run = find(self._runs, request.run)
-        facts = before.facts if before is not None and before.run == request.run else Verdicts()
+        verdicts = (
+            before.verdicts if before is not None and before.run == request.run else Verdicts()
+        )
         reading = before.cursor if before is not None else None
         death: Death | None = None
         if run is not None and request.window is not None:
@@ -197,27 +199,27 @@ class Session:
             judging = (not still and due and not first) or (still and unjudged)
             levels: Levels | None = None
             if not still:
-                facts_too = FACTS if judging else ()
+                also_series = VERDICT_SERIES if judging else ()
                 growing = run.state == LIVE
-                levels = self._draw(request, run.charts, facts_too, death, growing=growing)
+                levels = self._draw(request, run.charts, also_series, death, growing=growing)
             if fresh or not still:
                 reading = self._point(request.window, request.cursor_ms)
             self._unjudged = first
             if judging:  # while the charts are drawn, but not before the first ones are
                 if still:
                     self._renderer.wait_idle(_FIRST_CHARTS_S)
-                facts = self._tracker.judge(reader, request.window, facts, levels)
+                verdicts = self._tracker.judge(reader, request.window, verdicts, levels)
             elif run.rss_bytes is not None and (not still or request.window.following):
                 # also while the charts do not move: the list may have a later sample
-                facts = facts.with_rss(run.rss_bytes)
-            facts = with_sharers(facts, reader, run, request.window, self._catalog.running)
+                verdicts = verdicts.with_rss(run.rss_bytes)
+            verdicts = with_sharers(verdicts, reader, run, request.window, self._catalog.running)
         runs = self._runs
         return Frame(
             runs,
             self._catalog.services if not runs else (),
             self._problem(request.run),
             request.run,
-            facts,
+            verdicts,
             reading,
             death=death,
             unread=self._unread,
@@ -230,15 +232,15 @@ class Session:
         return next(iter((*shown, *self._catalog.problems)), "")
 
     def answer_comparison(
-        self, study: ComparisonRequest, *, fresh: bool, before: Frame | None
+        self, comparison: ComparisonRequest, *, fresh: bool, before: Frame | None
     ) -> tuple[Frame, bool]:
         """Answer a comparison of runs; return (frame, whether there is more to read)."""
         infos = self._catalog.infos
-        frozen = study.window is not None and study.window.frozen and not fresh
+        frozen = comparison.window is not None and comparison.window.frozen and not fresh
         findings, more = before.findings if before is not None else None, False
         if not frozen or findings is None or not findings.whole:
             findings, pictures, more = self._comparison.answer(
-                study, self._runs, infos, None if fresh else findings
+                comparison, self._runs, infos, None if fresh else findings
             )
             self._renderer.submit_all(pictures)
         frame = replace(before or Frame(), runs=self._runs, findings=findings, unread=self._unread)
@@ -276,7 +278,7 @@ class Session:
         self,
         request: ChartRequest,
         charts: ChartTable,
-        facts_too: tuple[SeriesKey, ...],
+        also_series: tuple[SeriesKey, ...],
         death: Death | None,
         *,
         growing: bool,
@@ -298,7 +300,7 @@ class Session:
             if (kind := charts.by_id.get(shape.chart)) is not None
         ]
         pictures: list[tuple[ChartKind, ChartSpec]] = []
-        known = {} if self._cold else _asked_at_once(reader, window, kinds, facts_too)
+        known = {} if self._cold else _asked_at_once(reader, window, kinds, also_series)
         for shape, kind in kinds:
             buckets, wanted = buckets_for(shape), wanted_by(kind)
             if self._cold:
@@ -344,14 +346,14 @@ def _asked_at_once(
     reader: RunReader,
     window: Window,
     kinds: Sequence[tuple[Shape, ChartKind]],
-    facts_too: tuple[SeriesKey, ...],
+    also_series: tuple[SeriesKey, ...],
 ) -> dict[int, Levels]:
     """Return, by number of buckets, the points of all charts of that width, in one query each."""
     asked: dict[int, dict[SeriesKey, None]] = {}
     for shape, kind in kinds:
         asked.setdefault(buckets_for(shape), {}).update(dict.fromkeys(wanted_by(kind)))
     if VERDICT_BUCKETS in asked:
-        asked[VERDICT_BUCKETS].update(dict.fromkeys(facts_too))
+        asked[VERDICT_BUCKETS].update(dict.fromkeys(also_series))
     return {
         buckets: reader.query(window.begin_ms, window.end_ms, buckets, tuple(wanted), exact=False)
         for buckets, wanted in asked.items()

@@ -211,7 +211,9 @@ class ComparisonBuilder:
         return format_quantity(value, kind.unit, ascii_only=self._manner.plain)
 
     def _line(self, member: Member, points: Points, kind: ChartKind) -> Line:
-        value = member.why_not if member.value is None else self._formatted(member.value, kind)
+        value = (
+            member.missing_reason if member.value is None else self._formatted(member.value, kind)
+        )
         label = f"{member.letter} {member.service} {member.pid}"
         return Line(label, member.colour, points, value, tag=member.letter)
 

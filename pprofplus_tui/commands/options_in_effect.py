@@ -59,7 +59,7 @@ def options_in_effect(
         light=getattr(arguments, "light", False) or is_light(config, os.environ),
         mouse=not (getattr(arguments, "no_mouse", False) or config.no_mouse),
         low_bandwidth=getattr(arguments, "low_bandwidth", False) or config.low_bandwidth,
-        looks=config.looks,
+        chart_options=config.chart_options,
         keys=rebound(config.keys),
         colours=own_colours(config),
         notice=warning,

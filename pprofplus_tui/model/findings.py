@@ -15,7 +15,7 @@ class Member:
         letter: marks its line.
         colour: palette index of its line.
         value: at the moment of the comparison, in the unit of the series; None if it had none then.
-        why_not: why there is no value: one of the words of `lifetimes`, "" if there is one.
+        missing_reason: why there is no value: one of the words of `lifetimes`, "" if there is one.
         verdict: on the curve in the window, as in the main view.
     """
 
@@ -27,7 +27,7 @@ class Member:
     letter: str
     colour: int
     value: float | None = None
-    why_not: str = ""
+    missing_reason: str = ""
     verdict: Verdict = field(default_factory=Verdict)
 
 

@@ -26,7 +26,7 @@ class Options:
         colourless: the terminal shows no colours, so lines are distinguished by their marks.
         light: colours for a light background.
         mouse: take mouse events from the terminal.
-        looks: which charts to hide at first, and how to show the others.
+        chart_options: which charts to hide at first, and how to show the others.
         low_bandwidth: write less: fewer frames and colours, no sparklines.
         keys: what the keys do.
         colours: colours that replace the theme's, by their names, or "line0" and so on.
@@ -46,7 +46,7 @@ class Options:
     colourless: bool = False
     light: bool = False
     mouse: bool = True
-    looks: ChartOptions = field(default_factory=ChartOptions)
+    chart_options: ChartOptions = field(default_factory=ChartOptions)
     low_bandwidth: bool = False
     keys: tuple[Key, ...] = KEYS
     colours: tuple[tuple[str, str], ...] = ()

@@ -72,9 +72,9 @@ class View:
         """The options of the charts."""
         return ChartOptions(self.hidden, self.log, self.levels)
 
-    def with_options(self, looks: ChartOptions) -> "View":
+    def with_options(self, options: ChartOptions) -> "View":
         """Return the view with these options of the charts."""
-        return replace(self, hidden=looks.hidden, log=looks.log, levels=looks.levels)
+        return replace(self, hidden=options.hidden, log=options.log, levels=options.levels)
 
     @property
     def cursor(self) -> int | None:
@@ -128,8 +128,8 @@ class View:
         if run.charts != self.table:
             # the first own chart of another run has other metrics
             known = STANDARD.by_id.keys()
-            looks = ChartOptions(self.hidden & known, self.log & known, self.levels & known)
-            view = self.with_options(looks).with_charts(run.charts)
+            chart_options = ChartOptions(self.hidden & known, self.log & known, self.levels & known)
+            view = self.with_options(chart_options).with_charts(run.charts)
         return replace(
             view, run=run.id, window=window if kept else self._opening_window(run, now_ms)
         )

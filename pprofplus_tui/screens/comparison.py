@@ -23,7 +23,7 @@ from pprofplus_tui.widgets.bars import Bar, keys_row
 from pprofplus_tui.widgets.cell_widget import CellWidget
 from pprofplus_tui.widgets.chart_grid import ChartGrid
 from pprofplus_tui.widgets.comparison_table import difference_row, figure_rows, totals_row
-from pprofplus_tui.widgets.comparison_title import TitleView, title_row
+from pprofplus_tui.widgets.comparison_title import ComparisonTitle, title_row
 from pprofplus_tui.widgets.row_text import fit
 
 _TABLE_SHARE = 3  # the table takes at most a third of the screen
@@ -129,7 +129,7 @@ class ComparisonScreen(Screen[None]):
         plain, width = options.plain, self._title.size.width
         if not width:
             return
-        title = TitleView(self.comparison, self.members, options.zone, plain=plain)
+        title = ComparisonTitle(self.comparison, self.members, options.zone, plain=plain)
         self._title.set_rows((title_row(title, width),))
         summary = difference_row if self.comparison.kind == COMPARE else totals_row
         self._summary.set_rows((summary(found, width, plain=plain),))

@@ -36,9 +36,9 @@ class Dialogs:
 
     def show_help(self, keys: tuple[Key, ...]) -> None:
         """Show the help page for a table of keys."""
-        from pprofplus_tui.screens.help_page import HelpScreen  # noqa: PLC0415 - see the module
+        from pprofplus_tui.screens.help_page import HelpPage  # noqa: PLC0415 - see the module
 
-        self._screen.app.push_screen(HelpScreen(plain=self._options.plain, keys=keys))
+        self._screen.app.push_screen(HelpPage(plain=self._options.plain, keys=keys))
 
     def save_screenshot(self, name: str) -> None:
         """Ask for a path, then save what is shown now; `name` is part of the file's name."""
@@ -53,12 +53,12 @@ class Dialogs:
         if run is None or chart is None:
             self._warn("There is no run to explain yet.")
             return
-        from pprofplus_tui.screens.explain_page import Explained, ExplainScreen  # noqa: PLC0415
+        from pprofplus_tui.screens.explain_page import Explained, ExplainPage  # noqa: PLC0415
 
         plain = self._options.plain
         name = clean(f"{run.service} {run.pid}", ascii_only=plain)
-        explained = Explained(chart, frame.facts, name, frame.death_of(run.id))
-        self._screen.app.push_screen(ExplainScreen(explained, plain=plain))
+        explained = Explained(chart, frame.verdicts, name, frame.death_of(run.id))
+        self._screen.app.push_screen(ExplainPage(explained, plain=plain))
 
     def ask_time(self, view: View, frame: Frame, change_view: ChangeView) -> None:
         """Ask for a time, and go there."""
@@ -82,7 +82,7 @@ class Dialogs:
         if run is None or window is None:
             return
         from pprofplus_tui.model.time_grammar import Goto  # noqa: PLC0415 - see the module
-        from pprofplus_tui.screens.event_list import EventsContext, EventsScreen  # noqa: PLC0415
+        from pprofplus_tui.screens.event_list import EventList, EventListContext  # noqa: PLC0415
 
         def done(event: "RunEvent | None") -> None:
             if event is not None and event.run:
@@ -92,8 +92,8 @@ class Dialogs:
 
         options, at_ms = self._options, view.cursor or window.end_ms
         death = frame.death_of(run.id)
-        context = EventsContext(run, frame.runs, options.zone, at_ms, options.colours, death)
-        page = EventsScreen(self._backend, context, plain=options.plain)
+        context = EventListContext(run, frame.runs, options.zone, at_ms, options.colours, death)
+        page = EventList(self._backend, context, plain=options.plain)
         self._screen.app.push_screen(page, done)
 
     def export(self, view: View, frame: Frame) -> None:

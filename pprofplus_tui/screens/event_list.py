@@ -27,7 +27,7 @@ _WORD_CELLS = 10
 
 
 @dataclass(frozen=True)
-class EventsContext:
+class EventListContext:
     """Which run's events are listed, and how.
 
     Attributes:
@@ -70,7 +70,7 @@ def event_line(event: RunEvent, zone: tzinfo | None, paint: TokenColours, *, pla
     return line
 
 
-class EventsScreen(ModalScreen[RunEvent | None]):
+class EventList(ModalScreen[RunEvent | None]):
     """Reads the events of a run in a worker, and lists them."""
 
     DEFAULT_CSS = """
@@ -101,7 +101,7 @@ class EventsScreen(ModalScreen[RunEvent | None]):
     ]
 
     def __init__(
-        self, backend: BackendPort, context: EventsContext, *, plain: bool = False
+        self, backend: BackendPort, context: EventListContext, *, plain: bool = False
     ) -> None:
         super().__init__()
         self._backend = backend

@@ -70,7 +70,7 @@ def metric_table(metrics: Iterable[Metric] = CATALOGUE) -> Table:
     return table
 
 
-class HelpScreen(TextPage):
+class HelpPage(TextPage):
     """Keys, states, events and metrics on one page that scrolls."""
 
     TITLE_OF_PAGE = "help"

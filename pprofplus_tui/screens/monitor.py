@@ -48,7 +48,7 @@ class MonitorScreen(Screen[None]):
             self._bindings = BindingsMap(bindings_of(options.keys))  # Textual's, made from BINDINGS
         self._backend = backend
         self._options = options
-        self.view = View().with_options(options.looks)
+        self.view = View().with_options(options.chart_options)
         self.frame = Frame()
         self._first_run = FirstRun(options, self.view)
         self._held = Held()
@@ -65,7 +65,7 @@ class MonitorScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         """Lay out the widgets; the size and the state decide which of them are visible."""
         # no containers: each would delay the first paint by some milliseconds
-        yield from (self._bars.status, self._bars.facts, self.picker.list, self._charts)
+        yield from (self._bars.status, self._bars.verdicts, self.picker.list, self._charts)
         yield from (self._visible.empty, self._bars.keys, self._visible.small)
 
     def on_mount(self) -> None:

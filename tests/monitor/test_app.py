@@ -16,7 +16,7 @@ from kit.pilot import settled, text_of, wait_until_async
 from pprofplus_tui.model.chart_options import ChartOptions
 from pprofplus_tui.model.charts import CHARTS
 from pprofplus_tui.screens.export_dialog import ExportDialog
-from pprofplus_tui.screens.help_page import HelpScreen
+from pprofplus_tui.screens.help_page import HelpPage
 
 LARGE, SMALL = (120, 40), (80, 24)
 
@@ -115,7 +115,7 @@ async def test_help_shows_every_key_and_metric_of_the_tables(home, monitor):
     async with monitor().run_test(size=LARGE) as pilot:
         await settled(pilot, "python heap")
         await pilot.press("question_mark")
-        assert isinstance(pilot.app.screen, HelpScreen)
+        assert isinstance(pilot.app.screen, HelpPage)
         text = await settled(pilot, "Show the run above in the list")
         seen = text
         for _ in range(8):
@@ -709,7 +709,7 @@ async def test_y_and_r_change_the_chosen_chart_and_say_where_they_cannot(home, m
 async def test_charts_can_be_preset(home, monitor):
     home.run(count=600)
     looks = ChartOptions(frozenset({"virtual"}), frozenset({"memory"}), frozenset({"cpu"}))
-    async with monitor(looks=looks).run_test(size=LARGE) as pilot:
+    async with monitor(chart_options=looks).run_test(size=LARGE) as pilot:
         text = await settled(pilot, lambda text: "cpu, total" in text and "gc pause" in text)
         assert "log scale" in text
         assert "virtual memory" not in text

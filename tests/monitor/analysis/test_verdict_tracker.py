@@ -226,10 +226,10 @@ def test_no_verdict_is_worked_on_before_the_first_charts_are_drawn(slow_leak, ho
         shapes = (Shape("memory", 91, 13), Shape("python_heap", 45, 8))
         request = ChartRequest(slow_leak, Window.fit(BEGIN_MS, BEGIN_MS + 48 * HOUR_MS), shapes)
         first = session.answer(request, fresh=True, before=None)
-        assert (first.facts.layers, drawn_then) == ((), [])
+        assert (first.verdicts.layers, drawn_then) == ((), [])
         assert session.has_more  # so it is asked again at once
         second = session.answer(request, fresh=False, before=first)
-        assert second.facts.rss.verdict.kind == GROWING
+        assert second.verdicts.rss.verdict.kind == GROWING
         assert drawn_then == [len(shapes)]
         assert not session.has_more
     finally:

@@ -131,15 +131,15 @@ def test_a_request_is_answered_with_every_chart_at_its_size_and_the_figures(home
         (drawn,) = screen.charts(shape.chart)
         assert (drawn.width, drawn.height) == (shape.width, shape.height)
         assert len(drawn.rows) == shape.height
-    screen.until(lambda: screen.frame.facts.layers)
+    screen.until(lambda: screen.frame.verdicts.layers)
     frame = screen.frame
     assert frame.run == path
-    assert [layer.kind.id for layer in frame.facts.layers] == [
+    assert [layer.kind.id for layer in frame.verdicts.layers] == [
         kind.id for kind in LAYERS if kind.resident
     ]
-    assert frame.facts.rss.verdict.kind == GROWING
-    assert frame.facts.responsible.kind.id == "objects"
-    assert frame.facts.layers[0].now_bytes == 70 * MIB + 599 * 65_536
+    assert frame.verdicts.rss.verdict.kind == GROWING
+    assert frame.verdicts.responsible.kind.id == "objects"
+    assert frame.verdicts.layers[0].now_bytes == 70 * MIB + 599 * 65_536
 
 
 def test_of_many_requests_the_last_has_the_last_word(home, open_screen):
@@ -161,7 +161,7 @@ def test_the_same_request_again_draws_nothing_again(home, open_screen):
     screen = open_screen(home.path)
     request = ChartRequest(path, whole(path), SHAPES)
     screen.feed.show(request)
-    screen.until(lambda: len(screen.drawn) == 2 and screen.frame.facts.layers)
+    screen.until(lambda: len(screen.drawn) == 2 and screen.frame.verdicts.layers)
     for _ in range(20):
         screen.feed.show(request)
     assert screen.quiet(0.4)
@@ -171,7 +171,7 @@ def test_nothing_is_posted_while_nothing_changes(home, open_screen):
     path = home.run(count=120)
     screen = open_screen(home.path)
     screen.feed.show(ChartRequest(path, whole(path), SHAPES))
-    screen.until(lambda: len(screen.drawn) == 2 and screen.frame.facts.layers)
+    screen.until(lambda: len(screen.drawn) == 2 and screen.frame.verdicts.layers)
     assert screen.quiet(0.6)
 
 
@@ -192,7 +192,9 @@ def test_new_samples_are_drawn_without_being_asked_for(service, open_screen):
     service.add(5, rss=333 * MIB)
     screen.until(lambda: "333 MiB" in legend(screen.charts("memory")[-1]))
     screen.until(
-        lambda: screen.frame.facts.layers[:1] and screen.frame.facts.rss.now_bytes == 333 * MIB
+        lambda: (
+            screen.frame.verdicts.layers[:1] and screen.frame.verdicts.rss.now_bytes == 333 * MIB
+        )
     )
 
 
@@ -202,25 +204,25 @@ def test_a_verdict_waits_until_there_is_enough_new_and_the_resident_set_does_not
     screen = open_screen(service.log_directory)
     hour = Window.live(time.time_ns() // 1_000_000, 3_600_000)
     screen.feed.show(ChartRequest(service.path, hour, SHAPES))
-    screen.until(lambda: screen.frame.facts.layers)
-    judged = screen.frame.facts
+    screen.until(lambda: screen.frame.verdicts.layers)
+    judged = screen.frame.verdicts
     service.add(2, rss=333 * MIB)
-    screen.until(lambda: screen.frame.facts.rss.now_bytes == 333 * MIB)
-    assert screen.frame.facts.span_ms == judged.span_ms
+    screen.until(lambda: screen.frame.verdicts.rss.now_bytes == 333 * MIB)
+    assert screen.frame.verdicts.span_ms == judged.span_ms
     service.add(6, rss=334 * MIB)
-    screen.until(lambda: screen.frame.facts.span_ms > judged.span_ms)
+    screen.until(lambda: screen.frame.verdicts.span_ms > judged.span_ms)
 
 
 def test_a_frozen_picture_stands_still_while_the_list_goes_on(service, open_screen):
     screen = open_screen(service.log_directory)
     frozen = window_of(service).freeze()
     screen.feed.show(ChartRequest(service.path, frozen, SHAPES))
-    screen.until(lambda: len(screen.drawn) == 2 and screen.frame.facts.layers)
-    facts, count = screen.frame.facts, len(screen.drawn)
+    screen.until(lambda: len(screen.drawn) == 2 and screen.frame.verdicts.layers)
+    facts, count = screen.frame.verdicts, len(screen.drawn)
     service.add(5, rss=333 * MIB)
     screen.until(lambda: screen.runs[0].rss_bytes == 333 * MIB)
     assert len(screen.drawn) == count
-    assert screen.frame.facts == facts
+    assert screen.frame.verdicts == facts
     screen.feed.show(ChartRequest(service.path, window_of(service), SHAPES))
     screen.until(lambda: "333 MiB" in legend(screen.charts("memory")[-1]))
 
@@ -324,7 +326,7 @@ def test_a_log_that_shrinks_while_shown_is_read_anew(home, open_screen):
     for segment in Path(path).iterdir():
         os.truncate(segment, segment.stat().st_size // 2)
     screen.until(lambda: screen.runs and screen.runs[0].end_ms < window.end_ms - 60_000)
-    screen.until(lambda: screen.frame.facts.layers[0].now_bytes < 70 * MIB + 3000 * 65_536)
+    screen.until(lambda: screen.frame.verdicts.layers[0].now_bytes < 70 * MIB + 3000 * 65_536)
 
 
 class Breaking:
