@@ -94,9 +94,9 @@ class ChartBuilder:
     only when there is about one cell of new time; in between, only the numbers change.
     """
 
-    def __init__(self, manner: ChartStyle) -> None:
-        self._manner = manner
-        self._axes = KeptAxes(ascii_only=manner.plain)
+    def __init__(self, style: ChartStyle) -> None:
+        self._style = style
+        self._axes = KeptAxes(ascii_only=style.plain)
         self._last: dict[str, _Last] = {}
         # of the window that is drawn, by the width of a plot: charts of one width share them
         self._ticks: tuple[int, int, dict[int, tuple[Tick, ...]]] = (0, 0, {})
@@ -123,7 +123,7 @@ class ChartBuilder:
         the words of `events`. Marks among the events are drawn as marks. While the log is
         `growing`, the lines may be late by a cell.
         """
-        manner = self._manner
+        style = self._style
         notes = [self._note(note, points) for note in kind.notes]
         if kind.total:
             stack = stack_of(
@@ -151,10 +151,10 @@ class ChartBuilder:
             marks=marks if wordy else tuple((ms, "") for ms, _ in marks),
             events=tuple(_event(event, area.width) for event in events if event.kind != MARKED),
             note=joined_notes(*notes, log=log),
-            ascii_only=manner.plain,
-            distinct=manner.colourless,
+            ascii_only=style.plain,
+            distinct=style.colourless,
             empty="no samples in this window" if known else "not in this log",
-            zone=zone_names(window.begin_ms, window.end_ms, manner.zone),
+            zone=zone_names(window.begin_ms, window.end_ms, style.zone),
             stacked=bool(kind.total),
         )
         return self._with_kept_lines(kind, shape, window, fresh) if growing else fresh
@@ -165,7 +165,7 @@ class ChartBuilder:
             known = {}
             self._ticks = window.begin_ms, window.end_ms, known
         if cells not in known:
-            known[cells] = time_ticks(window.begin_ms, window.end_ms, cells, self._manner.zone)
+            known[cells] = time_ticks(window.begin_ms, window.end_ms, cells, self._style.zone)
         return known[cells]
 
     def _with_kept_lines(
@@ -219,7 +219,7 @@ class ChartBuilder:
         )
 
     def _bands(self, kind: ChartKind, stack: Stack) -> tuple[Line, ...]:
-        plain = self._manner.plain
+        plain = self._style.plain
         return tuple(
             Line(
                 series.label,
@@ -237,7 +237,7 @@ class ChartBuilder:
         value = ""
         if len(points):
             shown = points.hi.max() if series.extreme else points.hi[-1]
-            value = format_quantity(float(shown), kind.unit, ascii_only=self._manner.plain)
+            value = format_quantity(float(shown), kind.unit, ascii_only=self._style.plain)
         return Line(series.label, series.colour, points, value, series.metric)
 
     def _note(self, note: Note, points: Mapping[SeriesKey, Points]) -> str:
@@ -248,5 +248,5 @@ class ChartBuilder:
         ]
         if not last:
             return ""
-        number = format_quantity(sum(last), note.unit, ascii_only=self._manner.plain)
+        number = format_quantity(sum(last), note.unit, ascii_only=self._style.plain)
         return f"{number} {note.label}"

@@ -97,9 +97,9 @@ _UNJUDGED = Verdict()
 class ComparisonBuilder:
     """Builds charts of several runs; keeps the y axes so that they do not jump."""
 
-    def __init__(self, manner: ChartStyle) -> None:
-        self._manner = manner
-        self._axes = KeptAxes(ascii_only=manner.plain)
+    def __init__(self, style: ChartStyle) -> None:
+        self._style = style
+        self._axes = KeptAxes(ascii_only=style.plain)
         self._of: tuple[str, str] = "", ""
         self._top: tuple[object, tuple[RunId, ...]] = None, ()
 
@@ -208,7 +208,7 @@ class ComparisonBuilder:
         return self._chart(scene, shape, (Line("sum", 0, everyone, value),), title, note)
 
     def _formatted(self, value: float, kind: ChartKind) -> str:
-        return format_quantity(value, kind.unit, ascii_only=self._manner.plain)
+        return format_quantity(value, kind.unit, ascii_only=self._style.plain)
 
     def _line(self, member: Member, points: Points, kind: ChartKind) -> Line:
         value = (
@@ -220,13 +220,13 @@ class ComparisonBuilder:
     def _chart(
         self, scene: Scene, shape: Shape, lines: tuple[Line, ...], title: str, note: str
     ) -> ChartSpec:
-        manner, window, kind, request = self._manner, scene.window, scene.kind, scene.request
+        style, window, kind, request = self._style, scene.window, scene.kind, scene.request
         area = plot_area(shape.width, shape.height)
         drawn = [line.points for line in lines]
         ticks = (
             age_ticks(window.begin_ms, window.end_ms, area.width)
             if request.aligned
-            else time_ticks(window.begin_ms, window.end_ms, area.width, manner.zone)
+            else time_ticks(window.begin_ms, window.end_ms, area.width, style.zone)
         )
         return ChartSpec(
             title=title,
@@ -239,8 +239,8 @@ class ComparisonBuilder:
             lines=lines,
             note=note,
             cursor_ms=request.cursor_ms,
-            ascii_only=manner.plain,
-            distinct=manner.colourless,
+            ascii_only=style.plain,
+            distinct=style.colourless,
         )
 
 

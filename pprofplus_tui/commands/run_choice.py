@@ -27,7 +27,7 @@ def find_runs(
     catalog.refresh(())
     if catalog.runs:
         if unread is not None:
-            unread.note(catalog.unlisted(options.service))
+            unread.note(catalog.hiding_problems(options.service))
         return sorted(catalog.runs, key=lambda info: (info.state not in RUNNING, -info.begin_ms))
     wanted = [f"service {options.service}"] if options.service is not None else []
     wanted += [f"pid {', '.join(map(str, pids))}"] if pids else []
@@ -69,7 +69,7 @@ def named_run(source: Source, name: str) -> RunInfo:
 
     Raises UsageError if several runs have it, NothingFoundError if none has.
     """
-    found, problems = source.called(name)
+    found, problems = source.find_by_name(name)
     if not found:
         hidden = "".join(f"; {line}" for line in problems[:1])
         raise NothingFoundError(

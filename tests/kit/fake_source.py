@@ -148,7 +148,7 @@ class FakeSource:
     def catalog(self, selection=Selection(), *, counting=False):  # noqa: B008 - frozen
         return FakeCatalog(self, selection, counting=counting)
 
-    def called(self, name):
+    def find_by_name(self, name):
         infos = [info_of(run) for run in self.runs.values()]
         found = [
             info for info in infos if name in {f"{info.service}/{info.pid}", self.name(info.id)}
@@ -246,7 +246,7 @@ class FakeCatalog:
         changes, self._changes = self._changes, {}
         return changes
 
-    def refresh(self, sought=None, until_s=None):  # noqa: ARG002 - the port's
+    def refresh(self, in_view=None, until_s=None):  # noqa: ARG002 - the port's
         try:
             self._source.read("refresh")
         except SourceError as error:
@@ -270,16 +270,16 @@ class FakeCatalog:
                 changed = True
         return changed
 
-    def read_on(self, until_s):  # noqa: ARG002 - the port's
+    def read_unread(self, until_s):  # noqa: ARG002 - the port's
         return False
 
-    def lacking(self, runs):  # noqa: ARG002 - the port's
+    def incomplete(self, runs):  # noqa: ARG002 - the port's
         return []
 
     def complete(self, runs, until_s):  # noqa: ARG002 - the port's
         return False
 
-    def unlisted(self, service):  # noqa: ARG002 - the port's
+    def hiding_problems(self, service):  # noqa: ARG002 - the port's
         return ()
 
 

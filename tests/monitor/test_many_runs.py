@@ -175,7 +175,7 @@ def test_all_that_is_found_is_read_at_last_the_newest_first(logs, monkeypatch):
     newest = catalog.runs[0].begin_ms
     rounds = 0
     while catalog.unread:
-        assert catalog.read_on(time.monotonic())
+        assert catalog.read_unread(time.monotonic())
         rounds += 1
     assert rounds == 59
     assert newest == max(info.begin_ms for info in catalog.runs)
@@ -221,7 +221,7 @@ def test_a_list_of_many_runs_loads_no_screen_and_no_charts(logs):
 def slow_reading(monkeypatch):
     """Read one run at a time, and show each."""
     monkeypatch.setattr(session, "_SLICE_S", 0.0)
-    monkeypatch.setattr(session, "_WORTH_IT", 0.0)
+    monkeypatch.setattr(session, "_BATCH_GROWTH", 0.0)
     monkeypatch.setattr(catalogs, "_BATCH_RUNS", 1)
 
 
@@ -242,7 +242,7 @@ async def test_what_is_not_yet_read_is_told_and_then_all_is_there(logs):
 
 def test_a_running_run_goes_on_while_others_are_yet_to_be_read(home, monkeypatch):
     monkeypatch.setattr(session, "_SLICE_S", 0.0)
-    monkeypatch.setattr(session, "_WORTH_IT", 1e9)
+    monkeypatch.setattr(session, "_BATCH_GROWTH", 1e9)
     monkeypatch.setattr(catalogs, "_BATCH_RUNS", 1)
     now_ms = time.time_ns() // 1_000_000
     # begun last, so it is read first

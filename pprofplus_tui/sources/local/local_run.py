@@ -1,4 +1,4 @@
-"""One run of the local source, for `sources.port`: its log and the queries on it."""
+"""A reader of one run of the local source: the log of the run and queries on it."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
@@ -20,11 +20,11 @@ from pprofplus_tui.sources.local.window_query import query, rows_within
 from pprofplus_tui.sources.port import Header, NoRunError, RunArtefact, SampleBlock
 from pprofplus_tui.sources.run_info import MetricRow, RunInfo
 
-_ROW_BYTES = 1536  # of a page, in the page table and in the caches
+_ROW_BYTES = 1536  # per page, in the page table and in the caches
 
 
 class LocalRun:
-    """Reads a run from its directory. See `sources.port.RunReader`."""
+    """Reads a run from its run directory. See `sources.port.RunReader`."""
 
     def __init__(self, log: RunLog, kernel: KernelLog | None = None) -> None:
         """Make a reader of a refreshed log; `kernel` has evidence of why the process ended."""

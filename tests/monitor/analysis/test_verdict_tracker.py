@@ -11,7 +11,7 @@ import pytest
 from kit.run_logs import open_run
 from kit.units import HOUR_MS, MIB, MINUTE_MS
 from pprofplus_tui.analysis import whole_run
-from pprofplus_tui.analysis.verdict_tracker import VerdictTracker, judged
+from pprofplus_tui.analysis.verdict_tracker import VerdictTracker, judge_window
 from pprofplus_tui.backend.session import Session
 from pprofplus_tui.commands.report import write_report
 from pprofplus_tui.model.explanations import window_sentences
@@ -96,7 +96,7 @@ def slow_leak(home):
 def test_a_slow_leak_of_the_c_heap_is_found_and_the_c_heap_named(slow_leak):
     log = open_run(slow_leak)
     for begin_ms in (log.begin_ms, log.end_ms - 12 * HOUR_MS):
-        found = judged(log, begin_ms, log.end_ms + 1)
+        found = judge_window(log, begin_ms, log.end_ms + 1)
         assert found.rss.verdict.kind == GROWING
         assert found.layer("c_heap").verdict.kind == GROWING
         assert found.layer("c_heap").verdict.per_hour == pytest.approx(2 * MIB, rel=0.25)
@@ -118,11 +118,11 @@ def test_the_report_says_the_same_with_its_reason(home):
 def test_the_edge_of_a_day_is_steady_after_nine_days_and_not_sure_after_six_hours(home):
     hours = np.arange(9 * 24 * 60 + 12 * 60) / 60
     days = open_run(write(home, 300 + wave(hours, 60) + wandering(len(hours), 2, 20, 1), pid=1))
-    found = judged(days, days.end_ms - 5 * HOUR_MS, days.end_ms + 1).rss.verdict
+    found = judge_window(days, days.end_ms - 5 * HOUR_MS, days.end_ms + 1).rss.verdict
     assert (found.kind, found.reason) == (STEADY, EVERY_DAY)
     young = 300 + wave(hours[: 6 * 60] + 6, 60) + wandering(360, 1, 20, 2)
     log = open_run(write(home, young, service="other", pid=2))
-    found = judged(log, log.begin_ms, log.end_ms + 1).rss.verdict
+    found = judge_window(log, log.begin_ms, log.end_ms + 1).rss.verdict
     assert (found.kind, found.reason) == (NOT_SURE, MAYBE_WAVE)
 
 
@@ -145,7 +145,7 @@ def restarted(home):
 
 def test_the_previous_run_explains_a_young_one(restarted):
     log = open_run(restarted[1])
-    found = judged(log, log.begin_ms, log.end_ms + 1).rss.verdict
+    found = judge_window(log, log.begin_ms, log.end_ms + 1).rss.verdict
     assert (found.kind, found.reason) == (STEADY, EARLIER_RUN)
 
 
@@ -177,7 +177,7 @@ def test_a_run_before_that_cannot_be_read_changes_nothing(restarted):
     for segment in Path(before).iterdir():
         segment.write_bytes(b"\xff" * 100)
     log = open_run(after)
-    assert judged(log, log.begin_ms, log.end_ms + 1).rss.verdict.kind == NOT_SURE
+    assert judge_window(log, log.begin_ms, log.end_ms + 1).rss.verdict.kind == NOT_SURE
 
 
 # -- what it costs
@@ -185,8 +185,8 @@ def test_a_run_before_that_cannot_be_read_changes_nothing(restarted):
 
 def test_the_whole_run_is_asked_for_once_for_all_windows_of_a_run(slow_leak, monkeypatch):
     asked = []
-    past_of = whole_run.past_of
-    monkeypatch.setattr(whole_run, "past_of", lambda *asks: asked.append(1) or past_of(*asks))
+    trends_of = whole_run.trends_of
+    monkeypatch.setattr(whole_run, "trends_of", lambda *asks: asked.append(1) or trends_of(*asks))
     judge, log = VerdictTracker(), open_run(slow_leak)
     for hours in range(1, 20):
         window = Window.fit(log.end_ms - hours * HOUR_MS, log.end_ms + 1)
@@ -199,8 +199,8 @@ def test_the_whole_run_is_asked_for_once_for_all_windows_of_a_run(slow_leak, mon
 
 def test_what_is_known_of_a_log_goes_with_it(slow_leak):
     log = open_run(slow_leak)
-    kept = ref(whole_run.beyond(log))
-    judged(log, log.begin_ms, log.end_ms + 1)
+    kept = ref(whole_run.whole_run_of(log))
+    judge_window(log, log.begin_ms, log.end_ms + 1)
     assert kept() is not None
     del log
     gc.collect()
@@ -210,15 +210,15 @@ def test_what_is_known_of_a_log_goes_with_it(slow_leak):
 def test_of_a_log_whose_end_alone_is_read_the_window_alone_is_judged(slow_leak):
     end = LocalRun(open_log(slow_leak, last_slots=2))
     assert end.begin_ms > BEGIN_MS + 10 * HOUR_MS
-    assert whole_run.beyond(end).past(end, LAYERS) == {}
-    assert judged(end, end.begin_ms, end.end_ms + 1).rss.verdict.reason == ""
+    assert whole_run.whole_run_of(end).past(end, LAYERS) == {}
+    assert judge_window(end, end.begin_ms, end.end_ms + 1).rss.verdict.reason == ""
 
 
 def test_no_verdict_is_worked_on_before_the_first_charts_are_drawn(slow_leak, home, monkeypatch):
     drawn, drawn_then = [], []
-    past_of = whole_run.past_of
+    trends_of = whole_run.trends_of
     monkeypatch.setattr(
-        whole_run, "past_of", lambda *asks: drawn_then.append(len(drawn)) or past_of(*asks)
+        whole_run, "trends_of", lambda *asks: drawn_then.append(len(drawn)) or trends_of(*asks)
     )
     session = Session(Options(), open_source([str(home.path)]), drawn.append)
     try:

@@ -90,7 +90,7 @@ def test_a_run_with_only_a_record_is_read_whole_on_request(ended):
     catalog.refresh(())
     first, *others = [info.id for info in catalog.runs]
     catalog.changes()
-    assert catalog.lacking([first, "/gone"]) == [first]
+    assert catalog.incomplete([first, "/gone"]) == [first]
     assert catalog.complete([first], time.monotonic() + 60)
     assert [info.whole for info in catalog.runs] == [True, False, False, False]
     changes = catalog.changes()
