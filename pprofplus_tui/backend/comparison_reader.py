@@ -225,7 +225,7 @@ class ComparisonReader:
     def _update_verdict(
         self, run_id: RunId, kind: ChartKind, series: ChartSeries, *, late: bool
     ) -> bool:
-        """Judge a curve if it has enough new samples; return False if `late` leaves it without verdict.
+        """Judge a curve with enough new samples; return False if `late` leaves it without verdict.
 
         Judging costs about as much as reading the curve.
         """

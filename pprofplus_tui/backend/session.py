@@ -285,7 +285,7 @@ class Session:
         *,
         growing: bool,
     ) -> Levels | None:
-        """Build the charts of a request; return the points of the verdicts if the query had them."""
+        """Build the charts of a request; return points for the verdicts if they were queried."""
         reader, window = self._reader, request.window
         if reader is None or window is None:
             return None

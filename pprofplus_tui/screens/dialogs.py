@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pprofplus_tui.model.events import RunEvent
     from pprofplus_tui.model.time_grammar import Goto
 
-# (the view now, the run shown, unix ms now) -> the new view
+# (the current view, the selected run, unix ms now) -> the new view
 Change = Callable[[View, Run, int], View]
 ChangeView = Callable[[Change], None]
 
@@ -26,7 +26,7 @@ ChangeView = Callable[[Change], None]
 class Dialogs:
     """Opens pages and dialogs above a screen.
 
-    Those of a run do nothing while no run is shown, or say so where the user may not see why.
+    While no run is shown, those that need a run do nothing, or notify the user why.
     """
 
     def __init__(self, screen: Screen[None], backend: BackendPort, options: Options) -> None:
@@ -48,7 +48,7 @@ class Dialogs:
         app.push_screen(dialog_for(app, name, options.zone, plain=options.plain))
 
     def explain(self, view: View, frame: Frame) -> None:
-        """Explain the chosen chart, and what the memory of the run does in the window."""
+        """Explain the chosen chart, and how the memory of the run changes in the window."""
         run, chart = find(frame.runs, view.run), view.table.by_id.get(view.chosen)
         if run is None or chart is None:
             self._warn("There is no run to explain yet.")
@@ -77,7 +77,7 @@ class Dialogs:
     def list_events(
         self, view: View, frame: Frame, change_view: ChangeView, show_run: Callable[[RunId], None]
     ) -> None:
-        """List the events of the run; go to the one that is picked, or to the run it started."""
+        """List the events of the run; go to the picked event, or to the run that it refers to."""
         run, window = find(frame.runs, view.run), view.window
         if run is None or window is None:
             return

@@ -21,7 +21,7 @@ from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.time_axis import local, zone_name
 from pprofplus_tui.widgets.theme import TokenColours
 
-MOST = 5000
+MAX_EVENTS = 5000
 _TEXT_CELLS = 200
 _WORD_CELLS = 10
 
@@ -35,7 +35,7 @@ class EventListContext:
         runs: all runs, to find the next run of the service.
         zone: time zone of all times shown; None is the machine's.
         at_ms: the last event before this time is highlighted first, unix ms.
-        colours: the user's own, see `Options`.
+        colours: custom colours, see `Options`.
         death: how the run ended, None while it is running.
     """
 
@@ -50,7 +50,7 @@ class EventListContext:
 def event_line(event: RunEvent, zone: tzinfo | None, paint: TokenColours, *, plain: bool) -> Text:
     """Return the line of an event: time, kind, value, text; a death has more lines."""
     kind = event.description
-    # the log names a kind that only a later version knows
+    # a later version wrote this kind of event: show its name in the log
     word = kind.word if kind.word != "?" else clean(event.kind, 8, ascii_only=plain)
     # text from a log stays one line, even if it contains line breaks
     lines = event.text.split("\n") if event.kind == DEATH else [event.text]
@@ -118,7 +118,7 @@ class EventList(ModalScreen[RunEvent | None]):
         yield events
 
     def on_mount(self) -> None:
-        """Start to read the run; a long one takes a moment."""
+        """Start a worker: reading a long run takes a moment."""
         self._list.focus()
         self.run_worker(self._read, thread=True, exit_on_error=False)
 
@@ -130,7 +130,7 @@ class EventList(ModalScreen[RunEvent | None]):
         """Return all events; called in a worker thread."""
         context = self._subject
         later = end_events(context.run, context.runs, context.death)
-        return self._backend.events(context.run, MOST) + later
+        return self._backend.events(context.run, MAX_EVENTS) + later
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """Fill the list, or show why the run could not be read."""
@@ -149,7 +149,7 @@ class EventList(ModalScreen[RunEvent | None]):
         before = [i for i, event in enumerate(found) if event.t_ms <= self._subject.at_ms]
         if found:
             self._list.highlighted = before[-1] if before else 0
-            some = ", the most important" if len(found) >= MOST else ""
+            some = ", the most important" if len(found) >= MAX_EVENTS else ""
             count = "1 event" if len(found) == 1 else f"{len(found)} events"
             self._list.border_subtitle = f"{count}{some}: Enter goes to one, Esc closes"
         else:

@@ -107,6 +107,38 @@ def go_table() -> Table:
     return table
 
 
+def explain_parts(explained: Explained, *, plain: bool) -> Iterator[Static]:
+    """Yield the window, the chart's metrics, shapes, layers and the other metrics."""
+    verdicts, chart = explained.verdicts, explained.chart
+    mine = chart_metrics(chart)
+    known = [BY_NAME[name] for name in mine if name in BY_NAME]
+    yield Static(Text(f"{explained.run}, the visible window", HEADING))
+    for sentence in death_sentences(explained.death):
+        yield Static(Text(clean(sentence, ascii_only=plain)))
+    for sentence in window_sentences(verdicts):
+        yield Static(Text(sentence))
+    if verdicts.layers:
+        yield Static("")
+        yield Static(layers_table(verdicts, plain=plain))
+    title = clean(chart.title, _UNIT_CELLS, ascii_only=plain)
+    yield Static(Text(f"\nThe chart: {title}", HEADING))
+    if known:
+        yield Static(metric_table(known))
+    else:
+        yield Static(Text("Metrics that the service itself added with pprofplus.gauge()."))
+        yield Static(own_table(chart, plain=plain))
+    yield Static(Text("\nWhat shapes usually mean", HEADING))
+    yield Static(shapes_table(shape_of(verdicts), plain=plain))
+    yield Static(Text("\nWhich layer grows", HEADING))
+    yield Static(growth_table())
+    yield Static(Text(LAYERS_HEADING, HEADING))
+    yield Static(signpost_table())
+    yield Static(Text("\nThe other metrics", HEADING))
+    yield Static(metric_table(metric for metric in CATALOGUE if metric.name not in mine))
+    yield Static(Text("\nSums that Go has names for", HEADING))
+    yield Static(go_table())
+
+
 class ExplainPage(TextPage):
     """One page: the window and the chosen chart first, then the rest."""
 
@@ -114,36 +146,4 @@ class ExplainPage(TextPage):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("i", "dismiss", show=False)]
 
     def __init__(self, explained: Explained, *, plain: bool = False) -> None:
-        super().__init__(plain=plain)
-        self._explained = explained
-
-    def parts(self) -> Iterator[Static]:
-        """Yield the window, the chart's metrics, shapes, layers and the other metrics."""
-        plain, verdicts, chart = self._plain, self._explained.verdicts, self._explained.chart
-        mine = chart_metrics(chart)
-        known = [BY_NAME[name] for name in mine if name in BY_NAME]
-        yield Static(Text(f"{self._explained.run}, the visible window", HEADING))
-        for sentence in death_sentences(self._explained.death):
-            yield Static(Text(clean(sentence, ascii_only=plain)))
-        for sentence in window_sentences(verdicts):
-            yield Static(Text(sentence))
-        if verdicts.layers:
-            yield Static("")
-            yield Static(layers_table(verdicts, plain=plain))
-        title = clean(chart.title, _UNIT_CELLS, ascii_only=plain)
-        yield Static(Text(f"\nThe chart: {title}", HEADING))
-        if known:
-            yield Static(metric_table(known))
-        else:
-            yield Static(Text("Metrics that the service itself added with pprofplus.gauge()."))
-            yield Static(own_table(chart, plain=plain))
-        yield Static(Text("\nWhat shapes usually mean", HEADING))
-        yield Static(shapes_table(shape_of(verdicts), plain=plain))
-        yield Static(Text("\nWhich layer grows", HEADING))
-        yield Static(growth_table())
-        yield Static(Text(LAYERS_HEADING, HEADING))
-        yield Static(signpost_table())
-        yield Static(Text("\nThe other metrics", HEADING))
-        yield Static(metric_table(metric for metric in CATALOGUE if metric.name not in mine))
-        yield Static(Text("\nSums that Go has names for", HEADING))
-        yield Static(go_table())
+        super().__init__(lambda: explain_parts(explained, plain=plain), plain=plain)

@@ -148,7 +148,7 @@ async def test_events_are_listed_with_the_next_run_and_enter_goes_there(app):
         await pilot.press("end", "enter")
         await until(pilot, lambda: app.screen is app.monitor)
         assert app.monitor.view.run == "/api/2"
-    assert app.backend.runs_read == [("/api/1", event_list.MOST)]
+    assert app.backend.runs_read == [("/api/1", event_list.MAX_EVENTS)]
     assert threading.main_thread() not in app.backend.threads
 
 
