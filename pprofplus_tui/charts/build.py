@@ -20,8 +20,8 @@ from pprofplus_tui.model.window import JUMPS, Window
 _NEAR = 1.25  # a limit is near if the data reach four fifths of it
 
 # A following chart is drawn again at most so many times a window, or in steps of this length.
-_STEPS, _LEAST_STEP_MS = 100, 1200
-_LEAST_WORDY = 24
+_STEPS, _MIN_STEP_MS = 100, 1200
+_MIN_WORDY_CELLS = 24
 _WORDY = 60  # the border of a narrower plot has times only
 
 
@@ -57,7 +57,7 @@ def joined_notes(*notes: str, log: bool) -> str:
 def _event(event: RunEvent, cells: int) -> ChartMarker:
     """Return an event as a plot of that width shows it; an end is always shown in words."""
     main = event.kind in {DEATH, UNWATCHED}
-    worded = cells >= (_LEAST_WORDY if main else _WORDY)
+    worded = cells >= (_MIN_WORDY_CELLS if main else _WORDY)
     return ChartMarker(
         event.t_ms, event.short if worded else event.short[:1], event.description.style, main
     )
@@ -179,7 +179,7 @@ class ChartBuilder:
         # cost the most output
         step_ms = max(
             window.span_ms / max(plot_area(shape.width, shape.height).width, 1),
-            min(window.span_ms / _STEPS, _LEAST_STEP_MS),
+            min(window.span_ms / _STEPS, _MIN_STEP_MS),
         )
         last = self._last.get(kind.id)
         same = last is not None and (

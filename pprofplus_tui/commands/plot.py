@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pprofplus_tui.model.death import Death
     from pprofplus_tui.sources.port import RunInfo
 
-_MOST_MARKS = 64
+_MAX_MARKS = 64
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,7 +92,7 @@ def run(arguments: argparse.Namespace, options: Options) -> int:
     window = Window.fit(begin_ms, end_ms)
     builder = ChartBuilder(ChartStyle(plain, not coloured, options.zone))
     begin_end = window.begin_ms, window.end_ms
-    marks = reader.events(*begin_end, most=_MOST_MARKS, kinds={MARKED}, exact=False)
+    marks = reader.events(*begin_end, most=_MAX_MARKS, kinds={MARKED}, exact=False)
     death = deaths_of(source, [info]).get(info.id)
     pictures, sampled = [], False
     for kind in kinds:

@@ -14,7 +14,7 @@ MetricLevels = Mapping[str, Floats]
 
 # Allocated but not resident memory is shown from this size on: probes do not all read at the same
 # instant, so a small difference is normal.
-LEAST_ABSENT_BYTES = 1 << 20
+MIN_ABSENT_BYTES = 1 << 20
 
 
 def residue(whole: Floats, accounted: Floats) -> tuple[Floats, Floats]:
@@ -109,7 +109,7 @@ def stack_of(kind: ChartKind, points: Mapping[str, Points]) -> Stack:
 
 def absent_text(absent_bytes: float) -> str:
     """Return the note of a stack on memory that is allocated but not in it, or ""."""
-    if absent_bytes < LEAST_ABSENT_BYTES:
+    if absent_bytes < MIN_ABSENT_BYTES:
         return ""
     return f"{format_bytes(absent_bytes)} not resident"
 

@@ -20,7 +20,7 @@ from pprofplus_tui.sources.port import RunInfo, RunReader
 _BUCKETS = 400
 # In cells, for what is measured in them: about as many labels as there is room for.
 _SHAPE_CELLS, _SHAPE_ROWS = 118, 22
-_MOST_EVENTS = 300
+_MAX_EVENTS = 300
 _ARGV_CELLS = 600
 
 
@@ -127,4 +127,4 @@ def _events(
     recorded = (event for event in run.events(begin_ms, end_ms) if event.kind != CLOCK)
     died = (event for event in death_event(death) if begin_ms <= event.t_ms < end_ms)
     found = (*recorded, *died)
-    return found[-_MOST_EVENTS:], max(len(found) - _MOST_EVENTS, 0)
+    return found[-_MAX_EVENTS:], max(len(found) - _MAX_EVENTS, 0)

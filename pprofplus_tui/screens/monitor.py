@@ -12,7 +12,7 @@ from textual.screen import Screen
 
 from pprofplus_tui.backend.interface import BackendPort
 from pprofplus_tui.model.comparison_request import ComparisonRequest
-from pprofplus_tui.model.cursor import Held, stepped
+from pprofplus_tui.model.cursor import HeldKey, stepped
 from pprofplus_tui.model.first_run import FirstRun
 from pprofplus_tui.model.grid_layout import ChartPlace
 from pprofplus_tui.model.keys import KEYS
@@ -51,7 +51,7 @@ class MonitorScreen(Screen[None]):
         self.view = View().with_options(options.chart_options)
         self.frame = Frame()
         self._first_run = FirstRun(options, self.view)
-        self._held = Held()
+        self._held_key = HeldKey()
         self.picker = RunPicker(backend, options, self)
         self._dialogs = Dialogs(self, backend, options)
         self._comparison = OpenComparison(backend, options, self._after_comparison)
@@ -227,8 +227,8 @@ class MonitorScreen(Screen[None]):
 
     def action_cursor(self, step: int) -> None:
         """Move the time cursor by a column, by more while the key is held."""
-        self._held = self._held.press(step, time.monotonic())
-        cells, area = self._held.cells, plot_in(widest(self._places()))
+        self._held_key = self._held_key.press(step, time.monotonic())
+        cells, area = self._held_key.cells, plot_in(widest(self._places()))
         if area is not None:
             width = area.width
             self._change_view(lambda view, run, now_ms: stepped(view, cells, width, run, now_ms))

@@ -11,7 +11,7 @@ from pprofplus_tui.backend.interface import BackendPort
 from pprofplus_tui.model.comparison_request import COMPARE, SERVICE, ComparisonRequest
 from pprofplus_tui.model.messages import Frame
 from pprofplus_tui.model.options import Options
-from pprofplus_tui.model.run_filter import GROWTH, MOST_MARKED, Arranger, RunFilter
+from pprofplus_tui.model.run_filter import GROWTH, MAX_MARKED, Arranger, RunFilter
 from pprofplus_tui.model.runs import Run, RunId, Runs, find, neighbour, sibling
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.widgets.run_list import RunList, RunListView
@@ -160,7 +160,7 @@ class RunPicker:
         marked = self.run_filter.toggled(run.id)
         if marked == self.run_filter:
             self.list.notify(
-                f"At most {MOST_MARKED} runs can be compared: unmark one first.",
+                f"At most {MAX_MARKED} runs can be compared: unmark one first.",
                 severity="warning",
                 markup=False,
             )

@@ -14,8 +14,8 @@ _TEXT_CELLS = 200
 
 def paste(directories: Sequence[str]) -> tuple[str, ...]:
     """Return the three lines with which a service records to where the monitor looks."""
-    elsewhere = directories and default_log_directory() not in directories
-    place = f", directory={directories[0]!a}" if elsewhere else ""
+    not_default = directories and default_log_directory() not in directories
+    place = f", directory={directories[0]!a}" if not_default else ""
     return (install_line(), "import pprofplus", f'pprofplus.start("my-service"{place})')
 
 
@@ -40,10 +40,14 @@ def empty_rows(
     def safe(text: str) -> str:
         return narrow(text, limit=_TEXT_CELLS, ascii_only=plain)
 
-    asked = " ".join(
+    selection = " ".join(
         ([f"service {safe(service)}"] if service else []) + ([f"pid {pid}"] if pid else [])
     )
-    title = f"No run of {asked} here yet." if asked else "No service has written a log here yet."
+    title = (
+        f"No run of {selection} here yet."
+        if selection
+        else "No service has written a log here yet."
+    )
     lines: list[Row] = [(Cellrun(title, "title"),), ()]
     lines += [
         (
