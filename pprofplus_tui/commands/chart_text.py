@@ -72,7 +72,7 @@ def metric_charts(metrics: _MetricTable, names: Sequence[str]) -> list[ChartKind
     return [
         _metric_chart(table, group[at : at + _MAX_LINES], unit, rate=rate)
         for (unit, rate), group in groups.items()
-        for at in range(0, len(group), _MAX_LINES)  # more lines would look alike
+        for at in range(0, len(group), _MAX_LINES)  # more lines could not be distinguished
     ]
 
 
@@ -86,7 +86,7 @@ def _metric_chart(
     )
     title = ", ".join(BY_NAME[name].name if name in BY_NAME else clean(name, 24) for name in names)
     shown = f"{unit}/s" if rate else unit
-    # the y axis of a chart is remembered by its id
+    # the y axis of a chart is kept by its id
     return ChartKind("", f"metric {title}", title, shown, zero_based=rate, series=lines[::-1])
 
 

@@ -18,7 +18,7 @@ def find_runs(
 ) -> list[RunInfo]:
     """Return the runs that match the options: running ones first, then the newest.
 
-    Of a run that has ended only the summary is read, and its samples are counted if `counting`.
+    For an ended run only the summary is read, and its samples are counted if `counting`.
     Directories that cannot be listed are noted in `unread`: matching runs may be in them.
     Raises NothingFoundError with a line that names the services that exist.
     """
@@ -43,7 +43,7 @@ def find_runs(
 def deaths_of(
     source: Source, found: Sequence[RunInfo], others: Sequence[RunInfo] | None = None
 ) -> dict[RunId, Death]:
-    """Return how each run that has ended did so.
+    """Return how each ended run ended.
 
     `others` are all runs of the source, by default searched here: they are evidence, because
     one of them may have recorded the OOM killer.
@@ -118,7 +118,7 @@ def chosen_run(
 
 
 def newest_of(info: RunInfo, others: int) -> str:
-    """Return the line that says which run was chosen, and out of how many."""
+    """Return the line on which run was chosen, and of how many."""
     return (
         f"pprofplus-tui: {info.service} {info.pid}, the newest of {others + 1} runs; "
         "choose another one with --service and --pid\n"

@@ -7,9 +7,9 @@ from pprofplus_tui.model.runs import Run
 from pprofplus_tui.model.time_axis import column, instant
 from pprofplus_tui.model.view import View
 
-_HELD_S = 0.15  # terminals repeat a held key faster than a finger types
-_STEADY = 6  # presses of one cell each, before a held key goes faster
-_QUICKER = 3  # presses for each cell more
+_HELD_S = 0.15  # terminals repeat a held key faster than a user types
+_STEADY = 6  # presses of one cell each, before a held key moves faster
+_QUICKER = 3  # presses for each additional cell
 _MAX_CELLS = 8
 
 
@@ -18,7 +18,7 @@ class Reading:
     """The sample nearest to an instant.
 
     Attributes:
-        at_ms: the instant asked for, unix milliseconds.
+        at_ms: the requested instant, unix milliseconds.
         t_ms: when the sample was taken, or None if no sample is near.
         values: (metric, as a rate) -> value in the metric's unit, for the metrics of the sample.
     """

@@ -21,7 +21,7 @@ FAILED = "failed"  # an exit code other than 0
 RESTART = "restart"  # the machine restarted
 NOT_KNOWN = "unknown"
 EXIT = "exit"  # normally
-TERMINATED = "terminated"  # by a signal that asks a process to end
+TERMINATED = "terminated"  # by a signal that requests it
 UNWATCHED = "unwatched"  # `pprofplus watch` ended before the process did
 STOPPED = "stopped"  # recording ended, the process still runs
 PACKED = "packed"  # the run was live when its bundle was packed
@@ -35,7 +35,7 @@ SEEN_FROM_OUTSIDE = "the process ended, seen from outside"
 CONTINUED = "goes on in another run"
 
 _BRIEFS = {OOM: "OOM", RESTART: "restart"}
-# signals that ask a process to end
+# signals that request a process to end
 TERMINATION_SIGNALS = frozenset({"SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"})
 NEAR_LIMIT = 0.9  # share of the cgroup's limit; use above it counts as near
 _TEXT_CELLS, _SHORT_CELLS = 120, 40
@@ -63,7 +63,7 @@ class ProcessOutcome:
 
     @property
     def in_order(self) -> bool:
-        """Whether the process ended without a failure: exit code 0, or asked to by a signal."""
+        """Whether the process ended without a failure: exit code 0, or a termination signal."""
         if self.oom_killed:
             return False
         return self.exit_code == 0 or (
@@ -93,7 +93,7 @@ class OomKills:
     Attributes:
         own: between the last samples of the run itself.
         siblings: after the last sample, in other runs of the same cgroup.
-        now: since the last sample, as the cgroup says now.
+        now: since the last sample, by the current count of the cgroup.
     """
 
     own: int = 0
@@ -183,7 +183,7 @@ class Cause:
 
     @property
     def is_expected(self) -> bool:
-        """Whether the run's state already says all that the cause does."""
+        """Whether the run's state already implies the cause."""
         return self.kind == PACKED or (self.kind == EXIT and self.certainty == KNOWN)
 
     @property
@@ -193,7 +193,7 @@ class Cause:
 
     @property
     def listed(self) -> str | None:
-        """The cause for a list of runs, None if it is unknown or the state already says it."""
+        """The cause for a list of runs, None if it is unknown or the state implies it."""
         return None if self.is_expected or self.certainty == UNKNOWN else self.text
 
     @property

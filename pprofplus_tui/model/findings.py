@@ -1,4 +1,4 @@
-"""The figures of a view of several runs, which are shown with its charts."""
+"""The figures of a comparison, which are shown with its charts."""
 
 from dataclasses import dataclass, field
 
@@ -36,7 +36,7 @@ class Rest:
     """The runs of a service that have no line of their own.
 
     Attributes:
-        count: of them.
+        count: how many they are.
         there: how many of them have a value at that moment.
         lo, hi: smallest and largest value then, None if none had one.
         total: sum of the values then; None where a sum has no meaning: for ages and extremes.
@@ -58,7 +58,7 @@ class Findings:
         label: the name of the series.
         unit: its unit, as in `units.format_quantity`.
         aligned: times are ages.
-        moment_ms: the time that the values are of; None: of each run its last.
+        moment_ms: the time of the values; None: the last value of each run.
         members: the runs with a line of their own, in order.
         rest: the others.
         total: sum of all runs' values at the moment; None where a sum has no meaning.

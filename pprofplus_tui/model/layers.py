@@ -43,9 +43,9 @@ def split_of(kind: ChartKind, levels: MetricLevels) -> Split | None:
     """Return the parts of a stacked chart that the log has, in the chart's order, none below 0.
 
     `levels` are values of metrics, all of one shape, which the parts have too. They add up to
-    `levels[kind.total]`; None if that is missing. What the allocators have, but the kernel has
-    not made resident, is taken off what is free (`ChartSeries.spare`) first, from the top of the
-    stack down, then off the rest. What no other part accounts for is the part of the total itself.
+    `levels[kind.total]`; None if that is missing. Allocated memory that is not resident is
+    subtracted first from free memory (`ChartSeries.spare`), from the top of the stack down, then
+    from the other parts. Memory that is in no other part is the part of the total itself.
     """
     total = levels.get(kind.total)
     if total is None:
@@ -70,7 +70,7 @@ def split_of(kind: ChartKind, levels: MetricLevels) -> Split | None:
 
 
 def parts_of(kind: ChartKind, levels: MetricLevels) -> list[tuple[ChartSeries, Floats]]:
-    """Return the parts alone; none without the total."""
+    """Return only the parts; none without the total."""
     split = split_of(kind, levels)
     return [] if split is None else split.parts
 

@@ -86,7 +86,7 @@ class Drawn:
         width: the width that it was drawn for, in cells.
         height: the height that it was drawn for, in rows.
         rows: its text and styles.
-        more: another chart of the same answer follows at once; show both in one repaint.
+        more: another chart of the same answer follows immediately; show both in one repaint.
     """
 
     chart: str

@@ -121,7 +121,7 @@ def _figure(run: Run, order: str) -> float | None:
     if order == RSS:
         return float(run.rss_bytes) if run.rss_bytes is not None else -1.0
     if order == GROWTH:
-        # ended runs do not grow: the newest of them come first
+        # ended runs do not grow: the newest of them are first
         return None if run.growth is None or not run.running else run.growth.order
     return float(run.end_ms - run.begin_ms)
 
@@ -155,7 +155,7 @@ class Arranger:
         """Return the runs (as `runs.ordered` gives them) in that order.
 
         The runs of a service stay together, running before ended ones; the service with the first
-        run comes first. `now_s` is monotonic.
+        run is first. `now_s` is monotonic.
         """
         runs = indexed(runs)
         if order == NEWEST:

@@ -6,7 +6,7 @@ import unicodedata
 # the line; Cs is a lone surrogate, which no terminal can be sent; Co has no agreed width.
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _COMBINING = frozenset({"Mn", "Me"})
-# Invisible although their category says letter or symbol.
+# Invisible, although their category is letter or symbol.
 _INVISIBLE = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 _MAX_COMPOSED = 4  # code points that NFC makes one of, at most
 _ELLIPSIS = "…"

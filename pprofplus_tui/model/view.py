@@ -112,9 +112,9 @@ class View:
     def select(self, run: Run, now_ms: int) -> "View":
         """Return the view of another run.
 
-        A window that the user went back to is kept where the run has something to show in it,
-        so that workers can be compared at one time; otherwise a live run is followed, one that
-        has no recent samples is shown to its last sample, and an ended one is shown whole.
+        A window in the past that the user chose is kept if the run has samples in it, so that
+        workers can be compared at one time. Otherwise the window follows a live run, ends at the
+        last sample of a run without recent samples, and shows an ended run whole.
         """
         window = self.window
         kept = (
@@ -137,7 +137,7 @@ class View:
     def opened(
         self, run: Run, now_ms: int, begin_ms: int | None, end_ms: int | None, span_ms: int | None
     ) -> "View":
-        """Return the first view of a run, with what the command line asked for, all optional."""
+        """Return the first view of a run; the window of the command line is optional."""
         view = self.select(run, now_ms)
         if begin_ms is None and end_ms is None:
             if span_ms is None:

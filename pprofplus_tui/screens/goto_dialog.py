@@ -1,4 +1,4 @@
-"""The dialog that asks for a time to go to, and shows how it understands what is typed."""
+"""The dialog that asks for a time to go to, and shows which time the input means."""
 
 from dataclasses import dataclass
 from datetime import datetime, timezone, tzinfo
@@ -25,11 +25,11 @@ _HINT = (
 
 @dataclass(frozen=True)
 class GotoContext:
-    """How a typed time is read.
+    """How a typed time is interpreted.
 
     Attributes:
-        run: the run that is shown.
-        base_ms: what a relative time such as "+10m" counts from, unix ms.
+        run: the selected run.
+        base_ms: the start of a relative time such as "+10m", unix ms.
         zone: time zone of all times; None is the machine's.
     """
 

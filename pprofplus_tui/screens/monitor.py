@@ -332,7 +332,7 @@ class MonitorScreen(Screen[None]):
         """Show the next run, or the previous one."""
         self.picker.step(message.step)
 
-    def on_run_list_headed(self, message: RunList.Headed) -> None:
+    def on_run_list_service_clicked(self, message: RunList.ServiceClicked) -> None:
         """Compare all runs of the service whose line was clicked."""
         self.picker.compare_service(self.view.chosen, message.service)
 

@@ -70,7 +70,7 @@ class RunPicker:
             unread=frame.unread,
         )
         self.list.show(view)
-        first = self.list.in_sight
+        first = self.list.visible_runs
         if selected is not None and selected not in first:
             first = (selected, *first)
         self._backend.read_first(first, judge_growth=self.run_filter.order == GROWTH)

@@ -15,7 +15,7 @@ from pprofplus_tui.widgets.row_text import spread
 
 @dataclass(frozen=True)
 class ComparisonTitle:
-    """What the top line shows.
+    """The content of the top line.
 
     Attributes:
         comparison: what is compared.

@@ -13,7 +13,7 @@ _TEXT_CELLS = 200
 
 
 def paste(directories: Sequence[str]) -> tuple[str, ...]:
-    """Return the three lines with which a service records to where the monitor looks."""
+    """Return the three lines that make a service record to a log directory of the monitor."""
     not_default = directories and default_log_directory() not in directories
     place = f", directory={directories[0]!a}" if not_default else ""
     return (install_line(), "import pprofplus", f'pprofplus.start("my-service"{place})')
@@ -27,13 +27,13 @@ def empty_rows(
     others: Sequence[str] = (),
     plain: bool = False,
 ) -> tuple[Row, ...]:
-    """Return the lines that say what to do next.
+    """Return the lines with the next steps.
 
     Args:
-        directories: where logs are looked for.
-        service: the one asked for, or None.
-        pid: the one asked for, or None.
-        others: services that exist but were not asked for.
+        directories: the log directories that were searched.
+        service: the requested one, or None.
+        pid: the requested one, or None.
+        others: services that exist but were not requested.
         plain: ASCII only.
     """
 

@@ -124,10 +124,10 @@ class Catalog:
     ) -> bool:
         """Check for changes; return whether `runs` or `problems` changed. Raises nothing.
 
-        With `in_view`, the runs in view, only records of ended runs are read: `complete` reads
-        the rest. Runs not in view are checked every few seconds only, as are all if many are live.
-        With `until_s`, a monotonic time, new runs are read until then: first those that may be
-        running and the newest. The rest stays `unread`, for `read_unread`.
+        With `in_view`, the runs that a user sees, only records of ended runs are read: `complete`
+        reads them in full. Other runs are checked only every few seconds, and all runs
+        if many are live. With `until_s`, a monotonic time, new runs are read until then: first
+        those that may be running and the newest. The rest stays `unread`, for `read_unread`.
         """
         now_ns = time.time_ns()
         whole, every = in_view is None, self._ticks_for(in_view)
@@ -139,7 +139,7 @@ class Catalog:
             )
         for run in self._settled(in_view):
             changed |= self._refresh(run, now_ns, whole=whole)
-        changed |= self._read_on(until_s, whole=whole)
+        changed |= self._read_batches(until_s, whole=whole)
         for run in self._with_problems.values():
             problems += run.problems
         distinct = tuple(dict.fromkeys(problems))
@@ -192,9 +192,9 @@ class Catalog:
 
     def read_unread(self, until_s: float) -> bool:
         """Read more of the `unread` runs until a monotonic time; return whether any changed."""
-        return self._read_on(until_s, whole=False)
+        return self._read_batches(until_s, whole=False)
 
-    def _read_on(self, until_s: float | None, *, whole: bool) -> bool:
+    def _read_batches(self, until_s: float | None, *, whole: bool) -> bool:
         changed = False
         now_ns = time.time_ns()
         unread = self._unread
