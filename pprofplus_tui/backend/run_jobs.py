@@ -19,7 +19,7 @@ def events(source: "Source", run: Run, limit: int) -> tuple[RunEvent, ...]:
     """Return the events of a run in order of time, at most `limit`."""
     from pprofplus_tui.sources.port import Access  # noqa: PLC0415 - see the module
 
-    return source.open(run.id, Access.SAMPLES).events(most=limit)
+    return source.open(run.id, Access.SAMPLES).events(limit=limit)
 
 
 def suggest_export_path(job: ExportJob, directory: Path) -> Path:

@@ -1,13 +1,14 @@
 """Answers requests of the screens from a source: runs, verdicts and charts."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
 from pprofplus.errors import PprofplusError
 from pprofplus_tui.analysis.verdict_tracker import VERDICT_SERIES, VerdictTracker
 from pprofplus_tui.backend.cgroup_sharing import with_sharers
+from pprofplus_tui.backend.chart_data import SeriesPoints, events_within, query_all
 from pprofplus_tui.backend.comparison_reader import ComparisonReader
 from pprofplus_tui.backend.growth_ranking import GrowthRanking
 from pprofplus_tui.charts.at_cursor import at_cursor
@@ -21,17 +22,15 @@ from pprofplus_tui.model.charts import ChartKind, ChartTable, charts_for
 from pprofplus_tui.model.comparison_request import ComparisonRequest
 from pprofplus_tui.model.cursor import Reading
 from pprofplus_tui.model.death import Death
-from pprofplus_tui.model.events import RunEvent, end_events
-from pprofplus_tui.model.messages import ChartRequest, Drawn, Frame, Shape
+from pprofplus_tui.model.events import end_events
+from pprofplus_tui.model.messages import ChartRequest, Drawn, Frame
 from pprofplus_tui.model.options import Options
-from pprofplus_tui.model.points import Points, SeriesKey
+from pprofplus_tui.model.points import SeriesKey
 from pprofplus_tui.model.runs import LIVE, Run, RunId, Runs, find, opening
 from pprofplus_tui.model.sparkline import sparkline
 from pprofplus_tui.model.verdict import VERDICT_BUCKETS, Verdicts
 from pprofplus_tui.model.window import Window
 from pprofplus_tui.sources.port import RunInfo, RunReader, Selection, Source
-
-Levels = dict[SeriesKey, Points]
 
 SPARK_CELLS = 6
 _SLOW_OPEN_S = 0.1  # the charts of a run that takes longer to open are shown one by one
@@ -39,7 +38,6 @@ _FIRST_CHARTS_S = 1.0  # timeout for drawing the first charts, which takes a fra
 _DETAIL_SLICE_S = 0.03  # to read listed runs in full, between two checks for requests
 _SLICE_S = 0.05  # to read new runs, likewise
 _BATCH_GROWTH = 1.25  # the list is sorted again when it has grown by this factor
-_MAX_EVENTS = 64  # on a chart
 
 
 class Session:
@@ -199,7 +197,7 @@ class Session:
             judging = (not charts_unchanged and due and not first) or (
                 charts_unchanged and unjudged
             )
-            levels: Levels | None = None
+            levels: SeriesPoints | None = None
             if not charts_unchanged:
                 extra_series = VERDICT_SERIES if judging else ()
                 growing = run.state == LIVE
@@ -284,7 +282,7 @@ class Session:
         death: Death | None,
         *,
         growing: bool,
-    ) -> Levels | None:
+    ) -> SeriesPoints | None:
         """Build the charts of a request; return points for the verdicts if they were queried."""
         reader, window = self._reader, request.window
         if reader is None or window is None:
@@ -292,7 +290,7 @@ class Session:
         begin_ms, end_ms = window.begin_ms, window.end_ms
         self._last_request = None
         run = find(self._runs, request.run)
-        events = _events_within(reader, run, begin_ms, end_ms)
+        events = events_within(reader, run, begin_ms, end_ms)
         later = end_events(run, self._runs, death) if run is not None else ()
         events += tuple(event for event in later if begin_ms <= event.t_ms < end_ms)
         kinds = [
@@ -302,7 +300,7 @@ class Session:
             if (kind := charts.by_id.get(shape.chart)) is not None
         ]
         built: list[tuple[ChartKind, ChartSpec]] = []
-        known = {} if self._cold else _query_all(reader, window, kinds, extra_series)
+        known = {} if self._cold else query_all(reader, window, kinds, extra_series)
         for shape, kind in kinds:
             buckets, wanted = buckets_for(shape), wanted_by(kind)
             if self._cold:
@@ -330,34 +328,3 @@ class Session:
         self._renderer.submit_all((kind.id, chart) for kind, chart in charts)
         self._cold = False
         return reading
-
-
-def _events_within(
-    reader: RunReader, run: Run | None, begin_ms: int, end_ms: int
-) -> tuple[RunEvent, ...]:
-    """Return the events in a window that the run may reach.
-
-    If the window includes the end of an ended run, later events are moved to the window's end.
-    """
-    if run is None or run.running or end_ms <= reader.last_sample_ms:
-        return reader.events(begin_ms, end_ms, most=_MAX_EVENTS, exact=False)
-    found = reader.events(begin_ms, most=_MAX_EVENTS, exact=False)
-    return tuple(replace(event, t_ms=min(event.t_ms, end_ms - 1)) for event in found)
-
-
-def _query_all(
-    reader: RunReader,
-    window: Window,
-    kinds: Sequence[tuple[Shape, ChartKind]],
-    extra_series: tuple[SeriesKey, ...],
-) -> dict[int, Levels]:
-    """Query all charts, once per number of buckets; return the points by number of buckets."""
-    keys_by_buckets: dict[int, dict[SeriesKey, None]] = {}
-    for shape, kind in kinds:
-        keys_by_buckets.setdefault(buckets_for(shape), {}).update(dict.fromkeys(wanted_by(kind)))
-    if VERDICT_BUCKETS in keys_by_buckets:
-        keys_by_buckets[VERDICT_BUCKETS].update(dict.fromkeys(extra_series))
-    return {
-        buckets: reader.query(window.begin_ms, window.end_ms, buckets, tuple(wanted), exact=False)
-        for buckets, wanted in keys_by_buckets.items()
-    }

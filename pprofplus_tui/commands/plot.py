@@ -92,7 +92,7 @@ def run(arguments: argparse.Namespace, options: Options) -> int:
     window = Window.fit(begin_ms, end_ms)
     builder = ChartBuilder(ChartStyle(plain, not coloured, options.zone))
     begin_end = window.begin_ms, window.end_ms
-    marks = reader.events(*begin_end, most=_MAX_MARKS, kinds={MARKED}, exact=False)
+    marks = reader.events(*begin_end, limit=_MAX_MARKS, kinds={MARKED}, exact=False)
     death = deaths_of(source, [info]).get(info.id)
     pictures, sampled = [], False
     for kind in kinds:

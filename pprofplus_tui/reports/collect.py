@@ -54,7 +54,7 @@ def report_run(
 def _pictures(
     run: RunReader, table: ChartTable, window: Window, zone: tzinfo | None
 ) -> list[ChartSpec]:
-    """Return a picture of each chart that has something to show, the most telling first."""
+    """Return each chart that has data, the most important first."""
     builder = ChartBuilder(ChartStyle(zone=zone))
     found = []
     for chart in table.priority:

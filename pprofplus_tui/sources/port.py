@@ -195,13 +195,13 @@ class RunReader(Protocol):
         begin_ms: int | None = None,
         end_ms: int | None = None,
         *,
-        most: int | None = None,
+        limit: int | None = None,
         kinds: Collection[str] = (),
         exact: bool = True,
     ) -> tuple[RunEvent, ...]:
-        """Return the events in [begin_ms, end_ms), unix ms, in order of time; None: no limit.
+        """Return the events in [begin_ms, end_ms), unix ms, in order of time; None: all.
 
-        If there are more than `most`, those of the lowest rank are kept, within a rank the newest.
+        If there are more than `limit`, those of the lowest rank are kept, within a rank the newest.
         `kinds` are the kinds to return, all if empty. Unless `exact`, only the newest pages with
         events are searched, which is enough for a chart.
         """

@@ -409,7 +409,7 @@ class FakeReader:
         t_ms = self._times()
         return self._run.sample(int(t_ms[-1])) if len(t_ms) else {}
 
-    def events(self, begin_ms=None, end_ms=None, *, most=None, kinds=(), exact=True):  # noqa: ARG002
+    def events(self, begin_ms=None, end_ms=None, *, limit=None, kinds=(), exact=True):  # noqa: ARG002
         self._source.read("events")
         found = [
             event
@@ -418,7 +418,7 @@ class FakeReader:
             and (end_ms is None or event.t_ms < end_ms)
             and (not kinds or event.kind in kinds)
         ]
-        return tuple(found) if most is None else most_important(found, most)
+        return tuple(found) if limit is None else most_important(found, limit)
 
     def samples(self, begin_ms, end_ms, metrics=None):
         self._source.read("samples")

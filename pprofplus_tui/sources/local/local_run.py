@@ -174,12 +174,12 @@ class LocalRun:
         begin_ms: int | None = None,
         end_ms: int | None = None,
         *,
-        most: int | None = None,
+        limit: int | None = None,
         kinds: Collection[str] = (),
         exact: bool = True,
     ) -> tuple[RunEvent, ...]:
         """See the port."""
-        return search_events(self._log, begin_ms, end_ms, most=most, kinds=kinds, exact=exact)
+        return search_events(self._log, begin_ms, end_ms, most=limit, kinds=kinds, exact=exact)
 
     def samples(
         self, begin_ms: int, end_ms: int, metrics: Collection[str] | None = None
