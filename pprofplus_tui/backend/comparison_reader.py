@@ -57,7 +57,7 @@ def main_series(infos: Iterable[RunInfo], chart: str) -> tuple[ChartKind, ChartS
 
 
 class ComparisonReader:
-    """Reads many runs for one picture. Used by one thread, the feed's."""
+    """Reads many runs for one picture. Only the backend's thread uses it."""
 
     def __init__(self, manner: ChartStyle, source: Source) -> None:
         self._source = source

@@ -1,4 +1,4 @@
-"""Judges how live runs grow, for the list's order by growth: a few at a time, as time allows."""
+"""Judges the growth of live runs, for the list's order by growth: a few at a time."""
 
 import time
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ class _Judged:
 
 
 class GrowthRanking:
-    """Knows the verdict on the last minutes of each live run. Used by one thread, the feed's.
+    """Knows the verdict on the last minutes of each live run. Only the backend's thread uses it.
 
     The window is the one in which the main view opens on such a run.
     """
@@ -65,7 +65,7 @@ class GrowthRanking:
             if time.monotonic() > until_s:
                 self._lacking = True
                 return new
-            new |= self._judge(info)
+            new |= self._judge_run(info)
         self._lacking = False
         return new
 
@@ -87,7 +87,7 @@ class GrowthRanking:
         judged.run.refresh()
         return judged.run
 
-    def _judge(self, info: RunInfo) -> bool:
+    def _judge_run(self, info: RunInfo) -> bool:
         """Judge one run; return whether the verdict is another one."""
         judged = self._judged.get(info.id)
         try:

@@ -34,18 +34,18 @@ from pprofplus_tui.sources.port import RunInfo, RunReader, Selection, Source
 Levels = dict[SeriesKey, Points]
 
 SPARK_CELLS = 6
-_LONG_S = 0.1  # what takes longer to open is worth to be shown piece by piece
-_FIRST_CHARTS_S = 1.0  # they are drawn by then, or something is wrong
-_CLOSER_S = 0.03  # of reading about runs in the list, before a key is heeded
-_SLICE_S = 0.05  # of looking at runs for the first time, likewise
+_LONG_S = 0.1  # the charts of a run that takes longer to open are shown one by one
+_FIRST_CHARTS_S = 1.0  # a limit: drawing them takes a fraction of that
+_CLOSER_S = 0.03  # of reading runs in the list, before keys are answered
+_SLICE_S = 0.05  # of reading new runs, likewise
 _WORTH_IT = 1.25
 _MOST_EVENTS = 64  # on a chart
 
 
 class Session:
-    """Owns the catalogue of runs and the renderer. Used by one thread, the feed's.
+    """Owns the catalogue of runs and the renderer. Only the backend's thread uses it.
 
-    `on_drawn` is called from the renderer's thread and must only hand the value over.
+    `on_drawn` is called from the renderer's thread; it must only pass the value on.
     """
 
     def __init__(self, options: Options, source: Source, on_drawn: Callable[[Drawn], None]) -> None:
@@ -56,22 +56,22 @@ class Session:
         self._renderer = Renderer(self._drawn)
         manner = ChartStyle(options.plain, options.colourless, options.zone)
         self._builder = ChartBuilder(manner)
-        self._gatherer = ComparisonReader(manner, source)
+        self._comparison = ComparisonReader(manner, source)
         self._runs = Runs()
         self._reader: RunReader | None = None  # of the run shown
-        # reading takes longer than drawing: each chart is shown as it comes. All at once are
-        # shown sooner than all one by one
+        # reading takes longer than drawing, so each chart is shown when it is read. Once all is
+        # cached, one query for all charts is faster
         self._cold = True
-        # what was drawn last, without the cursor, for which request
+        # the charts drawn last, without the cursor, and their request
         self._pictures: list[tuple[ChartKind, ChartSpec]] = []
         self._answered: ChartRequest | None = None
-        self._judge = VerdictTracker()
-        self._ranker = GrowthRanking(source)
-        # the first charts of a run are drawn before anything is judged
+        self._tracker = VerdictTracker()
+        self._ranking = GrowthRanking(source)
+        # the first charts of a run are drawn before its verdicts
         self._unjudged = False
-        self._sought: tuple[RunId, ...] = ()
-        self._waiting: dict[RunId, RunInfo | None] = {}  # changes that were not taken over yet
-        self._unread = 0  # when new runs were last taken over
+        self._in_view: tuple[RunId, ...] = ()
+        self._pending: dict[RunId, RunInfo | None] = {}  # changes that the list does not show yet
+        self._unread = 0  # when new runs were last added to the list
 
     def close(self) -> None:
         """Join the renderer's thread."""
@@ -81,25 +81,25 @@ class Session:
         more = not self._cold and self._renderer.waiting
         self._on_drawn(Drawn(str(key), picture.width, picture.height, rows, more=more))
 
-    def look(self, sought: tuple[RunId, ...] = (), *, ranking: bool = False) -> None:
-        """Look which runs there are, and how they are; of those not `sought`, only the least.
+    def refresh(self, in_view: tuple[RunId, ...] = (), *, ranking: bool = False) -> None:
+        """Check for new and changed runs; of runs not `in_view`, only summaries are read.
 
         For a list in the order of growth, `ranking`, live runs are judged too.
         """
-        self._catalog.refresh(frozenset(sought), time.monotonic() + _SLICE_S)
-        if sought or ranking:
-            self.look_closer(sought, ranking=ranking)
+        self._catalog.refresh(frozenset(in_view), time.monotonic() + _SLICE_S)
+        if in_view or ranking:
+            self.read_more(in_view, ranking=ranking)
         self._take_runs()
 
-    def look_closer(self, sought: tuple[RunId, ...], *, ranking: bool = False) -> None:
-        """Read on, for a while, about the runs that are sought, then about those not yet read."""
-        self._sought = sought
+    def read_more(self, in_view: tuple[RunId, ...], *, ranking: bool = False) -> None:
+        """Read runs for some milliseconds: first those in view, then those not read yet."""
+        self._in_view = in_view
         catalog, until_s = self._catalog, time.monotonic() + _CLOSER_S
-        changed = catalog.complete(sought, until_s)
+        changed = catalog.complete(in_view, until_s)
         if not ranking:
-            self._ranker.forget()
-        elif self._ranker.judge(catalog.running, until_s):
-            self._waiting.update((info.id, info) for info in catalog.running)
+            self._ranking.forget()
+        elif self._ranking.judge(catalog.running, until_s):
+            self._pending.update((info.id, info) for info in catalog.running)
             changed = True
         if catalog.unread:
             changed |= catalog.read_on(time.monotonic() + _SLICE_S)
@@ -108,21 +108,21 @@ class Session:
 
     @property
     def loading(self) -> bool:
-        """Whether there are runs that were never looked at."""
+        """Whether there are runs that were not read yet."""
         return bool(self._catalog.unread)
 
     @property
-    def behind(self) -> bool:
-        """Whether there is more to be read about the runs sought, or of all, or to be judged."""
-        unread = self._catalog.unread or self._catalog.lacking(self._sought)
-        return bool(unread) or self._ranker.lacking or self._unjudged
+    def has_more(self) -> bool:
+        """Whether there are more runs to read or to judge."""
+        unread = self._catalog.unread or self._catalog.lacking(self._in_view)
+        return bool(unread) or self._ranking.lacking or self._unjudged
 
     def _take_runs(self) -> None:
-        """Take over what has changed; while many runs are yet to be read, new ones in lots.
+        """Apply the changes to the list; while many runs are unread, new ones in batches.
 
-        What is new is put in order with all the rest, which may take as long as reading it.
+        Each batch sorts the whole list, which may take as long as reading the batch.
         """
-        catalog, changes = self._catalog, self._waiting
+        catalog, changes = self._catalog, self._pending
         changes.update(catalog.changes())
         if catalog.unread and catalog.read <= _WORTH_IT * len(self._runs):
             places = self._runs.places
@@ -131,7 +131,7 @@ class Session:
                 del changes[run]
             changes = known
         else:
-            self._waiting, self._unread = {}, catalog.unread
+            self._pending, self._unread = {}, catalog.unread
         gone = [run for run, info in changes.items() if info is None]
         new = [self._as_run(info) for info in changes.values() if info is not None]
         if gone or new:
@@ -146,13 +146,13 @@ class Session:
             info.begin_ms,
             info.end_ms,
             info.rss_bytes,
-            # over a slow line, no curve that changes with each sample
+            # not over a slow connection: it changes with each sample
             ""
             if self._options.low_bandwidth or not len(info.recent)
             else sparkline(info.recent, SPARK_CELLS, ascii_only=self._options.plain),
             charts_for(self._metrics_of(info)),
             info.pinned,
-            self._ranker.verdict(info.id),
+            self._ranking.verdict(info.id),
         )
 
     def _metrics_of(self, info: RunInfo) -> tuple[tuple[str, str, str], ...]:
@@ -160,22 +160,22 @@ class Session:
         reader = self._reader
         return reader.metrics if reader is not None and reader.id == info.id else info.metrics
 
-    def foresee(self, request: ChartRequest) -> None:
-        """Open the run that will be asked for first, while the screen makes up its mind."""
+    def prefetch(self, request: ChartRequest) -> None:
+        """Open the run that the screen will request first, before it does."""
         run = find(self._runs, self._options.run) or opening(self._runs)
         if request.run is None and run is not None:
-            with suppress(PprofplusError):  # the answer that needs it will tell
+            with suppress(PprofplusError):  # the request will raise it again
                 self._open(run.id)
 
     def answer(self, request: ChartRequest, *, fresh: bool, before: Frame | None) -> Frame:
-        """Return what there is to tell, and order the charts that have changed.
+        """Return the frame that answers a request, and order the charts that have changed.
 
         Args:
             request: what to show.
             fresh: the request is a new one.
             before: the last answer.
         """
-        self._gatherer.close()  # a study that was shown is over
+        self._comparison.close()  # the screen shows one run again
         unjudged, self._unjudged = self._unjudged, False
         run = find(self._runs, request.run)
         facts = before.facts if before is not None and before.run == request.run else Verdicts()
@@ -187,12 +187,12 @@ class Session:
             death = reader.death(run.state, self._catalog.infos.values(), at_once=True)
             changed |= before is not None and before.death != death
             was = find(before.runs, run.id) if before is not None else None
-            # the last samples before an end are the ones that matter: draw them all
+            # the last samples before an end matter most: draw them all
             ended = was is not None and was.state != run.state
-            # where but the cursor moved, the charts stay as they are
+            # if only the cursor moved, the charts stay the same
             drawn = replace(request, cursor_ms=None) == self._answered
             still = drawn and (request.window.frozen or not (changed or ended))
-            due = fresh or ended or self._judge.is_due(reader, request.window)
+            due = fresh or ended or self._tracker.is_due(reader, request.window)
             first = self._cold and not still
             judging = (not still and due and not first) or (still and unjudged)
             levels: Levels | None = None
@@ -203,12 +203,12 @@ class Session:
             if fresh or not still:
                 reading = self._point(request.window, request.cursor_ms)
             self._unjudged = first
-            if judging:  # while the charts are drawn, but the first ones have been
+            if judging:  # while the charts are drawn, but not before the first ones are
                 if still:
                     self._renderer.wait_idle(_FIRST_CHARTS_S)
-                facts = self._judge.judge(reader, request.window, facts, levels)
+                facts = self._tracker.judge(reader, request.window, facts, levels)
             elif run.rss_bytes is not None and (not still or request.window.following):
-                # also while the charts stand still: the list may know of a later sample than they
+                # also while the charts do not move: the list may have a later sample
                 facts = facts.with_rss(run.rss_bytes)
             facts = with_sharers(facts, reader, run, request.window, self._catalog.running)
         runs = self._runs
@@ -237,7 +237,7 @@ class Session:
         frozen = study.window is not None and study.window.frozen and not fresh
         findings, more = before.findings if before is not None else None, False
         if not frozen or findings is None or not findings.whole:
-            findings, pictures, more = self._gatherer.answer(
+            findings, pictures, more = self._comparison.answer(
                 study, self._runs, infos, None if fresh else findings
             )
             self._renderer.submit_all(pictures)
@@ -250,17 +250,17 @@ class Session:
         if reader is not None and reader.id == run:
             return reader, reader.refresh()
         began_s = time.monotonic()
-        self._judge.forget()
+        self._tracker.forget()
         self._reader = self._source.open(run)
-        # the first of a session also waits for what is loaded with its first use
+        # the first run of a session also waits for modules that its first use loads
         self._cold = reader is None or time.monotonic() - began_s > _LONG_S
         self._builder.forget()
         return self._reader, True
 
     def _with_all_charts(self, run: Run) -> Run:
-        """Return the run that was opened with what only the whole run tells.
+        """Return the opened run with what only its whole record shows.
 
-        That is the charts of all its metrics, and where it begins if its clock was set.
+        These are the charts of all its metrics, and its begin if its clock was set.
         """
         reader = self._reader
         if reader is None:
@@ -281,7 +281,7 @@ class Session:
         *,
         growing: bool,
     ) -> Levels | None:
-        """Make the charts of a request; return what it cost nothing to ask for besides."""
+        """Order the charts of a request; return the points of the verdicts if they cost nothing."""
         reader, window = self._reader, request.window
         if reader is None or window is None:
             return None
@@ -294,7 +294,7 @@ class Session:
         kinds = [
             (shape, as_levels(kind) if shape.levels else kind)
             for shape in request.shapes
-            # else the screen has yet to hear that this run has no such metric
+            # otherwise the screen does not know yet that this run has no such metric
             if (kind := charts.by_id.get(shape.chart)) is not None
         ]
         pictures: list[tuple[ChartKind, ChartSpec]] = []
@@ -310,19 +310,19 @@ class Session:
             )
             pictures.append((kind, picture))
             if self._cold and request.cursor_ms is None:
-                # one after the other, so that the first is drawn while the next is read
+                # one by one, so that the first is drawn while the next is read
                 self._renderer.submit(kind.id, picture)
         self._pictures = pictures
         self._answered = replace(request, cursor_ms=None)
         return known.get(VERDICT_BUCKETS)
 
     def _point(self, window: Window, cursor_ms: int | None) -> Reading | None:
-        """Order the charts last made, with the cursor in them; return what is read there."""
+        """Order the last charts again, with the cursor; return the sample at the cursor."""
         reader, pictures = self._reader, self._pictures
         reading = None
         if reader is not None and cursor_ms is not None:
             wanted = [request for kind, _ in pictures for request in wanted_by(kind)]
-            # what lies in the cursor's column is near
+            # samples in the cursor's column are near enough
             reading = reader.sample_at(cursor_ms, window.span_ms // (2 * MAX_BUCKETS), wanted)
             pictures = [(kind, at_cursor(picture, kind, reading)) for kind, picture in pictures]
         self._renderer.submit_all((kind.id, picture) for kind, picture in pictures)
@@ -346,7 +346,7 @@ def _asked_at_once(
     kinds: Sequence[tuple[Shape, ChartKind]],
     facts_too: tuple[SeriesKey, ...],
 ) -> dict[int, Levels]:
-    """Return by number of buckets what all charts of that width show: one query costs as much."""
+    """Return, by number of buckets, the points of all charts of that width, in one query each."""
     asked: dict[int, dict[SeriesKey, None]] = {}
     for shape, kind in kinds:
         asked.setdefault(buckets_for(shape), {}).update(dict.fromkeys(wanted_by(kind)))

@@ -1,4 +1,4 @@
-"""The thread between source and screen. It loads what it needs, after the first paint."""
+"""The thread between the source and the screen. It loads its modules after the first paint."""
 
 import gc
 import threading
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from pprofplus_tui.sources.port import Source
 
 TICK_S = 1.0
-LOW_TICK_S = 5.0  # over a line that is slow, or paid for by the byte
+LOW_TICK_S = 5.0  # over a slow or metered connection
 _YOUNG_OBJECTS = 5000  # new ones that are searched for garbage at a time; Python's own: 700
 
 
 class BackendThread:
     """Answers the latest request, at once and each tick; its owner starts and closes it.
 
-    `open_source` is called once, not before it is needed: a source takes long to load. Both
-    callbacks are called from threads of the feed and must only hand the value over.
+    `open_source` is called once, when the source is first needed: it takes long to load. Both
+    callbacks are called from threads of the backend; they must only pass the value on.
     """
 
     def __init__(
@@ -55,10 +55,10 @@ class BackendThread:
         self._scrolled = False
         self._fresh = True
         self._closing = False
-        self._thread = threading.Thread(target=self._run, name="pprofplus-feed", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="pprofplus-backend", daemon=True)
 
     def start(self) -> None:
-        """Start looking, unless it was closed before."""
+        """Start to read, unless it is closed already."""
         with self._changed:
             if self._closing:
                 return
@@ -132,72 +132,73 @@ class BackendThread:
         return self._fresh or self._scrolled or self._closing
 
     def _run(self) -> None:
-        # numpy, plotext and the readers take longer to load than the first paint
+        # numpy, plotext and the readers take longer to load than the first paint takes
         from pprofplus_tui.backend.session import Session  # noqa: PLC0415
 
-        desk = Session(self._options, self.source, self._on_drawn)
+        session = Session(self._options, self.source, self._on_drawn)
         try:
-            self._serve(desk)
+            self._serve(session)
         finally:
-            desk.close()
+            session.close()
 
     @staticmethod
-    def _look_for_garbage() -> None:
-        """Have Python look for garbage again, which the command stopped for its start.
+    def _enable_garbage_collection() -> None:
+        """Enable the garbage collection that the command disabled for its start.
 
-        What is loaded stays, and needs no looking at: neither the modules nor a hundred thousand
-        records of runs.
+        Everything loaded so far stays and is excluded: the modules and up to 100,000 runs.
         """
         gc.freeze()
-        # nearly all that a frame leaves behind goes without being looked for
+        # reference counts free nearly all garbage of a frame
         gc.set_threshold(_YOUNG_OBJECTS, *gc.get_threshold()[1:])
         gc.enable()
 
-    def _serve(self, desk: "Session") -> None:
+    def _serve(self, session: "Session") -> None:
         frame: Frame | None = None
         starting = not gc.isenabled()
-        look_at = time.monotonic()
-        owed = False
+        refresh_at_s = time.monotonic()
+        unanswered = False
         pending = False  # there is more to read at once
         while True:
             with self._changed:
                 self._changed.wait_for(
                     self._anything_new,
-                    0.0 if pending else max(0.0, look_at - time.monotonic()),
+                    0.0 if pending else max(0.0, refresh_at_s - time.monotonic()),
                 )
                 if self._closing:
                     return
-                request, fresh, self._fresh = self._request, self._fresh or owed, False
-                comparison, paths, self._scrolled = self._comparison, self._first, False
+                request, fresh, self._fresh = self._request, self._fresh or unanswered, False
+                comparison, in_view, self._scrolled = self._comparison, self._first, False
                 ranking = self._judge_growth
-            owed = fresh  # until it is answered: what failed is tried again at the next look
+            unanswered = fresh  # a request that failed is answered again at the next tick
             pending = False
-            # a key is answered before anything else is read, but not for ever
+            # a key is answered before anything else is read, for one tick at most
             at_once = fresh and frame is not None
             try:
-                if time.monotonic() >= look_at + (self._tick_s if at_once else 0.0):
-                    look_at = time.monotonic() + self._tick_s
-                    desk.look(paths, ranking=ranking)
+                if time.monotonic() >= refresh_at_s + (self._tick_s if at_once else 0.0):
+                    refresh_at_s = time.monotonic() + self._tick_s
+                    session.refresh(in_view, ranking=ranking)
                 elif not at_once:
-                    desk.look_closer(paths, ranking=ranking)
+                    session.read_more(in_view, ranking=ranking)
                 if comparison is not None:
-                    told, pending = desk.answer_comparison(comparison, fresh=fresh, before=frame)
+                    answer, pending = session.answer_comparison(
+                        comparison, fresh=fresh, before=frame
+                    )
                 else:
-                    told = desk.answer(request, fresh=fresh, before=frame)
-                owed = False
-                pending = pending or at_once or desk.behind
+                    answer = session.answer(request, fresh=fresh, before=frame)
+                unanswered = False
+                pending = pending or at_once or session.has_more
             except Exception as error:  # noqa: BLE001 - what cannot be read must not end the monitor
                 # what is known stays on the screen
-                told = replace(frame or Frame(), problem=_problem_of(error))
-            if starting and not desk.loading:
+                answer = replace(frame or Frame(), problem=_problem_of(error))
+            if starting and not session.loading:
                 starting = False
-                self._look_for_garbage()
-            if told != frame:
+                self._enable_garbage_collection()
+            if answer != frame:
                 first = frame is None
-                frame = told
-                self._on_frame(told)
+                frame = answer
+                self._on_frame(answer)
                 if first:
-                    desk.foresee(request)
+                    session.prefetch(request)
 
 
 def _problem_of(error: Exception) -> str:

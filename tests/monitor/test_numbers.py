@@ -12,6 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from kit.memory_cgroup import small_cgroup
+from kit.units import MIB
+from kit.waiting import wait_until
+from pprofplus.probes.cgroup import Cgroup
 from pprofplus_tui.analysis.verdict_tracker import judged
 from pprofplus_tui.backend.session import Session
 from pprofplus_tui.model.comparison_request import SERVICE, SUM, ComparisonRequest
@@ -29,7 +33,6 @@ from pprofplus_tui.sources.local.run_log import open_log
 from pprofplus_tui.sources.open import open_source
 from pprofplus_tui.widgets.verdict_line import facts_row
 
-MIB = 1 << 20
 PAGE = os.sysconf("SC_PAGE_SIZE")
 WORKERS = 8
 LAZY_MIB = 64
@@ -97,38 +100,40 @@ class Workers:
 
 
 class Watcher:
-    """The desk of a monitor on a directory, and the pictures that it orders."""
+    """The session of a monitor on a directory, and the pictures that it orders."""
 
     def __init__(self, home):
-        self.desk = Session(Options(), open_source([str(home)]), lambda _: None)
+        self.session = Session(Options(), open_source([str(home)]), lambda _: None)
         self.pictures = {}
-        submit_all = self.desk._renderer.submit_all
+        submit_all = self.session._renderer.submit_all
 
         def keep(pictures):
             pictures = list(pictures)
             self.pictures.update(pictures)
             submit_all(pictures)
 
-        self.desk._renderer.submit_all = keep
+        self.session._renderer.submit_all = keep
         self.frame = None
         self.study = None
 
     @property
     def runs(self):
-        return self.desk._runs
+        return self.session._runs
 
     def run(self, pid):
         return next(run for run in self.runs if run.pid == pid)
 
     def look(self, **asked):
-        self.desk.look(tuple(run.id for run in self.runs), **asked)
+        self.session.refresh(tuple(run.id for run in self.runs), **asked)
 
     def until_found(self, pids):
-        deadline = time.monotonic() + 60
-        while {run.pid for run in self.runs if run.rss_bytes} < set(pids):
-            assert time.monotonic() < deadline, self.runs
-            time.sleep(0.2)
-            self.look()
+        self.look_until(lambda: {run.pid for run in self.runs if run.rss_bytes} >= set(pids), 0.2)
+
+    def look_until(self, condition, pause_s):
+        def found():
+            return condition() or self.look()
+
+        wait_until(found, pause_s=pause_s, describe=lambda: self.runs)
 
     def service(self, name, **changes):
         """Answer the view of a service until all of it is read; return the findings."""
@@ -145,7 +150,7 @@ class Watcher:
     def again(self, *, fresh=True):
         pending = True
         while pending:
-            self.frame, pending = self.desk.answer_comparison(
+            self.frame, pending = self.session.answer_comparison(
                 self.study, fresh=fresh, before=self.frame
             )
             fresh = False
@@ -153,9 +158,9 @@ class Watcher:
 
     def answer(self, pid, window, *shapes):
         request = ChartRequest(self.run(pid).id, window, shapes)
-        self.frame = self.desk.answer(request, fresh=True, before=self.frame)
+        self.frame = self.session.answer(request, fresh=True, before=self.frame)
         if not self.frame.facts.layers:  # the first charts of a run come before its verdict
-            self.frame = self.desk.answer(request, fresh=False, before=self.frame)
+            self.frame = self.session.answer(request, fresh=False, before=self.frame)
         return self.frame.facts
 
 
@@ -169,7 +174,7 @@ def watch():
 
     yield make
     for watcher in made:
-        watcher.desk.close()
+        watcher.session.close()
 
 
 @pytest.fixture
@@ -207,11 +212,7 @@ def test_a_killed_worker_is_in_no_sum_after_its_last_sample(workers, watch):
     victim = workers.pids[3]
     size = rss_of(victim)
     workers.kill(victim)
-    deadline = time.monotonic() + 60
-    while watcher.run(victim).state != "died":
-        assert time.monotonic() < deadline
-        time.sleep(0.3)
-        watcher.look()
+    watcher.look_until(lambda: watcher.run(victim).state == "died", 0.3)
     time.sleep(1.0)
     watcher.look()
     findings = watcher.service("web", by_size=True)
@@ -244,11 +245,7 @@ def test_a_stopped_worker_leaves_the_sums_when_its_last_sample_is_stale(workers,
     try:
         watcher.look()
         assert watcher.service("web").silent == 0
-        deadline = time.monotonic() + 60
-        while watcher.run(stopped).state != "stalled":
-            assert time.monotonic() < deadline
-            time.sleep(0.5)
-            watcher.look()
+        watcher.look_until(lambda: watcher.run(stopped).state == "stalled", 0.5)
         findings = watcher.service("web")
         assert (findings.running, findings.silent) == (WORKERS + 1, 1)
         truth = workers.rss_together() - rss_of(stopped)
@@ -319,7 +316,7 @@ def test_memory_that_is_allocated_and_not_touched_is_a_figure_and_no_layer_is_ne
     assert sum(sizes[name] for name in parts) - absent == pytest.approx(sizes["rss"], rel=0.02)
     assert re.search(r"\d+(\.\d)? MiB not resident", watcher.pictures["layers"].note)
     assert "not resident" in "".join(run.text for run in facts_row(facts, 200))
-    (info,) = [info for info in watcher.desk._catalog.runs if info.pid == lazy]
+    (info,) = [info for info in watcher.session._catalog.runs if info.pid == lazy]
     log = LocalRun(open_log(info.id, in_blocks=True))
     page = report_page(info, log, info.begin_ms, info.end_ms + 1)
     assert "of the allocated memory is not resident" in page
@@ -435,8 +432,8 @@ def test_the_order_by_growth_goes_by_the_verdict_and_has_live_runs_first(home, w
     home.run("web", 4, begin_ms=now_ms - 900_000, count=600)
     watcher = watch(home.path)
     watcher.look(ranking=True)
-    while watcher.desk.behind:
-        watcher.desk.look_closer((), ranking=True)
+    while watcher.session.has_more:
+        watcher.session.read_more((), ranking=True)
     arranged = Arranger().arranged(watcher.runs, GROWTH, 0.0)
     assert [run.pid for run in arranged] == [2, 1, 3, 4]
     kinds = [run.growth.kind for run in arranged[:3]]
@@ -453,28 +450,8 @@ def test_the_order_by_growth_goes_by_the_verdict_and_has_live_runs_first(home, w
 @pytest.fixture
 def cgroup():
     """A memory cgroup with a limit, of either version."""
-    old, new = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
-    top, limit, used = (
-        (old, "memory.limit_in_bytes", "memory.usage_in_bytes")
-        if old.is_dir()
-        else (new, "memory.max", "memory.current")
-    )
-    made = top / f"pprofplus-test-{os.getpid()}"
-    try:
-        made.mkdir()
-        (made / limit).write_text(str(512 * MIB))
-        (made / "cgroup.procs").read_text()
-    except OSError as error:
-        with suppress(OSError):
-            made.rmdir()
-        pytest.skip(f"no memory cgroup can be made here: {error}")
-    yield made, made / used
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        with suppress(OSError):
-            made.rmdir()
-            return
-        time.sleep(0.1)
+    with small_cgroup("pprofplus-test", 512 * MIB) as made:
+        yield made, made / Cgroup().used
 
 
 def test_the_share_of_the_limit_is_the_cgroups_and_the_runs_in_it_are_counted(

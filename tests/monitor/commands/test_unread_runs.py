@@ -279,15 +279,15 @@ from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.window import Window
 from pprofplus_tui.sources.open import open_source
 home, directory, begin_ms = sys.argv[1], sys.argv[2], int(sys.argv[3])
-desk = Session(Options(), open_source([home]), lambda drawn: None)
+session = Session(Options(), open_source([home]), lambda drawn: None)
 window = Window.fit(begin_ms, begin_ms + 60_000)
 request = ChartRequest(directory, window, (Shape("memory", 80, 20),))
 for mode in (0, 0o600):
     os.chmod(directory + "/000002.pplog", mode)
-    desk.look((directory,))
-    print(desk.answer(request, fresh=True, before=None).problem)
-print(desk._reader.sample_count)
-desk.close()
+    session.refresh((directory,))
+    print(session.answer(request, fresh=True, before=None).problem)
+print(session._reader.sample_count)
+session.close()
 """
 
 

@@ -6,8 +6,9 @@ from functools import partial
 
 import numpy as np
 import pytest
-from fake_source import MIB, FakeRun, FakeSource, ended, level, rising
 
+from kit.fake_source import FakeRun, FakeSource, ended, level, rising
+from kit.units import MIB
 from pprofplus_tui.app import MonitorApp
 from pprofplus_tui.backend.worker import BackendThread
 from pprofplus_tui.model.events import RunEvent
@@ -110,11 +111,11 @@ async def test_the_events_are_listed_and_one_is_gone_to(monitor):
         await pilot.press("down")
         await settled(pilot, "deploy 7")
         await pilot.press("m")
-        text = await settled(pilot, lambda text: "what happened in api 11" in text)
+        text = await settled(pilot, lambda text: "events of api 11" in text)
         text = await settled(pilot, lambda text: "Mark" in text and "Died" in text)
         assert "Next" in text
         await pilot.press("home", "enter")
-        await settled(pilot, lambda text: "what happened" not in text)
+        await settled(pilot, lambda text: "events of" not in text)
         window = pilot.app.monitor.view.window
         assert window.begin_ms <= BEGIN_MS + 600_000 < window.end_ms
 
@@ -192,7 +193,7 @@ async def test_a_source_that_is_slow_leaves_the_screen_alive_with_what_is_known(
         source.held.clear()
         try:
             await pilot.press("left", "question_mark")
-            assert "Narrow the list of runs" in await settled(pilot, "Esc closes")
+            assert "Filter the list of runs" in await settled(pilot, "Esc closes")
             await pilot.press("escape")
             text = await settled(pilot, "python heap")
             assert "✝ 11" in text

@@ -6,8 +6,8 @@ import shutil
 
 import numpy as np
 import pytest
-from fake_source import FakeCatalog, FakeReader, FakeRun, FakeSource
 
+from kit.fake_source import FakeCatalog, FakeReader, FakeRun, FakeSource
 from pprofplus.metrics import BY_NAME
 from pprofplus_tui.export import write_rows
 from pprofplus_tui.model.events import RunEvent
