@@ -114,13 +114,6 @@ def absent_text(absent_bytes: float) -> str:
     return f"{format_bytes(absent_bytes)} not resident"
 
 
-def bands_of(
-    kind: ChartKind, points: Mapping[str, Points]
-) -> list[tuple[ChartSeries, Floats, Points]]:
-    """Return the bands alone."""
-    return stack_of(kind, points).bands
-
-
 def _at(points: Points, whole: Points) -> Floats:
     """Return the values at the times of the whole; 0 where there is none."""
     if np.array_equal(points.t_ms, whole.t_ms):

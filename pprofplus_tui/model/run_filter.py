@@ -87,15 +87,6 @@ def _states(run: Run, marked: Iterable[RunId]) -> list[str]:
     return states
 
 
-def matching(runs: tuple[Run, ...], run_filter: RunFilter) -> Runs:
-    """Return the runs that match, in their order."""
-    runs = indexed(runs)
-    words = run_filter.text.lower().split()
-    if not words:
-        return runs
-    return Runs(runs[at] for at in _matching_places(runs, words, run_filter.marked))
-
-
 def _matching_places(runs: Runs, words: Sequence[str], marked: Sequence[RunId]) -> Iterator[int]:
     """Yield the places of the runs that match all words.
 

@@ -205,11 +205,6 @@ def ordered(runs: Iterable[Run]) -> Runs:
     return Runs(sorted(runs, key=_rank))
 
 
-def by_service(runs: tuple[Run, ...]) -> tuple[tuple[str, tuple[Run, ...]], ...]:
-    """Return (service, its runs) in the order given."""
-    return tuple((name, tuple(group)) for name, group in groupby(runs, lambda run: run.service))
-
-
 def find(runs: tuple[Run, ...], run_id: RunId | None) -> Run | None:
     """Return the run of that id, or None."""
     at = _place(runs, run_id)

@@ -81,15 +81,6 @@ class _Lines:
         return None if at is None else at + self.runs.group_at(at) + 1
 
 
-def list_rows(view: RunListView, width: int) -> tuple[tuple[Row, RunId | None], ...]:
-    """Return (row, its run or None) for every line of the whole list."""
-    lines = _Lines(indexed(view.runs))
-    return tuple(
-        (_row(view, line, width), line.id if isinstance(line, Run) else None)
-        for line in map(lines.__getitem__, range(len(lines)))
-    )
-
-
 def _row(view: RunListView, line: Line, width: int) -> Row:
     if isinstance(line, Run):
         return _run_row(view, line, width)

@@ -18,12 +18,11 @@ import threading
 import time
 import tracemalloc
 
-from candidates import memory_bytes
-from simulated import opened
-
 import pprofplus
+from candidates import memory_bytes
 from pprofplus.recording import run_recorder
 from pprofplus.recording.schedule import next_due_ns, on_grid_ns
+from simulated import opened
 
 _OWN = f"{os.path.dirname(pprofplus.__file__)}/*"  # noqa: PTH120 - a pattern
 _SWEEP_SAMPLES = 3600

@@ -6,12 +6,12 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from synthetic import DAY_S, Day, make_day, write_run
-from tables import Column, Row, Table
-from timing import Effort, median_ms, timed
 
 from pprofplus.log.format import DataHead, check_body, read_data_page, read_prefix, read_stream
 from pprofplus_tui.sources.local.run_log import RunLog
+from synthetic import DAY_S, Day, make_day, write_run
+from tables import Column, Row, Table
+from timing import Effort, median_ms, timed
 
 _WANTED = ("rss", "heap_used", "malloc_used", "cpu_user")
 

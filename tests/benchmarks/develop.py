@@ -1,8 +1,8 @@
 """Histories to develop the verdict on: its limits were chosen here and on `curves`."""
 
 import numpy as np
-from histories import CALM, DAY_H, LEAK, MIB, UNKNOWN, Draft, History, hours_for
 
+from histories import CALM, DAY_H, LEAK, MIB, UNKNOWN, Draft, History, hours_for
 from pprofplus_tui.model.points import Floats
 
 SEED = 7

@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 import psutil
+
 from log_size import size_of
 from tables import Column, Row, Table
 from timing import Effort, quantile, told_by

@@ -6,8 +6,8 @@ Do not tune on it: a change that was made because of it makes its figures worthl
 """
 
 import numpy as np
-from histories import CALM, DAY_H, LEAK, MIB, UNKNOWN, Draft, History, hours_for
 
+from histories import CALM, DAY_H, LEAK, MIB, UNKNOWN, Draft, History, hours_for
 from pprofplus_tui.model.points import Floats
 
 SEED = 20_261_127

@@ -7,11 +7,10 @@ from develop import SEED as DEVELOP_SEED
 from held_out import HELD_OUT
 from held_out import SEED as HELD_OUT_SEED
 from histories import CALM, LEAK, UNKNOWN, Case, History, Tally, past_of, summary, tally, window_of
-from tables import Column, Row, Table
-from timing import Effort
-
 from pprofplus_tui.analysis.layer_verdicts import long_term_trends, verdicts
 from pprofplus_tui.model.verdict import Verdicts
+from tables import Column, Row, Table
+from timing import Effort
 
 # The goals, in per cent.
 PRECISION, RECALL, LAYER = 98, 92, 95

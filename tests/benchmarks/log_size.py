@@ -10,14 +10,13 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tables import Column, Row, Table
-from timing import Effort
-
 from pprofplus.errors import LogFormatError
 from pprofplus.log.format import PAGE_SIZE, DataPage, head_size, read_data_page
 from pprofplus.log.segment import SEGMENT_BYTES
 from pprofplus_tui.demo.services import SERVICES
 from pprofplus_tui.sources.local.run_log import RunLog
+from tables import Column, Row, Table
+from timing import Effort
 
 _COLUMNS = (
     Column("samples", compared=False),

@@ -5,12 +5,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from synthetic import TABLE
-
 from pprofplus.log.format import PAGE_SIZE, START, STOP, Event, RunHeader, pack_header
 from pprofplus.log.log_directory import run_name, segment_name
 from pprofplus.log.page import PageBuilder
 from pprofplus.metrics import BYTES
+from synthetic import TABLE
 
 SAMPLES = 2
 _SERVICES = 5

@@ -9,10 +9,6 @@ from itertools import pairwise
 from pathlib import Path
 
 from month_keys import among_runs, through_the_terminal
-from synthetic import DAY_S, cached_run, make_day, write_run, write_runs
-from tables import Column, Row, Table
-from timing import Effort, quantile
-
 from pprofplus_tui.charts.build import (
     ChartBuilder,
     ChartStyle,
@@ -28,6 +24,9 @@ from pprofplus_tui.model.points import Points
 from pprofplus_tui.model.window import Window
 from pprofplus_tui.sources.open import open_source
 from pprofplus_tui.sources.port import RunReader
+from synthetic import DAY_S, cached_run, make_day, write_run, write_runs
+from tables import Column, Row, Table
+from timing import Effort, quantile
 
 _AREA = (165, 47)  # what a 200x50 terminal leaves for charts
 _DRAWN_WITHIN_S = 10.0

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pyte
+
 from many_runs import write_ended_runs
 from pty_driver import COLUMNS, ROWS, Terminal
 from tables import Column, Row, Table

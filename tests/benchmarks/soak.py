@@ -12,13 +12,13 @@ from contextlib import closing
 from pathlib import Path
 
 import psutil
+
 from month import Desk
+from pprofplus_tui.model.window import Window
+from pprofplus_tui.sources.open import open_source
 from synthetic import BEGIN_MS, DAY_S, Day, make_day, write_run
 from tables import Column, Row, Table
 from timing import Effort
-
-from pprofplus_tui.model.window import Window
-from pprofplus_tui.sources.open import open_source
 
 _WINDOW_MS = 6 * 3_600_000
 

@@ -1,12 +1,12 @@
-import importlib.util
 import math
 import sys
 from pathlib import Path
 
 import pytest
 
+from kit.scripts import load_script
+
 _HERE = Path(__file__).parent
-sys.path.insert(0, str(_HERE))  # the benchmarks import each other by name, as scripts do
 
 _QUICK = {
     "collector": False,
@@ -24,10 +24,7 @@ _QUICK = {
 
 
 def _runner():
-    found = importlib.util.spec_from_file_location("benchmarks_run", _HERE / "run.py")
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    return module
+    return load_script(_HERE / "run.py")
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,15 @@
 
 from dataclasses import dataclass
 
-import history_rates
 import numpy as np
-from curves import CURVES, UNTOLD, Curve, bucketed, drawn
-from tables import Column, Row, Table
-from timing import Effort, median_ms
 
+import history_rates
+from curves import CURVES, UNTOLD, Curve, bucketed, drawn
 from pprofplus_tui.analysis.layer_verdicts import long_term_trends, verdicts
 from pprofplus_tui.analysis.run_overview import RunOverview
 from pprofplus_tui.model.verdict import GROWING, VERDICT_METRICS
+from tables import Column, Row, Table
+from timing import Effort, median_ms
 
 
 @dataclass(frozen=True)

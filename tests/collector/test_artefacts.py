@@ -5,14 +5,14 @@ import os
 import signal
 import stat
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
-import mounts
 import pytest
-import reference
 
 import pprofplus
+from kit import mounts, reference
+from kit.ledger import ledger_of
+from kit.waiting import wait_until
 from pprofplus.control.actions import Action
 from pprofplus.control.client import put_request, take_answer
 from pprofplus.control.requests import Request
@@ -25,7 +25,7 @@ from pprofplus.log.artefacts import (
     parse_artefact_name,
 )
 from pprofplus.log.format import RunHeader
-from pprofplus.log.ledger import Ledger, LedgerBusyError
+from pprofplus.log.ledger import LedgerBusyError
 from pprofplus.log.log_directory import PIN_NAME, open_log_directory
 from pprofplus.log.retention import request_expiry
 from pprofplus.log.writer import Writer
@@ -85,18 +85,6 @@ def files_of(writer):
 def used_bytes(home):
     files = [path for path in Path(home).rglob("*") if path.is_file()]
     return sum(path.stat().st_size for path in files if ".pplog" in path.name or ".gz" in path.name)
-
-
-@contextmanager
-def ledger_of(home):
-    log_directory_fd = open_log_directory(str(home))
-    ledger = Ledger.acquire(log_directory_fd)
-    try:
-        yield ledger
-        ledger.save()
-    finally:
-        ledger.unlock()
-        os.close(log_directory_fd)
 
 
 def bound_of(home):
@@ -361,7 +349,7 @@ def test_a_write_that_fails_leaves_no_file_and_gives_its_room_back(place, monkey
 
 
 def test_on_a_full_disk_an_artefact_is_an_error_and_leaves_nothing(home, spawn):
-    prefix = mounts.private(home.parent)
+    prefix = mounts.private_mounts(home.parent)
     home.mkdir()
     process = spawn(
         """
@@ -586,11 +574,7 @@ def collector(home, monkeypatch):  # noqa: ARG001 - logs go there
 
 
 def answer_of(directory, stem):
-    until = time.monotonic() + EVER_S
-    while (answer := take_answer(directory, stem)) is None:
-        assert time.monotonic() < until
-        time.sleep(0.005)
-    return answer
+    return wait_until(lambda: take_answer(directory, stem), EVER_S)
 
 
 @pytest.mark.parametrize("long", [False, True])
@@ -616,10 +600,8 @@ def test_an_artefact_that_cannot_be_kept_is_the_answer_and_recording_goes_on(col
     )
     assert not done
     assert "File too large" in text
-    before, until = collector.samples, time.monotonic() + EVER_S
-    while collector.samples < before + 3:
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    before = collector.samples
+    wait_until(lambda: collector.samples >= before + 3, EVER_S)
 
 
 def test_an_artefact_waits_for_the_ledger_and_is_written_when_that_is_free(collector, home):
@@ -649,10 +631,7 @@ def test_an_artefact_that_comes_while_the_recording_ends_is_kept_or_refused_but_
     )
     directory = collector.directory
     stem = put_request(directory, Request("capture"))
-    until = time.monotonic() + EVER_S
-    while not list(Path(directory).glob("*.pb.gz")):
-        assert time.monotonic() < until
-        time.sleep(0.005)
+    wait_until(lambda: list(Path(directory).glob("*.pb.gz")), EVER_S)
     pprofplus.stop()
     assert take_answer(directory, stem) == (False, "cancelled: the recording ends")
     assert list(Path(directory).glob(".*.new")) == []

@@ -9,9 +9,9 @@ import zipapp
 from pathlib import Path
 
 import pytest
-import reference
 
 import pprofplus
+from kit import reference
 
 PACKAGE = Path(pprofplus.__file__).parent
 BOOTSTRAP = PACKAGE / "autostart"

@@ -4,8 +4,9 @@ import subprocess
 import sys
 
 import pytest
-import reference
-from oom import ENTER, HOG, small_cgroup
+
+from kit import reference
+from kit.memory_cgroup import ENTER, HOG, small_cgroup
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="cgroups are Linux's")
 

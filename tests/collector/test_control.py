@@ -5,13 +5,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-import reference
 
 import pprofplus
+from kit import reference
+from kit.environment import needs_root
+from kit.programs import as_another_user
+from kit.waiting import wait_until
 from pprofplus.control import request_handler
 from pprofplus.control.client import put_request, take_answer, withdraw
 from pprofplus.control.requests import Request, parse_request
@@ -27,17 +29,9 @@ print("up", flush=True)
 time.sleep(600)
 """
 
-# import everything first: this user may not read Python's directory
-AS_ANOTHER_USER = """
-import logging, os, resource, sys
-import pprofplus.control.client, pprofplus.log.discovery, pprofplus.recording.watching
-from pprofplus.cli import build_parser, main
-build_parser()
-os.setgroups([])
-os.setgid(12345)
-os.setuid(12345)
-sys.exit(main(sys.argv[1:]))
-"""
+AS_ANOTHER_USER = as_another_user(
+    "pprofplus.control.client", "pprofplus.log.discovery", "pprofplus.recording.watching"
+)
 
 
 @pytest.fixture
@@ -46,18 +40,10 @@ def start(home):  # noqa: ARG001 - logs go there
     pprofplus.stop()
 
 
-def wait_for(found):
-    until = time.monotonic() + EVER_S
-    while not (answer := found()):
-        assert time.monotonic() < until, "it did not come to be"
-        time.sleep(0.005)
-    return answer
-
-
 def ask(collector, request):
     """Send a request; return its answer."""
     stem = put_request(collector.directory, request)
-    return wait_for(lambda: take_answer(collector.directory, stem))
+    return wait_until(lambda: take_answer(collector.directory, stem))
 
 
 def plant(collector, raw, name="ctl-abc.request"):
@@ -126,7 +112,7 @@ def test_an_interval_out_of_range_is_refused_with_the_range(start):
 def test_a_request_does_not_wait_for_a_long_interval(start):
     collector = start("api", interval_s=3600)
     assert ask(collector, Request("interval", {"interval_s": 0.05})) == (True, "every 0.05 s")
-    wait_for(lambda: collector.samples > 3)
+    wait_until(lambda: collector.samples > 3)
 
 
 @pytest.mark.parametrize(
@@ -150,22 +136,22 @@ def test_a_request_does_not_wait_for_a_long_interval(start):
 def test_a_malformed_request_is_renamed_refused_and_logged(start, raw, caplog):
     collector = start("api", interval_s=0.05)
     plant(collector, raw)
-    done, _ = wait_for(lambda: take_answer(collector.directory, "ctl-abc"))
+    done, _ = wait_until(lambda: take_answer(collector.directory, "ctl-abc"))
     assert not done
     assert left(collector) == ["ctl-abc.bad"]
-    wait_for(lambda: [r for r in caplog.records if "ctl-abc.bad" in r.message] or "told before")
-    wait_for(lambda: collector.samples > 2)
+    wait_until(lambda: [r for r in caplog.records if "ctl-abc.bad" in r.message] or "told before")
+    wait_until(lambda: collector.samples > 2)
 
 
 def test_an_interval_of_four_hundred_digits_is_refused_and_delays_no_other_request(start):
     collector = start("api", interval_s=0.05)
     plant(collector, b'{"do": "interval", "interval_s": 1' + b"0" * 400 + b"}", "ctl-0.request")
     plant(collector, Request("mark", {"text": "after it"}).pack(), "ctl-1.request")
-    done, text = wait_for(lambda: take_answer(collector.directory, "ctl-0"))
+    done, text = wait_until(lambda: take_answer(collector.directory, "ctl-0"))
     assert not done
     assert "0.05 to 3600" in text
     assert len(text) < 200
-    assert wait_for(lambda: take_answer(collector.directory, "ctl-1")) == (True, "marked")
+    assert wait_until(lambda: take_answer(collector.directory, "ctl-1")) == (True, "marked")
     assert left(collector) == []
 
 
@@ -178,10 +164,10 @@ def test_a_request_that_fails_unexpectedly_is_answered_and_removed(start, monkey
     monkeypatch.setattr("pprofplus.recording.run_recorder.RunRecorder.set_interval", fail)
     plant(collector, Request("interval", {"interval_s": 1.0}).pack(), "ctl-0.request")
     plant(collector, Request("mark", {"text": "after it"}).pack(), "ctl-1.request")
-    done, text = wait_for(lambda: take_answer(collector.directory, "ctl-0"))
+    done, text = wait_until(lambda: take_answer(collector.directory, "ctl-0"))
     assert not done
     assert "a bug" in text
-    assert wait_for(lambda: take_answer(collector.directory, "ctl-1")) == (True, "marked")
+    assert wait_until(lambda: take_answer(collector.directory, "ctl-1")) == (True, "marked")
     assert left(collector) == []
 
 
@@ -193,28 +179,28 @@ def test_a_fifo_a_link_and_a_directory_under_a_requests_name_hang_nothing(start,
     (place / "ctl-b.request").symlink_to(tmp_path / "target")
     (place / "ctl-c.request").mkdir()
     for stem in ("ctl-a", "ctl-b", "ctl-c"):
-        done, _ = wait_for(lambda stem=stem: take_answer(collector.directory, stem))
+        done, _ = wait_until(lambda stem=stem: take_answer(collector.directory, stem))
         assert not done
     assert not collector.paused
     assert (tmp_path / "target").exists()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+@needs_root("only root can give a file to another user")
 def test_a_request_of_another_user_is_refused_and_logged(start):
     collector = start("api", interval_s=0.05)
     place = Path(collector.directory)
     (place / "planted").write_bytes(Request("pause").pack())
     os.chown(place / "planted", 12345, 12345)
     (place / "planted").rename(place / "ctl-abc.request")
-    done, text = wait_for(lambda: take_answer(collector.directory, "ctl-abc"))
+    done, text = wait_until(lambda: take_answer(collector.directory, "ctl-abc"))
     assert not done
     assert "12345" in text
     assert not collector.paused
     assert left(collector) == ["ctl-abc.bad"]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="root asks a service of another user")
-@pytest.mark.usefixtures("open_to_all")
+@needs_root("root asks a service of another user")
+@pytest.mark.usefixtures("reachable_by_others")
 def test_root_may_send_requests_to_the_service_of_another_user(home, spawn):
     home.mkdir(mode=0o700)
     os.chown(home, 12345, 12345)
@@ -232,17 +218,17 @@ def test_many_requests_at_once_are_all_answered(start):
         put_request(collector.directory, Request("mark", {"text": str(i)})) for i in range(150)
     ]
     for stem in stems:
-        assert wait_for(lambda stem=stem: take_answer(collector.directory, stem))[0]
+        assert wait_until(lambda stem=stem: take_answer(collector.directory, stem))[0]
     assert left(collector) == []
 
 
 def test_answers_that_are_not_read_are_removed_later(start, monkeypatch):
     collector = start("api", interval_s=0.05)
     put_request(collector.directory, Request("pause"))
-    wait_for(lambda: left(collector) and left(collector)[0].endswith(".answer"))
+    wait_until(lambda: left(collector) and left(collector)[0].endswith(".answer"))
     monkeypatch.setattr(request_handler, "_LEFT_S", -1)
     ask(collector, Request("resume"))
-    wait_for(lambda: left(collector) == [])
+    wait_until(lambda: left(collector) == [])
 
 
 def test_a_request_that_is_withdrawn_is_not_carried_out(start):
@@ -339,7 +325,7 @@ def test_a_request_to_a_stopped_process_times_out_and_is_withdrawn(service, home
     process.send_signal(signal.SIGCONT)
     (directory,) = reference.runs(home)
     before = len(reference.Run(directory).samples)
-    wait_for(lambda: len(reference.Run(directory).samples) > before + 3)
+    wait_until(lambda: len(reference.Run(directory).samples) > before + 3)
     assert "pause" not in reference.Run(directory).kinds
 
 
@@ -355,7 +341,7 @@ def test_an_answer_with_escape_sequences_is_printed_as_plain_text(service):
         stderr=subprocess.PIPE,
         text=True,
     )
-    (request,) = wait_for(lambda: list(Path(directory).glob("*.request")))
+    (request,) = wait_until(lambda: list(Path(directory).glob("*.request")))
     answer = {"done": True, "text": "\x1b[2J\x07 fine\n[bold]"}
     request.with_suffix(".answer").write_text(json.dumps(answer))
     out, _ = asking.communicate(timeout=EVER_S)
@@ -368,8 +354,8 @@ def test_an_answer_with_escape_sequences_is_printed_as_plain_text(service):
 # -- without permission
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs a service of another user")
-@pytest.mark.usefixtures("open_to_all", "start")
+@needs_root("needs a service of another user")
+@pytest.mark.usefixtures("reachable_by_others", "start")
 @pytest.mark.parametrize("closed", ["home", "service", "run", "request"])
 def test_a_service_of_another_user_is_denied_and_the_line_says_what_to_do(spawn, home, closed):
     service = spawn(SERVICE, "0.05")

@@ -1,16 +1,18 @@
 """Damaged and malicious logs: the reference reader raises LogFormatError, or reads intact pages."""
 
-import importlib.util
 import lzma
+import os
 import subprocess
 import sys
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kit import damaged_corpus as corpus
+from kit.processes import IMPORT_PATH
+from kit.scripts import DAMAGED
 from pprofplus.errors import LogFormatError
 from pprofplus.log.format import (
     DATA,
@@ -23,10 +25,6 @@ from pprofplus.log.format import (
     read_prefix,
 )
 
-DAMAGED = Path(__file__).parent / "damaged"
-_spec = importlib.util.spec_from_file_location("damaged_corpus", DAMAGED / "corpus.py")
-corpus = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(corpus)
 make = corpus.make
 
 # What a reader with a memory limit runs: the whole corpus, and larger headers.
@@ -223,5 +221,8 @@ def test_a_header_changed_at_any_byte_is_refused_or_read(data):
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS is kept by Linux")
 def test_the_reference_reader_reads_the_corpus_within_256_mib(unpacked):
     command = [sys.executable, "-c", LIMITED, __file__, str(unpacked), "256"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=110)
+    environment = {**os.environ, "PYTHONPATH": IMPORT_PATH}
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=110, env=environment
+    )
     assert (done.stdout, done.stderr) == ("read\n", "")

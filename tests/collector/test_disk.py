@@ -1,28 +1,20 @@
 """Errors of the disk: the host continues, one line is logged, and every lost sample is counted."""
 
-import os
 import shutil
 import subprocess
 from itertools import pairwise
-from pathlib import Path
 
-import monitor_reader
-import mounts
 import pytest
-import reference
 
+from kit import monitor_reader, reference
+from kit.environment import needs_root
+from kit.programs import FULL_DISK
 from pprofplus.log.format import LOST
 
 
-@pytest.fixture(scope="session")
-def private_mounts(tmp_path_factory):
-    """The command that starts a process in its own mount namespace."""
-    return mounts.private(tmp_path_factory.mktemp("mount"))
-
-
 @pytest.fixture
-def on_disk(tells, private_mounts, tmp_path):
-    """Run a service whose logs are on its own small disk, `disk`; see `tells`.
+def on_disk(run_service, private_mounts, tmp_path):
+    """Run a service whose logs are on its own small disk, `disk`; see `run_service`.
 
     The disk disappears with the process, so the log is copied before that.
     """
@@ -39,7 +31,7 @@ def mount(*words):
 mount("-t", "tmpfs", "-o", {options!r}, "tmpfs", disk)
 """
         ended = f"\nshutil.copytree(home, {str(copy)!r})\n"
-        return tells(mounted + program + ended, logs=copy, prefix=private_mounts)
+        return run_service(mounted + program + ended, logs=copy, prefix=private_mounts)
 
     return run
 
@@ -53,12 +45,12 @@ def numbers(run):
     return [row["rss"] for _, _, row in run.samples]
 
 
-def assert_all_accounted(told, run):
+def assert_all_accounted(report, run):
     """Assert that each sample is in the log once, or counted as lost, and in order."""
     kept = numbers(run)
     assert kept == sorted(set(kept))
-    assert set(kept) <= set(range(told["taken"]))
-    assert len(kept) + run.lost == told["taken"]
+    assert set(kept) <= set(range(report["taken"]))
+    assert len(kept) + run.lost == report["taken"]
     times = [mono for mono, _, _ in run.samples]
     assert times == sorted(times)
     monitor_reader.assert_the_monitor_reads_the_same(run)
@@ -75,39 +67,39 @@ os.unlink(disk + "/filler")
 since = len(history)
 first = resumed(since)
 samples(100)
-tell(first=first)
+report(first=first)
 """
 
 
 def test_a_full_disk_is_logged_once_and_every_lost_sample_is_counted(on_disk):
-    told, run = on_disk("size=512k", FULL)
-    assert_all_accounted(told, run)
+    report, run = on_disk("size=512k", FULL)
+    assert_all_accounted(report, run)
     assert run.bad == 0
     lost = lost_of(run)
     assert run.lost > 100
     assert {event.text for event in lost} == {"ENOSPC"}
-    (line,) = told["heard"]
+    (line,) = report["heard"]
     assert "No space left on device" in line
     assert "will try again" in line
 
 
 def test_recording_resumes_within_two_intervals_after_a_full_disk_has_space(on_disk):
-    told, _ = on_disk("size=512k", FULL)
-    assert told["first"] <= 2
+    report, _ = on_disk("size=512k", FULL)
+    assert report["first"] <= 2
 
 
 def test_a_full_disk_leaves_a_gap_of_its_duration_and_the_newest_samples(on_disk):
-    told, run = on_disk("size=512k", FULL)
+    report, run = on_disk("size=512k", FULL)
     kept = numbers(run)
     times = [mono for mono, _, _ in run.samples]
-    assert kept[-100:] == list(range(told["taken"] - 100, told["taken"]))
+    assert kept[-100:] == list(range(report["taken"] - 100, report["taken"]))
     for (i, j), (earlier, later) in zip(pairwise(kept), pairwise(times), strict=True):
         assert later - earlier >= j - i - 1  # two milliseconds from sample to sample
 
 
 @pytest.mark.parametrize("again_s", [3600, 0])
 def test_a_disk_that_is_full_again_is_logged_again_but_not_within_the_hour(on_disk, again_s):
-    told, run = on_disk(
+    report, run = on_disk(
         "size=512k",
         f"""
 from pprofplus import warn
@@ -121,15 +113,15 @@ for _ in range(2):
     os.unlink(disk + "/filler")
     wait_for(lambda: not in_trouble())
 samples(100)
-tell()
+report()
 """,
     )
-    assert_all_accounted(told, run)
-    assert len(told["heard"]) == 1 if again_s else len(told["heard"]) >= 2
+    assert_all_accounted(report, run)
+    assert len(report["heard"]) == 1 if again_s else len(report["heard"]) >= 2
 
 
 def test_a_disk_full_from_the_start_costs_no_sample_that_fits_in_a_page(on_disk):
-    told, run = on_disk(
+    report, run = on_disk(
         "size=256k",
         """
 fill(disk + "/filler")
@@ -138,36 +130,36 @@ samples(10)
 assert in_trouble() and collector.samples == 0
 os.unlink(disk + "/filler")
 wait_for(lambda: collector.samples > 0)
-tell()
+report()
 """,
     )
-    assert len(run.samples) == told["taken"]
+    assert len(run.samples) == report["taken"]
     assert run.kinds == ["start", "stop"]
-    assert len(told["heard"]) == 1
+    assert len(report["heard"]) == 1
     monitor_reader.assert_the_monitor_reads_the_same(run)
 
 
 def test_a_full_disk_does_not_delay_the_end(on_disk):
-    told, run = on_disk(
+    report, run = on_disk(
         "size=256k",
         """
 pprofplus.start("api", interval_s=0.002)
 samples(100)
 fill(disk + "/filler")
 wait_for(in_trouble)
-tell()
+report()
 """,
     )
-    assert 0 < len(run.samples) <= told["taken"]
+    assert 0 < len(run.samples) <= report["taken"]
     assert run.kinds == ["start"]
     monitor_reader.assert_the_monitor_reads_the_same(run)
 
 
 @pytest.mark.skipif(not monitor_reader.AVAILABLE, reason=monitor_reader.WHY_NOT)
 def test_the_monitor_exports_every_sample_that_a_full_disk_has_taken(on_disk):
-    told, run = on_disk("size=512k", FULL)
+    report, run = on_disk("size=512k", FULL)
     exported, skipped = monitor_reader.exported(run.directory, "rss")
-    assert len(exported) + run.lost == told["taken"]
+    assert len(exported) + run.lost == report["taken"]
     assert skipped == 0
 
 
@@ -188,8 +180,7 @@ for pid in range(62, 122, 4):
     keep(service, {str(copy)!r})
     print(service.writer.samples)
 """
-    text = (Path(__file__).parent / "full_disk.py").read_text()
-    written = run(text + program, str(disk), prefix=private_mounts)
+    written = run(FULL_DISK + program, str(disk), prefix=private_mounts)
     runs = [reference.Run(directory) for directory in reference.runs(copy)]
     runs.sort(key=lambda found: found.header.pid)
     assert [len(found.samples) for found in runs] == list(map(int, written))
@@ -199,7 +190,7 @@ for pid in range(62, 122, 4):
 
 
 def test_without_an_inode_the_old_segment_stays_locked_and_the_next_comes_later(on_disk):
-    told, run = on_disk(
+    report, run = on_disk(
         "size=4m,nr_inodes=40",
         """
 import fcntl, tracemalloc
@@ -226,20 +217,20 @@ for name in names:
 since = len(history)
 first = resumed(since)
 samples(50)
-tell(first=first)
+report(first=first)
 """,
     )
-    assert_all_accounted(told, run)
-    assert told["first"] <= 2
+    assert_all_accounted(report, run)
+    assert report["first"] <= 2
     assert len(run.headers) == 2
     assert "traced" in run.samples[-1][2]
-    assert len(told["heard"]) == 1
+    assert len(report["heard"]) == 1
 
 
 def test_a_read_only_disk_is_logged_once_and_used_when_it_is_writable(on_disk):
     # the kernel refuses to remount while a file is open for writing, so the disk is read-only from
     # the start
-    told, run = on_disk(
+    report, run = on_disk(
         "size=4m",
         """
 mount("-o", "remount,bind,ro", disk)
@@ -249,20 +240,20 @@ mount("-o", "remount,bind,rw", disk)
 since = len(history)
 first = resumed(since)
 samples(50)
-tell(first=first)
+report(first=first)
 """,
     )
-    assert_all_accounted(told, run)
-    assert told["first"] <= 2
+    assert_all_accounted(report, run)
+    assert report["first"] <= 2
     assert lost_of(run)[0].text == "EROFS"
-    (line,) = told["heard"]
+    (line,) = report["heard"]
     assert "Read-only file system" in line
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount an image")
+@needs_root("only root can mount an image")
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("mkfs.btrfs") is None, reason="no mkfs.btrfs")
-def test_a_quota_is_handled_as_a_full_disk(tells, tmp_path):
+def test_a_quota_is_handled_as_a_full_disk(run_service, tmp_path):
     image, disk, copy = tmp_path / "image", tmp_path / "disk", tmp_path / "copy"
     disk.mkdir()
     with image.open("wb") as file:
@@ -291,18 +282,18 @@ os.sync()  # what is freed counts from the next transaction on
 since = len(history)
 first = resumed(since)
 samples(300)
-tell()
+report()
 shutil.copytree(home, {str(copy)!r})
 """
-    told, run = tells(program, logs=copy, prefix=["unshare", "-m"])
-    assert_all_accounted(told, run)
+    report, run = run_service(program, logs=copy, prefix=["unshare", "-m"])
+    assert_all_accounted(report, run)
     assert {event.text for event in lost_of(run)} == {"EDQUOT"}
-    (line,) = told["heard"]
+    (line,) = report["heard"]
     assert "quota" in line.lower()
 
 
 @pytest.mark.skipif(shutil.which("mkfs.ext4") is None, reason="no mkfs.ext4")
-def test_recording_moves_from_a_failed_file_system_to_one_mounted_over_it(tells, tmp_path):
+def test_recording_moves_from_a_failed_file_system_to_one_mounted_over_it(run_service, tmp_path):
     image, disk, copy = tmp_path / "image", tmp_path / "disk", tmp_path / "copy"
     disk.mkdir()
     image.write_bytes(bytes(4 << 20))
@@ -329,37 +320,37 @@ out_of("mount", "-t", "tmpfs", "tmpfs", disk)
 since = len(history)
 first = resumed(since)
 samples(50)
-tell(first=first)
+report(first=first)
 shutil.copytree(home, {str(copy)!r}, dirs_exist_ok=True)
 """
-    told, run = tells(program, logs=copy, prefix=["unshare", "-m"])
-    assert_all_accounted(told, run)
-    assert told["first"] <= 2
+    report, run = run_service(program, logs=copy, prefix=["unshare", "-m"])
+    assert_all_accounted(report, run)
+    assert report["first"] <= 2
     assert len(run.headers) == 2
-    assert len(told["heard"]) == len({line.rpartition(": ")[2] for line in told["heard"]}) <= 2
+    assert len(report["heard"]) == len({line.rpartition(": ")[2] for line in report["heard"]}) <= 2
 
 
-def test_a_file_size_limit_makes_segments_smaller(tells):
+def test_a_file_size_limit_makes_segments_smaller(run_service):
     # SIGXFSZ with its default disposition would end a host that only embeds Python
-    told, run = tells(
+    report, run = run_service(
         """
 import resource, signal
 signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
 pprofplus.start("api", interval_s=0.002)
 samples(1500)
-tell()
+report()
 """,
     )
-    assert_all_accounted(told, run)
-    assert told["heard"] == []
+    assert_all_accounted(report, run)
+    assert report["heard"] == []
     assert lost_of(run) == []
     assert len(run.headers) > 1
     assert all(path.stat().st_size <= 50_000 for path in reference.segments(run.directory))
 
 
-def test_a_file_size_limit_below_a_segment_is_logged_and_never_exceeded(tells):
-    told, run = tells(
+def test_a_file_size_limit_below_a_segment_is_logged_and_never_exceeded(run_service):
+    report, run = run_service(
         """
 import resource, signal
 before = signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
@@ -369,18 +360,18 @@ samples(100)
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 since = len(history)
 first = resumed(since)
-tell(first=first)
+report(first=first)
 """
     )
-    assert_all_accounted(told, run)
-    assert told["first"] <= 2
+    assert_all_accounted(report, run)
+    assert report["first"] <= 2
     assert run.lost > 0
-    (line,) = told["heard"]
+    (line,) = report["heard"]
     assert "File too large" in line
 
 
-def test_samples_lost_when_the_host_closes_our_descriptor_on_a_full_disk_are_counted(tells):
-    told, run = tells(
+def test_samples_lost_when_the_host_closes_our_descriptor_on_a_full_disk_are_counted(run_service):
+    report, run = run_service(
         """
 import resource
 pprofplus.start("api", interval_s=0.002)
@@ -392,17 +383,17 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM
 since = len(history)
 first = resumed(since)
 samples(20)
-tell(first=first)
+report(first=first)
 """
     )
-    assert_all_accounted(told, run)
+    assert_all_accounted(report, run)
     assert run.lost > 0
-    assert told["first"] <= 2
+    assert report["first"] <= 2
     assert run.kinds == ["start", "lost", "stop"]
 
 
-def test_a_file_size_limit_that_is_set_later_costs_no_sample(tells):
-    told, run = tells(
+def test_a_file_size_limit_that_is_set_later_costs_no_sample(run_service):
+    report, run = run_service(
         """
 import resource
 collector = pprofplus.start("api", interval_s=0.002)
@@ -412,12 +403,12 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))
 wait_for(lambda: any(history[since:]))  # it may be over with the next sample
 wait_for(lambda: not in_trouble())
 samples(1000)
-tell()
+report()
 """,
     )
-    assert_all_accounted(told, run)
+    assert_all_accounted(report, run)
     assert lost_of(run) == []
-    (line,) = told["heard"]
+    (line,) = report["heard"]
     assert "File too large" in line
 
 
@@ -433,9 +424,9 @@ tell()
     ],
 )
 def test_samples_removed_from_the_open_segment_are_logged_and_counted(
-    tells, harm, text, first_kind
+    run_service, harm, text, first_kind
 ):
-    told, run = tells(
+    report, run = run_service(
         f"""
 import shutil
 def remove(directory):
@@ -444,14 +435,14 @@ def remove(directory):
 collector = pprofplus.start("api", interval_s=0.002)
 segment = collector.directory + "/000001.pplog"
 wait_for(lambda: os.stat(segment).st_size > 6 * 8192)
-{harm}
+between_samples(lambda: {harm})
 samples(100)
 assert not in_trouble()
 written = collector.samples
-tell(written=written)
+report(written=written)
 """,
     )
-    assert_all_accounted(told, run)
+    assert_all_accounted(report, run)
     (event,) = lost_of(run)
     assert event.value > 50
     assert event.text == text
@@ -461,13 +452,13 @@ tell(written=written)
             first_kind == "lost" :
         ]
     )
-    assert told["written"] <= len(run.samples)
-    (line,) = told["heard"]
+    assert report["written"] <= len(run.samples)
+    (line,) = report["heard"]
     assert text in line
 
 
 def test_samples_lost_with_a_segment_that_has_a_lost_event_are_all_counted(on_disk):
-    told, run = on_disk(
+    report, run = on_disk(
         "size=512k",
         """
 collector = pprofplus.start("api", interval_s=0.002)
@@ -480,10 +471,10 @@ samples(200)
 names = [name for name in os.listdir(collector.directory) if name.endswith(".pplog")]
 os.unlink(collector.directory + "/" + max(names))
 samples(100)
-tell()
+report()
 """,
     )
-    assert_all_accounted(told, run)
+    assert_all_accounted(report, run)
     # the log has no other record of the first loss
     assert lost_of(run)[-1].text == "removed"
 
@@ -501,8 +492,8 @@ def exhaust():
 """
 
 
-def test_without_descriptors_the_open_segment_is_still_written(tells):
-    told, run = tells(
+def test_without_descriptors_the_open_segment_is_still_written(run_service):
+    report, run = run_service(
         NO_DESCRIPTORS
         + """
 pprofplus.start("api", interval_s=0.002)
@@ -512,15 +503,15 @@ samples(200)
 assert not in_trouble()
 for number in taken:
     os.close(number)
-tell()
+report()
 """,
     )
-    assert_all_accounted(told, run)
+    assert_all_accounted(report, run)
     assert lost_of(run) == []
 
 
-def test_without_descriptors_a_new_segment_comes_later_and_lost_samples_are_counted(tells):
-    told, run = tells(
+def test_without_descriptors_a_new_segment_comes_later_and_lost_samples_are_counted(run_service):
+    report, run = run_service(
         NO_DESCRIPTORS
         + """
 import tracemalloc
@@ -535,20 +526,20 @@ for number in taken:
 since = len(history)
 first = resumed(since)
 samples(50)
-tell(first=first)
+report(first=first)
 """,
     )
-    assert_all_accounted(told, run)
-    assert told["first"] <= 2
+    assert_all_accounted(report, run)
+    assert report["first"] <= 2
     (event,) = lost_of(run)
     assert event.text == "EMFILE"
-    lines = [line for line in told["heard"] if "cannot write" in line]
+    lines = [line for line in report["heard"] if "cannot write" in line]
     assert len(lines) == 1
-    assert len(told["heard"]) == len(set(told["heard"]))
+    assert len(report["heard"]) == len(set(report["heard"]))
 
 
-def test_a_start_without_descriptors_records_every_metric_once_some_are_free(tells):
-    told, run = tells(
+def test_a_start_without_descriptors_records_every_metric_once_some_are_free(run_service):
+    report, run = run_service(
         NO_DESCRIPTORS
         + """
 taken = exhaust()
@@ -560,11 +551,11 @@ for number in taken:
 since = len(history)
 first = resumed(since)
 samples(10)
-tell(first=first)
+report(first=first)
 """,
     )
-    assert len(run.samples) == told["taken"]
-    assert told["first"] <= 2
+    assert len(run.samples) == report["taken"]
+    assert report["first"] <= 2
     assert {"rss", "heap_used", "uss", "threads", "fds"} <= run.samples[-1][2].keys()
-    (line,) = told["heard"]
+    (line,) = report["heard"]
     assert "Too many open files" in line

@@ -5,19 +5,20 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-import reference
 
 import pprofplus
+from kit import reference
+from kit.environment import needs_root
+from kit.waiting import wait_until
 from pprofplus import settings
 from pprofplus.log import log_directory as home_module
 from pprofplus.metrics import CATALOGUE
 
 BOOTSTRAP = Path(pprofplus.__file__).parent / "autostart"
-AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can")
+AS_ROOT = needs_root("only root can")
 
 
 @pytest.fixture
@@ -105,10 +106,7 @@ signal.pause()
     assert doctor()[0] == 0
     (directory,) = reference.runs(home)
     told = len(reference.Run(directory).samples)
-    end = time.monotonic() + 60
-    while len(reference.Run(directory).samples) < told + 3:
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    wait_until(lambda: len(reference.Run(directory).samples) >= told + 3)
     assert reference.is_live(directory)
 
 

@@ -1,21 +1,15 @@
 """Files of each release stay readable, and this release writes the same bytes."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
-import reference
 
-from pprofplus.log.format import EVENT_KINDS, PAGE_SIZE, SummaryPage
-
-GOLDEN = Path(__file__).parent / "golden"
+from kit import reference
+from kit.scripts import GOLDEN, load_script
+from kit.summary_page import SummaryPage
+from pprofplus.log.format import EVENT_KINDS, PAGE_SIZE
 
 
 def load_maker():
-    spec = importlib.util.spec_from_file_location("golden_make", GOLDEN / "make.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(GOLDEN / "make.py")
 
 
 def test_this_release_writes_the_data_pages_of_format_1_0():

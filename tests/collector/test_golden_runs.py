@@ -1,21 +1,17 @@
 """Runs of format 1.0 stay readable: their content equals the content recorded with them."""
 
-import importlib.util
 import json
 import struct
 import zipfile
 from itertools import pairwise
-from pathlib import Path
 from zlib import crc32
 
 import pytest
 
+from kit.scripts import GOLDEN, load_script
 from pprofplus.log.format import EVENT_KINDS, PAGE_SIZE
 
-GOLDEN = Path(__file__).parent / "golden"
-_spec = importlib.util.spec_from_file_location("golden_runs", GOLDEN / "make_run.py")
-make = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(make)
+make = load_script(GOLDEN / "make_run.py")
 
 WANTED = json.loads((GOLDEN / "runs-1.0.json").read_text())
 PAGES = [

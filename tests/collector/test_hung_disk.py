@@ -7,19 +7,22 @@ read, write and close.
 import json
 import os
 import signal
-import time
 from pathlib import Path
 
-import fuse
 import pytest
-import reference
+
+from kit import fuse, reference
+from kit.programs import WAITING
+from kit.waiting import wait_until
 
 # the limits are 50 ms for these, 5 s for start(), 4 s for stop() and exit; without limits they
 # would wait forever
 AT_ONCE_S = 2.5
 EVER_S = 60
 
-SERVICE = """
+SERVICE = (
+    WAITING
+    + """
 import json, os, signal, sys, threading, time
 import pprofplus
 
@@ -35,12 +38,6 @@ def hang():
 def recover():
     os.kill(int(os.environ["SERVER"]), signal.SIGCONT)
 
-def wait_for(condition):
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
-
 def forked():
     "Fork a child that ends at once; return how long the fork, and the child's first line, took."
     began = time.monotonic()
@@ -53,6 +50,7 @@ def forked():
     # nobody waits for its end here: the kernel closes its copies of our files, which hangs, too
     return time.monotonic() - began
 """
+)
 
 
 @pytest.fixture
@@ -113,7 +111,7 @@ def on_disk(disk, spawn, monkeypatch):
 def test_no_call_waits_for_a_disk_that_hangs(on_disk, action):
     took_s, _ = on_disk(f"""
 collector = pprofplus.start("api", interval_s=0.05)
-wait_for(lambda: collector.samples > 2)
+wait_until(lambda: collector.samples > 2)
 hang()
 took = timed(lambda: {action})
 recover()
@@ -125,13 +123,13 @@ print(json.dumps(took))
 def test_calls_made_while_the_disk_hangs_are_in_the_log_when_it_responds(on_disk, disk):
     on_disk("""
 collector = pprofplus.start("api", interval_s=0.05)
-wait_for(lambda: collector.samples > 2)
+wait_until(lambda: collector.samples > 2)
 hang()
 for i in range(20):
     pprofplus.mark(f"mark {i}")
 recover()
 before = collector.samples
-wait_for(lambda: collector.samples > before + 3)
+wait_until(lambda: collector.samples > before + 3)
 """)
     (run,) = disk.runs
     marks = [event.text for event in run.events if event.kind == 3]
@@ -147,7 +145,7 @@ took = timed(lambda: pprofplus.start("api", interval_s=0.05)), timed(pprofplus.s
 pprofplus.mark("early")
 collector = pprofplus.start()
 recover()
-wait_for(lambda: collector.samples > 2)
+wait_until(lambda: collector.samples > 2)
 print(json.dumps(took))
 """)
     assert first_s < 5 + AT_ONCE_S
@@ -168,7 +166,7 @@ def report():
     recover()
 atexit.register(report)  # before ours, so it runs after it
 collector = pprofplus.start("api", interval_s=0.05)
-wait_for(lambda: collector.samples > 2)
+wait_until(lambda: collector.samples > 2)
 began = time.monotonic()
 hang()
 {ending}
@@ -186,12 +184,12 @@ from pprofplus.control.requests import Request
 def begun(name, **arguments):
     "Ask for a long action, and wait until it has begun."
     stem = put_request(directory, Request(name, arguments))
-    wait_for(lambda: read_progress(directory, stem))
+    wait_until(lambda: read_progress(directory, stem))
     return stem
 
 def answer(stem):
     found = []
-    wait_for(lambda: found.append(take_answer(directory, stem)) or found[-1])
+    wait_until(lambda: found.append(take_answer(directory, stem)) or found[-1])
     return found[-1]
 """
 
@@ -260,7 +258,7 @@ def test_children_of_a_process_whose_disk_hangs_run_and_do_not_hold_its_lock(on_
     (took_s, many_s), _ = on_disk(
         """
 collector = pprofplus.start("api", interval_s=0.05)
-wait_for(lambda: collector.samples > 2)
+wait_until(lambda: collector.samples > 2)
 hang()
 one = forked()
 many = timed(lambda: [forked() for _ in range(30)])
@@ -273,7 +271,7 @@ if os.fork() == 0:
     os._exit(0)
 recover()
 before = collector.samples
-wait_for(lambda: collector.samples > before + 3)
+wait_until(lambda: collector.samples > before + 3)
 print(json.dumps([one, many]), flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """,
@@ -282,16 +280,13 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert took_s < AT_ONCE_S
     assert many_s < 2 * AT_ONCE_S  # only the first of them waits for the thread
     parent = min(disk.path.glob("logs/*/*"), key=lambda path: int(path.name.split("-")[1]))
-    end = time.monotonic() + 10
-    while reference.is_live(parent):  # the child's thread closes its copies
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    wait_until(lambda: not reference.is_live(parent), 10)  # the child's thread closes its copies
 
 
 def test_a_write_of_zero_bytes_is_an_error_and_not_an_endless_loop(on_disk, disk):
     _, err = on_disk(f"""
 collector = pprofplus.start("api", interval_s=0.05)
-wait_for(lambda: collector.samples > 2)
+wait_until(lambda: collector.samples > 2)
 faults = {str(disk.faults)!r}
 def fail(word):
     open(faults + ".new", "w").write(word)
@@ -301,7 +296,7 @@ time.sleep(0.5)
 pprofplus.mark("nothing is taken")
 before = collector.samples
 fail("")
-wait_for(lambda: collector.samples > before + 5)
+wait_until(lambda: collector.samples > before + 5)
 """)
     assert "the file system wrote 0 bytes of the page" in err
     (run,) = disk.runs
@@ -313,7 +308,7 @@ wait_for(lambda: collector.samples > before + 5)
 def test_a_temporary_error_of_fstat_costs_no_sample_and_no_descriptor(on_disk, disk, error):
     (count, descriptors), _ = on_disk(f"""
 collector = pprofplus.start("api", interval_s=0.05)
-wait_for(lambda: collector.samples > 2)
+wait_until(lambda: collector.samples > 2)
 faults = {str(disk.faults)!r}
 def fail(word):
     open(faults + ".new", "w").write(word)
@@ -346,7 +341,7 @@ collector = pprofplus.start("api", interval_s=0.01, max_bytes=1 << 18)
 for round in range(6):  # another table begins another segment
     pprofplus.gauge(f"g{round}", lambda: 1)
     now = collector.samples
-    wait_for(lambda: collector.samples > now + 5)
+    wait_until(lambda: collector.samples > now + 5)
 pprofplus.stop()
 print(json.dumps([collector.samples, len(os.listdir("/proc/self/fd")) - before]))
 """)

@@ -4,19 +4,18 @@ import json
 import os
 import shutil
 import subprocess
-import time
-from pathlib import Path
 
-import crowd
 import pytest
-import reference
 
+from kit import linked_runs, reference
+from kit.ledger import read_bound, set_bound
+from kit.units import MIB
+from kit.waiting import wait_until
 from pprofplus.log.log_directory import PIN_NAME
 
-MIB = 1 << 20
-
 # Fork like a worker of a queue, twelve at a time. Each child lives for 0.15 s, and at least until
-# its first sample, but SIGALRM kills it before a scan of many runs could be done in one go.
+# its first sample, but SIGPROF kills it before a scan of many runs could be done in one go. The
+# limit is CPU time: on a busy machine, a process may not run for a second.
 WORKER = """
 import json, os, signal, sys, time
 import pprofplus
@@ -27,7 +26,7 @@ if parent_records:
 running, order = {}, []
 
 def job():
-    signal.setitimer(signal.ITIMER_REAL, 1.0)
+    signal.setitimer(signal.ITIMER_PROF, 1.0)
     collector = pprofplus.start("worker", max_total_bytes=cap)
     time.sleep(0.15)
     while not collector.samples:
@@ -44,10 +43,6 @@ while len(order) < jobs or running:
     running.pop(os.wait()[0])
 print(json.dumps(order))
 """
-
-
-def used_bytes(home):
-    return sum(path.stat().st_size for path in Path(home).rglob("*.pplog*"))
 
 
 def pids(home):
@@ -69,28 +64,28 @@ def empty_runs(home):
 @pytest.mark.parametrize("how", ["short-lived only", "long-lived"])
 def test_jobs_among_many_runs_are_recorded_although_the_ledger_shows_no_room(spawn, home, how):
     """A scan takes longer than a job lives, as after thousands of killed jobs."""
-    size_bytes = crowd.fill(home, 30_000)
+    size_bytes = linked_runs.fill(home, 30_000)
     cap = 2 * size_bytes
-    crowd.set_ledger(home, cap)
+    set_bound(home, cap)
     order = work(spawn, cap, 120, how)
     # a busy machine may be too slow for some
     assert len(pids(home) & set(order)) > 80
     assert empty_runs(home) == []
-    assert used_bytes(home) <= cap
+    assert reference.used_bytes(home) <= cap
 
 
 @pytest.mark.timeout(600)
 def test_jobs_correct_the_ledger_each_with_a_slice_of_the_scan(spawn, home):
-    size_bytes = crowd.fill(home, 30_000)
+    size_bytes = linked_runs.fill(home, 30_000)
     cap = 2 * size_bytes
-    crowd.set_ledger(home, cap)
+    set_bound(home, cap)
     for _ in range(15):
         work(spawn, cap, 100)
-        if crowd.bound_of(home) < cap - 16 * MIB:
+        if read_bound(home) < cap - 16 * MIB:
             break
-    assert crowd.bound_of(home) < cap - 16 * MIB
+    assert read_bound(home) < cap - 16 * MIB
     # no more was removed than was needed meanwhile
-    assert used_bytes(home) > size_bytes // 2
+    assert reference.used_bytes(home) > size_bytes // 2
 
 
 @pytest.mark.slow
@@ -100,9 +95,9 @@ def test_of_thousands_of_jobs_under_a_small_cap_the_last_ones_are_kept(spawn, ho
     cap = 16 * MIB
     order = work(spawn, cap, 2500, how)
     assert len(pids(home) & set(order[-200:])) > 150
-    assert used_bytes(home) <= cap
+    assert reference.used_bytes(home) <= cap
     # the runs that are kept use a large part of the cap
-    assert used_bytes(home) > cap // 4
+    assert reference.used_bytes(home) > cap // 4
 
 
 LONG_LIVED = """
@@ -125,16 +120,12 @@ sys.stdin.read()
 def test_a_long_lived_collector_corrects_the_ledger_while_it_records(spawn, home):
     service = spawn(LONG_LIVED, stdin=subprocess.PIPE)
     assert service.stdout.readline() == "done\n"
-    used = used_bytes(home)
-    for _ in range(600):
-        # its own segment may grow, and counts with its full size
-        if crowd.bound_of(home) < used + 2 * 64 * 1024:
-            break
-        time.sleep(0.05)
-    assert crowd.bound_of(home) < used + 2 * 64 * 1024
+    used = reference.used_bytes(home)
+    # its own segment may grow, and counts with its full size
+    wait_until(lambda: read_bound(home) < used + 2 * 64 * 1024, pause_s=0.05)
     out, err = service.communicate()
     assert (out, err) == ("", "")
-    assert crowd.bound_of(home) >= used_bytes(home)
+    assert read_bound(home) >= reference.used_bytes(home)
 
 
 # what start() itself reads: each listed directory is an audit event
@@ -166,8 +157,8 @@ print(json.dumps([looked, samples, bound, collector.samples]))
 
 @pytest.mark.timeout(300)
 def test_a_start_over_the_cap_among_many_runs_reads_a_few_of_them_and_evicts_later(spawn, home):
-    size_bytes = crowd.fill(home, 20_000)
-    crowd.set_ledger(home, size_bytes)
+    size_bytes = linked_runs.fill(home, 20_000)
+    set_bound(home, size_bytes)
     out, err = spawn(STARTED, str(size_bytes), str(home)).communicate(timeout=200)
     assert err == ""
     looked, at_start, bound, samples = json.loads(out)
@@ -175,7 +166,7 @@ def test_a_start_over_the_cap_among_many_runs_reads_a_few_of_them_and_evicts_lat
     assert looked < 100
     # then, between the samples, the oldest runs are removed until there is room again
     assert bound < size_bytes * 15 // 16
-    assert used_bytes(home) <= size_bytes * 15 // 16
+    assert reference.used_bytes(home) <= size_bytes * 15 // 16
     (directory,) = reference.runs(home, "new")
     assert len(reference.Run(directory).samples) == samples > 20
 
@@ -187,7 +178,7 @@ def test_without_room_no_directory_is_created(home, run):
         "pprofplus.stop()\n"
     )
     cap = 300 << 10
-    while used_bytes(home) + 32 * 1024 <= cap:  # the smallest segment: four pages
+    while reference.used_bytes(home) + 32 * 1024 <= cap:  # the smallest segment: four pages
         run(program)
         for directory in reference.runs(home, "pinned"):
             (directory / PIN_NAME).touch()
@@ -202,7 +193,7 @@ def test_without_room_no_directory_is_created(home, run):
     assert "live and pinned runs take all of max_total_bytes" in told
     assert not (home / "late").exists()
     assert empty_runs(home) == []
-    assert used_bytes(home) <= cap
+    assert reference.used_bytes(home) <= cap
 
 
 def test_a_failed_segment_leaves_neither_a_directory_nor_a_reservation(home, run):
@@ -225,7 +216,7 @@ def test_a_failed_segment_leaves_neither_a_directory_nor_a_reservation(home, run
         )
         assert run(program) == ["0"]
         assert reference.runs(home) == []
-        assert crowd.bound_of(home) == 0
+        assert read_bound(home) == 0
         (home / "taken").unlink()
         assert int(run(program)[0]) > 0
     finally:

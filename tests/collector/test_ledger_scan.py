@@ -10,10 +10,10 @@ import time
 import zlib
 from pathlib import Path
 
-import crowd
 import pytest
-import reference
 
+from kit import linked_runs, reference
+from kit.ledger import ledger_of, read_bound
 from pprofplus.log import ledger as ledger_module
 from pprofplus.log import ledger_scan, retention
 from pprofplus.log.format import RunHeader, segment_capacity
@@ -37,18 +37,6 @@ def small_slices(monkeypatch):
     for name in ("_SLICE_S", "_NEAR_SLICE_S"):
         monkeypatch.setattr(retention, name, 0.0)
     monkeypatch.setattr(retention, "_SLICE_MIN_RUNS", 3)
-
-
-@contextlib.contextmanager
-def ledger_of(home):
-    log_directory_fd = open_log_directory(str(home))
-    ledger = Ledger.acquire(log_directory_fd)
-    try:
-        yield ledger
-        ledger.save()
-    finally:
-        ledger.unlock()
-        os.close(log_directory_fd)
 
 
 def bound_of(home):
@@ -526,7 +514,7 @@ def test_a_pinned_run_is_counted_but_not_a_candidate(place):
 
 def test_without_a_ledger_a_start_removes_no_run_of_a_log_directory_below_its_cap(tmp_path, run):
     home = tmp_path / "logs"
-    crowd.fill(home, 12_000)
+    linked_runs.fill(home, 12_000)
     (home / ".ledger").unlink()
     run(
         "import struct, time, pprofplus\n"
@@ -544,4 +532,4 @@ def test_without_a_ledger_a_start_removes_no_run_of_a_log_directory_below_its_ca
     assert len(list(home.glob("ended/*"))) == 12_000
     assert len(list(home.glob("late/*"))) == 1
     # the scan has counted them all
-    assert crowd.bound_of(home) == sum(each.stat().st_size for each in home.glob("*/*/*.pplog"))
+    assert read_bound(home) == sum(each.stat().st_size for each in home.glob("*/*/*.pplog"))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from kit.environment import needs_root
 from pprofplus.errors import UnsafeDirectoryError
 from pprofplus.log.log_directory import (
     default_log_directory,
@@ -85,7 +86,7 @@ def test_a_file_or_a_pipe_instead_of_the_directory_is_refused_without_hanging(tm
             open_private(str(tmp_path / name))
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+@needs_root("only root can give a directory away")
 def test_a_directory_of_another_user_is_refused(tmp_path):
     place = tmp_path / "logs"
     place.mkdir(mode=0o700)
@@ -121,7 +122,7 @@ def test_a_service_name_has_only_the_allowed_characters():
     )
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+@needs_root("only root can give a directory away")
 @pytest.mark.parametrize("readable", [True, False])
 def test_files_inherit_the_group_of_a_volume_if_the_group_may_read(tmp_path, run, readable):
     # like a Kubernetes volume with fsGroup

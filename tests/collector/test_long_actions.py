@@ -11,9 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
-import reference
 
 import pprofplus
+from kit import reference
+from kit.waiting import wait_until
 from pprofplus.control import request_handler
 from pprofplus.control.actions import Action, ActionRegistry, Argument
 from pprofplus.control.client import cancel, put_request, read_progress, take_answer
@@ -39,14 +40,6 @@ import extra_actions
 from pprofplus.cli import main
 sys.exit(main(["ctl", *sys.argv[1:]]))
 """
-
-
-def wait_for(found):
-    until = time.monotonic() + EVER_S
-    while not (answer := found()):
-        assert time.monotonic() < until, "it did not come to be"
-        time.sleep(0.005)
-    return answer
 
 
 @pytest.fixture
@@ -77,7 +70,7 @@ def ask(directory, name, **arguments):
 
 
 def answer_of(directory, stem):
-    return wait_for(lambda: take_answer(str(directory), stem))
+    return wait_until(lambda: take_answer(str(directory), stem))
 
 
 def ctl(*words, **options):
@@ -170,7 +163,7 @@ def test_a_long_action_holds_up_no_sample_no_lock_and_no_other_request(collector
     stem = ask(collector.directory, "hold")
     assert begun.wait(EVER_S)
     before = collector.samples
-    wait_for(lambda: collector.samples > before + 3)
+    wait_until(lambda: collector.samples > before + 3)
     assert collector.lock.acquire(timeout=EVER_S)
     collector.lock.release()
     short = ask(collector.directory, "mark", text="meanwhile")
@@ -210,9 +203,9 @@ def test_it_reports_that_it_has_begun_and_how_far_it_is(collector, actions):
 
     actions.register(Action("report", report, long=True))
     stem = ask(collector.directory, "report")
-    assert wait_for(lambda: read_progress(collector.directory, stem)) == (0.0, "")
+    assert wait_until(lambda: read_progress(collector.directory, stem)) == (0.0, "")
     step.set()
-    wait_for(lambda: read_progress(collector.directory, stem) == (0.25, "a quarter ✓"))
+    wait_until(lambda: read_progress(collector.directory, stem) == (0.25, "a quarter ✓"))
     end.set()
     assert answer_of(collector.directory, stem) == (True, "reported")
     assert read_progress(collector.directory, stem) is None
@@ -236,7 +229,7 @@ def test_a_cancelled_action_ends_and_says_so(collector, actions):
     assert begun.wait(EVER_S)
     assert cancel(collector.directory, stem)
     assert answer_of(collector.directory, stem) == (False, "cancelled by request")
-    wait_for(lambda: left(collector.directory) == [])
+    wait_until(lambda: left(collector.directory) == [])
 
 
 def test_a_cancellation_of_another_request_changes_nothing(collector, actions):
@@ -244,7 +237,7 @@ def test_a_cancellation_of_another_request_changes_nothing(collector, actions):
     stem = ask(collector.directory, "hold")
     assert begun.wait(EVER_S)
     assert cancel(collector.directory, "ctl-0123")
-    wait_for(lambda: not Path(collector.directory, "ctl-0123.cancel").exists())
+    wait_until(lambda: not Path(collector.directory, "ctl-0123.cancel").exists())
     end.set()
     assert answer_of(collector.directory, stem) == (True, "held")
 
@@ -258,7 +251,7 @@ def test_a_cancellation_of_another_user_changes_nothing(collector, actions):
     (place / "planted").touch()
     os.chown(place / "planted", 12345, 12345)
     (place / "planted").rename(place / f"{stem}.cancel")
-    wait_for(lambda: not (place / f"{stem}.cancel").exists())
+    wait_until(lambda: not (place / f"{stem}.cancel").exists())
     end.set()
     assert answer_of(collector.directory, stem) == (True, "held")
 
@@ -281,7 +274,7 @@ def test_whatever_a_long_action_raises_is_its_answer(collector, actions, error, 
     actions.register(Action("fail", fail, long=True))
     assert answer_of(collector.directory, ask(collector.directory, "fail")) == (False, said)
     before = collector.samples
-    wait_for(lambda: collector.samples > before + 3)
+    wait_until(lambda: collector.samples > before + 3)
     assert answer_of(collector.directory, ask(collector.directory, "pause")) == (True, "paused")
 
 
@@ -371,19 +364,19 @@ time.sleep(600)
     )
     (directory,) = reference.runs(home)
     stem = ask(directory, "work", seconds=3)
-    wait_for(lambda: (progress := read_progress(str(directory), stem)) and progress[0] > 0)
+    wait_until(lambda: (progress := read_progress(str(directory), stem)) and progress[0] > 0)
     process.stdin.write("fork\n")
     process.stdin.flush()
     child = int(process.stdout.readline())
     try:
-        (childs,) = wait_for(lambda: list(home.glob(f"api/{child}-*")))
-        wait_for(lambda: list(childs.glob("*.pplog")))
+        (childs,) = wait_until(lambda: list(home.glob(f"api/{child}-*")))
+        wait_until(lambda: list(childs.glob("*.pplog")))
         done, text = answer_of(childs, ask(childs, "work", seconds=0))
         assert (done, text) == (True, "worked")
         assert answer_of(directory, stem) == (True, "worked")
         # the collector's own thread and the main one
         threads = Path(f"/proc/{child}/task")
-        wait_for(lambda: len(list(threads.iterdir())) == 2)
+        wait_until(lambda: len(list(threads.iterdir())) == 2)
         assert (left(directory), left(childs)) == ([], [])
     finally:
         os.kill(child, signal.SIGKILL)
@@ -396,7 +389,7 @@ def test_a_handler_that_forks_is_answered_once_by_the_parent(service, home):
     assert done
     assert text.startswith("forked ")
     child = int(text.split()[1])
-    wait_for(lambda: not Path(f"/proc/{child}/cmdline").exists() or not _cmdline(child))
+    wait_until(lambda: not Path(f"/proc/{child}/cmdline").exists() or not _cmdline(child))
     assert answer_of(directory, ask(directory, "work", seconds=0)) == (True, "worked")
     assert left(directory) == []
     assert process.poll() is None
@@ -414,7 +407,7 @@ def test_an_end_of_the_process_answers_and_is_not_held_up(service, home, action)
     process = service("sys.stdin.readline()")
     (directory,) = reference.runs(home)
     stem = ask(directory, action, seconds=600)
-    wait_for(lambda: read_progress(str(directory), stem))
+    wait_until(lambda: read_progress(str(directory), stem))
     began_s = time.monotonic()
     _, err = process.communicate("end\n", timeout=EVER_S)
     assert (process.returncode, err) == (0, "")
@@ -444,7 +437,7 @@ sys.stdin.readline()
     )
     (directory,) = reference.runs(home)
     stem = ask(directory, "work", seconds=2)
-    wait_for(lambda: read_progress(str(directory), stem))
+    wait_until(lambda: read_progress(str(directory), stem))
     process.stdin.write("fork\n")
     process.stdin.flush()
     assert process.stdout.readline() == "forked\n"
@@ -488,13 +481,13 @@ def test_ctrl_c_cancels_the_action_in_every_service(service, home):
     pids = sorted(service().pid for _ in range(2))
     asking = ctl("work", "500", "--service", "api")
     for directory in reference.runs(home):
-        wait_for(lambda directory=directory: list(directory.glob("*.progress")))
+        wait_until(lambda directory=directory: list(directory.glob("*.progress")))
     asking.send_signal(signal.SIGINT)
     code, out, err = finished(asking)
     assert (code, out) == (1, "")
     assert err == "".join(f"api {pid}: cancelled by request\n" for pid in pids)
     for directory in reference.runs(home):
-        wait_for(lambda directory=directory: left(directory) == [])
+        wait_until(lambda directory=directory: left(directory) == [])
         assert answer_of(directory, ask(directory, "work", seconds=0)) == (True, "worked")
 
 
@@ -503,7 +496,7 @@ def test_ctrl_c_withdraws_a_request_that_nobody_took(service, home):
     process.send_signal(signal.SIGSTOP)
     asking = ctl("work", "1", "--service", "api")
     (directory,) = reference.runs(home)
-    wait_for(lambda: list(directory.glob("*.request")))
+    wait_until(lambda: list(directory.glob("*.request")))
     asking.send_signal(signal.SIGINT)
     code, out, err = finished(asking)
     assert (code, out) == (1, "")
@@ -552,6 +545,6 @@ def test_a_process_that_is_killed_is_not_waited_for(service):
     process = service()
     asking = ctl("work", "500", "--service", "api")
     (directory,) = reference.runs(Path(os.environ["PPROFPLUS_DIR"]))
-    wait_for(lambda: list(directory.glob("*.progress")))
+    wait_until(lambda: list(directory.glob("*.progress")))
     process.kill()
     assert finished(asking) == (1, "", f"api {process.pid}: it ended before it answered\n")

@@ -4,20 +4,15 @@ import json
 import os
 import statistics
 import subprocess
-from pathlib import Path
 
 import pytest
-import reference
 
 import pprofplus
+from kit import reference
 from pprofplus.log.ledger import Ledger
 from pprofplus.log.log_directory import open_log_directory
 
 CAP = 8 << 20
-
-
-def used_bytes(home):
-    return sum(path.stat().st_size for path in Path(home).rglob("*.pplog*"))
 
 
 # a process that forks like a server; each child starts its own collector, and all live at once
@@ -61,7 +56,7 @@ def test_two_hundred_processes_of_one_service_have_a_live_run_each_under_the_cap
     runs = reference.runs(home, "worker")
     assert len(runs) == 200
     assert all(map(reference.is_live, runs))
-    assert used_bytes(home) <= 64 << 20
+    assert reference.used_bytes(home) <= 64 << 20
     # on an idle machine it takes a millisecond; here two hundred start at once
     assert statistics.median(took_s for took_s, _ in told) < 3
     server.kill()
@@ -150,10 +145,10 @@ def test_the_cap_of_the_process_that_opens_a_segment_applies(home):
     for _ in range(40):
         pprofplus.start("ended", directory=home, max_total_bytes=64 << 20)
         pprofplus.stop()
-    before = used_bytes(home)
+    before = reference.used_bytes(home)
     assert before > 300 << 10
     pprofplus.start("ended", directory=home, max_total_bytes=300 << 10)
     try:
-        assert used_bytes(home) <= 300 << 10
+        assert reference.used_bytes(home) <= 300 << 10
     finally:
         pprofplus.stop()

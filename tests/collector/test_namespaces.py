@@ -6,7 +6,9 @@ import subprocess
 import sys
 
 import pytest
-import reference
+
+from kit import reference
+from kit.units import MIB
 
 # each executes the command that follows it
 OUTER_PROC = ("unshare", "--pid", "--fork")
@@ -20,7 +22,6 @@ read x < $0
 exec 9> $0.end "$@"
 """
 INNER_PROC = ("unshare", "--mount", "sh", "-c", BELOW)
-MIB = 1 << 20
 PROGRAM = """
 import os, sys
 import pprofplus

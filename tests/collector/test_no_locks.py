@@ -6,7 +6,8 @@ import platform
 import time
 
 import pytest
-import reference
+
+from kit import reference
 
 SYSCALLS = {"x86_64": (0xC000003E, 73), "aarch64": (0xC00000B7, 32)}  # architecture, flock
 
@@ -69,17 +70,13 @@ def test_start_warns_once_that_live_runs_cannot_be_detected(spawn, home, error):
     assert "PPROFPLUS_DIR" in line
 
 
-def used_bytes(home):
-    return sum(path.stat().st_size for path in home.rglob("*.pplog*"))
-
-
 def test_runs_with_a_stop_event_are_evicted_for_new_ones(spawn, home):
     out, err = spawn(without_locks(MANY_STARTS)).communicate(timeout=60)
     assert err == ""
     heard, lost = json.loads(out)
     assert lost == 0
     assert len(heard) == 1
-    assert used_bytes(home) <= 600 << 10
+    assert reference.used_bytes(home) <= 600 << 10
     kept = reference.runs(home)
     assert 5 < len(kept) < 90
     assert reference.Run(kept[-1]).kinds == ["start", "stop"]

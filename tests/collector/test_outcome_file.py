@@ -7,8 +7,8 @@ import subprocess
 import sys
 
 import pytest
-import reference
 
+from kit import reference
 from pprofplus.commands.outcome import outcome_of
 
 SYSTEMD = "/lib/systemd/systemd"

@@ -7,11 +7,10 @@ from itertools import pairwise
 
 import pytest
 
+from kit.units import SECOND_NS
 from pprofplus.log.format import INT64_MAX, INT64_MIN
 from pprofplus.probes import Probe
 from pprofplus.probes.probe_set import ProbeSet
-
-SECOND_NS = 10**9
 
 
 class Steady(Probe):
@@ -33,7 +32,7 @@ class Faulty(Probe):
         return self.says
 
 
-class Dear(Faulty):
+class Expensive(Faulty):
     budgeted = True
     reads = 0
 
@@ -147,7 +146,7 @@ def test_values_of_a_probe_that_fails_for_a_minute_are_left_out_until_it_works(p
 
 
 def test_an_expensive_probe_that_fails_stays_within_its_budget():
-    panel = ProbeSet(1.0, budget=0.001, sources=((Dear,),))
+    panel = ProbeSet(1.0, budget=0.001, sources=((Expensive,),))
     for now_ns in range(0, 20 * SECOND_NS, SECOND_NS // 100):
         panel.read(now_ns)
     # it was due 2000 times; at 0.1 ms or more a read, the budget allows one read in 0.1 s
@@ -183,8 +182,8 @@ def fail(self):
 """
 
 
-def test_a_probe_that_raises_at_every_sample_is_logged_in_one_line(tells):
-    told, run = tells(
+def test_a_probe_that_raises_at_every_sample_is_logged_in_one_line(run_service):
+    report, run = run_service(
         SERVICE
         + """
 pprofplus.start("api", interval_s=0.002)
@@ -194,25 +193,25 @@ acts.append(fail)
 samples(100)
 acts.clear()
 samples(5)
-tell()
+report()
 """
     )
-    assert len(run.samples) == told["taken"]
-    (line,) = told["heard"]
+    assert len(run.samples) == report["taken"]
+    (line,) = report["heard"]
     assert line.startswith("UsageProbe in trouble")
     assert "RuntimeError('no such" in line
     assert "\n" not in line
 
 
-def test_a_probe_that_raises_from_the_start_leaves_out_only_its_own_values(tells):
-    _, run = tells(
+def test_a_probe_that_raises_from_the_start_leaves_out_only_its_own_values(run_service):
+    _, run = run_service(
         SERVICE
         + """
 error = RuntimeError("no")
 acts.append(fail)
 pprofplus.start("api", interval_s=0.05)
 samples(3)
-tell()
+report()
 """
     )
     names = run.samples[-1][2].keys()
@@ -220,8 +219,8 @@ tell()
     assert {"rss", "heap_used", "threads", "gc_pause"} <= names
 
 
-def test_an_error_whose_repr_raises_is_logged_by_its_class(tells):
-    told, run = tells(
+def test_an_error_whose_repr_raises_is_logged_by_its_class(run_service):
+    report, run = run_service(
         SERVICE
         + """
 class Hostile(Exception):
@@ -232,18 +231,18 @@ error = Hostile()
 pprofplus.start("api", interval_s=0.002)
 acts.append(fail)
 samples(20)
-tell()
+report()
 """
     )
-    assert len(run.samples) == told["taken"]
-    (line,) = told["heard"]
+    assert len(run.samples) == report["taken"]
+    (line,) = report["heard"]
     assert line.endswith("Hostile")
 
 
 def test_an_error_text_of_a_megabyte_or_with_escape_sequences_is_logged_as_one_short_printable_line(
-    tells,
+    run_service,
 ):
-    told, _ = tells(
+    report, _ = run_service(
         SERVICE
         + """
 class Loud(Exception):
@@ -253,16 +252,16 @@ error = Loud()
 pprofplus.start("api", interval_s=0.002)
 acts.append(fail)
 samples(20)
-tell()
+report()
 """
     )
-    (line,) = told["heard"]
+    (line,) = report["heard"]
     assert line.isprintable()
     assert len(line) <= 500
 
 
-def test_a_probe_that_exits_ends_neither_the_recording_nor_the_host(tells):
-    told, run = tells(
+def test_a_probe_that_exits_ends_neither_the_recording_nor_the_host(run_service):
+    report, run = run_service(
         SERVICE
         + """
 collector = pprofplus.start("api", interval_s=0.002)
@@ -270,15 +269,15 @@ error = SystemExit(3)
 acts.append(fail)
 samples(20)
 assert collector.running
-tell()
+report()
 """
     )
-    assert len(run.samples) == told["taken"]
+    assert len(run.samples) == report["taken"]
     assert run.kinds == ["start", "stop"]
 
 
-def test_a_probe_that_hangs_once_is_logged_and_leaves_a_gap(tells):
-    told, run = tells(
+def test_a_probe_that_hangs_once_is_logged_and_leaves_a_gap(run_service):
+    report, run = run_service(
         SERVICE
         + """
 collector = pprofplus.start("api", interval_s=0.05)
@@ -290,19 +289,19 @@ def hang(self):
     return read(self)
 acts.append(hang)
 samples(10)
-tell()
+report()
 """
     )
-    assert len(run.samples) == told["taken"]
+    assert len(run.samples) == report["taken"]
     times = [mono for mono, _, _ in run.samples]
     assert max(later - earlier for earlier, later in pairwise(times)) >= 2000
-    line = next(line for line in told["heard"] if line.startswith("UsageProbe (slow)"))
+    line = next(line for line in report["heard"] if line.startswith("UsageProbe (slow)"))
     assert "other probes waited" in line
-    assert told["heard"].count(line) == 1
+    assert report["heard"].count(line) == 1
 
 
-def test_a_failing_log_handler_of_the_host_stops_nothing(tells):
-    told, run = tells(
+def test_a_failing_log_handler_of_the_host_stops_nothing(run_service):
+    report, run = run_service(
         SERVICE
         + """
 class Failing(logging.Handler):
@@ -314,29 +313,29 @@ acts.append(fail)
 collector = pprofplus.start("api", interval_s=0.002)
 samples(20)
 assert collector.running
-tell()
+report()
 """
     )
-    assert len(run.samples) == told["taken"]
+    assert len(run.samples) == report["taken"]
 
 
-def test_starting_tracemalloc_logs_nothing_about_pymalloc(tells):
-    told, run = tells(
+def test_starting_tracemalloc_logs_nothing_about_pymalloc(run_service):
+    report, run = run_service(
         """
 import tracemalloc
 pprofplus.start("api", interval_s=0.002)
 samples(5)
 tracemalloc.start()
 samples(400)  # pymalloc, being dear, is not asked at each
-tell()
+report()
 """
     )
-    assert told["heard"] == []
+    assert report["heard"] == []
     assert "traced" in run.samples[-1][2]
 
 
-def test_two_threads_that_warn_at_once_log_one_line(tells):
-    told, _ = tells(
+def test_two_threads_that_warn_at_once_log_one_line(run_service):
+    report, _ = run_service(
         SERVICE
         + """
 error = ValueError("no")
@@ -350,7 +349,7 @@ for _ in range(30):
         speaker.join()
     samples(1)
 pprofplus.stop()
-tell()
+report()
 """
     )
-    assert len(told["heard"]) == 1
+    assert len(report["heard"]) == 1

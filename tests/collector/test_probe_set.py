@@ -2,11 +2,10 @@
 
 import pytest
 
+from kit.units import SECOND_NS
 from pprofplus.errors import ProbeAbsentError
 from pprofplus.probes import Probe
 from pprofplus.probes.probe_set import SOURCES, ProbeSet
-
-SECOND_NS = 10**9
 
 
 class Steady(Probe):
@@ -44,7 +43,7 @@ class Broken(Probe):
         raise ZeroDivisionError
 
 
-class Dear(Probe):
+class Expensive(Probe):
     names = ("heap_blocks",)
     budgeted = True
     reads = 0
@@ -135,7 +134,7 @@ def test_a_source_that_appears_later_is_in_the_next_schema(panel):
 
 
 def test_an_expensive_probe_runs_no_earlier_than_its_budget_allows(panel):
-    made = panel(Dear, budget=0.001)
+    made = panel(Expensive, budget=0.001)
     slot = made._slots[0]
     for now_ns in range(0, 20 * SECOND_NS, SECOND_NS // 100):
         due_ns, reads = slot.due_ns, slot.probe.reads
@@ -148,7 +147,7 @@ def test_an_expensive_probe_runs_no_earlier_than_its_budget_allows(panel):
 
 
 def test_an_expensive_probe_waits_at_most_five_minutes(panel):
-    made = panel(Dear, budget=1e-9)
+    made = panel(Expensive, budget=1e-9)
     slot = made._slots[0]
     made.read(299 * SECOND_NS)
     assert slot.probe.reads == 1
@@ -157,7 +156,7 @@ def test_an_expensive_probe_waits_at_most_five_minutes(panel):
 
 
 def test_an_expensive_probe_waits_for_its_least_period_with_any_budget(panel):
-    class Rare(Dear):
+    class Rare(Expensive):
         min_period_s = 4.5
 
         def read(self):

@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from kit.units import MIB
 from pprofplus.errors import ProbeAbsentError
 from pprofplus.metrics import BY_NAME, CATALOGUE
 from pprofplus.probes import blocks, cgroup, malloc, process, pymalloc, smaps, tracing, usage
@@ -23,7 +24,6 @@ from pprofplus.probes.budget import MAX_PERIOD_S, periods_s
 from pprofplus.probes.garbage import CollectionsProbe
 from pprofplus.probes.probe_set import SOURCES
 
-MIB = 1 << 20
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="a source that Linux has")
 
 

@@ -8,20 +8,9 @@ import signal
 import sys
 
 import pytest
-import reference
 
-SERVICE = """
-import os, signal, sys, threading, time
-import pprofplus
-collector = pprofplus.start("api", interval_s=0.05)
-def wait_for(samples):
-    while collector.samples < samples:
-        threading.Event().wait(0.005)
-"""
-
-
-def by_pid(home):
-    return {int(path.name.split("-")[0]): reference.Run(path) for path in reference.runs(home)}
+from kit import reference
+from kit.programs import RECORDING_SERVICE
 
 
 def test_stops_from_a_signal_handler_at_any_moment_hang_nothing_and_leave_complete_runs(run, home):
@@ -101,27 +90,27 @@ for i in range(60):
 
 def test_our_thread_never_receives_a_signal_that_the_host_waits_for(run, home):
     run(
-        SERVICE
+        RECORDING_SERVICE
         + """
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 os.kill(os.getpid(), signal.SIGTERM)
-wait_for(3)
+wait_for_samples(3)
 assert signal.sigwait({signal.SIGTERM}) == signal.SIGTERM
 """
     )
-    (found,) = by_pid(home).values()
+    (found,) = reference.runs_by_pid(home).values()
     assert found.kinds == ["start", "stop"]
 
 
 def test_our_thread_does_not_keep_a_child_alive_whose_only_thread_ends(run, home):
     # it has no main thread, so the interpreter does not shut down: it ends with its last thread
     run(
-        SERVICE
+        RECORDING_SERVICE
         + """
 def fork_and_fall_off_the_end():
     child = os.fork()
     if child == 0:
-        wait_for(3)
+        wait_for_samples(3)
         sys.exit(0)  # of a thread: the thread alone ends
     assert os.waitpid(child, 0)[1] == 0
 for _ in range(3):
@@ -131,18 +120,18 @@ for _ in range(3):
 assert collector.running and collector.pid == os.getpid()
 """
     )
-    kinds = sorted(found.kinds for found in by_pid(home).values())
+    kinds = sorted(found.kinds for found in reference.runs_by_pid(home).values())
     assert kinds == [["start", "fork", "stop"]] * 3 + [["start", "stop"]]
 
 
 def test_our_thread_does_not_keep_a_grandchild_alive_whose_only_thread_ends(run, home):
     run(
-        SERVICE
+        RECORDING_SERVICE
         + """
 def generation(depth):
     child = os.fork()
     if child == 0:
-        wait_for(2)
+        wait_for_samples(2)
         if depth:
             generation(depth - 1)
         return
@@ -152,14 +141,14 @@ thread.start()
 thread.join()
 """
     )
-    runs = by_pid(home)
+    runs = reference.runs_by_pid(home)
     assert len(runs) == 4
     assert all(found.kinds[-1] == "stop" for found in runs.values())
 
 
 def test_the_end_of_a_thread_that_forked_does_not_end_the_run_of_its_process(run, home):
     run(
-        SERVICE
+        RECORDING_SERVICE
         + """
 def fork():
     child = os.fork()
@@ -170,10 +159,10 @@ thread = threading.Thread(target=fork)
 thread.start()
 thread.join()
 assert collector.running
-wait_for(collector.samples + 3)
+wait_for_samples(collector.samples + 3)
 """
     )
-    (found,) = by_pid(home).values()
+    (found,) = reference.runs_by_pid(home).values()
     assert found.kinds == ["start", "stop"]
 
 
@@ -224,7 +213,7 @@ print(os.getpid())
 
 def test_a_child_that_subprocess_forks_for_a_program_has_no_collector_thread_and_no_run(run, home):
     run(
-        SERVICE
+        RECORDING_SERVICE
         + """
 import subprocess
 def prepare():
@@ -234,28 +223,28 @@ def prepare():
     time.sleep(0.3)  # longer than a forked child waits before it records itself
 subprocess.run([sys.executable, "-c", ""], preexec_fn=prepare, check=True)
 assert collector.running
-wait_for(collector.samples + 2)
+wait_for_samples(collector.samples + 2)
 """
     )
-    (found,) = by_pid(home).values()
+    (found,) = reference.runs_by_pid(home).values()
     assert found.kinds == ["start", "stop"]
 
 
 UNTOLD = (
-    SERVICE
+    RECORDING_SERVICE
     + """
 import ctypes
-wait_for(2)
+wait_for_samples(2)
 child = ctypes.PyDLL(None).fork()  # none of Python's hooks
 if child == 0:
     if sys.argv[1] == "starts":
         assert pprofplus.start("api").pid == os.getpid()
-        wait_for(3)
+        wait_for_samples(3)
     else:
         pprofplus.stop()
     sys.exit(0)
 assert os.waitpid(child, 0)[1] == 0
-wait_for(collector.samples + 3)
+wait_for_samples(collector.samples + 3)
 print(os.getpid(), child)
 """
 )
@@ -266,16 +255,16 @@ print(os.getpid(), child)
 )
 def test_a_fork_unknown_to_python_leaves_the_parents_log_unchanged(run, home, does, kinds):
     parent, child = map(int, run(UNTOLD, does))
-    runs = by_pid(home)
+    runs = reference.runs_by_pid(home)
     assert (runs[parent].kinds, runs[parent].bad) == (["start", "stop"], 0)
     assert [runs[pid].kinds for pid in runs if pid == child] == kinds
 
 
 EXEC = (
-    SERVICE
+    RECORDING_SERVICE
     + """
 import os, sys
-wait_for(3)
+wait_for_samples(3)
 if len(sys.argv) < 2:
     os.write(1, b"%d %d\\n" % (os.getpid(), collector.samples))
     os.execv(sys.executable, [*sys.orig_argv, "again"])
@@ -296,9 +285,9 @@ def test_a_program_that_exec_starts_in_the_process_has_a_run_of_its_own(run, hom
 
 def test_the_log_of_a_program_replaced_by_exec_is_not_live(spawn, home):
     service = spawn(
-        SERVICE
+        RECORDING_SERVICE
         + """
-wait_for(2)
+wait_for_samples(2)
 os.execv(sys.executable, [sys.executable, "-c", "print(flush=True); import time; time.sleep(60)"])
 """
     )
@@ -311,9 +300,12 @@ os.execv(sys.executable, [sys.executable, "-c", "print(flush=True); import time;
 
 @pytest.mark.parametrize("ending", ["os._exit(3)", "os.abort()", "os.kill(os.getpid(), 9)"])
 def test_an_immediate_exit_loses_no_counted_sample(spawn, home, ending):
-    service = spawn(SERVICE + f"wait_for(4)\nos.write(1, b'%d' % collector.samples)\n{ending}\n")
+    service = spawn(
+        RECORDING_SERVICE
+        + f"wait_for_samples(4)\nos.write(1, b'%d' % collector.samples)\n{ending}\n"
+    )
     told = int(service.communicate(timeout=60)[0])
-    ((directory, found),) = ((run.directory, run) for run in by_pid(home).values())
+    ((directory, found),) = ((run.directory, run) for run in reference.runs_by_pid(home).values())
     assert found.kinds == ["start"]
     assert len(found.samples) >= told
     assert not reference.is_live(directory)
@@ -321,10 +313,10 @@ def test_an_immediate_exit_loses_no_counted_sample(spawn, home, ending):
 
 def test_a_default_sigterm_ends_at_once_and_loses_no_counted_sample(spawn, home):
     service = spawn(
-        SERVICE
+        RECORDING_SERVICE
         + """
 while True:
-    wait_for(collector.samples + 1)
+    wait_for_samples(collector.samples + 1)
     os.write(1, b"%d\\n" % collector.samples)
 """
     )
@@ -333,14 +325,14 @@ while True:
     service.terminate()
     rest = service.communicate(timeout=30)[0].split()
     assert service.returncode == -signal.SIGTERM
-    (found,) = by_pid(home).values()
+    (found,) = reference.runs_by_pid(home).values()
     assert len(found.samples) >= int(rest[-1] if rest else 1)
     assert found.kinds == ["start"]
 
 
 def test_a_sigterm_that_the_host_turns_into_an_exit_is_a_normal_end(spawn, home):
     service = spawn(
-        SERVICE
+        RECORDING_SERVICE
         + """
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
 print(flush=True)
@@ -352,38 +344,38 @@ while True:  # Python does not see a signal that comes just before it waits
     service.terminate()
     assert service.communicate(timeout=30)[1] == ""
     assert service.returncode == 7
-    (found,) = by_pid(home).values()
+    (found,) = reference.runs_by_pid(home).values()
     assert found.kinds == ["start", "stop"]
 
 
 def test_an_exit_in_a_thread_ends_the_thread_and_not_the_run(run, home):
     run(
-        SERVICE
+        RECORDING_SERVICE
         + """
 thread = threading.Thread(target=sys.exit, args=(5,))
 thread.start()
 thread.join()
 assert collector.running
-wait_for(collector.samples + 3)
+wait_for_samples(collector.samples + 3)
 """
     )
-    (found,) = by_pid(home).values()
+    (found,) = reference.runs_by_pid(home).values()
     assert found.kinds == ["start", "stop"]
     assert len(found.samples) >= 4
 
 
 def test_threads_that_outlive_the_main_thread_are_recorded_to_their_end(run, home):
     (told,) = run(
-        SERVICE
+        RECORDING_SERVICE
         + """
 def outlive():
     threading.main_thread().join()
-    wait_for(collector.samples + 4)
+    wait_for_samples(collector.samples + 4)
     os.write(1, b"%d" % collector.samples)
 threading.Thread(target=outlive).start()
 """
     )
-    (found,) = by_pid(home).values()
+    (found,) = reference.runs_by_pid(home).values()
     assert found.kinds == ["start", "stop"]
     assert len(found.samples) >= int(told)
 
@@ -431,15 +423,15 @@ started.set()
 assert held.wait(30)
 """
     )
-    (found,) = by_pid(home).values()
+    (found,) = reference.runs_by_pid(home).values()
     assert found.kinds == ["start", "stop"]
 
 
 def test_a_daemon_that_forks_twice_and_closes_everything_has_one_run(spawn, home):
     service = spawn(
-        SERVICE
+        RECORDING_SERVICE
         + """
-wait_for(2)
+wait_for_samples(2)
 if os.fork():
     os._exit(0)
 os.setsid()
@@ -453,14 +445,14 @@ os.closerange(3, answer)
 os.open("/dev/null", os.O_RDWR)
 os.dup2(0, 1)
 os.dup2(0, 2)
-wait_for(4)
+wait_for_samples(4)
 os.write(answer, b"%d\\n" % os.getpid())
 os.close(answer)
 sys.exit(0)
 """
     )
     out, _ = service.communicate(timeout=60)  # until its end, because it held the pipe
-    runs = by_pid(home)
+    runs = reference.runs_by_pid(home)
     daemon = int(out)
     assert set(runs) == {service.pid, daemon}
     assert runs[service.pid].kinds == ["start"]
@@ -496,7 +488,7 @@ def test_a_fork_server_that_preloads_the_service_and_its_children_have_runs(
         "import pprofplus\npprofplus.start('api', interval_s=0.05)\n"
     )
     run(FORKSERVER)
-    kinds = [found.kinds for found in by_pid(home).values()]
+    kinds = [found.kinds for found in reference.runs_by_pid(home).values()]
     assert sorted(kinds)[:3] == [["start", "fork", "stop"]] * 3
     assert len(kinds) == 4
 
@@ -519,7 +511,7 @@ if __name__ == "__main__":
         assert len(set(executor.map(work, range(2)))) == 2
 """
     )
-    runs = by_pid(home)
+    runs = reference.runs_by_pid(home)
     assert len(runs) == 3
     assert all(found.kinds[-1] == "stop" for found in runs.values())
 
@@ -570,9 +562,9 @@ def test_a_subinterpreter_records_nothing_and_logs_why(spawn, home, main, kind):
     assert err.splitlines() == [
         "nothing is recorded: this is a subinterpreter: call start() in the main interpreter"
     ]
-    assert [found.kinds for found in by_pid(home).values()] == [["start", "stop"]] * (
-        main == "recorded"
-    )
+    assert [found.kinds for found in reference.runs_by_pid(home).values()] == [
+        ["start", "stop"]
+    ] * (main == "recorded")
 
 
 def test_a_start_while_the_interpreter_ends_records_nothing_and_hangs_nothing(spawn, home):
@@ -595,7 +587,7 @@ late.itself = late  # to be found by the last collection
 
 def test_a_fork_while_the_interpreter_ends_hangs_neither_process(spawn, home):
     service = spawn(
-        SERVICE
+        RECORDING_SERVICE
         + """
 class Late:
     def __init__(self, fork=os.fork, wait=os.waitpid, leave=os._exit):
@@ -610,5 +602,5 @@ late = Late()
     )
     service.communicate(timeout=60)
     assert service.returncode == 0
-    (found,) = by_pid(home).values()
+    (found,) = reference.runs_by_pid(home).values()
     assert found.kinds == ["start", "stop"]

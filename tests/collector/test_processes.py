@@ -5,21 +5,17 @@ import random
 import signal
 import sys
 import threading
-import time
 from itertools import pairwise
 
 import pytest
-import reference
 
-SERVICE = """
-import os, sys, threading
-import pprofplus
-collector = pprofplus.start("api", interval_s=0.05)
-"""
+from kit import reference
+from kit.programs import RECORDING_SERVICE
+from kit.waiting import wait_until
 
 # prints how many samples it has on disk, after each
 COUNTING = (
-    SERVICE
+    RECORDING_SERVICE
     + """
 told = 0
 while True:
@@ -31,21 +27,9 @@ while True:
 )
 
 
-def wait_until(condition, patience_s=30):
-    end = time.monotonic() + patience_s
-    pause = threading.Event()
-    while not condition():
-        assert time.monotonic() < end
-        pause.wait(0.005)
-
-
 def one_run(home, service="api"):
     (directory,) = reference.runs(home, service)
     return reference.Run(directory)
-
-
-def by_pid(home):
-    return {int(path.name.split("-")[0]): reference.Run(path) for path in reference.runs(home)}
 
 
 def kill_rounds(spawn, home, rounds, seed):
@@ -141,7 +125,7 @@ def test_the_lock_is_held_while_the_process_runs_and_free_when_it_is_killed(spaw
     ],
 )
 def test_a_normal_end_writes_a_stop_event_after_a_last_sample(run, home, ending):
-    run(SERVICE + ending)
+    run(RECORDING_SERVICE + ending)
     found = one_run(home)
     assert found.kinds == ["start", "stop"]
     assert len(found.samples) >= 2
@@ -149,13 +133,13 @@ def test_a_normal_end_writes_a_stop_event_after_a_last_sample(run, home, ending)
 
 
 def test_an_immediate_exit_leaves_no_stop_event(spawn, home):
-    service = spawn(SERVICE + "os._exit(0)")
+    service = spawn(RECORDING_SERVICE + "os._exit(0)")
     service.communicate(timeout=60)
     assert one_run(home).kinds == ["start"]
 
 
 def test_an_end_by_an_exception_writes_a_stop_event(spawn, home):
-    service = spawn(SERVICE + "raise RuntimeError('of the host')")
+    service = spawn(RECORDING_SERVICE + "raise RuntimeError('of the host')")
     assert "of the host" in service.communicate(timeout=60)[1]
     assert one_run(home).kinds == ["start", "stop"]
 
@@ -176,13 +160,9 @@ began = time.monotonic()
 
 
 FORKING = (
-    SERVICE
+    RECORDING_SERVICE
     + """
-import time
-def wait_for(samples):
-    while collector.samples < samples:
-        threading.Event().wait(0.005)
-wait_for(2)
+wait_for_samples(2)
 """
 )
 
@@ -198,17 +178,17 @@ first = collector.directory
 child = os.fork()
 if child == 0:
     assert collector.pid == os.getpid() and collector.running
-    wait_for(4)
+    wait_for_samples(4)
     assert collector.directory != first
     sys.exit(0)
 assert os.waitpid(child, 0)[1] == 0
 assert collector.directory == first and collector.running
-wait_for(collector.samples + 3)
+wait_for_samples(collector.samples + 3)
 print(parent, child)
 """
         ),
     )
-    runs = by_pid(home)
+    runs = reference.runs_by_pid(home)
     assert set(runs) == {parent, child}
     assert runs[parent].kinds == ["start", "stop"]
     assert runs[child].kinds == ["start", "fork", "stop"]
@@ -225,7 +205,7 @@ def test_a_living_child_does_not_hold_the_lock_of_a_killed_parent(spawn, home):
         + """
 child = os.fork()
 if child == 0:
-    wait_for(3)
+    wait_for_samples(3)
     print(os.getpid(), flush=True)
     threading.Event().wait(60)
     os._exit(0)
@@ -254,7 +234,7 @@ def test_a_grandchild_and_a_fork_from_a_thread_get_their_own_runs(run, home):
 def generation(depth):
     child = os.fork()
     if child == 0:
-        wait_for(2)
+        wait_for_samples(2)
         os.write(1, b"%d\\n" % os.getpid())
         if depth:
             generation(depth - 1)
@@ -269,7 +249,7 @@ os.write(1, b"%d\\n" % os.getpid())
             ),
         )
     )
-    runs = by_pid(home)
+    runs = reference.runs_by_pid(home)
     assert set(runs) == pids
     assert len(pids) == 4
     assert all(found.kinds[-1] == "stop" for found in runs.values())
@@ -321,7 +301,9 @@ def test_a_forked_child_that_ends_at_once_has_no_run(run, home, does):
 )
 def test_a_short_forked_child_that_marks_something_has_a_complete_run(run, home, does, kinds):
     run(HASTY, does)
-    parent, child = sorted(by_pid(home).values(), key=lambda found: "fork" in found.kinds)
+    parent, child = sorted(
+        reference.runs_by_pid(home).values(), key=lambda found: "fork" in found.kinds
+    )
     assert parent.kinds == ["start", "stop"]
     assert child.kinds == ["start", "fork", *kinds, "stop"]
     assert len(child.samples) == 2
@@ -349,7 +331,7 @@ for _ in range(40):
 busy.set()
 """
     )
-    runs = by_pid(home)
+    runs = reference.runs_by_pid(home)
     assert len(runs) == 41
     assert all(found.kinds[-1] == "stop" for found in runs.values())
 
@@ -403,12 +385,12 @@ child = ctypes.PyDLL(None).fork()
 if child == 0:
     assert pprofplus.start("api") is collector
     assert collector.pid == os.getpid() and collector.running
-    wait_for(3)
+    wait_for_samples(3)
     assert collector.directory != first
     pprofplus.stop()
     os._exit(0)
 assert os.waitpid(child, 0)[1] == 0
-wait_for(collector.samples + 3)
+wait_for_samples(collector.samples + 3)
 """
     )
     parent, child = (reference.Run(path) for path in reference.runs(home))
@@ -418,9 +400,12 @@ wait_for(collector.samples + 3)
     assert parent.bad == child.bad == 0
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel tells it on Linux")
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel reports it on Linux")
 def test_an_embedded_python_is_identified_by_the_servers_command_line(run, home):
-    run("import sys\nsys.orig_argv, sys.argv = [], ['']\n" + SERVICE, "the-servers-argument")
+    run(
+        "import sys\nsys.orig_argv, sys.argv = [], ['']\n" + RECORDING_SERVICE,
+        "the-servers-argument",
+    )
     assert one_run(home).header.argv[-1] == "the-servers-argument"
 
 
@@ -464,7 +449,7 @@ def test_children_of_multiprocessing_get_runs_that_end_normally(
 ):
     pids = set(map(int, run(MULTIPROCESSING, method, starts)))
     assert len(pids) == 4
-    runs = by_pid(home)
+    runs = reference.runs_by_pid(home)
     assert len(runs) == recorded
     assert set(runs) <= pids
     for found in runs.values():
@@ -493,7 +478,7 @@ if __name__ == "__main__":
     assert len(pids) == 3
 """
     )
-    runs = by_pid(home)
+    runs = reference.runs_by_pid(home)
     assert len(runs) == 4
     assert all(found.kinds[-1] == "stop" for found in runs.values())
 
@@ -536,7 +521,7 @@ files = [open(name, "w+b") for name in names]
 for file in files:
     file.write(b"precious")
     file.flush()
-wait_for(collector.samples + 10)
+wait_for_samples(collector.samples + 10)
 pprofplus.stop()
 for name in names:
     assert open(name, "rb").read() == b"precious"

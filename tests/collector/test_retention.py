@@ -5,12 +5,12 @@ import random
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import reference
 
+from kit import reference
+from kit.ledger import ledger_of
 from pprofplus.log import ledger_scan, retention
 from pprofplus.log.format import RunHeader, segment_capacity
 from pprofplus.log.ledger import Ledger, LedgerBusyError
@@ -38,10 +38,6 @@ def record(home, number, samples, *, open_still=False, **options):
     return writer
 
 
-def used_bytes(home):
-    return sum(path.stat().st_size for path in Path(home).rglob("*.pplog*"))
-
-
 def names(home):
     return {path.name.split("-")[0] for path in reference.runs(home)}
 
@@ -60,19 +56,6 @@ def tended(home, max_total_bytes=CAP):
         while retention._maintain_once(log_directory_fd, max_total_bytes) <= retention._PAUSE_S:
             pass
     finally:
-        os.close(log_directory_fd)
-
-
-@contextmanager
-def ledger_of(home):
-    """The log directory's ledger, locked; changes that the test makes are saved."""
-    log_directory_fd = open_log_directory(str(home))
-    ledger = Ledger.acquire(log_directory_fd)
-    try:
-        yield ledger
-        ledger.save()
-    finally:
-        ledger.unlock()
         os.close(log_directory_fd)
 
 
@@ -98,9 +81,9 @@ def test_many_ended_runs_keep_the_log_directory_within_its_cap_to_the_byte(place
         for i in range(300):
             values = [source.randrange(1 << 40) for _ in METRICS]
             writer.add(1000 * i, UNIX_MS + 1000 * i, values)
-            assert used_bytes(place) <= CAP
+            assert reference.used_bytes(place) <= CAP
         writer.close()
-    assert used_bytes(place) > CAP // 2
+    assert reference.used_bytes(place) > CAP // 2
     # the newest ones exist, the oldest do not
     assert "119" in names(place)
     assert "100" not in names(place)
@@ -143,7 +126,7 @@ def test_a_pinned_run_is_never_removed(place):
 
 def test_a_log_directory_full_of_pinned_runs_accepts_no_more_and_says_so(place):
     number = 0
-    while number < 50 and used_bytes(place) + (256 << 10) < CAP:
+    while number < 50 and reference.used_bytes(place) + (256 << 10) < CAP:
         number += 1
         writer = record(place, number, 800)
         if Path(writer.directory).exists():
@@ -152,7 +135,7 @@ def test_a_log_directory_full_of_pinned_runs_accepts_no_more_and_says_so(place):
         number += 1
         record(place, number, 200)
     late = record(place, 99, 50, open_still=True, max_bytes=256 << 10)
-    assert used_bytes(place) <= CAP
+    assert reference.used_bytes(place) <= CAP
     if late.write_error is not None:
         assert "max_total_bytes" in str(late.write_error)
     late.close()
@@ -161,7 +144,7 @@ def test_a_log_directory_full_of_pinned_runs_accepts_no_more_and_says_so(place):
 def test_a_run_drops_its_oldest_segments_before_it_loses_new_samples(place):
     """One live run alone is larger than the cap of the log directory."""
     writer = record(place, 1, 6000, open_still=True, max_bytes=64 << 20)
-    assert used_bytes(place) <= CAP
+    assert reference.used_bytes(place) <= CAP
     assert writer.write_error is None
     assert writer.samples == 6000
     writer.close()
@@ -245,10 +228,10 @@ def test_a_damaged_or_missing_ledger_is_rebuilt_from_the_directories(place):
         (place / LEDGER_NAME).write_bytes(text)
         number += 1
         record(place, number, 600)
-        assert used_bytes(place) <= CAP
+        assert reference.used_bytes(place) <= CAP
     (place / LEDGER_NAME).unlink()
     record(place, 50, 600)
-    assert used_bytes(place) <= CAP
+    assert reference.used_bytes(place) <= CAP
 
 
 def test_a_fifo_or_a_link_instead_of_the_ledger_is_refused_with_one_line(place, tmp_path):
@@ -366,6 +349,6 @@ def test_processes_that_enforce_the_cap_at_once_never_fail_and_never_remove_a_li
 
 def _sizes_while_they_change(home):
     try:
-        return used_bytes(home)
+        return reference.used_bytes(home)
     except FileNotFoundError:
         return 0

@@ -6,14 +6,14 @@ import pty
 import signal
 import subprocess
 import sys
-import time
 import zipapp
 from pathlib import Path
 
 import pytest
-import reference
 
 import pprofplus
+from kit import reference
+from kit.waiting import wait_until
 
 RUN = [sys.executable, "-m", "pprofplus", "run"]
 
@@ -268,10 +268,7 @@ def test_a_kill_loses_no_sample(home):
     )
     assert process.stdout.readline() == b"ready\n"
     (directory,) = reference.runs(home)
-    end = time.monotonic() + 60
-    while len(reference.Run(directory).samples) < 3:
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    wait_until(lambda: len(reference.Run(directory).samples) >= 3)
     assert reference.is_live(directory)
     process.kill()
     process.communicate(timeout=60)

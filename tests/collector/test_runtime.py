@@ -9,9 +9,10 @@ import time
 from decimal import Decimal
 
 import pytest
-import reference
 
 import pprofplus
+from kit import reference
+from kit.waiting import wait_until
 from pprofplus.lifecycle import _process
 from pprofplus.probes.gauge_registry import MAX_GAUGES, REGISTRY
 from pprofplus.recording.run_recorder import _MARKS_AT_ONCE
@@ -25,13 +26,6 @@ def start(home):  # noqa: ARG001 - logs go there
     pprofplus.stop()
     for gauge in REGISTRY.all():
         pprofplus.gauge(gauge.name, None)
-
-
-def wait_until(true):
-    until = time.monotonic() + EVER_S
-    while not true():
-        assert time.monotonic() < until, "it did not come to be"
-        time.sleep(0.005)
 
 
 def texts(collector, kind):

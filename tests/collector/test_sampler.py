@@ -8,9 +8,10 @@ import time
 import tracemalloc
 
 import pytest
-import reference
 
 import pprofplus
+from kit import reference
+from kit.waiting import wait_until
 from pprofplus import warn
 from pprofplus.log.identity import cut_argv
 from pprofplus.probes.probe_set import ProbeSet
@@ -24,15 +25,6 @@ def start(home, monkeypatch):  # noqa: ARG001 - the log goes there
     monkeypatch.setattr(warn, "_warned_ns", {})
     yield pprofplus.start
     pprofplus.stop()
-
-
-def wait_until(condition, patience_s=30):
-    """Wait for what another thread does."""
-    end = time.monotonic() + patience_s
-    pause = threading.Event()
-    while not condition():
-        assert time.monotonic() < end
-        pause.wait(0.005)
 
 
 def test_the_grid_does_not_drift_and_skips_points_missed_in_a_stall():

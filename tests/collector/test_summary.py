@@ -1,9 +1,10 @@
 import itertools
 
-import reference
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kit import reference
+from kit.summary_page import SummaryPage
 from pprofplus.log import format as fmt
 from pprofplus.log.page import PageBuilder
 from pprofplus.log.summary import MIN_PAGES, Summary
@@ -49,7 +50,7 @@ def test_a_summary_agrees_with_the_heads_of_its_pages(plan, room):
         summary.add_page(page, slot)
     if len(pages) > 16 * -(-room // 16):
         return  # more than fit in the segment
-    found = fmt.SummaryPage(summary.page(least_pages=1))
+    found = SummaryPage(summary.page(least_pages=1))
     assert (found.schema, found.columns, found.interval_ms) == (SCHEMA, 2, 1000)
     assert (found.prefix.number, found.slot, found.pages) == (5, 3, len(pages))
     heads = [fmt.read_data_page(bytes(page)).head for page in pages]
@@ -87,7 +88,7 @@ def summaries(directory):
         pages = [data[at : at + fmt.PAGE_SIZE] for at in range(0, len(data), fmt.PAGE_SIZE)]
         kinds = [fmt.read_prefix(page).type for page in pages]
         assert fmt.SUMMARY not in kinds[:-1]
-        summary = fmt.SummaryPage(pages[-1]) if kinds[-1] == fmt.SUMMARY else None
+        summary = SummaryPage(pages[-1]) if kinds[-1] == fmt.SUMMARY else None
         found.append((summary, kinds.count(fmt.DATA), len(data)))
     return found
 
@@ -153,4 +154,4 @@ def test_the_widest_schema_has_a_summary_in_one_page():
         page = page.follow(page.number + 1, 1000)
     image = summary.page()
     assert len(image) <= fmt.PAGE_SIZE
-    assert len(fmt.SummaryPage(image).rows) == 1
+    assert len(SummaryPage(image).rows) == 1

@@ -13,9 +13,12 @@ import time
 from pathlib import Path
 
 import pytest
-import reference
-from oom import ENTER, HOG, small_cgroup
 
+from kit import reference
+from kit.environment import needs_root
+from kit.memory_cgroup import ENTER, HOG, small_cgroup
+from kit.processes import has_ended, started_processes
+from kit.waiting import wait_until
 from pprofplus.system.descriptor import read_small_file
 
 RUN = [sys.executable, "-m", "pprofplus", "run", "--wait"]
@@ -38,19 +41,15 @@ def finish(words, **options):
 @pytest.fixture
 def start(home):  # noqa: ARG001 - logs go there
     """Start a Python program under it; return the parent, and the pid that the program prints."""
-    started = []
+    with started_processes() as start_process:
 
-    def begin(program, *, before=(), **options):
-        words = [*before, *RUN, "--", sys.executable, "-c", program]
-        options = {"stderr": subprocess.PIPE, **options}
-        process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, **options)
-        started.append(process)
-        return process, int(process.stdout.readline().split()[1])
+        def begin(program, *, before=(), **options):
+            words = [*before, *RUN, "--", sys.executable, "-c", program]
+            options = {"stderr": subprocess.PIPE, **options}
+            process = start_process(words, stdout=subprocess.PIPE, text=True, **options)
+            return process, int(process.stdout.readline().split()[1])
 
-    yield begin
-    for process in started:
-        process.kill()
-        process.communicate()
+        yield begin
 
 
 def outcomes(home):
@@ -59,21 +58,6 @@ def outcomes(home):
         for path in reference.runs(home)
         if (path / "outcome").exists()
     }
-
-
-def gone(pid):
-    """Return whether a process has ended, even if it is a zombie."""
-    try:
-        return read_small_file(f"/proc/{pid}/stat").rpartition(b")")[2].split()[0] == b"Z"
-    except OSError:
-        return True
-
-
-def wait_until(true):
-    until = time.monotonic() + EVER_S
-    while not true():
-        assert time.monotonic() < until, "it did not come to be"
-        time.sleep(0.01)
 
 
 # -- how it ended
@@ -163,7 +147,7 @@ sys.exit(6)
     assert err.count("\n") == 1
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
+@needs_root("needs another user")
 def test_an_outcome_that_root_writes_is_readable_for_the_services_user(tmp_path, monkeypatch):
     logs = tmp_path / "logs"
     logs.mkdir(mode=0o700)
@@ -219,7 +203,7 @@ def test_a_kill_of_the_parent_kills_the_command(start):
     process, pid = start(SLEEP)
     process.kill()
     process.wait(EVER_S)
-    wait_until(lambda: gone(pid))
+    wait_until(lambda: has_ended(pid))
 
 
 def test_a_stop_of_the_command_stops_the_parent_and_a_continue_continues_both(start):

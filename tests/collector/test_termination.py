@@ -8,32 +8,29 @@ import subprocess
 import sys
 import time
 
-import monitor_reader
 import pytest
-import reference
 
+from kit import monitor_reader, reference
+from kit.programs import RECORDING_SERVICE, WAITING
+from kit.waiting import wait_until
 from pprofplus.log.log_directory import TERMINATED_NAME
 from pprofplus.system.descriptor import read_small_file
 
 EVER_S = 60
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="tried on Linux")
 
-SERVICE = """
-import os, signal, sys, threading, time
-import pprofplus
-collector = pprofplus.start("api", interval_s=0.05)
+SERVICE = (
+    WAITING
+    + RECORDING_SERVICE
+    + """
 mark = collector.directory + "/sigterm"
-def wait_for(condition):
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 def armed():
     return os.path.exists(collector.directory + "/sigterm")
 def up(*more):
     print("up", os.getpid(), *more, flush=True)
 """
-SLEEP = SERVICE + "wait_for(armed)\nup()\ntime.sleep(600)\n"
+)
+SLEEP = SERVICE + "wait_until(armed)\nup()\ntime.sleep(600)\n"
 
 
 @pytest.fixture
@@ -84,7 +81,7 @@ def test_a_killed_process_has_died(up, home):
 
 @pytest.mark.parametrize("held", ["ctypes.PyDLL(None).sleep(600)", "ctypes.CDLL(None).sleep(600)"])
 def test_it_ends_a_process_that_hangs_in_c_code_with_and_without_the_gil(up, home, held):
-    process, _ = up(SERVICE + f"import ctypes\nwait_for(armed)\nup()\n{held}\n")
+    process, _ = up(SERVICE + f"import ctypes\nwait_until(armed)\nup()\n{held}\n")
     time.sleep(0.5)
     process.terminate()
     assert process.wait(EVER_S) == -signal.SIGTERM
@@ -95,13 +92,13 @@ def test_the_program_sees_the_default_and_only_its_own_handler_runs(up, home):
     process, _ = up(
         SERVICE
         + """
-wait_for(armed)
+wait_until(armed)
 assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 came = []
 assert signal.signal(signal.SIGTERM, lambda *_: came.append(True)) == signal.SIG_DFL
 up()
-wait_for(lambda: came)
-wait_for(lambda: collector.samples > 5)
+wait_until(lambda: came)
+wait_until(lambda: collector.samples > 5)
 assert os.path.getsize(mark) == 0
 sys.exit(7)
 """
@@ -119,7 +116,7 @@ def test_a_program_with_an_earlier_handler_keeps_it_and_has_no_mark(up, home, ha
     process, _ = up(
         f"import signal, sys\nsignal.signal(signal.SIGTERM, {handler})\n"
         + SERVICE
-        + "wait_for(lambda: collector.samples > 3)\nup()\nsys.stdin.readline()\nsys.exit(8)\n",
+        + "wait_until(lambda: collector.samples > 3)\nup()\nsys.stdin.readline()\nsys.exit(8)\n",
         stdin=subprocess.PIPE,
     )
     assert marks(home) == {}
@@ -135,7 +132,7 @@ def test_a_default_that_the_program_restores_ends_it(up):
     process, _ = up(
         SERVICE
         + """
-wait_for(armed)
+wait_until(armed)
 before = signal.signal(signal.SIGTERM, lambda *_: None)
 signal.signal(signal.SIGTERM, before)
 up()
@@ -150,22 +147,19 @@ def test_of_a_parent_and_its_child_only_the_terminated_one_has_the_mark(up, home
     process, (_, child) = up(
         SERVICE
         + """
-wait_for(armed)
+wait_until(armed)
 child = os.fork()
 if child == 0:
-    wait_for(lambda: collector.directory and armed())
+    wait_until(lambda: collector.directory and armed())
     up(os.getpid())
     time.sleep(600)
 assert os.waitpid(child, 0)[1] == signal.SIGTERM
-wait_for(lambda: collector.samples > 3)
+wait_until(lambda: collector.samples > 3)
 time.sleep(600)
 """
     )
     os.kill(int(child), signal.SIGTERM)
-    until = time.monotonic() + EVER_S
-    while states(home)[int(child)] != "exited":
-        assert time.monotonic() < until
-        time.sleep(0.02)
+    wait_until(lambda: states(home)[int(child)] == "exited", EVER_S)
     assert marks(home)[process.pid] == ""
     process.kill()
     process.wait()
@@ -176,14 +170,14 @@ def test_a_child_terminated_before_it_records_does_not_write_the_parents_mark(ru
     run(
         SERVICE
         + """
-wait_for(armed)
+wait_until(armed)
 for _ in range(50):
     child = os.fork()
     if child == 0:
         time.sleep(600)
     os.kill(child, signal.SIGTERM)
     assert os.waitpid(child, 0)[1] == signal.SIGTERM
-wait_for(lambda: os.path.getsize(mark) == 0)
+wait_until(lambda: os.path.getsize(mark) == 0)
 """
     )
     assert marks(home) == {}
@@ -194,14 +188,14 @@ def test_the_mark_of_a_child_unknown_to_python_is_erased(run):
         SERVICE
         + """
 import ctypes
-wait_for(armed)
+wait_until(armed)
 child = ctypes.PyDLL(None).fork()
 if child == 0:
     ctypes.CDLL(None).pause()
 time.sleep(0.1)
 os.kill(child, signal.SIGTERM)
 assert os.waitpid(child, 0)[1] == signal.SIGTERM
-wait_for(lambda: os.path.getsize(mark) == 0)
+wait_until(lambda: os.path.getsize(mark) == 0)
 """
     )
 
@@ -211,9 +205,9 @@ def test_a_program_that_the_process_starts_has_the_default(run):
         SERVICE
         + """
 import subprocess
-wait_for(armed)
+wait_until(armed)
 with subprocess.Popen(["sleep", "600"]) as other:
-    wait_for(lambda: b"sleep" in open(f"/proc/{other.pid}/cmdline", "rb").read())
+    wait_until(lambda: b"sleep" in open(f"/proc/{other.pid}/cmdline", "rb").read())
     (line,) = [l for l in open(f"/proc/{other.pid}/status") if l.startswith("SigCgt")]
     assert not int(line.split()[1], 16) >> 14 & 1
     assert not [n for n in os.listdir(f"/proc/{other.pid}/fd") if int(n) > 2]
@@ -227,7 +221,7 @@ def test_a_host_that_closes_every_descriptor_has_nothing_written_to_its_files(up
     process, _ = up(
         SERVICE
         + f"""
-wait_for(armed)
+wait_until(armed)
 os.closerange(3, 4096)
 files = [open(f"{tmp_path}/file{{n}}", "w") for n in range(200)]
 up()
@@ -243,10 +237,10 @@ def test_after_a_host_has_closed_every_descriptor_the_next_refresh_restores_the_
     process, _ = up(
         SERVICE
         + """
-wait_for(armed)
+wait_until(armed)
 os.closerange(3, 4096)
 before = collector.samples
-wait_for(lambda: collector.samples > before + 3)
+wait_until(lambda: collector.samples > before + 3)
 up()
 time.sleep(600)
 """
@@ -263,11 +257,11 @@ def test_as_pid_1_it_ignores_the_signal_and_the_mark_is_erased(up, home):
     process, (pid,) = up(
         SERVICE
         + """
-wait_for(armed)
+wait_until(armed)
 up()
 sys.stdin.readline()
 before = collector.samples
-wait_for(lambda: collector.samples > before + 3)
+wait_until(lambda: collector.samples > before + 3)
 assert os.path.getsize(mark) == 0
 """,
         prefix=("unshare", "--pid", "--fork", "--mount-proc"),

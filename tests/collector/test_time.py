@@ -4,17 +4,13 @@ from itertools import pairwise
 
 import pytest
 
-HOUR_MS = 3_600_000
+from kit.programs import SHIFTED_CLOCK
+from kit.units import HOUR_MS
 
 # The wall clock cannot be set for one process, and no test may set it for all. So the process under
 # test has its own: the functions with which Python reads it are replaced before anything is
 # imported.
-CLOCK = """
-import time
-true_ns, shift_ns = time.time_ns, [0]
-time.time_ns = lambda: true_ns() + shift_ns[0]
-HOUR_NS = 3_600 * 10**9
-"""
+CLOCK = SHIFTED_CLOCK + "HOUR_NS = 3_600 * 10**9\n"
 
 STEPPING = """
 pprofplus.start("api", interval_s=0.002)
@@ -25,18 +21,18 @@ for shift in {shifts}:
     shift_ns[0] = shift
     steps.append((before, len(history)))
 samples(60)
-tell(steps=steps)
+report(steps=steps)
 """
 
 
-def stepped(tells, shifts, before=CLOCK):
-    told, run = tells(STEPPING.format(shifts=shifts), before=before)
-    assert told["heard"] == []
+def stepped(run_service, shifts, before=CLOCK):
+    report, run = run_service(STEPPING.format(shifts=shifts), before=before)
+    assert report["heard"] == []
     assert run.bad == 0
-    assert [row["rss"] for _, _, row in run.samples] == list(range(told["taken"]))
+    assert [row["rss"] for _, _, row in run.samples] == list(range(report["taken"]))
     monotonic = [mono for mono, _, _ in run.samples]
     assert monotonic == sorted(monotonic)
-    return told, run
+    return report, run
 
 
 def wall_steps(run, least_ms):
@@ -49,30 +45,30 @@ def wall_steps(run, least_ms):
     ]
 
 
-def test_a_wall_clock_set_forward_and_back_by_an_hour_costs_no_sample_and_no_order(tells):
-    told, run = stepped(tells, "[HOUR_NS, 0, -HOUR_NS, 0]")
+def test_a_wall_clock_set_forward_and_back_by_an_hour_costs_no_sample_and_no_order(run_service):
+    report, run = stepped(run_service, "[HOUR_NS, 0, -HOUR_NS, 0]")
     found = wall_steps(run, HOUR_MS // 2)
     signs = [round(step / HOUR_MS) for _, step in found]
     assert signs == [1, -1, -1, 1]
     # the sample that was being taken may have read the clock earlier
-    for (number, _), (first, last) in zip(found, told["steps"], strict=True):
+    for (number, _), (first, last) in zip(found, report["steps"], strict=True):
         assert first <= number <= last + 1
 
 
-def test_a_wall_clock_that_steps_before_every_sample_costs_no_sample(tells):
-    stepped(tells, "[n % 2 * HOUR_NS for n in range(8)]")
+def test_a_wall_clock_that_steps_before_every_sample_costs_no_sample(run_service):
+    stepped(run_service, "[n % 2 * HOUR_NS for n in range(8)]")
 
 
-def test_a_clock_that_begins_in_1970_and_is_set_later_is_recorded_unchanged(tells):
+def test_a_clock_that_begins_in_1970_and_is_set_later_is_recorded_unchanged(run_service):
     before = CLOCK + "shift_ns[0] = -true_ns()\n"
-    _, run = stepped(tells, "[0]", before)
+    _, run = stepped(run_service, "[0]", before)
     assert run.header.start_ms < HOUR_MS
     (step,) = wall_steps(run, HOUR_MS)
     assert step[1] > 50 * 365 * 24 * HOUR_MS
 
 
-def test_a_slewed_clock_is_never_off_by_a_second(tells):
-    _, run = stepped(tells, "[n * 10**8 for n in range(1, 16)]")
+def test_a_slewed_clock_is_never_off_by_a_second(run_service):
+    _, run = stepped(run_service, "[n * 10**8 for n in range(1, 16)]")
     assert run.samples[-1][1] - run.samples[0][1] - (run.samples[-1][0] - run.samples[0][0]) >= 500
     # each page has the time of its first sample, and the next one begins before they differ by more
     starts = [page.head.first_unix_ms - page.head.first_mono_ms for page in run.pages]
@@ -80,18 +76,18 @@ def test_a_slewed_clock_is_never_off_by_a_second(tells):
     assert all(abs(later - earlier) < 1500 for earlier, later in pairwise(starts))
 
 
-def test_a_c_extension_that_holds_the_gil_leaves_a_gap_and_no_burst_after_it(tells):
-    told, run = tells(
+def test_a_c_extension_that_holds_the_gil_leaves_a_gap_and_no_burst_after_it(run_service):
+    report, run = run_service(
         """
 import ctypes
 collector = pprofplus.start("api", interval_s=0.05)
 samples(5)
 ctypes.PyDLL(None).sleep(2)  # as a C extension that computes without releasing it
 samples(10)
-tell()
+report()
 """
     )
-    assert len(run.samples) == told["taken"]
+    assert len(run.samples) == report["taken"]
     times = [mono for mono, _, _ in run.samples]
     steps = [later - earlier for earlier, later in pairwise(times)]
     gap = steps.index(max(steps))
@@ -101,8 +97,8 @@ tell()
     assert (times[-2] - times[0]) // 50 >= len(times) - 2
 
 
-def test_a_busy_host_thread_stops_no_sample(tells):
-    told, run = tells(
+def test_a_busy_host_thread_stops_no_sample(run_service):
+    report, run = run_service(
         """
 collector = pprofplus.start("api", interval_s=0.05)
 busy = threading.Event()
@@ -114,10 +110,10 @@ worker.start()
 samples(10)
 busy.set()
 worker.join()
-tell()
+report()
 """
     )
-    assert len(run.samples) == told["taken"] >= 10
+    assert len(run.samples) == report["taken"] >= 10
 
 
 @pytest.mark.slow

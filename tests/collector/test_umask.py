@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import reference
+
+from kit import reference
 
 NOBODY = 65534
 UMASKS = [0, 0o022, 0o077, 0o177, 0o277, 0o377, 0o777]
@@ -41,7 +42,7 @@ for _ in range(2):
 
 
 @pytest.fixture(params=["root", "user"])
-def uid(request, open_to_all, tmp_path, monkeypatch):  # noqa: ARG001 - the user reaches the place
+def uid(request, reachable_by_others, tmp_path, monkeypatch):  # noqa: ARG001 - the user reaches the place
     """The user that records: root, to whom modes do not apply, and an ordinary one."""
     if request.param == "root":
         return 0

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-# the log directory, and a service's directory in it
+from kit.programs import COUNTING_SERVICE
+
 PLACES = ["logs", "logs/api"]
 
 
@@ -64,7 +65,7 @@ inside = os.listdir(place) if os.path.isdir(place) else []
 os.rename(place, place + ".away")
 since = len(history)
 first = resumed(since)
-tell(first=first, mode=seen.st_mode, uid=seen.st_uid, inside=inside)
+report(first=first, mode=seen.st_mode, uid=seen.st_uid, inside=inside)
 """
 
 
@@ -74,21 +75,23 @@ def program_for(place):
 
 @pytest.mark.parametrize("name", PLACES)
 @pytest.mark.parametrize("plant", HOSTILE, ids=lambda plant: plant.__name__[6:])
-def test_an_unsafe_directory_is_refused_in_one_line_and_left_unchanged(tells, home, plant, name):
+def test_an_unsafe_directory_is_refused_in_one_line_and_left_unchanged(
+    run_service, home, plant, name
+):
     elsewhere, place = home.parent / "elsewhere", home.parent / name
     elsewhere.mkdir(mode=0o700)
     place.parent.mkdir(mode=0o700, exist_ok=True)
     plant(place, elsewhere)
     before = os.lstat(place)
-    told, run = tells(program_for(place))
-    (line,) = told["heard"]
+    report, run = run_service(program_for(place))
+    (line,) = report["heard"]
     assert f"{place} " in line
     assert HOSTILE[plant] in line
-    assert (told["mode"], told["uid"], told["inside"]) == (before.st_mode, before.st_uid, [])
+    assert (report["mode"], report["uid"], report["inside"]) == (before.st_mode, before.st_uid, [])
     assert list(elsewhere.iterdir()) == []
     # after the file is removed, each sample is there, or counted
-    assert told["first"] <= 2
-    assert len(run.samples) + run.lost == told["taken"]
+    assert report["first"] <= 2
+    assert len(run.samples) + run.lost == report["taken"]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="to root, the root directory is its own")
@@ -100,10 +103,10 @@ def test_a_log_directory_of_another_user_is_refused_also_without_root(spawn, mon
     assert "/usr belongs to uid 0: use another directory" in line
 
 
-def test_a_link_instead_of_the_run_directory_is_not_followed(tells, home):
+def test_a_link_instead_of_the_run_directory_is_not_followed(run_service, home):
     elsewhere = home.parent / "elsewhere"
     elsewhere.mkdir(mode=0o700)
-    told, run = tells(
+    report, run = run_service(
         f"""
 import tracemalloc
 collector = pprofplus.start("api", interval_s=0.002)
@@ -120,13 +123,13 @@ with collector.lock:
     os.rename(directory + ".away", directory)
 since = len(history)
 first = resumed(since)
-tell(first=first)
+report(first=first)
 """
     )
     assert list(elsewhere.iterdir()) == []
-    assert len(run.samples) + run.lost == told["taken"]
-    assert told["first"] <= 2
-    (line,) = told["heard"]
+    assert len(run.samples) + run.lost == report["taken"]
+    assert report["first"] <= 2
+    (line,) = report["heard"]
     assert "is a link or not a directory" in line
 
 
@@ -158,12 +161,10 @@ print(*heard, sep="\\n", end="")
 
 
 @pytest.mark.parametrize("plant", NAMES, ids=lambda plant: plant.__name__[6:])
-def test_a_foreign_file_with_a_segments_name_is_left_unchanged_and_skipped(
-    spawn, service_text, home, plant
-):
+def test_a_foreign_file_with_a_segments_name_is_left_unchanged_and_skipped(spawn, home, plant):
     elsewhere = home.parent / "elsewhere"
     elsewhere.mkdir()
-    process = spawn(service_text + ROTATING, stdin=-1)
+    process = spawn(COUNTING_SERVICE + ROTATING, stdin=-1)
     directory = Path(process.stdout.readline().strip())
     planted = directory / "000002.pplog"
     plant(planted, elsewhere)
@@ -182,12 +183,10 @@ def test_a_foreign_file_with_a_segments_name_is_left_unchanged_and_skipped(
 
 
 @pytest.mark.parametrize("plant", NAMES, ids=lambda plant: plant.__name__[6:])
-def test_a_foreign_file_with_a_hidden_name_is_neither_written_to_nor_followed(
-    spawn, service_text, home, plant
-):
+def test_a_foreign_file_with_a_hidden_name_is_neither_written_to_nor_followed(spawn, home, plant):
     elsewhere = home.parent / "elsewhere"
     elsewhere.mkdir()
-    process = spawn(service_text + ROTATING.replace("000003", "000002"), stdin=-1)
+    process = spawn(COUNTING_SERVICE + ROTATING.replace("000003", "000002"), stdin=-1)
     directory = Path(process.stdout.readline().strip())
     plant(directory / ".000002.pplog.new", elsewhere)
     out, err = process.communicate("go on\n", timeout=100)

@@ -4,27 +4,27 @@ import json
 import os
 
 import pytest
-import reference
+
+from kit import reference
+from kit.environment import needs_root
+from kit.programs import WAITING
 
 pytestmark = [
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user"),
-    pytest.mark.usefixtures("open_to_all"),
+    needs_root("only root can become another user"),
+    pytest.mark.usefixtures("reachable_by_others"),
 ]
 
-SERVICE = """
+SERVICE = (
+    WAITING
+    + """
 import json, os, time
 import pprofplus
 
-def wait_for(condition):
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
-
 def samples(count):
     goal = collector.samples + count
-    wait_for(lambda: collector.samples >= goal)
+    wait_until(lambda: collector.samples >= goal)
 """
+)
 
 
 def runs_of(*homes):
@@ -47,7 +47,7 @@ collector = pprofplus.start("api", interval_s=0.05)
 samples(5)
 first = collector.directory
 {become}
-wait_for(lambda: collector.directory != first)
+wait_until(lambda: collector.directory != first)
 samples(5)
 pprofplus.mark("as another user")
 pprofplus.stop()

@@ -10,8 +10,12 @@ import time
 
 import psutil
 import pytest
-import reference
 
+from kit import reference
+from kit.environment import needs_root
+from kit.processes import started_processes
+from kit.programs import as_another_user
+from kit.waiting import wait_until
 from pprofplus.recording.watched_process import WatchedProcess
 from pprofplus.settings import Settings
 
@@ -20,18 +24,12 @@ GROWING = (
     "import time\nheld = []\nwhile True:\n    held.append(bytes(1 << 20))\n    time.sleep(0.02)\n"
 )
 
-# import everything first: this user may not read Python's directory
-AS_ANOTHER_USER = """
-import logging, os, resource, sys
-import pprofplus.control.client, pprofplus.log.discovery, pprofplus.log.ledger_scan
-import pprofplus.recording.watching
-from pprofplus.cli import build_parser, main
-build_parser()
-os.setgroups([])
-os.setgid(12345)
-os.setuid(12345)
-sys.exit(main(sys.argv[1:]))
-"""
+AS_ANOTHER_USER = as_another_user(
+    "pprofplus.control.client",
+    "pprofplus.log.discovery",
+    "pprofplus.log.ledger_scan",
+    "pprofplus.recording.watching",
+)
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -39,64 +37,37 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 @pytest.fixture
 def others():
     """Start processes without the collector; they are killed at the end."""
-    started = []
-
-    def start(*words, **options):
-        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, **options)
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
+    with started_processes() as start:
+        yield lambda *words, **options: start(words, stdout=subprocess.DEVNULL, **options)
 
 
 @pytest.fixture
 def watch(home):  # noqa: ARG001 - logs go there
     """Run `pprofplus watch`; it is killed at the end if it still runs."""
-    started = []
+    with started_processes() as start_process:
 
-    def start(*words, **options):
-        # under nohup or a shell's `&`, tests inherit an ignored SIGINT, and so would the watch
-        ignored = [each for each in _ENDING if signal.getsignal(each) == signal.SIG_IGN]
-        for each in ignored:
-            signal.signal(each, signal.SIG_DFL)
-        try:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "pprofplus", "watch", "--interval", "0.05", *words],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                **options,
-            )
-        finally:
+        def start(*words, **options):
+            # under nohup or a shell's `&`, tests inherit an ignored SIGINT, and so would the watch
+            ignored = [each for each in _ENDING if signal.getsignal(each) == signal.SIG_IGN]
             for each in ignored:
-                signal.signal(each, signal.SIG_IGN)
-        started.append(process)
-        return process
+                signal.signal(each, signal.SIG_DFL)
+            try:
+                return start_process(
+                    [sys.executable, "-m", "pprofplus", "watch", "--interval", "0.05", *words],
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                    **options,
+                )
+            finally:
+                for each in ignored:
+                    signal.signal(each, signal.SIG_IGN)
 
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
-def wait_until(true):
-    until = time.monotonic() + EVER_S
-    while not true():
-        assert time.monotonic() < until, "it did not come to be"
-        time.sleep(0.02)
-
-
-def runs(home):
-    """Return, by pid, the reading of each run."""
-    found = [reference.Run(path) for path in reference.runs(home) if reference.segments(path)]
-    return {run.header.pid: run for run in found}
+        yield start
 
 
 def samples(home, pid):
-    run = runs(home).get(pid)
+    run = reference.runs_by_pid(home).get(pid)
     return 0 if run is None else len(run.samples)
 
 
@@ -109,7 +80,7 @@ def test_a_process_without_the_collector_is_recorded_until_it_ends(watch, others
     out, err = watching.communicate(timeout=EVER_S)
     assert (watching.returncode, err) == (0, "")
     assert re.fullmatch(rf"sleep {other.pid}: recorded to \S+\nsleep {other.pid}: ended\n", out)
-    run = runs(home)[other.pid]
+    run = reference.runs_by_pid(home)[other.pid]
     assert (run.kinds, run.header.service, run.header.argv) == (
         ["start", "stop"],
         "sleep",
@@ -123,7 +94,7 @@ def test_its_values_are_those_of_the_process(watch, others, home):
     other = others(sys.executable, "-c", GROWING)
     watching = watch(str(other.pid), "--service", "grower")
     wait_until(lambda: samples(home, other.pid) > 20)
-    run = runs(home)[other.pid]
+    run = reference.runs_by_pid(home)[other.pid]
     assert run.header.service == "grower"
     first, last = run.samples[0][2], run.samples[-1][2]
     assert last["rss"] > first["rss"]
@@ -144,7 +115,7 @@ def test_a_signal_ends_the_watch_normally(watch, others, home, number):
     watching.send_signal(number)
     assert watching.wait(EVER_S) == 0
     assert other.poll() is None
-    run = runs(home)[other.pid]
+    run = reference.runs_by_pid(home)[other.pid]
     assert run.kinds == ["start", "stop"]
     assert run.events[-1].text == "the watch ended"
 
@@ -155,7 +126,7 @@ def test_a_python_program_has_its_scripts_name(watch, others, home, tmp_path):
     wait_until(lambda: "shop_api" in " ".join(psutil.Process(other.pid).cmdline()))
     watch(str(other.pid))
     wait_until(lambda: samples(home, other.pid) > 0)
-    assert runs(home)[other.pid].header.service == "shop_api"
+    assert reference.runs_by_pid(home)[other.pid].header.service == "shop_api"
 
 
 def test_by_name_matching_processes_are_found_also_new_ones(watch, others, home):
@@ -169,10 +140,10 @@ def test_by_name_matching_processes_are_found_also_new_ones(watch, others, home)
     wait_until(lambda: samples(home, second.pid) > 0)
     first.kill()
     first.wait()
-    wait_until(lambda: runs(home)[first.pid].kinds[-1] == "stop")
+    wait_until(lambda: reference.runs_by_pid(home)[first.pid].kinds[-1] == "stop")
     assert watching.poll() is None
-    assert set(runs(home)) == {first.pid, second.pid}
-    assert other.pid not in runs(home)
+    assert set(reference.runs_by_pid(home)) == {first.pid, second.pid}
+    assert other.pid not in reference.runs_by_pid(home)
 
 
 def test_with_a_name_it_waits_for_the_first_match(watch, others, home):
@@ -197,13 +168,13 @@ def test_new_children_are_recorded_and_the_watch_ends_with_the_last(watch, other
         stdin=subprocess.PIPE,
     )
     watching = watch(str(parent.pid), "--children")
-    wait_until(lambda: len(runs(home)) == 3)
-    argv = {run.header.argv for run in runs(home).values()}
+    wait_until(lambda: len(reference.runs_by_pid(home)) == 3)
+    argv = {run.header.argv for run in reference.runs_by_pid(home).values()}
     assert {("sleep", "600"), ("sleep", "601")} < argv
     parent.stdin.close()
     parent.wait()
     assert watching.wait(EVER_S) == 0
-    assert {run.kinds[-1] for run in runs(home).values()} == {"stop"}
+    assert {run.kinds[-1] for run in reference.runs_by_pid(home).values()} == {"stop"}
 
 
 def test_without_a_pid_children_are_those_of_the_process_that_started_the_watch(home, tmp_path):
@@ -226,7 +197,7 @@ def test_without_a_pid_children_are_those_of_the_process_that_started_the_watch(
     child, watching = map(int, supervisor.stdout.readline().split())
     try:
         wait_until(lambda: samples(home, child) > 2)
-        assert watching not in runs(home)
+        assert watching not in reference.runs_by_pid(home)
     finally:
         out, _ = supervisor.communicate(timeout=EVER_S)
     assert out == "0\n"
@@ -250,8 +221,8 @@ def test_wrong_usage_prints_one_line_and_exits_2(watch, words):
     assert err.count("\n") == 1
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs a process of another user to look at")
-@pytest.mark.usefixtures("open_to_all")
+@needs_root("needs a process of another user to look at")
+@pytest.mark.usefixtures("reachable_by_others")
 def test_metrics_that_this_user_may_not_read_are_named_and_the_others_recorded(others, home):
     other = others("sleep", "600")  # root's
     home.mkdir(mode=0o700)
@@ -280,7 +251,7 @@ def test_metrics_that_this_user_may_not_read_are_named_and_the_others_recorded(o
     assert err.count("\n") == 1
     assert "uss, pss, swap, fds" in err
     assert {"rss", "vms", "threads"} <= {
-        name for name, _, _ in runs(home)[other.pid].header.metrics
+        name for name, _, _ in reference.runs_by_pid(home)[other.pid].header.metrics
     }
 
 
@@ -294,7 +265,7 @@ def test_ctl_may_mark_and_pause_a_watched_process(watch, others, home):
             check=True,
             stdout=subprocess.DEVNULL,
         )
-    assert runs(home)[other.pid].kinds == ["start", "mark", "pause"]
+    assert reference.runs_by_pid(home)[other.pid].kinds == ["start", "mark", "pause"]
 
 
 def test_a_killed_watch_loses_no_sample_and_its_runs_have_died(watch, others, home):
@@ -303,7 +274,7 @@ def test_a_killed_watch_loses_no_sample_and_its_runs_have_died(watch, others, ho
     wait_until(lambda: samples(home, other.pid) > 3)
     watching.kill()
     watching.wait()
-    run = runs(home)[other.pid]
+    run = reference.runs_by_pid(home)[other.pid]
     assert run.kinds == ["start"]
     assert not reference.is_live(run.directory)
 
@@ -419,7 +390,7 @@ def test_without_descriptors_one_line_is_printed_and_recorded_processes_continue
     out, err = watching.communicate(timeout=EVER_S)
     assert (watching.returncode, err) == (0, "")
     assert "Traceback" not in out
-    assert {run.kinds[-1] for run in runs(home).values()} == {"stop"}
+    assert {run.kinds[-1] for run in reference.runs_by_pid(home).values()} == {"stop"}
 
 
 def test_without_a_descriptor_for_any_process_one_line_is_printed_and_the_exit_code_is_1(
@@ -450,8 +421,8 @@ def test_with_a_name_processes_without_a_descriptor_are_recorded_later(watch, he
 # -- without permission
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs a directory of another user")
-@pytest.mark.usefixtures("open_to_all")
+@needs_root("needs a directory of another user")
+@pytest.mark.usefixtures("reachable_by_others")
 def test_a_directory_without_write_permission_prints_one_line_and_exits_1(others, home, tmp_path):
     home.parent.joinpath("closed").mkdir(mode=0o755)
     other = others("sleep", "600", preexec_fn=lambda: os.setuid(12345))
@@ -468,8 +439,8 @@ def test_a_directory_without_write_permission_prints_one_line_and_exits_1(others
         assert str(place) in done.stderr
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs a directory of another user")
-@pytest.mark.usefixtures("open_to_all")
+@needs_root("needs a directory of another user")
+@pytest.mark.usefixtures("reachable_by_others")
 def test_a_services_directory_of_another_user_prints_one_line_and_exits_1(others, home):
     home.mkdir(mode=0o755)
     os.chown(home, 12345, 12345)
@@ -486,7 +457,7 @@ def test_a_services_directory_of_another_user_prints_one_line_and_exits_1(others
     assert f"{other.pid}: cannot record to {home}: " in done.stderr
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+@needs_root("mounting a small disk needs root")
 def test_on_a_full_disk_it_prints_the_run_directory_after_the_first_write(watch, others, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()

@@ -9,8 +9,8 @@ import stat
 from pathlib import Path
 
 import pytest
-import reference
 
+from kit import reference
 from pprofplus.log.format import MARK, PAGE_SIZE, START, STOP, Event, RunHeader, segment_capacity
 from pprofplus.log.log_directory import make_run
 from pprofplus.log.run_directory import MIN_MAX_BYTES

@@ -1,131 +1,28 @@
-"""Logs to look at, written by the real writer with a clock of the test's own."""
-
-import fcntl
-import os
-import sys
-from pathlib import Path
+"""Fixtures of the monitor's tests: logs that a test writes, and the application on them."""
 
 import pytest
 
-from pprofplus.log.format import MARK, PAUSE, START, STOP, Event, RunHeader
-from pprofplus.log.writer import Writer
-from pprofplus.metrics import BY_NAME
-
-sys.path.insert(0, str(Path(__file__).parent))  # the fake source, under --import-mode=importlib
-
-MIB = 1 << 20
-METRICS = (
-    "rss",
-    "uss",
-    "vms",
-    "heap_sys",
-    "heap_used",
-    "heap_idle",
-    "malloc_sys",
-    "malloc_used",
-    "malloc_free",
-    "gc_pause_max",
-    "gc_runs_0",
-    "cpu_user",
-    "cpu_system",
-    "threads",
-)
-
-
-def growing(i):
-    """One sample of a service that grows by 64 KiB a sample, most of it Python objects."""
-    used = 40 * MIB + i * 65_536
-    return {
-        "rss": used + 30 * MIB,
-        "uss": used + 20 * MIB,
-        "vms": used + 300 * MIB,
-        "heap_sys": used + 2 * MIB,
-        "heap_used": used,
-        "heap_idle": MIB,
-        "malloc_sys": 12 * MIB,
-        "malloc_used": 9 * MIB,
-        "malloc_free": 3 * MIB,
-        "gc_pause_max": 900 + 37 * (i % 11),
-        "gc_runs_0": 2 * i,
-        "cpu_user": 50_000 * i,
-        "cpu_system": 9_000 * i,
-        "threads": 4,
-    }
-
-
-class Home:
-    """A directory of logs; `run` writes one more run into it."""
-
-    def __init__(self, path):
-        self.path = path
-        self._locks = []
-
-    def run(  # noqa: PLR0913 - what a run is made of
-        self,
-        service="api",
-        pid=4711,
-        *,
-        begin_ms=1_800_000_000_000,
-        count=600,
-        interval_ms=1000,
-        sample=growing,
-        state="died",
-        argv=("app.py",),
-        own=(),
-        marks=(),
-    ):
-        """Write a run; `state` live leaves it locked, as its process would. Return its path.
-
-        `own` are metrics of its own: (name, unit, kind, function of the sample's number).
-        A run that is paused has told so, and is locked. `marks` are (number of a sample, text).
-        """
-        header = RunHeader(
-            service=service,
-            pid=pid,
-            start_ms=begin_ms,
-            metrics=(
-                *((n, BY_NAME[n].unit, BY_NAME[n].kind) for n in METRICS),
-                *((name, unit, kind) for name, unit, kind, _ in own),
-            ),
-            argv=argv,
-            interval_ms=interval_ms,
-        )
-        writer = Writer(str(self.path), header)
-        writer.add_event(Event(START, 0, begin_ms))
-        for i in range(count):
-            row = sample(i)
-            values = [*(row[n] for n in METRICS), *(figure(i) for *_, figure in own)]
-            writer.add(i * interval_ms, begin_ms + i * interval_ms, values)
-            for at, text in marks:
-                if at == i:
-                    writer.add_event(
-                        Event(MARK, i * interval_ms, begin_ms + i * interval_ms, 0, text)
-                    )
-        assert writer.write_error is None
-        end_ms = count * interval_ms
-        if state == "paused":
-            writer.add_event(Event(PAUSE, end_ms, begin_ms + end_ms))
-        if state == "exited":
-            writer.add_event(Event(STOP, end_ms, begin_ms + end_ms))
-            writer.close()
-        else:
-            writer.abandon()
-        if state in {"live", "paused"}:
-            newest = max(Path(writer.directory).iterdir())
-            lock = os.open(newest, os.O_RDWR)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            self._locks.append(lock)
-        return writer.directory
-
-    def close(self):
-        for lock in self._locks:
-            os.close(lock)
+from kit.written_logs import WrittenLogs
+from pprofplus_tui.app import MonitorApp
+from pprofplus_tui.commands.open_monitor import local_backend
+from pprofplus_tui.model.options import Options
 
 
 @pytest.fixture
 def home(tmp_path):
-    place = tmp_path / "logs"
-    place.mkdir(mode=0o700)
-    made = Home(place)
+    """A log directory that the test writes runs into."""
+    made = WrittenLogs(tmp_path / "logs")
     yield made
     made.close()
+
+
+@pytest.fixture
+def monitor(home):
+    """Return a function that makes the application on the test's logs."""
+
+    def make(**options):
+        return MonitorApp(
+            Options(directories=(str(home.path),), **options), local_backend([str(home.path)])
+        )
+
+    return make

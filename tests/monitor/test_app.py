@@ -1,6 +1,5 @@
 """The monitor as its user meets it: keys in, screen out, on real logs, without a terminal."""
 
-import asyncio
 import csv
 import re
 import shutil
@@ -13,45 +12,13 @@ from zoneinfo import ZoneInfo
 import pytest
 from textual.events import Key, MouseMove
 
-from pprofplus_tui.app import MonitorApp
-from pprofplus_tui.commands.open_monitor import local_backend
+from kit.pilot import settled, text_of, wait_until_async
 from pprofplus_tui.model.chart_options import ChartOptions
 from pprofplus_tui.model.charts import CHARTS
-from pprofplus_tui.model.options import Options
 from pprofplus_tui.screens.export_dialog import ExportDialog
 from pprofplus_tui.screens.help_page import HelpScreen
 
 LARGE, SMALL = (120, 40), (80, 24)
-
-
-def text_of(app):
-    """Return the screen as text."""
-    strips = app.screen._compositor.render_strips()
-    return "\n".join(strip.text for strip in strips)
-
-
-async def settled(pilot, found, seconds=15):
-    """Wait until the screen's text has `found` (a text, or a function of it)."""
-    look = found if callable(found) else lambda text: found in text
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        await pilot.pause(0.05)
-        if look(text_of(pilot.app)):
-            return text_of(pilot.app)
-    raise AssertionError(f"never on the screen: {found}\n{text_of(pilot.app)}")
-
-
-@pytest.fixture
-def monitor(home):
-    """Return a function that makes the application on the home's logs."""
-
-    def make(**options):
-        return MonitorApp(
-            Options(directories=(str(home.path),), **options),
-            local_backend([str(home.path)]),
-        )
-
-    return make
 
 
 async def test_it_lists_the_runs_and_draws_the_one_it_opens_on(home, monitor):
@@ -349,9 +316,7 @@ async def test_leaving_in_the_middle_of_an_export_neither_waits_nor_leaves_a_fil
             await pilot.pause(0.01)
         app.exit()
     assert ended.wait(10)
-    deadline = time.monotonic() + 10
-    while len(list(tmp_path.iterdir())) > 1 and time.monotonic() < deadline:  # noqa: ASYNC110 - a file tells nobody
-        await asyncio.sleep(0.01)
+    await wait_until_async(lambda: len(list(tmp_path.iterdir())) == 1, 10)
     assert [path.name for path in tmp_path.iterdir()] == ["logs"]
 
 
@@ -500,9 +465,7 @@ async def test_the_gap_of_a_stalled_run_grows_though_nothing_comes(home, monitor
     async with app.run_test(size=LARGE) as pilot:
         await settled(pilot, "STALLED")
         first = app.monitor.view.window
-        deadline = time.monotonic() + 15
-        while app.monitor.view.window == first and time.monotonic() < deadline:
-            await pilot.pause(0.2)
+        await wait_until_async(lambda: app.monitor.view.window != first, 15, pause=pilot.pause)
         assert app.monitor.view.window.end_ms > first.end_ms
 
 

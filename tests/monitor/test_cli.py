@@ -16,6 +16,8 @@ import pytest
 
 import pprofplus
 import pprofplus_tui
+from kit.environment import needs_root
+from kit.units import MIB
 from pprofplus.log.format import PAGE_SIZE, RunHeader, pack_header
 from pprofplus.log.log_directory import run_name, segment_name
 from pprofplus.log.page import PageBuilder
@@ -23,7 +25,6 @@ from pprofplus_tui.cli import main
 from pprofplus_tui.model.verdict import KINDS
 
 BEGIN_MS = 1_700_000_000_000
-MIB = 1 << 20
 FULL = Path("/dev/full")
 HOSTILE = "\x1b]0;owned\x07[bold red]x[/]\u202e"
 
@@ -51,7 +52,7 @@ def started(*words, env=None, **how):
     )
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="root alone sees other users' directories")
+@needs_root("root alone sees other users' directories")
 def test_other_users_logs_are_listed_by_default_or_when_asked_for(home, tmp_path):
     home.run("mine", 1, count=3)
     with tempfile.TemporaryDirectory(prefix="pprofplus-", dir="/var/tmp") as other:

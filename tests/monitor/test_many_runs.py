@@ -1,6 +1,5 @@
 """Many runs that have ended: they cost next to nothing, are read bit by bit, and all are there."""
 
-import importlib.util
 import json
 import os
 import signal
@@ -10,12 +9,16 @@ import time
 import tracemalloc
 from collections import Counter
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from pprofplus.log.format import RunHeader
-from pprofplus.log.writer import Writer
+from kit.pilot import settled
+from kit.processes import IMPORT_PATH, started_processes
+from kit.waiting import wait_until
+from kit.written_logs import LiveRun
+from many_runs import write_ended_runs
 from pprofplus_tui.app import MonitorApp
 from pprofplus_tui.backend import session
 from pprofplus_tui.commands.open_monitor import local_backend
@@ -25,22 +28,7 @@ from pprofplus_tui.sources.local import catalog as catalogs
 from pprofplus_tui.sources.local.catalog import Catalog
 from pprofplus_tui.sources.open import open_source
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 SERVICE = "import pprofplus, sys; pprofplus.start('api', interval_s=0.1); sys.stdin.read()"
-
-
-def _module(name):
-    sys.path.insert(0, str(BENCHMARKS))  # the benchmarks import each other by name
-    try:
-        spec = importlib.util.spec_from_file_location(f"of_benchmarks_{name}", BENCHMARKS / name)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(BENCHMARKS))
-    return module
-
-
-write_ended_runs = _module("many_runs.py").write_ended_runs
 
 
 @pytest.fixture
@@ -51,33 +39,23 @@ def logs(tmp_path):
 @pytest.fixture
 def service(logs):
     """Start real processes that record to the logs."""
-    started = []
-
-    def start():
-        process = subprocess.Popen(
-            [sys.executable, "-c", SERVICE],
-            stdin=subprocess.PIPE,
-            env={"PPROFPLUS_DIR": str(logs), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
-        process.stdin.close()
+    words = [sys.executable, "-c", SERVICE]
+    environment = {"PPROFPLUS_DIR": str(logs), "PYTHONPATH": IMPORT_PATH}
+    with started_processes() as start_process:
+        yield partial(start_process, words, stdin=subprocess.PIPE, env=environment)
 
 
 def refreshed_until(catalog, found, seconds=30):
     """Refresh as the monitor does, but sooner, until `found` is true of the runs."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+
+    def look():
         catalog.refresh(())
-        if found(catalog.runs):
-            return
-        time.sleep(0.05)
-    raise AssertionError([(info.service, info.pid, info.state) for info in catalog.runs[:20]])
+        return found(catalog.runs)
+
+    def seen():
+        return [(info.service, info.pid, info.state) for info in catalog.runs[:20]]
+
+    wait_until(look, seconds, pause_s=0.05, describe=seen)
 
 
 @pytest.fixture
@@ -239,22 +217,6 @@ def test_a_list_of_many_runs_loads_no_screen_and_no_charts(logs):
 # -- the monitor
 
 
-def text_of(app):
-    strips = app.screen._compositor.render_strips()
-    return "\n".join(strip.text for strip in strips)
-
-
-async def settled(pilot, found, seconds=30):
-    """Wait until the screen's text has `found` (a text, or a function of it)."""
-    look = found if callable(found) else lambda text: found in text
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        await pilot.pause(0.05)
-        if look(text_of(pilot.app)):
-            return text_of(pilot.app)
-    raise AssertionError(f"never on the screen: {found}\n{text_of(pilot.app)}")
-
-
 @pytest.fixture
 def slow_reading(monkeypatch):
     """Read one run at a time, and show each."""
@@ -284,7 +246,7 @@ def test_a_running_run_goes_on_while_others_are_yet_to_be_read(home, monkeypatch
     monkeypatch.setattr(catalogs, "_BATCH_RUNS", 1)
     now_ms = time.time_ns() // 1_000_000
     # begun last, so it is read first
-    live = LiveRun(home.path, begin_ms=now_ms - 20_000)
+    live = LiveRun(home.path, begin_ms=now_ms - 20_000, count=20)
     for i in range(40):
         home.run("job", 5_000_000 + i, begin_ms=now_ms - 800_000 + i * 1000, count=3)
     with closing(session.Session(Options(), open_source([str(home.path)]), lambda _: None)) as made:
@@ -299,23 +261,6 @@ def test_a_running_run_goes_on_while_others_are_yet_to_be_read(home, monkeypatch
             made.read_more(())
         frame = made.answer(ChartRequest(), fresh=False, before=None)
         assert (len(frame.runs), frame.unread) == (41, 0)
-
-
-class LiveRun:
-    """A run that is written sample by sample, under its lock."""
-
-    def __init__(self, place, begin_ms):
-        self.begin_ms, self.count = begin_ms, 0
-        metrics = (("rss", "B", "gauge"),)
-        header = RunHeader(service="api", pid=os.getpid(), start_ms=begin_ms, metrics=metrics)
-        self._writer = Writer(str(place), header)
-        for _ in range(20):
-            self.add()
-
-    def add(self):
-        at_ms = self.count * 1000
-        self._writer.add(at_ms, self.begin_ms + at_ms, [1 << 20])
-        self.count += 1
 
 
 @pytest.mark.usefixtures("slow_reading")

@@ -12,6 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from kit.memory_cgroup import small_cgroup
+from kit.units import MIB
+from kit.waiting import wait_until
+from pprofplus.probes.cgroup import Cgroup
 from pprofplus_tui.analysis.verdict_tracker import judged
 from pprofplus_tui.backend.session import Session
 from pprofplus_tui.model.comparison_request import SERVICE, SUM, ComparisonRequest
@@ -29,7 +33,6 @@ from pprofplus_tui.sources.local.run_log import open_log
 from pprofplus_tui.sources.open import open_source
 from pprofplus_tui.widgets.verdict_line import facts_row
 
-MIB = 1 << 20
 PAGE = os.sysconf("SC_PAGE_SIZE")
 WORKERS = 8
 LAZY_MIB = 64
@@ -124,11 +127,13 @@ class Watcher:
         self.session.refresh(tuple(run.id for run in self.runs), **asked)
 
     def until_found(self, pids):
-        deadline = time.monotonic() + 60
-        while {run.pid for run in self.runs if run.rss_bytes} < set(pids):
-            assert time.monotonic() < deadline, self.runs
-            time.sleep(0.2)
-            self.look()
+        self.look_until(lambda: {run.pid for run in self.runs if run.rss_bytes} >= set(pids), 0.2)
+
+    def look_until(self, condition, pause_s):
+        def found():
+            return condition() or self.look()
+
+        wait_until(found, pause_s=pause_s, describe=lambda: self.runs)
 
     def service(self, name, **changes):
         """Answer the view of a service until all of it is read; return the findings."""
@@ -207,11 +212,7 @@ def test_a_killed_worker_is_in_no_sum_after_its_last_sample(workers, watch):
     victim = workers.pids[3]
     size = rss_of(victim)
     workers.kill(victim)
-    deadline = time.monotonic() + 60
-    while watcher.run(victim).state != "died":
-        assert time.monotonic() < deadline
-        time.sleep(0.3)
-        watcher.look()
+    watcher.look_until(lambda: watcher.run(victim).state == "died", 0.3)
     time.sleep(1.0)
     watcher.look()
     findings = watcher.service("web", by_size=True)
@@ -244,11 +245,7 @@ def test_a_stopped_worker_leaves_the_sums_when_its_last_sample_is_stale(workers,
     try:
         watcher.look()
         assert watcher.service("web").silent == 0
-        deadline = time.monotonic() + 60
-        while watcher.run(stopped).state != "stalled":
-            assert time.monotonic() < deadline
-            time.sleep(0.5)
-            watcher.look()
+        watcher.look_until(lambda: watcher.run(stopped).state == "stalled", 0.5)
         findings = watcher.service("web")
         assert (findings.running, findings.silent) == (WORKERS + 1, 1)
         truth = workers.rss_together() - rss_of(stopped)
@@ -453,28 +450,8 @@ def test_the_order_by_growth_goes_by_the_verdict_and_has_live_runs_first(home, w
 @pytest.fixture
 def cgroup():
     """A memory cgroup with a limit, of either version."""
-    old, new = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
-    top, limit, used = (
-        (old, "memory.limit_in_bytes", "memory.usage_in_bytes")
-        if old.is_dir()
-        else (new, "memory.max", "memory.current")
-    )
-    made = top / f"pprofplus-test-{os.getpid()}"
-    try:
-        made.mkdir()
-        (made / limit).write_text(str(512 * MIB))
-        (made / "cgroup.procs").read_text()
-    except OSError as error:
-        with suppress(OSError):
-            made.rmdir()
-        pytest.skip(f"no memory cgroup can be made here: {error}")
-    yield made, made / used
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        with suppress(OSError):
-            made.rmdir()
-            return
-        time.sleep(0.1)
+    with small_cgroup("pprofplus-test", 512 * MIB) as made:
+        yield made, made / Cgroup().used
 
 
 def test_the_share_of_the_limit_is_the_cgroups_and_the_runs_in_it_are_counted(

@@ -4,15 +4,15 @@ import csv
 import io
 import subprocess
 import sys
-import time
 
 import pytest
 
+from kit.run_logs import open_run
+from kit.waiting import wait_until
 from pprofplus_tui.export import write_rows
 from pprofplus_tui.model.charts import charts_for
 from pprofplus_tui.sources.local.catalog import Catalog
 from pprofplus_tui.sources.local.local_run import LocalRun
-from pprofplus_tui.sources.local.run_log import RunLog
 from pprofplus_tui.sources.local.window_query import query
 
 SERVICE = """
@@ -49,20 +49,19 @@ class Service:
 
     def until(self, fact):
         """Look at the run until `fact` of it is true; return what the catalogue says of it."""
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
+
+        def found():
             self.catalog.refresh()
-            for info in self.catalog.runs:
-                if fact(info):
-                    return info
-            time.sleep(0.02)
-        raise AssertionError([(info.state, info.last) for info in self.catalog.runs])
+            return next((info for info in self.catalog.runs if fact(info)), None)
+
+        def seen():
+            return [(info.state, info.last) for info in self.catalog.runs]
+
+        return wait_until(found, describe=seen)
 
     def log(self):
         self.catalog.refresh()
-        run = RunLog(self.catalog.runs[0].id)
-        run.refresh()
-        return run
+        return open_run(self.catalog.runs[0].id)
 
 
 @pytest.fixture

@@ -7,33 +7,15 @@ import time
 
 import pytest
 
-from pprofplus_tui.app import MonitorApp
-from pprofplus_tui.commands.open_monitor import local_backend
+from kit.pilot import settled, text_of, wait_until_async
+from kit.units import MIB
 from pprofplus_tui.model.comparison_keys import comparison_keys
 from pprofplus_tui.model.comparison_request import COMPARE, SERVICE, SUM
 from pprofplus_tui.model.keys import rebound
-from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.verdict import GROWING, STEADY
 from pprofplus_tui.screens.comparison import ComparisonScreen
 
-MIB = 1 << 20
 LARGE, SMALL = (120, 40), (80, 24)
-
-
-def text_of(app):
-    strips = app.screen._compositor.render_strips()
-    return "\n".join(strip.text for strip in strips)
-
-
-async def settled(pilot, found, seconds=30):
-    """Wait until the screen's text has `found` (a text, or a function of it)."""
-    look = found if callable(found) else lambda text: found in text
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        await pilot.pause(0.05)
-        if look(text_of(pilot.app)):
-            return text_of(pilot.app)
-    raise AssertionError(f"never on the screen: {found}\n{text_of(pilot.app)}")
 
 
 def of_size(base_mib, step_bytes=0):
@@ -53,17 +35,6 @@ def of_size(base_mib, step_bytes=0):
         }
 
     return sample
-
-
-@pytest.fixture
-def monitor(home):
-    def make(**options):
-        return MonitorApp(
-            Options(directories=(str(home.path),), **options),
-            local_backend([str(home.path)]),
-        )
-
-    return make
 
 
 @pytest.fixture
@@ -153,10 +124,7 @@ async def test_the_order_is_told_and_the_cursor_stays_on_its_run(monitor):
         await pilot.press("o")
         await settled(pilot, "by growth")
         # its end must be read for that
-        deadline = time.monotonic() + 30
-        while listed(pilot.app)[0] != 4712 and time.monotonic() < deadline:
-            await pilot.pause(0.05)
-        assert listed(pilot.app)[0] == 4712
+        await wait_until_async(lambda: listed(pilot.app)[0] == 4712, 30, pause=pilot.pause)
         await pilot.press("o")
         await settled(pilot, "by age")
         await pilot.press("o", "o")
@@ -185,7 +153,7 @@ def thousand(home):
 @pytest.mark.usefixtures("thousand")
 async def test_a_thousand_runs_are_listed_found_and_walked_through(monitor):
     async with monitor().run_test(size=LARGE) as pilot:
-        await settled(pilot, lambda _: len(pilot.app.monitor.picker.listed) == 1000, seconds=90)
+        await settled(pilot, lambda _: len(pilot.app.monitor.picker.listed) == 1000, within_s=90)
         assert pilot.app.monitor.picker.list.size.height == len(pilot.app.monitor.picker.list.rows)
         await pilot.press("slash")
         await type_(pilot, "10777")
@@ -381,7 +349,7 @@ async def test_sixty_four_workers_are_one_picture(monitor):
         await pilot.press("v")
         screen = pilot.app.screen
         assert isinstance(screen, ComparisonScreen)
-        await settled(pilot, lambda _: screen.findings.count == 64, seconds=60)
+        await settled(pilot, lambda _: screen.findings.count == 64, within_s=60)
         found = screen.findings
         assert {member.pid for member in found.members[:3]} == {7005, 7006, 7007}
         assert found.rest.count == 59
@@ -400,13 +368,13 @@ async def test_by_age_there_is_no_chart_of_a_sum_and_it_says_why(monitor):
         await settled(pilot, "64 live")
         await pilot.press("v")
         screen = pilot.app.screen
-        await settled(pilot, lambda text: "total rss of all runs" in text, seconds=60)
+        await settled(pilot, lambda text: "total rss of all runs" in text, within_s=60)
         await pilot.press("a")
         await settled(pilot, "no total by age: runs at different times")
         assert set(screen._charts._places) == {SERVICE}
         await settled(pilot, lambda text: "total rss of all runs" not in text)
         await pilot.press("a")
-        await settled(pilot, lambda text: "total rss of all runs" in text, seconds=60)
+        await settled(pilot, lambda text: "total rss of all runs" in text, within_s=60)
 
 
 @pytest.mark.usefixtures("fleet")
@@ -415,7 +383,7 @@ async def test_the_largest_stand_out_when_asked(monitor):
         await settled(pilot, "64 live")
         await pilot.press("v")
         screen = pilot.app.screen
-        await settled(pilot, lambda _: screen.findings.count == 64, seconds=60)
+        await settled(pilot, lambda _: screen.findings.count == 64, within_s=60)
         await pilot.press("o")
         await settled(pilot, "the 5 largest")
         await settled(pilot, lambda _: screen.findings.members[0].pid == 7063)

@@ -5,11 +5,12 @@ import time
 
 import pytest
 
+from kit.pilot import until_unchanged
+from kit.units import MIB
 from pprofplus_tui.app import MonitorApp
 from pprofplus_tui.commands.open_monitor import local_backend
 from pprofplus_tui.model.options import Options
 
-MIB = 1 << 20
 BEGIN_MS = 1_700_000_000_000  # 14 Nov 2023, 22:13:20 UTC
 SIZES = {"80x24": (80, 24), "120x40": (120, 40)}
 
@@ -59,16 +60,13 @@ def dead(home):
 async def still(pilot):
     """Wait until every chart shown is drawn and nothing more comes."""
     app, grid = pilot.app, pilot.app.monitor._charts
-    deadline = time.monotonic() + 20
-    same, before = 0, None
-    while same < 6:
-        assert time.monotonic() < deadline
-        await pilot.pause(0.05)
+
+    def look():
         drawn = {name: (len(rows), rows[0]) for name, rows in grid._sized.items()}
         there = grid._places and set(grid._places) <= set(drawn) and app.monitor.frame.facts.layers
-        now = (drawn, app.monitor.frame, app.monitor._bars.status.rows)
-        same = same + 1 if there and now == before else 0
-        before = now
+        return there and (drawn, app.monitor.frame, app.monitor._bars.status.rows)
+
+    await until_unchanged(pilot, look)
 
 
 def opened(home, **options):
@@ -110,19 +108,17 @@ def test_the_help(dead, snap_compare):
     assert snap_compare(opened(dead), terminal_size=(120, 40), run_before=ask)
 
 
-async def told(pilot, *pids):
-    """Wait until a view of several runs tells of these runs and is drawn."""
+async def compared(pilot, *pids):
+    """Wait until a view of several runs has these runs and is drawn."""
     screen = pilot.app.screen
-    deadline = time.monotonic() + 20
-    same, before = 0, None
-    while same < 6:
-        assert time.monotonic() < deadline
-        await pilot.pause(0.05)
+
+    def look():
         found = screen.findings
         there = {member.pid for member in found.members} >= set(pids) and found.whole
-        now = (found, screen._charts.rows, screen._figures.rows)
-        same = same + 1 if there and set(screen._charts._places) and now == before else 0
-        before = now
+        there = there and screen._charts._places
+        return there and (found, screen._charts.rows, screen._figures.rows)
+
+    await until_unchanged(pilot, look)
 
 
 @pytest.mark.parametrize("light", [False, True], ids=["dark", "light"])
@@ -130,7 +126,7 @@ def test_two_runs_compared(dead, snap_compare, light):
     async def compare(pilot):
         await still(pilot)
         await pilot.press("c", "down", "c", "C")
-        await told(pilot, 4711, 4402)
+        await compared(pilot, 4711, 4402)
 
     assert snap_compare(opened(dead, light=light), terminal_size=(120, 40), run_before=compare)
 
@@ -151,7 +147,7 @@ def test_a_service_of_many_workers(home, snap_compare, size):
     async def survey(pilot):
         await still(pilot)
         await pilot.press("v")
-        await told(pilot, 4704)
+        await compared(pilot, 4704)
 
     assert snap_compare(opened(home), terminal_size=size, run_before=survey)
 

@@ -7,25 +7,15 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
-import time
 
 import pytest
 
+from kit.environment import isolate_logs
+from kit.waiting import wait_until
 from pprofplus_tui.sources.local.catalog import Catalog
 from pprofplus_tui.sources.local.index_scan import counted
 
 PATIENCE_S = 60
-
-
-def wait_until(condition, told=lambda: ""):
-    """Wait for what another process does."""
-    end = time.monotonic() + PATIENCE_S
-    pause = threading.Event()
-    while not (found := condition()):
-        assert time.monotonic() < end, told()
-        pause.wait(0.02)
-    return found
 
 
 class Server:
@@ -40,7 +30,7 @@ class Server:
         return self._log.read_text(errors="replace")
 
     def wait_for(self, condition):
-        return wait_until(condition, self.said)
+        return wait_until(condition, PATIENCE_S, describe=self.said)
 
     def end(self, number=signal.SIGTERM):
         """Send it a signal, and return its exit code."""
@@ -54,12 +44,8 @@ class Server:
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     """A directory for logs, of this test alone."""
-    for name in list(os.environ):
-        if name.startswith("PPROFPLUS_"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("PPROFPLUS_DIR", str(tmp_path / "logs"))
     monkeypatch.setenv("PYTHONUNBUFFERED", "1")
-    return tmp_path / "logs"
+    return isolate_logs(tmp_path, monkeypatch)
 
 
 @pytest.fixture

@@ -26,10 +26,10 @@ from gevent import monkey; monkey.patch_all()
 WORK = """
 import os, sys, time
 import gevent
-def wait_for(samples):
-    while collector.samples < samples:
+def wait_for_samples(count):
+    while collector.samples < count:
         gevent.sleep(0.01)
-wait_for(5)
+wait_for_samples(5)
 """
 order = pytest.mark.parametrize("order", ORDERS)
 
@@ -67,14 +67,14 @@ def test_a_forked_child_has_a_run_of_its_own(program, runs, order):
 child = os.fork()
 if child == 0:
     assert collector.pid == os.getpid()
-    wait_for(4)
+    wait_for_samples(4)
     began, before = time.monotonic(), collector.samples
     gevent.sleep(0.5)
     # its own thread alone samples, and not its parent's too, which was copied with all greenlets
     assert collector.samples - before <= 1.5 * (time.monotonic() - began) / 0.05
     sys.exit(0)
 assert os.waitpid(child, 0)[1] == 0
-wait_for(collector.samples + 3)
+wait_for_samples(collector.samples + 3)
 """
     whole(program(ORDERS[order] + WORK + text), runs, count=2)
 

@@ -4,12 +4,12 @@ import re
 
 import pytest
 
+from kit.units import MIB
 from pprofplus.log.format import START, STOP, Event, RunHeader
 from pprofplus.log.writer import Writer
 from pprofplus.metrics import BY_NAME
 
 BEGIN_MS = 1_800_000_000_000  # 15 Jan 2027, 08:00:00 UTC
-MIB = 1 << 20
 METRICS = ("rss", "uss", "heap_sys", "heap_used", "heap_idle", "vms")
 CURSOR = re.compile(r"CURSOR 15 Jan (\d\d):(\d\d):(\d\d)\.000 UTC")
 

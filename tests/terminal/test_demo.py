@@ -11,6 +11,8 @@ import time
 import psutil
 import pytest
 
+from kit.waiting import wait_at_most
+
 SERVICES = ("api", "batch", "imaging", "reports", "worker")
 
 
@@ -46,13 +48,15 @@ def services_of(place):
 
 def left_behind(place, seconds=5):
     """Return what still runs or lies there after at most so many seconds."""
-    deadline = time.monotonic() + seconds
-    while True:
+    found = []
+
+    def nothing_left():
         processes = [process.pid for process in services_of(place)]
-        files = sorted(path.name for path in place.iterdir())
-        if not (processes or files) or time.monotonic() > deadline:
-            return processes, files
-        time.sleep(0.05)
+        found[:] = processes, sorted(path.name for path in place.iterdir())
+        return not any(found)
+
+    wait_at_most(nothing_left, seconds, pause_s=0.05)
+    return tuple(found)
 
 
 NOTHING = ([], [])
@@ -115,9 +119,7 @@ def test_killed_it_leaves_files_but_no_process(demo):
     os.kill(screen.pid, signal.SIGKILL)
     assert screen.end() == -signal.SIGKILL
     # nobody is left to remove the directory; the services hear that the pipe to them is closed
-    deadline = time.monotonic() + 5
-    while services_of(demo.place) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_at_most(lambda: not services_of(demo.place), 5, pause_s=0.05)
     assert services_of(demo.place) == []
 
 

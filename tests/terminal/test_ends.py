@@ -3,10 +3,11 @@
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 
 import pytest
+
+from kit.waiting import wait_at_most
 
 # mouse, alternate screen, bracketed paste and focus reports are off, the cursor is on
 MODES_OFF = ("1000", "1003", "1006", "1015", "1049", "2004", "1004")
@@ -58,13 +59,10 @@ def empty(tmp_path):
 
 
 @pytest.fixture
-def here(terminal, tmp_path):
-    """Start commands of this very checkout, whose faults are kept in the test's directory."""
+def reporting_terminal(terminal, tmp_path):
+    """Start commands whose crash reports are kept in the test's directory."""
     (tmp_path / "faults").mkdir()
-    env = {
-        "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
-        "TMPDIR": str(tmp_path / "faults"),
-    }
+    env = {"TMPDIR": str(tmp_path / "faults")}
 
     def start(*words, command=None, **kwargs):
         return terminal(*words, command=command, env={**env, **kwargs.pop("env", {})}, **kwargs)
@@ -83,16 +81,18 @@ def shown(screen):
     ("where", "key"),
     [("screen", "0"), ("worker", "0"), ("thread", None), ("start", None), ("options", None)],
 )
-def test_a_fault_is_one_line_that_says_where_its_traceback_is(empty, here, where, key):
+def test_a_fault_is_one_line_that_says_where_its_traceback_is(
+    empty, reporting_terminal, where, key
+):
     command = [sys.executable, "-c", FAULTY, where, "--dir", str(empty)]
-    screen = here(command=command, columns=300)
+    screen = reporting_terminal(command=command, columns=300)
     if key:
         # a run has to be there for some; the action itself is what breaks
         shown(screen)
         screen.send(key)
     assert screen.end() == 1
     assert left_on(screen.output) == []
-    (fault,) = here.faults()
+    (fault,) = reporting_terminal.faults()
     told = screen.text
     assert told.count("ZeroDivisionError") == 1
     assert "Traceback" not in told
@@ -104,44 +104,37 @@ def test_a_fault_is_one_line_that_says_where_its_traceback_is(empty, here, where
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-def test_a_signal_ends_it_with_the_customary_code(empty, here, number):
-    screen = shown(here("--dir", str(empty)))
+def test_a_signal_ends_it_with_the_customary_code(empty, reporting_terminal, number):
+    screen = shown(reporting_terminal("--dir", str(empty)))
     os.kill(screen.pid, number)
     assert screen.end() == 128 + number
     assert left_on(screen.output) == []
-    assert here.faults() == []
+    assert reporting_terminal.faults() == []
 
 
-def test_the_line_that_drops_ends_it(empty, here):
-    screen = shown(here("--dir", str(empty)))
+def test_the_line_that_drops_ends_it(empty, reporting_terminal):
+    screen = shown(reporting_terminal("--dir", str(empty)))
     master = screen.fd
     screen.fd = os.open(os.devnull, os.O_RDONLY)
     os.close(master)
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        done, status = os.waitpid(screen.pid, os.WNOHANG)
-        if done:
-            break
-        time.sleep(0.05)
-    assert done
-    screen.status = os.waitstatus_to_exitcode(status)
+    screen.wait(20)
     assert screen.status == 128 + signal.SIGHUP
-    assert here.faults() == []
+    assert reporting_terminal.faults() == []
 
 
 def stopped(pid, seconds=20):
     """Wait until the process is stopped; return whether it is."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T":
-            return True
-        time.sleep(0.05)
-    return False
+    stat = Path(f"/proc/{pid}/stat")
+    return wait_at_most(
+        lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", seconds, pause_s=0.05
+    )
 
 
 @pytest.mark.parametrize("way", ["key", "signal"])
-def test_stopped_it_leaves_the_terminal_and_continued_it_draws_again(empty, here, way):
-    screen = shown(here("--dir", str(empty)))
+def test_stopped_it_leaves_the_terminal_and_continued_it_draws_again(
+    empty, reporting_terminal, way
+):
+    screen = shown(reporting_terminal("--dir", str(empty)))
     if way == "key":
         screen.send("\x1a")
     else:
@@ -163,8 +156,8 @@ def test_stopped_it_leaves_the_terminal_and_continued_it_draws_again(empty, here
     assert left_on(screen.output) == []
 
 
-def test_a_plain_stop_and_go_leaves_one_reader_of_the_keys(empty, here):
-    screen = shown(here("--dir", str(empty)))
+def test_a_plain_stop_and_go_leaves_one_reader_of_the_keys(empty, reporting_terminal):
+    screen = shown(reporting_terminal("--dir", str(empty)))
     threads = len(list(Path(f"/proc/{screen.pid}/task").iterdir()))
     for _ in range(3):
         os.kill(screen.pid, signal.SIGSTOP)
@@ -179,15 +172,15 @@ def test_a_plain_stop_and_go_leaves_one_reader_of_the_keys(empty, here):
     assert left_on(screen.output) == []
 
 
-def test_ctrl_c_leaves_at_once_with_code_0(empty, here):
-    screen = shown(here("--dir", str(empty)))
+def test_ctrl_c_leaves_at_once_with_code_0(empty, reporting_terminal):
+    screen = shown(reporting_terminal("--dir", str(empty)))
     screen.send("ctrl-c")
     assert screen.end() == 0
     assert left_on(screen.output) == []
 
 
-def test_no_mouse_leaves_the_mouse_to_the_terminal(empty, here):
-    screen = shown(here("--dir", str(empty), "--no-mouse"))
+def test_no_mouse_leaves_the_mouse_to_the_terminal(empty, reporting_terminal):
+    screen = shown(reporting_terminal("--dir", str(empty), "--no-mouse"))
     screen.send("q")
     assert screen.end() == 0
     for mode in (b"1000", b"1003", b"1006", b"1015"):

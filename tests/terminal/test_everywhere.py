@@ -8,97 +8,47 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
-from pprofplus.log.format import PAGE_SIZE, START, STOP, Event, RunHeader, pack_header
-from pprofplus.log.page import PageBuilder
+from kit.page_writer import write_short_run
+from kit.processes import IMPORT_PATH
 
 START_MS = 1_795_169_333_907
-MIB = 1 << 20
-METRICS = (
-    ("rss", "B", "gauge"),
-    ("uss", "B", "gauge"),
-    ("heap_sys", "B", "gauge"),
-    ("heap_used", "B", "gauge"),
-)
-
-
-def write_run(home, pid=4711, start_ms=START_MS, service="api"):
-    """Write a run of ten minutes that ended."""
-    header = RunHeader(
-        service=service,
-        pid=pid,
-        start_ms=start_ms,
-        metrics=METRICS,
-        host="host",
-        boot_id="boot",
-        argv=("python",),
-        python="3",
-        collector="1",
-    )
-    page = PageBuilder(header.schema, header.counters, 0, 1000)
-    page.add_event(Event(START, 0, start_ms, 0, ""))
-    for n in range(120):
-        used = 50 * MIB + (n % 40) * MIB
-        page.add(5000 * n, start_ms + 5000 * n, [100 * MIB + n * MIB, 90 * MIB, 2 * used, used])
-    page.add_event(Event(STOP, 600_000, start_ms + 600_000, -1, ""))
-    path = Path(home, service, f"{pid}-{start_ms}")
-    path.mkdir(parents=True)
-    pages = [*pack_header(header), bytes(page)]
-    (path / "000001.pplog").write_bytes(b"".join(one.ljust(PAGE_SIZE, b"\0") for one in pages))
 
 
 @pytest.fixture
 def home(tmp_path):
     home = tmp_path / "logs"
-    write_run(home)
+    write_short_run(home)
     return home
 
 
-CHECKOUT = os.pathsep.join(entry for entry in sys.path if entry)
 MONITOR = (sys.executable, "-m", "pprofplus_tui")
 
 
-@pytest.fixture
-def here(terminal):
-    """Start commands of this very checkout."""
-
-    def start(*words, env=None, **kwargs):
-        return terminal(*words, env={"PYTHONPATH": CHECKOUT, **(env or {})}, **kwargs)
-
-    return start
-
-
 def drawn(screen, title="python heap"):
-    screen.until(lambda text: title in text and re.search(r"RSS \d", text))
+    screen.until_drawn(title)
     screen.read(0.5)
     return screen.text
 
 
-def leave(screen):
-    screen.send("q")
-    assert screen.end() == 0
-    assert b"Traceback" not in screen.output
-
-
 @pytest.mark.parametrize("size", [(60, 15), (80, 24), (120, 40), (200, 50), (400, 120)])
-def test_every_size_is_filled_and_no_more(home, here, size):
+def test_every_size_is_filled_and_no_more(home, terminal, size):
     columns, rows = size
-    screen = here("--dir", str(home), columns=columns, rows=rows)
+    screen = terminal("--dir", str(home), columns=columns, rows=rows)
     text = drawn(screen, "memory")
     lines = text.split("\n")
     assert len(lines) == rows
     assert "q quit" in lines[-1]
     assert "api 4711" in lines[0]
-    leave(screen)
+    screen.leave()
 
 
 @pytest.mark.parametrize("size", [(59, 15), (60, 14), (20, 5), (3, 2), (1, 1)])
-def test_too_small_a_terminal_is_told_so_and_can_still_be_left(home, here, size):
+def test_too_small_a_terminal_is_told_so_and_can_still_be_left(home, terminal, size):
     columns, rows = size
-    screen = here("--dir", str(home), columns=columns, rows=rows)
+    screen = terminal("--dir", str(home), columns=columns, rows=rows)
     if columns >= 20:
         screen.until("60x15 needed")
     else:
@@ -107,11 +57,11 @@ def test_too_small_a_terminal_is_told_so_and_can_still_be_left(home, here, size)
     drawn(screen, "memory")
     screen.resize(columns, rows)
     screen.read(0.5)
-    leave(screen)
+    screen.leave()
 
 
-def test_a_storm_of_resizes_ends_in_the_right_picture(home, here):
-    screen = here("--dir", str(home), columns=200, rows=50)
+def test_a_storm_of_resizes_ends_in_the_right_picture(home, terminal):
+    screen = terminal("--dir", str(home), columns=200, rows=50)
     drawn(screen)
     chance = random.Random(1)  # noqa: S311 - the same storm each time
     for _ in range(300):
@@ -125,7 +75,7 @@ def test_a_storm_of_resizes_ends_in_the_right_picture(home, here):
     assert "api 4711" in lines[0]
     assert sum("┘" in line for line in lines) >= 2
     assert not any("too small" in line for line in lines)
-    leave(screen)
+    screen.leave()
 
 
 COLOURS = re.compile(rb"\x1b\[[0-9;]*m")
@@ -133,8 +83,8 @@ TERMS = ["xterm", "xterm-256color", "screen", "screen-256color", "tmux-256color"
 
 
 @pytest.mark.parametrize("term", TERMS)
-def test_no_terminal_gets_more_colours_than_it_has(home, here, term):
-    screen = here("--dir", str(home), env={"TERM": term})
+def test_no_terminal_gets_more_colours_than_it_has(home, terminal, term):
+    screen = terminal("--dir", str(home), env={"TERM": term})
     drawn(screen)
     screen.send("-", "2", "?")
     screen.until("Esc closes")
@@ -146,25 +96,25 @@ def test_no_terminal_gets_more_colours_than_it_has(home, here, term):
         assert b"38;5;" not in codes
 
 
-def test_a_terminal_with_all_colours_gets_them(home, here):
-    screen = here("--dir", str(home), env={"COLORTERM": "truecolor"})
+def test_a_terminal_with_all_colours_gets_them(home, terminal):
+    screen = terminal("--dir", str(home), env={"COLORTERM": "truecolor"})
     drawn(screen)
     assert b"38;2;86;180;233" in screen.output
-    leave(screen)
+    screen.leave()
 
 
 @pytest.mark.parametrize("words", [(), ("--light",), ("--ascii",), ("--low-bandwidth",)])
-def test_every_look_is_drawn(home, here, words):
-    screen = here("--dir", str(home), *words, env={"COLORTERM": "truecolor"})
+def test_every_look_is_drawn(home, terminal, words):
+    screen = terminal("--dir", str(home), *words, env={"COLORTERM": "truecolor"})
     text = drawn(screen)
     assert text.isascii() == ("--ascii" in words)
     assert (b"48;2;" in screen.output) == ("--low-bandwidth" not in words)
-    leave(screen)
+    screen.leave()
 
 
-def test_without_colour_lines_are_distinguished_by_their_markers(home, here):
+def test_without_colour_lines_are_distinguished_by_their_markers(home, terminal):
     env = {"NO_COLOR": "1", "COLORTERM": "truecolor"}
-    screen = here("--dir", str(home), env=env, columns=120, rows=40)
+    screen = terminal("--dir", str(home), env=env, columns=120, rows=40)
     text = drawn(screen)
     colours = re.findall(rb"[34]8;2;(\d+);(\d+);(\d+)", screen.output)
     assert all(red == green == blue for red, green, blue in colours)  # greys for what is quiet
@@ -172,7 +122,7 @@ def test_without_colour_lines_are_distinguished_by_their_markers(home, here):
     legend = next(line for line in text.split("\n") if " memory " in line and " rss " in line)
     marks = re.findall(r"(\S) (?:rss|uss) ", legend)
     assert len(set(marks)) == len(marks) == 2
-    leave(screen)
+    screen.leave()
 
 
 @pytest.mark.parametrize(
@@ -184,8 +134,8 @@ def test_without_colour_lines_are_distinguished_by_their_markers(home, here):
     ],
     ids=["C", "POSIX", "ISO-8859-1"],
 )
-def test_a_locale_without_utf_8_gets_ascii(home, here, locale):
-    screen = here("--dir", str(home), env=locale)
+def test_a_locale_without_utf_8_gets_ascii(home, terminal, locale):
+    screen = terminal("--dir", str(home), env=locale)
     text = drawn(screen)
     screen.send("?")
     screen.until("Esc closes")
@@ -197,20 +147,20 @@ def test_a_locale_without_utf_8_gets_ascii(home, here, locale):
 
 
 @pytest.mark.parametrize("locale", ["C", "POSIX"])
-def test_the_locale_c_gets_braille_where_python_takes_it_for_utf_8(home, here, locale):
-    screen = here("--dir", str(home), env={"LC_ALL": locale})
+def test_the_locale_c_gets_braille_where_python_takes_it_for_utf_8(home, terminal, locale):
+    screen = terminal("--dir", str(home), env={"LC_ALL": locale})
     assert re.search(r"[\u2801-\u28ff]", drawn(screen))
-    leave(screen)
+    screen.leave()
 
 
-def test_settings_of_the_user_take_effect(home, here, tmp_path):
+def test_settings_of_the_user_take_effect(home, terminal, tmp_path):
     place = tmp_path / "config" / "pprofplus" / "tui.toml"
     place.parent.mkdir(parents=True)
     place.write_text(
         f'directories = ["{home}"]\nascii = true\nno_mouse = true\ncharts = ["memory"]\n'
         '[keys]\nquit = ["x"]\n'
     )
-    screen = here(env={"XDG_CONFIG_HOME": str(tmp_path / "config")})
+    screen = terminal(env={"XDG_CONFIG_HOME": str(tmp_path / "config")})
     text = drawn(screen, "memory")
     assert text.isascii()
     assert "python heap" not in text
@@ -219,13 +169,13 @@ def test_settings_of_the_user_take_effect(home, here, tmp_path):
     assert screen.end() == 0
 
 
-def test_settings_that_are_wrong_are_told_on_the_screen_and_left_aside(home, here, tmp_path):
+def test_settings_that_are_wrong_are_told_on_the_screen_and_left_aside(home, terminal, tmp_path):
     place = tmp_path / "pprofplus" / "tui.toml"
     place.parent.mkdir(parents=True)
     place.write_text('theme = "[bold]blue"\n')
-    screen = here("--dir", str(home), env={"XDG_CONFIG_HOME": str(tmp_path)}, columns=160)
+    screen = terminal("--dir", str(home), env={"XDG_CONFIG_HOME": str(tmp_path)}, columns=160)
     screen.until("tui.toml:1: theme")
-    leave(screen)
+    screen.leave()
 
 
 # -- multiplexers and mosh, as Debian has them
@@ -237,26 +187,26 @@ def needs(*programs):
 
 
 @needs("tmux")
-def test_tmux_shows_it_and_keeps_its_own_prefix(home, here, tmp_path):
+def test_tmux_shows_it_and_keeps_its_own_prefix(home, terminal, tmp_path):
     inside = " ".join(["exec", *MONITOR, "--dir", str(home)])
     words = ["tmux", "-f", os.devnull, "-S", str(tmp_path / "tmux"), "new-session", inside]
-    screen = here(command=words, columns=120, rows=40)
+    screen = terminal(command=words, columns=120, rows=40)
     assert "api 4711" in drawn(screen).split("\n")[0]
     screen.send("\x02d")  # detach: C-b is tmux's
     assert screen.end() == 0
     attach = ["tmux", "-S", str(tmp_path / "tmux"), "attach"]
-    again = here(command=attach, columns=90, rows=30)
+    again = terminal(command=attach, columns=90, rows=30)
     drawn(again, "memory")
     again.send("q")
     assert again.end() == 0
 
 
 @needs("screen")
-def test_screen_shows_it_and_keeps_its_own_prefix(home, here, tmp_path):
+def test_screen_shows_it_and_keeps_its_own_prefix(home, terminal, tmp_path):
     (tmp_path / "sockets").mkdir(mode=0o700)
     env = {"SCREENDIR": str(tmp_path / "sockets"), "SHELL": "/bin/sh"}
     words = ["screen", "-U", "-c", os.devnull, "-S", "pprofplus-test", *MONITOR]
-    screen = here("--dir", str(home), command=words, env=env, columns=120, rows=40)
+    screen = terminal("--dir", str(home), command=words, env=env, columns=120, rows=40)
     assert "api 4711" in drawn(screen).split("\n")[0]
     screen.send("?")
     screen.until("Esc closes")
@@ -266,20 +216,20 @@ def test_screen_shows_it_and_keeps_its_own_prefix(home, here, tmp_path):
 
 @needs("mosh-server", "mosh-client")
 @pytest.mark.slow
-def test_mosh_over_loopback_shows_it(home, here):
+def test_mosh_over_loopback_shows_it(home, terminal):
     locale = {"LC_ALL": "C.UTF-8"}
     begun = subprocess.run(
         ["mosh-server", "new", "-i", "127.0.0.1", "--", *MONITOR, "--dir", str(home)],  # noqa: S607
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, **locale, "PYTHONPATH": CHECKOUT, "TERM": "xterm-256color"},
+        env={**os.environ, **locale, "PYTHONPATH": IMPORT_PATH, "TERM": "xterm-256color"},
     )
     found = re.search(r"MOSH CONNECT (\d+) (\S+)", begun.stdout)
     if found is None:
         pytest.skip(f"mosh-server cannot run here: {begun.stderr[-200:]}")
     env = {**locale, "MOSH_KEY": found[2]}
-    screen = here(command=["mosh-client", "127.0.0.1", found[1]], env=env, columns=120, rows=40)
+    screen = terminal(command=["mosh-client", "127.0.0.1", found[1]], env=env, columns=120, rows=40)
     assert "api 4711" in drawn(screen)
     screen.send("?")
     screen.until("Esc closes")
@@ -290,10 +240,10 @@ def test_mosh_over_loopback_shows_it(home, here):
 # -- keys
 
 
-def test_held_keys_end_in_the_last_state_and_leave_no_queue(here, tmp_path):
+def test_held_keys_end_in_the_last_state_and_leave_no_queue(terminal, tmp_path):
     for n in range(60):
-        write_run(tmp_path / "many", pid=5000 + n, start_ms=START_MS + 1000 * n)
-    screen = here("--dir", str(tmp_path / "many"), columns=200, rows=50)
+        write_short_run(tmp_path / "many", pid=5000 + n, start_ms=START_MS + 1000 * n)
+    screen = terminal("--dir", str(tmp_path / "many"), columns=200, rows=50)
     drawn(screen)
     first = int(re.search(r"api (\d+)", screen.text.split("\n")[0])[1])
     before = len(screen.output)
@@ -306,17 +256,17 @@ def test_held_keys_end_in_the_last_state_and_leave_no_queue(here, tmp_path):
     assert screen.read(1) == 0
     # a repaint of all charts for each key would be far more
     assert len(screen.output) - before < 50 * 20_000
-    leave(screen)
+    screen.leave()
 
 
-def test_keys_typed_faster_than_they_can_be_drawn_are_all_obeyed(here, tmp_path):
+def test_keys_typed_faster_than_they_can_be_drawn_are_all_obeyed(terminal, tmp_path):
     for n in range(60):
-        write_run(tmp_path / "many", pid=5000 + n, start_ms=START_MS + 1000 * n)
-    screen = here("--dir", str(tmp_path / "many"), columns=200, rows=50)
+        write_short_run(tmp_path / "many", pid=5000 + n, start_ms=START_MS + 1000 * n)
+    screen = terminal("--dir", str(tmp_path / "many"), columns=200, rows=50)
     drawn(screen)
     first = screen.text.split("\n")[0]
     screen.send("j" * 40 + "k" * 40)
     time.sleep(0.5)
     screen.read(1)
     screen.until(lambda text: text.split("\n")[0] == first)
-    leave(screen)
+    screen.leave()

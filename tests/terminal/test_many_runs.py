@@ -1,16 +1,17 @@
 """Ten thousand ended runs in a real terminal, and processes that start and die among them."""
 
-import importlib.util
 import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
+from functools import partial
 
 import psutil
 import pytest
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+from kit.processes import started_processes
+from many_runs import write_ended_runs
+
 SERVICE = """
 import sys, pprofplus
 pprofplus.start("a-service", directory=sys.argv[1])
@@ -19,42 +20,17 @@ sys.stdin.read()
 COUNT = 10_000
 
 
-@pytest.fixture(scope="module")
-def write_ended_runs():
-    sys.path.insert(0, str(BENCHMARKS))  # the benchmarks import each other by name
-    try:
-        spec = importlib.util.spec_from_file_location(
-            "many_runs_in_a_terminal", BENCHMARKS / "many_runs.py"
-        )
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(BENCHMARKS))
-    return module.write_ended_runs
-
-
 @pytest.fixture
 def start(tmp_path):
     """Start real services that record once a second."""
-    started = []
-
-    def start_one():
-        process = subprocess.Popen(
-            [sys.executable, "-c", SERVICE, str(tmp_path / "logs")], stdin=subprocess.PIPE
-        )
-        started.append(process)
-        return process
-
-    yield start_one
-    for process in started:
-        process.kill()
-        process.wait()
-        process.stdin.close()
+    words = [sys.executable, "-c", SERVICE, str(tmp_path / "logs")]
+    with started_processes() as start_process:
+        yield partial(start_process, words, stdin=subprocess.PIPE)
 
 
 @pytest.mark.slow
 def test_processes_that_start_and_die_among_ten_thousand_ended_runs_are_seen(
-    terminal, write_ended_runs, start, tmp_path
+    terminal, start, tmp_path
 ):
     write_ended_runs(tmp_path / "logs", COUNT)
     monitor = terminal("--dir", str(tmp_path / "logs"), columns=200, rows=50)

@@ -12,6 +12,8 @@ import time
 import psutil
 import pytest
 
+from kit.processes import started_processes
+
 SERVICE = """
 import sys, time, pprofplus
 collector = pprofplus.start(sys.argv[1], directory=sys.argv[2], interval_s=0.1)
@@ -28,23 +30,16 @@ def service(tmp_path):
     """Start real services that record to the test's directory."""
     home = tmp_path / "logs"
     home.mkdir(mode=0o700)
-    started = []
+    with started_processes() as start_process:
 
-    def start(name="api"):
-        started.append(
-            subprocess.Popen(
-                [sys.executable, "-c", SERVICE, name, str(home)], stdout=subprocess.PIPE, text=True
-            )
-        )
-        started[-1].stdout.readline()
-        return started[-1]
+        def start(name="api"):
+            words = [sys.executable, "-c", SERVICE, name, str(home)]
+            process = start_process(words, stdout=subprocess.PIPE, text=True)
+            process.stdout.readline()
+            return process
 
-    start.home = home
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
-        process.stdout.close()
+        start.home = home
+        yield start
 
 
 def restored(output):

@@ -1,7 +1,6 @@
 """Over a real sshd, 150 ms away each way: no key is lost, and no storm of frames follows."""
 
 import getpass
-import importlib.util
 import os
 import re
 import shlex
@@ -9,28 +8,19 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from kit.delayed_proxy import DelayedProxy
+from kit.page_writer import write_short_run
+from kit.processes import IMPORT_PATH
+from kit.waiting import wait_at_most, wait_until
+
 pytestmark = [pytest.mark.slow]
 
-CHECKOUT = os.pathsep.join(entry for entry in sys.path if entry)
 DELAY_S = 0.15
-
-
-def _loaded(name):
-    path = Path(__file__).with_name(f"{name}.py")
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-Delay = _loaded("delay").Delay
-write_run = _loaded("test_everywhere").write_run
 
 
 def _sshd():
@@ -65,7 +55,7 @@ def far(tmp_path):
             subprocess.Popen([sshd, "-D", "-e", "-f", str(config)], stderr=log)
         )
         kept.callback(server.terminate)
-        proxy = Delay(port, DELAY_S)
+        proxy = DelayedProxy(port, DELAY_S)
         kept.callback(proxy.close)
         command = [
             *["ssh", "-tt", "-F", os.devnull, "-p", str(proxy.port), "-i", str(tmp_path / "user")],
@@ -73,12 +63,14 @@ def far(tmp_path):
             *["-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none", "-o", "LogLevel=ERROR"],
             f"{getpass.getuser()}@127.0.0.1",
         ]
-        deadline = time.monotonic() + 20
-        while not _lets_in(command):
-            if server.poll() is not None or time.monotonic() > deadline:
-                reason = (tmp_path / "sshd.log").read_text()[-300:]
-                pytest.skip(f"sshd lets nobody in here: {reason}")
-            time.sleep(0.2)
+        if (
+            not wait_at_most(
+                lambda: server.poll() is not None or _lets_in(command), 20, pause_s=0.2
+            )
+            or server.poll() is not None
+        ):
+            reason = (tmp_path / "sshd.log").read_text()[-300:]
+            pytest.skip(f"sshd lets nobody in here: {reason}")
         yield command, proxy
 
 
@@ -91,13 +83,13 @@ def _lets_in(command):
 
 def inside(*words):
     monitor = [sys.executable, "-m", "pprofplus_tui", *words]
-    return f"env PYTHONPATH={shlex.quote(CHECKOUT)} LC_ALL=C.UTF-8 {shlex.join(monitor)}"
+    return f"env PYTHONPATH={shlex.quote(IMPORT_PATH)} LC_ALL=C.UTF-8 {shlex.join(monitor)}"
 
 
 def test_no_key_is_lost_and_no_storm_follows_over_a_slow_line(far, terminal, tmp_path):
     command, proxy = far
     for n in range(40):
-        write_run(tmp_path / "logs", pid=5000 + n, start_ms=1_795_169_333_907 + 1000 * n)
+        write_short_run(tmp_path / "logs", pid=5000 + n, start_ms=1_795_169_333_907 + 1000 * n)
     words = [*command, inside("--dir", str(tmp_path / "logs"))]
     screen = terminal(command=words, columns=200, rows=50)
     screen.until(lambda text: "python heap" in text and re.search(r"RSS \d", text), 40)
@@ -121,15 +113,12 @@ def test_no_key_is_lost_and_no_storm_follows_over_a_slow_line(far, terminal, tmp
 
 def test_a_line_that_drops_ends_the_monitor_over_there(far, terminal, tmp_path):
     command, proxy = far
-    write_run(tmp_path / "logs")
+    write_short_run(tmp_path / "logs")
     mark = f"--dir={tmp_path}/logs"
     screen = terminal(command=[*command, inside(mark)], columns=120, rows=40)
     screen.until("python heap", 40)
     proxy.close()
-    deadline = time.monotonic() + 40
-    while time.monotonic() < deadline and _running(mark):
-        time.sleep(0.2)
-    assert not _running(mark)
+    wait_until(lambda: not _running(mark), 40, pause_s=0.2)
 
 
 def _running(mark):

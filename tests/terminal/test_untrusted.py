@@ -1,26 +1,20 @@
 """Text from logs and paths in a real terminal: it is shown, and never obeyed."""
 
 import csv
-import importlib.util
-import os
 import re
 import sys
-from pathlib import Path
+from functools import partial
 from zlib import crc32
 
 import pytest
 
-from pprofplus.log.format import MARK, PAGE_SIZE, START, STOP, Event, RunHeader, pack_header
+from kit import damaged_corpus as corpus
+from kit.page_writer import write_pages
+from kit.units import MIB
+from pprofplus.log.format import MARK, PAGE_SIZE, START, STOP, Event, RunHeader
 from pprofplus.log.page import PageBuilder
 
-_spec = importlib.util.spec_from_file_location(
-    "damaged_corpus", Path(__file__).parents[1] / "collector" / "damaged" / "corpus.py"
-)
-corpus = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(corpus)
-
 START_MS = 1_795_169_333_907
-MIB = 1 << 20
 # sets the title, clears, moves, colours, rings, asks for an answer; 8-bit, bidi, markup
 EVIL = (
     "\x1b]0;OWNED\x07\x1b[2J\x1b[H\x1b[31mOWNED\x9b31m\x9d0;OWNED\x9c\x05\x0e\x08\r\n\t"
@@ -56,11 +50,7 @@ def write_log(home, service="api", start_ms=START_MS):
         page.add(1000 * n, start_ms + 1000 * n, [100 * MIB + n * MIB, 50 * MIB, n, n])
     for kind in (MARK, 77, STOP):
         page.add_event(Event(kind, 59_000, start_ms + 59_000, -1, EVIL))
-    path = Path(home, service, f"4711-{start_ms}")
-    path.mkdir(parents=True)
-    pages = [*pack_header(header), bytes(page)]
-    (path / "000001.pplog").write_bytes(b"".join(one.ljust(PAGE_SIZE, b"\0") for one in pages))
-    return path
+    return write_pages(home, header, [page], service)
 
 
 @pytest.fixture
@@ -74,14 +64,9 @@ def hostile(tmp_path):
 
 
 @pytest.fixture
-def here(terminal):
-    """Start commands of this very checkout in a terminal."""
-    path = os.pathsep.join(entry for entry in sys.path if entry)
-
-    def start(*words, **kwargs):
-        return terminal(*words, env={"PYTHONPATH": path}, **{"columns": 140, "rows": 40, **kwargs})
-
-    return start
+def large_terminal(terminal):
+    """Start the monitor in a terminal with room for all charts."""
+    return partial(terminal, columns=140, rows=40)
 
 
 def obeyed(screen):
@@ -92,9 +77,9 @@ def obeyed(screen):
     return [what for what in hostile if what in output] + sorted(codes)
 
 
-def test_the_monitor_shows_a_hostile_log_and_obeys_nothing_in_it(hostile, here):
-    screen = here("--dir", str(hostile))
-    screen.until(lambda text: "python heap" in text and re.search(r"RSS \d", text))
+def test_the_monitor_shows_a_hostile_log_and_obeys_nothing_in_it(hostile, large_terminal):
+    screen = large_terminal("--dir", str(hostile))
+    screen.until_drawn()
     for key in ("4", "5", "6", "?", "escape", "tab", "enter", "escape", "0"):
         screen.send(key)
         screen.read(0.3)
@@ -109,14 +94,14 @@ def test_the_monitor_shows_a_hostile_log_and_obeys_nothing_in_it(hostile, here):
 
 
 def test_the_export_dialog_in_a_hostile_directory_obeys_nothing_of_its_name(
-    hostile, here, tmp_path
+    hostile, large_terminal, tmp_path
 ):
     place = tmp_path / PLACE
     place.mkdir()
     inside = ["sh", "-c", 'cd "$0" && exec "$@"', str(place)]
     command = [*inside, sys.executable, "-m", "pprofplus_tui"]
-    screen = here("--dir", str(hostile), command=command)
-    screen.until(lambda text: "python heap" in text and re.search(r"RSS \d", text))
+    screen = large_terminal("--dir", str(hostile), command=command)
+    screen.until_drawn()
     screen.send("e")
     screen.until("export to CSV")
     screen.send("enter")
@@ -137,36 +122,36 @@ def test_the_export_dialog_in_a_hostile_directory_obeys_nothing_of_its_name(
     assert len(rows) == 60
 
 
-def test_a_hostile_directory_without_logs_is_shown_and_not_obeyed(here, tmp_path):
+def test_a_hostile_directory_without_logs_is_shown_and_not_obeyed(large_terminal, tmp_path):
     home = tmp_path / PLACE
     home.mkdir()
-    screen = here("--dir", str(home))
+    screen = large_terminal("--dir", str(home))
     screen.until("No service has written a log here yet")
     screen.send("q")
     assert screen.end() == 0
     assert obeyed(screen) == []
 
 
-def test_a_problem_in_a_hostile_directory_is_told_and_not_obeyed(here, tmp_path):
+def test_a_problem_in_a_hostile_directory_is_told_and_not_obeyed(large_terminal, tmp_path):
     run = write_log(tmp_path / PLACE)
     page = bytearray((run / "000001.pplog").read_bytes()[:PAGE_SIZE])
     page[4] = 2  # of a later version: the message names the file
     length = int.from_bytes(page[12:16], "little")
     page[24:28] = crc32(page[28:length], crc32(page[:24])).to_bytes(4, "little")
     (run / "000002.pplog").write_bytes(page)
-    screen = here("--dir", str(tmp_path / PLACE), columns=500)
+    screen = large_terminal("--dir", str(tmp_path / PLACE), columns=500)
     text = screen.until("\\x1b]0;OWNED")
     assert "[bold]OWNED" in text
     screen.send("q")
     assert screen.end() == 0
     assert obeyed(screen) == []
-    listed = here("--dir", str(tmp_path / PLACE), "list")
+    listed = large_terminal("--dir", str(tmp_path / PLACE), "list")
     assert listed.end() == 1  # it cannot read what is of a later version
     assert obeyed(listed) == []
 
 
 @pytest.mark.slow
-def test_the_monitor_draws_every_damaged_log_of_the_corpus(here, tmp_path):
+def test_the_monitor_draws_every_damaged_log_of_the_corpus(large_terminal, tmp_path):
     corpus.unpack(tmp_path / "corpus")
     for i, case in enumerate(corpus.CASES):
         services = corpus.home_of(tmp_path / "corpus", case)
@@ -177,7 +162,7 @@ def test_the_monitor_draws_every_damaged_log_of_the_corpus(here, tmp_path):
     for name in names:
         for service in (tmp_path / "corpus" / name).iterdir():
             service.rename(home / service.name)
-    screen = here("--dir", str(home))
+    screen = large_terminal("--dir", str(home))
     screen.until(f"{len(names)} services")
     for step in range(len(names) + 1):
         screen.send("up")
@@ -205,9 +190,11 @@ def test_the_monitor_draws_every_damaged_log_of_the_corpus(here, tmp_path):
     ],
     ids=lambda words: " ".join(words)[:30].encode("unicode_escape").decode(),
 )
-def test_commands_print_nothing_of_it_that_a_terminal_obeys(hostile, here, tmp_path, words):
+def test_commands_print_nothing_of_it_that_a_terminal_obeys(
+    hostile, large_terminal, tmp_path, words
+):
     words = [str(tmp_path / word) if word == PLACE else word for word in words]
-    screen = here(*words, "--dir", str(hostile), columns=200, rows=100)
+    screen = large_terminal(*words, "--dir", str(hostile), columns=200, rows=100)
     screen.end()
     assert obeyed(screen) == []
     assert b"Traceback" not in screen.output

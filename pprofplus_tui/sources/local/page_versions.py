@@ -6,12 +6,12 @@ if a page has several versions, their bodies are verified. If it has one version
 trusted, so that the page index of a year loads fast.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
 
 from pprofplus.errors import LogFormatError, LogVersionError
-from pprofplus.log.format import DATA, DataHead, check_body, read_prefix
+from pprofplus.log.format import check_body, read_prefix
 from pprofplus_tui.model.points import Ints
 from pprofplus_tui.sources.local.page_index import PageHeads
 
@@ -58,28 +58,3 @@ def body_is_whole(page: bytes) -> bool:
     except LogFormatError:
         return False
     return True
-
-
-def newest_whole(pages: Iterable[bytes]) -> tuple[DataHead, bytes] | None:
-    """Return (head, page) of the last data page, in its fullest undamaged version, None without.
-
-    `pages` are those in the last `segment_reader.TAIL_SLOTS` slots of a segment. Blank pages, a
-    summary and incompletely written versions are skipped. Raises LogVersionError if a page has a
-    later format.
-    """
-    best: tuple[tuple[int, int, int], DataHead, bytes] | None = None
-    for page in pages:
-        try:
-            prefix = read_prefix(page)
-            if prefix.type != DATA:
-                continue
-            check_body(prefix, page)
-            head = DataHead(prefix, page)
-        except LogVersionError:
-            raise
-        except LogFormatError:
-            continue
-        weight = prefix.number, head.samples, head.events_bytes
-        if best is None or weight >= best[0]:
-            best = weight, head, page
-    return None if best is None else best[1:]

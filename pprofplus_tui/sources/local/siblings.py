@@ -10,6 +10,7 @@ from pprofplus_tui.model.runs import RUNNING, RunId
 from pprofplus_tui.sources.local.cgroup_counts import OOM_KILLS, oom_kills_now
 from pprofplus_tui.sources.local.run_log import RunLog
 from pprofplus_tui.sources.local.sample_at import read_at
+from pprofplus_tui.sources.local.window_query import query
 from pprofplus_tui.sources.port import NoRunError, RunInfo
 
 USED, LIMIT = "cgroup_used", "cgroup_limit"
@@ -19,6 +20,7 @@ _OWN_SPAN_MS = 30_000
 _MAX_DEATH_AGE_MS = 900_000  # later, the count of the cgroup may have risen for another reason
 _MAX_SIBLINGS = 4
 _CLOSE = 0.1  # of the limit: two runs of one cgroup read its usage at different moments
+_ABOUT = 1.5  # sampling intervals: the use between two samples is between their values
 _LAST_SLOTS, _LAST_MS = 8, 300_000  # this many pages cover this time, at one sample a second
 
 
@@ -93,11 +95,15 @@ class Siblings:
         limit, count = last.get(LIMIT), last[OOM_KILLS]
         if OOM_KILLS not in then or then.get(LIMIT) != limit:
             return None
-        used, theirs_used = last.get(USED), then.get(USED)
         # a successor begins with the memory freed; a run at that time read the same usage
-        both = other.begin_ms <= end_ms and used is not None and theirs_used is not None
-        if both and not _is_close(used or 0, theirs_used or 0, limit):
-            return None
+        if other.begin_ms <= end_ms and USED in last and USED in then:
+            about_ms = int(_ABOUT * theirs.header.interval_ms)
+            used = _use_within(
+                log, last[USED], end_ms - int(_ABOUT * log.header.interval_ms), end_ms
+            )
+            theirs_used = _use_within(theirs, then[USED], end_ms - about_ms, end_ms + about_ms)
+            if not _are_close(used, theirs_used, limit):
+                return None
         after = _values_at(theirs, min(shared_ms + _AFTER_MS, theirs.end_ms)).get(OOM_KILLS)
         return max(int(after) - count, 0) if after is not None else None
 
@@ -143,9 +149,19 @@ def _candidates(log: RunLog, others: Iterable[Sibling], end_ms: int) -> list[Sib
     return found[:_MAX_SIBLINGS]
 
 
-def _is_close(used: float, theirs: float, limit: int | None) -> bool:
-    """Return whether two readings of cgroup usage may be of the same cgroup."""
-    return abs(used - theirs) <= _CLOSE * (limit or max(used, theirs))
+def _use_within(log: RunLog, known: float, begin_ms: int, end_ms: int) -> tuple[float, float]:
+    """Return the least and the greatest use of the cgroup in a time, `known` among them.
+
+    Before an OOM kill the use may grow to the limit within one sampling interval.
+    """
+    points = query(log, begin_ms, end_ms + 1, 1, [(USED, False)])[USED, False]
+    return float(min(known, *points.lo)), float(max(known, *points.hi))
+
+
+def _are_close(used: tuple[float, float], theirs: tuple[float, float], limit: int | None) -> bool:
+    """Return whether two ranges of a cgroup's use may be of the same cgroup."""
+    apart = max(used[0], theirs[0]) - min(used[1], theirs[1])
+    return apart <= _CLOSE * (limit or max(used[1], theirs[1]))
 
 
 def _values_at(log: RunLog, at_ms: int) -> dict[str, float]:

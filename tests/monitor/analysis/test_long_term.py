@@ -5,14 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kit.series import points_of
+from kit.units import HOUR_MS, MIB
 from pprofplus_tui.analysis.long_term import look_back, without_days
 from pprofplus_tui.analysis.trend import judge
 from pprofplus_tui.analysis.window_verdict import weigh
-from pprofplus_tui.model.points import Points
 from pprofplus_tui.model.verdict import KINDS
 
-MIB = 1 << 20
-HOUR_MS = 3_600_000
 BEGIN_MS = 1_700_000_000_000
 LEAST = 256 * 1024
 
@@ -20,7 +19,7 @@ LEAST = 256 * 1024
 def run(level, span_h, begin_ms=BEGIN_MS):
     level = np.asarray(level, float) * MIB
     t_ms = begin_ms + np.linspace(0, span_h * HOUR_MS, len(level), endpoint=False).astype(np.int64)
-    return Points(t_ms, level, level, np.zeros(len(level), bool))
+    return points_of(level, t_ms)
 
 
 def back(level, span_h):
@@ -108,7 +107,7 @@ def test_rises_at_the_same_hours_are_those_of_whole_days_before():
 def test_every_log_has_a_verdict_with_finite_figures(values, steps_ms, start_ms):
     t_ms = np.cumsum(np.array(steps_ms[: len(values)], np.int64))
     level = np.array(values, float)
-    points = Points(t_ms, level, level, np.zeros(len(level), bool))
+    points = points_of(level, t_ms)
     past = look_back(points, start_ms, LEAST)
     verdict = weigh(judge(points), points, past, LEAST)
     assert verdict.kind in KINDS

@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kit.units import DAY_MS
 from pprofplus_tui.analysis.run_overview import PAST_BUCKETS, WIDTHS_MS, past_grid
 
-DAY_MS = 86_400_000
 BEGIN_MS = 1_700_000_000_123
 
 

@@ -1,19 +1,15 @@
 """The verdict: what is harmless raises no alarm over many seeds, what leaks is found."""
 
 import itertools
-import sys
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))  # the curves are shared with it
-
 import curves
-
+from kit.units import MIB
 from pprofplus_tui.analysis.layer_verdicts import verdicts
 from pprofplus_tui.analysis.trend import MIN_POINTS, judge
 from pprofplus_tui.model.points import Points
@@ -34,7 +30,6 @@ from pprofplus_tui.model.verdict import (
     Verdicts,
 )
 
-MIB = 1 << 20
 SEEDS = 200
 
 calm = pytest.mark.parametrize(

@@ -8,6 +8,8 @@ from weakref import ref
 import numpy as np
 import pytest
 
+from kit.run_logs import open_run
+from kit.units import HOUR_MS, MIB, MINUTE_MS
 from pprofplus_tui.analysis import whole_run
 from pprofplus_tui.analysis.verdict_tracker import VerdictTracker, judged
 from pprofplus_tui.backend.session import Session
@@ -30,10 +32,11 @@ from pprofplus_tui.sources.local.local_run import LocalRun
 from pprofplus_tui.sources.local.run_log import open_log
 from pprofplus_tui.sources.open import open_source
 
-MIB = 1 << 20
-HOUR_MS = 3_600_000
-MINUTE_MS = 60_000
 BEGIN_MS = 1_800_000_000_000
+
+
+def log_of(path):
+    return LocalRun(open_log(path))
 
 
 def wandering(count, size, memory, seed):
@@ -75,10 +78,6 @@ def sample_of(c_used_mib):
     return sample
 
 
-def log_of(path):
-    return LocalRun(open_log(path))
-
-
 def write(home, c_used_mib, **how):
     how.setdefault("interval_ms", MINUTE_MS)
     return home.run(count=len(c_used_mib), sample=sample_of(c_used_mib), **how)
@@ -95,7 +94,7 @@ def slow_leak(home):
 
 
 def test_a_slow_leak_of_the_c_heap_is_found_and_the_c_heap_named(slow_leak):
-    log = log_of(slow_leak)
+    log = open_run(slow_leak)
     for begin_ms in (log.begin_ms, log.end_ms - 12 * HOUR_MS):
         found = judged(log, begin_ms, log.end_ms + 1)
         assert found.rss.verdict.kind == GROWING
@@ -118,11 +117,11 @@ def test_the_report_says_the_same_with_its_reason(home):
 
 def test_the_edge_of_a_day_is_steady_after_nine_days_and_not_sure_after_six_hours(home):
     hours = np.arange(9 * 24 * 60 + 12 * 60) / 60
-    days = log_of(write(home, 300 + wave(hours, 60) + wandering(len(hours), 2, 20, 1), pid=1))
+    days = open_run(write(home, 300 + wave(hours, 60) + wandering(len(hours), 2, 20, 1), pid=1))
     found = judged(days, days.end_ms - 5 * HOUR_MS, days.end_ms + 1).rss.verdict
     assert (found.kind, found.reason) == (STEADY, EVERY_DAY)
     young = 300 + wave(hours[: 6 * 60] + 6, 60) + wandering(360, 1, 20, 2)
-    log = log_of(write(home, young, service="other", pid=2))
+    log = open_run(write(home, young, service="other", pid=2))
     found = judged(log, log.begin_ms, log.end_ms + 1).rss.verdict
     assert (found.kind, found.reason) == (NOT_SURE, MAYBE_WAVE)
 
@@ -145,7 +144,7 @@ def restarted(home):
 
 
 def test_the_previous_run_explains_a_young_one(restarted):
-    log = log_of(restarted[1])
+    log = open_run(restarted[1])
     found = judged(log, log.begin_ms, log.end_ms + 1).rss.verdict
     assert (found.kind, found.reason) == (STEADY, EARLIER_RUN)
 
@@ -165,7 +164,7 @@ def test_the_run_before_is_read_once_and_only_if_it_is_needed(restarted, monkeyp
     monkeypatch.setattr(LocalRun, "earlier", lambda run: asked.append(run.id) or earlier(run))
     judge = VerdictTracker()
     for path in restarted:
-        log = log_of(path)
+        log = open_run(path)
         judge.forget()
         for _ in range(3):
             whole = Window.fit(log.begin_ms, log.end_ms + 1)
@@ -177,7 +176,7 @@ def test_a_run_before_that_cannot_be_read_changes_nothing(restarted):
     before, after = restarted
     for segment in Path(before).iterdir():
         segment.write_bytes(b"\xff" * 100)
-    log = log_of(after)
+    log = open_run(after)
     assert judged(log, log.begin_ms, log.end_ms + 1).rss.verdict.kind == NOT_SURE
 
 
@@ -188,18 +187,18 @@ def test_the_whole_run_is_asked_for_once_for_all_windows_of_a_run(slow_leak, mon
     asked = []
     past_of = whole_run.past_of
     monkeypatch.setattr(whole_run, "past_of", lambda *asks: asked.append(1) or past_of(*asks))
-    judge, log = VerdictTracker(), log_of(slow_leak)
+    judge, log = VerdictTracker(), open_run(slow_leak)
     for hours in range(1, 20):
         window = Window.fit(log.end_ms - hours * HOUR_MS, log.end_ms + 1)
         judge.judge(log, window, Verdicts())
     assert len(asked) == 1
-    other = log_of(slow_leak)
+    other = open_run(slow_leak)
     judge.judge(other, Window.fit(log.begin_ms, log.end_ms + 1), Verdicts())
     assert len(asked) == 2
 
 
 def test_what_is_known_of_a_log_goes_with_it(slow_leak):
-    log = log_of(slow_leak)
+    log = open_run(slow_leak)
     kept = ref(whole_run.beyond(log))
     judged(log, log.begin_ms, log.end_ms + 1)
     assert kept() is not None

@@ -1,20 +1,13 @@
 """The window beside the whole run: each reason, and what was called growth without it."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
-
-sys.path.insert(
-    0, str(Path(__file__).parents[2] / "benchmarks")
-)  # the histories are shared with it
 
 import develop
 import held_out
 import histories
 from histories import Case, past_of, summary, tally, window_of
-
+from kit.units import HOUR_MS, MIB
 from pprofplus_tui.analysis.layer_verdicts import long_term_trends, verdicts
 from pprofplus_tui.model.verdict import (
     ALL_DAY,
@@ -40,8 +33,6 @@ from pprofplus_tui.model.verdict import (
     Verdicts,
 )
 
-MIB = 1 << 20
-HOUR_MS = 3_600_000
 BEGIN_MS = 1_700_000_000_000
 COUNT = 9000
 

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from pprofplus.log.format import RunHeader
-from pprofplus.log.writer import Writer
-from pprofplus.metrics import BY_NAME
+from kit.run_logs import open_run
+from kit.units import MIB
+from kit.waiting import wait_until
+from kit.written_logs import LiveRun
 from pprofplus_tui.backend import session, worker
 from pprofplus_tui.backend.worker import BackendThread
 from pprofplus_tui.model.messages import ChartRequest, Frame, Shape
@@ -23,12 +24,9 @@ from pprofplus_tui.model.verdict import GROWING, LAYERS
 from pprofplus_tui.model.window import Window
 from pprofplus_tui.sources.local.catalog import Catalog
 from pprofplus_tui.sources.local.local_run import LocalRun
-from pprofplus_tui.sources.local.run_log import RunLog
 from pprofplus_tui.sources.open import open_source
 
 SHAPES = (Shape("memory", 80, 16), Shape("cpu", 80, 12))
-MIB = 1 << 20
-NAMES = ("rss", "heap_sys", "malloc_sys")
 
 
 class Screen:
@@ -99,39 +97,12 @@ def service(tmp_path):
     return LiveRun(tmp_path / "live")
 
 
-class LiveRun:
-    def __init__(self, place):
-        place.mkdir(mode=0o700, exist_ok=True)
-        self.place = place
-        self.begin_ms = time.time_ns() // 1_000_000 - 30_000
-        header = RunHeader(
-            service="api",
-            pid=os.getpid(),
-            start_ms=self.begin_ms,
-            metrics=tuple((n, BY_NAME[n].unit, BY_NAME[n].kind) for n in NAMES),
-            interval_ms=1000,
-        )
-        self.writer = Writer(str(place), header)
-        self.count = 0
-        self.add(30)
-
-    def add(self, count=1, rss=100 * MIB):
-        for _ in range(count):
-            at = self.count * 1000
-            self.writer.add(at, self.begin_ms + at, [rss, 60 * MIB, 10 * MIB])
-            self.count += 1
-
-    @property
-    def path(self):
-        return str(self.writer.directory)
-
-    def window(self):
-        return Window.fit(self.begin_ms - 10_000, self.begin_ms + 600_000)
+def window_of(service):
+    return Window.fit(service.begin_ms - 10_000, service.begin_ms + 600_000)
 
 
 def whole(path):
-    run = RunLog(path)
-    run.refresh()
+    run = open_run(path)
     return Window.fit(run.begin_ms, run.end_ms + 1000)
 
 
@@ -205,8 +176,8 @@ def test_nothing_is_posted_while_nothing_changes(home, open_screen):
 
 
 def test_no_frame_equals_the_one_before(service, open_screen):
-    screen = open_screen(service.place)
-    screen.feed.show(ChartRequest(service.path, service.window(), SHAPES))
+    screen = open_screen(service.log_directory)
+    screen.feed.show(ChartRequest(service.path, window_of(service), SHAPES))
     for _ in range(3):
         count = len(screen.frames)
         service.add()
@@ -215,8 +186,8 @@ def test_no_frame_equals_the_one_before(service, open_screen):
 
 
 def test_new_samples_are_drawn_without_being_asked_for(service, open_screen):
-    screen = open_screen(service.place)
-    screen.feed.show(ChartRequest(service.path, service.window(), SHAPES))
+    screen = open_screen(service.log_directory)
+    screen.feed.show(ChartRequest(service.path, window_of(service), SHAPES))
     screen.until(lambda: any("100 MiB" in legend(drawn) for drawn in screen.charts("memory")))
     service.add(5, rss=333 * MIB)
     screen.until(lambda: "333 MiB" in legend(screen.charts("memory")[-1]))
@@ -228,7 +199,7 @@ def test_new_samples_are_drawn_without_being_asked_for(service, open_screen):
 def test_a_verdict_waits_until_there_is_enough_new_and_the_resident_set_does_not(
     service, open_screen
 ):
-    screen = open_screen(service.place)
+    screen = open_screen(service.log_directory)
     hour = Window.live(time.time_ns() // 1_000_000, 3_600_000)
     screen.feed.show(ChartRequest(service.path, hour, SHAPES))
     screen.until(lambda: screen.frame.facts.layers)
@@ -241,8 +212,8 @@ def test_a_verdict_waits_until_there_is_enough_new_and_the_resident_set_does_not
 
 
 def test_a_frozen_picture_stands_still_while_the_list_goes_on(service, open_screen):
-    screen = open_screen(service.place)
-    frozen = service.window().freeze()
+    screen = open_screen(service.log_directory)
+    frozen = window_of(service).freeze()
     screen.feed.show(ChartRequest(service.path, frozen, SHAPES))
     screen.until(lambda: len(screen.drawn) == 2 and screen.frame.facts.layers)
     facts, count = screen.frame.facts, len(screen.drawn)
@@ -250,13 +221,13 @@ def test_a_frozen_picture_stands_still_while_the_list_goes_on(service, open_scre
     screen.until(lambda: screen.runs[0].rss_bytes == 333 * MIB)
     assert len(screen.drawn) == count
     assert screen.frame.facts == facts
-    screen.feed.show(ChartRequest(service.path, service.window(), SHAPES))
+    screen.feed.show(ChartRequest(service.path, window_of(service), SHAPES))
     screen.until(lambda: "333 MiB" in legend(screen.charts("memory")[-1]))
 
 
 def test_the_last_samples_before_a_death_are_drawn(service, open_screen):
-    screen = open_screen(service.place)
-    screen.feed.show(ChartRequest(service.path, service.window(), SHAPES))
+    screen = open_screen(service.log_directory)
+    screen.feed.show(ChartRequest(service.path, window_of(service), SHAPES))
     screen.until(lambda: screen.runs and screen.runs[0].state == "live" and screen.drawn)
     service.add(1, rss=512 * MIB)
     service.writer.abandon()  # the lock goes with the process
@@ -310,8 +281,8 @@ def test_what_came_after_the_last_sample_is_at_the_end_of_the_charts(home, open_
 
 
 def test_a_cause_that_comes_after_the_death_is_shown_when_it_comes(service, open_screen):
-    screen = open_screen(service.place)
-    screen.feed.show(ChartRequest(service.path, service.window(), SHAPES))
+    screen = open_screen(service.log_directory)
+    screen.feed.show(ChartRequest(service.path, window_of(service), SHAPES))
     screen.until(lambda: screen.runs and screen.runs[0].state == "live" and screen.drawn)
     service.writer.abandon()
     screen.until(lambda: screen.frame.death is not None)
@@ -473,10 +444,7 @@ def test_a_key_is_answered_before_the_list_is_read_on(home, monkeypatch):
         time.sleep(0.2)  # until it waits
         done = spied(monkeypatch, "read_more", "answer")
         screen.feed.show(ChartRequest(path, whole(path), SHAPES))
-        until = time.monotonic() + 15
-        while "read_more" not in done:
-            assert time.monotonic() < until
-            time.sleep(0.01)
+        wait_until(lambda: "read_more" in done, 15)
     finally:
         screen.feed.close()
     assert done[:2] == ["answer", "read_more"]

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kit.units import MIB
 from pprofplus_tui.charts.areas import signs
 from pprofplus_tui.charts.canvas import Canvas
 from pprofplus_tui.charts.compose import compose
@@ -14,8 +15,6 @@ from pprofplus_tui.charts.spec import ChartSpec, Line, plot_area
 from pprofplus_tui.model.cell_rows import width_of
 from pprofplus_tui.model.points import Points
 from pprofplus_tui.model.ticks import fit_axis
-
-MIB = 1 << 20
 
 
 def band(low, high, breaks=()):

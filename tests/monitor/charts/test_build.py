@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kit.series import points_of
+from kit.units import MIB
 from pprofplus_tui.charts.build import (
     MAX_BUCKETS,
     ChartBuilder,
@@ -20,7 +22,6 @@ from pprofplus_tui.model.messages import Shape
 from pprofplus_tui.model.points import Points
 from pprofplus_tui.model.window import JUMPS, Window
 
-MIB = 1 << 20
 NOW_MS = 1_700_000_000_000
 SPAN_MS = 300_000
 MEMORY, GC, CPU = (STANDARD.by_id[name] for name in ("memory", "gc", "cpu"))
@@ -33,7 +34,7 @@ CELL_MS = SPAN_MS / plot_area(SHAPE.width, SHAPE.height).width
 def level(*values, end_ms=NOW_MS, step_ms=1000):
     data = np.array(values, dtype=float)
     t_ms = end_ms - step_ms * np.arange(len(values), dtype=np.int64)[::-1]
-    return Points(t_ms, data, data, np.zeros(len(values), np.bool_))
+    return points_of(data, t_ms)
 
 
 def memory(rss, *, end_ms=NOW_MS, limit=None):

@@ -6,6 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kit.cells import row_texts
+from kit.series import points_of
+from kit.units import MIB
 from pprofplus_tui.charts.canvas import Canvas
 from pprofplus_tui.charts.compose import compose, message_rows, retitled
 from pprofplus_tui.charts.spec import ChartMarker, ChartSpec, Line, plot_area
@@ -14,12 +17,9 @@ from pprofplus_tui.model.text import cell_width
 from pprofplus_tui.model.ticks import fit_axis
 from pprofplus_tui.model.time_axis import column
 
-MIB = 2**20
-
 
 def ramp(begin=0.0, end=100.0, until=90):
-    values = np.linspace(begin, end, until) * MIB
-    return Points(np.arange(until, dtype=np.int64), values, values, np.zeros(until, np.bool_))
+    return points_of(np.linspace(begin, end, until) * MIB)
 
 
 def picture(*lines, width=80, height=14, **changes):
@@ -33,12 +33,8 @@ def full(**changes):
     return picture(Line("uss", 1, uss, "70 MiB"), Line("rss", 0, rss, "100 MiB"), **changes)
 
 
-def texts(rows):
-    return ["".join(run.text for run in row) for row in rows]
-
-
 def draw(wanted):
-    return texts(compose(wanted, Canvas()))
+    return row_texts(compose(wanted, Canvas()))
 
 
 def styles(rows):
@@ -171,7 +167,7 @@ def test_no_data_says_so_in_the_middle_and_gives_no_levels():
 
 
 def test_data_outside_the_window_are_ignored():
-    late = Points(np.array([500]), np.array([1.0]), np.array([1.0]), np.array([False]))
+    late = points_of([1.0], [500])
     assert "no samples in this window" in "".join(draw(picture(Line("rss", 0, late))))
 
 
@@ -182,7 +178,7 @@ def test_control_codes_in_labels_reach_no_row():
 
 def test_a_message_takes_the_place_of_the_plot():
     rows = message_rows(full(), "cannot draw this chart")
-    assert any("cannot draw this chart" in row for row in texts(rows))
+    assert any("cannot draw this chart" in row for row in row_texts(rows))
     assert "error" in styles(rows)
     assert "line0" not in styles(rows)
 

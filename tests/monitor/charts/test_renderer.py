@@ -5,18 +5,17 @@ from contextlib import closing
 import numpy as np
 import pytest
 
+from kit.series import points_of
 from pprofplus_tui.charts import renderer as renderer_module
 from pprofplus_tui.charts.renderer import Renderer
 from pprofplus_tui.charts.spec import ChartSpec, Line
-from pprofplus_tui.model.points import Points
 from pprofplus_tui.model.ticks import fit_axis
 
 WAIT_S = 30
 
 
 def picture(title="memory", top=9.0):
-    values = np.linspace(0, top, 10)
-    points = Points(np.arange(10, dtype=np.int64), values, values, np.zeros(10, np.bool_))
+    points = points_of(np.linspace(0, top, 10))
     return ChartSpec(
         title, 40, 8, 0, 10, fit_axis(None, 0, 9, "count", 6), lines=(Line("a", 0, points),)
     )

@@ -4,15 +4,14 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kit.series import points_of
 from pprofplus_tui.charts.spec import ChartSpec, Line, plot_area, same_chart
-from pprofplus_tui.model.points import Points
 from pprofplus_tui.model.text import cell_width, narrow
 from pprofplus_tui.model.ticks import fit_axis
 
 
 def ramp(top=9.0):
-    values = np.linspace(0, top, 10)
-    return Points(np.arange(10, dtype=np.int64), values, values, np.zeros(10, np.bool_))
+    return points_of(np.linspace(0, top, 10))
 
 
 def picture(points=None, **changes):

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from kit.units import MIB
+
 BEGIN_MS = 1_800_000_000_000  # 8:00:00 UTC
-MIB = 1 << 20
 NAMES = (
     *("rss", "uss", "vms", "heap_sys", "heap_used", "heap_idle", "malloc_sys", "malloc_used"),
     *("malloc_free", "gc_pause_max", "gc_runs_0", "cpu_user", "cpu_system", "threads"),

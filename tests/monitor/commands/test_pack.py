@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from kit.waiting import wait_until
 from pprofplus_tui.sources.local.artefacts import run_artefacts
 from pprofplus_tui.sources.local.bundle import BundleError, unpacked
 
@@ -133,9 +134,7 @@ def test_a_run_being_written_is_packed_without_damage(home, command, tmp_path):
     )
     with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE) as service:
         try:
-            until = time.monotonic() + 60
-            while not list(home.path.glob("busy/*/*.pplog")) and time.monotonic() < until:
-                time.sleep(0.05)
+            wait_until(lambda: list(home.path.glob("busy/*/*.pplog")))
             for i in range(5):
                 out = tmp_path / f"{i}.pplogs"
                 done = command("pack", f"busy/{service.pid}", "-o", out)

@@ -18,6 +18,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from kit.pilot import wait_until_async
+
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - what is warned of
 
 
@@ -258,15 +260,6 @@ def test_a_port_that_is_taken_is_one_line(server, home):
 # -- the monitor itself
 
 
-async def until(condition, seconds=60):
-    """Wait until a condition holds; return what it gave."""
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, "waited too long"
-        await asyncio.sleep(0.05)
-    return found
-
-
 @asynccontextmanager
 async def opened(server):
     """Open a websocket as the page does; give it."""
@@ -300,7 +293,7 @@ async def test_a_page_that_is_closed_ends_its_monitor(server):
     async with opened(server) as socket:
         await read(socket, b"4711")
         assert len(server.children()) == 1
-    await until(lambda: not server.children())
+    await wait_until_async(lambda: not server.children())
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
@@ -310,7 +303,7 @@ async def test_a_server_that_ends_leaves_no_monitor(server, number):
         (monitor,) = server.children()
         os.kill(server.process.pid, number)
         await asyncio.to_thread(server.process.wait, 60)
-        await until(lambda: not monitor.is_running() or monitor.status() == "zombie")
+        await wait_until_async(lambda: not monitor.is_running() or monitor.status() == "zombie")
 
 
 # -- in a browser
@@ -367,7 +360,7 @@ async def browser(tmp_path, width, height):
     )
     try:
         told = profile / "DevToolsActivePort"
-        await until(lambda: told.exists() and "\n" in told.read_text())
+        await wait_until_async(lambda: told.exists() and "\n" in told.read_text())
         port = told.read_text().split()[0]
         async with aiohttp.ClientSession() as session:
             async with session.get(f"http://127.0.0.1:{port}/json/list") as answer:

@@ -5,20 +5,13 @@ import time
 import numpy as np
 import pytest
 
+from kit.run_logs import open_catalog, open_run
+from kit.units import DAY_MS
 from pprofplus_tui.demo.past_runs import past_runs, write_history, write_run
 from pprofplus_tui.demo.shapes import INTERVAL_MS
-from pprofplus_tui.sources.local.catalog import Catalog
-from pprofplus_tui.sources.local.run_log import RunLog
 from pprofplus_tui.sources.local.window_query import query
 
-DAY_MS = 86_400_000
 BEGIN_MS = 1_700_000_000_000
-
-
-def log_of(path):
-    log = RunLog(str(path))
-    log.refresh()
-    return log
 
 
 def curve(log, metric):
@@ -34,13 +27,12 @@ def week(tmp_path_factory):
     place.chmod(0o700)
     end_ms = time.time_ns() // 1_000_000
     first = write_history(place, begin_ms=end_ms - 7 * DAY_MS, end_ms=end_ms)
-    catalog = Catalog([str(place)])
-    catalog.refresh()
+    catalog = open_catalog(place)
     return first, catalog.runs, end_ms
 
 
 def of(week, service):
-    return [log_of(info.id) for info in week[1] if info.service == service]
+    return [open_run(info.id) for info in week[1] if info.service == service]
 
 
 def test_every_service_of_the_demo_has_a_past(week):
@@ -56,21 +48,21 @@ def test_those_killed_died_and_the_others_exited(week):
 
 def test_no_log_of_the_past_is_damaged(week):
     assert [
-        log.problems for log in map(log_of, (info.id for info in week[1])) if log.problems
+        log.problems for log in map(open_run, (info.id for info in week[1])) if log.problems
     ] == []
     assert all(info.damaged_pages == 0 for info in week[1])
 
 
 def test_the_week_is_whole_with_a_sample_a_minute(week):
     first, _, end_ms = week
-    log = log_of(first)
+    log = open_run(first)
     assert log.samples == 7 * DAY_MS // INTERVAL_MS
     assert log.begin_ms == end_ms - 7 * DAY_MS
     assert end_ms - log.end_ms <= INTERVAL_MS
 
 
 def test_it_opens_on_the_service_that_leaked(week):
-    log = log_of(week[0])
+    log = open_run(week[0])
     assert log.service == "api"
     used, malloc = curve(log, "heap_used"), curve(log, "malloc_used")
     assert used[-1] > 5 * used[0]
@@ -101,7 +93,7 @@ def test_reports_gives_objects_back_but_keeps_the_heap(week):
 
 def test_the_layers_never_exceed_the_whole(week):
     for info in week[1]:
-        log = log_of(info.id)
+        log = open_run(info.id)
         rss, heap, malloc = (curve(log, name) for name in ("rss", "heap_sys", "malloc_used"))
         assert (heap + 0.9 * malloc <= rss).all()
         assert (curve(log, "heap_used") <= heap).all()

@@ -3,27 +3,20 @@
 import os
 import signal
 import subprocess
-import time
 
 import psutil
 import pytest
 
+from kit.run_logs import open_catalog
+from kit.waiting import wait_until
 from pprofplus_tui.demo import processes as module
 from pprofplus_tui.demo.processes import demo_directory, running_services
 from pprofplus_tui.demo.services import SERVICES
 from pprofplus_tui.signals import signals_held
-from pprofplus_tui.sources.local.catalog import Catalog
 
 
 def alive(process):
     return psutil.pid_exists(process.pid) and process.poll() is None
-
-
-def wait_for(found, seconds=15):
-    deadline = time.monotonic() + seconds
-    while not found():
-        assert time.monotonic() < deadline, found
-        time.sleep(0.02)
 
 
 def test_the_directory_is_private_and_removed_afterwards():
@@ -44,7 +37,7 @@ def test_every_service_runs_records_and_is_ended_and_reaped():
     with demo_directory() as directory:
         with running_services(directory) as started:
             assert len(started) == len(SERVICES)
-            wait_for(lambda: len(list(directory.glob("*/*/*.pplog"))) == len(SERVICES))
+            wait_until(lambda: len(list(directory.glob("*/*/*.pplog"))) == len(SERVICES))
             assert all(map(alive, started))
             assert {path.name for path in directory.iterdir() if path.is_dir()} == {
                 service for service, _ in SERVICES.values()
@@ -55,9 +48,8 @@ def test_every_service_runs_records_and_is_ended_and_reaped():
 def test_services_end_in_order_so_that_none_is_shown_as_died():
     with demo_directory() as directory:
         with running_services(directory):
-            wait_for(lambda: len(list(directory.glob("*/*/*.pplog"))) == len(SERVICES))
-        catalog = Catalog([str(directory)])
-        catalog.refresh()
+            wait_until(lambda: len(list(directory.glob("*/*/*.pplog"))) == len(SERVICES))
+        catalog = open_catalog(directory)
         assert {run.state for run in catalog.runs} == {"exited"}
 
 
@@ -81,7 +73,7 @@ def test_settings_of_the_user_s_environment_are_not_for_the_demo(monkeypatch, tm
     monkeypatch.setenv("PPROFPLUS_DIR", str(tmp_path / "mine"))
     monkeypatch.setenv("PPROFPLUS_INTERVAL", "3600")
     with demo_directory() as directory, running_services(directory):
-        wait_for(lambda: len(list(directory.glob("*/*/*.pplog"))) == len(SERVICES))
+        wait_until(lambda: len(list(directory.glob("*/*/*.pplog"))) == len(SERVICES))
     assert not (tmp_path / "mine").exists()
 
 
@@ -99,7 +91,7 @@ def test_a_held_signal_is_heard_when_the_block_is_left():
 
 def test_a_service_hears_signals_though_it_was_started_with_them_held():
     with demo_directory() as directory, running_services(directory) as started:
-        wait_for(lambda: len(list(directory.glob("*/*/*.pplog"))) == len(SERVICES))
+        wait_until(lambda: len(list(directory.glob("*/*/*.pplog"))) == len(SERVICES))
         os.kill(started[0].pid, signal.SIGTERM)
         try:
             started[0].wait(10)

@@ -9,14 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kit.run_logs import open_run
+from kit.units import MIB
+from kit.waiting import wait_at_most, wait_until
 from pprofplus.metrics import BY_NAME, CATALOGUE
 from pprofplus_tui.demo import shapes
 from pprofplus_tui.demo.processes import demo_directory, running_services
 from pprofplus_tui.sources.local.catalog import Catalog
-from pprofplus_tui.sources.local.run_log import RunLog
 from pprofplus_tui.sources.local.window_query import query
 
-MIB = 1 << 20
 PATIENCE_S = 120
 COLUMNS = ("rss", "heap_used", "heap_sys", "malloc_used", "gc_runs_0", "gc_runs_1")
 SHAPES = (
@@ -67,8 +68,7 @@ class Watched:
         self.catalog.refresh()
         logs = {}
         for run in self.catalog.runs:
-            log = RunLog(run.id)
-            log.refresh()
+            log = open_run(run.id)
             wanted = tuple((name, False) for name in COLUMNS)
             # a bucket a sample: nothing is put together
             buckets = 8 * max(8, log.samples)
@@ -79,13 +79,16 @@ class Watched:
 
     def shows(self, service, runs, shape):
         """Wait until `shape` is true of each run of a service; tell whether it came to be."""
-        while True:
+
+        def come_to_be():
             found = self.look().get(service, [])
-            if len(found) == runs and all(map(shape, found)):
-                return True
-            if time.monotonic() > self.until:
-                return False
-            time.sleep(1)
+            return len(found) == runs and all(map(shape, found))
+
+        return wait_at_most(come_to_be, self.left_s, pause_s=1)
+
+    @property
+    def left_s(self):
+        return self.until - time.monotonic()
 
     def states(self):
         self.catalog.refresh()
@@ -166,9 +169,7 @@ def test_a_fragmented_heap_stays_although_its_objects_were_freed(watched):
 def test_the_doomed_one_grows_and_dies_without_a_word_and_the_others_live_on(watched):
     expected = dict.fromkeys(("api", "imaging", "reports", "worker"), "live")
     expected["batch"] = "died"
-    while (states := watched.states()) != expected and time.monotonic() < watched.until:
-        time.sleep(1)
-    assert states == expected
+    wait_until(lambda: watched.states() == expected, watched.left_s, pause_s=1)
     (batch,) = watched.look()["batch"]
     assert batch.rss[-1] > 5 * batch.rss[0]
     assert "stop" not in {event.kind for event in batch.log.events()}

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from kit.series import points_of
+from kit.units import MIB
 from pprofplus_tui.model.cgroup_charge import Charge, sharers
-from pprofplus_tui.model.points import Points
 
-MIB = 1 << 20
 NOW = 1_800_000_000_000
 MINE = Charge("boot host", 1024 * MIB, 973 * MIB, NOW)
 
@@ -17,7 +17,7 @@ def read(*mib):
     """What this run read, a sample a second, the last one now."""
     values = np.array(mib, float) * MIB
     t_ms = NOW - 1000 * np.arange(len(mib) - 1, -1, -1)
-    return Points(t_ms.astype(np.int64), values, values, np.zeros(len(mib), np.bool_))
+    return points_of(values, t_ms)
 
 
 STILL = read(*[973] * 15)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from kit.units import GIB
 from pprofplus_tui.model.death import (
     CERTAINTIES,
     DEATHS,
@@ -23,7 +24,6 @@ from pprofplus_tui.model.death_causes import NO_STOP, decide
 from pprofplus_tui.model.events import DEATH, death_event
 from pprofplus_tui.model.explanations import death_sentences
 
-GIB = 1 << 30
 FULL = {"used_bytes": int(0.97 * GIB), "limit_bytes": GIB}
 ROOMY = {"used_bytes": GIB // 2, "limit_bytes": GIB}
 OOM_RECORD = KernelRecord(oom=True, t_ms=1, text="Killed process 7 (python)")

@@ -1,5 +1,6 @@
 """Kinds of events: each has a letter of its own, and is told in a word and a figure."""
 
+from kit.fake_runs import fake_run
 from pprofplus.log.format import EVENT_KINDS
 from pprofplus_tui.model.events import (
     CLOCK,
@@ -11,7 +12,6 @@ from pprofplus_tui.model.events import (
     most_important,
     next_run,
 )
-from pprofplus_tui.model.runs import Run
 
 NOW_MS = 1_800_000_000_000
 
@@ -49,7 +49,7 @@ def test_where_there_are_too_many_marks_and_losses_stay():
 
 def test_the_next_run_is_the_first_of_the_service_that_began_after_the_end():
     def run(pid, begin, end, state="died", service="api"):
-        return Run(f"/{service}/{pid}", service, pid, state, NOW_MS + begin, NOW_MS + end)
+        return fake_run(service, pid, state, begin_ms=NOW_MS + begin, end_ms=NOW_MS + end)
 
     ended = run(1, 0, 100)
     others = (

@@ -1,8 +1,7 @@
 import pytest
 
+from kit.units import MIB
 from pprofplus_tui.model.exact_units import format_exact
-
-MIB = 2**20
 
 
 @pytest.mark.parametrize(

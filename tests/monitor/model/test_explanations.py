@@ -3,6 +3,7 @@ from itertools import product
 
 import pytest
 
+from kit.units import MIB
 from pprofplus.metrics import BY_NAME
 from pprofplus_tui.model.charts import CHARTS
 from pprofplus_tui.model.explanations import (
@@ -23,8 +24,6 @@ from pprofplus_tui.model.verdict import (
     Verdict,
     Verdicts,
 )
-
-MIB = 1 << 20
 
 
 def found(limit=None, used=None, **layers):

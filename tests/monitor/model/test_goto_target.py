@@ -2,13 +2,13 @@
 
 from datetime import timezone
 
+from kit.units import HOUR_MS
 from pprofplus_tui.model.goto_target import goto_text, goto_view
 from pprofplus_tui.model.runs import Run
 from pprofplus_tui.model.time_grammar import Goto
 from pprofplus_tui.model.view import View
 
 NOW_MS = 1_800_000_000_000  # 15 Jan 2027, 08:00:00 UTC
-HOUR_MS = 3_600_000
 ENDED = Run("/a", "api", 1, "died", NOW_MS - 24 * HOUR_MS, NOW_MS)
 LIVE = Run("/a", "api", 1, "live", NOW_MS - 24 * HOUR_MS, NOW_MS)
 UTC = timezone.utc

@@ -5,15 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kit.series import points_of
+from kit.units import MIB
 from pprofplus_tui.analysis.layer_verdicts import verdicts
 from pprofplus_tui.model.charts import STANDARD
-from pprofplus_tui.model.layers import absent_text, bands_of, parts_of, residue, split_of
-from pprofplus_tui.model.points import Points
+from pprofplus_tui.model.layers import absent_text, parts_of, residue, split_of, stack_of
 from pprofplus_tui.model.verdict import GROWING
 
 LAYERS = STANDARD.by_id["layers"]
 ALL = tuple(metric for metric, _ in LAYERS.metrics)
-MIB = 1 << 20
 
 
 def levels(**mib):
@@ -25,9 +25,7 @@ def sizes(found):
 
 
 def points(*values, begin=0):
-    data = np.array(values, dtype=float)
-    t_ms = begin + 1000 * np.arange(len(values), dtype=np.int64)
-    return Points(t_ms, data, data, np.zeros(len(values), np.bool_))
+    return points_of(values, begin + 1000 * np.arange(len(values)))
 
 
 def test_rss_is_split_as_the_design_says():
@@ -100,7 +98,7 @@ def test_the_judged_layers_are_not_negative_and_what_is_absent_is_one_that_bears
 
     def series(*mib):
         values = np.linspace(*mib, 600) * MIB
-        return Points(t_ms, values, values, np.zeros(600, np.bool_))
+        return points_of(values, t_ms)
 
     table = {
         "rss": series(30, 90),
@@ -125,7 +123,7 @@ def test_without_a_probe_its_part_is_other():
 
 def test_without_the_total_there_is_nothing_to_split():
     assert parts_of(LAYERS, levels(heap_sys=50, heap_used=40)) == []
-    assert bands_of(LAYERS, {"heap_sys": points(1, 2)}) == []
+    assert stack_of(LAYERS, {"heap_sys": points(1, 2)}).bands == []
 
 
 @given(st.dictionaries(st.sampled_from(ALL), st.integers(-(1 << 50), 1 << 50)))
@@ -140,7 +138,7 @@ def test_parts_of_any_log_add_up_to_rss_and_none_is_negative(given_levels):
 
 
 def test_bands_lie_on_each_other_up_to_the_total():
-    found = bands_of(
+    found = stack_of(
         LAYERS,
         {
             "rss": points(100, 110, 120),
@@ -148,7 +146,7 @@ def test_bands_lie_on_each_other_up_to_the_total():
             "heap_used": points(40, 30, 50),
             "heap_idle": points(3, 3, 3),
         },
-    )
+    ).bands
     bottom = np.zeros(3)
     for _, size, band in found:
         assert np.array_equal(band.lo, bottom)
@@ -158,6 +156,8 @@ def test_bands_lie_on_each_other_up_to_the_total():
 
 
 def test_a_metric_that_began_later_is_0_before():
-    found = bands_of(LAYERS, {"rss": points(100, 100, 100), "heap_used": points(40, begin=2000)})
+    found = stack_of(
+        LAYERS, {"rss": points(100, 100, 100), "heap_used": points(40, begin=2000)}
+    ).bands
     by_label = {series.label: size.tolist() for series, size, _ in found}
     assert by_label["py used"] == [0, 0, 40]

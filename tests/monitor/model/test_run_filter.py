@@ -17,7 +17,6 @@ from pprofplus_tui.model.run_filter import (
     Arranger,
     RunFilter,
     matches,
-    matching,
 )
 from pprofplus_tui.model.runs import DIED, EXITED, LIVE, STATES, Run, find, ordered
 from pprofplus_tui.model.verdict import GROWING, SAW_TOOTH, TOO_LITTLE, Verdict
@@ -61,12 +60,12 @@ def pids(runs):
     ],
 )
 def test_all_words_must_be_in_service_pid_or_state(text, found):
-    assert pids(matching(RUNS, RunFilter(text=text))) == found
+    assert pids(Arranger().listed(RUNS, RunFilter(text=text), 0.0)) == found
 
 
 def test_marked_runs_can_be_asked_for():
     listing = RunFilter(text="marked", marked=("/worker/120",))
-    assert pids(matching(RUNS, listing)) == [120]
+    assert pids(Arranger().listed(RUNS, listing, 0.0)) == [120]
 
 
 def test_typing_and_erasing_are_each_others_opposite():
@@ -204,9 +203,6 @@ def straightforward(runs, order, words):
 def test_a_list_shows_what_a_look_at_each_run_finds(runs, order, text):
     found = Arranger().listed(runs, RunFilter(order=order, text=text), 0.0)
     assert list(found) == straightforward(runs, order, text.split())
-    assert list(matching(runs, RunFilter(text=text))) == [
-        one for one in runs if matches(one, text.split())
-    ]
 
 
 @given(some_runs, st.data())

@@ -1,8 +1,8 @@
+from kit.fake_runs import fake_run
 from pprofplus_tui.model.runs import (
-    Run,
-    by_service,
     counted,
     find,
+    indexed,
     neighbour,
     opening,
     ordered,
@@ -11,7 +11,7 @@ from pprofplus_tui.model.runs import (
 
 
 def run(service, pid, state="live", begin_ms=0, end_ms=10):
-    return Run(f"/{service}/{pid}", service, pid, state, begin_ms, end_ms)
+    return fake_run(service, pid, state, begin_ms=begin_ms, end_ms=end_ms)
 
 
 RUNS = ordered(
@@ -30,7 +30,7 @@ def test_running_comes_before_ended_and_newest_first():
 
 
 def test_a_service_is_never_grouped_with_one_whose_name_begins_alike():
-    assert [(name, len(runs)) for name, runs in by_service(RUNS)] == [
+    assert [(group.service, group.end - group.begin) for group in indexed(RUNS).groups] == [
         ("api", 3),
         ("api2", 1),
         ("worker", 1),

@@ -7,6 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kit.fake_runs import fake_run
+from kit.series import points_of
+from kit.units import HOUR_MS
 from pprofplus_tui.analysis.across_runs import (
     band,
     in_buckets,
@@ -24,14 +27,9 @@ from pprofplus_tui.model.runs import DIED, LIVE, Run
 from pprofplus_tui.model.time_buckets import TimeBuckets
 from pprofplus_tui.model.window import Window
 
-H_MS = 3_600_000
-
 
 def curve(times, values, breaks=()):
-    values = np.asarray(values, float)
-    gaps = np.zeros(len(values), np.bool_)
-    gaps[list(breaks)] = True
-    return Points(np.asarray(times, np.int64), values, values, gaps)
+    return points_of(values, times, breaks)
 
 
 # -- a change
@@ -51,7 +49,7 @@ def test_of_one_value_or_none_there_is_no_change():
 
 
 def test_a_trend_that_comes_to_something_else_is_known():
-    change = change_between(100.0, 0, 200.0, H_MS)
+    change = change_between(100.0, 0, 200.0, HOUR_MS)
     assert change.along(50.0) == 50.0
     assert change.differs_from(50.0)
     assert not change.differs_from(95.0)
@@ -259,7 +257,7 @@ def test_no_sample_is_outside_of_the_band(samples):
 
 
 def test_the_most_important_runs_grow_most_or_are_largest():
-    times = np.arange(0, H_MS, 60_000)
+    times = np.arange(0, HOUR_MS, 60_000)
     curves = {
         "steady": curve(times, np.full(60, 100.0)),
         "leak": curve(times, np.arange(60.0)),
@@ -273,7 +271,7 @@ def test_the_most_important_runs_grow_most_or_are_largest():
 
 
 def test_a_curve_too_short_to_be_judged_grows_less_than_any_other():
-    times = np.arange(0, H_MS, 60_000)
+    times = np.arange(0, HOUR_MS, 60_000)
     curves = {
         "child": curve(range(0, 16_000, 1000), np.arange(16.0) * 1e6),
         "sinking": curve(times, 1e9 - 1e7 * np.arange(60.0)),
@@ -287,24 +285,24 @@ def test_a_curve_too_short_to_be_judged_grows_less_than_any_other():
 
 
 def run(pid, begin_ms, end_ms, state=DIED):
-    return Run(f"/api/{pid}", "api", pid, state, begin_ms, end_ms)
+    return fake_run("api", pid, state, begin_ms=begin_ms, end_ms=end_ms)
 
 
 def test_runs_that_never_ran_at_one_time_are_aligned_at_first():
-    before, after = run(1, 0, H_MS), run(2, 2 * H_MS, 5 * H_MS)
-    study = ComparisonRequest(COMPARE, ("/api/1", "/api/2")).opened((before, after), 9 * H_MS)
+    before, after = run(1, 0, HOUR_MS), run(2, 2 * HOUR_MS, 5 * HOUR_MS)
+    study = ComparisonRequest(COMPARE, ("/api/1", "/api/2")).opened((before, after), 9 * HOUR_MS)
     assert study.aligned
-    assert study.window.begin_ms <= 0 < 3 * H_MS <= study.window.end_ms + 1
+    assert study.window.begin_ms <= 0 < 3 * HOUR_MS <= study.window.end_ms + 1
 
 
 def test_runs_that_ran_at_one_time_are_shown_in_time():
-    one, other = run(1, 0, H_MS), run(2, H_MS // 2, 5 * H_MS, LIVE)
-    study = ComparisonRequest(COMPARE, ("/api/1", "/api/2")).opened((one, other), 5 * H_MS)
+    one, other = run(1, 0, HOUR_MS), run(2, HOUR_MS // 2, 5 * HOUR_MS, LIVE)
+    study = ComparisonRequest(COMPARE, ("/api/1", "/api/2")).opened((one, other), 5 * HOUR_MS)
     assert not study.aligned
     assert study.window.following
-    turned = study.realigned((one, other), 5 * H_MS)
+    turned = study.realigned((one, other), 5 * HOUR_MS)
     assert turned.aligned
-    assert turned.realigned((one, other), 5 * H_MS).window == study.window
+    assert turned.realigned((one, other), 5 * HOUR_MS).window == study.window
 
 
 def test_a_service_has_all_its_runs_and_no_others():
@@ -314,7 +312,7 @@ def test_a_service_has_all_its_runs_and_no_others():
 
 def test_a_cursor_stays_in_the_window():
     study = ComparisonRequest(SERVICE, service="api", cursor_ms=5).opened(
-        (run(1, 0, H_MS),), 2 * H_MS
+        (run(1, 0, HOUR_MS),), 2 * HOUR_MS
     )
     moved = study.with_window(study.window.zoom_in())
     assert moved.window.begin_ms <= moved.cursor_ms < moved.window.end_ms

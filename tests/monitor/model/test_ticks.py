@@ -5,10 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kit.units import GIB, MIB
 from pprofplus_tui.model.ticks import LABEL_CELLS, fit_axis
 
-MIB = 2**20
-GIB = 2**30
 UNITS = ("B", "B/s", "count", "us", "us/s", "count/s", "jobs")
 
 axes = {

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kit.units import MIB
 from pprofplus_tui.model.units import (
     format_bytes,
     format_delta_bytes,
@@ -11,8 +12,6 @@ from pprofplus_tui.model.units import (
     format_span_ms,
     true_unit,
 )
-
-MIB = 2**20
 
 
 @pytest.mark.parametrize(

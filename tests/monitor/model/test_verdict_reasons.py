@@ -2,6 +2,7 @@
 
 import pytest
 
+from kit.units import MIB
 from pprofplus_tui.model.explanations import window_sentences
 from pprofplus_tui.model.verdict import (
     CONFIDENCES,
@@ -22,7 +23,6 @@ from pprofplus_tui.model.verdict import (
 from pprofplus_tui.model.verdict_reasons import SENTENCES, reason_sentence, short_reason
 from pprofplus_tui.model.verdict_text import verdict_text
 
-MIB = 1 << 20
 UNSURE = Verdict(
     NOT_SURE,
     3.0 * MIB,

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kit.units import MINUTE_MS
 from pprofplus_tui.model.charts import CHARTS, charts_for
 from pprofplus_tui.model.runs import Run
 from pprofplus_tui.model.view import View, whole, young_span_ms
 
 NOW_MS = 1_800_000_000_000
-MINUTE_MS = 60_000
 
 
 def run(state="live", age_ms=3_600_000, end_ms=NOW_MS, path="/a"):

@@ -1,11 +1,11 @@
 """The screens on a backend without files: what they ask of its port, and what they show."""
 
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
+from kit.pilot import text_of, wait_until_async
 from pprofplus.errors import PprofplusError
 from pprofplus_tui.app import MonitorApp
 from pprofplus_tui.model.cell_rows import Cellrun
@@ -83,18 +83,10 @@ class MemoryBackend:
         return Exported(path, 42, 4200, 0)
 
 
-def text_of(app):
-    strips = app.screen._compositor.render_strips()
-    return "\n".join(strip.text for strip in strips)
-
-
 async def until(pilot, found, seconds=30):
     """Wait until `found()` is true; a text is searched for on the screen."""
     look = found if callable(found) else lambda: found in text_of(pilot.app)
-    deadline = time.monotonic() + seconds
-    while not look():
-        assert time.monotonic() < deadline, text_of(pilot.app)
-        await pilot.pause(0.02)
+    await wait_until_async(look, seconds, pause=pilot.pause, describe=lambda: text_of(pilot.app))
 
 
 @pytest.fixture

@@ -13,13 +13,6 @@ from pprofplus_tui.model.options import Options
 from pprofplus_tui.screens.explain_page import ExplainScreen
 
 
-@pytest.fixture
-def monitor(home):
-    return lambda **options: MonitorApp(
-        Options(directories=(str(home.path),), **options), local_backend([str(home.path)])
-    )
-
-
 def page_of(app):
     """Return what the page says, however far it is scrolled."""
     lines = [

@@ -1,7 +1,6 @@
 """Exports: exactly the window, whole files or none, nothing that a spreadsheet would run."""
 
 import csv
-import importlib.util
 import io
 import json
 import os
@@ -14,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kit.page_writer import START_MS, page_writers
 from pprofplus.log import format as fmt
 from pprofplus_tui.atomic_file import OutputError
 from pprofplus_tui.export import (
@@ -26,28 +26,13 @@ from pprofplus_tui.export.timestamps import iso_times
 from pprofplus_tui.sources.local.local_run import LocalRun
 from pprofplus_tui.sources.local.run_log import RunLog
 
-_spec = importlib.util.spec_from_file_location(
-    "logs_kit", Path(__file__).parents[1] / "sources" / "local" / "conftest.py"
-)
-kit = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(kit)
-
 UTC = timezone.utc
-START = kit.START_MS
 
 
 @pytest.fixture
 def write_run(tmp_path):
-    made = []
-
-    def make(**kwargs):
-        writer = kit.Writer(tmp_path / "home", **kwargs)
-        made.append(writer)
-        return writer
-
-    yield make
-    for writer in made:
-        writer.close()
+    with page_writers(tmp_path / "home") as make:
+        yield make
 
 
 @pytest.fixture
@@ -71,16 +56,18 @@ def leftovers(directory):
 
 def test_the_window_is_exact_and_every_sample_is_in(run, tmp_path):
     out = tmp_path / "out.csv"
-    done = export(run, START + 2000, START + 8000, out, zone=UTC)
+    done = export(run, START_MS + 2000, START_MS + 8000, out, zone=UTC)
     rows = rows_of(out)
-    assert [int(row["unix_ms"]) - START for row in rows] == [n * 1000 for n in range(2, 8)]
+    assert [int(row["unix_ms"]) - START_MS for row in rows] == [n * 1000 for n in range(2, 8)]
     assert (done.rows, done.path, done.size_bytes) == (6, out, out.stat().st_size)
     assert done.skipped_pages == 0
 
 
 def test_columns_carry_their_unit_and_values_are_as_recorded(run, tmp_path):
     out = tmp_path / "out.csv"
-    export(run, START + 3000, START + 3001, out, zone=timezone(timedelta(hours=5, minutes=30)))
+    export(
+        run, START_MS + 3000, START_MS + 3001, out, zone=timezone(timedelta(hours=5, minutes=30))
+    )
     assert out.read_text() == (
         "time,unix_ms,service,pid,rss_bytes,cpu_user_us,threads\n"
         "2025-10-09T14:23:23.000+05:30,1760000003000,api,7,300,21,-3\n"
@@ -108,7 +95,9 @@ def test_thousandths_come_in_whole_units_exactly(write_run, tmp_path, form):
     for n, (value, _) in enumerate(THOUSANDTHS):
         writer.add(n * 1000, [n, value, value])
     out = tmp_path / f"out.{form}"
-    export([LocalRun(RunLog(str(writer.path)))], START, START + 60_000, out, form=form, zone=UTC)
+    export(
+        [LocalRun(RunLog(str(writer.path)))], START_MS, START_MS + 60_000, out, form=form, zone=UTC
+    )
     if form == "csv":
         assert out.read_text().startswith("time,unix_ms,service,pid,rss_bytes,lag_s,x\n")
         read = rows_of(out)
@@ -125,17 +114,17 @@ def test_a_gauge_that_went_from_whole_figures_to_fractions_keeps_its_column(writ
     writer.change_metrics((("lag", "1/1000 s", "gauge"),))
     writer.add(1000, [3250])
     out = tmp_path / "out.csv"
-    export([LocalRun(RunLog(str(writer.path)))], START, START + 2000, out, zone=UTC)
+    export([LocalRun(RunLog(str(writer.path)))], START_MS, START_MS + 2000, out, zone=UTC)
     assert [row["lag_s"] for row in rows_of(out)] == ["3", "3.25"]
 
 
 def test_json_is_one_object_a_line(run, tmp_path):
     out = tmp_path / "out.jsonl"
-    export(run, START + 3000, START + 5000, out, form="json", zone=UTC)
+    export(run, START_MS + 3000, START_MS + 5000, out, form="json", zone=UTC)
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert rows[0] == {
         "time": "2025-10-09T08:53:23.000+00:00",
-        "unix_ms": START + 3000,
+        "unix_ms": START_MS + 3000,
         "service": "api",
         "pid": 7,
         "rss_bytes": 300,
@@ -152,7 +141,14 @@ def test_metrics_that_a_segment_has_not_are_empty_cells(write_run, tmp_path):
     writer.add(1000, [4, 5])
     for form, empty in (("csv", ""), ("json", None)):
         out = tmp_path / f"out.{form}"
-        export([LocalRun(RunLog(str(writer.path)))], START, START + 2000, out, form=form, zone=UTC)
+        export(
+            [LocalRun(RunLog(str(writer.path)))],
+            START_MS,
+            START_MS + 2000,
+            out,
+            form=form,
+            zone=UTC,
+        )
         read = rows_of(out) if form == "csv" else map(json.loads, out.read_text().splitlines())
         first, second = read
         assert (first["queue_depth_jobs"], second["rss_bytes"]) == (empty, empty)
@@ -167,7 +163,7 @@ def test_runs_follow_one_another_under_the_columns_of_all(write_run, tmp_path):
     second.add(0, [9])
     out = tmp_path / "out.csv"
     runs = [LocalRun(RunLog(str(writer.path))) for writer in (first, second)]
-    assert export(runs, START, START + 1, out).rows == 2
+    assert export(runs, START_MS, START_MS + 1, out).rows == 2
     assert [(row["pid"], row["rss_bytes"], row["threads"]) for row in rows_of(out)] == [
         ("1", "1", "3"),
         ("2", "9", ""),
@@ -188,7 +184,7 @@ def test_hostile_names_make_harmless_and_distinct_columns(write_run, tmp_path):
     writer.add(0, list(range(7)))
     for form in ("csv", "json"):
         out = tmp_path / f"out.{form}"
-        export([LocalRun(RunLog(str(writer.path)))], START, START + 1, out, form=form)
+        export([LocalRun(RunLog(str(writer.path)))], START_MS, START_MS + 1, out, form=form)
         if form == "csv":
             (row,) = rows_of(out)
             assert row["service"] == "'-rf"
@@ -211,18 +207,18 @@ def test_a_file_that_is_there_is_never_overwritten_silently(run, tmp_path):
     out = tmp_path / "out.csv"
     out.write_text("precious")
     with pytest.raises(FileExistsError, match=r"out\.csv: already exists") as caught:
-        export(run, START, START + 9000, out)
+        export(run, START_MS, START_MS + 9000, out)
     assert "\n" not in str(caught.value)
     assert out.read_text() == "precious"
     assert leftovers(tmp_path) == ["out.csv"]
-    export(run, START, START + 9000, out, overwrite=True)
+    export(run, START_MS, START_MS + 9000, out, overwrite=True)
     assert len(rows_of(out)) == 9
 
 
 def test_a_file_that_appears_while_writing_is_kept(run, tmp_path):
     out = tmp_path / "out.csv"
     with pytest.raises(FileExistsError, match="already exists"):
-        export(run, START, START + 9000, out, progress=lambda _: out.write_text("precious"))
+        export(run, START_MS, START_MS + 9000, out, progress=lambda _: out.write_text("precious"))
     assert out.read_text() == "precious"
     assert leftovers(tmp_path) == ["out.csv"]
 
@@ -231,7 +227,7 @@ def test_a_dangling_link_is_not_followed(run, tmp_path):
     out = tmp_path / "out.csv"
     out.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(FileExistsError):
-        export(run, START, START + 9000, out)
+        export(run, START_MS, START_MS + 9000, out)
     assert not (tmp_path / "elsewhere").exists()
 
 
@@ -241,16 +237,16 @@ def test_without_hard_links_the_file_is_whole_all_the_same(run, tmp_path, monkey
 
     monkeypatch.setattr(os, "link", refuse)
     out = tmp_path / "out.csv"
-    assert export(run, START, START + 9000, out).rows == 9
+    assert export(run, START_MS, START_MS + 9000, out).rows == 9
     assert len(rows_of(out)) == 9
     assert leftovers(tmp_path) == ["out.csv"]
     with pytest.raises(FileExistsError):
-        export(run, START, START + 9000, out)
+        export(run, START_MS, START_MS + 9000, out)
 
 
 def test_a_cancelled_export_leaves_nothing(run, tmp_path):
     with pytest.raises(ExportCancelledError):
-        export(run, START, START + 9000, tmp_path / "out.csv", cancelled=lambda: True)
+        export(run, START_MS, START_MS + 9000, tmp_path / "out.csv", cancelled=lambda: True)
     assert leftovers(tmp_path) == []
 
 
@@ -259,7 +255,7 @@ def test_an_export_that_fails_leaves_nothing(run, tmp_path):
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OutputError, match=r"out\.csv: No space left on device"):
-        export(run, START, START + 9000, tmp_path / "out.csv", progress=fail)
+        export(run, START_MS, START_MS + 9000, tmp_path / "out.csv", progress=fail)
     assert leftovers(tmp_path) == []
 
 
@@ -268,7 +264,7 @@ def test_an_export_that_fails_leaves_nothing(run, tmp_path):
 )
 def test_a_place_that_will_not_do_is_one_clear_line(run, tmp_path, name):
     with pytest.raises((OutputError, FileExistsError)) as caught:
-        export(run, START, START + 9000, tmp_path / name)
+        export(run, START_MS, START_MS + 9000, tmp_path / name)
     assert str(caught.value).startswith(str(tmp_path / name))
     assert "\n" not in str(caught.value)
     assert leftovers(tmp_path) == []
@@ -276,43 +272,43 @@ def test_a_place_that_will_not_do_is_one_clear_line(run, tmp_path, name):
 
 def test_a_name_with_a_nul_is_one_clear_line(run, tmp_path):
     with pytest.raises(OutputError, match="not a valid file name"):
-        export(run, START, START + 9000, f"{tmp_path}/a\0b")
+        export(run, START_MS, START_MS + 9000, f"{tmp_path}/a\0b")
 
 
 def test_a_directory_is_not_replaced_even_when_asked_to(run, tmp_path):
     with pytest.raises(OutputError, match="not a valid file name"):
-        export(run, START, START + 9000, tmp_path, overwrite=True)
+        export(run, START_MS, START_MS + 9000, tmp_path, overwrite=True)
 
 
 def test_progress_ends_at_1(run, tmp_path):
     shares = []
-    export(run, START, START + 9000, tmp_path / "out.csv", progress=shares.append)
+    export(run, START_MS, START_MS + 9000, tmp_path / "out.csv", progress=shares.append)
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
 
 
 def test_an_empty_window_is_a_heading_alone(run, tmp_path):
     out = tmp_path / "out.csv"
-    assert export(run, START - 9000, START, out).rows == 0
+    assert export(run, START_MS - 9000, START_MS, out).rows == 0
     assert out.read_text().startswith("time,unix_ms,service,pid,rss_bytes")
     assert rows_of(out) == []
 
 
 def test_only_the_owner_may_read_it(run, tmp_path):
     out = tmp_path / "out.csv"
-    export(run, START, START + 9000, out)
+    export(run, START_MS, START_MS + 9000, out)
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
 
 
 def test_rows_go_to_any_open_file(run):
     out = io.BytesIO()
-    assert write_rows(run, START, START + 3000, out, zone=UTC) == (3, 0)
+    assert write_rows(run, START_MS, START_MS + 3000, out, zone=UTC) == (3, 0)
     assert out.getvalue().count(b"\n") == 4
 
 
 def test_an_unknown_format_is_a_clear_error(run, tmp_path):
     with pytest.raises(ValueError, match="xml"):
-        export(run, START, START + 9000, tmp_path / "out.xml", form="xml")
+        export(run, START_MS, START_MS + 9000, tmp_path / "out.xml", form="xml")
     assert leftovers(tmp_path) == []
 
 
@@ -322,12 +318,12 @@ def test_a_damaged_page_is_left_out_and_counted(run, tmp_path):
     length = int.from_bytes(raw[fmt.PAGE_SIZE + 8 : fmt.PAGE_SIZE + 12], "little")
     raw[fmt.PAGE_SIZE + length - 1] ^= 1
     segment.write_bytes(raw)
-    done = export(run, START, START + 10_000, tmp_path / "out.csv")
+    done = export(run, START_MS, START_MS + 10_000, tmp_path / "out.csv")
     assert (done.rows, done.skipped_pages) == (4, 1)
 
 
 def test_the_suggested_path_is_free_and_no_option(tmp_path):
-    args = ("-rf", 7, START, START + 60_000, tmp_path, UTC)
+    args = ("-rf", 7, START_MS, START_MS + 60_000, tmp_path, UTC)
     path = suggest_path(*args)
     assert path == tmp_path / "pprofplus--rf-7-20251009T085320-20251009T085420.csv"
     path.touch()
@@ -372,7 +368,7 @@ def test_a_name_that_a_spreadsheet_would_run_or_that_breaks_a_line_is_a_plain_he
     writer.add(0, list(range(len(table))))
     run = [LocalRun(RunLog(str(writer.path)))]
     out = io.BytesIO()
-    write_rows(run, START, START + 1, out)
+    write_rows(run, START_MS, START_MS + 1, out)
     heading, row = out.getvalue().decode().splitlines()
     labels = heading.split(",")[4:]
     assert all(re.fullmatch(r"[A-Za-z0-9_.]{1,250}", label) for label in labels)
@@ -380,5 +376,5 @@ def test_a_name_that_a_spreadsheet_would_run_or_that_breaks_a_line_is_a_plain_he
     assert labels[-1] == "requests"
     assert row.split(",")[4:] == [str(n) for n in range(len(table))]
     out = io.BytesIO()
-    write_rows(run, START, START + 1, out, form="json")
+    write_rows(run, START_MS, START_MS + 1, out, form="json")
     assert list(json.loads(out.getvalue()).values())[4:] == list(range(len(table)))

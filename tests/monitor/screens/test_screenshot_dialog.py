@@ -4,18 +4,15 @@ import os
 import shutil
 import stat
 import struct
-import threading
-import time
 import xml.etree.ElementTree as ET
 import zlib
 from pathlib import Path
 
 import pytest
 
-from pprofplus_tui.app import MonitorApp
+from kit.pilot import settled, wait_until_async
+from kit.waiting import wait_until
 from pprofplus_tui.atomic_file import OutputError
-from pprofplus_tui.commands.open_monitor import local_backend
-from pprofplus_tui.model.options import Options
 from pprofplus_tui.terminal.screenshot import (
     ScreenshotCancelledError,
     find_browser,
@@ -28,26 +25,10 @@ LARGE = (120, 40)
 SIZED = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 320 200"><text y="20">x</text></svg>'
 
 
-async def settled(pilot, found, seconds=30):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        await pilot.pause(0.05)
-        strips = pilot.app.screen._compositor.render_strips()
-        text = "\n".join(strip.text for strip in strips)
-        if found in text:
-            return text
-    raise AssertionError(f"never on the screen: {found}\n{text}")
-
-
-@pytest.fixture
-def monitor(home):
-    return MonitorApp(Options(directories=(str(home.path),)), local_backend([str(home.path)]))
-
-
 async def test_s_saves_the_screen_as_svg_under_the_name_shown(home, monitor, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     home.run(count=600)
-    async with monitor.run_test(size=LARGE, notifications=True) as pilot:
+    async with monitor().run_test(size=LARGE, notifications=True) as pilot:
         await settled(pilot, "python heap")
         await pilot.press("s")
         await settled(pilot, "save a screenshot")
@@ -65,9 +46,9 @@ async def test_s_saves_the_screen_as_svg_under_the_name_shown(home, monitor, tmp
 
 async def test_a_picture_asks_nobody_for_a_font(home, monitor):
     home.run(count=60)
-    async with monitor.run_test(size=LARGE) as pilot:
+    async with monitor().run_test(size=LARGE) as pilot:
         await settled(pilot, "python heap")
-        svg = tidy(monitor.export_screenshot())
+        svg = tidy(pilot.app.export_screenshot())
     assert "url(http" not in svg
     assert "@font-face" not in svg
 
@@ -76,7 +57,7 @@ async def test_the_path_can_be_changed_and_a_file_is_never_overwritten(home, mon
     home.run(count=60)
     mine = tmp_path / "mine.svg"
     mine.write_text("precious")
-    async with monitor.run_test(size=LARGE) as pilot:
+    async with monitor().run_test(size=LARGE) as pilot:
         await settled(pilot, "python heap")
         await pilot.press("s")
         await settled(pilot, "save a screenshot")
@@ -88,17 +69,14 @@ async def test_the_path_can_be_changed_and_a_file_is_never_overwritten(home, mon
         await settled(pilot, "must end in .svg or .png")
         pilot.app.screen.query_one("#path").value = str(tmp_path / "other.svg")
         await pilot.press("enter")
-        deadline = time.monotonic() + 30
-        while not (tmp_path / "other.svg").exists():
-            assert time.monotonic() < deadline
-            await pilot.pause(0.05)
+        await wait_until_async((tmp_path / "other.svg").exists, 30, pause=pilot.pause)
     assert mine.read_text() == "precious"
 
 
 async def test_escape_saves_nothing(home, monitor, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     home.run(count=60)
-    async with monitor.run_test(size=LARGE) as pilot:
+    async with monitor().run_test(size=LARGE) as pilot:
         await settled(pilot, "python heap")
         await pilot.press("s")
         await settled(pilot, "save a screenshot")
@@ -110,7 +88,7 @@ async def test_escape_saves_nothing(home, monitor, tmp_path, monkeypatch):
 async def test_an_empty_screen_can_be_saved_too(home, monitor, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert list(home.path.iterdir()) == []
-    async with monitor.run_test(size=LARGE, notifications=True) as pilot:
+    async with monitor().run_test(size=LARGE, notifications=True) as pilot:
         await pilot.pause(0.2)
         await pilot.press("s")
         await settled(pilot, "save a screenshot")
@@ -157,10 +135,7 @@ def test_a_browser_that_hangs_is_ended_with_all_that_it_started(tmp_path, monkey
         save(SIZED, tmp_path / "x.png", cancelled=begun)
     assert not (tmp_path / "x.png").exists()
     status = Path(f"/proc/{told.read_text().strip()}/stat")
-    deadline = time.monotonic() + 30
-    while status.exists() and status.read_text().split()[2] != "Z":
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.05)
+    wait_until(lambda: not status.exists() or status.read_text().split()[2] == "Z", 30)
 
 
 def pixels(data):

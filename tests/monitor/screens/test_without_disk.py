@@ -6,8 +6,9 @@ from functools import partial
 
 import numpy as np
 import pytest
-from fake_source import MIB, FakeRun, FakeSource, ended, level, rising
 
+from kit.fake_source import FakeRun, FakeSource, ended, level, rising
+from kit.units import MIB
 from pprofplus_tui.app import MonitorApp
 from pprofplus_tui.backend.worker import BackendThread
 from pprofplus_tui.model.events import RunEvent

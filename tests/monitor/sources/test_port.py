@@ -1,4 +1,4 @@
-"""What every source must answer, asked of the local one and of the fake one, on the same run."""
+"""The contract of a source, tested with the local and the fake one on the same run."""
 
 import inspect
 import io
@@ -6,8 +6,8 @@ import shutil
 
 import numpy as np
 import pytest
-from fake_source import FakeCatalog, FakeReader, FakeRun, FakeSource
 
+from kit.fake_source import FakeCatalog, FakeReader, FakeRun, FakeSource
 from pprofplus.metrics import BY_NAME
 from pprofplus_tui.export import write_rows
 from pprofplus_tui.model.events import RunEvent
@@ -91,14 +91,14 @@ def test_a_query_gives_the_same_points(both, begin, end, buckets):
         assert one[key].breaks.tolist() == other[key].breaks.tolist()
 
 
-def test_no_buckets_is_a_clear_error(both):
+def test_zero_buckets_raise_a_clear_error(both):
     for reader in readers(both):
         with pytest.raises(ValueError, match="0 buckets"):
             reader.query(BEGIN_MS, BEGIN_MS + 1000, 0, KEYS)
 
 
 @pytest.mark.parametrize("away_ms", [-900_000, -400, 0, 1_499_700, 3_000_900, 4_000_000])
-def test_a_sample_is_found_at_an_instant(both, away_ms):
+def test_the_sample_nearest_to_a_time_is_found(both, away_ms):
     one, other = (reader.sample_at(BEGIN_MS + away_ms, 10, KEYS) for reader in readers(both))
     assert one == other
     assert (one.t_ms is None) == (not -1000 <= away_ms <= 3_001_000)
@@ -124,7 +124,7 @@ def test_the_first_and_the_last_sample_of_a_window_are_found(both):
         {"begin_ms": BEGIN_MS + 10_001, "most": 64, "exact": False},
     ],
 )
-def test_events_are_searched_alike(both, how):
+def test_both_sources_find_the_same_events(both, how):
     one, other = (reader.events(**how) for reader in readers(both))
     assert [(event.t_ms, event.kind, event.text) for event in one] == [
         (event.t_ms, event.kind, event.text) for event in other
@@ -145,7 +145,7 @@ def test_an_export_is_the_same_to_the_byte(both, every_ms):
     assert exports[0] == exports[1]
 
 
-def test_what_is_known_of_a_run_is_the_same(both):
+def test_both_sources_give_the_same_facts_of_a_run(both):
     facts = [
         (
             *(reader.service, reader.pid, reader.name, reader.start_ms),
@@ -161,7 +161,7 @@ def test_what_is_known_of_a_run_is_the_same(both):
     assert [fact[:-1] for fact in facts[:1]] == [fact[:-1] for fact in facts[1:]]
 
 
-def test_a_catalogue_lists_runs_and_notices_a_pin(both):
+def test_a_catalogue_lists_runs_and_detects_a_pin(both):
     for source in both:
         catalog = source.catalog()
         assert (catalog.runs, catalog.refresh(), catalog.unread) == ((), True, 0)
@@ -179,7 +179,7 @@ def test_a_catalogue_lists_runs_and_notices_a_pin(both):
         assert source.catalog(port.Selection("other")).refresh() is False
 
 
-def test_a_catalogue_notices_that_a_run_is_gone(both, home):
+def test_a_catalogue_detects_a_removed_run(both, home):
     catalogs = [source.catalog() for source in both]
     for catalog in catalogs:
         catalog.refresh()
@@ -192,7 +192,7 @@ def test_a_catalogue_notices_that_a_run_is_gone(both, home):
         assert (catalog.changes(), catalog.runs) == ({info.id: None}, ())
 
 
-def test_a_run_that_there_is_not_is_a_clear_error(both):
+def test_a_missing_run_raises_a_clear_error(both):
     for source in both:
         with pytest.raises(port.NoRunError):
             source.open(port.RunId("nothing"))

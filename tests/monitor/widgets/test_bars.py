@@ -6,33 +6,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pprofplus_tui.model.runs import DIED, EXITED, LIVE, PAUSED, STALLED, STATES, Run
+from kit.cells import row_text, styles_of
+from kit.fake_runs import fake_run
+from kit.units import HOUR_MS
+from pprofplus_tui.model.runs import DIED, EXITED, LIVE, PAUSED, STALLED, STATES
 from pprofplus_tui.model.window import Window
 from pprofplus_tui.widgets.bars import StatusView, keys_row, status_row
 from pprofplus_tui.widgets.row_text import width_of
 
 UTC = timezone.utc
 END_MS = 1_700_000_000_000  # 22:13:20 in UTC
-HOUR_MS = 3_600_000
 
 states = st.sampled_from(STATES)
 widths = st.integers(20, 200)
 
 
-def text_of(row):
-    return "".join(run.text for run in row)
-
-
-def styles_of(row, word):
-    return {run.style for run in row if word in run.text}
-
-
 def run_of(state=LIVE, service="api", pid=4711):
-    return Run(f"/{service}/{pid}", service, pid, state, END_MS - 2 * HOUR_MS, END_MS)
+    return fake_run(service, pid, state, begin_ms=END_MS - 2 * HOUR_MS, end_ms=END_MS)
 
 
 def status(run, window, width, **more):
-    return text_of(status_row(StatusView((run,), run, window, UTC, **more), width))
+    return row_text(status_row(StatusView((run,), run, window, UTC, **more), width))
 
 
 following = Window.live(END_MS, HOUR_MS)
@@ -50,7 +44,7 @@ def test_the_status_line_is_exactly_as_wide_as_asked(state, window, width, plain
         width,
     )
     assert width_of(row) == width
-    assert text_of(row).isascii() or not plain
+    assert row_text(row).isascii() or not plain
 
 
 @given(states, windows, widths)
@@ -100,7 +94,7 @@ def test_a_death_and_a_freeze_differ_in_colour_too():
 
 
 def test_without_runs_the_counts_are_zero_and_nothing_is_live():
-    text = text_of(status_row(StatusView(), 80))
+    text = row_text(status_row(StatusView(), 80))
     assert "0 services · 0 live · 0 ended" in text
     assert "LIVE" not in text
 
@@ -147,7 +141,7 @@ def test_wide_characters_in_a_problem_do_not_push_the_clock_out():
     row = status_row(
         StatusView((run_of(),), run_of(), following, UTC, problem="/日志/日志: 日志"), 160
     )
-    text = text_of(row)
+    text = row_text(row)
     assert len(text) == 160
     assert text.rstrip().endswith("UTC")
     assert all(ord(char) < 0x2E80 for char in text)
@@ -169,7 +163,7 @@ def test_a_window_of_minutes_shows_seconds():
 @given(widths, st.booleans())
 def test_the_keys_line_always_has_help_and_quit(width, plain):
     row = keys_row(width, plain=plain)
-    text = text_of(row)
+    text = row_text(row)
     assert width_of(row) == width
     assert "? help" in text
     assert "q quit" in text
@@ -177,7 +171,7 @@ def test_the_keys_line_always_has_help_and_quit(width, plain):
 
 
 def test_more_room_never_shows_fewer_keys():
-    counts = [text_of(keys_row(width)).split() for width in range(20, 201)]
+    counts = [row_text(keys_row(width)).split() for width in range(20, 201)]
     assert [len(words) for words in counts] == sorted(len(words) for words in counts)
     assert "freeze" in counts[-1]
     assert "freeze" not in counts[0]

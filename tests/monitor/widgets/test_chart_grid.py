@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from textual.events import MouseScrollDown, MouseScrollUp
 
+from kit.cells import row_text
 from pprofplus_tui.model.cell_rows import Cellrun
 from pprofplus_tui.model.grid_layout import ChartPlace, arrange
 from pprofplus_tui.widgets.chart_grid import ChartGrid, composed, sized
@@ -27,10 +28,6 @@ def places_of(names, width=SIZE[0], height=SIZE[1]):
     return dict(zip(names, arrange(width, height, len(names)), strict=False))
 
 
-def text_of(row):
-    return "".join(run.text for run in row)
-
-
 @given(*[st.integers(1, 40)] * 4)
 def test_a_picture_of_another_size_is_cut_or_padded_to_its_place(
     width, height, of_width, of_height
@@ -38,8 +35,8 @@ def test_a_picture_of_another_size_is_cut_or_padded_to_its_place(
     rows = sized(picture("x", of_width, of_height), ChartPlace(0, 0, width, height))
     assert len(rows) == height
     assert all(width_of(row) == width for row in rows)
-    shown = [text_of(row).rstrip() for row in rows]
-    there = text_of(picture("x", of_width, 1)[0])[:width]
+    shown = [row_text(row).rstrip() for row in rows]
+    there = row_text(picture("x", of_width, 1)[0])[:width]
     assert shown == [there if y < of_height else "" for y in range(height)]
 
 
@@ -60,7 +57,7 @@ def test_put_together_the_charts_fill_the_area_each_at_its_place(width, height, 
     for name, place in places.items():
         expected = "|" + name * (place.width - 1) if name in drawn else " " * place.width
         for y in range(place.y, place.y + place.height):
-            assert text_of(rows[y])[place.x : place.x + place.width] == expected
+            assert row_text(rows[y])[place.x : place.x + place.width] == expected
 
 
 @pytest.fixture

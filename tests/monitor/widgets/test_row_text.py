@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kit.cells import row_text
 from pprofplus_tui.model.cell_rows import Cellrun
 from pprofplus_tui.widgets.row_text import fit, joined, spread, width_of
 
@@ -11,15 +12,11 @@ rows = st.lists(st.builds(Cellrun, texts, st.sampled_from(["text", "dim"])), max
 widths = st.integers(0, 60)
 
 
-def text_of(row):
-    return "".join(run.text for run in row)
-
-
 @given(rows, widths)
 def test_a_fitted_row_has_the_width_and_begins_as_the_row(row, width):
     fitted = fit(row, width)
     assert width_of(fitted) == width
-    assert text_of(fitted) == text_of(row)[:width].ljust(width)
+    assert row_text(fitted) == row_text(row)[:width].ljust(width)
     assert all(run.text for run in fitted)
 
 
@@ -33,7 +30,7 @@ def test_a_spread_row_has_the_width_and_ends_with_its_right_end_if_that_fits(lef
     row = spread(left, right, width)
     assert width_of(row) == width
     if width_of(right) < width:
-        assert text_of(row).endswith(text_of(right))
+        assert row_text(row).endswith(row_text(right))
 
 
 @given(st.lists(rows.filter(width_of), max_size=6), widths)
@@ -41,8 +38,8 @@ def test_joined_parts_are_whole_and_in_order(parts, width):
     between = Cellrun("|", "dim")
     row = joined(parts, between, width)
     assert width_of(row) <= width
-    shown = text_of(row)
-    candidates = ["|".join(map(text_of, parts[:count])) for count in range(len(parts) + 1)]
+    shown = row_text(row)
+    candidates = ["|".join(map(row_text, parts[:count])) for count in range(len(parts) + 1)]
     assert shown in candidates
     longer = candidates[candidates.index(shown) + 1 :]
     assert not longer or len(longer[0]) > width

@@ -7,29 +7,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 from textual.events import MouseScrollDown, MouseScrollUp
 
+from kit.cells import row_text
+from kit.fake_runs import fake_run
+from kit.run_list import list_rows
+from kit.units import GIB
 from pprofplus_tui.model.run_filter import AGE, GROWTH, RunFilter
-from pprofplus_tui.model.runs import DIED, EXITED, LIVE, SIGNS, STALLED, STATES, Run, ordered
+from pprofplus_tui.model.runs import DIED, EXITED, LIVE, SIGNS, STALLED, STATES, ordered
 from pprofplus_tui.model.verdict import GROWING, SAW_TOOTH, SHRINKING, TOO_LITTLE, Verdict
 from pprofplus_tui.widgets.row_text import width_of
-from pprofplus_tui.widgets.run_list import RunList, RunListView, list_rows
-
-GIB = 1 << 30
+from pprofplus_tui.widgets.run_list import RunList, RunListView
 
 
 def run_of(service="api", pid=1, state=LIVE, rss=None, spark="▁▂▃▄▅▆"):
-    return Run(f"/{service}/{pid}", service, pid, state, pid, pid + 1, rss, spark)
+    return fake_run(service, pid, state, begin_ms=pid, end_ms=pid + 1, rss_bytes=rss, spark=spark)
 
 
 def many(count, services=("api", "batch", "worker")):
     return ordered(run_of(services[i % len(services)], i) for i in range(count))
 
 
-def text_of(row):
-    return "".join(run.text for run in row)
-
-
 def texts(runs, width=34, **view):
-    return [text_of(row) for row, _ in list_rows(RunListView(runs, **view), width)]
+    return [row_text(row) for row, _ in list_rows(RunListView(runs, **view), width)]
 
 
 runs_of_any_kind = st.lists(
@@ -59,7 +57,7 @@ def test_every_run_has_one_line_under_its_service(runs):
     heading = ""
     for row, path in lines:
         if path is None:
-            heading, _, count = text_of(row)[1:].partition(" ")
+            heading, _, count = row_text(row)[1:].partition(" ")
             assert count.strip()
         else:
             (run,) = [run for run in runs if run.id == path]

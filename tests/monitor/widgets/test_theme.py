@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 import pprofplus_tui
+from kit.colours import contrast, luminance
+from kit.run_list import list_rows
 from pprofplus_tui.charts.palette import COLOURS
 from pprofplus_tui.charts.row_builder import _STYLES as CHART_STYLES
 from pprofplus_tui.model.runs import STATES, Run
@@ -14,7 +16,7 @@ from pprofplus_tui.model.window import Window
 from pprofplus_tui.widgets.bars import StatusView, keys_row, status_row
 from pprofplus_tui.widgets.chart_grid import highlighted
 from pprofplus_tui.widgets.placeholder import empty_rows
-from pprofplus_tui.widgets.run_list import RunListView, list_rows
+from pprofplus_tui.widgets.run_list import RunListView
 from pprofplus_tui.widgets.theme import DAY, NIGHT, TokenColours
 from pprofplus_tui.widgets.verdict_line import facts_row
 
@@ -65,18 +67,6 @@ def drawn_tokens():
     return {run.style for row in rows for run in row}
 
 
-def lightness(colour):
-    """Return the relative luminance of "#rrggbb" as WCAG 2 defines it."""
-    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
-    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
-
-
-def contrast(one, other):
-    dark, bright = sorted((lightness(one), lightness(other)))
-    return (bright + 0.05) / (dark + 0.05)
-
-
 @paints
 def test_every_token_that_is_drawn_is_in_the_table(paint):
     literal = literal_tokens()
@@ -121,8 +111,8 @@ def test_what_is_quiet_can_still_be_read(paint, token):
 
 
 def test_the_light_background_is_light_and_the_dark_one_dark():
-    assert lightness(DAY.background) > 0.9
-    assert lightness(NIGHT.background) < 0.05
+    assert luminance(DAY.background) > 0.9
+    assert luminance(NIGHT.background) < 0.05
 
 
 def test_a_chosen_run_looks_different_from_the_others():

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kit.cells import row_text, styles_of
+from kit.units import MIB
 from pprofplus_tui.model.change import change_between
 from pprofplus_tui.model.death import CERTAINTIES, Cause, Death
 from pprofplus_tui.model.verdict import (
@@ -40,8 +42,6 @@ from pprofplus_tui.model.verdict import (
 from pprofplus_tui.widgets.row_text import width_of
 from pprofplus_tui.widgets.verdict_line import facts_row
 
-MIB = 1 << 20
-
 sizes = st.integers(0, 1 << 44)
 rates = st.floats(-(2.0**44), 2.0**44)
 verdicts = st.builds(
@@ -65,20 +65,12 @@ facts = st.builds(
 )
 
 
-def text_of(row):
-    return "".join(run.text for run in row)
-
-
-def styles_of(row, word):
-    return {run.style for run in row if word in run.text}
-
-
 def because(verdict, reason, confidence=HIGH):
     return replace(verdict, reason=reason, confidence=confidence, known_ms=48 * HOUR_MS)
 
 
 def parts_of(row):
-    return re.split(" {3,}", text_of(row).strip())
+    return re.split(" {3,}", row_text(row).strip())
 
 
 def growing(mib_per_hour, change=0):
@@ -113,7 +105,7 @@ LEAKING = found(
 def test_the_line_is_exactly_as_wide_as_asked(told, width, plain):
     row = facts_row(told, width, plain=plain)
     assert width_of(row) == width
-    assert text_of(row).isascii() or not plain
+    assert row_text(row).isascii() or not plain
 
 
 @pytest.mark.parametrize(
@@ -189,9 +181,9 @@ def test_what_does_not_grow_is_quiet(kind):
 def test_a_limit_without_growth_is_shown_as_a_share_and_highlighted_when_near():
     far = facts_row(found(Verdict(STEADY), 1024 * MIB, 512 * MIB), 80)
     near = facts_row(found(Verdict(STEADY), 1024 * MIB, 1000 * MIB), 80)
-    assert "cgroup 512 MiB, 50 % of its limit 1 GiB" in text_of(far)
+    assert "cgroup 512 MiB, 50 % of its limit 1 GiB" in row_text(far)
     assert styles_of(far, "50 %") == {"text"}
-    assert "cgroup 1000 MiB, 98 % of its limit 1 GiB" in text_of(near)
+    assert "cgroup 1000 MiB, 98 % of its limit 1 GiB" in row_text(near)
     assert styles_of(near, "98 %") == {"died"}
 
 
@@ -199,7 +191,7 @@ def test_a_limit_without_growth_is_shown_as_a_share_and_highlighted_when_near():
     ("per_hour", "told"), [(500, "in 1h1m"), (100, "in 5h"), (2, "in 10d"), (0.1, "50 % of")]
 )
 def test_the_time_to_the_limit_is_rough_and_only_shown_if_it_is_reached(per_hour, told):
-    assert told in text_of(facts_row(found(growing(per_hour), 1024 * MIB, 512 * MIB), 100))
+    assert told in row_text(facts_row(found(growing(per_hour), 1024 * MIB, 512 * MIB), 100))
 
 
 def test_on_eighty_columns_rss_the_cgroups_figure_its_share_and_the_runs_that_share_it_fit():
@@ -218,7 +210,7 @@ def test_where_there_is_room_the_measured_change_is_next_to_the_rate():
 
 
 def test_no_figures_give_a_blank_line():
-    assert text_of(facts_row(Verdicts(), 50)) == " " * 50
+    assert row_text(facts_row(Verdicts(), 50)) == " " * 50
 
 
 OOM = Cause("oom", "probable", "out of memory", "its cgroup has counted an OOM kill since")
@@ -234,13 +226,13 @@ def test_a_run_that_died_begins_with_the_cause():
         (80, f" {cause}   RSS 1 MiB"),
     ):
         row = facts_row(whole, width, death=death)
-        assert text_of(row).startswith(begin)
+        assert row_text(row).startswith(begin)
         assert styles_of(row, cause) == {"died"}
 
 
 def test_a_run_that_ended_in_order_has_no_cause_there():
     row = facts_row(Verdicts(), 120, death=Death(0, Cause("exit", "known", "exited")))
-    assert not text_of(row).strip()
+    assert not row_text(row).strip()
 
 
 texts = st.text(st.characters(codec="ascii", categories=["L", "N", "Zs"]), max_size=150)
@@ -259,5 +251,5 @@ def test_with_a_cause_the_line_has_the_width_of_the_screen(death, width, plain):
 def test_a_cause_is_ascii_where_the_terminal_is():
     death = Death(0, Cause("killed", "known", "SIGKILL", "größer"), MIB, MIB)
     row = facts_row(Verdicts((Layer(LAYERS[0], MIB),)), 160, plain=True, death=death)
-    assert text_of(row).startswith(" SIGKILL: gr\\xf6\\xdfer, peak 1 MiB")
-    assert text_of(row).isascii()
+    assert row_text(row).startswith(" SIGKILL: gr\\xf6\\xdfer, peak 1 MiB")
+    assert row_text(row).isascii()

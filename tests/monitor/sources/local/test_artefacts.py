@@ -1,4 +1,4 @@
-"""Artefacts next to a log: listed and read, whatever else lies there under such names."""
+"""Artefacts in a run directory: listed and read, next to any other files of such names."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ def names(path):
     return [artefact.name for artefact in run_artefacts(str(path))]
 
 
-def test_the_artefacts_of_a_run_are_listed_with_what_their_names_say_the_oldest_first(tmp_path):
+def test_artefacts_are_listed_oldest_first_with_the_parts_of_their_names(tmp_path):
     (tmp_path / f"{UNIX_MS + 5}-heap-limit-75.pb.gz").write_bytes(b"12345")
     (tmp_path / f"{UNIX_MS}-cpu.pb.gz").write_bytes(b"1")
     (tmp_path / "000001.pplog").write_bytes(b"1")
@@ -32,7 +32,7 @@ def test_the_artefacts_of_a_run_are_listed_with_what_their_names_say_the_oldest_
     )
 
 
-def test_a_run_without_artefacts_has_none_and_one_that_is_gone_is_an_error(tmp_path):
+def test_a_run_without_artefacts_lists_none_and_a_missing_run_is_an_error(tmp_path):
     assert run_artefacts(str(tmp_path)) == ()
     with pytest.raises(FileNotFoundError):
         run_artefacts(str(tmp_path / "gone"))
@@ -57,7 +57,7 @@ def test_a_foreign_name_is_not_listed_and_not_read(tmp_path, name):
         read_artefact(str(tmp_path), name)
 
 
-def test_links_directories_and_pipes_are_neither_followed_nor_waited_for(tmp_path):
+def test_links_directories_and_pipes_are_ignored_without_blocking(tmp_path):
     secret = tmp_path / "secret"
     secret.write_bytes(b"secret")
     run = tmp_path / "run"
@@ -71,7 +71,7 @@ def test_links_directories_and_pipes_are_neither_followed_nor_waited_for(tmp_pat
             read_artefact(str(run), name)
 
 
-def test_a_name_that_leads_elsewhere_is_not_read(tmp_path):
+def test_a_name_with_another_directory_is_not_read(tmp_path):
     (tmp_path / "1-heap.pb.gz").write_bytes(b"x")
     (tmp_path / "run").mkdir()
     with pytest.raises(LogFormatError):

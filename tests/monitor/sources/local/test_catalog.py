@@ -6,17 +6,12 @@ import time
 
 import pytest
 
+from kit.run_logs import open_catalog
 from pprofplus.log import format as fmt
 from pprofplus.log import log_directory
 from pprofplus_tui.sources.local.catalog import Catalog
 from pprofplus_tui.sources.local.index_scan import counted
 from pprofplus_tui.sources.local.local_source import LocalSource
-
-
-def found(root):
-    catalog = Catalog([str(root)])
-    catalog.refresh()
-    return catalog
 
 
 def now_ms():
@@ -38,7 +33,7 @@ def write_now(write_run):
 
 
 def state(root):
-    return [info.state for info in found(root).runs]
+    return [info.state for info in open_catalog(root).runs]
 
 
 def test_a_locked_run_with_recent_samples_is_live(write_now, tmp_path):
@@ -88,7 +83,7 @@ def test_the_interval_in_the_header_is_only_the_first_one(write_now, tmp_path):
     writer.add(61_000, [1, 1, 1])
     fcntl.flock(writer.file, fcntl.LOCK_EX)
     assert state(tmp_path) == ["live"]
-    assert found(tmp_path).runs[0].interval_ms == 600_000
+    assert open_catalog(tmp_path).runs[0].interval_ms == 600_000
 
 
 def test_a_locked_run_with_a_pause_event_is_paused_for_any_duration(write_now, tmp_path):
@@ -152,7 +147,7 @@ def test_a_paused_run_died_if_killed_and_exited_if_stopped(write_now, tmp_path):
 def test_a_refresh_detects_a_pause_and_its_end(write_now, tmp_path):
     writer = write_now()
     fcntl.flock(writer.file, fcntl.LOCK_EX)
-    catalog = found(tmp_path)
+    catalog = open_catalog(tmp_path)
     writer.event(fmt.PAUSE, 3000)
     assert catalog.refresh()
     assert [info.state for info in catalog.runs] == ["paused"]
@@ -168,7 +163,7 @@ def test_a_refresh_detects_a_new_pin_and_a_removed_pin(write_now, tmp_path, lock
         fcntl.flock(writer.file, fcntl.LOCK_EX)
     old = time.time() - 1000
     os.utime(writer.segment_path(), (old, old))
-    catalog = found(tmp_path)
+    catalog = open_catalog(tmp_path)
     assert not catalog.runs[0].pinned
     (writer.path / "pinned").touch()
     assert catalog.refresh()
@@ -185,7 +180,7 @@ def test_any_file_that_pins_a_run_for_retention_is_shown_as_a_pin(write_now, tmp
         pin.symlink_to("/etc/passwd")
     else:
         pin.mkdir()
-    assert found(tmp_path).runs[0].pinned
+    assert open_catalog(tmp_path).runs[0].pinned
 
 
 def test_a_run_that_ends_with_a_stop_event_exited(write_now, tmp_path):
@@ -201,7 +196,7 @@ def test_an_unlocked_run_without_a_stop_event_died(write_now, tmp_path):
 
 def test_the_lock_on_a_newer_segment_counts(write_now, tmp_path):
     writer = write_now(slots_per_segment=2)
-    catalog = found(tmp_path)
+    catalog = open_catalog(tmp_path)
     assert [info.state for info in catalog.runs] == ["died"]
     writer.new_page()
     assert writer.segment == 2
@@ -215,7 +210,7 @@ def test_the_lock_on_a_newer_segment_counts(write_now, tmp_path):
 def test_a_refresh_detects_a_run_that_dies(write_now, tmp_path):
     writer = write_now()
     fcntl.flock(writer.file, fcntl.LOCK_EX)
-    catalog = found(tmp_path)
+    catalog = open_catalog(tmp_path)
     writer.close()
     assert catalog.refresh()
     assert [info.state for info in catalog.runs] == ["died"]
@@ -223,7 +218,7 @@ def test_a_refresh_detects_a_run_that_dies(write_now, tmp_path):
 
 def test_a_run_has_its_extent_its_size_and_its_last_values(write_now, tmp_path):
     writer = write_now(count=5)
-    info = found(tmp_path).runs[0]
+    info = open_catalog(tmp_path).runs[0]
     assert (info.service, info.pid, info.id) == ("api", 7, str(writer.path))
     assert info.begin_ms == writer.start_ms + 1000
     assert info.end_ms == writer.start_ms + 5000
@@ -245,7 +240,7 @@ def test_a_scan_counts_samples_and_damage_of_all_segments(write_now, tmp_path):
     raw = bytearray(path.read_bytes())
     raw[fmt.PAGE_SIZE + 50] ^= 1
     path.write_bytes(raw)
-    catalog = found(tmp_path)
+    catalog = open_catalog(tmp_path)
     info = counted(catalog.runs[0])
     assert info.samples == 7
     assert info.damaged_pages == 1
@@ -257,7 +252,7 @@ def test_rotation_moves_the_beginning_of_a_run(write_now, tmp_path):
     for n in range(2, 5):
         writer.new_page()
         writer.add(n * 1000, [n, n, n])
-    catalog = found(tmp_path)
+    catalog = open_catalog(tmp_path)
     writer.segment_path(1).unlink()
     assert catalog.refresh()
     assert catalog.runs[0].begin_ms == writer.start_ms + 2000
@@ -269,8 +264,7 @@ def test_new_services_and_runs_appear_and_removed_ones_disappear(write_now, tmp_
     assert catalog.runs == ()
     assert catalog.problems == ()
     (tmp_path / "home").mkdir()
-    catalog = Catalog([str(tmp_path)])
-    catalog.refresh()
+    catalog = open_catalog(tmp_path)
     write_now(service="api", pid=1)
     second = write_now(service="api2", pid=2)
     assert catalog.refresh()
@@ -286,12 +280,12 @@ def test_new_services_and_runs_appear_and_removed_ones_disappear(write_now, tmp_
 def test_runs_of_a_service_are_sorted_newest_first(write_run, tmp_path):
     for pid, start in ((5, 1000), (3, 3000), (4, 2000)):
         write_run(pid=pid, start_ms=start).add(0, [1, 1, 1])
-    assert [info.pid for info in found(tmp_path).runs] == [3, 4, 5]
+    assert [info.pid for info in open_catalog(tmp_path).runs] == [3, 4, 5]
 
 
 def test_a_refresh_without_new_data_is_not_a_change_and_keeps_the_values(write_now, tmp_path):
     write_now()
-    catalog = found(tmp_path)
+    catalog = open_catalog(tmp_path)
     runs = catalog.runs
     assert not catalog.refresh()
     assert catalog.runs[0] is runs[0]
@@ -305,7 +299,7 @@ def test_unknown_files_and_links_are_ignored(write_now, tmp_path):
     (tmp_path / "api" / "notes").mkdir()
     (tmp_path / "api" / "99-1000").symlink_to(writer.path)
     (tmp_path / "api" / log_directory.run_name(98, 1000)).mkdir()
-    catalog = found(tmp_path)
+    catalog = open_catalog(tmp_path)
     assert [info.pid for info in catalog.runs] == [7]
     assert catalog.problems == ()
 
@@ -330,7 +324,7 @@ def test_an_unreadable_directory_hides_no_other_runs(write_run, tmp_path, monkey
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "scandir", refusing)
-        catalog = found(tmp_path)
+        catalog = open_catalog(tmp_path)
     assert [info.service for info in catalog.runs] == ["api"]
     assert catalog.problems == (f"{tmp_path}/{closed}: Permission denied",)
     assert catalog.refresh()
@@ -342,7 +336,7 @@ def test_a_run_of_random_bytes_is_listed_with_its_damage(tmp_path):
     path = tmp_path / "api" / "5-1000"
     path.mkdir(parents=True)
     (path / "000001.pplog").write_bytes(b"garbage")
-    (info,) = found(tmp_path).runs
+    (info,) = open_catalog(tmp_path).runs
     assert (info.state, info.damaged_pages, info.begin_ms, info.end_ms) == ("died", 1, 1000, 1000)
     assert info.last == {}
     assert len(info.recent) == 0
@@ -350,7 +344,7 @@ def test_a_run_of_random_bytes_is_listed_with_its_damage(tmp_path):
 
 def test_a_log_is_opened_by_its_path(write_now, tmp_path):
     write_now(count=4)
-    catalog = found(tmp_path)
+    catalog = open_catalog(tmp_path)
     assert LocalSource([str(tmp_path)]).open(catalog.runs[0].id).sample_count == 4
 
 
@@ -360,7 +354,7 @@ def test_an_ended_run_is_not_opened_again(write_now, tmp_path, monkeypatch):
     long_ago = time.time() - 3600
     os.utime(writer.segment_path(), (long_ago, long_ago))
     os.utime(writer.path, (long_ago, long_ago))
-    catalog = found(tmp_path)
+    catalog = open_catalog(tmp_path)
     catalog.refresh()
     opened = []
     real_open = os.open

@@ -9,6 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from kit.page_writer import START_MS
+from kit.processes import IMPORT_PATH
+from kit.programs import COUNTING_SERVICE
+from kit.reference import Timeline
+from kit.run_logs import open_run
 from pprofplus.log.format import RunHeader
 from pprofplus.log.writer import Writer
 from pprofplus_tui.commands.export import ExportRequest, export_runs
@@ -19,9 +24,7 @@ from pprofplus_tui.sources.local.local_run import LocalRun
 from pprofplus_tui.sources.local.run_log import RunLog, open_log
 from pprofplus_tui.sources.local.window_query import query
 
-START_MS = 1_760_000_000_000
 BASE = (("n", "count", "gauge"), ("work", "us", "counter"))
-HELPERS = Path(__file__).parents[3] / "collector" / "service.py"
 
 
 def tables_of(count, each=2):
@@ -81,15 +84,9 @@ def thousand_tables(tmp_path_factory):
     return recorder
 
 
-def opened(recorder, **options):
-    run = RunLog(recorder.path, **options)
-    run.refresh()
-    return run
-
-
 @pytest.mark.parametrize("in_blocks", [False, True])
 def test_thousands_of_names_in_a_thousand_schemas_hide_no_sample(thousand_tables, in_blocks):
-    run = opened(thousand_tables, in_blocks=in_blocks)
+    run = open_run(thousand_tables, in_blocks=in_blocks)
     assert len(run.table.names) == 2202
     assert run.samples == thousand_tables.taken == 2200
     assert run.problems == ()
@@ -117,7 +114,7 @@ def test_an_export_has_every_sample_and_the_newest_names(thousand_tables):
 
 def test_an_open_monitor_reads_names_that_change(record):
     recorder = record(tables_of(1))
-    run = opened(recorder, in_blocks=True)
+    run = open_run(recorder, in_blocks=True)
     for number in range(1, 700):
         recorder.begin((*BASE, *((f"job{number}.{i}", "count", "gauge") for i in range(4))))
         recorder.add(1)
@@ -130,12 +127,12 @@ def test_an_open_monitor_reads_names_that_change(record):
 
 
 def test_metrics_share_memory_unless_a_schema_has_both(record):
-    run = opened(record(tables_of(300)))
+    run = open_run(record(tables_of(300)))
     assert run.table._values.shape[1] == 4
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_names_that_come_and_go_keep_their_own_values(write_run, kit, seed):
+def test_names_that_come_and_go_keep_their_own_values(write_run, seed):
     rng = random.Random(seed)  # noqa: S311 - the same names each time
     names = [(f"g{i}", "count", "counter" if i % 3 == 0 else "gauge") for i in range(12)]
     writer = write_run(metrics=[("rss", "B", "gauge"), *rng.sample(names, 3)])
@@ -151,15 +148,14 @@ def test_names_that_come_and_go_keep_their_own_values(write_run, kit, seed):
             run.refresh()
     writer.close_page()
     run.refresh()
-    reference = kit.Reference(writer.path)
-    fresh = RunLog(str(writer.path), in_blocks=True)
-    fresh.refresh()
+    reference = Timeline(writer.path)
+    fresh = open_run(writer.path, in_blocks=True)
     requests = [(name, False) for name, _, _ in [("rss", "", ""), *names]]
     for log in (run, fresh):
         for buckets in (1000, 20):
-            found = query(log, 0, now_ms + kit.START_MS, buckets, requests)
+            found = query(log, 0, now_ms + START_MS, buckets, requests)
             for request in requests:
-                series = [v for _, _, v in reference.series(request, 0, now_ms + kit.START_MS)]
+                series = [v for _, _, v in reference.series(request, 0, now_ms + START_MS)]
                 assert (len(found[request]) > 0) == (len(series) > 0)
                 if series:
                     assert found[request].lo.min() == min(series)
@@ -178,8 +174,7 @@ def test_the_newest_segment_defines_a_metric_even_if_its_schema_is_old(write_run
         writer.add(step * 1000, [step])
         run.refresh()
         assert run.metrics == metrics
-    fresh = RunLog(str(writer.path))
-    fresh.refresh()
+    fresh = open_run(writer.path)
     assert fresh.metrics == one
 
 
@@ -192,7 +187,7 @@ def little_memory(monkeypatch):
 @pytest.mark.usefixtures("little_memory")
 def test_the_oldest_segments_beyond_the_memory_limit_are_a_problem(record):
     recorder = record(tables_of(60))
-    run = opened(recorder)
+    run = open_run(recorder)
     found = query(run, 0, 1 << 50, 10_000, [("n", False)])["n", False].lo.tolist()
     assert found == list(range(int(found[0]), recorder.taken))
     assert 20 < len(found) < 100
@@ -206,7 +201,7 @@ def test_the_oldest_segments_beyond_the_memory_limit_are_a_problem(record):
 @pytest.mark.usefixtures("little_memory")
 def test_an_open_log_drops_the_oldest_segments_for_the_newest(record):
     recorder = record(tables_of(1))
-    run = opened(recorder, in_blocks=True)
+    run = open_run(recorder, in_blocks=True)
     for number in range(1, 100):
         recorder.begin((*BASE, *((f"job{number}.{i}", "count", "gauge") for i in range(4))))
         recorder.add(3)
@@ -215,7 +210,7 @@ def test_an_open_log_drops_the_oldest_segments_for_the_newest(record):
         newest = [recorder.taken - 3 + i for i in range(3)]
         assert found["n", False].lo.tolist()[-3:] == newest
         assert found[f"job{number}.3", False].lo.tolist() == newest
-    assert "left out" in run.problems[0]
+    assert "not read" in run.problems[0]
     assert len(run.table.names) < 100
 
 
@@ -240,18 +235,18 @@ for number in range(45):
     for i in range(60):
         pprofplus.gauge(f"queue{number}.{i}", None)
 samples(20)
-tell(directory=collector.directory)
+report(directory=collector.directory)
 """
 
 
 @pytest.mark.slow
 def test_a_service_with_changing_gauges_is_read_to_its_last_sample(tmp_path):
     ended = subprocess.run(
-        [sys.executable, "-c", HELPERS.read_text() + PROGRAM],
+        [sys.executable, "-c", COUNTING_SERVICE + PROGRAM],
         capture_output=True,
         text=True,
         check=True,
-        env={"PPROFPLUS_DIR": str(tmp_path), "PYTHONPATH": ":".join(filter(None, sys.path))},
+        env={"PPROFPLUS_DIR": str(tmp_path), "PYTHONPATH": IMPORT_PATH},
         timeout=100,
     )
     result = json.loads(ended.stdout)

@@ -7,11 +7,14 @@ import subprocess
 import sys
 import time
 from itertools import pairwise
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from kit.processes import IMPORT_PATH
+from kit.programs import COUNTING_SERVICE, SHIFTED_CLOCK
+from kit.run_logs import open_run
+from kit.units import HOUR_MS
 from pprofplus_tui.backend.session import Session
 from pprofplus_tui.model.events import CLOCK as CLOCK_STEP
 from pprofplus_tui.model.messages import ChartRequest, Shape
@@ -19,25 +22,17 @@ from pprofplus_tui.model.options import Options
 from pprofplus_tui.model.window import Window
 from pprofplus_tui.sources.local.catalog import Catalog
 from pprofplus_tui.sources.local.event_search import search_events
-from pprofplus_tui.sources.local.run_log import RunLog
 from pprofplus_tui.sources.open import open_source
 
-HELPERS = Path(__file__).parents[3] / "collector" / "service.py"
-HOUR_MS = 3_600_000
 EACH = 11  # samples between two steps, at least
 
-CLOCK = """
-import time
-true_ns, shift_ns = time.time_ns, [0]
-time.time_ns = lambda: true_ns() + shift_ns[0]
-"""
 STEPPING = """
 pprofplus.start("api", interval_s=0.05)
 for hours in {hours}:
     samples({each})
     shift_ns[0] = hours * 3_600 * 10**9
 samples({each})
-tell()
+report()
 """
 
 STEPS = {
@@ -55,11 +50,11 @@ def stepped(request, tmp_path_factory):
     home = tmp_path_factory.mktemp("logs")
     program = STEPPING.format(hours=request.param, each=EACH)
     ended = subprocess.run(
-        [sys.executable, "-c", CLOCK + HELPERS.read_text() + program],
+        [sys.executable, "-c", SHIFTED_CLOCK + COUNTING_SERVICE + program],
         capture_output=True,
         text=True,
         check=True,
-        env={"PPROFPLUS_DIR": str(home), "PYTHONPATH": ":".join(filter(None, sys.path))},
+        env={"PPROFPLUS_DIR": str(home), "PYTHONPATH": IMPORT_PATH},
         timeout=60,
     )
     result = json.loads(ended.stdout)
@@ -165,8 +160,7 @@ def test_a_plot_shows_the_length_of_the_axis(command, exported):
 def test_a_catalogue_knows_the_beginning_after_one_step_from_the_ends_alone(stepped):
     if stepped.hours == [-1, 0]:
         pytest.skip("what happened between the ends is not seen from there")
-    run = RunLog(str(stepped.directory))
-    run.refresh()
+    run = open_run(stepped.directory)
     catalog = Catalog([str(stepped.home)])
     for sought in ((), None):  # from the record, and from the whole log
         catalog.refresh(sought)
@@ -175,8 +169,7 @@ def test_a_catalogue_knows_the_beginning_after_one_step_from_the_ends_alone(step
 
 
 def test_the_monitor_knows_the_beginning_of_an_open_run(stepped):
-    run = RunLog(str(stepped.directory))
-    run.refresh()
+    run = open_run(stepped.directory)
     session = Session(Options(), open_source([str(stepped.home)]), lambda _: None)
     try:
         session.refresh()
@@ -189,8 +182,7 @@ def test_the_monitor_knows_the_beginning_of_an_open_run(stepped):
 
 
 def test_each_clock_step_is_an_event(stepped):
-    run = RunLog(str(stepped.directory))
-    run.refresh()
+    run = open_run(stepped.directory)
     found = [one for one in search_events(run, most=1000) if one.kind == CLOCK_STEP]
     steps = [later - earlier for earlier, later in pairwise([0, *stepped.hours])]
     assert [round(one.value / HOUR_MS) for one in found] == steps

@@ -1,6 +1,5 @@
 """Damaged and malicious logs in all readers of the monitor, compared with the reference."""
 
-import importlib.util
 import io
 import os
 import subprocess
@@ -12,6 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kit import damaged_corpus as corpus
+from kit.processes import IMPORT_PATH
+from kit.run_logs import open_run
 from pprofplus.errors import LogFormatError
 from pprofplus.log import format as fmt
 from pprofplus_tui.commands.list import list_runs
@@ -20,15 +22,10 @@ from pprofplus_tui.model.options import Options
 from pprofplus_tui.sources.local.catalog import Catalog
 from pprofplus_tui.sources.local.index_scan import counted
 from pprofplus_tui.sources.local.local_run import LocalRun
-from pprofplus_tui.sources.local.run_log import RunLog, open_log
+from pprofplus_tui.sources.local.run_log import open_log
 from pprofplus_tui.sources.local.sample_rows import page_blocks
 from pprofplus_tui.sources.local.window_query import page_extremes, query
 
-_spec = importlib.util.spec_from_file_location(
-    "damaged_corpus", Path(__file__).parents[3] / "collector" / "damaged" / "corpus.py"
-)
-corpus = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(corpus)
 make = corpus.make
 
 FIRST_MS = make.START_MS
@@ -137,8 +134,7 @@ HARMLESS = {case for case in corpus.CASES if len(corpus.CASES[case]["must"]) == 
 def test_damage_is_counted_or_a_problem(unpacked):
     silent = []
     for case in sorted(corpus.CASES.keys() - HARMLESS):
-        run = RunLog(str(corpus.home_of(unpacked, case) / make.RUN))
-        run.refresh()
+        run = open_run(corpus.home_of(unpacked, case) / make.RUN)
         samples_of(run)
         read_all(run)
         if not run.damaged_pages and not run.problems:
@@ -151,9 +147,7 @@ def one_page_run(directory, page, metrics=make.METRICS):
     path.mkdir(parents=True, exist_ok=True)
     heads = fmt.pack_header(make.header(metrics))
     (path / "000001.pplog").write_bytes(make.laid_out([*heads, page]))
-    run = RunLog(str(path))
-    run.refresh()
-    return run
+    return open_run(path)
 
 
 def by_reference(page, schema):
@@ -236,8 +230,7 @@ def test_all_readers_accept_any_pages_with_valid_crcs_in_any_order(
     directory.mkdir(parents=True, exist_ok=True)
     for number, data in make.segments([make.sealed(pages[i]) for i in order]).items():
         (directory / f"{number:06d}.pplog").write_bytes(data)
-    run = RunLog(str(directory))
-    run.refresh()
+    run = open_run(directory)
     read_all(run)
 
 
@@ -319,8 +312,7 @@ def test_a_page_that_replaced_one_with_the_same_crc_is_not_read(tmp_path, name):
     path = one_page_run(tmp_path, pages[1]).path
     heads = fmt.pack_header(make.header())
     Path(path, "000002.pplog").write_bytes(make.laid_out([*heads, *pages[2:]]))
-    run = RunLog(path)
-    run.refresh()
+    run = open_run(path)
     assert run.table.count == 5
     forged = forged_to(
         forged_pages()[name.partition("/")[2]], int.from_bytes(pages[1][24:28], "little")
@@ -467,7 +459,7 @@ print("read")
 
 def read_within(directory, mib):
     command = [sys.executable, "-c", LIMITED, __file__, str(directory), str(mib)]
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": IMPORT_PATH}
     return subprocess.run(
         command, capture_output=True, text=True, check=False, timeout=110, env=environment
     )

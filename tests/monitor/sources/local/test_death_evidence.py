@@ -8,10 +8,13 @@ import sys
 import time
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
+from kit.environment import needs_root
+from kit.memory_cgroup import ENTER, small_cgroup
+from kit.run_logs import wait_for_runs
+from kit.waiting import wait_until
 from pprofplus.metrics import BY_NAME
 from pprofplus_tui.model.death_causes import NO_STOP
 from pprofplus_tui.sources.local import death_evidence, kernel_log, liveness, machine
@@ -30,6 +33,8 @@ while collector.samples < 3:
 """
 WAITS = START + "print('ready', flush=True); sys.stdin.read()"
 EATS = START + "kept = []\nwhile True:\n    kept.append(bytearray(b'x') * 500_000)"
+# in one call that holds the GIL: the last sample is of before, and does not tell of a full cgroup
+EATS_AT_ONCE = START + "kept = bytearray(b'x') * (256 << 20)"
 LIMIT = 64 << 20
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 
@@ -66,9 +71,7 @@ def waiting(home):
 def found(home, pid=None):
     """Return (info, death) of a run in a log directory."""
     catalog = Catalog([str(home)])
-    until = time.monotonic() + 30
-    while not catalog.runs and time.monotonic() < until:
-        catalog.refresh()
+    wait_for_runs(catalog, within_s=30)
     (info,) = (info for info in catalog.runs if pid in {None, info.pid})
     log = open_log(info.id, in_blocks=True)
     return info, CauseFinder().death_of(log, info.state, map(Sibling.of, catalog.runs))
@@ -81,26 +84,9 @@ def cause_of(home, pid=None):
 
 @contextmanager
 def cgroup(name):
-    """Make a cgroup with a limit; yield the command prefix that runs a command in it."""
-    v1, v2 = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
-    place = (v1 if v1.is_dir() else v2) / f"pprofplus-{name}-{os.getpid()}"
-    try:
-        place.mkdir()
-        limit = place / ("memory.limit_in_bytes" if v1.is_dir() else "memory.max")
-        limit.write_text(str(LIMIT))
-    except OSError as error:
-        if place.is_dir():
-            place.rmdir()
-        pytest.skip(f"no cgroup with a limit can be made here: {error}")
-    try:
-        yield ("sh", "-c", f'echo $$ > {place}/cgroup.procs; exec "$@"', "sh")
-    finally:
-        until = time.monotonic() + 20
-        while place.exists() and time.monotonic() < until:
-            try:
-                place.rmdir()
-            except OSError:  # noqa: PERF203 - the last process may still be ending
-                time.sleep(0.05)
+    """Make a cgroup with a limit; give the words before a command that run it in there."""
+    with small_cgroup(f"pprofplus-{name}", LIMIT) as directory:
+        yield (*ENTER, str(directory))
 
 
 @pytest.fixture
@@ -135,9 +121,8 @@ def test_out_of_memory_is_probable_if_a_sibling_counted_the_kill(place, monkeypa
         other = run_to_its_end(place, WAITS, before=before, wait=False)
         try:
             assert other.stdout.readline() == "ready\n"
-            # usage grows fast here: the samples of the two runs may differ too much
-            for _ in range(3):
-                process = run_to_its_end(place, EATS, before=before)
+            for _ in range(3):  # on a busy machine, the two may have no samples near each other
+                process = run_to_its_end(place, EATS_AT_ONCE, before=before)
                 assert process.returncode == -signal.SIGKILL
                 until = time.monotonic() + 10
                 info, death = found(place, process.pid)
@@ -166,10 +151,7 @@ def test_a_sigkill_without_evidence_has_an_unknown_cause(place):
 def test_a_zombie_process_has_its_wait_status_as_the_cause(place):
     with waiting(place) as process:
         process.kill()
-        until = time.monotonic() + 30
-        while (death := found(place)[1]) is None or death.cause.kind != "killed":
-            assert time.monotonic() < until, death
-            time.sleep(0.05)
+        wait_until(lambda: (death := found(place)[1]) and death.cause.kind == "killed", 30)
         assert cause_of(place) == ("died", "killed", "known")
 
 
@@ -177,10 +159,8 @@ def test_a_cause_stays_when_its_evidence_disappears(place):
     finder = CauseFinder()
     with waiting(place) as process:
         process.kill()
-        until = time.monotonic() + 30
-        while (info := found(place)[0]).state != "died":
-            assert time.monotonic() < until, info
-        log = open_log(info.id, in_blocks=True)
+        wait_until(lambda: found(place)[0].state == "died", 30)
+        log = open_log(found(place)[0].id, in_blocks=True)
         assert finder.death_of(log, "died").cause.kind == "killed"
     time.sleep(1.1)  # the search runs once a second
     assert found(place)[1].cause.kind == "unknown"
@@ -204,10 +184,7 @@ def test_a_regular_exit_has_no_other_cause(place):
 def test_a_process_that_executed_another_program_has_not_died(place):
     process = run_to_its_end(place, START + "os.execvp('sleep', ['sleep', '60'])", wait=False)
     try:
-        until = time.monotonic() + 30
-        while found(place)[0].state != "unrecorded":
-            assert time.monotonic() < until, found(place)[0].state
-            time.sleep(0.05)
+        wait_until(lambda: found(place)[0].state == "unrecorded", 30)
         info, death = found(place)
         assert death.cause.kind == "stopped"
         assert "exec" in death.cause.reason
@@ -246,7 +223,7 @@ def test_a_later_process_with_the_same_pid_is_not_that_of_the_run(place, tmp_pat
         assert cause_of(place) == ("died", "unknown", "unknown")
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="root alone makes a pid namespace")
+@needs_root("root alone makes a pid namespace")
 def test_a_process_of_this_host_is_not_mistaken_for_one_of_a_container(place, monkeypatch):
     # its pid in its own namespace is that of an unrelated older process here
     monkeypatch.setattr(machine, "_LONGEST_START_MS", 1000)
@@ -416,10 +393,7 @@ def test_an_outcome_that_is_written_late_is_found(place):
     log, finder = open_log(str(path), in_blocks=True), CauseFinder()
     assert finder.death_of(log, "died").cause.kind == "unknown"
     (path / "outcome").write_text(json.dumps({**OUTCOME, "signal": 11}))
-    until = time.monotonic() + 30
-    while (death := finder.death_of(log, "died")).cause.kind != "crash":
-        assert time.monotonic() < until, death
-        time.sleep(0.1)
+    wait_until(lambda: finder.death_of(log, "died").cause.kind == "crash", 30, pause_s=0.1)
 
 
 # -- other boots and machines

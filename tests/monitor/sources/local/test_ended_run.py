@@ -1,7 +1,6 @@
 """The record of an ended run equals what the whole log gives, or is None."""
 
 import fcntl
-import importlib.util
 import os
 import time
 import zipfile
@@ -11,16 +10,12 @@ from random import Random
 
 import pytest
 
+from kit import damaged_corpus as corpus
 from pprofplus.log import format as fmt
 from pprofplus_tui.sources.local.catalog import Catalog
 from pprofplus_tui.sources.local.index_scan import counted
 
 COLLECTOR = Path(__file__).parents[3] / "collector"
-_spec = importlib.util.spec_from_file_location(
-    "ended_run_corpus", COLLECTOR / "damaged" / "corpus.py"
-)
-corpus = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(corpus)
 
 AGO_S = 3600
 

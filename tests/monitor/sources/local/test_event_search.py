@@ -1,14 +1,8 @@
 """Event search: events and clock steps of a run, or of a window of it, in order of time."""
 
+from kit.run_logs import open_run
 from pprofplus.log import format as fmt
 from pprofplus_tui.sources.local.event_search import search_events
-from pprofplus_tui.sources.local.run_log import RunLog
-
-
-def opened(writer):
-    run = RunLog(str(writer.path))
-    run.refresh()
-    return run
 
 
 def test_events_of_a_window_are_in_order_also_between_samples_and_pages(write_run):
@@ -22,7 +16,7 @@ def test_events_of_a_window_are_in_order_also_between_samples_and_pages(write_ru
     writer.event(fmt.RESUME, 30_000)
     writer.new_page()
     writer.add(30_000, [1, 1, 1])
-    run, begin = opened(writer), writer.start_ms
+    run, begin = open_run(writer), writer.start_ms
     found = search_events(run, begin, begin + 60_000, most=64, exact=False)
     assert [(e.t_ms - begin, e.kind, e.value, e.text) for e in found] == [
         (9500, "mark", 0, "after the last sample"),
@@ -46,7 +40,7 @@ def test_a_clock_step_is_an_event_at_its_time(write_run):
         if i in {10, 20}:
             writer.new_page()
         writer.add(i * 1000, [i, i, i], unix_ms=writer.start_ms + i * 1000 + forward + back)
-    run = opened(writer)
+    run = open_run(writer)
     found = search_events(run, most=10)
     assert [(e.kind, e.value) for e in found] == [("clock", 3_600_000), ("clock", -60_000)]
     assert [e.t_ms for e in found] == run.table.begin_ms[1:].tolist()
@@ -59,20 +53,20 @@ def test_a_slewed_clock_is_not_an_event(write_run):
     for i in range(20):
         writer.new_page()
         writer.add(i * 1000, [i, i, i], unix_ms=writer.start_ms + i * 1000 + 40 * i)
-    assert search_events(opened(writer), most=10) == ()
+    assert search_events(open_run(writer), most=10) == ()
 
 
 def test_only_the_newest_of_very_many_events_are_read(write_run):
     writer = write_run()
     for i in range(2000):
         writer.event(fmt.MARK, i * 1000, text=str(i))
-    run = opened(writer)
+    run = open_run(writer)
     found = search_events(run, 0, run.end_ms + 2_000_000, most=64, exact=False)
     assert [event.text for event in found] == [str(i) for i in range(1936, 2000)]
 
 
 def test_an_empty_run_has_no_events(write_run):
-    run = opened(write_run())
+    run = open_run(write_run())
     assert search_events(run, 0, 1 << 40, most=64, exact=False) == ()
     assert search_events(run, most=10) == ()
 
@@ -94,7 +88,7 @@ def test_marks_of_a_window_come_in_order_also_from_between_samples_and_pages(wri
     writer.event(fmt.RESUME, 30_000)
     writer.new_page()
     writer.add(30_000, [1, 1, 1])
-    run = opened(writer)
+    run = open_run(writer)
     begin = writer.start_ms
     found = marks_of(run, begin, begin + 60_000)
     assert [(t_ms - begin, text) for t_ms, text in found] == [
@@ -111,6 +105,6 @@ def test_of_countless_marks_the_newest_are_shown(write_run):
     writer = write_run()
     for i in range(1000):
         writer.event(fmt.MARK, i * 1000, text=str(i))
-    run = opened(writer)
+    run = open_run(writer)
     found = marks_of(run, 0, run.end_ms + 2_000_000)
     assert [text for _, text in found] == [str(i) for i in range(936, 1000)]

@@ -1,22 +1,21 @@
 """Pages whose newest version is truncated by a full disk: the previous version is used."""
 
 import json
-import runpy
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
+from kit.processes import IMPORT_PATH
+from kit.programs import FULL_DISK
+from kit.reference import Timeline
+from kit.run_logs import open_run
 from pprofplus.log import format as fmt
 from pprofplus_tui.sources.local.catalog import Catalog
 from pprofplus_tui.sources.local.ended_run import read_ended_run
-from pprofplus_tui.sources.local.run_log import RunLog
 from pprofplus_tui.sources.local.window_query import page_extremes, query
 
-COLLECTOR = Path(__file__).parents[3] / "collector"
-SERVICE = (COLLECTOR / "full_disk.py").read_text()
 FIRST, LAST, STEP = 62, 122, 2
 FIGURES = [(f"m{i}", False) for i in range(8)]
 
@@ -39,7 +38,7 @@ for pid in range({first}, {last}, {step}):
 WATCHED = """
 import json
 from pprofplus_tui.sources.local.run_log import RunLog
-import reference
+from kit import reference
 found = []
 for pid in range({first}, {last}, {step}):
     service = Service(pid)
@@ -65,12 +64,6 @@ print(json.dumps(found))
 """
 
 
-@pytest.fixture(scope="session")
-def private_mounts(tmp_path_factory):
-    """The command that runs a process with private mounts."""
-    return runpy.run_path(str(COLLECTOR / "mounts.py"))["private"](tmp_path_factory.mktemp("mount"))
-
-
 @pytest.fixture
 def outgrow(private_mounts, tmp_path):
     """Let pages outgrow their disk blocks on a full disk, in many runs; return the output."""
@@ -85,10 +78,10 @@ def outgrow(private_mounts, tmp_path):
             *private_mounts,
             sys.executable,
             "-c",
-            SERVICE + WITHOUT_BLANKS + text,
+            FULL_DISK + WITHOUT_BLANKS + text,
             str(disk),
         ]
-        environment = {"PYTHONPATH": ":".join(filter(None, [str(COLLECTOR), *sys.path]))}
+        environment = {"PYTHONPATH": IMPORT_PATH}
         ended = subprocess.run(
             command, capture_output=True, text=True, check=False, env=environment, timeout=100
         )
@@ -99,13 +92,13 @@ def outgrow(private_mounts, tmp_path):
 
 
 @pytest.fixture(params=["service.writer.close()", "service.writer.abandon()"], ids=["ended", "cut"])
-def runs(outgrow, tmp_path, request, kit):
+def runs(outgrow, tmp_path, request):
     """Pairs of the monitor's log and the reference, of runs with a regular end or not."""
     written = list(map(int, outgrow(OUTGROWN, end=request.param).split()))
     found = []
     for pid, count in zip(range(FIRST, LAST, STEP), written, strict=True):
         (directory,) = (tmp_path / "api").glob(f"{pid}-*")
-        reference = kit.Reference(directory)
+        reference = Timeline(directory)
         assert len(reference.samples) == count
         found.append((directory, reference))
     return found
@@ -115,8 +108,7 @@ def runs(outgrow, tmp_path, request, kit):
 def test_heads_count_only_the_samples_of_an_undamaged_version(runs, in_blocks):
     damaged = 0
     for directory, reference in runs:
-        run = RunLog(str(directory), in_blocks=in_blocks)
-        run.refresh()
+        run = open_run(directory, in_blocks=in_blocks)
         assert run.samples == len(reference.samples)
         damaged += run.damaged_pages
     assert damaged > len(runs) // 4  # else nothing was cut short
@@ -125,8 +117,7 @@ def test_heads_count_only_the_samples_of_an_undamaged_version(runs, in_blocks):
 @pytest.mark.parametrize("in_blocks", [False, True])
 def test_every_sample_of_an_older_undamaged_version_is_read(runs, in_blocks):
     for directory, reference in runs:
-        run = RunLog(str(directory), in_blocks=in_blocks)
-        run.refresh()
+        run = open_run(directory, in_blocks=in_blocks)
         found = query(run, 0, 1 << 50, 10_000, FIGURES)
         for request in FIGURES:
             series = reference.series(request, 0, 1 << 50)
@@ -136,8 +127,7 @@ def test_every_sample_of_an_older_undamaged_version_is_read(runs, in_blocks):
 
 def test_a_chart_from_heads_has_no_extreme_of_a_damaged_version(runs):
     for directory, reference in runs:
-        run = RunLog(str(directory))
-        run.refresh()
+        run = open_run(directory)
         points = page_extremes(run, "m1")
         values = [values["m1"] for _, _, values, _ in reference.samples]
         assert points.lo.min() == min(values)
@@ -159,7 +149,7 @@ def torn(path, slot):
 
 
 @pytest.mark.parametrize("in_blocks", [False, True])
-def test_a_version_in_the_previous_segment_replaces_a_damaged_newer_one(write_run, kit, in_blocks):
+def test_a_version_in_the_previous_segment_replaces_a_damaged_newer_one(write_run, in_blocks):
     writer = write_run()
     for n in range(5):
         if n == 2:
@@ -173,11 +163,10 @@ def test_a_version_in_the_previous_segment_replaces_a_damaged_newer_one(write_ru
         writer.add(n * 1000, [n * n, n, n])
     writer.close_page()
     torn(writer.segment_path(2), 1)
-    reference = kit.Reference(writer.path)
+    reference = Timeline(writer.path)
     threads = [values["threads"] for _, _, values, _ in reference.samples]
     assert threads == [*range(5), *range(9, 15)]
-    run = RunLog(str(writer.path), in_blocks=in_blocks)
-    run.refresh()
+    run = open_run(writer.path, in_blocks=in_blocks)
     assert run.samples == len(threads)
     assert run.damaged_pages == 1
     assert (

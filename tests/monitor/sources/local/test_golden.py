@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from kit.run_logs import open_catalog
+from kit.scripts import GOLDEN
 from pprofplus_tui.export import write_rows
-from pprofplus_tui.sources.local.catalog import Catalog
 from pprofplus_tui.sources.local.local_run import LocalRun
 from pprofplus_tui.sources.local.run_log import open_log
 from pprofplus_tui.sources.local.window_query import query
 
-GOLDEN = Path(__file__).parents[3] / "collector" / "golden"
 WANTED = json.loads((GOLDEN / "runs-1.0.json").read_text())
 
 
@@ -37,8 +37,7 @@ def runs(tmp_path_factory):
     home = tmp_path_factory.mktemp("golden")
     with zipfile.ZipFile(GOLDEN / "runs-1.0.zip") as archive:
         archive.extractall(home)
-    catalog = Catalog([str(home)])
-    catalog.refresh()
+    catalog = open_catalog(home)
     assert catalog.problems == ()
     return {
         str(Path(info.id).relative_to(home)): open_log(info.id, in_blocks=True)

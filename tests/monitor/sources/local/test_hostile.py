@@ -9,8 +9,8 @@ from zlib import crc32
 
 import pytest
 
+from kit.run_logs import open_run
 from pprofplus.log import format as fmt
-from pprofplus_tui.sources.local.run_log import RunLog
 from pprofplus_tui.sources.local.window_query import query
 
 REQUESTS = [("rss", False), ("cpu_user", True), ("threads", False)]
@@ -28,12 +28,6 @@ def small_run(write_run, pages=3, samples=4):
     writer.close_page()
     writer.close()
     return writer
-
-
-def opened(writer):
-    run = RunLog(str(writer.path))
-    run.refresh()
-    return run
 
 
 def all_points(run):
@@ -69,7 +63,7 @@ def test_a_truncated_file_has_the_pages_before_the_cut(write_run):
     for begin, end in ranges:
         for cut in range(begin, end):
             path.write_bytes(raw[:cut])
-            run = opened(writer)
+            run = open_run(writer)
             whole = max(0, sum(stop <= cut for _, stop in ranges) - 1)
             seen = threads_seen(run) if run.table.count else []
             assert seen == list(range(whole * 4))
@@ -89,7 +83,7 @@ def test_a_flipped_bit_loses_only_its_page(write_run, seed):
         bad = bytearray(raw)
         bad[at] ^= 1 << rng.randrange(8)
         path.write_bytes(bad)
-        run = opened(writer)
+        run = open_run(writer)
         lost = range((which - 1) * 4, which * 4)
         assert threads_seen(run) == [n for n in range(12) if n not in lost]
         assert run.damaged_pages == 1
@@ -104,7 +98,7 @@ def test_a_torn_newest_version_falls_back_to_the_one_before(write_run):
     assert len(raw) > 2 * fmt.PAGE_SIZE  # header and both versions
     raw[fmt.PAGE_SIZE + 160] ^= 1  # the fifth write went to the first slot
     path.write_bytes(raw)
-    run = opened(writer)
+    run = open_run(writer)
     assert threads_seen(run) == [0, 1, 2, 3]
     assert run.damaged_pages == 1
 
@@ -113,7 +107,7 @@ def test_two_versions_of_a_page_count_as_one_page(write_run):
     writer = write_run()
     for n in range(6):
         writer.add(n * 1000, [n, n, n])
-    run = opened(writer)
+    run = open_run(writer)
     assert run.table.count == 1
     assert run.samples == 6
     assert run.damaged_pages == 0
@@ -127,7 +121,7 @@ def test_a_page_with_fewer_samples_than_its_head_is_counted_and_skipped(write_ru
     page = bytearray(raw[at : at + fmt.PAGE_SIZE])
     page[32:36] = (4096).to_bytes(4, "little")
     path.write_bytes(raw[:at] + resealed(page) + raw[at + fmt.PAGE_SIZE :])
-    run = opened(writer)
+    run = open_run(writer)
     assert threads_seen(run) == [*range(4), *range(8, 12)]
     assert run.damaged_pages == 1
 
@@ -155,7 +149,7 @@ def test_a_wrong_value_in_a_head_loses_only_its_page(write_run, begin, end, valu
     page = bytearray(raw[at : at + fmt.PAGE_SIZE])
     page[begin:end] = value.to_bytes(end - begin, "little")
     path.write_bytes(raw[:at] + resealed(page) + raw[at + fmt.PAGE_SIZE :])
-    run = opened(writer)
+    run = open_run(writer)
     assert threads_seen(run) == [*range(4), *range(8, 12)]
     assert run.damaged_pages == 1
 
@@ -171,7 +165,7 @@ def test_a_malicious_header_is_ignored(write_run, text):
     raw = path.read_bytes()
     page = fmt.pack_page(fmt.HEADER, 0, fmt.HEADER_HEAD.pack(0, 1, 0), text)
     path.write_bytes(page.ljust(fmt.PAGE_SIZE, b"\0") + raw[fmt.PAGE_SIZE :])
-    run = opened(writer)
+    run = open_run(writer)
     assert run.table.count == 0
     assert run.damaged_pages == 4
     assert run.refresh() is False
@@ -187,7 +181,7 @@ def test_a_damaged_header_is_replaced_by_that_of_a_segment_with_the_same_schema(
     raw = bytearray(first.read_bytes())
     raw[100] ^= 1
     first.write_bytes(raw)
-    run = opened(writer)
+    run = open_run(writer)
     assert threads_seen(run) == list(range(6))
     assert run.damaged_pages == 1
 
@@ -204,7 +198,7 @@ def test_a_file_of_a_later_version_is_a_problem_and_hides_no_other_segment(write
         raw[at + 4] = 2
         raw[at : at + fmt.PAGE_SIZE] = resealed(raw[at : at + fmt.PAGE_SIZE])
     path.write_bytes(raw)
-    run = opened(writer)
+    run = open_run(writer)
     assert threads_seen(run) == [0, 2]
     assert run.damaged_pages == 0
     assert "upgrade" in run.problems[0]
@@ -219,7 +213,7 @@ def test_an_unknown_page_type_is_skipped_and_not_counted(write_run):
     page = bytearray(raw[at : at + fmt.PAGE_SIZE])
     page[5] = 77
     path.write_bytes(raw[:at] + resealed(page) + raw[at + fmt.PAGE_SIZE :])
-    run = opened(writer)
+    run = open_run(writer)
     assert threads_seen(run) == [*range(4), *range(8, 12)]
     assert run.damaged_pages == 0
 
@@ -238,7 +232,7 @@ def test_anything_but_regular_files_is_ignored(write_run):
     finally:
         os.fchdir(here)
         os.close(here)
-    run = opened(writer)
+    run = open_run(writer)
     assert threads_seen(run) == list(range(12))
     assert run.damaged_pages == 0
 
@@ -248,7 +242,7 @@ def test_a_huge_sparse_file_is_read_fast(write_run):
     with (writer.path / "000002.pplog").open("wb") as sparse:
         sparse.truncate(1 << 40)
     begin = time.perf_counter()
-    run = opened(writer)
+    run = open_run(writer)
     run.refresh()
     assert time.perf_counter() - begin < 5
     assert threads_seen(run) == list(range(12))
@@ -259,7 +253,7 @@ def test_random_bytes_are_counted_and_hide_no_other_segment(write_run, size):
     writer = small_run(write_run)
     garbage = random.Random(size).randbytes(size)  # noqa: S311 - the same each time
     (writer.path / "000002.pplog").write_bytes(garbage)
-    run = opened(writer)
+    run = open_run(writer)
     assert threads_seen(run) == list(range(12))
     assert run.damaged_pages == -(-size // fmt.PAGE_SIZE)
 
@@ -267,7 +261,7 @@ def test_random_bytes_are_counted_and_hide_no_other_segment(write_run, size):
 def test_an_empty_file_is_not_damage(write_run):
     writer = small_run(write_run)
     (writer.path / "000002.pplog").touch()
-    run = opened(writer)
+    run = open_run(writer)
     assert threads_seen(run) == list(range(12))
     assert run.damaged_pages == 0
 
@@ -279,14 +273,14 @@ def test_a_forged_page_number_out_of_order_loses_only_that_page(write_run):
     page = bytearray(raw[fmt.PAGE_SIZE : 2 * fmt.PAGE_SIZE])
     page[16:20] = (900).to_bytes(4, "little")
     path.write_bytes(raw[: fmt.PAGE_SIZE] + resealed(page) + raw[2 * fmt.PAGE_SIZE :])
-    run = opened(writer)
+    run = open_run(writer)
     assert threads_seen(run) == list(range(4, 12))
     assert run.damaged_pages == 1
 
 
 def test_a_log_that_shrinks_while_open_is_read_again(write_run):
     writer = small_run(write_run)
-    run = opened(writer)
+    run = open_run(writer)
     os.truncate(writer.segment_path(), 2 * fmt.PAGE_SIZE)
     assert run.refresh()
     assert threads_seen(run) == list(range(4))
@@ -294,7 +288,7 @@ def test_a_log_that_shrinks_while_open_is_read_again(write_run):
 
 def test_a_log_that_is_replaced_while_open_is_read_again(write_run):
     writer = small_run(write_run)
-    run = opened(writer)
+    run = open_run(writer)
     path = writer.segment_path()
     raw = path.read_bytes()
     other = Path(f"{path}.new")
@@ -311,7 +305,7 @@ def test_pages_removed_between_index_and_decode_are_left_out(write_run):
         writer.add(n * 1000, [n, n, n], write=False)
         writer.add(n * 1000 + 500, [n, n, n], write=False)
     writer.close_page()
-    run = opened(writer)
+    run = open_run(writer)
     writer.segment_path(2).unlink()
     assert threads_seen(run) == [0, 0, 2, 2, 3, 3]
     assert run.damaged_pages == 0
@@ -319,7 +313,7 @@ def test_pages_removed_between_index_and_decode_are_left_out(write_run):
 
 def test_a_run_whose_directory_is_removed_becomes_empty(write_run):
     writer = small_run(write_run)
-    run = opened(writer)
+    run = open_run(writer)
     writer.segment_path().unlink()
     writer.path.rmdir()
     assert run.refresh()
@@ -337,6 +331,6 @@ def test_no_file_stays_open(write_run):
         writer.add(n * 1000, [n, n, n], write=False)
     writer.close_page()
     before = len(list(Path("/proc/self/fd").iterdir()))
-    run = opened(writer)
+    run = open_run(writer)
     all_points(run)
     assert len(list(Path("/proc/self/fd").iterdir())) == before

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kit.run_logs import open_run
+from kit.summary_page import SummaryPage
 from pprofplus.errors import LogFormatError
 from pprofplus.log import format as fmt
 from pprofplus_tui.sources.local import page_blocks as blocks_module
@@ -23,7 +25,7 @@ _ROWS_FROM = fmt.PREFIX.size + _HEAD.size
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(blocks_module, "LEAST_PAGES", 2)
+    monkeypatch.setattr(blocks_module, "MIN_PAGES", 2)
     monkeypatch.setattr(blocks_module, "_BLOCK_PAGES", 3)
 
 
@@ -42,12 +44,6 @@ def long_run(write_run):
     writer.add(mono + 1000, [1, 4 * mono, 4])
     writer.close()
     return writer
-
-
-def read(writer, **kwargs):
-    run = RunLog(str(writer.path), **kwargs)
-    run.refresh()
-    return run
 
 
 def drawn(run, buckets=10):
@@ -78,7 +74,7 @@ def replace_summary(path, *, number=None, body=None, **changed):
 
 
 def test_a_run_in_blocks_reads_only_the_heads_that_a_window_needs(long_run):
-    whole, run = read(long_run), read(long_run, in_blocks=True)
+    whole, run = open_run(long_run), open_run(long_run, in_blocks=True)
     assert run.table.blocks.sum() >= 6
     assert run.table.count < whole.table.count
     assert (run.samples, run.begin_ms, run.end_ms) == (whole.samples, whole.begin_ms, whole.end_ms)
@@ -94,7 +90,7 @@ def test_a_run_in_blocks_reads_only_the_heads_that_a_window_needs(long_run):
 def test_blocks_are_released_after_a_load_and_read_again_for_a_rebuild(
     long_run,
 ):
-    run = read(long_run, in_blocks=True)
+    run = open_run(long_run, in_blocks=True)
     *older, newest = (run._segments[number] for number in sorted(run._segments))
     assert all(segment.released and not len(segment.heads) for segment in older)
     assert not newest.released
@@ -103,7 +99,7 @@ def test_blocks_are_released_after_a_load_and_read_again_for_a_rebuild(
     assert run.table.count == before
     min(long_run.path.glob("*.pplog")).unlink()
     assert run.refresh()
-    fresh = read(long_run)
+    fresh = open_run(long_run)
     assert run.table.count < before
     assert (run.samples, run.begin_ms, run.end_ms) == (
         fresh.samples,
@@ -114,7 +110,7 @@ def test_blocks_are_released_after_a_load_and_read_again_for_a_rebuild(
 
 
 def test_damage_in_a_released_segment_is_counted(long_run):
-    run = read(long_run, in_blocks=True)
+    run = open_run(long_run, in_blocks=True)
     first, second, *_ = sorted(long_run.path.glob("*.pplog"))
     at, _ = summary_of(second)
     data = bytearray(second.read_bytes())
@@ -122,7 +118,7 @@ def test_damage_in_a_released_segment_is_counted(long_run):
     second.write_bytes(data)
     first.unlink()
     assert run.refresh()
-    assert drawn(run) == drawn(read(long_run))
+    assert drawn(run) == drawn(open_run(long_run))
 
 
 def test_events_are_the_same_as_in_a_run_without_blocks(write_run):
@@ -136,7 +132,7 @@ def test_events_are_the_same_as_in_a_run_without_blocks(write_run):
         if page % 7 == 0:
             writer.event(fmt.MARK, mono, text=f"mark {page}")
         writer.new_page()
-    whole, run = read(writer), read(writer, in_blocks=True)
+    whole, run = open_run(writer), open_run(writer, in_blocks=True)
     assert run.table.blocks.any()
     found = search_events(whole, most=100)
     assert [event.kind for event in found].count("clock") == 4
@@ -149,7 +145,7 @@ def test_events_are_the_same_as_in_a_run_without_blocks(write_run):
 
 
 def test_the_sample_at_any_time_is_the_same_as_in_a_run_without_blocks(long_run):
-    whole, run = read(long_run), read(long_run, in_blocks=True)
+    whole, run = open_run(long_run), open_run(long_run, in_blocks=True)
     for at_ms in range(run.begin_ms - 1000, run.end_ms + 1000, 3700):
         assert read_at(run, at_ms, 500, REQUESTS) == read_at(whole, at_ms, 500, REQUESTS)
 
@@ -174,10 +170,10 @@ def test_a_live_log_uses_blocks_for_a_segment_once_it_is_finished(write_run):
             mono += 1000
             writer.add(mono, [mono % 7919, mono * 3 + i, 4])
         run.refresh()
-        assert drawn(run) == drawn(read(writer))
+        assert drawn(run) == drawn(open_run(writer))
         writer.new_page()
         run.refresh()
-        assert run.samples == read(writer).samples
+        assert run.samples == open_run(writer).samples
     assert run.table.blocks.any()
     assert run.damaged_pages == 0
 
@@ -202,18 +198,18 @@ def test_a_live_log_uses_blocks_for_a_segment_once_it_is_finished(write_run):
     ids=str,
 )
 def test_an_impossible_summary_is_ignored(long_run, changes):
-    true = drawn(read(long_run))
+    true = drawn(open_run(long_run))
     replace_summary(long_run.segment_path(2), **changes)
-    run = read(long_run, in_blocks=True)
+    run = open_run(long_run, in_blocks=True)
     assert drawn(run) == true
     assert run.damaged_pages == 0
 
 
 @pytest.mark.parametrize("changes", [{"number": 9}, {"interval_ms": 77}])
 def test_pages_take_precedence_over_a_contradicting_block(long_run, changes):
-    true = drawn(read(long_run), 40)
+    true = drawn(open_run(long_run), 40)
     replace_summary(long_run.segment_path(2), **changes)
-    run = read(long_run, in_blocks=True)
+    run = open_run(long_run, in_blocks=True)
     assert drawn(run, 40) == true
 
 
@@ -221,7 +217,7 @@ def test_a_summary_of_another_segment_raises_nothing(long_run):
     first, second = (long_run.segment_path(number) for number in (1, 2))
     at, page = summary_of(first)
     second.write_bytes(second.read_bytes()[:at] + page)
-    run = read(long_run, in_blocks=True)
+    run = open_run(long_run, in_blocks=True)
     for buckets in (3, 10, 100, 1000):
         drawn(run, buckets)
     run.events()
@@ -254,8 +250,7 @@ def test_queries_terminate_without_an_error_for_any_summary(long_run, tmp_path, 
             )
             body[at : at + size] = (new % (1 << 8 * size)).to_bytes(size, "little")
         replace_summary(path, body=body, number=data.draw(st.sampled_from([None, 0, 3, 2**32 - 1])))
-    run = RunLog(str(copy), in_blocks=True)
-    run.refresh()
+    run = open_run(copy, in_blocks=True)
     for buckets in (7, 60, 400):
         for begin, end in ((0, 1), (0.2, 0.7), (0.45, 0.55)):
             span = run.end_ms - run.begin_ms
@@ -281,7 +276,7 @@ def test_both_readers_accept_the_same_summaries(junk, at):
     raw[at : at + len(junk)] = junk
     page = fmt.pack_page(fmt.SUMMARY, 7, bytes(raw[: len(head)]), bytes(raw[len(head) :]))
     try:
-        slow = fmt.SummaryPage(page)
+        slow = SummaryPage(page)
     except LogFormatError:
         slow = None
     fast = None
@@ -309,7 +304,7 @@ def test_a_damaged_page_of_a_block_is_left_out(long_run):
     data[3 * fmt.PAGE_SIZE + 40] ^= 1  # a head
     data[5 * fmt.PAGE_SIZE + 170] ^= 1  # a body
     path.write_bytes(data)
-    run = read(long_run, in_blocks=True)
+    run = open_run(long_run, in_blocks=True)
     drawn(run)
     drawn(run, 1000)
     span = run.end_ms - run.begin_ms
@@ -320,18 +315,18 @@ def test_a_damaged_page_of_a_block_is_left_out(long_run):
 
 
 def test_a_removed_segment_with_blocks_is_left_out(long_run):
-    run = read(long_run, in_blocks=True)
+    run = open_run(long_run, in_blocks=True)
     drawn(run)
     long_run.segment_path(2).unlink()
     drawn(run, 37)
     drawn(run, 1000)
     run.events()
     run.refresh()
-    assert drawn(run) == drawn(read(long_run))
+    assert drawn(run) == drawn(open_run(long_run))
 
 
 def test_a_truncated_segment_with_blocks_is_left_out(long_run):
-    run = read(long_run, in_blocks=True)
+    run = open_run(long_run, in_blocks=True)
     drawn(run)
     path = long_run.segment_path(2)
     path.write_bytes(path.read_bytes()[: 3 * fmt.PAGE_SIZE])

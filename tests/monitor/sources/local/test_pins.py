@@ -5,6 +5,7 @@ import stat
 
 import pytest
 
+from kit.environment import needs_root
 from pprofplus_tui.sources.local.pins import PinError, is_pinned, set_pin, toggle_pin
 
 
@@ -71,7 +72,7 @@ def test_a_log_directory_reached_through_a_link_is_accepted(path, tmp_path):
     assert is_pinned(str(path))
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+@needs_root("only root can give a directory away")
 def test_a_run_of_another_user_is_refused_with_one_line(path):
     os.chown(path, 12345, 12345)
     with pytest.raises(PinError, match="belongs to uid 12345") as caught:

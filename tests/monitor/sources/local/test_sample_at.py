@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pprofplus_tui.sources.local.run_log import RunLog
+from kit.run_logs import open_run
 from pprofplus_tui.sources.local.sample_at import read_at
 from pprofplus_tui.sources.local.window_query import query
 
@@ -21,8 +21,7 @@ def many_pages(write_run):
         mono_ms = i * 1000 + (100_000 if i >= 2000 else 0)
         writer.add(mono_ms, [int(values[i]), i * i * 10, 4], write=False)
     writer.close_page()
-    run = RunLog(str(writer.path))
-    run.refresh()
+    run = open_run(writer.path)
     return run, writer.start_ms, values
 
 
@@ -69,8 +68,7 @@ def test_there_is_no_sample_before_and_after_the_run(many_pages):
 
 
 def test_a_run_without_samples_gives_no_sample(write_run):
-    run = RunLog(str(write_run().path))
-    run.refresh()
+    run = open_run(write_run().path)
     assert read_at(run, 1_760_000_000_000, 0, ALL).t_ms is None
 
 

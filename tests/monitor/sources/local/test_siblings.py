@@ -5,15 +5,15 @@ import time
 
 import pytest
 
+from kit.run_logs import open_run
+from kit.units import GIB
 from pprofplus.log.format import RunHeader
 from pprofplus.log.writer import Writer
 from pprofplus_tui.model.death import OomKills
 from pprofplus_tui.sources.local import siblings
 from pprofplus_tui.sources.local.machine import this_machine
-from pprofplus_tui.sources.local.run_log import RunLog
 from pprofplus_tui.sources.local.siblings import Sibling, Siblings
 
-GIB = 1 << 30
 METRICS = (
     ("rss", "B", "gauge"),
     ("cgroup_used", "B", "gauge"),
@@ -32,7 +32,7 @@ def write(tmp_path):
     def run(  # noqa: PLR0913 - the properties of a run
         pid, *, age_s=3600, count=60, used=GIB // 2, limit=GIB, kills=lambda _: 3, boot_id=None
     ):
-        begin_ms = NOW_MS - age_s * 1000
+        begin_ms = NOW_MS - int(age_s * 1000)
         header = RunHeader(
             service="api",
             pid=pid,
@@ -45,7 +45,8 @@ def write(tmp_path):
         writer = Writer(str(home), header)
         for i in range(count):
             at = i * 1000
-            writer.add(at, begin_ms + at, [100, used, limit, kills(at + begin_ms)])
+            used_now = used(at + begin_ms) if callable(used) else used
+            writer.add(at, begin_ms + at, [100, used_now, limit, kills(at + begin_ms)])
         writer.abandon()
         return writer.directory
 
@@ -62,8 +63,7 @@ def seen(path, *others):
     """Return the evidence of the other runs about the end of a run."""
     logs = []
     for one in (path, *others):
-        log = RunLog(one)
-        log.refresh()
+        log = open_run(one)
         logs.append(log)
     died = logs[0]
     found = [Sibling(log.path, log.begin_ms, log.end_ms, log.pid) for log in logs[1:]]
@@ -92,6 +92,16 @@ def test_a_rise_counts_in_a_run_that_began_soon_after_with_the_memory_freed(writ
     path = write(1, used=GIB)
     later = write(2, age_s=3600 - 63, count=30, used=GIB // 8, kills=after(END_MS))
     assert seen(path, later) == OomKills(siblings=1)
+
+
+def test_use_that_grows_to_the_limit_between_two_samples_is_that_of_one_cgroup(write):
+    def used(at):
+        """Return the use of a cgroup that fills up in two seconds and is free after the kill."""
+        return GIB // 8 if at > END_MS else GIB * max(0, 2000 + at - END_MS) // 2000
+
+    path = write(1, used=used)
+    other = write(2, age_s=3600.5, count=120, used=used, kills=after(END_MS))
+    assert seen(path, other) == OomKills(siblings=1)
 
 
 @pytest.mark.parametrize(

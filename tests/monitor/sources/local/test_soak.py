@@ -1,13 +1,15 @@
 """A reader polls at full speed while another process writes and rotates at full speed."""
 
+import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from kit.page_writer import START_MS
+from kit.processes import IMPORT_PATH
 from pprofplus_tui.sources.local.catalog import Catalog
 from pprofplus_tui.sources.local.run_log import RunLog
 from pprofplus_tui.sources.local.window_query import query
@@ -15,12 +17,10 @@ from pprofplus_tui.sources.local.window_query import query
 STEP_MS = 10
 # Sample n is a function of n, so a wrong value can be detected from its time.
 WRITER = """
-import fcntl, importlib.util, sys, time
-spec = importlib.util.spec_from_file_location("kit", sys.argv[1])
-kit = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(kit)
-writer = kit.Writer(sys.argv[2], interval_ms=10, slots_per_segment=6)
-until = time.monotonic() + float(sys.argv[3])
+import sys, time
+from kit.page_writer import PageWriter
+writer = PageWriter(sys.argv[1], interval_ms=10, slots_per_segment=6)
+until = time.monotonic() + float(sys.argv[2])
 n = 0
 while time.monotonic() < until:
     n += 1
@@ -69,12 +69,12 @@ def check_buckets(run, start_ms):
         assert (rss.lo[i], rss.hi[i]) == (values.min(), values.max())
 
 
-def soak(kit, tmp_path, seconds):
-    conftest = str(Path(__file__).with_name("conftest.py"))
-    command = [sys.executable, "-c", WRITER, conftest, str(tmp_path), str(seconds)]
+def soak(tmp_path, seconds):
+    command = [sys.executable, "-c", WRITER, str(tmp_path), str(seconds)]
     catalog = Catalog([str(tmp_path)])
     polls = 0
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    environment = {**os.environ, "PYTHONPATH": IMPORT_PATH}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         try:
             while not catalog.runs and process.poll() is None:
                 time.sleep(0.01)
@@ -83,8 +83,8 @@ def soak(kit, tmp_path, seconds):
             while process.poll() is None:
                 run.refresh()
                 if run.table.count:
-                    check_samples(run, kit.START_MS)
-                    check_buckets(run, kit.START_MS)
+                    check_samples(run, START_MS)
+                    check_buckets(run, START_MS)
                     last = run.last()
                     assert not last or last["cpu_user"] == last["threads"] * 3
                 assert run.problems == ()
@@ -97,18 +97,18 @@ def soak(kit, tmp_path, seconds):
         written = int(process.stdout.read())
     run.refresh()
     assert run.last()["threads"] == written
-    check_samples(run, kit.START_MS)
-    check_buckets(run, kit.START_MS)
+    check_samples(run, START_MS)
+    check_buckets(run, START_MS)
     assert run.damaged_pages == 0
     assert run.samples == (run.end_ms - run.begin_ms) // STEP_MS + 1
     assert polls > 20
 
 
-def test_a_reader_that_polls_a_rotating_log_never_sees_a_wrong_value(kit, tmp_path):
-    soak(kit, tmp_path, 3)
+def test_a_reader_that_polls_a_rotating_log_never_sees_a_wrong_value(tmp_path):
+    soak(tmp_path, 3)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-def test_a_reader_that_polls_for_long_never_sees_a_wrong_value(kit, tmp_path):
-    soak(kit, tmp_path, 60)
+def test_a_reader_that_polls_for_long_never_sees_a_wrong_value(tmp_path):
+    soak(tmp_path, 60)

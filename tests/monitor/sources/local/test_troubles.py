@@ -4,18 +4,19 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from kit.processes import IMPORT_PATH
+from kit.programs import COUNTING_SERVICE, SHIFTED_CLOCK
+from kit.waiting import wait_until
 from pprofplus_tui.sources.local import catalog
 from pprofplus_tui.sources.local.catalog import Catalog
 from pprofplus_tui.sources.local.run_log import open_log
 from pprofplus_tui.sources.local.window_query import query
 
-HELPERS = Path(__file__).parents[3] / "collector" / "service.py"
 REQUEST = ("rss", False)
 
 # executes commands from its standard input, one a line
@@ -33,13 +34,13 @@ class Service:
 
     def __init__(self, home, before="", interval_s=0.05):
         start = f"collector = pprofplus.start('api', interval_s={interval_s})\n"
-        program = before + HELPERS.read_text() + start + COMMANDS
+        program = before + COUNTING_SERVICE + start + COMMANDS
         self.process = subprocess.Popen(
             [sys.executable, "-c", program],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={"PPROFPLUS_DIR": str(home), "PYTHONPATH": ":".join(filter(None, sys.path))},
+            env={"PPROFPLUS_DIR": str(home), "PYTHONPATH": IMPORT_PATH},
         )
         self.directory = self.process.stdout.readline().strip()
 
@@ -72,14 +73,15 @@ def state(tmp_path):
     watching = Catalog([str(tmp_path / "logs")])
 
     def wait(wanted, patience_s=60):
-        end = time.monotonic() + patience_s
-        while True:
+        found = []
+
+        def is_wanted():
             watching.refresh()
-            found = [info.state for info in watching.runs]
-            if found == [wanted]:
-                return watching.runs[0]
-            assert time.monotonic() < end, found
-            time.sleep(0.02)
+            found[:] = [info.state for info in watching.runs]
+            return found == [wanted]
+
+        wait_until(is_wanted, patience_s, describe=lambda: found)
+        return watching.runs[0]
 
     return wait
 
@@ -141,20 +143,13 @@ def test_lost_samples_are_a_break_in_the_chart_without_points(service):
     assert "EFBIG" in lost.text
 
 
-CLOCK = """
-import time
-true_ns, shift_ns = time.time_ns, [0]
-time.time_ns = lambda: true_ns() + shift_ns[0]
-"""
-
-
 def test_a_wall_clock_that_steps_by_an_hour_leaves_a_live_run_live(service, state, monkeypatch):
     # service and monitor share one simulated clock, because the real one cannot be set
     shift_ns = [0]
     true_ns = time.time_ns
     clock = SimpleNamespace(time_ns=lambda: true_ns() + shift_ns[0])
     monkeypatch.setattr(catalog, "time", clock)
-    running = service(before=CLOCK)
+    running = service(before=SHIFTED_CLOCK)
     for hours in (0, 1, 0, -1, 0):
         shift_ns[0] = hours * 3_600 * 10**9
         running.do(f"shift_ns[0] = {shift_ns[0]}")
@@ -168,7 +163,7 @@ def test_a_wall_clock_that_steps_by_an_hour_leaves_a_live_run_live(service, stat
 
 
 def test_a_clock_set_forward_leaves_a_break(service):
-    running = service(before=CLOCK)
+    running = service(before=SHIFTED_CLOCK)
     running.do("samples(5)")
     running.do("shift_ns[0] = 3_600 * 10**9")
     running.do("samples(5)")

@@ -9,6 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kit.page_writer import PageWriter
+from kit.reference import Timeline
+from kit.run_logs import open_run
 from pprofplus.log import format as fmt
 from pprofplus_tui.sources.local import buckets as buckets_module
 from pprofplus_tui.sources.local import page_blocks as blocks_module
@@ -103,9 +106,9 @@ def logs(draw):
     return plan, draw(st.integers(0, 2**32 - 1))
 
 
-def written(kit, root, plan, seed, **kwargs):
+def written(root, plan, seed, **kwargs):
     rng = np.random.default_rng(seed)
-    writer = kit.Writer(root, metrics=TABLES[plan[0][0]], **kwargs)
+    writer = PageWriter(root, metrics=TABLES[plan[0][0]], **kwargs)
     mono, step, levels = 1000, 0, {}
     table = plan[0][0]
     for number, (wanted, pages) in enumerate(plan):
@@ -181,13 +184,12 @@ def check_near(run, reference, begin, end, buckets):
 
 @settings(max_examples=150, deadline=None)
 @given(logs(), st.lists(WINDOW, min_size=1, max_size=5), STEPS)
-def test_any_window_has_the_extremes_of_every_bucket(kit, log, windows, steps):
+def test_any_window_has_the_extremes_of_every_bucket(log, windows, steps):
     root = Path(tempfile.mkdtemp())
     try:
-        path = written(kit, root, *log)
-        reference = kit.Reference(path)
-        run = RunLog(str(path))
-        run.refresh()
+        path = written(root, *log)
+        reference = Timeline(path)
+        run = open_run(path)
         assert run.damaged_pages == 0
         assert run.samples == len(reference.samples)
         begin, end = reference.samples[0][0], reference.samples[-1][0] + 1
@@ -207,7 +209,7 @@ def test_any_window_has_the_extremes_of_every_bucket(kit, log, windows, steps):
 @pytest.fixture(scope="module")
 def small_blocks():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blocks_module, "LEAST_PAGES", 2)
+        patch.setattr(blocks_module, "MIN_PAGES", 2)
         patch.setattr(blocks_module, "_BLOCK_PAGES", 3)
         yield
 
@@ -216,14 +218,13 @@ def small_blocks():
 @settings(max_examples=150, deadline=None)
 @given(logs(), st.booleans(), st.lists(WINDOW, min_size=1, max_size=5), STEPS)
 def test_any_window_of_a_run_in_blocks_has_the_extremes_of_every_bucket(
-    kit, log, summarised, windows, steps
+    log, summarised, windows, steps
 ):
     root = Path(tempfile.mkdtemp())
     try:
-        path = written(kit, root, *log, summarised=summarised)
-        reference = kit.Reference(path)
-        run = RunLog(str(path), in_blocks=True)
-        run.refresh()
+        path = written(root, *log, summarised=summarised)
+        reference = Timeline(path)
+        run = open_run(path, in_blocks=True)
         assert run.damaged_pages == 0
         assert run.samples == len(reference.samples)
         begin, end = reference.samples[0][0], reference.samples[-1][0] + 1
@@ -244,11 +245,11 @@ def test_any_window_of_a_run_in_blocks_has_the_extremes_of_every_bucket(
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(3, 80))
-def test_a_live_window_stays_correct_while_the_log_grows(kit, seed, buckets):
+def test_a_live_window_stays_correct_while_the_log_grows(seed, buckets):
     root = Path(tempfile.mkdtemp())
     rng = np.random.default_rng(seed)
     try:
-        writer = kit.Writer(root, slots_per_segment=6)
+        writer = PageWriter(root, slots_per_segment=6)
         run = RunLog(str(writer.path))
         mono, cpu = 0, 0
         for _ in range(25):
@@ -259,7 +260,7 @@ def test_a_live_window_stays_correct_while_the_log_grows(kit, seed, buckets):
             if rng.random() < 0.4:
                 writer.new_page()
             run.refresh()
-            reference = kit.Reference(writer.path)
+            reference = Timeline(writer.path)
             check(run, reference, writer.start_ms, writer.start_ms + 200_000, buckets)
         writer.close()
     finally:
@@ -268,13 +269,12 @@ def test_a_live_window_stays_correct_while_the_log_grows(kit, seed, buckets):
 
 @settings(max_examples=30, deadline=None)
 @given(logs(), st.integers(1, 60), st.integers(1, 40))
-def test_a_window_decoded_in_parts_is_the_same(kit, log, buckets, samples):
+def test_a_window_decoded_in_parts_is_the_same(log, buckets, samples):
     root = Path(tempfile.mkdtemp())
     try:
-        path = written(kit, root, *log)
-        reference = kit.Reference(path)
-        run = RunLog(str(path))
-        run.refresh()
+        path = written(root, *log)
+        reference = Timeline(path)
+        run = open_run(path)
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(buckets_module, "_STRETCH_SAMPLES", samples)
             patched.setattr(samples_module, "_BATCH_STREAMS", 4)
@@ -287,8 +287,7 @@ def test_a_window_decoded_in_parts_is_the_same(kit, log, buckets, samples):
 def test_a_window_without_samples_has_no_points(write_run):
     writer = write_run()
     writer.add(0, [1, 1, 1])
-    run = RunLog(str(writer.path))
-    run.refresh()
+    run = open_run(writer.path)
     begin = writer.start_ms + 1
     assert len(query(run, begin, begin + 1000, 10, [("rss", False)])["rss", False]) == 0
     assert len(query(run, begin, begin - 5, 10, [("rss", False)])["rss", False]) == 0
@@ -308,8 +307,7 @@ def test_a_change_of_the_interval_is_not_a_gap_but_a_pause_is(write_run, buckets
     writer.event(fmt.RESUME, 20_000_000)
     for second in range(20_000, 26_000, 60):
         writer.add(second * 1000, [second, 0, 1])
-    run = RunLog(str(writer.path))
-    run.refresh()
+    run = open_run(writer.path)
     points = query(run, run.begin_ms, run.end_ms + 1, buckets, [("rss", False)])["rss", False]
     after = points.t_ms[points.breaks] - run.begin_ms
     assert len(after) == 1
@@ -324,8 +322,7 @@ def test_a_pause_shorter_than_the_interval_is_a_gap(write_run):
     writer.event(fmt.RESUME, 260_000)
     for minute in range(4):
         writer.add(260_000 + minute * 60_000, [minute, 0, 1])
-    run = RunLog(str(writer.path))
-    run.refresh()
+    run = open_run(writer.path)
     points = query(run, run.begin_ms, run.end_ms + 1, 100, [("rss", False)])["rss", False]
     assert np.flatnonzero(points.breaks).tolist() == [4]
 
@@ -341,8 +338,7 @@ def test_a_spike_of_one_sample_is_visible_at_every_zoom(write_run):
     for i in range(5000):
         writer.add(i * 1000, [10**6 if i == 3210 else i % 7, 0, 1], write=False)
     writer.close_page()
-    run = RunLog(str(writer.path))
-    run.refresh()
+    run = open_run(writer.path)
     for buckets in (1, 7, 100, 399):
         points = query(run, run.begin_ms, run.end_ms + 1, buckets, [("rss", False)])["rss", False]
         assert points.hi.max() == 10**6
@@ -352,8 +348,7 @@ def test_a_pause_breaks_the_line_and_a_late_sample_does_not(write_run):
     writer = write_run()
     for i in [0, 1, 2, 5, 6, 30, 31]:
         writer.add(i * 1000, [i, i, i])
-    run = RunLog(str(writer.path))
-    run.refresh()
+    run = open_run(writer.path)
     raw = query(run, run.begin_ms, run.end_ms + 1, 100, [("rss", False)])["rss", False]
     assert raw.breaks.tolist() == [False, False, False, False, False, True, False]
     wide = query(run, run.begin_ms, run.end_ms + 1, 6, [("rss", False)])["rss", False]
@@ -366,8 +361,7 @@ def test_only_the_first_sample_of_a_run_has_no_rate(write_run):
     writer.add(1000, [1, 600, 1])
     writer.new_page()
     writer.add(2000, [1, 900, 1])
-    run = RunLog(str(writer.path))
-    run.refresh()
+    run = open_run(writer.path)
     points = query(run, run.begin_ms, run.end_ms + 1, 10, [("cpu_user", True)])["cpu_user", True]
     assert points.lo.tolist() == [100.0, 300.0]
 
@@ -379,8 +373,7 @@ def test_the_undefined_first_rate_is_in_no_bucket(write_run, buckets):
         if i % 90 == 0 and i:
             writer.new_page()
         writer.add(i * 1000, [1, 5000 + 700 * i, 1])
-    run = RunLog(str(writer.path))
-    run.refresh()
+    run = open_run(writer.path)
     points = query(run, run.begin_ms, run.end_ms + 1, buckets, [("cpu_user", True)])
     assert set(points["cpu_user", True].lo.tolist()) == {700.0}
 
@@ -393,8 +386,7 @@ def test_a_counter_that_appears_later_begins_without_a_rate(write_run, buckets):
     writer.change_metrics((("rss", "B", "gauge"), ("done", "jobs", "counter")))
     for i in range(100, 300):
         writer.add(i * 1000, [i, 1000 + 4 * i])
-    run = RunLog(str(writer.path))
-    run.refresh()
+    run = open_run(writer.path)
     points = query(run, run.begin_ms, run.end_ms + 1, buckets, [("done", True)])["done", True]
     assert set(points.lo.tolist()) == {4.0}
     assert not points.breaks.any()
@@ -407,7 +399,6 @@ def test_a_spike_at_the_start_of_a_page_is_kept_without_the_page_before(write_ru
     writer.add(1000, [1, 90_000, 1])
     writer.add(2000, [1, 90_001, 1])
     writer.segment_path(1).unlink()
-    run = RunLog(str(writer.path))
-    run.refresh()
+    run = open_run(writer.path)
     points = query(run, run.begin_ms, run.end_ms + 1, 10, [("cpu_user", True)])["cpu_user", True]
     assert points.hi.tolist() == [90_000.0, 1.0]

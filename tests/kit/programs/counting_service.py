@@ -1,6 +1,6 @@
-"""A service for tests of errors: it counts its samples itself, and keeps the warnings.
+"""A service that counts its samples itself, and keeps the warnings that it gets.
 
-Not imported by tests: its text is put before a test's own program, and run in a process.
+Not imported: its text, after that of kit.waiting, stands before a test's own program.
 """
 
 import json
@@ -8,8 +8,6 @@ import logging
 import os  # noqa: F401 - for the programs that go on from here
 import random
 import sys
-import threading
-import time
 
 import pprofplus
 from pprofplus import settings
@@ -22,6 +20,7 @@ probe_set._SLOW_NS = 10**12  # these tests must not depend on a machine that sta
 heard = []
 writers = []
 history = []  # the error of the disk after each sample
+between = []  # what the collector's thread does before its next sample
 
 
 class _Hearing(logging.Handler):
@@ -35,6 +34,9 @@ _add = Writer.add
 
 def _counted(self, mono_ms, unix_ms, values):
     """Add a sample whose first value is its number, and whose others need space in the log."""
+    if between:
+        between[0]()
+        between.clear()
     if self not in writers:
         writers.append(self)
     noisy = [value + random.randrange(1 << 30) for value in values]  # noqa: S311 - not for secrets
@@ -48,10 +50,13 @@ Writer.add = _counted
 
 def wait_for(condition):
     """Wait for an effect of the collector's thread."""
-    end, pause = time.monotonic() + 60, threading.Event()
-    while not condition():
-        assert time.monotonic() < end, (heard, history[-1:])
-        pause.wait(0.002)
+    wait_until(condition, pause_s=0.002, describe=lambda: (heard, history[-1:]))
+
+
+def between_samples(action):
+    """Run `action` on the collector's thread: never between a check of the log and a write."""
+    between.append(action)
+    wait_for(lambda: not between)
 
 
 def samples(count):
@@ -87,7 +92,7 @@ def resumed(since):
     return history.index(None, since) - since + 1
 
 
-def tell(**more):
+def report(**more):
     """End recording, and print the results for the test."""
     pprofplus.stop()
     sys.stdout.write(json.dumps({"taken": len(history), "heard": heard, **more}))

@@ -2,11 +2,11 @@
 
 import contextlib
 import os
-import time
 from pathlib import Path
 
 import pytest
 
+from kit.waiting import wait_at_most
 from pprofplus.errors import ProbeAbsentError
 from pprofplus.probes.cgroup import Cgroup
 
@@ -38,8 +38,10 @@ def small_cgroup(name, limit_bytes):
             pytest.skip(f"the cgroup's memory cannot be limited here: {error}")
         yield place
     finally:
-        for _ in range(500):  # the last process may still be ending
-            with contextlib.suppress(OSError):
-                place.rmdir()
-                break
-            time.sleep(0.02)
+        wait_at_most(lambda: _is_removed(place), 20, pause_s=0.02)
+
+
+def _is_removed(place):
+    with contextlib.suppress(OSError):  # the last process may still be ending
+        place.rmdir()
+    return not place.exists()

@@ -1,4 +1,4 @@
-"""Reads a whole run with the reference decoder: slow, simple, and correct."""
+"""Reads whole runs with the reference decoder: slow, simple, and correct."""
 
 import fcntl
 from pathlib import Path
@@ -12,6 +12,7 @@ from pprofplus.log.format import (
     PAGE_SIZE,
     header_part,
     parse_header,
+    rate_milli,
     read_data_page,
     read_prefix,
 )
@@ -21,7 +22,8 @@ from pprofplus.log.log_directory import parse_segment_name
 class Run:
     """A run as read.
 
-    headers: a segment; pages: of all segments, in order, without superseded versions;
+    headers: one a segment; pages: of all segments, in order, without superseded versions;
+    page_headers: for each page the header of its segment;
     samples: (mono_ms, unix_ms, {metric: value}); bad: pages that could not be read.
     """
 
@@ -40,6 +42,7 @@ class Run:
                     pages[key] = (header, page)
         ordered = [pages[key] for key in sorted(pages)]
         self.pages = [page for _, page in ordered]
+        self.page_headers = [header for header, _ in ordered]
         self.samples = []
         self.events = []
         for header, page in ordered:
@@ -58,12 +61,55 @@ class Run:
 
     @property
     def lost(self):
-        """Samples that the log counts as lost."""
+        """The number of samples that the log reports as lost."""
         return sum(event.value for event in self.events if event.kind == LOST)
 
     @property
     def kinds(self):
         return [EVENT_KINDS[event.kind] for event in self.events]
+
+
+class Timeline:
+    """Every sample of a run on the run's time axis, as a reader shows it.
+
+    `samples` is a list of (t_ms, interval_ms, {metric: level}, {counter: rate per second}); the
+    rate is None at a counter's first sample.
+    """
+
+    def __init__(self, directory):
+        run = Run(directory)
+        self.pages = list(zip(run.pages, run.page_headers, strict=True))
+        self.samples = list(self._samples())
+
+    def _samples(self):
+        offsets = [page.head.first_unix_ms - page.head.first_mono_ms for page, _ in self.pages]
+        before = None
+        for i, (page, header) in enumerate(self.pages):
+            offset = min(offsets[i:])
+            for n, mono_ms in enumerate(page.mono_ms):
+                values = {name: page.columns[c][n] for c, (name, _, _) in enumerate(header.metrics)}
+                rates = {}
+                for name, _, kind in header.metrics:
+                    if kind != "counter":
+                        continue
+                    rates[name] = None
+                    if before is not None and name in before[1]:
+                        rates[name] = (
+                            rate_milli(values[name] - before[1][name], mono_ms - before[0]) / 1000
+                        )
+                before = (mono_ms, values)
+                yield mono_ms + offset, page.head.interval_ms, values, rates
+
+    def series(self, request, begin_ms, end_ms):
+        """(t_ms, interval, value or None) of the samples in the window that have the metric."""
+        name, rate = request
+        found = []
+        for t_ms, interval, values, rates in self.samples:
+            figures = rates if rate else values
+            if begin_ms <= t_ms < end_ms and name in figures:
+                value = figures[name]
+                found.append((t_ms, interval, None if value is None else float(value)))
+        return found
 
 
 def weight(page):
@@ -113,3 +159,13 @@ def is_locked(path):
 def is_live(directory):
     """Return whether the run's newest segment is locked."""
     return is_locked(segments(directory)[-1])
+
+
+def runs_by_pid(home):
+    """Return, by pid, what is read of each run that has a segment; a pid has one run here."""
+    return {int(path.name.split("-")[0]): Run(path) for path in runs(home) if segments(path)}
+
+
+def used_bytes(home):
+    """Return the size of all segments in a log directory."""
+    return sum(path.stat().st_size for path in Path(home).rglob("*.pplog*"))

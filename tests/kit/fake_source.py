@@ -29,7 +29,6 @@ from pprofplus_tui.sources.port import (
     SourceError,
 )
 
-MIB = 1 << 20
 _BLOCK_SAMPLES = 100
 
 

@@ -1,4 +1,4 @@
-"""A TCP proxy that passes everything on, later: a far machine, on loopback."""
+"""A TCP proxy that forwards everything after a delay: a distant machine, on loopback."""
 
 import queue
 import socket
@@ -7,8 +7,8 @@ import time
 from contextlib import suppress
 
 
-class Delay:
-    """Listens on a free port of loopback and leads to another, `delay_s` away each way."""
+class DelayedProxy:
+    """Listens on a free port of loopback and forwards to another, `delay_s` later each way."""
 
     def __init__(self, port, delay_s):
         self._target = port
@@ -64,7 +64,7 @@ class Delay:
                 return
 
     def close(self):
-        """Drop every line; does nothing the second time."""
+        """Close every connection; does nothing the second time."""
         if self._closed:
             return
         self._closed = True

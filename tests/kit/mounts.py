@@ -1,4 +1,4 @@
-"""Mount namespaces for tests: the mounts disappear with the process."""
+"""Gives a process mounts of its own, which are gone with it."""
 
 import shutil
 import subprocess
@@ -6,8 +6,8 @@ import subprocess
 import pytest
 
 
-def private(place):
-    """Return the command prefix: as a user's root, or as the real one; skips the test without."""
+def private_mounts(place):
+    """Return the command for it: in a user namespace, or as root; `place` is for a trial mount."""
     for prefix in (["unshare", "-rm"], ["unshare", "-m"]):
         command = [*prefix, "mount", "-t", "tmpfs", "tmpfs", str(place)]
         if shutil.which("unshare") and not subprocess.run(command, capture_output=True).returncode:  # noqa: PLW1510 - asked

@@ -1,7 +1,7 @@
 """A writer on its own disk, which is full for some time.
 
-Not imported by tests: its text is put before a test's own program, and run in a process that has
-its own mounts, with a directory to mount the disk at.
+Not imported: its text stands before a test's own program, in a process that has mounts of its own,
+with a directory to mount the disk at.
 """
 
 import os

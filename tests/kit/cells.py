@@ -1,0 +1,14 @@
+"""Reads rows of cells as text. It needs nothing: a row is a tuple of runs of cells."""
+
+
+def row_text(row):
+    return "".join(run.text for run in row)
+
+
+def row_texts(rows):
+    return [row_text(row) for row in rows]
+
+
+def styles_of(row, word=""):
+    """Return the styles of the runs of cells that have `word` in them."""
+    return {run.style for run in row if word in run.text}
