@@ -295,7 +295,7 @@ def test_both_readers_accept_the_same_summaries(junk, at):
         return
     assert fast.fixed["samples"].tolist() == [row.samples for row in slow.rows]
     assert fast.fixed["offset_ms"].tolist() == [row.offset_ms for row in slow.rows]
-    assert fast.cells.tolist() == [[*row.first, *row.lo, *row.hi] for row in slow.rows]
+    assert fast.values.tolist() == [[*row.first, *row.lo, *row.hi] for row in slow.rows]
 
 
 def test_a_damaged_page_of_a_block_is_left_out(long_run):
