@@ -90,9 +90,9 @@ def _metric_chart(
     return ChartKind("", f"metric {title}", title, shown, zero_based=rate, series=lines[::-1])
 
 
-def text_lines(picture: ChartSpec, palette: Palette | None) -> list[str]:
+def text_lines(chart: ChartSpec, palette: Palette | None) -> list[str]:
     """Return a chart as lines, with the terminal's sixteen colours if there is a palette."""
-    return [_text(row, palette).rstrip() + "\n" for row in compose(picture, Canvas())]
+    return [_text(row, palette).rstrip() + "\n" for row in compose(chart, Canvas())]
 
 
 def _text(row: Row, palette: Palette | None) -> str:

@@ -216,7 +216,7 @@ def fit_axis(  # noqa: PLR0913 - the flags are named at every call
     """Return an axis for data in [data_lo, data_hi], the previous one while it still fits.
 
     The previous axis is kept while the data fit in it and use at least 40 % of its height, so
-    that the picture does not jump with every sample. Limits that are not finite or in the
+    that the chart does not jump with every sample. Limits that are not finite or in the
     wrong order are repaired, not rejected.
 
     Args:

@@ -44,26 +44,26 @@ def report_run(
         info.state,
         _facts(info, run, zone, death),
         judge_window(run, begin_ms, end_ms),
-        tuple(_pictures(run, charts_for(run.metrics), window, zone)),
+        tuple(_charts(run, charts_for(run.metrics), window, zone)),
         events,
         left_out,
         death,
     )
 
 
-def _pictures(
+def _charts(
     run: RunReader, table: ChartTable, window: Window, zone: tzinfo | None
 ) -> list[ChartSpec]:
     """Return each chart that has data, the most important first."""
     builder = ChartBuilder(ChartStyle(zone=zone))
     found = []
-    for chart in table.priority:
-        kind = table.by_id[chart]
+    for chart_id in table.priority:
+        kind = table.by_id[chart_id]
         points = run.query(window.begin_ms, window.end_ms, _BUCKETS, wanted_by(kind))
         shape = Shape(kind.id, _SHAPE_CELLS, _SHAPE_ROWS)
-        picture = builder.chart(kind, shape, window, points, growing=False)
-        if any(len(line.points) for line in picture.lines):
-            found.append(picture)
+        chart = builder.chart(kind, shape, window, points, growing=False)
+        if any(len(line.points) for line in chart.lines):
+            found.append(chart)
     return found
 
 

@@ -105,14 +105,14 @@ class EventList(ModalScreen[RunEvent | None]):
     ) -> None:
         super().__init__()
         self._backend = backend
-        self._subject = context
+        self._list_context = context
         self._plain = plain
         self._found: tuple[RunEvent, ...] = ()
 
     def compose(self) -> ComposeResult:
         """Lay out the list; it is empty until the run is read."""
         events = OptionList(id="events", markup=False)
-        run = self._subject.run
+        run = self._list_context.run
         events.border_title = f"events of {run.service} {run.pid}"
         events.border_subtitle = "Enter goes there, Esc closes"
         yield events
@@ -128,7 +128,7 @@ class EventList(ModalScreen[RunEvent | None]):
 
     def _read(self) -> tuple[RunEvent, ...]:
         """Return all events; called in a worker thread."""
-        context = self._subject
+        context = self._list_context
         later = end_events(context.run, context.runs, context.death)
         return self._backend.events(context.run, MAX_EVENTS) + later
 
@@ -143,10 +143,10 @@ class EventList(ModalScreen[RunEvent | None]):
 
     def _fill(self, found: tuple[RunEvent, ...]) -> None:
         self._found = found
-        paint = TokenColours.standard(dark=self.app.current_theme.dark, own=self._subject.colours)
-        zone, plain = self._subject.zone, self._plain
+        paint = TokenColours.standard(dark=self.app.current_theme.dark, own=self._list_context.colours)
+        zone, plain = self._list_context.zone, self._plain
         self._list.add_options(event_line(event, zone, paint, plain=plain) for event in found)
-        before = [i for i, event in enumerate(found) if event.t_ms <= self._subject.at_ms]
+        before = [i for i, event in enumerate(found) if event.t_ms <= self._list_context.at_ms]
         if found:
             self._list.highlighted = before[-1] if before else 0
             some = ", the most important" if len(found) >= MAX_EVENTS else ""

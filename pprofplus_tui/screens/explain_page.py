@@ -51,16 +51,16 @@ class Explained:
 def layers_table(verdicts: Verdicts, *, plain: bool) -> Table:
     """Return each layer's size, measured change and verdict; the cause of the growth is marked."""
     table = page_table(("layer", 13), ("now", 8), ("change", 9), ("in this window", None))
-    blamed = verdicts.responsible
+    grows_most = verdicts.responsible
     sign = "<- grows most" if plain else "← grows most"
     for layer in verdicts.layers:
         verdict = layer_text(layer)
-        marked = f"  {sign}" if layer is blamed else ""
+        marked = f"  {sign}" if layer is grows_most else ""
         table.add_row(
             Text(layer.kind.label),
             Text(format_bytes(layer.now_bytes)),
             Text("" if layer.change is None else format_delta_bytes(layer.change.amount)),
-            Text(verdict + marked, HEADING if layer is blamed else ""),
+            Text(verdict + marked, HEADING if layer is grows_most else ""),
         )
     return table
 

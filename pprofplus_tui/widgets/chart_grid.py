@@ -29,16 +29,16 @@ def sized(rows: Rows, place: ChartPlace) -> Rows:
 
 
 def composed(
-    places: Mapping[str, ChartPlace], pictures: Mapping[str, Rows], width: int, lines: Iterable[int]
+    places: Mapping[str, ChartPlace], drawn: Mapping[str, Rows], width: int, lines: Iterable[int]
 ) -> Iterator[Row]:
-    """Return some lines of the whole area; charts missing in `pictures` are blank."""
+    """Return some lines of the whole area; charts missing in `drawn` are blank."""
     order = sorted(places.items(), key=lambda item: item[1].x)
     for y in lines:
         row: Row = ()
         for name, place in order:
             if place.y <= y < place.y + place.height:
-                drawn = pictures.get(name)
-                row += drawn[y - place.y] if drawn else fit((), place.width)
+                rows = drawn.get(name)
+                row += rows[y - place.y] if rows else fit((), place.width)
         yield row if width_of(row) == width else fit(row, width)
 
 
