@@ -143,8 +143,9 @@ class EventList(ModalScreen[RunEvent | None]):
 
     def _fill(self, found: tuple[RunEvent, ...]) -> None:
         self._found = found
-        paint = TokenColours.standard(dark=self.app.current_theme.dark, own=self._list_context.colours)
-        zone, plain = self._list_context.zone, self._plain
+        dark, context = self.app.current_theme.dark, self._list_context
+        paint = TokenColours.standard(dark=dark, own=context.colours)
+        zone, plain = context.zone, self._plain
         self._list.add_options(event_line(event, zone, paint, plain=plain) for event in found)
         before = [i for i, event in enumerate(found) if event.t_ms <= self._list_context.at_ms]
         if found:
