@@ -118,10 +118,10 @@ def test_the_first_and_the_last_sample_of_a_window_are_found(both):
     "how",
     [
         {},
-        {"most": 2},
+        {"limit": 2},
         {"kinds": {"mark"}},
         {"begin_ms": BEGIN_MS + 10_000, "end_ms": BEGIN_MS + 1_500_000},
-        {"begin_ms": BEGIN_MS + 10_001, "most": 64, "exact": False},
+        {"begin_ms": BEGIN_MS + 10_001, "limit": 64, "exact": False},
     ],
 )
 def test_both_sources_find_the_same_events(both, how):
