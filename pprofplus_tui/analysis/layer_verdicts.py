@@ -1,4 +1,4 @@
-"""From the metrics of a log to the layers of memory, and a verdict on each."""
+"""Computes the layers of memory from the metrics of a log, and a verdict on each."""
 
 from collections.abc import Mapping, Sequence
 
@@ -111,11 +111,11 @@ def verdicts(  # noqa: PLR0913 - a window, and its context
     past: LongTermTrends | None = None,
     earlier: LongTermTrends | None = None,
 ) -> Verdicts:
-    """Return what the layers of memory do in a window.
+    """Return the verdicts on the layers of memory in a window.
 
     Args:
-        table: metric -> its level in the window, `verdict.VERDICT_METRICS` as far as the log has
-            them; bytes. Layers without all their metrics are left out.
+        table: metric -> its level in the window, those of `verdict.VERDICT_METRICS` that the log
+            has; bytes. Layers without all their metrics are left out.
         before: the previous verdicts on this view.
         ends: the first and the last sample in the window, for the measured change.
         kinds: the layers to judge.

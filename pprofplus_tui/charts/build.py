@@ -1,4 +1,4 @@
-"""From a row of the chart table and its points to a chart: axes, legend, notes."""
+"""Builds a chart from a row of the chart table and points: axes, legend, notes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from pprofplus_tui.model.window import JUMPS, Window
 
 _NEAR = 1.25  # a limit is near if the data reach four fifths of it
 
-# A following chart is drawn again at most so many times a window, or in steps of this length.
+# The lines of a following chart are drawn again at most 100 times per window, or every 1.2 s.
 _STEPS, _MIN_STEP_MS = 100, 1200
 _MIN_WORDY_CELLS = 24
 _WORDY = 60  # the border of a narrower plot has times only
@@ -37,15 +37,15 @@ class ChartStyle:
 def buckets_for(shape: Shape) -> int:
     """Return how many buckets of time a chart of that size can show.
 
-    Two a cell, as braille has; a multiple of the jumps of a following window, so that a jump
-    moves whole buckets and the lines do not flicker.
+    Two per cell, as braille has two dots; a multiple of the jumps of a following window, so that
+    a jump moves whole buckets and the lines do not flicker.
     """
     cells = plot_area(shape.width, shape.height).width
     return max(JUMPS, min(MAX_BUCKETS, 2 * cells) // JUMPS * JUMPS)
 
 
 def wanted_by(kind: ChartKind) -> tuple[SeriesKey, ...]:
-    """Return the metrics that a chart draws or notes."""
+    """Return the series that a chart needs, for its lines and notes."""
     return kind.metrics
 
 

@@ -1,4 +1,4 @@
-"""From curves of several runs to charts and figures: a comparison, or all runs of a service."""
+"""Builds the charts and figures of a comparison from curves of several runs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -41,12 +41,12 @@ class Scene:
         request: of the screen.
         window: its window.
         kind: the chart whose main series is drawn.
-        runs: of the request, in its order.
+        runs: those of the request, in its order.
         curves: by run, in the request's time and the chart's unit; of the runs read so far.
         width_ms: of a bucket of theirs.
         lives: by run, when each run has values, in the request's time.
         verdicts: by run, on each curve.
-        present_ms: the newest sample of all live runs, unix ms; 0 where times are ages.
+        present_ms: the newest sample of all live runs, unix ms; 0 if times are ages.
     """
 
     request: ComparisonRequest

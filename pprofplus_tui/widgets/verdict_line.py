@@ -14,11 +14,7 @@ from pprofplus_tui.model.units import (
     format_span_ms,
     rate_text,
 )
-from pprofplus_tui.model.verdict import (
-    GROWING,
-    Layer,
-    Verdicts,
-)
+from pprofplus_tui.model.verdict import GROWING, Layer, Verdicts
 from pprofplus_tui.model.verdict_text import arrow, rate_is_shown, short_layer_text
 from pprofplus_tui.widgets.row_text import fit, joined
 
@@ -26,10 +22,8 @@ _SOON_MS = WEEK_MS
 _FAR_MS = 60 * DAY_MS
 _ALARMING = 10  # growth by more than a tenth of the former size
 _GAP = 3
-_CAUSE_SHARE, _CAUSE_CELLS = (
-    3,
-    24,
-)  # of the line: the rest is for the verdict
+# the cause gets a third of the line, but at least 24 cells; the rest is for the verdict
+_CAUSE_SHARE, _CAUSE_CELLS = 3, 24
 
 
 def _is_highlighted(verdicts: Verdicts, layer: Layer) -> bool:
