@@ -6,7 +6,7 @@ import numpy as np
 
 from pprofplus_tui.analysis.long_term import LongTermTrend, look_back
 from pprofplus_tui.analysis.run_overview import RunOverview
-from pprofplus_tui.analysis.trend import MIN_BYTES, judge
+from pprofplus_tui.analysis.trend import MIN_BYTES, classify
 from pprofplus_tui.analysis.window_verdict import weigh
 from pprofplus_tui.model.change import change_over
 from pprofplus_tui.model.cursor import Reading
@@ -76,14 +76,14 @@ def _at_ends(ends: tuple[Reading, Reading] | None) -> dict[str, Points]:
 _MIN_CHANGE = {"count": 2.0, "us": 1000.0, "us/s": 10_000.0, "count/s": 1.0}
 
 
-def judge_curve(points: Points, unit: str = "B", before: str = "") -> Verdict:
+def classify_curve(points: Points, unit: str = "B", before: str = "") -> Verdict:
     """Return the verdict on one curve, for views of several runs.
 
     It uses the tests of the main view. `unit` is as in `units.format_quantity`; `before` is
     the kind of verdict that this curve had a moment ago.
     """
     least = MIN_BYTES if unit in {"B", "B/s"} else _MIN_CHANGE.get(unit, 1.0)
-    return judge(points, least, before)
+    return classify(points, least, before)
 
 
 def _last(metric: str, table: Mapping[str, Points], measured: Mapping[str, Points]) -> int | None:
@@ -136,7 +136,7 @@ def verdicts(  # noqa: PLR0913 - a window, and its context
         if kind.resident or float(points.hi.max()) >= MIN_ABSENT_BYTES:
             former = known.get(kind, "")
             # "not sure" means that it grew in the window
-            verdict = judge(points, before=GROWING if former == NOT_SURE else former)
+            verdict = classify(points, before=GROWING if former == NOT_SURE else former)
             if past is not None:
                 verdict = weigh(
                     verdict,

@@ -279,9 +279,10 @@ def _no_growth(blocks: TrendBlocks, line: TrendLine | None, least: float) -> Ver
     return Verdict(STEADY, shape=LEVEL)
 
 
-def _judged(
+def _trend_of(
     blocks: TrendBlocks, least: float, shape: str, before: str
 ) -> tuple[Verdict | None, TrendLine | None]:
+    """Return (the verdict if the blocks grow or shrink, else None; the line through them)."""
     line = line_of(blocks, least / 40)
     if line is None:
         return None, line
@@ -304,14 +305,14 @@ def _turned(t: Floats, y: Floats, piece: Ints, least: float, before: str) -> Ver
     ease = HELD if before == GROWING else 1.0
     if median(y[-tenth:]) - known[-1] < max(known[-1] - known[0], least) * ease:
         return None
-    found, line = _judged(blocks_of(t[half:], y[half:], piece[half:]), least, TURN, before)
+    found, line = _trend_of(blocks_of(t[half:], y[half:], piece[half:]), least, TURN, before)
     if found is None or line is None or line.tau < 0.7 * ease:  # a second test must be clearer
         return None
     return found if found.kind == GROWING else None
 
 
-def judge(points: Points, least: float = MIN_BYTES, before: str = "") -> Verdict:
-    """Return what a series does in its window.
+def classify(points: Points, least: float = MIN_BYTES, before: str = "") -> Verdict:
+    """Return the verdict on a series in its window.
 
     Args:
         points: samples or buckets; the smallest values of buckets count, because a leak raises
@@ -336,8 +337,8 @@ def judge(points: Points, least: float = MIN_BYTES, before: str = "") -> Verdict
     if teeth is not None:
         troughs = trough_blocks(t, floor, piece, teeth)
         enough = len(troughs.y) >= _MIN_TROUGHS
-        found = _judged(troughs, least, TEETH, before)[0] if enough else None
-        found = found or _judged(blocks, least, TEETH, before)[0]
+        found = _trend_of(troughs, least, TEETH, before)[0] if enough else None
+        found = found or _trend_of(blocks, least, TEETH, before)[0]
         return found or Verdict(SAW_TOOTH, change=teeth.height, shape=TEETH)
-    found, line = _judged(blocks, least, LINE, before)
+    found, line = _trend_of(blocks, least, LINE, before)
     return found or _turned(t, floor, piece, least, before) or _no_growth(blocks, line, least)

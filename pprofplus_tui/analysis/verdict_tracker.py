@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from pprofplus_tui.analysis.layer_verdicts import judge_curve, verdicts
+from pprofplus_tui.analysis.layer_verdicts import classify_curve, verdicts
 from pprofplus_tui.analysis.whole_run import series_of, whole_run_of
 from pprofplus_tui.model.points import Points, SeriesKey
 from pprofplus_tui.model.verdict import (
@@ -26,7 +26,7 @@ _WHOLE = LAYERS[0]
 _RSS: SeriesKey = ("rss", False)
 
 
-def judge_window(  # noqa: PLR0913 - a window of a run, known points, and options
+def window_verdicts(  # noqa: PLR0913 - a window of a run, known points, and options
     run: RunReader,
     begin_ms: int,
     end_ms: int,
@@ -54,7 +54,7 @@ def judge_window(  # noqa: PLR0913 - a window of a run, known points, and option
     return verdicts(table, before, ends, kinds, past=past, earlier=whole_run.earlier(run))
 
 
-def judge_series(  # noqa: PLR0913, PLR0917 - a series in a window, and options
+def series_verdict(  # noqa: PLR0913, PLR0917 - a series in a window, and options
     run: RunReader, begin_ms: int, end_ms: int, wanted: SeriesKey, unit: str, before: str = ""
 ) -> Verdict:
     """Return the verdict on one series of a run in [begin_ms, end_ms), unix ms.
@@ -65,10 +65,10 @@ def judge_series(  # noqa: PLR0913, PLR0917 - a series in a window, and options
     """
     if wanted == _RSS:
         shown = Verdicts((Layer(_WHOLE, 0, Verdict(before)),)) if before else _NONE
-        rss = judge_window(run, begin_ms, end_ms, shown, kinds=(_WHOLE,)).rss
+        rss = window_verdicts(run, begin_ms, end_ms, shown, kinds=(_WHOLE,)).rss
         return Verdict() if rss is None else rss.verdict
     points = run.query(begin_ms, end_ms, VERDICT_BUCKETS, (wanted,), exact=False)[wanted]
-    return judge_curve(points, unit, before)
+    return classify_curve(points, unit, before)
 
 
 class VerdictTracker:
@@ -90,7 +90,7 @@ class VerdictTracker:
         new_ms = run.end_ms - self._end_ms
         return not 0 <= new_ms < min(window.span_ms // VERDICT_BUCKETS, _MAX_AGE_MS)
 
-    def judge(
+    def verdicts(
         self,
         run: RunReader,
         window: Window,
@@ -103,7 +103,7 @@ class VerdictTracker:
             run: the refreshed reader.
             window: the visible window.
             before: the last verdicts on this run.
-            known: see `judge_window`.
+            known: see `window_verdicts`.
         """
         last, self._window = self._window, window
         self._end_ms = run.end_ms
@@ -111,6 +111,6 @@ class VerdictTracker:
             last == window
             or (last.following and window.following and last.span_ms == window.span_ms)
         )
-        return judge_window(
+        return window_verdicts(
             run, window.begin_ms, window.end_ms, before if same_view else _NONE, known
         )

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from pprofplus_tui.analysis.aligned_runs import shifted
-from pprofplus_tui.analysis.verdict_tracker import judge_series
+from pprofplus_tui.analysis.verdict_tracker import series_verdict
 from pprofplus_tui.charts.build import ChartStyle, buckets_for
 from pprofplus_tui.charts.build_comparison import Charts, ComparisonBuilder, Scene
 from pprofplus_tui.model.charts import ChartKind, ChartSeries, charts_for
@@ -246,7 +246,7 @@ class ComparisonReader:
         unit = kind.unit if series.scale == 1 else ""
         wanted = series.metric, series.rate
         before = kept.verdict.kind if same else ""
-        found = judge_series(kept.reader, begin_ms, end_ms, wanted, unit, before)
+        found = series_verdict(kept.reader, begin_ms, end_ms, wanted, unit, before)
         if series.scale != 1:
             found = replace(
                 found,

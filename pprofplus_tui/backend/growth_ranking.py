@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pprofplus_tui.analysis.verdict_tracker import judge_series
+from pprofplus_tui.analysis.verdict_tracker import series_verdict
 from pprofplus_tui.model.runs import RUNNING, RunId
 from pprofplus_tui.model.verdict import GROWING, Verdict
 from pprofplus_tui.model.view import young_span_ms
@@ -38,7 +38,7 @@ class GrowthRanking:
 
     @property
     def has_more(self) -> bool:
-        """Whether the last call of `judge` left runs for the next one."""
+        """Whether the last call of `update` left runs for the next one."""
         return self._has_more
 
     def forget(self) -> None:
@@ -51,7 +51,7 @@ class GrowthRanking:
         judged = self._judged.get(run_id)
         return None if judged is None else judged.verdict
 
-    def judge(self, infos: Iterable[RunInfo], until_s: float) -> bool:
+    def update(self, infos: Iterable[RunInfo], until_s: float) -> bool:
         """Judge live runs until a monotonic time; return whether any verdict changed.
 
         Runs without a verdict are first, then those with the oldest verdict.
@@ -65,7 +65,7 @@ class GrowthRanking:
             if time.monotonic() > until_s:
                 self._has_more = True
                 return new
-            new |= self._judge_run(info)
+            new |= self._update_run(info)
         self._has_more = False
         return new
 
@@ -87,7 +87,7 @@ class GrowthRanking:
         judged.run.refresh()
         return judged.run
 
-    def _judge_run(self, info: RunInfo) -> bool:
+    def _update_run(self, info: RunInfo) -> bool:
         """Judge one run; return whether its verdict changed."""
         judged = self._judged.get(info.id)
         try:
@@ -96,11 +96,11 @@ class GrowthRanking:
             return False
         window = Window.live(info.end_ms, young_span_ms(info.end_ms - info.begin_ms))
         before = "" if judged is None else judged.verdict.kind
-        verdict = judge_series(run, window.begin_ms, window.end_ms, _RSS, "B", before)
+        verdict = series_verdict(run, window.begin_ms, window.end_ms, _RSS, "B", before)
         if verdict.kind == GROWING and run.only_end:
             # only the whole run shows whether this is a wave or a saw-tooth, as in the main view
             run = self._source.open(info.id)
-            verdict = judge_series(run, window.begin_ms, window.end_ms, _RSS, "B", before)
+            verdict = series_verdict(run, window.begin_ms, window.end_ms, _RSS, "B", before)
         if judged is not None and judged.run is run and judged.verdict == verdict:
             judged.end_ms = info.end_ms
             return False

@@ -26,10 +26,10 @@ class BackendPort(Protocol):
     def compare(self, comparison: ComparisonRequest | None) -> None:
         """Answer this comparison instead of the last request; None: return to the request."""
 
-    def read_first(self, runs: tuple[RunId, ...], *, judge_growth: bool = False) -> None:
+    def read_first(self, runs: tuple[RunId, ...], *, with_growth: bool = False) -> None:
         """Read all figures of these runs before those of other runs.
 
-        With `judge_growth`, also judge how each live run grows.
+        With `with_growth`, also judge how each live run grows.
         """
 
     def events(self, run: Run, limit: int) -> tuple[RunEvent, ...]:

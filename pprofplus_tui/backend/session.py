@@ -96,7 +96,7 @@ class Session:
         changed = catalog.complete(in_view, until_s)
         if not ranking:
             self._ranking.forget()
-        elif self._ranking.judge(catalog.running, until_s):
+        elif self._ranking.update(catalog.running, until_s):
             self._pending.update((info.id, info) for info in catalog.running)
             changed = True
         if catalog.unread:
@@ -208,7 +208,7 @@ class Session:
             if judging:  # in parallel with the renderer, but after the first charts of a run
                 if charts_unchanged:
                     self._renderer.wait_idle(_FIRST_CHARTS_S)
-                verdicts = self._tracker.judge(reader, request.window, verdicts, levels)
+                verdicts = self._tracker.verdicts(reader, request.window, verdicts, levels)
             elif run.rss_bytes is not None and (not charts_unchanged or request.window.following):
                 # also if the charts did not change: the list may have a newer sample
                 verdicts = verdicts.with_rss(run.rss_bytes)

@@ -51,7 +51,7 @@ class BackendThread:
         self._request = ChartRequest()
         self._comparison: ComparisonRequest | None = None
         self._first: tuple[RunId, ...] = ()
-        self._judge_growth = False
+        self._with_growth = False
         self._scrolled = False
         self._fresh = True
         self._closing = False
@@ -94,15 +94,15 @@ class BackendThread:
             self._comparison = comparison
             self._changed.notify_all()
 
-    def read_first(self, runs: tuple[RunId, ...], *, judge_growth: bool = False) -> None:
+    def read_first(self, runs: tuple[RunId, ...], *, with_growth: bool = False) -> None:
         """Read all figures of these runs before those of other runs.
 
-        With `judge_growth`, also judge how each live run grows.
+        With `with_growth`, also judge how each live run grows.
         """
         with self._changed:
-            wanted = runs, judge_growth
-            self._scrolled = self._scrolled or wanted != (self._first, self._judge_growth)
-            self._first, self._judge_growth = wanted
+            wanted = runs, with_growth
+            self._scrolled = self._scrolled or wanted != (self._first, self._with_growth)
+            self._first, self._with_growth = wanted
             self._changed.notify_all()
 
     def events(self, run: Run, limit: int) -> tuple[RunEvent, ...]:
@@ -168,7 +168,7 @@ class BackendThread:
                     return
                 request, fresh, self._fresh = self._request, self._fresh or unanswered, False
                 comparison, in_view, self._scrolled = self._comparison, self._first, False
-                ranking = self._judge_growth
+                ranking = self._with_growth
             unanswered = fresh  # a request that failed is answered again at the next tick
             pending = False
             # answer a key before reading anything else, but delay a refresh by one tick at most

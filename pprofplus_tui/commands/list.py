@@ -123,7 +123,7 @@ def _growth(source: "Source", info: "RunInfo") -> tuple[str | None, float | None
     """
     if info.rss_bytes is None:
         return None, None
-    from pprofplus_tui.analysis.verdict_tracker import judge_window
+    from pprofplus_tui.analysis.verdict_tracker import window_verdicts
     from pprofplus_tui.model.verdict import TOO_LITTLE
     from pprofplus_tui.sources.port import NoRunError
 
@@ -131,7 +131,7 @@ def _growth(source: "Source", info: "RunInfo") -> tuple[str | None, float | None
         reader = source.open(info.id)
     except NoRunError:
         return None, None
-    layers = judge_window(reader, reader.begin_ms, reader.end_ms + 1).layers
+    layers = window_verdicts(reader, reader.begin_ms, reader.end_ms + 1).layers
     verdict = next((layer.verdict for layer in layers if layer.kind.id == "rss"), None)
     if verdict is None:
         return None, None

@@ -3,7 +3,7 @@
 import shlex
 from datetime import tzinfo
 
-from pprofplus_tui.analysis.verdict_tracker import judge_window
+from pprofplus_tui.analysis.verdict_tracker import window_verdicts
 from pprofplus_tui.charts.build import ChartBuilder, ChartStyle, wanted_by
 from pprofplus_tui.charts.spec import ChartSpec
 from pprofplus_tui.model.charts import ChartTable, charts_for
@@ -43,7 +43,7 @@ def report_run(
         info.pid,
         info.state,
         _facts(info, run, zone, death),
-        judge_window(run, begin_ms, end_ms),
+        window_verdicts(run, begin_ms, end_ms),
         tuple(_charts(run, charts_for(run.metrics), window, zone)),
         events,
         left_out,

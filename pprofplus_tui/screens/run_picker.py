@@ -73,7 +73,7 @@ class RunPicker:
         first = self.list.visible_runs
         if selected is not None and selected not in first:
             first = (selected, *first)
-        self._backend.read_first(first, judge_growth=self.run_filter.order == GROWTH)
+        self._backend.read_first(first, with_growth=self.run_filter.order == GROWTH)
 
     def _set_filter(self, run_filter: RunFilter) -> None:
         if run_filter != self.run_filter:

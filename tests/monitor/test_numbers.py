@@ -16,7 +16,7 @@ from kit.memory_cgroup import small_cgroup
 from kit.units import MIB
 from kit.waiting import wait_until
 from pprofplus.probes.cgroup import Cgroup
-from pprofplus_tui.analysis.verdict_tracker import judge_window
+from pprofplus_tui.analysis.verdict_tracker import window_verdicts
 from pprofplus_tui.backend.session import Session
 from pprofplus_tui.model.comparison_request import SERVICE, SUM, ComparisonRequest
 from pprofplus_tui.model.messages import ChartRequest, Shape
@@ -370,7 +370,7 @@ def test_a_layers_change_is_of_the_first_and_the_last_sample_whatever_the_bucket
     path = home.run(count=3000)
     log = LocalRun(open_log(path, in_blocks=True))
     begin_ms = log.begin_ms
-    facts = judge_window(log, begin_ms + 10_000, begin_ms + 2_900_000)
+    facts = window_verdicts(log, begin_ms + 10_000, begin_ms + 2_900_000)
     for name, step in (("rss", 65_536), ("objects", 65_536), ("c_heap", 0)):
         change = facts.layer(name).change
         assert change.amount == 2889 * step

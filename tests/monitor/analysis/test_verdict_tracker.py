@@ -10,7 +10,7 @@ import pytest
 
 from kit.units import HOUR_MS, MIB, MINUTE_MS
 from pprofplus_tui.analysis import whole_run
-from pprofplus_tui.analysis.verdict_tracker import VerdictTracker, judge_window
+from pprofplus_tui.analysis.verdict_tracker import VerdictTracker, window_verdicts
 from pprofplus_tui.backend.session import Session
 from pprofplus_tui.commands.report import write_report
 from pprofplus_tui.model.explanations import window_sentences
@@ -95,7 +95,7 @@ def slow_leak(home):
 def test_a_slow_leak_of_the_c_heap_is_found_and_the_c_heap_named(slow_leak):
     log = log_of(slow_leak)
     for begin_ms in (log.begin_ms, log.end_ms - 12 * HOUR_MS):
-        found = judge_window(log, begin_ms, log.end_ms + 1)
+        found = window_verdicts(log, begin_ms, log.end_ms + 1)
         assert found.rss.verdict.kind == GROWING
         assert found.layer("c_heap").verdict.kind == GROWING
         assert found.layer("c_heap").verdict.per_hour == pytest.approx(2 * MIB, rel=0.25)
@@ -117,11 +117,11 @@ def test_the_report_says_the_same_with_its_reason(home):
 def test_the_edge_of_a_day_is_steady_after_nine_days_and_not_sure_after_six_hours(home):
     hours = np.arange(9 * 24 * 60 + 12 * 60) / 60
     days = log_of(write(home, 300 + wave(hours, 60) + wandering(len(hours), 2, 20, 1), pid=1))
-    found = judge_window(days, days.end_ms - 5 * HOUR_MS, days.end_ms + 1).rss.verdict
+    found = window_verdicts(days, days.end_ms - 5 * HOUR_MS, days.end_ms + 1).rss.verdict
     assert (found.kind, found.reason) == (STEADY, EVERY_DAY)
     young = 300 + wave(hours[: 6 * 60] + 6, 60) + wandering(360, 1, 20, 2)
     log = log_of(write(home, young, service="other", pid=2))
-    found = judge_window(log, log.begin_ms, log.end_ms + 1).rss.verdict
+    found = window_verdicts(log, log.begin_ms, log.end_ms + 1).rss.verdict
     assert (found.kind, found.reason) == (NOT_SURE, MAYBE_WAVE)
 
 
@@ -144,7 +144,7 @@ def restarted(home):
 
 def test_the_previous_run_explains_a_young_one(restarted):
     log = log_of(restarted[1])
-    found = judge_window(log, log.begin_ms, log.end_ms + 1).rss.verdict
+    found = window_verdicts(log, log.begin_ms, log.end_ms + 1).rss.verdict
     assert (found.kind, found.reason) == (STEADY, EARLIER_RUN)
 
 
@@ -161,13 +161,13 @@ def test_the_run_before_is_read_once_and_only_if_it_is_needed(restarted, monkeyp
     asked = []
     earlier = LocalRun.earlier
     monkeypatch.setattr(LocalRun, "earlier", lambda run: asked.append(run.id) or earlier(run))
-    judge = VerdictTracker()
+    tracker = VerdictTracker()
     for path in restarted:
         log = log_of(path)
-        judge.forget()
+        tracker.forget()
         for _ in range(3):
             whole = Window.fit(log.begin_ms, log.end_ms + 1)
-            assert judge.judge(log, whole, Verdicts()).rss.verdict.kind == STEADY
+            assert tracker.verdicts(log, whole, Verdicts()).rss.verdict.kind == STEADY
     assert asked == [restarted[1]]
 
 
@@ -176,7 +176,7 @@ def test_a_run_before_that_cannot_be_read_changes_nothing(restarted):
     for segment in Path(before).iterdir():
         segment.write_bytes(b"\xff" * 100)
     log = log_of(after)
-    assert judge_window(log, log.begin_ms, log.end_ms + 1).rss.verdict.kind == NOT_SURE
+    assert window_verdicts(log, log.begin_ms, log.end_ms + 1).rss.verdict.kind == NOT_SURE
 
 
 # -- what it costs
@@ -186,20 +186,20 @@ def test_the_whole_run_is_asked_for_once_for_all_windows_of_a_run(slow_leak, mon
     asked = []
     trends_of = whole_run.trends_of
     monkeypatch.setattr(whole_run, "trends_of", lambda *asks: asked.append(1) or trends_of(*asks))
-    judge, log = VerdictTracker(), log_of(slow_leak)
+    tracker, log = VerdictTracker(), log_of(slow_leak)
     for hours in range(1, 20):
         window = Window.fit(log.end_ms - hours * HOUR_MS, log.end_ms + 1)
-        judge.judge(log, window, Verdicts())
+        tracker.verdicts(log, window, Verdicts())
     assert len(asked) == 1
     other = log_of(slow_leak)
-    judge.judge(other, Window.fit(log.begin_ms, log.end_ms + 1), Verdicts())
+    tracker.verdicts(other, Window.fit(log.begin_ms, log.end_ms + 1), Verdicts())
     assert len(asked) == 2
 
 
 def test_what_is_known_of_a_log_goes_with_it(slow_leak):
     log = log_of(slow_leak)
     kept = ref(whole_run.whole_run_of(log))
-    judge_window(log, log.begin_ms, log.end_ms + 1)
+    window_verdicts(log, log.begin_ms, log.end_ms + 1)
     assert kept() is not None
     del log
     gc.collect()
@@ -210,7 +210,7 @@ def test_of_a_log_whose_end_alone_is_read_the_window_alone_is_judged(slow_leak):
     end = LocalRun(open_log(slow_leak, last_slots=2))
     assert end.begin_ms > BEGIN_MS + 10 * HOUR_MS
     assert whole_run.whole_run_of(end).past(end, LAYERS) == {}
-    assert judge_window(end, end.begin_ms, end.end_ms + 1).rss.verdict.reason == ""
+    assert window_verdicts(end, end.begin_ms, end.end_ms + 1).rss.verdict.reason == ""
 
 
 def test_no_verdict_is_worked_on_before_the_first_charts_are_drawn(slow_leak, home, monkeypatch):

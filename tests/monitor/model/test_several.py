@@ -18,7 +18,7 @@ from pprofplus_tui.analysis.across_runs import (
     up_to_present,
 )
 from pprofplus_tui.analysis.aligned_runs import age_ticks, shared_moment, shifted, value_at
-from pprofplus_tui.analysis.layer_verdicts import judge_curve
+from pprofplus_tui.analysis.layer_verdicts import classify_curve
 from pprofplus_tui.model.change import change_between, change_over
 from pprofplus_tui.model.comparison_request import COMPARE, SERVICE, ComparisonRequest
 from pprofplus_tui.model.lifetimes import Lifetime
@@ -264,7 +264,7 @@ def test_the_most_important_runs_grow_most_or_are_largest():
         "none": Points.empty(),
         "slow": curve(times, np.arange(60.0) / 10),
     }
-    verdicts = {name: judge_curve(points, "count") for name, points in curves.items()}
+    verdicts = {name: classify_curve(points, "count") for name, points in curves.items()}
     assert most_important_runs(curves, verdicts, by_size=False, top=2) == ("leak", "slow")
     assert most_important_runs(curves, verdicts, by_size=True, top=2) == ("steady", "leak")
     assert "none" not in most_important_runs(curves, verdicts, by_size=True, top=9)
@@ -277,7 +277,7 @@ def test_a_curve_too_short_to_be_judged_grows_less_than_any_other():
         "sinking": curve(times, 1e9 - 1e7 * np.arange(60.0)),
         "leak": curve(times, 1e6 * np.arange(60.0)),
     }
-    verdicts = {name: judge_curve(points) for name, points in curves.items()}
+    verdicts = {name: classify_curve(points) for name, points in curves.items()}
     assert most_important_runs(curves, verdicts, by_size=False) == ("leak", "sinking", "child")
 
 

@@ -51,8 +51,8 @@ class MemoryBackend:
     def compare(self, comparison):
         self.comparisons.append(comparison)
 
-    def read_first(self, paths, *, judge_growth=False):
-        self.first.append((paths, judge_growth))
+    def read_first(self, paths, *, with_growth=False):
+        self.first.append((paths, with_growth))
 
     def events(self, run, limit):
         self.threads.add(threading.current_thread())
