@@ -184,8 +184,8 @@ def test_a_run_before_that_cannot_be_read_changes_nothing(restarted):
 
 def test_the_whole_run_is_asked_for_once_for_all_windows_of_a_run(slow_leak, monkeypatch):
     asked = []
-    past_of = whole_run.past_of
-    monkeypatch.setattr(whole_run, "past_of", lambda *asks: asked.append(1) or past_of(*asks))
+    trends_of = whole_run.trends_of
+    monkeypatch.setattr(whole_run, "trends_of", lambda *asks: asked.append(1) or trends_of(*asks))
     judge, log = VerdictTracker(), log_of(slow_leak)
     for hours in range(1, 20):
         window = Window.fit(log.end_ms - hours * HOUR_MS, log.end_ms + 1)
@@ -198,7 +198,7 @@ def test_the_whole_run_is_asked_for_once_for_all_windows_of_a_run(slow_leak, mon
 
 def test_what_is_known_of_a_log_goes_with_it(slow_leak):
     log = log_of(slow_leak)
-    kept = ref(whole_run.beyond(log))
+    kept = ref(whole_run.whole_run_of(log))
     judged(log, log.begin_ms, log.end_ms + 1)
     assert kept() is not None
     del log
@@ -209,15 +209,15 @@ def test_what_is_known_of_a_log_goes_with_it(slow_leak):
 def test_of_a_log_whose_end_alone_is_read_the_window_alone_is_judged(slow_leak):
     end = LocalRun(open_log(slow_leak, last_slots=2))
     assert end.begin_ms > BEGIN_MS + 10 * HOUR_MS
-    assert whole_run.beyond(end).past(end, LAYERS) == {}
+    assert whole_run.whole_run_of(end).trends(end, LAYERS) == {}
     assert judged(end, end.begin_ms, end.end_ms + 1).rss.verdict.reason == ""
 
 
 def test_no_verdict_is_worked_on_before_the_first_charts_are_drawn(slow_leak, home, monkeypatch):
     drawn, drawn_then = [], []
-    past_of = whole_run.past_of
+    trends_of = whole_run.trends_of
     monkeypatch.setattr(
-        whole_run, "past_of", lambda *asks: drawn_then.append(len(drawn)) or past_of(*asks)
+        whole_run, "trends_of", lambda *asks: drawn_then.append(len(drawn)) or trends_of(*asks)
     )
     session = Session(Options(), open_source([str(home.path)]), drawn.append)
     try:
