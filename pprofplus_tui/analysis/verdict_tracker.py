@@ -47,11 +47,11 @@ def window_verdicts(  # noqa: PLR0913 - a window of a run, known points, and opt
     ends = run.end_samples(begin_ms, end_ms, series)
     table = {metric: points[metric, rate] for metric, rate in series}
     whole_run = whole_run_of(run)
-    past, earlier = whole_run.past(run, kinds), whole_run.known_earlier
+    past, earlier = whole_run.trends(run, kinds), whole_run.known_earlier_trends
     found = verdicts(table, before, ends, kinds, past=past, earlier=earlier)
     if earlier is not None or all(layer.verdict.kind != NOT_SURE for layer in found.layers):
         return found
-    return verdicts(table, before, ends, kinds, past=past, earlier=whole_run.earlier(run))
+    return verdicts(table, before, ends, kinds, past=past, earlier=whole_run.earlier_trends(run))
 
 
 def series_verdict(  # noqa: PLR0913, PLR0917 - a series in a window, and options

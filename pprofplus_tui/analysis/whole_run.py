@@ -1,4 +1,4 @@
-"""Long-term trends outside the visible window: of the whole run and of the service's earlier run.
+"""The trends of a whole run, and of the earlier run of its service, for verdicts on a window.
 
 They are kept as long as the reader of the run, and computed again only when the run has grown.
 """
@@ -12,74 +12,74 @@ from pprofplus_tui.model.points import SeriesKey
 from pprofplus_tui.model.verdict import LAYERS, LayerKind
 from pprofplus_tui.sources.port import RunReader
 
-# Trends are computed again when the run has grown by 1/64, within these limits.
-_NEW_SHARE = 64
-_MIN_NEW_MS, _MAX_NEW_MS = 5000, 600_000
-# A run that begins this long after its process lacks its begin, or only its end is read.
-_MAX_LATE_MS = 60_000
+# The trends are kept until the run has grown by this share, within these limits.
+_SHARE = 64
+_LEAST_MS, _MOST_MS = 5000, 600_000
+# A run that begins later than its process by more was cut off, or only its end is read.
+_START_MS = 60_000
 
 Kinds = Sequence[LayerKind]
 
 
 def series_of(kinds: Kinds) -> tuple[SeriesKey, ...]:
-    """Return the series from which these layers are computed."""
+    """Return the series that these layers are made of."""
     names = (name for kind in kinds for name in (*kind.plus, *kind.minus))
     return tuple(dict.fromkeys((name, False) for name in names))
 
 
 def trends_of(run: RunReader, kinds: Kinds = LAYERS) -> LongTermTrends:
-    """Return the long-term trends of the layers of a run, with one inexact query."""
-    series = series_of(kinds)
+    """Return the trends of the layers over the whole run: one query that is not exact."""
+    keys = series_of(kinds)
     begin_ms, end_ms, buckets = past_grid(run.begin_ms, run.end_ms + 1)
-    points = run.query(begin_ms, end_ms, buckets, series, exact=False)
-    table = {metric: points[metric, rate] for metric, rate in series}
+    points = run.query(begin_ms, end_ms, buckets, keys, exact=False)
+    table = {metric: points[metric, rate] for metric, rate in keys}
     return long_term_trends(RunOverview(table, run.start_ms), kinds)
 
 
 class WholeRun:
-    """Keeps the long-term trends of one run and of the earlier run."""
+    """The trends of one run and of the earlier run of its service."""
 
     def __init__(self) -> None:
-        self._past: LongTermTrends | None = None
+        self._trends: LongTermTrends | None = None
         self._kinds: Kinds = ()
-        self._ms = (0, 0)  # begin and end of the run at that time
-        self._earlier: LongTermTrends | None = None
+        self._ms = (0, 0)  # where the run began and ended then
+        self._earlier_trends: LongTermTrends | None = None
 
-    def past(self, run: RunReader, kinds: Kinds) -> LongTermTrends:
-        """Return the trends of the whole run, computed again only if it has grown enough.
+    def trends(self, run: RunReader, kinds: Kinds) -> LongTermTrends:
+        """Return the trends of the whole run; they may be a little old if the run hardly grew.
 
-        Empty if only the end of the run was read.
+        None of any layer if only the end of the run was read.
         """
-        if run.only_end and run.begin_ms - run.start_ms > _MAX_LATE_MS:
+        if run.only_end and run.begin_ms - run.start_ms > _START_MS:
             return {}
         begin_ms, end_ms = self._ms
         new_ms = run.end_ms - end_ms
-        kept_ms = min(max((run.end_ms - run.begin_ms) // _NEW_SHARE, _MIN_NEW_MS), _MAX_NEW_MS)
+        kept_ms = min(max((run.end_ms - run.begin_ms) // _SHARE, _LEAST_MS), _MOST_MS)
         grown = run.begin_ms != begin_ms or not 0 <= new_ms < kept_ms
-        if self._past is None or grown or not set(kinds) <= set(self._kinds):
-            self._past, self._kinds = trends_of(run, kinds), tuple(kinds)
+        if self._trends is None or grown or not set(kinds) <= set(self._kinds):
+            self._trends, self._kinds = trends_of(run, kinds), tuple(kinds)
             self._ms = run.begin_ms, run.end_ms
-        return self._past
+        return self._trends
 
     @property
-    def known_earlier(self) -> LongTermTrends | None:
-        """The trends of the earlier run, None before the first call of `earlier`."""
-        return self._earlier
+    def known_earlier_trends(self) -> LongTermTrends | None:
+        """The trends of the earlier run, None if they were not requested yet."""
+        return self._earlier_trends
 
-    def earlier(self, run: RunReader) -> LongTermTrends:
-        """Return the trends of the earlier run, empty if there is none; computed once."""
-        if self._earlier is None:
+    def earlier_trends(self, run: RunReader) -> LongTermTrends:
+        """Return the trends of the earlier run, empty if there is none; it is read once."""
+        if self._earlier_trends is None:
             before = run.earlier()
-            self._earlier = trends_of(before) if before is not None else {}
-        return self._earlier
+            self._earlier_trends = trends_of(before) if before is not None else {}
+        return self._earlier_trends
 
 
-_WHOLE_RUNS: WeakKeyDictionary[RunReader, WholeRun] = WeakKeyDictionary()
+_KNOWN: WeakKeyDictionary[RunReader, WholeRun] = WeakKeyDictionary()
 
 
 def whole_run_of(run: RunReader) -> WholeRun:
-    """Return the `WholeRun` of a reader; it is dropped with the reader."""
-    known = _WHOLE_RUNS.get(run)
+    """Return the trends of a run; they are dropped with its reader."""
+    known = _KNOWN.get(run)
     if known is None:
-        known = _WHOLE_RUNS[run] = WholeRun()
+        known = _KNOWN[run] = WholeRun()
     return known

@@ -178,12 +178,12 @@ def page_writers(log_directory):
             writer.close()
 
 
-def write_pages(log_directory, header, pages, service=None):
+def write_pages(logs, header, pages, service=None):
     """Write a run of these pages in one segment; return its directory.
 
     `service` is the name of its folder where that is not the header's.
     """
-    path = Path(log_directory, service or header.service, f"{header.pid}-{header.start_ms}")
+    path = Path(logs, service or header.service, f"{header.pid}-{header.start_ms}")
     path.mkdir(parents=True)
     whole = [*fmt.pack_header(header), *map(bytes, pages)]
     (path / log_directory.segment_name(1)).write_bytes(

@@ -209,7 +209,7 @@ def test_what_is_known_of_a_log_goes_with_it(slow_leak):
 def test_of_a_log_whose_end_alone_is_read_the_window_alone_is_judged(slow_leak):
     end = LocalRun(open_log(slow_leak, last_slots=2))
     assert end.begin_ms > BEGIN_MS + 10 * HOUR_MS
-    assert whole_run.whole_run_of(end).past(end, LAYERS) == {}
+    assert whole_run.whole_run_of(end).trends(end, LAYERS) == {}
     assert window_verdicts(end, end.begin_ms, end.end_ms + 1).rss.verdict.reason == ""
 
 
