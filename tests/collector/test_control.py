@@ -226,7 +226,7 @@ def test_answers_that_are_not_read_are_removed_later(start, monkeypatch):
     collector = start("api", interval_s=0.05)
     put_request(collector.directory, Request("pause"))
     wait_until(lambda: left(collector) and left(collector)[0].endswith(".answer"))
-    monkeypatch.setattr(request_handler, "_LEFT_S", -1)
+    monkeypatch.setattr(request_handler, "_LEFTOVER_S", -1)
     ask(collector, Request("resume"))
     wait_until(lambda: left(collector) == [])
 

@@ -217,7 +217,7 @@ def test_a_second_long_action_is_refused_while_one_is_at_work(collector, actions
     assert begun.wait(EVER_S)
     done, text = answer_of(collector.directory, ask(collector.directory, "hold"))
     assert not done
-    assert "hold is at work" in text
+    assert "hold is running" in text
     end.set()
     assert answer_of(collector.directory, stem) == (True, "held")
     assert answer_of(collector.directory, ask(collector.directory, "hold")) == (True, "held")

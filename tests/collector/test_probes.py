@@ -449,10 +449,10 @@ def test_no_memory_file_or_no_mount_means_no_cgroup(cgroups, tmp_path):
 METRICS_OF_THIS_PROCESS = """
 import json
 from pprofplus.probes.probe_set import ProbeSet
-panel = ProbeSet(1.0)
-panel.read(0)
-panel.rebuild_schema(0)
-print(json.dumps([name for name, _, _ in panel.metrics]))
+probe_set = ProbeSet(1.0)
+probe_set.read(0)
+probe_set.rebuild_schema(0)
+print(json.dumps([name for name, _, _ in probe_set.metrics]))
 """
 
 

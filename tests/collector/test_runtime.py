@@ -15,7 +15,7 @@ from kit import reference
 from kit.waiting import wait_until
 from pprofplus.lifecycle import _process
 from pprofplus.probes.gauge_registry import MAX_GAUGES, REGISTRY
-from pprofplus.recording.run_recorder import _MARKS_AT_ONCE
+from pprofplus.recording.run_recorder import _MARK_BURST
 
 EVER_S = 30
 
@@ -101,7 +101,7 @@ def test_a_flood_of_marks_is_throttled_and_counted(start):
     found = texts(collector, "mark")
     marks = [text for text in found if text.startswith("mark ")]
     left_out = sum(int(text.split()[0]) for text in found if "left out" in text)
-    assert _MARKS_AT_ONCE <= len(marks) < 200
+    assert _MARK_BURST <= len(marks) < 200
     assert len(marks) + left_out == 1000
 
 
@@ -455,7 +455,7 @@ def test_gauges_that_threads_add_at_once_are_all_recorded(start):
         sys.setswitchinterval(before)
     names = {f"t{number}.{i}" for number in range(8) for i in range(7)}
     assert {gauge.name for gauge in REGISTRY.all()} == names
-    wait_until(lambda: names <= {name for name, _, _ in collector._recording.writer.header.metrics})
+    wait_until(lambda: names <= {name for name, _, _ in collector._recorder.writer.header.metrics})
 
 
 def test_a_gauge_function_may_call_mark_pause_and_stop(start):

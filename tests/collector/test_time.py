@@ -141,7 +141,7 @@ own = tracemalloc.Filter(True, os.path.dirname(pprofplus.__file__) + "/*")
 tracemalloc.start()
 collector = sampler.Collector(settings.Settings("day", interval_s=20, max_bytes=1 << 18))
 collector._open()
-record = collector._recording
+record = collector._recorder
 kept, samples, held = [b""] * 1000, 0, []
 for until in (360, 4_320):
     # a page in the making takes what it takes: each look is at one that has just begun

@@ -304,7 +304,7 @@ def test_a_pid_reused_by_another_process_ends_the_run(others, tmp_path):
     watched.process._create_time = 1.0
     watched.process._ident = (process.pid, 1.0)
     assert not watched.step(time.monotonic())
-    assert reference.Run(watched.recording.writer.directory).kinds == ["start", "stop"]
+    assert reference.Run(watched.recorder.writer.directory).kinds == ["start", "stop"]
 
 
 # -- without enough descriptors

@@ -116,7 +116,7 @@ class Watch:
     def close(self) -> None:
         """End all logs with a stop event."""
         for watched in self.watched.values():
-            watched.recording.close("the watch ended")
+            watched.recorder.close("the watch ended")
         self.watched = {}
 
     def _search(self, now_s: float) -> None:
@@ -181,11 +181,11 @@ class Watch:
 
     def _announce(self, watched: WatchedProcess) -> None:
         """Report once where a process is recorded, after its first successful write."""
-        if watched.announced or watched.recording.writer.write_error is not None:
+        if watched.announced or watched.recorder.writer.write_error is not None:
             return
         watched.announced = True
         pid = watched.process.pid
-        self._report(f"{watched.service} {pid}: recorded to {watched.recording.writer.directory}")
+        self._report(f"{watched.service} {pid}: recorded to {watched.recorder.writer.directory}")
 
     def _unseen(self, now_s: float) -> list[psutil.Process]:
         """Return the processes that may have executed another program since the last check."""
@@ -220,13 +220,13 @@ class Watch:
             return
         forbidden = watched.forbidden
         if forbidden is not None:
-            watched.recording.close()
+            watched.recorder.close()
             self._refuse(process, f"cannot record to {self._settings.log_directory}: {forbidden}")
             return
         self.begun += 1
         self.watched[process.pid] = watched
         self._announce(watched)
-        watched.recording.emit_warnings()
+        watched.recorder.emit_warnings()
         if watched.hidden:
             self._warn(
                 f"{service} {process.pid}: recorded without {', '.join(watched.hidden)}, which this"
