@@ -337,14 +337,14 @@ def test_a_stop_does_not_wait_for_an_action_that_ignores_it(collector, actions):
 def test_a_recorder_of_another_process_refuses_what_is_about_its_own(tmp_path):
     registry = ActionRegistry()
     registry.register(Action("own", lambda *_: "done", own_process_only=True))
-    handler = RequestHandler(registry, own_process=False)
+    handler = RequestHandler(lambda: registry, own_process=False)
     stem = ask(tmp_path, "own")
     handler.handle(str(tmp_path), None)
     done, text = take_answer(str(tmp_path), stem)
     assert not done
     assert "recorded from outside" in text
     stem = ask(tmp_path, "own")
-    RequestHandler(registry).handle(str(tmp_path), None)
+    RequestHandler(lambda: registry).handle(str(tmp_path), None)
     assert take_answer(str(tmp_path), stem) == (True, "done")
 
 

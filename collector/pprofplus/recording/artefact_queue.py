@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from time import time_ns
 
 from pprofplus.log.ledger import LedgerBusyError
@@ -10,6 +9,7 @@ from pprofplus.system.background import Gate
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable
 
 _NS_PER_MS = 1_000_000
@@ -72,41 +72,21 @@ class PendingArtefact:
         return self.name
 
 
-class ArtefactQueue:
-    """Artefacts to write, the first one added first."""
+def discard(queue: deque[PendingArtefact], pending: PendingArtefact) -> None:
+    """Remove an artefact from the queue, if it is there."""
+    try:  # noqa: SIM105 - contextlib costs each service 1 ms
+        queue.remove(pending)
+    except ValueError:
+        # it is written, or is being written
+        pass
 
-    __slots__ = ("_pending",)
 
-    def __init__(self) -> None:
-        self._pending: deque[PendingArtefact] = deque()
-
-    def __bool__(self) -> bool:
-        """Return whether there is one to write."""
-        return bool(self._pending)
-
-    def add(self, pending: PendingArtefact) -> None:
-        """Add one, from any thread."""
-        self._pending.append(pending)
-
-    def discard(self, pending: PendingArtefact) -> None:
-        """Remove one, if it is in the queue."""
-        try:  # noqa: SIM105 - contextlib costs each service 1 ms
-            self._pending.remove(pending)
-        except ValueError:
-            # it is written, or is being written
-            pass
-
-    def write(self, store: Callable[[PendingArtefact], str]) -> None:
-        """Write all of them; if the ledger is busy, the rest stays in the queue."""
-        while self._pending:
-            pending = self._pending.popleft()
-            try:
-                pending.write(store)
-            except LedgerBusyError:
-                self._pending.appendleft(pending)
-                return
-
-    def fail(self, error: BaseException) -> None:
-        """Discard all; the waiting threads raise `error`."""
-        while self._pending:
-            self._pending.popleft().fail(error)
+def write_all(queue: deque[PendingArtefact], store: Callable[[PendingArtefact], str]) -> None:
+    """Write all artefacts of the queue; if the ledger is busy, the rest stays in it."""
+    while queue:
+        pending = queue.popleft()
+        try:
+            pending.write(store)
+        except LedgerBusyError:
+            queue.appendleft(pending)
+            return

@@ -14,7 +14,6 @@ from time import monotonic_ns, time_ns
 
 from pprofplus.log.format import FORK, INTERVAL, MARK, PAUSE, RESUME, START, STOP, Event
 from pprofplus.log.writer import Writer
-from pprofplus.recording.artefact_queue import ArtefactQueue, PendingArtefact
 from pprofplus.settings import check_interval_s
 from pprofplus.system.background import Gate
 from pprofplus.warn import describe, log_recovery, warn_once, warn_throttled
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from pprofplus.control.request_handler import RequestHandler
     from pprofplus.log.format import RunHeader
     from pprofplus.probes.probe_set import ProbeSet, Schema
+    from pprofplus.recording.artefact_queue import PendingArtefact
     from pprofplus.settings import Settings
 
 _NS_PER_MS = 1_000_000
@@ -139,7 +139,7 @@ class RunRecorder:
         self._owner = get_ident()
         self._wake = wake
         self._requests = requests
-        self._artefacts = ArtefactQueue()
+        self._artefacts: deque[PendingArtefact] = deque()
         self._warned: set[str] = set()  # kinds of write errors that were logged and persist
         self._queue: deque[tuple[Event, Gate | None]] = deque(maxlen=_MAX_QUEUED)
         self._writing = False
@@ -219,24 +219,26 @@ class RunRecorder:
         """
         if self.closed:
             raise ValueError(_RUN_ENDS)
-        pending = PendingArtefact(kind, data, why, suffix, unix_ms)
+        from pprofplus.recording import artefact_queue  # noqa: PLC0415 - few services need it
+
+        pending = artefact_queue.PendingArtefact(kind, data, why, suffix, unix_ms)
         if self._wake is None or get_ident() == self._owner:
             with self._lock:
                 pending.write(self._write_artefact)
         else:
-            self._artefacts.add(pending)
+            self._artefacts.append(pending)
             self._wake()
         try:
             return pending.wait(check)
         finally:
-            self._artefacts.discard(pending)
+            artefact_queue.discard(self._artefacts, pending)
 
     def write_artefacts(self) -> None:
         """Write the queued artefacts; only the owner calls this."""
         if self._artefacts:
             with self._lock:
                 if not self.closed:
-                    self._artefacts.write(self._write_artefact)
+                    self._write_pending_artefacts()
 
     def mark(self, text: str) -> None:
         """Write a mark; after a burst, marks above one a second are only counted."""
@@ -325,8 +327,9 @@ class RunRecorder:
             if self.closed or self._writing:
                 return
             self._write_queue()
-            self._artefacts.write(self._write_artefact)
-            self._artefacts.fail(ValueError(_RUN_ENDS))
+            self._write_pending_artefacts()
+            while self._artefacts:
+                self._artefacts.popleft().fail(ValueError(_RUN_ENDS))
             self.closed = True
             self._requests.end(self.writer.directory, _RUN_ENDS)
             mono_ms, unix_ms = monotonic_ns() // _NS_PER_MS, time_ns() // _NS_PER_MS
@@ -357,6 +360,13 @@ class RunRecorder:
         return self.writer.store_artefact(
             pending.unix_ms, pending.kind, pending.data, why=pending.why, suffix=pending.suffix
         )
+
+    def _write_pending_artefacts(self) -> None:
+        """Write the queued artefacts, if the ledger is not busy; the lock is held."""
+        if self._artefacts:
+            from pprofplus.recording import artefact_queue  # noqa: PLC0415 - it is loaded already
+
+            artefact_queue.write_all(self._artefacts, self._write_artefact)
 
     def _write_queue(self) -> None:
         """Write the queued events; the lock is held."""

@@ -17,7 +17,6 @@ from pprofplus.log.retention import EXPIRY_PERIOD_S, load, request_expiry
 from pprofplus.probes.gauge_registry import REGISTRY
 from pprofplus.probes.probe_set import ProbeSet
 from pprofplus.recording.inherited import Inherited
-from pprofplus.recording.run_actions import ACTIONS
 from pprofplus.recording.run_recorder import RunRecorder, open_recorder, read_first
 from pprofplus.recording.schedule import next_due_ns, on_grid_ns
 from pprofplus.recording.termination import Termination
@@ -30,6 +29,7 @@ TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pprofplus.control.actions import ActionRegistry
     from pprofplus.log.format import RunHeader
     from pprofplus.probes.probe_set import Schema
 
@@ -46,6 +46,13 @@ _EARLY_MARKS = 100
 # with a longer interval it still checks for requests this often
 _REQUEST_CHECK_NS = 2_000_000_000
 _EXPIRY_NS = round(EXPIRY_PERIOD_S * 1e9)
+
+
+def load_actions() -> ActionRegistry:
+    """Return the registry of actions; the import of the package does not load it."""
+    from pprofplus.recording.run_actions import ACTIONS  # noqa: PLC0415 - costs 0.3 ms
+
+    return ACTIONS
 
 
 class Collector:
@@ -315,7 +322,7 @@ class Collector:
             if not found:
                 self._guard(self._close)
                 return
-            self._load_as_root()
+            self._load_for_later()
         if self._recorder is not None:
             self._record(self._recorder, wake_event)
             if wake_event is not self._wake_event:
@@ -324,15 +331,22 @@ class Collector:
         self._guard(self._close)
         self.emit_warnings()
 
-    def _load_as_root(self) -> None:
-        """Load modules needed later: a server that drops root may not read their files then."""
-        if self._user.recorded[1] == 0:
-            try:
-                load()
-                import pprofplus.control.long_actions  # noqa: PLC0415 - as load() does
-                import pprofplus.log.artefact_writer  # noqa: F401, PLC0415 - as above
-            except (OSError, ImportError):
-                return  # no descriptor left: loading is tried again when the modules are needed
+    def _load_for_later(self) -> None:
+        """Load modules that only some processes need, while their files are those of this release.
+
+        A later release may replace the files, and a server that drops root may not read them then.
+        """
+        try:
+            with self.lock:  # a child forked during an import would wait for the import forever
+                load_actions()
+                import pprofplus.recording.artefact_queue  # noqa: PLC0415 - costs 0.1 ms
+
+                if self._user.recorded[1] == 0:
+                    load()
+                    import pprofplus.control.long_actions  # noqa: PLC0415 - as load() does
+                    import pprofplus.log.artefact_writer  # noqa: F401, PLC0415 - as above
+        except (OSError, ImportError):
+            return  # no descriptor left: loading is tried again when the modules are needed
 
     def _record(self, recorder: RunRecorder, wake_event: WakeEvent) -> None:
         """Sample on the grid, and check for requests, until the end."""
@@ -410,7 +424,7 @@ class Collector:
                 self._identify,
                 parent_pid=parent_pid,
                 wake=self._wake_event.set,
-                requests=RequestHandler(ACTIONS, self._wake_event.set),
+                requests=RequestHandler(load_actions, self._wake_event.set),
             )
             keep(recorder)
 
