@@ -197,7 +197,7 @@ report()
 """
     )
     assert len(run.samples) == report["taken"]
-    (line,) = report["heard"]
+    (line,) = report["warnings"]
     assert line.startswith("UsageProbe fails, its values may be old")
     assert "RuntimeError('no such" in line
     assert "\n" not in line
@@ -235,7 +235,7 @@ report()
 """
     )
     assert len(run.samples) == report["taken"]
-    (line,) = report["heard"]
+    (line,) = report["warnings"]
     assert line.endswith("Hostile")
 
 
@@ -255,7 +255,7 @@ samples(20)
 report()
 """
     )
-    (line,) = report["heard"]
+    (line,) = report["warnings"]
     assert line.isprintable()
     assert len(line) <= 500
 
@@ -295,9 +295,9 @@ report()
     assert len(run.samples) == report["taken"]
     times = [mono for mono, _, _ in run.samples]
     assert max(later - earlier for earlier, later in pairwise(times)) >= 2000
-    line = next(line for line in report["heard"] if line.startswith("UsageProbe (slow)"))
+    line = next(line for line in report["warnings"] if line.startswith("UsageProbe (slow)"))
     assert "other probes waited" in line
-    assert report["heard"].count(line) == 1
+    assert report["warnings"].count(line) == 1
 
 
 def test_a_failing_log_handler_of_the_host_stops_nothing(run_service):
@@ -330,11 +330,11 @@ samples(400)  # pymalloc, being dear, is not asked at each
 report()
 """
     )
-    assert report["heard"] == []
+    assert report["warnings"] == []
     assert "traced" in run.samples[-1][2]
 
 
-def test_two_threads_that_warn_at_once_log_one_line(run_service):
+def test_two_threads_that_warn_at_the_same_time_log_one_line(run_service):
     report, _ = run_service(
         SERVICE
         + """
@@ -352,4 +352,4 @@ pprofplus.stop()
 report()
 """
     )
-    assert len(report["heard"]) == 1
+    assert len(report["warnings"]) == 1
