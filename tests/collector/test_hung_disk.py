@@ -39,7 +39,7 @@ def recover():
     os.kill(int(os.environ["SERVER"]), signal.SIGCONT)
 
 def forked():
-    "Fork a child that ends immediately; return how long the fork, and the child's first line, took."
+    "Fork a child that ends immediately; return the times until the fork and its first line."
     began = time.monotonic()
     reading, writing = os.pipe()
     child = os.fork()

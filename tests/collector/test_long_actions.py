@@ -337,14 +337,14 @@ def test_a_stop_does_not_wait_for_an_action_that_ignores_it(collector, actions):
 def test_a_recorder_of_another_process_refuses_actions_of_the_own_process(tmp_path):
     registry = ActionRegistry()
     registry.register(Action("own", lambda *_: "done", own_process_only=True))
-    handler = RequestHandler(lambda: registry, own_process=False)
+    handler = RequestHandler(registry, own_process=False)
     stem = send(tmp_path, "own")
     handler.handle(str(tmp_path), None)
     done, text = take_answer(str(tmp_path), stem)
     assert not done
     assert "recorded from outside" in text
     stem = send(tmp_path, "own")
-    RequestHandler(lambda: registry).handle(str(tmp_path), None)
+    RequestHandler(registry).handle(str(tmp_path), None)
     assert take_answer(str(tmp_path), stem) == (True, "done")
 
 

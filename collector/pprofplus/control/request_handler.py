@@ -10,9 +10,9 @@ import os
 from time import monotonic, monotonic_ns, time
 
 from pprofplus.control.requests import (
+    FILE_PATTERN,
     MAX_REQUEST_BYTES,
     check_owner,
-    is_exchange_file,
     parse_request,
     read_request,
 )
@@ -58,9 +58,9 @@ class RequestHandler:
     """
 
     __slots__ = (
+        "_actions",
         "_answers",
         "_checked_ns",
-        "_load_actions",
         "_long",
         "_own_process",
         "_seen_ns",
@@ -71,17 +71,16 @@ class RequestHandler:
 
     def __init__(
         self,
-        load_actions: Callable[[], ActionRegistry],
+        actions: ActionRegistry,
         wake: Callable[[], None] | None = None,
         *,
         own_process: bool = True,
     ) -> None:
-        """Prepare to carry out actions; `wake` makes the collector's thread call `due` soon.
+        """Prepare to carry out `actions`; `wake` makes the collector's thread call `due` soon.
 
-        `load_actions` returns the registry; it is called when there is a request.
         `own_process`: the run is that of this process, not of a process recorded from outside.
         """
-        self._load_actions = load_actions
+        self._actions = actions
         self._wake = wake
         self._own_process = own_process
         self._seen_ns = 0
@@ -167,7 +166,7 @@ class RequestHandler:
         run_fd = os.open(directory, DIRECTORY)
         try:
             names = sorted(os.listdir(run_fd))
-            names = [name for name in names if is_exchange_file(name)]
+            names = [name for name in names if FILE_PATTERN.fullmatch(name)]
             requests = [name for name in names if _is_visible(name, ".request")]
             for name in requests[:_MAX_PER_CALL]:
                 try:
@@ -186,7 +185,7 @@ class RequestHandler:
     def _handle_one(self, name: str, run_fd: int, recorder: object) -> None:
         stem = name.partition(".")[0]
         try:
-            action, arguments = parse_request(read_request(name, run_fd), self._load_actions())
+            action, arguments = parse_request(read_request(name, run_fd), self._actions)
         except PermissionError as error:
             self._refuse("owner", name, str(error), run_fd)
             return

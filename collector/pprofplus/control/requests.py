@@ -16,6 +16,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import stat
 
 from pprofplus.system.descriptor import EXISTING, close_descriptor
@@ -26,23 +27,8 @@ if TYPE_CHECKING:
 
     from pprofplus.control.actions import Action, ActionRegistry
 
-_PREFIX = "ctl-"
-_SUFFIXES = frozenset({"request", "cancel", "answer", "bad", "new", "progress"})
-_HEX = "0123456789abcdef"
-_MAX_ID = 32
+FILE_PATTERN = re.compile(r"\.?(ctl-[0-9a-f]{1,32})\.(request|cancel|answer|bad|new|progress)")
 MAX_REQUEST_BYTES = 4096  # also of an answer
-
-
-def is_exchange_file(name: str) -> bool:
-    """Return whether a name is that of one of these files, complete or not."""
-    stem, _, suffix = name.removeprefix(".").partition(".")  # a regex costs each service 0.2 ms
-    digits = stem.removeprefix(_PREFIX)
-    return (
-        suffix in _SUFFIXES
-        and len(stem) - len(digits) == len(_PREFIX)
-        and 1 <= len(digits) <= _MAX_ID
-        and not digits.strip(_HEX)
-    )
 
 
 class Request:

@@ -72,15 +72,16 @@ def open_recorder(  # noqa: PLR0913 - what a run consists of
     lock: RLock,
     identify: Callable[[int, Schema], RunHeader],
     *,
-    requests: RequestHandler,
+    make_request_handler: Callable[[], RequestHandler],
     parent_pid: int = 0,
     wake: Callable[[], None] | None = None,
 ) -> RunRecorder:
     """Begin a run: write its first events and its first sample. The calling thread is its owner.
 
     `read_at` is the result of `read_first`. `identify` returns the header for a start in unix
-    milliseconds and a schema. `requests` handles requests from outside. `wake` makes the owner
-    call `flush` soon; it is needed if other threads use the recorder.
+    milliseconds and a schema. `make_request_handler` returns the handler of requests from outside;
+    the owner calls it before it reads the first ones. `wake` makes the owner call `flush` soon; it
+    is needed if other threads use the recorder.
     """
     now_ns, unix_ms = read_at
     mono_ms = now_ns // _NS_PER_MS
@@ -92,7 +93,9 @@ def open_recorder(  # noqa: PLR0913 - what a run consists of
         max_total_bytes=settings.max_total_bytes,
         group_readable=settings.group_readable,
     )
-    recorder = RunRecorder(probe_set, writer, lock, now_ns, wake, requests=requests)
+    recorder = RunRecorder(
+        probe_set, writer, lock, now_ns, wake, make_request_handler=make_request_handler
+    )
     writer.add_event(Event(START, mono_ms, unix_ms))
     if parent_pid:
         writer.add_event(Event(FORK, mono_ms, unix_ms, parent_pid))
@@ -121,7 +124,7 @@ class RunRecorder:
         began_ns: int,
         wake: Callable[[], None] | None = None,
         *,
-        requests: RequestHandler,
+        make_request_handler: Callable[[], RequestHandler],
     ) -> None:
         """Use probes and a log that have the same schema; see `open_recorder`.
 
@@ -138,7 +141,8 @@ class RunRecorder:
         self._lock = lock
         self._owner = get_ident()
         self._wake = wake
-        self._requests = requests
+        self._make_request_handler = make_request_handler
+        self._requests: RequestHandler | None = None
         self._artefacts: deque[PendingArtefact] = deque()
         self._warned: set[str] = set()  # kinds of write errors that were logged and persist
         self._queue: deque[tuple[Event, Gate | None]] = deque(maxlen=_MAX_QUEUED)
@@ -286,16 +290,26 @@ class RunRecorder:
 
     def handle_requests(self) -> None:
         """Read requests from outside, carry them out, and answer."""
-        requests, writer = self._requests, self.writer
-        if self.closed or not requests.due(writer.directory):
+        requests, writer = self._requests or self._load_request_handler(), self.writer
+        if self.closed or requests is None or not requests.due(writer.directory):
             return
         with self._lock:  # no fork while descriptors are open
             if not self.closed:
                 requests.handle(writer.directory, self)
 
+    def _load_request_handler(self) -> RequestHandler | None:
+        """Return the new handler of requests, None if its modules cannot be loaded now."""
+        with self._lock:  # a child forked during an import would wait for the import forever
+            try:
+                self._requests = self._make_request_handler()
+            except (OSError, ImportError):
+                return None  # no descriptor is left: the next call tries again
+        return self._requests
+
     def cancel_actions(self) -> None:
         """Cancel the running long action, if any; does not wait, and uses no file."""
-        self._requests.cancel(_RUN_ENDS)
+        if self._requests is not None:
+            self._requests.cancel(_RUN_ENDS)
 
     def emit_warnings(self) -> None:
         """Log new problems, one line a kind. Hold no lock: the host's log handlers run here."""
@@ -307,8 +321,9 @@ class RunRecorder:
             warn_once(kind, line)
         for kind, line in _take_all(self.writer.incidents):
             warn_throttled(f"log {kind}", line)
-        for kind, line in self._requests.take_warnings():
-            warn_throttled(f"control {kind}", line)
+        if self._requests is not None:
+            for kind, line in self._requests.take_warnings():
+                warn_throttled(f"control {kind}", line)
         error_now, warned = self.writer.write_error, self._warned
         if error_now is not None:
             kind = str(getattr(error_now, "errno", None) or type(error_now).__name__)
@@ -331,7 +346,8 @@ class RunRecorder:
             while self._artefacts:
                 self._artefacts.popleft().fail(ValueError(_RUN_ENDS))
             self.closed = True
-            self._requests.end(self.writer.directory, _RUN_ENDS)
+            if self._requests is not None:
+                self._requests.end(self.writer.directory, _RUN_ENDS)
             mono_ms, unix_ms = monotonic_ns() // _NS_PER_MS, time_ns() // _NS_PER_MS
             self.writer.add_event(Event(STOP, mono_ms, unix_ms, 0, why))
             self.writer.close()
@@ -342,7 +358,8 @@ class RunRecorder:
         It cancels a running long action and waits for its end for a short time.
         """
         self.cancel_actions()
-        self._requests.join(_ACTION_TIMEOUT_S)
+        if self._requests is not None:
+            self._requests.join(_ACTION_TIMEOUT_S)
         self.close_log(why)
         self.probe_set.close()
 
@@ -351,7 +368,8 @@ class RunRecorder:
 
         On some file systems a close waits for the disk: only a thread of ours may call this.
         """
-        self._requests.abandon()
+        if self._requests is not None:
+            self._requests.abandon()
         self.writer.abandon()
         self.probe_set.close()
 

@@ -11,7 +11,6 @@ from _thread import RLock
 from collections import deque
 from time import monotonic, monotonic_ns
 
-from pprofplus.control.request_handler import RequestHandler
 from pprofplus.log.identity import header
 from pprofplus.log.retention import EXPIRY_PERIOD_S, load, request_expiry
 from pprofplus.probes.gauge_registry import REGISTRY
@@ -29,7 +28,7 @@ TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pprofplus.control.actions import ActionRegistry
+    from pprofplus.control.request_handler import RequestHandler
     from pprofplus.log.format import RunHeader
     from pprofplus.probes.probe_set import Schema
 
@@ -48,11 +47,12 @@ _REQUEST_CHECK_NS = 2_000_000_000
 _EXPIRY_NS = round(EXPIRY_PERIOD_S * 1e9)
 
 
-def load_actions() -> ActionRegistry:
-    """Return the registry of actions; the import of the package does not load it."""
-    from pprofplus.recording.run_actions import ACTIONS  # noqa: PLC0415 - costs 0.3 ms
+def _make_request_handler(wake: Callable[[], None]) -> RequestHandler:
+    """Return the handler of requests; the import of the package does not load its modules."""
+    from pprofplus.control.request_handler import RequestHandler  # noqa: PLC0415 - costs 1 ms
+    from pprofplus.recording.run_actions import ACTIONS  # noqa: PLC0415 - as above
 
-    return ACTIONS
+    return RequestHandler(ACTIONS, wake)
 
 
 class Collector:
@@ -332,14 +332,15 @@ class Collector:
         self.emit_warnings()
 
     def _load_for_later(self) -> None:
-        """Load modules that only some processes need, while their files are those of this release.
+        """Load the modules that are needed later, while their files are those of this release.
 
-        A later release may replace the files, and a server that drops root may not read them then.
+        A later release may replace the files, and a server that drops root may not read them.
         """
         try:
             with self.lock:  # a child forked during an import would wait for the import forever
-                load_actions()
-                import pprofplus.recording.artefact_queue  # noqa: PLC0415 - costs 0.1 ms
+                import pprofplus.control.request_handler  # noqa: PLC0415 - as above
+                import pprofplus.recording.artefact_queue  # noqa: PLC0415 - as above
+                import pprofplus.recording.run_actions  # noqa: PLC0415 - as above
 
                 if self._user.recorded[1] == 0:
                     load()
@@ -382,7 +383,7 @@ class Collector:
             self._termination.refresh()
 
     def _arm(self, recorder: RunRecorder) -> None:
-        """Mark a SIGTERM that ends the process by default in the run directory."""
+        """Record in the run directory if a SIGTERM without a handler ends the process."""
         self._termination.arm(
             recorder.writer.directory, group_readable=self._settings.group_readable
         )
@@ -409,6 +410,7 @@ class Collector:
 
         Otherwise a fork in between would leave the child a locked segment that no object refers to.
         """
+        wake = self._wake_event.set
         with self.lock:
             probe_set = ProbeSet(self._interval_s, self._settings.budget, registry=REGISTRY)
         read_at = read_first(probe_set)  # without the lock: a fork must not wait for a slow gauge
@@ -423,8 +425,8 @@ class Collector:
                 self.lock,
                 self._identify,
                 parent_pid=parent_pid,
-                wake=self._wake_event.set,
-                requests=RequestHandler(load_actions, self._wake_event.set),
+                wake=wake,
+                make_request_handler=lambda: _make_request_handler(wake),
             )
             keep(recorder)
 

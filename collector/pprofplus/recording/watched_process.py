@@ -51,7 +51,7 @@ class WatchedProcess:
             lambda start_ms, metrics: header(
                 service, process.pid, start_ms, settings.interval_s, metrics, argv=argv
             ),
-            requests=RequestHandler(lambda: ACTIONS, own_process=False),
+            make_request_handler=lambda: RequestHandler(ACTIONS, own_process=False),
         )
         listed = {name for name, _, _ in probe_set.metrics}
         self.hidden = tuple(name for name in all_metric_names() if name not in listed)

@@ -77,14 +77,14 @@ class Watch:
         self._selection = selection
         self._settings = settings
         self._service = service
-        self._not_found = set(selection.pids)  # not yet found
+        self._not_found = set(selection.pids)
         self._roots = [
             process for pid in selection.parents if (process := find_process(pid)) is not None
         ]
         self._seen: dict[int, tuple[float, float]] = {}  # pid: time of the first and last check
         self._own_pids = ancestors()
         self._next_search_s = self._next_expiry_s = 0.0
-        self._out_of_descriptors = False  # out of descriptors: other processes wait to be recorded
+        self._out_of_descriptors = False  # other processes wait to be recorded
         self._warned: set[str] = set()
 
     @property
