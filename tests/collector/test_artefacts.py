@@ -40,11 +40,6 @@ EVER_S = 60
 DAY_S = 86_400
 
 
-@pytest.fixture
-def log_directory(tmp_path):
-    return tmp_path / "logs"
-
-
 def begin(log_directory, number=1, samples=3, *, max_total_bytes=CAP, group_readable=False):
     """Begin a run; return its writer."""
     header = RunHeader(service="svc", pid=100 + number, start_ms=UNIX_MS + number, metrics=METRICS)

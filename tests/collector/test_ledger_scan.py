@@ -27,11 +27,6 @@ CAP = 64 << 20
 
 
 @pytest.fixture
-def log_directory(tmp_path):
-    return tmp_path / "logs"
-
-
-@pytest.fixture
 def small_slices(monkeypatch):
     """Let each slice visit three runs, independent of the machine's speed."""
     for name in ("_SLICE_S", "_NEAR_SLICE_S"):

@@ -69,11 +69,6 @@ def swept(log_directory, max_age_days=14.0, *, since_s=7200):
     return len(before - names(log_directory))
 
 
-@pytest.fixture
-def log_directory(tmp_path):
-    return tmp_path / "logs"
-
-
 def test_many_ended_runs_keep_the_log_directory_within_its_cap_to_the_byte(log_directory):
     for number in range(20):
         writer = record(log_directory, number, 0, open_still=True)
