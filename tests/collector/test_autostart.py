@@ -19,7 +19,7 @@ BOOTSTRAP = PACKAGE / "autostart"
 QUIET = ["-W", "ignore::DeprecationWarning"]
 
 
-# recorded at once, even if short: the program of `pprofplus run`
+# recorded from its start, even if short: the program of `pprofplus run`
 AT_ONCE = ["/bin/sh", "-c", 'PPROFPLUS_AUTOSTART_PID=$$ exec "$0" "$@"']
 
 
@@ -230,9 +230,9 @@ def test_an_unusable_log_directory_prints_one_line_and_the_program_continues(pyt
 
 
 @pytest.fixture(scope="module")
-def stranger(tmp_path_factory):
+def other_python(tmp_path_factory):
     """The Python of an environment that has neither pprofplus nor anything else."""
-    directory = tmp_path_factory.mktemp("stranger")
+    directory = tmp_path_factory.mktemp("other")
     subprocess.run(
         [sys.executable, "-m", "venv", "--without-pip", str(directory)],
         check=True,
@@ -243,7 +243,7 @@ def stranger(tmp_path_factory):
 
 
 def test_a_python_of_another_environment_is_recorded_and_finds_no_other_module_of_ours(
-    python, log_directory, stranger
+    python, log_directory, other_python
 ):
     program = """
 import importlib.util, sys
@@ -251,14 +251,14 @@ assert "pprofplus.recording.sampler" in sys.modules
 assert importlib.util.find_spec("psutil") is None
 print(*sys.path, sep="\\n")
 """
-    done = python("-c", program, executable=stranger, variables={"PYTHONPATH": str(BOOTSTRAP)})
+    done = python("-c", program, executable=other_python, variables={"PYTHONPATH": str(BOOTSTRAP)})
     assert not {str(PACKAGE.parent), str(BOOTSTRAP)} & set(done.lines)
     assert services(log_directory) == ["api"]
 
 
-def test_a_link_to_the_directory_works(python, log_directory, stranger, tmp_path):
+def test_a_link_to_the_directory_works(python, log_directory, other_python, tmp_path):
     (tmp_path / "link").symlink_to(BOOTSTRAP)
-    python("-c", "", executable=stranger, variables={"PYTHONPATH": str(tmp_path / "link")})
+    python("-c", "", executable=other_python, variables={"PYTHONPATH": str(tmp_path / "link")})
     assert services(log_directory) == ["api"]
 
 

@@ -13,7 +13,7 @@ from kit.units import MIB
 from kit.waiting import wait_until
 from pprofplus.log.log_directory import PIN_NAME
 
-# Fork like a worker of a queue, twelve at a time. Each child lives for 0.15 s, and at least until
+# Fork like a worker of a queue, twelve at a time. Each child runs for 0.15 s, and at least until
 # its first sample, but SIGPROF kills it before a scan of many runs could be done in one go. The
 # limit is CPU time: on a busy machine, a process may not run for a second.
 WORKER = """

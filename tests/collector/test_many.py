@@ -15,7 +15,7 @@ from pprofplus.log.log_directory import open_log_directory
 CAP = 8 << 20
 
 
-# a process that forks like a server; each child starts its own collector, and all live at once
+# a process that forks like a server; each child starts its own collector, and all are live together
 _SERVER = """
 import json, os, sys, time
 import pprofplus
@@ -57,7 +57,7 @@ def test_two_hundred_processes_of_one_service_have_a_live_run_each_under_the_cap
     assert len(runs) == 200
     assert all(map(reference.is_live, runs))
     assert reference.used_bytes(log_directory) <= 64 << 20
-    # on an idle machine it takes a millisecond; here two hundred start at once
+    # on an idle machine it takes a millisecond; here two hundred start together
     assert statistics.median(took_s for took_s, _ in children) < 3
     server.kill()
     server.wait()

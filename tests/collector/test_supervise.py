@@ -249,7 +249,7 @@ def test_a_pipe_that_the_command_closes_is_closed(start):
     process, _ = start(
         READY + "os.close(1)\nsys.stdout = None\nsys.stdin.readline()\n", stdin=subprocess.PIPE
     )
-    assert process.stdout.read() == ""  # at once, although it still runs
+    assert process.stdout.read() == ""  # immediately, although it still runs
     assert process.poll() is None
     process.stdin.write("\n")
     process.stdin.flush()
