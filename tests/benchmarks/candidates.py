@@ -45,9 +45,9 @@ def _pprofplus(directory, *, spared=False):
         pprofplus.stop()  # its thread would sample without rest on clocks that leap
         collector = opened("loop", directory)
         if spared:
-            for slot in collector._recording.panel._budgeted:
+            for slot in collector._recorder.probe_set._budgeted:
                 slot.due_ns = 1 << 62
-        return collector._recording.sample, lambda: len(collector._recording.panel.metrics)
+        return collector._recorder.sample, lambda: len(collector._recorder.probe_set.metrics)
 
     return start, prepare
 

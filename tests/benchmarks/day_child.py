@@ -38,7 +38,7 @@ def _held_bytes():
 def _live(samples, directory, look):
     """Record so many samples, as the thread does; return two looks, and the segments made."""
     collector = opened("day", directory, max_bytes=1 << 18)  # segments are made and dropped
-    record = collector._recording
+    record = collector._recorder
     draw = random.Random(4711)  # noqa: S311 - not for secrets
     kept = [b""] * 1000
     looks = []
@@ -91,7 +91,7 @@ def grid(seconds, directory):
     run_recorder.RunRecorder.sample = timed
     collector = pprofplus.start("grid", interval_s=_INTERVAL_S, directory=directory)
     threading.Event().wait(seconds)
-    begin_ns = on_grid_ns(collector._recording.began_ns)
+    begin_ns = on_grid_ns(collector._recorder.began_ns)
     pprofplus.stop()
     late = [(hour_ns - begin_ns) % interval_ns for hour_ns in hours_ns[:-1]]  # stop() takes one
     share = max(1, len(late) // 4)

@@ -52,7 +52,7 @@ def measure(size_bytes, steps, directory):
     from simulated import opened
 
     collector = opened("heap", directory)
-    sample = collector._recording.sample
+    sample = collector._recorder.sample
     draw = random.Random(4711)  # noqa: S311 - not for secrets
     costs_us = []
     for step in range(_WARM_UP + steps):
@@ -68,7 +68,7 @@ def measure(size_bytes, steps, directory):
         "python": sys.version.split()[0],
         "import_ms": import_ms,
         "costs_us": costs_us[_WARM_UP:],
-        "metrics": len(collector._recording.panel.metrics),
+        "metrics": len(collector._recorder.probe_set.metrics),
         "log": collector.directory,
         "pieces": len(pieces),
     }

@@ -152,7 +152,7 @@ def throughput(rounds, slice_s, directory):
         collector = pprofplus.start(
             "busy", interval_s=2 * _WINDOW_S, budget=0.005, directory=directory
         )
-        grid_ns = on_grid_ns(collector._recording.began_ns)
+        grid_ns = on_grid_ns(collector._recorder.began_ns)
         found["with"].append(_windows(slice_s, grid_ns))
         pprofplus.stop()
         found["without"].append(_windows(slice_s, grid_ns))

@@ -17,18 +17,18 @@ from pprofplus.probes import probe_set
 settings.MIN_INTERVAL_S = 0.002  # with values that change a lot, a page is soon full
 probe_set._SLOW_NS = 10**12  # these tests must not depend on a machine that stalls for seconds
 
-heard = []
+warnings = []
 writers = []
 history = []  # the error of the disk after each sample
 between = []  # what the collector's thread does before its next sample
 
 
-class _Hearing(logging.Handler):
+class _WarningList(logging.Handler):
     def emit(self, record):
-        heard.append(record.getMessage())
+        warnings.append(record.getMessage())
 
 
-logging.getLogger("pprofplus").addHandler(_Hearing(logging.WARNING))
+logging.getLogger("pprofplus").addHandler(_WarningList(logging.WARNING))
 _add = Writer.add
 
 
@@ -50,7 +50,7 @@ Writer.add = _counted
 
 def wait_for(condition):
     """Wait for an effect of the collector's thread."""
-    wait_until(condition, pause_s=0.002, describe=lambda: (heard, history[-1:]))
+    wait_until(condition, pause_s=0.002, describe=lambda: (warnings, history[-1:]))
 
 
 def between_samples(action):
@@ -95,4 +95,4 @@ def resumed(since):
 def report(**more):
     """End recording, and print the results for the test."""
     pprofplus.stop()
-    sys.stdout.write(json.dumps({"taken": len(history), "heard": heard, **more}))
+    sys.stdout.write(json.dumps({"taken": len(history), "warnings": warnings, **more}))
