@@ -1,7 +1,5 @@
 """The command as a separate process, on logs that the test writes."""
 
-import csv
-import io
 import os
 import subprocess
 import sys
@@ -28,8 +26,3 @@ def command(home):
         )
 
     return run
-
-
-@pytest.fixture
-def rows_of():
-    return lambda text: list(csv.DictReader(io.StringIO(text, newline="")))

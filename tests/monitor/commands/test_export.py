@@ -1,6 +1,7 @@
 """`export`: chosen metrics, steps of time, several runs, a new file or none."""
 
 import json
+import time
 
 import pytest
 
@@ -136,3 +137,120 @@ def test_the_monitor_shows_one_pid(command):
     done = command("--pid", "1", "--pid", "2")
     assert done.returncode == 2
     assert "one --pid" in done.stderr
+
+
+def test_export_writes_every_sample_of_the_newest_run_to_standard_output(run_main, home, rows_of):
+    home.run("api", 1, begin_ms=BEGIN_MS, count=30)
+    home.run("api", 2, begin_ms=BEGIN_MS + 100_000, count=50)
+    code, out, err = run_main("export", "--dir", home.path)
+    rows = rows_of(out)
+    assert code == 0
+    assert [row["pid"] for row in rows] == ["2"] * 50
+    assert err.count("\n") == 1
+    assert "api 2, the newest of 2 runs" in err
+
+
+def test_export_as_json_is_one_object_a_line(run_main, home):
+    home.run("api", 1, begin_ms=BEGIN_MS, count=30)
+    code, out, _ = run_main("export", "--format", "json", "--dir", home.path)
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert code == 0
+    assert [row["unix_ms"] for row in rows] == [BEGIN_MS + 1000 * i for i in range(30)]
+    assert rows[0]["rss_bytes"] == 70 << 20
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_export_to_a_file_writes_what_standard_output_would_get(run_main, home, tmp_path, form):
+    home.run("api", 1, begin_ms=BEGIN_MS, count=30)
+    words = ["export", "--dir", home.path, "--format", form]
+    _, out, _ = run_main(*words)
+    target = tmp_path / "out"
+    code, told, err = run_main(*words, "-o", target)
+    assert (code, told) == (0, "")
+    assert target.read_bytes().decode() == out
+    assert err.startswith(f"{target}: 30 samples, ")
+    assert err.count("\n") == 1
+
+
+def test_export_never_overwrites(run_main, home, tmp_path):
+    home.run("api", 1, count=30)
+    target = tmp_path / "out.csv"
+    target.write_text("precious")
+    code, _, err = run_main("export", "--dir", home.path, "-o", target)
+    assert code == 2
+    assert err.count("\n") == 1
+    assert "already exists" in err
+    assert target.read_text() == "precious"
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["out.csv"]
+
+
+def test_export_to_a_directory_that_is_not_there_is_one_line(run_main, home, tmp_path):
+    home.run("api", 1, count=30)
+    code, _, err = run_main("export", "--dir", home.path, "-o", tmp_path / "no" / "x.csv")
+    assert code == 1
+    assert err.count("\n") == 1
+
+
+def test_last_counts_from_the_end_of_a_run_that_has_ended(run_main, home, rows_of):
+    home.run("api", 1, begin_ms=BEGIN_MS, count=600)
+    _, out, _ = run_main("export", "--last", "10s", "--dir", home.path)
+    begin = BEGIN_MS + 590_000
+    assert [int(row["unix_ms"]) for row in rows_of(out)] == [begin + 1000 * i for i in range(10)]
+
+
+def test_last_counts_from_now_for_a_run_that_goes_on(run_main, home, rows_of):
+    now_ms = time.time_ns() // 1_000_000
+    home.run("api", 1, begin_ms=now_ms - 600_000, count=599, state="live")
+    _, out, _ = run_main("export", "--last", "60s", "--dir", home.path)
+    assert 50 <= len(rows_of(out)) <= 60
+
+
+def test_begin_is_inclusive_and_end_is_not(run_main, home, rows_of):
+    home.run("api", 1, begin_ms=BEGIN_MS, count=60)
+    window = ["--begin", f"@{BEGIN_MS // 1000 + 10}", "--end", f"@{BEGIN_MS // 1000 + 20}"]
+    _, out, _ = run_main("export", *window, "--dir", home.path)
+    times = [int(row["unix_ms"]) for row in rows_of(out)]
+    assert (times[0], times[-1], len(times)) == (BEGIN_MS + 10_000, BEGIN_MS + 19_000, 10)
+
+
+def test_begin_with_last_goes_forward(run_main, home, rows_of):
+    home.run("api", 1, begin_ms=BEGIN_MS, count=60)
+    window = ["--begin", f"@{BEGIN_MS // 1000 + 10}", "--last", "5s"]
+    _, out, _ = run_main("export", *window, "--dir", home.path)
+    assert [int(row["unix_ms"]) for row in rows_of(out)] == [
+        BEGIN_MS + 10_000 + 1000 * i for i in range(5)
+    ]
+
+
+def test_a_begin_in_the_future_is_one_line(run_main, home):
+    home.run("api", 1, begin_ms=BEGIN_MS, count=60)
+    code, out, err = run_main("export", "--begin", "2090-01-01 00:00", "--dir", home.path)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+
+
+def test_a_window_without_samples_exits_1_with_one_line(run_main, home, rows_of):
+    home.run("api", 1, begin_ms=BEGIN_MS, count=60)
+    window = ["--begin", f"@{BEGIN_MS // 1000 - 60}", "--end", f"@{BEGIN_MS // 1000 - 30}"]
+    code, out, err = run_main("export", *window, "--dir", home.path)
+    assert code == 1
+    assert rows_of(out) == []
+    assert err == "pprofplus-tui: no samples in this window\n"
+
+
+def test_a_window_without_samples_leaves_no_file(run_main, home, tmp_path):
+    home.run("api", 1, begin_ms=BEGIN_MS, count=60)
+    window = ["--begin", f"@{BEGIN_MS // 1000 - 60}", "--end", f"@{BEGIN_MS // 1000 - 30}"]
+    target = tmp_path / "out.csv"
+    code, out, err = run_main("export", *window, "--dir", home.path, "-o", target)
+    assert (code, out) == (1, "")
+    assert err == "pprofplus-tui: no samples in this window\n"
+    assert not target.exists()
+
+
+def test_a_pid_chooses_its_run(run_main, home, rows_of):
+    home.run("api", 1, count=5)
+    home.run("api", 2, begin_ms=1_800_000_500_000, count=5)
+    _, out, err = run_main("export", "--pid", "1", "--dir", home.path)
+    assert {row["pid"] for row in rows_of(out)} == {"1"}
+    assert err == ""

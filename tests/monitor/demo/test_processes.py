@@ -12,7 +12,6 @@ from kit.waiting import wait_until
 from pprofplus_tui.demo import processes as module
 from pprofplus_tui.demo.processes import demo_directory, running_services
 from pprofplus_tui.demo.services import SERVICES
-from pprofplus_tui.signals import signals_held
 
 
 def alive(process):
@@ -75,18 +74,6 @@ def test_settings_of_the_user_s_environment_are_not_for_the_demo(monkeypatch, tm
     with demo_directory() as directory, running_services(directory):
         wait_until(lambda: len(list(directory.glob("*/*/*.pplog"))) == len(SERVICES))
     assert not (tmp_path / "mine").exists()
-
-
-def test_a_held_signal_is_heard_when_the_block_is_left():
-    heard = []
-    before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
-    try:
-        with signals_held():
-            os.kill(os.getpid(), signal.SIGTERM)
-            assert heard == []
-        assert heard == [signal.SIGTERM]
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def test_a_service_hears_signals_though_it_was_started_with_them_held():

@@ -60,6 +60,6 @@ def test_the_next_run_is_the_first_of_the_service_that_began_after_the_end():
         run(9, 110, 1, "died", "b"),
     )
     found = next_run(ended, others)
-    assert (found.t_ms, found.value, found.path) == (NOW_MS + 120, 3, "/api/3")
+    assert (found.t_ms, found.value, found.run) == (NOW_MS + 120, 3, "/api/3")
     assert next_run(run(1, 0, 100, "live"), others) is None
     assert next_run(others[2], others) is None

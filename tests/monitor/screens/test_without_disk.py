@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from kit.fake_source import FakeRun, FakeSource, ended, level, rising
+from kit.pilot import settled
 from kit.units import MIB
 from pprofplus_tui.app import MonitorApp
 from pprofplus_tui.backend.worker import BackendThread
@@ -24,22 +25,6 @@ CURVES = {
     "cpu_user": lambda t_s: (50_000 * t_s).astype(np.int64),
     "threads": level(4),
 }
-
-
-def text_of(app):
-    strips = app.screen._compositor.render_strips()
-    return "\n".join(strip.text for strip in strips)
-
-
-async def settled(pilot, found, seconds=30):
-    """Wait until the screen's text has `found` (a text, or a function of it)."""
-    look = found if callable(found) else lambda text: found in text
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        await pilot.pause(0.05)
-        if look(text_of(pilot.app)):
-            return text_of(pilot.app)
-    raise AssertionError(f"never on the screen: {found}\n{text_of(pilot.app)}")
 
 
 def notes_of(app):

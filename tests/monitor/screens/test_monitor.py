@@ -1,6 +1,5 @@
 """The monitor as its user meets it: keys in, screen out, on real logs, without a terminal."""
 
-import csv
 import re
 import shutil
 import threading
@@ -10,13 +9,11 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from textual.events import Key, MouseMove
+from textual.events import MouseMove
 
 from kit.pilot import settled, text_of, wait_until_async
 from pprofplus_tui.model.chart_options import ChartOptions
 from pprofplus_tui.model.charts import CHARTS
-from pprofplus_tui.screens.export_dialog import ExportDialog
-from pprofplus_tui.screens.help_page import HelpScreen
 
 LARGE, SMALL = (120, 40), (80, 24)
 
@@ -110,24 +107,6 @@ async def test_a_digit_hides_a_chart_and_enter_enlarges_the_chosen_one(home, mon
         await settled(pilot, lambda text: "python heap" in text and "C heap" in text)
 
 
-async def test_help_shows_every_key_and_metric_of_the_tables(home, monitor):
-    home.run()
-    async with monitor().run_test(size=LARGE) as pilot:
-        await settled(pilot, "python heap")
-        await pilot.press("question_mark")
-        assert isinstance(pilot.app.screen, HelpScreen)
-        text = await settled(pilot, "Show the run above in the list")
-        seen = text
-        for _ in range(8):
-            await pilot.press("pagedown")
-            await pilot.pause(0.05)
-            seen += text_of(pilot.app)
-        assert "HeapAlloc" in seen
-        assert "Export the visible window to CSV" in seen
-        await pilot.press("escape")
-        await settled(pilot, "python heap")
-
-
 async def test_the_palette_offers_the_keys_of_the_table(home, monitor):
     home.run()
     app = monitor()
@@ -167,61 +146,6 @@ async def test_new_runs_appear_and_the_selection_stays(home, monitor):
         home.run("api", 2, begin_ms=1_800_000_900_000)
         await settled(pilot, "✝ 2")
         assert app.monitor.run.pid == 1
-
-
-def damage_the_first_page(directory):
-    segment = Path(directory, "000001.pplog")
-    raw = bytearray(segment.read_bytes())
-    raw[8192 + int.from_bytes(raw[8192 + 8 : 8192 + 12], "little") - 1] ^= 1
-    segment.write_bytes(raw)
-
-
-async def test_an_export_says_what_is_missing_in_it(home, monitor, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    damage_the_first_page(home.run(count=600))
-    app = monitor()
-    async with app.run_test(size=LARGE, notifications=True) as pilot:
-        await settled(pilot, "python heap")
-        await pilot.press("e")
-        await settled(pilot, "export to CSV")
-        await pilot.press("enter")
-        await settled(pilot, "exported, incomplete")
-        await settled(pilot, "1 damaged pages were skipped")
-
-
-async def test_export_writes_exactly_the_visible_window(home, monitor, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    home.run(count=600)
-    app = monitor(begin_ms=1_800_000_100_000, end_ms=1_800_000_200_000)
-    async with app.run_test(size=LARGE, notifications=True) as pilot:
-        await settled(pilot, "python heap")
-        await pilot.press("e")
-        await settled(pilot, "export to CSV")
-        await pilot.press("enter")
-        await settled(pilot, "exported")
-    (written,) = tmp_path.glob("*.csv")
-    with written.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert len(rows) == 100
-    assert int(rows[0]["unix_ms"]) == 1_800_000_100_000
-    assert rows[0]["rss_bytes"] == str(70 * (1 << 20) + 100 * 65_536)
-    assert {row["pid"] for row in rows} == {"4711"}
-
-
-async def test_export_never_overwrites_and_says_so(home, monitor, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    home.run()
-    mine = tmp_path / "mine.csv"
-    mine.write_text("precious")
-    async with monitor().run_test(size=LARGE) as pilot:
-        await settled(pilot, "python heap")
-        await pilot.press("e")
-        await settled(pilot, "export to CSV")
-        pilot.app.screen.query_one("#path").value = str(mine)
-        await pilot.press("enter")
-        await settled(pilot, "choose another name")
-        await pilot.press("escape")
-    assert mine.read_text() == "precious"
 
 
 async def test_no_escape_sequence_or_markup_of_a_log_reaches_the_screen(home, monitor):
@@ -276,64 +200,6 @@ async def test_leaving_joins_its_threads(home, monitor):
         await settled(pilot, "python heap")
         await pilot.press("q")
     assert not [t.name for t in threading.enumerate() if t.name.startswith("pprofplus-")]
-
-
-async def test_what_is_typed_ahead_into_the_path_keeps_its_order(home, monitor, tmp_path):
-    home.run()
-    target = tmp_path / "typed.csv"
-    async with monitor().run_test(size=LARGE, notifications=True) as pilot:
-        await settled(pilot, "python heap")
-        await pilot.press("e")
-        await settled(pilot, "export to CSV")
-        # all at once, as a slow line delivers it
-        for char in ("ctrl+u", *str(target), "enter"):
-            name = {"/": "slash", ".": "full_stop", "-": "minus", "_": "underscore"}.get(char, char)
-            pilot.app.post_message(Key(name, char if len(char) == 1 else None))
-        await settled(pilot, "exported")
-    assert len(target.read_text().splitlines()) == 601
-
-
-async def test_leaving_in_the_middle_of_an_export_neither_waits_nor_leaves_a_file(
-    home, monitor, tmp_path, monkeypatch
-):
-    begun, ended = threading.Event(), threading.Event()
-
-    def report(screen, _share):
-        begun.set()
-        if screen._cancelled.wait(20):
-            ended.set()
-
-    monkeypatch.setattr(ExportDialog, "_report", report)
-    home.run(count=20_000)
-    app = monitor()
-    async with app.run_test(size=LARGE) as pilot:
-        await settled(pilot, "python heap")
-        await pilot.press("e")
-        await settled(pilot, "export to CSV")
-        app.screen.query_one("#path").value = str(tmp_path / "big.csv")
-        app.post_message(Key("enter", None))
-        while not begun.is_set():
-            await pilot.pause(0.01)
-        app.exit()
-    assert ended.wait(10)
-    await wait_until_async(lambda: len(list(tmp_path.iterdir())) == 1, 10)
-    assert [path.name for path in tmp_path.iterdir()] == ["logs"]
-
-
-async def test_export_from_a_directory_that_was_removed_suggests_the_home(
-    home, monitor, tmp_path, monkeypatch
-):
-    home.run()
-    place = tmp_path / "gone"
-    place.mkdir()
-    monkeypatch.chdir(place)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    place.rmdir()
-    async with monitor().run_test(size=LARGE) as pilot:
-        await settled(pilot, "python heap")
-        await pilot.press("e")
-        await settled(pilot, "export to CSV")
-        assert pilot.app.screen.query_one("#path").value.startswith(f"{tmp_path}/pprofplus-api")
 
 
 @pytest.mark.parametrize("key", ["question_mark", "e"])
@@ -662,31 +528,6 @@ async def test_a_click_on_a_plot_sets_the_cursor_on_a_frame_enlarges_and_a_drag_
         assert app.monitor.view.alone
 
 
-async def test_b_goes_to_a_time_and_tells_which_while_it_is_typed(home, monitor):
-    home.run(count=3600)  # from 15 Jan 2027, 08:00:00 UTC
-    app = monitor(zone=timezone.utc)
-    async with app.run_test(size=LARGE) as pilot:
-        await settled(pilot, "python heap")
-        await pilot.press("plus", "plus", "plus", "b")
-        await settled(pilot, "go to a time")
-        await pilot.press(*"2027-01-15 08:2")
-        await pilot.press("enter")
-        await settled(pilot, "is not a time: write now, 14:05")
-        await pilot.press("5")
-        await settled(pilot, "Fri 15 Jan 2027 08:25:00 UTC")
-        await pilot.press("enter")
-        text = await settled(pilot, "CURSOR")
-        assert "15 Jan 08:25:00.000 UTC" in text
-        window = app.monitor.view.window
-        assert window.begin_ms < 1_800_000_000_000 + 1_500_000 < window.end_ms
-        await pilot.press("b", *"+2m")
-        await settled(pilot, "08:27:00 UTC")
-        await pilot.press("enter", "b", *"30m", "enter")
-        await settled(pilot, lambda _: app.monitor.view.window.span_ms == 1_800_000)
-        await pilot.press("b", "escape")
-        assert app.screen is app.monitor
-
-
 async def test_y_and_r_change_the_chosen_chart_and_say_where_they_cannot(home, monitor):
     home.run(count=600)
     async with monitor().run_test(size=LARGE, notifications=True) as pilot:
@@ -722,73 +563,3 @@ async def test_the_time_zone_is_on_every_axis_and_in_the_status(home, monitor):
         async with monitor(zone=zone).run_test(size=size) as pilot:
             text = await settled(pilot, lambda text: "└ +0545 ─" in text and "PAST" in text)
             assert "+0545" in text.splitlines()[0]
-
-
-async def test_what_happened_is_on_the_charts_and_in_a_list_that_leads_there(home, monitor):
-    evil = "deploy \x1b[31m[bold]1.4.2"
-    home.run("api", 1, count=3600, state="exited", marks=[(1800, evil)])
-    home.run("api", 2, begin_ms=1_800_007_200_000, count=60)
-    app = monitor(zone=timezone.utc)
-    async with app.run_test(size=LARGE) as pilot:
-        await settled(pilot, "python heap")
-        await pilot.press("down")
-        await settled(pilot, lambda text: "api 1 " in text and "Start" in text)
-        await settled(pilot, lambda text: "deploy" in text)
-        await pilot.press("m")
-        text = await settled(pilot, "events of api 1")
-        text = await settled(pilot, "4 events")
-        assert "Fri 15 Jan 08:30:00 UTC  Mark      deploy \\x1b[31m[bold]1.4.2" in text
-        assert "Start     sampling began" in text
-        await pilot.press("home", "down", "enter")
-        await settled(pilot, "CURSOR")
-        assert app.monitor.view.cursor == 1_800_001_800_000
-        await pilot.press("m")
-        await settled(pilot, "4 events")
-        await pilot.press("end", "enter")
-        await settled(pilot, "api 2 ")
-        assert app.monitor.run.pid == 2
-        await pilot.press("m", "escape")
-        assert app.screen is app.monitor
-
-
-async def test_a_death_is_in_the_list_of_events_and_leads_to_the_last_sample(home, monitor):
-    home.run("api", 1, count=60)
-    app = monitor(zone=timezone.utc)
-    async with app.run_test(size=LARGE) as pilot:
-        await settled(pilot, "Died")
-        await settled(pilot, "cause not known, peak")  # it comes after the charts
-        await pilot.press("m")
-        text = await settled(pilot, "2 events")
-        assert "Fri 15 Jan 08:00:59 UTC  Died      cause not known" in text
-        assert "    RSS 73.7 MiB, peak 73.7 MiB" in text
-        assert "    no stop event: killed, crashed or power lost" in text
-        await pilot.press("end", "enter")
-        await settled(pilot, "CURSOR")
-        assert app.monitor.view.cursor == 1_800_000_059_000
-
-
-async def test_a_long_export_shows_how_far_it_is(home, monitor, tmp_path, monkeypatch):
-    begun, go_on = threading.Event(), threading.Event()
-    report = ExportDialog._report
-
-    def slowly(screen, share):
-        report(screen, share)
-        begun.set()
-        go_on.wait(20)
-
-    monkeypatch.setattr(ExportDialog, "_report", slowly)
-    home.run(count=20_000)
-    app = monitor()
-    async with app.run_test(size=LARGE, notifications=True) as pilot:
-        await settled(pilot, "python heap")
-        await pilot.press("e")
-        await settled(pilot, "export to CSV")
-        bar = app.screen.query_one("#progress")
-        assert not bar.display
-        app.screen.query_one("#path").value = str(tmp_path / "big.csv")
-        app.post_message(Key("enter", None))
-        await settled(pilot, lambda _: begun.is_set() and bar.progress)
-        assert bar.display
-        assert bar.size.height == 1
-        go_on.set()
-        await settled(pilot, "exported")
