@@ -20,7 +20,7 @@ HOSTILE = "\x1b]0;owned\x07[bold red]x[/]\u202e"
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["--dir", "/nowhere/at/all"], "/nowhere/at/all: no such directory"),
         (["--begin", "soon"], "'soon' is not a time: write"),
@@ -44,14 +44,14 @@ HOSTILE = "\x1b]0;owned\x07[bold red]x[/]\u202e"
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_wrong_usage_exits_2_with_one_line_that_names_the_error(run_main, words, said):
+def test_wrong_usage_exits_2_with_one_line_that_names_the_error(run_main, words, message):
     command = [] if words[0] in {"export", "list", "nonsense"} else ["list"]
     code, out, err = run_main(*command, *words)
     assert code == 2
     assert out == ""
     assert err.count("\n") == 1
     assert err.startswith("pprofplus-tui")
-    assert said in err
+    assert message in err
 
 
 @pytest.mark.parametrize("command", ["list", "export"])
@@ -71,7 +71,7 @@ def test_an_unknown_service_is_reported_with_the_known_ones(run_main, home):
     assert "there are api, worker" in err
 
 
-def test_help_says_the_exit_codes_and_exits_0(run_main):
+def test_help_lists_the_exit_codes_and_exits_0(run_main):
     code, out, _ = run_main("--help")
     assert code == 0
     assert "0 success, 1 nothing found, failed or incomplete, 2 wrong usage" in " ".join(
@@ -82,18 +82,18 @@ def test_help_says_the_exit_codes_and_exits_0(run_main):
 
 
 def test_the_version_is_that_of_the_distribution(run_main):
-    told = f"pprofplus-tui {pprofplus.__version__}\n"
-    assert run_main("--version") == (0, told, "")
+    expected = f"pprofplus-tui {pprofplus.__version__}\n"
+    assert run_main("--version") == (0, expected, "")
 
 
 @pytest.mark.parametrize(
     "words", [[], ["list"], ["export"], ["demo"]], ids=lambda w: " ".join(w) or "monitor"
 )
-def test_without_the_extra_one_line_says_what_to_install(words):
-    # an interpreter without any site packages but ours, as after `pip install .`
-    places = [str(Path(found.__file__).parents[1]) for found in (pprofplus, pprofplus_tui)]
+def test_without_the_extra_one_line_names_the_install_command(words):
+    # an interpreter with no site packages but these two, as after `pip install .`
+    paths = [str(Path(found.__file__).parents[1]) for found in (pprofplus, pprofplus_tui)]
     program = (
-        f"import sys; sys.path[:0] = {places!r}; "
+        f"import sys; sys.path[:0] = {paths!r}; "
         f"from pprofplus_tui.cli import main; sys.exit(main({words!r}))"
     )
     done = subprocess.run(
@@ -122,7 +122,7 @@ def test_without_a_terminal_one_line_names_the_commands_that_need_none(run_proce
 def test_a_closed_pipe_prints_no_traceback(home, words, count):
     home.run("api", 1, count=count)
     reading, writing = os.pipe()
-    os.close(reading)  # as `| head -1` once it has its line
+    os.close(reading)  # as `| head -1` after its line
     try:
         done = subprocess.run(
             [sys.executable, "-m", "pprofplus_tui", *words, "--dir", str(home.path)],
@@ -141,7 +141,7 @@ def test_a_closed_pipe_prints_no_traceback(home, words, count):
 @pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
 @pytest.mark.parametrize("words", [["list"], ["list", "--json"], ["export"]])
 @pytest.mark.parametrize("count", [5, 20_000], ids=["little", "much"])
-def test_standard_output_on_a_full_disk_is_one_line(home, words, count):
+def test_a_full_disk_for_standard_output_is_a_one_line_error(home, words, count):
     home.run("api", 1, count=count)
     with FULL.open("w") as full:
         done = subprocess.run(
@@ -157,7 +157,7 @@ def test_standard_output_on_a_full_disk_is_one_line(home, words, count):
     assert "No space left on device" in done.stderr
 
 
-def test_a_service_is_matched_exactly_never_by_prefix(run_main, home, rows_of):
+def test_a_service_name_matches_exactly_and_not_by_prefix(run_main, home, rows_of):
     home.run("api", 1, count=5)
     home.run("api2", 2, begin_ms=1_800_000_500_000, count=5)
     _, out, _ = run_main("export", "--service", "api", "--dir", home.path)
@@ -166,12 +166,12 @@ def test_a_service_is_matched_exactly_never_by_prefix(run_main, home, rows_of):
     assert [run["service"] for run in json.loads(out)] == ["api"]
 
 
-# -- what a hostile log may say
+# -- a hostile log
 
 
 @pytest.fixture
 def hostile(tmp_path):
-    """A directory with a log whose every text is out to get the terminal."""
+    """A directory with a log in which every text is hostile."""
     header = RunHeader(
         service="api",
         pid=7,
@@ -182,8 +182,8 @@ def hostile(tmp_path):
         python=HOSTILE,
         interval_ms=1000,
     )
-    place = tmp_path / "hostile"
-    directory = place / "api" / run_name(7, BEGIN_MS)
+    logs = tmp_path / "hostile"
+    directory = logs / "api" / run_name(7, BEGIN_MS)
     directory.mkdir(parents=True, mode=0o700)
     page = PageBuilder(header.schema, header.counters, 0, 1000, None)
     for i in range(5):
@@ -191,13 +191,13 @@ def hostile(tmp_path):
     pages = [*pack_header(header), bytes(page)]
     raw = b"".join(page.ljust(PAGE_SIZE, b"\0") for page in pages)
     (directory / segment_name(1)).write_bytes(raw)
-    return place
+    return logs
 
 
 @pytest.mark.parametrize(
     "words", [["list"], ["list", "--json"], ["export"], ["export", "--format", "json"]]
 )
-def test_nothing_that_a_log_says_reaches_the_terminal_as_a_command(run_main, hostile, words):
+def test_no_control_code_of_a_log_reaches_the_terminal(run_main, hostile, words):
     code, out, err = run_main(*words, "--dir", hostile)
     assert code == 0
     for text in (out, err):

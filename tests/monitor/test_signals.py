@@ -6,13 +6,13 @@ import signal
 from pprofplus_tui.signals import signals_held
 
 
-def test_a_held_signal_is_heard_when_the_block_is_left():
-    heard = []
-    before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
+def test_a_held_signal_is_delivered_at_the_end_of_the_block():
+    received = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: received.append(number))
     try:
         with signals_held():
             os.kill(os.getpid(), signal.SIGTERM)
-            assert heard == []
-        assert heard == [signal.SIGTERM]
+            assert received == []
+        assert received == [signal.SIGTERM]
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -1,4 +1,4 @@
-"""Several curves together: growth, values at one moment, a band and a sum of many."""
+"""Many curves in buckets: a band, a total, and the most important runs."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def buckets(width_ms, count):
 EIGHT = buckets(100, 8)
 
 
-def test_on_the_grid_a_value_holds_to_the_next_but_not_over_a_gap():
+def test_in_buckets_a_value_holds_until_the_next_but_not_over_a_gap():
     points = curve([0, 300, 900], [1, 3, 9], breaks=[2])
     levels = in_buckets(points, buckets(100, 12))
     assert levels.lo[:4].tolist() == [1, 1, 1, 3]
@@ -71,7 +71,7 @@ def test_where_no_run_has_a_value_there_is_a_gap():
     assert points.breaks.tolist() == [False, True]
 
 
-def test_runs_that_follow_each_other_within_a_bucket_are_not_added_up():
+def test_successive_runs_within_a_bucket_are_not_added_up():
     curves = [curve([500], [10]), curve([500], [20]), curve([500], [3])]
     lives = [
         Lifetime.of_ended_run(0, 400),
@@ -86,7 +86,7 @@ def test_a_sum_at_the_live_edge_has_every_live_run_in_its_unfinished_bucket():
     lives = [alive(0, 300, 5.0, 300), alive(0, 190, 7.0, 300), Lifetime.of_ended_run(0, 100)]
     curves = [
         curve([0, 100, 200, 300], [5, 5, 5, 5]),
-        curve([0, 100], [7, 7]),  # read some time ago, its sample at 190 is known besides
+        curve([0, 100], [7, 7]),  # read earlier; its sample at 190 is known separately
         curve([0, 100], [9, 9]),
     ]
     levels = [
@@ -177,7 +177,7 @@ def test_the_most_important_runs_grow_most_or_are_largest():
     assert "none" not in most_important_runs(curves, verdicts, by_size=True, top=9)
 
 
-def test_a_curve_too_short_to_be_judged_grows_less_than_any_other():
+def test_a_curve_too_short_for_a_verdict_ranks_below_any_other():
     times = np.arange(0, HOUR_MS, 60_000)
     curves = {
         "child": curve(range(0, 16_000, 1000), np.arange(16.0) * 1e6),

@@ -33,7 +33,7 @@ def test_in_a_gap_there_is_no_value():
     assert value_at(points, 2500, 100, ALWAYS) == 2
 
 
-def test_a_run_that_has_ended_has_no_value_after_its_last_sample_however_wide_the_buckets_are():
+def test_an_ended_run_has_no_value_after_its_last_sample_in_buckets_of_any_width():
     points = curve([60_000], [7])
     assert value_at(points, 90_000, 120_000, Lifetime.of_ended_run(1000, 90_000)) == 7
     assert value_at(points, 90_001, 120_000, Lifetime.of_ended_run(1000, 90_000)) is None
@@ -48,14 +48,14 @@ def test_a_live_runs_newest_value_holds_until_it_is_stale():
     assert value_at(points, 9000, 1000, alive(1000, 2000, 9.0, present_ms=9000)) == 9
 
 
-def test_why_a_run_has_no_value_is_known():
+def test_the_reason_for_a_missing_value_is_known():
     assert Lifetime.of_ended_run(1000, 2000).reason_for_none(3000, aligned=False) == "ended"
     assert Lifetime.of_ended_run(1000, 2000).reason_for_none(500, aligned=False) == "not yet"
     assert alive(0, 2000, 1.0).reason_for_none(60_000, aligned=True) == "not yet"
     assert alive(0, 2000, 1.0).reason_for_none(60_000, aligned=False) == "no sample"
 
 
-def test_the_shared_moment_is_the_last_at_which_both_were_there():
+def test_the_shared_moment_is_the_last_at_which_both_runs_existed():
     window = Window.fit(0, 100_000)
     lives = [Lifetime.of_ended_run(1, 9), Lifetime.of_ended_run(3, 7)]
     assert shared_moment(lives, window) == 7

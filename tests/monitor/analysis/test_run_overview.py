@@ -1,4 +1,4 @@
-"""The grid in which a whole run is asked for."""
+"""The buckets in which a whole run is queried."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +10,7 @@ BEGIN_MS = 1_700_000_000_123
 
 
 @given(st.integers(0, 1 << 45), st.integers(1, 1 << 40))
-def test_it_covers_the_run_in_a_few_hundred_even_buckets(begin_ms, span_ms):
+def test_it_covers_the_run_in_a_few_hundred_equal_buckets(begin_ms, span_ms):
     first, last, count = past_grid(begin_ms, begin_ms + span_ms)
     assert first <= begin_ms
     assert last >= begin_ms + span_ms

@@ -1,4 +1,4 @@
-"""What moving the time cursor costs: no line is drawn anew, no window is asked for again."""
+"""A session: a moved cursor redraws no line, a live run is updated while others are unread."""
 
 import time
 from contextlib import closing
@@ -38,7 +38,7 @@ def lines_of(session):
     return [line.points for p in session._renderer._latest.values() for line in p.lines]
 
 
-def test_moving_it_draws_no_line_anew(answered):
+def test_moving_the_cursor_redraws_no_line(answered):
     session, drawn, request, frame = answered
     lines, count = lines_of(session), len(drawn)
     for second in (100, 101, 250):
@@ -50,7 +50,7 @@ def test_moving_it_draws_no_line_anew(answered):
     assert len(drawn) == count + 3 * len(SHAPES)
 
 
-def test_standing_still_it_costs_nothing(answered):
+def test_an_unmoved_cursor_redraws_nothing(answered):
     session, drawn, request, frame = answered
     request = replace(request, cursor_ms=BEGIN_MS + 100_000)
     frame = session.answer(request, fresh=True, before=frame)
@@ -61,7 +61,7 @@ def test_standing_still_it_costs_nothing(answered):
     assert len(drawn) == count
 
 
-def test_without_it_the_charts_are_as_they_were(answered):
+def test_removing_the_cursor_restores_the_charts(answered):
     session, drawn, request, frame = answered
     before = {chart.chart: chart.rows for chart in drawn}
     for cursor_ms in (BEGIN_MS + 100_000, None):
@@ -71,7 +71,7 @@ def test_without_it_the_charts_are_as_they_were(answered):
     assert {chart.chart: chart.rows for chart in drawn} == before
 
 
-def test_in_a_stack_it_reads_parts_that_add_up(answered):
+def test_the_cursor_on_a_stack_shows_parts_that_add_up(answered):
     session, _, request, frame = answered
     wanted = replace(request, shapes=(Shape("layers", 160, 13),), cursor_ms=BEGIN_MS + 16_000)
     frame = session.answer(wanted, fresh=True, before=frame)
@@ -86,7 +86,7 @@ def test_in_a_stack_it_reads_parts_that_add_up(answered):
     }
 
 
-def test_in_a_picture_that_is_frozen_it_moves_too(answered):
+def test_the_cursor_moves_in_a_frozen_window(answered):
     session, _, request, frame = answered
     frozen = replace(request, window=WINDOW.freeze())
     frame = session.answer(frozen, fresh=True, before=frame)
@@ -95,12 +95,12 @@ def test_in_a_picture_that_is_frozen_it_moves_too(answered):
     assert frame.cursor.values["rss", False] == (70 << 20) + 5 * 65_536
 
 
-def test_a_running_run_goes_on_while_others_are_yet_to_be_read(home, monkeypatch):
+def test_a_live_run_is_updated_while_other_runs_are_unread(home, monkeypatch):
     monkeypatch.setattr(session_module, "_SLICE_S", 0.0)
     monkeypatch.setattr(session_module, "_WORTH_IT", 1e9)
     monkeypatch.setattr(catalogs, "_BATCH_RUNS", 1)
     now_ms = time.time_ns() // 1_000_000
-    # begun last, so it is read first
+    # it started last, so it is read first
     live = LiveRun(home.path, begin_ms=now_ms - 20_000, count=20)
     for i in range(40):
         home.run("job", 5_000_000 + i, begin_ms=now_ms - 800_000 + i * 1000, count=3)

@@ -23,7 +23,7 @@ BEGIN_MS = 1_700_000_000_000
 
 
 @needs_root("root alone sees other users' directories")
-def test_other_users_logs_are_listed_by_default_or_when_asked_for(run_process, home, tmp_path):
+def test_logs_of_other_users_are_listed_by_default_or_with_all_users(run_process, home, tmp_path):
     home.run("mine", 1, count=3)
     with tempfile.TemporaryDirectory(prefix="pprofplus-", dir="/var/tmp") as other:
         shutil.copytree(home.path / "mine", Path(other, "theirs"))
@@ -43,7 +43,7 @@ def test_other_users_logs_are_listed_by_default_or_when_asked_for(run_process, h
         assert services(env=empty) == {"theirs"}
 
 
-def test_list_is_a_table_with_a_line_a_run(run_main, home):
+def test_list_prints_a_table_with_one_line_per_run(run_main, home):
     home.run("api", 4711, count=60)
     home.run("worker", 5120, count=30, state="exited")
     code, out, err = run_main("list", "--dir", home.path)
@@ -56,7 +56,7 @@ def test_list_is_a_table_with_a_line_a_run(run_main, home):
     assert (api[column:][:4], worker[column:][:6]) == ("died", "exited")
 
 
-def test_list_has_the_cause_of_each_of_many_deaths(run_main, home):
+def test_list_shows_the_cause_of_each_of_many_deaths(run_main, home):
     outcome = {"by": "pprofplus run", "unix_ms": BEGIN_MS, "exit_code": None, "signal": 11}
     for i in range(70):
         path = home.run("api", 1000 + i, begin_ms=BEGIN_MS + 1000 * i, count=3)
@@ -70,7 +70,7 @@ def test_list_has_the_cause_of_each_of_many_deaths(run_main, home):
     assert all("SIGSEGV" in cause for cause in causes.values() if cause)
 
 
-def test_list_as_json_has_the_promised_fields(run_main, home):
+def test_list_as_json_has_the_documented_fields(run_main, home):
     path = home.run("api", 4711, begin_ms=BEGIN_MS, count=60)
     home.run("empty", 1, begin_ms=BEGIN_MS, count=0)
     code, out, _ = run_main("list", "--json", "--dir", home.path)
@@ -106,7 +106,7 @@ def test_list_as_json_has_the_promised_fields(run_main, home):
     ]
 
 
-def test_list_as_json_judges_what_runs(run_main, home):
+def test_list_as_json_has_the_verdict_of_a_live_run(run_main, home):
     now_ms = time.time_ns() // 1_000_000
     home.run("api", 1, begin_ms=now_ms - 600_000, count=600, state="live")
     _, out, _ = run_main("list", "--json", "--dir", home.path)
@@ -178,7 +178,7 @@ def test_several_directories_are_one_list(run_main, home, tmp_path):
     assert [run["service"] for run in json.loads(out)] == ["api", "worker"]
 
 
-def test_a_list_loads_neither_textual_nor_plotext(home):
+def test_list_imports_neither_textual_nor_plotext(home):
     home.run("api", 1, count=5)
     program = (
         "import sys; from pprofplus_tui.cli import main; "
@@ -194,7 +194,7 @@ def test_a_list_loads_neither_textual_nor_plotext(home):
 # -- many runs
 
 
-def test_a_list_of_many_runs_has_all_of_them_in_the_order_of_their_services(logs):
+def test_list_has_all_of_many_runs_ordered_by_service(logs):
     write_ended_runs(logs, 3000)
     words = [sys.executable, "-m", "pprofplus_tui", "list", "--dir", str(logs)]
     done = subprocess.run([*words, "--json"], capture_output=True, check=True, timeout=120)
@@ -207,12 +207,12 @@ def test_a_list_of_many_runs_has_all_of_them_in_the_order_of_their_services(logs
     done = subprocess.run(words, capture_output=True, check=True, timeout=120, text=True)
     lines = done.stdout.splitlines()
     assert len(lines) == 3001
-    end = lines[0].index("LOG") + len("LOG")  # causes of death, where they are known, come last
+    end = lines[0].index("LOG") + len("LOG")  # known causes of death are the last column
     assert {line[end - 3 : end] for line in lines[1:]} == {"KiB"}
     assert end <= 80
 
 
-def test_a_list_of_many_runs_loads_no_screen_and_no_charts(logs):
+def test_list_of_many_runs_imports_no_screen_and_no_chart_library(logs):
     write_ended_runs(logs, 20)
     program = (
         "import sys; from pprofplus_tui.cli import main; main(sys.argv[1:]);"

@@ -8,7 +8,7 @@ import pytest
 BEGIN_MS = 1_700_000_000_000
 
 
-def test_a_run_is_pinned_and_unpinned_by_its_name_and_listed_so(run_main, home):
+def test_a_run_is_pinned_and_unpinned_by_name_and_list_shows_it(run_main, home):
     path = Path(home.run("api", 4711))
     home.run("api", 4712)
     for word, pinned in (("pin", True), ("unpin", False)):
@@ -21,7 +21,7 @@ def test_a_run_is_pinned_and_unpinned_by_its_name_and_listed_so(run_main, home):
 
 
 @pytest.mark.parametrize("name", ["api/1", "api", "4711", "nobody/4711", "", "../api/4711"])
-def test_a_run_that_is_not_there_cannot_be_pinned(run_main, home, name):
+def test_a_run_that_does_not_exist_cannot_be_pinned(run_main, home, name):
     home.run("api", 4711)
     code, out, err = run_main("pin", name, "--dir", home.path)
     assert (code, out) == (1, "")
@@ -29,7 +29,7 @@ def test_a_run_that_is_not_there_cannot_be_pinned(run_main, home, name):
     assert err.count("\n") == 1
 
 
-def test_a_pid_that_two_runs_had_asks_which(run_main, home):
+def test_a_pid_of_two_runs_is_an_error_that_names_them(run_main, home):
     home.run("api", 7, begin_ms=BEGIN_MS)
     path = home.run("api", 7, begin_ms=BEGIN_MS + 10_000_000)
     code, _, err = run_main("pin", "api/7", "--dir", home.path)

@@ -1,4 +1,4 @@
-"""The demo's services are started, found and ended; nothing of them is left."""
+"""The demo's services are started and stopped; no process and no file is left."""
 
 import os
 import signal
@@ -32,7 +32,7 @@ def test_the_directory_is_removed_after_an_error_too():
     assert not directory.exists()
 
 
-def test_every_service_runs_records_and_is_ended_and_reaped():
+def test_every_service_records_and_is_stopped_and_reaped():
     with demo_directory() as directory:
         with running_services(directory) as started:
             assert len(started) == len(SERVICES)
@@ -44,7 +44,7 @@ def test_every_service_runs_records_and_is_ended_and_reaped():
         assert [process.returncode for process in started] == [0] * len(SERVICES)
 
 
-def test_services_end_in_order_so_that_none_is_shown_as_died():
+def test_services_stop_normally_so_that_none_is_shown_as_died():
     with demo_directory() as directory:
         with running_services(directory):
             wait_until(lambda: len(list(directory.glob("*/*/*.pplog"))) == len(SERVICES))
@@ -61,14 +61,14 @@ def test_a_service_that_hangs_is_killed(monkeypatch):
         assert {process.returncode for process in started} == {-signal.SIGKILL}
 
 
-def test_an_error_in_the_monitor_ends_the_services_too():
+def test_an_error_in_the_monitor_stops_the_services_too():
     with demo_directory() as directory:
         with pytest.raises(ZeroDivisionError), running_services(directory) as started:
             raise ZeroDivisionError
         assert all(process.returncode is not None for process in started)
 
 
-def test_settings_of_the_user_s_environment_are_not_for_the_demo(monkeypatch, tmp_path):
+def test_the_demo_ignores_settings_of_the_users_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("PPROFPLUS_DIR", str(tmp_path / "mine"))
     monkeypatch.setenv("PPROFPLUS_INTERVAL", "3600")
     with demo_directory() as directory, running_services(directory):
@@ -76,11 +76,11 @@ def test_settings_of_the_user_s_environment_are_not_for_the_demo(monkeypatch, tm
     assert not (tmp_path / "mine").exists()
 
 
-def test_a_service_hears_signals_though_it_was_started_with_them_held():
+def test_a_service_started_while_signals_are_held_receives_signals():
     with demo_directory() as directory, running_services(directory) as started:
         wait_until(lambda: len(list(directory.glob("*/*/*.pplog"))) == len(SERVICES))
         os.kill(started[0].pid, signal.SIGTERM)
         try:
             started[0].wait(10)
         except subprocess.TimeoutExpired:
-            pytest.fail("SIGTERM was not heard")
+            pytest.fail("SIGTERM was not received")

@@ -1,4 +1,4 @@
-"""Exports: exactly the window, whole files or none, nothing that a spreadsheet would run."""
+"""Exports: the exact window, complete files or none, and no formula for a spreadsheet."""
 
 import csv
 import io
@@ -54,7 +54,7 @@ def leftovers(directory):
     return [path.name for path in directory.iterdir() if path.name != "home"]
 
 
-def test_the_window_is_exact_and_every_sample_is_in(run, tmp_path):
+def test_the_export_has_every_sample_of_the_exact_window(run, tmp_path):
     out = tmp_path / "out.csv"
     done = export(run, START_MS + 2000, START_MS + 8000, out, zone=UTC)
     rows = rows_of(out)
@@ -63,7 +63,7 @@ def test_the_window_is_exact_and_every_sample_is_in(run, tmp_path):
     assert done.skipped_pages == 0
 
 
-def test_columns_carry_their_unit_and_values_are_as_recorded(run, tmp_path):
+def test_columns_name_their_unit_and_values_are_as_recorded(run, tmp_path):
     out = tmp_path / "out.csv"
     export(
         run, START_MS + 3000, START_MS + 3001, out, zone=timezone(timedelta(hours=5, minutes=30))
@@ -88,7 +88,7 @@ THOUSANDTHS = [
 
 
 @pytest.mark.parametrize("form", ["csv", "json"])
-def test_thousandths_come_in_whole_units_exactly(write_run, tmp_path, form):
+def test_thousandths_are_exported_exactly_in_whole_units(write_run, tmp_path, form):
     writer = write_run(
         metrics=(("rss", "B", "gauge"), ("lag", "1/1000 s", "gauge"), ("x", "1/1000 ", "counter"))
     )
@@ -108,7 +108,7 @@ def test_thousandths_come_in_whole_units_exactly(write_run, tmp_path, form):
     assert [row["x"] for row in read] == [text for _, text in THOUSANDTHS]
 
 
-def test_a_gauge_that_went_from_whole_figures_to_fractions_keeps_its_column(write_run, tmp_path):
+def test_a_gauge_that_changes_from_integers_to_fractions_keeps_its_column(write_run, tmp_path):
     writer = write_run(metrics=(("lag", "s", "gauge"),))
     writer.add(0, [3])
     writer.change_metrics((("lag", "1/1000 s", "gauge"),))
@@ -118,7 +118,7 @@ def test_a_gauge_that_went_from_whole_figures_to_fractions_keeps_its_column(writ
     assert [row["lag_s"] for row in rows_of(out)] == ["3", "3.25"]
 
 
-def test_json_is_one_object_a_line(run, tmp_path):
+def test_json_has_one_object_per_line(run, tmp_path):
     out = tmp_path / "out.jsonl"
     export(run, START_MS + 3000, START_MS + 5000, out, form="json", zone=UTC)
     rows = [json.loads(line) for line in out.read_text().splitlines()]
@@ -134,7 +134,7 @@ def test_json_is_one_object_a_line(run, tmp_path):
     assert len(rows) == 2
 
 
-def test_metrics_that_a_segment_has_not_are_empty_cells(write_run, tmp_path):
+def test_metrics_missing_in_a_segment_are_empty_cells(write_run, tmp_path):
     writer = write_run()
     writer.add(0, [1, 2, 3])
     writer.change_metrics((("threads", "count", "gauge"), ("queue_depth", "jobs", "gauge")))
@@ -156,7 +156,7 @@ def test_metrics_that_a_segment_has_not_are_empty_cells(write_run, tmp_path):
         assert int(second["queue_depth_jobs"]) == 5
 
 
-def test_runs_follow_one_another_under_the_columns_of_all(write_run, tmp_path):
+def test_several_runs_share_the_columns_of_all(write_run, tmp_path):
     first = write_run(pid=1)
     first.add(0, [1, 2, 3])
     second = write_run(pid=2, metrics=[("rss", "B", "gauge"), ("rss", "B2", "gauge")][:1])
@@ -170,7 +170,7 @@ def test_runs_follow_one_another_under_the_columns_of_all(write_run, tmp_path):
     ]
 
 
-def test_hostile_names_make_harmless_and_distinct_columns(write_run, tmp_path):
+def test_hostile_names_become_safe_and_distinct_columns(write_run, tmp_path):
     table = [
         ("=cmd|' /C calc'!A0", "B", "gauge"),
         ('a,b"\n%s', "{}%d", "gauge"),
@@ -203,7 +203,7 @@ def test_hostile_names_make_harmless_and_distinct_columns(write_run, tmp_path):
         assert [int(value) for value in list(row.values())[4:]] == list(range(7))
 
 
-def test_a_file_that_is_there_is_never_overwritten_silently(run, tmp_path):
+def test_an_existing_file_is_overwritten_only_on_request(run, tmp_path):
     out = tmp_path / "out.csv"
     out.write_text("precious")
     with pytest.raises(FileExistsError, match=r"out\.csv: already exists") as caught:
@@ -215,7 +215,7 @@ def test_a_file_that_is_there_is_never_overwritten_silently(run, tmp_path):
     assert len(rows_of(out)) == 9
 
 
-def test_a_file_that_appears_while_writing_is_kept(run, tmp_path):
+def test_a_file_that_appears_during_the_export_is_kept(run, tmp_path):
     out = tmp_path / "out.csv"
     with pytest.raises(FileExistsError, match="already exists"):
         export(run, START_MS, START_MS + 9000, out, progress=lambda _: out.write_text("precious"))
@@ -231,7 +231,7 @@ def test_a_dangling_link_is_not_followed(run, tmp_path):
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_without_hard_links_the_file_is_whole_all_the_same(run, tmp_path, monkeypatch):
+def test_without_hard_links_the_file_is_complete_too(run, tmp_path, monkeypatch):
     def refuse(*_args, **_kwargs):
         raise PermissionError(1, "Operation not permitted")
 
@@ -244,13 +244,13 @@ def test_without_hard_links_the_file_is_whole_all_the_same(run, tmp_path, monkey
         export(run, START_MS, START_MS + 9000, out)
 
 
-def test_a_cancelled_export_leaves_nothing(run, tmp_path):
+def test_a_cancelled_export_leaves_no_file(run, tmp_path):
     with pytest.raises(ExportCancelledError):
         export(run, START_MS, START_MS + 9000, tmp_path / "out.csv", cancelled=lambda: True)
     assert leftovers(tmp_path) == []
 
 
-def test_an_export_that_fails_leaves_nothing(run, tmp_path):
+def test_a_failed_export_leaves_no_file(run, tmp_path):
     def fail(_share):
         raise OSError(28, "No space left on device")
 
@@ -262,7 +262,7 @@ def test_an_export_that_fails_leaves_nothing(run, tmp_path):
 @pytest.mark.parametrize(
     "name", ["missing/out.csv", "home", "x" * 300], ids=["gone", "dir", "long"]
 )
-def test_a_place_that_will_not_do_is_one_clear_line(run, tmp_path, name):
+def test_an_unusable_path_is_a_one_line_error(run, tmp_path, name):
     with pytest.raises((OutputError, FileExistsError)) as caught:
         export(run, START_MS, START_MS + 9000, tmp_path / name)
     assert str(caught.value).startswith(str(tmp_path / name))
@@ -270,12 +270,12 @@ def test_a_place_that_will_not_do_is_one_clear_line(run, tmp_path, name):
     assert leftovers(tmp_path) == []
 
 
-def test_a_name_with_a_nul_is_one_clear_line(run, tmp_path):
+def test_a_name_with_a_nul_is_a_one_line_error(run, tmp_path):
     with pytest.raises(OutputError, match="not a valid file name"):
         export(run, START_MS, START_MS + 9000, f"{tmp_path}/a\0b")
 
 
-def test_a_directory_is_not_replaced_even_when_asked_to(run, tmp_path):
+def test_a_directory_is_not_replaced_even_on_request(run, tmp_path):
     with pytest.raises(OutputError, match="not a valid file name"):
         export(run, START_MS, START_MS + 9000, tmp_path, overwrite=True)
 
@@ -287,14 +287,14 @@ def test_progress_ends_at_1(run, tmp_path):
     assert shares[-1] == 1.0
 
 
-def test_an_empty_window_is_a_heading_alone(run, tmp_path):
+def test_an_empty_window_exports_only_the_heading(run, tmp_path):
     out = tmp_path / "out.csv"
     assert export(run, START_MS - 9000, START_MS, out).rows == 0
     assert out.read_text().startswith("time,unix_ms,service,pid,rss_bytes")
     assert rows_of(out) == []
 
 
-def test_only_the_owner_may_read_it(run, tmp_path):
+def test_only_the_owner_can_read_the_file(run, tmp_path):
     out = tmp_path / "out.csv"
     export(run, START_MS, START_MS + 9000, out)
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
@@ -306,13 +306,13 @@ def test_rows_go_to_any_open_file(run):
     assert out.getvalue().count(b"\n") == 4
 
 
-def test_an_unknown_format_is_a_clear_error(run, tmp_path):
+def test_an_unknown_format_is_an_error(run, tmp_path):
     with pytest.raises(ValueError, match="xml"):
         export(run, START_MS, START_MS + 9000, tmp_path / "out.xml", form="xml")
     assert leftovers(tmp_path) == []
 
 
-def test_a_damaged_page_is_left_out_and_counted(run, tmp_path):
+def test_a_damaged_page_is_skipped_and_counted(run, tmp_path):
     segment = Path(run[0].id) / "000001.pplog"
     raw = bytearray(segment.read_bytes())
     length = int.from_bytes(raw[fmt.PAGE_SIZE + 8 : fmt.PAGE_SIZE + 12], "little")
@@ -322,7 +322,7 @@ def test_a_damaged_page_is_left_out_and_counted(run, tmp_path):
     assert (done.rows, done.skipped_pages) == (4, 1)
 
 
-def test_the_suggested_path_is_free_and_no_option(tmp_path):
+def test_the_suggested_path_is_unused_and_is_no_option(tmp_path):
     args = ("-rf", 7, START_MS, START_MS + 60_000, tmp_path, UTC)
     path = suggest_path(*args)
     assert path == tmp_path / "pprofplus--rf-7-20251009T085320-20251009T085420.csv"
@@ -335,7 +335,7 @@ def test_the_suggested_path_is_free_and_no_option(tmp_path):
     st.lists(st.integers(0, 253_370_764_799_999), max_size=5),
     st.timedeltas(timedelta(hours=-23), timedelta(hours=23)),
 )
-def test_times_are_those_of_datetime(times_ms, offset):
+def test_times_equal_those_of_datetime(times_ms, offset):
     zone = timezone(timedelta(seconds=int(offset.total_seconds())))
     wanted = [
         (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=t))
@@ -346,11 +346,11 @@ def test_times_are_those_of_datetime(times_ms, offset):
     assert iso_times(times_ms, zone) == wanted
 
 
-def test_an_instant_without_a_date_is_no_text():
+def test_a_time_outside_the_calendar_is_an_empty_text():
     assert iso_times([-(1 << 60), 1 << 60], UTC) == ["", ""]
 
 
-def test_a_name_that_a_spreadsheet_would_run_or_that_breaks_a_line_is_a_plain_heading(write_run):
+def test_a_name_with_a_formula_or_a_line_break_becomes_a_plain_heading(write_run):
     names = [
         "=1+1",
         "+cmd|' /C calc'!A0",

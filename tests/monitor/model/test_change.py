@@ -18,14 +18,14 @@ def test_a_change_is_the_last_measured_value_less_the_first():
     assert change.span_ms == 298_000
 
 
-def test_of_one_value_or_none_there_is_no_change():
+def test_fewer_than_two_values_have_no_change():
     assert change_over(curve([1000], [1])) is None
     assert change_over(Points.empty()) is None
     assert change_between(None, 0, 5, 1000) is None
     assert change_between(1, 1000, 5, 1000) is None
 
 
-def test_a_trend_that_comes_to_something_else_is_known():
+def test_a_trend_that_differs_from_the_measured_change_is_detected():
     change = change_between(100.0, 0, 200.0, HOUR_MS)
     assert change.along(50.0) == 50.0
     assert change.differs_from(50.0)

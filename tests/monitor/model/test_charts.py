@@ -97,7 +97,7 @@ def test_a_gauge_added_later_leaves_the_charts_before_it_where_they_are():
     assert after.own[:2] == before.own
 
 
-def test_what_a_log_says_is_cleaned_and_names_no_chart():
+def test_texts_of_a_log_are_cleaned_and_name_no_chart():
     evil = "\x1b[31m[bold]'); import os\u202e"
     for table in (charts_for(((evil, evil, "gauge"),)), charts_for((("", evil * 99, "counter"),))):
         (chart,) = table.own

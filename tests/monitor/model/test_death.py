@@ -170,10 +170,10 @@ def test_the_cause_follows_from_the_evidence(name):
     assert (cause.kind, cause.certainty, cause.short) == wanted
 
 
-def test_without_evidence_the_reason_says_what_is_missing():
+def test_without_evidence_the_reason_names_what_is_missing():
     assert decide(Evidence()).reason == NO_STOP
-    told = decide(Evidence(elsewhere="db\x1b[31m1")).reason
-    assert "recorded on db\\x1b[31m1" in told
+    reason = decide(Evidence(elsewhere="db\x1b[31m1")).reason
+    assert "recorded on db\\x1b[31m1" in reason
 
 
 @pytest.mark.parametrize("name", FACTS)
@@ -232,7 +232,7 @@ def test_the_certainty_is_in_the_words():
     ]
 
 
-def test_a_death_says_what_memory_was_and_whose_limit_it_is():
+def test_a_death_has_the_memory_and_the_owner_of_the_limit():
     cause = Cause("oom", "known", "out of memory", "the kernel says so")
     death = Death(5, cause, GIB // 2, GIB, GIB * 3 // 4, GIB)
     figures = "RSS 512 MiB, peak 1 GiB, cgroup at 75 % of its limit, 1 GiB"

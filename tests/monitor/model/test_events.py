@@ -1,4 +1,4 @@
-"""Kinds of events: each has a letter of its own, and is told in a word and a figure."""
+"""Kinds of events: each has a letter of its own, and is shown as a word and a figure."""
 
 from kit.fake_runs import fake_run
 from pprofplus.log.format import EVENT_KINDS
@@ -27,7 +27,7 @@ def test_no_two_kinds_share_a_letter():
 
 
 def test_each_kind_is_shown_as_a_word_and_its_figure():
-    told = {
+    shown = {
         ("lost", 12): "Lost 12",
         ("fork", 4000): "Fork of 4000",
         ("interval", 500_000): "Interval 0.5s",
@@ -37,7 +37,7 @@ def test_each_kind_is_shown_as_a_word_and_its_figure():
         ("pause", 0): "Pause",
         ("17", 0): "?",
     }
-    assert {key: RunEvent(0, *key).short for key in told} == told
+    assert {key: RunEvent(0, *key).short for key in shown} == shown
 
 
 def test_where_there_are_too_many_marks_and_losses_stay():

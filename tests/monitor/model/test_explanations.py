@@ -85,7 +85,7 @@ def test_memory_that_is_not_resident_is_explained():
     assert "400 MiB of the allocated memory is not resident" in " ".join(window_sentences(facts))
 
 
-def test_growth_of_no_one_layer_says_so():
+def test_growth_of_no_single_layer_is_stated():
     assert window_sentences(found(rss=grows(3), objects=Verdict(STEADY)))[1] == (
         "No single layer explains the growth."
     )

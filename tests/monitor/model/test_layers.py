@@ -28,7 +28,7 @@ def points(*values, begin=0):
     return points_of(values, begin + 1000 * np.arange(len(values)))
 
 
-def test_rss_is_split_as_the_design_says():
+def test_rss_is_split_into_the_documented_layers():
     found = parts_of(
         LAYERS,
         levels(

@@ -63,7 +63,7 @@ def test_all_words_must_be_in_service_pid_or_state(text, found):
     assert pids(Arranger().listed(RUNS, RunFilter(text=text), 0.0)) == found
 
 
-def test_marked_runs_can_be_asked_for():
+def test_the_list_can_be_limited_to_marked_runs():
     listing = RunFilter(text="marked", marked=("/worker/120",))
     assert pids(Arranger().listed(RUNS, listing, 0.0)) == [120]
 

@@ -79,7 +79,7 @@ def test_a_time_that_no_calendar_here_shows_is_refused():
         parse_time("+100y", NOW, BERLIN, 253_000_000_000_000)
 
 
-def test_without_a_time_to_count_from_a_plus_says_what_it_would_be_after():
+def test_without_a_base_time_the_error_for_a_plus_explains_it():
     with pytest.raises(TimeSyntaxError, match="counts from --begin") as caught:
         parse_time("+10m", NOW, BERLIN)
     assert "\n" not in str(caught.value)
@@ -99,7 +99,7 @@ def test_a_time_that_the_clocks_skip_is_as_much_later_as_they_skip():
     assert parse_time("2026-03-29 03:30", NOW, BERLIN) == at(2026, 3, 29, 1, 30, tz=UTC)
 
 
-def test_of_a_repeated_hour_the_offset_says_which_is_meant():
+def test_an_offset_chooses_between_two_repeated_hours():
     assert parse_time("2026-10-25 02:30+01:00", NOW, BERLIN) == at(2026, 10, 25, 1, 30, tz=UTC)
     assert parse_time("2026-10-25 02:30+02:00", NOW, BERLIN) == at(2026, 10, 25, 0, 30, tz=UTC)
 
@@ -132,7 +132,7 @@ def test_a_clock_time_in_the_future_is_yesterday_s():
     assert parse_time("14:05", NOW, BERLIN) == at(2026, 11, 19, 14, 5)
 
 
-def test_times_are_read_in_the_zone_asked_for():
+def test_times_are_read_in_the_given_zone():
     assert parse_time("2026-11-20 14:05", NOW, UTC) == at(2026, 11, 20, 14, 5, tz=UTC)
 
 

@@ -230,7 +230,7 @@ def test_the_chosen_chart_has_a_place_however_little_room_there_is():
 
 
 @pytest.mark.parametrize("state", ["died", "exited"])
-def test_no_key_leads_behind_the_end_of_an_ended_run(state):
+def test_no_key_moves_past_the_end_of_an_ended_run(state):
     ended = run(state, age_ms=86_400_000)
     view = View().select(ended, NOW_MS)
     assert view.window.end_ms == ended.end_ms + 1
@@ -249,7 +249,7 @@ def test_no_key_leads_behind_the_end_of_an_ended_run(state):
         assert view.window.end_ms <= ended.end_ms + 1
 
 
-def test_a_window_asked_for_behind_the_end_is_not_moved_until_it_is_left():
+def test_a_requested_window_past_the_end_is_not_moved_until_it_is_left():
     ended = run("died", age_ms=86_400_000)
     view = View().opened(ended, NOW_MS, NOW_MS + MINUTE_MS, NOW_MS + 2 * MINUTE_MS, None)
     assert view.window.begin_ms == NOW_MS + MINUTE_MS

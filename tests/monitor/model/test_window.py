@@ -123,7 +123,7 @@ def test_the_ladder_ends_at_the_limits():
     assert shortest.zoom_in() is shortest
 
 
-def test_fitting_shows_exactly_what_was_asked():
+def test_fitting_shows_exactly_the_requested_window():
     window = Window.fit(NOW - HOUR, NOW - MINUTE)
     assert (window.begin_ms, window.end_ms, window.following) == (NOW - HOUR, NOW - MINUTE, False)
 

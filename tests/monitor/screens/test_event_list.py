@@ -4,10 +4,10 @@ from datetime import timezone
 
 from kit.pilot import settled
 
-LARGE, SMALL = (120, 40), (80, 24)
+LARGE = (120, 40)
 
 
-async def test_what_happened_is_on_the_charts_and_in_a_list_that_leads_there(home, monitor):
+async def test_events_are_on_the_charts_and_in_a_list_and_enter_goes_there(home, monitor):
     evil = "deploy \x1b[31m[bold]1.4.2"
     home.run("api", 1, count=3600, state="exited", marks=[(1800, evil)])
     home.run("api", 2, begin_ms=1_800_007_200_000, count=60)
@@ -34,12 +34,12 @@ async def test_what_happened_is_on_the_charts_and_in_a_list_that_leads_there(hom
         assert app.screen is app.monitor
 
 
-async def test_a_death_is_in_the_list_of_events_and_leads_to_the_last_sample(home, monitor):
+async def test_a_death_is_in_the_list_of_events_and_enter_goes_to_the_last_sample(home, monitor):
     home.run("api", 1, count=60)
     app = monitor(zone=timezone.utc)
     async with app.run_test(size=LARGE) as pilot:
         await settled(pilot, "Died")
-        await settled(pilot, "cause not known, peak")  # it comes after the charts
+        await settled(pilot, "cause not known, peak")  # it is shown after the charts
         await pilot.press("m")
         text = await settled(pilot, "2 events")
         assert "Fri 15 Jan 08:00:59 UTC  Died      cause not known" in text

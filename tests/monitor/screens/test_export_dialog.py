@@ -9,7 +9,7 @@ from textual.events import Key
 from kit.pilot import settled, wait_until_async
 from pprofplus_tui.screens.export_dialog import ExportDialog
 
-LARGE, SMALL = (120, 40), (80, 24)
+LARGE = (120, 40)
 
 
 def damage_the_first_page(directory):
@@ -19,7 +19,7 @@ def damage_the_first_page(directory):
     segment.write_bytes(raw)
 
 
-async def test_an_export_says_what_is_missing_in_it(home, monitor, tmp_path, monkeypatch):
+async def test_an_incomplete_export_reports_the_damaged_pages(home, monitor, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     damage_the_first_page(home.run(count=600))
     app = monitor()
@@ -51,7 +51,9 @@ async def test_export_writes_exactly_the_visible_window(home, monitor, tmp_path,
     assert {row["pid"] for row in rows} == {"4711"}
 
 
-async def test_export_never_overwrites_and_says_so(home, monitor, tmp_path, monkeypatch):
+async def test_export_to_an_existing_file_is_refused_with_a_message(
+    home, monitor, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     home.run()
     mine = tmp_path / "mine.csv"
@@ -67,14 +69,14 @@ async def test_export_never_overwrites_and_says_so(home, monitor, tmp_path, monk
     assert mine.read_text() == "precious"
 
 
-async def test_what_is_typed_ahead_into_the_path_keeps_its_order(home, monitor, tmp_path):
+async def test_keys_typed_ahead_into_the_path_keep_their_order(home, monitor, tmp_path):
     home.run()
     target = tmp_path / "typed.csv"
     async with monitor().run_test(size=LARGE, notifications=True) as pilot:
         await settled(pilot, "python heap")
         await pilot.press("e")
         await settled(pilot, "export to CSV")
-        # all at once, as a slow line delivers it
+        # in one burst, as over a slow connection
         for char in ("ctrl+u", *str(target), "enter"):
             name = {"/": "slash", ".": "full_stop", "-": "minus", "_": "underscore"}.get(char, char)
             pilot.app.post_message(Key(name, char if len(char) == 1 else None))
@@ -82,13 +84,13 @@ async def test_what_is_typed_ahead_into_the_path_keeps_its_order(home, monitor, 
     assert len(target.read_text().splitlines()) == 601
 
 
-async def test_leaving_in_the_middle_of_an_export_neither_waits_nor_leaves_a_file(
+async def test_quitting_during_an_export_does_not_wait_and_leaves_no_file(
     home, monitor, tmp_path, monkeypatch
 ):
-    begun, ended = threading.Event(), threading.Event()
+    started, ended = threading.Event(), threading.Event()
 
     def report(screen, _share):
-        begun.set()
+        started.set()
         if screen._cancelled.wait(20):
             ended.set()
 
@@ -101,7 +103,7 @@ async def test_leaving_in_the_middle_of_an_export_neither_waits_nor_leaves_a_fil
         await settled(pilot, "export to CSV")
         app.screen.query_one("#path").value = str(tmp_path / "big.csv")
         app.post_message(Key("enter", None))
-        while not begun.is_set():
+        while not started.is_set():
             await pilot.pause(0.01)
         app.exit()
     assert ended.wait(10)
@@ -109,15 +111,15 @@ async def test_leaving_in_the_middle_of_an_export_neither_waits_nor_leaves_a_fil
     assert [path.name for path in tmp_path.iterdir()] == ["logs"]
 
 
-async def test_export_from_a_directory_that_was_removed_suggests_the_home(
+async def test_export_from_a_removed_directory_suggests_the_home_directory(
     home, monitor, tmp_path, monkeypatch
 ):
     home.run()
-    place = tmp_path / "gone"
-    place.mkdir()
-    monkeypatch.chdir(place)
+    removed = tmp_path / "gone"
+    removed.mkdir()
+    monkeypatch.chdir(removed)
     monkeypatch.setenv("HOME", str(tmp_path))
-    place.rmdir()
+    removed.rmdir()
     async with monitor().run_test(size=LARGE) as pilot:
         await settled(pilot, "python heap")
         await pilot.press("e")
@@ -125,16 +127,16 @@ async def test_export_from_a_directory_that_was_removed_suggests_the_home(
         assert pilot.app.screen.query_one("#path").value.startswith(f"{tmp_path}/pprofplus-api")
 
 
-async def test_a_long_export_shows_how_far_it_is(home, monitor, tmp_path, monkeypatch):
-    begun, go_on = threading.Event(), threading.Event()
+async def test_a_long_export_shows_its_progress(home, monitor, tmp_path, monkeypatch):
+    started, resume = threading.Event(), threading.Event()
     report = ExportDialog._report
 
-    def slowly(screen, share):
+    def report_slowly(screen, share):
         report(screen, share)
-        begun.set()
-        go_on.wait(20)
+        started.set()
+        resume.wait(20)
 
-    monkeypatch.setattr(ExportDialog, "_report", slowly)
+    monkeypatch.setattr(ExportDialog, "_report", report_slowly)
     home.run(count=20_000)
     app = monitor()
     async with app.run_test(size=LARGE, notifications=True) as pilot:
@@ -145,8 +147,8 @@ async def test_a_long_export_shows_how_far_it_is(home, monitor, tmp_path, monkey
         assert not bar.display
         app.screen.query_one("#path").value = str(tmp_path / "big.csv")
         app.post_message(Key("enter", None))
-        await settled(pilot, lambda _: begun.is_set() and bar.progress)
+        await settled(pilot, lambda _: started.is_set() and bar.progress)
         assert bar.display
         assert bar.size.height == 1
-        go_on.set()
+        resume.set()
         await settled(pilot, "exported")

@@ -4,10 +4,10 @@ from datetime import timezone
 
 from kit.pilot import settled
 
-LARGE, SMALL = (120, 40), (80, 24)
+LARGE = (120, 40)
 
 
-async def test_b_goes_to_a_time_and_tells_which_while_it_is_typed(home, monitor):
+async def test_b_goes_to_a_time_and_shows_it_while_it_is_typed(home, monitor):
     home.run(count=3600)  # from 15 Jan 2027, 08:00:00 UTC
     app = monitor(zone=timezone.utc)
     async with app.run_test(size=LARGE) as pilot:

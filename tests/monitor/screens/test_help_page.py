@@ -3,7 +3,7 @@
 from kit.pilot import settled, text_of
 from pprofplus_tui.screens.help_page import HelpScreen
 
-LARGE, SMALL = (120, 40), (80, 24)
+LARGE = (120, 40)
 
 
 async def test_help_shows_every_key_and_metric_of_the_tables(home, monitor):

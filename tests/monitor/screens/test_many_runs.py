@@ -26,7 +26,7 @@ def app_on(logs, **options):
 
 
 @pytest.mark.usefixtures("slow_reading")
-async def test_what_is_not_yet_read_is_told_and_then_all_is_there(logs):
+async def test_the_number_of_unread_runs_is_shown_until_all_are_read(logs):
     write_ended_runs(logs, 300)
     async with app_on(logs).run_test(size=(200, 50)) as pilot:
         await settled(pilot, lambda text: "+2" in text.splitlines()[-2])
@@ -37,7 +37,7 @@ async def test_what_is_not_yet_read_is_told_and_then_all_is_there(logs):
 
 
 @pytest.mark.usefixtures("slow_reading")
-async def test_it_opens_on_what_runs_though_that_is_found_last(home):
+async def test_it_opens_on_the_live_run_even_if_that_is_read_last(home):
     now_ms = time.time_ns() // 1_000_000
     # a pid that no process here has, as in another container
     home.run("api", 4_194_305, begin_ms=now_ms - 900_000, count=900, state="live")
@@ -49,7 +49,7 @@ async def test_it_opens_on_what_runs_though_that_is_found_last(home):
 
 
 @pytest.mark.usefixtures("slow_reading")
-async def test_what_was_chosen_by_a_key_stays_though_something_runs(home):
+async def test_a_run_selected_by_key_stays_selected_when_a_live_run_appears(home):
     now_ms = time.time_ns() // 1_000_000
     home.run("api", 4_194_305, begin_ms=now_ms - 900_000, count=900, state="live")
     for i in range(80):
@@ -63,7 +63,7 @@ async def test_what_was_chosen_by_a_key_stays_though_something_runs(home):
         assert pilot.app.monitor.view.run == chosen
 
 
-async def test_the_oldest_of_many_is_found_by_typing_and_shown(logs):
+async def test_the_oldest_of_many_runs_is_found_by_the_filter_and_shown(logs):
     write_ended_runs(logs, 2000)
     async with app_on(logs).run_test(size=(80, 24)) as pilot:
         await settled(pilot, lambda text: " 2000 " in text.splitlines()[-2])
@@ -77,7 +77,7 @@ async def test_the_oldest_of_many_is_found_by_typing_and_shown(logs):
         await settled(pilot, "✝ 1000")
 
 
-async def test_runs_in_sight_have_their_curves_and_the_others_are_not_opened(logs, monkeypatch):
+async def test_visible_runs_have_sparklines_and_the_others_are_not_opened(logs, monkeypatch):
     write_ended_runs(logs, 400)
     opened = []
     read = catalogs.CatalogEntry._read

@@ -1,4 +1,4 @@
-"""`s` saves a picture of the screen where it is told to, whole, and never over another file."""
+"""The screenshot dialog saves the screen under the path shown, never over another file."""
 
 import stat
 import xml.etree.ElementTree as ET
@@ -30,7 +30,7 @@ async def test_s_saves_the_screen_as_svg_under_the_name_shown(home, monitor, tmp
     assert "save a screenshot" not in text.replace("\xa0", " ")
 
 
-async def test_a_picture_asks_nobody_for_a_font(home, monitor):
+async def test_a_screenshot_loads_no_font_from_the_network(home, monitor):
     home.run(count=60)
     async with monitor().run_test(size=LARGE) as pilot:
         await settled(pilot, "python heap")

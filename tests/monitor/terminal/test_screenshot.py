@@ -1,4 +1,4 @@
-"""Screenshots in files: SVG without fonts from outside, PNG by a browser, one-line errors."""
+"""Screenshots in files: SVG, PNG made by a browser, and one-line errors."""
 
 import os
 import shutil
@@ -22,17 +22,17 @@ SIZED = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 320 200"><text y="
 
 def fake_browser(tmp_path, monkeypatch, text):
     """Put a program called chromium, and nothing else, on the path."""
-    place = tmp_path / "bin"
-    place.mkdir()
-    program = place / "chromium"
+    directory = tmp_path / "bin"
+    directory.mkdir()
+    program = directory / "chromium"
     program.write_text(f"#!/bin/sh\n{text}\n")
     program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{place}{os.pathsep}/bin{os.pathsep}/usr/bin")
+    monkeypatch.setenv("PATH", f"{directory}{os.pathsep}/bin{os.pathsep}/usr/bin")
     assert find_browser() == str(program)
     return program
 
 
-def test_without_a_browser_a_png_is_one_line_and_no_file(tmp_path, monkeypatch):
+def test_without_a_browser_a_png_is_a_one_line_error_and_no_file(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(OutputError, match=r"a PNG needs Chromium, .*; save it as \.svg"):
         save(SIZED, tmp_path / "x.png")
@@ -40,24 +40,24 @@ def test_without_a_browser_a_png_is_one_line_and_no_file(tmp_path, monkeypatch):
     assert save(SIZED, tmp_path / "x.svg").read_text() == SIZED
 
 
-def test_a_browser_that_draws_nothing_is_one_line_and_no_file(tmp_path, monkeypatch):
+def test_a_browser_that_draws_nothing_is_a_one_line_error_and_no_file(tmp_path, monkeypatch):
     fake_browser(tmp_path, monkeypatch, "exit 1")
     with pytest.raises(OutputError, match=r"produced no image; save it as \.svg"):
         save(SIZED, tmp_path / "x.png")
     assert [path.name for path in tmp_path.iterdir()] == ["bin"]
 
 
-def test_a_browser_that_hangs_is_ended_with_all_that_it_started(tmp_path, monkeypatch):
+def test_a_browser_that_hangs_is_killed_with_its_child_processes(tmp_path, monkeypatch):
     fake_browser(tmp_path, monkeypatch, f"sleep 600 & echo $! > {tmp_path}/pid; wait")
-    told = tmp_path / "pid"
+    pid_file = tmp_path / "pid"
 
-    def begun():
-        return told.exists() and told.read_text().strip().isdigit()
+    def started():
+        return pid_file.exists() and pid_file.read_text().strip().isdigit()
 
     with pytest.raises(ScreenshotCancelledError):
-        save(SIZED, tmp_path / "x.png", cancelled=begun)
+        save(SIZED, tmp_path / "x.png", cancelled=started)
     assert not (tmp_path / "x.png").exists()
-    status = Path(f"/proc/{told.read_text().strip()}/stat")
+    status = Path(f"/proc/{pid_file.read_text().strip()}/stat")
     wait_until(lambda: not status.exists() or status.read_text().split()[2] == "Z", 30)
 
 
@@ -85,15 +85,15 @@ def pixels(data):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("chromium"), reason="no chromium here")
-def test_a_png_shows_all_of_the_picture(tmp_path):
+@pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium")
+def test_a_png_shows_the_whole_image(tmp_path):
     red = SIZED.replace("<text", '<rect width="320" height="200" fill="#ff0000"/><text')
     data = save(red, tmp_path / "x.png").read_bytes()
     assert data.startswith(b"\x89PNG")
     assert struct.unpack(">2I", data[16:24]) == (320, 200)
-    assert bytes(pixels(data)[-1][:3]) == b"\xff\0\0"  # to the very last row
+    assert bytes(pixels(data)[-1][:3]) == b"\xff\0\0"  # down to the last row
 
 
-def test_a_picture_without_a_size_is_one_line(tmp_path):
+def test_an_svg_without_a_size_is_a_one_line_error(tmp_path):
     with pytest.raises(OutputError, match="no size"):
         png_of("<svg/>", str(tmp_path))

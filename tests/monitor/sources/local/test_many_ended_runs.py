@@ -1,4 +1,4 @@
-"""Many runs that have ended: they cost next to nothing, are read bit by bit, and all are there."""
+"""A catalogue of many ended runs: it reads them in batches, and does not read them again."""
 
 import os
 import signal
@@ -31,7 +31,7 @@ def service(logs):
 
 
 def refreshed_until(catalog, found, seconds=30):
-    """Refresh as the monitor does, but sooner, until `found` is true of the runs."""
+    """Refresh as the monitor does, but more often, until `found(runs)` is true."""
 
     def look():
         catalog.refresh(())
@@ -44,8 +44,8 @@ def refreshed_until(catalog, found, seconds=30):
 
 
 @pytest.fixture
-def asked(monkeypatch):
-    """Count what is asked of the kernel about files."""
+def file_calls(monkeypatch):
+    """Count the file system calls."""
     counted = Counter()
     for name in ("open", "stat", "lstat", "scandir", "listdir"):
         real = getattr(os, name)
@@ -58,20 +58,20 @@ def asked(monkeypatch):
     return counted
 
 
-def test_ended_runs_are_not_asked_for_one_by_one(logs, asked):
+def test_a_refresh_opens_no_ended_run(logs, file_calls):
     write_ended_runs(logs, 1000)
-    time.sleep(0.2)  # past the tick of the clock that directories are stamped with
+    time.sleep(0.2)  # longer than the resolution of a directory's timestamp
     catalog = Catalog([str(logs)])
     catalog.refresh(())
     assert len(catalog.runs) == 1000
     for _ in range(12):  # ticks
-        asked.clear()
+        file_calls.clear()
         assert not catalog.refresh(())
-        assert sum(asked.values()) < 150
-        assert asked["open"] == asked["scandir"] == 0
+        assert sum(file_calls.values()) < 150
+        assert file_calls["open"] == file_calls["scandir"] == 0
 
 
-def test_a_record_takes_a_kilobyte(logs):
+def test_the_entry_of_an_ended_run_takes_about_a_kilobyte(logs):
     write_ended_runs(logs, 2000)
     catalog = Catalog([str(logs)])
     tracemalloc.start()
@@ -84,7 +84,7 @@ def test_a_record_takes_a_kilobyte(logs):
     assert size_bytes / 2000 < 1200
 
 
-def test_runs_that_ended_just_now_are_records_too(logs):
+def test_runs_that_just_ended_are_not_read_completely_either(logs):
     write_ended_runs(logs, 50, ended_s_ago=1)
     catalog = Catalog([str(logs)])
     catalog.refresh(())
@@ -92,18 +92,18 @@ def test_runs_that_ended_just_now_are_records_too(logs):
     assert not catalog.refresh(())
 
 
-def test_a_run_that_an_operator_pins_is_seen_though_nobody_looks_at_it(logs):
+def test_a_pin_file_is_detected_on_a_run_that_is_not_shown(logs):
     write_ended_runs(logs, 450)
     catalog = Catalog([str(logs)])
     catalog.refresh(())
-    time.sleep(0.2)  # past the tick of the clock that files are stamped with
+    time.sleep(0.2)  # longer than the resolution of a file's timestamp
     Path(catalog.runs[222].id, "pinned").touch()
     for _ in range(6):
         catalog.refresh(())
     assert [i for i, info in enumerate(catalog.runs) if info.pinned] == [222]
 
 
-def test_runs_that_are_removed_go_and_the_others_stay_as_they_are(logs):
+def test_removed_runs_leave_the_catalogue_and_the_others_are_unchanged(logs):
     write_ended_runs(logs, 300)
     catalog = Catalog([str(logs)])
     catalog.refresh(())
@@ -119,7 +119,7 @@ def test_runs_that_are_removed_go_and_the_others_stay_as_they_are(logs):
     assert all(a is b for a, b in zip(catalog.runs, before[:7] + before[20:], strict=True))
 
 
-def test_processes_that_start_and_die_among_ended_runs_are_told_apart(logs, service):
+def test_processes_that_start_and_end_among_ended_runs_have_the_right_state(logs, service):
     write_ended_runs(logs, 500)
     catalog = Catalog([str(logs)])
     catalog.refresh(())
@@ -138,17 +138,17 @@ def test_processes_that_start_and_die_among_ended_runs_are_told_apart(logs, serv
     assert len(catalog.runs) == 503
 
 
-def test_a_service_and_a_pid_are_looked_for_by_name_alone(logs, asked):
+def test_a_service_and_a_pid_are_found_by_directory_name(logs, file_calls):
     write_ended_runs(logs, 500)
-    asked.clear()
+    file_calls.clear()
     catalog = Catalog([str(logs)], service="job-2", pids=(1002, 1012))
     catalog.refresh(())
     assert sorted(info.pid for info in catalog.runs) == [1002, 1012]
-    assert asked["open"] == 2
+    assert file_calls["open"] == 2
     assert catalog.services == ("job-0", "job-1", "job-2", "job-3", "job-4")
 
 
-def test_all_that_is_found_is_read_at_last_the_newest_first(logs, monkeypatch):
+def test_all_runs_are_read_in_batches_newest_first(logs, monkeypatch):
     monkeypatch.setattr(catalogs, "_BATCH_RUNS", 1)
     write_ended_runs(logs, 60)
     catalog = Catalog([str(logs)])
