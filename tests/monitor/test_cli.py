@@ -55,7 +55,7 @@ def test_wrong_usage_exits_2_with_one_line_that_names_the_error(run_main, words,
 
 
 @pytest.mark.parametrize("command", ["list", "export"])
-def test_an_empty_directory_exits_1_with_one_line(run_main, home, command):
+def test_an_empty_directory_is_a_one_line_error_with_exit_code_1(run_main, home, command):
     code, out, err = run_main(command, "--dir", home.path)
     assert (code, out) == (1, "")
     hint = "give the log directory with --dir, or try --all-users"

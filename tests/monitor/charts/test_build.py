@@ -185,7 +185,7 @@ def test_the_axis_stays_while_the_data_move_within_it():
 
 
 @given(st.lists(st.integers(1, 4000), min_size=1, max_size=20))
-def test_the_axis_always_holds_the_data(tops):
+def test_the_axis_always_encloses_the_data(tops):
     one = builder()
     for top in tops:
         found = axis(one, top / 2, top)

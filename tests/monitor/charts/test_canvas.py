@@ -161,7 +161,7 @@ def test_lines_without_colour_differ_in_their_markers():
     assert markers(dataclasses.replace(both, ascii_only=True))[-1] == "*"
 
 
-def test_ascii_charts_hold_ascii_only():
+def test_ascii_charts_have_only_ascii_characters():
     grid = Canvas().draw(
         picture(points_of(range(100)), points_of(range(100, 0, -1)), ascii_only=True)
     )

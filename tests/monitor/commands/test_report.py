@@ -185,7 +185,7 @@ def test_it_is_a_new_private_file_or_none(home, command, tmp_path):
     assert not (tmp_path / "no.html").exists()
 
 
-def test_a_name_that_cannot_be_written_is_one_line(home, command, tmp_path):
+def test_a_name_that_cannot_be_written_is_a_one_line_error(home, command, tmp_path):
     home.run()
     done = command("report", "-o", tmp_path / "nowhere" / "x.html")
     assert done.returncode == 1

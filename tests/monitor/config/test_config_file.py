@@ -121,7 +121,7 @@ def test_each_error_is_reported_with_its_line(text, message):
     assert line.isprintable()
 
 
-def test_all_errors_are_reported_at_once():
+def test_all_errors_are_reported_together():
     with pytest.raises(ConfigError) as caught:
         parse_config("theme = 1\nwindow = 2\n[keys]\nx = 3", "tui.toml")
     assert len(caught.value.lines) == 3

@@ -45,10 +45,10 @@ def test_in_a_cgroup_whose_use_swings_a_run_is_compared_at_its_own_time():
         replace(MINE, t_ms=NOW - 60_000),
     ],
 )
-def test_another_use_limit_host_or_time_is_no_sign_of_it(other):
+def test_another_use_limit_host_or_time_is_no_evidence(other):
     assert sharers(MINE, STILL, [other]) == 1
 
 
-def test_without_a_machine_nothing_is_known():
+def test_without_a_machine_there_is_no_answer():
     lost = replace(MINE, machine="")
     assert sharers(lost, STILL, [lost]) is None

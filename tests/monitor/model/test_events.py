@@ -16,7 +16,7 @@ from pprofplus_tui.model.events import (
 NOW_MS = 1_800_000_000_000
 
 
-def test_every_kind_of_the_format_is_known():
+def test_every_event_kind_of_the_format_has_an_entry():
     assert set(KINDS) == {*EVENT_KINDS.values(), CLOCK, NEXT, DEATH, UNWATCHED}
 
 
@@ -40,7 +40,7 @@ def test_each_kind_is_shown_as_a_word_and_its_figure():
     assert {key: RunEvent(0, *key).short for key in shown} == shown
 
 
-def test_where_there_are_too_many_marks_and_losses_stay():
+def test_of_too_many_events_marks_and_losses_are_kept():
     found = [RunEvent(i, "interval", 1) for i in range(100)] + [RunEvent(3, "mark")]
     kept = most_important(found, 10)
     assert [event.t_ms for event in kept] == [3, *range(91, 100)]

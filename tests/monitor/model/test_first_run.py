@@ -31,7 +31,7 @@ def opened():
     return make
 
 
-def test_without_runs_there_is_none_to_open():
+def test_without_runs_there_is_no_first_run():
     assert FirstRun(Options(), View()).choose(frame(), Frame(), View()) is None
 
 

@@ -50,12 +50,12 @@ def test_a_wide_character_is_not_cut_in_half():
     assert clean("数数数", 4) == "数…"
 
 
-def test_no_room_is_no_text():
+def test_without_room_the_text_is_empty():
     assert clean("abc", 0) == ""
 
 
 @given(ANY_TEXT, st.one_of(st.none(), st.integers(-1, 30)))
-def test_cleaned_text_holds_nothing_unsafe_and_keeps_its_limit(text, limit):
+def test_cleaned_text_has_nothing_unsafe_and_respects_its_limit(text, limit):
     shown = clean(text, limit)
     shown.encode("utf-8")
     assert not {unicodedata.category(char) for char in shown} & {"Cc", "Cf", "Cs", "Zl", "Zp", "Mn"}
@@ -75,7 +75,7 @@ def test_what_is_cut_off_is_not_looked_at():
 
 
 @given(ANY_TEXT, st.integers(1, 12))
-def test_a_cut_is_where_it_would_be_in_the_whole_text(text, limit):
+def test_a_cut_text_is_a_prefix_of_the_whole_cleaned_text(text, limit):
     whole = clean(text)
     cut = clean(text, limit)
     assert cut == whole or (cut[-1] == "…" and whole.startswith(cut[:-1]))

@@ -129,7 +129,7 @@ def test_values_off_the_axis_lie_on_its_edge():
     assert places.tolist() == [0.0, 1.0, 0.0]
 
 
-def test_a_logarithmic_axis_gives_each_doubling_the_same_height():
+def test_on_a_logarithmic_axis_each_doubling_has_the_same_height():
     axis = fit_axis(None, MIB, GIB, "B", 20, log=True)
     places = axis.fractions(np.array([2.0, 4.0, 8.0]) * MIB)
     assert places[1] - places[0] == pytest.approx(places[2] - places[1])
@@ -143,7 +143,7 @@ def test_a_logarithmic_axis_survives_zeros():
 
 
 @given(st.floats(1, 2**44), st.floats(1.01, 1e4), st.sampled_from(UNITS), st.integers(4, 60))
-def test_ticks_of_a_logarithmic_axis_are_1_2_or_5_of_a_unit_and_hold_the_data(
+def test_ticks_of_a_logarithmic_axis_are_1_2_or_5_of_a_unit_and_enclose_the_data(
     lo, times, unit, rows
 ):
     axis = fit_axis(None, lo, lo * times, unit, rows, log=True)

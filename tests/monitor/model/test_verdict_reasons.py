@@ -49,7 +49,7 @@ def test_a_sentence_has_the_confidence_and_ends(reason, confidence):
     assert "{" not in sentence
 
 
-def test_of_the_window_alone_there_is_no_reason():
+def test_a_verdict_on_the_window_only_has_no_reason():
     assert reason_sentence(Verdict(STEADY)) == ""
     assert short_reason(Verdict(GROWING, MIB)) == ""
 
@@ -72,6 +72,6 @@ def test_explain_shows_an_uncertain_verdict_its_reason_and_the_layer_that_rises(
     assert lines[2] == "The layer that rises most is C heap."
 
 
-def test_the_line_has_room_for_what_the_window_does_not_show():
+def test_the_short_reason_names_what_the_window_does_not_show():
     assert short_reason(Verdict(STEADY, reason=EVERY_DAY)) == "a daily wave"
     assert short_reason(Verdict(GROWING, reason=FLOOR_RISES, known_ms=48 * HOUR_MS)) == "over 2d"

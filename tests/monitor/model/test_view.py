@@ -43,7 +43,7 @@ def test_a_run_after_one_that_was_fitted_is_shown_as_suits_it():
     assert fitted.select(young, NOW_MS).window.span_ms == 2 * MINUTE_MS
 
 
-def test_an_ended_run_is_shown_whole():
+def test_an_ended_run_is_shown_from_begin_to_end():
     ended = run("died")
     window = View().select(ended, NOW_MS).window
     assert not window.following
@@ -117,7 +117,7 @@ def test_last_of_the_command_line_is_the_span():
         assert window.end_ms >= NOW_MS
 
 
-def test_begin_with_last_goes_forward_from_begin():
+def test_last_after_begin_counts_forward():
     ended = run("died", age_ms=86_400_000)
     window = View().opened(ended, NOW_MS, ended.begin_ms, None, MINUTE_MS).window
     assert (window.begin_ms, window.span_ms) == (ended.begin_ms, MINUTE_MS)
@@ -142,7 +142,7 @@ def test_enlarging_shows_one_chart_and_a_digit_then_switches_it():
     assert len(view.toggle("c_heap").maximise().shown) == len(CHARTS)
 
 
-def test_tab_goes_round_all_charts():
+def test_tab_cycles_through_all_charts():
     view, seen = View(), []
     for _ in CHARTS:
         seen.append(view.chosen)
@@ -205,7 +205,7 @@ def test_own_charts_are_hidden_by_their_keys_and_removed_with_the_run():
     assert "own1" in plain.select(with_own(), NOW_MS).shown
 
 
-def test_an_own_chart_that_was_enlarged_gives_way_where_there_is_none():
+def test_an_enlarged_own_chart_is_left_if_the_next_run_has_none():
     view = replace(View().select(with_own(), NOW_MS), chosen="own2").maximise()
     assert view.shown == ("own2",)
     assert len(view.select(run(), NOW_MS).shown) == len(CHARTS)
@@ -221,7 +221,7 @@ def test_a_gauge_that_appears_while_the_run_is_shown_gets_its_chart():
     assert "own1" in view.tick(replace(run(), charts=OWN), NOW_MS).shown
 
 
-def test_the_chosen_chart_has_a_place_however_little_room_there_is():
+def test_the_chosen_chart_always_has_a_place():
     view = View().select(with_own(), NOW_MS)
     assert view.fitting(2) == ("memory", "python_heap")
     assert replace(view, chosen="own2").fitting(2) == ("memory", "own2")
