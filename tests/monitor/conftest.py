@@ -76,5 +76,5 @@ def run_process():
 
 @pytest.fixture
 def rows_of():
-    """Return a function that parses CSV text into one dictionary a row."""
+    """Return a function that parses CSV text into one dictionary per row."""
     return lambda text: list(csv.DictReader(io.StringIO(text, newline="")))

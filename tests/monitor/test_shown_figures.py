@@ -186,7 +186,7 @@ def workers(tmp_path):
     made.close()
 
 
-# -- sums
+# -- totals
 
 
 def test_the_drawn_total_ends_at_the_sum_of_all_live_processes(workers, watch):
@@ -194,7 +194,7 @@ def test_the_drawn_total_ends_at_the_sum_of_all_live_processes(workers, watch):
     watcher.refresh_until_found(workers.all_pids)
     time.sleep(1.0)  # all runs begin before the newest bucket
     for _ in range(6):
-        # a minute in buckets that are shorter than the interval: the newest is never complete
+        # a minute in buckets shorter than the interval: the newest bucket is never complete
         now_ms = time.time_ns() // 1_000_000
         watcher.refresh()
         findings = watcher.service("web", window=Window.live(now_ms, 60_000))
@@ -224,7 +224,7 @@ def test_a_killed_worker_is_in_no_total_after_its_last_sample(workers, watch):
     points = watcher.pictures[SUM].lines[0].points
     assert points.hi[-1] == pytest.approx(truth, rel=0.03)
     assert points.hi.max() == pytest.approx(truth + size, rel=0.03)
-    # the table at the moment of the others, and at the moment before its death
+    # the table just before its death and just after it
     life_ms = watcher.run(victim).end_ms
     for moment_ms, value in ((life_ms - 1, size), (life_ms + 1, None)):
         watcher.request = replace(watcher.request, cursor_ms=moment_ms)
@@ -459,7 +459,7 @@ def test_the_share_of_the_limit_is_that_of_the_cgroup_and_its_runs_are_counted(
 ):
     made, used = cgroup
     inside = Workers(tmp_path, str(made))
-    # others of this host, in another cgroup
+    # other processes of this host, in another cgroup
     outside = Workers(tmp_path)
     try:
         watcher = watch(tmp_path)

@@ -226,7 +226,7 @@ def test_a_growing_verdict_is_kept_near_the_limit_of_a_wave():
     first = weighed(one)
     assert first.kind == NOT_SURE
     table = window_of(one)
-    grew = verdicts(table)  # the window alone
+    grew = verdicts(table)  # only the window
     assert weighed(one, before=grew).kind == GROWING
 
 

@@ -61,7 +61,7 @@ def test_it_is_ascii_on_request_or_if_the_encoding_requires_it(home, command, wo
 
 
 def on_terminal(home, **env):
-    """Return what `plot` writes to a terminal."""
+    """Return the output of `plot` on a terminal."""
     leader, follower = pty.openpty()
     kept = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
     command = [sys.executable, "-m", "pprofplus_tui", "plot", "--dir", str(home.path)]

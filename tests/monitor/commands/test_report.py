@@ -1,4 +1,4 @@
-"""`report`: one page that needs nothing else, and in which a log can say nothing but text."""
+"""`report`: one self-contained page, in which everything from a log is plain text."""
 
 import json
 import re
@@ -67,7 +67,7 @@ class Page(HTMLParser):
 
 
 def leaking(i):
-    """One sample of a service that keeps Python objects."""
+    """Return a sample of a service that keeps Python objects."""
     used = 40 * (1 << 20) + i * 262_144
     return {
         "rss": used + (30 << 20),

@@ -43,7 +43,7 @@ def test_without_textual_serve_one_line_names_the_install_command(home):
 
 
 class Served:
-    """A server as a process of its own."""
+    """A server in a separate process."""
 
     def __init__(self, process, address):
         self.process = process
@@ -72,7 +72,7 @@ class Served:
 
 @contextmanager
 def served(home, *words):
-    """Serve a home of logs at any free port."""
+    """Serve a log directory on any free port."""
     pytest.importorskip("textual_serve")
     command = [sys.executable, "-m", "pprofplus_tui", "serve", "--port", "0"]
     with subprocess.Popen(
@@ -262,7 +262,7 @@ def test_a_port_in_use_is_a_one_line_error(server, home):
 
 @asynccontextmanager
 async def opened(server):
-    """Open a websocket as the page does; give it."""
+    """Open a websocket as the page does."""
     aiohttp = pytest.importorskip("aiohttp")
     address = f"http://127.0.0.1:{server.port}/ws?width=100&height=30"
     async with (
@@ -273,7 +273,7 @@ async def opened(server):
 
 
 async def read(socket, wanted):
-    """Return what the screen was sent until `wanted` is in it."""
+    """Return the bytes sent to the screen, up to those with `wanted` in them."""
     received = b""
     while wanted not in received:
         message = await socket.receive(timeout=60)

@@ -79,7 +79,7 @@ def command(tmp_path):
 
 
 def samples_of(done):
-    """The samples of an export, by their number."""
+    """Return the numbers of the exported samples."""
     return [int(line.split(",")[4]) >> 20 for line in done.stdout.splitlines()[1:]]
 
 
@@ -100,7 +100,7 @@ def test_a_segment_without_permission_is_named_once_and_the_command_fails(
         f"pprofplus-tui: incomplete: {UNREAD} cannot be read: {DENIED} (in {tmp_path}/logs)"
     ]
     if words[-1] == "{out}":
-        assert len(done.stderr.splitlines()) == 2  # what was written, too
+        assert len(done.stderr.splitlines()) == 2  # also a line about the written file
     else:
         assert len(done.stderr.splitlines()) == 1
         assert done.stdout
@@ -175,7 +175,7 @@ def test_a_directory_that_cannot_be_listed_is_named_unless_another_run_is_reques
         closed.chmod(0o700)
 
 
-# A file system that shut itself down, as ext4 does when its device fails: all of it is EIO.
+# A file system that is shut down, as ext4 does when its device fails: every access is EIO.
 FAILING = """
 import fcntl, os, shutil, struct, subprocess, sys
 image, disk, target = sys.argv[1:4]

@@ -1,4 +1,4 @@
-"""Runs of one cgroup: known by what they read at one time, and by where they ran."""
+"""Runs of one cgroup: identified by equal readings at one time, and by their machine."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ MINE = Charge("boot host", 1024 * MIB, 973 * MIB, NOW)
 
 
 def read(*mib):
-    """What this run read, a sample a second, the last one now."""
+    """Return the readings of a run, one sample per second, the last one now."""
     values = np.array(mib, float) * MIB
     t_ms = NOW - 1000 * np.arange(len(mib) - 1, -1, -1)
     return points_of(values, t_ms)

@@ -1,4 +1,4 @@
-"""Log scale and levels: remembered a chart, refused where they mean nothing, preset."""
+"""Log scale and levels: kept per chart, refused where they do not apply, preset."""
 
 import pytest
 

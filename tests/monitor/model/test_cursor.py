@@ -1,4 +1,4 @@
-"""The time cursor: where keys put it, how they speed up, what it never leaves."""
+"""The time cursor: its steps, their acceleration, and its limits."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Why a run ended: which evidence leads to which cause, and how sure that is."""
+"""The cause of a run's end: which evidence leads to which cause and certainty."""
 
 import signal
 from dataclasses import replace

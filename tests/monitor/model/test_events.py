@@ -1,4 +1,4 @@
-"""Kinds of events: each has a letter of its own, and is shown as a word and a figure."""
+"""Kinds of events: each has its own letter, and is shown as a word and a figure."""
 
 from kit.fake_runs import fake_run
 from pprofplus.log.format import EVENT_KINDS

@@ -1,4 +1,4 @@
-"""Parts of a whole: they add up to it, what is free gives way first, none is below 0."""
+"""Layers of RSS: they add up to it, free memory is reduced first, none is negative."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The list of runs: what the typed words narrow it to, its orders, and what is marked."""
+"""The list of runs: the filter by typed words, the orders, and the marked runs."""
 
 from dataclasses import replace
 
@@ -174,7 +174,7 @@ def test_every_order_has_every_run_once_and_services_in_one_piece(runs, order):
 
 
 def straightforward(runs, order, words):
-    """Return what a list shows, run by run: the meaning of the orders and of the words."""
+    """Return the list computed run by run, as a reference for the orders and the filter."""
 
     def figure(one):
         if order == RSS:

@@ -70,7 +70,7 @@ def test_the_ascii_form_is_ascii(text):
 
 def test_what_is_cut_off_is_not_looked_at():
     marks = "\u0301\u0323"
-    # to put so many marks in order takes minutes
+    # ordering so many combining marks takes minutes
     assert clean("a" + marks * 500_000, 4) == "\u1ea1…"
 
 

@@ -168,7 +168,7 @@ async def test_a_thousand_runs_can_be_listed_filtered_and_stepped_through(monito
         assert whole < 200
 
 
-# -- comparing
+# -- comparisons
 
 
 async def mark(pilot, *pids):

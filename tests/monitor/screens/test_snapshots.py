@@ -50,7 +50,7 @@ def fixed_directory_and_zone(tmp_path, monkeypatch):
 
 @pytest.fixture
 def dead(home):
-    """A run that died, another of its service that exited, and one of another service."""
+    """A dead run, another run of its service that exited, and one of another service."""
     home.run("api", 4711, begin_ms=BEGIN_MS, count=1200, sample=sample)
     home.run("api", 4402, begin_ms=BEGIN_MS - 7_200_000, count=300, sample=sample, state="exited")
     home.run("worker", 5120, begin_ms=BEGIN_MS - 3_600_000, count=600)

@@ -34,7 +34,7 @@ past = Window.fit(END_MS - HOUR_MS, END_MS)
 windows = st.sampled_from([following, past, following.freeze(), past.freeze(), None])
 
 
-# -- the top line
+# -- the status line
 
 
 @given(states, windows, widths, st.booleans(), st.sampled_from(["", "/a/b: Permission denied" * 9]))
@@ -157,7 +157,7 @@ def test_a_window_of_minutes_shows_seconds():
     assert "22:12:20 – 22:13:20" in status(run_of(DIED), short, 120)  # noqa: RUF001
 
 
-# -- the line of keys
+# -- the key line
 
 
 @given(widths, st.booleans())
