@@ -25,7 +25,7 @@ def test_a_day_is_a_whole_number_of_buckets():
         assert DAY_MS % ((last - first) // count) == 0
 
 
-def test_a_run_that_grows_keeps_its_buckets_until_they_are_full():
+def test_a_growing_run_keeps_its_buckets_until_they_are_full():
     one, other = (past_grid(BEGIN_MS, BEGIN_MS + minutes * 60_000) for minutes in (210, 211))
     assert one[0] == other[0]
     assert (one[1] - one[0]) // one[2] == (other[1] - other[0]) // other[2]

@@ -201,7 +201,7 @@ def test_a_window_without_samples_keeps_the_axis():
     assert axis(one, 101, 160) == first
 
 
-def test_each_chart_has_an_axis_of_its_own():
+def test_each_chart_has_its_own_axis():
     one = builder()
     memory_axis = axis(one, 100, 160)
     pauses = {("gc_pause_max", False): level(100.0, 900.0)}

@@ -237,7 +237,7 @@ def test_bound_to_other_addresses_it_warns_and_names_a_safer_way(home):
     assert "ssh -L" in err
 
 
-def test_each_server_has_a_token_of_its_own(home):
+def test_each_server_has_its_own_token(home):
     home.run(count=5)
     with served(home) as one, served(home) as other:
         assert one.token != other.token

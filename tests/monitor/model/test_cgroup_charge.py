@@ -23,7 +23,7 @@ def read(*mib):
 STILL = read(*[973] * 15)
 
 
-def test_runs_that_read_the_same_at_nearly_the_same_time_share_a_cgroup():
+def test_runs_with_equal_readings_at_nearly_one_time_share_a_cgroup():
     others = [replace(MINE, used_bytes=972 * MIB, t_ms=NOW - 900), MINE]
     assert sharers(MINE, STILL, others) == 3
 

@@ -21,7 +21,7 @@ def test_only_byte_levels_may_start_above_zero_and_a_stack_may_not():
     }
 
 
-def test_what_a_chart_needs_is_named_once():
+def test_each_metric_of_a_chart_is_named_once():
     (chart,) = [chart for chart in CHARTS if chart.total]
     assert len(set(chart.metrics)) == len(chart.metrics)
     assert {"rss", "heap_sys", "malloc_sys"} <= {metric for metric, _ in chart.metrics}

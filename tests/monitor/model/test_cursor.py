@@ -68,7 +68,7 @@ def test_it_never_leaves_the_run_nor_the_window(steps, zoomed):
             assert ENDED.begin_ms <= view.cursor_ms <= ENDED.end_ms
 
 
-def test_outside_the_window_it_waits_until_it_is_seen_again():
+def test_outside_the_window_it_is_hidden_until_the_window_has_it_again():
     there = pointed_at(CLOSER, 50, WIDTH)
     away = there.start(ENDED)
     assert away.cursor is None

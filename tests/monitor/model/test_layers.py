@@ -51,7 +51,7 @@ def test_rss_is_split_into_the_documented_layers():
     }
 
 
-def test_what_is_free_is_the_first_not_to_be_resident():
+def test_free_memory_is_the_first_that_is_not_resident():
     found = sizes(
         parts_of(
             LAYERS,

@@ -68,7 +68,7 @@ def test_the_list_can_be_limited_to_marked_runs():
     assert pids(Arranger().listed(RUNS, listing, 0.0)) == [120]
 
 
-def test_typing_and_erasing_are_each_others_opposite():
+def test_erasing_reverts_typing():
     listing = RunFilter().opened()
     for char in "ap x":
         listing = listing.typed(char)

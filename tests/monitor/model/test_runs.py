@@ -48,7 +48,7 @@ def test_if_the_selected_run_is_removed_the_first_run_is_selected():
     assert neighbour(RUNS, "/gone", 1) == RUNS[0]
 
 
-def test_siblings_go_round_within_their_service():
+def test_sibling_keys_cycle_within_a_service():
     pids, path = [], RUNS[0].id
     for _ in range(4):
         there = sibling(RUNS, path, 1)
@@ -57,7 +57,7 @@ def test_siblings_go_round_within_their_service():
     assert pids == [2, 1, 3, 2]
 
 
-def test_it_opens_on_the_newest_that_runs():
+def test_it_opens_on_the_newest_live_run():
     assert opening(RUNS).pid == 3
 
 

@@ -87,7 +87,7 @@ def test_an_axis_stays_while_the_data_fit_and_use_two_fifths_of_it():
     assert fit_axis(axis, 402 * MIB, 411 * MIB, "B", 20) is axis
 
 
-def test_an_axis_from_zero_is_left_by_data_that_zooming_in_leaves_far_above_it():
+def test_an_axis_from_zero_is_renewed_for_data_far_above_it():
     week = fit_axis(None, 150 * MIB, 1024 * MIB, "B", 12)
     assert week.lo == 0
     hours = fit_axis(week, 880 * MIB, 1024 * MIB, "B", 12)
@@ -161,6 +161,6 @@ def test_a_logarithmic_axis_of_bytes_has_round_figures_in_every_unit():
     assert (low.lo, low.hi) == (axis.lo, axis.hi)
 
 
-def test_a_level_on_a_logarithmic_axis_has_one_too():
+def test_a_constant_level_on_a_logarithmic_axis_has_an_axis_too():
     axis = fit_axis(None, 100 * MIB, 100 * MIB, "B", 10, log=True)
     assert axis.lo <= 100 * MIB < axis.hi

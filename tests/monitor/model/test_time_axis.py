@@ -114,7 +114,7 @@ def test_the_instant_of_a_cell_lies_in_that_cell(width, span, data):
     assert column(instant(cell, 0, span, width), 0, span, width) == cell
 
 
-def test_instants_outside_go_to_the_nearest_cell():
+def test_times_outside_the_window_map_to_the_nearest_cell():
     assert (column(-5, 0, 100, 10), column(500, 0, 100, 10)) == (0, 9)
 
 

@@ -141,7 +141,7 @@ def test_without_a_zone_times_are_the_machine_s():
     assert parse_time("2026-11-20 14:05", NOW, None) == int(naive.timestamp() * 1000)
 
 
-def test_of_a_repeated_hour_the_first_is_meant():
+def test_a_repeated_hour_without_an_offset_is_the_first():
     assert parse_time("2026-10-25 02:30", NOW, BERLIN) == at(2026, 10, 25, 0, 30, tz=UTC)
 
 

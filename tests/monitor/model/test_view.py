@@ -28,7 +28,7 @@ def test_a_live_run_is_followed():
     assert window.begin_ms < NOW_MS < window.end_ms
 
 
-def test_a_run_that_fell_silent_long_ago_is_shown_to_its_last_sample():
+def test_a_run_without_recent_samples_is_shown_to_its_last_sample():
     stalled = run("stalled", end_ms=NOW_MS - 3_600_000)
     window = View().select(stalled, NOW_MS).window
     assert not window.following
@@ -36,7 +36,7 @@ def test_a_run_that_fell_silent_long_ago_is_shown_to_its_last_sample():
     assert View().select(run("stalled", end_ms=NOW_MS - 60_000), NOW_MS).window.following
 
 
-def test_a_run_after_one_that_was_fitted_is_shown_as_suits_it():
+def test_a_run_selected_after_a_fitted_one_has_its_own_window():
     old = run("died", age_ms=7 * 86_400_000)
     fitted = View().select(old, NOW_MS).zoom(-1, old, NOW_MS).fit(old, NOW_MS)
     young = run(age_ms=60_000, path="/b")
@@ -60,13 +60,13 @@ def test_the_window_grows_with_a_young_run_until_the_user_chooses_one():
     assert chosen.tick(young, later_ms).window.span_ms == chosen.window.span_ms
 
 
-def test_a_window_in_the_past_is_kept_for_a_worker_that_was_there():
+def test_a_past_window_is_kept_for_a_run_that_existed_then():
     view = View().select(run(), NOW_MS).pan(-1, run(), NOW_MS)
     other = run(path="/b")
     assert view.select(other, NOW_MS).window == view.window
 
 
-def test_a_window_in_the_past_is_left_for_a_run_that_was_not_there():
+def test_a_past_window_is_left_for_a_run_that_did_not_exist_then():
     view = View().select(run(), NOW_MS).pan(-1, run(), NOW_MS)
     fresh = run(age_ms=1000, path="/b")
     assert view.select(fresh, NOW_MS).window.following
@@ -96,7 +96,7 @@ def test_the_start_of_a_run_is_at_the_left_edge():
     assert view.window.begin_ms == ended.begin_ms
 
 
-def test_the_end_of_an_ended_run_is_in_sight_and_not_followed():
+def test_the_end_of_an_ended_run_is_visible_and_not_followed():
     ended = run("exited", age_ms=86_400_000)
     view = View().select(ended, NOW_MS).zoom(-1, ended, NOW_MS).start(ended).live(ended, NOW_MS)
     assert view.window.begin_ms < ended.end_ms < view.window.end_ms
@@ -180,7 +180,7 @@ def test_no_sequence_of_keys_leaves_without_a_window(steps, state, age_ms):
         assert view.window.begin_ms < view.window.end_ms
 
 
-def test_the_whole_of_an_instant_is_still_a_window():
+def test_a_run_of_one_instant_has_a_window():
     assert whole(run("died", age_ms=0)).span_ms >= 10_000
 
 

@@ -163,7 +163,7 @@ async def test_enter_on_an_event_puts_the_cursor_on_it(app):
         assert app.monitor.view.cursor_ms == BEGIN_MS + 5000
 
 
-async def test_a_pin_is_toggled_and_a_failure_is_one_line(app):
+async def test_a_pin_is_toggled_and_a_failure_is_shown_in_one_line(app):
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         show(app, run(1))
         await until(pilot, "api 1")

@@ -37,7 +37,7 @@ def test_the_default_directory_is_not_named():
     assert paste([default_log_directory()])[-1] == 'pprofplus.start("my-service")'
 
 
-def test_every_directory_has_a_line_of_its_own():
+def test_every_directory_has_its_own_line():
     text = text_of(empty_rows(["/one", "/two"], None, None))
     first, second = (line for line in text.split("\n") if line.endswith(("/one", "/two")))
     assert first.split() == ["looked", "in", "/one"]

@@ -88,7 +88,7 @@ def test_an_unknown_token_is_plain_text_not_an_error(paint):
 
 
 @paints
-def test_every_line_of_a_chart_and_its_legend_have_a_colour_of_their_own(paint):
+def test_every_line_of_a_chart_and_its_legend_have_their_own_colour(paint):
     for kind in ("line", "legend"):
         colours = {paint[f"{kind}{index}"].color.triplet.hex for index in range(COLOURS)}
         assert len(colours) == COLOURS
