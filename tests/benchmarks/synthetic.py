@@ -187,7 +187,7 @@ def write_run(
             moved = _moved(page, number, i * DAY_S * 1000, later_ms, lifted[:columns])
             if summarised:
                 finished = _Finished(DataHead(read_prefix(moved), moved))
-                summary.take(cast("PageBuilder", finished), len(start) + len(pages))
+                summary.add_page(cast("PageBuilder", finished), len(start) + len(pages))
             pages.append(moved.ljust(PAGE_SIZE, b"\0"))
             number += 1
             if len(pages) == room:

@@ -8,7 +8,6 @@ from weakref import ref
 import numpy as np
 import pytest
 
-from kit.run_logs import open_run
 from kit.units import HOUR_MS, MIB, MINUTE_MS
 from pprofplus_tui.analysis import whole_run
 from pprofplus_tui.analysis.verdict_tracker import VerdictTracker, judged
@@ -94,7 +93,7 @@ def slow_leak(home):
 
 
 def test_a_slow_leak_of_the_c_heap_is_found_and_named(slow_leak):
-    log = open_run(slow_leak)
+    log = log_of(slow_leak)
     for begin_ms in (log.begin_ms, log.end_ms - 12 * HOUR_MS):
         found = judged(log, begin_ms, log.end_ms + 1)
         assert found.rss.verdict.kind == GROWING
@@ -117,11 +116,11 @@ def test_the_report_has_the_same_verdict_with_its_reason(home):
 
 def test_the_edge_of_a_day_is_steady_after_nine_days_and_not_sure_after_six_hours(home):
     hours = np.arange(9 * 24 * 60 + 12 * 60) / 60
-    days = open_run(write(home, 300 + wave(hours, 60) + wandering(len(hours), 2, 20, 1), pid=1))
+    days = log_of(write(home, 300 + wave(hours, 60) + wandering(len(hours), 2, 20, 1), pid=1))
     found = judged(days, days.end_ms - 5 * HOUR_MS, days.end_ms + 1).rss.verdict
     assert (found.kind, found.reason) == (STEADY, EVERY_DAY)
     young = 300 + wave(hours[: 6 * 60] + 6, 60) + wandering(360, 1, 20, 2)
-    log = open_run(write(home, young, service="other", pid=2))
+    log = log_of(write(home, young, service="other", pid=2))
     found = judged(log, log.begin_ms, log.end_ms + 1).rss.verdict
     assert (found.kind, found.reason) == (NOT_SURE, MAYBE_WAVE)
 
@@ -144,7 +143,7 @@ def restarted(home):
 
 
 def test_the_previous_run_explains_a_young_one(restarted):
-    log = open_run(restarted[1])
+    log = log_of(restarted[1])
     found = judged(log, log.begin_ms, log.end_ms + 1).rss.verdict
     assert (found.kind, found.reason) == (STEADY, EARLIER_RUN)
 
@@ -164,7 +163,7 @@ def test_the_earlier_run_is_read_once_and_only_if_it_is_needed(restarted, monkey
     monkeypatch.setattr(LocalRun, "earlier", lambda run: queried.append(run.id) or earlier(run))
     judge = VerdictTracker()
     for path in restarted:
-        log = open_run(path)
+        log = log_of(path)
         judge.forget()
         for _ in range(3):
             whole = Window.fit(log.begin_ms, log.end_ms + 1)
@@ -176,7 +175,7 @@ def test_an_unreadable_earlier_run_changes_nothing(restarted):
     before, after = restarted
     for segment in Path(before).iterdir():
         segment.write_bytes(b"\xff" * 100)
-    log = open_run(after)
+    log = log_of(after)
     assert judged(log, log.begin_ms, log.end_ms + 1).rss.verdict.kind == NOT_SURE
 
 
@@ -189,18 +188,18 @@ def test_the_whole_run_is_queried_once_for_all_windows(slow_leak, monkeypatch):
     monkeypatch.setattr(
         whole_run, "past_of", lambda *arguments: queried.append(1) or past_of(*arguments)
     )
-    judge, log = VerdictTracker(), open_run(slow_leak)
+    judge, log = VerdictTracker(), log_of(slow_leak)
     for hours in range(1, 20):
         window = Window.fit(log.end_ms - hours * HOUR_MS, log.end_ms + 1)
         judge.judge(log, window, Verdicts())
     assert len(queried) == 1
-    other = open_run(slow_leak)
+    other = log_of(slow_leak)
     judge.judge(other, Window.fit(log.begin_ms, log.end_ms + 1), Verdicts())
     assert len(queried) == 2
 
 
 def test_the_history_of_a_log_is_released_with_it(slow_leak):
-    log = open_run(slow_leak)
+    log = log_of(slow_leak)
     kept = ref(whole_run.beyond(log))
     judged(log, log.begin_ms, log.end_ms + 1)
     assert kept() is not None

@@ -84,7 +84,7 @@ async def test_visible_runs_have_sparklines_and_the_others_are_not_opened(logs, 
     monkeypatch.setattr(
         catalogs.CatalogEntry,
         "_read",
-        lambda run, now_ns: opened.append(run.id) or read(run, now_ns),
+        lambda run, now_ns: opened.append(run.path) or read(run, now_ns),
     )
     async with app_on(logs).run_test(size=(120, 40)) as pilot:
         await settled(pilot, lambda text: text.count("▁▁▁▁▁█") > 20)

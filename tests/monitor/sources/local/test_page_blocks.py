@@ -265,10 +265,10 @@ def test_queries_terminate_without_an_error_for_any_summary(long_run, tmp_path, 
 @given(st.binary(max_size=300), st.integers(0, 300))
 def test_both_readers_accept_the_same_summaries(junk, at):
     header = fmt.RunHeader(service="s", pid=1, start_ms=0, metrics=(("rss", "B", "gauge"),))
-    cells = (1, 1, 5)
+    values = (1, 1, 5)
     rows = b"".join(
         fmt.SUMMARY_ROW.pack(10, 0, 1000 * i, 1000 * i + 900, 10**12, 10**12)
-        + b"".join(cell.to_bytes(8, "little") for cell in cells)
+        + b"".join(value.to_bytes(8, "little") for value in values)
         for i in range(3)
     )
     head = _HEAD.pack(header.schema, 1, 3, 1, 6, 2, 0, 1000)
@@ -295,7 +295,7 @@ def test_both_readers_accept_the_same_summaries(junk, at):
         return
     assert fast.fixed["samples"].tolist() == [row.samples for row in slow.rows]
     assert fast.fixed["offset_ms"].tolist() == [row.offset_ms for row in slow.rows]
-    assert fast.cells.tolist() == [[*row.first, *row.lo, *row.hi] for row in slow.rows]
+    assert fast.values.tolist() == [[*row.first, *row.lo, *row.hi] for row in slow.rows]
 
 
 def test_a_damaged_page_of_a_block_is_left_out(long_run):
