@@ -1,9 +1,16 @@
-"""Fixtures of the monitor's tests: logs that a test writes, and the application on them."""
+"""Fixtures of the monitor's tests: logs that a test writes, the application and the command."""
+
+import csv
+import io
+import os
+import subprocess
+import sys
 
 import pytest
 
 from kit.written_logs import WrittenLogs
 from pprofplus_tui.app import MonitorApp
+from pprofplus_tui.cli import main
 from pprofplus_tui.commands.open_monitor import local_backend
 from pprofplus_tui.model.options import Options
 
@@ -26,3 +33,48 @@ def monitor(home):
         )
 
     return make
+
+
+@pytest.fixture
+def logs(tmp_path):
+    """The path of a log directory that does not exist yet."""
+    return tmp_path / "logs"
+
+
+@pytest.fixture
+def run_main(capfd):
+    """Return a function that runs `main()` and returns exit code, standard output and error."""
+
+    def run(*words):
+        try:
+            code = main([str(word) for word in words])
+        except SystemExit as end:
+            code = end.code
+        written = capfd.readouterr()
+        return code, written.out, written.err
+
+    return run
+
+
+@pytest.fixture
+def run_process():
+    """Return a function that runs the command in a separate process."""
+
+    def run(*words, env=None, **options):
+        return subprocess.run(
+            [sys.executable, "-m", "pprofplus_tui", *map(str, words)],
+            check=False,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **(env or {})},
+            timeout=60,
+            **options,
+        )
+
+    return run
+
+
+@pytest.fixture
+def rows_of():
+    """Return a function that parses CSV text into one dictionary per row."""
+    return lambda text: list(csv.DictReader(io.StringIO(text, newline="")))

@@ -1,4 +1,4 @@
-"""What a rise is: a line, a rise that slows, or a few steps."""
+"""The kind of a rise: a line, a slowing rise, or a few steps."""
 
 import numpy as np
 import pytest
@@ -18,13 +18,13 @@ def kind(shape, *, from_start=True, size=0.02):
     return kinds.pop()
 
 
-def test_a_line_is_one():
+def test_a_line_is_a_line():
     assert kind(X) == LINE
     assert kind(X, from_start=False) == LINE
 
 
 @pytest.mark.parametrize("fast", [0.01, 0.04])
-def test_a_line_after_a_warm_up_that_is_soon_over_is_a_line(fast):
+def test_a_line_after_a_short_warm_up_is_a_line(fast):
     assert kind(X + 1 - np.exp(-X / fast)) == LINE
 
 
@@ -41,11 +41,11 @@ def test_a_line_that_begins_late_is_a_line_with_a_turn(begin):
     [1 - np.exp(-X / 0.2), np.log1p(X / 0.01) / np.log(101), X**0.2, np.minimum(X, 0.5)],
     ids=["exponential", "logarithm", "root", "stop"],
 )
-def test_what_becomes_slower_or_stops_slows(shape):
+def test_a_rise_that_slows_down_or_stops_is_slowing(shape):
     assert kind(shape) == SLOWING
 
 
-def test_a_rise_that_came_to_rest_leaves_nothing_for_its_last_third():
+def test_a_rise_that_stopped_has_no_rise_in_its_last_third():
     assert what_rise(X, noisy(np.minimum(X, 0.5)), from_start=True).late < 0.01
     assert what_rise(X, noisy(np.log1p(X / 0.01)), from_start=True).late > 0.05
 
@@ -59,12 +59,12 @@ def test_a_staircase_of_many_steps_is_a_line():
     assert kind(np.floor(X * 14) / 14) == LINE
 
 
-def test_one_value_far_out_is_no_step():
+def test_one_outlier_is_no_step():
     shape = X.copy()
     shape[20] += 5
     assert kind(shape) == LINE
 
 
 @pytest.mark.parametrize("count", [1, 2, 7])
-def test_few_points_have_no_verdict(count):
+def test_few_points_are_a_line(count):
     assert what_rise(np.arange(count), np.arange(count) ** 0.1, from_start=True).kind == LINE

@@ -1,4 +1,4 @@
-"""What the whole run says of a layer."""
+"""The long-term trend of a layer over its whole run."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def test_the_daily_pattern_is_subtracted_and_its_share_is_returned():
     assert np.std(flat) < 3 * MIB
 
 
-def test_a_day_and_a_half_has_no_days_to_take_off():
+def test_a_day_and_a_half_has_no_daily_pattern_to_subtract():
     points = run(300 + day_wave(np.linspace(0, 36, 400), 60), 36)
     flat, daily = without_days(points, points.lo)
     assert daily == 0
@@ -50,7 +50,7 @@ def test_a_day_and_a_half_has_no_days_to_take_off():
 
 
 @pytest.mark.parametrize("days", [3, 9, 28])
-def test_a_leak_of_half_a_wave_under_days_raises_the_floor(days):
+def test_a_leak_under_a_daily_wave_raises_the_floor(days):
     hours = np.linspace(0, 24 * days, 360, endpoint=False)
     wave = 300 + day_wave(hours, 60) + noise()
     assert not back(wave, 24 * days).rises
@@ -77,11 +77,11 @@ def test_the_start_of_a_process_is_known_only_with_its_first_hour():
     assert not look_back(points, BEGIN_MS - 50 * HOUR_MS, LEAST).from_start
 
 
-def test_of_few_points_nothing_is_said():
+def test_few_points_have_no_long_term_trend():
     assert look_back(run([300] * 23, 1), BEGIN_MS, LEAST) is None
 
 
-def test_the_range_before_a_time_leaves_out_what_is_rare():
+def test_the_range_before_a_time_ignores_outliers():
     level = 300 + np.linspace(0, 10, 400)
     level[50] = 5000
     low, high = back(level, 100).range_before(BEGIN_MS + 50 * HOUR_MS)
@@ -89,7 +89,7 @@ def test_the_range_before_a_time_leaves_out_what_is_rare():
     assert high == pytest.approx(305 * MIB, rel=0.01)
 
 
-def test_rises_at_the_same_hours_are_those_of_whole_days_before():
+def test_rises_at_the_same_hours_are_those_of_earlier_days():
     hours = np.linspace(0, 96, 384, endpoint=False)
     found = back(300 + day_wave(hours, 60), 96)
     young_ms = BEGIN_MS + 100 * HOUR_MS  # 4 o'clock of the fifth day

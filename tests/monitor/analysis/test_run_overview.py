@@ -1,4 +1,4 @@
-"""The grid in which a whole run is asked for."""
+"""The buckets in which a whole run is queried."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +10,7 @@ BEGIN_MS = 1_700_000_000_123
 
 
 @given(st.integers(0, 1 << 45), st.integers(1, 1 << 40))
-def test_it_covers_the_run_in_a_few_hundred_even_buckets(begin_ms, span_ms):
+def test_it_covers_the_run_in_a_few_hundred_equal_buckets(begin_ms, span_ms):
     first, last, count = past_grid(begin_ms, begin_ms + span_ms)
     assert first <= begin_ms
     assert last >= begin_ms + span_ms
@@ -25,7 +25,7 @@ def test_a_day_is_a_whole_number_of_buckets():
         assert DAY_MS % ((last - first) // count) == 0
 
 
-def test_a_run_that_grows_keeps_its_buckets_until_they_are_full():
+def test_a_growing_run_keeps_its_buckets_until_they_are_full():
     one, other = (past_grid(BEGIN_MS, BEGIN_MS + minutes * 60_000) for minutes in (210, 211))
     assert one[0] == other[0]
     assert (one[1] - one[0]) // one[2] == (other[1] - other[0]) // other[2]

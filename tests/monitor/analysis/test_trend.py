@@ -1,4 +1,4 @@
-"""The verdict: what is harmless raises no alarm over many seeds, what leaks is found."""
+"""The verdict over many seeds: harmless curves raise no alarm, leaks are found."""
 
 import itertools
 from collections import Counter
@@ -57,13 +57,13 @@ def noisy(total_mib=0.0, n=200, seed=1, noise_mib=1.0):
 
 
 @calm
-def test_what_is_harmless_is_called_growing_in_less_than_one_window_of_a_hundred(curve):
+def test_a_harmless_curve_is_growing_in_at_most_one_of_a_hundred_windows(curve):
     kinds = Counter(verdicts(curves.drawn(curve, s)).rss.verdict.kind for s in range(SEEDS))
     assert kinds[GROWING] <= SEEDS // 100, kinds
 
 
 @leaks
-def test_what_leaks_is_found_where_a_person_sees_it(curve):
+def test_a_visible_leak_is_found(curve):
     kinds = Counter(verdicts(curves.drawn(curve, s)).rss.verdict.kind for s in range(SEEDS))
     assert kinds[GROWING] >= 0.85 * SEEDS, kinds
 
@@ -71,7 +71,7 @@ def test_what_leaks_is_found_where_a_person_sees_it(curve):
 @pytest.mark.parametrize(
     "curve", [curve for curve in curves.CURVES if curve.layer], ids=lambda curve: curve.name
 )
-def test_the_layer_behind_the_growth_is_named(curve):
+def test_the_layer_that_causes_the_growth_is_named(curve):
     for seed in range(40):
         found = verdicts(curves.drawn(curve, seed))
         if found.rss.verdict.kind == GROWING:
@@ -90,7 +90,7 @@ def test_the_interval_holds_the_true_rate_in_nine_cases_of_ten(curve):
 
 @pytest.mark.slow
 @calm
-def test_no_alarm_over_a_thousand_seeds_that_the_limits_were_not_chosen_on(curve):
+def test_few_false_alarms_are_raised_over_a_thousand_unseen_seeds(curve):
     seeds = range(100_000, 101_000)
     kinds = Counter(verdicts(curves.drawn(curve, s)).rss.verdict.kind for s in seeds)
     assert kinds[GROWING] <= 10, kinds
@@ -98,21 +98,21 @@ def test_no_alarm_over_a_thousand_seeds_that_the_limits_were_not_chosen_on(curve
 
 @pytest.mark.slow
 @leaks
-def test_leaks_are_found_over_seeds_that_the_limits_were_not_chosen_on(curve):
+def test_leaks_are_found_over_unseen_seeds(curve):
     seeds = range(100_000, 100_500)
     kinds = Counter(verdicts(curves.drawn(curve, s)).rss.verdict.kind for s in seeds)
     assert kinds[GROWING] >= 0.85 * len(seeds), kinds
 
 
-# -- from look to look
+# -- hysteresis
 
 
-def looks(level, remembering):
-    """Return the kinds told of a window of 200 points that slides along a curve."""
+def sliding_kinds(level, hysteresis):
+    """Return the verdicts on a window of 200 points that slides along a curve."""
     kinds, before = [], Verdicts()
     for begin in range(len(level) - 200):
         before = verdicts(
-            {"rss": series(level[begin : begin + 200])}, before if remembering else Verdicts()
+            {"rss": series(level[begin : begin + 200])}, before if hysteresis else Verdicts()
         )
         kinds.append(before.rss.verdict.kind)
     return kinds
@@ -122,24 +122,24 @@ def changes(kinds):
     return sum(a != b for a, b in itertools.pairwise(kinds))
 
 
-def test_a_view_that_goes_on_changes_its_mind_less_often_than_new_ones():
-    alone = told = 0
+def test_with_hysteresis_the_verdict_changes_less_often():
+    without = used = 0
     for seed in range(10):
-        level = noisy(10, n=600, seed=seed)  # a leak at the limit of what can be told
-        alone += changes(looks(level, remembering=False))
-        told += changes(looks(level, remembering=True))
-    assert told < alone / 2
+        level = noisy(10, n=600, seed=seed)  # a leak at the limit of detection
+        without += changes(sliding_kinds(level, hysteresis=False))
+        used += changes(sliding_kinds(level, hysteresis=True))
+    assert used < without / 2
 
 
-def test_what_no_longer_grows_is_not_called_growing_for_long():
+def test_a_growing_verdict_ends_soon_after_the_growth():
     level = np.concatenate((noisy(40, n=300), noisy(0, n=400) + 40 * MIB))
-    kinds = looks(level, remembering=True)
+    kinds = sliding_kinds(level, hysteresis=True)
     assert kinds[0] == GROWING
     assert set(kinds[300:]) == {STEADY}
 
 
 @calm
-def test_few_harmless_histories_are_called_growth(curve):
+def test_few_harmless_curves_keep_a_growing_verdict(curve):
     kept = 0
     for seed in range(SEEDS):
         points = curves.drawn(curve, seed)["rss"]
@@ -157,18 +157,18 @@ def test_a_line_grows_by_its_slope():
     assert verdict.change == pytest.approx(10 * MIB, rel=0.1)
 
 
-def test_what_falls_shrinks():
+def test_a_falling_line_shrinks():
     verdict = classify(series(noisy(-10)))
     assert verdict.kind == SHRINKING
     assert verdict.low <= verdict.per_hour <= verdict.high < 0
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, MIN_POINTS - 1])
-def test_of_few_points_it_says_so(n):
+def test_few_points_are_too_little_data(n):
     assert classify(series(np.linspace(1, 9, n) * MIB)).kind == TOO_LITTLE
 
 
-def test_of_less_than_a_minute_it_says_so():
+def test_less_than_a_minute_is_too_little_data():
     assert classify(series(noisy(100), span_ms=59_000)).kind == TOO_LITTLE
 
 
@@ -176,7 +176,7 @@ def test_a_constant_curve_is_steady():
     assert classify(series(np.full(200, 400.0 * MIB))) == Verdict(STEADY)
 
 
-def test_growth_too_small_to_matter_is_steady_however_sure():
+def test_certain_but_negligible_growth_is_steady():
     assert classify(series(np.linspace(400 * MIB, 400 * MIB + 100_000, 200))).kind == STEADY
 
 
@@ -186,7 +186,7 @@ def test_spikes_in_buckets_are_no_growth():
     assert classify(series(lo, hi=hi)).kind == STEADY
 
 
-def test_a_single_sample_far_out_changes_nothing():
+def test_a_single_outlier_does_not_change_the_verdict():
     level = noisy(10)
     before = classify(series(level))
     level[100] = 40_000 * MIB
@@ -248,14 +248,14 @@ def test_a_pause_in_a_leak_does_not_hide_it():
     assert verdict.per_hour == pytest.approx(20 * MIB, rel=0.2)
 
 
-def test_runs_of_a_service_in_sequence_are_judged_each_by_itself():
+def test_successive_runs_of_a_service_are_analysed_separately():
     level = np.concatenate([noisy(20, 60, seed) for seed in range(3)])
     verdict = classify(series(level, 3 * HOUR_MS, breaks=(60, 120)))
     assert verdict.kind == GROWING
     assert verdict.per_hour == pytest.approx(20 * MIB, rel=0.2)
 
 
-def test_restarts_of_what_does_not_leak_are_no_leak():
+def test_restarts_of_a_service_without_a_leak_are_no_leak():
     warm = np.minimum(np.linspace(0, 300, 60), 30) * MIB
     level = np.concatenate([noisy(0, 60, seed) + warm for seed in range(3)])
     assert classify(series(level, 3 * HOUR_MS, breaks=(60, 120))).kind == STEADY
@@ -300,7 +300,7 @@ def test_a_layer_that_the_log_lacks_is_left_out():
     assert [layer.kind.id for layer in found.layers] == ["rss"]
 
 
-def test_a_metric_that_came_later_is_compared_where_both_are():
+def test_a_metric_that_begins_later_is_compared_where_both_exist():
     later = series(noisy())
     early = Points(*(column[50:] for column in (later.t_ms, later.lo, later.hi, later.breaks)))
     found = verdicts({"heap_sys": later, "heap_used": early})
@@ -311,7 +311,7 @@ def test_no_points_give_no_layers():
     assert verdicts({"rss": Points.empty()}) == Verdicts()
 
 
-def test_the_time_to_the_limit_is_what_is_left_over_the_rate():
+def test_the_time_to_the_limit_is_the_remaining_memory_divided_by_the_rate():
     found = verdicts(
         {
             "rss": series(np.linspace(400, 410, 200) * MIB),
@@ -328,13 +328,13 @@ def test_without_growth_or_limit_there_is_no_time_to_the_limit():
     assert verdicts({"rss": series(noisy(20))}).limit_in_ms is None
 
 
-def test_no_layer_is_blamed_for_a_resident_set_that_does_not_grow():
+def test_no_layer_is_responsible_if_the_resident_set_does_not_grow():
     found = verdicts({"rss": series(noisy()), "heap_used": series(noisy(20))})
     assert found.layer("objects").verdict.kind == GROWING
     assert found.responsible is None
 
 
-def test_a_layer_that_grows_by_little_is_not_to_blame_for_much():
+def test_a_layer_with_a_small_part_of_the_growth_is_not_responsible():
     rss, part = Verdict(GROWING, 100.0), Verdict(GROWING, 20.0)
     kinds = [layer.kind for layer in verdicts({"rss": series([1] * 9)}).layers]
     found = verdicts({"rss": series([1] * 9), "heap_used": series([1] * 9)})

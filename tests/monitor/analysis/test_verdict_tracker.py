@@ -1,4 +1,4 @@
-"""Verdicts on real logs: what lies beyond the window, and what it costs to know it."""
+"""Verdicts on real logs: the history before the window, and the cost of reading it."""
 
 import gc
 import io
@@ -52,7 +52,7 @@ def wave(hours, height):
 
 
 def sample_of(c_used_mib):
-    """Return a process of which the C heap is given, sample by sample."""
+    """Return a sample function with the given sizes of the C heap."""
 
     def sample(i):
         used, other = int(c_used_mib[i] * MIB), 22 * MIB
@@ -92,7 +92,7 @@ def slow_leak(home):
     return write(home, 200 + 2 * hours + wave(hours, 30) + noise)
 
 
-def test_a_slow_leak_of_the_c_heap_is_found_and_the_c_heap_named(slow_leak):
+def test_a_slow_leak_of_the_c_heap_is_found_and_named(slow_leak):
     log = log_of(slow_leak)
     for begin_ms in (log.begin_ms, log.end_ms - 12 * HOUR_MS):
         found = window_verdicts(log, begin_ms, log.end_ms + 1)
@@ -104,7 +104,7 @@ def test_a_slow_leak_of_the_c_heap_is_found_and_the_c_heap_named(slow_leak):
 
 
 @pytest.mark.usefixtures("slow_leak")
-def test_the_report_says_the_same_with_its_reason(home):
+def test_the_report_has_the_same_verdict_with_its_reason(home):
     out = io.StringIO()
     options = Options(directories=(str(home.path),))
     assert write_report(options, [], None, out, io.StringIO()) == 0
@@ -125,7 +125,7 @@ def test_the_edge_of_a_day_is_steady_after_nine_days_and_not_sure_after_six_hour
     assert (found.kind, found.reason) == (NOT_SURE, MAYBE_WAVE)
 
 
-# -- the run before
+# -- the earlier run
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def test_the_previous_run_explains_a_young_one(restarted):
     assert (found.kind, found.reason) == (STEADY, EARLIER_RUN)
 
 
-def test_of_the_runs_before_the_last_that_lasted_is_asked(home, restarted):
+def test_the_earlier_run_is_the_last_one_that_was_long_enough(home, restarted):
     before, after = restarted
     crashed_ms = BEGIN_MS + 4 * 24 * HOUR_MS - 600_000
     write(home, np.full(5, 300.0), pid=3, begin_ms=crashed_ms)
@@ -157,10 +157,10 @@ def test_of_the_runs_before_the_last_that_lasted_is_asked(home, restarted):
     assert log_of(before).earlier() is None
 
 
-def test_the_run_before_is_read_once_and_only_if_it_is_needed(restarted, monkeypatch):
-    asked = []
+def test_the_earlier_run_is_read_once_and_only_if_it_is_needed(restarted, monkeypatch):
+    queried = []
     earlier = LocalRun.earlier
-    monkeypatch.setattr(LocalRun, "earlier", lambda run: asked.append(run.id) or earlier(run))
+    monkeypatch.setattr(LocalRun, "earlier", lambda run: queried.append(run.id) or earlier(run))
     tracker = VerdictTracker()
     for path in restarted:
         log = log_of(path)
@@ -168,10 +168,10 @@ def test_the_run_before_is_read_once_and_only_if_it_is_needed(restarted, monkeyp
         for _ in range(3):
             whole = Window.fit(log.begin_ms, log.end_ms + 1)
             assert tracker.verdicts(log, whole, Verdicts()).rss.verdict.kind == STEADY
-    assert asked == [restarted[1]]
+    assert queried == [restarted[1]]
 
 
-def test_a_run_before_that_cannot_be_read_changes_nothing(restarted):
+def test_an_unreadable_earlier_run_changes_nothing(restarted):
     before, after = restarted
     for segment in Path(before).iterdir():
         segment.write_bytes(b"\xff" * 100)
@@ -179,24 +179,26 @@ def test_a_run_before_that_cannot_be_read_changes_nothing(restarted):
     assert window_verdicts(log, log.begin_ms, log.end_ms + 1).rss.verdict.kind == NOT_SURE
 
 
-# -- what it costs
+# -- cost
 
 
-def test_the_whole_run_is_asked_for_once_for_all_windows_of_a_run(slow_leak, monkeypatch):
-    asked = []
+def test_the_whole_run_is_queried_once_for_all_windows(slow_leak, monkeypatch):
+    queried = []
     trends_of = whole_run.trends_of
-    monkeypatch.setattr(whole_run, "trends_of", lambda *asks: asked.append(1) or trends_of(*asks))
+    monkeypatch.setattr(
+        whole_run, "trends_of", lambda *arguments: queried.append(1) or trends_of(*arguments)
+    )
     tracker, log = VerdictTracker(), log_of(slow_leak)
     for hours in range(1, 20):
         window = Window.fit(log.end_ms - hours * HOUR_MS, log.end_ms + 1)
         tracker.verdicts(log, window, Verdicts())
-    assert len(asked) == 1
+    assert len(queried) == 1
     other = log_of(slow_leak)
     tracker.verdicts(other, Window.fit(log.begin_ms, log.end_ms + 1), Verdicts())
-    assert len(asked) == 2
+    assert len(queried) == 2
 
 
-def test_what_is_known_of_a_log_goes_with_it(slow_leak):
+def test_the_history_of_a_log_is_released_with_it(slow_leak):
     log = log_of(slow_leak)
     kept = ref(whole_run.whole_run_of(log))
     window_verdicts(log, log.begin_ms, log.end_ms + 1)
@@ -206,18 +208,20 @@ def test_what_is_known_of_a_log_goes_with_it(slow_leak):
     assert kept() is None
 
 
-def test_of_a_log_whose_end_alone_is_read_the_window_alone_is_judged(slow_leak):
+def test_if_only_the_end_of_a_log_is_read_the_verdict_uses_only_the_window(slow_leak):
     end = LocalRun(open_log(slow_leak, last_slots=2))
     assert end.begin_ms > BEGIN_MS + 10 * HOUR_MS
     assert whole_run.whole_run_of(end).trends(end, LAYERS) == {}
     assert window_verdicts(end, end.begin_ms, end.end_ms + 1).rss.verdict.reason == ""
 
 
-def test_no_verdict_is_worked_on_before_the_first_charts_are_drawn(slow_leak, home, monkeypatch):
+def test_no_verdict_is_computed_before_the_first_charts_are_drawn(slow_leak, home, monkeypatch):
     drawn, drawn_then = [], []
     trends_of = whole_run.trends_of
     monkeypatch.setattr(
-        whole_run, "trends_of", lambda *asks: drawn_then.append(len(drawn)) or trends_of(*asks)
+        whole_run,
+        "trends_of",
+        lambda *arguments: drawn_then.append(len(drawn)) or trends_of(*arguments),
     )
     session = Session(Options(), open_source([str(home.path)]), drawn.append)
     try:
@@ -226,7 +230,7 @@ def test_no_verdict_is_worked_on_before_the_first_charts_are_drawn(slow_leak, ho
         request = ChartRequest(slow_leak, Window.fit(BEGIN_MS, BEGIN_MS + 48 * HOUR_MS), shapes)
         first = session.answer(request, fresh=True, before=None)
         assert (first.verdicts.layers, drawn_then) == ((), [])
-        assert session.has_more  # so it is asked again at once
+        assert session.has_more  # so the worker calls it again immediately
         second = session.answer(request, fresh=False, before=first)
         assert second.verdicts.rss.verdict.kind == GROWING
         assert drawn_then == [len(shapes)]

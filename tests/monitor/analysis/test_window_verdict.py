@@ -1,4 +1,4 @@
-"""The window beside the whole run: each reason, and what was called growth without it."""
+"""The verdict on a window with the history of its run: each reason, and the verdict without it."""
 
 import numpy as np
 import pytest
@@ -65,7 +65,7 @@ def weighed(one, before=None, earlier=None):
     return verdicts(window_of(one), before or Verdicts(), past=past, earlier=known).rss.verdict
 
 
-def test_the_rising_edge_of_a_day_is_no_growth_where_days_are_known():
+def test_the_rising_edge_of_a_day_is_no_growth_if_earlier_days_are_known():
     t = hours(9 * 24 + 12)
     one = case(300 + day(t) + noise(), t[-1], t[-1] - 5, t[-1])
     assert alone(one).kind == GROWING
@@ -83,7 +83,7 @@ def test_the_rising_edge_of_the_first_day_may_be_a_wave():
     assert found.per_hour > 0
 
 
-def test_a_leak_under_days_is_found_in_a_window_that_cannot_show_it():
+def test_a_leak_under_a_daily_wave_is_found_in_a_window_that_does_not_show_it():
     t = hours(9 * 24)
     one = case(300 + day(t) + 0.5 * t + noise(), t[-1], t[-1] - 6, t[-1])
     assert alone(one).kind != GROWING
@@ -111,14 +111,14 @@ def test_a_leak_under_a_few_large_teeth_is_growth_by_the_troughs():
     assert found.per_hour == pytest.approx(0.5 * MIB, rel=0.2)
 
 
-def test_a_part_of_a_tooth_was_as_high_before():
+def test_a_rising_part_of_a_tooth_is_steady_if_it_was_as_high_before():
     t = hours(100)
     one = case(300 + 100 * ((t / 16 + 0.4) % 1) + noise(), 100, 92, 100)
     assert alone(one).kind == GROWING
     assert (weighed(one).kind, weighed(one).reason) == (STEADY, AS_HIGH_BEFORE)
 
 
-def test_what_begins_to_grow_after_days_at_a_level_is_new():
+def test_growth_after_days_at_a_level_is_new():
     t = hours(5 * 24)
     one = case(300 + day(t, 10) + 4 * (t - 108).clip(0) + noise(), t[-1], t[-1] - 8, t[-1])
     found = weighed(one)
@@ -138,7 +138,7 @@ def warmed(t, tau_h, height=100):
 
 
 @pytest.mark.parametrize("tau_h", [4, 12, 24])
-def test_a_leak_that_goes_on_after_a_warm_up_of_hours_or_a_day_is_growth(tau_h):
+def test_a_leak_that_continues_after_a_warm_up_of_hours_or_a_day_is_growth(tau_h):
     t = hours(8 * 24)
     one = case(300 + warmed(t, tau_h) + 0.25 * t + day(t) + noise(), t[-1], t[-1] - 24, t[-1])
     found = weighed(one)
@@ -147,7 +147,7 @@ def test_a_leak_that_goes_on_after_a_warm_up_of_hours_or_a_day_is_growth(tau_h):
 
 
 @pytest.mark.parametrize("days", [3, 4])
-def test_a_few_days_of_which_each_hour_rises_evenly_after_a_warm_up_are_growth(days):
+def test_an_even_rise_of_every_hour_over_a_few_days_after_a_warm_up_is_growth(days):
     t = hours(days * 24 + 2)
     one = case(300 + warmed(t, 5) + 0.6 * t + day(t, 30) + noise(), t[-1], t[-1] - 12, t[-1])
     found = weighed(one)
@@ -170,7 +170,7 @@ def test_a_long_warm_up_alone_is_no_growth(days, kind):
     assert weighed(one).kind != GROWING
 
 
-def test_a_leak_that_stopped_is_none():
+def test_a_leak_that_stopped_is_no_growth():
     t = hours(100)
     found = weighed(case(200 + np.minimum(t, 50) + noise(), 100, 0, 100))
     assert (found.kind, found.reason) == (STEADY, SLOWS)
@@ -190,18 +190,18 @@ def test_a_fast_rise_of_a_young_run_is_growth():
     assert (found.kind, found.reason) == (GROWING, FAST)
 
 
-def test_a_rise_that_goes_on_for_a_day_is_no_wave():
+def test_a_rise_that_continues_for_a_day_is_no_wave():
     t = hours(30)
     found = weighed(case(400 + 3 * t + noise(), 30, 0, 30))
     assert (found.kind, found.reason) == (GROWING, ALL_DAY)
 
 
-def test_a_level_run_says_whether_its_days_are_known():
+def test_the_reason_for_a_level_run_depends_on_its_age():
     assert weighed(case(300 + noise(), 100, 60, 100)).reason == FLOOR_LEVEL
     assert weighed(case(300 + noise(), 6, 0, 6)).reason == YOUNG
 
 
-def test_of_too_little_data_nothing_more_is_said():
+def test_too_little_data_has_no_reason_and_no_confidence():
     found = weighed(case(300 + noise(), 100, 50, 50.005))
     assert (found.kind, found.confidence, found.reason) == (TOO_LITTLE, "", "")
 
@@ -214,23 +214,23 @@ def test_too_little_data_in_a_young_run_is_no_growth(span_h):
     assert (found.kind, found.confidence) == (TOO_LITTLE, "")
 
 
-def test_a_window_too_short_for_a_verdict_has_that_of_a_run_of_days():
+def test_a_window_too_short_for_a_verdict_has_that_of_the_long_run():
     t = hours(100)
     found = weighed(case(300 + t + noise(), 100, 99.8, 100))
     assert (found.kind, found.reason) == (GROWING, FLOOR_RISES)
 
 
-def test_what_was_called_growing_stays_so_near_the_limit_of_a_wave():
+def test_a_growing_verdict_is_kept_near_the_limit_of_a_wave():
     t = hours(3)
     one = case(400 + 0.14 * 400 * t + noise(), 3, 0, 3)  # 14 % of the level in an hour
     first = weighed(one)
     assert first.kind == NOT_SURE
     table = window_of(one)
-    grew = verdicts(table)  # the window alone
+    grew = verdicts(table)  # only the window
     assert weighed(one, before=grew).kind == GROWING
 
 
-# -- the run before
+# -- the earlier run
 
 
 def earlier_of(level_mib, span_h):
@@ -241,7 +241,7 @@ def young_of(level_mib, span_h, after_h):
     return case(level_mib, span_h, 0, span_h, BEGIN_MS + int(after_h * HOUR_MS))
 
 
-def test_a_rise_like_that_of_the_days_of_the_run_before_is_none():
+def test_a_rise_like_those_of_the_earlier_run_is_steady():
     t = hours(96)
     young = young_of(300 + day(hours(5) + 7) + noise(2, 0.5), 5, 103)
     assert weighed(young).kind == NOT_SURE
@@ -249,14 +249,14 @@ def test_a_rise_like_that_of_the_days_of_the_run_before_is_none():
     assert (found.kind, found.reason) == (STEADY, EARLIER_RUN)
 
 
-def test_a_rise_that_the_run_before_never_had_is_growth():
+def test_a_rise_unlike_those_of_the_earlier_run_is_growth():
     young = young_of(300 + 8 * hours(5) + noise(2, 0.5), 5, 103)
     assert weighed(young).kind == NOT_SURE
     found = weighed(young, earlier=earlier_of(300 + day(hours(96), 5) + noise(), 96))
     assert (found.kind, found.reason) == (GROWING, NOT_AS_EARLIER)
 
 
-def test_a_warm_up_like_that_of_the_run_before_is_none():
+def test_a_warm_up_like_that_of_the_earlier_run_is_steady():
     def warm(t):
         return 200 + 60 * (1 - np.exp(-t / 8))
 
@@ -266,7 +266,7 @@ def test_a_warm_up_like_that_of_the_run_before_is_none():
     assert (found.kind, found.reason) == (STEADY, EARLIER_RUN)
 
 
-def test_a_leak_of_the_run_before_does_not_excuse_that_of_this_one():
+def test_a_leak_of_the_earlier_run_does_not_hide_that_of_this_one():
     young = young_of(300 + 8 * hours(5) + noise(2, 0.5), 5, 103)
     found = weighed(young, earlier=earlier_of(300 + 8 * hours(96) + noise(), 96))
     assert found.kind == GROWING
@@ -291,7 +291,7 @@ def test_most_histories_of_each_kind_get_the_right_verdict(kind):
         assert found.growing <= 1
 
 
-def test_of_services_with_a_warm_up_most_leaks_are_found_and_few_others():
+def test_most_leaks_of_services_with_a_warm_up_are_found_with_few_false_alarms():
     found = {one.name: one for one in rates(develop.SERVICES, 60, develop.SEED)}
     assert found["service that leaks"].growing >= 39  # 65 %
     assert found["service that leaks, of few days"].growing >= 21  # 35 %
@@ -301,7 +301,7 @@ def test_of_services_with_a_warm_up_most_leaks_are_found_and_few_others():
 
 
 @pytest.mark.slow
-def test_on_held_out_histories_growth_is_detected_as_well_as_promised():
+def test_on_held_out_histories_growth_is_detected_with_the_documented_accuracy():
     found = summary(rates(held_out.HELD_OUT, 60, held_out.SEED))
     assert found.precision >= 98
     assert found.recall >= 92

@@ -1,4 +1,4 @@
-"""The feed with real logs and real threads: requests in, frames and charts out."""
+"""The backend thread on real logs: requests in, frames and charts out."""
 
 import json
 import os
@@ -30,36 +30,40 @@ SHAPES = (Shape("memory", 80, 16), Shape("cpu", 80, 12))
 
 
 class Screen:
-    """Takes what a feed posts, as the application would, and waits for it."""
+    """Receives what the backend posts, as the application does, and waits for it."""
 
-    def __init__(self, place, **options):
+    def __init__(self, log_directory, **options):
         self.frames = []
         self.drawn = []
-        self._came = threading.Condition()
-        opened = partial(open_source, [str(place)])
-        self.feed = BackendThread(Options(**options), self._frame, self._chart, open_source=opened)
+        self._posted = threading.Condition()
+        opened = partial(open_source, [str(log_directory)])
+        self.backend = BackendThread(
+            Options(**options), self._frame, self._chart, open_source=opened
+        )
 
     def _frame(self, frame):
-        with self._came:
+        with self._posted:
             self.frames.append(frame)
-            self._came.notify_all()
+            self._posted.notify_all()
 
     def _chart(self, drawn):
-        with self._came:
+        with self._posted:
             self.drawn.append(drawn)
-            self._came.notify_all()
+            self._posted.notify_all()
 
     def until(self, found, seconds=15):
-        """Wait until `found()`, which may look at what came, is true; return that."""
-        with self._came:
-            assert self._came.wait_for(found, seconds), (self.frames[-1:], len(self.drawn))
+        """Return the first true value of `found()`, which is called after each post."""
+        with self._posted:
+            assert self._posted.wait_for(found, seconds), (self.frames[-1:], len(self.drawn))
             return found()
 
     def quiet(self, seconds):
-        """Return whether nothing comes for so long."""
-        with self._came:
+        """Return whether nothing is posted for this time."""
+        with self._posted:
             count = len(self.frames) + len(self.drawn)
-            more = self._came.wait_for(lambda: len(self.frames) + len(self.drawn) > count, seconds)
+            more = self._posted.wait_for(
+                lambda: len(self.frames) + len(self.drawn) > count, seconds
+            )
             return not more
 
     def charts(self, name):
@@ -67,7 +71,7 @@ class Screen:
 
     @property
     def frame(self):
-        """The last frame that came."""
+        """The last frame posted."""
         return self.frames[-1] if self.frames else Frame()
 
     @property
@@ -77,18 +81,18 @@ class Screen:
 
 @pytest.fixture
 def open_screen(monkeypatch):
-    """Start feeds that look at the logs ten times a second, so that a test need not wait."""
+    """Start backends that refresh ten times a second, so that a test waits less."""
     monkeypatch.setattr(worker, "TICK_S", 0.1)
     opened = []
 
-    def make(place, **options):
-        opened.append(Screen(place, **options))
-        opened[-1].feed.start()
+    def make(log_directory, **options):
+        opened.append(Screen(log_directory, **options))
+        opened[-1].backend.start()
         return opened[-1]
 
     yield make
     for screen in opened:
-        screen.feed.close()
+        screen.backend.close()
 
 
 @pytest.fixture
@@ -110,7 +114,7 @@ def legend(drawn):
     return "\n".join("".join(run.text for run in row) for row in drawn.rows)
 
 
-def test_the_runs_are_told_without_being_asked_for(home, open_screen):
+def test_the_runs_are_posted_without_a_request(home, open_screen):
     home.run("api", 1, count=60)
     home.run("worker", 2, count=60, state="exited")
     screen = open_screen(home.path)
@@ -122,10 +126,10 @@ def test_the_runs_are_told_without_being_asked_for(home, open_screen):
     assert screen.drawn == []
 
 
-def test_a_request_is_answered_with_every_chart_at_its_size_and_the_figures(home, open_screen):
+def test_a_request_is_answered_with_every_chart_at_its_size_and_the_verdicts(home, open_screen):
     path = home.run(count=600)
     screen = open_screen(home.path)
-    screen.feed.show(ChartRequest(path, whole(path), SHAPES))
+    screen.backend.show(ChartRequest(path, whole(path), SHAPES))
     screen.until(lambda: {drawn.chart for drawn in screen.drawn} == {"memory", "cpu"})
     for shape in SHAPES:
         (drawn,) = screen.charts(shape.chart)
@@ -142,13 +146,13 @@ def test_a_request_is_answered_with_every_chart_at_its_size_and_the_figures(home
     assert frame.verdicts.layers[0].now_bytes == 70 * MIB + 599 * 65_536
 
 
-def test_of_many_requests_the_last_has_the_last_word(home, open_screen):
+def test_of_many_requests_the_last_one_is_shown(home, open_screen):
     paths = [home.run("api", pid, count=120) for pid in (1, 2, 3)]
     screen = open_screen(home.path)
     screen.until(lambda: len(screen.runs) == 3)
     for width in range(60, 120):
         shapes = (Shape("memory", width, 16),)
-        screen.feed.show(ChartRequest(paths[width % 3], whole(paths[width % 3]), shapes))
+        screen.backend.show(ChartRequest(paths[width % 3], whole(paths[width % 3]), shapes))
     screen.until(lambda: screen.drawn and screen.drawn[-1].width == 119)
     screen.until(lambda: screen.frame.run == paths[119 % 3])
     assert screen.quiet(0.4)
@@ -156,28 +160,28 @@ def test_of_many_requests_the_last_has_the_last_word(home, open_screen):
     assert screen.frame.run == paths[119 % 3]
 
 
-def test_the_same_request_again_draws_nothing_again(home, open_screen):
+def test_an_equal_request_draws_nothing(home, open_screen):
     path = home.run(count=120)
     screen = open_screen(home.path)
     request = ChartRequest(path, whole(path), SHAPES)
-    screen.feed.show(request)
+    screen.backend.show(request)
     screen.until(lambda: len(screen.drawn) == 2 and screen.frame.verdicts.layers)
     for _ in range(20):
-        screen.feed.show(request)
+        screen.backend.show(request)
     assert screen.quiet(0.4)
 
 
 def test_nothing_is_posted_while_nothing_changes(home, open_screen):
     path = home.run(count=120)
     screen = open_screen(home.path)
-    screen.feed.show(ChartRequest(path, whole(path), SHAPES))
+    screen.backend.show(ChartRequest(path, whole(path), SHAPES))
     screen.until(lambda: len(screen.drawn) == 2 and screen.frame.verdicts.layers)
     assert screen.quiet(0.6)
 
 
 def test_no_frame_equals_the_one_before(service, open_screen):
     screen = open_screen(service.log_directory)
-    screen.feed.show(ChartRequest(service.path, window_of(service), SHAPES))
+    screen.backend.show(ChartRequest(service.path, window_of(service), SHAPES))
     for _ in range(3):
         count = len(screen.frames)
         service.add()
@@ -185,9 +189,9 @@ def test_no_frame_equals_the_one_before(service, open_screen):
     assert all(one != two for one, two in zip(screen.frames, screen.frames[1:], strict=False))
 
 
-def test_new_samples_are_drawn_without_being_asked_for(service, open_screen):
+def test_new_samples_are_drawn_without_a_request(service, open_screen):
     screen = open_screen(service.log_directory)
-    screen.feed.show(ChartRequest(service.path, window_of(service), SHAPES))
+    screen.backend.show(ChartRequest(service.path, window_of(service), SHAPES))
     screen.until(lambda: any("100 MiB" in legend(drawn) for drawn in screen.charts("memory")))
     service.add(5, rss=333 * MIB)
     screen.until(lambda: "333 MiB" in legend(screen.charts("memory")[-1]))
@@ -198,12 +202,10 @@ def test_new_samples_are_drawn_without_being_asked_for(service, open_screen):
     )
 
 
-def test_a_verdict_waits_until_there_is_enough_new_and_the_resident_set_does_not(
-    service, open_screen
-):
+def test_a_verdict_waits_for_enough_new_data_and_the_resident_set_does_not(service, open_screen):
     screen = open_screen(service.log_directory)
     hour = Window.live(time.time_ns() // 1_000_000, 3_600_000)
-    screen.feed.show(ChartRequest(service.path, hour, SHAPES))
+    screen.backend.show(ChartRequest(service.path, hour, SHAPES))
     screen.until(lambda: screen.frame.verdicts.layers)
     judged = screen.frame.verdicts
     service.add(2, rss=333 * MIB)
@@ -213,26 +215,26 @@ def test_a_verdict_waits_until_there_is_enough_new_and_the_resident_set_does_not
     screen.until(lambda: screen.frame.verdicts.span_ms > judged.span_ms)
 
 
-def test_a_frozen_picture_stands_still_while_the_list_goes_on(service, open_screen):
+def test_a_frozen_window_does_not_change_while_the_list_is_updated(service, open_screen):
     screen = open_screen(service.log_directory)
     frozen = window_of(service).freeze()
-    screen.feed.show(ChartRequest(service.path, frozen, SHAPES))
+    screen.backend.show(ChartRequest(service.path, frozen, SHAPES))
     screen.until(lambda: len(screen.drawn) == 2 and screen.frame.verdicts.layers)
     facts, count = screen.frame.verdicts, len(screen.drawn)
     service.add(5, rss=333 * MIB)
     screen.until(lambda: screen.runs[0].rss_bytes == 333 * MIB)
     assert len(screen.drawn) == count
     assert screen.frame.verdicts == facts
-    screen.feed.show(ChartRequest(service.path, window_of(service), SHAPES))
+    screen.backend.show(ChartRequest(service.path, window_of(service), SHAPES))
     screen.until(lambda: "333 MiB" in legend(screen.charts("memory")[-1]))
 
 
 def test_the_last_samples_before_a_death_are_drawn(service, open_screen):
     screen = open_screen(service.log_directory)
-    screen.feed.show(ChartRequest(service.path, window_of(service), SHAPES))
+    screen.backend.show(ChartRequest(service.path, window_of(service), SHAPES))
     screen.until(lambda: screen.runs and screen.runs[0].state == "live" and screen.drawn)
     service.add(1, rss=512 * MIB)
-    service.writer.abandon()  # the lock goes with the process
+    service.writer.abandon()  # releases the lock, as the end of a process does
     screen.until(lambda: screen.runs[0].state == "died")
     screen.until(lambda: "512 MiB" in legend(screen.charts("memory")[-1]))
 
@@ -245,26 +247,26 @@ sys.stdin.read()
 """
 
 
-def test_the_death_of_a_process_that_is_watched_appears_by_itself(tmp_path, open_screen):
-    place = tmp_path / "logs"
-    place.mkdir(mode=0o700)
+def test_the_death_of_a_live_process_appears_without_a_request(tmp_path, open_screen):
+    log_directory = tmp_path / "logs"
+    log_directory.mkdir(mode=0o700)
     with subprocess.Popen(
-        [sys.executable, "-c", SERVICE, str(place)],
+        [sys.executable, "-c", SERVICE, str(log_directory)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     ) as service:
         try:
             assert service.stdout.readline() == "ready\n"
-            screen = open_screen(place)
+            screen = open_screen(log_directory)
             screen.until(lambda: screen.runs and screen.runs[0].state == "live")
             (run,) = screen.runs
             window = Window.fit(run.begin_ms - 1000, run.begin_ms + 60_000)
-            screen.feed.show(ChartRequest(run.id, window, SHAPES))
+            screen.backend.show(ChartRequest(run.id, window, SHAPES))
             screen.until(lambda: screen.frame.run == run.id and screen.drawn)
             assert screen.frame.death is None
             service.kill()
-            # nobody has waited for it yet, so that the kernel still tells by which signal it ended
+            # the process is not reaped yet, so the kernel still has the signal that ended it
             screen.until(lambda: screen.frame.death is not None)
             screen.until(lambda: screen.frame.death.cause.kind == "killed")
             assert screen.frame.death.rss_bytes > MIB
@@ -273,18 +275,18 @@ def test_the_death_of_a_process_that_is_watched_appears_by_itself(tmp_path, open
             service.kill()
 
 
-def test_what_came_after_the_last_sample_is_at_the_end_of_the_charts(home, open_screen):
+def test_an_event_after_the_last_sample_is_at_the_end_of_the_charts(home, open_screen):
     path = home.run("api", 1, count=60, state="exited")
     screen = open_screen(home.path)
     window = Window.fit(1_800_000_000_000, 1_800_000_059_001)
-    screen.feed.show(ChartRequest(path, window, SHAPES))
+    screen.backend.show(ChartRequest(path, window, SHAPES))
     screen.until(lambda: screen.charts("memory"))
     assert legend(screen.charts("memory")[-1]).splitlines()[-1].endswith("E┘")
 
 
-def test_a_cause_that_comes_after_the_death_is_shown_when_it_comes(service, open_screen):
+def test_a_cause_that_is_found_after_the_death_is_shown(service, open_screen):
     screen = open_screen(service.log_directory)
-    screen.feed.show(ChartRequest(service.path, window_of(service), SHAPES))
+    screen.backend.show(ChartRequest(service.path, window_of(service), SHAPES))
     screen.until(lambda: screen.runs and screen.runs[0].state == "live" and screen.drawn)
     service.writer.abandon()
     screen.until(lambda: screen.frame.death is not None)
@@ -295,7 +297,7 @@ def test_a_cause_that_comes_after_the_death_is_shown_when_it_comes(service, open
     screen.until(lambda: "Died OOM" in legend(screen.charts("memory")[-1]))
 
 
-def test_a_service_that_appears_is_told_and_so_is_another_that_is_not_asked_for(home, open_screen):
+def test_new_runs_of_the_chosen_service_and_names_of_other_services_appear(home, open_screen):
     screen = open_screen(home.path, service="worker")
     screen.until(lambda: screen.frames)
     home.run("api", 1, count=5)
@@ -305,23 +307,23 @@ def test_a_service_that_appears_is_told_and_so_is_another_that_is_not_asked_for(
     screen.until(lambda: [run.service for run in screen.runs] == ["worker"])
 
 
-def test_a_run_whose_directory_is_deleted_goes_and_the_rest_stays(home, open_screen):
+def test_a_run_whose_directory_is_deleted_disappears_and_the_rest_stays(home, open_screen):
     path, other = home.run("api", 1, count=60), home.run("api", 2, count=60)
     screen = open_screen(home.path)
-    screen.feed.show(ChartRequest(path, whole(path), SHAPES))
+    screen.backend.show(ChartRequest(path, whole(path), SHAPES))
     screen.until(lambda: len(screen.runs) == 2 and screen.drawn)
     shutil.rmtree(path)
     screen.until(lambda: [run.id for run in screen.runs] == [other])
     assert screen.frame.problem == ""
-    screen.feed.show(ChartRequest(other, whole(other), (Shape("memory", 90, 16),)))
+    screen.backend.show(ChartRequest(other, whole(other), (Shape("memory", 90, 16),)))
     screen.until(lambda: screen.drawn[-1].width == 90)
 
 
-def test_a_log_that_shrinks_while_shown_is_read_anew(home, open_screen):
+def test_a_log_that_shrinks_while_shown_is_read_again(home, open_screen):
     path = home.run(count=4000)
     screen = open_screen(home.path)
     window = whole(path)
-    screen.feed.show(ChartRequest(path, window, SHAPES))
+    screen.backend.show(ChartRequest(path, window, SHAPES))
     screen.until(lambda: len(screen.drawn) == 2)
     for segment in Path(path).iterdir():
         os.truncate(segment, segment.stat().st_size // 2)
@@ -330,21 +332,21 @@ def test_a_log_that_shrinks_while_shown_is_read_anew(home, open_screen):
 
 
 class Breaking:
-    """Makes a method of the reader fail as long as `broken`."""
+    """Makes a method of the reader fail while `broken` is true."""
 
     def __init__(self, monkeypatch, owner, name):
         self.broken = False
         real = getattr(owner, name)
 
-        def maybe(*args, **kwargs):
+        def may_fail(*args, **kwargs):
             if self.broken:
                 raise OSError(5, "Input/output error")
             return real(*args, **kwargs)
 
-        monkeypatch.setattr(owner, name, maybe)
+        monkeypatch.setattr(owner, name, may_fail)
 
 
-def test_what_cannot_be_read_is_a_problem_told_and_the_feed_lives_on(
+def test_a_read_error_is_shown_as_a_problem_and_the_backend_recovers(
     home, open_screen, monkeypatch
 ):
     reader = Breaking(monkeypatch, Catalog, "refresh")
@@ -360,24 +362,22 @@ def test_what_cannot_be_read_is_a_problem_told_and_the_feed_lives_on(
     assert screen.frame.problem == ""
 
 
-def test_a_request_that_failed_is_tried_again_though_nothing_new_is_written(
-    home, open_screen, monkeypatch
-):
+def test_a_failed_request_is_retried_without_new_samples(home, open_screen, monkeypatch):
     reader = Breaking(monkeypatch, LocalRun, "query")
     path = home.run(count=60)
     screen = open_screen(home.path)
-    screen.feed.show(ChartRequest(path, whole(path), SHAPES))
+    screen.backend.show(ChartRequest(path, whole(path), SHAPES))
     screen.until(lambda: len(screen.drawn) == 2)
     reader.broken = True
     wider = (Shape("memory", 100, 16),)
-    screen.feed.show(ChartRequest(path, whole(path), wider))
+    screen.backend.show(ChartRequest(path, whole(path), wider))
     screen.until(lambda: "Input/output error" in screen.frame.problem)
     reader.broken = False
     screen.until(lambda: screen.drawn[-1].width == 100)
     screen.until(lambda: screen.frame.problem == "")
 
 
-def test_a_directory_that_may_not_be_read_is_told(home, open_screen, monkeypatch):
+def test_a_directory_without_read_permission_is_shown_as_a_problem(home, open_screen, monkeypatch):
     home.run("api", 1, count=60)
     real = os.scandir
 
@@ -392,67 +392,70 @@ def test_a_directory_that_may_not_be_read_is_told(home, open_screen, monkeypatch
     assert str(home.path) in screen.frame.problem
 
 
-def ours():
+def backend_threads():
     return [thread for thread in threading.enumerate() if thread.name.startswith("pprofplus-")]
 
 
-def test_closing_joins_both_threads_and_closing_twice_is_nothing(home, open_screen):
+def test_closing_joins_both_threads_and_a_second_close_does_nothing(home, open_screen):
     path = home.run(count=600)
     screen = open_screen(home.path)
-    screen.feed.show(ChartRequest(path, whole(path), SHAPES))
+    screen.backend.show(ChartRequest(path, whole(path), SHAPES))
     screen.until(lambda: screen.frames)
-    assert {thread.name for thread in ours()} == {"pprofplus-backend", "pprofplus-charts"}
-    screen.feed.close()
-    assert ours() == []
+    assert {thread.name for thread in backend_threads()} == {
+        "pprofplus-backend",
+        "pprofplus-charts",
+    }
+    screen.backend.close()
+    assert backend_threads() == []
     count = len(screen.frames) + len(screen.drawn)
-    screen.feed.close()
-    screen.feed.show(ChartRequest(path, whole(path), SHAPES[:1]))
+    screen.backend.close()
+    screen.backend.show(ChartRequest(path, whole(path), SHAPES[:1]))
     assert len(screen.frames) + len(screen.drawn) == count
 
 
-def test_closing_at_once_joins_too(home):
+def test_closing_right_after_the_start_joins_too(home):
     for _ in range(5):
         screen = Screen(home.path)
-        screen.feed.start()
-        screen.feed.close()
-        assert ours() == []
+        screen.backend.start()
+        screen.backend.close()
+        assert backend_threads() == []
 
 
-def test_a_feed_that_never_started_closes(home):
-    Screen(home.path).feed.close()
+def test_a_backend_that_never_started_can_be_closed(home):
+    Screen(home.path).backend.close()
 
 
-def spied(monkeypatch, *names):
-    """Return what the session is asked to do, in its order."""
+def recorded_calls(monkeypatch, *names):
+    """Return a list of the calls of these methods of the session, in order."""
     done = []
     for name in names:
         plain = getattr(session.Session, name)
 
-        def noted(self, *args, _name=name, _plain=plain, **kwargs):
+        def recorded(self, *args, _name=name, _plain=plain, **kwargs):
             done.append(_name)
             return _plain(self, *args, **kwargs)
 
-        monkeypatch.setattr(session.Session, name, noted)
+        monkeypatch.setattr(session.Session, name, recorded)
     return done
 
 
-def test_a_key_is_answered_before_the_list_is_read_on(home, monkeypatch):
+def test_a_key_is_answered_before_more_runs_are_read(home, monkeypatch):
     path = home.run(count=600)
     monkeypatch.setattr(worker, "TICK_S", 60.0)
     screen = Screen(home.path)
-    screen.feed.start()
+    screen.backend.start()
     try:
         screen.until(lambda: screen.runs)
-        time.sleep(0.2)  # until it waits
-        done = spied(monkeypatch, "read_more", "answer")
-        screen.feed.show(ChartRequest(path, whole(path), SHAPES))
+        time.sleep(0.2)  # until the thread waits
+        done = recorded_calls(monkeypatch, "read_more", "answer")
+        screen.backend.show(ChartRequest(path, whole(path), SHAPES))
         wait_until(lambda: "read_more" in done, 15)
     finally:
-        screen.feed.close()
+        screen.backend.close()
     assert done[:2] == ["answer", "read_more"]
 
 
-def test_keys_that_go_on_and_on_do_not_keep_new_runs_from_being_told(home, open_screen):
+def test_continuous_key_presses_do_not_delay_new_runs(home, open_screen):
     path = home.run(count=600)
     screen = open_screen(home.path)
     screen.until(lambda: screen.runs)
@@ -462,5 +465,5 @@ def test_keys_that_go_on_and_on_do_not_keep_new_runs_from_being_told(home, open_
     while not any(run.service == "late" for run in screen.runs):
         assert time.monotonic() < until
         window = window.pan(0.01)
-        screen.feed.show(ChartRequest(path, window, SHAPES))
+        screen.backend.show(ChartRequest(path, window, SHAPES))
         time.sleep(0.005)

@@ -1,4 +1,4 @@
-"""Stacked areas: each part where its share is, told apart by its pattern, gaps kept as gaps."""
+"""Stacked areas: each part has its share of the height and its own pattern; gaps stay gaps."""
 
 from itertools import groupby, pairwise
 
@@ -47,7 +47,7 @@ def test_each_part_has_its_share_of_the_height(plain):
     assert column == sorted(column)
 
 
-def test_every_part_has_a_sign_of_its_own_also_in_ascii():
+def test_every_part_has_its_own_pattern_also_in_ascii():
     parts = flat(100, 0, 10, 20, 30, 40, 50, 60)
     assert len(set(signs(stack(*parts)))) == 6
     plain = signs(stack(*parts, ascii_only=True))
@@ -55,7 +55,7 @@ def test_every_part_has_a_sign_of_its_own_also_in_ascii():
     assert all(sign.isascii() for sign in plain)
 
 
-def test_the_signs_stand_in_the_legend_and_the_names_in_the_bands():
+def test_the_legend_has_the_patterns_and_the_bands_have_the_names():
     rows = [
         "".join(run.text for run in row) for row in compose(stack(*flat(100, 0, 50, 100)), Canvas())
     ]
@@ -84,7 +84,7 @@ def test_before_and_after_the_data_nothing_is_filled():
     assert set(shown[len(shown) // 2 + 2 :]) == {-1}
 
 
-def test_the_cursor_is_seen_through_it():
+def test_the_cursor_is_visible_on_a_stack():
     picture = ChartSpec(**{**vars(stack(*flat(100, 0, 50, 100))), "cursor_ms": 50})
     rows = compose(picture, Canvas())
     assert sum(any(run.style == "cursor" for run in row) for row in rows[1:-1]) >= 10

@@ -1,4 +1,4 @@
-"""From points to a picture: what lags, what stays put, what is left out."""
+"""From points to a chart: which lines lag, which axes stay, what is omitted."""
 
 from datetime import timezone
 
@@ -72,14 +72,14 @@ def test_no_more_buckets_than_the_plot_has_dots(width):
     assert buckets_for(Shape("memory", width, 20)) <= max(JUMPS, 2 * plot_area(width, 20).width)
 
 
-def test_a_chart_wants_its_lines_and_its_notes():
+def test_a_chart_queries_the_metrics_of_its_lines_and_notes():
     assert wanted_by(MEMORY) == (("cgroup_limit", False), ("uss", False), ("rss", False))
     assert ("threads", False) in wanted_by(CPU)
     assert ("cpu_user", True) in wanted_by(CPU)
     assert {("gc_runs_0", True), ("gc_pause_max", False)} <= set(wanted_by(GC))
 
 
-# -- what lags and what does not
+# -- lag of the lines
 
 
 def follow(  # noqa: PLR0913 - each test changes one of them
@@ -97,7 +97,7 @@ def test_the_lines_of_a_following_chart_lag_less_than_a_cell(steps):
         assert at_ms - reach_ms(follow(one, at_ms)) < CELL_MS
 
 
-def test_within_a_bucket_the_lines_stay_and_the_numbers_go_on():
+def test_within_a_bucket_the_lines_stay_and_the_values_are_updated():
     one = builder()
     first = follow(one, NOW_MS, rss=100)
     second = follow(one, NOW_MS + 1000, rss=99)
@@ -106,7 +106,7 @@ def test_within_a_bucket_the_lines_stay_and_the_numbers_go_on():
 
 
 @pytest.mark.parametrize(("span_ms", "each"), [(30_000, 1), (120_000, 2), (900_000, 6)])
-def test_the_lines_of_a_wide_chart_are_drawn_every_other_second(span_ms, each):
+def test_the_lines_of_a_long_window_are_drawn_less_often(span_ms, each):
     one, wide = builder(), Shape("memory", 165, 18)  # as on a terminal of 200 columns
     window = Window.live(NOW_MS, span_ms)
     seen = [
@@ -117,7 +117,7 @@ def test_the_lines_of_a_wide_chart_are_drawn_every_other_second(span_ms, each):
 
 
 @given(st.integers(0, 3000))
-def test_the_last_samples_before_an_end_are_drawn_however_few(late_ms):
+def test_the_last_samples_before_an_end_are_always_drawn(late_ms):
     one = builder()
     follow(one, NOW_MS)
     ended = follow(one, NOW_MS + late_ms, growing=False, rss=200)
@@ -125,7 +125,7 @@ def test_the_last_samples_before_an_end_are_drawn_however_few(late_ms):
     assert float(ended.lines[-1].points.hi[-1]) == 200 * MIB
 
 
-def test_a_window_in_the_past_is_drawn_as_it_is():
+def test_a_past_window_is_drawn_without_lag():
     one = builder()
     follow(one, NOW_MS - 5000, window=PAST)
     assert reach_ms(follow(one, NOW_MS - 4000, window=PAST)) == NOW_MS - 4000
@@ -147,7 +147,7 @@ def test_a_full_drawing_reaches_the_last_sample(change):
     assert reach_ms(follow(one, NOW_MS + 500, **change)) == NOW_MS + 500
 
 
-def test_a_line_that_appears_is_drawn_at_once():
+def test_a_new_line_is_drawn_immediately():
     one = builder()
     follow(one, NOW_MS)
     points = {**memory([90, 100], end_ms=NOW_MS + 500), ("uss", False): level(80 * MIB)}
@@ -156,13 +156,13 @@ def test_a_line_that_appears_is_drawn_at_once():
     assert reach_ms(picture) == NOW_MS + 500
 
 
-def test_a_clock_that_was_set_back_is_drawn_at_once():
+def test_after_a_backward_clock_step_the_lines_are_drawn_immediately():
     one = builder()
     follow(one, NOW_MS)
     assert reach_ms(follow(one, NOW_MS - 700)) == NOW_MS - 700
 
 
-def test_another_run_is_not_drawn_with_the_lines_of_the_former():
+def test_another_run_is_not_drawn_with_the_lines_of_the_previous_one():
     one = builder()
     follow(one, NOW_MS)
     one.forget()
@@ -185,7 +185,7 @@ def test_the_axis_stays_while_the_data_move_within_it():
 
 
 @given(st.lists(st.integers(1, 4000), min_size=1, max_size=20))
-def test_the_axis_always_holds_the_data(tops):
+def test_the_axis_always_encloses_the_data(tops):
     one = builder()
     for top in tops:
         found = axis(one, top / 2, top)
@@ -193,7 +193,7 @@ def test_the_axis_always_holds_the_data(tops):
         assert found.hi >= top * MIB
 
 
-def test_a_window_without_samples_does_not_forget_the_axis():
+def test_a_window_without_samples_keeps_the_axis():
     one = builder()
     first = axis(one, 100, 160)
     empty = {("rss", False): Points.empty()}
@@ -201,7 +201,7 @@ def test_a_window_without_samples_does_not_forget_the_axis():
     assert axis(one, 101, 160) == first
 
 
-def test_each_chart_has_an_axis_of_its_own():
+def test_each_chart_has_its_own_axis():
     one = builder()
     memory_axis = axis(one, 100, 160)
     pauses = {("gc_pause_max", False): level(100.0, 900.0)}
@@ -211,7 +211,7 @@ def test_each_chart_has_an_axis_of_its_own():
     assert axis(one, 100, 160) == memory_axis
 
 
-# -- what is left out
+# -- what is omitted
 
 
 @pytest.mark.parametrize(
@@ -235,14 +235,14 @@ def test_a_far_limit_does_not_stretch_the_axis():
 
 
 @pytest.mark.parametrize("kind", CHARTS, ids=lambda kind: kind.id)
-def test_metrics_that_the_log_lacks_are_said_to_be_not_in_it(kind):
+def test_metrics_missing_in_the_log_are_reported_as_such(kind):
     picture = builder().chart(kind, SHAPE, PAST, {}, growing=False)
     assert picture.lines == ()
     assert picture.empty == "not in this log"
     assert picture.note == ""
 
 
-def test_metrics_without_samples_here_are_said_to_have_none():
+def test_metrics_without_samples_in_the_window_are_reported_as_such():
     empty = {("rss", False): Points.empty()}
     picture = builder().chart(MEMORY, SHAPE, PAST, empty, growing=False)
     assert picture.empty == "no samples in this window"
@@ -252,13 +252,13 @@ def test_metrics_without_samples_here_are_said_to_have_none():
 # -- notes and texts
 
 
-def test_a_note_is_the_sum_of_its_metrics_and_those_absent_count_for_nothing():
+def test_a_note_is_the_sum_of_the_metrics_present():
     points = {("gc_runs_0", True): level(3.0), ("gc_runs_2", True): level(0.5)}
     picture = builder().chart(GC, SHAPE, PAST, points, growing=False)
     assert picture.note == "3.5/s runs"
 
 
-def test_a_note_without_samples_is_no_note():
+def test_a_note_without_samples_is_empty():
     points = {("threads", False): Points.empty()}
     assert builder().chart(CPU, SHAPE, PAST, points, growing=False).note == ""
 
@@ -301,7 +301,7 @@ def test_small_fractions_are_no_flat_line():
     assert picture.y.hi < 0.1
 
 
-def test_whole_figures_that_were_written_in_thousandths_get_an_axis_of_whole_figures():
+def test_integers_recorded_in_thousandths_have_an_axis_of_integers():
     picture = own_picture((("queue", "1/1000 ", "gauge"),), {("queue", False): level(3000.0)})
     assert picture.y.hi - picture.y.lo >= 1
 

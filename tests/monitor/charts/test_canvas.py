@@ -1,3 +1,5 @@
+"""Lines on the canvas: gaps, spikes, owners of cells, markers, any size."""
+
 import dataclasses
 import os
 import subprocess
@@ -56,7 +58,7 @@ def test_a_gap_is_not_crossed_by_a_line():
     assert not columns & set(range(int(width * 0.33), int(width * 0.67)))
 
 
-def test_without_a_break_the_line_goes_on():
+def test_without_a_break_the_line_is_continuous():
     times = [*range(30), *range(70, 101)]
     columns = {x for x, _ in drawn(picture(points_of([50.0] * 61, times)))}
     assert columns == set(range(plot_area(60, 12).width))
@@ -88,8 +90,8 @@ def test_a_spike_in_a_bucket_whose_middle_lies_just_outside_is_kept():
     assert not drawn(picture(points_of([100.0], [-30])))
 
 
-def test_only_a_stroke_loads_plotext():
-    # points close to each other are bars, and a first chart has mostly such
+def test_only_a_stroke_imports_plotext():
+    # close points are drawn as bars, and most points of a first chart are close
     code = """
 import sys
 import numpy as np
@@ -115,7 +117,7 @@ def test_a_single_sample_is_a_single_dot():
     assert (ord(dots[0]) - 0x2800).bit_count() == 1
 
 
-def test_the_later_line_wins_the_cell_and_the_earlier_keeps_its_dots():
+def test_the_later_line_owns_the_cell_and_the_earlier_keeps_its_dots():
     low, high = points_of([50.0] * 101), points_of([52.5] * 101)
     alone = Canvas().draw(picture(low))
     both = Canvas().draw(picture(low, high))
@@ -144,7 +146,7 @@ def test_the_same_lines_and_limits_are_drawn_once():
     assert canvas.draw(one) is not canvas.draw(dataclasses.replace(one, end_ms=50))
 
 
-def test_a_canvas_keeps_nothing_of_the_picture_before():
+def test_a_canvas_keeps_nothing_of_the_previous_chart():
     canvas = Canvas()
     canvas.draw(picture(points_of([90.0] * 101), points_of([80.0] * 101)))
     again = canvas.draw(picture(points_of([10.0] * 101)))
@@ -152,14 +154,14 @@ def test_a_canvas_keeps_nothing_of_the_picture_before():
     assert (again.chars, again.owners) == (fresh.chars, fresh.owners)
 
 
-def test_lines_without_colour_differ_in_their_marks():
+def test_lines_without_colour_differ_in_their_markers():
     both = picture(points_of([10.0]), points_of([20.0]), points_of([30.0]), distinct=True)
     assert len(set(markers(both))) == 3
     assert markers(both)[-1] == "braille"
     assert markers(dataclasses.replace(both, ascii_only=True))[-1] == "*"
 
 
-def test_ascii_charts_hold_ascii_only():
+def test_ascii_charts_have_only_ascii_characters():
     grid = Canvas().draw(
         picture(points_of(range(100)), points_of(range(100, 0, -1)), ascii_only=True)
     )

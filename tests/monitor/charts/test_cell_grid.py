@@ -1,3 +1,5 @@
+"""The cell grid: bars, owners and colours of cells."""
+
 import pytest
 
 from pprofplus_tui.charts.cell_grid import FREE, CellGrid
@@ -46,7 +48,7 @@ def test_the_later_line_owns_the_cell_in_any_order(order):
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-def test_the_later_line_s_character_stays(order):
+def test_the_character_of_the_later_line_stays(order):
     made = grid()
     for line in order:
         made.insert_element(0, 0, "+*"[line], line)

@@ -1,3 +1,5 @@
+"""A chart composed into rows: border, legend, axes, marks, events, cursor, messages."""
+
 import dataclasses
 from itertools import pairwise
 
@@ -65,7 +67,7 @@ def test_an_ascii_chart_is_ascii_throughout():
     assert all(row.isascii() for row in draw(wanted))
 
 
-def test_runs_of_one_style_are_joined():
+def test_adjacent_cells_of_one_style_are_joined():
     for row in compose(full(), Canvas()):
         assert all(one.style != other.style for one, other in pairwise(row))
 
@@ -78,7 +80,7 @@ def test_the_legend_names_each_line_and_its_value():
     assert draw(full())[0].endswith(" rss 100 MiB  uss 70 MiB ┐")
 
 
-def test_the_legend_gives_up_values_before_names():
+def test_the_legend_drops_values_before_names():
     assert draw(full(width=32))[0].endswith(" rss 100 MiB  uss ┐")
     assert draw(full(width=26))[0].endswith(" rss  uss ┐")
     assert "rss" not in draw(full(width=14))[0]
@@ -96,7 +98,7 @@ def test_every_tick_of_the_y_axis_has_its_label_and_mark():
 
 @pytest.mark.parametrize("marks", [{}, {"ascii_only": True}, {"distinct": True}])
 @pytest.mark.parametrize("height", range(7, 40, 3))
-def test_a_line_at_a_tick_is_drawn_in_the_tick_s_row(height, marks):
+def test_a_line_at_a_tick_is_drawn_in_the_row_of_the_tick(height, marks):
     times, broken = np.arange(90, dtype=np.int64), np.zeros(90, np.bool_)
     levels = [
         Line("", index, Points(times, *[np.full(90, mib * float(MIB))] * 2, broken))
@@ -110,7 +112,7 @@ def test_a_line_at_a_tick_is_drawn_in_the_tick_s_row(height, marks):
             assert row[14] != " "
 
 
-def test_the_times_stand_on_the_bottom_border_at_their_columns():
+def test_the_times_are_on_the_bottom_border_at_their_columns():
     area = plot_area(80, 14)
     bottom = draw(full())[-1]
     begin = bottom.index("14:10")
@@ -125,7 +127,7 @@ def test_a_mark_is_a_vertical_line_with_its_label_below():
     assert sum(row[at] == "┊" for row in shown[1:-1]) >= 10
 
 
-def test_a_mark_that_has_no_room_for_its_label_keeps_its_sign():
+def test_a_mark_without_room_for_its_label_keeps_its_symbol():
     bottom = draw(full(marks=((40, "deploy"), (42, "again"))))[-1]
     assert "┊deploy" in bottom
     assert "again" not in bottom
@@ -155,12 +157,12 @@ def test_a_single_line_needs_no_name():
     assert not any("rss" in row for row in draw(picture(Line("rss", 0, ramp())))[1:])
 
 
-def test_without_colour_the_legend_shows_each_line_s_mark():
+def test_without_colour_the_legend_shows_the_marker_of_each_line():
     assert draw(full(distinct=True))[0].endswith("⠒ rss 100 MiB  + uss 70 MiB ┐")
     assert "+" in "".join(draw(full(distinct=True))[1:-1])
 
 
-def test_no_data_says_so_in_the_middle_and_gives_no_levels():
+def test_without_data_a_message_is_in_the_middle_and_the_axis_has_no_labels():
     shown = draw(picture(Line("rss", 0, Points.empty())))
     assert "no samples in this window" in shown[6]
     assert "MiB" not in "".join(shown)
@@ -171,12 +173,12 @@ def test_data_outside_the_window_are_ignored():
     assert "no samples in this window" in "".join(draw(picture(Line("rss", 0, late))))
 
 
-def test_control_codes_in_labels_reach_no_row():
+def test_control_codes_in_labels_are_removed():
     evil = picture(Line("\x1b[2J", 0, ramp()), marks=((40, "\x9b31m\n"),), note="\x07")
     assert all(row.isprintable() for row in draw(evil))
 
 
-def test_a_message_takes_the_place_of_the_plot():
+def test_a_message_replaces_the_plot():
     rows = message_rows(full(), "cannot draw this chart")
     assert any("cannot draw this chart" in row for row in row_texts(rows))
     assert "error" in styles(rows)
@@ -225,7 +227,7 @@ def test_events_are_drawn_in_ascii_too():
 
 @pytest.mark.parametrize(("width", "height"), [(80, 14), (30, 8), (12, 3), (80, 1), (3, 2)])
 @pytest.mark.parametrize("plain", [False, True])
-def test_new_numbers_alone_keep_the_plot_and_equal_a_full_drawing(width, height, plain):
+def test_if_only_values_change_the_plot_is_kept_and_equals_a_full_drawing(width, height, plain):
     before = full(width=width, height=height, ascii_only=plain)
     uss, rss = before.lines
     lines = (dataclasses.replace(uss, value="71 MiB"), dataclasses.replace(rss, value="1.1 GiB"))
@@ -247,7 +249,7 @@ def test_new_numbers_alone_keep_the_plot_and_equal_a_full_drawing(width, height,
     ],
     ids=lambda changes: next(iter(changes)),
 )
-def test_more_than_new_numbers_is_drawn_again(changes):
+def test_any_other_change_is_drawn_again(changes):
     before = full()
     after = dataclasses.replace(before, **changes)
     assert retitled(after, before, compose(before, Canvas())) is None

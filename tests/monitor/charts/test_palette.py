@@ -1,3 +1,5 @@
+"""The palette of the lines: contrast and distinct colours."""
+
 import pytest
 
 from kit.colours import contrast

@@ -1,3 +1,5 @@
+"""The renderer thread: its order, its errors and its end."""
+
 import dataclasses
 import threading
 from contextlib import closing
@@ -39,7 +41,7 @@ class Delivered:
         self.gate.wait(WAIT_S)
 
 
-def test_rows_are_delivered_from_one_thread_that_is_not_the_caller_s():
+def test_rows_are_delivered_on_one_thread_other_than_the_callers():
     delivered = Delivered()
     with closing(Renderer(delivered)) as renderer:
         for key in range(5):
@@ -51,7 +53,7 @@ def test_rows_are_delivered_from_one_thread_that_is_not_the_caller_s():
     assert all(len(rows) == 8 for _, _, rows in delivered.calls)
 
 
-def test_a_frame_that_comes_too_late_is_dropped():
+def test_an_outdated_chart_is_dropped():
     delivered = Delivered(held=True)
     with closing(Renderer(delivered)) as renderer:
         renderer.submit("a", picture(top=1))
@@ -76,7 +78,7 @@ def test_a_busy_chart_does_not_starve_another():
     assert [key for key, _, _ in delivered.calls] == ["first", "quiet", "busy"]
 
 
-def test_an_equal_picture_builds_nothing():
+def test_an_equal_chart_is_not_drawn_again():
     delivered = Delivered()
     with closing(Renderer(delivered)) as renderer:
         assert renderer.submit("a", picture())
@@ -97,7 +99,7 @@ def test_a_forgotten_key_is_drawn_again():
     assert len(delivered.calls) == 2
 
 
-def test_a_picture_that_cannot_be_drawn_shows_why_and_the_next_is_drawn(monkeypatch):
+def test_a_chart_that_cannot_be_drawn_shows_why_and_the_next_is_drawn(monkeypatch):
     real = renderer_module.compose
 
     def broken(wanted, canvas):
@@ -142,7 +144,7 @@ def test_closing_joins_the_thread_and_draws_nothing_more():
     assert delivered.calls == []
 
 
-def test_the_receiver_may_close_the_renderer():
+def test_the_receiver_can_close_the_renderer():
     done = threading.Event()
 
     def receive(_key, _wanted, _rows):
@@ -156,7 +158,7 @@ def test_the_receiver_may_close_the_renderer():
     assert not renderer._thread.is_alive()
 
 
-def test_waiting_gives_up_after_its_time():
+def test_waiting_ends_after_its_timeout():
     delivered = Delivered(held=True)
     with closing(Renderer(delivered)) as renderer:
         renderer.submit("a", picture())

@@ -1,3 +1,5 @@
+"""Chart specs: the plot area, narrow texts and equality."""
+
 import dataclasses
 
 import numpy as np
@@ -42,11 +44,11 @@ def test_narrow_text_takes_one_cell_a_character(text, ascii_only, limit):
     assert cell_width(shown) == len(shown) <= limit
 
 
-def test_pictures_with_equal_points_are_the_same():
+def test_specs_with_equal_points_are_the_same_chart():
     assert same_chart(picture(), picture())
 
 
-def test_pictures_with_other_points_or_titles_are_not_the_same():
+def test_specs_with_other_points_or_titles_are_not_the_same_chart():
     assert not same_chart(picture(), picture(ramp(8.0)))
     assert not same_chart(picture(), dataclasses.replace(picture(), title="heap"))
     assert not same_chart(picture(), dataclasses.replace(picture(), lines=()))

@@ -1,3 +1,5 @@
+"""Strokes and bars of a line: their number, their breaks and their positions."""
+
 from itertools import pairwise
 
 import pytest
@@ -23,14 +25,14 @@ def test_a_line_never_has_more_than_four_hundred_points(count, random):
     assert all(0 <= place <= 1 for place in [*places, *(place for bar in bars for place in bar)])
 
 
-def test_noise_as_high_as_the_plot_gives_plotext_nothing_to_draw():
+def test_noise_as_high_as_the_plot_has_no_strokes():
     values = [0.0, 100.0] * 90
     strokes, _ = paths(points_of(values), 0, 179, AXIS, plot_area(200, 50))
     assert strokes == []
 
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 100)), min_size=60, max_size=200))
-def test_bars_of_close_neighbours_leave_no_hole(pairs):
+def test_bars_of_adjacent_points_leave_no_hole(pairs):
     area = plot_area(60, 20)
     series = points_of([max(pair) for pair in pairs], lows=[min(pair) for pair in pairs])
     strokes, bars = paths(series, 0, len(pairs) - 1, AXIS, area)
@@ -46,9 +48,7 @@ def test_bars_of_close_neighbours_leave_no_hole(pairs):
 
 
 @pytest.mark.parametrize(("lows", "between"), [([10, 20], (20, 80)), ([85, 20], (80, 85))])
-def test_between_two_bars_is_what_they_have_in_common_or_the_way_from_one_to_the_other(
-    lows, between
-):
+def test_the_columns_between_two_bars_have_their_overlap_or_connect_them(lows, between):
     area = plot_area(60, 20)
     step = 3 / (2 * area.width - 1)  # of the plot, so that two columns lie between
     series = points_of([90, 80], times=[0, round(1e6 * step)], lows=lows)

@@ -1,7 +1,5 @@
 """The command as a separate process, on logs that the test writes."""
 
-import csv
-import io
 import os
 import subprocess
 import sys
@@ -11,25 +9,20 @@ import pytest
 
 @pytest.fixture
 def command(home):
-    """Run `pprofplus-tui WORD… --dir <the home>`; return the finished process, its output text."""
+    """Run `pprofplus-tui WORD… --dir <log directory>`; return the finished process."""
 
     def run(*words, directory=None, env=None, cwd=None):
-        place = ["--dir", str(directory or home.path)]
-        kept = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+        log_directory = ["--dir", str(directory or home.path)]
+        environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
         return subprocess.run(
-            [sys.executable, "-m", "pprofplus_tui", *map(str, words), *place],
+            [sys.executable, "-m", "pprofplus_tui", *map(str, words), *log_directory],
             check=False,
             capture_output=True,
             stdin=subprocess.DEVNULL,
-            env={**kept, "TZ": "UTC", "PYTHONUTF8": "1", **(env or {})},
+            env={**environment, "TZ": "UTC", "PYTHONUTF8": "1", **(env or {})},
             cwd=cwd,
             text=True,
             timeout=60,
         )
 
     return run
-
-
-@pytest.fixture
-def rows_of():
-    return lambda text: list(csv.DictReader(io.StringIO(text, newline="")))

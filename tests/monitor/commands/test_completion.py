@@ -152,7 +152,7 @@ def test_mandoc_accepts_the_page(command):
         check=False,
     )
     faults = [line for line in done.stdout.splitlines() if "STYLE" not in line]
-    # the page has no date: it is as old as the program
+    # the page has no date: it has the version of the program
     assert [line for line in faults if "missing date" not in line] == []
 
 

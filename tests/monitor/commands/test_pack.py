@@ -1,4 +1,4 @@
-"""`pack` and `--dir FILE`: runs in one file, which may come from anybody."""
+"""`pack` and `--dir FILE`: runs in one file, which can be hostile."""
 
 import json
 import os
@@ -35,7 +35,7 @@ def packed(home, command, tmp_path):
 
 @pytest.fixture
 def spool(tmp_path):
-    """Where the command keeps what it unpacks."""
+    """The directory of the files that the command unpacks."""
     place = tmp_path / "spool"
     place.mkdir()
     return place
@@ -46,7 +46,9 @@ def spool(tmp_path):
     [["list"], ["export"], ["export", "web/2"], ["plot", "api/1"], ["export", "--every", "5m"]],
     ids=" ".join,
 )
-def test_a_bundle_says_what_the_logs_say_and_leaves_nothing(command, packed, spool, words):
+def test_a_bundle_has_the_same_output_as_the_logs_and_leaves_no_files(
+    command, packed, spool, words
+):
     env = {"TMPDIR": str(spool)}
     there = command(*words, directory=packed, env=env)
     here = command(*words)
@@ -54,7 +56,7 @@ def test_a_bundle_says_what_the_logs_say_and_leaves_nothing(command, packed, spo
     assert list(spool.iterdir()) == []
 
 
-def test_a_bundle_is_private_and_never_takes_the_place_of_a_file(command, packed):
+def test_a_bundle_is_private_and_never_replaces_a_file(command, packed):
     assert stat.S_IMODE(packed.stat().st_mode) == 0o600
     before = packed.read_bytes()
     done = command("pack", "web/2", "-o", packed)
@@ -92,15 +94,15 @@ def test_a_bundle_keeps_the_cause_of_a_death(home, command, tmp_path):
     for bundle in (out, again):
         runs = json.loads(command("list", "--json", directory=bundle).stdout)
         assert [run["state"] for run in runs] == ["exited", "died"]
-        told = command("plot", "web/2", directory=bundle).stdout
-        assert told.startswith("web 2  died: out of memory")
+        output = command("plot", "web/2", directory=bundle).stdout
+        assert output.startswith("web 2  died: out of memory")
 
 
 @pytest.mark.parametrize(
     "cause",
     [None, 7, "oom", [1], {"kind": "murder"}, {"kind": "oom", "short": "\x1b[31m" * 9999}],
 )
-def test_a_cause_that_a_bundle_makes_up_is_not_believed(home, command, tmp_path, cause):
+def test_a_forged_cause_in_a_bundle_is_ignored(home, command, tmp_path, cause):
     path = Path(home.run("api", 1, count=30))
     manifest = {
         "format": 1,
@@ -154,7 +156,7 @@ def test_a_bundle_and_a_directory_are_one_list(command, home, packed, tmp_path):
     assert [run["service"] for run in json.loads(done.stdout)] == ["api", "web", "zebra"]
 
 
-def test_a_run_that_is_not_there_leaves_no_file(command, home, tmp_path):
+def test_a_run_that_does_not_exist_leaves_no_file(command, home, tmp_path):
     home.run("api", 1, count=3)
     done = command("pack", "api/2", "-o", tmp_path / "run.pplogs")
     assert done.returncode == 1
@@ -162,7 +164,7 @@ def test_a_run_that_is_not_there_leaves_no_file(command, home, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-def test_what_was_unpacked_is_gone_after_a_signal(packed, spool, number):
+def test_unpacked_files_are_removed_after_a_signal(packed, spool, number):
     reading, writing = os.pipe()
     words = [sys.executable, "-m", "pprofplus_tui", "export", "--dir", str(packed)]
     environment = {**os.environ, "TMPDIR": str(spool)}
@@ -236,7 +238,7 @@ def test_two_files_of_one_name_are_refused(tmp_path):
         pass
 
 
-def test_a_bomb_is_refused_at_its_bound(tmp_path, spool, monkeypatch):
+def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path, spool, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(spool))
     path = archive(tmp_path / "x", (NAME, b"\0" * ((1 << 26) + 1)))
     assert path.stat().st_size < 1 << 20
@@ -270,13 +272,13 @@ def test_many_files_are_refused_before_the_index_is_read(tmp_path):
     ],
     ids=["none", "empty", "list", "deep", "later", "number", "half", "large"],
 )
-def test_a_manifest_that_says_nothing_is_refused(tmp_path, manifest):
+def test_an_invalid_manifest_is_refused(tmp_path, manifest):
     path = archive(tmp_path / "x", (NAME, b"x"), manifest=manifest)
     with pytest.raises(BundleError, match="refused"), unpacked(str(path)):
         pass
 
 
-def test_paths_in_the_manifest_lead_nowhere(tmp_path):
+def test_paths_in_the_manifest_are_ignored(tmp_path):
     target = tmp_path / "precious"
     target.mkdir()
     runs = [{"path": path, "state": "live"} for path in (str(target), "../precious", 7, None, "")]
@@ -289,7 +291,7 @@ def test_paths_in_the_manifest_lead_nowhere(tmp_path):
 
 
 @pytest.mark.parametrize("data", [b"", b"x", b"PK\5\6", b"\0" * 5000, b"PK\3\4" * 50])
-def test_what_is_no_archive_is_one_line(tmp_path, command, data):
+def test_a_file_that_is_no_archive_is_a_one_line_error(tmp_path, command, data):
     path = tmp_path / "x.pplogs"
     path.write_bytes(data)
     done = command("list", directory=path)
@@ -298,7 +300,7 @@ def test_what_is_no_archive_is_one_line(tmp_path, command, data):
     assert "not a bundle" in done.stderr
 
 
-def test_any_damage_is_one_line_or_a_log_that_is_read(packed, tmp_path):
+def test_any_damage_is_a_one_line_error_or_a_readable_log(packed, tmp_path):
     whole = packed.read_bytes()
     index = range(len(whole) - 250, len(whole))
     for at in (*range(0, len(whole), max(len(whole) // 97, 1)), *index):
@@ -311,7 +313,7 @@ def test_any_damage_is_one_line_or_a_log_that_is_read(packed, tmp_path):
             assert str(error).isprintable()  # noqa: PT017 - either is right
 
 
-def test_a_pipe_instead_of_a_file_is_no_hang(tmp_path, command):
+def test_a_pipe_instead_of_a_file_does_not_hang(tmp_path, command):
     os.mkfifo(tmp_path / "pipe")
     done = command("list", directory=tmp_path / "pipe")
     assert done.returncode == 2
@@ -346,8 +348,8 @@ def test_a_bundle_carries_the_artefacts_of_its_runs_and_packing_it_again_does_to
             assert (found / PROFILE).read_bytes() == data
             assert stat.S_IMODE(place.stat().st_mode) == 0o700
         with zipfile.ZipFile(bundle) as archive:
-            (told,) = json.loads(archive.read("manifest.json"))["runs"]
-            assert told["artefacts"] == {PROFILE: 100_000}
+            (packed_run,) = json.loads(archive.read("manifest.json"))["runs"]
+            assert packed_run["artefacts"] == {PROFILE: 100_000}
             assert not [name for name in archive.namelist() if "notes" in name or ".new" in name]
 
 
@@ -389,7 +391,7 @@ def test_a_bundle_with_an_artefact_under_another_name_is_refused(tmp_path, name)
     assert "\x1b" not in str(refused.value)
 
 
-def test_an_artefact_that_unpacks_to_more_than_one_may_be_is_refused(tmp_path):
+def test_an_artefact_that_unpacks_to_more_than_the_limit_is_refused(tmp_path):
     out = tmp_path / "run.pplogs"
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("manifest.json", MANIFEST)

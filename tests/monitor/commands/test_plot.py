@@ -1,4 +1,4 @@
-"""`plot`: one chart on standard output, as wide as asked, with colours on terminals alone."""
+"""`plot`: one chart on standard output, with a requested size, and colours only on terminals."""
 
 import json
 import os
@@ -17,7 +17,7 @@ BEGIN_MS = 1_800_000_000_000
 HOSTILE = "\x1b]0;owned\x07[bold red]x[/]\u202e"
 
 
-def test_a_chart_has_the_size_asked_for_below_a_line_that_says_what_it_is(home, command):
+def test_a_chart_has_the_requested_size_below_a_heading(home, command):
     home.run(count=600)
     done = command("plot", "--width", "60", "--height", "9")
     heading, *chart = done.stdout.splitlines()
@@ -37,7 +37,7 @@ def test_any_size_is_drawn_exactly(home, command, size):
     assert (len(chart), {len(line) for line in chart}) == (size[1], {size[0]})
 
 
-def test_without_a_terminal_it_is_80_columns_or_what_the_environment_says(home, command):
+def test_without_a_terminal_it_has_80_columns_or_those_of_the_environment(home, command):
     home.run(count=60)
     for env, width in (({"COLUMNS": ""}, 80), ({"COLUMNS": "50"}, 50)):
         chart = command("plot", env=env).stdout.splitlines()[1:]
@@ -50,9 +50,9 @@ def test_without_a_terminal_it_is_80_columns_or_what_the_environment_says(home, 
         (["--ascii"], {}),
         ([], {"PYTHONUTF8": "0", "PYTHONIOENCODING": "latin-1"}),
     ],
-    ids=["asked for", "latin 1"],
+    ids=["on request", "latin 1"],
 )
-def test_it_is_ascii_where_that_is_asked_for_or_all_there_is(home, command, words, env):
+def test_it_is_ascii_on_request_or_if_the_encoding_requires_it(home, command, words, env):
     home.run(count=60)
     done = command("plot", *words, env=env)
     assert done.returncode == 0
@@ -61,7 +61,7 @@ def test_it_is_ascii_where_that_is_asked_for_or_all_there_is(home, command, word
 
 
 def on_terminal(home, **env):
-    """Return what `plot` writes to a terminal."""
+    """Return the output of `plot` on a terminal."""
     leader, follower = pty.openpty()
     kept = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
     command = [sys.executable, "-m", "pprofplus_tui", "plot", "--dir", str(home.path)]
@@ -72,19 +72,19 @@ def on_terminal(home, **env):
         env={**kept, "TERM": "xterm", "PYTHONUTF8": "1", **env},
     ) as process:
         os.close(follower)
-        told = b""
+        output = b""
         while True:
             try:
                 part = os.read(leader, 65536)
             except OSError:  # the other end is closed
                 break
-            told += part
+            output += part
         assert process.wait(60) == 0
     os.close(leader)
-    return told.decode()
+    return output.decode()
 
 
-def test_there_are_colours_on_a_terminal_unless_told_not_to(home):
+def test_there_are_colours_on_a_terminal_unless_disabled(home):
     home.run(count=60)
     assert "\x1b[" in on_terminal(home)
     assert "\x1b" not in on_terminal(home, NO_COLOR="1")
@@ -124,13 +124,13 @@ def test_metrics_of_several_units_have_a_chart_a_unit_each(home, command):
     assert {len(row) for row in rows} == {80}
 
 
-def test_each_of_several_charts_has_the_height_asked_for(home, command):
+def test_each_of_several_charts_has_the_requested_height(home, command):
     home.run(count=60)
     done = command("plot", "--metric", "rss,threads", "--height", "7")
     assert len(done.stdout.splitlines()) == 1 + 2 * 7
 
 
-def test_more_lines_than_can_be_told_apart_are_in_two_charts(home, command):
+def test_more_lines_than_distinct_colours_are_drawn_in_two_charts(home, command):
     home.run(count=60)
     names = "rss,uss,vms,heap_sys,heap_used,heap_idle,malloc_sys"
     done = command("plot", "--metric", names)
@@ -148,7 +148,7 @@ def test_a_death_with_a_cause_is_named_and_drawn(home, command):
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "code", "message"),
     [
         (["--chart", "disk"], 2, "no chart 'disk': there are memory, virtual, python_heap"),
         (["--metric", "rss,heap"], 2, "no metric 'heap' in this log; similar names: heap_"),
@@ -160,12 +160,12 @@ def test_a_death_with_a_cause_is_named_and_drawn(home, command):
         (["web/1"], 1, "no run web/1"),
     ],
 )
-def test_what_cannot_be_drawn_is_one_line(home, command, words, code, said):
+def test_a_chart_that_cannot_be_drawn_is_a_one_line_error(home, command, words, code, message):
     home.run(count=60)
     done = command("plot", *words)
     assert (done.returncode, done.stdout) == (code, "")
     assert done.stderr.count("\n") == 1
-    assert said in done.stderr
+    assert message in done.stderr
 
 
 def test_a_run_can_be_named_and_without_it_is_the_newest(home, command):
@@ -177,7 +177,7 @@ def test_a_run_can_be_named_and_without_it_is_the_newest(home, command):
     assert "web 2, the newest of 2 runs" in done.stderr
 
 
-def test_nothing_that_a_log_says_reaches_the_terminal_as_a_command(command, tmp_path):
+def test_no_control_code_of_a_log_reaches_the_terminal(command, tmp_path):
     header = RunHeader(
         service="api",
         pid=7,

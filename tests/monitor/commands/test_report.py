@@ -1,4 +1,4 @@
-"""`report`: one page that needs nothing else, and in which a log can say nothing but text."""
+"""`report`: one self-contained page, in which everything from a log is plain text."""
 
 import json
 import re
@@ -67,7 +67,7 @@ class Page(HTMLParser):
 
 
 def leaking(i):
-    """One sample of a service that keeps Python objects."""
+    """Return a sample of a service that keeps Python objects."""
     used = 40 * (1 << 20) + i * 262_144
     return {
         "rss": used + (30 << 20),
@@ -93,7 +93,7 @@ def test_a_page_has_charts_facts_events_and_the_verdict(home, command):
     page = Page(done.stdout)
     text = " ".join(page.texts)
     assert (done.returncode, done.stderr, page.open) == (0, "", [])
-    for said in (
+    for words in (
         "Memory of api 4711",
         "2027-01-15 08:00:00 UTC to 2027-01-15 08:09:59 UTC, 9m59s",
         "RSS: growing +90",  # MiB/h
@@ -103,7 +103,7 @@ def test_a_page_has_charts_facts_events_and_the_verdict(home, command):
         "deploy 1.4.2",
         *("memory", "virtual memory", "python heap", "C heap", "gc pause", "cpu", "where RSS is"),
     ):
-        assert said in text
+        assert words in text
     assert page.elements.count("figure") == 7
 
 
@@ -112,8 +112,8 @@ def test_a_death_has_its_cause_in_the_facts_and_the_events(home, command):
     hostile = {"by": HOSTILE[0], "signal": 11, "text": HOSTILE[1]}
     Path(path, "outcome").write_text(json.dumps(hostile))
     text = " ".join(Page(command("report").stdout).texts)
-    for said in ("SIGSEGV: <script>", "(known)", "peak RSS", "death", "peak 73.7 MiB"):
-        assert said in text, said
+    for words in ("SIGSEGV: <script>", "(known)", "peak RSS", "death", "peak 73.7 MiB"):
+        assert words in text, words
 
 
 def test_a_steady_run_is_called_steady(home, command):
@@ -125,32 +125,32 @@ def test_a_steady_run_is_called_steady(home, command):
 
 def test_nothing_is_loaded_from_anywhere(home, command):
     home.run()
-    told = command("report").stdout
-    page = Page(told)
+    output = command("report").stdout
+    page = Page(output)
     assert set(page.elements) <= ELEMENTS
     assert {name for _, name, _ in page.attributes} <= ATTRIBUTES
     assert all(value.startswith("#") for _, name, value in page.attributes if name == "href")
-    assert not re.search(r"url\(|@import|https?:|src=|<script|data:", told)
-    assert "default-src 'none'" in told
+    assert not re.search(r"url\(|@import|https?:|src=|<script|data:", output)
+    assert "default-src 'none'" in output
 
 
 def test_it_follows_the_readers_colours_and_paper(home, command):
     home.run()
-    told = command("report").stdout
-    assert "prefers-color-scheme:dark" in told
-    assert "@media print" in told
+    output = command("report").stdout
+    assert "prefers-color-scheme:dark" in output
+    assert "@media print" in output
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
-def test_whatever_a_log_says_is_text_without_control_characters(home, command, text):
+def test_any_text_of_a_log_is_output_without_control_characters(home, command, text):
     metric = (text or "x", text, "gauge", lambda i: i)
     utf8 = text.replace("\x00", "")
     home.run(argv=(text, "--x"), own=(metric,), marks=((5, utf8), (50, utf8 * 3)))
     done = command("report")
     assert (done.returncode, done.stderr) == (0, "")
-    told = done.stdout
-    assert all(char == "\n" or char.isprintable() for char in told)
-    page = Page(told)
+    output = done.stdout
+    assert all(char == "\n" or char.isprintable() for char in output)
+    page = Page(output)
     assert page.open == []
     assert set(page.elements) <= ELEMENTS
     assert {name for _, name, _ in page.attributes} <= ATTRIBUTES
@@ -185,7 +185,7 @@ def test_it_is_a_new_private_file_or_none(home, command, tmp_path):
     assert not (tmp_path / "no.html").exists()
 
 
-def test_a_name_that_cannot_be_written_is_one_line(home, command, tmp_path):
+def test_a_name_that_cannot_be_written_is_a_one_line_error(home, command, tmp_path):
     home.run()
     done = command("report", "-o", tmp_path / "nowhere" / "x.html")
     assert done.returncode == 1

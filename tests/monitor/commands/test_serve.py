@@ -1,4 +1,4 @@
-"""`serve`: nobody gets in without the token, and with it the monitor is in the browser."""
+"""`serve`: no access without the token; with it the monitor is in the browser."""
 
 import asyncio
 import base64
@@ -23,7 +23,7 @@ from kit.pilot import wait_until_async
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - what is warned of
 
 
-def test_without_textual_serve_one_line_says_what_to_install(home):
+def test_without_textual_serve_one_line_names_the_install_command(home):
     home.run(count=5)
     program = (
         "import sys; sys.modules['textual_serve'] = None\n"
@@ -43,7 +43,7 @@ def test_without_textual_serve_one_line_says_what_to_install(home):
 
 
 class Served:
-    """A server as a process of its own."""
+    """A server in a separate process."""
 
     def __init__(self, process, address):
         self.process = process
@@ -72,7 +72,7 @@ class Served:
 
 @contextmanager
 def served(home, *words):
-    """Serve a home of logs at any free port."""
+    """Serve a log directory on any free port."""
     pytest.importorskip("textual_serve")
     command = [sys.executable, "-m", "pprofplus_tui", "serve", "--port", "0"]
     with subprocess.Popen(
@@ -100,9 +100,9 @@ PATHS = ["/", "/ws", "/static/js/textual.js", "/download/x", "/nothing", "/?toke
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("cookie", ["", "pprofplus-{port}=", "pprofplus-{port}=x", "token={token}"])
-def test_without_the_token_there_is_nothing(server, path, cookie):
-    told = cookie.format(port=server.port, token=server.token)
-    status, headers, body = server.get(path, **({"Cookie": told} if told else {}))
+def test_without_the_token_nothing_is_served(server, path, cookie):
+    value = cookie.format(port=server.port, token=server.token)
+    status, headers, body = server.get(path, **({"Cookie": value} if value else {}))
     assert status == 403
     assert b"pprofplus-tui serve has printed" in body
     assert "Set-Cookie" not in headers
@@ -132,7 +132,7 @@ def raw_status(server, request):
 
 
 @pytest.mark.parametrize("header", RAW)
-def test_a_header_that_is_no_text_is_refused_without_a_traceback(server, header):
+def test_a_header_that_is_not_text_is_refused_without_a_traceback(server, header):
     host = b"" if b"Host:" in header else b"Host: 127.0.0.1\r\n"
     request = b"GET / HTTP/1.1\r\n" + host + b"Connection: close\r\n" + header + b"\r\n\r\n"
     assert raw_status(server, request) == 403
@@ -142,7 +142,7 @@ def test_a_header_that_is_no_text_is_refused_without_a_traceback(server, header)
 
 
 @pytest.mark.parametrize("request_line", [b"GET /?token=\xff\xe9 HTTP/1.1", b"\x16\x03\x01\x02"])
-def test_what_is_no_http_leaves_no_traceback(server, request_line):
+def test_an_invalid_request_leaves_no_traceback(server, request_line):
     request = request_line + b"\r\nHost: a\r\nConnection: close\r\n\r\n"
     assert raw_status(server, request) == 400
     server.process.send_signal(signal.SIGTERM)
@@ -151,7 +151,7 @@ def test_what_is_no_http_leaves_no_traceback(server, request_line):
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "code", "message"),
     [
         (["--port", "99999"], 2, "'99999' is not a port: 0 to 65535"),
         (["--port", "65536"], 2, "'65536' is not a port: 0 to 65535"),
@@ -162,7 +162,7 @@ def test_what_is_no_http_leaves_no_traceback(server, request_line):
         (["--port", "0", "--host", "192.0.2.1"], 1, "choose another with --host"),
     ],
 )
-def test_an_address_that_cannot_be_is_one_line_that_names_it(home, words, code, said):
+def test_an_invalid_address_is_a_one_line_error_that_names_it(home, words, code, message):
     pytest.importorskip("textual_serve")
     done = subprocess.run(
         [sys.executable, "-m", "pprofplus_tui", "serve", *words, "--dir", str(home.path)],
@@ -173,10 +173,10 @@ def test_an_address_that_cannot_be_is_one_line_that_names_it(home, words, code, 
     )
     assert (done.returncode, done.stdout) == (code, "")
     assert done.stderr.count("\n") == 1
-    assert said in done.stderr
+    assert message in done.stderr
 
 
-def test_the_token_opens_the_page_and_leaves_the_address(server):
+def test_the_token_opens_the_page_and_is_removed_from_the_address(server):
     status, headers, _ = server.get(f"/?token={server.token}")
     assert (status, headers["Location"]) == (303, "/")
     assert headers["Set-Cookie"].startswith(f"{server.cookie};")
@@ -192,14 +192,14 @@ def test_the_token_opens_the_page_and_leaves_the_address(server):
     assert len(body) > 100_000
 
 
-def test_the_page_asks_nobody_else_for_anything(server):
+def test_the_page_loads_nothing_from_other_hosts(server):
     _, headers, body = server.get("/", Cookie=server.cookie)
-    told = body.decode()
+    page = body.decode()
     assert "default-src 'none'" in headers["Content-Security-Policy"]
-    assert set(re.findall(r'\w+://[^/"]+', told)) == {f"ws://127.0.0.1:{server.port}"}
+    assert set(re.findall(r'\w+://[^/"]+', page)) == {f"ws://127.0.0.1:{server.port}"}
 
 
-def test_what_the_browser_says_of_itself_is_no_markup(server):
+def test_values_sent_by_the_browser_are_escaped(server):
     _, _, body = server.get("/", Cookie=server.cookie, Host='x"><script>alert(1)</script>')
     assert b"<script>alert" not in body
 
@@ -219,14 +219,14 @@ def test_the_directory_of_files_is_not_listed(server):
     assert status in {403, 404}
 
 
-def test_on_loopback_nothing_is_warned_of(server):
+def test_on_loopback_there_is_no_warning(server):
     assert server.host == "127.0.0.1"
     server.process.send_signal(signal.SIGTERM)
     _, err = server.process.communicate(timeout=60)
     assert (server.process.returncode, err) == (0, "")
 
 
-def test_bound_wider_it_warns_loudly_and_says_what_is_safer(home):
+def test_bound_to_other_addresses_it_warns_and_names_a_safer_way(home):
     home.run(count=5)
     with served(home, "--host", EVERYWHERE) as server:
         server.process.send_signal(signal.SIGINT)
@@ -237,13 +237,13 @@ def test_bound_wider_it_warns_loudly_and_says_what_is_safer(home):
     assert "ssh -L" in err
 
 
-def test_each_server_has_a_token_of_its_own(home):
+def test_each_server_has_its_own_token(home):
     home.run(count=5)
     with served(home) as one, served(home) as other:
         assert one.token != other.token
 
 
-def test_a_port_that_is_taken_is_one_line(server, home):
+def test_a_port_in_use_is_a_one_line_error(server, home):
     words = ["serve", "--port", str(server.port), "--dir", str(home.path)]
     done = subprocess.run(
         [sys.executable, "-m", "pprofplus_tui", *words],
@@ -262,7 +262,7 @@ def test_a_port_that_is_taken_is_one_line(server, home):
 
 @asynccontextmanager
 async def opened(server):
-    """Open a websocket as the page does; give it."""
+    """Open a websocket as the page does."""
     aiohttp = pytest.importorskip("aiohttp")
     address = f"http://127.0.0.1:{server.port}/ws?width=100&height=30"
     async with (
@@ -273,16 +273,16 @@ async def opened(server):
 
 
 async def read(socket, wanted):
-    """Return what the screen was sent until `wanted` is in it."""
-    told = b""
-    while wanted not in told:
+    """Return the bytes sent to the screen, up to those with `wanted` in them."""
+    received = b""
+    while wanted not in received:
         message = await socket.receive(timeout=60)
         assert isinstance(message.data, bytes), message
-        told += message.data
-    return told
+        received += message.data
+    return received
 
 
-async def test_a_page_has_the_monitor_and_its_keys_do_what_they_do(server):
+async def test_a_page_shows_the_monitor_and_sends_it_keys(server):
     async with opened(server) as socket:
         await read(socket, b"4711")
         await socket.send_str(json.dumps(["stdin", "?"]))
@@ -310,7 +310,7 @@ async def test_a_server_that_ends_leaves_no_monitor(server, number):
 
 
 class Browser:
-    """Chromium without a window, told what to do through its debugging port."""
+    """Chromium without a window, controlled through its debugging port."""
 
     def __init__(self, socket):
         self._socket = socket
@@ -320,10 +320,10 @@ class Browser:
         self._count += 1
         await self._socket.send_json({"id": self._count, "method": method, "params": params})
         while True:
-            told = await self._socket.receive_json(timeout=60)
-            if told.get("id") == self._count:
-                assert "error" not in told, told
-                return told["result"]
+            answer = await self._socket.receive_json(timeout=60)
+            if answer.get("id") == self._count:
+                assert "error" not in answer, answer
+                return answer["result"]
 
     async def value(self, expression):
         found = await self.call("Runtime.evaluate", expression=expression)
@@ -359,9 +359,9 @@ async def browser(tmp_path, width, height):
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
-        told = profile / "DevToolsActivePort"
-        await wait_until_async(lambda: told.exists() and "\n" in told.read_text())
-        port = told.read_text().split()[0]
+        port_file = profile / "DevToolsActivePort"
+        await wait_until_async(lambda: port_file.exists() and "\n" in port_file.read_text())
+        port = port_file.read_text().split()[0]
         async with aiohttp.ClientSession() as session:
             async with session.get(f"http://127.0.0.1:{port}/json/list") as answer:
                 pages = [page for page in await answer.json() if page["type"] == "page"]

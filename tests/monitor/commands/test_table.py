@@ -33,7 +33,7 @@ def test_without_a_subcommand_the_monitor_opens():
 
 
 def loaded_by(code):
-    """Return the modules of the package that are imported after the code, and the heavy ones."""
+    """Return the names of all modules that are imported after the code."""
     code += "; import sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return set(done.stdout.split())

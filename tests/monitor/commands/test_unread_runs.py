@@ -1,4 +1,4 @@
-"""Segments that cannot be opened or read: each command names them, gives the rest, and fails."""
+"""Segments that cannot be opened or read: each command names them, outputs the rest, and fails."""
 
 import json
 import os
@@ -17,7 +17,7 @@ DENIED = "Permission denied"
 UNREAD = f"api/7-{BEGIN_MS}: 000002.pplog"
 EACH = 20  # samples in a segment
 
-# Root reads what it may not; without these two capabilities it is a user like all others.
+# Root ignores permissions; without these two capabilities it has those of a user.
 AS_A_USER = """
 import ctypes, os, sys
 if os.geteuid() == 0:
@@ -79,7 +79,7 @@ def command(tmp_path):
 
 
 def samples_of(done):
-    """The samples of an export, by their number."""
+    """Return the numbers of the exported samples."""
     return [int(line.split(",")[4]) >> 20 for line in done.stdout.splitlines()[1:]]
 
 
@@ -95,19 +95,19 @@ def test_a_segment_without_permission_is_named_once_and_the_command_fails(
     segment(directory, 2).chmod(0)
     done = command(words)
     assert done.returncode == 1
-    said = [line for line in done.stderr.splitlines() if "incomplete" in line]
-    assert said == [
+    messages = [line for line in done.stderr.splitlines() if "incomplete" in line]
+    assert messages == [
         f"pprofplus-tui: incomplete: {UNREAD} cannot be read: {DENIED} (in {tmp_path}/logs)"
     ]
     if words[-1] == "{out}":
-        assert len(done.stderr.splitlines()) == 2  # what was written, too
+        assert len(done.stderr.splitlines()) == 2  # also a line about the written file
     else:
         assert len(done.stderr.splitlines()) == 1
         assert done.stdout
 
 
 @pytest.mark.parametrize("words", COMMANDS.values(), ids=COMMANDS)
-def test_a_run_that_can_be_read_is_no_failure(run, command, words):
+def test_a_readable_run_is_no_failure(run, command, words):
     run()
     done = command(words)
     assert done.returncode == 0
@@ -123,7 +123,7 @@ def test_a_run_that_can_be_read_is_no_failure(run, command, words):
         ([2, 3], range(20)),
     ],
 )
-def test_what_can_be_read_is_given(run, command, closed, kept):
+def test_readable_segments_are_output(run, command, closed, kept):
     directory = run()
     for number in closed:
         segment(directory, number).chmod(0)
@@ -136,13 +136,13 @@ def test_what_can_be_read_is_given(run, command, closed, kept):
     assert f"{what} cannot be read: Permission denied" in exported.stderr
 
 
-def test_a_report_says_in_its_page_what_is_missing(run, command, tmp_path):
+def test_a_report_lists_the_unread_segments(run, command, tmp_path):
     segment(run(), 2).chmod(0)
     command(COMMANDS["report"])
     assert f"000002.pplog cannot be read: {DENIED}" in (tmp_path / "out").read_text()
 
 
-def test_all_segments_without_permission_are_one_line(run, command):
+def test_only_unreadable_segments_are_a_one_line_error(run, command):
     directory = run()
     for number in (1, 2, 3):
         segment(directory, number).chmod(0)
@@ -153,7 +153,7 @@ def test_all_segments_without_permission_are_one_line(run, command):
 
 
 @pytest.mark.parametrize("place", ["run", "service"])
-def test_a_directory_that_cannot_be_listed_is_named_unless_another_run_was_asked_for(
+def test_a_directory_that_cannot_be_listed_is_named_unless_another_run_is_requested(
     run, command, tmp_path, place
 ):
     run()
@@ -175,7 +175,7 @@ def test_a_directory_that_cannot_be_listed_is_named_unless_another_run_was_asked
         closed.chmod(0o700)
 
 
-# A file system that shut itself down, as ext4 does when its device fails: all of it is EIO.
+# A file system that is shut down, as ext4 does when its device fails: every access is EIO.
 FAILING = """
 import fcntl, os, shutil, struct, subprocess, sys
 image, disk, target = sys.argv[1:4]
@@ -192,7 +192,7 @@ os.execv(sys.argv[4], sys.argv[4:])
 
 @pytest.fixture
 def failing_disk(tmp_path):
-    """The command that makes a segment unreadable for what comes behind it."""
+    """The command that makes a segment unreadable for the command after it."""
     if os.geteuid() != 0:
         pytest.skip("only root can mount an image")
     if shutil.which("mkfs.ext4") is None:
@@ -249,7 +249,7 @@ for log in logs:
 """
 
 
-def test_a_disk_that_fails_after_the_heads_were_read_is_named(run, failing_disk, tmp_path):
+def test_a_disk_that_fails_after_the_headers_were_read_is_named(run, failing_disk, tmp_path):
     directory = run()
     failing_disk(directory)  # makes the image, or skips
     places = (tmp_path / "image", tmp_path / "disk", directory)
@@ -291,7 +291,7 @@ session.close()
 """
 
 
-def test_the_monitor_names_it_and_reads_it_once_it_may(run, tmp_path):
+def test_the_monitor_names_an_unreadable_segment_and_reads_it_later(run, tmp_path):
     directory = run()
     done = subprocess.run(
         [
@@ -304,8 +304,8 @@ def test_the_monitor_names_it_and_reads_it_once_it_may(run, tmp_path):
         timeout=60,
     )
     denied, restored, samples = done.stdout.splitlines()
-    said = f"api/7-{BEGIN_MS}: 000002.pplog cannot be read: {DENIED} (in {tmp_path}/logs)"
-    assert denied == said
+    messages = f"api/7-{BEGIN_MS}: 000002.pplog cannot be read: {DENIED} (in {tmp_path}/logs)"
+    assert denied == messages
     assert restored == ""
     assert int(samples) == 3 * EACH
 

@@ -49,8 +49,8 @@ def run_main(capfd, *words):
         code = main([str(word) for word in words])
     except SystemExit as end:
         code = end.code
-    told = capfd.readouterr()
-    return code, told.out, told.err
+    written = capfd.readouterr()
+    return code, written.out, written.err
 
 
 def test_every_setting_is_read():
@@ -77,7 +77,7 @@ def test_an_empty_file_changes_nothing():
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ('theme = "blue"', "tui.toml:1: theme: must be one of auto, dark, light"),
         ('\nwindow = "15"', "tui.toml:2: window: '15' is not a time span"),
@@ -113,15 +113,15 @@ def test_an_empty_file_changes_nothing():
     ],
     ids=lambda value: value[:25] if isinstance(value, str) else "",
 )
-def test_each_error_is_reported_with_its_line(text, said):
+def test_each_error_is_reported_with_its_line(text, message):
     with pytest.raises(ConfigError) as caught:
         parse_config(text, "tui.toml")
     (line,) = caught.value.lines
-    assert said in line
+    assert message in line
     assert line.isprintable()
 
 
-def test_all_errors_are_reported_at_once():
+def test_all_errors_are_reported_together():
     with pytest.raises(ConfigError) as caught:
         parse_config("theme = 1\nwindow = 2\n[keys]\nx = 3", "tui.toml")
     assert len(caught.value.lines) == 3
@@ -247,9 +247,9 @@ def test_ctrl_c_always_quits():
 
 
 def test_the_help_shows_the_rebound_keys():
-    told = Console(width=80, file=io.StringIO())
-    told.print(key_table(plain=False, keys=rebound({"help": ("f4", "X")})))
-    (line,) = [line for line in told.file.getvalue().splitlines() if "Show the help" in line]
+    console = Console(width=80, file=io.StringIO())
+    console.print(key_table(plain=False, keys=rebound({"help": ("f4", "X")})))
+    (line,) = [line for line in console.file.getvalue().splitlines() if "Show the help" in line]
     assert line.split("Show")[0].split() == ["F4", "X"]
 
 
@@ -287,13 +287,13 @@ def test_the_colours_of_the_file_are_used():
 
 
 async def test_a_warning_is_shown_on_the_screen(tmp_path):
-    told = "x.toml:1: [bold]theme[/]"
+    notice = "x.toml:1: [bold]theme[/]"
     app = MonitorApp(
-        Options(directories=(str(tmp_path),), notice=told), local_backend([str(tmp_path)])
+        Options(directories=(str(tmp_path),), notice=notice), local_backend([str(tmp_path)])
     )
     async with app.run_test(notifications=True) as pilot:
         await pilot.pause()
-        assert [note.message for note in app._notifications] == [told]
+        assert [note.message for note in app._notifications] == [notice]
 
 
 def test_the_settings_do_not_import_textual():

@@ -1,4 +1,4 @@
-"""The demo's past: a week of believable runs, written through the real writer."""
+"""The past runs of the demo: a plausible week, written by the real writer."""
 
 import time
 
@@ -23,37 +23,37 @@ def curve(log, metric):
 @pytest.fixture(scope="module")
 def week(tmp_path_factory):
     """A week that ended just now, as the demo writes it; and the run to open on."""
-    place = tmp_path_factory.mktemp("week")
-    place.chmod(0o700)
+    path = tmp_path_factory.mktemp("week")
+    path.chmod(0o700)
     end_ms = time.time_ns() // 1_000_000
-    first = write_history(place, begin_ms=end_ms - 7 * DAY_MS, end_ms=end_ms)
-    catalog = open_catalog(place)
+    first = write_history(path, begin_ms=end_ms - 7 * DAY_MS, end_ms=end_ms)
+    catalog = open_catalog(path)
     return first, catalog.runs, end_ms
 
 
-def of(week, service):
+def logs_of(week, service):
     return [open_run(info.id) for info in week[1] if info.service == service]
 
 
-def test_every_service_of_the_demo_has_a_past(week):
+def test_every_service_of_the_demo_has_past_runs(week):
     assert {info.service for info in week[1]} == {"api", "worker", "imaging", "reports", "batch"}
     assert len(week[1]) == len(past_runs())
 
 
-def test_those_killed_died_and_the_others_exited(week):
-    told = {(info.service, info.pid): info.state for info in week[1]}
+def test_killed_runs_have_died_and_the_others_have_exited(week):
+    states = {(info.service, info.pid): info.state for info in week[1]}
     wanted = {(past.service, past.pid): "died" if past.killed else "exited" for past in past_runs()}
-    assert told == wanted
+    assert states == wanted
 
 
-def test_no_log_of_the_past_is_damaged(week):
+def test_no_past_log_is_damaged(week):
     assert [
         log.problems for log in map(open_run, (info.id for info in week[1])) if log.problems
     ] == []
     assert all(info.damaged_pages == 0 for info in week[1])
 
 
-def test_the_week_is_whole_with_a_sample_a_minute(week):
+def test_the_week_is_complete_with_one_sample_per_minute(week):
     first, _, end_ms = week
     log = open_run(first)
     assert log.samples == 7 * DAY_MS // INTERVAL_MS
@@ -61,7 +61,7 @@ def test_the_week_is_whole_with_a_sample_a_minute(week):
     assert end_ms - log.end_ms <= INTERVAL_MS
 
 
-def test_it_opens_on_the_service_that_leaked(week):
+def test_the_demo_opens_on_the_leaking_service(week):
     log = open_run(week[0])
     assert log.service == "api"
     used, malloc = curve(log, "heap_used"), curve(log, "malloc_used")
@@ -71,21 +71,21 @@ def test_it_opens_on_the_service_that_leaked(week):
 
 
 def test_the_workers_saw_tooth_and_do_not_grow(week):
-    for log in of(week, "worker"):
+    for log in logs_of(week, "worker"):
         used = curve(log, "heap_used")
         assert (np.diff(used) < -0.1 * used.max()).sum() > 3
         assert used[150:].max() < 1.1 * used[:50].max()
 
 
-def test_imaging_grows_in_the_c_heap_alone(week):
-    for log in of(week, "imaging"):
+def test_imaging_grows_only_in_the_c_heap(week):
+    for log in logs_of(week, "imaging"):
         used, malloc = curve(log, "heap_used"), curve(log, "malloc_used")
         assert malloc[-1] > 1.4 * malloc[0]  # how much depends on the hour of the day
         assert used[-1] < 1.3 * used[0]
 
 
-def test_reports_gives_objects_back_but_keeps_the_heap(week):
-    (log,) = of(week, "reports")
+def test_reports_frees_its_objects_but_keeps_its_heap(week):
+    (log,) = logs_of(week, "reports")
     used, held = curve(log, "heap_used"), curve(log, "heap_sys")
     assert used[-1] < 0.5 * used.max()
     assert held[-1] > 0.9 * held.max()
@@ -99,8 +99,8 @@ def test_the_layers_never_exceed_the_whole(week):
         assert (curve(log, "heap_used") <= heap).all()
 
 
-def test_a_past_that_cannot_be_written_is_an_error_not_a_silent_gap(tmp_path):
-    place = tmp_path / "file"
-    place.write_text("in the way")
+def test_a_past_run_that_cannot_be_written_is_an_error(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("in the way")
     with pytest.raises(OSError, match="file"):
-        write_run(place, past_runs()[0], BEGIN_MS, BEGIN_MS + 10 * INTERVAL_MS)
+        write_run(path, past_runs()[0], BEGIN_MS, BEGIN_MS + 10 * INTERVAL_MS)

@@ -1,4 +1,4 @@
-"""The demo's services are started, found and ended; nothing of them is left."""
+"""The demo's services are started and stopped; no process and no file is left."""
 
 import os
 import signal
@@ -12,7 +12,6 @@ from kit.waiting import wait_until
 from pprofplus_tui.demo import processes as module
 from pprofplus_tui.demo.processes import demo_directory, running_services
 from pprofplus_tui.demo.services import SERVICES
-from pprofplus_tui.signals import signals_held
 
 
 def alive(process):
@@ -33,7 +32,7 @@ def test_the_directory_is_removed_after_an_error_too():
     assert not directory.exists()
 
 
-def test_every_service_runs_records_and_is_ended_and_reaped():
+def test_every_service_records_and_is_stopped_and_reaped():
     with demo_directory() as directory:
         with running_services(directory) as started:
             assert len(started) == len(SERVICES)
@@ -45,7 +44,7 @@ def test_every_service_runs_records_and_is_ended_and_reaped():
         assert [process.returncode for process in started] == [0] * len(SERVICES)
 
 
-def test_services_end_in_order_so_that_none_is_shown_as_died():
+def test_services_stop_normally_so_that_none_is_shown_as_died():
     with demo_directory() as directory:
         with running_services(directory):
             wait_until(lambda: len(list(directory.glob("*/*/*.pplog"))) == len(SERVICES))
@@ -62,14 +61,14 @@ def test_a_service_that_hangs_is_killed(monkeypatch):
         assert {process.returncode for process in started} == {-signal.SIGKILL}
 
 
-def test_an_error_in_the_monitor_ends_the_services_too():
+def test_an_error_in_the_monitor_stops_the_services_too():
     with demo_directory() as directory:
         with pytest.raises(ZeroDivisionError), running_services(directory) as started:
             raise ZeroDivisionError
         assert all(process.returncode is not None for process in started)
 
 
-def test_settings_of_the_user_s_environment_are_not_for_the_demo(monkeypatch, tmp_path):
+def test_the_demo_ignores_settings_of_the_users_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("PPROFPLUS_DIR", str(tmp_path / "mine"))
     monkeypatch.setenv("PPROFPLUS_INTERVAL", "3600")
     with demo_directory() as directory, running_services(directory):
@@ -77,23 +76,11 @@ def test_settings_of_the_user_s_environment_are_not_for_the_demo(monkeypatch, tm
     assert not (tmp_path / "mine").exists()
 
 
-def test_a_held_signal_is_heard_when_the_block_is_left():
-    heard = []
-    before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
-    try:
-        with signals_held():
-            os.kill(os.getpid(), signal.SIGTERM)
-            assert heard == []
-        assert heard == [signal.SIGTERM]
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def test_a_service_hears_signals_though_it_was_started_with_them_held():
+def test_a_service_started_while_signals_are_held_receives_signals():
     with demo_directory() as directory, running_services(directory) as started:
         wait_until(lambda: len(list(directory.glob("*/*/*.pplog"))) == len(SERVICES))
         os.kill(started[0].pid, signal.SIGTERM)
         try:
             started[0].wait(10)
         except subprocess.TimeoutExpired:
-            pytest.fail("SIGTERM was not heard")
+            pytest.fail("SIGTERM was not received")

@@ -1,4 +1,4 @@
-"""Each service of the demo has the shape that it is there to show, within half a minute."""
+"""Each service of the demo has the shape that it demonstrates."""
 
 import time
 from types import SimpleNamespace
@@ -18,7 +18,7 @@ from pprofplus_tui.demo.processes import demo_directory, running_services
 from pprofplus_tui.sources.local.catalog import Catalog
 from pprofplus_tui.sources.local.window_query import query
 
-PATIENCE_S = 120
+TIMEOUT_S = 120
 COLUMNS = ("rss", "heap_used", "heap_sys", "malloc_used", "gc_runs_0", "gc_runs_1")
 SHAPES = (
     shapes.leaking,
@@ -34,7 +34,7 @@ SHAPES = (
 
 @given(st.sampled_from(SHAPES), st.integers(0, 400), st.integers(0, 2**31))
 @settings(max_examples=40, deadline=None)
-def test_every_shape_gives_possible_figures(shape, n, seed):
+def test_every_shape_has_possible_values(shape, n, seed):
     t_s = 1_700_000_000 + 60.0 * np.arange(n)
     found = shapes.columns(t_s, shape, np.random.default_rng(seed), 1024 * MIB)
     assert set(found) <= {metric.name for metric in CATALOGUE}
@@ -55,22 +55,22 @@ def test_every_shape_gives_possible_figures(shape, n, seed):
 class Watched:
     """The demo's services while they run.
 
-    On a busy machine they take longer to show what they are for, so whoever asks waits for it.
+    On a busy machine they need longer to show their shape, so `shows()` waits for it.
     """
 
     def __init__(self, directory, processes):
         self.processes = processes
         self.catalog = Catalog([str(directory)])
-        self.until = time.monotonic() + PATIENCE_S
+        self.until = time.monotonic() + TIMEOUT_S
 
     def look(self):
-        """Return, by service, its runs' columns as they are on disk now."""
+        """Return the columns of each service's runs as they are on disk now."""
         self.catalog.refresh()
         logs = {}
         for run in self.catalog.runs:
             log = open_run(run.id)
             wanted = tuple((name, False) for name in COLUMNS)
-            # a bucket a sample: nothing is put together
+            # at least one bucket per sample: no samples are merged
             buckets = 8 * max(8, log.samples)
             found = query(log, log.begin_ms, log.end_ms + 1, buckets, wanted)
             columns = {name: found[name, False].hi / MIB for name in COLUMNS}
@@ -78,13 +78,13 @@ class Watched:
         return logs
 
     def shows(self, service, runs, shape):
-        """Wait until `shape` is true of each run of a service; tell whether it came to be."""
+        """Wait until `shape(run)` is true of each run of a service; return whether it is."""
 
-        def come_to_be():
+        def has_shape():
             found = self.look().get(service, [])
             return len(found) == runs and all(map(shape, found))
 
-        return wait_at_most(come_to_be, self.left_s, pause_s=1)
+        return wait_at_most(has_shape, self.left_s, pause_s=1)
 
     @property
     def left_s(self):
@@ -102,12 +102,12 @@ def watched():
 
 
 slow = pytest.mark.slow
-patient = pytest.mark.timeout(PATIENCE_S + 60)
+long_timeout = pytest.mark.timeout(TIMEOUT_S + 60)
 
 
 @slow
-@patient
-def test_a_leak_of_python_objects_grows_in_the_python_heap_alone(watched):
+@long_timeout
+def test_a_leak_of_python_objects_grows_only_in_the_python_heap(watched):
     def leaks(api):
         grown = api.heap_used[-1] - api.heap_used[0]
         return (
@@ -121,8 +121,8 @@ def test_a_leak_of_python_objects_grows_in_the_python_heap_alone(watched):
 
 
 @slow
-@patient
-def test_a_worker_climbs_falls_with_the_collector_and_does_not_grow(watched):
+@long_timeout
+def test_a_worker_rises_falls_at_collections_and_does_not_grow(watched):
     def saw_tooths(worker):
         used = worker.heap_used
         falls = np.flatnonzero(np.diff(used) < -0.3 * used.max())
@@ -138,8 +138,8 @@ def test_a_worker_climbs_falls_with_the_collector_and_does_not_grow(watched):
 
 
 @slow
-@patient
-def test_a_leak_in_c_grows_in_the_c_heap_alone(watched):
+@long_timeout
+def test_a_leak_in_c_grows_only_in_the_c_heap(watched):
     def leaks(imaging):
         grown = imaging.malloc_used[-1] - imaging.malloc_used[0]
         return grown > 5 and abs(imaging.heap_used[-1] - imaging.heap_used[0]) < 0.1 * grown
@@ -148,8 +148,8 @@ def test_a_leak_in_c_grows_in_the_c_heap_alone(watched):
 
 
 @slow
-@patient
-def test_a_fragmented_heap_stays_although_its_objects_were_freed(watched):
+@long_timeout
+def test_a_fragmented_heap_keeps_its_size_after_its_objects_are_freed(watched):
     def fragments(reports):
         used, held = reports.heap_used, reports.heap_sys
         if len(used) < 2:
@@ -165,8 +165,8 @@ def test_a_fragmented_heap_stays_although_its_objects_were_freed(watched):
 
 
 @slow
-@patient
-def test_the_doomed_one_grows_and_dies_without_a_word_and_the_others_live_on(watched):
+@long_timeout
+def test_batch_grows_and_dies_without_a_stop_event_and_the_others_stay_live(watched):
     expected = dict.fromkeys(("api", "imaging", "reports", "worker"), "live")
     expected["batch"] = "died"
     wait_until(lambda: watched.states() == expected, watched.left_s, pause_s=1)
@@ -176,6 +176,6 @@ def test_the_doomed_one_grows_and_dies_without_a_word_and_the_others_live_on(wat
 
 
 @slow
-def test_all_together_take_less_than_400_mib(watched):
-    there = [process for process in watched.processes if process.status() != "zombie"]
-    assert sum(process.memory_info().rss for process in there) < 400 * MIB
+def test_all_services_together_use_less_than_400_mib(watched):
+    running = [process for process in watched.processes if process.status() != "zombie"]
+    assert sum(process.memory_info().rss for process in running) < 400 * MIB

@@ -1,4 +1,4 @@
-"""Runs of one cgroup: known by what they read at one time, and by where they ran."""
+"""Runs of one cgroup: identified by equal readings at one time, and by their machine."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ MINE = Charge("boot host", 1024 * MIB, 973 * MIB, NOW)
 
 
 def read(*mib):
-    """What this run read, a sample a second, the last one now."""
+    """Return the readings of a run, one sample per second, the last one now."""
     values = np.array(mib, float) * MIB
     t_ms = NOW - 1000 * np.arange(len(mib) - 1, -1, -1)
     return points_of(values, t_ms)
@@ -23,7 +23,7 @@ def read(*mib):
 STILL = read(*[973] * 15)
 
 
-def test_runs_that_read_the_same_at_nearly_the_same_time_share_a_cgroup():
+def test_runs_with_equal_readings_at_nearly_one_time_share_a_cgroup():
     others = [replace(MINE, used_bytes=972 * MIB, t_ms=NOW - 900), MINE]
     assert sharers(MINE, STILL, others) == 3
 
@@ -45,10 +45,10 @@ def test_in_a_cgroup_whose_use_swings_a_run_is_compared_at_its_own_time():
         replace(MINE, t_ms=NOW - 60_000),
     ],
 )
-def test_another_use_limit_host_or_time_is_no_sign_of_it(other):
+def test_another_use_limit_host_or_time_is_no_evidence(other):
     assert sharers(MINE, STILL, [other]) == 1
 
 
-def test_without_a_machine_nothing_is_known():
+def test_without_a_machine_there_is_no_answer():
     lost = replace(MINE, machine="")
     assert sharers(lost, STILL, [lost]) is None

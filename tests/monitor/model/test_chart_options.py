@@ -1,4 +1,4 @@
-"""Log scale and levels: remembered a chart, refused where they mean nothing, preset."""
+"""Log scale and levels: kept per chart, refused where they do not apply, preset."""
 
 import pytest
 
@@ -67,13 +67,13 @@ def test_own_counters_are_no_longer_per_second():
         ChartOptions(levels=frozenset({"cpu"})),
     ],
 )
-def test_what_was_preset_is_there_when_a_run_is_shown(looks):
+def test_preset_charts_are_shown_with_the_run(looks):
     view = View().with_options(looks).select(RUN, NOW_MS)
     assert view.chart_options == looks
     assert not looks.hidden & set(view.shown)
 
 
-def test_presets_of_charts_that_are_not_there_do_no_harm():
+def test_presets_of_missing_charts_are_ignored():
     nonsense = frozenset({"nonsense"})
     view = View().with_options(ChartOptions(nonsense, nonsense, nonsense)).select(RUN, NOW_MS)
     assert view.shown == STANDARD.priority

@@ -21,7 +21,7 @@ def test_only_byte_levels_may_start_above_zero_and_a_stack_may_not():
     }
 
 
-def test_what_a_chart_needs_is_named_once():
+def test_each_metric_of_a_chart_is_named_once():
     (chart,) = [chart for chart in CHARTS if chart.total]
     assert len(set(chart.metrics)) == len(chart.metrics)
     assert {"rss", "heap_sys", "malloc_sys"} <= {metric for metric, _ in chart.metrics}
@@ -40,12 +40,12 @@ def lines_of(chart):
     return [series.metric for series in chart.series]
 
 
-def test_a_run_without_metrics_of_its_own_has_the_standard_charts():
+def test_a_run_without_own_metrics_has_the_standard_charts():
     assert charts_for((("rss", "B", "gauge"), ("fds", "count", "gauge"))) is STANDARD
     assert charts_for(()) is STANDARD
 
 
-def test_own_charts_come_after_all_others_and_the_first_two_have_keys():
+def test_own_charts_are_after_all_others_and_the_first_two_have_keys():
     table = charts_for(sum((gauges(f"g{i}", unit=f"u{i}") for i in range(5)), ()))
     assert table.charts[:7] == CHARTS
     assert [chart.key for chart in table.own] == ["8", "9", "", "", ""]
@@ -60,7 +60,7 @@ def test_gauges_of_one_unit_share_a_chart_titled_by_the_unit_with_the_first_on_t
     assert lines_of(chart) == ["running", "waiting"]
 
 
-def test_one_gauge_alone_gives_its_chart_its_name():
+def test_a_single_gauge_names_its_chart():
     (chart,) = charts_for(gauges("queue_depth")).own
     assert chart.title == "queue_depth"
 
@@ -91,13 +91,13 @@ def test_figures_without_a_unit_are_counts():
     assert (chart.title, chart.unit) == ("counts", "count")
 
 
-def test_a_gauge_added_later_leaves_the_charts_before_it_where_they_are():
+def test_a_gauge_added_later_does_not_move_the_charts_before_it():
     before = charts_for((*gauges("a"), *gauges("b", unit="B")))
     after = charts_for((*gauges("a"), *gauges("b", unit="B"), *gauges("c", unit="s")))
     assert after.own[:2] == before.own
 
 
-def test_what_a_log_says_is_cleaned_and_names_no_chart():
+def test_texts_of_a_log_are_cleaned_and_name_no_chart():
     evil = "\x1b[31m[bold]'); import os\u202e"
     for table in (charts_for(((evil, evil, "gauge"),)), charts_for((("", evil * 99, "counter"),))):
         (chart,) = table.own

@@ -1,4 +1,4 @@
-"""The time cursor: where keys put it, how they speed up, what it never leaves."""
+"""The time cursor: its steps, their acceleration, and its limits."""
 
 from dataclasses import replace
 
@@ -49,7 +49,7 @@ def test_a_held_key_gets_faster_and_a_pause_or_a_turn_makes_it_slow_again():
     assert held.press(-1, 60 * 0.03).cells == -1
 
 
-def test_it_takes_the_window_along_where_there_is_more_to_see():
+def test_it_moves_the_window_if_there_are_more_data():
     view = CLOSER
     there = pointed_at(view, 0, WIDTH)
     moved = step(there, -2)
@@ -68,13 +68,13 @@ def test_it_never_leaves_the_run_nor_the_window(steps, zoomed):
             assert ENDED.begin_ms <= view.cursor_ms <= ENDED.end_ms
 
 
-def test_outside_the_window_it_waits_until_it_is_seen_again():
+def test_outside_the_window_it_is_hidden_until_the_window_has_it_again():
     there = pointed_at(CLOSER, 50, WIDTH)
     away = there.start(ENDED)
     assert away.cursor is None
     assert away.live(ENDED, NOW_MS).cursor == there.cursor
 
 
-def test_without_a_window_there_is_none():
+def test_without_a_window_there_is_no_cursor():
     assert step(View(), -1).cursor is None
     assert pointed_at(View(), 3, WIDTH).cursor is None

@@ -1,4 +1,4 @@
-"""Why a run ended: which evidence leads to which cause, and how sure that is."""
+"""The cause of a run's end: which evidence leads to which cause and certainty."""
 
 import signal
 from dataclasses import replace
@@ -170,14 +170,14 @@ def test_the_cause_follows_from_the_evidence(name):
     assert (cause.kind, cause.certainty, cause.short) == wanted
 
 
-def test_without_evidence_the_reason_says_what_is_missing():
+def test_without_evidence_the_reason_names_what_is_missing():
     assert decide(Evidence()).reason == NO_STOP
-    told = decide(Evidence(other_machine="db\x1b[31m1")).reason
-    assert "recorded on db\\x1b[31m1" in told
+    reason = decide(Evidence(other_machine="db\x1b[31m1")).reason
+    assert "recorded on db\\x1b[31m1" in reason
 
 
 @pytest.mark.parametrize("name", FACTS)
-def test_a_cause_is_a_death_unless_the_process_ended_in_order_or_lives(name):
+def test_a_cause_is_a_death_unless_the_process_exited_normally_or_lives(name):
     cause = decide(FACTS[name][0])
     kinds = {"exit", "terminated", "unwatched", "stopped", "packed"}
     assert cause.is_death == (cause.kind not in kinds)
@@ -186,7 +186,7 @@ def test_a_cause_is_a_death_unless_the_process_ended_in_order_or_lives(name):
 
 
 @pytest.mark.parametrize("name", FACTS)
-def test_a_cause_comes_back_from_json(name):
+def test_a_cause_survives_json(name):
     cause = decide(FACTS[name][0])
     assert cause_of(cause.as_json()) == cause
 
@@ -205,7 +205,7 @@ def test_a_cause_comes_back_from_json(name):
         {"kind": ["oom"], "certainty": "known", "short": "x", "reason": ""},
     ],
 )
-def test_what_is_no_cause_is_none(found):
+def test_an_invalid_cause_is_none(found):
     assert cause_of(found) is None
 
 
@@ -232,7 +232,7 @@ def test_the_certainty_is_in_the_words():
     ]
 
 
-def test_a_death_says_what_memory_was_and_whose_limit_it_is():
+def test_a_death_has_the_memory_and_the_owner_of_the_limit():
     cause = Cause("oom", "known", "out of memory", "the kernel says so")
     death = Death(5, cause, GIB // 2, GIB, GIB * 3 // 4, GIB)
     figures = "RSS 512 MiB, peak 1 GiB, cgroup at 75 % of its limit, 1 GiB"
@@ -250,14 +250,14 @@ def test_a_death_says_what_memory_was_and_whose_limit_it_is():
     )
 
 
-def test_a_list_has_a_cause_where_there_is_one_to_tell():
+def test_a_list_shows_a_cause_if_one_is_known():
     listed = {name: decide(evidence).listed for name, (evidence, _) in FACTS.items()}
     assert listed["nothing at all"] is listed["a stop event"] is listed["live when packed"] is None
     assert listed["little room left"] == "probably out of memory"
     assert listed["an exit code"] == "exit code 3"
 
 
-def test_an_end_in_order_is_no_event():
+def test_a_normal_end_is_no_event():
     assert death_event(None) == ()
     assert death_event(Death(5, decide(Evidence(stop="")))) == ()
     assert death_event(Death(5, decide(Evidence(stop=WATCH_ENDED)))) == ()

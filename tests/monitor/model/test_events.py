@@ -1,4 +1,4 @@
-"""Kinds of events: each has a letter of its own, and is told in a word and a figure."""
+"""Kinds of events: each has its own letter, and is shown as a word and a figure."""
 
 from kit.fake_runs import fake_run
 from pprofplus.log.format import EVENT_KINDS
@@ -16,7 +16,7 @@ from pprofplus_tui.model.events import (
 NOW_MS = 1_800_000_000_000
 
 
-def test_every_kind_of_the_format_is_known():
+def test_every_event_kind_of_the_format_has_an_entry():
     assert set(KINDS) == {*EVENT_KINDS.values(), CLOCK, NEXT, DEATH, UNWATCHED}
 
 
@@ -27,7 +27,7 @@ def test_no_two_kinds_share_a_letter():
 
 
 def test_each_kind_is_shown_as_a_word_and_its_figure():
-    told = {
+    shown = {
         ("lost", 12): "Lost 12",
         ("fork", 4000): "Fork of 4000",
         ("interval", 500_000): "Interval 0.5s",
@@ -37,10 +37,10 @@ def test_each_kind_is_shown_as_a_word_and_its_figure():
         ("pause", 0): "Pause",
         ("17", 0): "?",
     }
-    assert {key: RunEvent(0, *key).short for key in told} == told
+    assert {key: RunEvent(0, *key).short for key in shown} == shown
 
 
-def test_where_there_are_too_many_marks_and_losses_stay():
+def test_of_too_many_events_marks_and_losses_are_kept():
     found = [RunEvent(i, "interval", 1) for i in range(100)] + [RunEvent(3, "mark")]
     kept = most_important(found, 10)
     assert [event.t_ms for event in kept] == [3, *range(91, 100)]

@@ -22,7 +22,7 @@ from pprofplus_tui.model.exact_units import format_exact
         (float("nan"), "B", "n/a"),
     ],
 )
-def test_each_unit_has_the_digits_that_tell_something(value, unit, text):
+def test_each_unit_has_its_significant_digits(value, unit, text):
     assert format_exact(value, unit) == text
 
 

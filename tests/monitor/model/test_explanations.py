@@ -43,7 +43,7 @@ def test_every_shape_is_explained_once():
     assert [shape.id for shape in SHAPE_KINDS] == list(SHAPES)
 
 
-def test_every_layer_under_rss_has_a_meaning_and_what_to_do():
+def test_every_layer_under_rss_has_a_meaning_and_advice():
     assert all(layer.meaning and layer.action for layer in LAYERS[1:])
 
 
@@ -61,7 +61,7 @@ def test_every_verdict_has_sentences(kind, shape):
     assert shape_of(facts) in {"", *SHAPES}
 
 
-def test_growth_names_the_layer_what_to_do_and_when_the_limit_comes():
+def test_growth_names_the_layer_the_advice_and_the_time_to_the_limit():
     lines = window_sentences(found(1024 * MIB, 424 * MIB, rss=grows(3), c_heap=grows(3)))
     assert lines[0] == "In this window of 1h, RSS is growing +3 MiB/h (+2.5 to +3.5 MiB)."
     assert lines[1].startswith("The layer that grows most is C heap: a C extension")
@@ -85,7 +85,7 @@ def test_memory_that_is_not_resident_is_explained():
     assert "400 MiB of the allocated memory is not resident" in " ".join(window_sentences(facts))
 
 
-def test_growth_of_no_one_layer_says_so():
+def test_growth_of_no_single_layer_is_stated():
     assert window_sentences(found(rss=grows(3), objects=Verdict(STEADY)))[1] == (
         "No single layer explains the growth."
     )
@@ -96,6 +96,6 @@ def test_a_layer_that_grows_under_a_steady_rss_is_named():
     assert lines[-1] == "Growing although RSS is not: Python objects."
 
 
-def test_without_figures_it_says_so():
+def test_without_samples_one_sentence_states_it():
     assert window_sentences(Verdicts()) == ("This window has no samples of RSS.",)
     assert shape_of(Verdicts()) == ""

@@ -31,7 +31,7 @@ def opened():
     return make
 
 
-def test_without_runs_there_is_none_to_open():
+def test_without_runs_there_is_no_first_run():
     assert FirstRun(Options(), View()).choose(frame(), Frame(), View()) is None
 
 
@@ -40,7 +40,7 @@ def test_the_requested_run_is_opened(opened):
     assert view.run == "/api/2"
 
 
-def test_a_running_run_that_is_read_late_replaces_an_ended_one(opened):
+def test_a_live_run_that_is_read_late_replaces_an_ended_one(opened):
     before = frame(run(1), unread=5)
     chooser, view = opened(before)
     assert view.run == "/api/1"

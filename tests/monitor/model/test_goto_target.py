@@ -1,4 +1,4 @@
-"""Going to a time: the window around it, the cursor on it, and in words whether that is any use."""
+"""Going to a time: the window around it, the cursor on it, and the text about the target."""
 
 from datetime import timezone
 

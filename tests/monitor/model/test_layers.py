@@ -1,4 +1,4 @@
-"""Parts of a whole: they add up to it, what is free gives way first, none is below 0."""
+"""Layers of RSS: they add up to it, free memory is reduced first, none is negative."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def points(*values, begin=0):
     return points_of(values, begin + 1000 * np.arange(len(values)))
 
 
-def test_rss_is_split_as_the_design_says():
+def test_rss_is_split_into_the_documented_layers():
     found = parts_of(
         LAYERS,
         levels(
@@ -51,7 +51,7 @@ def test_rss_is_split_as_the_design_says():
     }
 
 
-def test_what_is_free_is_the_first_not_to_be_resident():
+def test_free_memory_is_the_first_that_is_not_resident():
     found = sizes(
         parts_of(
             LAYERS,
@@ -76,7 +76,7 @@ def test_what_is_free_is_the_first_not_to_be_resident():
     }
 
 
-def test_what_is_allocated_beyond_rss_is_absent_and_a_figure_of_its_own():
+def test_memory_allocated_beyond_rss_is_the_absent_layer():
     given = levels(
         rss=29, heap_sys=4, heap_used=3, heap_idle=1, malloc_sys=68, malloc_used=67, malloc_free=1
     )
@@ -93,7 +93,7 @@ def test_the_rest_and_the_excess_are_never_negative_and_one_of_them_is_0():
     assert (rest.tolist(), excess.tolist()) == ([2, 0], [0, 4])
 
 
-def test_the_judged_layers_are_not_negative_and_what_is_absent_is_one_that_bears_no_blame():
+def test_no_layer_is_negative_and_the_absent_layer_is_never_responsible():
     t_ms = 1000 * np.arange(600, dtype=np.int64)
 
     def series(*mib):
@@ -121,7 +121,7 @@ def test_without_a_probe_its_part_is_other():
     assert sizes(parts_of(LAYERS, levels(rss=100))) == {"other": 100}
 
 
-def test_without_the_total_there_is_nothing_to_split():
+def test_without_rss_there_are_no_layers():
     assert parts_of(LAYERS, levels(heap_sys=50, heap_used=40)) == []
     assert stack_of(LAYERS, {"heap_sys": points(1, 2)}).bands == []
 

@@ -1,4 +1,4 @@
-"""The list of runs: what the typed words narrow it to, its orders, and what is marked."""
+"""The list of runs: the filter by typed words, the orders, and the marked runs."""
 
 from dataclasses import replace
 
@@ -63,12 +63,12 @@ def test_all_words_must_be_in_service_pid_or_state(text, found):
     assert pids(Arranger().listed(RUNS, RunFilter(text=text), 0.0)) == found
 
 
-def test_marked_runs_can_be_asked_for():
+def test_the_list_can_be_limited_to_marked_runs():
     listing = RunFilter(text="marked", marked=("/worker/120",))
     assert pids(Arranger().listed(RUNS, listing, 0.0)) == [120]
 
 
-def test_typing_and_erasing_are_each_others_opposite():
+def test_erasing_reverts_typing():
     listing = RunFilter().opened()
     for char in "ap x":
         listing = listing.typed(char)
@@ -80,7 +80,7 @@ def test_typing_and_erasing_are_each_others_opposite():
     assert listing.done() == RunFilter(text="ap x")
 
 
-def test_the_orders_come_round():
+def test_the_orders_are_cyclic():
     listing = RunFilter()
     seen = []
     for _ in ORDERS:
@@ -90,7 +90,7 @@ def test_the_orders_come_round():
     assert listing.order == NEWEST
 
 
-def test_no_more_runs_are_marked_than_there_are_colours():
+def test_at_most_as_many_runs_are_marked_as_there_are_colours():
     listing = RunFilter()
     for number in range(MAX_MARKED + 2):
         listing = listing.toggled(f"/{number}")
@@ -104,7 +104,7 @@ def test_no_more_runs_are_marked_than_there_are_colours():
     ("order", "first"),
     [(RSS, "b"), (GROWTH, "c"), (AGE, "a"), (NAME, "a"), (NEWEST, "a")],
 )
-def test_the_service_with_the_first_run_comes_first(order, first):
+def test_the_service_with_the_first_run_is_first(order, first):
     runs = ordered(
         [
             run("a", 1, rss=5, growth=1.0, lasted=99),
@@ -116,7 +116,7 @@ def test_the_service_with_the_first_run_comes_first(order, first):
     assert Arranger().arranged(runs, order, 0.0)[0].service == first
 
 
-def test_an_order_by_figures_holds_for_some_seconds():
+def test_an_order_by_a_figure_is_kept_for_some_seconds():
     arranger = Arranger()
     one, other = run("api", 1, rss=5), run("api", 2, rss=4)
     assert pids(arranger.arranged(ordered([one, other]), RSS, 100.0)) == [1, 2]
@@ -125,12 +125,12 @@ def test_an_order_by_figures_holds_for_some_seconds():
     assert pids(arranger.arranged(grown, RSS, 120.0)) == [2, 1]
 
 
-def test_a_run_without_a_figure_comes_last():
+def test_a_run_without_a_figure_is_last():
     runs = ordered([run("api", 1, rss=None), run("api", 2, rss=0)])
     assert pids(Arranger().arranged(runs, RSS, 0.0)) == [2, 1]
 
 
-def test_by_growth_live_runs_come_first_and_those_too_young_to_judge_last_of_them():
+def test_by_growth_live_runs_are_first_and_those_without_a_verdict_last_of_them():
     leak, child, saw = run("api", 1, growth=2.0), run("api", 2), run("api", 3)
     runs = [
         leak,
@@ -142,7 +142,7 @@ def test_by_growth_live_runs_come_first_and_those_too_young_to_judge_last_of_the
     assert pids(Arranger().arranged(ordered(runs), GROWTH, 0.0)) == [1, 3, 5, 2, 4]
 
 
-def test_a_verdict_that_comes_late_puts_its_run_in_its_place_at_once():
+def test_a_late_verdict_moves_its_run_immediately():
     arranger = Arranger()
     one, other = run("api", 1, growth=1.0), run("api", 2)
     assert pids(arranger.arranged(ordered([one, other]), GROWTH, 100.0)) == [1, 2]
@@ -174,7 +174,7 @@ def test_every_order_has_every_run_once_and_services_in_one_piece(runs, order):
 
 
 def straightforward(runs, order, words):
-    """Return what a list shows, run by run: the meaning of the orders and of the words."""
+    """Return the list computed run by run, as a reference for the orders and the filter."""
 
     def figure(one):
         if order == RSS:
@@ -200,7 +200,7 @@ def straightforward(runs, order, words):
 
 
 @given(some_runs, st.sampled_from(ORDERS), st.sampled_from(["", "a", "1", "died", "b 2", "run 1"]))
-def test_a_list_shows_what_a_look_at_each_run_finds(runs, order, text):
+def test_a_list_has_the_runs_that_match_one_by_one(runs, order, text):
     found = Arranger().listed(runs, RunFilter(order=order, text=text), 0.0)
     assert list(found) == straightforward(runs, order, text.split())
 

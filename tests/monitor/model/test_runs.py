@@ -25,11 +25,11 @@ RUNS = ordered(
 )
 
 
-def test_running_comes_before_ended_and_newest_first():
+def test_live_runs_are_before_ended_ones_and_newest_first():
     assert [r.pid for r in RUNS] == [3, 2, 1, 4, 5]
 
 
-def test_a_service_is_never_grouped_with_one_whose_name_begins_alike():
+def test_services_with_a_common_prefix_are_not_grouped():
     assert [(group.service, group.end - group.begin) for group in indexed(RUNS).groups] == [
         ("api", 3),
         ("api2", 1),
@@ -44,11 +44,11 @@ def test_stepping_down_the_list_stops_at_its_ends():
     assert neighbour((), None, 1) is None
 
 
-def test_a_vanished_selection_goes_to_the_first_run():
+def test_if_the_selected_run_is_removed_the_first_run_is_selected():
     assert neighbour(RUNS, "/gone", 1) == RUNS[0]
 
 
-def test_siblings_go_round_within_their_service():
+def test_sibling_keys_cycle_within_a_service():
     pids, path = [], RUNS[0].id
     for _ in range(4):
         there = sibling(RUNS, path, 1)
@@ -57,17 +57,17 @@ def test_siblings_go_round_within_their_service():
     assert pids == [2, 1, 3, 2]
 
 
-def test_it_opens_on_the_newest_that_runs():
+def test_it_opens_on_the_newest_live_run():
     assert opening(RUNS).pid == 3
 
 
-def test_with_nothing_running_it_opens_on_what_ended_last():
+def test_without_live_runs_it_opens_on_the_run_that_ended_last():
     ended = (run("a", 1, "died", 0, 50), run("b", 2, "exited", 20, 40))
     assert opening(ended).pid == 1
     assert opening(()) is None
 
 
-def test_counts_tell_services_running_and_ended():
+def test_counts_are_of_services_live_runs_and_ended_runs():
     assert counted(RUNS) == (3, 3, 2)
 
 

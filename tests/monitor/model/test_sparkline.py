@@ -42,5 +42,5 @@ def test_the_ascii_form_is_ascii():
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=40), st.integers(0, 30))
-def test_it_is_exactly_as_wide_as_asked(values, width):
+def test_it_has_the_requested_width(values, width):
     assert len(sparkline(points_of(values), width)) == width

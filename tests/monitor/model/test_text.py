@@ -32,11 +32,11 @@ def test_brackets_and_letters_stay_as_they_are():
     assert clean("[bold]Größe 数[/]") == "[bold]Größe 数[/]"
 
 
-def test_a_decomposed_letter_is_put_together():
+def test_a_decomposed_letter_is_composed():
     assert clean("u\u0308") == "ü"
 
 
-def test_a_heap_of_combining_marks_cannot_draw_over_other_lines():
+def test_many_combining_marks_cannot_draw_over_other_lines():
     assert clean("a" + "\u0300" * 3).count("\u0300") == 0
 
 
@@ -50,12 +50,12 @@ def test_a_wide_character_is_not_cut_in_half():
     assert clean("数数数", 4) == "数…"
 
 
-def test_no_room_is_no_text():
+def test_without_room_the_text_is_empty():
     assert clean("abc", 0) == ""
 
 
 @given(ANY_TEXT, st.one_of(st.none(), st.integers(-1, 30)))
-def test_cleaned_text_holds_nothing_unsafe_and_keeps_its_limit(text, limit):
+def test_cleaned_text_has_nothing_unsafe_and_respects_its_limit(text, limit):
     shown = clean(text, limit)
     shown.encode("utf-8")
     assert not {unicodedata.category(char) for char in shown} & {"Cc", "Cf", "Cs", "Zl", "Zp", "Mn"}
@@ -68,14 +68,14 @@ def test_the_ascii_form_is_ascii(text):
     assert clean(text, 20, ascii_only=True).isascii()
 
 
-def test_what_is_cut_off_is_not_looked_at():
+def test_text_that_is_cut_off_is_not_processed():
     marks = "\u0301\u0323"
-    # to put so many marks in order takes minutes
+    # ordering so many combining marks takes minutes
     assert clean("a" + marks * 500_000, 4) == "\u1ea1…"
 
 
 @given(ANY_TEXT, st.integers(1, 12))
-def test_a_cut_is_where_it_would_be_in_the_whole_text(text, limit):
+def test_a_cut_text_is_a_prefix_of_the_whole_cleaned_text(text, limit):
     whole = clean(text)
     cut = clean(text, limit)
     assert cut == whole or (cut[-1] == "…" and whole.startswith(cut[:-1]))

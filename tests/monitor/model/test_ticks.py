@@ -87,7 +87,7 @@ def test_an_axis_stays_while_the_data_fit_and_use_two_fifths_of_it():
     assert fit_axis(axis, 402 * MIB, 411 * MIB, "B", 20) is axis
 
 
-def test_an_axis_from_zero_is_left_by_data_that_zooming_in_leaves_far_above_it():
+def test_an_axis_from_zero_is_renewed_for_data_far_above_it():
     week = fit_axis(None, 150 * MIB, 1024 * MIB, "B", 12)
     assert week.lo == 0
     hours = fit_axis(week, 880 * MIB, 1024 * MIB, "B", 12)
@@ -129,7 +129,7 @@ def test_values_off_the_axis_lie_on_its_edge():
     assert places.tolist() == [0.0, 1.0, 0.0]
 
 
-def test_a_logarithmic_axis_gives_each_doubling_the_same_height():
+def test_on_a_logarithmic_axis_each_doubling_has_the_same_height():
     axis = fit_axis(None, MIB, GIB, "B", 20, log=True)
     places = axis.fractions(np.array([2.0, 4.0, 8.0]) * MIB)
     assert places[1] - places[0] == pytest.approx(places[2] - places[1])
@@ -143,7 +143,7 @@ def test_a_logarithmic_axis_survives_zeros():
 
 
 @given(st.floats(1, 2**44), st.floats(1.01, 1e4), st.sampled_from(UNITS), st.integers(4, 60))
-def test_ticks_of_a_logarithmic_axis_are_1_2_or_5_of_a_unit_and_hold_the_data(
+def test_ticks_of_a_logarithmic_axis_are_1_2_or_5_of_a_unit_and_enclose_the_data(
     lo, times, unit, rows
 ):
     axis = fit_axis(None, lo, lo * times, unit, rows, log=True)
@@ -161,6 +161,6 @@ def test_a_logarithmic_axis_of_bytes_has_round_figures_in_every_unit():
     assert (low.lo, low.hi) == (axis.lo, axis.hi)
 
 
-def test_a_level_on_a_logarithmic_axis_has_one_too():
+def test_a_constant_level_on_a_logarithmic_axis_has_an_axis_too():
     axis = fit_axis(None, 100 * MIB, 100 * MIB, "B", 10, log=True)
     assert axis.lo <= 100 * MIB < axis.hi

@@ -91,7 +91,7 @@ def test_ticks_stay_at_round_local_hours_when_the_clocks_go_forward():
     assert [label for _, label in ticks] == ["22:00", "Sun 29", "04:00", "06:00", "08:00"]
 
 
-def test_an_hour_that_comes_twice_is_labelled_twice():
+def test_a_repeated_hour_is_labelled_twice():
     begin = ms(2026, 10, 25, 0, 30, tz=BERLIN)
     assert labels(begin, 4 * HOUR, 100, BERLIN).count("02:00") == 2
 
@@ -104,7 +104,7 @@ def test_days_begin_at_local_midnight_on_both_sides_of_a_change_of_the_clocks():
 
 
 @pytest.mark.parametrize(("begin", "end", "width"), [(5, 5, 80), (6, 5, 80), (0, 1000, 0)])
-def test_nothing_is_labelled_where_there_is_no_room(begin, end, width):
+def test_without_room_there_are_no_labels(begin, end, width):
     assert time_ticks(begin, end, width, UTC) == ()
 
 
@@ -114,7 +114,7 @@ def test_the_instant_of_a_cell_lies_in_that_cell(width, span, data):
     assert column(instant(cell, 0, span, width), 0, span, width) == cell
 
 
-def test_instants_outside_go_to_the_nearest_cell():
+def test_times_outside_the_window_map_to_the_nearest_cell():
     assert (column(-5, 0, 100, 10), column(500, 0, 100, 10)) == (0, 9)
 
 

@@ -79,13 +79,13 @@ def test_a_time_that_no_calendar_here_shows_is_refused():
         parse_time("+100y", NOW, BERLIN, 253_000_000_000_000)
 
 
-def test_without_a_time_to_count_from_a_plus_says_what_it_would_be_after():
+def test_without_a_base_time_the_error_for_a_plus_explains_it():
     with pytest.raises(TimeSyntaxError, match="counts from --begin") as caught:
         parse_time("+10m", NOW, BERLIN)
     assert "\n" not in str(caught.value)
 
 
-def test_a_bare_span_leads_to_the_last_of_it_and_all_else_to_a_time():
+def test_a_bare_span_is_a_last_span_and_anything_else_is_a_time():
     assert parse_goto(" 2H ", NOW, BERLIN) == Goto(last_ms=7_200_000)
     assert parse_goto("-2h", NOW, BERLIN) == Goto(at_ms=NOW_MS - 7_200_000)
     assert parse_goto("+2h", NOW, BERLIN, 0) == Goto(at_ms=7_200_000)
@@ -94,18 +94,18 @@ def test_a_bare_span_leads_to_the_last_of_it_and_all_else_to_a_time():
 # Clocks go from 2:00 to 3:00 on 29 March 2026 in Berlin, and from 3:00 to 2:00 on 25 October.
 
 
-def test_a_time_that_the_clocks_skip_is_as_much_later_as_they_skip():
+def test_a_time_skipped_by_a_clock_change_is_moved_by_the_skipped_span():
     assert parse_time("2026-03-29 02:30", NOW, BERLIN) == at(2026, 3, 29, 1, 30, tz=UTC)
     assert parse_time("2026-03-29 03:30", NOW, BERLIN) == at(2026, 3, 29, 1, 30, tz=UTC)
 
 
-def test_of_a_repeated_hour_the_offset_says_which_is_meant():
+def test_an_offset_chooses_between_two_repeated_hours():
     assert parse_time("2026-10-25 02:30+01:00", NOW, BERLIN) == at(2026, 10, 25, 1, 30, tz=UTC)
     assert parse_time("2026-10-25 02:30+02:00", NOW, BERLIN) == at(2026, 10, 25, 0, 30, tz=UTC)
 
 
 @pytest.mark.parametrize(("month", "day", "hours"), [(3, 29, 23), (10, 25, 25)])
-def test_yesterday_is_a_day_of_the_calendar_however_long_it_was(month, day, hours):
+def test_yesterday_is_a_calendar_day_of_any_length(month, day, hours):
     now = datetime(2026, month, day + 1, 12, tzinfo=BERLIN)
     begin, end = (parse_time(text, now, BERLIN) for text in ("yesterday", "today"))
     assert end - begin == hours * 3_600_000
@@ -132,7 +132,7 @@ def test_a_clock_time_in_the_future_is_yesterday_s():
     assert parse_time("14:05", NOW, BERLIN) == at(2026, 11, 19, 14, 5)
 
 
-def test_times_are_read_in_the_zone_asked_for():
+def test_times_are_read_in_the_given_zone():
     assert parse_time("2026-11-20 14:05", NOW, UTC) == at(2026, 11, 20, 14, 5, tz=UTC)
 
 
@@ -141,7 +141,7 @@ def test_without_a_zone_times_are_the_machine_s():
     assert parse_time("2026-11-20 14:05", NOW, None) == int(naive.timestamp() * 1000)
 
 
-def test_of_a_repeated_hour_the_first_is_meant():
+def test_a_repeated_hour_without_an_offset_is_the_first():
     assert parse_time("2026-10-25 02:30", NOW, BERLIN) == at(2026, 10, 25, 0, 30, tz=UTC)
 
 
@@ -160,7 +160,7 @@ def test_of_a_repeated_hour_the_first_is_meant():
         *("\u0661\u0662:\u0663\u0664", "0001-01-01", "9999-12-31T23:59-23:59x"),
     ],
 )
-def test_anything_else_is_one_clear_line_saying_what_is_accepted(text):
+def test_any_other_text_is_a_one_line_error_that_lists_accepted_forms(text):
     with pytest.raises(TimeSyntaxError, match=r"write now, 14:05") as caught:
         parse_time(text, NOW, BERLIN)
     assert "\n" not in str(caught.value)

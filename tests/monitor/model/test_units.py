@@ -124,5 +124,5 @@ def test_a_change_shows_its_sign(value, text):
         ("1/1000 1/1000 s", "1/1000 s", 1000),
     ],
 )
-def test_a_unit_may_say_that_figures_are_thousandths(unit, shown, scale):
+def test_a_unit_can_mark_its_values_as_thousandths(unit, shown, scale):
     assert true_unit(unit) == (shown, scale)

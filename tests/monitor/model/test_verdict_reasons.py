@@ -41,25 +41,27 @@ def test_every_reason_has_a_sentence():
 @pytest.mark.parametrize("reason", REASONS)
 @pytest.mark.parametrize("confidence", CONFIDENCES)
 def test_a_sentence_has_the_confidence_and_ends(reason, confidence):
-    said = reason_sentence(Verdict(STEADY, confidence=confidence, reason=reason, known_ms=HOUR_MS))
-    assert said.startswith(f"Confidence: {confidence}; ")
-    assert said.endswith(".")
-    assert "{" not in said
+    sentence = reason_sentence(
+        Verdict(STEADY, confidence=confidence, reason=reason, known_ms=HOUR_MS)
+    )
+    assert sentence.startswith(f"Confidence: {confidence}; ")
+    assert sentence.endswith(".")
+    assert "{" not in sentence
 
 
-def test_of_the_window_alone_there_is_no_reason():
+def test_a_verdict_on_the_window_only_has_no_reason():
     assert reason_sentence(Verdict(STEADY)) == ""
     assert short_reason(Verdict(GROWING, MIB)) == ""
 
 
-def test_a_short_history_says_so():
+def test_the_reason_for_a_short_history_is_its_length():
     assert reason_sentence(UNSURE).startswith(
         "Confidence: low; only 6h is logged: this may be a daily wave"
     )
     assert verdict_text(UNSURE) == "not sure, +3 MiB/h (+2 to +4 MiB), may be a daily wave"
 
 
-def test_explain_says_that_it_is_not_sure_why_and_where_the_rise_is():
+def test_explain_shows_an_uncertain_verdict_its_reason_and_the_layer_that_rises():
     layers = (Layer(LAYER_BY_ID["rss"], 9, UNSURE), Layer(LAYER_BY_ID["c_heap"], 9, UNSURE))
     lines = window_sentences(Verdicts(layers, span_ms=6 * HOUR_MS))
     assert lines[0] == (
@@ -70,6 +72,6 @@ def test_explain_says_that_it_is_not_sure_why_and_where_the_rise_is():
     assert lines[2] == "The layer that rises most is C heap."
 
 
-def test_the_line_has_room_for_what_the_window_does_not_show():
+def test_the_short_reason_names_what_the_window_does_not_show():
     assert short_reason(Verdict(STEADY, reason=EVERY_DAY)) == "a daily wave"
     assert short_reason(Verdict(GROWING, reason=FLOOR_RISES, known_ms=48 * HOUR_MS)) == "over 2d"

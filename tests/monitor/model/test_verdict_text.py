@@ -62,7 +62,7 @@ def test_steps_and_teeth_are_shown_with_their_height():
     assert verdict_text(Verdict(SAW_TOOTH, change=9 * MIB)) == "saw-tooth, 9 MiB high"
 
 
-def test_a_change_is_what_was_measured_and_the_trend_is_added_where_it_differs():
+def test_a_change_is_the_measured_one_and_the_trend_is_added_if_it_differs():
     change = change_between(188.4 * MIB, 1_000, 274.1 * MIB, 299_000)
     layer = Layer(LAYER_BY_ID["rss"], 274 * MIB, Verdict(GROWING, 1024.0 * MIB), change)
     assert change_words(layer) == "+85.7 MiB in 4m58s (188 MiB to 274 MiB)"

@@ -28,7 +28,7 @@ def test_a_live_run_is_followed():
     assert window.begin_ms < NOW_MS < window.end_ms
 
 
-def test_a_run_that_fell_silent_long_ago_is_shown_to_its_last_sample():
+def test_a_run_without_recent_samples_is_shown_to_its_last_sample():
     stalled = run("stalled", end_ms=NOW_MS - 3_600_000)
     window = View().select(stalled, NOW_MS).window
     assert not window.following
@@ -36,14 +36,14 @@ def test_a_run_that_fell_silent_long_ago_is_shown_to_its_last_sample():
     assert View().select(run("stalled", end_ms=NOW_MS - 60_000), NOW_MS).window.following
 
 
-def test_a_run_after_one_that_was_fitted_is_shown_as_suits_it():
+def test_a_run_selected_after_a_fitted_one_has_its_own_window():
     old = run("died", age_ms=7 * 86_400_000)
     fitted = View().select(old, NOW_MS).zoom(-1, old, NOW_MS).fit(old, NOW_MS)
     young = run(age_ms=60_000, path="/b")
     assert fitted.select(young, NOW_MS).window.span_ms == 2 * MINUTE_MS
 
 
-def test_an_ended_run_is_shown_whole():
+def test_an_ended_run_is_shown_from_begin_to_end():
     ended = run("died")
     window = View().select(ended, NOW_MS).window
     assert not window.following
@@ -60,13 +60,13 @@ def test_the_window_grows_with_a_young_run_until_the_user_chooses_one():
     assert chosen.tick(young, later_ms).window.span_ms == chosen.window.span_ms
 
 
-def test_a_window_in_the_past_is_kept_for_a_worker_that_was_there():
+def test_a_past_window_is_kept_for_a_run_that_existed_then():
     view = View().select(run(), NOW_MS).pan(-1, run(), NOW_MS)
     other = run(path="/b")
     assert view.select(other, NOW_MS).window == view.window
 
 
-def test_a_window_in_the_past_is_left_for_a_run_that_was_not_there():
+def test_a_past_window_is_left_for_a_run_that_did_not_exist_then():
     view = View().select(run(), NOW_MS).pan(-1, run(), NOW_MS)
     fresh = run(age_ms=1000, path="/b")
     assert view.select(fresh, NOW_MS).window.following
@@ -96,7 +96,7 @@ def test_the_start_of_a_run_is_at_the_left_edge():
     assert view.window.begin_ms == ended.begin_ms
 
 
-def test_the_end_of_an_ended_run_is_in_sight_and_not_followed():
+def test_the_end_of_an_ended_run_is_visible_and_not_followed():
     ended = run("exited", age_ms=86_400_000)
     view = View().select(ended, NOW_MS).zoom(-1, ended, NOW_MS).start(ended).live(ended, NOW_MS)
     assert view.window.begin_ms < ended.end_ms < view.window.end_ms
@@ -117,7 +117,7 @@ def test_last_of_the_command_line_is_the_span():
         assert window.end_ms >= NOW_MS
 
 
-def test_begin_with_last_goes_forward_from_begin():
+def test_last_after_begin_counts_forward():
     ended = run("died", age_ms=86_400_000)
     window = View().opened(ended, NOW_MS, ended.begin_ms, None, MINUTE_MS).window
     assert (window.begin_ms, window.span_ms) == (ended.begin_ms, MINUTE_MS)
@@ -142,7 +142,7 @@ def test_enlarging_shows_one_chart_and_a_digit_then_switches_it():
     assert len(view.toggle("c_heap").maximise().shown) == len(CHARTS)
 
 
-def test_tab_goes_round_all_charts():
+def test_tab_cycles_through_all_charts():
     view, seen = View(), []
     for _ in CHARTS:
         seen.append(view.chosen)
@@ -180,7 +180,7 @@ def test_no_sequence_of_keys_leaves_without_a_window(steps, state, age_ms):
         assert view.window.begin_ms < view.window.end_ms
 
 
-def test_the_whole_of_an_instant_is_still_a_window():
+def test_a_run_of_one_instant_has_a_window():
     assert whole(run("died", age_ms=0)).span_ms >= 10_000
 
 
@@ -205,7 +205,7 @@ def test_own_charts_are_hidden_by_their_keys_and_removed_with_the_run():
     assert "own1" in plain.select(with_own(), NOW_MS).shown
 
 
-def test_an_own_chart_that_was_enlarged_gives_way_where_there_is_none():
+def test_an_enlarged_own_chart_is_left_if_the_next_run_has_none():
     view = replace(View().select(with_own(), NOW_MS), chosen="own2").maximise()
     assert view.shown == ("own2",)
     assert len(view.select(run(), NOW_MS).shown) == len(CHARTS)
@@ -221,7 +221,7 @@ def test_a_gauge_that_appears_while_the_run_is_shown_gets_its_chart():
     assert "own1" in view.tick(replace(run(), charts=OWN), NOW_MS).shown
 
 
-def test_the_chosen_chart_has_a_place_however_little_room_there_is():
+def test_the_chosen_chart_always_has_a_place():
     view = View().select(with_own(), NOW_MS)
     assert view.fitting(2) == ("memory", "python_heap")
     assert replace(view, chosen="own2").fitting(2) == ("memory", "own2")
@@ -230,7 +230,7 @@ def test_the_chosen_chart_has_a_place_however_little_room_there_is():
 
 
 @pytest.mark.parametrize("state", ["died", "exited"])
-def test_no_key_leads_behind_the_end_of_an_ended_run(state):
+def test_no_key_moves_past_the_end_of_an_ended_run(state):
     ended = run(state, age_ms=86_400_000)
     view = View().select(ended, NOW_MS)
     assert view.window.end_ms == ended.end_ms + 1
@@ -249,7 +249,7 @@ def test_no_key_leads_behind_the_end_of_an_ended_run(state):
         assert view.window.end_ms <= ended.end_ms + 1
 
 
-def test_a_window_asked_for_behind_the_end_is_not_moved_until_it_is_left():
+def test_a_requested_window_past_the_end_is_not_moved_until_it_is_left():
     ended = run("died", age_ms=86_400_000)
     view = View().opened(ended, NOW_MS, NOW_MS + MINUTE_MS, NOW_MS + 2 * MINUTE_MS, None)
     assert view.window.begin_ms == NOW_MS + MINUTE_MS

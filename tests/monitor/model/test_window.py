@@ -26,7 +26,7 @@ windows = st.one_of(
 optional_instants = st.one_of(st.none(), instants)
 
 
-def test_a_short_window_jumps_further_for_it_would_jump_too_often():
+def test_a_short_window_jumps_by_larger_steps():
     assert jump_ms(2 * MINUTE) == 30_000
     assert jump_ms(15 * MINUTE) == 15 * MINUTE // 8
 
@@ -82,13 +82,13 @@ def test_panning_left_leaves_following():
     assert window.follow(NOW + HOUR) is window
 
 
-def test_panning_right_to_now_goes_back_to_following():
+def test_panning_right_to_now_resumes_following():
     live = Window.live(NOW, HOUR)
     assert live.pan(-0.5, NOW).pan(0.25, NOW).following is False
     assert live.pan(-0.5, NOW).pan(1, NOW) == live
 
 
-def test_zooming_a_live_window_goes_on_following():
+def test_a_zoomed_live_window_still_follows():
     window = Window.live(NOW, HOUR).zoom_in(now_ms=NOW)
     assert window == Window.live(NOW, 30 * MINUTE)
 
@@ -109,7 +109,7 @@ def test_without_an_anchor_the_right_edge_stays():
     assert window.zoom_in().end_ms == NOW
 
 
-def test_zooming_in_and_out_goes_up_and_down_the_ladder():
+def test_zooming_in_and_out_uses_the_same_steps():
     window = Window.fit(NOW - HOUR, NOW)
     assert window.zoom_out().span_ms == 3 * HOUR
     assert window.zoom_out().zoom_in() == window
@@ -123,12 +123,12 @@ def test_the_ladder_ends_at_the_limits():
     assert shortest.zoom_in() is shortest
 
 
-def test_fitting_shows_exactly_what_was_asked():
+def test_fitting_shows_exactly_the_requested_window():
     window = Window.fit(NOW - HOUR, NOW - MINUTE)
     assert (window.begin_ms, window.end_ms, window.following) == (NOW - HOUR, NOW - MINUTE, False)
 
 
-def test_fitting_a_run_that_still_goes_on_follows_it():
+def test_fitting_a_live_run_follows_it():
     assert Window.fit(NOW - HOUR, NOW, NOW).following
 
 

@@ -1,4 +1,4 @@
-"""The SVG of a chart: gaps, spikes and names are where they belong."""
+"""The SVG of a chart: the positions of gaps, spikes and names."""
 
 import re
 from itertools import pairwise
@@ -26,11 +26,11 @@ def path_of(svg, kind):
     return re.findall(rf'<path class="{kind} c0[^"]*" d="([^"]*)"', svg)
 
 
-def test_what_has_one_value_is_an_open_line_without_a_band():
+def test_buckets_of_one_value_are_an_open_line_without_a_band():
     svg = draw(picture(line([0, 500, 1000], [0, 50, 100], [0, 50, 100])))
-    (way,) = path_of(svg, "line")
-    assert way.count("M") == 1
-    assert "Z" not in way
+    (path,) = path_of(svg, "line")
+    assert path.count("M") == 1
+    assert "Z" not in path
     assert path_of(svg, "band") == []
 
 
@@ -42,23 +42,23 @@ def test_a_spike_of_one_sample_reaches_its_height():
 
 def test_no_line_crosses_a_gap():
     svg = draw(picture(line([0, 100, 900, 1000], [1] * 4, [1] * 4, [0, 0, 1, 0])))
-    (way,) = path_of(svg, "line")
-    assert way.count("M") == 2
+    (path,) = path_of(svg, "line")
+    assert path.count("M") == 2
 
 
-def test_a_point_alone_is_seen():
+def test_a_single_point_is_visible():
     svg = draw(picture(line([500], [50], [50])))
-    (way,) = path_of(svg, "line")
-    assert way.endswith("h.1")
+    (path,) = path_of(svg, "line")
+    assert path.endswith("h.1")
 
 
-def test_nothing_at_all_is_an_empty_chart():
+def test_without_points_the_chart_is_empty():
     svg = draw(picture(line([], [], [])))
     assert path_of(svg, "line") == []
     assert "noon" in svg
 
 
-def test_names_stand_apart_and_inside():
+def test_names_do_not_overlap_and_are_inside():
     lines = [line([0, 1000], [1, v], [1, v], label=f"n{v}") for v in (0, 1, 2, 50, 51)]
     svg = draw(picture(*lines))
     rows = sorted(float(y) for y in re.findall(r'class="name [^"]*" x="[^"]*" y="([^"]*)"', svg))
@@ -67,9 +67,9 @@ def test_names_stand_apart_and_inside():
     assert rows[-1] <= HEIGHT
 
 
-def test_every_number_is_inside_the_picture():
+def test_every_coordinate_is_inside_the_image():
     svg = draw(picture(line([-5000, 500, 9000], [-1e9, 0, 5], [0, 1e12, 1e300])), ((-7, "1"),))
-    (way,) = path_of(svg, "line")
-    for x, y in re.findall(r"([0-9.]+) ([0-9.]+)", way):
+    (path,) = path_of(svg, "line")
+    for x, y in re.findall(r"([0-9.]+) ([0-9.]+)", path):
         assert 0 <= float(x) <= WIDTH
         assert 0 <= float(y) <= HEIGHT

@@ -1,4 +1,4 @@
-"""The screens on a backend without files: what they ask of its port, and what they show."""
+"""The screens on a backend in memory: the requests that they send, and what they show."""
 
 import threading
 from pathlib import Path
@@ -25,19 +25,19 @@ def run(pid, *, service="api", begin_ms=BEGIN_MS, end_ms=END_MS):
 
 
 class MemoryBackend:
-    """Keeps what the screens ask for; answers nothing until a test sends it."""
+    """Records the requests of the screens; a test sends the answers."""
 
     def __init__(self, options, on_frame, on_drawn):
         self.options, self.on_frame, self.on_drawn = options, on_frame, on_drawn
         self.started = self.closed = False
         self.requests, self.comparisons, self.first = [], [], []
-        self.happened = (RunEvent(BEGIN_MS + 5000, "mark", 0, "deploy 7"),)
+        self.run_events = (RunEvent(BEGIN_MS + 5000, "mark", 0, "deploy 7"),)
         self.pinned = self.cancelled = False
         self.pin_error = self.export_error = None
         self.jobs, self.runs_read, self.runs_pinned = [], [], []
         self.threads = set()
-        self.go_on = threading.Event()
-        self.go_on.set()
+        self.resume = threading.Event()
+        self.resume.set()
 
     def start(self):
         self.started = True
@@ -57,7 +57,7 @@ class MemoryBackend:
     def events(self, run, limit):
         self.threads.add(threading.current_thread())
         self.runs_read.append((run.id, limit))
-        return self.happened
+        return self.run_events
 
     def toggle_pin(self, run):
         self.threads.add(threading.current_thread())
@@ -76,7 +76,7 @@ class MemoryBackend:
         if self.export_error:
             raise self.export_error
         progress(0.5)
-        while not self.go_on.wait(0.01):
+        while not self.resume.wait(0.01):
             if cancelled():
                 self.cancelled = True
                 raise PprofplusError("cancelled, nothing was written")
@@ -94,7 +94,7 @@ def app():
     return MonitorApp(Options(directories=("/nowhere",)), MemoryBackend)
 
 
-def shown(app, *runs, **more):
+def show(app, *runs, **more):
     app.backend.on_frame(Frame(ordered(runs), **more))
 
 
@@ -107,7 +107,7 @@ async def test_the_backend_is_started_and_closed_by_the_app(app):
 
 async def test_the_first_frame_opens_a_run_and_requests_its_charts(app):
     async with app.run_test(size=(120, 40)) as pilot:
-        shown(app, run(1))
+        show(app, run(1))
         await until(pilot, "api 1")
         request = app.backend.requests[-1]
         assert request.run == "/api/1"
@@ -118,7 +118,7 @@ async def test_the_first_frame_opens_a_run_and_requests_its_charts(app):
 
 async def test_drawn_charts_are_shown_together(app):
     async with app.run_test(size=(120, 40)) as pilot:
-        shown(app, run(1))
+        show(app, run(1))
         await until(pilot, lambda: app.backend.requests and app.backend.requests[-1].shapes)
         shape, other = app.backend.requests[-1].shapes[:2]
         for one, text, more in ((shape, "FIRST", True), (other, "SECOND", False)):
@@ -127,9 +127,9 @@ async def test_drawn_charts_are_shown_together(app):
         await until(pilot, lambda: "FIRST" in text_of(app) and "SECOND" in text_of(app))
 
 
-async def test_the_order_by_growth_asks_for_the_growth_of_runs(app):
+async def test_the_order_by_growth_requests_the_growth_of_runs(app):
     async with app.run_test(size=(120, 40)) as pilot:
-        shown(app, run(1))
+        show(app, run(1))
         await until(pilot, "by newest")
         await pilot.press("o", "o")
         await until(pilot, "by growth")
@@ -139,7 +139,7 @@ async def test_the_order_by_growth_asks_for_the_growth_of_runs(app):
 async def test_events_are_listed_with_the_next_run_and_enter_goes_there(app):
     later = run(2, begin_ms=END_MS + 1000, end_ms=END_MS + 9000)
     async with app.run_test(size=(120, 40)) as pilot:
-        shown(app, run(1), later)
+        show(app, run(1), later)
         await until(pilot, "api 2")
         app.monitor.select_run("/api/1")
         await pilot.press("m")
@@ -154,7 +154,7 @@ async def test_events_are_listed_with_the_next_run_and_enter_goes_there(app):
 
 async def test_enter_on_an_event_puts_the_cursor_on_it(app):
     async with app.run_test(size=(120, 40)) as pilot:
-        shown(app, run(1))
+        show(app, run(1))
         await until(pilot, "api 1")
         await pilot.press("m")
         await until(pilot, "1 event:")
@@ -163,9 +163,9 @@ async def test_enter_on_an_event_puts_the_cursor_on_it(app):
         assert app.monitor.view.cursor_ms == BEGIN_MS + 5000
 
 
-async def test_a_pin_is_toggled_and_a_failure_is_one_line(app):
+async def test_a_pin_is_toggled_and_a_failure_is_shown_in_one_line(app):
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
-        shown(app, run(1))
+        show(app, run(1))
         await until(pilot, "api 1")
         await pilot.press("p")
         await until(pilot, "api 1 pinned")
@@ -180,7 +180,7 @@ async def test_a_pin_is_toggled_and_a_failure_is_one_line(app):
 
 async def test_an_export_of_the_visible_window_is_one_job(app):
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
-        shown(app, run(1))
+        show(app, run(1))
         await until(pilot, "api 1")
         window = app.monitor.view.window
         await pilot.press("e")
@@ -193,9 +193,9 @@ async def test_an_export_of_the_visible_window_is_one_job(app):
 
 
 async def test_an_export_shows_its_progress_and_escape_cancels_it(app):
-    app.backend.go_on.clear()
+    app.backend.resume.clear()
     async with app.run_test(size=(120, 40)) as pilot:
-        shown(app, run(1))
+        show(app, run(1))
         await until(pilot, "api 1")
         await pilot.press("e")
         await until(pilot, "export to CSV")
@@ -206,16 +206,16 @@ async def test_an_export_shows_its_progress_and_escape_cancels_it(app):
         await until(pilot, lambda: app.backend.cancelled)
 
 
-async def test_marked_runs_are_compared_and_the_main_screen_comes_back(app):
+async def test_marked_runs_are_compared_and_escape_returns_to_the_main_screen(app):
     async with app.run_test(size=(120, 40)) as pilot:
-        shown(app, run(1), run(2))
+        show(app, run(1), run(2))
         await until(pilot, "api 2")
         await pilot.press("c", "down", "c", "C")
         await until(pilot, "2 runs compared")
         comparison = app.backend.comparisons[-1]
         assert set(comparison.runs) == {"/api/1", "/api/2"}
         assert comparison.shapes
-        shown(app, run(1), run(2), run(3))
+        show(app, run(1), run(2), run(3))
         await pilot.press("escape")
         await until(pilot, "1 service")
         assert app.backend.comparisons[-1] is None

@@ -1,4 +1,4 @@
-"""The page that explains: the chosen chart first, at every size, with nothing obeyed from a log."""
+"""The explain page: the chosen chart first, at every size, without control codes of a log."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from pprofplus_tui.screens.explain_page import ExplainPage
 
 
 def page_of(app):
-    """Return what the page says, however far it is scrolled."""
+    """Return the whole text of the page at any scroll position."""
     lines = [
         "".join(segment.text for segment in strip)
         for part in app.screen.query("#page Static")
@@ -36,7 +36,7 @@ async def explained(pilot, *keys):
     return page_of(app)
 
 
-async def test_i_tells_the_verdict_the_layer_and_the_shape(home, monitor):
+async def test_i_shows_the_verdict_the_layer_and_the_shape(home, monitor):
     home.run()
     async with monitor().run_test(size=(120, 40)) as pilot:
         text = await explained(pilot)
@@ -45,7 +45,7 @@ async def test_i_tells_the_verdict_the_layer_and_the_shape(home, monitor):
         assert "▸  rises steadily" in text
 
 
-async def test_the_chosen_chart_comes_first_and_every_metric_once(home, monitor):
+async def test_the_chosen_chart_is_first_and_every_metric_appears_once(home, monitor):
     home.run()
     async with monitor().run_test(size=(120, 40)) as pilot:
         text = await explained(pilot, "tab")
@@ -59,7 +59,7 @@ async def test_the_chosen_chart_comes_first_and_every_metric_once(home, monitor)
             assert (f"\n{metric.name} " in tail) is not mine
 
 
-async def test_i_says_that_it_is_not_known_how_a_run_ended(home, monitor):
+async def test_i_shows_that_the_cause_of_an_end_is_not_known(home, monitor):
     home.run()
     async with monitor().run_test(size=(120, 40)) as pilot:
         assert "The cause of its end is not known: no stop event: killed" in await explained(pilot)
@@ -72,7 +72,7 @@ def oom_killed(home):
 
 
 @pytest.mark.usefixtures("oom_killed")
-async def test_i_says_how_a_run_ended_and_how_sure_that_is(monitor):
+async def test_i_shows_the_cause_of_an_end_and_its_certainty(monitor):
     async with monitor().run_test(size=(120, 40)) as pilot:
         text = await explained(pilot)
         assert "How it ended: out of memory. Known: systemd: killed by the OOM killer." in text
@@ -95,7 +95,7 @@ async def test_it_scrolls_to_its_end_and_closes(home, monitor, size, key):
         assert app.screen is app.monitor
 
 
-async def test_a_window_with_little_data_says_so_and_marks_no_shape(home, monitor):
+async def test_with_too_little_data_no_shape_is_marked(home, monitor):
     home.run(count=9)
     async with monitor().run_test(size=(120, 40)) as pilot:
         text = await explained(pilot)
@@ -103,7 +103,7 @@ async def test_a_window_with_little_data_says_so_and_marks_no_shape(home, monito
         assert "▸" not in text
 
 
-async def test_a_hostile_metric_of_its_own_is_named_and_not_obeyed(home, monitor):
+async def test_a_hostile_own_metric_is_named_without_control_codes(home, monitor):
     evil = "\x1b]0;owned\x07[bold red]"
     home.run(own=((evil, evil, "gauge", lambda i: i),))
     async with monitor().run_test(size=(120, 40)) as pilot:
@@ -121,7 +121,7 @@ async def test_on_a_terminal_without_utf8_it_is_ascii(home, monitor):
         assert (await explained(pilot)).isascii()
 
 
-async def test_without_a_run_there_is_nothing_to_explain(tmp_path):
+async def test_without_a_run_i_does_nothing(tmp_path):
     app = MonitorApp(Options(directories=(str(tmp_path),)), local_backend([str(tmp_path)]))
     async with app.run_test(size=(100, 30)) as pilot:
         await pilot.press("i")

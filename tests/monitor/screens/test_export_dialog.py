@@ -1,380 +1,154 @@
-"""Exports: exactly the window, whole files or none, nothing that a spreadsheet would run."""
+"""The export dialog: the visible window is written, with progress, and never over a file."""
 
 import csv
-import io
-import json
-import os
-import re
-import stat
-from datetime import datetime, timedelta, timezone
+import threading
 from pathlib import Path
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from textual.events import Key
 
-from kit.page_writer import START_MS, page_writers
-from pprofplus.log import format as fmt
-from pprofplus_tui.atomic_file import OutputError
-from pprofplus_tui.export import (
-    ExportCancelledError,
-    export,
-    suggest_path,
-    write_rows,
-)
-from pprofplus_tui.export.timestamps import iso_times
-from pprofplus_tui.sources.local.local_run import LocalRun
-from pprofplus_tui.sources.local.run_log import RunLog
+from kit.pilot import settled, wait_until_async
+from pprofplus_tui.screens.export_dialog import ExportDialog
 
-UTC = timezone.utc
+LARGE = (120, 40)
 
 
-@pytest.fixture
-def write_run(tmp_path):
-    with page_writers(tmp_path / "home") as make:
-        yield make
-
-
-@pytest.fixture
-def run(write_run):
-    writer = write_run()
-    for n in range(10):
-        if n == 6:
-            writer.new_page()
-        writer.add(n * 1000, [n * 100, n * 7, -n])
-    return [LocalRun(RunLog(str(writer.path)))]
-
-
-def rows_of(path):
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def leftovers(directory):
-    return [path.name for path in directory.iterdir() if path.name != "home"]
-
-
-def test_the_window_is_exact_and_every_sample_is_in(run, tmp_path):
-    out = tmp_path / "out.csv"
-    done = export(run, START_MS + 2000, START_MS + 8000, out, zone=UTC)
-    rows = rows_of(out)
-    assert [int(row["unix_ms"]) - START_MS for row in rows] == [n * 1000 for n in range(2, 8)]
-    assert (done.rows, done.path, done.size_bytes) == (6, out, out.stat().st_size)
-    assert done.skipped_pages == 0
-
-
-def test_columns_carry_their_unit_and_values_are_as_recorded(run, tmp_path):
-    out = tmp_path / "out.csv"
-    export(
-        run, START_MS + 3000, START_MS + 3001, out, zone=timezone(timedelta(hours=5, minutes=30))
-    )
-    assert out.read_text() == (
-        "time,unix_ms,service,pid,rss_bytes,cpu_user_us,threads\n"
-        "2025-10-09T14:23:23.000+05:30,1760000003000,api,7,300,21,-3\n"
-    )
-
-
-THOUSANDTHS = [
-    (0, "0"),
-    (5, "0.005"),
-    (-5, "-0.005"),
-    (1500, "1.5"),
-    (-1500, "-1.5"),
-    (1_000_000, "1000"),
-    (999, "0.999"),
-    ((1 << 63) - 1, "9223372036854775.807"),
-    (-(1 << 63), "-9223372036854775.808"),
-]
-
-
-@pytest.mark.parametrize("form", ["csv", "json"])
-def test_thousandths_come_in_whole_units_exactly(write_run, tmp_path, form):
-    writer = write_run(
-        metrics=(("rss", "B", "gauge"), ("lag", "1/1000 s", "gauge"), ("x", "1/1000 ", "counter"))
-    )
-    for n, (value, _) in enumerate(THOUSANDTHS):
-        writer.add(n * 1000, [n, value, value])
-    out = tmp_path / f"out.{form}"
-    export(
-        [LocalRun(RunLog(str(writer.path)))], START_MS, START_MS + 60_000, out, form=form, zone=UTC
-    )
-    if form == "csv":
-        assert out.read_text().startswith("time,unix_ms,service,pid,rss_bytes,lag_s,x\n")
-        read = rows_of(out)
-    else:
-        lines = out.read_text().splitlines()
-        read = [json.loads(line, parse_float=str, parse_int=str) for line in lines]
-    assert [row["lag_s"] for row in read] == [text for _, text in THOUSANDTHS]
-    assert [row["x"] for row in read] == [text for _, text in THOUSANDTHS]
-
-
-def test_a_gauge_that_went_from_whole_figures_to_fractions_keeps_its_column(write_run, tmp_path):
-    writer = write_run(metrics=(("lag", "s", "gauge"),))
-    writer.add(0, [3])
-    writer.change_metrics((("lag", "1/1000 s", "gauge"),))
-    writer.add(1000, [3250])
-    out = tmp_path / "out.csv"
-    export([LocalRun(RunLog(str(writer.path)))], START_MS, START_MS + 2000, out, zone=UTC)
-    assert [row["lag_s"] for row in rows_of(out)] == ["3", "3.25"]
-
-
-def test_json_is_one_object_a_line(run, tmp_path):
-    out = tmp_path / "out.jsonl"
-    export(run, START_MS + 3000, START_MS + 5000, out, form="json", zone=UTC)
-    rows = [json.loads(line) for line in out.read_text().splitlines()]
-    assert rows[0] == {
-        "time": "2025-10-09T08:53:23.000+00:00",
-        "unix_ms": START_MS + 3000,
-        "service": "api",
-        "pid": 7,
-        "rss_bytes": 300,
-        "cpu_user_us": 21,
-        "threads": -3,
-    }
-    assert len(rows) == 2
-
-
-def test_metrics_that_a_segment_has_not_are_empty_cells(write_run, tmp_path):
-    writer = write_run()
-    writer.add(0, [1, 2, 3])
-    writer.change_metrics((("threads", "count", "gauge"), ("queue_depth", "jobs", "gauge")))
-    writer.add(1000, [4, 5])
-    for form, empty in (("csv", ""), ("json", None)):
-        out = tmp_path / f"out.{form}"
-        export(
-            [LocalRun(RunLog(str(writer.path)))],
-            START_MS,
-            START_MS + 2000,
-            out,
-            form=form,
-            zone=UTC,
-        )
-        read = rows_of(out) if form == "csv" else map(json.loads, out.read_text().splitlines())
-        first, second = read
-        assert (first["queue_depth_jobs"], second["rss_bytes"]) == (empty, empty)
-        assert (int(first["threads"]), int(second["threads"])) == (3, 4)
-        assert int(second["queue_depth_jobs"]) == 5
-
-
-def test_runs_follow_one_another_under_the_columns_of_all(write_run, tmp_path):
-    first = write_run(pid=1)
-    first.add(0, [1, 2, 3])
-    second = write_run(pid=2, metrics=[("rss", "B", "gauge"), ("rss", "B2", "gauge")][:1])
-    second.add(0, [9])
-    out = tmp_path / "out.csv"
-    runs = [LocalRun(RunLog(str(writer.path))) for writer in (first, second)]
-    assert export(runs, START_MS, START_MS + 1, out).rows == 2
-    assert [(row["pid"], row["rss_bytes"], row["threads"]) for row in rows_of(out)] == [
-        ("1", "1", "3"),
-        ("2", "9", ""),
-    ]
-
-
-def test_hostile_names_make_harmless_and_distinct_columns(write_run, tmp_path):
-    table = [
-        ("=cmd|' /C calc'!A0", "B", "gauge"),
-        ('a,b"\n%s', "{}%d", "gauge"),
-        ("+", "@", "gauge"),
-        ("-", "", "gauge"),
-        ("pid", "count", "gauge"),
-        ("x", "B", "gauge"),
-        ("x_bytes", "count", "gauge"),
-    ]
-    writer = write_run(service="-rf", metrics=table)
-    writer.add(0, list(range(7)))
-    for form in ("csv", "json"):
-        out = tmp_path / f"out.{form}"
-        export([LocalRun(RunLog(str(writer.path)))], START_MS, START_MS + 1, out, form=form)
-        if form == "csv":
-            (row,) = rows_of(out)
-            assert row["service"] == "'-rf"
-        else:
-            row = json.loads(out.read_text())
-            assert row["service"] == "-rf"
-        assert list(row)[4:] == [
-            "cmd_C_calc_A0_bytes",
-            "a_b_s_d",
-            "metric",
-            "metric_2",
-            "pid_2",
-            "x_bytes",
-            "x_bytes_2",
-        ]
-        assert [int(value) for value in list(row.values())[4:]] == list(range(7))
-
-
-def test_a_file_that_is_there_is_never_overwritten_silently(run, tmp_path):
-    out = tmp_path / "out.csv"
-    out.write_text("precious")
-    with pytest.raises(FileExistsError, match=r"out\.csv: already exists") as caught:
-        export(run, START_MS, START_MS + 9000, out)
-    assert "\n" not in str(caught.value)
-    assert out.read_text() == "precious"
-    assert leftovers(tmp_path) == ["out.csv"]
-    export(run, START_MS, START_MS + 9000, out, overwrite=True)
-    assert len(rows_of(out)) == 9
-
-
-def test_a_file_that_appears_while_writing_is_kept(run, tmp_path):
-    out = tmp_path / "out.csv"
-    with pytest.raises(FileExistsError, match="already exists"):
-        export(run, START_MS, START_MS + 9000, out, progress=lambda _: out.write_text("precious"))
-    assert out.read_text() == "precious"
-    assert leftovers(tmp_path) == ["out.csv"]
-
-
-def test_a_dangling_link_is_not_followed(run, tmp_path):
-    out = tmp_path / "out.csv"
-    out.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(FileExistsError):
-        export(run, START_MS, START_MS + 9000, out)
-    assert not (tmp_path / "elsewhere").exists()
-
-
-def test_without_hard_links_the_file_is_whole_all_the_same(run, tmp_path, monkeypatch):
-    def refuse(*_args, **_kwargs):
-        raise PermissionError(1, "Operation not permitted")
-
-    monkeypatch.setattr(os, "link", refuse)
-    out = tmp_path / "out.csv"
-    assert export(run, START_MS, START_MS + 9000, out).rows == 9
-    assert len(rows_of(out)) == 9
-    assert leftovers(tmp_path) == ["out.csv"]
-    with pytest.raises(FileExistsError):
-        export(run, START_MS, START_MS + 9000, out)
-
-
-def test_a_cancelled_export_leaves_nothing(run, tmp_path):
-    with pytest.raises(ExportCancelledError):
-        export(run, START_MS, START_MS + 9000, tmp_path / "out.csv", cancelled=lambda: True)
-    assert leftovers(tmp_path) == []
-
-
-def test_an_export_that_fails_leaves_nothing(run, tmp_path):
-    def fail(_share):
-        raise OSError(28, "No space left on device")
-
-    with pytest.raises(OutputError, match=r"out\.csv: No space left on device"):
-        export(run, START_MS, START_MS + 9000, tmp_path / "out.csv", progress=fail)
-    assert leftovers(tmp_path) == []
-
-
-@pytest.mark.parametrize(
-    "name", ["missing/out.csv", "home", "x" * 300], ids=["gone", "dir", "long"]
-)
-def test_a_place_that_will_not_do_is_one_clear_line(run, tmp_path, name):
-    with pytest.raises((OutputError, FileExistsError)) as caught:
-        export(run, START_MS, START_MS + 9000, tmp_path / name)
-    assert str(caught.value).startswith(str(tmp_path / name))
-    assert "\n" not in str(caught.value)
-    assert leftovers(tmp_path) == []
-
-
-def test_a_name_with_a_nul_is_one_clear_line(run, tmp_path):
-    with pytest.raises(OutputError, match="not a valid file name"):
-        export(run, START_MS, START_MS + 9000, f"{tmp_path}/a\0b")
-
-
-def test_a_directory_is_not_replaced_even_when_asked_to(run, tmp_path):
-    with pytest.raises(OutputError, match="not a valid file name"):
-        export(run, START_MS, START_MS + 9000, tmp_path, overwrite=True)
-
-
-def test_progress_ends_at_1(run, tmp_path):
-    shares = []
-    export(run, START_MS, START_MS + 9000, tmp_path / "out.csv", progress=shares.append)
-    assert shares == sorted(shares)
-    assert shares[-1] == 1.0
-
-
-def test_an_empty_window_is_a_heading_alone(run, tmp_path):
-    out = tmp_path / "out.csv"
-    assert export(run, START_MS - 9000, START_MS, out).rows == 0
-    assert out.read_text().startswith("time,unix_ms,service,pid,rss_bytes")
-    assert rows_of(out) == []
-
-
-def test_only_the_owner_may_read_it(run, tmp_path):
-    out = tmp_path / "out.csv"
-    export(run, START_MS, START_MS + 9000, out)
-    assert stat.S_IMODE(out.stat().st_mode) == 0o600
-
-
-def test_rows_go_to_any_open_file(run):
-    out = io.BytesIO()
-    assert write_rows(run, START_MS, START_MS + 3000, out, zone=UTC) == (3, 0)
-    assert out.getvalue().count(b"\n") == 4
-
-
-def test_an_unknown_format_is_a_clear_error(run, tmp_path):
-    with pytest.raises(ValueError, match="xml"):
-        export(run, START_MS, START_MS + 9000, tmp_path / "out.xml", form="xml")
-    assert leftovers(tmp_path) == []
-
-
-def test_a_damaged_page_is_left_out_and_counted(run, tmp_path):
-    segment = Path(run[0].id) / "000001.pplog"
+def damage_the_first_page(directory):
+    segment = Path(directory, "000001.pplog")
     raw = bytearray(segment.read_bytes())
-    length = int.from_bytes(raw[fmt.PAGE_SIZE + 8 : fmt.PAGE_SIZE + 12], "little")
-    raw[fmt.PAGE_SIZE + length - 1] ^= 1
+    raw[8192 + int.from_bytes(raw[8192 + 8 : 8192 + 12], "little") - 1] ^= 1
     segment.write_bytes(raw)
-    done = export(run, START_MS, START_MS + 10_000, tmp_path / "out.csv")
-    assert (done.rows, done.skipped_pages) == (4, 1)
 
 
-def test_the_suggested_path_is_free_and_no_option(tmp_path):
-    args = ("-rf", 7, START_MS, START_MS + 60_000, tmp_path, UTC)
-    path = suggest_path(*args)
-    assert path == tmp_path / "pprofplus--rf-7-20251009T085320-20251009T085420.csv"
-    path.touch()
-    assert suggest_path(*args).name.endswith("T085420-2.csv")
-    assert suggest_path(*args, form="json").name.endswith("T085420.jsonl")
+async def test_an_incomplete_export_reports_the_damaged_pages(home, monitor, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    damage_the_first_page(home.run(count=600))
+    app = monitor()
+    async with app.run_test(size=LARGE, notifications=True) as pilot:
+        await settled(pilot, "python heap")
+        await pilot.press("e")
+        await settled(pilot, "export to CSV")
+        await pilot.press("enter")
+        await settled(pilot, "exported, incomplete")
+        await settled(pilot, "1 damaged pages were skipped")
 
 
-@given(
-    st.lists(st.integers(0, 253_370_764_799_999), max_size=5),
-    st.timedeltas(timedelta(hours=-23), timedelta(hours=23)),
-)
-def test_times_are_those_of_datetime(times_ms, offset):
-    zone = timezone(timedelta(seconds=int(offset.total_seconds())))
-    wanted = [
-        (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=t))
-        .astimezone(zone)
-        .isoformat(timespec="milliseconds")
-        for t in times_ms
-    ]
-    assert iso_times(times_ms, zone) == wanted
+async def test_export_writes_exactly_the_visible_window(home, monitor, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    home.run(count=600)
+    app = monitor(begin_ms=1_800_000_100_000, end_ms=1_800_000_200_000)
+    async with app.run_test(size=LARGE, notifications=True) as pilot:
+        await settled(pilot, "python heap")
+        await pilot.press("e")
+        await settled(pilot, "export to CSV")
+        await pilot.press("enter")
+        await settled(pilot, "exported")
+    (written,) = tmp_path.glob("*.csv")
+    with written.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 100
+    assert int(rows[0]["unix_ms"]) == 1_800_000_100_000
+    assert rows[0]["rss_bytes"] == str(70 * (1 << 20) + 100 * 65_536)
+    assert {row["pid"] for row in rows} == {"4711"}
 
 
-def test_an_instant_without_a_date_is_no_text():
-    assert iso_times([-(1 << 60), 1 << 60], UTC) == ["", ""]
+async def test_export_to_an_existing_file_is_refused_with_a_message(
+    home, monitor, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    home.run()
+    mine = tmp_path / "mine.csv"
+    mine.write_text("precious")
+    async with monitor().run_test(size=LARGE) as pilot:
+        await settled(pilot, "python heap")
+        await pilot.press("e")
+        await settled(pilot, "export to CSV")
+        pilot.app.screen.query_one("#path").value = str(mine)
+        await pilot.press("enter")
+        await settled(pilot, "choose another name")
+        await pilot.press("escape")
+    assert mine.read_text() == "precious"
 
 
-def test_a_name_that_a_spreadsheet_would_run_or_that_breaks_a_line_is_a_plain_heading(write_run):
-    names = [
-        "=1+1",
-        "+cmd|' /C calc'!A0",
-        "-2",
-        "@SUM(A1)",
-        'a"b',
-        "a\nb,c",
-        "\x1b[31mred",
-        "[bold]",
-    ]
-    names += ["x" * 5000, "requests"]
-    units = ["=B", '"', "\n", "%d", "%s", "", "B", "B", "y" * 5000, "requests"]
-    table = tuple((name, unit, "gauge") for name, unit in zip(names, units, strict=True))
-    writer = write_run(metrics=table)
-    writer.add(0, list(range(len(table))))
-    run = [LocalRun(RunLog(str(writer.path)))]
-    out = io.BytesIO()
-    write_rows(run, START_MS, START_MS + 1, out)
-    heading, row = out.getvalue().decode().splitlines()
-    labels = heading.split(",")[4:]
-    assert all(re.fullmatch(r"[A-Za-z0-9_.]{1,250}", label) for label in labels)
-    assert len(set(labels)) == len(names)
-    assert labels[-1] == "requests"
-    assert row.split(",")[4:] == [str(n) for n in range(len(table))]
-    out = io.BytesIO()
-    write_rows(run, START_MS, START_MS + 1, out, form="json")
-    assert list(json.loads(out.getvalue()).values())[4:] == list(range(len(table)))
+async def test_keys_typed_ahead_into_the_path_keep_their_order(home, monitor, tmp_path):
+    home.run()
+    target = tmp_path / "typed.csv"
+    async with monitor().run_test(size=LARGE, notifications=True) as pilot:
+        await settled(pilot, "python heap")
+        await pilot.press("e")
+        await settled(pilot, "export to CSV")
+        # in one burst, as over a slow connection
+        for char in ("ctrl+u", *str(target), "enter"):
+            name = {"/": "slash", ".": "full_stop", "-": "minus", "_": "underscore"}.get(char, char)
+            pilot.app.post_message(Key(name, char if len(char) == 1 else None))
+        await settled(pilot, "exported")
+    assert len(target.read_text().splitlines()) == 601
+
+
+async def test_quitting_during_an_export_does_not_wait_and_leaves_no_file(
+    home, monitor, tmp_path, monkeypatch
+):
+    started, ended = threading.Event(), threading.Event()
+
+    def report(screen, _share):
+        started.set()
+        if screen._cancelled.wait(20):
+            ended.set()
+
+    monkeypatch.setattr(ExportDialog, "_report", report)
+    home.run(count=20_000)
+    app = monitor()
+    async with app.run_test(size=LARGE) as pilot:
+        await settled(pilot, "python heap")
+        await pilot.press("e")
+        await settled(pilot, "export to CSV")
+        app.screen.query_one("#path").value = str(tmp_path / "big.csv")
+        app.post_message(Key("enter", None))
+        while not started.is_set():
+            await pilot.pause(0.01)
+        app.exit()
+    assert ended.wait(10)
+    await wait_until_async(lambda: len(list(tmp_path.iterdir())) == 1, 10)
+    assert [path.name for path in tmp_path.iterdir()] == ["logs"]
+
+
+async def test_export_from_a_removed_directory_suggests_the_home_directory(
+    home, monitor, tmp_path, monkeypatch
+):
+    home.run()
+    removed = tmp_path / "gone"
+    removed.mkdir()
+    monkeypatch.chdir(removed)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    removed.rmdir()
+    async with monitor().run_test(size=LARGE) as pilot:
+        await settled(pilot, "python heap")
+        await pilot.press("e")
+        await settled(pilot, "export to CSV")
+        assert pilot.app.screen.query_one("#path").value.startswith(f"{tmp_path}/pprofplus-api")
+
+
+async def test_a_long_export_shows_its_progress(home, monitor, tmp_path, monkeypatch):
+    started, resume = threading.Event(), threading.Event()
+    report = ExportDialog._report
+
+    def report_slowly(screen, share):
+        report(screen, share)
+        started.set()
+        resume.wait(20)
+
+    monkeypatch.setattr(ExportDialog, "_report", report_slowly)
+    home.run(count=20_000)
+    app = monitor()
+    async with app.run_test(size=LARGE, notifications=True) as pilot:
+        await settled(pilot, "python heap")
+        await pilot.press("e")
+        await settled(pilot, "export to CSV")
+        bar = app.screen.query_one("#progress")
+        assert not bar.display
+        app.screen.query_one("#path").value = str(tmp_path / "big.csv")
+        app.post_message(Key("enter", None))
+        await settled(pilot, lambda _: started.is_set() and bar.progress)
+        assert bar.display
+        assert bar.size.height == 1
+        resume.set()
+        await settled(pilot, "exported")

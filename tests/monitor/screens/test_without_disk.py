@@ -1,4 +1,4 @@
-"""The main paths through the screens, on a source in memory: no log, no directory, no disk."""
+"""The main uses of the screens on a source in memory: no log, no directory, no disk."""
 
 import csv
 import time
@@ -67,7 +67,7 @@ async def test_only_the_runs_that_the_options_choose_are_listed(monitor):
         assert "✝ 11" not in text
 
 
-async def test_a_key_selects_the_next_run_and_its_charts_come(monitor):
+async def test_a_key_selects_the_next_run_and_draws_its_charts(monitor):
     async with monitor().run_test(size=SIZE) as pilot:
         await settled(pilot, "python heap")
         await pilot.press("down")
@@ -75,7 +75,7 @@ async def test_a_key_selects_the_next_run_and_its_charts_come(monitor):
         await settled(pilot, "deploy 7")
 
 
-async def test_pan_and_zoom_ask_the_source_for_the_window_shown(monitor, source):
+async def test_pan_and_zoom_query_the_source_for_the_visible_window(monitor, source):
     async with monitor().run_test(size=SIZE) as pilot:
         await settled(pilot, "python heap")
         windows = []
@@ -90,7 +90,7 @@ async def test_pan_and_zoom_ask_the_source_for_the_window_shown(monitor, source)
         assert spans[3] > spans[2]
 
 
-async def test_the_events_are_listed_and_one_is_gone_to(monitor):
+async def test_events_are_listed_and_enter_goes_to_one(monitor):
     async with monitor(service="api").run_test(size=SIZE) as pilot:
         await settled(pilot, "python heap")
         await pilot.press("down")
@@ -151,7 +151,7 @@ async def test_a_live_run_grows_and_its_end_is_shown_with_the_cause(monitor, sou
         await settled(pilot, lambda text: "✝ 31" in text and "SIGKILL" in text)
 
 
-async def test_a_run_that_appears_and_one_that_goes_change_the_list(monitor, source):
+async def test_new_and_removed_runs_change_the_list(monitor, source):
     async with monitor().run_test(size=SIZE) as pilot:
         await settled(pilot, "python heap")
         source.add(ended("late", 41, BEGIN_MS + 9_000_000, 60, CURVES))
@@ -160,7 +160,7 @@ async def test_a_run_that_appears_and_one_that_goes_change_the_list(monitor, sou
         await settled(pilot, lambda text: "○ 21" not in text)
 
 
-async def test_of_a_source_that_fails_what_is_known_stays_and_one_line_says_so(monitor, source):
+async def test_when_the_source_fails_known_runs_stay_and_one_line_reports_it(monitor, source):
     async with monitor().run_test(size=SIZE) as pilot:
         await settled(pilot, "python heap")
         source.failure = "http://metrics:8428 does not answer"
@@ -172,7 +172,7 @@ async def test_of_a_source_that_fails_what_is_known_stays_and_one_line_says_so(m
         await settled(pilot, lambda text: "metrics:8428" not in text)
 
 
-async def test_a_source_that_is_slow_leaves_the_screen_alive_with_what_is_known(monitor, source):
+async def test_a_slow_source_does_not_block_the_screen(monitor, source):
     async with monitor().run_test(size=SIZE) as pilot:
         await settled(pilot, "python heap")
         source.held.clear()
@@ -187,7 +187,7 @@ async def test_a_source_that_is_slow_leaves_the_screen_alive_with_what_is_known(
         await settled(pilot, "python heap")
 
 
-async def test_without_runs_it_says_so_and_shows_the_first_one_that_comes(monitor, source):
+async def test_without_runs_a_placeholder_is_shown_until_the_first_run(monitor, source):
     runs, source.runs = source.runs, {}
     async with monitor().run_test(size=SIZE) as pilot:
         await settled(pilot, "No service has written a log here yet")

@@ -26,7 +26,7 @@ def test_equal_cells_split_into_other_parts_are_unchanged():
     assert changed_spans((row(("ab", "a"), ("c", "a")),), (row(("abc", "a")),)) == []
 
 
-def test_a_change_of_style_alone_is_found():
+def test_a_change_of_only_the_style_is_found():
     assert changed_spans((row(("abc", "a")),), (row(("a", "a"), ("bc", "b")),)) == [(0, 1, 2)]
 
 
@@ -52,7 +52,7 @@ screens = st.integers(0, 4).flatmap(
 
 
 @given(screens, screens)
-def test_drawing_the_spans_gives_the_new_rows_and_each_span_is_minimal(old, new):
+def test_the_spans_produce_the_new_rows_and_each_span_is_minimal(old, new):
     before, after = cells(old), cells(new)
     spans = changed_spans(old, new)
     for y, x, width in spans:

@@ -7,7 +7,7 @@ from pprofplus_tui.widgets.theme import THEMES
 
 
 class Stage(App):
-    """Shows a widget alone and keeps the messages that it posts."""
+    """An application with one widget that records the messages that it posts."""
 
     CSS = "Screen { overflow: hidden; }"
 

@@ -1,4 +1,4 @@
-"""The single lines: exactly as wide as asked, the important words last to go."""
+"""The status line and the key line: exact width, and the important words stay longest."""
 
 from datetime import timezone
 
@@ -34,11 +34,11 @@ past = Window.fit(END_MS - HOUR_MS, END_MS)
 windows = st.sampled_from([following, past, following.freeze(), past.freeze(), None])
 
 
-# -- the top line
+# -- the status line
 
 
 @given(states, windows, widths, st.booleans(), st.sampled_from(["", "/a/b: Permission denied" * 9]))
-def test_the_status_line_is_exactly_as_wide_as_asked(state, window, width, plain, problem):
+def test_the_status_line_has_the_requested_width(state, window, width, plain, problem):
     row = status_row(
         StatusView((run_of(state),), run_of(state), window, UTC, plain=plain, problem=problem),
         width,
@@ -48,7 +48,7 @@ def test_the_status_line_is_exactly_as_wide_as_asked(state, window, width, plain
 
 
 @given(states, windows, widths)
-def test_plain_and_drawn_status_lines_have_one_width(state, window, width):
+def test_plain_and_drawn_status_lines_have_equal_width(state, window, width):
     drawn = status(run_of(state), window, width)
     plain = status(run_of(state), window, width, plain=True)
     assert len(drawn) == len(plain)
@@ -61,20 +61,20 @@ def test_a_followed_run_is_live_at_the_time_of_its_last_sample():
 
 
 @pytest.mark.parametrize("state", [STALLED, PAUSED])
-def test_a_stalled_or_paused_run_says_since_when(state):
+def test_a_stalled_or_paused_run_shows_since_when(state):
     text = status(run_of(state), following, 120)
     assert f"{state} since 22:13:20" in text
     assert f"{state.upper()} 22:13:20 UTC" in text
 
 
 @pytest.mark.parametrize("state", [DIED, EXITED])
-def test_an_ended_run_says_when_and_after_how_long(state):
+def test_an_ended_run_shows_its_end_and_its_duration(state):
     text = status(run_of(state), past, 120)
     assert f"{state} 22:13:20 after 2h" in text
     assert "PAST 14 Nov 21:13 – 22:13 UTC" in text  # noqa: RUF001 - a dash between times
 
 
-def test_a_live_run_shown_in_its_past_is_past_though_it_is_up():
+def test_a_live_run_with_a_past_window_is_shown_as_past():
     text = status(run_of(), past, 120)
     assert "up 2h" in text
     assert "PAST " in text
@@ -82,11 +82,11 @@ def test_a_live_run_shown_in_its_past_is_past_though_it_is_up():
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_a_frozen_window_says_so_in_any_state(state):
+def test_a_frozen_window_is_marked_in_any_state(state):
     assert "FROZEN 14 Nov" in status(run_of(state), following.freeze(), 120)
 
 
-def test_a_death_and_a_freeze_differ_in_colour_too():
+def test_a_death_and_a_frozen_window_have_their_own_colours():
     row = status_row(StatusView((run_of(DIED),), run_of(DIED), past, UTC), 120)
     assert styles_of(row, "died") == {"died_bar"}
     row = status_row(StatusView((run_of(),), run_of(), following.freeze(), UTC), 120)
@@ -99,11 +99,11 @@ def test_without_runs_the_counts_are_zero_and_nothing_is_live():
     assert "LIVE" not in text
 
 
-def test_one_service_is_not_called_services():
+def test_the_count_of_one_service_is_singular():
     assert "1 service · 1 live · 0 ended" in status(run_of(), following, 120)
 
 
-def test_as_room_goes_the_counts_are_dropped_first_then_the_name_the_run_and_the_clock_stay():
+def test_with_less_room_the_counts_are_dropped_first_and_the_clock_stays():
     seen = [status(run_of(), following, width) for width in range(120, 19, -1)]
 
     def narrowest(word):
@@ -115,13 +115,13 @@ def test_as_room_goes_the_counts_are_dropped_first_then_the_name_the_run_and_the
     assert all("LIVE" in text for text in seen)
 
 
-def test_what_is_dropped_at_one_width_is_not_back_at_a_smaller_one():
+def test_a_part_dropped_at_one_width_is_absent_at_every_smaller_one():
     for word in ("1 service", "pprofplus", "up 2h", "api 4711", "LIVE"):
         shown = [word in status(run_of(), following, width) for width in range(20, 201)]
         assert shown == sorted(shown), word
 
 
-def test_a_problem_is_shown_where_there_is_room_and_cannot_command_the_terminal():
+def test_a_problem_that_fits_is_shown_without_control_codes():
     problem = "/log\x1b[31m\n: Permission denied"
     text = status(run_of(), following, 160, problem=problem)
     assert "\\x1b[31m\\x0a: Permission denied" in text
@@ -130,14 +130,14 @@ def test_a_problem_is_shown_where_there_is_room_and_cannot_command_the_terminal(
 
 @pytest.mark.parametrize("state", [LIVE, DIED])
 @pytest.mark.parametrize("width", [70, 80, 100])
-def test_where_there_is_no_room_for_a_problem_it_is_still_seen_that_there_is_one(width, state):
+def test_a_problem_that_does_not_fit_is_shown_as_incomplete(width, state):
     window = following if state == LIVE else past
     text = status(run_of(state), window, width, problem="api/7-1800000000000: 2 of 6 segments" * 9)
     assert "! incomplete" in text or "2 of 6 segments" in text
     assert "incomplete" not in status(run_of(state), window, width)
 
 
-def test_wide_characters_in_a_problem_do_not_push_the_clock_out():
+def test_wide_characters_in_a_problem_do_not_displace_the_clock():
     row = status_row(
         StatusView((run_of(),), run_of(), following, UTC, problem="/日志/日志: 日志"), 160
     )
@@ -157,7 +157,7 @@ def test_a_window_of_minutes_shows_seconds():
     assert "22:12:20 – 22:13:20" in status(run_of(DIED), short, 120)  # noqa: RUF001
 
 
-# -- the line of keys
+# -- the key line
 
 
 @given(widths, st.booleans())
@@ -177,7 +177,7 @@ def test_more_room_never_shows_fewer_keys():
     assert "freeze" not in counts[0]
 
 
-def test_keys_stand_out_from_what_they_do():
+def test_keys_have_another_style_than_their_words():
     row = keys_row(200)
     assert styles_of(row, "Space") == {"key"}
     assert styles_of(row, "freeze") == {"bar"}

@@ -1,4 +1,4 @@
-"""Only the cells that changed are repainted; whatever was shown before, the rows are shown now."""
+"""The cell widget repaints only changed cells and always shows its current rows."""
 
 import asyncio
 from unittest import mock
@@ -49,7 +49,7 @@ async def test_one_changed_cell_repaints_that_cell(stage):
     assert lines[2].strip() == "thrEe"
 
 
-async def test_cells_far_apart_are_repainted_apart(stage):
+async def test_distant_cells_are_repainted_as_separate_regions(stage):
     regions, _ = await refreshed(
         stage, rows_of("a" + " " * 20 + "b"), rows_of("A" + " " * 20 + "B")
     )
@@ -63,12 +63,12 @@ async def test_a_changed_style_is_a_changed_cell(stage):
     assert regions == [(10, 0, 1, 1)]
 
 
-async def test_fewer_rows_leave_nothing_of_the_former_behind(stage):
+async def test_fewer_rows_clear_the_rest_of_the_widget(stage):
     _, lines = await refreshed(stage, rows_of("one", "two", "three", "four"), rows_of("new"))
     assert [line.strip() for line in lines] == ["new", "", "", ""]
 
 
-async def test_no_rows_at_all_leave_nothing_of_the_former_behind(stage):
+async def test_no_rows_clear_the_whole_widget(stage):
     _, lines = await refreshed(stage, rows_of("one", "two"), ())
     assert [line.strip() for line in lines] == [""] * HEIGHT
 
@@ -89,7 +89,7 @@ async def test_other_colours_repaint_all(stage):
         assert [segment.style for segment in app.widget.render_line(0)] == [day]
 
 
-async def test_a_row_that_stays_is_not_built_again(stage):
+async def test_an_unchanged_row_is_not_built_again(stage):
     app = stage(CellWidget())
     async with app.run_test(size=(WIDTH, HEIGHT)) as pilot:
         app.widget.set_rows(rows_of("one", "two"))
@@ -126,7 +126,7 @@ def test_the_screen_shows_the_new_rows_after_any_others(stage, shown):
 
 @pytest.mark.parametrize("colours", [True, False])
 @pytest.mark.parametrize("plain", [False, True])
-async def test_its_lines_are_those_that_textual_would_make(stage, monkeypatch, colours, plain):
+async def test_its_lines_equal_those_of_textual(stage, monkeypatch, colours, plain):
     if not colours:
         monkeypatch.setenv("NO_COLOR", "1")
     app = stage(CellWidget())
@@ -142,7 +142,7 @@ async def test_its_lines_are_those_that_textual_would_make(stage, monkeypatch, c
             assert [strip.cell_length for strip in ours] == [crop.width] * crop.height
 
 
-async def test_it_keeps_no_list_of_all_that_ever_changed(stage):
+async def test_it_keeps_no_growing_list_of_changes(stage):
     app = stage(CellWidget())
     async with app.run_test(size=(WIDTH, HEIGHT)) as pilot:
         for at in range(20):

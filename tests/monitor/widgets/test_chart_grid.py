@@ -1,4 +1,4 @@
-"""The grid: drawn charts at their places, cut, padded, hidden, shown again, chosen, clicked."""
+"""The chart grid: charts at their places, cut, padded, hidden, shown again, chosen, clicked."""
 
 import pytest
 from hypothesis import given
@@ -15,7 +15,7 @@ SIZE = (80, 24)
 
 
 def picture(char, width, height):
-    """Return a chart of one character with a frame at its left, as the renderer would give it."""
+    """Return a chart of one character with a frame at its left, as the renderer delivers it."""
     row = (Cellrun("|", "frame"), Cellrun(char * (width - 1), "line0"))
     return (row,) * height
 
@@ -29,9 +29,7 @@ def places_of(names, width=SIZE[0], height=SIZE[1]):
 
 
 @given(*[st.integers(1, 40)] * 4)
-def test_a_picture_of_another_size_is_cut_or_padded_to_its_place(
-    width, height, of_width, of_height
-):
+def test_a_chart_of_another_size_is_cut_or_padded_to_its_place(width, height, of_width, of_height):
     rows = sized(picture("x", of_width, of_height), ChartPlace(0, 0, width, height))
     assert len(rows) == height
     assert all(width_of(row) == width for row in rows)
@@ -40,13 +38,13 @@ def test_a_picture_of_another_size_is_cut_or_padded_to_its_place(
     assert shown == [there if y < of_height else "" for y in range(height)]
 
 
-def test_a_drawing_of_the_right_size_is_not_made_again():
+def test_a_chart_of_the_right_size_is_not_copied():
     rows = picture("x", 30, 8)
     assert sized(rows, ChartPlace(5, 5, 30, 8)) is rows
 
 
 @given(st.integers(20, 240), st.integers(6, 80), st.integers(1, 6), st.integers(0, 63))
-def test_put_together_the_charts_fill_the_area_each_at_its_place(width, height, count, missing):
+def test_the_composed_charts_fill_the_area_each_at_its_place(width, height, count, missing):
     places = places_of(["a", "b", "c", "d", "e", "f"][:count], width, height)
     drawn = {
         name: rows for i, (name, rows) in enumerate(filled(places).items()) if missing >> i & 1
@@ -65,7 +63,7 @@ def grid(stage):
     return stage(ChartGrid())
 
 
-async def test_a_chart_shows_at_its_place_as_it_comes(grid):
+async def test_a_chart_is_shown_as_soon_as_it_is_drawn(grid):
     places = places_of(["memory", "heap"])
     async with grid.run_test(size=SIZE) as pilot:
         grid.widget.place(places, None)
@@ -76,7 +74,7 @@ async def test_a_chart_shows_at_its_place_as_it_comes(grid):
         assert grid.lines[0].strip() == ""
 
 
-async def test_a_chart_that_was_hidden_is_back_at_once_when_shown_again(grid):
+async def test_a_hidden_chart_is_shown_again_without_a_new_drawing(grid):
     both = places_of(["memory", "heap"])
     async with grid.run_test(size=SIZE) as pilot:
         grid.widget.place(both, None)
@@ -90,7 +88,7 @@ async def test_a_chart_that_was_hidden_is_back_at_once_when_shown_again(grid):
         assert grid.lines[both["heap"].y].startswith("|hhh")
 
 
-async def test_a_chart_drawn_while_hidden_is_kept_for_when_it_is_shown(grid):
+async def test_a_chart_drawn_while_hidden_is_shown_later(grid):
     both = places_of(["memory", "heap"])
     async with grid.run_test(size=SIZE) as pilot:
         grid.widget.place(places_of(["memory"]), None)
@@ -102,7 +100,7 @@ async def test_a_chart_drawn_while_hidden_is_kept_for_when_it_is_shown(grid):
         assert any("hhh" in line for line in grid.lines)
 
 
-async def test_the_chosen_chart_alone_has_the_frame_of_the_chosen(grid):
+async def test_only_the_chosen_chart_has_the_selected_frame(grid):
     places = places_of(["memory", "heap", "cpu"])
     async with grid.run_test(size=SIZE):
         grid.widget.place(places, "heap")
@@ -122,7 +120,7 @@ async def test_the_chosen_chart_alone_has_the_frame_of_the_chosen(grid):
                 x += len(run.text)
 
 
-async def test_a_redrawn_chosen_chart_stays_framed_as_chosen(grid):
+async def test_a_redrawn_chosen_chart_keeps_the_selected_frame(grid):
     places = places_of(["memory", "heap"])
     async with grid.run_test(size=SIZE):
         grid.widget.place(places, "heap")
@@ -132,7 +130,7 @@ async def test_a_redrawn_chosen_chart_stays_framed_as_chosen(grid):
         assert [run.style for run in row if run.text.startswith("|")][-1] == "frame_selected"
 
 
-async def test_every_size_leaves_whole_lines_and_asks_for_new_places(grid):
+async def test_every_size_has_complete_lines_and_posts_a_resize(grid):
     async with grid.run_test(size=SIZE) as pilot:
         places = places_of(["memory", "heap"])
         grid.widget.place(places, None)
@@ -141,14 +139,14 @@ async def test_every_size_leaves_whole_lines_and_asks_for_new_places(grid):
         for size in ((120, 40), (30, 5), (1, 1), (80, 24)):
             grid.posted.clear()
             await pilot.resize_terminal(*size)
-            # before new places come, an old picture may arrive
+            # a chart of the old size may arrive before the new places
             grid.widget.draw({"heap": filled(places)["heap"]})
             await pilot.pause()
             assert ("resized",) in grid.posted
             assert [len(line) for line in grid.lines] == [size[0]] * size[1]
 
 
-async def test_a_click_names_the_chart_under_it_and_the_wheel_the_place_in_it(grid):
+async def test_a_click_reports_its_chart_and_the_wheel_also_the_column(grid):
     places = places_of(["memory", "heap", "cpu"])
     async with grid.run_test(size=SIZE) as pilot:
         grid.widget.place(places, None)
@@ -166,7 +164,7 @@ async def test_a_click_names_the_chart_under_it_and_the_wheel_the_place_in_it(gr
             ]
 
 
-async def test_where_no_chart_is_a_click_does_nothing(grid):
+async def test_a_click_outside_all_charts_does_nothing(grid):
     async with grid.run_test(size=SIZE) as pilot:
         grid.widget.place({"memory": ChartPlace(0, 0, 80, 10)}, None)
         grid.posted.clear()

@@ -1,4 +1,4 @@
-"""The lines and the table of several runs: what is known, what is not, and why not."""
+"""The table of a comparison: values, reasons for missing values, and totals."""
 
 import pytest
 
@@ -36,13 +36,13 @@ def test_the_growth_of_a_run_is_its_verdict(verdict, words):
 
 
 @pytest.mark.parametrize("why", ["ended", "not yet", "no sample"])
-def test_a_run_without_a_value_says_why(why):
+def test_a_run_without_a_value_shows_why(why):
     rows = figure_rows(service(member(1, 5.0 * MIB), member(2, None, why)), 80)
     assert "5 MiB" in row_text(rows[1])
     assert why in row_text(rows[2])
 
 
-def test_the_others_are_summed_as_far_as_they_are_there_and_not_by_age():
+def test_the_others_with_a_value_are_summed_except_by_age():
     found = service(member(1, 5.0), rest=Rest(9, 2, 1.0 * MIB, 3.0 * MIB, 4.0 * MIB))
     line = row_text(figure_rows(found, 100)[-1])
     assert "9 others" in line
@@ -51,7 +51,7 @@ def test_the_others_are_summed_as_far_as_they_are_there_and_not_by_age():
     assert "total" not in row_text(figure_rows(by_age, 100)[-1])
 
 
-def test_on_eighty_columns_it_says_which_runs_are_in_no_sum_and_that_ages_have_none():
+def test_the_totals_name_excluded_runs_and_are_absent_by_age():
     known = {"rss_bytes": 169 * MIB, "uss_bytes": 92 * MIB, "running": 9, "count": 9}
     now = row_text(totals_row(service(**known, silent=1), 80))
     assert "running now 9 (1 without samples)   rss total 169 MiB" in now
@@ -59,7 +59,7 @@ def test_on_eighty_columns_it_says_which_runs_are_in_no_sum_and_that_ages_have_n
     assert "no total by age: runs at different times" in by_age
 
 
-def test_growths_are_compared_only_if_both_are_judged():
+def test_growths_are_compared_only_if_both_have_a_verdict():
     grows, short = Verdict(GROWING, 5.0 * MIB), Verdict(TOO_LITTLE)
     for verdict, words in ((Verdict(SAW_TOOTH), "growth +5 MiB/h"), (short, "")):
         pair = (member(1, 5.0, verdict=verdict), member(2, 6.0, verdict=grows))

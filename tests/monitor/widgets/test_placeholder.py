@@ -1,4 +1,4 @@
-"""What stands where there is nothing to draw says what to do next."""
+"""The placeholder without runs: it explains what to do next."""
 
 import ast
 
@@ -26,37 +26,37 @@ def test_the_three_lines_to_paste_are_shown_whole():
 
 
 @given(st.text(st.characters(exclude_characters="\0"), min_size=1, max_size=40))
-def test_what_is_to_be_pasted_is_python_that_names_the_directory_looked_in(directory):
+def test_the_lines_to_paste_are_python_with_the_searched_directory(directory):
     _, _, call = paste([directory])
     (keyword,) = ast.parse(call, mode="eval").body.keywords
     assert (keyword.arg, keyword.value.value) == ("directory", directory)
     assert call.isascii()
 
 
-def test_where_services_write_by_default_need_not_be_named():
+def test_the_default_directory_is_not_named():
     assert paste([default_log_directory()])[-1] == 'pprofplus.start("my-service")'
 
 
-def test_every_directory_has_a_line_of_its_own():
+def test_every_directory_has_its_own_line():
     text = text_of(empty_rows(["/one", "/two"], None, None))
     first, second = (line for line in text.split("\n") if line.endswith(("/one", "/two")))
     assert first.split() == ["looked", "in", "/one"]
     assert second.split() == ["/two"]
 
 
-def test_what_was_asked_for_is_named_and_so_is_what_there_is_instead():
+def test_the_requested_service_and_the_existing_ones_are_named():
     text = text_of(empty_rows(["/one"], "apo", 7, others=["api", "worker"]))
     assert "No run of service apo pid 7 here yet." in text
     assert "services   api, worker" in text
 
 
-def test_a_hostile_directory_cannot_command_the_terminal():
+def test_a_hostile_directory_name_sends_no_control_code():
     text = text_of(empty_rows(["/a\x1b[31m\nb"], None, None))
     assert "\x1b" not in text
     assert "/a\\x1b[31m\\x0ab" in text
 
 
-def test_wide_characters_do_not_make_a_line_longer_than_it_counts():
+def test_lines_have_no_wide_characters():
     text = text_of(empty_rows(["/日志"], None, None))
     assert all(ord(char) < 0x2E80 for char in text)
 
@@ -80,7 +80,7 @@ def test_lines_are_placed_within_the_area(lines, width, height):
     assert all(width_of(row) == width for row in rows)
 
 
-def test_lines_that_have_room_are_shown_whole_and_not_at_the_very_edge():
+def test_lines_that_fit_are_shown_whole_with_a_margin():
     rows = placed([(Cellrun("hello", "text"),)], 40, 9)
     (line,) = [row for row in text_of(rows).split("\n") if "hello" in row]
     assert line.startswith("        hello")

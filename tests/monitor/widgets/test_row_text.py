@@ -1,4 +1,4 @@
-"""Rows are cut, padded and spread to exactly the cells they are given."""
+"""Rows are cut, padded and spread to an exact width."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,7 +26,7 @@ def test_fitting_twice_changes_nothing(row, width):
 
 
 @given(rows, rows, widths)
-def test_a_spread_row_has_the_width_and_ends_with_its_right_end_if_that_fits(left, right, width):
+def test_a_spread_row_has_the_width_and_ends_with_its_right_part_if_that_fits(left, right, width):
     row = spread(left, right, width)
     assert width_of(row) == width
     if width_of(right) < width:
@@ -45,5 +45,5 @@ def test_joined_parts_are_whole_and_in_order(parts, width):
     assert not longer or len(longer[0]) > width
 
 
-def test_padding_takes_the_style_asked_for():
+def test_padding_has_the_requested_style():
     assert fit((), 3, "bar") == (Cellrun("   ", "bar"),)

@@ -1,4 +1,4 @@
-"""The list of runs: services with their runs, the selected one always in sight, clicks."""
+"""The list of runs: services with their runs, the selected one always visible, clicks."""
 
 from dataclasses import replace
 
@@ -45,7 +45,7 @@ runs_of_any_kind = st.lists(
 
 
 @given(runs_of_any_kind, st.integers(1, 60))
-def test_every_line_is_exactly_as_wide_as_the_list(runs, width):
+def test_every_line_has_the_width_of_the_list(runs, width):
     for row, _ in list_rows(RunListView(runs), width):
         assert width_of(row) == width
 
@@ -64,7 +64,7 @@ def test_every_run_has_one_line_under_its_service(runs):
             assert run.service.startswith(heading)
 
 
-def test_a_run_shows_its_state_pid_memory_and_curve():
+def test_a_run_shows_its_state_pid_memory_and_sparkline():
     (_, line) = texts((run_of(pid=4711, rss=412 << 20),))
     assert line.split() == ["●", "4711", "412", "MiB", "▁▂▃▄▅▆"]
 
@@ -97,21 +97,21 @@ def test_each_state_has_its_sign(state):
     assert SIGNS[state] in texts((run_of(state=state),))[1]
 
 
-def test_a_heading_counts_the_running_and_all():
+def test_a_heading_counts_live_runs_and_all_runs():
     runs = ordered([run_of(pid=1), run_of(pid=2, state=DIED), run_of(pid=3, state=STALLED)])
     assert texts(runs)[0].split() == ["api", "2/3"]
 
 
-def test_a_heading_counts_once_while_all_run():
+def test_a_heading_has_one_count_if_all_runs_are_live():
     assert texts(many(6, ("api",)))[0].split() == ["api", "6"]
 
 
-def test_ended_runs_come_below_running_ones_of_their_service():
+def test_ended_runs_are_below_live_ones_of_their_service():
     runs = ordered([run_of(pid=9, state=EXITED), run_of(pid=1), run_of("b", 5, DIED)])
     assert [line.split()[1] for line in texts(runs) if line[1] in SIGNS.values()] == ["1", "9", "5"]
 
 
-def test_the_longest_pid_and_size_leave_room_for_the_curve():
+def test_the_longest_pid_and_size_leave_room_for_the_sparkline():
     line = texts((run_of(pid=4194304, rss=1023 * GIB),), width=28)[1]
     assert line.rstrip().endswith("1023 GiB ▁▂▃▄▅▆")
 
@@ -121,7 +121,7 @@ def test_ascii_only_is_ascii():
     assert all(line.isascii() for line in texts(runs, plain=True))
 
 
-def test_the_selected_run_alone_is_on_another_background():
+def test_only_the_selected_run_has_another_background():
     runs = many(6)
     for row, path in list_rows(RunListView(runs, runs[2].id), 34):
         chosen = [run.style.endswith("_selected") for run in row]
@@ -131,7 +131,7 @@ def test_the_selected_run_alone_is_on_another_background():
 # -- on a screen
 
 
-async def test_the_selected_run_is_kept_in_sight_all_the_way_down_and_up(stage):
+async def test_the_selected_run_stays_visible_from_top_to_bottom(stage):
     app = stage(RunList())
     runs = many(300)
     async with app.run_test(size=(34, 12)) as pilot:
@@ -153,7 +153,7 @@ async def test_the_heading_is_above_the_first_run_of_a_service(stage):
         assert app.lines[1].split()[1] == str(first.pid)
 
 
-async def test_the_list_does_not_scroll_while_the_selected_run_is_in_sight(stage):
+async def test_the_list_does_not_scroll_while_the_selected_run_is_visible(stage):
     app = stage(RunList())
     runs = many(60, ("api",))
     async with app.run_test(size=(34, 12)) as pilot:
@@ -165,7 +165,7 @@ async def test_the_list_does_not_scroll_while_the_selected_run_is_in_sight(stage
         assert [line.split()[1] for line in app.lines] == before
 
 
-async def test_a_run_that_appears_above_does_not_push_the_selected_one_out(stage):
+async def test_a_new_run_above_leaves_the_selected_one_visible(stage):
     app = stage(RunList())
     runs = many(60, ("api",))
     async with app.run_test(size=(34, 12)) as pilot:
@@ -175,7 +175,7 @@ async def test_a_run_that_appears_above_does_not_push_the_selected_one_out(stage
         assert any(line.split()[1] == str(runs[-1].pid) for line in app.lines)
 
 
-async def test_a_list_that_became_shorter_leaves_no_lines_behind(stage):
+async def test_a_shorter_list_leaves_no_old_lines(stage):
     app = stage(RunList())
     runs = many(60)
     async with app.run_test(size=(34, 12)) as pilot:
@@ -197,7 +197,7 @@ async def test_a_smaller_terminal_still_shows_the_selected_run(stage):
             assert any(str(runs[35].pid) in line.split() for line in app.lines)
 
 
-async def test_a_click_asks_for_the_run_under_the_mouse_also_when_scrolled(stage):
+async def test_a_click_chooses_the_run_under_the_mouse_also_when_scrolled(stage):
     app = stage(RunList())
     runs = many(300)
     async with app.run_test(size=(34, 12)) as pilot:
@@ -212,7 +212,7 @@ async def test_a_click_asks_for_the_run_under_the_mouse_also_when_scrolled(stage
                 assert app.posted == [("chosen", run.id)]
 
 
-async def test_a_click_on_a_heading_or_below_the_last_run_asks_for_nothing(stage):
+async def test_a_click_on_a_heading_or_below_the_last_run_chooses_nothing(stage):
     app = stage(RunList())
     async with app.run_test(size=(34, 12)) as pilot:
         app.widget.show(RunListView((run_of(),), None))

@@ -1,4 +1,4 @@
-"""Every token that is drawn anywhere has colours that can be read on both long_term_trends."""
+"""Every token that is drawn has colours that are readable on both backgrounds."""
 
 import ast
 from pathlib import Path
@@ -29,7 +29,7 @@ paints = pytest.mark.parametrize(
 
 
 def literal_tokens():
-    """Return every style that is written out as the last argument of a Cellrun."""
+    """Return every style that is a literal last argument of a Cellrun."""
     found = set()
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -44,7 +44,7 @@ def literal_tokens():
 
 
 def drawn_tokens():
-    """Return the styles of lines and lists in every state, which are partly made up as they go."""
+    """Return the styles of lines and lists in every state; some are composed at run time."""
     rows = [keys_row(200), *empty_rows(["/a"], "api", 1, others=["b"])]
     for state in STATES:
         run = Run("/a", "api", 1, state, 0, 3_600_000, 1 << 20, "▁▂")
@@ -88,7 +88,7 @@ def test_an_unknown_token_is_plain_text_not_an_error(paint):
 
 
 @paints
-def test_every_line_of_a_chart_and_its_legend_have_a_colour_of_their_own(paint):
+def test_every_line_of_a_chart_and_its_legend_have_their_own_colour(paint):
     for kind in ("line", "legend"):
         colours = {paint[f"{kind}{index}"].color.triplet.hex for index in range(COLOURS)}
         assert len(colours) == COLOURS
@@ -96,7 +96,7 @@ def test_every_line_of_a_chart_and_its_legend_have_a_colour_of_their_own(paint):
 
 @paints
 @pytest.mark.parametrize("token", ["text", "title", "service", "key", "died", "stalled", "live"])
-def test_what_must_be_read_has_the_contrast_that_the_guidelines_ask(paint, token):
+def test_important_text_has_the_contrast_of_the_guidelines(paint, token):
     style = paint[token]
     assert contrast(style.color.triplet.hex, style.bgcolor.triplet.hex) >= 4.5
 
@@ -105,7 +105,7 @@ def test_what_must_be_read_has_the_contrast_that_the_guidelines_ask(paint, token
 @pytest.mark.parametrize(
     "token", ["dim", "tick", "note", "bar", "exited", "dim_selected", "exited_selected"]
 )
-def test_what_is_quiet_can_still_be_read(paint, token):
+def test_dim_text_is_still_readable(paint, token):
     style = paint[token]
     assert contrast(style.color.triplet.hex, style.bgcolor.triplet.hex) >= 3
 

@@ -1,4 +1,4 @@
-"""The line above the charts: calm, exactly as wide as asked, what matters last to go."""
+"""The verdict line above the charts: its words, colours and width."""
 
 import re
 from dataclasses import replace
@@ -102,8 +102,8 @@ LEAKING = found(
 
 
 @given(facts, st.integers(20, 200), st.booleans())
-def test_the_line_is_exactly_as_wide_as_asked(told, width, plain):
-    row = verdict_row(told, width, plain=plain)
+def test_the_line_has_the_requested_width(verdicts_shown, width, plain):
+    row = verdict_row(verdicts_shown, width, plain=plain)
     assert width_of(row) == width
     assert row_text(row).isascii() or not plain
 
@@ -132,7 +132,7 @@ def test_a_verdict_is_shown_in_words(verdict, words):
     assert parts_of(verdict_row(found(verdict), 80)) == [words]
 
 
-def test_the_layer_to_blame_and_the_time_to_the_limit_fit_on_eighty_columns():
+def test_the_responsible_layer_and_the_time_to_the_limit_fit_on_eighty_columns():
     assert parts_of(verdict_row(LEAKING, 80)) == [
         "RSS 400 MiB ↗ growing +3.1 MiB/h",
         "Python ↗ +2.9 MiB/h",
@@ -158,14 +158,14 @@ def test_with_more_room_the_sizes_of_the_layers_are_shown():
     ]
 
 
-def test_rss_stays_longest():
+def test_rss_is_shown_at_every_width():
     for width in range(34, 200):
         assert parts_of(verdict_row(LEAKING, width))[0] == "RSS 400 MiB ↗ growing +3.1 MiB/h"
 
 
 def test_growth_is_coloured_only_if_it_is_large_or_the_limit_is_near_in_time():
-    def style(told):
-        return styles_of(verdict_row(told, 100), "growing")
+    def style(verdicts_shown):
+        return styles_of(verdict_row(verdicts_shown, 100), "growing")
 
     assert style(found(growing(1, change=MIB))) == {"text"}
     assert style(found(growing(1, change=100 * MIB))) == {"grow"}
@@ -174,7 +174,7 @@ def test_growth_is_coloured_only_if_it_is_large_or_the_limit_is_near_in_time():
 
 
 @pytest.mark.parametrize("kind", [STEADY, SAW_TOOTH, TOO_LITTLE])
-def test_what_does_not_grow_is_quiet(kind):
+def test_a_verdict_without_growth_is_dim(kind):
     assert styles_of(verdict_row(found(Verdict(kind)), 80), kind) == {"dim"}
 
 
@@ -188,35 +188,35 @@ def test_a_limit_without_growth_is_shown_as_a_share_and_highlighted_when_near():
 
 
 @pytest.mark.parametrize(
-    ("per_hour", "told"), [(500, "in 1h1m"), (100, "in 5h"), (2, "in 10d"), (0.1, "50 % of")]
+    ("per_hour", "words"), [(500, "in 1h1m"), (100, "in 5h"), (2, "in 10d"), (0.1, "50 % of")]
 )
-def test_the_time_to_the_limit_is_rough_and_only_shown_if_it_is_reached(per_hour, told):
-    assert told in row_text(verdict_row(found(growing(per_hour), 1024 * MIB, 512 * MIB), 100))
+def test_the_time_to_the_limit_is_rounded_and_omitted_if_it_is_long(per_hour, words):
+    assert words in row_text(verdict_row(found(growing(per_hour), 1024 * MIB, 512 * MIB), 100))
 
 
-def test_on_eighty_columns_rss_the_cgroups_figure_its_share_and_the_runs_that_share_it_fit():
-    told = replace(found(Verdict(STEADY), 1024 * MIB, 973 * MIB), sharers=3)
-    assert parts_of(verdict_row(told, 80)) == [
+def test_rss_the_cgroup_its_share_and_its_runs_fit_on_eighty_columns():
+    shared = replace(found(Verdict(STEADY), 1024 * MIB, 973 * MIB), sharers=3)
+    assert parts_of(verdict_row(shared, 80)) == [
         "RSS 400 MiB steady",
         "cgroup 973 MiB, 95 % of its limit 1 GiB, 3 runs",
     ]
 
 
-def test_where_there_is_room_the_measured_change_is_next_to_the_rate():
+def test_with_enough_room_the_measured_change_is_next_to_the_rate():
     change = change_between(360 * MIB, 0, 400 * MIB, 600_000)
     layer = Layer(LAYER_BY_ID["rss"], 400 * MIB, growing(240), change)
-    told = parts_of(verdict_row(Verdicts((layer,)), 80))
-    assert told == ["RSS 400 MiB ↗ growing +240 MiB/h", "+40 MiB in 10m"]
+    parts = parts_of(verdict_row(Verdicts((layer,)), 80))
+    assert parts == ["RSS 400 MiB ↗ growing +240 MiB/h", "+40 MiB in 10m"]
 
 
-def test_no_figures_give_a_blank_line():
+def test_without_verdicts_the_line_is_blank():
     assert row_text(verdict_row(Verdicts(), 50)) == " " * 50
 
 
 OOM = Cause("oom", "probable", "out of memory", "its cgroup has counted an OOM kill since")
 
 
-def test_a_run_that_died_begins_with_the_cause():
+def test_the_line_of_a_dead_run_begins_with_the_cause():
     death, whole = Death(0, OOM, MIB, 2 * MIB), Verdicts((Layer(LAYERS[0], MIB),))
     cause = "probably out of memory"
     for width, begin in (
@@ -230,7 +230,7 @@ def test_a_run_that_died_begins_with_the_cause():
         assert styles_of(row, cause) == {"died"}
 
 
-def test_a_run_that_ended_in_order_has_no_cause_there():
+def test_the_line_of_a_run_that_exited_has_no_cause():
     row = verdict_row(Verdicts(), 120, death=Death(0, Cause("exit", "known", "exited")))
     assert not row_text(row).strip()
 
@@ -243,12 +243,12 @@ deaths = st.none() | st.builds(Death, st.just(0), causes, st.none() | sizes, st.
 
 
 @given(deaths, st.integers(0, 250), st.booleans())
-def test_with_a_cause_the_line_has_the_width_of_the_screen(death, width, plain):
+def test_with_a_cause_the_line_has_the_requested_width(death, width, plain):
     row = verdict_row(Verdicts((Layer(LAYERS[0], MIB),)), width, plain=plain, death=death)
     assert width_of(row) == width
 
 
-def test_a_cause_is_ascii_where_the_terminal_is():
+def test_a_cause_is_ascii_on_an_ascii_terminal():
     death = Death(0, Cause("killed", "known", "SIGKILL", "größer"), MIB, MIB)
     row = verdict_row(Verdicts((Layer(LAYERS[0], MIB),)), 160, plain=True, death=death)
     assert row_text(row).startswith(" SIGKILL: gr\\xf6\\xdfer, peak 1 MiB")

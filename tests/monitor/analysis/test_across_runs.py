@@ -1,13 +1,10 @@
-"""Several curves together: growth, values at one moment, a band and a sum of many."""
-
-import math
+"""Many curves in buckets: a band, a total, and the most important runs."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kit.fake_runs import fake_run
 from kit.series import points_of
 from kit.units import HOUR_MS
 from pprofplus_tui.analysis.across_runs import (
@@ -17,109 +14,19 @@ from pprofplus_tui.analysis.across_runs import (
     total,
     up_to_present,
 )
-from pprofplus_tui.analysis.aligned_runs import age_ticks, shared_moment, shifted, value_at
 from pprofplus_tui.analysis.layer_verdicts import classify_curve
-from pprofplus_tui.model.change import change_between, change_over
-from pprofplus_tui.model.comparison_request import COMPARE, SERVICE, ComparisonRequest
 from pprofplus_tui.model.lifetimes import Lifetime
 from pprofplus_tui.model.points import Points
-from pprofplus_tui.model.runs import DIED, LIVE, Run
 from pprofplus_tui.model.time_buckets import TimeBuckets
-from pprofplus_tui.model.window import Window
 
 
 def curve(times, values, breaks=()):
     return points_of(values, times, breaks)
 
 
-# -- a change
-
-
-def test_a_change_is_the_last_measured_value_less_the_first():
-    change = change_over(curve([1000, 2000, 299_000], [188.4, 500.0, 274.1]))
-    assert change.amount == pytest.approx(85.7)
-    assert change.span_ms == 298_000
-
-
-def test_of_one_value_or_none_there_is_no_change():
-    assert change_over(curve([1000], [1])) is None
-    assert change_over(Points.empty()) is None
-    assert change_between(None, 0, 5, 1000) is None
-    assert change_between(1, 1000, 5, 1000) is None
-
-
-def test_a_trend_that_comes_to_something_else_is_known():
-    change = change_between(100.0, 0, 200.0, HOUR_MS)
-    assert change.along(50.0) == 50.0
-    assert change.differs_from(50.0)
-    assert not change.differs_from(95.0)
-
-
-# -- one moment
-
-
-ALWAYS = Lifetime.of_ended_run(0, 10**15)
-
-
 def alive(begin_ms, last_ms, newest, present_ms=None):
     present_ms = last_ms if present_ms is None else present_ms
     return Lifetime.of_live_run(begin_ms, last_ms, 1000, present_ms, newest)
-
-
-def test_the_value_at_a_time_is_that_of_the_last_point_before():
-    points = curve([1000, 2000, 3000], [1, 2, 3])
-    assert value_at(points, 2500, 0, ALWAYS) == 2
-    assert value_at(points, 999, 0, ALWAYS) is None
-
-
-def test_in_a_gap_there_is_no_value():
-    points = curve([1000, 2000, 100_000], [1, 2, 3], breaks=[2])
-    assert value_at(points, 50_000, 100, ALWAYS) is None
-    assert value_at(points, 2500, 100, ALWAYS) == 2
-
-
-def test_a_run_that_has_ended_has_no_value_after_its_last_sample_however_wide_the_buckets_are():
-    points = curve([60_000], [7])
-    assert value_at(points, 90_000, 120_000, Lifetime.of_ended_run(1000, 90_000)) == 7
-    assert value_at(points, 90_001, 120_000, Lifetime.of_ended_run(1000, 90_000)) is None
-    assert value_at(points, 999, 120_000, Lifetime.of_ended_run(1000, 90_000)) is None
-
-
-def test_a_live_runs_newest_value_holds_until_it_is_stale():
-    points = curve([1000, 2000], [1, 2])
-    assert value_at(points, 2000, 1000, alive(1000, 2000, 9.0)) == 9
-    assert value_at(points, 6999, 1000, alive(1000, 2000, 9.0)) == 9
-    assert value_at(points, 7000, 1000, alive(1000, 2000, 9.0)) is None
-    assert value_at(points, 9000, 1000, alive(1000, 2000, 9.0, present_ms=9000)) == 9
-
-
-def test_why_a_run_has_no_value_is_known():
-    assert Lifetime.of_ended_run(1000, 2000).reason_for_none(3000, aligned=False) == "ended"
-    assert Lifetime.of_ended_run(1000, 2000).reason_for_none(500, aligned=False) == "not yet"
-    assert alive(0, 2000, 1.0).reason_for_none(60_000, aligned=True) == "not yet"
-    assert alive(0, 2000, 1.0).reason_for_none(60_000, aligned=False) == "no sample"
-
-
-def test_the_shared_moment_is_the_last_at_which_both_were_there():
-    window = Window.fit(0, 100_000)
-    lives = [Lifetime.of_ended_run(1, 9), Lifetime.of_ended_run(3, 7)]
-    assert shared_moment(lives, window) == 7
-    assert shared_moment([Lifetime.of_ended_run(1, 2), Lifetime.of_ended_run(3, 7)], window) is None
-    assert shared_moment([Lifetime.of_ended_run(1, 2)], window) is None
-
-
-def test_an_age_is_a_time_less_the_start():
-    assert shifted(curve([1000, 2000], [1, 2]), 1000).t_ms.tolist() == [0, 1000]
-
-
-@given(st.integers(0, 10**12), st.integers(1, 10**12), st.integers(0, 400))
-def test_ticks_of_ages_are_few_and_inside(begin_ms, span_ms, width):
-    ticks = age_ticks(begin_ms, begin_ms + span_ms, width)
-    assert all(begin_ms <= ms < begin_ms + span_ms for ms, _ in ticks)
-    assert len(ticks) <= -(-width // 12)  # a label takes up to 12 cells
-
-
-# -- many
 
 
 def buckets(width_ms, count):
@@ -129,7 +36,7 @@ def buckets(width_ms, count):
 EIGHT = buckets(100, 8)
 
 
-def test_on_the_grid_a_value_holds_to_the_next_but_not_over_a_gap():
+def test_in_buckets_a_value_holds_until_the_next_but_not_over_a_gap():
     points = curve([0, 300, 900], [1, 3, 9], breaks=[2])
     levels = in_buckets(points, buckets(100, 12))
     assert levels.lo[:4].tolist() == [1, 1, 1, 3]
@@ -164,7 +71,7 @@ def test_where_no_run_has_a_value_there_is_a_gap():
     assert points.breaks.tolist() == [False, True]
 
 
-def test_runs_that_follow_each_other_within_a_bucket_are_not_added_up():
+def test_successive_runs_within_a_bucket_are_not_added_up():
     curves = [curve([500], [10]), curve([500], [20]), curve([500], [3])]
     lives = [
         Lifetime.of_ended_run(0, 400),
@@ -179,7 +86,7 @@ def test_a_sum_at_the_live_edge_has_every_live_run_in_its_unfinished_bucket():
     lives = [alive(0, 300, 5.0, 300), alive(0, 190, 7.0, 300), Lifetime.of_ended_run(0, 100)]
     curves = [
         curve([0, 100, 200, 300], [5, 5, 5, 5]),
-        curve([0, 100], [7, 7]),  # read some time ago, its sample at 190 is known besides
+        curve([0, 100], [7, 7]),  # read earlier; its sample at 190 is known separately
         curve([0, 100], [9, 9]),
     ]
     levels = [
@@ -270,7 +177,7 @@ def test_the_most_important_runs_grow_most_or_are_largest():
     assert "none" not in most_important_runs(curves, verdicts, by_size=True, top=9)
 
 
-def test_a_curve_too_short_to_be_judged_grows_less_than_any_other():
+def test_a_curve_too_short_for_a_verdict_ranks_below_any_other():
     times = np.arange(0, HOUR_MS, 60_000)
     curves = {
         "child": curve(range(0, 16_000, 1000), np.arange(16.0) * 1e6),
@@ -279,46 +186,3 @@ def test_a_curve_too_short_to_be_judged_grows_less_than_any_other():
     }
     verdicts = {name: classify_curve(points) for name, points in curves.items()}
     assert most_important_runs(curves, verdicts, by_size=False) == ("leak", "sinking", "child")
-
-
-# -- what is asked
-
-
-def run(pid, begin_ms, end_ms, state=DIED):
-    return fake_run("api", pid, state, begin_ms=begin_ms, end_ms=end_ms)
-
-
-def test_runs_that_never_ran_at_one_time_are_aligned_at_first():
-    before, after = run(1, 0, HOUR_MS), run(2, 2 * HOUR_MS, 5 * HOUR_MS)
-    study = ComparisonRequest(COMPARE, ("/api/1", "/api/2")).opened((before, after), 9 * HOUR_MS)
-    assert study.aligned
-    assert study.window.begin_ms <= 0 < 3 * HOUR_MS <= study.window.end_ms + 1
-
-
-def test_runs_that_ran_at_one_time_are_shown_in_time():
-    one, other = run(1, 0, HOUR_MS), run(2, HOUR_MS // 2, 5 * HOUR_MS, LIVE)
-    study = ComparisonRequest(COMPARE, ("/api/1", "/api/2")).opened((one, other), 5 * HOUR_MS)
-    assert not study.aligned
-    assert study.window.following
-    turned = study.realigned((one, other), 5 * HOUR_MS)
-    assert turned.aligned
-    assert turned.realigned((one, other), 5 * HOUR_MS).window == study.window
-
-
-def test_a_service_has_all_its_runs_and_no_others():
-    runs = (run(1, 0, 1), run(2, 0, 1), Run("/api2/3", "api2", 3, LIVE, 0, 1))
-    assert ComparisonRequest(SERVICE, service="api").members(runs) == runs[:2]
-
-
-def test_a_cursor_stays_in_the_window():
-    study = ComparisonRequest(SERVICE, service="api", cursor_ms=5).opened(
-        (run(1, 0, HOUR_MS),), 2 * HOUR_MS
-    )
-    moved = study.with_window(study.window.zoom_in())
-    assert moved.window.begin_ms <= moved.cursor_ms < moved.window.end_ms
-
-
-def test_a_comparison_of_nothing_is_harmless():
-    study = ComparisonRequest(SERVICE, service="gone").opened((), 1)
-    assert study.members(()) == ()
-    assert math.isfinite(study.window.span_ms)

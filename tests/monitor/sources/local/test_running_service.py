@@ -1,4 +1,4 @@
-"""What a real service says to its collector while it runs, as the monitor shows it."""
+"""The calls of a real service to its collector, as the monitor shows them."""
 
 import csv
 import io
@@ -29,7 +29,7 @@ for line in sys.stdin:
 
 
 class Service:
-    """A process that records itself and does as it is told."""
+    """A process that records itself and runs the lines of Python that a test sends."""
 
     def __init__(self, home):
         self.home = home
@@ -42,13 +42,13 @@ class Service:
         self.catalog = Catalog([str(home)])
 
     def do(self, line):
-        """Have it run a line of Python, and wait until it has."""
+        """Run a line of Python in the process, and wait until it is done."""
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
         assert self.process.stdout.readline() == "done\n"
 
     def until(self, fact):
-        """Look at the run until `fact` of it is true; return what the catalogue says of it."""
+        """Refresh until `fact(run)` is true; return the catalogue's entry of the run."""
 
         def found():
             self.catalog.refresh()
@@ -66,15 +66,15 @@ class Service:
 
 @pytest.fixture
 def service(tmp_path):
-    place = tmp_path / "home"
-    place.mkdir(mode=0o700)
-    made = Service(place)
+    directory = tmp_path / "home"
+    directory.mkdir(mode=0o700)
+    made = Service(directory)
     yield made
     made.process.kill()
     made.process.communicate()
 
 
-def test_pause_and_resume_are_seen_as_they_happen(service):
+def test_pause_and_resume_change_the_state_of_the_run(service):
     service.until(lambda info: info.state == "live" and "queue" in info.last)
     service.do("pprofplus.pause()")
     service.until(lambda info: info.state == "paused")
@@ -104,7 +104,7 @@ def test_a_pause_of_any_length_is_a_gap(service):
     service.until(is_gap)
 
 
-def test_a_gauge_has_a_chart_and_a_column_in_its_true_unit(service):
+def test_a_gauge_has_a_chart_and_a_column_in_its_unit(service):
     service.until(lambda info: info.last.get("load") == 125)
     service.do("figures['load'] = 2.5")
     service.until(lambda info: info.last.get("load") == 2500)
@@ -122,7 +122,7 @@ def test_a_gauge_has_a_chart_and_a_column_in_its_true_unit(service):
     assert (last["queue_jobs"], last["load"], last["sent_bytes"]) == ("3", "2.5", "4096")
 
 
-def test_a_gauge_that_is_taken_away_keeps_the_chart_of_its_past(service):
+def test_a_removed_gauge_keeps_the_chart_of_its_earlier_values(service):
     service.until(lambda info: "queue" in info.last)
     service.do("pprofplus.gauge('queue', None)")
     service.until(lambda info: info.last and "queue" not in info.last)

@@ -1,4 +1,4 @@
-"""How the monitor looks: pictures of one dead run, the same on every machine."""
+"""Snapshots of the screens, the same on every machine."""
 
 import math
 import time
@@ -16,7 +16,7 @@ SIZES = {"80x24": (80, 24), "120x40": (120, 40)}
 
 
 def sample(i):
-    """One sample of a service that leaks Python objects and breathes with its load."""
+    """Return a sample of a service that leaks Python objects and follows its load."""
     load = 0.5 + 0.5 * math.sin(i / 40)
     used = int(60 * MIB + i * 50_000 + 6 * MIB * load)
     return {
@@ -38,8 +38,8 @@ def sample(i):
 
 
 @pytest.fixture(autouse=True)
-def fixed_place_and_time(tmp_path, monkeypatch):
-    """Let times be UTC and paths be short and the same everywhere."""
+def fixed_directory_and_zone(tmp_path, monkeypatch):
+    """Use UTC, and a working directory that makes shown paths short and equal everywhere."""
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     monkeypatch.chdir(tmp_path)
@@ -50,15 +50,15 @@ def fixed_place_and_time(tmp_path, monkeypatch):
 
 @pytest.fixture
 def dead(home):
-    """A run that died, another of its service that exited, and one of another service."""
+    """A dead run, another run of its service that exited, and one of another service."""
     home.run("api", 4711, begin_ms=BEGIN_MS, count=1200, sample=sample)
     home.run("api", 4402, begin_ms=BEGIN_MS - 7_200_000, count=300, sample=sample, state="exited")
     home.run("worker", 5120, begin_ms=BEGIN_MS - 3_600_000, count=600)
     return home
 
 
-async def still(pilot):
-    """Wait until every chart shown is drawn and nothing more comes."""
+async def until_drawn(pilot):
+    """Wait until every visible chart is drawn and nothing changes."""
     app, grid = pilot.app, pilot.app.monitor._charts
 
     def look():
@@ -71,7 +71,7 @@ async def still(pilot):
     await until_unchanged(pilot, look)
 
 
-def opened(home, **options):
+def app_on(home, **options):
     return MonitorApp(
         Options(directories=(str(home.path),), service="api", **options),
         local_backend([str(home.path)]),
@@ -80,38 +80,38 @@ def opened(home, **options):
 
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
 def test_a_dead_run_on_a_dark_background(dead, snap_compare, size):
-    assert snap_compare(opened(dead), terminal_size=size, run_before=still)
+    assert snap_compare(app_on(dead), terminal_size=size, run_before=until_drawn)
 
 
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
 def test_a_dead_run_on_a_light_background(dead, snap_compare, size):
-    assert snap_compare(opened(dead, light=True), terminal_size=size, run_before=still)
+    assert snap_compare(app_on(dead, light=True), terminal_size=size, run_before=until_drawn)
 
 
 def test_a_dead_run_in_ascii(dead, snap_compare):
-    assert snap_compare(opened(dead, plain=True), terminal_size=(80, 24), run_before=still)
+    assert snap_compare(app_on(dead, plain=True), terminal_size=(80, 24), run_before=until_drawn)
 
 
 def test_one_chart_enlarged(dead, snap_compare):
     async def enlarge(pilot):
-        await still(pilot)
+        await until_drawn(pilot)
         await pilot.press("tab", "enter")
-        await still(pilot)
+        await until_drawn(pilot)
 
-    assert snap_compare(opened(dead), terminal_size=(120, 40), run_before=enlarge)
+    assert snap_compare(app_on(dead), terminal_size=(120, 40), run_before=enlarge)
 
 
 def test_the_help(dead, snap_compare):
-    async def ask(pilot):
-        await still(pilot)
+    async def press(pilot):
+        await until_drawn(pilot)
         await pilot.press("question_mark")
         await pilot.pause(0.2)
 
-    assert snap_compare(opened(dead), terminal_size=(120, 40), run_before=ask)
+    assert snap_compare(app_on(dead), terminal_size=(120, 40), run_before=press)
 
 
 async def compared(pilot, *pids):
-    """Wait until a view of several runs has these runs and is drawn."""
+    """Wait until a comparison has these runs and is drawn."""
     screen = pilot.app.screen
 
     def look():
@@ -126,11 +126,11 @@ async def compared(pilot, *pids):
 @pytest.mark.parametrize("light", [False, True], ids=["dark", "light"])
 def test_two_runs_compared(dead, snap_compare, light):
     async def compare(pilot):
-        await still(pilot)
+        await until_drawn(pilot)
         await pilot.press("c", "down", "c", "C")
         await compared(pilot, 4711, 4402)
 
-    assert snap_compare(opened(dead, light=light), terminal_size=(120, 40), run_before=compare)
+    assert snap_compare(app_on(dead, light=light), terminal_size=(120, 40), run_before=compare)
 
 
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
@@ -146,48 +146,48 @@ def test_a_service_of_many_workers(home, snap_compare, size):
     for number in range(12):
         home.run("api", 4700 + number, begin_ms=BEGIN_MS, count=300, sample=worker(number))
 
-    async def survey(pilot):
-        await still(pilot)
+    async def open_service(pilot):
+        await until_drawn(pilot)
         await pilot.press("v")
         await compared(pilot, 4704)
 
-    assert snap_compare(opened(home), terminal_size=size, run_before=survey)
+    assert snap_compare(app_on(home), terminal_size=size, run_before=open_service)
 
 
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
 def test_the_explanation(dead, snap_compare, size):
-    async def ask(pilot):
-        await still(pilot)
+    async def press(pilot):
+        await until_drawn(pilot)
         await pilot.press("i")
         await pilot.pause(0.2)
 
-    assert snap_compare(opened(dead), terminal_size=size, run_before=ask)
+    assert snap_compare(app_on(dead), terminal_size=size, run_before=press)
 
 
 def test_the_cursor_in_every_chart(dead, snap_compare):
-    async def point(pilot):
-        await still(pilot)
+    async def set_cursor(pilot):
+        await until_drawn(pilot)
         await pilot.click(pilot.app.monitor._charts, offset=(50, 5))
-        await still(pilot)
+        await until_drawn(pilot)
 
-    assert snap_compare(opened(dead), terminal_size=(120, 40), run_before=point)
+    assert snap_compare(app_on(dead), terminal_size=(120, 40), run_before=set_cursor)
 
 
-def test_where_the_resident_set_is_alone(dead, snap_compare):
+def test_the_layers_chart_enlarged(dead, snap_compare):
     async def enlarge(pilot):
-        await still(pilot)
+        await until_drawn(pilot)
         await pilot.press("tab", "tab", "enter")
-        await still(pilot)
+        await until_drawn(pilot)
 
-    assert snap_compare(opened(dead), terminal_size=(120, 40), run_before=enlarge)
+    assert snap_compare(app_on(dead), terminal_size=(120, 40), run_before=enlarge)
 
 
-def test_the_list_of_what_happened(dead, snap_compare):
-    async def ask(pilot):
-        await still(pilot)
+def test_the_list_of_events(dead, snap_compare):
+    async def press(pilot):
+        await until_drawn(pilot)
         await pilot.press("m")
         while not pilot.app.screen._found:
             await pilot.pause(0.05)
         await pilot.pause(0.2)
 
-    assert snap_compare(opened(dead), terminal_size=(120, 40), run_before=ask)
+    assert snap_compare(app_on(dead), terminal_size=(120, 40), run_before=press)

@@ -1,4 +1,4 @@
-"""Figures against the truth: what real processes have, what the log holds, what is shown."""
+"""Shown figures against the kernel's figures of real processes and against the log."""
 
 import os
 import re
@@ -37,7 +37,7 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 WORKERS = 8
 LAZY_MIB = 64
 
-# Eight workers of one service: sizes of their own, the last with memory that is never touched.
+# Eight workers of one service with different sizes; the last one has memory that it never touches.
 SERVICE_CODE = """
 import os, sys, time
 import pprofplus
@@ -69,7 +69,7 @@ def rss_of(pid):
 
 
 class Workers:
-    """The processes, and what the kernel says of them."""
+    """The processes, and the kernel's figures of them."""
 
     def __init__(self, home, *arguments):
         code = SERVICE_CODE.format(workers=WORKERS, lazy=LAZY_MIB)
@@ -100,7 +100,7 @@ class Workers:
 
 
 class Watcher:
-    """The session of a monitor on a directory, and the pictures that it orders."""
+    """A session on a log directory, and the charts that it submits to the renderer."""
 
     def __init__(self, home):
         self.session = Session(Options(), open_source([str(home)]), lambda _: None)
@@ -114,7 +114,7 @@ class Watcher:
 
         self.session._renderer.submit_all = keep
         self.frame = None
-        self.study = None
+        self.request = None
 
     @property
     def runs(self):
@@ -123,35 +123,37 @@ class Watcher:
     def run(self, pid):
         return next(run for run in self.runs if run.pid == pid)
 
-    def look(self, **asked):
-        self.session.refresh(tuple(run.id for run in self.runs), **asked)
+    def refresh(self, **options):
+        self.session.refresh(tuple(run.id for run in self.runs), **options)
 
-    def until_found(self, pids):
-        self.look_until(lambda: {run.pid for run in self.runs if run.rss_bytes} >= set(pids), 0.2)
+    def refresh_until_found(self, pids):
+        self.refresh_until(
+            lambda: {run.pid for run in self.runs if run.rss_bytes} >= set(pids), 0.2
+        )
 
-    def look_until(self, condition, pause_s):
+    def refresh_until(self, condition, pause_s):
         def found():
-            return condition() or self.look()
+            return condition() or self.refresh()
 
         wait_until(found, pause_s=pause_s, describe=lambda: self.runs)
 
     def service(self, name, **changes):
-        """Answer the view of a service until all of it is read; return the findings."""
-        self.study = replace(
+        """Answer the comparison of a service until all its runs are read; return the findings."""
+        self.request = replace(
             ComparisonRequest(SERVICE, service=name, chart="memory"),
             shapes=(Shape(SERVICE, 100, 20), Shape(SUM, 100, 10)),
             **changes,
         )
-        if self.study.window is None:
+        if self.request.window is None:
             now_ms = time.time_ns() // 1_000_000
-            self.study = self.study.fitted(self.study.members(self.runs), now_ms)
+            self.request = self.request.fitted(self.request.members(self.runs), now_ms)
         return self.again()
 
     def again(self, *, fresh=True):
         pending = True
         while pending:
             self.frame, pending = self.session.answer_comparison(
-                self.study, fresh=fresh, before=self.frame
+                self.request, fresh=fresh, before=self.frame
             )
             fresh = False
         return self.frame.findings
@@ -159,7 +161,7 @@ class Watcher:
     def answer(self, pid, window, *shapes):
         request = ChartRequest(self.run(pid).id, window, shapes)
         self.frame = self.session.answer(request, fresh=True, before=self.frame)
-        if not self.frame.verdicts.layers:  # the first charts of a run come before its verdict
+        if not self.frame.verdicts.layers:  # the first charts of a run are drawn before its verdict
             self.frame = self.session.answer(request, fresh=False, before=self.frame)
         return self.frame.verdicts
 
@@ -184,17 +186,17 @@ def workers(tmp_path):
     made.close()
 
 
-# -- sums
+# -- totals
 
 
-def test_the_drawn_sum_ends_at_what_all_live_processes_have_at_every_moment(workers, watch):
+def test_the_drawn_total_ends_at_the_sum_of_all_live_processes(workers, watch):
     watcher = watch(workers.home)
-    watcher.until_found(workers.all_pids)
-    time.sleep(1.0)  # all have begun before the newest bucket
+    watcher.refresh_until_found(workers.all_pids)
+    time.sleep(1.0)  # all runs begin before the newest bucket
     for _ in range(6):
-        # a minute in buckets that are shorter than the interval: the newest is never complete
+        # a minute in buckets shorter than the interval: the newest bucket is never complete
         now_ms = time.time_ns() // 1_000_000
-        watcher.look()
+        watcher.refresh()
         findings = watcher.service("web", window=Window.live(now_ms, 60_000))
         truth = workers.rss_together()
         points = watcher.pictures[SUM].lines[0].points
@@ -205,16 +207,16 @@ def test_the_drawn_sum_ends_at_what_all_live_processes_have_at_every_moment(work
         time.sleep(0.37)
 
 
-def test_a_killed_worker_is_in_no_sum_after_its_last_sample(workers, watch):
+def test_a_killed_worker_is_in_no_total_after_its_last_sample(workers, watch):
     watcher = watch(workers.home)
-    watcher.until_found(workers.all_pids)
-    time.sleep(1.0)  # all have run at one time
+    watcher.refresh_until_found(workers.all_pids)
+    time.sleep(1.0)  # all runs overlap
     victim = workers.pids[3]
     size = rss_of(victim)
     workers.kill(victim)
-    watcher.look_until(lambda: watcher.run(victim).state == "died", 0.3)
+    watcher.refresh_until(lambda: watcher.run(victim).state == "died", 0.3)
     time.sleep(1.0)
-    watcher.look()
+    watcher.refresh()
     findings = watcher.service("web", by_size=True)
     truth = workers.rss_together()
     assert findings.total == findings.rss_bytes == pytest.approx(truth, rel=0.03)
@@ -222,10 +224,10 @@ def test_a_killed_worker_is_in_no_sum_after_its_last_sample(workers, watch):
     points = watcher.pictures[SUM].lines[0].points
     assert points.hi[-1] == pytest.approx(truth, rel=0.03)
     assert points.hi.max() == pytest.approx(truth + size, rel=0.03)
-    # the table at the moment of the others, and at the moment before its death
+    # the table just before its death and just after it
     life_ms = watcher.run(victim).end_ms
     for moment_ms, value in ((life_ms - 1, size), (life_ms + 1, None)):
-        watcher.study = replace(watcher.study, cursor_ms=moment_ms)
+        watcher.request = replace(watcher.request, cursor_ms=moment_ms)
         found = watcher.again()
         members = {member.pid: member for member in found.members}
         if victim in members:
@@ -237,15 +239,15 @@ def test_a_killed_worker_is_in_no_sum_after_its_last_sample(workers, watch):
 
 
 @pytest.mark.slow
-def test_a_stopped_worker_leaves_the_sums_when_its_last_sample_is_stale(workers, watch):
+def test_a_stopped_worker_leaves_the_totals_when_its_last_sample_is_stale(workers, watch):
     watcher = watch(workers.home)
-    watcher.until_found(workers.all_pids)
+    watcher.refresh_until_found(workers.all_pids)
     stopped = workers.pids[0]
     os.kill(stopped, signal.SIGSTOP)
     try:
-        watcher.look()
+        watcher.refresh()
         assert watcher.service("web").silent == 0
-        watcher.look_until(lambda: watcher.run(stopped).state == "stalled", 0.5)
+        watcher.refresh_until(lambda: watcher.run(stopped).state == "stalled", 0.5)
         findings = watcher.service("web")
         assert (findings.running, findings.silent) == (WORKERS + 1, 1)
         truth = workers.rss_together() - rss_of(stopped)
@@ -254,7 +256,7 @@ def test_a_stopped_worker_leaves_the_sums_when_its_last_sample_is_stale(workers,
         os.kill(stopped, signal.SIGCONT)
 
 
-def test_a_restart_does_not_count_twice_however_wide_the_buckets_are(home, watch):
+def test_a_restart_is_not_counted_twice_in_buckets_of_any_width(home, watch):
     flat = dict.fromkeys(
         ("uss", "vms", "heap_sys", "heap_used", "heap_idle", "malloc_sys", "malloc_used",
          "malloc_free", "gc_pause_max", "gc_runs_0", "cpu_user", "cpu_system", "threads"), MIB,
@@ -269,7 +271,7 @@ def test_a_restart_does_not_count_twice_however_wide_the_buckets_are(home, watch
             "web", 100 + number, begin_ms=begin_ms + number * 110_000, count=100, sample=sized(50)
         )
     watcher = watch(home.path)
-    watcher.look()
+    watcher.refresh()
     # a month: all ten runs are in one bucket
     window = Window.fit(begin_ms - 86_400_000 * 15, begin_ms + 86_400_000 * 15)
     watcher.service("web", window=window)
@@ -278,12 +280,12 @@ def test_a_restart_does_not_count_twice_however_wide_the_buckets_are(home, watch
     assert {*(points.lo / MIB).tolist(), *(points.hi / MIB).tolist()} == {50}
 
 
-def test_by_age_a_run_of_two_minutes_has_no_value_at_forty_and_nothing_is_added_up(home, watch):
+def test_by_age_a_run_of_two_minutes_has_no_value_at_forty_and_there_is_no_total(home, watch):
     begin_ms = 1_800_000_000_000
     home.run("web", 1, begin_ms=begin_ms, count=2400)
     home.run("web", 2, begin_ms=begin_ms + 3_000_000, count=120)
     watcher = watch(home.path)
-    watcher.look()
+    watcher.refresh()
     findings = watcher.service("web", aligned=True)
     values = {member.pid: (member.value, member.missing_reason) for member in findings.members}
     assert findings.moment_ms == 2_399_000
@@ -297,21 +299,19 @@ def test_by_age_a_run_of_two_minutes_has_no_value_at_forty_and_nothing_is_added_
 # -- memory that is not resident
 
 
-def test_memory_that_is_allocated_and_not_touched_is_a_figure_and_no_layer_is_negative(
-    workers, watch
-):
+def test_untouched_memory_is_shown_as_not_resident_and_no_layer_is_negative(workers, watch):
     watcher = watch(workers.home)
     lazy = workers.pids[-1]
-    watcher.until_found(workers.all_pids)
+    watcher.refresh_until_found(workers.all_pids)
     now_ms = time.time_ns() // 1_000_000
     facts = watcher.answer(lazy, Window.live(now_ms, 60_000), Shape("layers", 100, 20))
     absent = facts.layer("absent").now_bytes
     sizes = {layer.kind.id: layer.now_bytes for layer in facts.layers}
     assert min(sizes.values()) >= 0
-    # what malloc has of it, less pages of its own that were never touched either way
+    # the size allocated; malloc has a few other untouched pages
     assert absent == pytest.approx(LAZY_MIB * MIB, abs=12 * MIB)
     assert sizes["rss"] == pytest.approx(rss_of(lazy), rel=0.03)
-    # Python, fragmentation, C and C free add up to RSS and what is not in it
+    # the parts add up to RSS plus the memory that is not resident
     parts = ("objects", "fragmentation", "c_heap", "c_free", "other")
     assert sum(sizes[name] for name in parts) - absent == pytest.approx(sizes["rss"], rel=0.02)
     assert re.search(r"\d+(\.\d)? MiB not resident", watcher.pictures["layers"].note)
@@ -332,7 +332,7 @@ def report_page(info, log, begin_ms, end_ms):
 
 
 def turning(i):
-    """Level for five minutes, then 1 MiB a second, most of it Python objects."""
+    """Return a sample: constant for five minutes, then 1 MiB/s more, mostly Python objects."""
     used = (40 + max(0, i - 300)) * MIB
     return {
         **dict.fromkeys(("vms", "gc_pause_max", "gc_runs_0", "cpu_user", "cpu_system"), 1),
@@ -348,7 +348,7 @@ def turning(i):
     }
 
 
-def test_the_report_tells_the_change_that_the_export_has(home):
+def test_the_report_shows_the_same_change_as_the_export(home):
     path = home.run(count=600, sample=turning)
     catalog = Catalog([str(home.path)])
     catalog.refresh(frozenset([path]))
@@ -366,7 +366,7 @@ def test_the_report_tells_the_change_that_the_export_has(home):
     assert "+299 MiB in 9m59s (70 MiB to 369 MiB)" in page
 
 
-def test_a_layers_change_is_of_the_first_and_the_last_sample_whatever_the_buckets_hold(home):
+def test_the_change_of_a_layer_is_between_its_first_and_last_sample(home):
     path = home.run(count=3000)
     log = LocalRun(open_log(path, in_blocks=True))
     begin_ms = log.begin_ms
@@ -381,13 +381,13 @@ def test_a_layers_change_is_of_the_first_and_the_last_sample_whatever_the_bucket
 # -- titles
 
 
-def test_a_title_that_names_the_longest_pause_shows_the_windows_longest(home, watch):
+def test_the_longest_pause_in_a_title_is_the_longest_of_the_window(home, watch):
     def pausing(i):
         return {**turning(0), "gc_pause_max": 41_000 if i == 100 else 0}
 
     home.run(count=600, sample=pausing)
     watcher = watch(home.path)
-    watcher.look()
+    watcher.refresh()
     run = watcher.run(4711)
     watcher.answer(4711, Window.fit(run.begin_ms, run.end_ms + 1), Shape("gc", 80, 12))
     (line,) = watcher.pictures["gc"].lines
@@ -403,17 +403,17 @@ def test_a_title_that_names_the_longest_pause_shows_the_windows_longest(home, wa
 
 
 def saw(i):
-    """Rise by 1 MiB a sample, fall after 40 of them: a slope in nearly every window of it."""
+    """Return a sample: 1 MiB more each, reset after 40; nearly every window has a slope."""
     return {**turning(0), "rss": (100 + i % 40) * MIB}
 
 
-def test_a_saw_tooth_and_a_child_of_seconds_have_the_verdict_of_the_main_view(home, watch):
+def test_a_saw_tooth_and_a_short_run_have_the_same_verdict_in_both_views(home, watch):
     now_ms = time.time_ns() // 1_000_000
     home.run("web", 1, begin_ms=now_ms - 900_000, count=900, sample=saw, state="live")
     home.run("web", 2, begin_ms=now_ms - 900_000, count=900, state="live")
     home.run("web", 3, begin_ms=now_ms - 100_000, count=16)
     watcher = watch(home.path)
-    watcher.look()
+    watcher.refresh()
     window = Window.fit(now_ms - 900_000, now_ms)
     findings = watcher.service("web", window=window)
     kinds = {member.pid: member.verdict.kind for member in findings.members}
@@ -424,14 +424,14 @@ def test_a_saw_tooth_and_a_child_of_seconds_have_the_verdict_of_the_main_view(ho
         assert facts.rss.verdict == member.verdict
 
 
-def test_the_order_by_growth_goes_by_the_verdict_and_has_live_runs_first(home, watch):
+def test_the_order_by_growth_uses_the_verdict_and_lists_live_runs_first(home, watch):
     now_ms = time.time_ns() // 1_000_000
     home.run("web", 1, begin_ms=now_ms - 900_000, count=900, sample=saw, state="live")
     home.run("web", 2, begin_ms=now_ms - 900_000, count=900, state="live")
     home.run("web", 3, begin_ms=now_ms - 16_000, count=16, state="live")
     home.run("web", 4, begin_ms=now_ms - 900_000, count=600)
     watcher = watch(home.path)
-    watcher.look(ranking=True)
+    watcher.refresh(ranking=True)
     while watcher.session.has_more:
         watcher.session.read_more((), ranking=True)
     arranged = Arranger().arranged(watcher.runs, GROWTH, 0.0)
@@ -454,18 +454,18 @@ def cgroup():
         yield made, made / Cgroup().used
 
 
-def test_the_share_of_the_limit_is_the_cgroups_and_the_runs_in_it_are_counted(
+def test_the_share_of_the_limit_is_that_of_the_cgroup_and_its_runs_are_counted(
     cgroup, tmp_path, watch
 ):
     made, used = cgroup
     inside = Workers(tmp_path, str(made))
-    # others of this host, in another cgroup
+    # other processes of this host, in another cgroup
     outside = Workers(tmp_path)
     try:
         watcher = watch(tmp_path)
-        watcher.until_found((*inside.all_pids, *outside.all_pids))
+        watcher.refresh_until_found((*inside.all_pids, *outside.all_pids))
         time.sleep(1.0)
-        watcher.look()
+        watcher.refresh()
         now_ms = time.time_ns() // 1_000_000
         window = Window.live(now_ms, 60_000)
         facts = watcher.answer(inside.pids[0], window, Shape("memory", 100, 20))

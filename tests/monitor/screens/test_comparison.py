@@ -1,4 +1,4 @@
-"""Many runs, as their user meets them: found by typing, ordered, compared, a service as one."""
+"""Many runs on the screens: filtered, ordered, compared, and a service as one chart."""
 
 import os
 import re
@@ -19,7 +19,7 @@ LARGE, SMALL = (120, 40), (80, 24)
 
 
 def of_size(base_mib, step_bytes=0):
-    """Return a sample function of a service that begins at some size and grows by some step."""
+    """Return a sample function that begins at a size and grows by a step per sample."""
 
     def sample(i):
         used = base_mib * MIB + step_bytes * i
@@ -39,7 +39,7 @@ def of_size(base_mib, step_bytes=0):
 
 @pytest.fixture
 def three(home):
-    """Two runs of one service, one after the other, and one of another."""
+    """Two successive runs of one service, and one run of another."""
     home.run("api", 4711, begin_ms=1_800_000_000_000, count=600, sample=of_size(100))
     home.run("api", 4712, begin_ms=1_800_003_600_000, count=600, sample=of_size(150, 10_000))
     home.run("worker", 5120, begin_ms=1_800_003_700_000, count=300, sample=of_size(50))
@@ -58,7 +58,7 @@ def listed(app):
 
 
 @pytest.mark.usefixtures("three")
-async def test_the_list_narrows_while_one_types_and_the_charts_stay(monitor):
+async def test_typing_filters_the_list_and_leaves_the_charts(monitor):
     async with monitor().run_test(size=LARGE) as pilot:
         await settled(pilot, "4711")
         shown = pilot.app.monitor.view.run
@@ -75,7 +75,7 @@ async def test_the_list_narrows_while_one_types_and_the_charts_stay(monitor):
 
 
 @pytest.mark.usefixtures("three")
-async def test_what_is_typed_is_text_and_no_key(monitor):
+async def test_a_character_typed_into_the_filter_is_not_a_key_command(monitor):
     async with monitor().run_test(size=LARGE) as pilot:
         await settled(pilot, "4711")
         await pilot.press("slash")
@@ -89,7 +89,7 @@ async def test_what_is_typed_is_text_and_no_key(monitor):
 
 
 @pytest.mark.usefixtures("three")
-async def test_enter_keeps_the_words_and_shows_a_run_that_matches(monitor):
+async def test_enter_keeps_the_filter_and_shows_a_matching_run(monitor):
     async with monitor().run_test(size=LARGE) as pilot:
         await settled(pilot, "4711")
         await pilot.press("slash")
@@ -114,7 +114,7 @@ async def test_ctrl_c_quits_while_typing(monitor):
 
 
 @pytest.mark.usefixtures("three")
-async def test_the_order_is_told_and_the_cursor_stays_on_its_run(monitor):
+async def test_the_order_is_shown_and_the_selected_run_stays(monitor):
     async with monitor().run_test(size=LARGE) as pilot:
         await settled(pilot, "by newest")
         shown = pilot.app.monitor.view.run
@@ -123,7 +123,7 @@ async def test_the_order_is_told_and_the_cursor_stays_on_its_run(monitor):
         assert listed(pilot.app) == [4712, 4711, 5120]
         await pilot.press("o")
         await settled(pilot, "by growth")
-        # its end must be read for that
+        # the growth needs the end of the log
         await wait_until_async(lambda: listed(pilot.app)[0] == 4712, 30, pause=pilot.pause)
         await pilot.press("o")
         await settled(pilot, "by age")
@@ -151,7 +151,7 @@ def thousand(home):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("thousand")
-async def test_a_thousand_runs_are_listed_found_and_walked_through(monitor):
+async def test_a_thousand_runs_can_be_listed_filtered_and_stepped_through(monitor):
     async with monitor().run_test(size=LARGE) as pilot:
         await settled(pilot, lambda _: len(pilot.app.monitor.picker.listed) == 1000, within_s=90)
         assert pilot.app.monitor.picker.list.size.height == len(pilot.app.monitor.picker.list.rows)
@@ -163,25 +163,25 @@ async def test_a_thousand_runs_are_listed_found_and_walked_through(monitor):
         await pilot.press("escape")
         await pilot.press(*["down"] * 40)
         await settled(pilot, "1000 ")
-        # of the thousand only what was in sight is read whole
+        # only the runs that were visible are read completely
         whole = sum(run.spark.strip() != "" for run in pilot.app.monitor.frame.runs)
         assert whole < 200
 
 
-# -- comparing
+# -- comparisons
 
 
-async def marked(pilot, *pids):
-    """Mark these runs, wherever the cursor is."""
+async def mark(pilot, *pids):
+    """Mark these runs; the selection can be anywhere."""
     for pid in pids:
         (path,) = [run.id for run in pilot.app.monitor.frame.runs if run.pid == pid]
         pilot.app.monitor.select_run(path)
         await pilot.press("c")
 
 
-async def compared(pilot, *pids):
+async def open_comparison(pilot, *pids):
     await settled(pilot, "4711")
-    await marked(pilot, *pids)
+    await mark(pilot, *pids)
     await pilot.press("C")
     screen = pilot.app.screen
     assert isinstance(screen, ComparisonScreen)
@@ -190,19 +190,19 @@ async def compared(pilot, *pids):
 
 
 @pytest.mark.usefixtures("three")
-async def test_marked_runs_carry_their_letters_in_the_list(monitor):
+async def test_the_list_shows_the_letters_of_marked_runs(monitor):
     async with monitor().run_test(size=LARGE) as pilot:
         await settled(pilot, "4711")
-        await marked(pilot, 4711, 5120)
+        await mark(pilot, 4711, 5120)
         text = await settled(pilot, "2 marked")
         assert re.search(r"A✝ 4711", text)
         assert re.search(r"B✝ 5120", text)
-        await marked(pilot, 4711)
+        await mark(pilot, 4711)
         await settled(pilot, lambda text: re.search(r"A✝ 5120", text))
 
 
 @pytest.mark.usefixtures("three")
-async def test_one_run_alone_is_not_compared(monitor):
+async def test_a_single_marked_run_opens_no_comparison(monitor):
     async with monitor().run_test(size=LARGE) as pilot:
         await settled(pilot, "4711")
         await pilot.press("c", "C")
@@ -213,7 +213,7 @@ async def test_one_run_alone_is_not_compared(monitor):
 @pytest.mark.usefixtures("three")
 async def test_runs_before_and_after_a_deploy_are_compared_at_the_same_age(monitor):
     async with monitor().run_test(size=LARGE) as pilot:
-        screen = await compared(pilot, 4711, 4712)
+        screen = await open_comparison(pilot, 4711, 4712)
         assert screen.comparison.aligned
         one, other = screen.findings.members
         # at the last second: 110 MiB, and 160 MiB with 599 steps of 10,000 bytes
@@ -229,9 +229,9 @@ async def test_runs_before_and_after_a_deploy_are_compared_at_the_same_age(monit
 
 
 @pytest.mark.usefixtures("three")
-async def test_a_turns_between_age_and_time(monitor):
+async def test_the_a_key_switches_between_age_and_time(monitor):
     async with monitor().run_test(size=LARGE) as pilot:
-        screen = await compared(pilot, 4711, 4712)
+        screen = await open_comparison(pilot, 4711, 4712)
         await pilot.press("a")
         assert not screen.comparison.aligned
         await settled(pilot, "last value")
@@ -240,9 +240,9 @@ async def test_a_turns_between_age_and_time(monitor):
 
 
 @pytest.mark.usefixtures("three")
-async def test_the_lines_carry_their_letters(monitor):
+async def test_each_line_shows_its_letter(monitor):
     async with monitor().run_test(size=LARGE) as pilot:
-        await compared(pilot, 4711, 4712)
+        await open_comparison(pilot, 4711, 4712)
         grid = pilot.app.screen._charts
 
         def letters(_):
@@ -253,9 +253,9 @@ async def test_the_lines_carry_their_letters(monitor):
 
 
 @pytest.mark.usefixtures("three")
-async def test_the_cursor_tells_the_values_of_its_time(monitor):
+async def test_the_cursor_shows_the_values_at_its_time(monitor):
     async with monitor().run_test(size=LARGE) as pilot:
-        screen = await compared(pilot, 4711, 4712)
+        screen = await open_comparison(pilot, 4711, 4712)
         last = screen.findings.members[1].value
         for _ in range(40):
             await pilot.press("comma")
@@ -271,7 +271,7 @@ async def test_the_cursor_tells_the_values_of_its_time(monitor):
 @pytest.mark.usefixtures("three")
 async def test_pan_and_zoom_work_as_on_the_main_screen(monitor):
     async with monitor().run_test(size=LARGE) as pilot:
-        screen = await compared(pilot, 4711, 4712)
+        screen = await open_comparison(pilot, 4711, 4712)
         whole = screen.comparison.window
         await pilot.press("plus", "left", "home", "end", "right", "minus", "space", "space", "0")
         assert screen.comparison.window == whole
@@ -281,9 +281,9 @@ async def test_pan_and_zoom_work_as_on_the_main_screen(monitor):
 
 
 @pytest.mark.usefixtures("three")
-async def test_the_main_screen_draws_again_after_a_comparison(monitor):
+async def test_the_main_screen_is_redrawn_after_a_comparison(monitor):
     async with monitor().run_test(size=LARGE) as pilot:
-        await compared(pilot, 4711, 4712)
+        await open_comparison(pilot, 4711, 4712)
         await pilot.press("escape")
         await settled(pilot, "by newest")
         pilot.app.monitor.select_run(pilot.app.monitor.frame.runs[-1].id)
@@ -295,15 +295,15 @@ async def test_a_live_run_is_compared_with_a_dead_one(home, monitor):
     home.run("api", 1, begin_ms=now_ms - 60_000, count=60, state="live", sample=of_size(90))
     home.run("api", 4711, begin_ms=now_ms - 600_000, count=300, sample=of_size(40))
     async with monitor().run_test(size=LARGE) as pilot:
-        screen = await compared(pilot, 1, 4711)
+        screen = await open_comparison(pilot, 1, 4711)
         await settled(pilot, "LIVE" if not screen.comparison.aligned else "by age")
         assert [member.state for member in screen.findings.members] == ["live", "died"]
 
 
 @pytest.mark.usefixtures("three")
-async def test_a_compared_run_that_vanishes_takes_nothing_down(monitor):
+async def test_a_compared_run_can_be_removed_without_an_error(monitor):
     async with monitor().run_test(size=LARGE) as pilot:
-        screen = await compared(pilot, 4711, 4712)
+        screen = await open_comparison(pilot, 4711, 4712)
         shutil.rmtree(screen.members[1].id)
         await settled(pilot, "1 runs compared")
         await pilot.press("a", "0", "plus", "escape")
@@ -315,7 +315,7 @@ async def test_a_compared_run_that_vanishes_takes_nothing_down(monitor):
 @pytest.mark.usefixtures("three")
 async def test_a_comparison_fits_every_size(monitor, size):
     async with monitor().run_test(size=LARGE) as pilot:
-        screen = await compared(pilot, 4711, 4712)
+        screen = await open_comparison(pilot, 4711, 4712)
         await pilot.resize_terminal(*size)
         await settled(pilot, lambda _: screen._charts.size.width == size[0])
         await settled(pilot, lambda text: "B minus A" in text and "MiB ┤" in text)
@@ -343,7 +343,7 @@ def fleet(home):
 
 
 @pytest.mark.usefixtures("fleet")
-async def test_sixty_four_workers_are_one_picture(monitor):
+async def test_sixty_four_workers_are_drawn_in_one_chart(monitor):
     async with monitor(service="web").run_test(size=LARGE) as pilot:
         await settled(pilot, "64 live")
         await pilot.press("v")
@@ -363,7 +363,7 @@ async def test_sixty_four_workers_are_one_picture(monitor):
 
 
 @pytest.mark.usefixtures("fleet")
-async def test_by_age_there_is_no_chart_of_a_sum_and_it_says_why(monitor):
+async def test_by_age_no_total_is_drawn_and_the_reason_is_shown(monitor):
     async with monitor(service="web").run_test(size=LARGE) as pilot:
         await settled(pilot, "64 live")
         await pilot.press("v")
@@ -378,7 +378,7 @@ async def test_by_age_there_is_no_chart_of_a_sum_and_it_says_why(monitor):
 
 
 @pytest.mark.usefixtures("fleet")
-async def test_the_largest_stand_out_when_asked(monitor):
+async def test_the_o_key_highlights_the_largest_runs(monitor):
     async with monitor(service="web").run_test(size=LARGE) as pilot:
         await settled(pilot, "64 live")
         await pilot.press("v")
@@ -390,7 +390,7 @@ async def test_the_largest_stand_out_when_asked(monitor):
 
 
 @pytest.mark.usefixtures("three")
-async def test_a_click_on_a_services_line_opens_its_picture(monitor):
+async def test_a_click_on_a_service_heading_opens_its_comparison(monitor):
     async with monitor().run_test(size=LARGE) as pilot:
         text = await settled(pilot, "worker ")
         y = next(i for i, line in enumerate(text.splitlines()) if line.startswith(" worker"))
@@ -400,23 +400,23 @@ async def test_a_click_on_a_services_line_opens_its_picture(monitor):
 
 
 @pytest.mark.usefixtures("three")
-async def test_a_comparison_of_a_service_keeps_what_was_marked(monitor):
+async def test_a_comparison_of_a_service_keeps_the_marked_runs(monitor):
     async with monitor().run_test(size=LARGE) as pilot:
         await settled(pilot, "4711")
-        await marked(pilot, 4711, 4712)
+        await mark(pilot, 4711, 4712)
         await pilot.press("v", "escape")
         await settled(pilot, "2 marked")
         await pilot.press("C")
         assert pilot.app.screen.comparison.kind == COMPARE
 
 
-# -- as everywhere
+# -- palette, screenshot, key settings
 
 
 @pytest.mark.usefixtures("three")
 async def test_the_palette_of_a_comparison_offers_its_own_keys(monitor):
     async with monitor().run_test(size=LARGE) as pilot:
-        screen = await compared(pilot, 4711, 5120)
+        screen = await open_comparison(pilot, 4711, 5120)
         titles = [command.title for command in pilot.app.get_system_commands(screen)]
         assert titles[: len(screen.offered) - 1] == [
             key.text for key in screen.offered if key.action != "command_palette"
@@ -430,10 +430,10 @@ async def test_the_palette_of_a_comparison_offers_its_own_keys(monitor):
 
 
 @pytest.mark.usefixtures("three")
-async def test_a_picture_of_a_comparison_is_saved(monitor, tmp_path, monkeypatch):
+async def test_a_screenshot_of_a_comparison_is_saved(monitor, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     async with monitor().run_test(size=LARGE, notifications=True) as pilot:
-        await compared(pilot, 4711, 5120)
+        await open_comparison(pilot, 4711, 5120)
         await pilot.press("s")
         await settled(pilot, "save a screenshot")
         await pilot.press("enter")
@@ -442,7 +442,7 @@ async def test_a_picture_of_a_comparison_is_saved(monitor, tmp_path, monkeypatch
     assert "compared" in written.read_text()
 
 
-def test_keys_that_were_moved_are_moved_in_a_comparison_too():
+def test_rebound_keys_are_rebound_in_a_comparison_too():
     moved = comparison_keys(rebound({"fit": ("F",)}))
     (fit,) = [key for key in moved if key.action == "fit"]
     assert fit.keys == "F"
