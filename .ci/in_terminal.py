@@ -1,25 +1,25 @@
-"""Run a command that opens the monitor in a terminal, see its charts, press q, be left with 0.
+"""Run a command that opens the monitor in a terminal, wait for its charts, and quit by q.
 
-in_terminal.py COMMAND
+python .ci/in_terminal.py COMMAND
 """
 
 import os
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "terminal"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from conftest import Terminal  # the tests' own pty
+from kit.terminal import Terminal
 
-PATIENCE_S = 300  # the command installs first
+DEADLINE_S = 300  # the command installs packages first
 
 
 def main(command: str) -> int:
-    """Return the command's exit code; raises AssertionError if it drew no charts."""
+    """Return the command's exit code. Raises AssertionError if it draws no charts."""
     terminal = Terminal(["bash", "-euc", command], 120, 40, env=dict(os.environ, TERM="xterm"))
     try:
         shown = terminal.until(
-            lambda text: "python heap" in text and "api" in text and "RSS" in text, PATIENCE_S
+            lambda text: "python heap" in text and "api" in text and "RSS" in text, DEADLINE_S
         )
         sys.stdout.write(shown + "\n")
         terminal.send("q")

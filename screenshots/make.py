@@ -1,9 +1,9 @@
-"""Make the pictures of the documents, and the animation of the README, from the demo.
+"""Make the screenshots of the documents and the animation of the README from the demo.
 
     python screenshots/make.py
 
-Needs the extra [dev] and a Chromium for the PNGs (only it keeps the glyphs aligned); without
-one, the SVGs are made all the same.
+Needs the extra [dev], and a Chromium for the PNGs, because other renderers do not align the
+glyphs. Without a Chromium only the SVGs are made.
 """
 
 import asyncio
@@ -28,22 +28,22 @@ HERE = Path(__file__).parent
 SIZE = (132, 40)
 _WEEK_MS = 7 * 86_400_000
 _SETTLE_S = 1.5
-_LIVE_S = 100.0  # until the doomed service is dead and the leak can be seen
+_LIVE_S = 100.0  # until batch is killed and the leak is visible
 Scene = Callable[[Pilot[int]], Awaitable[None]]
 
 
 def monitor_of(pilot: Pilot[int]) -> MonitorApp:
-    """Return the application that a pilot flies."""
+    """Return the application that a pilot controls."""
     return cast("MonitorApp", pilot.app)
 
 
 async def overview(pilot: Pilot[int]) -> None:
-    """Show the week of the service that leaked."""
+    """Show the week of the service that leaked memory."""
     await pilot.pause(_SETTLE_S)
 
 
 async def leak(pilot: Pilot[int]) -> None:
-    """Show the live service that leaks, enlarged to its Python heap."""
+    """Show the live service that leaks memory."""
     app = monitor_of(pilot)
     run = next(r for r in app.monitor.frame.runs if r.service == "api" and r.running)
     app.monitor.select_run(run.id)
@@ -51,7 +51,7 @@ async def leak(pilot: Pilot[int]) -> None:
 
 
 async def dead(pilot: Pilot[int]) -> None:
-    """Show the service that was killed a moment ago, to its last sample."""
+    """Show the killed service up to its last sample."""
     app = monitor_of(pilot)
     runs = [r for r in app.monitor.frame.runs if r.service == "batch" and r.state == DIED]
     app.monitor.select_run(max(runs, key=lambda r: r.end_ms).id)
@@ -73,12 +73,12 @@ SCENES: tuple[tuple[str, Scene], ...] = (
 
 
 def to_png(svg: Path, png: Path, chromium: str) -> None:
-    """Turn an SVG into a PNG of its own size."""
+    """Convert an SVG to a PNG of the same size."""
     png.write_bytes(png_of(svg.read_text(), chromium))
 
 
-async def shoot(options: Options, scenes: tuple[tuple[str, Scene], ...]) -> None:
-    """Open the monitor at one size, play the scenes, save a picture of each."""
+async def take_screenshots(options: Options, scenes: tuple[tuple[str, Scene], ...]) -> None:
+    """Open the monitor, play the scenes, and save an SVG of each."""
     app = MonitorApp(options, local_backend(options.directories))
     async with app.run_test(size=SIZE) as pilot:
         for name, play in scenes:
@@ -89,21 +89,21 @@ async def shoot(options: Options, scenes: tuple[tuple[str, Scene], ...]) -> None
 
 
 def main() -> None:
-    """Make all pictures."""
-    with demo_directory() as home:
+    """Make all screenshots and the animation."""
+    with demo_directory() as log_directory:
         now_ms = time.time_ns() // 1_000_000
-        run = write_history(home, begin_ms=now_ms - _WEEK_MS, end_ms=now_ms)
-        with running_services(home):
+        run = write_history(log_directory, begin_ms=now_ms - _WEEK_MS, end_ms=now_ms)
+        with running_services(log_directory):
             time.sleep(_LIVE_S)
-            options = Options(directories=(str(home),), run=str(run))
-            asyncio.run(shoot(options, SCENES))
-            toured = asyncio.run(tour.fly(options))
+            options = Options(directories=(str(log_directory),), run=str(run))
+            asyncio.run(take_screenshots(options, SCENES))
+            pictures = asyncio.run(tour.play(options))
     chromium = find_browser()
     if chromium is None:
-        sys.exit("no chromium here: only the SVGs were made")
+        sys.exit("no Chromium found: only the SVGs were made")
     for name, _ in SCENES:
         to_png(HERE / f"{name}.svg", HERE / f"{name}.png", chromium)
-    tour.animate(toured, HERE / "tour.gif", chromium)
+    tour.animate(pictures, HERE / "tour.gif", chromium)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""A tour of the demo as an animation: keys are pressed, and each picture says which.
+"""A tour of the demo as an animation; the title of each picture names the keys.
 
-`make.py` flies it; Pillow, of the extra [dev], puts the pictures together.
+`make.py` plays it; Pillow, of the extra [dev], joins the pictures.
 """
 
 import io
@@ -28,13 +28,13 @@ class Stop:
     """One picture of the tour.
 
     Attributes:
-        keys: pressed before it is taken, as Textual names them.
-        told: what the window's title says of it.
-        shown_s: how long it stands.
+        keys: pressed before the picture is taken, by their Textual names.
+        title: the title of the window.
+        shown_s: how long the picture is shown.
     """
 
     keys: tuple[str, ...]
-    told: str
+    title: str
     shown_s: float
 
 
@@ -47,34 +47,34 @@ STOPS: tuple[Stop, ...] = (
     *(Stop(("left",), "arrows go back and forth", 0.6),) * 2,
     Stop(("0", "i"), "i explains what the memory does, and what to do next", 4.0),
     Stop(("escape", "j", "v"), "v draws all pids of a service together", 3.0),
-    Stop(("escape", "k", "k"), "another run: this one lives, and is followed", 1.5),
-    *(Stop((), "another run: this one lives, and is followed", 1.0),) * 3,
+    Stop(("escape", "k", "k"), "another run: it is live, and the chart follows it", 1.5),
+    *(Stop((), "another run: it is live, and the chart follows it", 1.0),) * 3,
     Stop(("tab", "enter"), "Tab chooses a chart, Enter enlarges it", 2.0),
     Stop(("escape", "slash", *"work"), "/ narrows the list", 2.0),
     Stop(("escape", "e"), "e exports the visible window", 2.5),
 )
 
 
-async def fly(options: Options) -> list[tuple[Stop, str]]:
-    """Open the monitor, go through the tour, return an SVG of each stop."""
+async def play(options: Options) -> list[tuple[Stop, str]]:
+    """Open the monitor, play the tour, and return an SVG of each stop."""
     app = MonitorApp(options, local_backend(options.directories))
-    os.chdir(tempfile.gettempdir())  # the dialog shows where it would write
+    os.chdir(tempfile.gettempdir())  # the export dialog shows the working directory
     async with app.run_test(size=SIZE) as pilot:
         await pilot.pause(_DRAWN_S)
-        return [(stop, await _taken(pilot, app, stop)) for stop in STOPS]
+        return [(stop, await _take(pilot, app, stop)) for stop in STOPS]
 
 
-async def _taken(pilot: Pilot[int], app: MonitorApp, stop: Stop) -> str:
+async def _take(pilot: Pilot[int], app: MonitorApp, stop: Stop) -> str:
     for key in stop.keys:
         await pilot.press(key)
     await pilot.pause(_DRAWN_S)
-    return tidy(app.export_screenshot(title=stop.told))
+    return tidy(app.export_screenshot(title=stop.title))
 
 
 def animate(taken: Sequence[tuple[Stop, str]], path: Path, chromium: str) -> None:
-    """Write the pictures to a GIF that runs round and round."""
+    """Write the pictures to a GIF that repeats."""
     pictures = [Image.open(io.BytesIO(png_of(svg, chromium))).convert("RGB") for _, svg in taken]
-    # one palette for all, else colours shimmer from picture to picture
+    # one palette for all: otherwise colours change from picture to picture
     strip = Image.new("RGB", (pictures[0].width, pictures[0].height * len(pictures)))
     for index, picture in enumerate(pictures):
         strip.paste(picture, (0, index * picture.height))

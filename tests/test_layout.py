@@ -1,4 +1,4 @@
-"""The layout: few modules at the top, one meaning for a name, every module in a layer."""
+"""The layout: few top-level modules, unique names, and a layer for every module."""
 
 import ast
 import sys
@@ -14,7 +14,7 @@ else:
 
 ROOT = Path(__file__).parents[1]
 COLLECTOR, MONITOR = ROOT / "collector" / "pprofplus", ROOT / "pprofplus_tui"
-MOST_AT_THE_TOP = 8
+MAX_TOP_LEVEL = 8
 both = pytest.mark.parametrize("package", [COLLECTOR, MONITOR], ids=lambda package: package.name)
 
 
@@ -27,18 +27,18 @@ def packages(package):
 
 
 @both
-def test_few_modules_stand_at_the_top_of_a_package(package):
-    at_the_top = sorted(path.stem for path in modules(package) if path.parent == package)
-    assert len(at_the_top) <= MOST_AT_THE_TOP, at_the_top
+def test_a_package_has_few_top_level_modules(package):
+    top_level = sorted(path.stem for path in modules(package) if path.parent == package)
+    assert len(top_level) <= MAX_TOP_LEVEL, top_level
 
 
 @both
-def test_a_module_name_stands_once_in_a_package(package):
+def test_a_module_name_is_unique_in_a_package(package):
     counted = Counter(path.stem for path in modules(package))
     assert [name for name, count in counted.items() if count > 1] == []
 
 
-def test_a_public_type_name_stands_once_in_the_tree():
+def test_a_public_type_name_is_unique_in_the_tree():
     counted = Counter(
         node.name
         for package in (COLLECTOR, MONITOR)
@@ -50,21 +50,21 @@ def test_a_public_type_name_stands_once_in_the_tree():
 
 
 @both
-def test_each_package_says_what_lives_there_and_what_it_may_import(package):
+def test_each_package_documents_its_content_and_its_imports(package):
     for found in packages(package):
         if found in {COLLECTOR, MONITOR}:
             continue
-        said = ast.get_docstring(ast.parse((found / "__init__.py").read_text()))
-        assert said, found
-        assert "import" in said.lower(), (found, said)
+        docstring = ast.get_docstring(ast.parse((found / "__init__.py").read_text()))
+        assert docstring, found
+        assert "import" in docstring.lower(), (found, docstring)
 
 
 @both
-def test_each_module_says_in_its_first_line_why_it_exists(package):
-    silent = [
+def test_each_module_has_a_docstring(package):
+    undocumented = [
         path for path in modules(package) if not ast.get_docstring(ast.parse(path.read_text()))
     ]
-    assert silent == []
+    assert undocumented == []
 
 
 @both
@@ -76,9 +76,9 @@ def test_each_package_with_modules_has_exhaustive_layers(package):
         if contract.get("exhaustive")
         for container in contract["containers"]
     }
-    wanted = {
+    expected = {
         ".".join(found.relative_to(package.parent).parts)
         for found in packages(package)
         if len([path for path in modules(found) if path.parent == found]) > 1
     }
-    assert wanted <= layered
+    assert expected <= layered

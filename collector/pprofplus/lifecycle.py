@@ -43,8 +43,7 @@ class _Process:
             handler may fork or start meanwhile.
         held: by thread, the locks that it took for its fork.
         torn: the last fork did not get all locks, so files may have been half open. Further forks
-            do not wait until one gets all locks at once, because a disk that hangs may do so for
-            long.
+            do not wait until one gets all locks at the same time, because a disk may hang for long.
         fork_exit_hook: thread-local; in a forked child, runs when the forking thread ends.
     """
 
@@ -228,7 +227,7 @@ class _ForkExitHook:
         self._pid, self._ident = os.getpid(), get_ident()
 
     def __del__(self) -> None:
-        # a child that another thread forks clears this thread's locals at once: that is not an end
+        # a child forked by another thread clears this thread's locals immediately: not its end
         if os.getpid() != self._pid and get_ident() == self._ident:
             _at_exit()
 

@@ -33,7 +33,7 @@ def pause() -> None:
 
 
 def resume() -> None:
-    """Take samples again, the first one at once. Idempotent; never raises."""
+    """Take samples again, the first one immediately. Idempotent; never raises."""
     collector = _collector("resume")
     if collector is not None:
         collector.resume()

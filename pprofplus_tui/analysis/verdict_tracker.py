@@ -1,9 +1,9 @@
-"""Judges what a run's memory does in the window shown, at the pace of what there is to see."""
+"""Verdicts on the memory of a run in a window, and when the main view computes them again."""
 
 from collections.abc import Mapping, Sequence
 
 from pprofplus_tui.analysis.layer_verdicts import judge_curve, verdicts
-from pprofplus_tui.analysis.whole_run import beyond, facts_of
+from pprofplus_tui.analysis.whole_run import series_of, whole_run_of
 from pprofplus_tui.model.points import Points, SeriesKey
 from pprofplus_tui.model.verdict import (
     LAYERS,
@@ -19,14 +19,14 @@ from pprofplus_tui.model.window import Window
 from pprofplus_tui.sources.port import RunReader
 
 FACTS: tuple[SeriesKey, ...] = tuple((metric, False) for metric in VERDICT_METRICS)
-_OLDEST_MS = 5000  # in a long window too, a verdict is no older than this
+_OLDEST_MS = 5000  # a verdict is never older than this, in long windows too
 
 _NOTHING = Verdicts()
 _WHOLE = LAYERS[0]
 _RSS: SeriesKey = ("rss", False)
 
 
-def judged(  # noqa: PLR0913 - a window of a run, what is known of it, and what is asked
+def judged(  # noqa: PLR0913 - a window of a run, what is known of it, and what to judge
     run: RunReader,
     begin_ms: int,
     end_ms: int,
@@ -35,33 +35,33 @@ def judged(  # noqa: PLR0913 - a window of a run, what is known of it, and what 
     *,
     kinds: Sequence[LayerKind] = LAYERS,
 ) -> Verdicts:
-    """Return what the run's memory does in [begin_ms, end_ms), unix ms, wherever it is told.
+    """Return the verdicts on a run's memory in [begin_ms, end_ms), unix ms.
 
-    `known` are the points of `FACTS` in `VERDICT_BUCKETS` buckets, if they are known already;
-    `before` is what was said of this view a moment ago. Of the layers only `kinds` are judged.
-    The whole run is read as well, and where that does not decide, the run of the service that
-    came before.
+    The monitor, `list` and `report` all show these. `known` are the points of `FACTS` in
+    `VERDICT_BUCKETS` buckets, if they are known already; `before` are the last verdicts on this
+    view. Only the layers in `kinds` are judged. The trend of the whole run counts too and, if that
+    does not decide, the earlier run of the service.
     """
-    facts = FACTS if kinds is LAYERS else facts_of(kinds)
+    facts = FACTS if kinds is LAYERS else series_of(kinds)
     points = known or run.query(begin_ms, end_ms, VERDICT_BUCKETS, facts, exact=False)
     ends = run.end_samples(begin_ms, end_ms, facts)
     table = {metric: points[metric, rate] for metric, rate in facts}
-    outside = beyond(run)
-    past, earlier = outside.past(run, kinds), outside.known_earlier
+    whole = whole_run_of(run)
+    past, earlier = whole.trends(run, kinds), whole.known_earlier_trends
     found = verdicts(table, before, ends, kinds, past=past, earlier=earlier)
     if earlier is not None or all(layer.verdict.kind != NOT_SURE for layer in found.layers):
         return found
-    return verdicts(table, before, ends, kinds, past=past, earlier=outside.earlier(run))
+    return verdicts(table, before, ends, kinds, past=past, earlier=whole.earlier_trends(run))
 
 
-def judged_curve(  # noqa: PLR0913, PLR0917 - what is asked of a run, and in what view
+def judged_curve(  # noqa: PLR0913, PLR0917 - a window of a run, and what to judge
     run: RunReader, begin_ms: int, end_ms: int, wanted: SeriesKey, unit: str, before: str = ""
 ) -> Verdict:
-    """Return what one figure of a run does in [begin_ms, end_ms), unix ms.
+    """Return the verdict on one series of a run in [begin_ms, end_ms), unix ms.
 
-    Of the resident set it is the verdict of the main view, by the same steps, wherever runs
-    stand side by side. `unit` is that of the recorded figures; `before` is the kind that this view
-    had a moment ago.
+    For the resident set it is the verdict of the main view, computed in the same way, so that a
+    comparison shows the same. `unit` is that of the recorded figures; `before` is the kind of the
+    last verdict on this view.
     """
     if wanted == _RSS:
         said = Verdicts((Layer(_WHOLE, 0, Verdict(before)),)) if before else _NOTHING
@@ -72,15 +72,15 @@ def judged_curve(  # noqa: PLR0913, PLR0917 - what is asked of a run, and in wha
 
 
 class VerdictTracker:
-    """Keeps to what it said of a view that is not a new one, but for the time that went by."""
+    """Judges the window of the main view again when there is enough new, with hysteresis."""
 
     def __init__(self) -> None:
-        # the window that was judged last, and where its run then ended
+        # the window of the last verdicts, and where the run ended then
         self._window: Window | None = None
         self._end_ms = 0
 
     def forget(self) -> None:
-        """Begin anew, with another run."""
+        """Start again, with another run."""
         self._window = None
 
     def is_due(self, run: RunReader, window: Window) -> bool:
@@ -97,12 +97,12 @@ class VerdictTracker:
         before: Verdicts,
         known: Mapping[SeriesKey, Points] | None = None,
     ) -> Verdicts:
-        """Return what the run's memory does in a window.
+        """Return the verdicts on a run's memory in a window.
 
         Args:
             run: refreshed.
-            window: what is shown.
-            before: what was told of this run last.
+            window: of the main view.
+            before: the last verdicts on this run.
             known: see `judged`.
         """
         last, self._window = self._window, window

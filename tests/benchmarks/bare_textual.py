@@ -1,11 +1,11 @@
-"""The least that a Textual application can be: what the monitor's start is measured against."""
+"""A minimal Textual application, for comparison with the start of the monitor."""
 
 from textual.app import App, ComposeResult
 from textual.widgets import Static
 
 
 class Bare(App[None]):
-    """Says a word and waits."""
+    """Shows one word."""
 
     def compose(self) -> ComposeResult:
         """Fill the screen."""

@@ -1,15 +1,15 @@
-"""One way to watch a process, in a fresh interpreter: what it costs, as JSON on standard output.
+"""The cost of one way to monitor a process, in a new interpreter, as JSON on standard output.
 
     python candidates.py NAME STEPS SPACED
 
-It imports nothing but `threading`, `socket` and `json` before the candidate, as any service has
-them. A candidate that is not installed gives {"missing": ...}.
+Before the candidate it imports only `threading`, `socket` and `json`, which any service has
+loaded. The result for a candidate that is not installed is {"missing": ...}.
 """
 
 # ruff: noqa: PLC0415 - each candidate's import is timed
 
 import json
-import socket  # noqa: F401 - a service has it loaded
+import socket  # noqa: F401 - a service has loaded it
 import sys
 import tempfile
 import threading
@@ -21,10 +21,10 @@ _WARM_UP = 50
 
 
 def memory_bytes():
-    """Return (resident, unique) bytes of this process, or None where the kernel does not say."""
+    """Return (resident, unique) bytes of this process, or None if the kernel has no such file."""
     fields = {}
     try:
-        with open("/proc/self/smaps_rollup", "rb") as file:  # noqa: PTH123 - pathlib is 5 ms
+        with open("/proc/self/smaps_rollup", "rb") as file:  # noqa: PTH123 - importing pathlib takes 5 ms
             for line in file.read().splitlines()[1:]:
                 name, size = line.split()[:2]
                 fields[name] = int(size) * 1024
@@ -33,21 +33,21 @@ def memory_bytes():
     return fields[b"Rss:"], fields[b"Private_Clean:"] + fields[b"Private_Dirty:"]
 
 
-def _pprofplus(directory, *, spared=False):
+def _pprofplus(directory, *, without_budgeted=False):
     import pprofplus
 
     def start():
         pprofplus.start("bench", directory=directory)
 
     def prepare():
-        from simulated import opened
+        from simulated import open_collector
 
-        pprofplus.stop()  # its thread would sample without rest on clocks that leap
-        collector = opened("loop", directory)
-        if spared:
-            for slot in collector._recording.panel._budgeted:
+        pprofplus.stop()  # on the simulated clocks its thread would sample without pause
+        collector = open_collector("loop", directory)
+        if without_budgeted:
+            for slot in collector._recorder.probe_set._budgeted:
                 slot.due_ns = 1 << 62
-        return collector._recording.sample, lambda: len(collector._recording.panel.metrics)
+        return collector._recorder.sample, lambda: len(collector._recorder.probe_set.metrics)
 
     return start, prepare
 
@@ -55,7 +55,7 @@ def _pprofplus(directory, *, spared=False):
 def _prometheus(_):
     from prometheus_client import REGISTRY, generate_latest
 
-    # The default registry has the process, platform and gc collectors.
+    # the default registry has the process, platform and gc collectors
     def count():
         return sum(len(metric.samples) for metric in REGISTRY.collect())
 
@@ -105,7 +105,7 @@ def _memory_profiler(_):
 
 CANDIDATES = {
     "pprofplus": _pprofplus,
-    "pprofplus_spared": partial(_pprofplus, spared=True),
+    "pprofplus_spared": partial(_pprofplus, without_budgeted=True),
     "prometheus_client": _prometheus,
     "opentelemetry": _opentelemetry,
     "ddtrace": _ddtrace,
@@ -148,7 +148,7 @@ def measure(name, steps, spaced, directory):
 
 
 if __name__ == "__main__":
-    # a service that still runs may write once more while it is being removed
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
-        result = measure(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), home)
+    # the collector may still write while the directory is removed
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as log_directory:
+        result = measure(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), log_directory)
     sys.stdout.write(json.dumps(result))

@@ -1,9 +1,9 @@
-"""What the collector costs its service, beside what else would watch a process from within."""
+"""The cost of the collector to its service, compared with other in-process monitors."""
 
 import statistics
 
 from tables import Column, Row, Table
-from timing import Effort, quantile, told_by
+from timing import Effort, quantile, run_script
 
 _PACKAGES = {
     "pprofplus": "pprofplus",
@@ -14,7 +14,7 @@ _PACKAGES = {
     "memory_profiler": "memory_profiler",
 }
 _NAMES = {
-    "pprofplus": "pprofplus, at 1 Hz as it comes",
+    "pprofplus": "pprofplus, at 1 Hz with default settings",
     "pprofplus_spared": "pprofplus, a sample without budgeted probes",
     "prometheus_client": "prometheus_client (process, platform, gc)",
     "opentelemetry": "OpenTelemetry process and gc metrics",
@@ -32,15 +32,15 @@ _COLUMNS = (
 )
 _NOTES = (
     "One collection of pprofplus includes writing it to disk; the others keep theirs in memory.",
-    "Budgeted probes: the heaps at each second in a small process, seldom in a large one;",
-    "USS and PSS every fifth second at the most.",
-    "Import and memory: over threading, socket and json loaded; started, and collected once.",
+    "Budgeted probes: the heaps every second in a small process, rarely in a large one;",
+    "USS and PSS at most every fifth second.",
+    "Import and memory: in addition to threading, socket and json; started, one collection.",
 )
 
 
 def _run(python: str, name: str, steps: int, spaced: int) -> dict[str, object]:
-    """Return what a fresh interpreter says of a candidate."""
-    return told_by(python, "candidates.py", name, steps, spaced)
+    """Measure a candidate in a new interpreter."""
+    return run_script(python, "candidates.py", name, steps, spaced)
 
 
 def _row(name: str, starts: list[dict], loops: list[dict]) -> Row:
@@ -67,11 +67,11 @@ def _row(name: str, starts: list[dict], loops: list[dict]) -> Row:
 
 
 def measure(effort: Effort) -> list[Table]:
-    """Run all candidates by turns, so that a busy minute of the machine hits each of them."""
+    """Run the candidates in turns, so that other load of the machine affects all of them."""
     starts: dict[str, list[dict]] = {name: [] for name in _PACKAGES}
     loops: dict[str, list[dict]] = {name: [] for name in _PACKAGES}
     for name in _PACKAGES:
-        _run(effort.python, name, 0, 0)  # compiles what is not compiled yet
+        _run(effort.python, name, 0, 0)  # compiles modules that are not compiled yet
     for _ in range(effort.count(15, 5, 1)):
         for name, found in starts.items():
             found.append(_run(effort.python, name, 0, 0))

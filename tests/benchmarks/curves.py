@@ -1,4 +1,4 @@
-"""Labelled curves: what memory does over a window, with what there is to say of it."""
+"""Labelled curves: memory over a window, with the right verdict."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ class Curve:
     """One kind of curve.
 
     Attributes:
-        name: what it is.
+        name: of the kind.
         make: (generator, number of samples) -> metric -> bytes, shape (n,), over one window.
-        kinds: the verdicts on RSS that are right.
-        layer: id of the layer behind its growth, or "".
-        rate: the true growth of RSS over the window in bytes; 0: there is none.
-        breaks: samples before which there is a gap, as shares of the window.
+        kinds: the right verdicts on RSS.
+        layer: id of the layer that causes the growth, or "".
+        rate: the true growth of RSS over the window in bytes; 0 for none.
+        breaks: positions of gaps, as shares of the window.
     """
 
     name: str
@@ -39,17 +39,17 @@ class Curve:
 
     @property
     def leaks(self) -> bool:
-        """Whether it grows for good."""
+        """Whether the growth is permanent."""
         return GROWING in self.kinds
 
 
 def white(rng: np.random.Generator, n: int, size: float = MIB) -> Floats:
-    """Return noise of which each value is new."""
+    """Return white noise."""
     return rng.normal(0, size, n)
 
 
 def wandering(rng: np.random.Generator, n: int, memory: float, size: float = MIB) -> Floats:
-    """Return noise that forgets where it was after the share `memory` of the window."""
+    """Return noise with a correlation time of the share `memory` of the window."""
     keep = float(np.exp(-1 / (memory * n)))
     steps = rng.normal(0, size * np.sqrt(1 - keep * keep), n).tolist()
     out, level = np.empty(n), float(rng.normal(0, size))
@@ -65,7 +65,7 @@ def line(n: int, total: float) -> Floats:
 
 
 def teeth(rng: np.random.Generator, n: int, count: float, height: float) -> Floats:
-    """Return a saw-tooth; a tooth is as long and as high as the load makes it."""
+    """Return a saw-tooth; the load determines the length and height of each tooth."""
     load = 1 + 0.35 * wandering(rng, n, 0.05, 1.0).clip(-2, 2)
     done = np.cumsum(load) / load.sum() * count + rng.random()
     tall = height * rng.uniform(0.8, 1.2, int(count) + 4)
@@ -73,7 +73,7 @@ def teeth(rng: np.random.Generator, n: int, count: float, height: float) -> Floa
 
 
 def days(rng: np.random.Generator, n: int, count: float, height: float) -> Floats:
-    """Return the load of a service that people use by day, over `count` days."""
+    """Return the load of a service that is used by day, over `count` days."""
     hour = ((np.linspace(0, count, n) + rng.random()) % 1) * 24
     return height * np.exp(-(((hour - 14.5) / 4.2) ** 2)) * (1 + wandering(rng, n, 0.02, 0.05))
 
@@ -161,12 +161,12 @@ CURVES: tuple[Curve, ...] = (
     ),
     Curve("the same, all layers", _collected, CALM),
     Curve(
-        "days, whole ones",
+        "whole days",
         _rss(lambda r, n: days(r, n, float(r.integers(1, 8)), 60 * MIB) + white(r, n)),
         CALM,
     ),
     Curve(
-        "days, one and a half",
+        "one and a half days",
         _rss(lambda r, n: days(r, n, 1.5, 60 * MIB) + white(r, n)),
         CALM,
     ),
@@ -185,7 +185,7 @@ CURVES: tuple[Curve, ...] = (
         20 * MIB,
     ),
     Curve(
-        "leak of a tooth under a saw-tooth",
+        "leak as large as a tooth under a saw-tooth",
         _rss(
             lambda r, n: line(n, 40 * MIB) + teeth(r, n, r.uniform(8, 40), 40 * MIB) + white(r, n)
         ),
@@ -211,11 +211,11 @@ CURVES: tuple[Curve, ...] = (
     Curve("maps kept", _mapped, (GROWING,), "other"),
 )
 
-# What no test can tell from a leak within the window: it does grow there. Named so that nobody
-# takes the verdict for more than it is; a longer window tells.
-UNTOLD: tuple[Curve, ...] = (
+# Curves that grow within the window like a leak: no test can distinguish them there. They show the
+# limits of the verdict; a longer window distinguishes them.
+AMBIGUOUS: tuple[Curve, ...] = (
     Curve(
-        "a quarter of a day, any",
+        "any quarter of a day",
         _rss(lambda r, n: days(r, n, 0.25, 60 * MIB) + white(r, n)),
         CALM,
     ),
@@ -244,7 +244,7 @@ UNTOLD: tuple[Curve, ...] = (
 def bucketed(
     table: Table, span_ms: int = HOUR_MS, breaks: tuple[float, ...] = ()
 ) -> dict[str, Points]:
-    """Return what a window query would give: the samples if they are few, else buckets."""
+    """Return the result of a window query: the samples if they are few, otherwise buckets."""
     n = len(next(iter(table.values())))
     t_ms = BEGIN_MS + np.linspace(0, span_ms, n, endpoint=False).astype(np.int64)
     gaps = np.zeros(n, np.bool_)
@@ -266,7 +266,7 @@ def bucketed(
 
 
 def drawn(curve: Curve, seed: int) -> dict[str, Points]:
-    """Return one window of a curve; how many samples it has depends on the seed."""
+    """Return one window of a curve; the seed determines the number of samples."""
     rng = np.random.default_rng(seed)
     n = int(rng.choice([120, 200, 900, 3600]))
     return bucketed(curve.make(rng, n), breaks=curve.breaks)

@@ -1,19 +1,19 @@
-"""Whether a day leaves the collector as it was: its own memory, and its hours."""
+"""Whether the memory and the schedule of the collector stay the same over a day."""
 
 import tempfile
 
 from tables import Column, Row, Table
-from timing import Effort, told_by
+from timing import Effort, run_script
 
 
 def measure(effort: Effort) -> list[Table]:
-    """Simulate a day with the real collector, and run its thread for some seconds."""
+    """Simulate a day with the real collector, and run its thread for a few seconds."""
     samples = effort.count(86_400, 20_000, 240)
     seconds = effort.pick(60, 10, 1)
     found = {}
     for kind, amount in (("traced", samples), ("plain", samples), ("grid", seconds)):
-        with tempfile.TemporaryDirectory() as home:
-            found[kind] = told_by(effort.python, "day_child.py", amount, home, kind)
+        with tempfile.TemporaryDirectory() as log_directory:
+            found[kind] = run_script(effort.python, "day_child.py", amount, log_directory, kind)
     traced, plain, grid = found["traced"], found["plain"], found["grid"]
     rss = plain.get("rss")
     return [
@@ -22,9 +22,9 @@ def measure(effort: Effort) -> list[Table]:
             (
                 Column("samples", compared=False),
                 Column("segments", compared=False),
-                Column("held by its own files, more", "B", at_most=32_768, compared=False),
-                Column("blocks of the process, more", at_most=500, compared=False),
-                Column("RSS, more", "KB", at_most=500, compared=False),
+                Column("more allocated by its own files", "B", at_most=32_768, compared=False),
+                Column("more blocks in the process", at_most=500, compared=False),
+                Column("more RSS", "KB", at_most=500, compared=False),
             ),
             (
                 Row(
@@ -38,7 +38,7 @@ def measure(effort: Effort) -> list[Table]:
                     ),
                 ),
             ),
-            ("With rotation: segments are dropped as new ones come.",),
+            ("With rotation: new segments replace old ones.",),
         ),
         Table(
             "A day: the grid",
@@ -57,7 +57,7 @@ def measure(effort: Effort) -> list[Table]:
                     (grid["samples"], grid["real"], grid["late"]),
                 ),
             ),
-            ("Moved: how late the last quarter was, less how late the first was.",),
+            ("Moved: delay of the last quarter minus delay of the first quarter.",),
             ours=2,
         ),
     ]

@@ -3,9 +3,9 @@
     python day_child.py SAMPLES DIRECTORY traced|plain
     python day_child.py SECONDS DIRECTORY grid
 
-*traced* compares the heap that pprofplus's own files hold after a twelfth of the samples with what
-they hold at the end, *plain* the blocks and the resident set of the whole process. *grid* has the
-real thread run at 0.05 s.
+*traced* compares the memory that the code of pprofplus has allocated after a twelfth of the samples
+and at the end; *plain* compares the blocks and the resident set of the process. *grid* runs the
+real thread at 0.05 s.
 """
 
 import gc
@@ -22,7 +22,7 @@ import pprofplus
 from candidates import memory_bytes
 from pprofplus.recording import run_recorder
 from pprofplus.recording.schedule import next_due_ns, on_grid_ns
-from simulated import opened
+from simulated import open_collector
 
 _OWN = f"{os.path.dirname(pprofplus.__file__)}/*"  # noqa: PTH120 - a pattern
 _SWEEP_SAMPLES = 3600
@@ -30,21 +30,21 @@ _INTERVAL_S = 0.05
 
 
 def _held_bytes():
-    """Return the bytes that pprofplus's own files have allocated and not given back."""
-    found = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, _OWN)])  # noqa: FBT003 - its own call
+    """Return the bytes that the code of pprofplus has allocated and not freed."""
+    found = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, _OWN)])  # noqa: FBT003 - its signature
     return sum(trace.size for trace in found.traces)
 
 
-def _live(samples, directory, look):
-    """Record so many samples, as the thread does; return two looks, and the segments made."""
-    collector = opened("day", directory, max_bytes=1 << 18)  # segments are made and dropped
-    record = collector._recording
+def _record(samples, directory, measure):
+    """Record `samples` like the thread does; return two measurements and the number of segments."""
+    collector = open_collector("day", directory, max_bytes=1 << 18)  # so that segments are rotated
+    record = collector._recorder
     draw = random.Random(4711)  # noqa: S311 - not for secrets
     kept = [b""] * 1000
-    looks = []
+    measured = []
     sample = 0
     for until in (samples // 12, samples):
-        # a page in the making holds what it says: so each look is at one that has just begun
+        # an open page keeps its samples: so measure when a page has just begun
         while sample < until or record.writer._page.samples > 1:
             kept[draw.randrange(1000)] = bytes(draw.randrange(400))
             record.emit_warnings()
@@ -54,20 +54,20 @@ def _live(samples, directory, look):
             if sample % _SWEEP_SAMPLES == 0:
                 collector._request_expiry()
         gc.collect()
-        looks.append(look())
+        measured.append(measure())
     collector._close()
     made = max(int(name.split(".")[0]) for name in os.listdir(collector.directory))  # noqa: PTH208
-    return looks, made
+    return measured, made
 
 
 def day(samples, directory, *, traced):
-    """Return what grew from the one look to the other."""
+    """Return the growth between the two measurements."""
     if traced:
         tracemalloc.start(1)
-        (before, after), made = _live(samples, directory, _held_bytes)
+        (before, after), made = _record(samples, directory, _held_bytes)
         return {"held": after - before, "segments": made}
-    looks, made = _live(samples, directory, lambda: (sys.getallocatedblocks(), memory_bytes()))
-    (blocks, memory), (blocks_then, memory_then) = looks
+    measured, made = _record(samples, directory, lambda: (sys.getallocatedblocks(), memory_bytes()))
+    (blocks, memory), (blocks_then, memory_then) = measured
     found = {"blocks": blocks_then - blocks, "segments": made}
     if memory is not None:
         found["rss"] = memory_then[0] - memory[0]
@@ -75,25 +75,26 @@ def day(samples, directory, *, traced):
 
 
 def grid(seconds, directory):
-    """Return how far the grid moved in a day's points (ns), and in the real thread's hours (us)."""
+    """Return the drift of a day of grid points (ns), and of the real thread's samples (us)."""
     interval_ns = round(1e9 * _INTERVAL_S)
     draw = random.Random(4711)  # noqa: S311 - not for secrets
     first_ns = due_ns = on_grid_ns(time.monotonic_ns())
     for _ in range(86_400):
         due_ns = next_due_ns(due_ns, interval_ns, due_ns + draw.randrange(3 * interval_ns))
-    hours_ns = []
+    times_ns = []
     sample = run_recorder.RunRecorder.sample
 
     def timed(self):
-        hours_ns.append(time.monotonic_ns())
+        times_ns.append(time.monotonic_ns())
         sample(self)
 
     run_recorder.RunRecorder.sample = timed
     collector = pprofplus.start("grid", interval_s=_INTERVAL_S, directory=directory)
     threading.Event().wait(seconds)
-    begin_ns = on_grid_ns(collector._recording.began_ns)
+    begin_ns = on_grid_ns(collector._recorder.began_ns)
     pprofplus.stop()
-    late = [(hour_ns - begin_ns) % interval_ns for hour_ns in hours_ns[:-1]]  # stop() takes one
+    # stop() takes the last sample
+    late = [(time_ns - begin_ns) % interval_ns for time_ns in times_ns[:-1]]
     share = max(1, len(late) // 4)
     moved_ns = statistics.median(late[-share:]) - statistics.median(late[:share])
     return {

@@ -1,4 +1,4 @@
-"""How fast a log becomes numbers, beside the plain decoder and other formats."""
+"""The speed of decoding a log, compared with the reference decoder and other formats."""
 
 import json
 import statistics
@@ -35,7 +35,7 @@ def _plain_four(day: Day, columns: list[int]) -> list[list[int]]:
 
 
 def _vectorised_ms(path: str) -> float:
-    """Return the milliseconds to decode four columns of a log whose heads are known."""
+    """Return the milliseconds to decode four columns of a log whose page heads are read."""
     log = RunLog(path)
     log.refresh()
     rows = range(log.table.count)
@@ -58,17 +58,17 @@ def measure(effort: Effort) -> list[Table]:
     text = "\n".join(lines)
     raw = day.rows.astype("<i8").tobytes()
     with tempfile.TemporaryDirectory() as made:
-        home = Path(made)
-        day_path = str(write_run(home / "day", day, 1))
-        week_path = str(write_run(home / "week", day, 7))
+        log_directory = Path(made)
+        day_path = str(write_run(log_directory / "day", day, 1))
+        week_path = str(write_run(log_directory / "week", day, 7))
 
         def from_lines() -> list[list[int]]:
             rows = [json.loads(line) for line in text.splitlines()]
             return [[row[name] for row in rows] for name in _WANTED]
 
         def from_structs() -> np.ndarray:
-            whole = np.frombuffer(raw, "<i8").reshape(-1, len(names))
-            return whole[:, columns].copy()
+            rows = np.frombuffer(raw, "<i8").reshape(-1, len(names))
+            return rows[:, columns].copy()
 
         vector_ms = statistics.median(_vectorised_ms(day_path) for _ in range(rounds))
         plain_ms = median_ms(lambda: _plain_four(day, columns), slow)
@@ -93,12 +93,12 @@ def measure(effort: Effort) -> list[Table]:
             ),
         ),
         Table(
-            f"Open: what is needed to draw all of 7 x {seconds:,} samples",
+            f"Open: data needed to draw all of 7 x {seconds:,} samples",
             (Column("time", "ms"),),
             (
                 Row("pprofplus, page heads from disk", (heads_ms,)),
-                Row("pprofplus, 4 columns decoded, reckoned", (7 * vector_ms,)),
-                Row("JSON lines, reckoned", (7 * lines_ms,)),
+                Row("pprofplus, 4 columns decoded, calculated", (7 * vector_ms,)),
+                Row("JSON lines, calculated", (7 * lines_ms,)),
             ),
         ),
     ]

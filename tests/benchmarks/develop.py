@@ -1,4 +1,4 @@
-"""Histories to develop the verdict on: its limits were chosen here and on `curves`."""
+"""The development set of histories: the limits of the verdict were chosen on it and `curves`."""
 
 import numpy as np
 
@@ -27,7 +27,7 @@ def _window(rng: Rng, span_h: float, least: float) -> tuple[float, float]:
 
 
 def coloured(rng: Rng, n: int, size: float, memory: float, steep: float = 2.0) -> Floats:
-    """Return noise of a spectrum that is flat up to 1/`memory` of the span, then falls."""
+    """Return noise whose spectrum is flat up to 1/`memory` of the span and then falls."""
     wide = 2 * n
     rate = np.fft.rfftfreq(wide) * n * memory * 2 * np.pi
     part = rng.normal(size=len(rate)) + 1j * rng.normal(size=len(rate))
@@ -38,13 +38,13 @@ def coloured(rng: Rng, n: int, size: float, memory: float, steep: float = 2.0) -
 
 
 def telegraph(rng: Rng, n: int, size: float, switches: float) -> Floats:
-    """Return what switches between a few levels."""
+    """Return a signal that switches between a few levels."""
     at = np.cumsum(rng.random(n) < switches / n)
     return size * rng.integers(0, 3, int(at[-1]) + 1)[at].astype(float)
 
 
 def laplace(rng: Rng, n: int, size: float) -> Floats:
-    """Return noise of which each value is new, with tails."""
+    """Return white noise with heavy tails."""
     return rng.laplace(0, size, n)
 
 
@@ -66,7 +66,7 @@ def some_noise(rng: Rng, n: int, size: float, memory: float) -> Floats:
 
 
 def bells(rng: Rng, hours: Floats, start_h: float, weekend: float = 1.0) -> Floats:
-    """Return the load by day, 0 to about 1: one bell or two, or a sine."""
+    """Return a daily load, 0 to about 1: one bell, two bells, or a sine."""
     clock = hours + start_h
     number = np.floor(clock / DAY_H).astype(int)
     days = int(number[-1]) + 1
@@ -95,7 +95,7 @@ def teeth(rng: Rng, n: int, count: float, height: float) -> Floats:
 
 
 def warm_up(rng: Rng, x: Floats) -> Floats:
-    """Return a warm-up of time constant 1 that comes to rest: x is the time in units of it."""
+    """Return a warm-up that levels off; x is the time in units of its time constant."""
     pick = rng.integers(0, 3)
     if pick == 0:
         return 1 - np.exp(-x)
@@ -160,7 +160,7 @@ def _warm(rng: Rng) -> Draft:
 
 
 def _root_warm(rng: Rng) -> Draft:
-    """Slower than any constant: as the 0.2nd power of time."""
+    """A warm-up without a time constant: about the 0.2nd power of time."""
     span, base = _span(rng, 3, 300), _base(rng)
     window = _window(rng, span, 0.25)
     hours = hours_for(span, window[1] - window[0])
@@ -208,7 +208,7 @@ def _stopped(rng: Rng) -> Draft:
     return Draft(hours, base, noise, None, CALM, (span * (1 - share), span))
 
 
-# -- cannot be known
+# -- unknown
 
 
 def _first_day(rng: Rng) -> Draft:
@@ -263,7 +263,7 @@ def _teeth_leak(rng: Rng) -> Draft:
 
 
 def _nightly(rng: Rng) -> Draft:
-    """A job at night, or the afternoon, leaks; nothing grows at other times."""
+    """A job at some hours leaks; nothing grows at other times."""
     base, start, days = _base(rng), rng.uniform(0, 24), rng.uniform(3, 25)
     span = days * DAY_H
     window = (span - min(_span(rng, 24, 300), span), span)
@@ -341,7 +341,7 @@ def _two_days(rng: Rng) -> Draft:
 
 
 def _requests(rng: Rng, n: int, at_once: float, held: float, size: float) -> Floats:
-    """Return jobs of one size, held equally long, more of them at times."""
+    """Return jobs of equal size and duration, whose rate varies."""
     rate = at_once / held * np.exp(0.3 * coloured(rng, n, 1.0, 0.1)) / n
     begun = np.cumsum(rng.poisson(rate))
     lasts = max(int(held * n), 1)
@@ -359,7 +359,7 @@ def _jobs(rng: Rng) -> Draft:
 
 
 def arenas(values: Floats, grain: float, slack: float) -> Floats:
-    """Return values as whole grains; one is given back only when `slack` of it is free."""
+    """Return values rounded up to grains; a grain is freed only when `slack` of it is unused."""
     out, held = np.empty(len(values)), 0.0
     for i, value in enumerate((values / grain).tolist()):
         if value > held:
@@ -392,7 +392,7 @@ def _arenas_leak(rng: Rng) -> Draft:
 
 
 def spikes(rng: Rng, n: int, size: float) -> Floats:
-    """Return noise with outliers, and blocks of time that are high."""
+    """Return noise with outliers and periods of high values."""
     noise = size * rng.standard_cauchy(n).clip(-30, 60)
     for _ in range(int(rng.integers(0, 10))):
         at, lasts = int(rng.integers(0, n)), int(n * rng.uniform(0.001, 0.02))
@@ -453,7 +453,7 @@ def _busy_teeth(rng: Rng) -> Draft:
 
 
 def _office(rng: Rng) -> Draft:
-    """A leak by the load of the day, little at weekends; the window may be the rise of one day."""
+    """A leak in proportion to the daily load; the window may be the rise of one day."""
     base, start, days = _base(rng), rng.uniform(0, 168), rng.uniform(3, 21)
     end = np.floor((start + days * DAY_H) / DAY_H) * DAY_H + rng.uniform(11, 19)
     if (end // DAY_H) % 7 >= 5:
@@ -469,11 +469,11 @@ def _office(rng: Rng) -> Draft:
     return Draft(hours, base, noise, total * done / done[-1], LEAK, window)
 
 
-# -- services: requests, a cache that fills, sessions, garbage, a job at night, a lazy allocator
+# -- services: requests, a cache that fills, sessions, garbage, a nightly job, a lazy allocator
 
 
 def _lazy(values: Floats, keeps: float) -> Floats:
-    """Return what an allocator holds: of a peak it gives back the rest slowly."""
+    """Return the memory of an allocator that returns free memory slowly after a peak."""
     out, held = np.empty(len(values)), 0.0
     for i, value in enumerate(values.tolist()):
         held = value if value > held else value + (held - value) * keeps
@@ -482,9 +482,9 @@ def _lazy(values: Floats, keeps: float) -> Floats:
 
 
 def _filling(rng: Rng, done: Floats, share: float, *, slowly: bool) -> Floats:
-    """Return how full a cache is, 0 to about 1; `done` is the work up to then, of all of it.
+    """Return the fill level of a cache, 0 to about 1; `done` is the share of the work that is done.
 
-    Its time constant is `share` of the work. Slowly: as a logarithm, a root, or in two stages.
+    The time constant is `share` of the work. If `slowly`: a logarithm, a root, or two stages.
     """
     pick = rng.integers(0, 4) if slowly else 4
     if pick == 0:
@@ -505,7 +505,7 @@ def _service(rng: Rng, days: float, *, leaks: bool, slowly: bool = False) -> Dra
     load = rng.uniform(0.05, 0.3) + bells(rng, hours, start, rng.uniform(0.2, 1))
     peak = 10 ** rng.uniform(1.5, 4.5)  # requests in an hour
     requests = rng.poisson(peak * load * step).astype(float)
-    size = base * rng.uniform(0.02, 0.15)  # of what is held at the peak
+    size = base * rng.uniform(0.02, 0.15)  # of the memory used at the peak
     at_once = rng.uniform(3, 60)
     used = size * rng.poisson(at_once * load) / at_once
     lasts = rng.uniform(0.3, 8) / step
@@ -518,7 +518,7 @@ def _service(rng: Rng, days: float, *, leaks: bool, slowly: bool = False) -> Dra
     if rng.random() < 0.6:
         used = _lazy(used, 1 - step / rng.uniform(0.5, 12))
     used += base * 0.0007 * rng.normal(size=n)
-    # the noise of the floors of nights, without what fills and leaks
+    # the noise of the nightly floors, without the cache and the leak
     nights = [float(np.quantile(part, 0.06)) for part in np.array_split(used, round(days))]
     noise = float(np.std(nights))
     done = np.cumsum(requests) / requests.sum()
@@ -587,9 +587,9 @@ DEVELOP: tuple[History, ...] = (
     History("leak of office hours", _office),
 )
 
-# Mechanisms of a service on top of each other: a warm-up of hours or days, then a leak or none.
-# Harder than the kinds above: a cache that fills as a logarithm of its work, under weekends, may
-# look exactly like one that is full beside a leak. They have no goal to reach.
+# Combined mechanisms of a service: a warm-up of hours or days, with or without a leak. They are
+# harder than the kinds above: a cache that fills logarithmically, with weekends, may look exactly
+# like a full cache and a leak. They have no target.
 SERVICES: tuple[History, ...] = (
     History("service", _calm_service),
     History("service of few days", _calm_service_of_few_days),

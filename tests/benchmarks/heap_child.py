@@ -2,8 +2,8 @@
 
     python heap_child.py BYTES STEPS DIRECTORY
 
-The heap is live Python objects of the usual small sizes, and a tenth as much from malloc, every
-other piece of it freed. It changes between the samples as a service's does.
+The heap has live Python objects of usual small sizes, and a tenth as much memory from malloc, of
+which every other piece is freed. It changes between the samples like that of a service.
 """
 
 # ruff: noqa: PLC0415 - the import is timed
@@ -27,18 +27,18 @@ def _record(number):
 
 
 def _heap(size_bytes):
-    """Return (records, pieces) of so many bytes together."""
-    gc.disable()  # else it walks all of them again and again while they become more
+    """Return (records, pieces) of `size_bytes` together."""
+    gc.disable()  # otherwise it traverses the growing heap repeatedly
     records = [_record(number) for number in range(size_bytes // _RECORD_BYTES)]
     pieces = [bytearray(_PIECE_BYTES) for _ in range(size_bytes // 5 // _PIECE_BYTES)]
     del pieces[::2]
     gc.enable()
-    gc.collect()  # what is old in a service, too; else the import pays for walking all of it
+    gc.collect()  # moves the objects to the old generation, as in a service
     return records, pieces
 
 
 def measure(size_bytes, steps, directory):
-    """Return import (ms), memory (bytes), CPU of each collection (us), the log's directory."""
+    """Return import (ms), memory (bytes), CPU of each collection (us), the run directory."""
     records, pieces = _heap(size_bytes)
     held = memory_bytes()
     began_ns = time.perf_counter_ns()
@@ -49,17 +49,17 @@ def measure(size_bytes, steps, directory):
     pprofplus.start("start", directory=directory)
     after = memory_bytes()
     pprofplus.stop()
-    from simulated import opened
+    from simulated import open_collector
 
-    collector = opened("heap", directory)
-    sample = collector._recording.sample
+    collector = open_collector("heap", directory)
+    sample = collector._recorder.sample
     draw = random.Random(4711)  # noqa: S311 - not for secrets
     costs_us = []
     for step in range(_WARM_UP + steps):
         for _ in range(draw.randrange(_REPLACED)):
             place = draw.randrange(len(records))
             records[place] = _record(place + step)
-        gc.disable()  # what comes due now would be for the records' sake
+        gc.disable()  # a collection now would be caused by the records
         began_ns = time.thread_time_ns()
         sample()
         costs_us.append((time.thread_time_ns() - began_ns) / 1000)
@@ -68,7 +68,7 @@ def measure(size_bytes, steps, directory):
         "python": sys.version.split()[0],
         "import_ms": import_ms,
         "costs_us": costs_us[_WARM_UP:],
-        "metrics": len(collector._recording.panel.metrics),
+        "metrics": len(collector._recorder.probe_set.metrics),
         "log": collector.directory,
         "pieces": len(pieces),
     }
@@ -84,4 +84,4 @@ if __name__ == "__main__":
     sys.stdout.flush()
     import os
 
-    os._exit(0)  # giving back gigabytes one by one takes longer than all of this
+    os._exit(0)  # freeing gigabytes object by object takes longer than the benchmark

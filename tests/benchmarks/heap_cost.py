@@ -1,4 +1,4 @@
-"""What a collection costs where the heap is large, on each supported Python."""
+"""The cost of a collection in processes with large heaps, on each supported Python."""
 
 import statistics
 import tempfile
@@ -8,11 +8,11 @@ import psutil
 
 from log_size import size_of
 from tables import Column, Row, Table
-from timing import Effort, quantile, told_by
+from timing import Effort, quantile, run_script
 
 _MB = 10**6
 _SIZES = (50 * _MB, 1000 * _MB, 8000 * _MB)
-_ROOM = 1.5  # of a heap's size has to be free: Python takes some for itself
+_FREE = 1.5  # times the heap size must be free: Python needs some itself
 _COLUMNS = (
     Column("metrics"),
     Column("CPU a collection, median", "us"),
@@ -23,8 +23,8 @@ _COLUMNS = (
     Column("memory (RSS)", "MB", at_most=3),
 )
 _NOTES = (
-    "CPU time of the collector's thread, with all probes at the pace that their budget allows:",
-    "a thousandth of a core together, but at least once in five minutes.",
+    "CPU time of the collector's thread, with all probes as often as their budget allows:",
+    "a thousandth of a core together, but at least every five minutes.",
     "The process works on its heap between the samples, so caches are cold, unlike in `collector`.",
     "The heap: small objects, and a tenth as much from malloc in pieces, every other one freed.",
 )
@@ -54,9 +54,14 @@ def _row(name: str, found: list[dict], bytes_a_sample: float) -> Row:
 
 
 def _measured(python: str, size_bytes: int, steps: int, rounds: int) -> Row:
-    with tempfile.TemporaryDirectory() as home:
-        told_by(python, "heap_child.py", _MB, 1, home)  # compiles what is not compiled yet
-        found = [told_by(python, "heap_child.py", size_bytes, steps, home) for _ in range(rounds)]
+    with tempfile.TemporaryDirectory() as log_directory:
+        run_script(
+            python, "heap_child.py", _MB, 1, log_directory
+        )  # compiles modules that are not compiled yet
+        found = [
+            run_script(python, "heap_child.py", size_bytes, steps, log_directory)
+            for _ in range(rounds)
+        ]
         sizes = [size_of(Path(one["log"])).ours for one in found]
     version = found[0]["python"]
     return _row(f"CPython {version}, {_name(size_bytes)}", found, statistics.median(sizes))
@@ -69,11 +74,11 @@ def measure(effort: Effort) -> list[Table]:
     rows, missing = [], []
     for size_bytes in sizes:
         free = psutil.virtual_memory().available
-        if free < _ROOM * size_bytes:
-            needed = f"needs {_ROOM * size_bytes / 1e9:.0f} GB free, has {free / 1e9:.0f}"
+        if free < _FREE * size_bytes:
+            needed = f"needs {_FREE * size_bytes / 1e9:.0f} GB free, has {free / 1e9:.0f}"
             missing.append(Row(_name(size_bytes), note=needed))
             continue
-        # the more there is, the longer it takes to make, and the less the noise matters
+        # a larger heap takes longer to create, and noise matters less
         rounds = effort.count(max(1, min(5, 4000 * _MB // size_bytes)), 1)
         rows += [_measured(python, size_bytes, steps, rounds) for python in effort.pythons]
     return [

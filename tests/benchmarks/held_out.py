@@ -1,8 +1,8 @@
-"""Held-out histories: never used to choose a limit of the verdict, and looked at rarely.
+"""Held-out histories: never used to choose a limit of the verdict, and rarely evaluated.
 
-Written before the verdict looked beyond its window. Its noise, its days and its warm-ups are of
-other families than those of `curves` and `develop`. What counts as a leak is said in `histories`.
-Do not tune on it: a change that was made because of it makes its figures worthless.
+They were written before the verdict used data outside its window. Their noise, days and warm-ups
+are of other families than those of `curves` and `develop`. `histories` defines what a leak is.
+Do not tune on this set: a change that is based on it makes its figures worthless.
 """
 
 import numpy as np
@@ -22,7 +22,7 @@ def _base(rng: Rng) -> float:
 
 
 def reverting(rng: Rng, hours: Floats, size: float, memory_h: float) -> Floats:
-    """Return a random walk that is drawn back: it forgets where it was after `memory_h`."""
+    """Return a mean-reverting random walk with the correlation time `memory_h`."""
     step_h = hours[1] - hours[0]
     keep = float(np.exp(-step_h / memory_h))
     steps = rng.normal(0, size * np.sqrt(1 - keep * keep), len(hours)).tolist()
@@ -34,7 +34,7 @@ def reverting(rng: Rng, hours: Floats, size: float, memory_h: float) -> Floats:
 
 
 def heavy(rng: Rng, hours: Floats, size: float) -> Floats:
-    """Return noise of heavy tails, and bursts that die away."""
+    """Return noise with heavy tails, and bursts that decay."""
     noise = size * rng.standard_t(2.5, len(hours))
     step_h = hours[1] - hours[0]
     decay = np.exp(-np.arange(200) * step_h / (hours[-1] * rng.uniform(0.001, 0.01)))
@@ -46,12 +46,12 @@ def heavy(rng: Rng, hours: Floats, size: float) -> Floats:
 
 
 def quantised(values: Floats, grain: float) -> Floats:
-    """Return values as whole grains, as arenas and pools hold them."""
+    """Return values rounded up to grains, like arenas and pools."""
     return np.ceil(values / grain) * grain
 
 
 def batches(rng: Rng, hours: Floats, rate_h: float, held_h: float, size: float) -> Floats:
-    """Return jobs that come at random, hold memory for a while and give it back."""
+    """Return jobs that arrive at random, use memory for some time and free it."""
     span = float(hours[-1])
     begins = rng.uniform(-5 * held_h, span, rng.poisson(rate_h * (span + 5 * held_h)))
     ends = begins + rng.exponential(held_h, len(begins))
@@ -66,14 +66,14 @@ def batches(rng: Rng, hours: Floats, rate_h: float, held_h: float, size: float) 
 
 
 def plateau(hour: Floats, rise: float, fall: float, width: float) -> Floats:
-    """Return a working day: up in the morning, less at noon, down in the evening."""
+    """Return a working day: a rise in the morning, a dip at noon, a fall in the evening."""
     up = 1 / (1 + np.exp(-(hour - rise) / width))
     down = 1 / (1 + np.exp((hour - fall) / width))
     return up * down * (1 - 0.15 * np.exp(-(((hour - 13) / 0.8) ** 2)))
 
 
 def lagged(values: Floats, hours: Floats, lag_h: float) -> Floats:
-    """Return what follows a load with a delay: caches, pools, sessions."""
+    """Return values that follow a load with a delay, like caches, pools and sessions."""
     keep = float(np.exp(-(hours[1] - hours[0]) / lag_h))
     out, level = np.empty(len(values)), float(values[0])
     for i, value in enumerate(values.tolist()):
@@ -83,7 +83,7 @@ def lagged(values: Floats, hours: Floats, lag_h: float) -> Floats:
 
 
 def loads(rng: Rng, hours: Floats, start_h: float, weekend: float = 1.0) -> Floats:
-    """Return the load by day, 0 to about 1; the run starts at `start_h` since Monday's midnight."""
+    """Return a daily load, 0 to about 1; the run starts `start_h` hours after Monday 00:00."""
     clock = hours + start_h
     number = np.floor(clock / DAY_H).astype(int)
     days = int(number[-1]) + 1
@@ -97,7 +97,7 @@ def loads(rng: Rng, hours: Floats, start_h: float, weekend: float = 1.0) -> Floa
 
 
 def evictions(rng: Rng, hours: Floats, count: float, height: float) -> tuple[Floats, Floats]:
-    """Return (a cache that fills and is emptied, when it was): the floor hardly differs."""
+    """Return (a cache that fills and is emptied, the times of that); its floor is almost level."""
     lengths = rng.gamma(10, 0.1, int(count) + 8)
     ends = np.cumsum(lengths) / count * hours[-1]
     ends -= rng.random() * ends[0]
@@ -110,7 +110,7 @@ def evictions(rng: Rng, hours: Floats, count: float, height: float) -> tuple[Flo
 
 
 def _window(rng: Rng, span_h: float, least: float, most: float = 1.0) -> tuple[float, float]:
-    """Return a window that mostly ends at the run's end."""
+    """Return a window that mostly ends at the end of the run."""
     share = float(np.exp(rng.uniform(np.log(least), np.log(most))))
     end = 1.0 if rng.random() < 0.8 else rng.uniform(max(share, 0.6), 1.0)
     return (max(end - share, 0.0) * span_h, end * span_h)
@@ -121,7 +121,7 @@ def _span(rng: Rng, least_h: float, most_h: float) -> float:
 
 
 def _detectable(rng: Rng, size: float, memory: float, base: float) -> float:
-    """Return a leak's growth over the history: one to three times what is said in `histories`."""
+    """Return the growth of a leak: one to three times the minimum that `histories` defines."""
     error = size * np.sqrt(24 * memory)
     return float(max(4 * size, 6 * error, 0.01 * base) * rng.uniform(1, 3))
 
@@ -272,7 +272,7 @@ def _fixed(rng: Rng) -> Draft:
     return Draft(hours, base, noise, None, CALM, (span * (1 - share), span))
 
 
-# -- cannot be known
+# -- unknown
 
 
 def _first_edge(rng: Rng) -> Draft:
@@ -337,7 +337,7 @@ def _by_day_only(rng: Rng) -> Draft:
     base, start = _base(rng), rng.uniform(0, 168)
     days = rng.uniform(3, 21)
     end = start + DAY_H * days
-    if rng.random() < 0.5:  # ends while it grows
+    if rng.random() < 0.5:  # the window ends while the leak grows
         end = np.floor(end / DAY_H) * DAY_H + rng.uniform(12, 18)
         if (end // DAY_H) % 7 >= 5:
             end += 2 * DAY_H
@@ -460,12 +460,12 @@ def _evicted_by_night(rng: Rng) -> Draft:
 
 
 HELD_OUT: tuple[History, ...] = (
-    History("noise that soon forgets", _near),
-    History("noise that remembers long", _far),
+    History("noise with a short memory", _near),
+    History("noise with a long memory", _far),
     History("heavy tails and bursts", _heavy),
     History("whole arenas", _quantised),
-    History("jobs that come and go", _jobs),
-    History("rising edge of a day, days known", _edge),
+    History("jobs that start and end", _jobs),
+    History("rising edge of a day after other days", _edge),
     History("Monday after a weekend", _weekend),
     History("logarithmic warm-up", _log_warm),
     History("warm-up in two stages", _two_stages),
@@ -475,7 +475,7 @@ HELD_OUT: tuple[History, ...] = (
     History("leak that was stopped", _fixed),
     History("rising edge of the first day", _first_edge),
     History("slow rise of a young run", _slow_start),
-    History("warm-up that goes on", _unfinished),
+    History("unfinished warm-up", _unfinished),
     History("leak in noise with memory", _in_memory),
     History("leak under a few large teeth", _under_evictions),
     History("leak by day only", _by_day_only),

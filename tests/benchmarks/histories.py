@@ -1,11 +1,11 @@
-"""Labelled histories: a run from its start, a window of it, and what is true of its memory.
+"""Labelled histories: a run from its start, a window of it, and the truth about its memory.
 
-A history leaks if retained memory grows for good, in the window or across it, by an amount that
-matters and that the evidence can show: at least 1 % of the level, and at least four standard
-deviations of the noise of the floor as well as six standard errors that this noise, with its
-memory, gives a fitted growth. What is there to be seen may be the same for a leak and for something
-harmless: a run of a few hours that rises as a daily wave does. Such a history is UNKNOWN: the right
-answer is that it cannot be known, and a verdict of growth is as wrong there as for what is calm.
+A history leaks if retained memory grows permanently, in the window or across it, by a relevant and
+detectable amount: at least 1 % of the level, four standard deviations of the noise of the floor,
+and six standard errors of a growth fitted to this correlated noise. The data of a leak and of
+harmless behaviour may be the same, for example in a run of a few hours that rises like a daily
+wave. Such a history is UNKNOWN: the right verdict is "not sure", and a verdict of growth is as
+wrong as for a calm history.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ MINUTE_H = 1 / 60
 DAY_H, WEEK_H = 24.0, 168.0
 BEGIN_MS = 1_700_000_000_000
 CALM, LEAK, UNKNOWN = "calm", "leak", "unknown"
-MOST_SAMPLES = 24_000
+MAX_SAMPLES = 24_000
 
 Table = dict[str, Floats]
 LEAK_LAYERS = ("objects", "fragmentation", "c_heap", "other")
@@ -31,16 +31,16 @@ LEAK_LAYERS = ("objects", "fragmentation", "c_heap", "other")
 
 @dataclass(frozen=True, eq=False)
 class Draft:
-    """What a generator makes: the noise and the leak of a run, in bytes.
+    """The output of a generator: the noise and the leak of a run, in bytes.
 
     Attributes:
-        hours: times of the samples since the run's start, shape (n,), even steps.
+        hours: times of the samples since the start of the run, shape (n,), evenly spaced.
         base: level, bytes.
-        noise: whatever comes and goes, shape (n,).
-        leak: what is retained, shape (n,), or None.
+        noise: memory that is not retained, shape (n,).
+        leak: memory that is retained, shape (n,), or None.
         truth: CALM, LEAK or UNKNOWN.
         window: (begin, end) in hours.
-        layered: whether the layers are recorded: None leaves it to chance.
+        layered: whether the layers are recorded; None for a random choice.
     """
 
     hours: Floats
@@ -60,7 +60,7 @@ class Case:
         t_ms: times of the samples.
         table: metric -> bytes.
         truth: see `Draft`.
-        layer: id of the layer that leaks, "" where there is none or no layers are recorded.
+        layer: id of the layer that leaks, "" if none leaks or no layers are recorded.
         begin_ms, end_ms: the window.
     """
 
@@ -74,20 +74,20 @@ class Case:
 
 @dataclass(frozen=True)
 class History:
-    """A kind of history: `make` draws one."""
+    """A kind of history; `make` generates one."""
 
     name: str
     make: Callable[[np.random.Generator], Draft]
 
 
 def hours_for(span_h: float, window_h: float) -> Floats:
-    """Return even times over a run, so many that a window of it has about 240."""
-    n = int(np.clip(240 * span_h / window_h, 1500, MOST_SAMPLES))
+    """Return evenly spaced times over a run, about 240 of them in a window."""
+    n = int(np.clip(240 * span_h / window_h, 1500, MAX_SAMPLES))
     return np.linspace(0, span_h, n, endpoint=False)
 
 
 def assembled(rng: np.random.Generator, draft: Draft) -> Case:
-    """Return a draft as the metrics of a process."""
+    """Return the metrics of a process with this draft."""
     n = len(draft.hours)
     leak = np.zeros(n) if draft.leak is None else draft.leak
     base, layer = draft.base, ""
@@ -118,10 +118,10 @@ def _layers(
 
     used, c_used, other = part("objects", 0.45), part("c_heap", 0.25), part("other", 0.25)
     held = used * 1.03 + (leak if layer == "fragmentation" else 0)
-    if layer != "fragmentation" and rng.random() < 0.3:  # arenas are kept
+    if layer != "fragmentation" and rng.random() < 0.3:  # arenas are never freed
         held = np.maximum.accumulate(held)
     c_sys = c_used * 1.05
-    if rng.random() < 0.3:  # nothing is given back
+    if rng.random() < 0.3:  # no memory is returned
         c_sys = np.maximum.accumulate(c_sys)
     heap_sys = np.ceil(held / MIB) * MIB
     return {
@@ -137,7 +137,7 @@ def _layers(
 def points_of(
     t_ms: np.ndarray, table: Table, begin_ms: int, end_ms: int, buckets: int
 ) -> dict[str, Points]:
-    """Return what a query of [begin_ms, end_ms) gives: samples if they are few, else buckets."""
+    """Return the result of a query of [begin_ms, end_ms): samples if they are few, else buckets."""
     first, last = np.searchsorted(t_ms, (begin_ms, end_ms)).tolist()
     t_ms = t_ms[first:last]
     n = len(t_ms)
@@ -163,12 +163,12 @@ def points_of(
 
 
 def window_of(case: Case) -> dict[str, Points]:
-    """Return the window of a history, as the monitor asks for it."""
+    """Return the window of a history, as the monitor queries it."""
     return points_of(case.t_ms, case.table, case.begin_ms, case.end_ms, VERDICT_BUCKETS)
 
 
 def past_of(case: Case) -> RunOverview:
-    """Return the whole of a history, as the monitor asks for it."""
+    """Return the complete history, as the monitor queries it."""
     run_begin_ms, end_ms = int(case.t_ms[0]), int(case.t_ms[-1]) + 1
     begin_ms, grid_end_ms, count = past_grid(run_begin_ms, end_ms)
     table = points_of(case.t_ms, case.table, begin_ms, grid_end_ms, count)
@@ -180,16 +180,16 @@ Judge = Callable[[Case], Verdicts]
 
 @dataclass(frozen=True)
 class Tally:
-    """How the verdicts on one kind of history came out: numbers of histories.
+    """The counts of verdicts on one kind of history.
 
     Attributes:
         name: of the kind.
-        truth: what they are; kinds are of one truth.
+        truth: of the kind.
         count: histories judged.
-        growing: of these called growing.
-        unsure: of these answered with "not sure".
-        layers: of those called growing have one layer that leaks.
-        right: of these had that layer named.
+        growing: of these, verdicts "growing".
+        unsure: of these, verdicts "not sure".
+        layers: of the growing ones, those with one layer that leaks.
+        right: of these, verdicts that name this layer.
     """
 
     name: str
@@ -202,7 +202,7 @@ class Tally:
 
 
 def tally(history: History, judges: Sequence[Judge], count: int, seed: int) -> list[Tally]:
-    """Judge `count` histories of a kind by each judge; return a tally a judge."""
+    """Judge `count` histories of a kind with each judge; return one tally per judge."""
     found = [dict.fromkeys(("growing", "unsure", "layers", "right"), 0) for _ in judges]
     truth = ""
     for number in range(count):
@@ -225,7 +225,7 @@ def tally(history: History, judges: Sequence[Judge], count: int, seed: int) -> l
 
 @dataclass(frozen=True)
 class Summary:
-    """Precision, recall and right layers, in per cent."""
+    """Precision, recall and right layers, in percent."""
 
     precision: float
     recall: float
@@ -233,7 +233,7 @@ class Summary:
 
 
 def summary(tallies: Sequence[Tally]) -> Summary:
-    """Return the figures of a set: each kind has as many histories."""
+    """Return the figures of a set; each kind has the same number of histories."""
     leaks = [one for one in tallies if one.truth == LEAK]
     caught = sum(one.growing for one in leaks)
     called = sum(one.growing for one in tallies)

@@ -1,4 +1,4 @@
-"""How often the verdict is right on whole runs: what beyond the window adds to the window alone."""
+"""How often the verdict is right with the complete run, and with the window alone."""
 
 from collections.abc import Sequence
 
@@ -12,31 +12,31 @@ from pprofplus_tui.model.verdict import Verdicts
 from tables import Column, Row, Table
 from timing import Effort
 
-# The goals, in per cent.
+# the targets, in percent
 PRECISION, RECALL, LAYER = 98, 92, 95
 
 
 def whole_run(case: Case) -> Verdicts:
-    """Return the verdicts on a window, with the whole run known."""
+    """Return the verdicts on a window, with the complete run."""
     return verdicts(window_of(case), past=long_term_trends(past_of(case)))
 
 
 def window_alone(case: Case) -> Verdicts:
-    """Return the verdicts on a window, with nothing else known."""
+    """Return the verdicts on a window, without other data."""
     return verdicts(window_of(case))
 
 
-def _share(part: int, whole: int) -> float | None:
-    return 100 * part / whole if whole else None
+def _share(part: int, total: int) -> float | None:
+    return 100 * part / total if total else None
 
 
 def _harmless(name: str, truth: str, pairs: Sequence[list[Tally]]) -> Table:
-    what = "is harmless" if truth == CALM else "cannot be known"
+    what = "harmless runs" if truth == CALM else "runs whose truth is unknown"
     return Table(
-        f"{name}, verdict on what {what}: {pairs[0][0].count:,} runs a kind",
+        f"{name}, verdict on {what}: {pairs[0][0].count:,} runs of each kind",
         (
             Column("called growing", "%", compared=False),
-            Column("said not to be sure", "%", compared=False),
+            Column("not sure", "%", compared=False),
             Column("called growing by the window alone", "%", compared=False),
         ),
         tuple(
@@ -56,11 +56,11 @@ def _harmless(name: str, truth: str, pairs: Sequence[list[Tally]]) -> Table:
 
 def _leaks(name: str, pairs: Sequence[list[Tally]]) -> Table:
     return Table(
-        f"{name}, verdict on what leaks: {pairs[0][0].count:,} runs a kind",
+        f"{name}, verdict on leaks: {pairs[0][0].count:,} runs of each kind",
         (
             Column("recall", "%", compared=False),
             Column("missed", "%", compared=False),
-            Column("right layer, of those found", "%", compared=False),
+            Column("right layer, of the leaks found", "%", compared=False),
             Column("recall of the window alone", "%", compared=False),
         ),
         tuple(
@@ -79,29 +79,31 @@ def _leaks(name: str, pairs: Sequence[list[Tally]]) -> Table:
     )
 
 
-def _whole(name: str, pairs: Sequence[list[Tally]], *, goals: bool) -> Table:
-    """Return what comes of all kinds together, each with as many runs, against the goals if any."""
+def _totals(name: str, pairs: Sequence[list[Tally]], *, goals: bool) -> Table:
+    """Return the figures of all kinds together, with the targets if `goals`."""
     rows = []
     most = [100 - goal if goals else None for goal in (PRECISION, RECALL, LAYER)]
     for how, tallies in zip(
-        ("with the whole run", "the window alone"), zip(*pairs, strict=True), strict=True
+        ("with the complete run", "with the window alone"), zip(*pairs, strict=True), strict=True
     ):
         found = summary(tallies)
         figures = (found.precision, found.recall, found.layer)
         missed = tuple(100 - figure for figure in figures)
         rows.append(Row(how, (*figures, *missed)))
     return Table(
-        f"{name}, verdict on all of it: {pairs[0][0].count * len(pairs):,} runs",
+        f"{name}, verdict on all kinds: {pairs[0][0].count * len(pairs):,} runs",
         (
             Column("precision", "%", compared=False),
             Column("recall", "%", compared=False),
             Column("right layer", "%", compared=False),
-            Column("growth that is none", "%", at_most=most[0], compared=False),
+            Column("false growth", "%", at_most=most[0], compared=False),
             Column("leaks missed", "%", at_most=most[1], compared=False),
             Column("layer wrong", "%", at_most=most[2], compared=False),
         ),
         tuple(rows),
-        notes=("Precision: of what is called growing, so much leaks. Recall: of what leaks.",),
+        notes=(
+            "Precision: share of leaks among verdicts of growth. Recall: share of leaks found.",
+        ),
     )
 
 
@@ -118,12 +120,12 @@ def _of_set(
         _harmless(name, CALM, pairs),
         *([_harmless(name, UNKNOWN, pairs)] if _has(pairs, UNKNOWN) else []),
         _leaks(name, pairs),
-        _whole(name, pairs, goals=goals),
+        _totals(name, pairs, goals=goals),
     ]
 
 
 def measure(effort: Effort) -> list[Table]:
-    """Judge runs of the set that the limits were chosen on, and of the one held out."""
+    """Judge runs of the development set, of simulated services, and of the held-out set."""
     count = effort.count(300, 60, 2)
     return [
         *_of_set("Development set", DEVELOP, count, DEVELOP_SEED),

@@ -1,25 +1,25 @@
-"""What a busy service notices of the collector: how late it is, and how much less it does."""
+"""The effect of the collector on a busy service: latency and throughput."""
 
 import random
 import statistics
 import tempfile
 
 from tables import Column, Row, Table
-from timing import Effort, told_by
+from timing import Effort, run_script
 
 _WINDOWS_A_SECOND = 10
-_MOST_LOST = {1: 0.1, 10: 0.5}  # percent, by samples a second
+_MAX_LOST = {1: 0.1, 10: 0.5}  # percent, by samples a second
 _DRAWS = 400
-_NOISE = "noise, the same without it: "
+_NOISE = "noise, the same without the collector: "
 _LATE = (
     Column("p50", "us"),
     Column("p99", "us"),
     Column("p99.9", "us"),
-    Column("samples meanwhile", compared=False),
+    Column("samples in that time", compared=False),
 )
 _TITLES = {
-    "loop": "Latency: how late a busy asyncio loop wakes its tasks",
-    "thread": "Latency: how long a CPU-bound thread takes for a millisecond of work",
+    "loop": "Latency: delay of the tasks of a busy asyncio loop",
+    "thread": "Latency: time of a CPU-bound thread for a millisecond of work",
 }
 
 
@@ -28,15 +28,15 @@ def _late(kind: str, found: dict[str, dict], rounds: int, slice_s: float) -> Tab
         Row(arm, (one["p50"], one["p99"], one["p99.9"], one["samples"]))
         for arm, one in found.items()
     ]
-    note = f"{rounds} slices of {slice_s:g} s each, by turns in one process; without: the noise."
+    note = f"{rounds} slices of {slice_s:g} s each, in turns in one process; without: the noise."
     return Table(_TITLES[kind], _LATE, tuple(rows), (note,))
 
 
 def _lost(slices: list[list], which: int) -> list[float]:
-    """Return what share of its throughput each window with a sample lost, in percent.
+    """Return the loss of throughput of each window with a sample, in percent.
 
-    Each is compared with the mean of its neighbours, which have none; `which` is 0 for the wall
-    clock and 1 for CPU time.
+    Each is compared with the mean of its neighbours, which have no sample; `which` is 0 for the
+    wall clock and 1 for CPU time.
     """
     lost = []
     for windows in slices:
@@ -48,21 +48,21 @@ def _lost(slices: list[list], which: int) -> list[float]:
 
 
 def _trimmed(values: list[float]) -> float:
-    """Return the mean without the twentieth at each end: what else the machine did, mostly."""
+    """Return the mean without a twentieth at each end, which is mostly other load."""
     ordered = sorted(values)
     cut = len(ordered) // 20
     return statistics.fmean(ordered[cut : len(ordered) - cut])
 
 
 def _interval(values: list[float]) -> tuple[float, float]:
-    """Return the interval that holds the trimmed mean with 95 %, by the bootstrap."""
+    """Return the 95 % confidence interval of the trimmed mean, by the bootstrap."""
     draw = random.Random(4711)  # noqa: S311 - not for secrets
     means = sorted(_trimmed(draw.choices(values, k=len(values))) for _ in range(_DRAWS))
     return means[_DRAWS // 40], means[-1 - _DRAWS // 40]
 
 
 def _throughput(found: dict[str, list]) -> list[Table]:
-    # in percent of a second, for each sample a second
+    # percent of a second for each sample
     lost = {
         f"{name}{clock}": [value / _WINDOWS_A_SECOND for value in _lost(found[windows], which)]
         for name, windows in (("", "with"), (_NOISE, "without"))
@@ -80,7 +80,7 @@ def _throughput(found: dict[str, list]) -> list[Table]:
             ),
             key=lambda row: row.detail,
         )
-        for hertz in _MOST_LOST
+        for hertz in _MAX_LOST
     }
     return [
         Table(
@@ -92,24 +92,28 @@ def _throughput(found: dict[str, list]) -> list[Table]:
             ),
             tuple(rows[hertz]),
             (
-                f"{len(found['own_us'])} samples, each in a tenth of a second that is set against",
-                "its two neighbours without one: so much more of a clock a piece of work takes.",
-                "Mean without the twentieth at each end; from and to hold it with 95 %.",
+                f"{len(found['own_us'])} samples, each in a tenth of a second that is compared",
+                "with its two neighbours without a sample: the extra time of a piece of work.",
+                "Mean without a twentieth at each end; from and to: 95 % confidence interval.",
             ),
             ours=3,
         )
-        for hertz, most in _MOST_LOST.items()
+        for hertz, most in _MAX_LOST.items()
     ]
 
 
 def measure(effort: Effort) -> list[Table]:
-    """Have a loop and a thread work by turns with and without the collector."""
+    """Run a loop and a thread in turns with and without the collector."""
     rounds, slice_s = effort.count(60, 8, 1), effort.pick(1.0, 1.0, 0.05)
     tables = []
-    with tempfile.TemporaryDirectory() as home:
+    with tempfile.TemporaryDirectory() as log_directory:
         for kind in _TITLES:
-            found = told_by(effort.python, "latency_child.py", kind, rounds, slice_s, home)
+            found = run_script(
+                effort.python, "latency_child.py", kind, rounds, slice_s, log_directory
+            )
             tables.append(_late(kind, found, rounds, slice_s))
         rounds, slice_s = effort.count(20, 3, 1), effort.pick(10.0, 5.0, 1.0)
-        found = told_by(effort.python, "latency_child.py", "throughput", rounds, slice_s, home)
+        found = run_script(
+            effort.python, "latency_child.py", "throughput", rounds, slice_s, log_directory
+        )
     return [*tables, *_throughput(found)]

@@ -1,13 +1,13 @@
-"""What a busy program notices of the collector, as JSON on standard output.
+"""The effect of the collector on a busy program, as JSON on standard output.
 
     python latency_child.py loop|thread|throughput ROUNDS SLICE_S DIRECTORY
 
-*loop* and *thread*: one process, in slices of work by turns: without the collector, with it at
-1 Hz, without it again, with it at 10 Hz. What the two without it differ by is the machine's noise.
+*loop* and *thread*: one process works in turns without the collector, with it at 1 Hz, without it
+again, and with it at 10 Hz. The difference between the two without it is the noise of the machine.
 
-*throughput*: a CPU-bound thread beside a collector that takes a sample every other tenth of a
-second. So neighbouring windows of a tenth have one sample or none, and little else can have
-changed between them.
+*throughput*: a CPU-bound thread runs with a collector that takes a sample every other tenth of a
+second. So adjacent windows of a tenth of a second have one sample or none, and little else differs
+between them.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ _PAUSES_S = (0.0, 0.001)
 _WORK_S = 0.0002
 _CHUNK_S = 0.001
 _WINDOW_S = 0.1
-_BEFORE_S = 0.01  # a window begins so long before its sample
+_BEFORE_S = 0.01  # from the start of a window to its sample
 _SHORT_S = 0.0001
 
 
@@ -40,7 +40,7 @@ def _spin(turns):
 
 
 def _turns(seconds):
-    """Return the turns of `_spin` that take so long here."""
+    """Return the number of turns of `_spin` that take `seconds`."""
     best_ns = 1 << 62
     for _ in range(200):
         began_ns = time.perf_counter_ns()
@@ -50,7 +50,7 @@ def _turns(seconds):
 
 
 def _thread(slice_s):
-    """Return a function that does a slice of work and returns the time of each chunk of it (ns)."""
+    """Return a function that does a slice of work and returns the time of each chunk (ns)."""
     turns, count = _turns(_CHUNK_S), max(1, round(slice_s / _CHUNK_S))
 
     def work():
@@ -68,7 +68,7 @@ def _thread(slice_s):
 
 
 def _loop(slice_s):
-    """Return a function that runs a busy loop, and returns how late each wake-up was (ns)."""
+    """Return a function that runs a busy loop and returns the delay of each wake-up (ns)."""
     turns = _turns(_WORK_S)
 
     async def task(late_ns, end_ns):
@@ -90,9 +90,9 @@ def _loop(slice_s):
 
 
 def _slice(work, interval_s, directory):
-    """Do a slice of work with the collector at an interval, or without.
+    """Do a slice of work with the collector at an interval, or without it if that is 0.
 
-    Returns its times, and how many samples were taken meanwhile.
+    Returns the times of the work, and the number of samples in that time.
     """
     collector = None
     if interval_s:
@@ -107,9 +107,9 @@ def _slice(work, interval_s, directory):
 
 
 def _windows(seconds, grid_ns):
-    """Work so long; return (nanoseconds, CPU nanoseconds) a chunk of each window.
+    """Work for `seconds`; return (nanoseconds, CPU nanoseconds) per chunk for each window.
 
-    Every other window, the first of them, has a sample if the collector runs on that grid.
+    The first window and every other one after it have a sample if the collector uses that grid.
     """
     window_ns = round(_WINDOW_S * 1e9)
     turns = _turns(_SHORT_S)
@@ -126,7 +126,7 @@ def _windows(seconds, grid_ns):
         while (now_ns := clock()) < until_ns:
             _spin(turns)
             chunks += 1
-        # a machine that stood still for longer than a window left it without work
+        # if the machine stalled for longer than a window, there was no work in it
         if chunks:
             found.append(((now_ns - then_ns) / chunks, (cpu() - cpu_ns) / chunks))
         else:
@@ -145,14 +145,14 @@ def throughput(rounds, slice_s, directory):
         own_us.append((time.thread_time_ns() - began_ns) / 1000)
 
     run_recorder.RunRecorder.sample = timed
-    # the mixture of dear and cheap samples that there is at 1 Hz
+    # the same proportion of expensive samples as at 1 Hz
     RollupProbe.min_period_s = 9 * _WINDOW_S
     found = {"with": [], "without": [], "own_us": own_us}
     for _ in range(rounds):
         collector = pprofplus.start(
             "busy", interval_s=2 * _WINDOW_S, budget=0.005, directory=directory
         )
-        grid_ns = on_grid_ns(collector._recording.began_ns)
+        grid_ns = on_grid_ns(collector._recorder.began_ns)
         found["with"].append(_windows(slice_s, grid_ns))
         pprofplus.stop()
         found["without"].append(_windows(slice_s, grid_ns))
@@ -164,7 +164,7 @@ def _quantile(ordered, share):
 
 
 def measure(kind, rounds, slice_s, directory):
-    """Return by arm its quantiles (us) and its samples."""
+    """Return by arm the quantiles (us) and the number of samples."""
     work = {"loop": _loop, "thread": _thread}[kind](slice_s)
     times = {arm: [] for arm in ARMS}
     samples = dict.fromkeys(ARMS, 0)
@@ -177,7 +177,7 @@ def measure(kind, rounds, slice_s, directory):
             took, taken = _slice(work, ARMS[arm], directory)
             times[arm] += took
             samples[arm] += taken
-        order.reverse()  # what changes steadily meanwhile hits each arm alike
+        order.reverse()  # so that a steady change of the machine affects all arms equally
     found = {}
     for arm, values in times.items():
         values.sort()
@@ -191,7 +191,7 @@ def measure(kind, rounds, slice_s, directory):
 
 
 if __name__ == "__main__":
-    what, rounds_, slice_s_, home = sys.argv[1:]
-    numbers = int(rounds_), float(slice_s_), home
+    what, rounds_, slice_s_, log_directory = sys.argv[1:]
+    numbers = int(rounds_), float(slice_s_), log_directory
     result = throughput(*numbers) if what == "throughput" else measure(what, *numbers)
     json.dump(result, sys.stdout)

@@ -1,4 +1,4 @@
-"""How many bytes a sample takes: the demo's services, recorded as they run."""
+"""The size of a sample on disk, measured with the services of the demo."""
 
 import json
 import os
@@ -30,7 +30,7 @@ _HEADER_SHARE = 1 + PAGE_SIZE / SEGMENT_BYTES  # a segment's first page is its h
 
 @dataclass(frozen=True)
 class Size:
-    """What a service's log takes; bytes a sample, in our format and in two others."""
+    """The size of a service's log: bytes per sample in our format and in two others."""
 
     samples: int
     metrics: int
@@ -39,20 +39,20 @@ class Size:
     structs: float
 
     def row(self, name: str, sample_bytes: float, *, detail: bool = False) -> Row:
-        """Return the row of one format, or of a service's share in ours."""
+        """Return the row of one format, or of one service in our format."""
         a_day = sample_bytes * 86_400 / 1e6
         figures = (self.samples, self.metrics, sample_bytes, sample_bytes / self.metrics, a_day)
         return Row(name, figures, detail=detail)
 
 
-def record(home: Path, seconds: float, interval_s: float) -> None:
-    """Run the demo's services for so long, logging to `home`."""
+def record(log_directory: Path, seconds: float, interval_s: float) -> None:
+    """Run the services of the demo for `seconds`; they log to `log_directory`."""
     environment = {**os.environ, "PPROFPLUS_INTERVAL": str(interval_s)}
     with ExitStack() as started:
         for name in SERVICES:
             process = started.enter_context(
                 subprocess.Popen(
-                    [sys.executable, "-m", "pprofplus_tui.demo.services", name, str(home)],
+                    [sys.executable, "-m", "pprofplus_tui.demo.services", name, str(log_directory)],
                     stdin=subprocess.PIPE,
                     stderr=subprocess.DEVNULL,
                     env=environment,
@@ -63,12 +63,12 @@ def record(home: Path, seconds: float, interval_s: float) -> None:
 
 
 def _pages(directory: Path) -> list[DataPage]:
-    """Return the data pages of a run, each in its fullest version."""
+    """Return the data pages of a run, each in its newest version."""
     found: dict[int, DataPage] = {}
     for path in directory.glob("*.pplog"):
         data = path.read_bytes()
         for at in range(0, len(data), PAGE_SIZE):
-            with suppress(LogFormatError):  # a header, or the place of an older version
+            with suppress(LogFormatError):  # a header, or an older version of a page
                 page = read_data_page(data[at : at + PAGE_SIZE])
                 number = page.head.prefix.number
                 if number not in found or found[number].head.samples < page.head.samples:
@@ -77,10 +77,10 @@ def _pages(directory: Path) -> list[DataPage]:
 
 
 def size_of(directory: Path) -> Size:
-    """Return what a run's samples take.
+    """Return the size of a run's samples.
 
-    The last page is not full, and would make its head look dear: so the streams' bytes are taken
-    a sample, and with them and a head full pages are reckoned, in segments with their headers.
+    The last page is not full, so its head would count too much. Therefore the size is calculated
+    from the stream bytes per sample, for full pages with heads in segments with headers.
     """
     log = RunLog(str(directory), last_slots=1)
     log.refresh()
@@ -105,33 +105,36 @@ def size_of(directory: Path) -> Size:
 
 
 def measure(effort: Effort) -> list[Table]:
-    """Record the demo, and compare bytes."""
+    """Record the demo, and compare sizes."""
     seconds, interval_s = effort.pick(150, 30, 1), effort.pick(1.0, 1.0, 0.05)
     with tempfile.TemporaryDirectory() as made:
-        home = Path(made) / "logs"
-        record(home, seconds, interval_s)
-        found = {f"{p.parent.name} {p.name.split('-')[0]}": size_of(p) for p in home.glob("*/*-*")}
+        log_directory = Path(made) / "logs"
+        record(log_directory, seconds, interval_s)
+        found = {
+            f"{p.parent.name} {p.name.split('-')[0]}": size_of(p)
+            for p in log_directory.glob("*/*-*")
+        }
     sizes = list(found.values())
     total = sum(size.samples for size in sizes)
 
     def mean(attribute: str) -> float:
         return sum(getattr(size, attribute) * size.samples for size in sizes) / total
 
-    whole = Size(total, sizes[0].metrics, mean("ours"), mean("json_lines"), mean("structs"))
+    mean_size = Size(total, sizes[0].metrics, mean("ours"), mean("json_lines"), mean("structs"))
     services = sorted(found, key=lambda name: found[name].ours)
     return [
         Table(
             f"Log size: the demo's services for {seconds:.0f} s at {1 / interval_s:.0f} Hz",
             _COLUMNS,
             (
-                whole.row("pprofplus", whole.ours),
+                mean_size.row("pprofplus", mean_size.ours),
                 *(
                     found[name].row(f"  of which {name.split()[0]}", found[name].ours, detail=True)
                     for name in services
                 ),
-                whole.row("raw 8-byte structs", whole.structs),
-                whole.row("JSON lines", whole.json_lines),
+                mean_size.row("raw 8-byte structs", mean_size.structs),
+                mean_size.row("JSON lines", mean_size.json_lines),
             ),
-            ("Full pages with their heads and the segments' headers.",),
+            ("Full pages with heads, in segments with headers.",),
         )
     ]

@@ -1,4 +1,4 @@
-"""Many short runs that have ended, as the collector leaves them: real logs, made fast."""
+"""Writes many short ended runs quickly, with the same content as the collector's logs."""
 
 import os
 import time
@@ -9,7 +9,7 @@ from pprofplus.log.format import PAGE_SIZE, START, STOP, Event, RunHeader, pack_
 from pprofplus.log.log_directory import run_name, segment_name
 from pprofplus.log.page import PageBuilder
 from pprofplus.metrics import BYTES
-from synthetic import TABLE
+from synthetic import METRICS
 
 SAMPLES = 2
 _SERVICES = 5
@@ -20,16 +20,16 @@ _FIRST_PID, _PIDS = 1000, 30_000
 
 
 def _values(run: int, sample: int) -> list[int]:
-    """Return a sample of a run; its first metric, rss, grows by a megabyte a sample."""
+    """Return a sample of a run; its first metric, rss, grows by 1 MiB per sample."""
     base = 20 * _MIB + run % 97 * 4096 * 31
     return [
         base + sample * _MIB if name == "rss" else base if unit == BYTES else 100 + sample
-        for name, unit, _ in TABLE
+        for name, unit, _ in METRICS
     ]
 
 
 def _segment(header: RunHeader, run: int, *, died: bool) -> bytes:
-    """Return a run's only segment; one that died has its page in two versions."""
+    """Return the only segment of a run; if the run died, it has two versions of the page."""
     (first,) = pack_header(header)
     page = PageBuilder(header.schema, header.counters, 0, _INTERVAL_MS)
     mono_ms = 1_000_000 + run * _APART_MS
@@ -54,7 +54,7 @@ def _headers(count: int, end_ms: int) -> Iterator[RunHeader]:
             service=service,
             pid=_FIRST_PID + run % _PIDS,
             start_ms=end_ms - (count - run) * _APART_MS,
-            metrics=TABLE,
+            metrics=METRICS,
             host="bench",
             boot_id="b235d807-2f53-42e2-9eec-2cca36dbd80c",
             argv=("/usr/bin/python3", "-m", service, "--job", str(run)),
@@ -64,19 +64,19 @@ def _headers(count: int, end_ms: int) -> Iterator[RunHeader]:
         )
 
 
-def write_ended_runs(home: Path, count: int, *, ended_s_ago: float = 3600.0) -> None:
-    """Write so many runs of two samples each, in five services; each third one died.
+def write_ended_runs(log_directory: Path, count: int, *, ended_s_ago: float = 3600.0) -> None:
+    """Write `count` runs of two samples each, in five services; every third run died.
 
-    The last of them ended `ended_s_ago`, and so old are their files.
+    The last run ended `ended_s_ago` seconds ago; all files have that modification time.
     """
     ended_s = time.time() - ended_s_ago
     private = 0o700
-    home.mkdir(mode=private)
+    log_directory.mkdir(mode=private)
     for service in range(min(count, _SERVICES)):
-        (home / f"job-{service}").mkdir(mode=private)
+        (log_directory / f"job-{service}").mkdir(mode=private)
     for run, header in enumerate(_headers(count, int(ended_s * 1000))):
-        directory = f"{home}/{header.service}/{run_name(header.pid, header.start_ms)}"
-        os.mkdir(directory, private)  # noqa: PTH102 - a hundred thousand times
+        directory = f"{log_directory}/{header.service}/{run_name(header.pid, header.start_ms)}"
+        os.mkdir(directory, private)  # noqa: PTH102 - called 100,000 times
         path = f"{directory}/{segment_name(1)}"
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         os.write(file, _segment(header, run, died=run % 3 == 0))

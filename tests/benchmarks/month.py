@@ -1,4 +1,4 @@
-"""A month and a year at 1 Hz: how soon they are drawn, and how fast one moves about in them."""
+"""A month and a year at 1 Hz: the time to the first charts, and of each pan and zoom."""
 
 import statistics
 import tempfile
@@ -28,12 +28,12 @@ from synthetic import DAY_S, cached_run, make_day, write_run, write_runs
 from tables import Column, Row, Table
 from timing import Effort, quantile
 
-_AREA = (165, 47)  # what a 200x50 terminal leaves for charts
+_AREA = (165, 47)  # space for charts in a 200x50 terminal
 _DRAWN_WITHIN_S = 10.0
 
 
-class Desk:
-    """The way from disk to drawn rows, as the monitor's feed goes it, without the terminal."""
+class ChartPath:
+    """Queries and draws charts like the monitor's backend, without the terminal."""
 
     def __init__(self) -> None:
         places = arrange(*_AREA, len(PRIORITY))
@@ -49,7 +49,7 @@ class Desk:
         self._renderer.close()
 
     def draw(self, run: RunReader, window: Window) -> None:
-        """Query and draw all default charts; return when they are drawn."""
+        """Query and draw all default charts; return after they are drawn."""
         began = time.perf_counter()
         by_buckets: dict[int, dict[SeriesKey, None]] = {}
         for shape in self._shapes:
@@ -69,37 +69,37 @@ class Desk:
             raise RuntimeError(f"charts were not drawn: {self._renderer.errors}")
 
 
-def steps_through(whole: Window) -> list[tuple[str, Window]]:
-    """Return (kind, window) of a walk: in to a minute, to and fro at each level, and out."""
+def steps_through(full: Window) -> list[tuple[str, Window]]:
+    """Return (kind, window) of each step: zoom in to a minute, pan at each level, zoom out."""
     steps = []
-    window = whole
-    anchor_ms = whole.begin_ms + whole.span_ms * 5 // 8
+    window = full
+    anchor_ms = full.begin_ms + full.span_ms * 5 // 8
     while window.span_ms > 60_000:
         window = window.zoom_in(anchor_ms)
         steps.append(("zoom", window))
         for fraction in (-0.25, -0.25, -1.0, 0.25, 1.0, 0.25):
             window = window.pan(fraction)
             steps.append(("pan", window))
-    while window.span_ms < whole.span_ms:
+    while window.span_ms < full.span_ms:
         window = window.zoom_out(anchor_ms)
         steps.append(("zoom", window))
     return steps
 
 
-def _first_chart(home: Path) -> dict[str, float]:
-    """Return the milliseconds of each stage on the way to the first charts."""
-    with closing(Desk()) as desk:
+def _first_chart(log_directory: Path) -> dict[str, float]:
+    """Return the milliseconds of each stage up to the first charts."""
+    with closing(ChartPath()) as path:
         marks = [time.perf_counter()]
-        source = open_source([str(home)])
+        source = open_source([str(log_directory)])
         catalog = source.catalog()
         catalog.refresh()
         marks.append(time.perf_counter())
         run = source.open(catalog.runs[0].id)
         marks.append(time.perf_counter())
-        desk.draw(run, Window.fit(run.begin_ms, run.end_ms))
+        path.draw(run, Window.fit(run.begin_ms, run.end_ms))
         marks.append(time.perf_counter())
         found, index, drawn = (b - a for a, b in pairwise(marks))
-        query_ms = desk.query_ms[0]
+        query_ms = path.query_ms[0]
     return {
         "catalogue": found * 1000,
         "page heads": index * 1000,
@@ -109,22 +109,22 @@ def _first_chart(home: Path) -> dict[str, float]:
     }
 
 
-def _walk(home: Path, rounds: int) -> dict[str, list[tuple[float, float]]]:
-    """Return (milliseconds in all, of these the query) of each kind of step."""
+def _walk(log_directory: Path, rounds: int) -> dict[str, list[tuple[float, float]]]:
+    """Return (total milliseconds, milliseconds of the query) of each step, by kind."""
     taken: dict[str, list[tuple[float, float]]] = {"pan": [], "zoom": []}
-    source = open_source([str(home)])
+    source = open_source([str(log_directory)])
     catalog = source.catalog()
     catalog.refresh()
-    with closing(Desk()) as desk:
+    with closing(ChartPath()) as path:
         for _ in range(rounds):
             run = source.open(catalog.runs[0].id)
-            whole = Window.fit(run.begin_ms, run.end_ms)
-            desk.draw(run, whole)
-            for kind, window in steps_through(whole):
+            full = Window.fit(run.begin_ms, run.end_ms)
+            path.draw(run, full)
+            for kind, window in steps_through(full):
                 began = time.perf_counter()
-                desk.draw(run, window)
+                path.draw(run, window)
                 took_ms = (time.perf_counter() - began) * 1000
-                taken[kind].append((took_ms, desk.query_ms[-1]))
+                taken[kind].append((took_ms, path.query_ms[-1]))
     return taken
 
 
@@ -136,18 +136,20 @@ def _step_row(name: str, taken: list[tuple[float, float]]) -> Row:
 
 @contextmanager
 def _year(effort: Effort) -> Iterator[tuple[Path, int]]:
-    """Give (the home of a run of a year, its days); too large to be kept."""
+    """Yield (log directory of a run of a year, its days); it is too large to be kept."""
     days = effort.count(365, 365, 2)
     with tempfile.TemporaryDirectory() as made:
-        home = Path(made) / "logs"
-        write_run(home, make_day(effort.count(DAY_S, DAY_S, DAY_S // 24)), days)
-        yield home, days
+        log_directory = Path(made) / "logs"
+        write_run(log_directory, make_day(effort.count(DAY_S, DAY_S, DAY_S // 24)), days)
+        yield log_directory, days
 
 
-def _opened_and_walked(name: str, home: Path, at_most_ms: int, effort: Effort) -> list[Table]:
-    firsts = [_first_chart(home) for _ in range(effort.count(15, 5, 1))]
+def _opened_and_walked(
+    name: str, log_directory: Path, at_most_ms: int, effort: Effort
+) -> list[Table]:
+    firsts = [_first_chart(log_directory) for _ in range(effort.count(15, 5, 1))]
     stages = {stage: statistics.median(first[stage] for first in firsts) for stage in firsts[0]}
-    taken = _walk(home, effort.count(3, 1))
+    taken = _walk(log_directory, effort.count(3, 1))
     return [
         Table(
             f"{name}: to the first charts (files in the page cache)",
@@ -169,21 +171,25 @@ def _opened_and_walked(name: str, home: Path, at_most_ms: int, effort: Effort) -
             tuple(_step_row(kind, found) for kind, found in taken.items()),
             ours=2,
         ),
-        *through_the_terminal(name, home, at_most_ms, effort),
+        *through_the_terminal(name, log_directory, at_most_ms, effort),
     ]
 
 
 def measure(effort: Effort) -> list[Table]:
-    """Draw a month and a year from disk, and walk in them; switch among 200 runs."""
+    """Draw a month and a year from disk, pan and zoom in them; switch among 200 runs."""
     seconds = effort.count(DAY_S, DAY_S, DAY_S // 24)
     days = effort.count(30, 30, 1)
     name = f"Month ({days * seconds:,} samples)"
     tables = _opened_and_walked(name, cached_run(days, seconds), 150, effort)
-    with _year(effort) as (home, days):
-        tables += _opened_and_walked(f"Year ({days * seconds:,} samples)", home, 400, effort)
+    with _year(effort) as (log_directory, days):
+        tables += _opened_and_walked(
+            f"Year ({days * seconds:,} samples)", log_directory, 400, effort
+        )
     with tempfile.TemporaryDirectory() as made:
-        home = Path(made) / "logs"
+        log_directory = Path(made) / "logs"
         services, runs = effort.count(20, 20, 2), effort.count(10, 10, 2)
-        write_runs(home, make_day(seconds), services, runs, effort.count(2, 1))
-        tables += among_runs(f"{services * runs} runs in {services} services", home, effort)
+        write_runs(log_directory, make_day(seconds), services, runs, effort.count(2, 1))
+        tables += among_runs(
+            f"{services * runs} runs in {services} services", log_directory, effort
+        )
     return tables

@@ -1,4 +1,4 @@
-"""Long logs in the real monitor: from the bare frame to the charts, from a key to the last byte."""
+"""Long logs in the real monitor: the time to the first charts, and from a key to the last byte."""
 
 import statistics
 import sys
@@ -18,7 +18,7 @@ _PANS = (b"\x1b[D", b"\x1b[D", b"\x1b[5~", b"\x1b[C", b"\x1b[6~")
 
 
 def _bare_ms() -> float:
-    """Return milliseconds from the start to the first picture of an app that does nothing."""
+    """Return milliseconds from the start to the first picture of a minimal application."""
     with Terminal(_BARE) as terminal:
         painted_ms = terminal.first_paint_ms()
         terminal.settle(0.1, 0.5)
@@ -27,9 +27,9 @@ def _bare_ms() -> float:
     return painted_ms
 
 
-def _opening(home: Path) -> tuple[float, float, float]:
+def _opening(log_directory: Path) -> tuple[float, float, float]:
     """Return milliseconds from the start to the frame, the first curve and the last byte."""
-    command = [sys.executable, "-m", "pprofplus_tui", "--dir", str(home)]
+    command = [sys.executable, "-m", "pprofplus_tui", "--dir", str(log_directory)]
     with Terminal(command) as terminal:
         frame_ms = terminal.first_paint_ms()
         if frame_ms is None:
@@ -46,10 +46,12 @@ def _opening(home: Path) -> tuple[float, float, float]:
         return frame_ms, *((at - terminal.started) * 1000 for at in (curve, last))
 
 
-def _walk(home: Path, rounds: int, levels: int) -> tuple[dict[str, list[tuple[float, int]]], float]:
-    """Return (milliseconds to the last byte, bytes) of each key pressed; and the MB it took."""
+def _walk(
+    log_directory: Path, rounds: int, levels: int
+) -> tuple[dict[str, list[tuple[float, int]]], float]:
+    """Return (milliseconds to the last byte, bytes) of each key, and the MB of the process."""
     taken: dict[str, list[tuple[float, int]]] = {"pan": [], "zoom": []}
-    command = [sys.executable, "-m", "pprofplus_tui", "--dir", str(home)]
+    command = [sys.executable, "-m", "pprofplus_tui", "--dir", str(log_directory)]
     with Terminal(command) as terminal:
         terminal.first_paint_ms()
         terminal.settle(1.0)
@@ -57,18 +59,17 @@ def _walk(home: Path, rounds: int, levels: int) -> tuple[dict[str, list[tuple[fl
             terminal.press(b"0", _QUIET_S)
             for level in range(2 * levels):
                 taken["zoom"].append(terminal.press(b"+" if level < levels else b"-", _QUIET_S))
-                if (
-                    0 < level < levels
-                ):  # at first the window is all of the run: there is nowhere to go
+                # a window of the complete run cannot pan
+                if 0 < level < levels:
                     taken["pan"] += [terminal.press(key, _QUIET_S) for key in _PANS]
         rss_mb = terminal.process.memory_info().rss / 1e6
-    # a key that changed nothing, at the run's edge, wrote nothing
+    # a key at the edge of the run changes nothing and writes nothing
     return {kind: [step for step in found if step[1]] for kind, found in taken.items()}, rss_mb
 
 
-def _switch(home: Path, keys: int) -> tuple[dict[str, list[tuple[float, int]]], float]:
-    """Return what `_walk` does, of going up the list of runs: the newest is the last."""
-    command = [sys.executable, "-m", "pprofplus_tui", "--dir", str(home)]
+def _switch(log_directory: Path, keys: int) -> tuple[dict[str, list[tuple[float, int]]], float]:
+    """Return the same as `_walk`, for keys that go up in the list of runs."""
+    command = [sys.executable, "-m", "pprofplus_tui", "--dir", str(log_directory)]
     with Terminal(command) as terminal:
         terminal.first_paint_ms()
         terminal.settle(1.0)
@@ -77,28 +78,32 @@ def _switch(home: Path, keys: int) -> tuple[dict[str, list[tuple[float, int]]], 
     return {"next run": [step for step in found if step[1]]}, rss_mb
 
 
-def through_the_terminal(name: str, home: Path, more_ms: int, effort: Effort) -> list[Table]:
-    """Open a home in the monitor itself, at 200x50, and walk in its run."""
+def through_the_terminal(
+    name: str, log_directory: Path, more_ms: int, effort: Effort
+) -> list[Table]:
+    """Open a log directory in the monitor, at 200x50, then pan and zoom."""
     walk = effort.count(2, 1), effort.count(8, 4, 2)
-    return _in_the_monitor(name, home, more_ms, effort, lambda: _walk(home, *walk))
+    return _in_the_monitor(
+        name, log_directory, more_ms, effort, lambda: _walk(log_directory, *walk)
+    )
 
 
-def among_runs(name: str, home: Path, effort: Effort) -> list[Table]:
-    """Open a home of many runs in the monitor, and go up the list."""
+def among_runs(name: str, log_directory: Path, effort: Effort) -> list[Table]:
+    """Open a log directory of many runs in the monitor, and go up the list."""
     keys = effort.count(60, 20, 3)
-    return _in_the_monitor(name, home, 400, effort, lambda: _switch(home, keys))
+    return _in_the_monitor(name, log_directory, 400, effort, lambda: _switch(log_directory, keys))
 
 
 def _in_the_monitor(
     name: str,
-    home: Path,
+    log_directory: Path,
     more_ms: int,
     effort: Effort,
     walk: Callable[[], tuple[dict[str, list[tuple[float, int]]], float]],
 ) -> list[Table]:
     try:
-        # by turns, so that both have the same machine
-        turns = [(_bare_ms(), *_opening(home)) for _ in range(effort.count(15, 3, 1))]
+        # in turns, so that other load affects both
+        turns = [(_bare_ms(), *_opening(log_directory)) for _ in range(effort.count(15, 3, 1))]
         taken, rss_mb = walk()
     except RuntimeError as error:
         rows = (Row("pprofplus-tui", note=str(error)),)
@@ -112,14 +117,14 @@ def _in_the_monitor(
                 Column("frame", "ms"),
                 Column("first chart", "ms", at_most=limit_ms),
                 Column("all six", "ms"),
-                Column("memory (RSS), after the walk", "MB", at_most=120),
+                Column("memory (RSS), after all keys", "MB", at_most=120),
             ),
             (
                 Row("pprofplus-tui", (*opened, rss_mb)),
                 Row("a bare Textual app", (bare, None, None, None)),
             ),
             (
-                "Milliseconds from the start of the process, medians of starts by turns.",
+                "Milliseconds from the start of the process, medians of starts in turns.",
                 f"First chart: at most {_FRAME_TIMES_BARE} x the bare app's frame + {more_ms} ms.",
             ),
         ),

@@ -1,4 +1,4 @@
-"""A program in a pseudo-terminal of its own: when it writes, how much, and what it costs."""
+"""Runs a program in a pseudo-terminal and measures when and how much it writes, and its CPU."""
 
 import fcntl
 import os
@@ -13,15 +13,15 @@ from collections.abc import Sequence
 import psutil
 
 COLUMNS, ROWS = 200, 50
-_PAINTED_BYTES = 1500  # what is written before is set-up, not a picture
-_PATIENCE_S = 5.0
+_PAINTED_BYTES = 1500  # fewer bytes are set-up, not a picture
+_DEADLINE_S = 5.0
 
 
 class Terminal:
-    """Runs a command until the `with` block is left.
+    """Runs a command until the `with` block ends.
 
     Attributes:
-        size_bytes: written so far.
+        size_bytes: number of bytes written so far.
         started: monotonic seconds of the start.
     """
 
@@ -34,7 +34,7 @@ class Terminal:
                 os.environ.pop(name, None)
             os.environ.update(TERM="xterm-256color", COLORTERM="truecolor")
             try:
-                os.execvp(command[0], list(command))  # noqa: S606 - no shell is wanted
+                os.execvp(command[0], list(command))  # noqa: S606 - no shell is needed
             finally:
                 os._exit(127)
         fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
@@ -51,7 +51,7 @@ class Terminal:
 
     def __exit__(self, *_: object) -> None:
         self._signal(signal.SIGTERM)
-        if not self._reaped(_PATIENCE_S):
+        if not self._reaped(_DEADLINE_S):
             self._signal(signal.SIGKILL)
             os.waitpid(self._pid, 0)
         os.close(self._fd)
@@ -62,16 +62,16 @@ class Terminal:
         except ProcessLookupError:
             self.ended = True
 
-    def _reaped(self, patience_s: float) -> bool:
-        until = time.monotonic() + patience_s
+    def _reaped(self, deadline_s: float) -> bool:
+        until = time.monotonic() + deadline_s
         while time.monotonic() < until:
-            self.read(0.05)  # one that restores the terminal must not block on a full pipe
+            self.read(0.05)  # a program that restores the terminal must not block on a full pipe
             if os.waitpid(self._pid, os.WNOHANG)[0]:
                 return True
         return False
 
     def read(self, timeout_s: float) -> bytes:
-        """Return what comes next, b"" if nothing came in time."""
+        """Return the next output, b"" if there is none in time."""
         if self.ended:
             time.sleep(timeout_s)
             return b""
@@ -85,9 +85,9 @@ class Terminal:
         self.size_bytes += len(data)
         return data
 
-    def first_paint_ms(self, patience_s: float = 15.0) -> float | None:
-        """Return milliseconds from the start to the first picture, None if none came."""
-        until = self.started + patience_s
+    def first_paint_ms(self, deadline_s: float = 15.0) -> float | None:
+        """Return milliseconds from the start to the first picture, None if there is none."""
+        until = self.started + deadline_s
         while self.size_bytes <= _PAINTED_BYTES:
             if not self.read(until - time.monotonic()) and time.monotonic() >= until - 0.01:
                 return None
@@ -95,11 +95,11 @@ class Terminal:
                 return None
         return (time.monotonic() - self.started) * 1000
 
-    def settle(self, quiet_s: float, patience_s: float = _PATIENCE_S) -> tuple[float, int]:
-        """Read until it is quiet; return (monotonic seconds of the last bytes, how many)."""
+    def settle(self, quiet_s: float, deadline_s: float = _DEADLINE_S) -> tuple[float, int]:
+        """Read until no output comes for `quiet_s`; return (time of the last, bytes)."""
         last = begin = time.monotonic()
         before = self.size_bytes
-        while time.monotonic() - begin < patience_s and not self.ended:
+        while time.monotonic() - begin < deadline_s and not self.ended:
             if self.read(quiet_s):
                 last = time.monotonic()
             elif time.monotonic() - last >= quiet_s:
@@ -107,7 +107,7 @@ class Terminal:
         return last, self.size_bytes - before
 
     def press(self, key: bytes, quiet_s: float) -> tuple[float, int]:
-        """Press a key; return (milliseconds to the last byte of what it caused, bytes)."""
+        """Press a key; return (milliseconds to the last byte of the reaction, bytes)."""
         pressed = time.monotonic()
         os.write(self._fd, key)
         last, size_bytes = self.settle(quiet_s)
@@ -125,11 +125,11 @@ class Terminal:
         return total
 
     def watch(self, seconds: float) -> tuple[float, float]:
-        """Return (bytes a second, percent of a core) over the next `seconds`."""
+        """Return (bytes per second, percent of a core) over the next `seconds`."""
         begin, size_bytes, cpu_s = time.monotonic(), self.size_bytes, self.cpu_s()
         while time.monotonic() - begin < seconds and not self.ended:
             self.read(min(0.25, seconds - (time.monotonic() - begin)))
         if self.ended:
-            raise RuntimeError("the program ended while it was watched")
+            raise RuntimeError("the program ended during the measurement")
         lasted = time.monotonic() - begin
         return (self.size_bytes - size_bytes) / lasted, 100 * (self.cpu_s() - cpu_s) / lasted

@@ -1,4 +1,4 @@
-"""Measure pprofplus beside what else one would take, and print tables.
+"""Measure pprofplus and comparable tools, and print tables.
 
 python tests/benchmarks/run.py [--quick] [--only NAME ...] [--markdown] [--python PATH ...]
 """
@@ -40,9 +40,11 @@ BENCHMARKS: dict[str, Callable[[Effort], list[Table]]] = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the benchmarks that were asked for; return 0, whatever the figures."""
+    """Run the selected benchmarks; return 0, also if targets are missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="seconds instead of minutes, rough")
+    parser.add_argument(
+        "--quick", action="store_true", help="take seconds instead of minutes; rough"
+    )
     parser.add_argument(
         "--only", nargs="+", choices=tuple(BENCHMARKS), metavar="NAME", help=", ".join(BENCHMARKS)
     )
@@ -52,19 +54,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         action="append",
         default=[],
         metavar="PATH",
-        help="interpreter for the collector's figures; several are compared by `heap`, which else"
-        " takes one of each version that it finds",
+        help="interpreter for the collector's figures; `heap` compares several, by default one of"
+        " each version that it finds",
     )
     parser.add_argument(
         "--install-peers",
         action="store_true",
-        help="first pip install what the collector is compared with",
+        help="first install the tools that the collector is compared with",
     )
     words = parser.parse_args(argv)
     if words.install_peers:
-        wanted = str(Path(__file__).with_name("requirements.txt"))
+        requirements = str(Path(__file__).with_name("requirements.txt"))
         python = words.python[0] if words.python else sys.executable
-        subprocess.run([python, "-m", "pip", "install", "-q", "-r", wanted], check=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", "-r", requirements], check=True)
     effort = Effort(
         quick=words.quick,
         python=words.python[0] if words.python else sys.executable,
@@ -77,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(names: Sequence[str], effort: Effort, *, markdown: bool) -> list[str]:
-    """Run the benchmarks and print their tables; return what was missed."""
+    """Run the benchmarks and print their tables; return the missed targets."""
     missed: list[str] = []
     for name in names:
         began = time.monotonic()

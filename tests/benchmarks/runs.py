@@ -1,4 +1,4 @@
-"""What `list` and the monitor cost where there are many runs that have ended."""
+"""The cost of `list` and the monitor with many ended runs."""
 
 import os
 import statistics
@@ -17,8 +17,8 @@ from tables import Column, Row, Table
 from timing import Effort
 
 _BARE = (sys.executable, str(Path(__file__).with_name("bare_textual.py")))
-_AXIS = "┤".encode()  # what only a chart has
-_PATIENCE_S = 60.0
+_AXIS = "┤".encode()  # only charts have it
+_DEADLINE_S = 60.0
 _QUIET_S = 1.5
 _CHART_TIMES_BARE, _CHART_MORE_MS = 1.4, 400
 _LIST, _LIST_MEMORY = "list", "its memory"
@@ -26,13 +26,13 @@ _CHART, _MEMORY, _CPU, _NEW = "first chart", "monitor's memory", "CPU at rest", 
 _SERVICE = "import pprofplus, sys; pprofplus.start('a-new-one'); sys.stdin.read()"
 
 
-def _monitor(home: Path) -> tuple[str, ...]:
-    return (sys.executable, "-m", "pprofplus_tui", "--dir", str(home))
+def _monitor(log_directory: Path) -> tuple[str, ...]:
+    return (sys.executable, "-m", "pprofplus_tui", "--dir", str(log_directory))
 
 
-def _list_cost(home: Path) -> tuple[float, float]:
+def _list_cost(log_directory: Path) -> tuple[float, float]:
     """Return (seconds, largest resident MB) of a list."""
-    words = [*_monitor(home), "list"]
+    words = [*_monitor(log_directory), "list"]
     began_s = time.monotonic()
     with subprocess.Popen(words, stdout=subprocess.DEVNULL) as process:
         _, status, usage = os.wait4(process.pid, 0)
@@ -43,7 +43,7 @@ def _list_cost(home: Path) -> tuple[float, float]:
 
 
 class _Screen:
-    """What a person would see in a terminal."""
+    """The screen that a user would see."""
 
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
@@ -52,21 +52,21 @@ class _Screen:
         self._raw = b""
 
     def until_chart(self) -> float:
-        """Read until there is a chart; return milliseconds since the start."""
+        """Read until a chart is drawn; return milliseconds since the start."""
         while _AXIS not in self._raw:
             self._raw += self._terminal.read(1.0)
-            if time.monotonic() - self._terminal.started > _PATIENCE_S or self._terminal.ended:
+            if time.monotonic() - self._terminal.started > _DEADLINE_S or self._terminal.ended:
                 raise RuntimeError("no chart was drawn")
         return (time.monotonic() - self._terminal.started) * 1000
 
     def until_quiet(self) -> None:
-        """Read until nothing more comes: all runs are read."""
+        """Read until no output comes: all runs are read."""
         while data := self._terminal.read(_QUIET_S):
             self._raw += data
 
     def until_live(self) -> None:
-        """Read until the top line tells of a live run."""
-        until_s = time.monotonic() + _PATIENCE_S
+        """Read until the top line shows a live run."""
+        until_s = time.monotonic() + _DEADLINE_S
         while time.monotonic() < until_s:
             self._stream.feed(self._raw)
             self._raw = b""
@@ -76,15 +76,15 @@ class _Screen:
         raise RuntimeError("the new run was not seen")
 
 
-def _seconds_until_seen(home: Path, screen: _Screen) -> float:
-    """Return the seconds from a new service's first byte on disk until the monitor counts it."""
+def _seconds_until_seen(log_directory: Path, screen: _Screen) -> float:
+    """Return the seconds from the first byte of a new run on disk until the monitor shows it."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PPROFPLUS_")}
-    environment["PPROFPLUS_DIR"] = str(home)
+    environment["PPROFPLUS_DIR"] = str(log_directory)
     words = [sys.executable, "-c", _SERVICE]
     with subprocess.Popen(words, stdin=subprocess.PIPE, env=environment) as process:
         try:
-            until_s = time.monotonic() + _PATIENCE_S
-            while not list((home / "a-new-one").glob("*/*.pplog")):
+            until_s = time.monotonic() + _DEADLINE_S
+            while not list((log_directory / "a-new-one").glob("*/*.pplog")):
                 if time.monotonic() > until_s:
                     raise RuntimeError("the service did not record")
                 time.sleep(0.01)
@@ -95,15 +95,15 @@ def _seconds_until_seen(home: Path, screen: _Screen) -> float:
             process.stdin.close()
 
 
-def _monitor_cost(home: Path, rest_s: float) -> tuple[float, float, float, float]:
+def _monitor_cost(log_directory: Path, rest_s: float) -> tuple[float, float, float, float]:
     """Return (ms to the first chart, resident MB, percent of a core at rest, s to a new run)."""
-    with Terminal(_monitor(home)) as terminal:
+    with Terminal(_monitor(log_directory)) as terminal:
         screen = _Screen(terminal)
         chart_ms = screen.until_chart()
         screen.until_quiet()
         _, cpu = terminal.watch(rest_s)
         memory = terminal.process.memory_info().rss / 1e6
-        seen_s = _seconds_until_seen(home, screen)
+        seen_s = _seconds_until_seen(log_directory, screen)
         return chart_ms, memory, cpu, seen_s
 
 
@@ -117,7 +117,7 @@ def _bare_ms(rounds: int) -> float:
 
 
 def _limits(count: int, bare_ms: float) -> dict[str, float]:
-    """Return what a home of so many runs has to reach."""
+    """Return the targets for a log directory of `count` runs."""
     if count == 10_000:
         chart_ms = round(_CHART_TIMES_BARE * bare_ms + _CHART_MORE_MS)
         limits = {_LIST: 1.5, _LIST_MEMORY: 80, _CHART: chart_ms}
@@ -134,17 +134,17 @@ def _counts(effort: Effort) -> Sequence[int]:
 
 
 def measure(effort: Effort) -> list[Table]:
-    """Measure both on homes of more and more runs."""
+    """Measure both with increasing numbers of runs."""
     rest_s, rounds = effort.pick(20, 10, 1), effort.count(5, 3, 1)
     bare_ms = _bare_ms(rounds)
     rows = []
     for count in _counts(effort):
         with tempfile.TemporaryDirectory() as made:
-            home = Path(made) / "logs"
-            write_ended_runs(home, count)
-            _list_cost(home)  # reads the disk
-            lists = [_list_cost(home) for _ in range(effort.count(3, 2, 1))]
-            chart_ms, memory, cpu, seen_s = _monitor_cost(home, rest_s)
+            log_directory = Path(made) / "logs"
+            write_ended_runs(log_directory, count)
+            _list_cost(log_directory)  # fills the page cache
+            lists = [_list_cost(log_directory) for _ in range(effort.count(3, 2, 1))]
+            chart_ms, memory, cpu, seen_s = _monitor_cost(log_directory, rest_s)
             figures = (
                 statistics.median(seconds for seconds, _ in lists),
                 max(megabytes for _, megabytes in lists),
@@ -153,7 +153,7 @@ def measure(effort: Effort) -> list[Table]:
         rows.append(Row(f"{count:,} runs", figures, at_most=_limits(count, bare_ms)))
     return [
         Table(
-            "Many runs that have ended, of two samples each",
+            "Many ended runs of two samples each",
             (
                 Column(_LIST, "s", compared=False),
                 Column(_LIST_MEMORY, "MB", compared=False),
@@ -165,7 +165,7 @@ def measure(effort: Effort) -> list[Table]:
             tuple(rows),
             (
                 f"A bare Textual app paints after {bare_ms:.0f} ms.",
-                "A new run is seen: from its first byte on disk until the monitor counts it.",
+                "A new run is seen: from its first byte on disk until the monitor shows it.",
             ),
             ours=len(rows),
         )

@@ -1,4 +1,4 @@
-"""The real collector, without its thread, on clocks that move on a second at each sample."""
+"""The real collector without its thread, on clocks that advance by a second at each sample."""
 
 import time
 
@@ -6,7 +6,7 @@ _SECOND_NS = 1_000_000_000
 
 
 class Clock:
-    """A clock that moves on by `step_ns` at each look, as it does from sample to sample."""
+    """A clock that advances by `step_ns` at each call."""
 
     def __init__(self, now, step_ns=_SECOND_NS):
         self._now_ns = now()
@@ -17,10 +17,10 @@ class Clock:
         return self._now_ns
 
 
-def opened(service, directory, **settings_of):
-    """Return a Collector with an open log, whose samples are a second apart whatever they take.
+def open_collector(service, directory, **settings_of):
+    """Return a Collector with an open log, whose samples are always one second apart.
 
-    So the probes run at their real pace: the dear ones are not due at every step of a tight loop.
+    So expensive probes are due as often as in reality, and not at every step of a tight loop.
     """
     from pprofplus import settings  # noqa: PLC0415 - its import is timed
     from pprofplus.recording import run_recorder, sampler  # noqa: PLC0415 - as above

@@ -1,4 +1,4 @@
-"""A long log without waiting for it: one day through the collector's page builder, repeated."""
+"""Writes long logs quickly: one day from the collector's page builder, repeated."""
 
 import shutil
 import tempfile
@@ -30,10 +30,10 @@ from pprofplus.metrics import BYTES, CATALOGUE, COUNTER
 DAY_S = 86_400
 BEGIN_MS = 1_767_225_600_000
 _MIB = 1 << 20
-TABLE = tuple(
+METRICS = tuple(
     (metric.name, metric.unit, metric.kind) for metric in CATALOGUE if metric.source != "tracing"
 )
-# What a service of the demo changes from second to second: share of seconds, size of the step.
+# changes of a demo service: share of the seconds with a change, size of the step
 _RESTLESS = {
     "rss": (0.35, 4096 * 8),
     "uss": (0.35, 4096 * 8),
@@ -67,7 +67,7 @@ class Day:
     """A day of a service at 1 Hz.
 
     Attributes:
-        header: of its log.
+        header: of the log.
         pages: data pages, at most PAGE_SIZE bytes each.
         rows: values as recorded, shape (DAY_S, metrics).
     """
@@ -80,14 +80,14 @@ class Day:
 def _values(seconds: int) -> np.ndarray:
     rng = np.random.default_rng(4711)
     columns = []
-    for name, unit, kind in TABLE:
+    for name, unit, kind in METRICS:
         share, size = _RESTLESS.get(name, (0.0, 1))
         steps = rng.integers(-size, size + 1, seconds) * (rng.random(seconds) < share)
         level = 80 * _MIB if unit == BYTES else 1000
         if kind == COUNTER:
             column = level + np.cumsum(np.abs(steps))
         else:
-            # around a wave, so that the whole is no random walk into the negative
+            # around a wave: a random walk could become negative
             wave = np.sin(np.arange(seconds) / 5000) * level / 8 * (share > 0)
             column = level + wave.astype(np.int64) // 4096 * 4096 + steps
         columns.append(column)
@@ -95,9 +95,9 @@ def _values(seconds: int) -> np.ndarray:
 
 
 def make_day(seconds: int = DAY_S) -> Day:
-    """Return a day, or less of it, as the collector would have written it."""
+    """Return a day, or a part of it, as the collector would have written it."""
     header = RunHeader(
-        service="api", pid=4711, start_ms=BEGIN_MS, metrics=TABLE, host="bench", interval_ms=1000
+        service="api", pid=4711, start_ms=BEGIN_MS, metrics=METRICS, host="bench", interval_ms=1000
     )
     rows = _values(seconds)
     late_ms = (np.random.default_rng(1).random(seconds) < 0.1).astype(int)
@@ -112,15 +112,15 @@ def make_day(seconds: int = DAY_S) -> Day:
     return Day(header, (*pages, bytes(page)), rows)
 
 
-def _moved(page: bytes, number: int, shift_ms: int, later_ms: int, lifted: np.ndarray) -> bytes:
-    """Return a page at a later time, by the wall clock `later_ms` more, and with values lifted."""
+def _moved(page: bytes, number: int, shift_ms: int, later_ms: int, increase: np.ndarray) -> bytes:
+    """Return a page with later times (wall clock: `later_ms` more) and with values increased."""
     head_length = int.from_bytes(page[12:16], "little")
     fields = list(DATA_HEAD.unpack_from(page, DATA_HEAD_OFFSET))
     for i in (4, 5, 6):
         fields[i] += shift_ms
     fields[5] += later_ms
-    end = COLUMNS_OFFSET + 8 * len(lifted)
-    cells = np.frombuffer(page, "<i8", len(lifted), COLUMNS_OFFSET) + lifted
+    end = COLUMNS_OFFSET + 8 * len(increase)
+    cells = np.frombuffer(page, "<i8", len(increase), COLUMNS_OFFSET) + increase
     head = DATA_HEAD.pack(*fields) + cells.astype("<i8").tobytes() + page[end:head_length]
     assert PREFIX.size + len(head) == head_length
     return pack_page(DATA, number, head, page[head_length:])
@@ -128,7 +128,7 @@ def _moved(page: bytes, number: int, shift_ms: int, later_ms: int, lifted: np.nd
 
 @dataclass(frozen=True)
 class _Finished:
-    """A page's head, as a summary takes it in."""
+    """The head of a page with the attributes that a summary reads."""
 
     head: DataHead
 
@@ -149,27 +149,32 @@ class _Finished:
 
 
 def write_run(
-    home: Path, day: Day, days: int, *, summarised: bool = True, header: RunHeader | None = None
+    log_directory: Path,
+    day: Day,
+    days: int,
+    *,
+    summarised: bool = True,
+    header: RunHeader | None = None,
 ) -> Path:
-    """Write `days` times the day, one after the other; return the run's directory.
+    """Write the day `days` times in sequence; return the run directory.
 
-    `header` may name another run of the same metrics. Counters go on where they stood; the rates
-    of their first sample a day are a day's, not exact.
+    `header` may be that of another run with the same metrics. Counters continue from day to day;
+    the rate of the first sample of a day is not exact.
     """
     header = header or day.header
     columns = len(header.metrics)
     later_ms = header.start_ms - day.header.start_ms
     gain = np.where(header.counters, day.rows[-1] - day.rows[0], 0)
-    lifted = np.zeros(3 * columns, np.int64)
-    directory = home / header.service / run_name(header.pid, header.start_ms)
+    increase = np.zeros(3 * columns, np.int64)
+    directory = log_directory / header.service / run_name(header.pid, header.start_ms)
     directory.mkdir(parents=True)
-    for private in (home, directory.parent, directory):
+    for private in (log_directory, directory.parent, directory):
         private.chmod(0o700)
     start = [page.ljust(PAGE_SIZE, b"\0") for page in pack_header(header)]
-    room = SEGMENT_BYTES // PAGE_SIZE - len(start) - 1
+    pages_per_segment = SEGMENT_BYTES // PAGE_SIZE - len(start) - 1
     pages: list[bytes] = []
     segment = number = 0
-    summary = Summary(header.schema, columns, room + 1)
+    summary = Summary(header.schema, columns, pages_per_segment + 1)
 
     def flush() -> None:
         nonlocal segment, summary
@@ -179,26 +184,26 @@ def write_run(
         path.write_bytes(b"".join([*start, *pages, last]))
         path.chmod(0o600)
         pages.clear()
-        summary = Summary(header.schema, columns, room + 1)
+        summary = Summary(header.schema, columns, pages_per_segment + 1)
 
     for i in range(days):
-        lifted[:columns] = gain * i
+        increase[:columns] = gain * i
         for page in day.pages:
-            moved = _moved(page, number, i * DAY_S * 1000, later_ms, lifted[:columns])
+            moved = _moved(page, number, i * DAY_S * 1000, later_ms, increase[:columns])
             if summarised:
                 finished = _Finished(DataHead(read_prefix(moved), moved))
                 summary.add_page(cast("PageBuilder", finished), len(start) + len(pages))
             pages.append(moved.ljust(PAGE_SIZE, b"\0"))
             number += 1
-            if len(pages) == room:
+            if len(pages) == pages_per_segment:
                 flush()
     if pages:
         flush()
     return directory
 
 
-def write_runs(home: Path, day: Day, services: int, runs: int, days: int) -> None:
-    """Write so many runs a service, of so many days each, one after the other."""
+def write_runs(log_directory: Path, day: Day, services: int, runs: int, days: int) -> None:
+    """Write `runs` runs for each service, of `days` days each, in sequence."""
     for service in range(services):
         for i in range(runs):
             header = RunHeader(
@@ -209,14 +214,14 @@ def write_runs(home: Path, day: Day, services: int, runs: int, days: int) -> Non
                 host="bench",
                 interval_ms=1000,
             )
-            write_run(home, day, days, header=header)
+            write_run(log_directory, day, days, header=header)
 
 
 def cached_run(days: int, seconds: int = DAY_S) -> Path:
-    """Return the home of a run of so many days; it is made once and kept with temporary files."""
-    home = Path(tempfile.gettempdir()) / f"pprofplus-benchmark-{days}x{seconds}-2"
-    if not (home / "whole").exists():
-        shutil.rmtree(home, ignore_errors=True)
-        write_run(home, make_day(seconds), days)
-        (home / "whole").touch()
-    return home
+    """Return the log directory of a run of `days`, which is written once and kept."""
+    log_directory = Path(tempfile.gettempdir()) / f"pprofplus-benchmark-{days}x{seconds}-2"
+    if not (log_directory / "complete").exists():
+        shutil.rmtree(log_directory, ignore_errors=True)
+        write_run(log_directory, make_day(seconds), days)
+        (log_directory / "complete").touch()
+    return log_directory

@@ -1,4 +1,4 @@
-"""Results as tables: one row a candidate, the first of them ours, ratios to it in every other."""
+"""Results as tables: one row per candidate; ours is first, the others have ratios to it."""
 
 import math
 from collections.abc import Mapping
@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Column:
-    """One figure that all rows have.
+    """One figure of each row.
 
     Attributes:
         title: what is measured.
         unit: of the figure, or "".
-        at_most: what ours has to reach, or None.
-        compared: ratios to our figure mean something.
+        at_most: the target for our rows, or None.
+        compared: whether ratios to our figure are meaningful.
     """
 
     title: str
@@ -24,14 +24,14 @@ class Column:
 
 @dataclass(frozen=True)
 class Row:
-    """One candidate: a figure a column, None where it has none; or a note in their place.
+    """One candidate: a figure or None for each column, or a note instead of figures.
 
     Attributes:
         name: what is measured.
-        figures: one a column.
-        note: what is said of it.
-        detail: a part of the row above; it is compared with nothing.
-        at_most: what this row has to reach instead of its columns' limits, by their titles.
+        figures: one per column.
+        note: a remark.
+        detail: the row is a part of the row above, and is not compared.
+        at_most: targets of this row by column title; they replace those of the columns.
     """
 
     name: str
@@ -41,13 +41,13 @@ class Row:
     at_most: Mapping[str, float] = field(default_factory=dict)
 
     def limit(self, column: Column) -> float | None:
-        """Return what its figure in a column has to reach, or None."""
+        """Return the target of its figure in a column, or None."""
         return self.at_most.get(column.title, column.at_most)
 
 
 @dataclass(frozen=True)
 class Table:
-    """One benchmark's result. `ours` rows come first; the first one is what ratios refer to."""
+    """The result of a benchmark. The first `ours` rows are ours; ratios refer to the first."""
 
     title: str
     columns: tuple[Column, ...]
@@ -56,7 +56,7 @@ class Table:
     ours: int = 1
 
     def missed(self) -> list[str]:
-        """Return one line for each of our figures that is above what it has to reach."""
+        """Return one line for each of our figures that is above its target."""
         return [
             f"{self.title}, {row.name}: {column.title} {shown(figure)} {column.unit}"
             f" > {shown(limit)}"
@@ -68,7 +68,7 @@ class Table:
 
 
 def shown(figure: float) -> str:
-    """Return a number with three digits that matter."""
+    """Return a number with three significant digits."""
     if figure == 0:
         return "0"
     digits = max(0, 2 - math.floor(math.log10(abs(figure))))
@@ -124,9 +124,9 @@ def _cells(table: Table) -> list[list[str]]:
 
 
 def render(table: Table, *, markdown: bool = False) -> str:
-    """Return the table as text for a terminal, or as Markdown."""
+    """Return the table as text, or as Markdown."""
     grid = _cells(table)
-    # a note in place of figures may be as long as it likes
+    # a note instead of figures does not count for the widths
     full = [grid[0], *(line for line, row in zip(grid[1:], table.rows, strict=True) if row.figures)]
     widths = [max(len(line[i]) for line in full) for i in range(len(grid[0]))]
     widths[0] = max(len(line[0]) for line in grid)

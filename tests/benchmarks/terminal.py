@@ -1,4 +1,4 @@
-"""What the monitor costs its terminal and its machine, beside other monitors and a bare app."""
+"""The output, CPU and memory of the monitor, compared with other monitors and a minimal app."""
 
 import os
 import shutil
@@ -19,19 +19,21 @@ _PEERS = ("htop", "btop", "glances")
 _SETTLED_S = 5.0
 _FIRST_PAINT_TIMES_BARE = 1.4
 _WRITTEN = "written"
-_LOW_BANDWIDTH = 300  # bytes a second
+_LOW_BANDWIDTH = 300  # bytes per second
 
 
-def _monitor(home: Path, *more: str) -> tuple[str, ...]:
-    return (sys.executable, "-m", "pprofplus_tui", "--dir", str(home), *more)
+def _monitor(log_directory: Path, *more: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "pprofplus_tui", "--dir", str(log_directory), *more)
 
 
 @contextmanager
-def _leaking_service(home: Path) -> Iterator[None]:
-    """Run the demo's leak at 1 Hz while the block lasts."""
+def _leaking_service(log_directory: Path) -> Iterator[None]:
+    """Run the leaking service of the demo at 1 Hz during the block."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PPROFPLUS_")}
-    home.mkdir(mode=0o700)  # on a busy machine the monitor may be there before the service
-    words = [sys.executable, "-m", "pprofplus_tui.demo.services", "leak", str(home)]
+    log_directory.mkdir(
+        mode=0o700
+    )  # on a busy machine the monitor may start before the service writes
+    words = [sys.executable, "-m", "pprofplus_tui.demo.services", "leak", str(log_directory)]
     with subprocess.Popen(words, stdin=subprocess.PIPE, env=environment) as process:
         try:
             yield
@@ -39,13 +41,13 @@ def _leaking_service(home: Path) -> Iterator[None]:
             process.stdin.close()
 
 
-def _record_dead_run(home: Path, seconds: float) -> None:
-    with _leaking_service(home), Terminal(("sleep", str(seconds))) as sleeping:
+def _record_dead_run(log_directory: Path, seconds: float) -> None:
+    with _leaking_service(log_directory), Terminal(("sleep", str(seconds))) as sleeping:
         sleeping.settle(seconds, seconds + 1)
 
 
 def _paints_ms(commands: dict[str, Sequence[str]], rounds: int) -> dict[str, float | None]:
-    """Return the median first paint of each command; they start by turns."""
+    """Return the median first paint of each command; they start in turns."""
     found: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(rounds + 1):
         for name, command in commands.items():
@@ -61,7 +63,7 @@ def _paints_ms(commands: dict[str, Sequence[str]], rounds: int) -> dict[str, flo
 def _watched(
     command: Sequence[str], seconds: float, settled_s: float
 ) -> tuple[float, float, float]:
-    """Return (bytes a second, percent of a core, resident MB)."""
+    """Return (bytes per second, percent of a core, resident MB)."""
     with Terminal(command) as terminal:
         terminal.watch(settled_s)
         rate, cpu = terminal.watch(seconds)
@@ -75,7 +77,7 @@ def _row(
     *spans_s: float,
     written: float | None = None,
 ) -> Row:
-    """Return what a command costs; `written`: bytes a second that it may write at the most."""
+    """Measure a command; `written` is its target in bytes per second."""
     try:
         rate, cpu, rss = _watched(command, *spans_s)
     except RuntimeError as error:
@@ -85,7 +87,7 @@ def _row(
 
 
 def measure(effort: Effort) -> list[Table]:
-    """Measure at 200x50: following a live run, at rest on a dead one, and what others do."""
+    """Measure at 200x50: following a live run, idle on a dead run, and other tools."""
     peers = () if effort.touch else _PEERS
     installed = {name: (found,) for name in peers if (found := shutil.which(name))}
     with tempfile.TemporaryDirectory() as made:
@@ -112,9 +114,7 @@ def measure(effort: Effort) -> list[Table]:
                     written=_LOW_BANDWIDTH,
                 ),
             ]
-        rows.append(
-            _row("at rest, a dead run", None, _monitor(dead), others_s, settled_s, written=0)
-        )
+        rows.append(_row("idle, a dead run", None, _monitor(dead), others_s, settled_s, written=0))
         for name, command in (("a bare Textual app", _BARE), *installed.items()):
             rows.append(_row(name, paints[name], command, others_s, settled_s))
     missing = [Row(name, note="not installed") for name in peers if name not in installed]
@@ -132,7 +132,7 @@ def measure(effort: Effort) -> list[Table]:
             (
                 f"Following: averages of {following_s:.0f} s.",
                 f"First paint: at most {_FIRST_PAINT_TIMES_BARE} times the bare app's.",
-                "A young run is the dearest: its window of two minutes jumps each 15 s.",
+                "A young run is the most expensive: its window of two minutes jumps every 15 s.",
             ),
             ours=4,
         )

@@ -1,3 +1,5 @@
+"""Each benchmark runs and returns figures; tables show ratios and missed targets."""
+
 import math
 import sys
 from pathlib import Path
@@ -31,7 +33,7 @@ def _runner():
     "name",
     [name if fast else pytest.param(name, marks=pytest.mark.slow) for name, fast in _QUICK.items()],
 )
-def test_a_benchmark_yields_finite_figures(name):
+def test_a_benchmark_returns_finite_figures(name):
     runner = _runner()
     tables = runner.BENCHMARKS[name](runner.Effort(touch=True))
     assert tables
@@ -43,11 +45,11 @@ def test_a_benchmark_yields_finite_figures(name):
             assert all(math.isfinite(figure) for figure in row.figures if figure is not None)
 
 
-def test_every_benchmark_is_run_here():
+def test_every_benchmark_has_a_test():
     assert set(_runner().BENCHMARKS) == set(_QUICK)
 
 
-def test_a_table_tells_ratios_to_ours_and_what_was_missed():
+def test_a_table_shows_ratios_to_our_row_and_lists_missed_targets():
     runner = _runner()
     tables = sys.modules["tables"]
     table = runner.Table(
@@ -63,7 +65,7 @@ def test_a_table_tells_ratios_to_ours_and_what_was_missed():
     assert table.missed() == ["Speed, ours: time 20.0 ms > 10.0"]
 
 
-def test_a_row_can_have_a_limit_of_its_own():
+def test_a_row_can_have_its_own_limit():
     _runner()
     tables = sys.modules["tables"]
     rows = [

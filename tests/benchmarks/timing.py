@@ -1,4 +1,4 @@
-"""What all benchmarks share: how much to do, clocks, quantiles."""
+"""Functions of all benchmarks: amounts of work, clocks, quantiles, interpreters."""
 
 import gc
 import json
@@ -23,10 +23,10 @@ class Effort:
     """How long to measure.
 
     Attributes:
-        quick: seconds instead of minutes, for a first look.
-        touch: hardly at all, to see whether it works.
-        python: the interpreter for the collector and its rivals.
-        pythons: those to compare with each other.
+        quick: seconds instead of minutes; rough.
+        touch: as short as possible, to test that the benchmark works.
+        python: the interpreter for the collector and the compared tools.
+        pythons: interpreters to compare with each other.
     """
 
     quick: bool = False
@@ -35,21 +35,21 @@ class Effort:
     pythons: tuple[str, ...] = (sys.executable,)
 
     def pick(self, full: float, quick: float, touch: float | None = None) -> float:
-        """Return the one of these amounts that suits."""
+        """Return the amount for this effort."""
         if self.touch:
             return quick if touch is None else touch
         return quick if self.quick else full
 
     def count(self, full: int, quick: int, touch: int | None = None) -> int:
-        """Return the one of these counts that suits."""
+        """Return the count for this effort."""
         return int(self.pick(full, quick, touch))
 
 
 @contextmanager
 def compiled_modules() -> Iterator[None]:
-    """Have the Python programs started meanwhile find compiled modules, as installed ones do.
+    """Let Python programs started in the block use compiled modules, like installed programs.
 
-    An environment that forbids writing them would have every start compile the source anew.
+    If the environment forbids writing them, every start would compile the source again.
     """
     with tempfile.TemporaryDirectory() as cache:
         before = dict(os.environ)
@@ -62,10 +62,10 @@ def compiled_modules() -> Iterator[None]:
             os.environ.update(before)
 
 
-def told_by(python: str, script: str, *words: object) -> dict:
-    """Return the JSON that a script beside this one writes, run by another interpreter.
+def run_script(python: str, script: str, *words: object) -> dict:
+    """Run a script of this directory with another interpreter; return the JSON that it prints.
 
-    It takes pprofplus from this tree: that interpreter need not have it installed.
+    It imports pprofplus from this tree: the interpreter may not have it installed.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PPROFPLUS_")}
     paths = [str(REPOSITORY / "collector"), *filter(None, [kept.get("PYTHONPATH")])]
@@ -79,7 +79,7 @@ def told_by(python: str, script: str, *words: object) -> dict:
 
 
 def pythons() -> tuple[str, ...]:
-    """Return an interpreter of each supported version that is found here, the oldest first."""
+    """Return an interpreter of each supported version that is found, the oldest first."""
     found: dict[str, str] = {}
     for version in SUPPORTED:
         kept = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python{version}"))
@@ -110,7 +110,7 @@ def timed(action: Callable[[], object]) -> float:
 
 
 def median_ms(action: Callable[[], object], rounds: int) -> float:
-    """Return the median milliseconds of `rounds` calls, after one that does not count."""
+    """Return the median milliseconds of `rounds` calls, after a warm-up call."""
     action()
     gc.collect()
     return statistics.median(timed(action) for _ in range(rounds))

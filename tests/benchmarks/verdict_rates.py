@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import history_rates
-from curves import CURVES, UNTOLD, Curve, bucketed, drawn
+from curves import AMBIGUOUS, CURVES, Curve, bucketed, drawn
 from pprofplus_tui.analysis.layer_verdicts import long_term_trends, verdicts
 from pprofplus_tui.analysis.run_overview import RunOverview
 from pprofplus_tui.model.verdict import GROWING, VERDICT_METRICS
@@ -15,16 +15,16 @@ from timing import Effort, median_ms
 
 @dataclass(frozen=True)
 class Score:
-    """How the verdicts on one curve came out.
+    """The results of the verdicts on one curve.
 
     Attributes:
-        curve: which.
-        seeds: windows judged.
-        growing: of these were called growing.
-        right: of these had a right verdict, and a right layer where the curve has one.
-        covered: share of the windows called growing of which the interval held the true rate;
-            None where there is no one rate.
-        error: median of how far the rate was off, as a share of the true one, or None.
+        curve: the curve.
+        seeds: number of windows judged.
+        growing: of these, verdicts "growing".
+        right: of these, right verdicts, with the right layer if the curve has one.
+        covered: share of the growing windows whose interval contains the true rate; None if there
+            is no single rate.
+        error: median error of the rate, as a share of the true one, or None.
     """
 
     curve: Curve
@@ -36,9 +36,9 @@ class Score:
 
 
 def score(curve: Curve, seeds: int) -> Score:
-    """Judge windows of a curve, each of its own seed."""
+    """Judge windows of a curve, each with its own seed."""
     growing = right = 0
-    held, off = [], []
+    covered, errors = [], []
     for seed in range(seeds):
         found = verdicts(drawn(curve, seed))
         verdict = found.rss.verdict if found.rss is not None else None
@@ -49,20 +49,20 @@ def score(curve: Curve, seeds: int) -> Score:
         if verdict.kind == GROWING:
             growing += 1
             if curve.rate:
-                held.append(verdict.low <= curve.rate <= verdict.high)
-                off.append(abs(verdict.per_hour / curve.rate - 1))
+                covered.append(verdict.low <= curve.rate <= verdict.high)
+                errors.append(abs(verdict.per_hour / curve.rate - 1))
     return Score(
         curve,
         seeds,
         growing,
         right,
-        float(np.mean(held)) if held else None,
-        float(np.median(off)) if off else None,
+        float(np.mean(covered)) if covered else None,
+        float(np.median(errors)) if errors else None,
     )
 
 
-def _percent(part: float, whole: float) -> float:
-    return 100 * part / whole if whole else 0.0
+def _percent(part: float, total: float) -> float:
+    return 100 * part / total if total else 0.0
 
 
 def _rates(scores: list[Score]) -> list[Table]:
@@ -71,15 +71,15 @@ def _rates(scores: list[Score]) -> list[Table]:
     alarms = sum(found.growing for found in calm)
     caught = sum(found.growing for found in leaks)
     seeds = scores[0].seeds
-    whole = (
+    false_missed = (
         _percent(alarms, alarms + caught),
         _percent(sum(found.seeds - found.growing for found in leaks), seeds * len(leaks)),
     )
     harmless = Table(
-        f"Verdict on what is harmless: {seeds:,} windows a curve",
+        f"Verdict on harmless curves: {seeds:,} windows each",
         (
             Column("called growing", "%", at_most=1, compared=False),
-            Column("another verdict than it should be", "%", compared=False),
+            Column("wrong verdict", "%", compared=False),
         ),
         tuple(
             Row(
@@ -94,13 +94,13 @@ def _rates(scores: list[Score]) -> list[Table]:
         ours=len(calm),
     )
     growing = Table(
-        f"Verdict on what grows: {seeds:,} windows a curve",
+        f"Verdict on growth: {seeds:,} windows of each curve",
         (
             Column("recall", "%", compared=False),
             Column("missed", "%", at_most=20, compared=False),
             Column("layer wrong or missed", "%", compared=False),
             Column("rate off by", "%", compared=False),
-            Column("interval holds the rate", "%", compared=False),
+            Column("interval contains the rate", "%", compared=False),
         ),
         tuple(
             Row(
@@ -116,53 +116,55 @@ def _rates(scores: list[Score]) -> list[Table]:
             for found in leaks
         ),
         notes=(
-            f"precision, of what both tables call growing: {100 - whole[0]:.2f} %",
-            f"recall, of what grows: {100 - whole[1]:.1f} %",
+            f"precision, of all verdicts of growth in both tables: {100 - false_missed[0]:.2f} %",
+            f"recall, of all growth: {100 - false_missed[1]:.1f} %",
         ),
         ours=len(leaks),
     )
     return [harmless, growing]
 
 
-def _untold(seeds: int) -> Table:
-    scores = [score(curve, seeds) for curve in UNTOLD]
+def _ambiguous(seeds: int) -> Table:
+    scores = [score(curve, seeds) for curve in AMBIGUOUS]
     return Table(
-        f"Verdict on what one window cannot tell from a leak: {seeds:,} windows a curve",
+        f"Verdict on curves that look like a leak in one window: {seeds:,} windows each",
         (Column("called growing", "%", compared=False),),
         tuple(Row(found.curve.name, (_percent(found.growing, seeds),)) for found in scores),
-        notes=("these do grow in the window shown; a longer window tells",),
+        notes=("these grow in the window shown; a longer window distinguishes them",),
     )
 
 
 def _speed(effort: Effort) -> Table:
-    """Return what six layers of 200 buckets cost, for the dearest of the curves."""
+    """Return the time for six layers of 200 buckets, for the median and the slowest curve."""
     rounds = effort.count(200, 40, 3)
-    took, looked = [], []
+    window_ms, run_ms = [], []
     for curve in CURVES:
         table = bucketed(curve.make(np.random.default_rng(1), 3600))
         if len(table) == 1:
             table = dict.fromkeys(VERDICT_METRICS[:6], table["rss"])
         past = RunOverview(table, 0)
         known = long_term_trends(past)
-        took.append(median_ms(lambda table=table, known=known: verdicts(table, past=known), rounds))
-        looked.append(median_ms(lambda past=past: long_term_trends(past), rounds))
+        window_ms.append(
+            median_ms(lambda table=table, known=known: verdicts(table, past=known), rounds)
+        )
+        run_ms.append(median_ms(lambda past=past: long_term_trends(past), rounds))
     return Table(
         "Verdict: time for six layers of 200 buckets",
         (Column("time", "ms", at_most=2),),
         (
-            Row("median of the curves", (float(np.median(took)),)),
-            Row("the dearest of them", (max(took),)),
-            Row("the whole run, once in a while", (float(np.median(looked)),)),
+            Row("median of the curves", (float(np.median(window_ms)),)),
+            Row("the slowest curve", (max(window_ms),)),
+            Row("the complete run, computed rarely", (float(np.median(run_ms)),)),
         ),
     )
 
 
 def measure(effort: Effort) -> list[Table]:
-    """Judge every curve and every kind of run many times, and time it."""
+    """Judge every curve and every kind of run many times, and measure the time."""
     seeds = effort.count(1000, 200, 10)
     return [
         *_rates([score(curve, seeds) for curve in CURVES]),
-        _untold(seeds),
+        _ambiguous(seeds),
         *history_rates.measure(effort),
         _speed(effort),
     ]

@@ -1,4 +1,4 @@
-"""What the collector's tests share: real processes, and logs of their own."""
+"""Fixtures of the collector's tests: real processes, and a log directory for each test."""
 
 import itertools
 import json
@@ -14,8 +14,8 @@ from kit.programs import COUNTING_SERVICE
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch):
-    """A directory for logs, of this test alone."""
+def log_directory(tmp_path, monkeypatch):
+    """A log directory for this test only."""
     return isolate_logs(tmp_path, monkeypatch)
 
 
@@ -28,15 +28,15 @@ def reachable_by_others(tmp_path):
 
 
 @pytest.fixture
-def spawn(home, tmp_path):  # noqa: ARG001 - the programs log there
-    """Start Python programs, given as text; whatever still runs at the end is killed."""
+def spawn(log_directory, tmp_path):  # noqa: ARG001 - the programs log there
+    """Start Python programs, given as text; those that still run at the end are killed."""
     numbers = itertools.count()
     with started_processes() as start_process:
 
         def start(program, *arguments, prefix=(), **options):
             script = tmp_path / f"service{next(numbers)}.py"
             script.write_text(program)
-            # stderr is empty but for the DeprecationWarning of fork in a threaded process (3.12)
+            # no DeprecationWarning for a fork in a threaded process (3.12): stderr must be empty
             python = [sys.executable, "-W", "ignore::DeprecationWarning"]
             return start_process(
                 [*prefix, *python, str(script), *arguments],
@@ -51,7 +51,7 @@ def spawn(home, tmp_path):  # noqa: ARG001 - the programs log there
 
 @pytest.fixture
 def run(spawn):
-    """Run a Python program to its end, which has to be a good and a quiet one; return its words."""
+    """Run a Python program, which must exit 0 without stderr; return the words that it prints."""
 
     def finish(program, *arguments, **options):
         process = spawn(program, *arguments, **options)
@@ -63,14 +63,14 @@ def run(spawn):
 
 
 @pytest.fixture
-def run_service(spawn, home):
-    """Run a counting service and a program to its good end; return its report and its log."""
+def run_service(spawn, log_directory):
+    """Run a counting service and a program, which must exit 0; return its report and its log."""
 
     def run(program, *arguments, before="", logs=None, **options):
         process = spawn(before + COUNTING_SERVICE + program, *map(str, arguments), **options)
         out, err = process.communicate(timeout=110)
         assert (process.returncode, err) == (0, "")
-        (directory,) = reference.runs(logs or home)
+        (directory,) = reference.runs(logs or log_directory)
         return json.loads(out), reference.Run(directory)
 
     return run

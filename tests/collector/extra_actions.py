@@ -1,6 +1,6 @@
-"""Actions of the tests' own, in the registry of each process that imports this.
+"""Actions of the tests, in the registry of each process that imports this module.
 
-Imported by services and by `ctl` alike: nothing else has to know of a new action.
+Services and `ctl` import it: a new action needs no other change.
 """
 
 import os
@@ -28,7 +28,7 @@ def _work(_, arguments, task):
     return "worked"
 
 
-def _stubborn(_, arguments, task):  # noqa: ARG001 - it never asks whether it is cancelled
+def _uncancellable(_, arguments, task):  # noqa: ARG001 - it never checks whether it is cancelled
     time.sleep(arguments["seconds"])
     return "worked on"
 
@@ -51,7 +51,7 @@ def _fork(*_):
 
 
 def _capture(recorder, arguments, task):
-    """Keep artefacts of so many bytes."""
+    """Store artefacts of this size."""
     names = [
         recorder.store_artefact("heap", b"x" * arguments["size_bytes"], check=task.check)
         for _ in range(arguments["count"])
@@ -70,7 +70,7 @@ for action in (
         _echo,
         Argument("text", "TEXT", (str,)),
         Argument("times", "N", (int,), check=int, default=1, help="how often"),
-        help="say TEXT",
+        help="answer TEXT",
     ),
     Action(
         "work",
@@ -80,7 +80,7 @@ for action in (
         long=True,
         duration_s=lambda arguments: float(arguments["seconds"]),
     ),
-    Action("stubborn", _stubborn, SECONDS, help="never cancelled", long=True),
+    Action("uncancellable", _uncancellable, SECONDS, help="never cancelled", long=True),
     Action("refuse", _refuse, help="refuse", long=True),
     Action("fail", _fail, help="fail", long=True),
     Action("exit", _exit, help="exit", long=True),
@@ -90,7 +90,7 @@ for action in (
         _capture,
         Argument("size_bytes", "BYTES", (int,), check=int),
         Argument("count", "N", (int,), check=int, default=1),
-        help="keep artefacts",
+        help="store artefacts",
         long=True,
     ),
     Action("own", _own, help="own process only", own_process_only=True),

@@ -19,12 +19,12 @@ BOOTSTRAP = PACKAGE / "autostart"
 QUIET = ["-W", "ignore::DeprecationWarning"]
 
 
-# recorded at once, even if short: the program of `pprofplus run`
+# recorded from its start, even if short: the program of `pprofplus run`
 AT_ONCE = ["/bin/sh", "-c", 'PPROFPLUS_AUTOSTART_PID=$$ exec "$0" "$@"']
 
 
 @pytest.fixture
-def python(home):  # noqa: ARG001 - what is started logs there
+def python(log_directory):  # noqa: ARG001 - what is started logs there
     """Run Python with an environment that names the service `api`; return the completed process."""
 
     def run(*words, code=0, err="", path=(), variables=None, prefix=AT_ONCE, **options):
@@ -53,13 +53,15 @@ def python(home):  # noqa: ARG001 - what is started logs there
     return run
 
 
-def recorded(home):
+def recorded(log_directory):
     """Return (service, pid) of each run."""
-    return sorted((path.parent.name, int(path.name.split("-")[0])) for path in reference.runs(home))
+    return sorted(
+        (path.parent.name, int(path.name.split("-")[0])) for path in reference.runs(log_directory)
+    )
 
 
-def services(home):
-    return [service for service, _ in recorded(home)]
+def services(log_directory):
+    return [service for service, _ in recorded(log_directory)]
 
 
 def test_the_command_prints_the_directory_of_one_file():
@@ -74,15 +76,15 @@ def test_the_command_prints_the_directory_of_one_file():
     assert {path.name for path in BOOTSTRAP.iterdir()} - {"__pycache__"} == {"sitecustomize.py"}
 
 
-def test_a_process_is_recorded_from_start_to_stop(python, home):
+def test_a_process_is_recorded_from_start_to_stop(python, log_directory):
     python("-c", "import pprofplus; assert pprofplus.start('other').service == 'api'")
-    (run,) = map(reference.Run, reference.runs(home))
+    (run,) = map(reference.Run, reference.runs(log_directory))
     assert run.header.service == "api"
     assert run.kinds == ["start", "stop"]
     assert len(run.samples) >= 2
 
 
-def test_a_process_that_forks_is_recorded_with_its_children(python, home):
+def test_a_process_that_forks_is_recorded_with_its_children(python, log_directory):
     program = """
 import os, time
 from pprofplus.lifecycle import current
@@ -93,10 +95,10 @@ pid and os.waitpid(pid, 0)
 print(os.getpid())
 """
     done = python(*QUIET, "-c", program)
-    assert recorded(home) == sorted(("api", int(pid)) for pid in done.lines)
+    assert recorded(log_directory) == sorted(("api", int(pid)) for pid in done.lines)
 
 
-def test_without_the_variable_only_the_file_itself_is_loaded(python, home):
+def test_without_the_variable_only_the_file_itself_is_loaded(python, log_directory):
     done = python(
         "-X",
         "importtime",
@@ -110,7 +112,7 @@ def test_without_the_variable_only_the_file_itself_is_loaded(python, home):
     assert not {name for name in loaded if "pprofplus" in name}
     assert not {"threading", "re", "importlib", "struct", "json"} & (loaded - _bare_imports())
     assert str(BOOTSTRAP) not in done.lines
-    assert not home.exists()
+    assert not log_directory.exists()
 
 
 def _bare_imports():
@@ -131,17 +133,17 @@ def test_the_installed_package_adds_no_module_to_a_python_process():
 
 
 @pytest.mark.parametrize("word", ["0", "false", "No", "OFF", " "])
-def test_a_false_value_starts_nothing(python, home, word):
+def test_a_false_value_starts_nothing(python, log_directory, word):
     python("-c", "", variables={"PPROFPLUS_AUTOSTART": word})
-    assert not home.exists()
+    assert not log_directory.exists()
 
 
-def test_a_disabled_collector_is_not_started_either(python, home):
+def test_a_disabled_collector_is_not_started_either(python, log_directory):
     python("-c", "", variables={"PPROFPLUS_DISABLED": "1"})
-    assert not home.exists()
+    assert not log_directory.exists()
 
 
-def test_a_true_value_uses_the_default_service_name(python, home, tmp_path):
+def test_a_true_value_uses_the_default_service_name(python, log_directory, tmp_path):
     (tmp_path / "shop").mkdir()
     for name in ("worker.py", "shop/__init__.py", "shop/__main__.py", "shop/till.py"):
         (tmp_path / name).write_text("")
@@ -150,27 +152,31 @@ def test_a_true_value_uses_the_default_service_name(python, home, tmp_path):
         python(*words, variables=yes, cwd=tmp_path)
     python("-c", "", "-m", "x", variables=yes)
     python("worker.py", cwd=tmp_path, variables={**yes, "PPROFPLUS_SERVICE": "named"})
-    assert services(home) == ["named", "python", "shop", "till", "worker"]
+    assert services(log_directory) == ["named", "python", "shop", "till", "worker"]
 
 
-def test_a_malformed_service_prints_one_line_and_the_script_is_the_name(python, home, tmp_path):
+def test_a_malformed_service_prints_one_line_and_the_script_is_the_name(
+    python, log_directory, tmp_path
+):
     (tmp_path / "app.py").write_text("")
     done = python("app.py", cwd=tmp_path, err=None, variables={"PPROFPLUS_AUTOSTART": "a/b"})
     assert done.stderr.startswith("pprofplus: PPROFPLUS_AUTOSTART is ignored: service 'a/b'")
     assert done.stderr.count("\n") == 1
-    assert services(home) == ["app"]
+    assert services(log_directory) == ["app"]
 
 
-def test_the_hosts_own_sitecustomize_is_run(python, home, tmp_path):
+def test_the_hosts_own_sitecustomize_is_run(python, log_directory, tmp_path):
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.of_the_host = __file__\n")
     program = "import sys, sitecustomize; print(sys.of_the_host, sitecustomize.__file__)"
     for word in ("api", ""):
         done = python("-c", program, path=[tmp_path], variables={"PPROFPLUS_AUTOSTART": word})
         assert done.stdout.split() == [str(tmp_path / "sitecustomize.py")] * 2
-    assert services(home) == ["api"]
+    assert services(log_directory) == ["api"]
 
 
-def test_an_error_of_the_hosts_own_sitecustomize_is_reported_unchanged(python, home, tmp_path):
+def test_an_error_of_the_hosts_own_sitecustomize_is_reported_unchanged(
+    python, log_directory, tmp_path
+):
     for trouble in ("raise RuntimeError('mine')", "import no_such_module"):
         (tmp_path / "sitecustomize.py").write_text(trouble)
         without = subprocess.run(
@@ -182,10 +188,10 @@ def test_an_error_of_the_hosts_own_sitecustomize_is_reported_unchanged(python, h
             env={**os.environ, "PYTHONPATH": str(tmp_path)},
         )
         python("-c", "print(5)", path=[tmp_path], code=without.returncode, err=without.stderr)
-    assert services(home) == ["api", "api"]
+    assert services(log_directory) == ["api", "api"]
 
 
-def test_autostart_and_a_call_of_start_make_one_run(python, home, tmp_path):
+def test_autostart_and_a_call_of_start_make_one_run(python, log_directory, tmp_path):
     (tmp_path / "link").symlink_to(BOOTSTRAP)
     (tmp_path / "copy").mkdir()
     (tmp_path / "copy" / "sitecustomize.py").write_text(
@@ -197,14 +203,14 @@ def test_autostart_and_a_call_of_start_make_one_run(python, home, tmp_path):
         path=[tmp_path / "link", tmp_path / "copy"],
     )
     assert not {str(tmp_path / "link"), str(tmp_path / "copy"), str(BOOTSTRAP)} & set(done.lines)
-    assert services(home) == ["api"]
+    assert services(log_directory) == ["api"]
 
 
 @pytest.mark.parametrize(
     "trouble", ["raise RuntimeError('broken')", "import no_such_module", "(", "start = None"]
 )
 def test_an_unusable_package_prints_one_line_and_the_program_continues(
-    python, home, tmp_path, trouble
+    python, log_directory, tmp_path, trouble
 ):
     (tmp_path / "pprofplus.py").write_text(trouble)
     done = python("-c", "print(5)", path=[tmp_path], err=None)
@@ -212,11 +218,11 @@ def test_an_unusable_package_prints_one_line_and_the_program_continues(
     if "no_such" not in trouble:  # otherwise our package is found, which can be imported
         assert done.stderr.startswith("pprofplus: nothing is recorded: ")
         assert done.stderr.count("\n") == 1
-        assert not home.exists()
+        assert not log_directory.exists()
 
 
-def test_an_unusable_log_directory_prints_one_line_and_the_program_continues(python, home):
-    home.write_text("in the way")
+def test_an_unusable_log_directory_prints_one_line_and_the_program_continues(python, log_directory):
+    log_directory.write_text("in the way")
     done = python("-c", "print(5)", err=None)
     assert done.stdout == "5\n"
     assert done.stderr.count("\n") == 1
@@ -224,20 +230,20 @@ def test_an_unusable_log_directory_prints_one_line_and_the_program_continues(pyt
 
 
 @pytest.fixture(scope="module")
-def stranger(tmp_path_factory):
+def other_python(tmp_path_factory):
     """The Python of an environment that has neither pprofplus nor anything else."""
-    place = tmp_path_factory.mktemp("stranger")
+    directory = tmp_path_factory.mktemp("other")
     subprocess.run(
-        [sys.executable, "-m", "venv", "--without-pip", str(place)],
+        [sys.executable, "-m", "venv", "--without-pip", str(directory)],
         check=True,
         timeout=100,
         capture_output=True,
     )
-    return str(place / "bin" / "python")
+    return str(directory / "bin" / "python")
 
 
 def test_a_python_of_another_environment_is_recorded_and_finds_no_other_module_of_ours(
-    python, home, stranger
+    python, log_directory, other_python
 ):
     program = """
 import importlib.util, sys
@@ -245,34 +251,36 @@ assert "pprofplus.recording.sampler" in sys.modules
 assert importlib.util.find_spec("psutil") is None
 print(*sys.path, sep="\\n")
 """
-    done = python("-c", program, executable=stranger, variables={"PYTHONPATH": str(BOOTSTRAP)})
+    done = python("-c", program, executable=other_python, variables={"PYTHONPATH": str(BOOTSTRAP)})
     assert not {str(PACKAGE.parent), str(BOOTSTRAP)} & set(done.lines)
-    assert services(home) == ["api"]
+    assert services(log_directory) == ["api"]
 
 
-def test_a_link_to_the_directory_works(python, home, stranger, tmp_path):
+def test_a_link_to_the_directory_works(python, log_directory, other_python, tmp_path):
     (tmp_path / "link").symlink_to(BOOTSTRAP)
-    python("-c", "", executable=stranger, variables={"PYTHONPATH": str(tmp_path / "link")})
-    assert services(home) == ["api"]
+    python("-c", "", executable=other_python, variables={"PYTHONPATH": str(tmp_path / "link")})
+    assert services(log_directory) == ["api"]
 
 
 @pytest.mark.parametrize("words", [["where"], ["autostart"], ["run", "--", "true"], ["--help"]])
-def test_our_own_commands_record_nothing(python, home, tmp_path, words):
+def test_our_own_commands_record_nothing(python, log_directory, tmp_path, words):
     python("-m", "pprofplus", *words)
     script = tmp_path / "pprofplus"
     script.write_text("from pprofplus.cli import main\nraise SystemExit(main())\n")
     python(script, *words)
     (tmp_path / "pprofplus-tui").write_text("")
     python(tmp_path / "pprofplus-tui")
-    assert not home.exists()
+    assert not log_directory.exists()
 
 
-def test_our_own_command_passes_the_variable_on(python, home):
+def test_our_own_command_passes_the_variable_on(python, log_directory):
     python("-m", "pprofplus", "run", "--service", "inner", "--", sys.executable, "-c", "")
-    assert services(home) == ["inner"]
+    assert services(log_directory) == ["inner"]
 
 
-def test_the_resource_tracker_is_not_recorded_and_spawned_workers_are(python, home, tmp_path):
+def test_the_resource_tracker_is_not_recorded_and_spawned_workers_are(
+    python, log_directory, tmp_path
+):
     (tmp_path / "boss.py").write_text("""
 import multiprocessing, os, time
 from multiprocessing import resource_tracker
@@ -289,7 +297,7 @@ if __name__ == "__main__":
     print(os.getpid(), flush=True)
 """)
     done = python("boss.py", cwd=tmp_path)
-    assert recorded(home) == sorted(("api", int(pid)) for pid in done.lines)
+    assert recorded(log_directory) == sorted(("api", int(pid)) for pid in done.lines)
 
 
 @pytest.mark.parametrize(
@@ -305,12 +313,14 @@ if __name__ == "__main__":
         ["-u"],
     ],
 )
-def test_options_of_python_do_not_prevent_recording(python, home, options):
+def test_options_of_python_do_not_prevent_recording(python, log_directory, options):
     python(*options, "-c", "pass")
-    assert services(home) == ["api"]
+    assert services(log_directory) == ["api"]
 
 
-def test_a_program_on_stdin_an_interactive_one_and_a_zip_are_recorded(python, home, tmp_path):
+def test_a_program_on_stdin_an_interactive_one_and_a_zip_are_recorded(
+    python, log_directory, tmp_path
+):
     python(input="print(5)\n")
     python("-", input="print(5)\n")
     done = python("-i", "-c", "print(5)", input="print(6)\n", err=None)
@@ -319,7 +329,7 @@ def test_a_program_on_stdin_an_interactive_one_and_a_zip_are_recorded(python, ho
     (tmp_path / "app" / "__main__.py").write_text("print(5)")
     zipapp.create_archive(tmp_path / "app", tmp_path / "app.pyz")
     python(tmp_path / "app.pyz")
-    assert services(home) == ["api"] * 4
+    assert services(log_directory) == ["api"] * 4
 
 
 CLOSED = """
@@ -341,13 +351,13 @@ for number in map(int, sys.argv[1]):
 
 @pytest.mark.parametrize("closed", ["0", "1", "2", "01", "02", "12", "012"])
 def test_a_program_without_its_standard_streams_is_recorded_and_their_numbers_stay_free(
-    python, home, tmp_path, closed
+    python, log_directory, tmp_path, closed
 ):
     (tmp_path / "app.py").write_text(CLOSED)
     closing = " ".join(f"{number}>&-" for number in closed)
     command = f'exec "{sys.executable}" app.py {closed} {closing}'
     python("-c", command, executable="/bin/sh", cwd=tmp_path)
-    (run,) = map(reference.Run, reference.runs(home))
+    (run,) = map(reference.Run, reference.runs(log_directory))
     assert run.kinds == ["start", "stop"]
     assert run.bad == 0
 
@@ -355,7 +365,7 @@ def test_a_program_without_its_standard_streams_is_recorded_and_their_numbers_st
 # -- a process that did not request recording gets a run if it lives for a second
 
 
-def test_a_process_that_lives_for_a_second_is_recorded(python, home, tmp_path):
+def test_a_process_that_lives_for_a_second_is_recorded(python, log_directory, tmp_path):
     (tmp_path / "sitecustomize.py").write_text("import sys, time\nsys.began_s = time.monotonic()\n")
     program = """
 import sys, time
@@ -367,16 +377,16 @@ assert time.monotonic() - sys.began_s > 0.99
 """
     fast = {"PPROFPLUS_INTERVAL": "0.05"}
     python("-c", program, path=[tmp_path], prefix=(), variables=fast)
-    (run,) = map(reference.Run, reference.runs(home))
+    (run,) = map(reference.Run, reference.runs(log_directory))
     assert run.kinds == ["start", "stop"]
 
 
 @pytest.fixture
 def waiting(python, tmp_path):
     """Run a program that ends within its grace time, which is a quarter of an hour here."""
-    place = tmp_path / "waiting"
-    place.mkdir()
-    (place / "sitecustomize.py").write_text(
+    directory = tmp_path / "waiting"
+    directory.mkdir()
+    (directory / "sitecustomize.py").write_text(
         "from pprofplus import lifecycle\nlifecycle._UNREQUESTED_GRACE_S = 1000\n"
     )
     begin = """
@@ -388,7 +398,7 @@ assert collector.running and collector.directory is None and collector.samples =
 """
 
     def run(program, **options):
-        return python(*QUIET, "-c", begin + program, path=[place], prefix=(), **options)
+        return python(*QUIET, "-c", begin + program, path=[directory], prefix=(), **options)
 
     return run
 
@@ -405,22 +415,24 @@ assert collector.running and collector.directory is None and collector.samples =
         ("pprofplus.gauge('answer', lambda: 42)", 0),
     ],
 )
-def test_a_process_that_ends_within_the_second_leaves_nothing_on_disk(waiting, home, ending, code):
+def test_a_process_that_ends_within_the_second_leaves_nothing_on_disk(
+    waiting, log_directory, ending, code
+):
     waiting(ending, code=code, err=None)
-    assert not home.exists()
+    assert not log_directory.exists()
 
 
-def test_a_program_that_calls_exec_within_the_second_leaves_nothing_on_disk(waiting, home):
+def test_a_program_that_calls_exec_within_the_second_leaves_nothing_on_disk(waiting, log_directory):
     waiting("os.execv(sys.executable, [sys.executable, '-S', '-c', ''])")
-    assert not home.exists()
+    assert not log_directory.exists()
 
 
-def test_a_pid_of_another_process_is_ignored(waiting, home):
+def test_a_pid_of_another_process_is_ignored(waiting, log_directory):
     waiting("", variables={"PPROFPLUS_AUTOSTART_PID": "1"})
-    assert not home.exists()
+    assert not log_directory.exists()
 
 
-def test_a_program_that_starts_the_collector_finds_it_open(waiting, home):
+def test_a_program_that_starts_the_collector_finds_it_open(waiting, log_directory):
     waiting(
         """
 assert pprofplus.start("other") is collector
@@ -428,7 +440,7 @@ assert collector.samples == 1 and os.path.isdir(collector.directory)
 pprofplus.stop()
 """
     )
-    (run,) = map(reference.Run, reference.runs(home))
+    (run,) = map(reference.Run, reference.runs(log_directory))
     assert run.header.service == "api"
     assert run.kinds == ["start", "stop"]
     assert len(run.samples) == 2
@@ -444,13 +456,13 @@ pprofplus.stop()
         ("collector.interval_s = 7", []),
     ],
 )
-def test_a_call_of_the_program_opens_the_log(waiting, home, says, kinds):
+def test_a_call_of_the_program_opens_the_log(waiting, log_directory, says, kinds):
     waiting(f"{says}\npprofplus.start()")
-    (run,) = map(reference.Run, reference.runs(home))
+    (run,) = map(reference.Run, reference.runs(log_directory))
     assert run.kinds == ["start", *kinds, "stop"]
 
 
-def test_marks_of_many_threads_are_all_written_and_in_order(waiting, home):
+def test_marks_of_many_threads_are_all_written_and_in_order(waiting, log_directory):
     waiting(
         """
 def work(i):
@@ -463,32 +475,34 @@ for thread in threads:
     thread.join()
 """
     )
-    (run,) = map(reference.Run, reference.runs(home))
+    (run,) = map(reference.Run, reference.runs(log_directory))
     marks = [tuple(map(int, event.text.split())) for event in run.events if event.text]
     assert len(marks) == 24
     for i in range(8):
         assert [mark for mark in marks if mark[0] == i] == [(i, 0), (i, 1), (i, 2)]
 
 
-def test_a_mark_under_a_lock_that_a_gauge_needs_is_written_without_a_deadlock(waiting, home):
+def test_a_mark_under_a_lock_that_a_gauge_needs_is_written_without_a_deadlock(
+    waiting, log_directory
+):
     waiting(
         """
 lock = threading.Lock()
-def ask():
+def read_value():
     with lock:
         return 42
-pprofplus.gauge("answer", ask)
+pprofplus.gauge("answer", read_value)
 with lock:
     pprofplus.mark("kept")
 while collector.samples < 1:
     time.sleep(0.005)
 """
     )
-    (run,) = map(reference.Run, reference.runs(home))
+    (run,) = map(reference.Run, reference.runs(log_directory))
     assert run.kinds == ["start", "mark", "stop"]
 
 
-def test_starts_and_marks_from_a_signal_handler_at_any_moment_make_one_run(waiting, home):
+def test_starts_and_marks_from_a_signal_handler_at_any_moment_make_one_run(waiting, log_directory):
     waiting(
         """
 found = []
@@ -504,13 +518,13 @@ signal.setitimer(signal.ITIMER_REAL, 0)
 assert set(map(id, found)) == {id(collector)}
 """
     )
-    (run,) = map(reference.Run, reference.runs(home))
+    (run,) = map(reference.Run, reference.runs(log_directory))
     assert {run.kinds[0], run.kinds[-1]} == {"start", "stop"}
     assert run.kinds.count("mark") == len(run.kinds) - 2 >= 19
     assert run.bad == 0
 
 
-def test_an_exit_from_a_signal_handler_while_a_start_waits_hangs_nothing(waiting, home):
+def test_an_exit_from_a_signal_handler_while_a_start_waits_hangs_nothing(waiting, log_directory):
     waiting(
         """
 came = []
@@ -530,11 +544,11 @@ for i in range(40):
 """,
         err=None,
     )
-    for directory in reference.runs(home):
+    for directory in reference.runs(log_directory):
         assert not reference.segments(directory) or not reference.is_live(directory)
 
 
-def test_a_child_of_a_waiting_process_waits_as_long(waiting, home):
+def test_a_child_of_a_waiting_process_waits_as_long(waiting, log_directory):
     waiting(
         """
 child = os.fork()
@@ -546,10 +560,10 @@ if child == 0:
 assert os.waitpid(child, 0)[1] == 0
 """
     )
-    assert not home.exists()
+    assert not log_directory.exists()
 
 
-def test_a_child_that_calls_start_is_recorded_and_its_waiting_parent_is_not(waiting, home):
+def test_a_child_that_calls_start_is_recorded_and_its_waiting_parent_is_not(waiting, log_directory):
     done = waiting(
         """
 child = os.fork()
@@ -561,20 +575,22 @@ assert os.waitpid(child, 0)[1] == 0
 assert collector.samples == 0
 """
     )
-    assert recorded(home) == [("api", int(done.stdout))]
-    (run,) = map(reference.Run, reference.runs(home))
+    assert recorded(log_directory) == [("api", int(done.stdout))]
+    (run,) = map(reference.Run, reference.runs(log_directory))
     assert run.kinds == ["start", "fork", "stop"]
 
 
-def test_forks_during_calls_of_other_threads_hang_nothing_and_leave_complete_runs(waiting, home):
+def test_forks_during_calls_of_other_threads_hang_nothing_and_leave_complete_runs(
+    waiting, log_directory
+):
     waiting(
         """
-def ask():
+def read_value():
     pprofplus.start()
 for i in range(20):
     child = os.fork()
     if child == 0:
-        asking = [threading.Thread(target=ask) for _ in range(3)]
+        asking = [threading.Thread(target=read_value) for _ in range(3)]
         for thread in asking:
             thread.start()
         grandchild = os.fork()
@@ -590,21 +606,21 @@ for i in range(20):
     assert os.waitpid(child, 0)[1] == 0
 """
     )
-    runs = [reference.Run(directory) for directory in reference.runs(home)]
+    runs = [reference.Run(directory) for directory in reference.runs(log_directory)]
     assert [run.kinds for run in runs] == [["start", "fork", "stop"]] * 40
     assert sum(run.bad for run in runs) == 0
 
 
-def test_a_collector_that_was_stopped_while_it_waited_may_be_started(waiting, home):
+def test_a_collector_that_was_stopped_while_it_waited_may_be_started(waiting, log_directory):
     waiting("pprofplus.stop()\nassert pprofplus.start('again').samples == 1")
-    assert services(home) == ["again"]
+    assert services(log_directory) == ["again"]
 
 
-def test_a_relative_directory_is_resolved_when_the_process_begins(waiting, home, tmp_path):
+def test_a_relative_directory_is_resolved_when_the_process_begins(waiting, log_directory, tmp_path):
     relative = {"PPROFPLUS_DIR": "logs"}
     waiting("os.chdir('/')\npprofplus.start()", cwd=tmp_path, variables=relative)
-    assert home == tmp_path / "logs"
-    assert services(home) == ["api"]
+    assert log_directory == tmp_path / "logs"
+    assert services(log_directory) == ["api"]
 
 
 def test_every_python_version_can_parse_the_file():

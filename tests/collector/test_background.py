@@ -32,7 +32,7 @@ def test_an_event_set_before_the_wait_wakes_it_once_even_if_set_twice():
     assert not wake_event.wait(0)
 
 
-def test_many_threads_may_set_the_event_at_once():
+def test_many_threads_may_set_the_event_at_the_same_time():
     for _ in range(50):
         wake_event = WakeEvent()
         begin = threading.Barrier(4)
@@ -65,7 +65,7 @@ def test_a_thread_is_alive_until_its_function_returns():
     thread.join(30)  # at once
 
 
-def test_joining_a_thread_that_was_never_started_returns_at_once():
+def test_joining_a_thread_that_was_never_started_returns_immediately():
     BackgroundThread(lambda: None).join(60)
 
 

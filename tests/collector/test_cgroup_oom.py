@@ -27,23 +27,23 @@ COLUMN = ("cgroup_oom_kills", "count", "counter")
 
 @pytest.fixture
 def cgroup():
-    with small_cgroup("pprofplus-oom", 64 << 20) as place:
-        yield place
+    with small_cgroup("pprofplus-oom", 64 << 20) as directory:
+        yield directory
 
 
 def kills(run):
     return [values["cgroup_oom_kills"] for _, _, values in run.samples]
 
 
-def test_an_oom_kill_of_another_process_in_the_cgroup_is_counted(run, home, cgroup):
+def test_an_oom_kill_of_another_process_in_the_cgroup_is_counted(run, log_directory, cgroup):
     run(SERVICE, prefix=(*ENTER, str(cgroup)))
-    (directory,) = reference.runs(home)
+    (directory,) = reference.runs(log_directory)
     found = reference.Run(directory)
     assert COLUMN in found.header.metrics
     assert (kills(found)[0], kills(found)[-1]) == (0, 1)
 
 
-def test_a_watched_process_has_its_cgroups_count(spawn, home, cgroup):
+def test_a_watched_process_has_its_cgroups_count(spawn, log_directory, cgroup):
     words = [
         *ENTER,
         str(cgroup),
@@ -60,7 +60,7 @@ def test_a_watched_process_has_its_cgroups_count(spawn, home, cgroup):
             *("watch", "--interval", "0.05", "--service", "watched", str(other.pid)),
         )
         watching.stdout.readline()
-        (directory,) = reference.runs(home)
+        (directory,) = reference.runs(log_directory)
         other.stdin.write("\n")
         other.stdin.close()
         while not kills(reference.Run(directory)) or kills(reference.Run(directory))[-1] == 0:

@@ -21,10 +21,10 @@ def test_it_prints_its_version():
     assert (done.returncode, done.stdout) == (0, f"pprofplus {pprofplus.__version__}\n")
 
 
-def test_it_prints_the_log_directory(home, tmp_path):
-    assert command("where").stdout == f"{home}\n"
+def test_it_prints_the_log_directory(log_directory, tmp_path):
+    assert command("where").stdout == f"{log_directory}\n"
     assert command("where", "--dir", f"{tmp_path}/x/../y").stdout == f"{tmp_path}/y\n"
-    assert not home.exists()
+    assert not log_directory.exists()
 
 
 def test_a_wrong_argument_prints_one_line_and_exits_2():

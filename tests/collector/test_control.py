@@ -35,12 +35,12 @@ AS_ANOTHER_USER = as_another_user(
 
 
 @pytest.fixture
-def start(home):  # noqa: ARG001 - logs go there
+def start(log_directory):  # noqa: ARG001 - logs go there
     yield pprofplus.start
     pprofplus.stop()
 
 
-def ask(collector, request):
+def send(collector, request):
     """Send a request; return its answer."""
     stem = put_request(collector.directory, request)
     return wait_until(lambda: take_answer(collector.directory, stem))
@@ -48,9 +48,9 @@ def ask(collector, request):
 
 def plant(collector, raw, name="ctl-abc.request"):
     """Write a file of the test's own into the run directory, atomically."""
-    place = Path(collector.directory)
-    (place / "planted").write_bytes(raw)
-    (place / "planted").rename(place / name)
+    run_directory = Path(collector.directory)
+    (run_directory / "planted").write_bytes(raw)
+    (run_directory / "planted").rename(run_directory / name)
 
 
 def ctl(*words, timeout=60):
@@ -76,26 +76,26 @@ def left(collector):
 
 def test_pausing_and_resuming_from_outside_is_answered_and_recorded(start):
     collector = start("api", interval_s=0.05)
-    assert ask(collector, Request("pause")) == (True, "paused")
+    assert send(collector, Request("pause")) == (True, "paused")
     assert collector.paused
-    assert ask(collector, Request("pause")) == (True, "it was paused already")
-    assert ask(collector, Request("resume")) == (True, "resumed")
-    assert ask(collector, Request("resume")) == (True, "it was not paused")
+    assert send(collector, Request("pause")) == (True, "it was paused already")
+    assert send(collector, Request("resume")) == (True, "resumed")
+    assert send(collector, Request("resume")) == (True, "it was not paused")
     assert reference.Run(collector.directory).kinds == ["start", "pause", "resume"]
     assert left(collector) == []
 
 
 def test_a_mark_from_outside_is_a_mark(start):
     collector = start("api", interval_s=0.05)
-    assert ask(collector, Request("mark", {"text": "deploy ✓"})) == (True, "marked")
+    assert send(collector, Request("mark", {"text": "deploy ✓"})) == (True, "marked")
     assert reference.Run(collector.directory).events[-1].text == "deploy ✓"
 
 
 def test_the_interval_may_be_set_from_outside(start):
     collector = start("api", interval_s=0.05)
-    assert ask(collector, Request("interval", {"interval_s": 0.5})) == (True, "every 0.5 s")
+    assert send(collector, Request("interval", {"interval_s": 0.5})) == (True, "every 0.5 s")
     assert collector.interval_s == 0.5
-    assert ask(collector, Request("interval", {"interval_s": 0.5})) == (
+    assert send(collector, Request("interval", {"interval_s": 0.5})) == (
         True,
         "every 0.5 s, as before",
     )
@@ -103,7 +103,7 @@ def test_the_interval_may_be_set_from_outside(start):
 
 def test_an_interval_out_of_range_is_refused_with_the_range(start):
     collector = start("api", interval_s=0.05)
-    done, text = ask(collector, Request("interval", {"interval_s": 0.001}))
+    done, text = send(collector, Request("interval", {"interval_s": 0.001}))
     assert not done
     assert "0.05 to 3600" in text
     assert collector.interval_s == 0.05
@@ -111,7 +111,7 @@ def test_an_interval_out_of_range_is_refused_with_the_range(start):
 
 def test_a_request_does_not_wait_for_a_long_interval(start):
     collector = start("api", interval_s=3600)
-    assert ask(collector, Request("interval", {"interval_s": 0.05})) == (True, "every 0.05 s")
+    assert send(collector, Request("interval", {"interval_s": 0.05})) == (True, "every 0.05 s")
     wait_until(lambda: collector.samples > 3)
 
 
@@ -139,7 +139,7 @@ def test_a_malformed_request_is_renamed_refused_and_logged(start, raw, caplog):
     done, _ = wait_until(lambda: take_answer(collector.directory, "ctl-abc"))
     assert not done
     assert left(collector) == ["ctl-abc.bad"]
-    wait_until(lambda: [r for r in caplog.records if "ctl-abc.bad" in r.message] or "told before")
+    wait_until(lambda: [r for r in caplog.records if "ctl-abc.bad" in r.message] or "logged before")
     wait_until(lambda: collector.samples > 2)
 
 
@@ -173,11 +173,11 @@ def test_a_request_that_fails_unexpectedly_is_answered_and_removed(start, monkey
 
 def test_a_fifo_a_link_and_a_directory_under_a_requests_name_hang_nothing(start, tmp_path):
     collector = start("api", interval_s=0.05)
-    place = Path(collector.directory)
+    run_directory = Path(collector.directory)
     (tmp_path / "target").write_text('{"do": "pause"}')
-    os.mkfifo(place / "ctl-a.request")
-    (place / "ctl-b.request").symlink_to(tmp_path / "target")
-    (place / "ctl-c.request").mkdir()
+    os.mkfifo(run_directory / "ctl-a.request")
+    (run_directory / "ctl-b.request").symlink_to(tmp_path / "target")
+    (run_directory / "ctl-c.request").mkdir()
     for stem in ("ctl-a", "ctl-b", "ctl-c"):
         done, _ = wait_until(lambda stem=stem: take_answer(collector.directory, stem))
         assert not done
@@ -188,10 +188,10 @@ def test_a_fifo_a_link_and_a_directory_under_a_requests_name_hang_nothing(start,
 @needs_root("only root can give a file to another user")
 def test_a_request_of_another_user_is_refused_and_logged(start):
     collector = start("api", interval_s=0.05)
-    place = Path(collector.directory)
-    (place / "planted").write_bytes(Request("pause").pack())
-    os.chown(place / "planted", 12345, 12345)
-    (place / "planted").rename(place / "ctl-abc.request")
+    run_directory = Path(collector.directory)
+    (run_directory / "planted").write_bytes(Request("pause").pack())
+    os.chown(run_directory / "planted", 12345, 12345)
+    (run_directory / "planted").rename(run_directory / "ctl-abc.request")
     done, text = wait_until(lambda: take_answer(collector.directory, "ctl-abc"))
     assert not done
     assert "12345" in text
@@ -199,20 +199,20 @@ def test_a_request_of_another_user_is_refused_and_logged(start):
     assert left(collector) == ["ctl-abc.bad"]
 
 
-@needs_root("root asks a service of another user")
+@needs_root("root sends to a service of another user")
 @pytest.mark.usefixtures("reachable_by_others")
-def test_root_may_send_requests_to_the_service_of_another_user(home, spawn):
-    home.mkdir(mode=0o700)
-    os.chown(home, 12345, 12345)
+def test_root_may_send_requests_to_the_service_of_another_user(log_directory, spawn):
+    log_directory.mkdir(mode=0o700)
+    os.chown(log_directory, 12345, 12345)
     process = spawn(
         SERVICE.replace("import pprofplus\n", "import os, pprofplus\nos.setuid(12345)\n"), "0.05"
     )
     assert process.stdout.readline() == "up\n"
-    found = ctl("pause", "--service", "api", "--dir", str(home))
+    found = ctl("pause", "--service", "api", "--dir", str(log_directory))
     assert found == (0, f"api {process.pid}: paused\n", "")
 
 
-def test_many_requests_at_once_are_all_answered(start):
+def test_many_requests_at_the_same_time_are_all_answered(start):
     collector = start("api", interval_s=0.05)
     stems = [
         put_request(collector.directory, Request("mark", {"text": str(i)})) for i in range(150)
@@ -226,18 +226,18 @@ def test_answers_that_are_not_read_are_removed_later(start, monkeypatch):
     collector = start("api", interval_s=0.05)
     put_request(collector.directory, Request("pause"))
     wait_until(lambda: left(collector) and left(collector)[0].endswith(".answer"))
-    monkeypatch.setattr(request_handler, "_LEFT_S", -1)
-    ask(collector, Request("resume"))
+    monkeypatch.setattr(request_handler, "_LEFTOVER_S", -1)
+    send(collector, Request("resume"))
     wait_until(lambda: left(collector) == [])
 
 
 def test_a_request_that_is_withdrawn_is_not_carried_out(start):
     collector = start("api", interval_s=0.05)
-    place = collector.directory
+    run_directory = collector.directory
     pprofplus.stop()
-    stem = put_request(place, Request("pause"))
-    assert withdraw(place, stem)
-    assert not withdraw(place, stem)
+    stem = put_request(run_directory, Request("pause"))
+    assert withdraw(run_directory, stem)
+    assert not withdraw(run_directory, stem)
     assert left(collector) == []
 
 
@@ -264,7 +264,9 @@ def service(spawn):
     return begin
 
 
-def test_the_command_asks_each_live_run_of_the_service_and_prints_the_answers(service, home):
+def test_the_command_sends_to_each_live_run_of_the_service_and_prints_the_answers(
+    service, log_directory
+):
     pids = sorted(service().pid for _ in range(3))
     assert ctl("pause", "--service", "api") == (
         0,
@@ -275,7 +277,7 @@ def test_the_command_asks_each_live_run_of_the_service_and_prints_the_answers(se
         0,
         f"api {pids[1]}: marked\n",
     )
-    marked = [d for d in reference.runs(home) if "mark" in reference.Run(d).kinds]
+    marked = [d for d in reference.runs(log_directory) if "mark" in reference.Run(d).kinds]
     assert [reference.Run(d).header.pid for d in marked] == [pids[1]]
 
 
@@ -284,7 +286,7 @@ def test_the_command_sets_the_interval_and_prints_the_new_one(service):
     assert ctl("interval", "2", "--service", "api")[:2] == (0, f"api {process.pid}: every 2 s\n")
 
 
-def test_a_service_that_does_not_run_prints_one_line_and_exits_1(service, home):
+def test_a_service_that_does_not_run_prints_one_line_and_exits_1(service, log_directory):
     process = service()
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -293,7 +295,7 @@ def test_a_service_that_does_not_run_prints_one_line_and_exits_1(service, home):
         assert (code, out) == (1, "")
         assert err.count("\n") == 1
         assert "no live run" in err
-    assert ctl("pause", "--service", "api", "--dir", str(home / "nowhere"))[0] == 1
+    assert ctl("pause", "--service", "api", "--dir", str(log_directory / "nowhere"))[0] == 1
 
 
 @pytest.mark.parametrize(
@@ -309,21 +311,21 @@ def test_a_service_that_does_not_run_prints_one_line_and_exits_1(service, home):
         ("pause", "--service", "api", "--pid", "x"),
     ],
 )
-def test_wrong_usage_prints_one_line_and_exits_2(words, home):  # noqa: ARG001 - logs would go there
+def test_wrong_usage_prints_one_line_and_exits_2(words, log_directory):  # noqa: ARG001 - logs would go there
     code, out, err = ctl(*words)
     assert (code, out) == (2, "")
     assert err.count("\n") == 1
 
 
 @pytest.mark.slow
-def test_a_request_to_a_stopped_process_times_out_and_is_withdrawn(service, home):
+def test_a_request_to_a_stopped_process_times_out_and_is_withdrawn(service, log_directory):
     process = service()
     process.send_signal(signal.SIGSTOP)
     code, out, err = ctl("pause", "--service", "api")
     assert (code, out) == (1, "")
     assert "withdrawn" in err
     process.send_signal(signal.SIGCONT)
-    (directory,) = reference.runs(home)
+    (directory,) = reference.runs(log_directory)
     before = len(reference.Run(directory).samples)
     wait_until(lambda: len(reference.Run(directory).samples) > before + 3)
     assert "pause" not in reference.Run(directory).kinds
@@ -333,8 +335,8 @@ def test_an_answer_with_escape_sequences_is_printed_as_plain_text(service):
     """The run directory belongs to the service, so an answer in it may contain anything."""
     process = service()
     process.send_signal(signal.SIGSTOP)
-    home = Path(os.environ["PPROFPLUS_DIR"])
-    (directory,) = reference.runs(home)
+    log_directory = Path(os.environ["PPROFPLUS_DIR"])
+    (directory,) = reference.runs(log_directory)
     asking = subprocess.Popen(
         [sys.executable, "-m", "pprofplus", "ctl", "pause", "--service", "api"],
         stdout=subprocess.PIPE,
@@ -356,12 +358,12 @@ def test_an_answer_with_escape_sequences_is_printed_as_plain_text(service):
 
 @needs_root("needs a service of another user")
 @pytest.mark.usefixtures("reachable_by_others", "start")
-@pytest.mark.parametrize("closed", ["home", "service", "run", "request"])
-def test_a_service_of_another_user_is_denied_and_the_line_says_what_to_do(spawn, home, closed):
+@pytest.mark.parametrize("closed", ["log directory", "service", "run", "request"])
+def test_a_service_of_another_user_is_denied_in_one_line_with_advice(spawn, log_directory, closed):
     service = spawn(SERVICE, "0.05")
     assert service.stdout.readline() == "up\n"
-    (directory,) = reference.runs(home)
-    home.chmod(0o700 if closed == "home" else 0o755)
+    (directory,) = reference.runs(log_directory)
+    log_directory.chmod(0o700 if closed == "log directory" else 0o755)
     directory.parent.chmod(0o700 if closed == "service" else 0o755)
     directory.chmod(0o700 if closed == "run" else 0o755)
     for segment in reference.segments(directory):

@@ -27,7 +27,7 @@ from pprofplus.log.format import (
 
 make = corpus.make
 
-# What a reader with a memory limit runs: the whole corpus, and larger headers.
+# What a reader with a memory limit runs: all of the corpus, and larger headers.
 LIMITED = """
 import importlib.util, resource, sys
 from pathlib import Path
@@ -107,8 +107,8 @@ def unpacked(tmp_path_factory):
 
 
 def test_the_corpus_equals_the_output_of_its_script():
-    data, told = make.archive()
-    assert told == corpus.CASES
+    data, cases = make.archive()
+    assert cases == corpus.CASES
     assert lzma.decompress(data) == lzma.decompress((DAMAGED / "corpus.tar.xz").read_bytes())
 
 

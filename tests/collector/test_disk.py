@@ -24,13 +24,13 @@ def on_disk(run_service, private_mounts, tmp_path):
     def run(options, program):
         mounted = f"""
 import shutil, subprocess
-disk, home = {str(disk)!r}, {str(disk / "logs")!r}
-os.environ["PPROFPLUS_DIR"] = home
+disk, log_directory = {str(disk)!r}, {str(disk / "logs")!r}
+os.environ["PPROFPLUS_DIR"] = log_directory
 def mount(*words):
     subprocess.run(["mount", *words], check=True)
 mount("-t", "tmpfs", "-o", {options!r}, "tmpfs", disk)
 """
-        ended = f"\nshutil.copytree(home, {str(copy)!r})\n"
+        ended = f"\nshutil.copytree(log_directory, {str(copy)!r})\n"
         return run_service(mounted + program + ended, logs=copy, prefix=private_mounts)
 
     return run
@@ -78,7 +78,7 @@ def test_a_full_disk_is_logged_once_and_every_lost_sample_is_counted(on_disk):
     lost = lost_of(run)
     assert run.lost > 100
     assert {event.text for event in lost} == {"ENOSPC"}
-    (line,) = report["heard"]
+    (line,) = report["warnings"]
     assert "No space left on device" in line
     assert "will try again" in line
 
@@ -117,7 +117,7 @@ report()
 """,
     )
     assert_all_accounted(report, run)
-    assert len(report["heard"]) == 1 if again_s else len(report["heard"]) >= 2
+    assert len(report["warnings"]) == 1 if again_s else len(report["warnings"]) >= 2
 
 
 def test_a_disk_full_from_the_start_costs_no_sample_that_fits_in_a_page(on_disk):
@@ -135,7 +135,7 @@ report()
     )
     assert len(run.samples) == report["taken"]
     assert run.kinds == ["start", "stop"]
-    assert len(report["heard"]) == 1
+    assert len(report["warnings"]) == 1
     monitor_reader.assert_the_monitor_reads_the_same(run)
 
 
@@ -189,7 +189,7 @@ for pid in range(62, 122, 4):
         monitor_reader.assert_the_monitor_reads_the_same(found, "m0")
 
 
-def test_without_an_inode_the_old_segment_stays_locked_and_the_next_comes_later(on_disk):
+def test_without_an_inode_the_old_segment_stays_locked_and_the_next_opens_later(on_disk):
     report, run = on_disk(
         "size=4m,nr_inodes=40",
         """
@@ -224,7 +224,7 @@ report(first=first)
     assert report["first"] <= 2
     assert len(run.headers) == 2
     assert "traced" in run.samples[-1][2]
-    assert len(report["heard"]) == 1
+    assert len(report["warnings"]) == 1
 
 
 def test_a_read_only_disk_is_logged_once_and_used_when_it_is_writable(on_disk):
@@ -246,7 +246,7 @@ report(first=first)
     assert_all_accounted(report, run)
     assert report["first"] <= 2
     assert lost_of(run)[0].text == "EROFS"
-    (line,) = report["heard"]
+    (line,) = report["warnings"]
     assert "Read-only file system" in line
 
 
@@ -265,30 +265,30 @@ def test_a_quota_is_handled_as_a_full_disk(run_service, tmp_path):
     program = f"""
 import shutil, subprocess
 disk = {str(disk)!r}
-place = disk + "/limited"
-os.environ["PPROFPLUS_DIR"] = home = place + "/logs"
+volume = disk + "/limited"
+os.environ["PPROFPLUS_DIR"] = log_directory = volume + "/logs"
 def call(*words):
     subprocess.run(words, check=True, capture_output=True)
 call("mount", "-o", "loop", {str(image)!r}, disk)
 call("btrfs", "quota", "enable", disk)
-call("btrfs", "subvolume", "create", place)
-call("btrfs", "qgroup", "limit", "4m", place)
+call("btrfs", "subvolume", "create", volume)
+call("btrfs", "qgroup", "limit", "4m", volume)
 pprofplus.start("api", interval_s=0.002)
 samples(300)
-fill(place + "/filler")
+fill(volume + "/filler")
 wait_for(lambda: lost() > 100)
-os.unlink(place + "/filler")
+os.unlink(volume + "/filler")
 os.sync()  # what is freed counts from the next transaction on
 since = len(history)
 first = resumed(since)
 samples(300)
 report()
-shutil.copytree(home, {str(copy)!r})
+shutil.copytree(log_directory, {str(copy)!r})
 """
     report, run = run_service(program, logs=copy, prefix=["unshare", "-m"])
     assert_all_accounted(report, run)
     assert {event.text for event in lost_of(run)} == {"EDQUOT"}
-    (line,) = report["heard"]
+    (line,) = report["warnings"]
     assert "quota" in line.lower()
 
 
@@ -303,8 +303,8 @@ def test_recording_moves_from_a_failed_file_system_to_one_mounted_over_it(run_se
         pytest.skip("this machine has no loop devices")
     program = f"""
 import shutil, subprocess
-disk, home = {str(disk)!r}, {str(disk / "logs")!r}
-os.environ["PPROFPLUS_DIR"] = home
+disk, log_directory = {str(disk)!r}, {str(disk / "logs")!r}
+os.environ["PPROFPLUS_DIR"] = log_directory
 def out_of(*words):
     return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
 out_of("mount", "-o", "loop,errors=remount-ro", {str(image)!r}, disk)
@@ -315,19 +315,23 @@ with open(f"/sys/fs/ext4/{{device}}/trigger_fs_error", "w") as trigger:
     trigger.write("1")
 wait_for(in_trouble)
 wait_for(lambda: lost() > 100)
-shutil.copytree(home, {str(copy)!r})
+shutil.copytree(log_directory, {str(copy)!r})
 out_of("mount", "-t", "tmpfs", "tmpfs", disk)
 since = len(history)
 first = resumed(since)
 samples(50)
 report(first=first)
-shutil.copytree(home, {str(copy)!r}, dirs_exist_ok=True)
+shutil.copytree(log_directory, {str(copy)!r}, dirs_exist_ok=True)
 """
     report, run = run_service(program, logs=copy, prefix=["unshare", "-m"])
     assert_all_accounted(report, run)
     assert report["first"] <= 2
     assert len(run.headers) == 2
-    assert len(report["heard"]) == len({line.rpartition(": ")[2] for line in report["heard"]}) <= 2
+    assert (
+        len(report["warnings"])
+        == len({line.rpartition(": ")[2] for line in report["warnings"]})
+        <= 2
+    )
 
 
 def test_a_file_size_limit_makes_segments_smaller(run_service):
@@ -343,7 +347,7 @@ report()
 """,
     )
     assert_all_accounted(report, run)
-    assert report["heard"] == []
+    assert report["warnings"] == []
     assert lost_of(run) == []
     assert len(run.headers) > 1
     assert all(path.stat().st_size <= 50_000 for path in reference.segments(run.directory))
@@ -366,7 +370,7 @@ report(first=first)
     assert_all_accounted(report, run)
     assert report["first"] <= 2
     assert run.lost > 0
-    (line,) = report["heard"]
+    (line,) = report["warnings"]
     assert "File too large" in line
 
 
@@ -408,7 +412,7 @@ report()
     )
     assert_all_accounted(report, run)
     assert lost_of(run) == []
-    (line,) = report["heard"]
+    (line,) = report["warnings"]
     assert "File too large" in line
 
 
@@ -453,7 +457,7 @@ report(written=written)
         ]
     )
     assert report["written"] <= len(run.samples)
-    (line,) = report["heard"]
+    (line,) = report["warnings"]
     assert text in line
 
 
@@ -510,7 +514,7 @@ report()
     assert lost_of(run) == []
 
 
-def test_without_descriptors_a_new_segment_comes_later_and_lost_samples_are_counted(run_service):
+def test_without_descriptors_a_new_segment_opens_later_and_lost_samples_are_counted(run_service):
     report, run = run_service(
         NO_DESCRIPTORS
         + """
@@ -533,9 +537,9 @@ report(first=first)
     assert report["first"] <= 2
     (event,) = lost_of(run)
     assert event.text == "EMFILE"
-    lines = [line for line in report["heard"] if "cannot write" in line]
+    lines = [line for line in report["warnings"] if "cannot write" in line]
     assert len(lines) == 1
-    assert len(report["heard"]) == len(set(report["heard"]))
+    assert len(report["warnings"]) == len(set(report["warnings"]))
 
 
 def test_a_start_without_descriptors_records_every_metric_once_some_are_free(run_service):
@@ -557,5 +561,5 @@ report(first=first)
     assert len(run.samples) == report["taken"]
     assert report["first"] <= 2
     assert {"rss", "heap_used", "uss", "threads", "fds"} <= run.samples[-1][2].keys()
-    (line,) = report["heard"]
+    (line,) = report["warnings"]
     assert "Too many open files" in line

@@ -1,4 +1,4 @@
-"""`pprofplus doctor`: its findings are true, and it leaves no files."""
+"""`pprofplus doctor`: its findings are correct, and it leaves no files."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from kit import reference
 from kit.environment import needs_root
 from kit.waiting import wait_until
 from pprofplus import settings
-from pprofplus.log import log_directory as home_module
+from pprofplus.log import log_directory as log_directory_module
 from pprofplus.metrics import CATALOGUE
 
 BOOTSTRAP = Path(pprofplus.__file__).parent / "autostart"
@@ -22,10 +22,10 @@ AS_ROOT = needs_root("only root can")
 
 
 @pytest.fixture
-def doctor(home):  # noqa: ARG001 - it looks there
+def doctor(log_directory):  # noqa: ARG001 - it looks there
     """Run it; return (exit code, output, problems in it)."""
 
-    def ask(*arguments, **variables):
+    def call(*arguments, **variables):
         environment = {**os.environ, **variables}
         done = subprocess.run(
             [sys.executable, "-m", "pprofplus", "doctor", *map(str, arguments)],
@@ -42,32 +42,32 @@ def doctor(home):  # noqa: ARG001 - it looks there
         assert ("\nhealthy: " in done.stdout) == (not problems)
         return done.returncode, done.stdout, problems
 
-    return ask
+    return call
 
 
-def value(said, label):
+def value(output, label):
     """Return the text of a label, its lines joined."""
-    found = re.search(rf"^  {label} +(.*(?:\n {{16}}.*)*)", said, flags=re.MULTILINE)
+    found = re.search(rf"^  {label} +(.*(?:\n {{16}}.*)*)", output, flags=re.MULTILINE)
     return " ".join(found[1].split())
 
 
-def tree(place):
+def tree(directory):
     """Return everything below a directory: names, modes and contents."""
     return {
         str(path): (path.lstat().st_mode, path.read_bytes() if path.is_file() else b"")
-        for path in [place, *place.rglob("*")]
+        for path in [directory, *directory.rglob("*")]
         if path.exists()
     }
 
 
-def test_a_usable_log_directory_is_reported_and_left_unchanged(doctor, home):
-    code, said, _ = doctor()
+def test_a_usable_log_directory_is_reported_and_left_unchanged(doctor, log_directory):
+    code, output, _ = doctor()
     assert code == 0
-    assert value(said, "directory") == str(home)
-    assert value(said, "recording").startswith("works: 200 samples")
-    assert value(said, "locks").startswith("work:")
-    assert value(said, "content") == "empty"
-    assert not home.exists()
+    assert value(output, "directory") == str(log_directory)
+    assert value(output, "recording").startswith("works: 200 samples")
+    assert value(output, "locks").startswith("work:")
+    assert value(output, "content") == "empty"
+    assert not log_directory.exists()
 
 
 def test_missing_parents_are_removed_again_and_existing_ones_stay(doctor, tmp_path):
@@ -81,21 +81,21 @@ def test_missing_parents_are_removed_again_and_existing_ones_stay(doctor, tmp_pa
     assert not list((tmp_path / "a").iterdir())
 
 
-def test_existing_runs_are_counted_and_not_changed(doctor, run, home):
+def test_existing_runs_are_counted_and_not_changed(doctor, run, log_directory):
     for service in ("api", "api", "web"):
         run(f"import pprofplus; pprofplus.start({service!r}, interval_s=0.05)")
-    (home / "stranger").write_text("left alone")
-    before = tree(home)
-    del before[str(home / ".ledger")]
-    _, said, _ = doctor("--service", "api")
-    after = tree(home)
-    del after[str(home / ".ledger")]
+    (log_directory / "stranger").write_text("left alone")
+    before = tree(log_directory)
+    del before[str(log_directory / ".ledger")]
+    _, output, _ = doctor("--service", "api")
+    after = tree(log_directory)
+    del after[str(log_directory / ".ledger")]
     assert before == after
-    assert value(said, "content").startswith("services: 2, runs: 3, ")
-    assert value(said, "service").startswith("api: its directory exists")
+    assert value(output, "content").startswith("services: 2, runs: 3, ")
+    assert value(output, "service").startswith("api: its directory exists")
 
 
-def test_a_live_service_is_not_disturbed(doctor, spawn, home):
+def test_a_live_service_is_not_disturbed(doctor, spawn, log_directory):
     service = spawn("""
 import pprofplus, signal
 pprofplus.start("api", interval_s=0.05)
@@ -104,89 +104,89 @@ signal.pause()
 """)
     service.stdout.readline()
     assert doctor()[0] == 0
-    (directory,) = reference.runs(home)
-    told = len(reference.Run(directory).samples)
-    wait_until(lambda: len(reference.Run(directory).samples) >= told + 3)
+    (directory,) = reference.runs(log_directory)
+    before = len(reference.Run(directory).samples)
+    wait_until(lambda: len(reference.Run(directory).samples) >= before + 3)
     assert reference.is_live(directory)
 
 
-def test_it_says_why_the_log_directory_is_used(doctor, tmp_path):
+def test_it_prints_why_the_log_directory_is_used(doctor, tmp_path):
     state = {"STATE_DIRECTORY": str(tmp_path / "state")}
-    _, said, _ = doctor("--dir", tmp_path / "named", **state)
-    assert (value(said, "directory"), value(said, "reason")) == (
+    _, output, _ = doctor("--dir", tmp_path / "named", **state)
+    assert (value(output, "directory"), value(output, "reason")) == (
         str(tmp_path / "named"),
         "given by --dir",
     )
-    _, said, _ = doctor(**state)
-    assert value(said, "reason").startswith("PPROFPLUS_DIR=")
-    _, said, _ = doctor(PPROFPLUS_DIR=None, **state)
-    assert value(said, "directory") == f"{tmp_path}/state/pprofplus"
-    assert value(said, "reason").startswith("STATE_DIRECTORY=")
-    _, said, _ = doctor(PPROFPLUS_DIR=None, STATE_DIRECTORY=None)
-    assert value(said, "directory") == f"/var/tmp/pprofplus-{os.getuid()}"  # noqa: S108 - the fact
-    assert value(said, "reason").startswith("the default: neither ")
+    _, output, _ = doctor(**state)
+    assert value(output, "reason").startswith("PPROFPLUS_DIR=")
+    _, output, _ = doctor(PPROFPLUS_DIR=None, **state)
+    assert value(output, "directory") == f"{tmp_path}/state/pprofplus"
+    assert value(output, "reason").startswith("STATE_DIRECTORY=")
+    _, output, _ = doctor(PPROFPLUS_DIR=None, STATE_DIRECTORY=None)
+    assert value(output, "directory") == f"/var/tmp/pprofplus-{os.getuid()}"  # noqa: S108 - the fact
+    assert value(output, "reason").startswith("the default: neither ")
 
 
 @pytest.mark.parametrize(
     ("plant", "word"),
     [
-        (lambda place: place.write_text(""), "not a directory"),
+        (lambda directory: directory.write_text(""), "not a directory"),
         (os.mkfifo, "not a directory"),
-        (lambda place: place.symlink_to("/"), "link"),
-        (lambda place: place.symlink_to("nowhere"), "link"),
-        (lambda place: (place.mkdir(), place.chmod(0o777)), "chmod go-w"),
+        (lambda directory: directory.symlink_to("/"), "link"),
+        (lambda directory: directory.symlink_to("nowhere"), "link"),
+        (lambda directory: (directory.mkdir(), directory.chmod(0o777)), "chmod go-w"),
     ],
 )
-def test_an_unsafe_log_directory_is_a_problem(doctor, home, plant, word):
-    plant(home)
-    before = tree(home.parent)
-    _, said, (problem,) = doctor()
-    assert value(said, "recording") == "fails"
+def test_an_unsafe_log_directory_is_a_problem(doctor, log_directory, plant, word):
+    plant(log_directory)
+    before = tree(log_directory.parent)
+    _, output, (problem,) = doctor()
+    assert value(output, "recording") == "fails"
     assert word in problem
-    assert tree(home.parent) == before
+    assert tree(log_directory.parent) == before
 
 
 @AS_ROOT
-def test_a_log_directory_of_another_user_is_a_problem_that_names_the_user(doctor, home):
-    home.mkdir(mode=0o700)
-    os.chown(home, 12345, 12345)
+def test_a_log_directory_of_another_user_is_a_problem_that_names_the_user(doctor, log_directory):
+    log_directory.mkdir(mode=0o700)
+    os.chown(log_directory, 12345, 12345)
     _, _, (problem,) = doctor()
     assert "belongs to uid 12345" in problem
 
 
-def test_a_log_directory_that_cannot_be_created_is_a_problem_that_says_what_to_do(doctor):
-    _, said, (problem,) = doctor("--dir", "/proc/self/logs")
-    assert value(said, "recording") == "fails"
+def test_a_log_directory_that_cannot_be_created_is_a_problem_with_advice(doctor):
+    _, output, (problem,) = doctor("--dir", "/proc/self/logs")
+    assert value(output, "recording") == "fails"
     assert "/proc/self/logs" in problem
     assert "PPROFPLUS_DIR" in problem
 
 
-def test_an_unsafe_directory_of_the_service_is_a_problem(doctor, home):
-    home.mkdir(mode=0o700)
-    (home / "api").symlink_to("/")
+def test_an_unsafe_directory_of_the_service_is_a_problem(doctor, log_directory):
+    log_directory.mkdir(mode=0o700)
+    (log_directory / "api").symlink_to("/")
     assert doctor("--service", "web")[0] == 0
-    _, said, (problem,) = doctor("--service", "api")
-    assert value(said, "service") == "api: refused"
+    _, output, (problem,) = doctor("--service", "api")
+    assert value(output, "service") == "api: refused"
     assert "link" in problem
 
 
 @AS_ROOT
 @pytest.mark.parametrize(("option", "word"), [("size=64k", "No space"), ("ro", "Read-only")])
 def test_a_full_disk_and_a_read_only_one_are_problems(doctor, tmp_path, option, word):
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", option, "tmpfs", str(place)]
+    directory = tmp_path / "disk"
+    directory.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", option, "tmpfs", str(directory)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("mounting is not allowed here")
     try:
         if option != "ro":
-            (place / "filler").write_bytes(b"x" * (60 << 10))
-        _, said, problems = doctor("--dir", place / "logs")
+            (directory / "filler").write_bytes(b"x" * (60 << 10))
+        _, output, problems = doctor("--dir", directory / "logs")
         assert word in problems[0]
-        assert "tmpfs" in value(said, "free")
-        assert {path.name for path in place.iterdir()} <= {"filler"}
+        assert "tmpfs" in value(output, "free")
+        assert {path.name for path in directory.iterdir()} <= {"filler"}
     finally:
-        subprocess.run([shutil.which("umount"), str(place)], check=True)
+        subprocess.run([shutil.which("umount"), str(directory)], check=True)
 
 
 def test_less_space_than_a_run_may_take_is_a_problem(doctor):
@@ -195,27 +195,27 @@ def test_less_space_than_a_run_may_take_is_a_problem(doctor):
 
 
 def test_each_metric_is_available_or_has_a_reason(doctor):
-    _, said, _ = doctor()
-    begin = said.index("\nmetrics: ")
-    words = re.findall(r"[a-z][a-z_0-9]+", said[begin : said.index("  budgeted ")])
+    _, output, _ = doctor()
+    begin = output.index("\nmetrics: ")
+    words = re.findall(r"[a-z][a-z_0-9]+", output[begin : output.index("  budgeted ")])
     assert all(metric.name in words for metric in CATALOGUE)
-    assert "tracemalloc" in value(said, "unavailable")
+    assert "tracemalloc" in value(output, "unavailable")
 
 
 def test_an_interpreter_without_pymalloc_is_reported_and_healthy(doctor):
-    code, said, _ = doctor(PYTHONMALLOC="malloc")
+    code, output, _ = doctor(PYTHONMALLOC="malloc")
     assert code == 0
-    assert "does not use pymalloc" in value(said, "unavailable")
-    available = value(said, "available")
+    assert "does not use pymalloc" in value(output, "unavailable")
+    available = value(output, "available")
     assert "rss" in available
     assert "heap_used" not in available
 
 
 def test_it_reports_the_cost_of_a_sample(doctor):
-    _, said, _ = doctor()
-    assert re.fullmatch(r"\d+(\.\d+)? (us|ms)", value(said, "median"))
-    assert re.fullmatch(r"\d+\.\d{3}% of a core", value(said, "share"))
-    assert "of CPU" in value(said, "budgeted")
+    _, output, _ = doctor()
+    assert re.fullmatch(r"\d+(\.\d+)? (us|ms)", value(output, "median"))
+    assert re.fullmatch(r"\d+\.\d{3}% of a core", value(output, "share"))
+    assert "of CPU" in value(output, "budgeted")
 
 
 @pytest.mark.parametrize(
@@ -232,8 +232,8 @@ def test_it_reports_the_cost_of_a_sample(doctor):
 )
 def test_an_ineffective_setting_is_a_problem(doctor, name, text, word):
     path = os.pathsep.join([str(BOOTSTRAP), os.environ.get("PYTHONPATH", "")])
-    _, said, (problem,) = doctor(**{f"PPROFPLUS_{name}": text}, PYTHONPATH=path)
-    assert value(said, name) == text
+    _, output, (problem,) = doctor(**{f"PPROFPLUS_{name}": text}, PYTHONPATH=path)
+    assert value(output, name) == text
     assert f"PPROFPLUS_{name}" in problem
     assert word in problem
 
@@ -247,14 +247,14 @@ def test_valid_settings_are_listed_and_no_problem(doctor):
         "PPROFPLUS_BUDGET": "",
         "PPROFPLUS_AUTOSTART_PID": "4711",  # under `pprofplus run`
     }
-    code, said, _ = doctor(**fine)
+    code, output, _ = doctor(**fine)
     assert code == 0
-    assert value(said, "SERVICE") == "api"
-    assert value(said, "BUDGET").startswith("(empty")
+    assert value(output, "SERVICE") == "api"
+    assert value(output, "BUDGET").startswith("(empty")
 
 
-def test_it_knows_all_variables_that_are_read():
-    sources = [Path(module.__file__).read_text() for module in (settings, home_module)]
+def test_it_lists_all_variables_that_are_read():
+    sources = [Path(module.__file__).read_text() for module in (settings, log_directory_module)]
     read = set(re.findall(r"PPROFPLUS_[A-Z_]+", "".join(sources)))
     assert read == set(settings.ENVIRONMENT)
 
@@ -266,20 +266,20 @@ def test_an_autostart_without_effect_is_a_problem(doctor, tmp_path):
         _, _, (problem,) = doctor(PPROFPLUS_AUTOSTART="api", PYTHONPATH=search)
         assert "pprofplus autostart" in problem
     (tmp_path / "link").symlink_to(BOOTSTRAP)
-    for place in (BOOTSTRAP, tmp_path / "link"):
-        search = os.pathsep.join([str(place), str(tmp_path), path])
+    for directory in (BOOTSTRAP, tmp_path / "link"):
+        search = os.pathsep.join([str(directory), str(tmp_path), path])
         assert doctor(PPROFPLUS_AUTOSTART="api", PYTHONPATH=search)[0] == 0
     assert doctor(PPROFPLUS_AUTOSTART="0")[0] == 0
 
 
 def test_its_output_is_ascii_and_fits_a_terminal(doctor):
-    _, said, problems = doctor(
+    _, output, problems = doctor(
         "--service", "api", PPROFPLUS_SERVICE="\x1b[31m\u202e\udcff", PPROFPLUS_INTERVAL="x" * 30
     )
     assert len(problems) == 2
-    assert said.isascii()
-    assert all(char.isprintable() for char in said.replace("\n", ""))
-    assert all(len(line) <= 80 or os.sep in line for line in said.splitlines())
+    assert output.isascii()
+    assert all(char.isprintable() for char in output.replace("\n", ""))
+    assert all(len(line) <= 80 or os.sep in line for line in output.splitlines())
 
 
 def test_a_wrong_service_is_a_usage_error():

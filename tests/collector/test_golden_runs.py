@@ -101,9 +101,9 @@ def differences(stream, count):
     return found + [0] * (count - len(found))
 
 
-@pytest.mark.parametrize("place", range(len(PAGES)))
-def test_a_decoder_written_from_the_specification_alone_reads_the_same(place):
-    path, wanted = PAGES[place]
+@pytest.mark.parametrize("number", range(len(PAGES)))
+def test_a_decoder_written_from_the_specification_alone_reads_the_same(number):
+    path, wanted = PAGES[number]
     page = kept()[path][8192 * wanted["slot"] :][:8192]
     magic, major, kind, log2, _, length, head, number, body_sum, head_sum = struct.unpack(
         "<4sBBBBIIIII", page[:28]
@@ -129,10 +129,10 @@ def test_a_decoder_written_from_the_specification_alone_reads_the_same(place):
     assert series == [wanted["mono_ms"], *wanted["columns"]]
     assert series[0][-1] == last
     assert wanted["unix_ms"][0] == unix
-    told = []
+    events = []
     while at < length:
         kind, mono_ms, unix_ms, value, size = struct.unpack("<BqqqH", page[at : at + 27])
-        told.append([EVENT_KINDS[kind], mono_ms, unix_ms, value, page[at + 27 :][:size].decode()])
+        events.append([EVENT_KINDS[kind], mono_ms, unix_ms, value, page[at + 27 :][:size].decode()])
         at += 27 + size
-    assert told == wanted["events"]
+    assert events == wanted["events"]
     assert sum(cells[3 * columns :]) + events == length - head

@@ -39,7 +39,7 @@ def recover():
     os.kill(int(os.environ["SERVER"]), signal.SIGCONT)
 
 def forked():
-    "Fork a child that ends at once; return how long the fork, and the child's first line, took."
+    "Fork a child that ends immediately; return the times until the fork and its first line."
     began = time.monotonic()
     reading, writing = os.pipe()
     child = os.fork()
@@ -47,7 +47,7 @@ def forked():
         os.write(writing, b"x")
         os._exit(0)
     os.read(reading, 1)
-    # nobody waits for its end here: the kernel closes its copies of our files, which hangs, too
+    # do not wait for its end: the kernel closes its copies of our files, which hangs, too
     return time.monotonic() - began
 """
 )
@@ -182,7 +182,7 @@ from pprofplus.control.client import put_request, read_progress, take_answer
 from pprofplus.control.requests import Request
 
 def begun(name, **arguments):
-    "Ask for a long action, and wait until it has begun."
+    "Request a long action, and wait until it has begun."
     stem = put_request(directory, Request(name, arguments))
     wait_until(lambda: read_progress(directory, stem))
     return stem
@@ -244,7 +244,7 @@ def test_an_end_on_a_disk_that_hangs_during_a_long_action_waits_four_seconds_at_
         + """
 collector = pprofplus.start("api", interval_s=0.05)
 directory = collector.directory
-begun("stubborn", seconds=600)
+begun("uncancellable", seconds=600)
 hang()
 print(json.dumps(timed(pprofplus.stop)), flush=True)
 recover()  # the kernel closes our files when the process ends, which hangs too
@@ -262,7 +262,7 @@ wait_until(lambda: collector.samples > 2)
 hang()
 one = forked()
 many = timed(lambda: [forked() for _ in range(30)])
-# this one goes on for long after the disk has recovered and we are dead
+# it continues for long after the disk has recovered and this process has ended
 if os.fork() == 0:
     os.setsid()
     for number in (0, 1, 2):

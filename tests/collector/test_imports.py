@@ -39,10 +39,10 @@ def test_the_import_loads_no_heavy_module_and_recording_loads_only_psutil(run):
     assert not at_the_end & (HEAVY - {"ctypes"} | FOREIGN)
 
 
-def test_the_import_alone_starts_nothing(run, home):
+def test_the_import_alone_starts_nothing(run, log_directory):
     program = """
 import threading, gc, pprofplus
 print(threading.active_count(), len(gc.callbacks))
 """
     assert run(program) == ["1", "0"]
-    assert not home.exists()
+    assert not log_directory.exists()

@@ -13,7 +13,7 @@ from kit.units import MIB
 from kit.waiting import wait_until
 from pprofplus.log.log_directory import PIN_NAME
 
-# Fork like a worker of a queue, twelve at a time. Each child lives for 0.15 s, and at least until
+# Fork like a worker of a queue, twelve at a time. Each child runs for 0.15 s, and at least until
 # its first sample, but SIGPROF kills it before a scan of many runs could be done in one go. The
 # limit is CPU time: on a busy machine, a process may not run for a second.
 WORKER = """
@@ -45,9 +45,9 @@ print(json.dumps(order))
 """
 
 
-def pids(home):
+def pids(log_directory):
     """The processes with a sample on disk."""
-    return {int(path.name.partition("-")[0]) for path in reference.runs(home, "worker")}
+    return {int(path.name.partition("-")[0]) for path in reference.runs(log_directory, "worker")}
 
 
 def work(spawn, cap, jobs, how="short-lived only"):
@@ -56,48 +56,50 @@ def work(spawn, cap, jobs, how="short-lived only"):
     return json.loads(out)
 
 
-def empty_runs(home):
-    return [path for path in reference.runs(home) if not any(path.iterdir())]
+def empty_runs(log_directory):
+    return [path for path in reference.runs(log_directory) if not any(path.iterdir())]
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("how", ["short-lived only", "long-lived"])
-def test_jobs_among_many_runs_are_recorded_although_the_ledger_shows_no_room(spawn, home, how):
-    """A scan takes longer than a job lives, as after thousands of killed jobs."""
-    size_bytes = linked_runs.fill(home, 30_000)
+def test_jobs_among_many_runs_are_recorded_although_the_ledger_shows_no_room(
+    spawn, log_directory, how
+):
+    """A scan takes longer than a job runs, as after thousands of killed jobs."""
+    size_bytes = linked_runs.fill(log_directory, 30_000)
     cap = 2 * size_bytes
-    set_bound(home, cap)
+    set_bound(log_directory, cap)
     order = work(spawn, cap, 120, how)
     # a busy machine may be too slow for some
-    assert len(pids(home) & set(order)) > 80
-    assert empty_runs(home) == []
-    assert reference.used_bytes(home) <= cap
+    assert len(pids(log_directory) & set(order)) > 80
+    assert empty_runs(log_directory) == []
+    assert reference.used_bytes(log_directory) <= cap
 
 
 @pytest.mark.timeout(600)
-def test_jobs_correct_the_ledger_each_with_a_slice_of_the_scan(spawn, home):
-    size_bytes = linked_runs.fill(home, 30_000)
+def test_jobs_correct_the_ledger_each_with_a_slice_of_the_scan(spawn, log_directory):
+    size_bytes = linked_runs.fill(log_directory, 30_000)
     cap = 2 * size_bytes
-    set_bound(home, cap)
+    set_bound(log_directory, cap)
     for _ in range(15):
         work(spawn, cap, 100)
-        if read_bound(home) < cap - 16 * MIB:
+        if read_bound(log_directory) < cap - 16 * MIB:
             break
-    assert read_bound(home) < cap - 16 * MIB
+    assert read_bound(log_directory) < cap - 16 * MIB
     # no more was removed than was needed meanwhile
-    assert reference.used_bytes(home) > size_bytes // 2
+    assert reference.used_bytes(log_directory) > size_bytes // 2
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("how", ["short-lived only", "long-lived"])
-def test_of_thousands_of_jobs_under_a_small_cap_the_last_ones_are_kept(spawn, home, how):
+def test_of_thousands_of_jobs_under_a_small_cap_the_last_ones_are_kept(spawn, log_directory, how):
     cap = 16 * MIB
     order = work(spawn, cap, 2500, how)
-    assert len(pids(home) & set(order[-200:])) > 150
-    assert reference.used_bytes(home) <= cap
+    assert len(pids(log_directory) & set(order[-200:])) > 150
+    assert reference.used_bytes(log_directory) <= cap
     # the runs that are kept use a large part of the cap
-    assert reference.used_bytes(home) > cap // 4
+    assert reference.used_bytes(log_directory) > cap // 4
 
 
 LONG_LIVED = """
@@ -117,15 +119,15 @@ sys.stdin.read()
 """
 
 
-def test_a_long_lived_collector_corrects_the_ledger_while_it_records(spawn, home):
+def test_a_long_lived_collector_corrects_the_ledger_while_it_records(spawn, log_directory):
     service = spawn(LONG_LIVED, stdin=subprocess.PIPE)
     assert service.stdout.readline() == "done\n"
-    used = reference.used_bytes(home)
+    used = reference.used_bytes(log_directory)
     # its own segment may grow, and counts with its full size
-    wait_until(lambda: read_bound(home) < used + 2 * 64 * 1024, pause_s=0.05)
+    wait_until(lambda: read_bound(log_directory) < used + 2 * 64 * 1024, pause_s=0.05)
     out, err = service.communicate()
     assert (out, err) == ("", "")
-    assert read_bound(home) >= reference.used_bytes(home)
+    assert read_bound(log_directory) >= reference.used_bytes(log_directory)
 
 
 # what start() itself reads: each listed directory is an audit event
@@ -156,31 +158,35 @@ print(json.dumps([looked, samples, bound, collector.samples]))
 
 
 @pytest.mark.timeout(300)
-def test_a_start_over_the_cap_among_many_runs_reads_a_few_of_them_and_evicts_later(spawn, home):
-    size_bytes = linked_runs.fill(home, 20_000)
-    set_bound(home, size_bytes)
-    out, err = spawn(STARTED, str(size_bytes), str(home)).communicate(timeout=200)
+def test_a_start_over_the_cap_among_many_runs_reads_a_few_of_them_and_evicts_later(
+    spawn, log_directory
+):
+    size_bytes = linked_runs.fill(log_directory, 20_000)
+    set_bound(log_directory, size_bytes)
+    out, err = spawn(STARTED, str(size_bytes), str(log_directory)).communicate(timeout=200)
     assert err == ""
     looked, at_start, bound, samples = json.loads(out)
     assert at_start >= 1
     assert looked < 100
     # then, between the samples, the oldest runs are removed until there is room again
     assert bound < size_bytes * 15 // 16
-    assert reference.used_bytes(home) <= size_bytes * 15 // 16
-    (directory,) = reference.runs(home, "new")
+    assert reference.used_bytes(log_directory) <= size_bytes * 15 // 16
+    (directory,) = reference.runs(log_directory, "new")
     assert len(reference.Run(directory).samples) == samples > 20
 
 
-def test_without_room_no_directory_is_created(home, run):
+def test_without_room_no_directory_is_created(log_directory, run):
     program = (
         "import sys, pprofplus\n"
         "pprofplus.start('pinned', max_total_bytes=300 << 10, interval_s=3600)\n"
         "pprofplus.stop()\n"
     )
     cap = 300 << 10
-    while reference.used_bytes(home) + 32 * 1024 <= cap:  # the smallest segment: four pages
+    while (
+        reference.used_bytes(log_directory) + 32 * 1024 <= cap
+    ):  # the smallest segment: four pages
         run(program)
-        for directory in reference.runs(home, "pinned"):
+        for directory in reference.runs(log_directory, "pinned"):
             (directory / PIN_NAME).touch()
     program = (
         "import logging, sys, pprofplus\n"
@@ -189,24 +195,24 @@ def test_without_room_no_directory_is_created(home, run):
         "import time; time.sleep(0.3)\n"
         "pprofplus.stop()\n"
     )
-    told = " ".join(run(program))
-    assert "live and pinned runs take all of max_total_bytes" in told
-    assert not (home / "late").exists()
-    assert empty_runs(home) == []
-    assert reference.used_bytes(home) <= cap
+    output = " ".join(run(program))
+    assert "live and pinned runs take all of max_total_bytes" in output
+    assert not (log_directory / "late").exists()
+    assert empty_runs(log_directory) == []
+    assert reference.used_bytes(log_directory) <= cap
 
 
-def test_a_failed_segment_leaves_neither_a_directory_nor_a_reservation(home, run):
+def test_a_failed_segment_leaves_neither_a_directory_nor_a_reservation(log_directory, run):
     """The file system runs out of inodes: a real tmpfs that allows a few."""
     if os.geteuid() != 0:
         pytest.skip("only root may mount")
-    home.mkdir(mode=0o700)
-    mount = ["mount", "-t", "tmpfs", "-o", "nr_inodes=5,mode=700", "tmpfs", str(home)]
+    log_directory.mkdir(mode=0o700)
+    mount = ["mount", "-t", "tmpfs", "-o", "nr_inodes=5,mode=700", "tmpfs", str(log_directory)]
     if subprocess.run(mount, check=False, capture_output=True).returncode:
         pytest.skip("this machine allows no mount")
     try:
         # the root, the ledger, the service, the run: one is left for the segment
-        (home / "taken").touch()
+        (log_directory / "taken").touch()
         program = (
             "import logging, time, pprofplus\n"
             "logging.getLogger('pprofplus').addHandler(logging.NullHandler())\n"
@@ -215,9 +221,9 @@ def test_a_failed_segment_leaves_neither_a_directory_nor_a_reservation(home, run
             "print(c.samples)\n"
         )
         assert run(program) == ["0"]
-        assert reference.runs(home) == []
-        assert read_bound(home) == 0
-        (home / "taken").unlink()
+        assert reference.runs(log_directory) == []
+        assert read_bound(log_directory) == 0
+        (log_directory / "taken").unlink()
         assert int(run(program)[0]) > 0
     finally:
-        subprocess.run([shutil.which("umount"), "-l", str(home)], check=True)
+        subprocess.run([shutil.which("umount"), "-l", str(log_directory)], check=True)

@@ -55,18 +55,18 @@ def test_a_parent_that_is_not_a_directory_is_an_error(tmp_path):
 
 @pytest.mark.parametrize("mode", [0o770, 0o707, 0o1777])
 def test_a_directory_that_other_users_can_write_to_is_refused(tmp_path, mode):
-    place = tmp_path / "logs"
-    place.mkdir()
-    place.chmod(mode)
+    directory = tmp_path / "logs"
+    directory.mkdir()
+    directory.chmod(mode)
     with pytest.raises(UnsafeDirectoryError, match="chmod go-w"):
-        open_private(str(place))
+        open_private(str(directory))
 
 
 def test_a_directory_that_other_users_can_only_read_is_accepted(tmp_path):
-    place = tmp_path / "logs"
-    place.mkdir()
-    place.chmod(0o755)
-    os.close(open_private(str(place)))
+    directory = tmp_path / "logs"
+    directory.mkdir()
+    directory.chmod(0o755)
+    os.close(open_private(str(directory)))
 
 
 @pytest.mark.parametrize("target", ["elsewhere", "nowhere"])
@@ -88,11 +88,11 @@ def test_a_file_or_a_pipe_instead_of_the_directory_is_refused_without_hanging(tm
 
 @needs_root("only root can give a directory away")
 def test_a_directory_of_another_user_is_refused(tmp_path):
-    place = tmp_path / "logs"
-    place.mkdir(mode=0o700)
-    os.chown(place, 12345, 12345)
+    directory = tmp_path / "logs"
+    directory.mkdir(mode=0o700)
+    os.chown(directory, 12345, 12345)
     with pytest.raises(UnsafeDirectoryError, match="belongs to uid 12345"):
-        open_private(str(place))
+        open_private(str(directory))
 
 
 def test_refusing_a_directory_leaks_no_descriptor(tmp_path):

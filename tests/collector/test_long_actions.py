@@ -1,4 +1,4 @@
-"""Long actions: off the sampler's thread, with progress, cancelled and ended in order."""
+"""Long actions: on their own thread, with progress, cancellable, and with an orderly end."""
 
 import json
 import os
@@ -50,7 +50,7 @@ def actions(monkeypatch):
 
 
 @pytest.fixture
-def collector(home):  # noqa: ARG001 - logs go there
+def collector(log_directory):  # noqa: ARG001 - logs go there
     yield pprofplus.start("api", interval_s=0.05)
     pprofplus.stop()
 
@@ -65,7 +65,7 @@ def service(spawn):
     return begin
 
 
-def ask(directory, name, **arguments):
+def send(directory, name, **arguments):
     return put_request(str(directory), Request(name, arguments))
 
 
@@ -89,12 +89,12 @@ def finished(process):
 
 
 def left(directory):
-    """Return the files of requests that are in a run's directory."""
+    """Return the files of requests that are in a run directory."""
     return sorted(path.name for path in Path(directory).iterdir() if "ctl-" in path.name)
 
 
 def hold(actions, name="hold"):
-    """Register a long action that lasts until the event that is returned is set."""
+    """Register a long action that runs until the returned event is set."""
     begun, end = threading.Event(), threading.Event()
 
     def wait(_, __, task):
@@ -124,7 +124,7 @@ def test_an_action_whose_name_is_taken_or_invalid_is_not_registered():
     assert [action.name for action in registry] == ["pause"]
 
 
-def test_requests_are_the_json_that_earlier_releases_send_and_read():
+def test_requests_have_the_json_of_earlier_releases():
     assert json.loads(Request("pause").pack()) == {"do": "pause"}
     assert json.loads(Request("interval", {"interval_s": 0.5}).pack()) == {
         "do": "interval",
@@ -134,39 +134,39 @@ def test_requests_are_the_json_that_earlier_releases_send_and_read():
 
 
 def test_a_request_without_a_required_argument_is_refused(collector):
-    stem = ask(collector.directory, "interval")
+    stem = send(collector.directory, "interval")
     assert answer_of(collector.directory, stem) == (False, "a request without interval_s")
     assert left(collector.directory) == [f"{stem}.bad"]
 
 
-def test_an_argument_that_is_left_out_has_its_default_and_keys_of_a_later_release_are_ignored(
+def test_a_missing_argument_has_its_default_and_keys_of_a_later_release_are_ignored(
     collector, actions
 ):
-    said = []
+    received = []
     actions.register(
         Action(
             "note",
-            lambda _, arguments: said.append(arguments) or "noted",
+            lambda _, arguments: received.append(arguments) or "noted",
             Argument("text", "TEXT", (str,), default="nothing"),
         )
     )
-    stem = ask(collector.directory, "note", unknown=[1])
+    stem = send(collector.directory, "note", unknown=[1])
     assert answer_of(collector.directory, stem) == (True, "noted")
-    assert said == [{"text": "nothing"}]
+    assert received == [{"text": "nothing"}]
 
 
 # -- in the process
 
 
-def test_a_long_action_holds_up_no_sample_no_lock_and_no_other_request(collector, actions):
+def test_a_long_action_delays_no_sample_no_lock_and_no_other_request(collector, actions):
     begun, end = hold(actions)
-    stem = ask(collector.directory, "hold")
+    stem = send(collector.directory, "hold")
     assert begun.wait(EVER_S)
     before = collector.samples
     wait_until(lambda: collector.samples > before + 3)
     assert collector.lock.acquire(timeout=EVER_S)
     collector.lock.release()
-    short = ask(collector.directory, "mark", text="meanwhile")
+    short = send(collector.directory, "mark", text="meanwhile")
     assert answer_of(collector.directory, short) == (True, "marked")
     assert take_answer(collector.directory, stem) is None
     end.set()
@@ -174,7 +174,7 @@ def test_a_long_action_holds_up_no_sample_no_lock_and_no_other_request(collector
     assert left(collector.directory) == []
 
 
-def test_it_runs_on_a_thread_of_its_own_that_is_not_the_samplers(collector, actions):
+def test_it_runs_on_its_own_thread_and_not_on_the_samplers(collector, actions):
     idents = {}
 
     def look(_, __, ___=None):
@@ -184,12 +184,12 @@ def test_it_runs_on_a_thread_of_its_own_that_is_not_the_samplers(collector, acti
     actions.register(Action("short", look))
     actions.register(Action("long", look, long=True))
     for name in ("short", "long"):
-        answer_of(collector.directory, ask(collector.directory, name))
+        answer_of(collector.directory, send(collector.directory, name))
     assert len(idents) == 2
     assert not any(on_main for on_main, _ in idents)
 
 
-def test_it_reports_that_it_has_begun_and_how_far_it_is(collector, actions):
+def test_it_reports_its_begin_and_its_progress(collector, actions):
     begun, end = hold(actions)
     step = threading.Event()
 
@@ -202,7 +202,7 @@ def test_it_reports_that_it_has_begun_and_how_far_it_is(collector, actions):
         return "reported"
 
     actions.register(Action("report", report, long=True))
-    stem = ask(collector.directory, "report")
+    stem = send(collector.directory, "report")
     assert wait_until(lambda: read_progress(collector.directory, stem)) == (0.0, "")
     step.set()
     wait_until(lambda: read_progress(collector.directory, stem) == (0.25, "a quarter ✓"))
@@ -211,21 +211,21 @@ def test_it_reports_that_it_has_begun_and_how_far_it_is(collector, actions):
     assert read_progress(collector.directory, stem) is None
 
 
-def test_a_second_long_action_is_refused_while_one_is_at_work(collector, actions):
+def test_a_second_long_action_is_refused_while_one_runs(collector, actions):
     begun, end = hold(actions)
-    stem = ask(collector.directory, "hold")
+    stem = send(collector.directory, "hold")
     assert begun.wait(EVER_S)
-    done, text = answer_of(collector.directory, ask(collector.directory, "hold"))
+    done, text = answer_of(collector.directory, send(collector.directory, "hold"))
     assert not done
-    assert "hold is at work" in text
+    assert "hold is running" in text
     end.set()
     assert answer_of(collector.directory, stem) == (True, "held")
-    assert answer_of(collector.directory, ask(collector.directory, "hold")) == (True, "held")
+    assert answer_of(collector.directory, send(collector.directory, "hold")) == (True, "held")
 
 
-def test_a_cancelled_action_ends_and_says_so(collector, actions):
+def test_a_cancelled_action_ends_and_answers_that(collector, actions):
     begun, _ = hold(actions)
-    stem = ask(collector.directory, "hold")
+    stem = send(collector.directory, "hold")
     assert begun.wait(EVER_S)
     assert cancel(collector.directory, stem)
     assert answer_of(collector.directory, stem) == (False, "cancelled by request")
@@ -234,7 +234,7 @@ def test_a_cancelled_action_ends_and_says_so(collector, actions):
 
 def test_a_cancellation_of_another_request_changes_nothing(collector, actions):
     begun, end = hold(actions)
-    stem = ask(collector.directory, "hold")
+    stem = send(collector.directory, "hold")
     assert begun.wait(EVER_S)
     assert cancel(collector.directory, "ctl-0123")
     wait_until(lambda: not Path(collector.directory, "ctl-0123.cancel").exists())
@@ -245,19 +245,19 @@ def test_a_cancellation_of_another_request_changes_nothing(collector, actions):
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
 def test_a_cancellation_of_another_user_changes_nothing(collector, actions):
     begun, end = hold(actions)
-    stem = ask(collector.directory, "hold")
+    stem = send(collector.directory, "hold")
     assert begun.wait(EVER_S)
-    place = Path(collector.directory)
-    (place / "planted").touch()
-    os.chown(place / "planted", 12345, 12345)
-    (place / "planted").rename(place / f"{stem}.cancel")
-    wait_until(lambda: not (place / f"{stem}.cancel").exists())
+    run_directory = Path(collector.directory)
+    (run_directory / "planted").touch()
+    os.chown(run_directory / "planted", 12345, 12345)
+    (run_directory / "planted").rename(run_directory / f"{stem}.cancel")
+    wait_until(lambda: not (run_directory / f"{stem}.cancel").exists())
     end.set()
     assert answer_of(collector.directory, stem) == (True, "held")
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "answer"),
     [
         (ValueError("not today"), "not today"),
         (RuntimeError("a bug"), "it failed: RuntimeError('a bug')"),
@@ -267,20 +267,20 @@ def test_a_cancellation_of_another_user_changes_nothing(collector, actions):
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_whatever_a_long_action_raises_is_its_answer(collector, actions, error, said):
+def test_any_exception_of_a_long_action_is_its_answer(collector, actions, error, answer):
     def fail(*_):
         raise error
 
     actions.register(Action("fail", fail, long=True))
-    assert answer_of(collector.directory, ask(collector.directory, "fail")) == (False, said)
+    assert answer_of(collector.directory, send(collector.directory, "fail")) == (False, answer)
     before = collector.samples
     wait_until(lambda: collector.samples > before + 3)
-    assert answer_of(collector.directory, ask(collector.directory, "pause")) == (True, "paused")
+    assert answer_of(collector.directory, send(collector.directory, "pause")) == (True, "paused")
 
 
 def test_an_answer_that_cannot_be_written_is_tried_again(collector, actions, monkeypatch):
     begun, end = hold(actions)
-    stem = ask(collector.directory, "hold")
+    stem = send(collector.directory, "hold")
     assert begun.wait(EVER_S)
     write, failures = request_handler._write, []
 
@@ -296,18 +296,18 @@ def test_an_answer_that_cannot_be_written_is_tried_again(collector, actions, mon
     assert len(failures) == 5
 
 
-def test_an_answer_is_never_longer_than_its_reader_reads(collector, actions):
+def test_an_answer_is_never_longer_than_the_limit_of_its_reader(collector, actions):
     actions.register(Action("talk", lambda *_: "✓" * 10_000, long=True))
-    done, text = answer_of(collector.directory, ask(collector.directory, "talk"))
+    done, text = answer_of(collector.directory, send(collector.directory, "talk"))
     assert done
     assert set(text) == {"✓"}
     assert len(text) > 100
 
 
-def test_a_stop_cancels_the_action_and_answers(collector, actions):
+def test_a_stop_cancels_the_action_and_writes_its_answer(collector, actions):
     begun, _ = hold(actions)
     directory = collector.directory
-    stem = ask(directory, "hold")
+    stem = send(directory, "hold")
     assert begun.wait(EVER_S)
     pprofplus.stop()
     assert take_answer(directory, stem) == (False, "cancelled: the recording ends")
@@ -325,7 +325,7 @@ def test_a_stop_does_not_wait_for_an_action_that_ignores_it(collector, actions):
 
     actions.register(Action("ignore", ignore, long=True))
     directory = collector.directory
-    stem = ask(directory, "ignore")
+    stem = send(directory, "ignore")
     assert begun.wait(EVER_S)
     pprofplus.stop()
     assert reference.Run(directory).kinds[-1] == "stop"
@@ -334,16 +334,16 @@ def test_a_stop_does_not_wait_for_an_action_that_ignores_it(collector, actions):
     assert left(directory) == []
 
 
-def test_a_recorder_of_another_process_refuses_what_is_about_its_own(tmp_path):
+def test_a_recorder_of_another_process_refuses_actions_of_the_own_process(tmp_path):
     registry = ActionRegistry()
     registry.register(Action("own", lambda *_: "done", own_process_only=True))
     handler = RequestHandler(registry, own_process=False)
-    stem = ask(tmp_path, "own")
+    stem = send(tmp_path, "own")
     handler.handle(str(tmp_path), None)
     done, text = take_answer(str(tmp_path), stem)
     assert not done
     assert "recorded from outside" in text
-    stem = ask(tmp_path, "own")
+    stem = send(tmp_path, "own")
     RequestHandler(registry).handle(str(tmp_path), None)
     assert take_answer(str(tmp_path), stem) == (True, "done")
 
@@ -351,7 +351,9 @@ def test_a_recorder_of_another_process_refuses_what_is_about_its_own(tmp_path):
 # -- real processes
 
 
-def test_a_forked_child_has_no_part_in_the_action_and_answers_its_own_requests(service, home):
+def test_a_forked_child_does_not_run_the_action_and_answers_its_own_requests(
+    service, log_directory
+):
     process = service(
         """
 sys.stdin.readline()
@@ -362,16 +364,16 @@ print(child, flush=True)
 time.sleep(600)
 """
     )
-    (directory,) = reference.runs(home)
-    stem = ask(directory, "work", seconds=3)
+    (directory,) = reference.runs(log_directory)
+    stem = send(directory, "work", seconds=3)
     wait_until(lambda: (progress := read_progress(str(directory), stem)) and progress[0] > 0)
     process.stdin.write("fork\n")
     process.stdin.flush()
     child = int(process.stdout.readline())
     try:
-        (childs,) = wait_until(lambda: list(home.glob(f"api/{child}-*")))
+        (childs,) = wait_until(lambda: list(log_directory.glob(f"api/{child}-*")))
         wait_until(lambda: list(childs.glob("*.pplog")))
-        done, text = answer_of(childs, ask(childs, "work", seconds=0))
+        done, text = answer_of(childs, send(childs, "work", seconds=0))
         assert (done, text) == (True, "worked")
         assert answer_of(directory, stem) == (True, "worked")
         # the collector's own thread and the main one
@@ -382,15 +384,15 @@ time.sleep(600)
         os.kill(child, signal.SIGKILL)
 
 
-def test_a_handler_that_forks_is_answered_once_by_the_parent(service, home):
+def test_a_handler_that_forks_is_answered_once_by_the_parent(service, log_directory):
     process = service()
-    (directory,) = reference.runs(home)
-    done, text = answer_of(directory, ask(directory, "fork"))
+    (directory,) = reference.runs(log_directory)
+    done, text = answer_of(directory, send(directory, "fork"))
     assert done
     assert text.startswith("forked ")
     child = int(text.split()[1])
     wait_until(lambda: not Path(f"/proc/{child}/cmdline").exists() or not _cmdline(child))
-    assert answer_of(directory, ask(directory, "work", seconds=0)) == (True, "worked")
+    assert answer_of(directory, send(directory, "work", seconds=0)) == (True, "worked")
     assert left(directory) == []
     assert process.poll() is None
 
@@ -402,11 +404,11 @@ def _cmdline(pid):
         return b""
 
 
-@pytest.mark.parametrize("action", ["work", "stubborn"])
-def test_an_end_of_the_process_answers_and_is_not_held_up(service, home, action):
+@pytest.mark.parametrize("action", ["work", "uncancellable"])
+def test_an_end_of_the_process_is_answered_and_not_delayed(service, log_directory, action):
     process = service("sys.stdin.readline()")
-    (directory,) = reference.runs(home)
-    stem = ask(directory, action, seconds=600)
+    (directory,) = reference.runs(log_directory)
+    stem = send(directory, action, seconds=600)
     wait_until(lambda: read_progress(str(directory), stem))
     began_s = time.monotonic()
     _, err = process.communicate("end\n", timeout=EVER_S)
@@ -417,7 +419,7 @@ def test_an_end_of_the_process_answers_and_is_not_held_up(service, home, action)
     assert reference.Run(directory).kinds[-1] == "stop"
 
 
-def test_many_forks_during_an_action_leave_one_answer_and_whole_logs(service, home):
+def test_many_forks_during_an_action_leave_one_answer_and_complete_logs(service, log_directory):
     process = service(
         """
 children = []
@@ -435,8 +437,8 @@ print("forked", flush=True)
 sys.stdin.readline()
 """
     )
-    (directory,) = reference.runs(home)
-    stem = ask(directory, "work", seconds=2)
+    (directory,) = reference.runs(log_directory)
+    stem = send(directory, "work", seconds=2)
     wait_until(lambda: read_progress(str(directory), stem))
     process.stdin.write("fork\n")
     process.stdin.flush()
@@ -452,7 +454,7 @@ sys.stdin.readline()
 # -- the command
 
 
-def test_a_new_action_is_a_command_without_a_change_to_ctl(service):
+def test_a_registered_action_is_a_command_of_ctl(service):
     process = service()
     who = f"api {process.pid}: "
     assert finished(ctl("echo", "hello", "--service", "api")) == (0, f"{who}hello x1\n", "")
@@ -466,7 +468,7 @@ def test_a_new_action_is_a_command_without_a_change_to_ctl(service):
         assert (code, out, err.count("\n")) == (2, "", 1)
 
 
-def test_ctl_waits_for_a_long_action_and_says_how_it_ended(service):
+def test_ctl_waits_for_a_long_action_and_prints_its_result(service):
     process = service()
     who = f"api {process.pid}: "
     assert finished(ctl("work", "1", "--service", "api")) == (0, f"{who}worked\n", "")
@@ -477,25 +479,25 @@ def test_ctl_waits_for_a_long_action_and_says_how_it_ended(service):
     assert process.poll() is None
 
 
-def test_ctrl_c_cancels_the_action_in_every_service(service, home):
+def test_ctrl_c_cancels_the_action_in_every_service(service, log_directory):
     pids = sorted(service().pid for _ in range(2))
     asking = ctl("work", "500", "--service", "api")
-    for directory in reference.runs(home):
+    for directory in reference.runs(log_directory):
         wait_until(lambda directory=directory: list(directory.glob("*.progress")))
     asking.send_signal(signal.SIGINT)
     code, out, err = finished(asking)
     assert (code, out) == (1, "")
     assert err == "".join(f"api {pid}: cancelled by request\n" for pid in pids)
-    for directory in reference.runs(home):
+    for directory in reference.runs(log_directory):
         wait_until(lambda directory=directory: left(directory) == [])
-        assert answer_of(directory, ask(directory, "work", seconds=0)) == (True, "worked")
+        assert answer_of(directory, send(directory, "work", seconds=0)) == (True, "worked")
 
 
-def test_ctrl_c_withdraws_a_request_that_nobody_took(service, home):
+def test_ctrl_c_withdraws_a_request_that_no_process_has_read(service, log_directory):
     process = service()
     process.send_signal(signal.SIGSTOP)
     asking = ctl("work", "1", "--service", "api")
-    (directory,) = reference.runs(home)
+    (directory,) = reference.runs(log_directory)
     wait_until(lambda: list(directory.glob("*.request")))
     asking.send_signal(signal.SIGINT)
     code, out, err = finished(asking)
@@ -506,14 +508,14 @@ def test_ctrl_c_withdraws_a_request_that_nobody_took(service, home):
 
 
 def read_some(terminal):
-    """Return what a program wrote to its terminal, nothing when it has closed that."""
+    """Return what a program wrote to its terminal; nothing after it has closed it."""
     try:
         return os.read(terminal, 4096)
     except OSError:
         return b""
 
 
-def test_progress_is_shown_on_a_terminal_as_plain_text_and_wiped(service):
+def test_progress_is_plain_text_on_a_terminal_and_erased_at_the_end(service):
     process = service()
     ours, theirs = pty.openpty()
     asking = subprocess.Popen(
@@ -532,12 +534,12 @@ def test_progress_is_shown_on_a_terminal_as_plain_text_and_wiped(service):
     assert lines[-1] == "\x1b[K"
 
 
-def test_a_service_that_does_not_know_the_action_says_so(spawn, home):
+def test_a_service_without_the_action_refuses_the_request(spawn, log_directory):
     process = spawn(SERVICE.replace("import extra_actions\n", "") + "time.sleep(600)")
     assert process.stdout.readline() == "up\n"
     found = finished(ctl("work", "1", "--service", "api"))
     assert found == (1, "", f"api {process.pid}: no request that this release knows\n")
-    (directory,) = reference.runs(home)
+    (directory,) = reference.runs(log_directory)
     assert [path.suffix for path in directory.glob("ctl-*")] == [".bad"]
 
 

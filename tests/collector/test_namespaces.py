@@ -47,7 +47,7 @@ def able(prefix):
 
 
 @pytest.fixture(params=["outer", "none", "inner"])
-def place(request, tmp_path):
+def mount_namespace(request, tmp_path):
     """Return the command prefix, the expected line, and whether /proc/self exists for us."""
     prefix, line, own = {
         "outer": (OUTER_PROC, FOREIGN, True),
@@ -61,14 +61,16 @@ def place(request, tmp_path):
     return prefix, line, own
 
 
-def test_a_service_warns_once_and_records_no_value_of_another_process(place, spawn, home):
-    prefix, line, own = place
+def test_a_service_warns_once_and_records_no_value_of_another_process(
+    mount_namespace, spawn, log_directory
+):
+    prefix, line, own = mount_namespace
     service = spawn(PROGRAM, prefix=prefix)
     out, err = service.communicate(timeout=60)
     assert service.returncode == 0
     assert err.startswith(line)
     assert err.count("\n") == 1
-    runs = [reference.Run(path) for path in reference.runs(home)]
+    runs = [reference.Run(path) for path in reference.runs(log_directory)]
     (run,) = [run for run in runs if len(run.samples) > 2]
     assert run.header.pid == int(out)
     names = {name for name, _, _ in run.header.metrics}
@@ -80,10 +82,10 @@ def test_a_service_warns_once_and_records_no_value_of_another_process(place, spa
         assert not names & PROCESS
 
 
-def test_the_doctor_reports_a_wrong_proc_and_exits_1(place, home):
-    prefix, line, _ = place
+def test_the_doctor_reports_a_wrong_proc_and_exits_1(mount_namespace, log_directory):
+    prefix, line, _ = mount_namespace
     done = subprocess.run(
-        [*prefix, sys.executable, "-m", "pprofplus", "doctor", "--dir", str(home)],
+        [*prefix, sys.executable, "-m", "pprofplus", "doctor", "--dir", str(log_directory)],
         capture_output=True,
         text=True,
         timeout=60,
@@ -95,10 +97,12 @@ def test_the_doctor_reports_a_wrong_proc_and_exits_1(place, home):
 
 
 @pytest.mark.parametrize("what", [("1",), ("--name", "."), ("--children",)])
-def test_a_watch_reports_a_wrong_proc_in_one_line_and_records_nothing(place, home, what):
-    prefix, line, _ = place
+def test_a_watch_reports_a_wrong_proc_in_one_line_and_records_nothing(
+    mount_namespace, log_directory, what
+):
+    prefix, line, _ = mount_namespace
     done = subprocess.run(
-        [*prefix, sys.executable, "-m", "pprofplus", "watch", *what, "--dir", str(home)],
+        [*prefix, sys.executable, "-m", "pprofplus", "watch", *what, "--dir", str(log_directory)],
         capture_output=True,
         text=True,
         timeout=60,
@@ -107,4 +111,4 @@ def test_a_watch_reports_a_wrong_proc_in_one_line_and_records_nothing(place, hom
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"pprofplus: {line}")
     assert done.stderr.count("\n") == 1
-    assert not home.exists()
+    assert not log_directory.exists()

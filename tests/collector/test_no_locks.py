@@ -33,11 +33,11 @@ _filter = struct.pack("<HxxxxxxQ", len(_program) // 8, ctypes.addressof(_buffer)
 _libc = ctypes.CDLL(None, use_errno=True)
 assert _libc.prctl(38, 1, 0, 0, 0) == 0
 assert _libc.prctl(22, 2, _filter, 0, 0) == 0, ctypes.get_errno()
-heard = []
-class Hearing(logging.Handler):
+warnings = []
+class WarningList(logging.Handler):
     def emit(self, record):
-        heard.append(record.getMessage())
-logging.getLogger("pprofplus").addHandler(Hearing(logging.WARNING))
+        warnings.append(record.getMessage())
+logging.getLogger("pprofplus").addHandler(WarningList(logging.WARNING))
 import pprofplus
 """
 
@@ -54,30 +54,30 @@ for number in range(90):
     collector = pprofplus.start("job", max_total_bytes=600 << 10, interval_s=0.05)
     lost.append(collector.samples == 0)
     pprofplus.stop()
-print(json.dumps([heard, sum(lost)]))
+print(json.dumps([warnings, sum(lost)]))
 """
 
 
 @pytest.mark.parametrize("error", ["ENOLCK", "EOPNOTSUPP", "ENOSYS"])
-def test_start_warns_once_that_live_runs_cannot_be_detected(spawn, home, error):
+def test_start_warns_once_that_live_runs_cannot_be_detected(spawn, log_directory, error):
     program = without_locks(MANY_STARTS.replace("range(90)", "range(3)"), error)
     out, err = spawn(program).communicate(timeout=60)
     assert err == ""
-    heard, _ = json.loads(out)
-    (line,) = heard
-    assert str(home / "job") in line
+    warnings, _ = json.loads(out)
+    (line,) = warnings
+    assert str(log_directory / "job") in line
     assert "file system without file locks" in line
     assert "PPROFPLUS_DIR" in line
 
 
-def test_runs_with_a_stop_event_are_evicted_for_new_ones(spawn, home):
+def test_runs_with_a_stop_event_are_evicted_for_new_ones(spawn, log_directory):
     out, err = spawn(without_locks(MANY_STARTS)).communicate(timeout=60)
     assert err == ""
-    heard, lost = json.loads(out)
+    warnings, lost = json.loads(out)
     assert lost == 0
-    assert len(heard) == 1
-    assert reference.used_bytes(home) <= 600 << 10
-    kept = reference.runs(home)
+    assert len(warnings) == 1
+    assert reference.used_bytes(log_directory) <= 600 << 10
+    kept = reference.runs(log_directory)
     assert 5 < len(kept) < 90
     assert reference.Run(kept[-1]).kinds == ["start", "stop"]
 
@@ -89,9 +89,11 @@ os.kill(os.getpid(), 9)
 """
 
 
-def test_a_run_without_a_stop_event_is_kept_until_it_has_had_no_write_for_a_day(spawn, home):
+def test_a_run_without_a_stop_event_is_kept_until_it_has_had_no_write_for_a_day(
+    spawn, log_directory
+):
     out, _ = spawn(without_locks(KILLED)).communicate(timeout=60)
-    (killed,) = reference.runs(home)
+    (killed,) = reference.runs(log_directory)
     assert out.strip() == str(killed)
     spawn(without_locks(MANY_STARTS)).communicate(timeout=60)
     assert killed.exists()
@@ -113,11 +115,11 @@ print(json.dumps([samples, collector.samples]))
 """
 
 
-def test_a_live_run_without_a_lock_is_kept(spawn, home):
+def test_a_live_run_without_a_lock_is_kept(spawn, log_directory):
     out, err = spawn(without_locks(ALONE), without_locks(MANY_STARTS)).communicate(timeout=60)
     assert err == ""
     before, samples = json.loads(out)
-    (directory,) = reference.runs(home, "long")
+    (directory,) = reference.runs(log_directory, "long")
     run = reference.Run(directory)
     assert len(run.samples) == samples >= before > 1
     assert run.kinds == ["start", "stop"]

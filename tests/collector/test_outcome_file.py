@@ -19,8 +19,8 @@ mount --make-rprivate / && mount -t tmpfs none /run && mkdir -p /run/systemd/sys
 test -d /sys/fs/cgroup/unified || exit 77
 # systemd takes in all processes of the cgroup that it is started in: let that be one of its own,
 # in each hierarchy that it may take for its own
-for place in /sys/fs/cgroup/*/; do
-    mkdir $place/$CGROUP 2> /dev/null && echo $$ > $place/$CGROUP/cgroup.procs
+for group in /sys/fs/cgroup/*/; do
+    mkdir $group/$CGROUP 2> /dev/null && echo $$ > $group/$CGROUP/cgroup.procs
 done
 grep -v "/$CGROUP\$" /proc/self/cgroup | grep -qE ":(name=systemd|memory|pids|cpu|):" && exit 77
 export XDG_RUNTIME_DIR=/run/user/0
@@ -36,15 +36,15 @@ systemctl --user start stops.service; wait_for stops.up
 systemctl --user stop stops.service; wait_for stops
 systemctl --user start crashes.service; wait_for crashes
 kill %1; wait
-for place in /sys/fs/cgroup/*/; do
-    test -d $place/$CGROUP || continue
-    echo $$ > $place/cgroup.procs
-    find $place/$CGROUP -depth -type d -exec rmdir {{}} +
+for group in /sys/fs/cgroup/*/; do
+    test -d $group/$CGROUP || continue
+    echo $$ > $group/cgroup.procs
+    find $group/$CGROUP -depth -type d -exec rmdir {{}} +
 done
 """
 UNIT = """
 [Service]
-Environment=PPROFPLUS_DIR={home} PYTHONPATH={path}
+Environment=PPROFPLUS_DIR={log_directory} PYTHONPATH={path}
 ExecStart={python} -m pprofplus run --service {name} -- {python} -c "{program}"
 ExecStopPost=-{python} -m pprofplus outcome --service {name}
 ExecStopPost=/usr/bin/touch {state}/{name}
@@ -67,13 +67,13 @@ def noted(directory):
     os.geteuid() != 0 or not os.path.exists(SYSTEMD) or not shutil.which("unshare"),  # noqa: PTH110 - a constant
     reason="needs root and systemd",
 )
-def test_with_a_real_systemd_each_end_is_recorded_in_the_services_log(home, tmp_path):
+def test_with_a_real_systemd_each_end_is_recorded_in_the_services_log(log_directory, tmp_path):
     units, state = tmp_path / "config" / "systemd" / "user", tmp_path / "state"
     units.mkdir(parents=True)
     state.mkdir()
     for name, program in PROGRAMS.items():
         text = UNIT.format(
-            home=home,
+            log_directory=log_directory,
             path=os.environ.get("PYTHONPATH", ""),
             python=sys.executable,
             name=name,
@@ -97,7 +97,7 @@ def test_with_a_real_systemd_each_end_is_recorded_in_the_services_log(home, tmp_
     if done.returncode == 77:
         pytest.skip(f"systemd cannot run here: {done.stderr}")
     assert done.returncode == 0, done.stderr
-    by_service = {path.parent.name: noted(path) for path in reference.runs(home)}
+    by_service = {path.parent.name: noted(path) for path in reference.runs(log_directory)}
     assert by_service == {
         "exits": {
             "by": "systemd",
@@ -170,7 +170,7 @@ def test_variables_without_an_end_give_no_outcome(words):
         ),
     ],
 )
-@pytest.mark.usefixtures("home")
+@pytest.mark.usefixtures("log_directory")
 def test_an_outcome_that_cannot_be_written_prints_one_line(variables, code, line):
     done = subprocess.run(
         [sys.executable, "-m", "pprofplus", "outcome"],

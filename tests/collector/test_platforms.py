@@ -25,7 +25,9 @@ print(collector.samples)
 """
 
 
-def test_without_file_locks_as_on_windows_one_warning_says_that_nothing_is_recorded(spawn, home):
+def test_without_file_locks_as_on_windows_there_is_one_warning_and_nothing_is_recorded(
+    spawn, log_directory
+):
     program = WITHOUT.format(
         modules=["fcntl", "resource", "_tracemalloc"],
         functions=["getuid", "geteuid", "register_at_fork", "uname", "sysconf"],
@@ -33,7 +35,7 @@ def test_without_file_locks_as_on_windows_one_warning_says_that_nothing_is_recor
     out, err = spawn(program).communicate(timeout=60)
     assert out == "0\n"
     assert err == "nothing is recorded: this platform has no file locks\n"
-    assert not home.exists()
+    assert not log_directory.exists()
 
 
 @pytest.mark.parametrize(
@@ -45,10 +47,10 @@ def test_without_file_locks_as_on_windows_one_warning_says_that_nothing_is_recor
         ([], ["uname"]),
     ],
 )
-def test_without_a_source_the_rest_is_recorded(run, home, modules, functions):
+def test_without_a_source_the_rest_is_recorded(run, log_directory, modules, functions):
     (samples,) = run(WITHOUT.format(modules=modules, functions=functions))
     assert int(samples) >= 2
-    (directory,) = reference.runs(home)
+    (directory,) = reference.runs(log_directory)
     found = reference.Run(directory)
     assert found.kinds == ["start", "stop"]
     names = {name for name, _, _ in found.header.metrics}
@@ -57,7 +59,7 @@ def test_without_a_source_the_rest_is_recorded(run, home, modules, functions):
     assert ("malloc_used" in names) <= ("ctypes" not in modules)
 
 
-def test_without_proc_the_rest_is_recorded(run, home):
+def test_without_proc_the_rest_is_recorded(run, log_directory):
     program = WITHOUT.format(modules=["psutil"], functions=[]).replace(
         "import pprofplus\n",
         """
@@ -75,7 +77,7 @@ import pprofplus
     )
     (samples,) = run(program)
     assert int(samples) >= 2
-    (directory,) = reference.runs(home)
+    (directory,) = reference.runs(log_directory)
     found = reference.Run(directory)
     names = {name for name, _, _ in found.header.metrics}
     assert not names & {"rss", "vms", "shared", "uss", "threads", "fds", "cgroup_used"}

@@ -55,7 +55,7 @@ class Sly:
 
 
 @pytest.fixture
-def panel():
+def probe_set():
     """A probe set with a good probe and a faulty one."""
     made = ProbeSet(1.0, sources=((Steady,), (Faulty,)))
     made.read(0)
@@ -65,8 +65,8 @@ def panel():
 
 
 @pytest.fixture
-def faulty(panel):
-    return panel._slots[1].probe
+def faulty(probe_set):
+    return probe_set._slots[1].probe
 
 
 NONSENSE = {
@@ -94,80 +94,80 @@ NONSENSE = {
 
 @pytest.mark.parametrize("nonsense", NONSENSE.values(), ids=NONSENSE)
 def test_an_invalid_result_is_refused_logged_once_and_the_last_values_are_kept(
-    panel, faulty, nonsense
+    probe_set, faulty, nonsense
 ):
     faulty.says = nonsense
-    assert panel.read(1) == [1, 7, 8]
-    assert list(panel.failures) == ["Faulty"]
-    panel.failures.clear()
-    assert panel.read(2) == [1, 7, 8]
-    assert panel.failures == {}
+    assert probe_set.read(1) == [1, 7, 8]
+    assert list(probe_set.failures) == ["Faulty"]
+    probe_set.failures.clear()
+    assert probe_set.read(2) == [1, 7, 8]
+    assert probe_set.failures == {}
     faulty.says = (9, 10)
-    assert panel.read(3) == [1, 9, 10]
+    assert probe_set.read(3) == [1, 9, 10]
 
 
-def test_true_counts_as_one_and_other_integer_types_by_their_value(panel, faulty):
+def test_true_counts_as_one_and_other_integer_types_by_their_value(probe_set, faulty):
     faulty.says = (True, Zero())
-    values = panel.read(1)
+    values = probe_set.read(1)
     assert values == [1, 1, 0]
     assert all(type(value) is int for value in values)
-    assert panel.failures == {}
+    assert probe_set.failures == {}
 
 
-def test_the_full_range_of_64_bits_is_accepted(panel, faulty):
+def test_the_full_range_of_64_bits_is_accepted(probe_set, faulty):
     faulty.says = (INT64_MIN, INT64_MAX)
-    assert panel.read(1) == [1, INT64_MIN, INT64_MAX]
+    assert probe_set.read(1) == [1, INT64_MIN, INT64_MAX]
 
 
-def test_a_probe_that_fails_again_is_logged_again(panel, faulty):
+def test_a_probe_that_fails_again_is_logged_again(probe_set, faulty):
     for now_ns in range(1, 7, 2):
         faulty.says = ValueError("no")
-        panel.read(now_ns)
-        assert list(panel.failures) == ["Faulty"]
-        panel.failures.clear()
+        probe_set.read(now_ns)
+        assert list(probe_set.failures) == ["Faulty"]
+        probe_set.failures.clear()
         faulty.says = (7, 8)
-        panel.read(now_ns + 1)
-        assert panel.failures == {}
+        probe_set.read(now_ns + 1)
+        assert probe_set.failures == {}
 
 
-def test_values_of_a_probe_that_fails_for_a_minute_are_left_out_until_it_works(panel, faulty):
+def test_values_of_a_probe_that_fails_for_a_minute_are_left_out_until_it_works(probe_set, faulty):
     faulty.says = OSError(5, "EIO")
     for second in range(1, 61):
-        assert panel.read(second * SECOND_NS) == [1, 7, 8]
-        assert not panel.outdated
-    panel.read(61 * SECOND_NS)
-    assert panel.outdated
-    assert panel.rebuild_schema(61 * SECOND_NS) == [1]
-    assert [name for name, _, _ in panel.metrics] == ["rss"]
+        assert probe_set.read(second * SECOND_NS) == [1, 7, 8]
+        assert not probe_set.outdated
+    probe_set.read(61 * SECOND_NS)
+    assert probe_set.outdated
+    assert probe_set.rebuild_schema(61 * SECOND_NS) == [1]
+    assert [name for name, _, _ in probe_set.metrics] == ["rss"]
     faulty.says = (9, 10)
-    panel.read(122 * SECOND_NS)
-    assert panel.outdated
-    assert panel.rebuild_schema(122 * SECOND_NS) == [1, 9, 10]
+    probe_set.read(122 * SECOND_NS)
+    assert probe_set.outdated
+    assert probe_set.rebuild_schema(122 * SECOND_NS) == [1, 9, 10]
 
 
 def test_an_expensive_probe_that_fails_stays_within_its_budget():
-    panel = ProbeSet(1.0, budget=0.001, sources=((Expensive,),))
+    probe_set = ProbeSet(1.0, budget=0.001, sources=((Expensive,),))
     for now_ns in range(0, 20 * SECOND_NS, SECOND_NS // 100):
-        panel.read(now_ns)
+        probe_set.read(now_ns)
     # it was due 2000 times; at 0.1 ms or more a read, the budget allows one read in 0.1 s
-    assert panel._slots[0].probe.reads < 1000
+    assert probe_set._slots[0].probe.reads < 1000
 
 
 @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit])
-def test_a_probe_cannot_end_the_collectors_thread(panel, faulty, kind):
+def test_a_probe_cannot_end_the_collectors_thread(probe_set, faulty, kind):
     faulty.says = kind()
     found = []
-    thread = threading.Thread(target=lambda: found.append(panel.read(1)))
+    thread = threading.Thread(target=lambda: found.append(probe_set.read(1)))
     thread.start()
     thread.join()
     assert found == [[1, 7, 8]]
-    assert list(panel.failures) == ["Faulty"]
+    assert list(probe_set.failures) == ["Faulty"]
 
 
-def test_a_keyboard_interrupt_in_the_hosts_thread_is_not_swallowed(panel, faulty):
+def test_a_keyboard_interrupt_in_the_hosts_thread_is_not_swallowed(probe_set, faulty):
     faulty.says = KeyboardInterrupt()
     with pytest.raises(KeyboardInterrupt):
-        panel.read(1)
+        probe_set.read(1)
 
 
 # a probe in a real service: the program sets `act`, which each reading calls
@@ -197,8 +197,8 @@ report()
 """
     )
     assert len(run.samples) == report["taken"]
-    (line,) = report["heard"]
-    assert line.startswith("UsageProbe in trouble")
+    (line,) = report["warnings"]
+    assert line.startswith("UsageProbe fails, its values may be old")
     assert "RuntimeError('no such" in line
     assert "\n" not in line
 
@@ -235,7 +235,7 @@ report()
 """
     )
     assert len(run.samples) == report["taken"]
-    (line,) = report["heard"]
+    (line,) = report["warnings"]
     assert line.endswith("Hostile")
 
 
@@ -255,7 +255,7 @@ samples(20)
 report()
 """
     )
-    (line,) = report["heard"]
+    (line,) = report["warnings"]
     assert line.isprintable()
     assert len(line) <= 500
 
@@ -295,9 +295,9 @@ report()
     assert len(run.samples) == report["taken"]
     times = [mono for mono, _, _ in run.samples]
     assert max(later - earlier for earlier, later in pairwise(times)) >= 2000
-    line = next(line for line in report["heard"] if line.startswith("UsageProbe (slow)"))
+    line = next(line for line in report["warnings"] if line.startswith("UsageProbe (slow)"))
     assert "other probes waited" in line
-    assert report["heard"].count(line) == 1
+    assert report["warnings"].count(line) == 1
 
 
 def test_a_failing_log_handler_of_the_host_stops_nothing(run_service):
@@ -330,11 +330,11 @@ samples(400)  # pymalloc, being dear, is not asked at each
 report()
 """
     )
-    assert report["heard"] == []
+    assert report["warnings"] == []
     assert "traced" in run.samples[-1][2]
 
 
-def test_two_threads_that_warn_at_once_log_one_line(run_service):
+def test_two_threads_that_warn_at_the_same_time_log_one_line(run_service):
     report, _ = run_service(
         SERVICE
         + """
@@ -352,4 +352,4 @@ pprofplus.stop()
 report()
 """
     )
-    assert len(report["heard"]) == 1
+    assert len(report["warnings"]) == 1

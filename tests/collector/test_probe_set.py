@@ -55,7 +55,7 @@ class Expensive(Probe):
 
 
 @pytest.fixture
-def panel():
+def make_probe_set():
     made = []
 
     def make(*sources, **options):
@@ -69,41 +69,41 @@ def panel():
         one.close()
 
 
-def probe_of(panel, kind):
-    return next(slot.probe for slot in panel._slots if isinstance(slot.probe, kind))
+def probe_of(probe_set, kind):
+    return next(slot.probe for slot in probe_set._slots if isinstance(slot.probe, kind))
 
 
-def names(panel):
-    return [name for name, _, _ in panel.metrics]
+def names(probe_set):
+    return [name for name, _, _ in probe_set.metrics]
 
 
 def test_every_source_of_this_platform_opens_and_fills_its_columns():
-    panel = ProbeSet(1.0, sources=SOURCES)
-    panel.read(0)
-    values = panel.rebuild_schema(0)
-    assert len(values) == len(panel.metrics) >= 25
-    assert panel.failures == {}
+    probe_set = ProbeSet(1.0, sources=SOURCES)
+    probe_set.read(0)
+    values = probe_set.rebuild_schema(0)
+    assert len(values) == len(probe_set.metrics) >= 25
+    assert probe_set.failures == {}
     assert all(type(value) is int for value in values)
-    panel.close()
+    probe_set.close()
 
 
 def test_of_several_sources_the_first_that_exists_is_used():
-    panel = ProbeSet(1.0, sources=((Missing, Steady, Moody), (Missing,)))
-    panel.read(0)
-    panel.rebuild_schema(0)
-    assert names(panel) == ["rss", "vms"]
-    assert panel.failures == {}
+    probe_set = ProbeSet(1.0, sources=((Missing, Steady, Moody), (Missing,)))
+    probe_set.read(0)
+    probe_set.rebuild_schema(0)
+    assert names(probe_set) == ["rss", "vms"]
+    assert probe_set.failures == {}
 
 
-def test_a_source_that_cannot_be_opened_is_logged_and_left_out(panel):
-    made = panel(Broken, Steady)
+def test_a_source_that_cannot_be_opened_is_logged_and_left_out(make_probe_set):
+    made = make_probe_set(Broken, Steady)
     assert names(made) == ["rss", "vms"]
     assert isinstance(made.failures["Broken"], ZeroDivisionError)
 
 
 @pytest.mark.parametrize("trouble", [ValueError("no"), OSError(5, "EIO"), (1, 2), ()])
-def test_a_failing_probe_keeps_its_last_value_and_is_logged_once(panel, trouble):
-    made = panel(Steady, Moody)
+def test_a_failing_probe_keeps_its_last_value_and_is_logged_once(make_probe_set, trouble):
+    made = make_probe_set(Steady, Moody)
     probe_of(made, Moody).says = (7,)
     assert made.read(1) == [2, -2, 7]
     probe_of(made, Moody).says = trouble
@@ -117,8 +117,8 @@ def test_a_failing_probe_keeps_its_last_value_and_is_logged_once(panel, trouble)
     assert not made.outdated
 
 
-def test_a_source_that_appears_later_is_in_the_next_schema(panel):
-    made = panel(Steady, Moody)
+def test_a_source_that_appears_later_is_in_the_next_schema(make_probe_set):
+    made = make_probe_set(Steady, Moody)
     probe_of(made, Moody).says = None
     made.read(SECOND_NS)
     assert made.outdated
@@ -133,8 +133,8 @@ def test_a_source_that_appears_later_is_in_the_next_schema(panel):
     assert names(made) == ["rss", "vms", "uss"]
 
 
-def test_an_expensive_probe_runs_no_earlier_than_its_budget_allows(panel):
-    made = panel(Expensive, budget=0.001)
+def test_an_expensive_probe_runs_no_earlier_than_its_budget_allows(make_probe_set):
+    made = make_probe_set(Expensive, budget=0.001)
     slot = made._slots[0]
     for now_ns in range(0, 20 * SECOND_NS, SECOND_NS // 100):
         due_ns, reads = slot.due_ns, slot.probe.reads
@@ -146,8 +146,8 @@ def test_an_expensive_probe_runs_no_earlier_than_its_budget_allows(panel):
     assert 2 < slot.probe.reads < 2000
 
 
-def test_an_expensive_probe_waits_at_most_five_minutes(panel):
-    made = panel(Expensive, budget=1e-9)
+def test_an_expensive_probe_waits_at_most_five_minutes(make_probe_set):
+    made = make_probe_set(Expensive, budget=1e-9)
     slot = made._slots[0]
     made.read(299 * SECOND_NS)
     assert slot.probe.reads == 1
@@ -155,7 +155,7 @@ def test_an_expensive_probe_waits_at_most_five_minutes(panel):
     assert slot.probe.reads == 2
 
 
-def test_an_expensive_probe_waits_for_its_least_period_with_any_budget(panel):
+def test_an_expensive_probe_waits_for_its_least_period_with_any_budget(make_probe_set):
     class Rare(Expensive):
         min_period_s = 4.5
 
@@ -163,7 +163,7 @@ def test_an_expensive_probe_waits_for_its_least_period_with_any_budget(panel):
             self.reads += 1
             return (self.reads,)
 
-    made = panel(Rare, budget=1.0)
+    made = make_probe_set(Rare, budget=1.0)
     reads = probe_of(made, Rare).reads
     seen = [made.read(second * 10**9)[0] - reads for second in range(1, 16)]
     assert seen == [0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 3]

@@ -1,4 +1,4 @@
-"""Each value is what its name says, and a missing source leaves no value."""
+"""Each value is that of its name, and a missing source has no value."""
 
 import ctypes
 import gc
@@ -358,9 +358,9 @@ def test_the_cgroups_use_equals_the_kernels(opened):
         probe = opened(cgroup.CgroupUsedProbe)
     except ProbeAbsentError:
         pytest.skip("no memory cgroup here")
-    place = cgroup.Cgroup()
-    assert place.directory.startswith(place.top)
-    with open(f"{place.directory}/{place.used}") as file:  # noqa: PTH123 - as the kernel has it
+    found = cgroup.Cgroup()
+    assert found.directory.startswith(found.top)
+    with open(f"{found.directory}/{found.used}") as file:  # noqa: PTH123 - as the kernel has it
         truth = int(file.read())
     assert figures(probe)["cgroup_used"] == pytest.approx(truth, rel=0.2)
 
@@ -376,8 +376,8 @@ def cgroups(tmp_path):
             if version == 2
             else ("memory.usage_in_bytes", "memory.limit_in_bytes", "cgroup cgroup rw,memory")
         )
-        for place, value in limits.items():
-            directory = mount / place
+        for group, value in limits.items():
+            directory = mount / group
             directory.mkdir(parents=True, exist_ok=True)
             (directory / used).write_text("4096\n")
             if value is not None:
@@ -416,7 +416,7 @@ def test_the_limit_is_the_smallest_of_all_levels_or_none(cgroups, version, limit
 
 
 @pytest.mark.parametrize(
-    ("path", "root", "place"),
+    ("path", "root", "group"),
     [
         ("/docker/4e1f", "/", ""),  # the host's path, which does not exist under this mount
         ("/docker/4e1f/worker", "/docker/4e1f", "worker"),  # the mount begins at the container
@@ -428,10 +428,10 @@ def test_the_limit_is_the_smallest_of_all_levels_or_none(cgroups, version, limit
 )
 @pytest.mark.parametrize("version", [1, 2])
 def test_inside_a_container_the_cgroup_is_found_under_the_mount(
-    cgroups, version, path, root, place
+    cgroups, version, path, root, group
 ):
     found, mount = cgroups(version, path, {"": 800, "worker": 900}, root)
-    assert found.directory == str(mount / place).rstrip("/")
+    assert found.directory == str(mount / group).rstrip("/")
     assert found.limit_bytes() == 800
 
 
@@ -449,10 +449,10 @@ def test_no_memory_file_or_no_mount_means_no_cgroup(cgroups, tmp_path):
 METRICS_OF_THIS_PROCESS = """
 import json
 from pprofplus.probes.probe_set import ProbeSet
-panel = ProbeSet(1.0)
-panel.read(0)
-panel.rebuild_schema(0)
-print(json.dumps([name for name, _, _ in panel.metrics]))
+probe_set = ProbeSet(1.0)
+probe_set.read(0)
+probe_set.rebuild_schema(0)
+print(json.dumps([name for name, _, _ in probe_set.metrics]))
 """
 
 

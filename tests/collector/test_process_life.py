@@ -13,7 +13,9 @@ from kit import reference
 from kit.programs import RECORDING_SERVICE
 
 
-def test_stops_from_a_signal_handler_at_any_moment_hang_nothing_and_leave_complete_runs(run, home):
+def test_stops_from_a_signal_handler_at_any_moment_hang_nothing_and_leave_complete_runs(
+    run, log_directory
+):
     run(
         """
 import signal, threading
@@ -32,13 +34,13 @@ while rounds:
 signal.setitimer(signal.ITIMER_REAL, 0)
 """
     )
-    runs = reference.runs(home)
+    runs = reference.runs(log_directory)
     assert 0 < len(runs) <= 100
     for directory in runs:
         assert reference.Run(directory).kinds == ["start", "stop"]
 
 
-def test_starts_from_a_signal_handler_during_a_start_make_one_run(run, home):
+def test_starts_from_a_signal_handler_during_a_start_make_one_run(run, log_directory):
     run(
         """
 import signal, threading
@@ -56,11 +58,11 @@ while len(found) < 20:
 assert len(set(map(id, found))) == 1
 """
     )
-    (directory,) = reference.runs(home)
+    (directory,) = reference.runs(log_directory)
     assert reference.Run(directory).kinds == ["start", "stop"]
 
 
-def test_an_exit_from_a_signal_handler_at_any_moment_of_a_start_hangs_nothing(spawn, home):
+def test_an_exit_from_a_signal_handler_at_any_moment_of_a_start_hangs_nothing(spawn, log_directory):
     service = spawn(
         """
 import os, signal, sys, threading
@@ -83,12 +85,12 @@ for i in range(60):
     )
     service.communicate(timeout=90)
     assert service.returncode == 0
-    for directory in reference.runs(home):
+    for directory in reference.runs(log_directory):
         found = reference.segments(directory)
         assert not found or not reference.is_live(directory)
 
 
-def test_our_thread_never_receives_a_signal_that_the_host_waits_for(run, home):
+def test_our_thread_never_receives_a_signal_that_the_host_waits_for(run, log_directory):
     run(
         RECORDING_SERVICE
         + """
@@ -98,11 +100,11 @@ wait_for_samples(3)
 assert signal.sigwait({signal.SIGTERM}) == signal.SIGTERM
 """
     )
-    (found,) = reference.runs_by_pid(home).values()
+    (found,) = reference.runs_by_pid(log_directory).values()
     assert found.kinds == ["start", "stop"]
 
 
-def test_our_thread_does_not_keep_a_child_alive_whose_only_thread_ends(run, home):
+def test_our_thread_does_not_keep_a_child_alive_whose_only_thread_ends(run, log_directory):
     # it has no main thread, so the interpreter does not shut down: it ends with its last thread
     run(
         RECORDING_SERVICE
@@ -120,11 +122,11 @@ for _ in range(3):
 assert collector.running and collector.pid == os.getpid()
 """
     )
-    kinds = sorted(found.kinds for found in reference.runs_by_pid(home).values())
+    kinds = sorted(found.kinds for found in reference.runs_by_pid(log_directory).values())
     assert kinds == [["start", "fork", "stop"]] * 3 + [["start", "stop"]]
 
 
-def test_our_thread_does_not_keep_a_grandchild_alive_whose_only_thread_ends(run, home):
+def test_our_thread_does_not_keep_a_grandchild_alive_whose_only_thread_ends(run, log_directory):
     run(
         RECORDING_SERVICE
         + """
@@ -141,12 +143,12 @@ thread.start()
 thread.join()
 """
     )
-    runs = reference.runs_by_pid(home)
+    runs = reference.runs_by_pid(log_directory)
     assert len(runs) == 4
     assert all(found.kinds[-1] == "stop" for found in runs.values())
 
 
-def test_the_end_of_a_thread_that_forked_does_not_end_the_run_of_its_process(run, home):
+def test_the_end_of_a_thread_that_forked_does_not_end_the_run_of_its_process(run, log_directory):
     run(
         RECORDING_SERVICE
         + """
@@ -162,11 +164,11 @@ assert collector.running
 wait_for_samples(collector.samples + 3)
 """
     )
-    (found,) = reference.runs_by_pid(home).values()
+    (found,) = reference.runs_by_pid(log_directory).values()
     assert found.kinds == ["start", "stop"]
 
 
-def test_forks_during_continuous_sampling_hang_no_child_and_damage_no_log(run, home):
+def test_forks_during_continuous_sampling_hang_no_child_and_damage_no_log(run, log_directory):
     # a sample each millisecond: most forks happen while the sampler holds its locks
     (parent,) = run(
         """
@@ -197,7 +199,7 @@ print(os.getpid())
 """
     )
     children = 0
-    for path in reference.runs(home):
+    for path in reference.runs(log_directory):
         if not reference.segments(path):
             continue  # the process was killed while its run began
         found = reference.Run(path)
@@ -211,7 +213,9 @@ print(os.getpid())
     assert children == 80
 
 
-def test_a_child_that_subprocess_forks_for_a_program_has_no_collector_thread_and_no_run(run, home):
+def test_a_child_that_subprocess_forks_for_a_program_has_no_collector_thread_and_no_run(
+    run, log_directory
+):
     run(
         RECORDING_SERVICE
         + """
@@ -226,7 +230,7 @@ assert collector.running
 wait_for_samples(collector.samples + 2)
 """
     )
-    (found,) = reference.runs_by_pid(home).values()
+    (found,) = reference.runs_by_pid(log_directory).values()
     assert found.kinds == ["start", "stop"]
 
 
@@ -253,9 +257,9 @@ print(os.getpid(), child)
 @pytest.mark.parametrize(
     ("does", "kinds"), [("stops", []), ("starts", [["start", "fork", "stop"]])]
 )
-def test_a_fork_unknown_to_python_leaves_the_parents_log_unchanged(run, home, does, kinds):
+def test_a_fork_unknown_to_python_leaves_the_parents_log_unchanged(run, log_directory, does, kinds):
     parent, child = map(int, run(UNTOLD, does))
-    runs = reference.runs_by_pid(home)
+    runs = reference.runs_by_pid(log_directory)
     assert (runs[parent].kinds, runs[parent].bad) == (["start", "stop"], 0)
     assert [runs[pid].kinds for pid in runs if pid == child] == kinds
 
@@ -273,17 +277,17 @@ os.write(1, b"%d\\n" % os.getpid())
 )
 
 
-def test_a_program_that_exec_starts_in_the_process_has_a_run_of_its_own(run, home):
-    first, told, second = map(int, run(EXEC))
+def test_a_program_that_exec_starts_in_the_process_has_its_own_run(run, log_directory):
+    first, counted, second = map(int, run(EXEC))
     assert first == second
-    before, after = (reference.Run(path) for path in reference.runs(home))
+    before, after = (reference.Run(path) for path in reference.runs(log_directory))
     assert {before.header.pid, after.header.pid} == {first}
     assert (before.kinds, after.kinds) == (["start"], ["start", "stop"])
-    assert len(before.samples) >= told
+    assert len(before.samples) >= counted
     assert not reference.is_live(before.directory)
 
 
-def test_the_log_of_a_program_replaced_by_exec_is_not_live(spawn, home):
+def test_the_log_of_a_program_replaced_by_exec_is_not_live(spawn, log_directory):
     service = spawn(
         RECORDING_SERVICE
         + """
@@ -292,26 +296,28 @@ os.execv(sys.executable, [sys.executable, "-c", "print(flush=True); import time;
 """
     )
     service.stdout.readline()
-    (directory,) = reference.runs(home)
+    (directory,) = reference.runs(log_directory)
     assert service.poll() is None
     assert reference.Run(directory).kinds == ["start"]
     assert not reference.is_live(directory)
 
 
 @pytest.mark.parametrize("ending", ["os._exit(3)", "os.abort()", "os.kill(os.getpid(), 9)"])
-def test_an_immediate_exit_loses_no_counted_sample(spawn, home, ending):
+def test_an_immediate_exit_loses_no_counted_sample(spawn, log_directory, ending):
     service = spawn(
         RECORDING_SERVICE
         + f"wait_for_samples(4)\nos.write(1, b'%d' % collector.samples)\n{ending}\n"
     )
-    told = int(service.communicate(timeout=60)[0])
-    ((directory, found),) = ((run.directory, run) for run in reference.runs_by_pid(home).values())
+    counted = int(service.communicate(timeout=60)[0])
+    ((directory, found),) = (
+        (run.directory, run) for run in reference.runs_by_pid(log_directory).values()
+    )
     assert found.kinds == ["start"]
-    assert len(found.samples) >= told
+    assert len(found.samples) >= counted
     assert not reference.is_live(directory)
 
 
-def test_a_default_sigterm_ends_at_once_and_loses_no_counted_sample(spawn, home):
+def test_a_default_sigterm_ends_immediately_and_loses_no_counted_sample(spawn, log_directory):
     service = spawn(
         RECORDING_SERVICE
         + """
@@ -325,12 +331,12 @@ while True:
     service.terminate()
     rest = service.communicate(timeout=30)[0].split()
     assert service.returncode == -signal.SIGTERM
-    (found,) = reference.runs_by_pid(home).values()
+    (found,) = reference.runs_by_pid(log_directory).values()
     assert len(found.samples) >= int(rest[-1] if rest else 1)
     assert found.kinds == ["start"]
 
 
-def test_a_sigterm_that_the_host_turns_into_an_exit_is_a_normal_end(spawn, home):
+def test_a_sigterm_that_the_host_turns_into_an_exit_is_a_normal_end(spawn, log_directory):
     service = spawn(
         RECORDING_SERVICE
         + """
@@ -344,11 +350,11 @@ while True:  # Python does not see a signal that comes just before it waits
     service.terminate()
     assert service.communicate(timeout=30)[1] == ""
     assert service.returncode == 7
-    (found,) = reference.runs_by_pid(home).values()
+    (found,) = reference.runs_by_pid(log_directory).values()
     assert found.kinds == ["start", "stop"]
 
 
-def test_an_exit_in_a_thread_ends_the_thread_and_not_the_run(run, home):
+def test_an_exit_in_a_thread_ends_the_thread_and_not_the_run(run, log_directory):
     run(
         RECORDING_SERVICE
         + """
@@ -359,13 +365,13 @@ assert collector.running
 wait_for_samples(collector.samples + 3)
 """
     )
-    (found,) = reference.runs_by_pid(home).values()
+    (found,) = reference.runs_by_pid(log_directory).values()
     assert found.kinds == ["start", "stop"]
     assert len(found.samples) >= 4
 
 
-def test_threads_that_outlive_the_main_thread_are_recorded_to_their_end(run, home):
-    (told,) = run(
+def test_threads_that_outlive_the_main_thread_are_recorded_to_their_end(run, log_directory):
+    (counted,) = run(
         RECORDING_SERVICE
         + """
 def outlive():
@@ -375,12 +381,12 @@ def outlive():
 threading.Thread(target=outlive).start()
 """
     )
-    (found,) = reference.runs_by_pid(home).values()
+    (found,) = reference.runs_by_pid(log_directory).values()
     assert found.kinds == ["start", "stop"]
-    assert len(found.samples) >= int(told)
+    assert len(found.samples) >= int(counted)
 
 
-def test_ends_during_continuous_sampling_are_normal_and_print_nothing(spawn, home):
+def test_ends_during_continuous_sampling_are_normal_and_print_nothing(spawn, log_directory):
     program = """
 import sys, threading
 from pprofplus import settings
@@ -394,7 +400,7 @@ threading.Event().wait(float(sys.argv[1]))
         for service in services:
             err = service.communicate(timeout=60)[1]
             assert (service.returncode, err) == (0, "")
-    runs = reference.runs(home)
+    runs = reference.runs(log_directory)
     assert len(runs) == 32
     for path in runs:
         found = reference.Run(path)
@@ -403,7 +409,7 @@ threading.Event().wait(float(sys.argv[1]))
         assert not reference.is_live(path)
 
 
-def test_an_end_while_a_probe_hangs_does_not_wait_for_it(run, home):
+def test_an_end_while_a_probe_hangs_does_not_wait_for_it(run, log_directory):
     run(
         """
 import threading
@@ -423,11 +429,11 @@ started.set()
 assert held.wait(30)
 """
     )
-    (found,) = reference.runs_by_pid(home).values()
+    (found,) = reference.runs_by_pid(log_directory).values()
     assert found.kinds == ["start", "stop"]
 
 
-def test_a_daemon_that_forks_twice_and_closes_everything_has_one_run(spawn, home):
+def test_a_daemon_that_forks_twice_and_closes_everything_has_one_run(spawn, log_directory):
     service = spawn(
         RECORDING_SERVICE
         + """
@@ -452,7 +458,7 @@ sys.exit(0)
 """
     )
     out, _ = service.communicate(timeout=60)  # until its end, because it held the pipe
-    runs = reference.runs_by_pid(home)
+    runs = reference.runs_by_pid(log_directory)
     daemon = int(out)
     assert set(runs) == {service.pid, daemon}
     assert runs[service.pid].kinds == ["start"]
@@ -481,19 +487,19 @@ if __name__ == "__main__":
 
 
 def test_a_fork_server_that_preloads_the_service_and_its_children_have_runs(
-    run, home, tmp_path, monkeypatch
+    run, log_directory, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     (tmp_path / "preloaded.py").write_text(
         "import pprofplus\npprofplus.start('api', interval_s=0.05)\n"
     )
     run(FORKSERVER)
-    kinds = [found.kinds for found in reference.runs_by_pid(home).values()]
+    kinds = [found.kinds for found in reference.runs_by_pid(log_directory).values()]
     assert sorted(kinds)[:3] == [["start", "fork", "stop"]] * 3
     assert len(kinds) == 4
 
 
-def test_the_workers_of_an_executor_end_normally(run, home):
+def test_the_workers_of_an_executor_end_normally(run, log_directory):
     run(
         """
 import multiprocessing, os, time
@@ -511,7 +517,7 @@ if __name__ == "__main__":
         assert len(set(executor.map(work, range(2)))) == 2
 """
     )
-    runs = reference.runs_by_pid(home)
+    runs = reference.runs_by_pid(log_directory)
     assert len(runs) == 3
     assert all(found.kinds[-1] == "stop" for found in runs.values())
 
@@ -547,7 +553,7 @@ if sys.argv[1] == "recorded":
 
 @pytest.mark.parametrize("kind", ["legacy", "isolated"])
 @pytest.mark.parametrize("main", ["recorded", "idle"])
-def test_a_subinterpreter_records_nothing_and_logs_why(spawn, home, main, kind):
+def test_a_subinterpreter_records_nothing_and_logs_why(spawn, log_directory, main, kind):
     pytest.importorskip(
         "_testcapi"
         if kind == "legacy"
@@ -562,12 +568,12 @@ def test_a_subinterpreter_records_nothing_and_logs_why(spawn, home, main, kind):
     assert err.splitlines() == [
         "nothing is recorded: this is a subinterpreter: call start() in the main interpreter"
     ]
-    assert [found.kinds for found in reference.runs_by_pid(home).values()] == [
+    assert [found.kinds for found in reference.runs_by_pid(log_directory).values()] == [
         ["start", "stop"]
     ] * (main == "recorded")
 
 
-def test_a_start_while_the_interpreter_ends_records_nothing_and_hangs_nothing(spawn, home):
+def test_a_start_while_the_interpreter_ends_records_nothing_and_hangs_nothing(spawn, log_directory):
     service = spawn(
         """
 import pprofplus
@@ -582,10 +588,10 @@ late.itself = late  # to be found by the last collection
     )
     service.communicate(timeout=60)
     assert service.returncode == 0
-    assert not any(reference.is_live(path) for path in reference.runs(home))
+    assert not any(reference.is_live(path) for path in reference.runs(log_directory))
 
 
-def test_a_fork_while_the_interpreter_ends_hangs_neither_process(spawn, home):
+def test_a_fork_while_the_interpreter_ends_hangs_neither_process(spawn, log_directory):
     service = spawn(
         RECORDING_SERVICE
         + """
@@ -602,5 +608,5 @@ late = Late()
     )
     service.communicate(timeout=60)
     assert service.returncode == 0
-    (found,) = reference.runs_by_pid(home).values()
+    (found,) = reference.runs_by_pid(log_directory).values()
     assert found.kinds == ["start", "stop"]

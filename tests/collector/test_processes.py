@@ -17,22 +17,22 @@ from kit.waiting import wait_until
 COUNTING = (
     RECORDING_SERVICE
     + """
-told = 0
+counted = 0
 while True:
-    if collector.samples > told:
-        told = collector.samples
-        os.write(1, b"%d\\n" % told)
+    if collector.samples > counted:
+        counted = collector.samples
+        os.write(1, b"%d\\n" % counted)
     threading.Event().wait(0.001)
 """
 )
 
 
-def one_run(home, service="api"):
-    (directory,) = reference.runs(home, service)
+def one_run(log_directory, service="api"):
+    (directory,) = reference.runs(log_directory, service)
     return reference.Run(directory)
 
 
-def kill_rounds(spawn, home, rounds, seed):
+def kill_rounds(spawn, log_directory, rounds, seed):
     moments = random.Random(seed)  # noqa: S311 - not for secrets
     batch = 8  # in parallel, because most of the time is spent waiting
     for _ in range(rounds // batch):
@@ -44,27 +44,29 @@ def kill_rounds(spawn, home, rounds, seed):
             service.send_signal(signal.SIGKILL)
         for service in services:
             rest = service.communicate(timeout=30)[0].split()
-            told = int(rest[-1]) if rest else 1
+            counted = int(rest[-1]) if rest else 1
             (directory,) = (
-                path for path in reference.runs(home) if path.name.startswith(f"{service.pid}-")
+                path
+                for path in reference.runs(log_directory)
+                if path.name.startswith(f"{service.pid}-")
             )
             run = reference.Run(directory)
-            assert len(run.samples) >= told
+            assert len(run.samples) >= counted
             assert run.kinds == ["start"]
             assert not reference.is_live(directory)
 
 
-def test_a_kill_at_any_moment_loses_no_counted_sample(spawn, home):
-    kill_rounds(spawn, home, 24, 1)
+def test_a_kill_at_any_moment_loses_no_counted_sample(spawn, log_directory):
+    kill_rounds(spawn, log_directory, 24, 1)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_more_than_a_hundred_kills_lose_no_counted_sample(spawn, home):
-    kill_rounds(spawn, home, 160, 2)
+def test_more_than_a_hundred_kills_lose_no_counted_sample(spawn, log_directory):
+    kill_rounds(spawn, log_directory, 160, 2)
 
 
-def test_a_kill_during_continuous_writing_loses_no_counted_sample(spawn, home):
+def test_a_kill_during_continuous_writing_loses_no_counted_sample(spawn, log_directory):
     # the writer alone, without an interval: most kills happen during a write
     program = """
 import os, sys
@@ -89,25 +91,25 @@ while True:
         service.send_signal(signal.SIGKILL)
         draining.join()
         service.wait()
-        run = reference.Run(reference.runs(home)[-1])
+        run = reference.Run(reference.runs(log_directory)[-1])
         last = run.samples[-1][0] // 1000
-        assert last >= service.told
+        assert last >= service.counted
         times = [mono for mono, _, _ in run.samples]
         assert times == list(range(times[0], times[-1] + 1, 1000))
         assert all(row["m0"] == mono * 7919 for mono, _, row in run.samples)
 
 
 def _drain(service):
-    service.told = 0
+    service.counted = 0
     while words := service.stdout.buffer.read(8):
         if len(words) == 8:
-            service.told = int(words)
+            service.counted = int(words)
 
 
-def test_the_lock_is_held_while_the_process_runs_and_free_when_it_is_killed(spawn, home):
+def test_the_lock_is_held_while_the_process_runs_and_free_when_it_is_killed(spawn, log_directory):
     service = spawn(COUNTING)
     service.stdout.readline()
-    (directory,) = reference.runs(home)
+    (directory,) = reference.runs(log_directory)
     assert reference.is_live(directory)
     service.kill()
     service.wait()
@@ -124,27 +126,27 @@ def test_the_lock_is_held_while_the_process_runs_and_free_when_it_is_killed(spaw
         "collector.stop()",
     ],
 )
-def test_a_normal_end_writes_a_stop_event_after_a_last_sample(run, home, ending):
+def test_a_normal_end_writes_a_stop_event_after_a_last_sample(run, log_directory, ending):
     run(RECORDING_SERVICE + ending)
-    found = one_run(home)
+    found = one_run(log_directory)
     assert found.kinds == ["start", "stop"]
     assert len(found.samples) >= 2
     assert not reference.is_live(found.directory)
 
 
-def test_an_immediate_exit_leaves_no_stop_event(spawn, home):
+def test_an_immediate_exit_leaves_no_stop_event(spawn, log_directory):
     service = spawn(RECORDING_SERVICE + "os._exit(0)")
     service.communicate(timeout=60)
-    assert one_run(home).kinds == ["start"]
+    assert one_run(log_directory).kinds == ["start"]
 
 
-def test_an_end_by_an_exception_writes_a_stop_event(spawn, home):
+def test_an_end_by_an_exception_writes_a_stop_event(spawn, log_directory):
     service = spawn(RECORDING_SERVICE + "raise RuntimeError('of the host')")
     assert "of the host" in service.communicate(timeout=60)[1]
-    assert one_run(home).kinds == ["start", "stop"]
+    assert one_run(log_directory).kinds == ["start", "stop"]
 
 
-def test_a_long_interval_does_not_delay_the_end(run, home):
+def test_a_long_interval_does_not_delay_the_end(run, log_directory):
     program = """
 import atexit, time
 def tell():
@@ -156,7 +158,7 @@ began = time.monotonic()
 """
     (took_s,) = run(program)
     assert float(took_s) < 2  # 50 ms on an idle machine
-    assert one_run(home).kinds == ["start", "stop"]
+    assert one_run(log_directory).kinds == ["start", "stop"]
 
 
 FORKING = (
@@ -167,7 +169,7 @@ wait_for_samples(2)
 )
 
 
-def test_a_forked_child_gets_its_own_run_and_leaves_the_parents_unchanged(run, home):
+def test_a_forked_child_gets_its_own_run_and_leaves_the_parents_unchanged(run, log_directory):
     parent, child = map(
         int,
         run(
@@ -188,7 +190,7 @@ print(parent, child)
 """
         ),
     )
-    runs = reference.runs_by_pid(home)
+    runs = reference.runs_by_pid(log_directory)
     assert set(runs) == {parent, child}
     assert runs[parent].kinds == ["start", "stop"]
     assert runs[child].kinds == ["start", "fork", "stop"]
@@ -199,7 +201,7 @@ print(parent, child)
     assert all(found.bad == 0 for found in runs.values())
 
 
-def test_a_living_child_does_not_hold_the_lock_of_a_killed_parent(spawn, home):
+def test_a_live_child_does_not_hold_the_lock_of_a_killed_parent(spawn, log_directory):
     service = spawn(
         FORKING
         + """
@@ -217,14 +219,15 @@ threading.Event().wait(60)
         service.kill()
         service.wait()
         live = {
-            int(path.name.split("-")[0]): reference.is_live(path) for path in reference.runs(home)
+            int(path.name.split("-")[0]): reference.is_live(path)
+            for path in reference.runs(log_directory)
         }
         assert live == {service.pid: False, child: True}
     finally:
         os.kill(child, signal.SIGKILL)
 
 
-def test_a_grandchild_and_a_fork_from_a_thread_get_their_own_runs(run, home):
+def test_a_grandchild_and_a_fork_from_a_thread_get_their_own_runs(run, log_directory):
     pids = set(
         map(
             int,
@@ -249,13 +252,13 @@ os.write(1, b"%d\\n" % os.getpid())
             ),
         )
     )
-    runs = reference.runs_by_pid(home)
+    runs = reference.runs_by_pid(log_directory)
     assert set(runs) == pids
     assert len(pids) == 4
     assert all(found.kinds[-1] == "stop" for found in runs.values())
 
 
-def test_a_child_that_ends_at_once_leaves_no_incomplete_run(run, home):
+def test_a_child_that_ends_immediately_leaves_no_incomplete_run(run, log_directory):
     run(
         FORKING
         + """
@@ -266,7 +269,7 @@ for _ in range(50):
     assert os.waitpid(child, 0)[1] == 0
 """
     )
-    assert one_run(home).kinds == ["start", "stop"]
+    assert one_run(log_directory).kinds == ["start", "stop"]
 
 
 HASTY = """
@@ -286,9 +289,9 @@ assert os.waitpid(child, 0)[1] == 0
 
 
 @pytest.mark.parametrize("does", ["", "sys.exit(0)", "os._exit(0)"])
-def test_a_forked_child_that_ends_at_once_has_no_run(run, home, does):
+def test_a_forked_child_that_ends_immediately_has_no_run(run, log_directory, does):
     run(HASTY, does)
-    assert one_run(home).kinds == ["start", "stop"]
+    assert one_run(log_directory).kinds == ["start", "stop"]
 
 
 @pytest.mark.parametrize(
@@ -299,17 +302,19 @@ def test_a_forked_child_that_ends_at_once_has_no_run(run, home, does):
         ("collector.interval_s = 7", []),
     ],
 )
-def test_a_short_forked_child_that_marks_something_has_a_complete_run(run, home, does, kinds):
+def test_a_short_forked_child_that_marks_something_has_a_complete_run(
+    run, log_directory, does, kinds
+):
     run(HASTY, does)
     parent, child = sorted(
-        reference.runs_by_pid(home).values(), key=lambda found: "fork" in found.kinds
+        reference.runs_by_pid(log_directory).values(), key=lambda found: "fork" in found.kinds
     )
     assert parent.kinds == ["start", "stop"]
     assert child.kinds == ["start", "fork", *kinds, "stop"]
     assert len(child.samples) == 2
 
 
-def test_forking_while_every_lock_is_busy_hangs_no_child(run, home):
+def test_forking_while_every_lock_is_busy_hangs_no_child(run, log_directory):
     run(
         FORKING
         + """
@@ -331,12 +336,12 @@ for _ in range(40):
 busy.set()
 """
     )
-    runs = reference.runs_by_pid(home)
+    runs = reference.runs_by_pid(log_directory)
     assert len(runs) == 41
     assert all(found.kinds[-1] == "stop" for found in runs.values())
 
 
-def test_a_child_of_a_stopped_collector_records_nothing_until_it_starts(run, home):
+def test_a_child_of_a_stopped_collector_records_nothing_until_it_starts(run, log_directory):
     run(
         FORKING
         + """
@@ -350,11 +355,11 @@ if child == 0:
 assert os.waitpid(child, 0)[1] == 0
 """
     )
-    assert one_run(home).kinds == ["start", "stop"]
-    assert one_run(home, "child").kinds == ["start", "stop"]
+    assert one_run(log_directory).kinds == ["start", "stop"]
+    assert one_run(log_directory, "child").kinds == ["start", "stop"]
 
 
-def test_a_program_that_the_process_starts_inherits_nothing(run, home):
+def test_a_program_that_the_process_starts_inherits_nothing(run, log_directory):
     run(
         FORKING
         + """
@@ -371,10 +376,10 @@ out = subprocess.run([sys.executable, "-c", listing], capture_output=True, text=
 assert "pplog" not in out.stdout and "statm" not in out.stdout, out.stdout
 """
     )
-    assert one_run(home).kinds == ["start", "stop"]
+    assert one_run(log_directory).kinds == ["start", "stop"]
 
 
-def test_a_worker_forked_without_python_records_itself_when_it_starts(run, home):
+def test_a_worker_forked_without_python_records_itself_when_it_starts(run, log_directory):
     # like uWSGI, unless it is configured to call Python's hooks
     run(
         FORKING
@@ -393,7 +398,7 @@ assert os.waitpid(child, 0)[1] == 0
 wait_for_samples(collector.samples + 3)
 """
     )
-    parent, child = (reference.Run(path) for path in reference.runs(home))
+    parent, child = (reference.Run(path) for path in reference.runs(log_directory))
     assert parent.kinds == ["start", "stop"]
     assert child.kinds == ["start", "fork", "stop"]
     assert child.events[1].value == parent.header.pid
@@ -401,12 +406,12 @@ wait_for_samples(collector.samples + 3)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel reports it on Linux")
-def test_an_embedded_python_is_identified_by_the_servers_command_line(run, home):
+def test_an_embedded_python_is_identified_by_the_servers_command_line(run, log_directory):
     run(
         "import sys\nsys.orig_argv, sys.argv = [], ['']\n" + RECORDING_SERVICE,
         "the-servers-argument",
     )
-    assert one_run(home).header.argv[-1] == "the-servers-argument"
+    assert one_run(log_directory).header.argv[-1] == "the-servers-argument"
 
 
 MULTIPROCESSING = """
@@ -445,11 +450,11 @@ if __name__ == "__main__":
     ],
 )
 def test_children_of_multiprocessing_get_runs_that_end_normally(
-    run, home, method, starts, recorded
+    run, log_directory, method, starts, recorded
 ):
     pids = set(map(int, run(MULTIPROCESSING, method, starts)))
     assert len(pids) == 4
-    runs = reference.runs_by_pid(home)
+    runs = reference.runs_by_pid(log_directory)
     assert len(runs) == recorded
     assert set(runs) <= pids
     for found in runs.values():
@@ -458,7 +463,7 @@ def test_children_of_multiprocessing_get_runs_that_end_normally(
         assert found.bad == 0
 
 
-def test_a_pool_of_multiprocessing_records_each_worker(run, home):
+def test_a_pool_of_multiprocessing_records_each_worker(run, log_directory):
     run(
         """
 import multiprocessing, os, time
@@ -478,23 +483,23 @@ if __name__ == "__main__":
     assert len(pids) == 3
 """
     )
-    runs = reference.runs_by_pid(home)
+    runs = reference.runs_by_pid(log_directory)
     assert len(runs) == 4
     assert all(found.kinds[-1] == "stop" for found in runs.values())
 
 
-def test_a_child_killed_by_a_signal_is_shown_as_died(spawn, home):
+def test_a_child_killed_by_a_signal_is_shown_as_died(spawn, log_directory):
     service = spawn(COUNTING)
     service.stdout.readline()
     service.send_signal(signal.SIGTERM)
     service.wait()
-    assert one_run(home).kinds == ["start"]
+    assert one_run(log_directory).kinds == ["start"]
 
 
-def test_a_stall_leaves_a_gap_and_sampling_continues_from_now(spawn, home):
+def test_a_stall_leaves_a_gap_and_sampling_continues_from_now(spawn, log_directory):
     service = spawn(COUNTING)
     service.stdout.readline()
-    (directory,) = reference.runs(home)
+    (directory,) = reference.runs(log_directory)
     service.send_signal(signal.SIGSTOP)
     stalled_s = 1.0
     threading.Event().wait(stalled_s)
@@ -511,7 +516,7 @@ def test_a_stall_leaves_a_gap_and_sampling_continues_from_now(spawn, home):
     assert sum(after[:4]) > 100  # missed points are skipped
 
 
-def test_a_host_that_closes_every_descriptor_keeps_its_files_and_its_run(run, home):
+def test_a_host_that_closes_every_descriptor_keeps_its_files_and_its_run(run, log_directory):
     run(
         FORKING
         + """
@@ -526,8 +531,8 @@ pprofplus.stop()
 for name in names:
     assert open(name, "rb").read() == b"precious"
 """,
-        str(home.parent),
+        str(log_directory.parent),
     )
-    found = one_run(home)
+    found = one_run(log_directory)
     assert found.kinds == ["start", "stop"]
     assert len(found.samples) >= 12

@@ -44,16 +44,16 @@ def finish(words, **options):
     return done.returncode, done.stdout, done.stderr
 
 
-def services(home):
-    return sorted({path.parent.name for path in reference.runs(home)})
+def services(log_directory):
+    return sorted({path.parent.name for path in reference.runs(log_directory)})
 
 
 @pytest.fixture
 def programs(tmp_path, monkeypatch):
     """Write one program in all its forms to the working directory."""
-    place = tmp_path / "work"
-    (place / "shop").mkdir(parents=True)
-    monkeypatch.chdir(place)
+    directory = tmp_path / "work"
+    (directory / "shop").mkdir(parents=True)
+    monkeypatch.chdir(directory)
     for name in ("app.py", "shop/__init__.py", "shop/__main__.py", "shop/worker.py"):
         Path(name).write_text("" if "__init__" in name else REPORT)
     Path("console").write_text(f"#!{sys.executable}\n{REPORT}")
@@ -64,7 +64,7 @@ def programs(tmp_path, monkeypatch):
     zipapp.create_archive("zipped", "packed.pyz")
     for name in ("console", "start.sh", "plain"):
         Path(name).chmod(0o755)
-    return place
+    return directory
 
 
 SHAPES = [
@@ -83,28 +83,28 @@ SHAPES = [
 
 @pytest.mark.parametrize(("command", "service"), SHAPES)
 @pytest.mark.usefixtures("programs")
-def test_a_program_runs_unchanged_and_is_recorded_by_its_name(home, command, service):
+def test_a_program_runs_unchanged_and_is_recorded_by_its_name(log_directory, command, service):
     words = [*command, "--service", "x y", "--", "", "-m"]
     stdin = REPORT if command[-1] == "-" else ""
     without = finish(words, input=stdin)
     assert without[0] == 0
-    assert services(home) == []
+    assert services(log_directory) == []
     assert finish([*RUN, "--", *words], input=stdin) == without
     assert finish([*RUN, *words], input=stdin) == without
-    assert services(home) == [service]
-    assert len(reference.runs(home)) == 2
-    for run in map(reference.Run, reference.runs(home)):
+    assert services(log_directory) == [service]
+    assert len(reference.runs(log_directory)) == 2
+    for run in map(reference.Run, reference.runs(log_directory)):
         assert run.kinds == ["start", "stop"]
 
 
 @pytest.mark.usefixtures("programs")
-def test_a_script_without_a_shebang_is_run_by_the_shell(home):
+def test_a_script_without_a_shebang_is_run_by_the_shell(log_directory):
     code, out, _ = finish([*RUN, "--", "./plain", "a"])
     assert (code, json.loads(out)["argv"]) == (0, ["app.py", "a"])
-    assert services(home) == ["plain"]
+    assert services(log_directory) == ["plain"]
 
 
-@pytest.mark.usefixtures("home")
+@pytest.mark.usefixtures("log_directory")
 def test_the_program_has_the_pid_of_the_command():
     process = subprocess.Popen(
         [*RUN, "--", sys.executable, "-c", "import os; print(os.getpid())"],
@@ -113,7 +113,7 @@ def test_the_program_has_the_pid_of_the_command():
     assert int(process.communicate(timeout=60)[0]) == process.pid
 
 
-@pytest.mark.usefixtures("home")
+@pytest.mark.usefixtures("log_directory")
 def test_exit_codes_and_fatal_signals_are_the_programs():
     assert finish([*RUN, "--", sys.executable, "-c", "raise SystemExit(7)"])[0] == 7
     for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGPIPE, signal.SIGXFSZ):
@@ -121,7 +121,7 @@ def test_exit_codes_and_fatal_signals_are_the_programs():
         assert finish([*RUN, "--", "sh", "-c", f"kill -{number:d} $$"])[0] == -number
 
 
-@pytest.mark.usefixtures("home")
+@pytest.mark.usefixtures("log_directory")
 def test_a_signal_reaches_the_programs_own_handler():
     program = """
 import signal, sys
@@ -136,7 +136,7 @@ signal.pause()
     assert process.returncode == 3
 
 
-@pytest.mark.usefixtures("home")
+@pytest.mark.usefixtures("log_directory")
 def test_the_terminal_is_the_programs():
     leader, follower = pty.openpty()
     done = subprocess.run(
@@ -154,7 +154,7 @@ def test_the_terminal_is_the_programs():
 
 
 @pytest.mark.parametrize("locale", [{}, {"LC_ALL": "C"}, {"LANG": "C"}, {"LC_CTYPE": "C.UTF-8"}])
-def test_only_our_variables_are_added_to_the_environment(home, tmp_path, locale):
+def test_only_our_variables_are_added_to_the_environment(log_directory, tmp_path, locale):
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": _import_path(), **locale}
     code, out, _ = finish(
         [*RUN, "--service", "api", "--interval", "0.5", "--dir", "logs", "--", "env"],
@@ -168,7 +168,7 @@ def test_only_our_variables_are_added_to_the_environment(home, tmp_path, locale)
     added = {
         "PPROFPLUS_AUTOSTART": "api",
         "PPROFPLUS_INTERVAL": "0.5",
-        "PPROFPLUS_DIR": str(home),
+        "PPROFPLUS_DIR": str(log_directory),
         "PYTHONPATH": found["PYTHONPATH"],
     }
     found.pop("_", None)  # a shell in between sets it
@@ -181,7 +181,7 @@ def _import_path():
     return str(Path(pprofplus.__file__).parent.parent)
 
 
-@pytest.mark.usefixtures("home")
+@pytest.mark.usefixtures("log_directory")
 def test_an_empty_search_path_does_not_become_the_working_directory():
     environment = {**os.environ, "PYTHONPATH": ""}
     program = f"import sys; sys.path.insert(0, {_import_path()!r}); from pprofplus.cli import main"
@@ -192,33 +192,35 @@ def test_an_empty_search_path_does_not_become_the_working_directory():
 
 
 @pytest.mark.usefixtures("programs")
-def test_the_options_set_service_interval_and_directory(home, tmp_path):
+def test_the_options_set_service_interval_and_directory(log_directory, tmp_path):
     other = tmp_path / "other"
     words = [*RUN, "--service", "web", "--interval", "0.25", "--dir", "../other", "--"]
     # the program changes its directory before Python starts
     code, _, err = finish([*words, "sh", "-c", f"cd / && exec '{sys.executable}' -c pass"])
     assert (code, err) == (0, "")
-    assert services(home) == []
+    assert services(log_directory) == []
     (run,) = map(reference.Run, reference.runs(other))
     assert run.header.service == "web"
     assert run.header.interval_ms == 250
 
 
 @pytest.mark.usefixtures("programs")
-def test_the_environments_service_overrides_the_programs_name(home, monkeypatch):
+def test_the_environments_service_overrides_the_programs_name(log_directory, monkeypatch):
     monkeypatch.setenv("PPROFPLUS_SERVICE", "web")
     assert finish([*RUN, "--", sys.executable, "app.py"])[0] == 0
-    assert services(home) == ["web"]
+    assert services(log_directory) == ["web"]
 
 
 @pytest.mark.usefixtures("programs")
-def test_a_malformed_service_in_the_environment_prints_one_line_and_is_ignored(home, monkeypatch):
+def test_a_malformed_service_in_the_environment_prints_one_line_and_is_ignored(
+    log_directory, monkeypatch
+):
     monkeypatch.setenv("PPROFPLUS_SERVICE", "a/b\x1b[1m")
     code, _, err = finish([*RUN, "--", sys.executable, "app.py"])
     assert code == 0
     assert err.startswith("pprofplus: PPROFPLUS_SERVICE is ignored")
     assert (err.count("\n"), err.count("\x1b")) == (1, 0)
-    assert services(home) == ["app"]
+    assert services(log_directory) == ["app"]
 
 
 @pytest.mark.parametrize(
@@ -240,34 +242,34 @@ def test_a_malformed_service_in_the_environment_prints_one_line_and_is_ignored(h
     ],
 )
 @pytest.mark.usefixtures("programs")
-def test_a_command_that_cannot_be_run_prints_one_line(home, arguments, code, word):
+def test_a_command_that_cannot_be_run_prints_one_line(log_directory, arguments, code, word):
     Path("orphan").write_text("#!/no/such/interpreter\n")
     Path("orphan").chmod(0o755)
     found, out, err = finish([*RUN, *arguments])
     assert (found, out, err.count("\n")) == (code, "", 1)
     assert err.startswith("pprofplus: ")
     assert word in err
-    assert services(home) == []
+    assert services(log_directory) == []
 
 
 @pytest.mark.parametrize("option", ["-I", "-E", "-S", "-sE"])
 @pytest.mark.usefixtures("programs")
-def test_a_python_that_ignores_pythonpath_is_run_with_a_warning(home, option):
+def test_a_python_that_ignores_pythonpath_is_run_with_a_warning(log_directory, option):
     Path("console").write_text(f"#!{sys.executable} {option}\n")
     for words in ([sys.executable, option, "-c", ""], ["./console"]):
         code, _, err = finish([*RUN, "--", *words])
         assert (code, err.count("\n")) == (0, 1)
         assert f"-{option[-1]}" in err
-    assert services(home) == []
+    assert services(log_directory) == []
 
 
-def test_a_kill_loses_no_sample(home):
+def test_a_kill_loses_no_sample(log_directory):
     program = "print('ready', flush=True)\nimport signal; signal.pause()"
     process = subprocess.Popen(
         [*RUN, "--interval", "0.05", "--", sys.executable, "-c", program], stdout=subprocess.PIPE
     )
     assert process.stdout.readline() == b"ready\n"
-    (directory,) = reference.runs(home)
+    (directory,) = reference.runs(log_directory)
     wait_until(lambda: len(reference.Run(directory).samples) >= 3)
     assert reference.is_live(directory)
     process.kill()
@@ -299,7 +301,9 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize(("method", "helpers"), [("fork", 0), ("spawn", 0), ("forkserver", 1)])
-def test_workers_of_multiprocessing_have_runs_that_end_normally(home, tmp_path, method, helpers):
+def test_workers_of_multiprocessing_have_runs_that_end_normally(
+    log_directory, tmp_path, method, helpers
+):
     (tmp_path / "boss.py").write_text(WORKERS)
     # Python 3.12 and later warn about a fork in a process with threads
     quiet = ["-W", "ignore::DeprecationWarning"]
@@ -307,8 +311,10 @@ def test_workers_of_multiprocessing_have_runs_that_end_normally(home, tmp_path, 
     code, out, err = finish([*RUN, "--", *words])
     assert (code, err) == (0, "")
     pids = set(map(int, out.split()))
-    runs = {int(path.name.split("-")[0]): reference.Run(path) for path in reference.runs(home)}
-    assert services(home) == ["boss"]
+    runs = {
+        int(path.name.split("-")[0]): reference.Run(path) for path in reference.runs(log_directory)
+    }
+    assert services(log_directory) == ["boss"]
     assert pids <= set(runs)
     # the fork server is a Python process of its own; the resource tracker of spawn is not recorded
     assert 3 <= len(runs) <= 3 + helpers
@@ -316,7 +322,7 @@ def test_workers_of_multiprocessing_have_runs_that_end_normally(home, tmp_path, 
 
 
 def test_a_short_program_is_recorded_and_the_short_programs_that_it_starts_are_not(
-    home, tmp_path, monkeypatch
+    log_directory, tmp_path, monkeypatch
 ):
     (tmp_path / "sitecustomize.py").write_text(
         "from pprofplus import lifecycle\nlifecycle._UNREQUESTED_GRACE_S = 1000\n"
@@ -327,6 +333,6 @@ def test_a_short_program_is_recorded_and_the_short_programs_that_it_starts_are_n
     short = f"'{sys.executable}' -c pass"
     process = subprocess.Popen([*RUN, "--", "sh", "-c", f"{short}; exec {short}"])
     assert process.wait(timeout=60) == 0
-    (directory,) = reference.runs(home)
+    (directory,) = reference.runs(log_directory)
     assert directory.name.startswith(f"{process.pid}-")
     assert reference.Run(directory).kinds == ["start", "stop"]

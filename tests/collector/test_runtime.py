@@ -15,13 +15,13 @@ from kit import reference
 from kit.waiting import wait_until
 from pprofplus.lifecycle import _process
 from pprofplus.probes.gauge_registry import MAX_GAUGES, REGISTRY
-from pprofplus.recording.run_recorder import _MARKS_AT_ONCE
+from pprofplus.recording.run_recorder import _MARK_BURST
 
 EVER_S = 30
 
 
 @pytest.fixture
-def start(home):  # noqa: ARG001 - logs go there
+def start(log_directory):  # noqa: ARG001 - logs go there
     yield pprofplus.start
     pprofplus.stop()
     for gauge in REGISTRY.all():
@@ -47,7 +47,7 @@ def test_a_mark_is_on_disk_when_the_call_returns(start):
     assert texts(collector, "mark") == ["deploy 1.4.2", "Grüße 🎉"]
 
 
-def test_a_mark_survives_a_kill_after_it(spawn, home):
+def test_a_mark_survives_a_kill_after_it(spawn, log_directory):
     process = spawn(
         "import os, signal, pprofplus\n"
         "pprofplus.start('api', interval_s=60)\n"
@@ -55,7 +55,7 @@ def test_a_mark_survives_a_kill_after_it(spawn, home):
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     assert process.wait(EVER_S) == -signal.SIGKILL
-    (directory,) = reference.runs(home)
+    (directory,) = reference.runs(log_directory)
     run = reference.Run(directory)
     assert [event.text for event in run.events] == ["", "the last word"]
 
@@ -101,7 +101,7 @@ def test_a_flood_of_marks_is_throttled_and_counted(start):
     found = texts(collector, "mark")
     marks = [text for text in found if text.startswith("mark ")]
     left_out = sum(int(text.split()[0]) for text in found if "left out" in text)
-    assert _MARKS_AT_ONCE <= len(marks) < 200
+    assert _MARK_BURST <= len(marks) < 200
     assert len(marks) + left_out == 1000
 
 
@@ -122,7 +122,7 @@ def test_marks_from_many_threads_are_all_written(start):
     assert reference.Run(collector.directory).bad == 0
 
 
-def test_a_signal_handler_may_mark_during_a_mark(run, home):
+def test_a_signal_handler_may_mark_during_a_mark(run, log_directory):
     run(
         "import os, signal, pprofplus\n"
         "signal.signal(signal.SIGALRM, lambda *_: pprofplus.mark('handler'))\n"
@@ -132,7 +132,7 @@ def test_a_signal_handler_may_mark_during_a_mark(run, home):
         "    pprofplus.mark('main')\n"
         "signal.setitimer(signal.ITIMER_REAL, 0)\n"
     )
-    (directory,) = reference.runs(home)
+    (directory,) = reference.runs(log_directory)
     found = reference.Run(directory)
     assert found.bad == 0
     assert found.kinds[-1] == "stop"
@@ -141,14 +141,16 @@ def test_a_signal_handler_may_mark_during_a_mark(run, home):
 def test_a_mark_before_the_start_is_logged_once_and_harmless(run):
     assert run(
         "import logging, pprofplus\n"
-        "told = []\n"
-        "logging.getLogger('pprofplus').warning = lambda *words: told.append(words[-1])\n"
+        "lines = []\n"
+        "logging.getLogger('pprofplus').warning = lambda *words: lines.append(words[-1])\n"
         "pprofplus.mark('x'); pprofplus.mark('y'); pprofplus.pause(); pprofplus.resume()\n"
-        "print(len(told), 'start() has not been called' in told[0])\n"
+        "print(len(lines), 'start() has not been called' in lines[0])\n"
     ) == ["3", "True"]
 
 
-def test_with_recording_disabled_nothing_is_logged_and_nothing_happens(run, home, monkeypatch):
+def test_with_recording_disabled_nothing_is_logged_and_nothing_happens(
+    run, log_directory, monkeypatch
+):
     monkeypatch.setenv("PPROFPLUS_DISABLED", "1")
     run(
         "import pprofplus\n"
@@ -158,7 +160,7 @@ def test_with_recording_disabled_nothing_is_logged_and_nothing_happens(run, home
         "collector.mark('y'); collector.pause(); collector.interval_s = 5\n"
         "assert collector.interval_s == 5\n"
     )
-    assert not home.exists()
+    assert not log_directory.exists()
 
 
 def test_a_mark_after_the_stop_has_no_effect(start):
@@ -187,7 +189,7 @@ def test_a_paused_collector_takes_no_samples_until_it_is_resumed(start):
     assert reference.Run(collector.directory).kinds == ["start", "pause", "resume"]
 
 
-def test_resuming_takes_a_sample_at_once(start):
+def test_resuming_takes_a_sample_immediately(start):
     collector = start("api", interval_s=3600)
     pprofplus.pause()
     pprofplus.resume()
@@ -211,7 +213,7 @@ def test_a_paused_collector_stops_normally(start):
     assert (run.kinds, len(run.samples)) == (["start", "pause", "stop"], 1)
 
 
-def test_a_forked_child_of_a_paused_process_is_paused(run, home):
+def test_a_forked_child_of_a_paused_process_is_paused(run, log_directory):
     run(
         "import os, time, pprofplus\n"
         "pprofplus.start('api', interval_s=0.05)\n"
@@ -223,7 +225,7 @@ def test_a_forked_child_of_a_paused_process_is_paused(run, home):
         "    os._exit(0)\n"
         "assert os.waitpid(pid, 0)[1] == 0\n"
     )
-    child = reference.Run(reference.runs(home)[-1])
+    child = reference.Run(reference.runs(log_directory)[-1])
     assert child.kinds == ["start", "fork", "pause"]
     assert len(child.samples) == 1
 
@@ -254,7 +256,7 @@ def test_an_interval_out_of_range_is_refused_and_nothing_changes(start, wrong):
     assert reference.Run(collector.directory).kinds == ["start"]
 
 
-def test_a_forked_child_keeps_the_interval_of_its_parent(run, home):
+def test_a_forked_child_keeps_the_interval_of_its_parent(run, log_directory):
     run(
         "import os, time, pprofplus\n"
         "collector = pprofplus.start('api', interval_s=3600)\n"
@@ -266,7 +268,7 @@ def test_a_forked_child_keeps_the_interval_of_its_parent(run, home):
         "    os._exit(0)\n"
         "assert os.waitpid(pid, 0)[1] == 0\n"
     )
-    child = reference.Run(reference.runs(home)[-1])
+    child = reference.Run(reference.runs(log_directory)[-1])
     assert child.header.interval_ms == 50
     assert len(child.samples) >= 3
 
@@ -330,13 +332,13 @@ def test_a_gauge_that_returns_an_invalid_value_is_logged_once_and_affects_no_oth
 def test_a_gauge_that_raises_keeps_its_last_value_and_recovers(start, caplog):
     answers = [5, ZeroDivisionError, ZeroDivisionError, 6]
 
-    def ask():
+    def read_value():
         found = answers.pop(0) if len(answers) > 1 else answers[0]
         if isinstance(found, type):
             raise found
         return found
 
-    pprofplus.gauge("flaky", ask)
+    pprofplus.gauge("flaky", read_value)
     with caplog.at_level(logging.WARNING, "pprofplus"):
         collector = start("api", interval_s=0.05)
         wait_until(lambda: 6000 in figures(collector, "flaky"))
@@ -378,7 +380,7 @@ def test_a_slow_gauge_is_called_less_often(start):
     assert len(asked) < 8
 
 
-def test_forked_children_record_the_gauges_too(run, home):
+def test_forked_children_record_the_gauges_too(run, log_directory):
     run(
         "import os, time, pprofplus\n"
         "pprofplus.gauge('pid', os.getpid, unit='count')\n"
@@ -390,7 +392,7 @@ def test_forked_children_record_the_gauges_too(run, home):
         "    os._exit(0)\n"
         "assert os.waitpid(pid, 0)[1] == 0\n"
     )
-    for directory in reference.runs(home):
+    for directory in reference.runs(log_directory):
         found = reference.Run(directory)
         assert {row["pid"] for _, _, row in found.samples} == {found.header.pid}
 
@@ -432,7 +434,7 @@ def test_the_number_of_gauges_is_limited(start):
     assert len(figures(collector, "g63")) == 1
 
 
-def test_gauges_that_threads_add_at_once_are_all_recorded(start):
+def test_gauges_that_threads_add_at_the_same_time_are_all_recorded(start):
     collector = start("api", interval_s=0.05)
     together = threading.Barrier(8)
 
@@ -455,17 +457,17 @@ def test_gauges_that_threads_add_at_once_are_all_recorded(start):
         sys.setswitchinterval(before)
     names = {f"t{number}.{i}" for number in range(8) for i in range(7)}
     assert {gauge.name for gauge in REGISTRY.all()} == names
-    wait_until(lambda: names <= {name for name, _, _ in collector._recording.writer.header.metrics})
+    wait_until(lambda: names <= {name for name, _, _ in collector._recorder.writer.header.metrics})
 
 
 def test_a_gauge_function_may_call_mark_pause_and_stop(start):
     collector = None
 
-    def ask():
+    def read_value():
         pprofplus.mark("from a gauge")
         return 1
 
-    pprofplus.gauge("marking", ask)
+    pprofplus.gauge("marking", read_value)
     collector = start("api", interval_s=0.05)
     wait_until(lambda: collector.samples > 3)
     pprofplus.gauge("stopping", lambda: pprofplus.stop() or 1)

@@ -19,7 +19,7 @@ from pprofplus.recording.schedule import next_due_ns
 
 
 @pytest.fixture
-def start(home, monkeypatch):  # noqa: ARG001 - the log goes there
+def start(log_directory, monkeypatch):  # noqa: ARG001 - the log goes there
     """Start recording, and stop at the end."""
     monkeypatch.setattr(warn, "_warned", set())
     monkeypatch.setattr(warn, "_warned_ns", {})
@@ -35,12 +35,12 @@ def test_the_grid_does_not_drift_and_skips_points_missed_in_a_stall():
     assert next_due_ns(1000, 100, 990) == 1100  # woken early: that point is done
 
 
-def test_start_takes_a_sample_at_once_and_continues_recording(start, home):
+def test_start_takes_a_sample_immediately_and_continues_recording(start, log_directory):
     collector = start("api", interval_s=0.05)
     assert collector.samples == 1
     assert collector.running
     assert (collector.service, collector.pid, collector.interval_s) == ("api", os.getpid(), 0.05)
-    assert collector.directory.startswith(f"{home}/api/{os.getpid()}-")
+    assert collector.directory.startswith(f"{log_directory}/api/{os.getpid()}-")
     wait_until(lambda: collector.samples >= 5)
     run = reference.Run(collector.directory)
     assert run.kinds == ["start"]
@@ -78,24 +78,24 @@ def test_stop_takes_a_last_sample_and_writes_an_event(start):
     assert len(reference.Run(collector.directory).samples) == 2
 
 
-def test_start_returns_the_running_collector(start, home):
+def test_start_returns_the_running_collector(start, log_directory):
     first = start("api", interval_s=0.05)
     assert start("api", interval_s=0.05) is first
-    assert start("other", interval_s=5, directory=home / "other") is first
+    assert start("other", interval_s=5, directory=log_directory / "other") is first
     assert first.interval_s == 0.05
-    assert len(reference.runs(home)) == 1
+    assert len(reference.runs(log_directory)) == 1
 
 
-def test_starting_after_a_stop_begins_another_run(start, home):
+def test_starting_after_a_stop_begins_another_run(start, log_directory):
     first = start("api")
     first.stop()
     second = start("api")
     assert second is not first
     assert second.running
-    assert len(reference.runs(home)) == 2
+    assert len(reference.runs(log_directory)) == 2
 
 
-def test_many_threads_that_start_at_once_get_one_collector(start, home):
+def test_many_threads_that_start_at_the_same_time_get_one_collector(start, log_directory):
     begin = threading.Barrier(16)
     found = []
 
@@ -109,10 +109,10 @@ def test_many_threads_that_start_at_once_get_one_collector(start, home):
     for thread in threads:
         thread.join()
     assert len(set(map(id, found))) == 1
-    assert len(reference.runs(home)) == 1
+    assert len(reference.runs(log_directory)) == 1
 
 
-def test_starting_and_stopping_from_many_threads_leaves_complete_runs(start, home):
+def test_starting_and_stopping_from_many_threads_leaves_complete_runs(start, log_directory):
     def work():
         for _ in range(5):
             start("api", interval_s=0.05)
@@ -124,7 +124,7 @@ def test_starting_and_stopping_from_many_threads_leaves_complete_runs(start, hom
     for thread in threads:
         thread.join()
     pprofplus.stop()
-    for directory in reference.runs(home):
+    for directory in reference.runs(log_directory):
         run = reference.Run(directory)
         assert run.kinds == ["start", "stop"]
         assert not reference.is_live(directory)
@@ -167,25 +167,27 @@ def test_a_long_command_line_is_truncated_to_four_kibibytes():
     assert cut_argv(["bad\udcff"]) == ("bad\ufffd",)
 
 
-def test_disabled_by_the_environment_nothing_is_recorded(start, home, monkeypatch):
+def test_disabled_by_the_environment_nothing_is_recorded(start, log_directory, monkeypatch):
     monkeypatch.setenv("PPROFPLUS_DISABLED", "1")
     collector = start("api")
     assert not collector.running
     assert (collector.samples, collector.directory) == (0, None)
     collector.stop()
-    assert not home.exists()
+    assert not log_directory.exists()
 
 
-def test_an_unsafe_log_directory_is_logged_once_and_the_host_continues(start, home, caplog):
-    home.mkdir()
-    home.chmod(0o777)
+def test_an_unsafe_log_directory_is_logged_once_and_the_host_continues(
+    start, log_directory, caplog
+):
+    log_directory.mkdir()
+    log_directory.chmod(0o777)
     collector = start("api", interval_s=0.05)
     threading.Event().wait(0.2)
     assert collector.running
     assert collector.samples == 0
     assert [record.name for record in caplog.records] == ["pprofplus"]
     assert "chmod go-w" in caplog.text
-    home.chmod(0o700)
+    log_directory.chmod(0o700)
     wait_until(lambda: collector.samples >= 3)
     assert len(caplog.records) == 1
 

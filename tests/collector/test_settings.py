@@ -8,7 +8,7 @@ import pytest
 from pprofplus import warn
 from pprofplus.settings import Settings, default_service
 
-pytestmark = pytest.mark.usefixtures("home")
+pytestmark = pytest.mark.usefixtures("log_directory")
 
 
 @pytest.fixture(autouse=True)
@@ -16,7 +16,7 @@ def _nothing_said(monkeypatch):
     monkeypatch.setattr(warn, "_warned", set())
 
 
-def test_settings_have_defaults(home, monkeypatch):
+def test_settings_have_defaults(log_directory, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["/srv/api.py"])
     settings = Settings()
     assert settings.service == "api"
@@ -25,7 +25,7 @@ def test_settings_have_defaults(home, monkeypatch):
     assert settings.budget == 0.001
     assert not settings.group_readable
     assert not settings.disabled
-    assert settings.log_directory == str(home)
+    assert settings.log_directory == str(log_directory)
 
 
 def test_the_environment_sets_what_the_arguments_omit(monkeypatch):

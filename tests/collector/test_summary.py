@@ -70,9 +70,11 @@ def test_a_summary_agrees_with_the_heads_of_its_pages(plan, room):
             assert row.hi == tuple(map(max, zip(*(head.hi for head in sampled), strict=True)))
 
 
-def recorded(home, samples, metrics=METRICS, **kwargs):
+def recorded(log_directory, samples, metrics=METRICS, **kwargs):
     writer = Writer(
-        str(home), fmt.RunHeader(service="api", pid=1, start_ms=NOW_MS, metrics=metrics), **kwargs
+        str(log_directory),
+        fmt.RunHeader(service="api", pid=1, start_ms=NOW_MS, metrics=metrics),
+        **kwargs,
     )
     for i in range(samples):
         noise = i * 7919 % 1_000_003

@@ -39,7 +39,7 @@ def finish(words, **options):
 
 
 @pytest.fixture
-def start(home):  # noqa: ARG001 - logs go there
+def start(log_directory):  # noqa: ARG001 - logs go there
     """Start a Python program under it; return the parent, and the pid that the program prints."""
     with started_processes() as start_process:
 
@@ -52,10 +52,10 @@ def start(home):  # noqa: ARG001 - logs go there
         yield begin
 
 
-def outcomes(home):
+def outcomes(log_directory):
     return {
         int(path.name.split("-")[0]): json.loads((path / "outcome").read_text())
-        for path in reference.runs(home)
+        for path in reference.runs(log_directory)
         if (path / "outcome").exists()
     }
 
@@ -64,10 +64,10 @@ def outcomes(home):
 
 
 @pytest.mark.parametrize("code", [0, 1, 7, 255])
-def test_its_exit_code_is_the_commands_and_is_recorded(home, code):
+def test_its_exit_code_is_the_commands_and_is_recorded(log_directory, code):
     found = finish([*RUN, "--", sys.executable, "-c", f"raise SystemExit({code})"])
     assert found == (code, "", "")
-    (outcome,) = outcomes(home).values()
+    (outcome,) = outcomes(log_directory).values()
     assert outcome.pop("unix_ms") == pytest.approx(time.time() * 1000, abs=60_000)
     assert outcome == {
         "by": "pprofplus run",
@@ -79,19 +79,19 @@ def test_its_exit_code_is_the_commands_and_is_recorded(home, code):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGSEGV])
-def test_a_signals_exit_code_is_that_of_shells_and_one_line_is_printed(home, number):
+def test_a_signals_exit_code_is_that_of_shells_and_one_line_is_printed(log_directory, number):
     program = f"import os; os.kill(os.getpid(), {number:d})"
     code, out, err = finish([*RUN, "--", sys.executable, "-c", program])
     assert (code, out) == (128 + number, "")
     assert err.startswith("pprofplus: ")
     assert f"was killed by {signal.Signals(number).name}" in err
     assert err.count("\n") == 1
-    (outcome,) = outcomes(home).values()
+    (outcome,) = outcomes(log_directory).values()
     assert (outcome["signal"], outcome["exit_code"]) == (number, None)
     assert outcome["oom_killed"] is False
 
 
-def test_the_outcome_is_in_the_run_of_the_command_and_not_of_its_children(home):
+def test_the_outcome_is_in_the_run_of_the_command_and_not_of_its_children(log_directory):
     program = """
 import os, subprocess, sys, time
 child = os.fork()
@@ -104,20 +104,20 @@ sys.exit(3)
 """
     code, out, _ = finish([*RUN, "--", sys.executable, "-W", "ignore", "-c", program])
     assert code == 3
-    assert len(reference.runs(home)) == 2
-    assert list(outcomes(home)) == [int(out)]
+    assert len(reference.runs(log_directory)) == 2
+    assert list(outcomes(log_directory)) == [int(out)]
 
 
-def test_if_a_shell_execs_the_program_the_last_run_has_the_outcome(home):
+def test_if_a_shell_execs_the_program_the_last_run_has_the_outcome(log_directory):
     again = f"'{sys.executable}' -c 'import time; time.sleep(0.05)'"
     become = "import os, sys; os.execv(sys.executable, [sys.executable, '-c', 'exit(4)'])"
     script = f'{again}; exec "{sys.executable}" -c "{become}"'
     assert finish([*RUN, "--", "sh", "-c", script])[0] == 4
-    (pid,) = {int(path.name.split("-")[0]) for path in reference.runs(home)}
-    newest = max(reference.runs(home), key=lambda path: int(path.name.split("-")[1]))
-    assert len(reference.runs(home)) == 2
+    (pid,) = {int(path.name.split("-")[0]) for path in reference.runs(log_directory)}
+    newest = max(reference.runs(log_directory), key=lambda path: int(path.name.split("-")[1]))
+    assert len(reference.runs(log_directory)) == 2
     assert json.loads((newest / "outcome").read_text())["exit_code"] == 4
-    assert outcomes(home)[pid]["exit_code"] == 4
+    assert outcomes(log_directory)[pid]["exit_code"] == 4
 
 
 def test_a_command_that_records_nothing_ends_unchanged():
@@ -125,20 +125,20 @@ def test_a_command_that_records_nothing_ends_unchanged():
 
 
 @linux_only
-def test_an_oom_kill_is_reported_as_such(home):
+def test_an_oom_kill_is_reported_as_such(log_directory):
     with small_cgroup("pprofplus-wait", 128 << 20) as cgroup:
         code, _, err = finish([*ENTER, str(cgroup), *RUN, "--", sys.executable, "-c", HOG])
     assert code == 128 + signal.SIGKILL
     assert "was killed by the OOM killer" in err
-    (outcome,) = outcomes(home).values()
+    (outcome,) = outcomes(log_directory).values()
     assert (outcome["signal"], outcome["oom_killed"]) == (signal.SIGKILL, True)
 
 
-def test_an_outcome_that_cannot_be_written_changes_no_exit_code(home):
+def test_an_outcome_that_cannot_be_written_changes_no_exit_code(log_directory):
     program = f"""
 import os, sys
 print(os.getpid())
-os.mkdir("{home}/python/" + os.listdir("{home}/python")[0] + "/outcome")
+os.mkdir("{log_directory}/python/" + os.listdir("{log_directory}/python")[0] + "/outcome")
 sys.exit(6)
 """
     code, _, err = finish([*RUN, "--", sys.executable, "-c", program])
@@ -249,7 +249,7 @@ def test_a_pipe_that_the_command_closes_is_closed(start):
     process, _ = start(
         READY + "os.close(1)\nsys.stdout = None\nsys.stdin.readline()\n", stdin=subprocess.PIPE
     )
-    assert process.stdout.read() == ""  # at once, although it still runs
+    assert process.stdout.read() == ""  # immediately, although it still runs
     assert process.poll() is None
     process.stdin.write("\n")
     process.stdin.flush()
@@ -274,11 +274,11 @@ def test_a_service_manager_finds_its_pid_in_the_commands_environment():
 
 
 @pytest.mark.parametrize("locale", [{}, {"LC_ALL": "C"}, {"LANG": "C"}, {"LC_CTYPE": "C.UTF-8"}])
-def test_the_commands_environment_is_unchanged(home, locale):
+def test_the_commands_environment_is_unchanged(log_directory, locale):
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
-        "PPROFPLUS_DIR": str(home),
+        "PPROFPLUS_DIR": str(log_directory),
         **locale,
     }
 
@@ -348,7 +348,7 @@ class Terminal:
         self.pid, self._fd = pty.fork()
         if self.pid == 0:
             os.execvpe(BASH, [BASH, "--norc", "--noprofile", "-i"], environment)  # noqa: S606 - as shells are
-        self.said = ""
+        self.output = ""
 
     def type(self, text):
         os.write(self._fd, text.encode())
@@ -356,11 +356,11 @@ class Terminal:
     def expect(self, text):
         """Wait for a text; discard the output before it."""
         until = time.monotonic() + EVER_S
-        while text not in self.said:
-            assert time.monotonic() < until, self.said
+        while text not in self.output:
+            assert time.monotonic() < until, self.output
             if select.select([self._fd], [], [], 0.1)[0]:
-                self.said += os.read(self._fd, 4096).decode("utf-8", "replace")
-        before, _, self.said = self.said.partition(text)
+                self.output += os.read(self._fd, 4096).decode("utf-8", "replace")
+        before, _, self.output = self.output.partition(text)
         return before
 
     def close(self):
@@ -371,7 +371,7 @@ class Terminal:
 
 
 @pytest.fixture
-def terminal(home):  # noqa: ARG001 - logs go there
+def terminal(log_directory):  # noqa: ARG001 - logs go there
     if not shutil.which("bash"):
         pytest.skip("needs bash")
     opened = Terminal({**os.environ, "PS1": "$ ", "TERM": "dumb"})
@@ -396,7 +396,7 @@ print("interrupted", len(came), "time", flush=True)
 """
 
 
-def test_ctrl_c_comes_once_and_ctrl_z_fg_and_bg_work(terminal, tmp_path):
+def test_ctrl_c_arrives_once_and_ctrl_z_fg_and_bg_work(terminal, tmp_path):
     (tmp_path / "counting.py").write_text(COUNTING)
     run = " ".join(RUN)
     terminal.type(f"{run} -- {sys.executable} {tmp_path}/counting.py; echo code=$?\n")

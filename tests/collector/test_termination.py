@@ -44,51 +44,51 @@ def up(spawn):
     return start
 
 
-def states(home):
+def states(log_directory):
     if not monitor_reader.AVAILABLE:
         pytest.skip(monitor_reader.WHY_NOT)
     from pprofplus_tui.sources.local.catalog import Catalog  # noqa: PLC0415 - not everywhere
 
-    catalog = Catalog([str(home)])
+    catalog = Catalog([str(log_directory)])
     catalog.refresh()
     return {info.pid: info.state for info in catalog.runs}
 
 
-def marks(home):
+def marks(log_directory):
     return {
         int(path.name.split("-")[0]): (path / TERMINATED_NAME).read_text()
-        for path in reference.runs(home)
+        for path in reference.runs(log_directory)
         if (path / TERMINATED_NAME).exists()
     }
 
 
-def test_it_ends_by_the_signal_without_output_and_has_exited(up, home):
+def test_it_ends_by_the_signal_without_output_and_has_exited(up, log_directory):
     process, _ = up(SLEEP)
     process.terminate()
     out, err = process.communicate(timeout=EVER_S)
     assert (process.returncode, out, err) == (-signal.SIGTERM, "", "")
-    assert states(home) == {process.pid: "exited"}
-    assert "in <module>" in marks(home)[process.pid]  # where the program was
+    assert states(log_directory) == {process.pid: "exited"}
+    assert "in <module>" in marks(log_directory)[process.pid]  # where the program was
 
 
-def test_a_killed_process_has_died(up, home):
+def test_a_killed_process_has_died(up, log_directory):
     process, _ = up(SLEEP)
     process.kill()
     process.wait(EVER_S)
-    assert states(home) == {process.pid: "died"}
-    assert marks(home) == {process.pid: ""}
+    assert states(log_directory) == {process.pid: "died"}
+    assert marks(log_directory) == {process.pid: ""}
 
 
 @pytest.mark.parametrize("held", ["ctypes.PyDLL(None).sleep(600)", "ctypes.CDLL(None).sleep(600)"])
-def test_it_ends_a_process_that_hangs_in_c_code_with_and_without_the_gil(up, home, held):
+def test_it_ends_a_process_that_hangs_in_c_code_with_and_without_the_gil(up, log_directory, held):
     process, _ = up(SERVICE + f"import ctypes\nwait_until(armed)\nup()\n{held}\n")
     time.sleep(0.5)
     process.terminate()
     assert process.wait(EVER_S) == -signal.SIGTERM
-    assert states(home) == {process.pid: "exited"}
+    assert states(log_directory) == {process.pid: "exited"}
 
 
-def test_the_program_sees_the_default_and_only_its_own_handler_runs(up, home):
+def test_the_program_sees_the_default_and_only_its_own_handler_runs(up, log_directory):
     process, _ = up(
         SERVICE
         + """
@@ -106,20 +106,20 @@ sys.exit(7)
     process.terminate()
     assert process.communicate(timeout=EVER_S) == ("", "")
     assert process.returncode == 7
-    assert marks(home) == {}
-    (run,) = map(reference.Run, reference.runs(home))
+    assert marks(log_directory) == {}
+    (run,) = map(reference.Run, reference.runs(log_directory))
     assert run.kinds == ["start", "stop"]
 
 
 @pytest.mark.parametrize("handler", ["signal.SIG_IGN", "lambda *_: sys.exit(7)"])
-def test_a_program_with_an_earlier_handler_keeps_it_and_has_no_mark(up, home, handler):
+def test_a_program_with_an_earlier_handler_keeps_it_and_has_no_mark(up, log_directory, handler):
     process, _ = up(
         f"import signal, sys\nsignal.signal(signal.SIGTERM, {handler})\n"
         + SERVICE
         + "wait_until(lambda: collector.samples > 3)\nup()\nsys.stdin.readline()\nsys.exit(8)\n",
         stdin=subprocess.PIPE,
     )
-    assert marks(home) == {}
+    assert marks(log_directory) == {}
     process.terminate()
     if "IGN" in handler:
         time.sleep(0.2)
@@ -143,7 +143,7 @@ time.sleep(600)
     assert process.wait(EVER_S) == -signal.SIGTERM
 
 
-def test_of_a_parent_and_its_child_only_the_terminated_one_has_the_mark(up, home):
+def test_of_a_parent_and_its_child_only_the_terminated_one_has_the_mark(up, log_directory):
     process, (_, child) = up(
         SERVICE
         + """
@@ -159,14 +159,14 @@ time.sleep(600)
 """
     )
     os.kill(int(child), signal.SIGTERM)
-    wait_until(lambda: states(home)[int(child)] == "exited", EVER_S)
-    assert marks(home)[process.pid] == ""
+    wait_until(lambda: states(log_directory)[int(child)] == "exited", EVER_S)
+    assert marks(log_directory)[process.pid] == ""
     process.kill()
     process.wait()
-    assert states(home) == {process.pid: "died", int(child): "exited"}
+    assert states(log_directory) == {process.pid: "died", int(child): "exited"}
 
 
-def test_a_child_terminated_before_it_records_does_not_write_the_parents_mark(run, home):
+def test_a_child_terminated_before_it_records_does_not_write_the_parents_mark(run, log_directory):
     run(
         SERVICE
         + """
@@ -180,7 +180,7 @@ for _ in range(50):
 wait_until(lambda: os.path.getsize(mark) == 0)
 """
     )
-    assert marks(home) == {}
+    assert marks(log_directory) == {}
 
 
 def test_the_mark_of_a_child_unknown_to_python_is_erased(run):
@@ -233,7 +233,9 @@ time.sleep(600)
     assert {(tmp_path / f"file{n}").stat().st_size for n in range(200)} == {0}
 
 
-def test_after_a_host_has_closed_every_descriptor_the_next_refresh_restores_the_mark(up, home):
+def test_after_a_host_has_closed_every_descriptor_the_next_refresh_restores_the_mark(
+    up, log_directory
+):
     process, _ = up(
         SERVICE
         + """
@@ -247,13 +249,13 @@ time.sleep(600)
     )
     process.terminate()
     assert process.wait(EVER_S) == -signal.SIGTERM
-    assert states(home) == {process.pid: "exited"}
+    assert states(log_directory) == {process.pid: "exited"}
 
 
 @pytest.mark.skipif(
     os.geteuid() != 0 or not shutil.which("unshare"), reason="a pid namespace needs root"
 )
-def test_as_pid_1_it_ignores_the_signal_and_the_mark_is_erased(up, home):
+def test_as_pid_1_it_ignores_the_signal_and_the_mark_is_erased(up, log_directory):
     process, (pid,) = up(
         SERVICE
         + """
@@ -275,10 +277,10 @@ assert os.path.getsize(mark) == 0
     process.stdin.write("\n")
     process.stdin.flush()
     assert process.wait(EVER_S) == 0
-    assert set(states(home).values()) == {"exited"}
+    assert set(states(log_directory).values()) == {"exited"}
 
 
-def test_a_terminated_worker_of_multiprocessing_has_exited(run, home):
+def test_a_terminated_worker_of_multiprocessing_has_exited(run, log_directory):
     run(
         """
 import multiprocessing, time
@@ -301,7 +303,7 @@ if __name__ == "__main__":
     assert worker.exitcode == -15
 """
     )
-    assert list(states(home).values()) == ["exited"] * 2
+    assert list(states(log_directory).values()) == ["exited"] * 2
 
 
 BUSY = """

@@ -27,7 +27,7 @@ report(steps=steps)
 
 def stepped(run_service, shifts, before=CLOCK):
     report, run = run_service(STEPPING.format(shifts=shifts), before=before)
-    assert report["heard"] == []
+    assert report["warnings"] == []
     assert run.bad == 0
     assert [row["rss"] for _, _, row in run.samples] == list(range(report["taken"]))
     monotonic = [mono for mono, _, _ in run.samples]
@@ -141,7 +141,7 @@ own = tracemalloc.Filter(True, os.path.dirname(pprofplus.__file__) + "/*")
 tracemalloc.start()
 collector = sampler.Collector(settings.Settings("day", interval_s=20, max_bytes=1 << 18))
 collector._open()
-record = collector._recording
+record = collector._recorder
 kept, samples, held = [b""] * 1000, 0, []
 for until in (360, 4_320):
     # a page in the making takes what it takes: each look is at one that has just begun

@@ -19,8 +19,8 @@ import os, sys, tempfile
 import logging, pprofplus, pprofplus.log.ledger_scan
 uid, umask = int(sys.argv[1]), int(sys.argv[2], 8)
 if uid:
-    with tempfile.TemporaryDirectory() as place:
-        pprofplus.start("loads", directory=place, interval_s=0.05)
+    with tempfile.TemporaryDirectory() as directory:
+        pprofplus.start("loads", directory=directory, interval_s=0.05)
         pprofplus.mark("")
         pprofplus.stop()
     os.setgid(uid)
@@ -42,24 +42,24 @@ for _ in range(2):
 
 
 @pytest.fixture(params=["root", "user"])
-def uid(request, reachable_by_others, tmp_path, monkeypatch):  # noqa: ARG001 - the user reaches the place
+def uid(request, reachable_by_others, tmp_path, monkeypatch):  # noqa: ARG001 - the user must reach it
     """The user that records: root, to whom modes do not apply, and an ordinary one."""
     if request.param == "root":
         return 0
     if os.geteuid() != 0:
         return 0  # otherwise the tests' own user is an ordinary one
     # a directory of the user's, whose parents do not exist yet
-    place = tmp_path / "mine"
-    place.mkdir()
-    os.chown(place, NOBODY, NOBODY)
-    monkeypatch.setenv("PPROFPLUS_DIR", str(place / "a" / "b" / "logs"))
+    directory = tmp_path / "mine"
+    directory.mkdir()
+    os.chown(directory, NOBODY, NOBODY)
+    monkeypatch.setenv("PPROFPLUS_DIR", str(directory / "a" / "b" / "logs"))
     return NOBODY
 
 
-def modes(home):
-    found = [path for path in home.rglob("*") if path.name != ".ledger"]
+def modes(log_directory):
+    found = [path for path in log_directory.rglob("*") if path.name != ".ledger"]
     return (
-        {stat.S_IMODE(path.stat().st_mode) for path in [home, *found] if path.is_dir()},
+        {stat.S_IMODE(path.stat().st_mode) for path in [log_directory, *found] if path.is_dir()},
         {stat.S_IMODE(path.stat().st_mode) for path in found if path.is_file()},
     )
 
@@ -67,34 +67,38 @@ def modes(home):
 @pytest.mark.parametrize("readable", ["group", "owner"])
 @pytest.mark.parametrize("umask", UMASKS, ids=oct)
 def test_under_any_umask_every_start_records_with_the_documented_modes(
-    home, run, uid, umask, readable
+    log_directory, run, uid, umask, readable
 ):
-    told = run(TWO_RUNS, str(uid), oct(umask), readable)
-    assert [int(samples) >= 1 for samples in told] == [True, True]
-    home = Path(os.environ["PPROFPLUS_DIR"])
-    assert modes(home) == (({0o750}, {0o640}) if readable == "group" else ({0o700}, {0o600}))
-    assert stat.S_IMODE((home / ".ledger").stat().st_mode) == 0o600
-    for directory in reference.runs(home):
+    samples = run(TWO_RUNS, str(uid), oct(umask), readable)
+    assert [int(samples) >= 1 for samples in samples] == [True, True]
+    log_directory = Path(os.environ["PPROFPLUS_DIR"])
+    assert modes(log_directory) == (
+        ({0o750}, {0o640}) if readable == "group" else ({0o700}, {0o600})
+    )
+    assert stat.S_IMODE((log_directory / ".ledger").stat().st_mode) == 0o600
+    for directory in reference.runs(log_directory):
         assert reference.Run(directory).kinds == ["start", "mark", "stop"]
 
 
-def test_created_parents_have_the_owners_permissions_and_those_the_umask_leaves(home, run, uid):
+def test_created_parents_have_the_owners_permissions_and_those_the_umask_leaves(
+    log_directory, run, uid
+):
     run(TWO_RUNS, str(uid), "0o177", "owner")
-    place = Path(os.environ["PPROFPLUS_DIR"])
+    directory = Path(os.environ["PPROFPLUS_DIR"])
     if uid:
-        assert stat.S_IMODE(place.parent.stat().st_mode) == 0o700
+        assert stat.S_IMODE(directory.parent.stat().st_mode) == 0o700
     else:
-        assert place == home
+        assert directory == log_directory
 
 
-@pytest.mark.usefixtures("home")
+@pytest.mark.usefixtures("log_directory")
 def test_a_ledger_that_an_earlier_release_left_unwritable_is_made_writable(run, uid):
     run(TWO_RUNS, str(uid), "0o022", "owner")
     ledger = Path(os.environ["PPROFPLUS_DIR"]) / ".ledger"
     for mode in (0o400, 0):
         ledger.chmod(mode)
-        told = run(TWO_RUNS, str(uid), "0o022", "owner")
-        assert [int(samples) >= 1 for samples in told] == [True, True]
+        samples = run(TWO_RUNS, str(uid), "0o022", "owner")
+        assert [int(samples) >= 1 for samples in samples] == [True, True]
 
 
 REQUESTED = (
@@ -109,10 +113,12 @@ sys.stdin.read()
 
 
 @pytest.mark.parametrize("umask", UMASKS, ids=oct)
-def test_under_any_umask_a_request_of_the_same_user_is_read_and_answered(home, spawn, uid, umask):
+def test_under_any_umask_a_request_of_the_same_user_is_read_and_answered(
+    log_directory, spawn, uid, umask
+):
     service = spawn(REQUESTED, str(uid), oct(umask), stdin=subprocess.PIPE)
     directory = service.stdout.readline().strip()
-    assert directory.startswith(os.environ["PPROFPLUS_DIR"]), (home, directory)
+    assert directory.startswith(os.environ["PPROFPLUS_DIR"]), (log_directory, directory)
     pid = Path(directory).name.partition("-")[0]
     ask = (
         "import os, sys\n"

@@ -11,37 +11,37 @@ from kit.programs import COUNTING_SERVICE
 PLACES = ["logs", "logs/api"]
 
 
-def plant_link(place, elsewhere):
-    place.symlink_to(elsewhere)
+def plant_link(path, elsewhere):
+    path.symlink_to(elsewhere)
 
 
-def plant_dangling_link(place, elsewhere):
-    place.symlink_to(elsewhere / "nowhere")
+def plant_dangling_link(path, elsewhere):
+    path.symlink_to(elsewhere / "nowhere")
 
 
-def plant_file(place, _):
-    place.write_text("in the way")
+def plant_file(path, _):
+    path.write_text("in the way")
 
 
-def plant_pipe(place, _):
-    os.mkfifo(place)
+def plant_pipe(path, _):
+    os.mkfifo(path)
 
 
-def plant_directory_of_all(place, _):
-    place.mkdir()
-    place.chmod(0o777)
+def plant_directory_of_all(path, _):
+    path.mkdir()
+    path.chmod(0o777)
 
 
-def plant_directory_of_the_group(place, _):
-    place.mkdir()
-    place.chmod(0o770)
+def plant_directory_of_the_group(path, _):
+    path.mkdir()
+    path.chmod(0o770)
 
 
-def plant_directory_of_another(place, _):
+def plant_directory_of_another(path, _):
     if os.geteuid() != 0:
         pytest.skip("only root can give a directory away")
-    place.mkdir(mode=0o700)
-    os.chown(place, 12345, 12345)
+    path.mkdir(mode=0o700)
+    os.chown(path, 12345, 12345)
 
 
 HOSTILE = {
@@ -59,33 +59,33 @@ import shutil
 collector = pprofplus.start("api", interval_s=0.002)
 samples(10)
 assert collector.running and collector.samples == 0
-place = sys.argv[1]
-seen = os.lstat(place)
-inside = os.listdir(place) if os.path.isdir(place) else []
-os.rename(place, place + ".away")
+path = sys.argv[1]
+seen = os.lstat(path)
+inside = os.listdir(path) if os.path.isdir(path) else []
+os.rename(path, path + ".away")
 since = len(history)
 first = resumed(since)
 report(first=first, mode=seen.st_mode, uid=seen.st_uid, inside=inside)
 """
 
 
-def program_for(place):
-    return REFUSED.replace("sys.argv[1]", repr(str(place)))
+def program_for(path):
+    return REFUSED.replace("sys.argv[1]", repr(str(path)))
 
 
 @pytest.mark.parametrize("name", PLACES)
 @pytest.mark.parametrize("plant", HOSTILE, ids=lambda plant: plant.__name__[6:])
 def test_an_unsafe_directory_is_refused_in_one_line_and_left_unchanged(
-    run_service, home, plant, name
+    run_service, log_directory, plant, name
 ):
-    elsewhere, place = home.parent / "elsewhere", home.parent / name
+    elsewhere, path = log_directory.parent / "elsewhere", log_directory.parent / name
     elsewhere.mkdir(mode=0o700)
-    place.parent.mkdir(mode=0o700, exist_ok=True)
-    plant(place, elsewhere)
-    before = os.lstat(place)
-    report, run = run_service(program_for(place))
-    (line,) = report["heard"]
-    assert f"{place} " in line
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    plant(path, elsewhere)
+    before = os.lstat(path)
+    report, run = run_service(program_for(path))
+    (line,) = report["warnings"]
+    assert f"{path} " in line
     assert HOSTILE[plant] in line
     assert (report["mode"], report["uid"], report["inside"]) == (before.st_mode, before.st_uid, [])
     assert list(elsewhere.iterdir()) == []
@@ -103,8 +103,8 @@ def test_a_log_directory_of_another_user_is_refused_also_without_root(spawn, mon
     assert "/usr belongs to uid 0: use another directory" in line
 
 
-def test_a_link_instead_of_the_run_directory_is_not_followed(run_service, home):
-    elsewhere = home.parent / "elsewhere"
+def test_a_link_instead_of_the_run_directory_is_not_followed(run_service, log_directory):
+    elsewhere = log_directory.parent / "elsewhere"
     elsewhere.mkdir(mode=0o700)
     report, run = run_service(
         f"""
@@ -129,17 +129,17 @@ report(first=first)
     assert list(elsewhere.iterdir()) == []
     assert len(run.samples) + run.lost == report["taken"]
     assert report["first"] <= 2
-    (line,) = report["heard"]
+    (line,) = report["warnings"]
     assert "is a link or not a directory" in line
 
 
-def plant_link_to_a_file(place, elsewhere):
+def plant_link_to_a_file(path, elsewhere):
     (elsewhere / "precious").write_text("precious")
-    place.symlink_to(elsewhere / "precious")
+    path.symlink_to(elsewhere / "precious")
 
 
-def plant_directory(place, _):
-    place.mkdir()
+def plant_directory(path, _):
+    path.mkdir()
 
 
 NAMES = [plant_pipe, plant_link_to_a_file, plant_dangling_link, plant_directory, plant_file]
@@ -156,13 +156,15 @@ wait_for(lambda: os.path.exists(collector.directory + "/000003.pplog"))
 samples(20)
 pprofplus.stop()
 print(len(history), collector.samples)
-print(*heard, sep="\\n", end="")
+print(*warnings, sep="\\n", end="")
 """
 
 
 @pytest.mark.parametrize("plant", NAMES, ids=lambda plant: plant.__name__[6:])
-def test_a_foreign_file_with_a_segments_name_is_left_unchanged_and_skipped(spawn, home, plant):
-    elsewhere = home.parent / "elsewhere"
+def test_a_foreign_file_with_a_segments_name_is_left_unchanged_and_skipped(
+    spawn, log_directory, plant
+):
+    elsewhere = log_directory.parent / "elsewhere"
     elsewhere.mkdir()
     process = spawn(COUNTING_SERVICE + ROTATING, stdin=-1)
     directory = Path(process.stdout.readline().strip())
@@ -171,10 +173,10 @@ def test_a_foreign_file_with_a_segments_name_is_left_unchanged_and_skipped(spawn
     before = os.lstat(planted)
     out, err = process.communicate("go on\n", timeout=100)
     assert (process.returncode, err) == (0, "")
-    counts, *heard = out.splitlines()
+    counts, *warnings = out.splitlines()
     taken, written = map(int, counts.split())
     assert taken == written
-    (line,) = heard
+    (line,) = warnings
     assert "000002.pplog is not a file of pprofplus" in line
     after = os.lstat(planted)
     assert (after.st_ino, after.st_mode) == (before.st_ino, before.st_mode)
@@ -183,17 +185,19 @@ def test_a_foreign_file_with_a_segments_name_is_left_unchanged_and_skipped(spawn
 
 
 @pytest.mark.parametrize("plant", NAMES, ids=lambda plant: plant.__name__[6:])
-def test_a_foreign_file_with_a_hidden_name_is_neither_written_to_nor_followed(spawn, home, plant):
-    elsewhere = home.parent / "elsewhere"
+def test_a_foreign_file_with_a_hidden_name_is_neither_written_to_nor_followed(
+    spawn, log_directory, plant
+):
+    elsewhere = log_directory.parent / "elsewhere"
     elsewhere.mkdir()
     process = spawn(COUNTING_SERVICE + ROTATING.replace("000003", "000002"), stdin=-1)
     directory = Path(process.stdout.readline().strip())
     plant(directory / ".000002.pplog.new", elsewhere)
     out, err = process.communicate("go on\n", timeout=100)
     assert (process.returncode, err) == (0, "")
-    counts, *heard = out.splitlines()
+    counts, *warnings = out.splitlines()
     taken, written = map(int, counts.split())
     assert taken == written
-    assert heard == []
+    assert warnings == []
     assert [path.read_text() for path in elsewhere.iterdir()] in ([], ["precious"])
     assert stat.S_ISREG(os.lstat(directory / "000002.pplog").st_mode)

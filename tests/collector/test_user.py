@@ -28,7 +28,9 @@ def samples(count):
 
 
 def runs_of(*homes):
-    found = [reference.Run(path) for home in homes for path in reference.runs(home)]
+    found = [
+        reference.Run(path) for log_directory in homes for path in reference.runs(log_directory)
+    ]
     return sorted(found, key=lambda run: run.header.start_ms)
 
 
@@ -68,7 +70,9 @@ print(json.dumps([first, collector.directory]))
     assert before.bad == after.bad == 0
 
 
-def test_a_new_user_without_write_permission_is_logged_once_and_the_old_log_continues(spawn, home):
+def test_a_new_user_without_write_permission_is_logged_once_and_the_old_log_continues(
+    spawn, log_directory
+):
     program = """
 import logging  # this user may not read the interpreter's library
 from pprofplus.system import user
@@ -85,12 +89,12 @@ print(collector.samples)
     assert process.returncode == 0
     assert err.count("\n") == 1
     assert "now runs as uid 12345, which cannot write to" in err
-    (run,) = runs_of(home)
+    (run,) = runs_of(log_directory)
     assert run.kinds == ["start", "stop"]
     assert len(run.samples) == int(out)
 
 
-def test_a_temporary_change_of_user_stays_in_one_run(spawn, home):
+def test_a_temporary_change_of_user_stays_in_one_run(spawn, log_directory):
     program = """
 collector = pprofplus.start("api", interval_s=0.05)
 directory = collector.directory
@@ -105,5 +109,5 @@ assert collector.directory == directory
     process = spawn(SERVICE + program)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
-    (run,) = runs_of(home)
+    (run,) = runs_of(log_directory)
     assert run.kinds == ["start", "stop"]

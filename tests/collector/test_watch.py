@@ -42,7 +42,7 @@ def others():
 
 
 @pytest.fixture
-def watch(home):  # noqa: ARG001 - logs go there
+def watch(log_directory):  # noqa: ARG001 - logs go there
     """Run `pprofplus watch`; it is killed at the end if it still runs."""
     with started_processes() as start_process:
 
@@ -66,21 +66,21 @@ def watch(home):  # noqa: ARG001 - logs go there
         yield start
 
 
-def samples(home, pid):
-    run = reference.runs_by_pid(home).get(pid)
+def samples(log_directory, pid):
+    run = reference.runs_by_pid(log_directory).get(pid)
     return 0 if run is None else len(run.samples)
 
 
-def test_a_process_without_the_collector_is_recorded_until_it_ends(watch, others, home):
+def test_a_process_without_the_collector_is_recorded_until_it_ends(watch, others, log_directory):
     other = others("sleep", "600")
     watching = watch(str(other.pid))
-    wait_until(lambda: samples(home, other.pid) > 5)
+    wait_until(lambda: samples(log_directory, other.pid) > 5)
     other.kill()
     other.wait()
     out, err = watching.communicate(timeout=EVER_S)
     assert (watching.returncode, err) == (0, "")
     assert re.fullmatch(rf"sleep {other.pid}: recorded to \S+\nsleep {other.pid}: ended\n", out)
-    run = reference.runs_by_pid(home)[other.pid]
+    run = reference.runs_by_pid(log_directory)[other.pid]
     assert (run.kinds, run.header.service, run.header.argv) == (
         ["start", "stop"],
         "sleep",
@@ -90,11 +90,11 @@ def test_a_process_without_the_collector_is_recorded_until_it_ends(watch, others
     assert run.bad == 0
 
 
-def test_its_values_are_those_of_the_process(watch, others, home):
+def test_its_values_are_those_of_the_process(watch, others, log_directory):
     other = others(sys.executable, "-c", GROWING)
     watching = watch(str(other.pid), "--service", "grower")
-    wait_until(lambda: samples(home, other.pid) > 20)
-    run = reference.runs_by_pid(home)[other.pid]
+    wait_until(lambda: samples(log_directory, other.pid) > 20)
+    run = reference.runs_by_pid(log_directory)[other.pid]
     assert run.header.service == "grower"
     first, last = run.samples[0][2], run.samples[-1][2]
     assert last["rss"] > first["rss"]
@@ -108,54 +108,54 @@ def test_its_values_are_those_of_the_process(watch, others, home):
 
 
 @pytest.mark.parametrize("number", _ENDING)
-def test_a_signal_ends_the_watch_normally(watch, others, home, number):
+def test_a_signal_ends_the_watch_normally(watch, others, log_directory, number):
     other = others("sleep", "600")
     watching = watch(str(other.pid))
-    wait_until(lambda: samples(home, other.pid) > 1)
+    wait_until(lambda: samples(log_directory, other.pid) > 1)
     watching.send_signal(number)
     assert watching.wait(EVER_S) == 0
     assert other.poll() is None
-    run = reference.runs_by_pid(home)[other.pid]
+    run = reference.runs_by_pid(log_directory)[other.pid]
     assert run.kinds == ["start", "stop"]
     assert run.events[-1].text == "the watch ended"
 
 
-def test_a_python_program_has_its_scripts_name(watch, others, home, tmp_path):
+def test_a_python_program_has_its_scripts_name(watch, others, log_directory, tmp_path):
     (tmp_path / "shop_api.py").write_text("import time; time.sleep(600)")
     other = others(sys.executable, str(tmp_path / "shop_api.py"))
     wait_until(lambda: "shop_api" in " ".join(psutil.Process(other.pid).cmdline()))
     watch(str(other.pid))
-    wait_until(lambda: samples(home, other.pid) > 0)
-    assert reference.runs_by_pid(home)[other.pid].header.service == "shop_api"
+    wait_until(lambda: samples(log_directory, other.pid) > 0)
+    assert reference.runs_by_pid(log_directory)[other.pid].header.service == "shop_api"
 
 
-def test_by_name_matching_processes_are_found_also_new_ones(watch, others, home):
+def test_by_name_matching_processes_are_found_also_new_ones(watch, others, log_directory):
     mark = f"watched-{os.getpid()}-{time.monotonic_ns()}"
     words = (sys.executable, "-c", "import time; time.sleep(600)", mark)
     first = others(*words)
     other = others(sys.executable, "-c", "import time; time.sleep(600)", "another")
     watching = watch("--name", mark, "--service", "marked")
-    wait_until(lambda: samples(home, first.pid) > 0)
+    wait_until(lambda: samples(log_directory, first.pid) > 0)
     second = others(*words)
-    wait_until(lambda: samples(home, second.pid) > 0)
+    wait_until(lambda: samples(log_directory, second.pid) > 0)
     first.kill()
     first.wait()
-    wait_until(lambda: reference.runs_by_pid(home)[first.pid].kinds[-1] == "stop")
+    wait_until(lambda: reference.runs_by_pid(log_directory)[first.pid].kinds[-1] == "stop")
     assert watching.poll() is None
-    assert set(reference.runs_by_pid(home)) == {first.pid, second.pid}
-    assert other.pid not in reference.runs_by_pid(home)
+    assert set(reference.runs_by_pid(log_directory)) == {first.pid, second.pid}
+    assert other.pid not in reference.runs_by_pid(log_directory)
 
 
-def test_with_a_name_it_waits_for_the_first_match(watch, others, home):
+def test_with_a_name_it_waits_for_the_first_match(watch, others, log_directory):
     mark = f"waited-{os.getpid()}-{time.monotonic_ns()}"
     watching = watch("--name", mark)
     time.sleep(0.5)
     assert watching.poll() is None
     other = others(sys.executable, "-c", "import time; time.sleep(600)", mark)
-    wait_until(lambda: samples(home, other.pid) > 0)
+    wait_until(lambda: samples(log_directory, other.pid) > 0)
 
 
-def test_new_children_are_recorded_and_the_watch_ends_with_the_last(watch, others, home):
+def test_new_children_are_recorded_and_the_watch_ends_with_the_last(watch, others, log_directory):
     parent = others(
         sys.executable,
         "-c",
@@ -168,16 +168,18 @@ def test_new_children_are_recorded_and_the_watch_ends_with_the_last(watch, other
         stdin=subprocess.PIPE,
     )
     watching = watch(str(parent.pid), "--children")
-    wait_until(lambda: len(reference.runs_by_pid(home)) == 3)
-    argv = {run.header.argv for run in reference.runs_by_pid(home).values()}
+    wait_until(lambda: len(reference.runs_by_pid(log_directory)) == 3)
+    argv = {run.header.argv for run in reference.runs_by_pid(log_directory).values()}
     assert {("sleep", "600"), ("sleep", "601")} < argv
     parent.stdin.close()
     parent.wait()
     assert watching.wait(EVER_S) == 0
-    assert {run.kinds[-1] for run in reference.runs_by_pid(home).values()} == {"stop"}
+    assert {run.kinds[-1] for run in reference.runs_by_pid(log_directory).values()} == {"stop"}
 
 
-def test_without_a_pid_children_are_those_of_the_process_that_started_the_watch(home, tmp_path):
+def test_without_a_pid_children_are_those_of_the_process_that_started_the_watch(
+    log_directory, tmp_path
+):
     script = tmp_path / "supervisor.py"
     script.write_text(
         "import subprocess, sys\n"
@@ -196,8 +198,8 @@ def test_without_a_pid_children_are_those_of_the_process_that_started_the_watch(
     )
     child, watching = map(int, supervisor.stdout.readline().split())
     try:
-        wait_until(lambda: samples(home, child) > 2)
-        assert watching not in reference.runs_by_pid(home)
+        wait_until(lambda: samples(log_directory, child) > 2)
+        assert watching not in reference.runs_by_pid(log_directory)
     finally:
         out, _ = supervisor.communicate(timeout=EVER_S)
     assert out == "0\n"
@@ -223,10 +225,12 @@ def test_wrong_usage_prints_one_line_and_exits_2(watch, words):
 
 @needs_root("needs a process of another user to look at")
 @pytest.mark.usefixtures("reachable_by_others")
-def test_metrics_that_this_user_may_not_read_are_named_and_the_others_recorded(others, home):
+def test_metrics_that_this_user_may_not_read_are_named_and_the_others_recorded(
+    others, log_directory
+):
     other = others("sleep", "600")  # root's
-    home.mkdir(mode=0o700)
-    os.chown(home, 12345, 12345)
+    log_directory.mkdir(mode=0o700)
+    os.chown(log_directory, 12345, 12345)
     program = (
         "import logging, os, sys, time\n"
         "from pprofplus.settings import Settings\n"
@@ -243,7 +247,7 @@ def test_metrics_that_this_user_may_not_read_are_named_and_the_others_recorded(o
         stderr=subprocess.PIPE,
         text=True,
     )
-    wait_until(lambda: samples(home, other.pid) > 3 or watching.poll() is not None)
+    wait_until(lambda: samples(log_directory, other.pid) > 3 or watching.poll() is not None)
     other.kill()
     other.wait()
     _, err = watching.communicate(timeout=EVER_S)
@@ -251,40 +255,40 @@ def test_metrics_that_this_user_may_not_read_are_named_and_the_others_recorded(o
     assert err.count("\n") == 1
     assert "uss, pss, swap, fds" in err
     assert {"rss", "vms", "threads"} <= {
-        name for name, _, _ in reference.runs_by_pid(home)[other.pid].header.metrics
+        name for name, _, _ in reference.runs_by_pid(log_directory)[other.pid].header.metrics
     }
 
 
-def test_ctl_may_mark_and_pause_a_watched_process(watch, others, home):
+def test_ctl_may_mark_and_pause_a_watched_process(watch, others, log_directory):
     other = others("sleep", "600")
     watch(str(other.pid))
-    wait_until(lambda: samples(home, other.pid) > 0)
+    wait_until(lambda: samples(log_directory, other.pid) > 0)
     for words in (("mark", "hello"), ("pause",)):
         subprocess.run(
             [sys.executable, "-m", "pprofplus", "ctl", *words, "--service", "sleep"],
             check=True,
             stdout=subprocess.DEVNULL,
         )
-    assert reference.runs_by_pid(home)[other.pid].kinds == ["start", "mark", "pause"]
+    assert reference.runs_by_pid(log_directory)[other.pid].kinds == ["start", "mark", "pause"]
 
 
-def test_a_killed_watch_loses_no_sample_and_its_runs_have_died(watch, others, home):
+def test_a_killed_watch_loses_no_sample_and_its_runs_have_died(watch, others, log_directory):
     other = others("sleep", "600")
     watching = watch(str(other.pid))
-    wait_until(lambda: samples(home, other.pid) > 3)
+    wait_until(lambda: samples(log_directory, other.pid) > 3)
     watching.kill()
     watching.wait()
-    run = reference.runs_by_pid(home)[other.pid]
+    run = reference.runs_by_pid(log_directory)[other.pid]
     assert run.kinds == ["start"]
     assert not reference.is_live(run.directory)
 
 
-def test_escape_sequences_in_a_command_line_do_not_reach_the_terminal(watch, others, home):
+def test_escape_sequences_in_a_command_line_do_not_reach_the_terminal(watch, others, log_directory):
     other = others(
         sys.executable, "-c", "import time; time.sleep(600)", "\x1b[2J\x07evil", "needle-\x9b31m"
     )
     watching = watch("--name", "needle-")
-    wait_until(lambda: samples(home, other.pid) > 0)
+    wait_until(lambda: samples(log_directory, other.pid) > 0)
     other.kill()
     other.wait()
     time.sleep(0.3)
@@ -304,7 +308,7 @@ def test_a_pid_reused_by_another_process_ends_the_run(others, tmp_path):
     watched.process._create_time = 1.0
     watched.process._ident = (process.pid, 1.0)
     assert not watched.step(time.monotonic())
-    assert reference.Run(watched.recording.writer.directory).kinds == ["start", "stop"]
+    assert reference.Run(watched.recorder.writer.directory).kinds == ["start", "stop"]
 
 
 # -- without enough descriptors
@@ -348,49 +352,51 @@ def limited(soft, hard):
     return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def live(home):
-    paths = [path for path in reference.runs(home) if reference.segments(path)]
+def live(log_directory):
+    paths = [path for path in reference.runs(log_directory) if reference.segments(path)]
     return {path.name.partition("-")[0] for path in paths if reference.is_live(path)}
 
 
-def test_the_soft_limit_of_descriptors_is_raised_to_the_hard_one(watch, herd, home):
+def test_the_soft_limit_of_descriptors_is_raised_to_the_hard_one(watch, herd, log_directory):
     parent, pids = herd(MANY)
     watching = watch(str(parent.pid), "--children", preexec_fn=limited(40, 1024))
-    wait_until(lambda: len(live(home)) == MANY + 1)
+    wait_until(lambda: len(live(log_directory)) == MANY + 1)
     with open(f"/proc/{watching.pid}/limits") as file:  # noqa: PTH123 - as the kernel has it
         (line,) = (line for line in file if line.startswith("Max open files"))
     assert line.split()[3:5] == ["1024", "1024"]
-    assert pids < set(map(int, live(home)))
+    assert pids < set(map(int, live(log_directory)))
 
 
-def test_a_watched_process_uses_one_descriptor(watch, herd, home):
+def test_a_watched_process_uses_one_descriptor(watch, herd, log_directory):
     parent, _ = herd(MANY)
     watching = watch(str(parent.pid), "--children", preexec_fn=limited(1024, 1024))
-    wait_until(lambda: len(live(home)) == MANY + 1)
+    wait_until(lambda: len(live(log_directory)) == MANY + 1)
     assert len(os.listdir(f"/proc/{watching.pid}/fd")) < MANY + 16  # noqa: PTH208 - as above
 
 
-def test_without_descriptors_one_line_is_printed_and_recorded_processes_continue(watch, herd, home):
+def test_without_descriptors_one_line_is_printed_and_recorded_processes_continue(
+    watch, herd, log_directory
+):
     parent, _ = herd(MANY)
     watching = watch(str(parent.pid), "--children", preexec_fn=limited(LIMIT, LIMIT))
     line = watching.stderr.readline()
     assert "no file descriptor is left (limit 64)" in line
     assert "ulimit -n" in line
-    recorded = live(home)
+    recorded = live(log_directory)
     assert len(recorded) > LIMIT // 2
     (first, *_) = sorted(recorded)
-    before = samples(home, int(first))
-    wait_until(lambda: samples(home, int(first)) > before + 5)
+    before = samples(log_directory, int(first))
+    wait_until(lambda: samples(log_directory, int(first)) > before + 5)
     # room for others: they are recorded
     parent.stdin.write("30\n")
     parent.stdin.flush()
-    wait_until(lambda: live(home) - recorded)
+    wait_until(lambda: live(log_directory) - recorded)
     assert watching.poll() is None
     watching.send_signal(signal.SIGTERM)
     out, err = watching.communicate(timeout=EVER_S)
     assert (watching.returncode, err) == (0, "")
     assert "Traceback" not in out
-    assert {run.kinds[-1] for run in reference.runs_by_pid(home).values()} == {"stop"}
+    assert {run.kinds[-1] for run in reference.runs_by_pid(log_directory).values()} == {"stop"}
 
 
 def test_without_a_descriptor_for_any_process_one_line_is_printed_and_the_exit_code_is_1(
@@ -404,17 +410,17 @@ def test_without_a_descriptor_for_any_process_one_line_is_printed_and_the_exit_c
     assert "no file descriptor is left (limit 14)" in err
 
 
-def test_with_a_name_processes_without_a_descriptor_are_recorded_later(watch, herd, home):
+def test_with_a_name_processes_without_a_descriptor_are_recorded_later(watch, herd, log_directory):
     duration_s = f"600.{os.getpid()}{time.monotonic_ns()}"  # a duration that no other process has
     parent, pids = herd(40, duration_s)
     watching = watch("--name", f"^sleep {re.escape(duration_s)}$", preexec_fn=limited(48, 48))
     assert "no file descriptor is left" in watching.stderr.readline()
-    recorded = live(home)
+    recorded = live(log_directory)
     assert len(recorded) < 40
     parent.stdin.write("20\n")
     parent.stdin.flush()
-    wait_until(lambda: live(home) - recorded)
-    assert {int(pid) for pid in live(home)} <= pids
+    wait_until(lambda: live(log_directory) - recorded)
+    assert {int(pid) for pid in live(log_directory)} <= pids
     assert watching.poll() is None
 
 
@@ -423,12 +429,22 @@ def test_with_a_name_processes_without_a_descriptor_are_recorded_later(watch, he
 
 @needs_root("needs a directory of another user")
 @pytest.mark.usefixtures("reachable_by_others")
-def test_a_directory_without_write_permission_prints_one_line_and_exits_1(others, home, tmp_path):
-    home.parent.joinpath("closed").mkdir(mode=0o755)
+def test_a_directory_without_write_permission_prints_one_line_and_exits_1(
+    others, log_directory, tmp_path
+):
+    log_directory.parent.joinpath("closed").mkdir(mode=0o755)
     other = others("sleep", "600", preexec_fn=lambda: os.setuid(12345))
-    for place in (tmp_path / "closed" / "logs", tmp_path / "closed", home):
+    for directory in (tmp_path / "closed" / "logs", tmp_path / "closed", log_directory):
         done = subprocess.run(
-            [sys.executable, "-c", AS_ANOTHER_USER, "watch", str(other.pid), "--dir", str(place)],
+            [
+                sys.executable,
+                "-c",
+                AS_ANOTHER_USER,
+                "watch",
+                str(other.pid),
+                "--dir",
+                str(directory),
+            ],
             capture_output=True,
             text=True,
             timeout=EVER_S,
@@ -436,15 +452,15 @@ def test_a_directory_without_write_permission_prints_one_line_and_exits_1(others
         )
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done
         assert done.stderr.startswith("pprofplus: cannot record")
-        assert str(place) in done.stderr
+        assert str(directory) in done.stderr
 
 
 @needs_root("needs a directory of another user")
 @pytest.mark.usefixtures("reachable_by_others")
-def test_a_services_directory_of_another_user_prints_one_line_and_exits_1(others, home):
-    home.mkdir(mode=0o755)
-    os.chown(home, 12345, 12345)
-    (home / "sleep").mkdir(mode=0o700)  # root's
+def test_a_services_directory_of_another_user_prints_one_line_and_exits_1(others, log_directory):
+    log_directory.mkdir(mode=0o755)
+    os.chown(log_directory, 12345, 12345)
+    (log_directory / "sleep").mkdir(mode=0o700)  # root's
     other = others("sleep", "600", preexec_fn=lambda: os.setuid(12345))
     done = subprocess.run(
         [sys.executable, "-c", AS_ANOTHER_USER, "watch", str(other.pid)],
@@ -454,7 +470,7 @@ def test_a_services_directory_of_another_user_prints_one_line_and_exits_1(others
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done
-    assert f"{other.pid}: cannot record to {home}: " in done.stderr
+    assert f"{other.pid}: cannot record to {log_directory}: " in done.stderr
 
 
 @needs_root("mounting a small disk needs root")

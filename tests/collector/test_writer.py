@@ -23,12 +23,12 @@ UNIX_MS = 1_795_000_000_000
 class Recorder:
     """A writer, and the samples that it was given."""
 
-    def __init__(self, home, metrics=METRICS, **options):
+    def __init__(self, log_directory, metrics=METRICS, **options):
         header = RunHeader(
             service="svc", pid=4711, start_ms=UNIX_MS, metrics=metrics, interval_ms=1000
         )
-        self.writer = Writer(str(home), header, **options)
-        self.told = []
+        self.writer = Writer(str(log_directory), header, **options)
+        self.samples_taken = []
         self.random = random.Random(5)  # noqa: S311 - not for secrets
         self.values = [1 << 28] * len(metrics)
         self.mono_ms = 1000
@@ -41,7 +41,7 @@ class Recorder:
                 value + self.random.randrange(1 << 18) if self.random.random() < changing else value
                 for value in self.values
             ]
-            self.told.append((self.mono_ms, self.mono_ms + self.offset_ms, self.values))
+            self.samples_taken.append((self.mono_ms, self.mono_ms + self.offset_ms, self.values))
             self.writer.add(self.mono_ms, self.mono_ms + self.offset_ms, list(self.values))
 
     def read(self):
@@ -81,7 +81,7 @@ def test_a_run_of_many_segments_keeps_its_newest_samples_under_its_cap_to_the_by
     recorder.writer.close()
     assert most > MIN_MAX_BYTES // 2
     kept = recorder.rows()
-    assert kept == recorder.told[-len(kept) :]
+    assert kept == recorder.samples_taken[-len(kept) :]
     assert len(kept) > 1000
     assert recorder.writer.samples == 6000
     assert recorder.read().bad == 0
@@ -104,8 +104,8 @@ def test_a_copy_at_any_moment_has_every_counted_sample(recorder):
         recorder.sample()
         run = recorder.read()
         assert run.bad == 0
-        assert len(run.samples) == recorder.writer.samples == len(recorder.told)
-    assert recorder.rows() == recorder.told
+        assert len(run.samples) == recorder.writer.samples == len(recorder.samples_taken)
+    assert recorder.rows() == recorder.samples_taken
 
 
 def test_a_write_torn_at_any_byte_costs_at_most_the_newest_sample(recorder):
@@ -125,7 +125,7 @@ def test_a_write_torn_at_any_byte_costs_at_most_the_newest_sample(recorder):
         for page in pages:
             number = page.head.prefix.number
             best[number] = max(best.get(number, 0), page.head.samples)
-        assert sum(best.values()) >= len(recorder.told) - 1
+        assert sum(best.values()) >= len(recorder.samples_taken) - 1
 
 
 @pytest.mark.parametrize("spoiled", [0, 1])
@@ -174,7 +174,7 @@ def test_a_clock_step_and_an_interval_change_begin_a_page(recorder):
         (10, 5000),
     ]
     monotonic = [mono for mono, _, _ in recorder.read().samples]
-    assert monotonic == [told[0] for told in recorder.told]
+    assert monotonic == [sample[0] for sample in recorder.samples_taken]
     assert recorder.read().header.interval_ms == 1000
 
 
@@ -182,7 +182,7 @@ def test_a_decreasing_monotonic_time_is_clamped(recorder):
     recorder.sample(2)
     recorder.writer.add(5, 5 + recorder.offset_ms, list(recorder.values))
     times = [mono for mono, _, _ in recorder.read().samples]
-    assert times == [*(told[0] for told in recorder.told), recorder.mono_ms]
+    assert times == [*(sample[0] for sample in recorder.samples_taken), recorder.mono_ms]
 
 
 def test_another_schema_begins_a_segment_and_counters_keep_their_rate(recorder):
@@ -232,27 +232,27 @@ def test_directories_are_private_under_any_umask(tmp_path):
         recorder.sample()
     finally:
         os.umask(before)
-    place = Path(recorder.writer.directory)
-    for directory in (place, place.parent, place.parent.parent):
+    run_directory = Path(recorder.writer.directory)
+    for directory in (run_directory, run_directory.parent, run_directory.parent.parent):
         assert stat.S_IMODE(directory.stat().st_mode) == 0o700
-    assert stat.S_IMODE(reference.segments(place)[0].stat().st_mode) == 0o600
+    assert stat.S_IMODE(reference.segments(run_directory)[0].stat().st_mode) == 0o600
     recorder.writer.close()
 
 
 def test_group_readable_lets_the_group_read(tmp_path):
     recorder = Recorder(tmp_path / "logs", group_readable=True)
     recorder.sample()
-    place = Path(recorder.writer.directory)
-    for directory in (place, place.parent, place.parent.parent):
+    run_directory = Path(recorder.writer.directory)
+    for directory in (run_directory, run_directory.parent, run_directory.parent.parent):
         assert stat.S_IMODE(directory.stat().st_mode) == 0o750
-    assert stat.S_IMODE(reference.segments(place)[0].stat().st_mode) == 0o640
+    assert stat.S_IMODE(reference.segments(run_directory)[0].stat().st_mode) == 0o640
     recorder.writer.close()
 
 
 def test_a_run_whose_directory_exists_gets_the_next_millisecond(tmp_path):
-    home = tmp_path / "logs"
-    assert make_run(str(home), "svc", 4711, UNIX_MS) == UNIX_MS
-    recorder = Recorder(home)
+    log_directory = tmp_path / "logs"
+    assert make_run(str(log_directory), "svc", 4711, UNIX_MS) == UNIX_MS
+    recorder = Recorder(log_directory)
     recorder.sample()
     assert recorder.writer.directory.endswith(f"/svc/4711-{UNIX_MS + 1}")
     assert recorder.read().header.start_ms == UNIX_MS + 1
@@ -269,7 +269,7 @@ def test_a_full_disk_costs_no_sample_that_fits_in_the_page(recorder, small_files
     recorder.sample(1)
     assert recorder.writer.write_error is None
     assert recorder.writer.samples == 31
-    assert recorder.rows() == recorder.told
+    assert recorder.rows() == recorder.samples_taken
     assert recorder.read().kinds == []
 
 
@@ -283,11 +283,11 @@ def test_samples_lost_on_a_full_disk_are_counted_in_the_log(recorder, small_file
     run = recorder.read()
     (event,) = run.events
     assert (run.kinds, event.text) == (["lost"], "EFBIG")
-    assert len(run.samples) + event.value == len(recorder.told) == 1405
+    assert len(run.samples) + event.value == len(recorder.samples_taken) == 1405
     assert recorder.writer.samples == len(run.samples)
     assert recorder.writer.lost == 0
     kept = {mono for mono, _, _ in run.samples}
-    assert [row for row in recorder.told if row[0] in kept] == recorder.rows()
+    assert [row for row in recorder.samples_taken if row[0] in kept] == recorder.rows()
 
 
 def test_recording_begins_when_an_error_from_the_start_ends(tmp_path):
@@ -298,7 +298,7 @@ def test_recording_begins_when_an_error_from_the_start_ends(tmp_path):
     assert "link or not a directory" in str(recorder.writer.write_error)
     blocked.unlink()
     recorder.sample(1)
-    assert recorder.rows() == recorder.told
+    assert recorder.rows() == recorder.samples_taken
     recorder.writer.close()
 
 
@@ -316,7 +316,7 @@ def test_a_removed_segment_is_replaced(recorder, how):
     recorder.sample(3)
     assert recorder.writer.write_error is None
     kept = recorder.rows()
-    assert kept == recorder.told[-len(kept) :]
+    assert kept == recorder.samples_taken[-len(kept) :]
     assert len(kept) >= 3
     assert reference.is_live(directory)
 
@@ -335,18 +335,18 @@ def test_a_descriptor_that_the_host_closed_is_neither_written_to_nor_closed(reco
     os.close(precious)
     if precious != number:
         os.close(number)
-    assert recorder.rows() == recorder.told
+    assert recorder.rows() == recorder.samples_taken
 
 
 def test_the_remains_of_a_failed_segment_are_replaced(recorder):
-    place = Path(recorder.writer.directory)
-    place.mkdir(parents=True, mode=0o700)
-    for directory in (place, place.parent, place.parent.parent):
+    run_directory = Path(recorder.writer.directory)
+    run_directory.mkdir(parents=True, mode=0o700)
+    for directory in (run_directory, run_directory.parent, run_directory.parent.parent):
         directory.chmod(0o700)
     recorder.writer._files._created = True
-    (place / ".000001.pplog.new").write_text("leftover")
+    (run_directory / ".000001.pplog.new").write_text("leftover")
     recorder.sample(1)
-    assert [path.name for path in place.iterdir()] == ["000001.pplog"]
+    assert [path.name for path in run_directory.iterdir()] == ["000001.pplog"]
 
 
 def test_foreign_files_in_the_directory_are_left_unchanged(tmp_path):
@@ -365,10 +365,10 @@ def test_a_sample_without_enough_memory_is_counted_as_lost(recorder, monkeypatch
     with monkeypatch.context() as patch:
         patch.setattr(type(recorder.writer._page), "_extend", _no_memory)
         recorder.sample(1)
-    recorder.told.pop()
+    recorder.samples_taken.pop()
     recorder.sample(10)
     run = recorder.read()
-    assert recorder.rows() == recorder.told
+    assert recorder.rows() == recorder.samples_taken
     assert [
         (kind, event.value, event.text) for kind, event in zip(run.kinds, run.events, strict=True)
     ] == [("lost", 1, "MemoryError")]
@@ -378,7 +378,7 @@ def _no_memory(*_):
     raise MemoryError
 
 
-def test_events_are_on_disk_at_once_and_fill_pages_like_samples(recorder):
+def test_events_are_on_disk_immediately_and_fill_pages_like_samples(recorder):
     for i in range(100):
         recorder.writer.add_event(Event(MARK, i, UNIX_MS + i, i, "x" * 500))
         assert [event.value for event in recorder.read().events] == list(range(i + 1))

@@ -17,7 +17,7 @@ class Document:
 
     Attributes:
         name: its path in the repository.
-        text: what is in it.
+        text: its content.
     """
 
     def __init__(self, name):
@@ -63,7 +63,7 @@ class Document:
         ]
 
     def prose(self):
-        """Return the text that was written by hand: without code and tables made from code."""
+        """Return the text without code and without tables that are made from code."""
         text = re.sub(r"```.*?```", "", self.text, flags=re.DOTALL)
         text = re.sub(r"<!-- made from code: [^>]* -->\n(?:\|.*\n)*", "", text)
         return re.sub(r"`[^`\n]*`", "", text)
@@ -78,7 +78,7 @@ class Document:
         ]
 
     def anchors(self):
-        """Return the anchors that GitHub gives to the headings."""
+        """Return the anchors that GitHub makes of the headings."""
         found = set()
         for token, after in zip(self.tokens, self.tokens[1:], strict=False):
             if token.type != "heading_open":
@@ -96,7 +96,7 @@ class Document:
 
 
 def _names():
-    """Return the paths of all Markdown files, without those of tools and environments."""
+    """Return the paths of all Markdown files, except those of tools and environments."""
     for directory, below, files in os.walk(ROOT):
         below[:] = [name for name in below if not name.startswith(".") or name == ".github"]
         for name in files:
@@ -137,7 +137,7 @@ def benchmarks_readme(documents):
 
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
-    """A machine with a service on it, and the commands that the documents call."""
+    """A directory with a service and with the commands that the documents call, on PATH."""
     commands = tmp_path / "bin"
     commands.mkdir()
     python = f'#!/bin/sh\nexec "{sys.executable}" '

@@ -1,4 +1,4 @@
-"""The tables of the documents that are made from tables in the code.
+"""Makes the tables of the documents from tables in the code.
 
 python tests/documents/document_tables.py    # writes them into the documents
 """
@@ -41,8 +41,8 @@ FIRST_ACTIONS = (
     *("run(-1)", "run(1)", "pan(-0.25)", "pan(0.25)", "zoom(-1)", "zoom(1)", "fit", "live"),
     *("cursor(-1)", "cursor(1)", "maximise", "events", "explain", "export", "help", "quit"),
 )
-# the help names the metrics of a layer; the main README says where they are in the charts
-SEEN = {
+# the help names the metrics of a layer; the main README names the charts
+SYMPTOMS = {
     "objects": "*python heap*: `used` grows",
     "fragmentation": "*python heap*: `used` falls, `sys` stays up",
     "c_heap": "*C heap*: `used` grows, the Python heap does not",
@@ -82,7 +82,7 @@ def _comparison_keys() -> str:
 
 def _layers() -> str:
     layers = [LAYER_BY_ID[layer] for _, layer in SIGNPOSTS]
-    rows = ((SEEN[layer.id], layer.meaning, layer.action) for layer in layers)
+    rows = ((SYMPTOMS[layer.id], layer.meaning, layer.action) for layer in layers)
     return table(("what you see", "what it means", "what to do next"), rows)
 
 
@@ -152,7 +152,7 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
     (".github/CONTRIBUTING.md", "collector layers"): lambda: _layers_of("pprofplus"),
     (".github/CONTRIBUTING.md", "monitor layers"): lambda: _layers_of("pprofplus_tui"),
 }
-"""By (document, name in the marker)."""
+"""The functions by (document, name in the marker)."""
 
 
 def table_in(text: str, name: str) -> re.Match[str]:

@@ -21,19 +21,17 @@ def runner_help(root):
 
 
 def benchmarks_in(runner_help):
-    """Return the names that `--only` takes."""
+    """Return the names that `--only` accepts."""
     listed = re.search(r"--only NAME \[NAME \.\.\.\]\s+([\w,\s]+?)\n\s+--", runner_help)[1]
     return {name.strip() for name in listed.split(",")}
 
 
-def test_each_benchmark_is_named_by_the_section_that_has_its_figures(
-    benchmarks_readme, runner_help
-):
-    said = re.findall(r"^`--only (\w+)`", benchmarks_readme.text, re.MULTILINE)
-    assert sorted(said) == sorted(benchmarks_in(runner_help))
+def test_each_benchmark_is_named_in_the_section_with_its_figures(benchmarks_readme, runner_help):
+    named = re.findall(r"^`--only (\w+)`", benchmarks_readme.text, re.MULTILINE)
+    assert sorted(named) == sorted(benchmarks_in(runner_help))
 
 
-def test_each_command_in_a_document_has_options_of_the_runner(documents, runner_help):
+def test_each_command_in_a_document_uses_options_of_the_runner(documents, runner_help):
     options = set(re.findall(r"--\w[\w-]*", runner_help))
     lines = [
         line

@@ -1,4 +1,4 @@
-"""The collector's README is true: its recipes record, its settings are those of the program."""
+"""The collector's README is correct: its recipes record, its settings are those of the program."""
 
 import configparser
 import inspect
@@ -9,12 +9,13 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 import pprofplus
+from kit.run_logs import wait_for_runs
+from kit.units import GIB, MIB
 from pprofplus.log.retention import DEFAULT_MAX_AGE_DAYS, DEFAULT_MAX_TOTAL_BYTES
 from pprofplus.log.run_directory import DEFAULT_MAX_BYTES
 from pprofplus.probes.gauge_registry import MAX_GAUGES
@@ -28,12 +29,9 @@ from pprofplus.settings import (
 from pprofplus_tui.sources.local.catalog import Catalog
 from pprofplus_tui.sources.local.run_log import RunLog
 
-MIB = 1 << 20
-GIB = 1 << 30
-
 
 def services_in(log_directory):
-    """Return the services of all runs, each of which ended in order."""
+    """Return the services of all runs; check that each ended normally."""
     catalog = Catalog([str(log_directory)])
     catalog.refresh()
     assert {info.state for info in catalog.runs} == {"exited"}
@@ -54,22 +52,24 @@ def test_the_settings_are_the_arguments_of_start_and_the_environment(collector_r
 
 
 def test_the_defaults_are_those_of_the_program(collector_readme):
-    said = {name.strip("`"): default for name, _, default in collector_readme.table_of("settings")}
-    assert said["interval_s"] == (
+    documented = {
+        name.strip("`"): default for name, _, default in collector_readme.table_of("settings")
+    }
+    assert documented["interval_s"] == (
         f"{DEFAULT_INTERVAL_S:g} ({MIN_INTERVAL_S:g} to {MAX_INTERVAL_S:g})"
     )
-    assert said["max_bytes"].startswith(f"{DEFAULT_MAX_BYTES // MIB} MiB")
-    assert said["max_total_bytes"].startswith(f"{DEFAULT_MAX_TOTAL_BYTES // GIB} GiB")
-    assert said["max_age_days"].startswith(f"{DEFAULT_MAX_AGE_DAYS:g},")
-    assert said["budget"].startswith(f"{DEFAULT_BUDGET:g} of a core")
-    assert said["group_readable"].startswith("no: directories have mode 0700, files 0600")
+    assert documented["max_bytes"].startswith(f"{DEFAULT_MAX_BYTES // MIB} MiB")
+    assert documented["max_total_bytes"].startswith(f"{DEFAULT_MAX_TOTAL_BYTES // GIB} GiB")
+    assert documented["max_age_days"].startswith(f"{DEFAULT_MAX_AGE_DAYS:g},")
+    assert documented["budget"].startswith(f"{DEFAULT_BUDGET:g} of a core")
+    assert documented["group_readable"].startswith("no: directories have mode 0700, files 0600")
 
 
 def test_the_number_of_gauges_is_that_of_the_program(collector_readme):
     assert f"A process can have {MAX_GAUGES}." in collector_readme.text
 
 
-def test_its_python_controls_a_run(readme, collector_readme, tmp_path, monkeypatch):
+def test_its_python_code_controls_a_run(readme, collector_readme, tmp_path, monkeypatch):
     monkeypatch.setenv("PPROFPLUS_DIR", str(tmp_path / "logs"))
     ((_, start),) = readme.blocks("python")
     ((marker, code),) = collector_readme.blocks("python")
@@ -83,13 +83,15 @@ def test_its_python_controls_a_run(readme, collector_readme, tmp_path, monkeypat
     assert events_of(info) == ["start", "mark", "pause", "resume", "interval", "stop"]
 
 
-def test_the_commands_that_only_look_find_nothing_wrong(collector_readme, machine, run_quietly):
-    where, doctor = collector_readme.lines_of("commands that only look")
+def test_the_commands_that_only_read_report_no_problem(collector_readme, machine, run_quietly):
+    where, doctor = collector_readme.lines_of("commands that only read")
     assert run_quietly(shlex.split(where)) == f"{machine / 'logs'}\n"
     assert "healthy" in run_quietly(shlex.split(doctor))
 
 
-def test_its_ways_to_run_a_program_record_what_they_say(collector_readme, machine, run_quietly):
+def test_its_ways_to_run_a_program_record_the_services_that_they_name(
+    collector_readme, machine, run_quietly
+):
     lines = collector_readme.lines_of("run")
     assert len(lines) == 4
     for line in lines:
@@ -97,7 +99,7 @@ def test_its_ways_to_run_a_program_record_what_they_say(collector_readme, machin
     assert services_in(machine / "logs") == ["api", "api", "gunicorn", "shop"]
 
 
-def test_its_requests_to_a_running_service_are_done(collector_readme, machine, run_quietly):
+def test_its_requests_to_a_running_service_succeed(collector_readme, machine, run_quietly):
     words = [
         sys.executable,
         "-c",
@@ -106,10 +108,7 @@ def test_its_requests_to_a_running_service_are_done(collector_readme, machine, r
     with subprocess.Popen(words, stdin=subprocess.PIPE) as service:
         try:
             catalog = Catalog([str(machine / "logs")])
-            until = time.monotonic() + 60
-            while not catalog.runs and time.monotonic() < until:
-                time.sleep(0.05)
-                catalog.refresh()
+            wait_for_runs(catalog)
             lines = collector_readme.block_of("ctl", "sh").strip().splitlines()
             assert len(lines) == 4
             for line in lines:
@@ -120,11 +119,11 @@ def test_its_requests_to_a_running_service_are_done(collector_readme, machine, r
     assert events_of(info) == ["start", "mark", "interval", "pause", "resume", "stop"]
 
 
-def test_the_processes_that_it_watches_are_recorded(collector_readme, machine):
+def test_its_watch_commands_record_the_processes(collector_readme, machine):
     lines = collector_readme.block_of("watch", "sh").strip().splitlines()
     assert len(lines) == 3
-    span_s = str(10_000_000 + os.getpid())  # no other process on this machine sleeps so long
-    with subprocess.Popen(["sleep", span_s]) as other:  # noqa: S607 - of any system
+    span_s = str(10_000_000 + os.getpid())  # no other process sleeps for this time
+    with subprocess.Popen(["sleep", span_s]) as other:  # noqa: S607 - on every system
         started = []
         try:
             for line in lines:
@@ -133,10 +132,7 @@ def test_the_processes_that_it_watches_are_recorded(collector_readme, machine):
                 words = [word.replace("postgres: .* writer", f"sleep {span_s}") for word in words]
                 started.append(subprocess.Popen([sys.executable, "-m", "pprofplus", *words]))
             catalog = Catalog([str(machine / "logs")])
-            until = time.monotonic() + 60
-            while len(catalog.runs) < 3 and time.monotonic() < until:
-                time.sleep(0.05)
-                catalog.refresh()
+            wait_for_runs(catalog, 3)
         finally:
             other.kill()
             for process in started:
@@ -146,7 +142,7 @@ def test_the_processes_that_it_watches_are_recorded(collector_readme, machine):
     assert {info.pid for info in catalog.runs} == {other.pid}
 
 
-def test_its_link_records_where_no_shell_expands_it(collector_readme, machine, run_quietly):
+def test_its_link_records_without_a_shell_that_expands_it(collector_readme, machine, run_quietly):
     (link,) = re.findall(r"`(ln -s [^`]*)`", collector_readme.text)
     docker, systemd = re.findall(r"`(?:ENV |Environment=)([^`]*)`", collector_readme.text)
     assert docker == systemd
@@ -168,9 +164,9 @@ def test_its_unit_records_in_the_state_directory(
     monkeypatch.delenv("PPROFPLUS_DIR")
     monkeypatch.setenv("STATE_DIRECTORY", str(state))
     run_quietly(shlex.split(service["ExecStart"].replace("/opt/api/bin", str(machine / "bin"))))
-    (said,) = re.findall(r"--dir /var/lib/(\S+)`", collector_readme.text)
-    assert services_in(machine / said) == ["api"]
-    (run,) = (machine / said / "api").iterdir()
+    (named,) = re.findall(r"--dir /var/lib/(\S+)`", collector_readme.text)
+    assert services_in(machine / named) == ["api"]
+    (run,) = (machine / named / "api").iterdir()
     for name, text in {
         "SERVICE_RESULT": "success",
         "EXIT_CODE": "exited",
@@ -201,7 +197,7 @@ def test_its_image_records_to_the_volume(collector_readme, machine, monkeypatch,
     assert services_in(f"{machine}{log_directory}") == ["api"]
 
 
-def test_its_pod_records_where_its_monitor_looks(
+def test_its_pod_records_to_the_directory_that_its_monitor_reads(
     collector_readme, machine, monkeypatch, run_quietly
 ):
     yaml = pytest.importorskip("yaml")

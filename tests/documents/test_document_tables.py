@@ -1,16 +1,13 @@
-"""Tables in the documents are those that the code makes."""
+"""The tables in the documents are up to date with the code."""
 
-import importlib.util
 import re
 from pathlib import Path
 
 import pytest
 
-_spec = importlib.util.spec_from_file_location(
-    "document_tables", Path(__file__).with_name("document_tables.py")
-)
-made = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(made)
+from kit.scripts import load_script
+
+made = load_script(Path(__file__).with_name("document_tables.py"))
 
 
 @pytest.mark.parametrize("where", made.TABLES, ids=": ".join)
@@ -21,7 +18,7 @@ def test_a_table_made_from_code_is_up_to_date(where, documents):
     )
 
 
-def test_every_marker_of_a_made_table_is_known(documents):
+def test_every_marker_of_a_table_from_code_is_known(documents):
     found = {
         (document.name, name)
         for document in documents.values()

@@ -1,4 +1,4 @@
-"""What documents and messages say about `pip install` is true where the project can be found."""
+"""The `pip install` commands of documents and messages install from where the project is."""
 
 import re
 
@@ -13,7 +13,7 @@ USERS_DOCUMENTS = ("README.md", "collector/README.md", "pprofplus_tui/README.md"
 
 
 def installs(text):
-    """Return (the command without its options, what is installed) of each that installs us."""
+    """Return (command without options, requirement) of each command that installs pprofplus."""
     for _, what in PIP.findall(text):
         bare = what.strip("'\"")
         if OURS.fullmatch(bare):
@@ -29,14 +29,14 @@ def test_a_command_names_the_source_and_the_extra(monkeypatch):
     assert installation.how_to_install("tui") == "pip install 'pprofplus[tui]'"
 
 
-def test_a_command_for_a_clone_says_so(monkeypatch):
+def test_a_command_for_a_clone_names_the_clone(monkeypatch):
     monkeypatch.setattr(installation, "SOURCE", ".")
     assert installation.install_line() == "pip install .  # in a clone of pprofplus"
     assert installation.how_to_install("tui") == "pip install '.[tui]'  in a clone of pprofplus"
 
 
 @pytest.mark.parametrize("name", USERS_DOCUMENTS)
-def test_every_install_command_for_users_is_the_one_of_messages(name, documents):
+def test_every_install_command_for_users_is_that_of_the_messages(name, documents):
     commands = [
         command
         for marker, code in documents[name].blocks("sh")
@@ -48,12 +48,12 @@ def test_every_install_command_for_users_is_the_one_of_messages(name, documents)
 
 
 @pytest.mark.parametrize("name", USERS_DOCUMENTS)
-def test_a_document_says_that_there_is_no_index_as_long_as_there_is_none(name, documents):
+def test_a_document_says_that_no_index_has_the_project_while_that_is_true(name, documents):
     unpublished = installation.SOURCE == "."
     assert (NOT_PUBLISHED in documents[name].text) == unpublished
 
 
-def test_no_document_or_message_installs_from_an_index_that_has_no_release(documents, root):
+def test_no_document_or_message_installs_from_an_index_before_the_first_release(documents, root):
     if installation.SOURCE != ".":
         pytest.skip("the project is on an index")
     texts = {name: document.text for name, document in documents.items()}
@@ -66,7 +66,7 @@ def test_no_document_or_message_installs_from_an_index_that_has_no_release(docum
             assert not bare.startswith("pprofplus"), (name, command)
 
 
-def test_every_extra_that_is_named_is_one_of_the_package(documents, root):
+def test_every_named_extra_exists(documents, root):
     extras = set(re.findall(r"^(\w+) = \[", (root / "pyproject.toml").read_text(), re.MULTILINE))
     for document in documents.values():
         for _, bare in installs(document.text):
@@ -74,7 +74,7 @@ def test_every_extra_that_is_named_is_one_of_the_package(documents, root):
             assert extra is None or extra in extras, (document.name, bare)
 
 
-def test_the_image_installs_from_where_the_project_can_be_found(collector_readme):
+def test_the_image_installs_from_the_source_of_the_project(collector_readme):
     block = collector_readme.block_of("docker", "dockerfile")
     (what,) = re.findall(r"^RUN pip install (\S+)", block, re.MULTILINE)
     copied = re.findall(r"^COPY pprofplus (\S+)$", block, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Links, tables, blocks and command lines in all documents are well-formed and lead somewhere."""
+"""Links, tables, blocks and command lines in all documents are valid."""
 
 import re
 import shlex
@@ -8,10 +8,10 @@ import pytest
 from pprofplus.cli import build_parser as collector_parser
 from pprofplus_tui.commands.table import build_parser as monitor_parser
 
-# how the shell blocks of a document are checked; "" are commands of the monitor
+# the markers of shell blocks that tests run; "" is for commands of the monitor
 MARKERS = {
     "README.md": {"demo command", "test command", "install", "install and look"},
-    "collector/README.md": {"install", "commands that only look", "ctl", "run", "watch"},
+    "collector/README.md": {"install", "commands that only read", "ctl", "run", "watch"},
     "pprofplus_tui/README.md": {"install", ""},
     "tests/benchmarks/README.md": {"benchmarks"},
     ".github/CONTRIBUTING.md": {"set up", "tests"},
@@ -20,7 +20,7 @@ PATH = re.compile(r"(?:collector|pprofplus_tui|tests|screenshots|\.ci|\.github)/
 PARSERS = {"pprofplus": collector_parser, "pprofplus-tui": monitor_parser}
 
 
-def test_every_relative_link_leads_to_a_file_and_a_heading(documents, root):
+def test_every_relative_link_has_a_file_and_a_heading(documents, root):
     broken = []
     for document in documents.values():
         for link in document.links():
@@ -62,7 +62,7 @@ def test_every_path_named_in_a_document_exists(documents, root):
     assert missing == []
 
 
-def test_every_row_of_a_table_has_the_cells_of_its_heading(documents):
+def test_every_row_of_a_table_has_as_many_cells_as_its_heading(documents):
     for document in documents.values():
         text = re.sub(r"```.*?```", "", document.text, flags=re.DOTALL)
         for rows in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
@@ -70,14 +70,14 @@ def test_every_row_of_a_table_has_the_cells_of_its_heading(documents):
             assert len(cells) == 1, (document.name, rows)
 
 
-def test_every_shell_block_is_one_that_a_test_runs(documents):
+def test_every_shell_block_is_run_by_a_test(documents):
     for document in documents.values():
         found = {marker for marker, _ in document.blocks("sh")}
         assert found == MARKERS.get(document.name, set()), document.name
 
 
 def command_lines(document):
-    """Return the lines of our commands: in code spans and in blocks without a language."""
+    """Return the command lines of pprofplus in code spans and in blocks without a language."""
     texts = document.code_spans()
     texts += [
         line
@@ -94,19 +94,19 @@ def command_lines(document):
 @pytest.mark.parametrize(
     "name", ["README.md", "collector/README.md", "pprofplus_tui/README.md", ".github/SECURITY.md"]
 )
-def test_every_command_line_in_the_text_is_understood_by_its_parser(name, documents):
+def test_every_command_line_in_the_text_is_accepted_by_its_parser(name, documents):
     lines = list(command_lines(documents[name]))
     assert lines
     for line in lines:
         program, *words = shlex.split(line.rstrip(')"'))
         parser = PARSERS[program]()
         if len(words) == 1 and not words[0].startswith("-"):
-            words.append("--help")  # only the name of a command
-        assert is_understood(parser, words), line
+            words.append("--help")  # the text has only the name of a command
+        assert is_accepted(parser, words), line
 
 
-def is_understood(parser, words):
-    """Tell whether a parser takes the words, or prints help and ends with 0."""
+def is_accepted(parser, words):
+    """Return whether a parser accepts the words, or prints help and exits with 0."""
     try:
         parser.parse_args(words)
     except SystemExit as ended:

@@ -1,4 +1,4 @@
-"""The monitor's README is true: its commands run, its settings are those of the program."""
+"""The monitor's README is correct: its commands run, its settings are those of the program."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ from pprofplus_tui.demo.past_runs import write_history
 WEEK_MS = 7 * 86_400_000
 
 
-def test_its_commands_do_what_it_says(monitor_readme, tmp_path, monkeypatch):
+def test_its_commands_succeed_and_export(monitor_readme, tmp_path, monkeypatch):
     log_directory = tmp_path / "logs"
     log_directory.mkdir(mode=0o700)
     write_history(log_directory, begin_ms=1_795_000_000_000 - WEEK_MS, end_ms=1_795_000_000_000)

@@ -1,4 +1,4 @@
-"""What the collector guarantees is checked by tests that exist."""
+"""The tests that PROMISES.md names for each guarantee exist."""
 
 import re
 from pathlib import Path

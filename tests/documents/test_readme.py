@@ -1,4 +1,4 @@
-"""The main README is a short page for newcomers, and what it says is true."""
+"""The main README is a short page for new users, and its code works."""
 
 import re
 import subprocess
@@ -6,15 +6,15 @@ import sys
 
 from pprofplus_tui.sources.local.catalog import Catalog
 
-MOST_LINES = 150
+MAX_LINES = 150
 QUANTITY = re.compile(r"\b[\d.,]+ (?:µs|ms|kB|MB|%)")
 
 
 def test_it_is_short(readme):
-    assert len(readme.text.splitlines()) <= MOST_LINES
+    assert len(readme.text.splitlines()) <= MAX_LINES
 
 
-def test_it_opens_with_one_sentence_a_picture_and_two_commands(readme):
+def test_it_begins_with_one_sentence_a_picture_and_two_commands(readme):
     title, sentence, picture, *_ = [part for part in readme.text.split("\n\n") if part]
     assert title == "# pprofplus"
     assert sentence.count(". ") == 0
@@ -22,7 +22,7 @@ def test_it_opens_with_one_sentence_a_picture_and_two_commands(readme):
     assert [marker for marker, _ in readme.blocks("sh")][:2] == ["demo command", "test command"]
 
 
-def test_its_python_records_a_service(readme, tmp_path, monkeypatch):
+def test_its_python_code_records_a_service(readme, tmp_path, monkeypatch):
     monkeypatch.setenv("PPROFPLUS_DIR", str(tmp_path / "logs"))
     ((_, code),) = readme.blocks("python")
     assert len([line for line in code.splitlines() if line]) == 2
@@ -32,7 +32,7 @@ def test_its_python_records_a_service(readme, tmp_path, monkeypatch):
     assert [(info.service, info.state) for info in catalog.runs] == [("api", "exited")]
 
 
-def test_every_document_for_users_is_linked_from_it(readme):
+def test_it_links_to_every_document_for_users(readme):
     assert set(readme.links()) >= {
         "collector/README.md",
         "collector/PROMISES.md",
@@ -45,7 +45,7 @@ def test_every_document_for_users_is_linked_from_it(readme):
     }
 
 
-def test_measured_quantities_stand_in_one_document(documents, benchmarks_readme):
+def test_measured_quantities_are_in_one_document(documents, benchmarks_readme):
     measured = set(QUANTITY.findall(benchmarks_readme.text))
     assert len(measured) > 100
     for name in ("README.md", "collector/README.md", "pprofplus_tui/README.md"):

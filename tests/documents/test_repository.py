@@ -16,14 +16,14 @@ def workflow(root):
     return yaml.safe_load((root / ".github" / "workflows" / "ci.yml").read_text())
 
 
-def test_ci_runs_on_every_python_of_the_classifiers(workflow, pyproject):
+def test_ci_runs_on_every_python_in_the_classifiers(workflow, pyproject):
     named = re.findall(r'"Programming Language :: Python :: (\d+\.\d+)"', pyproject)
     assert len(named) >= 4
     (job,) = workflow["jobs"].values()
     assert job["strategy"]["matrix"]["python"] == named
 
 
-def test_ci_begins_with_the_oldest_python_that_is_required(workflow, pyproject):
+def test_ci_begins_with_the_oldest_supported_python(workflow, pyproject):
     (job,) = workflow["jobs"].values()
     oldest = job["strategy"]["matrix"]["python"][0]
     assert f'requires-python = ">={oldest}"' in pyproject

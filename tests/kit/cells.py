@@ -1,4 +1,4 @@
-"""Reads rows of cells as text. It needs nothing: a row is a tuple of runs of cells."""
+"""Reads rows of cells as text. It imports nothing: a row is a tuple of objects with `text`."""
 
 
 def row_text(row):
@@ -10,5 +10,5 @@ def row_texts(rows):
 
 
 def styles_of(row, word=""):
-    """Return the styles of the runs of cells that have `word` in them."""
+    """Return the styles of the cells whose text contains `word`."""
     return {run.style for run in row if word in run.text}

@@ -25,5 +25,5 @@ def home_of(directory, case):
 
 
 def resealed(page):
-    """Return a page with its CRCs made right, as far as its lengths allow."""
+    """Return a page with correct CRCs, as far as its lengths allow."""
     return make.sealed(page)

@@ -1,4 +1,4 @@
-"""A TCP proxy that forwards everything after a delay: a distant machine, on loopback."""
+"""A TCP proxy that forwards all data after a delay; it simulates a distant machine on loopback."""
 
 import queue
 import socket
@@ -8,7 +8,7 @@ from contextlib import suppress
 
 
 class DelayedProxy:
-    """Listens on a free port of loopback and forwards to another, `delay_s` later each way."""
+    """Listens on a free loopback port and forwards to another port, after `delay_s` each way."""
 
     def __init__(self, port, delay_s):
         self._target = port
@@ -17,7 +17,7 @@ class DelayedProxy:
         self.port = self._listener.getsockname()[1]
         self._sockets = []
         self._closed = False
-        self.passed = [0, 0]  # bytes towards the target, and back
+        self.passed = [0, 0]  # bytes to the target, bytes from the target
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
 
@@ -35,12 +35,12 @@ class DelayedProxy:
             self._sockets += [near, far]
             for way, (source, target) in enumerate(((near, far), (far, near))):
                 waiting = queue.SimpleQueue()
-                for work in (self._take, self._give):
-                    args = (source, waiting, way) if work == self._take else (target, waiting, way)
+                for work, end in ((self._receive, source), (self._send, target)):
+                    args = (end, waiting, way)
                     self._threads.append(threading.Thread(target=work, args=args, daemon=True))
                     self._threads[-1].start()
 
-    def _take(self, source, waiting, way):
+    def _receive(self, source, waiting, way):
         while True:
             try:
                 data = source.recv(1 << 16)
@@ -51,7 +51,7 @@ class DelayedProxy:
             if not data:
                 return
 
-    def _give(self, target, waiting, _way):
+    def _send(self, target, waiting, _way):
         while True:
             due, data = waiting.get()
             time.sleep(max(0.0, due - time.monotonic()))
@@ -64,21 +64,21 @@ class DelayedProxy:
                 return
 
     def close(self):
-        """Close every connection; does nothing the second time."""
+        """Close every connection. A second call does nothing."""
         if self._closed:
             return
         self._closed = True
-        # an accept that waits is not ended by closing, but by shutting down
+        # close() does not end a waiting accept, shutdown() does
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        for one in list(self._sockets):
-            _drop(one)
+        for connection in list(self._sockets):
+            _shut_down(connection)
         for thread in list(self._threads):
             thread.join(10)
-        for one in self._sockets:
-            one.close()
+        for connection in self._sockets:
+            connection.close()
 
 
-def _drop(one):
+def _shut_down(connection):
     with suppress(OSError):
-        one.shutdown(socket.SHUT_RDWR)
+        connection.shutdown(socket.SHUT_RDWR)

@@ -1,4 +1,4 @@
-"""Gives a test an environment without settings of ours, and a log directory of its own."""
+"""Removes pprofplus settings from the environment of a test, and sets its own log directory."""
 
 import os
 
@@ -11,7 +11,7 @@ def needs_root(reason):
 
 
 def isolate_logs(tmp_path, monkeypatch):
-    """Let services log below `tmp_path`; return where."""
+    """Set a log directory below `tmp_path`, and return it."""
     for name in list(os.environ):
         if name.startswith("PPROFPLUS_"):
             monkeypatch.delenv(name)

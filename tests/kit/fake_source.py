@@ -1,7 +1,7 @@
 """A source of runs in memory, for tests without a disk: curves are functions of time.
 
-A test scripts what happens: it adds and removes runs, ends them, adds events, makes the source slow
-(`FakeSource.held`) or lets it fail (`FakeSource.failure`).
+A test controls the source: it adds, removes and ends runs, adds events, blocks readers
+(`FakeSource.held`) or makes them fail (`FakeSource.failure`).
 """
 
 import threading
@@ -30,27 +30,28 @@ from pprofplus_tui.sources.port import (
 )
 
 _BLOCK_SAMPLES = 100
+_ALL = Selection()
 
 
 def level(value):
-    """Return a curve that stays at one value."""
+    """Return a constant curve."""
     return lambda t_s: np.full(len(t_s), value, np.int64)
 
 
 def rising(start, per_s):
-    """Return a curve that rises steadily from a value; `t_s` is the age of the run."""
+    """Return a linear curve from `start`; `t_s` is the age of the run."""
     return lambda t_s: (start + per_s * t_s).astype(np.int64)
 
 
 @dataclass
 class FakeRun:
-    """A run; its samples are those of its curves between `begin_ms` and `last_ms`.
+    """A run; its samples are the values of its curves between `begin_ms` and `last_ms`.
 
     Attributes:
-        curves: by name of the metric, a function of the ages of samples in seconds, as an array.
-        end_ms: of the last sample; None while samples arrive.
-        pauses: [begin, end) in unix ms without samples.
-        cause: why it ended.
+        curves: by metric name, a function of the array of sample ages in seconds.
+        end_ms: time of the last sample; None while samples arrive.
+        pauses: intervals [begin, end) in unix ms without samples.
+        cause: the cause of its end.
     """
 
     service: str
@@ -68,7 +69,7 @@ class FakeRun:
 
     @property
     def id(self):
-        # nothing in it says what it is: whoever takes it for a path finds nothing
+        # no file has this name: code that uses an id as a path fails
         return RunId(f"fake:{self.service}!{self.pid}@{self.begin_ms}")
 
     @property
@@ -85,7 +86,7 @@ class FakeRun:
         return self.begin_ms + (end_ms - self.begin_ms) // self.interval_ms * self.interval_ms
 
     def end(self, state=DIED, cause=None):
-        """Let the run end now."""
+        """End the run now."""
         self.end_ms, self.state, self.cause = self.last_ms, state, cause
 
     def times(self, begin_ms=0, end_ms=1 << 53):
@@ -109,7 +110,7 @@ class FakeRun:
 
 
 def _unit_of(name):
-    """Return (unit, kind) of a metric: that of the catalogue, else a gauge of bytes."""
+    """Return (unit, kind) of a metric from the catalogue; an unknown metric is a gauge of bytes."""
     known = BY_NAME.get(name)
     return ("B", "gauge") if known is None else (known.unit, known.kind)
 
@@ -118,10 +119,10 @@ class FakeSource:
     """See `sources.port.Source`.
 
     Attributes:
-        runs: by their ids; a test adds and removes some.
-        failure: what each reading method raises as a SourceError; "" to answer.
-        held: readers wait for it; set it to let them go on.
-        asked: the names of the methods that readers were asked, in order.
+        runs: by id; a test adds and removes runs.
+        failure: text of the SourceError that each reading method raises; "" for no error.
+        held: an event that readers wait for; a test clears it to block them.
+        asked: the names of the methods that were called, in order.
     """
 
     where = "a fake"
@@ -138,14 +139,14 @@ class FakeSource:
         return run
 
     def read(self, what):
-        """Wait, fail, or go on, as the test wants it."""
+        """Record the call, wait for `held`, and raise `failure` if it is set."""
         self.asked.append(what)
         if not self.held.wait(60):
-            raise AssertionError("a test held the source and forgot it")
+            raise AssertionError("the test never set `held` again")
         if self.failure:
             raise SourceError(self.failure)
 
-    def catalog(self, selection=Selection(), *, counting=False):  # noqa: B008 - frozen
+    def catalog(self, selection=_ALL, *, counting=False):
         return FakeCatalog(self, selection, counting=counting)
 
     def called(self, name):
@@ -184,7 +185,7 @@ class FakeSource:
 
 
 def info_of(run, *, counting=False):
-    """Return what a list knows of a run."""
+    """Return the entry of a run in the list of runs."""
     t_ms = run.times()
     last_ms = int(t_ms[-1]) if len(t_ms) else run.begin_ms
     last = run.sample(last_ms)
@@ -210,7 +211,7 @@ def info_of(run, *, counting=False):
 
 
 class FakeCatalog:
-    """See `sources.port.RunCatalog`: each run is read in full at the first look."""
+    """See `sources.port.RunCatalog`; the first refresh reads each run completely."""
 
     unread = 0
 
@@ -224,8 +225,10 @@ class FakeCatalog:
 
     @property
     def runs(self):
-        key = lambda info: (info.service, -info.begin_ms, info.id)  # noqa: E731 - of one line
-        return tuple(sorted(self.infos.values(), key=key))
+        def order(info):
+            return info.service, -info.begin_ms, info.id
+
+        return tuple(sorted(self.infos.values(), key=order))
 
     @property
     def running(self):
@@ -246,7 +249,7 @@ class FakeCatalog:
         changes, self._changes = self._changes, {}
         return changes
 
-    def refresh(self, sought=None, until_s=None):  # noqa: ARG002 - the port's
+    def refresh(self, sought=None, until_s=None):  # noqa: ARG002 - signature of the port
         try:
             self._source.read("refresh")
         except SourceError as error:
@@ -270,16 +273,16 @@ class FakeCatalog:
                 changed = True
         return changed
 
-    def read_on(self, until_s):  # noqa: ARG002 - the port's
+    def read_on(self, until_s):  # noqa: ARG002 - signature of the port
         return False
 
-    def lacking(self, runs):  # noqa: ARG002 - the port's
+    def lacking(self, runs):  # noqa: ARG002 - signature of the port
         return []
 
-    def complete(self, runs, until_s):  # noqa: ARG002 - the port's
+    def complete(self, runs, until_s):  # noqa: ARG002 - signature of the port
         return False
 
-    def unlisted(self, service):  # noqa: ARG002 - the port's
+    def unlisted(self, service):  # noqa: ARG002 - signature of the port
         return ()
 
 
@@ -338,7 +341,7 @@ class FakeReader:
         before, self._end_ms = self._end_ms, self._run.last_ms
         return before != self._end_ms
 
-    def query(self, begin_ms, end_ms, buckets, keys, *, exact=True):  # noqa: ARG002 - always is
+    def query(self, begin_ms, end_ms, buckets, keys, *, exact=True):  # noqa: ARG002 - always exact
         self._source.read("query")
         if buckets < 1:
             raise ValueError(f"{buckets} buckets")
@@ -364,7 +367,7 @@ class FakeReader:
         return Points(middles, low, high, breaks)
 
     def _values(self, name, begin_ms, end_ms, *, rate):
-        """Return (unix ms, values) of the samples in a window, of a counter's rate if `rate`."""
+        """Return (unix ms, values) of the samples in a window; with `rate`, of a counter's rate."""
         t_ms = self._times(begin_ms, end_ms)
         if not rate:
             return t_ms, self._run.values(name, t_ms).astype(np.float64)
@@ -437,7 +440,7 @@ class FakeReader:
         newest = max(before, key=lambda run: run.begin_ms, default=None)
         return None if newest is None else FakeReader(self._source, newest, Access.CHARTS)
 
-    def death(self, state, others=(), *, at_once=False):  # noqa: ARG002 - the port's
+    def death(self, state, others=(), *, at_once=False):  # noqa: ARG002 - signature of the port
         if state in RUNNING:
             return None
         cause = self._run.cause or Cause(KILLED, KNOWN, "SIGKILL", "the test says so")
@@ -449,6 +452,6 @@ class FakeReader:
 
 
 def ended(service, pid, begin_ms, seconds, curves, **changes):
-    """Return a run that died after so many seconds."""
+    """Return a run that died after `seconds`."""
     run = FakeRun(service, pid, begin_ms, curves, begin_ms + (seconds - 1) * 1000, state=DIED)
     return replace(run, **changes)

@@ -1,12 +1,12 @@
-"""A file system in memory whose faults a test chooses: the FUSE server.
+"""A FUSE server of a file system in memory; a test chooses its faults.
 
-Run as `python fuse.py FD FAULTS`: FD is an open /dev/fuse that is mounted, FAULTS a file with one
-word a line, read before each request:
+Run as `python fuse.py FD FAULTS`: FD is an open, mounted /dev/fuse, FAULTS a file with one word per
+line, which is read before each request:
 
-    write-0       a write takes 0 bytes and reports no error
-    flush-EIO     a close reports that a write-back failed
-    getattr-EIO   a file's status cannot be read, ESTALE and others likewise
-    flock-ENOLCK  there are no file locks, EOPNOTSUPP likewise
+    write-0       a write returns 0 bytes and no error
+    flush-EIO     a close reports a failed write-back
+    getattr-EIO   the status of a file cannot be read; ESTALE and others work likewise
+    flock-ENOLCK  there are no file locks; EOPNOTSUPP works likewise
 
 To hang every call, stop the process with SIGSTOP.
 """
@@ -27,7 +27,6 @@ IN = Struct("<IIQQIIII")
 OUT = Struct("<IiQ")
 ATTR = Struct("<QQQQQQIIIIIIIIII")
 ENTRY = Struct("<QQQQII")
-FOREVER_S = 0  # the kernel caches nothing
 DIRECT_IO = 1
 FLOCK_LOCKS = 1 << 10
 NAMES = {
@@ -48,7 +47,7 @@ class Node:
 
 
 class RefusalError(Exception):
-    """Raised to answer with an errno."""
+    """The request is answered with this errno."""
 
 
 class Server:
@@ -70,7 +69,7 @@ class Server:
             if name in {"forget", "interrupt"}:
                 continue
             try:
-                self.fail_if_told(name)
+                self.raise_fault(name)
                 answer, code = (
                     getattr(self, name)(self.nodes.get(node), raw[IN.size :], (uid, gid)),
                     0,
@@ -85,7 +84,7 @@ class Server:
     def faults(self):
         return Path(self.faults_path).read_text().split()
 
-    def fail_if_told(self, name):
+    def raise_fault(self, name):
         if name is None:
             raise RefusalError(errno.ENOSYS)
         for fault in self.faults():
@@ -218,9 +217,9 @@ class Server:
 
 @contextmanager
 def mounted(where, faults=""):
-    """Mount such a file system at `where`; yield its server's process and the file of its faults.
+    """Mount such a file system at `where`; yield the server process and the path of FAULTS.
 
-    Raises OSError where that is not allowed.
+    Raises OSError if mounting is not allowed.
     """
     where = Path(where)
     where.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Reads and writes the ledger of a log directory, in which collectors count what all runs take."""
+"""Reads and writes the ledger of a log directory, which counts the bytes of all runs."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ from pprofplus.log.log_directory import open_log_directory
 
 @contextlib.contextmanager
 def ledger_of(home):
-    """Give the ledger, locked; what the test changes in it is written."""
+    """Yield the locked ledger; changes of the test are saved."""
     directory_fd = open_log_directory(str(home))
     ledger = Ledger.acquire(directory_fd)
     try:
@@ -25,7 +25,7 @@ def ledger_of(home):
 
 
 def set_bound(home, bound_bytes):
-    """Write a ledger as an earlier release leaves it."""
+    """Write a ledger in the form of an earlier release."""
     start = struct.pack("<8sqd", b"PPLEDG1\n", bound_bytes, time.time())
     path = Path(home) / ".ledger"
     path.write_bytes(start + zlib.crc32(start).to_bytes(4, "little"))
@@ -33,5 +33,5 @@ def set_bound(home, bound_bytes):
 
 
 def read_bound(home):
-    """Return the bytes that the ledger says, without its lock."""
+    """Return the bound in the ledger, read without its lock."""
     return struct.unpack_from("<q", (Path(home) / ".ledger").read_bytes(), 8)[0]

@@ -1,4 +1,4 @@
-"""Makes thousands of ended runs quickly: hard links to the segment of one."""
+"""Creates thousands of ended runs quickly, as hard links to one segment."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ pprofplus.stop()
 
 
 def fill(home, count):
-    """Make `count` ended runs of service `ended`, hours old; return the bytes of all segments."""
+    """Create `count` old ended runs of service `ended`; return the bytes of all segments."""
     subprocess.run([sys.executable, "-c", _ONE, str(home)], check=True)
     (segment,) = Path(home).glob("seed/*-*/000001.pplog")
     data = segment.read_bytes()
@@ -26,7 +26,7 @@ def fill(home, count):
     source = None
     for number in range(count):
         directory = f"{service}/{number % 30_000 + 2}-{began_ms + 2 * number}"
-        os.mkdir(directory, 0o700)  # noqa: PTH102 - twice as fast
+        os.mkdir(directory, 0o700)  # noqa: PTH102 - twice as fast as pathlib
         if number % _LINKS == 0:
             source = f"{home}/source{number}"
             Path(source).write_bytes(data)

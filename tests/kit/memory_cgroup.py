@@ -1,4 +1,4 @@
-"""A real memory cgroup for tests of the OOM killer; not imported by the collector."""
+"""A real memory cgroup for tests of the OOM killer; the collector does not import it."""
 
 import contextlib
 import os
@@ -18,30 +18,30 @@ HOG = "held = []\nwhile True:\n    held.append(b'x' * (1 << 20))\n"
 
 @contextlib.contextmanager
 def small_cgroup(name, limit_bytes):
-    """Create a cgroup below ours with a memory limit; skip the test where that is not allowed."""
+    """Create a cgroup below ours with a memory limit; skip the test if that is not allowed."""
     try:
         found = Cgroup()
     except ProbeAbsentError as error:
-        pytest.skip(f"no memory cgroup here: {error}")
-    place = Path(found.directory) / f"{name}-{os.getpid()}"
+        pytest.skip(f"there is no memory cgroup: {error}")
+    directory = Path(found.directory) / f"{name}-{os.getpid()}"
     try:
-        place.mkdir()
+        directory.mkdir()
     except OSError as error:
-        pytest.skip(f"a cgroup cannot be made here: {error}")
+        pytest.skip(f"a cgroup cannot be created: {error}")
     try:
         try:
-            (place / found.limit).write_text(str(limit_bytes))
+            (directory / found.limit).write_text(str(limit_bytes))
             for swap in ("memory.swap.max", "memory.memsw.limit_in_bytes"):
-                if (place / swap).exists():
-                    (place / swap).write_text("0" if "swap.max" in swap else str(limit_bytes))
+                if (directory / swap).exists():
+                    (directory / swap).write_text("0" if "swap.max" in swap else str(limit_bytes))
         except OSError as error:
-            pytest.skip(f"the cgroup's memory cannot be limited here: {error}")
-        yield place
+            pytest.skip(f"the memory of the cgroup cannot be limited: {error}")
+        yield directory
     finally:
-        wait_at_most(lambda: _is_removed(place), 20, pause_s=0.02)
+        wait_at_most(lambda: _is_removed(directory), 20, pause_s=0.02)
 
 
-def _is_removed(place):
+def _is_removed(directory):
     with contextlib.suppress(OSError):  # the last process may still be ending
-        place.rmdir()
-    return not place.exists()
+        directory.rmdir()
+    return not directory.exists()

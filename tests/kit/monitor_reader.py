@@ -1,4 +1,4 @@
-"""What the monitor reads in a run, if it can be imported: a service's environment has no numpy."""
+"""Reads a run with the monitor if it can be imported: an environment may have no numpy."""
 
 import io
 import json
@@ -9,8 +9,8 @@ WHY_NOT = "the monitor needs numpy"
 
 
 def exported(directory, metric):
-    """Return (the metric of each sample as `pprofplus-tui export` gives it, pages it skipped)."""
-    from pprofplus_tui.export import write_rows  # noqa: PLC0415 - not everywhere
+    """Return (values of the metric in `pprofplus-tui export`, number of skipped pages)."""
+    from pprofplus_tui.export import write_rows  # noqa: PLC0415 - may be missing
     from pprofplus_tui.sources.local.local_run import LocalRun  # noqa: PLC0415
     from pprofplus_tui.sources.local.run_log import open_log  # noqa: PLC0415
 
@@ -23,7 +23,7 @@ def exported(directory, metric):
 
 
 def counted(directory):
-    """Return the number of samples in the heads of pages, read one by one and in blocks."""
+    """Return the number of samples in the page heads, read one by one and in blocks."""
     from pprofplus_tui.sources.local.run_log import open_log  # noqa: PLC0415
 
     counts = []
@@ -35,7 +35,7 @@ def counted(directory):
 
 
 def assert_the_monitor_reads_the_same(run, metric="rss"):
-    """Compare with the reference decoder's `run`: the export, and the heads."""
+    """Compare the export and the page heads with `run`, which the reference decoder read."""
     if AVAILABLE:
         assert exported(run.directory, metric) == ([row[metric] for *_, row in run.samples], 0)
         assert counted(run.directory) == [len(run.samples)] * 2

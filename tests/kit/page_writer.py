@@ -1,4 +1,4 @@
-"""Writes runs page by page, as the format says, where a test decides what a page holds."""
+"""Writes runs page by page in the log format; a test decides the content of each page."""
 
 import contextlib
 import os
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kit.units import MIB
 from pprofplus.log import format as fmt
-from pprofplus.log import log_directory
+from pprofplus.log.log_directory import run_name, segment_name
 from pprofplus.log.page import PageBuilder
 from pprofplus.log.summary import Summary
 
@@ -24,9 +24,9 @@ def header_of(metrics=METRICS, **kwargs) -> fmt.RunHeader:
 
 
 class PageWriter:
-    """Writes a run as the format says: the open page goes by turns to two places."""
+    """Writes a run in the log format: versions of the open page alternate between two slots."""
 
-    def __init__(  # noqa: PLR0913 - what the facts differ in
+    def __init__(  # noqa: PLR0913 - the parts of a run
         self,
         root,
         *,
@@ -38,7 +38,7 @@ class PageWriter:
         slots_per_segment=128,
         summarised=False,
     ):
-        self.path = Path(root, service, log_directory.run_name(pid, start_ms))
+        self.path = Path(root, service, run_name(pid, start_ms))
         self.path.mkdir(parents=True, exist_ok=True)
         self.start_ms = start_ms
         self.interval_ms = interval_ms
@@ -50,7 +50,7 @@ class PageWriter:
         self.page = None
         self.number = 0
         self._before = None
-        self._then_ms = 0
+        self._before_ms = 0
         self._use(service, pid, metrics)
         self._open()
 
@@ -64,11 +64,11 @@ class PageWriter:
         )
 
     def change_metrics(self, metrics):
-        """Begin a segment with another table; rates go on where a metric was there before."""
+        """Begin a segment with another schema; rates of metrics that existed before continue."""
         self.close_page()
-        then = self.page.follow(0, 1)._previous
-        self._before = dict(zip([n for n, _, _ in self.header.metrics], then[1], strict=True))
-        self._then_ms = then[0]
+        previous = self.page.follow(0, 1)._previous
+        self._before = dict(zip([n for n, _, _ in self.header.metrics], previous[1], strict=True))
+        self._before_ms = previous[0]
         self._use(self.header.service, self.header.pid, metrics)
         self.page = None
         self._open()
@@ -87,14 +87,14 @@ class PageWriter:
         self.summary = Summary(self.header.schema, len(self.header.metrics), 48)
 
     def _summarise(self):
-        """End the segment with its summary, of blocks of three pages."""
+        """End the segment with a summary of blocks of three pages."""
         page = self.summary.page(least_pages=1) if self.summarised else None
         if page is not None:
             os.pwrite(self.file, page, self.slot * fmt.PAGE_SIZE)
             os.ftruncate(self.file, self.slot * fmt.PAGE_SIZE + len(page))
 
     def segment_path(self, number=None):
-        return self.path / log_directory.segment_name(number or self.segment)
+        return self.path / segment_name(number or self.segment)
 
     def _write(self):
         at = (self.slot + self.turn) * fmt.PAGE_SIZE
@@ -107,7 +107,7 @@ class PageWriter:
             if self._before is not None:
                 names = [name for name, _, _ in self.header.metrics]
                 previous = (
-                    self._then_ms,
+                    self._before_ms,
                     [self._before.get(n, v) for n, v in zip(names, values, strict=True)],
                 )
             self.page = PageBuilder(
@@ -122,7 +122,7 @@ class PageWriter:
         self.number += 1
 
     def close_page(self):
-        """End the page: its last version goes to the first of its two places."""
+        """End the page: its last version goes to the first of its two slots."""
         if self.page is None:
             return
         self.turn = 0
@@ -164,7 +164,7 @@ class PageWriter:
 
 @contextlib.contextmanager
 def page_writers(log_directory):
-    """Give a function that makes a `PageWriter` there; each is closed in the end."""
+    """Yield a function that creates a `PageWriter` there; all are closed at the end."""
     made = []
 
     def make(**options):
@@ -178,22 +178,22 @@ def page_writers(log_directory):
             writer.close()
 
 
-def write_pages(log_directory, header, pages, service=None):
+def write_pages(logs, header, pages, service=None):
     """Write a run of these pages in one segment; return its directory.
 
-    `service` is the name of its folder where that is not the header's.
+    `service` is the name of its directory, by default that in the header.
     """
-    path = Path(log_directory, service or header.service, f"{header.pid}-{header.start_ms}")
+    path = Path(logs, service or header.service, f"{header.pid}-{header.start_ms}")
     path.mkdir(parents=True)
-    whole = [*fmt.pack_header(header), *map(bytes, pages)]
-    (path / log_directory.segment_name(1)).write_bytes(
-        b"".join(page.ljust(fmt.PAGE_SIZE, b"\0") for page in whole)
+    all_pages = [*fmt.pack_header(header), *map(bytes, pages)]
+    (path / segment_name(1)).write_bytes(
+        b"".join(page.ljust(fmt.PAGE_SIZE, b"\0") for page in all_pages)
     )
     return path
 
 
 def write_short_run(log_directory, pid=4711, start_ms=1_795_169_333_907, service="api"):
-    """Write a run of ten minutes that ended in order; return its directory."""
+    """Write a run of ten minutes that ended normally; return its directory."""
     names = ("rss", "uss", "heap_sys", "heap_used")
     header = header_of(
         [(name, "B", "gauge") for name in names],

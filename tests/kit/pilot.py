@@ -1,6 +1,6 @@
-"""Reads the screen of a Textual application that a Pilot drives, and waits for what it shows.
+"""Reads the screen of a Textual application with a Pilot, and waits for its content.
 
-It needs nothing itself, but only tests with Textual have a Pilot.
+It imports only the standard library, but only tests with Textual have a Pilot.
 """
 
 import asyncio
@@ -8,7 +8,7 @@ import time
 
 
 async def wait_until_async(condition, within_s=60, *, pause=asyncio.sleep, describe=None):
-    """Return the first true value of `condition()`; `pause(seconds)` lets others run."""
+    """Return the first true value of `condition()`; `pause(seconds)` lets other tasks run."""
     end = time.monotonic() + within_s
     while not (found := condition()):
         assert time.monotonic() < end, describe() if describe else f"not within {within_s} s"
@@ -23,18 +23,18 @@ def text_of(app):
 
 
 async def settled(pilot, found, within_s=30):
-    """Wait until the screen's text has `found` (a text, or a function of it); return the text."""
+    """Wait until the screen contains `found` (a text, or a predicate of it); return its text."""
     matches = found if callable(found) else lambda text: found in text
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
         await pilot.pause(0.05)
         if matches(text := text_of(pilot.app)):
             return text
-    raise AssertionError(f"never on the screen: {found}\n{text_of(pilot.app)}")
+    raise AssertionError(f"not on the screen: {found}\n{text_of(pilot.app)}")
 
 
 async def until_unchanged(pilot, look, within_s=20):
-    """Wait until `look()` is true and the same seven times in a row."""
+    """Wait until `look()` returns the same true value seven times in a row."""
     deadline = time.monotonic() + within_s
     same, before = 0, None
     while same < 6:

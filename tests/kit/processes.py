@@ -1,17 +1,17 @@
-"""Starts processes that are killed at the end of a test, whatever happens to the test."""
+"""Starts processes that are killed at the end of a test, even if the test fails."""
 
 import contextlib
 import os
 import subprocess
 import sys
 
-# for a process that imports what this one imports, in an environment of its own
+# PYTHONPATH with which another process can import the same modules as this one
 IMPORT_PATH = os.pathsep.join(entry for entry in sys.path if entry)
 
 
 @contextlib.contextmanager
 def started_processes():
-    """Give a function that starts a process; each is killed and read to its end in the end."""
+    """Yield a function that starts a process; at the end kill all, and read their pipes."""
     started = []
 
     def start(words, **options):
@@ -24,7 +24,7 @@ def started_processes():
         for process in started:
             process.kill()
         for process in started:
-            with contextlib.suppress(ValueError):  # the test has closed a pipe of it
+            with contextlib.suppress(ValueError):  # the test has closed one of its pipes
                 process.communicate()
             process.wait()
             for pipe in (process.stdin, process.stdout, process.stderr):
@@ -33,9 +33,9 @@ def started_processes():
 
 
 def has_ended(pid):
-    """Tell whether a process has ended, if only as a zombie."""
+    """Return whether a process has ended; a zombie has ended."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - bytes of one read
+        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - one read of bytes
             return file.read().rpartition(b")")[2].split()[0] == b"Z"
     except OSError:
         return True

@@ -20,11 +20,11 @@ from pprofplus.log.log_directory import parse_segment_name
 
 
 class Run:
-    """A run as read.
+    """The content of a run.
 
-    headers: one a segment; pages: of all segments, in order, without superseded versions;
-    page_headers: for each page the header of its segment;
-    samples: (mono_ms, unix_ms, {metric: value}); bad: pages that could not be read.
+    headers: one per segment; pages: of all segments, in order, without superseded versions;
+    page_headers: the header of the segment of each page;
+    samples: (mono_ms, unix_ms, {metric: value}); bad: number of pages that cannot be read.
     """
 
     def __init__(self, directory):
@@ -70,7 +70,7 @@ class Run:
 
 
 class Timeline:
-    """Every sample of a run on the run's time axis, as a reader shows it.
+    """All samples of a run on its time axis, as a reader shows them.
 
     `samples` is a list of (t_ms, interval_ms, {metric: level}, {counter: rate per second}); the
     rate is None at a counter's first sample.
@@ -101,7 +101,7 @@ class Timeline:
                 yield mono_ms + offset, page.head.interval_ms, values, rates
 
     def series(self, request, begin_ms, end_ms):
-        """(t_ms, interval, value or None) of the samples in the window that have the metric."""
+        """Return (t_ms, interval, value or None) of each sample in the window with the metric."""
         name, rate = request
         found = []
         for t_ms, interval, values, rates in self.samples:
@@ -140,9 +140,9 @@ def segments(directory):
     return sorted(path for path in Path(directory).iterdir() if parse_segment_name(path.name))
 
 
-def runs(home, service=None):
+def runs(log_directory, service=None):
     """Return the directories of all runs, oldest first."""
-    found = Path(home).glob(f"{service or '*'}/*-*")
+    found = Path(log_directory).glob(f"{service or '*'}/*-*")
     return sorted(found, key=lambda path: int(path.name.split("-")[1]))
 
 
@@ -161,11 +161,13 @@ def is_live(directory):
     return is_locked(segments(directory)[-1])
 
 
-def runs_by_pid(home):
-    """Return, by pid, what is read of each run that has a segment; a pid has one run here."""
-    return {int(path.name.split("-")[0]): Run(path) for path in runs(home) if segments(path)}
+def runs_by_pid(log_directory):
+    """Return by pid the content of each run that has a segment; each pid must have one run."""
+    return {
+        int(path.name.split("-")[0]): Run(path) for path in runs(log_directory) if segments(path)
+    }
 
 
-def used_bytes(home):
+def used_bytes(log_directory):
     """Return the size of all segments in a log directory."""
-    return sum(path.stat().st_size for path in Path(home).rglob("*.pplog*"))
+    return sum(path.stat().st_size for path in Path(log_directory).rglob("*.pplog*"))

@@ -1,4 +1,4 @@
-"""Draws all lines of the run list, also those that no screen shows. It needs the monitor."""
+"""Draws all lines of the run list, also those outside the screen. It needs the monitor."""
 
 from pprofplus_tui.model.runs import Run, indexed
 from pprofplus_tui.widgets.run_list import _Lines, _row

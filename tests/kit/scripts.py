@@ -1,4 +1,4 @@
-"""Loads Python files that are no part of a package: the makers of golden and damaged logs."""
+"""Loads Python files that are in no package: the scripts that make golden and damaged logs."""
 
 import importlib.util
 from pathlib import Path
@@ -9,7 +9,7 @@ GOLDEN = TESTS / "collector" / "golden"
 
 
 def load_script(path):
-    """Return the file as a module; its name tells its folder, for two may be called make.py."""
+    """Return the file as a module; its name contains the directory, as two are called make.py."""
     path = Path(path)
     spec = importlib.util.spec_from_file_location(f"{path.parent.name}_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)

@@ -1,4 +1,4 @@
-"""Makes the points of a series from plain lists. It needs the monitor and numpy."""
+"""Creates the points of a series from lists. It needs the monitor and numpy."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from pprofplus_tui.model.points import Points
 
 
 def points_of(values, times=None, breaks=(), lows=None):
-    """Return points at `times` (0, 1, 2 …), with a break before each place in `breaks`."""
+    """Return points at `times` (default 0, 1, 2 …), with a break before each index in `breaks`."""
     times = np.arange(len(values)) if times is None else times
     broken = np.zeros(len(values), np.bool_)
     broken[list(breaks)] = True

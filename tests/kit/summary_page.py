@@ -1,4 +1,4 @@
-"""Reads a summary page whole, as the format says: the monitor's reader is compared with it."""
+"""Reads a complete summary page; tests compare the monitor's reader with this one."""
 
 from itertools import pairwise
 from struct import Struct
@@ -20,7 +20,7 @@ from pprofplus.log.format import (
 
 
 class SummaryRow:
-    """What a summary says of some pages; see the text of pprofplus.log.format for each field."""
+    """The summary of a block of pages; pprofplus.log.format describes each field."""
 
     __slots__ = (
         "end_offset_ms",
@@ -56,7 +56,7 @@ class SummaryRow:
 
 
 class SummaryPage:
-    """A summary page read whole; see the text of pprofplus.log.format for each field."""
+    """A complete summary page; pprofplus.log.format describes each field."""
 
     __slots__ = (
         "columns",
@@ -70,7 +70,7 @@ class SummaryPage:
     )
 
     def __init__(self, page):
-        """Read a page. Raises LogFormatError if it is no summary, or one that cannot be true."""
+        """Read a page. Raises LogFormatError if it is no summary, or an invalid one."""
         self.prefix = prefix = read_prefix(page)
         if prefix.type != SUMMARY or prefix.head_length < PREFIX.size + SUMMARY_HEAD.size:
             raise LogFormatError("not a summary page")

@@ -1,4 +1,4 @@
-"""A real terminal: a pty on one side, pyte's screen on the other. It needs pyte."""
+"""A terminal: a command in a pty, whose output pyte draws. It needs pyte."""
 
 import fcntl
 import os
@@ -30,7 +30,7 @@ KEYS = {
 
 
 class Terminal:
-    """Runs a command in a pty and keeps the screen that a person would see."""
+    """Runs a command in a pty and keeps the screen that a user would see."""
 
     def __init__(self, command, columns=100, rows=30, env=None):
         self.screen = pyte.Screen(columns, rows)
@@ -48,9 +48,9 @@ class Terminal:
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
-                signal.signal(number, signal.SIG_DFL)  # what nohup or a shell's & had ignored
-            time.sleep(0.05)  # the size is set first
-            os.execvpe(command[0], command, environment)  # noqa: S606 - it is what is tested
+                signal.signal(number, signal.SIG_DFL)  # nohup or a shell's & may ignore them
+            time.sleep(0.05)  # the parent sets the size first
+            os.execvpe(command[0], command, environment)  # noqa: S606 - the program under test
         self.resize(columns, rows)
 
     def resize(self, columns, rows):
@@ -83,7 +83,7 @@ class Terminal:
         return "\n".join(line.rstrip() for line in self.screen.display)
 
     def until(self, found, seconds=20):
-        """Wait until `found` (a text, or a function of the screen's text) is so."""
+        """Wait until the screen contains `found` (a text, or a predicate of it)."""
         matches = found if callable(found) else lambda text: found in text
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -93,11 +93,11 @@ class Terminal:
         raise AssertionError(f"not within {seconds} s: {found}\n{self.text}")
 
     def until_drawn(self, title="python heap", seconds=20):
-        """Wait until the chart of this title and the size of RSS are shown."""
+        """Wait until the chart with this title and the size of RSS are shown."""
         return self.until(lambda text: title in text and re.search(r"RSS \d", text), seconds)
 
     def leave(self):
-        """Quit the monitor by its key, in good order."""
+        """Quit the monitor by its key; check that it ends normally."""
         self.send("q")
         assert self.end() == 0
         assert b"Traceback" not in self.output
@@ -115,7 +115,7 @@ class Terminal:
         return self.status
 
     def wait(self, seconds):
-        """Wait for the command to end without reading what it writes."""
+        """Wait for the command to end without reading its output."""
         assert wait_at_most(self._reap, seconds), f"still running after {seconds} s\n{self.text}"
         return self.status
 

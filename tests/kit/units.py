@@ -1,4 +1,4 @@
-"""Units of size and time, so that a test states its numbers as a person would."""
+"""Units of size and time."""
 
 KIB = 1 << 10
 MIB = 1 << 20

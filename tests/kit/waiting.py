@@ -1,6 +1,7 @@
 """Waits until another thread or process has done something, and fails after a deadline.
 
-Programs that tests spawn get the text of this module (see programs): nothing but the stdlib here.
+Programs that tests start contain the text of this module (see programs): it needs only the
+standard library.
 """
 
 import threading
@@ -8,7 +9,7 @@ import time
 
 
 def wait_until(condition, within_s=60, *, pause_s=0.01, describe=None):
-    """Return the first true value of `condition()`; `describe()` explains a failure."""
+    """Return the first true value of `condition()`; `describe()` is the message of a failure."""
     pause = threading.Event()  # a test may replace time.sleep
     end = time.monotonic() + within_s
     while not (found := condition()):

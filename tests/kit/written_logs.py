@@ -1,4 +1,4 @@
-"""Writes logs with the real writer, on a clock that the test sets."""
+"""Writes logs with the collector's writer, with times that the test sets."""
 
 import fcntl
 import os
@@ -29,7 +29,7 @@ METRICS = (
 
 
 def growing(i):
-    """One sample of a service that grows by 64 KiB a sample, most of it Python objects."""
+    """Return sample `i` of a service that grows by 64 KiB per sample, mostly in Python objects."""
     used = 40 * MIB + i * 65_536
     return {
         "rss": used + 30 * MIB,
@@ -57,7 +57,7 @@ class WrittenLogs:
         path.mkdir(mode=0o700)
         self._locks = []
 
-    def run(  # noqa: PLR0913 - what a run is made of
+    def run(  # noqa: PLR0913 - the parts of a run
         self,
         service="api",
         pid=4711,
@@ -71,10 +71,10 @@ class WrittenLogs:
         own=(),
         marks=(),
     ):
-        """Write a run; `state` live leaves it locked, as its process would. Return its path.
+        """Write a run and return its path; in the states live and paused it stays locked.
 
-        `own` are metrics of its own: (name, unit, kind, function of the sample's number).
-        A paused run has its pause event and is locked, too. `marks` are (number of a sample, text).
+        `own` are its own metrics: (name, unit, kind, function of the sample's number). `marks` are
+        (number of a sample, text). A paused run ends with a pause event.
         """
         header = RunHeader(
             service=service,
@@ -120,7 +120,7 @@ class WrittenLogs:
 
 
 class LiveRun:
-    """A run of this process that a test writes sample by sample, under its lock."""
+    """A locked run of this process that a test writes sample by sample."""
 
     METRICS = ("rss", "heap_sys", "malloc_sys")
 

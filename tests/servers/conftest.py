@@ -19,18 +19,18 @@ PATIENCE_S = 60
 
 
 class Server:
-    """A server in a session of its own, and what it logs of itself."""
+    """A server in its own session, and its output."""
 
     def __init__(self, process, log):
         self.process = process
         self.pid = process.pid
         self._log = log
 
-    def said(self):
+    def output(self):
         return self._log.read_text(errors="replace")
 
     def wait_for(self, condition):
-        return wait_until(condition, PATIENCE_S, describe=self.said)
+        return wait_until(condition, PATIENCE_S, describe=self.output)
 
     def end(self, number=signal.SIGTERM):
         """Send it a signal, and return its exit code."""
@@ -38,19 +38,19 @@ class Server:
         try:
             return self.process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
-            pytest.fail(f"it hangs: {self.said()}")
+            pytest.fail(f"it hangs: {self.output()}")
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch):
-    """A directory for logs, of this test alone."""
+def log_directory(tmp_path, monkeypatch):
+    """A log directory for this test only."""
     monkeypatch.setenv("PYTHONUNBUFFERED", "1")
     return isolate_logs(tmp_path, monkeypatch)
 
 
 @pytest.fixture
-def serve(home, tmp_path):  # noqa: ARG001 - the servers log there
-    """Start a server, `python -m module arguments…`, where the test's files are."""
+def serve(log_directory, tmp_path):  # noqa: ARG001 - the servers log there
+    """Start a server, `python -m module arguments…`, in the directory of the test's files."""
     servers = []
 
     def start(*arguments):
@@ -75,12 +75,12 @@ def serve(home, tmp_path):  # noqa: ARG001 - the servers log there
 
 
 class Runs:
-    """The runs in a home, as the monitor sees them; by pid, for each process has one."""
+    """The runs in a log directory, as the monitor lists them, by pid: each process has one."""
 
-    def __init__(self, home):
-        self._catalog = Catalog([str(home)])
+    def __init__(self, log_directory):
+        self._catalog = Catalog([str(log_directory)])
 
-    def _look(self):
+    def _refreshed(self):
         self._catalog.refresh()
         assert not self._catalog.problems
         found = {run.pid: run for run in self._catalog.runs}
@@ -88,32 +88,32 @@ class Runs:
         return found
 
     def states(self):
-        return {pid: run.state for pid, run in self._look().items()}
+        return {pid: run.state for pid, run in self._refreshed().items()}
 
     def live(self):
         return {pid for pid, state in self.states().items() if state == "live"}
 
     def samples(self):
-        """Tell how many samples each has; no page may be damaged."""
-        runs = {pid: counted(run) for pid, run in self._look().items()}
+        """Return the number of samples of each; no page may be damaged."""
+        runs = {pid: counted(run) for pid, run in self._refreshed().items()}
         assert not any(run.damaged_pages for run in runs.values())
         return {pid: run.samples for pid, run in runs.items()}
 
 
 @pytest.fixture
-def runs(home):
-    return Runs(home)
+def runs(log_directory):
+    return Runs(log_directory)
 
 
 class Web:
-    """A port that was free a moment ago, and a client of whoever listens there."""
+    """A free port, and a client of the server that listens there."""
 
     def __init__(self):
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
             self.port = listener.getsockname()[1]
 
-    def ask(self):
+    def request(self):
         """Return (pid that answers, pid that its collector records, samples) or None."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:

@@ -70,32 +70,32 @@ def send(serve, tmp_path, monkeypatch):
 def test_each_process_has_a_run_that_ends_normally(celery, send, runs):
     server = celery()
     server.wait_for(lambda: len(runs.live()) == 3)
-    told = send(server, "a", "b", "c")
-    for pid, recorded, _ in told:
+    answers = send(server, "a", "b", "c")
+    for pid, recorded, _ in answers:
         assert pid == recorded != server.pid
         assert pid in runs.live()
-    assert server.end() == 0, server.said()
+    assert server.end() == 0, server.output()
     assert list(runs.states().values()) == ["exited"] * 3
     found = runs.samples()
-    assert all(found[pid] >= count for pid, _, count in told)
-    assert "Traceback" not in server.said()
+    assert all(found[pid] >= count for pid, _, count in answers)
+    assert "Traceback" not in server.output()
 
 
 def test_recycled_processes_have_exited_and_their_successors_are_live(celery, send, runs):
     server = celery("--max-tasks-per-child", "1")
     server.wait_for(lambda: len(runs.live()) == 3)
-    told = send(server, "a", "b", "c", "d")
-    used = {pid for pid, _, _ in told}
+    answers = send(server, "a", "b", "c", "d")
+    used = {pid for pid, _, _ in answers}
     assert len(used) == 4
     server.wait_for(lambda: not used & runs.live())
     assert {runs.states()[pid] for pid in used if pid in runs.states()} == {"exited"}
     server.wait_for(lambda: len(runs.live()) == 3)
-    assert server.end() == 0, server.said()
+    assert server.end() == 0, server.output()
     assert set(runs.states().values()) == {"exited"}
 
 
 def test_a_killed_process_has_died_and_its_successor_is_live(celery, runs):
-    # there is no normal end after that: also without a collector, the pool waits for the dead one's
+    # then there is no normal end, even without a collector: the pool waits for the ended one's
     # lock
     server = celery()
     server.wait_for(lambda: len(runs.live()) == 3)

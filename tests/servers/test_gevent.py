@@ -35,7 +35,7 @@ order = pytest.mark.parametrize("order", ORDERS)
 
 
 def whole(server, runs, count=1):
-    assert (server.process.wait(PATIENCE_S), server.said()) == (0, "")
+    assert (server.process.wait(PATIENCE_S), server.output()) == (0, "")
     assert list(runs.states().values()) == ["exited"] * count
 
 
@@ -62,7 +62,7 @@ def test_stopping_and_starting_again_works(program, runs, order):
 
 
 @order
-def test_a_forked_child_has_a_run_of_its_own(program, runs, order):
+def test_a_forked_child_has_its_own_run(program, runs, order):
     text = """
 child = os.fork()
 if child == 0:

@@ -24,8 +24,8 @@ async def app(scope, receive, send):
                 return
             await send({"type": "lifespan.startup.complete"})
     await send({"type": "http.response.start", "status": 200, "headers": []})
-    told = f"{os.getpid()} {collector.pid} {collector.samples}"
-    await send({"type": "http.response.body", "body": told.encode()})
+    answer = f"{os.getpid()} {collector.pid} {collector.samples}"
+    await send({"type": "http.response.body", "body": answer.encode()})
 """
 
 
@@ -42,7 +42,7 @@ def uvicorn(serve, web, *arguments, module="app"):
 def test_each_worker_has_a_run_that_loses_no_counted_sample(serve, web, runs):
     server = uvicorn(serve, web, "--workers", "2")
     server.wait_for(lambda: len(runs.live()) == 2)
-    pid, recorded, count = server.wait_for(web.ask)
+    pid, recorded, count = server.wait_for(web.request)
     assert pid == recorded
     assert pid in runs.live()
     assert server.pid not in runs.states()
@@ -50,7 +50,7 @@ def test_each_worker_has_a_run_that_loses_no_counted_sample(serve, web, runs):
     server.end()
     assert list(runs.states().values()) == ["exited"] * 2
     assert runs.samples()[pid] >= count
-    assert "Traceback" not in server.said()
+    assert "Traceback" not in server.output()
 
 
 @pytest.mark.parametrize("module", ["app", "stopping"])
@@ -59,23 +59,23 @@ def test_a_server_that_ends_by_its_own_signal_has_exited(serve, web, runs, modul
     words = ("-m", "pprofplus", "run", "--interval", "0.05", "--", sys.executable)
     before = words if way == "run" else ()
     server = serve(*before, "-m", "uvicorn", "--port", str(web.port), f"{module}:app")
-    server.wait_for(web.ask)
+    server.wait_for(web.request)
     assert runs.live() == {server.pid}
     server.wait_for(lambda: runs.samples()[server.pid] > 5)
     assert server.end() == -signal.SIGTERM
     assert runs.states() == {server.pid: "exited"}
-    assert "Traceback" not in server.said()
+    assert "Traceback" not in server.output()
 
 
 def test_a_killed_server_has_died(serve, web, runs):
     server = uvicorn(serve, web)
-    server.wait_for(web.ask)
+    server.wait_for(web.request)
     assert server.end(signal.SIGKILL) == -signal.SIGKILL
     assert runs.states() == {server.pid: "died"}
 
 
 def test_an_interrupted_server_has_exited(serve, web, runs):
     server = uvicorn(serve, web)
-    server.wait_for(web.ask)
+    server.wait_for(web.request)
     server.end(signal.SIGINT)
     assert runs.states() == {server.pid: "exited"}

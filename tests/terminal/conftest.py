@@ -1,4 +1,4 @@
-"""Fixtures of the tests in a real terminal."""
+"""Fixtures of the tests in a pseudo-terminal."""
 
 import sys
 
@@ -9,7 +9,7 @@ from kit.terminal import Terminal
 
 @pytest.fixture
 def terminal():
-    """Start commands of this checkout in terminals of their own."""
+    """Start commands of this checkout, each in its own terminal."""
     opened = []
 
     def open_one(*arguments, columns=100, rows=30, env=None, command=None):
@@ -18,5 +18,5 @@ def terminal():
         return opened[-1]
 
     yield open_one
-    for one in opened:
-        one.close()
+    for screen in opened:
+        screen.close()

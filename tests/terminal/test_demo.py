@@ -1,4 +1,4 @@
-"""The demo in a real terminal: its services appear, die and end; it leaves nothing behind."""
+"""The demo in a real terminal: its services appear, die and end; no process or file remains."""
 
 import os
 import random
@@ -18,41 +18,41 @@ SERVICES = ("api", "batch", "imaging", "reports", "worker")
 
 @pytest.fixture
 def demo(terminal, tmp_path):
-    """Start the demo with its temporary directory inside the test's own."""
-    place = tmp_path / "tmp"
-    place.mkdir()
+    """Start the demo with a temporary directory below that of the test."""
+    directory = tmp_path / "tmp"
+    directory.mkdir()
 
     def start(*words, columns=120, rows=40):
         screen = terminal(
-            *words, columns=columns, rows=rows, env={"TMPDIR": str(place), "TZ": "UTC"}
+            *words, columns=columns, rows=rows, env={"TMPDIR": str(directory), "TZ": "UTC"}
         )
-        screen.place = place
+        screen.directory = directory
         return screen
 
-    start.place = place
+    start.directory = directory
     return start
 
 
-def services_of(place):
-    """Return the processes that were started for a demo in this place."""
+def services_of(directory):
+    """Return the service processes of a demo whose temporary directory is `directory`."""
     found = []
     for process in psutil.process_iter():
         try:
             words = process.cmdline()
         except psutil.Error:
             continue
-        if any(str(place) in word for word in words) and "pprofplus_tui.demo.services" in words:
+        if any(str(directory) in word for word in words) and "pprofplus_tui.demo.services" in words:
             found.append(process)
     return found
 
 
-def left_behind(place, seconds=5):
-    """Return what still runs or lies there after at most so many seconds."""
+def remaining(directory, seconds=5):
+    """Return the processes and files that remain after at most `seconds`."""
     found = []
 
     def nothing_left():
-        processes = [process.pid for process in services_of(place)]
-        found[:] = processes, sorted(path.name for path in place.iterdir())
+        processes = [process.pid for process in services_of(directory)]
+        found[:] = processes, sorted(path.name for path in directory.iterdir())
         return not any(found)
 
     wait_at_most(nothing_left, seconds, pause_s=0.05)
@@ -62,21 +62,21 @@ def left_behind(place, seconds=5):
 NOTHING = ([], [])
 
 
-def all_there(text):
+def has_all_services(text):
     return all(re.search(rf"^\s?{name} +\d", text, re.MULTILINE) for name in SERVICES)
 
 
-def test_all_services_appear_each_a_process_with_a_run_of_its_own(demo):
+def test_all_services_appear_each_a_process_with_its_own_run(demo):
     screen = demo("demo")
-    text = screen.until(all_there, 30)
+    text = screen.until(has_all_services, 30)
     assert "5 services · 6 live" in text
-    pids = {str(process.pid) for process in services_of(demo.place)}
+    pids = {str(process.pid) for process in services_of(demo.directory)}
     assert len(pids) == 6
     assert pids == set(re.findall(r"^ ● (\d+)", text, re.MULTILINE))
     screen.until("python heap")
     screen.send("q")
     assert screen.end() == 0
-    assert left_behind(demo.place) == NOTHING
+    assert remaining(demo.directory) == NOTHING
 
 
 @pytest.mark.parametrize(
@@ -84,79 +84,79 @@ def test_all_services_appear_each_a_process_with_a_run_of_its_own(demo):
     [("ctrl-c", 0), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
     ids=["ctrl-c", "SIGTERM", "SIGHUP"],
 )
-def test_however_it_ends_it_leaves_no_process_and_no_file(demo, way, code):
+def test_every_way_to_end_leaves_no_process_and_no_file(demo, way, code):
     screen = demo("demo")
     screen.until("live", 30)
-    screen.until(lambda _: len(services_of(demo.place)) == 6)
+    screen.until(lambda _: len(services_of(demo.directory)) == 6)
     if isinstance(way, str):
         screen.send(way)
     else:
         os.kill(screen.pid, way)
     assert screen.end() == code
-    assert left_behind(demo.place) == NOTHING
+    assert remaining(demo.directory) == NOTHING
     assert "Traceback" not in screen.text
 
 
 @pytest.mark.slow
-def test_a_second_signal_does_not_break_the_cleaning_off(demo):
+def test_a_second_signal_does_not_interrupt_the_clean_up(demo):
     screen = demo("demo")
     screen.until("live", 30)
-    screen.until(lambda _: len(services_of(demo.place)) == 6)
-    for process in services_of(demo.place):
-        process.suspend()  # so that cleaning up takes its time
+    screen.until(lambda _: len(services_of(demo.directory)) == 6)
+    for process in services_of(demo.directory):
+        process.suspend()  # so that the clean-up takes long
     screen.send("q")
     time.sleep(0.7)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         os.kill(screen.pid, number)
     assert screen.end(20) == 0
-    assert left_behind(demo.place) == NOTHING
+    assert remaining(demo.directory) == NOTHING
 
 
-def test_killed_it_leaves_files_but_no_process(demo):
+def test_a_killed_demo_leaves_files_but_no_process(demo):
     screen = demo("demo")
     screen.until("live", 30)
-    screen.until(lambda _: len(services_of(demo.place)) == 6)
+    screen.until(lambda _: len(services_of(demo.directory)) == 6)
     os.kill(screen.pid, signal.SIGKILL)
     assert screen.end() == -signal.SIGKILL
-    # nobody is left to remove the directory; the services hear that the pipe to them is closed
-    wait_at_most(lambda: not services_of(demo.place), 5, pause_s=0.05)
-    assert services_of(demo.place) == []
+    # no process is left to remove the directory; the services end as their pipe is closed
+    wait_at_most(lambda: not services_of(demo.directory), 5, pause_s=0.05)
+    assert services_of(demo.directory) == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("round_", range(12))
-def test_a_signal_at_any_moment_of_its_start_leaves_nothing(demo, round_):
-    moment = random.Random(round_)  # noqa: S311 - the same moments each time
+def test_a_signal_at_any_moment_of_the_start_leaves_nothing(demo, round_):
+    moment = random.Random(round_)  # noqa: S311 - reproducible
     screen = demo("demo", *(["--history"] if round_ % 3 == 0 else []))
     screen.read(0.05 + moment.random() * 1.5)
     number = moment.choice([signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
     os.kill(screen.pid, number)
-    # before Python can hear signals at all, it dies of them
+    # a signal kills Python before it has installed its handlers
     assert screen.end(20) in {128 + number, -number}
-    assert left_behind(demo.place) == NOTHING
+    assert remaining(demo.directory) == NOTHING
 
 
-def test_with_history_it_opens_on_a_week_at_once(demo):
+def test_with_history_it_opens_on_a_week_immediately(demo):
     screen = demo("demo", "--history")
     text = screen.until(lambda text: "python heap" in text and "api 21408" in text, 30)
     assert "PAST " in text
     assert "died" in text.split("\n")[0]
     assert re.search(r"after (6d23h|1w)", text.split("\n")[0])
     screen.until(lambda text: "virtual memory" in text or "charts" in text)
-    live = sum(process.status() != "zombie" for process in services_of(demo.place))
+    live = sum(process.status() != "zombie" for process in services_of(demo.directory))
     assert live == 6
     screen.send("q")
     assert screen.end() == 0
-    assert left_behind(demo.place) == NOTHING
+    assert remaining(demo.directory) == NOTHING
 
 
 @pytest.mark.slow
 def test_batch_is_killed_and_shown_as_died(demo):
     screen = demo("demo")
-    text = screen.until(all_there, 30)
+    text = screen.until(has_all_services, 30)
     pid = re.search(r"^ batch.*\n ● (\d+)", text, re.MULTILINE).group(1)
     screen.until(f"✝ {pid}", 60)
-    screen.send(*["up"] * 8)  # it opened on whichever service began last
+    screen.send(*["up"] * 8)  # it opened on the newest run
     screen.until(lambda text: " api " in text.split("\n")[0])
     while f"batch {pid}" not in screen.text.split("\n")[0]:
         screen.send("down")
@@ -164,7 +164,7 @@ def test_batch_is_killed_and_shown_as_died(demo):
     screen.until(lambda text: "died" in text.split("\n")[0])
     screen.send("q")
     assert screen.end() == 0
-    assert left_behind(demo.place) == NOTHING
+    assert remaining(demo.directory) == NOTHING
 
 
 LOST = """
@@ -178,7 +178,7 @@ class Finalized:
     def __del__(self):
         os.kill(os.getpid(), signal.SIGTERM)
         for _ in range(1000):
-            pass  # the handler runs in here, and what it raises is dropped
+            pass  # the handler runs here, and Python drops its exception
 
 with ended_by_signals():
     Finalized()

@@ -1,4 +1,4 @@
-"""However the monitor ends or is interrupted, the terminal is left as it was found."""
+"""Every way to end or suspend the monitor restores the terminal."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ import pytest
 
 from kit.waiting import wait_at_most
 
-# mouse, alternate screen, bracketed paste and focus reports are off, the cursor is on
+# modes of the mouse, alternate screen, bracketed paste and focus reports
 MODES_OFF = ("1000", "1003", "1006", "1015", "1049", "2004", "1004")
 
 FAULTY = """
@@ -53,9 +53,9 @@ def left_on(output):
 
 @pytest.fixture
 def empty(tmp_path):
-    home = tmp_path / "logs"
-    home.mkdir()
-    return home
+    log_directory = tmp_path / "logs"
+    log_directory.mkdir()
+    return log_directory
 
 
 @pytest.fixture
@@ -81,30 +81,27 @@ def shown(screen):
     ("where", "key"),
     [("screen", "0"), ("worker", "0"), ("thread", None), ("start", None), ("options", None)],
 )
-def test_a_fault_is_one_line_that_says_where_its_traceback_is(
-    empty, reporting_terminal, where, key
-):
+def test_a_fault_is_one_line_with_the_path_of_its_traceback(empty, reporting_terminal, where, key):
     command = [sys.executable, "-c", FAULTY, where, "--dir", str(empty)]
     screen = reporting_terminal(command=command, columns=300)
     if key:
-        # a run has to be there for some; the action itself is what breaks
         shown(screen)
         screen.send(key)
     assert screen.end() == 1
     assert left_on(screen.output) == []
     (fault,) = reporting_terminal.faults()
-    told = screen.text
-    assert told.count("ZeroDivisionError") == 1
-    assert "Traceback" not in told
-    assert "user's" not in told
-    assert str(fault) in told
-    assert r"a fault \x1b]0;owned\x07 of the test" in told
+    text = screen.text
+    assert text.count("ZeroDivisionError") == 1
+    assert "Traceback" not in text
+    assert "user's" not in text
+    assert str(fault) in text
+    assert r"a fault \x1b]0;owned\x07 of the test" in text
     assert "in broken" in fault.read_text()
     assert fault.stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-def test_a_signal_ends_it_with_the_customary_code(empty, reporting_terminal, number):
+def test_a_signal_ends_it_with_the_usual_exit_code(empty, reporting_terminal, number):
     screen = shown(reporting_terminal("--dir", str(empty)))
     os.kill(screen.pid, number)
     assert screen.end() == 128 + number
@@ -112,7 +109,7 @@ def test_a_signal_ends_it_with_the_customary_code(empty, reporting_terminal, num
     assert reporting_terminal.faults() == []
 
 
-def test_the_line_that_drops_ends_it(empty, reporting_terminal):
+def test_a_dropped_line_ends_it(empty, reporting_terminal):
     screen = shown(reporting_terminal("--dir", str(empty)))
     master = screen.fd
     screen.fd = os.open(os.devnull, os.O_RDONLY)
@@ -131,9 +128,7 @@ def stopped(pid, seconds=20):
 
 
 @pytest.mark.parametrize("way", ["key", "signal"])
-def test_stopped_it_leaves_the_terminal_and_continued_it_draws_again(
-    empty, reporting_terminal, way
-):
+def test_a_stop_restores_the_terminal_and_a_continue_draws_again(empty, reporting_terminal, way):
     screen = shown(reporting_terminal("--dir", str(empty)))
     if way == "key":
         screen.send("\x1a")
@@ -149,14 +144,14 @@ def test_stopped_it_leaves_the_terminal_and_continued_it_draws_again(
     assert b"\x1b[?1049h" in screen.output[before:]
     screen.send("?")
     screen.until("Esc closes")
-    screen.send("escape")  # alone: with a key right behind it, it would be Alt
+    screen.send("escape")  # alone: Esc immediately before another key is Alt
     screen.until(lambda text: "Esc closes" not in text)
     screen.send("q")
     assert screen.end() == 0
     assert left_on(screen.output) == []
 
 
-def test_a_plain_stop_and_go_leaves_one_reader_of_the_keys(empty, reporting_terminal):
+def test_sigstop_and_sigcont_leave_one_reader_of_the_keys(empty, reporting_terminal):
     screen = shown(reporting_terminal("--dir", str(empty)))
     threads = len(list(Path(f"/proc/{screen.pid}/task").iterdir()))
     for _ in range(3):
@@ -172,7 +167,7 @@ def test_a_plain_stop_and_go_leaves_one_reader_of_the_keys(empty, reporting_term
     assert left_on(screen.output) == []
 
 
-def test_ctrl_c_leaves_at_once_with_code_0(empty, reporting_terminal):
+def test_ctrl_c_quits_immediately_with_exit_code_0(empty, reporting_terminal):
     screen = shown(reporting_terminal("--dir", str(empty)))
     screen.send("ctrl-c")
     assert screen.end() == 0

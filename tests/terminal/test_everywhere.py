@@ -1,4 +1,4 @@
-"""Every terminal, size, locale and way of holding keys that people have; each in a real pty."""
+"""All terminal types, sizes, locales and multiplexers, and held keys; each in a real pty."""
 
 import os
 import random
@@ -18,10 +18,10 @@ START_MS = 1_795_169_333_907
 
 
 @pytest.fixture
-def home(tmp_path):
-    home = tmp_path / "logs"
-    write_short_run(home)
-    return home
+def log_directory(tmp_path):
+    log_directory = tmp_path / "logs"
+    write_short_run(log_directory)
+    return log_directory
 
 
 MONITOR = (sys.executable, "-m", "pprofplus_tui")
@@ -34,9 +34,9 @@ def drawn(screen, title="python heap"):
 
 
 @pytest.mark.parametrize("size", [(60, 15), (80, 24), (120, 40), (200, 50), (400, 120)])
-def test_every_size_is_filled_and_no_more(home, terminal, size):
+def test_the_screen_fills_every_size_exactly(log_directory, terminal, size):
     columns, rows = size
-    screen = terminal("--dir", str(home), columns=columns, rows=rows)
+    screen = terminal("--dir", str(log_directory), columns=columns, rows=rows)
     text = drawn(screen, "memory")
     lines = text.split("\n")
     assert len(lines) == rows
@@ -46,9 +46,9 @@ def test_every_size_is_filled_and_no_more(home, terminal, size):
 
 
 @pytest.mark.parametrize("size", [(59, 15), (60, 14), (20, 5), (3, 2), (1, 1)])
-def test_too_small_a_terminal_is_told_so_and_can_still_be_left(home, terminal, size):
+def test_a_terminal_that_is_too_small_shows_why_and_can_be_left(log_directory, terminal, size):
     columns, rows = size
-    screen = terminal("--dir", str(home), columns=columns, rows=rows)
+    screen = terminal("--dir", str(log_directory), columns=columns, rows=rows)
     if columns >= 20:
         screen.until("60x15 needed")
     else:
@@ -60,10 +60,10 @@ def test_too_small_a_terminal_is_told_so_and_can_still_be_left(home, terminal, s
     screen.leave()
 
 
-def test_a_storm_of_resizes_ends_in_the_right_picture(home, terminal):
-    screen = terminal("--dir", str(home), columns=200, rows=50)
+def test_after_many_fast_resizes_the_picture_is_right(log_directory, terminal):
+    screen = terminal("--dir", str(log_directory), columns=200, rows=50)
     drawn(screen)
-    chance = random.Random(1)  # noqa: S311 - the same storm each time
+    chance = random.Random(1)  # noqa: S311 - reproducible
     for _ in range(300):
         screen.resize(chance.randrange(1, 300), chance.randrange(1, 90))
         os.kill(screen.pid, signal.SIGWINCH)
@@ -83,8 +83,8 @@ TERMS = ["xterm", "xterm-256color", "screen", "screen-256color", "tmux-256color"
 
 
 @pytest.mark.parametrize("term", TERMS)
-def test_no_terminal_gets_more_colours_than_it_has(home, terminal, term):
-    screen = terminal("--dir", str(home), env={"TERM": term})
+def test_no_terminal_gets_more_colours_than_it_has(log_directory, terminal, term):
+    screen = terminal("--dir", str(log_directory), env={"TERM": term})
     drawn(screen)
     screen.send("-", "2", "?")
     screen.until("Esc closes")
@@ -96,29 +96,29 @@ def test_no_terminal_gets_more_colours_than_it_has(home, terminal, term):
         assert b"38;5;" not in codes
 
 
-def test_a_terminal_with_all_colours_gets_them(home, terminal):
-    screen = terminal("--dir", str(home), env={"COLORTERM": "truecolor"})
+def test_a_terminal_with_all_colours_gets_them(log_directory, terminal):
+    screen = terminal("--dir", str(log_directory), env={"COLORTERM": "truecolor"})
     drawn(screen)
     assert b"38;2;86;180;233" in screen.output
     screen.leave()
 
 
 @pytest.mark.parametrize("words", [(), ("--light",), ("--ascii",), ("--low-bandwidth",)])
-def test_every_look_is_drawn(home, terminal, words):
-    screen = terminal("--dir", str(home), *words, env={"COLORTERM": "truecolor"})
+def test_every_display_option_is_drawn(log_directory, terminal, words):
+    screen = terminal("--dir", str(log_directory), *words, env={"COLORTERM": "truecolor"})
     text = drawn(screen)
     assert text.isascii() == ("--ascii" in words)
     assert (b"48;2;" in screen.output) == ("--low-bandwidth" not in words)
     screen.leave()
 
 
-def test_without_colour_lines_are_distinguished_by_their_markers(home, terminal):
+def test_without_colour_lines_are_distinguished_by_their_markers(log_directory, terminal):
     env = {"NO_COLOR": "1", "COLORTERM": "truecolor"}
-    screen = terminal("--dir", str(home), env=env, columns=120, rows=40)
+    screen = terminal("--dir", str(log_directory), env=env, columns=120, rows=40)
     text = drawn(screen)
     colours = re.findall(rb"[34]8;2;(\d+);(\d+);(\d+)", screen.output)
-    assert all(red == green == blue for red, green, blue in colours)  # greys for what is quiet
-    # each line of a legend begins with the mark that it is drawn with
+    assert all(red == green == blue for red, green, blue in colours)  # dim text is grey
+    # in a legend each line begins with its marker
     legend = next(line for line in text.split("\n") if " memory " in line and " rss " in line)
     marks = re.findall(r"(\S) (?:rss|uss) ", legend)
     assert len(set(marks)) == len(marks) == 2
@@ -134,8 +134,8 @@ def test_without_colour_lines_are_distinguished_by_their_markers(home, terminal)
     ],
     ids=["C", "POSIX", "ISO-8859-1"],
 )
-def test_a_locale_without_utf_8_gets_ascii(home, terminal, locale):
-    screen = terminal("--dir", str(home), env=locale)
+def test_a_locale_without_utf_8_gets_ascii(log_directory, terminal, locale):
+    screen = terminal("--dir", str(log_directory), env=locale)
     text = drawn(screen)
     screen.send("?")
     screen.until("Esc closes")
@@ -147,17 +147,17 @@ def test_a_locale_without_utf_8_gets_ascii(home, terminal, locale):
 
 
 @pytest.mark.parametrize("locale", ["C", "POSIX"])
-def test_the_locale_c_gets_braille_where_python_takes_it_for_utf_8(home, terminal, locale):
-    screen = terminal("--dir", str(home), env={"LC_ALL": locale})
+def test_the_locale_c_gets_braille_where_python_uses_utf_8_for_it(log_directory, terminal, locale):
+    screen = terminal("--dir", str(log_directory), env={"LC_ALL": locale})
     assert re.search(r"[\u2801-\u28ff]", drawn(screen))
     screen.leave()
 
 
-def test_settings_of_the_user_take_effect(home, terminal, tmp_path):
-    place = tmp_path / "config" / "pprofplus" / "tui.toml"
-    place.parent.mkdir(parents=True)
-    place.write_text(
-        f'directories = ["{home}"]\nascii = true\nno_mouse = true\ncharts = ["memory"]\n'
+def test_settings_of_the_user_take_effect(log_directory, terminal, tmp_path):
+    path = tmp_path / "config" / "pprofplus" / "tui.toml"
+    path.parent.mkdir(parents=True)
+    path.write_text(
+        f'directories = ["{log_directory}"]\nascii = true\nno_mouse = true\ncharts = ["memory"]\n'
         '[keys]\nquit = ["x"]\n'
     )
     screen = terminal(env={"XDG_CONFIG_HOME": str(tmp_path / "config")})
@@ -169,16 +169,18 @@ def test_settings_of_the_user_take_effect(home, terminal, tmp_path):
     assert screen.end() == 0
 
 
-def test_settings_that_are_wrong_are_told_on_the_screen_and_left_aside(home, terminal, tmp_path):
-    place = tmp_path / "pprofplus" / "tui.toml"
-    place.parent.mkdir(parents=True)
-    place.write_text('theme = "[bold]blue"\n')
-    screen = terminal("--dir", str(home), env={"XDG_CONFIG_HOME": str(tmp_path)}, columns=160)
+def test_invalid_settings_are_shown_on_the_screen_and_ignored(log_directory, terminal, tmp_path):
+    path = tmp_path / "pprofplus" / "tui.toml"
+    path.parent.mkdir(parents=True)
+    path.write_text('theme = "[bold]blue"\n')
+    screen = terminal(
+        "--dir", str(log_directory), env={"XDG_CONFIG_HOME": str(tmp_path)}, columns=160
+    )
     screen.until("tui.toml:1: theme")
     screen.leave()
 
 
-# -- multiplexers and mosh, as Debian has them
+# -- multiplexers and mosh
 
 
 def needs(*programs):
@@ -187,12 +189,12 @@ def needs(*programs):
 
 
 @needs("tmux")
-def test_tmux_shows_it_and_keeps_its_own_prefix(home, terminal, tmp_path):
-    inside = " ".join(["exec", *MONITOR, "--dir", str(home)])
+def test_tmux_shows_it_and_keeps_its_own_prefix(log_directory, terminal, tmp_path):
+    inside = " ".join(["exec", *MONITOR, "--dir", str(log_directory)])
     words = ["tmux", "-f", os.devnull, "-S", str(tmp_path / "tmux"), "new-session", inside]
     screen = terminal(command=words, columns=120, rows=40)
     assert "api 4711" in drawn(screen).split("\n")[0]
-    screen.send("\x02d")  # detach: C-b is tmux's
+    screen.send("\x02d")  # detach: C-b is the prefix of tmux
     assert screen.end() == 0
     attach = ["tmux", "-S", str(tmp_path / "tmux"), "attach"]
     again = terminal(command=attach, columns=90, rows=30)
@@ -202,11 +204,11 @@ def test_tmux_shows_it_and_keeps_its_own_prefix(home, terminal, tmp_path):
 
 
 @needs("screen")
-def test_screen_shows_it_and_keeps_its_own_prefix(home, terminal, tmp_path):
+def test_screen_shows_it_and_keeps_its_own_prefix(log_directory, terminal, tmp_path):
     (tmp_path / "sockets").mkdir(mode=0o700)
     env = {"SCREENDIR": str(tmp_path / "sockets"), "SHELL": "/bin/sh"}
     words = ["screen", "-U", "-c", os.devnull, "-S", "pprofplus-test", *MONITOR]
-    screen = terminal("--dir", str(home), command=words, env=env, columns=120, rows=40)
+    screen = terminal("--dir", str(log_directory), command=words, env=env, columns=120, rows=40)
     assert "api 4711" in drawn(screen).split("\n")[0]
     screen.send("?")
     screen.until("Esc closes")
@@ -216,18 +218,18 @@ def test_screen_shows_it_and_keeps_its_own_prefix(home, terminal, tmp_path):
 
 @needs("mosh-server", "mosh-client")
 @pytest.mark.slow
-def test_mosh_over_loopback_shows_it(home, terminal):
+def test_mosh_over_loopback_shows_it(log_directory, terminal):
     locale = {"LC_ALL": "C.UTF-8"}
-    begun = subprocess.run(
-        ["mosh-server", "new", "-i", "127.0.0.1", "--", *MONITOR, "--dir", str(home)],  # noqa: S607
+    server = subprocess.run(
+        ["mosh-server", "new", "-i", "127.0.0.1", "--", *MONITOR, "--dir", str(log_directory)],  # noqa: S607
         capture_output=True,
         text=True,
         check=False,
         env={**os.environ, **locale, "PYTHONPATH": IMPORT_PATH, "TERM": "xterm-256color"},
     )
-    found = re.search(r"MOSH CONNECT (\d+) (\S+)", begun.stdout)
+    found = re.search(r"MOSH CONNECT (\d+) (\S+)", server.stdout)
     if found is None:
-        pytest.skip(f"mosh-server cannot run here: {begun.stderr[-200:]}")
+        pytest.skip(f"mosh-server cannot run here: {server.stderr[-200:]}")
     env = {**locale, "MOSH_KEY": found[2]}
     screen = terminal(command=["mosh-client", "127.0.0.1", found[1]], env=env, columns=120, rows=40)
     assert "api 4711" in drawn(screen)
@@ -254,12 +256,12 @@ def test_held_keys_end_in_the_last_state_and_leave_no_queue(terminal, tmp_path):
     screen.until(lambda text: f"api {last}" in text.split("\n")[0])
     screen.read(1)
     assert screen.read(1) == 0
-    # a repaint of all charts for each key would be far more
+    # a repaint of all charts for each key would write far more
     assert len(screen.output) - before < 50 * 20_000
     screen.leave()
 
 
-def test_keys_typed_faster_than_they_can_be_drawn_are_all_obeyed(terminal, tmp_path):
+def test_all_keys_typed_faster_than_the_screen_is_drawn_take_effect(terminal, tmp_path):
     for n in range(60):
         write_short_run(tmp_path / "many", pid=5000 + n, start_ms=START_MS + 1000 * n)
     screen = terminal("--dir", str(tmp_path / "many"), columns=200, rows=50)

@@ -1,4 +1,4 @@
-"""Ten thousand ended runs in a real terminal, and processes that start and die among them."""
+"""Ten thousand ended runs in a real terminal, while other processes start and die."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ def start(tmp_path):
 
 
 @pytest.mark.slow
-def test_processes_that_start_and_die_among_ten_thousand_ended_runs_are_seen(
+def test_processes_that_start_and_die_are_shown_among_ten_thousand_ended_runs(
     terminal, start, tmp_path
 ):
     write_ended_runs(tmp_path / "logs", COUNT)

@@ -1,4 +1,4 @@
-"""The whole path in a real terminal: a service, its pid, keys, export, all left in order."""
+"""The monitor in a real terminal with real services: runs, keys, export, and a normal end."""
 
 import csv
 import os
@@ -27,23 +27,23 @@ while True:
 
 @pytest.fixture
 def service(tmp_path):
-    """Start real services that record to the test's directory."""
-    home = tmp_path / "logs"
-    home.mkdir(mode=0o700)
+    """Start real services that record below the directory of the test."""
+    log_directory = tmp_path / "logs"
+    log_directory.mkdir(mode=0o700)
     with started_processes() as start_process:
 
         def start(name="api"):
-            words = [sys.executable, "-c", SERVICE, name, str(home)]
+            words = [sys.executable, "-c", SERVICE, name, str(log_directory)]
             process = start_process(words, stdout=subprocess.PIPE, text=True)
             process.stdout.readline()
             return process
 
-        start.home = home
+        start.log_directory = log_directory
         yield start
 
 
-def restored(output):
-    """Tell whether alternate screen, mouse and cursor are left as they were found."""
+def is_restored(output):
+    """Return whether the alternate screen, mouse and cursor modes are reset."""
     last_on, last_off = output.rfind(b"\x1b[?1049h"), output.rfind(b"\x1b[?1049l")
     mouse_on, mouse_off = output.rfind(b"\x1b[?1000h"), output.rfind(b"\x1b[?1000l")
     cursor_off, cursor_on = output.rfind(b"\x1b[?25l"), output.rfind(b"\x1b[?25h")
@@ -51,7 +51,7 @@ def restored(output):
 
 
 def test_a_service_is_watched_from_its_start_to_its_death_and_exported(service, terminal, tmp_path):
-    screen = terminal("--dir", str(service.home), env={"PWD": str(tmp_path)})
+    screen = terminal("--dir", str(service.log_directory), env={"PWD": str(tmp_path)})
     screen.until("No service has written a log here yet")
     first = service("api")
     screen.until(lambda text: f"api {first.pid}" in text and "LIVE" in text)
@@ -68,7 +68,7 @@ def test_a_service_is_watched_from_its_start_to_its_death_and_exported(service, 
     screen.send("e")
     screen.until("export to CSV")
     target = tmp_path / "window.csv"
-    screen.send("\x15" + str(target) + "\r")  # at once, as a slow line delivers it
+    screen.send("\x15" + str(target) + "\r")  # in one piece, as a slow line delivers it
     screen.until("exported")
     with target.open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -78,21 +78,21 @@ def test_a_service_is_watched_from_its_start_to_its_death_and_exported(service, 
     assert abs(int(rows[-1]["rss_bytes"]) - rss) < 64 << 20
     screen.send("q")
     assert screen.end() == 0
-    assert restored(screen.output)
+    assert is_restored(screen.output)
 
 
-def test_letters_that_come_in_one_piece_with_the_key_before_them_are_not_lost(service, terminal):
+def test_letters_that_arrive_together_with_the_key_before_them_are_not_lost(service, terminal):
     service("api")
     service("worker")
-    screen = terminal("--dir", str(service.home))
+    screen = terminal("--dir", str(service.log_directory))
     screen.until("2 live")
-    screen.send("/work\r")  # as a slow line delivers what was typed quickly
+    screen.send("/work\r")  # as a slow line delivers fast typing
     screen.until(lambda text: "/work" in text and "1/2" in text)
 
 
-def test_a_paused_service_is_shown_as_stalled_and_then_live_again(service, terminal):
+def test_a_stopped_service_is_shown_as_stalled_and_then_live_again(service, terminal):
     process = service("api")
-    screen = terminal("--dir", str(service.home))
+    screen = terminal("--dir", str(service.log_directory))
     screen.until("LIVE")
     process.send_signal(signal.SIGSTOP)
     screen.until("STALLED", 30)
@@ -101,39 +101,37 @@ def test_a_paused_service_is_shown_as_stalled_and_then_live_again(service, termi
 
 
 @pytest.mark.parametrize("key", ["q", "ctrl-c"])
-def test_leaving_restores_the_terminal(service, terminal, key):
+def test_quitting_restores_the_terminal(service, terminal, key):
     service()
-    screen = terminal("--dir", str(service.home))
+    screen = terminal("--dir", str(service.log_directory))
     screen.until("python heap")
     screen.send(key)
     assert screen.end() == 0
-    assert restored(screen.output)
+    assert is_restored(screen.output)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_restores_the_terminal_without_a_traceback(service, terminal, number):
     service()
-    screen = terminal("--dir", str(service.home))
+    screen = terminal("--dir", str(service.log_directory))
     screen.until("python heap")
     os.kill(screen.pid, number)
     assert screen.end() == 128 + number
-    assert restored(screen.output)
+    assert is_restored(screen.output)
     assert "Traceback" not in screen.text
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("round_", range(12))
-def test_a_signal_at_any_moment_of_the_start_leaves_the_terminal_as_it_was(
-    service, terminal, round_
-):
+def test_a_signal_at_any_moment_of_the_start_restores_the_terminal(service, terminal, round_):
     service()
-    moment = random.Random(round_)  # noqa: S311 - the same moments each time
-    screen = terminal("--dir", str(service.home))
+    moment = random.Random(round_)  # noqa: S311 - reproducible
+    screen = terminal("--dir", str(service.log_directory))
     screen.read(0.1 + 0.06 * round_ * moment.random())
     os.kill(screen.pid, signal.SIGTERM)
-    # before Python can hear signals at all, it dies of them
+    # a signal kills Python before it has installed its handlers
     assert screen.end() in {143, -signal.SIGTERM}
-    assert b"\x1b[?1049h" not in screen.output or restored(screen.output)
+    assert b"\x1b[?1049h" not in screen.output or is_restored(screen.output)
     assert "Traceback" not in screen.text
 
 
@@ -142,18 +140,18 @@ def test_nothing_is_written_when_nothing_changes(service, terminal):
     time.sleep(1)
     process.kill()
     process.wait()
-    screen = terminal("--dir", str(service.home))
+    screen = terminal("--dir", str(service.log_directory))
     screen.until("died")
     screen.until("python heap")
-    screen.read(3)  # what is still being drawn
+    screen.read(3)  # the rest of the first picture
     assert screen.read(4) == 0
 
 
-def test_a_terminal_that_is_no_utf8_gets_ascii(service, terminal):
+def test_a_terminal_without_utf_8_gets_ascii(service, terminal):
     service()
     screen = terminal(
         "--dir",
-        str(service.home),
+        str(service.log_directory),
         env={"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"},
     )
     text = screen.until("python heap")
@@ -162,9 +160,9 @@ def test_a_terminal_that_is_no_utf8_gets_ascii(service, terminal):
 
 
 @pytest.mark.parametrize("term", ["xterm", "screen-256color", "linux", "vt100"])
-def test_every_terminal_is_drawn_on_and_left_in_order(service, terminal, term):
+def test_every_terminal_is_drawn_and_restored(service, terminal, term):
     service()
-    screen = terminal("--dir", str(service.home), env={"TERM": term})
+    screen = terminal("--dir", str(service.log_directory), env={"TERM": term})
     screen.until("python heap")
     screen.send("q")
     assert screen.end() == 0
@@ -172,28 +170,28 @@ def test_every_terminal_is_drawn_on_and_left_in_order(service, terminal, term):
 
 def test_no_color_draws_without_colour(service, terminal):
     service()
-    screen = terminal("--dir", str(service.home), env={"NO_COLOR": "1"})
+    screen = terminal("--dir", str(service.log_directory), env={"NO_COLOR": "1"})
     screen.until("python heap")
     screen.send("q")
     assert screen.end() == 0
     assert b"38;2;86;180;233" not in screen.output
 
 
-def test_twenty_columns_are_too_few_and_said_to_be(service, terminal):
+def test_twenty_columns_show_that_the_terminal_is_too_small(service, terminal):
     service()
-    screen = terminal("--dir", str(service.home), columns=20, rows=6)
+    screen = terminal("--dir", str(service.log_directory), columns=20, rows=6)
     screen.until("too small")
     screen.resize(100, 30)
     screen.until("python heap")
 
 
-def test_a_dumb_terminal_gets_one_line(terminal, tmp_path):
+def test_a_dumb_terminal_gets_an_error_of_one_line(terminal, tmp_path):
     screen = terminal("--dir", str(tmp_path), env={"TERM": "dumb"})
     assert screen.end() == 2
     assert "TERM is dumb" in screen.text
 
 
-def test_no_terminal_gets_one_line(tmp_path):
+def test_no_terminal_gives_an_error_of_one_line(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "pprofplus_tui", "--dir", str(tmp_path)],
         stdin=subprocess.DEVNULL,

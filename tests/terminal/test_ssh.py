@@ -1,4 +1,4 @@
-"""Over a real sshd, 150 ms away each way: no key is lost, and no storm of frames follows."""
+"""Over a real sshd with 150 ms delay each way: no key is lost, and no frames are queued."""
 
 import getpass
 import os
@@ -28,8 +28,8 @@ def _sshd():
 
 
 @pytest.fixture
-def far(tmp_path):
-    """Provide (ssh command that leads to a shell 150 ms away, the proxy on the way)."""
+def remote(tmp_path):
+    """Return (ssh command of a shell with 150 ms delay, the proxy that delays it)."""
     sshd = _sshd()
     if sshd is None or shutil.which("ssh") is None or shutil.which("ssh-keygen") is None:
         pytest.skip("sshd and ssh are not installed")
@@ -65,32 +65,32 @@ def far(tmp_path):
         ]
         if (
             not wait_at_most(
-                lambda: server.poll() is not None or _lets_in(command), 20, pause_s=0.2
+                lambda: server.poll() is not None or _accepts(command), 20, pause_s=0.2
             )
             or server.poll() is not None
         ):
             reason = (tmp_path / "sshd.log").read_text()[-300:]
-            pytest.skip(f"sshd lets nobody in here: {reason}")
+            pytest.skip(f"sshd refuses the login: {reason}")
         yield command, proxy
 
 
-def _lets_in(command):
+def _accepts(command):
     done = subprocess.run(
         [*command, "true"], stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False
     )
     return done.returncode == 0
 
 
-def inside(*words):
+def remote_command(*words):
     monitor = [sys.executable, "-m", "pprofplus_tui", *words]
     return f"env PYTHONPATH={shlex.quote(IMPORT_PATH)} LC_ALL=C.UTF-8 {shlex.join(monitor)}"
 
 
-def test_no_key_is_lost_and_no_storm_follows_over_a_slow_line(far, terminal, tmp_path):
-    command, proxy = far
+def test_no_key_is_lost_and_no_frames_are_queued_on_a_slow_line(remote, terminal, tmp_path):
+    command, proxy = remote
     for n in range(40):
         write_short_run(tmp_path / "logs", pid=5000 + n, start_ms=1_795_169_333_907 + 1000 * n)
-    words = [*command, inside("--dir", str(tmp_path / "logs"))]
+    words = [*command, remote_command("--dir", str(tmp_path / "logs"))]
     screen = terminal(command=words, columns=200, rows=50)
     screen.until(lambda text: "python heap" in text and re.search(r"RSS \d", text), 40)
     screen.read(1)
@@ -103,7 +103,7 @@ def test_no_key_is_lost_and_no_storm_follows_over_a_slow_line(far, terminal, tmp
     screen.until(lambda text: f"api {last}" in text.split("\n")[0], 40)
     screen.read(2)
     assert screen.read(1) == 0
-    # a repaint of all for each key would be ten times that
+    # a repaint of all charts for each key would be ten times as much
     assert proxy.passed[1] - before < 30 * 10_000
     screen.send("?")
     screen.until("Esc closes", 40)
@@ -111,11 +111,11 @@ def test_no_key_is_lost_and_no_storm_follows_over_a_slow_line(far, terminal, tmp
     assert screen.end(40) == 0
 
 
-def test_a_line_that_drops_ends_the_monitor_over_there(far, terminal, tmp_path):
-    command, proxy = far
+def test_a_dropped_line_ends_the_remote_monitor(remote, terminal, tmp_path):
+    command, proxy = remote
     write_short_run(tmp_path / "logs")
     mark = f"--dir={tmp_path}/logs"
-    screen = terminal(command=[*command, inside(mark)], columns=120, rows=40)
+    screen = terminal(command=[*command, remote_command(mark)], columns=120, rows=40)
     screen.until("python heap", 40)
     proxy.close()
     wait_until(lambda: not _running(mark), 40, pause_s=0.2)

@@ -1,4 +1,4 @@
-"""Text from logs and paths in a real terminal: it is shown, and never obeyed."""
+"""Text from logs and paths in a real terminal: it is shown, and never interpreted."""
 
 import csv
 import re
@@ -15,17 +15,17 @@ from pprofplus.log.format import MARK, PAGE_SIZE, START, STOP, Event, RunHeader
 from pprofplus.log.page import PageBuilder
 
 START_MS = 1_795_169_333_907
-# sets the title, clears, moves, colours, rings, asks for an answer; 8-bit, bidi, markup
+# title, clear, move, colour, bell, control characters; 8-bit controls, bidi, markup
 EVIL = (
     "\x1b]0;OWNED\x07\x1b[2J\x1b[H\x1b[31mOWNED\x9b31m\x9d0;OWNED\x9c\x05\x0e\x08\r\n\t"
     "\u202eOWNED\u2066\u200b\ud800[bold]OWNED[/bold][@click=app.quit]OWNED[/]"
 )
 PLACE = EVIL.replace("\n", "").replace("/", "").replace("\ud800", "\udcff")
-# all that the program itself has to send
+# the control characters that the program itself sends
 SENT = set(b"\x1b\r\n")
 
 
-def write_log(home, service="api", start_ms=START_MS):
+def write_log(log_directory, service="api", start_ms=START_MS):
     """Write an ended run whose header and events are hostile."""
     table = (
         ("rss", f"B{EVIL}", f"gauge{EVIL}"),
@@ -50,17 +50,17 @@ def write_log(home, service="api", start_ms=START_MS):
         page.add(1000 * n, start_ms + 1000 * n, [100 * MIB + n * MIB, 50 * MIB, n, n])
     for kind in (MARK, 77, STOP):
         page.add_event(Event(kind, 59_000, start_ms + 59_000, -1, EVIL))
-    return write_pages(home, header, [page], service)
+    return write_pages(log_directory, header, [page], service)
 
 
 @pytest.fixture
 def hostile(tmp_path):
-    """A home with a hostile log, and services that must not be: their names are hostile."""
-    home = tmp_path / "logs"
-    write_log(home)
+    """A log directory with a hostile log, and with services whose names are invalid and hostile."""
+    log_directory = tmp_path / "logs"
+    write_log(log_directory)
     for name in (PLACE, "[bold]OWNED", "a\nOWNED", "\x1b[31mOWNED"):
-        write_log(home, name)
-    return home
+        write_log(log_directory, name)
+    return log_directory
 
 
 @pytest.fixture
@@ -69,31 +69,31 @@ def large_terminal(terminal):
     return partial(terminal, columns=140, rows=40)
 
 
-def obeyed(screen):
-    """Return what of the hostile text reached the terminal as it is."""
-    output = bytes(screen.output).replace(b"\x1b]22;default\x07", b"")  # the pointer's shape
+def interpreted(screen):
+    """Return the hostile sequences and control characters that reached the terminal."""
+    output = bytes(screen.output).replace(b"\x1b]22;default\x07", b"")  # the shape of the pointer
     hostile = (b"\x1b]", b"\x1b[31mOWNED", b"\xc2\x9b", b"\xc2\x9d", "\u202e".encode())
     codes = {byte for byte in output if byte < 0x20 or byte == 0x7F} - SENT
     return [what for what in hostile if what in output] + sorted(codes)
 
 
-def test_the_monitor_shows_a_hostile_log_and_obeys_nothing_in_it(hostile, large_terminal):
+def test_the_monitor_shows_a_hostile_log_and_interprets_nothing_in_it(hostile, large_terminal):
     screen = large_terminal("--dir", str(hostile))
     screen.until_drawn()
     for key in ("4", "5", "6", "?", "escape", "tab", "enter", "escape", "0"):
         screen.send(key)
         screen.read(0.3)
     screen.until("exited")
-    # its metrics have charts of their own, named by what they claim, of which all can be seen
+    # its own metrics have charts, whose names are shown in escaped form
     assert r"=cmd|\x1b]0;OWNED\x07" in screen.text
     assert "[bold]OWNED" not in screen.text  # no such service
     assert "1 service" in screen.text
     screen.send("q")
     assert screen.end() == 0
-    assert obeyed(screen) == []
+    assert interpreted(screen) == []
 
 
-def test_the_export_dialog_in_a_hostile_directory_obeys_nothing_of_its_name(
+def test_the_export_dialog_interprets_nothing_in_the_name_of_a_hostile_directory(
     hostile, large_terminal, tmp_path
 ):
     place = tmp_path / PLACE
@@ -114,7 +114,7 @@ def test_the_export_dialog_in_a_hostile_directory_obeys_nothing_of_its_name(
     screen.until(lambda text: "export to CSV" not in text)
     screen.send("q")
     assert screen.end() == 0
-    assert obeyed(screen) == []
+    assert interpreted(screen) == []
     (written,) = place.iterdir()
     with written.open(newline="") as file:
         heading, *rows = csv.reader(file)
@@ -122,17 +122,19 @@ def test_the_export_dialog_in_a_hostile_directory_obeys_nothing_of_its_name(
     assert len(rows) == 60
 
 
-def test_a_hostile_directory_without_logs_is_shown_and_not_obeyed(large_terminal, tmp_path):
-    home = tmp_path / PLACE
-    home.mkdir()
-    screen = large_terminal("--dir", str(home))
+def test_the_name_of_a_hostile_directory_without_logs_is_shown_and_not_interpreted(
+    large_terminal, tmp_path
+):
+    log_directory = tmp_path / PLACE
+    log_directory.mkdir()
+    screen = large_terminal("--dir", str(log_directory))
     screen.until("No service has written a log here yet")
     screen.send("q")
     assert screen.end() == 0
-    assert obeyed(screen) == []
+    assert interpreted(screen) == []
 
 
-def test_a_problem_in_a_hostile_directory_is_told_and_not_obeyed(large_terminal, tmp_path):
+def test_a_problem_in_a_hostile_directory_is_shown_and_not_interpreted(large_terminal, tmp_path):
     run = write_log(tmp_path / PLACE)
     page = bytearray((run / "000001.pplog").read_bytes()[:PAGE_SIZE])
     page[4] = 2  # of a later version: the message names the file
@@ -144,10 +146,10 @@ def test_a_problem_in_a_hostile_directory_is_told_and_not_obeyed(large_terminal,
     assert "[bold]OWNED" in text
     screen.send("q")
     assert screen.end() == 0
-    assert obeyed(screen) == []
+    assert interpreted(screen) == []
     listed = large_terminal("--dir", str(tmp_path / PLACE), "list")
-    assert listed.end() == 1  # it cannot read what is of a later version
-    assert obeyed(listed) == []
+    assert listed.end() == 1  # it cannot read a later version
+    assert interpreted(listed) == []
 
 
 @pytest.mark.slow
@@ -157,12 +159,12 @@ def test_the_monitor_draws_every_damaged_log_of_the_corpus(large_terminal, tmp_p
         services = corpus.home_of(tmp_path / "corpus", case)
         (services / "api").rename(services / f"s{i:03d}")
     names = sorted(path.name for path in (tmp_path / "corpus").iterdir())
-    home = tmp_path / "home"
-    home.mkdir()
+    log_directory = tmp_path / "log_directory"
+    log_directory.mkdir()
     for name in names:
         for service in (tmp_path / "corpus" / name).iterdir():
-            service.rename(home / service.name)
-    screen = large_terminal("--dir", str(home))
+            service.rename(log_directory / service.name)
+    screen = large_terminal("--dir", str(log_directory))
     screen.until(f"{len(names)} services")
     for step in range(len(names) + 1):
         screen.send("up")
@@ -174,7 +176,7 @@ def test_the_monitor_draws_every_damaged_log_of_the_corpus(large_terminal, tmp_p
     screen.send("q")
     assert screen.end() == 0
     assert b"Traceback" not in screen.output
-    assert obeyed(screen) == []
+    assert interpreted(screen) == []
 
 
 @pytest.mark.parametrize(
@@ -190,12 +192,12 @@ def test_the_monitor_draws_every_damaged_log_of_the_corpus(large_terminal, tmp_p
     ],
     ids=lambda words: " ".join(words)[:30].encode("unicode_escape").decode(),
 )
-def test_commands_print_nothing_of_it_that_a_terminal_obeys(
+def test_commands_print_no_control_sequence_of_a_hostile_log(
     hostile, large_terminal, tmp_path, words
 ):
     words = [str(tmp_path / word) if word == PLACE else word for word in words]
     screen = large_terminal(*words, "--dir", str(hostile), columns=200, rows=100)
     screen.end()
-    assert obeyed(screen) == []
+    assert interpreted(screen) == []
     assert b"Traceback" not in screen.output
     assert screen.output

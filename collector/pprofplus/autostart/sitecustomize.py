@@ -3,9 +3,10 @@
 If PYTHONPATH contains this directory, each Python process imports this module at its start. It
 records if PPROFPLUS_AUTOSTART names the service ("1": the default name of `pprofplus.start()`), and
 otherwise does nothing. The process PPROFPLUS_AUTOSTART_PID, which `pprofplus run` executed, is
-recorded at once. Any other process is recorded if it lives for a second, because health checks and
-shell loops start thousands of shorter ones a day. In any case the directory is removed from
-sys.path, and the next sitecustomize on the path is run, so that the program sees no difference.
+recorded from its start. Any other process is recorded if it lives for a second, because health
+checks and shell loops start thousands of shorter ones a day. In any case the directory is removed
+from sys.path, and the next sitecustomize on the path is run, so that the program sees no
+difference.
 
 Every Python that the program starts imports this file: so it is valid in Python 2.7 and 3, and an
 error here causes only one line on stderr.
@@ -74,8 +75,8 @@ def _start():
             )
             return
         package = _import_package()
-        asked = os.environ.get("PPROFPLUS_AUTOSTART_PID") == str(os.getpid())
-        start = package.start if asked else package.lifecycle.start_if_it_lasts
+        executed_by_run = os.environ.get("PPROFPLUS_AUTOSTART_PID") == str(os.getpid())
+        start = package.start if executed_by_run else package.lifecycle.start_if_it_lasts
         if word.lower() in _UNNAMED:
             start()
             return

@@ -1,4 +1,4 @@
-"""Options that several subcommands share, and the error line of all of them."""
+"""Options that several subcommands share, and their error line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def checked(check: Callable[[str], Any]) -> Callable[[str], Any]:
     """Return `check` as the type of an option: argparse reports its ValueError as wrong usage."""
 
-    def convert(text: str) -> Any:  # noqa: ANN401 - whatever the check returns
+    def convert(text: str) -> Any:  # noqa: ANN401 - as the check returns
         try:
             return check(text)
         except ValueError as error:

@@ -22,7 +22,7 @@ _RESULTS = {
     "protocol": "it violated the protocol of its Type=",
     "resources": "systemd had no resources left",
 }
-_PATIENCE_S = 5
+_SYSTEMCTL_TIMEOUT_S = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,19 +76,21 @@ def outcome_of(result: str, code: str, status: str) -> OutcomeFile | None:
     """
     from pprofplus.log.outcome_file import OutcomeFile
 
-    more = f": {_RESULTS[result]}" if result in _RESULTS else ""
-    by = "systemd"
+    detail = f": {_RESULTS[result]}" if result in _RESULTS else ""
+    observer = "systemd"
     if code == "exited" and status.isdecimal():
         exit_code = int(status)
         return OutcomeFile(
-            by, f"exit code {exit_code}{more}", exit_code=exit_code, oom_killed=False
+            observer, f"exit code {exit_code}{detail}", exit_code=exit_code, oom_killed=False
         )
     number = _signal_number(status)
     if code not in {"killed", "dumped"} or number is None:
         return None
     by_oom_killer = result == "oom-kill" and status == "KILL"
-    text = "killed by the OOM killer (SIGKILL)" if by_oom_killer else f"killed by SIG{status}{more}"
-    return OutcomeFile(by, text, signal=number, oom_killed=by_oom_killer)
+    text = (
+        "killed by the OOM killer (SIGKILL)" if by_oom_killer else f"killed by SIG{status}{detail}"
+    )
+    return OutcomeFile(observer, text, signal=number, oom_killed=by_oom_killer)
 
 
 def _signal_number(name: str) -> int | None:
@@ -101,7 +103,7 @@ def _signal_number(name: str) -> int | None:
 def _main_pid() -> int | None:
     """Return the pid of the unit's main process that ended, or None.
 
-    systemd does not set $MAINPID any more at this time, but `systemctl show` has ExecMainPID.
+    systemd no longer sets $MAINPID for ExecStopPost=, but `systemctl show` prints ExecMainPID.
     """
     text = os.environ.get("MAINPID", "") or _exec_main_pid()
     return int(text) if text.isdecimal() and int(text) > 0 else None
@@ -118,7 +120,7 @@ def _exec_main_pid() -> str:
         command.insert(1, "--user")
     try:
         done = subprocess.run(  # noqa: S603 - the unit's name is systemd's own
-            command, capture_output=True, text=True, timeout=_PATIENCE_S, check=False
+            command, capture_output=True, text=True, timeout=_SYSTEMCTL_TIMEOUT_S, check=False
         )
     except (OSError, subprocess.SubprocessError):
         return ""

@@ -75,8 +75,8 @@ def _report_missing(name: str) -> int:
     """Print why this name cannot be executed; return the exit code."""
     import shutil
 
-    there = os.path.exists(name) if "/" in name else shutil.which(name, mode=os.F_OK)
-    if not there:
+    exists = os.path.exists(name) if "/" in name else shutil.which(name, mode=os.F_OK)
+    if not exists:
         print_error(f"{name}: command not found")
         return NOT_FOUND
     hint = f": run it as `python {name}`" if name.endswith(".py") else ""
@@ -110,10 +110,10 @@ def _environment(options: argparse.Namespace, service: str) -> dict[str, str]:
         environment["PPROFPLUS_INTERVAL"] = str(options.interval)
     if options.dir is not None:
         environment["PPROFPLUS_DIR"] = options.dir
-    first = bootstrap()
+    entry = bootstrap()
     # an empty entry would mean the working directory
     rest = environment.get("PYTHONPATH")
-    environment["PYTHONPATH"] = f"{first}{os.pathsep}{rest}" if rest else first
+    environment["PYTHONPATH"] = f"{entry}{os.pathsep}{rest}" if rest else entry
     return environment
 
 
@@ -144,14 +144,14 @@ def _exec_supervisor(
     from pprofplus.supervision import __file__ as package
 
     script = os.path.join(os.path.dirname(package), "supervisor.py")
-    # PYTHONHOME is the place of the interpreter's own modules
+    # PYTHONHOME is the directory of the interpreter's own modules: -E would ignore it
     options = ["-S", "-B"] if environment.get("PYTHONHOME") else ["-S", "-B", "-E"]
     arguments = [directory or "", _oom_counter(), words[0], path, *words]
     return execute(sys.executable, [sys.executable, *options, script, *arguments], environment)
 
 
 def _oom_counter() -> str:
-    """Return the file that counts the kills of the OOM killer here, or ""."""
+    """Return the file that counts the kills by the OOM killer, or ""."""
     from pprofplus.errors import ProbeAbsentError
     from pprofplus.probes.cgroup import Cgroup
 
@@ -162,5 +162,5 @@ def _oom_counter() -> str:
             return path
     except ProbeAbsentError:
         pass
-    # the root cgroup of version 2 has no such file; this one counts for the whole machine
+    # the root cgroup of version 2 has no such file; /proc/vmstat counts for the machine
     return "/proc/vmstat" if os.path.exists("/proc/vmstat") else ""

@@ -64,16 +64,16 @@ def run(options: argparse.Namespace) -> int:
     if not options.pids and options.name is None and not options.children:
         print_error("give the processes to watch: a PID, --name REGEX or --children (see --help)")
         return 2
-    above: tuple[int, ...] = ()
+    parents: tuple[int, ...] = ()
     if options.children:
-        above = tuple(options.pids) or (os.getppid(),)
+        parents = tuple(options.pids) or (os.getppid(),)
     settings = Settings("watch", interval_s=options.interval, directory=options.dir)
     problem = proc_problem() or _directory_problem(settings.log_directory)
     if problem:
         print_error(problem)
         return 1
     raise_descriptor_limit()
-    selection = WatchSelection(tuple(options.pids), options.name, above)
+    selection = WatchSelection(tuple(options.pids), options.name, parents)
     report = _print_nothing if options.quiet else _print_line
     watch = Watch(selection, settings, options.service, report, print_error)
     _watch_until_signal(watch)

@@ -1,4 +1,5 @@
-"""Requests from outside to a running collector, and the actions that carry them out.
+"""Requests from outside to a running collector, and the actions that they request.
 
-Imports system, warn and errors only; an action is registered by the module that implements it.
+This package imports only system, warn and errors; the module that implements an action registers
+it.
 """

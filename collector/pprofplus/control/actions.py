@@ -1,7 +1,7 @@
-"""Actions: what a running collector can be asked to do, each one object.
+"""Actions that a running collector can carry out on request, one object each.
 
 An action declares its name, its arguments and its handler. `pprofplus ctl` builds its command line
-from that and checks what it sends; the service checks what it reads with the same objects.
+from them and checks what it sends; the service checks what it receives with the same objects.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class Argument:
         metavar: its name in the help of `ctl`.
         help: one line of help.
         types: the types that its JSON value may have.
-        default: its value where a request has none; None if it is required. On the command line,
-            a required argument is positional, and another one is the option `--name`.
+        default: its value if a request has none; None if the argument is required. On the command
+            line, a required argument is positional, and an optional one is the option `--name`.
     """
 
     __slots__ = ("_check", "default", "help", "metavar", "name", "types")
@@ -38,7 +38,7 @@ class Argument:
         default: object = None,
         help: str = "",  # noqa: A002 - as argparse calls it
     ) -> None:
-        """Declare it; `check` takes text or a JSON value and raises ValueError if it is invalid."""
+        """Declare it; `check` converts text or a JSON value, or raises ValueError."""
         self.name = name
         self.metavar = metavar
         self.types = types
@@ -55,10 +55,10 @@ class Action:
     """One action.
 
     A short action runs on the collector's thread, between two samples, while the lock is held that
-    a fork waits for: `handler(recorder, arguments)` returns what was done, one line, within
-    milliseconds. A long action runs on a thread of its own without that lock:
+    a fork waits for: `handler(recorder, arguments)` returns within milliseconds, with one line
+    about what was done. A long action runs on its own thread without that lock, as
     `handler(recorder, arguments, task)`, where `task` is its LongAction. A handler raises
-    ValueError to refuse, with the reason for the one who asked.
+    ValueError to refuse; its text is the answer to the sender.
 
     Attributes:
         name: its name in a request and on the command line.
@@ -66,8 +66,8 @@ class Action:
         handler: see above.
         arguments: in the order of the command line.
         long: it runs on its own thread.
-        own_process_only: it says something about the process that it runs in, so that a recorder
-            of another process refuses it.
+        own_process_only: it inspects the process in which it runs, so that a recorder of another
+            process refuses it.
     """
 
     __slots__ = ("_duration_s", "arguments", "handler", "help", "long", "name", "own_process_only")
@@ -82,7 +82,7 @@ class Action:
         duration_s: Callable[[dict[str, Any]], float] | None = None,
         own_process_only: bool = False,
     ) -> None:
-        """Declare it; `duration_s` returns how long it takes with given arguments."""
+        """Declare it; `duration_s` returns the expected duration for given arguments."""
         self.name = name
         self.handler = handler
         self.arguments = arguments
@@ -94,7 +94,7 @@ class Action:
     def read(self, found: dict[str, object]) -> dict[str, Any]:
         """Return the arguments in the JSON of a request. Raises ValueError if one is malformed.
 
-        Their ranges are not checked. Keys that this release does not know are ignored.
+        Ranges are not checked. Unknown keys, as of a later release, are ignored.
         """
         arguments = {}
         for argument in self.arguments:
@@ -107,16 +107,16 @@ class Action:
         return arguments
 
     def check(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Return the arguments, converted if they are text. Raises ValueError for a range."""
+        """Return the arguments, converted if they are text. Raises ValueError if one is invalid."""
         return {each.name: each.check(arguments[each.name]) for each in self.arguments}
 
     def duration_s(self, arguments: dict[str, Any]) -> float:
-        """Return how many seconds it is expected to take."""
+        """Return the expected duration in seconds."""
         return 0.0 if self._duration_s is None else self._duration_s(arguments)
 
 
 class ActionRegistry:
-    """Actions by their names, in the order in which they were registered."""
+    """Actions by name, in the order of their registration."""
 
     __slots__ = ("_actions",)
 
@@ -138,7 +138,7 @@ class ActionRegistry:
         return action
 
     def get(self, name: object) -> Action | None:
-        """Return the action of a name, None if this release has none."""
+        """Return the action with this name; None if this release has none."""
         return self._actions.get(name) if isinstance(name, str) else None
 
     def __iter__(self) -> Iterator[Action]:

@@ -1,4 +1,4 @@
-"""The side that asks: puts requests into a run's directory, and takes answers from there."""
+"""The sender's side: puts requests into a run directory, and takes answers from it."""
 
 # pathlib costs each command 5 ms, and has no openat
 # ruff: noqa: PTH108
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def put_request(directory: str, request: Request) -> str:
-    """Put a request into a run's directory; return its name without suffix. Raises OSError."""
+    """Put a request into a run directory; return its name without suffix. Raises OSError."""
     stem = f"ctl-{os.urandom(8).hex()}"
     run_fd = os.open(directory, DIRECTORY)
     try:
         hidden = f".{stem}.new"
         fd = os.open(hidden, NEW, 0o600, dir_fd=run_fd)
         try:
-            os.fchmod(fd, 0o644)  # root asks, and the service's user has to read it
+            os.fchmod(fd, 0o644)  # if root sends it, the service's user must be able to read it
             os.write(fd, request.pack())
         finally:
             close_descriptor(fd)
@@ -55,7 +55,7 @@ def take_answer(directory: str, stem: str) -> tuple[bool, str] | None:
 
 
 def read_progress(directory: str, stem: str) -> tuple[float, str] | None:
-    """Return (share from 0 to 1, text) of a long action that is at work; None if it is not."""
+    """Return (share from 0 to 1, text) of a running long action; None if it is not running."""
     try:
         run_fd = os.open(directory, DIRECTORY)
     except OSError:
@@ -66,14 +66,14 @@ def read_progress(directory: str, stem: str) -> tuple[float, str] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        return 0.0, ""  # it is there, whatever it says
+        return 0.0, ""  # the file exists, so the action runs, even if its content is invalid
     finally:
         close_descriptor(run_fd)
     return (share if 0.0 <= share <= 1.0 else 0.0), text
 
 
 def withdraw(directory: str, stem: str) -> bool:
-    """Take a request back; False if it is not there any more."""
+    """Remove a request; False if it is not there any more."""
     try:
         os.unlink(f"{directory}/{stem}.request")
     except OSError:
@@ -82,7 +82,7 @@ def withdraw(directory: str, stem: str) -> bool:
 
 
 def cancel(directory: str, stem: str) -> bool:
-    """Ask the collector to end a long action that it has begun; False if that failed."""
+    """Request the end of a running long action; False if that failed."""
     try:
         run_fd = os.open(directory, DIRECTORY)
     except OSError:

@@ -1,9 +1,9 @@
-"""A long action at work: on a thread of its own, with progress, and with a way to cancel it.
+"""A running long action: on its own thread, with progress, and with a way to cancel it.
 
-Its thread touches no file of the log and holds no lock that a fork waits for. It leaves progress
-and its result in memory and wakes the collector's thread, which writes them. So the rule that one
-thread alone reads and writes files still holds: a disk that hangs delays an answer and blocks
-nothing else, and a fork copies no descriptor that is half open.
+Its thread uses no file of the log and holds no lock that a fork waits for. It keeps progress and
+result in memory and wakes the collector's thread, which writes them. So still only one thread
+reads and writes files: a disk that hangs delays an answer and blocks nothing else, and a fork
+copies no descriptor in an intermediate state.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ if TYPE_CHECKING:
 
     from pprofplus.control.actions import Action
 
-# progress is written no more often than this
+# the shortest time between two writes of the progress
 _REPORT_NS = 500_000_000
 
 
 class ActionCancelledError(Exception):
-    """The action is to end at once; what it has changed in the process is to be undone."""
+    """The action must end now, and undo its changes to the process."""
 
 
 class LongAction:
-    """One long action at work.
+    """One running long action.
 
-    Its handler calls `report`, `wait` and `check`; the collector's thread has the rest.
+    Its handler calls `report`, `wait` and `check`; the collector's thread calls the rest.
 
     Attributes:
         stem: the name of its request's files, without suffix.
-        action: what is carried out.
+        action: the action.
         result: (done, text) when it has ended, else None.
-        failed: it ended with an error that its handler did not expect.
+        failed: it ended with an unexpected error.
     """
 
     __slots__ = (
@@ -68,7 +68,7 @@ class LongAction:
         recorder: object,
         wake: Callable[[], None] | None,
     ) -> None:
-        """Prepare it; `wake` makes the collector's thread look for news."""
+        """Prepare it; `wake` makes the collector's thread check `has_news`."""
         self.stem = stem
         self.action = action
         self.result: tuple[bool, str] | None = None
@@ -81,21 +81,21 @@ class LongAction:
         self._why = ""
         self._pid = os.getpid()
         self._progress = (0.0, "")
-        self._unwritten = True  # that it has begun is the first thing to write
+        self._unwritten = True  # the first write shows that it has begun
         self._reported_ns = 0
         self._written_ns = -_REPORT_NS
         self._thread = BackgroundThread(self._run)
 
     def start(self) -> None:
-        """Start its thread. Raises RuntimeError or MemoryError if there can be no more threads."""
+        """Start its thread. Raises RuntimeError or MemoryError if no thread can be created."""
         self._thread.start()
 
     def join(self, timeout_s: float) -> None:
-        """Wait for its end, `timeout_s` at the most."""
+        """Wait for its end, at most `timeout_s`."""
         self._thread.join(timeout_s)
 
     def cancel(self, why: str) -> None:
-        """Have it end; `why` is its answer then. Safe from any thread."""
+        """Request its end; `why` is then its answer. Safe from any thread."""
         if not self._cancelled:
             self._why = why
             self._cancelled = True
@@ -103,16 +103,16 @@ class LongAction:
 
     @property
     def cancelled(self) -> bool:
-        """Whether it is to end: that was asked for, or this is a fork of the process it is of."""
+        """Whether it must end: it was cancelled, or this is a forked child of its process."""
         return self._cancelled or os.getpid() != self._pid
 
     def check(self) -> None:
-        """Raise ActionCancelledError if it is to end."""
+        """Raise ActionCancelledError if it must end."""
         if self.cancelled:
             raise ActionCancelledError
 
     def wait(self, timeout_s: float) -> None:
-        """Sleep for `timeout_s`. Raises ActionCancelledError as soon as it is to end."""
+        """Sleep for `timeout_s`. Raises ActionCancelledError as soon as it must end."""
         self.check()
         self._wake_event.wait(timeout_s)
         self.check()
@@ -132,7 +132,7 @@ class LongAction:
         return self.result is not None or self._progress_due
 
     def take_progress(self) -> tuple[float, str] | None:
-        """Return (share, text) if they are to be written now, else None."""
+        """Return (share, text) if they should be written now, else None."""
         if not self._progress_due:
             return None
         self._unwritten = False
@@ -150,10 +150,10 @@ class LongAction:
             result = False, self._why
         except ValueError as error:
             result = False, str(error)
-        except BaseException as error:  # noqa: BLE001 - the outer edge: it must not end the host
+        except BaseException as error:  # noqa: BLE001 - outer boundary: no exception reaches the host
             self.failed = True
             result = False, f"it failed: {describe(error)}"
-        if os.getpid() == self._pid:  # else the handler forked, and the answer is the parent's
+        if os.getpid() == self._pid:  # otherwise the handler forked, and the parent answers
             self.result = result
             self._wake_collector()
 

@@ -1,4 +1,4 @@
-"""The requests of one run: found in its directory, carried out or refused, and answered."""
+"""Handles the requests in one run directory: carries them out or refuses them, and answers."""
 
 # pathlib costs each service 5 ms, and has no openat
 # ruff: noqa: PTH116, PTH208
@@ -27,18 +27,19 @@ if TYPE_CHECKING:
     from pprofplus.control.actions import Action, ActionRegistry
     from pprofplus.control.long_actions import LongAction
 
-# files that stay where nobody waited for an answer are removed after this
-_LEFT_S = 600.0
-# an answer that cannot be written is tried again for so long
-_UNWRITTEN_S = 60.0
+# files that no sender has removed are removed after this time
+_LEFTOVER_S = 600.0
+# writing an answer is tried again for this long
+_RETRY_S = 60.0
 
-_AT_ONCE = 64
-# A file system's clock is coarse: a change within the tick of the last look leaves no trace.
+_MAX_PER_CALL = 64
+# A file system's clock is coarse: a change within one tick of the last check may not change the
+# time of the directory.
 _TICK_NS = 40_000_000
 
 
 class _Answer:
-    """An answer that is still to be written."""
+    """An answer to be written."""
 
     __slots__ = ("done", "stem", "text", "until_s")
 
@@ -46,26 +47,26 @@ class _Answer:
         self.stem = stem
         self.text = text
         self.done = done
-        self.until_s = monotonic() + _UNWRITTEN_S
+        self.until_s = monotonic() + _RETRY_S
 
 
 class RequestHandler:
     """Carries out the requests of one run; one long action at a time.
 
-    All methods are called by the collector's thread, but `cancel`, which any thread may call, and
+    Only the collector's thread calls the methods, except `cancel`, which any thread may call, and
     `end` and `abandon`.
     """
 
     __slots__ = (
         "_actions",
         "_answers",
+        "_checked_ns",
         "_long",
-        "_looked_ns",
         "_own_process",
         "_seen_ns",
         "_settled",
-        "_troubles",
         "_wake",
+        "_warnings",
     )
 
     def __init__(
@@ -77,20 +78,20 @@ class RequestHandler:
     ) -> None:
         """Prepare to carry out `actions`; `wake` makes the collector's thread call `due` soon.
 
-        `own_process`: the run is that of this process, not of one that is recorded from outside.
+        `own_process`: the run is that of this process, not of a process recorded from outside.
         """
         self._actions = actions
         self._wake = wake
         self._own_process = own_process
         self._seen_ns = 0
-        self._looked_ns = 0
+        self._checked_ns = 0
         self._settled = False
-        self._troubles: list[tuple[str, str]] = []
+        self._warnings: list[tuple[str, str]] = []
         self._answers: list[_Answer] = []
         self._long: LongAction | None = None
 
     def due(self, directory: str) -> bool:
-        """Tell whether there is something to do: costs one `stat` of the run's directory."""
+        """Return whether there is something to do; costs one `stat` of the run directory."""
         if self._answers or (self._long is not None and self._long.has_news):
             return True
         try:
@@ -98,40 +99,40 @@ class RequestHandler:
         except OSError:
             return False
         if changed_ns != self._seen_ns:
-            self._seen_ns, self._looked_ns, self._settled = changed_ns, monotonic_ns(), False
+            self._seen_ns, self._checked_ns, self._settled = changed_ns, monotonic_ns(), False
             return True
         if self._settled:
             return False
-        self._settled = monotonic_ns() - self._looked_ns > _TICK_NS
+        self._settled = monotonic_ns() - self._checked_ns > _TICK_NS
         return True
 
     def handle(self, directory: str, recorder: object) -> None:
-        """Carry out the requests that are there, and write answers. Never raises OSError.
+        """Carry out the requests in the directory, and write answers. Never raises OSError.
 
-        `recorder` is given to the handlers of the actions.
+        `recorder` is passed to the handlers of the actions.
         """
         try:
             self._handle(directory, recorder)
         except OSError:
-            # no descriptor is left, or the directory was removed: look again the next time
+            # no descriptor is left, or the directory was removed: check again the next time
             self._seen_ns = 0
 
     def cancel(self, why: str) -> None:
-        """Have the long action end that is at work, if any. Does not wait, and uses no file."""
+        """Cancel the running long action, if any. Does not wait, and uses no file."""
         long = self._long
         if long is not None:
             long.cancel(why)
 
     def join(self, timeout_s: float) -> None:
-        """Wait for the end of the long action, `timeout_s` at the most."""
+        """Wait for the end of the running long action, at most `timeout_s`."""
         long = self._long
         if long is not None:
             long.join(timeout_s)
 
     def end(self, directory: str, why: str) -> None:
-        """Answer what is not answered, at the end of the run. Never raises OSError.
+        """Write the missing answers at the end of the run. Never raises OSError.
 
-        A long action that has not ended is cancelled, and its result is discarded.
+        A long action that still runs is cancelled, and its result is discarded.
         """
         long, self._long = self._long, None
         if long is not None:
@@ -147,7 +148,7 @@ class RequestHandler:
             finally:
                 close_descriptor(run_fd)
         except OSError:
-            # the one who asked finds out that the run has ended
+            # the sender finds out that the run has ended
             pass
         self._answers.clear()
 
@@ -156,9 +157,9 @@ class RequestHandler:
         self._long = None
         self._answers.clear()
 
-    def take_troubles(self) -> list[tuple[str, str]]:
+    def take_warnings(self) -> list[tuple[str, str]]:
         """Return (kind, text) of warnings for the host, each once."""
-        troubles, self._troubles = self._troubles, []
+        troubles, self._warnings = self._warnings, []
         return troubles
 
     def _handle(self, directory: str, recorder: object) -> None:
@@ -167,17 +168,17 @@ class RequestHandler:
             names = sorted(os.listdir(run_fd))
             names = [name for name in names if FILE_PATTERN.fullmatch(name)]
             requests = [name for name in names if _is_visible(name, ".request")]
-            for name in requests[:_AT_ONCE]:
+            for name in requests[:_MAX_PER_CALL]:
                 try:
                     self._handle_one(name, run_fd, recorder)
                 except OSError:  # noqa: PERF203 - each request succeeds or fails for itself
-                    self._seen_ns = 0  # look again: it may be possible in a moment
-            if len(requests) > _AT_ONCE:
+                    self._seen_ns = 0  # try again: it may succeed soon
+            if len(requests) > _MAX_PER_CALL:
                 self._seen_ns = 0
-            self._cancel_as_asked(names, run_fd)
-            self._follow_long_action(run_fd)
+            self._cancel_if_requested(names, run_fd)
+            self._report_long_action(run_fd)
             self._write_answers(run_fd)
-            _tidy(names, run_fd, "" if self._long is None else self._long.stem)
+            _remove_leftovers(names, run_fd, "" if self._long is None else self._long.stem)
         finally:
             close_descriptor(run_fd)
 
@@ -191,13 +192,13 @@ class RequestHandler:
         except ValueError as error:
             self._refuse("form", name, str(error), run_fd)
             return
-        # before it is carried out: one that cannot be removed would be carried out again and again
+        # first: a request that cannot be removed would be carried out repeatedly
         os.unlink(name, dir_fd=run_fd)
         try:
             done, text = self._carry_out(stem, action, arguments, recorder)
         except ValueError as error:
             done, text = False, str(error)
-        except Exception as error:  # noqa: BLE001 - one bad request must not affect the others
+        except Exception as error:  # noqa: BLE001 - a failed request must not affect the others
             done, text = False, f"it failed: {describe(error)}"
             self._note_failure(action, text)
         if text:
@@ -206,7 +207,7 @@ class RequestHandler:
     def _carry_out(
         self, stem: str, action: Action, arguments: dict[str, Any], recorder: object
     ) -> tuple[bool, str]:
-        """Do what was asked, or begin it; return (done, text), no text if the answer comes later.
+        """Carry out an action, or begin it; return (done, text), no text if it has only begun.
 
         Raises ValueError if it is refused.
         """
@@ -218,7 +219,7 @@ class RequestHandler:
         busy = self._long
         if busy is not None:
             raise ValueError(
-                f"{busy.action.name} is at work, and one long action runs at a time:"
+                f"{busy.action.name} is running, and one long action runs at a time:"
                 " try again when it has ended"
             )
         from pprofplus.control import long_actions  # noqa: PLC0415 - most services never need it
@@ -232,38 +233,38 @@ class RequestHandler:
         return True, ""
 
     def _refuse(self, kind: str, name: str, why: str, run_fd: int) -> None:
-        """Put a request aside, answer its sender, and warn the host."""
+        """Rename a request to `.bad`, answer its sender, and warn the host."""
         stem = name.partition(".")[0]
         os.rename(name, f"{stem}.bad", src_dir_fd=run_fd, dst_dir_fd=run_fd)
-        self._troubles.append((kind, f"a request was refused, it is kept as {stem}.bad: {why}"))
+        self._warnings.append((kind, f"a request was refused, it is kept as {stem}.bad: {why}"))
         self._answers.append(_Answer(stem, why, done=False))
 
     def _note_failure(self, action: Action, text: str) -> None:
-        self._troubles.append(("failed", f"a request to {action.name} failed: {text}"))
+        self._warnings.append(("failed", f"a request to {action.name} failed: {text}"))
 
-    def _cancel_as_asked(self, names: list[str], run_fd: int) -> None:
-        """Cancel the long action if that was asked for. Raises OSError."""
+    def _cancel_if_requested(self, names: list[str], run_fd: int) -> None:
+        """Cancel the long action if there is a request for it. Raises OSError."""
         for name in names:
             if not _is_visible(name, ".cancel"):
                 continue
             try:
                 found = os.stat(name, dir_fd=run_fd, follow_symlinks=False)
                 os.unlink(name, dir_fd=run_fd)
-            except FileNotFoundError:  # the one who asked has removed it
+            except FileNotFoundError:  # its sender has removed it
                 continue
-            except OSError:  # a directory is tidied no further
+            except OSError:  # it cannot be removed, as a directory: ignore it
                 continue
             try:
                 check_owner(found, "a cancellation")
             except PermissionError as error:
-                self._troubles.append(("owner", f"a request was refused: {error}"))
+                self._warnings.append(("owner", f"a request was refused: {error}"))
                 continue
             long = self._long
             if long is not None and long.stem == name.partition(".")[0]:
                 long.cancel("cancelled by request")
 
-    def _follow_long_action(self, run_fd: int) -> None:
-        """Write the progress of the long action, or have its result answered. Raises OSError."""
+    def _report_long_action(self, run_fd: int) -> None:
+        """Write the progress of the long action, or queue its result. Raises OSError."""
         long = self._long
         if long is None:
             return
@@ -280,7 +281,7 @@ class RequestHandler:
         self._answers.append(_Answer(long.stem, text, done=done))
 
     def _write_answers(self, run_fd: int) -> None:
-        """Write the answers that wait; those that fail wait for the next time. Raises OSError."""
+        """Write the queued answers; after an error, the rest stays queued. Raises OSError."""
         now_s = monotonic()
         self._answers = [answer for answer in self._answers if answer.until_s > now_s]
         while self._answers:
@@ -296,7 +297,7 @@ def _is_visible(name: str, suffix: str) -> bool:
 
 
 def _pack(content: dict[str, object], text: str) -> bytes:
-    """Return the JSON of an answer or of progress, with as much of `text` as its reader reads."""
+    """Return the JSON of an answer or of progress; cut `text` so that it is not too long."""
     while True:
         raw = json.dumps({**content, "text": text}).encode("ascii")
         if len(raw) <= MAX_REQUEST_BYTES:
@@ -305,16 +306,16 @@ def _pack(content: dict[str, object], text: str) -> bytes:
 
 
 def _write(stem: str, suffix: str, content: dict[str, object], text: str, run_fd: int) -> None:
-    """Write a small file of JSON, which gets its name when it is complete. Raises OSError."""
+    """Write a small JSON file, and rename it when it is complete. Raises OSError."""
     hidden = f".{stem}.new"
     try:
         fd = os.open(hidden, NEW, 0o644, dir_fd=run_fd)
     except FileExistsError:
-        # left by a write of ours that failed
+        # left by an earlier write that failed
         os.unlink(hidden, dir_fd=run_fd)
         fd = os.open(hidden, NEW, 0o644, dir_fd=run_fd)
     try:
-        os.fchmod(fd, 0o644)  # whatever the umask left of it
+        os.fchmod(fd, 0o644)  # the umask may have removed bits
         os.write(fd, _pack(content, text))
     finally:
         close_descriptor(fd)
@@ -329,14 +330,14 @@ def _remove(name: str, run_fd: int) -> None:
         pass
 
 
-def _tidy(names: list[str], run_fd: int, at_work: str) -> None:
-    """Remove files that nobody takes any more, but not those of the request `at_work`."""
+def _remove_leftovers(names: list[str], run_fd: int, running: str) -> None:
+    """Remove old files that no process uses, but not those of the request `running`."""
     for name in names:
         stem, _, suffix = name.removeprefix(".").partition(".")
-        if suffix == "request" or stem == at_work:
+        if suffix == "request" or stem == running:
             continue
         try:
-            if time() - os.stat(name, dir_fd=run_fd, follow_symlinks=False).st_mtime > _LEFT_S:
+            if time() - os.stat(name, dir_fd=run_fd, follow_symlinks=False).st_mtime > _LEFTOVER_S:
                 os.unlink(name, dir_fd=run_fd)
         except OSError:
             # another process removed it

@@ -1,14 +1,14 @@
-"""Requests and answers as files in a run's directory: their names and their JSON.
+"""Requests and answers as files in a run directory: their names and their JSON.
 
     ctl-<id>.request   {"do": name of an action, and its arguments}
-    ctl-<id>.progress  {"share": 0 to 1, "text": line}, while a long action is at work
-    ctl-<id>.cancel    anything: the long action is to end
+    ctl-<id>.progress  {"share": 0 to 1, "text": line}, while a long action runs
+    ctl-<id>.cancel    any content: cancel the long action
     ctl-<id>.answer    {"done": true or false, "text": what was done, or why not}
     ctl-<id>.bad       a request that was refused because of its form or its owner
 
-A request gets its name when it is complete. The collector removes it before it carries it out, so
-that it is carried out once at the most, and then writes the answer. Everyone who may write to the
-directory may ask; a request of another user than the service's own or root is refused.
+A file gets its name when it is complete. The collector removes a request before it carries it out,
+so that it does so at most once, and then writes the answer. The file must belong to the service's
+user or to root, otherwise the request is refused.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pprofplus.control.actions import Action, ActionRegistry
 
 FILE_PATTERN = re.compile(r"\.?(ctl-[0-9a-f]{1,32})\.(request|cancel|answer|bad|new|progress)")
-MAX_REQUEST_BYTES = 4096  # of an answer, too
+MAX_REQUEST_BYTES = 4096  # also of an answer
 
 
 class Request:
@@ -51,7 +51,7 @@ class Request:
 
 
 def parse_request(raw: bytes, actions: ActionRegistry) -> tuple[Action, dict[str, Any]]:
-    """Return the action that a file asks for, and its arguments. Raises ValueError."""
+    """Return the action that a file requests, and its arguments. Raises ValueError."""
     try:
         found = json.loads(raw)
     except (ValueError, RecursionError):

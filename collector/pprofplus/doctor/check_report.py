@@ -15,7 +15,7 @@ class CheckReport:
 
     Attributes:
         lines: the text so far.
-        problems: what prevents recording as intended, each a line that says what to do.
+        problems: what prevents recording as intended, each a line with advice.
     """
 
     def __init__(self) -> None:

@@ -64,14 +64,14 @@ def try_recording(log_directory: str, settings: Settings) -> Trial:
     trial = Trial()
     made = _missing(log_directory)
     had_ledger = os.path.lexists(os.path.join(log_directory, LEDGER_NAME))
-    panel = ProbeSet(settings.interval_s, settings.budget)
+    probe_set = ProbeSet(settings.interval_s, settings.budget)
     try:
         now_ns, unix_ms = time.monotonic_ns(), time.time_ns() // 1_000_000
-        panel.read(now_ns)
-        values = panel.rebuild_schema(now_ns)
+        probe_set.read(now_ns)
+        values = probe_set.rebuild_schema(now_ns)
         writer = Writer(
             log_directory,
-            header(SERVICE, os.getpid(), unix_ms, settings.interval_s, panel.metrics),
+            header(SERVICE, os.getpid(), unix_ms, settings.interval_s, probe_set.metrics),
             max_bytes=MIN_MAX_BYTES,
             max_total_bytes=_NO_CAP,
             group_readable=settings.group_readable,
@@ -80,7 +80,7 @@ def try_recording(log_directory: str, settings: Settings) -> Trial:
             writer.add_event(Event(START, now_ns // 1_000_000, unix_ms))
             writer.add(now_ns // 1_000_000, unix_ms, values)
             if writer.write_error is None:
-                _collect(trial, panel, writer, (now_ns, unix_ms), settings.interval_s)
+                _collect(trial, probe_set, writer, (now_ns, unix_ms), settings.interval_s)
             trial.error = writer.write_error
             if trial.error is None:
                 _verify(trial, writer)
@@ -89,7 +89,7 @@ def try_recording(log_directory: str, settings: Settings) -> Trial:
     except (OSError, PprofplusError) as error:
         trial.error = error
     finally:
-        panel.close()
+        probe_set.close()
     return trial
 
 
@@ -103,7 +103,7 @@ def _missing(log_directory: str) -> list[str]:
 
 
 def _collect(
-    trial: Trial, panel: ProbeSet, writer: Writer, began: tuple[int, int], interval_s: float
+    trial: Trial, probe_set: ProbeSet, writer: Writer, began: tuple[int, int], interval_s: float
 ) -> None:
     """Take the samples, and time them. The probes' clock advances one interval per sample."""
     now_ns, unix_ms = began
@@ -112,7 +112,7 @@ def _collect(
         then_ns = now_ns + i * interval_ns
         passed_ms = then_ns // 1_000_000 - now_ns // 1_000_000
         from_s = time.perf_counter()
-        values = panel.read(then_ns)
+        values = probe_set.read(then_ns)
         writer.add(then_ns // 1_000_000, unix_ms + passed_ms, values)
         took_s = time.perf_counter() - from_s
         if i >= _UNMEASURED:

@@ -1,4 +1,4 @@
-"""Writes an artefact of a run: reserves room in the ledger, writes the file, gives it its name."""
+"""Writes an artefact of a run: reserves space in the ledger, writes the file, and renames it."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _FINISH_TIMEOUT_S = 0.25
 
 
 class ArtefactWriter:
-    """Writes artefacts into one run's directory.
+    """Writes artefacts into one run directory.
 
-    Other processes wait for the ledger for milliseconds only, so it is not held while the data is
-    written: the file has its final size from the start, and a scan counts that.
+    Other processes wait only milliseconds for the ledger, so it is not locked while the data is
+    written: the file has its final size from the start, and scans count that size.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class ArtefactWriter:
         self._most_bytes = most_artefact_bytes(max_total_bytes)
 
     def write(self, name: str, data: bytes, mode: int) -> None:
-        """Write an artefact under a name that is free. Raises LedgerBusyError, OSError."""
+        """Write an artefact under an unused name. Raises LedgerBusyError, OSError."""
         size_bytes = len(data)
         if size_bytes > min(largest_file_bytes(size_bytes), self._most_bytes):
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
@@ -81,7 +81,7 @@ class ArtefactWriter:
             raise
 
     def _make_room(self, ledger: Ledger | None, name: str, size_bytes: int) -> None:
-        """Make room for an artefact. Raises LedgerBusyError, OSError."""
+        """Evict artefacts and runs until there is space. Raises LedgerBusyError, OSError."""
         run_fd, artefact = self._run_fd, parse_artefact_name(name)
         keep = None if artefact is None else artefact.group
         freed = evict_artefacts(run_fd, size_bytes, self._most_bytes, keep)
@@ -108,15 +108,15 @@ class ArtefactWriter:
             raise OSError(errno.EDQUOT, NO_ROOM)
 
     def _finish(self, finish: Callable[[], bool], reserved_bytes: int) -> None:
-        """Call `finish` while the ledger is locked, if it is free soon: so no scan sees half of it.
+        """Call `finish` with the ledger locked, if it is free soon, so that no scan runs meanwhile.
 
-        Where it returns True, what was reserved is released. Raises what `finish` raises.
+        If `finish` returns True, the reservation is released. Raises what `finish` raises.
         """
         ledger: Ledger | None = None
         try:  # noqa: SIM105 - contextlib costs each service 1 ms
             ledger = Ledger.acquire(self._log_directory_fd, _FINISH_TIMEOUT_S)
         except (OSError, UnsafeDirectoryError):
-            # the sum may be wrong until the next scan
+            # the total may be wrong until the next scan
             pass
         try:
             if finish() and ledger is not None and reserved_bytes:

@@ -1,8 +1,8 @@
-"""The artefacts of a run: files such as profiles that lie next to the segments of its log.
+"""The artefacts of a run: files such as profiles, in the run directory with the segments.
 
-Their names are `<unix ms>-<kind>[-<why>].<suffix>`, as in `1795000000000-heap-limit-75.pb.gz`. What
-one run may keep of them is bounded, the oldest are evicted first, and retention counts and removes
-them with the run. A file is `.<name>.new` until it is complete.
+Their names are `<unix ms>-<kind>[-<why>].<suffix>`, as in `1795000000000-heap-limit-75.pb.gz`.
+Their size in one run is limited, and the oldest are evicted first. Retention counts them, and
+removes them with the run. A file is named `.<name>.new` until it is complete.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import stat
 from pprofplus.system.descriptor import NEW, Descriptor, above_standard, close_descriptor
 
 MAX_ARTEFACTS_BYTES = 16 << 20  # of one run
-# a log directory with a small cap keeps most of it for logs
+# under a small cap for the log directory, most space is for logs
 _SHARE_OF_TOTAL = 4
 
 PROFILE_SUFFIX = "pb.gz"  # pprof
@@ -30,13 +30,13 @@ _CHUNK_BYTES = 1 << 20
 
 
 class Artefact:
-    """An artefact, as its name and its size describe it.
+    """One artefact: what its file name contains, and its size.
 
     Attributes:
         name: the file's name.
         unix_ms: when it was taken.
         kind: what it is, such as "heap".
-        why: what caused it, or "".
+        why: its cause, or "".
         suffix: PROFILE_SUFFIX or another one.
         size_bytes: of the file.
     """
@@ -55,7 +55,7 @@ class Artefact:
 
     @property
     def group(self) -> tuple[int, str, str]:
-        """What it shares with the files that belong to it: sorted, the oldest come first."""
+        """The key that files of one capture share; the keys sort by age."""
         return self.unix_ms, self.kind, self.why
 
 
@@ -68,7 +68,7 @@ def artefact_name(unix_ms: int, kind: str, why: str = "", suffix: str = PROFILE_
 
 
 def parse_artefact_name(name: str, size_bytes: int = 0) -> Artefact | None:
-    """Return what a file name says, None if it is not that of an artefact."""
+    """Return the artefact of a file name; None if it is no name of an artefact."""
     found = _PATTERN.fullmatch(name)
     if found is None:
         return None
@@ -83,12 +83,12 @@ def parse_artefact_name(name: str, size_bytes: int = 0) -> Artefact | None:
 
 
 def most_artefact_bytes(max_total_bytes: int) -> int:
-    """Return what one run may keep of artefacts in a log directory with this cap."""
+    """Return the cap on the artefacts of one run in a log directory with this cap."""
     return min(MAX_ARTEFACTS_BYTES, max_total_bytes // _SHARE_OF_TOTAL)
 
 
 def free_name(run_fd: int, unix_ms: int, kind: str, why: str, suffix: str) -> str:
-    """Return a name that no file of a run's directory has: that of a later moment, if necessary.
+    """Return a name that is unused in a run directory, with a later time if necessary.
 
     Raises ValueError if a part of it is not allowed, OSError.
     """
@@ -100,12 +100,12 @@ def free_name(run_fd: int, unix_ms: int, kind: str, why: str, suffix: str) -> st
 
 
 def artefacts_bytes(run_fd: int) -> int:
-    """Return what the artefacts in a run's directory take. Raises OSError."""
+    """Return the size of all artefacts in a run directory. Raises OSError."""
     return sum(artefact.size_bytes for artefact in list_artefacts(run_fd))
 
 
 def list_artefacts(run_fd: int) -> list[Artefact]:
-    """Return the artefacts in a run's directory, the oldest first. Raises OSError."""
+    """Return the artefacts in a run directory, the oldest first. Raises OSError."""
     found = []
     for name in os.listdir(run_fd):
         artefact = parse_artefact_name(name)
@@ -121,10 +121,10 @@ def list_artefacts(run_fd: int) -> list[Artefact]:
 def evict_artefacts(
     run_fd: int, new_bytes: int, max_bytes: int, keep: tuple[int, str, str] | None = None
 ) -> int:
-    """Remove the oldest artefacts until `new_bytes` more are at most `max_bytes`, if they can be.
+    """Remove the oldest artefacts until the rest and `new_bytes` are at most `max_bytes`.
 
-    Those of one group go together, and the group `keep` stays. Files that a write left unfinished
-    go first. Returns the bytes freed. Raises OSError.
+    A group is removed as a unit, and the group `keep` stays, even if that is too much. Unfinished
+    files of an interrupted write are removed first. Returns the bytes freed. Raises OSError.
     """
     freed = 0
     for name in os.listdir(run_fd):
@@ -145,16 +145,16 @@ def evict_artefacts(
 
 
 class NewArtefact:
-    """An artefact that is being written.
+    """An artefact during its write.
 
-    Its file has its final size from the start, so that a scan of the log directory counts all of
-    it at any moment.
+    Its file has its final size from the start, so that a scan of the log directory always counts
+    all of it.
     """
 
     __slots__ = ("_descriptor", "_hidden", "_name", "_run_fd", "_size_bytes")
 
     def __init__(self, run_fd: int, name: str, size_bytes: int, mode: int) -> None:
-        """Make its file under a hidden name; `run_fd` stays open meanwhile. Raises OSError."""
+        """Create its file under a hidden name; `run_fd` must stay open. Raises OSError."""
         self._run_fd = run_fd
         self._name = name
         self._hidden = f".{name}.new"
@@ -177,17 +177,17 @@ class NewArtefact:
                 raise OSError(errno.EBADF, "the host closed the artefact's descriptor")
             count = os.pwrite(self._descriptor.number, view[at : at + _CHUNK_BYTES], at)
             if not count:  # no error and no progress: some FUSE file systems do that
-                raise OSError(errno.EIO, "the file system took none of the artefact's bytes")
+                raise OSError(errno.EIO, "the file system wrote no byte of the artefact")
             at += count
 
     def publish(self) -> bool:
-        """Give it its name; return False, for it takes its room. Raises OSError; then `discard`."""
+        """Rename it; return False: it uses its reservation. Raises OSError; then `discard` it."""
         os.rename(self._hidden, self._name, src_dir_fd=self._run_fd, dst_dir_fd=self._run_fd)
         self._descriptor.close()
         return False
 
     def discard(self) -> bool:
-        """Remove it; return whether that freed its room. Never raises OSError."""
+        """Remove it; return whether that freed its space. Never raises OSError."""
         self._descriptor.close()
         try:
             os.unlink(self._hidden, dir_fd=self._run_fd)

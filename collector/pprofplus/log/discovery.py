@@ -16,17 +16,17 @@ from pprofplus.log.log_directory import (
 from pprofplus.system.descriptor import DIRECTORY, EXISTING
 from pprofplus.system.locks import is_locked
 
-_SHARED = "/var/tmp"  # noqa: S108 - only looked at
+_SHARED = "/var/tmp"  # noqa: S108 - only listed
 _PREFIX = "pprofplus-"
 
 
-class LogDirectory:
-    """The directory of one run.
+class RunLocation:
+    """Where one run is recorded.
 
     Attributes:
-        service: its service's name.
-        pid: its process, in its own namespace.
-        path: the path of the directory.
+        service: the service's name.
+        pid: the pid of its process, in that process's namespace.
+        path: the run directory.
     """
 
     __slots__ = ("path", "pid", "service")
@@ -37,18 +37,18 @@ class LogDirectory:
         self.pid = pid
 
 
-class FoundRunDirectory:
-    """The search result for one service.
+class LiveRuns:
+    """The live runs of one service in a log directory.
 
     Attributes:
         runs: the runs whose processes are alive.
-        denied: directories and files that this user may not read.
+        denied: paths that this user may not read, where a live run may be.
     """
 
     __slots__ = ("denied", "runs")
 
     def __init__(self) -> None:
-        self.runs: list[LogDirectory] = []
+        self.runs: list[RunLocation] = []
         self.denied: list[str] = []
 
 
@@ -88,9 +88,9 @@ def shared_log_directories() -> list[str]:
         return []
 
 
-def live_runs(log_directory: str, service: str) -> FoundRunDirectory:
-    """Return the runs of a service whose processes are alive, by pid, and what may not be read."""
-    found = FoundRunDirectory()
+def live_runs(log_directory: str, service: str) -> LiveRuns:
+    """Return the live runs of a service, sorted by pid, and the paths that may not be read."""
+    found = LiveRuns()
     path = os.path.join(log_directory, service)
     if not valid_service(service):
         return found
@@ -107,8 +107,8 @@ def live_runs(log_directory: str, service: str) -> FoundRunDirectory:
             if parsed is None:
                 continue
             try:
-                if _is_live(name, fd):
-                    found.runs.append(LogDirectory(os.path.join(path, name), service, parsed[0]))
+                if _newest_is_locked(name, fd):
+                    found.runs.append(RunLocation(os.path.join(path, name), service, parsed[0]))
             except PermissionError:
                 found.denied.append(os.path.join(path, name))
     except OSError:
@@ -119,23 +119,23 @@ def live_runs(log_directory: str, service: str) -> FoundRunDirectory:
     return found
 
 
-def lives(path: str) -> bool:
-    """Tell whether the process of the run in directory `path` lives; True if that is not known."""
-    parent, _, name = path.rpartition("/")
+def is_live(run_directory: str) -> bool:
+    """Return whether the process of a run is alive; True if that is unknown."""
+    service_directory, _, name = run_directory.rpartition("/")
     try:
-        fd = os.open(parent, DIRECTORY)
+        fd = os.open(service_directory, DIRECTORY)
     except OSError:
         return True
     try:
-        return _is_live(name, fd)
+        return _newest_is_locked(name, fd)
     except OSError:
         return True
     finally:
         os.close(fd)
 
 
-def _is_live(name: str, service_fd: int) -> bool:
-    """Return whether a run's newest segment is locked. Raises PermissionError."""
+def _newest_is_locked(name: str, service_fd: int) -> bool:
+    """Return whether the newest segment of a run is locked. Raises PermissionError."""
     try:
         run_fd = os.open(name, DIRECTORY, dir_fd=service_fd)
     except PermissionError:

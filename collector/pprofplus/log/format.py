@@ -1,7 +1,7 @@
 r"""The log format, version 1: the specification, and functions to read and pack it. No I/O.
 
-A **segment** (`000001.pplog`) is a sequence of **pages** of one size, 8 KiB unless a page says
-otherwise. Page i starts at i x size. All integers are little-endian. The last page may be shorter:
+A **segment** (`000001.pplog`) is a sequence of **pages** of one size: that in their prefix, 8 KiB
+by default. Page i starts at i x size. All integers are little-endian. The last page may be shorter:
 the file ends after its used bytes.
 
 **Prefix** of every page, 28 bytes. Magic, type, the three lengths and the two CRCs stay at the same
@@ -9,8 +9,7 @@ offsets in all future versions::
 
      0  4s  magic b"PPLG"
      4  B   major version: 1
-     5  B   page type: 0 blank, 1 header, 2 data, 3 summary; a reader skips a type that it does not
-            know
+     5  B   page type: 0 blank, 1 header, 2 data, 3 summary; a reader skips unknown types
      6  B   log2 of the page size, 9 to 20
      7  B   0
      8  I   length: bytes used in this page, prefix included
@@ -191,7 +190,7 @@ class Prefix:
 
 
 def read_prefix(head: bytes | memoryview) -> Prefix:
-    """Return the prefix of a page whose whole head is in `head`; the head's CRC is checked.
+    """Return the prefix of a page whose complete head is in `head`; the head's CRC is checked.
 
     Raises LogFormatError if it is not an intact page, LogVersionError if its major version is
     newer.
@@ -435,7 +434,7 @@ def _metrics(rows: object) -> tuple[tuple[str, str, str], ...]:
         name, unit, kind = row
         if not (isinstance(name, str) and isinstance(unit, str) and isinstance(kind, str)):
             raise LogFormatError("a log header has a malformed schema")
-        # a kind that only a later minor version knows is kept: the CRC-32 of the schema includes it
+        # a kind of a later minor version is kept: the CRC-32 of the schema includes it
         table.append((name, unit, kind))
     if len({name for name, _, _ in table}) != len(table):
         raise LogFormatError("a log header names a metric twice")
@@ -509,7 +508,7 @@ def check_data_head(
 
 
 class Event:
-    """One event; EVENT_KINDS says what `value` and `text` mean for each kind."""
+    """One event; EVENT_KINDS documents `value` and `text` of each kind."""
 
     __slots__ = ("kind", "mono_ms", "text", "unix_ms", "value")
 
@@ -584,7 +583,7 @@ def read_stream(stream: bytes | memoryview, count: int) -> list[int]:
             continue
         if in_run:
             if token > count - len(deltas):
-                raise LogFormatError("a page has more samples than its head says")
+                raise LogFormatError("a page has more samples than its head has")
             deltas.extend([0] * token)
             in_run = False
         elif token == 0:

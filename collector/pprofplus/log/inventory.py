@@ -28,7 +28,7 @@ from pprofplus.system.locks import lock
 
 _COUNTED = re.compile(rf"\.?(?:[0-9]{{6,9}}\.pplog|{ARTEFACT_NAME})(\.new)?")
 # Other files that pprofplus writes: artefacts, unfinished files of a killed writer,
-# requests and their answers, and the files that say how the process ended.
+# requests and their answers, and the files about the end of the process.
 _OUR_FILES = re.compile(
     rf"\.[0-9]{{6,9}}\.pplog\.new|\.?ctl-[0-9a-f]{{1,32}}\.[a-z]{{1,16}}"
     rf"|{ARTEFACT_NAME}|\.{ARTEFACT_NAME}\.new"
@@ -178,7 +178,7 @@ def _is_stopped(fd: int, size_bytes: int) -> bool:
 
 
 def _remove_files(name: str, service_fd: int) -> int:
-    """Remove our files from a run's directory; return the bytes that count. Raises OSError.
+    """Remove our files from a run directory; return the bytes that count. Raises OSError.
 
     The newest segment goes last, while its lock is held, so that no other process takes the run for
     a live one, or removes it too.

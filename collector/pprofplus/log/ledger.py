@@ -206,7 +206,7 @@ class Ledger:
         # one write within one block: after a kill, either both records are new or neither
         raw = first.ljust(_SCAN_AT, b"\0") + self.scan.pack()
         if os.pwrite(self._fd, raw, 0) != len(raw):
-            raise OSError(errno.ENOSPC, "the ledger could not be written whole")
+            raise OSError(errno.ENOSPC, "the ledger could not be written completely")
 
     def unlock(self) -> None:
         """Unlock it; never raises."""

@@ -208,7 +208,7 @@ class Scan:
         record_list(self._ledger, runs)
 
     def _abandon(self, finished_s: float = 0.0) -> None:
-        """Discard a list that is unusable; the next scan is due at once, or as if `finished_s`."""
+        """Discard a list that is unusable; the next scan is due now, or as if `finished_s`."""
         progress = self._ledger.scan
         progress.phase = IDLE
         progress.count = progress.visited = progress.oldest = progress.oldest_gone = 0

@@ -63,7 +63,7 @@ def valid_service(name: str) -> bool:
 
 
 def run_name(pid: int, start_ms: int) -> str:
-    """Return the name of a run's directory; `start_ms` is unix time."""
+    """Return the name of a run directory; `start_ms` is unix time."""
     return f"{pid}-{start_ms}"
 
 

@@ -1,10 +1,10 @@
-"""The cap on the whole log directory, and the eviction of ended runs that keeps to it.
+"""The cap on the log directory, and the eviction of ended runs that enforces it.
 
 `start()` never scans the runs: it reserves in the ledger. If the ledger shows no room, it removes a
-few of the runs that ended first, as far as a scan knows them, within milliseconds. Everything else
-is done by `maintain`, in slices of milliseconds between two samples, by any collector of the log
-directory: scanning the runs (once a minute where they are few), correcting the ledger, removing
-runs that are too old, and keeping some room free.
+few of the runs that ended first, as far as a scan has found them, within milliseconds. `maintain`
+does everything else, in slices of milliseconds between two samples, in any collector of the log
+directory: it scans the runs (once a minute if they are few), corrects the ledger, removes runs that
+are too old, and keeps some space free.
 """
 
 # pathlib costs each service 5 ms, and has no openat
@@ -124,7 +124,7 @@ def _room(ledger: Ledger, freed: int, max_total_bytes: int) -> int:
 
 
 def schedule_maintenance(log_directory: str, ledger: Ledger, max_total_bytes: int) -> None:
-    """Let `maintain` run at once, if the ledger shows that there is something to do."""
+    """Let `maintain` run soon, if the ledger shows that there is something to do."""
     if (
         ledger.scan.phase != IDLE
         or ledger.near_cap(max_total_bytes)

@@ -83,7 +83,7 @@ class RunDirectory:
 
     @property
     def directory(self) -> str:
-        """The run's directory."""
+        """The run directory."""
         header = self._header
         return "/".join(
             (self._log_directory, header.service, run_name(header.pid, header.start_ms))
@@ -94,7 +94,7 @@ class RunDirectory:
         return 0o640 if self._group_readable else 0o600
 
     def open_next(self, spare: int | None, end_previous: Callable[[], int]) -> Segment:
-        """Create the next segment, and the run's directory if missing, if both caps leave room.
+        """Create the next segment, and the run directory if missing, if both caps leave room.
 
         `spare` is the number of the segment being written, which is not dropped to make room. When
         the next one exists, `end_previous` ends that one, and returns its end in bytes. Raises
@@ -116,7 +116,7 @@ class RunDirectory:
     def store_artefact(
         self, unix_ms: int, kind: str, data: bytes, *, why: str = "", suffix: str = ""
     ) -> str:
-        """Write an artefact into the run's directory, complete or not at all; return its name.
+        """Write an artefact into the run directory, complete or not at all; return its name.
 
         The oldest artefacts of the run are evicted for it. Raises ValueError for a name that is not
         allowed, OSError, PprofplusError; LedgerBusyError if it may work in a moment.
@@ -151,9 +151,9 @@ class RunDirectory:
         maintain(self._log_directory, self._max_total_bytes)
 
     def close(self, end: Callable[[], int]) -> None:
-        """Have the newest segment ended, and release the bytes that it did not take.
+        """Let `end` end the newest segment, and release the bytes that it did not take.
 
-        `end` ends it, and returns its end in bytes. It is called while the ledger is held, if
+        It returns the end in bytes. It is called while the ledger is locked, if
         possible: a scan in between would count the segment as it is, and then the release would
         subtract too much. Never raises OSError.
         """
@@ -269,7 +269,7 @@ class RunDirectory:
             schedule_maintenance(self._log_directory, ledger, self._max_total_bytes)
 
     def _open_directory(self) -> int | None:
-        """Return the run's directory, None if it is not created yet or was removed.
+        """Return the run directory, None if it is not created yet or was removed.
 
         Raises UnsafeDirectoryError, OSError.
         """
@@ -282,7 +282,7 @@ class RunDirectory:
             return None
 
     def _make_directory(self) -> int:
-        """Create the run's directory; return a descriptor. Raises UnsafeDirectoryError, OSError."""
+        """Create the run directory; return a descriptor. Raises UnsafeDirectoryError, OSError."""
         header = self._header
         location = (self._log_directory, header.service, header.pid)
         header.start_ms = make_run(*location, header.start_ms, group_readable=self._group_readable)
@@ -291,7 +291,7 @@ class RunDirectory:
         return open_run(*location, header.start_ms)
 
     def _remove_directory(self, log_directory_fd: int) -> None:
-        """Remove the run's directory again if it has no segment. Never raises OSError."""
+        """Remove the run directory again if it has no segment. Never raises OSError."""
         if self._created and not self._number:
             self._created = False
             header = self._header

@@ -89,7 +89,7 @@ class Writer:
 
     @property
     def directory(self) -> str:
-        """The run's directory."""
+        """The run directory."""
         return self._files.directory
 
     @property
@@ -121,7 +121,7 @@ class Writer:
             self._report_lost(mono_ms, unix_ms)
 
     def add_event(self, event: Event, reported: int = 0) -> None:
-        """Append an event, and write it at once; it reports `reported` lost samples."""
+        """Append an event, and write it immediately; it reports `reported` lost samples."""
         self._check_segment()
         if not self._page.add_event(event):
             self._finish_page()
@@ -244,7 +244,7 @@ class Writer:
             return False
         self._latest = slot
         self._end_bytes = slot * PAGE_SIZE + len(image)
-        self.samples += page.samples - self._saved  # at once: other threads read it
+        self.samples += page.samples - self._saved  # immediately: other threads read it
         self._saved, self._saved_events, self._saved_reported = (
             page.samples,
             page.events,

@@ -1,8 +1,7 @@
-"""Artefacts on their way to disk: any thread hands one over, the collector's thread writes it."""
+"""The queue of artefacts to write: any thread adds one, the collector's thread writes it."""
 
 from __future__ import annotations
 
-from collections import deque
 from time import time_ns
 
 from pprofplus.log.ledger import LedgerBusyError
@@ -10,21 +9,22 @@ from pprofplus.system.background import Gate
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable
 
 _NS_PER_MS = 1_000_000
-# the thread that waits looks so often whether it is to go on waiting
+# a waiting thread calls `check` this often
 _STEP_S = 0.05
 
 
 class PendingArtefact:
-    """An artefact that is to be written.
+    """An artefact to be written.
 
     Attributes:
         unix_ms: when it was taken.
-        kind: part of its name, as `why` and `suffix`.
+        kind: part of its name, like `why` and `suffix`.
         data: its content.
-        name: its file's name, when it is written.
+        name: its file name, once it is written.
         error: why it was not written, or None.
     """
 
@@ -41,27 +41,27 @@ class PendingArtefact:
         self._done = Gate()
 
     def write(self, store: Callable[[PendingArtefact], str]) -> None:
-        """Write it by `store`, and have its waiting thread go on.
+        """Write it with `store`, and wake the waiting thread.
 
-        Raises LedgerBusyError if that is to be tried again.
+        Raises LedgerBusyError if the caller should try again.
         """
         try:
             self.name = store(self)
         except LedgerBusyError:
             raise
-        except Exception as error:  # noqa: BLE001 - the thread that waits raises it
+        except Exception as error:  # noqa: BLE001 - the waiting thread raises it
             self.error = error
         self._done.open()
 
     def fail(self, error: BaseException) -> None:
-        """Give up; the waiting thread raises `error`."""
+        """Discard it; the waiting thread raises `error`."""
         self.error = error
         self._done.open()
 
     def wait(self, check: Callable[[], None] | None) -> str:
-        """Wait until it is written; return its name. Raises why it was not, and what `check` does.
+        """Wait until it is written; return its name. Raises the error that prevented it.
 
-        `check` is called while it waits, and raises to end that.
+        `check` is called during the wait, and may raise to end it.
         """
         while not self._done.is_open:
             if check is not None:
@@ -72,41 +72,21 @@ class PendingArtefact:
         return self.name
 
 
-class ArtefactQueue:
-    """Artefacts in the order in which they came."""
+def discard(queue: deque[PendingArtefact], pending: PendingArtefact) -> None:
+    """Remove an artefact from the queue, if it is there."""
+    try:  # noqa: SIM105 - contextlib costs each service 1 ms
+        queue.remove(pending)
+    except ValueError:
+        # it is written, or is being written
+        pass
 
-    __slots__ = ("_pending",)
 
-    def __init__(self) -> None:
-        self._pending: deque[PendingArtefact] = deque()
-
-    def __bool__(self) -> bool:
-        """Tell whether there is one to write."""
-        return bool(self._pending)
-
-    def add(self, pending: PendingArtefact) -> None:
-        """Add one, from any thread."""
-        self._pending.append(pending)
-
-    def discard(self, pending: PendingArtefact) -> None:
-        """Take one out again, if it is there."""
-        try:  # noqa: SIM105 - contextlib costs each service 1 ms
-            self._pending.remove(pending)
-        except ValueError:
-            # it is written, or about to be
-            pass
-
-    def write(self, store: Callable[[PendingArtefact], str]) -> None:
-        """Write all of them, unless the ledger is busy: then those that are left come later."""
-        while self._pending:
-            pending = self._pending.popleft()
-            try:
-                pending.write(store)
-            except LedgerBusyError:
-                self._pending.appendleft(pending)
-                return
-
-    def fail(self, error: BaseException) -> None:
-        """Give up those that are left."""
-        while self._pending:
-            self._pending.popleft().fail(error)
+def write_all(queue: deque[PendingArtefact], store: Callable[[PendingArtefact], str]) -> None:
+    """Write all artefacts of the queue; if the ledger is busy, the rest stays in it."""
+    while queue:
+        pending = queue.popleft()
+        try:
+            pending.write(store)
+        except LedgerBusyError:
+            queue.appendleft(pending)
+            return

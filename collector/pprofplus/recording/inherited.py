@@ -34,35 +34,35 @@ _LOCKED = (
 class Inherited:
     """The parent's files that a forked child must close.
 
-    Copies of its descriptors hold the parent's locks: a dead parent would look alive, and the
+    Copies of its descriptors hold the parent's locks: an ended parent would look alive, and the
     ledger would stay locked. A close may wait for the disk, so a thread of ours does it.
     """
 
-    __slots__ = ("_recordings", "_torn")
+    __slots__ = ("_recorders", "_torn")
 
     def __init__(self) -> None:
-        self._recordings: list[RunRecorder] = []
+        self._recorders: list[RunRecorder] = []
         self._torn = False
 
     def __bool__(self) -> bool:
         """Return whether there is anything to close."""
-        return self._torn or bool(self._recordings)
+        return self._torn or bool(self._recorders)
 
-    def add(self, recording: RunRecorder | None, *, torn: bool) -> None:
+    def add(self, recorder: RunRecorder | None, *, torn: bool) -> None:
         """Add the files that a fork has copied.
 
         `torn`: the fork came during a change of files, because it does not wait for a disk that
         hangs. There may be descriptors whose numbers no object of the parent held yet.
         """
-        if recording is not None and not recording.closed:
-            self._recordings.append(recording)
+        if recorder is not None and not recorder.closed:
+            self._recorders.append(recorder)
         self._torn = self._torn or torn
 
     def close(self, log_directory: str) -> None:
         """Close all of it; call this before this process opens a log."""
-        for recording in self._recordings:
-            recording.abandon()
-        self._recordings.clear()
+        for recorder in self._recorders:
+            recorder.abandon()
+        self._recorders.clear()
         if self._torn:
             close_strays(log_directory)
             self._torn = False
@@ -82,7 +82,7 @@ def close_strays(log_directory: str) -> int:
 
 
 def _close_stray(number: int, log_directory: str) -> bool:
-    import fcntl  # noqa: PLC0415 - Windows has none, and hardly a child comes here
+    import fcntl  # noqa: PLC0415 - Windows has none, and few children need it
 
     try:
         path = os.readlink(f"{_DESCRIPTORS}/{number}").removesuffix(" (deleted)")

@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 ACTIONS = ActionRegistry()
 
 
-def _pause(recording: RunRecorder, _: dict[str, Any]) -> str:
-    return "paused" if recording.pause() else "it was paused already"
+def _pause(recorder: RunRecorder, _: dict[str, Any]) -> str:
+    return "paused" if recorder.pause() else "it was paused already"
 
 
-def _resume(recording: RunRecorder, _: dict[str, Any]) -> str:
-    return "resumed" if recording.resume() else "it was not paused"
+def _resume(recorder: RunRecorder, _: dict[str, Any]) -> str:
+    return "resumed" if recorder.resume() else "it was not paused"
 
 
-def _set_interval(recording: RunRecorder, arguments: dict[str, Any]) -> str:
-    changed = recording.set_interval(arguments["interval_s"])
-    text = f"every {recording.interval_s:g} s"
+def _set_interval(recorder: RunRecorder, arguments: dict[str, Any]) -> str:
+    changed = recorder.set_interval(arguments["interval_s"])
+    text = f"every {recorder.interval_s:g} s"
     return text if changed else f"{text}, as before"
 
 
-def _mark(recording: RunRecorder, arguments: dict[str, Any]) -> str:
-    recording.add_mark(arguments["text"])
+def _mark(recorder: RunRecorder, arguments: dict[str, Any]) -> str:
+    recorder.add_mark(arguments["text"])
     return "marked"
 
 

@@ -1,6 +1,6 @@
 """The sampling thread: takes samples on a fixed grid from the start of a run to its end.
 
-Only this thread reads or writes files. Other threads hand over requests, wake it, and wait for a
+Only this thread reads or writes files. Other threads queue requests, wake it, and wait for a
 limited time, so that a disk that hangs cannot block the host.
 """
 
@@ -11,13 +11,11 @@ from _thread import RLock
 from collections import deque
 from time import monotonic, monotonic_ns
 
-from pprofplus.control.request_handler import RequestHandler
 from pprofplus.log.identity import header
 from pprofplus.log.retention import EXPIRY_PERIOD_S, load, request_expiry
 from pprofplus.probes.gauge_registry import REGISTRY
 from pprofplus.probes.probe_set import ProbeSet
 from pprofplus.recording.inherited import Inherited
-from pprofplus.recording.run_actions import ACTIONS
 from pprofplus.recording.run_recorder import RunRecorder, open_recorder, read_first
 from pprofplus.recording.schedule import next_due_ns, on_grid_ns
 from pprofplus.recording.termination import Termination
@@ -30,10 +28,11 @@ TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pprofplus.control.request_handler import RequestHandler
     from pprofplus.log.format import RunHeader
     from pprofplus.probes.probe_set import Schema
 
-# a forked child that calls exec or exits at once needs no run
+# a forked child that soon calls exec or exits needs no run
 _GRACE_S = 0.1
 # How long callers wait for the thread: start() for the first sample; mark(), pause() and resume()
 # wait less, because the caller may hold a lock that a gauge needs, and the request is not lost.
@@ -46,6 +45,14 @@ _EARLY_MARKS = 100
 # with a longer interval it still checks for requests this often
 _REQUEST_CHECK_NS = 2_000_000_000
 _EXPIRY_NS = round(EXPIRY_PERIOD_S * 1e9)
+
+
+def _make_request_handler(wake: Callable[[], None]) -> RequestHandler:
+    """Return the handler of requests; the import of the package does not load its modules."""
+    from pprofplus.control.request_handler import RequestHandler  # noqa: PLC0415 - costs 1 ms
+    from pprofplus.recording.run_actions import ACTIONS  # noqa: PLC0415 - as above
+
+    return RequestHandler(ACTIONS, wake)
 
 
 class Collector:
@@ -70,7 +77,7 @@ class Collector:
         self._parent_pid = 0
         self._interval_s = settings.interval_s
         self._paused = False
-        self._recording: RunRecorder | None = None
+        self._recorder: RunRecorder | None = None
         self._thread: BackgroundThread | None = None
         self._ending = False
         self._wake_event = WakeEvent()
@@ -99,16 +106,16 @@ class Collector:
 
         Setting it raises ValueError unless it is 0.05 to 3600.
         """
-        recording = self._recording
-        return self._interval_s if recording is None else recording.interval_s
+        recorder = self._recorder
+        return self._interval_s if recorder is None else recorder.interval_s
 
     @interval_s.setter
     def interval_s(self, interval_s: float) -> None:
         self._interval_s = check_interval_s(interval_s)
         self.open_now(_REQUEST_TIMEOUT_S)
-        recording = self._recording
-        if recording is not None:
-            recording.set_interval(self._interval_s)
+        recorder = self._recorder
+        if recorder is not None:
+            recorder.set_interval(self._interval_s)
             self._wake_event.set()
 
     @property
@@ -120,23 +127,23 @@ class Collector:
     @property
     def paused(self) -> bool:
         """Whether sampling is paused."""
-        recording = self._recording
-        return self.running and recording is not None and recording.paused
+        recorder = self._recorder
+        return self.running and recorder is not None and recorder.paused
 
     @property
     def directory(self) -> str | None:
         """The run directory; None until the log is opened."""
-        recording = self._recording
-        return None if recording is None else recording.writer.directory
+        recorder = self._recorder
+        return None if recorder is None else recorder.writer.directory
 
     @property
     def samples(self) -> int:
         """Samples on disk: a SIGKILL does not undo them."""
-        recording = self._recording
-        return 0 if recording is None else recording.writer.samples
+        recorder = self._recorder
+        return 0 if recorder is None else recorder.writer.samples
 
     def begin(self) -> None:
-        """Start the thread, which opens the log at once if it has no grace time."""
+        """Start the thread, which opens the log immediately if it has no grace time."""
         self._start_thread()
 
     def open_now(self, timeout_s: float = _OPEN_TIMEOUT_S) -> None:
@@ -167,18 +174,18 @@ class Collector:
         if self.running:
             self._paused = True
             self.open_now(_REQUEST_TIMEOUT_S)
-            recording = self._recording
-            if recording is not None:
-                self._guard(recording.pause)
+            recorder = self._recorder
+            if recorder is not None:
+                self._guard(recorder.pause)
 
     def resume(self) -> None:
-        """Take samples again, the first one at once."""
+        """Take samples again, the first one immediately."""
         if self.running:
             self._paused = False
             self.open_now(_REQUEST_TIMEOUT_S)
-            recording = self._recording
-            if recording is not None:
-                self._guard(recording.resume)
+            recorder = self._recorder
+            if recorder is not None:
+                self._guard(recorder.resume)
                 self._wake_event.set()
 
     def stop(self) -> None:
@@ -194,9 +201,9 @@ class Collector:
         if self.pid != os.getpid():
             return  # C code forked without informing Python: the log belongs to the parent
         self._ending = True
-        recording = self._recording
-        if recording is not None:
-            recording.cancel_actions()
+        recorder = self._recorder
+        if recorder is not None:
+            recorder.cancel_actions()
         self._wake_event.set()
         thread = self._thread
         if thread is None or thread.is_current():
@@ -228,12 +235,12 @@ class Collector:
         """
         self._termination.detach_from_parent()
         self.lock = RLock()
-        recording, self._recording, self._thread = self._recording, None, None
-        if recording is not None:
-            self._interval_s = recording.interval_s
-            self._paused = recording.paused
-        self._inherited.add(recording, torn=torn)
-        if recording is not None or not self._grace_s:  # otherwise it waits as long as its parent
+        recorder, self._recorder, self._thread = self._recorder, None, None
+        if recorder is not None:
+            self._interval_s = recorder.interval_s
+            self._paused = recorder.paused
+        self._inherited.add(recorder, torn=torn)
+        if recorder is not None or not self._grace_s:  # otherwise it waits as long as its parent
             self._grace_s = min(_GRACE_S, self._interval_s)
         self._opened = Gate()
         self._start_timed_out = self._end_timed_out = False
@@ -249,9 +256,9 @@ class Collector:
 
     def emit_warnings(self) -> None:
         """Log new problems, one line a kind. Hold no lock: the host's log handlers run here."""
-        recording = self._recording
-        if recording is not None:
-            recording.emit_warnings()
+        recorder = self._recorder
+        if recorder is not None:
+            recorder.emit_warnings()
 
     def _guard(self, action: Callable[[], object]) -> bool:
         """Run one step; False, after a warning, if it raised an unexpected error."""
@@ -265,9 +272,9 @@ class Collector:
         return True
 
     def _mark(self, text: str) -> None:
-        recording = self._recording
-        if recording is not None:
-            recording.mark(text)
+        recorder = self._recorder
+        if recorder is not None:
+            recorder.mark(text)
             return
         self._early_marks.append(text)
         self.open_now(_REQUEST_TIMEOUT_S)
@@ -275,13 +282,13 @@ class Collector:
         self._write_early_marks()
 
     def _write_early_marks(self) -> None:
-        recording = self._recording
-        while recording is not None and self._early_marks:
+        recorder = self._recorder
+        while recorder is not None and self._early_marks:
             try:
                 text = self._early_marks.popleft()
             except IndexError:  # another thread took the last one
                 return
-            recording.mark(text)
+            recorder.mark(text)
 
     def _start_thread(self) -> None:
         self._thread = BackgroundThread(self._run)
@@ -307,70 +314,78 @@ class Collector:
             if wake_event is not self._wake_event:
                 return
             found = self._guard(self._open)
-            if self._recording is not None:
+            if self._recorder is not None:
                 # before start() returns, so that a handler that the program installs later replaces
                 # ours
-                self._arm(self._recording)
+                self._arm(self._recorder)
             opened.open()
             if not found:
                 self._guard(self._close)
                 return
-            self._load_as_root()
-        if self._recording is not None:
-            self._record(self._recording, wake_event)
+            self._load_for_later()
+        if self._recorder is not None:
+            self._record(self._recorder, wake_event)
             if wake_event is not self._wake_event:
                 return  # this thread was copied by the fork: gevent copies its threads
-            self._guard(self._recording.sample)
+            self._guard(self._recorder.sample)
         self._guard(self._close)
         self.emit_warnings()
 
-    def _load_as_root(self) -> None:
-        """Load modules needed later: a server that drops root may not read their files then."""
-        if self._user.recorded[1] == 0:
-            try:
-                load()
-                import pprofplus.control.long_actions  # noqa: PLC0415 - as load() does
-                import pprofplus.log.artefact_writer  # noqa: F401, PLC0415 - as above
-            except (OSError, ImportError):
-                return  # no descriptor left: loading is tried again when the modules are needed
+    def _load_for_later(self) -> None:
+        """Load the modules that are needed later, while their files are those of this release.
 
-    def _record(self, recording: RunRecorder, wake_event: WakeEvent) -> None:
+        A later release may replace the files, and a server that drops root may not read them.
+        """
+        try:
+            with self.lock:  # a child forked during an import would wait for the import forever
+                import pprofplus.control.request_handler  # noqa: PLC0415 - as above
+                import pprofplus.recording.artefact_queue  # noqa: PLC0415 - as above
+                import pprofplus.recording.run_actions  # noqa: PLC0415 - as above
+
+                if self._user.recorded[1] == 0:
+                    load()
+                    import pprofplus.control.long_actions  # noqa: PLC0415 - as load() does
+                    import pprofplus.log.artefact_writer  # noqa: F401, PLC0415 - as above
+        except (OSError, ImportError):
+            return  # no descriptor left: loading is tried again when the modules are needed
+
+    def _record(self, recorder: RunRecorder, wake_event: WakeEvent) -> None:
         """Sample on the grid, and check for requests, until the end."""
-        interval_s = recording.interval_s
+        interval_s = recorder.interval_s
         interval_ns = round(interval_s * 1e9)
-        due_ns = next_due_ns(on_grid_ns(recording.began_ns), interval_ns, monotonic_ns())
-        self._guard(recording.maintain)  # a short-lived process takes no other sample
+        due_ns = next_due_ns(on_grid_ns(recorder.began_ns), interval_ns, monotonic_ns())
+        self._guard(recorder.maintain)  # a short-lived process takes no other sample
         while True:
-            recording.emit_warnings()
+            recorder.emit_warnings()
             now_ns = monotonic_ns()
             wake_event.wait(min(due_ns - now_ns, _REQUEST_CHECK_NS) / 1e9)
             if self._ending or wake_event is not self._wake_event:
                 return
             now_ns = monotonic_ns()
             self._termination.suspend()
-            self._guard(recording.flush)
-            self._guard(recording.write_artefacts)
-            self._guard(recording.handle_requests)
+            self._guard(recorder.flush)
+            self._guard(recorder.write_artefacts)
+            self._guard(recorder.handle_requests)
             if now_ns >= due_ns and (uid := self._user.changed_uid()) is not None:
                 self._follow_user(uid)
-                recording = self._recording or recording
-                self._arm(recording)
-            if now_ns >= due_ns or recording.resumed:
-                self._guard(recording.sample)
+                recorder = self._recorder or recorder
+                self._arm(recorder)
+            if now_ns >= due_ns or recorder.resumed:
+                self._guard(recorder.sample)
             if now_ns >= due_ns:
                 due_ns = next_due_ns(due_ns, interval_ns, now_ns)
-            if recording.interval_s != interval_s:
-                interval_s = recording.interval_s
+            if recorder.interval_s != interval_s:
+                interval_s = recorder.interval_s
                 interval_ns = round(interval_s * 1e9)
                 due_ns = on_grid_ns(monotonic_ns()) + interval_ns
             if now_ns >= self._next_expiry_ns:
                 self._guard(self._request_expiry)
             self._termination.refresh()
 
-    def _arm(self, recording: RunRecorder) -> None:
-        """Mark a SIGTERM that ends the process by default in the run directory."""
+    def _arm(self, recorder: RunRecorder) -> None:
+        """Record in the run directory if a SIGTERM without a handler ends the process."""
         self._termination.arm(
-            recording.writer.directory, group_readable=self._settings.group_readable
+            recorder.writer.directory, group_readable=self._settings.group_readable
         )
 
     def _open(self) -> None:
@@ -381,11 +396,11 @@ class Collector:
         if self._ending and self._grace_s:
             return
 
-        def keep(recording: RunRecorder) -> None:
-            self._recording = recording
+        def keep(recorder: RunRecorder) -> None:
+            self._recorder = recorder
             self._write_early_marks()
             if self._paused:
-                recording.pause()
+                recorder.pause()
 
         self._user.accept()
         self._begin_run(self._parent_pid, keep)
@@ -395,31 +410,32 @@ class Collector:
 
         Otherwise a fork in between would leave the child a locked segment that no object refers to.
         """
+        wake = self._wake_event.set
         with self.lock:
-            panel = ProbeSet(self._interval_s, self._settings.budget, registry=REGISTRY)
-        read_at = read_first(panel)  # without the lock: a fork must not wait for a slow gauge
+            probe_set = ProbeSet(self._interval_s, self._settings.budget, registry=REGISTRY)
+        read_at = read_first(probe_set)  # without the lock: a fork must not wait for a slow gauge
         with self.lock:
             if self._closed:
-                panel.close()
+                probe_set.close()
                 return
-            recording = open_recorder(
-                panel,
+            recorder = open_recorder(
+                probe_set,
                 read_at,
                 self._settings,
                 self.lock,
                 self._identify,
                 parent_pid=parent_pid,
-                wake=self._wake_event.set,
-                requests=RequestHandler(ACTIONS, self._wake_event.set),
+                wake=wake,
+                make_request_handler=lambda: _make_request_handler(wake),
             )
-            keep(recording)
+            keep(recorder)
 
     def _follow_user(self, uid: int) -> None:
         """Begin a run as the user that the process has become.
 
         If that user may not write there, the old segment is continued until it is full.
         """
-        old, write_error = self._recording, None
+        old, write_error = self._recorder, None
         if old is None:
             return
         self._interval_s, self._paused = old.interval_s, old.paused
@@ -428,10 +444,10 @@ class Collector:
             nonlocal write_error
             write_error = new.writer.write_error
             if write_error is not None:
-                new.panel.close()
+                new.probe_set.close()
                 return
             old.close(f"goes on in another run, as uid {uid}")
-            self._recording = new
+            self._recorder = new
             self._user.accept()
             if self._paused:
                 new.pause()
@@ -463,13 +479,13 @@ class Collector:
     def _close(self) -> None:
         """Close log and probes; the thread that reads the probes does it, if there is one."""
         self._closed = True
-        if self._recording is not None:
-            self._recording.close()
+        if self._recorder is not None:
+            self._recorder.close()
             self._termination.disarm()
 
     def _close_log(self) -> None:
         """Write the stop event, and close the log, while the thread waits for a probe."""
         with self.lock:
             self._closed = True
-            if self._recording is not None:
-                self._guard(self._recording.close_log)
+            if self._recorder is not None:
+                self._guard(self._recorder.close_log)

@@ -1,4 +1,4 @@
-"""Record that a SIGTERM ended the process, so that this does not refresh like a crash.
+"""Record that a SIGTERM ended the process, so that this does not look like a crash.
 
 While a run is recorded, its directory has an empty file, TERMINATED_NAME. If SIGTERM has its
 default disposition, we install faulthandler's handler: it writes to this file where the program
@@ -210,8 +210,8 @@ class Termination:
                 self._redirected = _handler.install(self._file)
             _hook_uvicorn(self)
         except (OSError, ValueError, RuntimeError, ImportError, AttributeError):
-            # no descriptor left, a full disk, no faulthandler: then a SIGTERM looks like any other
-            # death
+            # no descriptor left, a full disk, no faulthandler: then a SIGTERM looks like a
+            # crash
             self._redirected = False
 
     def suspend(self) -> None:
@@ -280,9 +280,8 @@ class Termination:
 
 
 # uvicorn restores the default disposition itself, then ends by the signal that it received
-_uvicorn_termination: list[
-    Termination
-] = []  # the one to notify of a shutdown, once uvicorn's class is patched
+# holds the one to notify of a shutdown, once uvicorn's class is patched
+_uvicorn_termination: list[Termination] = []
 
 
 def _hook_uvicorn(termination: Termination) -> None:

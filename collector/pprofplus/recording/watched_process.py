@@ -30,8 +30,8 @@ class WatchedProcess:
     Attributes:
         process: the process.
         service: its service's name.
-        recording: its run.
-        hidden: metrics of it that this user may not read.
+        recorder: records its run.
+        hidden: its metrics that this user may not read.
         announced: the user was informed where it is recorded.
         due_s: monotonic time of the next sample.
     """
@@ -42,18 +42,18 @@ class WatchedProcess:
         self.service = service
         process.memory_info()
         argv = process.cmdline() or [""]
-        panel = ProbeSet(settings.interval_s, settings.budget, sources_of(process))
-        self.recording = open_recorder(
-            panel,
-            read_first(panel),
+        probe_set = ProbeSet(settings.interval_s, settings.budget, sources_of(process))
+        self.recorder = open_recorder(
+            probe_set,
+            read_first(probe_set),
             settings,
             RLock(),
             lambda start_ms, metrics: header(
                 service, process.pid, start_ms, settings.interval_s, metrics, argv=argv
             ),
-            requests=RequestHandler(ACTIONS, own_process=False),
+            make_request_handler=lambda: RequestHandler(ACTIONS, own_process=False),
         )
-        listed = {name for name, _, _ in panel.metrics}
+        listed = {name for name, _, _ in probe_set.metrics}
         self.hidden = tuple(name for name in all_metric_names() if name not in listed)
         self.announced = False
         self.due_s = monotonic() + settings.interval_s
@@ -66,7 +66,7 @@ class WatchedProcess:
     @property
     def forbidden(self) -> BaseException | None:
         """Why this user may not write the log, or None if it is written or may be later."""
-        write_error = self.recording.writer.write_error
+        write_error = self.recorder.writer.write_error
         if isinstance(write_error, UnsafeDirectoryError) or (
             isinstance(write_error, OSError) and write_error.errno in _FORBIDDEN
         ):
@@ -77,20 +77,20 @@ class WatchedProcess:
         """Do what is due; False, with the log closed, when the process has ended."""
         if not self.is_alive:
             return self._end()
-        self.recording.handle_requests()
-        interval_s = self.recording.interval_s
-        if now_s >= self.due_s or self.recording.resumed:
-            self.recording.sample()
+        self.recorder.handle_requests()
+        interval_s = self.recorder.interval_s
+        if now_s >= self.due_s or self.recorder.resumed:
+            self.recorder.sample()
         if now_s >= self.due_s:
             self.due_s += interval_s * max(1, int((now_s - self.due_s) / interval_s) + 1)
         self.due_s = min(self.due_s, now_s + interval_s)
-        if self.recording.panel.failures and not is_alive(self.process):
+        if self.recorder.probe_set.failures and not is_alive(self.process):
             # it ended during the sample: that is not a failure of a probe
-            self.recording.panel.failures.clear()
+            self.recorder.probe_set.failures.clear()
             return self._end()
-        self.recording.emit_warnings()
+        self.recorder.emit_warnings()
         return True
 
     def _end(self) -> bool:
-        self.recording.close("the process ended, seen from outside")
+        self.recorder.close("the process ended, seen from outside")
         return False

@@ -77,14 +77,14 @@ class Watch:
         self._selection = selection
         self._settings = settings
         self._service = service
-        self._not_found = set(selection.pids)  # not yet found
+        self._not_found = set(selection.pids)
         self._roots = [
             process for pid in selection.parents if (process := find_process(pid)) is not None
         ]
         self._seen: dict[int, tuple[float, float]] = {}  # pid: time of the first and last check
         self._own_pids = ancestors()
         self._next_search_s = self._next_expiry_s = 0.0
-        self._out_of_descriptors = False  # out of descriptors: other processes wait to be recorded
+        self._out_of_descriptors = False  # other processes wait to be recorded
         self._warned: set[str] = set()
 
     @property
@@ -116,7 +116,7 @@ class Watch:
     def close(self) -> None:
         """End all logs with a stop event."""
         for watched in self.watched.values():
-            watched.recording.close("the watch ended")
+            watched.recorder.close("the watch ended")
         self.watched = {}
 
     def _search(self, now_s: float) -> None:
@@ -181,11 +181,11 @@ class Watch:
 
     def _announce(self, watched: WatchedProcess) -> None:
         """Report once where a process is recorded, after its first successful write."""
-        if watched.announced or watched.recording.writer.write_error is not None:
+        if watched.announced or watched.recorder.writer.write_error is not None:
             return
         watched.announced = True
         pid = watched.process.pid
-        self._report(f"{watched.service} {pid}: recorded to {watched.recording.writer.directory}")
+        self._report(f"{watched.service} {pid}: recorded to {watched.recorder.writer.directory}")
 
     def _unseen(self, now_s: float) -> list[psutil.Process]:
         """Return the processes that may have executed another program since the last check."""
@@ -220,13 +220,13 @@ class Watch:
             return
         forbidden = watched.forbidden
         if forbidden is not None:
-            watched.recording.close()
+            watched.recorder.close()
             self._refuse(process, f"cannot record to {self._settings.log_directory}: {forbidden}")
             return
         self.begun += 1
         self.watched[process.pid] = watched
         self._announce(watched)
-        watched.recording.emit_warnings()
+        watched.recorder.emit_warnings()
         if watched.hidden:
             self._warn(
                 f"{service} {process.pid}: recorded without {', '.join(watched.hidden)}, which this"

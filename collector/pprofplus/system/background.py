@@ -64,7 +64,7 @@ class Gate:
     """Blocks any number of threads until it is opened; it then stays open.
 
     Attributes:
-        is_open: `wait` returns at once.
+        is_open: `wait` returns immediately.
     """
 
     __slots__ = ("_lock", "is_open")

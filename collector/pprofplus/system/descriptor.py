@@ -45,7 +45,7 @@ def above_standard(number: int) -> int:
     """
     if number > _STANDARD:
         return number
-    import fcntl  # noqa: PLC0415 - Windows has none, and hardly a host is like this
+    import fcntl  # noqa: PLC0415 - Windows has none, and few hosts need it
 
     try:
         return fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, _STANDARD + 1)

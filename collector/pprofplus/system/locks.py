@@ -15,7 +15,7 @@ _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
 def is_locked(fd: int) -> bool | None:
-    """Tell whether another process holds the lock of an open file; None if nobody can tell.
+    """Return whether another process holds the lock of an open file; None if that is unknown.
 
     The lock is left as it was. Raises OSError.
     """

@@ -269,7 +269,7 @@ def forged():
 
 
 def misnumbered():
-    """Yield logs whose pages are not where their numbers and times say."""
+    """Yield logs whose pages are not in the order of their numbers and times."""
     some = pages()
     for name, number in (("repeats", 0), ("jumps", 1 << 20), ("wraps", 0xFFFFFFFF)):
         # two pages with one number are versions of one page: it is undecidable which one is right
@@ -311,8 +311,8 @@ def headers():
     rest = whole[1][fmt.PAGE_SIZE :]
     yield "first page/zeros", {**whole, 1: bytes(fmt.PAGE_SIZE) + rest}, EVERY
     yield "first page/missing", {**whole, 1: rest}, EVERY
-    for name, said in (*header_texts(), *odd_header_texts()):
-        yield f"header/{name}", segments(heads=[header_pages(said), heads]), EVERY
+    for name, text in (*header_texts(), *odd_header_texts()):
+        yield f"header/{name}", segments(heads=[header_pages(text), heads]), EVERY
     for parts in (0, 2, 512, 513, 65535):
         lied = segments(heads=[header_pages(text, parts=parts), heads])
         yield f"header/one part of {parts}", lied, EVERY
@@ -358,19 +358,19 @@ def cases():
 def archive():
     """Return the corpus: a .tar.xz with a directory a case, and what must be read in each."""
     raw = io.BytesIO()
-    told = {}
+    cases = {}
     with tarfile.open(fileobj=raw, mode="w:xz", format=tarfile.USTAR_FORMAT, preset=9) as tar:
         for i, (name, files, must) in enumerate(cases()):
-            told[name] = {"directory": f"{i:03d}", "must": must}
+            cases[name] = {"directory": f"{i:03d}", "must": must}
             for number, data in files.items():
                 entry = tarfile.TarInfo(f"{i:03d}/{RUN}/{number:06d}.pplog")
                 entry.size = len(data)
                 tar.addfile(entry, io.BytesIO(data))
-    return raw.getvalue(), told
+    return raw.getvalue(), cases
 
 
 if __name__ == "__main__":
-    data, told = archive()
+    data, cases = archive()
     (HERE / "corpus.tar.xz").write_bytes(data)
-    lines = [f"{json.dumps(name)}: {json.dumps(case)}" for name, case in told.items()]
+    lines = [f"{json.dumps(name)}: {json.dumps(case)}" for name, case in cases.items()]
     (HERE / "corpus.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")

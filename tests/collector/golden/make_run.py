@@ -158,8 +158,8 @@ def decoded(some):
             except fmt.LogFormatError as error:
                 rows.append({"slot": slot, "damaged": str(error)})
         head = fmt.parse_header(text)
-        told = {name: getattr(head, name) for name in fmt.RunHeader.__slots__}
-        found[path] = {"header": told, "schema": head.schema, "pages": rows}
+        header_values = {name: getattr(head, name) for name in fmt.RunHeader.__slots__}
+        found[path] = {"header": header_values, "schema": head.schema, "pages": rows}
     return json.loads(json.dumps(found))
 
 

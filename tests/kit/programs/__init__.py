@@ -1,6 +1,6 @@
-"""Texts that tests put before a program of their own and run in a process.
+"""Program texts that tests put before their own program and run in a process.
 
-They are texts, not imports: such a process may run as a user who may not read this folder.
+They are not imported, as the process may run as a user who may not read this directory.
 """
 
 from pathlib import Path
@@ -9,11 +9,11 @@ from kit import waiting
 
 _HERE = Path(__file__).parent
 
-# the functions of waiting
+# the functions of kit.waiting
 WAITING = Path(waiting.__file__).read_text()
-# a service that counts its samples and keeps its warnings
+# a service that counts its samples and collects its warnings
 COUNTING_SERVICE = WAITING + (_HERE / "counting_service.py").read_text()
-# a service that records, and the wait for its samples
+# a service that records, and a function that waits for its samples
 RECORDING_SERVICE = """
 import os, signal, sys, threading, time
 import pprofplus
@@ -25,7 +25,7 @@ def wait_for_samples(count):
 # a writer on a full disk
 FULL_DISK = (_HERE / "full_disk.py").read_text()
 
-# a wall clock that the program sets: shift_ns[0] is by how much it is off
+# a wall clock that the program sets: shift_ns[0] is its offset
 SHIFTED_CLOCK = """
 import time
 true_ns, shift_ns = time.time_ns, [0]
@@ -45,8 +45,9 @@ sys.exit(main(sys.argv[1:]))
 
 
 def as_another_user(*imports):
-    """Return the command `pprofplus …` as run by user 12345.
+    """Return a program that runs the command `pprofplus …` as user 12345.
 
-    That user may not read where Python is, so the modules that the command uses are `imports`.
+    This user may not read the directory of Python, so the program imports the modules `imports`
+    before it changes the user.
     """
     return _AS_ANOTHER_USER.format(imports=", ".join(imports))

@@ -1,11 +1,11 @@
-"""A service that counts its samples itself, and keeps the warnings that it gets.
+"""A service that counts its samples and collects its warnings.
 
-Not imported: its text, after that of kit.waiting, stands before a test's own program.
+Not imported: tests put its text, after that of kit.waiting, before their own program.
 """
 
 import json
 import logging
-import os  # noqa: F401 - for the programs that go on from here
+import os  # noqa: F401 - programs that follow use it
 import random
 import sys
 
@@ -14,21 +14,21 @@ from pprofplus import settings
 from pprofplus.log.writer import Writer
 from pprofplus.probes import probe_set
 
-settings.MIN_INTERVAL_S = 0.002  # with values that change a lot, a page is soon full
-probe_set._SLOW_NS = 10**12  # these tests must not depend on a machine that stalls for seconds
+settings.MIN_INTERVAL_S = 0.002  # with values that change much, a page fills quickly
+probe_set._SLOW_NS = 10**12  # the tests must pass on a machine that stalls for seconds
 
-heard = []
+warnings = []
 writers = []
-history = []  # the error of the disk after each sample
-between = []  # what the collector's thread does before its next sample
+history = []  # the write error after each sample
+between = []  # a function that the collector's thread calls before its next sample
 
 
-class _Hearing(logging.Handler):
+class _WarningList(logging.Handler):
     def emit(self, record):
-        heard.append(record.getMessage())
+        warnings.append(record.getMessage())
 
 
-logging.getLogger("pprofplus").addHandler(_Hearing(logging.WARNING))
+logging.getLogger("pprofplus").addHandler(_WarningList(logging.WARNING))
 _add = Writer.add
 
 
@@ -50,23 +50,23 @@ Writer.add = _counted
 
 def wait_for(condition):
     """Wait for an effect of the collector's thread."""
-    wait_until(condition, pause_s=0.002, describe=lambda: (heard, history[-1:]))
+    wait_until(condition, pause_s=0.002, describe=lambda: (warnings, history[-1:]))
 
 
 def between_samples(action):
-    """Run `action` on the collector's thread: never between a check of the log and a write."""
+    """Run `action` on the collector's thread, before a sample and not during a write."""
     between.append(action)
     wait_for(lambda: not between)
 
 
 def samples(count):
-    """Wait for that many more samples, written or not."""
+    """Wait for `count` more samples, written or not."""
     goal = len(history) + count
     wait_for(lambda: len(history) >= goal)
 
 
 def lost():
-    """Return the samples that are lost and not yet reported."""
+    """Return the number of lost samples that are not yet reported."""
     return writers[-1].lost
 
 
@@ -76,23 +76,23 @@ def in_trouble():
 
 
 def fill(path):
-    """Fill the disk of `path` so that no block is free."""
+    """Fill the disk of `path` completely."""
     with open(path, "ab", buffering=0) as file:  # noqa: PTH123 - a script
         size = 1 << 16
         while size >= 1 << 12:
             try:
                 file.write(b"x" * size)
-            except OSError:  # noqa: PERF203 - that is what it is for
+            except OSError:  # noqa: PERF203 - expected
                 size >>= 1
 
 
 def resumed(since):
-    """Wait until writing works; return the first sample after number `since`."""
+    """Wait until a write succeeds; return how many samples after number `since` that was."""
     wait_for(lambda: None in history[since:])
     return history.index(None, since) - since + 1
 
 
 def report(**more):
-    """End recording, and print the results for the test."""
+    """Stop recording and print the results for the test."""
     pprofplus.stop()
-    sys.stdout.write(json.dumps({"taken": len(history), "heard": heard, **more}))
+    sys.stdout.write(json.dumps({"taken": len(history), "warnings": warnings, **more}))

@@ -1,7 +1,7 @@
-"""A writer on its own disk, which is full for some time.
+"""A writer on a separate disk, which is full for some time.
 
-Not imported: its text stands before a test's own program, in a process that has mounts of its own,
-with a directory to mount the disk at.
+Not imported: tests put its text before their own program, which runs in a mount namespace. Its
+argument is the directory at which to mount the disk.
 """
 
 import os
@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 from pprofplus.log.format import RunHeader
-from pprofplus.log.segment import Segment  # noqa: F401 - for the programs that go on from here
+from pprofplus.log.segment import Segment  # noqa: F401 - programs that follow use it
 from pprofplus.log.writer import Writer
 
 START_MS = 1_760_000_000_000
@@ -19,20 +19,20 @@ METRICS = tuple((f"m{i}", "B", "gauge") for i in range(8))
 
 disk = sys.argv[1]
 filler = f"{disk}/filler"
-subprocess.run(["mount", "-t", "tmpfs", "-o", "size=640k", "tmpfs", disk], check=True)  # noqa: S607 - wherever it is
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=640k", "tmpfs", disk], check=True)  # noqa: S607 - found on PATH
 
 
 class Service:
-    """Samples that need space in the log; the first value is the sample's number."""
+    """A service whose samples need space; the first value is the number of the sample."""
 
     def __init__(self, pid):
         header = RunHeader(service="api", pid=pid, start_ms=START_MS, metrics=METRICS)
         self.writer = Writer(f"{disk}/logs", header)
-        self._random = random.Random(pid)  # noqa: S311 - the same each time
+        self._random = random.Random(pid)  # noqa: S311 - reproducible
         self._taken = 0
 
     def add(self, count):
-        """Take that many samples."""
+        """Add `count` samples."""
         for _ in range(count):
             figures = [self._random.randrange(1 << 30) for _ in METRICS[1:]]
             at_ms = self._taken * 1000
@@ -41,23 +41,23 @@ class Service:
 
 
 def fill():
-    """Fill the disk so that no block is free."""
+    """Fill the disk completely."""
     with open(filler, "ab", buffering=0) as file:  # noqa: PTH123 - a script
         size = 1 << 16
         while size >= 1 << 12:
             try:
                 file.write(b"x" * size)
-            except OSError:  # noqa: PERF203 - that is what it is for
+            except OSError:  # noqa: PERF203 - expected
                 size >>= 1
 
 
 def free():
-    """Free the space again."""
+    """Free the space."""
     os.unlink(filler)  # noqa: PTH108 - a script
 
 
 def keep(service, place):
-    """Copy the run from the disk, which disappears with this process, and free the space."""
+    """Copy the run from the disk, which is unmounted with this process, and free the space."""
     directory = service.writer.directory
     shutil.copytree(directory, f"{place}/api/{os.path.basename(directory)}")  # noqa: PTH119 - a script
     shutil.rmtree(f"{disk}/logs")

@@ -184,9 +184,9 @@ def test_an_unreadable_earlier_run_changes_nothing(restarted):
 
 def test_the_whole_run_is_queried_once_for_all_windows(slow_leak, monkeypatch):
     queried = []
-    past_of = whole_run.past_of
+    trends_of = whole_run.trends_of
     monkeypatch.setattr(
-        whole_run, "past_of", lambda *arguments: queried.append(1) or past_of(*arguments)
+        whole_run, "trends_of", lambda *arguments: queried.append(1) or trends_of(*arguments)
     )
     judge, log = VerdictTracker(), log_of(slow_leak)
     for hours in range(1, 20):
@@ -200,7 +200,7 @@ def test_the_whole_run_is_queried_once_for_all_windows(slow_leak, monkeypatch):
 
 def test_the_history_of_a_log_is_released_with_it(slow_leak):
     log = log_of(slow_leak)
-    kept = ref(whole_run.beyond(log))
+    kept = ref(whole_run.whole_run_of(log))
     judged(log, log.begin_ms, log.end_ms + 1)
     assert kept() is not None
     del log
@@ -211,17 +211,17 @@ def test_the_history_of_a_log_is_released_with_it(slow_leak):
 def test_if_only_the_end_of_a_log_is_read_the_verdict_uses_only_the_window(slow_leak):
     end = LocalRun(open_log(slow_leak, last_slots=2))
     assert end.begin_ms > BEGIN_MS + 10 * HOUR_MS
-    assert whole_run.beyond(end).past(end, LAYERS) == {}
+    assert whole_run.whole_run_of(end).trends(end, LAYERS) == {}
     assert judged(end, end.begin_ms, end.end_ms + 1).rss.verdict.reason == ""
 
 
 def test_no_verdict_is_computed_before_the_first_charts_are_drawn(slow_leak, home, monkeypatch):
     drawn, drawn_then = [], []
-    past_of = whole_run.past_of
+    trends_of = whole_run.trends_of
     monkeypatch.setattr(
         whole_run,
-        "past_of",
-        lambda *arguments: drawn_then.append(len(drawn)) or past_of(*arguments),
+        "trends_of",
+        lambda *arguments: drawn_then.append(len(drawn)) or trends_of(*arguments),
     )
     session = Session(Options(), open_source([str(home.path)]), drawn.append)
     try:

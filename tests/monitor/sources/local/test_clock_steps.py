@@ -58,7 +58,7 @@ def stepped(request, tmp_path_factory):
         timeout=60,
     )
     result = json.loads(ended.stdout)
-    assert result["heard"] == []
+    assert result["warnings"] == []
     (directory,) = home.glob("api/*")
     now_ms = time.time_ns() // 1_000_000 + request.param[-1] * HOUR_MS
     return SimpleNamespace(
