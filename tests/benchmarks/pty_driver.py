@@ -34,7 +34,8 @@ class Terminal:
                 os.environ.pop(name, None)
             os.environ.update(TERM="xterm-256color", COLORTERM="truecolor")
             try:
-                os.execvp(command[0], list(command))  # noqa: S606 - no shell is needed
+                # os.environ: readline may have set COLUMNS and LINES only in C's environment
+                os.execvpe(command[0], list(command), os.environ)  # noqa: S606 - no shell is needed
             finally:
                 os._exit(127)
         fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
