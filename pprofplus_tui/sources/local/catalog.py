@@ -38,7 +38,7 @@ class Catalog:
         """Make a catalogue of log directories; missing ones may appear later.
 
         With `service` or `pids`, other runs are not read. With `counting`, the samples of ended
-        runs are counted where that is cheap; `index_scan` counts the others.
+        runs are counted where that is cheap; `sample_counts` counts the others.
         """
         self._directories: dict[str, RunDirectories] = {}
         for path in directories:

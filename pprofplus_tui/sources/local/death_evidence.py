@@ -19,6 +19,7 @@ from pprofplus_tui.model.death import (
 )
 from pprofplus_tui.model.death_causes import decide
 from pprofplus_tui.model.runs import RUNNING
+from pprofplus_tui.sources.local.cgroup_siblings import LIMIT, USED, Sibling, Siblings
 from pprofplus_tui.sources.local.ending_files import read_ending_files
 from pprofplus_tui.sources.local.kernel_log import KernelLog
 from pprofplus_tui.sources.local.liveness import last_mono_ms
@@ -30,7 +31,6 @@ from pprofplus_tui.sources.local.machine import (
     this_machine,
 )
 from pprofplus_tui.sources.local.run_log import RunLog
-from pprofplus_tui.sources.local.siblings import LIMIT, USED, Sibling, Siblings
 
 # The kernel's clock is not corrected by NTP: its error grows with the time since the start.
 _SLACK_MS, _DRIFT = 5000, 2e-4

@@ -8,6 +8,7 @@ from pprofplus_tui.model.events import RunEvent
 from pprofplus_tui.model.points import Ints, Points, SeriesKey
 from pprofplus_tui.model.runs import RunId
 from pprofplus_tui.sources.local.artefacts import run_artefacts
+from pprofplus_tui.sources.local.cgroup_siblings import Sibling
 from pprofplus_tui.sources.local.death_evidence import CauseFinder
 from pprofplus_tui.sources.local.earlier_run import earlier_run
 from pprofplus_tui.sources.local.event_search import search_events
@@ -15,7 +16,6 @@ from pprofplus_tui.sources.local.kernel_log import KernelLog
 from pprofplus_tui.sources.local.run_log import RunLog
 from pprofplus_tui.sources.local.sample_at import read_at, read_ends
 from pprofplus_tui.sources.local.sample_rows import batches, page_blocks
-from pprofplus_tui.sources.local.siblings import Sibling
 from pprofplus_tui.sources.local.window_query import query, rows_within
 from pprofplus_tui.sources.port import Header, NoRunError, RunArtefact, SampleBlock
 from pprofplus_tui.sources.run_info import MetricRow, RunInfo

@@ -7,11 +7,11 @@ from pathlib import Path
 from pprofplus.log import log_directory
 from pprofplus_tui.model.runs import RunId
 from pprofplus_tui.sources.local.catalog import Catalog
-from pprofplus_tui.sources.local.index_scan import counted
 from pprofplus_tui.sources.local.kernel_log import KernelLog
 from pprofplus_tui.sources.local.local_run import LocalRun
 from pprofplus_tui.sources.local.pins import set_pin, toggle_pin
 from pprofplus_tui.sources.local.run_log import open_log
+from pprofplus_tui.sources.local.sample_counts import counted
 from pprofplus_tui.sources.port import Access, RunToPack, Selection
 from pprofplus_tui.sources.run_info import RunInfo
 

@@ -13,7 +13,7 @@ import pytest
 from kit import damaged_corpus as corpus
 from pprofplus.log import format as fmt
 from pprofplus_tui.sources.local.catalog import Catalog
-from pprofplus_tui.sources.local.index_scan import counted
+from pprofplus_tui.sources.local.sample_counts import counted
 
 COLLECTOR = Path(__file__).parents[3] / "collector"
 
