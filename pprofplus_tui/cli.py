@@ -76,7 +76,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _print_version() -> int:
     from pprofplus import __version__  # it loads the collector
 
-    print(f"pprofplus-tui {__version__}")  # noqa: T201 - the output of --version
+    print(f"pprofplus-tui {__version__}")
     return SUCCESS
 
 
@@ -98,5 +98,5 @@ def _discard_output() -> None:
 
 def _print_error(text: str, code: int) -> int:
     for line in text.split("\n"):  # a settings file may have several errors, a line each
-        print(f"pprofplus-tui: {clean(line)}", file=sys.stderr)  # noqa: T201 - errors are lines there
+        print(f"pprofplus-tui: {clean(line)}", file=sys.stderr)
     return code

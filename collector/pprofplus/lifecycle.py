@@ -62,7 +62,7 @@ class _Process:
 _process = _Process()
 
 
-def start(  # noqa: PLR0913 - the settings
+def start(
     service: str | None = None,
     *,
     interval_s: float | None = None,
@@ -258,7 +258,7 @@ def _after_fork_in_child() -> None:
     _process.starting.clear()
     if _process.collector is not None:
         _process.collector.after_fork_in_child(
-            record=not _called_by_subprocess(sys._getframe().f_back),  # noqa: SLF001 - the only way
+            record=not _called_by_subprocess(sys._getframe().f_back),
             torn=_process.torn,
         )
     _process.torn = False

@@ -26,7 +26,7 @@ class Metric:
 
     __slots__ = ("go", "kind", "meaning", "name", "source", "unit")
 
-    def __init__(  # noqa: PLR0913, PLR0917 - a row has six cells
+    def __init__(
         self, name: str, unit: str, kind: str, source: str, meaning: str, go: str = ""
     ) -> None:
         self.name = name

@@ -1,8 +1,5 @@
 """The settings of `start()`: from its arguments, else from `PPROFPLUS_*`, else the defaults."""
 
-# pathlib costs each service 5 ms
-# ruff: noqa: PTH100, PTH111
-
 from __future__ import annotations
 
 import math
@@ -57,7 +54,7 @@ class Settings:
         "service",
     )
 
-    def __init__(  # noqa: PLR0913 - the settings
+    def __init__(
         self,
         service: str | None = None,
         *,

@@ -63,7 +63,7 @@ def _log(text: str, *, over: bool = False) -> bool:
     line = "".join(letter if letter.isprintable() else "?" for letter in text[:_MAX_LENGTH])
     try:
         # imported only when needed: it costs 5 ms and 1 MB, and most services never log a warning
-        import logging  # noqa: PLC0415
+        import logging
     except Exception:  # noqa: BLE001 - no descriptor or memory to load it: try later
         return False
     try:

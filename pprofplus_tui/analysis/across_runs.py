@@ -135,7 +135,7 @@ def _partial_buckets(there: Bools, lives: Sequence[Lifetime], buckets: TimeBucke
     return np.array(rows, np.int64).reshape(len(rows), 4)
 
 
-def _add_partial(  # noqa: PLR0913, PLR0917 - private: the sums so far, the curves, the cut buckets
+def _add_partial(
     lo: Floats,
     hi: Floats,
     others: Bools,

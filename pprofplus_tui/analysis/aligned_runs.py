@@ -54,7 +54,7 @@ def last_value(points: Points, life: Lifetime) -> float | None:
 def shared_moment(lives: Sequence[Lifetime], window: Window) -> int | None:
     """Return the last time in a window at which the first two runs have values; else None."""
     pair = lives[:2]
-    if len(pair) < 2:  # noqa: PLR2004 - a pair
+    if len(pair) < 2:  # a pair
         return None
     end = min(window.end_ms - 1, *(life.last_ms for life in pair))
     begin = max(window.begin_ms, *(life.begin_ms for life in pair))

@@ -102,7 +102,7 @@ def long_term_trends(past: RunOverview, kinds: Sequence[LayerKind] = LAYERS) -> 
     return found
 
 
-def verdicts(  # noqa: PLR0913 - a window, and its context
+def verdicts(
     table: Mapping[str, Points],
     before: Verdicts = _NOTHING,
     ends: tuple[Reading, Reading] | None = None,

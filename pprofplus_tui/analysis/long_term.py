@@ -193,8 +193,8 @@ def _is_significant(line: TrendLine, count: int, *, of_troughs: bool) -> bool:
     Four troughs are enough if each is higher than the one before. A line with very small residuals
     needs no other test: a rest of the daily pattern widens the variance.
     """
-    clear = line.tau > 0.85 and line.drift > 2.5 and line.clear > 10  # noqa: PLR2004
-    if of_troughs and line.clear > 4.5:  # noqa: PLR2004
+    clear = line.tau > 0.85 and line.drift > 2.5 and line.clear > 10
+    if of_troughs and line.clear > 4.5:
         clear = clear or line.tau > (0.99 if count < _FEW_TROUGHS else 0.75)
     return clear or sure(line, count, 1.0)
 

@@ -164,8 +164,8 @@ def _shares(blocks: TrendBlocks, slope: float) -> tuple[float, float]:
     for piece in np.flatnonzero(np.bincount(blocks.piece)):
         mine = blocks.piece == piece
         place[mine] = np.linspace(0, 1, int(mine.sum()))
-    late, _ = _slopes(blocks, place >= 0.5)  # noqa: PLR2004 - a half
-    last, _ = _slopes(blocks, place >= 0.74)  # noqa: PLR2004 - a quarter, and the block before it
+    late, _ = _slopes(blocks, place >= 0.5)  # a half
+    last, _ = _slopes(blocks, place >= 0.74)  # a quarter, and the block before it
     return (
         median(late) / slope if len(late) else 1.0,
         median(last) / slope if len(last) else 1.0,
@@ -230,12 +230,12 @@ def trough_blocks(t: Floats, floor: Floats, piece: Ints, teeth: Teeth) -> TrendB
 
 def sure(line: TrendLine, count: int, ease: float) -> bool:
     """Return whether a rising line is significant, by limits for this number of blocks."""
-    few = count < 10  # noqa: PLR2004 - of few blocks nearly all have to agree
+    few = count < 10  # of few blocks nearly all have to agree
     tau, drift, clear, z = (x / ease for x in (line.tau, line.drift, line.clear, line.z))
     if tau < (0.8 if few else 0.6):
         return False
-    walked = drift > (2.5 if few else 1.7) and clear > 7.5 and z > 1.5  # noqa: PLR2004
-    return walked or (not few and z > 3.4 and clear > 5)  # noqa: PLR2004
+    walked = drift > (2.5 if few else 1.7) and clear > 7.5 and z > 1.5
+    return walked or (not few and z > 3.4 and clear > 5)
 
 
 def levels_off(line: TrendLine, ease: float = 1.0) -> bool:

@@ -26,7 +26,7 @@ _WHOLE = LAYERS[0]
 _RSS: SeriesKey = ("rss", False)
 
 
-def window_verdicts(  # noqa: PLR0913 - a window of a run, known points, and options
+def window_verdicts(
     run: RunReader,
     begin_ms: int,
     end_ms: int,
@@ -54,7 +54,7 @@ def window_verdicts(  # noqa: PLR0913 - a window of a run, known points, and opt
     return verdicts(table, before, ends, kinds, past=past, earlier=whole_run.earlier_trends(run))
 
 
-def series_verdict(  # noqa: PLR0913, PLR0917 - a series in a window, and options
+def series_verdict(
     run: RunReader, begin_ms: int, end_ms: int, wanted: SeriesKey, unit: str, before: str = ""
 ) -> Verdict:
     """Return the verdict on one series of a run in [begin_ms, end_ms), unix ms.

@@ -111,7 +111,7 @@ class Case:
         return max(int(self.past.span_h * HOUR_MS), self.span_ms)
 
 
-def weigh(  # noqa: PLR0913 - a verdict, and its context
+def weigh(
     seen: Verdict,
     points: Points,
     past: LongTermTrend | None,

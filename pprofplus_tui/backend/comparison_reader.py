@@ -160,7 +160,7 @@ class ComparisonReader:
 
     # -- reading
 
-    def _points(  # noqa: PLR0913 - private: a query of one run
+    def _points(
         self,
         run: Run,
         comparison: ComparisonRequest,

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 def events(source: "Source", run: Run, limit: int) -> tuple[RunEvent, ...]:
     """Return the events of a run in order of time, at most `limit`."""
-    from pprofplus_tui.sources.port import Access  # noqa: PLC0415 - see the module
+    from pprofplus_tui.sources.port import Access
 
     return source.open(run.id, Access.SAMPLES).events(limit=limit)
 
 
 def suggest_export_path(job: ExportJob, directory: Path) -> Path:
     """Return the path of a file in `directory` that does not exist, named after run and window."""
-    from pprofplus_tui.export import suggest_path  # noqa: PLC0415 - see the module
+    from pprofplus_tui.export import suggest_path
 
     run = job.run
     return suggest_path(run.service, run.pid, job.begin_ms, job.end_ms, directory, job.zone)
@@ -41,8 +41,8 @@ def export(
 
     Raises FileExistsError, ExportCancelledError, OutputError.
     """
-    from pprofplus_tui import export as exporter  # noqa: PLC0415 - see the module
-    from pprofplus_tui.sources.port import Access  # noqa: PLC0415 - see the module
+    from pprofplus_tui import export as exporter
+    from pprofplus_tui.sources.port import Access
 
     return exporter.export(
         [source.open(job.run.id, Access.SAMPLES)],

@@ -133,7 +133,7 @@ class BackendThread:
 
     def _run(self) -> None:
         # numpy, plotext and the readers take longer to load than the first paint
-        from pprofplus_tui.backend.session import Session  # noqa: PLC0415
+        from pprofplus_tui.backend.session import Session
 
         session = Session(self._options, self.source, self._on_drawn)
         try:
@@ -203,7 +203,7 @@ class BackendThread:
 
 def _problem_of(error: Exception) -> str:
     """Return one line about an error that a source raised."""
-    from pprofplus_tui.sources.port import SourceError  # noqa: PLC0415 - as above
+    from pprofplus_tui.sources.port import SourceError
 
     if isinstance(error, SourceError):
         return str(error)

@@ -106,7 +106,7 @@ class ChartBuilder:
         self._axes.clear()
         self._last.clear()
 
-    def chart(  # noqa: PLR0913 - the parts of a chart
+    def chart(
         self,
         kind: ChartKind,
         shape: Shape,

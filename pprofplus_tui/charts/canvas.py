@@ -116,7 +116,7 @@ class Canvas:
         for x, y, marker, index in signals:
             figure.plot(x, y, marker=marker, color=index)
         figure.plot_size(area.width, area.height)
-        figure.frame(False)  # noqa: FBT003 - plotext's own signature
+        figure.frame(False)
         figure.xfrequency(0)
         figure.yfrequency(0)
         figure.xlim(0, 1)
@@ -126,11 +126,11 @@ class Canvas:
         figure.clear_data()
 
 
-def _figure() -> Any:  # noqa: ANN401 - plotext has no types
+def _figure() -> Any:
     """Return a figure of plotext."""
     # imported here: a first chart without strokes does not wait for it; plotext's public functions
     # share one global figure
-    from plotext._figure import _figure_class  # noqa: PLC0415
+    from plotext._figure import _figure_class
 
     figure = _figure_class()
     # Otherwise a chart wider than the terminal would be cut.

@@ -18,7 +18,7 @@ class KeptAxes:
         """Forget all axes."""
         self._axes.clear()
 
-    def fit(  # noqa: PLR0913 - the flags are named at every call
+    def fit(
         self,
         key: Hashable,
         kind: ChartKind,

@@ -235,4 +235,4 @@ def _same_origin(request: "web.Request") -> bool:
 
 
 def _font_size(text: str) -> int:
-    return min(max(int(text), 6), 64) if text.isascii() and text.isdigit() and len(text) < 4 else 15  # noqa: PLR2004
+    return min(max(int(text), 6), 64) if text.isascii() and text.isdigit() and len(text) < 4 else 15

@@ -177,7 +177,8 @@ def _fish_parameter(parameter: ParameterSpec) -> str:
         if flag.startswith("--"):
             parts.append(f"-l {flag[2:]}")
         else:
-            parts.append(f"-s {flag[1:]}" if len(flag) == 2 else f"-o {flag[1:]}")  # noqa: PLR2004 - a dash and a letter
+            # a dash and a letter
+            parts.append(f"-s {flag[1:]}" if len(flag) == 2 else f"-o {flag[1:]}")
     if parameter.value:
         parts.append("-r")
         if parameter.choices:

@@ -1,6 +1,5 @@
 """The log directories that --dir names; bundles are unpacked for the time of the command."""
 
-# ruff: noqa: PTH100, PTH112, PTH113 - pathlib is slower to load, and the paths stay texts
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager

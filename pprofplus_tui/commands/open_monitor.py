@@ -88,7 +88,7 @@ def run_monitor(options: Options) -> int:
             os.close(nowhere)
             return 128 + signal.SIGHUP  # noqa: B012 - no error can be shown after a hangup
     if app.failure is not None:
-        print(f"pprofplus-tui: {keep(_cause(app.failure))}", file=sys.stderr)  # noqa: T201 - errors are lines there
+        print(f"pprofplus-tui: {keep(_cause(app.failure))}", file=sys.stderr)
         return 1
     return app.return_code or code or 0
 

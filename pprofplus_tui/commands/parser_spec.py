@@ -64,8 +64,8 @@ def spec_of(parser: argparse.ArgumentParser, name: str = "", summary: str = "") 
     """Return what a parser accepts; for a subcommand, `name` and `summary` are from its parent."""
     parameters: list[ParameterSpec] = []
     commands: list[CommandSpec] = []
-    for action in parser._actions:  # noqa: SLF001 - argparse has no public way to list them
-        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - as above
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
             commands.extend(_subcommands(action))
         elif action.help != argparse.SUPPRESS:
             parameters.append(_parameter(parser, action))
@@ -82,7 +82,7 @@ def spec_of(parser: argparse.ArgumentParser, name: str = "", summary: str = "") 
 def _subcommands(
     action: "argparse._SubParsersAction[argparse.ArgumentParser]",
 ) -> Iterator[CommandSpec]:
-    summaries = {choice.dest: choice.help or "" for choice in action._get_subactions()}  # noqa: SLF001 - as above
+    summaries = {choice.dest: choice.help or "" for choice in action._get_subactions()}
     for name, parser in action.choices.items():
         if name in summaries:  # a subcommand without help is internal
             yield spec_of(parser, name, summaries[name])
@@ -95,8 +95,8 @@ def _parameter(parser: argparse.ArgumentParser, action: argparse.Action) -> Para
     value = ""
     if takes_value:
         value = metavar or ("|".join(choices) if choices else action.dest.upper())
-    formatter = parser._get_formatter()  # noqa: SLF001 - it expands %(default)s
-    text = formatter._expand_help(action) if action.help else ""  # noqa: SLF001 - as above
+    formatter = parser._get_formatter()
+    text = formatter._expand_help(action) if action.help else ""
     return ParameterSpec(
         tuple(action.option_strings),
         value,

@@ -132,7 +132,7 @@ def _title(
     from pprofplus_tui.model.time_axis import local
     from pprofplus_tui.model.units import format_span_ms
 
-    dash = "-" if plain else "–"  # noqa: RUF001 - as in print
+    dash = "-" if plain else "–"
     begin, end = (local(ms, options.zone) for ms in window_ms)
     same_day = begin.date() == end.date()
     return (

@@ -36,7 +36,7 @@ def load_config(named: str | None) -> tuple[Config, str]:
         raise UsageError("\n".join(map(clean, lines)))
     for line in lines:
         warning = clean(f"pprofplus-tui: {line}; the settings in this file are ignored")
-        print(warning, file=sys.stderr)  # noqa: T201 - the terminal is not taken over yet
+        print(warning, file=sys.stderr)
     more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
     return Config(), clean(f"{lines[0]}{more}: the settings in this file are ignored")
 

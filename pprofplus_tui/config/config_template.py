@@ -50,5 +50,6 @@ def _toml(value: object) -> str:
     if isinstance(value, tuple):
         return "[" + ", ".join(map(_toml, value)) + "]"
     text = str(value).replace("\\", "\\\\").replace('"', '\\"')
-    escaped = (f"\\u{ord(c):04x}" if ord(c) < 0x20 or ord(c) == 0x7F else c for c in text)  # noqa: PLR2004 - control characters
+    # control characters
+    escaped = (f"\\u{ord(c):04x}" if ord(c) < 0x20 or ord(c) == 0x7F else c for c in text)
     return f'"{"".join(escaped)}"'

@@ -1,6 +1,5 @@
 """The check of each kind of setting: it returns the value, or raises ValueError with the reason."""
 
-# ruff: noqa: TRY004 - a wrong type is a ValueError too, so that callers catch one error
 import difflib
 import os
 import re
@@ -58,7 +57,7 @@ def check_directories(value: object) -> tuple[str, ...]:
     """Return absolute paths."""
     found = tuple(str(Path(path).expanduser()) for path in _texts(value))
     for path in found:
-        if "\0" in path or not os.path.isabs(path):  # noqa: PTH117 - it is a text here
+        if "\0" in path or not os.path.isabs(path):
             raise ValueError(f"{path!r} must begin with / or ~")
     return found
 

@@ -43,7 +43,7 @@ def running_services(directory: Path) -> Iterator[list["subprocess.Popen[bytes]"
         for name in SERVICES:
             with signals_held():  # no signal between the start and the entry in the list
                 processes.append(
-                    subprocess.Popen(  # noqa: S603 - our own module
+                    subprocess.Popen(
                         [sys.executable, "-m", "pprofplus_tui.demo.services", name, str(directory)],
                         stdin=subprocess.PIPE,
                         stdout=subprocess.DEVNULL,

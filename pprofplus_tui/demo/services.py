@@ -45,13 +45,13 @@ def saw_tooth() -> None:
     class Node:
         def __init__(self) -> None:
             self.me = self
-            self.load = bytes(random.randrange(200, 500))  # noqa: S311 - a size
+            self.load = bytes(random.randrange(200, 500))
 
     # a collection every few seconds, as a service with many objects alive would see
     gc.set_threshold(40_000 + os.getpid() % 7 * 2_000, 50, 50)
     gc.freeze()
     while _work():
-        for _ in range(random.randrange(150, 350)):  # noqa: S311 - a load
+        for _ in range(random.randrange(150, 350)):
             Node()
 
 

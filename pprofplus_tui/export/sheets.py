@@ -144,7 +144,7 @@ class Steps:
     `unix_ms` are those of the beginning of the step.
     """
 
-    def __init__(  # noqa: PLR0913 - those of Samples, and the steps
+    def __init__(
         self,
         run: RunReader,
         labels: dict[MetricKey, str],

@@ -28,7 +28,7 @@ class ExportCancelledError(OutputError):
     """The export was cancelled; no file remains."""
 
 
-def suggest_path(  # noqa: PLR0913, PLR0917 - the parts of the name
+def suggest_path(
     service: str,
     pid: int,
     begin_ms: int,
@@ -48,7 +48,7 @@ def suggest_path(  # noqa: PLR0913, PLR0917 - the parts of the name
     return free_path(directory, stem, _SUFFIXES[form])
 
 
-def export(  # noqa: PLR0913 - the window, the file, and how
+def export(
     runs: Sequence[RunReader],
     begin_ms: int,
     end_ms: int,
@@ -91,7 +91,7 @@ def export(  # noqa: PLR0913 - the window, the file, and how
     return Exported(target, rows, size_bytes, skipped, problems)
 
 
-def write_rows(  # noqa: PLR0913 - as `export`
+def write_rows(
     runs: Sequence[RunReader],
     begin_ms: int,
     end_ms: int,
@@ -139,7 +139,7 @@ def write_rows(  # noqa: PLR0913 - as `export`
     return rows, skipped
 
 
-def _sheet(  # noqa: PLR0913, PLR0917 - the parts of a sheet
+def _sheet(
     run: RunReader,
     named: dict[MetricKey, str],
     zone: tzinfo | None,

@@ -15,9 +15,7 @@ _KIB = 1024
 _WHOLE = 1e15  # a larger float has no digits for fractions
 
 
-def format_exact(  # noqa: PLR0911 - one return a unit
-    value: float, unit: str, *, ascii_only: bool = False
-) -> str:
+def format_exact(value: float, unit: str, *, ascii_only: bool = False) -> str:
     """Return a value as `units.format_quantity` does, with two or three decimals, or all digits.
 
     Bytes are "107.44 MiB", times "1.234 ms", counts whole: "1234567"; a count of fractions has

@@ -156,7 +156,7 @@ def absent_sentence(verdicts: Verdicts) -> str:
 
 def sharing_clause(verdicts: Verdicts) -> str:
     """Return a clause on what else the cgroup's figure includes."""
-    if verdicts.sharers is None or verdicts.sharers < 2:  # noqa: PLR2004 - this run alone
+    if verdicts.sharers is None or verdicts.sharers < 2:  # this run alone
         return "this includes other processes and the page cache"
     return f"{verdicts.sharers} live runs share it, with other processes and the page cache"
 

@@ -33,7 +33,7 @@ def arrange(width: int, height: int, count: int) -> tuple[ChartPlace, ...]:
     if width < 1 or height < 1 or count < 1:
         return ()
     rest_columns = 1
-    if width >= THREE_COLUMNS and count >= 6:  # noqa: PLR2004 - five others: two rows of three
+    if width >= THREE_COLUMNS and count >= 6:  # five others: two rows of three
         rest_columns = 3
     elif width >= 2 * MIN_WIDTH:
         rest_columns = 2

@@ -61,7 +61,7 @@ KEYS: tuple[Key, ...] = (
     Key("home", "start", "Home", "Home", "Go to the start of the run", "Time"),
     Key("end,G", "live", "End G", "End G", "Go to now and follow", "Time", "End live"),
     Key("plus,equals_sign", "zoom(-1)", "+ =", "+ =", "Zoom in", "Time", "+- zoom"),
-    Key("minus", "zoom(1)", "−", "-", "Zoom out", "Time"),  # noqa: RUF001 - the sign as printed on the key
+    Key("minus", "zoom(1)", "−", "-", "Zoom out", "Time"),
     Key("comma", "cursor(-1)", ",", ",", "Move the time cursor left", "Time", ",. cursor"),
     Key("full_stop", "cursor(1)", ".", ".", "Move the time cursor right", "Time"),
     Key(

@@ -89,7 +89,7 @@ def _ticks(
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))
     first = math.ceil(lo / size / step - 1e-9)
     last = math.floor(hi / size / step + 1e-9)
-    if last - first > 1000:  # noqa: PLR2004 - far more than any terminal has rows
+    if last - first > 1000:  # far more than any terminal has rows
         return ()
     return tuple(
         (index * step * size, f"{index * step:.{decimals}f}{suffix}")
@@ -114,7 +114,7 @@ def _scale_for(unit: str, largest: float, *, ascii_only: bool) -> list[tuple[flo
     return fitting[::-1]
 
 
-def _fresh(  # noqa: PLR0913 - private, and all of them are the question
+def _fresh(
     lo: float,
     hi: float,
     unit: str,
@@ -147,7 +147,7 @@ def _fresh(  # noqa: PLR0913 - private, and all of them are the question
             ticks = _ticks(bottom, top, step, scale)
             if ticks and top > bottom and max(len(label) for _, label in ticks) <= LABEL_CELLS:
                 # The unit above may need three decimals where this one needs none.
-                if scale is scales[0] and step < 0.01 and len(scales) > 1:  # noqa: PLR2004
+                if scale is scales[0] and step < 0.01 and len(scales) > 1:
                     continue
                 return YAxis(bottom, top, ticks, unit, rows, ascii_only=ascii_only)
         raw *= 2
@@ -201,7 +201,7 @@ def _fresh_log(lo: float, hi: float, unit: str, rows: int, *, ascii_only: bool) 
     return YAxis(values[0][0], values[-1][0], ticks, unit, rows, log=True, ascii_only=ascii_only)
 
 
-def fit_axis(  # noqa: PLR0913 - the flags are named at every call
+def fit_axis(
     previous: YAxis | None,
     data_lo: float,
     data_hi: float,

@@ -100,7 +100,7 @@ def _day_ticks(begin_ms: int, end_ms: int, days: int, tz: tzinfo | None) -> Iter
     while day <= last:
         ms = _midnight_ms(day, tz)
         if begin_ms <= ms < end_ms:
-            if end_ms - begin_ms > 21 * DAY_MS or days >= 7:  # noqa: PLR2004 - weekdays repeat
+            if end_ms - begin_ms > 21 * DAY_MS or days >= 7:  # weekdays repeat
                 yield ms, f"{day.day} {_MONTH_NAMES[day.month - 1]}"
             else:
                 yield ms, f"{_WEEKDAYS[day.weekday()]} {day.day}"

@@ -148,9 +148,7 @@ def _at(day: date, clock: time, tz: tzinfo | None) -> int:
     return _ms(naive.astimezone() if tz is None else naive.replace(tzinfo=tz))
 
 
-def _parse(  # noqa: PLR0911 - one return a form reads as the grammar does
-    text: str, now: datetime, tz: tzinfo | None, base_ms: int | None
-) -> int | None:
+def _parse(text: str, now: datetime, tz: tzinfo | None, base_ms: int | None) -> int | None:
     """Return unix milliseconds, or None if no form matches; may raise what datetime raises."""
     now_ms = _ms(now)
     today = now.astimezone(tz).date()

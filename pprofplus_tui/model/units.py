@@ -32,7 +32,7 @@ def _number(value: float) -> str:
     """Return a value below ~1,000 in at most four characters; whole numbers carry no point."""
     if value == int(value):
         return str(int(value))
-    if round(value, 1) < 100:  # noqa: PLR2004 - three digits and a point fill the four characters
+    if round(value, 1) < 100:  # three digits and a point fill the four characters
         return f"{value:.1f}"
     return f"{value:.0f}"
 
@@ -79,7 +79,7 @@ def rate_text(per_hour: float) -> str:
 def _format_count(value: float) -> str:
     sign = "-" if value < 0 else ""
     size = abs(value)
-    if size < 10_000:  # noqa: PLR2004 - four characters still hold it
+    if size < 10_000:  # four characters still hold it
         return sign + _number(size)
     number, suffix = _scaled(size, 1000, 1000, _SI_SUFFIXES)
     return f"{sign}{number}{suffix}"
@@ -87,9 +87,9 @@ def _format_count(value: float) -> str:
 
 def _format_fine(value: float) -> str:
     """Return a gauge's value; fractions below ten have two or three decimals."""
-    if value == int(value) or abs(value) >= 10:  # noqa: PLR2004 - one digit
+    if value == int(value) or abs(value) >= 10:  # one digit
         return _format_count(value)
-    decimals = 2 if abs(value) >= 0.1 else 3  # noqa: PLR2004 - logs hold thousandths
+    decimals = 2 if abs(value) >= 0.1 else 3  # logs hold thousandths
     return f"{value:.{decimals}f}".rstrip("0").rstrip(".")
 
 
@@ -102,12 +102,10 @@ def _format_us(value: float, *, ascii_only: bool) -> str:
 
 
 def _format_percent(value: float) -> str:
-    return f"{value:.1f} %" if 0 < abs(value) < 9.95 else f"{value:.0f} %"  # noqa: PLR2004 - 2 digits
+    return f"{value:.1f} %" if 0 < abs(value) < 9.95 else f"{value:.0f} %"  # 2 digits
 
 
-def format_quantity(  # noqa: PLR0911 - one return a unit
-    value: float, unit: str, *, ascii_only: bool = False
-) -> str:
+def format_quantity(value: float, unit: str, *, ascii_only: bool = False) -> str:
     """Return a value of a metric as short text.
 
     Args:

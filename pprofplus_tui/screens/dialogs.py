@@ -36,13 +36,13 @@ class Dialogs:
 
     def show_help(self, keys: tuple[Key, ...]) -> None:
         """Show the help page for a table of keys."""
-        from pprofplus_tui.screens.help_page import HelpPage  # noqa: PLC0415 - see the module
+        from pprofplus_tui.screens.help_page import HelpPage
 
         self._screen.app.push_screen(HelpPage(plain=self._options.plain, keys=keys))
 
     def save_screenshot(self, name: str) -> None:
         """Ask for a path, then save what is shown now; `name` is part of the file's name."""
-        from pprofplus_tui.screens.screenshot_dialog import dialog_for  # noqa: PLC0415 - see the module
+        from pprofplus_tui.screens.screenshot_dialog import dialog_for
 
         app, options = self._screen.app, self._options
         app.push_screen(dialog_for(app, name, options.zone, plain=options.plain))
@@ -53,7 +53,7 @@ class Dialogs:
         if run is None or chart is None:
             self._warn("There is no run to explain yet.")
             return
-        from pprofplus_tui.screens.explain_page import Explained, ExplainPage  # noqa: PLC0415
+        from pprofplus_tui.screens.explain_page import Explained, ExplainPage
 
         plain = self._options.plain
         name = clean(f"{run.service} {run.pid}", ascii_only=plain)
@@ -65,7 +65,7 @@ class Dialogs:
         run, window = find(frame.runs, view.run), view.window
         if run is None or window is None:
             return
-        from pprofplus_tui.screens.goto_dialog import GotoContext, GotoDialog  # noqa: PLC0415
+        from pprofplus_tui.screens.goto_dialog import GotoContext, GotoDialog
 
         def done(goto: "Goto | None") -> None:
             if goto is not None:
@@ -81,8 +81,8 @@ class Dialogs:
         run, window = find(frame.runs, view.run), view.window
         if run is None or window is None:
             return
-        from pprofplus_tui.model.time_grammar import Goto  # noqa: PLC0415 - see the module
-        from pprofplus_tui.screens.event_list import EventList, EventListContext  # noqa: PLC0415
+        from pprofplus_tui.model.time_grammar import Goto
+        from pprofplus_tui.screens.event_list import EventList, EventListContext
 
         def done(event: "RunEvent | None") -> None:
             if event is not None and event.run:
@@ -102,7 +102,7 @@ class Dialogs:
         if run is None or window is None:
             self._warn("There is no run to export yet.")
             return
-        from pprofplus_tui.screens.export_dialog import ExportDialog  # noqa: PLC0415 - see the module
+        from pprofplus_tui.screens.export_dialog import ExportDialog
 
         job = ExportJob(run, window.begin_ms, window.end_ms, self._options.zone)
         self._screen.app.push_screen(ExportDialog(self._backend, job, plain=self._options.plain))
@@ -112,6 +112,6 @@ class Dialogs:
 
 
 def _go_to(goto: "Goto", change_view: ChangeView) -> None:
-    from pprofplus_tui.model.goto_target import goto_view  # noqa: PLC0415 - see the module
+    from pprofplus_tui.model.goto_target import goto_view
 
     change_view(lambda view, run, now_ms: goto_view(view, goto, run, now_ms))

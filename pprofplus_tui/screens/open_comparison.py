@@ -40,7 +40,7 @@ class OpenComparison:
 
     def open(self, app: App[Any], comparison: ComparisonRequest, frame: Frame) -> None:
         """Show a comparison, unless one is open."""
-        from pprofplus_tui.screens.comparison import ComparisonScreen  # noqa: PLC0415 - the first paint
+        from pprofplus_tui.screens.comparison import ComparisonScreen
 
         if self._screen is None:
             self._screen = ComparisonScreen(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def plot_in(place: ChartPlace | None) -> "Area | None":
     """Return the area of the plot in a chart at that place, in cells; None without a place."""
-    from pprofplus_tui.charts.spec import plot_area  # noqa: PLC0415 - it imports numpy
+    from pprofplus_tui.charts.spec import plot_area
 
     return plot_area(place.width, place.height) if place is not None else None
 

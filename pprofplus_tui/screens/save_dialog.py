@@ -86,7 +86,7 @@ class SaveDialog(ModalScreen[None], Generic[Written]):
         Binding("ctrl+c", "leave", show=False, priority=True),
     ]
 
-    def __init__(  # noqa: PLR0913 - texts, a path, a task, and two options
+    def __init__(
         self,
         title: str,
         description: str,

@@ -126,7 +126,7 @@ def _crop(png: bytes, height: int) -> bytes:
 
 def _run(command: list[str], directory: str, cancelled: Callable[[], bool]) -> None:
     """Run a program until it exits; on a timeout or cancellation kill its process group."""
-    with subprocess.Popen(  # noqa: S603 - a browser of this machine
+    with subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

@@ -58,7 +58,7 @@ class StatusView:
 def period_text(window: Window, zone: tzinfo | None, *, plain: bool = False) -> str:
     """Return the begin and end of a window, as short as its length permits."""
     begin, end = local(window.begin_ms, zone), local(window.end_ms, zone)
-    dash = " - " if plain else " – "  # noqa: RUF001 - a dash between times
+    dash = " - " if plain else " – "
     if window.span_ms > 2 * DAY_MS:
         return f"{begin:%d %b %H:%M}{dash}{end:%d %b %H:%M}"
     seconds = ":%S" if window.span_ms < 10 * MINUTE_MS else ""

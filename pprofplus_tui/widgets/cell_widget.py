@@ -24,7 +24,7 @@ class CellWidget(Widget):
 
     DEFAULT_CSS = "CellWidget { width: 1fr; height: 1fr; }"
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+    def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.rows: Rows = ()
         self._paint = TokenColours.standard()

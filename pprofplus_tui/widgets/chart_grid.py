@@ -75,7 +75,7 @@ class ChartGrid(CellWidget):
     class Resized(Message):
         """The area for charts has another size."""
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+    def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._places: dict[str, ChartPlace] = {}
         self._drawn: dict[str, Rows] = {}  # in the drawn size
@@ -131,7 +131,7 @@ class ChartGrid(CellWidget):
         if chart is not None:
             place = self._places[chart]
             x, y = event.x - place.x, event.y - place.y
-            self.post_message(self.Clicked(chart, x, y, double=event.chain == 2))  # noqa: PLR2004
+            self.post_message(self.Clicked(chart, x, y, double=event.chain == 2))
 
     def on_mouse_move(self, event: MouseMove) -> None:
         """Post where the mouse is dragged; without a button, nothing is posted."""

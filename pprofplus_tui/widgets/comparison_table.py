@@ -93,7 +93,7 @@ def figure_rows(
     rows += [_member_row(findings, member, width, zone, plain=plain) for member in findings.members]
     rest = findings.rest
     if rest is not None:
-        dash = "-" if plain else "–"  # noqa: RUF001 - a dash between numbers
+        dash = "-" if plain else "–"
         span = ""
         if rest.lo is not None and rest.hi is not None:
             unit = findings.unit
@@ -142,7 +142,7 @@ def difference_row(findings: Findings, width: int, *, plain: bool = False) -> Ro
     if not findings.whole:
         return fit((Cellrun(f" {_progress(findings, plain=plain)}", "accent"),), width)
     members = findings.members
-    if len(members) < 2:  # noqa: PLR2004 - a pair
+    if len(members) < 2:  # a pair
         return fit((), width)
     one, other = members[:2]
     unit = findings.unit

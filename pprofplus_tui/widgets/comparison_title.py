@@ -58,7 +58,7 @@ def _window(view: ComparisonTitle) -> Row:
     elif window.following:
         state, style = "LIVE ", "live_bar"
     if view.comparison.aligned:
-        dash = " - " if plain else " – "  # noqa: RUF001 - a dash between times
+        dash = " - " if plain else " – "
         begin, end = (format_span_ms(ms) for ms in (window.begin_ms, window.end_ms))
         return (Cellrun(state, style), Cellrun(f"+{begin}{dash}+{end} ", "bar"))
     name = zone_name(window.end_ms, zone)

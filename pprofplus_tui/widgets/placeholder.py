@@ -86,7 +86,7 @@ def placed(lines: Sequence[Row], width: int, height: int) -> Rows:
 class Placeholder(CellWidget):
     """Shows a few lines in the middle of its area."""
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+    def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._lines: tuple[Row, ...] = ()
 

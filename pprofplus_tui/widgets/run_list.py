@@ -178,7 +178,7 @@ class RunList(CellWidget):
             super().__init__()
             self.step = step
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+    def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._view = RunListView()
         self._offset = 0

@@ -6,8 +6,6 @@ Before the candidate it imports only `threading`, `socket` and `json`, which any
 loaded. The result for a candidate that is not installed is {"missing": ...}.
 """
 
-# ruff: noqa: PLC0415 - each candidate's import is timed
-
 import json
 import socket  # noqa: F401 - a service has loaded it
 import sys
@@ -24,7 +22,7 @@ def memory_bytes():
     """Return (resident, unique) bytes of this process, or None if the kernel has no such file."""
     fields = {}
     try:
-        with open("/proc/self/smaps_rollup", "rb") as file:  # noqa: PTH123 - importing pathlib takes 5 ms
+        with open("/proc/self/smaps_rollup", "rb") as file:
             for line in file.read().splitlines()[1:]:
                 name, size = line.split()[:2]
                 fields[name] = int(size) * 1024

@@ -24,14 +24,14 @@ from pprofplus.recording import run_recorder
 from pprofplus.recording.schedule import next_due_ns, on_grid_ns
 from simulated import open_collector
 
-_OWN = f"{os.path.dirname(pprofplus.__file__)}/*"  # noqa: PTH120 - a pattern
+_OWN = f"{os.path.dirname(pprofplus.__file__)}/*"
 _SWEEP_SAMPLES = 3600
 _INTERVAL_S = 0.05
 
 
 def _held_bytes():
     """Return the bytes that the code of pprofplus has allocated and not freed."""
-    found = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, _OWN)])  # noqa: FBT003 - its signature
+    found = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, _OWN)])
     return sum(trace.size for trace in found.traces)
 
 
@@ -39,7 +39,7 @@ def _record(samples, directory, measure):
     """Record `samples` like the thread does; return two measurements and the number of segments."""
     collector = open_collector("day", directory, max_bytes=1 << 18)  # so that segments are rotated
     record = collector._recorder
-    draw = random.Random(4711)  # noqa: S311 - not for secrets
+    draw = random.Random(4711)
     kept = [b""] * 1000
     measured = []
     sample = 0
@@ -56,7 +56,7 @@ def _record(samples, directory, measure):
         gc.collect()
         measured.append(measure())
     collector._close()
-    made = max(int(name.split(".")[0]) for name in os.listdir(collector.directory))  # noqa: PTH208
+    made = max(int(name.split(".")[0]) for name in os.listdir(collector.directory))
     return measured, made
 
 
@@ -77,7 +77,7 @@ def day(samples, directory, *, traced):
 def grid(seconds, directory):
     """Return the drift of a day of grid points (ns), and of the real thread's samples (us)."""
     interval_ns = round(1e9 * _INTERVAL_S)
-    draw = random.Random(4711)  # noqa: S311 - not for secrets
+    draw = random.Random(4711)
     first_ns = due_ns = on_grid_ns(time.monotonic_ns())
     for _ in range(86_400):
         due_ns = next_due_ns(due_ns, interval_ns, due_ns + draw.randrange(3 * interval_ns))

@@ -6,8 +6,6 @@ The heap has live Python objects of usual small sizes, and a tenth as much memor
 which every other piece is freed. It changes between the samples like that of a service.
 """
 
-# ruff: noqa: PLC0415 - the import is timed
-
 import gc
 import json
 import random
@@ -53,7 +51,7 @@ def measure(size_bytes, steps, directory):
 
     collector = open_collector("heap", directory)
     sample = collector._recorder.sample
-    draw = random.Random(4711)  # noqa: S311 - not for secrets
+    draw = random.Random(4711)
     costs_us = []
     for step in range(_WARM_UP + steps):
         for _ in range(draw.randrange(_REPLACED)):

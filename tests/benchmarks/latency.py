@@ -56,7 +56,7 @@ def _trimmed(values: list[float]) -> float:
 
 def _interval(values: list[float]) -> tuple[float, float]:
     """Return the 95 % confidence interval of the trimmed mean, by the bootstrap."""
-    draw = random.Random(4711)  # noqa: S311 - not for secrets
+    draw = random.Random(4711)
     means = sorted(_trimmed(draw.choices(values, k=len(values))) for _ in range(_DRAWS))
     return means[_DRAWS // 40], means[-1 - _DRAWS // 40]
 

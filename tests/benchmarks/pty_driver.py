@@ -35,7 +35,7 @@ class Terminal:
             os.environ.update(TERM="xterm-256color", COLORTERM="truecolor")
             try:
                 # os.environ: readline may have set COLUMNS and LINES only in C's environment
-                os.execvpe(command[0], list(command), os.environ)  # noqa: S606 - no shell is needed
+                os.execvpe(command[0], list(command), os.environ)
             finally:
                 os._exit(127)
         fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))

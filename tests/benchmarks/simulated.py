@@ -22,8 +22,8 @@ def open_collector(service, directory, **settings_of):
 
     So expensive probes are due as often as in reality, and not at every step of a tight loop.
     """
-    from pprofplus import settings  # noqa: PLC0415 - its import is timed
-    from pprofplus.recording import run_recorder, sampler  # noqa: PLC0415 - as above
+    from pprofplus import settings
+    from pprofplus.recording import run_recorder, sampler
 
     run_recorder.monotonic_ns = sampler.monotonic_ns = Clock(time.monotonic_ns)
     run_recorder.time_ns = sampler.time_ns = Clock(time.time_ns)

@@ -28,7 +28,7 @@ def reachable_by_others(tmp_path):
 
 
 @pytest.fixture
-def spawn(log_directory, tmp_path):  # noqa: ARG001 - the programs log there
+def spawn(log_directory, tmp_path):
     """Start Python programs, given as text; those that still run at the end are killed."""
     numbers = itertools.count()
     with started_processes() as start_process:

@@ -28,7 +28,7 @@ def _work(_, arguments, task):
     return "worked"
 
 
-def _uncancellable(_, arguments, task):  # noqa: ARG001 - it never checks whether it is cancelled
+def _uncancellable(_, arguments, task):
     time.sleep(arguments["seconds"])
     return "worked on"
 

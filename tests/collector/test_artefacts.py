@@ -568,7 +568,7 @@ for number in range(12):
 
 
 @pytest.fixture
-def collector(log_directory, monkeypatch):  # noqa: ARG001 - logs go there
+def collector(log_directory, monkeypatch):
     monkeypatch.setattr(ACTIONS, "_actions", dict(ACTIONS._actions))
     yield pprofplus.start("api", interval_s=0.05)
     pprofplus.stop()

@@ -24,7 +24,7 @@ AT_ONCE = ["/bin/sh", "-c", 'PPROFPLUS_AUTOSTART_PID=$$ exec "$0" "$@"']
 
 
 @pytest.fixture
-def python(log_directory):  # noqa: ARG001 - what is started logs there
+def python(log_directory):
     """Run Python with an environment that names the service `api`; return the completed process."""
 
     def run(*words, code=0, err="", path=(), variables=None, prefix=AT_ONCE, **options):

@@ -35,7 +35,7 @@ AS_ANOTHER_USER = as_another_user(
 
 
 @pytest.fixture
-def start(log_directory):  # noqa: ARG001 - logs go there
+def start(log_directory):
     yield pprofplus.start
     pprofplus.stop()
 
@@ -311,7 +311,7 @@ def test_a_service_that_does_not_run_prints_one_line_and_exits_1(service, log_di
         ("pause", "--service", "api", "--pid", "x"),
     ],
 )
-def test_wrong_usage_prints_one_line_and_exits_2(words, log_directory):  # noqa: ARG001 - logs would go there
+def test_wrong_usage_prints_one_line_and_exits_2(words, log_directory):
     code, out, err = ctl(*words)
     assert (code, out) == (2, "")
     assert err.count("\n") == 1

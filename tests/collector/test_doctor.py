@@ -22,7 +22,7 @@ AS_ROOT = needs_root("only root can")
 
 
 @pytest.fixture
-def doctor(log_directory):  # noqa: ARG001 - it looks there
+def doctor(log_directory):
     """Run it; return (exit code, output, problems in it)."""
 
     def call(*arguments, **variables):
@@ -123,7 +123,7 @@ def test_it_prints_why_the_log_directory_is_used(doctor, tmp_path):
     assert value(output, "directory") == f"{tmp_path}/state/pprofplus"
     assert value(output, "reason").startswith("STATE_DIRECTORY=")
     _, output, _ = doctor(PPROFPLUS_DIR=None, STATE_DIRECTORY=None)
-    assert value(output, "directory") == f"/var/tmp/pprofplus-{os.getuid()}"  # noqa: S108 - the fact
+    assert value(output, "directory") == f"/var/tmp/pprofplus-{os.getuid()}"
     assert value(output, "reason").startswith("the default: neither ")
 
 

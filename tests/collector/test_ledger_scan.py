@@ -97,7 +97,7 @@ def fill(writer, samples, source, since=0):
 def ended_runs(log_directory, count, *, service="svc", first=0):
     """Create many ended runs quickly: copies of one segment."""
     writer = writer_of(log_directory, 9_000_000 + first, service=service)
-    fill(writer, 3, random.Random(1))  # noqa: S311 - not for secrets
+    fill(writer, 3, random.Random(1))
     writer.close()
     (segment,) = reference.segments(writer.directory)
     data = segment.read_bytes()
@@ -139,7 +139,7 @@ def test_a_scan_in_slices_counts_all_bytes_exactly(log_directory, monkeypatch, f
     ended_runs(log_directory, 50)
     ended_runs(log_directory, 30, service="other", first=1000)
     living = writer_of(log_directory, 3000)
-    fill(living, 400, random.Random(2))  # noqa: S311 - not for secrets
+    fill(living, 400, random.Random(2))
     with ledger_of(log_directory) as ledger:
         ledger.bound_bytes = CAP * 3
     assert whole_scan(log_directory) > 5
@@ -195,7 +195,7 @@ class _Chaos:
 
     def __init__(self, log_directory, seed, *, kills):
         self.log_directory = log_directory
-        self.source = random.Random(seed)  # noqa: S311 - not for secrets
+        self.source = random.Random(seed)
         self.kills = kills
         self.live = []
         self.number = 0
@@ -324,7 +324,7 @@ def test_a_damaged_ledger_or_list_is_never_trusted_and_the_next_scan_is_right(
     log_directory, monkeypatch, seed
 ):
     monkeypatch.setattr(ledger_scan, "_FEW_RUNS", 5)
-    source = random.Random(seed)  # noqa: S311 - not for secrets
+    source = random.Random(seed)
     ended_runs(log_directory, 40)
     due(log_directory)
     for _ in range(4):
@@ -364,12 +364,12 @@ def test_a_random_list_file_keeps_no_run_from_recording(log_directory, monkeypat
         for _ in range(1 + visits):
             one_slice(log_directory)
         data = bytearray((log_directory / RUN_LIST_NAME).read_bytes())
-        data[-60 * 26 :] = random.Random(visits).randbytes(60 * 26)  # noqa: S311 - not for secrets
+        data[-60 * 26 :] = random.Random(visits).randbytes(60 * 26)
         (log_directory / RUN_LIST_NAME).write_bytes(bytes(data))
         with ledger_of(log_directory) as ledger:
             ledger.bound_bytes = cap
         writer = writer_of(log_directory, 70_000 + visits, max_total_bytes=cap)
-        fill(writer, 3, random.Random(4))  # noqa: S311 - not for secrets
+        fill(writer, 3, random.Random(4))
         assert (writer.samples, writer.write_error) == (3, None)
         writer.close()
         assert truth(log_directory) <= cap
@@ -387,11 +387,11 @@ def test_among_many_pinned_runs_no_room_is_reported_only_when_it_is_certain(
     with ledger_of(log_directory) as ledger:
         ledger.bound_bytes = cap
     writer = writer_of(log_directory, 5000, max_total_bytes=cap)
-    fill(writer, 1, random.Random(4))  # noqa: S311 - not for secrets
+    fill(writer, 1, random.Random(4))
     # not known yet: the next sample tries again
     assert (writer.samples, writer.write_error) == (0, None)
     whole_scan(log_directory, cap)
-    fill(writer, 1, random.Random(4), 1)  # noqa: S311 - not for secrets
+    fill(writer, 1, random.Random(4), 1)
     assert "live and pinned runs take all" in str(writer.write_error)
     assert len(reference.runs(log_directory)) == 61
     assert truth(log_directory) == cap
@@ -416,7 +416,7 @@ def test_a_foreign_file_instead_of_the_list_is_not_followed_and_stops_no_recordi
         with contextlib.suppress(OSError):
             one_slice(log_directory)
     writer = writer_of(log_directory, 50_000)
-    fill(writer, 3, random.Random(3))  # noqa: S311 - not for secrets
+    fill(writer, 3, random.Random(3))
     assert (writer.samples, writer.write_error) == (3, None)
     writer.close()
     if what == "link":

@@ -26,7 +26,7 @@ def test_the_log_directory_is_the_given_one_else_systemds_else_the_users(monkeyp
     monkeypatch.delenv("PPROFPLUS_DIR")
     assert default_log_directory() == "/var/lib/api/pprofplus"
     monkeypatch.delenv("STATE_DIRECTORY")
-    assert default_log_directory() == f"/var/tmp/pprofplus-{os.getuid()}"  # noqa: S108 - the fact
+    assert default_log_directory() == f"/var/tmp/pprofplus-{os.getuid()}"
 
 
 def test_the_log_directory_is_created_with_its_parents(tmp_path):

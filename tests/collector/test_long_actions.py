@@ -50,7 +50,7 @@ def actions(monkeypatch):
 
 
 @pytest.fixture
-def collector(log_directory):  # noqa: ARG001 - logs go there
+def collector(log_directory):
     yield pprofplus.start("api", interval_s=0.05)
     pprofplus.stop()
 

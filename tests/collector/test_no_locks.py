@@ -12,7 +12,7 @@ from kit import reference
 SYSCALLS = {"x86_64": (0xC000003E, 73), "aarch64": (0xC00000B7, 32)}  # architecture, flock
 
 pytestmark = pytest.mark.skipif(
-    platform.machine() not in SYSCALLS or not os.path.exists("/proc/sys/kernel/seccomp"),  # noqa: PTH110 - one call
+    platform.machine() not in SYSCALLS or not os.path.exists("/proc/sys/kernel/seccomp"),
     reason="flock() is made to fail by seccomp, for x86-64 and arm64",
 )
 

@@ -64,7 +64,7 @@ def noted(directory):
 
 @pytest.mark.slow
 @pytest.mark.skipif(
-    os.geteuid() != 0 or not os.path.exists(SYSTEMD) or not shutil.which("unshare"),  # noqa: PTH110 - a constant
+    os.geteuid() != 0 or not os.path.exists(SYSTEMD) or not shutil.which("unshare"),
     reason="needs root and systemd",
 )
 def test_with_a_real_systemd_each_end_is_recorded_in_the_services_log(log_directory, tmp_path):
@@ -82,7 +82,7 @@ def test_with_a_real_systemd_each_end_is_recorded_in_the_services_log(log_direct
         )
         (units / f"{name}.service").write_text(text)
     done = subprocess.run(
-        ["unshare", "--mount", "sh", "-c", SCRIPT.format(systemd=SYSTEMD)],  # noqa: S607 - of any system
+        ["unshare", "--mount", "sh", "-c", SCRIPT.format(systemd=SYSTEMD)],
         env={
             **os.environ,
             "CGROUP": f"pprofplus-{os.getpid()}.slice",

@@ -360,7 +360,7 @@ def test_the_cgroups_use_equals_the_kernels(opened):
         pytest.skip("no memory cgroup here")
     found = cgroup.Cgroup()
     assert found.directory.startswith(found.top)
-    with open(f"{found.directory}/{found.used}") as file:  # noqa: PTH123 - as the kernel has it
+    with open(f"{found.directory}/{found.used}") as file:
         truth = int(file.read())
     assert figures(probe)["cgroup_used"] == pytest.approx(truth, rel=0.2)
 

@@ -33,7 +33,7 @@ def one_run(log_directory, service="api"):
 
 
 def kill_rounds(spawn, log_directory, rounds, seed):
-    moments = random.Random(seed)  # noqa: S311 - not for secrets
+    moments = random.Random(seed)
     batch = 8  # in parallel, because most of the time is spent waiting
     for _ in range(rounds // batch):
         services = [spawn(COUNTING) for _ in range(batch)]
@@ -81,7 +81,7 @@ while True:
     writer.add(mono_ms, mono_ms, [mono_ms * 7919 + i * mono_ms for i in range(33)])
     os.write(1, b"%08d" % writer.samples)
 """
-    moments = random.Random(3)  # noqa: S311 - not for secrets
+    moments = random.Random(3)
     for i in range(12):
         service = spawn(program, str(1000 + i))
         service.stdout.buffer.read(8)

@@ -29,7 +29,7 @@ def record(log_directory, number, samples, *, open_still=False, **options):
     header = RunHeader(service="svc", pid=100 + number, start_ms=UNIX_MS + number, metrics=METRICS)
     options = {"max_bytes": CAP, "max_total_bytes": CAP, **options}
     writer = Writer(str(log_directory), header, **options)
-    source = random.Random(number)  # noqa: S311 - not for secrets
+    source = random.Random(number)
     for i in range(samples):
         values = [source.randrange(1 << 40) for _ in METRICS]
         writer.add(1000 * i, UNIX_MS + 1000 * i, values)
@@ -72,7 +72,7 @@ def swept(log_directory, max_age_days=14.0, *, since_s=7200):
 def test_many_ended_runs_keep_the_log_directory_within_its_cap_to_the_byte(log_directory):
     for number in range(20):
         writer = record(log_directory, number, 0, open_still=True)
-        source = random.Random(number)  # noqa: S311 - not for secrets
+        source = random.Random(number)
         for i in range(300):
             values = [source.randrange(1 << 40) for _ in METRICS]
             writer.add(1000 * i, UNIX_MS + 1000 * i, values)

@@ -21,7 +21,7 @@ EVER_S = 30
 
 
 @pytest.fixture
-def start(log_directory):  # noqa: ARG001 - logs go there
+def start(log_directory):
     yield pprofplus.start
     pprofplus.stop()
     for gauge in REGISTRY.all():

@@ -19,7 +19,7 @@ from pprofplus.recording.schedule import next_due_ns
 
 
 @pytest.fixture
-def start(log_directory, monkeypatch):  # noqa: ARG001 - the log goes there
+def start(log_directory, monkeypatch):
     """Start recording, and stop at the end."""
     monkeypatch.setattr(warn, "_warned", set())
     monkeypatch.setattr(warn, "_warned_ns", {})
@@ -134,13 +134,13 @@ def test_stop_leaves_no_thread_and_no_descriptor(start):
     start("api")
     pprofplus.stop()
     callbacks = len(gc.callbacks)
-    descriptors = len(os.listdir("/dev/fd"))  # noqa: PTH208 - a count
+    descriptors = len(os.listdir("/dev/fd"))
     threads = threading.active_count()
     for _ in range(20):
         start("api", interval_s=0.05)
         pprofplus.stop()
     assert len(gc.callbacks) == callbacks
-    assert len(os.listdir("/dev/fd")) == descriptors  # noqa: PTH208
+    assert len(os.listdir("/dev/fd")) == descriptors
     assert threading.active_count() == threads
 
 

@@ -39,7 +39,7 @@ def finish(words, **options):
 
 
 @pytest.fixture
-def start(log_directory):  # noqa: ARG001 - logs go there
+def start(log_directory):
     """Start a Python program under it; return the parent, and the pid that the program prints."""
     with started_processes() as start_process:
 
@@ -258,7 +258,7 @@ def test_a_pipe_that_the_command_closes_is_closed(start):
 
 def test_descriptors_that_it_inherits_are_the_commands(tmp_path):
     with (tmp_path / "file").open("w") as file:
-        os.set_inheritable(file.fileno(), True)  # noqa: FBT003 - its only argument
+        os.set_inheritable(file.fileno(), True)
         program = f"import os; os.write({file.fileno()}, b'through')"
         assert finish([*RUN, "--", sys.executable, "-c", program], close_fds=False)[0] == 0
     assert (tmp_path / "file").read_text() == "through"
@@ -307,7 +307,7 @@ def test_a_command_that_cannot_be_run_prints_the_same_error(tmp_path, monkeypatc
 @linux_only
 def test_it_costs_a_few_megabytes(start):
     process, pid = start(SLEEP)
-    with open(f"/proc/{process.pid}/smaps_rollup") as file:  # noqa: PTH123 - as the kernel has it
+    with open(f"/proc/{process.pid}/smaps_rollup") as file:
         found = dict(line.split(":") for line in list(file)[1:])
     private_kib = sum(int(found[name].split()[0]) for name in ("Private_Clean", "Private_Dirty"))
     assert private_kib < 6 * 1024
@@ -347,7 +347,7 @@ class Terminal:
     def __init__(self, environment):
         self.pid, self._fd = pty.fork()
         if self.pid == 0:
-            os.execvpe(BASH, [BASH, "--norc", "--noprofile", "-i"], environment)  # noqa: S606 - as shells are
+            os.execvpe(BASH, [BASH, "--norc", "--noprofile", "-i"], environment)
         self.output = ""
 
     def type(self, text):
@@ -371,7 +371,7 @@ class Terminal:
 
 
 @pytest.fixture
-def terminal(log_directory):  # noqa: ARG001 - logs go there
+def terminal(log_directory):
     if not shutil.which("bash"):
         pytest.skip("needs bash")
     opened = Terminal({**os.environ, "PS1": "$ ", "TERM": "dumb"})

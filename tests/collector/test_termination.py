@@ -47,7 +47,7 @@ def up(spawn):
 def states(log_directory):
     if not monitor_reader.AVAILABLE:
         pytest.skip(monitor_reader.WHY_NOT)
-    from pprofplus_tui.sources.local.catalog import Catalog  # noqa: PLC0415 - not everywhere
+    from pprofplus_tui.sources.local.catalog import Catalog
 
     catalog = Catalog([str(log_directory)])
     catalog.refresh()
@@ -328,7 +328,7 @@ forever()
 
 @pytest.mark.slow
 def test_at_any_moment_of_a_busy_program_it_ends_by_that_signal(up):
-    chance = random.Random(7)  # noqa: S311 - not for secrets
+    chance = random.Random(7)
     for _ in range(100):
         process, _ = up(BUSY)
         time.sleep(chance.uniform(0, 0.2))

@@ -42,7 +42,7 @@ for _ in range(2):
 
 
 @pytest.fixture(params=["root", "user"])
-def uid(request, reachable_by_others, tmp_path, monkeypatch):  # noqa: ARG001 - the user must reach it
+def uid(request, reachable_by_others, tmp_path, monkeypatch):
     """The user that records: root, to whom modes do not apply, and an ordinary one."""
     if request.param == "root":
         return 0

@@ -62,7 +62,7 @@ print(json.dumps([first, collector.directory]))
     before, after = reference.Run(first), reference.Run(second)
     assert "logs-0/" in first
     assert "logs-12345/" in second
-    assert os.stat(second).st_uid == 12345  # noqa: PTH116 - as the collector does
+    assert os.stat(second).st_uid == 12345
     assert before.kinds == ["start", "stop"]
     assert before.events[-1].text == "goes on in another run, as uid 12345"
     assert after.kinds == ["start", "mark", "stop"]

@@ -42,7 +42,7 @@ def others():
 
 
 @pytest.fixture
-def watch(log_directory):  # noqa: ARG001 - logs go there
+def watch(log_directory):
     """Run `pprofplus watch`; it is killed at the end if it still runs."""
     with started_processes() as start_process:
 
@@ -361,7 +361,7 @@ def test_the_soft_limit_of_descriptors_is_raised_to_the_hard_one(watch, herd, lo
     parent, pids = herd(MANY)
     watching = watch(str(parent.pid), "--children", preexec_fn=limited(40, 1024))
     wait_until(lambda: len(live(log_directory)) == MANY + 1)
-    with open(f"/proc/{watching.pid}/limits") as file:  # noqa: PTH123 - as the kernel has it
+    with open(f"/proc/{watching.pid}/limits") as file:
         (line,) = (line for line in file if line.startswith("Max open files"))
     assert line.split()[3:5] == ["1024", "1024"]
     assert pids < set(map(int, live(log_directory)))
@@ -371,7 +371,7 @@ def test_a_watched_process_uses_one_descriptor(watch, herd, log_directory):
     parent, _ = herd(MANY)
     watching = watch(str(parent.pid), "--children", preexec_fn=limited(1024, 1024))
     wait_until(lambda: len(live(log_directory)) == MANY + 1)
-    assert len(os.listdir(f"/proc/{watching.pid}/fd")) < MANY + 16  # noqa: PTH208 - as above
+    assert len(os.listdir(f"/proc/{watching.pid}/fd")) < MANY + 16
 
 
 def test_without_descriptors_one_line_is_printed_and_recorded_processes_continue(
@@ -490,4 +490,4 @@ def test_on_a_full_disk_it_prints_the_run_directory_after_the_first_write(watch,
         watching.kill()
         watching.wait()
     finally:
-        subprocess.run(["umount", "-l", str(disk)], check=True)  # noqa: S607 - of any system
+        subprocess.run(["umount", "-l", str(disk)], check=True)

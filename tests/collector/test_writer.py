@@ -29,7 +29,7 @@ class Recorder:
         )
         self.writer = Writer(str(log_directory), header, **options)
         self.samples_taken = []
-        self.random = random.Random(5)  # noqa: S311 - not for secrets
+        self.random = random.Random(5)
         self.values = [1 << 28] * len(metrics)
         self.mono_ms = 1000
         self.offset_ms = UNIX_MS
@@ -109,7 +109,7 @@ def test_a_copy_at_any_moment_has_every_counted_sample(recorder):
 
 
 def test_a_write_torn_at_any_byte_costs_at_most_the_newest_sample(recorder):
-    tears = random.Random(9)  # noqa: S311 - not for secrets
+    tears = random.Random(9)
     for _ in range(150):
         recorder.sample()
         path = reference.segments(recorder.writer.directory)[-1]

@@ -249,7 +249,7 @@ class FakeCatalog:
         changes, self._changes = self._changes, {}
         return changes
 
-    def refresh(self, in_view=None, until_s=None):  # noqa: ARG002 - signature of the port
+    def refresh(self, in_view=None, until_s=None):
         try:
             self._source.read("refresh")
         except SourceError as error:
@@ -273,16 +273,16 @@ class FakeCatalog:
                 changed = True
         return changed
 
-    def read_unread(self, until_s):  # noqa: ARG002 - signature of the port
+    def read_unread(self, until_s):
         return False
 
-    def incomplete(self, runs):  # noqa: ARG002 - signature of the port
+    def incomplete(self, runs):
         return []
 
-    def complete(self, runs, until_s):  # noqa: ARG002 - signature of the port
+    def complete(self, runs, until_s):
         return False
 
-    def hiding_problems(self, service):  # noqa: ARG002 - signature of the port
+    def hiding_problems(self, service):
         return ()
 
 
@@ -341,7 +341,7 @@ class FakeReader:
         before, self._end_ms = self._end_ms, self._run.last_ms
         return before != self._end_ms
 
-    def query(self, begin_ms, end_ms, buckets, keys, *, exact=True):  # noqa: ARG002 - always exact
+    def query(self, begin_ms, end_ms, buckets, keys, *, exact=True):
         self._source.read("query")
         if buckets < 1:
             raise ValueError(f"{buckets} buckets")
@@ -412,7 +412,7 @@ class FakeReader:
         t_ms = self._times()
         return self._run.sample(int(t_ms[-1])) if len(t_ms) else {}
 
-    def events(self, begin_ms=None, end_ms=None, *, limit=None, kinds=(), exact=True):  # noqa: ARG002
+    def events(self, begin_ms=None, end_ms=None, *, limit=None, kinds=(), exact=True):
         self._source.read("events")
         found = [
             event
@@ -440,7 +440,7 @@ class FakeReader:
         newest = max(before, key=lambda run: run.begin_ms, default=None)
         return None if newest is None else FakeReader(self._source, newest, Access.CHARTS)
 
-    def death(self, state, others=(), *, at_once=False):  # noqa: ARG002 - signature of the port
+    def death(self, state, others=(), *, at_once=False):
         if state in RUNNING:
             return None
         cause = self._run.cause or Cause(KILLED, KNOWN, "SIGKILL", "the test says so")

@@ -26,7 +26,7 @@ def fill(home, count):
     source = None
     for number in range(count):
         directory = f"{service}/{number % 30_000 + 2}-{began_ms + 2 * number}"
-        os.mkdir(directory, 0o700)  # noqa: PTH102 - twice as fast as pathlib
+        os.mkdir(directory, 0o700)
         if number % _LINKS == 0:
             source = f"{home}/source{number}"
             Path(source).write_bytes(data)

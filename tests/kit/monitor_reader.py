@@ -10,9 +10,9 @@ WHY_NOT = "the monitor needs numpy"
 
 def exported(directory, metric):
     """Return (values of the metric in `pprofplus-tui export`, number of skipped pages)."""
-    from pprofplus_tui.export import write_rows  # noqa: PLC0415 - may be missing
-    from pprofplus_tui.sources.local.local_run import LocalRun  # noqa: PLC0415
-    from pprofplus_tui.sources.local.run_log import open_log  # noqa: PLC0415
+    from pprofplus_tui.export import write_rows
+    from pprofplus_tui.sources.local.local_run import LocalRun
+    from pprofplus_tui.sources.local.run_log import open_log
 
     out = io.BytesIO()
     run = LocalRun(open_log(str(directory)))
@@ -24,7 +24,7 @@ def exported(directory, metric):
 
 def counted(directory):
     """Return the number of samples in the page heads, read one by one and in blocks."""
-    from pprofplus_tui.sources.local.run_log import open_log  # noqa: PLC0415
+    from pprofplus_tui.sources.local.run_log import open_log
 
     counts = []
     for in_blocks in (False, True):

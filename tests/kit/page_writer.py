@@ -26,7 +26,7 @@ def header_of(metrics=METRICS, **kwargs) -> fmt.RunHeader:
 class PageWriter:
     """Writes a run in the log format: versions of the open page alternate between two slots."""
 
-    def __init__(  # noqa: PLR0913 - the parts of a run
+    def __init__(
         self,
         root,
         *,

@@ -35,7 +35,7 @@ def started_processes():
 def has_ended(pid):
     """Return whether a process has ended; a zombie has ended."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - one read of bytes
+        with open(f"/proc/{pid}/stat", "rb") as file:
             return file.read().rpartition(b")")[2].split()[0] == b"Z"
     except OSError:
         return True

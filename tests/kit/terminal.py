@@ -50,7 +50,7 @@ class Terminal:
             for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
                 signal.signal(number, signal.SIG_DFL)  # nohup or a shell's & may ignore them
             time.sleep(0.05)  # the parent sets the size first
-            os.execvpe(command[0], command, environment)  # noqa: S606 - the program under test
+            os.execvpe(command[0], command, environment)
         self.resize(columns, rows)
 
     def resize(self, columns, rows):

@@ -57,7 +57,7 @@ class WrittenLogs:
         path.mkdir(mode=0o700)
         self._locks = []
 
-    def run(  # noqa: PLR0913 - the parts of a run
+    def run(
         self,
         service="api",
         pid=4711,

@@ -49,7 +49,7 @@ def log_directory(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def serve(log_directory, tmp_path):  # noqa: ARG001 - the servers log there
+def serve(log_directory, tmp_path):
     """Start a server, `python -m module arguments…`, in the directory of the test's files."""
     servers = []
 

@@ -126,7 +126,7 @@ def test_a_killed_demo_leaves_files_but_no_process(demo):
 @pytest.mark.slow
 @pytest.mark.parametrize("round_", range(12))
 def test_a_signal_at_any_moment_of_the_start_leaves_nothing(demo, round_):
-    moment = random.Random(round_)  # noqa: S311 - reproducible
+    moment = random.Random(round_)
     screen = demo("demo", *(["--history"] if round_ % 3 == 0 else []))
     screen.read(0.05 + moment.random() * 1.5)
     number = moment.choice([signal.SIGTERM, signal.SIGHUP, signal.SIGINT])

@@ -63,7 +63,7 @@ def test_a_terminal_that_is_too_small_shows_why_and_can_be_left(log_directory, t
 def test_after_many_fast_resizes_the_picture_is_right(log_directory, terminal):
     screen = terminal("--dir", str(log_directory), columns=200, rows=50)
     drawn(screen)
-    chance = random.Random(1)  # noqa: S311 - reproducible
+    chance = random.Random(1)
     for _ in range(300):
         screen.resize(chance.randrange(1, 300), chance.randrange(1, 90))
         os.kill(screen.pid, signal.SIGWINCH)
@@ -221,7 +221,7 @@ def test_screen_shows_it_and_keeps_its_own_prefix(log_directory, terminal, tmp_p
 def test_mosh_over_loopback_shows_it(log_directory, terminal):
     locale = {"LC_ALL": "C.UTF-8"}
     server = subprocess.run(
-        ["mosh-server", "new", "-i", "127.0.0.1", "--", *MONITOR, "--dir", str(log_directory)],  # noqa: S607
+        ["mosh-server", "new", "-i", "127.0.0.1", "--", *MONITOR, "--dir", str(log_directory)],
         capture_output=True,
         text=True,
         check=False,

@@ -125,7 +125,7 @@ def test_a_signal_restores_the_terminal_without_a_traceback(service, terminal, n
 @pytest.mark.parametrize("round_", range(12))
 def test_a_signal_at_any_moment_of_the_start_restores_the_terminal(service, terminal, round_):
     service()
-    moment = random.Random(round_)  # noqa: S311 - reproducible
+    moment = random.Random(round_)
     screen = terminal("--dir", str(service.log_directory))
     screen.read(0.1 + 0.06 * round_ * moment.random())
     os.kill(screen.pid, signal.SIGTERM)

@@ -29,7 +29,7 @@ _HELPERS = (
 
 
 def _print_line(text):
-    try:  # noqa: SIM105 - contextlib is expensive
+    try:
         sys.stderr.write("pprofplus: %s\n" % (text,))
     except Exception:  # noqa: BLE001, S110 - stderr is missing or closed
         pass

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-# pathlib costs each command 5 ms
-# ruff: noqa: PTH118, PTH120
 import argparse
 import os
 import sys
@@ -21,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def bootstrap() -> str:
     """Return the absolute path of the directory; it holds only `sitecustomize.py`."""
-    return os.path.join(os.path.dirname(os.path.abspath(pprofplus.__file__)), "autostart")  # noqa: PTH100 - as above
+    return os.path.join(os.path.dirname(os.path.abspath(pprofplus.__file__)), "autostart")
 
 
 def run(_: argparse.Namespace) -> int:

@@ -119,7 +119,7 @@ def _exec_main_pid() -> str:
     if "MANAGERPID" in os.environ:  # of a user's own systemd
         command.insert(1, "--user")
     try:
-        done = subprocess.run(  # noqa: S603 - the unit's name is systemd's own
+        done = subprocess.run(
             command, capture_output=True, text=True, timeout=_SYSTEMCTL_TIMEOUT_S, check=False
         )
     except (OSError, subprocess.SubprocessError):

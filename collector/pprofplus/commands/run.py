@@ -7,8 +7,6 @@ records how the command ended: see supervision/supervisor.py.
 
 from __future__ import annotations
 
-# pathlib costs each command 5 ms
-# ruff: noqa: PTH110, PTH118, PTH120
 import argparse
 import os
 import sys
@@ -120,7 +118,7 @@ def _environment(options: argparse.Namespace, service: str) -> dict[str, str]:
 def _was_given(variable: bytes) -> bool:
     """Return whether a variable was in our initial environment; True if that is unknown."""
     try:
-        with open("/proc/self/environ", "rb") as file:  # noqa: PTH123 - as above
+        with open("/proc/self/environ", "rb") as file:
             return any(entry.startswith(variable) for entry in file.read().split(b"\0"))
     except OSError:
         return True

@@ -28,7 +28,7 @@ class Argument:
 
     __slots__ = ("_check", "default", "help", "metavar", "name", "types")
 
-    def __init__(  # noqa: PLR0913 - what an argument consists of
+    def __init__(
         self,
         name: str,
         metavar: str,
@@ -36,7 +36,7 @@ class Argument:
         *,
         check: Callable[[Any], object] | None = None,
         default: object = None,
-        help: str = "",  # noqa: A002 - as argparse calls it
+        help: str = "",
     ) -> None:
         """Declare it; `check` converts text or a JSON value, or raises ValueError."""
         self.name = name
@@ -72,12 +72,12 @@ class Action:
 
     __slots__ = ("_duration_s", "arguments", "handler", "help", "long", "name", "own_process_only")
 
-    def __init__(  # noqa: PLR0913 - what an action consists of
+    def __init__(
         self,
         name: str,
         handler: Callable[..., str],
         *arguments: Argument,
-        help: str = "",  # noqa: A002 - as argparse calls it
+        help: str = "",
         long: bool = False,
         duration_s: Callable[[dict[str, Any]], float] | None = None,
         own_process_only: bool = False,

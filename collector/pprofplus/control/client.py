@@ -1,8 +1,5 @@
 """The sender's side: puts requests into a run directory, and takes answers from it."""
 
-# pathlib costs each command 5 ms, and has no openat
-# ruff: noqa: PTH108
-
 from __future__ import annotations
 
 import json

@@ -1,8 +1,5 @@
 """Handles the requests in one run directory: carries them out or refuses them, and answers."""
 
-# pathlib costs each service 5 ms, and has no openat
-# ruff: noqa: PTH116, PTH208
-
 from __future__ import annotations
 
 import json
@@ -171,7 +168,7 @@ class RequestHandler:
             for name in requests[:_MAX_PER_CALL]:
                 try:
                     self._handle_one(name, run_fd, recorder)
-                except OSError:  # noqa: PERF203 - each request succeeds or fails for itself
+                except OSError:
                     self._seen_ns = 0  # try again: it may succeed soon
             if len(requests) > _MAX_PER_CALL:
                 self._seen_ns = 0
@@ -222,7 +219,7 @@ class RequestHandler:
                 f"{busy.action.name} is running, and one long action runs at a time:"
                 " try again when it has ended"
             )
-        from pprofplus.control import long_actions  # noqa: PLC0415 - most services never need it
+        from pprofplus.control import long_actions
 
         long = long_actions.LongAction(stem, action, arguments, recorder, self._wake)
         try:
@@ -323,7 +320,7 @@ def _write(stem: str, suffix: str, content: dict[str, object], text: str, run_fd
 
 
 def _remove(name: str, run_fd: int) -> None:
-    try:  # noqa: SIM105 - contextlib costs each service 1 ms
+    try:
         os.unlink(name, dir_fd=run_fd)
     except OSError:
         # it was not there

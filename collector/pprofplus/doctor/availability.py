@@ -70,7 +70,7 @@ def _open(choices: tuple[Callable[[], Probe], ...]) -> tuple[Probe | None, list[
     for choice in choices:
         try:
             return choice(), reasons
-        except Exception as error:  # noqa: BLE001, PERF203 - as above
+        except Exception as error:  # noqa: BLE001 - as above
             reasons.append(str(error) or repr(error))
     return None, reasons
 

@@ -56,7 +56,7 @@ class CheckReport:
 def size(size_bytes: float) -> str:
     """Return a size in readable units."""
     for unit in ("B", "KiB", "MiB", "GiB"):
-        if size_bytes < 1024:  # noqa: PLR2004 - as the units say
+        if size_bytes < 1024:
             return f"{size_bytes:.{0 if unit == 'B' else 1}f} {unit}"
         size_bytes /= 1024
     return f"{size_bytes:.1f} TiB"
@@ -64,4 +64,4 @@ def size(size_bytes: float) -> str:
 
 def duration(took_s: float) -> str:
     """Return a short time in readable units."""
-    return f"{took_s * 1e6:.0f} us" if took_s < 1e-3 else f"{took_s * 1e3:.1f} ms"  # noqa: PLR2004 - as the units say
+    return f"{took_s * 1e6:.0f} us" if took_s < 1e-3 else f"{took_s * 1e3:.1f} ms"

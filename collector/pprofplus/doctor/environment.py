@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-# pathlib costs each command 5 ms
-# ruff: noqa: PTH113, PTH118
 import os
 
 from pprofplus.doctor.check_report import CheckReport

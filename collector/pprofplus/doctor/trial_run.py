@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-# pathlib costs each command 5 ms, and has no openat
-# ruff: noqa: PTH118, PTH120, PTH208
 import os
 import time
 
@@ -131,7 +129,7 @@ def _verify(trial: Trial, writer: Writer) -> None:
     writer.close()
     found: dict[int, int] = {}
     for name in sorted(os.listdir(writer.directory)):
-        with open(os.path.join(writer.directory, name), "rb") as file:  # noqa: PTH123 - as above
+        with open(os.path.join(writer.directory, name), "rb") as file:
             _read(file.read(), found)
     trial.read_back = sum(found.values())
     if trial.read_back < SAMPLES:
@@ -192,7 +190,7 @@ def _remove_run(name: str, service_fd: int) -> None:
 
 def _remove_empty(path: str, within: int | None) -> None:
     """Remove a directory, unless another process has put something there meanwhile."""
-    try:  # noqa: SIM105 - as the others here
+    try:
         os.rmdir(path, dir_fd=within)
     except OSError:
         pass

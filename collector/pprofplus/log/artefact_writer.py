@@ -113,7 +113,7 @@ class ArtefactWriter:
         If `finish` returns True, the reservation is released. Raises what `finish` raises.
         """
         ledger: Ledger | None = None
-        try:  # noqa: SIM105 - contextlib costs each service 1 ms
+        try:
             ledger = Ledger.acquire(self._log_directory_fd, _FINISH_TIMEOUT_S)
         except (OSError, UnsafeDirectoryError):
             # the total may be wrong until the next scan

@@ -43,7 +43,7 @@ class Artefact:
 
     __slots__ = ("kind", "name", "size_bytes", "suffix", "unix_ms", "why")
 
-    def __init__(  # noqa: PLR0913 - what a name consists of
+    def __init__(
         self, name: str, *, unix_ms: int, kind: str, why: str, suffix: str, size_bytes: int
     ) -> None:
         self.name = name

@@ -1,8 +1,5 @@
 """Find log directories and live runs, for commands that run outside of the service."""
 
-# pathlib costs each command 5 ms, and has no openat
-# ruff: noqa: PTH118, PTH208
-
 from __future__ import annotations
 
 import os

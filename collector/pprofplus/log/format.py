@@ -149,11 +149,11 @@ CRC = Struct("<I")
 CRC_OFFSET = 24
 DATA_HEAD_OFFSET = PREFIX.size
 COLUMNS_OFFSET = PREFIX.size + DATA_HEAD.size
-assert PREFIX.size == 28  # noqa: PLR2004, S101 - pinned by the format
-assert COLUMNS_OFFSET == 72  # noqa: PLR2004, S101 - pinned by the format
-assert SUMMARY_HEAD.size == 20  # noqa: PLR2004, S101 - pinned by the format
-assert SUMMARY_ROW.size == 40  # noqa: PLR2004, S101 - pinned by the format
-assert EVENT.size == 27  # noqa: PLR2004, S101 - pinned by the format
+assert PREFIX.size == 28  # pinned by the format
+assert COLUMNS_OFFSET == 72  # pinned by the format
+assert SUMMARY_HEAD.size == 20  # pinned by the format
+assert SUMMARY_ROW.size == 40  # pinned by the format
+assert EVENT.size == 27  # pinned by the format
 
 EVENT_KINDS: dict[int, str] = {
     1: "start",  # sampling began
@@ -178,7 +178,7 @@ class Prefix:
 
     __slots__ = ("body_crc", "head_length", "length", "number", "page_size", "type")
 
-    def __init__(  # noqa: PLR0913, PLR0917 - the prefix has these fields
+    def __init__(
         self, kind: int, page_size: int, length: int, head_length: int, number: int, body_crc: int
     ) -> None:
         self.type = kind
@@ -203,7 +203,7 @@ def read_prefix(head: bytes | memoryview) -> Prefix:
     if magic != MAGIC:
         raise LogFormatError("not a pprofplus log page")
     if not (
-        9 <= log2 <= 20  # noqa: PLR2004 - from the spec
+        9 <= log2 <= 20  # from the spec
         and PREFIX.size <= head_length <= min(length, MAX_HEAD_BYTES)
         and length <= 1 << log2
     ):
@@ -277,7 +277,7 @@ class RunHeader:
         "start_ms",
     )
 
-    def __init__(  # noqa: PLR0913 - the header has these fields
+    def __init__(
         self,
         *,
         service: str,
@@ -429,7 +429,7 @@ def _metrics(rows: object) -> tuple[tuple[str, str, str], ...]:
         raise LogFormatError("a log header has no schema")
     table = []
     for row in rows:
-        if not (isinstance(row, list) and len(row) == 3):  # noqa: PLR2004 - name, unit, kind
+        if not (isinstance(row, list) and len(row) == 3):  # name, unit, kind
             raise LogFormatError("a log header has a malformed schema")
         name, unit, kind = row
         if not (isinstance(name, str) and isinstance(unit, str) and isinstance(kind, str)):
@@ -578,7 +578,7 @@ def read_stream(stream: bytes | memoryview, count: int) -> list[int]:
         token |= (byte & 0x7F) << shift
         shift += 7
         if byte & 0x80:
-            if shift >= 70:  # noqa: PLR2004 - ten bytes hold 64 bits
+            if shift >= 70:  # ten bytes hold 64 bits
                 raise LogFormatError("a page has an overlong varint")
             continue
         if in_run:

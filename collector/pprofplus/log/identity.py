@@ -12,7 +12,7 @@ from pprofplus.version import __version__
 _ARGV_BYTES = 4096
 
 
-def header(  # noqa: PLR0913 - what a header consists of
+def header(
     service: str,
     pid: int,
     start_ms: int,

@@ -4,9 +4,6 @@ The parent is `pprofplus run` or the service manager. OUTCOME_NAME in log_direct
 JSON.
 """
 
-# pathlib costs each command 5 ms, and has no openat
-# ruff: noqa: PTH208
-
 from __future__ import annotations
 
 import json
@@ -63,7 +60,7 @@ class OutcomeFile:
 
 def signal_name(number: int) -> str:
     """Return the name of a signal, as "SIGTERM"."""
-    import signal  # noqa: PLC0415 - only where a process was killed
+    import signal
 
     try:
         return signal.Signals(number).name
@@ -105,7 +102,7 @@ def write_outcome(directory: str, outcome: OutcomeFile) -> None:
     run_fd = os.open(directory, DIRECTORY)
     try:
         hidden = f".{OUTCOME_NAME}.new"
-        try:  # noqa: SIM105 - contextlib costs each command 1 ms
+        try:
             os.unlink(hidden, dir_fd=run_fd)
         except FileNotFoundError:
             pass

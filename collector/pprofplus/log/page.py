@@ -25,7 +25,7 @@ _WORST_TOKEN = 13
 
 def append_varint(stream: bytearray, token: int) -> None:
     """Append `token`, 0 or more, as a LEB128 varint."""
-    while token > 0x7F:  # noqa: PLR2004 - seven bits a byte
+    while token > 0x7F:  # seven bits a byte
         stream.append(token & 0x7F | 0x80)
         token >>= 7
     stream.append(token)
@@ -184,7 +184,7 @@ class PageBuilder:
         if not -(1 << 62) <= delta < 1 << 62:
             delta = wrap(delta)
         token = delta << 1 if delta >= 0 else ~(delta << 1)
-        while token > 0x7F:  # noqa: PLR2004 - as append_varint, without the call
+        while token > 0x7F:  # as append_varint, without the call
             stream.append(token & 0x7F | 0x80)
             token >>= 7
         stream.append(token)

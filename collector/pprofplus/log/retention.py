@@ -66,7 +66,7 @@ def find_room(
     bound = ledger.bound_bytes
     if bound is not None and bound + new_bytes <= max_total_bytes:
         return new_bytes, True
-    from pprofplus.log.ledger_scan import Scan  # noqa: PLC0415 - most services never need it
+    from pprofplus.log.ledger_scan import Scan
 
     until_s = monotonic() + _ROOM_S
     scan, freed = Scan(log_directory_fd, ledger), 0
@@ -112,7 +112,7 @@ def is_ready(ledger: Ledger, log_directory_fd: int, max_total_bytes: int) -> boo
 def load() -> None:
     """Load what `find_room` needs. Raises OSError if it cannot be loaded."""
     try:
-        import pprofplus.log.ledger_scan  # noqa: F401, PLC0415 - most services never need it
+        import pprofplus.log.ledger_scan  # noqa: F401 - it only has to be loaded
     except ImportError as error:  # a server that was root may not read the library any more
         raise OSError(errno.EACCES, f"{error}: its file may not be read") from error
 
@@ -172,7 +172,7 @@ def _maintain_once(log_directory_fd: int, max_total_bytes: int) -> float:
     finally:
         ledger.unlock()
     if long_list is not None:
-        from pprofplus.log.ledger_scan import make_long_list  # noqa: PLC0415 - as above
+        from pprofplus.log.ledger_scan import make_long_list
 
         make_long_list(log_directory_fd, *long_list)
     return wait_s
@@ -186,7 +186,7 @@ def _slice(
     Returns the seconds until the next slice, and the arguments for `make_long_list`. Raises
     OSError.
     """
-    from pprofplus.log.ledger_scan import Scan  # noqa: PLC0415 - as above
+    from pprofplus.log.ledger_scan import Scan
 
     progress, near = ledger.scan, ledger.near_cap(max_total_bytes)
     until_s = monotonic() + (_NEAR_SLICE_S if near else _SLICE_S)

@@ -121,7 +121,7 @@ class RunDirectory:
         The oldest artefacts of the run are evicted for it. Raises ValueError for a name that is not
         allowed, OSError, PprofplusError; LedgerBusyError if it may work in a moment.
         """
-        from pprofplus.log import artefact_writer, artefacts  # noqa: PLC0415 - few services need them
+        from pprofplus.log import artefact_writer, artefacts
 
         log_directory_fd = open_log_directory(
             self._log_directory, group_readable=self._group_readable
@@ -261,7 +261,7 @@ class RunDirectory:
             self._reserved_bytes = size_bytes
             if end_bytes < before_bytes:
                 ledger.release(before_bytes - end_bytes, self._account)
-                try:  # noqa: SIM105 - contextlib costs each service 1 ms
+                try:
                     ledger.save()
                 except OSError:
                     # then the sum is too large until the next scan
@@ -371,7 +371,7 @@ def _evict_artefacts(directory: int, wanted_bytes: int) -> int:
     Raises OSError.
     """
     try:
-        from pprofplus.log import artefacts  # noqa: PLC0415 - few services need it
+        from pprofplus.log import artefacts
     except ImportError:  # a server that was root may not read the library any more
         return 0
     return artefacts.evict_artefacts(directory, wanted_bytes, artefacts.artefacts_bytes(directory))

@@ -78,7 +78,7 @@ def sorted_by_start(entries: list[bytes]) -> list[bytes]:
     """Return the runs sorted by start, in steps that let other threads run."""
     if len(entries) <= _SORT_BATCH:
         return sorted(entries)
-    from heapq import merge  # noqa: PLC0415 - few services have so many runs
+    from heapq import merge
 
     parts = [sorted(entries[at : at + _SORT_BATCH]) for at in range(0, len(entries), _SORT_BATCH)]
     return list(merge(*parts))

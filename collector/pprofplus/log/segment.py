@@ -54,7 +54,7 @@ class Segment:
             locked = lock(fd)
             self.locked = locked is not None
             if locked is False:
-                raise OSError(errno.EAGAIN, "another process has locked the new segment")  # noqa: TRY301 - one way out
+                raise OSError(errno.EAGAIN, "another process has locked the new segment")
             for slot, page in enumerate(header_pages):
                 self.write(slot, page)
             while _exists(segment_name(number), directory):
@@ -77,7 +77,7 @@ class Segment:
                 rest = page[written:] if written else page
                 count = os.pwrite(self._descriptor.number, rest, at)
                 if not count:  # no error and no progress: some FUSE file systems do that
-                    raise OSError(errno.EIO, "the file system wrote 0 bytes of the page")  # noqa: TRY301 - one way out
+                    raise OSError(errno.EIO, "the file system wrote 0 bytes of the page")
                 written += count
         except (OSError, MemoryError):
             if written:
@@ -89,7 +89,7 @@ class Segment:
 
         It is shorter than a block, and that block is allocated: it works on a full disk too.
         """
-        try:  # noqa: SIM105 - contextlib costs each service 1 ms
+        try:
             os.pwrite(self._descriptor.number, BLANK_PAGE, slot * PAGE_SIZE)
         except OSError:
             # readers check the bodies of pages that exist twice
@@ -115,7 +115,7 @@ class Segment:
     def close(self, size_bytes: int | None = None) -> None:
         """Close the file, truncated to `size_bytes` if given; releases the lock; never raises."""
         if size_bytes is not None and self.ours():
-            try:  # noqa: SIM105 - contextlib costs each service 1 ms
+            try:
                 os.ftruncate(self._descriptor.number, size_bytes)
             except OSError:
                 # the rest is another version of the last page, which readers handle
@@ -141,7 +141,7 @@ def largest_file_bytes(unlimited_bytes: int = SEGMENT_BYTES) -> int:
     Without a limit that is `unlimited_bytes`.
     """
     try:
-        from resource import RLIM_INFINITY, RLIMIT_FSIZE, getrlimit  # noqa: PLC0415 - not everywhere
+        from resource import RLIM_INFINITY, RLIMIT_FSIZE, getrlimit
     except ImportError:
         return unlimited_bytes
     limit_bytes = getrlimit(RLIMIT_FSIZE)[0]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-# pathlib costs each service 5 ms
-# ruff: noqa: PTH110, PTH120
 import os
 import re
 

@@ -64,7 +64,7 @@ class CollectionsProbe(Probe):
 
     def __init__(self) -> None:
         try:
-            if len(gc.get_stats()) != len(gc.get_count()) or len(gc.get_count()) != 3:  # noqa: PLR2004
+            if len(gc.get_stats()) != len(gc.get_count()) or len(gc.get_count()) != 3:
                 raise ProbeAbsentError("this garbage collector does not have three generations")
             self._callbacks = gc.callbacks
         except AttributeError as error:  # PyPy

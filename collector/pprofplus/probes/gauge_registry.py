@@ -41,7 +41,7 @@ class Gauge:
                 f"gauge {name!r}: use 1 to 64 of A-Z a-z 0-9 . _ - and no name of a built-in metric"
             )
         if not callable(function):
-            raise ValueError(f"gauge {name}: pass a function that returns its value")  # noqa: TRY004 - as all others
+            raise ValueError(f"gauge {name}: pass a function that returns its value")
         if len(str(unit)) > _UNIT_LENGTH or not str(unit).isprintable():
             raise ValueError(f"gauge {name}: unit {unit!r} is not a short printable text")
         if kind not in (GAUGE, COUNTER):  # not a set: `in` raises TypeError for a list then

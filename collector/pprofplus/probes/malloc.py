@@ -36,7 +36,7 @@ class MallocProbe(Probe):
 
     def __init__(self) -> None:
         try:
-            import ctypes  # noqa: PLC0415 - 4 ms, paid by start() and not by the import
+            import ctypes
 
             # CDLL, not PyDLL: the walk does not need the GIL
             everything, libc = ctypes.CDLL(None), ctypes.CDLL("libc.so.6")

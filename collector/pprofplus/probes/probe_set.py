@@ -160,7 +160,7 @@ class ProbeSet:
         for choice in choices:
             try:
                 return choice()
-            except ProbeAbsentError:  # noqa: PERF203 - each choice fails for itself
+            except ProbeAbsentError:
                 continue
             except Exception as error:  # noqa: BLE001 - outer boundary: a probe must not stop the host
                 self.failures[_name(choice)] = error
@@ -219,7 +219,7 @@ class ProbeSet:
                 slot.present = True
             else:
                 if not isinstance(result, tuple):
-                    raise TypeError(f"{type(result).__name__} instead of a tuple of integers")  # noqa: TRY301 - handled as all that a probe may do
+                    raise TypeError(f"{type(result).__name__} instead of a tuple of integers")
                 # packing checks their count, their type and their size
                 slot.last = slot.cells.unpack(slot.cells.pack(*result))
                 slot.present = True
@@ -275,7 +275,7 @@ class ProbeSet:
         for slot in self._slots:
             try:
                 slot.probe.close()
-            except Exception as error:  # noqa: BLE001, PERF203 - outer boundary, as above
+            except Exception as error:  # noqa: BLE001 - outer boundary, as above
                 self.failures[_name(slot.probe)] = error
         self._slots = []
         self._budgeted = []

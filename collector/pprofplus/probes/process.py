@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-# pathlib costs each service 5 ms
-# ruff: noqa: PTH112, PTH116, PTH208
 import os
 
 from pprofplus.errors import ProbeAbsentError
@@ -40,7 +38,7 @@ def own_process() -> psutil.Process:
     if problem:
         raise ProbeAbsentError(problem)
     # imported only when needed: 10 ms and 2.5 MB that a service on Linux does not need
-    import psutil  # noqa: PLC0415
+    import psutil
 
     return psutil.Process()
 
@@ -116,7 +114,7 @@ class ThreadsProbe(Probe):
             self._extra = os.stat(_TASKS).st_nlink - len(os.listdir(_TASKS))
         except OSError as error:
             raise ProbeAbsentError(f"no {_TASKS}") from error
-        if self._extra != 2:  # noqa: PLR2004 - `.` and `..`
+        if self._extra != 2:  # `.` and `..`
             # an emulated /proc, or a thread that was created between the two calls: use the slow
             # way
             raise ProbeAbsentError(f"{_TASKS} has no usable link count")

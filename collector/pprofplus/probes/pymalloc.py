@@ -33,7 +33,7 @@ class PymallocProbe(Probe):
 
     def __init__(self) -> None:
         try:
-            import ctypes  # noqa: PLC0415 - 4 ms, paid by start() and not by the import
+            import ctypes
 
             # our own library object: argument types set on the shared one would affect the whole
             # process

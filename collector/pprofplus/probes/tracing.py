@@ -9,7 +9,7 @@ from pprofplus.probes import Probe
 def is_tracing() -> bool:
     """Return whether tracemalloc is tracing."""
     try:
-        import _tracemalloc  # noqa: PLC0415 - as below
+        import _tracemalloc
     except ImportError:
         return False
     return _tracemalloc.is_tracing()
@@ -24,7 +24,7 @@ class TracingProbe(Probe):
     def __init__(self) -> None:
         try:
             # the built-in part: `tracemalloc` itself also loads pickle and linecache
-            import _tracemalloc  # noqa: PLC0415
+            import _tracemalloc
         except ImportError as error:
             raise ProbeAbsentError("no tracemalloc") from error
         self._is_tracing = _tracemalloc.is_tracing

@@ -14,7 +14,7 @@ class UsageProbe(Probe):
 
     def __init__(self) -> None:
         try:
-            from resource import RUSAGE_SELF, getrusage  # noqa: PLC0415 - Windows has none
+            from resource import RUSAGE_SELF, getrusage
         except ImportError as error:
             raise ProbeAbsentError("no getrusage") from error
         self._who = RUSAGE_SELF

@@ -74,7 +74,7 @@ class PendingArtefact:
 
 def discard(queue: deque[PendingArtefact], pending: PendingArtefact) -> None:
     """Remove an artefact from the queue, if it is there."""
-    try:  # noqa: SIM105 - contextlib costs each service 1 ms
+    try:
         queue.remove(pending)
     except ValueError:
         # it is written, or is being written

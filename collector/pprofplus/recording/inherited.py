@@ -1,8 +1,5 @@
 """The parent's files that a forked child inherits, and how the child closes them."""
 
-# pathlib costs each service 5 ms
-# ruff: noqa: PTH115, PTH208
-
 from __future__ import annotations
 
 import os
@@ -82,7 +79,7 @@ def close_strays(log_directory: str) -> int:
 
 
 def _close_stray(number: int, log_directory: str) -> bool:
-    import fcntl  # noqa: PLC0415 - Windows has none, and few children need it
+    import fcntl
 
     try:
         path = os.readlink(f"{_DESCRIPTORS}/{number}").removesuffix(" (deleted)")

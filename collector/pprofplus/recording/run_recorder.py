@@ -65,7 +65,7 @@ def read_first(probe_set: ProbeSet) -> tuple[int, int]:
     return now_ns, unix_ms
 
 
-def open_recorder(  # noqa: PLR0913 - what a run consists of
+def open_recorder(
     probe_set: ProbeSet,
     read_at: tuple[int, int],
     settings: Settings,
@@ -116,7 +116,7 @@ class RunRecorder:
         closed: the stop event is written.
     """
 
-    def __init__(  # noqa: PLR0913 - what a run consists of
+    def __init__(
         self,
         probe_set: ProbeSet,
         writer: Writer,
@@ -206,7 +206,7 @@ class RunRecorder:
             if not self.closed:
                 self._write_queue()
 
-    def store_artefact(  # noqa: PLR0913 - what an artefact consists of
+    def store_artefact(
         self,
         kind: str,
         data: bytes,
@@ -223,7 +223,7 @@ class RunRecorder:
         """
         if self.closed:
             raise ValueError(_RUN_ENDS)
-        from pprofplus.recording import artefact_queue  # noqa: PLC0415 - few services need it
+        from pprofplus.recording import artefact_queue
 
         pending = artefact_queue.PendingArtefact(kind, data, why, suffix, unix_ms)
         if self._wake is None or get_ident() == self._owner:
@@ -382,7 +382,7 @@ class RunRecorder:
     def _write_pending_artefacts(self) -> None:
         """Write the queued artefacts, if the ledger is not busy; the lock is held."""
         if self._artefacts:
-            from pprofplus.recording import artefact_queue  # noqa: PLC0415 - it is loaded already
+            from pprofplus.recording import artefact_queue
 
             artefact_queue.write_all(self._artefacts, self._write_artefact)
 

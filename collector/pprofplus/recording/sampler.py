@@ -49,8 +49,8 @@ _EXPIRY_NS = round(EXPIRY_PERIOD_S * 1e9)
 
 def _make_request_handler(wake: Callable[[], None]) -> RequestHandler:
     """Return the handler of requests; the import of the package does not load its modules."""
-    from pprofplus.control.request_handler import RequestHandler  # noqa: PLC0415 - costs 1 ms
-    from pprofplus.recording.run_actions import ACTIONS  # noqa: PLC0415 - as above
+    from pprofplus.control.request_handler import RequestHandler
+    from pprofplus.recording.run_actions import ACTIONS
 
     return RequestHandler(ACTIONS, wake)
 
@@ -338,14 +338,14 @@ class Collector:
         """
         try:
             with self.lock:  # a child forked during an import would wait for the import forever
-                import pprofplus.control.request_handler  # noqa: PLC0415 - as above
-                import pprofplus.recording.artefact_queue  # noqa: PLC0415 - as above
-                import pprofplus.recording.run_actions  # noqa: PLC0415 - as above
+                import pprofplus.control.request_handler
+                import pprofplus.recording.artefact_queue
+                import pprofplus.recording.run_actions
 
                 if self._user.recorded[1] == 0:
                     load()
-                    import pprofplus.control.long_actions  # noqa: PLC0415 - as load() does
-                    import pprofplus.log.artefact_writer  # noqa: F401, PLC0415 - as above
+                    import pprofplus.control.long_actions
+                    import pprofplus.log.artefact_writer  # noqa: F401 - it only has to be loaded
         except (OSError, ImportError):
             return  # no descriptor left: loading is tried again when the modules are needed
 

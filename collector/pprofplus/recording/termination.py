@@ -10,9 +10,6 @@ ours, and exec resets it. A program that has a handler when recording begins kee
 A SIGTERM may have no effect (pid 1 ignores it by default): the next refresh empties the file again.
 """
 
-# pathlib costs each service 5 ms, and has no openat
-# ruff: noqa: PTH108
-
 from __future__ import annotations
 
 import os
@@ -53,7 +50,7 @@ _NULL = flags("O_WRONLY")
 
 def _high_number() -> int:
     try:
-        from resource import RLIMIT_NOFILE, getrlimit  # noqa: PLC0415 - Windows has none
+        from resource import RLIMIT_NOFILE, getrlimit
     except ImportError:
         return _HIGH_NUMBER
     return max(_ROOM, min(_HIGH_NUMBER, getrlimit(RLIMIT_NOFILE)[0] - _ROOM))
@@ -61,7 +58,7 @@ def _high_number() -> int:
 
 def _at_high_number(number: int) -> Descriptor:
     """Return an open descriptor's copy with a high number; closes `number`. Raises OSError."""
-    import fcntl  # noqa: PLC0415 - Windows has none
+    import fcntl
 
     try:
         return Descriptor(fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, _high_number()))
@@ -133,7 +130,7 @@ class _Handler:
             self._out = null
 
     def _register(self, out: Descriptor) -> None:
-        import faulthandler  # noqa: PLC0415 - built in, but for those that record
+        import faulthandler
 
         # a second call only changes the number
         faulthandler.register(_signal.SIGTERM, file=out.number, all_threads=False, chain=True)

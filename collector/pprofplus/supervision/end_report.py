@@ -12,7 +12,7 @@ from pprofplus.system.printable import printable
 BY = "pprofplus run"
 
 
-def report(  # noqa: PLR0913 - all that is known
+def report(
     log_directory: str,
     shown: str,
     began_ms: int,

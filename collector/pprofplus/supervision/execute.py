@@ -18,12 +18,12 @@ def execute(path: str, words: list[str], environment: dict[bytes, bytes] | dict[
     sys.stderr.flush()
     try:
         try:
-            os.execve(path, words, environment)  # noqa: S606 - what we are for
+            os.execve(path, words, environment)
         except OSError as error:
             if error.errno != errno.ENOEXEC:
                 raise
             # no `#!` line: a shell script, as for execvp(3)
-            os.execve("/bin/sh", ["sh", path, *words[1:]], environment)  # noqa: S606 - as above
+            os.execve("/bin/sh", ["sh", path, *words[1:]], environment)
     except OSError as error:
         if error.errno == errno.ENOENT:
             _complain(f"{words[0]}: the interpreter that its first line names does not exist")

@@ -97,7 +97,7 @@ class Supervisor:
         return number, not by_terminal
 
     def _forward(self, number: int) -> None:
-        try:  # noqa: SIM105 - contextlib is not built in
+        try:
             posix.kill(self.child, number)
         except OSError:  # it has another user, or has just ended
             pass
@@ -154,11 +154,11 @@ def _execute(path: str, words: list[str], mask: set[int], parent: int) -> NoRetu
     except OSError:
         _find_package()
         # tries again, also as a shell script, and prints the error
-        from pprofplus.supervision.execute import execute  # noqa: PLC0415 - in the child alone
+        from pprofplus.supervision.execute import execute
 
         code = execute(path, words, environment)
     finally:
-        posix._exit(code)  # noqa: SLF001 - it has no other name
+        posix._exit(code)
 
 
 def _environment(parent: int) -> dict[bytes, bytes]:
@@ -192,14 +192,14 @@ def _in_environment(variable: bytes) -> bool:
 def _end_with_parent(parent: int) -> None:
     """In the child: request SIGKILL at the parent's death, so that both end together."""
     try:
-        import ctypes  # noqa: PLC0415 - in the child alone
+        import ctypes
 
         prctl = ctypes.CDLL(None).prctl
     except (ImportError, OSError, AttributeError):
         return  # not Linux, or no ctypes: then it outlives a SIGKILL of its parent
     prctl(_PR_SET_PDEATHSIG, int(_signal.SIGKILL), 0, 0, 0)
     if posix.getppid() != parent:
-        posix._exit(_CANNOT_START)  # noqa: SLF001 - it has no other name
+        posix._exit(_CANNOT_START)
 
 
 def _close_descriptors() -> None:
@@ -215,8 +215,8 @@ def _close_descriptors() -> None:
     except OSError:
         numbers = list(range(256))
     for number in numbers:
-        if number > 2:  # noqa: PLR2004 - stderr
-            try:  # noqa: SIM105 - as above
+        if number > 2:  # stderr
+            try:
                 posix.close(number)
             except OSError:
                 pass
@@ -235,7 +235,7 @@ def main(log_directory: str, counter: str, shown: str, path: str, *words: str) -
     code = supervisor.wait()
     try:
         _find_package()
-        from pprofplus.supervision.end_report import report  # noqa: PLC0415 - not while it runs
+        from pprofplus.supervision.end_report import report
 
         report(
             *(log_directory, shown, began_ms),

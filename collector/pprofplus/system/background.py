@@ -49,7 +49,7 @@ class WakeEvent:
 
     def set(self) -> None:
         """Wake the thread that waits, or the next one that waits."""
-        try:  # noqa: SIM105 - contextlib costs each service 1 ms
+        try:
             self._lock.release()
         except RuntimeError:
             # it is already set

@@ -1,8 +1,5 @@
 """Parse a Python command line, and derive a service's name from it."""
 
-# pathlib costs each service 5 ms
-# ruff: noqa: PTH119, PTH122
-
 from __future__ import annotations
 
 import os
@@ -105,7 +102,7 @@ def parse_call(words: list[str]) -> PythonCall | None:
 def parse_shebang(path: str) -> PythonCall | None:
     """Return the parsed call in a script's `#!` line, or None; never raises."""
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - as above
+        with open(path, "rb") as file:
             line = file.readline(512)
     except OSError:
         return None

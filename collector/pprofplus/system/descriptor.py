@@ -30,7 +30,7 @@ def close_descriptor(number: int) -> None:
     close(2) reports a failed write-back of a network file system or a bad disk. The descriptor is
     closed nevertheless, and an exception here would lose what the caller has just opened.
     """
-    try:  # noqa: SIM105 - contextlib costs each service 1 ms
+    try:
         os.close(number)
     except OSError:
         pass
@@ -45,7 +45,7 @@ def above_standard(number: int) -> int:
     """
     if number > _STANDARD:
         return number
-    import fcntl  # noqa: PLC0415 - Windows has none, and few hosts need it
+    import fcntl
 
     try:
         return fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, _STANDARD + 1)

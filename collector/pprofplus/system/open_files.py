@@ -26,7 +26,7 @@ def descriptors_left(count: int) -> bool:
 def descriptor_limit() -> str:
     """Return the number of files that this process may open, as text."""
     try:
-        from resource import RLIMIT_NOFILE, getrlimit  # noqa: PLC0415 - not everywhere
+        from resource import RLIMIT_NOFILE, getrlimit
     except ImportError:
         return "of this system"
     return str(getrlimit(RLIMIT_NOFILE)[0])
@@ -35,7 +35,7 @@ def descriptor_limit() -> str:
 def raise_descriptor_limit() -> None:
     """Raise the limit of open files to the maximum allowed; never raises."""
     try:
-        from resource import RLIMIT_NOFILE, getrlimit, setrlimit  # noqa: PLC0415 - not everywhere
+        from resource import RLIMIT_NOFILE, getrlimit, setrlimit
     except ImportError:
         return
     soft, hard = getrlimit(RLIMIT_NOFILE)

@@ -1,8 +1,5 @@
 """Checks of /proc: whether it shows this process's pid namespace; types of file systems."""
 
-# pathlib costs each service 5 ms
-# ruff: noqa: PTH115
-
 from __future__ import annotations
 
 import errno
@@ -40,7 +37,7 @@ def proc_problem() -> str:
 
 def _is_proc() -> bool:
     try:
-        return os.path.lexists("/proc/self") or os.path.exists("/proc/version")  # noqa: PTH110 - as above
+        return os.path.lexists("/proc/self") or os.path.exists("/proc/version")
     except OSError:
         return False
 

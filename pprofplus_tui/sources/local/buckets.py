@@ -119,7 +119,7 @@ def _stretches(table: PageTable, involved: list[Ints]) -> list[tuple[int, int]]:
     return list(pairwise([*begins, int(rows[-1]) + 1]))
 
 
-def _decode(  # noqa: PLR0913, PLR0917 - the pages to decode, and the series to add them to
+def _decode(
     view: PageView,
     grid: WindowBuckets,
     all_series: dict[SeriesKey, BucketSeries],

@@ -42,7 +42,7 @@ class Catalog:
         """
         self._directories: dict[str, RunDirectories] = {}
         for path in directories:
-            found = RunDirectories(os.path.abspath(path), service, frozenset(pids))  # noqa: PTH100 - keeps links
+            found = RunDirectories(os.path.abspath(path), service, frozenset(pids))
             self._directories.setdefault(os.path.realpath(path), found)
         self._counting = counting
         self._found: dict[RunId, CatalogEntry] = {}  # by id

@@ -149,7 +149,7 @@ class CatalogEntry:
     def _directory(self, now_ns: int) -> tuple[int, ...] | None:
         """Return a value that changes with the run directory; () if it is gone, None as above."""
         try:
-            found = os.stat(self.path)  # noqa: PTH116 - of thousands, and pathlib doubles it
+            found = os.stat(self.path)
         except OSError:
             return ()
         if 0 <= now_ns - found.st_mtime_ns < _FRESH_NS:
@@ -231,12 +231,12 @@ class CatalogEntry:
         if lock is not Lock.HELD and old and self.info is not None:
             ended = self.info.state not in RUNNING
             if ended and not self.problems:
-                self._close_log(os.path.basename(segment), settled=lock is Lock.FREE)  # noqa: PTH119
+                self._close_log(os.path.basename(segment), settled=lock is Lock.FREE)
                 self._seen = self._seen if self.settled else None
 
     def _is_old(self, now_ns: int) -> bool:
         try:
-            return now_ns - os.stat(self.path).st_mtime_ns > RECENT_NS  # noqa: PTH116 - as above
+            return now_ns - os.stat(self.path).st_mtime_ns > RECENT_NS
         except OSError:
             return False
 

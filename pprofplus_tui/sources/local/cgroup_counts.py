@@ -17,7 +17,7 @@ def oom_kills_now(process: str = "self") -> tuple[int, int | None] | None:
     with suppress(OSError, ValueError, ProbeAbsentError):
         cgroup = Cgroup(process)
         path = f"{cgroup.directory}/{_COUNTERS[cgroup.used]}"
-        with open(path, encoding="ascii") as file:  # noqa: PTH123 - the path is a string
+        with open(path, encoding="ascii") as file:
             for line in file:
                 name, _, count = line.partition(" ")
                 if name == "oom_kill":

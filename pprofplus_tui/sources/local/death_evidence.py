@@ -161,7 +161,7 @@ def _more_certain(before: Death | None, now: Death) -> Death:
     return before if gone and before is not None else now
 
 
-def quick_cause(  # noqa: PLR0913 - values of the header, the last page and the run directory
+def quick_cause(
     path: str,
     *,
     stop: str | None,

@@ -139,7 +139,7 @@ def _without_cut_streams(raw: _Bytes, lengths: Ints, bad: Bools) -> tuple[_Bytes
     """Mark and remove streams that end within a number, which would continue in the next."""
     some = np.flatnonzero(lengths)
     last = np.cumsum(lengths)[some] - 1
-    cut = some[raw[last] > 0x7F]  # noqa: PLR2004 - the continuation bit
+    cut = some[raw[last] > 0x7F]  # the continuation bit
     if not len(cut):
         return raw, lengths
     bad[cut] = True
@@ -189,7 +189,7 @@ def _differences(
 
     Bad streams are marked in `bad` and have none.
     """
-    ends = np.flatnonzero(raw < 0x80)  # noqa: PLR2004 - the continuation bit
+    ends = np.flatnonzero(raw < 0x80)  # the continuation bit
     token_ends = np.searchsorted(ends, np.cumsum(lengths))
     per_stream = np.diff(token_ends, prepend=0)
     token_starts = token_ends - per_stream

@@ -14,7 +14,7 @@ _TIMES_THE_AGE = 3  # or that many times the age of the young run, to compare th
 
 def _earlier_paths(log: RunLog) -> list[str]:
     """Return the run directories of the service's last runs before this one, the newest first."""
-    parent = os.path.dirname(log.path)  # noqa: PTH120 - paths are str here
+    parent = os.path.dirname(log.path)
     try:
         with os.scandir(parent) as entries:
             found = (

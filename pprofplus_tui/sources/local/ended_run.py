@@ -4,9 +4,6 @@ Reading a run with `RunLog` costs a millisecond and 40 kB, which is 14 s for ten
 are not visible. If this module cannot be certain, it returns None, and `RunLog` must be used.
 """
 
-# pathlib would double the cost of each of ten thousand runs
-# ruff: noqa: PTH208
-
 import os
 import stat
 from collections.abc import Iterable

@@ -18,7 +18,7 @@ _STEPPED_BLOCKS = 256
 _STEP_MS = 1000  # a smaller difference is a slewed clock
 
 
-def search_events(  # noqa: PLR0913 - see `sources.port.RunReader.events`
+def search_events(
     run: RunLog,
     begin_ms: int | None = None,
     end_ms: int | None = None,

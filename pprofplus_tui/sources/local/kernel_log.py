@@ -79,7 +79,7 @@ def _from_device() -> list[ProcessRecord] | None:
 
 def _from_ring() -> list[ProcessRecord] | None:
     """Return the records by syslog(2), for a container without the device."""
-    import ctypes  # noqa: PLC0415 - rarely needed, and slow to import
+    import ctypes
 
     try:
         klogctl = ctypes.CDLL(None, use_errno=True).klogctl

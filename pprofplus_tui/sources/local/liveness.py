@@ -53,7 +53,7 @@ def last_mono_ms(run: RunLog) -> int:
     return int(run.table.rows["last_mono_ms"][rows[-1]]) if len(rows) else 0
 
 
-def ended_state(  # noqa: PLR0911, PLR0913 - one return for each kind of evidence; values that callers have
+def ended_state(
     path: str,
     stop: str | None,
     pid: int,

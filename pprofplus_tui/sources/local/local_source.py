@@ -21,7 +21,7 @@ _END_SLOTS = 32  # pages: more than a quarter of an hour at one sample a second
 
 def run_id(path: str) -> RunId:
     """Return the id of the run in the run directory at `path`."""
-    return RunId(os.path.abspath(path))  # noqa: PTH100 - keeps links, as the catalogue does
+    return RunId(os.path.abspath(path))
 
 
 class LocalSource:
@@ -88,6 +88,6 @@ class LocalSource:
 
     def pack(self, runs: Iterable[RunToPack], path: str | Path) -> int:
         """See the port."""
-        from pprofplus_tui.sources.local.bundle import pack  # noqa: PLC0415 - zipfile loads slowly
+        from pprofplus_tui.sources.local.bundle import pack
 
         return pack(runs, path)

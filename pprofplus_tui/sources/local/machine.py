@@ -133,7 +133,7 @@ def same_command(found: tuple[str, ...], recorded: tuple[str, ...]) -> bool:
 
 def _read(path: str) -> bytes | None:
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - called each second
+        with open(path, "rb") as file:
             return file.read(_MAX_BYTES)
     except OSError:
         return None

@@ -64,8 +64,8 @@ def _row_dtype(columns: int) -> "np.dtype[np.void]":
             ("values", "<i8", (3 * columns,)),
         ]
     )
-    assert dtype.itemsize == summary_row_size(columns)  # noqa: S101 - pinned by the format
-    assert SUMMARY_ROW.size + 24 * columns == dtype.itemsize  # noqa: S101 - as above
+    assert dtype.itemsize == summary_row_size(columns)
+    assert SUMMARY_ROW.size + 24 * columns == dtype.itemsize
     return dtype
 
 

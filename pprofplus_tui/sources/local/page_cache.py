@@ -49,7 +49,7 @@ class PageCache:
         self._source = source
         self._entries = _CacheEntries()
         if shared is not None:
-            self._entries = shared._entries  # noqa: SLF001 - the same class
+            self._entries = shared._entries
 
     def clear(self) -> None:
         """Drop all pages, because the columns of the table have changed."""

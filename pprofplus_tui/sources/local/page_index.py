@@ -45,7 +45,7 @@ HEAD_DTYPE = np.dtype(
         ("zero_too", "<u4"),
     ]
 )
-assert HEAD_DTYPE.itemsize == COLUMNS_OFFSET  # noqa: S101 - pinned by the format
+assert HEAD_DTYPE.itemsize == COLUMNS_OFFSET
 
 _MAGIC = int.from_bytes(MAGIC, "little")
 

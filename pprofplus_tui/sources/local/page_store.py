@@ -43,7 +43,7 @@ class PageStore:
         self.bad: set[_Location] = set()
         self._events: dict[_Key, list[Event]] = {}
         if shared is not None:
-            self.bad, self._events = shared.bad, shared._events  # noqa: SLF001 - the same class
+            self.bad, self._events = shared.bad, shared._events
 
     def read_pages(self, rows: Ints) -> list[bytes | None]:
         """Return the pages of these rows whole, bodies verified; None if damaged or missing."""

@@ -223,7 +223,7 @@ class PageTable:
         end = self.count + len(rows)
         self.reserve(end)
         self._rows[self.count : end] = other.rows[rows]
-        self._values[:, :, self.count : end] = other._values[:, :, rows]  # noqa: SLF001 - the same class
+        self._values[:, :, self.count : end] = other._values[:, :, rows]
         self.count = end
 
     def truncate(self, count: int) -> None:

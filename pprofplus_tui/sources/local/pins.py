@@ -52,7 +52,7 @@ def _open_own(path: str) -> int:
     The log directory may be reached through links, but the last two parts of the path may not be
     links.
     """
-    log_root, name = os.path.split(os.path.abspath(path))  # noqa: PTH100 - keeps links, as RunLog does
+    log_root, name = os.path.split(os.path.abspath(path))
     log_root, service = os.path.split(log_root)
     if log_directory.parse_run_name(name) is None or not log_directory.valid_service(service):
         raise PinError(f"{path}: not a run directory, which is named <service>/<pid>-<start>")

@@ -16,7 +16,7 @@ def by_priority(paths: list[str]) -> list[str]:
     if len(paths) == 1:
         return paths
     try:
-        pids = set(os.listdir("/proc"))  # noqa: PTH208 - only names are needed
+        pids = set(os.listdir("/proc"))
     except OSError:
         pids = set()
 

@@ -63,9 +63,9 @@ class RunLog:
         With `last_slots`, only that many pages at the end of the newest segment are read: enough
         for the state and the last values. Raises NoRunError if `path` is not a run directory.
         """
-        self.path = os.path.abspath(path)  # noqa: PTH100 - keeps links, and paths are str here
+        self.path = os.path.abspath(path)
         parent, name = os.path.split(self.path)
-        service = os.path.basename(parent)  # noqa: PTH119
+        service = os.path.basename(parent)
         found = log_directory.parse_run_name(name)
         if found is None or not log_directory.valid_service(service):
             raise NoRunError(f"{path}: not a run directory, which is named <service>/<pid>-<start>")
@@ -97,7 +97,7 @@ class RunLog:
     @property
     def name(self) -> str:
         """The name of the run: SERVICE/PID-START."""
-        return f"{self.service}/{os.path.basename(self.path)}"  # noqa: PTH119
+        return f"{self.service}/{os.path.basename(self.path)}"
 
     @property
     def only_end(self) -> bool:
@@ -199,7 +199,7 @@ class RunLog:
         """Path of the oldest segment in the run directory, read or not; None if there is none."""
         if not self._sizes:
             return None
-        return os.path.join(self.path, log_directory.segment_name(min(self._sizes)))  # noqa: PTH118
+        return os.path.join(self.path, log_directory.segment_name(min(self._sizes)))
 
     # Refresh
 
@@ -268,7 +268,7 @@ class RunLog:
         return bool(gone or new) or changed
 
     def _add(self, number: int, *, growing: bool) -> None:
-        path = os.path.join(self.path, log_directory.segment_name(number))  # noqa: PTH118
+        path = os.path.join(self.path, log_directory.segment_name(number))
         self._segments[number] = SegmentReader(path, self._last_slots, in_blocks=self._in_blocks)
         self._newest = max(self._newest, number)
         self._read(number, growing=growing)

@@ -62,7 +62,7 @@ class DirectoryWatch:
 
         Raises OSError if it does not exist.
         """
-        status = os.stat(self._path)  # noqa: PTH116 - called each second, and pathlib doubles the cost
+        status = os.stat(self._path)
         seen = (status.st_dev, status.st_ino, status.st_mtime_ns)
         fresh = now_ns - status.st_mtime_ns < self._TICK_NS
         if seen == self._seen and not fresh:

@@ -30,7 +30,7 @@ def read_at(run: RunLog, at_ms: int, near_ms: int, requests: Iterable[SeriesKey]
     while True:
         try:
             return _read(run, at_ms, near_ms, wanted)
-        except PagesLostError:  # noqa: PERF203 - it is very rare
+        except PagesLostError:
             run.discard_cached()  # they are removed from the table now, so the loop terminates
 
 

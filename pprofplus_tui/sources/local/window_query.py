@@ -27,7 +27,7 @@ _MEMOS = 16  # two widths of charts in eight windows
 _MEMO_REQUESTS = 320  # more than the charts of one window request: a schema has at most 256 metrics
 
 
-def query(  # noqa: PLR0913 - the window, the resolution, the series
+def query(
     run: RunLog,
     begin_ms: int,
     end_ms: int,

@@ -333,7 +333,7 @@ def strangers():
             page = with_field(page, at, "q", time_ms)
         crowd.append(with_body(page, [b""] * 4, event * 295, samples=0))
     yield "events/10,000", {**whole, 3: laid_out([*heads, *crowd])}, EVERY
-    rng = random.Random(1)  # noqa: S311 - the same bytes each time
+    rng = random.Random(1)
     foreign = {
         "empty": b"",
         "one byte": b"P",

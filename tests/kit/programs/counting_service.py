@@ -5,7 +5,7 @@ Not imported: tests put its text, after that of kit.waiting, before their own pr
 
 import json
 import logging
-import os  # noqa: F401 - programs that follow use it
+import os
 import random
 import sys
 
@@ -39,7 +39,7 @@ def _counted(self, mono_ms, unix_ms, values):
         between.clear()
     if self not in writers:
         writers.append(self)
-    noisy = [value + random.randrange(1 << 30) for value in values]  # noqa: S311 - not for secrets
+    noisy = [value + random.randrange(1 << 30) for value in values]
     noisy[:1] = [len(history)][: len(noisy)]
     _add(self, mono_ms, unix_ms, noisy)
     history.append(self.write_error)
@@ -77,12 +77,12 @@ def in_trouble():
 
 def fill(path):
     """Fill the disk of `path` completely."""
-    with open(path, "ab", buffering=0) as file:  # noqa: PTH123 - a script
+    with open(path, "ab", buffering=0) as file:
         size = 1 << 16
         while size >= 1 << 12:
             try:
                 file.write(b"x" * size)
-            except OSError:  # noqa: PERF203 - expected
+            except OSError:
                 size >>= 1
 
 

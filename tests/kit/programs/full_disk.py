@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 from pprofplus.log.format import RunHeader
-from pprofplus.log.segment import Segment  # noqa: F401 - programs that follow use it
+from pprofplus.log.segment import Segment
 from pprofplus.log.writer import Writer
 
 START_MS = 1_760_000_000_000
@@ -19,7 +19,7 @@ METRICS = tuple((f"m{i}", "B", "gauge") for i in range(8))
 
 disk = sys.argv[1]
 filler = f"{disk}/filler"
-subprocess.run(["mount", "-t", "tmpfs", "-o", "size=640k", "tmpfs", disk], check=True)  # noqa: S607 - found on PATH
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=640k", "tmpfs", disk], check=True)
 
 
 class Service:
@@ -28,7 +28,7 @@ class Service:
     def __init__(self, pid):
         header = RunHeader(service="api", pid=pid, start_ms=START_MS, metrics=METRICS)
         self.writer = Writer(f"{disk}/logs", header)
-        self._random = random.Random(pid)  # noqa: S311 - reproducible
+        self._random = random.Random(pid)
         self._taken = 0
 
     def add(self, count):
@@ -42,22 +42,22 @@ class Service:
 
 def fill():
     """Fill the disk completely."""
-    with open(filler, "ab", buffering=0) as file:  # noqa: PTH123 - a script
+    with open(filler, "ab", buffering=0) as file:
         size = 1 << 16
         while size >= 1 << 12:
             try:
                 file.write(b"x" * size)
-            except OSError:  # noqa: PERF203 - expected
+            except OSError:
                 size >>= 1
 
 
 def free():
     """Free the space."""
-    os.unlink(filler)  # noqa: PTH108 - a script
+    os.unlink(filler)
 
 
 def keep(service, place):
     """Copy the run from the disk, which is unmounted with this process, and free the space."""
     directory = service.writer.directory
-    shutil.copytree(directory, f"{place}/api/{os.path.basename(directory)}")  # noqa: PTH119 - a script
+    shutil.copytree(directory, f"{place}/api/{os.path.basename(directory)}")
     shutil.rmtree(f"{disk}/logs")

@@ -82,9 +82,7 @@ def test_a_chart_queries_the_metrics_of_its_lines_and_notes():
 # -- lag of the lines
 
 
-def follow(  # noqa: PLR0913 - each test changes one of them
-    one, at_ms, *, window=FOLLOWING, growing=True, rss=100, shape=SHAPE
-):
+def follow(one, at_ms, *, window=FOLLOWING, growing=True, rss=100, shape=SHAPE):
     points = memory([90, rss], end_ms=at_ms)
     return one.chart(MEMORY, shape, window, points, growing=growing)
 

@@ -34,7 +34,7 @@ spec=$(complete -p "$1") && function=${{spec#*-F }} && ${{function%% *}}
 printf '%s\\n' "${{COMPREPLY[@]}}"
 """
     done = subprocess.run(
-        ["bash", "--norc", "-c", code, "bash", *words],  # noqa: S607 - the one in use
+        ["bash", "--norc", "-c", code, "bash", *words],
         capture_output=True,
         text=True,
         check=True,
@@ -96,7 +96,7 @@ def test_fish_completes_commands_options_and_choices(tmp_path):
 
     def offers(line):
         done = subprocess.run(
-            ["fish", "--no-config", "-c", f"source {script}; complete -C '{line}'"],  # noqa: S607
+            ["fish", "--no-config", "-c", f"source {script}; complete -C '{line}'"],
             capture_output=True,
             text=True,
             check=True,
@@ -118,7 +118,7 @@ def test_zsh_registers_the_functions(tmp_path):
     code = f"autoload -Uz compinit && compinit -u -d {tmp_path}/dump && source {script} && "
     code += "print $_comps[pprofplus-tui] $_comps[pprofplus]"
     done = subprocess.run(
-        ["zsh", "-f", "-c", code],  # noqa: S607 - the one in use
+        ["zsh", "-f", "-c", code],
         capture_output=True,
         text=True,
         check=True,
@@ -145,7 +145,7 @@ def test_the_page_names_every_command_and_option(command):
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 def test_mandoc_accepts_the_page(command):
     done = subprocess.run(
-        ["mandoc", "-T", "lint", "-W", "warning"],  # noqa: S607 - the one in use
+        ["mandoc", "-T", "lint", "-W", "warning"],
         input=man_page(command, "1.0"),
         capture_output=True,
         text=True,
@@ -161,7 +161,7 @@ def test_man_shows_the_page(tmp_path):
     page = tmp_path / "pprofplus-tui.1"
     page.write_text(man_page(COMMANDS[0], "1.0"))
     done = subprocess.run(
-        ["man", "-l", str(page)],  # noqa: S607 - the one in use
+        ["man", "-l", str(page)],
         capture_output=True,
         text=True,
         check=True,

@@ -310,7 +310,7 @@ def test_any_damage_is_a_one_line_error_or_a_readable_log(packed, tmp_path):
             with unpacked(str(path)) as directory:
                 assert isinstance(directory, Path)
         except BundleError as error:
-            assert str(error).isprintable()  # noqa: PT017 - either is right
+            assert str(error).isprintable()
 
 
 def test_a_pipe_instead_of_a_file_does_not_hang(tmp_path, command):

@@ -22,7 +22,7 @@ def test_a_chart_has_the_requested_size_below_a_heading(home, command):
     done = command("plot", "--width", "60", "--height", "9")
     heading, *chart = done.stdout.splitlines()
     assert (done.returncode, done.stderr) == (0, "")
-    assert heading == "api 4711  died  2027-01-15 08:00:00 – 08:09:59 UTC  9m59s"  # noqa: RUF001
+    assert heading == "api 4711  died  2027-01-15 08:00:00 – 08:09:59 UTC  9m59s"
     assert len(chart) == 9
     assert {len(line) for line in chart} == {60}
     assert "memory" in chart[0]

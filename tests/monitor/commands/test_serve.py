@@ -20,7 +20,7 @@ import pytest
 
 from kit.pilot import wait_until_async
 
-EVERYWHERE = "0.0.0.0"  # noqa: S104 - what is warned of
+EVERYWHERE = "0.0.0.0"
 
 
 def test_without_textual_serve_one_line_names_the_install_command(home):

@@ -22,7 +22,7 @@ from pprofplus_tui.model.runs import DIED, EXITED, LIVE, STATES, Run, find, orde
 from pprofplus_tui.model.verdict import GROWING, SAW_TOOTH, TOO_LITTLE, Verdict
 
 
-def run(service="api", pid=1, state=LIVE, rss=None, growth=None, lasted=10, pinned=False):  # noqa: FBT002, PLR0913, PLR0917 - a row of a table
+def run(service="api", pid=1, state=LIVE, rss=None, growth=None, lasted=10, pinned=False):
     return Run(
         f"/{service}/{pid}", service, pid, state, 1000, 1000 + lasted, rss,
         pinned=pinned, growth=None if growth is None else Verdict(GROWING, growth),

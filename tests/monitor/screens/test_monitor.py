@@ -320,7 +320,7 @@ async def test_the_repeated_hour_of_a_clock_change_is_drawn_twice(home, monitor)
     home.run("api", 1, begin_ms=begin_ms, count=180, interval_ms=60_000)
     async with monitor(zone=berlin).run_test(size=LARGE) as pilot:
         text = await settled(pilot, "virtual memory")
-        assert "26 Oct 01:30 – 03:29" in text  # noqa: RUF001 - a dash between times
+        assert "26 Oct 01:30 – 03:29" in text
         assert "3h" in text.split("\n")[0] or "2h59m" in text.split("\n")[0]
 
 

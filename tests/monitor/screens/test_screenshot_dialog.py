@@ -24,7 +24,7 @@ async def test_s_saves_the_screen_as_svg_under_the_name_shown(home, monitor, tmp
         await settled(pilot, "saved")
     (written,) = tmp_path.glob("pprofplus-api-4711-*.svg")
     assert stat.S_IMODE(written.stat().st_mode) == 0o600
-    text = "".join(ET.fromstring(written.read_text()).itertext())  # noqa: S314 - our own
+    text = "".join(ET.fromstring(written.read_text()).itertext())
     assert "4711" in text
     assert "python\xa0heap" in text
     assert "save a screenshot" not in text.replace("\xa0", " ")

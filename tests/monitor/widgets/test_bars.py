@@ -71,7 +71,7 @@ def test_a_stalled_or_paused_run_shows_since_when(state):
 def test_an_ended_run_shows_its_end_and_its_duration(state):
     text = status(run_of(state), past, 120)
     assert f"{state} 22:13:20 after 2h" in text
-    assert "PAST 14 Nov 21:13 – 22:13 UTC" in text  # noqa: RUF001 - a dash between times
+    assert "PAST 14 Nov 21:13 – 22:13 UTC" in text
 
 
 def test_a_live_run_with_a_past_window_is_shown_as_past():
@@ -149,12 +149,12 @@ def test_wide_characters_in_a_problem_do_not_displace_the_clock():
 
 def test_a_window_of_days_names_both_days():
     days = Window.fit(END_MS - 72 * HOUR_MS, END_MS)
-    assert "11 Nov 22:13 – 14 Nov 22:13" in status(run_of(DIED), days, 120)  # noqa: RUF001
+    assert "11 Nov 22:13 – 14 Nov 22:13" in status(run_of(DIED), days, 120)
 
 
 def test_a_window_of_minutes_shows_seconds():
     short = Window.fit(END_MS - 60_000, END_MS)
-    assert "22:12:20 – 22:13:20" in status(run_of(DIED), short, 120)  # noqa: RUF001
+    assert "22:12:20 – 22:13:20" in status(run_of(DIED), short, 120)
 
 
 # -- the key line

@@ -46,7 +46,7 @@ def test_the_others_with_a_value_are_summed_except_by_age():
     found = service(member(1, 5.0), rest=Rest(9, 2, 1.0 * MIB, 3.0 * MIB, 4.0 * MIB))
     line = row_text(figure_rows(found, 100)[-1])
     assert "9 others" in line
-    assert "2 with a value then: 1 MiB – 3 MiB; total 4 MiB" in line  # noqa: RUF001 - a dash
+    assert "2 with a value then: 1 MiB – 3 MiB; total 4 MiB" in line
     by_age = service(member(1, 5.0), rest=Rest(9, 9, 1.0 * MIB, 3.0 * MIB), aligned=True)
     assert "total" not in row_text(figure_rows(by_age, 100)[-1])
 

@@ -62,7 +62,7 @@ def test_lines_have_no_wide_characters():
 
 
 def test_ascii_only_is_ascii_for_any_directory_name():
-    text = text_of(empty_rows(["/tmp/é/日志"], None, None, plain=True))  # noqa: S108 - a name
+    text = text_of(empty_rows(["/tmp/é/日志"], None, None, plain=True))
     assert text.isascii()
 
 

@@ -29,7 +29,7 @@ def write(tmp_path):
     home = tmp_path / "logs"
     home.mkdir(mode=0o700)
 
-    def run(  # noqa: PLR0913 - the properties of a run
+    def run(
         pid, *, age_s=3600, count=60, used=GIB // 2, limit=GIB, kills=lambda _: 3, boot_id=None
     ):
         begin_ms = NOW_MS - int(age_s * 1000)

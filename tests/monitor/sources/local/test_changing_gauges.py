@@ -133,7 +133,7 @@ def test_metrics_share_memory_unless_a_schema_has_both(record):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_names_that_come_and_go_keep_their_own_values(write_run, seed):
-    rng = random.Random(seed)  # noqa: S311 - the same names each time
+    rng = random.Random(seed)
     names = [(f"g{i}", "count", "counter" if i % 3 == 0 else "gauge") for i in range(12)]
     writer = write_run(metrics=[("rss", "B", "gauge"), *rng.sample(names, 3)])
     run = RunLog(str(writer.path))

@@ -242,7 +242,7 @@ def test_a_process_of_this_host_is_not_mistaken_for_one_of_a_container(place, mo
     )
     ours = next(
         pid
-        for pid in sorted(map(int, filter(str.isdigit, os.listdir("/proc"))))  # noqa: PTH208
+        for pid in sorted(map(int, filter(str.isdigit, os.listdir("/proc"))))
         if pid > 2
         and (seen := machine.process(pid)) is not None
         and seen.argv
@@ -250,7 +250,7 @@ def test_a_process_of_this_host_is_not_mistaken_for_one_of_a_container(place, mo
     )
     program = START + "os.kill(os.getpid(), signal.SIGKILL)"
     done = subprocess.run(
-        ["unshare", "-pf", sys.executable, "-c", inside, str(place), str(ours), program],  # noqa: S607
+        ["unshare", "-pf", sys.executable, "-c", inside, str(place), str(ours), program],
         check=False,
         timeout=100,
     )
@@ -438,7 +438,7 @@ def test_a_list_has_the_same_cause_from_the_few_files_that_it_reads(place):
 
     assert quick().reason == NO_STOP
     (path / "outcome").write_text(json.dumps(OUTCOME))
-    assert quick() == quick(os.listdir(path)) == found(place)[1].cause  # noqa: PTH208
+    assert quick() == quick(os.listdir(path)) == found(place)[1].cause
     assert quick(()).reason == NO_STOP  # a file that is not there is not asked for
 
 
@@ -449,7 +449,7 @@ def test_the_record_and_the_whole_log_agree_on_how_a_run_ended(place):
             (path / "outcome").write_text(json.dumps(outcome))
         state = found(place)[0].state
         assert read_ended_run(str(path), "rss", time.time_ns() + 1).state == state
-        names = os.listdir(path)  # noqa: PTH208
+        names = os.listdir(path)
         assert liveness.ended_state(str(path), None, 1, None, 0, names=names) == state
     for stop, state in (
         ("the watch ended", "unrecorded"),

@@ -26,11 +26,11 @@ def as_user(monkeypatch, uid):
 
 
 def test_by_default_a_user_reads_their_own_directory_and_root_those_of_all(shared, monkeypatch):
-    own = "/var/tmp/pprofplus-1000"  # noqa: S108 - the default
+    own = "/var/tmp/pprofplus-1000"
     as_user(monkeypatch, 1000)
     assert log_directories((), all_users=False) == (own,)
     as_user(monkeypatch, 0)
-    root = "/var/tmp/pprofplus-0"  # noqa: S108 - the default
+    root = "/var/tmp/pprofplus-0"
     assert log_directories((), all_users=False) == (root, str(shared / "pprofplus-1000"))
 
 

@@ -189,7 +189,7 @@ def test_counted_records_of_golden_and_damaged_runs_have_the_values_of_a_scan(tm
 @pytest.mark.parametrize("seed", range(40))
 def test_the_record_of_any_log_equals_the_info_from_the_whole_log(write_run, tmp_path, seed):
     """Runs with pauses, clock steps, marks, stops, several pages and segments, flipped bytes."""
-    random = Random(seed)  # noqa: S311 - no secret
+    random = Random(seed)
     writer = write_run(slots_per_segment=random.choice([4, 128]), summarised=random.random() < 0.5)
     mono_ms = 0
     for i in range(random.choice([1, 2, 3, 40, 400])):

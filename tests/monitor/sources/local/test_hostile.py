@@ -76,7 +76,7 @@ def test_a_flipped_bit_loses_only_its_page(write_run, seed):
     path = writer.segment_path()
     raw = path.read_bytes()
     ranges = list(used_ranges(raw))
-    rng = random.Random(seed)  # noqa: S311 - the same bits each time
+    rng = random.Random(seed)
     for _ in range(60):
         which = rng.randrange(1, len(ranges))
         at = rng.randrange(*ranges[which])
@@ -251,7 +251,7 @@ def test_a_huge_sparse_file_is_read_fast(write_run):
 @pytest.mark.parametrize("size", [1, 27, 28, 8191, 8192, 100_000])
 def test_random_bytes_are_counted_and_hide_no_other_segment(write_run, size):
     writer = small_run(write_run)
-    garbage = random.Random(size).randbytes(size)  # noqa: S311 - the same each time
+    garbage = random.Random(size).randbytes(size)
     (writer.path / "000002.pplog").write_bytes(garbage)
     run = open_run(writer)
     assert threads_seen(run) == list(range(12))

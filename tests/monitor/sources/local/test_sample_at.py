@@ -77,7 +77,7 @@ def test_a_damaged_page_is_skipped(many_pages):
     row = run.table.count // 2
     at_ms = int(run.table.begin_ms[row]) + 5000
     segment = run._segments[int(run.table.rows["segment"][row])].path
-    with open(segment, "r+b") as file:  # noqa: PTH123
+    with open(segment, "r+b") as file:
         file.seek(int(run.table.rows["slot"][row]) * 8192 + 7000)
         file.write(b"\xff" * 100)
     reading = read_at(run, at_ms, 0, ALL)
