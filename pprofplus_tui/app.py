@@ -113,8 +113,8 @@ class MonitorApp(App[int]):
         loop = asyncio.get_running_loop()
         for number in signals.ENDING:
             loop.add_signal_handler(number, self._end_by, number)
-        if signals.heard:
-            self._end_by(signals.heard[0])
+        if signals.ended_by:
+            self._end_by(signals.ended_by[0])
 
     def _fatal_error(self) -> None:
         # Textual would print a traceback with the values of all variables

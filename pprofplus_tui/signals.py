@@ -8,8 +8,8 @@ from types import FrameType
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # The termination signals received. A SystemExit that a handler raises is lost if a finalizer runs
-# at that moment, as during imports: code that starts something long checks this list first.
-heard: list[int] = []
+# at that moment, for example during imports: code that starts a long task checks this list first.
+ended_by: list[int] = []
 
 
 @contextmanager
@@ -47,10 +47,10 @@ def ended_by_signals() -> Iterator[Callable[[], None]]:
 
     def leave(number: int, _: FrameType | None) -> None:
         ignore()
-        heard.append(number)
+        ended_by.append(number)
         sys.exit(128 + number)
 
-    heard.clear()
+    ended_by.clear()
     before = {number: signal.signal(number, leave) for number in ENDING}
     try:
         yield ignore

@@ -146,7 +146,8 @@ def _add_partial(  # noqa: PLR0913, PLR0917 - private: the sums so far, the curv
 ) -> None:
     """Add the runs that begin or end within a bucket to the sums: extremes over the bucket's time.
 
-    `others` says in which buckets a run is present throughout; times without any run are ignored.
+    `others` is True for buckets with a run that is present throughout; times without any run are
+    ignored.
     """
     run, at, first, end = cut.T
     size = len(cut)
@@ -182,10 +183,10 @@ def most_important_runs(
     top: int = TOP,
     before: Sequence[RunId] = (),
 ) -> tuple[RunId, ...]:
-    """Return the names of the curves that grow most or are largest.
+    """Return the ids of the runs that grow most or are largest.
 
-    Those returned `before` keep their places while they are nearly among them: many workers are
-    similar, and their lines must not change colours with every sample.
+    Runs returned `before` keep their places while they are nearly among these (hysteresis): many
+    workers are similar, and their lines must not change colours with every sample.
     """
     there = [name for name, points in curves.items() if len(points)]
 

@@ -62,7 +62,7 @@ def shared_moment(lives: Sequence[Lifetime], window: Window) -> int | None:
 
 
 def age_ticks(begin_ms: int, end_ms: int, width_cells: int) -> tuple[tuple[int, str], ...]:
-    """Return (age in ms, label) of round ages in [begin_ms, end_ms), as `timeaxis.time_ticks`."""
+    """Return (age in ms, label) of round ages in [begin_ms, end_ms), as `time_axis.time_ticks`."""
     span_ms = end_ms - begin_ms
     if span_ms <= 0 or width_cells <= 0:
         return ()

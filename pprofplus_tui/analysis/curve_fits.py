@@ -18,8 +18,8 @@ _LOGARITHMS = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 _POWERS = (0.1, 0.2, 0.35)
 _STOPS = (0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75)  # where a rise may end, as shares of the span
 _BEGINS = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.88)  # where it may begin
-_MOST_STEPS = 3
-_LEAST_OF_A_STEP = 3  # points on each side
+_MAX_STEPS = 3
+_MIN_OF_A_STEP = 3  # points on each side
 
 # Time constants of a warm-up that a line follows; of a warm-up in two stages, those of the second
 # and of the first stage. The second may also be a logarithm or a root.
@@ -28,16 +28,16 @@ _SECOND = (0.14, 0.2, 0.27, 0.35)
 _LONG_LOGARITHMS = (0.001, 0.01, 0.03)
 _LONG_POWERS = (0.1, 0.2, 0.3)
 _FIRST = np.geomspace(0.005, 0.12, 8)
-_LEAST_LEFT = 0.2  # at least this share of the rise is along the line
+_MIN_LEFT = 0.2  # at least this share of the rise is along the line
 
 LINE, SLOWING, STEPS = "line", "slowing", "steps"
-_LEAST_POINTS = 8
+_MIN_POINTS = 8
 _SMOOTHED = 12  # curves of fewer points are not smoothed
 # Steps have more parameters than a line, so they must fit a staircase much better.
 _OF_STEPS = 0.25
 # How much better a slowing rise must fit, by the number of independent values.
 _BY_CHANCE = 7.0
-_MOST_BY_CHANCE = 0.8
+_MAX_BY_CHANCE = 0.8
 
 
 @dataclass(frozen=True)
@@ -95,14 +95,14 @@ def _least_of_two(firsts: Floats, seconds: Floats, y: Floats) -> float:
 def stepped(y: Floats) -> float:
     """Return the sum of squares around one to three steps, found one after the other."""
     bounds = [0, len(y)]
-    for _ in range(_MOST_STEPS):
+    for _ in range(_MAX_STEPS):
         best, at = 0.0, 0
         for begin, end in pairwise(bounds):
             part = y[begin:end]
             count = len(part)
-            if count < 2 * _LEAST_OF_A_STEP:
+            if count < 2 * _MIN_OF_A_STEP:
                 continue
-            left = np.arange(_LEAST_OF_A_STEP, count - _LEAST_OF_A_STEP + 1)
+            left = np.arange(_MIN_OF_A_STEP, count - _MIN_OF_A_STEP + 1)
             sums = np.cumsum(part)[left - 1]
             gain = (sums - part.sum() * left / count) ** 2 * count / (left * (count - left))
             place = int(np.argmax(gain))
@@ -140,7 +140,7 @@ def what_rise(t: Floats, y: Floats, *, from_start: bool) -> Rise:
     With `from_start`, the curve begins where the process did: a line may follow a short
     warm-up, and a warm-up may be a logarithm or a root of the time.
     """
-    if len(y) < _LEAST_POINTS:
+    if len(y) < _MIN_POINTS:
         return Rise()
     y = _smooth(y)
     span = float(t[-1] - t[0])
@@ -170,7 +170,7 @@ def what_rise(t: Floats, y: Floats, *, from_start: bool) -> Rise:
     if steps < min(_OF_STEPS * straight, slowest):
         return Rise(STEPS, slope / span, begin)
     rest = y - y.mean() - factors[place] * (shapes[:, place] - shapes[:, place].mean())
-    limit = min(float(np.exp(-_BY_CHANCE / max(effective_count(rest), 3.0))), _MOST_BY_CHANCE)
+    limit = min(float(np.exp(-_BY_CHANCE / max(effective_count(rest), 3.0))), _MAX_BY_CHANCE)
     slows = slowest < limit * straight or (slowest < limit * line and slowest < straight)
     if not slows:
         return Rise(LINE, slope / span, begin)
@@ -219,7 +219,7 @@ def steady(t: Floats, y: Floats, span: float, grain: float) -> Steady | None:
     place = int(np.argmin(sums))
     if sums[place] < best:
         best, slope, figures = float(sums[place]), float(slopes[place]), 4
-    if slope * (x[-1] - x[0]) < _LEAST_LEFT * max(float(y[-1] - y[0]), 0.0) or slope <= 0:
+    if slope * (x[-1] - x[0]) < _MIN_LEFT * max(float(y[-1] - y[0]), 0.0) or slope <= 0:
         return None
     shapes = np.concatenate(
         (

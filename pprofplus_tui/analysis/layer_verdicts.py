@@ -1,4 +1,4 @@
-"""From the metrics of a log to the layers of memory, and a verdict on each."""
+"""Computes the layers of memory from the metrics of a log, and a verdict on each."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,11 +6,11 @@ import numpy as np
 
 from pprofplus_tui.analysis.long_term import LongTermTrend, look_back
 from pprofplus_tui.analysis.run_overview import RunOverview
-from pprofplus_tui.analysis.trend import LEAST_BYTES, judge
+from pprofplus_tui.analysis.trend import MIN_BYTES, classify
 from pprofplus_tui.analysis.window_verdict import weigh
 from pprofplus_tui.model.change import change_over
 from pprofplus_tui.model.cursor import Reading
-from pprofplus_tui.model.layers import LEAST_ABSENT_BYTES, residue
+from pprofplus_tui.model.layers import MIN_ABSENT_BYTES, residue
 from pprofplus_tui.model.points import Points
 from pprofplus_tui.model.verdict import (
     GROWING,
@@ -73,17 +73,17 @@ def _at_ends(ends: tuple[Reading, Reading] | None) -> dict[str, Points]:
 
 
 # The least change that counts, by unit, for series that are not bytes.
-_LEAST_CHANGE = {"count": 2.0, "us": 1000.0, "us/s": 10_000.0, "count/s": 1.0}
+_MIN_CHANGE = {"count": 2.0, "us": 1000.0, "us/s": 10_000.0, "count/s": 1.0}
 
 
-def judge_curve(points: Points, unit: str = "B", before: str = "") -> Verdict:
+def classify_curve(points: Points, unit: str = "B", before: str = "") -> Verdict:
     """Return the verdict on one curve, for views of several runs.
 
     It uses the tests of the main view. `unit` is as in `units.format_quantity`; `before` is
     the kind of verdict that this curve had a moment ago.
     """
-    least = LEAST_BYTES if unit in {"B", "B/s"} else _LEAST_CHANGE.get(unit, 1.0)
-    return judge(points, least, before)
+    least = MIN_BYTES if unit in {"B", "B/s"} else _MIN_CHANGE.get(unit, 1.0)
+    return classify(points, least, before)
 
 
 def _last(metric: str, table: Mapping[str, Points], measured: Mapping[str, Points]) -> int | None:
@@ -96,7 +96,7 @@ def long_term_trends(past: RunOverview, kinds: Sequence[LayerKind] = LAYERS) -> 
     found = {}
     for kind in kinds:
         points = _of_layer(kind, past.table)
-        trend = look_back(points, past.start_ms, LEAST_BYTES) if points is not None else None
+        trend = look_back(points, past.start_ms, MIN_BYTES) if points is not None else None
         if trend is not None:
             found[kind.id] = trend
     return found
@@ -111,11 +111,11 @@ def verdicts(  # noqa: PLR0913 - a window, and its context
     past: LongTermTrends | None = None,
     earlier: LongTermTrends | None = None,
 ) -> Verdicts:
-    """Return what the layers of memory do in a window.
+    """Return the verdicts on the layers of memory in a window.
 
     Args:
-        table: metric -> its level in the window, `verdict.VERDICT_METRICS` as far as the log has
-            them; bytes. Layers without all their metrics are left out.
+        table: metric -> its level in the window, those of `verdict.VERDICT_METRICS` that the log
+            has; bytes. Layers without all their metrics are left out.
         before: the previous verdicts on this view.
         ends: the first and the last sample in the window, for the measured change.
         kinds: the layers to judge.
@@ -133,16 +133,16 @@ def verdicts(  # noqa: PLR0913 - a window, and its context
         at_ends = _of_layer(kind, measured)
         change = change_over(points if at_ends is None else at_ends)
         now_bytes = int((points if at_ends is None else at_ends).hi[-1])
-        if kind.resident or float(points.hi.max()) >= LEAST_ABSENT_BYTES:
+        if kind.resident or float(points.hi.max()) >= MIN_ABSENT_BYTES:
             former = known.get(kind, "")
             # "not sure" means that it grew in the window
-            verdict = judge(points, before=GROWING if former == NOT_SURE else former)
+            verdict = classify(points, before=GROWING if former == NOT_SURE else former)
             if past is not None:
                 verdict = weigh(
                     verdict,
                     points,
                     past.get(kind.id),
-                    LEAST_BYTES,
+                    MIN_BYTES,
                     level=whole.level if whole is not None else 0.0,
                     before=former,
                     earlier=earlier.get(kind.id) if earlier is not None else None,

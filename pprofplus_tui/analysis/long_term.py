@@ -15,8 +15,8 @@ from pprofplus_tui.analysis.run_overview import PAST_BUCKETS
 from pprofplus_tui.analysis.sawtooth import find_teeth
 from pprofplus_tui.analysis.steady_growth import DAY_H, day_floors, settled
 from pprofplus_tui.analysis.trend import (
-    LEAST_SHARE,
     MIN_POINTS,
+    MIN_SHARE,
     MIN_SPAN_MS,
     TrendBlocks,
     TrendLine,
@@ -31,12 +31,12 @@ from pprofplus_tui.analysis.trend import (
 from pprofplus_tui.model.durations import HOUR_MS
 from pprofplus_tui.model.points import Floats, Ints, Points
 
-_MOST_CELLS = 4 * PAST_BUCKETS  # of an even grid, for uneven points too
+_MAX_CELLS = 4 * PAST_BUCKETS  # of an even grid, for uneven points too
 _CELLS = 48  # points that curves are fitted to
-_LEAST_OF_A_DAY = 4  # points, for a daily pattern
-_LEAST_TROUGHS = 4
+_MIN_OF_A_DAY = 4  # points, for a daily pattern
+_MIN_TROUGHS = 4
 _FEW_TROUGHS = 6
-_LEAST_CELLS = 8
+_MIN_CELLS = 8
 _RECURS = 0.5  # share of the variation from which the daily pattern is subtracted
 _FLOORS_TELL = 0.3  # and from which the floors of days show the kind of a rise better
 _START_SHARE = 0.05
@@ -136,7 +136,7 @@ class LongTermTrend:
         """Return (low, high) before a time, without outliers; None if there is too little."""
         before = self.t < (t_ms - self.begin_ms) / HOUR_MS
         count = int(before.sum())
-        if count < _LEAST_CELLS:
+        if count < _MIN_CELLS:
             return None
         lows, highs = np.sort(self.floor[before]), np.sort(self.ceiling[before])
         rare = count // 50
@@ -160,11 +160,11 @@ def without_days(points: Points, y: Floats) -> tuple[Floats, float]:
     A run of less than two days is returned unchanged, and so is one that lacks an hour of each day.
     """
     span_ms = int(points.t_ms[-1] - points.t_ms[0])
-    step_ms = max(median(np.diff(points.t_ms).astype(float)), span_ms / _MOST_CELLS)
+    step_ms = max(median(np.diff(points.t_ms).astype(float)), span_ms / _MAX_CELLS)
     per_day = round(DAY_H * HOUR_MS / step_ms)
     place = np.round((points.t_ms - points.t_ms[0]) / step_ms).astype(np.int64)
     count = int(place[-1]) + 1
-    if per_day < _LEAST_OF_A_DAY or count < 2 * per_day:
+    if per_day < _MIN_OF_A_DAY or count < 2 * per_day:
         return y, 0.0
     grid = np.full(count, np.nan)
     grid[place] = y
@@ -213,7 +213,7 @@ def look_back(points: Points, start_ms: int, least: float) -> LongTermTrend | No
     span_ms = int(points.t_ms[-1] - points.t_ms[0])
     began = int(points.t_ms[0]) - start_ms < max(_START_SHARE * span_ms, _START_MS)
     y = points.lo
-    least = max(least, LEAST_SHARE * abs(median(y)))
+    least = max(least, MIN_SHARE * abs(median(y)))
     found = LongTermTrend(int(points.t_ms[0]), float(t[-1]), began, t, y, points.hi)
     whole = np.zeros(len(y), np.int64)
     line = line_of(blocks_of(t, y, whole), least / 40)
@@ -224,7 +224,7 @@ def look_back(points: Points, start_ms: int, least: float) -> LongTermTrend | No
     if teeth is not None:
         troughs = trough_blocks(t, y, whole, teeth)
         series, curve, daily = [troughs], (troughs.t, troughs.y), 0.0
-        if len(troughs.y) < _LEAST_TROUGHS:
+        if len(troughs.y) < _MIN_TROUGHS:
             series = []
     else:
         series, curve, daily = _floors(points, t, y, whole)
@@ -255,6 +255,6 @@ def _floors(
     floors = day_floors(t, y)
     if floors is not None:
         series.append(floors)
-        if daily > _FLOORS_TELL and len(floors.y) >= _LEAST_CELLS:
+        if daily > _FLOORS_TELL and len(floors.y) >= _MIN_CELLS:
             curve = floors.t, floors.y
     return series, curve, daily

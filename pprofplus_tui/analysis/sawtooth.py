@@ -60,7 +60,7 @@ def find_teeth(level: Floats, piece: Ints, noise: float, least: float) -> Teeth 
         for first, last in pairwise(bounds)
         for begin, top, bottom in _swings(level[first:last].tolist(), height)
     ]
-    if len(found) < 2:  # noqa: PLR2004 - once is a fall, twice is a habit
+    if len(found) < 2:  # noqa: PLR2004 - one fall is not a pattern
         return None
     begins, tops, troughs = np.array(found).T
     fall, rise = np.median(troughs - tops), np.median(tops - begins)

@@ -15,9 +15,9 @@ from pprofplus_tui.analysis.trend import TrendBlocks, TrendLine, line_of
 from pprofplus_tui.model.points import Floats
 
 DAY_H = 24.0
-_LEAST_DAYS = 5  # whose floors are compared
-_MOST_FLOORS = 24
-_LEAST_OF_A_DAY = 4  # points, for a floor
+_MIN_DAYS = 5  # whose floors are compared
+_MAX_FLOORS = 24
+_MIN_OF_A_DAY = 4  # points, for a floor
 # Limits for a line after a warm-up, for this number of floors or fewer: see `Steady`.
 _FEW_FLOORS = 8
 _GAIN, _GAIN_OF_FEW = 2.5, 4.0
@@ -36,21 +36,21 @@ _EVEN = {3: 0.95, 4: 0.85}
 def day_floors(t: Floats, y: Floats) -> TrendBlocks | None:
     """Return the low end of each day, or of each few days; None if there are too few."""
     days = int((t[-1] - t[0]) / DAY_H)
-    if days < _LEAST_DAYS:
+    if days < _MIN_DAYS:
         return None
-    size = -(-days // _MOST_FLOORS)
+    size = -(-days // _MAX_FLOORS)
     # days are counted from the end: the first, where warm-ups are, may be incomplete
     number = ((t[-1] - t) / (DAY_H * size)).astype(np.int64)
     times, values = [], []
     for which in range(days // size - 1, -1, -1):
         mine = number == which
         count = int(mine.sum())
-        if count < _LEAST_OF_A_DAY:
+        if count < _MIN_OF_A_DAY:
             continue
         low = np.sort(y[mine])[count // 16 : max(count // 8, 1)]
         times.append(float(t[mine].mean()))
         values.append(float(low.mean()))
-    if len(times) < _LEAST_DAYS:
+    if len(times) < _MIN_DAYS:
         return None
     return TrendBlocks(np.array(times), np.array(values), np.zeros(len(times), np.int64))
 

@@ -37,14 +37,14 @@ from pprofplus_tui.model.verdict import (
 MIN_POINTS = 24
 MIN_SPAN_MS = 60_000
 _BLOCKS = 16
-_LEAST_BLOCKS = 6
-_LEAST_TROUGHS = 5
+_MIN_BLOCKS = 6
+_MIN_TROUGHS = 5
 _SURE = 1.96
 _SOME = 0.3  # least Kendall's tau of a rise
 
 # A smaller change, or a smaller share of the level, is never growth.
-LEAST_BYTES = 256 * 1024.0
-LEAST_SHARE = 0.002
+MIN_BYTES = 256 * 1024.0
+MIN_SHARE = 0.002
 # Hysteresis: a verdict is kept until it misses its limits by a fifth. Otherwise one at its limit
 # would change with each sample.
 HELD = 0.8
@@ -194,7 +194,7 @@ def _pieces(points: Points, level: Floats, noise: float) -> Ints:
 def blocks_of(t: Floats, y: Floats, piece: Ints) -> TrendBlocks:
     """Cut a series into blocks of about as many points, none across pieces."""
     count = len(y)
-    most = min(max(count // 6, _LEAST_BLOCKS), _BLOCKS)
+    most = min(max(count // 6, _MIN_BLOCKS), _BLOCKS)
     times, values, pieces = [], [], []
     bounds = np.flatnonzero(np.diff(piece, prepend=-1, append=-1))
     for begin, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
@@ -261,7 +261,7 @@ def mirrored(line: TrendLine) -> TrendLine:
 def _no_growth(blocks: TrendBlocks, line: TrendLine | None, least: float) -> Verdict:
     """Return the verdict on a curve that does not grow, with its shape."""
     y = blocks.y
-    if line is not None and len(y) >= _LEAST_BLOCKS:
+    if line is not None and len(y) >= _MIN_BLOCKS:
         ends = max(len(y) // 4, 2)
         rise = median(y[-ends:]) - float(y[0])
         # find where the means before and after differ most; the step is the difference of medians
@@ -279,9 +279,10 @@ def _no_growth(blocks: TrendBlocks, line: TrendLine | None, least: float) -> Ver
     return Verdict(STEADY, shape=LEVEL)
 
 
-def _judged(
+def _trend_of(
     blocks: TrendBlocks, least: float, shape: str, before: str
 ) -> tuple[Verdict | None, TrendLine | None]:
+    """Return (the verdict if the blocks grow or shrink, else None; the line through them)."""
     line = line_of(blocks, least / 40)
     if line is None:
         return None, line
@@ -304,14 +305,14 @@ def _turned(t: Floats, y: Floats, piece: Ints, least: float, before: str) -> Ver
     ease = HELD if before == GROWING else 1.0
     if median(y[-tenth:]) - known[-1] < max(known[-1] - known[0], least) * ease:
         return None
-    found, line = _judged(blocks_of(t[half:], y[half:], piece[half:]), least, TURN, before)
+    found, line = _trend_of(blocks_of(t[half:], y[half:], piece[half:]), least, TURN, before)
     if found is None or line is None or line.tau < 0.7 * ease:  # a second test must be clearer
         return None
     return found if found.kind == GROWING else None
 
 
-def judge(points: Points, least: float = LEAST_BYTES, before: str = "") -> Verdict:
-    """Return what a series does in its window.
+def classify(points: Points, least: float = MIN_BYTES, before: str = "") -> Verdict:
+    """Return the verdict on a series in its window.
 
     Args:
         points: samples or buckets; the smallest values of buckets count, because a leak raises
@@ -324,7 +325,7 @@ def judge(points: Points, least: float = LEAST_BYTES, before: str = "") -> Verdi
     if count < MIN_POINTS or int(points.t_ms[-1] - points.t_ms[0]) < MIN_SPAN_MS:
         return Verdict()
     floor = points.lo
-    least = max(least, LEAST_SHARE * abs(median(floor)))
+    least = max(least, MIN_SHARE * abs(median(floor)))
     if float(floor.max() - floor.min()) < least:
         return Verdict(STEADY)
     t = (points.t_ms - points.t_ms[0]) / HOUR_MS
@@ -335,9 +336,9 @@ def judge(points: Points, least: float = LEAST_BYTES, before: str = "") -> Verdi
     blocks = blocks_of(t, floor, piece)
     if teeth is not None:
         troughs = trough_blocks(t, floor, piece, teeth)
-        enough = len(troughs.y) >= _LEAST_TROUGHS
-        found = _judged(troughs, least, TEETH, before)[0] if enough else None
-        found = found or _judged(blocks, least, TEETH, before)[0]
+        enough = len(troughs.y) >= _MIN_TROUGHS
+        found = _trend_of(troughs, least, TEETH, before)[0] if enough else None
+        found = found or _trend_of(blocks, least, TEETH, before)[0]
         return found or Verdict(SAW_TOOTH, change=teeth.height, shape=TEETH)
-    found, line = _judged(blocks, least, LINE, before)
+    found, line = _trend_of(blocks, least, LINE, before)
     return found or _turned(t, floor, piece, least, before) or _no_growth(blocks, line, least)

@@ -13,7 +13,7 @@ import numpy as np
 from pprofplus_tui.analysis.curve_fits import SLOWING, STEPS
 from pprofplus_tui.analysis.long_term import LongTermTrend
 from pprofplus_tui.analysis.steady_growth import DAY_H
-from pprofplus_tui.analysis.trend import HELD, LEAST_SHARE, median
+from pprofplus_tui.analysis.trend import HELD, MIN_SHARE, median
 from pprofplus_tui.model.durations import HOUR_MS
 from pprofplus_tui.model.points import Points
 from pprofplus_tui.model.verdict import (
@@ -62,7 +62,7 @@ _BEFORE_SHARE = 0.2  # of the range before: a level within it is not new
 _RECURS = 0.5
 _SLOPING = 0.5  # Kendall's tau from which a floor is not called level
 _STILL = 0.05  # of a slowing rise in the last third, from which it has not levelled off
-_LEAST_DAYS = 2  # of an earlier run, for a comparison
+_MIN_DAYS = 2  # of an earlier run, for a comparison
 # A rise up to this factor of the largest one of the previous run is like it.
 _LIKE_EARLIER = 1.3
 _UNLIKE_EARLIER = 2.0
@@ -134,7 +134,7 @@ def weigh(  # noqa: PLR0913 - a verdict, and its context
     """
     if past is None or not len(points):
         return seen
-    least = max(least, LEAST_SHARE * past.level)
+    least = max(least, MIN_SHARE * past.level)
     case = Case(seen, points, past, least, level or past.level, before, earlier)
     found = _weighed(case)
     if found.kind == TOO_LITTLE:
@@ -278,13 +278,13 @@ def _as_earlier(case: Case, found: Verdict, earlier: LongTermTrend) -> Verdict:
     if aged is not None and case.past.from_start and not earlier.leaks:
         usual.append(aged)
     days = earlier.rises_at(begin_ms, end_ms)
-    if len(days) >= _LEAST_DAYS:
+    if len(days) >= _MIN_DAYS:
         usual += days.tolist()
     if not usual:
         return found
     most = max(usual)
     if case.risen <= _LIKE_EARLIER * most + case.least:
         return _calm(replace(found, kind=GROWING), EARLIER_RUN, confidence=MEDIUM)
-    if len(days) >= _LEAST_DAYS and case.risen > _UNLIKE_EARLIER * most + case.least:
+    if len(days) >= _MIN_DAYS and case.risen > _UNLIKE_EARLIER * most + case.least:
         return replace(found, kind=GROWING, confidence=MEDIUM, reason=NOT_AS_EARLIER)
     return found

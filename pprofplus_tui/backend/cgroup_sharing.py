@@ -1,4 +1,4 @@
-"""Counts the live runs that are charged to the cgroup of the run shown."""
+"""Counts the live runs that share the cgroup of the selected run."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -13,19 +13,19 @@ _USED = (USED, False)
 
 
 def with_sharers(
-    facts: Verdicts, reader: RunReader, run: Run, window: Window, infos: Iterable[RunInfo]
+    verdicts: Verdicts, reader: RunReader, run: Run, window: Window, infos: Iterable[RunInfo]
 ) -> Verdicts:
-    """Return the facts with the number of runs in the cgroup, which is known of the present only.
+    """Return the verdicts with the number of runs in the cgroup, None in a window of the past.
 
     Args:
-        facts: of the run in the window.
-        reader: of the run, refreshed.
-        run: that is shown.
-        window: that is shown.
-        infos: of all runs there are.
+        verdicts: on the run in the window.
+        reader: the refreshed reader of the run.
+        run: the selected run.
+        window: the visible window.
+        infos: all runs.
     """
     count = None
-    if facts.limit_bytes and run.running and window.end_ms > run.end_ms:
+    if verdicts.limit_bytes and run.running and window.end_ms > run.end_ms:
         charges = {
             info.id: charge
             for info in infos
@@ -36,11 +36,11 @@ def with_sharers(
             end_ms = reader.end_ms + 1
             used = reader.query(end_ms - OLDEST_MS, end_ms, VERDICT_BUCKETS, (_USED,))[_USED]
             count = sharers(mine, used, charges.values())
-    return facts if count == facts.sharers else replace(facts, sharers=count)
+    return verdicts if count == verdicts.sharers else replace(verdicts, sharers=count)
 
 
 def _charge_of(info: RunInfo) -> Charge | None:
-    """Return what the last sample says of the cgroup; None without a limit."""
+    """Return the charge of the cgroup at the last sample; None without a limit."""
     limit_bytes, used_bytes = info.last.get(LIMIT), info.last.get(USED)
     if not limit_bytes or used_bytes is None:
         return None

@@ -1,10 +1,10 @@
-"""Judges the growth of live runs, for the list's order by growth: a few at a time."""
+"""Judges how live runs grow, a few at a time, for the list sorted by growth."""
 
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pprofplus_tui.analysis.verdict_tracker import judged_curve
+from pprofplus_tui.analysis.verdict_tracker import series_verdict
 from pprofplus_tui.model.runs import RUNNING, RunId
 from pprofplus_tui.model.verdict import GROWING, Verdict
 from pprofplus_tui.model.view import young_span_ms
@@ -12,13 +12,13 @@ from pprofplus_tui.model.window import Window
 from pprofplus_tui.sources.port import Access, NoRunError, RunInfo, RunReader, Source
 
 _RSS = ("rss", False)
-_JUDGED_SHARE = 50  # of the window in new samples, before a run is judged again
-_LEAST_NEW_MS = 5000
+_NEW_SHARE = 50  # a run is judged again after new samples of 1/50 of the window
+_MIN_NEW_MS = 5000
 
 
 @dataclass(eq=False)
 class _Judged:
-    """A run, the verdict on its end, and how far it then reached."""
+    """A run, the verdict on its last minutes, and the run's end at that time."""
 
     run: RunReader
     verdict: Verdict
@@ -26,35 +26,35 @@ class _Judged:
 
 
 class GrowthRanking:
-    """Knows the verdict on the last minutes of each live run. Only the backend's thread uses it.
+    """Keeps the verdict on the last minutes of each live run. Only the backend's thread uses it.
 
-    The window is the one in which the main view opens on such a run.
+    The window is the one with which the main view opens a run.
     """
 
     def __init__(self, source: Source) -> None:
         self._source = source
         self._judged: dict[RunId, _Judged] = {}
-        self._lacking = False
+        self._has_more = False
 
     @property
-    def lacking(self) -> bool:
-        """Whether there were more runs to judge than time."""
-        return self._lacking
+    def has_more(self) -> bool:
+        """Whether the last call of `update` left runs for the next one."""
+        return self._has_more
 
     def forget(self) -> None:
-        """Drop all readers and verdicts: the list is in another order."""
+        """Drop all readers and verdicts: the list is no longer sorted by growth."""
         self._judged.clear()
-        self._lacking = False
+        self._has_more = False
 
     def verdict(self, run_id: RunId) -> Verdict | None:
-        """Return the verdict on a run, None while there is none."""
+        """Return the verdict on a run, None if there is none yet."""
         judged = self._judged.get(run_id)
         return None if judged is None else judged.verdict
 
-    def judge(self, infos: Iterable[RunInfo], until_s: float) -> bool:
-        """Judge live runs until that monotonic time; return whether any verdict is new.
+    def update(self, infos: Iterable[RunInfo], until_s: float) -> bool:
+        """Judge live runs until a monotonic time; return whether any verdict changed.
 
-        Those that were never judged come first, then those judged longest ago.
+        Runs without a verdict are first, then those with the oldest verdict.
         """
         live = {info.id: info for info in infos if info.state in RUNNING}
         for run_id in self._judged.keys() - live.keys():
@@ -63,10 +63,10 @@ class GrowthRanking:
         new = False
         for info in due:
             if time.monotonic() > until_s:
-                self._lacking = True
+                self._has_more = True
                 return new
-            new |= self._judge_run(info)
-        self._lacking = False
+            new |= self._update_run(info)
+        self._has_more = False
         return new
 
     def _judged_until(self, info: RunInfo) -> int:
@@ -78,29 +78,29 @@ class GrowthRanking:
         if judged is None:
             return True
         span_ms = young_span_ms(info.end_ms - info.begin_ms)
-        return not 0 <= info.end_ms - judged.end_ms < max(span_ms // _JUDGED_SHARE, _LEAST_NEW_MS)
+        return not 0 <= info.end_ms - judged.end_ms < max(span_ms // _NEW_SHARE, _MIN_NEW_MS)
 
     def _opened(self, info: RunInfo, judged: _Judged | None) -> RunReader:
-        """Return the run, up to date. Raises NoRunError."""
+        """Return the refreshed run. Raises NoRunError."""
         if judged is None:
             return self._source.open(info.id, Access.END)
         judged.run.refresh()
         return judged.run
 
-    def _judge_run(self, info: RunInfo) -> bool:
-        """Judge one run; return whether the verdict is another one."""
+    def _update_run(self, info: RunInfo) -> bool:
+        """Judge one run; return whether its verdict changed."""
         judged = self._judged.get(info.id)
         try:
             run = self._opened(info, judged)
-        except NoRunError:  # not a run any more
+        except NoRunError:  # it was removed
             return False
         window = Window.live(info.end_ms, young_span_ms(info.end_ms - info.begin_ms))
         before = "" if judged is None else judged.verdict.kind
-        verdict = judged_curve(run, window.begin_ms, window.end_ms, _RSS, "B", before)
+        verdict = series_verdict(run, window.begin_ms, window.end_ms, _RSS, "B", before)
         if verdict.kind == GROWING and run.only_end:
-            # only the whole run shows whether that is a wave or a saw-tooth, as in the main view
+            # only the whole run shows whether this is a wave or a saw-tooth, as in the main view
             run = self._source.open(info.id)
-            verdict = judged_curve(run, window.begin_ms, window.end_ms, _RSS, "B", before)
+            verdict = series_verdict(run, window.begin_ms, window.end_ms, _RSS, "B", before)
         if judged is not None and judged.run is run and judged.verdict == verdict:
             judged.end_ms = info.end_ms
             return False

@@ -12,24 +12,24 @@ from pprofplus_tui.model.runs import Run, RunId
 
 
 class BackendPort(Protocol):
-    """What a screen may ask of the backend.
+    """What a screen may request from the backend.
 
     `show`, `compare` and `read_first` return at once; the answers arrive as `Frame` and `Drawn`
-    values through the callbacks that the backend was made with. The other methods read or write
+    values through the callbacks given to the backend. The other methods read or write
     files before they return: call them from a worker thread. They raise PprofplusError or OSError
     with a one-line text for the user.
     """
 
     def show(self, request: ChartRequest) -> None:
-        """Answer this request now, and again whenever the run has new samples."""
+        """Answer this request now, and again when the run has new samples."""
 
     def compare(self, comparison: ComparisonRequest | None) -> None:
-        """Answer this comparison instead of the last request; None: the request again."""
+        """Answer this comparison instead of the last request; None: return to the request."""
 
-    def read_first(self, runs: tuple[RunId, ...], *, judge_growth: bool = False) -> None:
+    def read_first(self, runs: tuple[RunId, ...], *, with_growth: bool = False) -> None:
         """Read all figures of these runs before those of other runs.
 
-        With `judge_growth`, also judge how each live run grows.
+        With `with_growth`, also judge how each live run grows.
         """
 
     def events(self, run: Run, limit: int) -> tuple[RunEvent, ...]:
@@ -55,10 +55,10 @@ class BackendPort(Protocol):
 
 
 class Backend(BackendPort, Protocol):
-    """A backend with its lifetime; the code that makes it starts and closes it."""
+    """A backend that can be started and closed, by the code that makes it."""
 
     def start(self) -> None:
-        """Start to read, unless it is closed already."""
+        """Start the thread, unless the backend is already closed."""
 
     def close(self) -> None:
-        """Stop, and join all threads."""
+        """Stop and join all threads."""

@@ -1,6 +1,6 @@
-"""Jobs on one run for the screens' worker threads: list events, export.
+"""Jobs on one run in worker threads of the screens: list events, export.
 
-The export is imported on first use: importing numpy would delay the first paint.
+Functions import what they need, because importing numpy would delay the first paint.
 """
 
 from collections.abc import Callable
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 def events(source: "Source", run: Run, limit: int) -> tuple[RunEvent, ...]:
-    """Read all events of a run; return them in order of time, at most `limit`."""
+    """Return the events of a run in order of time, at most `limit`."""
     from pprofplus_tui.sources.port import Access  # noqa: PLC0415 - see the module
 
-    return source.open(run.id, Access.SAMPLES).events(most=limit)
+    return source.open(run.id, Access.SAMPLES).events(limit=limit)
 
 
 def suggest_export_path(job: ExportJob, directory: Path) -> Path:
-    """Return a free path in `directory`, named after the run and the window."""
+    """Return the path of a file in `directory` that does not exist, named after run and window."""
     from pprofplus_tui.export import suggest_path  # noqa: PLC0415 - see the module
 
     run = job.run
@@ -37,7 +37,7 @@ def export(
     progress: Callable[[float], None],
     cancelled: Callable[[], bool],
 ) -> Exported:
-    """Write the samples of a job, read with a reader of its own.
+    """Write the samples of a job to a new file; the job has its own reader.
 
     Raises FileExistsError, ExportCancelledError, OutputError.
     """

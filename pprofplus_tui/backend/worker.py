@@ -1,4 +1,4 @@
-"""The thread between the source and the screen. It loads its modules after the first paint."""
+"""The thread that answers requests of the screens. It loads its modules after the first paint."""
 
 import gc
 import threading
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 TICK_S = 1.0
 LOW_TICK_S = 5.0  # over a slow or metered connection
-_YOUNG_OBJECTS = 5000  # new ones that are searched for garbage at a time; Python's own: 700
+_GC_THRESHOLD = 5000  # allocations before a collection of the young generation; Python: 700
 
 
 class BackendThread:
-    """Answers the latest request, at once and each tick; its owner starts and closes it.
+    """Answers the latest request immediately and at each tick; its owner starts and closes it.
 
-    `open_source` is called once, when the source is first needed: it takes long to load. Both
-    callbacks are called from threads of the backend; they must only pass the value on.
+    `open_source` is called once, on the first use of the source, because its modules load slowly.
+    Both callbacks are called from threads of the backend; they must only pass the value on.
     """
 
     def __init__(
@@ -51,21 +51,21 @@ class BackendThread:
         self._request = ChartRequest()
         self._comparison: ComparisonRequest | None = None
         self._first: tuple[RunId, ...] = ()
-        self._judge_growth = False
+        self._with_growth = False
         self._scrolled = False
         self._fresh = True
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="pprofplus-backend", daemon=True)
 
     def start(self) -> None:
-        """Start to read, unless it is closed already."""
+        """Start the thread, unless the backend is already closed."""
         with self._changed:
             if self._closing:
                 return
             self._thread.start()
 
     def close(self) -> None:
-        """Stop, and join the threads."""
+        """Stop and join the threads."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -74,35 +74,35 @@ class BackendThread:
 
     @property
     def source(self) -> "Source":
-        """The source of the runs; it may be used from any thread."""
+        """The source of the runs; any thread may use it."""
         with self._source_lock:
             if self._source is None:
                 self._source = self._open_source()
             return self._source
 
     def show(self, request: ChartRequest) -> None:
-        """Answer this request now, and again whenever the log has more to say."""
+        """Answer this request now, and again when the run has new samples."""
         with self._changed:
             self._fresh = self._fresh or request != self._request
             self._request = request
             self._changed.notify_all()
 
     def compare(self, comparison: ComparisonRequest | None) -> None:
-        """Answer this comparison instead of the last request; None: the request again."""
+        """Answer this comparison instead of the last request; None: return to the request."""
         with self._changed:
             self._fresh = self._fresh or comparison != self._comparison
             self._comparison = comparison
             self._changed.notify_all()
 
-    def read_first(self, runs: tuple[RunId, ...], *, judge_growth: bool = False) -> None:
+    def read_first(self, runs: tuple[RunId, ...], *, with_growth: bool = False) -> None:
         """Read all figures of these runs before those of other runs.
 
-        With `judge_growth`, also judge how each live run grows.
+        With `with_growth`, also judge how each live run grows.
         """
         with self._changed:
-            wanted = runs, judge_growth
-            self._scrolled = self._scrolled or wanted != (self._first, self._judge_growth)
-            self._first, self._judge_growth = wanted
+            wanted = runs, with_growth
+            self._scrolled = self._scrolled or wanted != (self._first, self._with_growth)
+            self._first, self._with_growth = wanted
             self._changed.notify_all()
 
     def events(self, run: Run, limit: int) -> tuple[RunEvent, ...]:
@@ -132,7 +132,7 @@ class BackendThread:
         return self._fresh or self._scrolled or self._closing
 
     def _run(self) -> None:
-        # numpy, plotext and the readers take longer to load than the first paint takes
+        # numpy, plotext and the readers take longer to load than the first paint
         from pprofplus_tui.backend.session import Session  # noqa: PLC0415
 
         session = Session(self._options, self.source, self._on_drawn)
@@ -145,11 +145,11 @@ class BackendThread:
     def _enable_garbage_collection() -> None:
         """Enable the garbage collection that the command disabled for its start.
 
-        Everything loaded so far stays and is excluded: the modules and up to 100,000 runs.
+        All objects loaded so far are excluded, because they stay: modules and up to 100,000 runs.
         """
         gc.freeze()
         # reference counts free nearly all garbage of a frame
-        gc.set_threshold(_YOUNG_OBJECTS, *gc.get_threshold()[1:])
+        gc.set_threshold(_GC_THRESHOLD, *gc.get_threshold()[1:])
         gc.enable()
 
     def _serve(self, session: "Session") -> None:
@@ -157,7 +157,7 @@ class BackendThread:
         starting = not gc.isenabled()
         refresh_at_s = time.monotonic()
         unanswered = False
-        pending = False  # there is more to read at once
+        pending = False  # there is more to read: do not wait
         while True:
             with self._changed:
                 self._changed.wait_for(
@@ -168,10 +168,10 @@ class BackendThread:
                     return
                 request, fresh, self._fresh = self._request, self._fresh or unanswered, False
                 comparison, in_view, self._scrolled = self._comparison, self._first, False
-                ranking = self._judge_growth
+                ranking = self._with_growth
             unanswered = fresh  # a request that failed is answered again at the next tick
             pending = False
-            # a key is answered before anything else is read, for one tick at most
+            # answer a key before reading anything else, but delay a refresh by one tick at most
             at_once = fresh and frame is not None
             try:
                 if time.monotonic() >= refresh_at_s + (self._tick_s if at_once else 0.0):
@@ -188,7 +188,7 @@ class BackendThread:
                 unanswered = False
                 pending = pending or at_once or session.has_more
             except Exception as error:  # noqa: BLE001 - what cannot be read must not end the monitor
-                # what is known stays on the screen
+                # the last frame stays on the screen
                 answer = replace(frame or Frame(), problem=_problem_of(error))
             if starting and not session.loading:
                 starting = False
@@ -202,7 +202,7 @@ class BackendThread:
 
 
 def _problem_of(error: Exception) -> str:
-    """Return one line about what a source raised."""
+    """Return one line about an error that a source raised."""
     from pprofplus_tui.sources.port import SourceError  # noqa: PLC0415 - as above
 
     if isinstance(error, SourceError):

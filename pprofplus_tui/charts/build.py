@@ -1,4 +1,4 @@
-"""From a row of the chart table and its points to a chart: axes, legend, notes."""
+"""Builds a chart from a row of the chart table and points: axes, legend, notes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -19,9 +19,9 @@ from pprofplus_tui.model.window import JUMPS, Window
 
 _NEAR = 1.25  # a limit is near if the data reach four fifths of it
 
-# A following chart is drawn again at most so many times a window, or in steps of this length.
-_STEPS, _LEAST_STEP_MS = 100, 1200
-_LEAST_WORDY = 24
+# The lines of a following chart are drawn again at most 100 times per window, or every 1.2 s.
+_STEPS, _MIN_STEP_MS = 100, 1200
+_MIN_WORDY_CELLS = 24
 _WORDY = 60  # the border of a narrower plot has times only
 
 
@@ -37,15 +37,15 @@ class ChartStyle:
 def buckets_for(shape: Shape) -> int:
     """Return how many buckets of time a chart of that size can show.
 
-    Two a cell, as braille has; a multiple of the jumps of a following window, so that a jump
-    moves whole buckets and the lines do not flicker.
+    Two per cell, as braille has two dots; a multiple of the jumps of a following window, so that
+    a jump moves whole buckets and the lines do not flicker.
     """
     cells = plot_area(shape.width, shape.height).width
     return max(JUMPS, min(MAX_BUCKETS, 2 * cells) // JUMPS * JUMPS)
 
 
 def wanted_by(kind: ChartKind) -> tuple[SeriesKey, ...]:
-    """Return the metrics that a chart draws or notes."""
+    """Return the series that a chart needs, for its lines and notes."""
     return kind.metrics
 
 
@@ -57,7 +57,7 @@ def joined_notes(*notes: str, log: bool) -> str:
 def _event(event: RunEvent, cells: int) -> ChartMarker:
     """Return an event as a plot of that width shows it; an end is always shown in words."""
     main = event.kind in {DEATH, UNWATCHED}
-    worded = cells >= (_LEAST_WORDY if main else _WORDY)
+    worded = cells >= (_MIN_WORDY_CELLS if main else _WORDY)
     return ChartMarker(
         event.t_ms, event.short if worded else event.short[:1], event.description.style, main
     )
@@ -94,9 +94,9 @@ class ChartBuilder:
     only when there is about one cell of new time; in between, only the numbers change.
     """
 
-    def __init__(self, manner: ChartStyle) -> None:
-        self._manner = manner
-        self._axes = KeptAxes(ascii_only=manner.plain)
+    def __init__(self, style: ChartStyle) -> None:
+        self._style = style
+        self._axes = KeptAxes(ascii_only=style.plain)
         self._last: dict[str, _Last] = {}
         # of the window that is drawn, by the width of a plot: charts of one width share them
         self._ticks: tuple[int, int, dict[int, tuple[Tick, ...]]] = (0, 0, {})
@@ -123,7 +123,7 @@ class ChartBuilder:
         the words of `events`. Marks among the events are drawn as marks. While the log is
         `growing`, the lines may be late by a cell.
         """
-        manner = self._manner
+        style = self._style
         notes = [self._note(note, points) for note in kind.notes]
         if kind.total:
             stack = stack_of(
@@ -151,10 +151,10 @@ class ChartBuilder:
             marks=marks if wordy else tuple((ms, "") for ms, _ in marks),
             events=tuple(_event(event, area.width) for event in events if event.kind != MARKED),
             note=joined_notes(*notes, log=log),
-            ascii_only=manner.plain,
-            distinct=manner.colourless,
+            ascii_only=style.plain,
+            distinct=style.colourless,
             empty="no samples in this window" if known else "not in this log",
-            zone=zone_names(window.begin_ms, window.end_ms, manner.zone),
+            zone=zone_names(window.begin_ms, window.end_ms, style.zone),
             stacked=bool(kind.total),
         )
         return self._with_kept_lines(kind, shape, window, fresh) if growing else fresh
@@ -165,7 +165,7 @@ class ChartBuilder:
             known = {}
             self._ticks = window.begin_ms, window.end_ms, known
         if cells not in known:
-            known[cells] = time_ticks(window.begin_ms, window.end_ms, cells, self._manner.zone)
+            known[cells] = time_ticks(window.begin_ms, window.end_ms, cells, self._style.zone)
         return known[cells]
 
     def _with_kept_lines(
@@ -179,7 +179,7 @@ class ChartBuilder:
         # cost the most output
         step_ms = max(
             window.span_ms / max(plot_area(shape.width, shape.height).width, 1),
-            min(window.span_ms / _STEPS, _LEAST_STEP_MS),
+            min(window.span_ms / _STEPS, _MIN_STEP_MS),
         )
         last = self._last.get(kind.id)
         same = last is not None and (
@@ -219,7 +219,7 @@ class ChartBuilder:
         )
 
     def _bands(self, kind: ChartKind, stack: Stack) -> tuple[Line, ...]:
-        plain = self._manner.plain
+        plain = self._style.plain
         return tuple(
             Line(
                 series.label,
@@ -237,7 +237,7 @@ class ChartBuilder:
         value = ""
         if len(points):
             shown = points.hi.max() if series.extreme else points.hi[-1]
-            value = format_quantity(float(shown), kind.unit, ascii_only=self._manner.plain)
+            value = format_quantity(float(shown), kind.unit, ascii_only=self._style.plain)
         return Line(series.label, series.colour, points, value, series.metric)
 
     def _note(self, note: Note, points: Mapping[SeriesKey, Points]) -> str:
@@ -248,5 +248,5 @@ class ChartBuilder:
         ]
         if not last:
             return ""
-        number = format_quantity(sum(last), note.unit, ascii_only=self._manner.plain)
+        number = format_quantity(sum(last), note.unit, ascii_only=self._style.plain)
         return f"{number} {note.label}"

@@ -1,4 +1,4 @@
-"""From curves of several runs to charts and figures: a comparison, or all runs of a service."""
+"""Builds the charts and figures of a comparison from curves of several runs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -41,12 +41,12 @@ class Scene:
         request: of the screen.
         window: its window.
         kind: the chart whose main series is drawn.
-        runs: of the request, in its order.
+        runs: those of the request, in its order.
         curves: by run, in the request's time and the chart's unit; of the runs read so far.
         width_ms: of a bucket of theirs.
         lives: by run, when each run has values, in the request's time.
         verdicts: by run, on each curve.
-        present_ms: the newest sample of all live runs, unix ms; 0 where times are ages.
+        present_ms: the newest sample of all live runs, unix ms; 0 if times are ages.
     """
 
     request: ComparisonRequest
@@ -97,9 +97,9 @@ _UNJUDGED = Verdict()
 class ComparisonBuilder:
     """Builds charts of several runs; keeps the y axes so that they do not jump."""
 
-    def __init__(self, manner: ChartStyle) -> None:
-        self._manner = manner
-        self._axes = KeptAxes(ascii_only=manner.plain)
+    def __init__(self, style: ChartStyle) -> None:
+        self._style = style
+        self._axes = KeptAxes(ascii_only=style.plain)
         self._of: tuple[str, str] = "", ""
         self._top: tuple[object, tuple[RunId, ...]] = None, ()
 
@@ -208,23 +208,25 @@ class ComparisonBuilder:
         return self._chart(scene, shape, (Line("sum", 0, everyone, value),), title, note)
 
     def _formatted(self, value: float, kind: ChartKind) -> str:
-        return format_quantity(value, kind.unit, ascii_only=self._manner.plain)
+        return format_quantity(value, kind.unit, ascii_only=self._style.plain)
 
     def _line(self, member: Member, points: Points, kind: ChartKind) -> Line:
-        value = member.why_not if member.value is None else self._formatted(member.value, kind)
+        value = (
+            member.missing_reason if member.value is None else self._formatted(member.value, kind)
+        )
         label = f"{member.letter} {member.service} {member.pid}"
         return Line(label, member.colour, points, value, tag=member.letter)
 
     def _chart(
         self, scene: Scene, shape: Shape, lines: tuple[Line, ...], title: str, note: str
     ) -> ChartSpec:
-        manner, window, kind, request = self._manner, scene.window, scene.kind, scene.request
+        style, window, kind, request = self._style, scene.window, scene.kind, scene.request
         area = plot_area(shape.width, shape.height)
         drawn = [line.points for line in lines]
         ticks = (
             age_ticks(window.begin_ms, window.end_ms, area.width)
             if request.aligned
-            else time_ticks(window.begin_ms, window.end_ms, area.width, manner.zone)
+            else time_ticks(window.begin_ms, window.end_ms, area.width, style.zone)
         )
         return ChartSpec(
             title=title,
@@ -237,8 +239,8 @@ class ComparisonBuilder:
             lines=lines,
             note=note,
             cursor_ms=request.cursor_ms,
-            ascii_only=manner.plain,
-            distinct=manner.colourless,
+            ascii_only=style.plain,
+            distinct=style.colourless,
         )
 
 

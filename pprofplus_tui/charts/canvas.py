@@ -30,7 +30,7 @@ _DISTINCT_MARKERS: tuple[str, ...] = ("braille", "+", "o", "x", "#", "@")
 # A band below the lines: the lines must be visible on it.
 _FAINT_MARKER, _FAINT_ASCII_MARKER = "░", "."
 # An owner is a byte; a line's number is passed through plotext as a colour, also a byte.
-_MOST_LINES = 250
+_MAX_LINES = 250
 
 
 def markers(spec: ChartSpec) -> tuple[str, ...]:
@@ -87,7 +87,7 @@ class Canvas:
             fill(grid, spec, area)
             grid.paint([slot(line.colour) for line in spec.lines])
             return grid
-        lines = spec.lines[:_MOST_LINES]
+        lines = spec.lines[:_MAX_LINES]
         bars: list[tuple[list[Bar], str]] = []
         signals: list[tuple[list[float], list[float], str, int]] = []
         for index, (line, marker) in enumerate(zip(lines, markers(spec), strict=False)):

@@ -70,14 +70,13 @@ class Renderer:
     def submit(self, key: Hashable, spec: ChartSpec) -> bool:
         """Request a drawing; return whether it will be drawn.
 
-        It will not if the latest one for this key was the same, in which case the rows
-        delivered or about to be delivered are right, or if the renderer is closed. A chart
-        still waiting under this key is dropped.
+        It will not if the latest chart for this key was equal, because its rows are valid, or if
+        the renderer is closed. A chart that still waits under this key is dropped.
         """
         return bool(self.submit_all([(key, spec)]))
 
     def submit_all(self, specs: Iterable[tuple[Hashable, ChartSpec]]) -> int:
-        """Ask for several charts at one time; return how many will be drawn. See `submit`."""
+        """Request several charts at one time; return how many will be drawn. See `submit`."""
         with self._changed:
             count = 0
             for key, spec in specs:
@@ -99,7 +98,7 @@ class Renderer:
             self._changed.notify_all()
 
     def wait_idle(self, timeout_s: float | None = None) -> bool:
-        """Wait until everything asked for is delivered; return whether that came in time."""
+        """Wait until all requested charts are delivered; return False after the timeout."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._waiting and not self._busy, timeout_s)
 

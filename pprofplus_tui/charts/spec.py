@@ -61,7 +61,7 @@ class ChartSpec:
         begin_ms: unix milliseconds at the left edge of the plot.
         end_ms: unix milliseconds at its right edge.
         y: the y axis.
-        x_ticks: (unix ms, label) on the bottom border, as `timeaxis.time_ticks` gives them for
+        x_ticks: (unix ms, label) on the bottom border, as `time_axis.time_ticks` gives them for
             `plot_area(width, height).width` cells.
         lines: the series; a later one is drawn over an earlier one.
         marks: (unix ms, label) drawn as vertical lines.

@@ -93,7 +93,7 @@ def _between(
 ) -> list[Bar]:
     """Return bars for the columns that lie between the bars of close neighbours.
 
-    They cover the range that both neighbours share, so that noise does not look like a fence; if
+    They cover the range that both neighbours share, so that noise has no gaps between bars; if
     the neighbours only touch, the line from one to the next.
     """
     low, high = ends

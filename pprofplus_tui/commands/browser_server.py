@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 EXTRA = "textual_serve"
 MISSING = f"textual-serve is missing: install it with  {how_to_install('serve')}"
 _TOKEN_BYTES = 24
-_MOST_SESSIONS = 16  # each is a process
+_MAX_SESSIONS = 16  # each is a process
 _SHUTDOWN_S = 2.0
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -207,7 +207,7 @@ def make_app(command: str, token: str, port: int, *, light: bool = False) -> "we
 
     async def websocket(request: web.Request) -> web.StreamResponse:
         """Run a monitor for a page."""
-        if len(sessions) >= _MOST_SESSIONS:
+        if len(sessions) >= _MAX_SESSIONS:
             return web.Response(status=503, text="too many pages are open\n")
         sessions.append(request)
         try:

@@ -19,9 +19,9 @@ from pprofplus_tui.model.units import true_unit
 _WIDTHS, _HEIGHTS = (20, 1000), (6, 400)
 _FALLBACK = (80, 24)
 _OTHER_ROWS = 2  # the line above the chart, and the prompt below it
-_MOST_ROWS = 30  # in a terminal that is higher
-_LEAST_OF_SEVERAL = 9  # several charts may be higher than the terminal, but must be readable
-_MOST_LINES = 6
+_MAX_ROWS = 30  # in a terminal that is higher
+_MIN_ROWS_OF_SEVERAL = 9  # several charts may be higher than the terminal, but must be readable
+_MAX_LINES = 6
 _COLOURS = {"black": 0, "red": 1, "green": 2, "yellow": 3, "blue": 4, "magenta": 5, "cyan": 6}
 _STYLES = {"title": "1", "mark": "33", "frame": "2", "tick": "2", "note": "2", "empty": "2"}
 _MetricTable = Sequence[tuple[str, str, str]]  # (name, unit, kind) of each metric
@@ -36,9 +36,9 @@ def chart_size(width: int | None, height: int | None, count: int) -> tuple[int, 
     if width is None:
         width = min(max(columns, _WIDTHS[0]), _WIDTHS[1])
     if height is None:
-        height = min(max(rows - _OTHER_ROWS, _HEIGHTS[0]), _MOST_ROWS)
+        height = min(max(rows - _OTHER_ROWS, _HEIGHTS[0]), _MAX_ROWS)
         if count > 1:
-            height = max(height // count, _LEAST_OF_SEVERAL)
+            height = max(height // count, _MIN_ROWS_OF_SEVERAL)
     for name, size, (least, most) in (("width", width, _WIDTHS), ("height", height, _HEIGHTS)):
         if not least <= size <= most:
             raise UsageError(f"--{name} {size}: must be {least} to {most}")
@@ -70,9 +70,9 @@ def metric_charts(metrics: _MetricTable, names: Sequence[str]) -> list[ChartKind
         unit, kind = table[name]
         groups.setdefault((true_unit(unit)[0], kind == COUNTER), []).append(name)
     return [
-        _metric_chart(table, group[at : at + _MOST_LINES], unit, rate=rate)
+        _metric_chart(table, group[at : at + _MAX_LINES], unit, rate=rate)
         for (unit, rate), group in groups.items()
-        for at in range(0, len(group), _MOST_LINES)  # more lines would look alike
+        for at in range(0, len(group), _MAX_LINES)  # more lines could not be distinguished
     ]
 
 
@@ -86,13 +86,13 @@ def _metric_chart(
     )
     title = ", ".join(BY_NAME[name].name if name in BY_NAME else clean(name, 24) for name in names)
     shown = f"{unit}/s" if rate else unit
-    # the y axis of a chart is remembered by its id
+    # the y axis of a chart is kept by its id
     return ChartKind("", f"metric {title}", title, shown, zero_based=rate, series=lines[::-1])
 
 
-def text_lines(picture: ChartSpec, palette: Palette | None) -> list[str]:
+def text_lines(chart: ChartSpec, palette: Palette | None) -> list[str]:
     """Return a chart as lines, with the terminal's sixteen colours if there is a palette."""
-    return [_text(row, palette).rstrip() + "\n" for row in compose(picture, Canvas())]
+    return [_text(row, palette).rstrip() + "\n" for row in compose(chart, Canvas())]
 
 
 def _text(row: Row, palette: Palette | None) -> str:

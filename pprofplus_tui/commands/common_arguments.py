@@ -4,7 +4,7 @@ import argparse
 
 RUN = "SERVICE/PID, or SERVICE/PID-START"
 OUTPUT = "write to this new file (default: standard output)"
-# a subcommand's option must not reset to its default what stands before the subcommand
+# the default of a subcommand's option must not replace a value given before the subcommand
 _UNSET = argparse.SUPPRESS
 
 
@@ -19,7 +19,7 @@ def add_config_option(parser: argparse.ArgumentParser) -> None:
 
 
 def add_directory_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say which log directories and settings to read."""
+    """Add the options that choose the log directories and the settings file."""
     add_config_option(parser)
     parser.add_argument(
         "--dir",
@@ -61,7 +61,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_display_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say how the monitor draws."""
+    """Add the options of the monitor's display."""
     add_ascii_option(parser)
     add_light_option(parser)
     parser.add_argument(

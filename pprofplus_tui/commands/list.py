@@ -14,7 +14,7 @@ from pprofplus_tui.model.options import Options
 if TYPE_CHECKING:
     from pprofplus_tui.sources.port import RunId, RunInfo, Source
 
-_MOST_EXAMINED = 50  # runs that are read in full
+_MAX_EXAMINED = 50  # runs that are read in full
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,7 +67,7 @@ def _causes(source: "Source", runs: "Sequence[RunInfo]") -> "dict[RunId, str]":
 
     died = [info for info in runs if info.state == DIED]
     causes = {info.id: info.cause for info in died}
-    examined = heapq.nlargest(_MOST_EXAMINED, died, key=lambda info: info.end_ms)
+    examined = heapq.nlargest(_MAX_EXAMINED, died, key=lambda info: info.end_ms)
     deaths = deaths_of(source, examined, runs)
     causes.update({run_id: death.cause.listed for run_id, death in deaths.items()})
     return {run_id: cause for run_id, cause in causes.items() if cause}
@@ -80,7 +80,7 @@ def _json_lines(
     from pprofplus_tui.model.runs import RUNNING
 
     before = "[\n  "
-    few = len(runs) <= _MOST_EXAMINED
+    few = len(runs) <= _MAX_EXAMINED
     for info in runs:
         with_growth = few or info.state in RUNNING
         yield before + json.dumps(
@@ -123,7 +123,7 @@ def _growth(source: "Source", info: "RunInfo") -> tuple[str | None, float | None
     """
     if info.rss_bytes is None:
         return None, None
-    from pprofplus_tui.analysis.verdict_tracker import judged
+    from pprofplus_tui.analysis.verdict_tracker import window_verdicts
     from pprofplus_tui.model.verdict import TOO_LITTLE
     from pprofplus_tui.sources.port import NoRunError
 
@@ -131,7 +131,7 @@ def _growth(source: "Source", info: "RunInfo") -> tuple[str | None, float | None
         reader = source.open(info.id)
     except NoRunError:
         return None, None
-    layers = judged(reader, reader.begin_ms, reader.end_ms + 1).layers
+    layers = window_verdicts(reader, reader.begin_ms, reader.end_ms + 1).layers
     verdict = next((layer.verdict for layer in layers if layer.kind.id == "rss"), None)
     if verdict is None:
         return None, None

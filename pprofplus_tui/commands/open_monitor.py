@@ -33,7 +33,7 @@ def prepare_monitor() -> None:
         _end_with_server()
     else:
         require_terminal()
-    # what is loaded now stays: collecting garbage meanwhile only delays the first paint
+    # the objects loaded now stay: collecting garbage would only delay the first paint
     gc.disable()
     # numpy's library for matrices, which is not used here, would start a thread for each core
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -82,7 +82,7 @@ def run_monitor(options: Options) -> int:
     finally:
         threading.excepthook = before
         if _is_hung_up():
-            # stderr is gone: what its buffer still holds is dropped
+            # stderr is closed: drop the content of its buffer
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, sys.stderr.fileno())
             os.close(nowhere)
@@ -94,7 +94,7 @@ def run_monitor(options: Options) -> int:
 
 
 def _is_hung_up() -> bool:
-    """Return whether the terminal has gone away."""
+    """Return whether the terminal was closed."""
     return not sys.stderr.isatty()
 
 

@@ -1,4 +1,4 @@
-"""The options that the command line and the settings give together."""
+"""Merges the command line and the settings into options."""
 
 import argparse
 import os
@@ -27,7 +27,7 @@ def options_in_effect(
     """Return the options; the command line has precedence over the settings.
 
     `directories` are those named on the command line, `warning` is shown when the monitor opens.
-    Raises UsageError with one line that says what is wrong.
+    Raises UsageError with one line about the error.
     """
     service = getattr(arguments, "service", None)
     if service is not None and not valid_service(service):
@@ -59,7 +59,7 @@ def options_in_effect(
         light=getattr(arguments, "light", False) or is_light(config, os.environ),
         mouse=not (getattr(arguments, "no_mouse", False) or config.no_mouse),
         low_bandwidth=getattr(arguments, "low_bandwidth", False) or config.low_bandwidth,
-        looks=config.looks,
+        chart_options=config.chart_options,
         keys=rebound(config.keys),
         colours=own_colours(config),
         notice=warning,

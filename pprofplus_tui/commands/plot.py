@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pprofplus_tui.model.death import Death
     from pprofplus_tui.sources.port import RunInfo
 
-_MOST_MARKS = 64
+_MAX_MARKS = 64
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,14 +92,14 @@ def run(arguments: argparse.Namespace, options: Options) -> int:
     window = Window.fit(begin_ms, end_ms)
     builder = ChartBuilder(ChartStyle(plain, not coloured, options.zone))
     begin_end = window.begin_ms, window.end_ms
-    marks = reader.events(*begin_end, most=_MOST_MARKS, kinds={MARKED}, exact=False)
+    marks = reader.events(*begin_end, limit=_MAX_MARKS, kinds={MARKED}, exact=False)
     death = deaths_of(source, [info]).get(info.id)
-    pictures, sampled = [], False
+    charts, sampled = [], False
     for kind in kinds:
         shape = Shape(kind.id, width, height)
         points = reader.query(*begin_end, buckets_for(shape), wanted_by(kind))
         sampled |= any(map(len, points.values()))
-        picture = builder.chart(
+        chart = builder.chart(
             kind,
             shape,
             window,
@@ -107,7 +107,7 @@ def run(arguments: argparse.Namespace, options: Options) -> int:
             growing=False,
             events=(*marks, *death_event(death)),
         )
-        pictures.append(picture)
+        charts.append(chart)
     unread.note_run(reader)
     code = unread.exit_code(err)
     if not sampled:
@@ -115,8 +115,8 @@ def run(arguments: argparse.Namespace, options: Options) -> int:
         raise NothingFoundError(f"no samples for the chart {ids} in this window")
     out.write(f"{_title(info, death, options, (begin_ms, end_ms), plain=plain)}\n")
     palette = (LIGHT if options.light else DARK) if coloured else None
-    for picture in pictures:
-        out.writelines(text_lines(picture, palette))
+    for chart in charts:
+        out.writelines(text_lines(chart, palette))
     return code
 
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pprofplus_tui.reports.content import RunReport
     from pprofplus_tui.sources.port import RunInfo, Source
 
-_MOST_RUNS = 40  # a longer page is not readable
-_MOST_TITLES = 5
+_MAX_RUNS = 40  # a longer page is not readable
+_MAX_TITLES = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,7 +70,7 @@ def write_report(
         unread.note_run(reader)
         if not within:
             continue
-        if len(runs) < _MOST_RUNS:
+        if len(runs) < _MAX_RUNS:
             death = deaths.get(info.id)
             runs.append(report_run(info, reader, (begin_ms, end_ms), options.zone, death))
             unread.note_run(reader)  # decoding may have found more
@@ -124,5 +124,5 @@ def _title(runs: "Sequence[RunReport]") -> str:
     services = list(dict.fromkeys(run.service for run in runs))
     if len(runs) == 1:
         return f"Memory of {runs[0].service} {runs[0].pid}"
-    more = ", …" if len(services) > _MOST_TITLES else ""
-    return f"Memory of {', '.join(services[:_MOST_TITLES])}{more}"
+    more = ", …" if len(services) > _MAX_TITLES else ""
+    return f"Memory of {', '.join(services[:_MAX_TITLES])}{more}"

@@ -18,7 +18,7 @@ def find_runs(
 ) -> list[RunInfo]:
     """Return the runs that match the options: running ones first, then the newest.
 
-    Of a run that has ended only the summary is read, and its samples are counted if `counting`.
+    For an ended run only the summary is read, and its samples are counted if `counting`.
     Directories that cannot be listed are noted in `unread`: matching runs may be in them.
     Raises NothingFoundError with a line that names the services that exist.
     """
@@ -27,7 +27,7 @@ def find_runs(
     catalog.refresh(())
     if catalog.runs:
         if unread is not None:
-            unread.note(catalog.unlisted(options.service))
+            unread.note(catalog.hiding_problems(options.service))
         return sorted(catalog.runs, key=lambda info: (info.state not in RUNNING, -info.begin_ms))
     wanted = [f"service {options.service}"] if options.service is not None else []
     wanted += [f"pid {', '.join(map(str, pids))}"] if pids else []
@@ -43,7 +43,7 @@ def find_runs(
 def deaths_of(
     source: Source, found: Sequence[RunInfo], others: Sequence[RunInfo] | None = None
 ) -> dict[RunId, Death]:
-    """Return how each run that has ended did so.
+    """Return how each ended run ended.
 
     `others` are all runs of the source, by default searched here: they are evidence, because
     one of them may have recorded the OOM killer.
@@ -69,7 +69,7 @@ def named_run(source: Source, name: str) -> RunInfo:
 
     Raises UsageError if several runs have it, NothingFoundError if none has.
     """
-    found, problems = source.called(name)
+    found, problems = source.find_by_name(name)
     if not found:
         hidden = "".join(f"; {line}" for line in problems[:1])
         raise NothingFoundError(
@@ -118,7 +118,7 @@ def chosen_run(
 
 
 def newest_of(info: RunInfo, others: int) -> str:
-    """Return the line that says which run was chosen, and out of how many."""
+    """Return the line on which run was chosen, and of how many."""
     return (
         f"pprofplus-tui: {info.service} {info.pid}, the newest of {others + 1} runs; "
         "choose another one with --service and --pid\n"

@@ -30,9 +30,9 @@ class Subcommand(NamedTuple):
     Attributes:
         name: the word on the command line.
         help: one line for --help, completions and the man page.
-        module: the module in this package; "" if it is called like the subcommand.
-        needs: NOTHING but the collector, EXTRA for the packages of [tui], OPTIONS for these and
-            `options`, which `run` gets as None otherwise.
+        module: the module in this package; "" if it has the name of the subcommand.
+        needs: NOTHING: the collector is enough; EXTRA: the packages of [tui] too; OPTIONS: these,
+            and `run` gets the options, which are None otherwise.
         opens_monitor: the first window of the settings applies.
         one_pid: it shows one --pid at most.
     """
@@ -83,7 +83,7 @@ class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one line, as all errors of the command are."""
 
     def error(self, message: str) -> NoReturn:
-        """Print what is wrong and where the help is; exit with the code for wrong usage."""
+        """Print the error and the command for help; exit with the code for wrong usage."""
         self.exit(USAGE, f"{self.prog}: {message}; see  {self.prog} --help\n")
 
 

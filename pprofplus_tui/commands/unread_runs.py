@@ -1,4 +1,4 @@
-"""What a command could not read: reported on standard error, with exit code 1."""
+"""Data that a command could not read: reported on standard error, with exit code 1."""
 
 from collections.abc import Iterable
 from typing import TextIO
@@ -8,7 +8,7 @@ from pprofplus_tui.sources.port import RunReader
 
 
 class UnreadRuns:
-    """Collects it while the command prints what it could read."""
+    """Collects the problems while the command prints the data that it could read."""
 
     def __init__(self) -> None:
         self._lines: dict[str, None] = {}
@@ -19,7 +19,7 @@ class UnreadRuns:
         self._lines.update(dict.fromkeys(lines))
 
     def note_run(self, run: RunReader) -> None:
-        """Note what is missing in a run, in one line; this replaces an earlier line about it."""
+        """Note the problems of a run in one line, which replaces an earlier line about the run."""
         for line in one_line(run.name, run.problems):
             self._of_runs[run.id] = line
 

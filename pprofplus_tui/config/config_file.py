@@ -11,7 +11,7 @@ from pprofplus_tui.config.setting_checks import did_you_mean
 from pprofplus_tui.config.settings_table import SECTIONS, TOP, Setting
 from pprofplus_tui.model.text import clean
 
-_MOST_BYTES = 1 << 20
+_MAX_BYTES = 1 << 20
 
 
 class ConfigError(Exception):
@@ -36,8 +36,8 @@ def default_path(environment: Mapping[str, str]) -> Path | None:
 def read_config(path: Path) -> Config:
     """Return the settings in a file. Raises ConfigError, and OSError if it cannot be read."""
     with path.open("rb") as file:
-        data = file.read(_MOST_BYTES + 1)
-    if len(data) > _MOST_BYTES:
+        data = file.read(_MAX_BYTES + 1)
+    if len(data) > _MAX_BYTES:
         raise ConfigError([f"{path}: longer than a megabyte: this is not a settings file"])
     try:
         text = data.decode()

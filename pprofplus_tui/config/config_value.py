@@ -41,7 +41,7 @@ class Config:
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
-    def looks(self) -> ChartOptions:
+    def chart_options(self) -> ChartOptions:
         """How the charts are drawn at first."""
         hidden = {chart.id for chart in CHARTS} - set(self.charts)
         return ChartOptions(

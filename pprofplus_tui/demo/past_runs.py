@@ -27,7 +27,7 @@ _MAX_BYTES = 64 * MIB
 
 
 @dataclass(frozen=True)
-class DemoPast:
+class PastRun:
     """A run of the past.
 
     Attributes:
@@ -49,10 +49,10 @@ class DemoPast:
     limit_bytes: int = _LIMIT_BYTES
 
 
-def past_runs() -> tuple[DemoPast, ...]:
+def past_runs() -> tuple[PastRun, ...]:
     """Return the runs of the week, the one to open on first."""
     night = tuple(
-        DemoPast(
+        PastRun(
             "batch",
             30_211 + 977 * day,
             racing,
@@ -64,12 +64,12 @@ def past_runs() -> tuple[DemoPast, ...]:
         for day in range(7)
     )
     return (
-        DemoPast("api", 21_408, leaking, 0.0, 1.0, killed=True),
-        DemoPast("worker", 21_411, saw_toothed, 0.0, 1.0, killed=False),
-        DemoPast("worker", 21_412, saw_toothed, 0.0, 1.0, killed=False),
-        DemoPast("imaging", 21_436, c_leaking, 0.0, 0.71, killed=True),
-        DemoPast("imaging", 28_977, c_leaking, 0.711, 1.0, killed=False),
-        DemoPast("reports", 21_459, fragmenting, 0.0, 1.0, killed=False),
+        PastRun("api", 21_408, leaking, 0.0, 1.0, killed=True),
+        PastRun("worker", 21_411, saw_toothed, 0.0, 1.0, killed=False),
+        PastRun("worker", 21_412, saw_toothed, 0.0, 1.0, killed=False),
+        PastRun("imaging", 21_436, c_leaking, 0.0, 0.71, killed=True),
+        PastRun("imaging", 28_977, c_leaking, 0.711, 1.0, killed=False),
+        PastRun("reports", 21_459, fragmenting, 0.0, 1.0, killed=False),
         *night,
     )
 
@@ -88,7 +88,7 @@ def write_history(home: Path, *, begin_ms: int, end_ms: int) -> Path:
     return first
 
 
-def write_run(home: Path, past: DemoPast, begin_ms: int, end_ms: int) -> Path:
+def write_run(home: Path, past: PastRun, begin_ms: int, end_ms: int) -> Path:
     """Write one run with a sample a minute; return its directory. Raises OSError if it cannot."""
     unix_ms = np.arange(begin_ms, end_ms, INTERVAL_MS, dtype=np.int64)
     # the load follows the local time of day

@@ -8,7 +8,7 @@ class Cellrun(NamedTuple):
 
     Attributes:
         text: one or more characters, every one a cell wide.
-        style: the name of a style, which `widgets.paint` turns into colours: "line0".. and
+        style: the name of a style, which `widgets.theme` turns into colours: "line0".. and
             "legend0".. with a palette index, "frame", "tick", "title", "note", "mark", "cursor",
             "empty", "error", "" for blank plot, and those of the widgets.
     """

@@ -15,10 +15,10 @@ _ALIKE_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Charge:
-    """What a run's last sample says of its cgroup.
+    """The cgroup's figures in a run's last sample.
 
     Attributes:
-        machine: the kernel it ran on and the host's name there; "" if the log does not say.
+        machine: identifies the kernel and the host's name; "" if the log lacks them.
         limit_bytes: the cgroup's limit.
         used_bytes: what is charged to the cgroup.
         t_ms: when, unix milliseconds.
@@ -33,9 +33,9 @@ class Charge:
 def sharers(mine: Charge, used: Points, others: Iterable[Charge]) -> int | None:
     """Return how many runs are charged to the cgroup of `mine`, itself included.
 
-    A log does not name its cgroup. Live runs on one kernel and one host name are taken to share a
+    A log does not name its cgroup. Live runs on one kernel and one host name are assumed to share a
     cgroup if they have the same limit, and their usage equals the usage here at about the same
-    time. None if the log does not say where it was written.
+    time. None if the log does not identify its machine.
 
     `used` has this run's recent samples: those of the last `OLDEST_MS`.
     """

@@ -61,7 +61,7 @@ def change_over(points: "Points") -> Change | None:
     """Return the change over points, None of fewer than two.
 
     Exact if the points are samples. For a bucket, the middle of its extremes is used.
-    With access to the log, use its first and last sample: `logs.instant.read_ends`.
+    With access to the log, use its first and last sample: `RunReader.end_samples`.
     """
     if not len(points):
         return None

@@ -18,9 +18,9 @@ class ChartSeries:
         label: its name in the legend.
         colour: index into the palette; a metric keeps its colour wherever it is drawn.
         rate: draw the counter's growth per second, not its level.
-        when_near: draw it only if the data come near it (a limit far above would flatten them).
+        when_near: draw it only if the data are near it (a distant limit would flatten them).
         scale: the log's figures are divided by it to be in the chart's unit.
-        less: metrics to take off it; what is left is the part of a stack.
+        less: metrics to subtract; the rest is the part of a stack.
         spare: the part of a stack is free memory, which need not be resident.
         extreme: the legend shows the largest value of the window, not the latest. Several runs
             are combined by their largest value, not by a sum.
@@ -179,8 +179,8 @@ CHARTS: tuple[ChartKind, ...] = (
     ),
 )
 
-# Which charts stay when the terminal has no room for all: the use of memory comes before the
-# size of the address space.
+# Which charts stay visible if the terminal has no room for all: the use of memory is more
+# important than the size of the address space.
 PRIORITY: tuple[str, ...] = ("memory", "python_heap", "layers", "c_heap", "cpu", "gc", "virtual")
 
 
@@ -190,7 +190,7 @@ class ChartTable:
 
     Attributes:
         charts: in the order of their keys.
-        priority: the ids of all of them; those that come first stay where room is short.
+        priority: the ids of all of them; the first ones stay visible if there is little room.
     """
 
     charts: tuple[ChartKind, ...] = CHARTS

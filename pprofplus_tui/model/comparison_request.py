@@ -31,7 +31,7 @@ class ComparisonRequest:
         chart: id of the chart whose main series is drawn for each run.
         aligned: times are ages, in ms since each run's start, not unix ms.
         window: the time range, in ages if aligned; None until the runs are known.
-        by_size: lines of their own have the largest runs of a service, not the fastest growing.
+        by_size: the largest runs of a service have lines of their own, not the fastest growing.
         cursor_ms: the time whose values are shown; None: the last that the first two runs share.
         shapes: the charts to draw and their sizes.
     """
@@ -77,12 +77,12 @@ class ComparisonRequest:
         If the first two runs never ran at the same time, such as those before and after a
         deploy, the runs are aligned to their starts.
         """
-        apart = False
+        no_overlap = False
         if self.kind == COMPARE and len(members) > 1:
             one, other = members[:2]
             last = [now_ms if run.running else run.end_ms for run in (one, other)]
-            apart = one.begin_ms > last[1] or other.begin_ms > last[0]
-        return replace(self, aligned=apart).fitted(members, now_ms)
+            no_overlap = one.begin_ms > last[1] or other.begin_ms > last[0]
+        return replace(self, aligned=no_overlap).fitted(members, now_ms)
 
     def fitted(self, members: tuple[Run, ...], now_ms: int) -> "ComparisonRequest":
         """Return the comparison with a window that shows all of every run."""

@@ -7,10 +7,10 @@ from pprofplus_tui.model.runs import Run
 from pprofplus_tui.model.time_axis import column, instant
 from pprofplus_tui.model.view import View
 
-_HELD_S = 0.15  # terminals repeat a held key faster than a finger types
-_STEADY = 6  # presses of one cell each, before a held key goes faster
-_QUICKER = 3  # presses for each cell more
-_MOST_CELLS = 8
+_HELD_S = 0.15  # terminals repeat a held key faster than a user types
+_STEADY = 6  # presses of one cell each, before a held key moves faster
+_QUICKER = 3  # presses for each additional cell
+_MAX_CELLS = 8
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Reading:
     """The sample nearest to an instant.
 
     Attributes:
-        at_ms: the instant asked for, unix milliseconds.
+        at_ms: the requested instant, unix milliseconds.
         t_ms: when the sample was taken, or None if no sample is near.
         values: (metric, as a rate) -> value in the metric's unit, for the metrics of the sample.
     """
@@ -29,7 +29,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldKey:
     """A key that is pressed repeatedly, or held down.
 
     Attributes:
@@ -42,16 +42,16 @@ class Held:
     at_s: float = 0.0
     count: int = 0
 
-    def press(self, direction: int, now_s: float) -> "Held":
+    def press(self, direction: int, now_s: float) -> "HeldKey":
         """Return the state after one more press."""
         again = direction == self.direction and now_s - self.at_s <= _HELD_S
-        return Held(direction, now_s, self.count + 1 if again else 1)
+        return HeldKey(direction, now_s, self.count + 1 if again else 1)
 
     @property
     def cells(self) -> int:
         """How many cells this press moves the cursor, left if negative."""
         quicker = max(0, self.count - _STEADY) // _QUICKER
-        return self.direction * min(1 + quicker, _MOST_CELLS)
+        return self.direction * min(1 + quicker, _MAX_CELLS)
 
 
 def pointed_at(view: View, cell: int, width: int) -> View:

@@ -1,7 +1,7 @@
 """The end of a run: the evidence for its cause, the cause, and what memory was then.
 
-The evidence comes from the log, from the `outcome` file that a parent or a service manager wrote,
-from the kernel's log, from control groups and from /proc; `logs.deaths` collects it.
+The sources of evidence are the log, the `outcome` file that a parent or a service manager wrote,
+the kernel's log, control groups and /proc; `sources.local.death_evidence` collects it.
 """
 
 import signal
@@ -21,7 +21,7 @@ FAILED = "failed"  # an exit code other than 0
 RESTART = "restart"  # the machine restarted
 NOT_KNOWN = "unknown"
 EXIT = "exit"  # normally
-TERMINATED = "terminated"  # by a signal that asks a process to end
+TERMINATED = "terminated"  # by a signal that requests it
 UNWATCHED = "unwatched"  # `pprofplus watch` ended before the process did
 STOPPED = "stopped"  # recording ended, the process still runs
 PACKED = "packed"  # the run was live when its bundle was packed
@@ -32,11 +32,11 @@ _KINDS = DEATHS | {EXIT, TERMINATED, UNWATCHED, STOPPED, PACKED}
 WATCH_ENDED = "the watch ended"
 SEEN_FROM_OUTSIDE = "the process ended, seen from outside"
 # how the stop event of a process that became another user begins
-GOES_ON = "goes on in another run"
+CONTINUED = "goes on in another run"
 
 _BRIEFS = {OOM: "OOM", RESTART: "restart"}
-# signals that ask a process to end
-ASKED = frozenset({"SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"})
+# signals that request a process to end
+TERMINATION_SIGNALS = frozenset({"SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"})
 NEAR_LIMIT = 0.9  # share of the cgroup's limit; use above it counts as near
 _TEXT_CELLS, _SHORT_CELLS = 120, 40
 
@@ -63,11 +63,11 @@ class ProcessOutcome:
 
     @property
     def in_order(self) -> bool:
-        """Whether the process ended without a failure: exit code 0, or asked to by a signal."""
+        """Whether the process ended without a failure: exit code 0, or a termination signal."""
         if self.oom_killed:
             return False
         return self.exit_code == 0 or (
-            self.signal is not None and signal_name(self.signal) in ASKED
+            self.signal is not None and signal_name(self.signal) in TERMINATION_SIGNALS
         )
 
 
@@ -93,7 +93,7 @@ class OomKills:
     Attributes:
         own: between the last samples of the run itself.
         siblings: after the last sample, in other runs of the same cgroup.
-        now: since the last sample, as the cgroup says now.
+        now: since the last sample, by the current count of the cgroup.
     """
 
     own: int = 0
@@ -113,12 +113,12 @@ class Evidence:
         kernel: see `KernelRecord`.
         kills: see `OomKills`.
         used_bytes, limit_bytes: use and limit of the cgroup at the last sample.
-        lives: the process still runs.
-        renamed: its command line differs from the log's.
+        still_runs: the process still runs.
+        other_command_line: its command line differs from the log's.
         wait_status: of a zombie (its parent has not waited for it yet), as `os.wait` returns it.
         last_ms: unix milliseconds of the last sample.
         booted_ms: when the machine started, if that was after the last sample.
-        elsewhere: the machine on which the run was recorded, if it is not this one, or "".
+        other_machine: the machine on which the run was recorded, if it is not this one, or "".
     """
 
     stop: str | None = None
@@ -129,23 +129,23 @@ class Evidence:
     kills: OomKills = field(default_factory=OomKills)
     used_bytes: int | None = None
     limit_bytes: int | None = None
-    lives: bool = False
-    renamed: bool = False
+    still_runs: bool = False
+    other_command_line: bool = False
     wait_status: int | None = None
     last_ms: int = 0
     booted_ms: int | None = None
-    elsewhere: str = ""
+    other_machine: str = ""
 
     @property
     def stopped_in_order(self) -> bool:
         """Whether the process itself wrote a stop event."""
         others = {SEEN_FROM_OUTSIDE, WATCH_ENDED}
-        return self.stop is not None and self.stop not in others and not self.goes_on
+        return self.stop is not None and self.stop not in others and not self.is_continued
 
     @property
-    def goes_on(self) -> bool:
+    def is_continued(self) -> bool:
         """Whether another run of the same process follows."""
-        return self.stop is not None and self.stop.startswith(GOES_ON)
+        return self.stop is not None and self.stop.startswith(CONTINUED)
 
     @property
     def share(self) -> float | None:
@@ -183,7 +183,7 @@ class Cause:
 
     @property
     def is_expected(self) -> bool:
-        """Whether the run's state already says all that the cause does."""
+        """Whether the run's state already implies the cause."""
         return self.kind == PACKED or (self.kind == EXIT and self.certainty == KNOWN)
 
     @property
@@ -193,7 +193,7 @@ class Cause:
 
     @property
     def listed(self) -> str | None:
-        """The cause for a list of runs, None if it is unknown or the state already says it."""
+        """The cause for a list of runs, None if it is unknown or the state implies it."""
         return None if self.is_expected or self.certainty == UNKNOWN else self.text
 
     @property

@@ -4,11 +4,10 @@ import signal
 from collections.abc import Callable
 
 from pprofplus_tui.model.death import (
-    ASKED,
+    CONTINUED,
     CRASH,
     EXIT,
     FAILED,
-    GOES_ON,
     KILLED,
     KNOWN,
     NOT_KNOWN,
@@ -19,6 +18,7 @@ from pprofplus_tui.model.death import (
     SEEN_FROM_OUTSIDE,
     STOPPED,
     TERMINATED,
+    TERMINATION_SIGNALS,
     UNKNOWN,
     UNWATCHED,
     WATCH_ENDED,
@@ -52,7 +52,7 @@ def _packed(evidence: Evidence) -> Cause | None:
     return Cause(PACKED, KNOWN, "live when packed") if evidence.packed else None
 
 
-def _oom_witnessed(evidence: Evidence) -> Cause | None:
+def _oom_recorded(evidence: Evidence) -> Cause | None:
     outcome, kernel = evidence.outcome, evidence.kernel
     if kernel is not None and kernel.oom:
         return Cause(
@@ -65,18 +65,22 @@ def _oom_witnessed(evidence: Evidence) -> Cause | None:
     return None
 
 
-def _goes_on(evidence: Evidence) -> Cause | None:
-    if not evidence.goes_on or evidence.stop is None:
+def _continued(evidence: Evidence) -> Cause | None:
+    if not evidence.is_continued or evidence.stop is None:
         return None
-    return Cause(STOPPED, KNOWN, GOES_ON, clean(evidence.stop, _TEXT_CELLS))
+    return Cause(STOPPED, KNOWN, CONTINUED, clean(evidence.stop, _TEXT_CELLS))
 
 
-def _still_there(evidence: Evidence) -> Cause | None:
-    if not evidence.lives or evidence.outcome is not None:
+def _still_running(evidence: Evidence) -> Cause | None:
+    if not evidence.still_runs or evidence.outcome is not None:
         return None
     if evidence.stop == WATCH_ENDED:
         return Cause(UNWATCHED, KNOWN, "no longer watched", "the process still runs")
-    why = "under another command line (exec)" if evidence.renamed else "without a stop event"
+    why = (
+        "under another command line (exec)"
+        if evidence.other_command_line
+        else "without a stop event"
+    )
     if evidence.stop is not None:
         why = "it called pprofplus.stop()"
     return Cause(STOPPED, KNOWN, "no longer recorded", f"the process still runs, {why}")
@@ -153,7 +157,7 @@ def _in_order(evidence: Evidence) -> Cause | None:
     return None
 
 
-def _seen_from_outside(evidence: Evidence) -> Cause | None:
+def _observed_from_outside(evidence: Evidence) -> Cause | None:
     if evidence.stop != SEEN_FROM_OUTSIDE:
         return None
     if evidence.near_limit:
@@ -186,16 +190,16 @@ def _restarted(evidence: Evidence) -> Cause | None:
 
 _RULES: tuple[Callable[[Evidence], Cause | None], ...] = (
     _packed,
-    _goes_on,
-    _oom_witnessed,
-    _still_there,
+    _continued,
+    _oom_recorded,
+    _still_running,
     _unwatched,
     _oom_counted,
     _by_outcome,
     _by_kernel,
     _by_wait_status,
     _in_order,
-    _seen_from_outside,
+    _observed_from_outside,
     _near_limit,
     _restarted,
 )
@@ -203,9 +207,9 @@ _RULES: tuple[Callable[[Evidence], Cause | None], ...] = (
 
 def _nothing(evidence: Evidence) -> Cause:
     reason = NO_STOP
-    if evidence.elsewhere:
+    if evidence.other_machine:
         reason += (
-            f" (recorded on {clean(evidence.elsewhere, 40)}, whose kernel log is not available)"
+            f" (recorded on {clean(evidence.other_machine, 40)}, whose kernel log is not available)"
         )
     return Cause(NOT_KNOWN, UNKNOWN, "cause not known", reason)
 
@@ -219,7 +223,7 @@ def _outcome_text(outcome: ProcessOutcome, otherwise: str = "") -> str:
 
 def _by_signal(number: int, reason: str) -> Cause:
     name = signal_name(number)
-    if name in ASKED:
+    if name in TERMINATION_SIGNALS:
         return Cause(TERMINATED, KNOWN, f"ended by {name}", reason)
     return Cause(CRASH if name in _FAULTS else KILLED, KNOWN, name, reason)
 

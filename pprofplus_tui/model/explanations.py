@@ -34,13 +34,13 @@ class ShapeKind:
 
     Attributes:
         id: as in `verdict.SHAPES`.
-        looks: what it looks like.
+        appearance: what it looks like.
         meaning: what it usually means.
         action: what to do next.
     """
 
     id: str
-    looks: str
+    appearance: str
     meaning: str
     action: str
 
@@ -105,14 +105,14 @@ def chart_metrics(chart: ChartKind) -> tuple[str, ...]:
     return tuple(dict.fromkeys(lines + [name for note in chart.notes for name in note.metrics]))
 
 
-def shape_of(facts: Verdicts) -> str:
+def shape_of(verdicts: Verdicts) -> str:
     """Return the shape of RSS's curve, or "" if there is too little of it."""
-    whole = facts.rss
+    whole = verdicts.rss
     return "" if whole is None or whole.verdict.kind == TOO_LITTLE else whole.verdict.shape
 
 
-def _first(facts: Verdicts, whole: Layer) -> str:
-    span, verdict, measured = format_span_ms(facts.span_ms), whole.verdict, change_words(whole)
+def _first(verdicts: Verdicts, whole: Layer) -> str:
+    span, verdict, measured = format_span_ms(verdicts.span_ms), whole.verdict, change_words(whole)
     words = layer_text(whole)
     if verdict.kind == NOT_SURE:
         words = f"rising {rate_text(verdict.per_hour)}{interval_text(verdict)}"
@@ -120,31 +120,31 @@ def _first(facts: Verdicts, whole: Layer) -> str:
     return f"In this window of {span}, RSS is {words}{': ' if measured else ''}{measured}."
 
 
-def layer_sentences(facts: Verdicts) -> tuple[str, ...]:
+def layer_sentences(verdicts: Verdicts) -> tuple[str, ...]:
     """Return which layer a rise of RSS is in, what that means and what to do; none if none is."""
-    layer = facts.responsible
+    layer = verdicts.responsible
     if layer is not None:
         kind = layer.kind
         return (f"The layer that grows most is {kind.title}: {kind.meaning}. Next: {kind.action}.",)
-    whole = facts.rss
-    if whole is not None and whole.verdict.kind == GROWING and len(facts.layers) > 1:
+    whole = verdicts.rss
+    if whole is not None and whole.verdict.kind == GROWING and len(verdicts.layers) > 1:
         return ("No single layer explains the growth.",)
-    if facts.rising is not None:
-        return (f"The layer that rises most is {facts.rising.kind.title}.",)
+    if verdicts.rising is not None:
+        return (f"The layer that rises most is {verdicts.rising.kind.title}.",)
     return ()
 
 
-def _rss_sentences(facts: Verdicts, whole: Layer) -> list[str]:
+def _rss_sentences(verdicts: Verdicts, whole: Layer) -> list[str]:
     verdict = whole.verdict
     if verdict.kind == TOO_LITTLE:
         return ["This window has too little data for a verdict: zoom out (-)."]
     reason = reason_sentence(verdict)
-    return [_first(facts, whole), *([reason] if reason else []), *layer_sentences(facts)]
+    return [_first(verdicts, whole), *([reason] if reason else []), *layer_sentences(verdicts)]
 
 
-def absent_sentence(facts: Verdicts) -> str:
+def absent_sentence(verdicts: Verdicts) -> str:
     """Return a sentence on memory that is allocated but not resident, "" if there is none."""
-    absent = facts.layer("absent")
+    absent = verdicts.layer("absent")
     if absent is None or not absent.now_bytes:
         return ""
     size = format_bytes(absent.now_bytes)
@@ -154,28 +154,28 @@ def absent_sentence(facts: Verdicts) -> str:
     )
 
 
-def sharing_clause(facts: Verdicts) -> str:
+def sharing_clause(verdicts: Verdicts) -> str:
     """Return a clause on what else the cgroup's figure includes."""
-    if facts.sharers is None or facts.sharers < 2:  # noqa: PLR2004 - this run alone
+    if verdicts.sharers is None or verdicts.sharers < 2:  # noqa: PLR2004 - this run alone
         return "this includes other processes and the page cache"
-    return f"{facts.sharers} live runs share it, with other processes and the page cache"
+    return f"{verdicts.sharers} live runs share it, with other processes and the page cache"
 
 
-def limit_sentences(facts: Verdicts, *, ended: bool = False) -> tuple[str, ...]:
+def limit_sentences(verdicts: Verdicts, *, ended: bool = False) -> tuple[str, ...]:
     """Return sentences on the cgroup's limit: how much of it is used, when it is reached.
 
     The figure is what the kernel charges to the cgroup, which is not this run's RSS.
     """
-    if not facts.limit_bytes:
+    if not verdicts.limit_bytes:
         return ()
-    limit = format_bytes(facts.limit_bytes)
-    if facts.used_bytes is None:
+    limit = format_bytes(verdicts.limit_bytes)
+    if verdicts.used_bytes is None:
         return (f"The limit of the container (cgroup) is {limit}.",)
-    share = format_share(facts.used_bytes / facts.limit_bytes)
-    used = format_bytes(facts.used_bytes)
+    share = format_share(verdicts.used_bytes / verdicts.limit_bytes)
+    used = format_bytes(verdicts.used_bytes)
     uses = f"The container (cgroup) uses {used}, {share} of its limit of {limit}"
-    lines = [f"{uses}; {sharing_clause(facts)}."]
-    left_ms = facts.limit_in_ms
+    lines = [f"{uses}; {sharing_clause(verdicts)}."]
+    left_ms = verdicts.limit_in_ms
     if left_ms is not None:
         when = "would have been" if ended else "is"
         left = format_roughly_ms(left_ms)
@@ -201,18 +201,18 @@ def death_sentences(death: Death | None) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def window_sentences(facts: Verdicts) -> tuple[str, ...]:
+def window_sentences(verdicts: Verdicts) -> tuple[str, ...]:
     """Return sentences on what memory does in a window."""
-    whole = facts.rss
+    whole = verdicts.rss
     if whole is None:
         return ("This window has no samples of RSS.",)
-    lines = _rss_sentences(facts, whole)
-    lines += limit_sentences(facts)
-    absent = absent_sentence(facts)
+    lines = _rss_sentences(verdicts, whole)
+    lines += limit_sentences(verdicts)
+    absent = absent_sentence(verdicts)
     lines += [absent] if absent else []
     hidden = [
         layer.kind.title
-        for layer in facts.layers[1:]
+        for layer in verdicts.layers[1:]
         if layer.verdict.kind == GROWING and whole.verdict.kind != GROWING
     ]
     if hidden:

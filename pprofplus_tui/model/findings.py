@@ -1,4 +1,4 @@
-"""The figures of a view of several runs, which are shown with its charts."""
+"""The figures of a comparison, which are shown with its charts."""
 
 from dataclasses import dataclass, field
 
@@ -15,7 +15,7 @@ class Member:
         letter: marks its line.
         colour: palette index of its line.
         value: at the moment of the comparison, in the unit of the series; None if it had none then.
-        why_not: why there is no value: one of the words of `lifetimes`, "" if there is one.
+        missing_reason: why there is no value: one of the words of `lifetimes`, "" if there is one.
         verdict: on the curve in the window, as in the main view.
     """
 
@@ -27,7 +27,7 @@ class Member:
     letter: str
     colour: int
     value: float | None = None
-    why_not: str = ""
+    missing_reason: str = ""
     verdict: Verdict = field(default_factory=Verdict)
 
 
@@ -36,7 +36,7 @@ class Rest:
     """The runs of a service that have no line of their own.
 
     Attributes:
-        count: of them.
+        count: how many they are.
         there: how many of them have a value at that moment.
         lo, hi: smallest and largest value then, None if none had one.
         total: sum of the values then; None where a sum has no meaning: for ages and extremes.
@@ -58,7 +58,7 @@ class Findings:
         label: the name of the series.
         unit: its unit, as in `units.format_quantity`.
         aligned: times are ages.
-        moment_ms: the time that the values are of; None: of each run its last.
+        moment_ms: the time of the values; None: the last value of each run.
         members: the runs with a line of their own, in order.
         rest: the others.
         total: sum of all runs' values at the moment; None where a sum has no meaning.

@@ -10,7 +10,7 @@ class FirstRun:
     """Chooses the run to open on, and its first view.
 
     Reading a hundred thousand runs takes time, and the requested run or a running one may be read
-    late. It then replaces the run that is shown, until the user changes the view.
+    late. It then replaces the selected run, unless the user has already changed the view.
     """
 
     def __init__(self, options: Options, view: View) -> None:

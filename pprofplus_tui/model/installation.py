@@ -1,10 +1,10 @@
-"""How pip installs this project: messages and documents say the same."""
+"""The pip commands that install this project, the same in messages and documents."""
 
 SOURCE = "."
 """What pip installs the project from.
 
 "." is a clone of the repository. When the project is on a package index, write "pprofplus" here:
-messages follow it, and tests/documents/test_install.py names each document that has to.
+messages change with it, and tests/documents/test_install.py names the documents to change.
 """
 _CLONE = "in a clone of pprofplus"
 
@@ -15,7 +15,7 @@ def install_command(extra: str = "") -> str:
 
 
 def install_line(extra: str = "") -> str:
-    """Return the command with a shell comment that says where to run it, if that matters."""
+    """Return the command, with a shell comment on where to run it if that matters."""
     return f"{install_command(extra)}  # {_CLONE}" if SOURCE == "." else install_command(extra)
 
 

@@ -14,7 +14,7 @@ MetricLevels = Mapping[str, Floats]
 
 # Allocated but not resident memory is shown from this size on: probes do not all read at the same
 # instant, so a small difference is normal.
-LEAST_ABSENT_BYTES = 1 << 20
+MIN_ABSENT_BYTES = 1 << 20
 
 
 def residue(whole: Floats, accounted: Floats) -> tuple[Floats, Floats]:
@@ -43,9 +43,9 @@ def split_of(kind: ChartKind, levels: MetricLevels) -> Split | None:
     """Return the parts of a stacked chart that the log has, in the chart's order, none below 0.
 
     `levels` are values of metrics, all of one shape, which the parts have too. They add up to
-    `levels[kind.total]`; None if that is missing. What the allocators have, but the kernel has
-    not made resident, is taken off what is free (`ChartSeries.spare`) first, from the top of the
-    stack down, then off the rest. What no other part accounts for is the part of the total itself.
+    `levels[kind.total]`; None if that is missing. Allocated memory that is not resident is
+    subtracted first from free memory (`ChartSeries.spare`), from the top of the stack down, then
+    from the other parts. Memory that is in no other part is the part of the total itself.
     """
     total = levels.get(kind.total)
     if total is None:
@@ -70,7 +70,7 @@ def split_of(kind: ChartKind, levels: MetricLevels) -> Split | None:
 
 
 def parts_of(kind: ChartKind, levels: MetricLevels) -> list[tuple[ChartSeries, Floats]]:
-    """Return the parts alone; none without the total."""
+    """Return only the parts; none without the total."""
     split = split_of(kind, levels)
     return [] if split is None else split.parts
 
@@ -109,7 +109,7 @@ def stack_of(kind: ChartKind, points: Mapping[str, Points]) -> Stack:
 
 def absent_text(absent_bytes: float) -> str:
     """Return the note of a stack on memory that is allocated but not in it, or ""."""
-    if absent_bytes < LEAST_ABSENT_BYTES:
+    if absent_bytes < MIN_ABSENT_BYTES:
         return ""
     return f"{format_bytes(absent_bytes)} not resident"
 

@@ -3,14 +3,14 @@
 from dataclasses import dataclass, replace
 
 _STALE_INTERVALS = 3
-_LEAST_STALE_MS = 5000
+_MIN_STALE_MS = 5000
 
 ENDED, NOT_YET, SILENT = "ended", "not yet", "no sample"
 
 
 def stale_ms(interval_ms: int) -> int:
     """Return how long after a run's last sample its values no longer count as present."""
-    return max(_STALE_INTERVALS * interval_ms, _LEAST_STALE_MS)
+    return max(_STALE_INTERVALS * interval_ms, _MIN_STALE_MS)
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Lifetime:
     last_ms: int
     until_ms: int
     ended: bool = True
-    stale_ms: int = _LEAST_STALE_MS
+    stale_ms: int = _MIN_STALE_MS
     newest: float | None = None
 
     @classmethod

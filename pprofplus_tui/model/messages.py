@@ -13,7 +13,7 @@ from pprofplus_tui.model.window import Window
 
 @dataclass(frozen=True)
 class Shape:
-    """A chart to draw: its id, its size in cells, and its options (see `looks.Looks`)."""
+    """A chart to draw: its id, its size in cells, and its options (see `ChartOptions`)."""
 
     chart: str
     width: int
@@ -47,8 +47,8 @@ class Frame:
         runs: the runs that the options select, in the order of the list.
         other_services: services that exist but are not selected.
         problem: one line about what could not be read, or "".
-        run: the run that `facts` and `death` describe.
-        facts: the verdicts on that run's memory in the requested window.
+        run: the run that `verdicts` and `death` describe.
+        verdicts: the verdicts on that run's memory in the requested window.
         cursor: the sample at the time cursor, or None.
         findings: the results of the open comparison, None without one.
         death: how `run` ended, None while it is running.
@@ -59,7 +59,7 @@ class Frame:
     other_services: tuple[str, ...] = ()
     problem: str = ""
     run: RunId | None = None
-    facts: Verdicts = field(default_factory=Verdicts)
+    verdicts: Verdicts = field(default_factory=Verdicts)
     cursor: Reading | None = None
     findings: Findings | None = None
     death: Death | None = None
@@ -86,7 +86,7 @@ class Drawn:
         width: the width that it was drawn for, in cells.
         height: the height that it was drawn for, in rows.
         rows: its text and styles.
-        more: another chart of the same answer follows at once; show both in one repaint.
+        more: another chart of the same answer follows immediately; show both in one repaint.
     """
 
     chart: str

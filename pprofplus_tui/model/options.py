@@ -1,4 +1,4 @@
-"""What the command line asked the monitor for."""
+"""The options of the command line and the settings, as a value."""
 
 from dataclasses import dataclass, field
 from datetime import tzinfo
@@ -13,10 +13,10 @@ class Options:
     """How to open the monitor.
 
     Attributes:
-        directories: where logs are looked for.
+        directories: the log directories to read.
         service: show this service only; matched exactly.
         pid: show this pid only.
-        pids: these pids, where several may be asked for.
+        pids: show these pids only, for commands that accept several.
         run: the run to open on, or None for the default.
         begin_ms: left edge of the first window, unix milliseconds, or None.
         end_ms: right edge of the first window, or None for the run's end.
@@ -26,7 +26,7 @@ class Options:
         colourless: the terminal shows no colours, so lines are distinguished by their marks.
         light: colours for a light background.
         mouse: take mouse events from the terminal.
-        looks: which charts to hide at first, and how to show the others.
+        chart_options: which charts to hide at first, and how to show the others.
         low_bandwidth: write less: fewer frames and colours, no sparklines.
         keys: what the keys do.
         colours: colours that replace the theme's, by their names, or "line0" and so on.
@@ -46,7 +46,7 @@ class Options:
     colourless: bool = False
     light: bool = False
     mouse: bool = True
-    looks: ChartOptions = field(default_factory=ChartOptions)
+    chart_options: ChartOptions = field(default_factory=ChartOptions)
     low_bandwidth: bool = False
     keys: tuple[Key, ...] = KEYS
     colours: tuple[tuple[str, str], ...] = ()
@@ -54,5 +54,5 @@ class Options:
 
     @property
     def all_pids(self) -> tuple[int, ...]:
-        """The pids asked for; none if all are shown."""
+        """The requested pids; empty if all are shown."""
         return self.pids or (() if self.pid is None else (self.pid,))

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pprofplus_tui.model.runs import Run, RunId, Runs, find, indexed
 
 NEWEST, RSS, GROWTH, AGE, NAME = ORDERS = ("newest", "rss", "growth", "age", "name")
-MOST_MARKED = 6  # as many lines as there are colours
+MAX_MARKED = 6  # as many lines as there are colours
 LETTERS = "ABCDEF"
-_MOST_TYPED = 80
+_MAX_TYPED = 80
 _SETTLED_S = 10.0
 _RUNNING, _ENDED, _PINNED, _MARKED = "running", "ended", "pinned", "marked"
 
@@ -36,7 +36,7 @@ class RunFilter:
 
     def typed(self, text: str) -> "RunFilter":
         """Return the filter with printable text added."""
-        return replace(self, text=(self.text + text)[:_MOST_TYPED])
+        return replace(self, text=(self.text + text)[:_MAX_TYPED])
 
     def erased(self, *, word: bool = False) -> "RunFilter":
         """Return the filter without its last character, or its last word."""
@@ -60,7 +60,7 @@ class RunFilter:
         """Return the filter with a run marked or unmarked; itself if too many are marked."""
         if run_id in self.marked:
             return replace(self, marked=tuple(p for p in self.marked if p != run_id))
-        if len(self.marked) >= MOST_MARKED:
+        if len(self.marked) >= MAX_MARKED:
             return self
         return replace(self, marked=(*self.marked, run_id))
 
@@ -121,7 +121,7 @@ def _figure(run: Run, order: str) -> float | None:
     if order == RSS:
         return float(run.rss_bytes) if run.rss_bytes is not None else -1.0
     if order == GROWTH:
-        # ended runs do not grow: the newest of them come first
+        # ended runs do not grow: the newest of them are first
         return None if run.growth is None or not run.running else run.growth.order
     return float(run.end_ms - run.begin_ms)
 
@@ -155,7 +155,7 @@ class Arranger:
         """Return the runs (as `runs.ordered` gives them) in that order.
 
         The runs of a service stay together, running before ended ones; the service with the first
-        run comes first. `now_s` is monotonic.
+        run is first. `now_s` is monotonic.
         """
         runs = indexed(runs)
         if order == NEWEST:

@@ -11,7 +11,7 @@ from typing import NewType
 from pprofplus_tui.model.charts import STANDARD, ChartTable
 from pprofplus_tui.model.verdict import Verdict
 
-# Tells runs apart. It can be hashed, ordered and printed, and only its source knows what is in it.
+# Identifies a run. It can be hashed, sorted and printed; only its source depends on its content.
 RunId = NewType("RunId", str)
 
 LIVE, PAUSED, STALLED, EXITED, DIED, UNRECORDED, PACKED = STATES = (
@@ -62,7 +62,7 @@ class Run:
     """One run of one process. There may be a hundred thousand.
 
     Attributes:
-        id: tells it from others.
+        id: identifies it.
         service: its service's name.
         pid: its process id.
         state: one of STATES.
@@ -104,11 +104,11 @@ class Group:
 
 
 class Runs(tuple[Run, ...]):  # noqa: SLOT001 - cached properties need a dict
-    """Runs in an order, the services one after the other; each is found by its id at once.
+    """Sorted runs, grouped by service, with a fast lookup by id.
 
     There may be a hundred thousand, and each second some of them have new figures: the tables of
-    their places are made once and passed on to the next value. So `layout` is the same object for
-    values that have the same runs, in the same order and states.
+    their places are computed once and passed on to the next value. So `layout` is the same object
+    for values that have the same runs, in the same order and states.
     """
 
     @cached_property
@@ -139,7 +139,7 @@ class Runs(tuple[Run, ...]):  # noqa: SLOT001 - cached properties need a dict
         return [group.begin for group in self.groups]
 
     def group_at(self, place: int) -> int:
-        """Return which of the groups the run at a place is in."""
+        """Return the index of the group of the run at a place."""
         return bisect_right(self._begins, place) - 1
 
     def of_service(self, service: str) -> "Runs":
@@ -179,7 +179,7 @@ class Runs(tuple[Run, ...]):  # noqa: SLOT001 - cached properties need a dict
         self.__dict__["places"] = places
 
     def laid_out_as(self, other: "Runs") -> "Runs":
-        """Take over the tables of places from the same runs in the same order."""
+        """Reuse the tables of places of a value with the same runs in the same order."""
         _ = other.layout
         for name in ("layout", "places", "groups", "_begins"):
             if name in other.__dict__:
@@ -230,7 +230,7 @@ def neighbour(runs: tuple[Run, ...], run_id: RunId | None, step: int) -> Run | N
 
 
 def sibling(runs: tuple[Run, ...], run_id: RunId | None, step: int) -> Run | None:
-    """Return the next run of the same service; after the last comes the first."""
+    """Return the next run of the same service; the first follows the last."""
     runs = indexed(runs)
     at = _place(runs, run_id)
     if at is None:

@@ -6,9 +6,9 @@ import unicodedata
 # the line; Cs is a lone surrogate, which no terminal can be sent; Co has no agreed width.
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _COMBINING = frozenset({"Mn", "Me"})
-# Invisible although their category says letter or symbol.
+# Invisible, although their category is letter or symbol.
 _INVISIBLE = frozenset("\u115f\u1160\u3164\uffa0\u2800")
-_MOST_COMPOSED = 4  # code points that NFC makes one of, at most
+_MAX_COMPOSED = 4  # code points that NFC makes one of, at most
 _ELLIPSIS = "…"
 _ASCII_ELLIPSIS = "~"
 _BYTE = 0xFF
@@ -57,7 +57,7 @@ def clean(text: str, limit: int | None = None, *, ascii_only: bool = False) -> s
         return ""
     if limit is not None:
         # Each character takes a cell or more: the rest of a long text can be ignored.
-        text = text[: _MOST_COMPOSED * (limit + 1)]
+        text = text[: _MAX_COMPOSED * (limit + 1)]
     # Normalised, so that a letter and its accent are one character where one exists.
     if not text.isascii():
         text = unicodedata.normalize("NFC", text)

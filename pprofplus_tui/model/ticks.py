@@ -29,7 +29,7 @@ _SCALES: dict[str, tuple[tuple[float, str], ...]] = {
 _PLAIN: tuple[tuple[float, str], ...] = ((1, ""), (1e3, "k"), (1e6, "M"), (1e9, "G"), (1e12, "T"))
 _SHORT_UNIT = 4  # cells; with a number before it, a longer one would not fit a label
 # The least height of an axis, in the metric's unit: below it everything is noise.
-_LEAST_HEIGHT: dict[str, float] = {"B": 2**16, "B/s": 2**10, "us": 100, "us/s": 1e4, "count/s": 1}
+_MIN_HEIGHT: dict[str, float] = {"B": 2**16, "B/s": 2**10, "us": 100, "us/s": 1e4, "count/s": 1}
 
 
 @dataclass(frozen=True)
@@ -216,7 +216,7 @@ def fit_axis(  # noqa: PLR0913 - the flags are named at every call
     """Return an axis for data in [data_lo, data_hi], the previous one while it still fits.
 
     The previous axis is kept while the data fit in it and use at least 40 % of its height, so
-    that the picture does not jump with every sample. Limits that are not finite or in the
+    that the chart does not jump with every sample. Limits that are not finite or in the
     wrong order are repaired, not rejected.
 
     Args:
@@ -231,7 +231,7 @@ def fit_axis(  # noqa: PLR0913 - the flags are named at every call
         ascii_only: labels in ASCII.
         noise: least height of the axis; None: a default for the unit.
     """
-    noise = _LEAST_HEIGHT.get(unit, 1.0) if noise is None else noise
+    noise = _MIN_HEIGHT.get(unit, 1.0) if noise is None else noise
     lo = min(max(data_lo, -_HUGE), _HUGE) if math.isfinite(data_lo) else 0.0
     hi = min(max(data_hi, -_HUGE), _HUGE) if math.isfinite(data_hi) else lo
     lo, hi = min(lo, hi), max(lo, hi)

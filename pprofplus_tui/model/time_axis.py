@@ -60,7 +60,7 @@ def column(ms: int, begin_ms: int, end_ms: int, width: int) -> int:
     """Return the cell, 0 to width - 1, of an instant; instants outside go to the nearest."""
     if width <= 1 or end_ms <= begin_ms:
         return 0
-    # By half cells, as the dots of braille lie: a label is then below the dot that it names.
+    # In half cells, like the dots of braille: a label is then below its dot.
     cell = math.floor((ms - begin_ms) / (end_ms - begin_ms) * (2 * width - 1) + 0.5) // 2
     return min(max(cell, 0), width - 1)
 
@@ -138,8 +138,8 @@ def time_ticks(begin_ms: int, end_ms: int, width_cells: int, tz: tzinfo | None) 
     """Return (unix ms, label) of round local times in [begin_ms, end_ms), rising.
 
     The step is the smallest whose labels have room; a label centred on its tick (see
-    `label_start`) stays inside the width and never touches its neighbour. Around a change of
-    the clocks the ticks stay at round local times; an hour that comes twice is labelled twice.
+    `label_start`) stays inside the width and never touches the next label. Around a change of
+    the clocks the ticks stay at round local times; an hour that occurs twice is labelled twice.
 
     Args:
         begin_ms: unix milliseconds.

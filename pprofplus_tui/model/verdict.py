@@ -101,7 +101,7 @@ class Verdict:
 
     @property
     def order(self) -> float:
-        """The figure that runs are sorted by, the fastest growing first; the unjudged come last."""
+        """The sort key of runs, the fastest growing first; runs without a verdict are last."""
         return float("-inf") if self.kind == TOO_LITTLE else self.per_hour
 
 
@@ -191,7 +191,7 @@ LAYERS: tuple[LayerKind, ...] = (
 )
 LAYER_BY_ID: dict[str, LayerKind] = {layer.id: layer for layer in LAYERS}
 LIMIT, USED = "cgroup_limit", "cgroup_used"
-# The number of buckets for a verdict, whatever the size of the charts: a verdict must not depend
+# The number of buckets for a verdict, for any size of the charts: a verdict must not depend
 # on how wide a curve is drawn, nor on where it is shown.
 VERDICT_BUCKETS = 200
 # the metrics of a verdict, as levels

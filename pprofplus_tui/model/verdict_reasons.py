@@ -51,7 +51,7 @@ _SHORT: dict[str, str] = {
 
 
 def reason_sentence(verdict: Verdict) -> str:
-    """Return the confidence and the reason as a sentence, "" if the window alone was judged."""
+    """Return the confidence and the reason as a sentence, "" if only the window was judged."""
     if not verdict.confidence:
         return ""
     reason = SENTENCES.get(verdict.reason, "")

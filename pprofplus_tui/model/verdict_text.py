@@ -1,4 +1,4 @@
-"""A verdict in words: one function for each place that shows it, from a column to a sentence."""
+"""The texts of a verdict: one function for each place that shows it."""
 
 from pprofplus_tui.model.units import (
     change_text,
@@ -49,7 +49,7 @@ def interval_text(verdict: Verdict) -> str:
 def verdict_text(verdict: Verdict, change_bytes: float | None = None) -> str:
     """Return a verdict with its figures: the interval of a rate, the height of a step.
 
-    `change_bytes` is what was measured over the window, if that is known.
+    `change_bytes` is the measured change over the window, if it is known.
     """
     change = verdict.change if change_bytes is None else change_bytes
     if verdict.moves:
@@ -68,7 +68,7 @@ def verdict_text(verdict: Verdict, change_bytes: float | None = None) -> str:
 
 
 def layer_text(layer: Layer) -> str:
-    """Return the verdict on a layer with its figures, as measured where that is known."""
+    """Return the verdict on a layer with its figures; measured ones if they are known."""
     return verdict_text(layer.verdict, None if layer.change is None else layer.change.amount)
 
 
@@ -90,10 +90,9 @@ def short_layer_text(layer: Layer, *, plain: bool) -> str:
 
 
 def change_words(layer: Layer) -> str:
-    """Return what a layer changed by, as measured: "+85.7 MiB in 4m58s (188 MiB to 274 MiB)".
+    """Return the measured change of a layer: "+85.7 MiB in 4m58s (188 MiB to 274 MiB)".
 
-    The change that its trend gives for that time is added if it differs. "" if nothing was
-    measured.
+    The change along its trend in the same time is added if it differs. "" without measured values.
     """
     change, verdict = layer.change, layer.verdict
     if change is None:
@@ -115,7 +114,7 @@ def headline(verdict: Verdict) -> str:
 
 
 def report_text(layer: Layer, span_ms: int) -> str:
-    """Return the verdict on a layer for a report: with what was measured in the window."""
+    """Return the verdict on a layer for a report, with the measured change in the window."""
     verdict, span = layer.verdict, format_span_ms(span_ms)
     measured = change_words(layer)
     if verdict.moves:

@@ -72,9 +72,9 @@ class View:
         """The options of the charts."""
         return ChartOptions(self.hidden, self.log, self.levels)
 
-    def with_options(self, looks: ChartOptions) -> "View":
+    def with_options(self, options: ChartOptions) -> "View":
         """Return the view with these options of the charts."""
-        return replace(self, hidden=looks.hidden, log=looks.log, levels=looks.levels)
+        return replace(self, hidden=options.hidden, log=options.log, levels=options.levels)
 
     @property
     def cursor(self) -> int | None:
@@ -112,9 +112,9 @@ class View:
     def select(self, run: Run, now_ms: int) -> "View":
         """Return the view of another run.
 
-        A window that the user went back to is kept where the run has something to show in it,
-        so that workers can be compared at one time; otherwise a live run is followed, one that
-        has no recent samples is shown to its last sample, and an ended one is shown whole.
+        A window in the past that the user chose is kept if the run has samples in it, so that
+        workers can be compared at one time. Otherwise the window follows a live run, ends at the
+        last sample of a run without recent samples, and shows an ended run whole.
         """
         window = self.window
         kept = (
@@ -128,8 +128,8 @@ class View:
         if run.charts != self.table:
             # the first own chart of another run has other metrics
             known = STANDARD.by_id.keys()
-            looks = ChartOptions(self.hidden & known, self.log & known, self.levels & known)
-            view = self.with_options(looks).with_charts(run.charts)
+            chart_options = ChartOptions(self.hidden & known, self.log & known, self.levels & known)
+            view = self.with_options(chart_options).with_charts(run.charts)
         return replace(
             view, run=run.id, window=window if kept else self._opening_window(run, now_ms)
         )
@@ -137,7 +137,7 @@ class View:
     def opened(
         self, run: Run, now_ms: int, begin_ms: int | None, end_ms: int | None, span_ms: int | None
     ) -> "View":
-        """Return the first view of a run, with what the command line asked for, all optional."""
+        """Return the first view of a run; the window of the command line is optional."""
         view = self.select(run, now_ms)
         if begin_ms is None and end_ms is None:
             if span_ms is None:

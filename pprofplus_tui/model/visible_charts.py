@@ -1,4 +1,4 @@
-"""Which charts of a view fit on a screen, where they stand, and the request that draws them."""
+"""The charts of a view that fit on a screen, their places, and the request for them."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -7,14 +7,14 @@ from pprofplus_tui.model.durations import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS,
 
 MIN_SPAN_MS = 10_000
 MAX_SPAN_MS = 10 * YEAR_MS
-# Times stay inside what datetime can show in any time zone.
+# The range of times that datetime can show in any time zone.
 EARLIEST_MS = 0
 LATEST_MS = 253_370_764_800_000  # 9999-01-01T00:00Z
 JUMPS = 8  # a following window moves in jumps of 1/8 of its span
-SHORT_JUMPS = 4  # of 1/4 if it is short: a jump repaints all charts, however soon it comes
+SHORT_JUMPS = 4  # of 1/4 if it is short, because each jump repaints all charts
 SHORT_SPAN_MS = 120_000
 
-# What `+` and `-` step through: neighbours are 2 to 3.5 times apart, like zooming on a map.
+# The spans of `+` and `-`: each is 2 to 3.5 times the one before, like zooming on a map.
 LADDER_MS: tuple[int, ...] = (
     *(seconds * SECOND_MS for seconds in (10, 30)),
     *(minutes * MINUTE_MS for minutes in (1, 2, 5, 15, 30)),

@@ -3,7 +3,7 @@
 import shlex
 from datetime import tzinfo
 
-from pprofplus_tui.analysis.verdict_tracker import judged
+from pprofplus_tui.analysis.verdict_tracker import window_verdicts
 from pprofplus_tui.charts.build import ChartBuilder, ChartStyle, wanted_by
 from pprofplus_tui.charts.spec import ChartSpec
 from pprofplus_tui.model.charts import ChartTable, charts_for
@@ -20,7 +20,7 @@ from pprofplus_tui.sources.port import RunInfo, RunReader
 _BUCKETS = 400
 # In cells, for what is measured in them: about as many labels as there is room for.
 _SHAPE_CELLS, _SHAPE_ROWS = 118, 22
-_MOST_EVENTS = 300
+_MAX_EVENTS = 300
 _ARGV_CELLS = 600
 
 
@@ -43,27 +43,27 @@ def report_run(
         info.pid,
         info.state,
         _facts(info, run, zone, death),
-        judged(run, begin_ms, end_ms),
-        tuple(_pictures(run, charts_for(run.metrics), window, zone)),
+        window_verdicts(run, begin_ms, end_ms),
+        tuple(_charts(run, charts_for(run.metrics), window, zone)),
         events,
         left_out,
         death,
     )
 
 
-def _pictures(
+def _charts(
     run: RunReader, table: ChartTable, window: Window, zone: tzinfo | None
 ) -> list[ChartSpec]:
-    """Return a picture of each chart that has something to show, the most telling first."""
+    """Return each chart that has data, the most important first."""
     builder = ChartBuilder(ChartStyle(zone=zone))
     found = []
-    for chart in table.priority:
-        kind = table.by_id[chart]
+    for chart_id in table.priority:
+        kind = table.by_id[chart_id]
         points = run.query(window.begin_ms, window.end_ms, _BUCKETS, wanted_by(kind))
         shape = Shape(kind.id, _SHAPE_CELLS, _SHAPE_ROWS)
-        picture = builder.chart(kind, shape, window, points, growing=False)
-        if any(len(line.points) for line in picture.lines):
-            found.append(picture)
+        chart = builder.chart(kind, shape, window, points, growing=False)
+        if any(len(line.points) for line in chart.lines):
+            found.append(chart)
     return found
 
 
@@ -127,4 +127,4 @@ def _events(
     recorded = (event for event in run.events(begin_ms, end_ms) if event.kind != CLOCK)
     died = (event for event in death_event(death) if begin_ms <= event.t_ms < end_ms)
     found = (*recorded, *died)
-    return found[-_MOST_EVENTS:], max(len(found) - _MOST_EVENTS, 0)
+    return found[-_MAX_EVENTS:], max(len(found) - _MAX_EVENTS, 0)

@@ -15,8 +15,8 @@ class RunReport:
     Attributes:
         service, pid, state: of the run.
         facts: (label, untrusted text).
-        verdicts: what its memory does in the window.
-        charts: all of one window.
+        verdicts: on its memory in the window.
+        charts: those of the window.
         events: those in the window, the newest if there are many.
         left_out: how many more events there are.
         death: its end, None while it is running.
@@ -40,7 +40,7 @@ class Report:
     Attributes:
         title: untrusted text.
         begin_ms, end_ms: the window, unix ms.
-        made_ms: when it was made.
+        made_ms: when the report was written.
         runs: in the order of the page.
         left_out: how many runs with samples in the window are not on the page.
         version: of pprofplus.

@@ -23,12 +23,12 @@ from pprofplus_tui.widgets.bars import Bar, keys_row
 from pprofplus_tui.widgets.cell_widget import CellWidget
 from pprofplus_tui.widgets.chart_grid import ChartGrid
 from pprofplus_tui.widgets.comparison_table import difference_row, figure_rows, totals_row
-from pprofplus_tui.widgets.comparison_title import TitleView, title_row
+from pprofplus_tui.widgets.comparison_title import ComparisonTitle, title_row
 from pprofplus_tui.widgets.row_text import fit
 
 _TABLE_SHARE = 3  # the table takes at most a third of the screen
 
-# (the comparison now, its runs, unix ms now) -> the new comparison
+# (the current comparison, its runs, unix ms now) -> the new comparison
 Change = Callable[[ComparisonRequest, tuple[Run, ...], int], ComparisonRequest]
 
 
@@ -36,7 +36,7 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-class Figures(CellWidget):
+class ComparisonTable(CellWidget):
     """The table of values below the charts."""
 
 
@@ -44,8 +44,8 @@ class ComparisonScreen(Screen[None]):
     """Draws one metric of several runs, by time or by age.
 
     Attributes:
-        offered: its keys.
-        comparison: what it shows.
+        offered: the keys of the screen.
+        comparison: the request that it shows.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class ComparisonScreen(Screen[None]):
         self.comparison = comparison.opened(comparison.members(frame.runs), _now_ms())
         self._title, self._summary, self._keys = Bar(id="title"), Bar(id="summary"), Bar(id="hints")
         self._charts = ChartGrid(id="several")
-        self._figures = Figures(id="figures")
+        self._figures = ComparisonTable(id="figures")
         self._figures_rows = 0
 
     @property
@@ -88,7 +88,7 @@ class ComparisonScreen(Screen[None]):
         yield from (self._title, self._summary, self._charts, self._figures, self._keys)
 
     def on_mount(self) -> None:
-        """Apply the theme's colours, and follow the time."""
+        """Apply the colours of the theme; update the window each second."""
         follow_theme(self, self._options.colours)
         self.set_interval(1.0, self._tick)
 
@@ -108,7 +108,7 @@ class ComparisonScreen(Screen[None]):
         self._request()
 
     def _request(self) -> None:
-        """Place the charts, and request what they show from now on."""
+        """Place the charts, and request their content."""
         places = self.comparison.places(*self._charts.size)
         self._charts.place(places, None)
         self.comparison = self.comparison.with_places(places)
@@ -129,13 +129,13 @@ class ComparisonScreen(Screen[None]):
         plain, width = options.plain, self._title.size.width
         if not width:
             return
-        title = TitleView(self.comparison, self.members, options.zone, plain=plain)
+        title = ComparisonTitle(self.comparison, self.members, options.zone, plain=plain)
         self._title.set_rows((title_row(title, width),))
         summary = difference_row if self.comparison.kind == COMPARE else totals_row
         self._summary.set_rows((summary(found, width, plain=plain),))
         self._keys.set_rows((keys_row(width, plain=plain, keys=self.offered),))
         rows = figure_rows(found, width, options.zone, plain=plain)
-        # of constant height: another height would redraw the charts above
+        # constant height: a change would redraw the charts above
         service = self.comparison.kind == SERVICE
         most = 2 + TOP if service else 1 + len(self.comparison.runs)
         height = min(most, max(2, self.size.height // _TABLE_SHARE))
@@ -178,7 +178,7 @@ class ComparisonScreen(Screen[None]):
         self._change(ComparisonRequest.at_end)
 
     def action_fit(self) -> None:
-        """Show all of every run."""
+        """Show all runs from begin to end."""
         self._change(ComparisonRequest.fitted)
 
     def action_freeze(self) -> None:
@@ -186,7 +186,7 @@ class ComparisonScreen(Screen[None]):
         self._change(ComparisonRequest.frozen_or_thawed)
 
     def action_align(self) -> None:
-        """Align all runs to their starts, or to the clock."""
+        """Switch between time since each start and clock time."""
         self._change(ComparisonRequest.realigned)
 
     def action_rank(self) -> None:
@@ -220,7 +220,7 @@ class ComparisonScreen(Screen[None]):
         self._dialogs.save_screenshot(name)
 
     def action_quit(self) -> None:
-        """Leave at once."""
+        """Exit immediately."""
         self.app.exit()
 
     # -- the mouse

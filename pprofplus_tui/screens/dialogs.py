@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pprofplus_tui.model.events import RunEvent
     from pprofplus_tui.model.time_grammar import Goto
 
-# (the view now, the run shown, unix ms now) -> the new view
+# (the current view, the selected run, unix ms now) -> the new view
 Change = Callable[[View, Run, int], View]
 ChangeView = Callable[[Change], None]
 
@@ -26,7 +26,7 @@ ChangeView = Callable[[Change], None]
 class Dialogs:
     """Opens pages and dialogs above a screen.
 
-    Those of a run do nothing while no run is shown, or say so where the user may not see why.
+    While no run is shown, those that need a run do nothing, or notify the user why.
     """
 
     def __init__(self, screen: Screen[None], backend: BackendPort, options: Options) -> None:
@@ -36,9 +36,9 @@ class Dialogs:
 
     def show_help(self, keys: tuple[Key, ...]) -> None:
         """Show the help page for a table of keys."""
-        from pprofplus_tui.screens.help_page import HelpScreen  # noqa: PLC0415 - see the module
+        from pprofplus_tui.screens.help_page import HelpPage  # noqa: PLC0415 - see the module
 
-        self._screen.app.push_screen(HelpScreen(plain=self._options.plain, keys=keys))
+        self._screen.app.push_screen(HelpPage(plain=self._options.plain, keys=keys))
 
     def save_screenshot(self, name: str) -> None:
         """Ask for a path, then save what is shown now; `name` is part of the file's name."""
@@ -48,17 +48,17 @@ class Dialogs:
         app.push_screen(dialog_for(app, name, options.zone, plain=options.plain))
 
     def explain(self, view: View, frame: Frame) -> None:
-        """Explain the chosen chart, and what the memory of the run does in the window."""
+        """Explain the chosen chart, and how the memory of the run changes in the window."""
         run, chart = find(frame.runs, view.run), view.table.by_id.get(view.chosen)
         if run is None or chart is None:
             self._warn("There is no run to explain yet.")
             return
-        from pprofplus_tui.screens.explain_page import Explained, ExplainScreen  # noqa: PLC0415
+        from pprofplus_tui.screens.explain_page import Explained, ExplainPage  # noqa: PLC0415
 
         plain = self._options.plain
         name = clean(f"{run.service} {run.pid}", ascii_only=plain)
-        explained = Explained(chart, frame.facts, name, frame.death_of(run.id))
-        self._screen.app.push_screen(ExplainScreen(explained, plain=plain))
+        explained = Explained(chart, frame.verdicts, name, frame.death_of(run.id))
+        self._screen.app.push_screen(ExplainPage(explained, plain=plain))
 
     def ask_time(self, view: View, frame: Frame, change_view: ChangeView) -> None:
         """Ask for a time, and go there."""
@@ -77,12 +77,12 @@ class Dialogs:
     def list_events(
         self, view: View, frame: Frame, change_view: ChangeView, show_run: Callable[[RunId], None]
     ) -> None:
-        """List the events of the run; go to the one that is picked, or to the run it started."""
+        """List the events of the run; go to the picked event, or to the run that it refers to."""
         run, window = find(frame.runs, view.run), view.window
         if run is None or window is None:
             return
         from pprofplus_tui.model.time_grammar import Goto  # noqa: PLC0415 - see the module
-        from pprofplus_tui.screens.event_list import EventsContext, EventsScreen  # noqa: PLC0415
+        from pprofplus_tui.screens.event_list import EventList, EventListContext  # noqa: PLC0415
 
         def done(event: "RunEvent | None") -> None:
             if event is not None and event.run:
@@ -92,8 +92,8 @@ class Dialogs:
 
         options, at_ms = self._options, view.cursor or window.end_ms
         death = frame.death_of(run.id)
-        context = EventsContext(run, frame.runs, options.zone, at_ms, options.colours, death)
-        page = EventsScreen(self._backend, context, plain=options.plain)
+        context = EventListContext(run, frame.runs, options.zone, at_ms, options.colours, death)
+        page = EventList(self._backend, context, plain=options.plain)
         self._screen.app.push_screen(page, done)
 
     def export(self, view: View, frame: Frame) -> None:

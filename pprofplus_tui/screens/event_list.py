@@ -21,13 +21,13 @@ from pprofplus_tui.model.text import clean
 from pprofplus_tui.model.time_axis import local, zone_name
 from pprofplus_tui.widgets.theme import TokenColours
 
-MOST = 5000
+MAX_EVENTS = 5000
 _TEXT_CELLS = 200
 _WORD_CELLS = 10
 
 
 @dataclass(frozen=True)
-class EventsContext:
+class EventListContext:
     """Which run's events are listed, and how.
 
     Attributes:
@@ -35,7 +35,7 @@ class EventsContext:
         runs: all runs, to find the next run of the service.
         zone: time zone of all times shown; None is the machine's.
         at_ms: the last event before this time is highlighted first, unix ms.
-        colours: the user's own, see `Options`.
+        colours: custom colours, see `Options`.
         death: how the run ended, None while it is running.
     """
 
@@ -50,7 +50,7 @@ class EventsContext:
 def event_line(event: RunEvent, zone: tzinfo | None, paint: TokenColours, *, plain: bool) -> Text:
     """Return the line of an event: time, kind, value, text; a death has more lines."""
     kind = event.description
-    # the log names a kind that only a later version knows
+    # a later version wrote this kind of event: show its name in the log
     word = kind.word if kind.word != "?" else clean(event.kind, 8, ascii_only=plain)
     # text from a log stays one line, even if it contains line breaks
     lines = event.text.split("\n") if event.kind == DEATH else [event.text]
@@ -70,7 +70,7 @@ def event_line(event: RunEvent, zone: tzinfo | None, paint: TokenColours, *, pla
     return line
 
 
-class EventsScreen(ModalScreen[RunEvent | None]):
+class EventList(ModalScreen[RunEvent | None]):
     """Reads the events of a run in a worker, and lists them."""
 
     DEFAULT_CSS = """
@@ -101,24 +101,24 @@ class EventsScreen(ModalScreen[RunEvent | None]):
     ]
 
     def __init__(
-        self, backend: BackendPort, context: EventsContext, *, plain: bool = False
+        self, backend: BackendPort, context: EventListContext, *, plain: bool = False
     ) -> None:
         super().__init__()
         self._backend = backend
-        self._subject = context
+        self._list_context = context
         self._plain = plain
         self._found: tuple[RunEvent, ...] = ()
 
     def compose(self) -> ComposeResult:
         """Lay out the list; it is empty until the run is read."""
         events = OptionList(id="events", markup=False)
-        run = self._subject.run
+        run = self._list_context.run
         events.border_title = f"events of {run.service} {run.pid}"
         events.border_subtitle = "Enter goes there, Esc closes"
         yield events
 
     def on_mount(self) -> None:
-        """Start to read the run; a long one takes a moment."""
+        """Start a worker: reading a long run takes a moment."""
         self._list.focus()
         self.run_worker(self._read, thread=True, exit_on_error=False)
 
@@ -128,9 +128,9 @@ class EventsScreen(ModalScreen[RunEvent | None]):
 
     def _read(self) -> tuple[RunEvent, ...]:
         """Return all events; called in a worker thread."""
-        context = self._subject
+        context = self._list_context
         later = end_events(context.run, context.runs, context.death)
-        return self._backend.events(context.run, MOST) + later
+        return self._backend.events(context.run, MAX_EVENTS) + later
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """Fill the list, or show why the run could not be read."""
@@ -143,13 +143,14 @@ class EventsScreen(ModalScreen[RunEvent | None]):
 
     def _fill(self, found: tuple[RunEvent, ...]) -> None:
         self._found = found
-        paint = TokenColours.standard(dark=self.app.current_theme.dark, own=self._subject.colours)
-        zone, plain = self._subject.zone, self._plain
+        dark, context = self.app.current_theme.dark, self._list_context
+        paint = TokenColours.standard(dark=dark, own=context.colours)
+        zone, plain = context.zone, self._plain
         self._list.add_options(event_line(event, zone, paint, plain=plain) for event in found)
-        before = [i for i, event in enumerate(found) if event.t_ms <= self._subject.at_ms]
+        before = [i for i, event in enumerate(found) if event.t_ms <= self._list_context.at_ms]
         if found:
             self._list.highlighted = before[-1] if before else 0
-            some = ", the most important" if len(found) >= MOST else ""
+            some = ", the most important" if len(found) >= MAX_EVENTS else ""
             count = "1 event" if len(found) == 1 else f"{len(found)} events"
             self._list.border_subtitle = f"{count}{some}: Enter goes to one, Esc closes"
         else:

@@ -37,30 +37,30 @@ class Explained:
 
     Attributes:
         chart: the chosen chart.
-        facts: the verdicts on the visible window.
+        verdicts: the verdicts on the visible window.
         run: service and pid of the run, as text that is safe to show.
         death: how the run ended, None while it is running.
     """
 
     chart: ChartKind
-    facts: Verdicts
+    verdicts: Verdicts
     run: str
     death: Death | None = None
 
 
-def layers_table(facts: Verdicts, *, plain: bool) -> Table:
+def layers_table(verdicts: Verdicts, *, plain: bool) -> Table:
     """Return each layer's size, measured change and verdict; the cause of the growth is marked."""
     table = page_table(("layer", 13), ("now", 8), ("change", 9), ("in this window", None))
-    blamed = facts.responsible
+    grows_most = verdicts.responsible
     sign = "<- grows most" if plain else "← grows most"
-    for layer in facts.layers:
+    for layer in verdicts.layers:
         verdict = layer_text(layer)
-        marked = f"  {sign}" if layer is blamed else ""
+        marked = f"  {sign}" if layer is grows_most else ""
         table.add_row(
             Text(layer.kind.label),
             Text(format_bytes(layer.now_bytes)),
             Text("" if layer.change is None else format_delta_bytes(layer.change.amount)),
-            Text(verdict + marked, HEADING if layer is blamed else ""),
+            Text(verdict + marked, HEADING if layer is grows_most else ""),
         )
     return table
 
@@ -86,7 +86,7 @@ def shapes_table(current: str, *, plain: bool) -> Table:
         now = shape.id == current
         style = HEADING if now else ""
         advice = _advice(shape.meaning, shape.action)
-        table.add_row(Text(sign if now else ""), Text(shape.looks, style), advice)
+        table.add_row(Text(sign if now else ""), Text(shape.appearance, style), advice)
     return table
 
 
@@ -107,43 +107,43 @@ def go_table() -> Table:
     return table
 
 
-class ExplainScreen(TextPage):
+def explain_parts(explained: Explained, *, plain: bool) -> Iterator[Static]:
+    """Yield the window, the chart's metrics, shapes, layers and the other metrics."""
+    verdicts, chart = explained.verdicts, explained.chart
+    mine = chart_metrics(chart)
+    known = [BY_NAME[name] for name in mine if name in BY_NAME]
+    yield Static(Text(f"{explained.run}, the visible window", HEADING))
+    for sentence in death_sentences(explained.death):
+        yield Static(Text(clean(sentence, ascii_only=plain)))
+    for sentence in window_sentences(verdicts):
+        yield Static(Text(sentence))
+    if verdicts.layers:
+        yield Static("")
+        yield Static(layers_table(verdicts, plain=plain))
+    title = clean(chart.title, _UNIT_CELLS, ascii_only=plain)
+    yield Static(Text(f"\nThe chart: {title}", HEADING))
+    if known:
+        yield Static(metric_table(known))
+    else:
+        yield Static(Text("Metrics that the service itself added with pprofplus.gauge()."))
+        yield Static(own_table(chart, plain=plain))
+    yield Static(Text("\nWhat shapes usually mean", HEADING))
+    yield Static(shapes_table(shape_of(verdicts), plain=plain))
+    yield Static(Text("\nWhich layer grows", HEADING))
+    yield Static(growth_table())
+    yield Static(Text(LAYERS_HEADING, HEADING))
+    yield Static(signpost_table())
+    yield Static(Text("\nThe other metrics", HEADING))
+    yield Static(metric_table(metric for metric in CATALOGUE if metric.name not in mine))
+    yield Static(Text("\nSums that Go has names for", HEADING))
+    yield Static(go_table())
+
+
+class ExplainPage(TextPage):
     """One page: the window and the chosen chart first, then the rest."""
 
     TITLE_OF_PAGE = "explain"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("i", "dismiss", show=False)]
 
     def __init__(self, explained: Explained, *, plain: bool = False) -> None:
-        super().__init__(plain=plain)
-        self._explained = explained
-
-    def parts(self) -> Iterator[Static]:
-        """Yield the window, the chart's metrics, shapes, layers and the other metrics."""
-        plain, facts, chart = self._plain, self._explained.facts, self._explained.chart
-        mine = chart_metrics(chart)
-        known = [BY_NAME[name] for name in mine if name in BY_NAME]
-        yield Static(Text(f"{self._explained.run}, the visible window", HEADING))
-        for sentence in death_sentences(self._explained.death):
-            yield Static(Text(clean(sentence, ascii_only=plain)))
-        for sentence in window_sentences(facts):
-            yield Static(Text(sentence))
-        if facts.layers:
-            yield Static("")
-            yield Static(layers_table(facts, plain=plain))
-        title = clean(chart.title, _UNIT_CELLS, ascii_only=plain)
-        yield Static(Text(f"\nThe chart: {title}", HEADING))
-        if known:
-            yield Static(metric_table(known))
-        else:
-            yield Static(Text("Metrics that the service itself added with pprofplus.gauge()."))
-            yield Static(own_table(chart, plain=plain))
-        yield Static(Text("\nWhat shapes usually mean", HEADING))
-        yield Static(shapes_table(shape_of(facts), plain=plain))
-        yield Static(Text("\nWhich layer grows", HEADING))
-        yield Static(growth_table())
-        yield Static(Text(LAYERS_HEADING, HEADING))
-        yield Static(signpost_table())
-        yield Static(Text("\nThe other metrics", HEADING))
-        yield Static(metric_table(metric for metric in CATALOGUE if metric.name not in mine))
-        yield Static(Text("\nSums that Go has names for", HEADING))
-        yield Static(go_table())
+        super().__init__(lambda: explain_parts(explained, plain=plain), plain=plain)

@@ -1,4 +1,4 @@
-"""The dialog that asks for a time to go to, and shows how it understands what is typed."""
+"""The dialog that asks for a time to go to, and shows which time the input means."""
 
 from dataclasses import dataclass
 from datetime import datetime, timezone, tzinfo
@@ -25,11 +25,11 @@ _HINT = (
 
 @dataclass(frozen=True)
 class GotoContext:
-    """How a typed time is read.
+    """How a typed time is interpreted.
 
     Attributes:
-        run: the run that is shown.
-        base_ms: what a relative time such as "+10m" counts from, unix ms.
+        run: the selected run.
+        base_ms: the start of a relative time such as "+10m", unix ms.
         zone: time zone of all times; None is the machine's.
     """
 
@@ -64,7 +64,7 @@ class GotoDialog(ModalScreen[Goto | None]):
 
     def __init__(self, context: GotoContext, *, plain: bool = False) -> None:
         super().__init__()
-        self._subject = context
+        self._goto_context = context
         self._plain = plain
 
     def compose(self) -> ComposeResult:
@@ -82,7 +82,7 @@ class GotoDialog(ModalScreen[Goto | None]):
         self.query_one("#time", Input).focus()
 
     def _read(self, text: str) -> Goto:
-        context = self._subject
+        context = self._goto_context
         return parse_goto(text, datetime.now(timezone.utc), context.zone, context.base_ms)
 
     def _show(self, text: str) -> None:
@@ -94,7 +94,7 @@ class GotoDialog(ModalScreen[Goto | None]):
         event.stop()
         try:
             goto = self._read(event.value)
-            self._show(goto_text(goto, self._subject.run, self._subject.zone))
+            self._show(goto_text(goto, self._goto_context.run, self._goto_context.zone))
         except TimeSyntaxError:
             self._show("")
 

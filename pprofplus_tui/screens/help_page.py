@@ -70,7 +70,22 @@ def metric_table(metrics: Iterable[Metric] = CATALOGUE) -> Table:
     return table
 
 
-class HelpScreen(TextPage):
+def help_parts(keys: Sequence[Key], *, plain: bool) -> Iterator[Static]:
+    """Yield keys, states, events, signposts and metrics."""
+    yield Static(key_table(plain=plain, keys=keys))
+    yield Static(Text("\nState of a run", HEADING))
+    yield Static(state_table(plain=plain))
+    yield Static(
+        Text("\nVertical lines in the charts; small charts show their first letters", HEADING)
+    )
+    yield Static(event_table())
+    yield Static(Text(LAYERS_HEADING, HEADING))
+    yield Static(signpost_table())
+    yield Static(Text("\nMetrics", HEADING))
+    yield Static(metric_table())
+
+
+class HelpPage(TextPage):
     """Keys, states, events and metrics on one page that scrolls."""
 
     TITLE_OF_PAGE = "help"
@@ -79,20 +94,4 @@ class HelpScreen(TextPage):
     ]
 
     def __init__(self, *, plain: bool = False, keys: Sequence[Key] = KEYS) -> None:
-        super().__init__(plain=plain)
-        self._keys = keys
-
-    def parts(self) -> Iterator[Static]:
-        """Yield keys, states, signposts and metrics."""
-        plain = self._plain
-        yield Static(key_table(plain=plain, keys=self._keys))
-        yield Static(Text("\nState of a run", HEADING))
-        yield Static(state_table(plain=plain))
-        yield Static(
-            Text("\nVertical lines in the charts; small charts show their first letters", HEADING)
-        )
-        yield Static(event_table())
-        yield Static(Text(LAYERS_HEADING, HEADING))
-        yield Static(signpost_table())
-        yield Static(Text("\nMetrics", HEADING))
-        yield Static(metric_table())
+        super().__init__(lambda: help_parts(keys, plain=plain), plain=plain)

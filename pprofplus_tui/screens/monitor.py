@@ -1,4 +1,4 @@
-"""The main screen: it owns the view, sends requests to the backend, hands values to the widgets."""
+"""The main screen: it owns the view, sends requests to the backend and fills the widgets."""
 
 import time
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from textual.screen import Screen
 
 from pprofplus_tui.backend.interface import BackendPort
 from pprofplus_tui.model.comparison_request import ComparisonRequest
-from pprofplus_tui.model.cursor import Held, stepped
+from pprofplus_tui.model.cursor import HeldKey, stepped
 from pprofplus_tui.model.first_run import FirstRun
 from pprofplus_tui.model.grid_layout import ChartPlace
 from pprofplus_tui.model.keys import KEYS
@@ -38,7 +38,7 @@ def _now_ms() -> int:
 
 
 class MonitorScreen(Screen[None]):
-    """The runs at the left, charts on one time axis, three lines of text around them."""
+    """The list of runs at the left, charts on one time axis, three lines of text around them."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(KEYS)]
 
@@ -48,14 +48,14 @@ class MonitorScreen(Screen[None]):
             self._bindings = BindingsMap(bindings_of(options.keys))  # Textual's, made from BINDINGS
         self._backend = backend
         self._options = options
-        self.view = View().with_options(options.looks)
+        self.view = View().with_options(options.chart_options)
         self.frame = Frame()
         self._first_run = FirstRun(options, self.view)
-        self._held = Held()
+        self._held_key = HeldKey()
         self.picker = RunPicker(backend, options, self)
         self._dialogs = Dialogs(self, backend, options)
         self._comparison = OpenComparison(backend, options, self._after_comparison)
-        # kept, not queried: a late frame of the backend may find the screen taken down
+        # references, not queries: a late frame may arrive after the screen is unmounted
         self._visible = MonitorLayout(self, options)
         self._bars = MonitorBars(options)
         self._charts = ChartGrid(id="charts")
@@ -65,7 +65,7 @@ class MonitorScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         """Lay out the widgets; the size and the state decide which of them are visible."""
         # no containers: each would delay the first paint by some milliseconds
-        yield from (self._bars.status, self._bars.facts, self.picker.list, self._charts)
+        yield from (self._bars.status, self._bars.verdicts, self.picker.list, self._charts)
         yield from (self._visible.empty, self._bars.keys, self._visible.small)
 
     def on_mount(self) -> None:
@@ -81,7 +81,7 @@ class MonitorScreen(Screen[None]):
             self._change_view(lambda view, run, now_ms: view.tick(run, now_ms))
 
     def on_resize(self) -> None:
-        """Show what fits."""
+        """Show the widgets that fit."""
         self._visible.fit(*self.size)
 
     def on_bar_resized(self) -> None:
@@ -94,14 +94,14 @@ class MonitorScreen(Screen[None]):
 
     @property
     def run(self) -> Run | None:
-        """The run shown, as of the last frame."""
+        """The selected run, as in the last frame."""
         return find(self.frame.runs, self.view.run)
 
     def _places(self) -> dict[str, ChartPlace]:
         return chart_places(self.view, *self._charts.size)
 
     def _request(self) -> None:
-        """ChartPlace the charts, and request what they show from now on."""
+        """Place the charts, and request their content."""
         places = self._places()
         self._charts.place(places, self.view.chosen if len(self.view.shown) > 1 else None)
         self._backend.show(chart_request(self.view, places))
@@ -196,7 +196,7 @@ class MonitorScreen(Screen[None]):
         self.picker.open_filter()
 
     def action_order(self) -> None:
-        """Put the list in the next order."""
+        """Sort the list in the next order."""
         self.picker.next_order()
 
     def action_mark(self) -> None:
@@ -227,8 +227,8 @@ class MonitorScreen(Screen[None]):
 
     def action_cursor(self, step: int) -> None:
         """Move the time cursor by a column, by more while the key is held."""
-        self._held = self._held.press(step, time.monotonic())
-        cells, area = self._held.cells, plot_in(widest(self._places()))
+        self._held_key = self._held_key.press(step, time.monotonic())
+        cells, area = self._held_key.cells, plot_in(widest(self._places()))
         if area is not None:
             width = area.width
             self._change_view(lambda view, run, now_ms: stepped(view, cells, width, run, now_ms))
@@ -260,13 +260,13 @@ class MonitorScreen(Screen[None]):
     # -- actions of keys: charts
 
     def action_log(self) -> None:
-        """Give the chosen chart a logarithmic scale, or a linear one."""
+        """Switch the chosen chart between a logarithmic and a linear scale."""
         self._set_chart_option(
             self.view.toggle_log(), "This chart is a stack: it has no logarithmic scale."
         )
 
     def action_levels(self) -> None:
-        """Show the chosen chart's counters as totals, or as rates."""
+        """Switch the chosen chart's counters between totals and rates."""
         self._set_chart_option(self.view.toggle_levels(), "This chart has no counters.")
 
     def _set_chart_option(self, view: View, unavailable: str) -> None:
@@ -275,7 +275,7 @@ class MonitorScreen(Screen[None]):
         self._set_view(view)
 
     def action_chart(self, chart: str) -> None:
-        """Show or hide a chart; one that does not fit is chosen, and so gets a place."""
+        """Show or hide a chart; one without room is chosen instead, which gives it a place."""
         self._set_view(toggle_chart(self.view, chart, *self._charts.size))
 
     def action_select_chart(self, step: int) -> None:
@@ -302,7 +302,7 @@ class MonitorScreen(Screen[None]):
         self._dialogs.show_help(self._options.keys)
 
     def action_explain(self) -> None:
-        """Explain the chosen chart, and what memory does in the window."""
+        """Explain the chosen chart, and how memory changes in the window."""
         self._dialogs.explain(self.view, self.frame)
 
     def action_export(self) -> None:
@@ -319,7 +319,7 @@ class MonitorScreen(Screen[None]):
         self.app.action_suspend_process()
 
     def action_quit(self) -> None:
-        """Leave at once."""
+        """Exit immediately."""
         self.app.exit()
 
     # -- the mouse
@@ -332,7 +332,7 @@ class MonitorScreen(Screen[None]):
         """Show the next run, or the previous one."""
         self.picker.step(message.step)
 
-    def on_run_list_headed(self, message: RunList.Headed) -> None:
+    def on_run_list_service_clicked(self, message: RunList.ServiceClicked) -> None:
         """Compare all runs of the service whose line was clicked."""
         self.picker.compare_service(self.view.chosen, message.service)
 

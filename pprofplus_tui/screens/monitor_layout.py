@@ -13,7 +13,7 @@ _WIDE_FROM_COLUMNS = 140  # a wider screen has room for longer sparklines
 
 
 class MonitorLayout:
-    """Sets the classes of the screen that `app.tcss` refers to; owns the two placeholders.
+    """Sets the CSS classes of the screen for `app.tcss`; owns the two placeholders.
 
     Attributes:
         empty: shown instead of the charts while there is no run.
@@ -36,7 +36,7 @@ class MonitorLayout:
             self.small.show(((Cellrun("terminal too small", "title"),), (Cellrun(needed, "text"),)))
 
     def show(self, frame: Frame) -> None:
-        """Show the charts, or what to do while there is no run."""
+        """Show the charts, or instructions while there is no run."""
         options = self._options
         if not frame.runs:
             lines = empty_rows(

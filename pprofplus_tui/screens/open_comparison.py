@@ -1,4 +1,4 @@
-"""The comparison that is open above the main screen, and what the main screen misses meanwhile."""
+"""The open comparison, and the frames that the main screen below it misses."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class OpenComparison:
-    """Opens the comparison screen, and forwards to it what the backend sends while it is open.
+    """Opens the comparison screen, and forwards frames and charts to it while it is open.
 
-    The main screen below it is not updated meanwhile: Textual would repaint the whole terminal.
-    `on_closed` gets the last frame that arrived in that time, None if none did.
+    The main screen below it is not updated during this time: Textual would repaint the whole
+    terminal. `on_closed` gets the last frame of this time, None if there was none.
     """
 
     def __init__(

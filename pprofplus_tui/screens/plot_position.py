@@ -1,4 +1,4 @@
-"""Where the plot of a chart lies on the screen, and which time a column of it stands for."""
+"""The position of a chart's plot on the screen, and the time of each column."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def plot_in(place: ChartPlace | None) -> "Area | None":
-    """Return where the plot lies in a chart at that place, in cells; None without a place."""
+    """Return the area of the plot in a chart at that place, in cells; None without a place."""
     from pprofplus_tui.charts.spec import plot_area  # noqa: PLC0415 - it imports numpy
 
     return plot_area(place.width, place.height) if place is not None else None
@@ -29,7 +29,7 @@ def widest(places: Mapping[str, ChartPlace]) -> ChartPlace | None:
 def time_at(place: ChartPlace | None, x: int, window: Window | None) -> int | None:
     """Return the time of a chart's column, unix ms or age; None where no chart is drawn.
 
-    A column beside the plot stands for the nearest one in it.
+    A column outside the plot has the time of the nearest one inside.
     """
     area = plot_in(place)
     if area is None or window is None:

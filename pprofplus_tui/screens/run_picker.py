@@ -1,4 +1,4 @@
-"""The run picker: the list of runs as the user filtered, ordered, marked and pinned it."""
+"""The run picker: the list of runs, filtered, sorted, marked and pinned by the user."""
 
 import time
 from typing import Protocol
@@ -11,16 +11,16 @@ from pprofplus_tui.backend.interface import BackendPort
 from pprofplus_tui.model.comparison_request import COMPARE, SERVICE, ComparisonRequest
 from pprofplus_tui.model.messages import Frame
 from pprofplus_tui.model.options import Options
-from pprofplus_tui.model.run_filter import GROWTH, MOST_MARKED, Arranger, RunFilter
+from pprofplus_tui.model.run_filter import GROWTH, MAX_MARKED, Arranger, RunFilter
 from pprofplus_tui.model.runs import Run, RunId, Runs, find, neighbour, sibling
 from pprofplus_tui.model.text import clean
 from pprofplus_tui.widgets.run_list import RunList, RunListView
 
-_LEAST_COMPARED = 2
+_MIN_COMPARED = 2
 
 
 class PickerOwner(Protocol):
-    """What the run picker reports to: the screen that shows the picked run."""
+    """The screen that shows the picked run."""
 
     def pick_run(self, run: Run | None) -> None:
         """Show this run; None: keep the one that is shown."""
@@ -30,11 +30,11 @@ class PickerOwner(Protocol):
 
 
 class RunPicker:
-    """Filters, orders, marks and pins the runs; reports what was picked to its owner.
+    """Filters, sorts, marks and pins the runs; reports the picked run to its owner.
 
     Attributes:
         list: the widget of the list.
-        run_filter: the words, the order and the marks that the user chose.
+        run_filter: the words, the order and the marks.
         listed: the runs in the list, in its order.
     """
 
@@ -70,10 +70,10 @@ class RunPicker:
             unread=frame.unread,
         )
         self.list.show(view)
-        first = self.list.in_sight
+        first = self.list.visible_runs
         if selected is not None and selected not in first:
             first = (selected, *first)
-        self._backend.read_first(first, judge_growth=self.run_filter.order == GROWTH)
+        self._backend.read_first(first, with_growth=self.run_filter.order == GROWTH)
 
     def _set_filter(self, run_filter: RunFilter) -> None:
         if run_filter != self.run_filter:
@@ -110,20 +110,20 @@ class RunPicker:
             self._set_filter(self.run_filter.opened())
 
     def take_key(self, event: Key, bindings: BindingsMap) -> bool:
-        """Type a key into the filter, or open the filter by it; return whether either was done."""
+        """Handle a key that is typed into the filter or opens it; return whether it was handled."""
         if self.run_filter.typing:
             self._type(event)
             return True
         bound = bindings.key_to_bindings.get(event.key, ())
         if any(binding.action == "filter" for binding in bound):
-            # not through its binding, which Textual runs later: over a slow line, letters that
-            # arrive together with this key would be lost
+            # do not wait for the binding, which Textual runs later: over a slow connection, letters
+            # that arrive together with this key would be lost
             self.open_filter()
             return True
         return False
 
     def _type(self, event: Key) -> None:
-        """Change the filter's text by a key, or end it; the arrows move in the list."""
+        """Edit the filter's text, close the filter, or move in the list by the arrow keys."""
         run_filter, key = self.run_filter, event.key
         if key == "escape":
             self._set_filter(run_filter.cleared())
@@ -149,7 +149,7 @@ class RunPicker:
     # -- ordering, marking, pinning
 
     def next_order(self) -> None:
-        """Put the list in the next order."""
+        """Sort the list in the next order."""
         self._set_filter(self.run_filter.cycled())
 
     def toggle_mark(self) -> None:
@@ -160,7 +160,7 @@ class RunPicker:
         marked = self.run_filter.toggled(run.id)
         if marked == self.run_filter:
             self.list.notify(
-                f"At most {MOST_MARKED} runs can be compared: unmark one first.",
+                f"At most {MAX_MARKED} runs can be compared: unmark one first.",
                 severity="warning",
                 markup=False,
             )
@@ -187,7 +187,7 @@ class RunPicker:
         """Compare the marked runs in that chart."""
         runs = self._frame.runs
         marked = tuple(run for run in self.run_filter.marked if find(runs, run) is not None)
-        if len(marked) < _LEAST_COMPARED:
+        if len(marked) < _MIN_COMPARED:
             hint = "Mark at least two runs with c, then press C to compare them."
             self.list.notify(hint, markup=False)
             return

@@ -1,6 +1,8 @@
-"""The screenshot dialog: it shows an editable path first, then a worker writes the file."""
+"""The screenshot dialog: it asks for a path, then a worker writes the file."""
 
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import tzinfo
 from pathlib import Path
 
@@ -13,6 +15,30 @@ from pprofplus_tui.screens.save_dialog import SaveDialog, working_directory
 from pprofplus_tui.terminal.screenshot import SVG, find_browser, save, tidy
 
 
+@dataclass(frozen=True)
+class ScreenshotTask:
+    """Saves an SVG, or a PNG drawn from it. See `SaveTask`."""
+
+    svg: str
+    plain: bool
+
+    @staticmethod
+    def started_text(path: Path) -> str:
+        """Return that a PNG is drawn, which takes a moment."""
+        return "drawing" if path.suffix.lower() != SVG else ""
+
+    def write(
+        self, path: Path, progress: Callable[[float], None], cancelled: Callable[[], bool]
+    ) -> Path:
+        """Write the file; return its path."""
+        del progress  # there is no bar
+        return save(self.svg, path, cancelled)
+
+    def done_text(self, written: Path) -> tuple[str, str]:
+        """Return (title, the path of the file)."""
+        return "saved", clean(str(written), 200, ascii_only=self.plain)
+
+
 class ScreenshotDialog(SaveDialog[Path]):
     """Saves the screen as it was before the dialog opened."""
 
@@ -23,21 +49,9 @@ class ScreenshotDialog(SaveDialog[Path]):
             "save a screenshot",
             f"the screen as an SVG file{also}",
             free_path(working_directory(), stem, SVG),
+            ScreenshotTask(svg, plain),
             plain=plain,
         )
-        self._svg = svg
-
-    def started_text(self, path: Path) -> str:
-        """Return that a PNG is drawn, which takes a moment."""
-        return "drawing" if path.suffix.lower() != SVG else ""
-
-    def write(self, path: Path) -> Path:
-        """Write the file; return its path."""
-        return save(self._svg, path, self._cancelled.is_set)
-
-    def done(self, written: Path) -> tuple[str, str]:
-        """Return where the file is."""
-        return "saved", clean(str(written), 200, ascii_only=self._plain)
 
 
 def dialog_for(app: App[int], name: str, zone: tzinfo | None, *, plain: bool) -> ScreenshotDialog:

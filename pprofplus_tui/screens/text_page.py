@@ -1,6 +1,6 @@
 """A page of text above another screen, scrolled by the usual keys."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 from rich.style import Style
@@ -26,7 +26,10 @@ def page_table(*columns: tuple[str, int | None]) -> Table:
 
 
 class TextPage(ModalScreen[None]):
-    """One page that scrolls; a subclass defines its `parts`."""
+    """One page that scrolls.
+
+    Its content is `parts`, which is called when the page is laid out: from top to bottom.
+    """
 
     TITLE_OF_PAGE: ClassVar[str] = ""
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -40,13 +43,10 @@ class TextPage(ModalScreen[None]):
         Binding("end,G", "edge(True)", show=False),
     ]
 
-    def __init__(self, *, plain: bool = False) -> None:
+    def __init__(self, parts: Callable[[], Iterable[Static]], *, plain: bool = False) -> None:
         super().__init__()
+        self._parts = parts
         self._plain = plain
-
-    def parts(self) -> Iterator[Static]:
-        """Yield the parts of the page, from top to bottom."""
-        raise NotImplementedError
 
     def compose(self) -> ComposeResult:
         """Lay out the page."""
@@ -55,7 +55,7 @@ class TextPage(ModalScreen[None]):
         page.border_subtitle = "Esc closes" if self._plain else "↑↓ PgUp PgDn scroll · Esc closes"
         page.can_focus = False
         with page:
-            yield from self.parts()
+            yield from self._parts()
 
     @property
     def _page(self) -> VerticalScroll:

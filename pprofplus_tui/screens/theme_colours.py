@@ -9,7 +9,7 @@ from pprofplus_tui.widgets.theme import TokenColours
 def follow_theme(screen: Screen[None], colours: tuple[tuple[str, str], ...]) -> None:
     """Apply the theme's colours to all cell widgets of a screen, now and when the theme changes.
 
-    `colours` are the user's own, see `Options`.
+    `colours` are custom colours, see `Options`.
     """
 
     def repaint(_: object = None) -> None:

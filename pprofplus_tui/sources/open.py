@@ -1,6 +1,6 @@
-"""Makes sources for commands: the only way to one, so that nothing else knows how runs are stored.
+"""Opens sources for commands, so that no other module depends on how runs are stored.
 
-What a source needs is imported when it is made: a command line is read without numpy.
+Functions import a source when they are called: a command line is parsed without numpy.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,10 +19,10 @@ def open_source(directories: Sequence[str]) -> "Source":
 
 
 def log_directories(named: Sequence[str], *, all_users: bool) -> tuple[str, ...]:
-    """Return the log directories to look in.
+    """Return the log directories to search.
 
-    Those that were `named`, or else what $PPROFPLUS_DIR names, are the only ones. Without either
-    it is the user's own, and for root also those of all users; `all_users` always adds these.
+    These are the `named` ones, or else the one in $PPROFPLUS_DIR, or else the user's own, and for
+    root also those of all users. `all_users` always adds those of all users.
     """
     from pprofplus_tui.sources.local import default_directories  # see above
 
@@ -39,7 +39,7 @@ def unpacked_bundle(path: str) -> Iterator[str]:
 
 
 def run_in_directory(path: str) -> "RunId":
-    """Return what tells the run in a run directory of this machine from others."""
+    """Return the id of the run in a run directory of this machine."""
     from pprofplus_tui.sources.local.local_source import run_id  # see above
 
     return run_id(path)

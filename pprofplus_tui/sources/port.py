@@ -1,9 +1,9 @@
-"""What every source of runs offers: a catalogue of runs, a reader of one run, and actions on it.
+"""The interface of a source of runs: a catalogue of runs, a reader of one run, actions on it.
 
-Screens, commands, export, reports and analysis use these protocols alone. How runs are stored, and
-what the text of a `RunId` means, is known to the source that gave them.
+Screens, commands, export, reports and analysis use only these protocols. Only the source itself
+depends on how runs are stored and on the text of a `RunId`.
 
-Threads: a `Source` may be used from all; a `RunCatalog` and a `RunReader` from one at a time.
+Threads: all may use a `Source`; only one at a time may use a `RunCatalog` or a `RunReader`.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -53,21 +53,21 @@ __all__ = [
 
 
 class SampleBlocks(Protocol):
-    """All samples that a window of a run may hold, in order of time."""
+    """The samples of a window of a run, in blocks, in order of time."""
 
     def __len__(self) -> int:
         """Return the number of blocks."""
 
     def __iter__(self) -> Iterator[Sequence[SampleBlock]]:
-        """Yield blocks, a few at a time; a block may have samples outside of the window."""
+        """Yield a few blocks at a time; a block may have samples outside the window."""
 
 
 class RunReader(Protocol):
-    """Reads one run. It is up to date when it is opened, and again after each `refresh`."""
+    """Reads one run, in its state at the opening or at the last `refresh`."""
 
     @property
     def id(self) -> RunId:
-        """What tells the run from others."""
+        """The identifier of the run."""
 
     @property
     def service(self) -> str:
@@ -75,23 +75,23 @@ class RunReader(Protocol):
 
     @property
     def pid(self) -> int:
-        """Its process."""
+        """The pid of its process."""
 
     @property
     def name(self) -> str:
-        """What a user calls it: SERVICE/PID-START."""
+        """The name shown to a user: SERVICE/PID-START."""
 
     @property
     def start_ms(self) -> int:
-        """When its process began to record, unix ms."""
+        """When the recording started, unix ms."""
 
     @property
     def begin_ms(self) -> int:
-        """Unix ms of the first sample or event that is kept; its start if there is none."""
+        """Unix ms of the first stored sample or event; `start_ms` if there is none."""
 
     @property
     def end_ms(self) -> int:
-        """Unix ms of the last sample or event; its start if there is none."""
+        """Unix ms of the last sample or event; `start_ms` if there is none."""
 
     @property
     def last_sample_ms(self) -> int:
@@ -99,7 +99,7 @@ class RunReader(Protocol):
 
     @property
     def interval_ms(self) -> int:
-        """The sampling interval at the end."""
+        """The latest sampling interval."""
 
     @property
     def has_data(self) -> bool:
@@ -111,11 +111,11 @@ class RunReader(Protocol):
 
     @property
     def header(self) -> Header | None:
-        """What it says about its process, None if that could not be read."""
+        """What is recorded about its process, None if that could not be read."""
 
     @property
     def metrics(self) -> tuple[MetricRow, ...]:
-        """All its metrics, each once; where schemas differ the newest one decides."""
+        """All its metrics, each once; if schemas differ, as in the newest one."""
 
     @property
     def schemas(self) -> tuple[tuple[MetricRow, ...], ...]:
@@ -123,30 +123,30 @@ class RunReader(Protocol):
 
     @property
     def sample_count(self) -> int:
-        """How many samples could be read."""
+        """The number of readable samples."""
 
     @property
     def size_bytes(self) -> int:
-        """How large it is as stored."""
+        """The stored size."""
 
     @property
     def held_bytes(self) -> int:
-        """About how much memory the reader holds."""
+        """The approximate memory of the reader."""
 
     @property
     def pinned(self) -> bool:
-        """Whether retention leaves it alone."""
+        """Whether it is pinned: retention does not remove it."""
 
     @property
     def damaged_pages(self) -> int:
-        """How many parts of its record were left out as damaged, so far."""
+        """The number of damaged pages that were skipped so far."""
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """One line for each reason why something is missing that may exist; untrusted."""
+        """One line for each reason why data may be missing; untrusted."""
 
     def refresh(self) -> bool:
-        """Bring it up to date; return whether anything changed. Raises nothing."""
+        """Read new data; return whether anything changed. Raises nothing."""
 
     def query(
         self,
@@ -159,22 +159,24 @@ class RunReader(Protocol):
     ) -> dict[SeriesKey, Points]:
         """Return the points of each series in [begin_ms, end_ms), unix ms, at most `buckets` each.
 
-        With rate, a counter's increase per second since the sample before: no points for a metric
-        that is no counter. Without, values as recorded. No points for a metric that the run lacks.
+        For a rate the values are a counter's increase per second since the previous sample: no
+        points for a metric that is not a counter. Otherwise they are the recorded values. No
+        points for a metric that the run lacks.
 
-        A window of at most `buckets` samples gives the samples. A longer one is cut into buckets
-        of equal width, as in `model.time_buckets`, and those with samples are points.
-        `Points.breaks` is True after a gap: more than 3 sampling intervals and a second, and in
-        buckets at least one empty one. The first point never breaks.
+        For a window of at most `buckets` samples the points are the samples. A longer window is
+        divided into buckets of equal width, as in `model.time_buckets`; a bucket with samples is
+        a point.
+        `Points.breaks` is True after a gap, which is longer than 3 sampling intervals and a second,
+        and for buckets contains an empty bucket. It is False for the first point.
 
-        Unless `exact`, an extreme may be a quarter of a bucket away from where it belongs; none
-        is lost. Raises ValueError if `buckets` is less than 1.
+        Unless `exact`, an extreme may be misplaced by a quarter of a bucket; none is lost. Raises
+        ValueError if `buckets` is less than 1.
         """
 
     def sample_at(self, at_ms: int, near_ms: int, keys: Iterable[SeriesKey]) -> Reading:
         """Return the sample nearest to `at_ms`, unix ms, with its values of these series.
 
-        A sample that is farther away than `near_ms` and than a gap is none.
+        The reading is empty if that sample is farther away than `near_ms` and than a gap.
         """
 
     def end_samples(
@@ -183,7 +185,7 @@ class RunReader(Protocol):
         """Return the first and the last sample in [begin_ms, end_ms); None without one."""
 
     def has_samples(self, begin_ms: int, end_ms: int) -> bool:
-        """Tell whether there may be samples in [begin_ms, end_ms), without reading any."""
+        """Return whether there may be samples in [begin_ms, end_ms), without reading any."""
 
     def last_values(self) -> Mapping[str, int]:
         """Return the last sample's value of each metric, empty if there is no sample."""
@@ -193,15 +195,15 @@ class RunReader(Protocol):
         begin_ms: int | None = None,
         end_ms: int | None = None,
         *,
-        most: int | None = None,
+        limit: int | None = None,
         kinds: Collection[str] = (),
         exact: bool = True,
     ) -> tuple[RunEvent, ...]:
-        """Return the events in [begin_ms, end_ms), unix ms, in order of time; None: no limit.
+        """Return the events in [begin_ms, end_ms), unix ms, in order of time; None: all.
 
-        Of more than `most`, those of the lowest rank are kept, and of one rank the newest. `kinds`
-        are the kinds wanted, all if empty. Unless `exact`, only the newest of the parts that have
-        events are searched: enough for a chart.
+        If there are more than `limit`, those of the lowest rank are kept, within a rank the newest.
+        `kinds` are the kinds to return, all if empty. Unless `exact`, only the newest pages with
+        events are searched, which is enough for a chart.
         """
 
     def samples(
@@ -213,136 +215,137 @@ class RunReader(Protocol):
         """
 
     def earlier(self) -> "RunReader | None":
-        """Return a run of the service that began before and can be compared with this one.
+        """Return an earlier run of the service that can be compared with this one.
 
-        It lasted long enough to show what is usual. None if there is none.
+        It lasted long enough to show what is usual. None if there is no such run.
         """
 
     def death(
         self, state: str, others: Iterable[RunInfo] = (), *, at_once: bool = False
     ) -> Death | None:
-        """Return when and why it ended, with the evidence; None while it is running.
+        """Return when and why the run ended, with the evidence; None while it is running.
 
         Args:
-            state: of the run, by its catalogue.
-            others: all runs that there are; some may be witnesses. Read only if needed.
-            at_once: take a millisecond at most the first time, and leave more to the next call.
+            state: the state of the run in the catalogue.
+            others: all runs; some may have evidence. Iterated only if needed.
+            at_once: the first call takes a millisecond at most; later calls find the rest.
         """
 
     def profiles(self) -> tuple[RunArtefact, ...]:
-        """Return the profiles that were recorded with it, the oldest first.
+        """Return the profiles recorded with the run, the oldest first.
 
         Raises NoRunError, OSError.
         """
 
 
 class RunCatalog(Protocol):
-    """The runs that there are. It starts empty: `refresh` looks.
+    """The runs of a source. It is empty until the first `refresh`.
 
-    There may be 100,000 runs. Of most of those that ended only a summary is read; runs that a user
-    sees are read in full.
+    There may be 100,000 runs. For most ended runs only a summary is read; runs that a user sees
+    are read in full.
     """
 
     @property
     def runs(self) -> tuple[RunInfo, ...]:
-        """The runs found, by service, the newest first."""
+        """The runs found, sorted by service, then the newest first."""
 
     @property
     def infos(self) -> Mapping[RunId, RunInfo]:
-        """The runs found; the mapping follows `refresh` and the other methods."""
+        """The runs found by id; the mapping is live: other methods change it."""
 
     @property
     def running(self) -> Sequence[RunInfo]:
-        """The runs whose processes are still there."""
+        """The runs that have not ended."""
 
     @property
     def services(self) -> tuple[str, ...]:
-        """The services that have runs, selected or not."""
+        """The services that have runs, including runs that are not selected."""
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """One line about each thing that could not be read; untrusted."""
+        """One line for each read problem; untrusted."""
 
     @property
     def unread(self) -> int:
-        """How many runs were found but not read yet."""
+        """The number of runs that were found but not read yet."""
 
     @property
     def read(self) -> int:
-        """How many runs were read."""
+        """The number of runs that were read."""
 
     def find(self, run: RunId) -> RunInfo | None:
-        """Return what is known of a run, None if there is none or it was not read yet."""
+        """Return a run, None if it does not exist or was not read yet."""
 
     def changes(self) -> dict[RunId, RunInfo | None]:
         """Return the runs that changed since the last call; None: the run is gone.
 
-        Only here an ended run that was read in full has `last` and `recent`.
+        Only these values of ended runs that were read in full have `last` and `recent`.
         """
 
     def refresh(
-        self, sought: Collection[RunId] | None = None, until_s: float | None = None
+        self, in_view: Collection[RunId] | None = None, until_s: float | None = None
     ) -> bool:
-        """Look for what is new; return whether anything changed. Raises nothing.
+        """Find new and changed runs; return whether anything changed. Raises nothing.
 
-        With `sought`, the runs in view, others are read in part and looked at less often. With
-        `until_s`, a monotonic time, new runs are read until then; the rest stays `unread`.
+        `in_view` are the runs that a user sees; None: all are checked and read in full. Other
+        runs are checked less often, and only their summaries are read. New runs are read until
+        `until_s`, a monotonic time; the rest stays `unread`.
         """
 
-    def read_on(self, until_s: float) -> bool:
-        """Read more of the `unread` runs until a monotonic time; return whether any changed."""
+    def read_unread(self, until_s: float) -> bool:
+        """Read `unread` runs until a monotonic time; return whether any changed."""
 
-    def lacking(self, runs: Iterable[RunId]) -> list[RunId]:
-        """Return those of the runs of which only a summary was read."""
+    def incomplete(self, runs: Iterable[RunId]) -> list[RunId]:
+        """Return the runs for which only a summary was read."""
 
     def complete(self, runs: Iterable[RunId], until_s: float) -> bool:
-        """Read these runs in full until a monotonic time; return whether any was."""
+        """Read these runs in full until a monotonic time; return whether any was read."""
 
-    def unlisted(self, service: str | None) -> tuple[str, ...]:
-        """Return the problems that may hide runs of a service, of any if it is None."""
+    def hiding_problems(self, service: str | None) -> tuple[str, ...]:
+        """Return the problems that may hide runs of a service; None: of any service."""
 
 
 class Source(Protocol):
-    """A place that has runs."""
+    """A source of runs."""
 
     @property
     def where(self) -> str:
-        """Where it looks for runs, for a message."""
+        """Where it searches for runs, for messages."""
 
     def catalog(self, selection: Selection = ..., *, counting: bool = False) -> RunCatalog:
-        """Return a catalogue of the runs selected.
+        """Return a catalogue of the selected runs.
 
-        With `counting`, the samples of ended runs are counted where that is cheap; `count` counts
-        the others.
+        With `counting`, samples of ended runs are counted if that is cheap; for other runs call
+        `count`.
         """
 
-    def called(self, name: str) -> tuple[tuple[RunInfo, ...], tuple[str, ...]]:
-        """Return (the runs that a user calls `name`, problems that may hide others).
+    def find_by_name(self, name: str) -> tuple[tuple[RunInfo, ...], tuple[str, ...]]:
+        """Return (the runs with this name, problems that may hide others).
 
-        A name is SERVICE/PID or SERVICE/PID-START, which one run alone has.
+        A name is SERVICE/PID, or SERVICE/PID-START, which is unique.
         """
 
     def open(self, run: RunId, access: Access = Access.CHARTS) -> RunReader:
-        """Return a reader of a run, refreshed. Raises NoRunError if there is none."""
+        """Return a refreshed reader of a run. Raises NoRunError if the run does not exist."""
 
     def name(self, run: RunId) -> str:
-        """Return the name that only this run has: SERVICE/PID-START."""
+        """Return the unique name of a run: SERVICE/PID-START."""
 
     def location(self, run: RunId) -> str:
-        """Return where a run is stored, for a user to read."""
+        """Return where a run is stored, for messages."""
 
     def count(self, info: RunInfo) -> RunInfo:
-        """Return `info` with its samples and damaged parts counted."""
+        """Return `info` with its samples and damaged pages counted."""
 
     def set_pinned(self, run: RunId, *, pinned: bool) -> None:
-        """Pin a run, so that retention leaves it alone, or unpin it. Raises PinError."""
+        """Pin a run, so that retention does not remove it, or unpin it. Raises PinError."""
 
     def toggle_pinned(self, run: RunId) -> bool:
-        """Pin a run, or unpin it if it is pinned; return whether it is pinned. Raises PinError."""
+        """Pin a run, or unpin it if it is pinned; return whether it is now. Raises PinError."""
 
     def pack(self, runs: Iterable[RunToPack], path: str | Path) -> int:
-        """Write runs to a new bundle at `path`, for a colleague; return its size in bytes.
+        """Write runs to a new bundle at `path`; return its size in bytes.
 
-        Of a live run it is what has been written by now. Raises FileExistsError, OutputError if
-        the disk refuses it, BundleError.
+        A live run is packed as stored now. Raises FileExistsError, BundleError, and OutputError
+        if the file cannot be written.
         """

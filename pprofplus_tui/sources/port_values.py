@@ -13,26 +13,26 @@ BUNDLE_SUFFIX = ".pplogs"  # of files that `Source.pack` writes
 
 
 class NoRunError(PprofplusError):
-    """An id that is not of a run of the source, or not any more."""
+    """The source has no run with this id, or not any more."""
 
 
 class SourceError(PprofplusError):
-    """A source that cannot answer now, such as a server that is down; its text is one line.
+    """The source cannot answer now, for example a server is down; the text is one line.
 
-    Readers and catalogues may raise it wherever they read. What was known before stays valid.
+    Any method of a reader or catalogue that reads may raise it. Earlier results stay valid.
     """
 
 
 class PinError(PprofplusError):
-    """A run that could not be pinned or unpinned; its text is one line that says why."""
+    """A run could not be pinned or unpinned; the text is one line with the reason."""
 
 
 class BundleError(PprofplusError):
-    """A bundle that cannot be made or opened; its text is one line that says why."""
+    """A bundle cannot be made or opened; the text is one line with the reason."""
 
 
 class Access(Enum):
-    """What a run is opened for: a source reads and keeps no more than that needs."""
+    """The purpose of a reader: a source reads and keeps no more than the purpose needs."""
 
     CHARTS = auto()  # queries of windows; a long run opens fast and takes little memory
     SAMPLES = auto()  # every sample and every event, for exports, reports and lists
@@ -41,11 +41,11 @@ class Access(Enum):
 
 @dataclass(frozen=True)
 class Selection:
-    """Which runs a catalogue looks at.
+    """Which runs a catalogue has.
 
     Attributes:
-        service: of this service only, None for all; matched exactly.
-        pids: of these processes only; empty for all.
+        service: only runs of this service, matched exactly; None: of all services.
+        pids: only runs of these processes; empty: of all processes.
     """
 
     service: str | None = None
@@ -54,7 +54,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Header:
-    """What a run says about its process; the texts are untrusted.
+    """What is recorded about the process of a run; the texts are untrusted.
 
     Attributes:
         host: name of the machine that recorded it.
@@ -92,7 +92,7 @@ class RunArtefact:
 
 @dataclass(frozen=True)
 class RunToPack:
-    """A run to pack, its state at this moment, and why it ended if it did."""
+    """A run to pack, its current state, and the cause of its end if it ended."""
 
     id: RunId
     service: str

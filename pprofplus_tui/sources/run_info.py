@@ -1,4 +1,4 @@
-"""What a list of runs knows of a run without opening it."""
+"""What a list shows of a run without opening it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,32 +17,31 @@ MetricRow = tuple[str, str, str]  # name, unit, kind; untrusted
 
 @dataclass(frozen=True, eq=False, slots=True)
 class RunInfo:
-    """The state and the figures of a run; a list may hold 100,000, so it has no more than needed.
+    """The state and the figures of a run. It is small, because a list may have 100,000.
 
     Attributes:
-        id: tells the run from others.
+        id: identifies the run.
         service, pid: of its process.
         state: one of `model.runs.STATES`.
-        begin_ms: unix ms of the first sample that is kept.
+        begin_ms: unix ms of the first stored sample.
         end_ms: unix ms of the last sample or event.
         interval_ms: between samples.
         size_bytes: as stored.
-        samples: None unless they were counted.
-        damaged_pages: parts of the record that were found damaged; all of them if the samples
-            were counted.
-        rss_bytes: resident set at the last sample, None if there is none.
+        samples: the number of samples; None unless they were counted.
+        damaged_pages: the damaged pages found so far; all of them if the samples were counted.
+        rss_bytes: resident set at the last sample, None without samples.
         last: the last value of each metric; empty unless the run was read in full.
         recent: rss of the last quarter of an hour, for a sparkline; empty as `last`.
-        pinned: kept by retention.
+        pinned: whether retention keeps it.
         metrics: the metrics of its newest schema.
-        whole: False if only the record of an ended run was read: `last`, `recent` and
-            `damaged_pages` are then not known.
+        whole: False if only the summary of an ended run was read: `last`, `recent` and
+            `damaged_pages` are then unknown.
         host: name of the machine that recorded it; untrusted.
-        first_rss_bytes: resident set at the first sample kept, None unless samples were counted.
-        peak_bytes: the largest resident set of all samples kept, None as above.
-        cause: why its process died, as far as that is known without opening the run; None if
-            unknown, or if samples were not counted.
-        machine: tells the machine from others, "" if unknown or not read.
+        first_rss_bytes: resident set at the first stored sample, None unless samples were counted.
+        peak_bytes: the largest resident set of all stored samples, None as above.
+        cause: why its process died, if that is known without opening the run; else None, also if
+            samples were not counted.
+        machine: identifies the machine, "" if unknown or not read.
         problems: one line for each reason why `Source.count` could not read all of it.
     """
 
@@ -71,7 +70,7 @@ class RunInfo:
 
     @property
     def growth_bytes(self) -> int | None:
-        """How much the resident set changed from the first sample kept to the last."""
+        """The change of the resident set from the first stored sample to the last."""
         if self.rss_bytes is None or self.first_rss_bytes is None:
             return None
         change = change_between(self.first_rss_bytes, self.begin_ms, self.rss_bytes, self.end_ms)

@@ -1,4 +1,4 @@
-"""The top line (which run and which time is shown) and the bottom line (keys)."""
+"""The top line (the selected run and the time) and the bottom line (keys)."""
 
 from dataclasses import dataclass
 from datetime import tzinfo
@@ -38,8 +38,8 @@ class StatusView:
 
     Attributes:
         runs: all runs found.
-        run: the one shown, or None.
-        window: the period of time shown, or None while nothing is.
+        run: the selected run, or None.
+        window: the visible time window, or None while no run is shown.
         zone: the time zone of all times shown; None is the machine's.
         plain: ASCII only.
         problem: one line about what could not be read, or "".
@@ -56,7 +56,7 @@ class StatusView:
 
 
 def period_text(window: Window, zone: tzinfo | None, *, plain: bool = False) -> str:
-    """Return when a window begins and ends, as short as its length allows."""
+    """Return the begin and end of a window, as short as its length permits."""
     begin, end = local(window.begin_ms, zone), local(window.end_ms, zone)
     dash = " - " if plain else " – "  # noqa: RUF001 - a dash between times
     if window.span_ms > 2 * DAY_MS:
@@ -124,7 +124,7 @@ def _state(view: StatusView) -> Row:
 
 
 def status_row(view: StatusView, width: int) -> Row:
-    """Return the top line: counts, the run shown, live or past."""
+    """Return the top line: counts, the selected run, live or past."""
     services, running, ended = counted(view.runs)
     dot = " - " if view.plain else " · "
     counts = dot.join(
@@ -167,7 +167,7 @@ def status_row(view: StatusView, width: int) -> Row:
 
 @lru_cache(8)  # computed for each frame, and always the same
 def keys_row(width: int, *, plain: bool = False, keys: tuple[Key, ...] = KEYS) -> Row:
-    """Return the bottom line: the main keys, as many as fit, help and quit always."""
+    """Return the bottom line: as many of the main keys as fit, and always help and quit."""
     shown = [key for key in keys if key.footer]
     plain_arrows = str.maketrans({"↑": "^", "↓": "v", "←": "<", "→": ">"})
     items = []
@@ -201,5 +201,5 @@ class Bar(CellWidget):
         self.post_message(self.Clicked())
 
     def on_resize(self) -> None:
-        """Ask for a row of the new width."""
+        """Request a row of the new width."""
         self.post_message(self.Resized())

@@ -29,16 +29,16 @@ def sized(rows: Rows, place: ChartPlace) -> Rows:
 
 
 def composed(
-    places: Mapping[str, ChartPlace], pictures: Mapping[str, Rows], width: int, lines: Iterable[int]
+    places: Mapping[str, ChartPlace], drawn: Mapping[str, Rows], width: int, lines: Iterable[int]
 ) -> Iterator[Row]:
-    """Return some lines of the whole area; `pictures` are sized, those missing are blank."""
+    """Return some lines of the whole area; charts missing in `drawn` are blank."""
     order = sorted(places.items(), key=lambda item: item[1].x)
     for y in lines:
         row: Row = ()
         for name, place in order:
             if place.y <= y < place.y + place.height:
-                drawn = pictures.get(name)
-                row += drawn[y - place.y] if drawn else fit((), place.width)
+                rows = drawn.get(name)
+                row += rows[y - place.y] if rows else fit((), place.width)
         yield row if width_of(row) == width else fit(row, width)
 
 
@@ -78,8 +78,8 @@ class ChartGrid(CellWidget):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
         self._places: dict[str, ChartPlace] = {}
-        self._drawn: dict[str, Rows] = {}  # as they were drawn
-        self._sized: dict[str, Rows] = {}  # as they are shown
+        self._drawn: dict[str, Rows] = {}  # in the drawn size
+        self._sized: dict[str, Rows] = {}  # in the size of the place
         self._chosen: str | None = None
 
     def place(self, places: dict[str, ChartPlace], chosen: str | None) -> None:
@@ -91,18 +91,18 @@ class ChartGrid(CellWidget):
             return
         self._places = places
         self._chosen = chosen
-        self._sized = {name: self._as_shown(name) for name in places if name in self._drawn}
+        self._sized = {name: self._fitted(name) for name in places if name in self._drawn}
         width, height = self.size
         self.set_rows(tuple(composed(places, self._sized, width, range(height))))
 
     def draw(self, charts: Mapping[str, Rows]) -> None:
-        """Show newly drawn charts, all at once; one that is hidden is kept."""
+        """Show newly drawn charts in one repaint; hidden ones are kept."""
         self._drawn.update(charts)
         width, height = self.size
         lines: set[int] = set()
         for chart in charts.keys() & self._places.keys():
             place = self._places[chart]
-            self._sized[chart] = self._as_shown(chart)
+            self._sized[chart] = self._fitted(chart)
             lines.update(range(place.y, min(place.y + place.height, height)))
         if not lines:
             return
@@ -113,7 +113,7 @@ class ChartGrid(CellWidget):
             all_rows[y] = row
         self.set_rows(tuple(all_rows))
 
-    def _as_shown(self, chart: str) -> Rows:
+    def _fitted(self, chart: str) -> Rows:
         rows = sized(self._drawn[chart], self._places[chart])
         return tuple(map(highlighted, rows)) if chart == self._chosen else rows
 

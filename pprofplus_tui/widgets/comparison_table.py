@@ -55,7 +55,7 @@ def _member_row(
 ) -> Row:
     unit, first = findings.unit, findings.members[0]
     sign = (PLAIN_SIGNS if plain else SIGNS)[member.state]
-    value, style = member.why_not, "dim"
+    value, style = member.missing_reason, "dim"
     if member.value is not None:
         value, style = format_quantity(member.value, unit, ascii_only=plain), "text"
     name = narrow(f"{member.service} {member.pid}", limit=_NAME_CELLS, ascii_only=plain)

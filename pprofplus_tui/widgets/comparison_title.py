@@ -14,8 +14,8 @@ from pprofplus_tui.widgets.row_text import spread
 
 
 @dataclass(frozen=True)
-class TitleView:
-    """What the top line shows.
+class ComparisonTitle:
+    """The content of the top line.
 
     Attributes:
         comparison: what is compared.
@@ -30,7 +30,7 @@ class TitleView:
     plain: bool = False
 
 
-def title_row(view: TitleView, width: int) -> Row:
+def title_row(view: ComparisonTitle, width: int) -> Row:
     """Return the line in exactly `width` cells."""
     comparison, count = view.comparison, len(view.members)
     dot = " - " if view.plain else " · "
@@ -47,7 +47,7 @@ def title_row(view: TitleView, width: int) -> Row:
     return spread(left, _window(view), width, "bar")
 
 
-def _window(view: TitleView) -> Row:
+def _window(view: ComparisonTitle) -> Row:
     """Return whether the window follows, and its times."""
     window, zone, plain = view.comparison.window, view.zone, view.plain
     if window is None:

@@ -13,9 +13,9 @@ _TEXT_CELLS = 200
 
 
 def paste(directories: Sequence[str]) -> tuple[str, ...]:
-    """Return the three lines with which a service records to where the monitor looks."""
-    elsewhere = directories and default_log_directory() not in directories
-    place = f", directory={directories[0]!a}" if elsewhere else ""
+    """Return the three lines that make a service record to a log directory of the monitor."""
+    not_default = directories and default_log_directory() not in directories
+    place = f", directory={directories[0]!a}" if not_default else ""
     return (install_line(), "import pprofplus", f'pprofplus.start("my-service"{place})')
 
 
@@ -27,23 +27,27 @@ def empty_rows(
     others: Sequence[str] = (),
     plain: bool = False,
 ) -> tuple[Row, ...]:
-    """Return the lines that say what to do next.
+    """Return the lines with the next steps.
 
     Args:
-        directories: where logs are looked for.
-        service: the one asked for, or None.
-        pid: the one asked for, or None.
-        others: services that exist but were not asked for.
+        directories: the log directories that were searched.
+        service: the requested one, or None.
+        pid: the requested one, or None.
+        others: services that exist but were not requested.
         plain: ASCII only.
     """
 
     def safe(text: str) -> str:
         return narrow(text, limit=_TEXT_CELLS, ascii_only=plain)
 
-    asked = " ".join(
+    selection = " ".join(
         ([f"service {safe(service)}"] if service else []) + ([f"pid {pid}"] if pid else [])
     )
-    title = f"No run of {asked} here yet." if asked else "No service has written a log here yet."
+    title = (
+        f"No run of {selection} here yet."
+        if selection
+        else "No service has written a log here yet."
+    )
     lines: list[Row] = [(Cellrun(title, "title"),), ()]
     lines += [
         (

@@ -37,11 +37,11 @@ class RunListView:
 
     Attributes:
         runs: in the order of the list.
-        selected: the run shown.
+        selected: the selected run.
         plain: ASCII only.
         run_filter: filter and order, shown in the last line; None: no such line.
-        total: runs that there are, shown or not.
-        unread: runs that were found but not read yet.
+        total: the number of all runs, shown or not.
+        unread: the number of runs that were found but not read yet.
     """
 
     runs: tuple[Run, ...] = ()
@@ -56,9 +56,9 @@ Line = Group | Run
 
 
 class _Lines:
-    """The lines of the whole list: of each service its name, then its runs.
+    """The lines of the whole list: for each service its name, then its runs.
 
-    Lines are made on request: there may be a hundred thousand.
+    Lines are computed on request: there may be a hundred thousand.
     """
 
     def __init__(self, runs: Runs) -> None:
@@ -104,7 +104,7 @@ def _run_row(view: RunListView, run: Run, width: int) -> Row:
     first = Cellrun(pin if run.pinned else " ", text)
     if letter:
         first = Cellrun(letter, style("title"))
-    # a rate may take one cell more, and the sparkline then begins one later
+    # a rate may be one cell longer; the sparkline then begins one cell later
     pad = " " if _by_growth(view) else ""
     row = (
         first,
@@ -158,21 +158,21 @@ class RunList(CellWidget):
     """The list; it keeps the selected run visible, and a click on a run selects it."""
 
     class Chosen(Message):
-        """The user wants to see this run."""
+        """A run was clicked."""
 
         def __init__(self, run_id: RunId) -> None:
             super().__init__()
             self.run = run_id
 
-    class Headed(Message):
-        """The user wants to see all runs of this service."""
+    class ServiceClicked(Message):
+        """The line of a service was clicked."""
 
         def __init__(self, service: str) -> None:
             super().__init__()
             self.service = service
 
     class Stepped(Message):
-        """The user wants the run `step` further down."""
+        """The wheel was turned: select the run `step` places further down."""
 
         def __init__(self, step: int) -> None:
             super().__init__()
@@ -193,7 +193,7 @@ class RunList(CellWidget):
         self._update()
 
     def on_resize(self) -> None:
-        """Lay the list out for the new size."""
+        """Lay out the list for the new size."""
         self._update()
 
     def _update(self) -> None:
@@ -223,25 +223,25 @@ class RunList(CellWidget):
         self.set_rows(rows if run_filter is None else (*rows, foot_row(view, run_filter, width)))
 
     @property
-    def in_sight(self) -> tuple[RunId, ...]:
+    def visible_runs(self) -> tuple[RunId, ...]:
         """The visible runs."""
         return tuple(run_id for run_id in self._runs if run_id is not None)
 
     def on_click(self, event: Click) -> None:
-        """Ask for the run under the mouse."""
+        """Post which run or service was clicked."""
         if 0 <= event.y < len(self._runs):
             run_id, line = self._runs[event.y], self._lines[self._offset + event.y]
             if run_id is not None:
                 self.post_message(self.Chosen(run_id))
             elif isinstance(line, Group):
-                self.post_message(self.Headed(line.service))
+                self.post_message(self.ServiceClicked(line.service))
 
     def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
-        """Ask for the run below."""
+        """Select the run below."""
         event.stop()
         self.post_message(self.Stepped(1))
 
     def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
-        """Ask for the run above."""
+        """Select the run above."""
         event.stop()
         self.post_message(self.Stepped(-1))

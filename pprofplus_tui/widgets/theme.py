@@ -58,9 +58,9 @@ def toned(tones: Tones, own: tuple[tuple[str, str], ...]) -> Tones:
 
 
 def lined(palette: Palette, own: tuple[tuple[str, str], ...]) -> Palette:
-    """Return the palette with the user's own colours of lines: "line0" and so on."""
-    asked = dict(own)
-    lines = (asked.get(f"line{i}", colour) for i, colour in enumerate(palette.lines))
+    """Return the palette with custom colours of lines: "line0" and so on."""
+    custom = dict(own)
+    lines = (custom.get(f"line{i}", colour) for i, colour in enumerate(palette.lines))
     return replace(palette, lines=tuple(lines))
 
 

@@ -14,11 +14,7 @@ from pprofplus_tui.model.units import (
     format_span_ms,
     rate_text,
 )
-from pprofplus_tui.model.verdict import (
-    GROWING,
-    Layer,
-    Verdicts,
-)
+from pprofplus_tui.model.verdict import GROWING, Layer, Verdicts
 from pprofplus_tui.model.verdict_text import arrow, rate_is_shown, short_layer_text
 from pprofplus_tui.widgets.row_text import fit, joined
 
@@ -26,24 +22,22 @@ _SOON_MS = WEEK_MS
 _FAR_MS = 60 * DAY_MS
 _ALARMING = 10  # growth by more than a tenth of the former size
 _GAP = 3
-_CAUSE_SHARE, _CAUSE_CELLS = (
-    3,
-    24,
-)  # of the line: the rest is for the verdict
+# the cause gets a third of the line, but at least 24 cells; the rest is for the verdict
+_CAUSE_SHARE, _CAUSE_CELLS = 3, 24
 
 
-def _is_highlighted(facts: Verdicts, layer: Layer) -> bool:
+def _is_highlighted(verdicts: Verdicts, layer: Layer) -> bool:
     """Return whether growth is highlighted: it is large, or the limit is near at this rate."""
     verdict = layer.verdict
     if verdict.kind != GROWING:
         return False
-    soon = facts.limit_in_ms is not None and facts.limit_in_ms < _SOON_MS
+    soon = verdicts.limit_in_ms is not None and verdicts.limit_in_ms < _SOON_MS
     return soon or layer.change_bytes * _ALARMING > layer.now_bytes - layer.change_bytes
 
 
-def _whole(facts: Verdicts, layer: Layer, *, plain: bool) -> Row:
+def _whole(verdicts: Verdicts, layer: Layer, *, plain: bool) -> Row:
     style = "text" if rate_is_shown(layer.verdict) else "dim"
-    if _is_highlighted(facts, layer):
+    if _is_highlighted(verdicts, layer):
         style = "grow"
     return (
         Cellrun(f"{layer.kind.label} ", "dim"),
@@ -82,18 +76,18 @@ def _measured(layer: Layer) -> Row:
     return (Cellrun(f"{change_text(change.amount)} in {format_span_ms(change.span_ms)}", "dim"),)
 
 
-def _limit(facts: Verdicts) -> tuple[Row, ...]:
+def _limit(verdicts: Verdicts) -> tuple[Row, ...]:
     """Return forms of the text on the cgroup's limit, the longest first; nothing without a limit.
 
     The percentage is of the memory charged to the cgroup, which is not this run's RSS: both are
     shown, and how many runs share the cgroup.
     """
-    if not facts.limit_bytes:
+    if not verdicts.limit_bytes:
         return ()
-    size, left_ms = format_bytes(facts.limit_bytes), facts.limit_in_ms
-    if facts.used_bytes is None:
+    size, left_ms = format_bytes(verdicts.limit_bytes), verdicts.limit_in_ms
+    if verdicts.used_bytes is None:
         return ((Cellrun(f"cgroup limit {size}", "dim"),),)
-    share, used = facts.used_bytes / facts.limit_bytes, format_bytes(facts.used_bytes)
+    share, used = verdicts.used_bytes / verdicts.limit_bytes, format_bytes(verdicts.used_bytes)
     if share <= NEAR_LIMIT and left_ms is not None and left_ms < _FAR_MS:
         left = Cellrun(format_roughly_ms(left_ms), "grow" if left_ms < _SOON_MS else "text")
         return (
@@ -102,8 +96,8 @@ def _limit(facts: Verdicts) -> tuple[Row, ...]:
         )
     name, size_used = Cellrun("cgroup ", "dim"), Cellrun(f"{used}, ", "text")
     part = Cellrun(format_share(share), "died" if share > NEAR_LIMIT else "text")
-    shared = facts.sharers is not None and facts.sharers > 1
-    runs = f", {facts.sharers} runs" if shared else ""
+    shared = verdicts.sharers is not None and verdicts.sharers > 1
+    runs = f", {verdicts.sharers} runs" if shared else ""
     return (
         (name, size_used, part, Cellrun(f" of its limit {size}{runs}", "dim")),
         (name, size_used, part, Cellrun(f" of {size}{runs}", "dim")),
@@ -136,8 +130,8 @@ def death_row(death: Death | None, width: int, *, plain: bool = False) -> Row:
     return (Cellrun(text, style),) if text else ()
 
 
-def facts_row(
-    facts: Verdicts, width: int, *, plain: bool = False, death: Death | None = None
+def verdict_row(
+    verdicts: Verdicts, width: int, *, plain: bool = False, death: Death | None = None
 ) -> Row:
     """Return the second line: the verdict on RSS, the layer that grows most, the limit, the rest.
 
@@ -149,16 +143,16 @@ def facts_row(
         cause = death_row(death, max(width // _CAUSE_SHARE, _CAUSE_CELLS), plain=plain)
         if cause:
             room = max(width - width_of(cause) - _GAP, 0)
-            rest = facts_row(facts, room, plain=plain)
+            rest = verdict_row(verdicts, room, plain=plain)
             return fit((Cellrun(" ", "text"), *cause, Cellrun("  ", "text"), *rest), width)
-    if not facts.layers:
+    if not verdicts.layers:
         return fit((), width)
-    first, *others = facts.layers
-    grows_most = facts.responsible
+    first, *others = verdicts.layers
+    grows_most = verdicts.responsible
     order = sorted(
         others, key=lambda x: (x is not grows_most, not rate_is_shown(x.verdict), -abs(x.now_bytes))
     )
-    head, limits = _whole(facts, first, plain=plain), _limit(facts)
+    head, limits = _whole(verdicts, first, plain=plain), _limit(verdicts)
     room = width - 1 - width_of(head)
     # the layer that grows most and the limit, in the longest forms that fit together
     forms: tuple[Row, ...] = (

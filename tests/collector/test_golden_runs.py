@@ -101,9 +101,9 @@ def differences(stream, count):
     return found + [0] * (count - len(found))
 
 
-@pytest.mark.parametrize("number", range(len(PAGES)))
-def test_a_decoder_written_from_the_specification_alone_reads_the_same(number):
-    path, wanted = PAGES[number]
+@pytest.mark.parametrize("index", range(len(PAGES)))
+def test_a_decoder_written_from_the_specification_alone_reads_the_same(index):
+    path, wanted = PAGES[index]
     page = kept()[path][8192 * wanted["slot"] :][:8192]
     magic, major, kind, log2, _, length, head, number, body_sum, head_sum = struct.unpack(
         "<4sBBBBIIIII", page[:28]
@@ -129,10 +129,12 @@ def test_a_decoder_written_from_the_specification_alone_reads_the_same(number):
     assert series == [wanted["mono_ms"], *wanted["columns"]]
     assert series[0][-1] == last
     assert wanted["unix_ms"][0] == unix
-    events = []
+    found_events = []
     while at < length:
         kind, mono_ms, unix_ms, value, size = struct.unpack("<BqqqH", page[at : at + 27])
-        events.append([EVENT_KINDS[kind], mono_ms, unix_ms, value, page[at + 27 :][:size].decode()])
+        found_events.append(
+            [EVENT_KINDS[kind], mono_ms, unix_ms, value, page[at + 27 :][:size].decode()]
+        )
         at += 27 + size
-    assert events == wanted["events"]
+    assert found_events == wanted["events"]
     assert sum(cells[3 * columns :]) + events == length - head

@@ -149,7 +149,7 @@ class FakeSource:
     def catalog(self, selection=_ALL, *, counting=False):
         return FakeCatalog(self, selection, counting=counting)
 
-    def called(self, name):
+    def find_by_name(self, name):
         infos = [info_of(run) for run in self.runs.values()]
         found = [
             info for info in infos if name in {f"{info.service}/{info.pid}", self.name(info.id)}
@@ -249,7 +249,7 @@ class FakeCatalog:
         changes, self._changes = self._changes, {}
         return changes
 
-    def refresh(self, sought=None, until_s=None):  # noqa: ARG002 - signature of the port
+    def refresh(self, in_view=None, until_s=None):  # noqa: ARG002 - signature of the port
         try:
             self._source.read("refresh")
         except SourceError as error:
@@ -273,16 +273,16 @@ class FakeCatalog:
                 changed = True
         return changed
 
-    def read_on(self, until_s):  # noqa: ARG002 - signature of the port
+    def read_unread(self, until_s):  # noqa: ARG002 - signature of the port
         return False
 
-    def lacking(self, runs):  # noqa: ARG002 - signature of the port
+    def incomplete(self, runs):  # noqa: ARG002 - signature of the port
         return []
 
     def complete(self, runs, until_s):  # noqa: ARG002 - signature of the port
         return False
 
-    def unlisted(self, service):  # noqa: ARG002 - signature of the port
+    def hiding_problems(self, service):  # noqa: ARG002 - signature of the port
         return ()
 
 
@@ -412,7 +412,7 @@ class FakeReader:
         t_ms = self._times()
         return self._run.sample(int(t_ms[-1])) if len(t_ms) else {}
 
-    def events(self, begin_ms=None, end_ms=None, *, most=None, kinds=(), exact=True):  # noqa: ARG002
+    def events(self, begin_ms=None, end_ms=None, *, limit=None, kinds=(), exact=True):  # noqa: ARG002
         self._source.read("events")
         found = [
             event
@@ -421,7 +421,7 @@ class FakeReader:
             and (end_ms is None or event.t_ms < end_ms)
             and (not kinds or event.kind in kinds)
         ]
-        return tuple(found) if most is None else most_important(found, most)
+        return tuple(found) if limit is None else most_important(found, limit)
 
     def samples(self, begin_ms, end_ms, metrics=None):
         self._source.read("samples")

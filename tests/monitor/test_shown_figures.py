@@ -16,7 +16,7 @@ from kit.memory_cgroup import small_cgroup
 from kit.units import MIB
 from kit.waiting import wait_until
 from pprofplus.probes.cgroup import Cgroup
-from pprofplus_tui.analysis.verdict_tracker import judged
+from pprofplus_tui.analysis.verdict_tracker import window_verdicts
 from pprofplus_tui.backend.session import Session
 from pprofplus_tui.model.comparison_request import SERVICE, SUM, ComparisonRequest
 from pprofplus_tui.model.messages import ChartRequest, Shape
@@ -31,7 +31,7 @@ from pprofplus_tui.sources.local.catalog import Catalog
 from pprofplus_tui.sources.local.local_run import LocalRun
 from pprofplus_tui.sources.local.run_log import open_log
 from pprofplus_tui.sources.open import open_source
-from pprofplus_tui.widgets.verdict_line import facts_row
+from pprofplus_tui.widgets.verdict_line import verdict_row
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 WORKERS = 8
@@ -161,9 +161,9 @@ class Watcher:
     def answer(self, pid, window, *shapes):
         request = ChartRequest(self.run(pid).id, window, shapes)
         self.frame = self.session.answer(request, fresh=True, before=self.frame)
-        if not self.frame.facts.layers:  # the first charts of a run are drawn before its verdict
+        if not self.frame.verdicts.layers:  # the first charts of a run are drawn before its verdict
             self.frame = self.session.answer(request, fresh=False, before=self.frame)
-        return self.frame.facts
+        return self.frame.verdicts
 
 
 @pytest.fixture
@@ -233,7 +233,7 @@ def test_a_killed_worker_is_in_no_total_after_its_last_sample(workers, watch):
         if victim in members:
             member = members[victim]
             assert member.value == (None if value is None else pytest.approx(value, rel=0.03))
-            assert member.why_not == ("ended" if value is None else "")
+            assert member.missing_reason == ("ended" if value is None else "")
         sizes = [rss_of(pid) for pid in workers.all_pids if pid != victim]
         assert found.total == pytest.approx(sum(sizes) + (value or 0), rel=0.03)
 
@@ -287,7 +287,7 @@ def test_by_age_a_run_of_two_minutes_has_no_value_at_forty_and_there_is_no_total
     watcher = watch(home.path)
     watcher.refresh()
     findings = watcher.service("web", aligned=True)
-    values = {member.pid: (member.value, member.why_not) for member in findings.members}
+    values = {member.pid: (member.value, member.missing_reason) for member in findings.members}
     assert findings.moment_ms == 2_399_000
     assert values[1][0] == pytest.approx(70 * MIB + 2399 * 65_536, rel=0.01)
     assert values[2] == (None, "ended")
@@ -315,7 +315,7 @@ def test_untouched_memory_is_shown_as_not_resident_and_no_layer_is_negative(work
     parts = ("objects", "fragmentation", "c_heap", "c_free", "other")
     assert sum(sizes[name] for name in parts) - absent == pytest.approx(sizes["rss"], rel=0.02)
     assert re.search(r"\d+(\.\d)? MiB not resident", watcher.pictures["layers"].note)
-    assert "not resident" in "".join(run.text for run in facts_row(facts, 200))
+    assert "not resident" in "".join(run.text for run in verdict_row(facts, 200))
     (info,) = [info for info in watcher.session._catalog.runs if info.pid == lazy]
     log = LocalRun(open_log(info.id, in_blocks=True))
     page = report_page(info, log, info.begin_ms, info.end_ms + 1)
@@ -370,7 +370,7 @@ def test_the_change_of_a_layer_is_between_its_first_and_last_sample(home):
     path = home.run(count=3000)
     log = LocalRun(open_log(path, in_blocks=True))
     begin_ms = log.begin_ms
-    facts = judged(log, begin_ms + 10_000, begin_ms + 2_900_000)
+    facts = window_verdicts(log, begin_ms + 10_000, begin_ms + 2_900_000)
     for name, step in (("rss", 65_536), ("objects", 65_536), ("c_heap", 0)):
         change = facts.layer(name).change
         assert change.amount == 2889 * step
@@ -474,7 +474,7 @@ def test_the_share_of_the_limit_is_that_of_the_cgroup_and_its_runs_are_counted(
         assert facts.used_bytes == pytest.approx(truth, rel=0.05)
         assert facts.used_bytes != pytest.approx(facts.rss.now_bytes, rel=0.5)
         assert facts.sharers == WORKERS + 1
-        text = "".join(run.text for run in facts_row(facts, 80))
+        text = "".join(run.text for run in verdict_row(facts, 80))
         share = round(100 * facts.used_bytes / facts.limit_bytes)
         assert re.search(rf"cgroup \d+ MiB, {share} % of (its limit )?512 MiB, 9 runs", text), text
     finally:

@@ -13,7 +13,7 @@ import pytest
 from kit.environment import isolate_logs
 from kit.waiting import wait_until
 from pprofplus_tui.sources.local.catalog import Catalog
-from pprofplus_tui.sources.local.index_scan import counted
+from pprofplus_tui.sources.local.sample_counts import counted
 
 PATIENCE_S = 60
 

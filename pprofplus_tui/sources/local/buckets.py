@@ -8,9 +8,9 @@ import numpy as np
 
 from pprofplus_tui.model.points import Bools, Ints, Points, SeriesKey
 from pprofplus_tui.sources.local.block_detail import PageView
-from pprofplus_tui.sources.local.bucket_grid import BucketGrid, Extremes, PageSpan
 from pprofplus_tui.sources.local.page_cache import Decoded, beginnings, predecessors
 from pprofplus_tui.sources.local.page_table import COUNTER_COLUMN, GAUGE_COLUMN, PageTable
+from pprofplus_tui.sources.local.window_buckets import Extremes, PageSpan, WindowBuckets
 
 MIN_GAP_MS = 1000  # a shorter stall is not a gap, whatever the interval
 GAP_INTERVALS = 3
@@ -70,7 +70,7 @@ def parts_of(table: PageTable, request: SeriesKey, span: PageSpan) -> list[Part]
 
 
 def fill(
-    view: PageView, grid: BucketGrid, all_series: dict[SeriesKey, BucketSeries], rows: Ints
+    view: PageView, grid: WindowBuckets, all_series: dict[SeriesKey, BucketSeries], rows: Ints
 ) -> None:
     """Add the samples of these rows to the series. Raises PagesLostError.
 
@@ -121,7 +121,7 @@ def _stretches(table: PageTable, involved: list[Ints]) -> list[tuple[int, int]]:
 
 def _decode(  # noqa: PLR0913, PLR0917 - the pages to decode, and the series to add them to
     view: PageView,
-    grid: BucketGrid,
+    grid: WindowBuckets,
     all_series: dict[SeriesKey, BucketSeries],
     stretch: tuple[int, int],
     needed: list[tuple[Part, Ints]],
@@ -162,7 +162,7 @@ def _decode(  # noqa: PLR0913, PLR0917 - the pages to decode, and the series to 
             times.add(at, t_ms, t_ms)
 
 
-def reaching(table: PageTable, grid: BucketGrid, rows: Ints) -> Ints:
+def reaching(table: PageTable, grid: WindowBuckets, rows: Ints) -> Ints:
     """Return those of these rows that have samples and overlap the grid."""
     return rows[
         (table.rows["samples"][rows] > 0)
@@ -183,7 +183,7 @@ def rated(table: PageTable, rows: Sequence[int], column: int) -> Bools:
 class _Buckets:
     """The buckets of the samples of rows, cached: most metrics of a run have the same rows."""
 
-    def __init__(self, table: PageTable, decoded: Decoded, grid: BucketGrid) -> None:
+    def __init__(self, table: PageTable, decoded: Decoded, grid: WindowBuckets) -> None:
         self._table = table
         self._decoded = decoded
         self._grid = grid
@@ -270,7 +270,7 @@ def _times_from_heads(table: PageTable, span: PageSpan, count: int) -> Extremes:
 
 
 def points_of(
-    table: PageTable, grid: BucketGrid, part_rows: Ints, series: BucketSeries, scale: float
+    table: PageTable, grid: WindowBuckets, part_rows: Ints, series: BucketSeries, scale: float
 ) -> Points:
     """Return the non-empty buckets as points, with values divided by `scale`."""
     times, values = series.times, series.values
@@ -318,11 +318,11 @@ class WindowMemo:
     """
 
     epoch: int
-    grid: BucketGrid
+    grid: WindowBuckets
     upto: int
     series: dict[SeriesKey, BucketSeries]
 
-    def moved(self, grid: BucketGrid, requests: Sequence[SeriesKey]) -> "WindowMemo":
+    def moved(self, grid: WindowBuckets, requests: Sequence[SeriesKey]) -> "WindowMemo":
         """Return the memo of a window that shares buckets; its other buckets are empty."""
         own = self.grid
         by = (grid.begin_ms - own.begin_ms) // own.width_ms

@@ -211,13 +211,10 @@ def _check_end(file: BinaryIO, size: int, path: str) -> None:
     end = tail[-_END_BYTES:]
     if len(end) < _END_BYTES or not end.startswith(_END) or end[-2:] != b"\0\0":
         raise BundleError(clean(f"{path}: not a bundle of  pprofplus-tui pack"))
-    entries, index_bytes = (
-        int.from_bytes(end[10:12], "little"),
-        int.from_bytes(end[12:16], "little"),
-    )
-    large = tail[:-_END_BYTES].startswith(
-        _LOCATOR
-    )  # counts of 64 bits, which our bundles never have
+    entries = int.from_bytes(end[10:12], "little")
+    index_bytes = int.from_bytes(end[12:16], "little")
+    # a locator means counts of 64 bits, which our bundles never have
+    large = tail[:-_END_BYTES].startswith(_LOCATOR)
     if large or entries > _MAX_FILES or index_bytes > _MAX_INDEX_BYTES:
         raise BundleError(clean(f"{path}: refused: it has more files than a bundle may have"))
     file.seek(0)

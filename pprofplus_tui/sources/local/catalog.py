@@ -38,7 +38,7 @@ class Catalog:
         """Make a catalogue of log directories; missing ones may appear later.
 
         With `service` or `pids`, other runs are not read. With `counting`, the samples of ended
-        runs are counted where that is cheap; `index_scan` counts the others.
+        runs are counted where that is cheap; `sample_counts` counts the others.
         """
         self._directories: dict[str, RunDirectories] = {}
         for path in directories:
@@ -69,9 +69,11 @@ class Catalog:
         """One line for each part that could not be read; may contain untrusted text."""
         return self._problems
 
-    def unlisted(self, service: str | None) -> tuple[str, ...]:
+    def hiding_problems(self, service: str | None) -> tuple[str, ...]:
         """Return the problems that hide runs of a service, or of any service if it is None."""
-        found = [line for each in self._directories.values() for line in each.unlisted(service)]
+        found = [
+            line for each in self._directories.values() for line in each.hiding_problems(service)
+        ]
         for path, run in self._with_problems.items():
             if run.info is None and service in {None, path.split("/")[-2]}:
                 found += run.problems
@@ -118,26 +120,26 @@ class Catalog:
         return changes
 
     def refresh(
-        self, sought: Collection[RunId] | None = None, until_s: float | None = None
+        self, in_view: Collection[RunId] | None = None, until_s: float | None = None
     ) -> bool:
         """Check for changes; return whether `runs` or `problems` changed. Raises nothing.
 
-        With `sought`, the runs in view, only records of ended runs are read: `complete` reads
-        the rest. Runs not in view are checked every few seconds only, as are all if many are live.
-        With `until_s`, a monotonic time, new runs are read until then: first those that may be
-        running and the newest. The rest stays `unread`, for `read_on`.
+        With `in_view`, the runs that a user sees, only records of ended runs are read: `complete`
+        reads them in full. Other runs are checked only every few seconds, and all runs
+        if many are live. With `until_s`, a monotonic time, new runs are read until then: first
+        those that may be running and the newest. The rest stays `unread`, for `read_unread`.
         """
         now_ns = time.time_ns()
-        whole, every = sought is None, self._ticks_for(sought)
+        whole, every = in_view is None, self._ticks_for(in_view)
         changed, problems = self._list(now_ns)
         for run in list(self._active.values()):
-            often = whole or (sought is not None and run.path in sought)
+            often = whole or (in_view is not None and run.path in in_view)
             changed |= self._refresh(
                 run, now_ns, whole=whole, every=every if often else _HIDDEN_TICKS
             )
-        for run in self._settled(sought):
+        for run in self._settled(in_view):
             changed |= self._refresh(run, now_ns, whole=whole)
-        changed |= self._read_on(until_s, whole=whole)
+        changed |= self._read_batches(until_s, whole=whole)
         for run in self._with_problems.values():
             problems += run.problems
         distinct = tuple(dict.fromkeys(problems))
@@ -145,24 +147,24 @@ class Catalog:
         self._problems = distinct
         return changed
 
-    def _settled(self, sought: Collection[RunId] | None) -> list[CatalogEntry]:
+    def _settled(self, in_view: Collection[RunId] | None) -> list[CatalogEntry]:
         """Return the settled runs to check now: all, or those in view and the next in turn."""
-        if sought is None:
+        if in_view is None:
             return [run for run in self._found.values() if run.settled]
-        found = [run for path in sought if (run := self._found.get(path)) and run.settled]
+        found = [run for path in in_view if (run := self._found.get(path)) and run.settled]
         for run in self._rotation:
             if run.settled:
                 found.append(run)
-            if len(found) >= _CHECKED_PER_TICK + len(sought):
+            if len(found) >= _CHECKED_PER_TICK + len(in_view):
                 return found
         self._rotation = iter(list(self._found.values()))
         return found
 
-    def _ticks_for(self, sought: Collection[RunId] | None) -> int:
+    def _ticks_for(self, in_view: Collection[RunId] | None) -> int:
         """Return the number of ticks between two refreshes of a run in view."""
-        if sought is None:
+        if in_view is None:
             return 1
-        infos = (run.info for path in sought if (run := self._active.get(path)))
+        infos = (run.info for path in in_view if (run := self._active.get(path)))
         live = sum(info is not None and info.state == LIVE for info in infos)
         return min(1 + live // _MANY_LIVE, _MAX_TICKS)
 
@@ -188,11 +190,11 @@ class Catalog:
             self._unread += runs
         return changed, problems
 
-    def read_on(self, until_s: float) -> bool:
+    def read_unread(self, until_s: float) -> bool:
         """Read more of the `unread` runs until a monotonic time; return whether any changed."""
-        return self._read_on(until_s, whole=False)
+        return self._read_batches(until_s, whole=False)
 
-    def _read_on(self, until_s: float | None, *, whole: bool) -> bool:
+    def _read_batches(self, until_s: float | None, *, whole: bool) -> bool:
         changed = False
         now_ns = time.time_ns()
         unread = self._unread
@@ -227,7 +229,7 @@ class Catalog:
             run.drop_recent()
         return True
 
-    def lacking(self, runs: Iterable[RunId]) -> list[RunId]:
+    def incomplete(self, runs: Iterable[RunId]) -> list[RunId]:
         """Return those of the runs of which only the record of an ended run was read."""
         found = self._found
         return [
@@ -240,7 +242,7 @@ class Catalog:
         """Read these runs in full until a monotonic time; return whether any was read."""
         now_ns = time.time_ns()
         done = False
-        for path in self.lacking(runs):
+        for path in self.incomplete(runs):
             run = self._found[path]
             run.refresh(now_ns, whole=True)
             self._changes[path], self._runs, done = run.info, None, True

@@ -12,8 +12,8 @@ from pprofplus_tui.model.runs import LIVE, RUNNING, RunId
 from pprofplus_tui.sources.local.ended_run import RECENT_NS, EndedRun, read_ended_run
 from pprofplus_tui.sources.local.liveness import Lock, lock_of, state_of
 from pprofplus_tui.sources.local.run_log import RunLog
+from pprofplus_tui.sources.local.segment_end import LAST_SLOTS
 from pprofplus_tui.sources.local.segment_header import begin_on_axis, first_instant
-from pprofplus_tui.sources.local.segment_tail import LAST_SLOTS
 from pprofplus_tui.sources.local.window_query import page_extremes, query
 from pprofplus_tui.sources.run_info import NO_POINTS, NO_VALUES, RSS, RunInfo
 

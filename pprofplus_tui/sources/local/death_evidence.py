@@ -19,6 +19,7 @@ from pprofplus_tui.model.death import (
 )
 from pprofplus_tui.model.death_causes import decide
 from pprofplus_tui.model.runs import RUNNING
+from pprofplus_tui.sources.local.cgroup_siblings import LIMIT, USED, Sibling, Siblings
 from pprofplus_tui.sources.local.ending_files import read_ending_files
 from pprofplus_tui.sources.local.kernel_log import KernelLog
 from pprofplus_tui.sources.local.liveness import last_mono_ms
@@ -30,7 +31,6 @@ from pprofplus_tui.sources.local.machine import (
     this_machine,
 )
 from pprofplus_tui.sources.local.run_log import RunLog
-from pprofplus_tui.sources.local.siblings import LIMIT, USED, Sibling, Siblings
 
 # The kernel's clock is not corrected by NTP: its error grows with the time since the start.
 _SLACK_MS, _DRIFT = 5000, 2e-4
@@ -83,12 +83,12 @@ class CauseFinder:
     def _next_search_s(self, death: Death, began_s: float) -> float:
         """Return the monotonic time of the next search, after one that began at `began_s`."""
         now_s = time.monotonic()
-        lives = death.cause.kind in {STOPPED, UNWATCHED}
-        if not lives and death.cause.kind == OOM and death.cause.certainty == KNOWN:
+        still_runs = death.cause.kind in {STOPPED, UNWATCHED}
+        if not still_runs and death.cause.kind == OOM and death.cause.certainty == KNOWN:
             return float("inf")
         age_s = time.time() - death.t_ms / 1000
         recent = 0 <= age_s < _RECENT_S
-        if not lives and (not recent or now_s - self._first_s > _FINAL_S):
+        if not still_runs and (not recent or now_s - self._first_s > _FINAL_S):
             return float("inf")
         frequent = recent and now_s - self._first_s < _FREQUENT_S
         delay_s = _SHORT_DELAY_S if frequent else _LONG_DELAY_S
@@ -117,7 +117,7 @@ class CauseFinder:
         host, boot_id = (header.host, header.boot_id) if header is not None else ("", "")
         here = bool(boot_id) and boot_id == machine.boot_id
         thorough = here and others is not None
-        elsewhere, booted_ms = _other_machine(machine, host, boot_id, log.last_sample_ms)
+        other_machine, booted_ms = _other_machine(machine, host, boot_id, log.last_sample_ms)
         found = process_of(log.path, log.pid, header, last_mono_ms(log)) if here else None
         notes = read_ending_files(log.path)
         evidence = Evidence(
@@ -128,14 +128,14 @@ class CauseFinder:
             kernel=self._kernel_record(log) if thorough else None,
             used_bytes=last.get(USED),
             limit_bytes=last.get(LIMIT),
-            lives=found is not None and not found.ended,
-            renamed=found is not None
+            still_runs=found is not None and not found.ended,
+            other_command_line=found is not None
             and header is not None
             and not same_command(found.argv, header.argv),
             wait_status=found.wait_status if found is not None and found.ended else None,
             last_ms=log.last_sample_ms,
             booted_ms=booted_ms,
-            elsewhere=elsewhere,
+            other_machine=other_machine,
         )
         if not thorough or others is None or decide(evidence).kind == OOM:
             return evidence
@@ -185,7 +185,7 @@ def quick_cause(  # noqa: PLR0913 - values of the header, the last page and the 
         names: of the files in the run directory, None if it was not listed.
     """
     notes = read_ending_files(path, names)
-    elsewhere, booted_ms = _other_machine(this_machine(), host, boot_id, last_ms)
+    other_machine, booted_ms = _other_machine(this_machine(), host, boot_id, last_ms)
     return decide(
         Evidence(
             stop=stop,
@@ -196,7 +196,7 @@ def quick_cause(  # noqa: PLR0913 - values of the header, the last page and the 
             limit_bytes=limit_bytes,
             last_ms=last_ms,
             booted_ms=booted_ms,
-            elsewhere=elsewhere,
+            other_machine=other_machine,
         )
     )
 

@@ -17,18 +17,18 @@ from pprofplus.errors import LogFormatError
 from pprofplus.log import log_directory
 from pprofplus.log.format import INTERVAL, STOP
 from pprofplus_tui.model.runs import DIED
+from pprofplus_tui.sources.local.cgroup_siblings import LIMIT, USED
 from pprofplus_tui.sources.local.death_evidence import quick_cause
 from pprofplus_tui.sources.local.liveness import Lock, ended_state, is_silent, lock_on
 from pprofplus_tui.sources.local.machine import this_machine
 from pprofplus_tui.sources.local.safe_files import opened
-from pprofplus_tui.sources.local.segment_header import begin_on_axis, first_instant
-from pprofplus_tui.sources.local.segment_tail import (
+from pprofplus_tui.sources.local.segment_end import (
+    SegmentEnd,
     SegmentSchema,
-    SegmentTail,
     TailPage,
     check_order,
 )
-from pprofplus_tui.sources.local.siblings import LIMIT, USED
+from pprofplus_tui.sources.local.segment_header import begin_on_axis, first_instant
 
 _FEW_SEGMENTS = 4  # up to half a megabyte, because segments grow with their run
 RECENT_NS = 60_000_000_000  # after its last write, a run is checked each second for this long
@@ -103,7 +103,7 @@ def _read_ended_run(path: str, metric: str, now_ns: int, *, counting: bool) -> E
         # the writer may have released this segment because it began the next one
         if recent and _segments(os.listdir(path)) != numbers:
             return None
-        ending = SegmentTail(file, status.st_size, every=few)
+        ending = SegmentEnd(file, status.st_size, every=few)
     page = ending.pages[-1]
     if lock is Lock.UNKNOWN and not _is_silent_page(page, now_ns // 1_000_000):
         return None
@@ -163,7 +163,7 @@ def _cause_of_death(
     ).listed
 
 
-def _every_page(path: str, numbers: list[int], ending: SegmentTail) -> list[TailPage] | None:
+def _every_page(path: str, numbers: list[int], ending: SegmentEnd) -> list[TailPage] | None:
     """Return the data pages of all segments in order, None if there are too many.
 
     `ending` is the end of the newest segment. Raises OSError, LogFormatError.
@@ -171,7 +171,7 @@ def _every_page(path: str, numbers: list[int], ending: SegmentTail) -> list[Tail
     found: list[TailPage] = []
     for number in numbers[:-1]:
         with opened(f"{path}/{log_directory.segment_name(number)}") as (file, status):
-            before = SegmentTail(file, status.st_size, every=True)
+            before = SegmentEnd(file, status.st_size, every=True)
         if not before.complete or before.schema is not ending.schema:
             return None
         found += before.pages
@@ -183,7 +183,7 @@ def _every_page(path: str, numbers: list[int], ending: SegmentTail) -> list[Tail
 
 
 def _begin_ms(
-    path: str, numbers: list[int], ending: SegmentTail, pages: list[TailPage] | None
+    path: str, numbers: list[int], ending: SegmentEnd, pages: list[TailPage] | None
 ) -> int:
     """Return the unix ms of the first instant that rotation has not removed, as `RunLog` does."""
     if pages is not None:

@@ -19,13 +19,8 @@ _OOM = re.compile(rb"^(?:(?:Memory cgroup out|Out) of memory[^:]{0,60}: )?Killed
 _FAULT = re.compile(
     rb"^.*\[(\d+)\]:? (?:segfault at|general protection|trap [a-z0-9 ]+ ip|bad frame in)"
 )
-_KEYWORDS = (
-    b"illed process",
-    b"segfault",
-    b"protection",
-    b" trap ",
-    b"bad frame",
-)  # of such records
+# each record about a process contains one of these
+_KEYWORDS = (b"illed process", b"segfault", b"protection", b" trap ", b"bad frame")
 _KERNEL_LEVELS = 8  # a lower number is a record of the kernel, not one that root wrote
 
 

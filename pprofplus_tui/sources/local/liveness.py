@@ -8,7 +8,7 @@ import numpy as np
 from pprofplus.errors import LogFormatError
 from pprofplus.log.format import RunHeader
 from pprofplus.system.locks import is_locked
-from pprofplus_tui.model.death import GOES_ON, SEEN_FROM_OUTSIDE, WATCH_ENDED
+from pprofplus_tui.model.death import CONTINUED, SEEN_FROM_OUTSIDE, WATCH_ENDED
 from pprofplus_tui.model.lifetimes import stale_ms
 from pprofplus_tui.model.runs import DIED, EXITED, LIVE, PACKED, PAUSED, STALLED, UNRECORDED
 from pprofplus_tui.sources.local.ending_files import read_ending_files
@@ -72,7 +72,7 @@ def ended_state(  # noqa: PLR0911, PLR0913 - one return for each kind of evidenc
         last_mono_ms: of its last sample, on the monotonic clock.
         names: of the files in the run directory, None if it was not listed.
     """
-    if stop is not None and (stop == WATCH_ENDED or stop.startswith(GOES_ON)):
+    if stop is not None and (stop == WATCH_ENDED or stop.startswith(CONTINUED)):
         return UNRECORDED
     if stop is not None and stop != SEEN_FROM_OUTSIDE:
         return EXITED

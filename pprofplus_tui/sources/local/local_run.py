@@ -1,4 +1,4 @@
-"""One run of the local source, for `sources.port`: its log and the queries on it."""
+"""A reader of one run of the local source: the log of the run and queries on it."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
@@ -8,6 +8,7 @@ from pprofplus_tui.model.events import RunEvent
 from pprofplus_tui.model.points import Ints, Points, SeriesKey
 from pprofplus_tui.model.runs import RunId
 from pprofplus_tui.sources.local.artefacts import run_artefacts
+from pprofplus_tui.sources.local.cgroup_siblings import Sibling
 from pprofplus_tui.sources.local.death_evidence import CauseFinder
 from pprofplus_tui.sources.local.earlier_run import earlier_run
 from pprofplus_tui.sources.local.event_search import search_events
@@ -15,16 +16,15 @@ from pprofplus_tui.sources.local.kernel_log import KernelLog
 from pprofplus_tui.sources.local.run_log import RunLog
 from pprofplus_tui.sources.local.sample_at import read_at, read_ends
 from pprofplus_tui.sources.local.sample_rows import batches, page_blocks
-from pprofplus_tui.sources.local.siblings import Sibling
 from pprofplus_tui.sources.local.window_query import query, rows_within
 from pprofplus_tui.sources.port import Header, NoRunError, RunArtefact, SampleBlock
 from pprofplus_tui.sources.run_info import MetricRow, RunInfo
 
-_ROW_BYTES = 1536  # of a page, in the page table and in the caches
+_ROW_BYTES = 1536  # per page, in the page table and in the caches
 
 
 class LocalRun:
-    """Reads a run from its directory. See `sources.port.RunReader`."""
+    """Reads a run from its run directory. See `sources.port.RunReader`."""
 
     def __init__(self, log: RunLog, kernel: KernelLog | None = None) -> None:
         """Make a reader of a refreshed log; `kernel` has evidence of why the process ended."""
@@ -174,12 +174,12 @@ class LocalRun:
         begin_ms: int | None = None,
         end_ms: int | None = None,
         *,
-        most: int | None = None,
+        limit: int | None = None,
         kinds: Collection[str] = (),
         exact: bool = True,
     ) -> tuple[RunEvent, ...]:
         """See the port."""
-        return search_events(self._log, begin_ms, end_ms, most=most, kinds=kinds, exact=exact)
+        return search_events(self._log, begin_ms, end_ms, most=limit, kinds=kinds, exact=exact)
 
     def samples(
         self, begin_ms: int, end_ms: int, metrics: Collection[str] | None = None

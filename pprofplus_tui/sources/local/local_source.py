@@ -7,20 +7,20 @@ from pathlib import Path
 from pprofplus.log import log_directory
 from pprofplus_tui.model.runs import RunId
 from pprofplus_tui.sources.local.catalog import Catalog
-from pprofplus_tui.sources.local.index_scan import counted
 from pprofplus_tui.sources.local.kernel_log import KernelLog
 from pprofplus_tui.sources.local.local_run import LocalRun
 from pprofplus_tui.sources.local.pins import set_pin, toggle_pin
 from pprofplus_tui.sources.local.run_log import open_log
+from pprofplus_tui.sources.local.sample_counts import counted
 from pprofplus_tui.sources.port import Access, RunToPack, Selection
 from pprofplus_tui.sources.run_info import RunInfo
 
 _ALL = Selection()
-_END_SLOTS = 32  # pages: more than a quarter of an hour at a sample a second
+_END_SLOTS = 32  # pages: more than a quarter of an hour at one sample a second
 
 
 def run_id(path: str) -> RunId:
-    """Return the identifier of the run in the run directory at `path`."""
+    """Return the id of the run in the run directory at `path`."""
     return RunId(os.path.abspath(path))  # noqa: PTH100 - keeps links, as the catalogue does
 
 
@@ -46,16 +46,16 @@ class LocalSource:
             counting=counting,
         )
 
-    def called(self, name: str) -> tuple[tuple[RunInfo, ...], tuple[str, ...]]:
+    def find_by_name(self, name: str) -> tuple[tuple[RunInfo, ...], tuple[str, ...]]:
         """See the port."""
         service, _, rest = name.strip("/").rpartition("/")
-        # only runs with this pid are read; the names of other runs are enough
+        # read only runs with this pid
         known = log_directory.parse_run_name(rest) or log_directory.parse_run_name(f"{rest}-0")
         pids = () if known is None else known[:1]
         catalog = Catalog(self._directories, service=service, pids=pids)
         catalog.refresh(())
         found = [info for info in catalog.runs if rest in {str(info.pid), Path(info.id).name}]
-        return tuple(found), catalog.unlisted(service)
+        return tuple(found), catalog.hiding_problems(service)
 
     def open(self, run: RunId, access: Access = Access.CHARTS) -> LocalRun:
         """See the port."""

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from pprofplus.log.format import RunHeader
 from pprofplus.metrics import COUNTER
 from pprofplus_tui.model.points import Bools, Ints
-from pprofplus_tui.sources.local.column_slots import assign_lanes
+from pprofplus_tui.sources.local.column_lanes import assign_lanes
 from pprofplus_tui.sources.local.page_blocks import NO_HEAD, PageBlocks
 from pprofplus_tui.sources.local.page_index import PageHeads
 from pprofplus_tui.sources.run_info import MetricRow

@@ -53,7 +53,7 @@ class RunDirectories:
             if (self._services.get(path) or _Listed(path, _is_run)).has_any()
         ]
 
-    def unlisted(self, service: str | None) -> list[str]:
+    def hiding_problems(self, service: str | None) -> list[str]:
         """Return why directories of a service, or of any if None, could not be listed."""
         found = [self._listed.problem]
         found += [

@@ -7,11 +7,11 @@ import numpy as np
 from pprofplus_tui.model.cursor import Reading
 from pprofplus_tui.model.points import Ints, SeriesKey
 from pprofplus_tui.sources.local.block_detail import PageView
-from pprofplus_tui.sources.local.bucket_grid import BucketGrid
 from pprofplus_tui.sources.local.buckets import GAP_INTERVALS, MIN_GAP_MS, rated, reaching
 from pprofplus_tui.sources.local.page_cache import PagesLostError, predecessors
 from pprofplus_tui.sources.local.page_table import ABSENT, COUNTER_COLUMN
 from pprofplus_tui.sources.local.run_log import RunLog
+from pprofplus_tui.sources.local.window_buckets import WindowBuckets
 from pprofplus_tui.sources.local.window_query import rows_within
 
 _MILLI = 1000.0
@@ -65,7 +65,7 @@ def read_ends(
     is cached.
     """
     wanted = list(dict.fromkeys(requests))
-    grid = BucketGrid(begin_ms, end_ms, max(end_ms - begin_ms, 1), 1)
+    grid = WindowBuckets(begin_ms, end_ms, max(end_ms - begin_ms, 1), 1)
     while True:
         rows = rows_within(run.table, begin_ms, end_ms)
         try:
@@ -78,7 +78,7 @@ def read_ends(
 
 
 def _end(
-    run: PageView, grid: BucketGrid, rows: Ints, requests: list[SeriesKey], *, last: bool
+    run: PageView, grid: WindowBuckets, rows: Ints, requests: list[SeriesKey], *, last: bool
 ) -> Reading | None:
     """Return the first or the last sample of the window, which is the grid's only bucket."""
     table = run.table

@@ -6,7 +6,6 @@ import numpy as np
 
 from pprofplus_tui.model.points import Bools, Floats, Ints, Points, SeriesKey
 from pprofplus_tui.sources.local.block_detail import PageView
-from pprofplus_tui.sources.local.bucket_grid import BucketGrid
 from pprofplus_tui.sources.local.buckets import (
     GAP_INTERVALS,
     MIN_GAP_MS,
@@ -21,6 +20,7 @@ from pprofplus_tui.sources.local.page_cache import Decoded, PagesLostError, pred
 from pprofplus_tui.sources.local.page_table import ABSENT, COUNTER_COLUMN, GAUGE_COLUMN, PageTable
 from pprofplus_tui.sources.local.run_log import RunLog
 from pprofplus_tui.sources.local.segment_reader import TAIL_SLOTS
+from pprofplus_tui.sources.local.window_buckets import WindowBuckets
 
 _MILLI = 1000.0
 _MEMOS = 16  # two widths of charts in eight windows
@@ -65,7 +65,7 @@ def query(  # noqa: PLR0913 - the window, the resolution, the series
             few = _few_samples(run, rows, begin_ms, end_ms, buckets)
             if few is not None:
                 return _samples(*few, begin_ms, end_ms, requests)
-            grid = BucketGrid.over(begin_ms, end_ms, buckets, exact=exact)
+            grid = WindowBuckets.over(begin_ms, end_ms, buckets, exact=exact)
             return _buckets(run, rows, grid, requests)
         except PagesLostError:
             # They are removed from the table now, so the loop terminates.
@@ -128,7 +128,7 @@ def _few_samples(
     return (view, rows) if count <= most else None
 
 
-def _memo_of(run: RunLog, grid: BucketGrid, requests: Sequence[SeriesKey]) -> WindowMemo:
+def _memo_of(run: RunLog, grid: WindowBuckets, requests: Sequence[SeriesKey]) -> WindowMemo:
     """Return the memo of a window, if possible from that of a window shifted by whole buckets."""
     epoch = run.table.epoch
     known = [memo for memo in run.memos if memo.epoch == epoch]
@@ -149,7 +149,7 @@ def _memo_of(run: RunLog, grid: BucketGrid, requests: Sequence[SeriesKey]) -> Wi
 
 
 def _buckets(
-    run: RunLog, rows: Ints, grid: BucketGrid, requests: Sequence[SeriesKey]
+    run: RunLog, rows: Ints, grid: WindowBuckets, requests: Sequence[SeriesKey]
 ) -> dict[SeriesKey, Points]:
     table = run.table
     steady = max(0, table.count - TAIL_SLOTS)

@@ -311,8 +311,8 @@ def headers():
     rest = whole[1][fmt.PAGE_SIZE :]
     yield "first page/zeros", {**whole, 1: bytes(fmt.PAGE_SIZE) + rest}, EVERY
     yield "first page/missing", {**whole, 1: rest}, EVERY
-    for name, text in (*header_texts(), *odd_header_texts()):
-        yield f"header/{name}", segments(heads=[header_pages(text), heads]), EVERY
+    for name, header_text in (*header_texts(), *odd_header_texts()):
+        yield f"header/{name}", segments(heads=[header_pages(header_text), heads]), EVERY
     for parts in (0, 2, 512, 513, 65535):
         lied = segments(heads=[header_pages(text, parts=parts), heads])
         yield f"header/one part of {parts}", lied, EVERY
@@ -358,19 +358,19 @@ def cases():
 def archive():
     """Return the corpus: a .tar.xz with a directory a case, and what must be read in each."""
     raw = io.BytesIO()
-    cases = {}
+    wanted = {}
     with tarfile.open(fileobj=raw, mode="w:xz", format=tarfile.USTAR_FORMAT, preset=9) as tar:
         for i, (name, files, must) in enumerate(cases()):
-            cases[name] = {"directory": f"{i:03d}", "must": must}
+            wanted[name] = {"directory": f"{i:03d}", "must": must}
             for number, data in files.items():
                 entry = tarfile.TarInfo(f"{i:03d}/{RUN}/{number:06d}.pplog")
                 entry.size = len(data)
                 tar.addfile(entry, io.BytesIO(data))
-    return raw.getvalue(), cases
+    return raw.getvalue(), wanted
 
 
 if __name__ == "__main__":
-    data, cases = archive()
+    data, wanted = archive()
     (HERE / "corpus.tar.xz").write_bytes(data)
-    lines = [f"{json.dumps(name)}: {json.dumps(case)}" for name, case in cases.items()]
+    lines = [f"{json.dumps(name)}: {json.dumps(case)}" for name, case in wanted.items()]
     (HERE / "corpus.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")

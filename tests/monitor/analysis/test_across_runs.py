@@ -14,7 +14,7 @@ from pprofplus_tui.analysis.across_runs import (
     total,
     up_to_present,
 )
-from pprofplus_tui.analysis.layer_verdicts import judge_curve
+from pprofplus_tui.analysis.layer_verdicts import classify_curve
 from pprofplus_tui.model.lifetimes import Lifetime
 from pprofplus_tui.model.points import Points
 from pprofplus_tui.model.time_buckets import TimeBuckets
@@ -171,7 +171,7 @@ def test_the_most_important_runs_grow_most_or_are_largest():
         "none": Points.empty(),
         "slow": curve(times, np.arange(60.0) / 10),
     }
-    verdicts = {name: judge_curve(points, "count") for name, points in curves.items()}
+    verdicts = {name: classify_curve(points, "count") for name, points in curves.items()}
     assert most_important_runs(curves, verdicts, by_size=False, top=2) == ("leak", "slow")
     assert most_important_runs(curves, verdicts, by_size=True, top=2) == ("steady", "leak")
     assert "none" not in most_important_runs(curves, verdicts, by_size=True, top=9)
@@ -184,5 +184,5 @@ def test_a_curve_too_short_for_a_verdict_ranks_below_any_other():
         "sinking": curve(times, 1e9 - 1e7 * np.arange(60.0)),
         "leak": curve(times, 1e6 * np.arange(60.0)),
     }
-    verdicts = {name: judge_curve(points) for name, points in curves.items()}
+    verdicts = {name: classify_curve(points) for name, points in curves.items()}
     assert most_important_runs(curves, verdicts, by_size=False) == ("leak", "sinking", "child")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from kit.series import points_of
 from kit.units import HOUR_MS, MIB
 from pprofplus_tui.analysis.long_term import look_back, without_days
-from pprofplus_tui.analysis.trend import judge
+from pprofplus_tui.analysis.trend import classify
 from pprofplus_tui.analysis.window_verdict import weigh
 from pprofplus_tui.model.verdict import KINDS
 
@@ -109,6 +109,6 @@ def test_every_log_has_a_verdict_with_finite_figures(values, steps_ms, start_ms)
     level = np.array(values, float)
     points = points_of(level, t_ms)
     past = look_back(points, start_ms, LEAST)
-    verdict = weigh(judge(points), points, past, LEAST)
+    verdict = weigh(classify(points), points, past, LEAST)
     assert verdict.kind in KINDS
     assert np.isfinite([verdict.per_hour, verdict.low, verdict.high, verdict.change]).all()

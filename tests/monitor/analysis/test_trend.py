@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import curves
 from kit.units import MIB
 from pprofplus_tui.analysis.layer_verdicts import verdicts
-from pprofplus_tui.analysis.trend import MIN_POINTS, judge
+from pprofplus_tui.analysis.trend import MIN_POINTS, classify
 from pprofplus_tui.model.points import Points
 from pprofplus_tui.model.verdict import (
     GROWING,
@@ -143,7 +143,7 @@ def test_few_harmless_curves_keep_a_growing_verdict(curve):
     kept = 0
     for seed in range(SEEDS):
         points = curves.drawn(curve, seed)["rss"]
-        kept += judge(points, before=GROWING).kind == GROWING
+        kept += classify(points, before=GROWING).kind == GROWING
     assert kept <= SEEDS // 20
 
 
@@ -151,46 +151,46 @@ def test_few_harmless_curves_keep_a_growing_verdict(curve):
 
 
 def test_a_line_grows_by_its_slope():
-    verdict = judge(series(np.linspace(400, 410, 200) * MIB, 2 * HOUR_MS))
+    verdict = classify(series(np.linspace(400, 410, 200) * MIB, 2 * HOUR_MS))
     assert verdict.kind == GROWING
     assert verdict.per_hour == pytest.approx(5 * MIB)
     assert verdict.change == pytest.approx(10 * MIB, rel=0.1)
 
 
 def test_a_falling_line_shrinks():
-    verdict = judge(series(noisy(-10)))
+    verdict = classify(series(noisy(-10)))
     assert verdict.kind == SHRINKING
     assert verdict.low <= verdict.per_hour <= verdict.high < 0
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, MIN_POINTS - 1])
 def test_few_points_are_too_little_data(n):
-    assert judge(series(np.linspace(1, 9, n) * MIB)).kind == TOO_LITTLE
+    assert classify(series(np.linspace(1, 9, n) * MIB)).kind == TOO_LITTLE
 
 
 def test_less_than_a_minute_is_too_little_data():
-    assert judge(series(noisy(100), span_ms=59_000)).kind == TOO_LITTLE
+    assert classify(series(noisy(100), span_ms=59_000)).kind == TOO_LITTLE
 
 
 def test_a_constant_curve_is_steady():
-    assert judge(series(np.full(200, 400.0 * MIB))) == Verdict(STEADY)
+    assert classify(series(np.full(200, 400.0 * MIB))) == Verdict(STEADY)
 
 
 def test_certain_but_negligible_growth_is_steady():
-    assert judge(series(np.linspace(400 * MIB, 400 * MIB + 100_000, 200))).kind == STEADY
+    assert classify(series(np.linspace(400 * MIB, 400 * MIB + 100_000, 200))).kind == STEADY
 
 
 def test_spikes_in_buckets_are_no_growth():
     lo = noisy()
     hi = lo + np.linspace(0, 200, 200) * MIB
-    assert judge(series(lo, hi=hi)).kind == STEADY
+    assert classify(series(lo, hi=hi)).kind == STEADY
 
 
 def test_a_single_outlier_does_not_change_the_verdict():
     level = noisy(10)
-    before = judge(series(level))
+    before = classify(series(level))
     level[100] = 40_000 * MIB
-    after = judge(series(level))
+    after = classify(series(level))
     assert after.kind == GROWING
     assert after.per_hour == pytest.approx(before.per_hour, rel=0.2)
 
@@ -198,7 +198,7 @@ def test_a_single_outlier_does_not_change_the_verdict():
 def test_a_step_is_detected_with_its_height():
     level = noisy()
     level[120:] += 30 * MIB
-    verdict = judge(series(level))
+    verdict = classify(series(level))
     assert (verdict.kind, verdict.shape) == (STEADY, STEP)
     assert verdict.change == pytest.approx(30 * MIB, rel=0.1)
 
@@ -207,20 +207,20 @@ def test_a_step_is_detected_with_its_height():
 def test_a_warm_up_is_detected(share):
     at = np.linspace(0, 1, 200)
     level = noisy(noise_mib=0.3) + 40 * MIB * (1 - np.exp(-at / share))
-    verdict = judge(series(level))
+    verdict = classify(series(level))
     assert (verdict.kind, verdict.shape) == (STEADY, WARM_UP)
 
 
 def test_growth_that_begins_in_the_window_is_found():
     level = noisy() + 40 * MIB * (np.linspace(0, 1, 200) - 0.5).clip(0)
-    verdict = judge(series(level))
+    verdict = classify(series(level))
     assert (verdict.kind, verdict.shape) == (GROWING, TURN)
 
 
 @pytest.mark.parametrize("count", [3, 8, 30])
 def test_teeth_are_a_saw_tooth_with_their_height(count):
     level = 400 * MIB + 40 * MIB * ((np.linspace(0, count, 200) + 0.3) % 1)
-    verdict = judge(series(level))
+    verdict = classify(series(level))
     assert (verdict.kind, verdict.shape) == (SAW_TOOTH, TEETH)
     assert verdict.change == pytest.approx(40 * MIB, rel=0.2)
 
@@ -228,14 +228,14 @@ def test_teeth_are_a_saw_tooth_with_their_height(count):
 def test_teeth_on_a_rising_floor_grow_by_the_floor():
     at = np.linspace(0, 1, 200)
     level = 400 * MIB + 40 * MIB * ((at * 12 + 0.3) % 1) + 20 * MIB * at
-    verdict = judge(series(level))
+    verdict = classify(series(level))
     assert (verdict.kind, verdict.shape) == (GROWING, TEETH)
     assert verdict.per_hour == pytest.approx(20 * MIB, rel=0.1)
 
 
 def test_a_wave_is_no_saw_tooth():
     level = 400 * MIB + 40 * MIB * np.sin(np.linspace(0, 30, 200))
-    assert judge(series(level)).kind == STEADY
+    assert classify(series(level)).kind == STEADY
 
 
 def test_a_pause_in_a_leak_does_not_hide_it():
@@ -243,14 +243,14 @@ def test_a_pause_in_a_leak_does_not_hide_it():
     t_ms = np.delete(series(noisy()).t_ms, slice(80, 120))
     gaps = np.zeros(len(level), bool)
     gaps[80] = True
-    verdict = judge(Points(t_ms, level, level, gaps))
+    verdict = classify(Points(t_ms, level, level, gaps))
     assert verdict.kind == GROWING
     assert verdict.per_hour == pytest.approx(20 * MIB, rel=0.2)
 
 
 def test_successive_runs_of_a_service_are_analysed_separately():
     level = np.concatenate([noisy(20, 60, seed) for seed in range(3)])
-    verdict = judge(series(level, 3 * HOUR_MS, breaks=(60, 120)))
+    verdict = classify(series(level, 3 * HOUR_MS, breaks=(60, 120)))
     assert verdict.kind == GROWING
     assert verdict.per_hour == pytest.approx(20 * MIB, rel=0.2)
 
@@ -258,7 +258,7 @@ def test_successive_runs_of_a_service_are_analysed_separately():
 def test_restarts_of_a_service_without_a_leak_are_no_leak():
     warm = np.minimum(np.linspace(0, 300, 60), 30) * MIB
     level = np.concatenate([noisy(0, 60, seed) + warm for seed in range(3)])
-    assert judge(series(level, 3 * HOUR_MS, breaks=(60, 120))).kind == STEADY
+    assert classify(series(level, 3 * HOUR_MS, breaks=(60, 120))).kind == STEADY
 
 
 @settings(max_examples=60, deadline=None)
@@ -271,7 +271,7 @@ def test_every_log_has_a_verdict_with_finite_figures(values, gaps, step_ms):
     count = len(values)
     t_ms = np.arange(count, dtype=np.int64) * step_ms
     level = np.array(values, float)
-    verdict = judge(Points(t_ms, level, level, np.array(gaps[:count], bool)))
+    verdict = classify(Points(t_ms, level, level, np.array(gaps[:count], bool)))
     assert verdict.kind in KINDS
     assert np.isfinite([verdict.per_hour, verdict.low, verdict.high, verdict.change]).all()
 

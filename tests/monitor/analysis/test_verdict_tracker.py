@@ -10,7 +10,7 @@ import pytest
 
 from kit.units import HOUR_MS, MIB, MINUTE_MS
 from pprofplus_tui.analysis import whole_run
-from pprofplus_tui.analysis.verdict_tracker import VerdictTracker, judged
+from pprofplus_tui.analysis.verdict_tracker import VerdictTracker, window_verdicts
 from pprofplus_tui.backend.session import Session
 from pprofplus_tui.commands.report import write_report
 from pprofplus_tui.model.explanations import window_sentences
@@ -95,7 +95,7 @@ def slow_leak(home):
 def test_a_slow_leak_of_the_c_heap_is_found_and_named(slow_leak):
     log = log_of(slow_leak)
     for begin_ms in (log.begin_ms, log.end_ms - 12 * HOUR_MS):
-        found = judged(log, begin_ms, log.end_ms + 1)
+        found = window_verdicts(log, begin_ms, log.end_ms + 1)
         assert found.rss.verdict.kind == GROWING
         assert found.layer("c_heap").verdict.kind == GROWING
         assert found.layer("c_heap").verdict.per_hour == pytest.approx(2 * MIB, rel=0.25)
@@ -117,11 +117,11 @@ def test_the_report_has_the_same_verdict_with_its_reason(home):
 def test_the_edge_of_a_day_is_steady_after_nine_days_and_not_sure_after_six_hours(home):
     hours = np.arange(9 * 24 * 60 + 12 * 60) / 60
     days = log_of(write(home, 300 + wave(hours, 60) + wandering(len(hours), 2, 20, 1), pid=1))
-    found = judged(days, days.end_ms - 5 * HOUR_MS, days.end_ms + 1).rss.verdict
+    found = window_verdicts(days, days.end_ms - 5 * HOUR_MS, days.end_ms + 1).rss.verdict
     assert (found.kind, found.reason) == (STEADY, EVERY_DAY)
     young = 300 + wave(hours[: 6 * 60] + 6, 60) + wandering(360, 1, 20, 2)
     log = log_of(write(home, young, service="other", pid=2))
-    found = judged(log, log.begin_ms, log.end_ms + 1).rss.verdict
+    found = window_verdicts(log, log.begin_ms, log.end_ms + 1).rss.verdict
     assert (found.kind, found.reason) == (NOT_SURE, MAYBE_WAVE)
 
 
@@ -144,7 +144,7 @@ def restarted(home):
 
 def test_the_previous_run_explains_a_young_one(restarted):
     log = log_of(restarted[1])
-    found = judged(log, log.begin_ms, log.end_ms + 1).rss.verdict
+    found = window_verdicts(log, log.begin_ms, log.end_ms + 1).rss.verdict
     assert (found.kind, found.reason) == (STEADY, EARLIER_RUN)
 
 
@@ -161,13 +161,13 @@ def test_the_earlier_run_is_read_once_and_only_if_it_is_needed(restarted, monkey
     queried = []
     earlier = LocalRun.earlier
     monkeypatch.setattr(LocalRun, "earlier", lambda run: queried.append(run.id) or earlier(run))
-    judge = VerdictTracker()
+    tracker = VerdictTracker()
     for path in restarted:
         log = log_of(path)
-        judge.forget()
+        tracker.forget()
         for _ in range(3):
             whole = Window.fit(log.begin_ms, log.end_ms + 1)
-            assert judge.judge(log, whole, Verdicts()).rss.verdict.kind == STEADY
+            assert tracker.verdicts(log, whole, Verdicts()).rss.verdict.kind == STEADY
     assert queried == [restarted[1]]
 
 
@@ -176,7 +176,7 @@ def test_an_unreadable_earlier_run_changes_nothing(restarted):
     for segment in Path(before).iterdir():
         segment.write_bytes(b"\xff" * 100)
     log = log_of(after)
-    assert judged(log, log.begin_ms, log.end_ms + 1).rss.verdict.kind == NOT_SURE
+    assert window_verdicts(log, log.begin_ms, log.end_ms + 1).rss.verdict.kind == NOT_SURE
 
 
 # -- cost
@@ -188,20 +188,20 @@ def test_the_whole_run_is_queried_once_for_all_windows(slow_leak, monkeypatch):
     monkeypatch.setattr(
         whole_run, "trends_of", lambda *arguments: queried.append(1) or trends_of(*arguments)
     )
-    judge, log = VerdictTracker(), log_of(slow_leak)
+    tracker, log = VerdictTracker(), log_of(slow_leak)
     for hours in range(1, 20):
         window = Window.fit(log.end_ms - hours * HOUR_MS, log.end_ms + 1)
-        judge.judge(log, window, Verdicts())
+        tracker.verdicts(log, window, Verdicts())
     assert len(queried) == 1
     other = log_of(slow_leak)
-    judge.judge(other, Window.fit(log.begin_ms, log.end_ms + 1), Verdicts())
+    tracker.verdicts(other, Window.fit(log.begin_ms, log.end_ms + 1), Verdicts())
     assert len(queried) == 2
 
 
 def test_the_history_of_a_log_is_released_with_it(slow_leak):
     log = log_of(slow_leak)
     kept = ref(whole_run.whole_run_of(log))
-    judged(log, log.begin_ms, log.end_ms + 1)
+    window_verdicts(log, log.begin_ms, log.end_ms + 1)
     assert kept() is not None
     del log
     gc.collect()
@@ -212,7 +212,7 @@ def test_if_only_the_end_of_a_log_is_read_the_verdict_uses_only_the_window(slow_
     end = LocalRun(open_log(slow_leak, last_slots=2))
     assert end.begin_ms > BEGIN_MS + 10 * HOUR_MS
     assert whole_run.whole_run_of(end).trends(end, LAYERS) == {}
-    assert judged(end, end.begin_ms, end.end_ms + 1).rss.verdict.reason == ""
+    assert window_verdicts(end, end.begin_ms, end.end_ms + 1).rss.verdict.reason == ""
 
 
 def test_no_verdict_is_computed_before_the_first_charts_are_drawn(slow_leak, home, monkeypatch):
@@ -229,10 +229,10 @@ def test_no_verdict_is_computed_before_the_first_charts_are_drawn(slow_leak, hom
         shapes = (Shape("memory", 91, 13), Shape("python_heap", 45, 8))
         request = ChartRequest(slow_leak, Window.fit(BEGIN_MS, BEGIN_MS + 48 * HOUR_MS), shapes)
         first = session.answer(request, fresh=True, before=None)
-        assert (first.facts.layers, drawn_then) == ((), [])
+        assert (first.verdicts.layers, drawn_then) == ((), [])
         assert session.has_more  # so the worker calls it again immediately
         second = session.answer(request, fresh=False, before=first)
-        assert second.facts.rss.verdict.kind == GROWING
+        assert second.verdicts.rss.verdict.kind == GROWING
         assert drawn_then == [len(shapes)]
         assert not session.has_more
     finally:

@@ -97,7 +97,7 @@ def test_the_cursor_moves_in_a_frozen_window(answered):
 
 def test_a_live_run_is_updated_while_other_runs_are_unread(home, monkeypatch):
     monkeypatch.setattr(session_module, "_SLICE_S", 0.0)
-    monkeypatch.setattr(session_module, "_WORTH_IT", 1e9)
+    monkeypatch.setattr(session_module, "_BATCH_GROWTH", 1e9)
     monkeypatch.setattr(catalogs, "_BATCH_RUNS", 1)
     now_ms = time.time_ns() // 1_000_000
     # it started last, so it is read first

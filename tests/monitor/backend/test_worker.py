@@ -135,15 +135,15 @@ def test_a_request_is_answered_with_every_chart_at_its_size_and_the_verdicts(hom
         (drawn,) = screen.charts(shape.chart)
         assert (drawn.width, drawn.height) == (shape.width, shape.height)
         assert len(drawn.rows) == shape.height
-    screen.until(lambda: screen.frame.facts.layers)
+    screen.until(lambda: screen.frame.verdicts.layers)
     frame = screen.frame
     assert frame.run == path
-    assert [layer.kind.id for layer in frame.facts.layers] == [
+    assert [layer.kind.id for layer in frame.verdicts.layers] == [
         kind.id for kind in LAYERS if kind.resident
     ]
-    assert frame.facts.rss.verdict.kind == GROWING
-    assert frame.facts.responsible.kind.id == "objects"
-    assert frame.facts.layers[0].now_bytes == 70 * MIB + 599 * 65_536
+    assert frame.verdicts.rss.verdict.kind == GROWING
+    assert frame.verdicts.responsible.kind.id == "objects"
+    assert frame.verdicts.layers[0].now_bytes == 70 * MIB + 599 * 65_536
 
 
 def test_of_many_requests_the_last_one_is_shown(home, open_screen):
@@ -165,7 +165,7 @@ def test_an_equal_request_draws_nothing(home, open_screen):
     screen = open_screen(home.path)
     request = ChartRequest(path, whole(path), SHAPES)
     screen.backend.show(request)
-    screen.until(lambda: len(screen.drawn) == 2 and screen.frame.facts.layers)
+    screen.until(lambda: len(screen.drawn) == 2 and screen.frame.verdicts.layers)
     for _ in range(20):
         screen.backend.show(request)
     assert screen.quiet(0.4)
@@ -175,7 +175,7 @@ def test_nothing_is_posted_while_nothing_changes(home, open_screen):
     path = home.run(count=120)
     screen = open_screen(home.path)
     screen.backend.show(ChartRequest(path, whole(path), SHAPES))
-    screen.until(lambda: len(screen.drawn) == 2 and screen.frame.facts.layers)
+    screen.until(lambda: len(screen.drawn) == 2 and screen.frame.verdicts.layers)
     assert screen.quiet(0.6)
 
 
@@ -196,7 +196,9 @@ def test_new_samples_are_drawn_without_a_request(service, open_screen):
     service.add(5, rss=333 * MIB)
     screen.until(lambda: "333 MiB" in legend(screen.charts("memory")[-1]))
     screen.until(
-        lambda: screen.frame.facts.layers[:1] and screen.frame.facts.rss.now_bytes == 333 * MIB
+        lambda: (
+            screen.frame.verdicts.layers[:1] and screen.frame.verdicts.rss.now_bytes == 333 * MIB
+        )
     )
 
 
@@ -204,25 +206,25 @@ def test_a_verdict_waits_for_enough_new_data_and_the_resident_set_does_not(servi
     screen = open_screen(service.log_directory)
     hour = Window.live(time.time_ns() // 1_000_000, 3_600_000)
     screen.backend.show(ChartRequest(service.path, hour, SHAPES))
-    screen.until(lambda: screen.frame.facts.layers)
-    judged = screen.frame.facts
+    screen.until(lambda: screen.frame.verdicts.layers)
+    judged = screen.frame.verdicts
     service.add(2, rss=333 * MIB)
-    screen.until(lambda: screen.frame.facts.rss.now_bytes == 333 * MIB)
-    assert screen.frame.facts.span_ms == judged.span_ms
+    screen.until(lambda: screen.frame.verdicts.rss.now_bytes == 333 * MIB)
+    assert screen.frame.verdicts.span_ms == judged.span_ms
     service.add(6, rss=334 * MIB)
-    screen.until(lambda: screen.frame.facts.span_ms > judged.span_ms)
+    screen.until(lambda: screen.frame.verdicts.span_ms > judged.span_ms)
 
 
 def test_a_frozen_window_does_not_change_while_the_list_is_updated(service, open_screen):
     screen = open_screen(service.log_directory)
     frozen = window_of(service).freeze()
     screen.backend.show(ChartRequest(service.path, frozen, SHAPES))
-    screen.until(lambda: len(screen.drawn) == 2 and screen.frame.facts.layers)
-    facts, count = screen.frame.facts, len(screen.drawn)
+    screen.until(lambda: len(screen.drawn) == 2 and screen.frame.verdicts.layers)
+    facts, count = screen.frame.verdicts, len(screen.drawn)
     service.add(5, rss=333 * MIB)
     screen.until(lambda: screen.runs[0].rss_bytes == 333 * MIB)
     assert len(screen.drawn) == count
-    assert screen.frame.facts == facts
+    assert screen.frame.verdicts == facts
     screen.backend.show(ChartRequest(service.path, window_of(service), SHAPES))
     screen.until(lambda: "333 MiB" in legend(screen.charts("memory")[-1]))
 
@@ -326,7 +328,7 @@ def test_a_log_that_shrinks_while_shown_is_read_again(home, open_screen):
     for segment in Path(path).iterdir():
         os.truncate(segment, segment.stat().st_size // 2)
     screen.until(lambda: screen.runs and screen.runs[0].end_ms < window.end_ms - 60_000)
-    screen.until(lambda: screen.frame.facts.layers[0].now_bytes < 70 * MIB + 3000 * 65_536)
+    screen.until(lambda: screen.frame.verdicts.layers[0].now_bytes < 70 * MIB + 3000 * 65_536)
 
 
 class Breaking:

@@ -45,8 +45,8 @@ def memory(rss, *, end_ms=NOW_MS, limit=None):
     return points
 
 
-def builder(**manner):
-    return ChartBuilder(ChartStyle(zone=timezone.utc, **manner))
+def builder(**style):
+    return ChartBuilder(ChartStyle(zone=timezone.utc, **style))
 
 
 def reach_ms(picture):

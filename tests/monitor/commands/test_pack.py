@@ -36,9 +36,9 @@ def packed(home, command, tmp_path):
 @pytest.fixture
 def spool(tmp_path):
     """The directory of the files that the command unpacks."""
-    place = tmp_path / "spool"
-    place.mkdir()
-    return place
+    spool_path = tmp_path / "spool"
+    spool_path.mkdir()
+    return spool_path
 
 
 @pytest.mark.parametrize(
@@ -283,11 +283,11 @@ def test_paths_in_the_manifest_are_ignored(tmp_path):
     target.mkdir()
     runs = [{"path": path, "state": "live"} for path in (str(target), "../precious", 7, None, "")]
     path = archive(tmp_path / "x", (NAME, b"x"), manifest=json.dumps({"format": 1, "runs": runs}))
-    with unpacked(str(path)) as place:
-        assert [p.name for p in place.rglob("*") if p.is_file()] == ["000001.pplog"]
-        assert stat.S_IMODE(place.stat().st_mode) == 0o700
+    with unpacked(str(path)) as directory:
+        assert [p.name for p in directory.rglob("*") if p.is_file()] == ["000001.pplog"]
+        assert stat.S_IMODE(directory.stat().st_mode) == 0o700
     assert list(target.iterdir()) == []
-    assert not place.exists()
+    assert not directory.exists()
 
 
 @pytest.mark.parametrize("data", [b"", b"x", b"PK\5\6", b"\0" * 5000, b"PK\3\4" * 50])
@@ -307,8 +307,8 @@ def test_any_damage_is_a_one_line_error_or_a_readable_log(packed, tmp_path):
         path = tmp_path / "damaged"
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
         try:
-            with unpacked(str(path)) as place:
-                assert isinstance(place, Path)
+            with unpacked(str(path)) as directory:
+                assert isinstance(directory, Path)
         except BundleError as error:
             assert str(error).isprintable()  # noqa: PT017 - either is right
 
@@ -337,8 +337,8 @@ def test_a_bundle_carries_the_artefacts_of_its_runs_and_packing_it_again_does_to
     assert command("pack", "api/1", "-o", out).returncode == 0
     assert command("pack", "api/1", "-o", again, directory=out).returncode == 0
     for bundle in (out, again):
-        with unpacked(str(bundle)) as place:
-            (found,) = place.glob("api/*")
+        with unpacked(str(bundle)) as directory:
+            (found,) = directory.glob("api/*")
             (artefact,) = run_artefacts(str(found))
             assert (artefact.kind, artefact.why, artefact.size_bytes) == (
                 "heap",
@@ -346,7 +346,7 @@ def test_a_bundle_carries_the_artefacts_of_its_runs_and_packing_it_again_does_to
                 100_000,
             )
             assert (found / PROFILE).read_bytes() == data
-            assert stat.S_IMODE(place.stat().st_mode) == 0o700
+            assert stat.S_IMODE(directory.stat().st_mode) == 0o700
         with zipfile.ZipFile(bundle) as archive:
             (packed_run,) = json.loads(archive.read("manifest.json"))["runs"]
             assert packed_run["artefacts"] == {PROFILE: 100_000}

@@ -186,14 +186,14 @@ def test_no_control_code_of_a_log_reaches_the_terminal(command, tmp_path):
         host=HOSTILE,
         argv=(HOSTILE,),
     )
-    place = tmp_path / "hostile" / "api" / run_name(7, BEGIN_MS)
-    place.mkdir(parents=True, mode=0o700)
+    directory = tmp_path / "hostile" / "api" / run_name(7, BEGIN_MS)
+    directory.mkdir(parents=True, mode=0o700)
     page = PageBuilder(header.schema, header.counters, 0, 1000, None)
     for i in range(5):
         assert page.add(i * 1000, BEGIN_MS + i * 1000, [i])
     pages = [*pack_header(header), bytes(page)]
     raw = b"".join(page.ljust(PAGE_SIZE, b"\0") for page in pages)
-    (place / segment_name(1)).write_bytes(raw)
+    (directory / segment_name(1)).write_bytes(raw)
     for words in (["--chart", "own1"], ["--metric", HOSTILE], ["--metric", "x"]):
         done = command("plot", *words, directory=tmp_path / "hostile")
         for text in (done.stdout, done.stderr):

@@ -152,13 +152,13 @@ def test_only_unreadable_segments_are_a_one_line_error(run, command):
     assert command(COMMANDS["export"]).returncode == 1
 
 
-@pytest.mark.parametrize("place", ["run", "service"])
+@pytest.mark.parametrize("level", ["run", "service"])
 def test_a_directory_that_cannot_be_listed_is_named_unless_another_run_is_requested(
-    run, command, tmp_path, place
+    run, command, tmp_path, level
 ):
     run()
     closed = run(service="batch", pid=8)
-    closed = Path(closed) if place == "run" else Path(closed).parent
+    closed = Path(closed) if level == "run" else Path(closed).parent
     closed.chmod(0)
     try:
         done = command(COMMANDS["list"])
@@ -183,9 +183,9 @@ subprocess.run(["mount", "-o", "loop", image, disk], check=True)
 shutil.copy(target, disk + "/segment")
 os.sync()
 subprocess.run(["mount", "--bind", disk + "/segment", target], check=True)
-place = os.open(disk, os.O_RDONLY)
-fcntl.ioctl(place, 0x8004587D, struct.pack("I", 2))  # EXT4_IOC_SHUTDOWN, without a flush
-os.close(place)
+descriptor = os.open(disk, os.O_RDONLY)
+fcntl.ioctl(descriptor, 0x8004587D, struct.pack("I", 2))  # EXT4_IOC_SHUTDOWN, without a flush
+os.close(descriptor)
 os.execv(sys.argv[4], sys.argv[4:])
 """
 
@@ -231,10 +231,10 @@ from pprofplus_tui.sources.local.local_run import LocalRun
 from pprofplus_tui.sources.local.run_log import RunLog
 image, disk, directory = sys.argv[1:4]
 subprocess.run(["mount", "-o", "loop", image, disk], check=True)
-place = os.path.join(disk, "api", os.path.basename(directory))
-shutil.copytree(directory, place)
+copy = os.path.join(disk, "api", os.path.basename(directory))
+shutil.copytree(directory, copy)
 os.sync()
-logs = [RunLog(place), RunLog(place, in_blocks=True)]
+logs = [RunLog(copy), RunLog(copy, in_blocks=True)]
 for log in logs:
     log.refresh()
     assert log.samples == 60 and log.problems == ()

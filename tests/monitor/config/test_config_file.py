@@ -270,9 +270,9 @@ async def test_the_keys_of_the_file_run_their_actions(tmp_path):
 
 
 async def test_the_charts_of_the_file_are_shown_first(tmp_path):
-    looks = parse_config(FULL, "tui.toml").looks
+    looks = parse_config(FULL, "tui.toml").chart_options
     app = MonitorApp(
-        Options(directories=(str(tmp_path),), looks=looks), local_backend([str(tmp_path)])
+        Options(directories=(str(tmp_path),), chart_options=looks), local_backend([str(tmp_path)])
     )
     async with app.run_test():
         assert app.monitor.view.shown == ("memory", "gc")

@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pprofplus_tui.model.cursor import Held, pointed_at, stepped
+from pprofplus_tui.model.cursor import HeldKey, pointed_at, stepped
 from pprofplus_tui.model.runs import Run
 from pprofplus_tui.model.time_axis import column
 from pprofplus_tui.model.view import View
@@ -38,7 +38,7 @@ def test_a_press_moves_it_by_a_column():
 
 
 def test_a_held_key_gets_faster_and_a_pause_or_a_turn_makes_it_slow_again():
-    held, cells = Held(), []
+    held, cells = HeldKey(), []
     for press in range(60):
         held = held.press(1, press * 0.03)
         cells.append(held.cells)

@@ -120,11 +120,11 @@ FACTS = {
         ("restart", "unknown", "cause not known"),
     ),
     "the process still runs": (
-        Evidence(lives=True),
+        Evidence(still_runs=True),
         ("stopped", "known", "no longer recorded"),
     ),
     "it still runs, but a parent saw its end": (
-        Evidence(lives=True, outcome=ProcessOutcome(BY, signal=9)),
+        Evidence(still_runs=True, outcome=ProcessOutcome(BY, signal=9)),
         ("killed", "known", "SIGKILL"),
     ),
     "the watch ended": (
@@ -132,11 +132,11 @@ FACTS = {
         ("unwatched", "known", "no longer watched"),
     ),
     "the watch ended, the process runs": (
-        Evidence(stop=WATCH_ENDED, lives=True),
+        Evidence(stop=WATCH_ENDED, still_runs=True),
         ("unwatched", "known", "no longer watched"),
     ),
     "another run goes on": (
-        Evidence(stop="goes on in another run, as uid 5", kernel=OOM_RECORD, lives=True),
+        Evidence(stop="goes on in another run, as uid 5", kernel=OOM_RECORD, still_runs=True),
         ("stopped", "known", "goes on in another run"),
     ),
     "the watch saw the end": (Evidence(stop=SEEN_FROM_OUTSIDE), ("exit", "unknown", "ended")),
@@ -153,7 +153,7 @@ FACTS = {
         ("failed", "known", "exit code 4"),
     ),
     "live when packed": (
-        Evidence(packed=True, lives=True, **FULL),
+        Evidence(packed=True, still_runs=True, **FULL),
         ("packed", "known", "live when packed"),
     ),
     "packed with its cause": (
@@ -172,7 +172,7 @@ def test_the_cause_follows_from_the_evidence(name):
 
 def test_without_evidence_the_reason_names_what_is_missing():
     assert decide(Evidence()).reason == NO_STOP
-    reason = decide(Evidence(elsewhere="db\x1b[31m1")).reason
+    reason = decide(Evidence(other_machine="db\x1b[31m1")).reason
     assert "recorded on db\\x1b[31m1" in reason
 
 

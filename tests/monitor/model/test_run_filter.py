@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pprofplus_tui.model.run_filter import (
     AGE,
     GROWTH,
-    MOST_MARKED,
+    MAX_MARKED,
     NAME,
     NEWEST,
     ORDERS,
@@ -92,9 +92,9 @@ def test_the_orders_are_cyclic():
 
 def test_at_most_as_many_runs_are_marked_as_there_are_colours():
     listing = RunFilter()
-    for number in range(MOST_MARKED + 2):
+    for number in range(MAX_MARKED + 2):
         listing = listing.toggled(f"/{number}")
-    assert len(listing.marked) == MOST_MARKED
+    assert len(listing.marked) == MAX_MARKED
     assert listing.letter("/0") == "A"
     assert listing.toggled("/0").letter("/1") == "A"
     assert listing.letter("/99") == ""

@@ -51,8 +51,8 @@ class MemoryBackend:
     def compare(self, comparison):
         self.comparisons.append(comparison)
 
-    def read_first(self, paths, *, judge_growth=False):
-        self.first.append((paths, judge_growth))
+    def read_first(self, paths, *, with_growth=False):
+        self.first.append((paths, with_growth))
 
     def events(self, run, limit):
         self.threads.add(threading.current_thread())
@@ -148,7 +148,7 @@ async def test_events_are_listed_with_the_next_run_and_enter_goes_there(app):
         await pilot.press("end", "enter")
         await until(pilot, lambda: app.screen is app.monitor)
         assert app.monitor.view.run == "/api/2"
-    assert app.backend.runs_read == [("/api/1", event_list.MOST)]
+    assert app.backend.runs_read == [("/api/1", event_list.MAX_EVENTS)]
     assert threading.main_thread() not in app.backend.threads
 
 

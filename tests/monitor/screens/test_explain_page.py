@@ -10,7 +10,7 @@ from pprofplus.metrics import CATALOGUE
 from pprofplus_tui.app import MonitorApp
 from pprofplus_tui.commands.open_monitor import local_backend
 from pprofplus_tui.model.options import Options
-from pprofplus_tui.screens.explain_page import ExplainScreen
+from pprofplus_tui.screens.explain_page import ExplainPage
 
 
 def page_of(app):
@@ -26,11 +26,11 @@ def page_of(app):
 async def explained(pilot, *keys):
     app = pilot.app
     async with asyncio.timeout(30):
-        while not app.monitor.frame.facts.layers:
+        while not app.monitor.frame.verdicts.layers:
             await pilot.pause(0.02)
     await pilot.press(*keys, "i")
     async with asyncio.timeout(30):
-        while not (isinstance(app.screen, ExplainScreen) and app.screen.query("#page Static")):
+        while not (isinstance(app.screen, ExplainPage) and app.screen.query("#page Static")):
             await pilot.pause(0.02)
     await pilot.pause(0.1)
     return page_of(app)

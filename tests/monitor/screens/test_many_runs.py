@@ -17,7 +17,7 @@ from pprofplus_tui.sources.local import catalog as catalogs
 def slow_reading(monkeypatch):
     """Read one run at a time, and show each."""
     monkeypatch.setattr(session, "_SLICE_S", 0.0)
-    monkeypatch.setattr(session, "_WORTH_IT", 0.0)
+    monkeypatch.setattr(session, "_BATCH_GROWTH", 0.0)
     monkeypatch.setattr(catalogs, "_BATCH_RUNS", 1)
 
 

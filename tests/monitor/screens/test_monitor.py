@@ -550,7 +550,7 @@ async def test_y_and_r_change_the_chosen_chart_or_show_why_they_cannot(home, mon
 async def test_charts_can_be_preset(home, monitor):
     home.run(count=600)
     looks = ChartOptions(frozenset({"virtual"}), frozenset({"memory"}), frozenset({"cpu"}))
-    async with monitor(looks=looks).run_test(size=LARGE) as pilot:
+    async with monitor(chart_options=looks).run_test(size=LARGE) as pilot:
         text = await settled(pilot, lambda text: "cpu, total" in text and "gc pause" in text)
         assert "log scale" in text
         assert "virtual memory" not in text

@@ -63,7 +63,9 @@ async def until_drawn(pilot):
 
     def look():
         drawn = {name: (len(rows), rows[0]) for name, rows in grid._sized.items()}
-        there = grid._places and set(grid._places) <= set(drawn) and app.monitor.frame.facts.layers
+        there = (
+            grid._places and set(grid._places) <= set(drawn) and app.monitor.frame.verdicts.layers
+        )
         return there and (drawn, app.monitor.frame, app.monitor._bars.status.rows)
 
     await until_unchanged(pilot, look)

@@ -29,7 +29,7 @@ def both(home):
     path = home.run(count=3000, marks=marks, state="exited")
     local = open_source([str(home.path)])
     sample = inspect.getmodule(type(home)).growing
-    reader = local.open(local.called("api/4711")[0][0].id, port.Access.SAMPLES)
+    reader = local.open(local.find_by_name("api/4711")[0][0].id, port.Access.SAMPLES)
     assert reader.id == path
     curves = {
         name: lambda t_s, name=name: np.array([sample(round(t))[name] for t in t_s], np.int64)
@@ -48,7 +48,7 @@ def both(home):
 
 def readers(both, access=port.Access.SAMPLES):
     for source in both:
-        (info,), hidden = source.called("api/4711")
+        (info,), hidden = source.find_by_name("api/4711")
         assert hidden == ()
         yield source.open(info.id, access)
 
@@ -118,10 +118,10 @@ def test_the_first_and_the_last_sample_of_a_window_are_found(both):
     "how",
     [
         {},
-        {"most": 2},
+        {"limit": 2},
         {"kinds": {"mark"}},
         {"begin_ms": BEGIN_MS + 10_000, "end_ms": BEGIN_MS + 1_500_000},
-        {"begin_ms": BEGIN_MS + 10_001, "most": 64, "exact": False},
+        {"begin_ms": BEGIN_MS + 10_001, "limit": 64, "exact": False},
     ],
 )
 def test_both_sources_find_the_same_events(both, how):

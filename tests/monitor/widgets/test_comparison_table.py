@@ -11,8 +11,10 @@ from pprofplus_tui.model.verdict_text import growth_text
 from pprofplus_tui.widgets.comparison_table import difference_row, figure_rows, totals_row
 
 
-def member(pid, value=None, why_not="", verdict=None, state="live"):
-    return Member(f"/api/{pid}", "api", pid, state, 0, "A", 0, value, why_not, verdict or Verdict())
+def member(pid, value=None, missing_reason="", verdict=None, state="live"):
+    return Member(
+        f"/api/{pid}", "api", pid, state, 0, "A", 0, value, missing_reason, verdict or Verdict()
+    )
 
 
 def service(*members, **known):

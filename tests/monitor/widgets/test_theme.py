@@ -18,7 +18,7 @@ from pprofplus_tui.widgets.chart_grid import highlighted
 from pprofplus_tui.widgets.placeholder import empty_rows
 from pprofplus_tui.widgets.run_list import RunListView
 from pprofplus_tui.widgets.theme import DAY, NIGHT, TokenColours
-from pprofplus_tui.widgets.verdict_line import facts_row
+from pprofplus_tui.widgets.verdict_line import verdict_row
 
 PACKAGE = Path(pprofplus_tui.__file__).parent
 paints = pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def drawn_tokens():
             *(Layer(kind, 1 << 30, verdict) for kind in LAYERS[:3]),
             Layer(LAYERS[3], 1 << 30, Verdict(STEADY)),
         )
-        rows += [facts_row(Verdicts(layers, 1 << 31, used), 200) for used in (1, 1 << 31)]
+        rows += [verdict_row(Verdicts(layers, 1 << 31, used), 200) for used in (1, 1 << 31)]
     rows += [highlighted(row) for row in rows]
     return {run.style for row in rows for run in row}
 

@@ -40,7 +40,7 @@ from pprofplus_tui.model.verdict import (
     Verdicts,
 )
 from pprofplus_tui.widgets.row_text import width_of
-from pprofplus_tui.widgets.verdict_line import facts_row
+from pprofplus_tui.widgets.verdict_line import verdict_row
 
 sizes = st.integers(0, 1 << 44)
 rates = st.floats(-(2.0**44), 2.0**44)
@@ -103,7 +103,7 @@ LEAKING = found(
 
 @given(facts, st.integers(20, 200), st.booleans())
 def test_the_line_has_the_requested_width(verdicts_shown, width, plain):
-    row = facts_row(verdicts_shown, width, plain=plain)
+    row = verdict_row(verdicts_shown, width, plain=plain)
     assert width_of(row) == width
     assert row_text(row).isascii() or not plain
 
@@ -129,11 +129,11 @@ def test_the_line_has_the_requested_width(verdicts_shown, width, plain):
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_verdict_is_shown_in_words(verdict, words):
-    assert parts_of(facts_row(found(verdict), 80)) == [words]
+    assert parts_of(verdict_row(found(verdict), 80)) == [words]
 
 
 def test_the_responsible_layer_and_the_time_to_the_limit_fit_on_eighty_columns():
-    assert parts_of(facts_row(LEAKING, 80)) == [
+    assert parts_of(verdict_row(LEAKING, 80)) == [
         "RSS 400 MiB ↗ growing +3.1 MiB/h",
         "Python ↗ +2.9 MiB/h",
         "limit 1 GiB in 6d",
@@ -141,14 +141,14 @@ def test_the_responsible_layer_and_the_time_to_the_limit_fit_on_eighty_columns()
 
 
 def test_on_sixty_columns_the_layer_that_grows_most_is_next_to_rss():
-    assert parts_of(facts_row(LEAKING, 60)) == [
+    assert parts_of(verdict_row(LEAKING, 60)) == [
         "RSS 400 MiB ↗ growing +3.1 MiB/h",
         "Python ↗ +2.9 MiB/h",
     ]
 
 
 def test_with_more_room_the_sizes_of_the_layers_are_shown():
-    assert parts_of(facts_row(LEAKING, 200)) == [
+    assert parts_of(verdict_row(LEAKING, 200)) == [
         "RSS 400 MiB ↗ growing +3.1 MiB/h",
         "Python 91 MiB ↗ +2.9 MiB/h",
         "fragmentation 92 MiB",
@@ -160,12 +160,12 @@ def test_with_more_room_the_sizes_of_the_layers_are_shown():
 
 def test_rss_is_shown_at_every_width():
     for width in range(34, 200):
-        assert parts_of(facts_row(LEAKING, width))[0] == "RSS 400 MiB ↗ growing +3.1 MiB/h"
+        assert parts_of(verdict_row(LEAKING, width))[0] == "RSS 400 MiB ↗ growing +3.1 MiB/h"
 
 
 def test_growth_is_coloured_only_if_it_is_large_or_the_limit_is_near_in_time():
     def style(verdicts_shown):
-        return styles_of(facts_row(verdicts_shown, 100), "growing")
+        return styles_of(verdict_row(verdicts_shown, 100), "growing")
 
     assert style(found(growing(1, change=MIB))) == {"text"}
     assert style(found(growing(1, change=100 * MIB))) == {"grow"}
@@ -175,12 +175,12 @@ def test_growth_is_coloured_only_if_it_is_large_or_the_limit_is_near_in_time():
 
 @pytest.mark.parametrize("kind", [STEADY, SAW_TOOTH, TOO_LITTLE])
 def test_a_verdict_without_growth_is_dim(kind):
-    assert styles_of(facts_row(found(Verdict(kind)), 80), kind) == {"dim"}
+    assert styles_of(verdict_row(found(Verdict(kind)), 80), kind) == {"dim"}
 
 
 def test_a_limit_without_growth_is_shown_as_a_share_and_highlighted_when_near():
-    far = facts_row(found(Verdict(STEADY), 1024 * MIB, 512 * MIB), 80)
-    near = facts_row(found(Verdict(STEADY), 1024 * MIB, 1000 * MIB), 80)
+    far = verdict_row(found(Verdict(STEADY), 1024 * MIB, 512 * MIB), 80)
+    near = verdict_row(found(Verdict(STEADY), 1024 * MIB, 1000 * MIB), 80)
     assert "cgroup 512 MiB, 50 % of its limit 1 GiB" in row_text(far)
     assert styles_of(far, "50 %") == {"text"}
     assert "cgroup 1000 MiB, 98 % of its limit 1 GiB" in row_text(near)
@@ -191,12 +191,12 @@ def test_a_limit_without_growth_is_shown_as_a_share_and_highlighted_when_near():
     ("per_hour", "words"), [(500, "in 1h1m"), (100, "in 5h"), (2, "in 10d"), (0.1, "50 % of")]
 )
 def test_the_time_to_the_limit_is_rounded_and_omitted_if_it_is_long(per_hour, words):
-    assert words in row_text(facts_row(found(growing(per_hour), 1024 * MIB, 512 * MIB), 100))
+    assert words in row_text(verdict_row(found(growing(per_hour), 1024 * MIB, 512 * MIB), 100))
 
 
 def test_rss_the_cgroup_its_share_and_its_runs_fit_on_eighty_columns():
     shared = replace(found(Verdict(STEADY), 1024 * MIB, 973 * MIB), sharers=3)
-    assert parts_of(facts_row(shared, 80)) == [
+    assert parts_of(verdict_row(shared, 80)) == [
         "RSS 400 MiB steady",
         "cgroup 973 MiB, 95 % of its limit 1 GiB, 3 runs",
     ]
@@ -205,12 +205,12 @@ def test_rss_the_cgroup_its_share_and_its_runs_fit_on_eighty_columns():
 def test_with_enough_room_the_measured_change_is_next_to_the_rate():
     change = change_between(360 * MIB, 0, 400 * MIB, 600_000)
     layer = Layer(LAYER_BY_ID["rss"], 400 * MIB, growing(240), change)
-    parts = parts_of(facts_row(Verdicts((layer,)), 80))
+    parts = parts_of(verdict_row(Verdicts((layer,)), 80))
     assert parts == ["RSS 400 MiB ↗ growing +240 MiB/h", "+40 MiB in 10m"]
 
 
 def test_without_verdicts_the_line_is_blank():
-    assert row_text(facts_row(Verdicts(), 50)) == " " * 50
+    assert row_text(verdict_row(Verdicts(), 50)) == " " * 50
 
 
 OOM = Cause("oom", "probable", "out of memory", "its cgroup has counted an OOM kill since")
@@ -225,13 +225,13 @@ def test_the_line_of_a_dead_run_begins_with_the_cause():
         (120, f" {cause}, peak 2 MiB   RSS 1 MiB"),
         (80, f" {cause}   RSS 1 MiB"),
     ):
-        row = facts_row(whole, width, death=death)
+        row = verdict_row(whole, width, death=death)
         assert row_text(row).startswith(begin)
         assert styles_of(row, cause) == {"died"}
 
 
 def test_the_line_of_a_run_that_exited_has_no_cause():
-    row = facts_row(Verdicts(), 120, death=Death(0, Cause("exit", "known", "exited")))
+    row = verdict_row(Verdicts(), 120, death=Death(0, Cause("exit", "known", "exited")))
     assert not row_text(row).strip()
 
 
@@ -244,12 +244,12 @@ deaths = st.none() | st.builds(Death, st.just(0), causes, st.none() | sizes, st.
 
 @given(deaths, st.integers(0, 250), st.booleans())
 def test_with_a_cause_the_line_has_the_requested_width(death, width, plain):
-    row = facts_row(Verdicts((Layer(LAYERS[0], MIB),)), width, plain=plain, death=death)
+    row = verdict_row(Verdicts((Layer(LAYERS[0], MIB),)), width, plain=plain, death=death)
     assert width_of(row) == width
 
 
 def test_a_cause_is_ascii_on_an_ascii_terminal():
     death = Death(0, Cause("killed", "known", "SIGKILL", "größer"), MIB, MIB)
-    row = facts_row(Verdicts((Layer(LAYERS[0], MIB),)), 160, plain=True, death=death)
+    row = verdict_row(Verdicts((Layer(LAYERS[0], MIB),)), 160, plain=True, death=death)
     assert row_text(row).startswith(" SIGKILL: gr\\xf6\\xdfer, peak 1 MiB")
     assert row_text(row).isascii()

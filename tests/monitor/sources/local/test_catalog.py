@@ -10,8 +10,8 @@ from kit.run_logs import open_catalog
 from pprofplus.log import format as fmt
 from pprofplus.log import log_directory
 from pprofplus_tui.sources.local.catalog import Catalog
-from pprofplus_tui.sources.local.index_scan import counted
 from pprofplus_tui.sources.local.local_source import LocalSource
+from pprofplus_tui.sources.local.sample_counts import counted
 
 
 def now_ms():

@@ -162,8 +162,8 @@ def test_a_catalogue_knows_the_beginning_after_one_step_from_the_ends_alone(step
         pytest.skip("what happened between the ends is not seen from there")
     run = open_run(stepped.directory)
     catalog = Catalog([str(stepped.home)])
-    for sought in ((), None):  # from the record, and from the whole log
-        catalog.refresh(sought)
+    for in_view in ((), None):  # from the record, and from the whole log
+        catalog.refresh(in_view)
         (info,) = catalog.runs
         assert (info.begin_ms, info.end_ms) == (run.begin_ms, run.end_ms)
 

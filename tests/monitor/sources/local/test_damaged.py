@@ -20,9 +20,9 @@ from pprofplus_tui.commands.list import list_runs
 from pprofplus_tui.export import FORMATS, write_rows
 from pprofplus_tui.model.options import Options
 from pprofplus_tui.sources.local.catalog import Catalog
-from pprofplus_tui.sources.local.index_scan import counted
 from pprofplus_tui.sources.local.local_run import LocalRun
 from pprofplus_tui.sources.local.run_log import open_log
+from pprofplus_tui.sources.local.sample_counts import counted
 from pprofplus_tui.sources.local.sample_rows import page_blocks
 from pprofplus_tui.sources.local.window_query import page_extremes, query
 

@@ -19,11 +19,11 @@ from pprofplus.metrics import BY_NAME
 from pprofplus_tui.model.death_causes import NO_STOP
 from pprofplus_tui.sources.local import death_evidence, kernel_log, liveness, machine
 from pprofplus_tui.sources.local.catalog import Catalog
+from pprofplus_tui.sources.local.cgroup_siblings import Sibling
 from pprofplus_tui.sources.local.death_evidence import CauseFinder, quick_cause
 from pprofplus_tui.sources.local.ended_run import read_ended_run
 from pprofplus_tui.sources.local.machine import Machine, this_machine
 from pprofplus_tui.sources.local.run_log import open_log
-from pprofplus_tui.sources.local.siblings import Sibling
 
 START = """
 import os, signal, sys, time, pprofplus

@@ -13,7 +13,7 @@ import pytest
 from kit import damaged_corpus as corpus
 from pprofplus.log import format as fmt
 from pprofplus_tui.sources.local.catalog import Catalog
-from pprofplus_tui.sources.local.index_scan import counted
+from pprofplus_tui.sources.local.sample_counts import counted
 
 COLLECTOR = Path(__file__).parents[3] / "collector"
 
@@ -90,7 +90,7 @@ def test_a_run_with_only_a_record_is_read_whole_on_request(ended):
     catalog.refresh(())
     first, *others = [info.id for info in catalog.runs]
     catalog.changes()
-    assert catalog.lacking([first, "/gone"]) == [first]
+    assert catalog.incomplete([first, "/gone"]) == [first]
     assert catalog.complete([first], time.monotonic() + 60)
     assert [info.whole for info in catalog.runs] == [True, False, False, False]
     changes = catalog.changes()

@@ -157,7 +157,7 @@ def test_all_runs_are_read_in_batches_newest_first(logs, monkeypatch):
     newest = catalog.runs[0].begin_ms
     rounds = 0
     while catalog.unread:
-        assert catalog.read_on(time.monotonic())
+        assert catalog.read_unread(time.monotonic())
         rounds += 1
     assert rounds == 59
     assert newest == max(info.begin_ms for info in catalog.runs)

@@ -13,7 +13,7 @@ _WHOLE_SHARE = 2  # of a bucket: pages up to that length are not split at its ed
 
 
 @dataclass(frozen=True)
-class BucketGrid(TimeBuckets):
+class WindowBuckets(TimeBuckets):
     """The buckets of a window, and the length of pages that are not split.
 
     Attributes:
@@ -24,7 +24,9 @@ class BucketGrid(TimeBuckets):
     whole_ms: int = 0
 
     @classmethod
-    def over(cls, begin_ms: int, end_ms: int, buckets: int, *, exact: bool = True) -> "BucketGrid":
+    def over(
+        cls, begin_ms: int, end_ms: int, buckets: int, *, exact: bool = True
+    ) -> "WindowBuckets":
         """Return the grid with at most `buckets` buckets over [begin_ms, end_ms).
 
         Unless `exact`, pages of up to half a bucket are not split.
@@ -38,7 +40,7 @@ class BucketGrid(TimeBuckets):
         """The end of the last bucket of full width, unix ms."""
         return self.begin_ms + (self.end_ms - self.begin_ms) // self.width_ms * self.width_ms
 
-    def shares_buckets_with(self, other: "BucketGrid") -> bool:
+    def shares_buckets_with(self, other: "WindowBuckets") -> bool:
         """Return whether both have buckets in common."""
         away_ms = self.begin_ms - other.begin_ms
         return (
@@ -78,7 +80,7 @@ class PageSpan:
     within: Bools
 
     @classmethod
-    def of(cls, table: PageTable, grid: BucketGrid, rows: Ints) -> "PageSpan":
+    def of(cls, table: PageTable, grid: WindowBuckets, rows: Ints) -> "PageSpan":
         """Return the span of `rows`, which must overlap the grid."""
         begin, end = table.begin_ms[rows], table.end_ms[rows]
         entered = begin >= grid.begin_ms

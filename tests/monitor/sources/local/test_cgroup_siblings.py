@@ -10,9 +10,9 @@ from kit.units import GIB
 from pprofplus.log.format import RunHeader
 from pprofplus.log.writer import Writer
 from pprofplus_tui.model.death import OomKills
-from pprofplus_tui.sources.local import siblings
+from pprofplus_tui.sources.local import cgroup_siblings
+from pprofplus_tui.sources.local.cgroup_siblings import Sibling, Siblings
 from pprofplus_tui.sources.local.machine import this_machine
-from pprofplus_tui.sources.local.siblings import Sibling, Siblings
 
 METRICS = (
     ("rss", "B", "gauge"),
@@ -56,7 +56,7 @@ def write(tmp_path):
 @pytest.fixture(autouse=True)
 def _quiet_cgroup(monkeypatch):
     """Hide the cgroup of the tests."""
-    monkeypatch.setattr(siblings, "oom_kills_now", lambda _: None)
+    monkeypatch.setattr(cgroup_siblings, "oom_kills_now", lambda _: None)
 
 
 def seen(path, *others):
@@ -126,8 +126,8 @@ def test_an_early_rise_in_the_run_does_not_count(write):
 
 
 def test_the_current_count_of_the_cgroup_counts_if_the_death_is_recent(write, monkeypatch):
-    monkeypatch.setattr(siblings, "oom_kills_now", lambda _: (5, GIB))
+    monkeypatch.setattr(cgroup_siblings, "oom_kills_now", lambda _: (5, GIB))
     assert seen(write(1, age_s=70)) == OomKills(now=2)
     assert seen(write(2)) == OomKills()  # the death was an hour ago
-    monkeypatch.setattr(siblings, "oom_kills_now", lambda _: (5, 2 * GIB))
+    monkeypatch.setattr(cgroup_siblings, "oom_kills_now", lambda _: (5, 2 * GIB))
     assert seen(write(3, age_s=70)) == OomKills()  # the limit differs

@@ -142,7 +142,7 @@ class TailPage:
         return wrap(head.first[column] + _sum_of_differences(stream, head.samples))
 
 
-class SegmentTail:
+class SegmentEnd:
     """The end of a segment that has no writer any more.
 
     Attributes:

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pprofplus_tui.sources.local.column_slots import assign_lanes
+from pprofplus_tui.sources.local.column_lanes import assign_lanes
 
 tables = st.lists(st.lists(st.integers(0, 30), unique=True, max_size=10), max_size=20)
 
