@@ -122,7 +122,7 @@ def test_the_intact_pages_of_a_damaged_log_are_read_and_only_format_errors_are_r
 ):
     seen = {}
     schemas = {make.header().schema, make.header(make.OTHER).schema}
-    for path in sorted(corpus.home_of(unpacked, case).rglob("*.pplog")):
+    for path in sorted(corpus.log_directory_of(unpacked, case).rglob("*.pplog")):
         header, pages, _ = read_file(path.read_bytes())
         assert header is None or isinstance(header, RunHeader)
         for page in pages:

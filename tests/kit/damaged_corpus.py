@@ -19,7 +19,7 @@ def unpack(directory):
             path.write_bytes(tar.extractfile(entry).read())
 
 
-def home_of(directory, case):
+def log_directory_of(directory, case):
     """Return the log directory of a case that was unpacked below `directory`."""
     return Path(directory, CASES[case]["directory"])
 

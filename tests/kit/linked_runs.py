@@ -15,12 +15,12 @@ pprofplus.stop()
 """
 
 
-def fill(home, count):
+def fill(log_directory, count):
     """Create `count` old ended runs of service `ended`; return the bytes of all segments."""
-    subprocess.run([sys.executable, "-c", _ONE, str(home)], check=True)
-    (segment,) = Path(home).glob("seed/*-*/000001.pplog")
+    subprocess.run([sys.executable, "-c", _ONE, str(log_directory)], check=True)
+    (segment,) = Path(log_directory).glob("seed/*-*/000001.pplog")
     data = segment.read_bytes()
-    service = Path(home) / "ended"
+    service = Path(log_directory) / "ended"
     service.mkdir(mode=0o700)
     began_ms = time.time_ns() // 1_000_000 - 2 * count - 3_600_000
     source = None
@@ -28,7 +28,7 @@ def fill(home, count):
         directory = f"{service}/{number % 30_000 + 2}-{began_ms + 2 * number}"
         os.mkdir(directory, 0o700)
         if number % _LINKS == 0:
-            source = f"{home}/source{number}"
+            source = f"{log_directory}/source{number}"
             Path(source).write_bytes(data)
             then = (began_ms + 2 * number) / 1000
             os.utime(source, (then, then))

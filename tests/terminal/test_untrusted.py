@@ -156,7 +156,7 @@ def test_a_problem_in_a_hostile_directory_is_shown_and_not_interpreted(large_ter
 def test_the_monitor_draws_every_damaged_log_of_the_corpus(large_terminal, tmp_path):
     corpus.unpack(tmp_path / "corpus")
     for i, case in enumerate(corpus.CASES):
-        services = corpus.home_of(tmp_path / "corpus", case)
+        services = corpus.log_directory_of(tmp_path / "corpus", case)
         (services / "api").rename(services / f"s{i:03d}")
     names = sorted(path.name for path in (tmp_path / "corpus").iterdir())
     log_directory = tmp_path / "log_directory"

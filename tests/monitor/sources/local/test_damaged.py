@@ -108,7 +108,7 @@ def samples_of(run):
 
 @pytest.mark.parametrize("case", corpus.CASES)
 def test_all_readers_return_the_undamaged_samples_of_a_damaged_log(unpacked, case):
-    (run,) = read_everything(corpus.home_of(unpacked, case))
+    (run,) = read_everything(corpus.log_directory_of(unpacked, case))
     found = samples_of(run)
     for n in corpus.CASES[case]["must"]:
         assert found[n] == (FIRST_MS + 1000 * n, make.values(n))
@@ -134,7 +134,7 @@ HARMLESS = {case for case in corpus.CASES if len(corpus.CASES[case]["must"]) == 
 def test_damage_is_counted_or_a_problem(unpacked):
     silent = []
     for case in sorted(corpus.CASES.keys() - HARMLESS):
-        run = open_run(corpus.home_of(unpacked, case) / make.RUN)
+        run = open_run(corpus.log_directory_of(unpacked, case) / make.RUN)
         samples_of(run)
         read_all(run)
         if not run.damaged_pages and not run.problems:

@@ -71,7 +71,7 @@ def test_records_of_damaged_runs_equal_the_infos_from_whole_logs(tmp_path):
     corpus.unpack(tmp_path)
     age(tmp_path)
     for case in corpus.CASES:
-        records, whole_infos = both(corpus.home_of(tmp_path, case))
+        records, whole_infos = both(corpus.log_directory_of(tmp_path, case))
         assert [values_of(info) for info in records] == [values_of(info) for info in whole_infos], (
             case
         )
@@ -178,7 +178,7 @@ def test_counted_records_of_golden_and_damaged_runs_have_the_values_of_a_scan(tm
     corpus.unpack(tmp_path / "damaged")
     age(tmp_path)
     counted = 0
-    homes = [corpus.home_of(tmp_path / "damaged", case) for case in corpus.CASES]
+    homes = [corpus.log_directory_of(tmp_path / "damaged", case) for case in corpus.CASES]
     for place in (tmp_path / "golden", *homes):
         records, scans = both_counted(place)
         assert records == scans, place
