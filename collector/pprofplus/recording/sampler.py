@@ -322,7 +322,7 @@ class Collector:
             if not found:
                 self._guard(self._close)
                 return
-            self._load_for_later()
+            self._guard(self._load_for_later)
         if self._recorder is not None:
             self._record(self._recorder, wake_event)
             if wake_event is not self._wake_event:
