@@ -74,13 +74,16 @@ def past_runs() -> tuple[PastRun, ...]:
     )
 
 
-def write_history(home: Path, *, begin_ms: int, end_ms: int) -> Path:
+def write_history(log_directory: Path, *, begin_ms: int, end_ms: int) -> Path:
     """Write the week [begin_ms, end_ms) and return the path of the run to open on."""
     first: Path | None = None
     for past in past_runs():
         span_ms = end_ms - begin_ms
         path = write_run(
-            home, past, begin_ms + int(span_ms * past.begin), begin_ms + int(span_ms * past.end)
+            log_directory,
+            past,
+            begin_ms + int(span_ms * past.begin),
+            begin_ms + int(span_ms * past.end),
         )
         first = first or path
     if first is None:
@@ -88,7 +91,7 @@ def write_history(home: Path, *, begin_ms: int, end_ms: int) -> Path:
     return first
 
 
-def write_run(home: Path, past: PastRun, begin_ms: int, end_ms: int) -> Path:
+def write_run(log_directory: Path, past: PastRun, begin_ms: int, end_ms: int) -> Path:
     """Write one run with a sample a minute; return its directory. Raises OSError if it cannot."""
     unix_ms = np.arange(begin_ms, end_ms, INTERVAL_MS, dtype=np.int64)
     # the load follows the local time of day
@@ -105,7 +108,7 @@ def write_run(home: Path, past: PastRun, begin_ms: int, end_ms: int) -> Path:
         collector=__version__,
         interval_ms=INTERVAL_MS,
     )
-    writer = Writer(str(home), header, max_bytes=_MAX_BYTES)
+    writer = Writer(str(log_directory), header, max_bytes=_MAX_BYTES)
     writer.add_event(Event(START, 0, begin_ms))
     rows = np.stack(list(found.values()), axis=1).tolist()
     deploy = len(rows) // 2 if past.service == "api" else -1

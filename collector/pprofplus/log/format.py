@@ -427,7 +427,7 @@ def _metrics(rows: object) -> tuple[tuple[str, str, str], ...]:
     """Return the schema in a header's JSON. Raises LogFormatError."""
     if not (isinstance(rows, list) and len(rows) <= MAX_COLUMNS):
         raise LogFormatError("a log header has no schema")
-    table = []
+    schema = []
     for row in rows:
         if not (isinstance(row, list) and len(row) == 3):  # name, unit, kind
             raise LogFormatError("a log header has a malformed schema")
@@ -435,10 +435,10 @@ def _metrics(rows: object) -> tuple[tuple[str, str, str], ...]:
         if not (isinstance(name, str) and isinstance(unit, str) and isinstance(kind, str)):
             raise LogFormatError("a log header has a malformed schema")
         # a kind of a later minor version is kept: the CRC-32 of the schema includes it
-        table.append((name, unit, kind))
-    if len({name for name, _, _ in table}) != len(table):
+        schema.append((name, unit, kind))
+    if len({name for name, _, _ in schema}) != len(schema):
         raise LogFormatError("a log header names a metric twice")
-    return tuple(table)
+    return tuple(schema)
 
 
 class DataHead:

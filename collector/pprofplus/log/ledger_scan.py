@@ -105,7 +105,7 @@ class Scan:
                 ((last_ms, *_), (next_ms, *_)) = runs.runs(progress.visited - 1, 2)
                 progress.next_start_ms, progress.tied = next_ms, last_ms == next_ms
                 runs.save(self._log_directory_fd)
-            self._update_oldest(runs, ended, anew=not was_saved)
+            self._update_oldest(runs, ended, new_table=not was_saved)
         except ValueError:
             self._abandon()
             return
@@ -184,7 +184,7 @@ class Scan:
         if keep and self._oldest:
             try:
                 runs.save(self._log_directory_fd)
-                self._update_oldest(runs, [], anew=True)
+                self._update_oldest(runs, [], new_table=True)
             except OSError:
                 self._abandon(finished_s=progress.finished_s)
         else:
@@ -252,8 +252,8 @@ class Scan:
         found.size_bytes = max(0, found.size_bytes - freed)
         return not found.size_bytes
 
-    def _update_oldest(self, runs: ScanList, ended: list[int], *, anew: bool) -> None:
-        """Add to the table of the runs that ended first; `anew` if the file has no table yet.
+    def _update_oldest(self, runs: ScanList, ended: list[int], *, new_table: bool) -> None:
+        """Add to the table of the runs that ended first; `new_table` if the file has no table yet.
 
         Raises ValueError, OSError.
         """
@@ -261,7 +261,7 @@ class Scan:
         oldest = self._read_oldest(runs)
         if ended:
             self._oldest = oldest = sorted(oldest + ended)[:MAX_OLDEST]
-        if ended or anew:
+        if ended or new_table:
             progress.oldest, progress.oldest_gone = len(oldest), 0
             if runs.saved:
                 runs.write_oldest(oldest)
