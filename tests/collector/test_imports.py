@@ -2,6 +2,8 @@
 
 import json
 
+from kit.environment import needs_root
+
 HEAVY = {
     "argparse",
     "asyncio",
@@ -46,3 +48,9 @@ print(threading.active_count(), len(gc.callbacks))
 """
     assert run(program) == ["1", "0"]
     assert not log_directory.exists()
+
+
+@needs_root("root loads more than other users")
+def test_root_loads_at_import_what_requests_need_because_it_may_drop_root_before_the_start(run):
+    program = "import sys, pprofplus; print('pprofplus.control.request_handler' in sys.modules)"
+    assert run(program) == ["True"]

@@ -32,6 +32,11 @@ if TYPE_CHECKING:
     from pprofplus.log.format import RunHeader
     from pprofplus.probes.probe_set import Schema
 
+if os.name == "posix" and os.geteuid() == 0:
+    # a server may drop root before start(), and then may not read the files of these modules
+    import pprofplus.control.request_handler
+    import pprofplus.recording.run_actions  # noqa: F401 - it only has to be loaded
+
 # a forked child that soon calls exec or exits needs no run
 _GRACE_S = 0.1
 # How long callers wait for the thread: start() for the first sample; mark(), pause() and resume()
