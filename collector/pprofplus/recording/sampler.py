@@ -21,7 +21,7 @@ from pprofplus.recording.schedule import next_due_ns, on_grid_ns
 from pprofplus.recording.termination import Termination
 from pprofplus.settings import Settings, check_interval_s
 from pprofplus.system.background import BackgroundThread, Gate, WakeEvent
-from pprofplus.system.user import User
+from pprofplus.system.user import User, current_ids
 from pprofplus.warn import describe, warn_once, warn_throttled
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pprofplus.log.format import RunHeader
     from pprofplus.probes.probe_set import Schema
 
-if os.name == "posix" and os.geteuid() == 0:
+if current_ids()[1] == 0:
     # a server may drop root before start(), and then may not read the files of these modules
     import pprofplus.control.request_handler
     import pprofplus.recording.run_actions  # noqa: F401 - it only has to be loaded
