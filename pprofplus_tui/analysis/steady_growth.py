@@ -25,7 +25,6 @@ _CLEAR, _CLEAR_OF_FEW = 10.0, 10.0
 _LATE = 0.6
 # For the same hours of a few days: the share of the hours that rise each day, and the rise of the
 # last day's quiet hours over the mean of all days. A logarithm reaches 0.74 and 0.62.
-_FEWEST_DAYS = 3
 _HOURS = 24
 _QUIET = 8
 _STARTING = 8

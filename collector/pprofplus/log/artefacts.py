@@ -22,10 +22,10 @@ PROFILE_SUFFIX = "pb.gz"  # pprof
 TRACE_SUFFIX = "json.gz"  # Chrome's trace format
 SOURCE_SUFFIX = "src.gz"  # the lines of source code that a profile of the same name refers to
 
-ARTEFACT_NAME = r"[0-9]{1,15}-[a-z]{1,16}(?:-[a-z0-9][a-z0-9_-]{0,31})?\.(?:pb|json|src)\.gz"
-_PATTERN = re.compile(
-    r"([0-9]{1,15})-([a-z]{1,16})(?:-([a-z0-9][a-z0-9_-]{0,31}))?\.((?:pb|json|src)\.gz)"
-)
+_TIME, _KIND, _WHY = r"[0-9]{1,15}", r"[a-z]{1,16}", r"[a-z0-9][a-z0-9_-]{0,31}"
+_SUFFIX = r"(?:pb|json|src)\.gz"
+ARTEFACT_NAME = rf"{_TIME}-{_KIND}(?:-{_WHY})?\.{_SUFFIX}"  # has no groups, for larger patterns
+_PATTERN = re.compile(rf"({_TIME})-({_KIND})(?:-({_WHY}))?\.({_SUFFIX})")
 _CHUNK_BYTES = 1 << 20
 
 

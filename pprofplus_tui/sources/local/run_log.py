@@ -138,11 +138,6 @@ class RunLog:
         return int(self.table.end_ms.max()) if self.table.count else self._start_ms
 
     @property
-    def extent_ms(self) -> tuple[int, int]:
-        """`begin_ms` and `end_ms`."""
-        return self.begin_ms, self.end_ms
-
-    @property
     def _start_ms(self) -> int:
         """The start in the path; 0 if it is out of range, so that such a run is listed last."""
         return self.start_ms if self.start_ms < MAX_UNIX_MS else 0

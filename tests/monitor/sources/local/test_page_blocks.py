@@ -81,7 +81,7 @@ def test_a_run_in_blocks_reads_only_the_heads_that_a_window_needs(long_run):
     assert run.last() == whole.last()
     assert run.events() == whole.events()
     assert drawn(run) == drawn(whole)
-    extent = whole.extent_ms
+    extent = whole.begin_ms, whole.end_ms
     assert search_events(run, *extent, most=64, kinds={"mark"}, exact=False) == search_events(
         whole, *extent, most=64, kinds={"mark"}, exact=False
     )
@@ -256,7 +256,7 @@ def test_queries_terminate_without_an_error_for_any_summary(long_run, tmp_path, 
             span = run.end_ms - run.begin_ms
             a, b = (run.begin_ms + int(part * span) for part in (begin, end))
             query(run, a, b + 1, buckets, REQUESTS)
-    search_events(run, *run.extent_ms, most=64, kinds={"mark"}, exact=False)
+    search_events(run, run.begin_ms, run.end_ms, most=64, kinds={"mark"}, exact=False)
     run.events()
     run.last()
     run.refresh()
