@@ -322,6 +322,22 @@ def test_with_a_busy_ledger_nothing_is_written_and_the_caller_may_try_again(log_
     assert bound_of(log_directory) == used_bytes(log_directory)
 
 
+def test_an_artefact_of_a_run_whose_first_samples_met_a_busy_ledger_creates_the_run_directory(
+    log_directory,
+):
+    begin(log_directory, 1).close()
+    with ledger_of(log_directory):
+        writer = begin(log_directory, 2, 3)
+        assert writer.samples == 0
+        with pytest.raises(LedgerBusyError):
+            store(writer, 10)
+    assert store(writer, 10) in artefact_names(writer)
+    add(writer, 1)
+    writer.close()
+    assert writer.samples == 4
+    assert bound_of(log_directory) == used_bytes(log_directory)
+
+
 def test_a_write_that_fails_leaves_no_file_and_releases_its_reservation(log_directory, monkeypatch):
     writer = begin(log_directory)
     before, files = bound_of(log_directory), files_of(writer)

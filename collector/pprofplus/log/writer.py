@@ -169,6 +169,8 @@ class Writer:
         Raises ValueError for a name that is not allowed, OSError and PprofplusError if it cannot
         be written, LedgerBusyError if it may work in a moment.
         """
+        if self._segment is None:  # it creates the run directory, if the ledger is not busy
+            self._writable_segment()
         return self._files.store_artefact(unix_ms, kind, data, why=why, suffix=suffix)
 
     def maintain(self) -> None:
