@@ -1,0 +1,97 @@
+"""What passes between the code that requests profiles and the code that takes them.
+
+A module that takes profiles has two functions: `check(request)` raises ProfileRefusedError if the
+request cannot be met or would cost the service too much, and `take(request, task)` yields a ProfilePart
+as soon as it is made. Both are called on a thread of their own.
+"""
+
+from __future__ import annotations
+
+from time import time_ns
+
+TYPE_CHECKING = False  # typing costs each service 3 ms
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from pprofplus.profiles.pprof_encoder import ProfileBuilder
+
+    class Task(Protocol):
+        """The action that a profile belongs to; a LongAction is one."""
+
+        def check(self) -> None:
+            """Raise ActionCancelledError if it must end."""
+
+        def wait(self, timeout_s: float) -> None:
+            """Sleep for `timeout_s`. Raises ActionCancelledError as soon as it must end."""
+
+        def report(self, share: float, text: str = "") -> None:
+            """Report progress: the share that is done, 0 to 1, and one line of text."""
+
+
+DEFAULT_HZ = 100
+MAX_HZ = 1000
+
+
+class ProfileRefusedError(ValueError):
+    """The profile is not taken; the text is one line that says why and what to do."""
+
+
+class CaptureRequest:
+    """A request to one module that takes profiles.
+
+    Attributes:
+        kinds: names of the kinds to take, all of that module.
+        window_s: length of the window in seconds; of no meaning for a kind without a window.
+        hz: ticks a second, for kinds that sample.
+        force: take it even if it costs more than is allowed without being forced.
+        why: what requested it: "" for a person or the program, else a trigger, such as "limit-75".
+    """
+
+    __slots__ = ("force", "hz", "kinds", "why", "window_s")
+
+    def __init__(
+        self,
+        kinds: tuple[str, ...],
+        window_s: float,
+        *,
+        hz: int = DEFAULT_HZ,
+        force: bool = False,
+        why: str = "",
+    ) -> None:
+        self.kinds = kinds
+        self.window_s = window_s
+        self.hz = hz
+        self.force = force
+        self.why = why
+
+
+class ProfilePart:
+    """One profile that is ready to be stored.
+
+    Attributes:
+        kind: name of its kind.
+        profile: a pprof profile; None if `data` is another format.
+        data: the complete file of another format, such as a trace.
+        suffix: of the artefact's name, see `log.artefacts`; "" for a pprof profile.
+        unix_ms: when the capture began.
+        note: one line for the person who requested it, such as what was lost; or "".
+    """
+
+    __slots__ = ("data", "kind", "note", "profile", "suffix", "unix_ms")
+
+    def __init__(
+        self,
+        kind: str,
+        profile: ProfileBuilder | None = None,
+        *,
+        data: bytes = b"",
+        suffix: str = "",
+        unix_ms: int = 0,
+        note: str = "",
+    ) -> None:
+        self.kind = kind
+        self.profile = profile
+        self.data = data
+        self.suffix = suffix
+        self.unix_ms = unix_ms or time_ns() // 1_000_000
+        self.note = note
