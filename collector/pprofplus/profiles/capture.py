@@ -1,8 +1,8 @@
 """What passes between the code that requests profiles and the code that takes them.
 
 A module that takes profiles has two functions: `check(request)` raises ProfileRefusedError if the
-request cannot be met or would cost the service too much, and `take(request, task)` yields a ProfilePart
-as soon as it is made. Both are called on a thread of their own.
+request cannot be met or would cost the service too much, and `take(request, task)` yields a
+ProfilePart as soon as it is made. Both are called on a thread of their own.
 """
 
 from __future__ import annotations
