@@ -66,9 +66,12 @@ class Segment:
             _remove(hidden, directory)
             raise
 
-    def write(self, slot: int, page: bytes) -> None:
-        """Write one complete page. Raises OSError; the slot's previous content may be lost then."""
-        if self._descriptor.stat() is None:
+    def write(self, slot: int, page: bytes, *, checked: bool = False) -> None:
+        """Write one complete page. Raises OSError; the slot's previous content may be lost then.
+
+        `checked`: the result of `left_bytes` has just shown that the descriptor is still ours.
+        """
+        if not checked and self._descriptor.stat() is None:
             raise OSError(errno.EBADF, "the host closed the log's descriptor")
         written = 0
         try:

@@ -99,7 +99,6 @@ class Writer:
 
     def add(self, mono_ms: int, unix_ms: int, values: list[int]) -> None:
         """Append a sample, one value a column of the header's schema; the list is kept."""
-        self._check_segment()
         page = self._page
         if page.samples:
             mono_ms = max(mono_ms, page.last_mono_ms)
@@ -122,7 +121,6 @@ class Writer:
 
     def add_event(self, event: Event, reported: int = 0) -> None:
         """Append an event, and write it immediately; it reports `reported` lost samples."""
-        self._check_segment()
         if not self._page.add_event(event):
             self._finish_page()
             self._page.add_event(event)
@@ -200,14 +198,17 @@ class Writer:
             if self._reason not in self._reasons:
                 self._reasons.append(self._reason)
 
-    def _check_segment(self) -> None:
-        """Close a segment that was removed or truncated by others, and continue in another."""
+    def _check_segment(self) -> bool:
+        """Close a segment that was removed or truncated by others, and continue in another.
+
+        Returns whether the segment is complete, and its descriptor ours.
+        """
         segment = self._segment
         if segment is None:
-            return
+            return False
         left_bytes = segment.left_bytes()
         if left_bytes is None or left_bytes >= self._end_bytes:
-            return
+            return left_bytes is not None
         if segment.ours():
             self._count_removed(segment, left_bytes)
             # this page is complete in memory, so it is written again
@@ -218,6 +219,7 @@ class Writer:
         self._segment = self._summary = None
         self._finished = []
         self._latest = None
+        return False
 
     def _count_removed(self, segment: Segment, left_bytes: int) -> None:
         """Count the samples lost with the pages after `left_bytes`."""
@@ -236,10 +238,12 @@ class Writer:
         """Write a new version of the page; False, with `write_error` set, if that failed."""
         page = self._page
         try:
-            segment = self._writable_segment()
             image = bytes(page)
+            # right before the write, which then needs no check of the descriptor of its own
+            checked = self._segment if self._check_segment() else None
+            segment = self._writable_segment()
             slot = self._base + 1 if self._latest == self._base else self._base
-            segment.write(slot, image)
+            segment.write(slot, image, checked=segment is checked)
         except (OSError, PprofplusError, MemoryError) as error:
             if not isinstance(error, LedgerBusyError):  # a busy ledger is a matter of milliseconds
                 self._note_error(error)
@@ -267,6 +271,7 @@ class Writer:
 
     def _finish_page(self, *, sound: bool = True) -> None:
         """Finish the page and begin the next; what cannot be written now is lost."""
+        self._check_segment()  # now, because this page is still complete in memory
         page = self._page
         if sound and self._unsaved:
             sound = self._save()

@@ -62,6 +62,12 @@ _STALE_NS = 60_000_000_000
 # a slower probe causes a warning: no other probe is read meanwhile
 _SLOW_NS = 2_000_000_000
 
+# Of the budget for one sample: a probe that took less is timed by the wall clock, because reading
+# the CPU clock is a system call. The wall clock never shows less than the CPU time. If it shows
+# more than this share, the probe may have waited for a CPU, which must not use up the budget: its
+# last cost stays, and its next run is timed by the CPU clock.
+_CHEAP_SHARE = 0.1
+
 Values = tuple[int, ...]
 Schema = tuple[tuple[str, str, str], ...]
 Failures = dict[str, BaseException]
@@ -70,10 +76,27 @@ Failures = dict[str, BaseException]
 class _Slot:
     """One probe and its last values."""
 
-    __slots__ = ("cells", "cost_s", "due_ns", "failing_ns", "in_schema", "last", "present", "probe")
+    __slots__ = (
+        "budgeted",
+        "by_cpu",
+        "cells",
+        "cost_s",
+        "due_ns",
+        "exact",
+        "failing_ns",
+        "in_schema",
+        "last",
+        "present",
+        "probe",
+        "read",
+    )
 
     def __init__(self, probe: Probe) -> None:
         self.probe = probe
+        # kept here, because the loop over all slots runs at each sample
+        self.read = probe.read
+        self.exact = probe.exact
+        self.budgeted = self.by_cpu = probe.budgeted  # by_cpu: its next run is timed by CPU time
         self.cells = Struct(f"{len(probe.names)}q")
         self.last: Values = ()
         self.present = False  # it has values now
@@ -81,6 +104,15 @@ class _Slot:
         self.failing_ns: int | None = None  # since when it has only failed
         self.due_ns = 0
         self.cost_s = 0.0
+
+    def checked(self, result: object) -> Values:
+        """Return a probe's result as a tuple of 64-bit integers; raises any exception if it is not.
+
+        Packing checks their count, their type and their size.
+        """
+        if not isinstance(result, tuple):
+            raise TypeError(f"{type(result).__name__} instead of a tuple of integers")
+        return self.cells.unpack(self.cells.pack(*result))
 
 
 class ProbeSet:
@@ -170,33 +202,43 @@ class ProbeSet:
         """Return the current values, one a column of `metrics`; `now_ns` is monotonic."""
         if self._unopened and not _no_descriptor_left():
             self._open_all(self._unopened)
-        self._sync_gauges()
+        if self._registry is not None and self._registry.version is not self._registered:
+            self._sync_gauges()
         values: list[int] = []
         spent: list[_Slot] = []
-        cpu_ns = 0
         outdated = False
+        cheap_ns = self.budget * self.interval_s * _CHEAP_SHARE * 1e9
         then_ns = monotonic_ns()
         for slot in self._slots:
             if slot.due_ns <= now_ns:
-                probe = slot.probe
-                if not probe.budgeted:
-                    cpu_ns = 0
-                    self._read_probe(slot, now_ns)
-                    if probe.min_period_s:
-                        slot.due_ns = now_ns + int(probe.min_period_s * 1e9)
-                else:
-                    # CPU time, because waiting on a busy machine must not use up the budget.
-                    # Reading that clock is expensive; adjacent probes share one reading
-                    began_ns = cpu_ns or thread_time_ns()
-                    self._read_probe(slot, now_ns)
-                    cpu_ns = thread_time_ns()
-                    # also after a failure, because a failing probe may be expensive too
-                    slot.cost_s = (cpu_ns - began_ns) / 1e9
-                    spent.append(slot)
+                began_ns = thread_time_ns() if slot.by_cpu else 0
+                try:
+                    result = slot.read()
+                    if result is None:
+                        slot.present = False
+                    else:
+                        slot.last = result if slot.exact else slot.checked(result)
+                        slot.present = True
+                    slot.failing_ns = None
+                except BaseException as error:
+                    # SystemExit and similar come from the probe itself, except where the host's
+                    # signal handlers run: in the main thread, in start()
+                    if not isinstance(error, Exception) and on_main_thread():
+                        raise
+                    self._note_failure(slot, now_ns, error)
                 took_ns = monotonic_ns() - then_ns
                 then_ns += took_ns
                 if took_ns >= _SLOW_NS:
-                    self._report_slow(probe, took_ns)
+                    self._report_slow(slot.probe, took_ns)
+                if slot.budgeted:
+                    # also after a failure, because a failing probe may be expensive too
+                    spent.append(slot)
+                    cost_ns = thread_time_ns() - began_ns if slot.by_cpu else took_ns
+                    if slot.by_cpu or cost_ns <= cheap_ns:
+                        slot.cost_s = cost_ns / 1e9
+                    slot.by_cpu = cost_ns > cheap_ns
+                elif slot.probe.min_period_s:
+                    slot.due_ns = now_ns + int(slot.probe.min_period_s * 1e9)
             if slot.in_schema:
                 values += slot.last
             if slot.present is not slot.in_schema:
@@ -208,28 +250,6 @@ class ProbeSet:
             or now_ns - self._schema_changed_ns >= _MIN_SCHEMA_AGE_NS
         )
         return values
-
-    def _read_probe(self, slot: _Slot, now_ns: int) -> None:
-        try:
-            result = slot.probe.read()
-            if result is None:
-                slot.present = False
-            elif slot.probe.exact:
-                slot.last = result
-                slot.present = True
-            else:
-                if not isinstance(result, tuple):
-                    raise TypeError(f"{type(result).__name__} instead of a tuple of integers")
-                # packing checks their count, their type and their size
-                slot.last = slot.cells.unpack(slot.cells.pack(*result))
-                slot.present = True
-            slot.failing_ns = None
-        except BaseException as error:
-            # SystemExit and similar come from the probe itself, except where the host's signal
-            # handlers run: in the main thread, in start()
-            if not isinstance(error, Exception) and on_main_thread():
-                raise
-            self._note_failure(slot, now_ns, error)
 
     def _note_failure(self, slot: _Slot, now_ns: int, error: BaseException) -> None:
         if slot.failing_ns is None:

@@ -132,16 +132,18 @@ class KeptFile:
 
     def read(self) -> bytes:
         """Return the current content, up to 256 bytes. Raises OSError."""
-        self.stat()
-        return os.pread(self._descriptor.number, 256, 0)
+        descriptor = self._descriptor
+        if descriptor.stat() is None:
+            descriptor = self._reopen()
+        return os.pread(descriptor.number, 256, 0)
 
     def stat(self) -> os.stat_result:
         """Return the current status. Raises OSError."""
-        found = self._descriptor.stat()
-        if found is None:
-            self._descriptor = _open_kept(self._path)
-            found = os.fstat(self._descriptor.number)
-        return found
+        return self._descriptor.stat() or os.fstat(self._reopen().number)
+
+    def _reopen(self) -> Descriptor:
+        self._descriptor = descriptor = _open_kept(self._path)
+        return descriptor
 
     def close(self) -> None:
         """Close it; never raises."""
