@@ -6,7 +6,7 @@ import os
 import re
 
 from pprofplus.errors import ProbeAbsentError
-from pprofplus.probes import Probe
+from pprofplus.probes import CALM_PERIOD_S, Probe
 from pprofplus.system.descriptor import KeptFile, read_small_file
 
 # version 1 reports "no limit" as the largest whole page below 2**63
@@ -187,6 +187,7 @@ class CgroupOomKillsProbe(_CgroupFileProbe):
     """OOM kills in the cgroup; the root cgroup of version 2 has no count."""
 
     names = ("cgroup_oom_kills",)
+    min_period_s = CALM_PERIOD_S  # it changes rarely
 
     @staticmethod
     def _file_name(cgroup: Cgroup) -> str:

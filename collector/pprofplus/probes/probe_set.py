@@ -62,6 +62,8 @@ _STALE_NS = 60_000_000_000
 # a slower probe causes a warning: no other probe is read meanwhile
 _SLOW_NS = 2_000_000_000
 
+# a change of the resident set by more than this share hastens the probes that follow it
+_RSS_SHARE = 0.01
 # Of the budget for one sample: a probe that took less is timed by the wall clock, because reading
 # the CPU clock is a system call. The wall clock never shows less than the CPU time. If it shows
 # more than this share, the probe may have waited for a CPU, which must not use up the budget: its
@@ -77,33 +79,42 @@ class _Slot:
     """One probe and its last values."""
 
     __slots__ = (
-        "budgeted",
+        "begin",
+        "budget_due_ns",
         "by_cpu",
         "cells",
         "cost_s",
         "due_ns",
-        "exact",
+        "end",
         "failing_ns",
         "in_schema",
         "last",
         "present",
         "probe",
         "read",
+        "settled",
     )
 
     def __init__(self, probe: Probe) -> None:
         self.probe = probe
-        # kept here, because the loop over all slots runs at each sample
         self.read = probe.read
-        self.exact = probe.exact
-        self.budgeted = self.by_cpu = probe.budgeted  # by_cpu: its next run is timed by CPU time
         self.cells = Struct(f"{len(probe.names)}q")
         self.last: Values = ()
         self.present = False  # it has values now
         self.in_schema = False  # they are in the schema
+        self.begin = self.end = 0  # its columns there
         self.failing_ns: int | None = None  # since when it has only failed
+        self.settled = False  # present, in the schema and not failing
         self.due_ns = 0
+        self.budget_due_ns = 0  # when its budget allows the next run
         self.cost_s = 0.0
+        self.by_cpu = True  # the next run is timed by the CPU clock
+
+    @property
+    def steady(self) -> bool:
+        """Whether it is read at each sample, and its values need no check."""
+        probe = self.probe
+        return probe.exact and not probe.budgeted and not probe.min_period_s
 
     def checked(self, result: object) -> Values:
         """Return a probe's result as a tuple of 64-bit integers; raises any exception if it is not.
@@ -152,7 +163,17 @@ class ProbeSet:
             self.warnings["proc"] = problem
         self._schema_changed_ns: int | None = None  # when the first schema was last replaced
         self._slots: list[_Slot] = []
+        # The slots in groups. Most samples of a small process read the steady ones only. That is what
+        # a sample costs after a pause, when the CPU's caches are cold: then each object that it uses
+        # has to be fetched from memory.
+        self._steady: list[_Slot] = []
+        self._others: list[_Slot] = []
+        self._others_due_ns = 0  # the next time that one of them is due
         self._budgeted: list[_Slot] = []
+        self._values: list[int] = []  # of the last sample
+        self._changed: set[_Slot] = set()  # those that have values, or are in the schema, not both
+        self._rss_column = -1
+        self._rss = 0  # when the probes that follow it were last hastened
         # sources that could not be opened for lack of descriptors
         self._unopened: list[Choices] = []
         self._registry = registry
@@ -168,9 +189,15 @@ class ProbeSet:
                 absent.append(choices)
             else:
                 self._slots.append(_Slot(probe))
-        self._budgeted = [slot for slot in self._slots if slot.probe.budgeted]
+        self._group_slots()
         # absent only because this process may open no file now: try again later
         self._unopened = absent if absent and _no_descriptor_left() else []
+
+    def _group_slots(self) -> None:
+        self._steady = [slot for slot in self._slots if slot.steady]
+        self._others = [slot for slot in self._slots if not slot.steady]
+        self._others_due_ns = 0
+        self._budgeted = [slot for slot in self._slots if slot.probe.budgeted]
 
     def _sync_gauges(self) -> None:
         """Add a slot for each registered gauge; retire removed ones until `rebuild_schema`."""
@@ -187,6 +214,7 @@ class ProbeSet:
                 else:
                     slot.probe.retired = True
         self._slots += [_Slot(CustomProbe(gauge)) for gauge in gauges.values()]
+        self._group_slots()
 
     def _open(self, choices: Choices) -> Probe | None:
         for choice in choices:
@@ -204,60 +232,112 @@ class ProbeSet:
             self._open_all(self._unopened)
         if self._registry is not None and self._registry.version is not self._registered:
             self._sync_gauges()
-        values: list[int] = []
-        spent: list[_Slot] = []
-        outdated = False
-        cheap_ns = self.budget * self.interval_s * _CHEAP_SHARE * 1e9
+        values = self._values.copy()
         then_ns = monotonic_ns()
-        for slot in self._slots:
-            if slot.due_ns <= now_ns:
-                began_ns = thread_time_ns() if slot.by_cpu else 0
-                try:
-                    result = slot.read()
-                    if result is None:
-                        slot.present = False
-                    else:
-                        slot.last = result if slot.exact else slot.checked(result)
-                        slot.present = True
-                    slot.failing_ns = None
-                except BaseException as error:
-                    # SystemExit and similar come from the probe itself, except where the host's
-                    # signal handlers run: in the main thread, in start()
-                    if not isinstance(error, Exception) and on_main_thread():
-                        raise
-                    self._note_failure(slot, now_ns, error)
-                took_ns = monotonic_ns() - then_ns
-                then_ns += took_ns
-                if took_ns >= _SLOW_NS:
-                    self._report_slow(slot.probe, took_ns)
-                if slot.budgeted:
-                    # also after a failure, because a failing probe may be expensive too
-                    spent.append(slot)
-                    cost_ns = thread_time_ns() - began_ns if slot.by_cpu else took_ns
-                    if slot.by_cpu or cost_ns <= cheap_ns:
-                        slot.cost_s = cost_ns / 1e9
-                    slot.by_cpu = cost_ns > cheap_ns
-                elif slot.probe.min_period_s:
-                    slot.due_ns = now_ns + int(slot.probe.min_period_s * 1e9)
-            if slot.in_schema:
-                values += slot.last
-            if slot.present is not slot.in_schema:
-                outdated = True
-        if spent:
-            self._schedule(spent, now_ns)
-        self.outdated = outdated and (
+        for slot in self._steady:
+            try:
+                result = slot.read()
+            except BaseException as error:
+                self._note_failure(slot, now_ns, error)
+            else:
+                if slot.settled and result is not None:
+                    slot.last = values[slot.begin : slot.end] = result
+                else:
+                    self._note_result(slot, result, values)
+            took_ns = monotonic_ns() - then_ns
+            then_ns += took_ns
+            if took_ns >= _SLOW_NS:
+                self._report_slow(slot.probe, took_ns)
+        if self._rss_column >= 0:
+            rss = values[self._rss_column]
+            if abs(rss - self._rss) > self._rss * _RSS_SHARE:
+                self._rss = rss
+                self._hasten_followers()
+        if self._others_due_ns <= now_ns:
+            self._read_due(self._others, now_ns, values)
+            self._others_due_ns = min((slot.due_ns for slot in self._others), default=0)
+        self._values = values
+        self.outdated = bool(self._changed) and (
             self._schema_changed_ns is None
             or now_ns - self._schema_changed_ns >= _MIN_SCHEMA_AGE_NS
         )
         return values
 
+    def _hasten_followers(self) -> list[_Slot]:
+        """Let the probes that follow the resident set be due now, if the budget allows it."""
+        followers = [slot for slot in self._others if slot.probe.follows_rss]
+        for slot in followers:
+            slot.due_ns = min(slot.due_ns, slot.budget_due_ns)
+        self._others_due_ns = 0
+        return followers
+
+    def _read_due(self, slots: list[_Slot], now_ns: int, values: list[int]) -> None:
+        """Read those of `slots` that are due, and put their values into `values`."""
+        spent: list[_Slot] = []
+        then_ns = monotonic_ns()
+        for slot in slots:
+            if slot.due_ns > now_ns:
+                continue
+            probe = slot.probe
+            began_ns = thread_time_ns() if probe.budgeted and slot.by_cpu else 0
+            try:
+                result = slot.read()
+                if result is not None and not probe.exact:
+                    result = slot.checked(result)
+            except BaseException as error:
+                self._note_failure(slot, now_ns, error)
+            else:
+                self._note_result(slot, result, values)
+            took_ns = monotonic_ns() - then_ns
+            if took_ns >= _SLOW_NS:
+                self._report_slow(probe, took_ns)
+            if probe.budgeted:
+                # also after a failure, because a failing probe may be expensive too
+                self._note_cost(slot, thread_time_ns() - began_ns if slot.by_cpu else took_ns)
+                spent.append(slot)
+            elif probe.min_period_s:
+                slot.due_ns = now_ns + int(probe.min_period_s * 1e9)
+            then_ns = monotonic_ns()
+        if spent:
+            self._schedule(spent, now_ns)
+
+    def _note_cost(self, slot: _Slot, cost_ns: int) -> None:
+        """Set the cost of a run, and how the next one is timed."""
+        cheap = cost_ns <= self.budget * self.interval_s * _CHEAP_SHARE * 1e9
+        if cheap or slot.by_cpu:
+            slot.cost_s = cost_ns / 1e9
+        slot.by_cpu = not cheap
+
+    def _note_result(self, slot: _Slot, result: Values | None, values: list[int]) -> None:
+        """Set a slot's values, and put them into `values` if they are in the schema."""
+        slot.failing_ns = None
+        self._set_present(slot, present=result is not None)
+        if result is not None:
+            slot.last = result
+            if slot.in_schema:
+                values[slot.begin : slot.end] = result
+                slot.settled = True
+
+    def _set_present(self, slot: _Slot, *, present: bool) -> None:
+        slot.present = present
+        slot.settled = False
+        if present is slot.in_schema:
+            self._changed.discard(slot)
+        else:
+            self._changed.add(slot)
+
     def _note_failure(self, slot: _Slot, now_ns: int, error: BaseException) -> None:
+        # SystemExit and similar come from the probe itself, except where the host's signal handlers
+        # run: in the main thread, in start()
+        if not isinstance(error, Exception) and on_main_thread():
+            raise error
+        slot.settled = False
         if slot.failing_ns is None:
             slot.failing_ns = now_ns
             self.failures[_name(slot.probe)] = error
         elif slot.present and now_ns - slot.failing_ns >= _STALE_NS:
             # without a free descriptor the log could not begin a segment for another schema
-            slot.present = _no_descriptor_left()
+            self._set_present(slot, present=_no_descriptor_left())
 
     def _report_slow(self, probe: Probe, took_ns: int) -> None:
         name = f"{_name(probe)} (slow)"
@@ -272,23 +352,38 @@ class ProbeSet:
         periods = periods_s(costs_s, self.interval_s, self.budget)
         for slot, period_s in zip(budgeted, periods, strict=True):
             if slot in spent:
-                slot.due_ns = now_ns + int(max(period_s, slot.probe.min_period_s) * 1e9)
+                slot.budget_due_ns = now_ns + int(period_s * 1e9)
+                least_s = slot.probe.min_period_s
+                if slot.probe.follows_rss:
+                    least_s *= min(self.interval_s, 1.0)
+                slot.due_ns = max(slot.budget_due_ns, now_ns + int(least_s * 1e9))
 
     def rebuild_schema(self, now_ns: int) -> list[int]:
         """Rebuild the schema from the sources that have values; return the values for it."""
         if self.metrics:
             self._schema_changed_ns = now_ns
+            # they may have lost their values at the same moment, as pymalloc's to tracemalloc
+            self._read_due(self._hasten_followers(), now_ns, self._values.copy())
         self.outdated = False
         self._slots = [slot for slot in self._slots if not slot.probe.retired]
+        self._changed.clear()
         rows: list[tuple[str, str, str]] = []
         values: list[int] = []
         for slot in self._slots:
             slot.in_schema = slot.present
+            slot.settled = slot.present and slot.failing_ns is None
+            slot.begin = len(values)
             if slot.in_schema:
                 rows += slot.probe.rows
                 values += slot.last
+            slot.end = len(values)
+        self._group_slots()
         self.metrics = tuple(rows)
-        return values
+        names = [name for name, _, _ in rows]
+        self._rss_column = names.index("rss") if "rss" in names else -1
+        self._rss = values[self._rss_column] if "rss" in names else 0
+        self._values = values
+        return values.copy()
 
     def close(self) -> None:
         """Close all probes; never raises."""
@@ -298,7 +393,7 @@ class ProbeSet:
             except Exception as error:  # noqa: BLE001 - outer boundary, as above
                 self.failures[_name(slot.probe)] = error
         self._slots = []
-        self._budgeted = []
+        self._group_slots()
 
 
 def _name(source: object) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from pprofplus.errors import ProbeAbsentError
-from pprofplus.probes import Probe
+from pprofplus.probes import CALM_PERIOD_S, Probe
 from pprofplus.probes.tracing import is_tracing
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
@@ -36,6 +36,8 @@ class PymallocProbe(Probe):
     names = ("heap_sys", "heap_used", "heap_idle", "heap_released")
     exact = True
     budgeted = True
+    min_period_s = CALM_PERIOD_S
+    follows_rss = True
 
     def __init__(self) -> None:
         self._stream = self._place = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from pprofplus.errors import ProbeAbsentError
-from pprofplus.probes import Probe
+from pprofplus.probes import CALM_PERIOD_S, Probe
 from pprofplus.probes.process import PsutilMemoryProbe
 from pprofplus.system.descriptor import read_small_file
 
@@ -24,10 +24,7 @@ class RollupProbe(Probe):
     names = ("uss", "pss", "swap")
     exact = True
     budgeted = True
-    # In a small process it costs four times as much as all other values together, and rss is read
-    # every second. Half an interval less than five seconds, so that the fifth sample is not missed
-    # by a little.
-    min_period_s = 4.5
+    min_period_s = CALM_PERIOD_S
 
     def __init__(self) -> None:
         try:
