@@ -152,7 +152,7 @@ class PageBuilder:
         delta = elapsed - self.interval_ms
         if delta:
             self._extend(0, delta)
-        last, counters = self._last, self._counters
+        last, lo, hi, counters = self._last, self._lo, self._hi, self._counters
         # most columns do not change: this comparison of all of them runs in C
         for column in compress(range(len(counters)), map(ne, values, last)):
             value, before = values[column], last[column]
@@ -160,9 +160,9 @@ class PageBuilder:
                 value = values[column] = min(max(value, INT64_MIN), INT64_MAX)
             if value != before:
                 self._extend(column + 1, value - before)
-            self._measure(
-                column, rate_milli(value - before, elapsed) if counters[column] else value
-            )
+            measure = rate_milli(value - before, elapsed) if counters[column] else value
+            if not lo[column] <= measure <= hi[column]:
+                self._measure(column, measure)
         if self._moving:
             self._measure_resting(values)
         self._last = values

@@ -198,17 +198,14 @@ class Writer:
             if self._reason not in self._reasons:
                 self._reasons.append(self._reason)
 
-    def _check_segment(self) -> bool:
-        """Close a segment that was removed or truncated by others, and continue in another.
-
-        Returns whether the segment is complete, and its descriptor ours.
-        """
+    def _check_segment(self) -> None:
+        """Close a segment that was removed or truncated by others, and continue in another."""
         segment = self._segment
         if segment is None:
-            return False
+            return
         left_bytes = segment.left_bytes()
         if left_bytes is None or left_bytes >= self._end_bytes:
-            return left_bytes is not None
+            return
         if segment.ours():
             self._count_removed(segment, left_bytes)
             # this page is complete in memory, so it is written again
@@ -219,7 +216,6 @@ class Writer:
         self._segment = self._summary = None
         self._finished = []
         self._latest = None
-        return False
 
     def _count_removed(self, segment: Segment, left_bytes: int) -> None:
         """Count the samples lost with the pages after `left_bytes`."""
@@ -239,11 +235,18 @@ class Writer:
         page = self._page
         try:
             image = bytes(page)
-            # right before the write, which then needs no check of the descriptor of its own
-            checked = self._segment if self._check_segment() else None
-            segment = self._writable_segment()
+            segment = self._segment
             slot = self._base + 1 if self._latest == self._base else self._base
-            segment.write(slot, image, checked=segment is checked)
+            if (
+                segment is None
+                or self._rotate
+                or self._base > segment.slots - 2
+                or not segment.write_if_complete(slot, image, self._end_bytes)
+            ):
+                self._check_segment()
+                segment = self._writable_segment()
+                slot = self._base + 1 if self._latest == self._base else self._base
+                segment.write(slot, image)
         except (OSError, PprofplusError, MemoryError) as error:
             if not isinstance(error, LedgerBusyError):  # a busy ledger is a matter of milliseconds
                 self._note_error(error)

@@ -218,7 +218,10 @@ class CgroupLimitProbe(Probe):
     def __init__(self, who: str = "self") -> None:
         self._who = who
         self._groups = b""
-        self._find()
+        try:
+            self._find()
+        except OSError as error:
+            raise ProbeAbsentError("this kernel has no cgroups") from error
 
     def _find(self) -> None:
         """Find the cgroup, unless it is the same as before. Raises OSError, ProbeAbsentError."""

@@ -383,7 +383,7 @@ class ProbeSet:
         self._rss_column = names.index("rss") if "rss" in names else -1
         self._rss = values[self._rss_column] if "rss" in names else 0
         self._values = values
-        return values.copy()
+        return values
 
     def close(self) -> None:
         """Close all probes; never raises."""
