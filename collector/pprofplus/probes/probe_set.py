@@ -242,7 +242,7 @@ class ProbeSet:
             else:
                 if slot.settled and result is not None:
                     slot.last = values[slot.begin : slot.end] = result
-                else:
+                elif slot.present or result is not None or slot.failing_ns is not None:
                     self._note_result(slot, result, values)
             took_ns = monotonic_ns() - then_ns
             then_ns += took_ns
