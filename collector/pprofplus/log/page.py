@@ -104,8 +104,8 @@ class PageBuilder:
         self._streams = [bytearray() for _ in range(columns + 1)]
         self._worst = _WORST_TOKEN * (columns + 1)
         self._events = b""
-        # The cells of the head, as they are packed. Few of them change with a sample; to pack all of
-        # them again took a third of the time that a sample needs here.
+        # The cells of the head, as they are packed. Few of them change with a sample; to pack all
+        # of them again took a third of the time that a sample needs here.
         self._cells = bytearray(24 * columns + 2 * (columns + 1))
         self._lengths = Struct(f"<{columns + 1}H")
         # the counters whose rate was never 0
@@ -225,7 +225,9 @@ class PageBuilder:
         ]
         self._lo, self._hi = measures, list(measures)
         self._moving = [
-            column for column, is_counter in enumerate(self._counters) if is_counter and rates[column]
+            column
+            for column, is_counter in enumerate(self._counters)
+            if is_counter and rates[column]
         ]
         Struct(f"<{3 * len(values)}q").pack_into(self._cells, 0, *values, *measures, *measures)
         self.samples = 1

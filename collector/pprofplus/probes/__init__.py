@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pprofplus.metrics import BY_NAME
 
-# Least period of a budgeted probe. In a small process each of them costs as much as all other probes
-# together. It is half an interval less than five seconds, so that the fifth sample is not missed by
-# a little.
+# Least period of a probe that costs as much as all steady ones together, even in a small process.
+# It is half an interval less than five seconds, so that the fifth sample is not missed by a little.
 CALM_PERIOD_S = 4.5
 
 

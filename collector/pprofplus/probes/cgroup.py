@@ -6,7 +6,7 @@ import os
 import re
 
 from pprofplus.errors import ProbeAbsentError
-from pprofplus.probes import CALM_PERIOD_S, Probe
+from pprofplus.probes import Probe
 from pprofplus.system.descriptor import KeptFile, read_small_file
 
 # version 1 reports "no limit" as the largest whole page below 2**63
@@ -187,7 +187,6 @@ class CgroupOomKillsProbe(_CgroupFileProbe):
     """OOM kills in the cgroup; the root cgroup of version 2 has no count."""
 
     names = ("cgroup_oom_kills",)
-    min_period_s = CALM_PERIOD_S  # it changes rarely
 
     @staticmethod
     def _file_name(cgroup: Cgroup) -> str:
@@ -218,10 +217,7 @@ class CgroupLimitProbe(Probe):
     def __init__(self, who: str = "self") -> None:
         self._who = who
         self._groups = b""
-        try:
-            self._find()
-        except OSError as error:
-            raise ProbeAbsentError("this kernel has no cgroups") from error
+        self._cgroup = Cgroup(who)
 
     def _find(self) -> None:
         """Find the cgroup, unless it is the same as before. Raises OSError, ProbeAbsentError."""

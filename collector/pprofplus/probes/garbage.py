@@ -72,9 +72,11 @@ class CollectionsProbe(Probe):
 
     def read(self) -> tuple[int, ...]:
         """Return counts, then microseconds of all pauses and of the longest since the last read."""
-        (runs_0, collected_0, kept_0), (runs_1, collected_1, kept_1), (runs_2, collected_2, kept_2) = (
-            map(_COUNTS, gc.get_stats())
-        )
+        (
+            (runs_0, collected_0, kept_0),
+            (runs_1, collected_1, kept_1),
+            (runs_2, collected_2, kept_2),
+        ) = map(_COUNTS, gc.get_stats())
         pauses = self.pauses
         longest_ns, pauses.longest_ns = pauses.longest_ns, 0
         return (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-from struct import Struct
 from time import monotonic_ns, thread_time_ns
 
 from pprofplus.errors import ProbeAbsentError
@@ -16,6 +15,7 @@ from pprofplus.probes.custom import CustomProbe
 from pprofplus.probes.garbage import CollectionsProbe
 from pprofplus.probes.gauge_registry import GaugeRegistry
 from pprofplus.probes.malloc import MallocProbe
+from pprofplus.probes.probe_slot import ProbeSlot
 from pprofplus.probes.process import (
     DescriptorsProbe,
     ListedDescriptorsProbe,
@@ -34,6 +34,8 @@ from pprofplus.system.procfs import proc_problem
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from pprofplus.probes.probe_slot import Values
 
     Choices = tuple[Callable[[], Probe], ...]
 
@@ -70,60 +72,8 @@ _RSS_SHARE = 0.01
 # last cost stays, and its next run is timed by the CPU clock.
 _CHEAP_SHARE = 0.1
 
-Values = tuple[int, ...]
 Schema = tuple[tuple[str, str, str], ...]
 Failures = dict[str, BaseException]
-
-
-class _Slot:
-    """One probe and its last values."""
-
-    __slots__ = (
-        "begin",
-        "budget_due_ns",
-        "by_cpu",
-        "cells",
-        "cost_s",
-        "due_ns",
-        "end",
-        "failing_ns",
-        "in_schema",
-        "last",
-        "present",
-        "probe",
-        "read",
-        "settled",
-    )
-
-    def __init__(self, probe: Probe) -> None:
-        self.probe = probe
-        self.read = probe.read
-        self.cells = Struct(f"{len(probe.names)}q")
-        self.last: Values = ()
-        self.present = False  # it has values now
-        self.in_schema = False  # they are in the schema
-        self.begin = self.end = 0  # its columns there
-        self.failing_ns: int | None = None  # since when it has only failed
-        self.settled = False  # present, in the schema and not failing
-        self.due_ns = 0
-        self.budget_due_ns = 0  # when its budget allows the next run
-        self.cost_s = 0.0
-        self.by_cpu = True  # the next run is timed by the CPU clock
-
-    @property
-    def steady(self) -> bool:
-        """Whether it is read at each sample, and its values need no check."""
-        probe = self.probe
-        return probe.exact and not probe.budgeted and not probe.min_period_s
-
-    def checked(self, result: object) -> Values:
-        """Return a probe's result as a tuple of 64-bit integers; raises any exception if it is not.
-
-        Packing checks their count, their type and their size.
-        """
-        if not isinstance(result, tuple):
-            raise TypeError(f"{type(result).__name__} instead of a tuple of integers")
-        return self.cells.unpack(self.cells.pack(*result))
 
 
 class ProbeSet:
@@ -162,21 +112,24 @@ class ProbeSet:
         if problem:
             self.warnings["proc"] = problem
         self._schema_changed_ns: int | None = None  # when the first schema was last replaced
-        self._slots: list[_Slot] = []
-        # The slots in groups. Most samples of a small process read the steady ones only. That is what
-        # a sample costs after a pause, when the CPU's caches are cold: then each object that it uses
-        # has to be fetched from memory.
-        self._steady: list[_Slot] = []
-        self._others: list[_Slot] = []
+        self._slots: list[ProbeSlot] = []
+        # The slots in groups. Most samples of a small process read the steady ones only: after a
+        # pause the CPU's caches are cold, and fetching the objects that a sample uses from memory
+        # takes most of its time.
+        self._steady: list[ProbeSlot] = []
+        self._others: list[ProbeSlot] = []
         self._others_due_ns = 0  # the next time that one of them is due
-        self._budgeted: list[_Slot] = []
+        self._budgeted: list[ProbeSlot] = []
         self._values: list[int] = []  # of the last sample
-        self._changed: set[_Slot] = set()  # those that have values, or are in the schema, not both
-        self._rss_column = -1
+        self._changed: set[ProbeSlot] = (
+            set()
+        )  # those that have values, or are in the schema, not both
+        self._has_rss = False
+        self._rss_column = 0
         self._rss = 0  # when the probes that follow it were last hastened
         # sources that could not be opened for lack of descriptors
         self._unopened: list[Choices] = []
-        self._registry = registry
+        self._registry = registry or GaugeRegistry()
         self._registered: object = None
         self._open_all(sources)
         self._sync_gauges()
@@ -188,7 +141,7 @@ class ProbeSet:
             if probe is None:
                 absent.append(choices)
             else:
-                self._slots.append(_Slot(probe))
+                self._slots.append(ProbeSlot(probe))
         self._group_slots()
         # absent only because this process may open no file now: try again later
         self._unopened = absent if absent and _no_descriptor_left() else []
@@ -199,13 +152,17 @@ class ProbeSet:
         self._others_due_ns = 0
         self._budgeted = [slot for slot in self._slots if slot.probe.budgeted]
 
+    def _update_sources(self) -> None:
+        """Open sources that could not be opened before, and follow changes of the gauges."""
+        if self._unopened and not _no_descriptor_left():
+            self._open_all(self._unopened)
+        if self._registry.version is not self._registered:
+            self._sync_gauges()
+
     def _sync_gauges(self) -> None:
         """Add a slot for each registered gauge; retire removed ones until `rebuild_schema`."""
-        registry = self._registry
-        if registry is None or registry.version is self._registered:
-            return
-        self._registered = registry.version
-        gauges = {gauge.name: gauge for gauge in registry.all()}
+        self._registered = self._registry.version
+        gauges = {gauge.name: gauge for gauge in self._registry.all()}
         for slot in self._slots:
             if isinstance(slot.probe, CustomProbe) and not slot.probe.retired:
                 gauge = gauges.get(slot.probe.names[0])
@@ -213,7 +170,7 @@ class ProbeSet:
                     slot.probe.gauge = gauges.pop(gauge.name)
                 else:
                     slot.probe.retired = True
-        self._slots += [_Slot(CustomProbe(gauge)) for gauge in gauges.values()]
+        self._slots += [ProbeSlot(CustomProbe(gauge)) for gauge in gauges.values()]
         self._group_slots()
 
     def _open(self, choices: Choices) -> Probe | None:
@@ -228,17 +185,16 @@ class ProbeSet:
 
     def read(self, now_ns: int) -> list[int]:
         """Return the current values, one a column of `metrics`; `now_ns` is monotonic."""
-        if self._unopened and not _no_descriptor_left():
-            self._open_all(self._unopened)
-        if self._registry is not None and self._registry.version is not self._registered:
-            self._sync_gauges()
+        if self._unopened or self._registry.version is not self._registered:
+            self._update_sources()
         values = self._values.copy()
         then_ns = monotonic_ns()
         for slot in self._steady:
             try:
                 result = slot.read()
             except BaseException as error:
-                self._note_failure(slot, now_ns, error)
+                if not self._note_failure(slot, now_ns, error):
+                    raise
             else:
                 if slot.settled and result is not None:
                     slot.last = values[slot.begin : slot.end] = result
@@ -248,14 +204,10 @@ class ProbeSet:
             then_ns += took_ns
             if took_ns >= _SLOW_NS:
                 self._report_slow(slot.probe, took_ns)
-        if self._rss_column >= 0:
-            rss = values[self._rss_column]
-            if abs(rss - self._rss) > self._rss * _RSS_SHARE:
-                self._rss = rss
-                self._hasten_followers()
-        if self._others_due_ns <= now_ns:
-            self._read_due(self._others, now_ns, values)
-            self._others_due_ns = min((slot.due_ns for slot in self._others), default=0)
+        if self._others_due_ns <= now_ns or (
+            self._has_rss and abs(values[self._rss_column] - self._rss) > self._rss * _RSS_SHARE
+        ):
+            self._read_others(now_ns, values)
         self._values = values
         self.outdated = bool(self._changed) and (
             self._schema_changed_ns is None
@@ -263,7 +215,15 @@ class ProbeSet:
         )
         return values
 
-    def _hasten_followers(self) -> list[_Slot]:
+    def _read_others(self, now_ns: int, values: list[int]) -> None:
+        """Read the probes that are not read at each sample, if due or hastened."""
+        if self._has_rss and abs(values[self._rss_column] - self._rss) > self._rss * _RSS_SHARE:
+            self._rss = values[self._rss_column]
+            self._hasten_followers()
+        self._read_due(self._others, now_ns, values)
+        self._others_due_ns = min((slot.due_ns for slot in self._others), default=0)
+
+    def _hasten_followers(self) -> list[ProbeSlot]:
         """Let the probes that follow the resident set be due now, if the budget allows it."""
         followers = [slot for slot in self._others if slot.probe.follows_rss]
         for slot in followers:
@@ -271,44 +231,45 @@ class ProbeSet:
         self._others_due_ns = 0
         return followers
 
-    def _read_due(self, slots: list[_Slot], now_ns: int, values: list[int]) -> None:
+    def _read_due(self, slots: list[ProbeSlot], now_ns: int, values: list[int]) -> None:
         """Read those of `slots` that are due, and put their values into `values`."""
-        spent: list[_Slot] = []
-        then_ns = monotonic_ns()
-        for slot in slots:
-            if slot.due_ns > now_ns:
-                continue
-            probe = slot.probe
-            began_ns = thread_time_ns() if probe.budgeted and slot.by_cpu else 0
-            try:
-                result = slot.read()
-                if result is not None and not probe.exact:
-                    result = slot.checked(result)
-            except BaseException as error:
-                self._note_failure(slot, now_ns, error)
-            else:
-                self._note_result(slot, result, values)
-            took_ns = monotonic_ns() - then_ns
-            if took_ns >= _SLOW_NS:
-                self._report_slow(probe, took_ns)
-            if probe.budgeted:
-                # also after a failure, because a failing probe may be expensive too
-                self._note_cost(slot, thread_time_ns() - began_ns if slot.by_cpu else took_ns)
-                spent.append(slot)
-            elif probe.min_period_s:
-                slot.due_ns = now_ns + int(probe.min_period_s * 1e9)
-            then_ns = monotonic_ns()
+        due = [slot for slot in slots if slot.due_ns <= now_ns]
+        for slot in due:
+            self._read_slot(slot, now_ns, values)
+        spent = [slot for slot in due if slot.probe.budgeted]
         if spent:
             self._schedule(spent, now_ns)
 
-    def _note_cost(self, slot: _Slot, cost_ns: int) -> None:
+    def _read_slot(self, slot: ProbeSlot, now_ns: int, values: list[int]) -> None:
+        probe = slot.probe
+        then_ns = monotonic_ns()
+        began_ns = thread_time_ns() if probe.budgeted and slot.by_cpu else 0
+        try:
+            result = slot.read()
+            if result is not None and not probe.exact:
+                result = slot.checked(result)
+        except BaseException as error:
+            if not self._note_failure(slot, now_ns, error):
+                raise
+        else:
+            self._note_result(slot, result, values)
+        took_ns = monotonic_ns() - then_ns
+        if took_ns >= _SLOW_NS:
+            self._report_slow(probe, took_ns)
+        if probe.budgeted:
+            # also after a failure, because a failing probe may be expensive too
+            self._note_cost(slot, thread_time_ns() - began_ns if slot.by_cpu else took_ns)
+        elif probe.min_period_s:
+            slot.due_ns = now_ns + int(probe.min_period_s * 1e9)
+
+    def _note_cost(self, slot: ProbeSlot, cost_ns: int) -> None:
         """Set the cost of a run, and how the next one is timed."""
         cheap = cost_ns <= self.budget * self.interval_s * _CHEAP_SHARE * 1e9
         if cheap or slot.by_cpu:
             slot.cost_s = cost_ns / 1e9
         slot.by_cpu = not cheap
 
-    def _note_result(self, slot: _Slot, result: Values | None, values: list[int]) -> None:
+    def _note_result(self, slot: ProbeSlot, result: Values | None, values: list[int]) -> None:
         """Set a slot's values, and put them into `values` if they are in the schema."""
         slot.failing_ns = None
         self._set_present(slot, present=result is not None)
@@ -318,7 +279,7 @@ class ProbeSet:
                 values[slot.begin : slot.end] = result
                 slot.settled = True
 
-    def _set_present(self, slot: _Slot, *, present: bool) -> None:
+    def _set_present(self, slot: ProbeSlot, *, present: bool) -> None:
         slot.present = present
         slot.settled = False
         if present is slot.in_schema:
@@ -326,11 +287,12 @@ class ProbeSet:
         else:
             self._changed.add(slot)
 
-    def _note_failure(self, slot: _Slot, now_ns: int, error: BaseException) -> None:
+    def _note_failure(self, slot: ProbeSlot, now_ns: int, error: BaseException) -> bool:
+        """Note that a probe has failed; False if the error is not the probe's."""
         # SystemExit and similar come from the probe itself, except where the host's signal handlers
         # run: in the main thread, in start()
         if not isinstance(error, Exception) and on_main_thread():
-            raise error
+            return False
         slot.settled = False
         if slot.failing_ns is None:
             slot.failing_ns = now_ns
@@ -338,6 +300,7 @@ class ProbeSet:
         elif slot.present and now_ns - slot.failing_ns >= _STALE_NS:
             # without a free descriptor the log could not begin a segment for another schema
             self._set_present(slot, present=_no_descriptor_left())
+        return True
 
     def _report_slow(self, probe: Probe, took_ns: int) -> None:
         name = f"{_name(probe)} (slow)"
@@ -345,7 +308,7 @@ class ProbeSet:
             f"took {took_ns / 1e9:.1f} s (or the process stalled); other probes waited"
         )
 
-    def _schedule(self, spent: list[_Slot], now_ns: int) -> None:
+    def _schedule(self, spent: list[ProbeSlot], now_ns: int) -> None:
         """Schedule the next run of the budgeted probes that have just run."""
         budgeted = self._budgeted
         costs_s = [slot.cost_s for slot in budgeted]
@@ -380,8 +343,10 @@ class ProbeSet:
         self._group_slots()
         self.metrics = tuple(rows)
         names = [name for name, _, _ in rows]
-        self._rss_column = names.index("rss") if "rss" in names else -1
-        self._rss = values[self._rss_column] if "rss" in names else 0
+        self._has_rss = "rss" in names
+        if self._has_rss:
+            self._rss_column = names.index("rss")
+            self._rss = values[self._rss_column]
         self._values = values
         return values
 

@@ -122,7 +122,7 @@ class ThreadsProbe(Probe):
 
     def read(self) -> tuple[int, ...]:
         """Return the number of threads. Raises OSError."""
-        return (self._directory.stat()[LINKS] - self._extra,)
+        return (int(self._directory.stat()[LINKS]) - self._extra,)
 
     def close(self) -> None:
         """Close the directory."""
@@ -166,7 +166,7 @@ class DescriptorsProbe(Probe):
 
     def read(self) -> tuple[int, ...]:
         """Return the number of open descriptors. Raises OSError."""
-        return (self._directory.stat()[SIZE_BYTES],)
+        return (int(self._directory.stat()[SIZE_BYTES]),)
 
     def close(self) -> None:
         """Close the directory."""
