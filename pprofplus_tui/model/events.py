@@ -67,7 +67,8 @@ class RunEvent:
     Attributes:
         t_ms: unix milliseconds on the run's time axis.
         kind: one of KINDS, or the name of a later version's kind.
-        value: depends on the kind: samples lost, microseconds, a pid, milliseconds of a step, bytes.
+        value: depends on the kind: samples lost, microseconds, a pid, milliseconds of a step, or
+            bytes.
         text: untrusted; clean it before it is shown.
         run: the run that began, None for all other kinds.
         brief: one or two words for a chart, or "".
