@@ -2,7 +2,9 @@
 
 A module that takes profiles has two functions: `check(request)` raises ProfileRefusedError if the
 request cannot be met or would cost the service too much, and `take(request, task)` yields a
-ProfilePart as soon as it is made. Both are called on a thread of their own.
+ProfilePart as soon as it is made. Both are called on a thread of their own. A module whose profile
+stops the interpreter for more than a millisecond also has `expected_hold_ms(request)`, which
+returns the longest time for which it will hold the GIL.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 DEFAULT_HZ = 100
 MAX_HZ = 1000
+MAX_WINDOW_S = 3600
 
 
 class ProfileRefusedError(ValueError):
@@ -75,9 +78,10 @@ class ProfilePart:
         suffix: of the artefact's name, see `log.artefacts`; "" for a pprof profile.
         unix_ms: when the capture began.
         note: one line for the person who requested it, such as what was lost; or "".
+        hold_ms: the longest time for which the GIL was held, as measured; 0 if that is unknown.
     """
 
-    __slots__ = ("data", "kind", "note", "profile", "suffix", "unix_ms")
+    __slots__ = ("data", "hold_ms", "kind", "note", "profile", "suffix", "unix_ms")
 
     def __init__(
         self,
@@ -88,6 +92,7 @@ class ProfilePart:
         suffix: str = "",
         unix_ms: int = 0,
         note: str = "",
+        hold_ms: float = 0.0,
     ) -> None:
         self.kind = kind
         self.profile = profile
@@ -95,3 +100,4 @@ class ProfilePart:
         self.suffix = suffix
         self.unix_ms = unix_ms or time_ns() // 1_000_000
         self.note = note
+        self.hold_ms = hold_ms

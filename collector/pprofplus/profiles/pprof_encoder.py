@@ -131,14 +131,14 @@ class ProfileBuilder:
             0,
         ) * len(self.sample_types)
 
-    def lines(self) -> dict[str, set[int]]:
-        """Return the first line of each function and each line in it, by file name."""
+    def lines(self) -> dict[str, dict[int, set[int]]]:
+        """Return the lines that run, by file name and by the first line of their function."""
         functions = {number: key for key, number in self._functions.items()}
-        found: dict[str, set[int]] = {}
+        found: dict[str, dict[int, set[int]]] = {}
         for function, line in self._locations:
             _, filename, first_line = functions[function]
             if filename:
-                found.setdefault(filename, set()).update({first_line, line} - {0})
+                found.setdefault(filename, {}).setdefault(first_line, set()).add(line)
         return found
 
     def encode(self) -> bytes:

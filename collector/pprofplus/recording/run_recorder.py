@@ -96,6 +96,7 @@ def open_recorder(
     recorder = RunRecorder(
         probe_set, writer, lock, now_ns, wake, make_request_handler=make_request_handler
     )
+    recorder.keeps_source = settings.profile_source
     writer.add_event(Event(START, mono_ms, unix_ms))
     if parent_pid:
         writer.add_event(Event(FORK, mono_ms, unix_ms, parent_pid))
@@ -114,6 +115,7 @@ class RunRecorder:
         began_ns: monotonic time of the first sample.
         resumed: a resume requires a sample now, and it is not taken yet.
         closed: the stop event is written.
+        keeps_source: the source lines of profiles are stored, too.
     """
 
     def __init__(
@@ -138,6 +140,7 @@ class RunRecorder:
         self.paused = False
         self.resumed = False
         self.closed = False
+        self.keeps_source = True
         self._lock = lock
         self._owner = get_ident()
         self._wake = wake
