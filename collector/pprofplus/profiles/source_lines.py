@@ -26,7 +26,7 @@ import os
 import stat
 import zlib
 
-from pprofplus.errors import LogFormatError
+from pprofplus.errors import ProfileFormatError
 from pprofplus.system.descriptor import close_descriptor
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
@@ -96,23 +96,23 @@ def encode_source_lines(sources: SourceLines) -> bytes:
 
 
 def parse_source_lines(data: bytes) -> SourceLines:
-    """Return the content of a file. Raises LogFormatError unless it is well-formed."""
+    """Return the content of a file. Raises ProfileFormatError unless it is well-formed."""
     unpacker = zlib.decompressobj(_GZIP)
     try:
         text = unpacker.decompress(data, MAX_TEXT_BYTES)
     except zlib.error as error:
-        raise LogFormatError("source lines that are no gzip") from error
+        raise ProfileFormatError("source lines that are no gzip") from error
     if len(data) > MAX_SOURCE_BYTES or not unpacker.eof or unpacker.unused_data:
-        raise LogFormatError("source lines that are too long or incomplete")
+        raise ProfileFormatError("source lines that are too long or incomplete")
     try:
         head, *records = map(json.loads, text.decode("ascii").splitlines())
         if head["format"] != _FORMAT or head["version"] != _VERSION:
-            raise LogFormatError("source lines of another format or version")
+            raise ProfileFormatError("source lines of another format or version")
         found = SourceLines()
         for record in records:
             _add_block(found, record)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise LogFormatError("source lines that are malformed") from error
+        raise ProfileFormatError("source lines that are malformed") from error
     return found
 
 
