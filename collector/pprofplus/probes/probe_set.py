@@ -265,6 +265,12 @@ class ProbeSet:
                 return slot.probe
         return None
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether a memory limit applied at the last reading."""
+        probe = self.source(CgroupLimitProbe)
+        return isinstance(probe, CgroupLimitProbe) and bool(probe.limits)
+
     def latest(self, name: str) -> int | None:
         """Return the last value of a metric; None if it has no value now."""
         for slot in self._slots:

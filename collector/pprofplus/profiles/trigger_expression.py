@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 # what the triggers at the limit use: memory charged to the cgroup that has the limit, without the
 # page cache, which the kernel can reclaim
 LIMIT_USED = "limit_used"
-NEVER = "never"
-_NEVER = {NEVER, "off", "no", "0", "false"}
+_NEVER = {"never", "off", "no", "0", "false"}
 
 _MAX_LENGTH = 500
 _MAX_DEPTH = 20
@@ -78,6 +77,10 @@ class TriggerExpression:
         self.text = " ".join(text.split())
         self._condition = _Parser(text).parse()
         self.metrics = frozenset(self._condition.metrics())
+
+    def fresh(self) -> TriggerExpression:
+        """Return the same expression without the values of earlier calls."""
+        return TriggerExpression(self.text)
 
     def holds(self, values: Values, now_s: float) -> bool:
         """Return whether it holds; a comparison with a metric that has no value does not.
@@ -268,15 +271,15 @@ class _Parser:
         return repr("".join(self._tokens[self._at][1:]))
 
 
-def parse_profile_when(text: object) -> TriggerExpression | str:
-    """Return the expression of the setting `profile_when`, or NEVER.
+def parse_profile_when(text: object) -> TriggerExpression | None:
+    """Return the expression of the setting `profile_when`; None if it is "never".
 
     Raises ValueError for anything else.
     """
     if not isinstance(text, str):
         raise ValueError(f"profile_when of type {type(text).__name__}: use text, {_EXAMPLE}")
     if text.strip().lower() in _NEVER:
-        return NEVER
+        return None
     shown = text if len(text) <= 80 else f"{text[:80]}..."  # a terminal's line
     try:
         return TriggerExpression(text)

@@ -98,7 +98,8 @@ class TriggerWatch:
         `report(kind, line)` takes a warning for the host.
         """
         self.due_ns = 0
-        self._expression = expression
+        # another one, because a forked child must not continue the history of its parent
+        self._expression = None if expression is None else expression.fresh()
         self._report = report
         self._limits: list[tuple[str, int]] | None = None  # as the probe has returned them
         self._limits_ns = 0
