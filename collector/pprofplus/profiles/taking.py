@@ -185,7 +185,9 @@ def take_profiles(
     try:
         for group, request in groups:
             group[0].check(request)
-        _take_groups(groups, taking, task, _Storage(store, service, why, comments, with_source=with_source))
+        _take_groups(
+            groups, taking, task, _Storage(store, service, why, comments, with_source=with_source)
+        )
     finally:
         taking.end()
     return taking.taken

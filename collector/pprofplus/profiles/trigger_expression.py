@@ -10,6 +10,7 @@ percentage is a share of the cgroup's limit. Nothing in an expression is evaluat
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from pprofplus.metrics import BY_NAME, BYTES, COUNT, COUNTER, MICROSECONDS
 
@@ -163,7 +164,7 @@ class _Growing(_Condition):
             self._begin_s, self._lowest = now_s, []
         elif now_s - self._begin_s >= self._part_s:
             self._begin_s += self._part_s
-            self._lowest = self._lowest[-_PARTS:] + [rss]
+            self._lowest = [*self._lowest[-_PARTS:], rss]
         if not self._lowest:
             self._lowest = [rss]
         self._lowest[-1] = min(self._lowest[-1], rss)
@@ -171,7 +172,7 @@ class _Growing(_Condition):
         if len(complete) < _PARTS:
             return False
         first, last = complete[0], complete[-1]
-        rises = all(a < b for a, b in zip(complete, complete[1:], strict=False))
+        rises = all(a < b for a, b in pairwise(complete))
         return rises and last - first >= max(_LEAST_GROWTH * first, _LEAST_GROWTH_BYTES)
 
     def metrics(self) -> Iterator[str]:

@@ -118,9 +118,7 @@ class LimitTriggers:
     def fired(self, used_bytes: int, limit_bytes: int, now_s: float) -> list[str]:
         """Return the names of the triggers that fire now."""
         self._note_growth(used_bytes, now_s)
-        return [
-            each.name for each in self._triggers if each.fires(used_bytes, limit_bytes, now_s)
-        ]
+        return [each.name for each in self._triggers if each.fires(used_bytes, limit_bytes, now_s)]
 
     def poll_s(self, limit_bytes: int) -> float:
         """Return after how many seconds memory must be read again."""

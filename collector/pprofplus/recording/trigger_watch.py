@@ -9,7 +9,7 @@ from __future__ import annotations
 from time import monotonic_ns
 
 from pprofplus.probes.cgroup import CgroupLimitProbe, CgroupUsedProbe
-from pprofplus.probes.memory_headroom import open_limited
+from pprofplus.probes.limited_cgroup import open_limited
 from pprofplus.probes.process import DescriptorsProbe, StatmProbe, ThreadsProbe
 from pprofplus.recording.limit_trigger import MAX_POLL_S, LimitTriggers, RateLimit
 from pprofplus.warn import describe
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pprofplus.probes import Probe
-    from pprofplus.probes.memory_headroom import LimitedCgroup
+    from pprofplus.probes.limited_cgroup import LimitedCgroup
     from pprofplus.probes.probe_set import ProbeSet
     from pprofplus.profiles.trigger_expression import TriggerExpression
 
@@ -91,7 +91,7 @@ class TriggerWatch:
     def __init__(
         self,
         expression: TriggerExpression | None,
-        report: Callable[[str, str], None],
+        report: Callable[[str, str], object],
     ) -> None:
         """Watch the limits, and the expression if there is one.
 

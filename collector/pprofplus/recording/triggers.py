@@ -44,12 +44,12 @@ class Triggers:
         `sampled` says that a sample was just taken.
         """
         fired = self._watch.poll(recorder.probe_set, recorder.interval_s, sampled=sampled)
+        captures = self._load() if fired and not recorder.paused else self._captures
+        if captures is None:
+            return
         for each in fired:
-            if not recorder.paused and self._load():
-                assert self._captures is not None
-                self._captures.begin(each, recorder)
-        if self._captures is not None:
-            self._captures.keep_going()
+            captures.begin(each, recorder)
+        captures.keep_going()
 
     def emit_warnings(self) -> None:
         """Log new problems. Hold no lock: the host's log handlers run here."""
@@ -75,10 +75,10 @@ class Triggers:
             self._captures.abandon()
         self._watch.close()
 
-    def _load(self) -> bool:
-        """Load the modules that take profiles; return whether that succeeded."""
+    def _load(self) -> TriggeredCaptures | None:
+        """Return the captures; None if the modules that take profiles cannot be loaded."""
         if self._captures is not None:
-            return True
+            return self._captures
         from pprofplus.system.release import check_release
 
         try:
@@ -91,6 +91,4 @@ class Triggers:
         except (ValueError, ImportError, OSError) as error:
             text = str(error) if isinstance(error, ValueError) else describe(error)
             self._warnings["load"] = f"no profiles are taken: {text}"
-            return False
-        return True
-
+        return self._captures
