@@ -115,7 +115,7 @@ class TriggerWatch:
 
         `sampled` says that a sample was just taken. Never raises OSError.
         """
-        now_ns = monotonic_ns()
+        now_ns = self.postpone()
         now_s = now_ns / _NS
         self._find_limits(probe_set, now_ns)
         poll_s = MAX_POLL_S if self._limited else max(MAX_POLL_S, min(interval_s, _RARE_S))
@@ -139,6 +139,12 @@ class TriggerWatch:
                 fired.append(self._at_expression(self._expression))
         self.due_ns = now_ns + round(poll_s * _NS)
         return fired
+
+    def postpone(self) -> int:
+        """Set `due_ns` to the longest time without a `poll`; return the monotonic time."""
+        now_ns = monotonic_ns()
+        self.due_ns = now_ns + round(MAX_POLL_S * _NS)
+        return now_ns
 
     def close(self) -> None:
         """Close all files; also in a forked child, to close the copies of the parent's."""

@@ -41,10 +41,13 @@ class Triggers:
     def poll(self, recorder: RunRecorder, *, sampled: bool) -> None:
         """Read what is watched, and begin the captures of triggers that fire.
 
-        `sampled` says that a sample was just taken.
+        `sampled` says that a sample was just taken. While recording is paused, nothing fires.
         """
+        if recorder.paused:
+            self._watch.postpone()
+            return
         fired = self._watch.poll(recorder.probe_set, recorder.interval_s, sampled=sampled)
-        captures = self._load() if fired and not recorder.paused else self._captures
+        captures = self._load() if fired else self._captures
         if captures is None:
             return
         for each in fired:
