@@ -142,6 +142,7 @@ def take_profiles(
     with_source: bool = True,
     comments: Sequence[str] = (),
     beside: bool = False,
+    hurried: Callable[[], bool] | None = None,
 ) -> TakenProfiles:
     """Take profiles of this process, and store each one as soon as it is made.
 
@@ -163,6 +164,8 @@ def take_profiles(
         comments: more lines for the comments of each profile.
         beside: do not wait for the end of profiles of other kinds that are being taken, as before
             an OOM kill.
+        hurried: is asked before each module but the first, and before the source lines; if it
+            returns True, the rest is left out.
 
     Raises ValueError for an unknown kind, ProfileRefusedError if one is refused or if another
     profile is being taken, ActionCancelledError if the task must end.
@@ -185,9 +188,8 @@ def take_profiles(
     try:
         for group, request in groups:
             group[0].check(request)
-        _take_groups(
-            groups, taking, task, _Storage(store, service, why, comments, with_source=with_source)
-        )
+        storage = _Storage(store, service, why, comments, with_source=with_source)
+        _take_groups(groups, taking, task, storage, hurried or _never)
     finally:
         taking.end()
     return taking.taken
@@ -297,6 +299,10 @@ class _PartOfTask:
         self._task.report(self._begin + share * self._share, text or self._name)
 
 
+def _never() -> bool:
+    return False
+
+
 def common_comments(service: str, why: str) -> list[str]:
     """Return the comments that all profiles have: what was profiled, where, and why."""
     host = os.uname().nodename if hasattr(os, "uname") else ""
@@ -329,12 +335,15 @@ def _take_groups(
     taking: _Taking,
     task: Task,
     storage: _Storage,
+    hurried: Callable[[], bool],
 ) -> None:
     """Take and store all groups; note problems. Raises ActionCancelledError."""
     taken = taking.taken
     lengths = [_length_s(group, request.window_s) for group, request in groups]
     done = 0.0
     for (group, request), length in zip(groups, lengths, strict=True):
+        if done and hurried():
+            return
         name = ", ".join(request.kinds)
         begin, share = done / sum(lengths), length / sum(lengths)
         done += length
@@ -349,6 +358,8 @@ def _take_groups(
             raise
         except Exception as error:  # noqa: BLE001 - a kind that fails must not prevent the others
             taken.problems.append(f"{name}: {_reason(error)}")
+    if hurried():
+        return
     try:
         task.report(1.0, "source lines")
         storage.store_source_lines()

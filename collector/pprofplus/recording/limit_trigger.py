@@ -21,6 +21,8 @@ _HOUR_S = 3600.0
 
 MAX_POLL_S = 1.0
 MIN_POLL_S = 0.05
+# if memory grows by this share of the limit in a second
+FAST_POLL_S, _FAST_SHARE = 0.02, 0.5
 # While memory does not grow, it is looked at often enough to see growth of this rate before the
 # last trigger, but not more often than this.
 _SUDDEN_BYTES_S = 600e6
@@ -132,7 +134,8 @@ class LimitTriggers:
         calm_s = min(max(left_bytes / _SUDDEN_BYTES_S, _CALM_POLL_S), MAX_POLL_S)
         if not self._rate:
             return calm_s
-        return min(calm_s, max(left_bytes / self._rate / _READINGS_AHEAD, MIN_POLL_S))
+        least_s = FAST_POLL_S if self._rate > _FAST_SHARE * limit_bytes else MIN_POLL_S
+        return min(calm_s, max(left_bytes / self._rate / _READINGS_AHEAD, least_s))
 
     def _note_growth(self, used_bytes: int, now_s: float) -> None:
         if self._read_s is not None and now_s > self._read_s:

@@ -44,25 +44,22 @@ class FiredTrigger:
     Attributes:
         why: its name in names of artefacts: "limit-75", "limit-90" or WHEN.
         comment: one line for the profiles: which limit, and how much was in use.
-        headroom_bytes: what is left of the smallest headroom; None without a limit.
         directory: of the cgroup that is near its limit, or the process's own; "" without cgroups.
         used_bytes: memory in use in it.
     """
 
-    __slots__ = ("comment", "directory", "headroom_bytes", "used_bytes", "why")
+    __slots__ = ("comment", "directory", "used_bytes", "why")
 
     def __init__(
         self,
         why: str,
         comment: str,
         *,
-        headroom_bytes: int | None = None,
         directory: str = "",
         used_bytes: int = 0,
     ) -> None:
         self.why = why
         self.comment = comment
-        self.headroom_bytes = headroom_bytes
         self.directory = directory
         self.used_bytes = used_bytes
 
@@ -215,20 +212,11 @@ class TriggerWatch:
         known = [directory for directory in self._used if directory in limits]
         return max(known, key=lambda each: self._used[each] / limits[each], default="")
 
-    def _headroom_bytes(self) -> int | None:
-        left = [
-            each.limit_bytes - self._used[each.directory]
-            for each in self._limited
-            if each.directory in self._used
-        ]
-        return min(left, default=None)
-
     def _at_limit(self, name: str, at: LimitedCgroup, used_bytes: int) -> FiredTrigger:
         comment = f"{name}: {used_bytes} of {at.limit_bytes} bytes of the memory limit are in use"
         return FiredTrigger(
             name,
             comment,
-            headroom_bytes=at.limit_bytes - used_bytes,
             directory=at.directory,
             used_bytes=used_bytes,
         )
@@ -238,7 +226,6 @@ class TriggerWatch:
         return FiredTrigger(
             WHEN,
             f"{WHEN}: {expression.text}",
-            headroom_bytes=self._headroom_bytes(),
             directory=directory,
             used_bytes=self._used.get(directory, 0),
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections import deque
 
 from pprofplus.control.long_actions import ActionCancelledError
@@ -24,10 +23,6 @@ if TYPE_CHECKING:
 
 # in the order of what they tell for what they cost
 TRIGGERED_KINDS = ("threads", "heap", "maps")
-# A census needs about so many bytes per block of memory that Python has allocated. It is left out
-# if that is more than this share of what is left below the limit.
-_CENSUS_BYTES_PER_BLOCK = 9
-_HEADROOM_SHARE = 0.5
 
 
 class _CaptureTask:
@@ -145,8 +140,6 @@ class TriggeredCaptures:
         for name in TRIGGERED_KINDS:
             task.check()
             try:
-                if name == "heap":
-                    _check_headroom(fired.headroom_bytes)
                 KINDS[name].check(CaptureRequest((name,), 0.0, why=fired.why))
             except ProfileRefusedError as error:
                 comments.append(f"without {name}: {error}")
@@ -157,7 +150,14 @@ class TriggeredCaptures:
                 kinds.append(name)
         if kinds:
             taken = take_in_run(
-                recorder, tuple(kinds), task, why=fired.why, comments=comments, beside=True
+                recorder,
+                tuple(kinds),
+                task,
+                why=fired.why,
+                comments=comments,
+                beside=True,
+                # the next trigger matters more than what is left of this one
+                hurried=lambda: bool(self._pending),
             )
             problems += taken.problems
 
@@ -171,14 +171,3 @@ def load_captures() -> Callable[[], TriggeredCaptures]:
     with ShortSwitchInterval():  # each file that is opened releases the GIL
         load_modules(TRIGGERED_KINDS)
     return TriggeredCaptures
-
-
-def _check_headroom(headroom_bytes: int | None) -> None:
-    """Raise ProfileRefusedError if the memory of a census could exceed the limit."""
-    if headroom_bytes is None:
-        return
-    needed_bytes = sys.getallocatedblocks() * _CENSUS_BYTES_PER_BLOCK
-    if needed_bytes > headroom_bytes * _HEADROOM_SHARE:
-        raise ProfileRefusedError(
-            f"it may need {needed_bytes} bytes, and {headroom_bytes} are left below the limit"
-        )
