@@ -26,7 +26,7 @@ FAST_POLL_S, _FAST_SHARE = 0.02, 0.5
 # While memory does not grow, it is looked at often enough to see growth of this rate before the
 # last trigger, but not more often than this.
 _SUDDEN_BYTES_S = 600e6
-_CALM_POLL_S = 0.25
+CALM_POLL_S = 0.25
 # Growth that begins between two readings may have begun in the last part of the time between them.
 _BEGIN_FACTOR = 4.0
 _READINGS_AHEAD = 3.0
@@ -131,7 +131,7 @@ class LimitTriggers:
         left_bytes = at_bytes - self._bytes
         if left_bytes <= 0:  # it has fired too often
             return MAX_POLL_S
-        calm_s = min(max(left_bytes / _SUDDEN_BYTES_S, _CALM_POLL_S), MAX_POLL_S)
+        calm_s = min(max(left_bytes / _SUDDEN_BYTES_S, CALM_POLL_S), MAX_POLL_S)
         if not self._rate:
             return calm_s
         least_s = FAST_POLL_S if self._rate > _FAST_SHARE * limit_bytes else MIN_POLL_S
