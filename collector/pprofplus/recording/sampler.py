@@ -140,6 +140,11 @@ class Collector:
         return None if recorder is None else recorder.writer.directory
 
     @property
+    def recorder(self) -> RunRecorder | None:
+        """The recorder of the run, for other modules of this package; None if none is open."""
+        return self._recorder if self.running else None
+
+    @property
     def samples(self) -> int:
         """Samples on disk: a SIGKILL does not undo them."""
         recorder = self._recorder
