@@ -15,6 +15,7 @@ from pprofplus.probes.cgroup import CgroupLimitProbe, CgroupOomKillsProbe, Cgrou
 from pprofplus.probes.custom import CustomProbe
 from pprofplus.probes.garbage import CollectionsProbe
 from pprofplus.probes.gauge_registry import GaugeRegistry
+from pprofplus.probes.greenlets import GreenletsProbe
 from pprofplus.probes.malloc import MallocProbe
 from pprofplus.probes.process import (
     DescriptorsProbe,
@@ -26,6 +27,7 @@ from pprofplus.probes.process import (
 )
 from pprofplus.probes.pymalloc import PymallocProbe
 from pprofplus.probes.smaps import PortableFullProbe, RollupProbe
+from pprofplus.probes.tasks import TasksProbe
 from pprofplus.probes.tracing import TracingProbe
 from pprofplus.probes.usage import UsageProbe
 from pprofplus.system.background import on_main_thread
@@ -52,6 +54,8 @@ SOURCES: tuple[Choices, ...] = (
     (CgroupUsedProbe,),
     (CgroupLimitProbe,),
     (CgroupOomKillsProbe,),
+    (TasksProbe,),
+    (GreenletsProbe,),
 )
 
 DEFAULT_BUDGET = 0.001
