@@ -12,10 +12,11 @@ from pprofplus.system.printable import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pprofplus.commands.profile_files import Output, ProfileFile
+    from pprofplus.commands.profile_files import ProfileFile
     from pprofplus.commands.request_exchange import Answer
     from pprofplus.log.discovery import RunLocation
     from pprofplus.profiles.kinds import ProfileKind
+    from pprofplus.profiles.output_files import OutputFiles
 
 SUMMARY = "take profiles: CPU, wall, locks, threads, heap and others"
 _MAX_LINE = 200
@@ -120,13 +121,13 @@ def _check_hz(text: str) -> int:
 
 
 def _take(kinds: list[ProfileKind], options: argparse.Namespace) -> int:
-    from pprofplus.commands.profile_files import Output
     from pprofplus.commands.request_exchange import find_live_runs
+    from pprofplus.profiles.output_files import OutputFiles
 
     output = None
     if options.output is not None:
         try:
-            output = Output(options.output, len(kinds))
+            output = OutputFiles(options.output, len(kinds))
         except ValueError as error:
             options.parser.error(str(error))
         except OSError as error:
@@ -219,10 +220,11 @@ def _print_top(file: ProfileFile) -> None:
     sys.stdout.writelines(f"{printable(line)[:_MAX_LINE]}\n" for line in lines)
 
 
-def _write(files: list[ProfileFile], output: Output) -> bool:
+def _write(files: list[ProfileFile], output: OutputFiles) -> bool:
     """Write one file for each kind; return whether that succeeded."""
     from pprofplus.commands.profile_files import merged
     from pprofplus.errors import ProfileFormatError
+    from pprofplus.profiles.output_files import source_path
     from pprofplus.profiles.top_text import quantity
 
     groups: dict[str, list[ProfileFile]] = {}
@@ -233,7 +235,9 @@ def _write(files: list[ProfileFile], output: Output) -> bool:
         name = min(group, key=lambda file: file.artefact.unix_ms).artefact.name
         try:
             data, source = merged(group)
-            path = output.write(name, data, source)
+            path = output.store(name, data)
+            if source:
+                output.store(source_path(name), source)
         except (OSError, ProfileFormatError) as error:
             reason = error.strerror if isinstance(error, OSError) else None
             print_error(f"{kind} cannot be written: {reason or error}")

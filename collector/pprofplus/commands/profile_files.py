@@ -1,4 +1,4 @@
-"""Reads the artefacts of runs, which are untrusted, and writes copies or merged profiles."""
+"""Reads the profiles in run directories, which are untrusted, and merges those of several."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import stat
 from pprofplus.errors import ProfileFormatError
 from pprofplus.log.artefacts import (
     MAX_ARTEFACTS_BYTES,
-    PROFILE_SUFFIX,
     SOURCE_SUFFIX,
     TRACE_SUFFIX,
     parse_artefact_name,
@@ -17,7 +16,7 @@ from pprofplus.system.descriptor import DIRECTORY, EXISTING, close_descriptor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from pprofplus.log.artefacts import Artefact
 
@@ -97,78 +96,3 @@ def merged(files: Sequence[ProfileFile]) -> tuple[bytes, bytes]:
     data = merge_profiles([(file.pid, decode_profile(file.data)) for file in files]).encode()
     lines = merge_source_lines(sources)
     return data, encode_source_lines(lines) if lines.files else b""
-
-
-class Output:
-    """Where -o writes: one file, or a directory with a file for each kind."""
-
-    def __init__(self, path: str, count: int) -> None:
-        """Check that `count` profiles can be written. Raises OSError, ValueError.
-
-        It is a directory if it exists as one, ends with a slash, or if there are several profiles.
-        """
-        self._path = path
-        self._is_directory = os.path.isdir(path) or path.endswith("/") or count > 1
-        if self._is_directory:
-            if os.path.lexists(path) and not os.path.isdir(path):
-                raise ValueError(f"{path}: several profiles need a directory")
-            os.makedirs(path, exist_ok=True)
-            _check_writable(path)
-        elif os.path.exists(path) and not os.path.isfile(path):
-            _check_writable(path)
-        else:
-            _check_writable(os.path.dirname(os.path.realpath(path)))
-
-    def write(self, name: str, data: bytes, source: bytes) -> str:
-        """Write a profile, named `name` in a directory, and its source lines; return its path.
-
-        Raises OSError.
-        """
-        path = os.path.join(self._path, name) if self._is_directory else self._path
-        _replace(path, data)
-        if source and os.path.isfile(path):
-            _replace(source_path(path), source)
-        return path
-
-
-def source_path(path: str) -> str:
-    """Return the path for the source lines of the profile at `path`."""
-    for suffix in (f".{PROFILE_SUFFIX}", ".pprof", ".prof", ".gz"):
-        if path.endswith(suffix):
-            path = path.removesuffix(suffix)
-            break
-    return f"{path}.{SOURCE_SUFFIX}"
-
-
-def _check_writable(path: str) -> None:
-    if not os.path.exists(path):
-        raise FileNotFoundError(2, os.strerror(2), path)
-    if not os.access(path, os.W_OK):
-        raise PermissionError(13, os.strerror(13), path)
-
-
-def _replace(path: str, data: bytes) -> None:
-    """Write a file, complete or not at all; a device or a pipe is written to. Raises OSError."""
-    path = os.path.realpath(path)
-    if os.path.exists(path) and not os.path.isfile(path):
-        with open(path, "wb") as file:
-            file.write(data)
-        return
-    directory, name = os.path.split(path)
-    hidden = os.path.join(directory, f".{name[:200]}.{os.getpid()}.new")
-    _write_new(hidden, data, lambda: os.replace(hidden, path))
-
-
-def _write_new(path: str, data: bytes, publish: Callable[[], None]) -> None:
-    """Write a new file, and publish it; remove it if that fails. Raises OSError."""
-    try:
-        with open(path, "xb") as file:
-            file.write(data)
-        publish()
-    except BaseException:
-        try:
-            os.unlink(path)
-        except OSError:
-            # it was not created
-            pass
-        raise

@@ -19,14 +19,14 @@ from pprofplus.probes.instances import distinct, instances_among, is_heap_type, 
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
 _MAX_PARENTS = 40  # a pass compares each reference with each of them
-# In a larger process a search would hold the GIL for too long: at the most for about 50 ms a pass.
+# in a larger process a pass could hold the GIL for more than about 100 ms
 MAX_BLOCKS = 6_000_000
 _MAX_SCAN_BLOCKS = 1_000_000
-_MAX_COUNT_NS = 50_000_000
+_MAX_HOLD_NS = 30_000_000
 
 
 class GreenletType:
@@ -38,14 +38,16 @@ class GreenletType:
         parent: returns the parent of a greenlet, None for that of a thread's own stack.
         frame: returns the innermost frame of a suspended greenlet; None if it runs, has not begun
             or has ended.
+        hold_ns: the longest time for which `find` held the GIL.
     """
 
-    __slots__ = ("_type", "active", "dead", "frame", "parent")
+    __slots__ = ("_type", "active", "dead", "frame", "hold_ns", "parent")
 
     def __init__(self, greenlet: type) -> None:
         # a subclass of the host may define the same names; these are not looked up in it
         names = greenlet.__dict__
         self._type = greenlet
+        self.hold_ns = 0
         self.active: Callable[[object], bool] = names["__bool__"]
         self.dead: Callable[[object], bool] = names["dead"].__get__
         self.parent: Callable[[object], object] = names["parent"].__get__
@@ -79,14 +81,22 @@ class GreenletType:
         """
         kinds = with_subclasses(self._type)
         classes = [kind for kind in kinds if is_heap_type(kind)]
-        found = instances_among(gc.get_referrers(*classes), kinds) if classes else []
+        found = self._pass(gc.get_referrers, classes, kinds) if classes else []
         if found:
             parents = self._parents(found)
             found += map(ref, parents)
-            found += instances_among(gc.get_referrers(*parents), kinds)
+            found += self._pass(gc.get_referrers, parents, kinds)
         elif scan:
-            found = instances_among(gc.get_objects(), kinds)
+            found = self._pass(gc.get_objects, (), kinds)
         return distinct(found)
+
+    def _pass(
+        self, search: Callable[..., list[Any]], front: Sequence[object], kinds: list[type]
+    ) -> list[ref[Any]]:
+        began_ns = thread_time_ns()
+        found = instances_among(search(*front), kinds)
+        self.hold_ns = max(self.hold_ns, thread_time_ns() - began_ns)
+        return found
 
     def _parents(self, references: Iterable[ref[Any]]) -> list[object]:
         """Return the parents of greenlets, and theirs, at most _MAX_PARENTS."""
@@ -105,7 +115,7 @@ class GreenletsProbe(Probe):
     """Number of greenlets that have not ended; none until a thread has used greenlets.
 
     There is no cheap way to count them, see above, so the budget limits how often it is done. In
-    a process so large that one count holds the GIL for more than 50 ms there is no value.
+    a process so large that one pass holds the GIL for more than 30 ms there is no value.
     """
 
     names = ("greenlets",)
@@ -124,9 +134,8 @@ class GreenletsProbe(Probe):
         blocks = sys.getallocatedblocks()
         if blocks > self._most_blocks:
             return None
-        began_ns = thread_time_ns()
         found = kind.find(scan=blocks <= _MAX_SCAN_BLOCKS)
-        if thread_time_ns() - began_ns > _MAX_COUNT_NS:
+        if kind.hold_ns > _MAX_HOLD_NS:
             self._most_blocks = blocks // 2
         count = 0
         for reference in found:

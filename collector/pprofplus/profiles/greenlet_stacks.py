@@ -57,13 +57,15 @@ class GreenletWalk:
 
     Attributes:
         modules: name of the module of each code, by the code's id.
+        hold_ns: the longest time for which the search held the GIL.
         too_large: the process is so large that the greenlets were not searched for.
     """
 
-    __slots__ = ("_frames_left", "modules", "too_large")
+    __slots__ = ("_frames_left", "hold_ns", "modules", "too_large")
 
     def __init__(self) -> None:
         self.modules: dict[int, str] = {}
+        self.hold_ns = 0
         self.too_large = False
         self._frames_left = MAX_NEW_FRAMES
 
@@ -78,7 +80,9 @@ class GreenletWalk:
         if sys.getallocatedblocks() > MAX_BLOCKS and not force:
             self.too_large = True
             return
-        for index, reference in enumerate(kind.find(scan=True)):
+        references = kind.find(scan=True)
+        self.hold_ns = kind.hold_ns
+        for index, reference in enumerate(references):
             if not index % _CHUNK:
                 task.check()
             found = self._stack(kind, reference)
