@@ -16,8 +16,6 @@ from pprofplus.warn import describe, warn_throttled
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pprofplus.recording.run_recorder import RunRecorder
     from pprofplus.recording.trigger_watch import FiredTrigger
 
@@ -51,6 +49,11 @@ class _CaptureTask:
         self._wake_event.wait(timeout_s)
         self.check()
 
+    @property
+    def window_over(self) -> bool:
+        """Whether a window of time ends before its time: the kinds have none."""
+        return False
+
     def report(self, share: float, text: str = "") -> None:
         """Do nothing: nobody waits for it."""
 
@@ -61,9 +64,11 @@ class TriggeredCaptures:
     The collector's thread calls `begin` and `keep_going`; any thread may call the rest.
     """
 
-    __slots__ = ("_pending", "_pid", "_task", "_thread", "_turn")
+    __slots__ = ("_missing", "_pending", "_pid", "_task", "_thread", "_turn")
 
-    def __init__(self) -> None:
+    def __init__(self, missing: dict[str, str]) -> None:
+        """`missing` are the kinds that cannot be taken here, and why."""
+        self._missing = missing
         self._pending: deque[tuple[FiredTrigger, RunRecorder]] = deque()
         self._pid = os.getpid()
         self._task = _CaptureTask()
@@ -139,6 +144,10 @@ class TriggeredCaptures:
         kinds = []
         for name in TRIGGERED_KINDS:
             task.check()
+            if name in self._missing:
+                comments.append(f"without {name}: {self._missing[name]}")
+                problems.append(comments[-1])
+                continue
             try:
                 KINDS[name].check(CaptureRequest((name,), 0.0, why=fired.why))
             except ProfileRefusedError as error:
@@ -162,12 +171,17 @@ class TriggeredCaptures:
             problems += taken.problems
 
 
-def load_captures() -> Callable[[], TriggeredCaptures]:
-    """Load the modules of the kinds that triggers take; return how to make the captures.
+def load_captures() -> TriggeredCaptures:
+    """Load the modules of the kinds that triggers take; return the captures of this process.
 
     Call it with the lock that a fork waits for: a child forked during an import would wait for the
-    import forever. Raises ValueError, ImportError, OSError.
+    import forever.
     """
+    missing = {}
     with ShortSwitchInterval():  # each file that is opened releases the GIL
-        load_modules(TRIGGERED_KINDS)
-    return TriggeredCaptures
+        for name in TRIGGERED_KINDS:
+            try:
+                load_modules((name,))
+            except ValueError as error:
+                missing[name] = str(error)
+    return TriggeredCaptures(missing)

@@ -90,7 +90,7 @@ class Triggers:
                     check_release()
                 from pprofplus.recording.triggered_capture import load_captures
 
-                self._captures = load_captures()()
+                self._captures = load_captures()
         except (ValueError, ImportError, OSError) as error:
             text = str(error) if isinstance(error, ValueError) else describe(error)
             self._warnings["load"] = f"no profiles are taken: {text}"
