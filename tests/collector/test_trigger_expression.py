@@ -65,9 +65,7 @@ def growing(text, values, step_s):
     """Return at which of the values, one each `step_s`, the expression holds."""
     expression = TriggerExpression(text)
     return [
-        i
-        for i, rss in enumerate(values)
-        if expression.holds({"rss": rss}.get, 1000.0 + i * step_s)
+        i for i, rss in enumerate(values) if expression.holds({"rss": rss}.get, 1000.0 + i * step_s)
     ]
 
 

@@ -59,13 +59,9 @@ class LimitedCgroup:
 
 def reclaimable_bytes(text: bytes) -> int:
     """Return the page cache in a `memory.stat` that the kernel can reclaim."""
-    own = total = 0
-    for prefix, digits in _RECLAIMABLE.findall(text):
-        if prefix:
-            total += int(digits)
-        else:
-            own += int(digits)
-    return total or own
+    found = _RECLAIMABLE.findall(text)
+    summed = [int(digits) for prefix, digits in found if prefix]
+    return sum(summed) if summed else sum(int(digits) for _, digits in found)
 
 
 def open_limited(
