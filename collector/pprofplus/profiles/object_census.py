@@ -28,11 +28,11 @@ from pprofplus.profiles.object_counts import (
     ON_TRIGGER,
     Census,
     Counting,
-    Holds,
     Pace,
     frozen_note,
 )
 from pprofplus.profiles.object_holders import HolderSearch
+from pprofplus.profiles.object_slices import Holds
 from pprofplus.profiles.pprof_encoder import ProfileBuilder
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
@@ -222,23 +222,21 @@ def _add_rows(
     growth: bool,
 ) -> str:
     """Add the samples; return the largest as one line."""
-    largest: tuple[float, float, list[str]] = (0.0, 0.0, [])
+    found: list[tuple[float, float, list[str]]] = []
     for index, row in enumerate(rows[:_MOST_ROWS]):
         numbers = searched[index] if index < len(searched) else []
         for share, chain in _chains(search, numbers, row.count, growth=growth):
-            names = [row.name]
-            if row.container:
-                names.append(f"{row.container}[*]")
-            names += chain
-            count, size_bytes = row.count * share, row.size_bytes * share
-            profile.add(
-                [profile.location(name) for name in names], (round(count), round(size_bytes))
+            content_of = [f"{row.container}[*]"] if row.container else []
+            found.append(
+                (row.size_bytes * share, row.count * share, [row.name, *content_of, *chain])
             )
-            if size_bytes > largest[1]:
-                largest = (count, size_bytes, names)
-    count, size_bytes, names = largest
-    if not names:
+    found.sort(key=lambda one: -one[0])
+    for size_bytes, count, names in found:
+        stack = [profile.location(name) for name in names]
+        profile.add(stack, (round(count), round(size_bytes)))
+    if not found:
         return "nothing has grown" if growth else "no objects"
+    size_bytes, count, names = found[0]
     sign = "+" if growth else ""
     return f"{sign}{size_bytes / (1 << 20):.1f} MiB, {sign}{count:.0f} objects: {' ← '.join(names)}"
 
