@@ -11,6 +11,17 @@ from __future__ import annotations
 
 from time import time_ns
 
+from pprofplus.errors import ProfileRefusedError
+
+__all__ = [
+    "DEFAULT_HZ",
+    "MAX_HZ",
+    "MAX_WINDOW_S",
+    "CaptureRequest",
+    "ProfilePart",
+    "ProfileRefusedError",
+]
+
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
     from typing import Protocol
@@ -24,7 +35,14 @@ if TYPE_CHECKING:
             """Raise ActionCancelledError if it must end."""
 
         def wait(self, timeout_s: float) -> None:
-            """Sleep for `timeout_s`. Raises ActionCancelledError as soon as it must end."""
+            """Sleep for `timeout_s`, or until the window is over.
+
+            Raises ActionCancelledError as soon as it must end.
+            """
+
+        @property
+        def window_over(self) -> bool:
+            """Whether the window ends now, before its time: the profile of it is wanted."""
 
         def report(self, share: float, text: str = "") -> None:
             """Report progress: the share that is done, 0 to 1, and one line of text."""
@@ -33,10 +51,6 @@ if TYPE_CHECKING:
 DEFAULT_HZ = 100
 MAX_HZ = 1000
 MAX_WINDOW_S = 3600
-
-
-class ProfileRefusedError(ValueError):
-    """The profile is not taken; the text is one line that says why and what to do."""
 
 
 class CaptureRequest:

@@ -1,9 +1,12 @@
-"""Merges profiles of several processes into one, with a label that says of which process."""
+"""Merges profiles of several processes into one that says of which process each sample is."""
 
 from __future__ import annotations
 
+import json
+
 from pprofplus.errors import ProfileFormatError
-from pprofplus.profiles.pprof_encoder import ProfileBuilder
+from pprofplus.profiles.pprof_decoder import unpack_gzip
+from pprofplus.profiles.pprof_encoder import ProfileBuilder, pack_gzip
 from pprofplus.profiles.source_lines import SourceLines
 
 TYPE_CHECKING = False
@@ -49,6 +52,23 @@ def merge_source_lines(sources: Sequence[SourceLines]) -> SourceLines:
             merged.files[name] = {**lines, **merged.files.get(name, {})}
         merged.changed |= source.changed
     return merged
+
+
+def merge_traces(traces: Sequence[bytes]) -> bytes:
+    """Return one trace with the events of all; each event names its process already.
+
+    Raises ProfileFormatError.
+    """
+    events: list[object] = []
+    other: dict[str, object] = {}
+    for trace in traces:
+        try:
+            found = json.loads(unpack_gzip(trace))
+            events += found["traceEvents"]
+            other = {**found, **other}
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise ProfileFormatError("a trace that is malformed") from error
+    return pack_gzip(json.dumps({**other, "traceEvents": events}).encode("ascii"))
 
 
 def _have_window(profiles: Sequence[tuple[int, DecodedProfile]]) -> bool:

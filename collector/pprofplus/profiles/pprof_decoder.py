@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     # the stack as indices of frames, the leaf first; values; labels
     Sample = tuple[tuple[int, ...], tuple[int, ...], tuple[Label, ...]]
 
-MAX_FILE_BYTES = 64 << 20
-MAX_RAW_BYTES = 256 << 20
+MAX_FILE_BYTES = 32 << 20
+MAX_RAW_BYTES = 64 << 20
 MAX_DEPTH = 10_000  # frames of a stack
-MAX_FRAMES = 20_000_000  # of all stacks together
+MAX_FRAMES = 8_000_000  # of all stacks together
 
 # fields of Profile
 _SAMPLE_TYPE, _SAMPLE, _MAPPING, _LOCATION, _FUNCTION, _STRING = 1, 2, 3, 4, 5, 6

@@ -143,7 +143,7 @@ class ProfileBuilder:
 
     def encode(self) -> bytes:
         """Return the profile, compressed with gzip."""
-        return _gzip(self.encode_raw())
+        return pack_gzip(self.encode_raw())
 
     def encode_raw(self) -> bytes:
         """Return the profile without compression."""
@@ -274,7 +274,7 @@ def _varint(body: bytearray, value: int) -> None:
     body.append(value)
 
 
-def _gzip(data: bytes) -> bytes:
+def pack_gzip(data: bytes) -> bytes:
     """Compress without a time or name, so that equal profiles are equal bytes."""
     packer = zlib.compressobj(6, zlib.DEFLATED, 31)
     return packer.compress(data) + packer.flush()

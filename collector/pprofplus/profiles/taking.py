@@ -264,6 +264,10 @@ class _PartOfTask:
     def wait(self, timeout_s: float) -> None:
         self._task.wait(timeout_s)
 
+    @property
+    def window_over(self) -> bool:
+        return self._task.window_over
+
     def report(self, share: float, text: str = "") -> None:
         share = min(max(share, 0.0), 1.0)
         self._task.report(self._begin + share * self._share, text or self._name)

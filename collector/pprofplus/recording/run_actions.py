@@ -88,7 +88,7 @@ ACTIONS.register(
 ACTIONS.register(
     Action("mark", _mark, Argument("text", "TEXT", (str,)), help="note TEXT: a line on every chart")
 )
-ACTIONS.register(
+PROFILE = ACTIONS.register(
     Action(
         "profile",
         _profile,

@@ -12,16 +12,17 @@ from collections import deque
 from time import monotonic, monotonic_ns
 
 from pprofplus.log.identity import header
-from pprofplus.log.retention import EXPIRY_PERIOD_S, load, request_expiry
+from pprofplus.log.retention import EXPIRY_PERIOD_S, request_expiry
 from pprofplus.probes.gauge_registry import REGISTRY
 from pprofplus.probes.probe_set import ProbeSet
 from pprofplus.recording.inherited import Inherited
+from pprofplus.recording.needed_modules import load_after_start, load_at_import
 from pprofplus.recording.run_recorder import RunRecorder, open_recorder, read_first
 from pprofplus.recording.schedule import next_due_ns, on_grid_ns
 from pprofplus.recording.termination import Termination
 from pprofplus.settings import Settings, check_interval_s
 from pprofplus.system.background import BackgroundThread, Gate, WakeEvent
-from pprofplus.system.user import User, current_ids
+from pprofplus.system.user import User
 from pprofplus.warn import describe, warn_once, warn_throttled
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
@@ -32,10 +33,7 @@ if TYPE_CHECKING:
     from pprofplus.log.format import RunHeader
     from pprofplus.probes.probe_set import Schema
 
-if current_ids()[1] == 0:
-    # a server may drop root before start(), and then may not read the files of these modules
-    import pprofplus.control.request_handler
-    import pprofplus.recording.run_actions  # noqa: F401 - it only has to be loaded
+load_at_import()
 
 # a forked child that soon calls exec or exits needs no run
 _GRACE_S = 0.1
@@ -140,6 +138,11 @@ class Collector:
         """The run directory; None until the log is opened."""
         recorder = self._recorder
         return None if recorder is None else recorder.writer.directory
+
+    @property
+    def recorder(self) -> RunRecorder | None:
+        """The recorder of the run, for other modules of this package; None if none is open."""
+        return self._recorder if self.running else None
 
     @property
     def samples(self) -> int:
@@ -337,20 +340,10 @@ class Collector:
         self.emit_warnings()
 
     def _load_for_later(self) -> None:
-        """Load the modules that are needed later, while their files are those of this release.
-
-        A later release may replace the files, and a server that drops root may not read them.
-        """
+        """Load the modules that are needed later, see `needed_modules`."""
         try:
             with self.lock:  # a child forked during an import would wait for the import forever
-                import pprofplus.control.request_handler
-                import pprofplus.recording.artefact_queue
-                import pprofplus.recording.run_actions
-
-                if self._user.recorded[1] == 0:
-                    load()
-                    import pprofplus.control.long_actions
-                    import pprofplus.log.artefact_writer  # noqa: F401 - it only has to be loaded
+                load_after_start(as_root=self._user.recorded[1] == 0)
         except (OSError, ImportError):
             return  # no descriptor left: loading is tried again when the modules are needed
 

@@ -5,13 +5,17 @@ gevent, that wait runs the parent's greenlets a second time; while the interpret
 never returns. `threading.Event` contains a lock that deadlocks if a signal handler sets the event
 while it is being set. A host that patches `threading` at runtime breaks the entries that
 `threading` keeps of our thread.
+
+gevent also patches `_thread`. A greenlet in place of our thread would stand still as long as any
+greenlet computes, so the functions are taken as they were before.
 """
 
 from __future__ import annotations
 
+import _thread
 import os
 import sys
-from _thread import allocate_lock, get_ident, get_native_id, start_new_thread
+from _thread import get_native_id
 
 try:
     # signal itself costs each service 1 ms
@@ -22,6 +26,21 @@ except ImportError:
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+def _original(name: str):  # type: ignore[no-untyped-def]  # noqa: ANN202 - a function of `_thread`
+    """Return a function of `_thread` as it was before gevent patched it."""
+    monkey = sys.modules.get("gevent.monkey")
+    get_original = getattr(monkey, "get_original", None)
+    return getattr(_thread, name) if get_original is None else get_original("_thread", name)
+
+
+if TYPE_CHECKING:
+    from _thread import allocate_lock, get_ident, start_new_thread
+else:
+    allocate_lock = _original("allocate_lock")
+    get_ident = _original("get_ident")
+    start_new_thread = _original("start_new_thread")
 
 # Signals for errors of the thread itself stay unblocked: if they were blocked, the kernel would
 # kill the process before faulthandler could write its traceback.
