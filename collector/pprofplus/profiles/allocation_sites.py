@@ -107,7 +107,7 @@ class _Window:
         """Wait for the end of the window, or until there are too many traces."""
         began_ns = monotonic_ns()
         length_ns = int(self._request.window_s * _NS_PER_S)
-        while (passed_ns := monotonic_ns() - began_ns) < length_ns:
+        while (passed_ns := monotonic_ns() - began_ns) < length_ns and not self._task.window_over:
             left_s = (length_ns - passed_ns) / _NS_PER_S
             self._task.wait(min(_STEP_S, left_s))
             self._task.report(min(passed_ns / length_ns, 1.0), "allocs")
