@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 SUMMARY = "take profiles: CPU, wall, locks, threads, heap and others"
 _MAX_LINE = 200
+# what else a kind shows with a window
+_HINTS = {"heap": "to see what grows: --seconds 30"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -144,7 +146,7 @@ def _take(kinds: list[ProfileKind], options: argparse.Namespace) -> int:
     _print_paths(files, options.service)
     if len(runs) == 1:
         for file in files:
-            _print_top(file)
+            _print_top(file, "" if options.seconds else _HINTS.get(file.artefact.kind, ""))
     return 0 if complete else 1
 
 
@@ -188,7 +190,8 @@ def _show_answer(answer: Answer) -> tuple[list[ProfileFile], bool]:
         except (OSError, ValueError) as error:
             print_error(f"{who}: {piece}: {error}")
             done = False
-    text = printable("; ".join(rest))
+    # names of holders have arrows, and the output is ASCII
+    text = printable("; ".join(rest).replace("\N{LEFTWARDS ARROW}", "<-"))
     if text:
         (sys.stdout if answer.done else sys.stderr).write(f"{who}: {text}\n")
     return files, done
@@ -203,7 +206,7 @@ def _print_paths(files: list[ProfileFile], service: str) -> None:
         sys.stdout.write(f"{printable(line)}\n")
 
 
-def _print_top(file: ProfileFile) -> None:
+def _print_top(file: ProfileFile, hint: str) -> None:
     from pprofplus.errors import ProfileFormatError
     from pprofplus.log.artefacts import PROFILE_SUFFIX
     from pprofplus.profiles.pprof_decoder import decode_profile
@@ -218,6 +221,8 @@ def _print_top(file: ProfileFile) -> None:
         return
     sys.stdout.write("\n")
     sys.stdout.writelines(f"{printable(line)[:_MAX_LINE]}\n" for line in lines)
+    if hint:
+        sys.stdout.write(f"  {hint}\n")
 
 
 def _write(files: list[ProfileFile], output: OutputFiles) -> bool:

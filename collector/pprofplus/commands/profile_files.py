@@ -8,6 +8,7 @@ import stat
 from pprofplus.errors import ProfileFormatError
 from pprofplus.log.artefacts import (
     MAX_ARTEFACTS_BYTES,
+    MEMRAY_SUFFIX,
     SOURCE_SUFFIX,
     TRACE_SUFFIX,
     parse_artefact_name,
@@ -84,6 +85,11 @@ def merged(files: Sequence[ProfileFile]) -> tuple[bytes, bytes]:
     from pprofplus.profiles.pprof_decoder import decode_profile
     from pprofplus.profiles.source_lines import encode_source_lines, parse_source_lines
 
+    if files[0].artefact.suffix == MEMRAY_SUFFIX:
+        raise ProfileFormatError(
+            "memray's files of several processes cannot be merged: use --pid, or the files in the"
+            " runs (pprofplus ctl profiles)"
+        )
     if files[0].artefact.suffix == TRACE_SUFFIX:
         return merge_traces([file.data for file in files]), b""
     sources = []

@@ -52,7 +52,8 @@ _MOST_ROWS = 5_000
 _FIRST_RATIO = 0.5
 _LIST_ONE_S = 60e-9
 _LIST_BYTES = 8  # per object: the list that exists within a call
-_SLICE_BYTES = 20 << 20  # a slice, a sample, and results
+# a slice, a sample, and results: so much per object, and not more than in total
+_FIRST_BYTES, _SAMPLE_BYTES, _SLICE_BYTES = 2 << 20, 48, 20 << 20
 
 
 class _Measured:
@@ -84,9 +85,15 @@ def expected_hold_s() -> float:
     return listing_s + max(LONGEST_HOLD_S - listing_s, LONGEST_HOLD_S / 6)
 
 
+def expected_hold_ms(request: CaptureRequest) -> float:  # noqa: ARG001 - the same for all
+    """Return about how long a census holds the GIL at a time, in milliseconds."""
+    return 1000 * expected_hold_s()
+
+
 def needed_bytes() -> int:
     """Return about how much memory a census needs."""
-    return expected_objects() * _LIST_BYTES + _SLICE_BYTES
+    objects = expected_objects()
+    return objects * _LIST_BYTES + min(_FIRST_BYTES + objects * _SAMPLE_BYTES, _SLICE_BYTES)
 
 
 def check(request: CaptureRequest) -> None:
@@ -118,7 +125,7 @@ def take(request: CaptureRequest, task: Task) -> Iterator[ProfilePart]:
         before = take_base_census(task, pace, why=request.why)
         _learn(before)
         left_s = request.window_s - (time.monotonic() - began)
-        while left_s > 0:
+        while left_s > 0 and not task.window_over:
             task.report(0.4 * (1 - left_s / request.window_s), f"second census in {left_s:.0f} s")
             task.wait(min(left_s, 1.0))
             left_s = request.window_s - (time.monotonic() - began)

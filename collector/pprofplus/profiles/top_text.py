@@ -109,13 +109,20 @@ def _chain(stack: tuple[int, ...], frames: list[Frame]) -> list[str]:
     """Return the names of the first frames; of the leaf, also where it is."""
     if not stack:
         return ["[no stack]"]
-    names = [frames[index][0][:_NAME] or "?" for index in stack[:_CHAIN]]
+    names = [_cut(frames[index][0]) or "?" for index in stack[:_CHAIN]]
     _, filename, line, _ = frames[stack[0]]
     if filename and line:
         names[0] += f" ({filename.rpartition('/')[2][-_NAME:]}:{line})"
     if len(stack) > _CHAIN:
         names.append(f"... ({len(stack) - _CHAIN} more)")
     return names
+
+
+def _cut(name: str) -> str:
+    """Return a name that is short enough: of a path, its end."""
+    if len(name) <= _NAME:
+        return name
+    return f"...{name[-_NAME:]}" if name.startswith("/") else f"{name[:_NAME]}..."
 
 
 def _add(sums: list[int], values: tuple[int, ...]) -> None:

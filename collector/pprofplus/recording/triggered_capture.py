@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 # in the order of what they tell for what they cost
 TRIGGERED_KINDS = ("threads", "heap", "maps")
+# A trigger may stop the interpreter for longer than a request that is not forced: each full garbage
+# collection of a heap that takes so long stops it longer, and there may be no other time.
+_MAX_HOLD_MS = 1000.0
 
 
 class _CaptureTask:
@@ -149,7 +152,7 @@ class TriggeredCaptures:
                 problems.append(comments[-1])
                 continue
             try:
-                KINDS[name].check(CaptureRequest((name,), 0.0, why=fired.why))
+                _check(name, fired.why)
             except ProfileRefusedError as error:
                 comments.append(f"without {name}: {error}")
             except Exception as error:  # noqa: BLE001 - the others are taken nevertheless
@@ -164,11 +167,23 @@ class TriggeredCaptures:
                 task,
                 why=fired.why,
                 comments=comments,
+                force=True,
                 beside=True,
                 # the next trigger matters more than what is left of this one
                 hurried=lambda: bool(self._pending),
             )
             problems += taken.problems
+
+
+def _check(name: str, why: str) -> None:
+    """Raise ProfileRefusedError if a kind is refused now."""
+    kind, request = KINDS[name], CaptureRequest((name,), 0.0, force=True, why=why)
+    hold_ms = kind.expected_hold_ms(request)
+    if hold_ms > _MAX_HOLD_MS:
+        raise ProfileRefusedError(
+            f"it would stop all Python threads for {hold_ms:.0f} ms at a time"
+        )
+    kind.check(request)
 
 
 def load_captures() -> TriggeredCaptures:
