@@ -196,7 +196,12 @@ def take_profiles(
 
 
 class _Taking:
-    """The one request that is being carried out in this process."""
+    """The one request that is being carried out in this process.
+
+    Attributes:
+        kinds: names of the kinds that are not yet taken.
+        taken: what is.
+    """
 
     __slots__ = ("_pid", "kinds", "taken")
 
@@ -345,9 +350,10 @@ def _take_groups(
     taken = taking.taken
     lengths = [_length_s(group, request.window_s) for group, request in groups]
     done = 0.0
-    for (group, request), length in zip(groups, lengths, strict=True):
+    for number, ((group, request), length) in enumerate(zip(groups, lengths, strict=True)):
         if done and hurried():
             return
+        taking.kinds = [name for _, each in groups[number:] for name in each.kinds]
         name = ", ".join(request.kinds)
         begin, share = done / sum(lengths), length / sum(lengths)
         done += length

@@ -16,6 +16,8 @@ from pprofplus.warn import describe, warn_throttled
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pprofplus.recording.run_recorder import RunRecorder
     from pprofplus.recording.trigger_watch import FiredTrigger
 
@@ -61,40 +63,67 @@ class _CaptureTask:
         """Do nothing: nobody waits for it."""
 
 
+class _Capture:
+    """The profiles to take of one trigger that has fired."""
+
+    __slots__ = ("fired", "kinds", "recorder")
+
+    def __init__(self, fired: FiredTrigger, recorder: RunRecorder, kinds: tuple[str, ...]) -> None:
+        self.fired = fired
+        self.recorder = recorder
+        self.kinds = kinds
+
+
 class TriggeredCaptures:
     """The captures of one process, one after another.
 
     The collector's thread calls `begin` and `keep_going`; any thread may call the rest.
     """
 
-    __slots__ = ("_missing", "_pending", "_pid", "_task", "_thread", "_turn")
+    __slots__ = ("_missing", "_pending", "_pid", "_task", "_thread", "_turn", "_urgent")
 
     def __init__(self, missing: dict[str, str]) -> None:
         """`missing` are the kinds that cannot be taken here, and why."""
         self._missing = missing
-        self._pending: deque[tuple[FiredTrigger, RunRecorder]] = deque()
+        self._pending: deque[_Capture] = deque()
         self._pid = os.getpid()
         self._task = _CaptureTask()
         self._thread: BackgroundThread | None = None
+        self._urgent: BackgroundThread | None = None
         self._turn: CaptureTurn | None = None
 
     def begin(self, fired: FiredTrigger, recorder: RunRecorder) -> None:
         """Take the profiles of a trigger soon, unless those of the same one are waiting."""
-        if all(fired.why != waiting.why for waiting, _ in list(self._pending)):
-            self._pending.append((fired, recorder))
+        if any(fired.why == waiting.fired.why for waiting in list(self._pending)):
+            return
+        kinds: tuple[str, ...] = TRIGGERED_KINDS
+        if self._is_busy:
+            # a census of many objects takes seconds: do not wait for it with the threads
+            urgent = _Capture(fired, recorder, kinds[:1])
+            self._urgent = self._started(lambda: self._run_one(urgent))
+            kinds = kinds[1:]
+        self._pending.append(_Capture(fired, recorder, kinds))
         self.keep_going()
 
     def keep_going(self) -> None:
         """Start the thread, if something is waiting and it does not run."""
-        if not self._pending or (self._thread is not None and self._thread.alive):
-            return
-        self._thread = BackgroundThread(self._run)
+        if self._pending and not self._is_busy:
+            self._thread = self._started(self._run)
+
+    @property
+    def _is_busy(self) -> bool:
+        return self._thread is not None and self._thread.alive
+
+    def _started(self, run: Callable[[], None]) -> BackgroundThread | None:
+        """Return a started thread, None after a warning if there can be no more threads."""
+        thread = BackgroundThread(run)
         try:
-            self._thread.start()
+            thread.start()
         except (RuntimeError, MemoryError) as error:
-            self._thread = None
             self._pending.clear()
             warn_throttled("trigger", f"no profiles were taken: no thread can be started: {error}")
+            return None
+        return thread
 
     def cancel(self) -> None:
         """End the capture, as at the end of the run. Does not wait, and uses no file."""
@@ -103,13 +132,14 @@ class TriggeredCaptures:
 
     def join(self, timeout_s: float) -> None:
         """Wait for the end of the capture, at most `timeout_s`."""
-        if self._thread is not None:
-            self._thread.join(timeout_s)
+        for thread in (self._thread, self._urgent):
+            if thread is not None:
+                thread.join(timeout_s)
 
     def abandon(self) -> None:
         """In a forked child: leave the capture and its lock to the parent."""
         self._pending.clear()
-        self._thread = None
+        self._thread = self._urgent = None
         turn, self._turn = self._turn, None
         if turn is not None:
             turn.abandon()
@@ -118,34 +148,39 @@ class TriggeredCaptures:
         with ShortSwitchInterval():
             while self._pending and os.getpid() == self._pid:
                 try:
-                    fired, recorder = self._pending.popleft()
+                    capture = self._pending.popleft()
                 except IndexError:  # cancelled
                     return
-                self._capture(fired, recorder)
+                turn = self._turn = CaptureTurn()
+                try:
+                    self._capture(capture, turn)
+                finally:
+                    if os.getpid() == self._pid:
+                        turn.release()
+                        self._turn = None
 
-    def _capture(self, fired: FiredTrigger, recorder: RunRecorder) -> None:
-        """Take the profiles of one trigger. Never raises."""
-        problems: list[str] = []
-        turn = self._turn = CaptureTurn()
+    def _run_one(self, capture: _Capture) -> None:
+        with ShortSwitchInterval():
+            self._capture(capture)
+
+    def _capture(self, capture: _Capture, turn: CaptureTurn | None = None) -> None:
+        """Take the profiles of one trigger, perhaps when it is our turn. Never raises."""
+        fired, problems = capture.fired, list[str]()
         try:
-            if turn.take(fired.directory, fired.used_bytes, self._task):
-                self._take(fired, recorder, problems)
+            if turn is None or turn.take(fired.directory, fired.used_bytes, self._task):
+                self._take(capture, problems)
         except ActionCancelledError:
             return
         except Exception as error:  # noqa: BLE001 - outer boundary: no exception reaches the host
             problems.append(str(error) if isinstance(error, ValueError) else describe(error))
-        finally:
-            if os.getpid() == self._pid:
-                turn.release()
-                self._turn = None
-        if problems and os.getpid() == self._pid and not recorder.closed:
+        if problems and os.getpid() == self._pid and not capture.recorder.closed:
             warn_throttled(f"trigger {fired.why}", f"profiles of {fired.why}: {problems[0]}")
 
-    def _take(self, fired: FiredTrigger, recorder: RunRecorder, problems: list[str]) -> None:
+    def _take(self, capture: _Capture, problems: list[str]) -> None:
         """Take what is not refused; append what could not be stored to `problems`."""
-        task, comments = self._task, [fired.comment]
-        kinds = []
-        for name in TRIGGERED_KINDS:
+        fired, task = capture.fired, self._task
+        comments, kinds = [fired.comment], []
+        for name in capture.kinds:
             task.check()
             if name in self._missing:
                 comments.append(f"without {name}: {self._missing[name]}")
@@ -162,7 +197,7 @@ class TriggeredCaptures:
                 kinds.append(name)
         if kinds:
             taken = take_in_run(
-                recorder,
+                capture.recorder,
                 tuple(kinds),
                 task,
                 why=fired.why,
