@@ -228,14 +228,14 @@ grow(5e6)
 
 
 def test_page_cache_does_not_count(run, cgroup, log_directory, tmp_path):
-    with (tmp_path / "large").open("wb") as file:
-        for _ in range(300):
-            file.write(os.urandom(MIB))
     run(
         """
 import sys, time
 import pprofplus
 collector = pprofplus.start("api", interval_s=0.05)
+with open(sys.argv[1], "wb") as file:  # page cache is charged to who fills it
+    for _ in range(300):
+        file.write(b"x" * (1 << 20))
 for _ in range(4):
     with open(sys.argv[1], "rb") as file:
         while file.read(1 << 20):
@@ -287,6 +287,6 @@ time.sleep(600)
     assert len(runs) == workers + 1
     assert all(reference.is_live(each) for each in runs)
     taken = [each for each in runs if profiles(each)]
-    assert 1 <= len(taken) < workers
+    assert 1 <= len(taken) <= workers // 2
     os.killpg(service.pid, signal.SIGKILL)
     service.wait()

@@ -332,6 +332,19 @@ def test_a_cancelled_task_waits_no_longer_for_its_turn(tmp_path):
     os.close(other)
 
 
+def test_a_small_process_loads_nothing_more_if_little_memory_is_left(tmp_path):
+    task = Task()
+    assert not CaptureTurn().take(str(tmp_path), 1 << 50, task, 1 << 20)
+    assert task.waited_s == 0
+    for turn, used_bytes, left_bytes in (
+        (CaptureTurn(), 1 << 50, 1 << 30),
+        (CaptureTurn(), 1 << 50, None),  # it has loaded everything
+        (CaptureTurn(), 1, 1 << 20),
+    ):
+        assert turn.take(str(tmp_path), used_bytes, task, left_bytes)
+        turn.release()
+
+
 def test_without_a_cgroup_nobody_waits(tmp_path):
     task = Task()
     assert CaptureTurn().take("", 0, task)

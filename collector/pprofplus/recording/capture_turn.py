@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 _MAIN_SHARE = 0.25
 _MAIN_WAIT_S = 0.2
 _YIELD_S = 0.25
-# the others leave their turn out after this time
-_WAIT_S = 2.0
+# with less than this below the limit, the others do not begin to load what takes profiles
+_LEAST_LEFT_BYTES = 64 << 20
+# the others leave their turn out after this time: of many equal workers, two or three are profiled
+_WAIT_S = 0.5
 _FIRST_STEP_S, _LAST_STEP_S = 0.01, 0.16
 
 
@@ -35,17 +37,22 @@ class CaptureTurn:
     def __init__(self) -> None:
         self._descriptor: Descriptor | None = None
 
-    def take(self, directory: str, used_bytes: int, task: Task) -> bool:
+    def take(
+        self, directory: str, used_bytes: int, task: Task, left_bytes: int | None = None
+    ) -> bool:
         """Wait for the turn; return False if this process should leave the capture out.
 
-        `used_bytes` is the memory in use in the cgroup `directory`, "" if there is none. Raises
-        ActionCancelledError.
+        `used_bytes` is the memory in use in the cgroup `directory`, "" if there is none;
+        `left_bytes` is what is left for modules that this process must load before a capture, None
+        if it needs none. Raises ActionCancelledError.
         """
         if not directory:
             return True
         share = resident_bytes() / used_bytes if used_bytes else 1.0
         is_main = share >= _MAIN_SHARE
         if not is_main:
+            if left_bytes is not None and left_bytes < _LEAST_LEFT_BYTES:
+                return False
             task.wait(_YIELD_S * (1 - share / _MAIN_SHARE))
         try:
             self._descriptor = Descriptor(above_standard(os.open(directory, DIRECTORY)))

@@ -46,9 +46,10 @@ class FiredTrigger:
         comment: one line for the profiles: which limit, and how much was in use.
         directory: of the cgroup that is near its limit, or the process's own; "" without cgroups.
         used_bytes: memory in use in it.
+        left_bytes: what is left below the limit; None without one.
     """
 
-    __slots__ = ("comment", "directory", "used_bytes", "why")
+    __slots__ = ("comment", "directory", "left_bytes", "used_bytes", "why")
 
     def __init__(
         self,
@@ -57,11 +58,13 @@ class FiredTrigger:
         *,
         directory: str = "",
         used_bytes: int = 0,
+        left_bytes: int | None = None,
     ) -> None:
         self.why = why
         self.comment = comment
         self.directory = directory
         self.used_bytes = used_bytes
+        self.left_bytes = left_bytes
 
 
 class TriggerWatch:
@@ -208,9 +211,12 @@ class TriggerWatch:
 
     def _nearest(self) -> str:
         """Return the directory of the cgroup that is nearest to its limit, or ""."""
-        limits = {each.directory: each.limit_bytes for each in self._limited}
+        limits = self._limits_by_directory()
         known = [directory for directory in self._used if directory in limits]
         return max(known, key=lambda each: self._used[each] / limits[each], default="")
+
+    def _limits_by_directory(self) -> dict[str, int]:
+        return {each.directory: each.limit_bytes for each in self._limited}
 
     def _at_limit(self, name: str, at: LimitedCgroup, used_bytes: int) -> FiredTrigger:
         comment = f"{name}: {used_bytes} of {at.limit_bytes} bytes of the memory limit are in use"
@@ -219,15 +225,20 @@ class TriggerWatch:
             comment,
             directory=at.directory,
             used_bytes=used_bytes,
+            left_bytes=at.limit_bytes - used_bytes,
         )
 
     def _at_expression(self, expression: TriggerExpression) -> FiredTrigger:
-        directory = self._nearest()
+        comment, directory = f"{WHEN}: {expression.text}", self._nearest()
+        if not directory:
+            return FiredTrigger(WHEN, comment)
+        used_bytes = self._used[directory]
         return FiredTrigger(
             WHEN,
-            f"{WHEN}: {expression.text}",
+            comment,
             directory=directory,
-            used_bytes=self._used.get(directory, 0),
+            used_bytes=used_bytes,
+            left_bytes=self._limits_by_directory()[directory] - used_bytes,
         )
 
 
