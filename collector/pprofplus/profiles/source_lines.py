@@ -26,6 +26,8 @@ import os
 import stat
 import zlib
 
+import psutil
+
 from pprofplus.errors import ProfileFormatError
 from pprofplus.system.descriptor import close_descriptor
 
@@ -251,8 +253,6 @@ def _is_source(found: os.stat_result) -> bool:
 
 def _started_s() -> float:
     """Return the unix time at which this process started; infinity if that is unknown."""
-    import psutil
-
     try:
         return float(psutil.Process().create_time())
     except psutil.Error:
