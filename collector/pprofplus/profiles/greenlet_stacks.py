@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from pprofplus.profiles.capture import Task
 
-# as in task_stacks: each frame that is looked at costs memory
-MAX_NEW_FRAMES = 20_000
 _MAX_DEPTH = 1000
 _CHUNK = 200
 
@@ -38,7 +36,7 @@ class GreenletStack:
     Attributes:
         frames: code and offset of the instruction of each frame, the innermost first; empty unless
             it is SUSPENDED.
-        state: NOT_BEGUN, SUSPENDED, or NOT_READ, see MAX_NEW_FRAMES.
+        state: NOT_BEGUN, SUSPENDED, or NOT_READ.
         own: it is the own stack of a thread, which now runs another greenlet.
     """
 
@@ -63,11 +61,12 @@ class GreenletWalk:
 
     __slots__ = ("_frames_left", "hold_ns", "modules", "too_large")
 
-    def __init__(self) -> None:
+    def __init__(self, max_frames: int) -> None:
+        """Look at up to `max_frames` frames, as `task_stacks.TaskWalk`."""
         self.modules: dict[int, str] = {}
         self.hold_ns = 0
         self.too_large = False
-        self._frames_left = MAX_NEW_FRAMES
+        self._frames_left = max_frames
 
     def stacks(self, task: Task, *, force: bool = False) -> Iterator[GreenletStack]:
         """Yield each greenlet that has not ended and does not run at this moment.

@@ -128,7 +128,7 @@ class _Window:
         """Wait for the end of the window, or until it costs too much memory."""
         began_ns, began_bytes = monotonic_ns(), _resident_bytes()
         length_ns = int(window_s * _NS_PER_S)
-        while (passed_ns := monotonic_ns() - began_ns) < length_ns:
+        while not task.window_over and (passed_ns := monotonic_ns() - began_ns) < length_ns:
             task.wait(min(_STEP_S, (length_ns - passed_ns) / _NS_PER_S))
             task.report(passed_ns / length_ns, "native")
             status = self._file.stat()
@@ -154,9 +154,7 @@ def _memray() -> Any:  # noqa: ANN401 - may be missing
     try:
         import memray
     except ImportError as error:
-        raise ProfileRefusedError(
-            "native profiles need memray: pip install 'pprofplus[native]'"
-        ) from error
+        raise ProfileRefusedError("native profiles need memray: pip install memray") from error
     return memray
 
 

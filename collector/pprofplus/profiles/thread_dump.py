@@ -10,6 +10,7 @@ import sys
 from time import time_ns
 
 from pprofplus.probes.greenlets import GreenletType
+from pprofplus.profiles import task_stacks
 from pprofplus.profiles.capture import ProfilePart
 from pprofplus.profiles.code_names import function_name, line_of
 from pprofplus.profiles.greenlet_stacks import GreenletWalk
@@ -47,8 +48,10 @@ def take(request: CaptureRequest, task: Task) -> Iterator[ProfilePart]:
     dump = _Dump()
     dump.add_threads()
     task.check()
-    dump.add_tasks(task)
-    dump.add_greenlets(task, force=request.force)
+    # a trigger takes it when memory is short
+    max_frames = task_stacks.FEW_FRAMES if request.why else task_stacks.MANY_FRAMES
+    dump.add_tasks(TaskWalk(max_frames), task)
+    dump.add_greenlets(GreenletWalk(max_frames), task, force=request.force)
     yield dump.part()
 
 
@@ -90,9 +93,8 @@ class _Dump:
             profile.add(stack, (1,), labels)
             self._counts[0] += 1
 
-    def add_tasks(self, task: Task) -> None:
+    def add_tasks(self, walk: TaskWalk, task: Task) -> None:
         """Add each asyncio task that is not done. Raises ActionCancelledError."""
-        walk = TaskWalk()
         for found in walk.stacks(task):
             self._counts[1] += 1
             name, tid, thread_stack = self._threads.get(found.ident, ("", 0, ()))
@@ -111,9 +113,8 @@ class _Dump:
         if walk.unknown:
             self._lost.append(f"tasks of an unknown class, not counted: {walk.unknown}")
 
-    def add_greenlets(self, task: Task, *, force: bool) -> None:
+    def add_greenlets(self, walk: GreenletWalk, task: Task, *, force: bool) -> None:
         """Add each greenlet that does not run now. Raises ActionCancelledError."""
-        walk = GreenletWalk()
         for found in walk.stacks(task, force=force):
             self._counts[2] += 1
             stack = self._stack(found.frames, walk.modules) or (
