@@ -243,8 +243,8 @@ def test_an_eager_task_is_seen_in_its_first_step_and_later(dump):
         + """
 found = []
 async def eager():
-    found.append([labels["state"] for *_, labels in take("threads").having("__main__.eager")
-                  if labels["type"] == "task"])
+    found.append([labels["state"] for stack, _, labels in take("threads").samples
+                  if labels["type"] == "task" and stack[-1] == "__main__.eager"])
     await sleeps(0)
 async def main():
     asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)

@@ -151,17 +151,13 @@ class _Window:
             kept = [max(now[i] - before.get(lines, _NONE)[i], 0) for i in range(2)]
             later = [min(max(now[i] - half.get(lines, _NONE)[i], 0), kept[i]) for i in range(2)]
             stack = tuple([names.location(*line) for line in lines])
-            for text, values in (
-                ("first", [kept[i] - later[i] for i in range(2)]),
-                ("second", later),
-            ):
-                if any(values):
-                    profile.add(stack, values, (("half", text),))
+            if len(self._sums) == 2:  # it ended before half time
+                profile.add(stack, kept)
+            else:
+                _add_halves(profile, stack, kept, later)
             totals = [totals[i] + kept[i] for i in range(2)]
-        note = (
-            f"{totals[0]:,} blocks, {totals[1]:,} bytes kept in {self._took_ns / _NS_PER_S:.1f} s"
-        )
-        self._notes.insert(0, note)
+        took_s = self._took_ns / _NS_PER_S
+        self._notes.insert(0, f"{totals[0]:,} blocks, {totals[1]:,} bytes kept in {took_s:.1f} s")
         profile.comments += self._notes
         return ProfilePart(
             "allocs",
@@ -194,6 +190,15 @@ class _Window:
 
 
 _NONE = (0, 0)
+
+
+def _add_halves(
+    profile: ProfileBuilder, stack: tuple[int, ...], kept: list[int], later: list[int]
+) -> None:
+    earlier = [kept[i] - later[i] for i in range(2)]
+    for half, values in (("first", earlier), ("second", later)):
+        if any(values):
+            profile.add(stack, values, (("half", half),))
 
 
 def _traces() -> int:

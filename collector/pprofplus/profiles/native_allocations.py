@@ -43,10 +43,12 @@ def check(request: CaptureRequest) -> None:
     """Raise ProfileRefusedError without memray, or where memray could disturb the program."""
     if not hasattr(os, "memfd_create"):
         raise ProfileRefusedError("native profiles are taken on Linux only")
-    _memray()
+    memray = _memray()
+    hook = getattr(dict.get(sys.modules, "threading"), "_profile_hook", None)
+    if hook is not None and hook is getattr(memray._memray, "start_thread_trace", None):  # noqa: SLF001 - memray has no function that tells
+        raise ProfileRefusedError("the program runs memray already")
     if request.force:
         return
-    hook = getattr(dict.get(sys.modules, "threading"), "_profile_hook", None)
     if sys.getprofile() is not None or hook is not None:
         raise ProfileRefusedError(
             "the program has set a profile function, which memray would replace: force it if that"
@@ -121,7 +123,7 @@ class _Window:
         try:
             self._tracker.__enter__()
         except RuntimeError as error:
-            raise ProfileRefusedError(f"the program runs memray already: {error}") from error
+            raise ProfileRefusedError("the program runs memray already") from error
         self.hold_ns = max(self.hold_ns, thread_time_ns() - began_ns)
 
     def run(self, window_s: float, task: Task) -> None:
