@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import sys
 
 import pytest
@@ -61,6 +62,38 @@ print(json.dumps([dumped.having("__main__.waits"), tids, dumped.part.note]))
     assert {labels["thread_id"] for _, _, labels in samples} == set(tids)
     assert {labels["type"] for _, _, labels in samples} == {"thread"}
     assert note.startswith("4 threads")
+
+
+@pytest.mark.skipif(
+    not os.path.exists("/proc/self/syscall"), reason="the kernel does not show system calls"
+)
+def test_the_state_of_a_thread_tells_what_it_waits_for(dump):
+    program = (
+        TAKE_PROFILE
+        + """
+import json, os, select, threading, time
+lock = threading.Lock(); lock.acquire()
+reading, _ = os.pipe()
+def locks(): lock.acquire()
+def sleeps(): time.sleep(100)
+def polls(): select.poll().poll(100_000)
+def reads(): os.read(reading, 1)
+for function in (locks, sleeps, polls, reads):
+    threading.Thread(target=function, daemon=True).start()
+time.sleep(0.3)
+dumped = take("threads")
+print(json.dumps([[labels for _, _, labels in dumped.having(f"__main__.{name}")]
+                  for name in ("locks", "sleeps", "polls", "reads")]))
+"""
+    )
+    locks, sleeps, polls, reads = dump(program)
+    assert [each[0]["state"] for each in (locks, sleeps, polls, reads)] == [
+        "lock",
+        "sleep",
+        "poll",
+        "io",
+    ]
+    assert int(locks[0]["lock"], 16) > 0
 
 
 def test_a_task_is_the_chain_of_coroutines_that_it_awaits(dump):

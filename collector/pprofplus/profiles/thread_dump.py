@@ -17,6 +17,7 @@ from pprofplus.profiles.greenlet_stacks import GreenletWalk
 from pprofplus.profiles.pprof_encoder import ProfileBuilder
 from pprofplus.profiles.task_stacks import NO_OFFSET, RUNNING, TaskWalk
 from pprofplus.profiles.thread_stacks import ThreadStacks
+from pprofplus.profiles.thread_states import UNKNOWN, ThreadStates
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class _Dump:
         """Add each thread that runs Python, except those of this package."""
         stacks, profile = ThreadStacks(), self._profile
         threads = stacks.collect()
+        states = ThreadStates()
         if stacks.lost:
             self._lost.append("the threads could not be read")
         places: dict[int, int] = {}
@@ -87,8 +89,13 @@ class _Dump:
                     )
             stack = tuple([places[number] for number in numbers])
             labels: list[tuple[str, str | int]] = [("type", "thread")]
+            state, lock = states.read(thread.tid)
+            if state is not UNKNOWN:
+                labels.append(("state", state))
             if index < _MAX_NAMED_THREADS:
                 labels += _thread_labels(thread.name, thread.tid)
+                if lock:
+                    labels.append(("lock", f"{lock:#x}"))
             self._threads[thread.ident] = thread.name, thread.tid, stack
             profile.add(stack, (1,), labels)
             self._counts[0] += 1
