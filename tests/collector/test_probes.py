@@ -557,7 +557,7 @@ def test_all_expensive_probes_together_stay_within_the_budget(costs, interval_s)
 
 TASKS = """
 import asyncio, gc, json
-from pprofplus.probes.tasks import TasksProbe
+from pprofplus.probes.concurrency import TasksProbe
 probe = TasksProbe()
 async def ends(): pass
 async def main():
@@ -581,8 +581,8 @@ def test_tasks_count_until_they_are_freed(run):
 def test_tasks_have_no_value_before_asyncio_is_loaded(run):
     program = """
 import sys
-from pprofplus.probes.greenlets import GreenletsProbe
-from pprofplus.probes.tasks import TasksProbe
+from pprofplus.probes.concurrency import GreenletsProbe
+from pprofplus.probes.concurrency import TasksProbe
 tasks, greenlets = TasksProbe(), GreenletsProbe()
 print(tasks.read(), greenlets.read(), "asyncio" in sys.modules)
 """
@@ -607,15 +607,15 @@ pprofplus.stop()
 
 GREENLETS = """
 import gevent, json
-from pprofplus.probes import greenlets
+from pprofplus.probes import concurrency
 kept = [gevent.spawn(gevent.sleep, 1000) for _ in range(50)]
 gevent.sleep(0.01)
-probe = greenlets.GreenletsProbe()
+probe = concurrency.GreenletsProbe()
 found = [probe.read()]
 gevent.killall(kept[:20])
 found.append(probe.read())
-greenlets.MAX_BLOCKS = 1
-found.append(greenlets.GreenletsProbe().read())
+concurrency.MAX_BLOCKS = 1
+found.append(concurrency.GreenletsProbe().read())
 print(json.dumps(found))
 """
 

@@ -422,7 +422,7 @@ kept += [gevent.spawn(waits, 2) for _ in range(7)]
 dead = gevent.spawn(int); dead.join()
 not_begun = gevent.spawn(waits, 0)
 dumped = take("threads")
-from pprofplus.probes.greenlets import GreenletsProbe
+from pprofplus.probes.concurrency import GreenletsProbe
 print(json.dumps([dumped.samples, GreenletsProbe().read()]))
 """
     )
@@ -446,7 +446,7 @@ def test_where_greenlets_are_not_used_nothing_is_searched(dump):
         TAKE_PROFILE
         + """
 import gc, json, greenlet
-from pprofplus.probes.greenlets import GreenletsProbe
+from pprofplus.probes.concurrency import GreenletsProbe
 def fail(*_, **__): raise AssertionError("searched")
 gc.get_referrers = gc.get_objects = fail
 take("threads")

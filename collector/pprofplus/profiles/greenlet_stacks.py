@@ -11,7 +11,8 @@ from _weakref import ref
 from itertools import accumulate, islice, repeat, takewhile
 from operator import attrgetter, truth
 
-from pprofplus.probes.greenlets import MAX_BLOCKS, GreenletType
+from pprofplus.probes.concurrency import MAX_BLOCKS, greenlet_class
+from pprofplus.probes.greenlet_search import GreenletType
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
@@ -73,8 +74,12 @@ class GreenletWalk:
 
         Raises ActionCancelledError if `task` must end.
         """
-        kind = GreenletType.loaded()
-        if kind is None:
+        greenlet = greenlet_class()
+        if greenlet is None:
+            return
+        try:
+            kind = GreenletType(greenlet)
+        except (AttributeError, KeyError):  # a version of greenlet that is not known
             return
         if sys.getallocatedblocks() > MAX_BLOCKS and not force:
             self.too_large = True

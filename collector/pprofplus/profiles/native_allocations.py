@@ -17,7 +17,7 @@ import zlib
 from time import monotonic_ns, thread_time_ns, time_ns
 
 from pprofplus.log.artefacts import MEMRAY_SUFFIX
-from pprofplus.probes.greenlets import GreenletType
+from pprofplus.probes.concurrency import greenlet_class
 from pprofplus.profiles.capture import ProfilePart, ProfileRefusedError
 from pprofplus.system.descriptor import Descriptor, above_standard, read_small_file
 
@@ -54,7 +54,7 @@ def check(request: CaptureRequest) -> None:
             "the program has set a profile function, which memray would replace: force it if that"
             " is acceptable"
         )
-    if GreenletType.loaded() is not None:
+    if greenlet_class() is not None:
         raise ProfileRefusedError(
             "the program uses greenlets, and memray would set greenlet.settrace: force it if that"
             " is acceptable"

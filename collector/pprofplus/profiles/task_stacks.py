@@ -15,8 +15,8 @@ from itertools import tee
 from operator import attrgetter, is_, is_not
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 
+from pprofplus.probes.concurrency import all_are_listed, eager_tasks, weak_sets
 from pprofplus.probes.instances import distinct, instances_among, is_heap_type, with_subclasses
-from pprofplus.probes.tasks import all_are_listed, eager_tasks, weak_sets
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
@@ -221,8 +221,11 @@ def _getters() -> tuple[Callable[[Any], Any], ...]:
     kind = _c_task()
     if kind is None:
         return ()
-    coroutine, loop, future = attrgetter("_coro", "_loop", "_fut_waiter")(kind)
-    return coroutine.__get__, kind.get_name, kind.done, loop.__get__, future.__get__
+    try:
+        coroutine, loop, future = attrgetter("_coro", "_loop", "_fut_waiter")(kind)
+        return coroutine.__get__, kind.get_name, kind.done, loop.__get__, future.__get__
+    except AttributeError:  # a version of Python that is not known
+        return ()
 
 
 def _facts(chunk: list[ref[Any]], getters: tuple[Callable[[Any], Any], ...]) -> list[Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from time import time_ns
 
-from pprofplus.probes.greenlets import GreenletType
+from pprofplus.probes.concurrency import greenlet_class
 from pprofplus.profiles import task_stacks
 from pprofplus.profiles.capture import ProfilePart
 from pprofplus.profiles.code_names import function_name, line_of
@@ -39,7 +39,7 @@ def check(request: CaptureRequest) -> None:
 
 def expected_hold_ms(request: CaptureRequest) -> float:  # noqa: ARG001 - the same for all requests
     """Return how long the search for greenlets will hold the GIL; 0 where none are used."""
-    if GreenletType.loaded() is None:
+    if greenlet_class() is None:
         return 0.0
     return sys.getallocatedblocks() * _HOLD_NS_PER_BLOCK / _NS_PER_MS
 
