@@ -111,14 +111,13 @@ def take(request: CaptureRequest, task: Task) -> Iterator[ProfilePart]:
     task.report(0.0, f"each hold of the GIL takes about {expected_s * 1000:.0f} ms")
     before = None
     if request.window_s > 0:
-        began = time.monotonic()
         before = take_base_census(task, pace, why=request.why)
         _learn(before)
-        left_s = request.window_s - (time.monotonic() - began)
-        while left_s > 0:
-            task.report(0.4 * (1 - left_s / request.window_s), f"second census in {left_s:.0f} s")
+        end = time.monotonic() + request.window_s
+        while (left_s := end - time.monotonic()) > 0:
+            share = 0.4 * (1 - left_s / request.window_s)
+            task.report(share, f"second census in {left_s:.0f} s")
             task.wait(min(left_s, 1.0))
-            left_s = request.window_s - (time.monotonic() - began)
         check(request)
     elif request.why:
         before = base_census()
