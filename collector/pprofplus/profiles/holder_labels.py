@@ -53,7 +53,7 @@ _closure = FunctionType.__dict__["__closure__"].__get__
 _function_name = FunctionType.__dict__["__qualname__"].__get__
 _function_module = FunctionType.__dict__["__module__"].__get__
 _method_function = MethodType.__dict__["__func__"].__get__
-_module_dict = ModuleType.__dict__["__dict__"].__get__
+_module_dict = type.__getattribute__(ModuleType, "__dict__")["__dict__"].__get__
 
 
 class Edge:
@@ -122,7 +122,8 @@ def found_in(holder: object, wanted: set[int]) -> list[tuple[int, Edge]] | None:
         return _in_sequence(holder, cls, wanted)
     if cls is set or cls is frozenset or cls is deque:
         try:
-            found = list(filter(wanted.__contains__, map(id, cls.__iter__(holder))))  # type: ignore[attr-defined]
+            elements: Any = cls.__iter__(holder)  # type: ignore[arg-type] # of that class
+            found: list[int] = [*filter(wanted.__contains__, map(id, elements))]
         except RuntimeError:  # it changed meanwhile
             return []
         return [(number, Edge(cls.__name__, "[*]", common=True)) for number in found]
@@ -195,27 +196,13 @@ def _edge_of_key(name: str, key: object, *, common: bool) -> Edge:
 def attribute_edge(holder: object, target: object) -> Edge:
     """Return the edge from an instance, function, generator or other object to `target`."""
     cls = type(holder)
-    if cls is FunctionType:
-        return Edge(f"function {function_label(holder)}")
-    if cls is MethodType:
-        return Edge(f"bound method {function_label(_method_function(holder))}")
-    if cls is CellType:
-        return Edge("cell")
-    slot = _CODE_SLOT.get(id(cls))
-    if slot is not None:
-        code = namespace_of(cls)[slot].__get__(holder)
-        label = cls.__name__ if type(code) is not CodeType else f"{cls.__name__} {_code_name(code)}"
-        return Edge(label)
-    if type in mro_of(cls):
-        return Edge(f"class {type_name(holder)}")  # type: ignore[arg-type]
     name = type_name(cls)
-    if name == "functools._lru_cache_wrapper":
-        for one in gc.get_referents(holder):
-            if type(one) is FunctionType:
-                return Edge(f"lru_cache {function_label(one)}")
-    for attribute, slot_of_it in slots_of(cls).items():
+    label = _builtin_label(holder, cls, name)
+    if label:
+        return Edge(label)
+    for attribute, slot in slots_of(cls).items():
         try:
-            value = slot_of_it.__get__(holder, cls)
+            value = slot.__get__(holder, cls)
         except (AttributeError, TypeError, SystemError):
             continue
         if value is target:
@@ -226,6 +213,27 @@ def attribute_edge(holder: object, target: object) -> Edge:
             if number == id(target) and type(key) is str:
                 return Edge(f"{name}.{shown(key, _MAX_KEY)}")
     return Edge(name)
+
+
+def _builtin_label(holder: Any, cls: type, name: str) -> str:  # noqa: ANN401 - any object
+    """Return the label of a function, method, cell, generator or class, "" for anything else."""
+    if cls is FunctionType:
+        return f"function {function_label(holder)}"
+    if cls is MethodType:
+        return f"bound method {function_label(_method_function(holder))}"
+    if cls is CellType:
+        return "cell"
+    slot = _CODE_SLOT.get(id(cls))
+    if slot is not None:
+        code = namespace_of(cls)[slot].__get__(holder)
+        return f"{name} {_code_name(code)}" if type(code) is CodeType else name
+    if type in mro_of(cls):
+        return f"class {type_name(holder)}"
+    if name == "functools._lru_cache_wrapper":
+        for one in gc.get_referents(holder):
+            if type(one) is FunctionType:
+                return f"lru_cache {function_label(one)}"
+    return ""
 
 
 def dict_of(holder: object) -> object:

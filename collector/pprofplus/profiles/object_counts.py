@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 LONGEST_HOLD_S = 0.06  # of one slice, if listing the objects does not take longer
 _OURS = f"{__package__}."  # types of this package are left out
+_SLICES_BEFORE = 5  # it is then known how many objects fit into one
+_PARTS_OF_REST = 3
 _FIRST_SLICE = 20_000  # objects
 _MOST_IN_SLICE = 200_000
 _LEAST_GROWN_BYTES = 256
@@ -52,7 +54,7 @@ class Pace:
     """How much a census may do.
 
     Attributes:
-        slices: of a generation; if they do not cover it, a part is counted and extrapolated.
+        slices: of a generation; if they do not cover it, a part of it is counted.
         pause_s: between two holds of the GIL.
         searches: calls of `gc.get_referrers`.
         rows: of which the holders are searched.
@@ -141,7 +143,8 @@ class Census:
 
     def types(self) -> dict[str, TypeCount]:
         """Return the types by name."""
-        return {name: TypeCount(*entry) for name, entry in marshal.loads(self._types).items()}
+        types = marshal.loads(self._types)  # noqa: S302 - our own bytes, which never left the memory
+        return {name: TypeCount(*entry) for name, entry in types.items()}
 
     def big_container(self, object_id: int) -> tuple[int, int] | None:
         """Return (own size, elements) of a container of at least 1 KiB; None if it is unknown."""
@@ -218,77 +221,54 @@ class Counting:
 
     def count(self, task: Task) -> None:
         """Count all objects. Raises ActionCancelledError."""
-        counts: Counter[int] = Counter()
-        sizes: dict[int, int] = OwnDict()
-        big = self.big
         ids = OwnArray("Q")
         modulus = 0
-        totals = [0, 0, 0]
-        read_of = [0, 0, 0]
-        large_ids: set[int] = set()
+        read = 0
         for generation in (2, 1, 0):
-            begin, size, step = 0, _FIRST_SLICE, 1
-            slices = 0
-            while True:
-                part = slice(begin, begin + size) if step == 1 else slice(begin, None, step)
-                got = ObjectSlice(generation, part, self.sizers, keep_large=step == 1)
+            counter = _Generation(generation, self._pace)
+            while (part := counter.next_part()) is not None:
+                got = ObjectSlice(
+                    generation, part, self.sizers, keep_large=not counter.extrapolates
+                )
                 self.census.holds.add(got.held_s)
-                slices += 1
-                totals[generation] = got.total
-                if not modulus:
-                    modulus = _next_prime(got.total // _MOST_IDS)
-                read_of[generation] += len(got.type_ids)
-                counts.update(got.type_ids)
-                _add_sizes(got, sizes, big)
+                counter.add(got)
+                modulus = modulus or _next_prime(got.total // _MOST_IDS)
                 ids.extend(i for i in got.object_ids if not (i >> 4) % modulus)
-                for one in got.large:
-                    if id(one) not in large_ids and is_container(type(one)):
-                        large_ids.add(id(one))
-                        self.large.append(one)
-                del got.large[:]
-                size = _next_size(size, got.held_s)
-                if step == 1:
-                    begin += len(got.type_ids)
-                    left = got.total - begin
-                    if left <= 0 or not got.type_ids:
-                        break
-                    if slices == 2 and left > size * self._pace.slices:
-                        # too many: count a part of the rest
-                        step = max(left // size, 2)
-                else:
-                    begin += 1
-                    if slices >= 5:
-                        break
+                pairs = zip(got.big_sizes, got.big_lengths, strict=True)
+                self.big.update(zip(got.big_ids, pairs, strict=True))
+                self._add_large(got.large)
                 task.wait(self._pace.pause_s)
-            task.check()
-        self._finish(counts, sizes, totals, read_of)
+            self.census.objects += counter.total
+            read += counter.read
+            for number, (count, size) in counter.results():
+                self._counts[number] = self._counts.get(number, 0.0) + count
+                self._sizes[number] = self._sizes.get(number, 0.0) + size
+        self.census.share = min(read / self.census.objects, 1.0) if self.census.objects else 1.0
+        self._name_types()
         self.census.keep_ids(ids, modulus or 1)
-        self.census.keep_big(big)
+        self.census.keep_big(self.big)
 
-    def _finish(
-        self,
-        counts: Counter[int],
-        sizes: dict[int, int],
-        totals: list[int],
-        read_of: list[int],
-    ) -> None:
-        total, read = sum(totals), sum(read_of)
-        self.census.objects = total
-        self.census.share = min(read / total, 1.0) if total else 1.0
-        if any(number not in self.types for number in counts):
+    def _add_large(self, found: Held) -> None:
+        have = set(map(id, self.large))
+        self.large.extend(one for one in found if id(one) not in have)
+        del found[:]
+        if len(self.large) > 2 * _MOST_LARGE:
+            self.large.sort(key=self.sizers.size)
+            del self.large[:-_MOST_LARGE]
+
+    def _name_types(self) -> None:
+        if any(number not in self.types for number in self._counts):
             self.types.update(all_types())
-        weight = 1 / self.census.share if self.census.share else 1.0
-        for number, count in counts.items():
+        for number, count in list(self._counts.items()):
             cls = self.types.get(number)
             name = "[type that no longer exists]" if cls is None else type_name(cls)
             self.names[number] = name
             if name.startswith(_OURS):
+                del self._counts[number]
                 continue
             entry = self.by_name.setdefault(name, TypeCount())
-            entry.count += count * weight
-            entry.own_bytes += weight * (sizes[number] + count * self.sizers.overhead(number))
-            self._counts[number] = count * weight
-            self._sizes[number] = sizes[number] * weight
+            entry.count += count
+            entry.own_bytes += self._sizes[number] + count * self.sizers.overhead(number)
 
     def name_of(self, one: object) -> str:
         """Return the name of an object's type."""
@@ -391,12 +371,91 @@ class Counting:
         self.types.clear()
 
 
-def _add_sizes(got: ObjectSlice, sizes: dict[int, int], big: dict[int, tuple[int, int]]) -> None:
-    """Add a slice to the bytes by type, and keep the sizes of its big containers."""
-    for number, size in zip(got.type_ids, got.sizes, strict=True):
-        sizes[number] = sizes.get(number, 0) + size
-    pairs = zip(got.big_sizes, got.big_lengths, strict=True)
-    big.update(zip(got.big_ids, pairs, strict=True))
+class _Generation:
+    """Which slices of one generation to read, and the sums of what was read.
+
+    Slices follow each other, so that each object is read once. A generation that is too large is
+    read so at its beginning, and of the rest every n-th object.
+
+    Attributes:
+        total: objects in it.
+        read: of them.
+        extrapolates: only a part of the rest is read.
+    """
+
+    __slots__ = (
+        "_begin",
+        "_counts",
+        "_first",
+        "_generation",
+        "_pace",
+        "_rest",
+        "_size",
+        "_sizes",
+        "_slices",
+        "_step",
+        "extrapolates",
+        "read",
+        "total",
+    )
+
+    def __init__(self, generation: int, pace: Pace) -> None:
+        self.total = 0
+        self.read = 0
+        self.extrapolates = False
+        self._generation = generation
+        self._pace = pace
+        self._begin = self._slices = self._first = self._step = self._rest = 0
+        self._size = _FIRST_SLICE
+        # of the beginning and of the rest
+        self._counts: tuple[dict[int, int], ...] = OwnDict(), OwnDict()
+        self._sizes: tuple[dict[int, int], ...] = OwnDict(), OwnDict()
+
+    def next_part(self) -> slice | None:
+        """Return the part to read next, None at the end."""
+        if self.extrapolates:
+            if self._slices >= _PARTS_OF_REST or self._slices >= self._step:
+                return None
+            return slice(self._first + self._slices, None, self._step)
+        if self._slices and self._begin >= self.total:
+            return None
+        return slice(self._begin, self._begin + self._size)
+
+    def add(self, got: ObjectSlice) -> None:
+        """Add what was read."""
+        self.total = got.total
+        self.read += len(got.type_ids)
+        self._slices += 1
+        counts, sizes = self._counts[self.extrapolates], self._sizes[self.extrapolates]
+        for number, count in Counter(got.type_ids).items():
+            counts[number] = counts.get(number, 0) + count
+        for number, size in zip(got.type_ids, got.sizes, strict=True):
+            sizes[number] = sizes.get(number, 0) + size
+        if self.extrapolates:
+            return
+        self._begin += len(got.type_ids)
+        if not got.type_ids:
+            self._begin = max(self._begin, self.total)
+        self._size = _next_size(self._size, got.held_s)
+        left = self.total - self._begin
+        if self._slices == _SLICES_BEFORE and left > self._size * (
+            self._pace.slices - _SLICES_BEFORE
+        ):
+            # a part of every n-th object is read more slowly, as it lies in more cache lines
+            self.extrapolates = True
+            self._first, self._slices = self._begin, 0
+            self._step = max(2 * left // self._size, 2)
+
+    def results(self) -> list[tuple[int, tuple[float, float]]]:
+        """Return (id of the type, (count, own bytes)), extrapolated."""
+        read = sum(self._counts[1].values())
+        weight = (self.total - self._first) / read if read else 0.0
+        found: dict[int, tuple[float, float]] = OwnDict()
+        for counts, sizes, factor in zip(self._counts, self._sizes, (1.0, weight), strict=True):
+            for number, count in counts.items():
+                earlier = found.get(number, (0.0, 0.0))
+                found[number] = earlier[0] + count * factor, earlier[1] + sizes[number] * factor
+        return list(found.items())
 
 
 def _next_size(size: int, held_s: float) -> int:

@@ -79,7 +79,7 @@ class HolderSearch:
     def __init__(
         self, types: dict[int, type], sizers: Sizers, then: Callable[[int], tuple[int, int] | None]
     ) -> None:
-        """Prepare it; `then(id)` is (size, elements) of a container at the first census, or None."""
+        """Prepare it; `then(id)` is (size, elements) of a known container at the first census."""
         self.holds = Holds()
         self._sizers = sizers
         self._then = then
@@ -212,22 +212,11 @@ class HolderSearch:
                     key = edge.key if kind == "module" else f".{edge.attribute}"
                     self._resolve(node, (Edge(f"{kind} {name}{key}"),), None)
                     return
-        spaces: set[int] = set()
-        dicts = [holder for holder, edge in holders if edge is not None]
-        if type(node.object) is dict or dicts:
-            for holder, edge in holders[-50:]:
-                if edge is None and (space_of := dict_of(holder)) is not None:
-                    spaces.add(id(space_of))
-        ranked = sorted(
-            (self._rank(holder), -position, position)
-            for position, (holder, _) in enumerate(holders)
-            if id(holder) not in spaces and id(holder) != id(node.object)
-        )
+        ranked = self._ranked(node, holders)
         taken: set[int] = set()
         kinds: set[int] = set()
         for different in (True, False):
-            for _, _, position in ranked:
-                holder, edge = holders[position]
+            for holder, edge in ranked:
                 if len(taken) >= _PARENTS or id(holder) in taken:
                     continue
                 if different and id(type(holder)) in kinds:
@@ -240,6 +229,23 @@ class HolderSearch:
                 if parent.path is not None and node.path is None:
                     self._resolve(node, _joined(full, parent.path), parent)
         node.truncated = node.truncated or len(ranked) > len(taken)
+
+    def _ranked(
+        self, node: _Node, holders: list[tuple[object, Edge | None]]
+    ) -> list[tuple[object, Edge | None]]:
+        """Return the holders, the most promising first, of equal ones the last found first."""
+        spaces: set[int] = set()
+        if any(edge is not None for _, edge in holders):
+            # an instance and its dict may both refer to the object: follow the instance
+            for holder, edge in holders[-50:]:
+                if edge is None and (space := dict_of(holder)) is not None:
+                    spaces.add(id(space))
+        found = [
+            pair
+            for pair in reversed(holders)
+            if id(pair[0]) not in spaces and id(pair[0]) != id(node.object)
+        ]
+        return sorted(found, key=lambda pair: self._rank(pair[0]))
 
     def _attribute_edge(self, holder: object, node: _Node) -> Edge:
         target = node.object
@@ -301,7 +307,8 @@ class HolderSearch:
             return True
         if cls is tuple:
             # the arguments of the call that found it
-            return any(one is _MARK for one in tuple.__iter__(holder))  # type: ignore[arg-type]
+            elements: tuple[object, ...] = holder  # type: ignore[assignment] # its type is exact
+            return any(one is _MARK for one in elements)
         if cls is FrameType:
             return holder.f_code.co_filename.startswith(_OUR_FILES)  # type: ignore[attr-defined,no-any-return]
         if cls is GeneratorType:

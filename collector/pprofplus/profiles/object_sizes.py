@@ -125,34 +125,42 @@ def content_of(holder: object, sizers: Sizers) -> Content:
         elements, scale = elements_of(holder)
         _add_leaves(content, elements, scale, sizers)
         return content
+    if sizers.size(holder) > _MOST_REFERENTS * 16:
+        return content  # it may refer to anything
+    if _INLINE_VALUES_APART and flags_of(cls) & MANAGED_DICT:
+        content.size_bytes += 16 + 8 * len(gc.get_referents(holder))
     pending: list[tuple[object, float, int]] = [(holder, 1.0, 0)]
     left = _MOST_REFERENTS
     while pending and left > 0:
         owner, weight, depth = pending.pop()
-        if depth:
-            elements, scale = elements_of(owner)
-        else:
-            if sizers.size(owner) > _MOST_REFERENTS * 16:
-                break  # it may refer to anything
-            elements, scale = gc.get_referents(owner), 1.0
+        elements, scale = elements_of(owner)
         left -= len(elements)
-        weight *= scale
-        if not depth and _INLINE_VALUES_APART and flags_of(cls) & MANAGED_DICT:
-            content.size_bytes += 16 + 8 * len(elements)
-        for element in elements:
-            if is_container(type(element)) and depth < 4:
-                if sys.getrefcount(element) == _ONE:
-                    size_bytes = sizers.size(element)
-                    entry = content.absorbed.setdefault(id(type(element)), [0.0, 0.0])
-                    entry[0] += weight
-                    entry[1] += weight * size_bytes
-                    content.size_bytes += weight * size_bytes
-                    pending.append((element, weight, depth + 1))
-            elif not flags_of(type(element)) & HAVE_GC:
-                references = sys.getrefcount(element) - _ONE + 1
-                if references < _MANY:
-                    content.size_bytes += weight * sizers.size(element) / max(references, 1)
+        owned = _add_owned(content, elements, weight * scale, sizers)
+        if depth < 4:
+            pending += [(one, weight * scale, depth + 1) for one in owned]
     return content
+
+
+def _add_owned(
+    content: Content, elements: list[object], weight: float, sizers: Sizers
+) -> list[object]:
+    """Add what belongs to the owner of `elements`; return the containers among it."""
+    owned = []
+    for element in elements:
+        cls = type(element)
+        if is_container(cls):
+            if sys.getrefcount(element) == _ONE:
+                size_bytes = weight * sizers.size(element)
+                entry = content.absorbed.setdefault(id(cls), [0.0, 0.0])
+                entry[0] += weight
+                entry[1] += size_bytes
+                content.size_bytes += size_bytes
+                owned.append(element)
+        elif not flags_of(cls) & HAVE_GC:
+            references = sys.getrefcount(element) - _ONE + 1
+            if references < _MANY:
+                content.size_bytes += weight * sizers.size(element) / max(references, 1)
+    return owned
 
 
 def _add_leaves(content: Content, elements: list[object], scale: float, sizers: Sizers) -> None:

@@ -26,7 +26,7 @@ LARGE_BYTES = 64 << 10  # a container of this size is reported alone
 _call: Any = type(DEFAULT_SIZER).__call__
 # `operator.call` is new in 3.11
 _call_slot: Any = type(list.__len__).__call__
-_LENGTHS = {id(cls): cls.__len__ for cls in CONTAINERS}
+_LENGTHS = {id(cls): cls.__len__ for cls in CONTAINERS}  # type: ignore[attr-defined] # each has it
 
 
 class Held(list[object]):

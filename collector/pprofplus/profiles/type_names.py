@@ -33,7 +33,7 @@ def all_types() -> dict[int, type]:
     pending: list[type] = [object]
     while pending:
         try:
-            below = _subclasses(pending.pop())
+            below: list[type] = _subclasses(pending.pop())
         except (TypeError, RuntimeError):  # a class that is just being made
             continue
         for cls in below:
@@ -95,9 +95,9 @@ def dict_descriptor(cls: type) -> GetSetDescriptorType | None:
 
 def slots_of(cls: type) -> dict[str, MemberDescriptorType]:
     """Return the C descriptors of `__slots__` and of members that C code defines."""
-    found: dict[str, MemberDescriptorType] = {}
-    for base in reversed(mro_of(cls)):
-        for name, value in list(namespace_of(base).items()):
-            if type(value) is MemberDescriptorType and type(name) is str:
-                found[name] = value
-    return found
+    return {
+        name: value
+        for base in reversed(mro_of(cls))
+        for name, value in list(namespace_of(base).items())
+        if type(value) is MemberDescriptorType and type(name) is str
+    }
