@@ -1,4 +1,4 @@
-"""The source lines of the functions in a profile, as a file of their own beside the profile.
+"""The source lines of the functions in a profile, as a file of their own next to the profile.
 
 With it, a viewer can list a function when the machine or container of the service is gone. The file
 has the name of the profile with the suffix `src.gz`. It is gzip of lines that are JSON objects in
