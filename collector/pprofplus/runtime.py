@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     import os
 
     from pprofplus.probes.gauge_registry import GaugeFunction
-    from pprofplus.program_profile import ProgramProfile
+    from pprofplus.recording.program_profile import ProgramProfile
+    from pprofplus.recording.run_recorder import RunRecorder
     from pprofplus.recording.sampler import Collector
 
 
@@ -92,11 +93,20 @@ def profile(
     """
     from pprofplus.system.release import check_release
 
-    if "pprofplus.program_profile" not in sys.modules:
+    if "pprofplus.recording.program_profile" not in sys.modules:
         check_release()
-    from pprofplus.program_profile import ProgramProfile
+    from pprofplus.recording.program_profile import ProgramProfile
 
-    return ProgramProfile(kinds, seconds, path, hz, force=force)
+    return ProgramProfile(kinds, seconds, path, hz, force=force, find_recorder=_find_recorder)
+
+
+def _find_recorder() -> RunRecorder | None:
+    """Return the recorder of the run of this process, None if nothing is recorded."""
+    collector, _ = current()
+    if collector is None or not collector.running:
+        return None
+    collector.open_now()
+    return collector.recorder
 
 
 def _collector(what: str) -> Collector | None:

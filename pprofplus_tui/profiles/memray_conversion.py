@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pprofplus.profiles.pprof_encoder import ProfileBuilder
+from pprofplus_tui.model.installation import how_to_install
 
 _TIMEOUT_S = 120
 _MAX_CAPTURE_BYTES = 256 << 20  # after decompression
@@ -71,7 +72,7 @@ def _main(source: str, target: str) -> None:
     try:
         import memray
     except ImportError as error:
-        text = "native profiles need memray: pip install 'pprofplus[native]'"
+        text = f"native profiles need memray: {how_to_install('native')}"
         raise MemrayConversionError(text) from error
     _limit(resource.RLIMIT_AS, _MAX_MEMORY_BYTES)
     _limit(resource.RLIMIT_CPU, _TIMEOUT_S)

@@ -102,8 +102,7 @@ PENDING = collections.deque()
 
 def read_lines(number):
     lines = [f"line {number} {i}" for i in range(5)]
-    for line in lines:
-        yield line
+    yield from lines
 
 
 def generators(count):

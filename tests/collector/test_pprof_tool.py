@@ -1,5 +1,7 @@
 """`go tool pprof` reads every kind of profile of a real service, and all that we encode."""
 
+import gzip
+import json
 import os
 import random
 import re
@@ -10,7 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from pprofplus.log.artefacts import PROFILE_SUFFIX, TRACE_SUFFIX, parse_artefact_name
+from pprofplus.log.artefacts import (
+    MEMRAY_SUFFIX,
+    PROFILE_SUFFIX,
+    TRACE_SUFFIX,
+    parse_artefact_name,
+)
 from pprofplus.profiles.kinds import KINDS
 from pprofplus.profiles.pprof_decoder import decode_profile
 from pprofplus.profiles.pprof_encoder import ProfileBuilder
@@ -67,6 +74,7 @@ NAMES = {
     "heap": "Session",
     "maps": "heap",
     "allocs": "leak|__init__",
+    "native": "leak|__init__",
     "threadcreate": "start_threads",
 }
 
@@ -150,11 +158,15 @@ def test_go_tool_pprof_reads_the_kind(kind, taken, pprof):
     files, output = taken
     assert kind in files, output
     path = files[kind]
-    if not KINDS[kind].sample_types:
-        assert path.name.endswith(TRACE_SUFFIX)
+    if path.name.endswith(TRACE_SUFFIX):
+        assert not KINDS[kind].sample_types
+        assert json.loads(gzip.decompress(path.read_bytes()))["traceEvents"]
         return
-    if not path.name.endswith(PROFILE_SUFFIX):
-        pytest.skip("it is not a pprof file: the monitor converts it")
+    if path.name.endswith(MEMRAY_SUFFIX):
+        conversion = pytest.importorskip("pprofplus_tui.profiles.memray_conversion")
+        converted = path.with_name(f"{kind}.{PROFILE_SUFFIX}")
+        converted.write_bytes(conversion.convert(path.read_bytes()))
+        path = converted
     profile = decode_profile(path.read_bytes())
     assert profile.sample_types == KINDS[kind].sample_types
     assert profile.samples
@@ -162,9 +174,10 @@ def test_go_tool_pprof_reads_the_kind(kind, taken, pprof):
         top = pprof("-top", f"-sample_index={name}", path)
         assert f"Type: {name}" in top
         assert re.search(NAMES[kind], pprof("-traces", f"-sample_index={name}", path))
-    comments = pprof("-comments", path)
-    assert "service: api" in comments
-    assert "collector: pprofplus " in comments
+    if kind != "native":
+        comments = pprof("-comments", path)
+        assert "service: api" in comments
+        assert "collector: pprofplus " in comments
     tags = pprof("-tags", path)
     for key in {key for _, _, labels in profile.samples for key, _ in labels}:
         assert f" {key}: Total " in tags

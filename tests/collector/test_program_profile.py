@@ -1,5 +1,6 @@
 """`pprofplus.profile()`: profiles that a program takes of itself, with and without a collector."""
 
+import gzip
 import os
 import shutil
 import signal
@@ -14,6 +15,7 @@ from kit import extra_kinds
 from kit.processes import IMPORT_PATH
 from pprofplus.errors import PprofplusError, ProfileRefusedError
 from pprofplus.log.artefacts import parse_artefact_name
+from pprofplus.profiles.kinds import KINDS
 from pprofplus.profiles.pprof_decoder import decode_profile
 from pprofplus.profiles.source_lines import parse_source_lines
 
@@ -249,6 +251,43 @@ def test_the_end_of_the_program_does_not_wait_for_a_profile(spawn, monkeypatch):
     process = spawn(PROGRAM + "pprofplus.profile('window').start()\n")
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (0, "", "")
+
+
+BLOCK = """
+import sys, threading, time
+import pprofplus
+KEPT = []
+def work():
+    KEPT.extend(bytearray(100) for _ in range(100))
+    thread = threading.Thread(target=time.sleep, args=(0.01,))
+    thread.start()
+    thread.join()
+profile = pprofplus.profile(sys.argv[1], path=sys.argv[2])
+interval = sys.getswitchinterval()
+with profile:
+    end = time.monotonic() + 0.3
+    while time.monotonic() < end:
+        work()
+assert sys.getswitchinterval() == interval
+assert threading.active_count() == 1
+print(*profile.files, *profile.problems)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_is_taken_of_a_block(spawn, tmp_path, kind):
+    process = spawn(BLOCK, kind, f"{tmp_path}/profile")
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    assert out == f"{tmp_path}/profile\n"
+    data = (tmp_path / "profile").read_bytes()
+    assert gzip.decompress(data)
+    if KINDS[kind].sample_types and kind != "native":
+        profile = decode_profile(data)
+        assert profile.samples
+        if profile.duration_ns:
+            assert 0.25 < profile.duration_ns / 1e9 < 60
 
 
 def test_the_package_is_imported_without_it(run):

@@ -1,6 +1,7 @@
 """Takes any set of kinds: all checks first, one request at a time, each part stored at once."""
 
 import os
+import sys
 import threading
 
 import pytest
@@ -13,6 +14,7 @@ from pprofplus.profiles import taking
 from pprofplus.profiles.capture import MAX_HZ, ProfileRefusedError
 from pprofplus.profiles.kinds import KINDS
 from pprofplus.profiles.pprof_decoder import decode_profile
+from pprofplus.profiles.pprof_encoder import ProfileBuilder
 from pprofplus.profiles.source_lines import parse_source_lines
 from pprofplus.profiles.taking import check_hz, check_kinds, check_seconds, take_profiles
 from pprofplus.version import __version__
@@ -125,7 +127,7 @@ def test_a_profile_says_what_was_profiled_where_and_why():
         f"host: {os.uname().nodename}",
         f"pid: {os.getpid()}",
         "service: api",
-        f"python: CPython {'.'.join(map(str, __import__('sys').version_info[:3]))}",
+        f"python: CPython {'.'.join(map(str, sys.version_info[:3]))}",
         "platform: linux",
         f"collector: pprofplus {__version__}",
         "why: limit-75",
@@ -238,3 +240,17 @@ def test_every_kind_has_a_meaning_and_a_module():
         assert bool(kind.warning) == (kind.cost == "high") or kind.module_name.endswith(
             ("_a", "_b")
         )
+
+
+def test_the_interpreter_switches_fast_while_a_profile_is_encoded_and_then_as_before(monkeypatch):
+    before, during = sys.getswitchinterval(), []
+    encode = ProfileBuilder.encode
+    monkeypatch.setattr(
+        ProfileBuilder,
+        "encode",
+        lambda self: during.append(sys.getswitchinterval()) or encode(self),
+    )
+    take("moment")
+    assert len(during) == 1
+    assert during[0] < before / 10
+    assert sys.getswitchinterval() == before

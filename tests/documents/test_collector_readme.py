@@ -213,3 +213,24 @@ def test_its_pod_records_to_the_directory_that_its_monitor_reads(
     run_quietly(service["command"])
     run_quietly([sys.executable, "-m", "pprofplus_tui", "list"])
     assert services_in(f"{machine}{variable['value']}") == ["api"]
+
+
+def test_its_profiles_of_a_running_service_are_taken(collector_readme, machine, run_quietly):
+    words = [
+        sys.executable,
+        "-c",
+        "import sys, pprofplus\npprofplus.start('api')\nsys.stdin.read()",
+    ]
+    with subprocess.Popen(words, stdin=subprocess.PIPE) as service:
+        try:
+            wait_for_runs(Catalog([str(machine / "logs")]))
+            lines = collector_readme.block_of("profiles", "sh").strip().splitlines()
+            assert len(lines) == 5
+            for line in lines:
+                command = line.replace("4711", str(service.pid))
+                run_quietly(["sh", "-c", command.replace("--seconds 30", "--seconds 0.3")])
+        finally:
+            service.stdin.close()
+    assert (machine / "cpu.pb.gz").is_file()
+    assert len(list((machine / "profiles").glob("*.pb.gz"))) == 2
+    assert len(list((machine / "logs").rglob("*.pb.gz"))) == 4

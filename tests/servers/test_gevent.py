@@ -122,3 +122,22 @@ while (answer := take_answer(collector.directory, stem)) is None:
 assert answer == (True, "counted")
 """
     whole(program(ORDERS[order] + WORK + text), runs)
+
+
+@order
+def test_a_profile_of_the_program_lets_other_greenlets_run(program, runs, order):
+    text = """
+ticks = []
+def tick():
+    while True:
+        ticks.append(time.monotonic())
+        gevent.sleep(0.01)
+gevent.spawn(tick)
+found = pprofplus.profile("wall", "threads", seconds=0.5).take()
+assert len(found.files) == 2, found
+assert len(ticks) >= 5, ticks
+with pprofplus.profile("wall") as found:
+    gevent.sleep(0.2)
+assert not found.problems, found.problems
+"""
+    whole(program(ORDERS[order] + WORK + text), runs)

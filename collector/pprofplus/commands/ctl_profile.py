@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--list", action="store_true", help="print all kinds, and what they cost the service"
     )
     parser.add_argument("--service", metavar="NAME", type=checked(check_service), help="exactly")
-    parser.add_argument("--pid", metavar="PID", type=int, help="this process of it alone")
+    parser.add_argument("--pid", metavar="PID", type=int, help="this process alone")
     parser.add_argument(
         "--seconds",
         metavar="SECONDS",
@@ -77,8 +77,8 @@ def run(options: argparse.Namespace) -> int:
         return 0
     if not options.kinds:
         options.parser.error("name at least one KIND, or use --list")
-    if not options.service:
-        options.parser.error("the following arguments are required: --service")
+    if not options.service and options.pid is None:
+        options.parser.error("one of the arguments --service and --pid is required")
     kinds = check_kinds(options.kinds)
     return _take([KINDS[name] for name in kinds], options)
 
@@ -143,7 +143,7 @@ def _take(kinds: list[ProfileKind], options: argparse.Namespace) -> int:
     complete = complete and all(done for _, done in shown)
     if output is not None:
         return 0 if _write(files, output) and complete else 1
-    _print_paths(files, options.service)
+    _print_paths(files, runs[0].service)
     if len(runs) == 1:
         for file in files:
             _print_top(file, "" if options.seconds else _HINTS.get(file.artefact.kind, ""))

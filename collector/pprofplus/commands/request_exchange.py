@@ -46,11 +46,16 @@ class Answer:
 def find_live_runs(options: argparse.Namespace) -> tuple[list[RunLocation], bool]:
     """Return the live runs of the service that the options name, and whether that is all of them.
 
-    It prints an error for each run that this user may not read, and if there is no run.
+    Without a service, those of any service. It prints an error for each run that this user may not
+    read, and if there is no run.
     """
-    from pprofplus.log.discovery import live_runs, log_directories
+    from pprofplus.log.discovery import live_runs, log_directories, services
 
-    found = [live_runs(each, options.service) for each in log_directories(options.dir)]
+    found = [
+        live_runs(log_directory, service)
+        for log_directory in log_directories(options.dir)
+        for service in ([options.service] if options.service else services(log_directory))
+    ]
     wanted = {None, options.pid}
     runs = [
         location
@@ -89,7 +94,7 @@ def _pid_of(path: str) -> int | None:
 def _print_none_found(options: argparse.Namespace) -> None:
     from pprofplus.log.discovery import unreadable_log_directories
 
-    who = options.service if options.pid is None else f"{options.service} {options.pid}"
+    who = " ".join(str(each) for each in (options.service, options.pid) if each is not None)
     where = options.dir or "the log directory (pprofplus where)"
     others = [] if options.dir else unreadable_log_directories()
     hint = f"; for {', '.join(others)}: {DENIED}" if others else ""

@@ -12,10 +12,10 @@ from pprofplus.probes import Probe
 from pprofplus.probes.blocks import BlocksProbe
 from pprofplus.probes.budget import periods_s
 from pprofplus.probes.cgroup import CgroupLimitProbe, CgroupOomKillsProbe, CgroupUsedProbe
+from pprofplus.probes.concurrency import GreenletsProbe, TasksProbe
 from pprofplus.probes.custom import CustomProbe
 from pprofplus.probes.garbage import CollectionsProbe
 from pprofplus.probes.gauge_registry import GaugeRegistry
-from pprofplus.probes.greenlets import GreenletsProbe
 from pprofplus.probes.malloc import MallocProbe
 from pprofplus.probes.process import (
     DescriptorsProbe,
@@ -27,7 +27,6 @@ from pprofplus.probes.process import (
 )
 from pprofplus.probes.pymalloc import PymallocProbe
 from pprofplus.probes.smaps import PortableFullProbe, RollupProbe
-from pprofplus.probes.tasks import TasksProbe
 from pprofplus.probes.tracing import TracingProbe
 from pprofplus.probes.usage import UsageProbe
 from pprofplus.system.background import on_main_thread

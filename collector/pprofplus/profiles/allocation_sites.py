@@ -7,7 +7,8 @@ subtracted line by line.
 The label `half` separates what is kept from what is only churning. The blocks that a line has at
 the end are "first" as far as it had as many at half time, and "second" as far as it has more since.
 A leak grows as much in the second half as in the first. A pool or a cache that is full after the
-first half, or objects that live for a moment, are "first" only.
+first half, or objects that live for a moment, are "first" only. A window that ends before half of
+its length has no such labels.
 """
 
 from __future__ import annotations
@@ -107,7 +108,7 @@ class _Window:
         """Wait for the end of the window, or until there are too many traces."""
         began_ns = monotonic_ns()
         length_ns = int(self._request.window_s * _NS_PER_S)
-        while (passed_ns := monotonic_ns() - began_ns) < length_ns and not self._task.window_over:
+        while not self._task.window_over and (passed_ns := monotonic_ns() - began_ns) < length_ns:
             left_s = (length_ns - passed_ns) / _NS_PER_S
             self._task.wait(min(_STEP_S, left_s))
             self._task.report(min(passed_ns / length_ns, 1.0), "allocs")
@@ -149,20 +150,14 @@ class _Window:
                 continue
             kept = [max(now[i] - before.get(lines, _NONE)[i], 0) for i in range(2)]
             later = [min(max(now[i] - half.get(lines, _NONE)[i], 0), kept[i]) for i in range(2)]
-            if len(self._sums) == 2:
-                later = [0, 0]  # it ended before half time
             stack = tuple([names.location(*line) for line in lines])
-            for text, values in (
-                ("first", [kept[i] - later[i] for i in range(2)]),
-                ("second", later),
-            ):
-                if any(values):
-                    profile.add(stack, values, (("half", text),))
+            if len(self._sums) == 2:  # it ended before half time
+                profile.add(stack, kept)
+            else:
+                _add_halves(profile, stack, kept, later)
             totals = [totals[i] + kept[i] for i in range(2)]
-        note = (
-            f"{totals[0]:,} blocks, {totals[1]:,} bytes kept in {self._took_ns / _NS_PER_S:.1f} s"
-        )
-        self._notes.insert(0, note)
+        took_s = self._took_ns / _NS_PER_S
+        self._notes.insert(0, f"{totals[0]:,} blocks, {totals[1]:,} bytes kept in {took_s:.1f} s")
         profile.comments += self._notes
         return ProfilePart(
             "allocs",
@@ -195,6 +190,15 @@ class _Window:
 
 
 _NONE = (0, 0)
+
+
+def _add_halves(
+    profile: ProfileBuilder, stack: tuple[int, ...], kept: list[int], later: list[int]
+) -> None:
+    earlier = [kept[i] - later[i] for i in range(2)]
+    for half, values in (("first", earlier), ("second", later)):
+        if any(values):
+            profile.add(stack, values, (("half", half),))
 
 
 def _traces() -> int:

@@ -11,7 +11,8 @@ from _weakref import ref
 from itertools import accumulate, islice, repeat, takewhile
 from operator import attrgetter, truth
 
-from pprofplus.probes.greenlets import MAX_BLOCKS, GreenletType
+from pprofplus.probes.concurrency import MAX_BLOCKS, greenlet_class
+from pprofplus.probes.greenlet_search import GreenletType
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
     from pprofplus.profiles.capture import Task
 
-# as in task_stacks: each frame that is looked at costs memory
-MAX_NEW_FRAMES = 20_000
 _MAX_DEPTH = 1000
 _CHUNK = 200
 
@@ -38,7 +37,7 @@ class GreenletStack:
     Attributes:
         frames: code and offset of the instruction of each frame, the innermost first; empty unless
             it is SUSPENDED.
-        state: NOT_BEGUN, SUSPENDED, or NOT_READ, see MAX_NEW_FRAMES.
+        state: NOT_BEGUN, SUSPENDED, or NOT_READ.
         own: it is the own stack of a thread, which now runs another greenlet.
     """
 
@@ -63,19 +62,24 @@ class GreenletWalk:
 
     __slots__ = ("_frames_left", "hold_ns", "modules", "too_large")
 
-    def __init__(self) -> None:
+    def __init__(self, max_frames: int) -> None:
+        """Look at up to `max_frames` frames, as `task_stacks.TaskWalk`."""
         self.modules: dict[int, str] = {}
         self.hold_ns = 0
         self.too_large = False
-        self._frames_left = MAX_NEW_FRAMES
+        self._frames_left = max_frames
 
     def stacks(self, task: Task, *, force: bool = False) -> Iterator[GreenletStack]:
         """Yield each greenlet that has not ended and does not run at this moment.
 
         Raises ActionCancelledError if `task` must end.
         """
-        kind = GreenletType.loaded()
-        if kind is None:
+        greenlet = greenlet_class()
+        if greenlet is None:
+            return
+        try:
+            kind = GreenletType(greenlet)
+        except (AttributeError, KeyError):  # a version of greenlet that is not known
             return
         if sys.getallocatedblocks() > MAX_BLOCKS and not force:
             self.too_large = True

@@ -29,9 +29,10 @@ class Row:
         size_bytes: of them and what is charged to them.
         examples: some of the objects, of which the holders are searched.
         container: the type of the container, if the row is about its content; else "".
+        unreported_bytes: what a hash table took without more elements; it is no part of any row.
     """
 
-    __slots__ = ("container", "count", "examples", "name", "size_bytes")
+    __slots__ = ("container", "count", "examples", "name", "size_bytes", "unreported_bytes")
 
     def __init__(
         self, name: str, count: float, size_bytes: float, examples: Held, container: str = ""
@@ -41,6 +42,7 @@ class Row:
         self.size_bytes = size_bytes
         self.examples = examples
         self.container = container
+        self.unreported_bytes = 0.0
 
 
 class _Base:
@@ -155,7 +157,7 @@ def _rows(
         if not row.container:
             total = charged.setdefault(row.name, [0.0, 0.0])
             total[0] += row.count
-            total[1] += row.size_bytes
+            total[1] += row.size_bytes + row.unreported_bytes
     examples = _examples(counting, before)
     rows = []
     for name, count in counts.items():
@@ -205,7 +207,10 @@ def _rows_of_large(counting: Counting, one: object, before: Census | None) -> li
     if not grown and not share:
         return []
     name = counting.name_of(one)
-    rows = [Row(name, count, grown, Held([one]))]
+    # a dict of constant length may double its table, once
+    reported = min(grown, 2 * share * size_bytes)
+    rows = [Row(name, count, reported, Held([one]))]
+    rows[0].unreported_bytes = grown - reported
     content = content_of(one, counting.sizers)
     for number, (leaves, leaf_bytes) in content.leaves.items():
         leaf = counting.names.get(number)

@@ -9,6 +9,8 @@ from itertools import chain, islice
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
+    from typing import Any
+
     from pprofplus.profiles.smaps_reader import MemoryMapping
 
 FILE = "file"
@@ -132,9 +134,26 @@ def _within(addresses: list[int], mapping: MemoryMapping) -> bool:
 
 
 def _thread_addresses() -> list[int]:
-    """Return an address in the stack of each thread of Python: in glibc and musl its identifier."""
+    """Return an address in the stack of each thread of Python: in glibc and musl its identifier.
+
+    That of the main thread is elsewhere: the kernel made its stack, and names it.
+    """
     # no frame is kept: the dictionary exists only during the call
-    return sorted(chain.from_iterable(islice(iter(sys._current_frames, None), 1)))
+    found = set(chain.from_iterable(islice(iter(sys._current_frames, None), 1)))
+    found.discard(_main_ident())
+    return sorted(found)
+
+
+def _main_ident() -> int:
+    """Return the identifier of the main thread, 0 if it is unknown."""
+    threading: Any = dict.get(sys.modules, "threading")
+    try:
+        # of Thread itself: a subclass may have a property __dict__
+        attributes = threading.Thread.__dict__["__dict__"].__get__(threading._main_thread)  # noqa: SLF001
+        ident = attributes.get("_ident")
+    except (AttributeError, KeyError, TypeError):
+        return 0
+    return ident if type(ident) is int else 0
 
 
 def _object_addresses() -> list[int]:

@@ -17,7 +17,7 @@ import zlib
 from time import monotonic_ns, thread_time_ns, time_ns
 
 from pprofplus.log.artefacts import MEMRAY_SUFFIX
-from pprofplus.probes.greenlets import GreenletType
+from pprofplus.probes.concurrency import greenlet_class
 from pprofplus.profiles.capture import ProfilePart, ProfileRefusedError
 from pprofplus.system.descriptor import Descriptor, above_standard, read_small_file
 
@@ -43,16 +43,18 @@ def check(request: CaptureRequest) -> None:
     """Raise ProfileRefusedError without memray, or where memray could disturb the program."""
     if not hasattr(os, "memfd_create"):
         raise ProfileRefusedError("native profiles are taken on Linux only")
-    _memray()
+    memray = _memray()
+    hook = getattr(dict.get(sys.modules, "threading"), "_profile_hook", None)
+    if hook is not None and hook is getattr(memray._memray, "start_thread_trace", None):  # noqa: SLF001 - memray has no function that tells
+        raise ProfileRefusedError("the program runs memray already")
     if request.force:
         return
-    hook = getattr(dict.get(sys.modules, "threading"), "_profile_hook", None)
     if sys.getprofile() is not None or hook is not None:
         raise ProfileRefusedError(
             "the program has set a profile function, which memray would replace: force it if that"
             " is acceptable"
         )
-    if GreenletType.loaded() is not None:
+    if greenlet_class() is not None:
         raise ProfileRefusedError(
             "the program uses greenlets, and memray would set greenlet.settrace: force it if that"
             " is acceptable"
@@ -121,14 +123,14 @@ class _Window:
         try:
             self._tracker.__enter__()
         except RuntimeError as error:
-            raise ProfileRefusedError(f"the program runs memray already: {error}") from error
+            raise ProfileRefusedError("the program runs memray already") from error
         self.hold_ns = max(self.hold_ns, thread_time_ns() - began_ns)
 
     def run(self, window_s: float, task: Task) -> None:
         """Wait for the end of the window, or until it costs too much memory."""
         began_ns, began_bytes = monotonic_ns(), _resident_bytes()
         length_ns = int(window_s * _NS_PER_S)
-        while (passed_ns := monotonic_ns() - began_ns) < length_ns and not task.window_over:
+        while not task.window_over and (passed_ns := monotonic_ns() - began_ns) < length_ns:
             task.wait(min(_STEP_S, (length_ns - passed_ns) / _NS_PER_S))
             task.report(passed_ns / length_ns, "native")
             status = self._file.stat()
@@ -154,9 +156,7 @@ def _memray() -> Any:  # noqa: ANN401 - may be missing
     try:
         import memray
     except ImportError as error:
-        raise ProfileRefusedError(
-            "native profiles need memray: pip install 'pprofplus[native]'"
-        ) from error
+        raise ProfileRefusedError("native profiles need memray: pip install memray") from error
     return memray
 
 

@@ -7,6 +7,7 @@ what there is now.
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 
@@ -31,7 +32,7 @@ from pprofplus.profiles.object_counts import (
     Pace,
     frozen_note,
 )
-from pprofplus.profiles.object_holders import HolderSearch
+from pprofplus.profiles.object_holders import CYCLE, HolderSearch
 from pprofplus.profiles.object_slices import Holds
 from pprofplus.profiles.pprof_encoder import ProfileBuilder
 
@@ -47,6 +48,7 @@ BASE_TRIGGER = "limit-75"
 MAX_HOLD_S = 0.25  # above it, a request must be forced
 _SEARCH_HOLD_S = 0.07  # of one call of gc.get_referrers, if one object does not take longer
 _MOST_ROWS = 5_000
+NOT_FOUND = "[holders not found]"  # all examples only replaced others
 
 # before the first census: tracked objects per memory block, and seconds to list one
 _FIRST_RATIO = 0.5
@@ -121,14 +123,13 @@ def take(request: CaptureRequest, task: Task) -> Iterator[ProfilePart]:
     task.report(0.0, f"each hold of the GIL takes about {expected_s * 1000:.0f} ms")
     before = None
     if request.window_s > 0:
-        began = time.monotonic()
         before = take_base_census(task, pace, why=request.why)
         _learn(before)
-        left_s = request.window_s - (time.monotonic() - began)
-        while left_s > 0 and not task.window_over:
-            task.report(0.4 * (1 - left_s / request.window_s), f"second census in {left_s:.0f} s")
+        end = time.monotonic() + request.window_s
+        while (left_s := end - time.monotonic()) > 0 and not task.window_over:
+            share = 0.4 * (1 - left_s / request.window_s)
+            task.report(share, f"second census in {left_s:.0f} s")
             task.wait(min(left_s, 1.0))
-            left_s = request.window_s - (time.monotonic() - began)
         check(request)
     elif request.why and request.why != BASE_TRIGGER:
         before = base_census()
@@ -175,7 +176,13 @@ def _take(
             pause_s=pace.pause_s,
         )
         profile = ProfileBuilder(SAMPLE_TYPES)
-        first = _add_rows(profile, rows, searched, search, growth=before is not None)
+        stacks = _stacks(rows, searched, search, growth=before is not None)
+        garbage_bytes = 0.0
+        if before is not None and gc.isenabled():
+            # the collector will free it: it is no growth
+            garbage_bytes = sum(one[0] for one in stacks if one[2][-1] == CYCLE)
+            stacks = [one for one in stacks if one[2][-1] != CYCLE]
+        first = _add_stacks(profile, stacks, growth=before is not None)
         held = Holds()
         for holds in (census.holds, search.holds, *((before.holds,) if before else ())):
             held.include(holds)
@@ -183,6 +190,11 @@ def _take(
             f"{first}; the GIL was held {held.count} times, at most {held.longest_s * 1000:.0f} ms"
         )
         _add_comments(profile, census, before, held, expected_s, first)
+        if garbage_bytes:
+            profile.comments.append(
+                f"{garbage_bytes / (1 << 20):.1f} MiB more waits for the garbage collector,"
+                " and is left out"
+            )
         _learn(census)
         if request.why and before is None:
             keep_base_census(census)
@@ -220,30 +232,30 @@ def _add_examples(search: HolderSearch, rows: list[Row]) -> list[list[int]]:
     return ids
 
 
-def _add_rows(
-    profile: ProfileBuilder,
-    rows: list[Row],
-    searched: list[list[int]],
-    search: HolderSearch,
-    *,
-    growth: bool,
-) -> str:
-    """Add the samples; return the largest as one line."""
-    found: list[tuple[float, float, list[str]]] = []
+def _stacks(
+    rows: list[Row], searched: list[list[int]], search: HolderSearch, *, growth: bool
+) -> list[tuple[float, float, list[str]]]:
+    """Return (bytes, objects, names of the stack), the largest first."""
+    found = []
     for index, row in enumerate(rows[:_MOST_ROWS]):
         numbers = searched[index] if index < len(searched) else []
+        content_of = [f"{row.container}[*]"] if row.container else []
         for share, chain in _chains(search, numbers, row.count, growth=growth):
-            content_of = [f"{row.container}[*]"] if row.container else []
-            found.append(
-                (row.size_bytes * share, row.count * share, [row.name, *content_of, *chain])
-            )
-    found.sort(key=lambda one: -one[0])
-    for size_bytes, count, names in found:
+            names = [row.name, *content_of, *chain]
+            found.append((row.size_bytes * share, row.count * share, names))
+    return sorted(found, key=lambda one: -one[0])
+
+
+def _add_stacks(
+    profile: ProfileBuilder, stacks: list[tuple[float, float, list[str]]], *, growth: bool
+) -> str:
+    """Add the samples; return the largest as one line."""
+    for size_bytes, count, names in stacks:
         stack = [profile.location(name) for name in names]
         profile.add(stack, (round(count), round(size_bytes)))
-    if not found:
+    if not stacks:
         return "nothing has grown" if growth else "no objects"
-    size_bytes, count, names = found[0]
+    size_bytes, count, names = stacks[0]
     sign = "+" if growth else ""
     return f"{sign}{size_bytes / (1 << 20):.1f} MiB, {sign}{count:.0f} objects: {' ← '.join(names)}"
 
@@ -253,7 +265,8 @@ def _chains(
 ) -> Iterator[tuple[float, list[str]]]:
     """Yield (share of the row, labels) for each different chain of holders of the examples.
 
-    Where something has grown, examples in containers that did not grow do not count.
+    Where something has grown, examples in containers that did not grow do not count: objects that
+    replace others are new too.
     """
     labels: dict[tuple[str, ...], list[tuple[Edge, ...]]] = {}
     added: dict[tuple[str, ...], int | None] = {}
@@ -270,19 +283,31 @@ def _chains(
         yield 1.0, []
         return
     examples = sum(map(len, labels.values()))
-    weights = {group: len(chains) / examples for group, chains in labels.items()}
-    if any(added.values()):
-        for group, more in added.items():
-            if more is None:
-                weights[group] *= 0.5
-            else:
-                weights[group] = max(weights[group], more / count if count else 0.0) * (more > 0)
-    elif any(more is None for more in added.values()):
-        weights = {group: weights[group] * (added[group] is None) for group in weights}
+    shares = {group: len(chains) / examples for group, chains in labels.items()}
+    weights = _weights(shares, added, count) if growth else shares
     total = sum(weights.values())
+    if not total:
+        yield 1.0, [NOT_FOUND]
     for group, weight in weights.items():
         if weight:
             yield weight / total, _texts(labels[group])
+
+
+def _weights(
+    shares: dict[tuple[str, ...], float], added: dict[tuple[str, ...], int | None], count: float
+) -> dict[tuple[str, ...], float]:
+    """Weight the shares of examples by what is known about the growth of their containers."""
+    any_grew = any(added.values())
+    weights = {}
+    for group, share in shares.items():
+        more = added[group]
+        if more is None:
+            weights[group] = share * (0.5 if any_grew else 1.0)
+        elif more:
+            weights[group] = max(share, more / count if count else 0.0)
+        else:
+            weights[group] = 0.0
+    return weights
 
 
 def _texts(chains: list[tuple[Edge, ...]]) -> list[str]:

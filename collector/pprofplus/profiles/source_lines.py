@@ -1,4 +1,4 @@
-"""The source lines of the functions in a profile, as a file of their own beside the profile.
+"""The source lines of the functions in a profile, as a file of their own next to the profile.
 
 With it, a viewer can list a function when the machine or container of the service is gone. The file
 has the name of the profile with the suffix `src.gz`. It is gzip of lines that are JSON objects in
@@ -25,6 +25,8 @@ import json
 import os
 import stat
 import zlib
+
+import psutil
 
 from pprofplus.errors import ProfileFormatError
 from pprofplus.system.descriptor import close_descriptor
@@ -251,8 +253,6 @@ def _is_source(found: os.stat_result) -> bool:
 
 def _started_s() -> float:
     """Return the unix time at which this process started; infinity if that is unknown."""
-    import psutil
-
     try:
         return float(psutil.Process().create_time())
     except psutil.Error:

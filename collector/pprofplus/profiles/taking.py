@@ -22,6 +22,7 @@ from pprofplus.profiles.capture import (
 )
 from pprofplus.profiles.kinds import KINDS
 from pprofplus.profiles.source_lines import pack_source_lines
+from pprofplus.profiles.switch_interval import ShortSwitchInterval
 from pprofplus.version import __version__
 from pprofplus.warn import describe
 
@@ -263,7 +264,10 @@ class _Storage:
             profile.comments[:0] = self._comments
             if part.hold_ms:
                 profile.comments.append(f"longest hold of the GIL: {part.hold_ms:.1f} ms")
-            data = profile.encode()
+            # it computes for up to a second: with the usual interval, a thread of the host that
+            # wants the GIL meanwhile would wait 5 ms each time
+            with ShortSwitchInterval():
+                data = profile.encode()
         name = self._store(part.kind, data, self._why, suffix or PROFILE_SUFFIX, part.unix_ms)
         stored = StoredProfile(part.kind, name, len(data), part.note, part.hold_ms)
         if profile is not None and self._with_source:
@@ -274,7 +278,8 @@ class _Storage:
         """Store the source lines of all profiles. Raises OSError, PprofplusError."""
         while self._lines:
             stored, unix_ms, lines = self._lines.pop(0)
-            packed = pack_source_lines(lines)
+            with ShortSwitchInterval():
+                packed = pack_source_lines(lines)
             if packed:
                 # the profile's name may have a later time than was asked for
                 found = parse_artefact_name(os.path.basename(stored.name))

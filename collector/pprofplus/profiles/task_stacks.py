@@ -15,8 +15,8 @@ from itertools import tee
 from operator import attrgetter, is_, is_not
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 
+from pprofplus.probes.concurrency import all_are_listed, eager_tasks, weak_sets
 from pprofplus.probes.instances import distinct, instances_among, is_heap_type, with_subclasses
-from pprofplus.probes.tasks import all_are_listed, eager_tasks, weak_sets
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     Readers = tuple[tuple[type, Callable[[Any], Any]], ...]
 
 RUNNING, READY, SUSPENDED = "running", "ready", "suspended"
-# Python creates an object of about 180 bytes for each frame that is looked at, which lives as
-# long as the coroutine. After this many, lines are left out, so that a dump stays small.
-MAX_NEW_FRAMES = 20_000
+# From 3.11 on, Python creates an object of about 180 bytes for each frame that is looked at, which
+# lives as long as the coroutine. After so many, lines are left out: fewer when memory is short.
+FEW_FRAMES = 20_000
+MANY_FRAMES = 200_000
 NO_OFFSET = -2  # of the instruction, if the frame was not looked at
 
 _CHUNK = 200  # tasks that are read in one call
@@ -97,16 +98,17 @@ class TaskWalk:
     Attributes:
         modules: name of the module of each code, by the code's id, as far as it is known.
         unknown: tasks of a kind that cannot be read.
-        without_lines: tasks whose frames were not looked at, see MAX_NEW_FRAMES.
+        without_lines: tasks whose frames were not looked at, see `TaskWalk`.
     """
 
     __slots__ = ("_frames_left", "_getters", "_idents", "modules", "unknown", "without_lines")
 
-    def __init__(self) -> None:
+    def __init__(self, max_frames: int) -> None:
+        """Look at up to `max_frames` frames; of further tasks only the functions are known."""
         self.modules: dict[int, str] = {}
         self.unknown = 0
         self.without_lines = 0
-        self._frames_left = MAX_NEW_FRAMES
+        self._frames_left = max_frames if sys.version_info >= (3, 11) else sys.maxsize
         self._idents: dict[int, tuple[object, int]] = {}  # by the id of the loop, kept alive
         self._getters = _getters()
 
@@ -219,8 +221,11 @@ def _getters() -> tuple[Callable[[Any], Any], ...]:
     kind = _c_task()
     if kind is None:
         return ()
-    coroutine, loop, future = attrgetter("_coro", "_loop", "_fut_waiter")(kind)
-    return coroutine.__get__, kind.get_name, kind.done, loop.__get__, future.__get__
+    try:
+        coroutine, loop, future = attrgetter("_coro", "_loop", "_fut_waiter")(kind)
+        return coroutine.__get__, kind.get_name, kind.done, loop.__get__, future.__get__
+    except AttributeError:  # a version of Python that is not known
+        return ()
 
 
 def _facts(chunk: list[ref[Any]], getters: tuple[Callable[[Any], Any], ...]) -> list[Any]:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import sys
 from time import time_ns
 
-from pprofplus.probes.greenlets import GreenletType
+from pprofplus.probes.concurrency import greenlet_class
+from pprofplus.profiles import task_stacks
 from pprofplus.profiles.capture import ProfilePart
 from pprofplus.profiles.code_names import function_name, line_of
 from pprofplus.profiles.greenlet_stacks import GreenletWalk
 from pprofplus.profiles.pprof_encoder import ProfileBuilder
 from pprofplus.profiles.task_stacks import NO_OFFSET, RUNNING, TaskWalk
 from pprofplus.profiles.thread_stacks import ThreadStacks
+from pprofplus.profiles.thread_states import UNKNOWN, ThreadStates
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ def check(request: CaptureRequest) -> None:
 
 def expected_hold_ms(request: CaptureRequest) -> float:  # noqa: ARG001 - the same for all requests
     """Return how long the search for greenlets will hold the GIL; 0 where none are used."""
-    if GreenletType.loaded() is None:
+    if greenlet_class() is None:
         return 0.0
     return sys.getallocatedblocks() * _HOLD_NS_PER_BLOCK / _NS_PER_MS
 
@@ -47,8 +49,10 @@ def take(request: CaptureRequest, task: Task) -> Iterator[ProfilePart]:
     dump = _Dump()
     dump.add_threads()
     task.check()
-    dump.add_tasks(task)
-    dump.add_greenlets(task, force=request.force)
+    # a trigger takes it when memory is short
+    max_frames = task_stacks.FEW_FRAMES if request.why else task_stacks.MANY_FRAMES
+    dump.add_tasks(TaskWalk(max_frames), task)
+    dump.add_greenlets(GreenletWalk(max_frames), task, force=request.force)
     yield dump.part()
 
 
@@ -71,6 +75,7 @@ class _Dump:
         """Add each thread that runs Python, except those of this package."""
         stacks, profile = ThreadStacks(), self._profile
         threads = stacks.collect()
+        states = ThreadStates()
         if stacks.lost:
             self._lost.append("the threads could not be read")
         places: dict[int, int] = {}
@@ -84,15 +89,19 @@ class _Dump:
                     )
             stack = tuple([places[number] for number in numbers])
             labels: list[tuple[str, str | int]] = [("type", "thread")]
+            state, lock = states.read(thread.tid)
+            if state is not UNKNOWN:
+                labels.append(("state", state))
             if index < _MAX_NAMED_THREADS:
                 labels += _thread_labels(thread.name, thread.tid)
+                if lock:
+                    labels.append(("lock", f"{lock:#x}"))
             self._threads[thread.ident] = thread.name, thread.tid, stack
             profile.add(stack, (1,), labels)
             self._counts[0] += 1
 
-    def add_tasks(self, task: Task) -> None:
+    def add_tasks(self, walk: TaskWalk, task: Task) -> None:
         """Add each asyncio task that is not done. Raises ActionCancelledError."""
-        walk = TaskWalk()
         for found in walk.stacks(task):
             self._counts[1] += 1
             name, tid, thread_stack = self._threads.get(found.ident, ("", 0, ()))
@@ -111,9 +120,8 @@ class _Dump:
         if walk.unknown:
             self._lost.append(f"tasks of an unknown class, not counted: {walk.unknown}")
 
-    def add_greenlets(self, task: Task, *, force: bool) -> None:
+    def add_greenlets(self, walk: GreenletWalk, task: Task, *, force: bool) -> None:
         """Add each greenlet that does not run now. Raises ActionCancelledError."""
-        walk = GreenletWalk()
         for found in walk.stacks(task, force=force):
             self._counts[2] += 1
             stack = self._stack(found.frames, walk.modules) or (

@@ -60,7 +60,7 @@ def take(request: CaptureRequest, task: Task) -> Iterator[ProfilePart]:
     length_ns = int(request.window_s * _NS_PER_S)
     recorder.install()
     try:
-        while (passed_ns := monotonic_ns() - began_ns) < length_ns and not task.window_over:
+        while not task.window_over and (passed_ns := monotonic_ns() - began_ns) < length_ns:
             task.wait(min(_STEP_S, (length_ns - passed_ns) / _NS_PER_S))
             task.report(passed_ns / length_ns, "threadcreate")
             counted.add_all(recorder.starts)

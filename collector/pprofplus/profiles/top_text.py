@@ -14,6 +14,7 @@ _CHAIN = 6  # frames of a stack that are shown
 _NAME = 60  # characters of a name
 # kinds whose leaf says nothing without the rest of the stack: types and their holders, dumps
 _WHOLE_STACKS = frozenset({"heap", "threads", "maps"})
+_STATE = "state"
 _BYTES = ("B", "KiB", "MiB", "GiB", "TiB")
 _SECONDS = ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us"))
 
@@ -87,17 +88,30 @@ def _marks(marks: tuple[str, ...]) -> list[str]:
 
 
 def _by_function(profile: DecodedProfile) -> list[Entry]:
-    """Return an entry for each function at a leaf, with the stack that is heaviest for it."""
-    sums: dict[Frame | None, list[int]] = {}
-    heaviest: dict[Frame | None, tuple[int, tuple[int, ...]]] = {}
-    for stack, values, _ in profile.samples:
+    """Return an entry for each function at a leaf, with the stack that is heaviest for it.
+
+    What a function waits for, where the profile says it, distinguishes entries.
+    """
+    sums: dict[tuple[Frame | None, str], list[int]] = {}
+    heaviest: dict[tuple[Frame | None, str], tuple[int, tuple[int, ...]]] = {}
+    for stack, values, labels in profile.samples:
         leaf = _function_of(profile.frames[stack[0]]) if stack else None
-        _add(sums.setdefault(leaf, [0] * len(values)), values)
-        if leaf not in heaviest or values[-1] > heaviest[leaf][0]:
-            heaviest[leaf] = values[-1], stack
+        state = next((text for key, text in labels if key == _STATE and isinstance(text, str)), "")
+        key = leaf, state
+        _add(sums.setdefault(key, [0] * len(values)), values)
+        if key not in heaviest or values[-1] > heaviest[key][0]:
+            heaviest[key] = values[-1], stack
     return [
-        (tuple(values), _chain(heaviest[leaf][1], profile.frames)) for leaf, values in sums.items()
+        (
+            tuple(values),
+            _with_state(_chain(heaviest[leaf, state][1], profile.frames), state),
+        )
+        for (leaf, state), values in sums.items()
     ]
+
+
+def _with_state(chain: list[str], state: str) -> list[str]:
+    return [f"{chain[0]} [{state[:_NAME]}]", *chain[1:]] if state else chain
 
 
 def _function_of(frame: Frame) -> Frame:

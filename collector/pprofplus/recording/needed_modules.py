@@ -20,6 +20,7 @@ from pprofplus.system.user import current_ids
 _REQUESTS = ("pprofplus.control.request_handler", "pprofplus.recording.run_actions")
 _ARTEFACTS = ("pprofplus.recording.artefact_queue",)
 _LONG_ACTIONS = ("pprofplus.control.long_actions", "pprofplus.log.artefact_writer")
+_GREENLETS = ("pprofplus.probes.greenlet_search",)
 _TRIGGERS = ("pprofplus.recording.triggers", "pprofplus.recording.triggered_capture")
 _OTHERS_REACH = stat.S_IXOTH
 
@@ -39,7 +40,7 @@ def load_after_start(*, as_root: bool) -> None:
     _load(_REQUESTS + _ARTEFACTS)
     if as_root:
         load()
-        _load(_LONG_ACTIONS)
+        _load(_LONG_ACTIONS + _GREENLETS)
 
 
 def _load_profiles() -> None:

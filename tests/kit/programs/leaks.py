@@ -51,7 +51,7 @@ def closure(count):
 
 
 class Plugin:
-    instances = []
+    instances = []  # noqa: RUF012 - this is the leak
 
     def __init__(self, i):
         self.config = {"i": i, "n": f"c{i}" * 16}
@@ -110,7 +110,7 @@ class Result:
         self.text = f"r{i}" * 20
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def fetch(i):
     return Result(i)
 
@@ -256,7 +256,8 @@ def write_growth(leak, path, *, before=COUNT // 2, window_s=WINDOW_S):
     (part,) = take(CaptureRequest(("heap",), window_s, force=True), Task())
     with open(path, "wb") as file:
         file.write(part.profile.encode())
-    print(part.note, flush=True)
+    sys.stdout.write(f"{part.note}\n")
+    sys.stdout.flush()
     os._exit(0)  # threads of the load still run
 
 

@@ -11,7 +11,6 @@ from types import BuiltinFunctionType
 
 from pprofplus.control.long_actions import ActionCancelledError
 from pprofplus.errors import PprofplusError, ProfileRefusedError
-from pprofplus.lifecycle import current
 from pprofplus.log.artefacts import artefact_name
 from pprofplus.profiles.capture import MAX_WINDOW_S
 from pprofplus.profiles.kinds import KINDS
@@ -65,8 +64,9 @@ class ProgramProfile:
         hz: int,
         *,
         force: bool,
+        find_recorder: Callable[[], RunRecorder | None],
     ) -> None:
-        """See `pprofplus.profile()`."""
+        """See `pprofplus.profile()`; `find_recorder` returns the recorder of this process's run."""
         self.kinds = check_kinds(kinds)
         self.files: list[str] = []
         self.data: dict[str, bytes] = {}
@@ -78,6 +78,7 @@ class ProgramProfile:
         self._path = None if path is None else os.fsdecode(path)
         self._hz = check_hz(hz)
         self._force = force
+        self._find_recorder = find_recorder
         self._directory = ""
         self._taking: _Taking | None = None
         load_modules(self.kinds)
@@ -156,10 +157,7 @@ class ProgramProfile:
         """Start the thread that takes these kinds. Raises ValueError, OSError."""
         if self._taking is not None and self._taking.is_ours:
             raise ValueError("this profile is being taken already")
-        collector, _ = current()
-        if collector is not None and collector.running:
-            collector.open_now()
-        recorder = None if collector is None else collector.recorder
+        recorder = self._find_recorder()
         settings = Settings() if recorder is None else None
         taking = _Taking()
         if self._path is not None:

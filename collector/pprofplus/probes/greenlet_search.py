@@ -1,4 +1,4 @@
-"""The greenlets of this process, as of gevent, eventlet and SQLAlchemy; found by way of `gc`.
+"""Finds the greenlets of this process, as of gevent, eventlet and SQLAlchemy.
 
 No library lists all greenlets. But each refers to its parent, and an instance of a class written
 in Python refers to its class. So `gc.get_referrers`, which follows references in C without calling
@@ -10,11 +10,9 @@ for each container and holds the GIL; to filter all containers by their type tak
 from __future__ import annotations
 
 import gc
-import sys
 from _weakref import ref
 from time import thread_time_ns
 
-from pprofplus.probes import Probe
 from pprofplus.probes.instances import distinct, instances_among, is_heap_type, with_subclasses
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
@@ -23,14 +21,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 _MAX_PARENTS = 40  # a pass compares each reference with each of them
-# in a larger process a pass could hold the GIL for more than about 100 ms
-MAX_BLOCKS = 6_000_000
-_MAX_SCAN_BLOCKS = 1_000_000
-_MAX_HOLD_NS = 30_000_000
 
 
 class GreenletType:
-    """The class of greenlets, where the module is loaded and some thread has used it.
+    """The class of greenlets.
 
     Attributes:
         active: returns whether a greenlet has begun and has not ended.
@@ -44,6 +38,7 @@ class GreenletType:
     __slots__ = ("_type", "active", "dead", "frame", "hold_ns", "parent")
 
     def __init__(self, greenlet: type) -> None:
+        """Use this class. Raises AttributeError, KeyError if it is that of an unknown version."""
         # a subclass of the host may define the same names; these are not looked up in it
         names = greenlet.__dict__
         self._type = greenlet
@@ -56,21 +51,6 @@ class GreenletType:
     def lives(self, greenlet: object) -> bool:
         """Return whether a greenlet has not ended, and is not a thread's own stack."""
         return not self.dead(greenlet) and self.parent(greenlet) is not None
-
-    @staticmethod
-    def loaded() -> GreenletType | None:
-        """Return it, or None if no thread of this process has used greenlets."""
-        module = dict.get(sys.modules, "greenlet._greenlet")
-        if type(module) is not type(sys):
-            return None
-        names = module.__dict__
-        count = names.get("get_total_main_greenlets")
-        if count is not None and not count():
-            return None  # SQLAlchemy, for example, imports it and seldom uses it
-        try:
-            return GreenletType(names["greenlet"])
-        except (AttributeError, KeyError):  # another version
-            return None
 
     def find(self, *, scan: bool) -> list[ref[Any]]:
         """Return weak references to all greenlets, also to those of the threads' own stacks.
@@ -109,37 +89,3 @@ class GreenletType:
                     break
                 found[id(greenlet)] = greenlet
         return list(found.values())
-
-
-class GreenletsProbe(Probe):
-    """Number of greenlets that have not ended; none until a thread has used greenlets.
-
-    There is no cheap way to count them, see above, so the budget limits how often it is done. In
-    a process so large that one pass holds the GIL for more than 30 ms there is no value.
-    """
-
-    names = ("greenlets",)
-    exact = True
-    budgeted = True
-    min_period_s = 9.5  # as with smaps: a little less than ten seconds
-
-    def __init__(self) -> None:
-        self._most_blocks = MAX_BLOCKS
-
-    def read(self) -> tuple[int, ...] | None:
-        """Return their number; None if there are none, or if a count takes too long."""
-        kind = GreenletType.loaded()
-        if kind is None:
-            return None
-        blocks = sys.getallocatedblocks()
-        if blocks > self._most_blocks:
-            return None
-        found = kind.find(scan=blocks <= _MAX_SCAN_BLOCKS)
-        if kind.hold_ns > _MAX_HOLD_NS:
-            self._most_blocks = blocks // 2
-        count = 0
-        for reference in found:
-            greenlet = reference()
-            if greenlet is not None and kind.lives(greenlet):
-                count += 1
-        return (count,)
