@@ -133,3 +133,30 @@ def test_after_the_last_trigger_it_waits_for_the_next_point_and_does_not_spin():
             break
     assert min(waits) >= FAST_POLL_S
     assert min(waits[-50:]) >= CALM_POLL_S
+
+
+def approached(rate, begin_share, step_s=0.25):
+    """Return at which share of the limit the last trigger is expected soon; None if never."""
+    triggers = LimitTriggers()
+    for i in range(10_000):
+        used = round(begin_share * LIMIT + rate * i * step_s)
+        if "limit-90" in triggers.fired(used, LIMIT, i * step_s):
+            return None
+        if triggers.approaching(LIMIT):
+            return used / LIMIT
+    return None
+
+
+def test_the_last_trigger_is_expected_seconds_before_it_fires():
+    assert approached(400e6, 0.1) == pytest.approx(0.4, abs=0.1)
+    assert approached(100e6, 0.1) == pytest.approx(0.5, abs=0.05)
+    assert approached(20e6, 0.1) == pytest.approx(0.82, abs=0.02)
+    assert approached(1e4, 0.8) is None
+    assert approached(0, 0.8) is None
+
+
+def test_a_single_step_is_no_approach():
+    triggers = LimitTriggers()
+    for i, share in enumerate((0.5, 0.7, 0.7, 0.7)):
+        triggers.fired(round(share * LIMIT), LIMIT, i * 0.25)
+        assert not triggers.approaching(LIMIT)

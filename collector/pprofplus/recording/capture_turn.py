@@ -48,9 +48,9 @@ class CaptureTurn:
         """
         if not directory:
             return True
-        share = resident_bytes() / used_bytes if used_bytes else 1.0
-        is_main = share >= _MAIN_SHARE
-        if not is_main:
+        share = _share_of(used_bytes)
+        main = share >= _MAIN_SHARE
+        if not main:
             if left_bytes is not None and left_bytes < _LEAST_LEFT_BYTES:
                 return False
             task.wait(_YIELD_S * (1 - share / _MAIN_SHARE))
@@ -58,14 +58,14 @@ class CaptureTurn:
             self._descriptor = Descriptor(above_standard(os.open(directory, DIRECTORY)))
         except OSError:
             return True  # no descriptor is left, or the cgroup has vanished
-        until_s = monotonic() + (_MAIN_WAIT_S if is_main else _WAIT_S)
+        until_s = monotonic() + (_MAIN_WAIT_S if main else _WAIT_S)
         step_s = _FIRST_STEP_S
         while True:
             got = self._try()
             if got is not False:  # None: there are no locks here
                 return True
             if monotonic() >= until_s:
-                return is_main
+                return main
             # not all at the same time
             task.wait(step_s * (1 + os.getpid() % 7 / 7))
             step_s = min(2 * step_s, _LAST_STEP_S)
@@ -91,6 +91,15 @@ class CaptureTurn:
             return lock(descriptor.number)
         except OSError:
             return None
+
+
+def is_main(used_bytes: int) -> bool:
+    """Return whether this process has much of the memory in use in its cgroup."""
+    return _share_of(used_bytes) >= _MAIN_SHARE
+
+
+def _share_of(used_bytes: int) -> float:
+    return resident_bytes() / used_bytes if used_bytes else 1.0
 
 
 def resident_bytes() -> int:

@@ -30,6 +30,8 @@ CALM_POLL_S = 0.25
 # Growth that begins between two readings may have begun in the last part of the time between them.
 _BEGIN_FACTOR = 4.0
 _READINGS_AHEAD = 3.0
+# what takes profiles is loaded if the last trigger will fire so soon, from this share of the limit
+_SOON_S, _NEAR_SHARE = 4.0, 0.4
 
 
 class RateLimit:
@@ -109,13 +111,14 @@ class LimitTrigger:
 class LimitTriggers:
     """The triggers at one limit, with the growth of the memory in use."""
 
-    __slots__ = ("_bytes", "_rate", "_read_s", "_triggers")
+    __slots__ = ("_bytes", "_grown", "_rate", "_read_s", "_triggers")
 
     def __init__(self, shares: Iterable[tuple[str, float]] = SHARES) -> None:
         self._triggers = [LimitTrigger(name, share) for name, share in shares]
         self._read_s: float | None = None
         self._bytes = 0
         self._rate = 0.0  # bytes per second
+        self._grown = 0  # so many readings in succession have shown growth
 
     def fired(self, used_bytes: int, limit_bytes: int, now_s: float) -> list[str]:
         """Return the names of the triggers that fire now."""
@@ -137,9 +140,17 @@ class LimitTriggers:
         least_s = FAST_POLL_S if self._rate > _FAST_SHARE * limit_bytes else MIN_POLL_S
         return min(calm_s, max(left_bytes / self._rate / _READINGS_AHEAD, least_s))
 
+    def approaching(self, limit_bytes: int) -> bool:
+        """Return whether the last trigger will probably fire within seconds."""
+        at_bytes = self._triggers[-1].fires_at_bytes(limit_bytes)
+        if at_bytes is None or self._bytes < _NEAR_SHARE * limit_bytes or self._grown < 2:
+            return False
+        return 0 < at_bytes - self._bytes < self._rate * _SOON_S
+
     def _note_growth(self, used_bytes: int, now_s: float) -> None:
         if self._read_s is not None and now_s > self._read_s:
             rate = max(0.0, (used_bytes - self._bytes) / (now_s - self._read_s))
+            self._grown = self._grown + 1 if rate else 0
             if rate > 2 * self._rate:
                 rate *= _BEGIN_FACTOR
             # a short pause, as of the garbage collector, is not the end of the growth

@@ -11,7 +11,7 @@ import sys
 from collections import deque
 
 from pprofplus.control.long_actions import ActionCancelledError
-from pprofplus.recording.capture_turn import CaptureTurn
+from pprofplus.recording.capture_turn import CaptureTurn, is_main
 from pprofplus.system.background import BackgroundThread, WakeEvent
 from pprofplus.system.release import check_release
 from pprofplus.warn import describe, warn_throttled
@@ -81,7 +81,16 @@ class TriggerCaptures:
     The collector's thread calls `begin` and `keep_going`; any thread may call the rest.
     """
 
-    __slots__ = ("_lock", "_pending", "_pid", "_task", "_thread", "_turn", "_urgent")
+    __slots__ = (
+        "_lock",
+        "_pending",
+        "_pid",
+        "_prepared",
+        "_task",
+        "_thread",
+        "_turn",
+        "_urgent",
+    )
 
     def __init__(self, lock: RLock) -> None:
         """`lock` is the one that a fork waits for; it is held while modules are loaded."""
@@ -92,6 +101,7 @@ class TriggerCaptures:
         self._thread: BackgroundThread | None = None
         self._urgent: BackgroundThread | None = None
         self._turn: CaptureTurn | None = None  # during a capture
+        self._prepared = False
 
     def begin(self, fired: FiredTrigger, recorder: RunRecorder) -> None:
         """Take the profiles of a trigger soon; what still waits for its turn is left out."""
@@ -105,6 +115,16 @@ class TriggerCaptures:
         else:
             self._pending.append(_Capture(fired, recorder, kinds))
         self.keep_going()
+
+    def prepare(self, used_bytes: int) -> None:
+        """Load what takes profiles, if this process uses much of the memory in use.
+
+        On a busy machine that takes longer than the last tenth of a limit may last.
+        """
+        if not self._prepared:
+            self._prepared = True
+            if not self._pending and is_main(used_bytes):
+                self._thread = self._started(self._load_early)
 
     def keep_going(self) -> None:
         """Start the thread, if something is waiting and it does not run."""
@@ -178,6 +198,12 @@ class TriggerCaptures:
             problems = [str(error) if isinstance(error, ValueError) else describe(error)]
         if problems and os.getpid() == self._pid and not capture.recorder.closed:
             warn_throttled(f"trigger {fired.why}", f"profiles of {fired.why}: {problems[0]}")
+
+    def _load_early(self) -> None:
+        try:
+            self._load()
+        except Exception:  # noqa: BLE001 - the capture tries again, and reports it
+            return
 
     def _load(self) -> None:
         """Load what takes profiles. Raises ValueError, ImportError, OSError."""

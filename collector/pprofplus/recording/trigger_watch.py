@@ -72,6 +72,8 @@ class TriggerWatch:
 
     Attributes:
         due_ns: monotonic time of the next `poll`.
+        approached_bytes: memory in use in a cgroup whose last trigger will probably fire within
+            seconds, as seen by the last `poll`; 0 if there is none.
     """
 
     __slots__ = (
@@ -85,6 +87,7 @@ class TriggerWatch:
         "_report",
         "_triggers",
         "_used",
+        "approached_bytes",
         "due_ns",
     )
 
@@ -98,6 +101,7 @@ class TriggerWatch:
         `report(kind, line)` takes a warning for the host.
         """
         self.due_ns = 0
+        self.approached_bytes = 0
         # another one, because a forked child must not continue the history of its parent
         self._expression = None if expression is None else expression.fresh()
         self._report = report
@@ -118,6 +122,7 @@ class TriggerWatch:
         now_ns = self.postpone()
         now_s = now_ns / _NS
         self._find_limits(probe_set, now_ns)
+        self.approached_bytes = 0
         poll_s = MAX_POLL_S if self._limited else max(MAX_POLL_S, min(interval_s, _RARE_S))
         fired: list[FiredTrigger] = []
         for each in self._limited:
@@ -133,6 +138,8 @@ class TriggerWatch:
             names = triggers.fired(used_bytes, each.limit_bytes, now_s)
             fired += [self._at_limit(name, each, used_bytes) for name in names]
             poll_s = min(poll_s, triggers.poll_s(each.limit_bytes))
+            if triggers.approaching(each.limit_bytes):
+                self.approached_bytes = used_bytes
         if self._expression is not None and (sampled or interval_s > _RARE_S):
             rare = interval_s > _RARE_S and not sampled
             if self._begins_to_hold(self._expression, probe_set, now_s, rare=rare):

@@ -44,6 +44,8 @@ class Triggers:
         fired = self._watch.poll(recorder.probe_set, recorder.interval_s, sampled=sampled)
         for each in fired:
             self._captures.begin(each, recorder)
+        if self._watch.approached_bytes:
+            self._captures.prepare(self._watch.approached_bytes)
         self._captures.keep_going()
 
     def emit_warnings(self) -> None:
