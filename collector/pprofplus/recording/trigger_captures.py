@@ -202,8 +202,9 @@ class TriggerCaptures:
     def _load_early(self) -> None:
         try:
             self._load()
-        except Exception:  # noqa: BLE001 - the capture tries again, and reports it
-            return
+        except Exception:  # noqa: BLE001, S110 - the capture tries again, and reports it
+            pass
+        self._run()  # what has fired meanwhile
 
     def _load(self) -> None:
         """Load what takes profiles. Raises ValueError, ImportError, OSError."""
