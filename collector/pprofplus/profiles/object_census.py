@@ -276,7 +276,7 @@ def _chains(
             continue
         group = tuple(edge.group for edge in chain)
         labels.setdefault(group, []).append(chain)
-        more = search.elements_added(number) if growth else None
+        more = search.elements_added(number, count / 10) if growth else None
         known = added.get(group)
         added[group] = known if more is None else more if known is None else max(more, known)
     if not labels:  # there are no examples, or all were freed meanwhile
