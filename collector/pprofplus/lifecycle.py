@@ -73,6 +73,7 @@ def start(
     group_readable: bool | None = None,
     budget: float | None = None,
     profile_source: bool | None = None,
+    profile_when: str | None = None,
 ) -> Collector:
     """Record this process from now on, and in its forked children; return the collector.
 
@@ -95,6 +96,8 @@ def start(
             `PPROFPLUS_BUDGET`; 0.001.
         profile_source: keep the source lines of the functions in a profile with it;
             `PPROFPLUS_PROFILE_SOURCE`; True.
+        profile_when: also take profiles when this holds, as in "rss > 800MiB" or "growing"; "never"
+            takes none, not even near the memory limit; `PPROFPLUS_PROFILE_WHEN`; near the limit.
 
     With `PPROFPLUS_DISABLED=1` nothing is recorded. Raises ValueError for an argument out of its
     range, and nothing else: other problems are logged once, by `logging.getLogger("pprofplus")`.
@@ -109,6 +112,7 @@ def start(
         group_readable=group_readable,
         budget=budget,
         profile_source=profile_source,
+        profile_when=profile_when,
     )
     collector = _start(settings, 0.0)
     collector.open_now()

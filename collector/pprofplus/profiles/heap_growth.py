@@ -78,6 +78,11 @@ def base_census() -> Census | None:
     return _base.census
 
 
+def keep_base_census(census: Census) -> None:
+    """Keep a census as the base of later ones."""
+    _base.census = census
+
+
 def drop_base_census() -> None:
     """Forget the base: the next growth needs a new one. A forked child calls it too."""
     _base.census = None

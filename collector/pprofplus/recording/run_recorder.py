@@ -12,7 +12,17 @@ from _thread import get_ident
 from collections import deque
 from time import monotonic_ns, time_ns
 
-from pprofplus.log.format import FORK, INTERVAL, MARK, PAUSE, RESUME, START, STOP, Event
+from pprofplus.log.format import (
+    ARTEFACT,
+    FORK,
+    INTERVAL,
+    MARK,
+    PAUSE,
+    RESUME,
+    START,
+    STOP,
+    Event,
+)
 from pprofplus.log.writer import Writer
 from pprofplus.settings import check_interval_s
 from pprofplus.system.background import Gate
@@ -377,10 +387,19 @@ class RunRecorder:
         self.probe_set.close()
 
     def _write_artefact(self, pending: PendingArtefact) -> str:
-        """Write one artefact; return its name. Raises as `Writer.store_artefact` does."""
-        return self.writer.store_artefact(
+        """Write one artefact and its event; return its name.
+
+        Raises as `Writer.store_artefact` does.
+        """
+        name = self.writer.store_artefact(
             pending.unix_ms, pending.kind, pending.data, why=pending.why, suffix=pending.suffix
         )
+        if not pending.is_source:
+            mono_ms, unix_ms = monotonic_ns() // _NS_PER_MS, time_ns() // _NS_PER_MS
+            self._queue.append((Event(ARTEFACT, mono_ms, unix_ms, len(pending.data), name), None))
+            if not self._writing:
+                self._write_queue()
+        return name
 
     def _write_pending_artefacts(self) -> None:
         """Write the queued artefacts, if the ledger is not busy; the lock is held."""
