@@ -54,12 +54,15 @@ def service(spawn, monkeypatch):
 
 @pytest.fixture
 def ctl(log_directory, monkeypatch):
-    """Start the command; its kinds are those of the services."""
+    """Start the command; its kinds are those of the services.
+
+    Without --dir, root also finds the runs of other users.
+    """
     monkeypatch.setenv("PYTHONPATH", IMPORT_PATH)
 
     def start(*words, **options):
         return subprocess.Popen(
-            [sys.executable, "-c", CTL, *words],
+            [sys.executable, "-c", CTL, *words, "--dir", str(log_directory)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

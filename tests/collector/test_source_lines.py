@@ -105,8 +105,9 @@ def test_a_fifo_with_a_writer_is_not_opened(tmp_path):
         assert pack_source_lines({path: {1: {1}}}) == b""
         assert not opened.is_set()
     finally:
-        os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+        reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         writer.join()
+        os.close(reader)
 
 
 def test_the_file_is_never_longer_than_its_limit(tmp_path):
