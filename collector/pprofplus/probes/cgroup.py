@@ -67,6 +67,11 @@ class Cgroup:
             # our own cgroup is the mount's top, but another process's is not
             raise ProbeAbsentError("the cgroup has no memory files")
 
+    @property
+    def used_path(self) -> str:
+        """Path of the file with the memory used."""
+        return f"{self.directory}/{self.used}"
+
     def limits(self) -> list[tuple[str, int]]:
         """Return (directory, bytes) of each cgroup with a limit, from this one upwards."""
         limits = []
@@ -220,12 +225,22 @@ class CgroupLimitProbe(Probe):
 
     def __init__(self, who: str = "self") -> None:
         self._who = who
+        self._groups = b""
         self.cgroup = Cgroup(who)
         self.limits: list[tuple[str, int]] = []
 
+    def _find(self) -> None:
+        """Find the cgroup, unless it is the same as before. Raises OSError, ProbeAbsentError."""
+        groups = read_small_file(f"/proc/{self._who}/cgroup")
+        # its path is found among all mounts, of which a container host has hundreds
+        if groups != self._groups or not os.path.exists(self.cgroup.used_path):
+            self._groups = b""
+            self.cgroup = Cgroup(self._who)
+            self._groups = groups
+
     def read(self) -> tuple[int, ...] | None:
         """Return bytes, or None while there is no limit. Raises OSError, ProbeAbsentError."""
-        self.cgroup = Cgroup(self._who)
+        self._find()
         self.limits = self.cgroup.limits()
         if not self.limits:
             return None
