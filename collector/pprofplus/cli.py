@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 SUBCOMMANDS = (
     ("run", "run a program, and record each Python process in it"),
     ("watch", "record other processes, in any language, from outside"),
-    ("ctl", "ask a running service to pause, resume, change its interval, or add a mark"),
+    ("ctl", "ask a running service to take a profile, pause, change its interval, or add a mark"),
     ("doctor", "check whether a service started here would be recorded"),
     ("autostart", "print the directory to put into PYTHONPATH for PPROFPLUS_AUTOSTART"),
     ("where", "print the log directory"),

@@ -72,6 +72,8 @@ def start(
     max_age_days: float | None = None,
     group_readable: bool | None = None,
     budget: float | None = None,
+    profile_source: bool | None = None,
+    profile_when: str | None = None,
 ) -> Collector:
     """Record this process from now on, and in its forked children; return the collector.
 
@@ -92,6 +94,10 @@ def start(
         group_readable: let the group read the logs; `PPROFPLUS_GROUP_READABLE`; False.
         budget: share of one core for the probes whose cost grows with the process;
             `PPROFPLUS_BUDGET`; 0.001.
+        profile_source: keep the source lines of the functions in a profile with it;
+            `PPROFPLUS_PROFILE_SOURCE`; True.
+        profile_when: also take profiles when this holds, as in "rss > 800MiB" or "growing"; "never"
+            takes none, not even near the memory limit; `PPROFPLUS_PROFILE_WHEN`; near the limit.
 
     With `PPROFPLUS_DISABLED=1` nothing is recorded. Raises ValueError for an argument out of its
     range, and nothing else: other problems are logged once, by `logging.getLogger("pprofplus")`.
@@ -105,6 +111,8 @@ def start(
         max_age_days=max_age_days,
         group_readable=group_readable,
         budget=budget,
+        profile_source=profile_source,
+        profile_when=profile_when,
     )
     collector = _start(settings, 0.0)
     collector.open_now()
@@ -263,6 +271,10 @@ def _after_fork_in_child() -> None:
         )
     _process.torn = False
     _hook_multiprocessing_forks()
+    # it may have been forked without calling the hook of that module
+    switch_interval = sys.modules.get("pprofplus.profiles.switch_interval")
+    if switch_interval is not None:
+        switch_interval.after_fork_in_child()
 
 
 def _called_by_subprocess(frame: FrameType | None) -> bool:

@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from kit import reference
 from kit.units import MIB
 from pprofplus.errors import ProbeAbsentError
 from pprofplus.metrics import BY_NAME, CATALOGUE
@@ -552,3 +553,74 @@ def test_all_expensive_probes_together_stay_within_the_budget(costs, interval_s)
         if period < MAX_PERIOD_S
     )
     assert used <= 0.001 * 1.000001
+
+
+TASKS = """
+import asyncio, gc, json
+from pprofplus.probes.concurrency import TasksProbe
+probe = TasksProbe()
+async def ends(): pass
+async def main():
+    waiting = [asyncio.ensure_future(asyncio.sleep(1000)) for _ in range(100)]
+    done = asyncio.ensure_future(ends())
+    await asyncio.sleep(0.01)
+    found = [probe.read()]
+    del done
+    found.append(probe.read())
+    return found
+print(json.dumps(asyncio.run(main()) + [probe.read()]))
+"""
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="asyncio has no set of all tasks")
+def test_tasks_count_until_they_are_freed(run):
+    # with the task that runs them, and one that is done but still referred to
+    assert json.loads(" ".join(run(TASKS))) == [[102], [101], [0]]
+
+
+def test_tasks_have_no_value_before_asyncio_is_loaded(run):
+    program = """
+import sys
+from pprofplus.probes.concurrency import GreenletsProbe
+from pprofplus.probes.concurrency import TasksProbe
+tasks, greenlets = TasksProbe(), GreenletsProbe()
+print(tasks.read(), greenlets.read(), "asyncio" in sys.modules)
+"""
+    assert run(program) == ["None", "None", "False"]
+
+
+def test_tasks_of_a_service_are_in_its_log(run, log_directory):
+    program = """
+import asyncio, pprofplus
+collector = pprofplus.start("api", interval_s=0.05)
+async def main():
+    kept = [asyncio.ensure_future(asyncio.sleep(1000)) for _ in range(42)]
+    while collector.samples < 20: await asyncio.sleep(0.01)
+asyncio.run(main())
+pprofplus.stop()
+"""
+    run(program)
+    found = reference.Run(reference.runs(log_directory)[0]).samples[-3][2]
+    assert found["tasks"] == 43
+    assert "greenlets" not in found
+
+
+GREENLETS = """
+import gevent, json
+from pprofplus.probes import concurrency
+kept = [gevent.spawn(gevent.sleep, 1000) for _ in range(50)]
+gevent.sleep(0.01)
+probe = concurrency.GreenletsProbe()
+found = [probe.read()]
+gevent.killall(kept[:20])
+found.append(probe.read())
+concurrency.MAX_BLOCKS = 1
+found.append(concurrency.GreenletsProbe().read())
+print(json.dumps(found))
+"""
+
+
+def test_greenlets_count_until_they_end(run):
+    pytest.importorskip("gevent")
+    # with the hub; in a process that is too large there is no value
+    assert json.loads(" ".join(run(GREENLETS))) == [[51], [31], None]

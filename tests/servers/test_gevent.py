@@ -94,3 +94,50 @@ for _ in range(10):
     subprocess.run(["true"], check=True)
 """
     whole(program(ORDERS[order] + WORK + text), runs)
+
+
+@order
+def test_a_long_action_runs_while_a_greenlet_computes(program, runs, order):
+    text = """
+import _thread
+from pprofplus.control.actions import Action
+from pprofplus.control.client import put_request, take_answer
+from pprofplus.control.requests import Request
+from pprofplus.recording.run_actions import ACTIONS
+steps = []
+def count(recorder, arguments, task):
+    for _ in range(20):
+        task.wait(0.005)
+        steps.append(_thread.get_native_id())
+    return "counted"
+ACTIONS.register(Action("count", count, long=True))
+stem = put_request(collector.directory, Request("count"))
+end = time.monotonic() + 60
+while len(steps) < 20 and time.monotonic() < end:
+    sum(range(1000))  # it never yields to other greenlets
+assert len(steps) == 20, len(steps)
+assert set(steps) & {os.getpid(), _thread.get_native_id()} == set()
+while (answer := take_answer(collector.directory, stem)) is None:
+    gevent.sleep(0.01)
+assert answer == (True, "counted")
+"""
+    whole(program(ORDERS[order] + WORK + text), runs)
+
+
+@order
+def test_a_profile_of_the_program_lets_other_greenlets_run(program, runs, order):
+    text = """
+ticks = []
+def tick():
+    while True:
+        ticks.append(time.monotonic())
+        gevent.sleep(0.01)
+gevent.spawn(tick)
+found = pprofplus.profile("wall", "threads", seconds=0.5).take()
+assert len(found.files) == 2, found
+assert len(ticks) >= 5, ticks
+with pprofplus.profile("wall") as found:
+    gevent.sleep(0.2)
+assert not found.problems, found.problems
+"""
+    whole(program(ORDERS[order] + WORK + text), runs)

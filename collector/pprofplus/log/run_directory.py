@@ -7,7 +7,7 @@ import os
 from time import monotonic
 
 from pprofplus.errors import UnsafeDirectoryError
-from pprofplus.log.format import PAGE_SIZE, RunHeader, pack_header
+from pprofplus.log.format import PAGE_SIZE, PLAIN_MINOR, RunHeader, pack_header
 from pprofplus.log.ledger import TIMEOUT_S, Account, Ledger, LedgerBusyError
 from pprofplus.log.log_directory import (
     make_run,
@@ -56,6 +56,7 @@ class RunDirectory:
     Attributes:
         skipped_number: number of a segment whose name was taken by another file when the last one
             was opened, or 0.
+        format_minor: minor version of the format in the headers of the next segments.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class RunDirectory:
         group_readable: bool,
     ) -> None:
         self.skipped_number = 0
+        self.format_minor = PLAIN_MINOR
         self._log_directory = log_directory
         self._header = header
         self._max_bytes = max_bytes
@@ -299,7 +301,7 @@ class RunDirectory:
 
     def _make_segment(self, directory: int, size_bytes: int) -> Segment:
         wanted = self._number + 1
-        pages = pack_header(self._header, size_bytes)
+        pages = pack_header(self._header, size_bytes, self.format_minor)
         new = Segment(directory, wanted, pages, size_bytes, self._mode)
         self.skipped_number = wanted if new.number != wanted else 0
         self._number = new.number

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 
 from pprofplus.errors import PprofplusError
-from pprofplus.log.format import LOST, PAGE_SIZE, Event, RunHeader
+from pprofplus.log.format import ARTEFACT, ARTEFACT_MINOR, LOST, PAGE_SIZE, Event, RunHeader
 from pprofplus.log.ledger import LedgerBusyError
 from pprofplus.log.log_directory import segment_name
 from pprofplus.log.page import PageBuilder
@@ -121,6 +121,8 @@ class Writer:
 
     def add_event(self, event: Event, reported: int = 0) -> None:
         """Append an event, and write it immediately; it reports `reported` lost samples."""
+        if event.kind == ARTEFACT:
+            self._files.format_minor = ARTEFACT_MINOR
         if not self._page.add_event(event):
             self._finish_page()
             self._page.add_event(event)

@@ -11,6 +11,7 @@ from pprofplus.probes import Probe
 from pprofplus.probes.blocks import BlocksProbe
 from pprofplus.probes.budget import periods_s
 from pprofplus.probes.cgroup import CgroupLimitProbe, CgroupOomKillsProbe, CgroupUsedProbe
+from pprofplus.probes.concurrency import GreenletsProbe, TasksProbe
 from pprofplus.probes.custom import CustomProbe
 from pprofplus.probes.garbage import CollectionsProbe
 from pprofplus.probes.gauge_registry import GaugeRegistry
@@ -54,6 +55,8 @@ SOURCES: tuple[Choices, ...] = (
     (CgroupUsedProbe,),
     (CgroupLimitProbe,),
     (CgroupOomKillsProbe,),
+    (TasksProbe,),
+    (GreenletsProbe,),
 )
 
 DEFAULT_BUDGET = 0.001
@@ -320,6 +323,26 @@ class ProbeSet:
                 if slot.probe.follows_rss:
                     least_s *= min(self.interval_s, 1.0)
                 slot.due_ns = max(slot.budget_due_ns, now_ns + int(least_s * 1e9))
+
+    def source(self, kind: type[Probe]) -> Probe | None:
+        """Return the open probe of this class; None if there is none."""
+        for slot in self._slots:
+            if type(slot.probe) is kind:
+                return slot.probe
+        return None
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether a memory limit applied at the last reading."""
+        probe = self.source(CgroupLimitProbe)
+        return isinstance(probe, CgroupLimitProbe) and bool(probe.limits)
+
+    def latest(self, name: str) -> int | None:
+        """Return the last value of a metric; None if it has no value now."""
+        for slot in self._slots:
+            if slot.present and name in slot.probe.names:
+                return slot.last[slot.probe.names.index(name)]
+        return None
 
     def rebuild_schema(self, now_ns: int) -> list[int]:
         """Rebuild the schema from the sources that have values; return the values for it."""

@@ -2,12 +2,25 @@
 
 A module that takes profiles has two functions: `check(request)` raises ProfileRefusedError if the
 request cannot be met or would cost the service too much, and `take(request, task)` yields a
-ProfilePart as soon as it is made. Both are called on a thread of their own.
+ProfilePart as soon as it is made. Both are called on a thread of their own. A module whose profile
+stops the interpreter for more than a millisecond also has `expected_hold_ms(request)`, which
+returns the longest time for which it will hold the GIL.
 """
 
 from __future__ import annotations
 
 from time import time_ns
+
+from pprofplus.errors import ProfileRefusedError
+
+__all__ = [
+    "DEFAULT_HZ",
+    "MAX_HZ",
+    "MAX_WINDOW_S",
+    "CaptureRequest",
+    "ProfilePart",
+    "ProfileRefusedError",
+]
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
@@ -22,7 +35,14 @@ if TYPE_CHECKING:
             """Raise ActionCancelledError if it must end."""
 
         def wait(self, timeout_s: float) -> None:
-            """Sleep for `timeout_s`. Raises ActionCancelledError as soon as it must end."""
+            """Sleep for `timeout_s`, or until the window is over.
+
+            Raises ActionCancelledError as soon as it must end.
+            """
+
+        @property
+        def window_over(self) -> bool:
+            """Whether the window ends now, before its time: the profile of it is wanted."""
 
         def report(self, share: float, text: str = "") -> None:
             """Report progress: the share that is done, 0 to 1, and one line of text."""
@@ -30,10 +50,7 @@ if TYPE_CHECKING:
 
 DEFAULT_HZ = 100
 MAX_HZ = 1000
-
-
-class ProfileRefusedError(ValueError):
-    """The profile is not taken; the text is one line that says why and what to do."""
+MAX_WINDOW_S = 3600
 
 
 class CaptureRequest:
@@ -75,9 +92,10 @@ class ProfilePart:
         suffix: of the artefact's name, see `log.artefacts`; "" for a pprof profile.
         unix_ms: when the capture began.
         note: one line for the person who requested it, such as what was lost; or "".
+        hold_ms: the longest time for which the GIL was held, as measured; 0 if that is unknown.
     """
 
-    __slots__ = ("data", "kind", "note", "profile", "suffix", "unix_ms")
+    __slots__ = ("data", "hold_ms", "kind", "note", "profile", "suffix", "unix_ms")
 
     def __init__(
         self,
@@ -88,6 +106,7 @@ class ProfilePart:
         suffix: str = "",
         unix_ms: int = 0,
         note: str = "",
+        hold_ms: float = 0.0,
     ) -> None:
         self.kind = kind
         self.profile = profile
@@ -95,3 +114,4 @@ class ProfilePart:
         self.suffix = suffix
         self.unix_ms = unix_ms or time_ns() // 1_000_000
         self.note = note
+        self.hold_ms = hold_ms

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from pprofplus.system.release import check_release
+
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,8 +80,19 @@ class ProfileKind:
         parts: Iterator[ProfilePart] = self._load().take(request, task)
         return parts
 
+    def expected_hold_ms(self, request: CaptureRequest) -> float:
+        """Return the longest time for which it will hold the GIL; 0 if that is not noticeable."""
+        estimate = getattr(self._load(), "expected_hold_ms", None)
+        return 0.0 if estimate is None else float(estimate(request))
+
+    def load(self) -> None:
+        """Load the module that takes it. Raises ValueError, ImportError, OSError."""
+        self._load()
+
     def _load(self) -> ModuleType:
-        __import__(self._module)
+        if self._module not in sys.modules:
+            check_release()
+            __import__(self._module)
         return sys.modules[self._module]
 
 

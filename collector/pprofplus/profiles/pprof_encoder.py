@@ -131,19 +131,19 @@ class ProfileBuilder:
             0,
         ) * len(self.sample_types)
 
-    def lines(self) -> dict[str, set[int]]:
-        """Return the first line of each function and each line in it, by file name."""
+    def lines(self) -> dict[str, dict[int, set[int]]]:
+        """Return the lines that run, by file name and by the first line of their function."""
         functions = {number: key for key, number in self._functions.items()}
-        found: dict[str, set[int]] = {}
+        found: dict[str, dict[int, set[int]]] = {}
         for function, line in self._locations:
             _, filename, first_line = functions[function]
             if filename:
-                found.setdefault(filename, set()).update({first_line, line} - {0})
+                found.setdefault(filename, {}).setdefault(first_line, set()).add(line)
         return found
 
     def encode(self) -> bytes:
         """Return the profile, compressed with gzip."""
-        return _gzip(self.encode_raw())
+        return pack_gzip(self.encode_raw())
 
     def encode_raw(self) -> bytes:
         """Return the profile without compression."""
@@ -274,7 +274,7 @@ def _varint(body: bytearray, value: int) -> None:
     body.append(value)
 
 
-def _gzip(data: bytes) -> bytes:
+def pack_gzip(data: bytes) -> bytes:
     """Compress without a time or name, so that equal profiles are equal bytes."""
     packer = zlib.compressobj(6, zlib.DEFLATED, 31)
     return packer.compress(data) + packer.flush()

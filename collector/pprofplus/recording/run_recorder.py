@@ -12,7 +12,17 @@ from _thread import get_ident
 from collections import deque
 from time import monotonic_ns, time_ns
 
-from pprofplus.log.format import FORK, INTERVAL, MARK, PAUSE, RESUME, START, STOP, Event
+from pprofplus.log.format import (
+    ARTEFACT,
+    FORK,
+    INTERVAL,
+    MARK,
+    PAUSE,
+    RESUME,
+    START,
+    STOP,
+    Event,
+)
 from pprofplus.log.writer import Writer
 from pprofplus.settings import check_interval_s
 from pprofplus.system.background import Gate
@@ -96,6 +106,7 @@ def open_recorder(
     recorder = RunRecorder(
         probe_set, writer, lock, now_ns, wake, make_request_handler=make_request_handler
     )
+    recorder.keeps_source = settings.profile_source
     writer.add_event(Event(START, mono_ms, unix_ms))
     if parent_pid:
         writer.add_event(Event(FORK, mono_ms, unix_ms, parent_pid))
@@ -114,6 +125,7 @@ class RunRecorder:
         began_ns: monotonic time of the first sample.
         resumed: a resume requires a sample now, and it is not taken yet.
         closed: the stop event is written.
+        keeps_source: the source lines of profiles are stored, too.
     """
 
     def __init__(
@@ -138,6 +150,7 @@ class RunRecorder:
         self.paused = False
         self.resumed = False
         self.closed = False
+        self.keeps_source = True
         self._lock = lock
         self._owner = get_ident()
         self._wake = wake
@@ -374,10 +387,19 @@ class RunRecorder:
         self.probe_set.close()
 
     def _write_artefact(self, pending: PendingArtefact) -> str:
-        """Write one artefact; return its name. Raises as `Writer.store_artefact` does."""
-        return self.writer.store_artefact(
+        """Write one artefact and its event; return its name.
+
+        Raises as `Writer.store_artefact` does.
+        """
+        name = self.writer.store_artefact(
             pending.unix_ms, pending.kind, pending.data, why=pending.why, suffix=pending.suffix
         )
+        if not pending.is_source:
+            mono_ms, unix_ms = monotonic_ns() // _NS_PER_MS, time_ns() // _NS_PER_MS
+            self._queue.append((Event(ARTEFACT, mono_ms, unix_ms, len(pending.data), name), None))
+            if not self._writing:
+                self._write_queue()
+        return name
 
     def _write_pending_artefacts(self) -> None:
         """Write the queued artefacts, if the ledger is not busy; the lock is held."""
