@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pprofplus.profiles.pprof_encoder import Label
+    from pprofplus.profiles.sampled_thread import SampledThread
     from pprofplus.profiles.sampled_time import Place, SampledCount, SampledTime
     from pprofplus.profiles.thread_clocks import ThreadClocks
-    from pprofplus.profiles.sampled_thread import SampledThread
     from pprofplus.profiles.thread_stacks import FrameName, ThreadStacks
 
 CPU, WALL, BLOCK, LOCKS = "cpu", "wall", "block", "lock"

@@ -138,6 +138,10 @@ class ThreadStacks:
         """Return the numbers of the frames of a stack, the leaf first."""
         return self._stacks[stack]
 
+    def function(self, number: int) -> int:
+        """Return what identifies the function of a frame, until `forget`."""
+        return id(self._frames[number][0])
+
     def frame(self, number: int) -> FrameName:
         """Return what a frame is, for people; the line is looked up now."""
         code, offset = self._frames[number]
