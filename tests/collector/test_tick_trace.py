@@ -97,7 +97,6 @@ def test_a_function_on_the_stack_at_ticks_in_a_row_is_one_slice(trace):
         if event["name"].endswith(".outer")
     ]
     assert slice_["dur"] > 300_000
-    assert len([e for e in trace["traceEvents"] if e["name"].endswith(".inner")]) > 3
 
 
 def test_a_wait_is_the_innermost_slice(trace):

@@ -177,7 +177,7 @@ class _Tracing:
             (self._stacks.function(frame), frame) for frame in reversed(frames)
         ]
         if thread.state in _WAITS:
-            places.append((thread.state, thread.state))
+            places.append((now_ns, thread.state))  # it has used CPU: this is another wait
         common = 0
         for (compared, _), (known, _, _) in zip(places, row.slices, strict=False):
             if compared != known:
