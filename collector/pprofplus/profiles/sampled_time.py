@@ -33,9 +33,10 @@ class SampledCount:
         time_ns: for which these ticks stand.
         stays: how often the thread was found there after it had used CPU.
         displaced_ticks, displaced_ns: those of `ticks` and `time_ns` that belong elsewhere.
+        free_ns: of `time_ns`, when the thread ran although nobody held the GIL.
     """
 
-    __slots__ = ("displaced_ns", "displaced_ticks", "stays", "ticks", "time_ns")
+    __slots__ = ("displaced_ns", "displaced_ticks", "free_ns", "stays", "ticks", "time_ns")
 
     def __init__(self) -> None:
         self.ticks = 0
@@ -43,6 +44,7 @@ class SampledCount:
         self.stays = 0
         self.displaced_ticks = 0
         self.displaced_ns = 0
+        self.free_ns = 0
 
 
 class _Stay:
@@ -104,7 +106,10 @@ class SampledTime:
                 thread.state = GIL
         for thread in moved:
             self._begin_stay(thread)
-        if waited and not any(thread.state is GIL for thread in runnable):
+        if not waited:
+            if len(runnable) == 1:
+                self._count(runnable[0]).free_ns += time_ns
+        elif not any(thread.state is GIL for thread in runnable):
             released_by = runnable or moved
             if len(released_by) == 1:
                 count = self._count(released_by[0])
