@@ -223,7 +223,7 @@ def test_a_recursion_of_ten_thousand_is_truncated(run):
 
 @pytest.mark.slow
 def test_thousands_of_stacks_are_limited(host, monkeypatch):
-    monkeypatch.setattr("pprofplus.profiles.pprof_encoder.MAX_STACKS", 50)
+    monkeypatch.setattr("pprofplus.profiles.pprof_encoder.MAX_STACKS", 5)
     functions = []
     for number in range(400):
         space = {"time": time}
@@ -238,7 +238,7 @@ def test_thousands_of_stacks_are_limited(host, monkeypatch):
     host(call_all)
     wall = capture(stack_sampler, "wall", window_s=1.0, hz=300)["wall"]
     assert wall.profile.other
-    assert len({tuple(stack) for stack, _, _ in samples(wall)}) <= 51
+    assert len({tuple(stack) for stack, _, _ in samples(wall)}) <= 6
 
 
 @pytest.mark.slow
@@ -370,3 +370,141 @@ def test_a_build_without_the_gil_is_refused(monkeypatch):
     monkeypatch.setattr(sys, "_is_gil_enabled", lambda: False, raising=False)
     with pytest.raises(ProfileRefusedError, match="free-threaded"):
         stack_sampler.check(CaptureRequest(("wall",), 1.0))
+
+
+PATH = f"import sys; sys.path[:0] = {[entry for entry in sys.path if entry]!r}\n"
+GEVENT = """
+from gevent import monkey
+monkey.patch_all()
+import gevent, os, threading, time
+from kit.profiles import ProfileTask, samples, time_in
+from pprofplus.profiles import stack_sampler
+from pprofplus.profiles.capture import CaptureRequest
+
+def compute():
+    end = time.perf_counter() + 0.005
+    while time.perf_counter() < end:
+        pass
+
+def work():
+    while not ended:
+        compute()
+        gevent.sleep(0.01)
+
+beats, parts, ended, threads = 0, {}, [], []
+
+def beat():
+    global beats
+    while not ended:
+        gevent.sleep(0.01)
+        beats += 1
+        threads.append(len(os.listdir("/proc/self/task")))
+
+def profile():
+    for part in stack_sampler.take(CaptureRequest(("cpu", "wall"), 1.5), ProfileTask()):
+        parts[part.kind] = part
+
+others = [gevent.spawn(work), gevent.spawn(beat)]
+gevent.spawn(profile).join()
+ended.append(1)
+gevent.joinall(others)
+(hub,) = {labels["thread"] for _, labels, _ in samples(parts["wall"])}
+print(hub, beats > 20, max(threads) > 1, time_in(parts["cpu"], "compute") > 1e8)
+print(time_in(parts["wall"], "compute") > 1e8, sys.getswitchinterval())
+"""
+
+
+@pytest.mark.slow
+def test_under_gevent_ticks_come_from_a_real_thread_and_greenlets_run_meanwhile(run):
+    pytest.importorskip("gevent")
+    assert run(PATH + GEVENT) == ["MainThread", "True", "True", "True", "True", "0.005"]
+
+
+STORM = """
+import os, subprocess, threading, time
+from kit.profiles import Capture
+from pprofplus.profiles import stack_sampler
+
+def storm():
+    while not ended:
+        child = os.fork()
+        if not child:
+            os._exit(0 if sys.getswitchinterval() == 0.005 else 1)
+        codes.add(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        codes.add(subprocess.run(["true"], check=False).returncode)
+
+ended, codes = [], set()
+threads = [threading.Thread(target=storm) for _ in range(2)]
+for thread in threads:
+    thread.start()
+before = set(os.listdir("/proc/self/fd"))
+for _ in range(3):
+    parts = Capture(stack_sampler, "cpu", "wall", window_s=0.6).result()
+    assert len(parts["wall"].profile)
+ended.append(1)
+for thread in threads:
+    thread.join()
+print(codes, sys.getswitchinterval(), len(set(os.listdir("/proc/self/fd")) - before))
+"""
+
+
+@pytest.mark.slow
+def test_a_service_may_fork_and_exec_all_the_time_during_a_profile(run):
+    assert run(PATH + STORM) == ["{0}", "0.005", "0"]
+
+
+EXEC = """
+import os, threading, time
+from kit.profiles import Capture
+from pprofplus.profiles import stack_sampler
+if len(sys.argv) > 1:
+    print(open(f"/proc/{os.getpid()}/timerslack_ns").read().strip(), sys.getswitchinterval())
+    sys.exit()
+Capture(stack_sampler, "wall", window_s=600)
+while sys.getswitchinterval() > 0.001:
+    time.sleep(0.01)
+os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:], "again"])
+"""
+
+
+def test_an_exec_during_a_profile_leaves_nothing_of_it(run):
+    assert run(PATH + EXEC) == ["50000", "0.005"]
+
+
+EXIT = """
+import time
+from kit.profiles import Capture
+from pprofplus.profiles import stack_sampler
+Capture(stack_sampler, "wall", "cpu", window_s=600)
+while sys.getswitchinterval() > 0.001:
+    time.sleep(0.01)
+print("ends")
+"""
+
+
+def test_a_process_that_ends_during_a_profile_ends_cleanly(run):
+    assert run(PATH + EXIT) == ["ends"]
+
+
+MANY = """
+import threading, time
+from pprofplus.profiles.thread_stacks import ThreadStacks
+
+def deep(depth):
+    deep(depth - 1) if depth else time.sleep(600)
+
+for _ in range(100):
+    threading.Thread(target=deep, args=(50,), daemon=True).start()
+time.sleep(1)
+stacks = ThreadStacks()
+for _ in range(20):
+    threads = stacks.collect()
+    if not any(thread.moved for thread in threads):
+        break
+print(len(threads), len(stacks), sum(thread.moved for thread in threads))
+"""
+
+
+def test_a_tick_walks_none_of_a_hundred_deep_idle_threads(run):
+    threads, stacks, moved = map(int, run(PATH + MANY))
+    assert (threads, stacks < 10, moved) == (100, True, 0)
