@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from pprofplus.profiles.sampled_thread import SampledThread
+    from pprofplus.profiles.thread_stacks import ThreadStacks
 
     # number of the stack, state, address of the lock
     Place = tuple[int, str, int]
 
 _RUNNABLE = frozenset({GIL, READY, RUNNING})
+_MAX_PLACES = 10_000  # of one thread, with their locks
 # so many threads compete for the GIL, with the one from which the tick took it
 _COMPETING = 2
 
@@ -69,9 +71,10 @@ class SampledTime:
         counts: of each thread, also of those that have ended, by place.
     """
 
-    __slots__ = ("_stays", "counts", "ticks", "time_ns")
+    __slots__ = ("_stacks", "_stays", "counts", "ticks", "time_ns")
 
-    def __init__(self) -> None:
+    def __init__(self, stacks: ThreadStacks) -> None:
+        self._stacks = stacks
         self.ticks = 0
         self.time_ns = 0
         self.counts: dict[SampledThread, dict[Place, SampledCount]] = {}
@@ -127,8 +130,12 @@ class SampledTime:
         self._stays.clear()
 
     def _is_still_there(self, thread: SampledThread) -> bool:
+        """Return whether a thread is in the function in which the last tick saw it."""
         stay = self._stays.get(thread)
-        return stay is not None and stay.place is not None and stay.place[0] == thread.stack
+        if stay is None or stay.place is None:
+            return False
+        before, now = self._stacks.frames(stay.place[0])[0], self._stacks.frames(thread.stack)[0]
+        return self._stacks.function(before) == self._stacks.function(now)
 
     def _begin_stay(self, thread: SampledThread) -> None:
         stay = self._stays.get(thread)
@@ -136,7 +143,9 @@ class SampledTime:
             stay = self._stays[thread] = _Stay()
             self.counts[thread] = {}
         self._end_stay(thread, stay)
-        stay.place = thread.stack, thread.state, thread.lock
+        # each wait may be for another lock, so that there is no limit to their number
+        lock = thread.lock if len(self.counts[thread]) < _MAX_PLACES else 0
+        stay.place = thread.stack, thread.state, lock
         stay.since_ticks, stay.since_ns = self.ticks, self.time_ns
 
     def _end_stay(self, thread: SampledThread, stay: _Stay | None) -> None:
@@ -149,7 +158,7 @@ class SampledTime:
 
     def _count(self, thread: SampledThread, place: Place | None = None) -> SampledCount:
         """Return the count of a place, by default of the one where the thread is now."""
-        key = place or (thread.stack, thread.state, thread.lock)
+        key = place or self._stays[thread].place or (0, "", 0)
         counts = self.counts[thread]
         count = counts.get(key)
         if count is None:
