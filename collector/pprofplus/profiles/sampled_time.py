@@ -86,7 +86,7 @@ class SampledTime:
         ended: list[SampledThread],
         time_ns: int,
         *,
-        waited: bool,
+        waited: bool | None,
     ) -> bool:
         """Count one tick; return whether threads compete for the GIL.
 
@@ -94,21 +94,21 @@ class SampledTime:
             threads: all that run.
             ended: those that have ended since the last tick; the list is cleared.
             time_ns: for which the tick stands.
-            waited: it had to wait for the GIL.
+            waited: it had to wait for the GIL; None if that is unknown.
         """
         for thread in ended:
             self._end_stay(thread, self._stays.pop(thread, None))
         ended.clear()
         moved = [thread for thread in threads if thread.moved]
         runnable = [thread for thread in moved if thread.state in _RUNNABLE]
-        contended = len(runnable) >= _COMPETING and waited
+        contended = len(runnable) >= _COMPETING and waited is not False
         if contended:
             # With a short interval, threads that wait for the GIL wake up all the time to ask for
             # it: they are seen running, or ready to run.
             for thread in runnable:
                 thread.state = GIL
         # A thread from which the last tick took the GIL may still be ready to take it back.
-        free = not waited and len(runnable) == 1 and not self._is_still_there(runnable[0])
+        free = waited is False and len(runnable) == 1 and not self._is_still_there(runnable[0])
         for thread in moved:
             self._begin_stay(thread)
         if free:
@@ -123,11 +123,21 @@ class SampledTime:
         self.time_ns += time_ns
         return contended
 
-    def finish(self) -> None:
-        """Count what the threads have done since they moved."""
+    def finish(self, window_ns: int) -> None:
+        """Count what the threads have done since they moved; the window had this length.
+
+        The window may have ended in a pause of the ticks, for which the next one would have stood.
+        """
         for thread, stay in self._stays.items():
             self._end_stay(thread, stay)
         self._stays.clear()
+        factor = window_ns / self.time_ns if self.time_ns else 1.0
+        for counts in self.counts.values():
+            for count in counts.values():
+                count.time_ns = round(count.time_ns * factor)
+                count.displaced_ns = round(count.displaced_ns * factor)
+                count.free_ns = round(count.free_ns * factor)
+        self.time_ns = window_ns
 
     def _is_still_there(self, thread: SampledThread) -> bool:
         """Return whether a thread is in the function in which the last tick saw it."""

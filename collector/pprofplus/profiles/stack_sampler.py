@@ -81,7 +81,7 @@ class _Sampling:
             begin_unix_ns, begin_ns = time_ns(), monotonic_ns()
             refresh_ns = begin_ns + _REFRESH_NS
 
-            def count(time_ns: int, waited: bool) -> bool:  # noqa: FBT001 - TickLoop's own call
+            def count(time_ns: int, waited: bool | None) -> bool:  # noqa: FBT001 - TickLoop's call
                 nonlocal refresh_ns
                 contended = times.add(stacks.threads, stacks.ended, time_ns, waited=waited)
                 now_ns = monotonic_ns()
@@ -92,9 +92,9 @@ class _Sampling:
 
             loop.run(thread, stacks, count)
             check_stopped(thread)
-            times.finish()
             clocks.refresh()
             duration_ns = monotonic_ns() - begin_ns
+            times.finish(duration_ns)
             own_cpu_ns = thread_time_ns()
         finally:
             states.close()

@@ -18,7 +18,12 @@ from _thread import get_native_id
 from itertools import repeat
 
 from pprofplus.profiles.address_ranges import interpreter_data
-from pprofplus.system.descriptor import Descriptor, above_standard, read_small_file
+from pprofplus.system.descriptor import (
+    Descriptor,
+    above_standard,
+    close_descriptor,
+    read_small_file,
+)
 from pprofplus.system.procfs import proc_problem
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
@@ -217,8 +222,25 @@ def _close_in_children(states: ThreadStates) -> None:
 
 
 def _close_all() -> None:
+    if not _in_use:
+        return
     for states in list(_in_use.values()):
         states.close()
+    # the fork may have been between the opening of a file and its entry
+    try:
+        for name in os.listdir("/proc/self/fd"):
+            if _is_state_file(f"/proc/self/fd/{name}"):
+                close_descriptor(int(name))
+    except OSError:
+        pass
+
+
+def _is_state_file(link: str) -> bool:
+    try:
+        path = os.readlink(link)
+    except OSError:
+        return False
+    return path.startswith("/proc/") and path.endswith("/syscall")
 
 
 def _read_once(tid: int) -> bytes:

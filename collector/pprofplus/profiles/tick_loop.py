@@ -39,7 +39,7 @@ try:
     _usage: Callable[[], Sequence[float]] = partial(getrusage, RUSAGE_THREAD)
 except ImportError:  # Windows, macOS
     _usage = partial(bytes, 16)  # zeros
-_NVCSW = 14  # index of ru_nvcsw
+_NVCSW, _NIVCSW = 14, 15  # indexes of ru_nvcsw and ru_nivcsw
 
 _COARSE_US = 10_000
 _BURST_HZ = 100  # within a burst, ticks are at least as frequent
@@ -83,12 +83,12 @@ class TickLoop:
         self._random = Random()  # noqa: S311 - not a secret
 
     def run(
-        self, thread: RealThread, stacks: ThreadStacks, count: Callable[[int, bool], bool]
+        self, thread: RealThread, stacks: ThreadStacks, count: Callable[[int, bool | None], bool]
     ) -> None:
         """Collect stacks and call `count` at each tick, until the window or the thread ends.
 
         Its arguments are the time in ns that this tick stands for, and whether the tick had to wait
-        for the GIL. It returns whether threads compete for the GIL.
+        for the GIL, None if that is unknown. It returns whether threads compete for the GIL.
         """
         timers = PreciseTimers()
         processor = OwnProcessor()
@@ -117,7 +117,7 @@ class TickLoop:
         self,
         thread: RealThread,
         stacks: ThreadStacks,
-        count: Callable[[int, bool], bool],
+        count: Callable[[int, bool | None], bool],
         end_ns: int,
         pause_ns: int,
     ) -> bool:
@@ -131,7 +131,7 @@ class TickLoop:
         due_ns = self._due_ns
         contended = served = taken = 0
         while served < length and due_ns < end_ns:
-            switches = _usage()[_NVCSW]
+            before = _usage()
             times_ns: list[int] = []
             usage: list[Sequence[float]] = []
             stacks.collect(
@@ -146,7 +146,9 @@ class TickLoop:
             now_ns = self.tick_ns = times_ns[0]
             self.after_pause = pause_ns > 0 and not taken
             # one switch is the wait for the tick itself
-            waited = usage[0][_NVCSW] > switches + 1
+            waited: bool | None = usage[0][_NVCSW] > before[_NVCSW] + 1
+            if not waited and usage[0][_NIVCSW] > before[_NIVCSW]:
+                waited = None  # it may have been about to wait when it lost its processor
             self._note_late((now_ns - due_ns) // 1000)
             due = 0
             while due_ns <= now_ns:

@@ -151,7 +151,7 @@ class _Tracing:
                 unix_ms=begin_unix_ns // 1_000_000,
             )
 
-    def _count(self, _: int, waited: bool) -> bool:  # noqa: ARG002, FBT001 - TickLoop's own call
+    def _count(self, _: int, waited: bool | None) -> bool:  # noqa: ARG002, FBT001 - TickLoop's call
         """Begin and end slices at one tick."""
         stacks, now_ns = self._stacks, self._loop.tick_ns
         if self._loop.after_pause:  # what happened in between is not known
