@@ -52,9 +52,11 @@ class Writer:
         max_bytes: int = DEFAULT_MAX_BYTES,
         max_total_bytes: int = DEFAULT_MAX_TOTAL_BYTES,
         group_readable: bool = False,
+        stacks: bool = False,
     ) -> None:
         """Prepare a run; its directory is created when the first page is written.
 
+        With `stacks`, a share of `max_bytes` is for a StackWriter, which uses `files`.
         `header.start_ms` is increased if that directory exists.
         """
         self.header = header
@@ -67,6 +69,7 @@ class Writer:
             max_bytes=max_bytes,
             max_total_bytes=max_total_bytes,
             group_readable=group_readable,
+            stacks=stacks,
         )
         self._interval_ms = header.interval_ms
         self._segment: Segment | None = None
@@ -91,6 +94,16 @@ class Writer:
     def directory(self) -> str:
         """The run directory."""
         return self._files.directory
+
+    @property
+    def files(self) -> RunDirectory:
+        """The files of the run."""
+        return self._files
+
+    @property
+    def segment_number(self) -> int:
+        """The number of the segment that is being written, 0 if there is none."""
+        return 0 if self._segment is None else self._segment.number
 
     @property
     def lost(self) -> int:
