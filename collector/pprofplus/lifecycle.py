@@ -263,6 +263,10 @@ def _after_fork_in_child() -> None:
         )
     _process.torn = False
     _hook_multiprocessing_forks()
+    # it may have been forked without calling the hook of that module
+    switch_interval = sys.modules.get("pprofplus.profiles.switch_interval")
+    if switch_interval is not None:
+        switch_interval.after_fork_in_child()
 
 
 def _called_by_subprocess(frame: FrameType | None) -> bool:

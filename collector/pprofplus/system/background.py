@@ -29,6 +29,25 @@ _ERRORS = ("SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGSYS", "SIGTRA
 
 _ON_LINUX: bool = sys.platform == "linux"
 
+# by identifier, the process in which it runs: a forked child inherits the entry, not the thread
+_own: dict[int, int] = {}
+
+
+def own_threads() -> set[int]:
+    """Return the identifiers of this package's threads in this process: profiles omit them."""
+    pid = os.getpid()
+    return {ident for ident, started_in in _own.copy().items() if started_in == pid}
+
+
+def register_own_thread(ident: int) -> None:
+    """Add the calling thread, whose real identifier this is, to `own_threads`."""
+    _own[ident] = os.getpid()
+
+
+def unregister_own_thread(ident: int) -> None:
+    """Remove the calling thread, which ends, from `own_threads`."""
+    _own.pop(ident, None)
+
 
 def on_main_thread() -> bool:
     """Return whether this is the process's main thread."""
@@ -108,14 +127,14 @@ class BackgroundThread:
         self.alive = True
         # The new thread inherits the signal mask, so it never takes a signal that another thread
         # waits for.
-        mask = _block_signals()
+        mask = block_signals()
         try:
             start_new_thread(self._run, ())
         except (RuntimeError, MemoryError):
             self._end()
             raise
         finally:
-            _restore_signals(mask)
+            restore_signals(mask)
 
     def is_current(self) -> bool:
         """Return whether the calling thread is this one."""
@@ -127,10 +146,12 @@ class BackgroundThread:
             self._ended.release()
 
     def _run(self) -> None:
-        self._ident = get_ident()
+        self._ident = ident = get_ident()
+        register_own_thread(ident)  # of a greenlet, the identifier is one that no thread has
         try:
             self._function()
         finally:
+            unregister_own_thread(ident)
             self._end()
 
     def _end(self) -> None:
@@ -139,7 +160,7 @@ class BackgroundThread:
         self._ended.release()
 
 
-def _block_signals() -> set[int] | None:
+def block_signals() -> set[int] | None:
     """Block all signals in this thread; return the signals that were blocked before."""
     if not hasattr(_signal, "pthread_sigmask"):  # Windows
         return None
@@ -148,6 +169,7 @@ def _block_signals() -> set[int] | None:
     return blocked
 
 
-def _restore_signals(mask: set[int] | None) -> None:
+def restore_signals(mask: set[int] | None) -> None:
+    """Set this thread's signal mask to what `block_signals` returned."""
     if mask is not None:
         _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
