@@ -72,6 +72,7 @@ def start(
     max_age_days: float | None = None,
     group_readable: bool | None = None,
     budget: float | None = None,
+    stacks: bool | None = None,
 ) -> Collector:
     """Record this process from now on, and in its forked children; return the collector.
 
@@ -92,6 +93,8 @@ def start(
         group_readable: let the group read the logs; `PPROFPLUS_GROUP_READABLE`; False.
         budget: share of one core for the probes whose cost grows with the process;
             `PPROFPLUS_BUDGET`; 0.001.
+        stacks: store what all threads do, about once a second: their stacks, states and CPU time;
+            they take at most a quarter of `max_bytes`; `PPROFPLUS_STACKS`; True.
 
     With `PPROFPLUS_DISABLED=1` nothing is recorded. Raises ValueError for an argument out of its
     range, and nothing else: other problems are logged once, by `logging.getLogger("pprofplus")`.
@@ -105,6 +108,7 @@ def start(
         max_age_days=max_age_days,
         group_readable=group_readable,
         budget=budget,
+        stacks=stacks,
     )
     collector = _start(settings, 0.0)
     collector.open_now()

@@ -39,6 +39,7 @@ class Settings:
         max_age_days: `PPROFPLUS_MAX_AGE_DAYS`, of runs that have ended.
         group_readable: `PPROFPLUS_GROUP_READABLE`, "1" or "0".
         budget: `PPROFPLUS_BUDGET`, share of one core for all expensive probes together.
+        stacks: `PPROFPLUS_STACKS`, "1" or "0": store the stacks of all threads.
         disabled: `PPROFPLUS_DISABLED`, "1" or "0"; environment only.
     """
 
@@ -52,6 +53,7 @@ class Settings:
         "max_bytes",
         "max_total_bytes",
         "service",
+        "stacks",
     )
 
     def __init__(
@@ -65,6 +67,7 @@ class Settings:
         max_age_days: float | None = None,
         group_readable: bool | None = None,
         budget: float | None = None,
+        stacks: bool | None = None,
     ) -> None:
         """Check and complete the settings.
 
@@ -107,6 +110,11 @@ class Settings:
             _from_environment("PPROFPLUS_GROUP_READABLE", check_switch, default=False)
             if group_readable is None
             else bool(group_readable)
+        )
+        self.stacks = (
+            _from_environment("PPROFPLUS_STACKS", check_switch, default=True)
+            if stacks is None
+            else bool(stacks)
         )
         self.disabled = _from_environment("PPROFPLUS_DISABLED", check_switch, default=False)
         self._directory = None if directory is None else check_directory(directory)
@@ -233,6 +241,7 @@ ENVIRONMENT = {
     "PPROFPLUS_MAX_AGE_DAYS": check_max_age_days,
     "PPROFPLUS_GROUP_READABLE": check_switch,
     "PPROFPLUS_BUDGET": check_budget,
+    "PPROFPLUS_STACKS": check_switch,
     "PPROFPLUS_DISABLED": check_switch,
 }
 """All environment variables that are settings, and the function that checks each text."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pprofplus.control.request_handler import RequestHandler
     from pprofplus.log.format import RunHeader
     from pprofplus.probes.probe_set import Schema
+    from pprofplus.recording.stack_recording import StackRecording
 
 if current_ids()[1] == 0:
     # a server may drop root before start(), and then may not read the files of these modules
@@ -360,10 +361,12 @@ class Collector:
         interval_ns = round(interval_s * 1e9)
         due_ns = next_due_ns(on_grid_ns(recorder.began_ns), interval_ns, monotonic_ns())
         self._guard(recorder.maintain)  # a short-lived process takes no other sample
+        stacks = self._begin_stacks(recorder, due_ns)
         while True:
             recorder.emit_warnings()
-            now_ns = monotonic_ns()
-            wake_event.wait(min(due_ns - now_ns, _REQUEST_CHECK_NS) / 1e9)
+            self._wait(wake_event, due_ns, None if recorder.paused else stacks)
+            if stacks is not None:
+                stacks.suspend()
             if self._ending or wake_event is not self._wake_event:
                 return
             now_ns = monotonic_ns()
@@ -373,7 +376,9 @@ class Collector:
             self._guard(recorder.handle_requests)
             if now_ns >= due_ns and (uid := self._user.changed_uid()) is not None:
                 self._follow_user(uid)
-                recorder = self._recorder or recorder
+                if self._recorder is not None and self._recorder is not recorder:
+                    recorder = self._recorder
+                    stacks = self._begin_stacks(recorder, due_ns)
                 self._arm(recorder)
             if now_ns >= due_ns or recorder.resumed:
                 self._guard(recorder.sample)
@@ -385,7 +390,47 @@ class Collector:
                 due_ns = on_grid_ns(monotonic_ns()) + interval_ns
             if now_ns >= self._next_expiry_ns:
                 self._guard(self._request_expiry)
+            if stacks is not None and not recorder.paused:
+                self._guard(stacks.work)
             self._termination.refresh()
+            if stacks is not None and not recorder.paused:
+                stacks.resume()
+
+    def _wait(
+        self, wake_event: WakeEvent, due_ns: int, stacks: StackRecording | None
+    ) -> None:
+        """Wait until the next sample or anything else is due; take the ticks of a burst meanwhile."""
+        while True:
+            now_ns = monotonic_ns()
+            wait_ns = min(due_ns - now_ns, _REQUEST_CHECK_NS)
+            if stacks is not None:
+                wait_ns = min(wait_ns, stacks.due_ns - now_ns)
+            if wake_event.wait(wait_ns / 1e9) or stacks is None or self._ending:
+                return
+            now_ns = monotonic_ns()
+            if now_ns >= due_ns or now_ns < stacks.due_ns or wake_event is not self._wake_event:
+                return
+            try:
+                if not stacks.take_burst_tick():
+                    return
+            except Exception as error:  # noqa: BLE001 - outer boundary, as in _guard
+                warn_once("stacks", f"internal error of pprofplus: {describe(error)}")
+                return
+
+    def _begin_stacks(self, recorder: RunRecorder, due_ns: int) -> StackRecording | None:
+        """Begin to store the stacks of all threads; None if that is not wanted or impossible."""
+        if not self._settings.stacks:
+            return None
+        try:
+            with self.lock:  # a child forked during an import would wait for the import forever
+                from pprofplus.recording.stack_recording import StackRecording
+
+                stacks = StackRecording(recorder, self._settings.budget, due_ns)
+                recorder.stack_writer = stacks.writer
+        except (OSError, ImportError, LookupError):
+            # no descriptor is left, the library may not be read any more, or there are no threads
+            return None
+        return stacks
 
     def _arm(self, recorder: RunRecorder) -> None:
         """Record in the run directory if a SIGTERM without a handler ends the process."""

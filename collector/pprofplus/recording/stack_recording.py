@@ -1,0 +1,221 @@
+"""Takes the stacks of all threads about once a second, between the samples of a run.
+
+There are two kinds of ticks. A *plain* one follows a sample, each second: the sampling thread has
+the interpreter lock (GIL) then, because some thread has released it, so what runs at that moment is
+not representative. What waits, and what each thread did last, is exact. Every few seconds a *burst*
+of ticks at random moments, with a short switch interval, shows without bias what runs. The first
+tick of a burst also waits, because the burst begins where a thread has released the lock.
+
+The owner of the recorder calls `take_burst_tick` when it is due, and around all other work calls
+`suspend`, `work` and `resume`: the switch interval is short only while this thread waits for the
+next tick, never during a write.
+"""
+
+from __future__ import annotations
+
+import os
+from _thread import get_ident
+from time import monotonic_ns, thread_time_ns, time_ns
+
+from pprofplus.log.stack_format import RUNNING, UNKNOWN
+from pprofplus.log.stack_writer import StackWriter
+from pprofplus.profiles.switch_interval import PreciseTimers, ShortSwitchInterval
+from pprofplus.profiles.thread_stacks import ThreadStacks
+from pprofplus.system.real_threads import real_ident
+
+TYPE_CHECKING = False  # typing costs each service 3 ms
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from pprofplus.log.stack_encoder import Frame, ThreadTick
+    from pprofplus.profiles.thread_stacks import SampledThread
+    from pprofplus.recording.run_recorder import RunRecorder
+
+_NS_PER_MS = 1_000_000
+_PLAIN_NS = 1_000_000_000
+_BURST_NS = 5_000_000_000
+_BURST_TICKS = 5
+_SPACING_NS = 10_000_000
+_FIRST_MIN_NS, _FIRST_MAX_NS = 5_000_000, 35_000_000
+# of the budget for expensive probes
+_SHARE_OF_BUDGET = 0.3
+_MAX_PAUSE_NS = 60_000_000_000
+# new stacks cost more than known ones, and at the start all are new
+_MAX_CREDIT_NS = 20_000_000
+# beyond these, what is known of stacks is forgotten, because it keeps code alive
+_MAX_KNOWN_STACKS = 2000
+_EPOCH_BITS = 32
+
+
+class StackRecording:
+    """The stacks of one run.
+
+    Attributes:
+        due_ns: monotonic time of the next tick.
+        writer: the files of the stacks.
+    """
+
+    def __init__(self, recorder: RunRecorder, budget: float, due_ns: int) -> None:
+        """Prepare it; the first tick is taken at `due_ns`, and then each second.
+
+        Raises LookupError if the calling thread is a greenlet or if threads cannot be listed here.
+        """
+        if real_ident() != get_ident():
+            raise LookupError("the sampling thread is a greenlet: it sees no other thread")
+        self.due_ns = due_ns
+        self.writer = StackWriter(recorder.writer.files, self)
+        self._recorder = recorder
+        self._stacks = ThreadStacks()
+        self._epoch = 0
+        self._share = _SHARE_OF_BUDGET * budget
+        self._credit_ns = _MAX_CREDIT_NS  # CPU time that may be used now
+        self._counted_ns = monotonic_ns()
+        self._plain_due_ns = due_ns
+        self._burst_due_ns = due_ns
+        self._left = 0  # ticks of the burst
+        self._in_burst = False  # it has begun, and its ticks are not written
+        self._interval: ShortSwitchInterval | None = None  # while it is short
+        self._timers = PreciseTimers()
+        self._missed = 0
+        self._random = time_ns() ^ os.getpid() << 20
+        self._cpu_ns: dict[SampledThread, int] = {}  # as far as it is counted
+        self._first = True
+
+    def take_burst_tick(self) -> bool:
+        """Take the next tick of a burst; return whether the burst goes on.
+
+        Otherwise, or if there is no burst, call `work` between `suspend` and `resume`.
+        """
+        if not self._left:
+            return False
+        began_ns = thread_time_ns()
+        self._left -= 1
+        # first, so that an error below cannot make this tick due again and again
+        self.due_ns = monotonic_ns() + self._spacing_ns() if self._left else self._plain_due_ns
+        self._collect(biased=not self._timers.active)
+        self._credit_ns -= thread_time_ns() - began_ns
+        return self._left > 0
+
+    def work(self) -> None:
+        """Take a plain tick if it is due, and write the ticks of a burst that has ended."""
+        if self._left:
+            return
+        now_ns = monotonic_ns()
+        plain = now_ns >= self._plain_due_ns
+        if not plain and not self._in_burst:
+            return
+        began_ns = thread_time_ns()
+        if self._in_burst:
+            self._in_burst = False
+            self._timers.__exit__()
+        if plain:
+            late = (now_ns - self._plain_due_ns) // _PLAIN_NS + 1
+            self._plain_due_ns += _PLAIN_NS * late
+            self.due_ns = self._plain_due_ns
+            self._collect(biased=True)
+        self._write()
+        self._spend(now_ns, thread_time_ns() - began_ns)
+        if plain and now_ns >= self._burst_due_ns:
+            self._left, self._in_burst = _BURST_TICKS, True
+            # each burst follows a plain tick
+            self._burst_due_ns = now_ns + _BURST_NS - _PLAIN_NS // 2
+            self._timers.__enter__()
+            delay_ns = _FIRST_MIN_NS + self._below(_FIRST_MAX_NS - _FIRST_MIN_NS)
+            self.due_ns = monotonic_ns() + delay_ns
+
+    def _spend(self, now_ns: int, cost_ns: int) -> None:
+        """Count CPU time; if that was too much, postpone the next plain tick, and so the burst."""
+        gained_ns = int((now_ns - self._counted_ns) * self._share)
+        self._counted_ns = now_ns
+        self._credit_ns = min(self._credit_ns + gained_ns, _MAX_CREDIT_NS) - cost_ns
+        if self._credit_ns < 0:
+            pause_ns = min(int(-self._credit_ns / self._share), _MAX_PAUSE_NS)
+            self._plain_due_ns += pause_ns // _PLAIN_NS * _PLAIN_NS
+            self.due_ns = self._plain_due_ns
+
+    def suspend(self) -> None:
+        """Restore the switch interval: other work of this thread follows."""
+        if self._interval is not None:
+            interval, self._interval = self._interval, None
+            interval.__exit__()
+
+    def resume(self) -> None:
+        """Begin or continue a burst after other work."""
+        if self._left and self._interval is None:
+            self._interval = ShortSwitchInterval()
+            self._interval.__enter__()
+            # the other work may have waited for the GIL: the next tick must not follow at once
+            now_ns = monotonic_ns()
+            if self.due_ns < now_ns + _SPACING_NS // 2:
+                self.due_ns = now_ns + self._spacing_ns()
+
+    def close(self) -> None:
+        """End a burst; the recorder closes the files."""
+        self._left = 0
+        self.suspend()
+
+    # Names, for the writer
+
+    def frames(self, stack: Hashable) -> list[Frame]:
+        """Return the frames of a stack, the outermost first."""
+        stacks = self._stacks
+        if type(stack) is not int or stack >> _EPOCH_BITS != self._epoch:
+            return []
+        found: list[Frame] = []
+        for number in reversed(stacks.frames(stack & ((1 << _EPOCH_BITS) - 1))):
+            frame = stacks.frame(number)
+            found.append((frame.name, frame.filename, frame.first_line, frame.line))
+        return found
+
+    def thread_name(self, native_id: int) -> str:
+        """Return the name of a thread, or ""."""
+        for thread in self._cpu_ns:
+            if _id_of(thread) == native_id:
+                return thread.name
+        return ""
+
+    # Ticks
+
+    def _collect(self, *, biased: bool) -> None:
+        now_ns, unix_ms = monotonic_ns(), time_ns() // _NS_PER_MS
+        threads = self._stacks.collect()
+        if not threads:
+            self._missed += 1
+            return
+        base = self._epoch << _EPOCH_BITS
+        counted, first = self._cpu_ns, self._first
+        found: list[ThreadTick] = []
+        for thread in threads:
+            cpu_ns, used_ms = thread.cpu_ns, 0
+            before = counted.get(thread)
+            if before is None:
+                before = counted[thread] = cpu_ns if first else 0
+            if cpu_ns - before >= _NS_PER_MS:
+                used_ms = (cpu_ns - before) // _NS_PER_MS
+                counted[thread] = before + used_ms * _NS_PER_MS
+            state = RUNNING if thread.moved else UNKNOWN
+            found.append((_id_of(thread), base + thread.stack, state, used_ms))
+        if len(counted) > len(found):
+            self._cpu_ns = {thread: counted[thread] for thread in threads}
+        self._first = False
+        missed, self._missed = self._missed, 0
+        self.writer.add(now_ns // _NS_PER_MS, unix_ms, found, biased=biased, missed=missed)
+
+    def _write(self) -> None:
+        self._recorder.write_stacks()
+        if len(self._stacks) > _MAX_KNOWN_STACKS or self._stacks.full:
+            self._stacks.forget()
+            self._epoch += 1
+
+    def _spacing_ns(self) -> int:
+        return _SPACING_NS // 2 + self._below(_SPACING_NS)
+
+    def _below(self, most: int) -> int:
+        """Return a random number; the module of that name costs each service 1 MB."""
+        self._random = (self._random * 6364136223846793005 + 1442695040888963407) & ((1 << 64) - 1)
+        return (self._random >> 33) * most >> 31
+
+
+def _id_of(thread: SampledThread) -> int:
+    """Return the kernel's identifier of a thread, or another number where it is unknown."""
+    return thread.tid or thread.ident & 0x7FFF_FFFF_FFFF_FFFF
