@@ -183,20 +183,7 @@ def read_ticks(content, dictionary, period, body):
         for _ in range(changes):
             gap, at = number(body, at)
             slot += gap + 1
-            flags, at = body[at], at + 1
-            if flags & 8:
-                assert flags == 8
-                del slots[slot]
-                continue
-            if flags & 1:
-                thread, at = number(body, at)
-                slots[slot] = {"thread": thread, "stack": 0, "cpu_ms": 0}
-            one = slots[slot]
-            if flags & 2:
-                one["stack"], at = number(body, at)
-            if flags & 4:
-                one["cpu_ms"], at = number(body, at)
-            one["state"] = flags >> 4
+            at = read_change(slots, slot, body, at)
         threads = {}
         for index, one in slots.items():
             key = dictionary.thread(one["thread"])
@@ -206,6 +193,24 @@ def read_ticks(content, dictionary, period, body):
         now = period["now"]
         content.ticks.append(Tick(now, now + period["offset"], bool(step & 1), threads))
     return period
+
+
+def read_change(slots, slot, body, at):
+    flags, at = body[at], at + 1
+    if flags & 8:
+        assert flags == 8
+        del slots[slot]
+        return at
+    if flags & 1:
+        thread, at = number(body, at)
+        slots[slot] = {"thread": thread, "stack": 0, "cpu_ms": 0}
+    one = slots[slot]
+    if flags & 2:
+        one["stack"], at = number(body, at)
+    if flags & 4:
+        one["cpu_ms"], at = number(body, at)
+    one["state"] = flags >> 4
+    return at
 
 
 def read_period(dictionary, body):

@@ -26,15 +26,12 @@ from pprofplus.log.log_directory import (
     STACK_FILE_NAME,
     TERMINATED_NAME,
     parse_stack_file_name,
-    stack_file_name,
 )
 from pprofplus.log.stack_format import STACK_HEADER_BYTES, stack_file_capacity
 from pprofplus.system.descriptor import DIRECTORY, EXISTING, close_descriptor
 from pprofplus.system.locks import lock
 
-_COUNTED = re.compile(
-    rf"\.?(?:[0-9]{{6,9}}\.pplog|{ARTEFACT_NAME})(\.new)?|{STACK_FILE_NAME}"
-)
+_COUNTED = re.compile(rf"\.?(?:[0-9]{{6,9}}\.pplog|{ARTEFACT_NAME})(\.new)?|{STACK_FILE_NAME}")
 # Other files that pprofplus writes: artefacts, stacks, unfinished files of a killed writer,
 # requests and their answers, and the files about the end of the process.
 _OUR_FILES = re.compile(
@@ -82,33 +79,40 @@ def visit(name: str, service_fd: int) -> FoundRun | None:
         found = os.fstat(run_fd)
         if found.st_uid != os.geteuid():
             return None
-        size_bytes, ended_s, newest, pinned = 0, found.st_mtime, "", False
-        stacks = (0, 0)
         names = os.listdir(run_fd)
-        for entry in names:
-            if entry == PIN_NAME:
-                pinned = True
-            elif _COUNTED.fullmatch(entry):
-                status, is_segment = _counted(entry, run_fd)
-                if status is not None:
-                    size_bytes += status.st_size
-                    if is_segment and (len(entry), entry) > (len(newest), newest):
-                        newest, ended_s = entry, status.st_mtime
-                    elif not is_segment:
-                        stacks = max(stacks, parse_stack_file_name(entry) or stacks)
+        size_bytes, newest, stacks, ended_s = _measure(names, run_fd)
+        ended_s = ended_s or found.st_mtime
         growing_bytes = _reserved_growth_bytes(newest, run_fd) if newest else None
-        if growing_bytes is not None and stacks[0]:
-            growing_bytes += _stack_growth_bytes(stack_file_name(*stacks), run_fd)
+        if growing_bytes is not None and stacks:
+            growing_bytes += _stack_growth_bytes(stacks, run_fd)
         return FoundRun(
             size_bytes + (growing_bytes or 0),
             ended_s,
-            removable=growing_bytes is None and not pinned,
+            removable=growing_bytes is None and PIN_NAME not in names,
             empty=not names and time() - ended_s > _EMPTY_S,
         )
     except OSError:  # it was removed, or must not be read
         return None
     finally:
         close_descriptor(run_fd)
+
+
+def _measure(names: list[str], run_fd: int) -> tuple[int, str, str, float]:
+    """Return (bytes that count, newest segment, newest file of stacks, time of the last write).
+
+    The time is that of the newest segment, 0 without one. Raises OSError.
+    """
+    size_bytes, newest, stacks, ended_s = 0, "", "", 0.0
+    for entry in filter(_COUNTED.fullmatch, names):
+        status, is_segment = _counted(entry, run_fd)
+        if status is None:
+            continue
+        size_bytes += status.st_size
+        if is_segment and (len(entry), entry) > (len(newest), newest):
+            newest, ended_s = entry, status.st_mtime
+        elif parse_stack_file_name(entry) and (len(entry), entry) > (len(stacks), stacks):
+            stacks = entry
+    return size_bytes, newest, stacks, ended_s
 
 
 def _counted(entry: str, run_fd: int) -> tuple[os.stat_result | None, bool]:

@@ -186,9 +186,7 @@ def drop_oldest(directory: int, spare: int | None, wanted_bytes: int) -> int:
     return sum(_drop_oldest(directory, spare, wanted_bytes, with_stacks=True))
 
 
-def make_room(
-    directory: int, spare: int | None, new_bytes: int, max_bytes: int
-) -> int:
+def make_room(directory: int, spare: int | None, new_bytes: int, max_bytes: int) -> int:
     """Remove the oldest segments of a run until `new_bytes` more keep them within `max_bytes`.
 
     The stacks of a removed segment are removed with it. Segment `spare`, the one being written,

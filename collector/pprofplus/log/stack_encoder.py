@@ -166,75 +166,40 @@ class StackEncoder:
             self._begin_period(mono_ms, unix_ms, lost)
         elif len(self._body) > _FLUSH_BYTES or len(self._new_functions) > _FLUSH_BYTES:
             self._flush()
-        changes = bytearray()
-        count, before = 0, -1
-        self._tick += 1
-        tick, slots, other = self._tick, self._slots, 0 if biased else 1
-        seen = 0
-        changed: list[tuple[int, bytes]] = []
+        self._tick = tick = self._tick + 1
+        slots, other, seen = self._slots, 0 if biased else 1, 0
+        changes: list[tuple[int, bytes]] = []
         for native_id, key, state, cpu_ms in threads:
             slot = slots.get(native_id)
-            flags = 0
             if slot is None:
                 if len(slots) >= MAX_THREADS:
                     continue
                 slot = slots[native_id] = self._new_slot(native_id)
-                flags = THREAD_BEGINS
             slot.seen = tick
             seen += 1
-            if key != slot.key or slot.node < 0:
-                slot.key = key
-                node = self._stacks.get(key)
-                if node is None:
-                    node = self._add_stack(key)
-                if node != slot.node:
-                    slot.node = node
-                    flags |= STACK_CHANGED
-            if cpu_ms:
-                flags |= CPU_USED
-                self._cpu_ms[slot.thread] = min(
-                    self._cpu_ms.get(slot.thread, 0) + cpu_ms, _MAX_U32
-                )
-            if flags & ~CPU_USED or state != slot.state:
-                slot.state = state
-                row = (slot.thread, slot.node, state)
-                found = self._rows.get(row)
-                if found is None:
-                    found = self._rows[row] = [0, 0]
-                slot.row = found
-            elif not flags:
-                slot.row[other] += 1
-                continue
+            if cpu_ms or state != slot.state or key != slot.key:
+                change = self._change(slot, key, state, cpu_ms)
+                if change:
+                    changes.append((slot.index, change))
             slot.row[other] += 1
-            change = bytearray((flags | state << STATE_SHIFT,))
-            if flags & THREAD_BEGINS:
-                append_varint(change, slot.thread)
-            if flags & STACK_CHANGED:
-                append_varint(change, slot.node)
-            if cpu_ms:
-                append_varint(change, cpu_ms)
-            changed.append((slot.index, change))
         if seen != len(slots):
-            for native_id in [each for each, slot in slots.items() if slot.seen != tick]:
-                index = slots.pop(native_id).index
-                self._free.append(index)
-                changed.append((index, bytes((THREAD_ENDED,))))
-                self._threads.pop(native_id, None)  # its number may be used again
+            changes += self._end_threads(tick)
         if begins:  # forget the threads that ended between two periods
             self._threads = {each: slot.thread for each, slot in slots.items() if slot.thread}
-        changed.sort()
-        for index, change in changed:
-            append_varint(changes, index - before - 1)
-            before = index
-            changes += change
-            count += 1
-        body = self._body
+        self._append(mono_ms, changes, biased=biased)
+        self._missed += missed
+
+    def _append(self, mono_ms: int, changes: list[tuple[int, bytes]], *, biased: bool) -> None:
+        """Append a tick with these changes, each with its slot."""
+        body, before = self._body, -1
         append_varint(body, (mono_ms - self._end_ms) << 1 | biased)
-        append_varint(body, count)
-        body += changes
+        append_varint(body, len(changes))
+        for index, change in sorted(changes):
+            append_varint(body, index - before - 1)
+            body += change
+            before = index
         self._end_ms = mono_ms
         self._counts[biased] += 1
-        self._missed += missed
         self.ticks += 1
 
     def take(self) -> bytes:
@@ -252,7 +217,9 @@ class StackEncoder:
         self._flush()
         rows = sorted(self._rows.items())
         threads = sorted(self._cpu_ms.items())
-        columns = Struct(f"<{len(rows)}I{len(rows)}I{len(rows)}B{2 * len(rows)}H{2 * len(threads)}I")
+        columns = Struct(
+            f"<{len(rows)}I{len(rows)}I{len(rows)}B{2 * len(rows)}H{2 * len(threads)}I"
+        )
         data = columns.pack(
             *(key[0] for key, _ in rows),
             *(key[1] for key, _ in rows),
@@ -302,6 +269,45 @@ class StackEncoder:
             thread = self._add_thread(native_id)
         return _Slot(index, thread)
 
+    def _change(self, slot: _Slot, key: Hashable, state: int, cpu_ms: int) -> bytes:
+        """Set the stack and state of a thread; return the change, b"" if nothing has changed."""
+        flags = 0 if slot.node >= 0 else THREAD_BEGINS
+        if key != slot.key or flags:
+            slot.key = key
+            node = self._stacks.get(key)
+            if node is None:
+                node = self._add_stack(key)
+            if node != slot.node:
+                slot.node = node
+                flags |= STACK_CHANGED
+        if flags or state != slot.state:
+            slot.state = state
+            slot.row = self._rows.setdefault((slot.thread, slot.node, state), [0, 0])
+        elif not cpu_ms:
+            return b""
+        if cpu_ms:
+            flags |= CPU_USED
+            used_ms = self._cpu_ms.get(slot.thread, 0) + cpu_ms
+            self._cpu_ms[slot.thread] = min(used_ms, _MAX_U32)
+        change = bytearray((flags | state << STATE_SHIFT,))
+        if flags & THREAD_BEGINS:
+            append_varint(change, slot.thread)
+        if flags & STACK_CHANGED:
+            append_varint(change, slot.node)
+        if cpu_ms:
+            append_varint(change, cpu_ms)
+        return bytes(change)
+
+    def _end_threads(self, tick: int) -> list[tuple[int, bytes]]:
+        """Free the slots of the threads that this tick has not seen; return the changes."""
+        changes = []
+        for native_id in [each for each, slot in self._slots.items() if slot.seen != tick]:
+            index = self._slots.pop(native_id).index
+            self._free.append(index)
+            changes.append((index, bytes((THREAD_ENDED,))))
+            self._threads.pop(native_id, None)  # the kernel may use the number again
+        return changes
+
     def _add_thread(self, native_id: int) -> int:
         if self.room_bytes < _THREAD_BYTES + MAX_STRING_BYTES:
             return 0
@@ -314,35 +320,40 @@ class StackEncoder:
     def _add_stack(self, key: Hashable) -> int:
         """Return the number of a new stack, or of that part of it that the dictionary can hold."""
         frames = self._names.frames(key)
-        node, nodes = 0, self._nodes
-        for name, file, first, line in frames[:_MAX_DEPTH]:
-            first_line = min(max(first, 0), MAX_LINE)
-            function = self._functions.get((name, file, first_line))
-            if function is None:
-                function = self._add_function(name, file, first_line)
-                if function is None:
-                    break
-            known = nodes.get((node, function, line))
-            if known is None:
-                if self.room_bytes < _NODE_BYTES or len(nodes) >= _MAX_NODES:
-                    break
-                known = len(nodes) + 1
-                nodes[node, function, line] = known
-                append_varint(self._new_nodes, known - node)
-                append_varint(self._new_nodes, function)
-                delta = min(max(line, 0), MAX_LINE) - first_line
-                append_varint(self._new_nodes, delta << 1 if delta >= 0 else ~(delta << 1))
-                self.room_bytes -= _NODE_BYTES
-            node = known
+        node = 0
+        for frame in frames[:_MAX_DEPTH]:
+            found = self._add_node(node, *frame)
+            if not found:
+                break
+            node = found
         else:
-            if len(frames) > _MAX_DEPTH:
-                self.cut += 1
-            if len(self._stacks) >= _MAX_KNOWN_STACKS:
-                self._stacks.clear()
-            self._stacks[key] = node
-            return node
+            self.cut -= len(frames) <= _MAX_DEPTH
         self.cut += 1
+        if len(self._stacks) >= _MAX_KNOWN_STACKS:
+            self._stacks.clear()
         self._stacks[key] = node
+        return node
+
+    def _add_node(self, parent: int, name: str, file: str, first: int, line: int) -> int:
+        """Return the number of a stack with these callers, 0 if the dictionary has no room."""
+        first_line = min(max(first, 0), MAX_LINE)
+        function = self._functions.get((name, file, first_line))
+        if function is None:
+            function = self._add_function(name, file, first_line)
+            if function is None:
+                return 0
+        nodes = self._nodes
+        node = nodes.get((parent, function, line))
+        if node is not None:
+            return node
+        if self.room_bytes < _NODE_BYTES or len(nodes) >= _MAX_NODES:
+            return 0
+        nodes[parent, function, line] = node = len(nodes) + 1
+        delta = min(max(line, 0), MAX_LINE) - first_line
+        append_varint(self._new_nodes, node - parent)
+        append_varint(self._new_nodes, function)
+        append_varint(self._new_nodes, delta << 1 if delta >= 0 else ~(delta << 1))
+        self.room_bytes -= _NODE_BYTES
         return node
 
     def _add_function(self, name: str, file: str, first_line: int) -> int | None:

@@ -41,11 +41,11 @@ class StackFile:
         self.segment = segment
         self.capacity = capacity
         self.end = 0
-        while True:
+        name, fd = "", -1
+        while fd < 0:
             name = stack_file_name(segment, part)
             try:
                 fd = above_standard(os.open(name, NEW, 0o600, dir_fd=directory))
-                break
             except FileExistsError:
                 if part >= _MAX_PART:
                     raise
@@ -110,4 +110,4 @@ class StackFile:
             written += count
 
 
-assert STACK_HEADER_BYTES == len(pack_stack_header(0, 0, 0))  # close() replaces it
+assert len(pack_stack_header(0, 0, 0)) == STACK_HEADER_BYTES  # close() replaces it

@@ -148,9 +148,10 @@ STACK_STATES: dict[int, str] = {
     4: "io",
     5: "sleep",
     6: "poll",  # it waits for any of several descriptors
-    7: "wait",  # in another system call, such as for a child process
+    7: "child",  # it waits for a child process
+    8: "other",  # it waits in another system call
 }
-UNKNOWN, RUNNING, GIL, LOCK, IO, SLEEP, POLL, WAIT = STACK_STATES
+UNKNOWN, RUNNING = 0, 1
 
 _LENGTH_MASK = (1 << 24) - 1
 _MIN_ZLIB_BYTES = 128  # fewer bytes hardly shrink
@@ -234,9 +235,7 @@ def pack_data(data: bytes) -> bytes:
     return PACKED_HEAD.pack(PLAIN, len(data)) + data
 
 
-def pack_index(
-    periods: list[tuple[int, int, int, int]], dictionaries: list[int]
-) -> bytes:
+def pack_index(periods: list[tuple[int, int, int, int]], dictionaries: list[int]) -> bytes:
     """Return the index block: periods as (offset, begin, unix at the begin, end), see above."""
     offsets, begins, unix, ends = zip(*periods, strict=True) if periods else ((), (), (), ())
     count = len(periods)

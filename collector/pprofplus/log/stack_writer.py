@@ -115,14 +115,15 @@ class StackWriter:
             self._file = None
         self._encoder = None
 
-    def _begin(self, tick: Tick) -> None:
+    def _begin(self, tick: Tick) -> StackEncoder:
         """Begin the content of a file with this tick."""
         capacity = self._files.stack_file_bytes()
         room_bytes = min(max(self._room_bytes, _MIN_ROOM_BYTES), capacity // 2)
-        self._encoder = StackEncoder(self._names, STACK_HEADER_BYTES, room_bytes)
+        self._encoder = encoder = StackEncoder(self._names, STACK_HEADER_BYTES, room_bytes)
         self._begin_ms = self._refilled_ms = tick[0]
         self._times_ms = tick[0], tick[1]
         self._largest_bytes = 0
+        return encoder
 
     def _encode(self, batch: list[Tick]) -> None:
         """Encode ticks, and move them to those that wait."""
@@ -166,9 +167,8 @@ class StackWriter:
             self._waiting, self._waiting_ticks, self._reported = b"", 0, 0
             self.lost += counts[0] - len(batch) + counts[1]
             self._close_file()
-            self._begin(batch[0])
+            encoder, file = self._begin(batch[0]), None
             self._encode(batch)
-            encoder, file = self._encoder, None
         if file is None:
             file = self._open(segment)
             if not self._fits(encoder, file):
@@ -212,7 +212,7 @@ class StackWriter:
             self._end_file(finish=True)
 
     def _end_file(self, *, finish: bool) -> None:
-        """End the file; with `finish`, write its last period and its index. Never raises OSError."""
+        """End the file, with `finish` after a last period and an index. Never raises OSError."""
         encoder, file = self._encoder, self._file
         if finish and encoder is not None and file is not None:
             try:

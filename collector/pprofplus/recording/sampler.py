@@ -365,8 +365,6 @@ class Collector:
         while True:
             recorder.emit_warnings()
             self._wait(wake_event, due_ns, None if recorder.paused else stacks)
-            if stacks is not None:
-                stacks.suspend()
             if self._ending or wake_event is not self._wake_event:
                 return
             now_ns = monotonic_ns()
@@ -390,32 +388,35 @@ class Collector:
                 due_ns = on_grid_ns(monotonic_ns()) + interval_ns
             if now_ns >= self._next_expiry_ns:
                 self._guard(self._request_expiry)
-            if stacks is not None and not recorder.paused:
+            if stacks is None or recorder.paused:
+                self._termination.refresh()
+            else:
                 self._guard(stacks.work)
-            self._termination.refresh()
-            if stacks is not None and not recorder.paused:
+                self._termination.refresh()
                 stacks.resume()
 
-    def _wait(
-        self, wake_event: WakeEvent, due_ns: int, stacks: StackRecording | None
-    ) -> None:
-        """Wait until the next sample or anything else is due; take the ticks of a burst meanwhile."""
+    def _wait(self, wake_event: WakeEvent, due_ns: int, stacks: StackRecording | None) -> None:
+        """Wait until a sample or anything else is due; take the ticks of a burst meanwhile."""
         while True:
             now_ns = monotonic_ns()
             wait_ns = min(due_ns - now_ns, _REQUEST_CHECK_NS)
             if stacks is not None:
                 wait_ns = min(wait_ns, stacks.due_ns - now_ns)
-            if wake_event.wait(wait_ns / 1e9) or stacks is None or self._ending:
+            woken = wake_event.wait(wait_ns / 1e9) or self._ending
+            if stacks is None:
                 return
             now_ns = monotonic_ns()
-            if now_ns >= due_ns or now_ns < stacks.due_ns or wake_event is not self._wake_event:
+            if woken or not stacks.due_ns <= now_ns < due_ns or not self._take_burst_tick(stacks):
+                stacks.suspend()
                 return
-            try:
-                if not stacks.take_burst_tick():
-                    return
-            except Exception as error:  # noqa: BLE001 - outer boundary, as in _guard
-                warn_once("stacks", f"internal error of pprofplus: {describe(error)}")
-                return
+
+    def _take_burst_tick(self, stacks: StackRecording) -> bool:
+        """Take a tick of a burst, if there is one; return whether the burst goes on."""
+        try:
+            return stacks.take_burst_tick()
+        except Exception as error:  # noqa: BLE001 - outer boundary, as in _guard
+            warn_once("stacks", f"internal error of pprofplus: {describe(error)}")
+            return False
 
     def _begin_stacks(self, recorder: RunRecorder, due_ns: int) -> StackRecording | None:
         """Begin to store the stacks of all threads; None if that is not wanted or impossible."""

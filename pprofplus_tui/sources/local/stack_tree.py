@@ -1,0 +1,128 @@
+"""All stacks, frames and threads of a run, each once, and their numbers in each file."""
+
+import numpy as np
+
+from pprofplus.errors import LogFormatError
+from pprofplus_tui.model.points import Ints
+from pprofplus_tui.sources.local.stack_decode import DictionaryPart
+from pprofplus_tui.sources.port import StackFrame, StackThread
+
+# what all files of a run together may have; a run of the collector has a tenth of it
+_MAX_FRAMES = 500_000
+_MAX_STACKS = 2_000_000
+_MAX_THREADS = 200_000
+_MAX_TEXT = 200 << 20  # characters
+_MAX_LINE = (1 << 31) - 1
+_TOO_MANY = "a run has more stacks than fit into memory"
+UNKNOWN_STACK = -1
+
+
+class StackTree:
+    """The stacks of a run. Numbers count from 0, and a parent has a smaller number.
+
+    Attributes:
+        frames: each once.
+        threads: each once.
+        frame_of: of each stack, the number of its last frame.
+        parent_of: of each stack, the number of the stack of its callers, -1 for none.
+    """
+
+    def __init__(self) -> None:
+        self.frames: list[StackFrame] = []
+        self.threads: list[StackThread] = [StackThread(0, "")]
+        self.frame_of: list[int] = []
+        self.parent_of: list[int] = []
+        self._frame_numbers: dict[StackFrame, int] = {}
+        self._thread_numbers: dict[StackThread, int] = {self.threads[0]: 0}
+        self._stack_numbers: dict[tuple[int, int], int] = {}
+        self._texts: dict[str, str] = {}
+        self._text_size = 0
+
+    def text(self, text: str) -> str:
+        """Return the one object of a text. Raises LogFormatError."""
+        known = self._texts.get(text)
+        if known is None:
+            self._text_size += len(text) + 60
+            if self._text_size > _MAX_TEXT:
+                raise LogFormatError(_TOO_MANY)
+            known = self._texts[text] = text
+        return known
+
+    def frame(self, frame: StackFrame) -> int:
+        """Return the number of a frame. Raises LogFormatError."""
+        number = self._frame_numbers.get(frame)
+        if number is None:
+            number = self._frame_numbers[frame] = len(self.frames)
+            if number >= _MAX_FRAMES:
+                raise LogFormatError(_TOO_MANY)
+            self.frames.append(frame)
+        return number
+
+    def thread(self, thread: StackThread) -> int:
+        """Return the number of a thread. Raises LogFormatError."""
+        number = self._thread_numbers.get(thread)
+        if number is None:
+            number = self._thread_numbers[thread] = len(self.threads)
+            if number >= _MAX_THREADS:
+                raise LogFormatError(_TOO_MANY)
+            self.threads.append(thread)
+        return number
+
+    def stack(self, parent: int, frame: int) -> int:
+        """Return the number of a stack. Raises LogFormatError."""
+        key = parent, frame
+        number = self._stack_numbers.get(key)
+        if number is None:
+            number = self._stack_numbers[key] = len(self.frame_of)
+            if number >= _MAX_STACKS:
+                raise LogFormatError(_TOO_MANY)
+            self.frame_of.append(frame)
+            self.parent_of.append(parent)
+        return number
+
+
+class FileNumbers:
+    """What the numbers of one file stand for in the tree."""
+
+    def __init__(self, tree: StackTree) -> None:
+        self.tree = tree
+        self._strings: dict[int, str] = {}
+        self._functions: dict[int, tuple[str, str, int]] = {}
+        self._stacks: dict[int, int] = {0: UNKNOWN_STACK}
+        self._threads: dict[int, int] = {0: 0}
+        self._lookup: tuple[int, Ints, Ints] | None = None
+
+    def add(self, part: DictionaryPart) -> None:
+        """Add a dictionary block. Raises LogFormatError if there are more than fit into memory."""
+        tree = self.tree
+        first, texts = part.strings
+        for number, text in enumerate(texts, first):
+            self._strings[number] = tree.text(text)
+        strings = self._strings
+        first, rows = part.functions
+        for number, (name, file, line) in enumerate(rows.tolist(), first):
+            self._functions[number] = strings.get(name, "?"), strings.get(file, ""), line
+        unknown = "?", "", 0
+        first, rows = part.stacks
+        stacks, functions = self._stacks, self._functions
+        for number, (difference, function, coded) in enumerate(rows.tolist(), first):
+            parent = stacks.get(number - difference, UNKNOWN_STACK)
+            name, file, first_line = functions.get(function, unknown)
+            line = first_line + (coded >> 1 ^ -(coded & 1))
+            line = line if 0 <= line <= _MAX_LINE else 0
+            frame = tree.frame(StackFrame(name, file, min(first_line, _MAX_LINE), line))
+            stacks[number] = tree.stack(parent, frame)
+        first, rows = part.threads
+        for number, (native_id, name) in enumerate(rows.tolist(), first):
+            thread = StackThread(native_id, strings.get(name, ""))
+            self._threads[number] = tree.thread(thread)
+
+    def tree_numbers(self, threads: Ints, stacks: Ints) -> tuple[Ints, Ints]:
+        """Return the tree's numbers of these threads and stacks; the unknown are 0 and -1."""
+        return _mapped(self._threads, threads, 0), _mapped(self._stacks, stacks, UNKNOWN_STACK)
+
+
+def _mapped(numbers: dict[int, int], values: Ints, missing: int) -> Ints:
+    found, inverse = np.unique(values, return_inverse=True)
+    known = np.array([numbers.get(each, missing) for each in found.tolist()], np.int64)
+    return known[inverse.reshape(-1)]
