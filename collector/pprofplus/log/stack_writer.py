@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from time import monotonic
 
 from pprofplus.errors import PprofplusError
@@ -42,13 +43,12 @@ class StackWriter:
 
     Attributes:
         ticks: ticks written so far; a SIGKILL does not undo them.
-        lost: ticks that could not be written and are not yet counted in a file.
         write_error: the error of the last write, or None if it succeeded.
     """
 
     def __init__(self, files: RunDirectory, names: StackNames) -> None:
         self.ticks = 0
-        self.lost = 0
+        self._lost = 0
         self.write_error: BaseException | None = None
         self._files = files
         self._names = names
@@ -64,6 +64,11 @@ class StackWriter:
         self._largest_bytes = 0  # of one write
         self._retry_s = 0.0
 
+    @property
+    def lost(self) -> int:
+        """Ticks that could not be written and are not yet counted in a file."""
+        return self._lost + self._reported
+
     def add(
         self,
         mono_ms: int,
@@ -75,7 +80,7 @@ class StackWriter:
     ) -> None:
         """Keep a tick for the next `write`; `missed` ticks before it could not be taken."""
         if len(self._batch) >= _MAX_WAITING_TICKS:
-            self.lost += 1
+            self._lost += 1
             return
         self._batch.append((mono_ms, unix_ms, threads, biased, missed))
 
@@ -140,12 +145,12 @@ class StackWriter:
                     or mono_ms - end_ms > _GAP_MS
                     or abs(unix_ms - mono_ms - anchor_ms) > _CLOCK_STEP_MS
                     or encoder.period_full
-                    or self.lost
+                    or self._lost
                 ):
                     encoder.end_period()
-            lost = 0 if encoder.period is not None else self.lost
+            lost = 0 if encoder.period is not None else self._lost
             encoder.add(mono_ms, unix_ms, threads, biased=biased, lost=lost, missed=missed)
-            self.lost -= lost
+            self._lost -= lost
             self._reported += lost
         count = encoder.ticks
         self._waiting += encoder.take()
@@ -165,7 +170,7 @@ class StackWriter:
             # these ticks begin another file, and this one ends before them
             counts = self._waiting_ticks, self._reported
             self._waiting, self._waiting_ticks, self._reported = b"", 0, 0
-            self.lost += counts[0] - len(batch) + counts[1]
+            self._lost += counts[0] - len(batch) + counts[1]
             self._close_file()
             encoder, file = self._begin(batch[0]), None
             self._encode(batch)
@@ -193,7 +198,7 @@ class StackWriter:
         try:
             self._file = file = self._files.open_stack_file(segment, self._times_ms)
         except (OSError, PprofplusError) as error:
-            if not isinstance(error, LedgerBusyError):
+            if getattr(error, "errno", None) == errno.EDQUOT:  # to find that out takes long
                 self._retry_s = now_s + _RETRY_S
             raise
         return file
@@ -228,7 +233,7 @@ class StackWriter:
 
     def _give_up(self) -> None:
         """Close the file as it is; what waits is lost."""
-        self.lost += self._waiting_ticks + self._reported
+        self._lost += self._waiting_ticks + self._reported
         self._waiting, self._waiting_ticks, self._reported = b"", 0, 0
         self._close_file()
 
