@@ -131,7 +131,9 @@ def _start(settings: Settings, grace_s: float) -> Collector:
     _process.started = True
     known = _process.collector
     if known is not None and known.pid != os.getpid():
-        _after_fork_in_child()  # forked without informing Python, as uWSGI's workers are
+        # forked without informing Python, as uWSGI's workers are: no lock was waited for
+        _process.torn = True
+        _after_fork_in_child()
     with _process.lock:
         running = _process.collector
         if running is not None and running.running:

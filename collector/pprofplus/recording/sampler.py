@@ -51,6 +51,10 @@ _EARLY_MARKS = 100
 # with a longer interval it still checks for requests this often
 _REQUEST_CHECK_NS = 2_000_000_000
 _EXPIRY_NS = round(EXPIRY_PERIOD_S * 1e9)
+# Stacks begin when a service has started: until then it may fork, and a short-lived process needs
+# no stacks.
+_STACKS_DELAY_NS = 2_000_000_000
+_NEVER_NS = 1 << 62
 
 
 def _make_request_handler(wake: Callable[[], None]) -> RequestHandler:
@@ -100,6 +104,7 @@ class Collector:
         self._user = User()
         self._early_marks: deque[str] = deque(maxlen=_EARLY_MARKS)
         self._next_expiry_ns = 0
+        self._stacks_due_ns = _NEVER_NS
 
     def __repr__(self) -> str:
         """Return what is recorded and the state."""
@@ -361,7 +366,8 @@ class Collector:
         interval_ns = round(interval_s * 1e9)
         due_ns = next_due_ns(on_grid_ns(recorder.began_ns), interval_ns, monotonic_ns())
         self._guard(recorder.maintain)  # a short-lived process takes no other sample
-        stacks = self._begin_stacks(recorder, due_ns)
+        stacks = None
+        self._stacks_due_ns = due_ns + _STACKS_DELAY_NS if self._settings.stacks else _NEVER_NS
         while True:
             recorder.emit_warnings()
             self._wait(wake_event, due_ns, None if recorder.paused else stacks)
@@ -374,9 +380,7 @@ class Collector:
             self._guard(recorder.handle_requests)
             if now_ns >= due_ns and (uid := self._user.changed_uid()) is not None:
                 self._follow_user(uid)
-                if self._recorder is not None and self._recorder is not recorder:
-                    recorder = self._recorder
-                    stacks = self._begin_stacks(recorder, due_ns)
+                recorder = self._recorder or recorder
                 self._arm(recorder)
             if now_ns >= due_ns or recorder.resumed:
                 self._guard(recorder.sample)
@@ -388,6 +392,8 @@ class Collector:
                 due_ns = on_grid_ns(monotonic_ns()) + interval_ns
             if now_ns >= self._next_expiry_ns:
                 self._guard(self._request_expiry)
+            if recorder.stack_writer is None:
+                stacks = self._begin_stacks(recorder, due_ns)
             if stacks is None or recorder.paused:
                 self._termination.refresh()
             else:
@@ -419,8 +425,8 @@ class Collector:
             return False
 
     def _begin_stacks(self, recorder: RunRecorder, due_ns: int) -> StackRecording | None:
-        """Begin to store the stacks of all threads; None if that is not wanted or impossible."""
-        if not self._settings.stacks:
+        """Begin to store the stacks of all threads; None if it is too early or impossible."""
+        if monotonic_ns() < self._stacks_due_ns:
             return None
         try:
             with self.lock:  # a child forked during an import would wait for the import forever
@@ -428,8 +434,9 @@ class Collector:
 
                 stacks = StackRecording(recorder, self._settings.budget, due_ns)
                 recorder.stack_writer = stacks.writer
-        except (OSError, ImportError, LookupError):
+        except Exception:  # noqa: BLE001 - outer boundary: without stacks, the log goes on
             # no descriptor is left, the library may not be read any more, or there are no threads
+            self._stacks_due_ns = _NEVER_NS
             return None
         return stacks
 

@@ -14,7 +14,8 @@ next tick, never during a write.
 from __future__ import annotations
 
 import os
-from _thread import get_ident
+import sys
+from _thread import _count, get_ident
 from time import monotonic_ns, thread_time_ns, time_ns
 
 from pprofplus.log.stack_format import RUNNING, UNKNOWN
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 _NS_PER_MS = 1_000_000
 _PLAIN_NS = 1_000_000_000
 _BURST_NS = 5_000_000_000
+_NEVER_NS = 1 << 62
 _BURST_TICKS = 5
 _SPACING_NS = 10_000_000
 _FIRST_MIN_NS, _FIRST_MAX_NS = 5_000_000, 35_000_000
@@ -58,10 +60,12 @@ class StackRecording:
     def __init__(self, recorder: RunRecorder, budget: float, due_ns: int) -> None:
         """Prepare it; the first tick is taken at `due_ns`, and then each second.
 
-        Raises LookupError if the calling thread is a greenlet or if threads cannot be listed here.
+        Raises LookupError if that is impossible in this process.
         """
         if real_ident() != get_ident():
             raise LookupError("the sampling thread is a greenlet: it sees no other thread")
+        if not _threads_are_real():
+            raise LookupError("Python knows threads that do not exist: their memory may be gone")
         self.due_ns = due_ns
         self.writer = StackWriter(recorder.writer.files, self)
         self._recorder = recorder
@@ -71,7 +75,9 @@ class StackRecording:
         self._credit_ns = _MAX_CREDIT_NS  # CPU time that may be used now
         self._counted_ns = monotonic_ns()
         self._plain_due_ns = due_ns
-        self._burst_due_ns = due_ns
+        # uWSGI forks without informing Python: if a thread waits for the GIL then, the child may
+        # wait for that thread forever. In a burst, this thread waits for it often.
+        self._burst_due_ns = _NEVER_NS if "uwsgi" in sys.modules else due_ns
         self._left = 0  # ticks of the burst
         self._in_burst = False  # it has begun, and its ticks are not written
         self._interval: ShortSwitchInterval | None = None  # while it is short
@@ -219,3 +225,27 @@ class StackRecording:
 def _id_of(thread: SampledThread) -> int:
     """Return the kernel's identifier of a thread, or another number where it is unknown."""
     return thread.tid or thread.ident & 0x7FFF_FFFF_FFFF_FFFF
+
+
+def _threads_are_real() -> bool:
+    """Return whether all threads that Python knows exist.
+
+    A child that was forked without informing Python keeps those of its parent. Their frames and
+    clocks are in memory that may be unmapped at any time.
+    """
+    if os.getpid() != _pid[0]:
+        return False
+    for _ in range(3):  # a thread may begin or end between the two counts
+        known = _count() + 1
+        try:
+            real = len(os.listdir("/proc/self/task"))
+        except OSError:
+            return True  # no Linux
+        if known <= real:
+            return True
+    return False
+
+
+_pid = [os.getpid()]
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: _pid.__setitem__(0, os.getpid()))
