@@ -190,7 +190,9 @@ def test_a_quiet_service_takes_less_than_3_bytes_a_thread_and_second(log_directo
 
 def test_stacks_that_do_not_fit_into_the_dictionary_are_cut_to_their_outermost_frames():
     encoder = StackEncoder(written_stacks.Names(), STACK_HEADER_BYTES, 20_000)
-    stacks = [frames("main", f"handler{i}", *(f"deep{i}.{n}" for n in range(50))) for i in range(99)]
+    stacks = [
+        frames("main", f"handler{i}", *(f"deep{i}.{n}" for n in range(50))) for i in range(99)
+    ]
     out = b""
     for i, stack in enumerate(stacks):
         encoder.add(BEGIN_MS + i, START_MS + i, [(1, stack, 1, 0)], biased=False)

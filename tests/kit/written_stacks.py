@@ -31,9 +31,7 @@ def frames(*names):
 
 def begin(directory, *, number=1, max_bytes=64 << 20, max_total_bytes=1 << 30):
     """Begin a run with stacks; return the writer of its log, and that of its stacks."""
-    header = RunHeader(
-        service="svc", pid=100 + number, start_ms=START_MS + number, metrics=METRICS
-    )
+    header = RunHeader(service="svc", pid=100 + number, start_ms=START_MS + number, metrics=METRICS)
     log = Writer(
         str(directory), header, max_bytes=max_bytes, max_total_bytes=max_total_bytes, stacks=True
     )
@@ -55,7 +53,7 @@ def ticks(count, *, threads=10, seed=1, change=0.3, stacks=40, step_ms=1000):
         frames(*(f"f{rng.randrange(20)}" for _ in range(rng.randrange(1, 12))))
         for _ in range(stacks)
     ]
-    state = {thread: (known[0], 5) for thread in range(1, threads + 1)}
+    state = dict.fromkeys(range(1, threads + 1), (known[0], 5))
     found = []
     for i in range(count):
         now = []

@@ -44,6 +44,7 @@ _MAX_NUMBER = 1 << 32
 _SEARCH_BYTES = 32 << 20
 _SEARCH_STEP_BYTES = 128  # for each place, so that the number of places is limited too
 _SEARCHED_AT_ONCE = 64
+_MAX_BLOCK_BYTES = BLOCK_HEAD.size + MAX_BODY_BYTES
 
 
 class Blocks:
@@ -78,7 +79,9 @@ class Blocks:
                 plausible = _plausible(data)
             following = self._search(view, plausible[np.searchsorted(plausible, at + 1) :])
             if following is None:
-                break  # the end of the file, or a write that is not complete yet
+                # the end of the file, or a write that is not complete yet
+                self.abandoned |= len(data) - at > _MAX_BLOCK_BYTES and any(view[at:])
+                break
             self.damaged += 1
             at = following
 
@@ -196,6 +199,12 @@ def check_times(begin_ms: Ints | int, unix_ms: Ints | int, end_ms: Ints | int) -
     bad = (begin < 0) | (end < begin) | (end >= MAX_MONO_MS) | (unix < 0) | (unix >= MAX_UNIX_MS)
     if bad.any():
         raise LogFormatError("a period of stacks has impossible times")
+
+
+def unpacked_size(packed: bytes) -> int:
+    """Return the bytes that packed data claim to have when unpacked; at least their own."""
+    size = PACKED_HEAD.unpack_from(packed)[1] if len(packed) >= PACKED_HEAD.size else 0
+    return max(len(packed), min(size, MAX_UNPACKED_BYTES))
 
 
 def unpack_data(packed: bytes) -> bytes:

@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-from pprofplus.errors import LogFormatError
+from pprofplus.errors import LogFormatError, LogVersionError
 from pprofplus.log.stack_format import (
     BEGINS_PERIOD,
     BLOCK_HEAD,
@@ -13,6 +13,7 @@ from pprofplus.log.stack_format import (
     MAX_BODY_BYTES,
     MAX_STACK_FILE_BYTES,
     PERIOD_BLOCK,
+    PERIOD_HEAD,
     STACK_HEADER_BYTES,
     TICKS_BLOCK,
     check_stack_header,
@@ -27,12 +28,29 @@ from pprofplus_tui.sources.local.stack_decode import (
     StackIndex,
     TickSum,
     rows_array,
+    unpacked_size,
 )
 from pprofplus_tui.sources.local.stack_tree import FileNumbers, StackTree
 
-# sums of periods that one file may unpack to in one query
-_MAX_UNPACKED_ROWS = 4_000_000
+# what the dictionaries of a file may unpack to, and its periods in one pass; the collector's files
+# are of half a MiB, and shrink to a fourth
+_MAX_UNPACKED_BYTES = 16 << 20
 _DAMAGED = "is damaged: some stacks are missing"
+
+
+class Budget:
+    """Limits what is unpacked: the sizes in a file are untrusted."""
+
+    __slots__ = ("_left_bytes",)
+
+    def __init__(self) -> None:
+        self._left_bytes = _MAX_UNPACKED_BYTES
+
+    def spend(self, packed: bytes) -> None:
+        """Count the size of packed data when unpacked. Raises LogFormatError if it is too much."""
+        self._left_bytes -= unpacked_size(packed)
+        if self._left_bytes < 0:
+            raise LogFormatError("stacks unpack to more than a file can have")
 
 
 class Period:
@@ -62,9 +80,11 @@ class WindowSum:
         rows: thread, stack, state, biased ticks, other ticks; arrays of shape (5, n).
         cpu: thread and ms of CPU time; arrays of shape (2, m).
         biased, other, lost, missed: numbers of ticks.
+        budget: of what may be unpacked.
     """
 
     def __init__(self) -> None:
+        self.budget = Budget()
         self.rows: list[Ints] = []
         self.cpu: list[Ints] = []
         self.biased = self.other = self.lost = self.missed = 0
@@ -85,9 +105,11 @@ class StackFileReader:
         self.problem = ""
         self.numbers = FileNumbers(tree)
         self._seen: tuple[int, int, int] | None = None
-        self._finished = False
+        self._finished = self._refused = False
         self._blocks = Blocks()
         self._dictionaries: set[int] = set()
+        self._budget = Budget()  # of dictionaries
+        self._period_budget = Budget()  # of periods, in `_walk`
 
     def refresh(self) -> bool:
         """Read what is new; return whether anything changed. Raises OSError."""
@@ -101,8 +123,8 @@ class StackFileReader:
             size = min(status.st_size, MAX_STACK_FILE_BYTES)
             if not self._blocks.end and size >= STACK_HEADER_BYTES:
                 self._check_header(file)
-                self._finished = self._read_index(file, size)
-            if not self._finished and size:
+                self._finished = not self._refused and self._read_index(file, size)
+            if not (self._finished or self._refused) and size:
                 self._walk(file, size)
         return True
 
@@ -127,14 +149,17 @@ class StackFileReader:
         self.numbers = FileNumbers(self.numbers.tree)
         self._blocks = Blocks()
         self._dictionaries.clear()
-        self._finished = False
+        self._budget, self._period_budget = Budget(), Budget()
+        self._finished = self._refused = False
         self.problem = ""
 
     def _check_header(self, file: int) -> None:
         try:
             check_stack_header(os.pread(file, STACK_HEADER_BYTES, 0))
-        except LogFormatError as error:
-            self.problem = f"is not read: {error}"
+        except LogVersionError as error:
+            self.problem, self._refused = f"is not read: {error}", True
+        except LogFormatError:
+            self.problem = _DAMAGED
 
     def _read_index(self, file: int, size: int) -> bool:
         """Read a finished file's periods and dictionary from its index; False without one."""
@@ -196,6 +221,7 @@ class StackFileReader:
         self.periods[-1].ticks.append(at)
 
     def _note_period(self, at: int, body: bytes) -> None:
+        self._period_budget.spend(body[PERIOD_HEAD.size :])
         found = PeriodSum(body)
         last = self.periods[-1] if self.periods else None
         if last is not None and last.at < 0 and last.ticks[0] == found.ticks_at:
@@ -207,9 +233,9 @@ class StackFileReader:
         self.periods.append(period)
 
     def _add_sum(self, into: WindowSum, file: int, period: Period) -> None:
-        found = PeriodSum(self._body(file, period.at, PERIOD_BLOCK))
-        if sum(rows.shape[1] for rows in into.rows) + found.rows.shape[1] > _MAX_UNPACKED_ROWS:
-            raise LogFormatError("more rows than a file can have")
+        body = self._body(file, period.at, PERIOD_BLOCK)
+        into.budget.spend(body[PERIOD_HEAD.size :])
+        found = PeriodSum(body)
         into.rows.append(found.rows)
         into.cpu.append(found.cpu)
         into.biased += found.biased
@@ -265,6 +291,7 @@ class StackFileReader:
     def _add_dictionary(self, at: int, body: bytes) -> None:
         if at not in self._dictionaries:
             self._dictionaries.add(at)
+            self._budget.spend(body)
             self.numbers.add(DictionaryPart(body))
 
     def _body(self, file: int, at: int, kind: int) -> bytes:

@@ -13,6 +13,7 @@ _MAX_STACKS = 2_000_000
 _MAX_THREADS = 200_000
 _MAX_TEXT = 200 << 20  # characters
 _MAX_LINE = (1 << 31) - 1
+_MAX_ENTRIES = 100_000  # of all tables of one file
 _TOO_MANY = "a run has more stacks than fit into memory"
 UNKNOWN_STACK = -1
 
@@ -90,11 +91,15 @@ class FileNumbers:
         self._functions: dict[int, tuple[str, str, int]] = {}
         self._stacks: dict[int, int] = {0: UNKNOWN_STACK}
         self._threads: dict[int, int] = {0: 0}
-        self._lookup: tuple[int, Ints, Ints] | None = None
+        self._entries = 0
 
     def add(self, part: DictionaryPart) -> None:
         """Add a dictionary block. Raises LogFormatError if there are more than fit into memory."""
         tree = self.tree
+        self._entries += len(part.strings[1])
+        self._entries += sum(len(table[1]) for table in (part.functions, part.stacks, part.threads))
+        if self._entries > _MAX_ENTRIES:
+            raise LogFormatError("a file has more stacks than the collector writes")
         first, texts = part.strings
         for number, text in enumerate(texts, first):
             self._strings[number] = tree.text(text)
