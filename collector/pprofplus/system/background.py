@@ -29,19 +29,26 @@ _ERRORS = ("SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGSYS", "SIGTRA
 
 _ON_LINUX: bool = sys.platform == "linux"
 
-# by identifier, the process in which it runs: a forked child inherits the entry, not the thread
-_own: dict[int, int] = {}
+# where gevent has replaced threads, one that we start is a greenlet in a thread of the host
+_THREADS_ARE_REAL = isinstance(start_new_thread, type(len))
+# By identifier, the process in which it runs, because a forked child inherits the entry and not the
+# thread; and its native identifier.
+_own: dict[int, tuple[int, int]] = {}
 
 
-def own_threads() -> set[int]:
-    """Return the identifiers of this package's threads in this process: profiles omit them."""
+def own_threads() -> dict[int, int]:
+    """Return this package's threads in this process, which profiles omit: {ident: native id}."""
     pid = os.getpid()
-    return {ident for ident, started_in in _own.copy().items() if started_in == pid}
+    return {
+        ident: native_id
+        for ident, (started_in, native_id) in _own.copy().items()
+        if started_in == pid
+    }
 
 
 def register_own_thread(ident: int) -> None:
-    """Add the calling thread, whose real identifier this is, to `own_threads`."""
-    _own[ident] = os.getpid()
+    """Add the calling thread, whose identifier this is, to `own_threads`."""
+    _own[ident] = os.getpid(), get_native_id()
 
 
 def unregister_own_thread(ident: int) -> None:
@@ -147,7 +154,8 @@ class BackgroundThread:
 
     def _run(self) -> None:
         self._ident = ident = get_ident()
-        register_own_thread(ident)  # of a greenlet, the identifier is one that no thread has
+        if _THREADS_ARE_REAL:
+            register_own_thread(ident)
         try:
             self._function()
         finally:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import _thread
 import sys
+from functools import partial
 
 from pprofplus.system.background import (
     block_signals,
@@ -54,11 +55,11 @@ class RealThread:
     waits in `wait`.
 
     Attributes:
-        ended: the function has ended.
+        ended: the function has ended, or the thread could not be started.
         error: what it raised, or None.
     """
 
-    __slots__ = ("_function", "_get_ident", "_stopping", "_wake", "ended", "error")
+    __slots__ = ("_end", "_function", "_get_ident", "_stopping", "_wake", "ended", "error")
 
     def __init__(self, function: Callable[[RealThread], None]) -> None:
         """Prepare it. Raises LookupError if real threads cannot be had here."""
@@ -69,6 +70,8 @@ class RealThread:
         self._stopping = False
         self._wake = real_lock()
         self._wake.acquire()
+        self._end = real_lock()
+        self._end.acquire()
 
     def start(self) -> None:
         """Start it, once. Raises RuntimeError or MemoryError if no thread can be created."""
@@ -83,6 +86,21 @@ class RealThread:
         if not self._stopping:
             self._stopping = True
             self._wake.release()
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for its end, at most `timeout_s`; return whether it has ended."""
+        if not self.ended and self._end.acquire(timeout=timeout_s):
+            self._end.release()
+        return self.ended
+
+    @property
+    def stopping(self) -> bool:
+        """Whether its function must end."""
+        return self._stopping
+
+    def waiter(self, timeout_s: float) -> Callable[[], object]:
+        """Return a C function that sleeps as `wait` does; afterwards check `stopping`."""
+        return partial(self._wake.acquire, True, timeout_s)  # noqa: FBT003 - the lock's own call
 
     def wait(self, timeout_s: float) -> bool:
         """In its function: sleep; return False as soon as it must end."""
@@ -100,3 +118,4 @@ class RealThread:
         finally:
             unregister_own_thread(ident)
             self.ended = True
+            self._end.release()

@@ -1,0 +1,247 @@
+"""Makes CPU, wall, block and lock profiles of the ticks of one window.
+
+A tick takes the GIL from the thread that runs: that thread then waits for the GIL, as those do that
+compete with it, and which one it was cannot be seen. So the time of a thread that waits for the GIL
+is divided by what its clocks say: as much as it ran counts as running, the rest as waiting.
+"""
+
+from __future__ import annotations
+
+from pprofplus.profiles.capture import ProfilePart
+from pprofplus.profiles.pprof_encoder import ProfileBuilder
+from pprofplus.profiles.thread_states import GIL, LOCK, READY, RUNNING
+from pprofplus.system.background import own_threads
+
+TYPE_CHECKING = False  # typing costs each service 3 ms
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pprofplus.profiles.pprof_encoder import Label
+    from pprofplus.profiles.sampled_time import Place, SampledCount, SampledTime
+    from pprofplus.profiles.thread_clocks import ThreadClocks
+    from pprofplus.profiles.sampled_thread import SampledThread
+    from pprofplus.profiles.thread_stacks import FrameName, ThreadStacks
+
+CPU, WALL, BLOCK, LOCKS = "cpu", "wall", "block", "lock"
+
+_NS = "nanoseconds"
+_SAMPLE_TYPES = {
+    CPU: (("samples", "count"), ("cpu", _NS)),
+    WALL: (("samples", "count"), ("wall", _NS)),
+    BLOCK: (("waits", "count"), ("delay", _NS)),
+    LOCKS: (("waits", "count"), ("delay", _NS)),
+}
+
+NATIVE = "[native]"  # a thread, or a part of its life, without Python
+ENDED = "[ended threads]"
+BETWEEN = "[between ticks]"
+
+# more CPU time than this share is missing in the ticks of a thread that enters and leaves Python
+_MISSING = 0.05
+# a thread that ran, but so shortly that its clock does not show it
+_LEAST = 1e-9
+# CPU time of threads that ended is shown from this share of the process's on
+_SHOWN = 0.01
+
+
+class SampledWindow:
+    """What was sampled.
+
+    Attributes:
+        stacks, times, clocks: as they are after the last tick.
+        unix_ns: when the window began.
+        duration_ns: its length.
+        period_ns: between two ticks, on average.
+    """
+
+    def __init__(
+        self,
+        stacks: ThreadStacks,
+        times: SampledTime,
+        clocks: ThreadClocks,
+        unix_ns: int,
+        duration_ns: int,
+        period_ns: int,
+    ) -> None:
+        self.stacks = stacks
+        self.times = times
+        self.clocks = clocks
+        self.unix_ns = unix_ns
+        self.duration_ns = duration_ns
+        self.period_ns = period_ns
+
+
+def make_parts(
+    kinds: Sequence[str],
+    window: SampledWindow,
+    comments: Sequence[str],
+    check: Callable[[], None],
+) -> list[ProfilePart]:
+    """Return the profiles of these kinds; `check` is called often, and may raise."""
+    names = _Names(window.stacks)
+    profiles = {kind: _Profile(kind, window, names, check) for kind in kinds}
+    by_tid: dict[int, list[SampledThread]] = {}
+    for thread in window.times.counts:
+        by_tid.setdefault(thread.tid, []).append(thread)
+    for tid, threads in by_tid.items():
+        check()
+        _add_thread(profiles, window, tid, threads)
+    if CPU in profiles:
+        _add_other_threads(profiles[CPU], window, by_tid)
+    parts = []
+    for kind, profile in profiles.items():
+        profile.builder.comments.extend(comments)
+        parts.append(ProfilePart(kind, profile.builder, unix_ms=window.unix_ns // 1_000_000))
+    return parts
+
+
+class _Names:
+    """The names of frames, looked up once for all profiles."""
+
+    __slots__ = ("_found", "stacks")
+
+    def __init__(self, stacks: ThreadStacks) -> None:
+        self.stacks = stacks
+        self._found: dict[int, FrameName] = {}
+
+    def __getitem__(self, frame: int) -> FrameName:
+        name = self._found.get(frame)
+        if name is None:
+            name = self._found[frame] = self.stacks.frame(frame)
+        return name
+
+
+class _Profile:
+    """The profile of one kind, while it is made."""
+
+    __slots__ = ("_check", "_locations", "_names", "_stacks", "builder")
+
+    def __init__(
+        self, kind: str, window: SampledWindow, names: _Names, check: Callable[[], None]
+    ) -> None:
+        period = (kind, "nanoseconds", window.period_ns) if kind in {CPU, WALL} else None
+        self.builder = ProfileBuilder(_SAMPLE_TYPES[kind], period=period)
+        self.builder.time_ns = window.unix_ns
+        self.builder.duration_ns = window.duration_ns
+        self._names = names
+        self._check = check
+        self._locations: dict[int, int] = {}
+        self._stacks: dict[int, tuple[int, ...]] = {}
+
+    def add(self, stack: int, values: tuple[int, int], labels: Sequence[Label]) -> None:
+        """Add a sample of a stack of Python."""
+        if not any(values):
+            return
+        locations = self._stacks.get(stack)
+        if locations is None:
+            self._check()
+            frames = self._names.stacks.frames(stack)
+            locations = self._stacks[stack] = tuple(map(self._location, frames))
+        self.builder.add(locations, values, labels)
+
+    def add_named(self, name: str, values: tuple[int, int], labels: Sequence[Label] = ()) -> None:
+        """Add a sample whose stack is one name."""
+        self.builder.add((self.builder.location(name),), values, labels)
+
+    def _location(self, frame: int) -> int:
+        known = self._locations.get(frame)
+        if known is None:
+            name = self._names[frame]
+            known = self._locations[frame] = self.builder.location(
+                name.name, name.filename, name.line, name.first_line
+            )
+        return known
+
+
+class _Division:
+    """How the time of one thread is divided into running and waiting, and its CPU time.
+
+    Attributes:
+        of_gil: the part of the time at which it waited for the GIL, or had to give it to us, that
+            counts as running.
+        cpu_per_ns: CPU time for each ns that counts as running.
+    """
+
+    __slots__ = ("cpu_per_ns", "of_gil")
+
+    def __init__(self, running_ns: int, gil_ns: int, cpu_ns: int) -> None:
+        missing_ns = cpu_ns - running_ns
+        self.of_gil = min(max(missing_ns / gil_ns, _LEAST), 1.0) if gil_ns else 1.0
+        ran_ns = running_ns + self.of_gil * gil_ns
+        self.cpu_per_ns = cpu_ns / ran_ns if ran_ns else 0.0
+
+    def running(self, state: str) -> float:
+        """Return the part of the time in a state that counts as running."""
+        return 1.0 if state == RUNNING else self.of_gil if state == GIL else 0.0
+
+
+def _add_thread(
+    profiles: dict[str, _Profile], window: SampledWindow, tid: int, threads: list[SampledThread]
+) -> None:
+    """Add one thread, which may have entered Python several times."""
+    counts = [
+        (place, count) for thread in threads for place, count in window.times.counts[thread].items()
+    ]
+    totals = window.clocks.of(tid, max(thread.cpu_ns for thread in threads))
+    cpu_ns = totals.cpu_ns
+    if len(threads) > 1:
+        seen_ns = sum(thread.cpu_ns - thread.first_cpu_ns for thread in threads)
+        if seen_ns < (1 - _MISSING) * cpu_ns:
+            # its other CPU time is added with that of threads without Python
+            cpu_ns = totals.in_python_ns = seen_ns
+    by_state = {RUNNING: 0, GIL: 0}
+    for (_, state, _), count in counts:
+        if state in by_state:
+            by_state[state] += count.time_ns
+    division = _Division(by_state[RUNNING], by_state[GIL], cpu_ns)
+    name = next((thread.name for thread in threads if thread.name), "") or totals.name
+    labels: tuple[Label, ...] = (("thread", name), ("thread_id", tid))
+    for place, count in counts:
+        _add_count(profiles, place, count, division, labels)
+    if CPU in profiles and cpu_ns and not division.cpu_per_ns:
+        profiles[CPU].add_named(BETWEEN, (0, cpu_ns), labels)
+
+
+def _add_count(
+    profiles: dict[str, _Profile],
+    place: Place,
+    count: SampledCount,
+    division: _Division,
+    labels: tuple[Label, ...],
+) -> None:
+    """Add what was counted of a thread at one place to all profiles."""
+    stack, state, lock = place
+    share = division.running(state)
+    running_ns, running_ticks = round(count.time_ns * share), round(count.ticks * share)
+    waiting_ns, waiting_ticks = count.time_ns - running_ns, count.ticks - running_ticks
+    waits = round(count.stays * (1 - share)) or int(waiting_ns > 0)
+    with_state = (*labels, ("state", state))
+    for kind, profile in profiles.items():
+        if kind == CPU:
+            profile.add(stack, (running_ticks, round(running_ns * division.cpu_per_ns)), labels)
+        elif kind == WALL:
+            profile.add(stack, (running_ticks, running_ns), (*labels, ("state", RUNNING)))
+            profile.add(stack, (waiting_ticks, waiting_ns), with_state)
+        elif state != READY and (kind == BLOCK or state in {LOCK, GIL}):
+            found = with_state if not lock else (*with_state, ("lock", f"{lock:#x}"))
+            profile.add(stack, (waits, waiting_ns) if waiting_ns else (0, 0), found)
+
+
+def _add_other_threads(
+    profile: _Profile, window: SampledWindow, by_tid: dict[int, list[SampledThread]]
+) -> None:
+    """Add the CPU time of threads, or parts of their lives, without Python."""
+    own, clocks = set(own_threads().values()), window.clocks
+    for tid, totals in clocks.threads.items():
+        if tid in own:
+            continue
+        cpu_ns = totals.cpu_ns
+        if tid in by_tid:
+            cpu_ns = cpu_ns - totals.in_python_ns if totals.in_python_ns is not None else 0
+        if cpu_ns > 0:
+            ticks = cpu_ns // window.period_ns
+            labels = ("thread", totals.name), ("thread_id", tid)
+            profile.add_named(NATIVE, (ticks, cpu_ns), labels)
+    ended_ns = clocks.process_ns - sum(totals.cpu_ns for totals in clocks.threads.values())
+    if ended_ns > _SHOWN * clocks.process_ns:
+        profile.add_named(ENDED, (ended_ns // window.period_ns, ended_ns))
