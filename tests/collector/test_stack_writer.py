@@ -1,4 +1,4 @@
-"""Stored stacks: what is counted is on disk, complete, within the caps, and removed with the run."""
+"""Stored stacks: what is counted is on disk, within the caps, and removed with the run."""
 
 import errno
 import os

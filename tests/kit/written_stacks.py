@@ -23,6 +23,9 @@ class Names:
     def thread_name(self, native_id):
         return f"Thread-{native_id}"
 
+    def abandon(self):
+        pass
+
 
 def frames(*names):
     """Return a stack of functions with these names, the outermost first."""

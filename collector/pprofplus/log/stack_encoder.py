@@ -48,6 +48,9 @@ if TYPE_CHECKING:
         def thread_name(self, native_id: int) -> str:
             """Return the name of a thread, or ""."""
 
+        def abandon(self) -> None:
+            """In a forked child: close what belongs to the parent."""
+
 
 MAX_THREADS = 8192  # in a tick
 _MAX_DEPTH = 256

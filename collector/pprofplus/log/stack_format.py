@@ -142,7 +142,7 @@ PLAIN, ZLIB = 0, 1
 
 STACK_STATES: dict[int, str] = {
     0: "unknown",
-    1: "running",  # it runs, or waits for a core
+    1: "running",
     2: "gil",  # it waits for the interpreter lock
     3: "lock",
     4: "io",
@@ -150,8 +150,8 @@ STACK_STATES: dict[int, str] = {
     6: "poll",  # it waits for any of several descriptors
     7: "child",  # it waits for a child process
     8: "other",  # it waits in another system call
+    9: "ready",  # it could run, but no processor is free
 }
-UNKNOWN, RUNNING = 0, 1
 
 _LENGTH_MASK = (1 << 24) - 1
 _MIN_ZLIB_BYTES = 128  # fewer bytes hardly shrink

@@ -119,6 +119,7 @@ class StackWriter:
             self._file.close(finish=False)
             self._file = None
         self._encoder = None
+        self._names.abandon()
 
     def _begin(self, tick: Tick) -> StackEncoder:
         """Begin the content of a file with this tick."""

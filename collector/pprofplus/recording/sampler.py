@@ -403,23 +403,21 @@ class Collector:
 
     def _wait(self, wake_event: WakeEvent, due_ns: int, stacks: StackRecording | None) -> None:
         """Wait until a sample or anything else is due; take the ticks of a burst meanwhile."""
-        while True:
-            now_ns = monotonic_ns()
-            wait_ns = min(due_ns - now_ns, _REQUEST_CHECK_NS)
-            if stacks is not None:
-                wait_ns = min(wait_ns, stacks.due_ns - now_ns)
-            woken = wake_event.wait(wait_ns / 1e9) or self._ending
-            if stacks is None:
-                return
-            now_ns = monotonic_ns()
-            if woken or not stacks.due_ns <= now_ns < due_ns or not self._take_burst_tick(stacks):
-                stacks.suspend()
-                return
+        if stacks is None:
+            wake_event.wait(min(due_ns - monotonic_ns(), _REQUEST_CHECK_NS) / 1e9)
+            return
+        woken = False
+        while stacks.in_burst and stacks.due_ns < due_ns and not (woken or self._ending):
+            woken = self._take_burst_tick(stacks, wake_event)
+        if not (woken or stacks.burst_ended):
+            wait_ns = min(due_ns, stacks.due_ns) - monotonic_ns()
+            wake_event.wait(min(wait_ns, _REQUEST_CHECK_NS) / 1e9)
+        stacks.suspend()
 
-    def _take_burst_tick(self, stacks: StackRecording) -> bool:
-        """Take a tick of a burst, if there is one; return whether the burst goes on."""
+    def _take_burst_tick(self, stacks: StackRecording, wake_event: WakeEvent) -> bool:
+        """Wait for a tick of a burst, and take it; return whether it was woken."""
         try:
-            return stacks.take_burst_tick()
+            return stacks.take_burst_tick(wake_event)
         except Exception as error:  # noqa: BLE001 - outer boundary, as in _guard
             warn_once("stacks", f"internal error of pprofplus: {describe(error)}")
             return False

@@ -6,7 +6,7 @@ not representative. What waits, and what each thread did last, is exact. Every f
 of ticks at random moments, with a short switch interval, shows without bias what runs. The first
 tick of a burst also waits, because the burst begins where a thread has released the lock.
 
-The owner of the recorder calls `take_burst_tick` when it is due, and around all other work calls
+In a burst, the owner of the recorder waits in `take_burst_tick`; around all other work it calls
 `suspend`, `work` and `resume`: the switch interval is short only while this thread waits for the
 next tick, never during a write.
 """
@@ -16,12 +16,16 @@ from __future__ import annotations
 import os
 import sys
 from _thread import _count, get_ident
+from functools import partial
+from itertools import islice
 from time import monotonic_ns, thread_time_ns, time_ns
 
-from pprofplus.log.stack_format import RUNNING, UNKNOWN
+from pprofplus.log.stack_format import STACK_STATES
 from pprofplus.log.stack_writer import StackWriter
+from pprofplus.profiles.own_processor import OwnProcessor
 from pprofplus.profiles.switch_interval import PreciseTimers, ShortSwitchInterval
-from pprofplus.profiles.thread_stacks import ThreadStacks
+from pprofplus.profiles.thread_stacks import ThreadStacks, stacks_problem
+from pprofplus.profiles.thread_states import ThreadStates
 from pprofplus.system.real_threads import real_ident
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
@@ -29,8 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from pprofplus.log.stack_encoder import Frame, ThreadTick
-    from pprofplus.profiles.thread_stacks import SampledThread
+    from pprofplus.profiles.sampled_thread import SampledThread
     from pprofplus.recording.run_recorder import RunRecorder
+    from pprofplus.system.background import WakeEvent
 
 _NS_PER_MS = 1_000_000
 _PLAIN_NS = 1_000_000_000
@@ -47,6 +52,7 @@ _MAX_CREDIT_NS = 20_000_000
 # beyond these, what is known of stacks is forgotten, because it keeps code alive
 _MAX_KNOWN_STACKS = 2000
 _EPOCH_BITS = 32
+_STATES = {name: number for number, name in STACK_STATES.items()}
 
 
 class StackRecording:
@@ -62,6 +68,9 @@ class StackRecording:
 
         Raises LookupError if that is impossible in this process.
         """
+        problem = stacks_problem()
+        if problem:
+            raise LookupError(problem)
         if real_ident() != get_ident():
             raise LookupError("the sampling thread is a greenlet: it sees no other thread")
         if not _threads_are_real():
@@ -69,7 +78,8 @@ class StackRecording:
         self.due_ns = due_ns
         self.writer = StackWriter(recorder.writer.files, self)
         self._recorder = recorder
-        self._stacks = ThreadStacks()
+        self._states = ThreadStates()
+        self._stacks = ThreadStacks(self._states if self._states.available else None)
         self._epoch = 0
         self._share = _SHARE_OF_BUDGET * budget
         self._credit_ns = _MAX_CREDIT_NS  # CPU time that may be used now
@@ -82,25 +92,57 @@ class StackRecording:
         self._in_burst = False  # it has begun, and its ticks are not written
         self._interval: ShortSwitchInterval | None = None  # while it is short
         self._timers = PreciseTimers()
+        self._processor = OwnProcessor()
         self._missed = 0
         self._random = time_ns() ^ os.getpid() << 20
         self._cpu_ns: dict[SampledThread, int] = {}  # as far as it is counted
         self._first = True
 
-    def take_burst_tick(self) -> bool:
-        """Take the next tick of a burst; return whether the burst goes on.
+    @property
+    def in_burst(self) -> bool:
+        """Whether the next tick belongs to a burst: `take_burst_tick` takes it."""
+        return self._left > 0
 
-        Otherwise, or if there is no burst, call `work` between `suspend` and `resume`.
+    @property
+    def burst_ended(self) -> bool:
+        """Whether the ticks of a burst have to be written: `work` does it."""
+        return self._in_burst and not self._left
+
+    def take_burst_tick(self, wake_event: WakeEvent) -> bool:
+        """Wait until the next tick of a burst is due, and take it; return whether it was woken.
+
+        If it is woken, that moment is not random: the tick is not counted. After the last tick,
+        call `work` between `suspend` and `resume`.
         """
-        if not self._left:
-            return False
         began_ns = thread_time_ns()
+        due_ns = self.due_ns
         self._left -= 1
         # first, so that an error below cannot make this tick due again and again
-        self.due_ns = monotonic_ns() + self._spacing_ns() if self._left else self._plain_due_ns
-        self._collect(biased=not self._timers.active)
+        self.due_ns = due_ns + self._spacing_ns() if self._left else self._plain_due_ns
+        woken: list[bool] = []
+        times_ns: list[int] = []
+        wait = wake_event.waiter((due_ns - monotonic_ns()) / 1e9)
+        # what is read belongs to the moment at which the wait ends
+        lost = self._stacks.lost
+        self._stacks.collect(
+            (
+                partial(woken.extend, islice(iter(wait, None), 1)),
+                partial(times_ns.extend, islice(iter(monotonic_ns, None), 1)),
+            )
+        )
+        if True in woken:
+            self._left += 1
+            self.due_ns = due_ns
+        elif self._stacks.lost > lost or not times_ns:
+            self._missed += 1
+        else:
+            self._add(times_ns[0], biased=not self._timers.active)
+            # ticks that became due while it waited for the GIL are not made up for
+            self.due_ns = max(self.due_ns, times_ns[0] + _SPACING_NS // 2)
+            if not self._left:
+                self.due_ns = self._plain_due_ns
         self._credit_ns -= thread_time_ns() - began_ns
-        return self._left > 0
+        return True in woken
 
     def work(self) -> None:
         """Take a plain tick if it is due, and write the ticks of a burst that has ended."""
@@ -114,11 +156,18 @@ class StackRecording:
         if self._in_burst:
             self._in_burst = False
             self._timers.__exit__()
+            self._processor.__exit__()
         if plain:
             late = (now_ns - self._plain_due_ns) // _PLAIN_NS + 1
             self._plain_due_ns += _PLAIN_NS * late
             self.due_ns = self._plain_due_ns
-            self._collect(biased=True)
+            lost = self._stacks.lost
+            self._stacks.collect()
+            if self._stacks.lost > lost:
+                self._missed += 1
+            else:
+                self._add(monotonic_ns(), biased=True)
+        self._states.close()  # a service should not have more open files because of us
         self._write()
         self._spend(now_ns, thread_time_ns() - began_ns)
         if plain and now_ns >= self._burst_due_ns:
@@ -126,6 +175,9 @@ class StackRecording:
             # each burst follows a plain tick
             self._burst_due_ns = now_ns + _BURST_NS - _PLAIN_NS // 2
             self._timers.__enter__()
+            self._processor.__enter__()
+            if self._stacks.busiest_tid:
+                self._processor.avoid(self._stacks.busiest_tid)
             delay_ns = _FIRST_MIN_NS + self._below(_FIRST_MAX_NS - _FIRST_MIN_NS)
             self.due_ns = monotonic_ns() + delay_ns
 
@@ -159,6 +211,11 @@ class StackRecording:
         """End a burst; the recorder closes the files."""
         self._left = 0
         self.suspend()
+        self._states.close()
+
+    def abandon(self) -> None:
+        """In a forked child: close what belongs to the parent."""
+        self._states.close()
 
     # Names, for the writer
 
@@ -182,14 +239,12 @@ class StackRecording:
 
     # Ticks
 
-    def _collect(self, *, biased: bool) -> None:
-        now_ns, unix_ms = monotonic_ns(), time_ns() // _NS_PER_MS
-        threads = self._stacks.collect()
-        if not threads:
-            self._missed += 1
-            return
+    def _add(self, now_ns: int, *, biased: bool) -> None:
+        """Add what was collected at `now_ns` to the ticks to be written."""
+        unix_ms = (time_ns() - monotonic_ns() + now_ns) // _NS_PER_MS
         base = self._epoch << _EPOCH_BITS
         counted, first = self._cpu_ns, self._first
+        threads = self._stacks.threads
         found: list[ThreadTick] = []
         for thread in threads:
             cpu_ns, used_ms = thread.cpu_ns, 0
@@ -199,10 +254,11 @@ class StackRecording:
             if cpu_ns - before >= _NS_PER_MS:
                 used_ms = (cpu_ns - before) // _NS_PER_MS
                 counted[thread] = before + used_ms * _NS_PER_MS
-            state = RUNNING if thread.moved else UNKNOWN
+            state = _STATES.get(thread.state, 0)
             found.append((_id_of(thread), base + thread.stack, state, used_ms))
         if len(counted) > len(found):
             self._cpu_ns = {thread: counted[thread] for thread in threads}
+        self._stacks.ended.clear()
         self._first = False
         missed, self._missed = self._missed, 0
         self.writer.add(now_ns // _NS_PER_MS, unix_ms, found, biased=biased, missed=missed)

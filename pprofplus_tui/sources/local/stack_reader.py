@@ -16,7 +16,7 @@ _MAX_FILES = 10_000
 # Stacks are about a second apart; a longer time without any is not covered.
 _GAP_MS = 5000
 _STATES = tuple(STACK_STATES.get(number, "unknown") for number in range(16))
-_RUNNABLE = tuple(_STATES.index(name) for name in ("running", "gil"))
+_RUNNABLE = tuple(_STATES.index(name) for name in ("running", "ready", "gil"))
 
 
 class StackReader:

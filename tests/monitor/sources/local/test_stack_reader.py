@@ -192,7 +192,10 @@ def test_wall_time_is_the_share_of_the_ticks_that_are_not_biased(run):
     ]
     window = StackReader(run(encoded(some, period_ms=1 << 40))).window(*EVER)
     assert window.covered_ms == 100_000
-    wall = {window.frames_of(int(s))[-1].name: w for s, w in zip(window.stack, window.wall_ms)}
+    wall = {
+        window.frames_of(int(stack))[-1].name: wall_ms
+        for stack, wall_ms in zip(window.stack, window.wall_ms, strict=True)
+    }
     assert wall["app.a"] == pytest.approx(100_000 * 25 / 51)
     assert not window.biased
 
