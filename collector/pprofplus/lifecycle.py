@@ -133,7 +133,7 @@ def _start(settings: Settings, grace_s: float) -> Collector:
     if known is not None and known.pid != os.getpid():
         # forked without informing Python, as uWSGI's workers are: no lock was waited for
         _process.torn = True
-        _after_fork_in_child()
+        _after_fork_in_child(unnoticed=True)
     with _process.lock:
         running = _process.collector
         if running is not None and running.running:
@@ -258,7 +258,7 @@ def _after_fork_in_parent() -> None:
         lock.release()
 
 
-def _after_fork_in_child() -> None:
+def _after_fork_in_child(*, unnoticed: bool = False) -> None:
     _process.held.clear()
     _process.lock = RLock()
     _process.starting.clear()
@@ -266,6 +266,7 @@ def _after_fork_in_child() -> None:
         _process.collector.after_fork_in_child(
             record=not _called_by_subprocess(sys._getframe().f_back),
             torn=_process.torn,
+            unnoticed=unnoticed,
         )
     _process.torn = False
     _hook_multiprocessing_forks()

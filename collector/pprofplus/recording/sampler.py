@@ -105,6 +105,7 @@ class Collector:
         self._early_marks: deque[str] = deque(maxlen=_EARLY_MARKS)
         self._next_expiry_ns = 0
         self._stacks_due_ns = _NEVER_NS
+        self._stale_threads = False  # their memory may be unmapped: no stacks
 
     def __repr__(self) -> str:
         """Return what is recorded and the state."""
@@ -238,13 +239,15 @@ class Collector:
                 "hang at end", "the end of the log is not written: its disk does not respond"
             )
 
-    def after_fork_in_child(self, *, record: bool, torn: bool) -> None:
+    def after_fork_in_child(self, *, record: bool, torn: bool, unnoticed: bool = False) -> None:
         """In a forked child: do not use the parent's log; if `record`, begin a run for the child.
 
+        `unnoticed`: Python was not informed of the fork, and still knows the threads of the parent.
         `torn` means that the fork came during a change of files. A close may wait for the disk, so
         a thread of the child does it, unless the child is about to execute another program.
         """
         self._termination.detach_from_parent()
+        self._stale_threads = unnoticed
         self.lock = RLock()
         recorder, self._recorder, self._thread = self._recorder, None, None
         if recorder is not None:
@@ -367,7 +370,8 @@ class Collector:
         due_ns = next_due_ns(on_grid_ns(recorder.began_ns), interval_ns, monotonic_ns())
         self._guard(recorder.maintain)  # a short-lived process takes no other sample
         stacks = None
-        self._stacks_due_ns = due_ns + _STACKS_DELAY_NS if self._settings.stacks else _NEVER_NS
+        wanted = self._settings.stacks and not self._stale_threads
+        self._stacks_due_ns = due_ns + _STACKS_DELAY_NS if wanted else _NEVER_NS
         while True:
             recorder.emit_warnings()
             self._wait(wake_event, due_ns, None if recorder.paused else stacks)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 import sys
-from _thread import _count, get_ident
+from _thread import get_ident
 from functools import partial
 from itertools import islice
 from time import monotonic_ns, thread_time_ns, time_ns
@@ -284,20 +284,25 @@ def _id_of(thread: SampledThread) -> int:
 
 
 def _threads_are_real() -> bool:
-    """Return whether all threads that Python knows exist.
+    """Return whether the threads of `threading` exist.
 
     A child that was forked without informing Python keeps those of its parent. Their frames and
     clocks are in memory that may be unmapped at any time.
     """
     if os.getpid() != _pid[0]:
         return False
+    threading = sys.modules.get("threading")
+    active = getattr(threading, "_active", None)
+    if type(active) is not dict:
+        return True
     for _ in range(3):  # a thread may begin or end between the two counts
-        known = _count() + 1
+        # a dummy stands for a thread of C, and stays after its end
+        known = [type(thread).__name__ != "_DummyThread" for thread in active.copy().values()]
         try:
             real = len(os.listdir("/proc/self/task"))
         except OSError:
             return True  # no Linux
-        if known <= real:
+        if sum(known) + 1 <= real:  # the calling thread is not one of `threading`
             return True
     return False
 
