@@ -417,6 +417,8 @@ class Collector:
             wait_ns = min(due_ns, stacks.due_ns) - monotonic_ns()
             wake_event.wait(min(wait_ns, _REQUEST_CHECK_NS) / 1e9)
         stacks.suspend()
+        if self._ending:
+            self._guard(stacks.close)
 
     def _take_burst_tick(self, stacks: StackRecording, wake_event: WakeEvent) -> bool:
         """Wait for a tick of a burst, and take it; return whether it was woken."""

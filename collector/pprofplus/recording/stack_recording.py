@@ -48,7 +48,8 @@ _FIRST_MIN_NS, _FIRST_MAX_NS = 5_000_000, 35_000_000
 _SHARE_OF_BUDGET = 0.3
 _MAX_PAUSE_NS = 60_000_000_000
 # new stacks cost more than known ones, and at the start all are new
-_MAX_CREDIT_NS = 20_000_000
+_MAX_CREDIT_NS = 10_000_000
+_AVOID_NS = 60_000_000_000
 # beyond these, what is known of stacks is forgotten, because it keeps code alive
 _MAX_KNOWN_STACKS = 2000
 _EPOCH_BITS = 32
@@ -93,6 +94,8 @@ class StackRecording:
         self._interval: ShortSwitchInterval | None = None  # while it is short
         self._timers = PreciseTimers()
         self._processor = OwnProcessor()
+        self._prepared = False
+        self._avoid_due_ns = 0
         self._missed = 0
         self._random = time_ns() ^ os.getpid() << 20
         self._cpu_ns: dict[SampledThread, int] = {}  # as far as it is counted
@@ -155,8 +158,6 @@ class StackRecording:
         began_ns = thread_time_ns()
         if self._in_burst:
             self._in_burst = False
-            self._timers.__exit__()
-            self._processor.__exit__()
         if plain:
             late = (now_ns - self._plain_due_ns) // _PLAIN_NS + 1
             self._plain_due_ns += _PLAIN_NS * late
@@ -174,10 +175,7 @@ class StackRecording:
             self._left, self._in_burst = _BURST_TICKS, True
             # each burst follows a plain tick
             self._burst_due_ns = now_ns + _BURST_NS - _PLAIN_NS // 2
-            self._timers.__enter__()
-            self._processor.__enter__()
-            if self._stacks.busiest_tid:
-                self._processor.avoid(self._stacks.busiest_tid)
+            self._prepare(now_ns)
             delay_ns = _FIRST_MIN_NS + self._below(_FIRST_MAX_NS - _FIRST_MIN_NS)
             self.due_ns = monotonic_ns() + delay_ns
 
@@ -190,6 +188,20 @@ class StackRecording:
             pause_ns = min(int(-self._credit_ns / self._share), _MAX_PAUSE_NS)
             self._plain_due_ns += pause_ns // _PLAIN_NS * _PLAIN_NS
             self.due_ns = self._plain_due_ns
+
+    def _prepare(self, now_ns: int) -> None:
+        """Let bursts end their waits in time, and on another processor than the host's threads.
+
+        It concerns this thread only, and stays so: to change it for each burst costs more than the
+        ticks.
+        """
+        if not self._prepared:
+            self._prepared = True
+            self._timers.__enter__()
+            self._processor.__enter__()
+        if now_ns >= self._avoid_due_ns and self._stacks.busiest_tid:
+            self._avoid_due_ns = now_ns + _AVOID_NS
+            self._processor.avoid(self._stacks.busiest_tid)
 
     def suspend(self) -> None:
         """Restore the switch interval: other work of this thread follows."""
@@ -212,6 +224,10 @@ class StackRecording:
         self._left = 0
         self.suspend()
         self._states.close()
+        if self._prepared:
+            self._prepared = False
+            self._timers.__exit__()
+            self._processor.__exit__()
 
     def abandon(self) -> None:
         """In a forked child: close what belongs to the parent."""

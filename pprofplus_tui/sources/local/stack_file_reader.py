@@ -108,6 +108,7 @@ class StackFileReader:
         self._finished = self._refused = False
         self._blocks = Blocks()
         self._dictionaries: set[int] = set()
+        self._unread: list[int] = []  # dictionaries of a finished file, read when needed
         self._budget = Budget()  # of dictionaries
         self._period_budget = Budget()  # of periods, in `_walk`
 
@@ -135,6 +136,12 @@ class StackFileReader:
         """
         with opened(self.path) as (file, status):
             size = min(status.st_size, MAX_STACK_FILE_BYTES)
+            unread, self._unread = self._unread, []
+            for offset in unread:
+                try:
+                    self._add_dictionary(offset, self._body(file, offset, DICTIONARY_BLOCK))
+                except LogFormatError:
+                    self.problem = _DAMAGED
             try:
                 inside = begin_ms <= period.begin_ms and period.end_ms < end_ms
                 if inside and period.at >= 0:
@@ -149,6 +156,7 @@ class StackFileReader:
         self.numbers = FileNumbers(self.numbers.tree)
         self._blocks = Blocks()
         self._dictionaries.clear()
+        self._unread = []
         self._budget, self._period_budget = Budget(), Budget()
         self._finished = self._refused = False
         self.problem = ""
@@ -172,8 +180,7 @@ class StackFileReader:
             if kind != INDEX_BLOCK:
                 return False
             index = StackIndex(body)
-            for offset in index.dictionaries:
-                self._read_dictionary(file, offset)
+            self._unread = index.dictionaries
         except LogFormatError:
             self._restart()
             return False
@@ -284,9 +291,6 @@ class StackFileReader:
             for offset, kind, length in blocks.found
             if kind == TICKS_BLOCK
         ]
-
-    def _read_dictionary(self, file: int, at: int) -> None:
-        self._add_dictionary(at, self._body(file, at, DICTIONARY_BLOCK))
 
     def _add_dictionary(self, at: int, body: bytes) -> None:
         if at not in self._dictionaries:

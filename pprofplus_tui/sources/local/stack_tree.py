@@ -14,6 +14,7 @@ _MAX_THREADS = 200_000
 _MAX_TEXT = 200 << 20  # characters
 _MAX_LINE = (1 << 31) - 1
 _MAX_ENTRIES = 100_000  # of all tables of one file
+_Table = tuple[int, Ints]  # number of the first entry, rows
 _TOO_MANY = "a run has more stacks than fit into memory"
 UNKNOWN_STACK = -1
 
@@ -23,6 +24,7 @@ class StackTree:
 
     Attributes:
         frames: each once.
+        functions: name, file and first line, each once.
         threads: each once.
         frame_of: of each stack, the number of its last frame.
         parent_of: of each stack, the number of the stack of its callers, -1 for none.
@@ -33,7 +35,9 @@ class StackTree:
         self.threads: list[StackThread] = [StackThread(0, "")]
         self.frame_of: list[int] = []
         self.parent_of: list[int] = []
-        self._frame_numbers: dict[StackFrame, int] = {}
+        self.functions: list[tuple[str, str, int]] = []
+        self._function_numbers: dict[tuple[str, str, int], int] = {}
+        self._frame_numbers: dict[tuple[int, int], int] = {}  # by function and line in it
         self._thread_numbers: dict[StackThread, int] = {self.threads[0]: 0}
         self._stack_numbers: dict[tuple[int, int], int] = {}
         self._texts: dict[str, str] = {}
@@ -49,14 +53,13 @@ class StackTree:
             known = self._texts[text] = text
         return known
 
-    def frame(self, frame: StackFrame) -> int:
-        """Return the number of a frame. Raises LogFormatError."""
-        number = self._frame_numbers.get(frame)
+    def function(self, name: str, file: str, first_line: int) -> int:
+        """Return the number of a function. Raises LogFormatError."""
+        key = name, file, first_line
+        number = self._function_numbers.get(key)
         if number is None:
-            number = self._frame_numbers[frame] = len(self.frames)
-            if number >= _MAX_FRAMES:
-                raise LogFormatError(_TOO_MANY)
-            self.frames.append(frame)
+            number = self._function_numbers[key] = len(self.functions)
+            self.functions.append((self.text(name), self.text(file), first_line))
         return number
 
     def thread(self, thread: StackThread) -> int:
@@ -69,17 +72,37 @@ class StackTree:
             self.threads.append(thread)
         return number
 
-    def stack(self, parent: int, frame: int) -> int:
-        """Return the number of a stack. Raises LogFormatError."""
-        key = parent, frame
-        number = self._stack_numbers.get(key)
-        if number is None:
-            number = self._stack_numbers[key] = len(self.frame_of)
-            if number >= _MAX_STACKS:
-                raise LogFormatError(_TOO_MANY)
-            self.frame_of.append(frame)
-            self.parent_of.append(parent)
-        return number
+    def add_stacks(self, stacks: dict[int, int], functions: dict[int, int], table: _Table) -> None:
+        """Add new stacks of a file: to its `stacks`, the tree's number by the file's.
+
+        `functions` is the same for functions. Raises LogFormatError.
+        """
+        first, rows = table
+        unknown = self.function("?", "", 0)
+        of_frame, of_stack = self._frame_numbers, self._stack_numbers
+        tree_functions = self.functions
+        parents, lines = rows[:, 0].tolist(), (rows[:, 2] >> 1 ^ -(rows[:, 2] & 1)).tolist()
+        for number, (difference, function, line) in enumerate(
+            zip(parents, rows[:, 1].tolist(), lines, strict=True), first
+        ):
+            in_function = functions.get(function, unknown), line
+            frame = of_frame.get(in_function)
+            if frame is None:
+                frame = of_frame[in_function] = len(self.frames)
+                name, file, first_line = tree_functions[in_function[0]]
+                at = first_line + line
+                self.frames.append(
+                    StackFrame(name, file, first_line, at if 0 <= at <= _MAX_LINE else 0)
+                )
+            key = stacks.get(number - difference, UNKNOWN_STACK), frame
+            found = of_stack.get(key)
+            if found is None:
+                found = of_stack[key] = len(self.frame_of)
+                self.frame_of.append(frame)
+                self.parent_of.append(key[0])
+            stacks[number] = found
+        if len(self.frames) > _MAX_FRAMES or len(self.frame_of) > _MAX_STACKS:
+            raise LogFormatError(_TOO_MANY)
 
 
 class FileNumbers:
@@ -88,7 +111,7 @@ class FileNumbers:
     def __init__(self, tree: StackTree) -> None:
         self.tree = tree
         self._strings: dict[int, str] = {}
-        self._functions: dict[int, tuple[str, str, int]] = {}
+        self._functions: dict[int, int] = {}
         self._stacks: dict[int, int] = {0: UNKNOWN_STACK}
         self._threads: dict[int, int] = {0: 0}
         self._entries = 0
@@ -101,25 +124,16 @@ class FileNumbers:
         if self._entries > _MAX_ENTRIES:
             raise LogFormatError("a file has more stacks than the collector writes")
         first, texts = part.strings
-        for number, text in enumerate(texts, first):
-            self._strings[number] = tree.text(text)
+        self._strings.update(enumerate(texts, first))
         strings = self._strings
         first, rows = part.functions
         for number, (name, file, line) in enumerate(rows.tolist(), first):
-            self._functions[number] = strings.get(name, "?"), strings.get(file, ""), line
-        unknown = "?", "", 0
-        first, rows = part.stacks
-        stacks, functions = self._stacks, self._functions
-        for number, (difference, function, coded) in enumerate(rows.tolist(), first):
-            parent = stacks.get(number - difference, UNKNOWN_STACK)
-            name, file, first_line = functions.get(function, unknown)
-            line = first_line + (coded >> 1 ^ -(coded & 1))
-            line = line if 0 <= line <= _MAX_LINE else 0
-            frame = tree.frame(StackFrame(name, file, min(first_line, _MAX_LINE), line))
-            stacks[number] = tree.stack(parent, frame)
+            texts_of = strings.get(name, "?"), strings.get(file, "")
+            self._functions[number] = tree.function(*texts_of, min(line, _MAX_LINE))
+        tree.add_stacks(self._stacks, self._functions, part.stacks)
         first, rows = part.threads
         for number, (native_id, name) in enumerate(rows.tolist(), first):
-            thread = StackThread(native_id, strings.get(name, ""))
+            thread = StackThread(native_id, tree.text(strings.get(name, "")))
             self._threads[number] = tree.thread(thread)
 
     def tree_numbers(self, threads: Ints, stacks: Ints) -> tuple[Ints, Ints]:
