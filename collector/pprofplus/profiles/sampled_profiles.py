@@ -2,7 +2,9 @@
 
 A tick takes the GIL from the thread that runs: that thread then waits for the GIL, as those do that
 compete with it, and which one it was cannot be seen. So the time of a thread that waits for the GIL
-is divided by what its clocks say: as much as it ran counts as running, the rest as waiting.
+is divided by what its clocks say: as much as it ran counts as running, the rest as waiting. A
+thread that waits for the GIL at a call that releases it, such as `recv`, did not run there: it has
+returned from the call.
 """
 
 from __future__ import annotations
@@ -17,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pprofplus.profiles.pprof_encoder import Label
+    from pprofplus.profiles.sampled_thread import SampledThread
     from pprofplus.profiles.sampled_time import Place, SampledCount, SampledTime
     from pprofplus.profiles.thread_clocks import ThreadClocks
-    from pprofplus.profiles.sampled_thread import SampledThread
     from pprofplus.profiles.thread_stacks import FrameName, ThreadStacks
 
 CPU, WALL, BLOCK, LOCKS = "cpu", "wall", "block", "lock"
@@ -38,6 +40,10 @@ BETWEEN = "[between ticks]"
 
 # more CPU time than this share is missing in the ticks of a thread that enters and leaves Python
 _MISSING = 0.05
+# A call releases the GIL if threads were seen to wait there for something else in this share of the
+# time, or to run without the GIL.
+_BLOCKED = 0.05
+_FREE = 0.2
 # a thread that ran, but so shortly that its clock does not show it
 _LEAST = 1e-9
 # CPU time of threads that ended is shown from this share of the process's on
@@ -79,13 +85,14 @@ def make_parts(
 ) -> list[ProfilePart]:
     """Return the profiles of these kinds; `check` is called often, and may raise."""
     names = _Names(window.stacks)
+    releasing = _releasing_calls(window)
     profiles = {kind: _Profile(kind, window, names, check) for kind in kinds}
     by_tid: dict[int, list[SampledThread]] = {}
     for thread in window.times.counts:
         by_tid.setdefault(thread.tid, []).append(thread)
     for tid, threads in by_tid.items():
         check()
-        _add_thread(profiles, window, tid, threads)
+        _add_thread(profiles, window, releasing, tid, threads)
     if CPU in profiles:
         _add_other_threads(profiles[CPU], window, by_tid)
     parts = []
@@ -175,8 +182,32 @@ class _Division:
         return 1.0 if state == RUNNING else self.of_gil if state == GIL else 0.0
 
 
+def _releasing_calls(window: SampledWindow) -> set[int]:
+    """Return the frames, as leaves, that are at a call that releases the GIL."""
+    total: dict[int, int] = {}
+    blocked: dict[int, int] = {}
+    free: dict[int, int] = {}
+    for counts in window.times.counts.values():
+        for (stack, state, _), count in counts.items():
+            leaf = window.stacks.frames(stack)[0]
+            total[leaf] = total.get(leaf, 0) + count.time_ns
+            free[leaf] = free.get(leaf, 0) + count.free_ns
+            if state not in {GIL, READY, RUNNING}:
+                blocked[leaf] = blocked.get(leaf, 0) + count.time_ns
+    return {
+        leaf
+        for leaf, time_ns in total.items()
+        if (blocked.get(leaf, 0) > _BLOCKED * time_ns or free[leaf] > _FREE * time_ns)
+        and window.stacks.may_release_gil(leaf)
+    }
+
+
 def _add_thread(
-    profiles: dict[str, _Profile], window: SampledWindow, tid: int, threads: list[SampledThread]
+    profiles: dict[str, _Profile],
+    window: SampledWindow,
+    releasing: set[int],
+    tid: int,
+    threads: list[SampledThread],
 ) -> None:
     """Add one thread, which may have entered Python several times."""
     counts = [
@@ -189,15 +220,21 @@ def _add_thread(
         if seen_ns < (1 - _MISSING) * cpu_ns:
             # its other CPU time is added with that of threads without Python
             cpu_ns = totals.in_python_ns = seen_ns
-    by_state = {RUNNING: 0, GIL: 0}
-    for (_, state, _), count in counts:
-        if state in by_state:
-            by_state[state] += count.time_ns
-    division = _Division(by_state[RUNNING], by_state[GIL], cpu_ns)
+    running_ns = gil_ns = 0
+    returned = set()
+    for place, count in counts:
+        if place[1] == RUNNING:
+            running_ns += count.time_ns
+        elif place[1] == GIL and window.stacks.frames(place[0])[0] in releasing:
+            returned.add(place)
+        elif place[1] == GIL:
+            gil_ns += count.time_ns
+    division = _Division(running_ns, gil_ns, cpu_ns)
     name = next((thread.name for thread in threads if thread.name), "") or totals.name
     labels: tuple[Label, ...] = (("thread", name), ("thread_id", tid))
     for place, count in counts:
-        _add_count(profiles, place, count, division, labels)
+        share = 0.0 if place in returned else division.running(place[1])
+        _add_count(profiles, place, count, share, division.cpu_per_ns, labels)
     if CPU in profiles and cpu_ns and not division.cpu_per_ns:
         profiles[CPU].add_named(BETWEEN, (0, cpu_ns), labels)
 
@@ -206,19 +243,19 @@ def _add_count(
     profiles: dict[str, _Profile],
     place: Place,
     count: SampledCount,
-    division: _Division,
+    share: float,
+    cpu_per_ns: float,
     labels: tuple[Label, ...],
 ) -> None:
-    """Add what was counted of a thread at one place to all profiles."""
+    """Add what was counted of a thread at one place; `share` is the part that it ran."""
     stack, state, lock = place
-    share = division.running(state)
     running_ns, running_ticks = round(count.time_ns * share), round(count.ticks * share)
     waiting_ns, waiting_ticks = count.time_ns - running_ns, count.ticks - running_ticks
     waits = round(count.stays * (1 - share)) or int(waiting_ns > 0)
     with_state = (*labels, ("state", state))
     for kind, profile in profiles.items():
         if kind == CPU:
-            profile.add(stack, (running_ticks, round(running_ns * division.cpu_per_ns)), labels)
+            profile.add(stack, (running_ticks, round(running_ns * cpu_per_ns)), labels)
         elif kind == WALL:
             profile.add(stack, (running_ticks, running_ns), (*labels, ("state", RUNNING)))
             profile.add(stack, (waiting_ticks, waiting_ns), with_state)

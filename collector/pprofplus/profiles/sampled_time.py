@@ -9,7 +9,7 @@ computing.
 
 from __future__ import annotations
 
-from pprofplus.profiles.thread_states import GIL, RUNNING
+from pprofplus.profiles.thread_states import GIL, READY, RUNNING
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     # number of the stack, state, address of the lock
     Place = tuple[int, str, int]
 
-# A thread that competes for the GIL is one of so many; the one from which the tick took the GIL is
-# not counted.
+_RUNNABLE = frozenset({GIL, READY, RUNNING})
+# so many threads compete for the GIL, with the one from which the tick took it
 _COMPETING = 2
 
 
@@ -33,9 +33,10 @@ class SampledCount:
         time_ns: for which these ticks stand.
         stays: how often the thread was found there after it had used CPU.
         displaced_ticks, displaced_ns: those of `ticks` and `time_ns` that belong elsewhere.
+        free_ns: of `time_ns`, when the thread ran although nobody held the GIL.
     """
 
-    __slots__ = ("displaced_ns", "displaced_ticks", "stays", "ticks", "time_ns")
+    __slots__ = ("displaced_ns", "displaced_ticks", "free_ns", "stays", "ticks", "time_ns")
 
     def __init__(self) -> None:
         self.ticks = 0
@@ -43,6 +44,7 @@ class SampledCount:
         self.stays = 0
         self.displaced_ticks = 0
         self.displaced_ns = 0
+        self.free_ns = 0
 
 
 class _Stay:
@@ -94,20 +96,20 @@ class SampledTime:
         for thread in ended:
             self._end_stay(thread, self._stays.pop(thread, None))
         ended.clear()
-        runnable: list[SampledThread] = []
-        moved: list[SampledThread] = []
-        wanted = False
-        for thread in threads:
-            if not thread.moved:
-                continue
-            moved.append(thread)
+        moved = [thread for thread in threads if thread.moved]
+        runnable = [thread for thread in moved if thread.state in _RUNNABLE]
+        contended = len(runnable) >= _COMPETING and waited
+        if contended:
+            # With a short interval, threads that wait for the GIL wake up all the time to ask for
+            # it: they are seen running, or ready to run.
+            for thread in runnable:
+                thread.state = GIL
+        for thread in moved:
             self._begin_stay(thread)
-            if thread.state is GIL:
-                wanted = True
-                runnable.append(thread)
-            elif thread.state is RUNNING:
-                runnable.append(thread)
-        if waited and not wanted:
+        if not waited:
+            if len(runnable) == 1:
+                self._count(runnable[0]).free_ns += time_ns
+        elif not any(thread.state is GIL for thread in runnable):
             released_by = runnable or moved
             if len(released_by) == 1:
                 count = self._count(released_by[0])
@@ -115,7 +117,7 @@ class SampledTime:
                 count.displaced_ns += time_ns
         self.ticks += 1
         self.time_ns += time_ns
-        return len(runnable) >= _COMPETING
+        return contended
 
     def finish(self) -> None:
         """Count what the threads have done since they moved, and move what is displaced."""

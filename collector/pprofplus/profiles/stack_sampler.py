@@ -74,7 +74,7 @@ class _Sampling:
         loop = TickLoop(request.hz, request.window_s)
         states = ThreadStates()
         try:
-            stacks = ThreadStacks(states if states.available else None)
+            stacks = ThreadStacks(states)
             clocks, times = ThreadClocks(), SampledTime()
             begin_unix_ns, begin_ns = time_ns(), monotonic_ns()
             refresh_ns = begin_ns + _REFRESH_NS

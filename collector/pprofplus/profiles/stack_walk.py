@@ -131,10 +131,8 @@ def walk_modules(idents: list[int]) -> list[list[Any]]:
     """Return code and `__name__` of the module of each frame of these threads, as `walk`."""
     if not idents:
         return []
-    codes = map(map, _CODE, _chains_of_frames(idents))
-    # f_globals may be a subclass of dict with methods of the host
-    names = map(map, _DICT_GET, map(map, _GLOBALS, _chains_of_frames(idents)), repeat(_NAME))
-    return list(map(list, map(chain.from_iterable, map(zip, codes, names))))
+    # No iterator may be in a local variable: it would keep our own frame, which would keep it.
+    return list(map(list, map(chain.from_iterable, map(zip, _codes(idents), _modules(idents)))))
 
 
 def running_threads() -> list[int]:
@@ -146,6 +144,15 @@ def _stacks(idents: Iterable[int]) -> Iterable[list[Any]]:
     """Return an iterator of the stacks, as `walk`, that holds no frame yet."""
     places = map(map, _CODE_AND_OFFSET, _chains_of_frames(idents))
     return map(list, map(chain.from_iterable, places))
+
+
+def _codes(idents: Iterable[int]) -> Iterable[Iterable[object]]:
+    return map(map, _CODE, _chains_of_frames(idents))
+
+
+def _modules(idents: Iterable[int]) -> Iterable[Iterable[object]]:
+    # f_globals may be a subclass of dict with methods of the host
+    return map(map, _DICT_GET, map(map, _GLOBALS, _chains_of_frames(idents)), repeat(_NAME))
 
 
 def _chains_of_frames(idents: Iterable[int]) -> Iterable[Iterable[FrameType]]:

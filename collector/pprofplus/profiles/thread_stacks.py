@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import os
 import sys
+from opcode import opname
 
 from pprofplus.profiles.address_ranges import mapped_ranges
 from pprofplus.profiles.code_names import function_name, line_of
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from pprofplus.profiles.stack_walk import Reading
     from pprofplus.profiles.thread_states import ThreadStates
 
+_NEVER_RELEASING = ("JUMP", "POP_JUMP", "RESUME")
 TRUNCATED = "[truncated]"
 # after this many different stacks or frames, `full` is true
 MAX_KNOWN = 200_000
@@ -137,6 +139,20 @@ class ThreadStacks:
     def frames(self, stack: int) -> tuple[int, ...]:
         """Return the numbers of the frames of a stack, the leaf first."""
         return self._stacks[stack]
+
+    def function(self, number: int) -> int:
+        """Return what identifies the function of a frame, until `forget`."""
+        return id(self._frames[number][0])
+
+    def may_release_gil(self, number: int) -> bool:
+        """Return whether the instruction of a frame may release the GIL by itself, as a call may.
+
+        At a jump and at the begin of a function, the interpreter only passes it on if asked to.
+        """
+        code, offset = self._frames[number]
+        if code is None or not 0 <= offset < len(code.co_code):
+            return False
+        return not opname[code.co_code[offset]].startswith(_NEVER_RELEASING)
 
     def frame(self, number: int) -> FrameName:
         """Return what a frame is, for people; the line is looked up now."""

@@ -61,6 +61,8 @@ class TickLoop:
         taken: ticks at which the function was called; each stands for all that were due by then.
         in_bursts: those of them that belong to a burst after a pause.
         late_ns: of each tick, for how long it waited for the GIL after its wait had ended.
+        tick_ns: monotonic time of the last tick.
+        after_pause: the last tick is the first one after a pause of the ticks.
         precise: the kernel ends our waits in time.
     """
 
@@ -70,6 +72,8 @@ class TickLoop:
         self.in_bursts = 0
         self.late_ns: list[int] = []
         self.precise = False
+        self.tick_ns = 0
+        self.after_pause = False
         self._due_ns = 0
         self._period_ns = 1_000_000_000 // hz
         self._window_ns = round(window_s * 1e9)
@@ -137,7 +141,8 @@ class TickLoop:
             )
             if thread.stopping or not times_ns:
                 break
-            now_ns = times_ns[0]
+            now_ns = self.tick_ns = times_ns[0]
+            self.after_pause = pause_ns > 0 and not taken
             # one switch is the wait for the tick itself
             waited = usage[0][_NVCSW] > switches + 1
             self.late_ns.append(now_ns - due_ns)

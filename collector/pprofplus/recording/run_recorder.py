@@ -16,6 +16,7 @@ from pprofplus.log.format import FORK, INTERVAL, MARK, PAUSE, RESUME, START, STO
 from pprofplus.log.writer import Writer
 from pprofplus.settings import check_interval_s
 from pprofplus.system.background import Gate
+from pprofplus.system.marks import pass_on
 from pprofplus.warn import describe, log_recovery, warn_once, warn_throttled
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
@@ -269,6 +270,7 @@ class RunRecorder:
 
     def add_mark(self, text: str) -> None:
         """Write a mark, without a limit to the rate."""
+        pass_on(text)
         self.note(MARK, 0, text)
 
     def pause(self) -> bool:
