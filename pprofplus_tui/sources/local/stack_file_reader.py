@@ -16,6 +16,7 @@ from pprofplus.log.stack_format import (
     PERIOD_HEAD,
     STACK_HEADER_BYTES,
     TICKS_BLOCK,
+    block_length,
     check_stack_header,
     read_block,
 )
@@ -97,10 +98,12 @@ class StackFileReader:
         path: of the file.
         periods: in the order of the file.
         problem: why something may be missing, or "".
+        walked: the index is not used: it contradicts the file, or a block that it names is damaged.
     """
 
     def __init__(self, path: str, tree: StackTree) -> None:
         self.path = path
+        self.walked = False
         self.periods: list[Period] = []
         self.problem = ""
         self.numbers = FileNumbers(tree)
@@ -124,7 +127,7 @@ class StackFileReader:
             size = min(status.st_size, MAX_STACK_FILE_BYTES)
             if not self._blocks.end and size >= STACK_HEADER_BYTES:
                 self._check_header(file)
-                self._finished = not self._refused and self._read_index(file, size)
+                self._finished = not (self._refused or self.walked) and self._read_index(file, size)
             if not (self._finished or self._refused) and size:
                 self._walk(file, size)
         return True
@@ -141,7 +144,7 @@ class StackFileReader:
                 try:
                     self._add_dictionary(offset, self._body(file, offset, DICTIONARY_BLOCK))
                 except LogFormatError:
-                    self.problem = _DAMAGED
+                    self._damaged()
             try:
                 inside = begin_ms <= period.begin_ms and period.end_ms < end_ms
                 if inside and period.at >= 0:
@@ -149,7 +152,15 @@ class StackFileReader:
                 else:
                     self._add_ticks(into, file, size, period, begin_ms, end_ms)
             except LogFormatError:
-                self.problem = _DAMAGED
+                self._damaged()
+
+    def _damaged(self) -> None:
+        """Read all blocks at the next `refresh`: ticks may be intact where an index is not."""
+        self.problem = _DAMAGED
+        if self._finished:
+            self._restart()
+            self.walked, self._seen = True, None
+            self.problem = _DAMAGED
 
     def _restart(self) -> None:
         self.periods.clear()
@@ -180,6 +191,7 @@ class StackFileReader:
             if kind != INDEX_BLOCK:
                 return False
             index = StackIndex(body)
+            self._check_index(file, index)
             self._unread = index.dictionaries
         except LogFormatError:
             self._restart()
@@ -193,6 +205,14 @@ class StackFileReader:
         ):
             self.periods.append(Period(begin, unix, end, offset))
         return True
+
+    def _check_index(self, file: int, index: StackIndex) -> None:
+        """Raise LogFormatError unless blocks of the right types seem to be at its offsets."""
+        named = [(PERIOD_BLOCK, at) for at in index.offsets.tolist()]
+        named += [(DICTIONARY_BLOCK, at) for at in index.dictionaries]
+        for kind, at in named:
+            if block_length(os.pread(file, BLOCK_HEAD.size, at))[0] != kind:
+                raise LogFormatError("an index of stacks contradicts its file")
 
     def _walk(self, file: int, size: int) -> None:
         """Read the blocks that are new, from the first to the last."""

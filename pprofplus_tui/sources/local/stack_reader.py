@@ -34,6 +34,18 @@ class StackReader:
     def window(self, begin_ms: int, end_ms: int) -> StackWindow:
         """Return what the threads did in [begin_ms, end_ms), unix ms. Raises OSError."""
         self._refresh()
+        walked = self._walked()
+        found = self._window(begin_ms, end_ms)
+        if self._walked() == walked:
+            return found
+        # something that an index names is damaged: without the index, more may be found
+        self._refresh()
+        return self._window(begin_ms, end_ms)
+
+    def _walked(self) -> int:
+        return sum(file.walked for file in self._files.values())
+
+    def _window(self, begin_ms: int, end_ms: int) -> StackWindow:
         sums = WindowSum()
         threads: list[Ints] = []
         stacks: list[Ints] = []
