@@ -227,6 +227,23 @@ def test_stacks_and_segments_of_a_run_stay_below_max_bytes_to_the_byte(log_direc
     end(log, stacks)
 
 
+def test_a_run_without_stacks_has_all_of_max_bytes_for_its_log_and_gives_up_a_share_with_the_first(
+    log_directory,
+):
+    cap = 256 << 10
+    log, stacks = begin(log_directory, max_bytes=cap)
+    for i in range(40_000):
+        log.add(BEGIN_MS + 1000 * i, START_MS + 1000 * i, [i * i * 7919 % (1 << 60)])
+    assert sizes(log.directory, ".pplog") > cap * 3 // 4
+    write(
+        log, stacks, [(each[0] + 40_000_000, each[1] + 40_000_000, *each[2:]) for each in ticks(5)]
+    )
+    assert sizes(log.directory, ".pplog") <= cap * 3 // 4
+    assert stacks.ticks == 5
+    end(log, stacks)
+    assert bound_of(log_directory) == sizes(log_directory, ".pp*")
+
+
 def test_the_newest_stacks_are_kept(log_directory):
     log, stacks = begin(log_directory, max_bytes=256 << 10)
     some = ticks(6000, change=0.6)

@@ -35,9 +35,7 @@ def frames(*names):
 def begin(directory, *, number=1, max_bytes=64 << 20, max_total_bytes=1 << 30):
     """Begin a run with stacks; return the writer of its log, and that of its stacks."""
     header = RunHeader(service="svc", pid=100 + number, start_ms=START_MS + number, metrics=METRICS)
-    log = Writer(
-        str(directory), header, max_bytes=max_bytes, max_total_bytes=max_total_bytes, stacks=True
-    )
+    log = Writer(str(directory), header, max_bytes=max_bytes, max_total_bytes=max_total_bytes)
     log.add(BEGIN_MS, START_MS, [1])
     return log, StackWriter(log.files, Names())
 

@@ -15,6 +15,7 @@ from pprofplus.log.log_directory import (
     open_run,
     remove_empty_run,
     run_name,
+    segment_name,
 )
 from pprofplus.log.retention import (
     NO_ROOM,
@@ -76,14 +77,13 @@ class RunDirectory:
         max_bytes: int,
         max_total_bytes: int,
         group_readable: bool,
-        stacks: bool = False,
     ) -> None:
-        """Prepare it; with `stacks`, a share of `max_bytes` is only for files of stacks."""
         self.skipped_number = 0
         self._log_directory = log_directory
         self._header = header
-        self._stack_share_bytes = min(max_bytes, max_total_bytes) // _STACK_SHARE if stacks else 0
-        self._max_bytes = max_bytes - self._stack_share_bytes
+        self._max_bytes = max_bytes
+        self._stack_share_bytes = min(max_bytes, max_total_bytes) // _STACK_SHARE
+        self._has_stacks = False  # then their share is not for segments
         self._max_total_bytes = max_total_bytes
         self._group_readable = group_readable
         self._created = False
@@ -161,6 +161,10 @@ class RunDirectory:
             close_descriptor(log_directory_fd)
         return name
 
+    @property
+    def _max_segment_bytes(self) -> int:
+        return self._max_bytes - self._stack_share_bytes * self._has_stacks
+
     def stack_file_bytes(self) -> int:
         """Return the size of the next file of stacks, so that several of them fit into the share.
 
@@ -219,8 +223,14 @@ class RunDirectory:
         self, log_directory_fd: int, ledger: Ledger | None, directory: int, size_bytes: int
     ) -> int:
         """Find and reserve room for a file of stacks; return its size. Raises OSError."""
+        freed = 0
+        if not self._has_stacks:
+            # the segment that is being written may still grow to its reservation
+            max_bytes = self._max_bytes - self._stack_share_bytes
+            freed = make_room(directory, self._number, self._growth_bytes(directory), max_bytes)
+            self._has_stacks = True
         over = sum(stack_sizes(directory).values()) + size_bytes - self._stack_share_bytes
-        freed = drop_stacks(directory, over)
+        freed += drop_stacks(directory, over)
         if ledger is None:
             self._account.created_in = None
             return size_bytes
@@ -240,6 +250,11 @@ class RunDirectory:
         ledger.reserve(room, self._account)
         ledger.save()
         return room
+
+    def _growth_bytes(self, directory: int) -> int:
+        """Return the bytes that the newest segment may still take. Raises OSError."""
+        found = os.stat(segment_name(self._number), dir_fd=directory, follow_symlinks=False)
+        return max(0, self._reserved_bytes - found.st_size)
 
     def close_stack_file(self, file: StackFile) -> None:
         """Finish a file of stacks, and release the bytes that it did not take.
@@ -342,7 +357,7 @@ class RunDirectory:
             size_bytes = self._wanted_bytes()
             # otherwise it is created when there is room for its first segment
             if directory is not None:
-                freed = make_room(directory, spare, size_bytes, self._max_bytes)
+                freed = make_room(directory, spare, size_bytes, self._max_segment_bytes)
                 if ledger is not None:
                     ledger.release(freed, self._account)
             if ledger is None:

@@ -52,11 +52,9 @@ class Writer:
         max_bytes: int = DEFAULT_MAX_BYTES,
         max_total_bytes: int = DEFAULT_MAX_TOTAL_BYTES,
         group_readable: bool = False,
-        stacks: bool = False,
     ) -> None:
         """Prepare a run; its directory is created when the first page is written.
 
-        With `stacks`, a share of `max_bytes` is for a StackWriter, which uses `files`.
         `header.start_ms` is increased if that directory exists.
         """
         self.header = header
@@ -69,7 +67,6 @@ class Writer:
             max_bytes=max_bytes,
             max_total_bytes=max_total_bytes,
             group_readable=group_readable,
-            stacks=stacks,
         )
         self._interval_ms = header.interval_ms
         self._segment: Segment | None = None

@@ -94,7 +94,6 @@ def open_recorder(
         max_bytes=settings.max_bytes,
         max_total_bytes=settings.max_total_bytes,
         group_readable=settings.group_readable,
-        stacks=settings.stacks,
     )
     recorder = RunRecorder(
         probe_set, writer, lock, now_ns, wake, make_request_handler=make_request_handler
