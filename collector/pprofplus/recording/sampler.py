@@ -374,7 +374,7 @@ class Collector:
         self._stacks_due_ns = due_ns + _STACKS_DELAY_NS if wanted else _NEVER_NS
         while True:
             recorder.emit_warnings()
-            self._wait(wake_event, due_ns, None if recorder.paused else stacks)
+            self._wait(wake_event, due_ns, stacks, paused=recorder.paused)
             if self._ending or wake_event is not self._wake_event:
                 return
             now_ns = monotonic_ns()
@@ -405,17 +405,21 @@ class Collector:
                 self._termination.refresh()
                 stacks.resume()
 
-    def _wait(self, wake_event: WakeEvent, due_ns: int, stacks: StackRecording | None) -> None:
+    def _wait(
+        self, wake_event: WakeEvent, due_ns: int, stacks: StackRecording | None, *, paused: bool
+    ) -> None:
         """Wait until a sample or anything else is due; take the ticks of a burst meanwhile."""
         if stacks is None:
             wake_event.wait(min(due_ns - monotonic_ns(), _REQUEST_CHECK_NS) / 1e9)
             return
-        woken = False
-        while stacks.in_burst and stacks.due_ns < due_ns and not (woken or self._ending):
-            woken = self._take_burst_tick(stacks, wake_event)
-        if not (woken or stacks.burst_ended):
-            wait_ns = min(due_ns, stacks.due_ns) - monotonic_ns()
-            wake_event.wait(min(wait_ns, _REQUEST_CHECK_NS) / 1e9)
+        woken, until_ns = False, due_ns
+        if not paused:
+            while stacks.in_burst and stacks.due_ns < due_ns and not (woken or self._ending):
+                woken = self._take_burst_tick(stacks, wake_event)
+            until_ns = 0 if stacks.burst_ended else min(due_ns, stacks.due_ns)
+        wait_ns = min(until_ns - monotonic_ns(), _REQUEST_CHECK_NS)
+        if not woken and wait_ns > 0:
+            wake_event.wait(wait_ns / 1e9)
         stacks.suspend()
         if self._ending:
             self._guard(stacks.close)

@@ -311,9 +311,10 @@ def _threads_are_real() -> bool:
     active = getattr(threading, "_active", None)
     if type(active) is not dict:
         return True
+    dummy = getattr(threading, "_DummyThread", None)
     for _ in range(3):  # a thread may begin or end between the two counts
         # a dummy stands for a thread of C, and stays after its end
-        known = [type(thread).__name__ != "_DummyThread" for thread in active.copy().values()]
+        known = [type(thread) is not dummy for thread in active.copy().values()]
         try:
             real = len(os.listdir("/proc/self/task"))
         except OSError:
