@@ -425,11 +425,20 @@ import os, subprocess, threading, time
 from kit.profiles import Capture
 from pprofplus.profiles import stack_sampler
 
+def open_states():
+    links = []
+    for number in range(3, 200):
+        try:
+            links.append(os.readlink(f"/proc/self/fd/{number}"))
+        except OSError:
+            pass
+    return [link for link in links if link.endswith("/syscall")]
+
 def storm():
     while not ended:
         child = os.fork()
         if not child:
-            os._exit(0 if sys.getswitchinterval() == 0.005 else 1)
+            os._exit(0 if sys.getswitchinterval() == 0.005 and not open_states() else 1)
         codes.add(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
         codes.add(subprocess.run(["true"], check=False).returncode)
 

@@ -140,6 +140,19 @@ def test_equal_stacks_have_one_number_and_forget_begins_anew(sleeper):
     assert stacks.frames(of(stacks, first).stack)
 
 
+def test_after_a_limit_new_stacks_are_one(sleeper, monkeypatch):
+    monkeypatch.setattr("pprofplus.profiles.thread_stacks.MAX_KNOWN", 0)
+    first, second, stacks = sleeper(depth=1), sleeper(depth=2), ThreadStacks()
+    settled(stacks, first), settled(stacks, second)
+    numbers = {of(stacks, first).stack, of(stacks, second).stack}
+    names = [
+        [stacks.frame(frame).name for frame in stacks.frames(number)] for number in sorted(numbers)
+    ]
+    assert stacks.full
+    assert ["[other]"] in names
+    assert len(stacks) <= 3
+
+
 def test_a_deep_stack_keeps_its_innermost_frames(run):
     program = """
 import threading, time

@@ -3,6 +3,7 @@
 import gc
 import gzip
 import json
+import os
 import threading
 import time
 
@@ -139,6 +140,16 @@ def test_after_a_cancelled_trace_nothing_of_it_is_left():
         running.result()
     assert gc.callbacks == callbacks
     assert not marks._collecting
+
+
+def test_marks_of_a_forked_child_are_not_collected():
+    found = marks.begin_collecting()
+    child = os.fork()
+    if not child:
+        marks.pass_on("of the child")
+        os._exit(len(found))
+    assert os.waitpid(child, 0)[1] == 0
+    marks.end_collecting(found)
 
 
 def test_too_many_slices_are_left_out_and_counted(monkeypatch):

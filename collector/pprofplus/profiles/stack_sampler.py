@@ -42,7 +42,9 @@ def check(request: CaptureRequest) -> None:
     problem = stacks_problem()
     if problem:
         raise ProfileRefusedError(problem)
-    if request.kinds != (WALL,) and not ThreadStates().available:
+    states = ThreadStates()
+    states.close()
+    if request.kinds != (WALL,) and not states.available:
         raise ProfileRefusedError(_NO_STATES)
 
 
@@ -75,7 +77,7 @@ class _Sampling:
         states = ThreadStates()
         try:
             stacks = ThreadStacks(states)
-            clocks, times = ThreadClocks(), SampledTime()
+            clocks, times = ThreadClocks(), SampledTime(stacks)
             begin_unix_ns, begin_ns = time_ns(), monotonic_ns()
             refresh_ns = begin_ns + _REFRESH_NS
 

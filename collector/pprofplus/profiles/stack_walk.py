@@ -45,7 +45,7 @@ _NAME = repeat("__name__")
 _LIMIT = repeat(MAX_DEPTH + 1)
 
 
-class Reading:
+class ThreadReading:
     """What one call has read; all of it is of one moment.
 
     Attributes:
@@ -77,7 +77,7 @@ def read_threads(
     first: Iterable[Callable[[], object]] = (),
     *,
     clocks: bool = HAS_CLOCKS,
-) -> Reading:
+) -> ThreadReading:
     """Read all threads.
 
     Args:
@@ -89,7 +89,7 @@ def read_threads(
 
     Raises OSError if the C library does not know the clock of a thread.
     """
-    reading = Reading()
+    reading = ThreadReading()
     idents, moved = reading.idents, reading.moved
     changed: list[bool] = []
     running = filterfalse(skip.__contains__, chain.from_iterable(_top_frames()))

@@ -63,17 +63,21 @@ def take(request: CaptureRequest, task: Task) -> Iterator[ProfilePart]:
 class _CollectionTimes:
     """Times each garbage collection; creates no object that the collector would have to track."""
 
-    __slots__ = ("_began_ns", "_now_ns", "times")
+    __slots__ = ("_began_ns", "_getpid", "_now_ns", "_pid", "times")
 
     def __init__(self) -> None:
         self._began_ns = 0
         # kept here: module globals are gone when the interpreter's exit runs the GC
         self._now_ns = monotonic_ns
+        self._getpid = os.getpid
+        self._pid = os.getpid()
         self.times: list[int] = []  # begin, end, generation of each
 
     def __call__(self, phase: str, info: dict[str, int]) -> None:
         if phase == "start":
             self._began_ns = self._now_ns()
+        elif self._getpid() != self._pid:
+            return  # a forked child, which inherits this and not the trace
         elif self._began_ns and len(self.times) < 3 * _MAX_PAUSES:
             self.times.append(self._began_ns)
             self.times.append(self._now_ns())
