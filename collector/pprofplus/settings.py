@@ -46,6 +46,7 @@ class Settings:
         profile_source: `PPROFPLUS_PROFILE_SOURCE`, "1" or "0".
         profile_when: `PPROFPLUS_PROFILE_WHEN`, an expression; None for the memory limit only.
         triggers: profiles are taken at the memory limit; not if `profile_when` is "never".
+        stacks: `PPROFPLUS_STACKS`, "1" or "0": store the stacks of all threads.
         disabled: `PPROFPLUS_DISABLED`, "1" or "0"; environment only.
     """
 
@@ -61,6 +62,7 @@ class Settings:
         "profile_source",
         "profile_when",
         "service",
+        "stacks",
         "triggers",
     )
 
@@ -77,6 +79,7 @@ class Settings:
         budget: float | None = None,
         profile_source: bool | None = None,
         profile_when: str | None = None,
+        stacks: bool | None = None,
     ) -> None:
         """Check and complete the settings.
 
@@ -133,6 +136,11 @@ class Settings:
         )
         self.triggers = when is not None
         self.profile_when: TriggerExpression | None = when or None
+        self.stacks = (
+            _from_environment("PPROFPLUS_STACKS", check_switch, default=True)
+            if stacks is None
+            else bool(stacks)
+        )
         self.disabled = _from_environment("PPROFPLUS_DISABLED", check_switch, default=False)
         self._directory = None if directory is None else check_directory(directory)
 
@@ -268,6 +276,7 @@ ENVIRONMENT = {
     "PPROFPLUS_BUDGET": check_budget,
     "PPROFPLUS_PROFILE_SOURCE": check_switch,
     "PPROFPLUS_PROFILE_WHEN": check_profile_when,
+    "PPROFPLUS_STACKS": check_switch,
     "PPROFPLUS_DISABLED": check_switch,
 }
 """All environment variables that are settings, and the function that checks each text."""

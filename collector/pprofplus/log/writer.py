@@ -93,6 +93,16 @@ class Writer:
         return self._files.directory
 
     @property
+    def files(self) -> RunDirectory:
+        """The files of the run."""
+        return self._files
+
+    @property
+    def segment_number(self) -> int:
+        """The number of the segment that is being written, 0 if there is none."""
+        return 0 if self._segment is None else self._segment.number
+
+    @property
     def lost(self) -> int:
         """Samples that could not be written and are not yet reported in the log."""
         return self._lost + self._reported - self._saved_reported

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from pprofplus.control.request_handler import RequestHandler
     from pprofplus.log.format import RunHeader
+    from pprofplus.log.stack_writer import StackWriter
     from pprofplus.probes.probe_set import ProbeSet, Schema
     from pprofplus.recording.artefact_queue import PendingArtefact
     from pprofplus.settings import Settings
@@ -127,6 +128,7 @@ class RunRecorder:
         resumed: a resume requires a sample now, and it is not taken yet.
         closed: the stop event is written.
         keeps_source: the source lines of profiles are stored, too.
+        stack_writer: the files of stacks, None if none are stored.
     """
 
     def __init__(
@@ -152,6 +154,7 @@ class RunRecorder:
         self.resumed = False
         self.closed = False
         self.keeps_source = True
+        self.stack_writer: StackWriter | None = None
         self._lock = lock
         self._owner = get_ident()
         self._wake = wake
@@ -257,6 +260,12 @@ class RunRecorder:
             with self._lock:
                 if not self.closed:
                     self._write_pending_artefacts()
+
+    def write_stacks(self) -> None:
+        """Write the ticks that the writer of stacks has; only the owner calls this."""
+        with self._lock:
+            if not self.closed and self.stack_writer is not None:
+                self.stack_writer.write(self.writer.segment_number)
 
     def mark(self, text: str) -> None:
         """Write a mark; after a burst, marks above one a second are only counted."""
@@ -365,6 +374,8 @@ class RunRecorder:
                 self._requests.end(self.writer.directory, _RUN_ENDS)
             mono_ms, unix_ms = monotonic_ns() // _NS_PER_MS, time_ns() // _NS_PER_MS
             self.writer.add_event(Event(STOP, mono_ms, unix_ms, 0, why))
+            if self.stack_writer is not None:
+                self.stack_writer.close()
             self.writer.close()
 
     def close(self, why: str = "") -> None:
@@ -385,6 +396,8 @@ class RunRecorder:
         """
         if self._requests is not None:
             self._requests.abandon()
+        if self.stack_writer is not None:
+            self.stack_writer.abandon()
         self.writer.abandon()
         self.probe_set.close()
 

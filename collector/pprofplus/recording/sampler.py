@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pprofplus.control.request_handler import RequestHandler
     from pprofplus.log.format import RunHeader
     from pprofplus.probes.probe_set import Schema
+    from pprofplus.recording.stack_recording import StackRecording
     from pprofplus.recording.triggers import Triggers
 
 load_at_import()
@@ -52,6 +53,10 @@ _CAPTURE_TIMEOUT_S = 0.25
 # with a longer interval it still checks for requests this often
 _REQUEST_CHECK_NS = 2_000_000_000
 _EXPIRY_NS = round(EXPIRY_PERIOD_S * 1e9)
+# Stacks begin when a service has started: until then it may fork, and a short-lived process needs
+# no stacks.
+_STACKS_DELAY_NS = 2_000_000_000
+_NEVER_NS = 1 << 62
 
 
 def _make_request_handler(wake: Callable[[], None]) -> RequestHandler:
@@ -101,6 +106,8 @@ class Collector:
         self._user = User()
         self._early_marks: deque[str] = deque(maxlen=_EARLY_MARKS)
         self._next_expiry_ns = 0
+        self._stacks_due_ns = _NEVER_NS
+        self._stale_threads = False  # their memory may be unmapped: no stacks
         self._triggers: Triggers | None = None
 
     def __repr__(self) -> str:
@@ -242,13 +249,15 @@ class Collector:
                 "hang at end", "the end of the log is not written: its disk does not respond"
             )
 
-    def after_fork_in_child(self, *, record: bool, torn: bool) -> None:
+    def after_fork_in_child(self, *, record: bool, torn: bool, unnoticed: bool = False) -> None:
         """In a forked child: do not use the parent's log; if `record`, begin a run for the child.
 
+        `unnoticed`: Python was not informed of the fork, and still knows the threads of the parent.
         `torn` means that the fork came during a change of files. A close may wait for the disk, so
         a thread of the child does it, unless the child is about to execute another program.
         """
         self._termination.detach_from_parent()
+        self._stale_threads = unnoticed
         self.lock = RLock()
         recorder, self._recorder, self._thread = self._recorder, None, None
         if recorder is not None:
@@ -364,16 +373,17 @@ class Collector:
         due_ns = next_due_ns(on_grid_ns(recorder.began_ns), interval_ns, monotonic_ns())
         self._guard(recorder.maintain)  # a short-lived process takes no other sample
         self._poll_triggers(recorder, due_ns, monotonic_ns(), sampled=True)
+        stacks = None
+        wanted = self._settings.stacks and not self._stale_threads
+        self._stacks_due_ns = due_ns + _STACKS_DELAY_NS if wanted else _NEVER_NS
         while True:
             recorder.emit_warnings()
             triggers = self._triggers
+            wake_ns = due_ns
             if triggers is not None:
                 triggers.emit_warnings()
-            now_ns = monotonic_ns()
-            wait_ns = min(due_ns - now_ns, _REQUEST_CHECK_NS)
-            if triggers is not None:
-                wait_ns = min(wait_ns, triggers.due_ns - now_ns)
-            wake_event.wait(wait_ns / 1e9)
+                wake_ns = min(due_ns, triggers.due_ns)
+            self._wait(wake_event, wake_ns, stacks, paused=recorder.paused)
             if self._ending or wake_event is not self._wake_event:
                 return
             now_ns = monotonic_ns()
@@ -397,7 +407,57 @@ class Collector:
                 due_ns = on_grid_ns(monotonic_ns()) + interval_ns
             if now_ns >= self._next_expiry_ns:
                 self._guard(self._request_expiry)
-            self._termination.refresh()
+            if recorder.stack_writer is None:
+                stacks = self._begin_stacks(recorder, due_ns)
+            if stacks is None or recorder.paused:
+                self._termination.refresh()
+            else:
+                self._guard(stacks.work)
+                self._termination.refresh()
+                stacks.resume()
+
+    def _wait(
+        self, wake_event: WakeEvent, due_ns: int, stacks: StackRecording | None, *, paused: bool
+    ) -> None:
+        """Wait until a sample or anything else is due; take the ticks of a burst meanwhile."""
+        if stacks is None:
+            wake_event.wait(min(due_ns - monotonic_ns(), _REQUEST_CHECK_NS) / 1e9)
+            return
+        woken, until_ns = False, due_ns
+        if not paused:
+            while stacks.in_burst and stacks.due_ns < due_ns and not (woken or self._ending):
+                woken = self._take_burst_tick(stacks, wake_event)
+            until_ns = 0 if stacks.burst_ended else min(due_ns, stacks.due_ns)
+        wait_ns = min(until_ns - monotonic_ns(), _REQUEST_CHECK_NS)
+        if not woken and wait_ns > 0:
+            wake_event.wait(wait_ns / 1e9)
+        stacks.suspend()
+        if self._ending:
+            self._guard(stacks.close)
+
+    def _take_burst_tick(self, stacks: StackRecording, wake_event: WakeEvent) -> bool:
+        """Wait for a tick of a burst, and take it; return whether it was woken."""
+        try:
+            return stacks.take_burst_tick(wake_event)
+        except Exception as error:  # noqa: BLE001 - outer boundary, as in _guard
+            warn_once("stacks", f"internal error of pprofplus: {describe(error)}")
+            return False
+
+    def _begin_stacks(self, recorder: RunRecorder, due_ns: int) -> StackRecording | None:
+        """Begin to store the stacks of all threads; None if it is too early or impossible."""
+        if monotonic_ns() < self._stacks_due_ns:
+            return None
+        try:
+            with self.lock:  # a child forked during an import would wait for the import forever
+                from pprofplus.recording.stack_recording import StackRecording
+
+                stacks = StackRecording(recorder, self._settings.budget, due_ns)
+                recorder.stack_writer = stacks.writer
+        except Exception:  # noqa: BLE001 - outer boundary: without stacks, the log goes on
+            # no descriptor is left, the library may not be read any more, or there are no threads
+            self._stacks_due_ns = _NEVER_NS
+            return None
+        return stacks
 
     def _poll_triggers(
         self, recorder: RunRecorder, due_ns: int, now_ns: int, *, sampled: bool
