@@ -568,7 +568,9 @@ async def main():
     del done
     found.append(probe.read())
     return found
-print(json.dumps(asyncio.run(main()) + [probe.read()]))
+found = asyncio.run(main())
+gc.collect()  # some of them are in cycles
+print(json.dumps([*found, probe.read()]))
 """
 
 
