@@ -57,3 +57,14 @@ def _available_bytes() -> int | None:
     except (OSError, ValueError):
         pass
     return None
+
+
+def resident_bytes() -> int:
+    """Return the resident set; 0 if it is unknown.
+
+    Without psutil, whose import would make `threading` keep an entry of the calling thread.
+    """
+    try:
+        return int(read_small_file("/proc/self/statm").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError, AttributeError):
+        return 0

@@ -19,7 +19,8 @@ from time import monotonic_ns, thread_time_ns, time_ns
 from pprofplus.log.artefacts import MEMRAY_SUFFIX
 from pprofplus.probes.concurrency import greenlet_class
 from pprofplus.profiles.capture import ProfilePart, ProfileRefusedError
-from pprofplus.system.descriptor import Descriptor, above_standard, read_small_file
+from pprofplus.profiles.memory_headroom import resident_bytes
+from pprofplus.system.descriptor import Descriptor, above_standard
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ class _Window:
 
     def run(self, window_s: float, task: Task) -> None:
         """Wait for the end of the window, or until it costs too much memory."""
-        began_ns, began_bytes = monotonic_ns(), _resident_bytes()
+        began_ns, began_bytes = monotonic_ns(), resident_bytes()
         length_ns = int(window_s * _NS_PER_S)
         while not task.window_over and (passed_ns := monotonic_ns() - began_ns) < length_ns:
             task.wait(min(_STEP_S, (length_ns - passed_ns) / _NS_PER_S))
@@ -139,7 +140,7 @@ class _Window:
             if status.st_size > _MAX_FILE_BYTES:
                 self.notes.append("ended early: memray's file grew too large")
                 break
-            growth_bytes = _resident_bytes() - began_bytes
+            growth_bytes = resident_bytes() - began_bytes
             if growth_bytes > _MAX_GROWTH_BYTES:
                 self.notes.append(f"ended early: RSS grew by {growth_bytes >> 20} MiB")
                 break
@@ -177,10 +178,3 @@ def _compressed(file: Descriptor, task: Task) -> bytes:
     else:
         raise ProfileRefusedError("memray's file is too large to store: use a shorter window")
     return b"".join([*parts, packer.flush()])
-
-
-def _resident_bytes() -> int:
-    try:
-        return int(read_small_file("/proc/self/statm").split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
-        return 0

@@ -22,7 +22,7 @@ from pprofplus.profiles.heap_growth import (
     take_base_census,
 )
 from pprofplus.profiles.holder_labels import Edge
-from pprofplus.profiles.memory_headroom import headroom_bytes
+from pprofplus.profiles.memory_headroom import headroom_bytes, resident_bytes
 from pprofplus.profiles.object_counts import (
     LONGEST_HOLD_S,
     ON_REQUEST,
@@ -75,9 +75,7 @@ def expected_objects() -> int:
     """Return about how many objects the collector tracks, without counting them."""
     blocks = sys.getallocatedblocks()
     if not blocks:  # PYTHONMALLOC=malloc
-        import psutil
-
-        blocks = psutil.Process().memory_info().rss // 150
+        blocks = resident_bytes() // 150
     return int(blocks * _measured.ratio)
 
 
@@ -257,7 +255,9 @@ def _add_stacks(
         return "nothing has grown" if growth else "no objects"
     size_bytes, count, names = stacks[0]
     sign = "+" if growth else ""
-    return f"{sign}{size_bytes / (1 << 20):.1f} MiB, {sign}{count:.0f} objects: {' ← '.join(names)}"
+    return (
+        f"{sign}{size_bytes / (1 << 20):.1f} MiB, {sign}{count:.0f} objects: {' <- '.join(names)}"
+    )
 
 
 def _chains(
