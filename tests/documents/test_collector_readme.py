@@ -25,6 +25,7 @@ from pprofplus.settings import (
     ENVIRONMENT,
     MAX_INTERVAL_S,
     MIN_INTERVAL_S,
+    check_profile_when,
 )
 from pprofplus_tui.sources.local.catalog import Catalog
 from pprofplus_tui.sources.local.run_log import RunLog
@@ -49,6 +50,13 @@ def test_the_settings_are_the_arguments_of_start_and_the_environment(collector_r
     arguments = [argument.strip("`") for argument, *_ in rows if argument]
     assert arguments == list(inspect.signature(pprofplus.start).parameters)
     assert {variable.strip("`") for _, variable, _ in rows} == set(ENVIRONMENT)
+
+
+def test_the_expressions_for_profiles_are_valid(collector_readme):
+    lines = collector_readme.block_of("profile when", "sh").strip().splitlines()
+    found = [shlex.split(line)[0].partition("=")[2] for line in lines]
+    parsed = [check_profile_when(text) for text in found]
+    assert [each and each.text for each in parsed] == [*found[:-1], None]
 
 
 def test_the_defaults_are_those_of_the_program(collector_readme):

@@ -17,6 +17,7 @@ MARKERS = {
         "ctl",
         "run",
         "profiles",
+        "profile when",
         "watch",
     },
     "pprofplus_tui/README.md": {"install", ""},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 
 from pprofplus.errors import PprofplusError
-from pprofplus.log.format import LOST, PAGE_SIZE, Event, RunHeader
+from pprofplus.log.format import ARTEFACT, ARTEFACT_MINOR, LOST, PAGE_SIZE, Event, RunHeader
 from pprofplus.log.ledger import LedgerBusyError
 from pprofplus.log.log_directory import segment_name
 from pprofplus.log.page import PageBuilder
@@ -93,6 +93,16 @@ class Writer:
         return self._files.directory
 
     @property
+    def files(self) -> RunDirectory:
+        """The files of the run."""
+        return self._files
+
+    @property
+    def segment_number(self) -> int:
+        """The number of the segment that is being written, 0 if there is none."""
+        return 0 if self._segment is None else self._segment.number
+
+    @property
     def lost(self) -> int:
         """Samples that could not be written and are not yet reported in the log."""
         return self._lost + self._reported - self._saved_reported
@@ -121,6 +131,8 @@ class Writer:
 
     def add_event(self, event: Event, reported: int = 0) -> None:
         """Append an event, and write it immediately; it reports `reported` lost samples."""
+        if event.kind == ARTEFACT:
+            self._files.format_minor = ARTEFACT_MINOR
         if not self._page.add_event(event):
             self._finish_page()
             self._page.add_event(event)

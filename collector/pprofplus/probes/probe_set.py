@@ -324,6 +324,26 @@ class ProbeSet:
                     least_s *= min(self.interval_s, 1.0)
                 slot.due_ns = max(slot.budget_due_ns, now_ns + int(least_s * 1e9))
 
+    def source(self, kind: type[Probe]) -> Probe | None:
+        """Return the open probe of this class; None if there is none."""
+        for slot in self._slots:
+            if type(slot.probe) is kind:
+                return slot.probe
+        return None
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether a memory limit applied at the last reading."""
+        probe = self.source(CgroupLimitProbe)
+        return isinstance(probe, CgroupLimitProbe) and bool(probe.limits)
+
+    def latest(self, name: str) -> int | None:
+        """Return the last value of a metric; None if it has no value now."""
+        for slot in self._slots:
+            if slot.present and name in slot.probe.names:
+                return slot.last[slot.probe.names.index(name)]
+        return None
+
     def rebuild_schema(self, now_ns: int) -> list[int]:
         """Rebuild the schema from the sources that have values; return the values for it."""
         if self.metrics:

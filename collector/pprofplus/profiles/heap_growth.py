@@ -7,7 +7,7 @@ compared with it.
 from __future__ import annotations
 
 from pprofplus.profiles.object_counts import Census, Counting, Pace, TypeCount
-from pprofplus.profiles.object_sizes import content_of, is_container, length_of
+from pprofplus.profiles.object_sizes import CONTAINERS, content_of, is_container, length_of
 from pprofplus.profiles.object_slices import Held
 from pprofplus.profiles.type_names import type_name
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _SAMPLES_PER_ROW = 5
 _SAMPLES_OF_CONTAINERS = 12  # a program has lists and dicts in many places
+# means of these say nothing about growth: each program has many different lists and dicts
+_CONTAINER_NAMES = {type_name(cls) for cls in CONTAINERS}
 _LEAST_BYTES = 1024  # smaller growth is no row
 
 
@@ -78,6 +80,11 @@ def base_census() -> Census | None:
     return _base.census
 
 
+def keep_base_census(census: Census) -> None:
+    """Keep a census as the base of later ones."""
+    _base.census = census
+
+
 def drop_base_census() -> None:
     """Forget the base: the next growth needs a new one. A forked child calls it too."""
     _base.census = None
@@ -111,7 +118,8 @@ def rows_of_growth(counting: Counting, before: Census) -> list[Row]:
         then = earlier.get(name) or TypeCount()
         counts[name] = entry.count - then.count
         own[name] = entry.own_bytes - then.own_bytes
-        drifts[name] = _drift(then, entry)
+        if name not in _CONTAINER_NAMES:
+            drifts[name] = _drift(then, entry)
     large = []
     if before.share >= 1.0:
         large = [row for one in counting.large for row in _rows_of_large(counting, one, before)]

@@ -15,6 +15,7 @@ from pprofplus.profiles.capture import CaptureRequest, ProfilePart, ProfileRefus
 from pprofplus.profiles.heap_growth import (
     Row,
     base_census,
+    keep_base_census,
     names_that_grew,
     rows_of_all,
     rows_of_growth,
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from pprofplus.profiles.capture import Task
 
 SAMPLE_TYPES = (("inuse_objects", "count"), ("inuse_space", "bytes"))
+# this trigger's census is the base of the growth that later ones show
+BASE_TRIGGER = "limit-75"
 MAX_HOLD_S = 0.25  # above it, a request must be forced
 _SEARCH_HOLD_S = 0.07  # of one call of gc.get_referrers, if one object does not take longer
 _MOST_ROWS = 5_000
@@ -51,7 +54,8 @@ NOT_FOUND = "[holders not found]"  # all examples only replaced others
 _FIRST_RATIO = 0.5
 _LIST_ONE_S = 60e-9
 _LIST_BYTES = 8  # per object: the list that exists within a call
-_SLICE_BYTES = 20 << 20  # a slice, a sample, and results
+# a slice, a sample, and results: so much per object, and not more than in total
+_FIRST_BYTES, _SAMPLE_BYTES, _SLICE_BYTES = 2 << 20, 48, 20 << 20
 
 
 class _Measured:
@@ -90,7 +94,8 @@ def expected_hold_ms(request: CaptureRequest) -> float:  # noqa: ARG001 - the sa
 
 def needed_bytes() -> int:
     """Return about how much memory a census needs."""
-    return expected_objects() * _LIST_BYTES + _SLICE_BYTES
+    objects = expected_objects()
+    return objects * _LIST_BYTES + min(_FIRST_BYTES + objects * _SAMPLE_BYTES, _SLICE_BYTES)
 
 
 def check(request: CaptureRequest) -> None:
@@ -126,7 +131,7 @@ def take(request: CaptureRequest, task: Task) -> Iterator[ProfilePart]:
             task.report(share, f"second census in {left_s:.0f} s")
             task.wait(min(left_s, 1.0))
         check(request)
-    elif request.why:
+    elif request.why and request.why != BASE_TRIGGER:
         before = base_census()
     yield _take(request, task, pace, before, expected_s)
 
@@ -191,6 +196,8 @@ def _take(
                 " and is left out"
             )
         _learn(census)
+        if request.why and before is None:
+            keep_base_census(census)
     finally:
         if search is not None:
             search.clear()
@@ -269,7 +276,7 @@ def _chains(
             continue
         group = tuple(edge.group for edge in chain)
         labels.setdefault(group, []).append(chain)
-        more = search.elements_added(number) if growth else None
+        more = search.elements_added(number, count / 10) if growth else None
         known = added.get(group)
         added[group] = known if more is None else more if known is None else max(more, known)
     if not labels:  # there are no examples, or all were freed meanwhile

@@ -224,7 +224,8 @@ class Counting:
         ids = OwnArray("Q")
         modulus = 0
         read = 0
-        for generation in (2, 1, 0):
+        # without a pause between generations: a collection moves objects to the next one
+        for generation in (0, 1, 2):
             counter = _Generation(generation, self._pace)
             while (part := counter.next_part()) is not None:
                 got = ObjectSlice(
@@ -237,7 +238,8 @@ class Counting:
                 pairs = zip(got.big_sizes, got.big_lengths, strict=True)
                 self.big.update(zip(got.big_ids, pairs, strict=True))
                 self._add_large(got.large)
-                task.wait(self._pace.pause_s)
+                if generation == 2 or counter.continues:
+                    task.wait(self._pace.pause_s)
             self.census.objects += counter.total
             read += counter.read
             for number, (count, size) in counter.results():
@@ -315,18 +317,19 @@ class Counting:
                 grown[number] = size - then[0]
         have = set(map(id, self.large))
         wanted = set(heapq.nlargest(_MOST_LARGE, grown, key=grown.__getitem__)) - have
-        begin, count = 0, 250_000
+        end, count = 0, 250_000
         while wanted:
+            part = slice(max(end - count, 0), end) if end else slice(-count, None)
             # their addresses may be in use for other objects by now
-            got = ObjectSample(slice(begin, begin + count), wanted, _MOST_LARGE, by_type=False)
+            got = ObjectSample(part, wanted, _MOST_LARGE, by_type=False)
             self.census.holds.add(got.held_s)
             for one in got.objects:
                 wanted.discard(id(one))
                 if is_container(type(one)):
                     self.large.append(one)
             del got.objects[:]
-            begin += count
-            if begin >= got.total or begin > count * self._pace.slices:
+            end = (end or got.total) - count
+            if end <= 0 or got.total - end > count * self._pace.slices:
                 break
             task.wait(self._pace.pause_s)
 
@@ -374,8 +377,9 @@ class Counting:
 class _Generation:
     """Which slices of one generation to read, and the sums of what was read.
 
-    Slices follow each other, so that each object is read once. A generation that is too large is
-    read so at its beginning, and of the rest every n-th object.
+    Slices follow each other from the end to the beginning: what is freed meanwhile moves later
+    objects to lower places, so that some are read twice and none is left out. A generation that is
+    too large is read so at its end, and of the rest every n-th object.
 
     Attributes:
         total: objects in it.
@@ -386,10 +390,8 @@ class _Generation:
     __slots__ = (
         "_begin",
         "_counts",
-        "_first",
         "_generation",
         "_pace",
-        "_rest",
         "_size",
         "_sizes",
         "_slices",
@@ -405,24 +407,33 @@ class _Generation:
         self.extrapolates = False
         self._generation = generation
         self._pace = pace
-        self._begin = self._slices = self._first = self._step = self._rest = 0
+        self._begin = self._slices = self._step = 0
         self._size = _FIRST_SLICE
         # of the beginning and of the rest
         self._counts: tuple[dict[int, int], ...] = OwnDict(), OwnDict()
         self._sizes: tuple[dict[int, int], ...] = OwnDict(), OwnDict()
+
+    @property
+    def continues(self) -> bool:
+        """Whether there is more to read."""
+        return self.next_part() is not None
 
     def next_part(self) -> slice | None:
         """Return the part to read next, None at the end."""
         if self.extrapolates:
             if self._slices >= _PARTS_OF_REST or self._slices >= self._step:
                 return None
-            return slice(self._first + self._slices, None, self._step)
-        if self._slices and self._begin >= self.total:
+            return slice(self._slices, self._begin, self._step)
+        if not self._slices:
+            return slice(-self._size, None)
+        if self._begin <= 0:
             return None
-        return slice(self._begin, self._begin + self._size)
+        return slice(max(self._begin - self._size, 0), self._begin)
 
     def add(self, got: ObjectSlice) -> None:
         """Add what was read."""
+        if not self._slices and not self.extrapolates:
+            self._begin = got.total
         self.total = got.total
         self.read += len(got.type_ids)
         self._slices += 1
@@ -433,25 +444,24 @@ class _Generation:
             sizes[number] = sizes.get(number, 0) + size
         if self.extrapolates:
             return
-        self._begin += len(got.type_ids)
-        if not got.type_ids:
-            self._begin = max(self._begin, self.total)
+        self._begin -= self._size
         self._size = _next_size(self._size, got.held_s)
-        left = self.total - self._begin
-        if self._slices == _SLICES_BEFORE and left > self._size * (
-            self._pace.slices - _SLICES_BEFORE
-        ):
-            # a part of every n-th object is read more slowly, as it lies in more cache lines
+        most = self._size * (self._pace.slices - _SLICES_BEFORE)
+        if self._slices == _SLICES_BEFORE and self._begin > most:
+            # every n-th object is read more slowly than neighbours, which share cache lines
             self.extrapolates = True
-            self._first, self._slices = self._begin, 0
-            self._step = max(2 * left // self._size, 2)
+            self._slices = 0
+            self._step = max(2 * self._begin // self._size, 2)
 
     def results(self) -> list[tuple[int, tuple[float, float]]]:
         """Return (id of the type, (count, own bytes)), extrapolated."""
-        read = sum(self._counts[1].values())
-        weight = (self.total - self._first) / read if read else 0.0
+        rest = max(self._begin, 0) if self.extrapolates else 0
+        weights = []
+        for counts, objects in zip(self._counts, (self.total - rest, rest), strict=True):
+            read = sum(counts.values())
+            weights.append(max(objects, 0) / read if read else 0.0)
         found: dict[int, tuple[float, float]] = OwnDict()
-        for counts, sizes, factor in zip(self._counts, self._sizes, (1.0, weight), strict=True):
+        for counts, sizes, factor in zip(self._counts, self._sizes, weights, strict=True):
             for number, count in counts.items():
                 earlier = found.get(number, (0.0, 0.0))
                 found[number] = earlier[0] + count * factor, earlier[1] + sizes[number] * factor
@@ -463,7 +473,7 @@ def _next_size(size: int, held_s: float) -> int:
     if held_s > LONGEST_HOLD_S:
         return max(int(size * LONGEST_HOLD_S / held_s * 0.9), _FIRST_SLICE // 2)
     if held_s < LONGEST_HOLD_S * 0.7:
-        return min(int(size * 1.5), _MOST_IN_SLICE)
+        return min(int(size * (3 if held_s < LONGEST_HOLD_S * 0.25 else 1.5)), _MOST_IN_SLICE)
     return size
 
 

@@ -117,10 +117,11 @@ class HolderSearch:
         """Return the holders of an added object, the nearest first; None if it has ended."""
         return self._nodes[number].path
 
-    def elements_added(self, number: int) -> int | None:
+    def elements_added(self, number: int, least: float) -> int | None:
         """Return how many elements the nearest container on the chain that grew has more.
 
-        0 if those that are known did not grow; None if the first census knows none.
+        It grew if it has `least` elements more, or a twentieth more. 0 if those that are known did
+        not grow; None if the first census knows none.
         """
         known = False
         node = self._nodes[number].through
@@ -131,7 +132,7 @@ class HolderSearch:
             length = length_of(node.object)
             if then is not None and length:
                 known = True
-                if length > then[1]:
+                if length - then[1] >= max(min(least, then[1] / 20), 1):
                     return length - then[1]
             node = node.through
         return 0 if known else None
@@ -291,7 +292,8 @@ class HolderSearch:
             (NOT_SEARCHED, lambda node: node.truncated),
             (CYCLE, lambda node: node.edges > 0),
         ):
-            for node in sorted(nodes, key=lambda node: -node.depth):
+            # an instance before its dict: the label is then an attribute
+            for node in sorted(nodes, key=lambda node: (type(node.object) is dict, -node.depth)):
                 if node.path is None and ends(node):
                     self._resolve(node, (Edge(label),), None)
 

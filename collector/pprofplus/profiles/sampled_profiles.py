@@ -2,7 +2,9 @@
 
 A tick takes the GIL from the thread that runs: that thread then waits for the GIL, as those do that
 compete with it, and which one it was cannot be seen. So the time of a thread that waits for the GIL
-is divided by what its clocks say: as much as it ran counts as running, the rest as waiting.
+is divided by what its clocks say: as much as it ran counts as running, the rest as waiting. A
+thread that waits for the GIL at a call that releases it, such as `recv`, did not run there: it has
+returned from the call.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from pprofplus.profiles.thread_clocks import ThreadClocks
     from pprofplus.profiles.thread_stacks import FrameName, ThreadStacks
 
+    _Counts = Sequence[tuple[Place, SampledCount]]
+
 CPU, WALL, BLOCK, LOCKS = "cpu", "wall", "block", "lock"
 
 _NS = "nanoseconds"
@@ -38,6 +42,10 @@ BETWEEN = "[between ticks]"
 
 # more CPU time than this share is missing in the ticks of a thread that enters and leaves Python
 _MISSING = 0.05
+# A call releases the GIL if threads were seen to wait there for something else in this share of the
+# time, or to run without the GIL.
+_BLOCKED = 0.05
+_FREE = 0.2
 # a thread that ran, but so shortly that its clock does not show it
 _LEAST = 1e-9
 # CPU time of threads that ended is shown from this share of the process's on
@@ -79,13 +87,14 @@ def make_parts(
 ) -> list[ProfilePart]:
     """Return the profiles of these kinds; `check` is called often, and may raise."""
     names = _Names(window.stacks)
+    calls = _releasing_calls(window)
     profiles = {kind: _Profile(kind, window, names, check) for kind in kinds}
     by_tid: dict[int, list[SampledThread]] = {}
     for thread in window.times.counts:
         by_tid.setdefault(thread.tid, []).append(thread)
     for tid, threads in by_tid.items():
         check()
-        _add_thread(profiles, window, tid, threads)
+        _add_thread(profiles, window, calls, tid, threads)
     if CPU in profiles:
         _add_other_threads(profiles[CPU], window, by_tid)
     parts = []
@@ -157,26 +166,85 @@ class _Division:
     """How the time of one thread is divided into running and waiting, and its CPU time.
 
     Attributes:
-        of_gil: the part of the time at which it waited for the GIL, or had to give it to us, that
-            counts as running.
+        preempted: the part of the time at which it waited for the GIL or for a processor, not at a
+            call that releases the GIL, that counts as running: it had to give the GIL to us.
         cpu_per_ns: CPU time for each ns that counts as running.
     """
 
-    __slots__ = ("cpu_per_ns", "of_gil")
+    __slots__ = ("_calls", "cpu_per_ns", "preempted")
 
-    def __init__(self, running_ns: int, gil_ns: int, cpu_ns: int) -> None:
+    def __init__(self, counts: _Counts, calls: set[int], cpu_ns: int) -> None:
+        """Divide it; `calls` are numbers of stacks at a call that releases the GIL."""
+        self._calls = calls
+        running_ns = waiting_ns = 0
+        for (stack, state, _), count in counts:
+            if state == RUNNING:
+                running_ns += count.time_ns
+            elif state in {GIL, READY} and stack not in calls:
+                waiting_ns += count.time_ns
         missing_ns = cpu_ns - running_ns
-        self.of_gil = min(max(missing_ns / gil_ns, _LEAST), 1.0) if gil_ns else 1.0
-        ran_ns = running_ns + self.of_gil * gil_ns
+        self.preempted = min(max(missing_ns / waiting_ns, _LEAST), 1.0) if waiting_ns else 1.0
+        ran_ns = running_ns + self.preempted * waiting_ns
         self.cpu_per_ns = cpu_ns / ran_ns if ran_ns else 0.0
 
-    def running(self, state: str) -> float:
-        """Return the part of the time in a state that counts as running."""
-        return 1.0 if state == RUNNING else self.of_gil if state == GIL else 0.0
+    def running(self, place: Place) -> float:
+        """Return the part of the time at a place that counts as running."""
+        stack, state, _ = place
+        if state == RUNNING:
+            return 1.0
+        return self.preempted if state in {GIL, READY} and stack not in self._calls else 0.0
+
+
+def _releasing_calls(window: SampledWindow) -> set[int]:
+    """Return the stacks whose leaf is at a call that releases the GIL."""
+    total: dict[int, int] = {}
+    blocked: dict[int, int] = {}
+    free: dict[int, int] = {}
+    leaves: dict[int, int] = {}
+    for counts in window.times.counts.values():
+        for (stack, state, _), count in counts.items():
+            leaf = leaves[stack] = window.stacks.frames(stack)[0]
+            total[leaf] = total.get(leaf, 0) + count.time_ns
+            free[leaf] = free.get(leaf, 0) + count.free_ns
+            if state not in {GIL, READY, RUNNING}:
+                blocked[leaf] = blocked.get(leaf, 0) + count.time_ns
+    calls = {
+        leaf
+        for leaf, time_ns in total.items()
+        if (blocked.get(leaf, 0) > _BLOCKED * time_ns or free[leaf] > _FREE * time_ns)
+        and window.stacks.may_release_gil(leaf)
+    }
+    return {stack for stack, leaf in leaves.items() if leaf in calls}
+
+
+def _move_displaced(counts: _Counts, calls: set[int]) -> None:
+    """Divide the displaced time of a thread among the places at which it was seen computing."""
+    computing = [
+        count
+        for (stack, state, _), count in counts
+        if state in {GIL, READY, RUNNING} and stack not in calls
+    ]
+    known_ns = sum(count.time_ns for count in computing)
+    displaced = [count for (stack, _, _), count in counts if stack in calls and count.displaced_ns]
+    if not known_ns or not displaced:
+        return
+    ticks = sum(count.displaced_ticks for count in displaced)
+    time_ns = sum(count.displaced_ns for count in displaced)
+    for count in displaced:
+        count.ticks -= count.displaced_ticks
+        count.time_ns -= count.displaced_ns
+    for count in computing:
+        share = count.time_ns / known_ns
+        count.ticks += round(ticks * share)
+        count.time_ns += round(time_ns * share)
 
 
 def _add_thread(
-    profiles: dict[str, _Profile], window: SampledWindow, tid: int, threads: list[SampledThread]
+    profiles: dict[str, _Profile],
+    window: SampledWindow,
+    calls: set[int],
+    tid: int,
+    threads: list[SampledThread],
 ) -> None:
     """Add one thread, which may have entered Python several times."""
     counts = [
@@ -189,15 +257,13 @@ def _add_thread(
         if seen_ns < (1 - _MISSING) * cpu_ns:
             # its other CPU time is added with that of threads without Python
             cpu_ns = totals.in_python_ns = seen_ns
-    by_state = {RUNNING: 0, GIL: 0}
-    for (_, state, _), count in counts:
-        if state in by_state:
-            by_state[state] += count.time_ns
-    division = _Division(by_state[RUNNING], by_state[GIL], cpu_ns)
+    _move_displaced(counts, calls)
+    division = _Division(counts, calls, cpu_ns)
     name = next((thread.name for thread in threads if thread.name), "") or totals.name
     labels: tuple[Label, ...] = (("thread", name), ("thread_id", tid))
     for place, count in counts:
-        _add_count(profiles, place, count, division, labels)
+        share = division.running(place)
+        _add_count(profiles, place, count, share, division.cpu_per_ns, labels)
     if CPU in profiles and cpu_ns and not division.cpu_per_ns:
         profiles[CPU].add_named(BETWEEN, (0, cpu_ns), labels)
 
@@ -206,19 +272,19 @@ def _add_count(
     profiles: dict[str, _Profile],
     place: Place,
     count: SampledCount,
-    division: _Division,
+    share: float,
+    cpu_per_ns: float,
     labels: tuple[Label, ...],
 ) -> None:
-    """Add what was counted of a thread at one place to all profiles."""
+    """Add what was counted of a thread at one place; `share` is the part that it ran."""
     stack, state, lock = place
-    share = division.running(state)
     running_ns, running_ticks = round(count.time_ns * share), round(count.ticks * share)
     waiting_ns, waiting_ticks = count.time_ns - running_ns, count.ticks - running_ticks
     waits = round(count.stays * (1 - share)) or int(waiting_ns > 0)
     with_state = (*labels, ("state", state))
     for kind, profile in profiles.items():
         if kind == CPU:
-            profile.add(stack, (running_ticks, round(running_ns * division.cpu_per_ns)), labels)
+            profile.add(stack, (running_ticks, round(running_ns * cpu_per_ns)), labels)
         elif kind == WALL:
             profile.add(stack, (running_ticks, running_ns), (*labels, ("state", RUNNING)))
             profile.add(stack, (waiting_ticks, waiting_ns), with_state)

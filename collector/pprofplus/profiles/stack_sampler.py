@@ -42,7 +42,9 @@ def check(request: CaptureRequest) -> None:
     problem = stacks_problem()
     if problem:
         raise ProfileRefusedError(problem)
-    if request.kinds != (WALL,) and not ThreadStates().available:
+    states = ThreadStates()
+    states.close()
+    if request.kinds != (WALL,) and not states.available:
         raise ProfileRefusedError(_NO_STATES)
 
 
@@ -75,12 +77,12 @@ class _Sampling:
         request, loop = self._request, self.loop
         states = ThreadStates()
         try:
-            stacks = ThreadStacks(states if states.available else None)
-            clocks, times = ThreadClocks(), SampledTime()
+            stacks = ThreadStacks(states)
+            clocks, times = ThreadClocks(), SampledTime(stacks)
             begin_unix_ns, begin_ns = time_ns(), monotonic_ns()
             refresh_ns = begin_ns + _REFRESH_NS
 
-            def count(time_ns: int, waited: bool) -> bool:  # noqa: FBT001 - TickLoop's own call
+            def count(time_ns: int, waited: bool | None) -> bool:  # noqa: FBT001 - TickLoop's call
                 nonlocal refresh_ns
                 contended = times.add(stacks.threads, stacks.ended, time_ns, waited=waited)
                 now_ns = monotonic_ns()
@@ -91,9 +93,9 @@ class _Sampling:
 
             loop.run(thread, stacks, count)
             check_stopped(thread)
-            times.finish()
             clocks.refresh()
             duration_ns = monotonic_ns() - begin_ns
+            times.finish(duration_ns)
             own_cpu_ns = thread_time_ns()
         finally:
             states.close()

@@ -45,7 +45,7 @@ _NAME = repeat("__name__")
 _LIMIT = repeat(MAX_DEPTH + 1)
 
 
-class Reading:
+class ThreadReading:
     """What one call has read; all of it is of one moment.
 
     Attributes:
@@ -77,7 +77,7 @@ def read_threads(
     first: Iterable[Callable[[], object]] = (),
     *,
     clocks: bool = HAS_CLOCKS,
-) -> Reading:
+) -> ThreadReading:
     """Read all threads.
 
     Args:
@@ -89,7 +89,7 @@ def read_threads(
 
     Raises OSError if the C library does not know the clock of a thread.
     """
-    reading = Reading()
+    reading = ThreadReading()
     idents, moved = reading.idents, reading.moved
     changed: list[bool] = []
     running = filterfalse(skip.__contains__, chain.from_iterable(_top_frames()))
@@ -131,10 +131,8 @@ def walk_modules(idents: list[int]) -> list[list[Any]]:
     """Return code and `__name__` of the module of each frame of these threads, as `walk`."""
     if not idents:
         return []
-    codes = map(map, _CODE, _chains_of_frames(idents))
-    # f_globals may be a subclass of dict with methods of the host
-    names = map(map, _DICT_GET, map(map, _GLOBALS, _chains_of_frames(idents)), repeat(_NAME))
-    return list(map(list, map(chain.from_iterable, map(zip, codes, names))))
+    # No iterator may be in a local variable: it would keep our own frame, which would keep it.
+    return list(map(list, map(chain.from_iterable, map(zip, _codes(idents), _modules(idents)))))
 
 
 def running_threads() -> list[int]:
@@ -146,6 +144,15 @@ def _stacks(idents: Iterable[int]) -> Iterable[list[Any]]:
     """Return an iterator of the stacks, as `walk`, that holds no frame yet."""
     places = map(map, _CODE_AND_OFFSET, _chains_of_frames(idents))
     return map(list, map(chain.from_iterable, places))
+
+
+def _codes(idents: Iterable[int]) -> Iterable[Iterable[object]]:
+    return map(map, _CODE, _chains_of_frames(idents))
+
+
+def _modules(idents: Iterable[int]) -> Iterable[Iterable[object]]:
+    # f_globals may be a subclass of dict with methods of the host
+    return map(map, _DICT_GET, map(map, _GLOBALS, _chains_of_frames(idents)), repeat(_NAME))
 
 
 def _chains_of_frames(idents: Iterable[int]) -> Iterable[Iterable[FrameType]]:

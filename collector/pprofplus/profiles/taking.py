@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from time import monotonic
 
 from pprofplus.control.long_actions import ActionCancelledError
 from pprofplus.log.artefacts import PROFILE_SUFFIX, SOURCE_SUFFIX, parse_artefact_name
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 # a profile that shows one moment takes about as long as this, for the progress
 _MOMENT_S = 0.5
+# what may not wait for the end of others waits so long for one that takes the same kinds
+_BESIDE_WAIT_S, _BESIDE_STEP_S = 5.0, 0.02
 
 # The profile that is being taken, by pid: a forked child must not find its parent's. The process
 # id alone may be the parent's in another pid namespace, so Python's forks clear it, too.
@@ -138,6 +141,9 @@ def take_profiles(
     force: bool = False,
     why: str = "",
     with_source: bool = True,
+    comments: Sequence[str] = (),
+    beside: bool = False,
+    hurried: Callable[[], bool] | None = None,
 ) -> TakenProfiles:
     """Take profiles of this process, and store each one as soon as it is made.
 
@@ -156,6 +162,11 @@ def take_profiles(
         force: take it even if it costs more than is allowed without being forced.
         why: what requested it, see CaptureRequest.
         with_source: also store the lines of source code that the profiles refer to.
+        comments: more lines for the comments of each profile.
+        beside: do not wait for the end of profiles of other kinds that are being taken, as before
+            an OOM kill.
+        hurried: is asked before each module but the first, and before the source lines; if it
+            returns True, the rest is left out.
 
     Raises ValueError for an unknown kind, ProfileRefusedError if one is refused or if another
     profile is being taken, ActionCancelledError if the task must end.
@@ -173,35 +184,51 @@ def take_profiles(
         )
         for group in _groups(check_kinds(kinds))
     ]
-    taking = _Taking(", ".join(kind.name for group, _ in groups for kind in group))
-    taking.begin()
+    taking = _Taking([kind.name for group, _ in groups for kind in group])
+    taking.begin(task if beside else None)
     try:
         for group, request in groups:
             group[0].check(request)
-        _take_groups(groups, taking, task, _Storage(store, service, why, with_source=with_source))
+        storage = _Storage(store, service, why, comments, with_source=with_source)
+        _take_groups(groups, taking, task, storage, hurried or _never)
     finally:
         taking.end()
     return taking.taken
 
 
 class _Taking:
-    """The one request that is being carried out in this process."""
+    """The one request that is being carried out in this process.
 
-    __slots__ = ("_kinds", "_pid", "taken")
+    Attributes:
+        kinds: names of the kinds that are not yet taken.
+        taken: what is.
+    """
 
-    def __init__(self, kinds: str) -> None:
-        self._kinds = kinds
+    __slots__ = ("_pid", "kinds", "taken")
+
+    def __init__(self, kinds: list[str]) -> None:
+        self.kinds = kinds
         self._pid = os.getpid()
         self.taken = TakenProfiles()
 
-    def begin(self) -> None:
-        """Raise ProfileRefusedError if another one is being carried out."""
-        running = _running.setdefault(self._pid, self)  # one atomic step
-        if running is not self:
-            raise ProfileRefusedError(
-                f"a profile ({running._kinds}) is being taken, and a process takes one at a time:"  # noqa: SLF001 - of the same class
-                " try again when it has ended"
-            )
+    def begin(self, task: Task | None = None) -> None:
+        """Raise ProfileRefusedError if another one is being carried out.
+
+        With a task, begin beside one of other kinds, and wait a few seconds for one of the same.
+        """
+        until_s = monotonic() + _BESIDE_WAIT_S
+        while True:
+            running = _running.setdefault(self._pid, self)  # one atomic step
+            if running is self:
+                return
+            if task is not None and not set(running.kinds) & set(self.kinds):
+                return
+            if task is None or monotonic() >= until_s:
+                raise ProfileRefusedError(
+                    f"a profile ({', '.join(running.kinds)}) is being taken, and a process takes"
+                    " one at a time: try again when it has ended"
+                )
+            task.wait(_BESIDE_STEP_S)
 
     def end(self) -> None:
         if _running.get(self._pid) is self:
@@ -213,12 +240,20 @@ class _Storage:
 
     __slots__ = ("_comments", "_lines", "_service", "_store", "_why", "_with_source")
 
-    def __init__(self, store: Store, service: str, why: str, *, with_source: bool) -> None:
+    def __init__(
+        self,
+        store: Store,
+        service: str,
+        why: str,
+        comments: Sequence[str],
+        *,
+        with_source: bool,
+    ) -> None:
         self._store = store
         self._service = service
         self._why = why
         self._with_source = with_source
-        self._comments = common_comments(service, why)
+        self._comments = [*common_comments(service, why), *comments]
         self._lines: list[tuple[StoredProfile, int, dict[str, dict[int, set[int]]]]] = []
 
     def store(self, part: ProfilePart) -> StoredProfile:
@@ -278,6 +313,10 @@ class _PartOfTask:
         self._task.report(self._begin + share * self._share, text or self._name)
 
 
+def _never() -> bool:
+    return False
+
+
 def common_comments(service: str, why: str) -> list[str]:
     """Return the comments that all profiles have: what was profiled, where, and why."""
     host = os.uname().nodename if hasattr(os, "uname") else ""
@@ -310,12 +349,16 @@ def _take_groups(
     taking: _Taking,
     task: Task,
     storage: _Storage,
+    hurried: Callable[[], bool],
 ) -> None:
     """Take and store all groups; note problems. Raises ActionCancelledError."""
     taken = taking.taken
     lengths = [_length_s(group, request.window_s) for group, request in groups]
     done = 0.0
-    for (group, request), length in zip(groups, lengths, strict=True):
+    for number, ((group, request), length) in enumerate(zip(groups, lengths, strict=True)):
+        if done and hurried():
+            return
+        taking.kinds = [name for _, each in groups[number:] for name in each.kinds]
         name = ", ".join(request.kinds)
         begin, share = done / sum(lengths), length / sum(lengths)
         done += length
@@ -330,6 +373,8 @@ def _take_groups(
             raise
         except Exception as error:  # noqa: BLE001 - a kind that fails must not prevent the others
             taken.problems.append(f"{name}: {_reason(error)}")
+    if hurried():
+        return
     try:
         task.report(1.0, "source lines")
         storage.store_source_lines()

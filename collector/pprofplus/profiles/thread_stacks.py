@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import os
 import sys
+from opcode import opname
 
 from pprofplus.profiles.address_ranges import mapped_ranges
 from pprofplus.profiles.code_names import function_name, line_of
@@ -42,11 +43,13 @@ if TYPE_CHECKING:
     from types import CodeType
     from typing import Any
 
-    from pprofplus.profiles.stack_walk import Reading
+    from pprofplus.profiles.stack_walk import ThreadReading
     from pprofplus.profiles.thread_states import ThreadStates
 
-TRUNCATED = "[truncated]"
-# after this many different stacks or frames, `full` is true
+_NEVER_RELEASING = ("JUMP", "POP_JUMP", "RESUME")
+TRUNCATED, OTHER = "[truncated]", "[other]"
+_TRUNCATED, _OTHER = 0, -1  # their offsets
+# after so many different stacks or frames, `full` is true, and new stacks are OTHER
 MAX_KNOWN = 200_000
 
 
@@ -138,11 +141,25 @@ class ThreadStacks:
         """Return the numbers of the frames of a stack, the leaf first."""
         return self._stacks[stack]
 
+    def function(self, number: int) -> int:
+        """Return what identifies the function of a frame, until `forget`."""
+        return id(self._frames[number][0])
+
+    def may_release_gil(self, number: int) -> bool:
+        """Return whether the instruction of a frame may release the GIL by itself, as a call may.
+
+        At a jump and at the begin of a function, the interpreter only passes it on if asked to.
+        """
+        code, offset = self._frames[number]
+        if code is None or not 0 <= offset < len(code.co_code):
+            return False
+        return not opname[code.co_code[offset]].startswith(_NEVER_RELEASING)
+
     def frame(self, number: int) -> FrameName:
         """Return what a frame is, for people; the line is looked up now."""
         code, offset = self._frames[number]
         if code is None:
-            return FrameName(TRUNCATED)
+            return FrameName(TRUNCATED if offset == _TRUNCATED else OTHER)
         module = self._modules.get(id(code))
         if module is None:
             module = module_by_file(code.co_filename)
@@ -174,11 +191,11 @@ class ThreadStacks:
         try:
             reading = self._read(first)
             self._update(reading)
-        except (OSError, MemoryError, RuntimeError, AttributeError, TypeError):
+        except (OSError, MemoryError, RuntimeError, LookupError, AttributeError, TypeError):
             self.lost += 1
         return self._threads.values()
 
-    def _read(self, first: Iterable[Callable[[], object]]) -> Reading:
+    def _read(self, first: Iterable[Callable[[], object]]) -> ThreadReading:
         skip = {real_ident(), *own_threads(), *self._unmapped}
         reader = None if self._states is None else self._states.reader
         if self._clocks:
@@ -191,7 +208,7 @@ class ThreadStacks:
                 first = ()
         return read_threads(skip, self._known_ns, reader, first, clocks=False)
 
-    def _update(self, reading: Reading) -> None:
+    def _update(self, reading: ThreadReading) -> None:
         """Store what was read of each thread that moved."""
         for thread in self._moved:
             thread.moved = False
@@ -211,7 +228,7 @@ class ThreadStacks:
                 if thread.ident in self._threads:
                     self._known_ns[thread.ident] = thread.cpu_ns
 
-    def _update_clocks(self, reading: Reading) -> list[SampledThread]:
+    def _update_clocks(self, reading: ThreadReading) -> list[SampledThread]:
         """Return the threads that moved, some of which are new."""
         pairs = zip(reading.clocks, reading.cpu_ns, strict=True)
         clocks = dict(zip(reading.idents, pairs, strict=True))
@@ -262,7 +279,11 @@ class ThreadStacks:
         number = self._stack_numbers.get(key)
         if number is not None:
             return number
-        frames = []
+        if self.full:
+            key, codes, truncated = (_OTHER,), [], False
+            if key in self._stack_numbers:
+                return self._stack_numbers[key]
+        frames = [] if codes else [self._mark(_OTHER)]
         for code, offset in zip(codes, offsets, strict=False):
             place = id(code), offset
             frame = self._frame_numbers.get(place)
@@ -272,13 +293,17 @@ class ThreadStacks:
                 self._frames.append((code, offset))
             frames.append(frame)
         if truncated:
-            frame = self._frame_numbers.setdefault((0, 0), len(self._frames))
-            if frame == len(self._frames):
-                self._frames.append((None, 0))
-            frames.append(frame)
+            frames.append(self._mark(_TRUNCATED))
         number = self._stack_numbers[key] = len(self._stacks)
         self._stacks.append(tuple(frames))
         return number
+
+    def _mark(self, offset: int) -> int:
+        """Return the number of a frame that is no code."""
+        frame = self._frame_numbers.setdefault((0, offset), len(self._frames))
+        if frame == len(self._frames):
+            self._frames.append((None, offset))
+        return frame
 
     def _find_modules(self, idents: list[int]) -> None:
         """Find the modules of code that is new: walk the same threads again.

@@ -18,7 +18,12 @@ from _thread import get_native_id
 from itertools import repeat
 
 from pprofplus.profiles.address_ranges import interpreter_data
-from pprofplus.system.descriptor import Descriptor, above_standard, read_small_file
+from pprofplus.system.descriptor import (
+    Descriptor,
+    above_standard,
+    close_descriptor,
+    read_small_file,
+)
 from pprofplus.system.procfs import proc_problem
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
@@ -113,6 +118,7 @@ class ThreadStates:
         self._pread, self._new_buffer = _pread_that_holds_the_gil()
         self.reader = None if self._pread is None else self._read_all
         self.available = False
+        _close_in_children(self)
         # a 32-bit process has other system calls
         if self._kinds and sys.platform == "linux" and sys.maxsize > 1 << 32:
             try:
@@ -159,6 +165,7 @@ class ThreadStates:
         """Close everything."""
         for ident in list(self._descriptors):
             self.forget(ident)
+        _in_use.pop(id(self), None)
 
     def _read_all(self, idents: Iterable[int]) -> Iterable[int]:
         numbers = map(self._numbers.get, idents, repeat(-1))
@@ -199,6 +206,41 @@ class ThreadStates:
         if number in self._selects and words[1] == b"0x0":
             return SLEEP, 0
         return state, 0
+
+
+# those that may have open files, by identity
+_in_use: dict[int, ThreadStates] = {}
+_hooked: list[bool] = []
+
+
+def _close_in_children(states: ThreadStates) -> None:
+    """Let a forked child close its copies of the files of these states."""
+    if not _hooked and hasattr(os, "register_at_fork"):
+        _hooked.append(True)
+        os.register_at_fork(after_in_child=_close_all)
+    _in_use[id(states)] = states
+
+
+def _close_all() -> None:
+    if not _in_use:
+        return
+    for states in list(_in_use.values()):
+        states.close()
+    # the fork may have been between the opening of a file and its entry
+    try:
+        for name in os.listdir("/proc/self/fd"):
+            if _is_state_file(f"/proc/self/fd/{name}"):
+                close_descriptor(int(name))
+    except OSError:
+        pass
+
+
+def _is_state_file(link: str) -> bool:
+    try:
+        path = os.readlink(link)
+    except OSError:
+        return False
+    return path.startswith("/proc/") and path.endswith("/syscall")
 
 
 def _read_once(tid: int) -> bytes:

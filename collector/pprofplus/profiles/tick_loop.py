@@ -39,8 +39,9 @@ try:
     _usage: Callable[[], Sequence[float]] = partial(getrusage, RUSAGE_THREAD)
 except ImportError:  # Windows, macOS
     _usage = partial(bytes, 16)  # zeros
-_NVCSW = 14  # index of ru_nvcsw
+_NVCSW, _NIVCSW = 14, 15  # indexes of ru_nvcsw and ru_nivcsw
 
+_COARSE_US = 10_000
 _BURST_HZ = 100  # within a burst, ticks are at least as frequent
 _BURST_NS = 100_000_000
 _PAUSE_NS = 400_000_000
@@ -60,7 +61,10 @@ class TickLoop:
         requested: ticks that were due.
         taken: ticks at which the function was called; each stands for all that were due by then.
         in_bursts: those of them that belong to a burst after a pause.
-        late_ns: of each tick, for how long it waited for the GIL after its wait had ended.
+        late_us: for how long ticks waited for a processor and the GIL after they were due, in steps
+            of 10 µs, from 10 ms on of 1 ms: {time: ticks}.
+        tick_ns: monotonic time of the last tick.
+        after_pause: the last tick is the first one after a pause of the ticks.
         precise: the kernel ends our waits in time.
     """
 
@@ -68,8 +72,10 @@ class TickLoop:
         self.requested = 0
         self.taken = 0
         self.in_bursts = 0
-        self.late_ns: list[int] = []
+        self.late_us: dict[int, int] = {}
         self.precise = False
+        self.tick_ns = 0
+        self.after_pause = False
         self._over = False
         self._due_ns = 0
         self._period_ns = 1_000_000_000 // hz
@@ -82,12 +88,12 @@ class TickLoop:
         self._over = True
 
     def run(
-        self, thread: RealThread, stacks: ThreadStacks, count: Callable[[int, bool], bool]
+        self, thread: RealThread, stacks: ThreadStacks, count: Callable[[int, bool | None], bool]
     ) -> None:
         """Collect stacks and call `count` at each tick, until the window or the thread ends.
 
         Its arguments are the time in ns that this tick stands for, and whether the tick had to wait
-        for the GIL. It returns whether threads compete for the GIL.
+        for the GIL, None if that is unknown. It returns whether threads compete for the GIL.
         """
         timers = PreciseTimers()
         processor = OwnProcessor()
@@ -116,7 +122,7 @@ class TickLoop:
         self,
         thread: RealThread,
         stacks: ThreadStacks,
-        count: Callable[[int, bool], bool],
+        count: Callable[[int, bool | None], bool],
         end_ns: int,
         pause_ns: int,
     ) -> bool:
@@ -130,7 +136,7 @@ class TickLoop:
         due_ns = self._due_ns
         contended = served = taken = 0
         while served < length and due_ns < end_ns and not self._over:
-            switches = _usage()[_NVCSW]
+            before = _usage()
             times_ns: list[int] = []
             usage: list[Sequence[float]] = []
             stacks.collect(
@@ -142,10 +148,13 @@ class TickLoop:
             )
             if thread.stopping or not times_ns:
                 break
-            now_ns = times_ns[0]
+            now_ns = self.tick_ns = times_ns[0]
+            self.after_pause = pause_ns > 0 and not taken
             # one switch is the wait for the tick itself
-            waited = usage[0][_NVCSW] > switches + 1
-            self.late_ns.append(now_ns - due_ns)
+            waited: bool | None = usage[0][_NVCSW] > before[_NVCSW] + 1
+            if not waited and usage[0][_NIVCSW] > before[_NIVCSW]:
+                waited = None  # it may have been about to wait when it lost its processor
+            self._note_late((now_ns - due_ns) // 1000)
             due = 0
             while due_ns <= now_ns:
                 due_ns += self._next(period_ns)
@@ -173,14 +182,23 @@ class TickLoop:
         """Yield lines for people: what was taken of what was requested, and how."""
         share = self.taken / self.requested if self.requested else 1.0
         yield f"ticks: {self.taken} taken of {self.requested} requested ({share:.1%})"
-        yield f"wait for the GIL: p99 {self.p99_late_ns / 1e6:.2f} ms"
+        yield f"wait for the GIL: p99 {self.p99_late_us / 1000:.2f} ms"
         in_bursts = self.in_bursts / self.taken if self.taken else 0.0
         yield f"in bursts, because threads competed for the GIL: {in_bursts:.0%} of the ticks"
         if not self.precise:
             yield "lost: precise timers (/proc/<tid>/timerslack_ns); ticks may be biased"
 
+    def _note_late(self, late_us: int) -> None:
+        step = 10 if late_us < _COARSE_US else 1000
+        key = late_us // step * step
+        self.late_us[key] = self.late_us.get(key, 0) + 1
+
     @property
-    def p99_late_ns(self) -> int:
-        """The 99th percentile of `late_ns`."""
-        late = sorted(self.late_ns)
-        return late[min(len(late) - 1, len(late) * 99 // 100)] if late else 0
+    def p99_late_us(self) -> int:
+        """The 99th percentile of `late_us`."""
+        left = self.taken * 99 // 100
+        for late_us, count in sorted(self.late_us.items()):
+            left -= count
+            if left < 0:
+                return late_us
+        return 0

@@ -21,6 +21,7 @@ _REQUESTS = ("pprofplus.control.request_handler", "pprofplus.recording.run_actio
 _ARTEFACTS = ("pprofplus.recording.artefact_queue",)
 _LONG_ACTIONS = ("pprofplus.control.long_actions", "pprofplus.log.artefact_writer")
 _GREENLETS = ("pprofplus.probes.greenlet_search",)
+_TRIGGERS = ("pprofplus.recording.triggers", "pprofplus.recording.triggered_capture")
 _OTHERS_REACH = stat.S_IXOTH
 
 
@@ -46,6 +47,7 @@ def _load_profiles() -> None:
     from pprofplus.profiles.kinds import KINDS
     from pprofplus.recording.profile_action import load_modules
 
+    _load(_TRIGGERS)
     for name in KINDS:
         try:
             load_modules((name,))

@@ -16,6 +16,7 @@ import _thread
 import os
 import sys
 from _thread import get_native_id
+from functools import partial
 
 try:
     # signal itself costs each service 1 ms
@@ -103,6 +104,10 @@ class WakeEvent:
     def wait(self, timeout_s: float) -> bool:
         """Wait until it is set, at most `timeout_s`; clear it and return whether it was set."""
         return self._lock.acquire(timeout=max(timeout_s, 0.0))
+
+    def waiter(self, timeout_s: float) -> Callable[[], bool]:
+        """Return a C function without arguments that does what `wait` does."""
+        return partial(self._lock.acquire, True, max(timeout_s, 0.0))  # noqa: FBT003 - a C function
 
 
 class Gate:

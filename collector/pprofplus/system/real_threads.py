@@ -8,6 +8,7 @@ does neither.
 from __future__ import annotations
 
 import _thread
+import os
 import sys
 from functools import partial
 
@@ -55,11 +56,11 @@ class RealThread:
     waits in `wait`.
 
     Attributes:
-        ended: the function has ended, or the thread could not be started.
+        ended: the function has ended.
         error: what it raised, or None.
     """
 
-    __slots__ = ("_end", "_function", "_get_ident", "_stopping", "_wake", "ended", "error")
+    __slots__ = ("_end", "_function", "_get_ident", "_pid", "_stopping", "_wake", "ended", "error")
 
     def __init__(self, function: Callable[[RealThread], None]) -> None:
         """Prepare it. Raises LookupError if real threads cannot be had here."""
@@ -67,6 +68,7 @@ class RealThread:
         self.error: BaseException | None = None
         self._function = function
         self._get_ident = _original("get_ident")
+        self._pid = os.getpid()
         self._stopping = False
         self._wake = real_lock()
         self._wake.acquire()
@@ -88,7 +90,12 @@ class RealThread:
             self._wake.release()
 
     def join(self, timeout_s: float) -> bool:
-        """Wait for its end, at most `timeout_s`; return whether it has ended."""
+        """Wait for its end, at most `timeout_s`; return whether it has ended.
+
+        A forked child, which may have a copy of the greenlet that waits, does not have the thread.
+        """
+        if os.getpid() != self._pid:
+            return True
         if not self.ended and self._end.acquire(timeout=timeout_s):
             self._end.release()
         return self.ended
