@@ -5,7 +5,7 @@ the files while the service runs: what every run may need is loaded by its threa
 A server that starts as root may drop root, and may then not be able to read the files: root loads
 what requests need at the import, and more after the start. If other users cannot reach the
 directory of this package, it loads everything at the import, the modules of profiles included.
-Those take 10 to 30 ms and 1 to 3 MB, so that no other process loads them before its first profile;
+Those take 20 to 40 ms and 2 MB, so that no other process loads them before its first profile;
 `system.release` then makes sure that they are of the same release.
 """
 
