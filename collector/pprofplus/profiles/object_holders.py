@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from time import perf_counter
+from time import perf_counter, thread_time
 from types import FrameType, FunctionType, GeneratorType
 
 from pprofplus.profiles.holder_labels import (
@@ -157,12 +157,13 @@ class HolderSearch:
         return node
 
     def _level(self, front: Sequence[_Node]) -> float:
-        """Find the holders of `front`; return how long the GIL was held."""
+        """Find the holders of `front`; return the CPU time of the call that held the GIL."""
         targets = Held(node.object for node in front)
-        begin = perf_counter()
+        begin, begin_cpu_s = perf_counter(), thread_time()
         referrers = Held(gc.get_referrers(*targets, _MARK))
-        held_s = perf_counter() - begin
-        self.holds.add(held_s)
+        self.holds.add(perf_counter() - begin)
+        # on a busy machine other processes run meanwhile: fewer objects would not shorten that
+        held_s = thread_time() - begin_cpu_s
         wanted = {id(node.object): node for node in front}
         holders: dict[int, list[tuple[object, Edge | None]]] = {number: [] for number in wanted}
         cut = len(referrers) > _MOST_REFERRERS
