@@ -81,6 +81,7 @@ done([taken.profile.frames, __file__])
     assert "staticmethod" in lines[first_line - 1] or "def grow" in lines[first_line - 1]
 
 
+@pytest.mark.slow
 def test_the_hosts_own_tracing_is_read_with_its_depth_and_goes_on(dump):
     samples, note, tracing, limit = dump(
         """
@@ -131,6 +132,7 @@ done([text, take("allocs", 0.1, force=True).part.note])
     assert "kept in 0.1 s" in forced
 
 
+@pytest.mark.slow
 def test_a_window_in_which_too_much_is_kept_ends_early(dump):
     note, took_s, labels, tracing = dump(
         """
@@ -184,6 +186,7 @@ except KeyError:
     )
 
 
+@pytest.mark.slow
 def test_a_child_that_is_forked_in_the_window_does_not_trace(dump):
     before, in_child, parent = dump(
         """
@@ -204,6 +207,7 @@ done([before, status - 10, found[0][0].note])
     assert "kept in 1.5 s" in parent
 
 
+@pytest.mark.slow
 def test_a_host_that_stops_tracemalloc_ends_the_window(dump):
     note = dump(
         """

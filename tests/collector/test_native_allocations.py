@@ -9,9 +9,12 @@ import pytest
 from kit.programs import TAKE_PROFILE, WAITING
 from pprofplus.log.artefacts import artefact_name, parse_artefact_name
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("memray") is None, reason="memray is not installed"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        importlib.util.find_spec("memray") is None, reason="memray is not installed"
+    ),
+]
 
 TRACKED = (
     TAKE_PROFILE

@@ -568,7 +568,9 @@ async def main():
     del done
     found.append(probe.read())
     return found
-print(json.dumps(asyncio.run(main()) + [probe.read()]))
+found = asyncio.run(main())
+gc.collect()  # some of them are in cycles
+print(json.dumps([*found, probe.read()]))
 """
 
 
@@ -608,9 +610,11 @@ pprofplus.stop()
 GREENLETS = """
 import gevent, json
 from pprofplus.probes import concurrency
-kept = [gevent.spawn(gevent.sleep, 1000) for _ in range(50)]
-gevent.sleep(0.01)
 probe = concurrency.GreenletsProbe()
+kept = [gevent.spawn(gevent.sleep, 1000) for _ in range(50)]
+waiting = probe.read()  # for the hub to begin them
+gevent.sleep(0.01)
+assert waiting == probe.read(), waiting
 found = [probe.read()]
 gevent.killall(kept[:20])
 found.append(probe.read())

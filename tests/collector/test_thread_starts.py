@@ -66,6 +66,7 @@ print(json.dumps([taken.samples, getattr(threading, NAME) is original]))
     assert restored
 
 
+@pytest.mark.slow
 def test_a_start_that_fails_raises_the_same_error_as_without_us(dump):
     error = dump(
         """
@@ -116,6 +117,7 @@ except KeyError: print(json.dumps(getattr(threading, NAME) is original))
     )
 
 
+@pytest.mark.slow
 def test_a_child_that_is_forked_in_the_window_has_the_original_function(dump):
     assert dump(
         """

@@ -41,7 +41,7 @@ except ImportError:
 
 MAX_TRACES = 300_000
 _BYTES_PER_TRACE = 50  # of tracemalloc's own memory
-_HOLD_NS_PER_TRACE = 250  # to list them
+_HOLD_NS_PER_TRACE = 300  # to list them
 _STEP_S = 0.1
 _CHUNK = 5000
 _NS_PER_S = 1_000_000_000

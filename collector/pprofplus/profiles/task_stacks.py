@@ -223,9 +223,9 @@ def _getters() -> tuple[Callable[[Any], Any], ...]:
         return ()
     try:
         coroutine, loop, future = attrgetter("_coro", "_loop", "_fut_waiter")(kind)
-        return coroutine.__get__, kind.get_name, kind.done, loop.__get__, future.__get__
     except AttributeError:  # a version of Python that is not known
         return ()
+    return coroutine.__get__, kind.get_name, kind.done, loop.__get__, future.__get__
 
 
 def _facts(chunk: list[ref[Any]], getters: tuple[Callable[[Any], Any], ...]) -> list[Any]:

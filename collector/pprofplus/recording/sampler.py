@@ -378,12 +378,7 @@ class Collector:
         self._stacks_due_ns = due_ns + _STACKS_DELAY_NS if wanted else _NEVER_NS
         while True:
             recorder.emit_warnings()
-            triggers = self._triggers
-            wake_ns = due_ns
-            if triggers is not None:
-                triggers.emit_warnings()
-                wake_ns = min(due_ns, triggers.due_ns)
-            self._wait(wake_event, wake_ns, stacks, paused=recorder.paused)
+            self._wait(wake_event, self._triggers_due_ns(due_ns), stacks, paused=recorder.paused)
             if self._ending or wake_event is not self._wake_event:
                 return
             now_ns = monotonic_ns()
@@ -469,6 +464,14 @@ class Collector:
                 self._guard(lambda: self._watch_for_triggers(recorder))
         elif now_ns >= triggers.due_ns or (sampled and due_ns > triggers.due_ns):
             self._guard(lambda: triggers.poll(recorder, sampled=sampled))
+
+    def _triggers_due_ns(self, due_ns: int) -> int:
+        """Return when the triggers are due, at most `due_ns`; log their warnings before."""
+        triggers = self._triggers
+        if triggers is None:
+            return due_ns
+        triggers.emit_warnings()
+        return min(due_ns, triggers.due_ns)
 
     def _watch_for_triggers(self, recorder: RunRecorder) -> None:
         """Watch for triggers from now on, if there is something to watch."""

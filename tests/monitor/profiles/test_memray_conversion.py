@@ -92,6 +92,7 @@ def test_a_capture_that_ends_memray_does_not_end_the_caller(capture, monkeypatch
         convert(capture)
 
 
+@pytest.mark.slow
 def test_any_single_changed_byte_gives_a_profile_or_an_error(capture):
     plain = bytearray(gzip.decompress(capture))
     for at in range(0, len(plain), max(len(plain) // 8, 1)):
@@ -102,6 +103,7 @@ def test_any_single_changed_byte_gives_a_profile_or_an_error(capture):
             assert "\n" not in str(error)
 
 
+@pytest.mark.slow
 def test_a_bomb_is_refused(monkeypatch, capture):
     bomb = gzip.compress(bytes(300 << 20), compresslevel=1)
     with pytest.raises(MemrayConversionError, match="too large"):
