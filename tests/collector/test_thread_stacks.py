@@ -255,6 +255,24 @@ def test_states_are_collected_with_the_stacks(sleeper):
     states.close()
 
 
+def test_a_forked_child_closes_the_files_of_states_also_after_they_were_closed_once(sleeper):
+    states = ThreadStates()
+    if not states.available:
+        pytest.skip("the platform does not show what threads wait for")
+    thread = sleeper()
+    for _ in range(2):
+        stacks = ThreadStacks(states)
+        settled(stacks, thread)
+        numbers = list(states._numbers.values())
+        assert numbers
+        child = os.fork()
+        if not child:
+            still_open = [fd for fd in numbers if os.path.exists(f"/proc/self/fd/{fd}")]
+            os._exit(len(still_open))
+        assert os.waitpid(child, 0)[1] == 0
+        states.close()
+
+
 def test_in_a_forked_child_the_threads_are_its_own(sleeper):
     stacks = ThreadStacks()
     settled(stacks, sleeper())

@@ -118,7 +118,7 @@ class ThreadStates:
         self._pread, self._new_buffer = _pread_that_holds_the_gil()
         self.reader = None if self._pread is None else self._read_all
         self.available = False
-        _close_in_children(self)
+        _close_in_children()
         # a 32-bit process has other system calls
         if self._kinds and sys.platform == "linux" and sys.maxsize > 1 << 32:
             try:
@@ -181,6 +181,7 @@ class ThreadStates:
         try:
             number = os.open(_PATH.format(thread.tid), os.O_RDONLY | os.O_CLOEXEC)
             kept = self._descriptors[ident] = Descriptor(above_standard(number))
+            _in_use[id(self)] = self  # again, after `close`
             self._numbers[ident] = kept.number
             self._buffers[ident] = self._new_buffer(_SIZE)
             return os.pread(kept.number, _SIZE, 0)
@@ -213,12 +214,11 @@ _in_use: dict[int, ThreadStates] = {}
 _hooked: list[bool] = []
 
 
-def _close_in_children(states: ThreadStates) -> None:
-    """Let a forked child close its copies of the files of these states."""
+def _close_in_children() -> None:
+    """Let forked children close their copies of the files of all states."""
     if not _hooked and hasattr(os, "register_at_fork"):
         _hooked.append(True)
         os.register_at_fork(after_in_child=_close_all)
-    _in_use[id(states)] = states
 
 
 def _close_all() -> None:
