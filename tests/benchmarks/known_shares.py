@@ -146,7 +146,7 @@ class Turns:
 
     Attributes:
         stopping: is set at the end.
-        work: units of work done, of all threads.
+        work: [units of work done, longest gap in ns] of each thread that counts.
         port: the port of a service, where a program has one.
     """
 
@@ -166,8 +166,8 @@ class Turns:
         return not self.stopping.is_set()
 
     def counter(self):
-        """Return a list of one number, to be increased by its thread after each unit of work."""
-        count = [0]
+        """Return [units of work, longest gap in ns], both counted by one thread."""
+        count = [0, 0]
         self.work.append(count)
         return count
 

@@ -58,6 +58,7 @@ class _Commands:
 
     def __init__(self, turns):
         self.turns = turns
+        self._threads_before = set()
 
     def snapshot(self):
         """Return the times of all functions until now, and the work done."""
@@ -73,6 +74,13 @@ class _Commands:
         """Return the version of this interpreter."""
         return {"python": sys.version.split()[0]}
 
+    def longest_gap(self):
+        """Return the longest gap of a spinning thread since the last call, in milliseconds."""
+        longest_ns = max((count[1] for count in self.turns.work), default=0)
+        for count in self.turns.work:
+            count[1] = 0
+        return longest_ns / 1e6
+
     def port(self):
         """Return the port of the service, when it listens."""
         until = time.monotonic() + 20
@@ -80,12 +88,12 @@ class _Commands:
             time.sleep(0.01)
         return self.turns.port
 
-    def take(self, kinds, seconds, hz, prefix):
+    def take(self, kinds, seconds, hz, prefix, force=False):
         """Take profiles, and write them to files; return what was found before and after."""
         from pprofplus.profiles.capture import CaptureRequest
         from pprofplus.profiles.kinds import KINDS
 
-        request = CaptureRequest(tuple(kinds), seconds, hz=hz)
+        request = CaptureRequest(tuple(kinds), seconds, hz=hz, force=force)
         kind = KINDS[kinds[0]]
         kind.check(request)
         before, files, notes, inside = self.snapshot(), {}, {}, []
@@ -98,8 +106,11 @@ class _Commands:
             after = after or self.snapshot()
             files[part.kind] = f"{prefix}-{part.kind}.pb.gz"
             with open(files[part.kind], "wb") as file:
-                file.write(part.profile.encode() if part.profile else part.data)
-            notes[part.kind] = [part.note, *(part.profile.comments if part.profile else ())]
+                file.write(part.profile.encode() if part.profile is not None else part.data)
+            notes[part.kind] = [
+                part.note,
+                *(part.profile.comments if part.profile is not None else ()),
+            ]
         watcher.join()
         return {
             "before": before,
@@ -110,6 +121,40 @@ class _Commands:
             "encoded_at": time.monotonic(),
             "switch_interval_s": sys.getswitchinterval(),
         }
+
+    def start_collector(self, stacks, times_faster=1):
+        """Start the collector, with or without the stacks of all threads.
+
+        With `times_faster`, ticks and bursts of ticks follow each other so many times faster, and
+        the budget is larger accordingly: an hour's profile is taken in a part of an hour.
+        """
+        import pprofplus
+        from pprofplus.recording import stack_recording as recording
+
+        if times_faster != 1:
+            recording._PLAIN_NS //= times_faster
+            recording._BURST_NS //= times_faster
+            recording._SHARE_OF_BUDGET = 1.0
+        self._threads_before = set(os.listdir("/proc/self/task"))
+        collector = pprofplus.start(
+            "bench", stacks=stacks, budget=0.05 if times_faster != 1 else None
+        )
+        return {"directory": str(collector.directory)}
+
+    def stop_collector(self):
+        """Stop it."""
+        import pprofplus
+
+        pprofplus.stop()
+        return {}
+
+    def collector_cpu(self):
+        """Return the CPU seconds of the threads that were started by the collector."""
+        total = 0
+        for tid in set(os.listdir("/proc/self/task")) - self._threads_before:
+            with open(f"/proc/self/task/{tid}/schedstat") as file:
+                total += int(file.read().split()[0])
+        return total / 1e9
 
     def take_snapshot_inside(self, snapshots, delay_s):
         """Append a snapshot after a delay."""

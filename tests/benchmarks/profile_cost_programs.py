@@ -1,5 +1,8 @@
 """Programs that count the work they do, so that the cost of a profile can be measured."""
 
+import threading
+import time
+
 from known_shares import Program, in_threads, turns_of
 
 
@@ -49,6 +52,46 @@ def _resting(threads, depth):
     return run
 
 
+class _Session:
+    """An object as a service holds many."""
+
+    def __init__(self, number):
+        self.number = number
+        self.rows = [number, str(number)]
+
+
+def _spinning(objects):
+    """Return a program that holds objects, and whose one thread looks for gaps in its own time."""
+
+    def run(turns):
+        kept = [_Session(number) for number in range(objects // 3)]  # with a dict and a list each
+
+        def loop(turns):
+            count, now_ns = turns.counter(), time.perf_counter_ns
+            then_ns = now_ns()
+            while turns.more():
+                for _ in range(500):
+                    at_ns = now_ns()
+                    count[1] = max(count[1], at_ns - then_ns)
+                    then_ns = at_ns
+                count[0] += 1
+
+        in_threads([loop], turns)
+        kept.clear()
+
+    return run
+
+
+def _starting(turns):
+    """Start threads that end at once, one after another."""
+    count = turns.counter()
+    while turns.more():
+        thread = threading.Thread(target=_spin, args=(100,))
+        thread.start()
+        thread.join()
+        count[0] += 1
+
+
 def _allocating(turns):
     def loop(turns):
         count, kept = turns.counter(), []
@@ -65,5 +108,8 @@ PROGRAMS = (
     Program("one busy thread", "cost", _busy(1, 0.0005), ()),
     Program("four competing threads", "cost", _busy(4, 0.0005), (), busy=4),
     Program("ten threads of depth 30", "cost", _resting(10, 30), (), busy=0),
+    Program("a million objects", "cost", _spinning(1_000_000), ()),
+    Program("a small process", "cost", _spinning(3_000), ()),
+    Program("a program that starts threads", "cost", _starting, ()),
     Program("a thread that allocates", "cost", _allocating, ()),
 )

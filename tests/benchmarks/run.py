@@ -20,9 +20,12 @@ import log_size
 import month
 import profile_accuracy
 import profile_costs
+import profile_kind_costs
+import profile_stack_costs
 import runs
 import soak
 import terminal
+import unused_cost
 import verdict_rates
 from kept_results import KeptResults
 from tables import Table, render
@@ -39,6 +42,9 @@ BENCHMARKS: dict[str, Callable[[Effort], list[Table]]] = {
     "profiles-accuracy": profile_accuracy.measure_development,
     "profiles-held-out": profile_accuracy.measure_held_out,
     "profiles-cost": profile_costs.measure,
+    "profiles-kinds": profile_kind_costs.measure,
+    "profiles-stacks": profile_stack_costs.measure,
+    "profiles-unused": unused_cost.measure,
     "runs": runs.measure,
     "soak": soak.measure,
     "terminal": terminal.measure,
@@ -86,6 +92,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="SECONDS",
         help="begin to measure nothing more after this time; of use with --keep",
     )
+    parser.add_argument(
+        "--baseline",
+        type=Path,
+        metavar="DIRECTORY",
+        help="the directory `collector` of another version, for profiles-unused",
+    )
     words = parser.parse_args(argv)
     if words.install_peers:
         requirements = str(Path(__file__).with_name("requirements.txt"))
@@ -96,6 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         python=words.python[0] if words.python else sys.executable,
         pythons=tuple(words.python) or pythons(),
         keep=words.keep,
+        baseline=words.baseline,
         kept=KeptResults(words.keep, words.stop_after),
     )
     names = [one for name in words.only or BENCHMARKS for one in _GROUPS.get(name, (name,))]

@@ -31,6 +31,7 @@ class Effort:
         pythons: interpreters to compare with each other.
         keep: a directory in which parts of a benchmark are kept, or None.
         kept: these parts.
+        baseline: a directory with the package `pprofplus` of another version to compare with.
     """
 
     quick: bool = False
@@ -39,6 +40,7 @@ class Effort:
     pythons: tuple[str, ...] = (sys.executable,)
     keep: Path | None = None
     kept: KeptResults = field(default_factory=KeptResults)
+    baseline: Path | None = None
 
     def pick(self, full: float, quick: float, touch: float | None = None) -> float:
         """Return the amount for this effort."""
@@ -74,13 +76,15 @@ def compiled_modules() -> Iterator[None]:
             os.environ.update(before)
 
 
-def run_script(python: str, script: str, *words: object) -> dict:
+def run_script(
+    python: str, script: str, *words: object, collector: Path = REPOSITORY / "collector"
+) -> dict:
     """Run a script of this directory with another interpreter; return the JSON that it prints.
 
-    It imports pprofplus from this tree: the interpreter may not have it installed.
+    It imports pprofplus from this tree, or from another: the interpreter may not have it installed.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PPROFPLUS_")}
-    paths = [str(REPOSITORY / "collector"), *filter(None, [kept.get("PYTHONPATH")])]
+    paths = [str(collector), *filter(None, [kept.get("PYTHONPATH")])]
     environment = {**kept, "PYTHONPATH": os.pathsep.join(paths)}
     command = [python, str(Path(__file__).with_name(script)), *map(str, words)]
     done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
