@@ -163,17 +163,17 @@ def _ours(
 ) -> dict[str, list[float]]:
     """Take our profiles; return the true times meanwhile."""
     with tempfile.TemporaryDirectory() as directory:
-        answer = child.ask(
-            "take", kinds=KINDS, seconds=seconds, hz=HZ, prefix=str(Path(directory) / "taken")
-        )
+        answer = child.ask("take", kinds=KINDS, seconds=seconds, hz=HZ, directory=directory)
         profiles = {kind: read_pprof(path) for kind, path in answer["files"].items()}
-    times = times_between(answer["before"], answer["after"], program)
+    times = times_between(answer["before"], answer["inside"], program)
     weights = true_weights(times, program)
     for kind, profile in profiles.items():
         measured = by_function(profile.stacks(_VALUES[kind]), program)
-        found.totals[kind] = sum(weights[kind].values()), sum(measured.values()) / 1e9
+        # the profile covers all of the window, the figures a part of it
+        part = (answer["inside"]["at"] - answer["before"]["at"]) / profile.duration_s
+        found.totals[kind] = sum(weights[kind].values()) / part, sum(measured.values()) / 1e9
         found.ours[kind] = shares(measured, program) or dict.fromkeys(measured, 0.0)
-    found.notes = [note for note in answer["notes"].get("wall", []) if note]
+    found.notes = list(profiles["wall"].comments)
     found.requested, found.taken = ticks(found.notes)
     return times
 
@@ -211,7 +211,7 @@ def _peers(child: ProgramProcess, program: Program, seconds: float, found: Found
     naive = by_function(child.ask("take_naive", seconds=seconds, hz=HZ)["stacks"], program)
     found.peers[_NAIVE] = shares(naive, program) or "found no sample"
     for kind in ("wall", "cpu"):
-        weights = _cprofile(child, program, kind, seconds)
+        weights = _cprofile(child, program, kind, min(2, seconds))
         name = f"{_CPROFILE} {kind}"
         if isinstance(weights, str):
             found.peers[name] = weights
@@ -219,15 +219,17 @@ def _peers(child: ProgramProcess, program: Program, seconds: float, found: Found
             found.peers[name] = shares(weights, program) or "found no call"
 
 
-def measure_program(
+def _measure_program(
     python: str, module: str, program: Program, effort: Effort, *, peers: bool
 ) -> dict:
-    """Return a Found as a dictionary."""
+    """Measure our profile, or those of the peers, between two slices of time without a profiler.
+
+    Returns a Found as a dictionary.
+    """
     if program.needs and not has_package(python, program.needs):
         return asdict(Found(skipped=f"{program.needs} is not installed"))
-    found = Found()
-    window_s = effort.pick(8, 3, 0.6)
-    truth_s = effort.pick(3, 1, 0.3)
+    found, during = Found(), None
+    truth_s = effort.pick(2.5, 1, 0.3)
     with running(python, module, program.name) as child, ExitStack() as stack:
         if program.load:
             stack.enter_context(load(child, *program.load))
@@ -240,13 +242,14 @@ def measure_program(
             return times_between(before, child.ask("snapshot"), program)
 
         first = truth()
-        during = _ours(child, program, window_s, found)
-        second = truth()
         if peers:
-            _peers(child, program, effort.pick(5, 2, 1), found)
+            _peers(child, program, effort.pick(3, 2, 1), found)
+        else:
+            during = _ours(child, program, effort.pick(8, 3, 0.6), found)
+        second = truth()
     found.truth = true_shares((first, second), program)
     found.before, found.after = true_shares((first,), program), true_shares((second,), program)
-    found.during = true_shares((during,), program)
+    found.during = true_shares((during,), program) if during else {}
     return asdict(found)
 
 
@@ -352,21 +355,30 @@ def _peer_columns() -> list[tuple[str, str, str]]:
     return found
 
 
-def _peer_row(program: Program, found: Found) -> Row:
+def _peer_row(program: Program, ours: Found, theirs: Found) -> Row:
     figures: list[float | None] = []
     for _, kind, peer in _peer_columns():
-        weights = found.peers.get(peer, "") if peer else None
-        errors = [] if isinstance(weights, str) else found.errors(kind, weights)
+        weights = theirs.peers.get(peer, "")
+        if not peer:
+            errors = ours.errors(kind)
+        else:
+            errors = [] if isinstance(weights, str) else theirs.errors(kind, weights)
         figures.append(max(errors, default=None))
     return Row(program.name, tuple(figures))
 
 
-def _peer_table(title: str, of_programs: list[tuple[Program, Found]]) -> Table:
+def _peer_table(
+    title: str, of_programs: list[tuple[Program, Found]], of_peers: dict[str, Found]
+) -> Table:
     columns = tuple(Column(one, "points", compared=False) for one, _, _ in _peer_columns())
-    rows = tuple(_peer_row(program, found) for program, found in of_programs if not found.skipped)
+    rows = tuple(
+        _peer_row(program, found, of_peers.get(program.name, Found()))
+        for program, found in of_programs
+        if not found.skipped
+    )
     reasons = {
         f"{name}: {weights}."
-        for _, found in of_programs
+        for found in of_peers.values()
         for name, weights in found.peers.items()
         if isinstance(weights, str)
     }
@@ -374,7 +386,11 @@ def _peer_table(title: str, of_programs: list[tuple[Program, Found]]) -> Table:
     return Table(title, columns, rows, notes, ours=0)
 
 
-def _tables(which: str, by_version: dict[str, list[tuple[Program, Found]]]) -> list[Table]:
+def _tables(
+    which: str,
+    by_version: dict[str, list[tuple[Program, Found]]],
+    of_peers: dict[str, Found],
+) -> list[Table]:
     of_python = tuple(_python_row(*item) for item in by_version.items())
     of_program = tuple(
         _program_row(version, program, found)
@@ -403,7 +419,9 @@ def _tables(which: str, by_version: dict[str, list[tuple[Program, Found]]]) -> l
             ),
             ours=len(of_program),
         ),
-        _peer_table(f"Profiles: errors on {which} programs, CPython {first_version}", first),
+        _peer_table(
+            f"Profiles: errors on {which} programs, CPython {first_version}", first, of_peers
+        ),
     ]
 
 
@@ -413,6 +431,7 @@ def _measure(which: str, effort: Effort) -> list[Table]:
     if effort.touch:
         programs = programs[:1]
     by_version: dict[str, list[tuple[Program, Found]]] = {}
+    of_peers: dict[str, Found] = {}
     with tempfile.TemporaryDirectory() as scratch:
         for number, path in enumerate(effort.pythons):
             python = with_packages(path, effort.keep or Path(scratch))
@@ -420,13 +439,16 @@ def _measure(which: str, effort: Effort) -> list[Table]:
             for program in programs:
                 name = f"{which} {version} {program.name}"
                 sys.stderr.write(f"  {name}\n")
-                measure = partial(
-                    measure_program, python, module, program, effort, peers=not number
+                measure = partial(_measure_program, python, module, program, effort)
+                ours = effort.kept.result(name, partial(measure, peers=False))
+                if ours is not None:
+                    by_version.setdefault(version, []).append((program, Found(**ours)))
+                theirs = not number and effort.kept.result(
+                    f"{name} peers", partial(measure, peers=True)
                 )
-                found = effort.kept.result(name, measure)
-                if found is not None:
-                    by_version.setdefault(version, []).append((program, Found(**found)))
-    return _tables(which, by_version) if by_version else []
+                if theirs:
+                    of_peers[program.name] = Found(**theirs)
+    return _tables(which, by_version, of_peers) if by_version else []
 
 
 def measure_development(effort: Effort) -> list[Table]:

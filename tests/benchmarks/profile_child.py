@@ -25,22 +25,6 @@ def _names(frame):
         frame = frame.f_back
 
 
-class _Task:
-    """The action that a profile belongs to; nothing cancels it."""
-
-    def __init__(self):
-        self._ending = threading.Event()
-
-    def check(self):
-        pass
-
-    def wait(self, timeout_s):
-        self._ending.wait(timeout_s)
-
-    def report(self, share, text=""):
-        pass
-
-
 def _run_delay_ns():
     """Return how long all threads together could run and had no core."""
     total = 0
@@ -51,6 +35,11 @@ def _run_delay_ns():
         except (OSError, IndexError):  # the thread has ended
             continue
     return total
+
+
+def _file_of(kind, files):
+    [found] = [path for path in files if os.path.basename(path).split("-")[1].split(".")[0] == kind]
+    return found
 
 
 class _Commands:
@@ -88,37 +77,24 @@ class _Commands:
             time.sleep(0.01)
         return self.turns.port
 
-    def take(self, kinds, seconds, hz, prefix, force=False):
-        """Take profiles, and write them to files; return what was found before and after."""
-        from pprofplus.profiles.capture import CaptureRequest
-        from pprofplus.profiles.kinds import KINDS
+    def take(self, kinds, seconds, hz, directory, force=False):
+        """Take profiles into a directory; return what was found before and inside the window."""
+        import pprofplus
 
-        request = CaptureRequest(tuple(kinds), seconds, hz=hz, force=force)
-        kind = KINDS[kinds[0]]
-        kind.check(request)
-        before, files, notes, inside = self.snapshot(), {}, {}, []
+        profile = pprofplus.profile(*kinds, seconds=seconds, path=directory, hz=hz, force=force)
+        before, inside = self.snapshot(), []
         watcher = threading.Thread(
             target=self.take_snapshot_inside, args=(inside, _INSIDE * seconds), daemon=True
         )
         watcher.start()
-        after = None
-        for part in kind.take(request, _Task()):
-            after = after or self.snapshot()
-            files[part.kind] = f"{prefix}-{part.kind}.pb.gz"
-            with open(files[part.kind], "wb") as file:
-                file.write(part.profile.encode() if part.profile is not None else part.data)
-            notes[part.kind] = [
-                part.note,
-                *(part.profile.comments if part.profile is not None else ()),
-            ]
+        profile.take()
+        stored_at = time.monotonic()
         watcher.join()
         return {
             "before": before,
             "inside": inside[0],
-            "after": after,
-            "files": files,
-            "notes": notes,
-            "encoded_at": time.monotonic(),
+            "stored_at": stored_at,
+            "files": {kind: _file_of(kind, profile.files) for kind in kinds},
             "switch_interval_s": sys.getswitchinterval(),
         }
 

@@ -16,6 +16,7 @@ import profile_programs
 from known_shares import Program
 from profile_accuracy import ticks
 from profile_peers import HZ, PEERS, Peer, find, missing, record
+from profile_readers import read_pprof
 from program_process import ProgramProcess, load, running, with_packages
 from tables import Column, Row, Table
 from timing import Effort, quantile
@@ -97,12 +98,12 @@ def _idle(child: ProgramProcess, seconds: float) -> Slice:
 def _ours(child: ProgramProcess, seconds: float, found: Costs) -> Slice:
     with tempfile.TemporaryDirectory() as directory:
         answer = child.ask(
-            "take", kinds=["cpu", "wall"], seconds=seconds, hz=HZ, prefix=f"{directory}/taken"
+            "take", kinds=["cpu", "wall"], seconds=seconds, hz=HZ, directory=directory
         )
-    requested, taken = ticks(answer["notes"]["wall"])
+        requested, taken = ticks(read_pprof(answer["files"]["wall"]).comments)
     found.requested += requested
     found.taken += taken
-    found.encoding_ms.append(1000 * (answer["encoded_at"] - answer["before"]["at"] - seconds))
+    found.encoding_ms.append(1000 * (answer["stored_at"] - answer["before"]["at"] - seconds))
     return slice_of(_OURS, answer["before"], answer["inside"])
 
 

@@ -65,15 +65,15 @@ def _once(child: ProgramProcess, case: Case, seconds: float) -> dict[str, float]
         answer = child.ask(
             "take",
             kinds=[case.kind],
-            seconds=seconds if case.window else 0.01,
+            seconds=seconds if case.window else 0.0,
             hz=100,
-            prefix=f"{directory}/taken",
+            directory=directory,
             force=True,
         )
         size = sum(Path(path).stat().st_size for path in answer["files"].values())
     window_s = seconds if case.window else 0.0
     found = {
-        "takes_ms": 1000 * (answer["encoded_at"] - answer["before"]["at"] - window_s),
+        "takes_ms": 1000 * (answer["stored_at"] - answer["before"]["at"] - window_s),
         "gap_ms": child.ask("longest_gap"),
         "gap_without_ms": gap_without,
         "file_kb": size / 1000,
