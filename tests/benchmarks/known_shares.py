@@ -147,12 +147,14 @@ class Turns:
     Attributes:
         stopping: is set at the end.
         work: [units of work done, longest gap in ns] of each thread that counts.
+        unit_ends_ns: when units of work were done (CLOCK_MONOTONIC), of all threads.
         port: the port of a service, where a program has one.
     """
 
     def __init__(self):
         self.stopping = threading.Event()
         self.work = []
+        self.unit_ends_ns = []
         self.port = 0
         self._profile_clock = None
         self._profiles = {}

@@ -53,6 +53,7 @@ class Found:
         totals: seconds (true, in our profile) by kind.
         requested: ticks in our profile.
         taken: of these.
+        window_s: of our profile.
         skipped: why nothing was measured, or "".
         notes: what our profile says about itself.
     """
@@ -67,6 +68,7 @@ class Found:
     totals: dict[str, tuple[float, float]] = field(default_factory=dict)
     requested: int = 0
     taken: int = 0
+    window_s: float = 0.0
     skipped: str = ""
     notes: list[str] = field(default_factory=list)
 
@@ -174,6 +176,7 @@ def _ours(
         found.totals[kind] = sum(weights[kind].values()) / part, sum(measured.values()) / 1e9
         found.ours[kind] = shares(measured, program) or dict.fromkeys(measured, 0.0)
     found.notes = list(profiles["wall"].comments)
+    found.window_s = profiles["wall"].duration_s
     found.requested, found.taken = ticks(found.notes)
     return times
 
@@ -262,6 +265,7 @@ _COLUMNS = (
     *(Column(f"{kind}, max", "points") for kind in ("block", "lock")),
     Column("lock, of the true waits", "%"),
     Column("ticks lost", "%"),
+    Column("ticks a second"),
     *(Column(f"{kind}, from the figures of the same time", "points") for kind in KINDS),
     Column("truth changed by, wall", "points"),
     Column("cpu", "points"),
@@ -280,6 +284,7 @@ def _figures(found: Found) -> tuple[float | None, ...]:
         *(max(errors[kind]) if errors[kind] else None for kind in ("block", "lock")),
         100 * ours_s / true_s if errors["lock"] and true_s else None,
         100 * (1 - found.taken / found.requested) if found.requested else None,
+        found.taken / found.window_s if found.window_s else None,
         *(max(found.errors_during(kind), default=None) for kind in KINDS),
         found.noise("wall"),
         found.noise("cpu"),

@@ -70,6 +70,13 @@ class _Commands:
             count[1] = 0
         return longest_ns / 1e6
 
+    def unit_ends(self):
+        """Return when units of work were done since the last call, in milliseconds."""
+        ends_ns = self.turns.unit_ends_ns
+        found = [end_ns / 1e6 for end_ns in ends_ns.copy()]
+        del ends_ns[: len(found)]
+        return sorted(found)
+
     def port(self):
         """Return the port of the service, when it listens."""
         until = time.monotonic() + 20

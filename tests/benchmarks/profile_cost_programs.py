@@ -23,10 +23,11 @@ def _busy(threads, unit_s):
             return deeper(depth - 1) if depth else _spin(count_of_unit)
 
         def loop(turns):
-            count = turns.counter()
+            count, note, now_ns = turns.counter(), turns.unit_ends_ns.append, time.monotonic_ns
             while turns.more():
                 deeper(20)
                 count[0] += 1
+                note(now_ns())
 
         in_threads([loop] * threads, turns)
 

@@ -6,7 +6,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from bisect import bisect
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
@@ -17,20 +18,22 @@ import profile_programs
 from known_shares import Program
 from profile_accuracy import Found, times_between, true_shares
 from profile_cost_programs import PROGRAMS
-from profile_costs import slice_of
 from profile_readers import by_function, shares
 from program_process import ProgramProcess, load, running, with_packages
 from tables import Column, Row, Table
 from timing import REPOSITORY, Effort
 
-_BURSTS_S = 5.0  # a burst of ticks follows another after that time
+_SETTLE_S = 3.0
+# a burst of ticks costs work from before its first tick, which waits, until after its last one
+_BEFORE_MS, _AFTER_MS = 40.0, 20.0
+_GAP_MS = 100.0  # between two bursts, at least
 _TIMES_FASTER = 10
 _DEPTH_30 = "ten threads of depth 30"
-_THREADS = 10
+_OTHER_THREADS = 2  # the main thread, and that of the benchmark's commands
 _LOST = {"one busy thread": 0.1, "four competing threads": 0.5}  # percent
 _ACCURATE = {"web service": 8.0, "4 threads": 8.0}  # points; others are not promised
 _COSTS = (
-    Column("throughput lost", "%", compared=False),
+    Column("throughput lost in bursts", "%", compared=False),
     Column("95 % from", "%", compared=False),
     Column("to", "%", compared=False),
     Column("CPU of the collector's thread, added", "%", compared=False),
@@ -59,22 +62,52 @@ def _reference() -> ModuleType:
     return module
 
 
-def _slice(child: ProgramProcess, seconds: float, settle_s: float = 1.2, *, stacks: bool) -> dict:
-    """Run with the collector, with or without stacks; return rate, CPU and bytes."""
+def _slice(child: ProgramProcess, seconds: float, *, stacks: bool) -> dict:
+    """Run with the collector, with or without stacks; return what it used, wrote and cost."""
     directory = child.ask("start_collector", stacks=stacks)["directory"]
-    time.sleep(settle_s)  # the first sample, what is loaded after it, the names of all stacks
-    before, cpu_s = child.ask("snapshot"), child.ask("collector_cpu")
+    time.sleep(_SETTLE_S)  # the first sample, what is loaded after it, the names of all stacks
+    child.ask("unit_ends")
+    began_s, cpu_s = time.monotonic(), child.ask("collector_cpu")
     stored = _stored_bytes(directory)
     time.sleep(seconds)
-    after = child.ask("snapshot")
     cpu_s = child.ask("collector_cpu") - cpu_s
+    took_s = time.monotonic() - began_s
+    ends_ms = child.ask("unit_ends")
     child.ask("stop_collector")
-    one = slice_of("", before, after)
+    ticks = _reference().read_run(directory) if stacks else []
+    inside = [tick for tick in ticks if tick.mono_ms >= 1000 * began_s]
     return {
-        "rate": one.rate,
-        "cpu": 100 * cpu_s / (one.end_s - one.begin_s),
-        "bytes": (_stored_bytes(directory) - stored) / seconds,
+        "seconds": took_s,
+        "cpu": 100 * cpu_s / took_s,
+        "bytes": (_stored_bytes(directory) - stored) / took_s,
+        "lost_ms": lost_in_bursts_ms(ends_ms, [(one.mono_ms, one.biased) for one in inside]),
     }
+
+
+def lost_in_bursts_ms(ends_ms: Sequence[float], ticks: Sequence[tuple[float, bool]]) -> list[float]:
+    """Return the time that each burst of ticks costs, in milliseconds of work.
+
+    The work around a burst is compared with that before and after it. `ends_ms` are the sorted
+    times at which units of work were done, `ticks` (time in ms, whether it is outside of bursts).
+    """
+    bursts: list[list[float]] = []
+    for at_ms, biased in ticks:
+        if not biased:
+            if not bursts or at_ms - bursts[-1][-1] > _GAP_MS:
+                bursts.append([])
+            bursts[-1].append(at_ms)
+    found = []
+    for burst in bursts:
+        begin, end = burst[0] - _BEFORE_MS, burst[-1] + _AFTER_MS
+        length = end - begin
+        inside, before, after = (
+            bisect(ends_ms, begin + shift + length) - bisect(ends_ms, begin + shift)
+            for shift in (0, -length, length)
+        )
+        known = ends_ms and ends_ms[0] < begin - length and end + length < ends_ms[-1]
+        if known and before + after:
+            found.append(length * (1 - 2 * inside / (before + after)))
+    return found
 
 
 def _stored_bytes(directory: str) -> int:
@@ -83,19 +116,10 @@ def _stored_bytes(directory: str) -> int:
 
 
 def _measured_cost(python: str, program: Program, effort: Effort) -> dict:
-    """Return the slices with stacks and without them, in pairs, in alternating order."""
-    seconds, settle_s = effort.pick(_BURSTS_S, _BURSTS_S, 1.5), 1.2
-    rounds = effort.count(7, 2, 1)
-    if program.name == _DEPTH_30:
-        seconds, settle_s, rounds = effort.pick(18, 8, 1.5), effort.pick(6, 6, 1), min(2, rounds)
-    pairs = []
     with running(python, "profile_cost_programs", program.name) as child:
         time.sleep(1)
-        for number in range(rounds):
-            order = (False, True) if number % 2 else (True, False)
-            found = {stacks: _slice(child, seconds, settle_s, stacks=stacks) for stacks in order}
-            pairs.append((found[False], found[True]))
-    return {"pairs": pairs}
+        without = _slice(child, effort.pick(15, 6, 1.5), stacks=False)
+        return {"without": without, "with": _slice(child, effort.pick(60, 20, 3), stacks=True)}
 
 
 def _interval(values: list[float]) -> tuple[float, float]:
@@ -104,20 +128,19 @@ def _interval(values: list[float]) -> tuple[float, float]:
     return means[_DRAWS // 40], means[-1 - _DRAWS // 40]
 
 
-def _cost_row(version: str, program: Program, pairs: list[tuple[dict, dict]]) -> Row:
-    added = statistics.fmean(on["cpu"] - off["cpu"] for off, on in pairs)
+def _cost_row(version: str, program: Program, found: dict) -> Row:
+    without, stored = found["without"], found["with"]
     lost: tuple[float | None, ...] = (None, None, None)
     most = {}
-    threads = max(1, program.busy)
-    if program.name in _LOST:
-        values = [100 * (1 - on["rate"] / off["rate"]) for off, on in pairs]
+    if stored["lost_ms"]:
+        values = [ms * len(stored["lost_ms"]) / stored["seconds"] / 10 for ms in stored["lost_ms"]]
         lost = statistics.fmean(values), *_interval(values)
-        most["throughput lost"] = _LOST[program.name]
+        most[_COSTS[0].title] = _LOST[program.name]
+    threads = _OTHER_THREADS + (program.busy or 10)
     if program.name == _DEPTH_30:
-        threads = _THREADS
         most = {_COSTS[3].title: 0.03, _COSTS[4].title: 3.0}
-    stored = statistics.fmean(on["bytes"] for _, on in pairs) / threads
-    return Row(f"{version} {program.name}", (*lost, added, stored), at_most=most)
+    figures = (*lost, stored["cpu"] - without["cpu"], stored["bytes"] / threads)
+    return Row(f"{version} {program.name}", figures, at_most=most)
 
 
 def _stacks(ticks: list) -> dict[str, Iterator[tuple[list[str], float]]]:
@@ -199,7 +222,7 @@ def measure(effort: Effort) -> list[Table]:
                 sys.stderr.write(f"  {name}\n")
                 kept = effort.kept.result(name, partial(_measured_cost, python, program, effort))
                 if kept is not None:
-                    costs.append(_cost_row(version, program, kept["pairs"]))
+                    costs.append(_cost_row(version, program, kept))
             for program in error_programs:
                 name = f"stacks errors {version} {program.name}"
                 sys.stderr.write(f"  {name}\n")
@@ -208,7 +231,10 @@ def measure(effort: Effort) -> list[Table]:
                     errors.append(_error_row(version, program, Found(**kept)))
     tables = []
     if costs:
-        notes = ("Compared with the collector without them, in pairs of slices in turns.",)
+        notes = (
+            "Lost: the work around each burst, compared with that before and after it. Outside of",
+            "bursts, a tick costs its CPU time. CPU: compared with the collector without stacks.",
+        )
         tables.append(
             Table("Stored stacks: what they cost", _COSTS, tuple(costs), notes, ours=len(costs))
         )

@@ -13,6 +13,7 @@ from pprofplus.profiles.pprof_encoder import ProfileBuilder
 from profile_accuracy import Found, ticks, times_between, true_shares, true_weights
 from profile_costs import Slice, lost_percent
 from profile_readers import by_calls, by_function, read_collapsed, read_pprof, shares
+from profile_stack_costs import lost_in_bursts_ms
 from program_process import load, running
 
 _MODULES = (profile_programs, held_out_programs)
@@ -118,6 +119,17 @@ def test_a_slice_is_compared_with_its_neighbours_without_a_profiler():
         Slice("without", 4, 6, 160, 2.0),
     ]
     assert lost_percent(slices) == {"ours": [pytest.approx(0)], "without": [pytest.approx(20)]}
+
+
+def test_what_a_burst_costs_is_found_in_the_work_around_it():
+    # a unit of work each millisecond, but none in 10 ms of the burst
+    ends_ms = [at for at in range(1000) if not 500 <= at < 510]
+    ticks = [(300, True), (500, False), (520, False), (540, False)]
+    assert lost_in_bursts_ms(ends_ms, ticks) == [pytest.approx(10)]
+
+
+def test_a_burst_at_the_end_of_the_time_is_left_out():
+    assert lost_in_bursts_ms(range(1000), [(980, False)]) == []
 
 
 def test_a_kept_result_is_not_measured_again(tmp_path):
