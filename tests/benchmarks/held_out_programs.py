@@ -636,6 +636,7 @@ PROGRAMS = (
         "coarse",
         _long_c_calls,
         ("raise_power", "sort_pairs", "load_document", "fill_between"),
+        holds_gil=True,
         one_thread=True,
     ),
     Program(

@@ -36,6 +36,7 @@ class Program:
             would hide the errors of all others.
         rest: the listed function that is charged with what lies in no listed function, or "".
         busy: threads that compete for the GIL.
+        holds_gil: C calls hold the GIL longer than a tick lasts, so that no thread can tick then.
         one_thread: all listed functions run on one thread.
         load: arguments of `load_generator` after the port, of a service; else empty.
         needs: a package without which it cannot run, or "".
@@ -49,6 +50,7 @@ class Program:
     idle: tuple[str, ...] = ()
     rest: str = ""
     busy: int = 1
+    holds_gil: bool = False
     one_thread: bool = False
     load: tuple[object, ...] = ()
     needs: str = ""

@@ -7,6 +7,7 @@ the profile and its true share, in percentage points.
 """
 
 import importlib
+import math
 import re
 import statistics
 import sys
@@ -54,6 +55,7 @@ class Found:
         requested: ticks in our profile.
         taken: of these.
         window_s: of our profile.
+        samples: of its kind wall, in functions that are not idle.
         skipped: why nothing was measured, or "".
         notes: what our profile says about itself.
     """
@@ -69,6 +71,7 @@ class Found:
     requested: int = 0
     taken: int = 0
     window_s: float = 0.0
+    samples: float = 0.0
     skipped: str = ""
     notes: list[str] = field(default_factory=list)
 
@@ -177,6 +180,8 @@ def _ours(
         found.ours[kind] = shares(measured, program) or dict.fromkeys(measured, 0.0)
     found.notes = list(profiles["wall"].comments)
     found.window_s = profiles["wall"].duration_s
+    counts = by_function(profiles["wall"].stacks("samples"), program)
+    found.samples = sum(count for name, count in counts.items() if name not in program.idle)
     found.requested, found.taken = ticks(found.notes)
     return times
 
@@ -266,6 +271,7 @@ _COLUMNS = (
     Column("lock, of the true waits", "%"),
     Column("ticks lost", "%"),
     Column("ticks a second"),
+    Column("sampling noise, wall", "points"),
     *(Column(f"{kind}, from the figures of the same time", "points") for kind in KINDS),
     Column("truth changed by, wall", "points"),
     Column("cpu", "points"),
@@ -285,10 +291,23 @@ def _figures(found: Found) -> tuple[float | None, ...]:
         100 * ours_s / true_s if errors["lock"] and true_s else None,
         100 * (1 - found.taken / found.requested) if found.requested else None,
         found.taken / found.window_s if found.window_s else None,
+        _sampling_noise(found),
         *(max(found.errors_during(kind), default=None) for kind in KINDS),
         found.noise("wall"),
         found.noise("cpu"),
     )
+
+
+def _sampling_noise(found: Found) -> float | None:
+    """Return the standard deviation of the share nearest to a half, for independent samples."""
+    if not found.samples:
+        return None
+    parts = [share / 100 for share in found.truth["wall"].values()]
+    return 100 * math.sqrt(max(part * (1 - part) for part in parts) / found.samples)
+
+
+def _ticks_are_judged(program: Program) -> bool:
+    return program.busy == 1 and program.one_thread and not program.holds_gil
 
 
 def _program_row(version: str, program: Program, found: Found) -> Row:
@@ -298,7 +317,7 @@ def _program_row(version: str, program: Program, found: Found) -> Row:
     most = {f"{kind}, max": _limit(kind, program) for kind in ("wall", "cpu")}
     if program.group == "locks":
         most["lock, max"] = _MOST["lock"]
-    if program.busy == 1 and program.one_thread:
+    if _ticks_are_judged(program):
         most["ticks lost"] = 2.0
     return Row(name, _figures(found), at_most=most)
 
@@ -333,7 +352,7 @@ def _python_row(version: str, of_programs: list[tuple[Program, Found]]) -> Row:
     lost = [
         100 * (1 - found.taken / found.requested)
         for program, found in of_programs
-        if found.requested and program.busy == 1 and program.one_thread
+        if found.requested and _ticks_are_judged(program)
     ]
     figures = (
         most(errors("wall")),
@@ -416,7 +435,8 @@ def _tables(
             _COLUMNS,
             of_program,
             (
-                "Largest errors. Figures of the same time: what the program says of the window of",
+                "Largest errors. Sampling noise: one standard deviation if samples were independent.",
+                "Figures of the same time: what the program says of the window of",
                 "the profile, not of the time without a profiler: the difference between the two",
                 "is what the profile changes. Truth changed by: the largest difference between the",
                 "program's figures before and after it. A kind of which a program has less than",

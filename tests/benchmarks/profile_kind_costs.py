@@ -89,7 +89,7 @@ def _measured(python: str, case: Case, effort: Effort) -> dict:
         time.sleep(effort.pick(2, 2, 0.5))
         try:
             _once(child, case, 0.3)  # loads the modules
-            rounds = [_once(child, case, seconds) for _ in range(effort.count(5, 3, 1))]
+            rounds = [_once(child, case, seconds) for _ in range(effort.count(3, 2, 1))]
         except RuntimeError as error:
             return {"error": str(error).strip().splitlines()[-1]}
     return {name: [one[name] for one in rounds] for name in rounds[0]}

@@ -628,6 +628,7 @@ PROGRAMS = (
         "coarse",
         _holding_calls,
         ("match_pattern", "sort_numbers", "sum_numbers", "spin_between"),
+        holds_gil=True,
         one_thread=True,
     ),
     Program(

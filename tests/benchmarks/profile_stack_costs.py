@@ -179,7 +179,7 @@ def _measured_errors(python: str, program: Program, effort: Effort) -> dict:
         time.sleep(truth_s)
         snapshots.append(child.ask("snapshot"))
         began = child.ask("start_collector", stacks=True, times_faster=_TIMES_FASTER)
-        time.sleep(effort.pick(60, 20, 2))
+        time.sleep(effort.pick(40, 20, 2))
         child.ask("stop_collector")
         ticks = _reference().read_run(began["directory"])
         snapshots.append(child.ask("snapshot"))
@@ -241,7 +241,7 @@ def measure(effort: Effort) -> list[Table]:
     if errors:
         notes = (
             f"Ticks and bursts follow each other {_TIMES_FASTER} times as fast as in a service:",
-            "a minute here has as many as ten minutes there.",
+            "40 seconds here have as many as seven minutes there.",
         )
         tables.append(
             Table("Stored stacks: errors", _ERRORS, tuple(errors), notes, ours=len(errors))
