@@ -149,7 +149,7 @@ def _arms(
 
 def _measured(python: str, module: str, program: Program, effort: Effort) -> dict:
     found = Costs()
-    seconds = effort.pick(3, 1.5, 0.5)
+    seconds = effort.pick(2.5, 1.5, 0.5)
     with running(python, module, program.name) as child, ExitStack() as stack:
         late: list[tuple[float, float]] = []
         if program.load:
