@@ -112,9 +112,10 @@ class _Commands:
         the budget is larger accordingly: an hour's profile is taken in a part of an hour.
         """
         import pprofplus
-        from pprofplus.recording import stack_recording as recording
 
         if times_faster != 1:
+            from pprofplus.recording import stack_recording as recording
+
             recording._PLAIN_NS //= times_faster
             recording._BURST_NS //= times_faster
             recording._SHARE_OF_BUDGET = 1.0

@@ -14,9 +14,9 @@ from pathlib import Path
 import profile_cost_programs
 import profile_programs
 from known_shares import Program
-from profile_accuracy import ticks
 from profile_peers import HZ, PEERS, Peer, find, missing, record
 from profile_readers import read_pprof
+from profile_truth import ticks
 from program_process import ProgramProcess, load, running, with_packages
 from tables import Column, Row, Table
 from timing import Effort, quantile

@@ -16,9 +16,9 @@ from types import ModuleType
 
 import profile_programs
 from known_shares import Program
-from profile_accuracy import Found, times_between, true_shares
 from profile_cost_programs import PROGRAMS
 from profile_readers import by_function, shares
+from profile_truth import Found, times_between, true_shares
 from program_process import ProgramProcess, load, running, with_packages
 from tables import Column, Row, Table
 from timing import REPOSITORY, Effort

@@ -10,10 +10,10 @@ import profile_programs
 from kept_results import KeptResults
 from known_shares import Program
 from pprofplus.profiles.pprof_encoder import ProfileBuilder
-from profile_accuracy import Found, ticks, times_between, true_shares, true_weights
 from profile_costs import Slice, lost_percent
 from profile_readers import by_calls, by_function, read_collapsed, read_pprof, shares
 from profile_stack_costs import lost_in_bursts_ms
+from profile_truth import Found, ticks, times_between, true_shares, true_weights
 from program_process import load, running
 
 _MODULES = (profile_programs, held_out_programs)
