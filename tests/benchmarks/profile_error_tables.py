@@ -27,6 +27,7 @@ _COLUMNS = (
     *(Column(f"{kind}, from the figures of the same time", "points") for kind in KINDS),
     Column("truth changed by, wall", "points"),
     Column("cpu", "points"),
+    Column("other programs", "cores"),
 )
 
 
@@ -47,6 +48,7 @@ def _figures(found: Found) -> tuple[float | None, ...]:
         *(max(found.errors_during(kind), default=None) for kind in KINDS),
         found.noise("wall"),
         found.noise("cpu"),
+        found.other_cores,
     )
 
 
@@ -185,7 +187,8 @@ def error_tables(
                 "of the time without a profiler: the difference is what the profile changes. Truth",
                 "changed by: the largest difference between the program's figures before and after",
                 "it. A kind of which a program has less than 5 %, or waits of which more than 10 %",
-                "may be waits for a core, are not judged.",
+                "may be waits for a core, are not judged. Other programs: what these used meanwhile",
+                "of the machine.",
             ),
             ours=len(of_program),
         ),

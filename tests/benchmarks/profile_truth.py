@@ -32,6 +32,7 @@ class Found:
         taken: of these.
         window_s: of our profile.
         samples: of its kind wall, in functions that are not idle.
+        other_cores: cores that other programs used meanwhile, on average.
         skipped: why nothing was measured, or "".
         notes: what our profile says about itself.
     """
@@ -48,6 +49,7 @@ class Found:
     taken: int = 0
     window_s: float = 0.0
     samples: float = 0.0
+    other_cores: float = 0.0
     skipped: str = ""
     notes: list[str] = field(default_factory=list)
 
