@@ -123,7 +123,10 @@ class _Commands:
         collector = pprofplus.start(
             "bench", stacks=stacks, budget=0.05 if times_faster != 1 else None
         )
-        return {"directory": str(collector.directory)}
+        return {
+            "directory": str(collector.directory),
+            "log_directory": os.environ["PPROFPLUS_DIR"],
+        }
 
     def stop_collector(self):
         """Stop it."""

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 from bisect import bisect
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
@@ -16,6 +16,8 @@ from types import ModuleType
 
 import profile_programs
 from known_shares import Program
+from pprofplus_tui.sources.open import open_source
+from pprofplus_tui.sources.port import StackWindow
 from profile_cost_programs import PROGRAMS
 from profile_readers import by_function, shares
 from profile_truth import Found, times_between, true_shares
@@ -143,29 +145,27 @@ def _cost_row(version: str, program: Program, found: dict) -> Row:
     return Row(f"{version} {program.name}", figures, at_most=most)
 
 
-def _stacks(ticks: list) -> dict[str, Iterator[tuple[list[str], float]]]:
-    """Return the stacks of the unbiased ticks for wall and cpu.
-
-    The CPU time of each thread is spread over the ticks at which it ran.
-    """
-    wall, running_ticks, cpu_ms = [], {}, {}
-    for tick in ticks:
-        for thread, (frames, state, used_ms) in tick.threads.items():
-            cpu_ms[thread] = cpu_ms.get(thread, 0) + used_ms
-            if not tick.biased:
-                names = [frame[0] for frame in reversed(frames)]
-                wall.append((names, 1.0))
-                if state == _RUNNING:
-                    running_ticks.setdefault(thread, []).append(names)
-    cpu = (
-        (names, cpu_ms[thread] / len(found))
-        for thread, found in running_ticks.items()
-        for names in found
-    )
-    return {"wall": iter(wall), "cpu": cpu}
+def _stored_stacks(log_directory: str, pid: int, begin_ms: int, end_ms: int) -> StackWindow:
+    """Return what the monitor finds in a window of the newest run of a process, unix ms."""
+    source = open_source([log_directory])
+    runs, _ = source.find_by_name(f"bench/{pid}")
+    newest = max(runs, key=lambda run: run.begin_ms)
+    return source.open(newest.id).stacks(begin_ms, end_ms)
 
 
-_RUNNING = 1  # of `STACK_STATES`
+def _weights(window: StackWindow, program: Program) -> dict[str, dict[str, float]]:
+    """Return for wall and cpu the milliseconds of each listed function."""
+    names = {
+        stack: [frame.name for frame in reversed(window.frames_of(stack))]
+        for stack in {int(one) for one in window.stack}
+    }
+    return {
+        kind: by_function(
+            [(names[int(stack)], float(ms)) for stack, ms in zip(window.stack, of, strict=True)],
+            program,
+        )
+        for kind, of in (("wall", window.wall_ms), ("cpu", window.cpu_ms))
+    }
 
 
 def _measured_errors(python: str, program: Program, effort: Effort) -> dict:
@@ -178,21 +178,22 @@ def _measured_errors(python: str, program: Program, effort: Effort) -> dict:
         snapshots = [child.ask("snapshot")]
         time.sleep(truth_s)
         snapshots.append(child.ask("snapshot"))
+        began_ms = round(1000 * time.time())
         began = child.ask("start_collector", stacks=True, times_faster=_TIMES_FASTER)
         time.sleep(effort.pick(40, 20, 2))
         child.ask("stop_collector")
-        ticks = _reference().read_run(began["directory"])
+        ended_ms = round(1000 * time.time())
+        window = _stored_stacks(began["log_directory"], child.pid, began_ms, ended_ms)
         snapshots.append(child.ask("snapshot"))
         time.sleep(truth_s)
         snapshots.append(child.ask("snapshot"))
     first = times_between(snapshots[0], snapshots[1], program)
     second = times_between(snapshots[2], snapshots[3], program)
     found.truth = true_shares([first, second], program)
-    for kind, stacks in _stacks(ticks).items():
-        weights = by_function(stacks, program)
+    for kind, weights in _weights(window, program).items():
         found.ours[kind] = shares(weights, program) or dict.fromkeys(weights, 0.0)
-    found.requested = len(ticks)
-    found.taken = sum(not tick.biased for tick in ticks)
+    found.requested = window.total_ticks + window.total_biased_ticks
+    found.taken = window.total_ticks
     return asdict(found)
 
 
