@@ -16,8 +16,8 @@ from types import ModuleType
 
 import profile_programs
 from known_shares import Program
-from pprofplus_tui.sources.open import open_source
 from pprofplus_tui.sources import port
+from pprofplus_tui.sources.open import open_source
 from profile_cost_programs import PROGRAMS
 from profile_readers import by_function, shares
 from profile_truth import Found, times_between, true_shares
