@@ -1,5 +1,7 @@
 """The probe set: reads the probes that are due, isolates failures, and updates the schema."""
 
+import time
+
 import pytest
 
 from kit.units import SECOND_NS
@@ -167,3 +169,105 @@ def test_an_expensive_probe_waits_for_its_least_period_with_any_budget(make_prob
     reads = probe_of(made, Rare).reads
     seen = [made.read(second * 10**9)[0] - reads for second in range(1, 16)]
     assert seen == [0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 3]
+
+
+class Resident(Probe):
+    """The resident set, as the test has set it."""
+
+    names = ("rss",)
+    exact = True
+    size = 100_000
+
+    def read(self):
+        return (self.size,)
+
+
+class Follower(Expensive):
+    min_period_s = 4.5
+    follows_rss = True
+
+    def read(self):
+        self.reads += 1
+        return (self.reads,)
+
+
+def reads_of_a_follower(made, sizes, **of_slot):
+    slot = next(slot for slot in made._slots if isinstance(slot.probe, Follower))
+    for name, value in of_slot.items():
+        setattr(slot, name, value)
+    found = []
+    for second, size in enumerate(sizes, 1):
+        probe_of(made, Resident).size = size
+        found.append(made.read(second * SECOND_NS)[1] - 1)
+    return found
+
+
+def test_a_follower_of_the_resident_set_waits_for_its_least_period_while_that_is_calm(
+    make_probe_set,
+):
+    made = make_probe_set(Resident, Follower, budget=1.0)
+    sizes = [100_000 + 500 * (second % 3) for second in range(10)]
+    assert reads_of_a_follower(made, sizes) == [0, 0, 0, 0, 1, 1, 1, 1, 1, 2]
+
+
+def test_a_follower_of_the_resident_set_is_read_in_the_sample_in_which_that_changes(
+    make_probe_set,
+):
+    made = make_probe_set(Resident, Follower, budget=1.0)
+    sizes = [100_000, 110_000, 110_000, 120_000, 118_000, 118_000]
+    assert reads_of_a_follower(made, sizes) == [0, 1, 1, 2, 3, 3]
+
+
+def test_a_change_of_the_resident_set_does_not_exceed_the_budget(make_probe_set):
+    made = make_probe_set(Resident, Follower, budget=1.0)
+    sizes = [100_000, 110_000, 120_000, 130_000, 140_000]
+    due_ns = 4 * SECOND_NS
+    found = reads_of_a_follower(made, sizes, due_ns=due_ns, budget_due_ns=due_ns)
+    assert found == [0, 0, 0, 1, 2]
+
+
+def test_a_source_that_appears_takes_the_values_of_a_follower_with_it(make_probe_set):
+    class Hidden(Follower):
+        def read(self):
+            return None if probe_of(made, Moody).says else (5,)
+
+    class Appearing(Moody):
+        exact = True
+        says = None
+
+    made = ProbeSet(1.0, sources=((Resident,), (Hidden,), (Appearing,)))
+    probe_of_made = {type(slot.probe): slot.probe for slot in made._slots}
+    made.read(0)
+    made.rebuild_schema(0)
+    assert names(made) == ["rss", "heap_blocks"]
+    probe_of_made[Appearing].says = (9,)
+    made.read(SECOND_NS)
+    assert made.outdated
+    assert made.rebuild_schema(SECOND_NS) == [100_000, 9]
+    assert names(made) == ["rss", "uss"]
+    made.close()
+
+
+def test_a_cheap_probe_is_timed_by_the_wall_clock_and_measured_again_when_it_was_slow(
+    make_probe_set, monkeypatch
+):
+    clock = []
+
+    def cpu_time_ns():
+        clock.append(0)
+        return 1000 * len(clock)
+
+    monkeypatch.setattr("pprofplus.probes.probe_set.thread_time_ns", cpu_time_ns)
+    made = make_probe_set(Follower, budget=1.0)
+    slot = made._slots[0]
+    assert len(clock) == 2
+    assert slot.cost_s == pytest.approx(1e-6)
+    made.read(5 * SECOND_NS)
+    assert len(clock) == 2  # by the wall clock
+    slot.read = lambda: time.sleep(0.11) or (1,)
+    cost_s = slot.cost_s
+    made.read(10 * SECOND_NS)
+    assert len(clock) == 2
+    assert slot.cost_s == cost_s  # it may have waited for a CPU
+    made.read(15 * SECOND_NS)
+    assert len(clock) == 4

@@ -8,7 +8,14 @@ import stat
 
 from pprofplus.log.format import BLANK_PAGE, PAGE_SIZE
 from pprofplus.log.log_directory import parse_segment_name, segment_name
-from pprofplus.system.descriptor import NEW, Descriptor, above_standard, close_descriptor
+from pprofplus.system.descriptor import (
+    LINKS,
+    NEW,
+    SIZE_BYTES,
+    Descriptor,
+    above_standard,
+    close_descriptor,
+)
 from pprofplus.system.locks import lock
 
 SEGMENT_BYTES = 1 << 20
@@ -70,6 +77,24 @@ class Segment:
         """Write one complete page. Raises OSError; the slot's previous content may be lost then."""
         if self._descriptor.stat() is None:
             raise OSError(errno.EBADF, "the host closed the log's descriptor")
+        self._write(slot, page)
+
+    def write_if_complete(self, slot: int, page: bytes, end_bytes: int) -> bool:
+        """Write one complete page, unless the file may have lost something before `end_bytes`.
+
+        Returns whether it was written. One system call checks what `left_bytes` and `write` check.
+        Raises OSError as `write` does.
+        """
+        try:
+            found = self._descriptor.stat()
+        except OSError:
+            return False
+        if found is None or not found[LINKS] or found[SIZE_BYTES] < end_bytes:
+            return False
+        self._write(slot, page)
+        return True
+
+    def _write(self, slot: int, page: bytes) -> None:
         written = 0
         try:
             while written < len(page):  # after a short write, the next write reports the reason

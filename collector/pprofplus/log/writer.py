@@ -99,7 +99,6 @@ class Writer:
 
     def add(self, mono_ms: int, unix_ms: int, values: list[int]) -> None:
         """Append a sample, one value a column of the header's schema; the list is kept."""
-        self._check_segment()
         page = self._page
         if page.samples:
             mono_ms = max(mono_ms, page.last_mono_ms)
@@ -122,7 +121,6 @@ class Writer:
 
     def add_event(self, event: Event, reported: int = 0) -> None:
         """Append an event, and write it immediately; it reports `reported` lost samples."""
-        self._check_segment()
         if not self._page.add_event(event):
             self._finish_page()
             self._page.add_event(event)
@@ -236,10 +234,19 @@ class Writer:
         """Write a new version of the page; False, with `write_error` set, if that failed."""
         page = self._page
         try:
-            segment = self._writable_segment()
             image = bytes(page)
+            segment = self._segment
             slot = self._base + 1 if self._latest == self._base else self._base
-            segment.write(slot, image)
+            if (
+                segment is None
+                or self._rotate
+                or self._base > segment.slots - 2
+                or not segment.write_if_complete(slot, image, self._end_bytes)
+            ):
+                self._check_segment()
+                segment = self._writable_segment()
+                slot = self._base + 1 if self._latest == self._base else self._base
+                segment.write(slot, image)
         except (OSError, PprofplusError, MemoryError) as error:
             if not isinstance(error, LedgerBusyError):  # a busy ledger is a matter of milliseconds
                 self._note_error(error)
@@ -267,6 +274,7 @@ class Writer:
 
     def _finish_page(self, *, sound: bool = True) -> None:
         """Finish the page and begin the next; what cannot be written now is lost."""
+        self._check_segment()  # now, because this page is still complete in memory
         page = self._page
         if sound and self._unsaved:
             sound = self._save()

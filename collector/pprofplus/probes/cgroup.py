@@ -67,6 +67,11 @@ class Cgroup:
             # our own cgroup is the mount's top, but another process's is not
             raise ProbeAbsentError("the cgroup has no memory files")
 
+    @property
+    def used_path(self) -> str:
+        """Path of the file with the memory used."""
+        return f"{self.directory}/{self.used}"
+
     def limit_bytes(self) -> int | None:
         """Return the smallest limit from this cgroup upwards, or None if there is none."""
         limits = []
@@ -211,9 +216,20 @@ class CgroupLimitProbe(Probe):
 
     def __init__(self, who: str = "self") -> None:
         self._who = who
-        Cgroup(who)
+        self._groups = b""
+        self._cgroup = Cgroup(who)
+
+    def _find(self) -> None:
+        """Find the cgroup, unless it is the same as before. Raises OSError, ProbeAbsentError."""
+        groups = read_small_file(f"/proc/{self._who}/cgroup")
+        # its path is found among all mounts, of which a container host has hundreds
+        if groups != self._groups or not os.path.exists(self._cgroup.used_path):
+            self._groups = b""
+            self._cgroup = Cgroup(self._who)
+            self._groups = groups
 
     def read(self) -> tuple[int, ...] | None:
         """Return bytes, or None while there is no limit. Raises OSError, ProbeAbsentError."""
-        limit_bytes = Cgroup(self._who).limit_bytes()
+        self._find()
+        limit_bytes = self._cgroup.limit_bytes()
         return None if limit_bytes is None else (limit_bytes,)
