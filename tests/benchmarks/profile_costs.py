@@ -14,6 +14,7 @@ from pathlib import Path
 import profile_cost_programs
 import profile_programs
 from known_shares import Program
+from other_load import OtherLoad
 from profile_peers import HZ, PEERS, Peer, find, missing, record
 from profile_readers import read_pprof
 from profile_truth import ticks
@@ -55,6 +56,7 @@ class Costs:
         taken: of these.
         encoding_ms: from the end of the window to the file, of our profiles.
         missing: by arm, why it was not measured.
+        other_cores: cores that other programs used meanwhile, on average.
     """
 
     lost: dict[str, list[float]] = field(default_factory=dict)
@@ -63,6 +65,7 @@ class Costs:
     taken: int = 0
     encoding_ms: list[float] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
+    other_cores: float = 0.0
 
 
 def slice_of(arm: str, before: dict, after: dict) -> Slice:
@@ -158,6 +161,7 @@ def _measured(python: str, module: str, program: Program, effort: Effort) -> dic
         time.sleep(1)
         _ours(child, 0.3, Costs())  # loads the modules
         arms = _arms(child, seconds, found, cprofile=program.busy == 1)
+        load_of_others = OtherLoad()
         slices = [_idle(child, seconds)]
         for number in range(effort.count(3, 2, 1)):
             for arm in arms if number % 2 == 0 else arms[::-1]:
@@ -165,6 +169,7 @@ def _measured(python: str, module: str, program: Program, effort: Effort) -> dic
                 if one is not None:
                     time.sleep(_SETTLE_S)
                     slices += [one, _idle(child, seconds)]
+        found.other_cores = load_of_others.cores()
         if program.load:
             inner.close()
             for one in slices:
@@ -188,8 +193,8 @@ _COLUMNS = (
     Column("from the window's end to the file", "ms", compared=False),
 )
 _NOTES = (
-    f"At {HZ} Hz. In one run, each slice between two without a profiler; `without`: the same of",
-    "the slices without, which is the noise.",
+    f"At {HZ} Hz. In one run, each slice between two without a profiler; medians. `without`: the",
+    "size of the differences between two slices without one, which is the noise.",
 )
 
 
@@ -198,10 +203,8 @@ def _row(arm: str, found: dict[str, Costs]) -> Row:
     if reason:
         return Row(arm, note=reason)
     lost = [
-        statistics.fmean(found[name].lost[arm])
-        if name in found and found[name].lost.get(arm)
-        else None
-        for name in _THREADS
+        statistics.median(map(abs, values) if arm == _NONE else values) if values else None
+        for values in (found[name].lost.get(arm) if name in found else None for name in _THREADS)
     ]
     web = found.get(_WEB, Costs()).late_ms
     p50, p99, added = None, None, None
@@ -245,5 +248,7 @@ def measure(effort: Effort) -> list[Table]:
                 arms = (_OURS, *_TOOLS, _CPROFILE, _NONE)
                 rows = tuple(_row(arm, found) for arm in arms)
                 title = f"Profiles: cost while one is taken, CPython {version}"
-                tables.append(Table(title, _COLUMNS, rows, _NOTES))
+                others = max(one.other_cores for one in found.values())
+                note = f"Other programs used up to {others:.2f} cores meanwhile."
+                tables.append(Table(title, _COLUMNS, rows, (*_NOTES, note)))
     return tables
