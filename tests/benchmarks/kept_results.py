@@ -22,7 +22,7 @@ class KeptResults:
 
     def result(self, name: str, measure: Callable[[], dict]) -> dict | None:
         """Return what `measure` returns, or returned earlier; None if the time is over."""
-        path = self._directory and self._directory / f"{re.sub(r'[^a-z0-9.]+', '-', name)}.json"
+        path = self._directory and self._directory / f"{re.sub(r'[^A-Za-z0-9.]+', '-', name)}.json"
         if path and path.exists():
             kept: dict = json.loads(path.read_text())
             return kept

@@ -16,8 +16,8 @@ from types import ModuleType
 
 import profile_programs
 from known_shares import Program
-from pprofplus_tui.sources import port
 from pprofplus_tui.sources.open import open_source
+from pprofplus_tui.sources.port import StackWindow
 from profile_cost_programs import PROGRAMS
 from profile_readers import by_function, shares
 from profile_truth import Found, times_between, true_shares
@@ -145,7 +145,7 @@ def _cost_row(version: str, program: Program, found: dict) -> Row:
     return Row(f"{version} {program.name}", figures, at_most=most)
 
 
-def _stored_stacks(log_directory: str, pid: int, begin_ms: int, end_ms: int) -> "port.StackWindow":
+def _stored_stacks(log_directory: str, pid: int, begin_ms: int, end_ms: int) -> StackWindow:
     """Return what the monitor finds in a window of the newest run of a process, unix ms."""
     source = open_source([log_directory])
     runs, _ = source.find_by_name(f"bench/{pid}")
@@ -153,7 +153,7 @@ def _stored_stacks(log_directory: str, pid: int, begin_ms: int, end_ms: int) -> 
     return source.open(newest.id).stacks(begin_ms, end_ms)
 
 
-def _weights(window: "port.StackWindow", program: Program) -> dict[str, dict[str, float]]:
+def _weights(window: StackWindow, program: Program) -> dict[str, dict[str, float]]:
     """Return for wall and cpu the milliseconds of each listed function."""
     names = {
         stack: [frame.name for frame in reversed(window.frames_of(stack))]

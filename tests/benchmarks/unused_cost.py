@@ -26,18 +26,28 @@ _NOTES = (
 
 
 def _measured(python: str, trees: dict[str, tuple[Path, bool]], effort: Effort) -> dict:
-    found: dict[str, list[dict]] = {name: [] for name in trees}
+    found: dict[str, list[dict] | str] = {name: [] for name in trees}
     for number in range(effort.count(11, 5, 1) + 1):
         for name, (tree, stacks) in trees.items():
+            of_tree = found[name]
+            if isinstance(of_tree, str):
+                continue
             with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
                 words = ("unused_child.py", directory, int(stacks))
-                one = run_script(python, *words, collector=tree)
+                try:
+                    one = run_script(python, *words, collector=tree)
+                except RuntimeError as error:
+                    found[name] = f"does not run: {error}"
+                    continue
             if number:  # the first compiles modules that are not compiled yet
-                found[name].append(one)
+                of_tree.append(one)
     return found
 
 
-def _row(name: str, found: list[dict]) -> Row:
+def _row(name: str, found: list[dict] | str) -> Row:
+    if isinstance(found, str):
+        return Row(name, note=found)
+
     def median(key: str, scale: float = 1.0) -> float:
         return statistics.median(one[key] / scale for one in found)
 
@@ -55,6 +65,8 @@ def measure(effort: Effort) -> list[Table]:
     own = REPOSITORY / "collector"
     with tempfile.TemporaryDirectory() as scratch:
         if effort.baseline is None:
+            # of a library that others cannot read, root loads all modules at the import
+            Path(scratch).chmod(0o755)
             compared, name = Path(scratch) / "collector", "the same tree without these modules"
             shutil.copytree(own, compared, ignore=shutil.ignore_patterns("__pycache__"))
             shutil.rmtree(compared / "pprofplus" / "profiles")
