@@ -22,6 +22,8 @@ from pprofplus.profiles.type_names import all_types, type_name
 class Task:
     """A task that runs to its end, or is cancelled at the n-th wait."""
 
+    window_over = False
+
     def __init__(self, cancelled_at=None, during=None):
         self.reports = []
         self._waits = 0
@@ -166,7 +168,7 @@ def test_a_census_that_does_not_fit_below_the_memory_limit_is_refused(spawn, mon
     program = """
 from pprofplus.profiles.capture import CaptureRequest, ProfileRefusedError
 from pprofplus.profiles import object_census
-kept = [{i: i} for i in range(50_000)]
+kept = [{i: i} for i in range(110_000)]
 try:
     object_census.check(CaptureRequest(("heap",), 0, force=True))
 except ProfileRefusedError as error:

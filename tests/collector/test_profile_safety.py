@@ -128,7 +128,7 @@ def test_a_process_takes_one_profile_at_a_time(spawn, log_directory):
     end(process)
 
 
-def test_the_samples_of_the_log_keep_their_grid_during_a_profile(spawn, log_directory):
+def test_the_samples_of_the_log_continue_during_a_profile(spawn, log_directory):
     report = """
 print(collector.samples, time.monotonic(), flush=True)
 sys.stdin.readline()
