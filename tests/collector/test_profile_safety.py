@@ -241,42 +241,33 @@ A_DAY = 24 * 6  # one in ten minutes
 MANY = """
 import gc
 import psutil
+KINDS = sys.argv[1].split()
+def take(count):
+    for _ in range(count):
+        profile = pprofplus.profile(*KINDS, seconds=0.05)
+        profile.take()
+        assert not profile.problems, profile.problems
 def figures():
     gc.collect()
     me = psutil.Process()
     return me.num_fds(), me.num_threads(), len(gc.get_objects()), me.memory_info().rss
+take(12)
+before = figures()
+take(int(sys.argv[2]))
+print(*before, *figures())
 """
 
 
 @pytest.mark.timeout(400)
-def test_a_days_worth_of_profiles_leaks_nothing(spawn, log_directory):
-    report = """
-for line in sys.stdin:
-    if line == "figures\\n":
-        print(*figures(), flush=True)
-    else:
-        break
-"""
-    process = ready(spawn, MANY + BUSY + 'print("ready", flush=True)\n' + report)
-
-    def figures():
-        process.stdin.write("figures\n")
-        process.stdin.flush()
-        return [int(word) for word in process.stdout.readline().split()]
-
-    def take(count):
-        for _ in range(count):
-            done = ctl_profile(*SAMPLED, *INSTANT, "trace", "threadcreate", "--seconds", "0.1")
-            assert done.returncode == 0, done.stderr
-
-    take(12)
-    fds, threads, objects, rss = figures()
-    take(A_DAY)
-    now = figures()
-    assert now[:2] == [fds, threads]
-    assert now[2] - objects < 500
-    assert now[3] - rss < 8 << 20
-    end(process)
+def test_a_days_worth_of_profiles_leaks_nothing(run, log_directory):
+    kinds = " ".join((*SAMPLED, *INSTANT, "trace", "threadcreate"))
+    program = RECORDING_SERVICE.replace('"api"', '"api", stacks=False') + BUSY + MANY
+    process = run(program, kinds, str(A_DAY), timeout_s=380)
+    figures = [int(word) for word in process]
+    fds, threads, objects, rss = figures[:4]
+    assert figures[4:6] == [fds, threads]
+    assert figures[6] - objects < 500
+    assert figures[7] - rss < 8 << 20
 
 
 def test_neither_the_import_nor_recording_loads_a_module_of_profiles(spawn, log_directory):

@@ -20,6 +20,9 @@ _SAMPLES_OF_CONTAINERS = 12  # a program has lists and dicts in many places
 # means of these say nothing about growth: each program has many different lists and dicts
 _CONTAINER_NAMES = {type_name(cls) for cls in CONTAINERS}
 _LEAST_BYTES = 1024  # smaller growth is no row
+# If the first census missed more of the objects, large containers are not compared. It misses some
+# that come and go while it counts.
+_LEAST_SHARE = 0.9
 
 
 class Row:
@@ -121,7 +124,7 @@ def rows_of_growth(counting: Counting, before: Census) -> list[Row]:
         if name not in _CONTAINER_NAMES:
             drifts[name] = _drift(then, entry)
     large = []
-    if before.share >= 1.0:
+    if before.share >= _LEAST_SHARE:
         large = [row for one in counting.large for row in _rows_of_large(counting, one, before)]
     rows = _rows(counting, counts, own, drifts, before, large) + large
     return _largest_first([row for row in rows if row.size_bytes >= _LEAST_BYTES])
@@ -203,6 +206,8 @@ def _rows_of_large(counting: Counting, one: object, before: Census | None) -> li
     size_bytes = counting.sizers.size(one)
     share, grown, count = 1.0, size_bytes, 1
     then = None if before is None else before.big_container(id(one))
+    if before is not None and then is None and before.share < 1 and not before.may_be_new(id(one)):
+        return []  # the first census may have missed it
     if then is not None:
         grown = max(size_bytes - counting.sizers.overhead(id(type(one))) - then[0], 0)
         share = max(1 - then[1] / max(length_of(one), 1), 0.0)

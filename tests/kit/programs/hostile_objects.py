@@ -121,6 +121,8 @@ def main(path):
     from pprofplus.profiles.object_census import take
 
     class Task:
+        window_over = False
+
         leaked = False
 
         def check(self):

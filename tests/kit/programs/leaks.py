@@ -228,6 +228,8 @@ def write_growth(leak, path, *, before=COUNT // 2, window_s=WINDOW_S):
     from pprofplus.profiles.object_census import take
 
     class Task:
+        window_over = False
+
         def __init__(self):
             self.leaking = None
 
