@@ -2,17 +2,7 @@
 
 from pprofplus.lifecycle import start, stop
 from pprofplus.recording.sampler import Collector
-from pprofplus.runtime import gauge, mark, pause, profile, resume
+from pprofplus.runtime import gauge, mark, pause, resume
 from pprofplus.version import __version__
 
-__all__ = [
-    "Collector",
-    "__version__",
-    "gauge",
-    "mark",
-    "pause",
-    "profile",
-    "resume",
-    "start",
-    "stop",
-]
+__all__ = ["Collector", "__version__", "gauge", "mark", "pause", "resume", "start", "stop"]

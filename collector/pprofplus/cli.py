@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
@@ -13,7 +10,7 @@ if TYPE_CHECKING:
 SUBCOMMANDS = (
     ("run", "run a program, and record each Python process in it"),
     ("watch", "record other processes, in any language, from outside"),
-    ("ctl", "ask a running service to take a profile, pause, change its interval, or add a mark"),
+    ("ctl", "ask a running service to pause, resume, change its interval, or add a mark"),
     ("doctor", "check whether a service started here would be recorded"),
     ("autostart", "print the directory to put into PYTHONPATH for PPROFPLUS_AUTOSTART"),
     ("where", "print the log directory"),
@@ -53,12 +50,5 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return the exit code: 0 success, 1 failed, 2 wrong usage."""
     options = build_parser().parse_args(argv)
-    try:
-        code: int = options.run(options)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # the reader of the output has ended, as `head` does; the interpreter would report that
-        # again when it flushes at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    code: int = options.run(options)
     return code

@@ -13,14 +13,6 @@ class LogVersionError(LogFormatError):
     """A valid page of a later major version, which this release cannot read."""
 
 
-class ProfileRefusedError(PprofplusError, ValueError):
-    """The profile is not taken: it cannot be, or would cost the service more than is allowed."""
-
-
-class ProfileFormatError(PprofplusError):
-    """Bytes that are not a valid profile or not valid source lines: damaged or malicious."""
-
-
 class UnsafeDirectoryError(PprofplusError):
     """A directory that other users own or can write to; nothing is written there."""
 

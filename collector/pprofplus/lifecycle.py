@@ -72,9 +72,6 @@ def start(
     max_age_days: float | None = None,
     group_readable: bool | None = None,
     budget: float | None = None,
-    profile_source: bool | None = None,
-    profile_when: str | None = None,
-    stacks: bool | None = None,
 ) -> Collector:
     """Record this process from now on, and in its forked children; return the collector.
 
@@ -95,12 +92,6 @@ def start(
         group_readable: let the group read the logs; `PPROFPLUS_GROUP_READABLE`; False.
         budget: share of one core for the probes whose cost grows with the process;
             `PPROFPLUS_BUDGET`; 0.001.
-        profile_source: keep the source lines of the functions in a profile with it;
-            `PPROFPLUS_PROFILE_SOURCE`; True.
-        profile_when: also take profiles when this holds, as in "rss > 800MiB" or "growing"; "never"
-            takes none, not even near the memory limit; `PPROFPLUS_PROFILE_WHEN`; near the limit.
-        stacks: store what all threads do, about once a second: their stacks, states and CPU time;
-            they take at most a quarter of `max_bytes`; `PPROFPLUS_STACKS`; True.
 
     With `PPROFPLUS_DISABLED=1` nothing is recorded. Raises ValueError for an argument out of its
     range, and nothing else: other problems are logged once, by `logging.getLogger("pprofplus")`.
@@ -114,9 +105,6 @@ def start(
         max_age_days=max_age_days,
         group_readable=group_readable,
         budget=budget,
-        profile_source=profile_source,
-        profile_when=profile_when,
-        stacks=stacks,
     )
     collector = _start(settings, 0.0)
     collector.open_now()
@@ -139,9 +127,7 @@ def _start(settings: Settings, grace_s: float) -> Collector:
     _process.started = True
     known = _process.collector
     if known is not None and known.pid != os.getpid():
-        # forked without informing Python, as uWSGI's workers are: no lock was waited for
-        _process.torn = True
-        _after_fork_in_child(unnoticed=True)
+        _after_fork_in_child()  # forked without informing Python, as uWSGI's workers are
     with _process.lock:
         running = _process.collector
         if running is not None and running.running:
@@ -266,7 +252,7 @@ def _after_fork_in_parent() -> None:
         lock.release()
 
 
-def _after_fork_in_child(*, unnoticed: bool = False) -> None:
+def _after_fork_in_child() -> None:
     _process.held.clear()
     _process.lock = RLock()
     _process.starting.clear()
@@ -274,14 +260,9 @@ def _after_fork_in_child(*, unnoticed: bool = False) -> None:
         _process.collector.after_fork_in_child(
             record=not _called_by_subprocess(sys._getframe().f_back),
             torn=_process.torn,
-            unnoticed=unnoticed,
         )
     _process.torn = False
     _hook_multiprocessing_forks()
-    # it may have been forked without calling the hook of that module
-    switch_interval = sys.modules.get("pprofplus.profiles.switch_interval")
-    if switch_interval is not None:
-        switch_interval.after_fork_in_child()
 
 
 def _called_by_subprocess(frame: FrameType | None) -> bool:

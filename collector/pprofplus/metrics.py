@@ -142,8 +142,6 @@ CATALOGUE: tuple[Metric, ...] = (
         "cgroup",
         "processes of the cgroup that the OOM killer has ended",
     ),
-    Metric("tasks", COUNT, GAUGE, "concurrency", "asyncio tasks of all loops, until freed"),
-    Metric("greenlets", COUNT, GAUGE, "concurrency", "greenlets that have not ended"),
 )
 
 BY_NAME: dict[str, Metric] = {metric.name: metric for metric in CATALOGUE}

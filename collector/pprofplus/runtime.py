@@ -1,8 +1,6 @@
-"""The functions that a program calls while it runs: marks, gauges, pause, resume, profiles."""
+"""The functions that a program calls while it is recorded: marks, gauges, pause and resume."""
 
 from __future__ import annotations
-
-import sys
 
 from pprofplus.lifecycle import current
 from pprofplus.metrics import GAUGE
@@ -11,11 +9,7 @@ from pprofplus.warn import warn_once
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
-    import os
-
     from pprofplus.probes.gauge_registry import GaugeFunction
-    from pprofplus.recording.program_profile import ProgramProfile
-    from pprofplus.recording.run_recorder import RunRecorder
     from pprofplus.recording.sampler import Collector
 
 
@@ -66,47 +60,6 @@ def gauge(name: str, function: GaugeFunction | None, *, unit: str = "", kind: st
         REGISTRY.drop(name)
     else:
         REGISTRY.put(Gauge(name, function, unit, kind))
-
-
-def profile(
-    *kinds: str,
-    seconds: float | None = None,
-    path: str | os.PathLike[str] | None = None,
-    hz: int = 100,
-    force: bool = False,
-) -> ProgramProfile:
-    """Return an object that takes profiles of this process: `profile("cpu").take()`.
-
-    `take()` blocks for the window; as a context manager, the window is the block:
-    `with profile("wall"): …`. A process takes one profile at a time. `start()` need not have been
-    called. See `ProgramProfile` for its methods and results.
-
-    Args:
-        kinds: what to take: "cpu", "wall", "heap", … as in `pprofplus ctl profile --list`.
-        seconds: length of the window for `take()`; None for the default of each kind.
-        path: a directory, or a file if there is one kind. None: the run that is recorded, or
-            memory if nothing is recorded.
-        hz: ticks a second, for kinds that sample, 1 to 1000.
-        force: take it even if it costs more than is allowed without it.
-
-    Raises ValueError for an unknown kind or an argument out of its range.
-    """
-    from pprofplus.system.release import check_release
-
-    if "pprofplus.recording.program_profile" not in sys.modules:
-        check_release()
-    from pprofplus.recording.program_profile import ProgramProfile
-
-    return ProgramProfile(kinds, seconds, path, hz, force=force, find_recorder=_find_recorder)
-
-
-def _find_recorder() -> RunRecorder | None:
-    """Return the recorder of the run of this process, None if nothing is recorded."""
-    collector, _ = current()
-    if collector is None or not collector.running:
-        return None
-    collector.open_now()
-    return collector.recorder
 
 
 def _collector(what: str) -> Collector | None:

@@ -18,10 +18,6 @@ from pprofplus.system.command_line import (
 )
 from pprofplus.warn import warn_once
 
-TYPE_CHECKING = False  # typing costs each service 3 ms
-if TYPE_CHECKING:
-    from pprofplus.profiles.trigger_expression import TriggerExpression
-
 DEFAULT_INTERVAL_S = 1.0
 MIN_INTERVAL_S = 0.05
 MAX_INTERVAL_S = 3600.0
@@ -43,10 +39,6 @@ class Settings:
         max_age_days: `PPROFPLUS_MAX_AGE_DAYS`, of runs that have ended.
         group_readable: `PPROFPLUS_GROUP_READABLE`, "1" or "0".
         budget: `PPROFPLUS_BUDGET`, share of one core for all expensive probes together.
-        profile_source: `PPROFPLUS_PROFILE_SOURCE`, "1" or "0".
-        profile_when: `PPROFPLUS_PROFILE_WHEN`, an expression; None for the memory limit only.
-        triggers: profiles are taken at the memory limit; not if `profile_when` is "never".
-        stacks: `PPROFPLUS_STACKS`, "1" or "0": store the stacks of all threads.
         disabled: `PPROFPLUS_DISABLED`, "1" or "0"; environment only.
     """
 
@@ -59,11 +51,7 @@ class Settings:
         "max_age_days",
         "max_bytes",
         "max_total_bytes",
-        "profile_source",
-        "profile_when",
         "service",
-        "stacks",
-        "triggers",
     )
 
     def __init__(
@@ -77,9 +65,6 @@ class Settings:
         max_age_days: float | None = None,
         group_readable: bool | None = None,
         budget: float | None = None,
-        profile_source: bool | None = None,
-        profile_when: str | None = None,
-        stacks: bool | None = None,
     ) -> None:
         """Check and complete the settings.
 
@@ -122,24 +107,6 @@ class Settings:
             _from_environment("PPROFPLUS_GROUP_READABLE", check_switch, default=False)
             if group_readable is None
             else bool(group_readable)
-        )
-        self.profile_source = (
-            _from_environment("PPROFPLUS_PROFILE_SOURCE", check_switch, default=True)
-            if profile_source is None
-            else bool(profile_source)
-        )
-        # None is "never"
-        when = (
-            _from_environment("PPROFPLUS_PROFILE_WHEN", check_profile_when, "")
-            if profile_when is None
-            else check_profile_when(profile_when)
-        )
-        self.triggers = when is not None
-        self.profile_when: TriggerExpression | None = when or None
-        self.stacks = (
-            _from_environment("PPROFPLUS_STACKS", check_switch, default=True)
-            if stacks is None
-            else bool(stacks)
         )
         self.disabled = _from_environment("PPROFPLUS_DISABLED", check_switch, default=False)
         self._directory = None if directory is None else check_directory(directory)
@@ -237,14 +204,6 @@ def check_switch(text: str) -> bool:
     return word in _TRUE
 
 
-def check_profile_when(text: str) -> TriggerExpression | None:
-    """Return the expression, None for "never". Raises ValueError if it cannot be one."""
-    # imported only when needed: most services have no expression
-    from pprofplus.profiles.trigger_expression import parse_profile_when
-
-    return parse_profile_when(text)
-
-
 def check_directory(directory: str | os.PathLike[str]) -> str:
     """Return the absolute path. Raises ValueError if it cannot be one."""
     try:
@@ -274,9 +233,6 @@ ENVIRONMENT = {
     "PPROFPLUS_MAX_AGE_DAYS": check_max_age_days,
     "PPROFPLUS_GROUP_READABLE": check_switch,
     "PPROFPLUS_BUDGET": check_budget,
-    "PPROFPLUS_PROFILE_SOURCE": check_switch,
-    "PPROFPLUS_PROFILE_WHEN": check_profile_when,
-    "PPROFPLUS_STACKS": check_switch,
     "PPROFPLUS_DISABLED": check_switch,
 }
 """All environment variables that are settings, and the function that checks each text."""

@@ -158,11 +158,7 @@ CHARTS: tuple[ChartKind, ...] = (
             ChartSeries("cpu_system", "system", 5, rate=True),
             ChartSeries("cpu_user", "user", 3, rate=True),
         ),
-        notes=(
-            Note("threads", ("threads",), "count"),
-            Note("tasks", ("tasks",), "count"),
-            Note("greenlets", ("greenlets",), "count"),
-        ),
+        notes=(Note("threads", ("threads",), "count"),),
     ),
     # neighbours in a stack must differ, so metrics have other colours here than as lines
     ChartKind(

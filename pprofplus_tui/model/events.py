@@ -3,9 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pprofplus.log.artefacts import Artefact, parse_artefact_name
 from pprofplus.log.format import (
-    ARTEFACT,
     EVENT_KINDS,
     FORK,
     INTERVAL,
@@ -21,7 +19,7 @@ from pprofplus_tui.model.runs import Run, RunId, Runs
 from pprofplus_tui.model.units import format_span_ms
 
 CLOCK, NEXT, DEATH, UNWATCHED = "clock", "next", "death", "unwatched"
-MARKED, STORED = EVENT_KINDS[MARK], EVENT_KINDS[ARTEFACT]
+MARKED = EVENT_KINDS[MARK]
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,6 @@ KINDS: dict[str, Kind] = {
     EVENT_KINDS[RESUME]: Kind("Resume", "sampling was resumed"),
     EVENT_KINDS[FORK]: Kind("Fork", "another process forked this one"),
     EVENT_KINDS[INTERVAL]: Kind("Interval", "the sampling interval changed"),
-    STORED: Kind("Artefact", "a profile of this process was stored", "event", 0),
     CLOCK: Kind("Clock", "the wall clock was set, or the machine was suspended"),
     NEXT: Kind("Next", "the next run of this service began", "accent"),
     DEATH: Kind("Died", "the last sample of a process that did not end normally", "lost", 0),
@@ -67,8 +64,7 @@ class RunEvent:
     Attributes:
         t_ms: unix milliseconds on the run's time axis.
         kind: one of KINDS, or the name of a later version's kind.
-        value: depends on the kind: samples lost, microseconds, a pid, milliseconds of a step, or
-            bytes.
+        value: depends on the kind: samples lost, microseconds, a pid, milliseconds of a step.
         text: untrusted; clean it before it is shown.
         run: the run that began, None for all other kinds.
         brief: one or two words for a chart, or "".
@@ -102,24 +98,9 @@ class RunEvent:
         return ""
 
     @property
-    def artefact(self) -> Artefact | None:
-        """The file that was stored, from its name; None for all other kinds."""
-        return parse_artefact_name(self.text, self.value) if self.kind == STORED else None
-
-    @property
-    def words(self) -> str:
-        """Its text for people; untrusted as `text` is."""
-        artefact = self.artefact
-        if artefact is None:
-            return self.text
-        return f"profile {artefact.kind}{f' ({artefact.why})' if artefact.why else ''}"
-
-    @property
     def short(self) -> str:
         """Its word and figure, for a chart."""
-        artefact = self.artefact
-        figure = (self.brief or self.figure) if artefact is None else artefact.kind
-        return f"{self.description.word} {figure}".rstrip()
+        return f"{self.description.word} {self.brief or self.figure}".rstrip()
 
 
 def most_important(found: Iterable[RunEvent], most: int) -> tuple[RunEvent, ...]:

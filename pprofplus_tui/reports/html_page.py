@@ -5,7 +5,7 @@ from datetime import tzinfo
 
 from pprofplus_tui.charts.palette import COLOURS
 from pprofplus_tui.charts.spec import ChartSpec
-from pprofplus_tui.model.events import DEATH, MARKED, STORED, RunEvent
+from pprofplus_tui.model.events import DEATH, MARKED, RunEvent
 from pprofplus_tui.model.explanations import absent_sentence, layer_sentences, limit_sentences
 from pprofplus_tui.model.runs import RUNNING, state_label
 from pprofplus_tui.model.time_axis import date_text
@@ -96,7 +96,7 @@ def _run(run: RunReport, number: int, zone: tzinfo | None, *, alone: bool) -> It
     marks = tuple(
         (event.t_ms, str(number))
         for number, event in enumerate(run.events, 1)
-        if event.kind in {MARKED, STORED, DEATH}
+        if event.kind in {MARKED, DEATH}
     )
     for spec in run.charts:
         yield from _figure(spec, marks)
@@ -193,5 +193,5 @@ def _event_text(event: RunEvent) -> str:
         "lost": f"{event.value} samples could not be written",
         "fork": f"forked off process {event.value}",
     }.get(event.kind, "")
-    text = event.text.replace("\n", "; ") if event.kind == DEATH else event.words
+    text = event.text.replace("\n", "; ") if event.kind == DEATH else event.text
     return ": ".join(filter(None, (details, text)))

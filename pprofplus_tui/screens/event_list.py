@@ -53,7 +53,7 @@ def event_line(event: RunEvent, zone: tzinfo | None, paint: TokenColours, *, pla
     # a later version wrote this kind of event: show its name in the log
     word = kind.word if kind.word != "?" else clean(event.kind, 8, ascii_only=plain)
     # text from a log stays one line, even if it contains line breaks
-    lines = event.text.split("\n") if event.kind == DEATH else [event.words]
+    lines = event.text.split("\n") if event.kind == DEATH else [event.text]
     first, *more = (clean(text, _TEXT_CELLS, ascii_only=plain) for text in lines)
     details = "  ".join(filter(None, (event.figure, first)))
     line = Text(no_wrap=True, overflow="ellipsis")

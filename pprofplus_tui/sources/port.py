@@ -27,9 +27,6 @@ from pprofplus_tui.sources.port_values import (
     SampleBlock,
     Selection,
     SourceError,
-    StackFrame,
-    StackThread,
-    StackWindow,
 )
 from pprofplus_tui.sources.run_info import MetricRow, RunInfo
 
@@ -52,9 +49,6 @@ __all__ = [
     "Selection",
     "Source",
     "SourceError",
-    "StackFrame",
-    "StackThread",
-    "StackWindow",
 ]
 
 
@@ -235,12 +229,6 @@ class RunReader(Protocol):
             state: the state of the run in the catalogue.
             others: all runs; some may have evidence. Iterated only if needed.
             at_once: the first call takes a millisecond at most; later calls find the rest.
-        """
-
-    def stacks(self, begin_ms: int, end_ms: int) -> StackWindow:
-        """Return what the threads did in [begin_ms, end_ms), unix ms, from the stored stacks.
-
-        It has no rows if no stacks are stored of that time. Raises NoRunError, OSError.
         """
 
     def profiles(self) -> tuple[RunArtefact, ...]:

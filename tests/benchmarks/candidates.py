@@ -44,7 +44,7 @@ def _pprofplus(directory, *, without_budgeted=False):
         collector = open_collector("loop", directory)
         if without_budgeted:
             for slot in collector._recorder.probe_set._budgeted:
-                slot.due_ns = slot.budget_due_ns = 1 << 62
+                slot.due_ns = 1 << 62
         return collector._recorder.sample, lambda: len(collector._recorder.probe_set.metrics)
 
     return start, prepare

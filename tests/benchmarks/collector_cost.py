@@ -32,8 +32,8 @@ _COLUMNS = (
 )
 _NOTES = (
     "One collection of pprofplus includes writing it to disk; the others keep theirs in memory.",
-    "Budgeted probes: the heaps every fifth second, every second in a small process while its RSS",
-    "changes, rarely in a large one; USS and PSS at most every fifth second.",
+    "Budgeted probes: the heaps every second in a small process, rarely in a large one;",
+    "USS and PSS at most every fifth second.",
     "Import and memory: in addition to threading, socket and json; started, one collection.",
 )
 

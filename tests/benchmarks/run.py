@@ -1,7 +1,6 @@
 """Measure pprofplus and comparable tools, and print tables.
 
 python tests/benchmarks/run.py [--quick] [--only NAME ...] [--markdown] [--python PATH ...]
-    [--keep DIRECTORY [--stop-after SECONDS]]
 """
 
 import argparse
@@ -18,16 +17,10 @@ import heap_cost
 import latency
 import log_size
 import month
-import profile_accuracy
-import profile_costs
-import profile_kind_costs
-import profile_stack_costs
 import runs
 import soak
 import terminal
-import unused_cost
 import verdict_rates
-from kept_results import KeptResults
 from tables import Table, render
 from timing import Effort, compiled_modules, pythons
 
@@ -39,18 +32,11 @@ BENCHMARKS: dict[str, Callable[[Effort], list[Table]]] = {
     "size": log_size.measure,
     "decode": decode_rates.measure,
     "month": month.measure,
-    "profiles-accuracy": profile_accuracy.measure_development,
-    "profiles-held-out": profile_accuracy.measure_held_out,
-    "profiles-cost": profile_costs.measure,
-    "profiles-kinds": profile_kind_costs.measure,
-    "profiles-stacks": profile_stack_costs.measure,
-    "profiles-unused": unused_cost.measure,
     "runs": runs.measure,
     "soak": soak.measure,
     "terminal": terminal.measure,
     "verdict": verdict_rates.measure,
 }
-_GROUPS = {"profiles": tuple(name for name in BENCHMARKS if name.startswith("profiles-"))}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -60,11 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--quick", action="store_true", help="take seconds instead of minutes; rough"
     )
     parser.add_argument(
-        "--only",
-        nargs="+",
-        choices=(*BENCHMARKS, *_GROUPS),
-        metavar="NAME",
-        help=", ".join(BENCHMARKS),
+        "--only", nargs="+", choices=tuple(BENCHMARKS), metavar="NAME", help=", ".join(BENCHMARKS)
     )
     parser.add_argument("--markdown", action="store_true", help="print Markdown tables")
     parser.add_argument(
@@ -80,24 +62,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         action="store_true",
         help="first install the tools that the collector is compared with",
     )
-    parser.add_argument(
-        "--keep",
-        type=Path,
-        metavar="DIRECTORY",
-        help="keep what is measured of profiles there, and do not measure it again",
-    )
-    parser.add_argument(
-        "--stop-after",
-        type=float,
-        metavar="SECONDS",
-        help="begin to measure nothing more after this time; of use with --keep",
-    )
-    parser.add_argument(
-        "--baseline",
-        type=Path,
-        metavar="DIRECTORY",
-        help="the directory `collector` of another version, for profiles-unused",
-    )
     words = parser.parse_args(argv)
     if words.install_peers:
         requirements = str(Path(__file__).with_name("requirements.txt"))
@@ -107,15 +71,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         quick=words.quick,
         python=words.python[0] if words.python else sys.executable,
         pythons=tuple(words.python) or pythons(),
-        keep=words.keep,
-        baseline=words.baseline,
-        kept=KeptResults(words.keep, words.stop_after),
     )
-    names = [one for name in words.only or BENCHMARKS for one in _GROUPS.get(name, (name,))]
     with compiled_modules():
-        missed = _run(names, effort, markdown=words.markdown)
-    if effort.kept.left_out:
-        sys.stdout.write(f"Not measured, time is over: {', '.join(effort.kept.left_out)}\n")
+        missed = _run(words.only or tuple(BENCHMARKS), effort, markdown=words.markdown)
     sys.stdout.write("\n".join(["Missed:", *missed] if missed else ["All targets reached."]) + "\n")
     return 0
 

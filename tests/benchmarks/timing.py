@@ -11,10 +11,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-
-from kept_results import KeptResults
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SUPPORTED = ("3.10", "3.11", "3.12", "3.13")
@@ -29,18 +27,12 @@ class Effort:
         touch: as short as possible, to test that the benchmark works.
         python: the interpreter for the collector and the compared tools.
         pythons: interpreters to compare with each other.
-        keep: a directory in which parts of a benchmark are kept, or None.
-        kept: these parts.
-        baseline: a directory with the package `pprofplus` of another version to compare with.
     """
 
     quick: bool = False
     touch: bool = False
     python: str = sys.executable
     pythons: tuple[str, ...] = (sys.executable,)
-    keep: Path | None = None
-    kept: KeptResults = field(default_factory=KeptResults)
-    baseline: Path | None = None
 
     def pick(self, full: float, quick: float, touch: float | None = None) -> float:
         """Return the amount for this effort."""
@@ -51,12 +43,6 @@ class Effort:
     def count(self, full: int, quick: int, touch: int | None = None) -> int:
         """Return the count for this effort."""
         return int(self.pick(full, quick, touch))
-
-    @staticmethod
-    def version(python: str) -> str:
-        """Return the version of an interpreter, such as 3.11.7."""
-        words = [python, "-c", "import platform; print(platform.python_version())"]
-        return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
 
 
 @contextmanager
@@ -76,15 +62,13 @@ def compiled_modules() -> Iterator[None]:
             os.environ.update(before)
 
 
-def run_script(
-    python: str, script: str, *words: object, collector: Path = REPOSITORY / "collector"
-) -> dict:
+def run_script(python: str, script: str, *words: object) -> dict:
     """Run a script of this directory with another interpreter; return the JSON that it prints.
 
-    It imports pprofplus from this tree, or from another: the interpreter may not have it installed.
+    It imports pprofplus from this tree: the interpreter may not have it installed.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PPROFPLUS_")}
-    paths = [str(collector), *filter(None, [kept.get("PYTHONPATH")])]
+    paths = [str(REPOSITORY / "collector"), *filter(None, [kept.get("PYTHONPATH")])]
     environment = {**kept, "PYTHONPATH": os.pathsep.join(paths)}
     command = [python, str(Path(__file__).with_name(script)), *map(str, words)]
     done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)

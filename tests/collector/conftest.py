@@ -53,9 +53,9 @@ def spawn(log_directory, tmp_path):
 def run(spawn):
     """Run a Python program, which must exit 0 without stderr; return the words that it prints."""
 
-    def finish(program, *arguments, timeout_s=60, **options):
+    def finish(program, *arguments, **options):
         process = spawn(program, *arguments, **options)
-        out, err = process.communicate(timeout=timeout_s)
+        out, err = process.communicate(timeout=60)
         assert (process.returncode, err) == (0, "")
         return out.split()
 

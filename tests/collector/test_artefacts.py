@@ -1,7 +1,6 @@
 """Artefacts of a run: named, limited, counted and removed like its log, and always complete."""
 
 import errno
-import json
 import os
 import signal
 import stat
@@ -25,14 +24,7 @@ from pprofplus.log.artefacts import (
     list_artefacts,
     parse_artefact_name,
 )
-from pprofplus.log.format import (
-    ARTEFACT,
-    PAGE_SIZE,
-    Event,
-    RunHeader,
-    header_part,
-    read_prefix,
-)
+from pprofplus.log.format import RunHeader
 from pprofplus.log.ledger import LedgerBusyError
 from pprofplus.log.log_directory import PIN_NAME, open_log_directory
 from pprofplus.log.retention import request_expiry
@@ -663,56 +655,3 @@ def test_an_artefact_during_the_end_of_a_run_is_written_or_refused_without_a_wai
     assert take_answer(directory, stem) == (False, "cancelled: the recording ends")
     assert list(Path(directory).glob(".*.new")) == []
     assert {path.stat().st_size for path in Path(directory).glob("*.pb.gz")} == {10_000}
-
-
-# -- events
-
-
-def events_of(directory):
-    """Return (value, text) of the artefact events, and the formats in the headers."""
-    run = reference.Run(directory)
-    formats = [
-        json.loads(header_part(read_prefix(data), data)[2])["format"]
-        for data in (path.read_bytes()[:PAGE_SIZE] for path in reference.segments(directory))
-    ]
-    return [(e.value, e.text) for e in run.events if e.kind == ARTEFACT], formats
-
-
-def test_each_artefact_has_an_event_and_its_source_lines_have_none(collector):
-    def capture(recorder, _, task):
-        recorder.store_artefact("heap", b"profile", why="limit-90", unix_ms=UNIX_MS)
-        recorder.store_artefact(
-            "heap", b"lines", why="limit-90", suffix=SOURCE_SUFFIX, unix_ms=UNIX_MS
-        )
-        return recorder.store_artefact("trace", b"ticks", suffix="json.gz", unix_ms=UNIX_MS)
-
-    ACTIONS.register(Action("capture", capture, long=True))
-    stem = put_request(collector.directory, Request("capture"))
-    assert answer_of(collector.directory, stem)[0]
-    events, formats = events_of(collector.directory)
-    assert events == [
-        (7, f"{UNIX_MS}-heap-limit-90.pb.gz"),
-        (5, f"{UNIX_MS}-trace.json.gz"),
-    ]
-    # the segment was begun before them
-    assert formats == ["1.1"]
-
-
-def test_only_segments_after_an_artefact_have_the_later_format(log_directory):
-    writer = begin(log_directory)
-    writer.change_metrics(METRICS[:3], [1, 2, 3])
-    writer.add(10_000, UNIX_MS + 10_000, [1, 2, 3])
-    writer.add_event(Event(ARTEFACT, 10_000, UNIX_MS + 10_000, 7, "name"))
-    writer.change_metrics(METRICS[:2], [1, 2])
-    writer.add(11_000, UNIX_MS + 11_000, [1, 2])
-    writer.close()
-    assert events_of(writer.directory) == ([(7, "name")], ["1.1", "1.1", "1.2"])
-
-
-def test_an_artefact_that_is_not_stored_has_no_event(collector):
-    ACTIONS.register(
-        Action("capture", lambda r, *_: r.store_artefact("heap", bytes(17 << 20)), long=True)
-    )
-    stem = put_request(collector.directory, Request("capture"))
-    assert not answer_of(collector.directory, stem)[0]
-    assert events_of(collector.directory)[0] == []

@@ -12,7 +12,6 @@ import pytest
 import pprofplus
 from kit import reference
 from kit.environment import needs_root
-from kit.memory_cgroup import ENTER, small_cgroup
 from kit.waiting import wait_until
 from pprofplus import settings
 from pprofplus.log import log_directory as log_directory_module
@@ -271,29 +270,6 @@ def test_an_autostart_without_effect_is_a_problem(doctor, tmp_path):
         search = os.pathsep.join([str(directory), str(tmp_path), path])
         assert doctor(PPROFPLUS_AUTOSTART="api", PYTHONPATH=search)[0] == 0
     assert doctor(PPROFPLUS_AUTOSTART="0")[0] == 0
-
-
-def test_it_reports_the_expression_at_which_profiles_are_taken(doctor):
-    _, output, _ = doctor(PPROFPLUS_PROFILE_WHEN="growing or rss > 1GiB")
-    assert value(output, "expression") == "growing or rss > 1GiB"
-    _, output, _ = doctor(PPROFPLUS_PROFILE_WHEN="never")
-    assert "switches them off" in value(output, "none")
-    _, _, (problem,) = doctor(PPROFPLUS_PROFILE_WHEN="rss > 5 parsecs")
-    assert "PPROFPLUS_PROFILE_WHEN is ignored" in problem
-
-
-def test_it_reports_the_thresholds_of_the_memory_limit(log_directory):
-    with small_cgroup("pprofplus-doctor", 512 << 20) as directory:
-        done = subprocess.run(
-            [*ENTER, str(directory), sys.executable, "-m", "pprofplus", "doctor"],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-    assert value(done.stdout, "memory limit").startswith("512.0 MiB, of")
-    assert value(done.stdout, "limit-75") == "384.0 MiB: threads, heap, maps"
-    assert value(done.stdout, "limit-90") == "460.8 MiB: threads, heap, maps"
 
 
 def test_its_output_is_ascii_and_fits_a_terminal(doctor):

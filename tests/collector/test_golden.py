@@ -1,13 +1,11 @@
 """Files of each release stay readable, and this release writes the same bytes."""
 
-import json
-
 import pytest
 
 from kit import reference
 from kit.scripts import GOLDEN, load_script
 from kit.summary_page import SummaryPage
-from pprofplus.log.format import EVENT_KINDS, PAGE_SIZE, header_part, read_prefix
+from pprofplus.log.format import EVENT_KINDS, PAGE_SIZE
 
 
 def load_maker():
@@ -23,14 +21,8 @@ def test_this_release_writes_the_bytes_of_format_1_1():
     assert load_maker().summarised() == (GOLDEN / "format-1.1.pplog").read_bytes()
 
 
-def test_this_release_writes_the_bytes_of_format_1_2():
-    kept = (GOLDEN / "format-1.2.pplog").read_bytes()
-    assert load_maker().summarised(artefact=True) == kept
-
-
-@pytest.mark.parametrize("version", ["1.1", "1.2"])
-def test_the_summary_of_later_formats_is_read(version):
-    data = (GOLDEN / f"format-{version}.pplog").read_bytes()
+def test_the_summary_of_format_1_1_is_read():
+    data = (GOLDEN / "format-1.1.pplog").read_bytes()
     _, pages, _ = reference.read_segment(data)
     summary = SummaryPage(data[-(len(data) % PAGE_SIZE) :])
     assert (summary.pages, summary.row_pages, summary.slot) == (len(pages), 2, 1)
@@ -40,7 +32,7 @@ def test_the_summary_of_later_formats_is_read(version):
     ]
 
 
-@pytest.mark.parametrize("version", ["1.0", "1.1", "1.2"])
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
 def test_each_format_is_read(version):
     make = load_maker()
     header, pages, bad = reference.read_segment((GOLDEN / f"format-{version}.pplog").read_bytes())
@@ -57,19 +49,5 @@ def test_each_format_is_read(version):
         ("fork", ""),
         ("mark", "deploy 1.4.2 ✓"),
         ("lost", "ENOSPC"),
-        *([("artefact", "1795173813867-heap-limit-90.pb.gz")] if version == "1.2" else []),
         ("stop", ""),
     ]
-
-
-def test_a_header_has_a_later_version_only_after_the_first_artefact():
-    text = {
-        version: json.loads(header_part(read_prefix(data := page(version)), data)[2])["format"]
-        for version in ("1.0", "1.1", "1.2")
-    }
-    assert text == {version: version for version in text}
-
-
-def page(version):
-    """Return the header page of a golden segment."""
-    return (GOLDEN / f"format-{version}.pplog").read_bytes()[:PAGE_SIZE]

@@ -307,7 +307,7 @@ wait_until(lambda: collector.samples > before + 5)
 @pytest.mark.parametrize("error", ["EIO", "ESTALE"])
 def test_a_temporary_error_of_fstat_costs_no_sample_and_no_descriptor(on_disk, disk, error):
     (count, descriptors), _ = on_disk(f"""
-collector = pprofplus.start("api", interval_s=0.05, stacks=False)
+collector = pprofplus.start("api", interval_s=0.05)
 wait_until(lambda: collector.samples > 2)
 faults = {str(disk.faults)!r}
 def fail(word):

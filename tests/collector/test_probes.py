@@ -16,7 +16,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from kit import reference
 from kit.units import MIB
 from pprofplus.errors import ProbeAbsentError
 from pprofplus.metrics import BY_NAME, CATALOGUE
@@ -553,78 +552,3 @@ def test_all_expensive_probes_together_stay_within_the_budget(costs, interval_s)
         if period < MAX_PERIOD_S
     )
     assert used <= 0.001 * 1.000001
-
-
-TASKS = """
-import asyncio, gc, json
-from pprofplus.probes.concurrency import TasksProbe
-probe = TasksProbe()
-async def ends(): pass
-async def main():
-    waiting = [asyncio.ensure_future(asyncio.sleep(1000)) for _ in range(100)]
-    done = asyncio.ensure_future(ends())
-    await asyncio.sleep(0.01)
-    found = [probe.read()]
-    del done
-    found.append(probe.read())
-    return found
-found = asyncio.run(main())
-gc.collect()  # some of them are in cycles
-print(json.dumps([*found, probe.read()]))
-"""
-
-
-@pytest.mark.skipif(sys.version_info >= (3, 14), reason="asyncio has no set of all tasks")
-def test_tasks_count_until_they_are_freed(run):
-    # with the task that runs them, and one that is done but still referred to
-    assert json.loads(" ".join(run(TASKS))) == [[102], [101], [0]]
-
-
-def test_tasks_have_no_value_before_asyncio_is_loaded(run):
-    program = """
-import sys
-from pprofplus.probes.concurrency import GreenletsProbe
-from pprofplus.probes.concurrency import TasksProbe
-tasks, greenlets = TasksProbe(), GreenletsProbe()
-print(tasks.read(), greenlets.read(), "asyncio" in sys.modules)
-"""
-    assert run(program) == ["None", "None", "False"]
-
-
-def test_tasks_of_a_service_are_in_its_log(run, log_directory):
-    program = """
-import asyncio, pprofplus
-collector = pprofplus.start("api", interval_s=0.05)
-async def main():
-    kept = [asyncio.ensure_future(asyncio.sleep(1000)) for _ in range(42)]
-    while collector.samples < 20: await asyncio.sleep(0.01)
-asyncio.run(main())
-pprofplus.stop()
-"""
-    run(program)
-    found = reference.Run(reference.runs(log_directory)[0]).samples[-3][2]
-    assert found["tasks"] == 43
-    assert "greenlets" not in found
-
-
-GREENLETS = """
-import gevent, json
-from pprofplus.probes import concurrency
-probe = concurrency.GreenletsProbe()
-kept = [gevent.spawn(gevent.sleep, 1000) for _ in range(50)]
-waiting = probe.read()  # for the hub to begin them
-gevent.sleep(0.01)
-assert waiting == probe.read(), waiting
-found = [probe.read()]
-gevent.killall(kept[:20])
-found.append(probe.read())
-concurrency.MAX_BLOCKS = 1
-found.append(concurrency.GreenletsProbe().read())
-print(json.dumps(found))
-"""
-
-
-def test_greenlets_count_until_they_end(run):
-    pytest.importorskip("gevent")
-    # with the hub; in a process that is too large there is no value
-    assert json.loads(" ".join(run(GREENLETS))) == [[51], [31], None]

@@ -25,8 +25,6 @@ def test_settings_have_defaults(log_directory, monkeypatch):
     assert settings.budget == 0.001
     assert not settings.group_readable
     assert not settings.disabled
-    assert settings.triggers
-    assert settings.profile_when is None
     assert settings.log_directory == str(log_directory)
 
 
@@ -38,11 +36,9 @@ def test_the_environment_sets_what_the_arguments_omit(monkeypatch):
         "BUDGET": "0.01",
         "GROUP_READABLE": "yes",
         "DISABLED": "1",
-        "PROFILE_WHEN": "rss > 1GiB",
     }.items():
         monkeypatch.setenv(f"PPROFPLUS_{name}", value)
     settings = Settings()
-    assert settings.profile_when.text == "rss > 1GiB"
     assert (settings.service, settings.interval_s) == ("web", 0.25)
     assert (settings.max_bytes, settings.budget) == (1 << 20, 0.01)
     assert settings.group_readable
@@ -123,22 +119,12 @@ def test_a_malformed_environment_variable_is_logged_once_and_ignored(
         {"directory": ""},
         {"directory": 5},
         {"directory": "a\0b"},
-        {"profile_when": "rss > 5 parsecs"},
-        {"profile_when": ""},
-        {"profile_when": 5},
     ],
 )
 def test_a_wrong_argument_is_a_value_error_that_names_it(arguments):
     (name,) = arguments
     with pytest.raises(ValueError, match=name):
         Settings(**arguments)
-
-
-@pytest.mark.parametrize(("text", "triggers"), [("never", False), ("growing", True)])
-def test_never_switches_triggers_off_and_an_argument_overrides_it(text, triggers, monkeypatch):
-    monkeypatch.setenv("PPROFPLUS_PROFILE_WHEN", text)
-    assert Settings().triggers == triggers
-    assert Settings(profile_when="rss > 1GiB").triggers
 
 
 @pytest.mark.parametrize("interval_s", [0.05, 1, 3600])

@@ -5,7 +5,6 @@ import os
 
 import pytest
 
-import pprofplus
 from kit import reference
 from kit.environment import needs_root
 from kit.programs import WAITING
@@ -112,59 +111,3 @@ assert collector.directory == directory
     assert process.returncode == 0, err
     (run,) = runs_of(log_directory)
     assert run.kinds == ["start", "stop"]
-
-
-PRIVATE = """
-import json, os, shutil, sys
-private = {directory!r}
-shutil.copytree(os.path.dirname({package!r}), private + "/pprofplus")
-sys.path.insert(0, private)
-import psutil
-import pprofplus
-from pprofplus.control.client import put_request, take_answer
-from pprofplus.control.requests import Request
-assert pprofplus.__file__.startswith(private)
-os.setgroups([])
-os.setgid(12345)
-os.setuid(12345)
-assert not os.access(pprofplus.__file__, os.R_OK)
-"""
-
-
-def test_a_server_that_dropped_root_before_the_start_takes_profiles_and_keeps_them(
-    spawn, tmp_path, monkeypatch
-):
-    private = tmp_path / "private"
-    private.mkdir(mode=0o700)
-    logs = tmp_path / "logs"
-    logs.mkdir()
-    os.chown(logs, 12345, 12345)
-    program = PRIVATE.format(directory=str(private), package=pprofplus.__file__) + (
-        """
-collector = pprofplus.start("api", interval_s=0.05)
-stem = put_request(collector.directory, Request("profile", {"kinds": ["threads"]}))
-end = time.monotonic() + 60
-while (answer := take_answer(collector.directory, stem)) is None and time.monotonic() < end:
-    time.sleep(0.01)
-print(json.dumps([answer, sorted(os.listdir(collector.directory))]))
-"""
-    )
-    process = spawn(WAITING + program)
-    out, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (0, "")
-    (done, text), files = json.loads(out)
-    assert done, text
-    assert text.split("; ")[0] in files
-
-
-def test_the_modules_of_profiles_are_loaded_at_import_only_if_others_cannot_reach_the_package(
-    spawn, tmp_path
-):
-    private = tmp_path / "private"
-    private.mkdir(mode=0o700)
-    look = 'print("pprofplus.profiles.kinds" in sys.modules)'
-    program = PRIVATE.format(directory=str(private), package=pprofplus.__file__) + look
-    out, err = spawn(program).communicate(timeout=60)
-    assert (out, err) == ("True\n", "")
-    out, err = spawn(f"import pprofplus, sys\n{look}").communicate(timeout=60)
-    assert (out, err) == ("False\n", "")

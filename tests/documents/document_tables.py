@@ -12,7 +12,6 @@ from pathlib import Path
 
 from pprofplus.cli import SUBCOMMANDS as COLLECTOR_SUBCOMMANDS
 from pprofplus.metrics import CATALOGUE
-from pprofplus.profiles.kinds import KINDS as PROFILE_KINDS
 from pprofplus_tui.commands.table import SUBCOMMANDS as MONITOR_SUBCOMMANDS
 from pprofplus_tui.config.config_value import Config
 from pprofplus_tui.config.settings_table import TOP
@@ -110,15 +109,6 @@ def _metrics() -> str:
     )
 
 
-def _kinds_of_profiles() -> str:
-    rows = []
-    for kind in PROFILE_KINDS.values():
-        window = f"{kind.window_s:g} s" if kind.window_s else "a moment"
-        warning = f"; {kind.warning}" if kind.warning else ""
-        rows.append((f"`{kind.name}`", kind.meaning, window, f"{kind.cost}{warning}"))
-    return table(("kind", "shows", "window", "cost"), rows)
-
-
 def _commands(rows: Iterable[tuple[str, str]]) -> str:
     return table(("command", "does"), ((f"`{name}`", text) for name, text in rows))
 
@@ -158,7 +148,6 @@ TABLES: dict[tuple[str, str], Callable[[], str]] = {
         (one.name, one.help) for one in MONITOR_SUBCOMMANDS
     ),
     ("collector/README.md", "metrics"): _metrics,
-    ("collector/README.md", "kinds of profiles"): _kinds_of_profiles,
     ("collector/README.md", "collector commands"): lambda: _commands(COLLECTOR_SUBCOMMANDS),
     (".github/CONTRIBUTING.md", "collector layers"): lambda: _layers_of("pprofplus"),
     (".github/CONTRIBUTING.md", "monitor layers"): lambda: _layers_of("pprofplus_tui"),

@@ -25,7 +25,6 @@ from pprofplus.settings import (
     ENVIRONMENT,
     MAX_INTERVAL_S,
     MIN_INTERVAL_S,
-    check_profile_when,
 )
 from pprofplus_tui.sources.local.catalog import Catalog
 from pprofplus_tui.sources.local.run_log import RunLog
@@ -50,13 +49,6 @@ def test_the_settings_are_the_arguments_of_start_and_the_environment(collector_r
     arguments = [argument.strip("`") for argument, *_ in rows if argument]
     assert arguments == list(inspect.signature(pprofplus.start).parameters)
     assert {variable.strip("`") for _, variable, _ in rows} == set(ENVIRONMENT)
-
-
-def test_the_expressions_for_profiles_are_valid(collector_readme):
-    lines = collector_readme.block_of("profile when", "sh").strip().splitlines()
-    found = [shlex.split(line)[0].partition("=")[2] for line in lines]
-    parsed = [check_profile_when(text) for text in found]
-    assert [each and each.text for each in parsed] == [*found[:-1], None]
 
 
 def test_the_defaults_are_those_of_the_program(collector_readme):
@@ -221,24 +213,3 @@ def test_its_pod_records_to_the_directory_that_its_monitor_reads(
     run_quietly(service["command"])
     run_quietly([sys.executable, "-m", "pprofplus_tui", "list"])
     assert services_in(f"{machine}{variable['value']}") == ["api"]
-
-
-def test_its_profiles_of_a_running_service_are_taken(collector_readme, machine, run_quietly):
-    words = [
-        sys.executable,
-        "-c",
-        "import sys, pprofplus\npprofplus.start('api')\nsys.stdin.read()",
-    ]
-    with subprocess.Popen(words, stdin=subprocess.PIPE) as service:
-        try:
-            wait_for_runs(Catalog([str(machine / "logs")]))
-            lines = collector_readme.block_of("profiles", "sh").strip().splitlines()
-            assert len(lines) == 5
-            for line in lines:
-                command = line.replace("4711", str(service.pid))
-                run_quietly(["sh", "-c", command.replace("--seconds 30", "--seconds 0.3")])
-        finally:
-            service.stdin.close()
-    assert (machine / "cpu.pb.gz").is_file()
-    assert len(list((machine / "profiles").glob("*.pb.gz"))) == 2
-    assert len(list((machine / "logs").rglob("*.pb.gz"))) == 4

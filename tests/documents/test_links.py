@@ -11,15 +11,7 @@ from pprofplus_tui.commands.table import build_parser as monitor_parser
 # the markers of shell blocks that tests run; "" is for commands of the monitor
 MARKERS = {
     "README.md": {"demo command", "test command", "install", "install and look"},
-    "collector/README.md": {
-        "install",
-        "commands that only read",
-        "ctl",
-        "run",
-        "profiles",
-        "profile when",
-        "watch",
-    },
+    "collector/README.md": {"install", "commands that only read", "ctl", "run", "watch"},
     "pprofplus_tui/README.md": {"install", ""},
     "tests/benchmarks/README.md": {"benchmarks"},
     ".github/CONTRIBUTING.md": {"set up", "tests"},

@@ -27,7 +27,6 @@ from pprofplus_tui.sources.port import (
     SampleBlock,
     Selection,
     SourceError,
-    StackWindow,
 )
 
 _BLOCK_SAMPLES = 100
@@ -53,7 +52,6 @@ class FakeRun:
         end_ms: time of the last sample; None while samples arrive.
         pauses: intervals [begin, end) in unix ms without samples.
         cause: the cause of its end.
-        stacks: a function of (begin_ms, end_ms) that returns its StackWindow.
     """
 
     service: str
@@ -68,7 +66,6 @@ class FakeRun:
     pauses: list = field(default_factory=list)
     cause: Cause | None = None
     problems: tuple[str, ...] = ()
-    stacks: Callable[[int, int], StackWindow] = lambda begin_ms, end_ms: StackWindow.empty()
 
     @property
     def id(self):
@@ -449,10 +446,6 @@ class FakeReader:
         cause = self._run.cause or Cause(KILLED, KNOWN, "SIGKILL", "the test says so")
         last = self.last_values()
         return Death(self.last_sample_ms, cause, last.get("rss"), last.get("rss"), None, None)
-
-    def stacks(self, begin_ms, end_ms):
-        self._source.read("stacks")
-        return self._run.stacks(begin_ms, end_ms)
 
     def profiles(self):
         return ()

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from kit.units import MIB
-from pprofplus.log.format import ARTEFACT, MARK, PAUSE, START, STOP, Event, RunHeader
+from pprofplus.log.format import MARK, PAUSE, START, STOP, Event, RunHeader
 from pprofplus.log.writer import Writer
 from pprofplus.metrics import BY_NAME
 
@@ -70,13 +70,11 @@ class WrittenLogs:
         argv=("app.py",),
         own=(),
         marks=(),
-        artefacts=(),
     ):
         """Write a run and return its path; in the states live and paused it stays locked.
 
         `own` are its own metrics: (name, unit, kind, function of the sample's number). `marks` are
-        (number of a sample, text), and `artefacts` (number of a sample, file name): only their
-        events are written. A paused run ends with a pause event.
+        (number of a sample, text). A paused run ends with a pause event.
         """
         header = RunHeader(
             service=service,
@@ -95,11 +93,11 @@ class WrittenLogs:
             row = sample(i)
             values = [*(row[n] for n in METRICS), *(figure(i) for *_, figure in own)]
             writer.add(i * interval_ms, begin_ms + i * interval_ms, values)
-            for kind, noted in ((MARK, marks), (ARTEFACT, artefacts)):
-                for at, text in noted:
-                    if at == i:
-                        now_ms = i * interval_ms
-                        writer.add_event(Event(kind, now_ms, begin_ms + now_ms, 0, text))
+            for at, text in marks:
+                if at == i:
+                    writer.add_event(
+                        Event(MARK, i * interval_ms, begin_ms + i * interval_ms, 0, text)
+                    )
         assert writer.write_error is None
         end_ms = count * interval_ms
         if state == "paused":

@@ -37,7 +37,6 @@ def run(options: argparse.Namespace) -> int:
     from pprofplus.doctor.check_report import CheckReport
     from pprofplus.doctor.destination import examine_destination
     from pprofplus.doctor.environment import examine_environment
-    from pprofplus.doctor.trigger_check import examine_triggers
     from pprofplus.system.locks import LOCKS_EXIST
 
     report = CheckReport()
@@ -53,7 +52,6 @@ def run(options: argparse.Namespace) -> int:
     if LOCKS_EXIST:
         examine_destination(report, options.dir, options.service)
         examine_sources(report)
-        examine_triggers(report)
     else:
         report.add_problem("this platform has no file locks: nothing is recorded here")
     report.conclude("healthy: a service started like this is recorded")

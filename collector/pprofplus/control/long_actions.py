@@ -106,11 +106,6 @@ class LongAction:
         """Whether it must end: it was cancelled, or this is a forked child of its process."""
         return self._cancelled or os.getpid() != self._pid
 
-    @property
-    def window_over(self) -> bool:
-        """Whether a window of time ends before its time; never, as it can only be cancelled."""
-        return False
-
     def check(self) -> None:
         """Raise ActionCancelledError if it must end."""
         if self.cancelled:

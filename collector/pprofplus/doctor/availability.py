@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 _SILENT = {
     "traced": "recorded while tracemalloc is tracing, which is not now",
     "cgroup_limit": "recorded while the cgroup has a limit; none is set",
-    "tasks": "recorded in a process that has loaded asyncio",
-    "greenlets": "recorded in a process that uses greenlets",
 }
 _ROUNDS = 5
 

@@ -20,11 +20,10 @@ _SHARE_OF_TOTAL = 4
 
 PROFILE_SUFFIX = "pb.gz"  # pprof
 TRACE_SUFFIX = "json.gz"  # Chrome's trace format
-MEMRAY_SUFFIX = "memray.gz"  # memray's own format, see `profiles.native_allocations`
 SOURCE_SUFFIX = "src.gz"  # the lines of source code that a profile of the same name refers to
 
 _TIME, _KIND, _WHY = r"[0-9]{1,15}", r"[a-z]{1,16}", r"[a-z0-9][a-z0-9_-]{0,31}"
-_SUFFIX = r"(?:pb|json|src|memray)\.gz"
+_SUFFIX = r"(?:pb|json|src)\.gz"
 ARTEFACT_NAME = rf"{_TIME}-{_KIND}(?:-{_WHY})?\.{_SUFFIX}"  # has no groups, for larger patterns
 _PATTERN = re.compile(rf"({_TIME})-({_KIND})(?:-({_WHY}))?\.({_SUFFIX})")
 _CHUNK_BYTES = 1 << 20

@@ -85,14 +85,6 @@ def shared_log_directories() -> list[str]:
         return []
 
 
-def services(log_directory: str) -> list[str]:
-    """Return the names of all services in a log directory; none if it cannot be read."""
-    try:
-        return sorted(name for name in os.listdir(log_directory) if valid_service(name))
-    except OSError:
-        return []
-
-
 def live_runs(log_directory: str, service: str) -> LiveRuns:
     """Return the live runs of a service, sorted by pid, and the paths that may not be read."""
     found = LiveRuns()

@@ -82,8 +82,7 @@ First, smallest and largest cover those pages of the row that have samples, and 
 a page's head. A reader ignores a summary that contradicts its segment.
 
 **Events** are packed one after the other: B kind, q monotonic ms, q unix ms, q value, H length,
-UTF-8 text. See `EVENT_KINDS`. Events after a malformed one are lost with it, samples are not. A
-reader shows an event of a kind that it does not know by its number: a minor version may add kinds.
+UTF-8 text. See `EVENT_KINDS`. Events after a malformed one are lost with it, samples are not.
 
 **Versions of a page.** While a page is filled, it is written again at every sample, alternately to
 two adjacent slots. So one complete version is always on disk: a write that a full disk or a SIGKILL
@@ -98,10 +97,6 @@ A writer that is killed before that, or whose disk refuses that write too, leave
 when the process ends for any reason. It takes the lock before the file gets its name, so a reader
 that tries a shared lock to check never disturbs it. A page without samples and events has no
 meaning.
-
-**Minor versions.** Each is readable by readers of all others. 1.1 added the summary, 1.2 the event
-`artefact`. A header has the version of what its run had used when the segment was begun: 1.2 only
-after the first artefact. So the first event of that kind may be in a segment of version 1.1.
 
 **Clocks.** Inside a page, unix time is the first unix ms plus the monotonic time elapsed. A wall
 clock step of more than a second begins a new page. Monotonic time never decreases within a run. A
@@ -122,10 +117,7 @@ from pprofplus.errors import LogFormatError, LogVersionError
 from pprofplus.metrics import COUNTER
 
 MAJOR = 1
-MINOR = 2
-# what a header has, before and after the first artefact of its run
-PLAIN_MINOR = 1
-ARTEFACT_MINOR = 2
+MINOR = 1
 MAGIC = b"PPLG"
 PAGE_SIZE = 8192
 PAGE_SIZE_LOG2 = 13
@@ -172,10 +164,8 @@ EVENT_KINDS: dict[int, str] = {
     6: "resume",
     7: "lost",  # value: samples that could not be written; text: why
     8: "fork",  # value: pid of the parent
-    # since 1.2: a profile was stored in the run directory; value: its bytes; text: its file name
-    9: "artefact",
 }
-START, STOP, MARK, INTERVAL, PAUSE, RESUME, LOST, FORK, ARTEFACT = EVENT_KINDS
+START, STOP, MARK, INTERVAL, PAUSE, RESUME, LOST, FORK = EVENT_KINDS
 
 
 def head_size(columns: int) -> int:
@@ -341,14 +331,11 @@ def _compact(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=True, separators=(",", ":")).encode("ascii")
 
 
-def header_text(header: RunHeader, minor: int = PLAIN_MINOR) -> bytes:
-    """Return a header's JSON, with this minor version.
-
-    Raises LogFormatError if it exceeds the limits of a reader.
-    """
+def header_text(header: RunHeader) -> bytes:
+    """Return a header's JSON. Raises LogFormatError if it exceeds the limits of a reader."""
     text = _compact(
         {
-            "format": f"{MAJOR}.{minor}",
+            "format": f"{MAJOR}.{MINOR}",
             **{name: getattr(header, name) for name in RunHeader.__slots__},
         }
     )
@@ -360,12 +347,12 @@ def header_text(header: RunHeader, minor: int = PLAIN_MINOR) -> bytes:
 _HEADER_ROOM = PAGE_SIZE - PREFIX.size - HEADER_HEAD.size
 
 
-def pack_header(header: RunHeader, segment_bytes: int = 0, minor: int = PLAIN_MINOR) -> list[bytes]:
+def pack_header(header: RunHeader, segment_bytes: int = 0) -> list[bytes]:
     """Return the header pages of a segment that may grow to `segment_bytes`.
 
     Raises LogFormatError if the header exceeds the limits of a reader.
     """
-    text = header_text(header, minor)
+    text = header_text(header)
     parts = [text[at : at + _HEADER_ROOM] for at in range(0, len(text), _HEADER_ROOM)]
     return [
         pack_page(HEADER, i, HEADER_HEAD.pack(i, len(parts), segment_bytes), part)

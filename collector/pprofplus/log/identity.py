@@ -33,7 +33,7 @@ def header(
         host=os.uname().nodename if hasattr(os, "uname") else "",
         boot_id=_boot_id(),
         argv=cut_argv(_argv() if argv is None else argv),
-        python=python_name() if argv is None else "",
+        python=_python() if argv is None else "",
         collector=__version__,
         interval_ms=round(interval_s * 1000),
     )
@@ -70,8 +70,7 @@ def _boot_id() -> str:
         return ""
 
 
-def python_name() -> str:
-    """Return the implementation and version of this Python, such as "CPython 3.12.1"."""
+def _python() -> str:
     name = sys.implementation.name
     names = {"cpython": "CPython", "pypy": "PyPy"}
     return f"{names.get(name, name)} {'.'.join(map(str, sys.version_info[:3]))}"

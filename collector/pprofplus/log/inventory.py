@@ -19,24 +19,16 @@ from pprofplus.log.format import (
     read_prefix,
     segment_capacity,
 )
-from pprofplus.log.log_directory import (
-    OUTCOME_NAME,
-    PIN_NAME,
-    SEGMENT_PATTERN,
-    STACK_FILE_NAME,
-    TERMINATED_NAME,
-    parse_stack_file_name,
-)
-from pprofplus.log.stack_format import STACK_HEADER_BYTES, stack_file_capacity
+from pprofplus.log.log_directory import OUTCOME_NAME, PIN_NAME, SEGMENT_PATTERN, TERMINATED_NAME
 from pprofplus.system.descriptor import DIRECTORY, EXISTING, close_descriptor
 from pprofplus.system.locks import lock
 
-_COUNTED = re.compile(rf"\.?(?:[0-9]{{6,9}}\.pplog|{ARTEFACT_NAME})(\.new)?|{STACK_FILE_NAME}")
-# Other files that pprofplus writes: artefacts, stacks, unfinished files of a killed writer,
+_COUNTED = re.compile(rf"\.?(?:[0-9]{{6,9}}\.pplog|{ARTEFACT_NAME})(\.new)?")
+# Other files that pprofplus writes: artefacts, unfinished files of a killed writer,
 # requests and their answers, and the files about the end of the process.
 _OUR_FILES = re.compile(
     rf"\.[0-9]{{6,9}}\.pplog\.new|\.?ctl-[0-9a-f]{{1,32}}\.[a-z]{{1,16}}"
-    rf"|{ARTEFACT_NAME}|\.{ARTEFACT_NAME}\.new|{STACK_FILE_NAME}"
+    rf"|{ARTEFACT_NAME}|\.{ARTEFACT_NAME}\.new"
     rf"|{OUTCOME_NAME}|\.{OUTCOME_NAME}\.new|{TERMINATED_NAME}"
 )
 # A segment that its writer closed ends with the page that has the stop event, with another version
@@ -53,8 +45,8 @@ class FoundRun:
     """A run, as found by a visit.
 
     Attributes:
-        size_bytes: bytes of its segments, stacks and artefacts; the newest segment and the newest
-            file of stacks of a live run count with the size that they may grow to.
+        size_bytes: bytes of its segments and artefacts; the newest segment of a live run counts
+            with the size that it may grow to.
         ended_s: unix seconds of its last write.
         removable: it has ended and is not pinned.
         empty: its directory is empty and not new.
@@ -79,40 +71,28 @@ def visit(name: str, service_fd: int) -> FoundRun | None:
         found = os.fstat(run_fd)
         if found.st_uid != os.geteuid():
             return None
+        size_bytes, ended_s, newest, pinned = 0, found.st_mtime, "", False
         names = os.listdir(run_fd)
-        size_bytes, newest, stacks, ended_s = _measure(names, run_fd)
-        ended_s = ended_s or found.st_mtime
+        for entry in names:
+            if entry == PIN_NAME:
+                pinned = True
+            elif _COUNTED.fullmatch(entry):
+                status, is_segment = _counted(entry, run_fd)
+                if status is not None:
+                    size_bytes += status.st_size
+                    if is_segment and (len(entry), entry) > (len(newest), newest):
+                        newest, ended_s = entry, status.st_mtime
         growing_bytes = _reserved_growth_bytes(newest, run_fd) if newest else None
-        if growing_bytes is not None and stacks:
-            growing_bytes += _stack_growth_bytes(stacks, run_fd)
         return FoundRun(
             size_bytes + (growing_bytes or 0),
             ended_s,
-            removable=growing_bytes is None and PIN_NAME not in names,
+            removable=growing_bytes is None and not pinned,
             empty=not names and time() - ended_s > _EMPTY_S,
         )
     except OSError:  # it was removed, or must not be read
         return None
     finally:
         close_descriptor(run_fd)
-
-
-def _measure(names: list[str], run_fd: int) -> tuple[int, str, str, float]:
-    """Return (bytes that count, newest segment, newest file of stacks, time of the last write).
-
-    The time is that of the newest segment, 0 without one. Raises OSError.
-    """
-    size_bytes, newest, stacks, ended_s = 0, "", "", 0.0
-    for entry in filter(_COUNTED.fullmatch, names):
-        status, is_segment = _counted(entry, run_fd)
-        if status is None:
-            continue
-        size_bytes += status.st_size
-        if is_segment and (len(entry), entry) > (len(newest), newest):
-            newest, ended_s = entry, status.st_mtime
-        elif parse_stack_file_name(entry) and (len(entry), entry) > (len(stacks), stacks):
-            stacks = entry
-    return size_bytes, newest, stacks, ended_s
 
 
 def _counted(entry: str, run_fd: int) -> tuple[os.stat_result | None, bool]:
@@ -157,20 +137,6 @@ def _reserved_growth_bytes(newest: str, run_fd: int) -> int | None:
         if _has_ended(fd, found, lock(fd, shared=True)):
             return None
         return max(0, segment_capacity(os.pread(fd, 64, 0)) - found.st_size)
-    finally:
-        close_descriptor(fd)
-
-
-def _stack_growth_bytes(name: str, run_fd: int) -> int:
-    """Return the bytes that a live run's newest file of stacks may still take."""
-    try:
-        fd = os.open(name, EXISTING, dir_fd=run_fd)
-    except OSError:
-        return 0
-    try:
-        # a file that is finished, or that its writer has given up, has released the rest
-        capacity = stack_file_capacity(os.pread(fd, STACK_HEADER_BYTES, 0))
-        return max(0, capacity - os.fstat(fd).st_size)
     finally:
         close_descriptor(fd)
 

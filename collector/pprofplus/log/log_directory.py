@@ -14,7 +14,6 @@ from pprofplus.errors import UnsafeDirectoryError
 from pprofplus.system.descriptor import DIRECTORY, close_descriptor
 
 SEGMENT_SUFFIX = ".pplog"
-STACK_SUFFIX = ".ppstacks"  # see stack_format.py
 UNFINISHED_ARTEFACT_SUFFIX = ".gz.new"  # see artefacts.py
 LEDGER_NAME = ".ledger"  # see ledger.py
 RUN_LIST_NAME = ".ledger.runs"  # see scan_list.py
@@ -31,8 +30,6 @@ TERMINATED_NAME = "sigterm"
 SERVICE_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,64}")
 RUN_PATTERN = re.compile(r"([0-9]{1,10})-([0-9]{1,15})")
 SEGMENT_PATTERN = re.compile(r"([0-9]{6,9})\.pplog")
-STACK_FILE_NAME = r"[0-9]{6,9}-[0-9]{2,5}\.ppstacks"  # has no groups, for larger patterns
-_STACK_PATTERN = re.compile(r"([0-9]{6,9})-([0-9]{2,5})\.ppstacks")
 
 _NO_SERVICE = {".", "..", LEDGER_NAME, RUN_LIST_NAME, NEW_RUN_LIST_NAME}
 _OWNERS_RIGHTS = stat.S_IRWXU
@@ -82,21 +79,6 @@ def parse_segment_name(name: str) -> int | None:
     """Return the number of a segment's file name, or None if it is not one."""
     found = SEGMENT_PATTERN.fullmatch(name)
     return int(found[1]) if found else None
-
-
-def stack_file_name(segment: int, part: int) -> str:
-    """Return the name of a file of stacks; parts of a segment count from 1."""
-    return f"{segment:06d}-{part:02d}{STACK_SUFFIX}"
-
-
-def parse_stack_file_name(name: str) -> tuple[int, int] | None:
-    """Return (segment, part) of the name of a file of stacks, or None if it is not one."""
-    found = _STACK_PATTERN.fullmatch(name)
-    if found is None:
-        return None
-    parsed = int(found[1]), int(found[2])
-    # not 0000001-1.ppstacks, which is a different file from 000001-01.ppstacks
-    return parsed if all(parsed) and stack_file_name(*parsed) == name else None
 
 
 def open_private(

@@ -7,7 +7,7 @@ import os
 from time import monotonic
 
 from pprofplus.errors import UnsafeDirectoryError
-from pprofplus.log.format import PAGE_SIZE, PLAIN_MINOR, RunHeader, pack_header
+from pprofplus.log.format import PAGE_SIZE, RunHeader, pack_header
 from pprofplus.log.ledger import TIMEOUT_S, Account, Ledger, LedgerBusyError
 from pprofplus.log.log_directory import (
     make_run,
@@ -15,7 +15,6 @@ from pprofplus.log.log_directory import (
     open_run,
     remove_empty_run,
     run_name,
-    segment_name,
 )
 from pprofplus.log.retention import (
     NO_ROOM,
@@ -29,18 +28,14 @@ from pprofplus.log.segment import (
     SEGMENT_BYTES,
     Segment,
     drop_oldest,
-    drop_stacks,
     largest_file_bytes,
     make_room,
-    stack_sizes,
 )
 from pprofplus.system.descriptor import close_descriptor
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from pprofplus.log.stack_file import StackFile
 
 DEFAULT_MAX_BYTES = 64 << 20
 MIN_MAX_BYTES = 256 << 10
@@ -53,12 +48,6 @@ _CLOSE_TIMEOUT_S = 0.01
 _FIRST_TIMEOUT_S = 0.25
 _BUSY_TIMEOUT_S = 10.0
 _FULL_PAUSE_S = 30.0
-# of what a run may take, stacks get one part of these
-_STACK_SHARE = 4
-_STACK_FILES = 4  # at least, as for segments
-_FIRST_STACK_BYTES = 32 << 10
-_MIN_STACK_BYTES = 8 << 10
-_MAX_STACK_BYTES = 512 << 10
 
 
 class RunDirectory:
@@ -67,7 +56,6 @@ class RunDirectory:
     Attributes:
         skipped_number: number of a segment whose name was taken by another file when the last one
             was opened, or 0.
-        format_minor: minor version of the format in the headers of the next segments.
     """
 
     def __init__(
@@ -80,12 +68,9 @@ class RunDirectory:
         group_readable: bool,
     ) -> None:
         self.skipped_number = 0
-        self.format_minor = PLAIN_MINOR
         self._log_directory = log_directory
         self._header = header
         self._max_bytes = max_bytes
-        self._stack_share_bytes = min(max_bytes, max_total_bytes) // _STACK_SHARE
-        self._has_stacks = False  # then their share is not for segments
         self._max_total_bytes = max_total_bytes
         self._group_readable = group_readable
         self._created = False
@@ -93,8 +78,6 @@ class RunDirectory:
         self._number = 0  # of the newest segment
         self._reserved_bytes = 0  # for the newest segment, as in the ledger
         self._opened_bytes = 0  # of all segments
-        self._opened_stack_bytes = 0  # of all files of stacks
-        self._last_stacks = (0, 0)  # segment and part of the newest of them
         self._busy_since_s: float | None = None
         self._full_until_s = 0.0
 
@@ -162,127 +145,6 @@ class RunDirectory:
         finally:
             close_descriptor(log_directory_fd)
         return name
-
-    @property
-    def _max_segment_bytes(self) -> int:
-        return self._max_bytes - self._stack_share_bytes * self._has_stacks
-
-    def stack_file_bytes(self) -> int:
-        """Return the size of the next file of stacks, so that several of them fit into the share.
-
-        It is small at first, as for segments.
-        """
-        size_bytes = max(_FIRST_STACK_BYTES, self._opened_stack_bytes)
-        size_bytes = min(size_bytes, _MAX_STACK_BYTES, self._stack_share_bytes // _STACK_FILES)
-        return min(size_bytes, largest_file_bytes())
-
-    def open_stack_file(self, segment: int, times_ms: tuple[int, int]) -> StackFile:
-        """Create the next file of stacks of a segment, if both caps leave room.
-
-        `times_ms` are the monotonic and the unix time of its first tick. The oldest stacks of the
-        run are dropped for it. Raises OSError, PprofplusError; LedgerBusyError if it may work in a
-        moment.
-        """
-        from pprofplus.log.stack_file import StackFile
-
-        size_bytes = self.stack_file_bytes()
-        if size_bytes < _MIN_STACK_BYTES:
-            raise OSError(errno.EDQUOT, "max_bytes is too small for stacks")
-        log_directory_fd = open_log_directory(
-            self._log_directory, group_readable=self._group_readable
-        )
-        try:
-            directory = self._open_directory()
-            if directory is None:
-                raise OSError(errno.ENOENT, "the run has no directory")
-            try:
-                ledger = self._take_ledger(log_directory_fd)
-                try:
-                    size_bytes = self._reserve_stacks(
-                        log_directory_fd, ledger, directory, size_bytes
-                    )
-                    last_segment, last_part = self._last_stacks
-                    part = last_part + 1 if last_segment == segment else 1
-                    try:
-                        new = StackFile(directory, segment, part, size_bytes, times_ms, self._mode)
-                    except BaseException:
-                        if ledger is not None:
-                            ledger.release(size_bytes, self._account)
-                            ledger.save()
-                        raise
-                finally:
-                    if ledger is not None:
-                        ledger.unlock()
-            finally:
-                close_descriptor(directory)
-        finally:
-            close_descriptor(log_directory_fd)
-        self._opened_stack_bytes += size_bytes
-        self._last_stacks = new.segment, new.part
-        return new
-
-    def _reserve_stacks(
-        self, log_directory_fd: int, ledger: Ledger | None, directory: int, size_bytes: int
-    ) -> int:
-        """Find and reserve room for a file of stacks; return its size. Raises OSError."""
-        freed = 0
-        if not self._has_stacks:
-            # the segment that is being written may still grow to its reservation
-            max_bytes = self._max_bytes - self._stack_share_bytes
-            freed = make_room(directory, self._number, self._growth_bytes(directory), max_bytes)
-            self._has_stacks = True
-        over = sum(stack_sizes(directory).values()) + size_bytes - self._stack_share_bytes
-        freed += drop_stacks(directory, over)
-        if ledger is None:
-            self._account.created_in = None
-            return size_bytes
-        ledger.release(freed, self._account)
-        room, certain = find_room(
-            ledger, log_directory_fd, size_bytes, _MIN_STACK_BYTES, self._max_total_bytes
-        )
-        if room < size_bytes:
-            freed = drop_stacks(directory, size_bytes - room)
-            ledger.release(freed, self._account)
-            room = min(size_bytes, room + freed)
-        if room < _MIN_STACK_BYTES:
-            ledger.save()
-            if not certain:
-                raise LedgerBusyError(errno.EAGAIN, "another process is evicting runs to make room")
-            raise OSError(errno.EDQUOT, NO_ROOM)
-        ledger.reserve(room, self._account)
-        ledger.save()
-        return room
-
-    def _growth_bytes(self, directory: int) -> int:
-        """Return the bytes that the newest segment may still take. Raises OSError."""
-        found = os.stat(segment_name(self._number), dir_fd=directory, follow_symlinks=False)
-        return max(0, self._reserved_bytes - found.st_size)
-
-    def close_stack_file(self, file: StackFile) -> None:
-        """Finish a file of stacks, and release the bytes that it did not take.
-
-        Never raises OSError.
-        """
-        kept: int | None = None
-        try:
-            log_directory_fd = open_log_directory(
-                self._log_directory, group_readable=self._group_readable
-            )
-            try:
-                ledger = Ledger.acquire(log_directory_fd, _CLOSE_TIMEOUT_S)
-                try:
-                    kept = file.close(finish=True)
-                    ledger.release(file.capacity - kept, self._account)
-                    ledger.save()
-                finally:
-                    ledger.unlock()
-            finally:
-                close_descriptor(log_directory_fd)
-        except (OSError, UnsafeDirectoryError):
-            # then the sum is too large until the next scan
-            pass
-        if kept is None:
-            file.close(finish=True)
 
     def maintain(self) -> None:
         """Do what is due for the log directory, for milliseconds; cheap if nothing is due."""
@@ -359,7 +221,7 @@ class RunDirectory:
             size_bytes = self._wanted_bytes()
             # otherwise it is created when there is room for its first segment
             if directory is not None:
-                freed = make_room(directory, spare, size_bytes, self._max_segment_bytes)
+                freed = make_room(directory, spare, size_bytes, self._max_bytes)
                 if ledger is not None:
                     ledger.release(freed, self._account)
             if ledger is None:
@@ -437,7 +299,7 @@ class RunDirectory:
 
     def _make_segment(self, directory: int, size_bytes: int) -> Segment:
         wanted = self._number + 1
-        pages = pack_header(self._header, size_bytes, self.format_minor)
+        pages = pack_header(self._header, size_bytes)
         new = Segment(directory, wanted, pages, size_bytes, self._mode)
         self.skipped_number = wanted if new.number != wanted else 0
         self._number = new.number
@@ -486,10 +348,6 @@ class RunDirectory:
             min_bytes = self._min_pages() * PAGE_SIZE
             if room < min_bytes:  # the log matters more than old artefacts
                 freed = _evict_artefacts(directory, min_bytes - room)
-                ledger.release(freed, self._account)
-                room = min(size_bytes, room + freed)
-            if room < min_bytes:
-                freed = drop_stacks(directory, min_bytes - room)
                 ledger.release(freed, self._account)
                 room = min(size_bytes, room + freed)
         size_bytes = room // PAGE_SIZE * PAGE_SIZE

@@ -7,28 +7,9 @@ import os
 import stat
 
 from pprofplus.log.format import BLANK_PAGE, PAGE_SIZE
-from pprofplus.log.log_directory import (
-    parse_segment_name,
-    parse_stack_file_name,
-    segment_name,
-    stack_file_name,
-)
-from pprofplus.system.descriptor import (
-    LINKS,
-    NEW,
-    SIZE_BYTES,
-    Descriptor,
-    above_standard,
-    close_descriptor,
-)
+from pprofplus.log.log_directory import parse_segment_name, segment_name
+from pprofplus.system.descriptor import NEW, Descriptor, above_standard, close_descriptor
 from pprofplus.system.locks import lock
-
-TYPE_CHECKING = False  # typing costs each service 3 ms
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import TypeVar
-
-    _Key = TypeVar("_Key")
 
 SEGMENT_BYTES = 1 << 20
 
@@ -89,24 +70,6 @@ class Segment:
         """Write one complete page. Raises OSError; the slot's previous content may be lost then."""
         if self._descriptor.stat() is None:
             raise OSError(errno.EBADF, "the host closed the log's descriptor")
-        self._write(slot, page)
-
-    def write_if_complete(self, slot: int, page: bytes, end_bytes: int) -> bool:
-        """Write one complete page, unless the file may have lost something before `end_bytes`.
-
-        Returns whether it was written. One system call checks what `left_bytes` and `write` check.
-        Raises OSError as `write` does.
-        """
-        try:
-            found = self._descriptor.stat()
-        except OSError:
-            return False
-        if found is None or not found[LINKS] or found[SIZE_BYTES] < end_bytes:
-            return False
-        self._write(slot, page)
-        return True
-
-    def _write(self, slot: int, page: bytes) -> None:
         written = 0
         try:
             while written < len(page):  # after a short write, the next write reports the reason
@@ -205,89 +168,41 @@ def _remove(name: str, directory: int) -> bool:
 def drop_oldest(directory: int, spare: int | None, wanted_bytes: int) -> int:
     """Remove the oldest segments of a run until `wanted_bytes` are free; return the bytes freed.
 
-    The stacks of a removed segment are removed with it, and count. Segment `spare`, the one being
-    written, stays. Raises OSError.
+    Segment `spare`, the one being written, stays. Raises OSError.
     """
-    return sum(_drop_oldest(directory, spare, wanted_bytes, with_stacks=True))
-
-
-def make_room(directory: int, spare: int | None, new_bytes: int, max_bytes: int) -> int:
-    """Remove the oldest segments of a run until `new_bytes` more keep them within `max_bytes`.
-
-    The stacks of a removed segment are removed with it. Segment `spare`, the one being written,
-    stays. Returns the bytes removed. Raises OSError with EDQUOT if there is still no room.
-    """
-    over = sum(_sizes(directory).values()) + new_bytes - max_bytes
-    freed, freed_stacks = _drop_oldest(directory, spare, over, with_stacks=False)
-    if freed < over:
-        raise OSError(errno.EDQUOT, "no segment left to drop: max_bytes is too small")
-    return freed + freed_stacks
-
-
-def _drop_oldest(
-    directory: int, spare: int | None, wanted_bytes: int, *, with_stacks: bool
-) -> tuple[int, int]:
-    """Do what `drop_oldest` does; return the bytes of (segments, stacks) freed.
-
-    Unless `with_stacks`, only segments count for `wanted_bytes`.
-    """
-    freed = freed_stacks = 0
-    if wanted_bytes <= 0:
-        return freed, freed_stacks
+    freed = 0
     sizes = _sizes(directory)
-    stacks = stack_sizes(directory)
     for number in sorted(sizes):
-        if freed + (freed_stacks if with_stacks else 0) >= wanted_bytes:
+        if freed >= wanted_bytes:
             break
         if number != spare and _remove(segment_name(number), directory):
             freed += sizes[number]
-            for key in [key for key in stacks if key[0] <= number]:
-                if _remove(stack_file_name(*key), directory):
-                    freed_stacks += stacks[key]
-                del stacks[key]
-    return freed, freed_stacks
+    return freed
+
+
+def make_room(directory: int, spare: int | None, new_bytes: int, max_bytes: int) -> int:
+    """Remove the oldest segments of a run until `new_bytes` more keep it within `max_bytes`.
+
+    Segment `spare`, the one being written, stays. Returns the bytes removed. Raises OSError with
+    EDQUOT if there is still no room.
+    """
+    over = sum(_sizes(directory).values()) + new_bytes - max_bytes
+    freed = drop_oldest(directory, spare, over)
+    if freed < over:
+        raise OSError(errno.EDQUOT, "no segment left to drop: max_bytes is too small")
+    return freed
 
 
 def _sizes(directory: int) -> dict[int, int]:
     """Return, by number, the bytes of a run's segments. Raises OSError."""
-    return _sizes_by(parse_segment_name, directory)
-
-
-def stack_sizes(directory: int) -> dict[tuple[int, int], int]:
-    """Return, by (segment, part), the bytes of a run's files of stacks. Raises OSError."""
-    return _sizes_by(parse_stack_file_name, directory)
-
-
-def _sizes_by(parse: Callable[[str], _Key | None], directory: int) -> dict[_Key, int]:
-    """Return the bytes of the files whose name `parse` accepts, by what it returns.
-
-    Raises OSError.
-    """
-    sizes: dict[_Key, int] = {}
+    sizes = {}
     for name in os.listdir(directory):
-        key = parse(name)
-        if key is not None:
+        number = parse_segment_name(name)
+        if number is not None:
             try:
                 found = os.stat(name, dir_fd=directory, follow_symlinks=False)
             except FileNotFoundError:
-                continue  # an operator may remove files too
+                continue  # an operator may remove segments too
             if stat.S_ISREG(found.st_mode):  # anything else is not ours
-                sizes[key] = found.st_size
+                sizes[number] = found.st_size
     return sizes
-
-
-def drop_stacks(directory: int, wanted_bytes: int) -> int:
-    """Remove the oldest files of stacks until `wanted_bytes` are free; return the bytes freed.
-
-    Raises OSError.
-    """
-    freed = 0
-    if wanted_bytes <= 0:
-        return freed
-    sizes = stack_sizes(directory)
-    for key in sorted(sizes):
-        if freed >= wanted_bytes:
-            break
-        if _remove(stack_file_name(*key), directory):
-            freed += sizes[key]
-    return freed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 
 from pprofplus.errors import PprofplusError
-from pprofplus.log.format import ARTEFACT, ARTEFACT_MINOR, LOST, PAGE_SIZE, Event, RunHeader
+from pprofplus.log.format import LOST, PAGE_SIZE, Event, RunHeader
 from pprofplus.log.ledger import LedgerBusyError
 from pprofplus.log.log_directory import segment_name
 from pprofplus.log.page import PageBuilder
@@ -93,22 +93,13 @@ class Writer:
         return self._files.directory
 
     @property
-    def files(self) -> RunDirectory:
-        """The files of the run."""
-        return self._files
-
-    @property
-    def segment_number(self) -> int:
-        """The number of the segment that is being written, 0 if there is none."""
-        return 0 if self._segment is None else self._segment.number
-
-    @property
     def lost(self) -> int:
         """Samples that could not be written and are not yet reported in the log."""
         return self._lost + self._reported - self._saved_reported
 
     def add(self, mono_ms: int, unix_ms: int, values: list[int]) -> None:
         """Append a sample, one value a column of the header's schema; the list is kept."""
+        self._check_segment()
         page = self._page
         if page.samples:
             mono_ms = max(mono_ms, page.last_mono_ms)
@@ -131,8 +122,7 @@ class Writer:
 
     def add_event(self, event: Event, reported: int = 0) -> None:
         """Append an event, and write it immediately; it reports `reported` lost samples."""
-        if event.kind == ARTEFACT:
-            self._files.format_minor = ARTEFACT_MINOR
+        self._check_segment()
         if not self._page.add_event(event):
             self._finish_page()
             self._page.add_event(event)
@@ -246,19 +236,10 @@ class Writer:
         """Write a new version of the page; False, with `write_error` set, if that failed."""
         page = self._page
         try:
+            segment = self._writable_segment()
             image = bytes(page)
-            segment = self._segment
             slot = self._base + 1 if self._latest == self._base else self._base
-            if (
-                segment is None
-                or self._rotate
-                or self._base > segment.slots - 2
-                or not segment.write_if_complete(slot, image, self._end_bytes)
-            ):
-                self._check_segment()
-                segment = self._writable_segment()
-                slot = self._base + 1 if self._latest == self._base else self._base
-                segment.write(slot, image)
+            segment.write(slot, image)
         except (OSError, PprofplusError, MemoryError) as error:
             if not isinstance(error, LedgerBusyError):  # a busy ledger is a matter of milliseconds
                 self._note_error(error)
@@ -286,7 +267,6 @@ class Writer:
 
     def _finish_page(self, *, sound: bool = True) -> None:
         """Finish the page and begin the next; what cannot be written now is lost."""
-        self._check_segment()  # now, because this page is still complete in memory
         page = self._page
         if sound and self._unsaved:
             sound = self._save()

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from pprofplus.metrics import BY_NAME
 
-# Least period of a probe that costs as much as all steady ones together, even in a small process.
-# It is half an interval less than five seconds, so that the fifth sample is not missed by a little.
-CALM_PERIOD_S = 4.5
-
 
 class Probe:
     """One metric source. Its constructor raises ProbeAbsentError where the source does not exist.
@@ -16,9 +12,6 @@ class Probe:
         names: the catalogue's names of the values that `read` returns, in that order.
         budgeted: its cost grows with the process, so the budget limits how often it runs.
         min_period_s: it is not read more often than this.
-        follows_rss: it is read as often as the budget allows while the resident set changes by more
-            than 1 %. In calm times `min_period_s` holds, in proportion if the sampling interval is
-            less than a second.
         exact: its values are whole numbers, one a name, by construction: they are not checked.
         retired: its source is gone; it leaves the next schema.
         label: its name in warnings; "" for the name of its class.
@@ -27,7 +20,6 @@ class Probe:
     names: tuple[str, ...] = ()
     budgeted = False
     min_period_s = 0.0
-    follows_rss = False
     label = ""
     exact = False
     retired = False

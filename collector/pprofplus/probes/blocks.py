@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from pprofplus.errors import ProbeAbsentError
-from pprofplus.probes import CALM_PERIOD_S, Probe
+from pprofplus.probes import Probe
 
 
 class BlocksProbe(Probe):
@@ -14,8 +14,6 @@ class BlocksProbe(Probe):
     names = ("heap_blocks",)
     exact = True
     budgeted = True
-    min_period_s = CALM_PERIOD_S
-    follows_rss = True
 
     def __init__(self) -> None:
         count = getattr(sys, "getallocatedblocks", None)

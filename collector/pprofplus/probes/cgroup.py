@@ -67,29 +67,20 @@ class Cgroup:
             # our own cgroup is the mount's top, but another process's is not
             raise ProbeAbsentError("the cgroup has no memory files")
 
-    @property
-    def used_path(self) -> str:
-        """Path of the file with the memory used."""
-        return f"{self.directory}/{self.used}"
-
-    def limits(self) -> list[tuple[str, int]]:
-        """Return (directory, bytes) of each cgroup with a limit, from this one upwards."""
+    def limit_bytes(self) -> int | None:
+        """Return the smallest limit from this cgroup upwards, or None if there is none."""
         limits = []
         directory = self.directory
         while True:
             try:
                 text = read_small_file(f"{directory}/{self.limit}").strip()
                 if text.isdigit() and int(text) < _NO_LIMIT:
-                    limits.append((directory, int(text)))
+                    limits.append(int(text))
             except FileNotFoundError:
                 pass  # the root cgroup of version 2 has no limit file
             if directory == self.top:
-                return limits
+                return min(limits, default=None)
             directory = os.path.dirname(directory)
-
-    def limit_bytes(self) -> int | None:
-        """Return the smallest limit from this cgroup upwards, or None if there is none."""
-        return min((limit_bytes for _, limit_bytes in self.limits()), default=None)
 
 
 def _mount(mounts: str, fstype: str) -> tuple[str, str]:
@@ -213,35 +204,16 @@ def oom_kills_in(text: bytes) -> int:
 
 
 class CgroupLimitProbe(Probe):
-    """The effective limit: the smallest of this cgroup and its ancestors.
-
-    Attributes:
-        cgroup: where it was found by the last reading.
-        limits: all limits that apply, as `Cgroup.limits` returns them; a new list at each reading.
-    """
+    """The effective limit: the smallest of this cgroup and its ancestors."""
 
     names = ("cgroup_limit",)
     min_period_s = 10.0  # an operator changes it rarely, and each level is a file to open
 
     def __init__(self, who: str = "self") -> None:
         self._who = who
-        self._groups = b""
-        self.cgroup = Cgroup(who)
-        self.limits: list[tuple[str, int]] = []
-
-    def _find(self) -> None:
-        """Find the cgroup, unless it is the same as before. Raises OSError, ProbeAbsentError."""
-        groups = read_small_file(f"/proc/{self._who}/cgroup")
-        # its path is found among all mounts, of which a container host has hundreds
-        if groups != self._groups or not os.path.exists(self.cgroup.used_path):
-            self._groups = b""
-            self.cgroup = Cgroup(self._who)
-            self._groups = groups
+        Cgroup(who)
 
     def read(self) -> tuple[int, ...] | None:
         """Return bytes, or None while there is no limit. Raises OSError, ProbeAbsentError."""
-        self._find()
-        self.limits = self.cgroup.limits()
-        if not self.limits:
-            return None
-        return (min(limit_bytes for _, limit_bytes in self.limits),)
+        limit_bytes = Cgroup(self._who).limit_bytes()
+        return None if limit_bytes is None else (limit_bytes,)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import gc
-from operator import itemgetter
 from time import perf_counter_ns
 
 from pprofplus.errors import ProbeAbsentError
 from pprofplus.probes import Probe
-
-_COUNTS = itemgetter("collections", "collected", "uncollectable")  # of one generation
 
 
 class Pauses:
@@ -20,7 +17,7 @@ class Pauses:
 
     Attributes:
         total_ns: time of all collections so far.
-        longest_ns: the longest since it was set to 0.
+        longest_ns: the longest since `take_longest_ns`.
     """
 
     __slots__ = ("_began_ns", "_now_ns", "longest_ns", "total_ns")
@@ -41,6 +38,11 @@ class Pauses:
             self._began_ns = 0
             self.total_ns += pause_ns
             self.longest_ns = max(self.longest_ns, pause_ns)
+
+    def take_longest_ns(self) -> int:
+        """Return the longest pause since the last call."""
+        longest_ns, self.longest_ns = self.longest_ns, 0
+        return longest_ns
 
 
 class CollectionsProbe(Probe):
@@ -72,22 +74,17 @@ class CollectionsProbe(Probe):
 
     def read(self) -> tuple[int, ...]:
         """Return counts, then microseconds of all pauses and of the longest since the last read."""
-        (
-            (runs_0, collected_0, kept_0),
-            (runs_1, collected_1, kept_1),
-            (runs_2, collected_2, kept_2),
-        ) = map(_COUNTS, gc.get_stats())
+        young, middle, old = gc.get_stats()
         pauses = self.pauses
-        longest_ns, pauses.longest_ns = pauses.longest_ns, 0
         return (
             *gc.get_count(),
-            runs_0,
-            runs_1,
-            runs_2,
-            collected_0 + collected_1 + collected_2,
-            kept_0 + kept_1 + kept_2,
+            young["collections"],
+            middle["collections"],
+            old["collections"],
+            young["collected"] + middle["collected"] + old["collected"],
+            young["uncollectable"] + middle["uncollectable"] + old["uncollectable"],
             pauses.total_ns // 1000,
-            longest_ns // 1000,
+            pauses.take_longest_ns() // 1000,
         )
 
     def close(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pprofplus.errors import ProbeAbsentError
-from pprofplus.probes import CALM_PERIOD_S, Probe
+from pprofplus.probes import Probe
 
 # struct mallinfo2, each a size_t
 _FIELDS = (
@@ -33,8 +33,6 @@ class MallocProbe(Probe):
     names = ("malloc_sys", "malloc_used", "malloc_free", "malloc_trimmable")
     exact = True
     budgeted = True
-    min_period_s = CALM_PERIOD_S
-    follows_rss = True
 
     def __init__(self) -> None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from struct import Struct
 from time import monotonic_ns, thread_time_ns
 
 from pprofplus.errors import ProbeAbsentError
@@ -11,12 +12,10 @@ from pprofplus.probes import Probe
 from pprofplus.probes.blocks import BlocksProbe
 from pprofplus.probes.budget import periods_s
 from pprofplus.probes.cgroup import CgroupLimitProbe, CgroupOomKillsProbe, CgroupUsedProbe
-from pprofplus.probes.concurrency import GreenletsProbe, TasksProbe
 from pprofplus.probes.custom import CustomProbe
 from pprofplus.probes.garbage import CollectionsProbe
 from pprofplus.probes.gauge_registry import GaugeRegistry
 from pprofplus.probes.malloc import MallocProbe
-from pprofplus.probes.probe_slot import ProbeSlot
 from pprofplus.probes.process import (
     DescriptorsProbe,
     ListedDescriptorsProbe,
@@ -36,8 +35,6 @@ TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from pprofplus.probes.probe_slot import Values
-
     Choices = tuple[Callable[[], Probe], ...]
 
 # of each row the first source that exists here is used
@@ -55,8 +52,6 @@ SOURCES: tuple[Choices, ...] = (
     (CgroupUsedProbe,),
     (CgroupLimitProbe,),
     (CgroupOomKillsProbe,),
-    (TasksProbe,),
-    (GreenletsProbe,),
 )
 
 DEFAULT_BUDGET = 0.001
@@ -67,16 +62,25 @@ _STALE_NS = 60_000_000_000
 # a slower probe causes a warning: no other probe is read meanwhile
 _SLOW_NS = 2_000_000_000
 
-# a change of the resident set by more than this share hastens the probes that follow it
-_RSS_SHARE = 0.01
-# Of the budget for one sample: a probe that took less is timed by the wall clock, because reading
-# the CPU clock is a system call. The wall clock never shows less than the CPU time. If it shows
-# more than this share, the probe may have waited for a CPU, which must not use up the budget: its
-# last cost stays, and its next run is timed by the CPU clock.
-_CHEAP_SHARE = 0.1
-
+Values = tuple[int, ...]
 Schema = tuple[tuple[str, str, str], ...]
 Failures = dict[str, BaseException]
+
+
+class _Slot:
+    """One probe and its last values."""
+
+    __slots__ = ("cells", "cost_s", "due_ns", "failing_ns", "in_schema", "last", "present", "probe")
+
+    def __init__(self, probe: Probe) -> None:
+        self.probe = probe
+        self.cells = Struct(f"{len(probe.names)}q")
+        self.last: Values = ()
+        self.present = False  # it has values now
+        self.in_schema = False  # they are in the schema
+        self.failing_ns: int | None = None  # since when it has only failed
+        self.due_ns = 0
+        self.cost_s = 0.0
 
 
 class ProbeSet:
@@ -115,24 +119,11 @@ class ProbeSet:
         if problem:
             self.warnings["proc"] = problem
         self._schema_changed_ns: int | None = None  # when the first schema was last replaced
-        self._slots: list[ProbeSlot] = []
-        # The slots in groups. Most samples of a small process read the steady ones only: after a
-        # pause the CPU's caches are cold, and fetching the objects that a sample uses from memory
-        # takes most of its time.
-        self._steady: list[ProbeSlot] = []
-        self._others: list[ProbeSlot] = []
-        self._others_due_ns = 0  # the next time that one of them is due
-        self._budgeted: list[ProbeSlot] = []
-        self._values: list[int] = []  # of the last sample
-        self._changed: set[ProbeSlot] = (
-            set()
-        )  # those that have values, or are in the schema, not both
-        self._has_rss = False
-        self._rss_column = 0
-        self._rss = 0  # when the probes that follow it were last hastened
+        self._slots: list[_Slot] = []
+        self._budgeted: list[_Slot] = []
         # sources that could not be opened for lack of descriptors
         self._unopened: list[Choices] = []
-        self._registry = registry or GaugeRegistry()
+        self._registry = registry
         self._registered: object = None
         self._open_all(sources)
         self._sync_gauges()
@@ -144,28 +135,18 @@ class ProbeSet:
             if probe is None:
                 absent.append(choices)
             else:
-                self._slots.append(ProbeSlot(probe))
-        self._group_slots()
+                self._slots.append(_Slot(probe))
+        self._budgeted = [slot for slot in self._slots if slot.probe.budgeted]
         # absent only because this process may open no file now: try again later
         self._unopened = absent if absent and _no_descriptor_left() else []
 
-    def _group_slots(self) -> None:
-        self._steady = [slot for slot in self._slots if slot.steady]
-        self._others = [slot for slot in self._slots if not slot.steady]
-        self._others_due_ns = 0
-        self._budgeted = [slot for slot in self._slots if slot.probe.budgeted]
-
-    def _update_sources(self) -> None:
-        """Open sources that could not be opened before, and follow changes of the gauges."""
-        if self._unopened and not _no_descriptor_left():
-            self._open_all(self._unopened)
-        if self._registry.version is not self._registered:
-            self._sync_gauges()
-
     def _sync_gauges(self) -> None:
         """Add a slot for each registered gauge; retire removed ones until `rebuild_schema`."""
-        self._registered = self._registry.version
-        gauges = {gauge.name: gauge for gauge in self._registry.all()}
+        registry = self._registry
+        if registry is None or registry.version is self._registered:
+            return
+        self._registered = registry.version
+        gauges = {gauge.name: gauge for gauge in registry.all()}
         for slot in self._slots:
             if isinstance(slot.probe, CustomProbe) and not slot.probe.retired:
                 gauge = gauges.get(slot.probe.names[0])
@@ -173,8 +154,7 @@ class ProbeSet:
                     slot.probe.gauge = gauges.pop(gauge.name)
                 else:
                     slot.probe.retired = True
-        self._slots += [ProbeSlot(CustomProbe(gauge)) for gauge in gauges.values()]
-        self._group_slots()
+        self._slots += [_Slot(CustomProbe(gauge)) for gauge in gauges.values()]
 
     def _open(self, choices: Choices) -> Probe | None:
         for choice in choices:
@@ -188,122 +168,76 @@ class ProbeSet:
 
     def read(self, now_ns: int) -> list[int]:
         """Return the current values, one a column of `metrics`; `now_ns` is monotonic."""
-        if self._unopened or self._registry.version is not self._registered:
-            self._update_sources()
-        values = self._values.copy()
+        if self._unopened and not _no_descriptor_left():
+            self._open_all(self._unopened)
+        self._sync_gauges()
+        values: list[int] = []
+        spent: list[_Slot] = []
+        cpu_ns = 0
+        outdated = False
         then_ns = monotonic_ns()
-        for slot in self._steady:
-            try:
-                result = slot.read()
-            except BaseException as error:
-                if not self._note_failure(slot, now_ns, error):
-                    raise
-            else:
-                if slot.settled and result is not None:
-                    slot.last = values[slot.begin : slot.end] = result
-                elif slot.present or result is not None or slot.failing_ns is not None:
-                    self._note_result(slot, result, values)
-            took_ns = monotonic_ns() - then_ns
-            then_ns += took_ns
-            if took_ns >= _SLOW_NS:
-                self._report_slow(slot.probe, took_ns)
-        if self._others_due_ns <= now_ns or (
-            self._has_rss and abs(values[self._rss_column] - self._rss) > self._rss * _RSS_SHARE
-        ):
-            self._read_others(now_ns, values)
-        self._values = values
-        self.outdated = bool(self._changed) and (
+        for slot in self._slots:
+            if slot.due_ns <= now_ns:
+                probe = slot.probe
+                if not probe.budgeted:
+                    cpu_ns = 0
+                    self._read_probe(slot, now_ns)
+                    if probe.min_period_s:
+                        slot.due_ns = now_ns + int(probe.min_period_s * 1e9)
+                else:
+                    # CPU time, because waiting on a busy machine must not use up the budget.
+                    # Reading that clock is expensive; adjacent probes share one reading
+                    began_ns = cpu_ns or thread_time_ns()
+                    self._read_probe(slot, now_ns)
+                    cpu_ns = thread_time_ns()
+                    # also after a failure, because a failing probe may be expensive too
+                    slot.cost_s = (cpu_ns - began_ns) / 1e9
+                    spent.append(slot)
+                took_ns = monotonic_ns() - then_ns
+                then_ns += took_ns
+                if took_ns >= _SLOW_NS:
+                    self._report_slow(probe, took_ns)
+            if slot.in_schema:
+                values += slot.last
+            if slot.present is not slot.in_schema:
+                outdated = True
+        if spent:
+            self._schedule(spent, now_ns)
+        self.outdated = outdated and (
             self._schema_changed_ns is None
             or now_ns - self._schema_changed_ns >= _MIN_SCHEMA_AGE_NS
         )
         return values
 
-    def _read_others(self, now_ns: int, values: list[int]) -> None:
-        """Read the probes that are not read at each sample, if due or hastened."""
-        if self._has_rss and abs(values[self._rss_column] - self._rss) > self._rss * _RSS_SHARE:
-            self._rss = values[self._rss_column]
-            self._hasten_followers()
-        self._read_due(self._others, now_ns, values)
-        self._others_due_ns = min((slot.due_ns for slot in self._others), default=0)
-
-    def _hasten_followers(self) -> list[ProbeSlot]:
-        """Let the probes that follow the resident set be due now, if the budget allows it."""
-        followers = [slot for slot in self._others if slot.probe.follows_rss]
-        for slot in followers:
-            slot.due_ns = min(slot.due_ns, slot.budget_due_ns)
-        self._others_due_ns = 0
-        return followers
-
-    def _read_due(self, slots: list[ProbeSlot], now_ns: int, values: list[int]) -> None:
-        """Read those of `slots` that are due, and put their values into `values`."""
-        due = [slot for slot in slots if slot.due_ns <= now_ns]
-        for slot in due:
-            self._read_slot(slot, now_ns, values)
-        spent = [slot for slot in due if slot.probe.budgeted]
-        if spent:
-            self._schedule(spent, now_ns)
-
-    def _read_slot(self, slot: ProbeSlot, now_ns: int, values: list[int]) -> None:
-        probe = slot.probe
-        then_ns = monotonic_ns()
-        began_ns = thread_time_ns() if probe.budgeted and slot.by_cpu else 0
+    def _read_probe(self, slot: _Slot, now_ns: int) -> None:
         try:
-            result = slot.read()
-            if result is not None and not probe.exact:
-                result = slot.checked(result)
+            result = slot.probe.read()
+            if result is None:
+                slot.present = False
+            elif slot.probe.exact:
+                slot.last = result
+                slot.present = True
+            else:
+                if not isinstance(result, tuple):
+                    raise TypeError(f"{type(result).__name__} instead of a tuple of integers")
+                # packing checks their count, their type and their size
+                slot.last = slot.cells.unpack(slot.cells.pack(*result))
+                slot.present = True
+            slot.failing_ns = None
         except BaseException as error:
-            if not self._note_failure(slot, now_ns, error):
+            # SystemExit and similar come from the probe itself, except where the host's signal
+            # handlers run: in the main thread, in start()
+            if not isinstance(error, Exception) and on_main_thread():
                 raise
-        else:
-            self._note_result(slot, result, values)
-        took_ns = monotonic_ns() - then_ns
-        if took_ns >= _SLOW_NS:
-            self._report_slow(probe, took_ns)
-        if probe.budgeted:
-            # also after a failure, because a failing probe may be expensive too
-            self._note_cost(slot, thread_time_ns() - began_ns if slot.by_cpu else took_ns)
-        elif probe.min_period_s:
-            slot.due_ns = now_ns + int(probe.min_period_s * 1e9)
+            self._note_failure(slot, now_ns, error)
 
-    def _note_cost(self, slot: ProbeSlot, cost_ns: int) -> None:
-        """Set the cost of a run, and how the next one is timed."""
-        cheap = cost_ns <= self.budget * self.interval_s * _CHEAP_SHARE * 1e9
-        if cheap or slot.by_cpu:
-            slot.cost_s = cost_ns / 1e9
-        slot.by_cpu = not cheap
-
-    def _note_result(self, slot: ProbeSlot, result: Values | None, values: list[int]) -> None:
-        """Set a slot's values, and put them into `values` if they are in the schema."""
-        slot.failing_ns = None
-        self._set_present(slot, present=result is not None)
-        if result is not None:
-            slot.last = result
-            if slot.in_schema:
-                values[slot.begin : slot.end] = result
-                slot.settled = True
-
-    def _set_present(self, slot: ProbeSlot, *, present: bool) -> None:
-        slot.present = present
-        slot.settled = False
-        if present is slot.in_schema:
-            self._changed.discard(slot)
-        else:
-            self._changed.add(slot)
-
-    def _note_failure(self, slot: ProbeSlot, now_ns: int, error: BaseException) -> bool:
-        """Note that a probe has failed; False if the error is not the probe's."""
-        # SystemExit and similar come from the probe itself, except where the host's signal handlers
-        # run: in the main thread, in start()
-        if not isinstance(error, Exception) and on_main_thread():
-            return False
-        slot.settled = False
+    def _note_failure(self, slot: _Slot, now_ns: int, error: BaseException) -> None:
         if slot.failing_ns is None:
             slot.failing_ns = now_ns
             self.failures[_name(slot.probe)] = error
         elif slot.present and now_ns - slot.failing_ns >= _STALE_NS:
             # without a free descriptor the log could not begin a segment for another schema
-            self._set_present(slot, present=_no_descriptor_left())
-        return True
+            slot.present = _no_descriptor_left()
 
     def _report_slow(self, probe: Probe, took_ns: int) -> None:
         name = f"{_name(probe)} (slow)"
@@ -311,66 +245,29 @@ class ProbeSet:
             f"took {took_ns / 1e9:.1f} s (or the process stalled); other probes waited"
         )
 
-    def _schedule(self, spent: list[ProbeSlot], now_ns: int) -> None:
+    def _schedule(self, spent: list[_Slot], now_ns: int) -> None:
         """Schedule the next run of the budgeted probes that have just run."""
         budgeted = self._budgeted
         costs_s = [slot.cost_s for slot in budgeted]
         periods = periods_s(costs_s, self.interval_s, self.budget)
         for slot, period_s in zip(budgeted, periods, strict=True):
             if slot in spent:
-                slot.budget_due_ns = now_ns + int(period_s * 1e9)
-                least_s = slot.probe.min_period_s
-                if slot.probe.follows_rss:
-                    least_s *= min(self.interval_s, 1.0)
-                slot.due_ns = max(slot.budget_due_ns, now_ns + int(least_s * 1e9))
-
-    def source(self, kind: type[Probe]) -> Probe | None:
-        """Return the open probe of this class; None if there is none."""
-        for slot in self._slots:
-            if type(slot.probe) is kind:
-                return slot.probe
-        return None
-
-    @property
-    def is_limited(self) -> bool:
-        """Whether a memory limit applied at the last reading."""
-        probe = self.source(CgroupLimitProbe)
-        return isinstance(probe, CgroupLimitProbe) and bool(probe.limits)
-
-    def latest(self, name: str) -> int | None:
-        """Return the last value of a metric; None if it has no value now."""
-        for slot in self._slots:
-            if slot.present and name in slot.probe.names:
-                return slot.last[slot.probe.names.index(name)]
-        return None
+                slot.due_ns = now_ns + int(max(period_s, slot.probe.min_period_s) * 1e9)
 
     def rebuild_schema(self, now_ns: int) -> list[int]:
         """Rebuild the schema from the sources that have values; return the values for it."""
         if self.metrics:
             self._schema_changed_ns = now_ns
-            # they may have lost their values at the same moment, as pymalloc's to tracemalloc
-            self._read_due(self._hasten_followers(), now_ns, self._values.copy())
         self.outdated = False
         self._slots = [slot for slot in self._slots if not slot.probe.retired]
-        self._changed.clear()
         rows: list[tuple[str, str, str]] = []
         values: list[int] = []
         for slot in self._slots:
             slot.in_schema = slot.present
-            slot.settled = slot.present and slot.failing_ns is None
-            slot.begin = len(values)
             if slot.in_schema:
                 rows += slot.probe.rows
                 values += slot.last
-            slot.end = len(values)
-        self._group_slots()
         self.metrics = tuple(rows)
-        names = [name for name, _, _ in rows]
-        self._has_rss = "rss" in names
-        if self._has_rss:
-            self._rss_column = names.index("rss")
-            self._rss = values[self._rss_column]
-        self._values = values
         return values
 
     def close(self) -> None:
@@ -381,7 +278,7 @@ class ProbeSet:
             except Exception as error:  # noqa: BLE001 - outer boundary, as above
                 self.failures[_name(slot.probe)] = error
         self._slots = []
-        self._group_slots()
+        self._budgeted = []
 
 
 def _name(source: object) -> str:

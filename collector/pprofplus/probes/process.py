@@ -6,7 +6,7 @@ import os
 
 from pprofplus.errors import ProbeAbsentError
 from pprofplus.probes import Probe
-from pprofplus.system.descriptor import LINKS, SIZE_BYTES, KeptFile
+from pprofplus.system.descriptor import KeptFile
 from pprofplus.system.procfs import proc_problem
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
@@ -122,7 +122,7 @@ class ThreadsProbe(Probe):
 
     def read(self) -> tuple[int, ...]:
         """Return the number of threads. Raises OSError."""
-        return (int(self._directory.stat()[LINKS]) - self._extra,)
+        return (self._directory.stat().st_nlink - self._extra,)
 
     def close(self) -> None:
         """Close the directory."""
@@ -166,7 +166,7 @@ class DescriptorsProbe(Probe):
 
     def read(self) -> tuple[int, ...]:
         """Return the number of open descriptors. Raises OSError."""
-        return (int(self._directory.stat()[SIZE_BYTES]),)
+        return (self._directory.stat().st_size,)
 
     def close(self) -> None:
         """Close the directory."""

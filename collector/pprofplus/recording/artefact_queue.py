@@ -40,13 +40,6 @@ class PendingArtefact:
         self.error: BaseException | None = None
         self._done = Gate()
 
-    @property
-    def is_source(self) -> bool:
-        """Whether it belongs to a profile of the same name, whose event is enough for both."""
-        from pprofplus.log.artefacts import SOURCE_SUFFIX  # its writer has loaded it
-
-        return self.suffix == SOURCE_SUFFIX
-
     def write(self, store: Callable[[PendingArtefact], str]) -> None:
         """Write it with `store`, and wake the waiting thread.
 

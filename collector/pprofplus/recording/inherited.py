@@ -9,7 +9,6 @@ from pprofplus.log.log_directory import (
     NEW_RUN_LIST_NAME,
     RUN_LIST_NAME,
     SEGMENT_SUFFIX,
-    STACK_SUFFIX,
     UNFINISHED_ARTEFACT_SUFFIX,
 )
 from pprofplus.system.descriptor import close_descriptor
@@ -25,9 +24,7 @@ _LOCKED = (
     f"/{LEDGER_NAME}",
     f"/{RUN_LIST_NAME}",
     f"/{NEW_RUN_LIST_NAME}",
-    # these have no lock, but their blocks stay in use as long as they are open
-    UNFINISHED_ARTEFACT_SUFFIX,
-    STACK_SUFFIX,
+    UNFINISHED_ARTEFACT_SUFFIX,  # has no lock, but its blocks stay in use as long as it is open
 )
 
 

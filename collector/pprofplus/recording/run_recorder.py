@@ -12,21 +12,10 @@ from _thread import get_ident
 from collections import deque
 from time import monotonic_ns, time_ns
 
-from pprofplus.log.format import (
-    ARTEFACT,
-    FORK,
-    INTERVAL,
-    MARK,
-    PAUSE,
-    RESUME,
-    START,
-    STOP,
-    Event,
-)
+from pprofplus.log.format import FORK, INTERVAL, MARK, PAUSE, RESUME, START, STOP, Event
 from pprofplus.log.writer import Writer
 from pprofplus.settings import check_interval_s
 from pprofplus.system.background import Gate
-from pprofplus.system.marks import pass_on
 from pprofplus.warn import describe, log_recovery, warn_once, warn_throttled
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
@@ -39,7 +28,6 @@ if TYPE_CHECKING:
 
     from pprofplus.control.request_handler import RequestHandler
     from pprofplus.log.format import RunHeader
-    from pprofplus.log.stack_writer import StackWriter
     from pprofplus.probes.probe_set import ProbeSet, Schema
     from pprofplus.recording.artefact_queue import PendingArtefact
     from pprofplus.settings import Settings
@@ -108,7 +96,6 @@ def open_recorder(
     recorder = RunRecorder(
         probe_set, writer, lock, now_ns, wake, make_request_handler=make_request_handler
     )
-    recorder.keeps_source = settings.profile_source
     writer.add_event(Event(START, mono_ms, unix_ms))
     if parent_pid:
         writer.add_event(Event(FORK, mono_ms, unix_ms, parent_pid))
@@ -127,8 +114,6 @@ class RunRecorder:
         began_ns: monotonic time of the first sample.
         resumed: a resume requires a sample now, and it is not taken yet.
         closed: the stop event is written.
-        keeps_source: the source lines of profiles are stored, too.
-        stack_writer: the files of stacks, None if none are stored.
     """
 
     def __init__(
@@ -153,8 +138,6 @@ class RunRecorder:
         self.paused = False
         self.resumed = False
         self.closed = False
-        self.keeps_source = True
-        self.stack_writer: StackWriter | None = None
         self._lock = lock
         self._owner = get_ident()
         self._wake = wake
@@ -261,12 +244,6 @@ class RunRecorder:
                 if not self.closed:
                     self._write_pending_artefacts()
 
-    def write_stacks(self) -> None:
-        """Write the ticks that the writer of stacks has; only the owner calls this."""
-        with self._lock:
-            if not self.closed and self.stack_writer is not None:
-                self.stack_writer.write(self.writer.segment_number)
-
     def mark(self, text: str) -> None:
         """Write a mark; after a burst, marks above one a second are only counted."""
         now_ns = monotonic_ns()
@@ -282,7 +259,6 @@ class RunRecorder:
 
     def add_mark(self, text: str) -> None:
         """Write a mark, without a limit to the rate."""
-        pass_on(text)
         self.note(MARK, 0, text)
 
     def pause(self) -> bool:
@@ -374,8 +350,6 @@ class RunRecorder:
                 self._requests.end(self.writer.directory, _RUN_ENDS)
             mono_ms, unix_ms = monotonic_ns() // _NS_PER_MS, time_ns() // _NS_PER_MS
             self.writer.add_event(Event(STOP, mono_ms, unix_ms, 0, why))
-            if self.stack_writer is not None:
-                self.stack_writer.close()
             self.writer.close()
 
     def close(self, why: str = "") -> None:
@@ -396,25 +370,14 @@ class RunRecorder:
         """
         if self._requests is not None:
             self._requests.abandon()
-        if self.stack_writer is not None:
-            self.stack_writer.abandon()
         self.writer.abandon()
         self.probe_set.close()
 
     def _write_artefact(self, pending: PendingArtefact) -> str:
-        """Write one artefact and its event; return its name.
-
-        Raises as `Writer.store_artefact` does.
-        """
-        name = self.writer.store_artefact(
+        """Write one artefact; return its name. Raises as `Writer.store_artefact` does."""
+        return self.writer.store_artefact(
             pending.unix_ms, pending.kind, pending.data, why=pending.why, suffix=pending.suffix
         )
-        if not pending.is_source:
-            mono_ms, unix_ms = monotonic_ns() // _NS_PER_MS, time_ns() // _NS_PER_MS
-            self._queue.append((Event(ARTEFACT, mono_ms, unix_ms, len(pending.data), name), None))
-            if not self._writing:
-                self._write_queue()
-        return name
 
     def _write_pending_artefacts(self) -> None:
         """Write the queued artefacts, if the ledger is not busy; the lock is held."""

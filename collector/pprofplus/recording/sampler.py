@@ -12,17 +12,16 @@ from collections import deque
 from time import monotonic, monotonic_ns
 
 from pprofplus.log.identity import header
-from pprofplus.log.retention import EXPIRY_PERIOD_S, request_expiry
+from pprofplus.log.retention import EXPIRY_PERIOD_S, load, request_expiry
 from pprofplus.probes.gauge_registry import REGISTRY
 from pprofplus.probes.probe_set import ProbeSet
 from pprofplus.recording.inherited import Inherited
-from pprofplus.recording.needed_modules import load_after_start, load_at_import
 from pprofplus.recording.run_recorder import RunRecorder, open_recorder, read_first
 from pprofplus.recording.schedule import next_due_ns, on_grid_ns
 from pprofplus.recording.termination import Termination
 from pprofplus.settings import Settings, check_interval_s
 from pprofplus.system.background import BackgroundThread, Gate, WakeEvent
-from pprofplus.system.user import User
+from pprofplus.system.user import User, current_ids
 from pprofplus.warn import describe, warn_once, warn_throttled
 
 TYPE_CHECKING = False  # typing costs each service 3 ms
@@ -32,10 +31,11 @@ if TYPE_CHECKING:
     from pprofplus.control.request_handler import RequestHandler
     from pprofplus.log.format import RunHeader
     from pprofplus.probes.probe_set import Schema
-    from pprofplus.recording.stack_recording import StackRecording
-    from pprofplus.recording.triggers import Triggers
 
-load_at_import()
+if current_ids()[1] == 0:
+    # a server may drop root before start(), and then may not read the files of these modules
+    import pprofplus.control.request_handler
+    import pprofplus.recording.run_actions  # noqa: F401 - it only has to be loaded
 
 # a forked child that soon calls exec or exits needs no run
 _GRACE_S = 0.1
@@ -47,16 +47,9 @@ _REQUEST_TIMEOUT_S = 0.05
 _SAMPLE_TIMEOUT_S = 2.0
 _END_TIMEOUT_S = 4.0
 _EARLY_MARKS = 100
-_RARE_S = 10.0
-# the end of a run waits this long for a capture that it has cancelled
-_CAPTURE_TIMEOUT_S = 0.25
 # with a longer interval it still checks for requests this often
 _REQUEST_CHECK_NS = 2_000_000_000
 _EXPIRY_NS = round(EXPIRY_PERIOD_S * 1e9)
-# Stacks begin when a service has started: until then it may fork, and a short-lived process needs
-# no stacks.
-_STACKS_DELAY_NS = 2_000_000_000
-_NEVER_NS = 1 << 62
 
 
 def _make_request_handler(wake: Callable[[], None]) -> RequestHandler:
@@ -106,9 +99,6 @@ class Collector:
         self._user = User()
         self._early_marks: deque[str] = deque(maxlen=_EARLY_MARKS)
         self._next_expiry_ns = 0
-        self._stacks_due_ns = _NEVER_NS
-        self._stale_threads = False  # their memory may be unmapped: no stacks
-        self._triggers: Triggers | None = None
 
     def __repr__(self) -> str:
         """Return what is recorded and the state."""
@@ -150,11 +140,6 @@ class Collector:
         """The run directory; None until the log is opened."""
         recorder = self._recorder
         return None if recorder is None else recorder.writer.directory
-
-    @property
-    def recorder(self) -> RunRecorder | None:
-        """The recorder of the run, for other modules of this package; None if none is open."""
-        return self._recorder if self.running else None
 
     @property
     def samples(self) -> int:
@@ -224,8 +209,6 @@ class Collector:
         recorder = self._recorder
         if recorder is not None:
             recorder.cancel_actions()
-        if self._triggers is not None:
-            self._triggers.cancel()
         self._wake_event.set()
         thread = self._thread
         if thread is None or thread.is_current():
@@ -249,24 +232,19 @@ class Collector:
                 "hang at end", "the end of the log is not written: its disk does not respond"
             )
 
-    def after_fork_in_child(self, *, record: bool, torn: bool, unnoticed: bool = False) -> None:
+    def after_fork_in_child(self, *, record: bool, torn: bool) -> None:
         """In a forked child: do not use the parent's log; if `record`, begin a run for the child.
 
-        `unnoticed`: Python was not informed of the fork, and still knows the threads of the parent.
         `torn` means that the fork came during a change of files. A close may wait for the disk, so
         a thread of the child does it, unless the child is about to execute another program.
         """
         self._termination.detach_from_parent()
-        self._stale_threads = unnoticed
         self.lock = RLock()
         recorder, self._recorder, self._thread = self._recorder, None, None
         if recorder is not None:
             self._interval_s = recorder.interval_s
             self._paused = recorder.paused
         self._inherited.add(recorder, torn=torn)
-        triggers, self._triggers = self._triggers, None
-        if triggers is not None:
-            self._guard(triggers.abandon)
         if recorder is not None or not self._grace_s:  # otherwise it waits as long as its parent
             self._grace_s = min(_GRACE_S, self._interval_s)
         self._opened = Gate()
@@ -359,10 +337,20 @@ class Collector:
         self.emit_warnings()
 
     def _load_for_later(self) -> None:
-        """Load the modules that are needed later, see `needed_modules`."""
+        """Load the modules that are needed later, while their files are those of this release.
+
+        A later release may replace the files, and a server that drops root may not read them.
+        """
         try:
             with self.lock:  # a child forked during an import would wait for the import forever
-                load_after_start(as_root=self._user.recorded[1] == 0)
+                import pprofplus.control.request_handler
+                import pprofplus.recording.artefact_queue
+                import pprofplus.recording.run_actions
+
+                if self._user.recorded[1] == 0:
+                    load()
+                    import pprofplus.control.long_actions
+                    import pprofplus.log.artefact_writer  # noqa: F401 - it only has to be loaded
         except (OSError, ImportError):
             return  # no descriptor left: loading is tried again when the modules are needed
 
@@ -372,13 +360,10 @@ class Collector:
         interval_ns = round(interval_s * 1e9)
         due_ns = next_due_ns(on_grid_ns(recorder.began_ns), interval_ns, monotonic_ns())
         self._guard(recorder.maintain)  # a short-lived process takes no other sample
-        self._poll_triggers(recorder, due_ns, monotonic_ns(), sampled=True)
-        stacks = None
-        wanted = self._settings.stacks and not self._stale_threads
-        self._stacks_due_ns = due_ns + _STACKS_DELAY_NS if wanted else _NEVER_NS
         while True:
             recorder.emit_warnings()
-            self._wait(wake_event, self._triggers_due_ns(due_ns), stacks, paused=recorder.paused)
+            now_ns = monotonic_ns()
+            wake_event.wait(min(due_ns - now_ns, _REQUEST_CHECK_NS) / 1e9)
             if self._ending or wake_event is not self._wake_event:
                 return
             now_ns = monotonic_ns()
@@ -390,102 +375,17 @@ class Collector:
                 self._follow_user(uid)
                 recorder = self._recorder or recorder
                 self._arm(recorder)
-            sampled = now_ns >= due_ns or recorder.resumed
-            if sampled:
+            if now_ns >= due_ns or recorder.resumed:
                 self._guard(recorder.sample)
             if now_ns >= due_ns:
                 due_ns = next_due_ns(due_ns, interval_ns, now_ns)
-            self._poll_triggers(recorder, due_ns, now_ns, sampled=sampled)
             if recorder.interval_s != interval_s:
                 interval_s = recorder.interval_s
                 interval_ns = round(interval_s * 1e9)
                 due_ns = on_grid_ns(monotonic_ns()) + interval_ns
             if now_ns >= self._next_expiry_ns:
                 self._guard(self._request_expiry)
-            if recorder.stack_writer is None:
-                stacks = self._begin_stacks(recorder, due_ns)
-            if stacks is None or recorder.paused:
-                self._termination.refresh()
-            else:
-                self._guard(stacks.work)
-                self._termination.refresh()
-                stacks.resume()
-
-    def _wait(
-        self, wake_event: WakeEvent, due_ns: int, stacks: StackRecording | None, *, paused: bool
-    ) -> None:
-        """Wait until a sample or anything else is due; take the ticks of a burst meanwhile."""
-        if stacks is None:
-            wake_event.wait(min(due_ns - monotonic_ns(), _REQUEST_CHECK_NS) / 1e9)
-            return
-        woken, until_ns = False, due_ns
-        if not paused:
-            while stacks.in_burst and stacks.due_ns < due_ns and not (woken or self._ending):
-                woken = self._take_burst_tick(stacks, wake_event)
-            until_ns = 0 if stacks.burst_ended else min(due_ns, stacks.due_ns)
-        wait_ns = min(until_ns - monotonic_ns(), _REQUEST_CHECK_NS)
-        if not woken and wait_ns > 0:
-            wake_event.wait(wait_ns / 1e9)
-        stacks.suspend()
-        if self._ending:
-            self._guard(stacks.close)
-
-    def _take_burst_tick(self, stacks: StackRecording, wake_event: WakeEvent) -> bool:
-        """Wait for a tick of a burst, and take it; return whether it was woken."""
-        try:
-            return stacks.take_burst_tick(wake_event)
-        except Exception as error:  # noqa: BLE001 - outer boundary, as in _guard
-            warn_once("stacks", f"internal error of pprofplus: {describe(error)}")
-            return False
-
-    def _begin_stacks(self, recorder: RunRecorder, due_ns: int) -> StackRecording | None:
-        """Begin to store the stacks of all threads; None if it is too early or impossible."""
-        if monotonic_ns() < self._stacks_due_ns:
-            return None
-        try:
-            with self.lock:  # a child forked during an import would wait for the import forever
-                from pprofplus.recording.stack_recording import StackRecording
-
-                stacks = StackRecording(recorder, self._settings.budget, due_ns)
-                recorder.stack_writer = stacks.writer
-        except Exception:  # noqa: BLE001 - outer boundary: without stacks, the log goes on
-            # no descriptor is left, the library may not be read any more, or there are no threads
-            self._stacks_due_ns = _NEVER_NS
-            return None
-        return stacks
-
-    def _poll_triggers(
-        self, recorder: RunRecorder, due_ns: int, now_ns: int, *, sampled: bool
-    ) -> None:
-        """Poll the triggers, if they are due before the next sample, which is due at `due_ns`."""
-        triggers = self._triggers
-        if triggers is None:
-            if sampled and self._settings.triggers:
-                self._guard(lambda: self._watch_for_triggers(recorder))
-        elif now_ns >= triggers.due_ns or (sampled and due_ns > triggers.due_ns):
-            self._guard(lambda: triggers.poll(recorder, sampled=sampled))
-
-    def _triggers_due_ns(self, due_ns: int) -> int:
-        """Return when the triggers are due, at most `due_ns`; log their warnings before."""
-        triggers = self._triggers
-        if triggers is None:
-            return due_ns
-        triggers.emit_warnings()
-        return min(due_ns, triggers.due_ns)
-
-    def _watch_for_triggers(self, recorder: RunRecorder) -> None:
-        """Watch for triggers from now on, if there is something to watch."""
-        expression = self._settings.profile_when
-        rare = recorder.interval_s > _RARE_S  # it also looks for a limit that is set later
-        if expression is None and not rare and not recorder.probe_set.is_limited:
-            return
-        try:
-            with self.lock:  # a child forked during an import would wait for the import forever
-                from pprofplus.recording.triggers import Triggers
-        except (OSError, ImportError):
-            return  # no descriptor is left: tried again at the next sample
-        self._triggers = triggers = Triggers(expression, self.lock)
-        triggers.poll(recorder, sampled=True)
+            self._termination.refresh()
 
     def _arm(self, recorder: RunRecorder) -> None:
         """Record in the run directory if a SIGTERM without a handler ends the process."""
@@ -584,9 +484,6 @@ class Collector:
     def _close(self) -> None:
         """Close log and probes; the thread that reads the probes does it, if there is one."""
         self._closed = True
-        triggers = self._triggers
-        if triggers is not None:
-            self._guard(lambda: triggers.close(_CAPTURE_TIMEOUT_S))
         if self._recorder is not None:
             self._recorder.close()
             self._termination.disarm()

@@ -86,14 +86,6 @@ class _Handler:
         """Whether it is installed, and its descriptor still ours."""
         return self._registered and self._out is not None and self._out.ours()
 
-    def stat(self) -> os.stat_result | None:
-        """Return the status of the file that it writes to, None if not `installed`.
-
-        Raises OSError.
-        """
-        out = self._out
-        return None if out is None or not self._registered else out.stat()
-
     @property
     def usable(self) -> bool:
         """Whether it is installed, or may be: the program has no handler of its own."""
@@ -206,19 +198,13 @@ class Termination:
         if not _handler.usable and "uvicorn.server" not in sys.modules:
             return
         try:
-            file, found = self._file, None
-            if self._redirected and not _uvicorn_termination:
-                # the handler's descriptor has the same file: one call instead of one for each check
-                found = _handler.stat()
-            if file is None or found is None:
-                if file is None or not file.ours():
-                    file = self._file = self._open_file()
-                found = os.fstat(file.number)
-                if not (self._redirected and _handler.stat() is not None):
-                    self._redirected = _handler.install(file)
-            if found.st_size and file.ours():
-                os.ftruncate(file.number, 0)
+            if self._file is None or not self._file.ours():
+                self._file = self._open_file()
+            if os.fstat(self._file.number).st_size:
+                os.ftruncate(self._file.number, 0)
             self._suspended = False
+            if not (self._redirected and _handler.installed):
+                self._redirected = _handler.install(self._file)
             _hook_uvicorn(self)
         except (OSError, ValueError, RuntimeError, ImportError, AttributeError):
             # no descriptor left, a full disk, no faulthandler: then a SIGTERM looks like a

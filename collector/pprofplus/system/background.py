@@ -5,18 +5,13 @@ gevent, that wait runs the parent's greenlets a second time; while the interpret
 never returns. `threading.Event` contains a lock that deadlocks if a signal handler sets the event
 while it is being set. A host that patches `threading` at runtime breaks the entries that
 `threading` keeps of our thread.
-
-gevent also patches `_thread`. A greenlet in place of our thread would stand still as long as any
-greenlet computes, so the functions are taken as they were before.
 """
 
 from __future__ import annotations
 
-import _thread
 import os
 import sys
-from _thread import get_native_id
-from functools import partial
+from _thread import allocate_lock, get_ident, get_native_id, start_new_thread
 
 try:
     # signal itself costs each service 1 ms
@@ -28,52 +23,11 @@ TYPE_CHECKING = False  # typing costs each service 3 ms
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-
-def _original(name: str):  # type: ignore[no-untyped-def]  # noqa: ANN202 - a function of `_thread`
-    """Return a function of `_thread` as it was before gevent patched it."""
-    monkey = sys.modules.get("gevent.monkey")
-    get_original = getattr(monkey, "get_original", None)
-    return getattr(_thread, name) if get_original is None else get_original("_thread", name)
-
-
-if TYPE_CHECKING:
-    from _thread import allocate_lock, get_ident, start_new_thread
-else:
-    allocate_lock = _original("allocate_lock")
-    get_ident = _original("get_ident")
-    start_new_thread = _original("start_new_thread")
-
 # Signals for errors of the thread itself stay unblocked: if they were blocked, the kernel would
 # kill the process before faulthandler could write its traceback.
 _ERRORS = ("SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGSYS", "SIGTRAP")
 
 _ON_LINUX: bool = sys.platform == "linux"
-
-# where gevent has replaced threads, one that we start is a greenlet in a thread of the host
-_THREADS_ARE_REAL = isinstance(start_new_thread, type(len))
-# By identifier, the process in which it runs, because a forked child inherits the entry and not the
-# thread; and its native identifier.
-_own: dict[int, tuple[int, int]] = {}
-
-
-def own_threads() -> dict[int, int]:
-    """Return this package's threads in this process, which profiles omit: {ident: native id}."""
-    pid = os.getpid()
-    return {
-        ident: native_id
-        for ident, (started_in, native_id) in _own.copy().items()
-        if started_in == pid
-    }
-
-
-def register_own_thread(ident: int) -> None:
-    """Add the calling thread, whose identifier this is, to `own_threads`."""
-    _own[ident] = os.getpid(), get_native_id()
-
-
-def unregister_own_thread(ident: int) -> None:
-    """Remove the calling thread, which ends, from `own_threads`."""
-    _own.pop(ident, None)
 
 
 def on_main_thread() -> bool:
@@ -104,10 +58,6 @@ class WakeEvent:
     def wait(self, timeout_s: float) -> bool:
         """Wait until it is set, at most `timeout_s`; clear it and return whether it was set."""
         return self._lock.acquire(timeout=max(timeout_s, 0.0))
-
-    def waiter(self, timeout_s: float) -> Callable[[], bool]:
-        """Return a C function without arguments that does what `wait` does."""
-        return partial(self._lock.acquire, True, max(timeout_s, 0.0))  # noqa: FBT003 - a C function
 
 
 class Gate:
@@ -158,14 +108,14 @@ class BackgroundThread:
         self.alive = True
         # The new thread inherits the signal mask, so it never takes a signal that another thread
         # waits for.
-        mask = block_signals()
+        mask = _block_signals()
         try:
             start_new_thread(self._run, ())
         except (RuntimeError, MemoryError):
             self._end()
             raise
         finally:
-            restore_signals(mask)
+            _restore_signals(mask)
 
     def is_current(self) -> bool:
         """Return whether the calling thread is this one."""
@@ -177,13 +127,10 @@ class BackgroundThread:
             self._ended.release()
 
     def _run(self) -> None:
-        self._ident = ident = get_ident()
-        if _THREADS_ARE_REAL:
-            register_own_thread(ident)
+        self._ident = get_ident()
         try:
             self._function()
         finally:
-            unregister_own_thread(ident)
             self._end()
 
     def _end(self) -> None:
@@ -192,7 +139,7 @@ class BackgroundThread:
         self._ended.release()
 
 
-def block_signals() -> set[int] | None:
+def _block_signals() -> set[int] | None:
     """Block all signals in this thread; return the signals that were blocked before."""
     if not hasattr(_signal, "pthread_sigmask"):  # Windows
         return None
@@ -201,7 +148,6 @@ def block_signals() -> set[int] | None:
     return blocked
 
 
-def restore_signals(mask: set[int] | None) -> None:
-    """Set this thread's signal mask to what `block_signals` returned."""
+def _restore_signals(mask: set[int] | None) -> None:
     if mask is not None:
         _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)

@@ -21,11 +21,6 @@ NEW = flags("O_RDWR", "O_CREAT", "O_EXCL")
 EITHER = flags("O_RDWR", "O_CREAT", "O_NONBLOCK")
 
 
-# Fields of a stat_result. By its index, a field is read without a lookup of its name in the type,
-# which CPython does not cache for such types: half of the time that a check takes.
-LINKS, SIZE_BYTES = 3, 6
-_IDENTITY = slice(1, 3)  # inode and device
-
 _STANDARD = 2  # stdin, stdout and stderr are 0 to 2
 
 
@@ -73,7 +68,7 @@ class Descriptor:
         """Take ownership of the open descriptor `number`. Raises OSError if it is not open."""
         found = os.fstat(number)
         self.number = number
-        self._identity = found[_IDENTITY]
+        self._identity = (found.st_dev, found.st_ino)
 
     def stat(self) -> os.stat_result | None:
         """Return the file's status, or None if the number is no longer ours.
@@ -87,7 +82,7 @@ class Descriptor:
             if error.errno == errno.EBADF:
                 return None
             raise
-        return found if found[_IDENTITY] == self._identity else None
+        return found if (found.st_dev, found.st_ino) == self._identity else None
 
     def ours(self) -> bool:
         """Return whether the number is still ours; True if the file system reports an error."""
@@ -137,18 +132,16 @@ class KeptFile:
 
     def read(self) -> bytes:
         """Return the current content, up to 256 bytes. Raises OSError."""
-        descriptor = self._descriptor
-        if descriptor.stat() is None:
-            descriptor = self._reopen()
-        return os.pread(descriptor.number, 256, 0)
+        self.stat()
+        return os.pread(self._descriptor.number, 256, 0)
 
     def stat(self) -> os.stat_result:
         """Return the current status. Raises OSError."""
-        return self._descriptor.stat() or os.fstat(self._reopen().number)
-
-    def _reopen(self) -> Descriptor:
-        self._descriptor = descriptor = _open_kept(self._path)
-        return descriptor
+        found = self._descriptor.stat()
+        if found is None:
+            self._descriptor = _open_kept(self._path)
+            found = os.fstat(self._descriptor.number)
+        return found
 
     def close(self) -> None:
         """Close it; never raises."""

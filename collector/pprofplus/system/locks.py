@@ -40,12 +40,3 @@ def lock(fd: int, *, shared: bool = False) -> bool | None:
             return None
         raise
     return True
-
-
-def unlock(fd: int) -> None:
-    """Release the lock of an open file, also for copies of the descriptor; never raises OSError."""
-    try:
-        fcntl.flock(fd, fcntl.LOCK_UN)
-    except OSError:
-        # the file system is gone, and the lock with it
-        pass

@@ -46,15 +46,6 @@ class User:
         return user[1]
 
 
-if hasattr(os, "getresuid"):
-
-    def current_ids() -> tuple[int, int]:
-        """Return the real and the effective user of the process."""
-        real, effective, _ = os.getresuid()  # one system call instead of two
-        return real, effective
-
-else:
-
-    def current_ids() -> tuple[int, int]:
-        """Return the real and the effective user; zeros on platforms without users."""
-        return (os.getuid(), os.geteuid()) if hasattr(os, "geteuid") else (0, 0)
+def current_ids() -> tuple[int, int]:
+    """Return the real and the effective user of the process; zeros on platforms without users."""
+    return (os.getuid(), os.geteuid()) if hasattr(os, "geteuid") else (0, 0)

@@ -1,8 +1,8 @@
 """Bundles: runs in one file to send to others; packs runs in progress too, unpacks to a directory.
 
-A bundle is a zip archive of `manifest.json` and the segments, stacks and artefacts of the runs
-under their paths in a log directory, `<service>/<pid>-<start>/000001.pplog`. It is untrusted: only
-such names are unpacked, as new files in a private directory, and up to a size limit.
+A bundle is a zip archive of `manifest.json` and the segments and artefacts of the runs under their
+paths in a log directory, `<service>/<pid>-<start>/000001.pplog`. It is untrusted: only such names
+are unpacked, as new files in a private directory, and up to a size limit.
 """
 
 import json
@@ -24,7 +24,6 @@ from typing import BinaryIO
 from pprofplus.errors import LogFormatError
 from pprofplus.log import log_directory
 from pprofplus.log.artefacts import MAX_ARTEFACTS_BYTES
-from pprofplus.log.stack_format import MAX_STACK_FILE_BYTES
 from pprofplus.version import __version__
 from pprofplus_tui.atomic_file import new_file
 from pprofplus_tui.model.death import Cause, cause_of
@@ -33,7 +32,7 @@ from pprofplus_tui.model.text import clean
 from pprofplus_tui.signals import signals_held
 from pprofplus_tui.sources.local.artefacts import artefact_named, read_artefact, run_artefacts
 from pprofplus_tui.sources.local.ending_files import CAUSE_NAME, PACKED_NAME
-from pprofplus_tui.sources.local.safe_files import file_sizes, opened, segment_sizes
+from pprofplus_tui.sources.local.safe_files import opened, segment_sizes
 from pprofplus_tui.sources.port import BundleError, RunToPack
 
 MANIFEST = "manifest.json"
@@ -74,20 +73,14 @@ def pack(runs: Iterable[RunToPack], path: str | Path) -> int:
         with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, allowZip64=False) as archive:
             for run in runs:
                 sizes: dict[str, int] = {}
-                stack_sizes: dict[str, int] = {}
                 artefact_sizes: dict[str, int] = {}
-                found = chain(_segments(run.id), _stacks(run.id), _artefacts(run.id))
-                for name, data, written_s in found:
+                for name, data, written_s in chain(_segments(run.id), _artefacts(run.id)):
                     files, total = files + 1, total + len(data)
                     if files >= _MAX_FILES or total > _MAX_TOTAL_BYTES:
                         raise BundleError("a bundle holds at most 1 GiB: pack fewer runs")
                     archive.writestr(_entry(f"{_archive_path(run)}/{name}", written_s), data)
-                    if artefact_named(name) is not None:
-                        artefact_sizes[name] = len(data)
-                    elif log_directory.parse_stack_file_name(name) is not None:
-                        stack_sizes[name] = len(data)
-                    else:
-                        sizes[name] = len(data)
+                    is_artefact = artefact_named(name) is not None
+                    (artefact_sizes if is_artefact else sizes)[name] = len(data)
                 if not sizes:
                     raise BundleError(f"{run.id}: the log no longer exists")
                 entries.append(
@@ -99,7 +92,6 @@ def pack(runs: Iterable[RunToPack], path: str | Path) -> int:
                         "begin_ms": run.begin_ms,
                         "end_ms": run.end_ms,
                         "segments": sizes,
-                        "stacks": stack_sizes,
                         "artefacts": artefact_sizes,
                         "cause": run.cause.as_json() if run.cause is not None else None,
                     }
@@ -140,26 +132,6 @@ def _segments(path: str) -> Iterator[tuple[str, bytes, float]]:
                 if status.st_size > _MAX_FILE_BYTES:
                     raise BundleError(f"{path}/{name}: larger than a segment may be")
                 yield name, _read(file, status.st_size), status.st_mtime
-        except FileNotFoundError:
-            continue  # rotation removed it after the directory was listed
-        except (OSError, LogFormatError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
-            raise BundleError(f"{path}/{name}: {reason}") from error
-
-
-def _stacks(path: str) -> Iterator[tuple[str, bytes, float]]:
-    """Yield (name, bytes, unix seconds of the last write) of each file of stacks."""
-    try:
-        names = sorted(file_sizes(path)[1])
-    except OSError as error:
-        raise BundleError(f"{path}: {error.strerror}") from error
-    for name in names:
-        try:
-            with opened(f"{path}/{name}") as (file, status):
-                if status.st_size > MAX_STACK_FILE_BYTES:
-                    raise BundleError(f"{path}/{name}: larger than a file of stacks may be")
-                # it is only appended to, and an incomplete block at its end is ignored
-                yield name, os.pread(file, status.st_size, 0), status.st_mtime
         except FileNotFoundError:
             continue  # rotation removed it after the directory was listed
         except (OSError, LogFormatError) as error:
@@ -249,7 +221,7 @@ def _check_end(file: BinaryIO, size: int, path: str) -> None:
 
 
 def _unpack(archive: zipfile.ZipFile, directory: Path, path: str) -> None:
-    """Write the files of the archive below `directory`. Raises BundleError, OSError."""
+    """Write the segments of the archive below `directory`. Raises BundleError, OSError."""
 
     def refuse(reason: str) -> BundleError:
         return BundleError(clean(f"{path}: refused: {reason}"))
@@ -283,8 +255,6 @@ def _limit_of(name: str) -> tuple[str, int]:
     """Return the kind of a file with this name, and its maximum size in bytes."""
     if artefact_named(name) is not None:
         return "an artefact", MAX_ARTEFACTS_BYTES
-    if log_directory.parse_stack_file_name(name) is not None:
-        return "a file of stacks", MAX_STACK_FILE_BYTES
     return "a segment", _MAX_FILE_BYTES
 
 
@@ -310,12 +280,12 @@ def _problem_of(entries: list[zipfile.ZipInfo]) -> str:
         if entry.flag_bits & 1 or entry.compress_type not in _METHODS:
             return f"{entry.filename!r} is encrypted or uses an unknown compression"
         if entry.filename != MANIFEST and not _is_allowed(entry.filename):
-            return f"{entry.filename!r} is not a file of a run"
+            return f"{entry.filename!r} is neither a segment nor an artefact of a run"
     return ""
 
 
 def _is_allowed(name: str) -> bool:
-    """Return whether a path is that of a segment, an artefact or stacks of a run."""
+    """Return whether a path is that of a segment or an artefact of a run."""
     found = _PATH.fullmatch(name)
     if found is None or not log_directory.valid_service(found[1]):
         return False
@@ -324,8 +294,6 @@ def _is_allowed(name: str) -> bool:
     number = log_directory.parse_segment_name(found[3])
     if number is not None:
         return found[3] == log_directory.segment_name(number)
-    if log_directory.parse_stack_file_name(found[3]) is not None:
-        return True
     return artefact_named(found[3]) is not None
 
 

@@ -18,7 +18,7 @@ from pprofplus_tui.sources.local.cgroup_siblings import LIMIT, USED
 from pprofplus_tui.sources.local.death_evidence import quick_cause
 from pprofplus_tui.sources.local.liveness import Lock, ended_state, is_silent, lock_on
 from pprofplus_tui.sources.local.machine import this_machine
-from pprofplus_tui.sources.local.safe_files import file_bytes, opened
+from pprofplus_tui.sources.local.safe_files import opened
 from pprofplus_tui.sources.local.segment_end import (
     SegmentEnd,
     SegmentSchema,
@@ -126,7 +126,7 @@ def _read_ended_run(path: str, metric: str, now_ns: int, *, counting: bool) -> E
         min(begin_ms, page.end_ms),
         page.end_ms,
         page.head.interval_ms,
-        status.st_size + _size(path, numbers[:-1]) + _stacks_size(path, names),
+        status.st_size + _size(path, numbers[:-1]),
         ending.schema,
         None if column is None else page.last(column),
         samples,
@@ -214,12 +214,6 @@ def _size(path: str, numbers: Iterable[int]) -> int:
             raise LogFormatError("not a regular file")
         total += status.st_size
     return total
-
-
-def _stacks_size(path: str, names: Iterable[str]) -> int:
-    """Return the size of the files of stacks among the names in a run directory."""
-    stacks = filter(log_directory.parse_stack_file_name, names)
-    return sum(file_bytes(f"{path}/{name}") for name in stacks)
 
 
 def _may_exist(schema: SegmentSchema, pid: int) -> bool:

@@ -16,9 +16,8 @@ from pprofplus_tui.sources.local.kernel_log import KernelLog
 from pprofplus_tui.sources.local.run_log import RunLog
 from pprofplus_tui.sources.local.sample_at import read_at, read_ends
 from pprofplus_tui.sources.local.sample_rows import batches, page_blocks
-from pprofplus_tui.sources.local.stack_reader import StackReader
 from pprofplus_tui.sources.local.window_query import query, rows_within
-from pprofplus_tui.sources.port import Header, NoRunError, RunArtefact, SampleBlock, StackWindow
+from pprofplus_tui.sources.port import Header, NoRunError, RunArtefact, SampleBlock
 from pprofplus_tui.sources.run_info import MetricRow, RunInfo
 
 _ROW_BYTES = 1536  # per page, in the page table and in the caches
@@ -32,7 +31,6 @@ class LocalRun:
         self._log = log
         self._kernel = kernel
         self._causes: CauseFinder | None = None
-        self._stacks = StackReader(log.path)
 
     @property
     def id(self) -> RunId:
@@ -202,13 +200,6 @@ class LocalRun:
         if self._causes is None:
             self._causes = CauseFinder(self._kernel)
         return self._causes.death_of(self._log, state, map(Sibling.of, others), at_once=at_once)
-
-    def stacks(self, begin_ms: int, end_ms: int) -> StackWindow:
-        """See the port."""
-        try:
-            return self._stacks.window(begin_ms, end_ms)
-        except FileNotFoundError as error:
-            raise NoRunError(f"{self._log.path}: the run does not exist any more") from error
 
     def profiles(self) -> tuple[RunArtefact, ...]:
         """See the port."""

@@ -22,7 +22,7 @@ from pprofplus_tui.sources.local.page_cache import PageCache, PagesLostError
 from pprofplus_tui.sources.local.page_store import PageStore
 from pprofplus_tui.sources.local.page_table import PageTable
 from pprofplus_tui.sources.local.pins import is_pinned
-from pprofplus_tui.sources.local.safe_files import DirectoryWatch, file_bytes, file_sizes
+from pprofplus_tui.sources.local.safe_files import DirectoryWatch, segment_sizes
 from pprofplus_tui.sources.local.segment_reader import TAIL_SLOTS, SegmentReader
 from pprofplus_tui.sources.port import MetricRow, NoRunError
 
@@ -90,7 +90,6 @@ class RunLog:
         self._last_slots = last_slots
         self._watch = DirectoryWatch(self.path)
         self._sizes: dict[int, int] = {}
-        self._stack_sizes: dict[str, int] = {}  # of the files of stacks, by name
         self._unresolved = 0
         self._misplaced: set[int] = set()  # numbers of pages that cannot belong to this run
         self._schemas_in: dict[int, int] = {}  # schema to the newest segment that has it
@@ -156,8 +155,8 @@ class RunLog:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of all segments and stacks on disk."""
-        return sum(self._sizes.values()) + sum(self._stack_sizes.values())
+        """Bytes of all segments on disk."""
+        return sum(self._sizes.values())
 
     @property
     def damaged_pages(self) -> int:
@@ -208,9 +207,9 @@ class RunLog:
         changed = False
         try:
             listing = self._watch.changed(time.time_ns())
-            found, stacks = file_sizes(self.path) if listing else (None, None)
+            found = segment_sizes(self.path) if listing else None
         except FileNotFoundError:
-            found, stacks = {}, {}
+            found = {}
         except OSError as error:
             self._watch.invalidate()
             self._problem = error.strerror or str(error)
@@ -230,28 +229,12 @@ class RunLog:
             self._failed &= self._segments.keys()
             for number in sorted(self._failed - {self._newest}, reverse=True)[:_MAX_RETRIES]:
                 changed |= self._poll(number, growing=False)
-        changed |= self._measure_stacks(stacks)
         if self._newest:
             changed |= self._poll(self._newest, growing=True)
             if not self._is_known(self._segments[self._newest]):
                 self._rebuild_schemas()
                 changed = True
         return changed
-
-    def _measure_stacks(self, listed: dict[str, int] | None) -> bool:
-        """Take the sizes of the files of stacks; return whether any was added or removed.
-
-        Without a listing, only the newest may have grown. Growth alone is no change: the log grows
-        with it.
-        """
-        sizes = self._stack_sizes
-        if listed is not None:
-            self._stack_sizes = listed
-            return listed.keys() != sizes.keys()
-        if sizes:
-            newest = max(sizes, key=lambda name: (len(name), name))
-            sizes[newest] = file_bytes(os.path.join(self.path, newest))
-        return False
 
     def _take(self, sizes: dict[int, int]) -> bool:
         """Drop the removed segments and read the new ones."""

@@ -31,36 +31,18 @@ def opened(path: str) -> Iterator[tuple[int, os.stat_result]]:
 
 def segment_sizes(path: str) -> dict[int, int]:
     """Return the size in bytes of each segment in a run directory, by number. Raises OSError."""
-    return file_sizes(path)[0]
-
-
-def file_sizes(path: str) -> tuple[dict[int, int], dict[str, int]]:
-    """Return the bytes of each segment in a run directory, by number, and of each file of stacks.
-
-    The latter are by name. Raises OSError.
-    """
     sizes: dict[int, int] = {}
-    stacks: dict[str, int] = {}
     with os.scandir(path) as entries:
         for entry in entries:
-            name = entry.name
-            number = log_directory.parse_segment_name(name)
+            number = log_directory.parse_segment_name(entry.name)
             # not 0000001.pplog, which is a different file from 000001.pplog
-            if number and name == log_directory.segment_name(number):
-                if entry.is_file(follow_symlinks=False):
-                    sizes[number] = entry.stat(follow_symlinks=False).st_size
-            elif log_directory.parse_stack_file_name(name) and entry.is_file(follow_symlinks=False):
-                stacks[name] = entry.stat(follow_symlinks=False).st_size
-    return sizes, stacks
-
-
-def file_bytes(path: str) -> int:
-    """Return the size of a regular file, 0 if there is none."""
-    try:
-        status = os.lstat(path)
-    except OSError:
-        return 0
-    return status.st_size if stat.S_ISREG(status.st_mode) else 0
+            if (
+                number
+                and entry.name == log_directory.segment_name(number)
+                and entry.is_file(follow_symlinks=False)
+            ):
+                sizes[number] = entry.stat(follow_symlinks=False).st_size
+    return sizes
 
 
 class DirectoryWatch:

@@ -3,8 +3,6 @@
 from pathlib import Path
 
 from pprofplus.log.format import (
-    ARTEFACT,
-    ARTEFACT_MINOR,
     FORK,
     LOST,
     MARK,
@@ -63,12 +61,12 @@ def segment():
     return b"".join((*padded, pages[-1]))
 
 
-def summarised(*, artefact=False):
+def summarised():
     """Return a segment of more pages, with the summary that a segment of 32 would have."""
     head = header()
-    pages = pack_header(head, minor=ARTEFACT_MINOR) if artefact else pack_header(head)
+    pages = pack_header(head)
     summary = Summary(head.schema, len(head.metrics), 32)
-    for page in data_pages(every=150, artefact=artefact):
+    for page in data_pages(every=150):
         summary.add_page(page, len(pages))
         pages.append(bytes(page))
     pages.append(summary.page(least_pages=1))
@@ -76,8 +74,8 @@ def summarised(*, artefact=False):
     return b"".join((*padded, pages[-1]))
 
 
-def data_pages(every=SAMPLES, *, artefact=False):
-    """Return the data pages, with at most that many samples each; perhaps with an artefact."""
+def data_pages(every=SAMPLES):
+    """Return the data pages, with at most that many samples each."""
     head = header()
     done = []
     page = PageBuilder(head.schema, head.counters, 0, 1000)
@@ -91,12 +89,9 @@ def data_pages(every=SAMPLES, *, artefact=False):
         if i == 450:
             page.add_event(Event(MARK, *times(i), 0, "deploy 1.4.2 ✓"))
             page.add_event(Event(LOST, *times(i), 3, "ENOSPC"))
-        if i == 820 and artefact:
-            name = f"{times(i)[1] - 40}-heap-limit-90.pb.gz"
-            page.add_event(Event(ARTEFACT, *times(i), 45_678, name))
     page.add_event(Event(STOP, *times(SAMPLES - 1)))
     return [*done, page]
 
 
 if __name__ == "__main__":
-    (Path(__file__).parent / "format-1.2.pplog").write_bytes(summarised(artefact=True))
+    (Path(__file__).parent / "format-1.1.pplog").write_bytes(summarised())

@@ -22,8 +22,6 @@ def wait_for_samples(count):
     while collector.samples < count:
         threading.Event().wait(0.005)
 """
-# a program that takes profiles of itself, without a recorder
-TAKE_PROFILE = (_HERE / "take_profile.py").read_text()
 # a writer on a full disk
 FULL_DISK = (_HERE / "full_disk.py").read_text()
 

@@ -107,19 +107,6 @@ def test_a_page_has_charts_facts_events_and_the_verdict(home, command):
     assert page.elements.count("figure") == 7
 
 
-def test_an_artefact_is_in_the_events_in_words_and_marked_in_the_charts(home, command):
-    stored = ((300, "1800000300000-heap-limit-90.pb.gz"), (310, HOSTILE[0]))
-    home.run(artefacts=stored)
-    output = command("report").stdout
-    text = " ".join(Page(output).texts)
-    assert "artefact profile heap (limit-90)" in text
-    assert HOSTILE[0] not in output
-    home.run(pid=4712)
-    assert output.count('class="mark"') > command("report", "--pid", "4712").stdout.count(
-        'class="mark"'
-    )
-
-
 def test_a_death_has_its_cause_in_the_facts_and_the_events(home, command):
     path = home.run(count=60)
     hostile = {"by": HOSTILE[0], "signal": 11, "text": HOSTILE[1]}

@@ -7,7 +7,6 @@ from pprofplus_tui.model.events import (
     DEATH,
     KINDS,
     NEXT,
-    STORED,
     UNWATCHED,
     RunEvent,
     most_important,
@@ -39,20 +38,6 @@ def test_each_kind_is_shown_as_a_word_and_its_figure():
         ("17", 0): "?",
     }
     assert {key: RunEvent(0, *key).short for key in shown} == shown
-
-
-def test_an_artefact_is_shown_as_the_profile_that_it_is():
-    def stored(text):
-        event = RunEvent(0, STORED, 45_678, text)
-        return event.short, event.words
-
-    assert stored("1795000000000-heap-limit-90.pb.gz") == (
-        "Artefact heap",
-        "profile heap (limit-90)",
-    )
-    assert stored("1795000000000-cpu.pb.gz") == ("Artefact cpu", "profile cpu")
-    # a name of a later version, or of a damaged log, is shown as it is
-    assert stored("1795000000000-heap.new") == ("Artefact", "1795000000000-heap.new")
 
 
 def test_of_too_many_events_marks_and_losses_are_kept():

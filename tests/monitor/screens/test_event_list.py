@@ -1,6 +1,5 @@
 """The list of events: events, the death and the next run, and Enter goes there."""
 
-import re
 from datetime import timezone
 
 from kit.pilot import settled
@@ -33,18 +32,6 @@ async def test_events_are_on_the_charts_and_in_a_list_and_enter_goes_there(home,
         assert app.monitor.run.pid == 2
         await pilot.press("m", "escape")
         assert app.screen is app.monitor
-
-
-async def test_an_artefact_is_on_the_charts_and_in_the_list_in_words(home, monitor):
-    stored = ((1000, "1800001000000-heap-limit-90.pb.gz"), (1800, "\x1b[31mheap[bold]"))
-    home.run("api", 1, count=3600, state="exited", artefacts=stored)
-    app = monitor(zone=timezone.utc)
-    async with app.run_test(size=LARGE) as pilot:
-        await settled(pilot, lambda text: re.search(r"S─+A─+ 08:30 ", text))
-        await pilot.press("m")
-        text = await settled(pilot, "4 events")
-        assert "Fri 15 Jan 08:16:40 UTC  Artefact  profile heap (limit-90)" in text
-        assert "Artefact  \\x1b[31mheap[bold]" in text
 
 
 async def test_a_death_is_in_the_list_of_events_and_enter_goes_to_the_last_sample(home, monitor):

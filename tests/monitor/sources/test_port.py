@@ -196,25 +196,3 @@ def test_a_missing_run_raises_a_clear_error(both):
     for source in both:
         with pytest.raises(port.NoRunError):
             source.open(port.RunId("nothing"))
-
-
-def test_a_run_without_stored_stacks_has_an_empty_window_of_them(both):
-    for reader in readers(both):
-        window = reader.stacks(0, 1 << 52)
-        assert (len(window.thread), window.total_ticks, window.total_biased_ticks) == (0, 0, 0)
-        assert window.frames == window.threads == window.problems == ()
-
-
-def test_the_fake_source_returns_the_stacks_that_a_test_gives_it():
-    made = port.StackWindow.empty()
-    run = FakeRun("api", 1, BEGIN_MS, {}, BEGIN_MS, stacks=lambda begin_ms, end_ms: made)
-    assert FakeSource(run).open(run.id).stacks(0, 1) is made
-
-
-def test_the_stacks_of_a_run_that_is_gone_raise_no_run_error(home):
-    source = open_source([str(home.path)])
-    path = home.run(count=3)
-    reader = source.open(source.find_by_name("api/4711")[0][0].id)
-    shutil.rmtree(path)
-    with pytest.raises(port.NoRunError):
-        reader.stacks(0, 1 << 52)

@@ -92,25 +92,6 @@ def test_a_chart_of_few_points_has_the_extremes_of_all_samples(runs, name):
             assert (points.lo.min(), points.hi.max()) == (float(min(values)), float(max(values)))
 
 
-@pytest.mark.parametrize("version", ["1.0", "1.1", "1.2"])
-def test_the_segment_of_each_format_has_its_samples_and_events(version, tmp_path):
-    directory = tmp_path / "golden" / "4711-1795169333907"
-    directory.mkdir(parents=True)
-    kept = (GOLDEN / f"format-{version}.pplog").read_bytes()
-    (directory / "000001.pplog").write_bytes(kept)
-    run = open_log(str(directory))
-    assert (run.damaged_pages, run.table.rows["samples"].sum()) == (0, 900)
-    artefact = [("artefact", 45_678, "1795173813867-heap-limit-90.pb.gz")] * (version == "1.2")
-    assert [(event.kind, event.value, event.text) for event in run.events()] == [
-        ("start", 0, ""),
-        ("fork", 4700, ""),
-        ("mark", 0, "deploy 1.4.2 ✓"),
-        ("lost", 3, "ENOSPC"),
-        *artefact,
-        ("stop", 0, ""),
-    ]
-
-
 def test_the_torn_page_is_counted_and_the_whole_header_is_kept(runs):
     run = runs[NAMES[0]]
     wanted = WANTED[f"{NAMES[0]}/000003.pplog"]["header"]

@@ -1,1 +1,0 @@
-"""Profiles of other formats, as pprof profiles. May import sources and model, and the collector."""
