@@ -30,7 +30,10 @@ time.sleep(600)
 """
 
 AS_ANOTHER_USER = as_another_user(
-    "pprofplus.control.client", "pprofplus.log.discovery", "pprofplus.recording.watching"
+    "pprofplus.commands.request_exchange",
+    "pprofplus.control.client",
+    "pprofplus.log.discovery",
+    "pprofplus.recording.watching",
 )
 
 

@@ -124,6 +124,7 @@ def test_under_any_umask_a_request_of_the_same_user_is_read_and_answered(
         "import os, sys\n"
         "from pprofplus.cli import build_parser, main\n"
         "import gettext, locale, logging, platform, shutil\n"
+        "import pprofplus.commands.request_exchange\n"
         "import pprofplus.control.client, pprofplus.log.discovery\n"
         "build_parser()\n"
         "uid, umask = int(sys.argv[1]), int(sys.argv[2], 8)\n"

@@ -4,9 +4,10 @@ They are loaded when they are needed, except where that may be too late. A later
 the files while the service runs: what every run may need is loaded by its thread after the start.
 A server that starts as root may drop root, and may then not be able to read the files: root loads
 what requests need at the import, and more after the start. If other users cannot reach the
-directory of this package, it loads everything at the import, the modules of profiles included.
-Those take 20 to 40 ms and 2 MB, so that no other process loads them before its first profile;
-`system.release` then makes sure that they are of the same release.
+directory of this package, it also loads at the import what long actions and artefacts need.
+The modules of profiles take 20 to 40 ms and 2 MB, so no process loads them before its first
+profile: `system.release` makes sure that they are of the same release, and a process that may not
+read them any more refuses profiles.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ _REQUESTS = ("pprofplus.control.request_handler", "pprofplus.recording.run_actio
 _ARTEFACTS = ("pprofplus.recording.artefact_queue",)
 _LONG_ACTIONS = ("pprofplus.control.long_actions", "pprofplus.log.artefact_writer")
 _GREENLETS = ("pprofplus.probes.greenlet_search",)
-_TRIGGERS = ("pprofplus.recording.triggers", "pprofplus.recording.triggered_capture")
 _OTHERS_REACH = stat.S_IXOTH
 
 
@@ -32,7 +32,6 @@ def load_at_import() -> None:
     _load(_REQUESTS)
     if not _others_reach(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))):
         load_after_start(as_root=True)
-        _load_profiles()
 
 
 def load_after_start(*, as_root: bool) -> None:
@@ -41,19 +40,6 @@ def load_after_start(*, as_root: bool) -> None:
     if as_root:
         load()
         _load(_LONG_ACTIONS + _GREENLETS)
-
-
-def _load_profiles() -> None:
-    from pprofplus.profiles.kinds import KINDS
-    from pprofplus.recording.profile_action import load_modules
-
-    _load(_TRIGGERS)
-    for name in KINDS:
-        try:
-            load_modules((name,))
-        except ValueError:
-            # a request for it will be refused with the reason
-            continue
 
 
 def _load(names: tuple[str, ...]) -> None:

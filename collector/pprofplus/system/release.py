@@ -6,6 +6,7 @@ Those of another release must not be mixed with the ones that are loaded.
 
 from __future__ import annotations
 
+import os
 import re
 
 from pprofplus import version
@@ -19,6 +20,11 @@ def check_release() -> None:
     try:
         # the loader also reads archives
         raw = spec.loader.get_data(version.__file__)  # type: ignore[union-attr]
+    except PermissionError as error:
+        raise ValueError(
+            f"this process may not read the files of pprofplus, as uid {os.geteuid()}: install it"
+            " where that user may read"
+        ) from error
     except (OSError, AttributeError) as error:
         raise ValueError(
             f"the files of pprofplus cannot be read: {error}; restart the service"
