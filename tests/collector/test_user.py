@@ -131,7 +131,7 @@ assert not os.access(pprofplus.__file__, os.R_OK)
 """
 
 
-def test_a_server_that_dropped_root_and_cannot_read_the_library_refuses_profiles_and_keeps_recording(
+def test_a_server_that_dropped_root_and_cannot_read_the_library_refuses_profiles(
     spawn, tmp_path, monkeypatch
 ):
     private = tmp_path / "private"
