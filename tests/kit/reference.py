@@ -170,4 +170,8 @@ def runs_by_pid(log_directory):
 
 def used_bytes(log_directory):
     """Return the size of all segments in a log directory."""
-    return sum(path.stat().st_size for path in Path(log_directory).rglob("*.pplog*"))
+    while True:
+        try:
+            return sum(path.stat().st_size for path in Path(log_directory).rglob("*.pplog*"))
+        except FileNotFoundError:  # a run was removed meanwhile: count again
+            continue
